@@ -1,0 +1,1 @@
+//! Kernels into machine code by Cranelift.

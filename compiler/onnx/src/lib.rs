@@ -1,0 +1,1 @@
+//! ONNX protobuf into typed messages.

@@ -1,0 +1,1 @@
+//! From ONNX model to image.

@@ -1,0 +1,1 @@
+//! The DNN kernels and the operator table.

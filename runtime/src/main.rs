@@ -1,0 +1,3 @@
+//! The `opml` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What crosses two crates: roads, oracles, fixtures.

@@ -1,0 +1,1 @@
+//! A program, its data and its roots in one file.

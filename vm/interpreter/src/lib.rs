@@ -1,0 +1,1 @@
+//! Runs images and records steps.

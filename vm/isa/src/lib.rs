@@ -1,0 +1,2 @@
+//! The instruction set: one table, one semantics, written once.
+#![no_std]

@@ -1,0 +1,1 @@
+//! The machine's memory and its Merkle tree.

@@ -1,0 +1,1 @@
+//! Prints the one-step verifier from the semantics.

@@ -1,0 +1,2 @@
+//! One machine step over any state, and its proof.
+#![no_std]

@@ -1,0 +1,38 @@
+//! The kernel language: small typed loop programs over the memory of one machine.
+//!
+//! A [`Kernel`] computes a range `[lo, hi)` of the units of one output tensor; a unit is usually one element, and is
+//! computed on its own, so that the same bits come out however a range is split. [`Builder`] makes kernels,
+//! [`Kernel::eval`] runs them (the reference), and the compiler turns them into code.
+//!
+//! # Semantics
+//!
+//! Everything is total but memory accesses, and nothing depends on the host.
+//!
+//! * Integers wrap. Shift amounts are taken modulo the width. Division is RISC-V's: `x / 0` has all bits set,
+//!   `x % 0` is `x`, and the overflowing `MIN / -1` is `MIN` with remainder 0.
+//! * Floats are IEEE-754, rounded to nearest even, subnormals kept. A multiply and an add fuse where the program says
+//!   [`fma`](Builder::fma), and nowhere else. Comparisons are ordered: with a NaN, all are false but `ne`.
+//! * Conversions from float to integer truncate and saturate; a NaN gives 0.
+//! * Memory is little-endian. Every access is aligned to its size and lies inside a tensor.
+//! * A loop runs while `index < end`, compared as signed integers; its step is a positive constant.
+//!
+//! # The NaN rule
+//!
+//! **There is one NaN.** A value that is a NaN has no sign and no payload: it gets bits only where it is observed, by a
+//! float [`store`](Builder::store) or a [`bitcast`](Builder::bitcast) to an integer, and these are always the canonical
+//! ones (`0x7fc00000`, `0x7ff8000000000000`). Those two are the only observations; negation and `abs` of a NaN are the
+//! NaN. Whoever implements the language makes it so at these two places (hosts disagree on the NaNs that arithmetic gives),
+//! and may leave it out where the value cannot be a NaN, or only a canonical one.
+//!
+//! Kernels that merely move data load and store integers of the same size, and so keep every bit.
+
+mod builder;
+mod display;
+mod eval;
+mod ir;
+
+pub use builder::{BuildError, Builder};
+pub use eval::{EvalError, Memory};
+pub use ir::{
+    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value,
+};

@@ -1,0 +1,497 @@
+//! Making kernels: one method per operation, closures for loops and branches.
+
+use crate::kernel::ir::{
+    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value,
+};
+use crate::tensor::{DType, TensorType};
+
+/// A kernel that does not make sense. It is a fault of the code that built it, not of its input.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// An operation on types that it does not work on.
+    #[error("kernel {kernel}: {operation} does not work on {operands:?}")]
+    Types {
+        /// The kernel's name.
+        kernel: String,
+        /// The operation.
+        operation: String,
+        /// The types of its operands.
+        operands: Vec<Type>,
+    },
+    /// A value used outside the loop body or branch that defines it.
+    #[error("kernel {kernel}: value {value:?} is used where it is not defined")]
+    Scope {
+        /// The kernel's name.
+        kernel: String,
+        /// The value.
+        value: Value,
+    },
+    /// A loop whose step is not positive, or a displacement that is too large.
+    #[error("kernel {kernel}: {what}")]
+    Form {
+        /// The kernel's name.
+        kernel: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// Builds a [`Kernel`]. Errors are kept until [`Builder::finish`], so that kernels read as straight code.
+#[derive(Debug)]
+pub struct Builder {
+    kernel: Kernel,
+    /// Whether each value can be used at the point that is being built.
+    visible: Vec<bool>,
+    constants: Vec<Option<Const>>,
+    statements: Vec<Statement>,
+    error: Option<BuildError>,
+}
+
+impl Builder {
+    /// Starts a kernel that computes `output`, cut into units of shape `tile`, from `inputs`.
+    pub fn new(name: &str, inputs: &[TensorType], output: &TensorType, tile: &[u64]) -> Self {
+        let kernel = Kernel {
+            name: name.to_owned(),
+            inputs: inputs.to_vec(),
+            output: output.clone(),
+            tile: tile.to_vec(),
+            types: Vec::new(),
+            body: Block::default(),
+        };
+        let mut builder = Self {
+            kernel,
+            visible: Vec::new(),
+            constants: Vec::new(),
+            statements: Vec::new(),
+            error: None,
+        };
+        for _ in 0..builder.kernel.params() {
+            builder.value(Type::I64);
+        }
+        if tile.len() != output.shape.len() || tile.contains(&0) {
+            builder.fail_form("the tile must have the rank of the output and no zeros");
+        }
+        builder
+    }
+
+    /// Ends the kernel.
+    pub fn finish(mut self) -> Result<Kernel, BuildError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.kernel.body = Block {
+            statements: self.statements,
+            yields: Vec::new(),
+        };
+        Ok(self.kernel)
+    }
+
+    /// The address of an input.
+    pub fn input(&self, index: usize) -> Value {
+        self.kernel.input(index)
+    }
+
+    /// The address of the output.
+    pub fn output(&self) -> Value {
+        self.kernel.output_address()
+    }
+
+    /// The first unit to compute.
+    pub fn lo(&self) -> Value {
+        self.kernel.lo()
+    }
+
+    /// The end of the units to compute, exclusive.
+    pub fn hi(&self) -> Value {
+        self.kernel.hi()
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, value: Value) -> Type {
+        self.kernel.ty(value)
+    }
+
+    /// The constant that a value is, if it is one.
+    pub fn constant(&self, value: Value) -> Option<Const> {
+        self.constants[value.index()]
+    }
+
+    fn value(&mut self, ty: Type) -> Value {
+        let value = Value(self.kernel.types.len() as u32);
+        self.kernel.types.push(ty);
+        self.visible.push(true);
+        self.constants.push(None);
+        value
+    }
+
+    fn values(&mut self, like: &[Value]) -> Vec<Value> {
+        like.iter()
+            .map(|&value| self.value(self.ty(value)))
+            .collect()
+    }
+
+    fn fail(&mut self, error: BuildError) {
+        self.error.get_or_insert(error);
+    }
+
+    fn fail_form(&mut self, what: &'static str) {
+        self.fail(BuildError::Form {
+            kernel: self.kernel.name.clone(),
+            what,
+        });
+    }
+
+    fn fail_types(&mut self, operation: String, operands: &[Value]) {
+        let operands = operands.iter().map(|&value| self.ty(value)).collect();
+        self.fail(BuildError::Types {
+            kernel: self.kernel.name.clone(),
+            operation,
+            operands,
+        });
+    }
+
+    fn check_visible(&mut self, values: &[Value]) {
+        if let Some(&value) = values.iter().find(|value| !self.visible[value.index()]) {
+            self.fail(BuildError::Scope {
+                kernel: self.kernel.name.clone(),
+                value,
+            });
+        }
+    }
+
+    fn expect_types(&mut self, operation: &str, values: &[Value], types: &[Type]) {
+        self.check_visible(values);
+        if !values
+            .iter()
+            .map(|&value| self.ty(value))
+            .eq(types.iter().copied())
+        {
+            self.fail_types(operation.to_owned(), values);
+        }
+    }
+
+    /// Adds a definition.
+    pub fn define(&mut self, expr: Expr) -> Value {
+        let operands = expr.operands();
+        self.check_visible(&operands);
+        let ty = expr.ty(&self.kernel.types).unwrap_or_else(|| {
+            self.fail_types(format!("{expr:?}"), &operands);
+            Type::I64
+        });
+        let value = self.value(ty);
+        if let Expr::Const(constant) = expr {
+            self.constants[value.index()] = Some(constant);
+        }
+        self.statements.push(Statement::Let(value, expr));
+        value
+    }
+
+    /// The constant `x`, of type `I32`.
+    pub fn i32(&mut self, x: i32) -> Value {
+        self.define(Expr::Const(Const::I32(x)))
+    }
+
+    /// The constant `x`, of type `I64`.
+    pub fn i64(&mut self, x: i64) -> Value {
+        self.define(Expr::Const(Const::I64(x)))
+    }
+
+    /// The constant `x`, of type `F32`.
+    pub fn f32(&mut self, x: f32) -> Value {
+        self.define(Expr::Const(Const::F32(x.to_bits())))
+    }
+
+    /// The constant `x`, of type `F64`.
+    pub fn f64(&mut self, x: f64) -> Value {
+        self.define(Expr::Const(Const::F64(x.to_bits())))
+    }
+
+    /// The integer `x` in any numeric type, rounded if it must be.
+    pub fn number(&mut self, ty: Type, x: i64) -> Value {
+        match ty {
+            Type::Bool | Type::I64 => self.i64(x),
+            Type::I32 => self.i32(x as i32),
+            Type::F32 => self.f32(x as f32),
+            Type::F64 => self.f64(x as f64),
+        }
+    }
+
+    /// Adds a unary operation.
+    pub fn unary(&mut self, op: UnaryOp, a: Value) -> Value {
+        self.define(Expr::Unary(op, a))
+    }
+
+    /// Adds a binary operation.
+    pub fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Value {
+        self.define(Expr::Binary(op, a, b))
+    }
+
+    /// Adds a comparison.
+    pub fn compare(&mut self, op: Comparison, a: Value, b: Value) -> Value {
+        self.define(Expr::Compare(op, a, b))
+    }
+
+    /// `-a`, of a float.
+    pub fn neg(&mut self, a: Value) -> Value {
+        self.unary(UnaryOp::Neg, a)
+    }
+
+    /// `|a|`, of a float.
+    pub fn abs(&mut self, a: Value) -> Value {
+        self.unary(UnaryOp::Abs, a)
+    }
+
+    /// The square root of a float.
+    pub fn sqrt(&mut self, a: Value) -> Value {
+        self.unary(UnaryOp::Sqrt, a)
+    }
+
+    /// `a + b`.
+    pub fn add(&mut self, a: Value, b: Value) -> Value {
+        self.binary(BinaryOp::Add, a, b)
+    }
+
+    /// `a - b`.
+    pub fn sub(&mut self, a: Value, b: Value) -> Value {
+        self.binary(BinaryOp::Sub, a, b)
+    }
+
+    /// `a * b`.
+    pub fn mul(&mut self, a: Value, b: Value) -> Value {
+        self.binary(BinaryOp::Mul, a, b)
+    }
+
+    /// `a / b`, of floats.
+    pub fn div(&mut self, a: Value, b: Value) -> Value {
+        self.binary(BinaryOp::Div, a, b)
+    }
+
+    /// `a + constant`, of `I64`; nothing is added for 0.
+    pub fn add_const(&mut self, a: Value, constant: i64) -> Value {
+        if constant == 0 {
+            return a;
+        }
+        let constant = self.i64(constant);
+        self.add(a, constant)
+    }
+
+    /// `a * constant`, of `I64`; nothing is multiplied by 1.
+    pub fn mul_const(&mut self, a: Value, constant: i64) -> Value {
+        if constant == 1 {
+            return a;
+        }
+        let constant = self.i64(constant);
+        self.mul(a, constant)
+    }
+
+    /// The quotient and the remainder of an index `a >= 0` by a positive constant.
+    pub fn div_rem(&mut self, a: Value, divisor: u64) -> (Value, Value) {
+        let divisor = self.i64(divisor as i64);
+        (
+            self.binary(BinaryOp::DivU, a, divisor),
+            self.binary(BinaryOp::RemU, a, divisor),
+        )
+    }
+
+    /// `a * b + c` of floats, rounded once.
+    pub fn fma(&mut self, a: Value, b: Value, c: Value) -> Value {
+        self.define(Expr::Fma(a, b, c))
+    }
+
+    /// `a == b`.
+    pub fn eq(&mut self, a: Value, b: Value) -> Value {
+        self.compare(Comparison::Eq, a, b)
+    }
+
+    /// `a != b`.
+    pub fn ne(&mut self, a: Value, b: Value) -> Value {
+        self.compare(Comparison::Ne, a, b)
+    }
+
+    /// `a < b`, of signed integers or floats.
+    pub fn lt(&mut self, a: Value, b: Value) -> Value {
+        self.compare(Comparison::Lt, a, b)
+    }
+
+    /// `a <= b`, of signed integers or floats.
+    pub fn le(&mut self, a: Value, b: Value) -> Value {
+        self.compare(Comparison::Le, a, b)
+    }
+
+    /// `then` if the condition holds, else `otherwise`; both are evaluated.
+    pub fn select(&mut self, condition: Value, then: Value, otherwise: Value) -> Value {
+        self.define(Expr::Select {
+            condition,
+            then,
+            otherwise,
+        })
+    }
+
+    /// The smaller of two signed integers.
+    pub fn min(&mut self, a: Value, b: Value) -> Value {
+        let less = self.lt(a, b);
+        self.select(less, a, b)
+    }
+
+    /// The larger of two signed integers.
+    pub fn max(&mut self, a: Value, b: Value) -> Value {
+        let less = self.lt(a, b);
+        self.select(less, b, a)
+    }
+
+    /// `value` converted to `ty`.
+    pub fn convert(&mut self, conversion: Conversion, ty: Type, value: Value) -> Value {
+        self.define(Expr::Convert(conversion, ty, value))
+    }
+
+    /// The bits of a float as an integer of the same size, or back.
+    pub fn bitcast(&mut self, value: Value) -> Value {
+        let ty = match self.ty(value) {
+            Type::F32 => Type::I32,
+            Type::F64 => Type::I64,
+            Type::I32 => Type::F32,
+            Type::I64 | Type::Bool => Type::F64,
+        };
+        self.convert(Conversion::Bitcast, ty, value)
+    }
+
+    /// The element at address `base + offset`.
+    pub fn load(&mut self, dtype: DType, base: Value, offset: i32) -> Value {
+        self.define(Expr::Load {
+            dtype,
+            base,
+            offset,
+        })
+    }
+
+    /// Writes the element at address `base + offset`.
+    pub fn store(&mut self, dtype: DType, base: Value, offset: i32, value: Value) {
+        self.expect_types("store", &[base, value], &[Type::I64, Type::of(dtype)]);
+        self.statements.push(Statement::Store {
+            dtype,
+            base,
+            offset,
+            value,
+        });
+    }
+
+    /// The address of element `index` of an array of `dtype` at `base`.
+    pub fn element(&mut self, dtype: DType, base: Value, index: Value) -> Value {
+        let offset = self.mul_const(index, dtype.size() as i64);
+        self.add(base, offset)
+    }
+
+    /// `for index in (start..end).step_by(step)`, as signed `I64`. The body gets the index and the carried values and
+    /// returns the next ones; the loop gives the last ones (`init`, if it never runs).
+    pub fn for_(
+        &mut self,
+        start: Value,
+        end: Value,
+        step: i64,
+        init: &[Value],
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
+        let bound = match (self.constant(start), self.constant(end)) {
+            (Some(Const::I64(start)), Some(Const::I64(end))) => {
+                Some((end.saturating_sub(start).max(0) as u64).div_ceil(step.max(1) as u64))
+            }
+            _ => None,
+        };
+        self.loop_(start, end, step, bound, init, body)
+    }
+
+    /// As [`for_`](Self::for_), with a promise that there are never more than `bound` iterations.
+    pub fn for_bounded(
+        &mut self,
+        start: Value,
+        end: Value,
+        step: i64,
+        bound: u64,
+        init: &[Value],
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
+        self.loop_(start, end, step, Some(bound), init, body)
+    }
+
+    fn loop_(
+        &mut self,
+        start: Value,
+        end: Value,
+        step: i64,
+        bound: Option<u64>,
+        init: &[Value],
+        body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
+        self.expect_types("a loop's range", &[start, end], &[Type::I64, Type::I64]);
+        self.check_visible(init);
+        if step <= 0 {
+            self.fail_form("the step of a loop must be positive");
+        }
+        let scope = self.kernel.types.len();
+        let index = self.value(Type::I64);
+        let carried = self.values(init);
+        let body = self.block(scope, |b| body(b, index, &carried));
+        self.expect_same_types("what a loop carries", &body.yields, init);
+        let results = self.values(init);
+        let init = init.to_vec();
+        let done = results.clone();
+        self.statements.push(Statement::For {
+            index,
+            start,
+            end,
+            step,
+            bound,
+            init,
+            carried,
+            body,
+            results,
+        });
+        done
+    }
+
+    /// A branch; both sides return values of the same types, which are its results.
+    pub fn if_(
+        &mut self,
+        condition: Value,
+        then: impl FnOnce(&mut Self) -> Vec<Value>,
+        otherwise: impl FnOnce(&mut Self) -> Vec<Value>,
+    ) -> Vec<Value> {
+        self.expect_types("a branch", &[condition], &[Type::Bool]);
+        let scope = self.kernel.types.len();
+        let then = self.block(scope, then);
+        let scope = self.kernel.types.len();
+        let otherwise = self.block(scope, otherwise);
+        self.expect_same_types("a branch's results", &then.yields, &otherwise.yields);
+        let results = self.values(&then.yields);
+        let done = results.clone();
+        self.statements.push(Statement::If {
+            condition,
+            then,
+            otherwise,
+            results,
+        });
+        done
+    }
+
+    /// Builds a block, after which the values numbered from `scope` on are no longer visible.
+    fn block(&mut self, scope: usize, build: impl FnOnce(&mut Self) -> Vec<Value>) -> Block {
+        let outer = std::mem::take(&mut self.statements);
+        let yields = build(self);
+        self.check_visible(&yields);
+        self.visible[scope..].fill(false);
+        let statements = std::mem::replace(&mut self.statements, outer);
+        Block { statements, yields }
+    }
+
+    fn expect_same_types(&mut self, operation: &str, values: &[Value], like: &[Value]) {
+        let types = |values: &[Value]| {
+            values
+                .iter()
+                .map(|&value| self.ty(value))
+                .collect::<Vec<_>>()
+        };
+        if types(values) != types(like) {
+            self.fail_types(operation.to_owned(), values);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A model as the rest of the compiler sees it: ONNX's own concepts, without its encoding.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::Tensor;
+
+/// A model: its operator set and its graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Version of the default operator set (domain `ai.onnx`).
+    pub opset: i64,
+    /// Who wrote the file, as the file says; for messages only.
+    pub producer: String,
+    /// The main graph.
+    pub graph: Graph,
+}
+
+/// A graph: nodes in the order of the file, tensors referred to by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// The graph's name.
+    pub name: String,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// Constant tensors, typically weights.
+    pub initializers: Vec<Initializer>,
+    /// Declared inputs. Before IR version 4 every initializer is listed here as well.
+    pub inputs: Vec<Value>,
+    /// Declared outputs.
+    pub outputs: Vec<Value>,
+}
+
+/// A named constant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Initializer {
+    /// The tensor's name in the graph.
+    pub name: String,
+    /// Its value.
+    pub tensor: Tensor,
+}
+
+/// One application of an operator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The node's name; may be empty.
+    pub name: String,
+    /// The operator, such as `Conv`.
+    pub operator: String,
+    /// The operator's domain; empty for ONNX's own.
+    pub domain: String,
+    /// Input names; an empty name is an omitted optional input.
+    pub inputs: Vec<String>,
+    /// Output names; an empty name is an output nobody wants.
+    pub outputs: Vec<String>,
+    /// The attributes by name.
+    pub attributes: BTreeMap<String, Attribute>,
+}
+
+/// An attribute's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// `FLOAT`
+    Float(f32),
+    /// `INT`
+    Int(i64),
+    /// `STRING`
+    String(String),
+    /// `TENSOR`
+    Tensor(Tensor),
+    /// `FLOATS`
+    Floats(Vec<f32>),
+    /// `INTS`
+    Ints(Vec<i64>),
+    /// `STRINGS`
+    Strings(Vec<String>),
+    /// A kind that no supported operator takes, such as `GRAPH`.
+    Other(&'static str),
+}
+
+impl Attribute {
+    /// ONNX's name of the attribute's kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Float(_) => "FLOAT",
+            Self::Int(_) => "INT",
+            Self::String(_) => "STRING",
+            Self::Tensor(_) => "TENSOR",
+            Self::Floats(_) => "FLOATS",
+            Self::Ints(_) => "INTS",
+            Self::Strings(_) => "STRINGS",
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+/// A declared graph input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The tensor's name.
+    pub name: String,
+    /// The element type, where the file states one.
+    pub element: Option<ElementType>,
+    /// The dimensions, where the file states a shape.
+    pub shape: Option<Vec<Dimension>>,
+}
+
+/// One dimension of a declared shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dimension {
+    /// A number.
+    Fixed(u64),
+    /// A named unknown, such as `batch`.
+    Symbol(String),
+    /// An unknown without a name.
+    Unknown,
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => write!(f, "{size}"),
+            Self::Symbol(name) => write!(f, "{name}"),
+            Self::Unknown => write!(f, "?"),
+        }
+    }
+}
+
+/// Declares every element type once: variant, code in the file, bytes, name.
+macro_rules! element_types {
+    ($($variant:ident = $code:literal, $bytes:literal, $name:literal;)*) => {
+        /// Element types whose elements are whole bytes; the others are refused where they are met.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ElementType { $(#[doc = concat!("`", $name, "`")] $variant,)* }
+
+        impl ElementType {
+            /// The type with ONNX's code, if supported.
+            pub fn from_code(code: i32) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)* _ => None }
+            }
+            /// Size of one element in bytes.
+            pub const fn bytes(self) -> u64 {
+                match self { $(Self::$variant => $bytes,)* }
+            }
+            /// The name, as ONNX's documentation writes it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+element_types! {
+    Float32 = 1, 4, "float";
+    UInt8 = 2, 1, "uint8";
+    Int8 = 3, 1, "int8";
+    UInt16 = 4, 2, "uint16";
+    Int16 = 5, 2, "int16";
+    Int32 = 6, 4, "int32";
+    Int64 = 7, 8, "int64";
+    Bool = 9, 1, "bool";
+    Float16 = 10, 2, "float16";
+    Float64 = 11, 8, "double";
+    UInt32 = 12, 4, "uint32";
+    UInt64 = 13, 8, "uint64";
+    BFloat16 = 16, 2, "bfloat16";
+}
+
+impl fmt::Display for ElementType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

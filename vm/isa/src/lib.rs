@@ -1,2 +1,29 @@
-//! The instruction set: one table, one semantics, written once.
+//! The instruction set of the opml machine: RV64IMFD without CSRs, compressed or atomic instructions.
+//!
+//! Everything about an instruction is said once. [`table`] declares it (name, bits, syntax, doc line); [`semantics`]
+//! gives its meaning as one Rust function that is generic over the [`Domain`] it computes in. Run on machine integers
+//! ([`Native`]) that function is the interpreter; run on symbols it is the text of the Solidity verifier.
+//! [`float`] is the IEEE-754 arithmetic of the machine, written the same way out of natural numbers.
+//!
+//! Nothing here allocates, and nothing here uses the host's floating point.
 #![no_std]
+
+pub mod decode;
+pub mod disasm;
+pub mod domain;
+pub mod fields;
+pub mod float;
+#[cfg(test)]
+mod float_tests;
+pub mod machine;
+pub mod native;
+pub mod semantics;
+pub mod table;
+
+pub use decode::{Instruction, decode, encode};
+pub use disasm::{FLOAT_REGISTERS, REGISTERS};
+pub use domain::{Bool, Domain, Function, Nat, Word};
+pub use float::Format;
+pub use machine::{Done, FloatUnit, Machine, Size, SoftFloat, Stop, Trap};
+pub use native::{Native, U64, U128};
+pub use table::{Entry, Extension, Extensions, Layout, Op, TABLE};

@@ -1,0 +1,183 @@
+//! What an instruction may do to the machine: the accessors that semantics are written against.
+//!
+//! The interpreter, the recording and the replaying machine and the Solidity printer all implement [`Machine`].
+
+use crate::domain::{Domain, Nat};
+use crate::float::{self, Format};
+
+/// Why the machine stopped for good. The numbers are those of `mcause` (privileged specification, table "mcause").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Trap {
+    /// A jump or taken branch to an address that is no multiple of four.
+    InstructionMisaligned = 0,
+    /// The program counter is outside the code.
+    InstructionFault = 1,
+    /// The word at the program counter is no instruction of this machine.
+    IllegalInstruction = 2,
+    /// `ebreak`.
+    Breakpoint = 3,
+    /// A load from an address that is no multiple of its size.
+    LoadMisaligned = 4,
+    /// A load from outside memory and code.
+    LoadFault = 5,
+    /// A store to an address that is no multiple of its size.
+    StoreMisaligned = 6,
+    /// A store outside memory, or to code.
+    StoreFault = 7,
+    /// `ecall` with a number in `a7` that is not 93 (exit).
+    EnvironmentCall = 8,
+}
+
+impl Trap {
+    /// Every trap.
+    pub const ALL: [Self; 9] = [
+        Self::InstructionMisaligned,
+        Self::InstructionFault,
+        Self::IllegalInstruction,
+        Self::Breakpoint,
+        Self::LoadMisaligned,
+        Self::LoadFault,
+        Self::StoreMisaligned,
+        Self::StoreFault,
+        Self::EnvironmentCall,
+    ];
+
+    /// What happened, in words.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::InstructionMisaligned => "jump to a misaligned address",
+            Self::InstructionFault => "program counter outside the code",
+            Self::IllegalInstruction => "illegal instruction",
+            Self::Breakpoint => "breakpoint",
+            Self::LoadMisaligned => "misaligned load",
+            Self::LoadFault => "load from an unmapped address",
+            Self::StoreMisaligned => "misaligned store",
+            Self::StoreFault => "store to code or to an unmapped address",
+            Self::EnvironmentCall => "system call other than exit (a7 = 93)",
+        }
+    }
+}
+
+/// The machine has stopped; nothing more happens in this step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop;
+
+/// What an instruction function returns.
+pub type Done = Result<(), Stop>;
+
+/// How many bytes a memory access touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Size {
+    /// One byte.
+    Byte = 1,
+    /// Two bytes.
+    Half = 2,
+    /// Four bytes.
+    Word = 4,
+    /// Eight bytes.
+    Double = 8,
+}
+
+impl Size {
+    /// The number of bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self as u64
+    }
+    /// The number of bits.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        8 * self as u32
+    }
+}
+
+/// The machine as one instruction sees it. Registers are those named by the current instruction's fields.
+///
+/// `pc` advances by four unless the instruction jumps, exits or traps; on exit and trap it stays.
+pub trait Machine {
+    /// What the machine computes with.
+    type D: Domain;
+    /// What adds and multiplies floating-point numbers.
+    type Float: FloatUnit<Self::D>;
+
+    /// The address of the current instruction.
+    fn pc(&mut self) -> <Self::D as Domain>::Word;
+    /// The integer register `rs1`.
+    fn rs1(&mut self) -> <Self::D as Domain>::Word;
+    /// The integer register `rs2`.
+    fn rs2(&mut self) -> <Self::D as Domain>::Word;
+    /// The immediate, sign-extended (shift amounts: zero-extended).
+    fn imm(&mut self) -> <Self::D as Domain>::Word;
+    /// The integer register `a7`: the number of a system call.
+    fn a7(&mut self) -> <Self::D as Domain>::Word;
+    /// Writes the integer register `rd`; a write to `x0` is lost.
+    fn set_rd(&mut self, value: <Self::D as Domain>::Word) -> Done;
+    /// The float register `rs1`, all 64 bits.
+    fn frs1(&mut self) -> <Self::D as Domain>::Word;
+    /// The float register `rs2`, all 64 bits.
+    fn frs2(&mut self) -> <Self::D as Domain>::Word;
+    /// The float register `rs3`, all 64 bits.
+    fn frs3(&mut self) -> <Self::D as Domain>::Word;
+    /// Writes all 64 bits of the float register `rd`.
+    fn set_frd(&mut self, value: <Self::D as Domain>::Word) -> Done;
+    /// The static rounding mode, 0 to 4.
+    fn rm(&mut self) -> <Self::D as Domain>::Nat;
+    /// Whether an aligned access at this address reads memory or code.
+    fn readable(&mut self, address: <Self::D as Domain>::Word) -> <Self::D as Domain>::Bool;
+    /// Whether an aligned access at this address may write: memory, and not code.
+    fn writable(&mut self, address: <Self::D as Domain>::Word) -> <Self::D as Domain>::Bool;
+    /// Reads `size` little-endian bytes, zero-extended, at an aligned and readable address.
+    fn read(&mut self, address: <Self::D as Domain>::Word, size: Size) -> <Self::D as Domain>::Word;
+    /// Writes the low `size` bytes of `value` at an aligned and writable address.
+    fn write(&mut self, address: <Self::D as Domain>::Word, size: Size, value: <Self::D as Domain>::Word) -> Done;
+    /// Continues at `target` (a multiple of four) if `taken`.
+    fn jump_if(&mut self, taken: <Self::D as Domain>::Bool, target: <Self::D as Domain>::Word) -> Done;
+    /// Continues at `target` (a multiple of four).
+    fn jump(&mut self, target: <Self::D as Domain>::Word) -> Done;
+    /// Traps, and ends the instruction, if `bad`.
+    fn trap_if(&mut self, bad: <Self::D as Domain>::Bool, trap: Trap) -> Done;
+    /// Traps and ends the instruction.
+    fn trap(&mut self, trap: Trap) -> Done;
+    /// Halts the machine; the exit code is in `a0`.
+    fn exit(&mut self) -> Done;
+}
+
+/// The rounding operations of the float unit, on bit patterns. What a unit does not override is software.
+///
+/// An override must agree with the default on every bit, NaNs included.
+pub trait FloatUnit<D: Domain> {
+    /// `a + b`.
+    #[inline(always)]
+    fn add(format: Format, a: D::Nat, b: D::Nat, rm: D::Nat) -> D::Nat {
+        float::add::<D>(format, a, b, rm)
+    }
+    /// `a * b`.
+    #[inline(always)]
+    fn mul(format: Format, a: D::Nat, b: D::Nat, rm: D::Nat) -> D::Nat {
+        float::mul::<D>(format, a, b, rm)
+    }
+    /// `a * b + c`, rounded once.
+    #[inline(always)]
+    fn fma(format: Format, a: D::Nat, b: D::Nat, c: D::Nat, rm: D::Nat) -> D::Nat {
+        float::fma::<D>(format, a, b, c, rm)
+    }
+    /// `a / b`.
+    #[inline(always)]
+    fn div(format: Format, a: D::Nat, b: D::Nat, rm: D::Nat) -> D::Nat {
+        float::div::<D>(format, a, b, rm)
+    }
+    /// The square root of `a`.
+    #[inline(always)]
+    fn sqrt(format: Format, a: D::Nat, rm: D::Nat) -> D::Nat {
+        float::sqrt::<D>(format, a, rm)
+    }
+}
+
+/// The float unit that is software throughout: the reference.
+#[derive(Debug, Clone, Copy)]
+pub struct SoftFloat;
+
+impl<D: Domain> FloatUnit<D> for SoftFloat where D::Nat: Nat {}

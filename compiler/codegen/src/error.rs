@@ -1,0 +1,56 @@
+//! Why a kernel has no code.
+
+use thiserror::Error;
+
+/// A kernel that cannot be compiled. Apart from the number of parameters it is a fault of the kernel's builder.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum CodegenError {
+    /// More parameters than the calling convention has registers for.
+    #[error("kernel {kernel} has {found} parameters; at most {limit} are passed in registers")]
+    TooManyParameters {
+        /// The kernel's name.
+        kernel: String,
+        /// How many it has.
+        found: usize,
+        /// How many are possible.
+        limit: usize,
+    },
+    /// A value that is used before it is defined.
+    #[error("kernel {kernel}: value {value} is used but not defined")]
+    Undefined {
+        /// The kernel's name.
+        kernel: String,
+        /// The value's number.
+        value: usize,
+    },
+    /// An operation or a list of values of the wrong types.
+    #[error("kernel {kernel}: the types of {what} do not fit")]
+    Types {
+        /// The kernel's name.
+        kernel: String,
+        /// Where.
+        what: String,
+    },
+    /// Cranelift's verifier or code generator refused.
+    #[error("kernel {kernel}: {reason}")]
+    Cranelift {
+        /// The kernel's name.
+        kernel: String,
+        /// Its reason.
+        reason: String,
+    },
+    /// The code refers to something outside itself, usually a library function that stands in for a missing instruction.
+    #[error("kernel {kernel}: the code needs {symbol}, which the target does not have")]
+    Relocation {
+        /// The kernel's name.
+        kernel: String,
+        /// What it refers to.
+        symbol: String,
+    },
+    /// No code generator for the machine that this program runs on.
+    #[error("no code generator for this host: {reason}")]
+    Host {
+        /// Why.
+        reason: String,
+    },
+}

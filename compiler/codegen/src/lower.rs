@@ -1,0 +1,421 @@
+//! From the kernel language to Cranelift's.
+//!
+//! Both are SSA with structured or unstructured control flow, so almost every operation has its counterpart. What the
+//! kernel language promises and Cranelift does not is added here: total division, and one NaN where it is observed.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
+use cranelift_codegen::ir::{
+    self, AbiParam, BlockArg, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, types,
+};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use dnn_lib::kernel::{BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value};
+use dnn_lib::tensor::DType;
+
+use crate::{CodegenError, Target, nan};
+
+const CANONICAL_F32: u32 = 0x7fc0_0000;
+const CANONICAL_F64: u64 = 0x7ff8_0000_0000_0000;
+
+/// The kernel as a Cranelift function of the target's calling convention.
+pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, CodegenError> {
+    if kernel.params() > target.argument_registers {
+        return Err(CodegenError::TooManyParameters {
+            kernel: kernel.name.clone(),
+            found: kernel.params(),
+            limit: target.argument_registers,
+        });
+    }
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params = vec![AbiParam::new(types::I64); kernel.params()];
+    let mut function = Function::with_name_signature(UserFuncName::default(), signature);
+    let mut context = FunctionBuilderContext::new();
+    let mut lowering = Lowering {
+        kernel,
+        code: FunctionBuilder::new(&mut function, &mut context),
+        values: vec![None; kernel.types.len()],
+        constants: vec![None; kernel.types.len()],
+        foreign: nan::foreign(kernel, target.canonical_arithmetic),
+    };
+    let result = lowering.function();
+    lowering.code.seal_all_blocks();
+    if result.is_ok() {
+        lowering.code.finalize(target.isa.frontend_config());
+    }
+    result.map(|()| function)
+}
+
+struct Lowering<'a> {
+    kernel: &'a Kernel,
+    code: FunctionBuilder<'a>,
+    values: Vec<Option<ir::Value>>,
+    constants: Vec<Option<Const>>,
+    /// Values that may be a NaN other than the canonical one.
+    foreign: Vec<bool>,
+}
+
+impl Lowering<'_> {
+    fn function(&mut self) -> Result<(), CodegenError> {
+        let entry = self.code.create_block();
+        self.code.append_block_params_for_function_params(entry);
+        self.code.switch_to_block(entry);
+        let params = self.code.block_params(entry).to_vec();
+        for (slot, param) in self.values.iter_mut().zip(params) {
+            *slot = Some(param);
+        }
+        self.block(&self.kernel.body)?;
+        self.code.ins().return_(&[]);
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block) -> Result<(), CodegenError> {
+        block.statements.iter().try_for_each(|statement| self.statement(statement))
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<(), CodegenError> {
+        match statement {
+            Statement::Let(value, expr) => {
+                if expr.ty(&self.kernel.types) != self.ty(*value) {
+                    return Err(self.types_error(format!("{expr:?}")));
+                }
+                let lowered = self.expr(expr)?;
+                if let Expr::Const(constant) = expr {
+                    self.constants[value.index()] = Some(*constant);
+                }
+                self.define(*value, lowered)
+            }
+            Statement::Store { dtype, base, offset, value } => self.store(*dtype, *base, *offset, *value),
+            Statement::For { .. } => self.for_(statement),
+            Statement::If { condition, then, otherwise, results } => self.if_(*condition, then, otherwise, results),
+        }
+    }
+
+    fn ty(&self, value: Value) -> Option<Type> {
+        self.kernel.types.get(value.index()).copied()
+    }
+
+    fn types_error(&self, what: String) -> CodegenError {
+        CodegenError::Types { kernel: self.kernel.name.clone(), what }
+    }
+
+    fn undefined(&self, value: Value) -> CodegenError {
+        CodegenError::Undefined { kernel: self.kernel.name.clone(), value: value.index() }
+    }
+
+    fn define(&mut self, value: Value, lowered: ir::Value) -> Result<(), CodegenError> {
+        match self.values.get_mut(value.index()) {
+            Some(slot) => *slot = Some(lowered),
+            None => return Err(self.undefined(value)),
+        }
+        Ok(())
+    }
+
+    fn value(&self, value: Value) -> Result<ir::Value, CodegenError> {
+        let known = self.values.get(value.index()).copied().flatten();
+        known.ok_or_else(|| self.undefined(value))
+    }
+
+    fn arguments(&self, values: &[Value]) -> Result<Vec<BlockArg>, CodegenError> {
+        values.iter().map(|&value| Ok(BlockArg::Value(self.value(value)?))).collect()
+    }
+
+    /// A new block whose parameters are these values of the kernel.
+    fn block_with(&mut self, params: &[Value]) -> Result<ir::Block, CodegenError> {
+        let block = self.code.create_block();
+        for &param in params {
+            let ty = self.ty(param).ok_or_else(|| self.undefined(param))?;
+            let lowered = self.code.append_block_param(block, clif_type(ty));
+            self.define(param, lowered)?;
+        }
+        Ok(block)
+    }
+
+    fn expect_same_types(&self, what: &str, a: &[Value], b: &[Value]) -> Result<(), CodegenError> {
+        let types = |values: &[Value]| values.iter().map(|&v| self.ty(v)).collect::<Vec<_>>();
+        if types(a) == types(b) { Ok(()) } else { Err(self.types_error(what.to_owned())) }
+    }
+
+    /// The condition is tested once before the loop and then at its end, which costs one branch an iteration.
+    fn for_(&mut self, statement: &Statement) -> Result<(), CodegenError> {
+        let Statement::For { index, start, end, step, bound: _, init, carried, body, results } = statement else {
+            return Ok(());
+        };
+        self.expect_same_types("what a loop carries", init, carried)?;
+        self.expect_same_types("what a loop yields", &body.yields, carried)?;
+        self.expect_same_types("what a loop gives", results, carried)?;
+        if [*index, *start, *end].iter().any(|&value| self.ty(value) != Some(Type::I64)) {
+            return Err(self.types_error("a loop's range".to_owned()));
+        }
+
+        let params: Vec<Value> = std::iter::once(*index).chain(carried.iter().copied()).collect();
+        let inside = self.block_with(&params)?;
+        let (first, last) = (self.value(*start)?, self.value(*end)?);
+        let leave = self.arguments(init)?;
+        let mut enter = vec![BlockArg::Value(first)];
+        enter.extend(leave.iter().copied());
+        let after = self.block_with(results)?;
+        if self.runs_at_least_once(*start, *end) {
+            self.code.ins().jump(inside, &enter);
+        } else {
+            let more = self.code.ins().icmp(IntCC::SignedLessThan, first, last);
+            self.code.ins().brif(more, inside, &enter, after, &leave);
+        }
+
+        self.code.switch_to_block(inside);
+        self.block(body)?;
+        let current = self.value(*index)?;
+        let next = self.code.ins().iadd_imm_s(current, *step);
+        let more = self.code.ins().icmp(IntCC::SignedLessThan, next, last);
+        let leave = self.arguments(&body.yields)?;
+        let mut again = vec![BlockArg::Value(next)];
+        again.extend(leave.iter().copied());
+        self.code.ins().brif(more, inside, &again, after, &leave);
+        self.code.switch_to_block(after);
+        Ok(())
+    }
+
+    fn runs_at_least_once(&self, start: Value, end: Value) -> bool {
+        let constant = |value: Value| self.constants[value.index()];
+        match (constant(start), constant(end)) {
+            (Some(Const::I64(start)), Some(Const::I64(end))) => start < end,
+            _ => false,
+        }
+    }
+
+    fn if_(
+        &mut self,
+        condition: Value,
+        then: &Block,
+        otherwise: &Block,
+        results: &[Value],
+    ) -> Result<(), CodegenError> {
+        if self.ty(condition) != Some(Type::Bool) {
+            return Err(self.types_error("a branch's condition".to_owned()));
+        }
+        let after = self.block_with(results)?;
+        let (yes, no) = (self.code.create_block(), self.code.create_block());
+        let condition = self.value(condition)?;
+        self.code.ins().brif(condition, yes, &[], no, &[]);
+        for (entry, branch) in [(yes, then), (no, otherwise)] {
+            self.expect_same_types("a branch's results", &branch.yields, results)?;
+            self.code.switch_to_block(entry);
+            self.block(branch)?;
+            let arguments = self.arguments(&branch.yields)?;
+            self.code.ins().jump(after, &arguments);
+        }
+        self.code.switch_to_block(after);
+        Ok(())
+    }
+
+    fn expr(&mut self, expr: &Expr) -> Result<ir::Value, CodegenError> {
+        Ok(match *expr {
+            Expr::Const(constant) => self.constant(constant),
+            Expr::Unary(op, a) => {
+                let a = self.value(a)?;
+                match op {
+                    UnaryOp::Neg => self.code.ins().fneg(a),
+                    UnaryOp::Abs => self.code.ins().fabs(a),
+                    UnaryOp::Sqrt => self.code.ins().sqrt(a),
+                }
+            }
+            Expr::Binary(op, a, b) => self.binary(op, a, b)?,
+            Expr::Compare(op, a, b) => self.compare(op, a, b)?,
+            Expr::Fma(a, b, c) => {
+                let (a, b, c) = (self.value(a)?, self.value(b)?, self.value(c)?);
+                self.code.ins().fma(a, b, c)
+            }
+            Expr::Select { condition, then, otherwise } => {
+                let condition = self.value(condition)?;
+                let (then, otherwise) = (self.value(then)?, self.value(otherwise)?);
+                self.code.ins().select(condition, then, otherwise)
+            }
+            Expr::Convert(conversion, to, a) => self.convert(conversion, to, a)?,
+            Expr::Load { dtype, base, offset } => self.load(dtype, base, offset)?,
+        })
+    }
+
+    fn constant(&mut self, constant: Const) -> ir::Value {
+        let ins = self.code.ins();
+        match constant {
+            Const::I32(x) => ins.iconst(types::I32, i64::from(x)),
+            Const::I64(x) => ins.iconst(types::I64, x),
+            Const::F32(bits) => ins.f32const(Ieee32::with_bits(bits)),
+            Const::F64(bits) => ins.f64const(Ieee64::with_bits(bits)),
+        }
+    }
+
+    fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Result<ir::Value, CodegenError> {
+        let float = self.ty(a).is_some_and(Type::is_float);
+        let (x, y) = (self.value(a)?, self.value(b)?);
+        if matches!(op, BinaryOp::DivS | BinaryOp::DivU | BinaryOp::RemS | BinaryOp::RemU) {
+            return Ok(self.divide(op, x, y, self.constants[b.index()]));
+        }
+        let ins = self.code.ins();
+        Ok(match op {
+            BinaryOp::Add if float => ins.fadd(x, y),
+            BinaryOp::Sub if float => ins.fsub(x, y),
+            BinaryOp::Mul if float => ins.fmul(x, y),
+            BinaryOp::Add => ins.iadd(x, y),
+            BinaryOp::Sub => ins.isub(x, y),
+            BinaryOp::Mul => ins.imul(x, y),
+            BinaryOp::Div => ins.fdiv(x, y),
+            BinaryOp::And => ins.band(x, y),
+            BinaryOp::Or => ins.bor(x, y),
+            BinaryOp::Xor => ins.bxor(x, y),
+            BinaryOp::Shl => ins.ishl(x, y),
+            BinaryOp::ShrS => ins.sshr(x, y),
+            BinaryOp::ShrU => ins.ushr(x, y),
+            BinaryOp::DivS => ins.sdiv(x, y),
+            BinaryOp::DivU => ins.udiv(x, y),
+            BinaryOp::RemS => ins.srem(x, y),
+            BinaryOp::RemU => ins.urem(x, y),
+        })
+    }
+
+    /// Division as RISC-V defines it. Cranelift's traps where RISC-V gives a value, so a divisor that would trap is
+    /// replaced by 1 first: for `MIN / -1` that already gives the right answer, for 0 the answer is chosen afterwards.
+    fn divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, divisor: Option<Const>) -> ir::Value {
+        let signed = matches!(op, BinaryOp::DivS | BinaryOp::RemS);
+        let harmless = match divisor {
+            Some(Const::I32(d)) => d != 0 && !(signed && d == -1),
+            Some(Const::I64(d)) => d != 0 && !(signed && d == -1),
+            _ => false,
+        };
+        if harmless {
+            return self.plain_divide(op, x, y);
+        }
+        let ty = self.code.func.dfg.value_type(x);
+        let (zero, one) = (self.code.ins().iconst(ty, 0), self.code.ins().iconst(ty, 1));
+        let by_zero = self.code.ins().icmp(IntCC::Equal, y, zero);
+        let mut traps = by_zero;
+        if signed {
+            let minus_one = self.code.ins().bnot(zero);
+            let min = self.code.ins().iconst(ty, if ty == types::I32 { i64::from(i32::MIN) } else { i64::MIN });
+            let by_minus_one = self.code.ins().icmp(IntCC::Equal, y, minus_one);
+            let of_min = self.code.ins().icmp(IntCC::Equal, x, min);
+            let overflows = self.code.ins().band(by_minus_one, of_min);
+            traps = self.code.ins().bor(by_zero, overflows);
+        }
+        let divisor = self.code.ins().select(traps, one, y);
+        let result = self.plain_divide(op, x, divisor);
+        let of_zero = match op {
+            BinaryOp::RemS | BinaryOp::RemU => x,
+            _ => self.code.ins().bnot(zero),
+        };
+        self.code.ins().select(by_zero, of_zero, result)
+    }
+
+    fn plain_divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value) -> ir::Value {
+        let ins = self.code.ins();
+        match op {
+            BinaryOp::DivS => ins.sdiv(x, y),
+            BinaryOp::RemS => ins.srem(x, y),
+            BinaryOp::RemU => ins.urem(x, y),
+            _ => ins.udiv(x, y),
+        }
+    }
+
+    fn compare(&mut self, op: Comparison, a: Value, b: Value) -> Result<ir::Value, CodegenError> {
+        let float = self.ty(a).is_some_and(Type::is_float);
+        let (x, y) = (self.value(a)?, self.value(b)?);
+        let ins = self.code.ins();
+        Ok(if float {
+            let condition = match op {
+                Comparison::Eq => FloatCC::Equal,
+                Comparison::Ne => FloatCC::NotEqual,
+                Comparison::Lt | Comparison::LtU => FloatCC::LessThan,
+                Comparison::Le | Comparison::LeU => FloatCC::LessThanOrEqual,
+            };
+            ins.fcmp(condition, x, y)
+        } else {
+            let condition = match op {
+                Comparison::Eq => IntCC::Equal,
+                Comparison::Ne => IntCC::NotEqual,
+                Comparison::Lt => IntCC::SignedLessThan,
+                Comparison::Le => IntCC::SignedLessThanOrEqual,
+                Comparison::LtU => IntCC::UnsignedLessThan,
+                Comparison::LeU => IntCC::UnsignedLessThanOrEqual,
+            };
+            ins.icmp(condition, x, y)
+        })
+    }
+
+    fn convert(&mut self, conversion: Conversion, to: Type, a: Value) -> Result<ir::Value, CodegenError> {
+        let x = match conversion {
+            Conversion::Bitcast => self.observed(a)?,
+            _ => self.value(a)?,
+        };
+        let to = clif_type(to);
+        let ins = self.code.ins();
+        Ok(match conversion {
+            Conversion::FromBool | Conversion::ZeroExtend => ins.uextend(to, x),
+            Conversion::SignExtend => ins.sextend(to, x),
+            Conversion::Truncate => ins.ireduce(to, x),
+            Conversion::IntToFloat => ins.fcvt_from_sint(to, x),
+            Conversion::UintToFloat => ins.fcvt_from_uint(to, x),
+            Conversion::FloatToInt => ins.fcvt_to_sint_sat(to, x),
+            Conversion::FloatToUint => ins.fcvt_to_uint_sat(to, x),
+            Conversion::Promote => ins.fpromote(to, x),
+            Conversion::Demote => ins.fdemote(to, x),
+            Conversion::Bitcast => ins.bitcast(to, MemFlagsData::new(), x),
+        })
+    }
+
+    /// The value with its NaN, if it is one, in the canonical form.
+    fn observed(&mut self, value: Value) -> Result<ir::Value, CodegenError> {
+        let x = self.value(value)?;
+        let nan = match self.ty(value) {
+            Some(Type::F32) => Const::F32(CANONICAL_F32),
+            Some(Type::F64) => Const::F64(CANONICAL_F64),
+            _ => return Ok(x),
+        };
+        if !self.foreign[value.index()] {
+            return Ok(x);
+        }
+        let nan = self.constant(nan);
+        let is_nan = self.code.ins().fcmp(FloatCC::Unordered, x, x);
+        Ok(self.code.ins().select(is_nan, nan, x))
+    }
+
+    fn load(&mut self, dtype: DType, base: Value, offset: i32) -> Result<ir::Value, CodegenError> {
+        let base = self.value(base)?;
+        let flags = MemFlagsData::trusted();
+        let ins = self.code.ins();
+        Ok(match dtype {
+            DType::I8 => ins.sload8(types::I32, flags, base, offset),
+            DType::U8 | DType::Bool => ins.uload8(types::I32, flags, base, offset),
+            DType::I16 => ins.sload16(types::I32, flags, base, offset),
+            DType::U16 => ins.uload16(types::I32, flags, base, offset),
+            DType::I32 | DType::U32 => ins.load(types::I32, flags, base, offset),
+            DType::I64 | DType::U64 => ins.load(types::I64, flags, base, offset),
+            DType::F32 => ins.load(types::F32, flags, base, offset),
+            DType::F64 => ins.load(types::F64, flags, base, offset),
+        })
+    }
+
+    fn store(&mut self, dtype: DType, base: Value, offset: i32, value: Value) -> Result<(), CodegenError> {
+        if self.ty(base) != Some(Type::I64) || self.ty(value) != Some(Type::of(dtype)) {
+            return Err(self.types_error(format!("a store of {dtype}")));
+        }
+        let (base, value) = (self.value(base)?, self.observed(value)?);
+        let flags = MemFlagsData::trusted();
+        let ins = self.code.ins();
+        match dtype.size() {
+            1 => ins.istore8(flags, value, base, offset),
+            2 => ins.istore16(flags, value, base, offset),
+            _ => ins.store(flags, value, base, offset),
+        };
+        Ok(())
+    }
+}
+
+fn clif_type(ty: Type) -> ir::Type {
+    match ty {
+        Type::Bool => types::I8,
+        Type::I32 => types::I32,
+        Type::I64 => types::I64,
+        Type::F32 => types::F32,
+        Type::F64 => types::F64,
+    }
+}

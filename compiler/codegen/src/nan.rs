@@ -1,0 +1,83 @@
+//! Which floats may be a NaN with bits other than the canonical ones. Only these need care where a NaN is observed.
+
+use dnn_lib::kernel::{BinaryOp, Block, Const, Conversion, Expr, Kernel, Statement, Value};
+
+/// For each value of the kernel, whether it may be a NaN that is not the canonical one.
+///
+/// `canonical_arithmetic` says that the target's own arithmetic gives no other NaN, as RISC-V's does and x86's does not.
+pub(crate) fn foreign(kernel: &Kernel, canonical_arithmetic: bool) -> Vec<bool> {
+    let mut analysis = Analysis { foreign: vec![false; kernel.types.len()], canonical_arithmetic, changed: true };
+    // Loops carry values backwards; the set only grows, so this ends.
+    while std::mem::take(&mut analysis.changed) {
+        analysis.block(&kernel.body);
+    }
+    analysis.foreign
+}
+
+struct Analysis {
+    foreign: Vec<bool>,
+    canonical_arithmetic: bool,
+    changed: bool,
+}
+
+impl Analysis {
+    fn is(&self, value: Value) -> bool {
+        self.foreign.get(value.index()).copied().unwrap_or(true)
+    }
+
+    fn join(&mut self, value: Value, foreign: bool) {
+        if let Some(known) = self.foreign.get_mut(value.index())
+            && foreign
+            && !*known
+        {
+            *known = true;
+            self.changed = true;
+        }
+    }
+
+    fn join_all(&mut self, to: &[Value], from: &[Value]) {
+        for (&to, &from) in to.iter().zip(from) {
+            self.join(to, self.is(from));
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        for statement in &block.statements {
+            match statement {
+                Statement::Let(value, expr) => self.join(*value, self.expr(expr)),
+                Statement::Store { .. } => {}
+                Statement::For { init, carried, body, results, .. } => {
+                    self.join_all(carried, init);
+                    self.block(body);
+                    self.join_all(carried, &body.yields);
+                    self.join_all(results, carried);
+                }
+                Statement::If { then, otherwise, results, .. } => {
+                    for branch in [then, otherwise] {
+                        self.block(branch);
+                        self.join_all(results, &branch.yields);
+                    }
+                }
+            }
+        }
+    }
+
+    fn expr(&self, expr: &Expr) -> bool {
+        match *expr {
+            Expr::Const(Const::F32(bits)) => f32::from_bits(bits).is_nan(),
+            Expr::Const(Const::F64(bits)) => f64::from_bits(bits).is_nan(),
+            Expr::Const(_) | Expr::Compare(..) => false,
+            // The canonical NaN with its sign changed is another one.
+            Expr::Unary(dnn_lib::kernel::UnaryOp::Neg | dnn_lib::kernel::UnaryOp::Abs, _) => true,
+            Expr::Select { then, otherwise, .. } => self.is(then) || self.is(otherwise),
+            Expr::Convert(Conversion::Promote | Conversion::Demote, ..)
+            | Expr::Unary(..)
+            | Expr::Fma(..)
+            | Expr::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div, ..) => {
+                !self.canonical_arithmetic
+            }
+            Expr::Convert(Conversion::IntToFloat | Conversion::UintToFloat, ..) => false,
+            Expr::Convert(..) | Expr::Load { .. } | Expr::Binary(..) => true,
+        }
+    }
+}

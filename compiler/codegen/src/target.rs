@@ -1,0 +1,89 @@
+//! Machines that kernels are compiled for.
+
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use dnn_lib::kernel::Kernel;
+
+use crate::CodegenError;
+use crate::lower::lower;
+
+/// The triple of the guest. Cranelift wants the whole of G, but emits only what the machine has: no atomics, no CSR,
+/// no compressed instructions.
+const GUEST: &str = "riscv64gc-unknown-none-elf";
+
+/// The code of one kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The bytes; the first is the entry.
+    pub bytes: Vec<u8>,
+    /// What the address of the first byte must be a multiple of.
+    pub alignment: u32,
+    /// Bytes of stack that the code uses.
+    pub stack: u32,
+}
+
+/// A machine to compile for, and how.
+pub struct Target {
+    pub(crate) isa: OwnedTargetIsa,
+    /// Whether arithmetic that gives a NaN gives the canonical one.
+    pub(crate) canonical_arithmetic: bool,
+    /// How many integer arguments are passed in registers.
+    pub(crate) argument_registers: usize,
+}
+
+impl Target {
+    /// The guest: RV64IMFD.
+    pub fn guest() -> Result<Self, CodegenError> {
+        let builder = isa::lookup_by_name(GUEST).map_err(host_error)?;
+        Ok(Self { isa: finish(builder)?, canonical_arithmetic: true, argument_registers: 8 })
+    }
+
+    /// The machine that this program runs on, with the features that it turns out to have.
+    pub fn host() -> Result<Self, CodegenError> {
+        let builder = cranelift_native::builder().map_err(host_error)?;
+        Ok(Self { isa: finish(builder)?, canonical_arithmetic: false, argument_registers: 6 })
+    }
+
+    /// Compiles a kernel to a function that takes the kernel's parameters as 64-bit integers and returns nothing.
+    pub fn compile(&self, kernel: &Kernel) -> Result<Code, CodegenError> {
+        let refuse = |reason: String| CodegenError::Cranelift { kernel: kernel.name.clone(), reason };
+        let mut context = Context::for_function(lower(kernel, self)?);
+        context
+            .compile(self.isa.as_ref(), &mut ControlPlane::default())
+            .map_err(|error| refuse(error.inner.to_string()))?;
+        let compiled = context.compiled_code().ok_or_else(|| refuse("no code".to_owned()))?;
+        if let Some(relocation) = compiled.buffer.relocs().first() {
+            return Err(CodegenError::Relocation {
+                kernel: kernel.name.clone(),
+                symbol: format!("{:?}", relocation.target),
+            });
+        }
+        // Above the frame lie the caller's frame pointer and the return address.
+        let frame = compiled.buffer.frame_layout().map_or(0, |frame| frame.frame_to_fp_offset);
+        Ok(Code {
+            bytes: compiled.buffer.data().to_vec(),
+            alignment: compiled.buffer.alignment.max(4),
+            stack: frame.saturating_add(16),
+        })
+    }
+}
+
+fn finish(builder: isa::Builder) -> Result<OwnedTargetIsa, CodegenError> {
+    let mut flags = settings::builder();
+    for (name, value) in [
+        ("opt_level", "speed"),
+        ("is_pic", "false"),
+        ("unwind_info", "false"),
+        // A kernel that does not make sense is refused instead of compiled to something.
+        ("enable_verifier", "true"),
+    ] {
+        flags.set(name, value).map_err(host_error)?;
+    }
+    builder.finish(settings::Flags::new(flags)).map_err(host_error)
+}
+
+fn host_error(reason: impl ToString) -> CodegenError {
+    CodegenError::Host { reason: reason.to_string() }
+}

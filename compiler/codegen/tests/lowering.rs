@@ -1,0 +1,175 @@
+//! Every operation of the kernel language becomes code, for the guest and for the host, that refers to nothing.
+
+use codegen::{CodegenError, Target};
+use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Type, UnaryOp, Value};
+use dnn_lib::tensor::{DType, TensorType};
+
+fn build(inputs: usize, body: impl FnOnce(&mut Builder)) -> Kernel {
+    let tensor = TensorType::new(DType::F32, [4]);
+    let mut b = Builder::new("test", &vec![tensor.clone(); inputs], &tensor, &[1]);
+    body(&mut b);
+    b.finish().expect("the kernel makes sense")
+}
+
+/// Combines a value with itself by everything that its type allows, and keeps it alive by a store.
+fn everything(b: &mut Builder, dtype: DType) {
+    use BinaryOp::*;
+    let (input, output) = (b.input(0), b.output());
+    let x = b.load(dtype, input, 8);
+    let y = b.load(dtype, input, 16);
+    let ty = b.ty(x);
+    let keep = |b: &mut Builder, value: Value| match b.ty(value) {
+        Type::Bool => {
+            let number = b.convert(Conversion::FromBool, Type::I32, value);
+            b.store(DType::U8, output, 0, number);
+        }
+        Type::I32 => b.store(DType::I32, output, 0, value),
+        Type::I64 => b.store(DType::I64, output, 0, value),
+        Type::F32 => b.store(DType::F32, output, 0, value),
+        Type::F64 => b.store(DType::F64, output, 0, value),
+    };
+    let binary: &[BinaryOp] = if ty.is_float() {
+        &[Add, Sub, Mul, Div]
+    } else {
+        &[Add, Sub, Mul, DivS, DivU, RemS, RemU, And, Or, Xor, Shl, ShrS, ShrU]
+    };
+    for &op in binary {
+        let value = b.binary(op, x, y);
+        keep(b, value);
+        let seven = b.number(ty, 7);
+        let value = b.binary(op, x, seven);
+        keep(b, value);
+    }
+    for op in [Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Le] {
+        let truth = b.compare(op, x, y);
+        keep(b, truth);
+        let value = b.select(truth, y, x);
+        keep(b, value);
+    }
+    if ty.is_float() {
+        for op in [UnaryOp::Neg, UnaryOp::Abs, UnaryOp::Sqrt] {
+            let value = b.unary(op, x);
+            keep(b, value);
+        }
+        let value = b.fma(x, y, x);
+        keep(b, value);
+        for conversion in [Conversion::FloatToInt, Conversion::FloatToUint] {
+            for to in [Type::I32, Type::I64] {
+                let value = b.convert(conversion, to, x);
+                keep(b, value);
+            }
+        }
+    } else {
+        for conversion in [Conversion::IntToFloat, Conversion::UintToFloat] {
+            for to in [Type::F32, Type::F64] {
+                let value = b.convert(conversion, to, x);
+                keep(b, value);
+            }
+        }
+        for op in [Comparison::LtU, Comparison::LeU] {
+            let truth = b.compare(op, x, y);
+            keep(b, truth);
+        }
+    }
+    let (conversions, to): (&[Conversion], _) = match ty {
+        Type::I32 => (&[Conversion::SignExtend, Conversion::ZeroExtend], Type::I64),
+        Type::I64 => (&[Conversion::Truncate], Type::I32),
+        Type::F32 => (&[Conversion::Promote], Type::F64),
+        _ => (&[Conversion::Demote], Type::F32),
+    };
+    for &conversion in conversions {
+        let value = b.convert(conversion, to, x);
+        keep(b, value);
+    }
+    let bits = b.bitcast(x);
+    keep(b, bits);
+    b.store(dtype, output, 0, x);
+}
+
+fn zoo() -> Vec<Kernel> {
+    DType::ALL.iter().map(|&dtype| build(1, |b| everything(b, dtype))).collect()
+}
+
+#[test]
+fn every_operation_on_every_type_is_compiled_for_the_guest_and_for_the_host() {
+    for target in [Target::guest().unwrap(), Target::host().unwrap()] {
+        for kernel in zoo() {
+            let code = target.compile(&kernel).unwrap_or_else(|error| panic!("{error}\n{kernel}"));
+            assert!(code.bytes.len() > 100);
+        }
+    }
+}
+
+#[test]
+fn guest_code_is_made_of_the_machines_instructions_only() {
+    let target = Target::guest().unwrap();
+    for kernel in zoo() {
+        let code = target.compile(&kernel).unwrap();
+        // These kernels are short and use no 64-bit literals, so that all of it is instructions.
+        for (index, word) in code.bytes.chunks_exact(4).enumerate() {
+            let word = u32::from_le_bytes(word.try_into().unwrap());
+            assert!(isa::decode(word, isa::Extensions::IMFD).is_some(), "word {index} is {word:08x}\n{kernel}");
+        }
+    }
+}
+
+fn sum(b: &mut Builder, body: impl FnOnce(&mut Builder, Value) -> Value) {
+    let (lo, hi, zero) = (b.lo(), b.hi(), b.f32(0.0));
+    let total = b.for_(lo, hi, 1, &[zero], |b, i, carried| {
+        let input = b.input(0);
+        let address = b.element(DType::F32, input, i);
+        let x = b.load(DType::F32, address, 0);
+        let x = body(b, x);
+        vec![b.add(carried[0], x)]
+    });
+    let output = b.output();
+    b.store(DType::F32, output, 0, total[0]);
+}
+
+#[test]
+fn loops_and_branches_are_compiled() {
+    let kernel = build(1, |b| {
+        sum(b, |b, x| {
+            let zero = b.f32(0.0);
+            let positive = b.lt(zero, x);
+            b.if_(positive, |b| vec![b.sqrt(x)], |_| vec![zero])[0]
+        });
+    });
+    for target in [Target::guest().unwrap(), Target::host().unwrap()] {
+        target.compile(&kernel).unwrap();
+    }
+}
+
+#[test]
+fn the_guests_own_arithmetic_needs_no_care_for_nans_but_a_loaded_one_does() {
+    let guest = Target::guest().unwrap();
+    let sum = guest.compile(&build(1, |b| sum(b, |_, x| x))).unwrap();
+    let copy = guest
+        .compile(&build(1, |b| {
+            let (input, output) = (b.input(0), b.output());
+            let x = b.load(DType::F32, input, 0);
+            b.store(DType::F32, output, 0, x);
+        }))
+        .unwrap();
+    let compares = |bytes: &[u8]| {
+        let words = bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
+        words.filter(|word| word & 0xfe00_707f == 0xa000_2053).count()
+    };
+    assert_eq!(compares(&sum.bytes), 0, "feq.s after a sum");
+    assert_ne!(compares(&copy.bytes), 0, "no feq.s after a load");
+}
+
+#[test]
+fn compiling_twice_gives_the_same_bytes() {
+    for kernel in zoo() {
+        let compile = || Target::guest().unwrap().compile(&kernel).unwrap();
+        assert_eq!(compile(), compile());
+    }
+}
+
+#[test]
+fn more_parameters_than_registers_are_refused() {
+    let error = Target::guest().unwrap().compile(&build(6, |_| ())).unwrap_err();
+    let expected = CodegenError::TooManyParameters { kernel: "test".to_owned(), found: 9, limit: 8 };
+    assert_eq!(error, expected);
+}

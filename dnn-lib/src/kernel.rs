@@ -33,6 +33,4 @@ mod ir;
 
 pub use builder::{BuildError, Builder};
 pub use eval::{EvalError, Memory};
-pub use ir::{
-    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value,
-};
+pub use ir::{BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value};

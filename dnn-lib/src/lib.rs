@@ -4,4 +4,8 @@
 //! code. This crate knows nothing of ONNX, files or hosts.
 
 pub mod kernel;
+pub mod layout;
+mod math;
+pub mod operator;
+mod reduction;
 pub mod tensor;

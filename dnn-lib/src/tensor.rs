@@ -55,6 +55,15 @@ impl DType {
         }
     }
 
+    /// The integer type of the same size, for moving elements without looking at them.
+    pub const fn bits(self) -> DType {
+        match self {
+            DType::F32 => DType::I32,
+            DType::F64 => DType::I64,
+            other => other,
+        }
+    }
+
     /// The name, as it is printed: `f32`, `u8`, ...
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,10 +100,7 @@ pub struct TensorType {
 impl TensorType {
     /// A tensor of `dtype` with this shape.
     pub fn new(dtype: DType, shape: impl Into<Vec<u64>>) -> Self {
-        Self {
-            dtype,
-            shape: shape.into(),
-        }
+        Self { dtype, shape: shape.into() }
     }
 
     /// The number of elements, or `None` where it does not fit.
@@ -113,9 +119,7 @@ pub fn elements(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);
     }
-    shape
-        .iter()
-        .try_fold(1u64, |product, &size| product.checked_mul(size))
+    shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))
 }
 
 impl fmt::Display for TensorType {

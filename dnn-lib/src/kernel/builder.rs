@@ -58,13 +58,8 @@ impl Builder {
             types: Vec::new(),
             body: Block::default(),
         };
-        let mut builder = Self {
-            kernel,
-            visible: Vec::new(),
-            constants: Vec::new(),
-            statements: Vec::new(),
-            error: None,
-        };
+        let mut builder =
+            Self { kernel, visible: Vec::new(), constants: Vec::new(), statements: Vec::new(), error: None };
         for _ in 0..builder.kernel.params() {
             builder.value(Type::I64);
         }
@@ -79,10 +74,7 @@ impl Builder {
         if let Some(error) = self.error {
             return Err(error);
         }
-        self.kernel.body = Block {
-            statements: self.statements,
-            yields: Vec::new(),
-        };
+        self.kernel.body = Block { statements: self.statements, yields: Vec::new() };
         Ok(self.kernel)
     }
 
@@ -125,9 +117,7 @@ impl Builder {
     }
 
     fn values(&mut self, like: &[Value]) -> Vec<Value> {
-        like.iter()
-            .map(|&value| self.value(self.ty(value)))
-            .collect()
+        like.iter().map(|&value| self.value(self.ty(value))).collect()
     }
 
     fn fail(&mut self, error: BuildError) {
@@ -135,37 +125,23 @@ impl Builder {
     }
 
     fn fail_form(&mut self, what: &'static str) {
-        self.fail(BuildError::Form {
-            kernel: self.kernel.name.clone(),
-            what,
-        });
+        self.fail(BuildError::Form { kernel: self.kernel.name.clone(), what });
     }
 
     fn fail_types(&mut self, operation: String, operands: &[Value]) {
         let operands = operands.iter().map(|&value| self.ty(value)).collect();
-        self.fail(BuildError::Types {
-            kernel: self.kernel.name.clone(),
-            operation,
-            operands,
-        });
+        self.fail(BuildError::Types { kernel: self.kernel.name.clone(), operation, operands });
     }
 
     fn check_visible(&mut self, values: &[Value]) {
         if let Some(&value) = values.iter().find(|value| !self.visible[value.index()]) {
-            self.fail(BuildError::Scope {
-                kernel: self.kernel.name.clone(),
-                value,
-            });
+            self.fail(BuildError::Scope { kernel: self.kernel.name.clone(), value });
         }
     }
 
     fn expect_types(&mut self, operation: &str, values: &[Value], types: &[Type]) {
         self.check_visible(values);
-        if !values
-            .iter()
-            .map(|&value| self.ty(value))
-            .eq(types.iter().copied())
-        {
+        if !values.iter().map(|&value| self.ty(value)).eq(types.iter().copied()) {
             self.fail_types(operation.to_owned(), values);
         }
     }
@@ -287,10 +263,7 @@ impl Builder {
     /// The quotient and the remainder of an index `a >= 0` by a positive constant.
     pub fn div_rem(&mut self, a: Value, divisor: u64) -> (Value, Value) {
         let divisor = self.i64(divisor as i64);
-        (
-            self.binary(BinaryOp::DivU, a, divisor),
-            self.binary(BinaryOp::RemU, a, divisor),
-        )
+        (self.binary(BinaryOp::DivU, a, divisor), self.binary(BinaryOp::RemU, a, divisor))
     }
 
     /// `a * b + c` of floats, rounded once.
@@ -320,11 +293,7 @@ impl Builder {
 
     /// `then` if the condition holds, else `otherwise`; both are evaluated.
     pub fn select(&mut self, condition: Value, then: Value, otherwise: Value) -> Value {
-        self.define(Expr::Select {
-            condition,
-            then,
-            otherwise,
-        })
+        self.define(Expr::Select { condition, then, otherwise })
     }
 
     /// The smaller of two signed integers.
@@ -357,22 +326,13 @@ impl Builder {
 
     /// The element at address `base + offset`.
     pub fn load(&mut self, dtype: DType, base: Value, offset: i32) -> Value {
-        self.define(Expr::Load {
-            dtype,
-            base,
-            offset,
-        })
+        self.define(Expr::Load { dtype, base, offset })
     }
 
     /// Writes the element at address `base + offset`.
     pub fn store(&mut self, dtype: DType, base: Value, offset: i32, value: Value) {
         self.expect_types("store", &[base, value], &[Type::I64, Type::of(dtype)]);
-        self.statements.push(Statement::Store {
-            dtype,
-            base,
-            offset,
-            value,
-        });
+        self.statements.push(Statement::Store { dtype, base, offset, value });
     }
 
     /// The address of element `index` of an array of `dtype` at `base`.
@@ -435,17 +395,7 @@ impl Builder {
         let results = self.values(init);
         let init = init.to_vec();
         let done = results.clone();
-        self.statements.push(Statement::For {
-            index,
-            start,
-            end,
-            step,
-            bound,
-            init,
-            carried,
-            body,
-            results,
-        });
+        self.statements.push(Statement::For { index, start, end, step, bound, init, carried, body, results });
         done
     }
 
@@ -464,12 +414,7 @@ impl Builder {
         self.expect_same_types("a branch's results", &then.yields, &otherwise.yields);
         let results = self.values(&then.yields);
         let done = results.clone();
-        self.statements.push(Statement::If {
-            condition,
-            then,
-            otherwise,
-            results,
-        });
+        self.statements.push(Statement::If { condition, then, otherwise, results });
         done
     }
 
@@ -484,12 +429,7 @@ impl Builder {
     }
 
     fn expect_same_types(&mut self, operation: &str, values: &[Value], like: &[Value]) {
-        let types = |values: &[Value]| {
-            values
-                .iter()
-                .map(|&value| self.ty(value))
-                .collect::<Vec<_>>()
-        };
+        let types = |values: &[Value]| values.iter().map(|&value| self.ty(value)).collect::<Vec<_>>();
         if types(values) != types(like) {
             self.fail_types(operation.to_owned(), values);
         }

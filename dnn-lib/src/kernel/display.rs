@@ -105,17 +105,9 @@ impl fmt::Display for Expr {
             Expr::Binary(op, a, b) => write!(f, "{} {a}, {b}", op.name()),
             Expr::Compare(op, a, b) => write!(f, "{} {a}, {b}", op.name()),
             Expr::Fma(a, b, c) => write!(f, "fma {a}, {b}, {c}"),
-            Expr::Select {
-                condition,
-                then,
-                otherwise,
-            } => write!(f, "select {condition}, {then}, {otherwise}"),
+            Expr::Select { condition, then, otherwise } => write!(f, "select {condition}, {then}, {otherwise}"),
             Expr::Convert(conversion, ty, a) => write!(f, "{} {ty}, {a}", conversion.name()),
-            Expr::Load {
-                dtype,
-                base,
-                offset,
-            } => write!(f, "load {dtype} [{base}{offset:+}]"),
+            Expr::Load { dtype, base, offset } => write!(f, "load {dtype} [{base}{offset:+}]"),
         }
     }
 }
@@ -150,23 +142,8 @@ fn block(f: &mut fmt::Formatter<'_>, block: &Block, depth: usize) -> fmt::Result
 fn statement(f: &mut fmt::Formatter<'_>, statement: &Statement, depth: usize) -> fmt::Result {
     match statement {
         Statement::Let(value, expr) => writeln!(f, "{value} = {expr}"),
-        Statement::Store {
-            dtype,
-            base,
-            offset,
-            value,
-        } => writeln!(f, "store {dtype} [{base}{offset:+}], {value}"),
-        Statement::For {
-            index,
-            start,
-            end,
-            step,
-            bound,
-            init,
-            carried,
-            body,
-            results: done,
-        } => {
+        Statement::Store { dtype, base, offset, value } => writeln!(f, "store {dtype} [{base}{offset:+}], {value}"),
+        Statement::For { index, start, end, step, bound, init, carried, body, results: done } => {
             results(f, done)?;
             write!(f, "for {index} in {start}..{end}")?;
             if *step != 1 {
@@ -177,24 +154,13 @@ fn statement(f: &mut fmt::Formatter<'_>, statement: &Statement, depth: usize) ->
             }
             if !carried.is_empty() {
                 f.write_str(" with ")?;
-                list(
-                    f,
-                    carried
-                        .iter()
-                        .zip(init)
-                        .map(|(carried, init)| format!("{carried} = {init}")),
-                )?;
+                list(f, carried.iter().zip(init).map(|(carried, init)| format!("{carried} = {init}")))?;
             }
             writeln!(f, " {{")?;
             block(f, body, depth + 1)?;
             writeln!(f, "{:1$}}}", "", depth * 2)
         }
-        Statement::If {
-            condition,
-            then,
-            otherwise,
-            results: done,
-        } => {
+        Statement::If { condition, then, otherwise, results: done } => {
             results(f, done)?;
             writeln!(f, "if {condition} {{")?;
             block(f, then, depth + 1)?;
@@ -213,14 +179,7 @@ impl fmt::Display for Kernel {
         for (i, input) in self.inputs.iter().enumerate() {
             write!(f, "{}: {input}, ", self.input(i))?;
         }
-        writeln!(
-            f,
-            "{}: out {}, {}..{})",
-            self.output_address(),
-            self.output,
-            self.lo(),
-            self.hi()
-        )?;
+        writeln!(f, "{}: out {}, {}..{})", self.output_address(), self.output, self.lo(), self.hi())?;
         writeln!(f, "tile {:?}, {} units {{", self.tile, self.units())?;
         block(f, &self.body, 1)?;
         writeln!(f, "}}")

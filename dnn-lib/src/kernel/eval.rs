@@ -11,9 +11,7 @@ use crate::tensor::{DType, TensorType};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
     /// The kernel touched memory that is not there, or not aligned to the size of the access.
-    #[error(
-        "kernel {kernel}: access of {size} bytes at address {address:#x} is misaligned or outside of the memory"
-    )]
+    #[error("kernel {kernel}: access of {size} bytes at address {address:#x} is misaligned or outside of the memory")]
     Access {
         /// The kernel's name.
         kernel: String,
@@ -23,9 +21,7 @@ pub enum EvalError {
         size: u64,
     },
     /// A loop ran longer than its bound.
-    #[error(
-        "kernel {kernel}: the loop over {index} ran longer than its bound of {bound} iterations"
-    )]
+    #[error("kernel {kernel}: the loop over {index} ran longer than its bound of {bound} iterations")]
     Bound {
         /// The kernel's name.
         kernel: String,
@@ -95,20 +91,11 @@ impl Kernel {
     pub fn eval(&self, memory: &mut Memory<'_>, arguments: &[u64]) -> Result<(), EvalError> {
         if arguments.len() != self.params() {
             let (expected, found) = (self.params(), arguments.len());
-            return Err(EvalError::Arguments {
-                kernel: self.name.clone(),
-                expected,
-                found,
-            });
+            return Err(EvalError::Arguments { kernel: self.name.clone(), expected, found });
         }
         let mut values = vec![0; self.types.len()];
         values[..arguments.len()].copy_from_slice(arguments);
-        Evaluator {
-            kernel: self,
-            memory,
-            values,
-        }
-        .block(&self.body)
+        Evaluator { kernel: self, memory, values }.block(&self.body)
     }
 
     /// Evaluates all units on the bytes of the inputs, and gives the bytes of the output.
@@ -124,39 +111,23 @@ impl Kernel {
     ) -> Result<Vec<u8>, EvalError> {
         if inputs.len() != self.inputs.len() {
             let (expected, found) = (self.inputs.len(), inputs.len());
-            return Err(EvalError::Arguments {
-                kernel: self.name.clone(),
-                expected,
-                found,
-            });
+            return Err(EvalError::Arguments { kernel: self.name.clone(), expected, found });
         }
         let mut bytes = Vec::new();
         let mut arguments = Vec::new();
         for (index, (&input, ty)) in inputs.iter().zip(&self.inputs).enumerate() {
             if ty.bytes() != Some(input.len() as u64) {
                 let (ty, found) = (ty.clone(), input.len());
-                return Err(EvalError::Size {
-                    kernel: self.name.clone(),
-                    index,
-                    ty,
-                    found,
-                });
+                return Err(EvalError::Size { kernel: self.name.clone(), index, ty, found });
             }
             arguments.push(bytes.len() as u64);
             bytes.extend_from_slice(input);
             bytes.resize(bytes.len().next_multiple_of(16), 0);
         }
         let start = bytes.len();
-        let size = self
-            .output
-            .bytes()
-            .and_then(|size| usize::try_from(size).ok())
-            .filter(|&size| size <= 1 << 40);
+        let size = self.output.bytes().and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= 1 << 40);
         let Some(size) = size else {
-            return Err(EvalError::Output {
-                kernel: self.name.clone(),
-                ty: self.output.clone(),
-            });
+            return Err(EvalError::Output { kernel: self.name.clone(), ty: self.output.clone() });
         };
         bytes.resize(start + size, 0);
         for range in ranges {
@@ -202,11 +173,7 @@ fn wrap(ty: Type, x: i64) -> u64 {
 }
 
 fn unsigned(ty: Type, x: u64) -> u64 {
-    if ty == Type::I32 {
-        u64::from(x as u32)
-    } else {
-        x
-    }
+    if ty == Type::I32 { u64::from(x as u32) } else { x }
 }
 
 fn unary(op: UnaryOp, ty: Type, a: u64) -> u64 {
@@ -292,9 +259,7 @@ fn convert(conversion: Conversion, from: Type, to: Type, a: u64) -> u64 {
         IntToFloat => (a as i64 as f64).to_bits(),
         UintToFloat if to == Type::F32 => u64::from((unsigned(from, a) as f32).to_bits()),
         UintToFloat => (unsigned(from, a) as f64).to_bits(),
-        FloatToInt | FloatToUint if from == Type::F32 => {
-            from_float(f64::from(f32::from_bits(a as u32)))
-        }
+        FloatToInt | FloatToUint if from == Type::F32 => from_float(f64::from(f32::from_bits(a as u32))),
         FloatToInt | FloatToUint => from_float(f64::from_bits(a)),
         Promote => f64::from(f32::from_bits(a as u32)).to_bits(),
         Demote => u64::from((f64::from_bits(a) as f32).to_bits()),
@@ -343,18 +308,11 @@ impl Evaluator<'_, '_> {
     }
 
     fn bad_access(&self, address: u64, size: u64) -> EvalError {
-        EvalError::Access {
-            kernel: self.kernel.name.clone(),
-            address,
-            size,
-        }
+        EvalError::Access { kernel: self.kernel.name.clone(), address, size }
     }
 
     fn block(&mut self, block: &Block) -> Result<(), EvalError> {
-        block
-            .statements
-            .iter()
-            .try_for_each(|statement| self.statement(statement))
+        block.statements.iter().try_for_each(|statement| self.statement(statement))
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), EvalError> {
@@ -363,39 +321,20 @@ impl Evaluator<'_, '_> {
                 let bits = self.expr(expr)?;
                 self.set(*value, bits);
             }
-            Statement::Store {
-                dtype,
-                base,
-                offset,
-                value,
-            } => {
+            Statement::Store { dtype, base, offset, value } => {
                 let address = self.address(*base, *offset);
                 let bits = observe(self.kernel.ty(*value), self.get(*value));
                 let written = self.memory.write(address, dtype.size(), bits);
                 written.ok_or_else(|| self.bad_access(address, dtype.size()))?;
             }
-            Statement::For {
-                index,
-                start,
-                end,
-                step,
-                bound,
-                init,
-                carried,
-                body,
-                results,
-            } => {
+            Statement::For { index, start, end, step, bound, init, carried, body, results } => {
                 self.assign(carried, init);
                 let (mut i, end) = (self.get(*start) as i64, self.get(*end) as i64);
                 let mut left = bound.unwrap_or(u64::MAX);
                 while i < end {
                     let Some(rest) = left.checked_sub(1) else {
                         let (index, bound) = (*index, bound.unwrap_or(u64::MAX));
-                        return Err(EvalError::Bound {
-                            kernel: self.kernel.name.clone(),
-                            index,
-                            bound,
-                        });
+                        return Err(EvalError::Bound { kernel: self.kernel.name.clone(), index, bound });
                     };
                     left = rest;
                     self.set(*index, i as u64);
@@ -405,17 +344,8 @@ impl Evaluator<'_, '_> {
                 }
                 self.assign(results, carried);
             }
-            Statement::If {
-                condition,
-                then,
-                otherwise,
-                results,
-            } => {
-                let block = if self.get(*condition) != 0 {
-                    then
-                } else {
-                    otherwise
-                };
+            Statement::If { condition, then, otherwise, results } => {
+                let block = if self.get(*condition) != 0 { then } else { otherwise };
                 self.block(block)?;
                 self.assign(results, &block.yields);
             }
@@ -431,37 +361,20 @@ impl Evaluator<'_, '_> {
             Expr::Const(Const::F64(bits)) => bits,
             Expr::Unary(op, a) => unary(op, self.kernel.ty(a), self.get(a)),
             Expr::Binary(op, a, b) => binary(op, self.kernel.ty(a), self.get(a), self.get(b)),
-            Expr::Compare(op, a, b) => {
-                u64::from(compare(op, self.kernel.ty(a), self.get(a), self.get(b)))
-            }
+            Expr::Compare(op, a, b) => u64::from(compare(op, self.kernel.ty(a), self.get(a), self.get(b))),
             Expr::Fma(a, b, c) => {
                 let ty = self.kernel.ty(a);
                 let (a, b, c) = (self.get(a), self.get(b), self.get(c));
                 float!(ty, |a, b, c| a.mul_add(b, c))
             }
-            Expr::Select {
-                condition,
-                then,
-                otherwise,
-            } => self.get(if self.get(condition) != 0 {
-                then
-            } else {
-                otherwise
-            }),
-            Expr::Convert(conversion, to, a) => {
-                convert(conversion, self.kernel.ty(a), to, self.get(a))
+            Expr::Select { condition, then, otherwise } => {
+                self.get(if self.get(condition) != 0 { then } else { otherwise })
             }
-            Expr::Load {
-                dtype,
-                base,
-                offset,
-            } => {
+            Expr::Convert(conversion, to, a) => convert(conversion, self.kernel.ty(a), to, self.get(a)),
+            Expr::Load { dtype, base, offset } => {
                 let address = self.address(base, offset);
                 let bits = self.memory.read(address, dtype.size());
-                widen(
-                    dtype,
-                    bits.ok_or_else(|| self.bad_access(address, dtype.size()))?,
-                )
+                widen(dtype, bits.ok_or_else(|| self.bad_access(address, dtype.size()))?)
             }
         })
     }

@@ -26,13 +26,7 @@ impl Type {
             DType::F32 => Type::F32,
             DType::F64 => Type::F64,
             DType::I64 | DType::U64 => Type::I64,
-            DType::I8
-            | DType::I16
-            | DType::I32
-            | DType::U8
-            | DType::U16
-            | DType::U32
-            | DType::Bool => Type::I32,
+            DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => Type::I32,
         }
     }
 
@@ -214,11 +208,7 @@ impl Expr {
             Expr::Unary(_, a) | Expr::Convert(_, _, a) | Expr::Load { base: a, .. } => vec![a],
             Expr::Binary(_, a, b) | Expr::Compare(_, a, b) => vec![a, b],
             Expr::Fma(a, b, c) => vec![a, b, c],
-            Expr::Select {
-                condition,
-                then,
-                otherwise,
-            } => vec![condition, then, otherwise],
+            Expr::Select { condition, then, otherwise } => vec![condition, then, otherwise],
         }
     }
 
@@ -232,18 +222,10 @@ impl Expr {
             Expr::Unary(_, a) => if_(ty(a)?.is_float(), ty(a)?),
             Expr::Binary(op, a, b) => if_(ty(a) == ty(b) && op.works_on(ty(a)?), ty(a)?),
             Expr::Compare(op, a, b) => if_(ty(a) == ty(b) && op.works_on(ty(a)?), Type::Bool),
-            Expr::Fma(a, b, c) => if_(
-                ty(a) == ty(b) && ty(b) == ty(c) && ty(a)?.is_float(),
-                ty(a)?,
-            ),
-            Expr::Select {
-                condition,
-                then,
-                otherwise,
-            } => if_(
-                ty(condition) == Some(Type::Bool) && ty(then) == ty(otherwise),
-                ty(then)?,
-            ),
+            Expr::Fma(a, b, c) => if_(ty(a) == ty(b) && ty(b) == ty(c) && ty(a)?.is_float(), ty(a)?),
+            Expr::Select { condition, then, otherwise } => {
+                if_(ty(condition) == Some(Type::Bool) && ty(then) == ty(otherwise), ty(then)?)
+            }
             Expr::Convert(conversion, to, a) => if_(conversion.works(ty(a)?, to), to),
             Expr::Load { dtype, base, .. } => if_(ty(base) == Some(Type::I64), Type::of(dtype)),
         }
@@ -285,10 +267,7 @@ impl Conversion {
             Demote => (from, to) == (Type::F64, Type::F32),
             Bitcast => matches!(
                 (from, to),
-                (Type::F32, Type::I32)
-                    | (Type::I32, Type::F32)
-                    | (Type::F64, Type::I64)
-                    | (Type::I64, Type::F64)
+                (Type::F32, Type::I32) | (Type::I32, Type::F32) | (Type::F64, Type::I64) | (Type::I64, Type::F64)
             ),
         }
     }
@@ -382,12 +361,7 @@ impl Kernel {
 
     /// How many units there are along each dimension of the output.
     pub fn grid(&self) -> Vec<u64> {
-        self.output
-            .shape
-            .iter()
-            .zip(&self.tile)
-            .map(|(&size, &tile)| size.div_ceil(tile))
-            .collect()
+        self.output.shape.iter().zip(&self.tile).map(|(&size, &tile)| size.div_ceil(tile)).collect()
     }
 
     /// The box of the output that a unit computes: the range of indices in each dimension.

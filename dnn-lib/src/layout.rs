@@ -1,0 +1,110 @@
+//! Where the elements of a tensor lie: from an index to an address.
+
+use crate::kernel::{Builder, Value};
+
+/// A dimension of an iteration: its size, and how far apart its elements lie in a tensor, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dim {
+    /// How many there are.
+    pub size: u64,
+    /// The distance between neighbours, in elements; 0 to repeat one element.
+    pub stride: u64,
+}
+
+/// The strides of a tensor of this shape, in elements.
+pub fn strides(shape: &[u64]) -> Vec<u64> {
+    let mut strides = vec![1u64; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i].saturating_mul(shape[i]);
+    }
+    strides
+}
+
+/// The dimensions of a tensor of this shape, as it lies.
+pub fn dims(shape: &[u64]) -> Vec<Dim> {
+    shape.iter().zip(strides(shape)).map(|(&size, stride)| Dim { size, stride }).collect()
+}
+
+/// The dimensions of an iteration over `to`, of a tensor of shape `from` broadcast to it.
+pub fn broadcast(from: &[u64], to: &[u64]) -> Vec<Dim> {
+    let added = to.len() - from.len();
+    let mut own = dims(from).into_iter();
+    let dim = |(axis, &size): (usize, &u64)| match if axis < added { None } else { own.next() } {
+        Some(dim) if dim.size == size => dim,
+        _ => Dim { size, stride: 0 },
+    };
+    to.iter().enumerate().map(dim).collect()
+}
+
+/// The shape that two shapes broadcast to, aligned at the right.
+pub fn broadcast_shape(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
+    let rank = a.len().max(b.len());
+    let size = |shape: &[u64], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
+    (0..rank)
+        .map(|axis| match (size(a, axis), size(b, axis)) {
+            (a, b) if a == b || b == 1 => Some(a),
+            (1, b) => Some(b),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The same iteration in as few dimensions as possible: none of size 1, and neighbours joined where they can be.
+fn joined(dims: &[Dim]) -> Vec<Dim> {
+    let mut joined: Vec<Dim> = Vec::new();
+    for &dim in dims.iter().filter(|dim| dim.size != 1) {
+        match joined.last_mut() {
+            Some(outer) if outer.stride == dim.stride.saturating_mul(dim.size) => {
+                *outer = Dim { size: outer.size.saturating_mul(dim.size), stride: dim.stride };
+            }
+            _ => joined.push(dim),
+        }
+    }
+    joined
+}
+
+/// The stride of an iteration over `dims`, if it has one stride throughout.
+pub fn single_stride(dims: &[Dim]) -> Option<u64> {
+    match joined(dims)[..] {
+        [] => Some(0),
+        [dim] => Some(dim.stride),
+        _ => None,
+    }
+}
+
+/// The position, in elements, of number `index` of a row-major iteration over `dims`.
+pub fn position(b: &mut Builder, index: Value, dims: &[Dim]) -> Value {
+    let dims = joined(dims);
+    let mut rest = index;
+    let mut sum: Option<Value> = None;
+    for (axis, dim) in dims.iter().enumerate().rev() {
+        let coordinate = if axis == 0 {
+            rest
+        } else {
+            let (quotient, remainder) = b.div_rem(rest, dim.size.max(1));
+            rest = quotient;
+            remainder
+        };
+        if dim.stride != 0 {
+            let term = b.mul_const(coordinate, dim.stride as i64);
+            sum = Some(sum.map_or(term, |sum| b.add(sum, term)));
+        }
+    }
+    sum.unwrap_or_else(|| b.i64(0))
+}
+
+/// The coordinates of number `index` of a row-major iteration over a grid; dimensions of size 1 give a constant 0.
+pub fn coordinates(b: &mut Builder, index: Value, grid: &[u64]) -> Vec<Value> {
+    let zero = b.i64(0);
+    let mut coordinates = vec![zero; grid.len()];
+    let outermost = grid.iter().position(|&size| size != 1);
+    let mut rest = index;
+    for axis in (0..grid.len()).rev().filter(|&axis| grid[axis] != 1) {
+        if Some(axis) == outermost {
+            coordinates[axis] = rest;
+        } else {
+            (rest, coordinates[axis]) = b.div_rem(rest, grid[axis].max(1));
+        }
+    }
+    coordinates
+}

@@ -1,0 +1,73 @@
+//! Functions of one element.
+
+use crate::kernel::{Builder, Value};
+use crate::math;
+use crate::operator::error::same_dtype;
+use crate::operator::{Lowering, Problem, Semantics};
+use crate::tensor::{DType, TensorType};
+
+macro_rules! activations {
+    ($($(#[doc = $doc:literal])+ $name:ident: $dtypes:expr, $function:expr;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl Semantics for $name {
+            fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+                same_dtype(inputs, $dtypes)?;
+                Ok(inputs[0].clone())
+            }
+
+            fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+                lower(&stringify!($name).to_lowercase(), inputs, output, &mut $function)
+            }
+        }
+    )+};
+}
+
+const F32: &[DType] = &[DType::F32];
+
+activations! {
+    /// x where it is positive, else 0; a NaN stays one.
+    Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
+    /// The exponential, correctly rounded.
+    Exp: F32, math::exp;
+    /// 1 / (1 + exp(-x)), correctly rounded.
+    Sigmoid: F32, math::sigmoid;
+    /// The hyperbolic tangent, correctly rounded.
+    Tanh: F32, math::tanh;
+}
+
+fn relu(b: &mut Builder, x: Value) -> Value {
+    let zero = b.number(b.ty(x), 0);
+    let positive = b.lt(zero, x);
+    let result = b.select(positive, x, zero);
+    if !b.ty(x).is_float() {
+        return result;
+    }
+    let number = b.eq(x, x);
+    b.select(number, result, x)
+}
+
+fn lower(
+    name: &str,
+    inputs: &[TensorType],
+    output: &TensorType,
+    function: &mut dyn FnMut(&mut Builder, Value) -> Value,
+) -> Result<Lowering, Problem> {
+    let dtype = output.dtype;
+    let mut b = Builder::new(name, inputs, output, &vec![1; output.shape.len()]);
+    // The address in the input is what the loop counts.
+    let (lo, hi, x, y) = (b.lo(), b.hi(), b.input(0), b.output());
+    let start = b.element(dtype, x, lo);
+    let end = b.element(dtype, x, hi);
+    let distance = b.sub(y, x);
+    b.for_(start, end, dtype.size() as i64, &[], |b, address, _| {
+        let x = b.load(dtype, address, 0);
+        let result = function(b, x);
+        let address = b.add(address, distance);
+        b.store(dtype, address, 0, result);
+        vec![]
+    });
+    Ok(Lowering::Kernels(vec![b.finish()?]))
+}

@@ -1,0 +1,71 @@
+//! Arithmetic of two tensors, element by element.
+
+use crate::kernel::{BinaryOp, Builder};
+use crate::layout::{broadcast, broadcast_shape, position};
+use crate::operator::error::same_dtype;
+use crate::operator::{Lowering, Problem, Semantics};
+use crate::tensor::{DType, TensorType};
+
+macro_rules! arithmetic {
+    ($($(#[doc = $doc:literal])+ $name:ident = $op:expr;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl Semantics for $name {
+            fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+                infer(inputs)
+            }
+
+            fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+                lower(&stringify!($name).to_lowercase(), $op(output.dtype), inputs, output)
+            }
+        }
+    )+};
+}
+
+arithmetic! {
+    /// Sum; integers wrap.
+    Add = |_| BinaryOp::Add;
+    /// Difference; integers wrap.
+    Sub = |_| BinaryOp::Sub;
+    /// Product; integers wrap.
+    Mul = |_| BinaryOp::Mul;
+    /// Quotient; of integers towards zero, and by zero as the kernel language says: all bits set.
+    Div = division;
+}
+
+fn division(dtype: DType) -> BinaryOp {
+    match dtype {
+        DType::F32 | DType::F64 => BinaryOp::Div,
+        DType::U8 | DType::U16 | DType::U32 | DType::U64 => BinaryOp::DivU,
+        _ => BinaryOp::DivS,
+    }
+}
+
+fn infer(inputs: &[TensorType]) -> Result<TensorType, Problem> {
+    let numbers = DType::ALL.into_iter().filter(|&dtype| dtype != DType::Bool).collect::<Vec<_>>();
+    let dtype = same_dtype(inputs, &numbers)?;
+    let (a, b) = (&inputs[0].shape, &inputs[1].shape);
+    let shape = broadcast_shape(a, b).ok_or_else(|| Problem::Broadcast { a: a.clone(), b: b.clone() })?;
+    Ok(TensorType::new(dtype, shape))
+}
+
+fn lower(name: &str, op: BinaryOp, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+    let dtype = output.dtype;
+    let mut b = Builder::new(name, inputs, output, &vec![1; output.shape.len()]);
+    let operands = [0, 1].map(|input: usize| broadcast(&inputs[input].shape, &output.shape));
+    let (lo, hi) = (b.lo(), b.hi());
+    b.for_(lo, hi, 1, &[], |b, unit, _| {
+        let [x, y] = [0, 1].map(|input| {
+            let index = position(b, unit, &operands[input]);
+            let address = b.element(dtype, b.input(input), index);
+            b.load(dtype, address, 0)
+        });
+        let result = b.binary(op, x, y);
+        let address = b.element(dtype, b.output(), unit);
+        b.store(dtype, address, 0, result);
+        vec![]
+    });
+    Ok(Lowering::Kernels(vec![b.finish()?]))
+}

@@ -1,0 +1,146 @@
+//! What can be wrong with an operator's inputs and attributes, and small checks that many operators share.
+
+use std::ops::RangeInclusive;
+
+use crate::kernel::BuildError;
+use crate::tensor::{DType, TensorType};
+
+/// An operator that cannot be computed as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operator}: {problem}")]
+pub struct OperatorError {
+    /// The operator's name.
+    pub operator: &'static str,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong: what was found, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The number of inputs.
+    #[error("has {found} inputs, but takes {}", counts(.expected))]
+    Inputs {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        expected: RangeInclusive<usize>,
+    },
+    /// The element type of an input.
+    #[error("input {input} is of type {found}, but must be {}", names(.expected))]
+    DType {
+        /// Which input.
+        input: usize,
+        /// Its element type.
+        found: DType,
+        /// The types that it may have.
+        expected: Vec<DType>,
+    },
+    /// The shape of an input.
+    #[error("input {input} has shape {found:?}, but {expected}")]
+    Shape {
+        /// Which input.
+        input: usize,
+        /// Its shape.
+        found: Vec<u64>,
+        /// What is right, as a clause.
+        expected: String,
+    },
+    /// An attribute.
+    #[error("attribute {name} is {found}, but {expected}")]
+    Attribute {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What is right, as a clause.
+        expected: String,
+    },
+    /// Two shapes that cannot be broadcast together.
+    #[error("shapes {a:?} and {b:?} cannot be broadcast: aligned at the right, sizes must be equal or 1")]
+    Broadcast {
+        /// One shape.
+        a: Vec<u64>,
+        /// The other.
+        b: Vec<u64>,
+    },
+    /// A tensor that is too large.
+    #[error("a tensor of type {found} is too large: at most 2^44 bytes are supported")]
+    TooLarge {
+        /// Its type.
+        found: TensorType,
+    },
+    /// A kernel that does not make sense: a fault of this library.
+    #[error(transparent)]
+    Kernel(#[from] BuildError),
+}
+
+fn counts(range: &RangeInclusive<usize>) -> String {
+    match (*range.start(), *range.end()) {
+        (start, end) if start == end => start.to_string(),
+        (start, usize::MAX) => format!("at least {start}"),
+        (start, end) => format!("{start} to {end}"),
+    }
+}
+
+fn names(dtypes: &[DType]) -> String {
+    dtypes.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(" or ")
+}
+
+pub(super) const FLOATS: &[DType] = &[DType::F32, DType::F64];
+
+/// Checks that all inputs have the same element type, one of those given.
+pub(super) fn same_dtype(inputs: &[TensorType], accepted: &[DType]) -> Result<DType, Problem> {
+    let dtype = inputs[0].dtype;
+    for (input, ty) in inputs.iter().enumerate() {
+        let expected = if input == 0 { accepted.to_vec() } else { vec![dtype] };
+        if !expected.contains(&ty.dtype) {
+            return Err(Problem::DType { input, found: ty.dtype, expected });
+        }
+    }
+    Ok(dtype)
+}
+
+/// Checks something about the shape of an input; `expected` is a clause.
+pub(super) fn check_shape(
+    inputs: &[TensorType],
+    input: usize,
+    right: bool,
+    expected: impl FnOnce() -> String,
+) -> Result<(), Problem> {
+    if right {
+        return Ok(());
+    }
+    Err(Problem::Shape { input, found: inputs[input].shape.clone(), expected: expected() })
+}
+
+/// Checks something about an attribute; `expected` is a clause.
+pub(super) fn check_attribute(
+    name: &'static str,
+    found: impl std::fmt::Debug,
+    right: bool,
+    expected: impl FnOnce() -> String,
+) -> Result<(), Problem> {
+    if right {
+        return Ok(());
+    }
+    Err(Problem::Attribute { name, found: format!("{found:?}"), expected: expected() })
+}
+
+/// An axis counted from 0, of one that may count from the end.
+pub(super) fn resolve_axis(axis: i64, rank: usize) -> Result<usize, Problem> {
+    let rank = rank as i64;
+    check_attribute("axis", axis, (-rank..rank).contains(&axis), || {
+        format!("must be in {}..{rank} for a tensor of rank {rank}", -rank)
+    })?;
+    Ok(if axis < 0 { axis + rank } else { axis } as usize)
+}
+
+/// Axes counted from 0, in ascending order and without doubles.
+pub(super) fn resolve_axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, Problem> {
+    let mut resolved = axes.iter().map(|&axis| resolve_axis(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+    resolved.sort_unstable();
+    let unique = resolved.windows(2).all(|pair| pair[0] != pair[1]);
+    check_attribute("axes", axes, unique, || "no axis may be named twice".to_owned())?;
+    Ok(resolved)
+}

@@ -1,0 +1,110 @@
+//! General matrix product.
+
+use crate::kernel::{Builder, Value};
+use crate::layout::{Dim, broadcast, dims};
+use crate::operator::contraction::Product;
+use crate::operator::error::{FLOATS, check_shape, same_dtype};
+use crate::operator::{Lowering, Problem, Semantics};
+use crate::tensor::{DType, TensorType};
+
+/// Y = alpha * A' * B' + beta * C.
+///
+/// Each sum of products is complete before it is multiplied by alpha; then beta * C is added by a fused multiply-add
+/// (plainly added if beta is 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gemm {
+    /// What the product is multiplied by.
+    pub alpha: f32,
+    /// What C is multiplied by.
+    pub beta: f32,
+    /// Whether A is given transposed.
+    pub trans_a: bool,
+    /// Whether B is given transposed.
+    pub trans_b: bool,
+}
+
+impl Default for Gemm {
+    fn default() -> Self {
+        Self { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false }
+    }
+}
+
+/// The dimensions of a matrix: rows and columns, exchanged if it is given transposed.
+fn matrix(shape: &[u64], transposed: bool) -> Option<[Dim; 2]> {
+    let [rows, columns] = dims(shape)[..] else { return None };
+    Some(if transposed { [columns, rows] } else { [rows, columns] })
+}
+
+impl Gemm {
+    fn matrices(&self, inputs: &[TensorType]) -> Result<[[Dim; 2]; 2], Problem> {
+        let operand = |input: usize, transposed: bool| {
+            matrix(&inputs[input].shape, transposed).ok_or_else(|| Problem::Shape {
+                input,
+                found: inputs[input].shape.clone(),
+                expected: "must be a matrix".to_owned(),
+            })
+        };
+        Ok([operand(0, self.trans_a)?, operand(1, self.trans_b)?])
+    }
+}
+
+impl Semantics for Gemm {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let dtype = same_dtype(inputs, FLOATS)?;
+        let [[rows, depth], [b_depth, columns]] = self.matrices(inputs)?;
+        check_shape(inputs, 1, depth.size == b_depth.size, || {
+            format!(
+                "must have {} rows{}, as many as A' has columns",
+                depth.size,
+                if self.trans_b { " (its columns: transB)" } else { "" }
+            )
+        })?;
+        let shape = vec![rows.size, columns.size];
+        if let Some(c) = inputs.get(2) {
+            let fits = c.shape.len() <= 2 && crate::layout::broadcast_shape(&c.shape, &shape).as_ref() == Some(&shape);
+            check_shape(inputs, 2, fits, || format!("must be broadcast to {shape:?}"))?;
+        }
+        Ok(TensorType::new(dtype, shape))
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        let [[rows, depth], [b_depth, columns]] = self.matrices(inputs)?;
+        let product = Product {
+            dtype: output.dtype,
+            stack: [vec![], vec![]],
+            rows: Some(rows),
+            columns: Some(columns),
+            depth: depth.size,
+            steps: [depth.stride, b_depth.stride],
+        };
+        let mut b = Builder::new("gemm", inputs, output, &product.tile());
+        let c = inputs.get(2).map(|c| broadcast(&c.shape, &output.shape));
+        product.lower(&mut b, &mut |b, sum, at| self.finish(b, output.dtype, sum, at, c.as_deref()));
+        Ok(Lowering::Kernels(vec![b.finish()?]))
+    }
+}
+
+impl Gemm {
+    fn finish(&self, b: &mut Builder, dtype: DType, sum: Value, at: [Value; 2], c: Option<&[Dim]>) -> Value {
+        let mut result = sum;
+        if self.alpha != 1.0 {
+            let alpha = float(b, dtype, self.alpha);
+            result = b.mul(alpha, result);
+        }
+        let Some(c) = c else { return result };
+        let row = b.mul_const(at[0], c[0].stride as i64);
+        let column = b.mul_const(at[1], c[1].stride as i64);
+        let index = b.add(row, column);
+        let address = b.element(dtype, b.input(2), index);
+        let c = b.load(dtype, address, 0);
+        if self.beta == 1.0 {
+            return b.add(result, c);
+        }
+        let beta = float(b, dtype, self.beta);
+        b.fma(beta, c, result)
+    }
+}
+
+fn float(b: &mut Builder, dtype: DType, x: f32) -> Value {
+    if dtype == DType::F64 { b.f64(x.into()) } else { b.f32(x) }
+}

@@ -1,0 +1,78 @@
+//! Matrix product of stacks of matrices.
+
+use crate::kernel::Builder;
+use crate::layout::{Dim, broadcast, broadcast_shape, dims};
+use crate::operator::contraction::Product;
+use crate::operator::error::{FLOATS, check_shape, same_dtype};
+use crate::operator::{Lowering, Problem, Semantics};
+use crate::tensor::TensorType;
+
+/// The product of the last two dimensions, as `numpy.matmul`: the others are stacks, which are broadcast; a vector is a row
+/// on the left and a column on the right, and the output then lacks that dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatMul;
+
+/// A factor: its stack, the dimension that stays (not in a vector), and the one that is summed over.
+struct Split<'a> {
+    stack: &'a [u64],
+    outer: Option<Dim>,
+    inner: Dim,
+}
+
+fn split(shape: &[u64], left: bool) -> Option<Split<'_>> {
+    match *dims(shape).as_slice() {
+        [] => None,
+        [inner] => Some(Split { stack: &[], outer: None, inner }),
+        [.., rows, columns] => {
+            let stack = &shape[..shape.len() - 2];
+            let (outer, inner) = if left { (rows, columns) } else { (columns, rows) };
+            Some(Split { stack, outer: Some(outer), inner })
+        }
+    }
+}
+
+fn factors(inputs: &[TensorType]) -> Result<[Split<'_>; 2], Problem> {
+    let factor = |input: usize| {
+        split(&inputs[input].shape, input == 0).ok_or_else(|| Problem::Shape {
+            input,
+            found: vec![],
+            expected: "must not be a scalar".to_owned(),
+        })
+    };
+    Ok([factor(0)?, factor(1)?])
+}
+
+impl Semantics for MatMul {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let dtype = same_dtype(inputs, FLOATS)?;
+        let [a, b] = factors(inputs)?;
+        check_shape(inputs, 1, a.inner.size == b.inner.size, || {
+            format!("must have {} rows, as many as the first input has columns", a.inner.size)
+        })?;
+        let broadcast = || Problem::Broadcast { a: a.stack.to_vec(), b: b.stack.to_vec() };
+        let mut shape = broadcast_shape(a.stack, b.stack).ok_or_else(broadcast)?;
+        shape.extend([a.outer, b.outer].into_iter().flatten().map(|dim| dim.size));
+        Ok(TensorType::new(dtype, shape))
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        let [a, b] = factors(inputs)?;
+        let stack = broadcast_shape(a.stack, b.stack).unwrap_or_default();
+        let stacked = |factor: &Split<'_>| {
+            let matrix = factor.outer.map_or(1, |outer| outer.size) * factor.inner.size;
+            let scale = |dim: Dim| Dim { stride: dim.stride * matrix, ..dim };
+            broadcast(factor.stack, &stack).into_iter().map(scale).collect()
+        };
+        let product = Product {
+            dtype: output.dtype,
+            stack: [stacked(&a), stacked(&b)],
+            rows: a.outer,
+            columns: b.outer,
+            depth: a.inner.size,
+            steps: [a.inner.stride, b.inner.stride],
+        };
+        let mut builder = Builder::new("matmul", inputs, output, &product.tile());
+        product.lower(&mut builder, &mut |_, sum, _| sum);
+        Ok(Lowering::Kernels(vec![builder.finish()?]))
+    }
+}

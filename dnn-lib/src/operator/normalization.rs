@@ -1,0 +1,70 @@
+//! Normalisation with given statistics.
+
+use crate::kernel::{Builder, Value};
+use crate::layout::coordinates;
+use crate::operator::error::{FLOATS, check_shape, same_dtype};
+use crate::operator::{Lowering, Problem, Semantics};
+use crate::tensor::{DType, TensorType};
+
+/// Y = (X - mean) * (scale / sqrt(variance + epsilon)) + B, for each channel (dimension 1); the last product and sum are
+/// one fused multiply-add.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormalization {
+    /// What is added to the variance.
+    pub epsilon: f32,
+}
+
+impl Semantics for BatchNormalization {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        same_dtype(inputs, FLOATS)?;
+        let shape = &inputs[0].shape;
+        check_shape(inputs, 0, shape.len() >= 2, || "must have the form [N, C, ...]".to_owned())?;
+        for input in 1..inputs.len() {
+            check_shape(inputs, input, inputs[input].shape == [shape[1]], || {
+                format!("must be [{}]: one for each channel", shape[1])
+            })?;
+        }
+        Ok(inputs[0].clone())
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        let dtype = output.dtype;
+        let shape = &output.shape;
+        // A unit is a plane of one channel, so that the channel's factor is worked out only once.
+        let plane: u64 = shape[2..].iter().product();
+        let tile = [&[1, 1], &shape[2..]].concat();
+        let mut b = Builder::new("batchnormalization", inputs, output, &tile);
+        let (lo, hi) = (b.lo(), b.hi());
+        b.for_(lo, hi, 1, &[], |b, unit, _| {
+            let channel = coordinates(b, unit, &shape[..2])[1];
+            let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|input| {
+                let address = b.element(dtype, b.input(input), channel);
+                b.load(dtype, address, 0)
+            });
+            let factor = self.factor(b, dtype, scale, variance);
+            let first = b.mul_const(unit, plane as i64);
+            let start = b.element(dtype, b.input(0), first);
+            let end = b.add_const(start, (plane * dtype.size()) as i64);
+            let distance = b.sub(b.output(), b.input(0));
+            b.for_bounded(start, end, dtype.size() as i64, plane, &[], |b, address, _| {
+                let x = b.load(dtype, address, 0);
+                let centred = b.sub(x, mean);
+                let y = b.fma(centred, factor, bias);
+                let address = b.add(address, distance);
+                b.store(dtype, address, 0, y);
+                vec![]
+            });
+            vec![]
+        });
+        Ok(Lowering::Kernels(vec![b.finish()?]))
+    }
+}
+
+impl BatchNormalization {
+    fn factor(&self, b: &mut Builder, dtype: DType, scale: Value, variance: Value) -> Value {
+        let epsilon = if dtype == DType::F64 { b.f64(self.epsilon.into()) } else { b.f32(self.epsilon) };
+        let variance = b.add(variance, epsilon);
+        let deviation = b.sqrt(variance);
+        b.div(scale, deviation)
+    }
+}

@@ -1,0 +1,174 @@
+//! Pooling: reductions over a sliding window.
+
+use crate::kernel::{Builder, Const, Conversion, Expr, Type, Value};
+use crate::layout::{coordinates, strides};
+use crate::operator::error::{FLOATS, check_shape, same_dtype};
+use crate::operator::window::{self, Axis, Stream};
+use crate::operator::{Lowering, Problem, Semantics, Window};
+use crate::tensor::{DType, TensorType};
+
+/// The maximum over a window; the padding does not count, and a NaN in the window gives a NaN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaxPool {
+    /// The size of the window.
+    pub kernel: Vec<u64>,
+    /// How it moves.
+    pub window: Window,
+    /// Whether a last window that is only partly there gives an output.
+    pub ceil_mode: bool,
+}
+
+/// The mean over a window: the sum in row-major order with one accumulator from +0, divided by the count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AveragePool {
+    /// The size of the window.
+    pub kernel: Vec<u64>,
+    /// How it moves.
+    pub window: Window,
+    /// Whether a last window that is only partly there gives an output.
+    pub ceil_mode: bool,
+    /// Whether positions in the padding count (as 0).
+    pub count_include_pad: bool,
+}
+
+/// What is done with a window.
+type Reduce<'a> = &'a mut dyn FnMut(&mut Builder, &Pool, &[Value], &Stream) -> Value;
+
+/// A pooling operator with all sizes known.
+struct Pool {
+    dtype: DType,
+    axes: Vec<Axis>,
+}
+
+fn pool(
+    inputs: &[TensorType],
+    accepted: &[DType],
+    kernel: &[u64],
+    window: &Window,
+    ceil_mode: bool,
+) -> Result<Pool, Problem> {
+    let dtype = same_dtype(inputs, accepted)?;
+    let shape = &inputs[0].shape;
+    check_shape(inputs, 0, shape.len() >= 3, || "must have the form [N, C, D1, ...]".to_owned())?;
+    Ok(Pool { dtype, axes: window.axes(&shape[2..], kernel, ceil_mode)? })
+}
+
+impl Pool {
+    fn output(&self, input: &TensorType) -> TensorType {
+        let mut shape = input.shape[..2].to_vec();
+        shape.extend(self.axes.iter().map(|axis| axis.output));
+        TensorType::new(self.dtype, shape)
+    }
+
+    fn lower(
+        &self,
+        name: &str,
+        inputs: &[TensorType],
+        output: &TensorType,
+        reduce: Reduce<'_>,
+    ) -> Result<Lowering, Problem> {
+        let mut b = Builder::new(name, inputs, output, &vec![1; output.shape.len()]);
+        // Batch and channel are one dimension here: images.
+        let grid = [&[output.shape[0] * output.shape[1]], &output.shape[2..]].concat();
+        let size = self.dtype.size();
+        let strides: Vec<i64> = strides(&inputs[0].shape)[1..].iter().map(|&stride| (stride * size) as i64).collect();
+        let (lo, hi) = (b.lo(), b.hi());
+        b.for_(lo, hi, 1, &[], |b, unit, _| {
+            let at = coordinates(b, unit, &grid);
+            let image = b.mul_const(at[0], strides[0]);
+            let base = b.add(b.input(0), image);
+            let stream = Stream { base, strides: strides[1..].to_vec() };
+            let result = reduce(b, self, &at[1..], &stream);
+            let address = b.element(self.dtype, b.output(), unit);
+            b.store(self.dtype, address, 0, result);
+            vec![]
+        });
+        Ok(Lowering::Kernels(vec![b.finish()?]))
+    }
+
+    /// Folds the elements of a window with one accumulator.
+    fn fold(
+        &self,
+        b: &mut Builder,
+        at: &[Value],
+        stream: &Stream,
+        init: Value,
+        step: &mut dyn FnMut(&mut Builder, Value, Value) -> Value,
+    ) -> Value {
+        let mut load_and_step = |b: &mut Builder, address: Value, _, accumulators: &[Value]| {
+            let x = b.load(self.dtype, address, 0);
+            vec![step(b, accumulators[0], x)]
+        };
+        window::fold(b, &self.axes, at, (stream, None), &[init], &mut load_and_step)[0]
+    }
+}
+
+const MAX_POOL: &[DType] = &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8];
+
+/// The least value of a type in which elements are compared.
+fn least(b: &mut Builder, dtype: DType) -> Value {
+    b.define(Expr::Const(match Type::of(dtype) {
+        Type::F32 => Const::F32(f32::NEG_INFINITY.to_bits()),
+        Type::F64 => Const::F64(f64::NEG_INFINITY.to_bits()),
+        Type::I64 => Const::I64(i64::MIN),
+        Type::I32 | Type::Bool => Const::I32(match dtype {
+            DType::I8 => i8::MIN.into(),
+            DType::I16 => i16::MIN.into(),
+            DType::I32 => i32::MIN,
+            _ => 0,
+        }),
+    }))
+}
+
+/// The larger of two, or the NaN if either is one.
+fn larger(b: &mut Builder, most: Value, x: Value) -> Value {
+    let more = b.lt(most, x);
+    if !b.ty(x).is_float() {
+        return b.select(more, x, most);
+    }
+    let nan = b.ne(x, x);
+    let take = b.binary(crate::kernel::BinaryOp::Or, more, nan);
+    b.select(take, x, most)
+}
+
+impl MaxPool {
+    fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
+        pool(inputs, MAX_POOL, &self.kernel, &self.window, self.ceil_mode)
+    }
+}
+
+impl Semantics for MaxPool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        Ok(self.pool(inputs)?.output(&inputs[0]))
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        self.pool(inputs)?.lower("maxpool", inputs, output, &mut |b, pool, at, stream| {
+            let init = least(b, pool.dtype);
+            pool.fold(b, at, stream, init, &mut larger)
+        })
+    }
+}
+
+impl AveragePool {
+    fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
+        pool(inputs, FLOATS, &self.kernel, &self.window, self.ceil_mode)
+    }
+}
+
+impl Semantics for AveragePool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        Ok(self.pool(inputs)?.output(&inputs[0]))
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        self.pool(inputs)?.lower("averagepool", inputs, output, &mut |b, pool, at, stream| {
+            let ty = Type::of(pool.dtype);
+            let zero = b.number(ty, 0);
+            let sum = pool.fold(b, at, stream, zero, &mut |b, sum, x| b.add(sum, x));
+            let count = window::count(b, &pool.axes, at, self.count_include_pad);
+            let count = b.convert(Conversion::IntToFloat, ty, count);
+            b.div(sum, count)
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! Means over whole dimensions.
+
+use crate::kernel::{Builder, Type};
+use crate::layout::{Dim, dims, position, single_stride};
+use crate::operator::error::{FLOATS, check_shape, resolve_axes, same_dtype};
+use crate::operator::{Lowering, Problem, Semantics};
+use crate::reduction::sum;
+use crate::tensor::TensorType;
+
+/// The mean over some axes: a sum in 16 lanes, divided by the count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReduceMean {
+    /// The axes; negative ones count from the end. `None` is all.
+    pub axes: Option<Vec<i64>>,
+    /// Whether reduced dimensions stay, with size 1.
+    pub keep_dims: bool,
+}
+
+/// The mean over all dimensions but the first two, which stay with size 1; summed as in [`ReduceMean`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalAveragePool;
+
+impl GlobalAveragePool {
+    fn reduction(&self, inputs: &[TensorType]) -> Result<ReduceMean, Problem> {
+        let rank = inputs[0].shape.len();
+        check_shape(inputs, 0, rank >= 3, || "must have the form [N, C, D1, ...]".to_owned())?;
+        Ok(ReduceMean { axes: Some((2..rank as i64).collect()), keep_dims: true })
+    }
+}
+
+impl Semantics for GlobalAveragePool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        self.reduction(inputs)?.infer(inputs)
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        self.reduction(inputs)?.lower(inputs, output)
+    }
+}
+
+impl ReduceMean {
+    /// Whether each dimension is reduced.
+    fn reduced(&self, rank: usize) -> Result<Vec<bool>, Problem> {
+        let Some(axes) = &self.axes else {
+            return Ok(vec![true; rank]);
+        };
+        let axes = resolve_axes(axes, rank)?;
+        Ok((0..rank).map(|axis| axes.contains(&axis)).collect())
+    }
+}
+
+impl Semantics for ReduceMean {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let dtype = same_dtype(inputs, FLOATS)?;
+        let shape = &inputs[0].shape;
+        let sizes = shape.iter().zip(self.reduced(shape.len())?).filter_map(|(&size, reduced)| match reduced {
+            false => Some(size),
+            true => self.keep_dims.then_some(1),
+        });
+        Ok(TensorType::new(dtype, sizes.collect::<Vec<_>>()))
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        let (dtype, ty) = (output.dtype, Type::of(output.dtype));
+        let reduced = self.reduced(inputs[0].shape.len())?;
+        let all = || dims(&inputs[0].shape).into_iter().zip(&reduced);
+        let kept: Vec<Dim> = all().filter(|(_, reduced)| !**reduced).map(|(dim, _)| dim).collect();
+        let summed: Vec<Dim> = all().filter(|(_, reduced)| **reduced).map(|(dim, _)| dim).collect();
+        let count: u64 = summed.iter().map(|dim| dim.size).product();
+        let mut b = Builder::new("reducemean", inputs, output, &vec![1; output.shape.len()]);
+        let (lo, hi) = (b.lo(), b.hi());
+        b.for_(lo, hi, 1, &[], |b, unit, _| {
+            let first = position(b, unit, &kept);
+            let first = b.element(dtype, b.input(0), first);
+            let total = sum(b, ty, count, &mut |b, base, i| {
+                let (offset, displacement) =
+                    match single_stride(&summed).map(|stride| (stride, i * stride * dtype.size())) {
+                        Some((stride, displacement)) if displacement < 1 << 31 => {
+                            (b.mul_const(base, stride as i64), displacement)
+                        }
+                        _ => {
+                            let index = b.add_const(base, i as i64);
+                            (position(b, index, &summed), 0)
+                        }
+                    };
+                let address = b.element(dtype, first, offset);
+                b.load(dtype, address, displacement as i32)
+            });
+            let count = b.number(ty, count as i64);
+            let mean = b.div(total, count);
+            let address = b.element(dtype, b.output(), unit);
+            b.store(dtype, address, 0, mean);
+            vec![]
+        });
+        Ok(Lowering::Kernels(vec![b.finish()?]))
+    }
+}

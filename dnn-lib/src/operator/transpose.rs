@@ -1,0 +1,50 @@
+//! Dimensions in another order.
+
+use crate::kernel::Builder;
+use crate::layout::{Dim, dims, position};
+use crate::operator::error::check_attribute;
+use crate::operator::{Lowering, Problem, Semantics};
+use crate::tensor::TensorType;
+
+/// The dimensions in another order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transpose {
+    /// For each dimension of the output, which of the input it is; `None` reverses them.
+    pub perm: Option<Vec<u64>>,
+}
+
+impl Transpose {
+    /// The input's dimensions in the order of the output.
+    fn permuted(&self, input: &TensorType) -> Result<Vec<Dim>, Problem> {
+        let dims = dims(&input.shape);
+        let rank = dims.len() as u64;
+        let reversed = (0..rank).rev().collect();
+        let perm = self.perm.as_ref().unwrap_or(&reversed);
+        let permutation = perm.len() == dims.len() && (0..rank).all(|axis| perm.contains(&axis));
+        check_attribute("perm", perm, permutation, || format!("must name each of the {rank} dimensions once"))?;
+        Ok(perm.iter().map(|&axis| dims[axis as usize]).collect())
+    }
+}
+
+impl Semantics for Transpose {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let shape: Vec<u64> = self.permuted(&inputs[0])?.iter().map(|dim| dim.size).collect();
+        Ok(TensorType::new(inputs[0].dtype, shape))
+    }
+
+    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
+        let dims = self.permuted(&inputs[0])?;
+        let dtype = output.dtype.bits();
+        let mut b = Builder::new("transpose", inputs, output, &vec![1; output.shape.len()]);
+        let (lo, hi) = (b.lo(), b.hi());
+        b.for_(lo, hi, 1, &[], |b, unit, _| {
+            let index = position(b, unit, &dims);
+            let from = b.element(dtype, b.input(0), index);
+            let value = b.load(dtype, from, 0);
+            let to = b.element(dtype, b.output(), unit);
+            b.store(dtype, to, 0, value);
+            vec![]
+        });
+        Ok(Lowering::Kernels(vec![b.finish()?]))
+    }
+}

@@ -257,13 +257,12 @@ functions! {
             | inf.lt(mag_c)
             | (product_infinite & (mag_a.eq(zero) | mag_b.eq(zero)))
             | (product_infinite & mag_c.eq(inf) & !product_sign.eq(c >> (width - n::<D>(1))));
-        let result = D::either(
+        D::either(
             invalid,
             "result",
             || canonical_nan::<D>(man, width),
             || product_infinite.select(inf | (product_sign << (width - n::<D>(1))), c),
-        );
-        result
+        )
     }
 
     /// The exponent, sign and exact product of two finite numbers.
@@ -310,13 +309,12 @@ functions! {
         def!(mag_a = magnitude::<D>(a, width));
         def!(mag_b = magnitude::<D>(b, width));
         def!(mag_c = magnitude::<D>(c, width));
-        let result = D::either(
+        D::either(
             mag_a.lt(inf) & mag_b.lt(inf) & mag_c.lt(inf),
             "result",
             || fma_finite::<D>(a, b, c, rm, man, width),
             || fma_special::<D>(a, b, c, man, width),
-        );
-        result
+        )
     }
 
     /// `a / b`; both finite, `b` not zero.
@@ -326,8 +324,7 @@ functions! {
         // man + 4 more bits in the dividend give a quotient of at least man + 4 bits.
         def!(dividend = sig_a << (man + n::<D>(4)));
         def!(quotient = dividend / sig_b);
-        let exact = (quotient * sig_b).eq(dividend);
-        def!(jammed = quotient | (!exact).nat());
+        def!(jammed = quotient | (!(quotient * sig_b).eq(dividend)).nat());
         round_pack::<D>(sign_a ^ sign_b, exp_a + n::<D>(BIAS) - exp_b - man - n::<D>(4), jammed, rm, man, width)
     }
 
@@ -341,7 +338,7 @@ functions! {
             | inf.lt(mag_b)
             | (mag_a.eq(inf) & mag_b.eq(inf))
             | (mag_a.eq(zero) & mag_b.eq(zero));
-        let result = D::either(
+        D::either(
             invalid,
             "result",
             || canonical_nan::<D>(man, width),
@@ -350,8 +347,7 @@ functions! {
                 let large = mag_a.eq(inf) | mag_b.eq(zero);
                 large.select(inf, zero) | (sign << (width - n::<D>(1)))
             },
-        );
-        result
+        )
     }
 
     /// `a / b`, rounded once.
@@ -360,13 +356,12 @@ functions! {
         def!(mag_a = magnitude::<D>(a, width));
         def!(mag_b = magnitude::<D>(b, width));
         let zero = n::<D>(0);
-        let result = D::either(
+        D::either(
             mag_a.lt(inf) & mag_b.lt(inf) & !mag_a.eq(zero) & !mag_b.eq(zero),
             "result",
             || divide_finite::<D>(a, b, rm, man, width),
             || divide_special::<D>(a, b, man, width),
-        );
-        result
+        )
     }
 
     /// One step of Newton's method for the square root of `x`.
@@ -397,7 +392,7 @@ functions! {
         def!(inf = infinity::<D>(man, width));
         def!(mag = magnitude::<D>(a, width));
         let zero = mag.eq(n::<D>(0));
-        let result = D::either(
+        D::either(
             zero | a.eq(inf),
             "result",
             || a,
@@ -409,8 +404,7 @@ functions! {
                     || canonical_nan::<D>(man, width),
                 )
             },
-        );
-        result
+        )
     }
 
     /// 1 if `x` is a NaN.
@@ -451,7 +445,7 @@ functions! {
         def!(nan_a = is_nan::<D>(a, man, width));
         def!(nan_b = is_nan::<D>(b, man, width));
         let one = n::<D>(1);
-        let result = D::either(
+        D::either(
             (nan_a & nan_b).eq(one),
             "result",
             || canonical_nan::<D>(man, width),
@@ -462,8 +456,7 @@ functions! {
                 let take_a = nan_b.eq(one) | (nan_a.eq(n::<D>(0)) & first.eq(one));
                 take_a.select(a, b)
             },
-        );
-        result
+        )
     }
 
     /// The class of `x` as a one-hot mask: -inf, -normal, -subnormal, -0, +0, +subnormal, +normal, +inf, signalling
@@ -472,7 +465,7 @@ functions! {
         def!(inf = infinity::<D>(man, width));
         def!(mag = magnitude::<D>(x, width));
         let positive = x.eq(mag);
-        let mask = D::either(
+        D::either(
             inf.lt(mag),
             "mask",
             || n::<D>(256) << ((mag >> (man - n::<D>(1))) & n::<D>(1)),
@@ -483,8 +476,7 @@ functions! {
                     + mag.eq(inf).nat());
                 n::<D>(1) << positive.select(n::<D>(4) + distance, n::<D>(3) - distance)
             },
-        );
-        mask
+        )
     }
 
     /// The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit saturates and
@@ -524,7 +516,7 @@ functions! {
     fn convert(x, rm, man, width, to_man, to_width) -> result {
         def!(inf = infinity::<D>(man, width));
         def!(mag = magnitude::<D>(x, width));
-        let result = D::either(
+        D::either(
             mag.lt(inf),
             "result",
             || {
@@ -542,8 +534,7 @@ functions! {
                     || canonical_nan::<D>(to_man, to_width),
                 )
             },
-        );
-        result
+        )
     }
 }
 

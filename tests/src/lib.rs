@@ -1,1 +1,5 @@
-//! What crosses two crates: roads, oracles, fixtures.
+//! Everything that crosses two crates: oracles, roads, whole programs and models, fuzzing. Helpers shared by `tests/`.
+//!
+//! What a test needs and can't find is a failure that says how to get it, never a skip.
+
+pub mod random;

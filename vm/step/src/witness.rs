@@ -1,0 +1,163 @@
+//! The bytes of a witness: how proofs are written and read, and what can be wrong with them.
+
+use crate::merkle::{Proof, Root};
+use alloc::vec::Vec;
+use core::fmt::{self, Display, Formatter};
+use thiserror::Error;
+
+/// A part of a witness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The state before the step.
+    State,
+    /// The proof of the instruction.
+    Code,
+    /// The float registers.
+    Floats,
+    /// The proof of what is loaded or replaced.
+    Access,
+}
+
+impl Display for Part {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::State => "state",
+            Self::Code => "code proof",
+            Self::Floats => "float registers",
+            Self::Access => "access proof",
+        })
+    }
+}
+
+/// Why a witness is malformed, or is not one of this state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum WitnessError {
+    /// It ends too early.
+    #[error("the witness ends in its {part}: {expected} bytes expected, {found} left")]
+    TooShort {
+        /// Where it ends.
+        part: Part,
+        /// The bytes that come next.
+        expected: usize,
+        /// The bytes that are left.
+        found: usize,
+    },
+    /// It goes on after its end.
+    #[error("{count} bytes left over after the witness")]
+    TooLong {
+        /// How many bytes are left.
+        count: usize,
+    },
+    /// No status has this byte.
+    #[error("status byte {found}; it must be 0 (running), 1 (exited) or 16 to 24 (trapped)")]
+    Status {
+        /// The byte.
+        found: u8,
+    },
+    /// The state is another one.
+    #[error("the state's root is {found}, but {expected} is agreed on")]
+    State {
+        /// The root before the step.
+        expected: Root,
+        /// The root of the witness's state.
+        found: Root,
+    },
+    /// More siblings than the tree has levels.
+    #[error("mask {mask:#x} in the {part} has bits beyond the tree's {depth} levels")]
+    Mask {
+        /// Which proof.
+        part: Part,
+        /// Its mask.
+        mask: u64,
+        /// Levels of the tree.
+        depth: u32,
+    },
+    /// A sibling that should have been left out.
+    #[error("the {part}'s sibling at level {level} is zero; the mask has to leave it out")]
+    ZeroSibling {
+        /// Which proof.
+        part: Part,
+        /// Which sibling.
+        level: u32,
+    },
+    /// A proof of something else.
+    #[error("the {part} leads to {found}; the state says {expected}")]
+    Proof {
+        /// Which proof.
+        part: Part,
+        /// The root in the state.
+        expected: Root,
+        /// The root that the proof leads to.
+        found: Root,
+    },
+    /// Float registers in no known form.
+    #[error("form {found} of the float registers; it must be 0 (64 bits each) or 1 (32 bits each)")]
+    FloatForm {
+        /// The byte.
+        found: u8,
+    },
+    /// Float registers in the long form although the short one would do.
+    #[error("every float register is boxed, so they must be sent as 32 bits each")]
+    FloatsNotShort,
+    /// Other float registers.
+    #[error("the float registers' hash is {found}; the state says {expected}")]
+    Floats {
+        /// The hash in the state.
+        expected: Root,
+        /// The hash of the witness's registers.
+        found: Root,
+    },
+}
+
+/// Reads a witness from its start.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// The next bytes.
+    pub(crate) fn take<const N: usize>(&mut self, part: Part) -> Result<[u8; N], WitnessError> {
+        let too_short = WitnessError::TooShort { part, expected: N, found: self.rest.len() };
+        let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(too_short)?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    /// The next proof in a tree of this many levels.
+    pub(crate) fn proof(&mut self, part: Part, depth: u32) -> Result<Proof, WitnessError> {
+        let leaf = Root(self.take(part)?);
+        let mask = u64::from_be_bytes(self.take(part)?);
+        if mask.checked_shr(depth).unwrap_or(0) != 0 {
+            return Err(WitnessError::Mask { part, mask, depth });
+        }
+        let sibling = |level: u32| {
+            if mask >> level & 1 == 0 {
+                return Ok(Root::ZERO);
+            }
+            let sibling = Root(self.take(part)?);
+            if sibling.is_zero() { Err(WitnessError::ZeroSibling { part, level }) } else { Ok(sibling) }
+        };
+        Ok(Proof { leaf, siblings: (0..depth).map(sibling).collect::<Result<_, _>>()? })
+    }
+
+    /// The end of the witness.
+    pub(crate) fn end(self) -> Result<(), WitnessError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            count => Err(WitnessError::TooLong { count }),
+        }
+    }
+}
+
+/// Appends a proof to a witness.
+pub(crate) fn write_proof(proof: &Proof, witness: &mut Vec<u8>) {
+    let given = || proof.siblings.iter().enumerate().filter(|(_, sibling)| !sibling.is_zero());
+    let mask = given().fold(0u64, |mask, (level, _)| mask | 1 << level);
+    witness.extend(proof.leaf.0);
+    witness.extend(mask.to_be_bytes());
+    given().for_each(|(_, sibling)| witness.extend(sibling.0));
+}

@@ -4,34 +4,25 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::generated::attribute_proto::AttributeType;
+use crate::generated::tensor_proto::DataType;
 use crate::generated::tensor_shape_proto::dimension;
-use crate::generated::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto,
-};
+use crate::generated::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 use crate::model::{Attribute, Dimension, ElementType, Graph, Initializer, Model, Node, Value};
 use crate::tensor::{self, Source};
 use crate::{Error, Tensor};
 
-pub(crate) fn model(proto: ModelProto, source: &Source<'_>) -> Result<Model, Error> {
-    let place = "model";
+pub(crate) fn model(mut proto: ModelProto, source: &Source<'_>) -> Result<Model, Error> {
+    let Some(graph) = proto.graph.take() else {
+        return Err(missing("model", "the graph"));
+    };
     let opset = default_opset(&proto)?;
-    let graph = proto.graph.ok_or_else(|| missing(place, "the graph"))?;
-    Ok(Model {
-        opset,
-        producer: proto.producer_name.unwrap_or_default(),
-        graph: self::graph(graph, source)?,
-    })
+    Ok(Model { opset, producer: proto.producer_name.unwrap_or_default(), graph: self::graph(graph, source)? })
 }
 
 fn default_opset(proto: &ModelProto) -> Result<i64, Error> {
-    let mut default = proto
-        .opset_import
-        .iter()
-        .filter(|set| matches!(set.domain(), "" | "ai.onnx"))
-        .map(|set| set.version());
-    let opset = default
-        .next()
-        .ok_or_else(|| missing("model", "opset_import of domain `ai.onnx`"))?;
+    let mut default =
+        proto.opset_import.iter().filter(|set| matches!(set.domain(), "" | "ai.onnx")).map(|set| set.version());
+    let opset = default.next().ok_or_else(|| missing("model", "opset_import of domain `ai.onnx`"))?;
     match default.next() {
         None => Ok(opset),
         Some(_) => Err(duplicate("model", "opset_import", "ai.onnx")),
@@ -49,24 +40,14 @@ fn graph(proto: GraphProto, source: &Source<'_>) -> Result<Graph, Error> {
     let nodes = proto.node.into_iter().enumerate();
     Ok(Graph {
         name: proto.name.unwrap_or_default(),
-        nodes: nodes
-            .map(|(i, node)| self::node(node, i, source))
-            .collect::<Result<_, _>>()?,
+        nodes: nodes.map(|(i, node)| self::node(node, i, source)).collect::<Result<_, _>>()?,
         initializers: proto
             .initializer
             .into_iter()
             .map(|tensor| initializer(tensor, source))
             .collect::<Result<_, _>>()?,
-        inputs: proto
-            .input
-            .into_iter()
-            .map(value)
-            .collect::<Result<_, _>>()?,
-        outputs: proto
-            .output
-            .into_iter()
-            .map(value)
-            .collect::<Result<_, _>>()?,
+        inputs: proto.input.into_iter().map(value).collect::<Result<_, _>>()?,
+        outputs: proto.output.into_iter().map(value).collect::<Result<_, _>>()?,
     })
 }
 
@@ -79,25 +60,15 @@ fn initializer(proto: TensorProto, source: &Source<'_>) -> Result<Initializer, E
     Ok(Initializer { name, tensor })
 }
 
-pub(crate) fn tensor(
-    proto: TensorProto,
-    place: &str,
-    source: &Source<'_>,
-) -> Result<Tensor, Error> {
-    tensor::convert(proto, source).map_err(|error| Error::Tensor {
-        place: place.to_owned(),
-        error,
-    })
+pub(crate) fn tensor(proto: TensorProto, place: &str, source: &Source<'_>) -> Result<Tensor, Error> {
+    tensor::convert(proto, source).map_err(|error| Error::Tensor { place: place.to_owned(), error })
 }
 
 fn node(proto: NodeProto, index: usize, source: &Source<'_>) -> Result<Node, Error> {
     let operator = proto.op_type.unwrap_or_default();
     let name = proto.name.unwrap_or_default();
-    let place = if name.is_empty() {
-        format!("node {index} ({operator})")
-    } else {
-        format!("node `{name}` ({operator})")
-    };
+    let place =
+        if name.is_empty() { format!("node {index} ({operator})") } else { format!("node `{name}` ({operator})") };
     if operator.is_empty() {
         return Err(missing(&place, "op_type"));
     }
@@ -112,29 +83,20 @@ fn node(proto: NodeProto, index: usize, source: &Source<'_>) -> Result<Node, Err
     Ok(Node {
         name,
         operator,
-        domain: proto
-            .domain
-            .filter(|domain| domain != "ai.onnx")
-            .unwrap_or_default(),
+        domain: proto.domain.filter(|domain| domain != "ai.onnx").unwrap_or_default(),
         inputs: proto.input,
         outputs: proto.output,
         attributes,
     })
 }
 
-fn attribute(
-    proto: AttributeProto,
-    place: &str,
-    source: &Source<'_>,
-) -> Result<(String, Attribute), Error> {
+fn attribute(proto: AttributeProto, place: &str, source: &Source<'_>) -> Result<(String, Attribute), Error> {
     use AttributeType as Type;
     let name = proto.name().to_owned();
     let place = format!("{place}, attribute `{name}`");
     let text = |bytes: Vec<u8>| {
-        String::from_utf8(bytes).map_err(|_| Error::Invalid {
-            place: place.clone(),
-            what: "the text is not UTF-8".to_owned(),
-        })
+        String::from_utf8(bytes)
+            .map_err(|_| Error::Invalid { place: place.clone(), what: "the text is not UTF-8".to_owned() })
     };
     let value = match proto.r#type() {
         Type::Float => Attribute::Float(proto.f.unwrap_or_default()),
@@ -146,13 +108,7 @@ fn attribute(
         }
         Type::Floats => Attribute::Floats(proto.floats),
         Type::Ints => Attribute::Ints(proto.ints),
-        Type::Strings => Attribute::Strings(
-            proto
-                .strings
-                .into_iter()
-                .map(text)
-                .collect::<Result<_, _>>()?,
-        ),
+        Type::Strings => Attribute::Strings(proto.strings.into_iter().map(text).collect::<Result<_, _>>()?),
         other => Attribute::Other(other.as_str_name()),
     };
     Ok((name, value))
@@ -166,72 +122,56 @@ fn value(proto: ValueInfoProto) -> Result<Value, Error> {
     let place = format!("graph input or output `{name}`");
     let tensor = match proto.r#type.and_then(|ty| ty.value) {
         None => {
-            return Ok(Value {
-                name,
-                element: None,
-                shape: None,
-            });
+            return Ok(Value { name, element: None, shape: None });
         }
         Some(type_proto::Value::TensorType(tensor)) => tensor,
-        Some(_) => {
-            return Err(Error::Unsupported {
-                place,
-                found: "a value that is no tensor".to_owned(),
-                supported: "tensors",
-            });
+        Some(other) => {
+            return Err(Error::Unsupported { place, found: kind(&other).to_owned(), supported: "tensors" });
         }
     };
     let element = match tensor.elem_type() {
         0 => None,
-        code => Some(
-            ElementType::from_code(code).ok_or_else(|| Error::Unsupported {
-                place: place.clone(),
-                found: format!("element type {code}"),
-                supported: "float, double, float16, bfloat16, bool, (u)int8 to (u)int64",
-            })?,
-        ),
+        code => Some(ElementType::from_code(code).ok_or_else(|| Error::Unsupported {
+            place: place.clone(),
+            found: format!("element type {}", element_name(code)),
+            supported: "float, double, float16, bfloat16, bool, (u)int8 to (u)int64",
+        })?),
     };
     let shape = tensor
         .shape
-        .map(|shape| {
-            shape
-                .dim
-                .into_iter()
-                .map(|dim| dimension(dim.value, &place))
-                .collect()
-        })
+        .map(|shape| shape.dim.into_iter().map(|dim| dimension(dim.value, &place)).collect())
         .transpose()?;
-    Ok(Value {
-        name,
-        element,
-        shape,
-    })
+    Ok(Value { name, element, shape })
+}
+
+fn kind(value: &type_proto::Value) -> &'static str {
+    match value {
+        type_proto::Value::TensorType(_) => "a tensor",
+        type_proto::Value::SequenceType(_) => "a sequence",
+        type_proto::Value::MapType(_) => "a map",
+        _ => "a value that is no tensor",
+    }
+}
+
+/// ONNX's name of an element type, or its code if it has none.
+pub(crate) fn element_name(code: i32) -> String {
+    DataType::try_from(code).map_or_else(|_| format!("code {code}"), |known| known.as_str_name().to_lowercase())
 }
 
 fn dimension(value: Option<dimension::Value>, place: &str) -> Result<Dimension, Error> {
     match value {
         Some(dimension::Value::DimValue(size)) => u64::try_from(size)
             .map(Dimension::Fixed)
-            .map_err(|_| Error::Invalid {
-                place: place.to_owned(),
-                what: format!("dimension {size} is negative"),
-            }),
+            .map_err(|_| Error::Invalid { place: place.to_owned(), what: format!("dimension {size} is negative") }),
         Some(dimension::Value::DimParam(name)) if !name.is_empty() => Ok(Dimension::Symbol(name)),
         _ => Ok(Dimension::Unknown),
     }
 }
 
 fn missing(place: &str, what: &'static str) -> Error {
-    Error::Missing {
-        place: place.to_owned(),
-        what,
-    }
+    Error::Missing { place: place.to_owned(), what }
 }
 
 fn duplicate(place: &str, what: &'static str, name: &str) -> Error {
-    Error::Duplicate {
-        place: place.to_owned(),
-        what,
-        name: name.to_owned(),
-    }
+    Error::Duplicate { place: place.to_owned(), what, name: name.to_owned() }
 }

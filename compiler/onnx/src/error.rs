@@ -121,6 +121,14 @@ pub enum TensorError {
         /// Bytes needed.
         expected: u64,
     },
+    /// Data in more than one field.
+    #[error("holds data in both {first} and {second}; expected one of them")]
+    SeveralFields {
+        /// One field.
+        first: &'static str,
+        /// Another.
+        second: &'static str,
+    },
     /// An element that its type cannot hold.
     #[error("element {index} is {found}, which is no {element}")]
     Element {
@@ -135,9 +143,7 @@ pub enum TensorError {
     #[error("stored in segments, which is not supported; store it whole")]
     Segment,
     /// An external file outside the model's folder.
-    #[error(
-        "external data `{location}` lies outside the model's folder; only files below it are read"
-    )]
+    #[error("external data `{location}` lies outside the model's folder; only files below it are read")]
     Escape {
         /// The location as the file says it.
         location: String,

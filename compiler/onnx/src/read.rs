@@ -22,10 +22,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            file: 2 << 30,
-            tensor: 64 << 30,
-        }
+        Self { file: 2 << 30, tensor: 64 << 30 }
     }
 }
 
@@ -43,38 +40,15 @@ pub fn read_tensor(path: &Path, limits: &Limits) -> Result<(String, Tensor), Err
 
 /// Decodes a model; without a folder, external data is an error.
 pub fn decode_model(bytes: &[u8], folder: Option<&Path>, limits: &Limits) -> Result<Model, Error> {
-    let proto = ModelProto::decode(bytes).map_err(|source| Error::Decode {
-        what: "model",
-        source,
-    })?;
-    convert::model(
-        proto,
-        &Source {
-            folder,
-            limit: limits.tensor,
-        },
-    )
+    let proto = ModelProto::decode(bytes).map_err(|source| Error::Decode { what: "model", source })?;
+    convert::model(proto, &Source { folder, limit: limits.tensor })
 }
 
 /// Decodes a single tensor and its name; without a folder, external data is an error.
-pub fn decode_tensor(
-    bytes: &[u8],
-    folder: Option<&Path>,
-    limits: &Limits,
-) -> Result<(String, Tensor), Error> {
-    let proto = TensorProto::decode(bytes).map_err(|source| Error::Decode {
-        what: "tensor",
-        source,
-    })?;
+pub fn decode_tensor(bytes: &[u8], folder: Option<&Path>, limits: &Limits) -> Result<(String, Tensor), Error> {
+    let proto = TensorProto::decode(bytes).map_err(|source| Error::Decode { what: "tensor", source })?;
     let name = proto.name().to_owned();
-    let tensor = convert::tensor(
-        proto,
-        &name,
-        &Source {
-            folder,
-            limit: limits.tensor,
-        },
-    )?;
+    let tensor = convert::tensor(proto, &name, &Source { folder, limit: limits.tensor })?;
     Ok((name, tensor))
 }
 
@@ -87,24 +61,15 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Reads at most `limit` bytes, whatever the file system says about the size beforehand.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let io = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| Error::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let found = file.metadata().map_err(io)?.len();
-    let too_large = |found| Error::TooLarge {
-        path: path.to_owned(),
-        found,
-        limit,
-    };
+    let too_large = |found| Error::TooLarge { path: path.to_owned(), found, limit };
     if found > limit {
         return Err(too_large(found));
     }
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > limit {
         return Err(too_large(bytes.len() as u64));
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use crate::generated::TensorProto;
-use crate::generated::tensor_proto::{DataLocation, DataType};
+use crate::generated::tensor_proto::DataLocation;
 use crate::{ElementType, TensorError};
 
 /// A tensor: little-endian elements in row-major order. The length always fits the type and the shape.
@@ -40,11 +40,7 @@ impl Tensor {
     /// A tensor of these bytes; `None` where their number is not what type and shape say.
     pub fn new(element: ElementType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
         let size = byte_size(&dims, element)?;
-        (size == bytes.len() as u64).then_some(Self {
-            element,
-            dims,
-            bytes,
-        })
+        (size == bytes.len() as u64).then_some(Self { element, dims, bytes })
     }
 }
 
@@ -66,59 +62,43 @@ pub(crate) fn convert(proto: TensorProto, source: &Source<'_>) -> Result<Tensor,
         return Err(TensorError::Segment);
     }
     let header = header(&proto, source.limit)?;
+    check_single_field(&proto)?;
     let (field, bytes) = if proto.data_location() == DataLocation::External {
-        ("external data", external(&proto, header.size, source)?)
+        ("external data", external(&proto, &header, source)?)
     } else if let Some(raw) = proto.raw_data {
         ("raw_data", raw)
     } else {
         typed(&proto, header.element)?
     };
     if bytes.len() as u64 != header.size {
-        return Err(TensorError::Length {
-            field,
-            found: bytes.len() as u64,
-            element: header.element.name(),
-            dims: header.dims,
-            expected: header.size,
-        });
+        return Err(header.length_error(field, bytes.len() as u64));
     }
     if header.element == ElementType::Bool {
         check_bools(&bytes)?;
     }
-    Ok(Tensor {
-        element: header.element,
-        dims: header.dims,
-        bytes,
-    })
+    Ok(Tensor { element: header.element, dims: header.dims, bytes })
+}
+
+impl Header {
+    fn length_error(&self, field: &'static str, found: u64) -> TensorError {
+        TensorError::Length { field, found, element: self.element.name(), dims: self.dims.clone(), expected: self.size }
+    }
 }
 
 fn header(proto: &TensorProto, limit: u64) -> Result<Header, TensorError> {
     let code = proto.data_type.unwrap_or_default();
-    let element = ElementType::from_code(code).ok_or_else(|| TensorError::ElementType {
-        found: DataType::try_from(code).map_or_else(
-            |_| format!("code {code}"),
-            |known| known.as_str_name().to_owned(),
-        ),
-    })?;
+    let element = ElementType::from_code(code)
+        .ok_or_else(|| TensorError::ElementType { found: crate::convert::element_name(code) })?;
     let dims = proto
         .dims
         .iter()
         .enumerate()
-        .map(|(axis, &found)| {
-            u64::try_from(found).map_err(|_| TensorError::Dimension { axis, found })
-        })
+        .map(|(axis, &found)| u64::try_from(found).map_err(|_| TensorError::Dimension { axis, found }))
         .collect::<Result<Vec<_>, _>>()?;
     let size = byte_size(&dims, element)
         .filter(|&size| size <= limit)
-        .ok_or_else(|| TensorError::TooLarge {
-            dims: proto.dims.clone(),
-            limit,
-        })?;
-    Ok(Header {
-        element,
-        dims,
-        size,
-    })
+        .ok_or_else(|| TensorError::TooLarge { dims: proto.dims.clone(), limit })?;
+    Ok(Header { element, dims, size })
 }
 
 /// Bytes of a tensor; `None` where 64 bits cannot say it, also when some other dimension is zero.
@@ -128,53 +108,39 @@ fn byte_size(dims: &[u64], element: ElementType) -> Option<u64> {
     Some(if dims.contains(&0) { 0 } else { size })
 }
 
+/// Data in two places would mean whatever a reader looks at first.
+fn check_single_field(proto: &TensorProto) -> Result<(), TensorError> {
+    let fields = [
+        ("raw_data", proto.raw_data.is_some()),
+        ("float_data", !proto.float_data.is_empty()),
+        ("double_data", !proto.double_data.is_empty()),
+        ("int32_data", !proto.int32_data.is_empty()),
+        ("int64_data", !proto.int64_data.is_empty()),
+        ("uint64_data", !proto.uint64_data.is_empty()),
+        ("string_data", !proto.string_data.is_empty()),
+        ("external_data", proto.data_location() == DataLocation::External),
+    ];
+    let mut present = fields.iter().filter(|(_, present)| *present).map(|(name, _)| *name);
+    match (present.next(), present.next()) {
+        (Some(first), Some(second)) => Err(TensorError::SeveralFields { first, second }),
+        _ => Ok(()),
+    }
+}
+
 /// The elements from the field that ONNX assigns to the type, as bytes.
-fn typed(
-    proto: &TensorProto,
-    element: ElementType,
-) -> Result<(&'static str, Vec<u8>), TensorError> {
+fn typed(proto: &TensorProto, element: ElementType) -> Result<(&'static str, Vec<u8>), TensorError> {
     use ElementType as E;
     Ok(match element {
-        E::Float32 => (
-            "float_data",
-            bytes_of(&proto.float_data, |x| x.to_le_bytes()),
-        ),
-        E::Float64 => (
-            "double_data",
-            bytes_of(&proto.double_data, |x| x.to_le_bytes()),
-        ),
-        E::Int64 => (
-            "int64_data",
-            bytes_of(&proto.int64_data, |x| x.to_le_bytes()),
-        ),
-        E::UInt64 => (
-            "uint64_data",
-            bytes_of(&proto.uint64_data, |x| x.to_le_bytes()),
-        ),
-        E::UInt32 => (
-            "uint64_data",
-            narrow(&proto.uint64_data, element, u32::to_le_bytes)?,
-        ),
-        E::Int32 => (
-            "int32_data",
-            bytes_of(&proto.int32_data, |x| x.to_le_bytes()),
-        ),
-        E::Int16 => (
-            "int32_data",
-            narrow(&proto.int32_data, element, i16::to_le_bytes)?,
-        ),
-        E::UInt16 | E::Float16 | E::BFloat16 => (
-            "int32_data",
-            narrow(&proto.int32_data, element, u16::to_le_bytes)?,
-        ),
-        E::Int8 => (
-            "int32_data",
-            narrow(&proto.int32_data, element, i8::to_le_bytes)?,
-        ),
-        E::UInt8 | E::Bool => (
-            "int32_data",
-            narrow(&proto.int32_data, element, u8::to_le_bytes)?,
-        ),
+        E::Float32 => ("float_data", bytes_of(&proto.float_data, |x| x.to_le_bytes())),
+        E::Float64 => ("double_data", bytes_of(&proto.double_data, |x| x.to_le_bytes())),
+        E::Int64 => ("int64_data", bytes_of(&proto.int64_data, |x| x.to_le_bytes())),
+        E::UInt64 => ("uint64_data", bytes_of(&proto.uint64_data, |x| x.to_le_bytes())),
+        E::UInt32 => ("uint64_data", narrow(&proto.uint64_data, element, u32::to_le_bytes)?),
+        E::Int32 => ("int32_data", bytes_of(&proto.int32_data, |x| x.to_le_bytes())),
+        E::Int16 => ("int32_data", narrow(&proto.int32_data, element, i16::to_le_bytes)?),
+        E::UInt16 | E::Float16 | E::BFloat16 => ("int32_data", narrow(&proto.int32_data, element, u16::to_le_bytes)?),
+        E::Int8 => ("int32_data", narrow(&proto.int32_data, element, i8::to_le_bytes)?),
+        E::UInt8 | E::Bool => ("int32_data", narrow(&proto.int32_data, element, u8::to_le_bytes)?),
     })
 }
 
@@ -208,31 +174,24 @@ where
 fn check_bools(bytes: &[u8]) -> Result<(), TensorError> {
     match bytes.iter().position(|&byte| byte > 1) {
         None => Ok(()),
-        Some(index) => Err(TensorError::Element {
-            index,
-            found: bytes[index].into(),
-            element: "bool",
-        }),
+        Some(index) => Err(TensorError::Element { index, found: bytes[index].into(), element: "bool" }),
     }
 }
 
 /// The bytes of a tensor that is stored in a file of its own.
-fn external(proto: &TensorProto, size: u64, source: &Source<'_>) -> Result<Vec<u8>, TensorError> {
-    let entry = |key: &str| {
-        proto
-            .external_data
-            .iter()
-            .find(|entry| entry.key() == key)
-            .map(|entry| entry.value())
-    };
+fn external(proto: &TensorProto, header: &Header, source: &Source<'_>) -> Result<Vec<u8>, TensorError> {
+    let entry = |key: &str| proto.external_data.iter().find(|entry| entry.key() == key).map(|entry| entry.value());
     let location = entry("location").unwrap_or_default();
     let offset = number("offset", entry("offset"))?.unwrap_or(0);
-    let length = number("length", entry("length"))?.unwrap_or(size);
-    if length != size {
+    let length = number("length", entry("length"))?.unwrap_or(header.size);
+    if length != header.size {
+        return Err(header.length_error("external data", length));
+    }
+    if location.is_empty() {
         return Err(TensorError::ExternalEntry {
-            key: "length",
-            found: length.to_string(),
-            expected: "the size that type and shape say",
+            key: "location",
+            found: String::new(),
+            expected: "the path of a file",
         });
     }
     let path = inside(location, source.folder)?;
@@ -241,61 +200,35 @@ fn external(proto: &TensorProto, size: u64, source: &Source<'_>) -> Result<Vec<u
 
 fn number(key: &'static str, text: Option<&str>) -> Result<Option<u64>, TensorError> {
     let Some(text) = text else { return Ok(None) };
-    text.parse()
-        .map(Some)
-        .map_err(|_| TensorError::ExternalEntry {
-            key,
-            found: text.to_owned(),
-            expected: "a number of bytes",
-        })
+    text.parse().map(Some).map_err(|_| TensorError::ExternalEntry {
+        key,
+        found: text.to_owned(),
+        expected: "a number of bytes",
+    })
 }
 
 /// The file that a location names, if it is below the folder, symbolic links followed.
 fn inside(location: &str, folder: Option<&Path>) -> Result<PathBuf, TensorError> {
-    let escape = || TensorError::Escape {
-        location: location.to_owned(),
-    };
-    let io = |source| TensorError::ExternalIo {
-        location: location.to_owned(),
-        source,
-    };
-    let folder = folder.ok_or_else(|| TensorError::NoFolder {
-        location: location.to_owned(),
-    })?;
+    let escape = || TensorError::Escape { location: location.to_owned() };
+    let io = |source| TensorError::ExternalIo { location: location.to_owned(), source };
+    let folder = folder.ok_or_else(|| TensorError::NoFolder { location: location.to_owned() })?;
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     let relative = Path::new(location);
-    if location.is_empty() || !relative.components().all(plain) {
+    if !relative.components().all(plain) {
         return Err(escape());
     }
     let folder = folder.canonicalize().map_err(io)?;
     let path = folder.join(relative).canonicalize().map_err(io)?;
-    if path.starts_with(&folder) {
-        Ok(path)
-    } else {
-        Err(escape())
-    }
+    if path.starts_with(&folder) { Ok(path) } else { Err(escape()) }
 }
 
-fn read_range(
-    path: &Path,
-    location: &str,
-    offset: u64,
-    length: u64,
-) -> Result<Vec<u8>, TensorError> {
-    let io = |source| TensorError::ExternalIo {
-        location: location.to_owned(),
-        source,
-    };
+fn read_range(path: &Path, location: &str, offset: u64, length: u64) -> Result<Vec<u8>, TensorError> {
+    let io = |source| TensorError::ExternalIo { location: location.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
     let end = offset.saturating_add(length);
     if end > size {
-        return Err(TensorError::ExternalRange {
-            location: location.to_owned(),
-            offset,
-            end,
-            size,
-        });
+        return Err(TensorError::ExternalRange { location: location.to_owned(), offset, end, size });
     }
     file.seek(SeekFrom::Start(offset)).map_err(io)?;
     let mut bytes = Vec::new();
@@ -311,11 +244,7 @@ mod tests {
     const FLOAT: i32 = 1;
 
     fn proto(data_type: i32, dims: &[i64]) -> TensorProto {
-        TensorProto {
-            data_type: Some(data_type),
-            dims: dims.to_vec(),
-            ..TensorProto::default()
-        }
+        TensorProto { data_type: Some(data_type), dims: dims.to_vec(), ..TensorProto::default() }
     }
 
     fn stored_outside(entries: &[(&str, &str)]) -> TensorProto {
@@ -331,30 +260,14 @@ mod tests {
     }
 
     fn read(proto: TensorProto, folder: Option<&Path>) -> Result<Tensor, String> {
-        convert(
-            proto,
-            &Source {
-                folder,
-                limit: 1 << 20,
-            },
-        )
-        .map_err(|error| error.to_string())
+        convert(proto, &Source { folder, limit: 1 << 20 }).map_err(|error| error.to_string())
     }
 
     #[test]
     fn typed_fields_and_raw_data_give_the_same_bytes() {
-        let typed = TensorProto {
-            float_data: vec![1.0, -2.0],
-            ..proto(FLOAT, &[2])
-        };
-        let raw = [1.0f32, -2.0]
-            .iter()
-            .flat_map(|x| x.to_le_bytes())
-            .collect::<Vec<_>>();
-        let raw = TensorProto {
-            raw_data: Some(raw),
-            ..proto(FLOAT, &[2])
-        };
+        let typed = TensorProto { float_data: vec![1.0, -2.0], ..proto(FLOAT, &[2]) };
+        let raw = [1.0f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
+        let raw = TensorProto { raw_data: Some(raw), ..proto(FLOAT, &[2]) };
         let tensor = read(typed, None).unwrap();
         assert_eq!(tensor, read(raw, None).unwrap());
         assert_eq!(tensor.bytes(), [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
@@ -362,15 +275,9 @@ mod tests {
 
     #[test]
     fn narrow_types_are_taken_from_the_wide_field() {
-        let int8 = TensorProto {
-            int32_data: vec![-1, 127],
-            ..proto(3, &[2])
-        };
+        let int8 = TensorProto { int32_data: vec![-1, 127], ..proto(3, &[2]) };
         assert_eq!(read(int8, None).unwrap().bytes(), [0xff, 0x7f]);
-        let uint32 = TensorProto {
-            uint64_data: vec![1 << 31],
-            ..proto(12, &[])
-        };
+        let uint32 = TensorProto { uint64_data: vec![1 << 31], ..proto(12, &[]) };
         assert_eq!(read(uint32, None).unwrap().bytes(), [0, 0, 0, 0x80]);
     }
 
@@ -378,45 +285,25 @@ mod tests {
     fn wrong_tensors_are_refused_with_what_was_found() {
         let huge = 1 << 62;
         for (proto, expected) in [
+            (proto(FLOAT, &[2]), "float_data holds 0 bytes, but float of shape [2] needs 8"),
             (
-                proto(FLOAT, &[2]),
-                "float_data holds 0 bytes, but float of shape [2] needs 8",
+                TensorProto { raw_data: Some(vec![0; 7]), ..proto(FLOAT, &[2]) },
+                "raw_data holds 7 bytes, but float of shape [2] needs 8",
             ),
             (
-                TensorProto {
-                    raw_data: Some(vec![0; 7]),
-                    ..proto(FLOAT, &[2])
-                },
-                "raw_data holds 7 bytes, but float of shape [2] needs 8",
+                TensorProto { raw_data: Some(vec![0; 8]), float_data: vec![0.0; 2], ..proto(FLOAT, &[2]) },
+                "both raw_data and float_data",
             ),
             (proto(FLOAT, &[-1]), "dimension 0 is -1;"),
             (proto(FLOAT, &[huge, huge]), "needs more than 1048576 bytes"),
-            (
-                proto(FLOAT, &[huge, huge, 0]),
-                "needs more than 1048576 bytes",
-            ),
-            (proto(8, &[1]), "element type STRING is not supported"),
+            (proto(FLOAT, &[huge, huge, 0]), "needs more than 1048576 bytes"),
+            (proto(8, &[1]), "element type string is not supported"),
             (proto(99, &[1]), "element type code 99 is not supported"),
-            (
-                TensorProto {
-                    int32_data: vec![300],
-                    ..proto(3, &[1])
-                },
-                "element 0 is 300, which is no int8",
-            ),
-            (
-                TensorProto {
-                    raw_data: Some(vec![1, 2]),
-                    ..proto(9, &[2])
-                },
-                "element 1 is 2, which is no bool",
-            ),
+            (TensorProto { int32_data: vec![300], ..proto(3, &[1]) }, "element 0 is 300, which is no int8"),
+            (TensorProto { raw_data: Some(vec![1, 2]), ..proto(9, &[2]) }, "element 1 is 2, which is no bool"),
         ] {
             let error = read(proto, None).unwrap_err();
-            assert!(
-                error.contains(expected),
-                "`{error}` should say `{expected}`"
-            );
+            assert!(error.contains(expected), "`{error}` should say `{expected}`");
         }
     }
 
@@ -428,44 +315,23 @@ mod tests {
         std::fs::write(outer.path().join("secret"), [0; 8]).unwrap();
         std::fs::write(folder.join("weights"), [9, 9, 1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
         let good = stored_outside(&[("location", "weights"), ("offset", "2"), ("length", "8")]);
-        assert_eq!(
-            read(good, Some(&folder)).unwrap().bytes(),
-            [1, 2, 3, 4, 5, 6, 7, 8]
-        );
+        assert_eq!(read(good, Some(&folder)).unwrap().bytes(), [1, 2, 3, 4, 5, 6, 7, 8]);
 
         for (entries, expected) in [
-            (
-                &[("location", "../secret")][..],
-                "outside the model's folder",
-            ),
-            (
-                &[("location", "/etc/hostname")],
-                "outside the model's folder",
-            ),
-            (&[], "outside the model's folder"),
+            (&[("location", "../secret")][..], "outside the model's folder"),
+            (&[("location", "/etc/hostname")], "outside the model's folder"),
+            (&[], "location is ``; expected the path"),
             (&[("location", "none")], "external data `none`: "),
-            (
-                &[("location", "weights"), ("offset", "3")],
-                "bytes 3..11 are wanted, the file has 10",
-            ),
-            (
-                &[("location", "weights"), ("offset", "18446744073709551615")],
-                "the file has 10",
-            ),
-            (
-                &[("location", "weights"), ("offset", "-1")],
-                "offset is `-1`; expected a number",
-            ),
+            (&[("location", "weights"), ("offset", "3")], "bytes 3..11 are wanted, the file has 10"),
+            (&[("location", "weights"), ("offset", "18446744073709551615")], "the file has 10"),
+            (&[("location", "weights"), ("offset", "-1")], "offset is `-1`; expected a number"),
             (
                 &[("location", "weights"), ("length", "4")],
-                "length is `4`; expected the size",
+                "external data holds 4 bytes, but float of shape [2] needs 8",
             ),
         ] {
             let error = read(stored_outside(entries), Some(&folder)).unwrap_err();
-            assert!(
-                error.contains(expected),
-                "`{error}` should say `{expected}`"
-            );
+            assert!(error.contains(expected), "`{error}` should say `{expected}`");
         }
     }
 

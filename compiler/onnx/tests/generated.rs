@@ -7,8 +7,7 @@ const HEADER: &str = "// Generated from onnx.proto by tests/generated.rs; do not
 #[test]
 fn generated_types_follow_the_proto_file() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let descriptors =
-        protox::compile([package.join("onnx.proto")], [package]).expect("onnx.proto parses");
+    let descriptors = protox::compile([package.join("onnx.proto")], [package]).expect("onnx.proto parses");
     let folder = tempfile::tempdir().expect("a temporary folder");
     prost_build::Config::new()
         .out_dir(folder.path())
@@ -24,8 +23,5 @@ fn generated_types_follow_the_proto_file() {
         std::fs::write(&checked_in, &wanted).expect("src/generated.rs can be written");
     }
     let found = std::fs::read_to_string(&checked_in).unwrap_or_default();
-    assert!(
-        found == wanted,
-        "src/generated.rs is stale: run `BLESS=1 cargo test -p onnx`"
-    );
+    assert!(found == wanted, "src/generated.rs is stale: run `BLESS=1 cargo test -p onnx`");
 }

@@ -1,0 +1,154 @@
+//! One node of the model while it is imported: access to its inputs and attributes, with errors that name them.
+
+use dnn_lib::operator::Operator;
+use dnn_lib::tensor::{DType, TensorType};
+use onnx::Attribute;
+
+use super::{Import, onnx_name};
+use crate::error::NodeError;
+use crate::graph::{Tensor, TensorId};
+
+/// A node with its inputs resolved.
+pub(super) struct Call<'a> {
+    pub import: &'a mut Import,
+    pub node: &'a onnx::Node,
+    pub label: String,
+    pub opset: i64,
+    /// The inputs; `None` is one left out. Those left out at the end are not here.
+    pub inputs: Vec<Option<TensorId>>,
+}
+
+impl Call<'_> {
+    /// An input that must be there.
+    pub fn input(&self, index: usize) -> Result<TensorId, NodeError> {
+        self.optional(index).ok_or(NodeError::MissingInput { index })
+    }
+
+    /// An input that may be left out.
+    pub fn optional(&self, index: usize) -> Option<TensorId> {
+        self.inputs.get(index).copied().flatten()
+    }
+
+    /// All inputs, none of which may be left out.
+    pub fn all(&self) -> Result<Vec<TensorId>, NodeError> {
+        (0..self.inputs.len()).map(|index| self.input(index)).collect()
+    }
+
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        self.import.graph.tensor(id)
+    }
+
+    pub fn ty(&self, id: TensorId) -> &TensorType {
+        &self.tensor(id).ty
+    }
+
+    /// Makes the operator on the node's inputs its meaning.
+    pub fn apply(&mut self, operator: impl Into<Operator>) -> Result<TensorId, NodeError> {
+        let inputs = self.all()?;
+        self.apply_to(operator, &inputs)
+    }
+
+    /// Makes the operator on these tensors its meaning.
+    pub fn apply_to(&mut self, operator: impl Into<Operator>, inputs: &[TensorId]) -> Result<TensorId, NodeError> {
+        let name = self.node.outputs.first().cloned().unwrap_or_default();
+        self.import.apply(&self.label, operator, inputs, name)
+    }
+
+    /// Adds an operator on the way; its output gets a name made from the node's and `what`.
+    pub fn step(
+        &mut self,
+        what: &str,
+        operator: impl Into<Operator>,
+        inputs: &[TensorId],
+    ) -> Result<TensorId, NodeError> {
+        let output = self.node.outputs.first().map(String::as_str).unwrap_or_default();
+        let name = format!("{output}.{what}");
+        self.import.apply(&self.label, operator, inputs, name)
+    }
+
+    /// An attribute that is a number.
+    pub fn int(&self, name: &str) -> Result<Option<i64>, NodeError> {
+        self.attribute(name, "INT", |attribute| match attribute {
+            Attribute::Int(value) => Some(*value),
+            _ => None,
+        })
+    }
+
+    /// An attribute that is 0 or 1.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool, NodeError> {
+        match self.int(name)? {
+            None => Ok(default),
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(found) => Err(value_error(name, &found, "0, 1")),
+        }
+    }
+
+    pub fn ints(&self, name: &str) -> Result<Option<Vec<i64>>, NodeError> {
+        self.attribute(name, "INTS", |attribute| match attribute {
+            Attribute::Ints(values) => Some(values.clone()),
+            _ => None,
+        })
+    }
+
+    /// An attribute that is a list of sizes, empty where it is left out.
+    pub fn sizes(&self, name: &str) -> Result<Vec<u64>, NodeError> {
+        let values = self.ints(name)?.unwrap_or_default();
+        let sizes: Option<Vec<u64>> = values.iter().map(|&value| u64::try_from(value).ok()).collect();
+        sizes.ok_or_else(|| value_error(name, &format!("{values:?}"), "numbers from 0"))
+    }
+
+    pub fn float(&self, name: &str) -> Result<Option<f32>, NodeError> {
+        self.attribute(name, "FLOAT", |attribute| match attribute {
+            Attribute::Float(value) => Some(*value),
+            _ => None,
+        })
+    }
+
+    pub fn string(&self, name: &str) -> Result<Option<String>, NodeError> {
+        self.attribute(name, "STRING", |attribute| match attribute {
+            Attribute::String(value) => Some(value.clone()),
+            _ => None,
+        })
+    }
+
+    fn attribute<T>(
+        &self,
+        name: &str,
+        expected: &'static str,
+        get: impl Fn(&Attribute) -> Option<T>,
+    ) -> Result<Option<T>, NodeError> {
+        let Some(attribute) = self.node.attributes.get(name) else { return Ok(None) };
+        get(attribute).map(Some).ok_or_else(|| NodeError::AttributeKind {
+            attribute: name.to_owned(),
+            found: attribute.kind(),
+            expected,
+        })
+    }
+
+    /// The value of an input that has to be a constant list of `int64`.
+    pub fn constant_ints(&self, index: usize, why: &'static str) -> Result<Vec<i64>, NodeError> {
+        let tensor = self.tensor(self.input(index)?);
+        let value =
+            tensor.value.as_ref().ok_or_else(|| NodeError::NotConstant { index, tensor: tensor.name.clone(), why })?;
+        if tensor.ty.dtype != DType::I64 {
+            return Err(NodeError::ElementType {
+                index,
+                tensor: tensor.name.clone(),
+                found: onnx_name(tensor.ty.dtype),
+                expected: onnx_name(DType::I64).to_owned(),
+            });
+        }
+        let (numbers, _) = value.as_chunks();
+        Ok(numbers.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect())
+    }
+}
+
+/// An attribute with a value that is not supported.
+pub(super) fn value_error(attribute: &str, found: &dyn std::fmt::Display, supported: &str) -> NodeError {
+    NodeError::AttributeValue {
+        attribute: attribute.to_owned(),
+        found: found.to_string(),
+        supported: supported.to_owned(),
+    }
+}

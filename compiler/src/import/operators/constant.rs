@@ -1,0 +1,46 @@
+//! Constants that are nodes.
+
+use std::sync::Arc;
+
+use dnn_lib::tensor::{DType, TensorType};
+use onnx::Attribute;
+
+use crate::error::NodeError;
+use crate::graph::{Tensor, TensorId};
+use crate::import::call::{Call, value_error};
+use crate::import::element_type;
+
+/// The attributes of which exactly one gives the value.
+pub(super) const ATTRIBUTES: &[&str] = &["value", "value_float", "value_floats", "value_int", "value_ints"];
+
+pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+    let attributes: Vec<(&String, &Attribute)> = call.node.attributes.iter().collect();
+    let [(attribute, value)] = attributes[..] else {
+        return match attributes[..] {
+            [] => Err(NodeError::MissingAttribute { attribute: "value" }),
+            _ => Err(value_error("value", &"one of several", "exactly one attribute")),
+        };
+    };
+    let (ty, bytes) = match value {
+        Attribute::Tensor(tensor) => {
+            let dtype = element_type(tensor.element())
+                .ok_or_else(|| value_error("value", &tensor.element(), "float, double, bool, (u)int8 to (u)int64"))?;
+            (TensorType::new(dtype, tensor.dims()), tensor.bytes().to_vec())
+        }
+        Attribute::Float(value) => (TensorType::new(DType::F32, []), value.to_le_bytes().to_vec()),
+        Attribute::Int(value) => (TensorType::new(DType::I64, []), value.to_le_bytes().to_vec()),
+        Attribute::Floats(values) => list(DType::F32, values, |x| x.to_le_bytes()),
+        Attribute::Ints(values) => list(DType::I64, values, |x| x.to_le_bytes()),
+        other => {
+            let (attribute, found) = (attribute.clone(), other.kind());
+            return Err(NodeError::AttributeKind { attribute, found, expected: "TENSOR, INT(S) or FLOAT(S)" });
+        }
+    };
+    let name = call.node.outputs.first().cloned().unwrap_or_default();
+    Ok(call.import.graph.add_tensor(Tensor { name, ty, value: Some(Arc::new(bytes)) }))
+}
+
+fn list<T: Copy, const N: usize>(dtype: DType, values: &[T], bytes: impl Fn(T) -> [u8; N]) -> (TensorType, Vec<u8>) {
+    let size = values.len() as u64;
+    (TensorType::new(dtype, [size]), values.iter().flat_map(|&value| bytes(value)).collect())
+}

@@ -1,0 +1,62 @@
+//! Convolution and pooling.
+
+use dnn_lib::operator::{AveragePool, Conv, MaxPool, Padding, Window};
+
+use crate::error::NodeError;
+use crate::graph::TensorId;
+use crate::import::call::{Call, value_error};
+
+pub(super) fn conv(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+    let group = call.int("group")?.unwrap_or(1);
+    let group = u64::try_from(group).map_err(|_| value_error("group", &group, "numbers from 1"))?;
+    let weights = call.ty(call.input(1)?).shape.clone();
+    let kernel = call.sizes("kernel_shape")?;
+    if !kernel.is_empty() && weights.get(2..) != Some(&kernel[..]) {
+        let supported = format!("what input 1 says, whose shape is {weights:?}");
+        return Err(value_error("kernel_shape", &format!("{kernel:?}"), &supported));
+    }
+    let window = window(call)?;
+    call.apply(Conv { window, group })
+}
+
+pub(super) fn max_pool(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+    // The order matters only to the second output, the indices.
+    call.flag("storage_order", false)?;
+    let (kernel, window, ceil_mode) = pool(call)?;
+    call.apply(MaxPool { kernel, window, ceil_mode })
+}
+
+pub(super) fn average_pool(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+    let count_include_pad = call.flag("count_include_pad", false)?;
+    let (kernel, window, ceil_mode) = pool(call)?;
+    call.apply(AveragePool { kernel, window, ceil_mode, count_include_pad })
+}
+
+fn pool(call: &Call<'_>) -> Result<(Vec<u64>, Window, bool), NodeError> {
+    if !call.node.attributes.contains_key("kernel_shape") {
+        return Err(NodeError::MissingAttribute { attribute: "kernel_shape" });
+    }
+    Ok((call.sizes("kernel_shape")?, window(call)?, call.flag("ceil_mode", false)?))
+}
+
+fn window(call: &Call<'_>) -> Result<Window, NodeError> {
+    Ok(Window { strides: call.sizes("strides")?, dilations: call.sizes("dilations")?, padding: padding(call)? })
+}
+
+/// ONNX lists all pads before and then all after; here they are pairs.
+fn padding(call: &Call<'_>) -> Result<Padding, NodeError> {
+    let pads = call.sizes("pads")?;
+    match call.string("auto_pad")?.as_deref() {
+        None | Some("NOTSET" | "") => {
+            if !pads.len().is_multiple_of(2) {
+                return Err(value_error("pads", &format!("{pads:?}"), "as many values before as after"));
+            }
+            let (before, after) = pads.split_at(pads.len() / 2);
+            Ok(Padding::Explicit(before.iter().copied().zip(after.iter().copied()).collect()))
+        }
+        Some("VALID") => Ok(Padding::Explicit(Vec::new())),
+        Some("SAME_UPPER") => Ok(Padding::SameUpper),
+        Some("SAME_LOWER") => Ok(Padding::SameLower),
+        Some(found) => Err(value_error("auto_pad", &found, "NOTSET, VALID, SAME_UPPER, SAME_LOWER")),
+    }
+}

@@ -1,0 +1,5 @@
+//! From graph to graph.
+
+pub(crate) mod dead;
+pub(crate) mod fold;
+pub(crate) mod view;

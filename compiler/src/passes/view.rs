@@ -1,0 +1,44 @@
+//! Views: nodes whose output has the bytes of their input. They share its memory and cost nothing.
+
+use dnn_lib::operator::{Lowering, Operator, OperatorError, Transpose};
+
+use crate::graph::{Graph, Node, Tensor, TensorId};
+
+/// For each tensor, the one whose memory it shares: itself, unless a view defines it.
+pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
+    let mut roots: Vec<TensorId> = graph.ids().collect();
+    for node in &graph.nodes {
+        if let ([input, ..], Lowering::View) = (&node.inputs[..], node.operator.lower(&graph.types(&node.inputs))?) {
+            roots[node.output.index()] = roots[input.index()];
+        }
+    }
+    Ok(roots)
+}
+
+/// Gives every output memory of its own, apart from inputs and constants, by a copy where it would share theirs.
+pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
+    let roots = roots(graph)?;
+    let mut computed = vec![false; graph.tensors.len()];
+    graph.nodes.iter().for_each(|node| computed[node.output.index()] = true);
+    for place in 0..graph.outputs.len() {
+        let output = graph.outputs[place];
+        if !computed[roots[output.index()].index()] {
+            graph.outputs[place] = copy(graph, output);
+        }
+    }
+    Ok(())
+}
+
+/// Adds a node that copies a tensor: a transposition that keeps all dimensions in place.
+fn copy(graph: &mut Graph, tensor: TensorId) -> TensorId {
+    let Tensor { name, ty, .. } = graph.tensor(tensor).clone();
+    let perm = Some((0..ty.shape.len() as u64).collect());
+    let output = graph.add_tensor(Tensor { name: name.clone(), ty, value: None });
+    graph.nodes.push(Node {
+        name: format!("copy of {name}"),
+        operator: Operator::from(Transpose { perm }),
+        inputs: vec![tensor],
+        output,
+    });
+    output
+}

@@ -1,0 +1,56 @@
+//! The slow road: a graph executed by the kernels' reference evaluator. What every other road is compared with.
+
+use dnn_lib::kernel::EvalError;
+use dnn_lib::operator::{Lowering, OperatorError};
+use thiserror::Error;
+
+use crate::graph::Graph;
+
+/// Why a graph could not be executed.
+#[derive(Debug, Error)]
+pub enum ReferenceError {
+    /// The wrong number of inputs.
+    #[error("the graph has {expected} inputs, {found} are given")]
+    Inputs {
+        /// How many the graph has.
+        expected: usize,
+        /// How many are given.
+        found: usize,
+    },
+    /// A node that uses what no node before it defines: the graph is none that the importer makes.
+    #[error("node `{node}` uses a tensor that is not defined before it")]
+    Order {
+        /// The node.
+        node: String,
+    },
+    /// An operator that does not work on its inputs.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    /// A kernel that failed.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+}
+
+/// The bytes of the outputs, given the bytes of the inputs.
+pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, ReferenceError> {
+    if inputs.len() != graph.inputs.len() {
+        return Err(ReferenceError::Inputs { expected: graph.inputs.len(), found: inputs.len() });
+    }
+    let mut values: Vec<Option<Vec<u8>>> =
+        graph.tensors.iter().map(|tensor| tensor.value.as_ref().map(|value| value.to_vec())).collect();
+    for (id, input) in graph.inputs.iter().zip(inputs) {
+        values[id.index()] = Some(input.to_vec());
+    }
+    for node in &graph.nodes {
+        let undefined = || ReferenceError::Order { node: node.name.clone() };
+        let inputs: Option<Vec<&[u8]>> = node.inputs.iter().map(|id| values[id.index()].as_deref()).collect();
+        let inputs = inputs.ok_or_else(undefined)?;
+        let output = match node.operator.lower(&graph.types(&node.inputs))? {
+            Lowering::View => inputs.first().ok_or_else(undefined)?.to_vec(),
+            Lowering::Kernels(kernels) => kernels.first().ok_or_else(undefined)?.run(&inputs)?,
+        };
+        values[node.output.index()] = Some(output);
+    }
+    let output = |id: &crate::graph::TensorId| values[id.index()].clone();
+    graph.outputs.iter().map(output).collect::<Option<_>>().ok_or(ReferenceError::Order { node: graph.name.clone() })
+}

@@ -36,7 +36,23 @@ fn pool(call: &Call<'_>) -> Result<(Vec<u64>, Window, bool), NodeError> {
     if !call.node.attributes.contains_key("kernel_shape") {
         return Err(NodeError::MissingAttribute { attribute: "kernel_shape" });
     }
-    Ok((call.sizes("kernel_shape")?, window(call)?, call.flag("ceil_mode", false)?))
+    let (kernel, window) = (call.sizes("kernel_shape")?, window(call)?);
+    check_pads(&kernel, &window)?;
+    Ok((kernel, window, call.flag("ceil_mode", false)?))
+}
+
+/// A window that lies wholly in the padding has no maximum and no mean.
+fn check_pads(kernel: &[u64], window: &Window) -> Result<(), NodeError> {
+    let Padding::Explicit(pads) = &window.padding else { return Ok(()) };
+    for (axis, (&(before, after), &size)) in pads.iter().zip(kernel).enumerate() {
+        let dilation = window.dilations.get(axis).copied().unwrap_or(1);
+        let extent = size.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
+        if before.max(after) >= extent {
+            let supported = format!("less than the window of {extent} positions");
+            return Err(value_error("pads", &format!("{} in spatial axis {axis}", before.max(after)), &supported));
+        }
+    }
+    Ok(())
 }
 
 fn window(call: &Call<'_>) -> Result<Window, NodeError> {

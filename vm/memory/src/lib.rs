@@ -1,1 +1,263 @@
 //! The machine's memory and its Merkle tree.
+//!
+//! Memory is one anonymous mapping of the whole address space, reserved but not backed: the system gives a page on first
+//! touch, so an access is a bounds check and a move, and untouched memory costs nothing. Writes mark 4 KiB pages; a root
+//! hashes the marked pages again and the nodes above them, so its cost grows with what changed since the last one.
+
+mod tree;
+mod view;
+
+use isa::Size;
+use memmap2::{MmapMut, MmapOptions};
+use step::{Proof, Root};
+use tree::PageTree;
+pub use view::View;
+
+/// log2 of the page size.
+pub const PAGE_BITS: u32 = 12;
+/// The size of a page in bytes.
+pub const PAGE: usize = 1 << PAGE_BITS;
+
+/// Memory of 2^bits bytes, zero at first.
+#[derive(Debug)]
+pub struct Memory {
+    bits: u32,
+    bytes: MmapMut,
+    /// One byte a page: whether it is in `changed`.
+    marks: MmapMut,
+    /// The pages written since the last root.
+    changed: Vec<u64>,
+    tree: PageTree,
+}
+
+impl Memory {
+    /// Memory of 2^bits bytes, at least a page. Fails where the system can't reserve that many addresses.
+    pub fn new(bits: u32) -> std::io::Result<Self> {
+        let bits = bits.max(PAGE_BITS);
+        let pages = bits - PAGE_BITS;
+        Ok(Self {
+            bits,
+            bytes: reserve(bits)?,
+            marks: reserve(pages)?,
+            changed: Vec::new(),
+            tree: PageTree::new(pages),
+        })
+    }
+
+    /// log2 of the size.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// Reads `size` little-endian bytes, zero-extended. An access that isn't wholly inside memory gives 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn load(&self, address: u64, size: Size) -> u64 {
+        let at = address as usize;
+        match size {
+            Size::Byte => self.bytes.get(at).copied().map_or(0, u64::from),
+            Size::Half => self.array(at).map_or(0, |bytes| u16::from_le_bytes(bytes).into()),
+            Size::Word => self.array(at).map_or(0, |bytes| u32::from_le_bytes(bytes).into()),
+            Size::Double => self.array(at).map_or(0, u64::from_le_bytes),
+        }
+    }
+
+    /// Writes the low `size` bytes of `value`. An access that isn't wholly inside memory does nothing; one that is must be
+    /// aligned, so that it lies in one page.
+    #[inline(always)]
+    pub fn store(&mut self, address: u64, size: Size, value: u64) {
+        let mut view = self.view();
+        match size {
+            Size::Byte => view.store(address, [value as u8]),
+            Size::Half => view.store(address, (value as u16).to_le_bytes()),
+            Size::Word => view.store(address, (value as u32).to_le_bytes()),
+            Size::Double => view.store(address, value.to_le_bytes()),
+        }
+    }
+
+    /// The bytes at an address; `None` if they aren't wholly inside memory.
+    #[must_use]
+    pub fn read(&self, address: u64, length: usize) -> Option<&[u8]> {
+        let at = usize::try_from(address).ok()?;
+        self.bytes.get(at..at.checked_add(length)?)
+    }
+
+    /// Writes bytes at an address; `None`, and nothing written, if they aren't wholly inside memory.
+    #[must_use]
+    pub fn write(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
+        let at = usize::try_from(address).ok()?;
+        let end = at.checked_add(bytes.len())?;
+        self.bytes.get_mut(at..end)?.copy_from_slice(bytes);
+        for page in at / PAGE..end.div_ceil(PAGE) {
+            self.mark(page);
+        }
+        Some(())
+    }
+
+    /// The root.
+    pub fn root(&mut self) -> Root {
+        self.settle();
+        self.tree.root()
+    }
+
+    /// The root of the 2^bits bytes, at least 32, that hold an address: what commits to a tensor that fills them.
+    /// Outside memory everything is zero.
+    pub fn subtree(&mut self, address: u64, bits: u32) -> Root {
+        self.settle();
+        let page = (address >> PAGE_BITS) as usize;
+        match bits.checked_sub(PAGE_BITS) {
+            Some(levels) => self.tree.node(levels, address >> PAGE_BITS >> levels),
+            None => tree::part_of_page(self.page(page), address as usize % PAGE, bits),
+        }
+    }
+
+    /// The leaf that holds an address, with its siblings up to the root. Outside memory the proof leads nowhere.
+    pub fn proof(&mut self, address: u64) -> Proof {
+        self.settle();
+        let page = (address >> PAGE_BITS) as usize;
+        let mut proof = tree::leaf_in_page(self.page(page), address as usize % PAGE);
+        proof.siblings.extend(self.tree.siblings(address >> PAGE_BITS));
+        proof
+    }
+
+    /// Brings the tree up to date.
+    fn settle(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        let mut nodes = Vec::with_capacity(changed.len());
+        for page in changed {
+            let at = page as usize;
+            if let Some(mark) = self.marks.get_mut(at) {
+                *mark = 0;
+            }
+            nodes.push((page, tree::page_root(self.page(at))));
+        }
+        self.tree.update(nodes);
+    }
+
+    /// A page's bytes; none outside memory.
+    fn page(&self, page: usize) -> &[u8] {
+        page.checked_mul(PAGE).and_then(|start| self.bytes.get(start..start.checked_add(PAGE)?)).unwrap_or(&[])
+    }
+
+    /// Some bytes, if they are inside memory.
+    #[inline(always)]
+    fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+    }
+
+    /// Notes that a page changed.
+    #[inline(always)]
+    fn mark(&mut self, page: usize) {
+        if let Some(mark @ 0) = self.marks.get_mut(page) {
+            *mark = 1;
+            view::changed(&mut self.changed, page);
+        }
+    }
+
+    /// Memory as a tight loop wants it.
+    #[must_use]
+    pub fn view(&mut self) -> View<'_> {
+        View { bytes: &mut self.bytes, marks: &mut self.marks, pages: &mut self.changed }
+    }
+}
+
+/// 2^bits zero bytes of address space that take no memory until they are touched.
+fn reserve(bits: u32) -> std::io::Result<MmapMut> {
+    let length = 1usize.checked_shl(bits).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
+    MmapOptions::new().len(length).no_reserve_swap().map_anon()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use step::Tree;
+
+    /// The tree over all of memory, hashed from scratch.
+    fn naive(memory: &Memory) -> Tree {
+        Tree::of_bytes(memory.read(0, 1 << memory.bits()).expect("all of it"), memory.bits() - 5)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn roots_and_proofs_are_those_of_the_full_tree(
+            bits in 12u32..16,
+            writes in prop::collection::vec((any::<u64>(), 0..4usize, any::<u64>(), any::<bool>()), 1..60),
+        ) {
+            let mut memory = Memory::new(bits).expect("a small mapping");
+            for (address, size, value, check) in writes {
+                let size = [Size::Byte, Size::Half, Size::Word, Size::Double][size];
+                let address = (address & ((1 << bits) - 1)) & !(size.bytes() - 1);
+                // Zeros come often, so that subtrees become zero again.
+                let value = if value % 3 == 0 { 0 } else { value };
+                memory.store(address, size, value);
+                prop_assert_eq!(memory.load(address, size), value & (u64::MAX >> (64 - size.bits())));
+                if check {
+                    let full = naive(&memory);
+                    prop_assert_eq!(memory.root(), full.root());
+                    let proof = memory.proof(address);
+                    prop_assert_eq!(&proof, &full.proof(address / 32));
+                    prop_assert_eq!(proof.root(proof.leaf, address / 32), full.root());
+                    for level in 5..=bits {
+                        let start = address >> level << level;
+                        let bytes = memory.read(start, 1 << level).expect("inside").to_vec();
+                        prop_assert_eq!(memory.subtree(address, level), Tree::of_bytes(&bytes, level - 5).root());
+                    }
+                }
+            }
+        }
+    }
+
+    /// keccak of two nodes, for the other tree.
+    #[derive(Clone)]
+    struct Keccak;
+    impl rs_merkle::Hasher for Keccak {
+        type Hash = [u8; 32];
+        fn hash(data: &[u8]) -> [u8; 32] {
+            step::keccak(data).0
+        }
+    }
+
+    #[test]
+    fn a_full_tree_is_that_of_rs_merkle() {
+        let mut memory = Memory::new(13).expect("a small mapping");
+        let bytes: Vec<u8> = (0..1u32 << 13).map(|i| (i.wrapping_mul(2654435761) >> 13) as u8 | 1).collect();
+        memory.write(0, &bytes).expect("inside");
+        let leaves: Vec<[u8; 32]> = bytes
+            .chunks_exact(32)
+            .map(|leaf| leaf.iter().rev().copied().collect::<Vec<_>>().try_into().expect("32 bytes"))
+            .collect();
+        let other = rs_merkle::MerkleTree::<Keccak>::from_leaves(&leaves);
+        assert_eq!(Some(memory.root().0), other.root());
+        assert_eq!(
+            memory.proof(77 * 32).siblings.iter().map(|root| root.0).collect::<Vec<_>>(),
+            other.proof(&[77]).proof_hashes()
+        );
+    }
+
+    #[test]
+    fn a_large_space_costs_nothing() {
+        let mut memory = Memory::new(40).expect("a reservation");
+        assert_eq!(memory.root(), Root::ZERO);
+        memory.store((1 << 40) - 8, Size::Double, 7);
+        let proof = memory.proof((1 << 40) - 8);
+        assert_eq!(proof.siblings.len(), 35);
+        assert!(proof.siblings.iter().all(Root::is_zero));
+        assert_eq!(proof.root(proof.leaf, (1 << 35) - 1), memory.root());
+        memory.store((1 << 40) - 8, Size::Double, 0);
+        assert_eq!(memory.root(), Root::ZERO);
+    }
+
+    #[test]
+    fn accesses_outside_do_nothing() {
+        let mut memory = Memory::new(12).expect("a small mapping");
+        memory.store(4096, Size::Byte, 1);
+        memory.store(u64::MAX - 7, Size::Double, 1);
+        assert_eq!((memory.load(4096, Size::Byte), memory.load(u64::MAX - 7, Size::Double)), (0, 0));
+        assert_eq!((memory.write(4090, &[1; 7]), memory.write(u64::MAX, &[1])), (None, None));
+        assert_eq!((memory.read(4090, 7), memory.read(u64::MAX, 1)), (None, None));
+        assert_eq!(memory.root(), Root::ZERO);
+    }
+}

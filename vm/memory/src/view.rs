@@ -1,0 +1,48 @@
+//! Memory in the shape that an interpreter's loop wants: slices, and no failures that carry data.
+
+use crate::PAGE_BITS;
+
+/// Memory to read and write in a tight loop.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub(crate) bytes: &'a mut [u8],
+    pub(crate) marks: &'a mut [u8],
+    pub(crate) pages: &'a mut Vec<u64>,
+}
+
+impl View<'_> {
+    /// Whether an address is inside memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn contains(&self, address: u64) -> bool {
+        address < self.bytes.len() as u64
+    }
+
+    /// Bytes at an aligned address; zeros outside memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn load<const N: usize>(&self, address: u64) -> [u8; N] {
+        let at = address as usize;
+        self.bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
+    }
+
+    /// Replaces bytes at an aligned address; nothing happens outside memory.
+    #[inline(always)]
+    pub fn store<const N: usize>(&mut self, address: u64, value: [u8; N]) {
+        let at = address as usize;
+        let Some(to) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else { return };
+        *to = value;
+        let page = at >> PAGE_BITS;
+        if let Some(mark @ 0) = self.marks.get_mut(page) {
+            *mark = 1;
+            changed(self.pages, page);
+        }
+    }
+}
+
+/// Notes a page that was not written before. Rare, so it stays out of the loop.
+#[cold]
+#[inline(never)]
+pub(crate) fn changed(pages: &mut Vec<u64>, page: usize) {
+    pages.push(page as u64);
+}

@@ -50,7 +50,7 @@ pub fn step<A: Access>(access: &mut A) -> Result<(), A::Error> {
         access.set_status(Status::Trapped(Trap::InstructionFault));
         return Ok(());
     }
-    if pc % 4 != 0 {
+    if !pc.is_multiple_of(4) {
         access.set_status(Status::Trapped(Trap::InstructionMisaligned));
         return Ok(());
     }

@@ -48,7 +48,7 @@ impl Profile {
         if !Self::MEMORY_BITS.contains(&memory_bits) {
             return Err(ProfileError::Memory { found: memory_bits });
         }
-        if code_base % 32 != 0 || code_size % 32 != 0 || code_size == 0 {
+        if !code_base.is_multiple_of(32) || !code_size.is_multiple_of(32) || code_size == 0 {
             return Err(ProfileError::CodeLeaves { base: code_base, size: code_size });
         }
         if code_base.checked_add(code_size).is_none() {

@@ -2,4 +2,8 @@
 //!
 //! What a test needs and can't find is a failure that says how to get it, never a skip.
 
+pub mod elf;
+pub mod flat;
+pub mod program;
 pub mod random;
+pub mod tools;

@@ -1,0 +1,43 @@
+//! Programs from outside that tests run: the oracle and the compiler.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+/// Debian's qemu for riscv64 programs, user mode.
+pub const QEMU: &str = "qemu-riscv64";
+/// Debian's freestanding riscv gcc.
+pub const GCC: &str = "riscv64-unknown-elf-gcc";
+
+/// Runs a tool to its end.
+///
+/// # Panics
+/// If it is not there, with the way to get it.
+pub fn run<S: AsRef<OsStr>>(tool: &str, arguments: impl IntoIterator<Item = S>) -> Output {
+    Command::new(tool).args(arguments).output().unwrap_or_else(|error| match error.kind() {
+        ErrorKind::NotFound => panic!("{tool} is not installed: apt-get install gcc-riscv64-unknown-elf qemu-user"),
+        _ => panic!("{tool} cannot be started: {error}"),
+    })
+}
+
+/// Runs an executable under qemu.
+///
+/// # Panics
+/// If qemu is not there or the file can't be written.
+#[must_use]
+pub fn qemu(elf: &[u8]) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("program");
+    fs::write(&path, elf).expect("write the program");
+    // qemu runs only what may be executed.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("make the program executable");
+    run(QEMU, [path])
+}
+
+/// The file `path` relative to the repository's root.
+#[must_use]
+pub fn in_repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}

@@ -1,0 +1,86 @@
+//! Random programs over every table entry, under qemu-riscv64 and on our machine: every register and byte of memory
+//! must come out the same. qemu is an oracle that we did not write.
+//!
+//! `OPML_PROGRAMS` sets how many programs run.
+
+use isa::{Extensions, Op, TABLE, Trap};
+use opml_tests::flat::Flat;
+use opml_tests::program::{CODE, DATA, Program, candidates};
+use opml_tests::random::Random;
+use opml_tests::tools;
+use step::Status;
+
+/// Blocks a program: enough to make starting qemu cheap.
+const BLOCKS: usize = 200;
+
+/// What a program leaves in memory under qemu.
+fn oracle(program: &Program) -> Vec<u8> {
+    let output = tools::qemu(&program.elf());
+    assert!(output.status.success(), "qemu: {}, {}", output.status, String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// What a program leaves in memory on the machine without hashes.
+fn flat(program: &Program) -> Vec<u8> {
+    let mut machine = Flat::with_code(Extensions::IMFD, 32, CODE, &program.words());
+    machine.put(DATA, &program.data());
+    machine.run(u64::MAX);
+    assert_eq!(machine.status, Status::Trapped(Trap::EnvironmentCall), "pc {:#x}", machine.pc);
+    machine.get(DATA, program.compared())
+}
+
+/// How many programs to run.
+fn programs() -> u64 {
+    let Ok(text) = std::env::var("OPML_PROGRAMS") else { return 10 };
+    text.parse().unwrap_or_else(|_| panic!("OPML_PROGRAMS is {text:?}; a number was expected"))
+}
+
+#[test]
+fn every_instruction_agrees_with_qemu() {
+    let mut executed = vec![0; TABLE.len()];
+    for seed in 0..programs() {
+        let program = Program::random(BLOCKS, &mut Random::new(seed), &mut executed);
+        let oracle = oracle(&program);
+        if let Some(difference) = program.difference(&flat(&program), &oracle) {
+            panic!("program {seed}, flat machine: {difference}");
+        }
+    }
+    let rare: Vec<_> =
+        candidates().filter(|entry| executed[entry.op as usize] < 100).map(|entry| entry.mnemonic).collect();
+    assert!(rare.is_empty(), "executed fewer than 100 times: {rare:?}");
+}
+
+/// A semantics mistake: one instruction takes the other's place wherever it stands.
+const MISTAKES: [(Op, Op); 8] = [
+    (Op::Srlw, Op::Sraw),
+    (Op::Bltu, Op::Blt),
+    (Op::Lhu, Op::Lh),
+    (Op::Mulhsu, Op::Mulh),
+    (Op::Remu, Op::Rem),
+    (Op::FnmsubS, Op::FnmaddS),
+    (Op::FminD, Op::FmaxD),
+    (Op::FcvtWuS, Op::FcvtWS),
+];
+
+#[test]
+fn planted_mistakes_are_noticed() {
+    let program = Program::random(BLOCKS, &mut Random::new(0), &mut vec![0; TABLE.len()]);
+    let oracle = oracle(&program);
+    for (right, wrong) in MISTAKES {
+        let mut mistaken = program.clone();
+        for it in mistaken.blocks.iter_mut().flat_map(|block| &mut block.instructions).filter(|it| it.op == right) {
+            it.op = wrong;
+        }
+        assert!(mistaken.difference(&flat(&mistaken), &oracle).is_some(), "{right:?} as {wrong:?}");
+    }
+}
+
+#[test]
+fn swapped_rounding_modes_are_noticed() {
+    let program = Program::random(BLOCKS, &mut Random::new(0), &mut vec![0; TABLE.len()]);
+    let mut mistaken = program.clone();
+    for it in mistaken.blocks.iter_mut().flat_map(|block| &mut block.instructions) {
+        it.rm = [0, 1, 3, 2, 4][usize::from(it.rm)];
+    }
+    assert!(mistaken.difference(&flat(&mistaken), &oracle(&program)).is_some());
+}

@@ -1,0 +1,42 @@
+"""Makes hard_cases.txt: the inputs that f64 arithmetic leaves open, with answers from MPFR.
+
+    cargo run --release -p dnn-lib --example exhaustive -- hard > inputs.txt
+    pip install gmpy2==2.3.2
+    python dnn-lib/tests/hard_cases.py inputs.txt > dnn-lib/tests/hard_cases.txt
+"""
+
+import struct
+import sys
+
+import gmpy2
+from gmpy2 import mpfr
+
+FUNCTIONS = {
+    "exp": gmpy2.exp,
+    "tanh": gmpy2.tanh,
+    "sigmoid": lambda x: 1 / (1 + gmpy2.exp(-x)),
+}
+
+
+def nearest_f32(y):
+    """The bits of the f32 nearest to y, ties to even (there are none: the values are transcendental, but for tanh(0))."""
+    sign = 0x80000000 if gmpy2.is_signed(y) else 0
+    y = abs(y)
+    if y == 0:
+        return sign
+    exponent = max(gmpy2.get_exp(y) - 24, -149)  # of the last place
+    mantissa = int(gmpy2.rint(y / mpfr(2) ** exponent))
+    return sign | struct.unpack("<I", struct.pack("<f", mantissa * 2.0**exponent))[0]
+
+
+def main():
+    gmpy2.get_context().precision = 300
+    print("# Made by hard_cases.py: function, input, correctly rounded output (bits of f32).")
+    lines = sorted(set(open(sys.argv[1]).read().splitlines()))
+    for line in lines:
+        name, bits = line.split()
+        x = mpfr(struct.unpack("<f", struct.pack("<I", int(bits, 16)))[0])
+        print(f"{name} {bits} {nearest_f32(FUNCTIONS[name](x)):08x}")
+
+
+main()

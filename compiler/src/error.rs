@@ -287,16 +287,6 @@ pub enum LinkError {
         /// Bytes that there are.
         limit: u64,
     },
-    /// Code that the machine does not have.
-    #[error("kernel {kernel}: {word:#010x} at offset {offset:#x} is no instruction of the machine")]
-    Instruction {
-        /// The kernel.
-        kernel: String,
-        /// Its place in the kernel.
-        offset: u64,
-        /// The word.
-        word: u32,
-    },
     /// Something that does not fit into an instruction.
     #[error("{what} cannot be encoded")]
     Encoding {

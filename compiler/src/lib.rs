@@ -7,7 +7,10 @@ mod error;
 pub mod graph;
 mod import;
 mod passes;
+mod plan;
 pub mod reference;
+mod schedule;
+mod work;
 
 use std::collections::BTreeMap;
 use std::path::Path;

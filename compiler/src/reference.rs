@@ -1,10 +1,11 @@
 //! The slow road: a graph executed by the kernels' reference evaluator. What every other road is compared with.
 
 use dnn_lib::kernel::EvalError;
-use dnn_lib::operator::{Lowering, OperatorError};
+use dnn_lib::operator::OperatorError;
 use thiserror::Error;
 
 use crate::graph::Graph;
+use crate::work::{self, Work};
 
 /// Why a graph could not be executed.
 #[derive(Debug, Error)]
@@ -45,9 +46,10 @@ pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, Referenc
         let undefined = || ReferenceError::Order { node: node.name.clone() };
         let inputs: Option<Vec<&[u8]>> = node.inputs.iter().map(|id| values[id.index()].as_deref()).collect();
         let inputs = inputs.ok_or_else(undefined)?;
-        let output = match node.operator.lower(&graph.types(&node.inputs))? {
-            Lowering::View => inputs.first().ok_or_else(undefined)?.to_vec(),
-            Lowering::Kernels(kernels) => kernels.first().ok_or_else(undefined)?.run(&inputs)?,
+        let output = match work::of(graph, node)? {
+            Work::View => inputs.first().ok_or_else(undefined)?.to_vec(),
+            Work::Empty => Vec::new(),
+            Work::Kernel(kernel) => kernel.run(&inputs)?,
         };
         values[node.output.index()] = Some(output);
     }

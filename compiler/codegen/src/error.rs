@@ -47,6 +47,16 @@ pub enum CodegenError {
         /// What it refers to.
         symbol: String,
     },
+    /// Guest code that the machine does not have.
+    #[error("kernel {kernel}: {word:#010x} at offset {offset:#x} is no instruction of the machine")]
+    Instruction {
+        /// The kernel's name.
+        kernel: String,
+        /// The word's place in the code.
+        offset: usize,
+        /// The word.
+        word: u32,
+    },
     /// No code generator for the machine that this program runs on.
     #[error("no code generator for this host: {reason}")]
     Host {

@@ -4,6 +4,7 @@
 //! compiled so is an error. Literal constants may lie behind the last instruction.
 
 mod error;
+mod guest;
 mod lower;
 mod nan;
 mod target;

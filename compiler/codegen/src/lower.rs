@@ -15,16 +15,19 @@ use dnn_lib::tensor::DType;
 
 use crate::{CodegenError, Target, nan};
 
+/// The most parameters of a kernel: what RISC-V passes in registers.
+const MAX_PARAMETERS: usize = 8;
+
 const CANONICAL_F32: u32 = 0x7fc0_0000;
 const CANONICAL_F64: u64 = 0x7ff8_0000_0000_0000;
 
 /// The kernel as a Cranelift function of the target's calling convention.
 pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, CodegenError> {
-    if kernel.params() > target.argument_registers {
+    if kernel.params() > MAX_PARAMETERS {
         return Err(CodegenError::TooManyParameters {
             kernel: kernel.name.clone(),
             found: kernel.params(),
-            limit: target.argument_registers,
+            limit: MAX_PARAMETERS,
         });
     }
     let mut signature = Signature::new(CallConv::SystemV);

@@ -1,23 +1,33 @@
 //! Machines that kernels are compiled for.
 
+use std::ops::Range;
+
 use cranelift_codegen::Context;
+use cranelift_codegen::MachTrap;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use dnn_lib::kernel::Kernel;
 
 use crate::CodegenError;
+use crate::guest;
 use crate::lower::lower;
 
 /// The triple of the guest. Cranelift wants the whole of G, but emits only what the machine has: no atomics, no CSR,
 /// no compressed instructions.
 const GUEST: &str = "riscv64gc-unknown-none-elf";
 
+/// RISC-V's `ebreak`. Cranelift traps with the word 0, which is no instruction; the traps that it puts before divisions
+/// are never reached, but every word of a program has to be an instruction.
+const EBREAK: u32 = 0x0010_0073;
+
 /// The code of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Code {
     /// The bytes; the first is the entry.
     pub bytes: Vec<u8>,
+    /// Where in the bytes there are literals instead of instructions; known for the guest only.
+    pub literals: Vec<Range<usize>>,
     /// What the address of the first byte must be a multiple of.
     pub alignment: u32,
     /// Bytes of stack that the code uses.
@@ -29,21 +39,21 @@ pub struct Target {
     pub(crate) isa: OwnedTargetIsa,
     /// Whether arithmetic that gives a NaN gives the canonical one.
     pub(crate) canonical_arithmetic: bool,
-    /// How many integer arguments are passed in registers.
-    pub(crate) argument_registers: usize,
+    /// Whether this is the guest, whose words are all checked.
+    guest: bool,
 }
 
 impl Target {
     /// The guest: RV64IMFD.
     pub fn guest() -> Result<Self, CodegenError> {
         let builder = isa::lookup_by_name(GUEST).map_err(host_error)?;
-        Ok(Self { isa: finish(builder)?, canonical_arithmetic: true, argument_registers: 8 })
+        Ok(Self { isa: finish(builder)?, canonical_arithmetic: true, guest: true })
     }
 
     /// The machine that this program runs on, with the features that it turns out to have.
     pub fn host() -> Result<Self, CodegenError> {
         let builder = cranelift_native::builder().map_err(host_error)?;
-        Ok(Self { isa: finish(builder)?, canonical_arithmetic: false, argument_registers: 6 })
+        Ok(Self { isa: finish(builder)?, canonical_arithmetic: false, guest: false })
     }
 
     /// Compiles a kernel to a function that takes the kernel's parameters as 64-bit integers and returns nothing.
@@ -62,11 +72,26 @@ impl Target {
         }
         // Above the frame lie the caller's frame pointer and the return address.
         let frame = compiled.buffer.frame_layout().map_or(0, |frame| frame.frame_to_fp_offset);
-        Ok(Code {
-            bytes: compiled.buffer.data().to_vec(),
-            alignment: compiled.buffer.alignment.max(4),
-            stack: frame.saturating_add(16),
-        })
+        let mut bytes = compiled.buffer.data().to_vec();
+        let mut literals = Vec::new();
+        if self.guest {
+            replace_traps(&mut bytes, compiled.buffer.traps());
+            literals = guest::literals(&bytes).map_err(|illegal| CodegenError::Instruction {
+                kernel: kernel.name.clone(),
+                offset: illegal.offset,
+                word: illegal.word,
+            })?;
+        }
+        Ok(Code { bytes, literals, alignment: compiled.buffer.alignment.max(4), stack: frame.saturating_add(16) })
+    }
+}
+
+fn replace_traps(bytes: &mut [u8], traps: &[MachTrap]) {
+    for trap in traps {
+        let offset = trap.offset as usize;
+        if let Some(word) = bytes.get_mut(offset..offset + 4) {
+            word.copy_from_slice(&EBREAK.to_le_bytes());
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn fold(
     if !types.iter().chain([output]).all(small) {
         return Ok(None);
     }
-    let [kernel] = &kernels[..] else { return Err(NodeError::Kernels { found: kernels.len() }) };
+    let Some(kernel) = kernels.first() else { return Ok(Some(Arc::default())) };
     let values: Vec<&[u8]> = values.iter().map(|value| value.as_slice()).collect();
     Ok(Some(Arc::new(kernel.run(&values)?)))
 }

@@ -1,14 +1,15 @@
 //! Views: nodes whose output has the bytes of their input. They share its memory and cost nothing.
 
-use dnn_lib::operator::{Lowering, Operator, OperatorError, Transpose};
+use dnn_lib::operator::{Operator, OperatorError, Transpose};
 
 use crate::graph::{Graph, Node, Tensor, TensorId};
+use crate::work::{self, Work};
 
 /// For each tensor, the one whose memory it shares: itself, unless a view defines it.
 pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
     let mut roots: Vec<TensorId> = graph.ids().collect();
     for node in &graph.nodes {
-        if let ([input, ..], Lowering::View) = (&node.inputs[..], node.operator.lower(&graph.types(&node.inputs))?) {
+        if let (Some(input), Work::View) = (node.inputs.first(), work::of(graph, node)?) {
             roots[node.output.index()] = roots[input.index()];
         }
     }

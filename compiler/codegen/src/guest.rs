@@ -1,0 +1,95 @@
+//! What is code and what is data in the guest's functions.
+//!
+//! Cranelift puts literals that no instruction can hold behind a function, or between its parts. They look like
+//! instructions at best, so everything that is reached from the entry is decoded, and the rest is data.
+
+use std::ops::Range;
+
+use isa::table::Layout;
+use isa::{Extensions, Op, decode};
+
+/// A word that is reached and is no instruction of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Illegal {
+    pub offset: usize,
+    pub word: u32,
+}
+
+/// The ranges of bytes that hold literals.
+pub(crate) fn literals(code: &[u8]) -> Result<Vec<Range<usize>>, Illegal> {
+    let (words, _) = code.as_chunks::<4>();
+    let mut reached = vec![false; words.len()];
+    let mut pending = vec![0usize];
+    while let Some(index) = pending.pop() {
+        let Some(&bytes) = words.get(index) else {
+            return Err(Illegal { offset: index.saturating_mul(4), word: 0 });
+        };
+        if std::mem::replace(&mut reached[index], true) {
+            continue;
+        }
+        let word = u32::from_le_bytes(bytes);
+        pending.extend(successors(index, word).ok_or(Illegal { offset: index * 4, word })?);
+    }
+    Ok(gaps(&reached, code.len()))
+}
+
+/// The instructions that may come after this one, inside the function; `None` if it is no instruction.
+fn successors(index: usize, word: u32) -> Option<Vec<usize>> {
+    let instruction = decode(word, Extensions::IMFD)?;
+    // A target before the function becomes a number that is far too large, and so is found to be outside.
+    let target = index.wrapping_add_signed((instruction.imm / 4) as isize);
+    Some(match (instruction.op, instruction.op.entry().layout) {
+        // Kernels call nothing: the only indirect jump is the return.
+        (Op::Jalr | Op::Ebreak | Op::Ecall, _) => vec![],
+        (Op::Jal, _) => vec![target],
+        (_, Layout::B) => vec![index + 1, target],
+        _ => vec![index + 1],
+    })
+}
+
+/// The ranges of bytes whose words are not marked.
+fn gaps(marked: &[bool], end: usize) -> Vec<Range<usize>> {
+    let mut gaps: Vec<Range<usize>> = Vec::new();
+    for index in (0..marked.len()).filter(|&index| !marked[index]) {
+        match gaps.last_mut() {
+            Some(gap) if gap.end == index * 4 => gap.end += 4,
+            _ => gaps.push(index * 4..index * 4 + 4),
+        }
+    }
+    let words = marked.len() * 4;
+    if words < end {
+        gaps.push(words..end);
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    const NOP: u32 = 0x0000_0013;
+    const RET: u32 = 0x0000_8067;
+    /// `beq x0, x0, 12`
+    const BRANCH: u32 = 0x0000_0663;
+
+    #[test]
+    fn what_is_behind_the_return_is_data() {
+        assert_eq!(literals(&bytes(&[NOP, RET, 1, 2])), Ok(vec![8..16]));
+        assert_eq!(literals(&bytes(&[NOP, RET])), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_jumped_over_is_data_unless_reached_otherwise() {
+        assert_eq!(literals(&bytes(&[BRANCH, RET, 7, NOP, RET])), Ok(vec![8..12]));
+    }
+
+    #[test]
+    fn a_reached_word_that_is_no_instruction_is_an_error() {
+        assert_eq!(literals(&bytes(&[NOP, 0])), Err(Illegal { offset: 4, word: 0 }));
+        assert_eq!(literals(&bytes(&[NOP])), Err(Illegal { offset: 4, word: 0 }));
+    }
+}

@@ -10,7 +10,6 @@ mod view;
 use isa::Size;
 use memmap2::{MmapMut, MmapOptions};
 use step::{Proof, Root};
-use thiserror::Error;
 use tree::PageTree;
 pub use view::View;
 
@@ -18,16 +17,6 @@ pub use view::View;
 pub const PAGE_BITS: u32 = 12;
 /// The size of a page in bytes.
 pub const PAGE: usize = 1 << PAGE_BITS;
-
-/// The system can't give the addresses that a memory needs.
-#[derive(Debug, Error)]
-#[error("cannot reserve 2^{bits} bytes of address space: {source}")]
-pub struct MemoryError {
-    /// The logarithm of the size.
-    pub bits: u32,
-    /// The system's reason.
-    pub source: std::io::Error,
-}
 
 /// Memory of 2^bits bytes, zero at first.
 #[derive(Debug)]
@@ -43,8 +32,8 @@ pub struct Memory {
 
 impl Memory {
     /// Memory of 2^bits bytes, at least a page. Fails where the system can't reserve that many addresses.
-    pub fn new(bits: u8) -> Result<Self, MemoryError> {
-        let bits = u32::from(bits).max(PAGE_BITS);
+    pub fn new(bits: u32) -> std::io::Result<Self> {
+        let bits = bits.max(PAGE_BITS);
         let pages = bits - PAGE_BITS;
         Ok(Self {
             bits,
@@ -174,10 +163,9 @@ impl Memory {
 }
 
 /// 2^bits zero bytes of address space that take no memory until they are touched.
-fn reserve(bits: u32) -> Result<MmapMut, MemoryError> {
-    let fail = |source| MemoryError { bits, source };
-    let length = 1usize.checked_shl(bits).ok_or_else(|| fail(std::io::ErrorKind::OutOfMemory.into()))?;
-    MmapOptions::new().len(length).no_reserve_swap().map_anon().map_err(fail)
+fn reserve(bits: u32) -> std::io::Result<MmapMut> {
+    let length = 1usize.checked_shl(bits).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
+    MmapOptions::new().len(length).no_reserve_swap().map_anon()
 }
 
 #[cfg(test)]
@@ -195,7 +183,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
         fn roots_and_proofs_are_those_of_the_full_tree(
-            bits in 12u8..16,
+            bits in 12u32..16,
             writes in prop::collection::vec((any::<u64>(), 0..4usize, any::<u64>(), any::<bool>()), 1..60),
         ) {
             let mut memory = Memory::new(bits).expect("a small mapping");
@@ -212,7 +200,7 @@ mod tests {
                     let proof = memory.proof(address);
                     prop_assert_eq!(&proof, &full.proof(address / 32));
                     prop_assert_eq!(proof.root(proof.leaf, address / 32), full.root());
-                    for level in 5..=u32::from(bits) {
+                    for level in 5..=bits {
                         let start = address >> level << level;
                         let bytes = memory.read(start, 1 << level).expect("inside").to_vec();
                         prop_assert_eq!(memory.subtree(address, level), Tree::of_bytes(&bytes, level - 5).root());

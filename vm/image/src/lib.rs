@@ -1,1 +1,242 @@
 //! A program, its data and its roots in one file.
+//!
+//! [`Contents`] is what a compiler fills in; [`Image::new`] checks it and computes the roots. [`elf`] makes contents of
+//! a freestanding RISC-V program. `docs/formats.md` gives the file's bytes.
+
+mod contents;
+//ELF
+mod file;
+
+pub use contents::{BigStep, Contents, Dtype, Role, Segment, Symbol, Tensor};
+pub use file::{MAGIC, VERSION};
+
+use isa::Extensions;
+use memory::Memory;
+use std::io;
+use std::ops::Deref;
+use std::path::PathBuf;
+use step::{ProfileError, Root, State, Tree};
+use thiserror::Error;
+
+/// Contents that make sense, with their roots.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    contents: Contents,
+    code_root: Root,
+    memory_root: Root,
+}
+
+/// What is wrong with an image.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// No machine has this shape.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// Code of another size than the profile's.
+    #[error("{found} bytes of code; the profile says {expected}")]
+    CodeSize {
+        /// The profile's.
+        expected: u64,
+        /// The code's.
+        found: usize,
+    },
+    /// An entry point that is no instruction.
+    #[error("the entry point {entry:#x} is not a multiple of 4 inside the code")]
+    Entry {
+        /// The address.
+        entry: u64,
+    },
+    /// A stack that starts nowhere.
+    #[error("the stack pointer {sp:#x} is not a multiple of 16 up to the end of memory")]
+    StackPointer {
+        /// The address.
+        sp: u64,
+    },
+    /// Something that is not in memory.
+    #[error("{what} is {len} bytes at {address:#x}, which are not all in the 2^{bits} bytes of memory")]
+    Outside {
+        /// What it is.
+        what: String,
+        /// Its first address.
+        address: u64,
+        /// Its length.
+        len: u64,
+        /// The logarithm of memory's size.
+        bits: u8,
+    },
+    /// Two things at one address.
+    #[error("{first} and {second} overlap at {address:#x}")]
+    Overlap {
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+        /// Where they meet.
+        address: u64,
+    },
+    /// A tensor whose length is not that of its shape.
+    #[error("tensor {name} has {found} bytes; its shape and type need {expected}")]
+    TensorSize {
+        /// Its name.
+        name: String,
+        /// What its shape and type need; `None` is too many for 64 bits.
+        expected: Shown,
+        /// What it has.
+        found: u64,
+    },
+    /// A big step that names something that is not there.
+    #[error("big step {index} names {what} {found}, but there are {count}")]
+    Reference {
+        /// Which big step.
+        index: usize,
+        /// What it names.
+        what: &'static str,
+        /// The number that it gives.
+        found: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// A big step that computes nothing or more than its tensor has.
+    #[error("big step {index} computes elements {lo} to {hi} of a tensor of {count}")]
+    Range {
+        /// Which big step.
+        index: usize,
+        /// The first element.
+        lo: u64,
+        /// One past the last.
+        hi: u64,
+        /// How many elements there are.
+        count: u64,
+    },
+    /// Memory that can't be had.
+    #[error("can't reserve 2^{bits} bytes of address space for memory: {source}")]
+    Memory {
+        /// The logarithm of memory's size.
+        bits: u8,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file that is no image.
+    #[error("this is no image: it does not start with the bytes \"opmlimg\"")]
+    Magic,
+    /// An image of another time.
+    #[error("image version {found}; this program reads version {expected}")]
+    Version {
+        /// The file's.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
+    /// A file of the wrong length.
+    #[error("the file has {found} bytes; its header says {expected}")]
+    Length {
+        /// What the header says, and needs at least if it is itself cut off.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// Metadata that can't be read.
+    #[error("the image's metadata is damaged: {reason}")]
+    Metadata {
+        /// Why.
+        reason: String,
+    },
+    /// Bytes and hash that do not belong together.
+    #[error("the image's {what} has the hash {found}; the file says {expected}: it is damaged")]
+    Root {
+        /// What was hashed.
+        what: &'static str,
+        /// The hash in the file.
+        expected: Root,
+        /// The hash of the bytes.
+        found: Root,
+    },
+    /// A file that can't be read or written.
+    #[error("can't {verb} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A number that may be beyond 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown(pub Option<u64>);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("more than 2^64"),
+        }
+    }
+}
+
+impl Image {
+    /// Checks contents and computes their roots.
+    pub fn new(contents: Contents) -> Result<Self, ImageError> {
+        contents.check()?;
+        let code_root = Tree::of_bytes(&contents.code, contents.profile.code_depth()).root();
+        let memory_root = contents.memory()?.root();
+        Ok(Self { contents, code_root, memory_root })
+    }
+
+    /// The root of the code.
+    #[must_use]
+    pub fn code_root(&self) -> Root {
+        self.code_root
+    }
+
+    /// The root of memory before the first step.
+    #[must_use]
+    pub fn memory_root(&self) -> Root {
+        self.memory_root
+    }
+
+    /// The state before the first step, inputs all zero.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::reset(self.code_root, self.memory_root, self.contents.entry, self.contents.sp)
+    }
+
+    /// The machine's extensions.
+    #[must_use]
+    pub fn extensions(&self) -> Extensions {
+        self.contents.profile.extensions()
+    }
+
+    /// The contents, to change them.
+    #[must_use]
+    pub fn into_contents(self) -> Contents {
+        self.contents
+    }
+}
+
+impl Deref for Image {
+    type Target = Contents;
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
+}
+
+impl Contents {
+    /// Fresh memory with the segments in it.
+    pub fn memory(&self) -> Result<Memory, ImageError> {
+        let bits = self.profile.memory_bits();
+        let mut memory = Memory::new(bits.into()).map_err(|source| ImageError::Memory { bits, source })?;
+        for (i, Segment { address, bytes }) in self.segments.iter().enumerate() {
+            let outside = || ImageError::Outside {
+                what: format!("segment {i}"),
+                address: *address,
+                len: bytes.len() as u64,
+                bits,
+            };
+            memory.write(*address, bytes).ok_or_else(outside)?;
+        }
+        Ok(memory)
+    }
+}

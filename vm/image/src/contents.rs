@@ -1,0 +1,253 @@
+//! What is in an image, and when it makes sense.
+
+use crate::{ImageError, Shown};
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
+use step::Profile;
+
+/// What is in an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contents {
+    /// The machine's shape.
+    pub profile: Profile,
+    /// The address of the first instruction.
+    pub entry: u64,
+    /// The first value of the stack pointer (x2); the stack grows down from there.
+    pub sp: u64,
+    /// The code, as many bytes as the profile says.
+    pub code: Vec<u8>,
+    /// Memory that isn't zero at first, in the order of addresses.
+    pub segments: Vec<Segment>,
+    /// Tensors in memory.
+    pub tensors: Vec<Tensor>,
+    /// Functions and objects that have names.
+    pub symbols: Vec<Symbol>,
+    /// What to compute, in order; empty if the image is one program that starts at its entry.
+    pub schedule: Vec<BigStep>,
+}
+
+/// Bytes of memory before the first step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The first address.
+    pub address: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A named array in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tensor {
+    /// Its name in the model.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its dimensions, outermost first; none for a scalar.
+    pub shape: Vec<u64>,
+    /// The address of its first element.
+    pub address: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+impl Tensor {
+    /// How many elements its shape has, if 64 bits can tell.
+    #[must_use]
+    pub fn elements(&self) -> Option<u64> {
+        self.shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension))
+    }
+}
+
+/// What a tensor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Written before the first step.
+    Input,
+    /// Read after the last.
+    Output,
+    /// A weight or another number that never changes.
+    Constant,
+    /// An intermediate result.
+    Activation,
+}
+
+/// The type of a tensor's elements; all are little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Dtype {
+    F32,
+    F64,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    /// One byte, 0 or 1.
+    Bool,
+}
+
+impl Dtype {
+    /// Every type.
+    pub const ALL: [Self; 11] = [
+        Self::F32,
+        Self::F64,
+        Self::I8,
+        Self::I16,
+        Self::I32,
+        Self::I64,
+        Self::U8,
+        Self::U16,
+        Self::U32,
+        Self::U64,
+        Self::Bool,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// The type of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    /// Bytes of an element.
+    #[must_use]
+    pub const fn size(self) -> u64 {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::I16 | Self::U16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+        }
+    }
+}
+
+impl Display for Dtype {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A named function or object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symbol {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: u64,
+    /// Its size in bytes; 0 if unknown.
+    pub size: u64,
+}
+
+/// One kernel over a range of output elements.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BigStep {
+    /// The kernel, as an index into the symbols.
+    pub kernel: u32,
+    /// The operator that it is for.
+    pub operator: String,
+    /// The name of the node that it is for.
+    pub node: String,
+    /// The tensor that it writes, as an index into the tensors.
+    pub output: u32,
+    /// The first element that it computes.
+    pub lo: u64,
+    /// One past the last.
+    pub hi: u64,
+    /// The kernel's other arguments: addresses.
+    pub arguments: Vec<u64>,
+}
+
+impl Contents {
+    /// Checks everything but the code itself.
+    pub(crate) fn check(&self) -> Result<(), ImageError> {
+        let profile = &self.profile;
+        if self.code.len() as u64 != profile.code_size() {
+            return Err(ImageError::CodeSize { expected: profile.code_size(), found: self.code.len() });
+        }
+        if !profile.is_code(self.entry) || !self.entry.is_multiple_of(4) {
+            return Err(ImageError::Entry { entry: self.entry });
+        }
+        if self.sp > profile.memory_size() || !self.sp.is_multiple_of(16) {
+            return Err(ImageError::StackPointer { sp: self.sp });
+        }
+        self.check_segments()?;
+        self.tensors.iter().try_for_each(|tensor| self.check_tensor(tensor))?;
+        self.schedule.iter().enumerate().try_for_each(|(index, step)| self.check_big_step(index, step))
+    }
+
+    /// Segments are inside memory, in order, and overlap neither each other nor the code, which would hide them.
+    fn check_segments(&self) -> Result<(), ImageError> {
+        let mut end = 0;
+        for (i, segment) in self.segments.iter().enumerate() {
+            let (address, len) = (segment.address, segment.bytes.len() as u64);
+            let what = || format!("segment {i}");
+            self.check_range(what, address, len)?;
+            if address < end {
+                let first = format!("segment {}", i.saturating_sub(1));
+                return Err(ImageError::Overlap { first, second: what(), address });
+            }
+            end = address + len;
+            let code = self.profile.code_base();
+            if address < code + self.profile.code_size() && code < end {
+                let address = address.max(code);
+                return Err(ImageError::Overlap { first: what(), second: "the code".to_owned(), address });
+            }
+        }
+        Ok(())
+    }
+
+    /// A tensor is inside memory and as long as its shape says.
+    fn check_tensor(&self, tensor: &Tensor) -> Result<(), ImageError> {
+        let expected = tensor.elements().and_then(|elements| elements.checked_mul(tensor.dtype.size()));
+        if expected != Some(tensor.bytes) {
+            let (name, found) = (tensor.name.clone(), tensor.bytes);
+            return Err(ImageError::TensorSize { name, expected: Shown(expected), found });
+        }
+        self.check_range(|| format!("tensor {}", tensor.name), tensor.address, tensor.bytes)
+    }
+
+    /// What a big step names is there.
+    fn check_big_step(&self, index: usize, step: &BigStep) -> Result<(), ImageError> {
+        let missing = |what, found, count| ImageError::Reference { index, what, found, count };
+        if step.kernel as usize >= self.symbols.len() {
+            return Err(missing("symbol", step.kernel, self.symbols.len()));
+        }
+        let output = self.tensors.get(step.output as usize);
+        let output = output.ok_or_else(|| missing("tensor", step.output, self.tensors.len()))?;
+        let count = output.elements().unwrap_or(0);
+        if step.lo >= step.hi || step.hi > count {
+            return Err(ImageError::Range { index, lo: step.lo, hi: step.hi, count });
+        }
+        Ok(())
+    }
+
+    /// Bytes are inside memory.
+    fn check_range(&self, what: impl Fn() -> String, address: u64, len: u64) -> Result<(), ImageError> {
+        match address.checked_add(len) {
+            Some(end) if end <= self.profile.memory_size() => Ok(()),
+            _ => Err(ImageError::Outside { what: what(), address, len, bits: self.profile.memory_bits() }),
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod elf;
 pub mod flat;
+pub mod guest;
 pub mod program;
 pub mod random;
 pub mod tools;

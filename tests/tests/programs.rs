@@ -1,0 +1,41 @@
+//! Freestanding C programs: our machine and qemu must exit with the same code, wherever the program is linked and
+//! however it is compiled.
+
+use opml_tests::guest::{Build, PROGRAMS, compile};
+use opml_tests::tools;
+
+/// Every program is built in each of these ways.
+const BUILDS: [Build; 6] = [
+    Build { floats: false, optimisation: "-O0", fused: false, origin: 0x1_0000 },
+    Build { floats: false, optimisation: "-O2", fused: false, origin: 0x12_3000 },
+    Build { floats: false, optimisation: "-Os", fused: false, origin: 0x8000_0000 },
+    Build { floats: true, optimisation: "-O0", fused: false, origin: 0x1_0000 },
+    Build { floats: true, optimisation: "-O2", fused: false, origin: 0x7f_f000 },
+    Build { floats: true, optimisation: "-O3", fused: true, origin: 0x1_2345_6000 },
+];
+
+/// The exit code under qemu.
+fn oracle(elf: &[u8]) -> i32 {
+    let output = tools::qemu(elf);
+    output.status.code().unwrap_or_else(|| panic!("qemu: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn programs_exit_as_under_qemu() {
+    let mut failures = Vec::new();
+    for program in PROGRAMS {
+        let mut exact = None;
+        for build in BUILDS {
+            let elf = compile(program, build);
+            let code = oracle(&elf);
+            if code == 0 {
+                failures.push(format!("{program}, {build}: its own check failed"));
+            }
+            // IEEE arithmetic has one answer, in software or in hardware, as long as nothing is fused.
+            if !build.fused && *exact.get_or_insert(code) != code {
+                failures.push(format!("{program}, {build}: exit code {code}, other builds {exact:?}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}

@@ -4,7 +4,7 @@
 //! a freestanding RISC-V program. `docs/formats.md` gives the file's bytes.
 
 mod contents;
-//ELF
+pub mod elf;
 mod file;
 
 pub use contents::{BigStep, Contents, Dtype, Role, Segment, Symbol, Tensor};

@@ -37,30 +37,25 @@ impl Instruction {
 #[must_use]
 pub fn decode(word: u32, extensions: Extensions) -> Option<Instruction> {
     let entry = TABLE.iter().find(|entry| word & entry.mask == entry.bits)?;
-    let rm = if entry.is_rounded() { field(word, 12, 3) } else { 0 };
+    let instruction = U64(u64::from(word));
+    let field = |present: bool, value: U64| if present { value.0 as u8 } else { 0 };
+    let rm = field(entry.is_rounded(), fields::rm::<Native>(instruction));
     if !extensions.has(entry.extension) || rm > 4 {
         return None;
     }
-    let register = |present: bool, low| if present { field(word, low, 5) } else { 0 };
     Some(Instruction {
         op: entry.op,
-        rd: register(entry.has("rd") || entry.has("frd"), 7),
-        rs1: register(entry.has("rs1") || entry.has("frs1"), 15),
-        rs2: register(entry.has("rs2") || entry.has("frs2"), 20),
-        rs3: register(entry.has("frs3"), 27),
+        rd: field(entry.has("rd") || entry.has("frd"), fields::rd::<Native>(instruction)),
+        rs1: field(entry.has("rs1") || entry.has("frs1"), fields::rs1::<Native>(instruction)),
+        rs2: field(entry.has("rs2") || entry.has("frs2"), fields::rs2::<Native>(instruction)),
+        rs3: field(entry.has("frs3"), fields::rs3::<Native>(instruction)),
         rm,
-        imm: if entry.has("imm") { immediate(entry, word) } else { 0 },
+        imm: if entry.has("imm") { immediate(entry, instruction) } else { 0 },
     })
 }
 
-/// Bits of a word.
-fn field(word: u32, low: u32, width: u32) -> u8 {
-    (word >> low & ((1 << width) - 1)) as u8
-}
-
 /// The immediate of an instruction that has one. Every immediate fits into 32 bits.
-fn immediate(entry: &Entry, word: u32) -> i32 {
-    let word = U64(u64::from(word));
+fn immediate(entry: &Entry, word: U64) -> i32 {
     let value = match entry.layout {
         Layout::I => fields::imm_i::<Native>(word),
         Layout::Shift => fields::shamt6::<Native>(word),

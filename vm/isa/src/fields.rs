@@ -22,6 +22,36 @@ fn sign<D: Domain>(instruction: D::Word, at: u32) -> D::Word {
     part::<D>(instruction, 31, 1, at).sext(at + 1)
 }
 
+/// The destination register.
+#[inline(always)]
+pub fn rd<D: Domain>(instruction: D::Word) -> D::Word {
+    bits::<D>(instruction, 7, 5)
+}
+
+/// The first source register.
+#[inline(always)]
+pub fn rs1<D: Domain>(instruction: D::Word) -> D::Word {
+    bits::<D>(instruction, 15, 5)
+}
+
+/// The second source register.
+#[inline(always)]
+pub fn rs2<D: Domain>(instruction: D::Word) -> D::Word {
+    bits::<D>(instruction, 20, 5)
+}
+
+/// The third source register.
+#[inline(always)]
+pub fn rs3<D: Domain>(instruction: D::Word) -> D::Word {
+    bits::<D>(instruction, 27, 5)
+}
+
+/// The rounding mode.
+#[inline(always)]
+pub fn rm<D: Domain>(instruction: D::Word) -> D::Word {
+    bits::<D>(instruction, 12, 3)
+}
+
 /// The 12-bit immediate of loads and register-immediate instructions.
 #[inline(always)]
 pub fn imm_i<D: Domain>(instruction: D::Word) -> D::Word {

@@ -224,7 +224,7 @@ functions! {
     }
 
     /// The sum of two signed magnitudes; if they cancel it is +0, and -0 only when rounding down.
-    fn add_signed(sign_a, a, sign_b, b, rm) -> [sign, sum] {
+    fn add_signed(rm, sign_a, a, sign_b, b) -> [sign, sum] {
         D::branch(
             sign_a.eq(sign_b),
             ["sign", "sum"],
@@ -294,12 +294,24 @@ functions! {
         )
     }
 
-    /// `a * b + c`, rounded once; all three finite.
-    fn fma_finite(a, b, c, rm, man, width) -> result {
+    /// A product plus an addend, exact but for what is jammed.
+    fn add_product(rm, sign_p, exp_p, product, sign_c, exp_c, addend) -> [sign, exp, sum] {
+        def!([exp, high, low] = align::<D>(exp_p, product, exp_c, addend));
+        def!([sign, sum] = add_signed::<D>(rm, sign_p, high, sign_c, low));
+        [sign, exp, sum]
+    }
+
+    /// `a * b + c` before rounding; all three finite.
+    fn fused(a, b, c, rm, man, width) -> [sign, exp, sum] {
         def!([sign_p, exp_p, product] = multiply::<D>(a, b, man, width));
         def!([sign_c, exp_c, addend] = unpack::<D>(c, man, width));
-        def!([exp, high, low] = align::<D>(exp_p, product, exp_c, addend));
-        def!([sign, sum] = add_signed::<D>(sign_p, high, sign_c, low, rm));
+        def!([sign, exp, sum] = add_product::<D>(rm, sign_p, exp_p, product, sign_c, exp_c, addend));
+        [sign, exp, sum]
+    }
+
+    /// `a * b + c`, rounded once; all three finite.
+    fn fma_finite(a, b, c, rm, man, width) -> result {
+        def!([sign, exp, sum] = fused::<D>(a, b, c, rm, man, width));
         round_pack::<D>(sign, exp, sum, rm, man, width)
     }
 
@@ -317,15 +329,20 @@ functions! {
         )
     }
 
+    /// The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits; jammed.
+    fn divide_jam(sig_a, sig_b, man) -> jammed {
+        def!(dividend = sig_a << (man + n::<D>(4)));
+        def!(quotient = dividend / sig_b);
+        def!(exact = (quotient * sig_b).eq(dividend));
+        quotient | (!exact).nat()
+    }
+
     /// `a / b`; both finite, `b` not zero.
     fn divide_finite(a, b, rm, man, width) -> result {
         def!([sign_a, exp_a, sig_a] = unpack::<D>(a, man, width));
         def!([sign_b, exp_b, sig_b] = unpack::<D>(b, man, width));
-        // man + 4 more bits in the dividend give a quotient of at least man + 4 bits.
-        def!(dividend = sig_a << (man + n::<D>(4)));
-        def!(quotient = dividend / sig_b);
-        def!(jammed = quotient | (!(quotient * sig_b).eq(dividend)).nat());
-        round_pack::<D>(sign_a ^ sign_b, exp_a + n::<D>(BIAS) - exp_b - man - n::<D>(4), jammed, rm, man, width)
+        def!(quotient = divide_jam::<D>(sig_a, sig_b, man));
+        round_pack::<D>(sign_a ^ sign_b, exp_a + n::<D>(BIAS) - exp_b - man - n::<D>(4), quotient, rm, man, width)
     }
 
     /// `a / b` where one is zero, infinite or NaN.

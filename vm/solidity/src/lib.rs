@@ -1,1 +1,177 @@
 //! Prints the one-step verifier from the semantics.
+//!
+//! The verifier is a Solidity contract that executes one instruction, given the root of a state and a witness. Its
+//! instructions and its arithmetic are printed by running [`isa::semantics`] over expressions ([`symbolic`]) instead of
+//! numbers; the names and doc comments in the contract are those of the Rust text. Around them stand hand-written
+//! accessors (`templates/`). There is one contract for each set of extensions; what else a machine's profile says is
+//! given to the constructor, so precompiled bytecode serves every image.
+
+mod dispatch;
+mod machine;
+mod print;
+mod symbolic;
+
+use isa::float::rounding::RMM;
+use isa::{Extensions, TABLE, Trap, fields};
+use std::fmt::Write as _;
+use step::{Profile, State, Status};
+use symbolic::{Id, Statement, Symbolic, Word};
+
+/// A generated file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its name, without folders.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// The name of the contract that is generated for each set of extensions.
+pub const CONTRACT: &str = "StepVerifier";
+
+/// The verifier of every machine with these extensions.
+#[must_use]
+pub fn verifier(extensions: Extensions) -> String {
+    let ((instructions, fields), arena) = symbolic::session(|| {
+        let entries = TABLE.iter().filter(|entry| extensions.has(entry.extension));
+        (entries.map(dispatch::record).collect::<Vec<_>>(), field_functions(extensions))
+    });
+    let library: String =
+        arena.functions.iter().map(|definition| format!("\n{}", print::function(&arena, definition))).collect();
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, doc, body)| {
+            let body = print::statements(&arena, body, 2, &[]);
+            format!("    /// @dev {doc}\n    function {name}(uint256 instruction) private pure returns (uint256) {{\n{body}    }}\n")
+        })
+        .collect();
+    let floats = if extensions.has(isa::Extension::F) { include_str!("templates/floats.sol") } else { "" };
+    fill(
+        include_str!("templates/StepVerifier.sol"),
+        &[
+            ("machine", extensions.name()),
+            ("constants", &constants(extensions)),
+            ("layout", &layout()),
+            ("last_trap", &Trap::ALL.map(|trap| trap as u8).into_iter().max().unwrap_or(0).to_string()),
+            ("min_memory_bits", &Profile::MEMORY_BITS.start().to_string()),
+            ("max_memory_bits", &Profile::MEMORY_BITS.end().to_string()),
+            ("floats", floats),
+            ("execute", &dispatch::functions(&arena, &instructions)),
+            ("fields", &fields.join("\n")),
+            ("library", &library),
+        ],
+    )
+}
+
+/// Replaces the `{{names}}` in a template.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
+}
+
+/// The constants that Rust knows by name.
+fn constants(extensions: Extensions) -> String {
+    let mut text = String::new();
+    let mut constant = |name: &str, value: u8| {
+        let _ = writeln!(text, "    uint256 private constant {name} = {value};");
+    };
+    if extensions.has(isa::Extension::F) {
+        constant("RMM", RMM);
+    }
+    constant("RUNNING", Status::Running.byte());
+    constant("EXITED", Status::Exited.byte());
+    constant("TRAPPED", Status::Trapped(Trap::ALL[0]).byte() - Trap::ALL[0] as u8);
+    for trap in Trap::ALL {
+        constant(&machine::trap_name(trap), trap as u8);
+    }
+    text
+}
+
+/// Where the verifier keeps things in its memory.
+fn layout() -> String {
+    // Solidity's own memory ends here.
+    const CURSOR: usize = 0x80;
+    const STATE: usize = CURSOR + 3 * 32;
+    const FLOATS: usize = (STATE + State::SIZE).next_multiple_of(32);
+    // The word that ends where a field of the state ends.
+    let ending = |end: usize| STATE + end - 32;
+    let places = [
+        ("CURSOR", CURSOR, "The next byte of the witness, as an offset into calldata."),
+        ("WITNESS_START", CURSOR + 32, "The first byte of the witness."),
+        ("WITNESS_END", CURSOR + 64, "The first byte behind the witness."),
+        ("STATE", STATE, "The state, as it is hashed."),
+        ("STATE_SIZE", State::SIZE, "The length of the state."),
+        ("CODE_ROOT", STATE, "The root of the code."),
+        ("MEMORY_ROOT", STATE + 32, "The root of the memory."),
+        ("FLOAT_HASH", STATE + 64, "The hash of the float registers."),
+        ("PC", ending(104), "The program counter, 64 bits."),
+        ("STATUS", ending(105), "The status, 8 bits."),
+        ("REGISTERS", ending(105), "Where x0 would be, if it were kept; register i is 8 i bytes further up."),
+        ("FLOATS", FLOATS, "The float registers: 32 low halves, then 32 high halves."),
+        ("FLOATS_END", FLOATS + 256, "The end of the float registers."),
+    ];
+    places
+        .iter()
+        .map(|(name, place, doc)| format!("    /// {doc}\n    uint256 private constant {name} = {place:#x};\n"))
+        .collect()
+}
+
+/// A generated function of an instruction word: name, comment and body.
+type FieldFunction = (&'static str, &'static str, Vec<Statement>);
+
+/// The functions that take an instruction word apart.
+fn field_functions(extensions: Extensions) -> Vec<FieldFunction> {
+    let function = |name, doc, field: fn(Word) -> Word| {
+        let body = symbolic::block(|| {
+            let instruction: Id = symbolic::parameter("instruction", u32::BITS);
+            symbolic::emit(Statement::Return(field(Word(instruction)).0));
+        });
+        (name, doc, body)
+    };
+    let mut functions = vec![
+        function("fieldRd", "The destination register.", fields::rd::<Symbolic>),
+        function("fieldRs1", "The first source register.", fields::rs1::<Symbolic>),
+        function("fieldRs2", "The second source register.", fields::rs2::<Symbolic>),
+        function("immI", "The immediate of loads and register-immediate instructions.", fields::imm_i::<Symbolic>),
+        function("immS", "The immediate of stores.", fields::imm_s::<Symbolic>),
+        function("immB", "The displacement of branches.", fields::imm_b::<Symbolic>),
+        function("immU", "The upper immediate, sign-extended.", fields::imm_u::<Symbolic>),
+        function("immJ", "The displacement of jal.", fields::imm_j::<Symbolic>),
+        function("shamt6", "The amount of 64-bit shifts.", fields::shamt6::<Symbolic>),
+        function("shamt5", "The amount of 32-bit shifts.", fields::shamt5::<Symbolic>),
+    ];
+    if extensions.has(isa::Extension::F) {
+        functions.push(function("fieldRs3", "The third source register.", fields::rs3::<Symbolic>));
+        functions.push(function("roundingMode", "The rounding mode.", fields::rm::<Symbolic>));
+    }
+    functions
+}
+
+/// The files that judge the steps of one image's machine: the interface, the verifier of its extensions, and a
+/// contract called `<name>Verifier` that is that verifier with this machine's profile.
+#[must_use]
+pub fn generate(profile: &Profile, name: &str) -> Vec<File> {
+    let file = |name: &str, text: String| File { name: format!("{name}.sol"), text };
+    let contract = format!("{name}Verifier");
+    let image = fill(
+        include_str!("templates/ImageVerifier.sol"),
+        &[
+            ("name", &contract),
+            ("image", name),
+            ("memory_bits", &profile.memory_bits().to_string()),
+            ("code_base", &format!("{:#x}", profile.code_base())),
+            ("code_size", &profile.code_size().to_string()),
+        ],
+    );
+    vec![
+        file("IStepVerifier", interface().to_owned()),
+        file(CONTRACT, verifier(profile.extensions())),
+        file(&contract, image),
+        File { name: "README.md".to_owned(), text: fill(include_str!("templates/README.md"), &[("name", &contract)]) },
+    ]
+}
+
+/// The interface that every verifier has.
+#[must_use]
+pub const fn interface() -> &'static str {
+    include_str!("templates/IStepVerifier.sol")
+}

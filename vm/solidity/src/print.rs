@@ -1,0 +1,315 @@
+//! Expressions and statements as Solidity text.
+
+use crate::symbolic::{Arena, Definition, Id, Node, Operator, Statement, Variable, camel_case};
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+/// The longest line before a condition is broken up.
+const LINE: usize = 120;
+
+/// Prints the statements of one function.
+pub struct Printer<'a> {
+    arena: &'a Arena,
+    names: HashMap<Variable, String>,
+    /// Names that can't be declared again: those in scope, one set a block.
+    scopes: Vec<HashSet<String>>,
+    indent: usize,
+    text: String,
+}
+
+/// Prints a library function with its doc comment.
+#[must_use]
+pub fn function(arena: &Arena, definition: &Definition) -> String {
+    let mut printer = Printer::new(arena, 2);
+    let params = printer.header(&definition.params);
+    let results = printer.header(&definition.results);
+    let mut text = String::new();
+    for (i, line) in definition.function.doc.trim().lines().enumerate() {
+        let tag = if i == 0 { "@dev " } else { "" };
+        let _ = writeln!(text, "    /// {tag}{}", line.trim());
+    }
+    let name = camel_case(definition.function.name);
+    let _ = writeln!(text, "    function {name}({params}) private pure returns ({results}) {{");
+    let _ = writeln!(text, "        unchecked {{");
+    printer.indent = 3;
+    printer.statements(&definition.body);
+    text + &printer.text + "        }\n    }\n"
+}
+
+/// Prints statements at a depth of indentation; `reserved` are names that they may not declare.
+#[must_use]
+pub fn statements(arena: &Arena, statements: &[Statement], indent: usize, reserved: &[&str]) -> String {
+    let mut printer = Printer::new(arena, indent);
+    printer.scopes[0].extend(reserved.iter().map(|&name| name.to_owned()));
+    printer.statements(statements);
+    printer.text
+}
+
+impl<'a> Printer<'a> {
+    fn new(arena: &'a Arena, indent: usize) -> Self {
+        let functions = arena.functions.iter().map(|definition| camel_case(definition.function.name)).collect();
+        Self { arena, names: HashMap::new(), scopes: vec![functions], indent, text: String::new() }
+    }
+
+    /// Parameters or results as they stand in a function's header.
+    fn header(&mut self, variables: &[Variable]) -> String {
+        let names: Vec<_> = variables.iter().map(|&variable| format!("uint256 {}", self.declare(variable))).collect();
+        names.join(", ")
+    }
+
+    /// Gives a variable a name that nothing in scope has.
+    fn declare(&mut self, variable: Variable) -> String {
+        let wanted = camel_case(&self.arena.declaration(variable).name);
+        let taken = |name: &String| self.scopes.iter().any(|scope| scope.contains(name));
+        let name = std::iter::once(wanted.clone())
+            .chain((2..).map(|i| format!("{wanted}{i}")))
+            .find(|name| !taken(name))
+            .unwrap_or(wanted);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.insert(name.clone());
+        }
+        self.names.insert(self.arena.resolve(variable), name.clone());
+        name
+    }
+
+    fn name(&self, variable: Variable) -> String {
+        let known = self.names.get(&self.arena.resolve(variable));
+        known.cloned().unwrap_or_else(|| camel_case(&self.arena.declaration(variable).name))
+    }
+
+    fn is_declared(&self, variable: Variable) -> bool {
+        self.names.contains_key(&self.arena.resolve(variable))
+    }
+
+    fn line(&mut self, line: &str) {
+        let _ = writeln!(self.text, "{:width$}{line}", "", width = 4 * self.indent);
+    }
+
+    fn statements(&mut self, statements: &[Statement]) {
+        for statement in statements {
+            self.statement(statement);
+        }
+    }
+
+    fn nested(&mut self, statements: &[Statement]) {
+        self.indent += 1;
+        self.scopes.push(HashSet::new());
+        self.statements(statements);
+        self.scopes.pop();
+        self.indent -= 1;
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Let(variable, value) => {
+                let head = self.target(*variable);
+                self.assignment(&head, *value);
+            }
+            Statement::Assign(variable, value) => {
+                let head = self.name(*variable);
+                self.assignment(&head, *value);
+            }
+            Statement::LetCall(variables, function, args) => self.several(variables, function, args),
+            Statement::Branch(condition, variables, then, otherwise) => {
+                for &variable in variables {
+                    if !self.is_declared(variable) {
+                        let name = self.declare(variable);
+                        self.line(&format!("uint256 {name};"));
+                    }
+                }
+                let condition = self.expression(*condition);
+                self.line(&format!("if ({condition}) {{"));
+                self.nested(then);
+                self.otherwise(otherwise);
+            }
+            Statement::Do(function, args) => {
+                let call = self.call(function, args);
+                self.line(&format!("{call};"));
+            }
+            Statement::ReturnIf(condition, value) => {
+                let line = format!("if ({}) return {};", self.expression(*condition), self.expression(*value));
+                self.line(&line);
+            }
+            Statement::Return(value) => {
+                let line = format!("return {};", self.expression(*value));
+                self.line(&line);
+            }
+        }
+    }
+
+    /// The `else` part of a branch; one that only branches again continues the chain.
+    fn otherwise(&mut self, statements: &[Statement]) {
+        if let [Statement::Branch(condition, variables, then, otherwise)] = statements
+            && variables.iter().all(|&variable| self.is_declared(variable))
+        {
+            let condition = self.expression(*condition);
+            self.line(&format!("}} else if ({condition}) {{"));
+            self.nested(then);
+            return self.otherwise(otherwise);
+        }
+        self.line("} else {");
+        self.nested(statements);
+        self.line("}");
+    }
+
+    /// The left side of a declaration, or of an assignment where the variable is declared already.
+    fn target(&mut self, variable: Variable) -> String {
+        if self.is_declared(variable) {
+            return self.name(variable);
+        }
+        let sort = if self.arena.declaration(variable).is_bool { "bool" } else { "uint256" };
+        format!("{sort} {}", self.declare(variable))
+    }
+
+    fn assignment(&mut self, head: &str, value: Id) {
+        let text = self.expression(value);
+        if 4 * self.indent + head.len() + text.len() + 4 <= LINE {
+            return self.line(&format!("{head} = {text};"));
+        }
+        let parts = self.alternatives(value);
+        self.line(&format!("{head} = {}", parts[0]));
+        self.indent += 1;
+        for (i, part) in parts.iter().enumerate().skip(1) {
+            let end = if i + 1 == parts.len() { ";" } else { "" };
+            self.line(&format!("{part}{end}"));
+        }
+        self.indent -= 1;
+    }
+
+    /// A long expression in parts, one a line: broken at the operator that binds least.
+    fn alternatives(&self, value: Id) -> Vec<String> {
+        match *self.arena.node(value) {
+            Node::Binary(operator, a, b) if self.joins(operator) => {
+                let mut parts = match *self.arena.node(a) {
+                    Node::Binary(inner, ..) if inner == operator => self.alternatives(a),
+                    _ => vec![self.operand(a, operator, false)],
+                };
+                parts.push(format!("{} {}", symbol(operator), self.operand(b, operator, true)));
+                parts
+            }
+            Node::Select(condition, a, b) => vec![
+                self.expression(condition),
+                format!("? {}", self.expression(a)),
+                format!(": {}", self.expression(b)),
+            ],
+            _ => vec![format!("{};", self.expression(value))],
+        }
+    }
+
+    fn joins(&self, operator: Operator) -> bool {
+        matches!(operator, Operator::Either | Operator::Both | Operator::Or)
+    }
+
+    /// A call of several results; those whose name starts with an underscore are dropped.
+    fn several(&mut self, variables: &[Variable], function: &str, args: &[Id]) {
+        let call = self.call(function, args);
+        let dropped = |printer: &Self, variable| printer.arena.declaration(variable).name.starts_with('_');
+        let all_new = variables.iter().all(|&variable| !self.is_declared(variable));
+        if !all_new {
+            for &variable in variables {
+                if !self.is_declared(variable) && !dropped(self, variable) {
+                    let name = self.declare(variable);
+                    self.line(&format!("uint256 {name};"));
+                }
+            }
+        }
+        let names: Vec<_> = variables
+            .iter()
+            .map(|&variable| if dropped(self, variable) { String::new() } else { self.target(variable) })
+            .collect();
+        self.line(&format!("({}) = {call};", names.join(", ")));
+    }
+
+    fn call(&self, function: &str, args: &[Id]) -> String {
+        let args: Vec<_> = args.iter().map(|&arg| self.expression(arg)).collect();
+        format!("{function}({})", args.join(", "))
+    }
+
+    fn expression(&self, id: Id) -> String {
+        match *self.arena.node(id) {
+            Node::Constant(value) => number(value),
+            Node::Name(ref name) => name.clone(),
+            Node::Variable(variable) => self.name(variable),
+            Node::Binary(operator, a, b) => {
+                format!("{} {} {}", self.operand(a, operator, false), symbol(operator), self.operand(b, operator, true))
+            }
+            Node::Not(a) => match self.arena.node(a) {
+                Node::Binary(..) | Node::Select(..) => format!("!({})", self.expression(a)),
+                _ => format!("!{}", self.expression(a)),
+            },
+            Node::Select(condition, a, b) => {
+                let [condition, a, b] = [condition, a, b].map(|part| self.choice_part(part));
+                // Two literals would make a choice of eight bits.
+                let literal = a.starts_with(char::is_numeric) && b.starts_with(char::is_numeric);
+                let a = if literal { format!("uint256({a})") } else { a };
+                format!("{condition} ? {a} : {b}")
+            }
+            Node::Call(ref function, ref args) | Node::Read(ref function, ref args, _) => self.call(function, args),
+        }
+    }
+
+    /// A part of a conditional expression.
+    fn choice_part(&self, id: Id) -> String {
+        match self.arena.node(id) {
+            Node::Select(..) => format!("({})", self.expression(id)),
+            _ => self.expression(id),
+        }
+    }
+
+    /// An operand, in parentheses where a reader could be in doubt.
+    fn operand(&self, id: Id, parent: Operator, right: bool) -> String {
+        let bare = match *self.arena.node(id) {
+            Node::Binary(child, ..) => needs_no_parentheses(parent, child, right),
+            Node::Select(..) => false,
+            _ => true,
+        };
+        let text = self.expression(id);
+        if bare { text } else { format!("({text})") }
+    }
+}
+
+fn needs_no_parentheses(parent: Operator, child: Operator, right: bool) -> bool {
+    use Operator as O;
+    let comparison = matches!(parent, O::Less | O::NotLess | O::Equal | O::NotEqual);
+    match (parent, child) {
+        (O::Add | O::Mul | O::And | O::Or | O::Xor | O::Both | O::Either, _) if parent == child && !right => true,
+        (O::Add | O::Sub, O::Add | O::Sub) => !right,
+        (O::Add | O::Sub, O::Mul) => true,
+        (O::Both | O::Either, O::Less | O::NotLess | O::Equal | O::NotEqual) => true,
+        (_, O::Add | O::Sub | O::Mul) => comparison,
+        _ => false,
+    }
+}
+
+fn symbol(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Add => "+",
+        Operator::Sub => "-",
+        Operator::Mul => "*",
+        Operator::Div => "/",
+        Operator::Rem => "%",
+        Operator::Shl => "<<",
+        Operator::Shr => ">>",
+        Operator::And => "&",
+        Operator::Xor => "^",
+        Operator::Or => "|",
+        Operator::Less => "<",
+        Operator::NotLess => ">=",
+        Operator::Equal => "==",
+        Operator::NotEqual => "!=",
+        Operator::Both => "&&",
+        Operator::Either => "||",
+    }
+}
+
+/// A number: the mask of a word by its name, what is large in hexadecimal.
+#[must_use]
+pub fn number(value: u128) -> String {
+    if value == u128::from(u64::MAX) {
+        "WORD".to_owned()
+    } else if value > 9999 {
+        format!("0x{value:x}")
+    } else {
+        value.to_string()
+    }
+}

@@ -1,6 +1,7 @@
 //! The step without hashes: registers and bytes, soft floats, no roots. A semantics bug shows here as well, a Merkle
 //! bug does not.
 
+use image::Image;
 use isa::{Extensions, Size, SoftFloat};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -46,6 +47,28 @@ impl Flat {
             machine.put(base + 4 * i as u64, &word.to_le_bytes());
         }
         machine
+    }
+
+    /// The machine of an image at reset.
+    #[must_use]
+    pub fn of(image: &Image) -> Self {
+        let mut machine = Self::new(image.profile, image.entry, image.sp);
+        machine.put(image.profile.code_base(), &image.code);
+        for segment in &image.segments {
+            machine.put(segment.address, &segment.bytes);
+        }
+        machine
+    }
+
+    /// The machine's shape.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The pages that were written: address and bytes.
+    pub fn pages(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.pages.iter().map(|(page, bytes)| (page * PAGE, bytes.as_slice()))
     }
 
     /// Writes bytes, code or memory.

@@ -7,4 +7,5 @@ pub mod flat;
 pub mod guest;
 pub mod program;
 pub mod random;
+pub mod road;
 pub mod tools;

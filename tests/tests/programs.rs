@@ -1,8 +1,11 @@
 //! Freestanding C programs: our machine and qemu must exit with the same code, wherever the program is linked and
 //! however it is compiled.
 
+use image::Image;
 use opml_tests::guest::{Build, PROGRAMS, compile};
+use opml_tests::road::{Job, ROADS, agree};
 use opml_tests::tools;
+use step::Status;
 
 /// Every program is built in each of these ways.
 const BUILDS: [Build; 6] = [
@@ -20,6 +23,11 @@ fn oracle(elf: &[u8]) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("qemu: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
+/// An ELF file as an image.
+fn load(elf: &[u8]) -> Result<Image, Box<dyn std::error::Error>> {
+    Ok(Image::new(image::elf::load(elf, &image::elf::Options::default())?)?)
+}
+
 #[test]
 fn programs_exit_as_under_qemu() {
     let mut failures = Vec::new();
@@ -30,6 +38,13 @@ fn programs_exit_as_under_qemu() {
             let code = oracle(&elf);
             if code == 0 {
                 failures.push(format!("{program}, {build}: its own check failed"));
+            }
+            let image = load(&elf).unwrap_or_else(|error| panic!("{program}, {build}: {error}"));
+            let ending = agree(ROADS, &Job::whole(&image));
+            eprintln!("{program}, {build}: {} steps", ending.steps);
+            if ending.state.status != Status::Exited || ending.state.x[10] != code as u64 {
+                let (status, found) = (ending.state.status, ending.state.x[10]);
+                failures.push(format!("{program}, {build}: {status} with {found}, qemu exits with {code}"));
             }
             // IEEE arithmetic has one answer, in software or in hardware, as long as nothing is fused.
             if !build.fused && *exact.get_or_insert(code) != code {

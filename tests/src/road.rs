@@ -1,0 +1,116 @@
+//! Roads: ways to run an image. Whatever can run a program is held against the others here, by one driver.
+
+use crate::flat::Flat;
+use image::Image;
+use step::{Floats, Root, State};
+
+/// Bytes to write before the first step, and where.
+pub type Input = (u64, Vec<u8>);
+
+/// Where a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The steps made.
+    pub steps: u64,
+    /// The state after them; its root covers every register and byte.
+    pub state: State,
+    /// What was asked for of the memory.
+    pub output: Vec<u8>,
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Job<'a> {
+    /// The program.
+    pub image: &'a Image,
+    /// What to write first.
+    pub inputs: &'a [Input],
+    /// Steps to make at most.
+    pub limit: u64,
+    /// Address and length of what to read at the end.
+    pub output: (u64, u64),
+}
+
+impl<'a> Job<'a> {
+    /// Runs an image to its end.
+    #[must_use]
+    pub fn whole(image: &'a Image) -> Self {
+        Self { image, inputs: &[], limit: u64::MAX, output: (0, 0) }
+    }
+}
+
+/// A way to run an image.
+pub trait Road {
+    /// Its name, for messages.
+    fn name(&self) -> &'static str;
+    /// Runs until the machine stops or the job's steps are made.
+    ///
+    /// # Errors
+    /// If the road breaks down, which is a failure of the test.
+    fn run(&self, job: &Job<'_>) -> Result<Ending, String>;
+}
+
+/// The roads that are quick enough for whole programs.
+pub const ROADS: &[&dyn Road] = &[&FlatRoad];
+
+/// Runs a job on every road, and gives the ending that they share.
+///
+/// # Panics
+/// If two roads end differently.
+pub fn agree(roads: &[&dyn Road], job: &Job<'_>) -> Ending {
+    let mut endings = roads.iter().map(|road| {
+        let ending = road.run(job).unwrap_or_else(|error| panic!("{}: {error}", road.name()));
+        (road.name(), ending)
+    });
+    let (first, expected) = endings.next().expect("a road");
+    for (name, ending) in endings {
+        assert_eq!(ending.steps, expected.steps, "steps of {name} and {first}");
+        assert_eq!(ending.state, expected.state, "state of {name} and {first}");
+        assert!(ending.output == expected.output, "output of {name} and {first}");
+    }
+    expected
+}
+
+/// The step over registers and bytes, soft floats; hashes only at the end.
+#[derive(Debug, Clone, Copy)]
+pub struct FlatRoad;
+
+impl Road for FlatRoad {
+    fn name(&self) -> &'static str {
+        "flat"
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<Ending, String> {
+        let mut machine = Flat::of(job.image);
+        for (address, bytes) in job.inputs {
+            machine.put(*address, bytes);
+        }
+        let steps = machine.run(job.limit);
+        let (address, len) = job.output;
+        Ok(Ending { steps, state: flat_state(&machine, job.image)?, output: machine.get(address, len) })
+    }
+}
+
+/// The hashed state of a flat machine.
+fn flat_state(machine: &Flat, image: &Image) -> Result<State, String> {
+    Ok(State {
+        code_root: image.code_root(),
+        memory_root: flat_root(machine)?,
+        float_hash: Floats(machine.f).hash(),
+        pc: machine.pc,
+        status: machine.status,
+        x: machine.x,
+    })
+}
+
+/// The root of a flat machine's memory. Code hides the memory below it, which stays zero.
+fn flat_root(machine: &Flat) -> Result<Root, String> {
+    let profile = machine.profile();
+    let mut memory = memory::Memory::new(profile.memory_bits().into()).map_err(|error| error.to_string())?;
+    for (address, bytes) in machine.pages() {
+        for (at, byte) in (address..).zip(bytes).filter(|(at, byte)| **byte != 0 && !profile.is_code(*at)) {
+            memory.write(at, &[*byte]).ok_or("a byte outside memory")?;
+        }
+    }
+    Ok(memory.root())
+}

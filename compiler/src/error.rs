@@ -30,6 +30,9 @@ pub enum CompileError {
     /// A kernel without code.
     #[error(transparent)]
     Codegen(#[from] codegen::CodegenError),
+    /// The program is no image: a fault of the compiler.
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
     /// The pieces do not make a program.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -296,4 +299,13 @@ pub enum LinkError {
     /// The ELF file could not be written.
     #[error("cannot write the ELF file: {0}")]
     Elf(#[from] object::write::Error),
+    /// The file just written is refused by the loader: a fault of the linker.
+    #[error("the program that was linked is not accepted: {0}")]
+    Load(#[from] image::elf::ElfError),
+    /// A big step whose kernel or output is not in the image: a fault of the linker.
+    #[error("node `{node}`: its kernel or its output is not in the image")]
+    Lost {
+        /// The node.
+        node: String,
+    },
 }

@@ -1,22 +1,29 @@
 //! From ONNX model to image.
 //!
-//! [`import`] makes a typed graph of a model; passes fold, remove and share; [`compile`] plans the memory, turns kernels
-//! into code and links them with the schedule into an image.
+//! [`graph()`] reads a model into a typed graph: shapes fixed, constants folded, dead nodes removed. [`compile`] plans
+//! the memory, makes the schedule, turns kernels into code and links it all into an image. The same model gives the same
+//! bytes every time: nothing depends on the place, the clock, the number of threads or the order of a hash map.
 
 mod error;
 pub mod graph;
 mod import;
+mod link;
+mod metadata;
 mod passes;
-mod plan;
+pub mod plan;
 pub mod reference;
-mod schedule;
+pub mod schedule;
 mod work;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use image::Image;
+
 pub use error::{CompileError, LinkError, ModelError, NodeError};
 pub use graph::Graph;
+pub use plan::Plan;
+pub use schedule::Schedule;
 
 /// What a user can choose.
 #[derive(Clone, Debug)]
@@ -35,12 +42,42 @@ impl Default for Options {
     }
 }
 
-/// Reads a model and makes the graph that is compiled: imported, constants folded, dead nodes removed.
+/// A compiled model, with what it was made from on the way.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What is executed and proven.
+    pub image: Image,
+    /// The same program as an ELF file, for other tools.
+    pub elf: Vec<u8>,
+    /// The model.
+    pub graph: Graph,
+    /// Where its tensors are.
+    pub plan: Plan,
+    /// What is computed in which order.
+    pub schedule: Schedule,
+}
+
+/// Compiles a model file.
+pub fn compile(model: &Path, options: &Options) -> Result<Compiled, CompileError> {
+    compile_graph(graph(model, options)?, options)
+}
+
+/// Compiles a graph.
+pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
+    let plan = plan::plan(&graph, options.max_memory)?;
+    let schedule = schedule::schedule(&graph)?;
+    let text = link::text(&schedule, &plan)?;
+    let elf = link::elf(&text, &plan)?;
+    let image = metadata::image(&elf, &text, &graph, &plan, &schedule)?;
+    Ok(Compiled { image, elf, graph, plan, schedule })
+}
+
+/// Reads a model and makes the graph that is compiled.
 pub fn graph(model: &Path, options: &Options) -> Result<Graph, CompileError> {
     import_model(onnx::read_model(model, &options.limits)?, options)
 }
 
-/// As [`graph`], of a model that has been read.
+/// As [`graph()`], of a model that has been read.
 pub fn import_model(model: onnx::Model, options: &Options) -> Result<Graph, CompileError> {
     let mut graph = import::import(model, options)?;
     passes::dead::remove(&mut graph);

@@ -24,6 +24,8 @@ pub struct Schedule {
 pub struct BigStep {
     /// The node that it belongs to.
     pub node: String,
+    /// The node's operator.
+    pub operator: &'static str,
     /// Its place in [`Schedule::kernels`].
     pub kernel: usize,
     /// The tensors that it reads.
@@ -57,6 +59,7 @@ pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
         }
         schedule.steps.push(BigStep {
             node: node.name.clone(),
+            operator: node.operator.name(),
             kernel: place,
             inputs: node.inputs.clone(),
             output: node.output,

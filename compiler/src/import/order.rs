@@ -34,7 +34,10 @@ pub(super) fn order(
         .collect::<Result<Vec<_>, _>>()?;
     let sorted = sort(nodes, &dependencies)?;
     let mut needed = vec![false; nodes.len()];
-    for output in outputs {
+    for (place, output) in outputs.iter().enumerate() {
+        if outputs[..place].iter().any(|other| other.name == output.name) {
+            return Err(duplicate(&output.name, "a graph output", "another one"));
+        }
         match definitions.get(output.name.as_str()) {
             None => {
                 let (name, user) = (output.name.clone(), "the graph's outputs".to_owned());

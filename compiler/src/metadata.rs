@@ -1,0 +1,113 @@
+//! The image: the linked program, read back, with the tensor table and the schedule attached.
+
+use dnn_lib::tensor::DType;
+use image::elf::Options;
+use image::{BigStep, Dtype, Image, Role, Tensor};
+use step::Profile;
+
+use crate::error::{CompileError, LinkError};
+use crate::graph::{Graph, TensorId};
+use crate::link::Text;
+use crate::plan::Plan;
+use crate::schedule::Schedule;
+
+/// Reads the program back, as anybody else's is read, and describes it.
+pub(crate) fn image(
+    elf: &[u8],
+    text: &Text,
+    graph: &Graph,
+    plan: &Plan,
+    schedule: &Schedule,
+) -> Result<Image, CompileError> {
+    let mut contents = image::elf::load(elf, &Options { stack: 0 }).map_err(LinkError::from)?;
+    // A loader has to leave room for a stack above everything; here it is planned, below the code.
+    let extensions = contents.profile.extensions();
+    let (code_base, code_size) = (contents.profile.code_base(), contents.profile.code_size());
+    contents.profile =
+        Profile::new(extensions, plan.memory_bits as u8, code_base, code_size).map_err(image::ImageError::from)?;
+    contents.sp = plan.memory_size();
+
+    let table = Table::of(graph);
+    contents.tensors = table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect();
+    let symbol = |kernel: usize| {
+        let wanted = text.symbols.get(kernel + 1)?;
+        let place = contents.symbols.iter().position(|symbol| symbol.name == wanted.name)?;
+        u32::try_from(place).ok()
+    };
+    let steps = schedule.steps.iter().map(|step| {
+        let missing = || LinkError::Lost { node: step.node.clone() };
+        let addresses = step.inputs.iter().chain([&step.output]).map(|&id| plan.address(id));
+        Ok(BigStep {
+            kernel: symbol(step.kernel).ok_or_else(missing)?,
+            operator: step.operator.to_owned(),
+            node: step.node.clone(),
+            output: table.place(step.output).ok_or_else(missing)?,
+            lo: step.lo,
+            hi: step.hi,
+            arguments: addresses.collect(),
+        })
+    });
+    contents.schedule = steps.collect::<Result<_, LinkError>>()?;
+    Ok(Image::new(contents)?)
+}
+
+/// The tensors that the image describes, in order.
+struct Table {
+    rows: Vec<(Role, TensorId)>,
+    /// For each tensor of the graph, its row.
+    places: Vec<Option<u32>>,
+}
+
+impl Table {
+    /// Inputs and outputs in the order of the model, then whatever else is in use.
+    fn of(graph: &Graph) -> Self {
+        let used = graph.used();
+        let inputs = graph.inputs.iter().map(|&id| (Role::Input, id));
+        let outputs = graph.outputs.iter().map(|&id| (Role::Output, id));
+        let others = graph.ids().filter(|id| used[id.index()]).map(|id| match graph.tensor(id).value {
+            Some(_) => (Role::Constant, id),
+            None => (Role::Activation, id),
+        });
+        let mut table = Self { rows: Vec::new(), places: vec![None; graph.tensors.len()] };
+        for (role, id) in inputs.chain(outputs).chain(others) {
+            let place = &mut table.places[id.index()];
+            if place.is_none() {
+                *place = u32::try_from(table.rows.len()).ok();
+                table.rows.push((role, id));
+            }
+        }
+        table
+    }
+
+    fn place(&self, id: TensorId) -> Option<u32> {
+        self.places[id.index()]
+    }
+}
+
+fn tensor(graph: &Graph, plan: &Plan, role: Role, id: TensorId) -> Tensor {
+    let tensor = graph.tensor(id);
+    Tensor {
+        name: tensor.name.clone(),
+        role,
+        dtype: dtype(tensor.ty.dtype),
+        shape: tensor.ty.shape.clone(),
+        address: plan.address(id),
+        bytes: tensor.ty.bytes().unwrap_or(0),
+    }
+}
+
+fn dtype(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+        DType::I8 => Dtype::I8,
+        DType::I16 => Dtype::I16,
+        DType::I32 => Dtype::I32,
+        DType::I64 => Dtype::I64,
+        DType::U8 => Dtype::U8,
+        DType::U16 => Dtype::U16,
+        DType::U32 => Dtype::U32,
+        DType::U64 => Dtype::U64,
+        DType::Bool => Dtype::Bool,
+    }
+}

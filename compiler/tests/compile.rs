@@ -1,0 +1,111 @@
+//! Models become images: complete, small, and the same every time.
+
+use std::path::{Path, PathBuf};
+
+use compiler::{Compiled, Options};
+use image::Role;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+fn compile(model: &Path) -> Compiled {
+    compiler::compile(model, &Options::default()).unwrap_or_else(|error| panic!("{}: {error}", model.display()))
+}
+
+fn networks() -> [Compiled; 2] {
+    ["mnist-mlp", "mnist-cnn"].map(|name| compile(&fixtures().join(name).join("model.onnx")))
+}
+
+#[test]
+fn every_operator_case_becomes_an_image() {
+    let mut failures = Vec::new();
+    for case in std::fs::read_dir(fixtures().join("operators")).unwrap() {
+        let model = case.unwrap().path().join("model.onnx");
+        let name = model.display().to_string();
+        // Cases with open dimensions need shapes; the message says so.
+        match compiler::compile(&model, &Options::default()) {
+            Err(error) if model.exists() && !error.to_string().contains("--shape") => {
+                failures.push(format!("{name}: {error}"));
+            }
+            _ => {}
+        }
+    }
+    assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_same_model_gives_the_same_bytes_in_any_folder_and_thread() {
+    let model = fixtures().join("mnist-cnn/model.onnx");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("another name.onnx");
+    std::fs::copy(&model, &copy).unwrap();
+    let first = compile(&model);
+    let others = std::thread::scope(|scope| {
+        let threads = [&model, &copy, &copy].map(|path| scope.spawn(|| compile(path)));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    for other in others {
+        assert_eq!(first.elf, other.elf);
+        assert_eq!(first.image.to_bytes().unwrap(), other.image.to_bytes().unwrap());
+        assert_eq!(first.image.memory_root(), other.image.memory_root());
+    }
+}
+
+#[test]
+fn an_image_is_little_more_than_weights_and_code() {
+    for compiled in networks() {
+        let weights: usize = compiled.graph.constants().map(|(_, value)| value.len()).sum();
+        let code = compiled.image.code.len();
+        let limit = weights + code + (64 << 10);
+        let image = compiled.image.to_bytes().unwrap().len();
+        assert!(image <= limit, "image of {image} bytes, weights {weights}, code {code}");
+        assert!(compiled.elf.len() <= limit, "ELF of {} bytes, weights {weights}, code {code}", compiled.elf.len());
+    }
+}
+
+#[test]
+fn inputs_and_outputs_are_subtrees_and_constants_are_in_place() {
+    for Compiled { image, graph, plan, .. } in networks() {
+        for tensor in image.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Input | Role::Output)) {
+            let subtree = tensor.bytes.next_power_of_two().max(32);
+            assert_eq!(tensor.address % subtree, 0, "{} at {:#x}", tensor.name, tensor.address);
+        }
+        let memory = image.memory().unwrap();
+        for (id, value) in graph.constants() {
+            assert_eq!(memory.read(plan.address(id), value.len()).unwrap(), **value);
+        }
+    }
+}
+
+#[test]
+fn the_schedule_names_what_is_in_the_image() {
+    for Compiled { image, schedule, .. } in networks() {
+        assert_eq!(image.schedule.len(), schedule.steps.len());
+        assert!(!image.schedule.is_empty());
+        for step in &image.schedule {
+            let symbol = &image.symbols[step.kernel as usize];
+            assert!(image.profile.is_code(symbol.address), "{}", symbol.name);
+            assert_eq!(step.arguments.last(), Some(&image.tensors[step.output as usize].address));
+        }
+        assert_eq!(image.entry, image.profile.code_base());
+        assert_eq!(image.sp, image.profile.memory_size());
+    }
+}
+
+#[test]
+fn the_graph_of_the_bundled_cnn_reads_as_expected() {
+    let [_, cnn] = networks();
+    insta::assert_snapshot!(cnn.graph.to_string());
+}
+
+#[test]
+fn the_schedule_of_the_bundled_mlp_reads_as_expected() {
+    let [mlp, _] = networks();
+    let lines = mlp.image.schedule.iter().map(|step| {
+        let (kernel, output) = (&mlp.image.symbols[step.kernel as usize], &mlp.image.tensors[step.output as usize]);
+        format!("{} -> {} [{}, {}) {:x?} {}", kernel.name, output.name, step.lo, step.hi, step.arguments, step.node)
+    });
+    let memory = format!("memory 2^{}", mlp.image.profile.memory_bits());
+    insta::assert_snapshot!([memory].into_iter().chain(lines).collect::<Vec<_>>().join("\n"));
+}

@@ -1,1 +1,358 @@
-//! Runs images and records steps.
+//! Runs images fast, stops at any step, and proves the next one.
+//!
+//! [`Interpreter::run`] executes predecoded instructions in one loop whose body is [`isa::semantics`]; what the loop
+//! does not handle (a fetch that traps, an illegal word) goes through the driver that recording and replaying machines
+//! use too, [`step::step`].
+
+mod float;
+mod hart;
+
+use float::Host;
+use hart::{Hart, Nobody, Observer, Record, Registers, Stopped};
+use image::{Image, ImageError};
+use isa::{Op, Size, SoftFloat, TABLE, decode};
+use memory::Memory;
+use std::convert::Infallible;
+use step::{Access, Floats, Profile, Proof, Root, Source, State, Status, Tree, WitnessError};
+
+/// A live machine.
+#[derive(Debug)]
+pub struct Interpreter {
+    profile: Profile,
+    code: Vec<u8>,
+    code_tree: Tree,
+    records: Vec<Record>,
+    memory: Memory,
+    registers: Registers,
+    pc: u64,
+    status: Status,
+    steps: u64,
+    arithmetic: Arithmetic,
+}
+
+/// Who adds and multiplies floating-point numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arithmetic {
+    /// The host where it is known to be equal, software elsewhere.
+    #[default]
+    Host,
+    /// Software: the reference.
+    Soft,
+}
+
+/// Where a run stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// How many steps were made. The one that exits or traps counts.
+    pub steps: u64,
+    /// Whether the machine still runs.
+    pub status: Status,
+}
+
+/// How often each instruction was executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mix(Vec<u64>);
+
+impl Mix {
+    /// Nothing executed.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(vec![0; TABLE.len()])
+    }
+
+    /// How often an instruction was executed.
+    #[must_use]
+    pub fn count(&self, op: Op) -> u64 {
+        self.0.get(op as usize).copied().unwrap_or(0)
+    }
+
+    /// The instructions that were executed, the commonest first.
+    #[must_use]
+    pub fn commonest(&self) -> Vec<(Op, u64)> {
+        let counts = TABLE.iter().map(|entry| (entry.op, self.count(entry.op)));
+        let mut counts: Vec<_> = counts.filter(|&(_, count)| count > 0).collect();
+        counts.sort_by_key(|&(op, count)| (std::cmp::Reverse(count), op));
+        counts
+    }
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observer for Mix {
+    fn see(&mut self, op: Op) {
+        if let Some(count) = self.0.get_mut(op as usize) {
+            *count += 1;
+        }
+    }
+}
+
+impl Interpreter {
+    /// The machine of an image before its first step.
+    pub fn new(image: &Image) -> Result<Self, ImageError> {
+        let profile = image.profile;
+        let words = image.code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
+        let mut x = [0; 64];
+        x[2] = image.sp;
+        Ok(Self {
+            profile,
+            code: image.code.clone(),
+            code_tree: Tree::of_bytes(&image.code, profile.code_depth()),
+            records: words.map(|word| Record::new(decode(word, profile.extensions()))).collect(),
+            memory: image.memory()?,
+            registers: Registers { x, f: Floats::RESET },
+            pc: image.entry,
+            status: Status::Running,
+            steps: 0,
+            arithmetic: Arithmetic::Host,
+        })
+    }
+
+    /// The same machine with other arithmetic; results do not depend on it.
+    #[must_use]
+    pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
+    }
+
+    /// Runs until the machine stops, but at most this many steps.
+    pub fn run(&mut self, limit: u64) -> Outcome {
+        self.run_observed(limit, &mut Nobody)
+    }
+
+    /// The same, counting instructions. Words that are no instruction aren't counted, though they make a step.
+    pub fn run_counting(&mut self, limit: u64, mix: &mut Mix) -> Outcome {
+        self.run_observed(limit, mix)
+    }
+
+    fn run_observed<O: Observer>(&mut self, limit: u64, observer: &mut O) -> Outcome {
+        let mut left = limit;
+        while left > 0 && self.status == Status::Running {
+            let made = self.run_fast(left, observer);
+            left -= made;
+            // The loop stopped before something that it doesn't handle.
+            if left > 0 && self.status == Status::Running {
+                let Ok(()) = step::step(self);
+                left -= 1;
+            }
+        }
+        self.steps = self.steps.wrapping_add(limit - left);
+        Outcome { steps: limit - left, status: self.status }
+    }
+
+    /// Makes steps as long as they are ordinary.
+    fn run_fast<O: Observer>(&mut self, limit: u64, observer: &mut O) -> u64 {
+        if !self.pc.is_multiple_of(4) {
+            return 0;
+        }
+        let hart = Hart {
+            registers: &mut self.registers,
+            view: self.memory.view(),
+            code: &self.code,
+            base: self.profile.code_base(),
+            records: &self.records,
+        };
+        let Stopped { steps, pc, status } = match self.arithmetic {
+            Arithmetic::Soft => hart::run::<SoftFloat, O>(hart, self.pc, limit, observer),
+            Arithmetic::Host => run_host(hart, self.pc, limit, observer),
+        };
+        (self.pc, self.status) = (pc, status);
+        steps
+    }
+
+    /// The next step through the driver that all machines share; slow, and the same.
+    pub fn step(&mut self) {
+        if self.status == Status::Running {
+            self.steps = self.steps.wrapping_add(1);
+        }
+        let Ok(()) = step::step(self);
+    }
+
+    /// Steps made so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The machine's shape.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The program counter.
+    #[must_use]
+    pub fn pc(&self) -> u64 {
+        self.pc
+    }
+
+    /// Continues elsewhere.
+    pub fn set_pc(&mut self, pc: u64) {
+        self.pc = pc;
+    }
+
+    /// An integer register; 0 for those that do not exist.
+    #[must_use]
+    pub fn x(&self, register: u8) -> u64 {
+        self.registers.x.get(usize::from(register)).copied().filter(|_| register < 32).unwrap_or(0)
+    }
+
+    /// Writes an integer register; nothing happens for x0 and those that do not exist.
+    pub fn set_x(&mut self, register: u8, value: u64) {
+        if (1..32).contains(&register) {
+            self.registers.x[usize::from(register)] = value;
+        }
+    }
+
+    /// The float registers.
+    #[must_use]
+    pub fn floats(&self) -> Floats {
+        self.registers.f
+    }
+
+    /// Writes the float registers.
+    pub fn set_floats(&mut self, floats: Floats) {
+        self.registers.f = floats;
+    }
+
+    /// Memory.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Memory, to write inputs.
+    pub fn memory_mut(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// Bytes of memory; `None` if they aren't all there.
+    #[must_use]
+    pub fn read_memory(&self, address: u64, len: usize) -> Option<&[u8]> {
+        self.memory.read(address, len)
+    }
+
+    /// Writes bytes of memory; `None`, and nothing written, if they aren't all there.
+    #[must_use]
+    pub fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
+        self.memory.write(address, bytes)
+    }
+
+    /// The state, with memory hashed.
+    pub fn state(&mut self) -> State {
+        let mut x = [0; 32];
+        x.copy_from_slice(&self.registers.x[..32]);
+        State {
+            code_root: self.code_tree.root(),
+            memory_root: self.memory.root(),
+            float_hash: self.registers.f.hash(),
+            pc: self.pc,
+            status: self.status,
+            x,
+        }
+    }
+
+    /// The state root.
+    pub fn state_root(&mut self) -> Root {
+        self.state().root()
+    }
+
+    /// The witness of the next step, which is not made, and the state root after it.
+    pub fn witness(&mut self) -> Result<(Vec<u8>, Root), WitnessError> {
+        step::record(self).map(|(witness, after)| (witness, after.root()))
+    }
+}
+
+/// Runs with the host's arithmetic, compiled for its fused multiply-add if it has one.
+fn run_host<O: Observer>(hart: Hart<'_>, pc: u64, limit: u64, observer: &mut O) -> Stopped {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("fma") {
+        /// The loop with the instructions of FMA3.
+        #[target_feature(enable = "fma")]
+        fn run_fused<O: Observer>(hart: Hart<'_>, pc: u64, limit: u64, observer: &mut O) -> Stopped {
+            hart::run::<Host<true>, O>(hart, pc, limit, observer)
+        }
+        // SAFETY: the one requirement, that the processor has FMA3, was checked just now.
+        #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
+        return unsafe { run_fused(hart, pc, limit, observer) };
+    }
+    const FUSED: bool = cfg!(target_arch = "aarch64");
+    hart::run::<Host<FUSED>, O>(hart, pc, limit, observer)
+}
+
+impl Source for Interpreter {
+    fn profile(&self) -> Profile {
+        self.profile
+    }
+    fn state(&mut self) -> State {
+        Interpreter::state(self)
+    }
+    fn floats(&mut self) -> Floats {
+        self.registers.f
+    }
+    fn code_proof(&mut self, leaf: u64) -> Proof {
+        self.code_tree.proof(leaf)
+    }
+    fn memory_proof(&mut self, leaf: u64) -> Proof {
+        self.memory.proof(leaf << 5)
+    }
+}
+
+impl Access for Interpreter {
+    type Float = SoftFloat;
+    type Error = Infallible;
+
+    fn profile(&self) -> Profile {
+        self.profile
+    }
+    fn status(&self) -> Status {
+        self.status
+    }
+    fn set_status(&mut self, status: Status) {
+        self.status = status;
+    }
+    fn pc(&self) -> u64 {
+        self.pc
+    }
+    fn set_pc(&mut self, pc: u64) {
+        self.pc = pc;
+    }
+    fn fetch(&mut self, address: u64) -> Result<u32, Infallible> {
+        self.read(address, Size::Word).map(|word| word as u32)
+    }
+    fn x(&self, register: u8) -> u64 {
+        Interpreter::x(self, register)
+    }
+    fn set_x(&mut self, register: u8, value: u64) {
+        Interpreter::set_x(self, register, value);
+    }
+    fn open_floats(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn f(&self, register: u8) -> u64 {
+        self.registers.f.0[usize::from(register % 32)]
+    }
+    fn set_f(&mut self, register: u8, value: u64) {
+        self.registers.f.0[usize::from(register % 32)] = value;
+    }
+    fn read(&mut self, address: u64, size: Size) -> Result<u64, Infallible> {
+        if !self.profile.is_code(address) {
+            return Ok(self.memory.load(address, size));
+        }
+        let at = (address - self.profile.code_base()) as usize;
+        let bytes = self.code.get(at..at + size as usize).unwrap_or_default();
+        Ok(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    }
+    fn write(&mut self, address: u64, size: Size, value: u64) -> Result<(), Infallible> {
+        self.memory.store(address, size, value);
+        Ok(())
+    }
+}

@@ -11,6 +11,13 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// The same memory for a shorter time.
+    #[inline(always)]
+    #[must_use]
+    pub fn reborrow(&mut self) -> View<'_> {
+        View { bytes: self.bytes, marks: self.marks, pages: self.pages }
+    }
+
     /// Whether an address is inside memory.
     #[inline(always)]
     #[must_use]

@@ -22,7 +22,7 @@ pub enum CompileError {
         operator: String,
         /// What is wrong.
         #[source]
-        problem: NodeError,
+        problem: Box<NodeError>,
     },
     /// An operator that was accepted and then cannot be computed: a fault of its kernel.
     #[error(transparent)]

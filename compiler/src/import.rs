@@ -95,7 +95,7 @@ impl Import {
         result.map_err(|problem| CompileError::Node {
             node: label(node, index),
             operator: node.operator.clone(),
-            problem,
+            problem: Box::new(problem),
         })
     }
 

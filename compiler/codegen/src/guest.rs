@@ -78,13 +78,13 @@ mod tests {
 
     #[test]
     fn what_is_behind_the_return_is_data() {
-        assert_eq!(literals(&bytes(&[NOP, RET, 1, 2])), Ok(vec![8..16]));
+        assert_eq!(literals(&bytes(&[NOP, RET, 1, 2])), Ok(Vec::from([8..16])));
         assert_eq!(literals(&bytes(&[NOP, RET])), Ok(vec![]));
     }
 
     #[test]
     fn what_is_jumped_over_is_data_unless_reached_otherwise() {
-        assert_eq!(literals(&bytes(&[BRANCH, RET, 7, NOP, RET])), Ok(vec![8..12]));
+        assert_eq!(literals(&bytes(&[BRANCH, RET, 7, NOP, RET])), Ok(Vec::from([8..12])));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 pub mod elf;
 pub mod flat;
+pub mod fuzz;
 pub mod guest;
+pub mod hashed;
 pub mod program;
 pub mod random;
 pub mod road;

@@ -2,7 +2,8 @@
 
 use crate::flat::Flat;
 use image::Image;
-use step::{Floats, Root, State};
+use interpreter::{Arithmetic, Interpreter};
+use step::{Floats, Root, State, Status};
 
 /// Bytes to write before the first step, and where.
 pub type Input = (u64, Vec<u8>);
@@ -51,7 +52,11 @@ pub trait Road {
 }
 
 /// The roads that are quick enough for whole programs.
-pub const ROADS: &[&dyn Road] = &[&FlatRoad];
+pub const ROADS: &[&dyn Road] = &[&InterpreterRoad(Arithmetic::Host), &InterpreterRoad(Arithmetic::Soft), &FlatRoad];
+
+/// Every road; replaying hashes at each step, so programs must be short.
+pub const ALL_ROADS: &[&dyn Road] =
+    &[&InterpreterRoad(Arithmetic::Host), &InterpreterRoad(Arithmetic::Soft), &FlatRoad, &ReplayRoad];
 
 /// Runs a job on every road, and gives the ending that they share.
 ///
@@ -69,6 +74,72 @@ pub fn agree(roads: &[&dyn Road], job: &Job<'_>) -> Ending {
         assert!(ending.output == expected.output, "output of {name} and {first}");
     }
     expected
+}
+
+/// The interpreter with one of its arithmetics.
+#[derive(Debug, Clone, Copy)]
+pub struct InterpreterRoad(pub Arithmetic);
+
+impl InterpreterRoad {
+    /// The machine before its first step, inputs written.
+    fn start(self, job: &Job<'_>) -> Result<Interpreter, String> {
+        let machine = Interpreter::new(job.image).map_err(|error| error.to_string())?;
+        let mut machine = machine.with_arithmetic(self.0);
+        for (address, bytes) in job.inputs {
+            machine.write_memory(*address, bytes).ok_or_else(|| format!("input at {address:#x} outside memory"))?;
+        }
+        Ok(machine)
+    }
+}
+
+/// Where an interpreter is.
+fn ending(machine: &mut Interpreter, job: &Job<'_>) -> Result<Ending, String> {
+    let (address, len) = job.output;
+    let output = machine.read_memory(address, len as usize).ok_or("output outside memory")?.to_vec();
+    Ok(Ending { steps: machine.steps(), state: machine.state(), output })
+}
+
+impl Road for InterpreterRoad {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Arithmetic::Host => "interpreter, host floats",
+            Arithmetic::Soft => "interpreter, soft floats",
+        }
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<Ending, String> {
+        let mut machine = self.start(job)?;
+        machine.run(job.limit);
+        ending(&mut machine, job)
+    }
+}
+
+/// Records a witness of every step and verifies it; the live machine only makes the proofs. What it comes to must be
+/// what verification says.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayRoad;
+
+impl Road for ReplayRoad {
+    fn name(&self) -> &'static str {
+        "replay"
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<Ending, String> {
+        let mut machine = InterpreterRoad(Arithmetic::Soft).start(job)?;
+        while machine.status() == Status::Running && machine.steps() < job.limit {
+            let step = machine.steps();
+            let at = |error: step::WitnessError| format!("step {step}: {error}");
+            let before = machine.state_root();
+            let (witness, claimed) = machine.witness().map_err(at)?;
+            let verified = step::verify(machine.profile(), &witness, before).map_err(at)?;
+            machine.step();
+            let after = machine.state_root();
+            if verified != after || claimed != after {
+                return Err(format!("step {step}: verified {verified}, recorded {claimed}, live {after}"));
+            }
+        }
+        ending(&mut machine, job)
+    }
 }
 
 /// The step over registers and bytes, soft floats; hashes only at the end.

@@ -36,6 +36,16 @@ pub fn qemu(elf: &[u8]) -> Output {
     run(QEMU, [path])
 }
 
+/// A number in the environment, or what stands in for it.
+///
+/// # Panics
+/// If it is there and no number.
+#[must_use]
+pub fn number(variable: &str, default: u64) -> u64 {
+    let Ok(text) = std::env::var(variable) else { return default };
+    text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}; a number was expected"))
+}
+
 /// The file `path` relative to the repository's root.
 #[must_use]
 pub fn in_repository(path: &str) -> std::path::PathBuf {

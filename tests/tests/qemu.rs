@@ -1,7 +1,7 @@
 //! Random programs over every table entry, under qemu-riscv64 and on our machine: every register and byte of memory
 //! must come out the same. qemu is an oracle that we did not write.
 //!
-//! `OPML_PROGRAMS` sets how many programs run.
+//! `OPML_PROGRAMS` sets how many programs run (20).
 
 use image::Image;
 use isa::{Op, TABLE, Trap};
@@ -31,16 +31,10 @@ fn ours(program: &Program) -> Vec<u8> {
     ending.output
 }
 
-/// How many programs to run.
-fn programs() -> u64 {
-    let Ok(text) = std::env::var("OPML_PROGRAMS") else { return 10 };
-    text.parse().unwrap_or_else(|_| panic!("OPML_PROGRAMS is {text:?}; a number was expected"))
-}
-
 #[test]
 fn every_instruction_agrees_with_qemu() {
     let mut executed = vec![0; TABLE.len()];
-    for seed in 0..programs() {
+    for seed in 0..tools::number("OPML_PROGRAMS", 20) {
         let program = Program::random(BLOCKS, &mut Random::new(seed), &mut executed);
         let oracle = oracle(&program);
         if let Some(difference) = program.difference(&ours(&program), &oracle) {

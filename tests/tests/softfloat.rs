@@ -7,6 +7,7 @@
 
 use isa::{FloatUnit, Format, Native, SoftFloat, U64, U128, Word, float};
 use opml_tests::random::{Random, special_floats};
+use opml_tests::tools::number;
 use softfloat_wrapper::{F32, F64, Float, RoundingMode};
 use std::fmt::{self, Display, Formatter};
 
@@ -319,15 +320,9 @@ fn check<T: Berkeley>(operation: &Operation, count: u64, seed: u64) -> Result<()
     (0..count).try_for_each(|_| compare::<T>(operation, random_case::<T>(operation.operands, &mut random)))
 }
 
-/// How many random cases an operation and format.
-fn count() -> u64 {
-    let Ok(text) = std::env::var("OPML_CASES") else { return 100_000 };
-    text.parse().unwrap_or_else(|_| panic!("OPML_CASES is {text:?}; a number was expected"))
-}
-
 /// Tries every operation of a format and reports all that fail.
 fn check_all<T: Berkeley, U: FloatUnit<Native>>() {
-    let count = count();
+    let count = number("OPML_CASES", 100_000);
     let operations = operations::<T, U>();
     let seed = u64::from(T::FORMAT.width) << 32;
     let failures: Vec<String> = std::thread::scope(|scope| {

@@ -108,7 +108,11 @@ impl Contracts {
 fn memory(random: &mut Random) -> Vec<u8> {
     let mut leaves = (0..1 << (MEMORY_BITS - 5)).map(|_| random.one_in(2)).collect::<Vec<_>>();
     leaves.truncate(leaves.len() - leaves.len() / 8);
-    leaves.iter().flat_map(|&used| (0..32).map(move |i| (used, i))).map(|(used, _)| if used { random.bits() as u8 } else { 0 }).collect()
+    leaves
+        .iter()
+        .flat_map(|&used| (0..32).map(move |i| (used, i)))
+        .map(|(used, _)| if used { random.bits() as u8 } else { 0 })
+        .collect()
 }
 
 fn every_instruction(extensions: Extensions, seed: u64) {

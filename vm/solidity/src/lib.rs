@@ -175,3 +175,31 @@ pub fn generate(profile: &Profile, name: &str) -> Vec<File> {
 pub const fn interface() -> &'static str {
     include_str!("templates/IStepVerifier.sol")
 }
+
+/// The signatures of the errors that a verifier may revert with, as `Name(type,type)`.
+#[must_use]
+pub fn errors() -> Vec<String> {
+    let declarations = interface().lines().filter_map(|line| line.trim().strip_prefix("error "));
+    declarations.map(signature).collect()
+}
+
+/// `Name(type name, type name);` without the names.
+fn signature(declaration: &str) -> String {
+    let (name, rest) = declaration.split_once('(').unwrap_or((declaration, ""));
+    let parameters = rest.trim_end_matches([';', ')']).split(',');
+    let types: Vec<_> = parameters.filter_map(|parameter| parameter.split_whitespace().next()).collect();
+    format!("{name}({})", types.join(","))
+}
+
+/// The precompiled creation code of [`verifier`], to which the constructor's arguments are appended: `memory_bits`,
+/// `code_base` and `code_size`, 32 bytes each. A test compares it with what the compiler makes of the source.
+#[must_use]
+pub fn bytecode(extensions: Extensions) -> Vec<u8> {
+    let text = if extensions.has(isa::Extension::F) {
+        include_str!("../generated/rv64imfd/StepVerifier.hex")
+    } else {
+        include_str!("../generated/rv64im/StepVerifier.hex")
+    };
+    let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+}

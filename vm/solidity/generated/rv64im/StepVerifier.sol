@@ -1,0 +1,1066 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from the semantics of the instruction set: do not edit.
+pragma solidity ^0.8.24;
+
+import {IStepVerifier} from "./IStepVerifier.sol";
+
+/// @title Judges one step of an rv64im machine.
+/// @notice Three parts: the machine's state and the proofs of what is read from it; the instructions; and the
+/// arithmetic that they use. The last two are printed from the text that the interpreter runs, names included.
+/// @dev Machine words are numbers below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so everything is
+/// unchecked. The state lies in memory as it is hashed and is changed in place.
+contract StepVerifier is IStepVerifier {
+    // ---- The machine's profile
+
+    /// Memory is the addresses below 2^MEMORY_BITS.
+    uint256 public immutable MEMORY_BITS;
+    /// The first address of the code.
+    uint256 public immutable CODE_BASE;
+    /// How many bytes of code there are.
+    uint256 public immutable CODE_SIZE;
+    /// The depth of the tree of the code.
+    uint256 private immutable CODE_DEPTH;
+
+    // ---- Numbers
+
+    /// The mask of a machine word.
+    uint256 private constant WORD = 0xffffffffffffffff;
+    /// The bytes of a leaf, as a power of two.
+    uint256 private constant LEAF_BITS = 5;
+    uint256 private constant RUNNING = 0;
+    uint256 private constant EXITED = 1;
+    uint256 private constant TRAPPED = 16;
+    uint256 private constant INSTRUCTION_MISALIGNED = 0;
+    uint256 private constant INSTRUCTION_FAULT = 1;
+    uint256 private constant ILLEGAL_INSTRUCTION = 2;
+    uint256 private constant BREAKPOINT = 3;
+    uint256 private constant LOAD_MISALIGNED = 4;
+    uint256 private constant LOAD_FAULT = 5;
+    uint256 private constant STORE_MISALIGNED = 6;
+    uint256 private constant STORE_FAULT = 7;
+    uint256 private constant ENVIRONMENT_CALL = 8;
+
+    // ---- Where things are in this contract's memory. Fields shorter than 32 bytes are given by the 32 bytes that end
+    // with them, so that they are the low bits of a word.
+
+    /// The next byte of the witness, as an offset into calldata.
+    uint256 private constant CURSOR = 0x80;
+    /// The first byte of the witness.
+    uint256 private constant WITNESS_START = 0xa0;
+    /// The first byte behind the witness.
+    uint256 private constant WITNESS_END = 0xc0;
+    /// The state, as it is hashed.
+    uint256 private constant STATE = 0xe0;
+    /// The length of the state.
+    uint256 private constant STATE_SIZE = 0x161;
+    /// The root of the code.
+    uint256 private constant CODE_ROOT = 0xe0;
+    /// The root of the memory.
+    uint256 private constant MEMORY_ROOT = 0x100;
+    /// The hash of the float registers.
+    uint256 private constant FLOAT_HASH = 0x120;
+    /// The program counter, 64 bits.
+    uint256 private constant PC = 0x128;
+    /// The status, 8 bits.
+    uint256 private constant STATUS = 0x129;
+    /// Where x0 would be, if it were kept; register i is 8 i bytes further up.
+    uint256 private constant REGISTERS = 0x129;
+    /// The float registers: 32 low halves, then 32 high halves.
+    uint256 private constant FLOATS = 0x260;
+    /// The end of the float registers.
+    uint256 private constant FLOATS_END = 0x360;
+
+    /// @param memoryBits memory is the addresses below 2^memoryBits
+    /// @param codeBase the first address of the code
+    /// @param codeSize how many bytes of code there are
+    constructor(uint256 memoryBits, uint256 codeBase, uint256 codeSize) {
+        bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
+        bool codeValid = codeSize != 0 && codeSize % 32 == 0 && codeBase % 32 == 0;
+        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) revert InvalidProfile();
+        MEMORY_BITS = memoryBits;
+        CODE_BASE = codeBase;
+        CODE_SIZE = codeSize;
+        CODE_DEPTH = bitLength(codeSize / 32 - 1);
+    }
+
+    /// @inheritdoc IStepVerifier
+    function step(bytes32 preStateRoot, bytes calldata witness) external view returns (bytes32 postStateRoot) {
+        loadState(preStateRoot, witness);
+        if (wordAt(STATUS) & 0xff == RUNNING) {
+            uint256 pc = wordAt(PC) & WORD;
+            setField(PC, execute(pc));
+        }
+        requireAllRead(witness.length);
+        return stateRoot();
+    }
+
+    /// @dev Executes the instruction at `pc` and returns the next program counter.
+    function execute(uint256 pc) private view returns (uint256) {
+        if (!inCode(pc)) return trap(INSTRUCTION_FAULT, pc);
+        if (pc & 3 != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+        return dispatch(fetch(pc), pc);
+    }
+
+    // ---- State
+
+    /// @dev The 32 bytes of memory at a place.
+    function wordAt(uint256 place) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(place)
+        }
+    }
+
+    /// @dev Replaces the low 64 bits of the 32 bytes of memory at a place.
+    function setField(uint256 place, uint256 value) private pure {
+        assembly ("memory-safe") {
+            mstore(place, or(and(mload(place), not(WORD)), value))
+        }
+    }
+
+    /// @dev Copies the state from the witness and compares its root.
+    function loadState(bytes32 preStateRoot, bytes calldata witness) private pure {
+        if (witness.length < STATE_SIZE) revert WitnessLength(STATE_SIZE, witness.length);
+        assembly ("memory-safe") {
+            mstore(0x40, FLOATS_END)
+            mstore(CURSOR, add(witness.offset, STATE_SIZE))
+            mstore(WITNESS_START, witness.offset)
+            mstore(WITNESS_END, add(witness.offset, witness.length))
+            calldatacopy(STATE, witness.offset, STATE_SIZE)
+        }
+        bytes32 given = stateRoot();
+        if (given != preStateRoot) revert StateMismatch(preStateRoot, given);
+        uint256 status = wordAt(STATUS) & 0xff;
+        bool trapped = status >= TRAPPED && status <= TRAPPED + 8;
+        if (status != RUNNING && status != EXITED && !trapped) revert InvalidStatus(status);
+    }
+
+    function stateRoot() private pure returns (bytes32 root) {
+        assembly ("memory-safe") {
+            root := keccak256(STATE, STATE_SIZE)
+        }
+    }
+
+    /// @dev Stops the machine at this instruction.
+    function stop(uint256 status, uint256 pc) private pure returns (uint256) {
+        assembly ("memory-safe") {
+            mstore8(add(STATUS, 31), status)
+        }
+        return pc;
+    }
+
+    /// @dev Stops the machine because of an error.
+    function trap(uint256 cause, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            return stop(TRAPPED + cause, pc);
+        }
+    }
+
+    /// @dev Stops the machine because it is done.
+    function exit(uint256 pc) private pure returns (uint256) {
+        return stop(EXITED, pc);
+    }
+
+    /// @dev The address of the instruction behind the one at `pc`.
+    function nextPc(uint256 pc) private pure returns (uint256) {
+        unchecked {
+            return (pc + 4) & WORD;
+        }
+    }
+
+    /// @dev The integer register `index`; x0 is always 0.
+    function register(uint256 index) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mul(and(mload(add(REGISTERS, shl(3, index))), WORD), iszero(iszero(index)))
+        }
+    }
+
+    function rs1(uint256 instruction) private pure returns (uint256) {
+        return register(fieldRs1(instruction));
+    }
+
+    function rs2(uint256 instruction) private pure returns (uint256) {
+        return register(fieldRs2(instruction));
+    }
+
+    /// @dev Writes the destination register; a write to x0 is lost.
+    function setRd(uint256 instruction, uint256 value) private pure {
+        unchecked {
+            uint256 index = fieldRd(instruction);
+            if (index != 0) setField(REGISTERS + 8 * index, value);
+        }
+    }
+
+    // ---- Memory and code
+
+    function inCode(uint256 location) private view returns (bool) {
+        unchecked {
+            return location - CODE_BASE < CODE_SIZE;
+        }
+    }
+
+    /// @dev Whether an aligned access reads memory or code.
+    function readable(uint256 location) private view returns (bool) {
+        return location >> MEMORY_BITS == 0 || inCode(location);
+    }
+
+    /// @dev Whether an aligned access may write: memory, and not code, which hides it.
+    function writable(uint256 location) private view returns (bool) {
+        return location >> MEMORY_BITS == 0 && !inCode(location);
+    }
+
+    /// @dev The instruction at an address of the code, proven.
+    function fetch(uint256 pc) private view returns (uint256) {
+        return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
+    }
+
+    /// @dev `size` bytes at an address, proven.
+    function load(uint256 location, uint256 size) private view returns (uint256) {
+        uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
+        return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
+    }
+
+    /// @dev Changes `size` bytes at an address: proves the old leaf, then hashes the new one up the same path.
+    function store(uint256 location, uint256 size, uint256 value) private view {
+        unchecked {
+            uint256 proof = wordAt(CURSOR);
+            uint256 leaf = memoryLeaf(location);
+            uint256 shift = 8 * (location & 31);
+            uint256 mask = (1 << (8 * size)) - 1;
+            leaf = (leaf & ~(mask << shift)) | ((value & mask) << shift);
+            (uint256 root,,) = fold(leaf, location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS, proof + 32);
+            assembly ("memory-safe") {
+                mstore(MEMORY_ROOT, root)
+            }
+        }
+    }
+
+    function codeLeaf(uint256 location) private view returns (uint256) {
+        unchecked {
+            return provenLeaf(wordAt(CODE_ROOT), (location - CODE_BASE) >> LEAF_BITS, CODE_DEPTH);
+        }
+    }
+
+    function memoryLeaf(uint256 location) private view returns (uint256) {
+        unchecked {
+            return provenLeaf(wordAt(MEMORY_ROOT), location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS);
+        }
+    }
+
+    // ---- Proofs
+
+    /// @dev Reads the next proof of the witness: that of leaf `index` of the tree with this root.
+    function provenLeaf(uint256 root, uint256 index, uint256 depth) private pure returns (uint256 leaf) {
+        unchecked {
+            uint256 proof = wordAt(CURSOR);
+            assembly ("memory-safe") {
+                leaf := calldataload(proof)
+            }
+            (uint256 given, uint256 end, bool canonical) = fold(leaf, index, depth, proof + 32);
+            advance(end);
+            if (!canonical) revert ProofNotCanonical();
+            if (given != root) revert ProofMismatch(bytes32(root), bytes32(given));
+        }
+    }
+
+    /// @dev Hashes a leaf up to the root. `proof` is where the mask of the siblings that aren't zero is, with those
+    /// siblings behind it; `end` is what follows them.
+    function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
+        private
+        pure
+        returns (uint256 root, uint256 end, bool canonical)
+    {
+        assembly ("memory-safe") {
+            root := leaf
+            let mask := shr(192, calldataload(proof))
+            canonical := iszero(shr(depth, mask))
+            end := add(proof, 8)
+            for {} depth { depth := sub(depth, 1) } {
+                let sibling := 0
+                if and(mask, 1) {
+                    sibling := calldataload(end)
+                    end := add(end, 32)
+                    if iszero(sibling) { canonical := 0 }
+                }
+                // A node over zeros is zero.
+                if or(root, sibling) {
+                    let place := shl(5, and(index, 1))
+                    mstore(place, root)
+                    mstore(xor(place, 32), sibling)
+                    root := keccak256(0, 64)
+                }
+                mask := shr(1, mask)
+                index := shr(1, index)
+            }
+        }
+    }
+
+    /// @dev Marks the witness as read up to here.
+    function advance(uint256 end) private pure {
+        uint256 start = wordAt(WITNESS_START);
+        uint256 limit = wordAt(WITNESS_END);
+        if (end > limit) revert WitnessLength(end - start, limit - start);
+        assembly ("memory-safe") {
+            mstore(CURSOR, end)
+        }
+    }
+
+    /// @dev There must be nothing behind what the step reads.
+    function requireAllRead(uint256 given) private pure {
+        unchecked {
+            uint256 left = wordAt(WITNESS_END) - wordAt(CURSOR);
+            if (left != 0) revert WitnessLength(given - left, given);
+        }
+    }
+
+    // ---- Instructions
+
+    /// @dev Executes an instruction and returns the next program counter.
+    function dispatch(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 opcode = instruction & 0x7f;
+            if (opcode < 0x33) {
+                if (opcode < 0x17) {
+                    if (opcode == 0x03) {
+                        return opcode03(instruction, pc);
+                    }
+                    if (opcode == 0x0f) {
+                        return opcode0f(instruction, pc);
+                    }
+                    if (opcode == 0x13) {
+                        return opcode13(instruction, pc);
+                    }
+                } else {
+                    if (opcode == 0x17) {
+                        return opcode17(instruction, pc);
+                    }
+                    if (opcode == 0x1b) {
+                        return opcode1b(instruction, pc);
+                    }
+                    if (opcode == 0x23) {
+                        return opcode23(instruction, pc);
+                    }
+                }
+            } else {
+                if (opcode < 0x63) {
+                    if (opcode == 0x33) {
+                        return opcode33(instruction, pc);
+                    }
+                    if (opcode == 0x37) {
+                        return opcode37(instruction, pc);
+                    }
+                    if (opcode == 0x3b) {
+                        return opcode3b(instruction, pc);
+                    }
+                } else {
+                    if (opcode < 0x6f) {
+                        if (opcode == 0x63) {
+                            return opcode63(instruction, pc);
+                        }
+                        if (opcode == 0x67) {
+                            return opcode67(instruction, pc);
+                        }
+                    } else {
+                        if (opcode == 0x6f) {
+                            return opcode6f(instruction, pc);
+                        }
+                        if (opcode == 0x73) {
+                            return opcode73(instruction, pc);
+                        }
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x03: lb, lh, lw, ld, lbu, lhu, lwu.
+    function opcode03(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x03) {
+                if (funct3 == 0x00) {
+                    // lb rd, imm(rs1): Loads a sign-extended byte.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 1);
+                    setRd(instruction, signExtend(value, 8));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x01) {
+                    // lh rd, imm(rs1): Loads 16 sign-extended bits.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 2);
+                    setRd(instruction, signExtend(value, 16));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x02) {
+                    // lw rd, imm(rs1): Loads 32 sign-extended bits.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 4);
+                    setRd(instruction, signExtend(value, 32));
+                    return nextPc(pc);
+                }
+            } else {
+                if (funct3 < 0x05) {
+                    if (funct3 == 0x03) {
+                        // ld rd, imm(rs1): Loads 64 bits.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 8);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x04) {
+                        // lbu rd, imm(rs1): Loads a zero-extended byte.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 1);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                } else {
+                    if (funct3 == 0x05) {
+                        // lhu rd, imm(rs1): Loads 16 zero-extended bits.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 2);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x06) {
+                        // lwu rd, imm(rs1): Loads 32 zero-extended bits.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 4);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x0f: fence.
+    function opcode0f(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            if (instruction & 0x7000 == 0x00) {
+                // fence: Orders memory accesses: nothing to do with one hart.
+                return nextPc(pc);
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x13: addi, slti, sltiu, xori, ori, andi, slli, srli, srai.
+    function opcode13(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x04) {
+                if (funct3 < 0x02) {
+                    if (funct3 == 0x00) {
+                        // addi rd, rs1, imm: Adds the immediate.
+                        setRd(instruction, (rs1(instruction) + immI(instruction)) & WORD);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x01) {
+                        if (instruction & 0xfc000000 == 0x00) {
+                            // slli rd, rs1, imm: Shifts left.
+                            setRd(instruction, (rs1(instruction) << shamt6(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x02) {
+                        // slti rd, rs1, imm: 1 if less than the immediate, signed.
+                        setRd(instruction, toUint(lessSigned(rs1(instruction), immI(instruction))));
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x03) {
+                        // sltiu rd, rs1, imm: 1 if less than the immediate, unsigned.
+                        setRd(instruction, toUint(rs1(instruction) < immI(instruction)));
+                        return nextPc(pc);
+                    }
+                }
+            } else {
+                if (funct3 < 0x06) {
+                    if (funct3 == 0x04) {
+                        // xori rd, rs1, imm: Exclusive or with the immediate.
+                        setRd(instruction, rs1(instruction) ^ immI(instruction));
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x05) {
+                        uint256 funct6 = instruction >> 26;
+                        if (funct6 == 0x00) {
+                            // srli rd, rs1, imm: Shifts right, filling with zeros.
+                            setRd(instruction, rs1(instruction) >> shamt6(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct6 == 0x10) {
+                            // srai rd, rs1, imm: Shifts right, filling with the sign.
+                            setRd(instruction, shiftRightSigned(rs1(instruction), shamt6(instruction)));
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x06) {
+                        // ori rd, rs1, imm: Or with the immediate.
+                        setRd(instruction, rs1(instruction) | immI(instruction));
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x07) {
+                        // andi rd, rs1, imm: And with the immediate.
+                        setRd(instruction, rs1(instruction) & immI(instruction));
+                        return nextPc(pc);
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x17: auipc.
+    function opcode17(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            // auipc rd, imm: Adds the upper immediate to pc.
+            setRd(instruction, (pc + immU(instruction)) & WORD);
+            return nextPc(pc);
+        }
+    }
+
+    /// @dev Opcode 0x1b: addiw, slliw, srliw, sraiw.
+    function opcode1b(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 == 0x00) {
+                // addiw rd, rs1, imm: Adds the immediate in 32 bits.
+                setRd(instruction, signExtend(rs1(instruction) + immI(instruction), 32));
+                return nextPc(pc);
+            }
+            if (funct3 == 0x01) {
+                if (instruction & 0xfe000000 == 0x00) {
+                    // slliw rd, rs1, imm: Shifts 32 bits left.
+                    setRd(instruction, signExtend(rs1(instruction) << shamt5(instruction), 32));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x05) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // srliw rd, rs1, imm: Shifts 32 bits right, filling with zeros.
+                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32));
+                    return nextPc(pc);
+                }
+                if (funct7 == 0x20) {
+                    // sraiw rd, rs1, imm: Shifts 32 bits right, filling with the sign.
+                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction)));
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x23: sb, sh, sw, sd.
+    function opcode23(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x02) {
+                if (funct3 == 0x00) {
+                    // sb rs2, imm(rs1): Stores a byte.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 0) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 1, rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x01) {
+                    // sh rs2, imm(rs1): Stores 16 bits.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 1) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 2, rs2(instruction));
+                    return nextPc(pc);
+                }
+            } else {
+                if (funct3 == 0x02) {
+                    // sw rs2, imm(rs1): Stores 32 bits.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 4, rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x03) {
+                    // sd rs2, imm(rs1): Stores 64 bits.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 8, rs2(instruction));
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem, remu.
+    function opcode33(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x04) {
+                if (funct3 < 0x02) {
+                    if (funct3 == 0x00) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // add rd, rs1, rs2: Adds.
+                            setRd(instruction, (rs1(instruction) + rs2(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mul rd, rs1, rs2: Multiplies; the low 64 bits.
+                            setRd(instruction, (rs1(instruction) * rs2(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x20) {
+                            // sub rd, rs1, rs2: Subtracts.
+                            setRd(instruction, (rs1(instruction) - rs2(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x01) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // sll rd, rs1, rs2: Shifts left by the low 6 bits of rs2.
+                            setRd(instruction, (rs1(instruction) << (rs2(instruction) & 63)) & WORD);
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mulh rd, rs1, rs2: Multiplies, both signed; the high 64 bits.
+                            uint256 a = rs1(instruction);
+                            uint256 b = rs2(instruction);
+                            setRd(instruction, (((((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD) - (lessSigned(b, 0) ? a : 0)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x02) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // slt rd, rs1, rs2: 1 if less, signed.
+                            setRd(instruction, toUint(lessSigned(rs1(instruction), rs2(instruction))));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mulhsu rd, rs1, rs2: Multiplies, rs1 signed and rs2 unsigned; the high 64 bits.
+                            uint256 a = rs1(instruction);
+                            uint256 b = rs2(instruction);
+                            setRd(instruction, (((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x03) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // sltu rd, rs1, rs2: 1 if less, unsigned.
+                            setRd(instruction, toUint(rs1(instruction) < rs2(instruction)));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mulhu rd, rs1, rs2: Multiplies, both unsigned; the high 64 bits.
+                            setRd(instruction, (rs1(instruction) * rs2(instruction)) >> 64);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+            } else {
+                if (funct3 < 0x06) {
+                    if (funct3 == 0x04) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // xor rd, rs1, rs2: Exclusive or.
+                            setRd(instruction, rs1(instruction) ^ rs2(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // div rd, rs1, rs2: Divides, signed, towards zero; -1 if the divisor is 0.
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? WORD : divideSigned(rs1(instruction), divisor));
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x05) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // srl rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with zeros.
+                            setRd(instruction, rs1(instruction) >> (rs2(instruction) & 63));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // divu rd, rs1, rs2: Divides, unsigned; all ones if the divisor is 0.
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? WORD : divideUnsigned(rs1(instruction), divisor));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x20) {
+                            // sra rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with the sign.
+                            setRd(instruction, shiftRightSigned(rs1(instruction), rs2(instruction) & 63));
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x06) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // or rd, rs1, rs2: Or.
+                            setRd(instruction, rs1(instruction) | rs2(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // rem rd, rs1, rs2: The signed remainder; the dividend if the divisor is 0.
+                            uint256 dividend = rs1(instruction);
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? dividend : remainderSigned(dividend, divisor));
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x07) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // and rd, rs1, rs2: And.
+                            setRd(instruction, rs1(instruction) & rs2(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // remu rd, rs1, rs2: The unsigned remainder; the dividend if the divisor is 0.
+                            uint256 dividend = rs1(instruction);
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? dividend : remainderUnsigned(dividend, divisor));
+                            return nextPc(pc);
+                        }
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x37: lui.
+    function opcode37(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            // lui rd, imm: Loads the upper immediate.
+            setRd(instruction, immU(instruction));
+            return nextPc(pc);
+        }
+    }
+
+    /// @dev Opcode 0x3b: addw, subw, sllw, srlw, sraw, mulw, divw, divuw, remw, remuw.
+    function opcode3b(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x05) {
+                if (funct3 == 0x00) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // addw rd, rs1, rs2: Adds in 32 bits.
+                        setRd(instruction, signExtend(rs1(instruction) + rs2(instruction), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // mulw rd, rs1, rs2: Multiplies in 32 bits.
+                        setRd(instruction, signExtend(rs1(instruction) * rs2(instruction), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x20) {
+                        // subw rd, rs1, rs2: Subtracts in 32 bits.
+                        setRd(instruction, signExtend(rs1(instruction) - rs2(instruction), 32));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x01) {
+                    if (instruction & 0xfe000000 == 0x00) {
+                        // sllw rd, rs1, rs2: Shifts 32 bits left by the low 5 bits of rs2.
+                        setRd(instruction, signExtend(rs1(instruction) << (rs2(instruction) & 31), 32));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x04) {
+                    if (instruction & 0xfe000000 == 0x2000000) {
+                        // divw rd, rs1, rs2: Divides 32 bits, signed, towards zero; -1 if the divisor is 0.
+                        uint256 divisor = signExtend(rs2(instruction), 32);
+                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32));
+                        return nextPc(pc);
+                    }
+                }
+            } else {
+                if (funct3 == 0x05) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // srlw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
+                        setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // divuw rd, rs1, rs2: Divides 32 bits, unsigned; all ones if the divisor is 0.
+                        uint256 divisor = rs2(instruction) & 0xffffffff;
+                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x20) {
+                        // sraw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
+                        setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x06) {
+                    if (instruction & 0xfe000000 == 0x2000000) {
+                        // remw rd, rs1, rs2: The signed 32-bit remainder; the dividend if the divisor is 0.
+                        uint256 dividend = signExtend(rs1(instruction), 32);
+                        uint256 divisor = signExtend(rs2(instruction), 32);
+                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x07) {
+                    if (instruction & 0xfe000000 == 0x2000000) {
+                        // remuw rd, rs1, rs2: The unsigned 32-bit remainder; the dividend if the divisor is 0.
+                        uint256 dividend = rs1(instruction) & 0xffffffff;
+                        uint256 divisor = rs2(instruction) & 0xffffffff;
+                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
+                        return nextPc(pc);
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x63: beq, bne, blt, bge, bltu, bgeu.
+    function opcode63(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x05) {
+                if (funct3 == 0x00) {
+                    // beq rs1, rs2, imm: Branches if equal.
+                    bool taken = rs1(instruction) == rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x01) {
+                    // bne rs1, rs2, imm: Branches if not equal.
+                    bool taken = rs1(instruction) != rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x04) {
+                    // blt rs1, rs2, imm: Branches if less, signed.
+                    bool taken = lessSigned(rs1(instruction), rs2(instruction));
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+            } else {
+                if (funct3 == 0x05) {
+                    // bge rs1, rs2, imm: Branches if not less, signed.
+                    bool taken = !lessSigned(rs1(instruction), rs2(instruction));
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x06) {
+                    // bltu rs1, rs2, imm: Branches if less, unsigned.
+                    bool taken = rs1(instruction) < rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x07) {
+                    // bgeu rs1, rs2, imm: Branches if not less, unsigned.
+                    bool taken = rs1(instruction) >= rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x67: jalr.
+    function opcode67(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            if (instruction & 0x7000 == 0x00) {
+                // jalr rd, imm(rs1): Jumps to an address in a register and keeps the return address.
+                uint256 target = (rs1(instruction) + immI(instruction)) & 0xfffffffffffffffe;
+                if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                setRd(instruction, (pc + 4) & WORD);
+                return target;
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x6f: jal.
+    function opcode6f(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            // jal rd, imm: Jumps and keeps the return address.
+            uint256 target = (pc + immJ(instruction)) & WORD;
+            if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+            setRd(instruction, (pc + 4) & WORD);
+            return target;
+        }
+    }
+
+    /// @dev Opcode 0x73: ecall, ebreak.
+    function opcode73(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 rest = instruction >> 7;
+            if (rest == 0x00) {
+                // ecall: Exits if a7 is 93; any other system call traps.
+                if (register(17) != 93) return trap(ENVIRONMENT_CALL, pc);
+                return exit(pc);
+            }
+            if (rest == 0x2000) {
+                // ebreak: Traps.
+                return trap(BREAKPOINT, pc);
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    // ---- Fields of an instruction word
+
+    /// @dev The destination register.
+    function fieldRd(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 7) & 31;
+    }
+
+    /// @dev The first source register.
+    function fieldRs1(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 15) & 31;
+    }
+
+    /// @dev The second source register.
+    function fieldRs2(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 20) & 31;
+    }
+
+    /// @dev The immediate of loads and register-immediate instructions.
+    function immI(uint256 instruction) private pure returns (uint256) {
+        return signExtend(instruction >> 20, 12);
+    }
+
+    /// @dev The immediate of stores.
+    function immS(uint256 instruction) private pure returns (uint256) {
+        return signExtend(((instruction >> 25) << 5) | ((instruction >> 7) & 31), 12);
+    }
+
+    /// @dev The displacement of branches.
+    function immB(uint256 instruction) private pure returns (uint256) {
+        return signExtend((instruction >> 31) << 12, 13) | (((instruction >> 7) & 1) << 11) | (((instruction >> 25) & 63) << 5) | (((instruction >> 8) & 15) << 1);
+    }
+
+    /// @dev The upper immediate, sign-extended.
+    function immU(uint256 instruction) private pure returns (uint256) {
+        return signExtend(instruction & 0xfffff000, 32);
+    }
+
+    /// @dev The displacement of jal.
+    function immJ(uint256 instruction) private pure returns (uint256) {
+        return signExtend((instruction >> 31) << 20, 21) | (instruction & 0xff000) | (((instruction >> 20) & 1) << 11) | (((instruction >> 21) & 1023) << 1);
+    }
+
+    /// @dev The amount of 64-bit shifts.
+    function shamt6(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 20) & 63;
+    }
+
+    /// @dev The amount of 32-bit shifts.
+    function shamt5(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 20) & 31;
+    }
+
+    // ---- Arithmetic of words
+
+    /// @dev 1 if the condition holds, 0 otherwise.
+    function toUint(bool condition) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := condition
+        }
+    }
+
+    /// @dev The low `bits` bits, sign-extended to a word.
+    function signExtend(uint256 x, uint256 bits) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            let unused := sub(256, bits)
+            result := and(sar(unused, shl(unused, x)), WORD)
+        }
+    }
+
+    /// @dev Shifts a word right by `n` < 64, filling with the sign.
+    function shiftRightSigned(uint256 x, uint256 n) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := and(sar(n, signextend(7, x)), WORD)
+        }
+    }
+
+    /// @dev Whether `a < b`, both signed.
+    function lessSigned(uint256 a, uint256 b) private pure returns (bool result) {
+        assembly ("memory-safe") {
+            result := slt(signextend(7, a), signextend(7, b))
+        }
+    }
+
+    /// @dev The quotient; `x / 0 = 0`.
+    function divideUnsigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := div(a, b)
+        }
+    }
+
+    /// @dev The remainder; `x % 0 = 0`.
+    function remainderUnsigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := mod(a, b)
+        }
+    }
+
+    /// @dev The signed quotient, rounded towards zero; `x / 0 = 0` and `MIN / -1 = MIN`.
+    function divideSigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := and(sdiv(signextend(7, a), signextend(7, b)), WORD)
+        }
+    }
+
+    /// @dev The signed remainder, with the sign of the dividend; `x % 0 = 0` and `MIN % -1 = 0`.
+    function remainderSigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := and(smod(signextend(7, a), signextend(7, b)), WORD)
+        }
+    }
+
+    /// @dev The number of bits needed to write `x` < 2^128: 0 for 0.
+    function bitLength(uint256 x) private pure returns (uint256 length) {
+        assembly ("memory-safe") {
+            length := shl(6, lt(0xffffffffffffffff, x))
+            length := or(length, shl(5, lt(0xffffffff, shr(length, x))))
+            length := or(length, shl(4, lt(0xffff, shr(length, x))))
+            length := or(length, shl(3, lt(0xff, shr(length, x))))
+            length := or(length, shl(2, lt(0xf, shr(length, x))))
+            length := or(length, shl(1, lt(0x3, shr(length, x))))
+            length := or(length, lt(0x1, shr(length, x)))
+            length := add(length, iszero(iszero(x)))
+        }
+    }
+}

@@ -1,0 +1,2239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from the semantics of the instruction set: do not edit.
+pragma solidity ^0.8.24;
+
+import {IStepVerifier} from "./IStepVerifier.sol";
+
+/// @title Judges one step of an rv64imfd machine.
+/// @notice Three parts: the machine's state and the proofs of what is read from it; the instructions; and the
+/// arithmetic that they use. The last two are printed from the text that the interpreter runs, names included.
+/// @dev Machine words are numbers below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so everything is
+/// unchecked. The state lies in memory as it is hashed and is changed in place.
+contract StepVerifier is IStepVerifier {
+    // ---- The machine's profile
+
+    /// Memory is the addresses below 2^MEMORY_BITS.
+    uint256 public immutable MEMORY_BITS;
+    /// The first address of the code.
+    uint256 public immutable CODE_BASE;
+    /// How many bytes of code there are.
+    uint256 public immutable CODE_SIZE;
+    /// The depth of the tree of the code.
+    uint256 private immutable CODE_DEPTH;
+
+    // ---- Numbers
+
+    /// The mask of a machine word.
+    uint256 private constant WORD = 0xffffffffffffffff;
+    /// The bytes of a leaf, as a power of two.
+    uint256 private constant LEAF_BITS = 5;
+    uint256 private constant RMM = 4;
+    uint256 private constant RUNNING = 0;
+    uint256 private constant EXITED = 1;
+    uint256 private constant TRAPPED = 16;
+    uint256 private constant INSTRUCTION_MISALIGNED = 0;
+    uint256 private constant INSTRUCTION_FAULT = 1;
+    uint256 private constant ILLEGAL_INSTRUCTION = 2;
+    uint256 private constant BREAKPOINT = 3;
+    uint256 private constant LOAD_MISALIGNED = 4;
+    uint256 private constant LOAD_FAULT = 5;
+    uint256 private constant STORE_MISALIGNED = 6;
+    uint256 private constant STORE_FAULT = 7;
+    uint256 private constant ENVIRONMENT_CALL = 8;
+
+    // ---- Where things are in this contract's memory. Fields shorter than 32 bytes are given by the 32 bytes that end
+    // with them, so that they are the low bits of a word.
+
+    /// The next byte of the witness, as an offset into calldata.
+    uint256 private constant CURSOR = 0x80;
+    /// The first byte of the witness.
+    uint256 private constant WITNESS_START = 0xa0;
+    /// The first byte behind the witness.
+    uint256 private constant WITNESS_END = 0xc0;
+    /// The state, as it is hashed.
+    uint256 private constant STATE = 0xe0;
+    /// The length of the state.
+    uint256 private constant STATE_SIZE = 0x161;
+    /// The root of the code.
+    uint256 private constant CODE_ROOT = 0xe0;
+    /// The root of the memory.
+    uint256 private constant MEMORY_ROOT = 0x100;
+    /// The hash of the float registers.
+    uint256 private constant FLOAT_HASH = 0x120;
+    /// The program counter, 64 bits.
+    uint256 private constant PC = 0x128;
+    /// The status, 8 bits.
+    uint256 private constant STATUS = 0x129;
+    /// Where x0 would be, if it were kept; register i is 8 i bytes further up.
+    uint256 private constant REGISTERS = 0x129;
+    /// The float registers: 32 low halves, then 32 high halves.
+    uint256 private constant FLOATS = 0x260;
+    /// The end of the float registers.
+    uint256 private constant FLOATS_END = 0x360;
+
+    /// @param memoryBits memory is the addresses below 2^memoryBits
+    /// @param codeBase the first address of the code
+    /// @param codeSize how many bytes of code there are
+    constructor(uint256 memoryBits, uint256 codeBase, uint256 codeSize) {
+        bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
+        bool codeValid = codeSize != 0 && codeSize % 32 == 0 && codeBase % 32 == 0;
+        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) revert InvalidProfile();
+        MEMORY_BITS = memoryBits;
+        CODE_BASE = codeBase;
+        CODE_SIZE = codeSize;
+        CODE_DEPTH = bitLength(codeSize / 32 - 1);
+    }
+
+    /// @inheritdoc IStepVerifier
+    function step(bytes32 preStateRoot, bytes calldata witness) external view returns (bytes32 postStateRoot) {
+        loadState(preStateRoot, witness);
+        if (wordAt(STATUS) & 0xff == RUNNING) {
+            uint256 pc = wordAt(PC) & WORD;
+            setField(PC, execute(pc));
+        }
+        requireAllRead(witness.length);
+        return stateRoot();
+    }
+
+    /// @dev Executes the instruction at `pc` and returns the next program counter.
+    function execute(uint256 pc) private view returns (uint256) {
+        if (!inCode(pc)) return trap(INSTRUCTION_FAULT, pc);
+        if (pc & 3 != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+        return dispatch(fetch(pc), pc);
+    }
+
+    // ---- State
+
+    /// @dev The 32 bytes of memory at a place.
+    function wordAt(uint256 place) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(place)
+        }
+    }
+
+    /// @dev Replaces the low 64 bits of the 32 bytes of memory at a place.
+    function setField(uint256 place, uint256 value) private pure {
+        assembly ("memory-safe") {
+            mstore(place, or(and(mload(place), not(WORD)), value))
+        }
+    }
+
+    /// @dev Copies the state from the witness and compares its root.
+    function loadState(bytes32 preStateRoot, bytes calldata witness) private pure {
+        if (witness.length < STATE_SIZE) revert WitnessLength(STATE_SIZE, witness.length);
+        assembly ("memory-safe") {
+            mstore(0x40, FLOATS_END)
+            mstore(CURSOR, add(witness.offset, STATE_SIZE))
+            mstore(WITNESS_START, witness.offset)
+            mstore(WITNESS_END, add(witness.offset, witness.length))
+            calldatacopy(STATE, witness.offset, STATE_SIZE)
+        }
+        bytes32 given = stateRoot();
+        if (given != preStateRoot) revert StateMismatch(preStateRoot, given);
+        uint256 status = wordAt(STATUS) & 0xff;
+        bool trapped = status >= TRAPPED && status <= TRAPPED + 8;
+        if (status != RUNNING && status != EXITED && !trapped) revert InvalidStatus(status);
+    }
+
+    function stateRoot() private pure returns (bytes32 root) {
+        assembly ("memory-safe") {
+            root := keccak256(STATE, STATE_SIZE)
+        }
+    }
+
+    /// @dev Stops the machine at this instruction.
+    function stop(uint256 status, uint256 pc) private pure returns (uint256) {
+        assembly ("memory-safe") {
+            mstore8(add(STATUS, 31), status)
+        }
+        return pc;
+    }
+
+    /// @dev Stops the machine because of an error.
+    function trap(uint256 cause, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            return stop(TRAPPED + cause, pc);
+        }
+    }
+
+    /// @dev Stops the machine because it is done.
+    function exit(uint256 pc) private pure returns (uint256) {
+        return stop(EXITED, pc);
+    }
+
+    /// @dev The address of the instruction behind the one at `pc`.
+    function nextPc(uint256 pc) private pure returns (uint256) {
+        unchecked {
+            return (pc + 4) & WORD;
+        }
+    }
+
+    /// @dev The integer register `index`; x0 is always 0.
+    function register(uint256 index) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mul(and(mload(add(REGISTERS, shl(3, index))), WORD), iszero(iszero(index)))
+        }
+    }
+
+    function rs1(uint256 instruction) private pure returns (uint256) {
+        return register(fieldRs1(instruction));
+    }
+
+    function rs2(uint256 instruction) private pure returns (uint256) {
+        return register(fieldRs2(instruction));
+    }
+
+    /// @dev Writes the destination register; a write to x0 is lost.
+    function setRd(uint256 instruction, uint256 value) private pure {
+        unchecked {
+            uint256 index = fieldRd(instruction);
+            if (index != 0) setField(REGISTERS + 8 * index, value);
+        }
+    }
+
+    // ---- Float registers
+
+    /// @dev Reads the float registers from the witness.
+    function loadFloats() private pure {
+        unchecked {
+            uint256 cursor = wordAt(CURSOR);
+            uint256 form;
+            bool boxed;
+            assembly ("memory-safe") {
+                form := byte(0, calldataload(cursor))
+                calldatacopy(FLOATS, add(cursor, 1), 256)
+                if eq(form, 1) {
+                    // Every high half is all ones and is left out.
+                    for { let place := add(FLOATS, 128) } lt(place, FLOATS_END) { place := add(place, 32) } {
+                        mstore(place, not(0))
+                    }
+                }
+                let high := and(mload(add(FLOATS, 128)), mload(add(FLOATS, 160)))
+                high := and(high, and(mload(add(FLOATS, 192)), mload(add(FLOATS, 224))))
+                boxed := iszero(not(high))
+            }
+            advance(cursor + 1 + (form == 1 ? uint256(128) : 256));
+            if (form > 1 || boxed != (form == 1)) revert FloatsNotCanonical();
+            uint256 given = hashFloats();
+            if (given != wordAt(FLOAT_HASH)) revert FloatsMismatch(bytes32(wordAt(FLOAT_HASH)), bytes32(given));
+        }
+    }
+
+    function hashFloats() private pure returns (uint256 root) {
+        assembly ("memory-safe") {
+            root := keccak256(FLOATS, 256)
+        }
+    }
+
+    /// @dev The float register `index`, all 64 bits.
+    function floatRegister(uint256 index) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            let place := add(FLOATS, shl(2, index))
+            value := or(shr(224, mload(place)), shl(32, shr(224, mload(add(place, 128)))))
+        }
+    }
+
+    function frs1(uint256 instruction) private pure returns (uint256) {
+        return floatRegister(fieldRs1(instruction));
+    }
+
+    function frs2(uint256 instruction) private pure returns (uint256) {
+        return floatRegister(fieldRs2(instruction));
+    }
+
+    function frs3(uint256 instruction) private pure returns (uint256) {
+        return floatRegister(fieldRs3(instruction));
+    }
+
+    /// @dev Writes the destination float register, all 64 bits, and hashes the registers again.
+    function setFrd(uint256 instruction, uint256 value) private pure {
+        uint256 index = fieldRd(instruction);
+        assembly ("memory-safe") {
+            // A half is the low 32 bits of the word that ends with it.
+            let place := add(sub(FLOATS, 28), shl(2, index))
+            mstore(place, or(and(mload(place), not(0xffffffff)), and(value, 0xffffffff)))
+            place := add(place, 128)
+            mstore(place, or(and(mload(place), not(0xffffffff)), shr(32, value)))
+        }
+        uint256 root = hashFloats();
+        assembly ("memory-safe") {
+            mstore(FLOAT_HASH, root)
+        }
+    }
+
+    // ---- Memory and code
+
+    function inCode(uint256 location) private view returns (bool) {
+        unchecked {
+            return location - CODE_BASE < CODE_SIZE;
+        }
+    }
+
+    /// @dev Whether an aligned access reads memory or code.
+    function readable(uint256 location) private view returns (bool) {
+        return location >> MEMORY_BITS == 0 || inCode(location);
+    }
+
+    /// @dev Whether an aligned access may write: memory, and not code, which hides it.
+    function writable(uint256 location) private view returns (bool) {
+        return location >> MEMORY_BITS == 0 && !inCode(location);
+    }
+
+    /// @dev The instruction at an address of the code, proven.
+    function fetch(uint256 pc) private view returns (uint256) {
+        return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
+    }
+
+    /// @dev `size` bytes at an address, proven.
+    function load(uint256 location, uint256 size) private view returns (uint256) {
+        uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
+        return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
+    }
+
+    /// @dev Changes `size` bytes at an address: proves the old leaf, then hashes the new one up the same path.
+    function store(uint256 location, uint256 size, uint256 value) private view {
+        unchecked {
+            uint256 proof = wordAt(CURSOR);
+            uint256 leaf = memoryLeaf(location);
+            uint256 shift = 8 * (location & 31);
+            uint256 mask = (1 << (8 * size)) - 1;
+            leaf = (leaf & ~(mask << shift)) | ((value & mask) << shift);
+            (uint256 root,,) = fold(leaf, location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS, proof + 32);
+            assembly ("memory-safe") {
+                mstore(MEMORY_ROOT, root)
+            }
+        }
+    }
+
+    function codeLeaf(uint256 location) private view returns (uint256) {
+        unchecked {
+            return provenLeaf(wordAt(CODE_ROOT), (location - CODE_BASE) >> LEAF_BITS, CODE_DEPTH);
+        }
+    }
+
+    function memoryLeaf(uint256 location) private view returns (uint256) {
+        unchecked {
+            return provenLeaf(wordAt(MEMORY_ROOT), location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS);
+        }
+    }
+
+    // ---- Proofs
+
+    /// @dev Reads the next proof of the witness: that of leaf `index` of the tree with this root.
+    function provenLeaf(uint256 root, uint256 index, uint256 depth) private pure returns (uint256 leaf) {
+        unchecked {
+            uint256 proof = wordAt(CURSOR);
+            assembly ("memory-safe") {
+                leaf := calldataload(proof)
+            }
+            (uint256 given, uint256 end, bool canonical) = fold(leaf, index, depth, proof + 32);
+            advance(end);
+            if (!canonical) revert ProofNotCanonical();
+            if (given != root) revert ProofMismatch(bytes32(root), bytes32(given));
+        }
+    }
+
+    /// @dev Hashes a leaf up to the root. `proof` is where the mask of the siblings that aren't zero is, with those
+    /// siblings behind it; `end` is what follows them.
+    function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
+        private
+        pure
+        returns (uint256 root, uint256 end, bool canonical)
+    {
+        assembly ("memory-safe") {
+            root := leaf
+            let mask := shr(192, calldataload(proof))
+            canonical := iszero(shr(depth, mask))
+            end := add(proof, 8)
+            for {} depth { depth := sub(depth, 1) } {
+                let sibling := 0
+                if and(mask, 1) {
+                    sibling := calldataload(end)
+                    end := add(end, 32)
+                    if iszero(sibling) { canonical := 0 }
+                }
+                // A node over zeros is zero.
+                if or(root, sibling) {
+                    let place := shl(5, and(index, 1))
+                    mstore(place, root)
+                    mstore(xor(place, 32), sibling)
+                    root := keccak256(0, 64)
+                }
+                mask := shr(1, mask)
+                index := shr(1, index)
+            }
+        }
+    }
+
+    /// @dev Marks the witness as read up to here.
+    function advance(uint256 end) private pure {
+        uint256 start = wordAt(WITNESS_START);
+        uint256 limit = wordAt(WITNESS_END);
+        if (end > limit) revert WitnessLength(end - start, limit - start);
+        assembly ("memory-safe") {
+            mstore(CURSOR, end)
+        }
+    }
+
+    /// @dev There must be nothing behind what the step reads.
+    function requireAllRead(uint256 given) private pure {
+        unchecked {
+            uint256 left = wordAt(WITNESS_END) - wordAt(CURSOR);
+            if (left != 0) revert WitnessLength(given - left, given);
+        }
+    }
+
+    // ---- Instructions
+
+    /// @dev Executes an instruction and returns the next program counter.
+    function dispatch(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 opcode = instruction & 0x7f;
+            if (opcode < 0x3b) {
+                if (opcode < 0x1b) {
+                    if (opcode < 0x0f) {
+                        if (opcode == 0x03) {
+                            return opcode03(instruction, pc);
+                        }
+                        if (opcode == 0x07) {
+                            return opcode07(instruction, pc);
+                        }
+                    } else {
+                        if (opcode == 0x0f) {
+                            return opcode0f(instruction, pc);
+                        }
+                        if (opcode == 0x13) {
+                            return opcode13(instruction, pc);
+                        }
+                        if (opcode == 0x17) {
+                            return opcode17(instruction, pc);
+                        }
+                    }
+                } else {
+                    if (opcode < 0x27) {
+                        if (opcode == 0x1b) {
+                            return opcode1b(instruction, pc);
+                        }
+                        if (opcode == 0x23) {
+                            return opcode23(instruction, pc);
+                        }
+                    } else {
+                        if (opcode == 0x27) {
+                            return opcode27(instruction, pc);
+                        }
+                        if (opcode == 0x33) {
+                            return opcode33(instruction, pc);
+                        }
+                        if (opcode == 0x37) {
+                            return opcode37(instruction, pc);
+                        }
+                    }
+                }
+            } else {
+                if (opcode < 0x53) {
+                    if (opcode < 0x47) {
+                        if (opcode == 0x3b) {
+                            return opcode3b(instruction, pc);
+                        }
+                        if (opcode == 0x43) {
+                            return opcode43(instruction, pc);
+                        }
+                    } else {
+                        if (opcode == 0x47) {
+                            return opcode47(instruction, pc);
+                        }
+                        if (opcode == 0x4b) {
+                            return opcode4b(instruction, pc);
+                        }
+                        if (opcode == 0x4f) {
+                            return opcode4f(instruction, pc);
+                        }
+                    }
+                } else {
+                    if (opcode < 0x67) {
+                        if (opcode == 0x53) {
+                            return opcode53(instruction, pc);
+                        }
+                        if (opcode == 0x63) {
+                            return opcode63(instruction, pc);
+                        }
+                    } else {
+                        if (opcode == 0x67) {
+                            return opcode67(instruction, pc);
+                        }
+                        if (opcode == 0x6f) {
+                            return opcode6f(instruction, pc);
+                        }
+                        if (opcode == 0x73) {
+                            return opcode73(instruction, pc);
+                        }
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x03: lb, lh, lw, ld, lbu, lhu, lwu.
+    function opcode03(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x03) {
+                if (funct3 == 0x00) {
+                    // lb rd, imm(rs1): Loads a sign-extended byte.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 1);
+                    setRd(instruction, signExtend(value, 8));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x01) {
+                    // lh rd, imm(rs1): Loads 16 sign-extended bits.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 2);
+                    setRd(instruction, signExtend(value, 16));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x02) {
+                    // lw rd, imm(rs1): Loads 32 sign-extended bits.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 4);
+                    setRd(instruction, signExtend(value, 32));
+                    return nextPc(pc);
+                }
+            } else {
+                if (funct3 < 0x05) {
+                    if (funct3 == 0x03) {
+                        // ld rd, imm(rs1): Loads 64 bits.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 8);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x04) {
+                        // lbu rd, imm(rs1): Loads a zero-extended byte.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 1);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                } else {
+                    if (funct3 == 0x05) {
+                        // lhu rd, imm(rs1): Loads 16 zero-extended bits.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 2);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x06) {
+                        // lwu rd, imm(rs1): Loads 32 zero-extended bits.
+                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                        if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
+                        if (!readable(location)) return trap(LOAD_FAULT, pc);
+                        uint256 value = load(location, 4);
+                        setRd(instruction, value);
+                        return nextPc(pc);
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x07: flw, fld.
+    function opcode07(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 == 0x02) {
+                // flw frd, imm(rs1): Loads a binary32.
+                loadFloats();
+                uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
+                if (!readable(location)) return trap(LOAD_FAULT, pc);
+                uint256 value = load(location, 4);
+                setFrd(instruction, value | 0xffffffff00000000);
+                return nextPc(pc);
+            }
+            if (funct3 == 0x03) {
+                // fld frd, imm(rs1): Loads 64 bits.
+                loadFloats();
+                uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
+                if (!readable(location)) return trap(LOAD_FAULT, pc);
+                uint256 value = load(location, 8);
+                setFrd(instruction, value);
+                return nextPc(pc);
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x0f: fence.
+    function opcode0f(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            if (instruction & 0x7000 == 0x00) {
+                // fence: Orders memory accesses: nothing to do with one hart.
+                return nextPc(pc);
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x13: addi, slti, sltiu, xori, ori, andi, slli, srli, srai.
+    function opcode13(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x04) {
+                if (funct3 < 0x02) {
+                    if (funct3 == 0x00) {
+                        // addi rd, rs1, imm: Adds the immediate.
+                        setRd(instruction, (rs1(instruction) + immI(instruction)) & WORD);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x01) {
+                        if (instruction & 0xfc000000 == 0x00) {
+                            // slli rd, rs1, imm: Shifts left.
+                            setRd(instruction, (rs1(instruction) << shamt6(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x02) {
+                        // slti rd, rs1, imm: 1 if less than the immediate, signed.
+                        setRd(instruction, toUint(lessSigned(rs1(instruction), immI(instruction))));
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x03) {
+                        // sltiu rd, rs1, imm: 1 if less than the immediate, unsigned.
+                        setRd(instruction, toUint(rs1(instruction) < immI(instruction)));
+                        return nextPc(pc);
+                    }
+                }
+            } else {
+                if (funct3 < 0x06) {
+                    if (funct3 == 0x04) {
+                        // xori rd, rs1, imm: Exclusive or with the immediate.
+                        setRd(instruction, rs1(instruction) ^ immI(instruction));
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x05) {
+                        uint256 funct6 = instruction >> 26;
+                        if (funct6 == 0x00) {
+                            // srli rd, rs1, imm: Shifts right, filling with zeros.
+                            setRd(instruction, rs1(instruction) >> shamt6(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct6 == 0x10) {
+                            // srai rd, rs1, imm: Shifts right, filling with the sign.
+                            setRd(instruction, shiftRightSigned(rs1(instruction), shamt6(instruction)));
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x06) {
+                        // ori rd, rs1, imm: Or with the immediate.
+                        setRd(instruction, rs1(instruction) | immI(instruction));
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x07) {
+                        // andi rd, rs1, imm: And with the immediate.
+                        setRd(instruction, rs1(instruction) & immI(instruction));
+                        return nextPc(pc);
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x17: auipc.
+    function opcode17(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            // auipc rd, imm: Adds the upper immediate to pc.
+            setRd(instruction, (pc + immU(instruction)) & WORD);
+            return nextPc(pc);
+        }
+    }
+
+    /// @dev Opcode 0x1b: addiw, slliw, srliw, sraiw.
+    function opcode1b(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 == 0x00) {
+                // addiw rd, rs1, imm: Adds the immediate in 32 bits.
+                setRd(instruction, signExtend(rs1(instruction) + immI(instruction), 32));
+                return nextPc(pc);
+            }
+            if (funct3 == 0x01) {
+                if (instruction & 0xfe000000 == 0x00) {
+                    // slliw rd, rs1, imm: Shifts 32 bits left.
+                    setRd(instruction, signExtend(rs1(instruction) << shamt5(instruction), 32));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x05) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // srliw rd, rs1, imm: Shifts 32 bits right, filling with zeros.
+                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32));
+                    return nextPc(pc);
+                }
+                if (funct7 == 0x20) {
+                    // sraiw rd, rs1, imm: Shifts 32 bits right, filling with the sign.
+                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction)));
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x23: sb, sh, sw, sd.
+    function opcode23(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x02) {
+                if (funct3 == 0x00) {
+                    // sb rs2, imm(rs1): Stores a byte.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 0) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 1, rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x01) {
+                    // sh rs2, imm(rs1): Stores 16 bits.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 1) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 2, rs2(instruction));
+                    return nextPc(pc);
+                }
+            } else {
+                if (funct3 == 0x02) {
+                    // sw rs2, imm(rs1): Stores 32 bits.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 4, rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x03) {
+                    // sd rs2, imm(rs1): Stores 64 bits.
+                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                    if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
+                    if (!writable(location)) return trap(STORE_FAULT, pc);
+                    store(location, 8, rs2(instruction));
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x27: fsw, fsd.
+    function opcode27(uint256 instruction, uint256 pc) private view returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 == 0x02) {
+                // fsw frs2, imm(rs1): Stores the low 32 bits.
+                loadFloats();
+                uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
+                if (!writable(location)) return trap(STORE_FAULT, pc);
+                store(location, 4, frs2(instruction));
+                return nextPc(pc);
+            }
+            if (funct3 == 0x03) {
+                // fsd frs2, imm(rs1): Stores 64 bits.
+                loadFloats();
+                uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
+                if (!writable(location)) return trap(STORE_FAULT, pc);
+                store(location, 8, frs2(instruction));
+                return nextPc(pc);
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem, remu.
+    function opcode33(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x04) {
+                if (funct3 < 0x02) {
+                    if (funct3 == 0x00) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // add rd, rs1, rs2: Adds.
+                            setRd(instruction, (rs1(instruction) + rs2(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mul rd, rs1, rs2: Multiplies; the low 64 bits.
+                            setRd(instruction, (rs1(instruction) * rs2(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x20) {
+                            // sub rd, rs1, rs2: Subtracts.
+                            setRd(instruction, (rs1(instruction) - rs2(instruction)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x01) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // sll rd, rs1, rs2: Shifts left by the low 6 bits of rs2.
+                            setRd(instruction, (rs1(instruction) << (rs2(instruction) & 63)) & WORD);
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mulh rd, rs1, rs2: Multiplies, both signed; the high 64 bits.
+                            uint256 a = rs1(instruction);
+                            uint256 b = rs2(instruction);
+                            setRd(instruction, (((((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD) - (lessSigned(b, 0) ? a : 0)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x02) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // slt rd, rs1, rs2: 1 if less, signed.
+                            setRd(instruction, toUint(lessSigned(rs1(instruction), rs2(instruction))));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mulhsu rd, rs1, rs2: Multiplies, rs1 signed and rs2 unsigned; the high 64 bits.
+                            uint256 a = rs1(instruction);
+                            uint256 b = rs2(instruction);
+                            setRd(instruction, (((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x03) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // sltu rd, rs1, rs2: 1 if less, unsigned.
+                            setRd(instruction, toUint(rs1(instruction) < rs2(instruction)));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // mulhu rd, rs1, rs2: Multiplies, both unsigned; the high 64 bits.
+                            setRd(instruction, (rs1(instruction) * rs2(instruction)) >> 64);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+            } else {
+                if (funct3 < 0x06) {
+                    if (funct3 == 0x04) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // xor rd, rs1, rs2: Exclusive or.
+                            setRd(instruction, rs1(instruction) ^ rs2(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // div rd, rs1, rs2: Divides, signed, towards zero; -1 if the divisor is 0.
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? WORD : divideSigned(rs1(instruction), divisor));
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x05) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // srl rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with zeros.
+                            setRd(instruction, rs1(instruction) >> (rs2(instruction) & 63));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // divu rd, rs1, rs2: Divides, unsigned; all ones if the divisor is 0.
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? WORD : divideUnsigned(rs1(instruction), divisor));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x20) {
+                            // sra rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with the sign.
+                            setRd(instruction, shiftRightSigned(rs1(instruction), rs2(instruction) & 63));
+                            return nextPc(pc);
+                        }
+                    }
+                } else {
+                    if (funct3 == 0x06) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // or rd, rs1, rs2: Or.
+                            setRd(instruction, rs1(instruction) | rs2(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // rem rd, rs1, rs2: The signed remainder; the dividend if the divisor is 0.
+                            uint256 dividend = rs1(instruction);
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? dividend : remainderSigned(dividend, divisor));
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x07) {
+                        uint256 funct7 = instruction >> 25;
+                        if (funct7 == 0x00) {
+                            // and rd, rs1, rs2: And.
+                            setRd(instruction, rs1(instruction) & rs2(instruction));
+                            return nextPc(pc);
+                        }
+                        if (funct7 == 0x01) {
+                            // remu rd, rs1, rs2: The unsigned remainder; the dividend if the divisor is 0.
+                            uint256 dividend = rs1(instruction);
+                            uint256 divisor = rs2(instruction);
+                            setRd(instruction, divisor == 0 ? dividend : remainderUnsigned(dividend, divisor));
+                            return nextPc(pc);
+                        }
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x37: lui.
+    function opcode37(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            // lui rd, imm: Loads the upper immediate.
+            setRd(instruction, immU(instruction));
+            return nextPc(pc);
+        }
+    }
+
+    /// @dev Opcode 0x3b: addw, subw, sllw, srlw, sraw, mulw, divw, divuw, remw, remuw.
+    function opcode3b(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x05) {
+                if (funct3 == 0x00) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // addw rd, rs1, rs2: Adds in 32 bits.
+                        setRd(instruction, signExtend(rs1(instruction) + rs2(instruction), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // mulw rd, rs1, rs2: Multiplies in 32 bits.
+                        setRd(instruction, signExtend(rs1(instruction) * rs2(instruction), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x20) {
+                        // subw rd, rs1, rs2: Subtracts in 32 bits.
+                        setRd(instruction, signExtend(rs1(instruction) - rs2(instruction), 32));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x01) {
+                    if (instruction & 0xfe000000 == 0x00) {
+                        // sllw rd, rs1, rs2: Shifts 32 bits left by the low 5 bits of rs2.
+                        setRd(instruction, signExtend(rs1(instruction) << (rs2(instruction) & 31), 32));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x04) {
+                    if (instruction & 0xfe000000 == 0x2000000) {
+                        // divw rd, rs1, rs2: Divides 32 bits, signed, towards zero; -1 if the divisor is 0.
+                        uint256 divisor = signExtend(rs2(instruction), 32);
+                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32));
+                        return nextPc(pc);
+                    }
+                }
+            } else {
+                if (funct3 == 0x05) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // srlw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
+                        setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // divuw rd, rs1, rs2: Divides 32 bits, unsigned; all ones if the divisor is 0.
+                        uint256 divisor = rs2(instruction) & 0xffffffff;
+                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x20) {
+                        // sraw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
+                        setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x06) {
+                    if (instruction & 0xfe000000 == 0x2000000) {
+                        // remw rd, rs1, rs2: The signed 32-bit remainder; the dividend if the divisor is 0.
+                        uint256 dividend = signExtend(rs1(instruction), 32);
+                        uint256 divisor = signExtend(rs2(instruction), 32);
+                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x07) {
+                    if (instruction & 0xfe000000 == 0x2000000) {
+                        // remuw rd, rs1, rs2: The unsigned 32-bit remainder; the dividend if the divisor is 0.
+                        uint256 dividend = rs1(instruction) & 0xffffffff;
+                        uint256 divisor = rs2(instruction) & 0xffffffff;
+                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
+                        return nextPc(pc);
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x43: fmadd.s, fmadd.d.
+    function opcode43(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 format = (instruction >> 25) & 0x03;
+            if (format == 0x00) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fmadd.s frd, frs1, frs2, frs3, rm: frs1 * frs2 + frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(unbox(frs1(instruction)), unbox(frs2(instruction)), unbox(frs3(instruction)), roundingMode(instruction), 23, 32);
+                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                    return nextPc(pc);
+                }
+            }
+            if (format == 0x01) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fmadd.d frd, frs1, frs2, frs3, rm: frs1 * frs2 + frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(frs1(instruction), frs2(instruction), frs3(instruction), roundingMode(instruction), 52, 64);
+                    setFrd(instruction, result & WORD);
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x47: fmsub.s, fmsub.d.
+    function opcode47(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 format = (instruction >> 25) & 0x03;
+            if (format == 0x00) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fmsub.s frd, frs1, frs2, frs3, rm: frs1 * frs2 - frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(unbox(frs1(instruction)), unbox(frs2(instruction)), unbox(frs3(instruction)) ^ 0x80000000, roundingMode(instruction), 23, 32);
+                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                    return nextPc(pc);
+                }
+            }
+            if (format == 0x01) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fmsub.d frd, frs1, frs2, frs3, rm: frs1 * frs2 - frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(frs1(instruction), frs2(instruction), frs3(instruction) ^ 0x8000000000000000, roundingMode(instruction), 52, 64);
+                    setFrd(instruction, result & WORD);
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x4b: fnmsub.s, fnmsub.d.
+    function opcode4b(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 format = (instruction >> 25) & 0x03;
+            if (format == 0x00) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fnmsub.s frd, frs1, frs2, frs3, rm: -(frs1 * frs2) + frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(unbox(frs1(instruction)) ^ 0x80000000, unbox(frs2(instruction)), unbox(frs3(instruction)), roundingMode(instruction), 23, 32);
+                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                    return nextPc(pc);
+                }
+            }
+            if (format == 0x01) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fnmsub.d frd, frs1, frs2, frs3, rm: -(frs1 * frs2) + frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(frs1(instruction) ^ 0x8000000000000000, frs2(instruction), frs3(instruction), roundingMode(instruction), 52, 64);
+                    setFrd(instruction, result & WORD);
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x4f: fnmadd.s, fnmadd.d.
+    function opcode4f(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 format = (instruction >> 25) & 0x03;
+            if (format == 0x00) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fnmadd.s frd, frs1, frs2, frs3, rm: -(frs1 * frs2) - frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(unbox(frs1(instruction)) ^ 0x80000000, unbox(frs2(instruction)), unbox(frs3(instruction)) ^ 0x80000000, roundingMode(instruction), 23, 32);
+                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                    return nextPc(pc);
+                }
+            }
+            if (format == 0x01) {
+                if (roundingMode(instruction) <= RMM) {
+                    // fnmadd.d frd, frs1, frs2, frs3, rm: -(frs1 * frs2) - frs3, rounded once.
+                    loadFloats();
+                    uint256 result = multiplyAdd(frs1(instruction) ^ 0x8000000000000000, frs2(instruction), frs3(instruction) ^ 0x8000000000000000, roundingMode(instruction), 52, 64);
+                    setFrd(instruction, result & WORD);
+                    return nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x53: fadd.s, fsub.s, fmul.s, fdiv.s, fsqrt.s, fsgnj.s, fsgnjn.s, fsgnjx.s, fmin.s, fmax.s, fcvt.w.s, fcvt.wu.s, fcvt.l.s, fcvt.lu.s, fmv.x.w, fclass.s, feq.s, flt.s, fle.s, fcvt.s.w, fcvt.s.wu, fcvt.s.l, fcvt.s.lu, fmv.w.x, fadd.d, fsub.d, fmul.d, fdiv.d, fsqrt.d, fsgnj.d, fsgnjn.d, fsgnjx.d, fmin.d, fmax.d, fcvt.s.d, fcvt.d.s, feq.d, flt.d, fle.d, fclass.d, fcvt.w.d, fcvt.wu.d, fcvt.l.d, fcvt.lu.d, fcvt.d.w, fcvt.d.wu, fcvt.d.l, fcvt.d.lu, fmv.x.d, fmv.d.x.
+    function opcode53(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct7 = instruction >> 25;
+            if (funct7 < 0x21) {
+                if (funct7 < 0x0c) {
+                    if (funct7 < 0x05) {
+                        if (funct7 == 0x00) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fadd.s frd, frs1, frs2, rm: Adds.
+                                loadFloats();
+                                uint256 result = multiplyAdd(unbox(frs1(instruction)), 0x3f800000, unbox(frs2(instruction)), roundingMode(instruction), 23, 32);
+                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x01) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fadd.d frd, frs1, frs2, rm: Adds.
+                                loadFloats();
+                                uint256 result = multiplyAdd(frs1(instruction), 0x3ff0000000000000, frs2(instruction), roundingMode(instruction), 52, 64);
+                                setFrd(instruction, result & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x04) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fsub.s frd, frs1, frs2, rm: Subtracts.
+                                loadFloats();
+                                uint256 result = multiplyAdd(unbox(frs1(instruction)), 0x3f800000, unbox(frs2(instruction)) ^ 0x80000000, roundingMode(instruction), 23, 32);
+                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                        }
+                    } else {
+                        if (funct7 == 0x05) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fsub.d frd, frs1, frs2, rm: Subtracts.
+                                loadFloats();
+                                uint256 result = multiplyAdd(frs1(instruction), 0x3ff0000000000000, frs2(instruction) ^ 0x8000000000000000, roundingMode(instruction), 52, 64);
+                                setFrd(instruction, result & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x08) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fmul.s frd, frs1, frs2, rm: Multiplies.
+                                loadFloats();
+                                uint256 a = unbox(frs1(instruction));
+                                uint256 b = unbox(frs2(instruction));
+                                uint256 result = multiplyAdd(a, b, (a ^ b) & 0x80000000, roundingMode(instruction), 23, 32);
+                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x09) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fmul.d frd, frs1, frs2, rm: Multiplies.
+                                loadFloats();
+                                uint256 a = frs1(instruction);
+                                uint256 b = frs2(instruction);
+                                uint256 result = multiplyAdd(a, b, (a ^ b) & 0x8000000000000000, roundingMode(instruction), 52, 64);
+                                setFrd(instruction, result & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                    }
+                } else {
+                    if (funct7 < 0x11) {
+                        if (funct7 == 0x0c) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fdiv.s frd, frs1, frs2, rm: Divides.
+                                loadFloats();
+                                uint256 result = divide(unbox(frs1(instruction)), unbox(frs2(instruction)), roundingMode(instruction), 23, 32);
+                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x0d) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fdiv.d frd, frs1, frs2, rm: Divides.
+                                loadFloats();
+                                uint256 result = divide(frs1(instruction), frs2(instruction), roundingMode(instruction), 52, 64);
+                                setFrd(instruction, result & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x10) {
+                            uint256 funct3 = (instruction >> 12) & 0x07;
+                            if (funct3 == 0x00) {
+                                // fsgnj.s frd, frs1, frs2: frs1 with the sign of frs2.
+                                loadFloats();
+                                setFrd(instruction, (unbox(frs1(instruction)) & 0x7fffffff) | (unbox(frs2(instruction)) & 0x80000000) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                            if (funct3 == 0x01) {
+                                // fsgnjn.s frd, frs1, frs2: frs1 with the opposite of the sign of frs2.
+                                loadFloats();
+                                setFrd(instruction, (unbox(frs1(instruction)) & 0x7fffffff) | ((unbox(frs2(instruction)) ^ 0x80000000) & 0x80000000) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                            if (funct3 == 0x02) {
+                                // fsgnjx.s frd, frs1, frs2: frs1 with its sign flipped if frs2 is negative.
+                                loadFloats();
+                                uint256 a = unbox(frs1(instruction));
+                                setFrd(instruction, (a & 0x7fffffff) | ((a ^ unbox(frs2(instruction))) & 0x80000000) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                        }
+                    } else {
+                        if (funct7 < 0x15) {
+                            if (funct7 == 0x11) {
+                                uint256 funct3 = (instruction >> 12) & 0x07;
+                                if (funct3 == 0x00) {
+                                    // fsgnj.d frd, frs1, frs2: frs1 with the sign of frs2.
+                                    loadFloats();
+                                    setFrd(instruction, (frs1(instruction) & 0x7fffffffffffffff) | (frs2(instruction) & 0x8000000000000000));
+                                    return nextPc(pc);
+                                }
+                                if (funct3 == 0x01) {
+                                    // fsgnjn.d frd, frs1, frs2: frs1 with the opposite of the sign of frs2.
+                                    loadFloats();
+                                    setFrd(instruction, (frs1(instruction) & 0x7fffffffffffffff) | ((frs2(instruction) ^ 0x8000000000000000) & 0x8000000000000000));
+                                    return nextPc(pc);
+                                }
+                                if (funct3 == 0x02) {
+                                    // fsgnjx.d frd, frs1, frs2: frs1 with its sign flipped if frs2 is negative.
+                                    loadFloats();
+                                    uint256 a = frs1(instruction);
+                                    setFrd(instruction, (a & 0x7fffffffffffffff) | ((a ^ frs2(instruction)) & 0x8000000000000000));
+                                    return nextPc(pc);
+                                }
+                            }
+                            if (funct7 == 0x14) {
+                                uint256 funct3 = (instruction >> 12) & 0x07;
+                                if (funct3 == 0x00) {
+                                    // fmin.s frd, frs1, frs2: The smaller; a NaN loses against a number.
+                                    loadFloats();
+                                    uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
+                                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                    return nextPc(pc);
+                                }
+                                if (funct3 == 0x01) {
+                                    // fmax.s frd, frs1, frs2: The larger; a NaN loses against a number.
+                                    loadFloats();
+                                    uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
+                                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                    return nextPc(pc);
+                                }
+                            }
+                        } else {
+                            if (funct7 == 0x15) {
+                                uint256 funct3 = (instruction >> 12) & 0x07;
+                                if (funct3 == 0x00) {
+                                    // fmin.d frd, frs1, frs2: The smaller; a NaN loses against a number.
+                                    loadFloats();
+                                    uint256 result = minMax(frs1(instruction), frs2(instruction), 0, 52, 64);
+                                    setFrd(instruction, result & WORD);
+                                    return nextPc(pc);
+                                }
+                                if (funct3 == 0x01) {
+                                    // fmax.d frd, frs1, frs2: The larger; a NaN loses against a number.
+                                    loadFloats();
+                                    uint256 result = minMax(frs1(instruction), frs2(instruction), 1, 52, 64);
+                                    setFrd(instruction, result & WORD);
+                                    return nextPc(pc);
+                                }
+                            }
+                            if (funct7 == 0x20) {
+                                if (instruction & 0x1f00000 == 0x100000 && roundingMode(instruction) <= RMM) {
+                                    // fcvt.s.d frd, frs1, rm: From binary64 to binary32.
+                                    loadFloats();
+                                    uint256 result = convert(frs1(instruction), roundingMode(instruction), 52, 64, 23, 32);
+                                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                    return nextPc(pc);
+                                }
+                            }
+                        }
+                    }
+                }
+            } else {
+                if (funct7 < 0x61) {
+                    if (funct7 < 0x50) {
+                        if (funct7 == 0x21) {
+                            if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
+                                // fcvt.d.s frd, frs1, rm: From binary32 to binary64, exactly.
+                                loadFloats();
+                                uint256 result = convert(unbox(frs1(instruction)), roundingMode(instruction), 23, 32, 52, 64);
+                                setFrd(instruction, result & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x2c) {
+                            if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
+                                // fsqrt.s frd, frs1, rm: The square root.
+                                loadFloats();
+                                uint256 result = squareRoot(unbox(frs1(instruction)), roundingMode(instruction), 23, 32);
+                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x2d) {
+                            if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
+                                // fsqrt.d frd, frs1, rm: The square root.
+                                loadFloats();
+                                uint256 result = squareRoot(frs1(instruction), roundingMode(instruction), 52, 64);
+                                setFrd(instruction, result & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                    } else {
+                        if (funct7 == 0x50) {
+                            uint256 funct3 = (instruction >> 12) & 0x07;
+                            if (funct3 == 0x00) {
+                                // fle.s rd, frs1, frs2: 1 if less or equal.
+                                loadFloats();
+                                uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
+                                setRd(instruction, holds & WORD);
+                                return nextPc(pc);
+                            }
+                            if (funct3 == 0x01) {
+                                // flt.s rd, frs1, frs2: 1 if less.
+                                loadFloats();
+                                uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
+                                setRd(instruction, holds & WORD);
+                                return nextPc(pc);
+                            }
+                            if (funct3 == 0x02) {
+                                // feq.s rd, frs1, frs2: 1 if equal.
+                                loadFloats();
+                                uint256 holds = compareEqual(unbox(frs1(instruction)), unbox(frs2(instruction)), 23, 32);
+                                setRd(instruction, holds & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x51) {
+                            uint256 funct3 = (instruction >> 12) & 0x07;
+                            if (funct3 == 0x00) {
+                                // fle.d rd, frs1, frs2: 1 if less or equal.
+                                loadFloats();
+                                uint256 holds = compareLess(frs1(instruction), frs2(instruction), 1, 52, 64);
+                                setRd(instruction, holds & WORD);
+                                return nextPc(pc);
+                            }
+                            if (funct3 == 0x01) {
+                                // flt.d rd, frs1, frs2: 1 if less.
+                                loadFloats();
+                                uint256 holds = compareLess(frs1(instruction), frs2(instruction), 0, 52, 64);
+                                setRd(instruction, holds & WORD);
+                                return nextPc(pc);
+                            }
+                            if (funct3 == 0x02) {
+                                // feq.d rd, frs1, frs2: 1 if equal.
+                                loadFloats();
+                                uint256 holds = compareEqual(frs1(instruction), frs2(instruction), 52, 64);
+                                setRd(instruction, holds & WORD);
+                                return nextPc(pc);
+                            }
+                        }
+                        if (funct7 == 0x60) {
+                            uint256 rs2Field = (instruction >> 20) & 0x1f;
+                            if (rs2Field < 0x02) {
+                                if (rs2Field == 0x00) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.w.s rd, frs1, rm: To a signed 32-bit integer, saturating.
+                                        loadFloats();
+                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 32, 1, 23, 32);
+                                        setRd(instruction, signExtend(integer, 32));
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x01) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.wu.s rd, frs1, rm: To an unsigned 32-bit integer, saturating, sign-extended.
+                                        loadFloats();
+                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 32, 0, 23, 32);
+                                        setRd(instruction, signExtend(integer, 32));
+                                        return nextPc(pc);
+                                    }
+                                }
+                            } else {
+                                if (rs2Field == 0x02) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.l.s rd, frs1, rm: To a signed 64-bit integer, saturating.
+                                        loadFloats();
+                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 64, 1, 23, 32);
+                                        setRd(instruction, integer & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x03) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.lu.s rd, frs1, rm: To an unsigned 64-bit integer, saturating.
+                                        loadFloats();
+                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 64, 0, 23, 32);
+                                        setRd(instruction, integer & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                } else {
+                    if (funct7 < 0x70) {
+                        if (funct7 == 0x61) {
+                            uint256 rs2Field = (instruction >> 20) & 0x1f;
+                            if (rs2Field < 0x02) {
+                                if (rs2Field == 0x00) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.w.d rd, frs1, rm: To a signed 32-bit integer, saturating.
+                                        loadFloats();
+                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 32, 1, 52, 64);
+                                        setRd(instruction, signExtend(integer, 32));
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x01) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.wu.d rd, frs1, rm: To an unsigned 32-bit integer, saturating, sign-extended.
+                                        loadFloats();
+                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 32, 0, 52, 64);
+                                        setRd(instruction, signExtend(integer, 32));
+                                        return nextPc(pc);
+                                    }
+                                }
+                            } else {
+                                if (rs2Field == 0x02) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.l.d rd, frs1, rm: To a signed 64-bit integer, saturating.
+                                        loadFloats();
+                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 1, 52, 64);
+                                        setRd(instruction, integer & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x03) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.lu.d rd, frs1, rm: To an unsigned 64-bit integer, saturating.
+                                        loadFloats();
+                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 0, 52, 64);
+                                        setRd(instruction, integer & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            }
+                        }
+                        if (funct7 == 0x68) {
+                            uint256 rs2Field = (instruction >> 20) & 0x1f;
+                            if (rs2Field < 0x02) {
+                                if (rs2Field == 0x00) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.s.w frd, rs1, rm: From a signed 32-bit integer.
+                                        loadFloats();
+                                        uint256 result = fromInteger(signExtend(rs1(instruction), 32), roundingMode(instruction), 1, 23, 32);
+                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x01) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.s.wu frd, rs1, rm: From an unsigned 32-bit integer.
+                                        loadFloats();
+                                        uint256 result = fromInteger(rs1(instruction) & 0xffffffff, roundingMode(instruction), 0, 23, 32);
+                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            } else {
+                                if (rs2Field == 0x02) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.s.l frd, rs1, rm: From a signed 64-bit integer.
+                                        loadFloats();
+                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 23, 32);
+                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x03) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.s.lu frd, rs1, rm: From an unsigned 64-bit integer.
+                                        loadFloats();
+                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 23, 32);
+                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            }
+                        }
+                        if (funct7 == 0x69) {
+                            uint256 rs2Field = (instruction >> 20) & 0x1f;
+                            if (rs2Field < 0x02) {
+                                if (rs2Field == 0x00) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.d.w frd, rs1, rm: From a signed 32-bit integer, exactly.
+                                        loadFloats();
+                                        uint256 result = fromInteger(signExtend(rs1(instruction), 32), roundingMode(instruction), 1, 52, 64);
+                                        setFrd(instruction, result & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x01) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.d.wu frd, rs1, rm: From an unsigned 32-bit integer, exactly.
+                                        loadFloats();
+                                        uint256 result = fromInteger(rs1(instruction) & 0xffffffff, roundingMode(instruction), 0, 52, 64);
+                                        setFrd(instruction, result & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            } else {
+                                if (rs2Field == 0x02) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.d.l frd, rs1, rm: From a signed 64-bit integer.
+                                        loadFloats();
+                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 52, 64);
+                                        setFrd(instruction, result & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (rs2Field == 0x03) {
+                                    if (roundingMode(instruction) <= RMM) {
+                                        // fcvt.d.lu frd, rs1, rm: From an unsigned 64-bit integer.
+                                        loadFloats();
+                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 52, 64);
+                                        setFrd(instruction, result & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            }
+                        }
+                    } else {
+                        if (funct7 < 0x78) {
+                            if (funct7 == 0x70) {
+                                uint256 funct3 = (instruction >> 12) & 0x07;
+                                if (funct3 == 0x00) {
+                                    if (instruction & 0x1f00000 == 0x00) {
+                                        // fmv.x.w rd, frs1: The low 32 bits, sign-extended.
+                                        loadFloats();
+                                        setRd(instruction, signExtend(frs1(instruction), 32));
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (funct3 == 0x01) {
+                                    if (instruction & 0x1f00000 == 0x00) {
+                                        // fclass.s rd, frs1: The class as a one-hot mask.
+                                        loadFloats();
+                                        uint256 mask = classify(unbox(frs1(instruction)), 23, 32);
+                                        setRd(instruction, mask & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            }
+                            if (funct7 == 0x71) {
+                                uint256 funct3 = (instruction >> 12) & 0x07;
+                                if (funct3 == 0x00) {
+                                    if (instruction & 0x1f00000 == 0x00) {
+                                        // fmv.x.d rd, frs1: All 64 bits.
+                                        loadFloats();
+                                        setRd(instruction, frs1(instruction));
+                                        return nextPc(pc);
+                                    }
+                                }
+                                if (funct3 == 0x01) {
+                                    if (instruction & 0x1f00000 == 0x00) {
+                                        // fclass.d rd, frs1: The class as a one-hot mask.
+                                        loadFloats();
+                                        uint256 mask = classify(frs1(instruction), 52, 64);
+                                        setRd(instruction, mask & WORD);
+                                        return nextPc(pc);
+                                    }
+                                }
+                            }
+                        } else {
+                            if (funct7 == 0x78) {
+                                if (instruction & 0x1f07000 == 0x00) {
+                                    // fmv.w.x frd, rs1: The low 32 bits as a binary32.
+                                    loadFloats();
+                                    setFrd(instruction, rs1(instruction) | 0xffffffff00000000);
+                                    return nextPc(pc);
+                                }
+                            }
+                            if (funct7 == 0x79) {
+                                if (instruction & 0x1f07000 == 0x00) {
+                                    // fmv.d.x frd, rs1: All 64 bits.
+                                    loadFloats();
+                                    setFrd(instruction, rs1(instruction));
+                                    return nextPc(pc);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x63: beq, bne, blt, bge, bltu, bgeu.
+    function opcode63(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 funct3 = (instruction >> 12) & 0x07;
+            if (funct3 < 0x05) {
+                if (funct3 == 0x00) {
+                    // beq rs1, rs2, imm: Branches if equal.
+                    bool taken = rs1(instruction) == rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x01) {
+                    // bne rs1, rs2, imm: Branches if not equal.
+                    bool taken = rs1(instruction) != rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x04) {
+                    // blt rs1, rs2, imm: Branches if less, signed.
+                    bool taken = lessSigned(rs1(instruction), rs2(instruction));
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+            } else {
+                if (funct3 == 0x05) {
+                    // bge rs1, rs2, imm: Branches if not less, signed.
+                    bool taken = !lessSigned(rs1(instruction), rs2(instruction));
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x06) {
+                    // bltu rs1, rs2, imm: Branches if less, unsigned.
+                    bool taken = rs1(instruction) < rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+                if (funct3 == 0x07) {
+                    // bgeu rs1, rs2, imm: Branches if not less, unsigned.
+                    bool taken = rs1(instruction) >= rs2(instruction);
+                    uint256 target = (pc + immB(instruction)) & WORD;
+                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                    return taken ? target : nextPc(pc);
+                }
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x67: jalr.
+    function opcode67(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            if (instruction & 0x7000 == 0x00) {
+                // jalr rd, imm(rs1): Jumps to an address in a register and keeps the return address.
+                uint256 target = (rs1(instruction) + immI(instruction)) & 0xfffffffffffffffe;
+                if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                setRd(instruction, (pc + 4) & WORD);
+                return target;
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    /// @dev Opcode 0x6f: jal.
+    function opcode6f(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            // jal rd, imm: Jumps and keeps the return address.
+            uint256 target = (pc + immJ(instruction)) & WORD;
+            if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+            setRd(instruction, (pc + 4) & WORD);
+            return target;
+        }
+    }
+
+    /// @dev Opcode 0x73: ecall, ebreak.
+    function opcode73(uint256 instruction, uint256 pc) private pure returns (uint256) {
+        unchecked {
+            uint256 rest = instruction >> 7;
+            if (rest == 0x00) {
+                // ecall: Exits if a7 is 93; any other system call traps.
+                if (register(17) != 93) return trap(ENVIRONMENT_CALL, pc);
+                return exit(pc);
+            }
+            if (rest == 0x2000) {
+                // ebreak: Traps.
+                return trap(BREAKPOINT, pc);
+            }
+            return trap(ILLEGAL_INSTRUCTION, pc);
+        }
+    }
+
+    // ---- Fields of an instruction word
+
+    /// @dev The destination register.
+    function fieldRd(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 7) & 31;
+    }
+
+    /// @dev The first source register.
+    function fieldRs1(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 15) & 31;
+    }
+
+    /// @dev The second source register.
+    function fieldRs2(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 20) & 31;
+    }
+
+    /// @dev The immediate of loads and register-immediate instructions.
+    function immI(uint256 instruction) private pure returns (uint256) {
+        return signExtend(instruction >> 20, 12);
+    }
+
+    /// @dev The immediate of stores.
+    function immS(uint256 instruction) private pure returns (uint256) {
+        return signExtend(((instruction >> 25) << 5) | ((instruction >> 7) & 31), 12);
+    }
+
+    /// @dev The displacement of branches.
+    function immB(uint256 instruction) private pure returns (uint256) {
+        return signExtend((instruction >> 31) << 12, 13) | (((instruction >> 7) & 1) << 11) | (((instruction >> 25) & 63) << 5) | (((instruction >> 8) & 15) << 1);
+    }
+
+    /// @dev The upper immediate, sign-extended.
+    function immU(uint256 instruction) private pure returns (uint256) {
+        return signExtend(instruction & 0xfffff000, 32);
+    }
+
+    /// @dev The displacement of jal.
+    function immJ(uint256 instruction) private pure returns (uint256) {
+        return signExtend((instruction >> 31) << 20, 21) | (instruction & 0xff000) | (((instruction >> 20) & 1) << 11) | (((instruction >> 21) & 1023) << 1);
+    }
+
+    /// @dev The amount of 64-bit shifts.
+    function shamt6(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 20) & 63;
+    }
+
+    /// @dev The amount of 32-bit shifts.
+    function shamt5(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 20) & 31;
+    }
+
+    /// @dev The third source register.
+    function fieldRs3(uint256 instruction) private pure returns (uint256) {
+        return instruction >> 27;
+    }
+
+    /// @dev The rounding mode.
+    function roundingMode(uint256 instruction) private pure returns (uint256) {
+        return (instruction >> 12) & 7;
+    }
+
+    // ---- Arithmetic of words
+
+    /// @dev 1 if the condition holds, 0 otherwise.
+    function toUint(bool condition) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := condition
+        }
+    }
+
+    /// @dev The low `bits` bits, sign-extended to a word.
+    function signExtend(uint256 x, uint256 bits) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            let unused := sub(256, bits)
+            result := and(sar(unused, shl(unused, x)), WORD)
+        }
+    }
+
+    /// @dev Shifts a word right by `n` < 64, filling with the sign.
+    function shiftRightSigned(uint256 x, uint256 n) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := and(sar(n, signextend(7, x)), WORD)
+        }
+    }
+
+    /// @dev Whether `a < b`, both signed.
+    function lessSigned(uint256 a, uint256 b) private pure returns (bool result) {
+        assembly ("memory-safe") {
+            result := slt(signextend(7, a), signextend(7, b))
+        }
+    }
+
+    /// @dev The quotient; `x / 0 = 0`.
+    function divideUnsigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := div(a, b)
+        }
+    }
+
+    /// @dev The remainder; `x % 0 = 0`.
+    function remainderUnsigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := mod(a, b)
+        }
+    }
+
+    /// @dev The signed quotient, rounded towards zero; `x / 0 = 0` and `MIN / -1 = MIN`.
+    function divideSigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := and(sdiv(signextend(7, a), signextend(7, b)), WORD)
+        }
+    }
+
+    /// @dev The signed remainder, with the sign of the dividend; `x % 0 = 0` and `MIN % -1 = 0`.
+    function remainderSigned(uint256 a, uint256 b) private pure returns (uint256 result) {
+        assembly ("memory-safe") {
+            result := and(smod(signextend(7, a), signextend(7, b)), WORD)
+        }
+    }
+
+    /// @dev The number of bits needed to write `x` < 2^128: 0 for 0.
+    function bitLength(uint256 x) private pure returns (uint256 length) {
+        assembly ("memory-safe") {
+            length := shl(6, lt(0xffffffffffffffff, x))
+            length := or(length, shl(5, lt(0xffffffff, shr(length, x))))
+            length := or(length, shl(4, lt(0xffff, shr(length, x))))
+            length := or(length, shl(3, lt(0xff, shr(length, x))))
+            length := or(length, shl(2, lt(0xf, shr(length, x))))
+            length := or(length, shl(1, lt(0x3, shr(length, x))))
+            length := or(length, lt(0x1, shr(length, x)))
+            length := add(length, iszero(iszero(x)))
+        }
+    }
+
+    /// @dev The binary32 in a float register: the low half if the upper half is all ones, the canonical NaN otherwise.
+    function unbox(uint256 boxed) private pure returns (uint256 x) {
+        unchecked {
+            bool valid = (boxed >> 32) == 0xffffffff;
+            x = valid ? boxed & 0xffffffff : 0x7fc00000;
+        }
+    }
+
+    /// @dev The bit pattern of positive infinity.
+    function infinity(uint256 man, uint256 width) private pure returns (uint256 pattern) {
+        unchecked {
+            pattern = (1 << (width - 1)) - (1 << man);
+        }
+    }
+
+    /// @dev The bit pattern without its sign.
+    function magnitude(uint256 x, uint256 width) private pure returns (uint256 mag) {
+        unchecked {
+            mag = x & ((1 << (width - 1)) - 1);
+        }
+    }
+
+    /// @dev Takes a finite number apart; `sig` is normalised to `man + 1` bits unless it is zero.
+    function unpack(uint256 x, uint256 man, uint256 width) private pure returns (uint256 sign, uint256 exp, uint256 sig) {
+        unchecked {
+            uint256 fraction = x & ((1 << man) - 1);
+            uint256 mag = magnitude(x, width);
+            uint256 field = mag >> man;
+            uint256 least = 8194 - (1 << (width - man - 2)) - man;
+            if (field == 0) {
+                uint256 up = man + 1 - bitLength(fraction);
+                exp = fraction == 0 ? 4096 : least - up;
+                sig = fraction << up;
+            } else {
+                exp = least + field - 1;
+                sig = fraction | (1 << man);
+            }
+            sign = x >> (width - 1);
+        }
+    }
+
+    /// @dev The exponent, sign and exact product of two finite numbers.
+    function multiply(uint256 a, uint256 b, uint256 man, uint256 width) private pure returns (uint256 sign, uint256 exp, uint256 product) {
+        unchecked {
+            (uint256 signA, uint256 expA, uint256 sigA) = unpack(a, man, width);
+            (uint256 signB, uint256 expB, uint256 sigB) = unpack(b, man, width);
+            sign = signA ^ signB;
+            exp = expA + expB - 8192;
+            product = sigA * sigB;
+        }
+    }
+
+    /// @dev `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two bits further up.
+    function shiftRightJam(uint256 x, uint256 count) private pure returns (uint256 jammed) {
+        unchecked {
+            uint256 down = count < 127 ? count : 127;
+            uint256 kept = x >> down;
+            bool lost = (kept << down) != x;
+            jammed = kept | toUint(lost);
+        }
+    }
+
+    /// @dev Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher up moves
+    /// left as far as there is room, and only then the other one moves right, so what is jammed lies far below the
+    /// rounding point.
+    function align(uint256 expP, uint256 product, uint256 expC, uint256 addend) private pure returns (uint256 exp, uint256 p, uint256 c) {
+        unchecked {
+            if (expP < expC) {
+                uint256 gap = expC - expP;
+                uint256 up = gap < 72 ? gap : 72;
+                p = shiftRightJam(product, gap - up);
+                exp = expC - up;
+                c = addend << up;
+            } else {
+                uint256 gap = expP - expC;
+                uint256 up = gap < 19 ? gap : 19;
+                c = shiftRightJam(addend, gap - up);
+                exp = expP - up;
+                p = product << up;
+            }
+        }
+    }
+
+    /// @dev The sum of two signed magnitudes; if they cancel it is +0, and -0 only when rounding down.
+    function addSigned(uint256 rm, uint256 signA, uint256 a, uint256 signB, uint256 b) private pure returns (uint256 sign, uint256 sum) {
+        unchecked {
+            if (signA == signB) {
+                sign = signA;
+                sum = a + b;
+            } else if (a == b) {
+                sign = toUint(rm == 2);
+                sum = 0;
+            } else if (a < b) {
+                sign = signB;
+                sum = b - a;
+            } else {
+                sign = signA;
+                sum = a - b;
+            }
+        }
+    }
+
+    /// @dev A product plus an addend, exact but for what is jammed.
+    function addProduct(uint256 rm, uint256 signP, uint256 expP, uint256 product, uint256 signC, uint256 expC, uint256 addend) private pure returns (uint256 sign, uint256 exp, uint256 sum) {
+        unchecked {
+            uint256 high;
+            uint256 low;
+            (exp, high, low) = align(expP, product, expC, addend);
+            (sign, sum) = addSigned(rm, signP, high, signC, low);
+        }
+    }
+
+    /// @dev `a * b + c` before rounding; all three finite.
+    function fused(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 sign, uint256 exp, uint256 sum) {
+        unchecked {
+            (uint256 signP, uint256 expP, uint256 product) = multiply(a, b, man, width);
+            (uint256 signC, uint256 expC, uint256 addend) = unpack(c, man, width);
+            (sign, exp, sum) = addProduct(rm, signP, expP, product, signC, expC, addend);
+        }
+    }
+
+    /// @dev `sig / 2^count` rounded to an integer as `rm` says; `sig` < 2^126.
+    function roundShift(uint256 sign, uint256 sig, uint256 count, uint256 rm) private pure returns (uint256 rounded) {
+        unchecked {
+            uint256 down = count < 127 ? count : 127;
+            uint256 floor = sig >> down;
+            uint256 rest = sig - (floor << down);
+            uint256 twice = rest << 1;
+            uint256 unit = 1 << down;
+            bool up = (rm == 0 && (unit < twice || (twice == unit && (floor & 1) == 1)))
+                || (rm == 4 && (unit < twice || twice == unit))
+                || (rm == 2 && sign == 1 && rest != 0)
+                || (rm == 3 && sign != 1 && rest != 0);
+            rounded = floor + toUint(up);
+        }
+    }
+
+    /// @dev The number `(-1)^sign * sig * 2^(exp - BIAS)` rounded to the format; `sig` < 2^126.
+    function roundPack(uint256 sign, uint256 exp, uint256 sig, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 packed) {
+        unchecked {
+            uint256 least = 8194 - (1 << (width - man - 2)) - man;
+            uint256 fit = exp + bitLength(sig) - man - 1;
+            uint256 lsb = fit < least ? least : fit;
+            uint256 rounded = exp < lsb ? roundShift(sign, sig, lsb - exp, rm) : sig << (exp - lsb);
+            uint256 inf = infinity(man, width);
+            uint256 bits = rounded == 0 ? 0 : rounded + ((lsb - least) << man);
+            uint256 finite;
+            if (bits < inf) {
+                finite = bits;
+            } else {
+                bool stay = rm == 1 || (rm == 2 && sign != 1) || (rm == 3 && sign == 1);
+                finite = inf - toUint(stay);
+            }
+            packed = finite | (sign << (width - 1));
+        }
+    }
+
+    /// @dev `a * b + c`, rounded once; all three finite.
+    function fmaFinite(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            (uint256 sign, uint256 exp, uint256 sum) = fused(a, b, c, rm, man, width);
+            result = roundPack(sign, exp, sum, rm, man, width);
+        }
+    }
+
+    /// @dev The bit pattern of the canonical NaN: positive and quiet, without payload.
+    function canonicalNan(uint256 man, uint256 width) private pure returns (uint256 pattern) {
+        unchecked {
+            pattern = (1 << (width - 1)) - (1 << (man - 1));
+        }
+    }
+
+    /// @dev `a * b + c` where one of the three is infinite or NaN.
+    function fmaSpecial(uint256 a, uint256 b, uint256 c, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 magA = magnitude(a, width);
+            uint256 magB = magnitude(b, width);
+            uint256 magC = magnitude(c, width);
+            uint256 productSign = (a ^ b) >> (width - 1);
+            bool productInfinite = magA == inf || magB == inf;
+            result = inf < magA || inf < magB || inf < magC || (productInfinite && (magA == 0 || magB == 0)) || (productInfinite && magC == inf && productSign != (c >> (width - 1)))
+                ? canonicalNan(man, width)
+                : productInfinite ? inf | (productSign << (width - 1)) : c;
+        }
+    }
+
+    /// @dev `a * b + c`, rounded once.
+    function multiplyAdd(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 magA = magnitude(a, width);
+            uint256 magB = magnitude(b, width);
+            uint256 magC = magnitude(c, width);
+            result = magA < inf && magB < inf && magC < inf
+                ? fmaFinite(a, b, c, rm, man, width)
+                : fmaSpecial(a, b, c, man, width);
+        }
+    }
+
+    /// @dev The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits; jammed.
+    function divideJam(uint256 sigA, uint256 sigB, uint256 man) private pure returns (uint256 jammed) {
+        unchecked {
+            uint256 dividend = sigA << (man + 4);
+            uint256 quotient = dividend / sigB;
+            bool exact = quotient * sigB == dividend;
+            jammed = quotient | toUint(!exact);
+        }
+    }
+
+    /// @dev `a / b`; both finite, `b` not zero.
+    function divideFinite(uint256 a, uint256 b, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            (uint256 signA, uint256 expA, uint256 sigA) = unpack(a, man, width);
+            (uint256 signB, uint256 expB, uint256 sigB) = unpack(b, man, width);
+            uint256 quotient = divideJam(sigA, sigB, man);
+            result = roundPack(signA ^ signB, expA + 8192 - expB - man - 4, quotient, rm, man, width);
+        }
+    }
+
+    /// @dev `a / b` where one is zero, infinite or NaN.
+    function divideSpecial(uint256 a, uint256 b, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 magA = magnitude(a, width);
+            uint256 magB = magnitude(b, width);
+            if (inf < magA || inf < magB || (magA == inf && magB == inf) || (magA == 0 && magB == 0)) {
+                result = canonicalNan(man, width);
+            } else {
+                uint256 sign = (a ^ b) >> (width - 1);
+                result = (magA == inf || magB == 0 ? inf : 0) | (sign << (width - 1));
+            }
+        }
+    }
+
+    /// @dev `a / b`, rounded once.
+    function divide(uint256 a, uint256 b, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 magA = magnitude(a, width);
+            uint256 magB = magnitude(b, width);
+            result = magA < inf && magB < inf && magA != 0 && magB != 0
+                ? divideFinite(a, b, rm, man, width)
+                : divideSpecial(a, b, man, width);
+        }
+    }
+
+    /// @dev One step of Newton's method for the square root of `x`.
+    function newton(uint256 x, uint256 estimate) private pure returns (uint256 next) {
+        unchecked {
+            next = (estimate + (x / estimate)) >> 1;
+        }
+    }
+
+    /// @dev The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps leave nothing but
+    /// the last division to be one too high.
+    function integerSqrt(uint256 x) private pure returns (uint256 root) {
+        unchecked {
+            uint256 estimate = newton(x, newton(x, newton(x, newton(x, newton(x, newton(x, newton(x, 0x80000000000000)))))));
+            root = estimate - toUint(x < estimate * estimate);
+        }
+    }
+
+    /// @dev The square root of a positive finite number.
+    function squareRootFinite(uint256 a, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            (, uint256 exp, uint256 sig) = unpack(a, man, width);
+            uint256 up = 108 - man + ((exp + man) & 1);
+            uint256 radicand = sig << up;
+            uint256 root = integerSqrt(radicand);
+            uint256 jammed = root | toUint(root * root != radicand);
+            result = roundPack(0, (exp + 8192 - up) >> 1, jammed, rm, man, width);
+        }
+    }
+
+    /// @dev The square root of `a`, rounded once; that of -0 is -0.
+    function squareRoot(uint256 a, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 mag = magnitude(a, width);
+            if (mag == 0 || a == inf) {
+                result = a;
+            } else {
+                result = a < inf ? squareRootFinite(a, rm, man, width) : canonicalNan(man, width);
+            }
+        }
+    }
+
+    /// @dev 1 if `x` is a NaN.
+    function isNan(uint256 x, uint256 man, uint256 width) private pure returns (uint256 nan) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 mag = magnitude(x, width);
+            nan = toUint(inf < mag);
+        }
+    }
+
+    /// @dev A number that orders like `x` does among numbers, with -0 just below +0.
+    function order(uint256 x, uint256 width) private pure returns (uint256 rank) {
+        unchecked {
+            uint256 signBit = 1 << (width - 1);
+            rank = x < signBit ? x + signBit : signBit + signBit - 1 - x;
+        }
+    }
+
+    /// @dev The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses against a number.
+    function minMax(uint256 a, uint256 b, uint256 larger, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            uint256 nanA = isNan(a, man, width);
+            uint256 nanB = isNan(b, man, width);
+            if ((nanA & nanB) == 1) {
+                result = canonicalNan(man, width);
+            } else {
+                uint256 rankA = order(a, width);
+                uint256 rankB = order(b, width);
+                uint256 first = rankA < rankB ? 1 - larger : larger;
+                result = nanB == 1 || (nanA == 0 && first == 1) ? a : b;
+            }
+        }
+    }
+
+    /// @dev The largest magnitude of an integer of `bits` bits with this sign.
+    function integerLimit(uint256 sign, uint256 bits, uint256 signed) private pure returns (uint256 limit) {
+        unchecked {
+            uint256 range = 1 << (bits - signed);
+            limit = sign == 1 ? (signed == 1 ? range : 0) : range - 1;
+        }
+    }
+
+    /// @dev The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit saturates and
+    /// a NaN counts as positive infinity. The result is the integer modulo 2^64.
+    function toInteger(uint256 x, uint256 rm, uint256 bits, uint256 signed, uint256 man, uint256 width) private pure returns (uint256 integer) {
+        unchecked {
+            uint256 nan = isNan(x, man, width);
+            (uint256 signX, uint256 exp, uint256 sig) = unpack(x, man, width);
+            uint256 sign = signX & (1 - nan);
+            uint256 whole = exp < 8192
+                ? roundShift(sign, sig, 8192 - exp, rm)
+                : sig << (exp - 8192 < 66 ? exp - 8192 : 66);
+            uint256 limit = integerLimit(sign, bits, signed);
+            uint256 saturated = whole < limit ? whole : limit;
+            integer = sign == 1 && saturated != 0 ? 0x10000000000000000 - saturated : saturated;
+        }
+    }
+
+    /// @dev The class of `x` as a one-hot mask: -inf, -normal, -subnormal, -0, +0, +subnormal, +normal, +inf, signalling
+    /// NaN, quiet NaN.
+    function classify(uint256 x, uint256 man, uint256 width) private pure returns (uint256 mask) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 mag = magnitude(x, width);
+            if (inf < mag) {
+                mask = 256 << ((mag >> (man - 1)) & 1);
+            } else {
+                uint256 distance = toUint(mag != 0) + toUint(mag >= (1 << man)) + toUint(mag == inf);
+                mask = 1 << (x == mag ? uint256(4 + distance) : 3 - distance);
+            }
+        }
+    }
+
+    /// @dev 1 if neither is a NaN and both are equal; zeros are equal.
+    function compareEqual(uint256 a, uint256 b, uint256 man, uint256 width) private pure returns (uint256 holds) {
+        unchecked {
+            uint256 nan = isNan(a, man, width);
+            uint256 zeros = magnitude(a | b, width);
+            holds = toUint((a == b && nan == 0) || zeros == 0);
+        }
+    }
+
+    /// @dev 1 if neither is a NaN and `a < b`, or also if they are equal where `or_equal` is 1; zeros are equal.
+    function compareLess(uint256 a, uint256 b, uint256 orEqual, uint256 man, uint256 width) private pure returns (uint256 holds) {
+        unchecked {
+            uint256 nanA = isNan(a, man, width);
+            uint256 nanB = isNan(b, man, width);
+            uint256 equal = compareEqual(a, b, man, width);
+            uint256 rankA = order(a, width);
+            uint256 rankB = order(b, width);
+            holds = toUint((nanA | nanB) == 0 && (equal == 1 ? orEqual : toUint(rankA < rankB)) == 1);
+        }
+    }
+
+    /// @dev The 64-bit integer `x`, two's complement where `signed` is 1, rounded to the format.
+    function fromInteger(uint256 x, uint256 rm, uint256 signed, uint256 man, uint256 width) private pure returns (uint256 result) {
+        unchecked {
+            uint256 sign = (x >> 63) & signed;
+            uint256 sig = sign == 1 ? 0x10000000000000000 - x : x;
+            result = roundPack(sign, 8192, sig, rm, man, width);
+        }
+    }
+
+    /// @dev The number `x` of one format rounded to the other, `to_man` and `to_width`.
+    function convert(uint256 x, uint256 rm, uint256 man, uint256 width, uint256 toMan, uint256 toWidth) private pure returns (uint256 result) {
+        unchecked {
+            uint256 inf = infinity(man, width);
+            uint256 mag = magnitude(x, width);
+            if (mag < inf) {
+                (uint256 sign, uint256 exp, uint256 sig) = unpack(x, man, width);
+                result = roundPack(sign, exp, sig, rm, toMan, toWidth);
+            } else if (mag == inf) {
+                uint256 toInf = infinity(toMan, toWidth);
+                result = toInf | ((x >> (width - 1)) << (toWidth - 1));
+            } else {
+                result = canonicalNan(toMan, toWidth);
+            }
+        }
+    }
+}

@@ -51,6 +51,9 @@ impl Function {
             Function::Sigmoid if x < 0.0 => x.exp() / (1.0 + x.exp()),
             Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         };
+        if y == 0.0 || y.is_infinite() {
+            return Some((y as f32).to_bits());
+        }
         // The platform's functions are good to 2 units of the last place, 2^-51; division and sum add as much.
         let error = y.abs() * (-49f64).exp2();
         let (low, high) = ((y - error) as f32, (y + error) as f32);

@@ -7,6 +7,7 @@ pub mod flat;
 pub mod fuzz;
 pub mod guest;
 pub mod hashed;
+pub mod hostile;
 pub mod program;
 pub mod random;
 pub mod road;

@@ -4,12 +4,17 @@
 //! libFuzzer; `tests/tests/fuzz_smoke.rs` runs them over mutations of the fixtures.
 
 use crate::random::Random;
+use crate::road::{ALL_ROADS, InterpreterRoad, Job, Registers, agree};
 use crate::tools::in_repository;
-use image::Image;
+use image::{Contents, Image, Segment};
+use interpreter::Arithmetic;
+use isa::{Extensions, Format, TABLE};
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+use step::{Profile, Root, State, Status};
 
 /// A function to feed with bytes, and bytes to start from.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "onnx_tensor", run: onnx_tensor, corpus: tensors },
     Target { name: "elf", run: elf, corpus: elves },
     Target { name: "image", run: image, corpus: images },
+    Target { name: "witness", run: witness, corpus: witnesses },
+    Target { name: "step", run: step, corpus: machines },
 ];
 
 /// Small, so that a hostile size shows as an error and not as an hour of zeros.
@@ -54,12 +61,153 @@ pub fn elf(bytes: &[u8]) {
     }
 }
 
-/// Any bytes are an image or an error; an image written and read again is the same.
+/// Any bytes are an image or an error, also if the hash of the metadata is made to fit; an image written and read again
+/// is the same.
 pub fn image(bytes: &[u8]) {
+    reread(bytes);
+    let mut bytes = bytes.to_vec();
+    let Some((head, metadata)) = bytes.split_at_mut_checked(48) else { return };
+    let length = u32::from_le_bytes([head[12], head[13], head[14], head[15]]) as usize;
+    if let Some(metadata) = metadata.get(..length) {
+        head[16..].copy_from_slice(&step::keccak(metadata).0);
+        reread(&bytes);
+    }
+}
+
+/// Reads an image, and again what was read.
+fn reread(bytes: &[u8]) {
     let Ok(image) = Image::from_bytes(bytes) else { return };
     let written = image.to_bytes().expect("an image that was read can be written");
     let again = Image::from_bytes(&written).expect("an image that was written can be read");
     assert!(again == image, "an image changed when it was written and read");
+}
+
+/// A step with its one witness.
+struct Step {
+    profile: Profile,
+    before: Root,
+    witness: Vec<u8>,
+    after: Root,
+}
+
+/// Steps with few instructions alike, taken from a random program and a linked one.
+static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
+    let mut steps = Vec::new();
+    for image in images() {
+        let image = Image::from_bytes(&image).expect("an image");
+        let mut machine = InterpreterRoad(Arithmetic::Soft).start(&Job::whole(&image)).expect("a machine");
+        // Blocks of the random program are short, loops of the linked one are long.
+        while machine.status() == Status::Running && steps.len() < 250 {
+            let before = machine.state_root();
+            let (witness, after) = machine.witness().expect("a witness of a live machine");
+            steps.push(Step { profile: machine.profile(), before, witness, after });
+            machine.run(1);
+        }
+    }
+    steps
+});
+
+/// After a byte that chooses a step: its one witness verifies to its one state after, and nothing else to anything.
+/// Whatever state the bytes hold, verifying them never panics.
+pub fn witness(bytes: &[u8]) {
+    let Some((&choice, candidate)) = bytes.split_first() else { return };
+    let step = &STEPS[usize::from(choice) % STEPS.len()];
+    let verdict = step::verify(step.profile, candidate, step.before);
+    if candidate == step.witness {
+        assert_eq!(verdict, Ok(step.after), "the witness of a step");
+    } else {
+        assert!(verdict.is_err(), "another witness of the step was accepted: {verdict:?}");
+    }
+    if let Some(state) = candidate.get(..State::SIZE) {
+        let _ = step::verify(step.profile, candidate, step::keccak(state));
+    }
+}
+
+/// The witnesses, each with its choice.
+fn witnesses() -> Vec<Vec<u8>> {
+    (0..=u8::MAX).zip(STEPS.iter()).map(|(choice, step)| [&[choice], step.witness.as_slice()].concat()).collect()
+}
+
+/// log2 of the memory of a fuzzed machine.
+const MEMORY_BITS: u8 = 14;
+/// Where its code is: in the middle, so that it hides memory.
+const CODE: u64 = 0x2000;
+/// Steps that it makes at most.
+const STEP_LIMIT: u64 = 40;
+
+/// A machine made of the bytes does the same on every road. The first byte chooses extensions and registers; words of
+/// code follow.
+pub fn step(bytes: &[u8]) {
+    let Some((&choice, code)) = bytes.split_first() else { return };
+    let words: Vec<u32> =
+        code.as_chunks::<4>().0.iter().take(64).map(|&word| legal(u32::from_le_bytes(word))).collect();
+    let extensions = if choice & 1 == 0 { Extensions::IMFD } else { Extensions::IM };
+    let image = small_image(extensions, &words);
+    let registers = Some(hostile_registers(&mut Random::new(choice.into())));
+    let output = (0, CODE);
+    agree(ALL_ROADS, &Job { registers, limit: STEP_LIMIT, output, ..Job::whole(&image) });
+}
+
+/// Most words are no instructions, and most programs of such would end at once; so one in eight stays as it is, and
+/// the others become the nearest instruction of one of the table's entries.
+fn legal(word: u32) -> u32 {
+    if word >> 29 == 0 {
+        return word;
+    }
+    let entry = &TABLE[(word >> 7) as usize % TABLE.len()];
+    word & !entry.mask | entry.bits
+}
+
+/// An image of code only.
+fn small_image(extensions: Extensions, words: &[u32]) -> Image {
+    let mut code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    code.resize(code.len().next_multiple_of(32).max(32), 0);
+    let profile = Profile::new(extensions, MEMORY_BITS, CODE, code.len() as u64).expect("a machine");
+    let data = (0..256u64).flat_map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
+    let contents = Contents {
+        profile,
+        entry: CODE,
+        sp: 0,
+        code,
+        segments: vec![Segment { address: 0, bytes: data }],
+        tensors: Vec::new(),
+        symbols: Vec::new(),
+        schedule: Vec::new(),
+    };
+    Image::new(contents).expect("an image")
+}
+
+/// Registers that are addresses of memory and code, or near their ends, or any words; and all kinds of floats.
+fn hostile_registers(random: &mut Random) -> Registers {
+    let edges = [0, CODE - 8, CODE, CODE + 64, (1 << MEMORY_BITS) - 8, 1 << MEMORY_BITS, 93];
+    let x = std::array::from_fn(|register| match (register, random.below(4)) {
+        (0, _) => 0,
+        (_, 0) => random.word(),
+        (_, 1) => random.pick(&edges).wrapping_add(random.below(16)).wrapping_sub(8),
+        (_, 2) => *random.pick(&edges),
+        _ => 8 * random.below(1 << (MEMORY_BITS - 3)),
+    });
+    let f = std::array::from_fn(|_| match random.below(4) {
+        0 => random.word(),
+        1 => random.float(Format::F64),
+        _ => random.float(Format::F32) | 0xffff_ffff << 32,
+    });
+    Registers { x, f }
+}
+
+/// Words of every entry of the table, in pieces.
+fn machines() -> Vec<Vec<u8>> {
+    let mut random = Random::new(0);
+    let mut machine = |_| {
+        let words = (0..32).flat_map(|_| {
+            let entry = random.pick(TABLE);
+            let word = entry.bits | random.bits() as u32 & !entry.mask;
+            word.to_le_bytes()
+        });
+        let words: Vec<u8> = words.collect();
+        [&[random.bits() as u8], words.as_slice()].concat()
+    };
+    (0..64).map(&mut machine).collect()
 }
 
 /// The files with this ending in a folder of the fixtures and its subfolders, as long as they are small.

@@ -19,11 +19,22 @@ pub struct Ending {
     pub output: Vec<u8>,
 }
 
+/// The registers at the start, where they are not those of a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registers {
+    /// The integer registers; that of x0 is ignored.
+    pub x: [u64; 32],
+    /// The float registers.
+    pub f: [u64; 32],
+}
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Job<'a> {
     /// The program.
     pub image: &'a Image,
+    /// Other registers than those at reset.
+    pub registers: Option<Registers>,
     /// What to write first.
     pub inputs: &'a [Input],
     /// Steps to make at most.
@@ -36,7 +47,7 @@ impl<'a> Job<'a> {
     /// Runs an image to its end.
     #[must_use]
     pub fn whole(image: &'a Image) -> Self {
-        Self { image, inputs: &[], limit: u64::MAX, output: (0, 0) }
+        Self { image, registers: None, inputs: &[], limit: u64::MAX, output: (0, 0) }
     }
 }
 
@@ -82,11 +93,18 @@ pub struct InterpreterRoad(pub Arithmetic);
 
 impl InterpreterRoad {
     /// The machine before its first step, inputs written.
-    fn start(self, job: &Job<'_>) -> Result<Interpreter, String> {
+    ///
+    /// # Errors
+    /// If the system has no memory, or an input does not fit into it.
+    pub fn start(self, job: &Job<'_>) -> Result<Interpreter, String> {
         let machine = Interpreter::new(job.image).map_err(|error| error.to_string())?;
         let mut machine = machine.with_arithmetic(self.0);
         for (address, bytes) in job.inputs {
             machine.write_memory(*address, bytes).ok_or_else(|| format!("input at {address:#x} outside memory"))?;
+        }
+        if let Some(Registers { x, f }) = job.registers {
+            (1..).zip(&x[1..]).for_each(|(register, &value)| machine.set_x(register, value));
+            machine.set_floats(Floats(f));
         }
         Ok(machine)
     }
@@ -155,6 +173,10 @@ impl Road for FlatRoad {
         let mut machine = Flat::of(job.image);
         for (address, bytes) in job.inputs {
             machine.put(*address, bytes);
+        }
+        if let Some(Registers { x, f }) = job.registers {
+            machine.x[1..].copy_from_slice(&x[1..]);
+            machine.f = f;
         }
         let steps = machine.run(job.limit);
         let (address, len) = job.output;

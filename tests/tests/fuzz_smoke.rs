@@ -33,4 +33,4 @@ macro_rules! targets {
     };
 }
 
-targets! { onnx_model onnx_tensor elf image }
+targets! { onnx_model onnx_tensor elf image witness step }

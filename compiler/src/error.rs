@@ -91,11 +91,11 @@ pub enum ModelError {
         found: &'static str,
     },
     /// An input whose shape the model leaves open.
-    #[error("input `{name}` has shape {shape}, which is not fixed; add --shape {name}={suggestion}")]
+    #[error("input `{name}` has {shape}, which is not fixed; add --shape {name}={suggestion}")]
     DynamicShape {
         /// The input.
         name: String,
-        /// The shape that the model declares.
+        /// What the model declares: `shape [batch, 784]`.
         shape: String,
         /// A shape that would do.
         suggestion: String,

@@ -26,7 +26,7 @@ pub enum Error {
         limit: u64,
     },
     /// The bytes are not protobuf of the expected message.
-    #[error("not an ONNX {what} (truncated or damaged): {source}")]
+    #[error("not an ONNX {what} (truncated or damaged): {}", brief(source))]
     Decode {
         /// `model` or `tensor`.
         what: &'static str,
@@ -78,6 +78,15 @@ pub enum Error {
         #[source]
         error: TensorError,
     },
+}
+
+/// The decoder names every message that it is in; the innermost reason and the outermost message are enough.
+fn brief(source: &prost::DecodeError) -> String {
+    let text = source.to_string();
+    let mut parts: Vec<&str> = text.rsplitn(3, ": ").collect();
+    parts.truncate(2);
+    parts.reverse();
+    parts.join(": ")
 }
 
 /// What can be wrong with one tensor.

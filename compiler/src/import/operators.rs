@@ -64,7 +64,7 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node, index: usize) -> Re
     let entry = entry(node)?;
     check(entry, node, import.opset)?;
     let mut inputs: Vec<Option<TensorId>> = node.inputs.iter().map(|name| import.named(name)).collect();
-    while inputs.last() == Some(&None) {
+    while inputs.len() > *entry.inputs.start() && inputs.last() == Some(&None) {
         inputs.pop();
     }
     let (label, opset) = (super::label(node, index), import.opset);

@@ -51,8 +51,8 @@ fn ty(
         (None, None) => {
             return Err(ModelError::DynamicShape {
                 name: name(),
-                shape: "of any rank".to_owned(),
-                suggestion: "SIZE,SIZE,... (all its sizes, outermost first)".to_owned(),
+                shape: "a shape of any rank".to_owned(),
+                suggestion: "SIZE,SIZE,... with all its sizes, outermost first".to_owned(),
             });
         }
         (Some(declared), Some(given)) => {
@@ -65,7 +65,7 @@ fn ty(
             let resolved = resolved(declared, symbols);
             fixed(&resolved).ok_or_else(|| ModelError::DynamicShape {
                 name: name(),
-                shape: display(declared),
+                shape: format!("shape {}", display(declared)),
                 suggestion: suggestion(&resolved),
             })?
         }

@@ -40,7 +40,7 @@ impl Function {
     }
 
     /// The right answer, by the platform's `f64` functions, if their error cannot matter; bits in, bits out.
-    pub fn from_f64(self, bits: u32) -> Option<u32> {
+    pub fn by_f64(self, bits: u32) -> Option<u32> {
         let x = f64::from(f32::from_bits(bits));
         if x.is_nan() {
             return Some(0x7fc0_0000);
@@ -81,7 +81,7 @@ impl HardCases {
 
     /// The right answer, if it is known.
     pub fn right(&self, function: Function, x: u32) -> Option<u32> {
-        function.from_f64(x).or_else(|| self.0.get(&(function, x)).copied())
+        function.by_f64(x).or_else(|| self.0.get(&(function, x)).copied())
     }
 }
 

@@ -25,7 +25,11 @@ fn broadcastable() -> impl Strategy<Value = (Vec<u64>, Vec<u64>, Vec<u64>)> {
     })
 }
 
+type Function1 = fn(f64) -> f64;
+
 type Function2 = fn(f32, f32) -> f32;
+
+type IntegerFunction = fn(i64, i64) -> i64;
 
 proptest! {
     #[test]
@@ -46,7 +50,7 @@ proptest! {
     fn integers_wrap_and_divide_as_riscv_does(pairs in prop::collection::vec((any::<i64>(), prop_oneof![any::<i64>(), -2..3i64]), 1..9)) {
         let ty = TensorType::new(DType::I64, [pairs.len() as u64]);
         let bytes = |of: fn(&(i64, i64)) -> i64| -> Vec<u8> { pairs.iter().flat_map(|pair| of(pair).to_le_bytes()).collect() };
-        let operators: [(Operator, fn(i64, i64) -> i64); 4] = [
+        let operators: [(Operator, IntegerFunction); 4] = [
             (Add.into(), i64::wrapping_add),
             (Sub.into(), i64::wrapping_sub),
             (Mul.into(), i64::wrapping_mul),
@@ -85,7 +89,7 @@ proptest! {
     #[test]
     fn functions_are_those_of_f64_rounded(data in prop::collection::vec(prop_oneof![element(), -20.0..20.0f32], 1..20)) {
         let x = Tensor::new([data.len() as u64], data);
-        let operators: [(Operator, fn(f64) -> f64); 3] =
+        let operators: [(Operator, Function1); 3] =
             [(Exp.into(), f64::exp), (Tanh.into(), f64::tanh), (Sigmoid.into(), |x| 1.0 / (1.0 + (-x).exp()))];
         for (operator, function) in operators {
             let right = Tensor::from_fn(&x.shape, |i| function(x.at(i).into()) as f32);

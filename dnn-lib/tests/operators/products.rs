@@ -139,9 +139,9 @@ fn conv(case: &ConvCase) -> Tensor {
     let ConvCase { operator: Conv { window, group }, x, w, bias } = case;
     let Padding::Explicit(pads) = &window.padding else { panic!("explicit padding") };
     let mut shape = vec![x.shape[0], w.shape[0]];
-    for axis in 0..pads.len() {
+    for (axis, pad) in pads.iter().enumerate() {
         let extent = (w.shape[axis + 2] - 1) * window.dilations[axis] + 1;
-        let padded = x.shape[axis + 2] + pads[axis].0 + pads[axis].1;
+        let padded = x.shape[axis + 2] + pad.0 + pad.1;
         shape.push((padded - extent) / window.strides[axis] + 1);
     }
     let (depth, per_group) = (w.shape[1], w.shape[0] / group);

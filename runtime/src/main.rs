@@ -1,3 +1,64 @@
-//! The `opml` command.
+//! The `opml` command: compile, run, trace, prove and verify.
 
-fn main() {}
+mod claim;
+mod cli;
+mod commands;
+mod failure;
+mod machine;
+mod npy;
+mod output;
+mod tensors;
+
+use clap::Parser;
+use cli::{Cli, Command, ImageCommand};
+use failure::Failure;
+use output::Output;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are answers, everything else is a mistake in the command line.
+        Err(error) if error.use_stderr() => {
+            let _ = error.print();
+            return ExitCode::FAILURE;
+        }
+        Err(answer) => {
+            let _ = answer.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    let output = Output::new(cli.json);
+    match run(cli.command, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(output.is_json());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Hands a command to its module.
+fn run(command: Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Compile(args) => commands::compile::run(&args, output),
+        Command::Inspect(args) => commands::inspect::run(&args, output),
+        Command::Disasm(args) => commands::disasm::run(&args, output),
+        Command::Run(args) => commands::run::run(&args, output),
+        Command::Trace(args) => commands::trace::run(&args, output),
+        Command::Prove(args) => commands::prove::run(&args, output),
+        Command::Verify(args) => commands::verify::run(&args, output),
+        Command::Verifier(args) => commands::verifier::run(&args, output),
+        Command::Image(ImageCommand::FromElf(args)) => commands::from_elf::run(&args, output),
+        Command::Demo => commands::demo::run(output),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut <Cli as clap::CommandFactory>::command(),
+                "opml",
+                &mut std::io::stdout(),
+            );
+            Ok(())
+        }
+    }
+}

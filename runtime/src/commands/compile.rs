@@ -1,0 +1,67 @@
+//! `opml compile`: a model becomes an image.
+
+use crate::cli::Compile;
+use crate::failure::Failure;
+use crate::output::{Output, count};
+use compiler::Options;
+use image::Image;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+/// Compiles and writes the image.
+pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
+    let mut shapes = BTreeMap::new();
+    for shape in &args.shapes {
+        if shapes.insert(shape.name.clone(), shape.dims.clone()).is_some() {
+            return Err(Failure::new(format!("--shape is given twice for '{}'", shape.name)));
+        }
+    }
+    let start = Instant::now();
+    let spinner = output.spinner("compiling");
+    let compiled = compile(&args.model, shapes)?;
+    spinner.finish_and_clear();
+    let seconds = start.elapsed().as_secs_f64();
+    let bytes = save(&compiled.image, &args.output)?;
+    let image = &compiled.image;
+    let root = image.state().root();
+    let object = json!({
+        "image": args.output, "image_root": root.to_string(), "code_root": image.code_root().to_string(),
+        "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(), "bytes": bytes,
+        "code_bytes": image.profile.code_size(), "memory_bits": image.profile.memory_bits(),
+        "big_steps": image.schedule.len(), "seconds": seconds,
+    });
+    let text = format!(
+        "{}  {} bytes\n  image root  {root}\n  machine     {}, 2^{} bytes of memory, {} bytes of code\n  schedule    {} big steps\n  compiled in {:.0} ms",
+        args.output.display(),
+        count(bytes),
+        image.extensions().name(),
+        image.profile.memory_bits(),
+        count(image.profile.code_size()),
+        image.schedule.len(),
+        seconds * 1000.0
+    );
+    output.result(&object, &text)
+}
+
+/// Compiles a model.
+pub fn compile(model: &Path, shapes: BTreeMap<String, Vec<u64>>) -> Result<compiler::Compiled, Failure> {
+    compiler::compile(model, &Options { shapes, ..Options::default() }).map_err(|error| Failure::about(model, error))
+}
+
+/// Writes an image and returns its size.
+pub fn save(image: &Image, path: &Path) -> Result<u64, Failure> {
+    image.write(path).map_err(|error| Failure::new(error.to_string()))?;
+    std::fs::metadata(path)
+        .map(|data| data.len())
+        .map_err(|error| Failure::io("read", &path.display().to_string(), &error))
+}
+
+/// Reads an image.
+pub fn load(path: &Path) -> Result<Image, Failure> {
+    Image::read(path).map_err(|error| match error {
+        image::ImageError::Io { .. } => Failure::new(error.to_string()),
+        other => Failure::about(path, other).hint("images are written by `opml compile` and `opml image from-elf`"),
+    })
+}

@@ -1,0 +1,189 @@
+//! `opml demo`: the whole way, from a model to a judged step.
+
+use super::judge::judge;
+use super::prove::claim_of_next_step;
+use super::trace::{self, trace};
+use crate::claim::Claim;
+use crate::failure::Failure;
+use crate::machine::{run_to, run_to_end, start};
+use crate::npy;
+use crate::output::{Output, count};
+use crate::tensors::{numbers, outputs};
+use compiler::{Compiled, Options};
+use image::{Image, Role};
+use interpreter::Interpreter;
+use isa::Op;
+use onnx::Tensor;
+use serde_json::{Value, json};
+use std::time::Instant;
+use step::{Root, Status};
+
+/// A convolutional network trained on handwritten digits, and a digit that it never saw.
+const MODEL: &[u8] = include_bytes!("../../../fixtures/mnist-cnn/model.onnx");
+const DIGIT: &[u8] = include_bytes!("../../../fixtures/digits/7.npy");
+const LABEL: usize = 7;
+
+/// Shows the whole way.
+pub fn run(output: Output) -> Result<(), Failure> {
+    let (compiled, compile) = show_compilation(output)?;
+    let image = &compiled.image;
+    let digit = npy::decode(DIGIT).map_err(|error| Failure::new(error.to_string()))?;
+    let (steps, inference) = show_run(image, &digit, output)?;
+    let (claim, chosen) = show_step(image, &digit, steps, output)?;
+    let judgements = show_judgements(&claim, output)?;
+    let object = json!({ "compile": compile, "run": inference, "step": chosen, "judgements": judgements });
+    output.result(&object, "Next: `opml compile MODEL.onnx -o IMAGE` with a model of your own.")
+}
+
+/// Compiles the model.
+fn show_compilation(output: Output) -> Result<(Compiled, Value), Failure> {
+    let start = Instant::now();
+    let options = Options::default();
+    let fail = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    let model = onnx::decode_model(MODEL, None, &options.limits).map_err(|error| fail(&error))?;
+    let graph = compiler::import_model(model, &options).map_err(|error| fail(&error))?;
+    let compiled = compiler::compile_graph(graph, &options).map_err(|error| fail(&error))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let image = &compiled.image;
+    let bytes = image.to_bytes().map_err(|error| fail(&error))?.len() as u64;
+    let root = image.state().root();
+    output.say(&format!(
+        "1. Compiled a convolutional network from ONNX in {:.0} ms.\n   image root {root}\n   {} bytes: weights and {} bytes of {} code\n",
+        seconds * 1e3,
+        count(bytes),
+        count(image.profile.code_size()),
+        image.extensions().name()
+    ))?;
+    let object = json!({ "image_root": root.to_string(), "bytes": bytes, "seconds": seconds });
+    Ok((compiled, object))
+}
+
+/// The machine of the image with the digit in its input.
+fn fed(image: &Image, digit: &Tensor) -> Result<Interpreter, Failure> {
+    let mut machine = start(image)?;
+    let input = image.tensors.iter().find(|tensor| tensor.role == Role::Input);
+    input
+        .and_then(|input| machine.write_memory(input.address, digit.bytes()))
+        .ok_or_else(|| Failure::new("the bundled model has no input for the bundled digit"))?;
+    Ok(machine)
+}
+
+/// Classifies the digit in the machine.
+fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value), Failure> {
+    let mut machine = fed(image, digit)?;
+    let start = Instant::now();
+    run_to_end(&mut machine, u64::MAX, &output.steps(None))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let (steps, root) = (machine.steps(), machine.state_root());
+    let results = outputs(image, |address, bytes| machine.read_memory(address, usize::try_from(bytes).ok()?))?;
+    let scores = results.first().map(|(_, tensor)| numbers(tensor)).unwrap_or_default();
+    let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    let (class, score) = best.map_or((0, 0.0), |(class, &score)| (class, score));
+    output.say(&drawing(&numbers(digit)))?;
+    output.say(&format!(
+        "2. The machine says: this is a {class} ({:.2} %); somebody meant a {LABEL}.\n   {} steps in {:.1} ms\n   final state root {root}\n",
+        score * 100.0,
+        count(steps),
+        seconds * 1e3
+    ))?;
+    let object = json!({ "class": class, "label": LABEL, "score": score, "steps": steps, "seconds": seconds, "state_root": root.to_string() });
+    Ok((steps, object))
+}
+
+/// A picture of 28 by 28 numbers from 0 to 1, two rows to a line of text.
+fn drawing(pixels: &[f64]) -> String {
+    let rows: Vec<&[f64]> = pixels.chunks(28).collect();
+    let dark = |row: Option<&&[f64]>, column: usize| row.and_then(|row| row.get(column)).is_some_and(|&x| x > 0.4);
+    let lines = rows.chunks(2).map(|pair| {
+        let line: String = (0..28)
+            .map(|column| match (dark(pair.first(), column), dark(pair.get(1), column)) {
+                (true, true) => '█',
+                (true, false) => '▀',
+                (false, true) => '▄',
+                (false, false) => ' ',
+            })
+            .collect();
+        format!("      {}\n", line.trim_end())
+    });
+    lines.filter(|line| !line.trim().is_empty()).collect()
+}
+
+/// Picks a multiply-add from the middle of the run and proves it.
+fn show_step(image: &Image, digit: &Tensor, steps: u64, output: Output) -> Result<(Claim, Value), Failure> {
+    let bar = output.steps(Some(steps));
+    let mut machine = fed(image, digit)?;
+    run_to(&mut machine, steps / 2, &bar);
+    while machine.status() == Status::Running && op_at(image, machine.pc()) != Some(Op::FmaddS) {
+        machine.run(1);
+    }
+    let claim = claim_of_next_step(&mut machine)?;
+    let rows = trace(image, &mut fed(image, digit)?, &[claim.step], &bar)?;
+    bar.finish_and_clear();
+    let row = rows.first().ok_or_else(|| Failure::new("nothing to show"))?;
+    let instruction = row.instruction.map(|instruction| instruction.to_string()).unwrap_or_default();
+    let operator = trace::operator(image, row).map(|step| step.operator.as_str()).unwrap_or_default();
+    let element = trace::element(image, row).unwrap_or_default();
+    output.say(&format!(
+        "3. Step {}, in the middle of a multiply-add of {operator}: {instruction}\n   at {}, on the way to {element}\n   before {}\n   after  {}\n   witness of {} bytes\n",
+        count(claim.step),
+        row.place,
+        claim.before,
+        claim.after,
+        claim.witness.len()
+    ))?;
+    let object = json!({
+        "step": claim.step, "instruction": instruction, "operator": operator, "element": element,
+        "pre_state_root": claim.before.to_string(), "post_state_root": claim.after.to_string(),
+        "witness_bytes": claim.witness.len(),
+    });
+    Ok((claim, object))
+}
+
+/// The instruction at an address.
+fn op_at(image: &Image, pc: u64) -> Option<Op> {
+    let at = usize::try_from(pc.checked_sub(image.profile.code_base())?).ok()?;
+    let word = u32::from_le_bytes(*image.code.get(at..)?.first_chunk()?);
+    isa::decode(word, image.extensions()).map(|instruction| instruction.op)
+}
+
+/// Lets the contract judge the honest claim and two lies.
+fn show_judgements(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure> {
+    output.say("4. The generated Solidity verifier, in the embedded EVM, executes exactly that step.")?;
+    let mut wrong_result = honest.clone();
+    wrong_result.after = flipped(honest.after);
+    let mut wrong_state = honest.clone();
+    // Somewhere in the saved registers.
+    if let Some(byte) = wrong_state.witness.get_mut(200) {
+        *byte ^= 1;
+    }
+    let cases = [
+        ("the honest claim", honest, true),
+        ("a claim with another result", &wrong_result, false),
+        ("a claim with a register changed in the witness", &wrong_state, false),
+    ];
+    cases
+        .into_iter()
+        .map(|(name, claim, expected)| {
+            let (holds, said, cost) = match judge(claim) {
+                Ok(judged) if judged.root == claim.after => (true, "confirmed".to_owned(), Some(judged.cost)),
+                Ok(judged) => (false, format!("refuted: the step leads to {}", judged.root), Some(judged.cost)),
+                Err(failure) => (false, format!("rejected: {}", failure.message), None),
+            };
+            if holds != expected {
+                return Err(Failure::new(format!("{name} was {said}: please report this")));
+            }
+            let cost_text = cost.as_ref().map(|cost| format!("\n     {cost}")).unwrap_or_default();
+            output.say(&format!("   {name}: {said}{cost_text}"))?;
+            Ok(json!({ "claim": name, "holds": holds, "said": said, "cost": cost.map(|cost| cost.json()) }))
+        })
+        .chain(std::iter::once_with(|| output.say("").map(|()| Value::Null)))
+        .filter(|value| !matches!(value, Ok(Value::Null)))
+        .collect()
+}
+
+/// A root with one bit changed.
+fn flipped(root: Root) -> Root {
+    let mut bytes = root.0;
+    bytes[31] ^= 1;
+    Root(bytes)
+}

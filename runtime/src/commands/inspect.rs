@@ -1,0 +1,131 @@
+//! `opml inspect`: what an image holds.
+
+use super::compile::load;
+use crate::cli::ImageOnly;
+use crate::failure::Failure;
+use crate::output::{Output, count, table};
+use image::Image;
+use isa::{Op, decode};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Shows the image.
+pub fn run(args: &ImageOnly, output: Output) -> Result<(), Failure> {
+    let image = load(&args.image)?;
+    output.result(&object(&image), &text(&image))
+}
+
+/// How often each instruction stands in the code, the commonest first.
+fn mix(image: &Image) -> Vec<(Op, u64)> {
+    let words = image.code.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+    let mut counts = BTreeMap::new();
+    for instruction in words.filter_map(|word| decode(word, image.extensions())) {
+        *counts.entry(instruction.op).or_insert(0) += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|&(op, count)| (std::cmp::Reverse(count), op));
+    counts
+}
+
+/// How many big steps each operator has, in the order of their first appearance.
+fn operators(image: &Image) -> Vec<(&str, u64)> {
+    let mut counts: Vec<(&str, u64)> = Vec::new();
+    for step in &image.schedule {
+        match counts.iter_mut().find(|(name, _)| *name == step.operator) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((&step.operator, 1)),
+        }
+    }
+    counts
+}
+
+/// Everything, for machines.
+fn object(image: &Image) -> Value {
+    let segments = image.segments.iter().map(|s| json!({ "address": s.address, "bytes": s.bytes.len() }));
+    let tensors = image.tensors.iter().map(|t| {
+        json!({ "name": t.name, "role": format!("{:?}", t.role).to_lowercase(), "dtype": t.dtype.name(), "shape": t.shape,
+                "address": t.address, "bytes": t.bytes })
+    });
+    let steps = image.schedule.iter().map(|s| {
+        json!({ "operator": s.operator, "node": s.node, "kernel": image.symbols.get(s.kernel as usize).map(|k| &k.name),
+                "output": image.tensors.get(s.output as usize).map(|t| &t.name), "lo": s.lo, "hi": s.hi })
+    });
+    let mix: BTreeMap<_, _> = mix(image).into_iter().map(|(op, count)| (op.entry().mnemonic, count)).collect();
+    json!({
+        "image_root": image.state().root().to_string(), "code_root": image.code_root().to_string(),
+        "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(),
+        "memory_bits": image.profile.memory_bits(), "memory_depth": image.profile.memory_depth(),
+        "code_base": image.profile.code_base(), "code_size": image.profile.code_size(),
+        "code_depth": image.profile.code_depth(), "entry": image.entry, "sp": image.sp,
+        "segments": segments.collect::<Vec<_>>(), "tensors": tensors.collect::<Vec<_>>(),
+        "schedule": steps.collect::<Vec<_>>(), "instruction_mix": mix,
+        "operators": operators(image).into_iter().collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// Everything, for people.
+fn text(image: &Image) -> String {
+    let mut text = String::new();
+    let profile = &image.profile;
+    let _ = writeln!(
+        text,
+        "image root   {}\ncode root    {}\nmemory root  {}\n\nmachine      {}\nmemory       {} bytes, proofs of {} levels\ncode         {} bytes at {:#x}, proofs of {} levels\nentry        {:#x}, stack from {:#x} down\n",
+        image.state().root(),
+        image.code_root(),
+        image.memory_root(),
+        image.extensions().name(),
+        count(profile.memory_size()),
+        profile.memory_depth(),
+        count(profile.code_size()),
+        profile.code_base(),
+        profile.code_depth(),
+        image.entry,
+        image.sp
+    );
+    let mut map = table(["segment", "from", "to", "bytes"]);
+    for (index, segment) in image.segments.iter().enumerate() {
+        let end = segment.address + segment.bytes.len() as u64;
+        map.add_row([
+            index.to_string(),
+            format!("{:#x}", segment.address),
+            format!("{end:#x}"),
+            count(segment.bytes.len() as u64),
+        ]);
+    }
+    let _ = writeln!(text, "{map}\n");
+    if !image.tensors.is_empty() {
+        let mut tensors = table(["tensor", "role", "type", "shape", "address", "bytes"]);
+        for tensor in &image.tensors {
+            tensors.add_row([
+                tensor.name.clone(),
+                format!("{:?}", tensor.role).to_lowercase(),
+                tensor.dtype.name().to_owned(),
+                format!("{:?}", tensor.shape),
+                format!("{:#x}", tensor.address),
+                count(tensor.bytes),
+            ]);
+        }
+        let _ = writeln!(text, "{tensors}\n");
+    }
+    if !image.schedule.is_empty() {
+        let mut schedule = table(["big step", "operator", "node", "kernel", "output", "units"]);
+        for (index, step) in image.schedule.iter().enumerate() {
+            let name = |symbol: Option<&String>| symbol.cloned().unwrap_or_default();
+            schedule.add_row([
+                index.to_string(),
+                step.operator.clone(),
+                step.node.clone(),
+                name(image.symbols.get(step.kernel as usize).map(|kernel| &kernel.name)),
+                name(image.tensors.get(step.output as usize).map(|tensor| &tensor.name)),
+                format!("{} to {}", step.lo, step.hi),
+            ]);
+        }
+        let _ = writeln!(text, "{schedule}\n");
+        let operators: Vec<_> = operators(image).into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let _ = writeln!(text, "operators    {}\n", operators.join(", "));
+    }
+    let mix: Vec<_> = mix(image).into_iter().map(|(op, count)| format!("{} {count}", op.entry().mnemonic)).collect();
+    let _ = writeln!(text, "instructions {}", mix.join(", "));
+    text
+}

@@ -1,0 +1,53 @@
+//! The contract as a judge: a claim's witness goes through the generated verifier in the embedded EVM.
+
+use crate::claim::Claim;
+use crate::failure::Failure;
+use crate::output::count;
+use evm::{Answer, Cost, Verifier};
+use serde_json::{Value, json};
+use std::fmt::{Display, Formatter};
+use step::Root;
+
+/// What the contract said.
+pub struct Judgement {
+    /// The state after the step.
+    pub root: Root,
+    /// What it cost.
+    pub cost: Bill,
+}
+
+/// Gas and bytes of one call.
+pub struct Bill(pub Cost);
+
+impl Bill {
+    /// For machines.
+    pub fn json(&self) -> Value {
+        let Cost { execution, transaction, floor, calldata, zeros } = self.0;
+        json!({ "execution_gas": execution, "transaction_gas": transaction, "floor_gas": floor, "calldata_bytes": calldata,
+                "zero_bytes": zeros })
+    }
+}
+
+impl Display for Bill {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Cost { execution, transaction, calldata, .. } = self.0;
+        write!(
+            f,
+            "{} gas of execution, {} bytes of calldata, {} gas for the whole transaction",
+            count(execution),
+            count(calldata as u64),
+            count(transaction)
+        )
+    }
+}
+
+/// Has the contract execute a claim's step.
+pub fn judge(claim: &Claim) -> Result<Judgement, Failure> {
+    let mut verifier = Verifier::new(&claim.profile).map_err(|error| Failure::new(error.to_string()))?;
+    let (answer, cost) =
+        verifier.step(claim.before, &claim.witness).map_err(|error| Failure::new(error.to_string()))?;
+    match answer {
+        Answer::Root(root) => Ok(Judgement { root, cost: Bill(cost) }),
+        Answer::Malformed(revert) => Err(Failure::new(format!("the contract refuses the witness: {}", revert.name))),
+    }
+}

@@ -1,0 +1,39 @@
+//! `opml prove`: the witness of one step.
+
+use crate::claim::Claim;
+use crate::cli::Prove;
+use crate::failure::Failure;
+use crate::machine::{prepare, run_exactly};
+use crate::output::{Output, count};
+use interpreter::{Arithmetic, Interpreter};
+use serde_json::json;
+
+/// Runs up to the step and writes its witness.
+pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
+    let mut loaded = prepare(&args.fed, Arithmetic::Host)?;
+    let bar = output.steps(Some(args.step));
+    run_exactly(&mut loaded.machine, args.step, &bar)?;
+    bar.finish_and_clear();
+    let claim = claim_of_next_step(&mut loaded.machine)?;
+    claim.write(&args.output)?;
+    let object = json!({
+        "witness": args.output, "step": claim.step, "pre_state_root": claim.before.to_string(),
+        "post_state_root": claim.after.to_string(), "witness_bytes": claim.witness.len(),
+    });
+    let text = format!(
+        "{}  witness of step {}, {} bytes\n  before  {}\n  after   {}",
+        args.output.display(),
+        count(claim.step),
+        claim.witness.len(),
+        claim.before,
+        claim.after
+    );
+    output.result(&object, &text)
+}
+
+/// The honest claim about a machine's next step, which is not made.
+pub fn claim_of_next_step(machine: &mut Interpreter) -> Result<Claim, Failure> {
+    let before = machine.state_root();
+    let (witness, after) = machine.witness().map_err(|error| Failure::new(error.to_string()))?;
+    Ok(Claim { profile: machine.profile(), step: machine.steps(), before, after, witness })
+}

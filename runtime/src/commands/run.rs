@@ -1,0 +1,52 @@
+//! `opml run`: an image runs and its outputs become files.
+
+use crate::cli::{Road, Run};
+use crate::failure::Failure;
+use crate::machine::{prepare, run_to_end};
+use crate::output::{Output, count, create_folder};
+use crate::tensors::{numbers, outputs, write_outputs};
+use interpreter::Arithmetic;
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+use std::time::Instant;
+
+/// How many numbers of an output are shown.
+const SHOWN: usize = 16;
+
+/// Runs the image.
+pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
+    let arithmetic = match args.road {
+        Road::Interpreter => Arithmetic::Host,
+        Road::Reference => Arithmetic::Soft,
+    };
+    let mut loaded = prepare(&args.fed, arithmetic)?;
+    let bar = output.steps(None);
+    let start = Instant::now();
+    run_to_end(&mut loaded.machine, args.fed.max_steps, &bar)?;
+    let seconds = start.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let machine = &mut loaded.machine;
+    let (steps, root, exit_code) = (machine.steps(), machine.state_root(), machine.x(10));
+    let results = outputs(&loaded.image, |address, bytes| machine.read_memory(address, usize::try_from(bytes).ok()?))?;
+    if !results.is_empty() {
+        create_folder(&args.output)?;
+    }
+    let files = write_outputs(&args.output, &results)?;
+    let names: Map<String, Value> = files.iter().map(|(name, path)| (name.clone(), json!(path))).collect();
+    let object = json!({
+        "steps": steps, "state_root": root.to_string(), "exit_code": exit_code, "outputs": names, "seconds": seconds,
+    });
+    let mut text = format!(
+        "{} steps in {:.1} ms ({:.0} million a second)\nstate root  {root}\nexit code   {exit_code}\n",
+        count(steps),
+        seconds * 1e3,
+        steps as f64 / seconds / 1e6
+    );
+    for ((name, tensor), (_, path)) in results.iter().zip(&files) {
+        let all = numbers(tensor);
+        let shown: Vec<_> = all.iter().take(SHOWN).map(|x| format!("{x:.6}")).collect();
+        let more = if all.len() > SHOWN { " ..." } else { "" };
+        let _ = writeln!(text, "{name} {:?} -> {}\n  {}{more}", tensor.dims(), path.display(), shown.join(" "));
+    }
+    output.result(&object, &text)
+}

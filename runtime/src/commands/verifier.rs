@@ -1,0 +1,46 @@
+//! `opml verifier`: the Solidity for an image's machine profile.
+
+use super::compile::load;
+use crate::cli::Verifier;
+use crate::failure::Failure;
+use crate::output::{Output, create_folder, write_file};
+use serde_json::json;
+
+/// Writes the contracts.
+pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
+    let image = load(&args.image)?;
+    let stem = args.image.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let files = solidity::generate(&image.profile, &identifier(stem));
+    let mut written = Vec::new();
+    for file in &files {
+        let path = args.output.join(&file.name);
+        if let Some(folder) = path.parent() {
+            create_folder(folder)?;
+        }
+        write_file(&path, file.text.as_bytes())?;
+        written.push(path);
+    }
+    let list: Vec<_> = written.iter().map(|path| path.display().to_string()).collect();
+    output.result(&json!({ "files": written }), &list.join("\n"))
+}
+
+/// A file's name as the first part of a contract's: "mnist-cnn.v2" becomes "MnistCnnV2".
+fn identifier(stem: &str) -> String {
+    let words = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let name: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Model{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::identifier;
+
+    #[test]
+    fn contract_names() {
+        for (stem, name) in
+            [("mnist-cnn.v2", "MnistCnnV2"), ("7b", "Model7b"), ("", "Model"), ("mö/d", "MD"), ("a", "A")]
+        {
+            assert_eq!(identifier(stem), name);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A machine that is loaded, fed and ready to run.
+
+use image::Image;
+use indicatif::ProgressBar;
+use interpreter::{Arithmetic, Interpreter};
+use step::Status;
+
+use crate::cli::Fed;
+use crate::commands::compile::load;
+use crate::failure::Failure;
+use crate::tensors::read_inputs;
+
+/// How many steps run between two looks at the progress bar.
+const SLICE: u64 = 1 << 26;
+
+/// An image and its machine, inputs in place.
+pub struct Loaded {
+    /// The image.
+    pub image: Image,
+    /// The machine.
+    pub machine: Interpreter,
+}
+
+/// Reads an image and its inputs.
+pub fn prepare(fed: &Fed, arithmetic: Arithmetic) -> Result<Loaded, Failure> {
+    let image = load(&fed.image)?;
+    let inputs = read_inputs(&image, &fed.inputs)?;
+    let mut machine = start(&image)?.with_arithmetic(arithmetic);
+    for input in &inputs {
+        machine
+            .write_memory(input.address, &input.bytes)
+            .ok_or_else(|| Failure::new(format!("an input at {:#x} is outside memory", input.address)))?;
+    }
+    Ok(Loaded { image, machine })
+}
+
+/// The machine of an image, inputs zero.
+pub fn start(image: &Image) -> Result<Interpreter, Failure> {
+    Interpreter::new(image).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Runs until step `target`, or until the machine stops.
+pub fn run_to(machine: &mut Interpreter, target: u64, bar: &ProgressBar) {
+    while machine.steps() < target && machine.status() == Status::Running {
+        machine.run(SLICE.min(target - machine.steps()));
+        bar.set_position(machine.steps());
+    }
+}
+
+/// Runs until step `target`; an error if the machine stops before.
+pub fn run_exactly(machine: &mut Interpreter, target: u64, bar: &ProgressBar) -> Result<(), Failure> {
+    run_to(machine, target, bar);
+    if machine.steps() == target {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "step {target} is beyond the end: the machine {} after {} steps",
+        ending(machine),
+        machine.steps()
+    ))
+    .hint(format!("choose a step from 0 to {}", machine.steps())))
+}
+
+/// Runs to the end; an error if that is not reached within `max` steps, or if the machine traps.
+pub fn run_to_end(machine: &mut Interpreter, max: u64, bar: &ProgressBar) -> Result<(), Failure> {
+    run_to(machine, max, bar);
+    match machine.status() {
+        Status::Exited => Ok(()),
+        Status::Running => {
+            Err(Failure::new(format!("the machine still runs after {max} steps")).hint("raise --max-steps"))
+        }
+        Status::Trapped(trap) => Err(Failure::new(format!(
+            "the machine trapped at step {}, pc {:#x}: {}",
+            machine.steps().saturating_sub(1),
+            machine.pc(),
+            trap.message()
+        ))
+        .hint("`opml trace --at STEP` shows the instruction")),
+    }
+}
+
+/// How a machine ended.
+fn ending(machine: &Interpreter) -> &'static str {
+    match machine.status() {
+        Status::Exited => "exited",
+        _ => "trapped",
+    }
+}

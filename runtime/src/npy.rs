@@ -1,0 +1,179 @@
+//! NumPy's .npy files: one array, as typed bytes (NEP 1, "A simple file format for NumPy arrays").
+//!
+//! Own code because the crates for it overflow their stack or their integers on hostile headers. Only what a model
+//! can take is read: versions 1 to 3, little-endian numbers and booleans, C order.
+
+use onnx::{ElementType, Tensor};
+use thiserror::Error;
+
+/// What every file begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// No header that NumPy writes comes near this.
+const MAX_HEADER: usize = 4096;
+
+/// Why a file is no usable .npy.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum NpyError {
+    /// Not an .npy file at all.
+    #[error("this is no .npy file: it does not begin with \\x93NUMPY and a version from 1 to 3")]
+    Magic,
+    /// The header is cut off or too long.
+    #[error("the header is cut off or longer than 4096 bytes")]
+    HeaderLength,
+    /// The header isn't the dictionary that it should be.
+    #[error("the header should be {{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28), }}, but is: {0}")]
+    Header(String),
+    /// The elements are of a kind that no tensor has.
+    #[error("elements of type '{0}' are not supported; save little-endian numbers or booleans, for example '<f4'")]
+    Element(String),
+    /// Fortran order.
+    #[error("the array is in Fortran order; save numpy.ascontiguousarray(array)")]
+    FortranOrder,
+    /// The data does not fit the header.
+    #[error("shape {shape:?} of {element} needs a different number of bytes than the {found} that follow the header")]
+    Length { shape: Vec<u64>, element: &'static str, found: usize },
+}
+
+/// NumPy's names of the element types.
+const ELEMENTS: [(&str, ElementType); 12] = [
+    ("<f4", ElementType::Float32),
+    ("<f8", ElementType::Float64),
+    ("<f2", ElementType::Float16),
+    ("|i1", ElementType::Int8),
+    ("<i2", ElementType::Int16),
+    ("<i4", ElementType::Int32),
+    ("<i8", ElementType::Int64),
+    ("|u1", ElementType::UInt8),
+    ("<u2", ElementType::UInt16),
+    ("<u4", ElementType::UInt32),
+    ("<u8", ElementType::UInt64),
+    ("|b1", ElementType::Bool),
+];
+
+/// Reads an array.
+pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
+    let (header, data) = split(bytes)?;
+    let broken = || NpyError::Header(header.chars().take(80).collect());
+    let element = text_after(header, "descr").ok_or_else(broken)?;
+    let (_, element) =
+        ELEMENTS.iter().find(|(name, _)| *name == element).ok_or_else(|| NpyError::Element(element.to_owned()))?;
+    let order = value_after(header, "fortran_order").ok_or_else(broken)?;
+    if order.starts_with("True") {
+        return Err(NpyError::FortranOrder);
+    }
+    let shape = value_after(header, "shape").and_then(dimensions).ok_or_else(broken)?;
+    if !order.starts_with("False") {
+        return Err(broken());
+    }
+    Tensor::new(*element, shape.clone(), data.to_vec()).ok_or(NpyError::Length {
+        shape,
+        element: element.name(),
+        found: data.len(),
+    })
+}
+
+/// Writes an array, as NumPy itself would: the data begins at a multiple of 64.
+pub fn encode(tensor: &Tensor) -> Vec<u8> {
+    let name = ELEMENTS.iter().find(|(_, element)| *element == tensor.element()).map_or("|u1", |(name, _)| name);
+    let dims: Vec<String> = tensor.dims().iter().map(u64::to_string).collect();
+    let comma = if dims.len() == 1 { "," } else { "" };
+    let mut header = format!("{{'descr': '{name}', 'fortran_order': False, 'shape': ({}{comma}), }}", dims.join(", "));
+    let unpadded = MAGIC.len() + 4 + header.len() + 1;
+    header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
+    header.push('\n');
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([1, 0]);
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(tensor.bytes());
+    bytes
+}
+
+/// Header text and data.
+fn split(bytes: &[u8]) -> Result<(&str, &[u8]), NpyError> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Magic)?;
+    let (length, rest) = match rest {
+        [1, _, a, b, rest @ ..] => (u32::from(u16::from_le_bytes([*a, *b])), rest),
+        [2 | 3, _, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
+        _ => return Err(NpyError::Magic),
+    };
+    let length = length as usize;
+    if length > MAX_HEADER || length > rest.len() {
+        return Err(NpyError::HeaderLength);
+    }
+    let (header, data) = rest.split_at(length);
+    let header = std::str::from_utf8(header).map_err(|_| NpyError::Header("not text".to_owned()))?;
+    Ok((header, data))
+}
+
+/// What follows a key of the header's dictionary.
+fn value_after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let quoted = [format!("'{key}'"), format!("\"{key}\"")];
+    let (_, rest) = quoted.iter().find_map(|key| header.split_once(key.as_str()))?;
+    Some(rest.trim_start().strip_prefix(':')?.trim_start())
+}
+
+/// The quoted string that follows a key.
+fn text_after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let value = value_after(header, key)?;
+    let quote = value.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    value[1..].split_once(quote).map(|(text, _)| text)
+}
+
+/// A tuple of dimensions.
+fn dimensions(value: &str) -> Option<Vec<u64>> {
+    let (inside, _) = value.strip_prefix('(')?.split_once(')')?;
+    let inside = inside.trim().trim_end_matches(',');
+    if inside.is_empty() {
+        return Some(Vec::new());
+    }
+    inside.split(',').map(|dim| dim.trim().parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_survive() {
+        for dims in [vec![], vec![3], vec![0, 2], vec![2, 1, 3]] {
+            let count: u64 = dims.iter().product();
+            let tensor = Tensor::new(ElementType::Int16, dims, (0..count * 2).map(|i| i as u8).collect());
+            let tensor = tensor.expect("the size fits");
+            let bytes = encode(&tensor);
+            assert_eq!(bytes.len() as u64 % 64, count * 2 % 64, "data is aligned");
+            assert_eq!(decode(&bytes), Ok(tensor));
+        }
+    }
+
+    #[test]
+    fn bad_files_are_refused() {
+        let file = |header: &str, data: &[u8]| {
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(header.as_bytes());
+            bytes.extend(data);
+            bytes
+        };
+        let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
+        assert!(decode(&file(good, &[0; 8])).is_ok());
+        for (header, data, expected) in [
+            (good, 7, NpyError::Length { shape: vec![2], element: "float", found: 7 }),
+            (&good.replace("<f4", ">f4"), 8, NpyError::Element(">f4".to_owned())),
+            (&good.replace("<f4", "<U7"), 8, NpyError::Element("<U7".to_owned())),
+            (&good.replace("False", "True"), 8, NpyError::FortranOrder),
+        ] {
+            assert_eq!(decode(&file(header, &vec![0; data])), Err(expected));
+        }
+        for header in
+            ["", "{}", &good.replace("False", "Maybe"), &good.replace("(2,)", "(-2,)"), &good.replace("(2,)", "((((")]
+        {
+            assert!(matches!(decode(&file(header, &[0; 8])), Err(NpyError::Header(_))), "{header}");
+        }
+        let huge = good.replace("(2,)", "(18446744073709551615, 18446744073709551615)");
+        assert!(matches!(decode(&file(&huge, &[0; 8])), Err(NpyError::Length { .. })));
+        assert_eq!(decode(b"\x93NUMPY\x04\x00"), Err(NpyError::Magic));
+        assert_eq!(decode(b"\x93NUMPY\x02\x00\xff\xff\xff\xff"), Err(NpyError::HeaderLength));
+        assert_eq!(decode(b""), Err(NpyError::Magic));
+    }
+}

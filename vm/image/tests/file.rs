@@ -1,0 +1,159 @@
+//! The file of an image: written and read again it is the same, and no damage passes.
+
+use image::{BigStep, Contents, Dtype, Image, ImageError, Role, Segment, Symbol, Tensor};
+use isa::Extensions;
+use proptest::prelude::*;
+use step::Profile;
+
+fn contents() -> Contents {
+    let symbol = |name: &str, address, size| Symbol { name: name.to_owned(), address, size };
+    let tensor = |name: &str, role, dtype, shape: &[u64], address| {
+        let bytes = shape.iter().product::<u64>() * Dtype::size(dtype);
+        Tensor { name: name.to_owned(), role, dtype, shape: shape.to_vec(), address, bytes }
+    };
+    Contents {
+        profile: Profile::new(Extensions::IMFD, 16, 0x8000, 64).expect("a machine"),
+        entry: 0x8004,
+        sp: 0x1_0000,
+        code: (0..64).collect(),
+        segments: vec![
+            Segment { address: 0, bytes: vec![] },
+            Segment { address: 0x1000, bytes: (1..=100).collect() },
+            Segment { address: 0x9001, bytes: vec![5] },
+        ],
+        tensors: vec![
+            tensor("weights", Role::Constant, Dtype::F32, &[5, 5], 0x1000),
+            tensor("scalar", Role::Input, Dtype::Bool, &[], 0x2000),
+            tensor("output", Role::Output, Dtype::I64, &[2, 3], 0x3000),
+        ],
+        symbols: vec![symbol("matmul", 0x8000, 32), symbol("relu", 0x8020, 0)],
+        schedule: vec![BigStep {
+            kernel: 1,
+            operator: "Relu".to_owned(),
+            node: "node 1".to_owned(),
+            output: 2,
+            lo: 0,
+            hi: 6,
+            arguments: vec![0x3000, 0x1000],
+        }],
+    }
+}
+
+fn image() -> Image {
+    Image::new(contents()).expect("an image")
+}
+
+#[test]
+fn a_file_holds_the_image() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.image");
+    image().write(&path).expect("write");
+    // Writing over it is fine, and leaves nothing else behind.
+    image().write(&path).expect("write again");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("list").count(), 1);
+    assert_eq!(Image::read(&path).expect("read"), image());
+    assert_eq!(std::fs::read(&path).expect("read"), image().to_bytes().expect("bytes"));
+}
+
+#[test]
+fn files_that_are_not_there_are_named() {
+    let error = Image::read("no/such.image".as_ref()).expect_err("no file");
+    assert!(error.to_string().starts_with("can't read no/such.image: "), "{error}");
+    let error = image().write("no/such/folder.image".as_ref()).expect_err("no folder");
+    assert!(error.to_string().starts_with("can't write no/such/folder.image: "), "{error}");
+}
+
+#[test]
+fn every_damage_is_found() {
+    let good = image().to_bytes().expect("bytes");
+    for at in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1 << (at % 8);
+        assert!(Image::from_bytes(&bytes).is_err(), "byte {at}");
+        assert!(Image::from_bytes(&good[..at]).is_err(), "cut to {at}");
+    }
+    assert!(Image::from_bytes(&[&good[..], &[0]].concat()).is_err());
+    assert!(Image::from_bytes(&good).is_ok());
+}
+
+#[test]
+fn errors_say_what_is_damaged() {
+    let good = image().to_bytes().expect("bytes");
+    let message = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        Image::from_bytes(&bytes).expect_err("damaged").to_string()
+    };
+    let last = good.len() - 1;
+    assert_eq!(message(&|b| b[0] = 0), "this is no image: it does not start with the bytes \"opmlimg\"");
+    assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 1");
+    assert!(message(&|b| b[60] ^= 1).starts_with("the image's metadata has the hash 0x"));
+    assert!(message(&|b| b[last] ^= 1).starts_with("the image's memory has the hash 0x"));
+    assert!(message(&|b| b[last - 101] ^= 1).starts_with("the image's code has the hash 0x"));
+    assert_eq!(message(&|b| b.truncate(last)), format!("the file has {last} bytes; its header says {}", good.len()));
+    assert_eq!(message(&|b| b.truncate(5)), "the file has 5 bytes; its header says 48");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_an_image_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), metadata in any::<bool>()) {
+        let mut file = bytes.clone();
+        if metadata {
+            // A header that belongs to these bytes, so that they are read as metadata.
+            file = [&image::MAGIC[..], &image::VERSION.to_le_bytes(), &(bytes.len() as u32).to_le_bytes()].concat();
+            file.extend(step::keccak(&bytes).0);
+            file.extend(&bytes);
+        }
+        prop_assert!(Image::from_bytes(&file).is_err());
+    }
+}
+
+#[test]
+fn contents_that_make_no_sense() {
+    let check = |change: &dyn Fn(&mut Contents)| {
+        let mut contents = contents();
+        change(&mut contents);
+        Image::new(contents).expect_err("an error").to_string()
+    };
+    for (found, expected) in [
+        (check(&|c| c.code.truncate(32)), "32 bytes of code; the profile says 64"),
+        (check(&|c| c.entry = 0x8040), "the entry point 0x8040 is not a multiple of 4 inside the code"),
+        (check(&|c| c.entry = 0x8002), "the entry point 0x8002 is not a multiple of 4 inside the code"),
+        (check(&|c| c.sp = 8), "the stack pointer 0x8 is not a multiple of 16 up to the end of memory"),
+        (check(&|c| c.sp = 0x1_0010), "the stack pointer 0x10010 is not a multiple of 16 up to the end of memory"),
+        (
+            check(&|c| c.segments[1].address = u64::MAX),
+            "segment 1 is 100 bytes at 0xffffffffffffffff, which are not all in the 2^16 bytes of memory",
+        ),
+        (check(&|c| c.segments[2].address = 0x1063), "segment 1 and segment 2 overlap at 0x1063"),
+        (check(&|c| c.segments[1].address = 0x7fff), "segment 1 and the code overlap at 0x8000"),
+        (check(&|c| c.tensors[0].bytes = 99), "tensor weights has 99 bytes; its shape and type need 100"),
+        (
+            check(&|c| c.tensors[0].shape = vec![1 << 62, 4]),
+            "tensor weights has 100 bytes; its shape and type need more than 2^64",
+        ),
+        (
+            check(&|c| c.tensors[0].address = 0x1_0000),
+            "tensor weights is 100 bytes at 0x10000, which are not all in the 2^16 bytes of memory",
+        ),
+        (check(&|c| c.schedule[0].kernel = 2), "big step 0 names symbol 2, but there are 2"),
+        (check(&|c| c.schedule[0].output = 3), "big step 0 names tensor 3, but there are 3"),
+        (check(&|c| c.schedule[0].hi = 7), "big step 0 computes elements 0 to 7 of a tensor of 6"),
+        (check(&|c| c.schedule[0].lo = 6), "big step 0 computes elements 6 to 6 of a tensor of 6"),
+    ] {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn roots_are_those_of_the_bytes() {
+    let image = image();
+    let mut memory = vec![0; 1 << 16];
+    for segment in &image.segments {
+        let at = segment.address as usize;
+        memory[at..at + segment.bytes.len()].copy_from_slice(&segment.bytes);
+    }
+    assert_eq!(image.memory_root(), step::Tree::of_bytes(&memory, 11).root());
+    assert_eq!(image.code_root(), step::Tree::of_bytes(&image.code, 1).root());
+    assert!(matches!(Image::from_bytes(b""), Err(ImageError::Length { expected: 48, found: 0 })));
+}

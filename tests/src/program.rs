@@ -158,7 +158,7 @@ fn values(random: &mut Random) -> Vec<u64> {
 
 /// Even float registers mostly hold singles, odd ones doubles: a single that is not boxed is just a NaN.
 fn format_of(register: u64) -> Format {
-    if register % 2 == 0 { Format::F32 } else { Format::F64 }
+    if register.is_multiple_of(2) { Format::F32 } else { Format::F64 }
 }
 
 /// Makes the instructions of one block.

@@ -173,7 +173,12 @@ fn outputs_that_are_inputs_or_constants_are_copied() {
     }
 }
 
-fn bind(shapes: &[(&str, &[u64])]) -> Result<Vec<Vec<u64>>, String> {
+/// Shapes given, by input.
+type Given<'a> = &'a [(&'a str, &'a [u64])];
+/// The shapes of the inputs, or the message.
+type Bound<'a> = Result<Vec<Vec<u64>>, &'a str>;
+
+fn bind(shapes: Given<'_>) -> Result<Vec<Vec<u64>>, String> {
     let mut model = model(13, &[], &[], &[node("Add", &["x", "z"], "y")]);
     model.graph.inputs = vec![
         value("x", Some(vec![symbol("batch"), Dimension::Fixed(4)])),
@@ -187,7 +192,7 @@ fn bind(shapes: &[(&str, &[u64])]) -> Result<Vec<Vec<u64>>, String> {
 
 #[test]
 fn open_dimensions_are_bound_by_shapes_and_by_their_names() {
-    let table: [(&[(&str, &[u64])], Result<Vec<Vec<u64>>, &str>); 7] = [
+    let table: [(Given<'_>, Bound<'_>); 7] = [
         (&[("x", &[2, 4]), ("z", &[2, 4])], Ok(vec![vec![2, 4], vec![2, 4]])),
         (&[("z", &[2, 1])], Ok(vec![vec![2, 4], vec![2, 1]])),
         (&[], Err("input `x` has shape [batch, 4], which is not fixed; add --shape x=1,4")),

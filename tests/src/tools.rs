@@ -10,6 +10,8 @@ use std::process::{Command, Output};
 pub const QEMU: &str = "qemu-riscv64";
 /// Debian's freestanding riscv gcc.
 pub const GCC: &str = "riscv64-unknown-elf-gcc";
+/// The disassembler that comes with it.
+pub const OBJDUMP: &str = "riscv64-unknown-elf-objdump";
 
 /// Runs a tool to its end.
 ///

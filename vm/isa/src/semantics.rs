@@ -200,14 +200,16 @@ instructions! {
         def!(b = m.rs2());
         // A negative a counts 2^64 too much, so the high half counts b too much.
         let excess = negative::<M>(a).select_word(b, word::<M>(0));
-        m.set_rd(high::<M>(a.nat() * b.nat()) - excess)
+        def!(unsigned = high::<M>(a.nat() * b.nat()));
+        m.set_rd(unsigned - excess)
     };
     mulh(m) => {
         def!(a = m.rs1());
         def!(b = m.rs2());
         let excess_a = negative::<M>(a).select_word(b, word::<M>(0));
         let excess_b = negative::<M>(b).select_word(a, word::<M>(0));
-        m.set_rd(high::<M>(a.nat() * b.nat()) - excess_a - excess_b)
+        def!(unsigned = high::<M>(a.nat() * b.nat()));
+        m.set_rd(unsigned - excess_a - excess_b)
     };
     div(m) => { let (a, b) = (m.rs1(), m.rs2()); let r = quotient::<M>(a, b, true); m.set_rd(r) };
     divu(m) => { let (a, b) = (m.rs1(), m.rs2()); let r = quotient::<M>(a, b, false); m.set_rd(r) };

@@ -63,7 +63,7 @@ fn opcode_function(arena: &Arena, opcode: u32, instructions: &[&Recorded]) -> St
     tree(&mut body, arena, instructions, OPCODE, 3);
     let mutability = if body.contains("able(location)") { "view" } else { "pure" };
     let mnemonics: Vec<_> = instructions.iter().map(|(entry, _)| entry.mnemonic).collect();
-    let mut text = format!("    /// @dev Opcode {}: {}.\n", hex(opcode), mnemonics.join(", "));
+    let mut text = print::comment(&format!("@dev Opcode {}: {}.", hex(opcode), mnemonics.join(", ")));
     let _ = writeln!(
         text,
         "    function {}(uint256 instruction, uint256 pc) private {mutability} returns (uint256) {{",
@@ -111,9 +111,8 @@ fn search<T>(
         let (low, high) = values.split_at(values.len() / 2);
         line(text, indent, &format!("if ({name} < {}) {{", hex(high[0].0)));
         search(text, name, low, indent + 1, found);
-        line(text, indent, "} else {");
-        search(text, name, high, indent + 1, found);
-        return line(text, indent, "}");
+        line(text, indent, "}");
+        return search(text, name, high, indent, found);
     }
     for (value, instructions) in values {
         line(text, indent, &format!("if ({name} == {}) {{", hex(*value)));
@@ -136,7 +135,8 @@ fn leaf(text: &mut String, arena: &Arena, (entry, statements): &Recorded, known:
     if !conditions.is_empty() {
         line(text, indent, &format!("if ({}) {{", conditions.join(" && ")));
     }
-    line(text, inner, &format!("// {}: {}", format!("{} {}", entry.mnemonic, entry.syntax).trim(), entry.doc));
+    line(text, inner, format!("// {} {}", entry.mnemonic, entry.syntax).trim_end());
+    line(text, inner, &format!("// {}", entry.doc));
     text.push_str(&print::statements(arena, statements, inner, &RESERVED));
     if !conditions.is_empty() {
         line(text, indent, "}");

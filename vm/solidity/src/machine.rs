@@ -1,7 +1,7 @@
 //! The machine as the printer sees it: every access is a call of a helper of the verifier.
 
 use crate::symbolic::{
-    Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, name, parameter, read, read_now,
+    Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, is_never, name, parameter, read, read_now,
 };
 use isa::{Done, Entry, Layout, Machine, REGISTERS, Size, SoftFloat, Trap, domain::Bool as _};
 
@@ -143,7 +143,9 @@ impl Machine for Recorder {
         Ok(())
     }
     fn trap_if(&mut self, bad: Bool, trap: Trap) -> Done {
-        emit(Statement::ReturnIf(bad.0, self.stop(trap)));
+        if !is_never(bad.0) {
+            emit(Statement::ReturnIf(bad.0, self.stop(trap)));
+        }
         Ok(())
     }
     fn trap(&mut self, trap: Trap) -> Done {

@@ -23,17 +23,38 @@ pub fn function(arena: &Arena, definition: &Definition) -> String {
     let mut printer = Printer::new(arena, 2);
     let params = printer.header(&definition.params);
     let results = printer.header(&definition.results);
-    let mut text = String::new();
-    for (i, line) in definition.function.doc.trim().lines().enumerate() {
-        let tag = if i == 0 { "@dev " } else { "" };
-        let _ = writeln!(text, "    /// {tag}{}", line.trim());
-    }
+    let mut text = comment(&format!("@dev {}", definition.function.doc));
     let name = camel_case(definition.function.name);
-    let _ = writeln!(text, "    function {name}({params}) private pure returns ({results}) {{");
+    let header = format!("    function {name}({params}) private pure returns ({results}) {{");
+    if header.len() <= LINE {
+        text = text + &header + "\n";
+    } else {
+        let split = format!("\n        {}\n    ", params.replace(", ", ",\n        "));
+        let short = format!("    function {name}({params})").len() <= LINE;
+        let params = if short { &params } else { &split };
+        let _ = write!(text, "    function {name}({params})\n        private\n        pure\n");
+        let _ = write!(text, "        returns ({results})\n    {{\n");
+    }
     let _ = writeln!(text, "        unchecked {{");
     printer.indent = 3;
     printer.statements(&definition.body);
     text + &printer.text + "        }\n    }\n"
+}
+
+/// A doc comment of a member of the contract, filled anew to the length of a line.
+#[must_use]
+pub fn comment(doc: &str) -> String {
+    let mut lines = vec![String::from("    ///")];
+    for word in doc.split_whitespace() {
+        if lines.last().is_none_or(|line| line.len() + 1 + word.len() > LINE) {
+            lines.push(String::from("    ///"));
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Prints statements at a depth of indentation; `reserved` are names that they may not declare.
@@ -117,23 +138,26 @@ impl<'a> Printer<'a> {
                         self.line(&format!("uint256 {name};"));
                     }
                 }
-                let condition = self.expression(*condition);
-                self.line(&format!("if ({condition}) {{"));
+                self.broken("if (", *condition, ") {");
                 self.nested(then);
                 self.otherwise(otherwise);
             }
-            Statement::Do(function, args) => {
-                let call = self.call(function, args);
-                self.line(&format!("{call};"));
-            }
+            Statement::Do(function, args) => self.effect(function, args),
             Statement::ReturnIf(condition, value) => {
                 let line = format!("if ({}) return {};", self.expression(*condition), self.expression(*value));
                 self.line(&line);
             }
-            Statement::Return(value) => {
-                let line = format!("return {};", self.expression(*value));
-                self.line(&line);
-            }
+            Statement::Return(value) => self.broken("return ", *value, ";"),
+        }
+    }
+
+    /// A call for its effect.
+    fn effect(&mut self, function: &str, args: &[Id]) {
+        let line = format!("{};", self.call(function, args));
+        if 4 * self.indent + line.len() <= LINE {
+            self.line(&line);
+        } else {
+            self.broken_call(&format!("{function}("), args, ");");
         }
     }
 
@@ -142,8 +166,7 @@ impl<'a> Printer<'a> {
         if let [Statement::Branch(condition, variables, then, otherwise)] = statements
             && variables.iter().all(|&variable| self.is_declared(variable))
         {
-            let condition = self.expression(*condition);
-            self.line(&format!("}} else if ({condition}) {{"));
+            self.broken("} else if (", *condition, ") {");
             self.nested(then);
             return self.otherwise(otherwise);
         }
@@ -162,42 +185,88 @@ impl<'a> Printer<'a> {
     }
 
     fn assignment(&mut self, head: &str, value: Id) {
+        self.broken(&format!("{head} = "), value, ";");
+    }
+
+    /// A line with an expression in it, broken up at the operator that binds least if it is too long.
+    fn broken(&mut self, before: &str, value: Id, after: &str) {
         let text = self.expression(value);
-        if 4 * self.indent + head.len() + text.len() + 4 <= LINE {
-            return self.line(&format!("{head} = {text};"));
+        if 4 * self.indent + before.len() + text.len() + after.len() <= LINE {
+            return self.line(&format!("{before}{text}{after}"));
         }
-        let parts = self.alternatives(value);
-        self.line(&format!("{head} = {}", parts[0]));
+        match *self.arena.node(value) {
+            Node::Call(ref function, ref args) | Node::Read(ref function, ref args, _) => {
+                self.broken_call(&format!("{before}{function}("), args, &format!("){after}"));
+            }
+            Node::Binary(operator, ..) => {
+                let mut operands = Vec::new();
+                self.operands(value, operator, &mut operands);
+                let inner = usize::from(!before.is_empty());
+                if inner == 1 {
+                    self.line(before.trim_end());
+                }
+                self.indent += inner;
+                let last = operands.len() - 1;
+                for (i, operand) in operands.into_iter().enumerate() {
+                    let sign = if i == 0 { String::new() } else { format!("{} ", symbol(operator)) };
+                    self.operand_line(&sign, operand, operator, if i == last { after } else { "" });
+                }
+                self.indent -= inner;
+            }
+            Node::Select(condition, a, b) => {
+                self.broken(before, condition, "");
+                self.indent += 1;
+                self.broken("? ", a, "");
+                self.broken(": ", b, after);
+                self.indent -= 1;
+            }
+            _ => self.line(&format!("{before}{text}{after}")),
+        }
+    }
+
+    /// A call whose arguments don't fit on one line.
+    fn broken_call(&mut self, before: &str, args: &[Id], after: &str) {
+        self.line(before);
         self.indent += 1;
-        for (i, part) in parts.iter().enumerate().skip(1) {
-            let end = if i + 1 == parts.len() { ";" } else { "" };
-            self.line(&format!("{part}{end}"));
+        let texts: Vec<_> = args.iter().map(|&arg| self.expression(arg)).collect();
+        let joined = texts.join(", ");
+        if 4 * self.indent + joined.len() <= LINE {
+            self.line(&joined);
+        } else {
+            for (i, &arg) in args.iter().enumerate() {
+                self.broken("", arg, if i + 1 == args.len() { "" } else { "," });
+            }
         }
         self.indent -= 1;
+        self.line(after);
     }
 
-    /// A long expression in parts, one a line: broken at the operator that binds least.
-    fn alternatives(&self, value: Id) -> Vec<String> {
-        match *self.arena.node(value) {
-            Node::Binary(operator, a, b) if self.joins(operator) => {
-                let mut parts = match *self.arena.node(a) {
-                    Node::Binary(inner, ..) if inner == operator => self.alternatives(a),
-                    _ => vec![self.operand(a, operator, false)],
-                };
-                parts.push(format!("{} {}", symbol(operator), self.operand(b, operator, true)));
-                parts
-            }
-            Node::Select(condition, a, b) => vec![
-                self.expression(condition),
-                format!("? {}", self.expression(a)),
-                format!(": {}", self.expression(b)),
-            ],
-            _ => vec![format!("{};", self.expression(value))],
+    /// One operand of a long expression on its own line.
+    fn operand_line(&mut self, sign: &str, operand: Id, parent: Operator, after: &str) {
+        if self.operand(operand, parent, true).starts_with('(') && !self.is_call(operand) {
+            self.broken(&format!("{sign}("), operand, &format!("){after}"));
+        } else {
+            self.broken(sign, operand, after);
         }
     }
 
-    fn joins(&self, operator: Operator) -> bool {
-        matches!(operator, Operator::Either | Operator::Both | Operator::Or)
+    fn is_call(&self, id: Id) -> bool {
+        matches!(self.arena.node(id), Node::Call(..) | Node::Read(..))
+    }
+
+    /// The operands of a chain of one operator.
+    fn operands(&self, id: Id, operator: Operator, operands: &mut Vec<Id>) {
+        match *self.arena.node(id) {
+            Node::Binary(inner, a, b) if inner == operator => {
+                if needs_no_parentheses(operator, operator, false) {
+                    self.operands(a, operator, operands);
+                } else {
+                    operands.push(a);
+                }
+                operands.push(b);
+            }
+            _ => operands.push(id),
+        }
     }
 
     /// A call of several results; those whose name starts with an underscore are dropped.

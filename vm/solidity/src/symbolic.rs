@@ -222,6 +222,14 @@ pub fn name(name: &str) -> Id {
     ARENA.with_borrow_mut(|arena| arena.push(Node::Name(name.to_owned())))
 }
 
+/// Whether a condition can't hold: `x & 0 != 0`, the misalignment of a byte.
+pub fn is_never(condition: Id) -> bool {
+    ARENA.with_borrow(|arena| match *arena.node(condition) {
+        Node::Binary(Operator::NotEqual, a, b) => arena.width(a) == 0 && arena.width(b) == 0,
+        _ => false,
+    })
+}
+
 /// A number as an expression.
 pub fn constant(value: u128) -> Id {
     ARENA.with_borrow_mut(|arena| arena.push(Node::Constant(value)))
@@ -229,6 +237,12 @@ pub fn constant(value: u128) -> Id {
 
 fn binary(operator: Operator, a: Id, b: Id) -> Id {
     ARENA.with_borrow_mut(|arena| arena.binary(operator, a, b))
+}
+
+/// Sum, difference or product of words. The operands may be wrapped late, together with the result.
+fn modular(operator: Operator, a: Word, b: Word) -> Word {
+    let [a, b] = ARENA.with_borrow(|arena| [a.0, b.0].map(|value| arena.unmasked(value)));
+    wrapped(binary(operator, a, b))
 }
 
 /// An expression cut to 64 bits.
@@ -466,9 +480,9 @@ impl Operator {
 }
 
 operators! { Word:
-    Add add |op, a, b| wrapped(binary(op, a.0, b.0));
-    Sub sub |op, a, b| wrapped(binary(op, a.0, b.0));
-    Mul mul |op, a, b| wrapped(binary(op, a.0, b.0));
+    Add add modular;
+    Sub sub modular;
+    Mul mul modular;
     BitAnd bitand |op, a, b| Self(binary(op, a.0, b.0));
     BitOr bitor |op, a, b| Self(binary(op, a.0, b.0));
     BitXor bitxor |op, a, b| Self(binary(op, a.0, b.0));

@@ -329,45 +329,41 @@ contract StepVerifier is IStepVerifier {
                     if (opcode == 0x13) {
                         return opcode13(instruction, pc);
                     }
-                } else {
-                    if (opcode == 0x17) {
-                        return opcode17(instruction, pc);
-                    }
-                    if (opcode == 0x1b) {
-                        return opcode1b(instruction, pc);
-                    }
-                    if (opcode == 0x23) {
-                        return opcode23(instruction, pc);
-                    }
                 }
-            } else {
-                if (opcode < 0x63) {
-                    if (opcode == 0x33) {
-                        return opcode33(instruction, pc);
-                    }
-                    if (opcode == 0x37) {
-                        return opcode37(instruction, pc);
-                    }
-                    if (opcode == 0x3b) {
-                        return opcode3b(instruction, pc);
-                    }
-                } else {
-                    if (opcode < 0x6f) {
-                        if (opcode == 0x63) {
-                            return opcode63(instruction, pc);
-                        }
-                        if (opcode == 0x67) {
-                            return opcode67(instruction, pc);
-                        }
-                    } else {
-                        if (opcode == 0x6f) {
-                            return opcode6f(instruction, pc);
-                        }
-                        if (opcode == 0x73) {
-                            return opcode73(instruction, pc);
-                        }
-                    }
+                if (opcode == 0x17) {
+                    return opcode17(instruction, pc);
                 }
+                if (opcode == 0x1b) {
+                    return opcode1b(instruction, pc);
+                }
+                if (opcode == 0x23) {
+                    return opcode23(instruction, pc);
+                }
+            }
+            if (opcode < 0x63) {
+                if (opcode == 0x33) {
+                    return opcode33(instruction, pc);
+                }
+                if (opcode == 0x37) {
+                    return opcode37(instruction, pc);
+                }
+                if (opcode == 0x3b) {
+                    return opcode3b(instruction, pc);
+                }
+            }
+            if (opcode < 0x6f) {
+                if (opcode == 0x63) {
+                    return opcode63(instruction, pc);
+                }
+                if (opcode == 0x67) {
+                    return opcode67(instruction, pc);
+                }
+            }
+            if (opcode == 0x6f) {
+                return opcode6f(instruction, pc);
+            }
+            if (opcode == 0x73) {
+                return opcode73(instruction, pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -379,16 +375,17 @@ contract StepVerifier is IStepVerifier {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x03) {
                 if (funct3 == 0x00) {
-                    // lb rd, imm(rs1): Loads a sign-extended byte.
+                    // lb rd, imm(rs1)
+                    // Loads a sign-extended byte.
                     uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                    if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
                     if (!readable(location)) return trap(LOAD_FAULT, pc);
                     uint256 value = load(location, 1);
                     setRd(instruction, signExtend(value, 8));
                     return nextPc(pc);
                 }
                 if (funct3 == 0x01) {
-                    // lh rd, imm(rs1): Loads 16 sign-extended bits.
+                    // lh rd, imm(rs1)
+                    // Loads 16 sign-extended bits.
                     uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
                     if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
                     if (!readable(location)) return trap(LOAD_FAULT, pc);
@@ -397,7 +394,8 @@ contract StepVerifier is IStepVerifier {
                     return nextPc(pc);
                 }
                 if (funct3 == 0x02) {
-                    // lw rd, imm(rs1): Loads 32 sign-extended bits.
+                    // lw rd, imm(rs1)
+                    // Loads 32 sign-extended bits.
                     uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
                     if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
                     if (!readable(location)) return trap(LOAD_FAULT, pc);
@@ -405,46 +403,47 @@ contract StepVerifier is IStepVerifier {
                     setRd(instruction, signExtend(value, 32));
                     return nextPc(pc);
                 }
-            } else {
-                if (funct3 < 0x05) {
-                    if (funct3 == 0x03) {
-                        // ld rd, imm(rs1): Loads 64 bits.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 8);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x04) {
-                        // lbu rd, imm(rs1): Loads a zero-extended byte.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 1);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
-                } else {
-                    if (funct3 == 0x05) {
-                        // lhu rd, imm(rs1): Loads 16 zero-extended bits.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 2);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x06) {
-                        // lwu rd, imm(rs1): Loads 32 zero-extended bits.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 4);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
+            }
+            if (funct3 < 0x05) {
+                if (funct3 == 0x03) {
+                    // ld rd, imm(rs1)
+                    // Loads 64 bits.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 8);
+                    setRd(instruction, value);
+                    return nextPc(pc);
                 }
+                if (funct3 == 0x04) {
+                    // lbu rd, imm(rs1)
+                    // Loads a zero-extended byte.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 1);
+                    setRd(instruction, value);
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x05) {
+                // lhu rd, imm(rs1)
+                // Loads 16 zero-extended bits.
+                uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
+                if (!readable(location)) return trap(LOAD_FAULT, pc);
+                uint256 value = load(location, 2);
+                setRd(instruction, value);
+                return nextPc(pc);
+            }
+            if (funct3 == 0x06) {
+                // lwu rd, imm(rs1)
+                // Loads 32 zero-extended bits.
+                uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
+                if (!readable(location)) return trap(LOAD_FAULT, pc);
+                uint256 value = load(location, 4);
+                setRd(instruction, value);
+                return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -454,7 +453,8 @@ contract StepVerifier is IStepVerifier {
     function opcode0f(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             if (instruction & 0x7000 == 0x00) {
-                // fence: Orders memory accesses: nothing to do with one hart.
+                // fence
+                // Orders memory accesses: nothing to do with one hart.
                 return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -468,61 +468,67 @@ contract StepVerifier is IStepVerifier {
             if (funct3 < 0x04) {
                 if (funct3 < 0x02) {
                     if (funct3 == 0x00) {
-                        // addi rd, rs1, imm: Adds the immediate.
+                        // addi rd, rs1, imm
+                        // Adds the immediate.
                         setRd(instruction, (rs1(instruction) + immI(instruction)) & WORD);
                         return nextPc(pc);
                     }
                     if (funct3 == 0x01) {
                         if (instruction & 0xfc000000 == 0x00) {
-                            // slli rd, rs1, imm: Shifts left.
+                            // slli rd, rs1, imm
+                            // Shifts left.
                             setRd(instruction, (rs1(instruction) << shamt6(instruction)) & WORD);
                             return nextPc(pc);
                         }
                     }
-                } else {
-                    if (funct3 == 0x02) {
-                        // slti rd, rs1, imm: 1 if less than the immediate, signed.
-                        setRd(instruction, toUint(lessSigned(rs1(instruction), immI(instruction))));
+                }
+                if (funct3 == 0x02) {
+                    // slti rd, rs1, imm
+                    // 1 if less than the immediate, signed.
+                    setRd(instruction, toUint(lessSigned(rs1(instruction), immI(instruction))));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x03) {
+                    // sltiu rd, rs1, imm
+                    // 1 if less than the immediate, unsigned.
+                    setRd(instruction, toUint(rs1(instruction) < immI(instruction)));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 < 0x06) {
+                if (funct3 == 0x04) {
+                    // xori rd, rs1, imm
+                    // Exclusive or with the immediate.
+                    setRd(instruction, rs1(instruction) ^ immI(instruction));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x05) {
+                    uint256 funct6 = instruction >> 26;
+                    if (funct6 == 0x00) {
+                        // srli rd, rs1, imm
+                        // Shifts right, filling with zeros.
+                        setRd(instruction, rs1(instruction) >> shamt6(instruction));
                         return nextPc(pc);
                     }
-                    if (funct3 == 0x03) {
-                        // sltiu rd, rs1, imm: 1 if less than the immediate, unsigned.
-                        setRd(instruction, toUint(rs1(instruction) < immI(instruction)));
+                    if (funct6 == 0x10) {
+                        // srai rd, rs1, imm
+                        // Shifts right, filling with the sign.
+                        setRd(instruction, shiftRightSigned(rs1(instruction), shamt6(instruction)));
                         return nextPc(pc);
                     }
                 }
-            } else {
-                if (funct3 < 0x06) {
-                    if (funct3 == 0x04) {
-                        // xori rd, rs1, imm: Exclusive or with the immediate.
-                        setRd(instruction, rs1(instruction) ^ immI(instruction));
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x05) {
-                        uint256 funct6 = instruction >> 26;
-                        if (funct6 == 0x00) {
-                            // srli rd, rs1, imm: Shifts right, filling with zeros.
-                            setRd(instruction, rs1(instruction) >> shamt6(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct6 == 0x10) {
-                            // srai rd, rs1, imm: Shifts right, filling with the sign.
-                            setRd(instruction, shiftRightSigned(rs1(instruction), shamt6(instruction)));
-                            return nextPc(pc);
-                        }
-                    }
-                } else {
-                    if (funct3 == 0x06) {
-                        // ori rd, rs1, imm: Or with the immediate.
-                        setRd(instruction, rs1(instruction) | immI(instruction));
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x07) {
-                        // andi rd, rs1, imm: And with the immediate.
-                        setRd(instruction, rs1(instruction) & immI(instruction));
-                        return nextPc(pc);
-                    }
-                }
+            }
+            if (funct3 == 0x06) {
+                // ori rd, rs1, imm
+                // Or with the immediate.
+                setRd(instruction, rs1(instruction) | immI(instruction));
+                return nextPc(pc);
+            }
+            if (funct3 == 0x07) {
+                // andi rd, rs1, imm
+                // And with the immediate.
+                setRd(instruction, rs1(instruction) & immI(instruction));
+                return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -531,7 +537,8 @@ contract StepVerifier is IStepVerifier {
     /// @dev Opcode 0x17: auipc.
     function opcode17(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
-            // auipc rd, imm: Adds the upper immediate to pc.
+            // auipc rd, imm
+            // Adds the upper immediate to pc.
             setRd(instruction, (pc + immU(instruction)) & WORD);
             return nextPc(pc);
         }
@@ -542,13 +549,15 @@ contract StepVerifier is IStepVerifier {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 == 0x00) {
-                // addiw rd, rs1, imm: Adds the immediate in 32 bits.
+                // addiw rd, rs1, imm
+                // Adds the immediate in 32 bits.
                 setRd(instruction, signExtend(rs1(instruction) + immI(instruction), 32));
                 return nextPc(pc);
             }
             if (funct3 == 0x01) {
                 if (instruction & 0xfe000000 == 0x00) {
-                    // slliw rd, rs1, imm: Shifts 32 bits left.
+                    // slliw rd, rs1, imm
+                    // Shifts 32 bits left.
                     setRd(instruction, signExtend(rs1(instruction) << shamt5(instruction), 32));
                     return nextPc(pc);
                 }
@@ -556,12 +565,14 @@ contract StepVerifier is IStepVerifier {
             if (funct3 == 0x05) {
                 uint256 funct7 = instruction >> 25;
                 if (funct7 == 0x00) {
-                    // srliw rd, rs1, imm: Shifts 32 bits right, filling with zeros.
+                    // srliw rd, rs1, imm
+                    // Shifts 32 bits right, filling with zeros.
                     setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32));
                     return nextPc(pc);
                 }
                 if (funct7 == 0x20) {
-                    // sraiw rd, rs1, imm: Shifts 32 bits right, filling with the sign.
+                    // sraiw rd, rs1, imm
+                    // Shifts 32 bits right, filling with the sign.
                     setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction)));
                     return nextPc(pc);
                 }
@@ -576,44 +587,47 @@ contract StepVerifier is IStepVerifier {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x02) {
                 if (funct3 == 0x00) {
-                    // sb rs2, imm(rs1): Stores a byte.
+                    // sb rs2, imm(rs1)
+                    // Stores a byte.
                     uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
-                    if ((location & 0) != 0) return trap(STORE_MISALIGNED, pc);
                     if (!writable(location)) return trap(STORE_FAULT, pc);
                     store(location, 1, rs2(instruction));
                     return nextPc(pc);
                 }
                 if (funct3 == 0x01) {
-                    // sh rs2, imm(rs1): Stores 16 bits.
+                    // sh rs2, imm(rs1)
+                    // Stores 16 bits.
                     uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
                     if ((location & 1) != 0) return trap(STORE_MISALIGNED, pc);
                     if (!writable(location)) return trap(STORE_FAULT, pc);
                     store(location, 2, rs2(instruction));
                     return nextPc(pc);
                 }
-            } else {
-                if (funct3 == 0x02) {
-                    // sw rs2, imm(rs1): Stores 32 bits.
-                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
-                    if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
-                    if (!writable(location)) return trap(STORE_FAULT, pc);
-                    store(location, 4, rs2(instruction));
-                    return nextPc(pc);
-                }
-                if (funct3 == 0x03) {
-                    // sd rs2, imm(rs1): Stores 64 bits.
-                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
-                    if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
-                    if (!writable(location)) return trap(STORE_FAULT, pc);
-                    store(location, 8, rs2(instruction));
-                    return nextPc(pc);
-                }
+            }
+            if (funct3 == 0x02) {
+                // sw rs2, imm(rs1)
+                // Stores 32 bits.
+                uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
+                if (!writable(location)) return trap(STORE_FAULT, pc);
+                store(location, 4, rs2(instruction));
+                return nextPc(pc);
+            }
+            if (funct3 == 0x03) {
+                // sd rs2, imm(rs1)
+                // Stores 64 bits.
+                uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
+                if (!writable(location)) return trap(STORE_FAULT, pc);
+                store(location, 8, rs2(instruction));
+                return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
     }
 
-    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem, remu.
+    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem,
+    /// remu.
     function opcode33(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
@@ -622,17 +636,20 @@ contract StepVerifier is IStepVerifier {
                     if (funct3 == 0x00) {
                         uint256 funct7 = instruction >> 25;
                         if (funct7 == 0x00) {
-                            // add rd, rs1, rs2: Adds.
+                            // add rd, rs1, rs2
+                            // Adds.
                             setRd(instruction, (rs1(instruction) + rs2(instruction)) & WORD);
                             return nextPc(pc);
                         }
                         if (funct7 == 0x01) {
-                            // mul rd, rs1, rs2: Multiplies; the low 64 bits.
+                            // mul rd, rs1, rs2
+                            // Multiplies; the low 64 bits.
                             setRd(instruction, (rs1(instruction) * rs2(instruction)) & WORD);
                             return nextPc(pc);
                         }
                         if (funct7 == 0x20) {
-                            // sub rd, rs1, rs2: Subtracts.
+                            // sub rd, rs1, rs2
+                            // Subtracts.
                             setRd(instruction, (rs1(instruction) - rs2(instruction)) & WORD);
                             return nextPc(pc);
                         }
@@ -640,114 +657,130 @@ contract StepVerifier is IStepVerifier {
                     if (funct3 == 0x01) {
                         uint256 funct7 = instruction >> 25;
                         if (funct7 == 0x00) {
-                            // sll rd, rs1, rs2: Shifts left by the low 6 bits of rs2.
+                            // sll rd, rs1, rs2
+                            // Shifts left by the low 6 bits of rs2.
                             setRd(instruction, (rs1(instruction) << (rs2(instruction) & 63)) & WORD);
                             return nextPc(pc);
                         }
                         if (funct7 == 0x01) {
-                            // mulh rd, rs1, rs2: Multiplies, both signed; the high 64 bits.
+                            // mulh rd, rs1, rs2
+                            // Multiplies, both signed; the high 64 bits.
                             uint256 a = rs1(instruction);
                             uint256 b = rs2(instruction);
-                            setRd(instruction, (((((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD) - (lessSigned(b, 0) ? a : 0)) & WORD);
-                            return nextPc(pc);
-                        }
-                    }
-                } else {
-                    if (funct3 == 0x02) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // slt rd, rs1, rs2: 1 if less, signed.
-                            setRd(instruction, toUint(lessSigned(rs1(instruction), rs2(instruction))));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // mulhsu rd, rs1, rs2: Multiplies, rs1 signed and rs2 unsigned; the high 64 bits.
-                            uint256 a = rs1(instruction);
-                            uint256 b = rs2(instruction);
-                            setRd(instruction, (((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD);
-                            return nextPc(pc);
-                        }
-                    }
-                    if (funct3 == 0x03) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // sltu rd, rs1, rs2: 1 if less, unsigned.
-                            setRd(instruction, toUint(rs1(instruction) < rs2(instruction)));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // mulhu rd, rs1, rs2: Multiplies, both unsigned; the high 64 bits.
-                            setRd(instruction, (rs1(instruction) * rs2(instruction)) >> 64);
+                            uint256 unsigned = (a * b) >> 64;
+                            setRd(
+                                instruction, (unsigned - (lessSigned(a, 0) ? b : 0) - (lessSigned(b, 0) ? a : 0)) & WORD
+                            );
                             return nextPc(pc);
                         }
                     }
                 }
-            } else {
-                if (funct3 < 0x06) {
-                    if (funct3 == 0x04) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // xor rd, rs1, rs2: Exclusive or.
-                            setRd(instruction, rs1(instruction) ^ rs2(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // div rd, rs1, rs2: Divides, signed, towards zero; -1 if the divisor is 0.
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? WORD : divideSigned(rs1(instruction), divisor));
-                            return nextPc(pc);
-                        }
+                if (funct3 == 0x02) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // slt rd, rs1, rs2
+                        // 1 if less, signed.
+                        setRd(instruction, toUint(lessSigned(rs1(instruction), rs2(instruction))));
+                        return nextPc(pc);
                     }
-                    if (funct3 == 0x05) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // srl rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with zeros.
-                            setRd(instruction, rs1(instruction) >> (rs2(instruction) & 63));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // divu rd, rs1, rs2: Divides, unsigned; all ones if the divisor is 0.
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? WORD : divideUnsigned(rs1(instruction), divisor));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x20) {
-                            // sra rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with the sign.
-                            setRd(instruction, shiftRightSigned(rs1(instruction), rs2(instruction) & 63));
-                            return nextPc(pc);
-                        }
+                    if (funct7 == 0x01) {
+                        // mulhsu rd, rs1, rs2
+                        // Multiplies, rs1 signed and rs2 unsigned; the high 64 bits.
+                        uint256 a = rs1(instruction);
+                        uint256 b = rs2(instruction);
+                        uint256 unsigned = (a * b) >> 64;
+                        setRd(instruction, (unsigned - (lessSigned(a, 0) ? b : 0)) & WORD);
+                        return nextPc(pc);
                     }
-                } else {
-                    if (funct3 == 0x06) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // or rd, rs1, rs2: Or.
-                            setRd(instruction, rs1(instruction) | rs2(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // rem rd, rs1, rs2: The signed remainder; the dividend if the divisor is 0.
-                            uint256 dividend = rs1(instruction);
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? dividend : remainderSigned(dividend, divisor));
-                            return nextPc(pc);
-                        }
+                }
+                if (funct3 == 0x03) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // sltu rd, rs1, rs2
+                        // 1 if less, unsigned.
+                        setRd(instruction, toUint(rs1(instruction) < rs2(instruction)));
+                        return nextPc(pc);
                     }
-                    if (funct3 == 0x07) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // and rd, rs1, rs2: And.
-                            setRd(instruction, rs1(instruction) & rs2(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // remu rd, rs1, rs2: The unsigned remainder; the dividend if the divisor is 0.
-                            uint256 dividend = rs1(instruction);
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? dividend : remainderUnsigned(dividend, divisor));
-                            return nextPc(pc);
-                        }
+                    if (funct7 == 0x01) {
+                        // mulhu rd, rs1, rs2
+                        // Multiplies, both unsigned; the high 64 bits.
+                        setRd(instruction, (rs1(instruction) * rs2(instruction)) >> 64);
+                        return nextPc(pc);
                     }
+                }
+            }
+            if (funct3 < 0x06) {
+                if (funct3 == 0x04) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // xor rd, rs1, rs2
+                        // Exclusive or.
+                        setRd(instruction, rs1(instruction) ^ rs2(instruction));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // div rd, rs1, rs2
+                        // Divides, signed, towards zero; -1 if the divisor is 0.
+                        uint256 divisor = rs2(instruction);
+                        setRd(instruction, divisor == 0 ? WORD : divideSigned(rs1(instruction), divisor));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x05) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // srl rd, rs1, rs2
+                        // Shifts right by the low 6 bits of rs2, filling with zeros.
+                        setRd(instruction, rs1(instruction) >> (rs2(instruction) & 63));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // divu rd, rs1, rs2
+                        // Divides, unsigned; all ones if the divisor is 0.
+                        uint256 divisor = rs2(instruction);
+                        setRd(instruction, divisor == 0 ? WORD : divideUnsigned(rs1(instruction), divisor));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x20) {
+                        // sra rd, rs1, rs2
+                        // Shifts right by the low 6 bits of rs2, filling with the sign.
+                        setRd(instruction, shiftRightSigned(rs1(instruction), rs2(instruction) & 63));
+                        return nextPc(pc);
+                    }
+                }
+            }
+            if (funct3 == 0x06) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // or rd, rs1, rs2
+                    // Or.
+                    setRd(instruction, rs1(instruction) | rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct7 == 0x01) {
+                    // rem rd, rs1, rs2
+                    // The signed remainder; the dividend if the divisor is 0.
+                    uint256 dividend = rs1(instruction);
+                    uint256 divisor = rs2(instruction);
+                    setRd(instruction, divisor == 0 ? dividend : remainderSigned(dividend, divisor));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x07) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // and rd, rs1, rs2
+                    // And.
+                    setRd(instruction, rs1(instruction) & rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct7 == 0x01) {
+                    // remu rd, rs1, rs2
+                    // The unsigned remainder; the dividend if the divisor is 0.
+                    uint256 dividend = rs1(instruction);
+                    uint256 divisor = rs2(instruction);
+                    setRd(instruction, divisor == 0 ? dividend : remainderUnsigned(dividend, divisor));
+                    return nextPc(pc);
                 }
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -757,7 +790,8 @@ contract StepVerifier is IStepVerifier {
     /// @dev Opcode 0x37: lui.
     function opcode37(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
-            // lui rd, imm: Loads the upper immediate.
+            // lui rd, imm
+            // Loads the upper immediate.
             setRd(instruction, immU(instruction));
             return nextPc(pc);
         }
@@ -771,73 +805,90 @@ contract StepVerifier is IStepVerifier {
                 if (funct3 == 0x00) {
                     uint256 funct7 = instruction >> 25;
                     if (funct7 == 0x00) {
-                        // addw rd, rs1, rs2: Adds in 32 bits.
+                        // addw rd, rs1, rs2
+                        // Adds in 32 bits.
                         setRd(instruction, signExtend(rs1(instruction) + rs2(instruction), 32));
                         return nextPc(pc);
                     }
                     if (funct7 == 0x01) {
-                        // mulw rd, rs1, rs2: Multiplies in 32 bits.
+                        // mulw rd, rs1, rs2
+                        // Multiplies in 32 bits.
                         setRd(instruction, signExtend(rs1(instruction) * rs2(instruction), 32));
                         return nextPc(pc);
                     }
                     if (funct7 == 0x20) {
-                        // subw rd, rs1, rs2: Subtracts in 32 bits.
+                        // subw rd, rs1, rs2
+                        // Subtracts in 32 bits.
                         setRd(instruction, signExtend(rs1(instruction) - rs2(instruction), 32));
                         return nextPc(pc);
                     }
                 }
                 if (funct3 == 0x01) {
                     if (instruction & 0xfe000000 == 0x00) {
-                        // sllw rd, rs1, rs2: Shifts 32 bits left by the low 5 bits of rs2.
+                        // sllw rd, rs1, rs2
+                        // Shifts 32 bits left by the low 5 bits of rs2.
                         setRd(instruction, signExtend(rs1(instruction) << (rs2(instruction) & 31), 32));
                         return nextPc(pc);
                     }
                 }
                 if (funct3 == 0x04) {
                     if (instruction & 0xfe000000 == 0x2000000) {
-                        // divw rd, rs1, rs2: Divides 32 bits, signed, towards zero; -1 if the divisor is 0.
+                        // divw rd, rs1, rs2
+                        // Divides 32 bits, signed, towards zero; -1 if the divisor is 0.
                         uint256 divisor = signExtend(rs2(instruction), 32);
-                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32));
+                        setRd(
+                            instruction,
+                            signExtend(
+                                divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32
+                            )
+                        );
                         return nextPc(pc);
                     }
                 }
-            } else {
-                if (funct3 == 0x05) {
-                    uint256 funct7 = instruction >> 25;
-                    if (funct7 == 0x00) {
-                        // srlw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
-                        setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
-                        return nextPc(pc);
-                    }
-                    if (funct7 == 0x01) {
-                        // divuw rd, rs1, rs2: Divides 32 bits, unsigned; all ones if the divisor is 0.
-                        uint256 divisor = rs2(instruction) & 0xffffffff;
-                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32));
-                        return nextPc(pc);
-                    }
-                    if (funct7 == 0x20) {
-                        // sraw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
-                        setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
-                        return nextPc(pc);
-                    }
+            }
+            if (funct3 == 0x05) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // srlw rd, rs1, rs2
+                    // Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
+                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
+                    return nextPc(pc);
                 }
-                if (funct3 == 0x06) {
-                    if (instruction & 0xfe000000 == 0x2000000) {
-                        // remw rd, rs1, rs2: The signed 32-bit remainder; the dividend if the divisor is 0.
-                        uint256 dividend = signExtend(rs1(instruction), 32);
-                        uint256 divisor = signExtend(rs2(instruction), 32);
-                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
-                        return nextPc(pc);
-                    }
+                if (funct7 == 0x01) {
+                    // divuw rd, rs1, rs2
+                    // Divides 32 bits, unsigned; all ones if the divisor is 0.
+                    uint256 divisor = rs2(instruction) & 0xffffffff;
+                    setRd(
+                        instruction,
+                        signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32)
+                    );
+                    return nextPc(pc);
                 }
-                if (funct3 == 0x07) {
-                    if (instruction & 0xfe000000 == 0x2000000) {
-                        // remuw rd, rs1, rs2: The unsigned 32-bit remainder; the dividend if the divisor is 0.
-                        uint256 dividend = rs1(instruction) & 0xffffffff;
-                        uint256 divisor = rs2(instruction) & 0xffffffff;
-                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
-                        return nextPc(pc);
-                    }
+                if (funct7 == 0x20) {
+                    // sraw rd, rs1, rs2
+                    // Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
+                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x06) {
+                if (instruction & 0xfe000000 == 0x2000000) {
+                    // remw rd, rs1, rs2
+                    // The signed 32-bit remainder; the dividend if the divisor is 0.
+                    uint256 dividend = signExtend(rs1(instruction), 32);
+                    uint256 divisor = signExtend(rs2(instruction), 32);
+                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x07) {
+                if (instruction & 0xfe000000 == 0x2000000) {
+                    // remuw rd, rs1, rs2
+                    // The unsigned 32-bit remainder; the dividend if the divisor is 0.
+                    uint256 dividend = rs1(instruction) & 0xffffffff;
+                    uint256 divisor = rs2(instruction) & 0xffffffff;
+                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
+                    return nextPc(pc);
                 }
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -850,48 +901,53 @@ contract StepVerifier is IStepVerifier {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x05) {
                 if (funct3 == 0x00) {
-                    // beq rs1, rs2, imm: Branches if equal.
+                    // beq rs1, rs2, imm
+                    // Branches if equal.
                     bool taken = rs1(instruction) == rs2(instruction);
                     uint256 target = (pc + immB(instruction)) & WORD;
                     if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                     return taken ? target : nextPc(pc);
                 }
                 if (funct3 == 0x01) {
-                    // bne rs1, rs2, imm: Branches if not equal.
+                    // bne rs1, rs2, imm
+                    // Branches if not equal.
                     bool taken = rs1(instruction) != rs2(instruction);
                     uint256 target = (pc + immB(instruction)) & WORD;
                     if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                     return taken ? target : nextPc(pc);
                 }
                 if (funct3 == 0x04) {
-                    // blt rs1, rs2, imm: Branches if less, signed.
+                    // blt rs1, rs2, imm
+                    // Branches if less, signed.
                     bool taken = lessSigned(rs1(instruction), rs2(instruction));
                     uint256 target = (pc + immB(instruction)) & WORD;
                     if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                     return taken ? target : nextPc(pc);
                 }
-            } else {
-                if (funct3 == 0x05) {
-                    // bge rs1, rs2, imm: Branches if not less, signed.
-                    bool taken = !lessSigned(rs1(instruction), rs2(instruction));
-                    uint256 target = (pc + immB(instruction)) & WORD;
-                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
-                    return taken ? target : nextPc(pc);
-                }
-                if (funct3 == 0x06) {
-                    // bltu rs1, rs2, imm: Branches if less, unsigned.
-                    bool taken = rs1(instruction) < rs2(instruction);
-                    uint256 target = (pc + immB(instruction)) & WORD;
-                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
-                    return taken ? target : nextPc(pc);
-                }
-                if (funct3 == 0x07) {
-                    // bgeu rs1, rs2, imm: Branches if not less, unsigned.
-                    bool taken = rs1(instruction) >= rs2(instruction);
-                    uint256 target = (pc + immB(instruction)) & WORD;
-                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
-                    return taken ? target : nextPc(pc);
-                }
+            }
+            if (funct3 == 0x05) {
+                // bge rs1, rs2, imm
+                // Branches if not less, signed.
+                bool taken = !lessSigned(rs1(instruction), rs2(instruction));
+                uint256 target = (pc + immB(instruction)) & WORD;
+                if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                return taken ? target : nextPc(pc);
+            }
+            if (funct3 == 0x06) {
+                // bltu rs1, rs2, imm
+                // Branches if less, unsigned.
+                bool taken = rs1(instruction) < rs2(instruction);
+                uint256 target = (pc + immB(instruction)) & WORD;
+                if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                return taken ? target : nextPc(pc);
+            }
+            if (funct3 == 0x07) {
+                // bgeu rs1, rs2, imm
+                // Branches if not less, unsigned.
+                bool taken = rs1(instruction) >= rs2(instruction);
+                uint256 target = (pc + immB(instruction)) & WORD;
+                if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                return taken ? target : nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -901,7 +957,8 @@ contract StepVerifier is IStepVerifier {
     function opcode67(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             if (instruction & 0x7000 == 0x00) {
-                // jalr rd, imm(rs1): Jumps to an address in a register and keeps the return address.
+                // jalr rd, imm(rs1)
+                // Jumps to an address in a register and keeps the return address.
                 uint256 target = (rs1(instruction) + immI(instruction)) & 0xfffffffffffffffe;
                 if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                 setRd(instruction, (pc + 4) & WORD);
@@ -914,7 +971,8 @@ contract StepVerifier is IStepVerifier {
     /// @dev Opcode 0x6f: jal.
     function opcode6f(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
-            // jal rd, imm: Jumps and keeps the return address.
+            // jal rd, imm
+            // Jumps and keeps the return address.
             uint256 target = (pc + immJ(instruction)) & WORD;
             if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
             setRd(instruction, (pc + 4) & WORD);
@@ -927,12 +985,14 @@ contract StepVerifier is IStepVerifier {
         unchecked {
             uint256 rest = instruction >> 7;
             if (rest == 0x00) {
-                // ecall: Exits if a7 is 93; any other system call traps.
+                // ecall
+                // Exits if a7 is 93; any other system call traps.
                 if (register(17) != 93) return trap(ENVIRONMENT_CALL, pc);
                 return exit(pc);
             }
             if (rest == 0x2000) {
-                // ebreak: Traps.
+                // ebreak
+                // Traps.
                 return trap(BREAKPOINT, pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -968,7 +1028,11 @@ contract StepVerifier is IStepVerifier {
 
     /// @dev The displacement of branches.
     function immB(uint256 instruction) private pure returns (uint256) {
-        return signExtend((instruction >> 31) << 12, 13) | (((instruction >> 7) & 1) << 11) | (((instruction >> 25) & 63) << 5) | (((instruction >> 8) & 15) << 1);
+        return
+            signExtend((instruction >> 31) << 12, 13)
+            | (((instruction >> 7) & 1) << 11)
+            | (((instruction >> 25) & 63) << 5)
+            | (((instruction >> 8) & 15) << 1);
     }
 
     /// @dev The upper immediate, sign-extended.
@@ -978,7 +1042,11 @@ contract StepVerifier is IStepVerifier {
 
     /// @dev The displacement of jal.
     function immJ(uint256 instruction) private pure returns (uint256) {
-        return signExtend((instruction >> 31) << 20, 21) | (instruction & 0xff000) | (((instruction >> 20) & 1) << 11) | (((instruction >> 21) & 1023) << 1);
+        return
+            signExtend((instruction >> 31) << 20, 21)
+            | (instruction & 0xff000)
+            | (((instruction >> 20) & 1) << 11)
+            | (((instruction >> 21) & 1023) << 1);
     }
 
     /// @dev The amount of 64-bit shifts.

@@ -398,77 +398,70 @@ contract StepVerifier is IStepVerifier {
                         if (opcode == 0x07) {
                             return opcode07(instruction, pc);
                         }
-                    } else {
-                        if (opcode == 0x0f) {
-                            return opcode0f(instruction, pc);
-                        }
-                        if (opcode == 0x13) {
-                            return opcode13(instruction, pc);
-                        }
-                        if (opcode == 0x17) {
-                            return opcode17(instruction, pc);
-                        }
                     }
-                } else {
-                    if (opcode < 0x27) {
-                        if (opcode == 0x1b) {
-                            return opcode1b(instruction, pc);
-                        }
-                        if (opcode == 0x23) {
-                            return opcode23(instruction, pc);
-                        }
-                    } else {
-                        if (opcode == 0x27) {
-                            return opcode27(instruction, pc);
-                        }
-                        if (opcode == 0x33) {
-                            return opcode33(instruction, pc);
-                        }
-                        if (opcode == 0x37) {
-                            return opcode37(instruction, pc);
-                        }
+                    if (opcode == 0x0f) {
+                        return opcode0f(instruction, pc);
+                    }
+                    if (opcode == 0x13) {
+                        return opcode13(instruction, pc);
+                    }
+                    if (opcode == 0x17) {
+                        return opcode17(instruction, pc);
                     }
                 }
-            } else {
-                if (opcode < 0x53) {
-                    if (opcode < 0x47) {
-                        if (opcode == 0x3b) {
-                            return opcode3b(instruction, pc);
-                        }
-                        if (opcode == 0x43) {
-                            return opcode43(instruction, pc);
-                        }
-                    } else {
-                        if (opcode == 0x47) {
-                            return opcode47(instruction, pc);
-                        }
-                        if (opcode == 0x4b) {
-                            return opcode4b(instruction, pc);
-                        }
-                        if (opcode == 0x4f) {
-                            return opcode4f(instruction, pc);
-                        }
+                if (opcode < 0x27) {
+                    if (opcode == 0x1b) {
+                        return opcode1b(instruction, pc);
                     }
-                } else {
-                    if (opcode < 0x67) {
-                        if (opcode == 0x53) {
-                            return opcode53(instruction, pc);
-                        }
-                        if (opcode == 0x63) {
-                            return opcode63(instruction, pc);
-                        }
-                    } else {
-                        if (opcode == 0x67) {
-                            return opcode67(instruction, pc);
-                        }
-                        if (opcode == 0x6f) {
-                            return opcode6f(instruction, pc);
-                        }
-                        if (opcode == 0x73) {
-                            return opcode73(instruction, pc);
-                        }
+                    if (opcode == 0x23) {
+                        return opcode23(instruction, pc);
                     }
                 }
+                if (opcode == 0x27) {
+                    return opcode27(instruction, pc);
+                }
+                if (opcode == 0x33) {
+                    return opcode33(instruction, pc);
+                }
+                if (opcode == 0x37) {
+                    return opcode37(instruction, pc);
+                }
+            }
+            if (opcode < 0x53) {
+                if (opcode < 0x47) {
+                    if (opcode == 0x3b) {
+                        return opcode3b(instruction, pc);
+                    }
+                    if (opcode == 0x43) {
+                        return opcode43(instruction, pc);
+                    }
+                }
+                if (opcode == 0x47) {
+                    return opcode47(instruction, pc);
+                }
+                if (opcode == 0x4b) {
+                    return opcode4b(instruction, pc);
+                }
+                if (opcode == 0x4f) {
+                    return opcode4f(instruction, pc);
+                }
+            }
+            if (opcode < 0x67) {
+                if (opcode == 0x53) {
+                    return opcode53(instruction, pc);
+                }
+                if (opcode == 0x63) {
+                    return opcode63(instruction, pc);
+                }
+            }
+            if (opcode == 0x67) {
+                return opcode67(instruction, pc);
+            }
+            if (opcode == 0x6f) {
+                return opcode6f(instruction, pc);
+            }
+            if (opcode == 0x73) {
+                return opcode73(instruction, pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -480,16 +473,17 @@ contract StepVerifier is IStepVerifier {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x03) {
                 if (funct3 == 0x00) {
-                    // lb rd, imm(rs1): Loads a sign-extended byte.
+                    // lb rd, imm(rs1)
+                    // Loads a sign-extended byte.
                     uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                    if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
                     if (!readable(location)) return trap(LOAD_FAULT, pc);
                     uint256 value = load(location, 1);
                     setRd(instruction, signExtend(value, 8));
                     return nextPc(pc);
                 }
                 if (funct3 == 0x01) {
-                    // lh rd, imm(rs1): Loads 16 sign-extended bits.
+                    // lh rd, imm(rs1)
+                    // Loads 16 sign-extended bits.
                     uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
                     if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
                     if (!readable(location)) return trap(LOAD_FAULT, pc);
@@ -498,7 +492,8 @@ contract StepVerifier is IStepVerifier {
                     return nextPc(pc);
                 }
                 if (funct3 == 0x02) {
-                    // lw rd, imm(rs1): Loads 32 sign-extended bits.
+                    // lw rd, imm(rs1)
+                    // Loads 32 sign-extended bits.
                     uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
                     if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
                     if (!readable(location)) return trap(LOAD_FAULT, pc);
@@ -506,46 +501,47 @@ contract StepVerifier is IStepVerifier {
                     setRd(instruction, signExtend(value, 32));
                     return nextPc(pc);
                 }
-            } else {
-                if (funct3 < 0x05) {
-                    if (funct3 == 0x03) {
-                        // ld rd, imm(rs1): Loads 64 bits.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 8);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x04) {
-                        // lbu rd, imm(rs1): Loads a zero-extended byte.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 0) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 1);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
-                } else {
-                    if (funct3 == 0x05) {
-                        // lhu rd, imm(rs1): Loads 16 zero-extended bits.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 2);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x06) {
-                        // lwu rd, imm(rs1): Loads 32 zero-extended bits.
-                        uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
-                        if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
-                        if (!readable(location)) return trap(LOAD_FAULT, pc);
-                        uint256 value = load(location, 4);
-                        setRd(instruction, value);
-                        return nextPc(pc);
-                    }
+            }
+            if (funct3 < 0x05) {
+                if (funct3 == 0x03) {
+                    // ld rd, imm(rs1)
+                    // Loads 64 bits.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 8);
+                    setRd(instruction, value);
+                    return nextPc(pc);
                 }
+                if (funct3 == 0x04) {
+                    // lbu rd, imm(rs1)
+                    // Loads a zero-extended byte.
+                    uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                    if (!readable(location)) return trap(LOAD_FAULT, pc);
+                    uint256 value = load(location, 1);
+                    setRd(instruction, value);
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x05) {
+                // lhu rd, imm(rs1)
+                // Loads 16 zero-extended bits.
+                uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                if ((location & 1) != 0) return trap(LOAD_MISALIGNED, pc);
+                if (!readable(location)) return trap(LOAD_FAULT, pc);
+                uint256 value = load(location, 2);
+                setRd(instruction, value);
+                return nextPc(pc);
+            }
+            if (funct3 == 0x06) {
+                // lwu rd, imm(rs1)
+                // Loads 32 zero-extended bits.
+                uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
+                if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
+                if (!readable(location)) return trap(LOAD_FAULT, pc);
+                uint256 value = load(location, 4);
+                setRd(instruction, value);
+                return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -556,7 +552,8 @@ contract StepVerifier is IStepVerifier {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 == 0x02) {
-                // flw frd, imm(rs1): Loads a binary32.
+                // flw frd, imm(rs1)
+                // Loads a binary32.
                 loadFloats();
                 uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
                 if ((location & 3) != 0) return trap(LOAD_MISALIGNED, pc);
@@ -566,7 +563,8 @@ contract StepVerifier is IStepVerifier {
                 return nextPc(pc);
             }
             if (funct3 == 0x03) {
-                // fld frd, imm(rs1): Loads 64 bits.
+                // fld frd, imm(rs1)
+                // Loads 64 bits.
                 loadFloats();
                 uint256 location = (rs1(instruction) + immI(instruction)) & WORD;
                 if ((location & 7) != 0) return trap(LOAD_MISALIGNED, pc);
@@ -583,7 +581,8 @@ contract StepVerifier is IStepVerifier {
     function opcode0f(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             if (instruction & 0x7000 == 0x00) {
-                // fence: Orders memory accesses: nothing to do with one hart.
+                // fence
+                // Orders memory accesses: nothing to do with one hart.
                 return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -597,61 +596,67 @@ contract StepVerifier is IStepVerifier {
             if (funct3 < 0x04) {
                 if (funct3 < 0x02) {
                     if (funct3 == 0x00) {
-                        // addi rd, rs1, imm: Adds the immediate.
+                        // addi rd, rs1, imm
+                        // Adds the immediate.
                         setRd(instruction, (rs1(instruction) + immI(instruction)) & WORD);
                         return nextPc(pc);
                     }
                     if (funct3 == 0x01) {
                         if (instruction & 0xfc000000 == 0x00) {
-                            // slli rd, rs1, imm: Shifts left.
+                            // slli rd, rs1, imm
+                            // Shifts left.
                             setRd(instruction, (rs1(instruction) << shamt6(instruction)) & WORD);
                             return nextPc(pc);
                         }
                     }
-                } else {
-                    if (funct3 == 0x02) {
-                        // slti rd, rs1, imm: 1 if less than the immediate, signed.
-                        setRd(instruction, toUint(lessSigned(rs1(instruction), immI(instruction))));
+                }
+                if (funct3 == 0x02) {
+                    // slti rd, rs1, imm
+                    // 1 if less than the immediate, signed.
+                    setRd(instruction, toUint(lessSigned(rs1(instruction), immI(instruction))));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x03) {
+                    // sltiu rd, rs1, imm
+                    // 1 if less than the immediate, unsigned.
+                    setRd(instruction, toUint(rs1(instruction) < immI(instruction)));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 < 0x06) {
+                if (funct3 == 0x04) {
+                    // xori rd, rs1, imm
+                    // Exclusive or with the immediate.
+                    setRd(instruction, rs1(instruction) ^ immI(instruction));
+                    return nextPc(pc);
+                }
+                if (funct3 == 0x05) {
+                    uint256 funct6 = instruction >> 26;
+                    if (funct6 == 0x00) {
+                        // srli rd, rs1, imm
+                        // Shifts right, filling with zeros.
+                        setRd(instruction, rs1(instruction) >> shamt6(instruction));
                         return nextPc(pc);
                     }
-                    if (funct3 == 0x03) {
-                        // sltiu rd, rs1, imm: 1 if less than the immediate, unsigned.
-                        setRd(instruction, toUint(rs1(instruction) < immI(instruction)));
+                    if (funct6 == 0x10) {
+                        // srai rd, rs1, imm
+                        // Shifts right, filling with the sign.
+                        setRd(instruction, shiftRightSigned(rs1(instruction), shamt6(instruction)));
                         return nextPc(pc);
                     }
                 }
-            } else {
-                if (funct3 < 0x06) {
-                    if (funct3 == 0x04) {
-                        // xori rd, rs1, imm: Exclusive or with the immediate.
-                        setRd(instruction, rs1(instruction) ^ immI(instruction));
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x05) {
-                        uint256 funct6 = instruction >> 26;
-                        if (funct6 == 0x00) {
-                            // srli rd, rs1, imm: Shifts right, filling with zeros.
-                            setRd(instruction, rs1(instruction) >> shamt6(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct6 == 0x10) {
-                            // srai rd, rs1, imm: Shifts right, filling with the sign.
-                            setRd(instruction, shiftRightSigned(rs1(instruction), shamt6(instruction)));
-                            return nextPc(pc);
-                        }
-                    }
-                } else {
-                    if (funct3 == 0x06) {
-                        // ori rd, rs1, imm: Or with the immediate.
-                        setRd(instruction, rs1(instruction) | immI(instruction));
-                        return nextPc(pc);
-                    }
-                    if (funct3 == 0x07) {
-                        // andi rd, rs1, imm: And with the immediate.
-                        setRd(instruction, rs1(instruction) & immI(instruction));
-                        return nextPc(pc);
-                    }
-                }
+            }
+            if (funct3 == 0x06) {
+                // ori rd, rs1, imm
+                // Or with the immediate.
+                setRd(instruction, rs1(instruction) | immI(instruction));
+                return nextPc(pc);
+            }
+            if (funct3 == 0x07) {
+                // andi rd, rs1, imm
+                // And with the immediate.
+                setRd(instruction, rs1(instruction) & immI(instruction));
+                return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -660,7 +665,8 @@ contract StepVerifier is IStepVerifier {
     /// @dev Opcode 0x17: auipc.
     function opcode17(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
-            // auipc rd, imm: Adds the upper immediate to pc.
+            // auipc rd, imm
+            // Adds the upper immediate to pc.
             setRd(instruction, (pc + immU(instruction)) & WORD);
             return nextPc(pc);
         }
@@ -671,13 +677,15 @@ contract StepVerifier is IStepVerifier {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 == 0x00) {
-                // addiw rd, rs1, imm: Adds the immediate in 32 bits.
+                // addiw rd, rs1, imm
+                // Adds the immediate in 32 bits.
                 setRd(instruction, signExtend(rs1(instruction) + immI(instruction), 32));
                 return nextPc(pc);
             }
             if (funct3 == 0x01) {
                 if (instruction & 0xfe000000 == 0x00) {
-                    // slliw rd, rs1, imm: Shifts 32 bits left.
+                    // slliw rd, rs1, imm
+                    // Shifts 32 bits left.
                     setRd(instruction, signExtend(rs1(instruction) << shamt5(instruction), 32));
                     return nextPc(pc);
                 }
@@ -685,12 +693,14 @@ contract StepVerifier is IStepVerifier {
             if (funct3 == 0x05) {
                 uint256 funct7 = instruction >> 25;
                 if (funct7 == 0x00) {
-                    // srliw rd, rs1, imm: Shifts 32 bits right, filling with zeros.
+                    // srliw rd, rs1, imm
+                    // Shifts 32 bits right, filling with zeros.
                     setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32));
                     return nextPc(pc);
                 }
                 if (funct7 == 0x20) {
-                    // sraiw rd, rs1, imm: Shifts 32 bits right, filling with the sign.
+                    // sraiw rd, rs1, imm
+                    // Shifts 32 bits right, filling with the sign.
                     setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction)));
                     return nextPc(pc);
                 }
@@ -705,38 +715,40 @@ contract StepVerifier is IStepVerifier {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x02) {
                 if (funct3 == 0x00) {
-                    // sb rs2, imm(rs1): Stores a byte.
+                    // sb rs2, imm(rs1)
+                    // Stores a byte.
                     uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
-                    if ((location & 0) != 0) return trap(STORE_MISALIGNED, pc);
                     if (!writable(location)) return trap(STORE_FAULT, pc);
                     store(location, 1, rs2(instruction));
                     return nextPc(pc);
                 }
                 if (funct3 == 0x01) {
-                    // sh rs2, imm(rs1): Stores 16 bits.
+                    // sh rs2, imm(rs1)
+                    // Stores 16 bits.
                     uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
                     if ((location & 1) != 0) return trap(STORE_MISALIGNED, pc);
                     if (!writable(location)) return trap(STORE_FAULT, pc);
                     store(location, 2, rs2(instruction));
                     return nextPc(pc);
                 }
-            } else {
-                if (funct3 == 0x02) {
-                    // sw rs2, imm(rs1): Stores 32 bits.
-                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
-                    if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
-                    if (!writable(location)) return trap(STORE_FAULT, pc);
-                    store(location, 4, rs2(instruction));
-                    return nextPc(pc);
-                }
-                if (funct3 == 0x03) {
-                    // sd rs2, imm(rs1): Stores 64 bits.
-                    uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
-                    if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
-                    if (!writable(location)) return trap(STORE_FAULT, pc);
-                    store(location, 8, rs2(instruction));
-                    return nextPc(pc);
-                }
+            }
+            if (funct3 == 0x02) {
+                // sw rs2, imm(rs1)
+                // Stores 32 bits.
+                uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
+                if (!writable(location)) return trap(STORE_FAULT, pc);
+                store(location, 4, rs2(instruction));
+                return nextPc(pc);
+            }
+            if (funct3 == 0x03) {
+                // sd rs2, imm(rs1)
+                // Stores 64 bits.
+                uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
+                if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
+                if (!writable(location)) return trap(STORE_FAULT, pc);
+                store(location, 8, rs2(instruction));
+                return nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -747,7 +759,8 @@ contract StepVerifier is IStepVerifier {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 == 0x02) {
-                // fsw frs2, imm(rs1): Stores the low 32 bits.
+                // fsw frs2, imm(rs1)
+                // Stores the low 32 bits.
                 loadFloats();
                 uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
                 if ((location & 3) != 0) return trap(STORE_MISALIGNED, pc);
@@ -756,7 +769,8 @@ contract StepVerifier is IStepVerifier {
                 return nextPc(pc);
             }
             if (funct3 == 0x03) {
-                // fsd frs2, imm(rs1): Stores 64 bits.
+                // fsd frs2, imm(rs1)
+                // Stores 64 bits.
                 loadFloats();
                 uint256 location = (rs1(instruction) + immS(instruction)) & WORD;
                 if ((location & 7) != 0) return trap(STORE_MISALIGNED, pc);
@@ -768,7 +782,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem, remu.
+    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem,
+    /// remu.
     function opcode33(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
@@ -777,17 +792,20 @@ contract StepVerifier is IStepVerifier {
                     if (funct3 == 0x00) {
                         uint256 funct7 = instruction >> 25;
                         if (funct7 == 0x00) {
-                            // add rd, rs1, rs2: Adds.
+                            // add rd, rs1, rs2
+                            // Adds.
                             setRd(instruction, (rs1(instruction) + rs2(instruction)) & WORD);
                             return nextPc(pc);
                         }
                         if (funct7 == 0x01) {
-                            // mul rd, rs1, rs2: Multiplies; the low 64 bits.
+                            // mul rd, rs1, rs2
+                            // Multiplies; the low 64 bits.
                             setRd(instruction, (rs1(instruction) * rs2(instruction)) & WORD);
                             return nextPc(pc);
                         }
                         if (funct7 == 0x20) {
-                            // sub rd, rs1, rs2: Subtracts.
+                            // sub rd, rs1, rs2
+                            // Subtracts.
                             setRd(instruction, (rs1(instruction) - rs2(instruction)) & WORD);
                             return nextPc(pc);
                         }
@@ -795,114 +813,130 @@ contract StepVerifier is IStepVerifier {
                     if (funct3 == 0x01) {
                         uint256 funct7 = instruction >> 25;
                         if (funct7 == 0x00) {
-                            // sll rd, rs1, rs2: Shifts left by the low 6 bits of rs2.
+                            // sll rd, rs1, rs2
+                            // Shifts left by the low 6 bits of rs2.
                             setRd(instruction, (rs1(instruction) << (rs2(instruction) & 63)) & WORD);
                             return nextPc(pc);
                         }
                         if (funct7 == 0x01) {
-                            // mulh rd, rs1, rs2: Multiplies, both signed; the high 64 bits.
+                            // mulh rd, rs1, rs2
+                            // Multiplies, both signed; the high 64 bits.
                             uint256 a = rs1(instruction);
                             uint256 b = rs2(instruction);
-                            setRd(instruction, (((((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD) - (lessSigned(b, 0) ? a : 0)) & WORD);
-                            return nextPc(pc);
-                        }
-                    }
-                } else {
-                    if (funct3 == 0x02) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // slt rd, rs1, rs2: 1 if less, signed.
-                            setRd(instruction, toUint(lessSigned(rs1(instruction), rs2(instruction))));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // mulhsu rd, rs1, rs2: Multiplies, rs1 signed and rs2 unsigned; the high 64 bits.
-                            uint256 a = rs1(instruction);
-                            uint256 b = rs2(instruction);
-                            setRd(instruction, (((a * b) >> 64) - (lessSigned(a, 0) ? b : 0)) & WORD);
-                            return nextPc(pc);
-                        }
-                    }
-                    if (funct3 == 0x03) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // sltu rd, rs1, rs2: 1 if less, unsigned.
-                            setRd(instruction, toUint(rs1(instruction) < rs2(instruction)));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // mulhu rd, rs1, rs2: Multiplies, both unsigned; the high 64 bits.
-                            setRd(instruction, (rs1(instruction) * rs2(instruction)) >> 64);
+                            uint256 unsigned = (a * b) >> 64;
+                            setRd(
+                                instruction, (unsigned - (lessSigned(a, 0) ? b : 0) - (lessSigned(b, 0) ? a : 0)) & WORD
+                            );
                             return nextPc(pc);
                         }
                     }
                 }
-            } else {
-                if (funct3 < 0x06) {
-                    if (funct3 == 0x04) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // xor rd, rs1, rs2: Exclusive or.
-                            setRd(instruction, rs1(instruction) ^ rs2(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // div rd, rs1, rs2: Divides, signed, towards zero; -1 if the divisor is 0.
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? WORD : divideSigned(rs1(instruction), divisor));
-                            return nextPc(pc);
-                        }
+                if (funct3 == 0x02) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // slt rd, rs1, rs2
+                        // 1 if less, signed.
+                        setRd(instruction, toUint(lessSigned(rs1(instruction), rs2(instruction))));
+                        return nextPc(pc);
                     }
-                    if (funct3 == 0x05) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // srl rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with zeros.
-                            setRd(instruction, rs1(instruction) >> (rs2(instruction) & 63));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // divu rd, rs1, rs2: Divides, unsigned; all ones if the divisor is 0.
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? WORD : divideUnsigned(rs1(instruction), divisor));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x20) {
-                            // sra rd, rs1, rs2: Shifts right by the low 6 bits of rs2, filling with the sign.
-                            setRd(instruction, shiftRightSigned(rs1(instruction), rs2(instruction) & 63));
-                            return nextPc(pc);
-                        }
+                    if (funct7 == 0x01) {
+                        // mulhsu rd, rs1, rs2
+                        // Multiplies, rs1 signed and rs2 unsigned; the high 64 bits.
+                        uint256 a = rs1(instruction);
+                        uint256 b = rs2(instruction);
+                        uint256 unsigned = (a * b) >> 64;
+                        setRd(instruction, (unsigned - (lessSigned(a, 0) ? b : 0)) & WORD);
+                        return nextPc(pc);
                     }
-                } else {
-                    if (funct3 == 0x06) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // or rd, rs1, rs2: Or.
-                            setRd(instruction, rs1(instruction) | rs2(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // rem rd, rs1, rs2: The signed remainder; the dividend if the divisor is 0.
-                            uint256 dividend = rs1(instruction);
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? dividend : remainderSigned(dividend, divisor));
-                            return nextPc(pc);
-                        }
+                }
+                if (funct3 == 0x03) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // sltu rd, rs1, rs2
+                        // 1 if less, unsigned.
+                        setRd(instruction, toUint(rs1(instruction) < rs2(instruction)));
+                        return nextPc(pc);
                     }
-                    if (funct3 == 0x07) {
-                        uint256 funct7 = instruction >> 25;
-                        if (funct7 == 0x00) {
-                            // and rd, rs1, rs2: And.
-                            setRd(instruction, rs1(instruction) & rs2(instruction));
-                            return nextPc(pc);
-                        }
-                        if (funct7 == 0x01) {
-                            // remu rd, rs1, rs2: The unsigned remainder; the dividend if the divisor is 0.
-                            uint256 dividend = rs1(instruction);
-                            uint256 divisor = rs2(instruction);
-                            setRd(instruction, divisor == 0 ? dividend : remainderUnsigned(dividend, divisor));
-                            return nextPc(pc);
-                        }
+                    if (funct7 == 0x01) {
+                        // mulhu rd, rs1, rs2
+                        // Multiplies, both unsigned; the high 64 bits.
+                        setRd(instruction, (rs1(instruction) * rs2(instruction)) >> 64);
+                        return nextPc(pc);
                     }
+                }
+            }
+            if (funct3 < 0x06) {
+                if (funct3 == 0x04) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // xor rd, rs1, rs2
+                        // Exclusive or.
+                        setRd(instruction, rs1(instruction) ^ rs2(instruction));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // div rd, rs1, rs2
+                        // Divides, signed, towards zero; -1 if the divisor is 0.
+                        uint256 divisor = rs2(instruction);
+                        setRd(instruction, divisor == 0 ? WORD : divideSigned(rs1(instruction), divisor));
+                        return nextPc(pc);
+                    }
+                }
+                if (funct3 == 0x05) {
+                    uint256 funct7 = instruction >> 25;
+                    if (funct7 == 0x00) {
+                        // srl rd, rs1, rs2
+                        // Shifts right by the low 6 bits of rs2, filling with zeros.
+                        setRd(instruction, rs1(instruction) >> (rs2(instruction) & 63));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x01) {
+                        // divu rd, rs1, rs2
+                        // Divides, unsigned; all ones if the divisor is 0.
+                        uint256 divisor = rs2(instruction);
+                        setRd(instruction, divisor == 0 ? WORD : divideUnsigned(rs1(instruction), divisor));
+                        return nextPc(pc);
+                    }
+                    if (funct7 == 0x20) {
+                        // sra rd, rs1, rs2
+                        // Shifts right by the low 6 bits of rs2, filling with the sign.
+                        setRd(instruction, shiftRightSigned(rs1(instruction), rs2(instruction) & 63));
+                        return nextPc(pc);
+                    }
+                }
+            }
+            if (funct3 == 0x06) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // or rd, rs1, rs2
+                    // Or.
+                    setRd(instruction, rs1(instruction) | rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct7 == 0x01) {
+                    // rem rd, rs1, rs2
+                    // The signed remainder; the dividend if the divisor is 0.
+                    uint256 dividend = rs1(instruction);
+                    uint256 divisor = rs2(instruction);
+                    setRd(instruction, divisor == 0 ? dividend : remainderSigned(dividend, divisor));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x07) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // and rd, rs1, rs2
+                    // And.
+                    setRd(instruction, rs1(instruction) & rs2(instruction));
+                    return nextPc(pc);
+                }
+                if (funct7 == 0x01) {
+                    // remu rd, rs1, rs2
+                    // The unsigned remainder; the dividend if the divisor is 0.
+                    uint256 dividend = rs1(instruction);
+                    uint256 divisor = rs2(instruction);
+                    setRd(instruction, divisor == 0 ? dividend : remainderUnsigned(dividend, divisor));
+                    return nextPc(pc);
                 }
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -912,7 +946,8 @@ contract StepVerifier is IStepVerifier {
     /// @dev Opcode 0x37: lui.
     function opcode37(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
-            // lui rd, imm: Loads the upper immediate.
+            // lui rd, imm
+            // Loads the upper immediate.
             setRd(instruction, immU(instruction));
             return nextPc(pc);
         }
@@ -926,73 +961,90 @@ contract StepVerifier is IStepVerifier {
                 if (funct3 == 0x00) {
                     uint256 funct7 = instruction >> 25;
                     if (funct7 == 0x00) {
-                        // addw rd, rs1, rs2: Adds in 32 bits.
+                        // addw rd, rs1, rs2
+                        // Adds in 32 bits.
                         setRd(instruction, signExtend(rs1(instruction) + rs2(instruction), 32));
                         return nextPc(pc);
                     }
                     if (funct7 == 0x01) {
-                        // mulw rd, rs1, rs2: Multiplies in 32 bits.
+                        // mulw rd, rs1, rs2
+                        // Multiplies in 32 bits.
                         setRd(instruction, signExtend(rs1(instruction) * rs2(instruction), 32));
                         return nextPc(pc);
                     }
                     if (funct7 == 0x20) {
-                        // subw rd, rs1, rs2: Subtracts in 32 bits.
+                        // subw rd, rs1, rs2
+                        // Subtracts in 32 bits.
                         setRd(instruction, signExtend(rs1(instruction) - rs2(instruction), 32));
                         return nextPc(pc);
                     }
                 }
                 if (funct3 == 0x01) {
                     if (instruction & 0xfe000000 == 0x00) {
-                        // sllw rd, rs1, rs2: Shifts 32 bits left by the low 5 bits of rs2.
+                        // sllw rd, rs1, rs2
+                        // Shifts 32 bits left by the low 5 bits of rs2.
                         setRd(instruction, signExtend(rs1(instruction) << (rs2(instruction) & 31), 32));
                         return nextPc(pc);
                     }
                 }
                 if (funct3 == 0x04) {
                     if (instruction & 0xfe000000 == 0x2000000) {
-                        // divw rd, rs1, rs2: Divides 32 bits, signed, towards zero; -1 if the divisor is 0.
+                        // divw rd, rs1, rs2
+                        // Divides 32 bits, signed, towards zero; -1 if the divisor is 0.
                         uint256 divisor = signExtend(rs2(instruction), 32);
-                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32));
+                        setRd(
+                            instruction,
+                            signExtend(
+                                divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32
+                            )
+                        );
                         return nextPc(pc);
                     }
                 }
-            } else {
-                if (funct3 == 0x05) {
-                    uint256 funct7 = instruction >> 25;
-                    if (funct7 == 0x00) {
-                        // srlw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
-                        setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
-                        return nextPc(pc);
-                    }
-                    if (funct7 == 0x01) {
-                        // divuw rd, rs1, rs2: Divides 32 bits, unsigned; all ones if the divisor is 0.
-                        uint256 divisor = rs2(instruction) & 0xffffffff;
-                        setRd(instruction, signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32));
-                        return nextPc(pc);
-                    }
-                    if (funct7 == 0x20) {
-                        // sraw rd, rs1, rs2: Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
-                        setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
-                        return nextPc(pc);
-                    }
+            }
+            if (funct3 == 0x05) {
+                uint256 funct7 = instruction >> 25;
+                if (funct7 == 0x00) {
+                    // srlw rd, rs1, rs2
+                    // Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
+                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
+                    return nextPc(pc);
                 }
-                if (funct3 == 0x06) {
-                    if (instruction & 0xfe000000 == 0x2000000) {
-                        // remw rd, rs1, rs2: The signed 32-bit remainder; the dividend if the divisor is 0.
-                        uint256 dividend = signExtend(rs1(instruction), 32);
-                        uint256 divisor = signExtend(rs2(instruction), 32);
-                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
-                        return nextPc(pc);
-                    }
+                if (funct7 == 0x01) {
+                    // divuw rd, rs1, rs2
+                    // Divides 32 bits, unsigned; all ones if the divisor is 0.
+                    uint256 divisor = rs2(instruction) & 0xffffffff;
+                    setRd(
+                        instruction,
+                        signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32)
+                    );
+                    return nextPc(pc);
                 }
-                if (funct3 == 0x07) {
-                    if (instruction & 0xfe000000 == 0x2000000) {
-                        // remuw rd, rs1, rs2: The unsigned 32-bit remainder; the dividend if the divisor is 0.
-                        uint256 dividend = rs1(instruction) & 0xffffffff;
-                        uint256 divisor = rs2(instruction) & 0xffffffff;
-                        setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
-                        return nextPc(pc);
-                    }
+                if (funct7 == 0x20) {
+                    // sraw rd, rs1, rs2
+                    // Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
+                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x06) {
+                if (instruction & 0xfe000000 == 0x2000000) {
+                    // remw rd, rs1, rs2
+                    // The signed 32-bit remainder; the dividend if the divisor is 0.
+                    uint256 dividend = signExtend(rs1(instruction), 32);
+                    uint256 divisor = signExtend(rs2(instruction), 32);
+                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
+                    return nextPc(pc);
+                }
+            }
+            if (funct3 == 0x07) {
+                if (instruction & 0xfe000000 == 0x2000000) {
+                    // remuw rd, rs1, rs2
+                    // The unsigned 32-bit remainder; the dividend if the divisor is 0.
+                    uint256 dividend = rs1(instruction) & 0xffffffff;
+                    uint256 divisor = rs2(instruction) & 0xffffffff;
+                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
+                    return nextPc(pc);
                 }
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -1005,18 +1057,29 @@ contract StepVerifier is IStepVerifier {
             uint256 format = (instruction >> 25) & 0x03;
             if (format == 0x00) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fmadd.s frd, frs1, frs2, frs3, rm: frs1 * frs2 + frs3, rounded once.
+                    // fmadd.s frd, frs1, frs2, frs3, rm
+                    // frs1 * frs2 + frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(unbox(frs1(instruction)), unbox(frs2(instruction)), unbox(frs3(instruction)), roundingMode(instruction), 23, 32);
+                    uint256 result = multiplyAdd(
+                        unbox(frs1(instruction)),
+                        unbox(frs2(instruction)),
+                        unbox(frs3(instruction)),
+                        roundingMode(instruction),
+                        23,
+                        32
+                    );
                     setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                     return nextPc(pc);
                 }
             }
             if (format == 0x01) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fmadd.d frd, frs1, frs2, frs3, rm: frs1 * frs2 + frs3, rounded once.
+                    // fmadd.d frd, frs1, frs2, frs3, rm
+                    // frs1 * frs2 + frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(frs1(instruction), frs2(instruction), frs3(instruction), roundingMode(instruction), 52, 64);
+                    uint256 result = multiplyAdd(
+                        frs1(instruction), frs2(instruction), frs3(instruction), roundingMode(instruction), 52, 64
+                    );
                     setFrd(instruction, result & WORD);
                     return nextPc(pc);
                 }
@@ -1031,18 +1094,34 @@ contract StepVerifier is IStepVerifier {
             uint256 format = (instruction >> 25) & 0x03;
             if (format == 0x00) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fmsub.s frd, frs1, frs2, frs3, rm: frs1 * frs2 - frs3, rounded once.
+                    // fmsub.s frd, frs1, frs2, frs3, rm
+                    // frs1 * frs2 - frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(unbox(frs1(instruction)), unbox(frs2(instruction)), unbox(frs3(instruction)) ^ 0x80000000, roundingMode(instruction), 23, 32);
+                    uint256 result = multiplyAdd(
+                        unbox(frs1(instruction)),
+                        unbox(frs2(instruction)),
+                        unbox(frs3(instruction)) ^ 0x80000000,
+                        roundingMode(instruction),
+                        23,
+                        32
+                    );
                     setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                     return nextPc(pc);
                 }
             }
             if (format == 0x01) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fmsub.d frd, frs1, frs2, frs3, rm: frs1 * frs2 - frs3, rounded once.
+                    // fmsub.d frd, frs1, frs2, frs3, rm
+                    // frs1 * frs2 - frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(frs1(instruction), frs2(instruction), frs3(instruction) ^ 0x8000000000000000, roundingMode(instruction), 52, 64);
+                    uint256 result = multiplyAdd(
+                        frs1(instruction),
+                        frs2(instruction),
+                        frs3(instruction) ^ 0x8000000000000000,
+                        roundingMode(instruction),
+                        52,
+                        64
+                    );
                     setFrd(instruction, result & WORD);
                     return nextPc(pc);
                 }
@@ -1057,18 +1136,34 @@ contract StepVerifier is IStepVerifier {
             uint256 format = (instruction >> 25) & 0x03;
             if (format == 0x00) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fnmsub.s frd, frs1, frs2, frs3, rm: -(frs1 * frs2) + frs3, rounded once.
+                    // fnmsub.s frd, frs1, frs2, frs3, rm
+                    // -(frs1 * frs2) + frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(unbox(frs1(instruction)) ^ 0x80000000, unbox(frs2(instruction)), unbox(frs3(instruction)), roundingMode(instruction), 23, 32);
+                    uint256 result = multiplyAdd(
+                        unbox(frs1(instruction)) ^ 0x80000000,
+                        unbox(frs2(instruction)),
+                        unbox(frs3(instruction)),
+                        roundingMode(instruction),
+                        23,
+                        32
+                    );
                     setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                     return nextPc(pc);
                 }
             }
             if (format == 0x01) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fnmsub.d frd, frs1, frs2, frs3, rm: -(frs1 * frs2) + frs3, rounded once.
+                    // fnmsub.d frd, frs1, frs2, frs3, rm
+                    // -(frs1 * frs2) + frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(frs1(instruction) ^ 0x8000000000000000, frs2(instruction), frs3(instruction), roundingMode(instruction), 52, 64);
+                    uint256 result = multiplyAdd(
+                        frs1(instruction) ^ 0x8000000000000000,
+                        frs2(instruction),
+                        frs3(instruction),
+                        roundingMode(instruction),
+                        52,
+                        64
+                    );
                     setFrd(instruction, result & WORD);
                     return nextPc(pc);
                 }
@@ -1083,18 +1178,34 @@ contract StepVerifier is IStepVerifier {
             uint256 format = (instruction >> 25) & 0x03;
             if (format == 0x00) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fnmadd.s frd, frs1, frs2, frs3, rm: -(frs1 * frs2) - frs3, rounded once.
+                    // fnmadd.s frd, frs1, frs2, frs3, rm
+                    // -(frs1 * frs2) - frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(unbox(frs1(instruction)) ^ 0x80000000, unbox(frs2(instruction)), unbox(frs3(instruction)) ^ 0x80000000, roundingMode(instruction), 23, 32);
+                    uint256 result = multiplyAdd(
+                        unbox(frs1(instruction)) ^ 0x80000000,
+                        unbox(frs2(instruction)),
+                        unbox(frs3(instruction)) ^ 0x80000000,
+                        roundingMode(instruction),
+                        23,
+                        32
+                    );
                     setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                     return nextPc(pc);
                 }
             }
             if (format == 0x01) {
                 if (roundingMode(instruction) <= RMM) {
-                    // fnmadd.d frd, frs1, frs2, frs3, rm: -(frs1 * frs2) - frs3, rounded once.
+                    // fnmadd.d frd, frs1, frs2, frs3, rm
+                    // -(frs1 * frs2) - frs3, rounded once.
                     loadFloats();
-                    uint256 result = multiplyAdd(frs1(instruction) ^ 0x8000000000000000, frs2(instruction), frs3(instruction) ^ 0x8000000000000000, roundingMode(instruction), 52, 64);
+                    uint256 result = multiplyAdd(
+                        frs1(instruction) ^ 0x8000000000000000,
+                        frs2(instruction),
+                        frs3(instruction) ^ 0x8000000000000000,
+                        roundingMode(instruction),
+                        52,
+                        64
+                    );
                     setFrd(instruction, result & WORD);
                     return nextPc(pc);
                 }
@@ -1103,7 +1214,11 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Opcode 0x53: fadd.s, fsub.s, fmul.s, fdiv.s, fsqrt.s, fsgnj.s, fsgnjn.s, fsgnjx.s, fmin.s, fmax.s, fcvt.w.s, fcvt.wu.s, fcvt.l.s, fcvt.lu.s, fmv.x.w, fclass.s, feq.s, flt.s, fle.s, fcvt.s.w, fcvt.s.wu, fcvt.s.l, fcvt.s.lu, fmv.w.x, fadd.d, fsub.d, fmul.d, fdiv.d, fsqrt.d, fsgnj.d, fsgnjn.d, fsgnjx.d, fmin.d, fmax.d, fcvt.s.d, fcvt.d.s, feq.d, flt.d, fle.d, fclass.d, fcvt.w.d, fcvt.wu.d, fcvt.l.d, fcvt.lu.d, fcvt.d.w, fcvt.d.wu, fcvt.d.l, fcvt.d.lu, fmv.x.d, fmv.d.x.
+    /// @dev Opcode 0x53: fadd.s, fsub.s, fmul.s, fdiv.s, fsqrt.s, fsgnj.s, fsgnjn.s, fsgnjx.s, fmin.s, fmax.s,
+    /// fcvt.w.s, fcvt.wu.s, fcvt.l.s, fcvt.lu.s, fmv.x.w, fclass.s, feq.s, flt.s, fle.s, fcvt.s.w, fcvt.s.wu, fcvt.s.l,
+    /// fcvt.s.lu, fmv.w.x, fadd.d, fsub.d, fmul.d, fdiv.d, fsqrt.d, fsgnj.d, fsgnjn.d, fsgnjx.d, fmin.d, fmax.d,
+    /// fcvt.s.d, fcvt.d.s, feq.d, flt.d, fle.d, fclass.d, fcvt.w.d, fcvt.wu.d, fcvt.l.d, fcvt.lu.d, fcvt.d.w,
+    /// fcvt.d.wu, fcvt.d.l, fcvt.d.lu, fmv.x.d, fmv.d.x.
     function opcode53(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct7 = instruction >> 25;
@@ -1112,488 +1227,603 @@ contract StepVerifier is IStepVerifier {
                     if (funct7 < 0x05) {
                         if (funct7 == 0x00) {
                             if (roundingMode(instruction) <= RMM) {
-                                // fadd.s frd, frs1, frs2, rm: Adds.
+                                // fadd.s frd, frs1, frs2, rm
+                                // Adds.
                                 loadFloats();
-                                uint256 result = multiplyAdd(unbox(frs1(instruction)), 0x3f800000, unbox(frs2(instruction)), roundingMode(instruction), 23, 32);
+                                uint256 result = multiplyAdd(
+                                    unbox(frs1(instruction)),
+                                    0x3f800000,
+                                    unbox(frs2(instruction)),
+                                    roundingMode(instruction),
+                                    23,
+                                    32
+                                );
                                 setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                                 return nextPc(pc);
                             }
                         }
                         if (funct7 == 0x01) {
                             if (roundingMode(instruction) <= RMM) {
-                                // fadd.d frd, frs1, frs2, rm: Adds.
+                                // fadd.d frd, frs1, frs2, rm
+                                // Adds.
                                 loadFloats();
-                                uint256 result = multiplyAdd(frs1(instruction), 0x3ff0000000000000, frs2(instruction), roundingMode(instruction), 52, 64);
+                                uint256 result = multiplyAdd(
+                                    frs1(instruction),
+                                    0x3ff0000000000000,
+                                    frs2(instruction),
+                                    roundingMode(instruction),
+                                    52,
+                                    64
+                                );
                                 setFrd(instruction, result & WORD);
                                 return nextPc(pc);
                             }
                         }
                         if (funct7 == 0x04) {
                             if (roundingMode(instruction) <= RMM) {
-                                // fsub.s frd, frs1, frs2, rm: Subtracts.
+                                // fsub.s frd, frs1, frs2, rm
+                                // Subtracts.
                                 loadFloats();
-                                uint256 result = multiplyAdd(unbox(frs1(instruction)), 0x3f800000, unbox(frs2(instruction)) ^ 0x80000000, roundingMode(instruction), 23, 32);
+                                uint256 result = multiplyAdd(
+                                    unbox(frs1(instruction)),
+                                    0x3f800000,
+                                    unbox(frs2(instruction)) ^ 0x80000000,
+                                    roundingMode(instruction),
+                                    23,
+                                    32
+                                );
                                 setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                return nextPc(pc);
-                            }
-                        }
-                    } else {
-                        if (funct7 == 0x05) {
-                            if (roundingMode(instruction) <= RMM) {
-                                // fsub.d frd, frs1, frs2, rm: Subtracts.
-                                loadFloats();
-                                uint256 result = multiplyAdd(frs1(instruction), 0x3ff0000000000000, frs2(instruction) ^ 0x8000000000000000, roundingMode(instruction), 52, 64);
-                                setFrd(instruction, result & WORD);
-                                return nextPc(pc);
-                            }
-                        }
-                        if (funct7 == 0x08) {
-                            if (roundingMode(instruction) <= RMM) {
-                                // fmul.s frd, frs1, frs2, rm: Multiplies.
-                                loadFloats();
-                                uint256 a = unbox(frs1(instruction));
-                                uint256 b = unbox(frs2(instruction));
-                                uint256 result = multiplyAdd(a, b, (a ^ b) & 0x80000000, roundingMode(instruction), 23, 32);
-                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                return nextPc(pc);
-                            }
-                        }
-                        if (funct7 == 0x09) {
-                            if (roundingMode(instruction) <= RMM) {
-                                // fmul.d frd, frs1, frs2, rm: Multiplies.
-                                loadFloats();
-                                uint256 a = frs1(instruction);
-                                uint256 b = frs2(instruction);
-                                uint256 result = multiplyAdd(a, b, (a ^ b) & 0x8000000000000000, roundingMode(instruction), 52, 64);
-                                setFrd(instruction, result & WORD);
                                 return nextPc(pc);
                             }
                         }
                     }
-                } else {
-                    if (funct7 < 0x11) {
-                        if (funct7 == 0x0c) {
-                            if (roundingMode(instruction) <= RMM) {
-                                // fdiv.s frd, frs1, frs2, rm: Divides.
-                                loadFloats();
-                                uint256 result = divide(unbox(frs1(instruction)), unbox(frs2(instruction)), roundingMode(instruction), 23, 32);
-                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                return nextPc(pc);
-                            }
+                    if (funct7 == 0x05) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fsub.d frd, frs1, frs2, rm
+                            // Subtracts.
+                            loadFloats();
+                            uint256 result = multiplyAdd(
+                                frs1(instruction),
+                                0x3ff0000000000000,
+                                frs2(instruction) ^ 0x8000000000000000,
+                                roundingMode(instruction),
+                                52,
+                                64
+                            );
+                            setFrd(instruction, result & WORD);
+                            return nextPc(pc);
                         }
-                        if (funct7 == 0x0d) {
-                            if (roundingMode(instruction) <= RMM) {
-                                // fdiv.d frd, frs1, frs2, rm: Divides.
-                                loadFloats();
-                                uint256 result = divide(frs1(instruction), frs2(instruction), roundingMode(instruction), 52, 64);
-                                setFrd(instruction, result & WORD);
-                                return nextPc(pc);
-                            }
+                    }
+                    if (funct7 == 0x08) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fmul.s frd, frs1, frs2, rm
+                            // Multiplies.
+                            loadFloats();
+                            uint256 a = unbox(frs1(instruction));
+                            uint256 b = unbox(frs2(instruction));
+                            uint256 result = multiplyAdd(a, b, (a ^ b) & 0x80000000, roundingMode(instruction), 23, 32);
+                            setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                            return nextPc(pc);
                         }
-                        if (funct7 == 0x10) {
-                            uint256 funct3 = (instruction >> 12) & 0x07;
-                            if (funct3 == 0x00) {
-                                // fsgnj.s frd, frs1, frs2: frs1 with the sign of frs2.
-                                loadFloats();
-                                setFrd(instruction, (unbox(frs1(instruction)) & 0x7fffffff) | (unbox(frs2(instruction)) & 0x80000000) | 0xffffffff00000000);
-                                return nextPc(pc);
-                            }
-                            if (funct3 == 0x01) {
-                                // fsgnjn.s frd, frs1, frs2: frs1 with the opposite of the sign of frs2.
-                                loadFloats();
-                                setFrd(instruction, (unbox(frs1(instruction)) & 0x7fffffff) | ((unbox(frs2(instruction)) ^ 0x80000000) & 0x80000000) | 0xffffffff00000000);
-                                return nextPc(pc);
-                            }
-                            if (funct3 == 0x02) {
-                                // fsgnjx.s frd, frs1, frs2: frs1 with its sign flipped if frs2 is negative.
-                                loadFloats();
-                                uint256 a = unbox(frs1(instruction));
-                                setFrd(instruction, (a & 0x7fffffff) | ((a ^ unbox(frs2(instruction))) & 0x80000000) | 0xffffffff00000000);
-                                return nextPc(pc);
-                            }
-                        }
-                    } else {
-                        if (funct7 < 0x15) {
-                            if (funct7 == 0x11) {
-                                uint256 funct3 = (instruction >> 12) & 0x07;
-                                if (funct3 == 0x00) {
-                                    // fsgnj.d frd, frs1, frs2: frs1 with the sign of frs2.
-                                    loadFloats();
-                                    setFrd(instruction, (frs1(instruction) & 0x7fffffffffffffff) | (frs2(instruction) & 0x8000000000000000));
-                                    return nextPc(pc);
-                                }
-                                if (funct3 == 0x01) {
-                                    // fsgnjn.d frd, frs1, frs2: frs1 with the opposite of the sign of frs2.
-                                    loadFloats();
-                                    setFrd(instruction, (frs1(instruction) & 0x7fffffffffffffff) | ((frs2(instruction) ^ 0x8000000000000000) & 0x8000000000000000));
-                                    return nextPc(pc);
-                                }
-                                if (funct3 == 0x02) {
-                                    // fsgnjx.d frd, frs1, frs2: frs1 with its sign flipped if frs2 is negative.
-                                    loadFloats();
-                                    uint256 a = frs1(instruction);
-                                    setFrd(instruction, (a & 0x7fffffffffffffff) | ((a ^ frs2(instruction)) & 0x8000000000000000));
-                                    return nextPc(pc);
-                                }
-                            }
-                            if (funct7 == 0x14) {
-                                uint256 funct3 = (instruction >> 12) & 0x07;
-                                if (funct3 == 0x00) {
-                                    // fmin.s frd, frs1, frs2: The smaller; a NaN loses against a number.
-                                    loadFloats();
-                                    uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
-                                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                    return nextPc(pc);
-                                }
-                                if (funct3 == 0x01) {
-                                    // fmax.s frd, frs1, frs2: The larger; a NaN loses against a number.
-                                    loadFloats();
-                                    uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
-                                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                    return nextPc(pc);
-                                }
-                            }
-                        } else {
-                            if (funct7 == 0x15) {
-                                uint256 funct3 = (instruction >> 12) & 0x07;
-                                if (funct3 == 0x00) {
-                                    // fmin.d frd, frs1, frs2: The smaller; a NaN loses against a number.
-                                    loadFloats();
-                                    uint256 result = minMax(frs1(instruction), frs2(instruction), 0, 52, 64);
-                                    setFrd(instruction, result & WORD);
-                                    return nextPc(pc);
-                                }
-                                if (funct3 == 0x01) {
-                                    // fmax.d frd, frs1, frs2: The larger; a NaN loses against a number.
-                                    loadFloats();
-                                    uint256 result = minMax(frs1(instruction), frs2(instruction), 1, 52, 64);
-                                    setFrd(instruction, result & WORD);
-                                    return nextPc(pc);
-                                }
-                            }
-                            if (funct7 == 0x20) {
-                                if (instruction & 0x1f00000 == 0x100000 && roundingMode(instruction) <= RMM) {
-                                    // fcvt.s.d frd, frs1, rm: From binary64 to binary32.
-                                    loadFloats();
-                                    uint256 result = convert(frs1(instruction), roundingMode(instruction), 52, 64, 23, 32);
-                                    setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                    return nextPc(pc);
-                                }
-                            }
+                    }
+                    if (funct7 == 0x09) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fmul.d frd, frs1, frs2, rm
+                            // Multiplies.
+                            loadFloats();
+                            uint256 a = frs1(instruction);
+                            uint256 b = frs2(instruction);
+                            uint256 result = multiplyAdd(
+                                a, b, (a ^ b) & 0x8000000000000000, roundingMode(instruction), 52, 64
+                            );
+                            setFrd(instruction, result & WORD);
+                            return nextPc(pc);
                         }
                     }
                 }
-            } else {
-                if (funct7 < 0x61) {
-                    if (funct7 < 0x50) {
-                        if (funct7 == 0x21) {
-                            if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
-                                // fcvt.d.s frd, frs1, rm: From binary32 to binary64, exactly.
+                if (funct7 < 0x11) {
+                    if (funct7 == 0x0c) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fdiv.s frd, frs1, frs2, rm
+                            // Divides.
+                            loadFloats();
+                            uint256 result = divide(
+                                unbox(frs1(instruction)), unbox(frs2(instruction)), roundingMode(instruction), 23, 32
+                            );
+                            setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct7 == 0x0d) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fdiv.d frd, frs1, frs2, rm
+                            // Divides.
+                            loadFloats();
+                            uint256 result = divide(
+                                frs1(instruction), frs2(instruction), roundingMode(instruction), 52, 64
+                            );
+                            setFrd(instruction, result & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct7 == 0x10) {
+                        uint256 funct3 = (instruction >> 12) & 0x07;
+                        if (funct3 == 0x00) {
+                            // fsgnj.s frd, frs1, frs2
+                            // frs1 with the sign of frs2.
+                            loadFloats();
+                            setFrd(
+                                instruction,
+                                (unbox(frs1(instruction)) & 0x7fffffff)
+                                | (unbox(frs2(instruction)) & 0x80000000)
+                                | 0xffffffff00000000
+                            );
+                            return nextPc(pc);
+                        }
+                        if (funct3 == 0x01) {
+                            // fsgnjn.s frd, frs1, frs2
+                            // frs1 with the opposite of the sign of frs2.
+                            loadFloats();
+                            setFrd(
+                                instruction,
+                                (unbox(frs1(instruction)) & 0x7fffffff)
+                                | ((unbox(frs2(instruction)) ^ 0x80000000) & 0x80000000)
+                                | 0xffffffff00000000
+                            );
+                            return nextPc(pc);
+                        }
+                        if (funct3 == 0x02) {
+                            // fsgnjx.s frd, frs1, frs2
+                            // frs1 with its sign flipped if frs2 is negative.
+                            loadFloats();
+                            uint256 a = unbox(frs1(instruction));
+                            setFrd(
+                                instruction,
+                                (a & 0x7fffffff) | ((a ^ unbox(frs2(instruction))) & 0x80000000) | 0xffffffff00000000
+                            );
+                            return nextPc(pc);
+                        }
+                    }
+                }
+                if (funct7 < 0x15) {
+                    if (funct7 == 0x11) {
+                        uint256 funct3 = (instruction >> 12) & 0x07;
+                        if (funct3 == 0x00) {
+                            // fsgnj.d frd, frs1, frs2
+                            // frs1 with the sign of frs2.
+                            loadFloats();
+                            setFrd(
+                                instruction,
+                                (frs1(instruction) & 0x7fffffffffffffff) | (frs2(instruction) & 0x8000000000000000)
+                            );
+                            return nextPc(pc);
+                        }
+                        if (funct3 == 0x01) {
+                            // fsgnjn.d frd, frs1, frs2
+                            // frs1 with the opposite of the sign of frs2.
+                            loadFloats();
+                            setFrd(
+                                instruction,
+                                (frs1(instruction) & 0x7fffffffffffffff)
+                                | ((frs2(instruction) ^ 0x8000000000000000) & 0x8000000000000000)
+                            );
+                            return nextPc(pc);
+                        }
+                        if (funct3 == 0x02) {
+                            // fsgnjx.d frd, frs1, frs2
+                            // frs1 with its sign flipped if frs2 is negative.
+                            loadFloats();
+                            uint256 a = frs1(instruction);
+                            setFrd(
+                                instruction, (a & 0x7fffffffffffffff) | ((a ^ frs2(instruction)) & 0x8000000000000000)
+                            );
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct7 == 0x14) {
+                        uint256 funct3 = (instruction >> 12) & 0x07;
+                        if (funct3 == 0x00) {
+                            // fmin.s frd, frs1, frs2
+                            // The smaller; a NaN loses against a number.
+                            loadFloats();
+                            uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
+                            setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                            return nextPc(pc);
+                        }
+                        if (funct3 == 0x01) {
+                            // fmax.s frd, frs1, frs2
+                            // The larger; a NaN loses against a number.
+                            loadFloats();
+                            uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
+                            setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+                if (funct7 == 0x15) {
+                    uint256 funct3 = (instruction >> 12) & 0x07;
+                    if (funct3 == 0x00) {
+                        // fmin.d frd, frs1, frs2
+                        // The smaller; a NaN loses against a number.
+                        loadFloats();
+                        uint256 result = minMax(frs1(instruction), frs2(instruction), 0, 52, 64);
+                        setFrd(instruction, result & WORD);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x01) {
+                        // fmax.d frd, frs1, frs2
+                        // The larger; a NaN loses against a number.
+                        loadFloats();
+                        uint256 result = minMax(frs1(instruction), frs2(instruction), 1, 52, 64);
+                        setFrd(instruction, result & WORD);
+                        return nextPc(pc);
+                    }
+                }
+                if (funct7 == 0x20) {
+                    if (instruction & 0x1f00000 == 0x100000 && roundingMode(instruction) <= RMM) {
+                        // fcvt.s.d frd, frs1, rm
+                        // From binary64 to binary32.
+                        loadFloats();
+                        uint256 result = convert(frs1(instruction), roundingMode(instruction), 52, 64, 23, 32);
+                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                        return nextPc(pc);
+                    }
+                }
+            }
+            if (funct7 < 0x61) {
+                if (funct7 < 0x50) {
+                    if (funct7 == 0x21) {
+                        if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
+                            // fcvt.d.s frd, frs1, rm
+                            // From binary32 to binary64, exactly.
+                            loadFloats();
+                            uint256 result = convert(
+                                unbox(frs1(instruction)), roundingMode(instruction), 23, 32, 52, 64
+                            );
+                            setFrd(instruction, result & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct7 == 0x2c) {
+                        if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
+                            // fsqrt.s frd, frs1, rm
+                            // The square root.
+                            loadFloats();
+                            uint256 result = squareRoot(unbox(frs1(instruction)), roundingMode(instruction), 23, 32);
+                            setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct7 == 0x2d) {
+                        if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
+                            // fsqrt.d frd, frs1, rm
+                            // The square root.
+                            loadFloats();
+                            uint256 result = squareRoot(frs1(instruction), roundingMode(instruction), 52, 64);
+                            setFrd(instruction, result & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+                if (funct7 == 0x50) {
+                    uint256 funct3 = (instruction >> 12) & 0x07;
+                    if (funct3 == 0x00) {
+                        // fle.s rd, frs1, frs2
+                        // 1 if less or equal.
+                        loadFloats();
+                        uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
+                        setRd(instruction, holds & WORD);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x01) {
+                        // flt.s rd, frs1, frs2
+                        // 1 if less.
+                        loadFloats();
+                        uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
+                        setRd(instruction, holds & WORD);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x02) {
+                        // feq.s rd, frs1, frs2
+                        // 1 if equal.
+                        loadFloats();
+                        uint256 holds = compareEqual(unbox(frs1(instruction)), unbox(frs2(instruction)), 23, 32);
+                        setRd(instruction, holds & WORD);
+                        return nextPc(pc);
+                    }
+                }
+                if (funct7 == 0x51) {
+                    uint256 funct3 = (instruction >> 12) & 0x07;
+                    if (funct3 == 0x00) {
+                        // fle.d rd, frs1, frs2
+                        // 1 if less or equal.
+                        loadFloats();
+                        uint256 holds = compareLess(frs1(instruction), frs2(instruction), 1, 52, 64);
+                        setRd(instruction, holds & WORD);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x01) {
+                        // flt.d rd, frs1, frs2
+                        // 1 if less.
+                        loadFloats();
+                        uint256 holds = compareLess(frs1(instruction), frs2(instruction), 0, 52, 64);
+                        setRd(instruction, holds & WORD);
+                        return nextPc(pc);
+                    }
+                    if (funct3 == 0x02) {
+                        // feq.d rd, frs1, frs2
+                        // 1 if equal.
+                        loadFloats();
+                        uint256 holds = compareEqual(frs1(instruction), frs2(instruction), 52, 64);
+                        setRd(instruction, holds & WORD);
+                        return nextPc(pc);
+                    }
+                }
+                if (funct7 == 0x60) {
+                    uint256 rs2Field = (instruction >> 20) & 0x1f;
+                    if (rs2Field < 0x02) {
+                        if (rs2Field == 0x00) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.w.s rd, frs1, rm
+                                // To a signed 32-bit integer, saturating.
                                 loadFloats();
-                                uint256 result = convert(unbox(frs1(instruction)), roundingMode(instruction), 23, 32, 52, 64);
-                                setFrd(instruction, result & WORD);
+                                uint256 integer = toInteger(
+                                    unbox(frs1(instruction)), roundingMode(instruction), 32, 1, 23, 32
+                                );
+                                setRd(instruction, signExtend(integer, 32));
                                 return nextPc(pc);
                             }
                         }
-                        if (funct7 == 0x2c) {
-                            if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
-                                // fsqrt.s frd, frs1, rm: The square root.
+                        if (rs2Field == 0x01) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.wu.s rd, frs1, rm
+                                // To an unsigned 32-bit integer, saturating, sign-extended.
                                 loadFloats();
-                                uint256 result = squareRoot(unbox(frs1(instruction)), roundingMode(instruction), 23, 32);
+                                uint256 integer = toInteger(
+                                    unbox(frs1(instruction)), roundingMode(instruction), 32, 0, 23, 32
+                                );
+                                setRd(instruction, signExtend(integer, 32));
+                                return nextPc(pc);
+                            }
+                        }
+                    }
+                    if (rs2Field == 0x02) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.l.s rd, frs1, rm
+                            // To a signed 64-bit integer, saturating.
+                            loadFloats();
+                            uint256 integer = toInteger(
+                                unbox(frs1(instruction)), roundingMode(instruction), 64, 1, 23, 32
+                            );
+                            setRd(instruction, integer & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (rs2Field == 0x03) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.lu.s rd, frs1, rm
+                            // To an unsigned 64-bit integer, saturating.
+                            loadFloats();
+                            uint256 integer = toInteger(
+                                unbox(frs1(instruction)), roundingMode(instruction), 64, 0, 23, 32
+                            );
+                            setRd(instruction, integer & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+            }
+            if (funct7 < 0x70) {
+                if (funct7 == 0x61) {
+                    uint256 rs2Field = (instruction >> 20) & 0x1f;
+                    if (rs2Field < 0x02) {
+                        if (rs2Field == 0x00) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.w.d rd, frs1, rm
+                                // To a signed 32-bit integer, saturating.
+                                loadFloats();
+                                uint256 integer = toInteger(
+                                    frs1(instruction), roundingMode(instruction), 32, 1, 52, 64
+                                );
+                                setRd(instruction, signExtend(integer, 32));
+                                return nextPc(pc);
+                            }
+                        }
+                        if (rs2Field == 0x01) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.wu.d rd, frs1, rm
+                                // To an unsigned 32-bit integer, saturating, sign-extended.
+                                loadFloats();
+                                uint256 integer = toInteger(
+                                    frs1(instruction), roundingMode(instruction), 32, 0, 52, 64
+                                );
+                                setRd(instruction, signExtend(integer, 32));
+                                return nextPc(pc);
+                            }
+                        }
+                    }
+                    if (rs2Field == 0x02) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.l.d rd, frs1, rm
+                            // To a signed 64-bit integer, saturating.
+                            loadFloats();
+                            uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 1, 52, 64);
+                            setRd(instruction, integer & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (rs2Field == 0x03) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.lu.d rd, frs1, rm
+                            // To an unsigned 64-bit integer, saturating.
+                            loadFloats();
+                            uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 0, 52, 64);
+                            setRd(instruction, integer & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+                if (funct7 == 0x68) {
+                    uint256 rs2Field = (instruction >> 20) & 0x1f;
+                    if (rs2Field < 0x02) {
+                        if (rs2Field == 0x00) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.s.w frd, rs1, rm
+                                // From a signed 32-bit integer.
+                                loadFloats();
+                                uint256 result = fromInteger(
+                                    signExtend(rs1(instruction), 32), roundingMode(instruction), 1, 23, 32
+                                );
                                 setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                                 return nextPc(pc);
                             }
                         }
-                        if (funct7 == 0x2d) {
-                            if (instruction & 0x1f00000 == 0x00 && roundingMode(instruction) <= RMM) {
-                                // fsqrt.d frd, frs1, rm: The square root.
+                        if (rs2Field == 0x01) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.s.wu frd, rs1, rm
+                                // From an unsigned 32-bit integer.
                                 loadFloats();
-                                uint256 result = squareRoot(frs1(instruction), roundingMode(instruction), 52, 64);
+                                uint256 result = fromInteger(
+                                    rs1(instruction) & 0xffffffff, roundingMode(instruction), 0, 23, 32
+                                );
+                                setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                                return nextPc(pc);
+                            }
+                        }
+                    }
+                    if (rs2Field == 0x02) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.s.l frd, rs1, rm
+                            // From a signed 64-bit integer.
+                            loadFloats();
+                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 23, 32);
+                            setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                            return nextPc(pc);
+                        }
+                    }
+                    if (rs2Field == 0x03) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.s.lu frd, rs1, rm
+                            // From an unsigned 64-bit integer.
+                            loadFloats();
+                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 23, 32);
+                            setFrd(instruction, (result & WORD) | 0xffffffff00000000);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+                if (funct7 == 0x69) {
+                    uint256 rs2Field = (instruction >> 20) & 0x1f;
+                    if (rs2Field < 0x02) {
+                        if (rs2Field == 0x00) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.d.w frd, rs1, rm
+                                // From a signed 32-bit integer, exactly.
+                                loadFloats();
+                                uint256 result = fromInteger(
+                                    signExtend(rs1(instruction), 32), roundingMode(instruction), 1, 52, 64
+                                );
                                 setFrd(instruction, result & WORD);
                                 return nextPc(pc);
                             }
                         }
-                    } else {
-                        if (funct7 == 0x50) {
-                            uint256 funct3 = (instruction >> 12) & 0x07;
-                            if (funct3 == 0x00) {
-                                // fle.s rd, frs1, frs2: 1 if less or equal.
+                        if (rs2Field == 0x01) {
+                            if (roundingMode(instruction) <= RMM) {
+                                // fcvt.d.wu frd, rs1, rm
+                                // From an unsigned 32-bit integer, exactly.
                                 loadFloats();
-                                uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
-                                setRd(instruction, holds & WORD);
+                                uint256 result = fromInteger(
+                                    rs1(instruction) & 0xffffffff, roundingMode(instruction), 0, 52, 64
+                                );
+                                setFrd(instruction, result & WORD);
                                 return nextPc(pc);
-                            }
-                            if (funct3 == 0x01) {
-                                // flt.s rd, frs1, frs2: 1 if less.
-                                loadFloats();
-                                uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
-                                setRd(instruction, holds & WORD);
-                                return nextPc(pc);
-                            }
-                            if (funct3 == 0x02) {
-                                // feq.s rd, frs1, frs2: 1 if equal.
-                                loadFloats();
-                                uint256 holds = compareEqual(unbox(frs1(instruction)), unbox(frs2(instruction)), 23, 32);
-                                setRd(instruction, holds & WORD);
-                                return nextPc(pc);
-                            }
-                        }
-                        if (funct7 == 0x51) {
-                            uint256 funct3 = (instruction >> 12) & 0x07;
-                            if (funct3 == 0x00) {
-                                // fle.d rd, frs1, frs2: 1 if less or equal.
-                                loadFloats();
-                                uint256 holds = compareLess(frs1(instruction), frs2(instruction), 1, 52, 64);
-                                setRd(instruction, holds & WORD);
-                                return nextPc(pc);
-                            }
-                            if (funct3 == 0x01) {
-                                // flt.d rd, frs1, frs2: 1 if less.
-                                loadFloats();
-                                uint256 holds = compareLess(frs1(instruction), frs2(instruction), 0, 52, 64);
-                                setRd(instruction, holds & WORD);
-                                return nextPc(pc);
-                            }
-                            if (funct3 == 0x02) {
-                                // feq.d rd, frs1, frs2: 1 if equal.
-                                loadFloats();
-                                uint256 holds = compareEqual(frs1(instruction), frs2(instruction), 52, 64);
-                                setRd(instruction, holds & WORD);
-                                return nextPc(pc);
-                            }
-                        }
-                        if (funct7 == 0x60) {
-                            uint256 rs2Field = (instruction >> 20) & 0x1f;
-                            if (rs2Field < 0x02) {
-                                if (rs2Field == 0x00) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.w.s rd, frs1, rm: To a signed 32-bit integer, saturating.
-                                        loadFloats();
-                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 32, 1, 23, 32);
-                                        setRd(instruction, signExtend(integer, 32));
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x01) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.wu.s rd, frs1, rm: To an unsigned 32-bit integer, saturating, sign-extended.
-                                        loadFloats();
-                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 32, 0, 23, 32);
-                                        setRd(instruction, signExtend(integer, 32));
-                                        return nextPc(pc);
-                                    }
-                                }
-                            } else {
-                                if (rs2Field == 0x02) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.l.s rd, frs1, rm: To a signed 64-bit integer, saturating.
-                                        loadFloats();
-                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 64, 1, 23, 32);
-                                        setRd(instruction, integer & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x03) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.lu.s rd, frs1, rm: To an unsigned 64-bit integer, saturating.
-                                        loadFloats();
-                                        uint256 integer = toInteger(unbox(frs1(instruction)), roundingMode(instruction), 64, 0, 23, 32);
-                                        setRd(instruction, integer & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
                             }
                         }
                     }
-                } else {
-                    if (funct7 < 0x70) {
-                        if (funct7 == 0x61) {
-                            uint256 rs2Field = (instruction >> 20) & 0x1f;
-                            if (rs2Field < 0x02) {
-                                if (rs2Field == 0x00) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.w.d rd, frs1, rm: To a signed 32-bit integer, saturating.
-                                        loadFloats();
-                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 32, 1, 52, 64);
-                                        setRd(instruction, signExtend(integer, 32));
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x01) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.wu.d rd, frs1, rm: To an unsigned 32-bit integer, saturating, sign-extended.
-                                        loadFloats();
-                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 32, 0, 52, 64);
-                                        setRd(instruction, signExtend(integer, 32));
-                                        return nextPc(pc);
-                                    }
-                                }
-                            } else {
-                                if (rs2Field == 0x02) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.l.d rd, frs1, rm: To a signed 64-bit integer, saturating.
-                                        loadFloats();
-                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 1, 52, 64);
-                                        setRd(instruction, integer & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x03) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.lu.d rd, frs1, rm: To an unsigned 64-bit integer, saturating.
-                                        loadFloats();
-                                        uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 0, 52, 64);
-                                        setRd(instruction, integer & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                            }
-                        }
-                        if (funct7 == 0x68) {
-                            uint256 rs2Field = (instruction >> 20) & 0x1f;
-                            if (rs2Field < 0x02) {
-                                if (rs2Field == 0x00) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.s.w frd, rs1, rm: From a signed 32-bit integer.
-                                        loadFloats();
-                                        uint256 result = fromInteger(signExtend(rs1(instruction), 32), roundingMode(instruction), 1, 23, 32);
-                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x01) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.s.wu frd, rs1, rm: From an unsigned 32-bit integer.
-                                        loadFloats();
-                                        uint256 result = fromInteger(rs1(instruction) & 0xffffffff, roundingMode(instruction), 0, 23, 32);
-                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                        return nextPc(pc);
-                                    }
-                                }
-                            } else {
-                                if (rs2Field == 0x02) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.s.l frd, rs1, rm: From a signed 64-bit integer.
-                                        loadFloats();
-                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 23, 32);
-                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x03) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.s.lu frd, rs1, rm: From an unsigned 64-bit integer.
-                                        loadFloats();
-                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 23, 32);
-                                        setFrd(instruction, (result & WORD) | 0xffffffff00000000);
-                                        return nextPc(pc);
-                                    }
-                                }
-                            }
-                        }
-                        if (funct7 == 0x69) {
-                            uint256 rs2Field = (instruction >> 20) & 0x1f;
-                            if (rs2Field < 0x02) {
-                                if (rs2Field == 0x00) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.d.w frd, rs1, rm: From a signed 32-bit integer, exactly.
-                                        loadFloats();
-                                        uint256 result = fromInteger(signExtend(rs1(instruction), 32), roundingMode(instruction), 1, 52, 64);
-                                        setFrd(instruction, result & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x01) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.d.wu frd, rs1, rm: From an unsigned 32-bit integer, exactly.
-                                        loadFloats();
-                                        uint256 result = fromInteger(rs1(instruction) & 0xffffffff, roundingMode(instruction), 0, 52, 64);
-                                        setFrd(instruction, result & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                            } else {
-                                if (rs2Field == 0x02) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.d.l frd, rs1, rm: From a signed 64-bit integer.
-                                        loadFloats();
-                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 52, 64);
-                                        setFrd(instruction, result & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (rs2Field == 0x03) {
-                                    if (roundingMode(instruction) <= RMM) {
-                                        // fcvt.d.lu frd, rs1, rm: From an unsigned 64-bit integer.
-                                        loadFloats();
-                                        uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 52, 64);
-                                        setFrd(instruction, result & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                            }
-                        }
-                    } else {
-                        if (funct7 < 0x78) {
-                            if (funct7 == 0x70) {
-                                uint256 funct3 = (instruction >> 12) & 0x07;
-                                if (funct3 == 0x00) {
-                                    if (instruction & 0x1f00000 == 0x00) {
-                                        // fmv.x.w rd, frs1: The low 32 bits, sign-extended.
-                                        loadFloats();
-                                        setRd(instruction, signExtend(frs1(instruction), 32));
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (funct3 == 0x01) {
-                                    if (instruction & 0x1f00000 == 0x00) {
-                                        // fclass.s rd, frs1: The class as a one-hot mask.
-                                        loadFloats();
-                                        uint256 mask = classify(unbox(frs1(instruction)), 23, 32);
-                                        setRd(instruction, mask & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                            }
-                            if (funct7 == 0x71) {
-                                uint256 funct3 = (instruction >> 12) & 0x07;
-                                if (funct3 == 0x00) {
-                                    if (instruction & 0x1f00000 == 0x00) {
-                                        // fmv.x.d rd, frs1: All 64 bits.
-                                        loadFloats();
-                                        setRd(instruction, frs1(instruction));
-                                        return nextPc(pc);
-                                    }
-                                }
-                                if (funct3 == 0x01) {
-                                    if (instruction & 0x1f00000 == 0x00) {
-                                        // fclass.d rd, frs1: The class as a one-hot mask.
-                                        loadFloats();
-                                        uint256 mask = classify(frs1(instruction), 52, 64);
-                                        setRd(instruction, mask & WORD);
-                                        return nextPc(pc);
-                                    }
-                                }
-                            }
-                        } else {
-                            if (funct7 == 0x78) {
-                                if (instruction & 0x1f07000 == 0x00) {
-                                    // fmv.w.x frd, rs1: The low 32 bits as a binary32.
-                                    loadFloats();
-                                    setFrd(instruction, rs1(instruction) | 0xffffffff00000000);
-                                    return nextPc(pc);
-                                }
-                            }
-                            if (funct7 == 0x79) {
-                                if (instruction & 0x1f07000 == 0x00) {
-                                    // fmv.d.x frd, rs1: All 64 bits.
-                                    loadFloats();
-                                    setFrd(instruction, rs1(instruction));
-                                    return nextPc(pc);
-                                }
-                            }
+                    if (rs2Field == 0x02) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.d.l frd, rs1, rm
+                            // From a signed 64-bit integer.
+                            loadFloats();
+                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 52, 64);
+                            setFrd(instruction, result & WORD);
+                            return nextPc(pc);
                         }
                     }
+                    if (rs2Field == 0x03) {
+                        if (roundingMode(instruction) <= RMM) {
+                            // fcvt.d.lu frd, rs1, rm
+                            // From an unsigned 64-bit integer.
+                            loadFloats();
+                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 52, 64);
+                            setFrd(instruction, result & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+            }
+            if (funct7 < 0x78) {
+                if (funct7 == 0x70) {
+                    uint256 funct3 = (instruction >> 12) & 0x07;
+                    if (funct3 == 0x00) {
+                        if (instruction & 0x1f00000 == 0x00) {
+                            // fmv.x.w rd, frs1
+                            // The low 32 bits, sign-extended.
+                            loadFloats();
+                            setRd(instruction, signExtend(frs1(instruction), 32));
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x01) {
+                        if (instruction & 0x1f00000 == 0x00) {
+                            // fclass.s rd, frs1
+                            // The class as a one-hot mask.
+                            loadFloats();
+                            uint256 mask = classify(unbox(frs1(instruction)), 23, 32);
+                            setRd(instruction, mask & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+                if (funct7 == 0x71) {
+                    uint256 funct3 = (instruction >> 12) & 0x07;
+                    if (funct3 == 0x00) {
+                        if (instruction & 0x1f00000 == 0x00) {
+                            // fmv.x.d rd, frs1
+                            // All 64 bits.
+                            loadFloats();
+                            setRd(instruction, frs1(instruction));
+                            return nextPc(pc);
+                        }
+                    }
+                    if (funct3 == 0x01) {
+                        if (instruction & 0x1f00000 == 0x00) {
+                            // fclass.d rd, frs1
+                            // The class as a one-hot mask.
+                            loadFloats();
+                            uint256 mask = classify(frs1(instruction), 52, 64);
+                            setRd(instruction, mask & WORD);
+                            return nextPc(pc);
+                        }
+                    }
+                }
+            }
+            if (funct7 == 0x78) {
+                if (instruction & 0x1f07000 == 0x00) {
+                    // fmv.w.x frd, rs1
+                    // The low 32 bits as a binary32.
+                    loadFloats();
+                    setFrd(instruction, rs1(instruction) | 0xffffffff00000000);
+                    return nextPc(pc);
+                }
+            }
+            if (funct7 == 0x79) {
+                if (instruction & 0x1f07000 == 0x00) {
+                    // fmv.d.x frd, rs1
+                    // All 64 bits.
+                    loadFloats();
+                    setFrd(instruction, rs1(instruction));
+                    return nextPc(pc);
                 }
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -1606,48 +1836,53 @@ contract StepVerifier is IStepVerifier {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x05) {
                 if (funct3 == 0x00) {
-                    // beq rs1, rs2, imm: Branches if equal.
+                    // beq rs1, rs2, imm
+                    // Branches if equal.
                     bool taken = rs1(instruction) == rs2(instruction);
                     uint256 target = (pc + immB(instruction)) & WORD;
                     if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                     return taken ? target : nextPc(pc);
                 }
                 if (funct3 == 0x01) {
-                    // bne rs1, rs2, imm: Branches if not equal.
+                    // bne rs1, rs2, imm
+                    // Branches if not equal.
                     bool taken = rs1(instruction) != rs2(instruction);
                     uint256 target = (pc + immB(instruction)) & WORD;
                     if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                     return taken ? target : nextPc(pc);
                 }
                 if (funct3 == 0x04) {
-                    // blt rs1, rs2, imm: Branches if less, signed.
+                    // blt rs1, rs2, imm
+                    // Branches if less, signed.
                     bool taken = lessSigned(rs1(instruction), rs2(instruction));
                     uint256 target = (pc + immB(instruction)) & WORD;
                     if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                     return taken ? target : nextPc(pc);
                 }
-            } else {
-                if (funct3 == 0x05) {
-                    // bge rs1, rs2, imm: Branches if not less, signed.
-                    bool taken = !lessSigned(rs1(instruction), rs2(instruction));
-                    uint256 target = (pc + immB(instruction)) & WORD;
-                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
-                    return taken ? target : nextPc(pc);
-                }
-                if (funct3 == 0x06) {
-                    // bltu rs1, rs2, imm: Branches if less, unsigned.
-                    bool taken = rs1(instruction) < rs2(instruction);
-                    uint256 target = (pc + immB(instruction)) & WORD;
-                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
-                    return taken ? target : nextPc(pc);
-                }
-                if (funct3 == 0x07) {
-                    // bgeu rs1, rs2, imm: Branches if not less, unsigned.
-                    bool taken = rs1(instruction) >= rs2(instruction);
-                    uint256 target = (pc + immB(instruction)) & WORD;
-                    if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
-                    return taken ? target : nextPc(pc);
-                }
+            }
+            if (funct3 == 0x05) {
+                // bge rs1, rs2, imm
+                // Branches if not less, signed.
+                bool taken = !lessSigned(rs1(instruction), rs2(instruction));
+                uint256 target = (pc + immB(instruction)) & WORD;
+                if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                return taken ? target : nextPc(pc);
+            }
+            if (funct3 == 0x06) {
+                // bltu rs1, rs2, imm
+                // Branches if less, unsigned.
+                bool taken = rs1(instruction) < rs2(instruction);
+                uint256 target = (pc + immB(instruction)) & WORD;
+                if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                return taken ? target : nextPc(pc);
+            }
+            if (funct3 == 0x07) {
+                // bgeu rs1, rs2, imm
+                // Branches if not less, unsigned.
+                bool taken = rs1(instruction) >= rs2(instruction);
+                uint256 target = (pc + immB(instruction)) & WORD;
+                if (taken && (target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
+                return taken ? target : nextPc(pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
         }
@@ -1657,7 +1892,8 @@ contract StepVerifier is IStepVerifier {
     function opcode67(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             if (instruction & 0x7000 == 0x00) {
-                // jalr rd, imm(rs1): Jumps to an address in a register and keeps the return address.
+                // jalr rd, imm(rs1)
+                // Jumps to an address in a register and keeps the return address.
                 uint256 target = (rs1(instruction) + immI(instruction)) & 0xfffffffffffffffe;
                 if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
                 setRd(instruction, (pc + 4) & WORD);
@@ -1670,7 +1906,8 @@ contract StepVerifier is IStepVerifier {
     /// @dev Opcode 0x6f: jal.
     function opcode6f(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
-            // jal rd, imm: Jumps and keeps the return address.
+            // jal rd, imm
+            // Jumps and keeps the return address.
             uint256 target = (pc + immJ(instruction)) & WORD;
             if ((target & 3) != 0) return trap(INSTRUCTION_MISALIGNED, pc);
             setRd(instruction, (pc + 4) & WORD);
@@ -1683,12 +1920,14 @@ contract StepVerifier is IStepVerifier {
         unchecked {
             uint256 rest = instruction >> 7;
             if (rest == 0x00) {
-                // ecall: Exits if a7 is 93; any other system call traps.
+                // ecall
+                // Exits if a7 is 93; any other system call traps.
                 if (register(17) != 93) return trap(ENVIRONMENT_CALL, pc);
                 return exit(pc);
             }
             if (rest == 0x2000) {
-                // ebreak: Traps.
+                // ebreak
+                // Traps.
                 return trap(BREAKPOINT, pc);
             }
             return trap(ILLEGAL_INSTRUCTION, pc);
@@ -1724,7 +1963,11 @@ contract StepVerifier is IStepVerifier {
 
     /// @dev The displacement of branches.
     function immB(uint256 instruction) private pure returns (uint256) {
-        return signExtend((instruction >> 31) << 12, 13) | (((instruction >> 7) & 1) << 11) | (((instruction >> 25) & 63) << 5) | (((instruction >> 8) & 15) << 1);
+        return
+            signExtend((instruction >> 31) << 12, 13)
+            | (((instruction >> 7) & 1) << 11)
+            | (((instruction >> 25) & 63) << 5)
+            | (((instruction >> 8) & 15) << 1);
     }
 
     /// @dev The upper immediate, sign-extended.
@@ -1734,7 +1977,11 @@ contract StepVerifier is IStepVerifier {
 
     /// @dev The displacement of jal.
     function immJ(uint256 instruction) private pure returns (uint256) {
-        return signExtend((instruction >> 31) << 20, 21) | (instruction & 0xff000) | (((instruction >> 20) & 1) << 11) | (((instruction >> 21) & 1023) << 1);
+        return
+            signExtend((instruction >> 31) << 20, 21)
+            | (instruction & 0xff000)
+            | (((instruction >> 20) & 1) << 11)
+            | (((instruction >> 21) & 1023) << 1);
     }
 
     /// @dev The amount of 64-bit shifts.
@@ -1853,7 +2100,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Takes a finite number apart; `sig` is normalised to `man + 1` bits unless it is zero.
-    function unpack(uint256 x, uint256 man, uint256 width) private pure returns (uint256 sign, uint256 exp, uint256 sig) {
+    function unpack(uint256 x, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 sign, uint256 exp, uint256 sig)
+    {
         unchecked {
             uint256 fraction = x & ((1 << man) - 1);
             uint256 mag = magnitude(x, width);
@@ -1872,7 +2123,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev The exponent, sign and exact product of two finite numbers.
-    function multiply(uint256 a, uint256 b, uint256 man, uint256 width) private pure returns (uint256 sign, uint256 exp, uint256 product) {
+    function multiply(uint256 a, uint256 b, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 sign, uint256 exp, uint256 product)
+    {
         unchecked {
             (uint256 signA, uint256 expA, uint256 sigA) = unpack(a, man, width);
             (uint256 signB, uint256 expB, uint256 sigB) = unpack(b, man, width);
@@ -1882,7 +2137,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two bits further up.
+    /// @dev `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two bits
+    /// further up.
     function shiftRightJam(uint256 x, uint256 count) private pure returns (uint256 jammed) {
         unchecked {
             uint256 down = count < 127 ? count : 127;
@@ -1895,7 +2151,11 @@ contract StepVerifier is IStepVerifier {
     /// @dev Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher up moves
     /// left as far as there is room, and only then the other one moves right, so what is jammed lies far below the
     /// rounding point.
-    function align(uint256 expP, uint256 product, uint256 expC, uint256 addend) private pure returns (uint256 exp, uint256 p, uint256 c) {
+    function align(uint256 expP, uint256 product, uint256 expC, uint256 addend)
+        private
+        pure
+        returns (uint256 exp, uint256 p, uint256 c)
+    {
         unchecked {
             if (expP < expC) {
                 uint256 gap = expC - expP;
@@ -1914,7 +2174,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev The sum of two signed magnitudes; if they cancel it is +0, and -0 only when rounding down.
-    function addSigned(uint256 rm, uint256 signA, uint256 a, uint256 signB, uint256 b) private pure returns (uint256 sign, uint256 sum) {
+    function addSigned(uint256 rm, uint256 signA, uint256 a, uint256 signB, uint256 b)
+        private
+        pure
+        returns (uint256 sign, uint256 sum)
+    {
         unchecked {
             if (signA == signB) {
                 sign = signA;
@@ -1933,7 +2197,19 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev A product plus an addend, exact but for what is jammed.
-    function addProduct(uint256 rm, uint256 signP, uint256 expP, uint256 product, uint256 signC, uint256 expC, uint256 addend) private pure returns (uint256 sign, uint256 exp, uint256 sum) {
+    function addProduct(
+        uint256 rm,
+        uint256 signP,
+        uint256 expP,
+        uint256 product,
+        uint256 signC,
+        uint256 expC,
+        uint256 addend
+    )
+        private
+        pure
+        returns (uint256 sign, uint256 exp, uint256 sum)
+    {
         unchecked {
             uint256 high;
             uint256 low;
@@ -1943,7 +2219,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev `a * b + c` before rounding; all three finite.
-    function fused(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 sign, uint256 exp, uint256 sum) {
+    function fused(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 sign, uint256 exp, uint256 sum)
+    {
         unchecked {
             (uint256 signP, uint256 expP, uint256 product) = multiply(a, b, man, width);
             (uint256 signC, uint256 expC, uint256 addend) = unpack(c, man, width);
@@ -1959,7 +2239,8 @@ contract StepVerifier is IStepVerifier {
             uint256 rest = sig - (floor << down);
             uint256 twice = rest << 1;
             uint256 unit = 1 << down;
-            bool up = (rm == 0 && (unit < twice || (twice == unit && (floor & 1) == 1)))
+            bool up =
+                (rm == 0 && (unit < twice || (twice == unit && (floor & 1) == 1)))
                 || (rm == 4 && (unit < twice || twice == unit))
                 || (rm == 2 && sign == 1 && rest != 0)
                 || (rm == 3 && sign != 1 && rest != 0);
@@ -1968,7 +2249,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev The number `(-1)^sign * sig * 2^(exp - BIAS)` rounded to the format; `sig` < 2^126.
-    function roundPack(uint256 sign, uint256 exp, uint256 sig, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 packed) {
+    function roundPack(uint256 sign, uint256 exp, uint256 sig, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 packed)
+    {
         unchecked {
             uint256 least = 8194 - (1 << (width - man - 2)) - man;
             uint256 fit = exp + bitLength(sig) - man - 1;
@@ -1988,7 +2273,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev `a * b + c`, rounded once; all three finite.
-    function fmaFinite(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function fmaFinite(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             (uint256 sign, uint256 exp, uint256 sum) = fused(a, b, c, rm, man, width);
             result = roundPack(sign, exp, sum, rm, man, width);
@@ -2003,7 +2292,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev `a * b + c` where one of the three is infinite or NaN.
-    function fmaSpecial(uint256 a, uint256 b, uint256 c, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function fmaSpecial(uint256 a, uint256 b, uint256 c, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 inf = infinity(man, width);
             uint256 magA = magnitude(a, width);
@@ -2011,14 +2304,23 @@ contract StepVerifier is IStepVerifier {
             uint256 magC = magnitude(c, width);
             uint256 productSign = (a ^ b) >> (width - 1);
             bool productInfinite = magA == inf || magB == inf;
-            result = inf < magA || inf < magB || inf < magC || (productInfinite && (magA == 0 || magB == 0)) || (productInfinite && magC == inf && productSign != (c >> (width - 1)))
+            result =
+                inf < magA
+                || inf < magB
+                || inf < magC
+                || (productInfinite && (magA == 0 || magB == 0))
+                || (productInfinite && magC == inf && productSign != (c >> (width - 1)))
                 ? canonicalNan(man, width)
                 : productInfinite ? inf | (productSign << (width - 1)) : c;
         }
     }
 
     /// @dev `a * b + c`, rounded once.
-    function multiplyAdd(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function multiplyAdd(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 inf = infinity(man, width);
             uint256 magA = magnitude(a, width);
@@ -2041,7 +2343,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev `a / b`; both finite, `b` not zero.
-    function divideFinite(uint256 a, uint256 b, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function divideFinite(uint256 a, uint256 b, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             (uint256 signA, uint256 expA, uint256 sigA) = unpack(a, man, width);
             (uint256 signB, uint256 expB, uint256 sigB) = unpack(b, man, width);
@@ -2066,7 +2372,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev `a / b`, rounded once.
-    function divide(uint256 a, uint256 b, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function divide(uint256 a, uint256 b, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 inf = infinity(man, width);
             uint256 magA = magnitude(a, width);
@@ -2084,11 +2394,13 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps leave nothing but
-    /// the last division to be one too high.
+    /// @dev The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps leave nothing
+    /// but the last division to be one too high.
     function integerSqrt(uint256 x) private pure returns (uint256 root) {
         unchecked {
-            uint256 estimate = newton(x, newton(x, newton(x, newton(x, newton(x, newton(x, newton(x, 0x80000000000000)))))));
+            uint256 estimate = newton(
+                x, newton(x, newton(x, newton(x, newton(x, newton(x, newton(x, 0x80000000000000))))))
+            );
             root = estimate - toUint(x < estimate * estimate);
         }
     }
@@ -2135,8 +2447,13 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses against a number.
-    function minMax(uint256 a, uint256 b, uint256 larger, uint256 man, uint256 width) private pure returns (uint256 result) {
+    /// @dev The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses against a
+    /// number.
+    function minMax(uint256 a, uint256 b, uint256 larger, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 nanA = isNan(a, man, width);
             uint256 nanB = isNan(b, man, width);
@@ -2159,9 +2476,13 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit saturates and
-    /// a NaN counts as positive infinity. The result is the integer modulo 2^64.
-    function toInteger(uint256 x, uint256 rm, uint256 bits, uint256 signed, uint256 man, uint256 width) private pure returns (uint256 integer) {
+    /// @dev The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit saturates
+    /// and a NaN counts as positive infinity. The result is the integer modulo 2^64.
+    function toInteger(uint256 x, uint256 rm, uint256 bits, uint256 signed, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 integer)
+    {
         unchecked {
             uint256 nan = isNan(x, man, width);
             (uint256 signX, uint256 exp, uint256 sig) = unpack(x, man, width);
@@ -2175,8 +2496,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The class of `x` as a one-hot mask: -inf, -normal, -subnormal, -0, +0, +subnormal, +normal, +inf, signalling
-    /// NaN, quiet NaN.
+    /// @dev The class of `x` as a one-hot mask: -inf, -normal, -subnormal, -0, +0, +subnormal, +normal, +inf,
+    /// signalling NaN, quiet NaN.
     function classify(uint256 x, uint256 man, uint256 width) private pure returns (uint256 mask) {
         unchecked {
             uint256 inf = infinity(man, width);
@@ -2200,7 +2521,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev 1 if neither is a NaN and `a < b`, or also if they are equal where `or_equal` is 1; zeros are equal.
-    function compareLess(uint256 a, uint256 b, uint256 orEqual, uint256 man, uint256 width) private pure returns (uint256 holds) {
+    function compareLess(uint256 a, uint256 b, uint256 orEqual, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 holds)
+    {
         unchecked {
             uint256 nanA = isNan(a, man, width);
             uint256 nanB = isNan(b, man, width);
@@ -2212,7 +2537,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev The 64-bit integer `x`, two's complement where `signed` is 1, rounded to the format.
-    function fromInteger(uint256 x, uint256 rm, uint256 signed, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function fromInteger(uint256 x, uint256 rm, uint256 signed, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 sign = (x >> 63) & signed;
             uint256 sig = sign == 1 ? 0x10000000000000000 - x : x;
@@ -2221,7 +2550,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev The number `x` of one format rounded to the other, `to_man` and `to_width`.
-    function convert(uint256 x, uint256 rm, uint256 man, uint256 width, uint256 toMan, uint256 toWidth) private pure returns (uint256 result) {
+    function convert(uint256 x, uint256 rm, uint256 man, uint256 width, uint256 toMan, uint256 toWidth)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 inf = infinity(man, width);
             uint256 mag = magnitude(x, width);

@@ -89,7 +89,8 @@ impl Target {
 fn replace_traps(bytes: &mut [u8], traps: &[MachTrap]) {
     for trap in traps {
         let offset = trap.offset as usize;
-        if let Some(word) = bytes.get_mut(offset..offset + 4) {
+        // Other instructions that may trap, elsewhere, are listed too.
+        if let Some(word) = bytes.get_mut(offset..offset + 4).filter(|word| *word == [0; 4]) {
             word.copy_from_slice(&EBREAK.to_le_bytes());
         }
     }

@@ -22,6 +22,15 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// What clap says of a command line: the message, and below it how to do better.
+    pub fn usage(text: &str) -> Self {
+        let text = text.strip_prefix("error: ").unwrap_or(text).trim_end();
+        match text.split_once("\n\n") {
+            Some((message, hint)) => Self::new(message).hint(hint.trim()),
+            None => Self::new(text),
+        }
+    }
+
     /// Prints the failure on standard error; as JSON if that was asked for.
     pub fn print(&self, json: bool) {
         if json {

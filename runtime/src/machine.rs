@@ -47,6 +47,14 @@ pub fn run_to(machine: &mut Interpreter, target: u64, bar: &ProgressBar) {
     }
 }
 
+/// Refuses a step that lies beyond `--max-steps`, before the machine runs there.
+pub fn check_reach(fed: &Fed, target: u64) -> Result<(), Failure> {
+    if target <= fed.max_steps {
+        return Ok(());
+    }
+    Err(Failure::new(format!("step {target} is beyond --max-steps, {}", fed.max_steps)).hint("raise --max-steps"))
+}
+
 /// Runs until step `target`; an error if the machine stops before.
 pub fn run_exactly(machine: &mut Interpreter, target: u64, bar: &ProgressBar) -> Result<(), Failure> {
     run_to(machine, target, bar);

@@ -20,7 +20,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         // Help and version are answers, everything else is a mistake in the command line.
         Err(error) if error.use_stderr() => {
-            let _ = error.print();
+            // Nothing is parsed yet, so whether JSON was asked for is seen in the arguments themselves.
+            if std::env::args_os().any(|argument| argument == "--json") {
+                Failure::usage(&error.to_string()).print(true);
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::FAILURE;
         }
         Err(answer) => {
@@ -52,13 +57,9 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Image(ImageCommand::FromElf(args)) => commands::from_elf::run(&args, output),
         Command::Demo => commands::demo::run(output),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut <Cli as clap::CommandFactory>::command(),
-                "opml",
-                &mut std::io::stdout(),
-            );
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "opml", &mut script);
+            output.raw(&script)
         }
     }
 }

@@ -30,8 +30,8 @@ pub enum NpyError {
     #[error("the array is in Fortran order; save numpy.ascontiguousarray(array)")]
     FortranOrder,
     /// The data does not fit the header.
-    #[error("shape {shape:?} of {element} needs a different number of bytes than the {found} that follow the header")]
-    Length { shape: Vec<u64>, element: &'static str, found: usize },
+    #[error("{found} bytes follow the header; shape {shape:?} of {element} needs {expected}")]
+    Length { shape: Vec<u64>, element: &'static str, expected: u128, found: usize },
 }
 
 /// NumPy's names of the element types.
@@ -65,9 +65,11 @@ pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
     if !order.starts_with("False") {
         return Err(broken());
     }
+    let elements = shape.iter().fold(1u128, |product, &dim| product.saturating_mul(dim.into()));
     Tensor::new(*element, shape.clone(), data.to_vec()).ok_or(NpyError::Length {
         shape,
         element: element.name(),
+        expected: elements.saturating_mul(element.bytes().into()),
         found: data.len(),
     })
 }
@@ -158,7 +160,7 @@ mod tests {
         let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
         assert!(decode(&file(good, &[0; 8])).is_ok());
         for (header, data, expected) in [
-            (good, 7, NpyError::Length { shape: vec![2], element: "float", found: 7 }),
+            (good, 7, NpyError::Length { shape: vec![2], element: "float", expected: 8, found: 7 }),
             (&good.replace("<f4", ">f4"), 8, NpyError::Element(">f4".to_owned())),
             (&good.replace("<f4", "<U7"), 8, NpyError::Element("<U7".to_owned())),
             (&good.replace("False", "True"), 8, NpyError::FortranOrder),

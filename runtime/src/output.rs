@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Output {
     /// Prints the result: the object, or the text.
     pub fn result(self, object: &Value, text: &str) -> Result<(), Failure> {
         let line = if self.json { object.to_string() } else { text.trim_end().to_owned() };
-        writeln!(std::io::stdout().lock(), "{line}").map_err(|error| Failure::io("write to", "standard output", &error))
+        self.raw(format!("{line}\n").as_bytes())
     }
 
     /// Prints progress text, which has no place in JSON.
@@ -37,7 +37,18 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        writeln!(std::io::stdout().lock(), "{text}").map_err(|error| Failure::io("write to", "standard output", &error))
+        self.raw(format!("{text}\n").as_bytes())
+    }
+
+    /// Prints bytes as they are. A reader who has seen enough (`opml disasm IMAGE | head`) is no error.
+    pub fn raw(self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = std::io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::io("write to", "standard output", &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A spinner on standard error, shown only on a terminal and only if the work takes long.

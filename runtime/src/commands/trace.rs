@@ -4,7 +4,7 @@ use super::compile::load;
 use super::disasm::{place, symbol_at};
 use crate::cli::Trace;
 use crate::failure::Failure;
-use crate::machine::{prepare, run_exactly};
+use crate::machine::{check_reach, prepare, run_exactly};
 use crate::output::{Output, count, table};
 use image::{BigStep, Image};
 use indicatif::ProgressBar;
@@ -38,6 +38,7 @@ pub struct Row {
 
 /// Shows the steps.
 pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
+    args.at.iter().try_for_each(|&step| check_reach(&args.fed, step))?;
     let mut loaded = prepare(&args.fed, Arithmetic::Host)?;
     let bar = output.steps(args.at.iter().max().copied());
     let rows = trace(&loaded.image, &mut loaded.machine, &args.at, &bar)?;

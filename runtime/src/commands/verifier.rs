@@ -28,7 +28,9 @@ pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
 fn identifier(stem: &str) -> String {
     let words = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let name: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
-    if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { format!("Model{name}") }
+    // StepVerifier and IStepVerifier are the files beside it, also where file names ignore case.
+    let taken = ["step", "istep"].contains(&name.to_ascii_lowercase().as_str());
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) && !taken { name } else { format!("Model{name}") }
 }
 
 #[cfg(test)]
@@ -37,9 +39,15 @@ mod tests {
 
     #[test]
     fn contract_names() {
-        for (stem, name) in
-            [("mnist-cnn.v2", "MnistCnnV2"), ("7b", "Model7b"), ("", "Model"), ("mö/d", "MD"), ("a", "A")]
-        {
+        for (stem, name) in [
+            ("mnist-cnn.v2", "MnistCnnV2"),
+            ("7b", "Model7b"),
+            ("", "Model"),
+            ("mö/d", "MD"),
+            ("a", "A"),
+            ("step", "ModelStep"),
+            ("istep", "ModelIstep"),
+        ] {
             assert_eq!(identifier(stem), name);
         }
     }

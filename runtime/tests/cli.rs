@@ -1,0 +1,324 @@
+//! The `opml` command does what it says: every subcommand, in text and in JSON.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Folder, assert_near, fixture, numbers};
+use serde_json::Value;
+
+/// Steps of the bundled perceptron's run, as `run` counts them.
+fn steps(folder: &Folder) -> u64 {
+    let ran = folder.json(&["run", "net.opml", "--input", &fixture("digits/7.flat.npy"), "-o", "ran"]);
+    ran["steps"].as_u64().expect("a number of steps")
+}
+
+fn is_root(value: &Value) -> bool {
+    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
+    digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+#[test]
+fn compile_says_what_it_made() {
+    let folder = Folder::new();
+    let model = fixture("mnist-cnn/model.onnx");
+    let object = folder.json(&["compile", &model, "-o", "net.opml"]);
+    assert_eq!(object["image"], "net.opml");
+    assert_eq!(object["machine"], "rv64imfd");
+    assert_eq!(object["bytes"], folder.read("net.opml").len());
+    for field in ["image_root", "code_root", "memory_root"] {
+        assert!(is_root(&object[field]), "{field}: {object}");
+    }
+    let text = folder.text(&["compile", &model, "-o", "net.opml"]);
+    assert!(text.contains(object["image_root"].as_str().expect("text")), "{text}");
+}
+
+#[test]
+fn a_model_has_one_image() {
+    for net in ["mnist-mlp", "mnist-cnn"] {
+        let [here, there] = [Folder::with_net(net), Folder::new()];
+        std::fs::create_dir(there.path("models")).expect("a folder");
+        std::fs::copy(fixture(&format!("{net}/model.onnx")), there.path("models/renamed.onnx")).expect("a copy");
+        there.text(&["compile", "models/renamed.onnx", "--output", "other.opml"]);
+        assert_eq!(here.read("net.opml"), there.read("other.opml"), "{net}");
+    }
+}
+
+#[test]
+fn a_shape_closes_an_open_dimension() {
+    let folder = Folder::new();
+    let model = fixture("operators/graph_dynamic_batch/model.onnx");
+    let complaint = folder.fails(&["compile", &model, "-o", "net.opml"]);
+    // The advice is followed to the letter.
+    let (_, shape) = complaint.error.rsplit_once("--shape ").expect("advice");
+    folder.text(&["compile", &model, "-o", "net.opml", "--shape", shape]);
+    let input = &folder.json(&["inspect", "net.opml"])["tensors"][0];
+    let dims: Vec<_> = input["shape"].as_array().expect("a shape").iter().map(Value::to_string).collect();
+    assert_eq!(format!("{}={}", input["name"].as_str().expect("a name"), dims.join(",")), shape);
+}
+
+#[test]
+fn inspect_shows_an_image() {
+    let folder = Folder::with_net("mnist-mlp");
+    let object = folder.json(&["inspect", "net.opml"]);
+    let tensors = object["tensors"].as_array().expect("tensors");
+    let of_role = |role: &str| tensors.iter().filter(|t| t["role"] == role).map(|t| &t["name"]).collect::<Vec<_>>();
+    assert_eq!(of_role("input"), ["input"]);
+    assert_eq!(of_role("output"), ["output"]);
+    assert_eq!(object["operators"]["Gemm"], 2);
+    assert_eq!(object["memory_depth"], object["memory_bits"].as_u64().expect("a number") - 5);
+    let words: u64 = object["instruction_mix"].as_object().expect("a mix").values().filter_map(Value::as_u64).sum();
+    assert!(words * 4 <= object["code_size"].as_u64().expect("a size"));
+    let text = folder.text(&["inspect", "net.opml"]);
+    for word in ["fc1.weight", "[20, 784]", "Softmax", "fmadd.s", object["image_root"].as_str().expect("a root")] {
+        assert!(text.contains(word), "{word} is missing in {text}");
+    }
+}
+
+#[test]
+fn disasm_lists_every_word() {
+    let folder = Folder::with_net("mnist-mlp");
+    let lines = folder.json(&["disasm", "net.opml"]);
+    let lines = lines.as_array().expect("lines");
+    let object = folder.json(&["inspect", "net.opml"]);
+    assert_eq!(lines.len() as u64 * 4, object["code_size"].as_u64().expect("a size"));
+    assert_eq!((&lines[0]["address"], &lines[0]["symbol"]), (&object["entry"], &Value::from("_start")));
+    let fused = lines.iter().find(|line| line["text"].as_str().is_some_and(|text| text.starts_with("fmadd.s")));
+    let fused = fused.expect("a multiply-add");
+    let text = folder.text(&["disasm", "net.opml"]);
+    assert!(text.starts_with("_start:\n"), "{text}");
+    let address = format!("{:x}:", fused["address"].as_u64().expect("an address"));
+    let line = text.lines().find(|line| line.trim_start().starts_with(&address)).expect("its line");
+    assert!(
+        line.contains(fused["text"].as_str().expect("text")) && line.contains(fused["word"].as_str().expect("text"))
+    );
+}
+
+#[test]
+fn run_answers_as_onnxruntime_does() {
+    for (net, digits, output) in [("mnist-mlp", "flat.npy", "output"), ("mnist-cnn", "npy", "probabilities")] {
+        let folder = Folder::with_net(net);
+        for digit in 0..10 {
+            let input = fixture(&format!("digits/{digit}.{digits}"));
+            let object = folder.json(&["run", "net.opml", "--input", &input, "-o", "out"]);
+            let file = format!("out/{output}.npy");
+            assert_eq!(object["outputs"], serde_json::json!({ output: file }));
+            assert_eq!(object["exit_code"], 0);
+            assert!(is_root(&object["state_root"]) && object["steps"].as_u64() > Some(40_000), "{object}");
+            let expected = std::fs::read(fixture(&format!("{net}/expected/{digit}.onnxruntime.npy"))).expect("a file");
+            assert_near(&numbers(&folder.read(&file)), &numbers(&expected));
+        }
+    }
+}
+
+#[test]
+fn run_takes_inputs_in_every_form() {
+    let folder = Folder::with_net("mnist-mlp");
+    let flat = fixture("digits/7.flat.npy");
+    let proto = fixture("mnist-mlp/test_data_set_0/input_0.pb");
+    let mut results = Vec::new();
+    for (input, road) in [
+        (flat.clone(), "interpreter"),
+        (format!("input={flat}"), "interpreter"),
+        (format!("input={proto}"), "interpreter"),
+        (proto, "reference"),
+    ] {
+        let object = folder.json(&["run", "net.opml", "--input", &input, "--road", road]);
+        assert_eq!(object["outputs"]["output"], "./output.npy");
+        results.push((object["steps"].clone(), object["state_root"].clone(), folder.read("output.npy")));
+    }
+    assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{results:?}");
+    let text = folder.text(&["run", "net.opml", "--input", &flat, "-o", "deep/er"]);
+    assert!(text.contains(results[0].1.as_str().expect("a root")) && text.contains("exit code"), "{text}");
+    assert_eq!(folder.read("deep/er/output.npy"), results[0].2);
+}
+
+#[test]
+fn run_writes_every_output_and_keeps_it_in_its_folder() {
+    let folder = Folder::new();
+    // Two outputs; one is called like a path. Names in the file are length-prefixed, so the other has the same length.
+    let model = std::fs::read(fixture("operators/graph_two_outputs/model.onnx")).expect("a model");
+    folder.write("model.onnx", replace(&model, b"inner", b"../in"));
+    folder.text(&["compile", "model.onnx", "-o", "net.opml"]);
+    let inspected = folder.json(&["inspect", "net.opml"]);
+    let tensors = inspected["tensors"].as_array().expect("tensors");
+    let inputs: Vec<_> = tensors.iter().filter(|t| t["role"] == "input").collect();
+    let mut args = vec!["run".to_owned(), "net.opml".to_owned(), "-o".to_owned(), "out".to_owned()];
+    for (index, input) in inputs.iter().enumerate() {
+        let file = fixture(&format!("operators/graph_two_outputs/test_data_set_0/input_{index}.pb"));
+        args.extend(["--input".to_owned(), format!("{}={file}", input["name"].as_str().expect("a name"))]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let object = folder.json(&args);
+    let outputs = object["outputs"].as_object().expect("outputs");
+    assert_eq!(outputs.len(), 2);
+    assert_eq!(outputs["../in"], "out/.._in.npy");
+    for file in outputs.values() {
+        assert!(!numbers(&folder.read(file.as_str().expect("a file"))).is_empty());
+    }
+    assert_eq!(folder.files(), ["model.onnx", "net.opml", "out"]);
+}
+
+/// Bytes with every occurrence of some replaced by others.
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for at in 0..=bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn trace_shows_the_steps_in_order() {
+    let folder = Folder::with_net("mnist-mlp");
+    let digit = fixture("digits/7.flat.npy");
+    let last = steps(&folder);
+    let numbers = [last.to_string(), (last - 1).to_string(), "30000".to_owned(), "0".to_owned(), "30000".to_owned()];
+    let mut args = vec!["trace", "net.opml", "--input", &digit];
+    numbers.iter().for_each(|number| args.extend(["--at", number]));
+    let rows = folder.json(&args);
+    let rows = rows.as_array().expect("rows");
+    let found: Vec<_> = rows.iter().map(|row| row["step"].as_u64().expect("a step")).collect();
+    assert_eq!(found, [0, 30000, last - 1, last]);
+    assert_eq!(rows[0]["place"], "_start");
+    assert_eq!(
+        (&rows[1]["operator"], &rows[1]["node"], &rows[1]["tensor"]),
+        (&"Gemm".into(), &"fc1".into(), &"fc1.out".into())
+    );
+    assert!(rows[1]["element"].as_u64().is_some_and(|element| element < 20), "{}", rows[1]);
+    assert_eq!((&rows[2]["instruction"], &rows[2]["status"]), (&"ecall".into(), &"running".into()));
+    assert_ne!(rows[3]["status"], "running");
+    let ran = folder.json(&["run", "net.opml", "--input", &digit]);
+    assert_eq!(rows[3]["state_root"], ran["state_root"]);
+    assert!(rows.windows(2).all(|pair| pair[0]["state_root"] != pair[1]["state_root"]));
+
+    let text = folder.text(&args);
+    for row in rows {
+        assert!(text.contains(row["state_root"].as_str().expect("a root")), "{text}");
+    }
+    let beyond = (last + 1).to_string();
+    folder.fails(&["trace", "net.opml", "--input", &digit, "--at", &beyond]).says(&[&beyond, &last.to_string()]);
+}
+
+#[test]
+fn proven_steps_verify() {
+    let folder = Folder::with_net("mnist-mlp");
+    let digit = fixture("digits/7.flat.npy");
+    let last = steps(&folder);
+    for step in [0, 1000, 1001, last - 1, last] {
+        let step = step.to_string();
+        let proven = folder.json(&["prove", "net.opml", "--input", &digit, "--step", &step, "-o", "step.json"]);
+        let rows = folder.json(&["trace", "net.opml", "--input", &digit, "--at", &step]);
+        assert_eq!(proven["pre_state_root"], rows[0]["state_root"]);
+        let verified = folder.json(&["verify", "step.json", "--evm"]);
+        assert_eq!(verified["holds"], true);
+        assert_eq!(verified["post_state_root"], proven["post_state_root"]);
+        let evm = &verified["evm"];
+        assert!(evm["execution_gas"].as_u64() > Some(0), "{evm}");
+        assert!(evm["transaction_gas"].as_u64() >= evm["floor_gas"].as_u64(), "{evm}");
+        assert!(evm["calldata_bytes"].as_u64() > proven["witness_bytes"].as_u64(), "{evm}");
+        assert!(folder.json(&["verify", "step.json"]).get("evm").is_none());
+    }
+    let text = folder.text(&["prove", "net.opml", "--input", &digit, "--step", "1000", "-o", "step.json"]);
+    assert!(text.contains("witness of step 1,000"), "{text}");
+    let text = folder.text(&["verify", "step.json", "--evm"]);
+    assert!(text.contains("the claim holds") && text.contains("gas of execution"), "{text}");
+    // The machine that has ended steps to itself, and steps are one after the other.
+    let roots = |step: u64| {
+        folder.json(&["prove", "net.opml", "--input", &digit, "--step", &step.to_string(), "-o", "step.json"])
+    };
+    assert_eq!(roots(1000)["post_state_root"], roots(1001)["pre_state_root"]);
+    assert_eq!(roots(last)["post_state_root"], roots(last)["pre_state_root"]);
+}
+
+#[test]
+fn verifier_writes_the_contracts() {
+    let folder = Folder::with_net("mnist-mlp");
+    let object = folder.json(&["verifier", "net.opml", "-o", "contracts"]);
+    let files = object["files"].as_array().expect("files");
+    let names: Vec<_> = files.iter().filter_map(Value::as_str).collect();
+    assert_eq!(
+        names,
+        ["IStepVerifier.sol", "StepVerifier.sol", "NetVerifier.sol", "README.md"]
+            .map(|name| format!("contracts/{name}"))
+    );
+    let generated = concat!(env!("CARGO_MANIFEST_DIR"), "/../vm/solidity/generated/rv64imfd/StepVerifier.sol");
+    assert_eq!(folder.read("contracts/StepVerifier.sol"), std::fs::read(generated).expect("the generated verifier"));
+    let own = String::from_utf8(folder.read("contracts/NetVerifier.sol")).expect("text");
+    let inspected = folder.json(&["inspect", "net.opml"]);
+    for field in ["memory_bits", "code_size"] {
+        assert!(own.contains(&inspected[field].to_string()), "{field} is missing in {own}");
+    }
+    assert!(folder.text(&["verifier", "net.opml", "-o", "contracts"]).contains("contracts/NetVerifier.sol"));
+    // An image called "step" must not overwrite the verifier that its own contract is made of.
+    std::fs::copy(folder.path("net.opml"), folder.path("step.opml")).expect("a copy");
+    folder.text(&["verifier", "step.opml", "-o", "of-step"]);
+    assert_eq!(folder.read("of-step/StepVerifier.sol"), folder.read("contracts/StepVerifier.sol"));
+}
+
+#[test]
+fn programs_become_images() {
+    let folder = Folder::new();
+    let program = fixture("programs/crc32.elf");
+    let object = folder.json(&["image", "from-elf", &program, "-o", "crc.opml"]);
+    assert_eq!((&object["image"], &object["machine"]), (&"crc.opml".into(), &"rv64im".into()));
+    assert_eq!(object["bytes"], folder.read("crc.opml").len());
+    let ran = folder.json(&["run", "crc.opml"]);
+    assert_ne!(ran["exit_code"], 0, "0 says that the program's own check failed");
+    assert_eq!(ran["outputs"], serde_json::json!({}));
+    assert_eq!(ran["state_root"], folder.json(&["run", "crc.opml", "--road", "reference"])["state_root"]);
+    folder.json(&["prove", "crc.opml", "--step", "12345", "-o", "step.json"]);
+    assert_eq!(folder.json(&["verify", "step.json", "--evm"])["holds"], true);
+    let big = folder.json(&["image", "from-elf", &program, "-o", "big.opml", "--stack", "1000000"]);
+    assert!(big["memory_bits"].as_u64() > object["memory_bits"].as_u64());
+    assert!(folder.text(&["image", "from-elf", &program, "-o", "crc.opml"]).contains("rv64im"));
+}
+
+#[test]
+fn demo_reads_the_digit_and_catches_the_lies() {
+    let folder = Folder::new();
+    let object = folder.json(&["demo"]);
+    assert_eq!(object["run"]["class"], object["run"]["label"]);
+    let judgements = object["judgements"].as_array().expect("judgements");
+    assert_eq!(judgements.iter().map(|j| j["holds"].clone()).collect::<Vec<_>>(), [true, false, false]);
+    let text = folder.text(&["demo"]);
+    assert!(text.contains("the honest claim: confirmed") && text.contains("refuted"), "{text}");
+    assert!(folder.files().is_empty(), "the demo leaves {:?}", folder.files());
+}
+
+#[test]
+fn help_and_completions() {
+    let folder = Folder::new();
+    let help = folder.text(&["--help"]);
+    let commands =
+        ["compile", "inspect", "disasm", "run", "trace", "prove", "verify", "verifier", "image", "demo", "completions"];
+    for command in commands {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in {help}");
+        assert!(folder.text(&[command, "--help"]).contains("Usage: opml"), "{command}");
+    }
+    assert!(folder.text(&["image", "from-elf", "--help"]).contains("--stack"));
+    assert!(folder.text(&["--version"]).starts_with("opml "));
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = folder.text(&["completions", shell]);
+        for command in commands {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_who_leaves_early_is_no_error() {
+    use std::process::{Command, Stdio};
+    let folder = Folder::with_net("mnist-cnn");
+    for args in [&["disasm", "net.opml"][..], &["completions", "bash"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
+        command.current_dir(folder.path(".")).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("opml starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("an end");
+        assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(0), ""), "{args:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Runs the `opml` command and says what it did.
+
+#![allow(dead_code, missing_docs, reason = "each test file uses a part of this")]
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A folder in which commands run, empty at first.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(TempDir::new().expect("a folder"))
+    }
+
+    /// One that holds the image of a bundled network as `net.opml`.
+    pub fn with_net(net: &str) -> Self {
+        let folder = Self::new();
+        folder.text(&["compile", &fixture(&format!("{net}/model.onnx")), "-o", "net.opml"]);
+        folder
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
+    /// The names of the files in it, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    pub fn output(&self, args: &[impl AsRef<OsStr>]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
+        command.current_dir(self.0.path()).args(args).output().expect("opml starts")
+    }
+
+    /// What a command prints that succeeds.
+    pub fn text(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "opml {args:?} fails: {stderr}");
+        assert_eq!(stderr, "", "opml {args:?} succeeds and complains");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(!text.trim().is_empty(), "opml {args:?} says nothing");
+        text
+    }
+
+    /// What it prints with `--json`: one value, alone on its line.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let text = self.text(&[args, &["--json"]].concat());
+        assert_eq!(text.lines().count(), 1, "{text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("opml {args:?}: {error} in {text}"))
+    }
+
+    /// The complaint of a command that fails as it should: exit status 1, nothing but the complaint printed, the same
+    /// words in text and in JSON.
+    pub fn fails(&self, args: &[impl AsRef<OsStr>]) -> Complaint {
+        self.try_fails(args).unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    /// The same for a table of cases that reports them all: what is wrong with the failure is the error.
+    pub fn try_fails(&self, args: &[impl AsRef<OsStr>]) -> Result<Complaint, String> {
+        let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
+        let text = complaint_of(&self.output(&args)).map_err(|wrong| format!("opml {args:?}: {wrong}"))?;
+        let message = text.strip_prefix("error: ").ok_or_else(|| format!("opml {args:?}: not an error: {text}"))?;
+        let args = [&args[..], &[OsStr::new("--json")]].concat();
+        let json = complaint_of(&self.output(&args)).map_err(|wrong| format!("opml {args:?}: {wrong}"))?;
+        let json: Value = serde_json::from_str(&json).map_err(|error| format!("opml {args:?}: {error} in {json}"))?;
+        match (&json["error"], &json["hint"]) {
+            (Value::String(error), hint) if message.starts_with(error.as_str()) => {
+                Ok(Complaint { error: error.clone(), hint: hint.as_str().unwrap_or_default().to_owned() })
+            }
+            _ => Err(format!("opml {args:?}: text and JSON differ: {text} {json}")),
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub struct Complaint {
+    pub error: String,
+    pub hint: String,
+}
+
+impl Complaint {
+    /// Checks that it has words in it, in the error or in the hint.
+    pub fn says(&self, words: &[&str]) {
+        assert_eq!(self.missing(words), [""; 0], "{self:?}");
+    }
+
+    /// The words that are not in it.
+    pub fn missing<'a>(&self, words: &[&'a str]) -> Vec<&'a str> {
+        let missing = words.iter().filter(|&&word| !self.error.contains(word) && !self.hint.contains(word));
+        missing.copied().collect()
+    }
+}
+
+/// What a command wrote to standard error, if it failed properly.
+fn complaint_of(output: &Output) -> Result<String, String> {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() != Some(1) {
+        return Err(format!("{}, not 1: {stderr}", output.status));
+    }
+    if stderr.contains("panicked at") {
+        return Err(stderr);
+    }
+    if !output.stdout.is_empty() {
+        return Err(format!("prints {:?} although it fails", String::from_utf8_lossy(&output.stdout)));
+    }
+    Ok(stderr)
+}
+
+/// A file of the fixtures.
+pub fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(name);
+    assert!(path.exists(), "{} is missing", path.display());
+    path.to_str().expect("a readable path").to_owned()
+}
+
+/// The numbers of an .npy file of f32.
+pub fn numbers(bytes: &[u8]) -> Vec<f32> {
+    let length = u16::from_le_bytes([bytes[8], bytes[9]]);
+    let header = String::from_utf8_lossy(&bytes[10..10 + usize::from(length)]);
+    assert!(header.contains("'<f4'"), "{header}");
+    let data = bytes[10 + usize::from(length)..].as_chunks().0;
+    data.iter().map(|&number| f32::from_le_bytes(number)).collect()
+}
+
+/// An .npy file of f32.
+pub fn npy(shape: &str, numbers: &[f32]) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes
+}
+
+/// Checks that two lists of numbers are within 1e-5 of each other.
+pub fn assert_near(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() <= 1e-5, "number {index} is {found}, not {expected}");
+    }
+}

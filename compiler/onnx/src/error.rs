@@ -33,6 +33,12 @@ pub enum Error {
         /// The decoder's reason.
         source: prost::DecodeError,
     },
+    /// So many parts that decoding them would take very much memory.
+    #[error("the {what} has more than four million fields, which is not supported")]
+    Fields {
+        /// `model` or `tensor`.
+        what: &'static str,
+    },
     /// Something every model has is absent.
     #[error("{place}: {what} is missing")]
     Missing {

@@ -5,6 +5,7 @@
 #[allow(missing_docs, clippy::all)]
 mod generated;
 
+mod budget;
 mod convert;
 mod error;
 pub mod model;

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use prost::Message;
+use prost::Message as _;
 
+use crate::budget::{self, Message};
 use crate::convert;
 use crate::generated::{ModelProto, TensorProto};
 use crate::tensor::Source;
@@ -40,16 +41,22 @@ pub fn read_tensor(path: &Path, limits: &Limits) -> Result<(String, Tensor), Err
 
 /// Decodes a model; without a folder, external data is an error.
 pub fn decode_model(bytes: &[u8], folder: Option<&Path>, limits: &Limits) -> Result<Model, Error> {
+    check_fields("model", bytes, Message::Model)?;
     let proto = ModelProto::decode(bytes).map_err(|source| Error::Decode { what: "model", source })?;
     convert::model(proto, &Source { folder, limit: limits.tensor })
 }
 
 /// Decodes a single tensor and its name; without a folder, external data is an error.
 pub fn decode_tensor(bytes: &[u8], folder: Option<&Path>, limits: &Limits) -> Result<(String, Tensor), Error> {
+    check_fields("tensor", bytes, Message::Tensor)?;
     let proto = TensorProto::decode(bytes).map_err(|source| Error::Decode { what: "tensor", source })?;
     let name = proto.name().to_owned();
     let tensor = convert::tensor(proto, &name, &Source { folder, limit: limits.tensor })?;
     Ok((name, tensor))
+}
+
+fn check_fields(what: &'static str, bytes: &[u8], message: Message) -> Result<(), Error> {
+    if budget::fits(bytes, message) { Ok(()) } else { Err(Error::Fields { what }) }
 }
 
 fn folder_of(path: &Path) -> &Path {

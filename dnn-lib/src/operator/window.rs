@@ -1,6 +1,6 @@
 //! Sliding windows, in any number of spatial dimensions: shared by convolution and pooling.
 
-use crate::kernel::{BinaryOp, Builder, Value};
+use crate::kernel::{BinaryOp, Builder, Const, Value};
 use crate::operator::Problem;
 use crate::operator::error::check_attribute;
 
@@ -151,6 +151,11 @@ impl Axis {
         b.min(there, kernel)
     }
 
+    /// Whether a range from [`range`](Self::range) is the whole window, wherever that is.
+    fn never_clipped(&self, b: &Builder, first: Value, end: Value) -> bool {
+        b.constant(first) == Some(Const::I64(0)) && b.constant(end) == Some(Const::I64(self.kernel as i64))
+    }
+
     fn in_dilations(&self, b: &mut Builder, positions: Value) -> Value {
         if self.dilation == 1 {
             return positions;
@@ -205,6 +210,9 @@ pub(super) fn fold(
         return step(b, input.base, kernel.map_or(input.base, |kernel| kernel.base), init);
     };
     let (start, first, end) = axis.range(b, at[0]);
+    if kernel.is_none() && axis.kernel <= UNROLLED && axis.never_clipped(b, first, end) {
+        return unrolled(b, axes, at, input, start, init, step);
+    }
     let skipped = b.mul_const(first, axis.dilation as i64);
     let position = b.add(start, skipped);
     let strides = [input.strides[0] * axis.dilation as i64, kernel.map_or(0, |kernel| kernel.strides[0])];
@@ -223,6 +231,30 @@ pub(super) fn fold(
         next
     });
     results[streams..].to_vec()
+}
+
+/// Windows up to this size in a dimension are written out, if they are only pooled: a loop would cost more than what it
+/// does.
+const UNROLLED: u64 = 4;
+
+/// [`fold`] without a kernel, over a window that is never clipped in the first dimension, written out.
+fn unrolled(
+    b: &mut Builder,
+    axes: &[Axis],
+    at: &[Value],
+    input: &Stream,
+    start: Value,
+    init: &[Value],
+    step: Step<'_>,
+) -> Vec<Value> {
+    let first = at_position(b, input.base, start, input.strides[0]);
+    let mut accumulators = init.to_vec();
+    for k in 0..axes[0].kernel {
+        let base = b.add_const(first, (k * axes[0].dilation) as i64 * input.strides[0]);
+        let inner = Stream { base, strides: input.strides[1..].to_vec() };
+        accumulators = fold(b, &axes[1..], &at[1..], (&inner, None), &accumulators, step);
+    }
+    accumulators
 }
 
 fn at_position(b: &mut Builder, base: Value, position: Value, stride: i64) -> Value {

@@ -1,0 +1,171 @@
+//! The kernel language: what its operations mean where hosts disagree, and what the builder refuses.
+
+use dnn_lib::kernel::{BinaryOp, BuildError, Builder, Conversion, EvalError, Memory, Type, UnaryOp, Value};
+use dnn_lib::tensor::{DType, TensorType};
+
+/// Evaluates one expression of two values and gives what is stored.
+fn eval(dtype: DType, operands: [u64; 2], result: DType, body: impl FnOnce(&mut Builder, [Value; 2]) -> Value) -> u64 {
+    let inputs = [TensorType::new(dtype, [2])];
+    let mut b = Builder::new("test", &inputs, &TensorType::new(result, [1]), &[1]);
+    let size = dtype.size();
+    let operand = |b: &mut Builder, i: u64| b.load(dtype, b.input(0), (i * size) as i32);
+    let values = [operand(&mut b, 0), operand(&mut b, 1)];
+    let value = body(&mut b, values);
+    b.store(result, b.output(), 0, value);
+    let kernel = b.finish().expect("a good kernel");
+    let bytes: Vec<u8> = operands.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size as usize)).collect();
+    let mut output = kernel.run(&[&bytes]).expect("no error");
+    output.resize(8, 0);
+    u64::from_le_bytes(output.try_into().expect("eight bytes"))
+}
+
+#[test]
+fn division_is_total() {
+    use BinaryOp::{DivS, DivU, RemS, RemU};
+    let min = i64::MIN as u64;
+    let all = u64::MAX;
+    let cases = [
+        (DivS, 7, 0, all),
+        (RemS, 7, 0, 7),
+        (DivU, 7, 0, all),
+        (RemU, 7, 0, 7),
+        (DivS, min, all, min),
+        (RemS, min, all, 0),
+        (DivS, (-7i64) as u64, 2, (-3i64) as u64),
+        (RemS, (-7i64) as u64, 2, all),
+        (DivU, all, 2, all / 2),
+    ];
+    for (op, a, b, right) in cases {
+        assert_eq!(eval(DType::I64, [a, b], DType::I64, |k, [a, b]| k.binary(op, a, b)), right, "{op:?} {a:x} {b:x}");
+    }
+    // The same in 32 bits, where the overflow is another one.
+    let narrow = |op, a: i32, b: i32| {
+        eval(DType::I32, [a as u32 as u64, b as u32 as u64], DType::I32, |k, [a, b]| k.binary(op, a, b)) as i32
+    };
+    assert_eq!(narrow(DivS, i32::MIN, -1), i32::MIN);
+    assert_eq!(narrow(RemS, i32::MIN, -1), 0);
+    assert_eq!(narrow(DivU, -1, 2), i32::MAX);
+    assert_eq!(narrow(DivU, 1, 0), -1);
+}
+
+#[test]
+fn shifts_are_taken_modulo_the_width() {
+    let shift = |op, a: i32, by: i32| {
+        eval(DType::I32, [a as u32 as u64, by as u32 as u64], DType::I32, |k, [a, b]| k.binary(op, a, b)) as i32
+    };
+    assert_eq!(shift(BinaryOp::Shl, 1, 33), 2);
+    assert_eq!(shift(BinaryOp::ShrS, -8, 1), -4);
+    assert_eq!(shift(BinaryOp::ShrU, -8, 33), 0x7fff_fffc);
+}
+
+#[test]
+fn there_is_one_nan_and_only_where_it_is_observed() {
+    const PAYLOAD: u64 = 0xffc1_2345;
+    let canonical = 0x7fc0_0000;
+    assert_eq!(eval(DType::F32, [PAYLOAD, 0], DType::F32, |_, [x, _]| x), canonical, "store");
+    assert_eq!(eval(DType::F32, [PAYLOAD, 0], DType::I32, |k, [x, _]| k.bitcast(x)), canonical, "bitcast");
+    assert_eq!(eval(DType::F32, [PAYLOAD, 0], DType::F32, |k, [x, _]| k.neg(x)), canonical, "neg");
+    assert_eq!(
+        eval(DType::F32, [PAYLOAD, 0], DType::F64, |k, [x, _]| k.convert(Conversion::Promote, Type::F64, x)),
+        0x7ff8 << 48
+    );
+    assert_eq!(
+        eval(DType::F32, [0xbf80_0000, 0], DType::F32, |k, [x, _]| k.unary(UnaryOp::Sqrt, x)),
+        canonical,
+        "sqrt(-1)"
+    );
+    assert_eq!(eval(DType::I32, [PAYLOAD, 0], DType::I32, |_, [x, _]| x), PAYLOAD, "moved as an integer");
+}
+
+#[test]
+fn conversions_to_integers_saturate() {
+    let to_i32 = |x: f32, conversion| {
+        eval(DType::F32, [x.to_bits().into(), 0], DType::I32, |k, [x, _]| k.convert(conversion, Type::I32, x)) as u32
+    };
+    assert_eq!(to_i32(-1.9, Conversion::FloatToInt), -1i32 as u32);
+    assert_eq!(to_i32(f32::INFINITY, Conversion::FloatToInt), i32::MAX as u32);
+    assert_eq!(to_i32(f32::NAN, Conversion::FloatToInt), 0);
+    assert_eq!(to_i32(-5.0, Conversion::FloatToUint), 0);
+    assert_eq!(to_i32(4e9, Conversion::FloatToUint), 4_000_000_000);
+    let unsigned = |conversion| {
+        eval(DType::U32, [0xffff_ffff, 0], DType::F32, |k, [x, _]| k.convert(conversion, Type::F32, x)) as u32
+    };
+    assert_eq!(unsigned(Conversion::UintToFloat), 4294967296f32.to_bits());
+    assert_eq!(unsigned(Conversion::IntToFloat), (-1f32).to_bits());
+}
+
+#[test]
+fn fma_rounds_once() {
+    let x = 1.0 + f32::EPSILON;
+    let minus_square = -(x * x);
+    let operands = [x.to_bits().into(), minus_square.to_bits().into()];
+    let fused = eval(DType::F32, operands, DType::F32, |k, [x, c]| k.fma(x, x, c));
+    assert_eq!(f32::from_bits(fused as u32), f32::EPSILON * f32::EPSILON, "what rounding the product loses");
+}
+
+fn builder() -> Builder {
+    let ty = TensorType::new(DType::F32, [4]);
+    Builder::new("test", std::slice::from_ref(&ty), &ty, &[1])
+}
+
+#[test]
+fn the_builder_refuses_what_makes_no_sense() {
+    let mut b = builder();
+    let (one, x) = (b.i64(1), b.f32(1.0));
+    b.add(one, x);
+    assert!(matches!(b.finish(), Err(BuildError::Types { .. })));
+
+    let mut b = builder();
+    let (lo, hi) = (b.lo(), b.hi());
+    let mut escaped = lo;
+    b.for_(lo, hi, 1, &[], |_, index, _| {
+        escaped = index;
+        vec![]
+    });
+    b.add(escaped, lo);
+    assert!(matches!(b.finish(), Err(BuildError::Scope { .. })));
+
+    let mut b = builder();
+    let (lo, hi) = (b.lo(), b.hi());
+    b.for_(lo, hi, 0, &[], |_, _, _| vec![]);
+    assert!(matches!(b.finish(), Err(BuildError::Form { .. })));
+
+    let mut b = builder();
+    let (lo, hi) = (b.lo(), b.hi());
+    let condition = b.lt(lo, hi);
+    b.if_(condition, |b| vec![b.i32(1)], |b| vec![b.i64(1)]);
+    assert!(matches!(b.finish(), Err(BuildError::Types { .. })));
+}
+
+#[test]
+fn the_evaluator_refuses_to_leave_its_memory_or_a_loops_bound() {
+    let mut b = builder();
+    let x = b.load(DType::F32, b.input(0), 0);
+    b.store(DType::F32, b.output(), 0, x);
+    let kernel = b.finish().expect("a good kernel");
+    let mut bytes = [0; 32];
+    let mut at = |input: u64, output: u64| kernel.eval(&mut Memory(&mut bytes), &[input, output, 0, 4]);
+    assert_eq!(at(0, 16), Ok(()));
+    assert!(matches!(at(2, 16), Err(EvalError::Access { address: 2, .. })), "misaligned");
+    assert!(matches!(at(0, 32), Err(EvalError::Access { address: 32, .. })), "outside");
+    assert!(matches!(at(u64::MAX - 3, 0), Err(EvalError::Access { .. })), "at the end of the address space");
+    assert!(matches!(kernel.eval(&mut Memory(&mut []), &[]), Err(EvalError::Arguments { expected: 4, found: 0, .. })));
+
+    let mut b = builder();
+    let (lo, hi) = (b.lo(), b.hi());
+    b.for_bounded(lo, hi, 1, 3, &[], |_, _, _| vec![]);
+    let kernel = b.finish().expect("a good kernel");
+    assert!(matches!(kernel.run(&[&[0; 16]]), Err(EvalError::Bound { bound: 3, .. })));
+}
+
+#[test]
+fn units_cover_the_output_once() {
+    let output = TensorType::new(DType::F32, [2, 5, 3]);
+    let kernel = Builder::new("test", &[], &output, &[1, 2, 3]).finish().expect("a good kernel");
+    assert_eq!(kernel.units(), 6);
+    assert_eq!(kernel.unit(2), [0..1, 4..5, 0..3]);
+    assert_eq!(kernel.unit(4), [1..2, 2..4, 0..3]);
+    let elements: u64 =
+        (0..kernel.units()).map(|unit| kernel.unit(unit).iter().map(|r| r.end - r.start).product::<u64>()).sum();
+    assert_eq!(elements, 30);
+}

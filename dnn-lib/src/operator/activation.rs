@@ -45,37 +45,6 @@ fn relu(b: &mut Builder, x: Value) -> Value {
     b.select(cut, zero, x)
 }
 
-fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-                lower(&stringify!($name).to_lowercase(), inputs, output, &mut $function)
-            }
-        }
-    )+};
-}
-
-const F32: &[DType] = &[DType::F32];
-
-activations! {
-    /// x where it is positive, else 0; a NaN stays one.
-    Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
-    /// The exponential, correctly rounded.
-    Exp: F32, math::exp;
-    /// 1 / (1 + exp(-x)), correctly rounded.
-    Sigmoid: F32, math::sigmoid;
-    /// The hyperbolic tangent, correctly rounded.
-    Tanh: F32, math::tanh;
-}
-
-fn relu(b: &mut Builder, x: Value) -> Value {
-    let zero = b.number(b.ty(x), 0);
-    let positive = b.lt(zero, x);
-    let result = b.select(positive, x, zero);
-    if !b.ty(x).is_float() {
-        return result;
-    }
-    let number = b.eq(x, x);
-    b.select(number, result, x)
-}
-
 fn lower(
     name: &str,
     inputs: &[TensorType],

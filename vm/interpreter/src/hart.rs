@@ -45,11 +45,28 @@ impl Record {
     }
 }
 
-/// The registers. Indices are masked, so that none is out of bounds.
+/// The registers, 32 of each sort: as many places as a byte can name, so that no index needs a check.
 #[derive(Debug, Clone)]
 pub(crate) struct Registers {
-    pub(crate) x: [u64; 64],
-    pub(crate) f: Floats,
+    pub(crate) x: [u64; 256],
+    pub(crate) f: [u64; 256],
+}
+
+impl Registers {
+    /// The integer registers as they are hashed.
+    pub(crate) fn integers(&self) -> [u64; 32] {
+        std::array::from_fn(|i| self.x[i])
+    }
+
+    /// The float registers as they are hashed.
+    pub(crate) fn floats(&self) -> Floats {
+        Floats(std::array::from_fn(|i| self.f[i]))
+    }
+
+    /// Writes all float registers.
+    pub(crate) fn set_floats(&mut self, floats: Floats) {
+        self.f[..32].copy_from_slice(&floats.0);
+    }
 }
 
 /// What the loop needs of a machine.
@@ -93,17 +110,19 @@ pub(crate) fn run<F: FloatUnit<Native>, O: Observer>(hart: Hart<'_>, pc: u64, li
     let mut left = limit;
     let mut status = Status::Running;
     while left != 0 {
-        let Some(&record) = records.get((offset >> 2) as usize) else { break };
-        let Some(op) = record.op else { break };
-        observer.see(op);
-        left -= 1;
+        let Some(record) = records.get((offset >> 2) as usize) else { break };
         let place = Place { code, base, offset };
         let mut current = Current::<F>::new(registers, view.reborrow(), place, record);
-        if dispatch(&mut current, op).is_err() {
-            status = current.status;
-            break;
+        match dispatch(&mut current, observer) {
+            Ok(()) => offset = current.next,
+            Err(Stop) if current.status == Status::Running => break,
+            Err(Stop) => {
+                status = current.status;
+                left -= 1;
+                break;
+            }
         }
-        offset = current.next;
+        left -= 1;
     }
     Stopped { steps: limit - left, pc: base.wrapping_add(offset), status }
 }
@@ -122,7 +141,7 @@ struct Current<'a, F> {
     registers: &'a mut Registers,
     view: View<'a>,
     place: Place<'a>,
-    record: Record,
+    record: &'a Record,
     /// The next pc relative to the code.
     next: u64,
     status: Status,
@@ -131,7 +150,7 @@ struct Current<'a, F> {
 
 impl<'a, F: FloatUnit<Native>> Current<'a, F> {
     #[inline(always)]
-    fn new(registers: &'a mut Registers, view: View<'a>, place: Place<'a>, record: Record) -> Self {
+    fn new(registers: &'a mut Registers, view: View<'a>, place: Place<'a>, record: &'a Record) -> Self {
         let next = place.offset.wrapping_add(4);
         Self { registers, view, place, record, next, status: Status::Running, float: PhantomData }
     }
@@ -153,18 +172,23 @@ impl<'a, F: FloatUnit<Native>> Current<'a, F> {
     }
 }
 
-/// Executes an instruction; long and rare ones outside of the loop, whose code would not fit into the cache.
+/// Executes the current instruction; conversions outside of the loop, whose code would not fit into the cache. An
+/// illegal word does nothing and stops with a machine that runs.
 macro_rules! dispatch {
     ($($op:ident $function:ident $mnemonic:literal $extension:ident $layout:ident $fixed:expr, $syntax:literal $doc:literal;)*) => {
         #[inline(always)]
-        fn dispatch<F: FloatUnit<Native>>(current: &mut Current<'_, F>, op: Op) -> Done {
-            match op {
-                $(Op::$op => if const { is_conversion(Op::$op) } {
-                    convert::<F>(current.registers, current.view.reborrow(), current.place, current.record, Op::$op);
-                    Ok(())
-                } else {
-                    semantics::execute(current, Op::$op)
-                },)*
+        fn dispatch<F: FloatUnit<Native>, O: Observer>(current: &mut Current<'_, F>, observer: &mut O) -> Done {
+            match current.record.op {
+                $(Some(Op::$op) => {
+                    observer.see(Op::$op);
+                    if const { is_conversion(Op::$op) } {
+                        convert::<F>(current.registers, current.view.reborrow(), current.place, current.record, Op::$op);
+                        Ok(())
+                    } else {
+                        semantics::execute(current, Op::$op)
+                    }
+                })*
+                None => Err(Stop),
             }
         }
     };
@@ -199,7 +223,7 @@ const fn is_conversion(op: Op) -> bool {
 
 /// Executes a conversion.
 #[inline(never)]
-fn convert<F: FloatUnit<Native>>(registers: &mut Registers, view: View<'_>, place: Place<'_>, record: Record, op: Op) {
+fn convert<F: FloatUnit<Native>>(registers: &mut Registers, view: View<'_>, place: Place<'_>, record: &Record, op: Op) {
     // A conversion can't stop the machine.
     let _ = semantics::execute(&mut Current::<F>::new(registers, view, place, record), op);
 }
@@ -214,11 +238,11 @@ impl<F: FloatUnit<Native>> Machine for Current<'_, F> {
     }
     #[inline(always)]
     fn rs1(&mut self) -> U64 {
-        U64(self.registers.x[usize::from(self.record.rs1 & 63)])
+        U64(self.registers.x[usize::from(self.record.rs1)])
     }
     #[inline(always)]
     fn rs2(&mut self) -> U64 {
-        U64(self.registers.x[usize::from(self.record.rs2 & 63)])
+        U64(self.registers.x[usize::from(self.record.rs2)])
     }
     #[inline(always)]
     fn imm(&mut self) -> U64 {
@@ -230,24 +254,24 @@ impl<F: FloatUnit<Native>> Machine for Current<'_, F> {
     }
     #[inline(always)]
     fn set_rd(&mut self, value: U64) -> Done {
-        self.registers.x[usize::from(self.record.rd & 63)] = value.0;
+        self.registers.x[usize::from(self.record.rd)] = value.0;
         Ok(())
     }
     #[inline(always)]
     fn frs1(&mut self) -> U64 {
-        U64(self.registers.f.0[usize::from(self.record.rs1 & 31)])
+        U64(self.registers.f[usize::from(self.record.rs1)])
     }
     #[inline(always)]
     fn frs2(&mut self) -> U64 {
-        U64(self.registers.f.0[usize::from(self.record.rs2 & 31)])
+        U64(self.registers.f[usize::from(self.record.rs2)])
     }
     #[inline(always)]
     fn frs3(&mut self) -> U64 {
-        U64(self.registers.f.0[(self.record.imm & 31) as usize])
+        U64(self.registers.f[usize::from(self.record.imm as u8)])
     }
     #[inline(always)]
     fn set_frd(&mut self, value: U64) -> Done {
-        self.registers.f.0[usize::from(self.record.rd & 31)] = value.0;
+        self.registers.f[usize::from(self.record.rd)] = value.0;
         Ok(())
     }
     #[inline(always)]

@@ -95,15 +95,16 @@ impl Interpreter {
     pub fn new(image: &Image) -> Result<Self, ImageError> {
         let profile = image.profile;
         let words = image.code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
-        let mut x = [0; 64];
-        x[2] = image.sp;
+        let mut registers = Registers { x: [0; 256], f: [0; 256] };
+        registers.x[2] = image.sp;
+        registers.set_floats(Floats::RESET);
         Ok(Self {
             profile,
             code: image.code.clone(),
             code_tree: Tree::of_bytes(&image.code, profile.code_depth()),
             records: words.map(|word| Record::new(decode(word, profile.extensions()))).collect(),
             memory: image.memory()?,
-            registers: Registers { x, f: Floats::RESET },
+            registers,
             pc: image.entry,
             status: Status::Running,
             steps: 0,
@@ -202,7 +203,7 @@ impl Interpreter {
     /// An integer register; 0 for those that do not exist.
     #[must_use]
     pub fn x(&self, register: u8) -> u64 {
-        self.registers.x.get(usize::from(register)).copied().filter(|_| register < 32).unwrap_or(0)
+        if register < 32 { self.registers.x[usize::from(register)] } else { 0 }
     }
 
     /// Writes an integer register; nothing happens for x0 and those that do not exist.
@@ -215,12 +216,12 @@ impl Interpreter {
     /// The float registers.
     #[must_use]
     pub fn floats(&self) -> Floats {
-        self.registers.f
+        self.registers.floats()
     }
 
     /// Writes the float registers.
     pub fn set_floats(&mut self, floats: Floats) {
-        self.registers.f = floats;
+        self.registers.set_floats(floats);
     }
 
     /// Memory.
@@ -248,15 +249,13 @@ impl Interpreter {
 
     /// The state, with memory hashed.
     pub fn state(&mut self) -> State {
-        let mut x = [0; 32];
-        x.copy_from_slice(&self.registers.x[..32]);
         State {
             code_root: self.code_tree.root(),
             memory_root: self.memory.root(),
-            float_hash: self.registers.f.hash(),
+            float_hash: self.registers.floats().hash(),
             pc: self.pc,
             status: self.status,
-            x,
+            x: self.registers.integers(),
         }
     }
 
@@ -296,7 +295,7 @@ impl Source for Interpreter {
         Interpreter::state(self)
     }
     fn floats(&mut self) -> Floats {
-        self.registers.f
+        self.registers.floats()
     }
     fn code_proof(&mut self, leaf: u64) -> Proof {
         self.code_tree.proof(leaf)
@@ -338,10 +337,10 @@ impl Access for Interpreter {
         Ok(())
     }
     fn f(&self, register: u8) -> u64 {
-        self.registers.f.0[usize::from(register % 32)]
+        self.registers.f[usize::from(register % 32)]
     }
     fn set_f(&mut self, register: u8, value: u64) {
-        self.registers.f.0[usize::from(register % 32)] = value;
+        self.registers.f[usize::from(register % 32)] = value;
     }
     fn read(&mut self, address: u64, size: Size) -> Result<u64, Infallible> {
         if !self.profile.is_code(address) {

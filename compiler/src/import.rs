@@ -6,7 +6,7 @@ mod operators;
 mod order;
 mod shape;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dnn_lib::operator::Operator;
@@ -34,8 +34,9 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, CompileErr
         graph: Graph { name, ..Graph::default() },
         names: BTreeMap::new(),
     };
-    let is_initializer = |name: &str| initializers.iter().any(|initializer| initializer.name == name);
-    let inputs: Vec<onnx::Value> = inputs.into_iter().filter(|input| !is_initializer(&input.name)).collect();
+    // An input with an initializer has a default, which is a constant to us.
+    let constants: BTreeSet<&str> = initializers.iter().map(|initializer| initializer.name.as_str()).collect();
+    let inputs: Vec<onnx::Value> = inputs.into_iter().filter(|input| !constants.contains(&*input.name)).collect();
     for (name, ty) in shape::bind(&inputs, &options.shapes)? {
         let id = import.add_tensor(name, ty, None)?;
         import.graph.inputs.push(id);
@@ -121,7 +122,7 @@ impl Import {
             return Err(NodeError::TooLarge { ty: ty.to_string(), bytes, limit: self.limit });
         }
         let tensors: Vec<&Tensor> = inputs.iter().map(|&id| self.graph.tensor(id)).collect();
-        let value = passes::fold::fold(&operator, &tensors, &ty)?;
+        let value = passes::fold::fold(&operator, &tensors)?;
         let folded = value.is_some();
         let output = self.graph.add_tensor(Tensor { name: output, ty, value });
         if !folded {

@@ -34,6 +34,19 @@ fn every_operator_case_becomes_an_image() {
     assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// The road that is to be native: the same kernels, without a call or a relocation on this machine either.
+#[test]
+fn every_kernel_is_compiled_for_the_host_too() {
+    let host = codegen::Target::host().unwrap();
+    for case in std::fs::read_dir(fixtures().join("operators")).unwrap() {
+        let model = case.unwrap().path().join("model.onnx");
+        let Ok(compiled) = compiler::compile(&model, &Options::default()) else { continue };
+        for kernel in &compiled.schedule.kernels {
+            host.compile(kernel).unwrap_or_else(|error| panic!("{}: {error}", model.display()));
+        }
+    }
+}
+
 #[test]
 fn the_same_model_gives_the_same_bytes_in_any_folder_and_thread() {
     let model = fixtures().join("mnist-cnn/model.onnx");

@@ -205,3 +205,26 @@ fn open_dimensions_are_bound_by_shapes_and_by_their_names() {
         assert_eq!(bind(shapes), expected.map_err(str::to_owned), "{shapes:?}");
     }
 }
+
+#[test]
+fn a_model_that_needs_more_memory_than_allowed_is_refused() {
+    let graph = import(model(13, &[600], &[], &[node("Relu", &["x"], "y")])).unwrap();
+    let compile = |max_memory| {
+        let options = Options { max_memory, ..Options::default() };
+        compiler::compile_graph(graph.clone(), &options).map_err(|error| error.to_string())
+    };
+    assert!(compile(1 << 14).is_ok());
+    let error = compile(1 << 13).unwrap_err();
+    assert_eq!(error, "the memory of all tensors needs 12288 bytes; the limit is 8192");
+}
+
+#[test]
+fn large_constants_are_moved_by_the_compiler_but_not_multiplied() {
+    let square = Tensor::new(ElementType::Float32, vec![512, 512], vec![0; 4 << 18]).unwrap();
+    let count = |operator: &str, inputs: &[&str]| {
+        let nodes = [node(operator, inputs, "folded"), node("Add", &["x", "folded"], "y")];
+        import(model(13, &[512], &[("w", square.clone())], &nodes)).unwrap().nodes.len()
+    };
+    assert_eq!(count("Transpose", &["w"]), 1);
+    assert_eq!(count("MatMul", &["w", "w"]), 2);
+}

@@ -1,7 +1,7 @@
 //! Which nodes are needed, in an order in which each comes after those that it depends on.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::label;
 use crate::error::ModelError;
@@ -34,8 +34,9 @@ pub(super) fn order(
         .collect::<Result<Vec<_>, _>>()?;
     let sorted = sort(nodes, &dependencies)?;
     let mut needed = vec![false; nodes.len()];
-    for (place, output) in outputs.iter().enumerate() {
-        if outputs[..place].iter().any(|other| other.name == output.name) {
+    let mut named = BTreeSet::new();
+    for output in outputs {
+        if !named.insert(&output.name) {
             return Err(duplicate(&output.name, "a graph output", "another one"));
         }
         match definitions.get(output.name.as_str()) {
@@ -67,7 +68,7 @@ fn definitions<'a>(
         }
     }
     for initializer in initializers {
-        // An input may have an initializer: its default, which is a constant to us.
+        // An input may have an initializer: its default.
         if let Some(Definition::Initializer) = definitions.insert(&initializer.name, Definition::Initializer) {
             return Err(duplicate(&initializer.name, "an initializer", "another initializer"));
         }

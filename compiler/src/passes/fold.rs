@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
+use dnn_lib::kernel::{Block, Kernel, Statement};
 use dnn_lib::operator::{Lowering, Operator};
 use dnn_lib::tensor::TensorType;
 
 use crate::error::NodeError;
 use crate::graph::Tensor;
 
-/// The most elements that go into or come out of a node that is folded. The evaluator is slow: what shapes are made of
-/// is small, and computing with whole weights is left to the machine.
-const MAX_ELEMENTS: u64 = 1 << 16;
+/// The most statements that the evaluator executes for one node, about a second's worth. What shapes are made of is
+/// small, and so is moving most weights; more than that is left to the machine.
+const MAX_WORK: u64 = 1 << 24;
 
 /// The value of the operator on these tensors, if they are all constants and it is worth knowing.
-pub(crate) fn fold(
-    operator: &Operator,
-    inputs: &[&Tensor],
-    output: &TensorType,
-) -> Result<Option<Arc<Vec<u8>>>, NodeError> {
+pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Arc<Vec<u8>>>, NodeError> {
     let values: Option<Vec<&Arc<Vec<u8>>>> = inputs.iter().map(|tensor| tensor.value.as_ref()).collect();
     let Some(values) = values else { return Ok(None) };
     let types: Vec<TensorType> = inputs.iter().map(|tensor| tensor.ty.clone()).collect();
@@ -25,11 +22,27 @@ pub(crate) fn fold(
         Lowering::View => return Ok(values.first().map(|&value| Arc::clone(value))),
         Lowering::Kernels(kernels) => kernels,
     };
-    let small = |ty: &TensorType| ty.elements().is_some_and(|elements| elements <= MAX_ELEMENTS);
-    if !types.iter().chain([output]).all(small) {
+    let Some(kernel) = kernels.first() else { return Ok(Some(Arc::default())) };
+    if work(kernel) > MAX_WORK {
         return Ok(None);
     }
-    let Some(kernel) = kernels.first() else { return Ok(Some(Arc::default())) };
     let values: Vec<&[u8]> = values.iter().map(|value| value.as_slice()).collect();
     Ok(Some(Arc::new(kernel.run(&values)?)))
+}
+
+/// The most statements that the kernel executes over all its units.
+fn work(kernel: &Kernel) -> u64 {
+    // The only loop without a bound is the one over the units.
+    block(&kernel.body, kernel.units())
+}
+
+fn block(code: &Block, unbounded: u64) -> u64 {
+    let statement = |statement: &Statement| match statement {
+        Statement::Let(..) | Statement::Store { .. } => 1,
+        Statement::For { bound, body, .. } => {
+            bound.unwrap_or(unbounded).saturating_mul(block(body, unbounded).saturating_add(1))
+        }
+        Statement::If { then, otherwise, .. } => block(then, unbounded).saturating_add(block(otherwise, unbounded)),
+    };
+    code.statements.iter().map(statement).fold(0, u64::saturating_add)
 }

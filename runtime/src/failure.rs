@@ -42,7 +42,10 @@ impl Failure {
 
     /// An operating-system error: "cannot read x.npy: no such file".
     pub fn io(action: &str, path: &str, error: &std::io::Error) -> Self {
-        Self::new(format!("cannot {action} {path}: {error}"))
+        let reason = error.to_string();
+        // Errors of temporary files end with a name that the user never chose.
+        let reason = reason.split_once(" at path ").map_or(&*reason, |(reason, _)| reason);
+        Self::new(format!("cannot {action} {path}: {reason}"))
     }
 
     /// An error of one of our crates, with the file it is about.

@@ -4,7 +4,7 @@ use crate::cli::Compile;
 use crate::failure::Failure;
 use crate::output::{Output, count};
 use compiler::Options;
-use image::Image;
+use image::{Image, ImageError};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,7 +52,7 @@ pub fn compile(model: &Path, shapes: BTreeMap<String, Vec<u64>>) -> Result<compi
 
 /// Writes an image and returns its size.
 pub fn save(image: &Image, path: &Path) -> Result<u64, Failure> {
-    image.write(path).map_err(|error| Failure::new(error.to_string()))?;
+    image.write(path).map_err(|error| failure(path, &error))?;
     std::fs::metadata(path)
         .map(|data| data.len())
         .map_err(|error| Failure::io("read", &path.display().to_string(), &error))
@@ -60,8 +60,13 @@ pub fn save(image: &Image, path: &Path) -> Result<u64, Failure> {
 
 /// Reads an image.
 pub fn load(path: &Path) -> Result<Image, Failure> {
-    Image::read(path).map_err(|error| match error {
-        image::ImageError::Io { .. } => Failure::new(error.to_string()),
+    Image::read(path).map_err(|error| failure(path, &error))
+}
+
+/// What is wrong with an image file.
+fn failure(path: &Path, error: &ImageError) -> Failure {
+    match error {
+        ImageError::Io { verb, source, .. } => Failure::io(verb, &path.display().to_string(), source),
         other => Failure::about(path, other).hint("images are written by `opml compile` and `opml image from-elf`"),
-    })
+    }
 }

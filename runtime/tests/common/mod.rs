@@ -141,13 +141,13 @@ pub fn numbers(bytes: &[u8]) -> Vec<f32> {
     data.iter().map(|&number| f32::from_le_bytes(number)).collect()
 }
 
-/// An .npy file of f32.
-pub fn npy(shape: &str, numbers: &[f32]) -> Vec<u8> {
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+/// An .npy file.
+pub fn npy(dtype: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.bytes());
-    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    bytes.extend(data);
     bytes
 }
 

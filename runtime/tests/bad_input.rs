@@ -1,0 +1,526 @@
+//! Whatever the `opml` command is given, it refuses what it can't use with exit status 1, a reason, and no trace on disk.
+
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Folder, fixture, npy};
+use serde_json::Value;
+
+/// All complaints of a table of cases at once.
+fn report(failures: &[String], cases: usize) {
+    assert!(failures.is_empty(), "{} of {cases} cases fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The cases of a folder of bad files: the file, what is wrong with it, and words that the message should have.
+fn cases(folder: &str) -> Vec<(String, String, Vec<String>)> {
+    let text = std::fs::read(fixture(&format!("{folder}/cases.json"))).expect("the cases");
+    let cases: Value = serde_json::from_slice(&text).expect("JSON");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let case = |case: &Value| {
+        let says = case["says"].as_array().expect("words").iter().map(text).collect();
+        (fixture(&format!("{folder}/{}", text(&case["file"]))), text(&case["wrong"]), says)
+    };
+    cases.as_array().expect("a list").iter().map(case).collect()
+}
+
+#[test]
+fn bad_models() {
+    let folder = Folder::new();
+    let cases = cases("hostile");
+    assert!(cases.len() > 100, "{} cases", cases.len());
+    let mut failures = Vec::new();
+    for (file, wrong, says) in &cases {
+        let says: Vec<&str> = says.iter().map(String::as_str).collect();
+        match folder
+            .try_fails(&["compile", file, "-o", "net.opml"])
+            .map(|complaint| (complaint.missing(&says).join(", "), complaint))
+        {
+            Ok((missing, _)) if missing.is_empty() => {}
+            Ok((missing, complaint)) => failures.push(format!("{file} ({wrong}): {} lacks {missing}", complaint.error)),
+            Err(failure) => failures.push(format!("{file} ({wrong}): {failure}")),
+        }
+        assert_eq!(folder.files(), [""; 0], "{file} leaves files behind");
+    }
+    report(&failures, cases.len());
+}
+
+#[test]
+fn bad_inputs() {
+    let folder = Folder::with_net("mnist-mlp");
+    let cases = cases("hostile/inputs");
+    assert!(cases.len() > 20, "{} cases", cases.len());
+    let mut failures = Vec::new();
+    for (file, wrong, says) in &cases {
+        // The machine's own name of the type: f64 says as much as double.
+        let says: Vec<&str> = says.iter().map(|word| if word == "double" { "f64" } else { word }).collect();
+        let input = format!("input={file}");
+        for args in [
+            &["run", "net.opml", "--input", &input, "-o", "out"][..],
+            &["trace", "net.opml", "--input", &input, "--at", "0"],
+            &["prove", "net.opml", "--input", &input, "--step", "0", "-o", "out"],
+        ] {
+            match folder.try_fails(args) {
+                Ok(complaint) if !complaint.error.contains(file) => {
+                    failures.push(format!("{} names no file", complaint.error))
+                }
+                Ok(complaint) if complaint.missing(&says).is_empty() => {}
+                Ok(complaint) => {
+                    failures.push(format!("{} ({wrong}) lacks {:?}", complaint.error, complaint.missing(&says)))
+                }
+                Err(failure) => failures.push(format!("{wrong}: {failure}")),
+            }
+            assert_eq!(folder.files(), ["net.opml"], "{file} leaves files behind");
+        }
+    }
+    report(&failures, cases.len());
+}
+
+#[test]
+fn inputs_that_do_not_fit_the_image() {
+    let folder = Folder::with_net("mnist-mlp");
+    let digit = fixture("digits/7.flat.npy");
+    folder.write("short.npy", npy("<f4", "(1, 10)", &[0; 40]));
+    folder.write("column.npy", npy("<f4", "(784, 1)", &[0; 3136]));
+    folder.write("truth.npy", npy("|b1", "(1, 784)", &[0; 784]));
+    let named = |name: &str| format!("{name}={digit}");
+    let (right, wrong) = (named("input"), named("image"));
+    let wants = "input: f32 [1, 784]";
+    for (inputs, says) in [
+        (&[][..], &["input 'input' is missing", "--input input=FILE.npy", wants][..]),
+        (&[&*wrong], &["no input 'image'", wants]),
+        (&[&right, &right], &["input 'input' is given twice"]),
+        (&[&right, &digit], &["input 'input' is given twice"]),
+        (&["input=nothing.npy"], &["cannot read nothing.npy", "No such file"]),
+        (&["input=nothing.pb"], &["nothing.pb", "No such file"]),
+        (&["input=."], &["cannot read ."]),
+        (&["input="], &["NAME=FILE"]),
+        (&[""], &["NAME=FILE"]),
+        (&["short.npy"], &["short.npy", "f32 [1, 10]", wants]),
+        (&["column.npy"], &["column.npy", "f32 [784, 1]", wants]),
+        (&["truth.npy"], &["truth.npy", "bool [1, 784]", wants]),
+        (&["net.opml"], &["net.opml", "no .npy file"]),
+    ] {
+        let mut args = vec!["run", "net.opml", "-o", "out"];
+        inputs.iter().for_each(|input| args.extend(["--input", input]));
+        folder.fails(&args).says(says);
+        assert!(!folder.path("out").exists());
+    }
+    folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "crc.opml"]);
+    folder.fails(&["run", "crc.opml", "--input", &right]).says(&["no input 'input'"]);
+}
+
+#[test]
+fn shapes_that_are_missing_or_wrong() {
+    let folder = Folder::new();
+    let (open, closed) = (fixture("operators/graph_dynamic_batch/model.onnx"), fixture("mnist-mlp/model.onnx"));
+    for (model, shapes, says) in [
+        (&open, &[][..], &["batch", "add --shape x=1,4"][..]),
+        (&open, &["nothing=1,2"], &["nothing"]),
+        (&open, &["x=1,4", "x=2,4"], &["--shape is given twice", "x"]),
+        (&open, &["x=2,99"], &["x", "99"]),
+        (&open, &["x=2"], &["--shape x=2 contradicts the declared shape"]),
+        (&open, &["x=18446744073709551615,4"], &["18446744073709551615"]),
+        (&open, &["x"], &["NAME=DIM,DIM"]),
+        (&open, &["x=1,two"], &["'two' is no dimension"]),
+        (&open, &["x=-1,4"], &["'-1' is no dimension"]),
+        (&open, &["x=99999999999999999999,4"], &["99999999999999999999"]),
+        (&closed, &["input=1,783"], &["input", "783"]),
+    ] {
+        let mut args = vec!["compile", model, "-o", "net.opml"];
+        shapes.iter().for_each(|shape| args.extend(["--shape", shape]));
+        folder.fails(&args).says(says);
+        assert_eq!(folder.files(), [""; 0]);
+    }
+}
+
+#[test]
+fn unsupported_operators_are_named_with_what_is_supported_instead() {
+    let folder = Folder::new();
+    for (model, says) in [
+        ("operator_unsupported", ["`the_node`", "NonMaxSuppression", "supported: Add, AveragePool"]),
+        ("control_flow", ["`the_node`", "If", "supported: Add, AveragePool"]),
+        ("operator_of_unknown_domain", ["`the_node`", "com.example", "supported: those of ONNX itself"]),
+        ("opset_too_old", ["`fc` (Gemm)", "opset 1", "supported: opset 7 and newer"]),
+        ("attribute_training_mode", ["`the_node` (BatchNormalization)", "training_mode", "supported: 0"]),
+    ] {
+        folder.fails(&["compile", &fixture(&format!("hostile/{model}.onnx")), "-o", "net.opml"]).says(&says);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("folder")).expect("a folder");
+    for file in ["nothing", "folder", "", "a\nb", &"long".repeat(100)] {
+        for args in [
+            &["compile", file, "-o", "out"][..],
+            &["inspect", file],
+            &["disasm", file],
+            &["run", file],
+            &["trace", file, "--at", "0"],
+            &["prove", file, "--step", "0", "-o", "out"],
+            &["verify", file],
+            &["verifier", file, "-o", "out"],
+            &["image", "from-elf", file, "-o", "out"],
+        ] {
+            folder.fails(args).says(&[file]);
+            assert_eq!(folder.files(), ["folder"], "{args:?}");
+        }
+    }
+}
+
+/// Every command that reads an image, without writing anything.
+const READERS: [&[&str]; 6] = [
+    &["inspect", "bad.opml"],
+    &["disasm", "bad.opml"],
+    &["run", "bad.opml", "-o", "out"],
+    &["trace", "bad.opml", "--at", "0"],
+    &["prove", "bad.opml", "--step", "0", "-o", "out"],
+    &["verifier", "bad.opml", "-o", "out"],
+];
+
+#[test]
+fn damaged_images() {
+    let folder = Folder::with_net("mnist-mlp");
+    let good = folder.read("net.opml");
+    let check = |bytes: &[u8], says: &[&str]| {
+        folder.write("bad.opml", bytes);
+        for args in READERS {
+            let complaint = folder.fails(args);
+            complaint.says(&[says, &["bad.opml", "`opml compile`"]].concat());
+        }
+        assert_eq!(folder.files(), ["bad.opml", "net.opml"]);
+    };
+    // Cut off.
+    for part in 0..16 {
+        let length = good.len() * part / 16;
+        check(&good[..length], &[&format!("the file has {length} bytes; its header says")]);
+    }
+    check(&[&good[..], &[0]].concat(), &["bytes; its header says"]);
+    // Something else.
+    check(&[b"OPMLIMG\0", &good[8..]].concat(), &["this is no image"]);
+    check(&[&good[..8], &[9], &good[9..]].concat(), &["image version 9"]);
+    // A bit changed: in the code, in the weights, in the metadata, in their hashes.
+    let inspected = folder.json(&["inspect", "net.opml"]);
+    let weights = inspected["segments"][0]["bytes"].as_u64().expect("a size") as usize;
+    let code = inspected["code_size"].as_u64().expect("a size") as usize;
+    for (from, to, says) in [
+        (good.len() - weights, good.len(), "the image's memory has the hash"),
+        (good.len() - weights - code, good.len() - weights, "the image's code has the hash"),
+        (48, good.len() - weights - code, "the image's metadata has the hash"),
+        (16, 48, "the image's metadata has the hash"),
+    ] {
+        for at in [from, (from + to) / 2, to - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            check(&bad, &[says, "it is damaged"]);
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_an_image_is_noticed() {
+    let folder = Folder::new();
+    folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "net.opml"]);
+    let good = folder.read("net.opml");
+    // A linear congruential generator of Knuth's: the same bits every time.
+    let mut random = 2026u64;
+    for _ in 0..100 {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let bit = (random >> 32) as usize % (8 * good.len());
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        folder.write("bad.opml", &bad);
+        folder.fails(&["inspect", "bad.opml"]).says(&["bad.opml"]);
+    }
+}
+
+#[test]
+fn programs_that_are_none() {
+    let folder = Folder::new();
+    let good = std::fs::read(fixture("programs/crc32.elf")).expect("a program");
+    let patched = |at: usize, bytes: &[u8]| {
+        let mut bad = good.clone();
+        bad[at..at + bytes.len()].copy_from_slice(bytes);
+        bad
+    };
+    let host = std::fs::read(env!("CARGO_BIN_EXE_opml")).expect("our own program");
+    let mut cases = vec![
+        ("nothing", Vec::new()),
+        ("text", b"#!/bin/sh\n".to_vec()),
+        ("noise", (0..4096u32).map(|i| (i.wrapping_mul(2654435761) >> 13) as u8).collect()),
+        ("only the magic", good[..4].to_vec()),
+        ("big-endian", patched(5, &[2])),
+        ("32-bit", patched(4, &[1])),
+        ("for another machine", patched(18, &[62, 0])),
+        ("a shared object", patched(16, &[3, 0])),
+        ("entry nowhere", patched(24, &[0xff; 8])),
+        ("program headers nowhere", patched(32, &[0xff; 8])),
+        ("65,535 program headers", patched(56, &[0xff; 2])),
+        ("a program of this computer", host),
+    ];
+    cases.extend((1..16).map(|part| ("cut off", good[..good.len() * part / 16].to_vec())));
+    let mut failures = Vec::new();
+    for (name, bytes) in &cases {
+        folder.write("bad.elf", bytes);
+        match folder.try_fails(&["image", "from-elf", "bad.elf", "-o", "out.opml"]) {
+            Ok(complaint) if complaint.missing(&["bad.elf", "-march=rv64imfd"]).is_empty() => {}
+            other => failures.push(format!("{name}, {} of {} bytes: {other:?}", bytes.len(), good.len())),
+        }
+        let _ = std::fs::remove_file(folder.path("out.opml"));
+    }
+    report(&failures, cases.len());
+    let good = fixture("programs/crc32.elf");
+    for stack in ["18446744073709551615", "9223372036854775808", "-1", "much"] {
+        folder.fails(&["image", "from-elf", &good, "-o", "out.opml", "--stack", stack]);
+        assert_eq!(folder.files(), ["bad.elf"], "{stack}");
+    }
+}
+
+#[test]
+fn steps_beyond_the_end() {
+    let folder = Folder::with_net("mnist-mlp");
+    let input = fixture("digits/7.flat.npy");
+    let fed = ["net.opml", "--input", &input];
+    let last = folder.json(&[&["run"], &fed[..]].concat())["steps"].to_string();
+    let beyond = (last.parse::<u64>().expect("a number") + 1).to_string();
+    let before = folder.files();
+    for (args, says) in [
+        (&["prove", "-o", "out", "--step", &beyond][..], &[&*beyond, &last, "choose a step from 0 to"][..]),
+        (&["trace", "--at", "0", "--at", &beyond], &[&beyond, &last]),
+        (&["prove", "-o", "out", "--step", "18446744073709551615"], &["18446744073709551615", "--max-steps"]),
+        (&["trace", "--at", "11", "--max-steps", "10"], &["step 11", "--max-steps, 10"]),
+        (&["prove", "-o", "out", "--step", "11", "--max-steps", "10"], &["step 11", "--max-steps, 10"]),
+        (&["run", "--max-steps", "10"], &["still runs after 10 steps", "raise --max-steps"]),
+        (&["run", "--max-steps", "0"], &["still runs after 0 steps"]),
+        (&["prove", "-o", "out", "--step", "-1"], &["-1"]),
+        (&["prove", "-o", "out", "--step", "18446744073709551616"], &["18446744073709551616"]),
+        (&["trace", "--at", "first"], &["first"]),
+    ] {
+        folder.fails(&[args, &fed].concat()).says(says);
+        assert_eq!(folder.files(), before);
+    }
+}
+
+#[test]
+fn command_lines_that_make_no_sense() {
+    let folder = Folder::with_net("mnist-mlp");
+    for (args, says) in [
+        (&[][..], &[][..]),
+        (&["complie"], &["complie", "compile"]),
+        (&["--frobnicate"], &["--frobnicate"]),
+        (&["image"], &[]),
+        (&["image", "from-pdf"], &["from-pdf"]),
+        (&["run"], &["<IMAGE>"]),
+        (&["run", "net.opml", "more.opml"], &["more.opml"]),
+        (&["run", "net.opml", "--frobnicate"], &["--frobnicate"]),
+        (&["run", "net.opml", "--road", "jit"], &["jit", "interpreter", "reference"]),
+        (&["run", "net.opml", "--max-steps", "many"], &["many"]),
+        (&["trace", "net.opml"], &["--at"]),
+        (&["prove", "net.opml", "-o", "out"], &["--step"]),
+        (&["prove", "net.opml", "--step", "1", "--step", "2", "-o", "out"], &["--step"]),
+        (&["compile", "model.onnx"], &["--output"]),
+        (&["verifier", "net.opml"], &["--output"]),
+        (&["completions", "tcsh"], &["tcsh", "bash"]),
+        (&["demo", "please"], &["please"]),
+    ] {
+        // Without a command, help is what is printed, and that is not an error in words.
+        if says.is_empty() {
+            let output = folder.output(args);
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            assert!(output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains("Usage: opml"));
+            continue;
+        }
+        folder.fails(args).says(says);
+        assert_eq!(folder.files(), ["net.opml"], "{args:?}");
+    }
+}
+
+#[test]
+fn places_that_cannot_be_written() {
+    let folder = Folder::with_net("mnist-mlp");
+    let (model, input) = (fixture("mnist-mlp/model.onnx"), fixture("digits/7.flat.npy"));
+    let elf = fixture("programs/crc32.elf");
+    folder.write("file", "mine");
+    std::fs::create_dir(folder.path("folder")).expect("a folder");
+    let before = folder.files();
+    // A file is no folder and the other way round. (Permissions would not stop a root user, who runs many tests.)
+    for place in ["file/out", "nowhere/out", "folder"] {
+        for args in [
+            &["compile", &model, "-o", place][..],
+            &["image", "from-elf", &elf, "-o", place],
+            &["prove", "net.opml", "--input", &input, "--step", "0", "-o", place],
+        ] {
+            folder.fails(args).says(&["write", place]);
+        }
+    }
+    for args in [
+        &["run", "net.opml", "--input", &input, "-o", "file"][..],
+        &["run", "net.opml", "--input", &input, "-o", "file/out"],
+        &["verifier", "net.opml", "-o", "file"],
+        &["verifier", "net.opml", "-o", "file/out"],
+    ] {
+        folder.fails(args).says(&["cannot create folder file"]);
+    }
+    assert_eq!(folder.read("file"), b"mine");
+    assert_eq!(folder.files(), before);
+    assert!(std::fs::read_dir(folder.path("folder")).expect("a folder").next().is_none());
+}
+
+#[test]
+fn a_command_that_fails_leaves_the_old_output_alone() {
+    let folder = Folder::with_net("mnist-mlp");
+    let (model, input) = (fixture("hostile/cycle.onnx"), fixture("hostile/inputs/shape_wrong.npy"));
+    folder.write("output.npy", "mine");
+    folder.write("bad.elf", "no program");
+    let before = folder.files();
+    for args in [
+        &["compile", &model, "-o", "output.npy"][..],
+        &["image", "from-elf", "bad.elf", "-o", "output.npy"],
+        &["run", "net.opml", "--input", &input],
+        &["run", "net.opml", "--input", &fixture("digits/7.flat.npy"), "--max-steps", "9"],
+        &["prove", "net.opml", "--input", &input, "--step", "0", "-o", "output.npy"],
+        &["prove", "net.opml", "--input", &fixture("digits/7.flat.npy"), "--step", "99999999", "-o", "output.npy"],
+        &["verifier", "output.npy", "-o", "."],
+    ] {
+        folder.fails(args);
+        assert_eq!(folder.read("output.npy"), b"mine", "{args:?}");
+        assert_eq!(folder.files(), before, "{args:?}");
+    }
+}
+
+/// The fields of a witness file, `step.json`, of a step that loads a float.
+fn witness(folder: &Folder) -> serde_json::Map<String, Value> {
+    let input = fixture("digits/7.flat.npy");
+    let steps: Vec<_> = (30_000..30_020).map(|step| step.to_string()).collect();
+    let at = steps.iter().flat_map(|step| ["--at", step]);
+    let rows = folder.json(&["trace", "net.opml", "--input", &input].into_iter().chain(at).collect::<Vec<_>>());
+    let loads = |row: &&Value| row["instruction"].as_str().is_some_and(|text| text.starts_with("flw"));
+    let step = rows.as_array().expect("rows").iter().find(loads).expect("a load")["step"].to_string();
+    folder.text(&["prove", "net.opml", "--input", &input, "--step", &step, "-o", "step.json"]);
+    serde_json::from_slice(&folder.read("step.json")).expect("an object")
+}
+
+#[test]
+fn tampered_witness_files() {
+    let folder = Folder::with_net("mnist-mlp");
+    let good = witness(&folder);
+    let text = |field: &str| good[field].as_str().expect("text").to_owned();
+    let flipped = |field: &str, at: usize| {
+        let mut text = text(field);
+        let digit = if text[at..].starts_with('0') { "1" } else { "0" };
+        text.replace_range(at..=at, digit);
+        Value::from(text)
+    };
+    let malformed = "the witness is malformed";
+    let (root, bytes) = (text("pre_state_root"), text("witness"));
+    for (field, value, says) in [
+        ("pre_state_root", flipped("pre_state_root", 40), malformed),
+        ("pre_state_root", root[..64].into(), "pre_state_root: expected 0x and 64 hexadecimal digits"),
+        ("pre_state_root", root[2..].into(), "pre_state_root: expected 0x"),
+        ("pre_state_root", 7.into(), "invalid type"),
+        ("post_state_root", flipped("post_state_root", 65), "the claim is false: step 300"),
+        ("post_state_root", root.clone().into(), "the claim is false"),
+        ("post_state_root", "".into(), "post_state_root: expected 0x"),
+        ("post_state_root", "0xzz".into(), "post_state_root: expected 0x"),
+        ("witness", "0x".into(), malformed),
+        ("witness", "".into(), "witness: expected 0x"),
+        ("witness", bytes[..bytes.len() - 1].into(), "witness: expected 0x and an even number"),
+        ("witness", bytes[..bytes.len() - 2].into(), malformed),
+        ("witness", format!("{bytes}00").into(), malformed),
+        ("witness", "0x+1".into(), "witness: expected 0x"),
+        ("witness", "0xéé".into(), "witness: expected 0x"),
+        ("extensions", "rv64im".into(), ""),
+        ("extensions", "rv128".into(), "extensions 'rv128'; expected rv64im or rv64imfd"),
+        ("memory_bits", 18.into(), ""),
+        ("memory_bits", 11.into(), "2^11"),
+        ("memory_bits", 46.into(), "2^46"),
+        ("memory_bits", 256.into(), "256"),
+        ("memory_bits", (-1).into(), "-1"),
+        ("code_base", 0.into(), ""),
+        ("code_base", 7.into(), "32"),
+        ("code_base", u64::MAX.into(), ""),
+        ("code_size", 64.into(), malformed),
+        ("code_size", 0.into(), ""),
+        ("code_size", u64::MAX.into(), ""),
+        ("step", "first".into(), "invalid type"),
+        ("surprise", 1.into(), "unknown field `surprise`"),
+    ] {
+        let mut bad = good.clone();
+        bad.insert(field.to_owned(), value.clone());
+        folder.write("bad.json", Value::from(bad).to_string());
+        for args in [&["verify", "bad.json"][..], &["verify", "bad.json", "--evm"]] {
+            match folder.try_fails(args) {
+                Ok(complaint) => assert!(complaint.missing(&[says]).is_empty(), "{field} = {value}: {complaint:?}"),
+                Err(failure) => panic!("{field} = {value}: {failure}"),
+            }
+        }
+    }
+    for field in good.keys() {
+        let mut bad = good.clone();
+        bad.remove(field);
+        folder.write("bad.json", Value::from(bad).to_string());
+        folder.fails(&["verify", "bad.json"]).says(&["bad.json", field, "`opml prove`"]);
+    }
+    for text in ["", "{", "[]", "null", "{\"step\": 1, \"step\": 2}", &"[".repeat(100_000)] {
+        folder.write("bad.json", text);
+        folder.fails(&["verify", "bad.json"]).says(&["this is no witness file"]);
+    }
+    // What the number of the step says is for people only.
+    let mut relabelled = good.clone();
+    relabelled.insert("step".to_owned(), 5.into());
+    folder.write("bad.json", Value::from(relabelled).to_string());
+    folder.text(&["verify", "bad.json", "--evm"]);
+}
+
+#[test]
+fn every_byte_of_a_witness_counts() {
+    let folder = Folder::with_net("mnist-mlp");
+    let good = witness(&folder);
+    let bytes = good["witness"].as_str().expect("text").to_owned();
+    for at in (2..bytes.len()).step_by(2 * 13) {
+        let mut text = bytes.clone();
+        let digit = if text[at..].starts_with('0') { "1" } else { "0" };
+        text.replace_range(at..=at, digit);
+        let mut bad = good.clone();
+        bad.insert("witness".to_owned(), text.into());
+        folder.write("bad.json", Value::from(bad).to_string());
+        folder.fails(&["verify", "bad.json"]).says(&["the witness is malformed"]);
+    }
+}
+
+#[test]
+fn a_machine_that_traps_or_never_ends() {
+    let folder = Folder::new();
+    folder.write("loop.elf", program(&[0x0000_006f]));
+    folder.write("trap.elf", program(&[0x0000_0013, 0x0000_3003]));
+    for name in ["loop", "trap"] {
+        folder.text(&["image", "from-elf", &format!("{name}.elf"), "-o", &format!("{name}.opml")]);
+    }
+    folder.fails(&["run", "loop.opml", "--max-steps", "1000000"]).says(&["still runs after 1000000 steps"]);
+    folder.fails(&["prove", "loop.opml", "--step", "18446744073709551615", "-o", "out"]).says(&["--max-steps"]);
+    // ld x0, 0(x0) is a step like any other.
+    folder.fails(&["run", "trap.opml"]).says(&["trapped at step 2", "opml trace --at STEP"]);
+    let row = &folder.json(&["trace", "trap.opml", "--at", "2"])[0];
+    assert_eq!(row["status"], "running");
+    folder.json(&["prove", "trap.opml", "--step", "2", "-o", "step.json"]);
+    assert_eq!(folder.json(&["verify", "step.json", "--evm"])["holds"], true);
+}
+
+/// A program of these instructions: an ELF file with one segment, a page into the file.
+fn program(words: &[u32]) -> Vec<u8> {
+    const PAGE: u64 = 0x1000;
+    let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let (base, size) = (0x1_0000, code.len() as u64);
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(16, 0);
+    bytes.extend([2, 0, 243, 0, 1, 0, 0, 0]);
+    bytes.extend([base, 64, 0].iter().flat_map(|number: &u64| number.to_le_bytes()));
+    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
+    bytes.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+    bytes.extend([PAGE, base, base, size, size, PAGE].iter().flat_map(|number| number.to_le_bytes()));
+    bytes.resize(PAGE as usize, 0);
+    bytes.extend(code);
+    bytes
+}

@@ -30,7 +30,9 @@ mod builder;
 mod display;
 mod eval;
 mod ir;
+mod trips;
 
 pub use builder::{BuildError, Builder};
 pub use eval::{EvalError, Memory};
 pub use ir::{BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value};
+pub use trips::Trips;

@@ -112,3 +112,44 @@ fn place(start: &[u8], kernels: &[Code], schedule: &Schedule, plan: &Plan) -> Te
 pub(crate) fn elf(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
     elf::write(text, plan)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dnn_lib::kernel::{Builder, Kernel};
+    use dnn_lib::tensor::{DType, TensorType};
+
+    /// A kernel that carries this many numbers through a loop, which registers cannot hold.
+    fn wide(numbers: u64) -> Kernel {
+        let tensor = TensorType::new(DType::F32, [numbers]);
+        let mut b = Builder::new("wide", &[], &tensor, &[1]);
+        let (lo, hi, output) = (b.lo(), b.hi(), b.output());
+        let init: Vec<_> = (0..numbers).map(|number| b.load(DType::F32, output, number as i32 * 4)).collect();
+        let sums = b.for_(lo, hi, 1, &init, |b, _, carried| carried.iter().map(|&x| b.add(x, x)).collect());
+        sums.iter().zip(0..).for_each(|(&sum, number)| b.store(DType::F32, output, number * 4, sum));
+        b.finish().expect("the kernel makes sense")
+    }
+
+    fn link(kernel: Kernel) -> Result<Text, String> {
+        let plan = Plan { addresses: vec![], constants: vec![], memory_bits: 16 };
+        let schedule = Schedule { kernels: vec![kernel], steps: vec![] };
+        text(&schedule, &plan).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn code_starts_at_the_end_of_memory_and_is_whole_leaves() {
+        let text = link(wide(4)).unwrap();
+        assert_eq!(text.address, 1 << 16);
+        assert!((text.bytes.len() as u64).is_multiple_of(LEAF));
+        let names: Vec<&str> = text.symbols.iter().map(|symbol| symbol.name.as_str()).collect();
+        assert_eq!(names, [START, "wide_0"]);
+        assert_eq!(text.mapping.first(), Some(&("$x", 1 << 16)));
+    }
+
+    #[test]
+    fn a_kernel_that_needs_more_stack_than_there_is_is_refused() {
+        link(wide(100)).unwrap();
+        let error = link(wide(2000)).unwrap_err();
+        assert!(error.starts_with("kernel wide needs ") && error.ends_with("the limit is 4096"), "{error}");
+    }
+}

@@ -1,0 +1,177 @@
+//! How many instructions a function of the guest executes at most, whatever the data.
+//!
+//! The bound is the longest path through the machine code itself, in which every loop counts as often as the kernel's
+//! loops can run. Which loop of the code is which of the kernel is told by a mark: the branch that ends an iteration
+//! has the loop's number as its source location.
+//!
+//! Why it holds: the instructions that reach each other form loops, each entered at one place only, its header (anything
+//! else is refused). Without the edges to the header a loop is a graph without cycles but for the loops inside it, and
+//! each time the header is executed, one path through that graph follows. The header is executed as often as the loop's
+//! iterations are made; where several loops of the kernel share one header, at most the product of their numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dnn_lib::kernel::{Kernel, Trips};
+use isa::table::Layout;
+use isa::{Extensions, decode};
+use petgraph::algo::kosaraju_scc;
+use petgraph::graphmap::DiGraphMap;
+
+use crate::guest;
+
+/// An upper bound for the instructions of one call, which depends on the number of units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepBound {
+    body: Region,
+}
+
+impl StepBound {
+    /// The most instructions that a call for this many units executes. It never falls when their number rises.
+    pub fn most(&self, units: u64) -> u64 {
+        self.body.longest(units)
+    }
+}
+
+/// A graph without cycles and with one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Region {
+    /// Each comes after all that it leads to, so the entry is the last.
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    work: Work,
+    /// The parts that may come next.
+    next: Vec<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Work {
+    Instruction,
+    Loop { trips: Vec<Trips>, body: Region },
+}
+
+impl Region {
+    /// The longest path from the entry.
+    fn longest(&self, units: u64) -> u64 {
+        let mut longest: Vec<u64> = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let rest = part.next.iter().map(|&next| longest[next]).max().unwrap_or(0);
+            longest.push(part.work.most(units).saturating_add(rest));
+        }
+        longest.last().copied().unwrap_or(0)
+    }
+}
+
+impl Work {
+    fn most(&self, units: u64) -> u64 {
+        match self {
+            Work::Instruction => 1,
+            Work::Loop { trips, body } => {
+                let times = trips.iter().map(|trips| trips.most(units)).fold(1, u64::saturating_mul);
+                times.saturating_mul(body.longest(units))
+            }
+        }
+    }
+}
+
+/// A range of code bytes and the number of the loop whose last branch it is.
+pub(crate) type Mark = (std::ops::Range<usize>, u32);
+
+/// The bound of a function; `None` if a loop has none, or is none of the kernel's.
+pub(crate) fn bound(kernel: &Kernel, code: &[u8], marks: &[Mark]) -> Option<StepBound> {
+    let numbered = kernel.trips().into_iter().map(|(index, trips)| (index.index() as u32, trips)).collect();
+    let flow = Flow::of(code, marks, numbered)?;
+    let all = flow.next.keys().copied().collect();
+    Some(StepBound { body: flow.region(&all, 0)? })
+}
+
+/// The instructions that are reached, by their number.
+struct Flow {
+    next: BTreeMap<usize, Vec<usize>>,
+    /// The conditional branches that end iterations, with the loop's number.
+    ends: BTreeMap<usize, u32>,
+    trips: BTreeMap<u32, Trips>,
+}
+
+impl Flow {
+    fn of(code: &[u8], marks: &[Mark], trips: BTreeMap<u32, Trips>) -> Option<Self> {
+        let words: Vec<u32> = code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
+        let mut flow = Self { next: BTreeMap::new(), ends: BTreeMap::new(), trips };
+        let mut pending = vec![0];
+        while let Some(index) = pending.pop() {
+            if flow.next.contains_key(&index) {
+                continue;
+            }
+            let word = *words.get(index)?;
+            let next = guest::successors(index, word)?;
+            pending.extend(&next);
+            flow.next.insert(index, next);
+            // What follows the branch on its ways may have its source location too, but is no branch.
+            let branch = decode(word, Extensions::IMFD)?.op.entry().layout == Layout::B;
+            if let Some((_, number)) = marks.iter().find(|(range, _)| branch && range.contains(&(index * 4))) {
+                flow.ends.insert(index, *number);
+            }
+        }
+        Some(flow)
+    }
+
+    /// The part of the code made of these instructions, entered at one of them, to which no edge inside leads back.
+    fn region(&self, inside: &BTreeSet<usize>, entry: usize) -> Option<Region> {
+        let mut graph = DiGraphMap::<usize, ()>::new();
+        for &from in inside {
+            graph.add_node(from);
+            for &to in self.next.get(&from)?.iter().filter(|to| **to != entry && inside.contains(to)) {
+                graph.add_edge(from, to, ());
+            }
+        }
+        let mut places = BTreeMap::new();
+        let mut parts = Vec::new();
+        // In an order in which each component comes after all that it leads to.
+        for component in kosaraju_scc(&graph) {
+            let members: BTreeSet<usize> = component.into_iter().collect();
+            let leaving = members.iter().flat_map(|&member| graph.neighbors(member)).filter(|to| !members.contains(to));
+            let next: BTreeSet<usize> = leaving.map(|to| places.get(&to).copied()).collect::<Option<_>>()?;
+            let work = self.work(&graph, &members, entry)?;
+            places.extend(members.iter().map(|&member| (member, parts.len())));
+            parts.push(Part { work, next: next.into_iter().collect() });
+        }
+        Some(Region { parts })
+    }
+
+    /// Instructions that reach each other: one alone, or a loop.
+    fn work(&self, graph: &DiGraphMap<usize, ()>, members: &BTreeSet<usize>, entry: usize) -> Option<Work> {
+        let &first = members.first()?;
+        if members.len() == 1 && !graph.contains_edge(first, first) {
+            return Some(Work::Instruction);
+        }
+        let entered = |member: usize| {
+            member == entry
+                || graph.neighbors_directed(member, petgraph::Incoming).any(|from| !members.contains(&from))
+        };
+        let mut headers = members.iter().copied().filter(|&member| entered(member));
+        let (Some(header), None) = (headers.next(), headers.next()) else { return None };
+        let body = self.region(members, header)?;
+        let trips = self.own_ends(members, header).into_iter().map(|number| self.trips.get(&number).copied());
+        let trips: Vec<Trips> = trips.collect::<Option<_>>()?;
+        (!trips.is_empty()).then_some(Work::Loop { trips, body })
+    }
+
+    /// The numbers of the loops that end their iterations among these instructions, but not in a loop inside.
+    fn own_ends(&self, members: &BTreeSet<usize>, header: usize) -> BTreeSet<u32> {
+        let mut graph = DiGraphMap::<usize, ()>::new();
+        for &from in members {
+            graph.add_node(from);
+            let next = self.next.get(&from).into_iter().flatten();
+            next.filter(|to| **to != header && members.contains(to)).for_each(|&to| {
+                graph.add_edge(from, to, ());
+            });
+        }
+        let alone = kosaraju_scc(&graph).into_iter().filter(|component| match component[..] {
+            [one] => !graph.contains_edge(one, one),
+            _ => false,
+        });
+        alone.flatten().filter_map(|member| self.ends.get(&member).copied()).collect()
+    }
+}

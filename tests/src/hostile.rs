@@ -42,6 +42,7 @@ impl Case {
             profile.code_base() + 4 * at + random.below(4) * u64::from(random.one_in(32))
         };
         let mut x = std::array::from_fn(|_| register(&profile, random));
+        aim(code[at as usize], &profile, &mut x, random);
         x[0] = 0;
         let memory = memory(&profile, code[at as usize], &x, random);
         let code = code.into_iter().flat_map(u32::to_le_bytes).collect();
@@ -149,6 +150,15 @@ fn register(profile: &Profile, random: &mut Random) -> u64 {
         4 => random.below(profile.memory_size()) & !7,
         5 => 93,
         _ => random.word(),
+    }
+}
+
+/// Mostly makes an access go where something is, whatever its immediate.
+fn aim(word: u32, profile: &Profile, x: &mut [u64; 32], random: &mut Random) {
+    let Some(instruction) = isa::decode(word, Extensions::IMFD) else { return };
+    if instruction.op.entry().syntax.ends_with("imm(rs1)") && !random.one_in(4) {
+        let target = register(profile, random);
+        x[usize::from(instruction.rs1)] = target.wrapping_add_signed(-i64::from(instruction.imm));
     }
 }
 

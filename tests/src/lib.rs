@@ -11,4 +11,5 @@ pub mod hostile;
 pub mod program;
 pub mod random;
 pub mod road;
+pub mod solc;
 pub mod tools;

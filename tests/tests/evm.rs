@@ -1,150 +1,81 @@
-//! The generated contract in an Ethereum machine, against the step that it was printed from.
+//! The generated contract in an Ethereum machine, held against the step that it was printed from.
+//!
+//! `OPML_EVM_CASES` sets how many cases each instruction gets (200).
 
 use evm::{Answer, Verifier};
-use isa::{Entry, Extensions, Format, Layout, TABLE};
+use image::{Contents, Image};
+use interpreter::Interpreter;
+use isa::{Entry, Extensions, Instruction, Op, TABLE, encode};
 use opml_tests::hashed::Hashed;
-use opml_tests::random::{Random, special_floats};
-use step::{Floats, Profile, Root, Source as _, Status, WitnessError};
+use opml_tests::hostile::{Case, Event, event};
+use opml_tests::program::Program;
+use opml_tests::random::Random;
+use opml_tests::solc;
+use opml_tests::tools::number;
+use step::{Part, Profile, Root, Source as _, State, Status, WitnessError, verify};
 
-/// States for each instruction.
-const STATES: u64 = 250;
-/// 16 KiB of memory.
-const MEMORY_BITS: u8 = 14;
-/// Words of code.
-const CODE: usize = 60;
-
-/// A machine about to execute an instruction, in a state that likes the places where things go wrong.
-fn hostile(entry: &Entry, extensions: Extensions, memory: &[u8], random: &mut Random) -> Hashed {
-    // Mostly inside memory (which it hides), sometimes at either end, sometimes outside of it.
-    let base = *random.pick(&BASES);
-    let at = random.below(CODE as u64) as usize;
-    let instruction = entry.bits | random.bits() as u32 & !entry.mask;
-    // Bad rounding modes are wanted, but not in half of all cases.
-    let rounded = entry.is_rounded() && instruction >> 12 & 7 > 4 && !random.one_in(8);
-    let instruction = if rounded { instruction & !(4 << 12) } else { instruction };
-    let code: Vec<u32> = (0..CODE).map(|i| if i == at { instruction } else { random.bits() as u32 }).collect();
-    let mut machine = Hashed::new(extensions, MEMORY_BITS, base, &code).with_memory(memory);
-    machine.state.pc = base + 4 * at as u64;
-    for x in &mut machine.state.x[1..] {
-        *x = random.word();
-    }
-    aim(entry, instruction, base, &mut machine, random);
-    machine.with_floats(floats(random))
+/// Verifiers of machines of any shape, each deployed once.
+struct Contracts {
+    /// Creation code in place of the checked-in one.
+    code: Option<Vec<u8>>,
+    deployed: Vec<(Profile, Verifier)>,
 }
-
-/// Where code is.
-const BASES: [u64; 4] = [0x1000, 0, (1 << MEMORY_BITS) - 128, 0xffff_ffff_ffff_0000];
-
-/// Makes addresses meet memory and its ends, system calls be `exit`, and operands meet each other.
-fn aim(entry: &Entry, instruction: u32, base: u64, machine: &mut Hashed, random: &mut Random) {
-    let (rs1, rs2) = ((instruction >> 15 & 31) as usize, (instruction >> 20 & 31) as usize);
-    if entry.syntax.ends_with("imm(rs1)") && !random.one_in(8) {
-        let imm = match entry.layout {
-            Layout::S => (instruction >> 25 << 5 | instruction >> 7 & 31) << 20,
-            _ => instruction >> 20 << 20,
-        };
-        let imm = i64::from(imm.cast_signed() >> 20).cast_unsigned();
-        let place = match random.below(5) {
-            0 => base.wrapping_add(random.below(4 * CODE as u64 + 16)).wrapping_sub(8),
-            1 => (1 << MEMORY_BITS) - 16 + random.below(24),
-            _ => random.below(1 << MEMORY_BITS),
-        };
-        let place = if random.one_in(4) { place } else { place & !7 };
-        machine.state.x[rs1] = place.wrapping_sub(imm);
-    } else if random.one_in(6) {
-        machine.state.x[rs2] = machine.state.x[rs1];
-    }
-    if random.one_in(2) {
-        machine.state.x[17] = 93;
-    }
-    machine.state.x[0] = 0;
-}
-
-/// Float registers: special ones or random ones, all boxed or a mixture.
-fn floats(random: &mut Random) -> Floats {
-    let boxed = random.one_in(2);
-    let special = random.one_in(2);
-    Floats(std::array::from_fn(|_| {
-        let format = if boxed || random.one_in(2) { Format::F32 } else { Format::F64 };
-        let number = if special { *random.pick(&special_floats(format)) } else { random.float(format) };
-        let high = if format == Format::F32 && (boxed || !random.one_in(16)) { 0xffff_ffff << 32 } else { 0 };
-        number | high
-    }))
-}
-
-/// Contracts for the profiles that [`hostile`] makes.
-fn verifiers(extensions: Extensions) -> impl Fn(&Profile) -> Verifier {
-    move |profile| {
-        assert_eq!(profile.extensions(), extensions);
-        Verifier::new(profile).expect("a verifier")
-    }
-}
-
-/// One verifier for each place of the code.
-struct Contracts(Vec<(Profile, Verifier)>);
 
 impl Contracts {
-    fn step(&mut self, profile: Profile, before: Root, witness: &[u8]) -> Answer {
-        let known = self.0.iter().position(|(of, _)| *of == profile).unwrap_or_else(|| {
-            self.0.push((profile, verifiers(profile.extensions())(&profile)));
-            self.0.len() - 1
-        });
-        self.0[known].1.step(before, witness).expect("an answer").0
+    fn new() -> Self {
+        Self { code: None, deployed: Vec::new() }
     }
 
-    /// Compares contract and Rust on a witness, whatever it is.
-    fn agree(&mut self, profile: Profile, before: Root, witness: &[u8], what: &str) -> Result<Root, WitnessError> {
-        let rust = step::verify(profile, witness, before);
-        match (&rust, self.step(profile, before, witness)) {
-            (Ok(root), Answer::Root(answer)) => assert_eq!(*root, answer, "{what}: other post-state roots"),
-            (Err(_), Answer::Malformed(revert)) => assert!(!revert.name.is_empty(), "{what}: untyped {revert:?}"),
-            (rust, answer) => panic!("{what}: Rust says {rust:?}, the contract {answer:?}"),
-        }
-        rust
-    }
-}
-
-/// Memory half of which is zero.
-fn memory(random: &mut Random) -> Vec<u8> {
-    let mut leaves = (0..1 << (MEMORY_BITS - 5)).map(|_| random.one_in(2)).collect::<Vec<_>>();
-    leaves.truncate(leaves.len() - leaves.len() / 8);
-    leaves
-        .iter()
-        .flat_map(|&used| (0..32).map(move |i| (used, i)))
-        .map(|(used, _)| if used { random.bits() as u8 } else { 0 })
-        .collect()
-}
-
-fn every_instruction(extensions: Extensions, seed: u64) {
-    let mut random = Random::new(seed);
-    let memory = memory(&mut random);
-    let mut contracts = Contracts(Vec::new());
-    for entry in TABLE.iter().filter(|entry| extensions.has(entry.extension)) {
-        let mut ran = 0;
-        for i in 0..STATES {
-            let mut machine = hostile(entry, extensions, &memory, &mut random);
-            let (witness, after) = machine.record();
-            let what = format!("{} state {i}", entry.mnemonic);
-            let before = machine.root();
-            assert_eq!(contracts.agree(machine.profile(), before, &witness, &what), Ok(after), "{what}");
-            ran += u64::from(after != before && !traps(&mut machine));
-            let bad = mutated(&witness, &mut random);
-            if bad != witness {
-                let what = format!("{what}, tampered");
-                contracts.agree(machine.profile(), before, &bad, &what).expect_err(&what);
+    /// What the contract answers.
+    fn step(&mut self, profile: Profile, before: Root, witness: &[u8]) -> Result<Answer, String> {
+        let known = self.deployed.iter().position(|(of, _)| *of == profile);
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let verifier = match &self.code {
+                    Some(code) => Verifier::deploy(code, &profile),
+                    None => Verifier::new(&profile),
+                };
+                // Many shapes are seen once only.
+                self.deployed.truncate(64);
+                self.deployed.insert(0, (profile, verifier.map_err(|error| error.to_string())?));
+                0
             }
-        }
-        assert!(ran > 0 || matches!(entry.mnemonic, "ebreak"), "{} never runs", entry.mnemonic);
+        };
+        let (answer, _) = self.deployed[known].1.step(before, witness).map_err(|error| error.to_string())?;
+        Ok(answer)
     }
-}
 
-fn traps(machine: &mut Hashed) -> bool {
-    let (_, after) = step::record(machine).expect("a step");
-    matches!(after.status, Status::Trapped(_))
+    /// Whether contract and Rust say the same of a witness; if so, what.
+    fn agree(&mut self, profile: Profile, before: Root, witness: &[u8]) -> Result<Option<Root>, String> {
+        let rust = verify(profile, witness, before);
+        match (&rust, self.step(profile, before, witness)?) {
+            (Ok(root), Answer::Root(answer)) if *root == answer => Ok(Some(answer)),
+            (Err(_), Answer::Malformed(revert)) if !revert.name.is_empty() => Ok(None),
+            (_, answer) => Err(format!("Rust says {rust:?}, the contract {answer:?}")),
+        }
+    }
+
+    /// Holds the step of a case against the interpreter's, and a tampered witness of it against Rust's verdict.
+    fn compare(&mut self, case: &Case, random: &mut Random) -> Result<Event, String> {
+        let mut machine = case.machine();
+        let (profile, before) = (case.image.profile, machine.state_root());
+        let (witness, _) = machine.witness().map_err(|error| error.to_string())?;
+        machine.run(1);
+        let answer = self.agree(profile, before, &witness)?;
+        if answer != Some(machine.state_root()) {
+            return Err(format!("the interpreter comes to {}, the contract to {answer:?}", machine.state_root()));
+        }
+        let bad = tampered(&witness, random);
+        if bad != witness && self.agree(profile, before, &bad)?.is_some() {
+            return Err("a tampered witness passes".to_owned());
+        }
+        Ok(event(case, machine.status()))
+    }
 }
 
 /// A witness with one thing wrong.
-fn mutated(witness: &[u8], random: &mut Random) -> Vec<u8> {
+fn tampered(witness: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bad = witness.to_vec();
     let at = random.below(bad.len() as u64) as usize;
     match random.below(6) {
@@ -159,12 +90,264 @@ fn mutated(witness: &[u8], random: &mut Random) -> Vec<u8> {
     bad
 }
 
-#[test]
-fn every_integer_instruction() {
-    every_instruction(Extensions::IM, 1);
+/// Tries an instruction in hostile states; says how often it was executed.
+fn differential(contracts: &mut Contracts, entry: &Entry, cases: u64, random: &mut Random) -> Result<u64, String> {
+    let mut executed = 0;
+    for _ in 0..cases {
+        let case = Case::random(entry, random);
+        let event = contracts.compare(&case, random).map_err(|error| format!("{error}\n{case}"))?;
+        executed += u64::from(event == Event::Executed(entry.op));
+    }
+    Ok(executed)
+}
+
+/// Every `n`th instruction of the table, so that tests can share the work.
+fn every_instruction(offset: usize, n: usize) {
+    let mut contracts = Contracts::new();
+    let mut random = Random::new(offset as u64);
+    for entry in TABLE.iter().skip(offset).step_by(n) {
+        let executed = differential(&mut contracts, entry, number("OPML_EVM_CASES", 200), &mut random)
+            .unwrap_or_else(|error| panic!("{}: {error}", entry.mnemonic));
+        assert!(executed > 0 || entry.op == Op::Ebreak, "{} is never executed", entry.mnemonic);
+    }
 }
 
 #[test]
-fn every_instruction_with_floats() {
-    every_instruction(Extensions::IMFD, 2);
+fn every_instruction_first_half() {
+    every_instruction(0, 2);
+}
+
+#[test]
+fn every_instruction_second_half() {
+    every_instruction(1, 2);
+}
+
+// ---- Whole programs
+
+/// Holds every step of a program against the contract.
+fn every_step(image: &Image) -> State {
+    let mut machine = Interpreter::new(image).expect("memory");
+    let mut contracts = Contracts::new();
+    while machine.status() == Status::Running {
+        let (witness, after) = machine.witness().expect("a witness");
+        let answer = contracts.agree(image.profile, machine.state_root(), &witness);
+        assert_eq!(answer, Ok(Some(after)), "step {} at {:#x}", machine.steps(), machine.pc());
+        machine.step();
+        assert_eq!(machine.state_root(), after, "step {}", machine.steps());
+    }
+    // A machine that has stopped steps to itself.
+    let (witness, after) = machine.witness().expect("a witness");
+    assert_eq!(after, machine.state_root());
+    assert_eq!(contracts.agree(image.profile, after, &witness), Ok(Some(after)));
+    machine.state()
+}
+
+/// Sums the squares of 1 to 10 in a float loop, through memory, and exits with the sum.
+fn squares() -> Image {
+    let [t0, t1, a0, a7, ft0, ft1] = [5, 6, 10, 17, 0, 1];
+    let i = Instruction::new;
+    let program = [
+        Instruction { rd: t0, imm: 10, ..i(Op::Addi) },
+        Instruction { rd: ft0, ..i(Op::FcvtSL) },
+        // The loop: sum += i * i.
+        Instruction { rd: ft1, rs1: t0, ..i(Op::FcvtSL) },
+        Instruction { rd: ft0, rs1: ft1, rs2: ft1, rs3: ft0, ..i(Op::FmaddS) },
+        Instruction { rs2: ft0, imm: 64, ..i(Op::Fsw) },
+        Instruction { rd: ft0, imm: 64, ..i(Op::Flw) },
+        Instruction { rd: t0, rs1: t0, imm: -1, ..i(Op::Addi) },
+        Instruction { rs1: t0, imm: -20, ..i(Op::Bne) },
+        // The sum to an integer, by way of memory.
+        Instruction { rd: t1, rs1: ft0, ..i(Op::FcvtLS) },
+        Instruction { rs2: t1, imm: 128, ..i(Op::Sd) },
+        Instruction { rd: a0, imm: 128, ..i(Op::Lhu) },
+        Instruction { rd: a7, imm: 93, ..i(Op::Addi) },
+        i(Op::Ecall),
+    ];
+    let words = program.map(|instruction| encode(instruction).unwrap_or_else(|| panic!("{instruction}")));
+    let mut code: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+    code.resize(64, 0);
+    let profile = Profile::new(Extensions::IMFD, 12, 0x2000, 64).expect("a machine");
+    let (segments, tensors, symbols, schedule) = Default::default();
+    Image::new(Contents { profile, entry: 0x2000, sp: 0, code, segments, tensors, symbols, schedule })
+        .expect("an image")
+}
+
+#[test]
+fn every_step_of_a_loop() {
+    let end = every_step(&squares());
+    assert_eq!((end.status, end.x[10]), (Status::Exited, 385));
+}
+
+#[test]
+fn every_step_of_a_random_program() {
+    let program = Program::random(2, &mut Random::new(4), &mut vec![0; TABLE.len()]);
+    let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program");
+    let end = every_step(&Image::new(contents).expect("an image"));
+    assert_eq!(end.status, Status::Trapped(isa::Trap::EnvironmentCall), "it ends at the call that only qemu knows");
+}
+
+// ---- Malformed witnesses
+
+/// A machine before `fld` with nothing but full trees around it, and without a single boxed float.
+fn loading() -> Hashed {
+    let random = &mut Random::new(5);
+    let load = Instruction { rd: 3, rs1: 4, imm: 8, ..Instruction::new(Op::Fld) };
+    let mut code: Vec<u32> = (0..64).map(|_| random.bits() as u32).collect();
+    code[21] = encode(load).expect("an instruction");
+    let memory: Vec<u8> = (0..4096).map(|_| random.bits() as u8).collect();
+    let mut machine = Hashed::new(Extensions::IMFD, 12, 0x1000, &code).with_memory(&memory);
+    machine = machine.with_floats(step::Floats(std::array::from_fn(|i| i as u64)));
+    machine.state.pc += 84;
+    machine.state.x[4] = 1000;
+    machine
+}
+
+/// Where the parts of that witness start.
+const CODE_PROOF: usize = State::SIZE;
+const FLOATS: usize = CODE_PROOF + 40 + 3 * 32;
+const ACCESS_PROOF: usize = FLOATS + 257;
+const END: usize = ACCESS_PROOF + 40 + 7 * 32;
+
+/// The error that the contract has for one of Rust's.
+fn error_name(error: &WitnessError) -> &'static str {
+    match error {
+        WitnessError::TooShort { .. } | WitnessError::TooLong { .. } => "WitnessLength",
+        WitnessError::Status { .. } => "InvalidStatus",
+        WitnessError::State { .. } => "StateMismatch",
+        WitnessError::Mask { .. } | WitnessError::ZeroSibling { .. } => "ProofNotCanonical",
+        WitnessError::Proof { .. } => "ProofMismatch",
+        WitnessError::FloatForm { .. } | WitnessError::FloatsNotShort => "FloatsNotCanonical",
+        WitnessError::Floats { .. } => "FloatsMismatch",
+    }
+}
+
+#[test]
+fn malformed_witnesses_revert_with_the_same_error() {
+    let mut machine = loading();
+    let (witness, after) = machine.record();
+    assert_eq!(witness.len(), END);
+    let (profile, before) = (machine.profile(), machine.root());
+    let mut contracts = Contracts::new();
+    assert_eq!(contracts.agree(profile, before, &witness), Ok(Some(after)));
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bad = witness.clone();
+        change(&mut bad);
+        bad
+    };
+    let swap = |at: usize| changed(&|bad| (0..32).for_each(|i| bad.swap(at + i, at + 32 + i)));
+    let flip = |at: usize| changed(&|bad| bad[at] ^= 1);
+    let mut all_boxed = loading().with_floats(step::Floats::RESET);
+    let short = all_boxed.record().0;
+    let long = [&short[..FLOATS], &[0], &[0; 128], &[0xff; 128], &short[FLOATS + 129..]].concat();
+    assert_eq!(short.len() + 128, long.len());
+    let cases = [
+        ("nothing", before, Vec::new(), "WitnessLength"),
+        ("half a state", before, witness[..200].to_vec(), "WitnessLength"),
+        ("no code proof", before, witness[..CODE_PROOF].to_vec(), "WitnessLength"),
+        ("half a code proof", before, witness[..CODE_PROOF + 70].to_vec(), "WitnessLength"),
+        ("no floats", before, witness[..FLOATS].to_vec(), "WitnessLength"),
+        ("half the floats", before, witness[..FLOATS + 129].to_vec(), "WitnessLength"),
+        ("no access proof", before, witness[..ACCESS_PROOF].to_vec(), "WitnessLength"),
+        ("a sibling short", before, witness[..END - 32].to_vec(), "WitnessLength"),
+        ("a byte short", before, witness[..END - 1].to_vec(), "WitnessLength"),
+        ("a byte long", before, [&witness[..], &[0]].concat(), "WitnessLength"),
+        ("a word long", before, [&witness[..], &[1; 32]].concat(), "WitnessLength"),
+        ("another state", after, witness.clone(), "StateMismatch"),
+        ("another register", before, flip(300), "StateMismatch"),
+        ("another pc", before, flip(103), "StateMismatch"),
+        ("another instruction", before, flip(CODE_PROOF), "ProofMismatch"),
+        ("code siblings swapped", before, swap(CODE_PROOF + 40), "ProofMismatch"),
+        ("code mask too long", before, flip(CODE_PROOF + 32), "ProofNotCanonical"),
+        ("code sibling zero", before, changed(&|bad| bad[CODE_PROOF + 40..][..32].fill(0)), "ProofNotCanonical"),
+        ("no form of floats", before, changed(&|bad| bad[FLOATS] = 2), "FloatsNotCanonical"),
+        ("another float, low half", before, flip(FLOATS + 1), "FloatsMismatch"),
+        ("another float, high half", before, flip(ACCESS_PROOF - 1), "FloatsMismatch"),
+        ("boxed floats at length", all_boxed.root(), long, "FloatsNotCanonical"),
+        ("another value", before, flip(ACCESS_PROOF + 5), "ProofMismatch"),
+        ("siblings swapped", before, swap(ACCESS_PROOF + 40 + 96), "ProofMismatch"),
+        ("mask too long", before, changed(&|bad| bad[ACCESS_PROOF + 39] |= 0x80), "ProofNotCanonical"),
+        ("sibling zero", before, changed(&|bad| bad[END - 32..].fill(0)), "ProofNotCanonical"),
+    ];
+    for (what, root, bad, expected) in cases {
+        let rust = verify(profile, &bad, root).expect_err(what);
+        assert_eq!(error_name(&rust), expected, "{what}: {rust}");
+        match contracts.step(profile, root, &bad) {
+            Ok(Answer::Malformed(revert)) => assert_eq!(revert.name, expected, "{what}"),
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_status_that_no_machine_has_is_malformed() {
+    let mut state = loading().state.to_bytes();
+    let mut contracts = Contracts::new();
+    for status in [2, 15, 25, 255] {
+        state[104] = status;
+        let root = step::keccak(&state);
+        let rust = verify(loading().profile(), &state, root);
+        assert!(matches!(rust, Err(WitnessError::Status { .. })), "{rust:?}");
+        match contracts.step(loading().profile(), root, &state) {
+            Ok(Answer::Malformed(revert)) => assert_eq!(revert.name, "InvalidStatus"),
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_witness_names_its_parts() {
+    let (witness, _) = loading().record();
+    for (end, part) in
+        [(0, Part::State), (CODE_PROOF, Part::Code), (FLOATS, Part::Floats), (ACCESS_PROOF, Part::Access)]
+    {
+        let error = verify(loading().profile(), &witness[..end], loading().root());
+        assert!(matches!(error, Err(WitnessError::TooShort { part: found, .. }) if found == part), "{error:?}");
+    }
+}
+
+// ---- Planted bugs
+
+/// Bugs that a verifier might have: what the text says, what it should not say, and an instruction that shows it.
+const BUGS: [(Extensions, &str, &str, Op); 10] = [
+    (
+        Extensions::IM,
+        "(rs1(instruction) << shamt6(instruction)) & WORD",
+        "rs1(instruction) << shamt6(instruction)",
+        Op::Slli,
+    ),
+    (
+        Extensions::IM,
+        "rs1(instruction) >> (rs2(instruction) & 63)",
+        "rs1(instruction) >> (rs2(instruction) & 31)",
+        Op::Srl,
+    ),
+    (Extensions::IM, "sdiv(signextend(7, a), signextend(7, b))", "sdiv(a, b)", Op::Div),
+    (Extensions::IM, "((instruction >> 7) & 1) << 11", "((instruction >> 7) & 1) << 12", Op::Beq),
+    (Extensions::IM, "if (index != 0) setField", "setField", Op::Addi),
+    (Extensions::IM, "(location & 3) != 0", "(location & 1) != 0", Op::Lw),
+    (Extensions::IM, "mstore(xor(place, 32), sibling)", "mstore(sub(32, place), root)", Op::Add),
+    (Extensions::IM, "MEMORY_BITS == 0 && !inCode(location)", "MEMORY_BITS == 0", Op::Sd),
+    (Extensions::IMFD, "quotient | toUint(!exact)", "quotient", Op::FdivD),
+    (Extensions::IMFD, "sign = toUint(rm == 2);", "sign = 0;", Op::FaddS),
+];
+
+#[test]
+fn planted_bugs_are_noticed() {
+    for (extensions, right, wrong, op) in BUGS {
+        let source = solidity::verifier(extensions);
+        assert!(source.contains(right), "the verifier does not say {right}");
+        let files = [
+            ("IStepVerifier.sol".to_owned(), solidity::interface().to_owned()),
+            ("StepVerifier.sol".to_owned(), source.replace(right, wrong)),
+        ];
+        let output = solc::compile(&files);
+        let mut contracts = Contracts::new();
+        contracts.code = Some(solidity::from_hex(solc::bytecode(&output, "StepVerifier").0));
+        let mut random = Random::new(6);
+        let noticed = (0..2000).any(|_| {
+            let case = Case::random(op.entry(), &mut random);
+            case.image.profile.extensions() == extensions && contracts.compare(&case, &mut random).is_err()
+        });
+        assert!(noticed, "nothing notices {wrong} in place of {right}");
+    }
 }

@@ -200,6 +200,12 @@ pub fn bytecode(extensions: Extensions) -> Vec<u8> {
     } else {
         include_str!("../generated/rv64im/StepVerifier.hex")
     };
+    from_hex(text)
+}
+
+/// Bytes of hexadecimal digits; anything else between them is ignored.
+#[must_use]
+pub fn from_hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }

@@ -1,0 +1,92 @@
+//! The checked-in verifiers are what the generator prints and what the pinned compiler makes of it.
+//!
+//! `OPML_BLESS=1` writes them anew. The compiler is solc from npm: `npm ci` in the repository's root.
+
+use isa::Extensions;
+use opml_tests::solc::{bytecode, compile, settings};
+use opml_tests::tools::in_repository;
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const BOTH: [Extensions; 2] = [Extensions::IM, Extensions::IMFD];
+
+/// Where the checked-in verifier of these extensions is.
+fn folder(extensions: Extensions) -> PathBuf {
+    in_repository("vm/solidity/generated").join(extensions.name())
+}
+
+/// Compares a checked-in file with what it should be, or writes it.
+fn check(path: &Path, text: &str) {
+    if std::env::var_os("OPML_BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let found = fs::read_to_string(path).unwrap_or_default();
+    let same = found.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+    let path = path.display();
+    assert!(
+        found == text,
+        "{path} is not what is generated, from line {} on; run the test with OPML_BLESS=1",
+        same + 1
+    );
+}
+
+fn sources(extensions: Extensions) -> Vec<(String, String)> {
+    vec![
+        ("IStepVerifier.sol".to_owned(), solidity::interface().to_owned()),
+        ("StepVerifier.sol".to_owned(), solidity::verifier(extensions)),
+    ]
+}
+
+#[test]
+fn sources_are_up_to_date() {
+    for extensions in BOTH {
+        for (name, text) in sources(extensions) {
+            check(&folder(extensions).join(name), &text);
+        }
+    }
+}
+
+#[test]
+fn bytecode_is_up_to_date() {
+    for (extensions, limit) in [(Extensions::IM, 12_000), (Extensions::IMFD, 22_000)] {
+        let output = compile(&sources(extensions));
+        let (creation, deployed) = bytecode(&output, "StepVerifier");
+        let bytes = deployed.len() / 2;
+        assert!(bytes > 0 && bytes < limit, "{bytes} bytes for {}; the limit is {limit}", extensions.name());
+        let about = json!({
+            "compiler": output["version"],
+            "settings": settings(),
+            "keccak256": step::keccak(solidity::verifier(extensions).as_bytes()).to_string(),
+            "deployedBytes": bytes,
+        });
+        let about = serde_json::to_string_pretty(&about).expect("JSON") + "\n";
+        check(&folder(extensions).join("compiler.json"), &about);
+        check(&folder(extensions).join("StepVerifier.hex"), &lines(creation));
+    }
+}
+
+/// Hexadecimal digits in lines of a readable length.
+fn lines(digits: &str) -> String {
+    digits.as_bytes().chunks(120).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect()
+}
+
+#[test]
+fn a_package_for_an_image_compiles() {
+    for extensions in BOTH {
+        let profile = step::Profile::new(extensions, 20, 0x10_0000, 4096).expect("a machine");
+        let files = solidity::generate(&profile, "Mnist").into_iter().map(|file| (file.name, file.text));
+        let output = compile(&files.filter(|(name, _)| name.ends_with(".sol")).collect::<Vec<_>>());
+        let bytes = bytecode(&output, "MnistVerifier").1.len() / 2;
+        assert!(bytes > 0 && bytes <= 24_576, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn lines_are_readable() {
+    for (_, text) in BOTH.into_iter().flat_map(sources) {
+        let long: Vec<_> = text.lines().filter(|line| line.len() > 120).collect();
+        assert!(long.is_empty(), "{} long lines:\n{}", long.len(), long.join("\n"));
+    }
+}

@@ -99,7 +99,7 @@ pub(crate) fn text(schedule: &Schedule, plan: &Plan) -> Result<Text, CompileErro
 fn place(start: &[u8], kernels: &[Code], schedule: &Schedule, plan: &Plan) -> Text {
     let address = plan.memory_size();
     let mut text = Text { address, bytes: Vec::new(), symbols: Vec::new(), mapping: Vec::new() };
-    let start = Code { bytes: start.to_vec(), literals: Vec::new(), alignment: 4, stack: 0 };
+    let start = Code { bytes: start.to_vec(), literals: Vec::new(), alignment: 4, stack: 0, steps: None };
     text.append(START.to_owned(), &start);
     for (index, (kernel, code)) in schedule.kernels.iter().zip(kernels).enumerate() {
         text.append(format!("{}_{index}", kernel.name), code);

@@ -34,7 +34,7 @@ pub(crate) fn literals(code: &[u8]) -> Result<Vec<Range<usize>>, Illegal> {
 }
 
 /// The instructions that may come after this one, inside the function; `None` if it is no instruction.
-fn successors(index: usize, word: u32) -> Option<Vec<usize>> {
+pub(crate) fn successors(index: usize, word: u32) -> Option<Vec<usize>> {
     let instruction = decode(word, Extensions::IMFD)?;
     // A target before the function becomes a number that is far too large, and so is found to be outside.
     let target = index.wrapping_add_signed((instruction.imm / 4) as isize);

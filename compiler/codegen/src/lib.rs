@@ -7,7 +7,9 @@ mod error;
 mod guest;
 mod lower;
 mod nan;
+mod steps;
 mod target;
 
 pub use error::CodegenError;
+pub use steps::StepBound;
 pub use target::{Code, Target};

@@ -6,7 +6,7 @@
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{
-    self, AbiParam, BlockArg, Function, InstBuilder, MemFlagsData, Signature, UserFuncName, types,
+    self, AbiParam, BlockArg, Function, InstBuilder, MemFlagsData, Signature, SourceLoc, UserFuncName, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -173,7 +173,10 @@ impl Lowering<'_> {
         let leave = self.arguments(&body.yields)?;
         let mut again = vec![BlockArg::Value(next)];
         again.extend(leave.iter().copied());
+        // The bound of a function's steps is found by this mark.
+        self.code.set_srcloc(SourceLoc::new(index.index() as u32));
         self.code.ins().brif(more, inside, &again, after, &leave);
+        self.code.set_srcloc(SourceLoc::default());
         self.code.switch_to_block(after);
         Ok(())
     }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dnn_lib::kernel::{Kernel, Trips};
 use isa::table::Layout;
 use isa::{Extensions, decode};
+use petgraph::Incoming;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graphmap::DiGraphMap;
 
@@ -84,7 +85,8 @@ pub(crate) fn bound(kernel: &Kernel, code: &[u8], marks: &[Mark]) -> Option<Step
     let numbered = kernel.trips().into_iter().map(|(index, trips)| (index.index() as u32, trips)).collect();
     let flow = Flow::of(code, marks, numbered)?;
     let all = flow.next.keys().copied().collect();
-    Some(StepBound { body: flow.region(&all, 0)? })
+    let (body, _) = flow.region(&all, 0, None)?;
+    Some(StepBound { body })
 }
 
 /// The instructions that are reached, by their number.
@@ -117,61 +119,51 @@ impl Flow {
         Some(flow)
     }
 
-    /// The part of the code made of these instructions, entered at one of them, to which no edge inside leads back.
-    fn region(&self, inside: &BTreeSet<usize>, entry: usize) -> Option<Region> {
+    /// The part of the code made of these instructions, which is entered at one of them, and the numbers of the loops
+    /// that end their iterations in it but not in a loop inside. Edges to the header, if it has one, are left out.
+    fn region(&self, inside: &BTreeSet<usize>, entry: usize, header: Option<usize>) -> Option<(Region, BTreeSet<u32>)> {
         let mut graph = DiGraphMap::<usize, ()>::new();
         for &from in inside {
             graph.add_node(from);
-            for &to in self.next.get(&from)?.iter().filter(|to| **to != entry && inside.contains(to)) {
+            for &to in self.next.get(&from)?.iter().filter(|to| Some(**to) != header && inside.contains(to)) {
                 graph.add_edge(from, to, ());
             }
         }
-        let mut places = BTreeMap::new();
-        let mut parts = Vec::new();
+        let (mut places, mut parts, mut ends) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
         // In an order in which each component comes after all that it leads to.
         for component in kosaraju_scc(&graph) {
             let members: BTreeSet<usize> = component.into_iter().collect();
             let leaving = members.iter().flat_map(|&member| graph.neighbors(member)).filter(|to| !members.contains(to));
             let next: BTreeSet<usize> = leaving.map(|to| places.get(&to).copied()).collect::<Option<_>>()?;
-            let work = self.work(&graph, &members, entry)?;
+            let work = match component_of_one(&graph, &members) {
+                Some(instruction) => {
+                    ends.extend(self.ends.get(&instruction));
+                    Work::Instruction
+                }
+                None => self.inner_loop(&graph, &members, entry)?,
+            };
             places.extend(members.iter().map(|&member| (member, parts.len())));
             parts.push(Part { work, next: next.into_iter().collect() });
         }
-        Some(Region { parts })
+        Some((Region { parts }, ends))
     }
 
-    /// Instructions that reach each other: one alone, or a loop.
-    fn work(&self, graph: &DiGraphMap<usize, ()>, members: &BTreeSet<usize>, entry: usize) -> Option<Work> {
-        let &first = members.first()?;
-        if members.len() == 1 && !graph.contains_edge(first, first) {
-            return Some(Work::Instruction);
-        }
+    /// Instructions that reach each other.
+    fn inner_loop(&self, graph: &DiGraphMap<usize, ()>, members: &BTreeSet<usize>, entry: usize) -> Option<Work> {
         let entered = |member: usize| {
-            member == entry
-                || graph.neighbors_directed(member, petgraph::Incoming).any(|from| !members.contains(&from))
+            let mut before = graph.neighbors_directed(member, Incoming);
+            member == entry || before.any(|from| !members.contains(&from))
         };
         let mut headers = members.iter().copied().filter(|&member| entered(member));
         let (Some(header), None) = (headers.next(), headers.next()) else { return None };
-        let body = self.region(members, header)?;
-        let trips = self.own_ends(members, header).into_iter().map(|number| self.trips.get(&number).copied());
-        let trips: Vec<Trips> = trips.collect::<Option<_>>()?;
+        let (body, ends) = self.region(members, header, Some(header))?;
+        let trips: Vec<Trips> = ends.iter().map(|number| self.trips.get(number).copied()).collect::<Option<_>>()?;
         (!trips.is_empty()).then_some(Work::Loop { trips, body })
     }
+}
 
-    /// The numbers of the loops that end their iterations among these instructions, but not in a loop inside.
-    fn own_ends(&self, members: &BTreeSet<usize>, header: usize) -> BTreeSet<u32> {
-        let mut graph = DiGraphMap::<usize, ()>::new();
-        for &from in members {
-            graph.add_node(from);
-            let next = self.next.get(&from).into_iter().flatten();
-            next.filter(|to| **to != header && members.contains(to)).for_each(|&to| {
-                graph.add_edge(from, to, ());
-            });
-        }
-        let alone = kosaraju_scc(&graph).into_iter().filter(|component| match component[..] {
-            [one] => !graph.contains_edge(one, one),
-            _ => false,
-        });
-        alone.flatten().filter_map(|member| self.ends.get(&member).copied()).collect()
-    }
+/// The instruction, if it is one alone that does not lead to itself.
+fn component_of_one(graph: &DiGraphMap<usize, ()>, members: &BTreeSet<usize>) -> Option<usize> {
+    let &first = members.first()?;
+    (members.len() == 1 && !graph.contains_edge(first, first)).then_some(first)
 }

@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use cranelift_codegen::Context;
-use cranelift_codegen::MachTrap;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{Final, MachSrcLoc, MachTrap};
 use dnn_lib::kernel::Kernel;
 
 use crate::CodegenError;
 use crate::guest;
 use crate::lower::lower;
+use crate::steps::{Mark, StepBound};
 
 /// The triple of the guest. Cranelift wants the whole of G, but emits only what the machine has: no atomics, no CSR,
 /// no compressed instructions.
@@ -32,6 +33,8 @@ pub struct Code {
     pub alignment: u32,
     /// Bytes of stack that the code uses.
     pub stack: u32,
+    /// The most instructions that a call executes; known for the guest, unless a loop has no bound.
+    pub steps: Option<StepBound>,
 }
 
 /// A machine to compile for, and how.
@@ -73,7 +76,7 @@ impl Target {
         // Above the frame lie the caller's frame pointer and the return address.
         let frame = compiled.buffer.frame_layout().map_or(0, |frame| frame.frame_to_fp_offset);
         let mut bytes = compiled.buffer.data().to_vec();
-        let mut literals = Vec::new();
+        let (mut literals, mut steps) = (Vec::new(), None);
         if self.guest {
             replace_traps(&mut bytes, compiled.buffer.traps());
             literals = guest::literals(&bytes).map_err(|illegal| CodegenError::Instruction {
@@ -81,9 +84,17 @@ impl Target {
                 offset: illegal.offset,
                 word: illegal.word,
             })?;
+            steps = crate::steps::bound(kernel, &bytes, &marks(compiled.buffer.get_srclocs_sorted()));
         }
-        Ok(Code { bytes, literals, alignment: compiled.buffer.alignment.max(4), stack: frame.saturating_add(16) })
+        let (alignment, stack) = (compiled.buffer.alignment.max(4), frame.saturating_add(16));
+        Ok(Code { bytes, literals, alignment, stack, steps })
     }
+}
+
+/// What has a source location: the last branches of loops.
+fn marks(locations: &[MachSrcLoc<Final>]) -> Vec<Mark> {
+    let marked = locations.iter().filter(|location| !location.loc.is_default());
+    marked.map(|location| (location.start as usize..location.end as usize, location.loc.bits())).collect()
 }
 
 fn replace_traps(bytes: &mut [u8], traps: &[MachTrap]) {

@@ -3,8 +3,8 @@
 
 use image::Image;
 use opml_tests::guest::{Build, PROGRAMS, compile};
-use opml_tests::road::{Job, ROADS, agree};
-use opml_tests::tools;
+use opml_tests::road::{ALL_ROADS, Job, ROADS, agree};
+use opml_tests::tools::{self, in_repository};
 use step::Status;
 
 /// Every program is built in each of these ways.
@@ -53,4 +53,14 @@ fn programs_exit_as_under_qemu() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_step_of_a_linked_program_verifies() {
+    let elf = std::fs::read(in_repository("fixtures/programs/crc32.elf")).expect("the program that is checked in");
+    let image = load(&elf).expect("an image");
+    let ending = agree(ALL_ROADS, &Job { limit: 3_000, ..Job::whole(&image) });
+    assert_eq!((ending.steps, ending.state.status), (3_000, Status::Running));
+    let ending = agree(ROADS, &Job::whole(&image));
+    assert_eq!((ending.state.x[10], ending.state.status), (225, Status::Exited));
 }

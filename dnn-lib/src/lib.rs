@@ -1,7 +1,20 @@
 //! The DNN kernels and the operator table.
 //!
 //! A kernel is written once, as a small typed loop program ([`kernel`]); the compiler turns it into guest and host
-//! code. This crate knows nothing of ONNX, files or hosts.
+//! code. An [`operator`] says what shape it gives and which kernels compute it. This crate knows nothing of ONNX, files or
+//! hosts.
+//!
+//! ```
+//! use dnn_lib::operator::{Add, Lowering, Operator};
+//! use dnn_lib::tensor::{DType, TensorType};
+//!
+//! let inputs = [TensorType::new(DType::F32, [2, 3]), TensorType::new(DType::F32, [3])];
+//! let add = Operator::from(Add);
+//! assert_eq!(add.infer(&inputs)?, [TensorType::new(DType::F32, [2, 3])]);
+//! let Lowering::Kernels(kernels) = add.lower(&inputs)? else { unreachable!("a sum is computed") };
+//! println!("{}", kernels[0]);
+//! # Ok::<(), dnn_lib::operator::OperatorError>(())
+//! ```
 
 pub mod kernel;
 pub mod layout;

@@ -4,6 +4,16 @@
 //! implements [`Semantics`]. Operators are those of ONNX in their newest form, with attributes resolved to plain values;
 //! what older forms mean is for the importer to say. Inputs are given in order; optional ones are the last and are left
 //! out by giving fewer.
+//!
+//! # Adding an operator
+//!
+//! 1. A file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer` checks the inputs
+//!    and gives the output's type, `lower` builds the kernel with [`Builder`](crate::kernel::Builder). `transpose.rs` is a
+//!    short one. Products, windows, broadcasting, sums and elementary functions have helpers.
+//! 2. Its `mod` and `use` lines and its entry in the table, below.
+//! 3. A test in `tests/operators` against a plain reference.
+//!
+//! The compiler then names what else must know of it: the importer of models.
 
 mod activation;
 mod arithmetic;

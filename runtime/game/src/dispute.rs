@@ -1,0 +1,222 @@
+//! One asserted result against any number of challengers: windows, bonds and who gets them.
+
+use crate::game::{Clocks, Game, Outcome, Side};
+use crate::model::Model;
+use crate::moves::{Challenge, Illegal, Move};
+use crate::rules::Rules;
+use step::Root;
+use thiserror::Error;
+
+/// What is agreed before anything is asserted. Times are in the unit of `now`, amounts in that of the bonds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Challenges are heard in the time from the assertion to before this much later.
+    pub window: u64,
+    /// The time of each side of a game.
+    pub clocks: Clocks,
+    /// Into how many parts a segment is cut.
+    pub arity: u64,
+    /// What the asserter puts down, once.
+    pub asserter_bond: u64,
+    /// What a challenger puts down, for each game.
+    pub challenger_bond: u64,
+    /// The part of a lost asserter's bond that nobody gets.
+    pub burned: u64,
+}
+
+/// What an asserter says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assertion<K> {
+    /// Who says it.
+    pub asserter: K,
+    /// Of which model.
+    pub model: Model,
+    /// On which input.
+    pub input: Root,
+    /// The output root.
+    pub output: Root,
+}
+
+/// What has become of an assertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may still be challenged, or games go on.
+    Pending,
+    /// It stands.
+    Final,
+    /// It lost a game.
+    Fallen,
+}
+
+/// Money that goes back to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payment<K> {
+    /// Who gets it.
+    pub to: K,
+    /// How much.
+    pub amount: u64,
+}
+
+/// Why something isn't done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// It is decided.
+    #[error("the assertion is final or has fallen")]
+    Decided,
+    /// Too late for a challenge.
+    #[error("the challenge window is over")]
+    WindowOver,
+    /// Too early to settle.
+    #[error("the challenge window is open or a game goes on")]
+    Unsettled,
+    /// Nobody plays against itself.
+    #[error("the asserter can't challenge itself")]
+    Itself,
+    /// No such game.
+    #[error("there is no such game")]
+    Game,
+    /// A game of others.
+    #[error("this key plays on neither side of the game")]
+    Stranger,
+    /// A rule of the game.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+}
+
+/// A game with its challenger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Match<K> {
+    challenger: K,
+    game: Game,
+}
+
+/// An assertion and the games against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute<K> {
+    assertion: Assertion<K>,
+    terms: Terms,
+    posted: u64,
+    standing: Standing,
+    matches: Vec<Match<K>>,
+}
+
+impl<K: Copy + Eq> Dispute<K> {
+    /// Posts an assertion with its bond.
+    pub fn post(assertion: Assertion<K>, terms: Terms, now: u64) -> Self {
+        Self { assertion, terms, posted: now, standing: Standing::Pending, matches: Vec::new() }
+    }
+
+    /// Opens a game with its bond; the answer is its number.
+    pub fn challenge(
+        &mut self,
+        rules: &impl Rules,
+        challenger: K,
+        challenge: &Challenge,
+        now: u64,
+    ) -> Result<usize, Refused> {
+        self.pending()?;
+        if now.saturating_sub(self.posted) >= self.terms.window {
+            return Err(Refused::WindowOver);
+        }
+        if challenger == self.assertion.asserter {
+            return Err(Refused::Itself);
+        }
+        let Assertion { model, input, output, .. } = &self.assertion;
+        let Terms { arity, clocks, .. } = self.terms;
+        let game = Game::challenge_under(rules, model, *input, *output, arity, clocks, challenge, now)?;
+        self.matches.push(Match { challenger, game });
+        Ok(self.matches.len() - 1)
+    }
+
+    /// Makes a move, and says who gets what.
+    pub fn apply(
+        &mut self,
+        rules: &impl Rules,
+        game: usize,
+        player: K,
+        move_: &Move,
+        now: u64,
+    ) -> Result<Vec<Payment<K>>, Refused> {
+        self.pending()?;
+        let asserter = self.assertion.asserter;
+        let Match { challenger, game } = self.matches.get_mut(game).ok_or(Refused::Game)?;
+        let side = match player {
+            player if player == asserter => Side::Asserter,
+            player if player == *challenger => Side::Challenger,
+            _ => return Err(Refused::Stranger),
+        };
+        let (outcome, challenger) = (game.apply_under(rules, side, move_, now)?, *challenger);
+        Ok(self.pay(outcome, challenger))
+    }
+
+    /// Ends a game whose mover has no time left, and says who gets what.
+    pub fn timeout(&mut self, rules: &impl Rules, game: usize, now: u64) -> Result<Vec<Payment<K>>, Refused> {
+        self.pending()?;
+        let Match { challenger, game } = self.matches.get_mut(game).ok_or(Refused::Game)?;
+        let (outcome, challenger) = (game.timeout_under(rules, now)?, *challenger);
+        Ok(self.pay(outcome, challenger))
+    }
+
+    /// Makes an assertion final that nobody can bring down any more: its bond returns.
+    pub fn settle(&mut self, now: u64) -> Result<Payment<K>, Refused> {
+        self.pending()?;
+        let playing = self.matches.iter().any(|match_| match_.game.mover().is_some());
+        if playing || now.saturating_sub(self.posted) < self.terms.window {
+            return Err(Refused::Unsettled);
+        }
+        self.standing = Standing::Final;
+        Ok(Payment { to: self.assertion.asserter, amount: self.terms.asserter_bond })
+    }
+
+    /// Who gets what after a move.
+    fn pay(&mut self, outcome: Outcome, challenger: K) -> Vec<Payment<K>> {
+        let bond = self.terms.challenger_bond;
+        match outcome {
+            Outcome::Open(_) => Vec::new(),
+            Outcome::Won(Side::Asserter) => vec![Payment { to: self.assertion.asserter, amount: bond }],
+            Outcome::Won(Side::Challenger) => {
+                self.standing = Standing::Fallen;
+                let prize = self.terms.asserter_bond.saturating_sub(self.terms.burned);
+                let open = self.matches.iter().filter(|match_| match_.game.mover().is_some());
+                let back = open.map(|match_| Payment { to: match_.challenger, amount: bond });
+                let won = Payment { to: challenger, amount: bond.saturating_add(prize) };
+                std::iter::once(won).chain(back).collect()
+            }
+        }
+    }
+
+    /// Nothing happens once it is decided.
+    fn pending(&self) -> Result<(), Refused> {
+        if self.standing == Standing::Pending { Ok(()) } else { Err(Refused::Decided) }
+    }
+
+    /// What has become of it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// A game, with its challenger.
+    #[must_use]
+    pub fn game(&self, number: usize) -> Option<(K, &Game)> {
+        self.matches.get(number).map(|match_| (match_.challenger, &match_.game))
+    }
+
+    /// What is asserted.
+    #[must_use]
+    pub fn assertion(&self) -> &Assertion<K> {
+        &self.assertion
+    }
+
+    /// What was agreed.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The first moment at which it can no longer be challenged.
+    #[must_use]
+    pub fn window_end(&self) -> u64 {
+        self.posted.saturating_add(self.terms.window)
+    }
+}

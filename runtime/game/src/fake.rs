@@ -1,0 +1,223 @@
+//! Runs invented by hashing, of any length at no cost: what simulations play about.
+//!
+//! The root at a place is a hash of the place and a seed, so any root of any run is had at once. A [`Fake`] with lies
+//! is equal to the true one outside them.
+
+use crate::claims::depth;
+use crate::model::{Model, Region, ScheduleLeaf, VOID};
+use crate::oracle::Oracle;
+use crate::rules::Rules;
+use isa::{Extensions, Trap};
+use std::convert::Infallible;
+use std::ops::Range;
+use step::merkle::node;
+use step::{Part, Profile, ProfileError, Proof, Root, State, Status, WitnessError, keccak};
+
+/// A step of a big step. The memory before a big step is its step 0.
+pub type Place = (u64, u64);
+
+/// A run that never happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fake {
+    /// Different runs have different seeds.
+    pub seed: u64,
+    /// How many big steps it has.
+    pub big_steps: u64,
+    /// How many steps each of them has.
+    pub steps: u64,
+    /// A big step that traps, if there is one.
+    pub traps: Option<u64>,
+    /// Where it isn't what it should be; the last that holds counts.
+    pub lies: Vec<Lie>,
+    /// How it says that big steps end, if not truly.
+    pub status: Option<Status>,
+}
+
+/// What a lie says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Another root, one for each number.
+    Other(u64),
+    /// No memory.
+    Void,
+    /// Memory with its scratch part as the big step left it.
+    Scratch,
+    /// The root that is everywhere.
+    Same,
+}
+
+/// Places about which it lies, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lie {
+    /// Where.
+    pub places: Range<Place>,
+    /// What it says there.
+    pub what: What,
+}
+
+impl Fake {
+    /// Half of memory is scratch.
+    const MEMORY_BITS: u8 = 13;
+    const SCRATCH_BITS: u8 = Self::MEMORY_BITS - 1;
+    const ENTRY: u64 = 0x2000;
+
+    /// A true run.
+    #[must_use]
+    pub fn new(seed: u64, big_steps: u64, steps: u64) -> Self {
+        Self { seed, big_steps, steps, traps: None, lies: Vec::new(), status: None }
+    }
+
+    /// The same run with another lie.
+    #[must_use]
+    pub fn lying(mut self, places: Range<Place>, what: What) -> Self {
+        self.lies.push(Lie { places, what });
+        self
+    }
+
+    /// The model that it is a run of.
+    pub fn model(&self) -> Result<Model, ProfileError> {
+        let profile = Profile::new(Extensions::IM, Self::MEMORY_BITS, Self::ENTRY, 32)?;
+        let half = Region { level: profile.memory_depth() - 1, index: 0 };
+        Ok(Model {
+            profile,
+            code_root: self.code(),
+            memory_root: Root::ZERO,
+            schedule_root: self.schedule_nodes().last().unwrap_or_default(),
+            big_steps: self.big_steps,
+            scratch_bits: Self::SCRATCH_BITS,
+            input: half,
+            output: half,
+        })
+    }
+
+    /// The input of the run.
+    #[must_use]
+    pub fn input_root(&self) -> Root {
+        self.hash(b"half", 0, (0, 0))
+    }
+
+    /// The output root of the run.
+    #[must_use]
+    pub fn output_root(&self) -> Root {
+        if self.memory_root(self.big_steps) == VOID { VOID } else { self.half(self.big_steps) }
+    }
+
+    fn code(&self) -> Root {
+        self.hash(b"code", 0, (0, 0))
+    }
+
+    /// The schedule's leaf, then the nodes above it: all leaves are the same, so all nodes of a level are.
+    fn schedule_nodes(&self) -> impl Iterator<Item = Root> {
+        let levels = depth(self.big_steps) as usize;
+        std::iter::successors(Some(self.leaf().hash()), |&below| Some(node(below, below))).take(levels + 1)
+    }
+
+    fn leaf(&self) -> ScheduleLeaf {
+        ScheduleLeaf { entry: Self::ENTRY, bound: self.steps }
+    }
+
+    /// What is said about a place, if it isn't the truth.
+    fn lie(&self, place: Place) -> Option<What> {
+        self.lies.iter().rev().find(|lie| lie.places.contains(&place)).map(|lie| lie.what)
+    }
+
+    /// A root for a place; 0 is the truth's variant.
+    fn hash(&self, what: &[u8; 4], variant: u64, place: Place) -> Root {
+        let mut bytes = what.to_vec();
+        [self.seed, variant, place.0, place.1].map(|number| bytes.extend(number.to_be_bytes()));
+        keccak(&bytes)
+    }
+
+    /// The variant of a place.
+    fn variant(&self, place: Place) -> u64 {
+        match self.lie(place) {
+            Some(What::Other(variant)) => variant.saturating_add(1),
+            _ => 0,
+        }
+    }
+
+    /// The half of memory that isn't scratch.
+    fn half(&self, big_step: u64) -> Root {
+        match self.lie((big_step, 0)) {
+            Some(What::Same) => self.hash(b"same", 0, (0, 0)),
+            _ => self.hash(b"half", self.variant((big_step, 0)), (big_step, 0)),
+        }
+    }
+
+    /// What a big step leaves in scratch memory.
+    fn scratch(&self, big_step: u64) -> Root {
+        self.hash(b"scra", self.variant((big_step, self.steps)), (big_step, 0))
+    }
+
+    fn memory_root(&self, big_step: u64) -> Root {
+        match self.lie((big_step, 0)) {
+            Some(What::Void) => VOID,
+            Some(What::Scratch) => node(self.half(big_step), self.scratch(big_step.saturating_sub(1))),
+            None if self.traps.is_some_and(|traps| big_step > traps) => VOID,
+            _ => node(self.half(big_step), Root::ZERO),
+        }
+    }
+
+    fn state_root(&self, big_step: u64, step: u64) -> Root {
+        match step {
+            0 => State::reset(self.code(), self.memory_root(big_step), Self::ENTRY, 1 << Self::MEMORY_BITS).root(),
+            step if step >= self.steps.max(1) => self.end_state(big_step).root(),
+            _ => match self.lie((big_step, step)) {
+                Some(What::Same) => self.hash(b"same", 0, (0, 0)),
+                _ => self.hash(b"step", self.variant((big_step, step)), (big_step, step)),
+            },
+        }
+    }
+
+    fn end_state(&self, big_step: u64) -> State {
+        let memory = node(self.half(big_step.saturating_add(1)), self.scratch(big_step));
+        let mut state = State::reset(self.code(), memory, Self::ENTRY, self.variant((big_step, self.steps.max(1))));
+        let traps = self.traps == Some(big_step);
+        let status = if traps { Status::Trapped(Trap::Breakpoint) } else { Status::Exited };
+        state.status = self.status.unwrap_or(status);
+        state
+    }
+}
+
+impl Oracle for Fake {
+    type Error = Infallible;
+
+    fn memory(&mut self, big_step: u64) -> Result<Root, Infallible> {
+        Ok(self.memory_root(big_step))
+    }
+    fn state(&mut self, big_step: u64, step: u64) -> Result<Root, Infallible> {
+        Ok(self.state_root(big_step, step))
+    }
+    fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), Infallible> {
+        let siblings = vec![self.half(big_step.saturating_add(1))];
+        Ok((self.end_state(big_step).to_bytes().to_vec(), Proof { leaf: self.scratch(big_step), siblings }))
+    }
+    fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, Infallible> {
+        Ok([big_step.to_be_bytes(), step.to_be_bytes()].concat())
+    }
+    fn schedule(&mut self, _: u64) -> Result<(ScheduleLeaf, Vec<Root>), Infallible> {
+        Ok((self.leaf(), self.schedule_nodes().take(depth(self.big_steps) as usize).collect()))
+    }
+    fn input(&mut self) -> Result<Proof, Infallible> {
+        Ok(Proof { leaf: Root::ZERO, siblings: vec![Root::ZERO] })
+    }
+    fn output(&mut self) -> Result<Proof, Infallible> {
+        Ok(Proof { leaf: self.half(self.big_steps), siblings: vec![Root::ZERO] })
+    }
+}
+
+/// The true run as a judge: it steps its own states and knows no others. The witness is the place.
+impl Rules for Fake {
+    fn successor(&self, _: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError> {
+        let found = witness.len();
+        let too_short = WitnessError::TooShort { part: Part::State, expected: 16, found };
+        let (big_step, step) = witness.split_first_chunk().ok_or(too_short)?;
+        let step = <[u8; 8]>::try_from(step).map_err(|_| too_short)?;
+        let (big_step, step) = (u64::from_be_bytes(*big_step), u64::from_be_bytes(step));
+        let found = self.state_root(big_step, step);
+        if found != before {
+            return Err(WitnessError::State { expected: before, found });
+        }
+        Ok(self.state_root(big_step, step.saturating_add(1)))
+    }
+}

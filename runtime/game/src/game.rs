@@ -1,0 +1,375 @@
+//! The state machine.
+
+use crate::claims::{Level, Segment, commit, depth};
+use crate::model::{Model, VOID};
+use crate::moves::{Challenge, Entry, Illegal, Move, Pick, Proven};
+use crate::rules::{Protocol, Rules};
+use step::{Proof, Root, State, keccak};
+
+/// One of the two players.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Posted the output root.
+    Asserter,
+    /// Disagrees with it.
+    Challenger,
+}
+
+impl Side {
+    /// The opponent.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Asserter => Self::Challenger,
+            Self::Challenger => Self::Asserter,
+        }
+    }
+}
+
+/// The time that each side has left, in the unit of `now`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The asserter's.
+    pub asserter: u64,
+    /// The challenger's.
+    pub challenger: u64,
+}
+
+impl Clocks {
+    /// A side's clock.
+    #[must_use]
+    pub fn of(&self, side: Side) -> u64 {
+        match side {
+            Side::Asserter => self.asserter,
+            Side::Challenger => self.challenger,
+        }
+    }
+
+    /// Sets a side's clock.
+    fn set(&mut self, side: Side, left: u64) {
+        match side {
+            Side::Asserter => self.asserter = left,
+            Side::Challenger => self.challenger = left,
+        }
+    }
+}
+
+/// What becomes of a game.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on, this side to move.
+    Open(Side),
+    /// It is over, this side has won.
+    Won(Side),
+}
+
+/// A game between an asserter and a challenger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Game {
+    model: Model,
+    arity: u64,
+    outcome: Outcome,
+    clocks: Clocks,
+    since: u64,
+    segment: Segment,
+    start: Root,
+    claims: Root,
+}
+
+/// A pick whose proofs are good.
+struct Picked {
+    part: Segment,
+    start: Root,
+    rejected: Root,
+}
+
+/// What a good move makes of the segment in dispute.
+enum Next {
+    Segment { segment: Segment, start: Root, claims: Root },
+    Proven,
+}
+
+impl Game {
+    /// The numbers of parts into which a segment may be cut.
+    pub const ARITIES: std::ops::RangeInclusive<u64> = 2..=256;
+
+    /// Opens a game: a challenge to an asserted output root.
+    pub fn challenge(
+        model: &Model,
+        input: Root,
+        asserted: Root,
+        arity: u64,
+        clocks: Clocks,
+        challenge: &Challenge,
+        now: u64,
+    ) -> Result<Self, Illegal> {
+        Self::challenge_under(&Protocol, model, input, asserted, arity, clocks, challenge, now)
+    }
+
+    /// The same under other rules.
+    #[expect(clippy::too_many_arguments, reason = "those of `challenge`, which are what a game is about")]
+    pub fn challenge_under(
+        rules: &impl Rules,
+        model: &Model,
+        input: Root,
+        asserted: Root,
+        arity: u64,
+        clocks: Clocks,
+        challenge: &Challenge,
+        now: u64,
+    ) -> Result<Self, Illegal> {
+        model.check()?;
+        if !Self::ARITIES.contains(&arity) {
+            return Err(Illegal::Model);
+        }
+        let segment = Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps };
+        let last = last(&challenge.claims, &segment, arity)?;
+        let above = model.levels_above(model.input);
+        if !rules.leads(&challenge.input, model.input.index, above, model.memory_root) {
+            return Err(Illegal::Proof(Proven::Input));
+        }
+        if !rules.differs(output(rules, model, last, &challenge.output)?, asserted) {
+            return Err(Illegal::Agrees);
+        }
+        let start = model.memory_with(input, &challenge.input);
+        let (claims, outcome) = (commit(&challenge.claims).root(), Outcome::Open(Side::Asserter));
+        Ok(Self { model: *model, arity, outcome, clocks, since: now, segment, start, claims })
+    }
+
+    /// Makes a move. A move that is refused changes nothing.
+    pub fn apply(&mut self, player: Side, move_: &Move, now: u64) -> Result<Outcome, Illegal> {
+        self.apply_under(&Protocol, player, move_, now)
+    }
+
+    /// The same under other rules.
+    pub fn apply_under(
+        &mut self,
+        rules: &impl Rules,
+        player: Side,
+        move_: &Move,
+        now: u64,
+    ) -> Result<Outcome, Illegal> {
+        let mover = self.mover().ok_or(Illegal::Over)?;
+        if player != mover {
+            return Err(Illegal::Turn);
+        }
+        let left = rules.left(self.clocks.of(mover), self.used(now)).ok_or(Illegal::Late)?;
+        let next = self.next(rules, move_)?;
+        self.clocks.set(mover, left);
+        self.since = self.since.max(now);
+        self.outcome = match next {
+            Next::Proven => Outcome::Won(mover),
+            Next::Segment { segment, start, claims } => {
+                (self.segment, self.start, self.claims) = (segment, start, claims);
+                Outcome::Open(mover.other())
+            }
+        };
+        Ok(self.outcome)
+    }
+
+    /// Says that the mover has no time left; anyone may.
+    pub fn timeout(&mut self, now: u64) -> Result<Outcome, Illegal> {
+        self.timeout_under(&Protocol, now)
+    }
+
+    /// The same under other rules.
+    pub fn timeout_under(&mut self, rules: &impl Rules, now: u64) -> Result<Outcome, Illegal> {
+        let mover = self.mover().ok_or(Illegal::Over)?;
+        if rules.left(self.clocks.of(mover), self.used(now)).is_some() {
+            return Err(Illegal::Early);
+        }
+        self.outcome = Outcome::Won(mover.other());
+        Ok(self.outcome)
+    }
+
+    /// What a move makes of the segment.
+    fn next(&self, rules: &impl Rules, move_: &Move) -> Result<Next, Illegal> {
+        let picked = self.pick(rules, move_.pick())?;
+        match move_ {
+            Move::Dissect { claims, .. } => self.dissect(rules, &picked, claims),
+            Move::Enter { entry, .. } => self.enter(rules, &picked, entry),
+            Move::Void { .. } => self.void(rules, &picked),
+            Move::Prove { witness, .. } => self.prove(rules, &picked, witness),
+        }
+    }
+
+    /// The part that a move goes on from.
+    fn pick(&self, rules: &impl Rules, pick: &Pick) -> Result<Picked, Illegal> {
+        let parts = self.segment.parts(self.arity);
+        if !rules.is_part(pick.part, parts) {
+            return Err(Illegal::Part { found: pick.part, parts });
+        }
+        // Claim j is leaf j - 1.
+        let claimed = |proof, part: u64| rules.leads(proof, part.wrapping_sub(1), depth(parts), self.claims);
+        let first = pick.part == 1;
+        if !first && !claimed(&pick.before, pick.part.wrapping_sub(1)) {
+            return Err(Illegal::Proof(Proven::Before));
+        }
+        if !claimed(&pick.after, pick.part) {
+            return Err(Illegal::Proof(Proven::After));
+        }
+        let start = if first { self.start } else { pick.before.leaf };
+        Ok(Picked { part: self.segment.part(pick.part, self.arity), start, rejected: pick.after.leaf })
+    }
+
+    fn dissect(&self, rules: &impl Rules, picked: &Picked, claims: &[Root]) -> Result<Next, Illegal> {
+        let found = picked.part.units();
+        if found <= 1 {
+            return Err(Illegal::Units { found });
+        }
+        let last = last(claims, &picked.part, self.arity)?;
+        differ(rules, last, picked.rejected)?;
+        Ok(Next::Segment { segment: picked.part, start: picked.start, claims: commit(claims).root() })
+    }
+
+    fn enter(&self, rules: &impl Rules, picked: &Picked, entry: &Entry) -> Result<Next, Illegal> {
+        let big_step = big_step(&picked.part)?;
+        if picked.start == VOID {
+            return Err(Illegal::Void);
+        }
+        let leaf = Proof { leaf: entry.leaf.hash(), siblings: entry.schedule.clone() };
+        if !rules.leads(&leaf, big_step, self.model.schedule_depth(), self.model.schedule_root) {
+            return Err(Illegal::Proof(Proven::Schedule));
+        }
+        let segment = Segment { level: Level::Steps { big_step }, lo: 0, hi: entry.leaf.steps() };
+        let last = last(&entry.claims, &segment, self.arity)?;
+        let end: &[u8; State::SIZE] = entry.end.as_slice().try_into().map_err(|_| Illegal::EndState)?;
+        if keccak(end) != last {
+            return Err(Illegal::EndState);
+        }
+        differ(rules, rules.end(&self.model, end, &entry.scratch)?, picked.rejected)?;
+        let start = self.model.start(picked.start, entry.leaf.entry);
+        Ok(Next::Segment { segment, start, claims: commit(&entry.claims).root() })
+    }
+
+    fn void(&self, rules: &impl Rules, picked: &Picked) -> Result<Next, Illegal> {
+        big_step(&picked.part)?;
+        if picked.start != VOID {
+            return Err(Illegal::Void);
+        }
+        differ(rules, VOID, picked.rejected)?;
+        Ok(Next::Proven)
+    }
+
+    fn prove(&self, rules: &impl Rules, picked: &Picked, witness: &[u8]) -> Result<Next, Illegal> {
+        if picked.part.level == Level::BigSteps {
+            return Err(Illegal::Level);
+        }
+        one(&picked.part)?;
+        let successor = rules.successor(&self.model, picked.start, witness)?;
+        differ(rules, successor, picked.rejected)?;
+        Ok(Next::Proven)
+    }
+
+    /// The time that the mover has used. Time doesn't run backwards.
+    fn used(&self, now: u64) -> u64 {
+        now.saturating_sub(self.since)
+    }
+
+    /// Who is to move, unless the game is over.
+    #[must_use]
+    pub fn mover(&self) -> Option<Side> {
+        match self.outcome {
+            Outcome::Open(mover) => Some(mover),
+            Outcome::Won(_) => None,
+        }
+    }
+
+    /// Who has won, once somebody has.
+    #[must_use]
+    pub fn winner(&self) -> Option<Side> {
+        match self.outcome {
+            Outcome::Open(_) => None,
+            Outcome::Won(winner) => Some(winner),
+        }
+    }
+
+    /// The last moment at which the mover may move.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        self.mover().map(|mover| self.since.saturating_add(self.clocks.of(mover)))
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Into how many parts a segment is cut.
+    #[must_use]
+    pub fn arity(&self) -> u64 {
+        self.arity
+    }
+
+    /// The time that each side had left at the last move.
+    #[must_use]
+    pub fn clocks(&self) -> Clocks {
+        self.clocks
+    }
+
+    /// The segment in dispute.
+    #[must_use]
+    pub fn segment(&self) -> Segment {
+        self.segment
+    }
+
+    /// The root at its beginning, agreed.
+    #[must_use]
+    pub fn start(&self) -> Root {
+        self.start
+    }
+
+    /// The root of the last mover's claims.
+    #[must_use]
+    pub fn claims(&self) -> Root {
+        self.claims
+    }
+
+    /// How many moves a game has at most, the challenge and the proof included.
+    #[must_use]
+    pub fn most_moves(big_steps: u64, steps: u64, arity: u64) -> u64 {
+        1 + cuts(big_steps, arity).max(1) + cuts(steps, arity).max(1)
+    }
+}
+
+/// How often a segment must be cut until its parts have one unit: the logarithm, rounded up.
+fn cuts(units: u64, arity: u64) -> u64 {
+    std::iter::successors(Some(units), |&units| (units > 1).then(|| units.div_ceil(arity.max(2)))).count() as u64 - 1
+}
+
+/// The last of as many claims as the segment has parts.
+fn last(claims: &[Root], segment: &Segment, arity: u64) -> Result<Root, Illegal> {
+    let (expected, found) = (segment.parts(arity), claims.len());
+    claims.last().copied().filter(|_| found as u64 == expected).ok_or(Illegal::Count { expected, found })
+}
+
+/// The output root of a memory root.
+fn output(rules: &impl Rules, model: &Model, memory: Root, proof: &Proof) -> Result<Root, Illegal> {
+    if memory == VOID {
+        return Ok(VOID);
+    }
+    if !rules.leads(proof, model.output.index, model.levels_above(model.output), memory) {
+        return Err(Illegal::Proof(Proven::Output));
+    }
+    Ok(proof.leaf)
+}
+
+/// The part must be a single big step.
+fn big_step(part: &Segment) -> Result<u64, Illegal> {
+    if part.level != Level::BigSteps {
+        return Err(Illegal::Level);
+    }
+    one(part).map(|()| part.lo)
+}
+
+/// The part must have one unit.
+fn one(part: &Segment) -> Result<(), Illegal> {
+    let found = part.units();
+    if found == 1 { Ok(()) } else { Err(Illegal::Units { found }) }
+}
+
+/// A move must disagree with what it rejects.
+fn differ(rules: &impl Rules, ours: Root, rejected: Root) -> Result<(), Illegal> {
+    if rules.differs(ours, rejected) { Ok(()) } else { Err(Illegal::Agrees) }
+}

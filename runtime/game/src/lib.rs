@@ -1,0 +1,22 @@
+//! The dispute between two players as a pure state machine, and the players as pure strategies.
+//!
+//! [`Game`] is what the contract does: given a move and a time it says what becomes of the game, or which rule the move
+//! breaks. It does no input or output and has no clock of its own. [`player`] makes the moves, honest ones if its
+//! [`Oracle`] is. `docs/protocol.md` is the text that both follow.
+
+mod claims;
+pub mod dispute;
+pub mod fake;
+mod game;
+mod model;
+mod moves;
+mod oracle;
+pub mod player;
+mod rules;
+
+pub use claims::{Level, Segment, commit};
+pub use game::{Clocks, Game, Outcome, Side};
+pub use model::{Model, Region, ScheduleLeaf, VOID};
+pub use moves::{Challenge, Entry, Illegal, Move, Pick, Proven};
+pub use oracle::Oracle;
+pub use rules::{Protocol, Rules};

@@ -1,0 +1,114 @@
+//! What a game is about: a model and its schedule.
+
+use crate::claims::depth;
+use crate::moves::Illegal;
+use step::{Profile, Proof, Root, State, keccak};
+
+/// The root that stands for "no memory": the end of a big step that traps or runs past its bound. No memory has it.
+pub const VOID: Root = Root([0xff; 32]);
+
+/// An aligned subtree of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// Its level, counted from the leaves.
+    pub level: u32,
+    /// Its index among the nodes of its level.
+    pub index: u64,
+}
+
+impl Region {
+    /// Whether it is in a tree of this many levels.
+    fn is_in(self, depth: u32) -> bool {
+        self.level <= depth && self.index.checked_shr(depth - self.level).unwrap_or(0) == 0
+    }
+}
+
+/// What the registry stores of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Model {
+    /// The machine's shape.
+    pub profile: Profile,
+    /// The root of the code.
+    pub code_root: Root,
+    /// The root of the image's memory, before any input is written.
+    pub memory_root: Root,
+    /// The root of the schedule.
+    pub schedule_root: Root,
+    /// How many big steps the schedule has.
+    pub big_steps: u64,
+    /// Scratch memory is the last 2^`scratch_bits` bytes.
+    pub scratch_bits: u8,
+    /// Where the input goes.
+    pub input: Region,
+    /// Where the output is found.
+    pub output: Region,
+}
+
+impl Model {
+    /// Refuses what the registry refuses.
+    pub fn check(&self) -> Result<(), Illegal> {
+        let depth = self.profile.memory_depth();
+        let scratch = (5..=self.profile.memory_bits()).contains(&self.scratch_bits);
+        // The root of a single leaf is any 32 bytes, so it could be void; a hash can't.
+        let output = self.output.level >= 1 && self.output.is_in(depth);
+        let good = self.big_steps >= 1 && scratch && output && self.input.is_in(depth);
+        if good { Ok(()) } else { Err(Illegal::Model) }
+    }
+
+    /// The subtree of scratch memory. The model must have been checked.
+    #[must_use]
+    pub fn scratch(&self) -> Region {
+        let above = u32::from(self.profile.memory_bits().saturating_sub(self.scratch_bits));
+        Region { level: u32::from(self.scratch_bits).saturating_sub(5), index: (1u64 << above) - 1 }
+    }
+
+    /// How many siblings the proof of a region has.
+    #[must_use]
+    pub fn levels_above(&self, region: Region) -> u32 {
+        self.profile.memory_depth().saturating_sub(region.level)
+    }
+
+    /// How many siblings the proof of a schedule leaf has.
+    #[must_use]
+    pub fn schedule_depth(&self) -> u32 {
+        depth(self.big_steps)
+    }
+
+    /// The memory root before the first big step, given the input subtree as it is in the image.
+    #[must_use]
+    pub fn memory_with(&self, input: Root, image: &Proof) -> Root {
+        image.root(input, self.input.index)
+    }
+
+    /// The state root in which a big step starts.
+    #[must_use]
+    pub fn start(&self, memory: Root, entry: u64) -> Root {
+        State::reset(self.code_root, memory, entry, self.profile.memory_size()).root()
+    }
+}
+
+/// A leaf of the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScheduleLeaf {
+    /// The address of the big step's first instruction.
+    pub entry: u64,
+    /// No more steps than these.
+    pub bound: u64,
+}
+
+impl ScheduleLeaf {
+    /// Its hash.
+    #[must_use]
+    pub fn hash(self) -> Root {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.entry.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.bound.to_be_bytes());
+        keccak(&bytes)
+    }
+
+    /// How many steps are looked at.
+    #[must_use]
+    pub fn steps(self) -> u64 {
+        self.bound.max(1)
+    }
+}

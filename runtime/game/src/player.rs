@@ -1,0 +1,81 @@
+//! The players. A player is its oracle: the same function plays honestly over a true one and lies over a false one.
+
+use crate::claims::{Level, Segment, commit};
+use crate::game::Game;
+use crate::model::{Model, VOID};
+use crate::moves::{Challenge, Entry, Move, Pick};
+use crate::oracle::Oracle;
+use step::{Proof, Root};
+
+/// The challenger's first move.
+pub fn challenge<O: Oracle>(model: &Model, arity: u64, oracle: &mut O) -> Result<Challenge, O::Error> {
+    let input = oracle.input()?;
+    let claims = claims(Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps }, arity, oracle)?;
+    let output = if claims.last() == Some(&VOID) { nothing() } else { oracle.output()? };
+    Ok(Challenge { input, claims, output })
+}
+
+/// The reply to the opponent's claims: what to do about the first of them that is false. `None` if none is; that never
+/// happens to a player who was honest so far.
+pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<Option<Move>, O::Error> {
+    let (segment, arity) = (game.segment(), game.arity());
+    for (number, (&claim, place)) in (1..).zip(theirs.iter().zip(segment.boundaries(arity))) {
+        if root(segment.level, place, oracle)? != claim {
+            let (part, pick) = (segment.part(number, arity), pick(theirs, number));
+            let start = number.checked_sub(2).and_then(|index| theirs.get(index as usize)).copied();
+            return go_on(arity, part, start.unwrap_or(game.start()), pick, oracle).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The move that goes on from a part.
+pub fn go_on<O: Oracle>(
+    arity: u64,
+    part: Segment,
+    start: Root,
+    pick: Pick,
+    oracle: &mut O,
+) -> Result<Move, O::Error> {
+    Ok(match part.level {
+        _ if part.units() > 1 => Move::Dissect { pick, claims: claims(part, arity, oracle)? },
+        Level::BigSteps if start == VOID => Move::Void { pick },
+        Level::BigSteps => Move::Enter { pick, entry: entry(part.lo, arity, oracle)? },
+        Level::Steps { big_step } => Move::Prove { pick, witness: oracle.witness(big_step, part.lo)? },
+    })
+}
+
+/// Picks a part, counted from 1, of a list of claims.
+#[must_use]
+pub fn pick(theirs: &[Root], part: u64) -> Pick {
+    let tree = commit(theirs);
+    let claim = |number: u64| number.checked_sub(1).map_or_else(nothing, |index| tree.proof(index));
+    Pick { part, before: claim(part.saturating_sub(1)), after: claim(part) }
+}
+
+/// Claims for a segment.
+pub fn claims<O: Oracle>(segment: Segment, arity: u64, oracle: &mut O) -> Result<Vec<Root>, O::Error> {
+    segment.boundaries(arity).map(|place| root(segment.level, place, oracle)).collect()
+}
+
+/// What is in a big step.
+fn entry<O: Oracle>(big_step: u64, arity: u64, oracle: &mut O) -> Result<Entry, O::Error> {
+    let (leaf, schedule) = oracle.schedule(big_step)?;
+    let steps = Segment { level: Level::Steps { big_step }, lo: 0, hi: leaf.steps() };
+    let claims = claims(steps, arity, oracle)?;
+    let (end, scratch) = oracle.end(big_step)?;
+    Ok(Entry { leaf, schedule, claims, end, scratch })
+}
+
+/// The root at a place.
+fn root<O: Oracle>(level: Level, place: u64, oracle: &mut O) -> Result<Root, O::Error> {
+    match level {
+        Level::BigSteps => oracle.memory(place),
+        Level::Steps { big_step } => oracle.state(big_step, place),
+    }
+}
+
+/// A proof where none is needed.
+fn nothing() -> Proof {
+    Proof { leaf: Root::ZERO, siblings: Vec::new() }
+}

@@ -1,0 +1,63 @@
+//! The judgements that a game is made of.
+
+use crate::claims;
+use crate::model::{Model, VOID};
+use crate::moves::{Illegal, Proven};
+use step::{Proof, Root, State, Status, WitnessError};
+
+/// How a game judges. [`Protocol`] is the contract's way; tests put another machine or a planted bug here.
+pub trait Rules {
+    /// The state root after the step that a witness is of.
+    fn successor(&self, model: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError>;
+
+    /// Whether there is a part with this number.
+    fn is_part(&self, number: u64, parts: u64) -> bool {
+        (1..=parts).contains(&number)
+    }
+
+    /// Whether a proof leads from its leaf to a root.
+    fn leads(&self, proof: &Proof, index: u64, depth: u32, root: Root) -> bool {
+        claims::leads(proof, index, depth, root)
+    }
+
+    /// Whether a move disagrees with the claim that it rejects.
+    fn differs(&self, ours: Root, rejected: Root) -> bool {
+        ours != rejected
+    }
+
+    /// What is left of a clock; `None` if the time used is more.
+    fn left(&self, clock: u64, used: u64) -> Option<u64> {
+        clock.checked_sub(used)
+    }
+
+    /// The memory root with which a state ends its big step, or void.
+    fn end(&self, model: &Model, state: &[u8; State::SIZE], scratch: &Proof) -> Result<Root, Illegal> {
+        let Some(memory) = self.ended(model, state) else { return Ok(VOID) };
+        let region = model.scratch();
+        if !self.leads(scratch, region.index, model.levels_above(region), memory) {
+            return Err(Illegal::Proof(Proven::Scratch));
+        }
+        Ok(self.reset(model, scratch))
+    }
+
+    /// The memory root of a state that ends a big step, scratch memory as it is.
+    fn ended(&self, model: &Model, state: &[u8; State::SIZE]) -> Option<Root> {
+        let root = |at: usize| Root(std::array::from_fn(|i| state[at + i]));
+        (state[104] == Status::Exited.byte() && root(0) == model.code_root).then(|| root(32))
+    }
+
+    /// The memory root with scratch memory zero.
+    fn reset(&self, model: &Model, scratch: &Proof) -> Root {
+        scratch.root(Root::ZERO, model.scratch().index)
+    }
+}
+
+/// The rules of `docs/protocol.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocol;
+
+impl Rules for Protocol {
+    fn successor(&self, model: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError> {
+        step::verify(model.profile, witness, before)
+    }
+}

@@ -1,0 +1,386 @@
+//! The figures that we promise, beside what others reach: `cargo bench -p opml-tests --bench figures`.
+//!
+//! With OPML_BLESS=1 they are written to docs/figures.md too.
+
+#[path = "../../vm/interpreter/benches/loops/mod.rs"]
+mod loops;
+
+use compiler::{Compiled, Options};
+use evm::{Answer, Cost, Verifier};
+use image::{Image, Role};
+use interpreter::Interpreter;
+use isa::{Extensions, Instruction, Op};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use step::{Profile, Status};
+
+/// How often something is timed; the median counts.
+const ROUNDS: usize = 15;
+/// Steps of an endless loop that are timed at once.
+const STEPS: u64 = 20_000_000;
+
+/// A line of the table.
+struct Figure {
+    name: String,
+    ours: f64,
+    unit: &'static str,
+    goal: Goal,
+    baseline: &'static str,
+}
+
+/// What a figure should be.
+enum Goal {
+    AtMost(f64),
+    Below(f64),
+    AtLeast(f64),
+    None,
+}
+
+impl Goal {
+    /// As text, and whether a figure reaches it.
+    fn judge(&self, ours: f64) -> (String, bool) {
+        match *self {
+            Self::AtMost(limit) => (format!("≤ {}", number(limit)), ours <= limit),
+            Self::Below(limit) => (format!("< {}", number(limit)), ours < limit),
+            Self::AtLeast(limit) => (format!("≥ {}", number(limit)), ours >= limit),
+            Self::None => ("-".to_owned(), true),
+        }
+    }
+}
+
+/// A bundled network, compiled.
+struct Net {
+    name: &'static str,
+    compiled: Compiled,
+    input: Vec<u8>,
+    multiply_adds: f64,
+    parameters: f64,
+}
+
+impl Net {
+    fn new(name: &'static str, folder: &str, digit: &str) -> Self {
+        let folder = fixture(folder);
+        let compiled = compile(&folder);
+        let metrics = fs::read(folder.join("metrics.json")).expect("metrics");
+        let metrics: serde_json::Value = serde_json::from_slice(&metrics).expect("JSON");
+        let metric = |name: &str| metrics[name].as_f64().expect("a number");
+        let digit = fs::read(fixture(digit)).expect("a digit");
+        let input = digit[digit.len() - 28 * 28 * size_of::<f32>()..].to_vec();
+        Self { name, compiled, input, multiply_adds: metric("multiply_adds"), parameters: metric("parameters") }
+    }
+
+    fn image(&self) -> &Image {
+        &self.compiled.image
+    }
+
+    /// The machine with the digit in it, before its first step.
+    fn machine(&self) -> Interpreter {
+        let mut machine = Interpreter::new(self.image()).expect("memory");
+        let input = self.image().tensors.iter().find(|tensor| tensor.role == Role::Input).expect("an input");
+        machine.write_memory(input.address, &self.input).expect("a digit that fits");
+        machine
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(name)
+}
+
+fn compile(folder: &Path) -> Compiled {
+    compiler::compile(&folder.join("model.onnx"), &Options::default()).expect("a model that compiles")
+}
+
+fn main() {
+    // Cargo's test runner tries benchmarks too; only `cargo bench` asks for the figures.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let mlp = Net::new("MLP 784-20-10", "mnist-mlp", "digits/7.flat.npy");
+    let cnn = Net::new("CNN", "mnist-cnn", "digits/7.npy");
+    let mut figures = Vec::from(inference(&mlp, "opML: about 800", Goal::AtMost(20.0), "opML: 2,000"));
+    figures.extend(inference(&cnn, "-", Goal::None, "-"));
+    figures.extend(speed(&cnn));
+    figures.extend(gas(&[&mlp, &cnn]));
+    figures.extend(bytecode());
+    figures.extend(compilation(&cnn));
+    let table = table(&figures);
+    println!("{table}");
+    if std::env::var_os("OPML_BLESS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/figures.md");
+        fs::write(path, document(&table)).expect("docs/figures.md can be written");
+    }
+}
+
+/// The median of some timings in seconds of what `work` does with what `prepare` makes.
+fn median<T, R>(mut prepare: impl FnMut() -> T, mut work: impl FnMut(&mut T) -> R) -> f64 {
+    let mut seconds: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let mut subject = prepare();
+            let start = Instant::now();
+            std::hint::black_box(work(&mut subject));
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds[ROUNDS / 2]
+}
+
+/// Runs a machine to its end and says how many steps that took.
+fn finish(machine: &mut Interpreter) -> u64 {
+    let outcome = machine.run(u64::MAX);
+    assert_eq!(outcome.status, Status::Exited);
+    outcome.steps
+}
+
+fn inference(net: &Net, steps: &'static str, milliseconds: Goal, time: &'static str) -> [Figure; 2] {
+    let made = finish(&mut net.machine()) as f64;
+    let seconds = median(|| net.machine(), finish);
+    [
+        Figure {
+            name: format!("{}: VM steps per multiply-add", net.name),
+            ours: made / net.multiply_adds,
+            unit: "",
+            goal: Goal::AtMost(8.0),
+            baseline: steps,
+        },
+        Figure {
+            name: format!("{}: inference in the interpreter", net.name),
+            ours: seconds * 1e3,
+            unit: "ms",
+            goal: milliseconds,
+            baseline: time,
+        },
+    ]
+}
+
+/// Million instructions a second.
+fn speed(cnn: &Net) -> [Figure; 4] {
+    let endless = |program: Vec<Instruction>| {
+        let seconds = median(|| loops::machine(&program), |machine| machine.run(STEPS));
+        STEPS as f64 / seconds / 1e6
+    };
+    let whole = |prepare: &dyn Fn() -> Interpreter| {
+        let steps = finish(&mut prepare()) as f64;
+        steps / median(prepare, finish) / 1e6
+    };
+    let crc32 = fs::read(fixture("programs/crc32.elf")).expect("a program");
+    let crc32 = image::elf::load(&crc32, &image::elf::Options::default()).expect("a program that loads");
+    let crc32 = Image::new(crc32).expect("an image");
+    let figure = |name: &str, ours: f64, least: f64| Figure {
+        name: format!("interpreter, {name}"),
+        ours,
+        unit: "M instr/s",
+        goal: Goal::AtLeast(least),
+        baseline: "-",
+    };
+    [
+        figure("loop of integer code", endless(loops::integers()), 250.0),
+        figure("CRC-32 compiled by gcc", whole(&|| Interpreter::new(&crc32).expect("memory")), 250.0),
+        figure("loop of f32 multiply-adds", endless(loops::floats()), 150.0),
+        figure("the CNN", whole(&|| cnn.machine()), 150.0),
+    ]
+}
+
+/// A sort of instructions, named as in the table, with the most gas that it may cost and what its like costs in Cannon.
+type Sort = (&'static str, fn(Op) -> bool, f64, &'static str);
+
+const SORTS: [Sort; 4] = [
+    ("integer ALU", |op| matches!(opcode(op), 0x13 | 0x1b | 0x33 | 0x3b | 0x37 | 0x17), 8_000.0, "Cannon: 18,900"),
+    ("load, float loads too", |op| matches!(opcode(op), 0x03 | 0x07), 12_000.0, "Cannon: 25,100"),
+    ("store, float stores too", |op| matches!(opcode(op), 0x23 | 0x27), 13_000.0, "Cannon: 30,400"),
+    ("fmadd.s", |op| op == Op::FmaddS, 16_000.0, "-"),
+];
+
+fn opcode(op: Op) -> u32 {
+    op.entry().bits & 0x7f
+}
+
+/// What the contract costs at worst, over the sampled steps of whole runs.
+fn gas(nets: &[&Net]) -> Vec<Figure> {
+    let costs: Vec<(Op, Cost)> = nets.iter().flat_map(|net| sample(net)).collect();
+    let worst = |wanted: &dyn Fn(Op) -> bool, amount: fn(&Cost) -> u64| {
+        let of_interest = costs.iter().filter(|(op, _)| wanted(*op));
+        of_interest.map(|(op, cost)| (amount(cost), *op)).max().expect("such a step")
+    };
+    let figure = |name: String, (ours, op): (u64, Op), unit, goal, baseline| {
+        let name = format!("{name} (worst: {})", op.entry().mnemonic);
+        Figure { name, ours: ours as f64, unit, goal, baseline }
+    };
+    let mut figures: Vec<Figure> = SORTS
+        .iter()
+        .map(|(name, wanted, most, baseline)| {
+            let worst = worst(wanted, |cost| cost.execution);
+            figure(format!("execution of {name}"), worst, "gas", Goal::Below(*most), *baseline)
+        })
+        .collect();
+    let (any, steps) = (|_| true, costs.len());
+    figures.push(figure(
+        "execution of any step".to_owned(),
+        worst(&any, |cost| cost.execution),
+        "gas",
+        Goal::None,
+        "-",
+    ));
+    let calldata = worst(&any, |cost| cost.calldata as u64);
+    figures.push(figure("calldata".to_owned(), calldata, "bytes", Goal::AtMost(1536.0), "Cannon: 2,212"));
+    let transaction = worst(&any, |cost| cost.transaction);
+    let name = format!("whole transaction, floor included, of {} steps", number(steps as f64));
+    figures.push(figure(name, transaction, "gas", Goal::Below(70_000.0), "Cannon: 104,000"));
+    figures
+}
+
+/// The costs of steps of a run: each instruction the first time, the second, the fourth, the eighth and so on.
+fn sample(net: &Net) -> Vec<(Op, Cost)> {
+    let image = net.image();
+    let mut verifier = Verifier::new(&image.profile).expect("a verifier");
+    let mut machine = net.machine();
+    let mut visits: HashMap<u64, u64> = HashMap::new();
+    let mut costs = Vec::new();
+    while machine.status() == Status::Running {
+        let visit = visits.entry(machine.pc()).or_insert(0);
+        *visit += 1;
+        if visit.is_power_of_two() {
+            let before = machine.state_root();
+            let (witness, after) = machine.witness().expect("a witness");
+            let (answer, cost) = verifier.step(before, &witness).expect("an answer");
+            assert_eq!(answer, Answer::Root(after), "step {}", machine.steps());
+            costs.push((op_at(image, machine.pc()), cost));
+        }
+        machine.run(1);
+    }
+    costs
+}
+
+fn op_at(image: &Image, pc: u64) -> Op {
+    let at = (pc - image.profile.code_base()) as usize;
+    let word = u32::from_le_bytes(*image.code[at..].first_chunk().expect("a word"));
+    isa::decode(word, image.extensions()).expect("an instruction").op
+}
+
+fn bytecode() -> [Figure; 2] {
+    let figure = |extensions: Extensions, most: f64, baseline| {
+        let profile = Profile::new(extensions, 17, 1 << 17, 4096).expect("a machine");
+        let verifier = Verifier::new(&profile).expect("a verifier");
+        Figure {
+            name: format!("verifier for {}, runtime code", extensions.name()),
+            ours: verifier.code_size() as f64,
+            unit: "bytes",
+            goal: Goal::Below(most * 1024.0),
+            baseline,
+        }
+    };
+    [figure(Extensions::IM, 12.0, "Cannon: 10,358"), figure(Extensions::IMFD, 22.0, "opML: 25,323")]
+}
+
+fn compilation(cnn: &Net) -> [Figure; 4] {
+    let folder = fixture("mnist-cnn");
+    let image = cnn.image();
+    let file = image.to_bytes().expect("a file").len() as f64;
+    let weights = cnn.parameters * size_of::<f32>() as f64;
+    let rest = file - weights - image.profile.code_size() as f64;
+    let figure = |name: &str, ours, unit, goal| Figure { name: name.to_owned(), ours, unit, goal, baseline: "-" };
+    [
+        figure("compilation of the CNN", median(|| (), |()| compile(&folder)), "s", Goal::Below(2.0)),
+        figure("image of the CNN less weights and code", rest, "bytes", Goal::Below(64.0 * 1024.0)),
+        figure(
+            "Merkle root of the CNN's memory, from nothing",
+            median(|| image.memory().expect("memory"), |memory| memory.root()) * 1e3,
+            "ms",
+            Goal::None,
+        ),
+        figure(
+            "state root after the CNN's run",
+            median(
+                || {
+                    let mut machine = cnn.machine();
+                    machine.state_root();
+                    finish(&mut machine);
+                    machine
+                },
+                Interpreter::state_root,
+            ) * 1e3,
+            "ms",
+            Goal::None,
+        ),
+    ]
+}
+
+/// A number with as many digits as say something.
+fn number(value: f64) -> String {
+    match value {
+        value if value >= 1000.0 => grouped(value.round() as u64),
+        value if value >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
+        value if value >= 1.0 => format!("{value:.1}"),
+        value => format!("{value:.3}"),
+    }
+}
+
+/// The figures in Markdown.
+fn table(figures: &[Figure]) -> String {
+    let mut rows = vec![["figure", "ours", "to reach", "baseline"].map(str::to_owned)];
+    for Figure { name, ours, unit, goal, baseline } in figures {
+        let (goal, reached) = goal.judge(*ours);
+        let missed = if reached { "" } else { " **(missed)**" };
+        let ours = format!("{} {unit}", number(*ours));
+        rows.push([name.clone(), format!("{}{missed}", ours.trim_end()), goal, (*baseline).to_owned()]);
+    }
+    let widths: [usize; 4] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!(" {cell:width$} ")).collect();
+        let _ = writeln!(text, "|{}|", cells.join("|"));
+        if index == 0 {
+            let _ = writeln!(text, "|{}|", widths.map(|width| "-".repeat(width + 2)).join("|"));
+        }
+    }
+    text
+}
+
+/// The page that the table stands on.
+fn document(table: &str) -> String {
+    format!(
+        "# Figures
+
+What we promise, what we measure, and what others reach. Made by
+
+    OPML_BLESS=1 cargo bench -p opml-tests --bench figures
+
+on {} ({} with {} cores, {}, {}). Times are medians of {ROUNDS} rounds on one
+core. Gas is that of an embedded EVM under Osaka's rules; execution is the transaction less its base and its calldata.
+Steps are taken from whole runs over a digit: every instruction of the program the first time that it is executed, the
+second, the fourth, the eighth and so on. KB are 1,024 bytes.
+
+{table}
+The baselines are opML's own MNIST example and verifier and Cannon's single-step contract, the best peer; \"-\" is where
+nobody has a figure or where we promise none.
+",
+        said_by("date", &["+%F"]),
+        processor(),
+        std::thread::available_parallelism().map_or(1, usize::from),
+        std::env::consts::OS,
+        said_by("rustc", &["--version"]),
+    )
+}
+
+/// Groups of three digits: 1,234,567.
+fn grouped(value: u64) -> String {
+    if value < 1000 { value.to_string() } else { format!("{},{:03}", grouped(value / 1000), value % 1000) }
+}
+
+/// What a command says.
+fn said_by(command: &str, arguments: &[&str]) -> String {
+    let output = Command::new(command).args(arguments).output();
+    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The processor's name.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
+    name.map_or("an unknown processor", |(_, name)| name.trim()).to_owned()
+}

@@ -168,7 +168,7 @@ fn squares() -> Image {
     code.resize(64, 0);
     let profile = Profile::new(Extensions::IMFD, 12, 0x2000, 64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
-    Image::new(Contents { profile, entry: 0x2000, sp: 0, code, segments, tensors, symbols, schedule })
+    Image::new(Contents { profile, entry: 0x2000, sp: 0, code, segments, tensors, symbols, schedule, interface: None })
         .expect("an image")
 }
 
@@ -327,7 +327,7 @@ const BUGS: [(Extensions, &str, &str, Op); 10] = [
     (Extensions::IM, "(location & 3) != 0", "(location & 1) != 0", Op::Lw),
     (Extensions::IM, "mstore(xor(place, 32), sibling)", "mstore(sub(32, place), root)", Op::Add),
     (Extensions::IM, "MEMORY_BITS == 0 && !inCode(location)", "MEMORY_BITS == 0", Op::Sd),
-    (Extensions::IMFD, "quotient | toUint(!exact)", "quotient", Op::FdivD),
+    (Extensions::IMFD, "quotient | toUint(!exact)", "quotient | toUint(exact)", Op::FdivD),
     (Extensions::IMFD, "sign = toUint(rm == 2);", "sign = 0;", Op::FaddS),
 ];
 

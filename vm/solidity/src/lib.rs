@@ -147,16 +147,18 @@ fn field_functions(extensions: Extensions) -> Vec<FieldFunction> {
 }
 
 /// The files that judge the steps of one image's machine: the interface, the verifier of its extensions, and a
-/// contract called `<name>Verifier` that is that verifier with this machine's profile.
+/// contract that is that verifier with this machine's profile. It is called after the image: `mnist-cnn` makes
+/// `MnistCnnVerifier`.
 #[must_use]
-pub fn generate(profile: &Profile, name: &str) -> Vec<File> {
+pub fn generate(profile: &Profile, image: &str) -> Vec<File> {
     let file = |name: &str, text: String| File { name: format!("{name}.sol"), text };
+    let name = identifier(image);
     let contract = format!("{name}Verifier");
     let image = fill(
         include_str!("templates/ImageVerifier.sol"),
         &[
             ("name", &contract),
-            ("image", name),
+            ("image", &name),
             ("memory_bits", &profile.memory_bits().to_string()),
             ("code_base", &format!("{:#x}", profile.code_base())),
             ("code_size", &profile.code_size().to_string()),
@@ -168,6 +170,15 @@ pub fn generate(profile: &Profile, name: &str) -> Vec<File> {
         file(&contract, image),
         File { name: "README.md".to_owned(), text: fill(include_str!("templates/README.md"), &[("name", &contract)]) },
     ]
+}
+
+/// A name as Solidity's contracts have them; there are none but letters and digits in it, and the first is a letter.
+fn identifier(name: &str) -> String {
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let capitalised: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
+    // `StepVerifier` is taken.
+    let plain = capitalised.starts_with(|letter: char| letter.is_ascii_alphabetic()) && capitalised != "Step";
+    if plain { capitalised } else { format!("Image{capitalised}") }
 }
 
 /// The interface that every verifier has.
@@ -208,4 +219,47 @@ pub fn bytecode(extensions: Extensions) -> Vec<u8> {
 pub fn from_hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contracts_are_called_after_images() {
+        let names = ["mnist-cnn", "Mnist", "7 nets/b.onnx", "", "step", "I", "\u{fc}ber"].map(identifier);
+        assert_eq!(names, ["MnistCnn", "Mnist", "Image7NetsBOnnx", "Image", "ImageStep", "I", "Ber"]);
+    }
+
+    #[test]
+    fn errors_have_signatures() {
+        assert!(errors().contains(&"StateMismatch(bytes32,bytes32)".to_owned()), "{:?}", errors());
+        assert!(errors().contains(&"ProofNotCanonical()".to_owned()));
+    }
+
+    #[test]
+    fn semantics_name_what_they_use_twice() {
+        let (instructions, arena) = symbolic::session(|| TABLE.iter().map(dispatch::record).collect::<Vec<_>>());
+        let instructions = instructions.iter().map(|(entry, body)| (entry.mnemonic, body));
+        let functions = arena.functions.iter().map(|definition| (definition.function.name, &definition.body));
+        let repeated: Vec<_> = instructions
+            .chain(functions)
+            .filter(|(_, body)| !arena.repeated(body).is_empty())
+            .map(|(name, _)| name)
+            .collect();
+        assert!(repeated.is_empty(), "give names to what is used twice in {repeated:?}");
+    }
+
+    #[test]
+    fn every_instruction_is_in_the_text() {
+        for extensions in [Extensions::IM, Extensions::IMFD] {
+            let text = verifier(extensions);
+            for entry in TABLE {
+                let line = format!("// {} {}", entry.mnemonic, entry.syntax);
+                let found = text.lines().any(|found| found.trim() == line.trim());
+                assert_eq!(found, extensions.has(entry.extension), "{}", entry.mnemonic);
+            }
+            assert!(!text.contains("{{"), "a hole in the template was not filled");
+        }
+    }
 }

@@ -5,6 +5,8 @@
 
 use isa::domain::{Bool as IsaBool, Domain, Function, Nat as IsaNat, Word as IsaWord};
 use std::cell::RefCell;
+#[cfg(test)]
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops;
 
@@ -416,6 +418,44 @@ impl Arena {
     /// Declares variables that hold the results of a statement.
     fn results(&mut self, names: &[&str]) -> Vec<Variable> {
         names.iter().map(|name| self.declare(name, false, true, UNBOUNDED)).collect()
+    }
+}
+
+#[cfg(test)]
+impl Arena {
+    /// Expressions in statements that are printed, and so computed, more than once although they are not trivial: the
+    /// semantics should name them.
+    #[must_use]
+    pub fn repeated(&self, statements: &[Statement]) -> Vec<Id> {
+        let mut uses = HashMap::new();
+        self.count_uses(statements, &mut uses);
+        let work = |id: Id| self.work(id);
+        uses.into_iter().filter(|&(id, uses)| uses > 1 && work(id) > 1).map(|(id, _)| id).collect()
+    }
+
+    fn count_uses(&self, statements: &[Statement], uses: &mut HashMap<Id, u32>) {
+        for statement in statements {
+            statement.values().iter().for_each(|&value| self.count_uses_of(value, uses));
+            if let Statement::Branch(_, _, then, otherwise) = statement {
+                self.count_uses(then, uses);
+                self.count_uses(otherwise, uses);
+            }
+        }
+    }
+
+    fn count_uses_of(&self, id: Id, uses: &mut HashMap<Id, u32>) {
+        *uses.entry(id).or_default() += 1;
+        self.node(id).children().into_iter().for_each(|child| self.count_uses_of(child, uses));
+    }
+
+    /// Operations in an expression; a call counts as several.
+    fn work(&self, id: Id) -> u32 {
+        let own = match self.node(id) {
+            Node::Constant(_) | Node::Variable(_) | Node::Name(_) => 0,
+            Node::Binary(..) | Node::Not(_) | Node::Select(..) => 1,
+            Node::Call(..) | Node::Read(..) => 4,
+        };
+        self.node(id).children().into_iter().fold(own, |work, child| work + self.work(child))
     }
 }
 

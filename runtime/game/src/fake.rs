@@ -124,7 +124,7 @@ impl Fake {
     /// A root for a place; 0 is the truth's variant.
     fn hash(&self, what: &[u8; 4], variant: u64, place: Place) -> Root {
         let mut bytes = what.to_vec();
-        [self.seed, variant, place.0, place.1].map(|number| bytes.extend(number.to_be_bytes()));
+        [self.seed, variant, place.0, place.1].iter().for_each(|number| bytes.extend(number.to_be_bytes()));
         keccak(&bytes)
     }
 

@@ -6,6 +6,7 @@
 
 mod claims;
 pub mod dispute;
+mod execution;
 pub mod fake;
 mod game;
 mod model;
@@ -15,6 +16,7 @@ pub mod player;
 mod rules;
 
 pub use claims::{Level, Segment, commit};
+pub use execution::{Change, Execution, ExecutionError, schedule_tree};
 pub use game::{Clocks, Game, Outcome, Side};
 pub use model::{Model, Region, ScheduleLeaf, VOID};
 pub use moves::{Challenge, Entry, Illegal, Move, Pick, Proven};

@@ -1,0 +1,269 @@
+//! The run of a real image.
+
+use crate::claims::depth;
+use crate::model::{Model, Region, ScheduleLeaf, VOID};
+use crate::oracle::Oracle;
+use image::{Image, ImageError};
+use interpreter::Interpreter;
+use memory::{Memory, PAGE};
+use step::merkle::LEAF;
+use step::{Access, Floats, Proof, Root, Status, Tree, WitnessError};
+use thiserror::Error;
+
+/// A run of an image that goes to any place of it.
+#[derive(Debug)]
+pub struct Execution {
+    image: Image,
+    model: Model,
+    leaves: Vec<ScheduleLeaf>,
+    schedule: Tree,
+    inputs: Vec<(u64, Vec<u8>)>,
+    changes: Vec<Change>,
+    machine: Interpreter,
+    /// The big step and the step that comes next.
+    at: (u64, u64),
+    /// Whether an earlier big step had no end.
+    void: bool,
+    /// The memory roots before the big steps that have been reached.
+    memories: Vec<Root>,
+}
+
+/// A byte that is changed before a step: what makes a run a lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Before which step of which big step.
+    pub place: (u64, u64),
+    /// The byte's address.
+    pub address: u64,
+    /// The bits that change.
+    pub bits: u8,
+}
+
+/// Why a run can't be had.
+#[derive(Debug, Error)]
+pub enum ExecutionError {
+    /// The image can't be run.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A step can't be proved.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    /// Bytes that aren't in memory.
+    #[error("{len} bytes at {address:#x} are not all in memory")]
+    Outside {
+        /// The first address.
+        address: u64,
+        /// How many.
+        len: usize,
+    },
+    /// A big step that isn't in the schedule.
+    #[error("big step {found}; the schedule has {count}")]
+    BigStep {
+        /// Which was asked for.
+        found: u64,
+        /// How many there are.
+        count: usize,
+    },
+}
+
+impl Execution {
+    /// The run of an image with this schedule on these inputs: addresses and bytes.
+    pub fn new(
+        image: Image,
+        model: Model,
+        leaves: Vec<ScheduleLeaf>,
+        inputs: Vec<(u64, Vec<u8>)>,
+    ) -> Result<Self, ExecutionError> {
+        let (schedule, machine) = (schedule_tree(&leaves), Interpreter::new(&image)?);
+        let (at, void, memories, changes) = Default::default();
+        let mut new = Self { image, model, leaves, schedule, inputs, changes, machine, at, void, memories };
+        new.restart()?;
+        Ok(new)
+    }
+
+    /// The same run with bytes changed on the way.
+    pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
+        changes.sort_by_key(|change| change.place);
+        (self.changes, self.memories) = (changes, Vec::new());
+        self.restart()?;
+        Ok(self)
+    }
+
+    /// The root of its inputs.
+    pub fn input_root(&mut self) -> Result<Root, ExecutionError> {
+        let mut memory = self.image.memory()?;
+        write_all(&mut memory, &self.inputs)?;
+        Ok(subtree(&mut memory, self.model.input).leaf)
+    }
+
+    /// How many steps a big step really makes.
+    pub fn steps(&mut self, big_step: u64) -> Result<u64, ExecutionError> {
+        self.seek(big_step, 0)?;
+        let before = self.machine.steps();
+        self.seek(big_step, self.leaf(big_step)?.steps())?;
+        Ok(self.machine.steps() - before)
+    }
+
+    /// Bytes of memory at the end.
+    pub fn read(&mut self, address: u64, len: usize) -> Result<&[u8], ExecutionError> {
+        self.seek(self.model.big_steps, 0)?;
+        self.machine.read_memory(address, len).ok_or(ExecutionError::Outside { address, len })
+    }
+
+    fn leaf(&self, big_step: u64) -> Result<ScheduleLeaf, ExecutionError> {
+        let (found, count) = (big_step, self.leaves.len());
+        let leaf = usize::try_from(big_step).ok().and_then(|index| self.leaves.get(index));
+        leaf.copied().ok_or(ExecutionError::BigStep { found, count })
+    }
+
+    /// Goes back to the beginning.
+    fn restart(&mut self) -> Result<(), ExecutionError> {
+        self.machine = Interpreter::new(&self.image)?;
+        write_all(self.machine.memory_mut(), &self.inputs)?;
+        self.void = false;
+        self.begin(0);
+        Ok(())
+    }
+
+    /// Begins a big step, or ends the run.
+    fn begin(&mut self, big_step: u64) {
+        self.at = (big_step, 0);
+        self.change();
+        let known = self.memories.len() as u64 > big_step;
+        if !known {
+            let root = if self.void { VOID } else { self.machine.memory_mut().root() };
+            self.memories.push(root);
+        }
+        if let Ok(leaf) = self.leaf(big_step) {
+            reset(&mut self.machine, leaf.entry);
+        }
+    }
+
+    /// Goes to a place.
+    fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
+        if (big_step, step) < self.at {
+            self.restart()?;
+        }
+        while self.at.0 < big_step {
+            let leaf = self.leaf(self.at.0)?;
+            self.run_to(leaf.steps());
+            self.void |= self.machine.status() != Status::Exited;
+            let scratch = self.model.scratch();
+            clear(self.machine.memory_mut(), address(scratch), 1 << self.model.scratch_bits);
+            self.begin(self.at.0 + 1);
+        }
+        self.run_to(step);
+        Ok(())
+    }
+
+    /// Runs to a step of the current big step, with the changes on the way. What has stopped stays as it is.
+    fn run_to(&mut self, step: u64) {
+        while self.at.1 < step {
+            let changes = self.changes.iter().map(|change| change.place);
+            let next = changes.filter(|&place| place > self.at).min().filter(|place| place.0 == self.at.0);
+            let stop = next.map_or(step, |place| place.1.min(step));
+            self.machine.run(stop - self.at.1);
+            self.at.1 = stop;
+            self.change();
+        }
+    }
+
+    /// Makes the changes that belong to this place.
+    fn change(&mut self) {
+        for change in self.changes.iter().filter(|change| change.place == self.at) {
+            let old = self.machine.read_memory(change.address, 1).map_or(0, |bytes| bytes[0]);
+            // A change outside memory changes nothing.
+            let _ = self.machine.write_memory(change.address, &[old ^ change.bits]);
+        }
+    }
+}
+
+impl Oracle for Execution {
+    type Error = ExecutionError;
+
+    fn memory(&mut self, big_step: u64) -> Result<Root, ExecutionError> {
+        let index = usize::try_from(big_step).unwrap_or(usize::MAX);
+        if let Some(&known) = self.memories.get(index) {
+            return Ok(known);
+        }
+        self.seek(big_step, 0)?;
+        Ok(self.memories.get(index).copied().unwrap_or(VOID))
+    }
+
+    fn state(&mut self, big_step: u64, step: u64) -> Result<Root, ExecutionError> {
+        self.seek(big_step, step)?;
+        Ok(self.machine.state_root())
+    }
+
+    fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), ExecutionError> {
+        self.seek(big_step, self.leaf(big_step)?.steps())?;
+        let state = self.machine.state().to_bytes().to_vec();
+        Ok((state, subtree(self.machine.memory_mut(), self.model.scratch())))
+    }
+
+    fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, ExecutionError> {
+        self.seek(big_step, step)?;
+        Ok(self.machine.witness()?.0)
+    }
+
+    fn schedule(&mut self, big_step: u64) -> Result<(ScheduleLeaf, Vec<Root>), ExecutionError> {
+        Ok((self.leaf(big_step)?, self.schedule.proof(big_step).siblings))
+    }
+
+    fn input(&mut self) -> Result<Proof, ExecutionError> {
+        Ok(subtree(&mut self.image.memory()?, self.model.input))
+    }
+
+    fn output(&mut self) -> Result<Proof, ExecutionError> {
+        self.seek(self.model.big_steps, 0)?;
+        Ok(subtree(self.machine.memory_mut(), self.model.output))
+    }
+}
+
+/// The tree of a schedule.
+#[must_use]
+pub fn schedule_tree(leaves: &[ScheduleLeaf]) -> Tree {
+    Tree::of_leaves(leaves.iter().map(|leaf| leaf.hash()).collect(), depth(leaves.len() as u64))
+}
+
+/// The machine as it is at the start of a big step.
+fn reset(machine: &mut Interpreter, entry: u64) {
+    let top = machine.profile().memory_size();
+    (1..32).for_each(|register| machine.set_x(register, 0));
+    machine.set_x(2, top);
+    machine.set_floats(Floats::RESET);
+    machine.set_pc(entry);
+    machine.set_status(Status::Running);
+}
+
+/// The first address of a region.
+fn address(region: Region) -> u64 {
+    region.index << (region.level + LEAF.ilog2())
+}
+
+/// A region's root, with its siblings up to the root of memory.
+fn subtree(memory: &mut Memory, region: Region) -> Proof {
+    let address = address(region);
+    let siblings = memory.proof(address).siblings.into_iter().skip(region.level as usize).collect();
+    Proof { leaf: memory.subtree(address, region.level + LEAF.ilog2()), siblings }
+}
+
+/// Makes bytes zero, page by page, leaving alone what is.
+fn clear(memory: &mut Memory, address: u64, len: u64) {
+    for at in (address..address.saturating_add(len)).step_by(PAGE) {
+        let len = PAGE.min(len as usize);
+        if memory.read(at, len).is_some_and(|page| page.iter().any(|&byte| byte != 0)) {
+            // What can be read can be written.
+            let _ = memory.write(at, &[0; PAGE][..len]);
+        }
+    }
+}
+
+/// Writes all inputs.
+fn write_all(memory: &mut Memory, inputs: &[(u64, Vec<u8>)]) -> Result<(), ExecutionError> {
+    for (address, bytes) in inputs {
+        let outside = ExecutionError::Outside { address: *address, len: bytes.len() };
+        memory.write(*address, bytes).ok_or(outside)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,484 @@
+//! The state machine: who wins, in how many moves, and what is refused.
+
+use game::fake::{Fake, What};
+use game::player::{self, pick};
+use game::{Challenge, Clocks, Entry, Game, Illegal, Level, Move, Outcome, Proven, Segment, Side, VOID};
+use proptest::prelude::*;
+use std::convert::Infallible;
+use step::{Proof, Root, Status};
+
+const CLOCKS: Clocks = Clocks { asserter: 100, challenger: 100 };
+const END: (u64, u64) = (u64::MAX, u64::MAX);
+
+/// What can't fail.
+fn sure<T>(result: Result<T, Infallible>) -> T {
+    let Ok(value) = result;
+    value
+}
+
+/// Two players about one game.
+struct Table {
+    judge: Fake,
+    asserter: Fake,
+    challenger: Fake,
+    game: Game,
+    claims: Vec<Root>,
+    moves: u64,
+}
+
+impl Table {
+    fn new(judge: &Fake, asserter: &Fake, challenger: &Fake, arity: u64) -> Result<Self, Illegal> {
+        let model = judge.model().expect("a model");
+        let mut challenger = challenger.clone();
+        let challenge = sure(player::challenge(&model, arity, &mut challenger));
+        let (input, output) = (judge.input_root(), asserter.output_root());
+        let game = Game::challenge_under(judge, &model, input, output, arity, CLOCKS, &challenge, 0)?;
+        let (judge, asserter) = (judge.clone(), asserter.clone());
+        Ok(Self { judge, asserter, challenger, game, claims: challenge.claims, moves: 1 })
+    }
+
+    /// What a side would reply.
+    fn reply(&mut self, side: Side) -> Option<Move> {
+        let oracle = match side {
+            Side::Asserter => &mut self.asserter,
+            Side::Challenger => &mut self.challenger,
+        };
+        sure(player::reply(&self.game, &self.claims, oracle))
+    }
+
+    fn apply(&mut self, side: Side, move_: &Move, now: u64) -> Result<Outcome, Illegal> {
+        let before = self.game;
+        let result = self.game.apply_under(&self.judge, side, move_, now);
+        match result {
+            Ok(_) => {
+                self.moves += 1;
+                self.claims = move_.claims().to_vec();
+            }
+            Err(_) => assert_eq!(self.game, before, "a refused move changed the game"),
+        }
+        result
+    }
+
+    /// Both reply until one wins or has nothing legal to say, and so runs out of time.
+    fn play(&mut self) -> Side {
+        while let Some(mover) = self.game.mover() {
+            let moved = self.reply(mover).is_some_and(|move_| self.apply(mover, &move_, 0).is_ok());
+            if !moved {
+                self.game.timeout(201).expect("no time left");
+            }
+        }
+        self.game.winner().expect("the game is over")
+    }
+}
+
+/// The true run, and one that lies from a place on.
+fn pair(big_steps: u64, steps: u64, from: (u64, u64)) -> (Fake, Fake) {
+    let truth = Fake::new(7, big_steps, steps);
+    (truth.clone(), truth.lying(from..END, What::Other(1)))
+}
+
+#[test]
+fn segments_are_cut_evenly() {
+    for (lo, hi, arity, boundaries) in [
+        (0, 10, 2, &[5, 10][..]),
+        (0, 10, 4, &[2, 5, 7, 10]),
+        (3, 5, 4, &[4, 5]),
+        (7, 8, 16, &[8]),
+        (0, 0, 2, &[]),
+        (5, u64::MAX, 2, &[9_223_372_036_854_775_810, u64::MAX]),
+    ] {
+        let segment = Segment { level: Level::BigSteps, lo, hi };
+        assert_eq!(segment.boundaries(arity).collect::<Vec<_>>(), boundaries, "{lo} to {hi} in {arity}");
+        for (part, &end) in (1..).zip(boundaries) {
+            let part = segment.part(part, arity);
+            assert_eq!(part.hi, end);
+            assert!(part.units() <= segment.units().div_ceil(arity));
+        }
+    }
+}
+
+#[test]
+fn the_honest_side_wins_within_the_bound() {
+    for arity in [2, 3, 4, 16, 256] {
+        for big_steps in [1, 2, 3, 5, 16, 17, 1000, 1 << 40] {
+            for steps in [0, 1, 2, 3, 16, 257, 1 << 33, u64::MAX] {
+                let last = (big_steps - 1, steps.max(1));
+                for from in [(0, 1), (big_steps / 2, 1 + steps / 2), last, (big_steps / 3, 0), (big_steps, 0)] {
+                    let from = from.max((0, 1));
+                    let (truth, liar) = pair(big_steps, steps, from);
+                    let bound = Game::most_moves(big_steps, steps.max(1), arity);
+                    for (asserter, challenger, winner) in
+                        [(&truth, &liar, Side::Asserter), (&liar, &truth, Side::Challenger)]
+                    {
+                        let mut table = Table::new(&truth, asserter, challenger, arity).expect("a challenge");
+                        let context = format!("{big_steps} x {steps} by {arity}, lies from {from:?}");
+                        assert_eq!(table.play(), winner, "{context}");
+                        assert!(table.moves <= bound, "{} moves of {bound}: {context}", table.moves);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bound_is_reached() {
+    for (big_steps, steps, arity, moves) in
+        [(1, 1, 2, 3), (1, 1 << 20, 2, 22), (16, 1 << 20, 16, 7), (1 << 10, 1 << 20, 2, 31), (17, 17, 16, 5)]
+    {
+        assert_eq!(Game::most_moves(big_steps, steps, arity), moves);
+        // What is wrong at the very end stays in the largest part. Only the honest side can make the last move.
+        let (truth, liar) = pair(big_steps, steps, (big_steps - 1, steps));
+        let played = [(&liar, &truth), (&truth, &liar)].map(|(asserter, challenger)| {
+            let mut table = Table::new(&truth, asserter, challenger, arity).expect("a challenge");
+            table.play();
+            table.moves
+        });
+        assert_eq!(played.into_iter().max(), Some(moves), "{big_steps} x {steps} by {arity}");
+    }
+}
+
+/// What comes of a move, in words.
+fn words(result: Result<Outcome, Illegal>) -> String {
+    match result {
+        Ok(Outcome::Open(Side::Asserter)) => "asserter's turn".to_owned(),
+        Ok(Outcome::Open(Side::Challenger)) => "challenger's turn".to_owned(),
+        Ok(Outcome::Won(Side::Asserter)) => "asserter wins".to_owned(),
+        Ok(Outcome::Won(Side::Challenger)) => "challenger wins".to_owned(),
+        Err(error) => {
+            let name = format!("{error:?}");
+            name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// One row of a script.
+fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
+    let side = if who == "asserter" { Side::Asserter } else { Side::Challenger };
+    if what == "calls time" {
+        return words(table.game.timeout(now));
+    }
+    let reply = table.reply(side);
+    let mut move_ = reply.unwrap_or_else(|| Move::Void { pick: pick(&table.claims, 1) });
+    let rejected = move_.pick().after.leaf;
+    let claims = match &mut move_ {
+        Move::Dissect { claims, .. } => Some(claims),
+        Move::Enter { entry, .. } => Some(&mut entry.claims),
+        Move::Void { .. } | Move::Prove { .. } => None,
+    };
+    let number = what.split_whitespace().last().and_then(|word| word.parse::<u64>().ok());
+    match what {
+        "replies" => {}
+        "replies with a claim too many" => claims.expect("claims").push(Root::ZERO),
+        "replies with a claim too few" => drop(claims.expect("claims").pop()),
+        "replies without claims" => claims.expect("claims").clear(),
+        "agrees at the end" => *claims.expect("claims").last_mut().expect("one") = rejected,
+        "forges what it rejects" => match &mut move_ {
+            Move::Dissect { pick, .. } | Move::Enter { pick, .. } | Move::Prove { pick, .. } | Move::Void { pick } => {
+                pick.after.leaf = Root([9; 32]);
+            }
+        },
+        "says void" => move_ = Move::Void { pick: move_.pick().clone() },
+        "proves" => move_ = Move::Prove { pick: move_.pick().clone(), witness: vec![0; 16] },
+        "dissects" => move_ = Move::Dissect { pick: move_.pick().clone(), claims: vec![Root::ZERO; 2] },
+        _ if what.starts_with("picks part") => {
+            let pick = pick(&table.claims, number.expect("a part"));
+            move_ = Move::Dissect { pick, claims: vec![Root([3; 32]), Root([4; 32])] };
+        }
+        _ => panic!("what is {what:?}?"),
+    }
+    words(table.apply(side, &move_, now))
+}
+
+/// Plays rows of "who what @when -> outcome", and reports all that come out differently.
+fn script(table: &mut Table, rows: &str) {
+    let mut wrong = String::new();
+    for line in rows.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (event, expected) = line.split_once(" -> ").expect("an outcome");
+        let (action, now) = event.split_once(" @").expect("a time");
+        let (who, what) = action.split_once(' ').expect("an action");
+        let found = row(table, who, what.trim(), now.trim().parse().expect("a number"));
+        if found != expected {
+            wrong += &format!("{event} -> {found}, not {expected}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn a_game_move_by_move() {
+    let (truth, liar) = pair(4, 4, (1, 3));
+    let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
+    script(
+        &mut table,
+        "
+        challenger replies @1                       -> Turn
+        asserter   calls time @100                  -> Early
+        asserter   picks part 0 @1                  -> Part
+        asserter   picks part 3 @1                  -> Part
+        asserter   proves @1                        -> Level
+        asserter   says void @1                     -> Units
+        asserter   forges what it rejects @1        -> Proof
+        asserter   replies with a claim too many @1 -> Count
+        asserter   replies with a claim too few @1  -> Count
+        asserter   replies without claims @1        -> Count
+        asserter   agrees at the end @1             -> Agrees
+        asserter   replies @101                     -> Late
+        asserter   replies @60                      -> challenger's turn
+        asserter   replies @61                      -> Turn
+        challenger dissects @70                     -> Units
+        challenger says void @70                    -> Void
+        challenger proves @70                       -> Level
+        challenger agrees at the end @70            -> EndState
+        challenger forges what it rejects @70       -> Proof
+        challenger replies without claims @70       -> Count
+        challenger calls time @160                  -> Early
+        challenger replies @160                     -> asserter's turn
+        asserter   calls time @200                  -> Early
+        asserter   replies @200                     -> challenger's turn
+        challenger replies @200                     -> challenger wins
+        asserter   replies @200                     -> Over
+        asserter   calls time @999                  -> Over
+        ",
+    );
+}
+
+#[test]
+fn time_runs_out_for_the_mover_only() {
+    let (truth, liar) = pair(4, 4, (1, 3));
+    let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
+    script(
+        &mut table,
+        "
+        asserter   replies @90      -> challenger's turn
+        challenger replies @190     -> asserter's turn
+        asserter   replies @201     -> Late
+        challenger calls time @200  -> Early
+        challenger calls time @201  -> challenger wins
+        ",
+    );
+    // Time that runs backwards is no time.
+    let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
+    script(
+        &mut table,
+        "
+        asserter   replies @50      -> challenger's turn
+        challenger replies @10      -> asserter's turn
+        asserter   replies @100     -> challenger's turn
+        challenger calls time @200  -> Early
+        challenger calls time @201  -> asserter wins
+        ",
+    );
+}
+
+#[test]
+fn a_model_that_traps_has_the_result_void() {
+    let truth = Fake { traps: Some(2), ..Fake::new(3, 5, 8) };
+    assert_eq!(truth.output_root(), VOID);
+    // A result without basis: somebody says that the big step ended, and goes on from there.
+    let liar = Fake { traps: None, ..truth.clone() };
+    // Or that there is no result, where there is one.
+    let (healthy, gloomy) = (liar.clone(), Fake { traps: Some(1), ..liar.clone() });
+    // Or void, and then something again.
+    let revived = liar.clone().lying((3, 0)..(4, 0), What::Void);
+    for arity in [2, 3, 16] {
+        for (judge, honest, liar) in
+            [(&truth, &truth, &liar), (&healthy, &healthy, &gloomy), (&truth, &truth, &revived)]
+        {
+            for (asserter, challenger, winner) in [(honest, liar, Side::Asserter), (liar, honest, Side::Challenger)] {
+                let mut table = Table::new(judge, asserter, challenger, arity).expect("a challenge");
+                assert_eq!(table.play(), winner, "by {arity}, challenger {challenger:?}");
+            }
+        }
+    }
+    // After void comes void, whoever says otherwise.
+    let mut table = Table::new(&truth, &truth, &revived, 16).expect("a challenge");
+    table.claims[2] = VOID;
+    let claims = game::commit(&table.claims);
+    assert_eq!(claims.root(), table.game.claims(), "void was claimed after big step 2");
+    let void = |part| Move::Void { pick: pick(&table.claims, part) };
+    for (part, outcome) in [(1, "Void"), (3, "Void"), (4, "asserter wins")] {
+        let mut game = table.game;
+        assert_eq!(words(game.apply(Side::Asserter, &void(part), 0)), outcome, "part {part}");
+    }
+    assert!(matches!(table.reply(Side::Asserter), Some(Move::Void { .. })));
+}
+
+#[test]
+fn an_end_state_must_be_an_end() {
+    let truth = Fake::new(3, 1, 8);
+    for status in [Status::Running, Status::Trapped(isa::Trap::LoadFault)] {
+        // The cheater has to enter against true claims, and says that there is no end.
+        let cheat = Fake { status: Some(status), ..truth.clone() }.lying((0, 5)..END, What::Other(1));
+        let mut table = Table::new(&truth, &cheat, &truth, 2).expect("a challenge");
+        assert_eq!(table.play(), Side::Challenger);
+        assert!(table.moves > 2, "it could enter");
+    }
+    // Who counts scratch memory as it was left has no other end state than the honest one.
+    let truth = Fake::new(3, 2, 8);
+    let dirty = truth.clone().lying((1, 0)..(2, 0), What::Scratch).lying((2, 0)..END, What::Other(1));
+    let mut table = Table::new(&truth, &dirty, &truth, 2).expect("a challenge");
+    let enter = table.reply(Side::Asserter).expect("it disagrees");
+    assert!(matches!(enter, Move::Enter { .. }));
+    assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Agrees));
+    let mut table = Table::new(&truth, &truth, &dirty, 2).expect("a challenge");
+    assert_eq!(table.play(), Side::Asserter);
+}
+
+#[test]
+fn challenges_are_checked() {
+    let (truth, liar) = pair(4, 4, (1, 3));
+    let model = truth.model().expect("a model");
+    let good = sure(player::challenge(&model, 2, &mut liar.clone()));
+    let (input, output) = (truth.input_root(), truth.output_root());
+    let open = |model: &game::Model, output, arity, change: &dyn Fn(&mut Challenge)| {
+        let mut challenge = good.clone();
+        change(&mut challenge);
+        Game::challenge(model, input, output, arity, CLOCKS, &challenge, 0).map(|_| ())
+    };
+    let nothing: &dyn Fn(&mut Challenge) = &|_| {};
+    let empty = game::Model { big_steps: 0, ..model };
+    let single = game::Model { output: game::Region { level: 0, index: 0 }, ..model };
+    let outside = game::Model { input: game::Region { level: 7, index: 2 }, ..model };
+    let scratch = game::Model { scratch_bits: 14, ..model };
+    for (what, found, expected) in [
+        ("a good one", open(&model, output, 2, nothing), Ok(())),
+        ("equal results", open(&model, liar.output_root(), 2, nothing), Err(Illegal::Agrees)),
+        ("no big steps", open(&empty, output, 2, nothing), Err(Illegal::Model)),
+        ("an output of one leaf", open(&single, output, 2, nothing), Err(Illegal::Model)),
+        ("an input outside", open(&outside, output, 2, nothing), Err(Illegal::Model)),
+        ("too much scratch", open(&scratch, output, 2, nothing), Err(Illegal::Model)),
+        ("arity 1", open(&model, output, 1, nothing), Err(Illegal::Model)),
+        ("arity 257", open(&model, output, 257, nothing), Err(Illegal::Model)),
+        ("arity 3", open(&model, output, 3, nothing), Err(Illegal::Count { expected: 3, found: 2 })),
+        ("no claims", open(&model, output, 2, &|c| c.claims.clear()), Err(Illegal::Count { expected: 2, found: 0 })),
+        ("no siblings", open(&model, output, 2, &|c| c.input.siblings.clear()), Err(Illegal::Proof(Proven::Input))),
+        (
+            "a forged image",
+            open(&model, output, 2, &|c| c.input.leaf = Root([1; 32])),
+            Err(Illegal::Proof(Proven::Input)),
+        ),
+        (
+            "a forged output",
+            open(&model, output, 2, &|c| c.output.leaf = Root([1; 32])),
+            Err(Illegal::Proof(Proven::Output)),
+        ),
+    ] {
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+/// Roots that are often equal, void or zero.
+fn any_root() -> impl Strategy<Value = Root> {
+    prop_oneof![Just(VOID), Just(Root::ZERO), Just(Root([1; 32])), any::<[u8; 32]>().prop_map(Root)]
+}
+
+fn any_proof() -> impl Strategy<Value = Proof> {
+    (any_root(), prop::collection::vec(any_root(), 0..9)).prop_map(|(leaf, siblings)| Proof { leaf, siblings })
+}
+
+fn any_pick() -> impl Strategy<Value = game::Pick> {
+    let part = prop_oneof![0..5u64, any::<u64>()];
+    (part, any_proof(), any_proof()).prop_map(|(part, before, after)| game::Pick { part, before, after })
+}
+
+fn any_move() -> impl Strategy<Value = Move> {
+    let claims = || prop::collection::vec(any_root(), 0..5);
+    let bytes = || prop_oneof![prop::collection::vec(any::<u8>(), 353), prop::collection::vec(any::<u8>(), 0..20)];
+    let leaf = prop_oneof![Just((0x2000, 8)), any::<(u64, u64)>()]
+        .prop_map(|(entry, bound)| game::ScheduleLeaf { entry, bound });
+    let entry = (leaf, prop::collection::vec(any_root(), 0..5), claims(), bytes(), any_proof())
+        .prop_map(|(leaf, schedule, claims, end, scratch)| Entry { leaf, schedule, claims, end, scratch });
+    prop_oneof![
+        (any_pick(), claims()).prop_map(|(pick, claims)| Move::Dissect { pick, claims }),
+        (any_pick(), entry).prop_map(|(pick, entry)| Move::Enter { pick, entry }),
+        any_pick().prop_map(|pick| Move::Void { pick }),
+        (any_pick(), bytes()).prop_map(|(pick, witness)| Move::Prove { pick, witness }),
+    ]
+}
+
+/// What a player does in a random game.
+#[derive(Debug, Clone)]
+enum Action {
+    Replies,
+    /// A reply with the parts of another move.
+    Mixes(Move),
+    Moves(Move),
+    /// A part that isn't the first false one.
+    Picks(u64),
+    CallsTime,
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        3 => Just(Action::Replies),
+        1 => any_move().prop_map(Action::Mixes),
+        1 => any_move().prop_map(Action::Moves),
+        1 => (0..6u64).prop_map(Action::Picks),
+        1 => Just(Action::CallsTime),
+    ]
+}
+
+/// A move with the pick of another.
+fn with_pick(mut move_: Move, new: game::Pick) -> Move {
+    match &mut move_ {
+        Move::Dissect { pick, .. } | Move::Enter { pick, .. } | Move::Void { pick } | Move::Prove { pick, .. } => {
+            *pick = new;
+        }
+    }
+    move_
+}
+
+proptest! {
+    /// Whatever is done, there is an answer, refusals change nothing, and moves come to an end.
+    #[test]
+    fn the_game_is_total(
+        (big_steps, steps, arity) in (1..20u64, 0..20u64, 2..5u64),
+        actions in prop::collection::vec((any::<bool>(), any_action(), 0..40u64), 0..60),
+    ) {
+        let (truth, liar) = pair(big_steps, steps, (big_steps / 2, 1));
+        let mut table = Table::new(&truth, &liar, &truth, arity).expect("a challenge");
+        let mut now = 0u64;
+        for (first, action, time) in actions {
+            now = (now + time).saturating_sub(20);
+            let side = if first { Side::Asserter } else { Side::Challenger };
+            let reply = table.reply(side);
+            let move_ = match action {
+                Action::Replies => reply,
+                Action::Moves(move_) => Some(move_),
+                Action::Mixes(move_) => reply.map(|reply| with_pick(move_, reply.pick().clone())),
+                Action::Picks(part) => reply.map(|reply| with_pick(reply, pick(&table.claims, part))),
+                Action::CallsTime => {
+                    let (before, result) = (table.game, table.game.timeout(now));
+                    prop_assert!(result.is_ok() || table.game == before);
+                    None
+                }
+            };
+            if let Some(move_) = move_ {
+                let _ = table.apply(side, &move_, now);
+            }
+        }
+        prop_assert!(table.moves <= Game::most_moves(big_steps, steps.max(1), arity));
+    }
+
+    /// Challenges and models made up of anything are answered too.
+    #[test]
+    fn challenges_are_total(
+        (input, claims, output) in (any_proof(), prop::collection::vec(any_root(), 0..5), any_proof()),
+        (level, index, scratch_bits, big_steps) in any::<(u32, u64, u8, u64)>(),
+        (arity, now) in any::<(u64, u64)>(),
+    ) {
+        let model = Fake::new(1, 3, 3).model().expect("a model");
+        let region = game::Region { level, index };
+        let challenge = Challenge { input, claims, output };
+        for model in [
+            model,
+            game::Model { big_steps, ..model },
+            game::Model { scratch_bits, ..model },
+            game::Model { input: region, output: region, ..model },
+        ] {
+            let opened = Game::challenge(&model, VOID, Root::ZERO, arity, CLOCKS, &challenge, now);
+            prop_assert!(opened.is_err(), "hashes were guessed");
+        }
+    }
+}

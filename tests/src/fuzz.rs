@@ -30,6 +30,7 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target { name: "onnx_model", run: onnx_model, corpus: models },
+    Target { name: "compile", run: compile, corpus: models },
     Target { name: "onnx_tensor", run: onnx_tensor, corpus: tensors },
     Target { name: "elf", run: elf, corpus: elves },
     Target { name: "image", run: image, corpus: images },
@@ -45,6 +46,17 @@ pub fn onnx_model(bytes: &[u8]) {
     let Ok(model) = onnx::decode_model(bytes, None, &LIMITS) else { return };
     let options = compiler::Options { max_memory: 1 << 20, limits: LIMITS, ..compiler::Options::default() };
     let _ = compiler::import_model(model, &options);
+}
+
+/// Any model that has a graph becomes an image or an error, and the image runs to its end: no compiled program traps.
+pub fn compile(bytes: &[u8]) {
+    let Ok(model) = onnx::decode_model(bytes, None, &LIMITS) else { return };
+    let options = compiler::Options { max_memory: 1 << 16, limits: LIMITS, ..compiler::Options::default() };
+    let Ok(graph) = compiler::import_model(model, &options) else { return };
+    let Ok(compiled) = compiler::compile_graph(graph, &options) else { return };
+    let mut machine = InterpreterRoad(Arithmetic::Host).start(&Job::whole(&compiled.image)).expect("a machine");
+    let outcome = machine.run(1 << 22);
+    assert!(!matches!(outcome.status, Status::Trapped(_)), "{} after {} steps", outcome.status, outcome.steps);
 }
 
 /// Any bytes are a tensor or an error, and a tensor has as many bytes as its shape says.
@@ -173,6 +185,7 @@ fn small_image(extensions: Extensions, words: &[u32]) -> Image {
         tensors: Vec::new(),
         symbols: Vec::new(),
         schedule: Vec::new(),
+        interface: None,
     };
     Image::new(contents).expect("an image")
 }

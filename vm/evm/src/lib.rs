@@ -1,6 +1,9 @@
 //! An Ethereum machine in this process, with a one-step verifier deployed on it.
 //!
 //! [`Verifier::step`] sends a witness to the contract in a transaction and says what it answered and what it cost.
+//! [`chain`] hosts any contracts.
+
+pub mod chain;
 
 use revm::context::TxEnv;
 use revm::context::result::{ExecutionResult, Output};
@@ -92,10 +95,7 @@ impl Verifier {
                 cfg.disable_nonce_check = true;
             })
             .build_mainnet();
-        let mut data = creation_code.to_vec();
-        for argument in [u64::from(profile.memory_bits()), profile.code_base(), profile.code_size()] {
-            data.extend(word(argument));
-        }
+        let data = self::creation_code(creation_code, profile);
         let fail = |reason: String| EvmError::Deploy { reason };
         let result = evm
             .transact_commit(transaction(TxKind::Create, data).map_err(fail)?)
@@ -137,6 +137,12 @@ impl Verifier {
             halt @ ExecutionResult::Halt { .. } => Err(fail(format!("{halt:?}"))),
         }
     }
+}
+
+/// A verifier's creation code with the constructor's arguments: the profile.
+fn creation_code(code: &[u8], profile: &Profile) -> Vec<u8> {
+    let arguments = [u64::from(profile.memory_bits()), profile.code_base(), profile.code_size()];
+    [code, arguments.map(word).as_flattened()].concat()
 }
 
 /// A number as an argument.

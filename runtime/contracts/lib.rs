@@ -1,0 +1,43 @@
+//! The dispute game in Solidity: its sources, its bytecode, and the types of its calls, errors and events in Rust.
+//!
+//! The types are made from `src/Interfaces.sol`, the text that the contracts themselves are compiled with. A test
+//! compares the bytecode with what the pinned compiler makes of the sources; so nothing needs that compiler to play.
+
+mod convert;
+
+pub use alloy_primitives::{Address, B256, Bytes, U256};
+pub use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
+pub use bindings::*;
+pub use convert::{calldata, error, error_name, model, opening, word, words};
+
+/// What `sol!` makes of the interfaces.
+#[allow(missing_docs)]
+mod bindings {
+    alloy_sol_types::sol!("src/Interfaces.sol");
+}
+
+/// The contracts: file name and text. They import `IStepVerifier.sol`, which is the verifier's.
+pub const SOURCES: [(&str, &str); 4] = [
+    ("DisputeGame.sol", include_str!("src/DisputeGame.sol")),
+    ("Interfaces.sol", include_str!("src/Interfaces.sol")),
+    ("Merkle.sol", include_str!("src/Merkle.sol")),
+    ("OpenDisputes.sol", include_str!("src/OpenDisputes.sol")),
+];
+
+/// The contracts that can be deployed.
+pub const DEPLOYABLE: [&str; 1] = ["OpenDisputes"];
+
+/// The root of what does not exist: memory after a big step that trapped or ran on, and a result of it.
+pub const VOID: B256 = B256::repeat_byte(0xff);
+
+/// The creation code of `OpenDisputes`, which takes no arguments.
+#[must_use]
+pub fn open_disputes() -> Vec<u8> {
+    from_hex(include_str!("generated/OpenDisputes.hex"))
+}
+
+/// Bytes of hexadecimal digits in lines.
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+    digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.24;
+
+import {DisputeGame} from "./DisputeGame.sol";
+import {Game, IOpenDisputes, Model, Opening} from "./Interfaces.sol";
+
+/// @title The bare game, without bonds: for tests and for playing a dispute in an embedded EVM.
+/// @notice Anyone may challenge any assertion here, and nothing follows from who wins.
+contract OpenDisputes is DisputeGame, IOpenDisputes {
+    uint256 private count;
+
+    /// @inheritdoc IOpenDisputes
+    function challenge(
+        address asserter,
+        uint16 arity,
+        uint32 clock,
+        Model calldata model,
+        bytes32 inputRoot,
+        bytes32 asserted,
+        Opening calldata opening
+    ) external returns (uint256 id) {
+        Game memory game;
+        game.model = hashOf(model);
+        game.asserter = asserter;
+        game.challenger = msg.sender;
+        game.arity = arity;
+        game.asserterClock = clock;
+        id = ++count;
+        openGame(id, game, model, inputRoot, asserted, opening);
+    }
+
+    function won(uint256, bool) internal override {}
+}

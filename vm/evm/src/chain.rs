@@ -1,0 +1,227 @@
+//! A chain of one node in this process: accounts, any contracts, a clock, and transactions one at a time.
+
+use crate::{GAS_LIMIT, SPEC};
+use alloy_sol_types::{SolCall, SolError, SolEvent};
+use revm::context::TxEnv;
+use revm::context::result::{ExecutionResult, Output, ResultGas};
+use revm::database::{CacheDB, EmptyDB};
+use revm::handler::MainnetContext;
+use revm::primitives::{Address, Bytes, Log, TxKind, U256};
+use revm::state::AccountInfo;
+use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetEvm};
+use step::Profile;
+use thiserror::Error;
+
+/// A chain with rules as of Osaka, on which gas costs nothing.
+pub struct Chain {
+    evm: MainnetEvm<MainnetContext<CacheDB<EmptyDB>>>,
+}
+
+/// What a transaction did and cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whether it was executed, and what it answered.
+    pub outcome: Outcome,
+    /// Gas of the whole transaction, the floor of EIP-7623 included.
+    pub gas: u64,
+    /// The floor that EIP-7623 puts under the transaction.
+    pub floor: u64,
+    /// Bytes of calldata.
+    pub calldata: usize,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was executed.
+    Success {
+        /// What it returned; the deployed code, if it deployed a contract.
+        output: Bytes,
+        /// The contract that it deployed.
+        created: Option<Address>,
+        /// The events.
+        logs: Vec<Log>,
+    },
+    /// It had no effect: the contract reverted with these bytes.
+    Revert(Bytes),
+    /// It had no effect: the machine says why.
+    Halt(String),
+}
+
+/// Why a transaction had not the outcome that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ChainError {
+    /// The node does not take the transaction.
+    #[error("the transaction is not taken: {reason}")]
+    Refused {
+        /// What the node says.
+        reason: String,
+    },
+    /// The contract reverted.
+    #[error("the contract reverted with {data}")]
+    Reverted {
+        /// The bytes of the error.
+        data: Bytes,
+    },
+    /// The machine gave up.
+    #[error("the machine stopped: {reason}")]
+    Halted {
+        /// What it says.
+        reason: String,
+    },
+    /// The answer is not of the type that the call has.
+    #[error("the answer can't be read: {reason}")]
+    Answer {
+        /// What the decoder says.
+        reason: String,
+    },
+}
+
+impl ChainError {
+    /// Whether the contract reverted with this error.
+    #[must_use]
+    pub fn is<E: SolError>(&self) -> bool {
+        matches!(self, Self::Reverted { data } if data.starts_with(&E::SELECTOR))
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Chain {
+    /// An empty chain.
+    #[must_use]
+    pub fn new() -> Self {
+        let evm = Context::mainnet()
+            .with_db(CacheDB::<EmptyDB>::default())
+            .modify_cfg_chained(|cfg| {
+                cfg.set_spec_and_mainnet_gas_params(SPEC);
+                cfg.disable_nonce_check = true;
+            })
+            .build_mainnet();
+        let mut chain = Self { evm };
+        chain.set_time(1);
+        chain
+    }
+
+    /// Sets an account's balance, in wei.
+    pub fn fund(&mut self, account: Address, wei: U256) {
+        self.evm.ctx.journaled_state.database.insert_account_info(account, AccountInfo::from_balance(wei));
+    }
+
+    /// An account's balance, in wei.
+    #[must_use]
+    pub fn balance(&self, account: Address) -> U256 {
+        let accounts = &self.evm.ctx.journaled_state.database.cache.accounts;
+        accounts.get(&account).map_or(U256::ZERO, |account| account.info.balance)
+    }
+
+    /// The timestamp of the next transaction's block, in seconds.
+    pub fn set_time(&mut self, seconds: u64) {
+        self.evm.ctx.block.timestamp = U256::from(seconds);
+    }
+
+    /// Deploys a contract from its creation code with the constructor's arguments.
+    pub fn deploy(&mut self, from: Address, code: Vec<u8>) -> Result<(Address, Receipt), ChainError> {
+        let receipt = self.send(from, TxKind::Create, code, U256::ZERO)?;
+        match &receipt.outcome {
+            Outcome::Success { created: Some(address), .. } => Ok((*address, receipt)),
+            other => Err(failure(other)),
+        }
+    }
+
+    /// Deploys the precompiled verifier of a machine.
+    pub fn deploy_verifier(&mut self, from: Address, profile: &Profile) -> Result<(Address, Receipt), ChainError> {
+        self.deploy(from, crate::creation_code(&solidity::bytecode(profile.extensions()), profile))
+    }
+
+    /// Sends a call in a transaction; a revert is an error.
+    pub fn transact<C: SolCall>(
+        &mut self,
+        from: Address,
+        to: Address,
+        call: &C,
+    ) -> Result<(C::Return, Receipt), ChainError> {
+        self.pay(from, to, call, U256::ZERO)
+    }
+
+    /// Sends a call and money with it; a revert is an error.
+    pub fn pay<C: SolCall>(
+        &mut self,
+        from: Address,
+        to: Address,
+        call: &C,
+        wei: U256,
+    ) -> Result<(C::Return, Receipt), ChainError> {
+        let receipt = self.send(from, TxKind::Call(to), call.abi_encode(), wei)?;
+        Ok((answer::<C>(&receipt.outcome)?, receipt))
+    }
+
+    /// Asks a contract without changing anything.
+    pub fn call<C: SolCall>(&mut self, from: Address, to: Address, call: &C) -> Result<C::Return, ChainError> {
+        let transaction = transaction(from, TxKind::Call(to), call.abi_encode(), U256::ZERO)?;
+        let result = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?.result;
+        answer::<C>(&outcome(result).0)
+    }
+
+    /// Sends any calldata to a contract; whatever it does, there is a receipt.
+    pub fn send_to(&mut self, from: Address, to: Address, data: Vec<u8>) -> Result<Receipt, ChainError> {
+        self.send(from, TxKind::Call(to), data, U256::ZERO)
+    }
+
+    /// Sends any transaction; whatever the contract does, there is a receipt.
+    pub fn send(&mut self, from: Address, kind: TxKind, data: Vec<u8>, wei: U256) -> Result<Receipt, ChainError> {
+        let calldata = data.len();
+        let transaction = transaction(from, kind, data, wei)?;
+        let result = self.evm.transact_commit(transaction).map_err(|error| refused(error.to_string()))?;
+        let (outcome, gas) = outcome(result);
+        Ok(Receipt { outcome, gas: gas.tx_gas_used(), floor: gas.floor_gas(), calldata })
+    }
+}
+
+impl Receipt {
+    /// The first event of this type.
+    #[must_use]
+    pub fn event<E: SolEvent>(&self) -> Option<E> {
+        let Outcome::Success { logs, .. } = &self.outcome else { return None };
+        logs.iter().find_map(|log| E::decode_log(log).ok()).map(|log| log.data)
+    }
+}
+
+fn transaction(from: Address, kind: TxKind, data: Vec<u8>, wei: U256) -> Result<TxEnv, ChainError> {
+    let builder = TxEnv::builder().caller(from).gas_limit(GAS_LIMIT).kind(kind).data(data.into()).value(wei);
+    builder.build().map_err(|error| refused(format!("{error:?}")))
+}
+
+fn refused(reason: String) -> ChainError {
+    ChainError::Refused { reason }
+}
+
+fn outcome(result: ExecutionResult) -> (Outcome, ResultGas) {
+    let gas = *result.gas();
+    let outcome = match result {
+        ExecutionResult::Success { output, logs, .. } => {
+            let created = if let Output::Create(_, created) = output { created } else { None };
+            Outcome::Success { output: output.into_data(), created, logs }
+        }
+        ExecutionResult::Revert { output, .. } => Outcome::Revert(output),
+        ExecutionResult::Halt { reason, .. } => Outcome::Halt(format!("{reason:?}")),
+    };
+    (outcome, gas)
+}
+
+fn answer<C: SolCall>(outcome: &Outcome) -> Result<C::Return, ChainError> {
+    let Outcome::Success { output, .. } = outcome else { return Err(failure(outcome)) };
+    C::abi_decode_returns(output).map_err(|error| ChainError::Answer { reason: error.to_string() })
+}
+
+fn failure(outcome: &Outcome) -> ChainError {
+    match outcome {
+        Outcome::Revert(data) => ChainError::Reverted { data: data.clone() },
+        Outcome::Halt(reason) => ChainError::Halted { reason: reason.clone() },
+        Outcome::Success { .. } => ChainError::Answer { reason: "no contract was deployed".to_owned() },
+    }
+}

@@ -44,6 +44,11 @@ pub enum Command {
     Verify(Verify),
     /// Write the Solidity one-step verifier for an image
     Verifier(Verifier),
+    /// Play a whole dispute about a result, move by move, on the contracts in the embedded EVM
+    ///
+    /// One side computes honestly, the other lies in the way chosen. Rust and the contracts play the same game and are
+    /// compared after every move.
+    Dispute(Dispute),
     /// Make an image from something other than a model
     #[command(subcommand)]
     Image(ImageCommand),
@@ -142,6 +147,40 @@ pub struct Verify {
     /// Run the Solidity verifier in the embedded EVM too, and show its gas
     #[arg(long)]
     pub evm: bool,
+}
+
+/// `opml dispute`.
+#[derive(Debug, Args)]
+pub struct Dispute {
+    /// The image
+    pub image: PathBuf,
+    /// An input tensor, as in `opml run`
+    #[arg(long = "input", value_name = "NAME=FILE")]
+    pub inputs: Vec<Input>,
+    /// How one side cheats
+    #[arg(long, value_enum, default_value_t = Cheat::Weight)]
+    pub cheat: Cheat,
+    /// Into how many parts a segment is cut; several values (2,4,8) are compared in a table
+    #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u64).range(2..=256))]
+    pub arity: Vec<u64>,
+    /// 2: big steps first, then machine steps; 1: machine steps of the whole program at once
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub phases: u8,
+}
+
+/// A way to cheat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Cheat {
+    /// The asserter computes with a changed weight
+    Weight,
+    /// The asserter changes a number in the middle of the run
+    Step,
+    /// The asserter changes the output at the very end
+    Output,
+    /// The asserter changes the output and never answers
+    Silent,
+    /// The asserter is honest, the challenger changes the output
+    Challenger,
 }
 
 /// `opml verifier`.

@@ -3,6 +3,7 @@
 pub mod compile;
 pub mod demo;
 pub mod disasm;
+pub mod dispute;
 pub mod from_elf;
 pub mod inspect;
 mod judge;

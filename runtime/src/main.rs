@@ -1,5 +1,6 @@
 //! The `opml` command: compile, run, trace, prove and verify.
 
+mod arena;
 mod claim;
 mod cli;
 mod commands;
@@ -54,6 +55,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Prove(args) => commands::prove::run(&args, output),
         Command::Verify(args) => commands::verify::run(&args, output),
         Command::Verifier(args) => commands::verifier::run(&args, output),
+        Command::Dispute(args) => commands::dispute::run(&args, output),
         Command::Image(ImageCommand::FromElf(args)) => commands::from_elf::run(&args, output),
         Command::Demo => commands::demo::run(output),
         Command::Completions { shell } => {

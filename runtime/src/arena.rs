@@ -1,0 +1,237 @@
+//! A dispute played out twice at once: by the rules in Rust and by the contracts in the embedded EVM, which must agree.
+
+use contracts::{Address, B256, Bytes, IDisputeGame, IOpenDisputes, SolCall, U256};
+use evm::chain::{Chain, Receipt};
+use game::{Challenge, Clocks, Game, Model, Move, Outcome, Side};
+use std::fmt::Display;
+use step::{Proof, Root};
+
+use crate::failure::Failure;
+
+/// The asserter's account.
+const ASSERTER: Address = Address::repeat_byte(0xaa);
+/// The challenger's account.
+const CHALLENGER: Address = Address::repeat_byte(0xcc);
+/// The seconds that each side has for all its moves together.
+const CLOCK: u32 = 3600;
+/// The time of the first block.
+const START: u64 = 1_700_000_000;
+/// How long a player takes for a move.
+const THINKING: u64 = 12;
+
+/// A transaction of the dispute.
+#[derive(Debug)]
+pub struct Transaction {
+    /// Who sent it.
+    pub side: Side,
+    /// Which move it is.
+    pub name: &'static str,
+    /// Its gas, the floor included.
+    pub gas: u64,
+    /// Its bytes of calldata.
+    pub calldata: usize,
+}
+
+/// A game on the chain and in Rust.
+pub struct Arena {
+    chain: Chain,
+    contract: Address,
+    model: contracts::Model,
+    game: Game,
+    state: contracts::Game,
+    now: u64,
+    /// What has been sent since deployment.
+    pub transactions: Vec<Transaction>,
+}
+
+impl Arena {
+    /// A chain with the contracts on it, and the challenger's first move.
+    pub fn open(
+        model: &Model,
+        input: Root,
+        asserted: Root,
+        arity: u64,
+        challenge: &Challenge,
+    ) -> Result<Self, Failure> {
+        let clocks = Clocks { asserter: CLOCK.into(), challenger: CLOCK.into() };
+        let game = Game::challenge(model, input, asserted, arity, clocks, challenge, START).map_err(fail)?;
+        let mut chain = Chain::new();
+        chain.set_time(START);
+        let (verifier, _) = chain.deploy_verifier(CHALLENGER, &model.profile).map_err(fail)?;
+        let (contract, _) = chain.deploy(CHALLENGER, contracts::open_disputes()).map_err(fail)?;
+        let call = IOpenDisputes::challengeCall {
+            asserter: ASSERTER,
+            arity: u16::try_from(arity).map_err(fail)?,
+            clock: CLOCK,
+            model: on_chain(model, verifier),
+            inputRoot: word(input),
+            asserted: word(asserted),
+            opening: contracts::Opening {
+                input: word(challenge.input.leaf),
+                inputSiblings: words(&challenge.input.siblings),
+                claims: words(&challenge.claims),
+                output: word(challenge.output.leaf),
+                outputSiblings: words(&challenge.output.siblings),
+            },
+        };
+        let (model, now, transactions) = (call.model.clone(), START, Vec::new());
+        let mut new = Self { chain, contract, model, game, state: no_state(), now, transactions };
+        new.send(Side::Challenger, "challenge", &call)?;
+        new.agree()?;
+        Ok(new)
+    }
+
+    /// A move of the side whose turn it is.
+    pub fn play(&mut self, move_: &Move) -> Result<Outcome, Failure> {
+        self.now += THINKING;
+        self.chain.set_time(self.now);
+        let side = self.mover()?;
+        let outcome = self.game.apply(side, move_, self.now).map_err(fail)?;
+        let (id, game, model, pick) = (U256::ONE, self.state.clone(), self.model.clone(), pick(move_)?);
+        match move_ {
+            Move::Dissect { claims, .. } => {
+                self.send(side, "dissect", &IDisputeGame::dissectCall { id, game, pick, claims: words(claims) })?;
+            }
+            Move::Enter { entry, .. } => {
+                let entry = contracts::Entry {
+                    entry: entry.leaf.entry,
+                    bound: entry.leaf.bound,
+                    scheduleSiblings: words(&entry.schedule),
+                    endState: entry.end.clone().into(),
+                    scratch: word(entry.scratch.leaf),
+                    scratchSiblings: words(&entry.scratch.siblings),
+                    claims: words(&entry.claims),
+                };
+                self.send(side, "enter", &IDisputeGame::enterCall { id, game, model, pick, entry })?;
+            }
+            Move::Void { .. } => self.send(side, "void", &IDisputeGame::proveVoidCall { id, game, pick })?,
+            Move::Prove { witness, .. } => {
+                let witness = Bytes::from(witness.clone());
+                self.send(side, "prove", &IDisputeGame::proveCall { id, game, model, pick, witness })?;
+            }
+        }
+        self.agree()?;
+        Ok(outcome)
+    }
+
+    /// Lets the time of the side to move run out, and has the other side say so.
+    pub fn let_time_pass(&mut self) -> Result<Outcome, Failure> {
+        let side = self.mover()?.other();
+        self.now = self.now.max(self.game.deadline().unwrap_or_default()) + 1;
+        self.chain.set_time(self.now);
+        let outcome = self.game.timeout(self.now).map_err(fail)?;
+        self.send(side, "timeout", &IDisputeGame::timeoutCall { id: U256::ONE, game: self.state.clone() })?;
+        self.agree()?;
+        Ok(outcome)
+    }
+
+    /// The game in Rust.
+    pub fn game(&self) -> &Game {
+        &self.game
+    }
+
+    /// Whose turn it is.
+    fn mover(&self) -> Result<Side, Failure> {
+        self.game.mover().ok_or_else(|| Failure::new("the game is over"))
+    }
+
+    /// Sends a transaction; keeps its bill and the state that it leads to.
+    fn send<C: SolCall>(&mut self, side: Side, name: &'static str, call: &C) -> Result<(), Failure> {
+        let from = if side == Side::Asserter { ASSERTER } else { CHALLENGER };
+        let (_, receipt) = self.chain.transact(from, self.contract, call).map_err(|error| {
+            Failure::new(format!("the contract refuses {name}, Rust does not: {error}; please report this"))
+        })?;
+        if let Some(moved) = receipt.event::<IDisputeGame::Moved>() {
+            self.state = moved.game;
+        }
+        let Receipt { gas, calldata, .. } = receipt;
+        self.transactions.push(Transaction { side, name, gas, calldata });
+        Ok(())
+    }
+
+    /// The contract must be in the state that the game in Rust is in.
+    fn agree(&mut self) -> Result<(), Failure> {
+        if let Some(winner) = self.game.winner() {
+            let stored = self.chain.call(CHALLENGER, self.contract, &IDisputeGame::gamesCall { id: U256::ONE });
+            let expected = U256::from(if winner == Side::Asserter { 1 } else { 2 });
+            return if stored.map_err(fail)? == B256::from(expected) { Ok(()) } else { Err(differ()) };
+        }
+        let (state, game, segment) = (&self.state, &self.game, self.game.segment());
+        let same = state.start == word(game.start())
+            && state.claims == word(game.claims())
+            && (state.lo, state.hi) == (segment.lo, segment.hi)
+            && state.inSteps == matches!(segment.level, game::Level::Steps { .. })
+            && state.asserterMoves == (game.mover() == Some(Side::Asserter));
+        if same { Ok(()) } else { Err(differ()) }
+    }
+}
+
+/// What can't happen.
+fn differ() -> Failure {
+    Failure::new("the contract and the game in Rust differ: please report this")
+}
+
+/// Any error as a failure.
+fn fail(error: impl Display) -> Failure {
+    Failure::new(error.to_string())
+}
+
+/// A state before there is one.
+fn no_state() -> contracts::Game {
+    contracts::Game {
+        model: B256::ZERO,
+        asserter: ASSERTER,
+        challenger: CHALLENGER,
+        arity: 0,
+        asserterMoves: false,
+        asserterClock: 0,
+        challengerClock: 0,
+        since: 0,
+        inSteps: false,
+        bigStep: 0,
+        lo: 0,
+        hi: 0,
+        start: B256::ZERO,
+        claims: B256::ZERO,
+    }
+}
+
+/// A root as the contract takes it.
+fn word(root: Root) -> B256 {
+    B256::from(root.0)
+}
+
+/// Roots as the contract takes them.
+fn words(roots: &[Root]) -> Vec<B256> {
+    roots.iter().copied().map(word).collect()
+}
+
+/// A model as the contract takes it.
+fn on_chain(model: &Model, verifier: Address) -> contracts::Model {
+    let region = |region: game::Region| contracts::Region { level: region.level as u8, index: region.index };
+    contracts::Model {
+        codeRoot: word(model.code_root),
+        memoryRoot: word(model.memory_root),
+        scheduleRoot: word(model.schedule_root),
+        bigSteps: model.big_steps,
+        memoryBits: model.profile.memory_bits(),
+        scratchBits: model.scratch_bits,
+        input: region(model.input),
+        output: region(model.output),
+        verifier,
+    }
+}
+
+/// A pick as the contract takes it.
+fn pick(move_: &Move) -> Result<contracts::Pick, Failure> {
+    let pick = move_.pick();
+    let Proof { leaf: begin, siblings: begin_siblings } = &pick.before;
+    let Proof { leaf: rejected, siblings: rejected_siblings } = &pick.after;
+    Ok(contracts::Pick {
+        part: u16::try_from(pick.part).map_err(fail)?,
+        begin: word(*begin),
+        beginSiblings: words(begin_siblings),
+        rejected: word(*rejected),
+        rejectedSiblings: words(rejected_siblings),
+    })
+}

@@ -290,6 +290,20 @@ pub enum LinkError {
         /// Bytes that there are.
         limit: u64,
     },
+    /// A kernel with a loop of which nobody can say how often it runs.
+    #[error("kernel {kernel} has no upper bound of steps: a loop in it depends on data")]
+    Unbounded {
+        /// The kernel.
+        kernel: String,
+    },
+    /// Too many big steps.
+    #[error("a budget of {budget} steps makes more than {limit} big steps; a larger one is needed")]
+    Steps {
+        /// The budget.
+        budget: u64,
+        /// How many big steps there may be.
+        limit: usize,
+    },
     /// Something that does not fit into an instruction.
     #[error("{what} cannot be encoded")]
     Encoding {

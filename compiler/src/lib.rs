@@ -32,13 +32,15 @@ pub struct Options {
     pub shapes: BTreeMap<String, Vec<u64>>,
     /// The most memory that a tensor, or all of them together, may need, in bytes.
     pub max_memory: u64,
+    /// The most machine steps that a big step may take, if a unit takes no more; `None` makes one big step a node.
+    pub budget: Option<u64>,
     /// What is read at most.
     pub limits: onnx::Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shapes: BTreeMap::new(), max_memory: 1 << 38, limits: onnx::Limits::default() }
+        Self { shapes: BTreeMap::new(), max_memory: 1 << 38, budget: None, limits: onnx::Limits::default() }
     }
 }
 
@@ -63,10 +65,15 @@ pub fn compile(model: &Path, options: &Options) -> Result<Compiled, CompileError
 }
 
 /// Compiles a graph.
-pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
+pub fn compile_graph(mut graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
+    passes::wide::narrow(&mut graph)?;
     let plan = plan::plan(&graph, options.max_memory)?;
-    let schedule = schedule::schedule(&graph)?;
-    let text = link::text(&schedule, &plan)?;
+    let mut schedule = schedule::schedule(&graph)?;
+    let kernels = link::compile(&schedule.kernels)?;
+    if let Some(budget) = options.budget {
+        schedule = schedule.split(budget, |kernel, units| kernels[kernel].bound(units))?;
+    }
+    let text = link::text(&schedule, &kernels, &plan)?;
     let elf = link::elf(&text, &plan)?;
     let image = metadata::image(&elf, &text, &graph, &plan, &schedule)?;
     Ok(Compiled { image, elf, graph, plan, schedule })

@@ -1,16 +1,22 @@
-//! Kernels and the schedule into one program: code above memory, one call for each big step.
+//! Kernels and the schedule into one program: code above memory, an entry for each big step and one for all of them.
 
 mod elf;
 mod start;
 
-use codegen::{Code, Target};
+use std::ops::Range;
+
+use codegen::{Code, StepBound, Target};
+use dnn_lib::kernel::Kernel;
 
 use crate::error::{CompileError, LinkError};
 use crate::plan::{Plan, STACK_BYTES};
 use crate::schedule::Schedule;
+use start::Start;
 
-/// The name of the entry point.
+/// The name of the entry point, behind which the big steps are.
 pub(crate) const START: &str = "_start";
+/// The name of what the big steps call.
+const NODES: &str = "_nodes";
 
 /// The size that code is padded to: a leaf of its Merkle tree.
 const LEAF: u64 = 32;
@@ -23,15 +29,27 @@ pub(crate) struct Symbol {
     pub size: u64,
 }
 
+/// Where a big step begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub address: u64,
+    /// The most steps that it takes.
+    pub bound: u64,
+}
+
 /// Code with its symbols.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text {
     pub address: u64,
     pub bytes: Vec<u8>,
-    /// The entry, then the kernels in the order of the schedule's.
+    /// The entry, what the big steps call, then the kernels in the order of the schedule's.
     pub symbols: Vec<Symbol>,
     /// Where instructions (`$x`) and data (`$d`) begin.
     pub mapping: Vec<(&'static str, u64)>,
+    /// The big steps.
+    pub entries: Vec<Entry>,
+    /// The most steps that the whole run takes.
+    pub bound: u64,
 }
 
 impl Text {
@@ -57,52 +75,87 @@ impl Text {
         }
     }
 
-    fn append(&mut self, name: String, code: &Code) {
-        self.align(code.alignment.into());
+    fn append(&mut self, name: String, code: &[u8], literals: &[Range<usize>], alignment: u64) {
+        self.align(alignment);
         let address = self.end();
         self.mark("$x", address);
-        for literal in &code.literals {
+        for literal in literals {
             self.mark("$d", address + literal.start as u64);
-            if literal.end < code.bytes.len() {
+            if literal.end < code.len() {
                 self.mark("$x", address + literal.end as u64);
             }
         }
-        self.bytes.extend_from_slice(&code.bytes);
-        self.symbols.push(Symbol { name, address, size: code.bytes.len() as u64 });
+        self.bytes.extend_from_slice(code);
+        self.symbols.push(Symbol { name, address, size: code.len() as u64 });
+    }
+
+    /// The kernels.
+    pub fn kernels(&self) -> &[Symbol] {
+        self.symbols.get(2..).unwrap_or(&[])
     }
 }
 
-/// Compiles the kernels and links them with the schedule.
-pub(crate) fn text(schedule: &Schedule, plan: &Plan) -> Result<Text, CompileError> {
+/// A kernel's code with the bound of its steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Linkable {
+    code: Code,
+    steps: StepBound,
+}
+
+impl Linkable {
+    /// An upper bound of the steps of a big step of so many units, all that comes before and after the kernel included.
+    pub fn bound(&self, units: u64) -> u64 {
+        start::MOST_STEPS.saturating_add(self.steps.most(units))
+    }
+}
+
+/// Compiles the kernels.
+pub(crate) fn compile(kernels: &[Kernel]) -> Result<Vec<Linkable>, CompileError> {
     let target = Target::guest()?;
-    let kernels = schedule.kernels.iter().map(|kernel| target.compile(kernel)).collect::<Result<Vec<_>, _>>()?;
-    for (kernel, code) in schedule.kernels.iter().zip(&kernels) {
-        if u64::from(code.stack) > STACK_BYTES {
-            let (kernel, found) = (kernel.name.clone(), code.stack.into());
-            return Err(LinkError::Stack { kernel, found, limit: STACK_BYTES }.into());
-        }
-    }
-    // The entry's size does not depend on where the kernels are, so their places follow from a first version of it.
-    let calls = |entries: &[u64]| {
-        let call = |step: &crate::schedule::BigStep| start::Call {
-            arguments: step.arguments(plan),
-            target: entries.get(step.kernel).copied().unwrap_or(plan.memory_size()),
-        };
-        start::start(plan.memory_size(), schedule.steps.iter().map(call))
-    };
-    let draft = place(&calls(&[])?, &kernels, schedule, plan);
-    let entries: Vec<u64> = draft.symbols.iter().skip(1).map(|symbol| symbol.address).collect();
-    Ok(place(&calls(&entries)?, &kernels, schedule, plan))
+    kernels.iter().map(|kernel| linkable(kernel, target.compile(kernel)?)).collect()
 }
 
-/// The entry and the kernels one after the other, from the end of memory on.
-fn place(start: &[u8], kernels: &[Code], schedule: &Schedule, plan: &Plan) -> Text {
-    let address = plan.memory_size();
-    let mut text = Text { address, bytes: Vec::new(), symbols: Vec::new(), mapping: Vec::new() };
-    let start = Code { bytes: start.to_vec(), literals: Vec::new(), alignment: 4, stack: 0, steps: None };
-    text.append(START.to_owned(), &start);
-    for (index, (kernel, code)) in schedule.kernels.iter().zip(kernels).enumerate() {
-        text.append(format!("{}_{index}", kernel.name), code);
+fn linkable(kernel: &Kernel, mut code: Code) -> Result<Linkable, CompileError> {
+    let name = || kernel.name.clone();
+    if u64::from(code.stack) > STACK_BYTES {
+        return Err(LinkError::Stack { kernel: name(), found: code.stack.into(), limit: STACK_BYTES }.into());
+    }
+    let steps = code.steps.take().ok_or_else(|| LinkError::Unbounded { kernel: name() })?;
+    Ok(Linkable { code, steps })
+}
+
+/// Links the kernels' code with the schedule.
+pub(crate) fn text(schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Result<Text, CompileError> {
+    let (mut nodes, mut ranges): (Vec<start::Node>, Vec<start::Range>) = (Vec::new(), Vec::new());
+    let mut last = None;
+    for step in &schedule.steps {
+        if last.replace(step.place) != Some(step.place) {
+            nodes.push(start::Node { addresses: step.addresses(plan), kernel: step.kernel });
+        }
+        ranges.push(start::Range { node: nodes.len() - 1, lo: step.lo, hi: step.hi });
+    }
+    // The size of what comes before the kernels does not depend on where they are, so their places follow from a first
+    // version of it.
+    let start = |kernels: &[u64]| Start::new(plan.memory_size(), &nodes, &ranges, kernels);
+    let draft = place(&start(&[])?, schedule, kernels, plan);
+    let places: Vec<u64> = draft.kernels().iter().map(|symbol| symbol.address).collect();
+    let start = start(&places)?;
+    let mut text = place(&start, schedule, kernels, plan);
+    for (step, entry) in schedule.steps.iter().zip(start.entries) {
+        let kernel = kernels.get(step.kernel).map_or(u64::MAX, |kernel| kernel.steps.most(step.hi - step.lo));
+        text.entries.push(Entry { address: entry.address, bound: entry.steps.saturating_add(kernel) });
+    }
+    text.bound = start::whole_run(text.entries.iter().map(|entry| entry.bound));
+    Ok(text)
+}
+
+/// The entries and the kernels one after the other, from the end of memory on.
+fn place(start: &Start, schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Text {
+    let mut text = Text { address: plan.memory_size(), ..Text::default() };
+    text.append(START.to_owned(), &start.steps, &[], 4);
+    text.append(NODES.to_owned(), &start.nodes, &[], 4);
+    for (index, (kernel, Linkable { code, .. })) in schedule.kernels.iter().zip(kernels).enumerate() {
+        text.append(format!("{}_{index}", kernel.name), &code.bytes, &code.literals, code.alignment.into());
     }
     text.align(LEAF);
     text
@@ -131,9 +184,11 @@ mod tests {
     }
 
     fn link(kernel: Kernel) -> Result<Text, String> {
-        let plan = Plan { addresses: vec![], constants: vec![], memory_bits: 16 };
+        let nowhere = image::Region { address: 0, bits: 5 };
+        let plan = Plan { addresses: vec![], constants: vec![], input: nowhere, output: nowhere, memory_bits: 16 };
         let schedule = Schedule { kernels: vec![kernel], steps: vec![] };
-        text(&schedule, &plan).map_err(|error| error.to_string())
+        let kernels = compile(&schedule.kernels).map_err(|error| error.to_string())?;
+        text(&schedule, &kernels, &plan).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -142,7 +197,7 @@ mod tests {
         assert_eq!(text.address, 1 << 16);
         assert!((text.bytes.len() as u64).is_multiple_of(LEAF));
         let names: Vec<&str> = text.symbols.iter().map(|symbol| symbol.name.as_str()).collect();
-        assert_eq!(names, [START, "wide_0"]);
+        assert_eq!(names, [START, NODES, "wide_0"]);
         assert_eq!(text.mapping.first(), Some(&("$x", 1 << 16)));
     }
 

@@ -2,13 +2,13 @@
 
 use dnn_lib::tensor::DType;
 use image::elf::Options;
-use image::{BigStep, Dtype, Image, Role, Tensor};
+use image::{BigStep, Dtype, Image, Interface, Role, Tensor};
 use step::Profile;
 
 use crate::error::{CompileError, LinkError};
 use crate::graph::{Graph, TensorId};
 use crate::link::Text;
-use crate::plan::Plan;
+use crate::plan::{Plan, STACK_BITS};
 use crate::schedule::Schedule;
 
 /// Reads the program back, as anybody else's is read, and describes it.
@@ -29,14 +29,15 @@ pub(crate) fn image(
 
     let table = Table::of(graph);
     contents.tensors = table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect();
+    contents.interface =
+        Some(Interface { input: plan.input, output: plan.output, scratch_bits: STACK_BITS, bound: text.bound });
     let symbol = |kernel: usize| {
-        let wanted = text.symbols.get(kernel + 1)?;
+        let wanted = text.kernels().get(kernel)?;
         let place = contents.symbols.iter().position(|symbol| symbol.name == wanted.name)?;
         u32::try_from(place).ok()
     };
-    let steps = schedule.steps.iter().map(|step| {
+    let steps = schedule.steps.iter().zip(&text.entries).map(|(step, entry)| {
         let missing = || LinkError::Lost { node: step.node.clone() };
-        let addresses = step.inputs.iter().chain([&step.output]).map(|&id| plan.address(id));
         Ok(BigStep {
             kernel: symbol(step.kernel).ok_or_else(missing)?,
             operator: step.operator.to_owned(),
@@ -44,7 +45,9 @@ pub(crate) fn image(
             output: table.place(step.output).ok_or_else(missing)?,
             lo: step.lo,
             hi: step.hi,
-            arguments: addresses.collect(),
+            arguments: step.addresses(plan),
+            entry: entry.address,
+            bound: entry.bound,
         })
     });
     contents.schedule = steps.collect::<Result<_, LinkError>>()?;

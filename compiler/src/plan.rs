@@ -2,22 +2,29 @@
 //! doubling of the memory is another level of every proof.
 //!
 //! From address 0: constants, then inputs and outputs, each an aligned power of two so that a node of the memory's
-//! Merkle tree is its commitment, then what is computed on the way, which shares memory where lifetimes allow it, and the
-//! stack at the very top.
+//! Merkle tree is its commitment, all inputs together in one such region and all outputs in another, then what is
+//! computed on the way, which shares memory where lifetimes allow it, and the stack at the very top.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use image::Region;
+
 use crate::error::{CompileError, ModelError};
 use crate::graph::{Graph, TensorId};
 use crate::passes::view;
 
-/// Bytes of scratch memory for the kernels' stack frames.
-pub const STACK_BYTES: u64 = 4096;
+/// log2 of [`STACK_BYTES`].
+pub const STACK_BITS: u8 = 12;
+/// Bytes of scratch memory for the kernels' stack frames: a subtree at the very top.
+pub const STACK_BYTES: u64 = 1 << STACK_BITS;
 
 /// Every address is a multiple of this: a leaf of the memory's Merkle tree.
 const LEAF: u64 = 32;
+
+/// Bytes of the smallest region: two leaves, so that its root is a hash.
+const LEAST_REGION: u64 = 2 * LEAF;
 
 /// Where everything lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +33,10 @@ pub struct Plan {
     pub addresses: Vec<u64>,
     /// Constants with their addresses, in ascending order, none twice.
     pub constants: Vec<(u64, Arc<Vec<u8>>)>,
+    /// What holds the inputs and nothing else.
+    pub input: Region,
+    /// What holds the outputs and nothing else.
+    pub output: Region,
     /// Memory is `2^memory_bits` bytes.
     pub memory_bits: u32,
 }
@@ -47,7 +58,6 @@ struct Request {
     /// The tensor whose memory it is; views share it.
     root: TensorId,
     size: u64,
-    align: u64,
     /// The nodes, by number, during which it is in use.
     life: Range<usize>,
 }
@@ -58,8 +68,13 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
     let mut space = Space::default();
     let mut addresses = vec![0; graph.tensors.len()];
     let constants = place_constants(graph, &mut space, &mut addresses);
+    let (inputs, outputs) = (Group::of(graph, &roots, &graph.inputs), Group::of(graph, &roots, &graph.outputs));
+    // The larger first, so that less is lost by alignment.
+    let input_first = (inputs.size >= outputs.size).then(|| inputs.place(&mut space, &mut addresses));
+    let output = outputs.place(&mut space, &mut addresses);
+    let input = input_first.unwrap_or_else(|| inputs.place(&mut space, &mut addresses));
     for request in requests(graph, &roots) {
-        addresses[request.root.index()] = space.place(&request);
+        addresses[request.root.index()] = space.place(request.size, LEAF, &request.life);
     }
     for id in graph.ids() {
         addresses[id.index()] = addresses[roots[id.index()].index()];
@@ -71,7 +86,7 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
         bytes: total.into(),
         limit,
     })?;
-    Ok(Plan { addresses, constants, memory_bits: memory.trailing_zeros() })
+    Ok(Plan { addresses, constants, input, output, memory_bits: memory.trailing_zeros() })
 }
 
 /// Constants one after the other; equal ones only once.
@@ -80,8 +95,7 @@ fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> V
     let mut constants = Vec::new();
     for (id, value) in graph.constants() {
         let address = *placed.entry(value.as_slice()).or_insert_with(|| {
-            let (size, life) = (value.len() as u64, 0..usize::MAX);
-            let address = space.place(&Request { root: id, size, align: LEAF, life });
+            let address = space.place(value.len() as u64, LEAF, &(0..usize::MAX));
             constants.push((address, Arc::clone(value)));
             address
         });
@@ -90,27 +104,56 @@ fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> V
     constants
 }
 
+/// Inputs or outputs: a region of its own for each, and one around them all.
+struct Group {
+    /// Each with its place in the region.
+    tensors: Vec<(TensorId, u64)>,
+    size: u64,
+}
+
+impl Group {
+    fn of(graph: &Graph, roots: &[TensorId], ids: &[TensorId]) -> Self {
+        let mut sizes: BTreeMap<TensorId, u64> = BTreeMap::new();
+        for id in ids {
+            let root = roots[id.index()];
+            sizes.insert(root, power_of_two(graph.tensor(root).ty.bytes().unwrap_or(u64::MAX)));
+        }
+        let mut sizes: Vec<(TensorId, u64)> = sizes.into_iter().collect();
+        // After a larger power of two, a smaller one is aligned.
+        sizes.sort_by_key(|&(_, size)| std::cmp::Reverse(size));
+        let mut end = 0u64;
+        let place = |(id, size): (TensorId, u64)| {
+            let start = end;
+            end = end.saturating_add(size);
+            (id, start)
+        };
+        Self { tensors: sizes.into_iter().map(place).collect(), size: power_of_two(end.max(LEAST_REGION)) }
+    }
+
+    fn place(&self, space: &mut Space, addresses: &mut [u64]) -> Region {
+        let address = space.place(self.size, self.size, &(0..usize::MAX));
+        for &(id, start) in &self.tensors {
+            addresses[id.index()] = address.saturating_add(start);
+        }
+        Region { address, bits: self.size.trailing_zeros() as u8 }
+    }
+}
+
+/// The size of the smallest subtree with so many bytes; what is beyond all memory stays there.
+fn power_of_two(bytes: u64) -> u64 {
+    bytes.max(LEAF).checked_next_power_of_two().unwrap_or(1 << 63)
+}
+
 /// All other memory that is wanted, in the order in which it is placed.
 fn requests(graph: &Graph, roots: &[TensorId]) -> Vec<Request> {
-    let bytes = |id: TensorId| graph.tensor(id).ty.bytes().unwrap_or(u64::MAX);
-    let mut requests: Vec<Request> = Vec::new();
     let mut fixed = vec![false; graph.tensors.len()];
-    for id in graph.inputs.iter().chain(&graph.outputs) {
-        let root = roots[id.index()];
-        if std::mem::replace(&mut fixed[root.index()], true) {
-            continue;
-        }
-        let size = bytes(root).max(LEAF).checked_next_power_of_two().unwrap_or(u64::MAX);
-        requests.push(Request { root, size, align: size, life: 0..usize::MAX });
-    }
-    let mut inner = lifetimes(graph, roots);
-    inner.retain(|&root, _| !fixed[root.index()] && graph.tensor(root).value.is_none());
-    let mut inner: Vec<Request> =
-        inner.into_iter().map(|(root, life)| Request { root, size: bytes(root), align: LEAF, life }).collect();
+    graph.inputs.iter().chain(&graph.outputs).for_each(|id| fixed[roots[id.index()].index()] = true);
+    let wanted = |root: &TensorId| !fixed[root.index()] && graph.tensor(*root).value.is_none();
+    let lives = lifetimes(graph, roots).into_iter().filter(|(root, _)| wanted(root));
+    let size = |root: TensorId| graph.tensor(root).ty.bytes().unwrap_or(u64::MAX);
+    let mut requests: Vec<Request> = lives.map(|(root, life)| Request { root, size: size(root), life }).collect();
     // Large ones first: the small ones then fill the gaps.
     requests.sort_by_key(|request| std::cmp::Reverse(request.size));
-    inner.sort_by_key(|request| std::cmp::Reverse(request.size));
-    requests.extend(inner);
     requests
 }
 
@@ -135,21 +178,21 @@ struct Space {
 
 impl Space {
     /// Takes the lowest address at which nothing else lies at the same time.
-    fn place(&mut self, request: &Request) -> u64 {
+    fn place(&mut self, size: u64, align: u64, life: &Range<usize>) -> u64 {
         let mut start = 0u64;
-        for (taken, life) in &self.taken {
-            let disjoint = life.end <= request.life.start || request.life.end <= life.start;
+        for (taken, other) in &self.taken {
+            let disjoint = other.end <= life.start || life.end <= other.start;
             if disjoint || taken.end <= start {
                 continue;
             }
-            if start.saturating_add(request.size) <= taken.start {
+            if start.saturating_add(size) <= taken.start {
                 break;
             }
-            start = aligned(taken.end, request.align);
+            start = aligned(taken.end, align);
         }
-        let range = start..start.saturating_add(request.size.max(1));
+        let range = start..start.saturating_add(size.max(1));
         let place = self.taken.partition_point(|(taken, _)| taken.start <= start);
-        self.taken.insert(place, (range, request.life.clone()));
+        self.taken.insert(place, (range, life.clone()));
         start
     }
 

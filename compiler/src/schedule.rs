@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use dnn_lib::kernel::Kernel;
 use dnn_lib::operator::OperatorError;
 
+use crate::error::LinkError;
 use crate::graph::{Graph, TensorId};
 use crate::plan::Plan;
 use crate::work::{self, Work};
@@ -15,7 +16,7 @@ use crate::work::{self, Work};
 pub struct Schedule {
     /// The kernels; none is there twice.
     pub kernels: Vec<Kernel>,
-    /// What to run, in order.
+    /// What to run, in order. The big steps of a node follow each other, and their ranges are all of its units.
     pub steps: Vec<BigStep>,
 }
 
@@ -24,6 +25,8 @@ pub struct Schedule {
 pub struct BigStep {
     /// The node that it belongs to.
     pub node: String,
+    /// The node's place in [`Graph::nodes`].
+    pub place: usize,
     /// The node's operator.
     pub operator: &'static str,
     /// Its place in [`Schedule::kernels`].
@@ -39,28 +42,31 @@ pub struct BigStep {
 }
 
 impl BigStep {
-    /// What the kernel is called with.
-    pub fn arguments(&self, plan: &Plan) -> Vec<u64> {
-        let addresses = self.inputs.iter().chain([&self.output]).map(|&id| plan.address(id));
-        addresses.chain([self.lo, self.hi]).collect()
+    /// What the kernel is called with before the range: the addresses of its inputs and of its output.
+    pub fn addresses(&self, plan: &Plan) -> Vec<u64> {
+        self.inputs.iter().chain([&self.output]).map(|&id| plan.address(id)).collect()
     }
 }
+
+/// More big steps than this are refused: a game over so many is no longer than one over fewer with more steps each.
+const MAX_STEPS: usize = 1 << 20;
 
 /// One big step for each node that there is something to do for.
 pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
     let mut schedule = Schedule::default();
     let mut known: HashMap<Kernel, usize> = HashMap::new();
-    for node in &graph.nodes {
+    for (place, node) in graph.nodes.iter().enumerate() {
         let Work::Kernel(kernel) = work::of(graph, node)? else { continue };
         let (hi, kernel) = (kernel.units(), *kernel);
-        let place = *known.entry(kernel.clone()).or_insert(schedule.kernels.len());
-        if place == schedule.kernels.len() {
+        let number = *known.entry(kernel.clone()).or_insert(schedule.kernels.len());
+        if number == schedule.kernels.len() {
             schedule.kernels.push(kernel);
         }
         schedule.steps.push(BigStep {
             node: node.name.clone(),
+            place,
             operator: node.operator.name(),
-            kernel: place,
+            kernel: number,
             inputs: node.inputs.clone(),
             output: node.output,
             lo: 0,
@@ -68,4 +74,46 @@ pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
         });
     }
     Ok(schedule)
+}
+
+impl Schedule {
+    /// The same work in big steps of at most `budget` steps, or of one unit where that takes more. The bound of a kernel
+    /// (by its place) for so many units is given; it never falls when their number rises.
+    pub(crate) fn split(self, budget: u64, bound: impl Fn(usize, u64) -> u64) -> Result<Self, LinkError> {
+        let mut steps = Vec::new();
+        for step in self.steps {
+            let units = step.hi - step.lo;
+            let parts = units.div_ceil(most_units(units, |units| bound(step.kernel, units) <= budget));
+            if parts > (MAX_STEPS - steps.len()) as u64 {
+                return Err(LinkError::Steps { budget, limit: MAX_STEPS });
+            }
+            let border = |part: u64| step.lo + (u128::from(units) * u128::from(part) / u128::from(parts)) as u64;
+            steps.extend((0..parts).map(|part| BigStep { lo: border(part), hi: border(part + 1), ..step.clone() }));
+        }
+        Ok(Self { kernels: self.kernels, steps })
+    }
+}
+
+/// The largest number from 1 to `units` that fits, if any does; else 1. If a number fits, so do all below it.
+fn most_units(units: u64, fits: impl Fn(u64) -> bool) -> u64 {
+    let (mut least, mut end) = (1, units.saturating_add(1));
+    while end - least > 1 {
+        let middle = least + (end - least) / 2;
+        if fits(middle) { least = middle } else { end = middle }
+    }
+    least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_units_that_fit_are_found() {
+        for units in [1, 2, 3, 10, 1000] {
+            for limit in [0, 1, 2, 9, 10, 999, 1000, 5000] {
+                assert_eq!(most_units(units, |n| n <= limit), limit.clamp(1, units), "{limit} of {units}");
+            }
+        }
+    }
 }

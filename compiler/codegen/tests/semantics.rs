@@ -130,6 +130,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
         tensors: vec![],
         symbols: vec![],
         schedule: vec![],
+        interface: None,
     });
     let mut machine = Interpreter::new(&image.unwrap()).unwrap();
     for (register, argument) in (10..).zip(arguments) {

@@ -1,34 +1,120 @@
-//! The entry of the program: a call for each big step, then the exit.
+//! The entries of the program: of the whole run, and of each big step.
+//!
+//! ```text
+//! _start:     s0 = 1                    the whole run; at the start of a big step s0 is 0, as at any reset
+//! big step 0: its range; call node
+//!             if s0 == 0: exit
+//! big step 1: ...
+//!             exit
+//! node 0:     its addresses; go on to the kernel, which returns to the big step
+//! ```
+//!
+//! So a big step is the same code, whether it is run alone or after the others.
 
 use isa::{Instruction, Op, encode};
 
 use crate::error::LinkError;
 
+const ZERO: u8 = 0;
 const RA: u8 = 1;
+const T1: u8 = 6;
+/// Kernels keep it, as every function does.
+const S0: u8 = 8;
 const A0: u8 = 10;
 const A7: u8 = 17;
 /// The number of the system call that exits.
 const EXIT: u64 = 93;
+/// Bytes of the code that exits.
+const EXIT_BYTES: i32 = 12;
 
-/// A kernel to call, and with what.
-pub(super) struct Call {
-    pub arguments: Vec<u64>,
-    pub target: u64,
+/// What a kernel is called with, but for the range.
+pub(super) struct Node {
+    pub addresses: Vec<u64>,
+    /// The kernel's place among the kernels.
+    pub kernel: usize,
 }
 
-/// The code that makes these calls, to be placed at an address. Its size does not depend on the targets.
-pub(super) fn start(address: u64, calls: impl Iterator<Item = Call>) -> Result<Vec<u8>, LinkError> {
-    let mut code = Assembler { address, words: Vec::new() };
-    for call in calls {
-        for (register, &argument) in (A0..).zip(&call.arguments) {
-            code.load_immediate(register, argument)?;
-        }
-        code.call(call.target)?;
+/// A big step: its node and its units.
+pub(super) struct Range {
+    pub node: usize,
+    pub lo: u64,
+    pub hi: u64,
+}
+
+/// A big step in the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub address: u64,
+    /// How many instructions are executed outside the kernel, the exit included.
+    pub steps: u64,
+}
+
+/// More than the instructions that any big step executes outside its kernel: eight for each of eight arguments, two
+/// calls of two, the branch and the exit.
+pub(super) const MOST_STEPS: u64 = 8 * 8 + 2 * 2 + 1 + 3;
+
+/// How many instructions the whole run executes for big steps that execute so many when each is run alone.
+pub(super) fn whole_run(steps: impl Iterator<Item = u64>) -> u64 {
+    let exit = EXIT_BYTES as u64 / 4;
+    let start = 1 + exit;
+    steps.map(|steps| steps - exit).fold(start, u64::saturating_add)
+}
+
+/// The code that comes before the kernels. Its size does not depend on where anything is.
+#[derive(Debug, Default)]
+pub(super) struct Start {
+    /// The whole run and the big steps.
+    pub steps: Vec<u8>,
+    pub entries: Vec<Entry>,
+    /// What the big steps call, to be placed right behind them.
+    pub nodes: Vec<u8>,
+    /// Where in them each node is.
+    places: Vec<u64>,
+}
+
+impl Start {
+    /// The code, if it is placed at an address and the kernels are at others.
+    pub fn new(address: u64, nodes: &[Node], steps: &[Range], kernels: &[u64]) -> Result<Self, LinkError> {
+        let draft = Self::assemble(address, nodes, steps, kernels, &Self::default())?;
+        Self::assemble(address, nodes, steps, kernels, &draft)
     }
-    code.load_immediate(A0, 0)?;
-    code.load_immediate(A7, EXIT)?;
-    code.push(Instruction::new(Op::Ecall))?;
-    Ok(code.words.iter().flat_map(|word| word.to_le_bytes()).collect())
+
+    fn assemble(
+        address: u64,
+        nodes: &[Node],
+        steps: &[Range],
+        kernels: &[u64],
+        draft: &Self,
+    ) -> Result<Self, LinkError> {
+        let behind = address + draft.steps.len() as u64;
+        let (mut places, mut lengths) = (Vec::new(), Vec::new());
+        let mut calls = Assembler { address: behind, words: Vec::new() };
+        for node in nodes {
+            let start = calls.here();
+            for (register, &argument) in (A0..).zip(&node.addresses) {
+                calls.load_immediate(register, argument)?;
+            }
+            calls.jump(ZERO, T1, kernels.get(node.kernel).copied().unwrap_or(address))?;
+            places.push(start - behind);
+            lengths.push(calls.here() - start);
+        }
+        let mut code = Assembler { address, words: Vec::new() };
+        code.load_immediate(S0, 1)?;
+        let mut entries = Vec::new();
+        for step in steps {
+            let entry = code.here();
+            let range = A0 + nodes.get(step.node).map_or(0, |node| node.addresses.len() as u8);
+            code.load_immediate(range, step.lo)?;
+            code.load_immediate(range + 1, step.hi)?;
+            code.jump(RA, RA, behind + draft.places.get(step.node).unwrap_or(&0))?;
+            code.push(Instruction { rs1: S0, imm: 4 + EXIT_BYTES, ..Instruction::new(Op::Bne) })?;
+            code.exit()?;
+            let node = lengths.get(step.node).copied().unwrap_or(0);
+            entries.push(Entry { address: entry, steps: (code.here() - entry + node) / 4 });
+        }
+        code.exit()?;
+        Ok(Self { steps: code.bytes(), entries, nodes: calls.bytes(), places })
+    }
 }
 
 struct Assembler {
@@ -37,6 +123,15 @@ struct Assembler {
 }
 
 impl Assembler {
+    /// The address of the next instruction.
+    fn here(&self) -> u64 {
+        self.address + self.words.len() as u64 * 4
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
     fn push(&mut self, instruction: Instruction) -> Result<(), LinkError> {
         let word = encode(instruction).ok_or_else(|| LinkError::Encoding { what: format!("{instruction:?}") })?;
         self.words.push(word);
@@ -52,7 +147,7 @@ impl Assembler {
         let signed = value.cast_signed();
         let low = low_12(signed);
         if i64::from(low) == signed {
-            return self.immediate(Op::Addi, rd, 0, low);
+            return self.immediate(Op::Addi, rd, ZERO, low);
         }
         if let Ok(word) = i32::try_from(signed) {
             // Near the top of the range the upper part wraps, and `addiw` wraps back.
@@ -66,14 +161,20 @@ impl Assembler {
         if low == 0 { Ok(()) } else { self.immediate(Op::Addi, rd, rd, low) }
     }
 
-    fn call(&mut self, target: u64) -> Result<(), LinkError> {
-        let here = self.address + self.words.len() as u64 * 4;
-        let distance = target.wrapping_sub(here).cast_signed();
+    /// A jump of any distance by way of a register, with the address behind it in another: a call if that is `ra`.
+    fn jump(&mut self, link: u8, by: u8, target: u64) -> Result<(), LinkError> {
+        let distance = target.wrapping_sub(self.here()).cast_signed();
         let low = low_12(distance);
         let upper = i32::try_from(distance - i64::from(low));
         let upper = upper.map_err(|_| LinkError::Encoding { what: format!("a call over {distance} bytes") })?;
-        self.immediate(Op::Auipc, RA, 0, upper)?;
-        self.immediate(Op::Jalr, RA, RA, low)
+        self.immediate(Op::Auipc, by, 0, upper)?;
+        self.immediate(Op::Jalr, link, by, low)
+    }
+
+    fn exit(&mut self) -> Result<(), LinkError> {
+        self.load_immediate(A0, 0)?;
+        self.load_immediate(A7, EXIT)?;
+        self.push(Instruction::new(Op::Ecall))
     }
 }
 
@@ -112,6 +213,7 @@ mod tests {
             let mut code = Assembler { address: 0, words: Vec::new() };
             code.load_immediate(A0, value).unwrap();
             assert_eq!(execute(&code.words), value, "{value:#x}");
+            assert!(code.words.len() <= 8, "{value:#x}");
         }
     }
 
@@ -129,12 +231,12 @@ mod tests {
     fn calls_reach_forwards_and_backwards_but_not_beyond_two_gigabytes() {
         for (here, target) in [(0x1000, 0x2800), (0x2800, 0x1000), (0, 0x7fff_0000)] {
             let mut code = Assembler { address: here, words: Vec::new() };
-            code.call(target).unwrap();
+            code.jump(RA, RA, target).unwrap();
             let [upper, jump] = code.words[..] else { panic!() };
             let (upper, jump) = (decode(upper, Extensions::IM).unwrap(), decode(jump, Extensions::IM).unwrap());
             assert_eq!(here.wrapping_add_signed(i64::from(upper.imm) + i64::from(jump.imm)), target);
         }
         let mut code = Assembler { address: 0, words: Vec::new() };
-        assert!(code.call(1 << 40).is_err());
+        assert!(code.jump(RA, RA, 1 << 40).is_err());
     }
 }

@@ -3,7 +3,9 @@
 use crate::{ImageError, Shown};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
 use step::Profile;
+use step::merkle::LEAF;
 
 /// What is in an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +26,39 @@ pub struct Contents {
     pub symbols: Vec<Symbol>,
     /// What to compute, in order; empty if the image is one program that starts at its entry.
     pub schedule: Vec<BigStep>,
+    /// What others than the machine have to know; `None` if nobody said.
+    pub interface: Option<Interface>,
+}
+
+/// What a whole run reads, writes and takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// What holds the inputs and nothing else.
+    pub input: Region,
+    /// What holds the outputs and nothing else.
+    pub output: Region,
+    /// log2 of the bytes at the top of memory that count as zero between big steps and at the end.
+    pub scratch_bits: u8,
+    /// The most steps that a run from the entry takes.
+    pub bound: u64,
+}
+
+/// 2^bits bytes at a multiple of as many: a subtree of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// The first address.
+    pub address: u64,
+    /// log2 of the size in bytes.
+    pub bits: u8,
+}
+
+impl Region {
+    /// Its addresses, if it is a subtree of a memory of any size.
+    #[must_use]
+    pub fn range(self) -> Option<Range<u64>> {
+        let size = 1u64.checked_shl(self.bits.into()).filter(|&size| size >= LEAF as u64)?;
+        self.address.is_multiple_of(size).then_some(self.address..self.address.checked_add(size)?)
+    }
 }
 
 /// Bytes of memory before the first step.
@@ -177,6 +212,10 @@ pub struct BigStep {
     pub hi: u64,
     /// The kernel's other arguments: addresses.
     pub arguments: Vec<u64>,
+    /// The address of its first instruction.
+    pub entry: u64,
+    /// The most steps that it takes.
+    pub bound: u64,
 }
 
 impl Contents {
@@ -194,7 +233,41 @@ impl Contents {
         }
         self.check_segments()?;
         self.tensors.iter().try_for_each(|tensor| self.check_tensor(tensor))?;
-        self.schedule.iter().enumerate().try_for_each(|(index, step)| self.check_big_step(index, step))
+        self.schedule.iter().enumerate().try_for_each(|(index, step)| self.check_big_step(index, step))?;
+        self.interface.iter().try_for_each(|interface| self.check_interface(interface))
+    }
+
+    /// Inputs, outputs and scratch are subtrees of memory that do not overlap, with the tensors in theirs.
+    fn check_interface(&self, interface: &Interface) -> Result<(), ImageError> {
+        let size = self.profile.memory_size();
+        let scratch = 1u64.checked_shl(interface.scratch_bits.into()).and_then(|scratch| size.checked_sub(scratch));
+        // Scratch beyond memory is no region either.
+        let scratch = Region { address: scratch.unwrap_or(u64::MAX), bits: interface.scratch_bits };
+        let mut ranges = Vec::new();
+        for (what, region) in [("input", interface.input), ("output", interface.output), ("scratch", scratch)] {
+            let Region { address, bits } = region;
+            let range = region.range().filter(|range| range.end <= size);
+            ranges.push((what, range.ok_or(ImageError::Region { what, address, bits })?));
+        }
+        for (index, (second, range)) in ranges.iter().enumerate() {
+            if let Some((first, _)) = ranges[..index].iter().find(|(_, other)| overlap(other, range)) {
+                let [first, second] = [first, second].map(|what| format!("the {what} region"));
+                return Err(ImageError::Overlap { first, second, address: range.start });
+            }
+        }
+        let home = |role| match role {
+            Role::Input => ranges.first(),
+            Role::Output => ranges.get(1),
+            Role::Constant | Role::Activation => None,
+        };
+        for tensor in &self.tensors {
+            if let Some((what, range)) = home(tensor.role)
+                && (tensor.address < range.start || range.end < tensor.address + tensor.bytes)
+            {
+                return Err(ImageError::NotInRegion { name: tensor.name.clone(), what });
+            }
+        }
+        Ok(())
     }
 
     /// Segments are inside memory, in order, and overlap neither each other nor the code, which would hide them.
@@ -240,6 +313,9 @@ impl Contents {
         if step.lo >= step.hi || step.hi > count {
             return Err(ImageError::Range { index, lo: step.lo, hi: step.hi, count });
         }
+        if !self.profile.is_code(step.entry) || !step.entry.is_multiple_of(4) {
+            return Err(ImageError::Entry { entry: step.entry });
+        }
         Ok(())
     }
 
@@ -250,4 +326,8 @@ impl Contents {
             _ => Err(ImageError::Outside { what: what(), address, len, bits: self.profile.memory_bits() }),
         }
     }
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
 }

@@ -51,6 +51,7 @@ pub fn load(bytes: &[u8], options: &Options) -> Result<Contents, ElfError> {
         tensors: Vec::new(),
         symbols,
         schedule: Vec::new(),
+        interface: None,
     })
 }
 

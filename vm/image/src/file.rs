@@ -1,6 +1,6 @@
 //! The file: magic, version, metadata with its hash, then the code and the segments' bytes.
 
-use crate::contents::{BigStep, Contents, Segment, Symbol, Tensor};
+use crate::contents::{BigStep, Contents, Interface, Segment, Symbol, Tensor};
 use crate::{Image, ImageError};
 use isa::Extensions;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use step::{Profile, Root, keccak};
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
 /// The version of the format that is written and read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes before the metadata: magic, version, length and hash of the metadata.
 const HEADER: usize = 8 + 4 + 4 + 32;
@@ -33,6 +33,7 @@ struct Metadata {
     tensors: Vec<Tensor>,
     symbols: Vec<Symbol>,
     schedule: Vec<BigStep>,
+    interface: Option<Interface>,
 }
 
 impl Image {
@@ -112,6 +113,7 @@ impl Image {
             tensors: self.tensors.clone(),
             symbols: self.symbols.clone(),
             schedule: self.schedule.clone(),
+            interface: self.interface,
         }
     }
 }
@@ -164,7 +166,8 @@ impl<'a> Parts<'a> {
         }
         let (entry, sp) = (metadata.entry, metadata.sp);
         let (tensors, symbols, schedule) = (metadata.tensors, metadata.symbols, metadata.schedule);
-        let image = Image::new(Contents { profile, entry, sp, code, segments, tensors, symbols, schedule })?;
+        let interface = metadata.interface;
+        let image = Image::new(Contents { profile, entry, sp, code, segments, tensors, symbols, schedule, interface })?;
         check_root("code", Root(metadata.code_root), image.code_root())?;
         check_root("memory", Root(metadata.memory_root), image.memory_root())?;
         Ok(image)

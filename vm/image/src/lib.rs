@@ -6,9 +6,11 @@
 mod contents;
 pub mod elf;
 mod file;
+mod schedule;
 
-pub use contents::{BigStep, Contents, Dtype, Role, Segment, Symbol, Tensor};
+pub use contents::{BigStep, Contents, Dtype, Interface, Region, Role, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
+pub use schedule::{Leaf, Schedule};
 
 use isa::Extensions;
 use memory::Memory;
@@ -40,7 +42,7 @@ pub enum ImageError {
         /// The code's.
         found: usize,
     },
-    /// An entry point that is no instruction.
+    /// An entry point, of the program or of a big step, that is no instruction.
     #[error("the entry point {entry:#x} is not a multiple of 4 inside the code")]
     Entry {
         /// The address.
@@ -73,6 +75,26 @@ pub enum ImageError {
         second: String,
         /// Where they meet.
         address: u64,
+    },
+    /// A region that is no subtree of memory.
+    #[error(
+        "the {what} region of 2^{bits} bytes at {address:#x} is not 32 bytes or more at a multiple of its size in memory"
+    )]
+    Region {
+        /// What it is for.
+        what: &'static str,
+        /// Its first address.
+        address: u64,
+        /// The logarithm of its size.
+        bits: u8,
+    },
+    /// An input or an output that is somewhere else.
+    #[error("tensor {name} is not in the {what} region")]
+    NotInRegion {
+        /// Its name.
+        name: String,
+        /// The region.
+        what: &'static str,
     },
     /// A tensor whose length is not that of its shape.
     #[error("tensor {name} has {found} bytes; its shape and type need {expected}")]

@@ -1,6 +1,6 @@
 //! The file of an image: written and read again it is the same, and no damage passes.
 
-use image::{BigStep, Contents, Dtype, Image, ImageError, Role, Segment, Symbol, Tensor};
+use image::{BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor};
 use isa::Extensions;
 use proptest::prelude::*;
 use step::Profile;
@@ -35,8 +35,20 @@ fn contents() -> Contents {
             lo: 0,
             hi: 6,
             arguments: vec![0x3000, 0x1000],
+            entry: 0x8020,
+            bound: 100,
         }],
+        interface: Some(Interface {
+            input: Region { address: 0x2000, bits: 5 },
+            output: Region { address: 0x3000, bits: 6 },
+            scratch_bits: 12,
+            bound: 1000,
+        }),
     }
+}
+
+fn interface(contents: &mut Contents) -> &mut Interface {
+    contents.interface.as_mut().expect("an interface")
 }
 
 fn image() -> Image {
@@ -86,7 +98,7 @@ fn errors_say_what_is_damaged() {
     };
     let last = good.len() - 1;
     assert_eq!(message(&|b| b[0] = 0), "this is no image: it does not start with the bytes \"opmlimg\"");
-    assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 1");
+    assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 2");
     assert!(message(&|b| b[60] ^= 1).starts_with("the image's metadata has the hash 0x"));
     assert!(message(&|b| b[last] ^= 1).starts_with("the image's memory has the hash 0x"));
     assert!(message(&|b| b[last - 101] ^= 1).starts_with("the image's code has the hash 0x"));
@@ -139,6 +151,30 @@ fn contents_that_make_no_sense() {
         (check(&|c| c.schedule[0].kernel = 2), "big step 0 names symbol 2, but there are 2"),
         (check(&|c| c.schedule[0].output = 3), "big step 0 names tensor 3, but there are 3"),
         (check(&|c| c.schedule[0].hi = 7), "big step 0 computes elements 0 to 7 of a tensor of 6"),
+        (check(&|c| c.schedule[0].entry = 0x8040), "the entry point 0x8040 is not a multiple of 4 inside the code"),
+        (
+            check(&|c| interface(c).input.address = 0x2010),
+            "the input region of 2^5 bytes at 0x2010 is not 32 bytes or more at a multiple of its size in memory",
+        ),
+        (
+            check(&|c| interface(c).output.bits = 17),
+            "the output region of 2^17 bytes at 0x3000 is not 32 bytes or more at a multiple of its size in memory",
+        ),
+        (
+            check(&|c| interface(c).output = Region { address: 0, bits: 64 }),
+            "the output region of 2^64 bytes at 0x0 is not 32 bytes or more at a multiple of its size in memory",
+        ),
+        (
+            check(&|c| interface(c).scratch_bits = 17),
+            "the scratch region of 2^17 bytes at 0xffffffffffffffff is not 32 bytes or more at a multiple of its size in memory",
+        ),
+        (check(&|c| interface(c).scratch_bits = 16), "the input region and the scratch region overlap at 0x0"),
+        (
+            check(&|c| interface(c).input = Region { address: 0x3000, bits: 12 }),
+            "the input region and the output region overlap at 0x3000",
+        ),
+        (check(&|c| interface(c).input.address = 0x2020), "tensor scalar is not in the input region"),
+        (check(&|c| interface(c).output.bits = 5), "tensor output is not in the output region"),
         (check(&|c| c.schedule[0].lo = 6), "big step 0 computes elements 6 to 6 of a tensor of 6"),
     ] {
         assert_eq!(found, expected);
@@ -156,4 +192,23 @@ fn roots_are_those_of_the_bytes() {
     assert_eq!(image.memory_root(), step::Tree::of_bytes(&memory, 11).root());
     assert_eq!(image.code_root(), step::Tree::of_bytes(&image.code, 1).root());
     assert!(matches!(Image::from_bytes(b""), Err(ImageError::Length { expected: 48, found: 0 })));
+}
+
+#[test]
+fn the_schedule_root_is_over_entries_and_bounds() {
+    let leaf = |entry: u64, bound: u64| step::keccak(&[entry.to_be_bytes(), bound.to_be_bytes()].concat());
+    let mut contents = contents();
+    assert_eq!(Image::new(contents.clone()).expect("an image").schedule_root(), leaf(0x8020, 100));
+    let first = contents.schedule[0].clone();
+    contents.schedule.push(BigStep { entry: 0x8000, bound: 7, ..first.clone() });
+    contents.schedule.push(BigStep { bound: 8, ..first });
+    let image = Image::new(contents).expect("an image");
+    let [a, b, c] = [leaf(0x8020, 100), leaf(0x8000, 7), leaf(0x8020, 8)];
+    let root = step::merkle::node(step::merkle::node(a, b), step::merkle::node(c, step::Root::ZERO));
+    assert_eq!(image.schedule_root(), root);
+    let steps = image.big_steps();
+    assert_eq!(steps.leaves()[1], Leaf { entry: 0x8000, bound: 7 });
+    assert_eq!(steps.proof(2).root(c, 2), root);
+    let whole = image.single_phase().expect("a bound");
+    assert_eq!((whole.root(), whole.leaves().len()), (leaf(0x8004, 1000), 1));
 }

@@ -95,6 +95,20 @@ impl Memory {
         Some(())
     }
 
+    /// All of memory, for somebody who tells by [`touch`](Self::touch) what was written: the tree follows only then.
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Notes that bytes were written by way of [`bytes_mut`](Self::bytes_mut). Outside memory nothing is noted.
+    pub fn touch(&mut self, address: u64, length: u64) {
+        let end = address.saturating_add(length).min(self.bytes.len() as u64);
+        for page in address >> PAGE_BITS..end.div_ceil(PAGE as u64) {
+            self.mark(page as usize);
+        }
+    }
+
     /// The root.
     pub fn root(&mut self) -> Root {
         self.settle();
@@ -235,6 +249,21 @@ mod tests {
             memory.proof(77 * 32).siblings.iter().map(|root| root.0).collect::<Vec<_>>(),
             other.proof(&[77]).proof_hashes()
         );
+    }
+
+    #[test]
+    fn what_is_touched_is_hashed_again() {
+        let mut memory = Memory::new(15).expect("a small mapping");
+        memory.bytes_mut()[5000..5010].fill(3);
+        memory.bytes_mut()[12_287..12_289].fill(4);
+        memory.touch(5000, 10);
+        memory.touch(12_287, 2);
+        memory.touch(u64::MAX - 5, 5000);
+        assert_eq!(memory.root(), naive(&memory).root());
+        memory.bytes_mut()[5000] = 9;
+        assert_ne!(memory.root(), naive(&memory).root());
+        memory.touch(5000, 1);
+        assert_eq!(memory.root(), naive(&memory).root());
     }
 
     #[test]

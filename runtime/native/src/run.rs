@@ -1,0 +1,133 @@
+//! One inference, big step by big step.
+
+use image::{Image, Role, Tensor};
+use interpreter::Interpreter;
+use memory::{Memory, PAGE};
+use step::{Root, Tree};
+
+use crate::{Native, NativeError};
+
+/// A run of a model on some inputs, which stands between two big steps.
+pub struct Run<'a> {
+    native: &'a Native,
+    image: &'a Image,
+    inputs: Vec<Vec<u8>>,
+    memory: Memory,
+    boundary: usize,
+}
+
+impl<'a> Run<'a> {
+    /// A run before its first big step. The image is the model's; the inputs are in its order.
+    pub fn new(native: &'a Native, image: &'a Image, inputs: &[&[u8]]) -> Result<Self, NativeError> {
+        let (expected, found) = (native.state_root, image.state().root());
+        if expected != found {
+            return Err(NativeError::OtherImage { expected, found });
+        }
+        let expected: Vec<u64> = tensors(image, Role::Input).map(|tensor| tensor.bytes).collect();
+        let count = expected.len();
+        for index in 0..count.max(inputs.len()) {
+            let expected = expected.get(index).copied();
+            let found = inputs.get(index).map(|input| input.len() as u64);
+            if expected != found {
+                let (expected, found) = (expected.unwrap_or(0), found.unwrap_or(0));
+                return Err(NativeError::Input { index, count, expected, found });
+            }
+        }
+        let inputs: Vec<Vec<u8>> = inputs.iter().map(|input| input.to_vec()).collect();
+        let memory = before(image, &inputs)?;
+        Ok(Self { native, image, inputs, memory, boundary: 0 })
+    }
+
+    /// How many big steps have been run.
+    #[must_use]
+    pub fn boundary(&self) -> usize {
+        self.boundary
+    }
+
+    /// Goes to a boundary; to an earlier one by starting again.
+    pub fn run_to(&mut self, boundary: usize) -> Result<(), NativeError> {
+        let count = self.native.big_steps();
+        if boundary > count {
+            return Err(NativeError::Boundary { from: self.boundary, to: boundary, count });
+        }
+        if boundary < self.boundary {
+            self.memory = before(self.image, &self.inputs)?;
+            self.boundary = 0;
+        }
+        self.native.run_range(&mut self.memory, self.boundary..boundary)?;
+        self.boundary = boundary;
+        Ok(())
+    }
+
+    /// The memory root after so many big steps. Scratch is zero.
+    pub fn memory_root_at(&mut self, boundary: usize) -> Result<Root, NativeError> {
+        self.run_to(boundary)?;
+        Ok(self.memory.root())
+    }
+
+    /// Memory, with its tree.
+    pub fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// Runs to the end, and gives the outputs.
+    pub fn outputs(&mut self) -> Result<Vec<Vec<u8>>, NativeError> {
+        self.run_to(self.native.big_steps())?;
+        let bytes = |tensor: &Tensor| self.memory.read(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec);
+        Ok(tensors(self.image, Role::Output).filter_map(bytes).collect())
+    }
+
+    /// Runs to the end, and gives the root of the output region. Nothing else is hashed: when nobody disputes, this is
+    /// all that a commitment costs.
+    pub fn output_root(&mut self) -> Result<Root, NativeError> {
+        self.run_to(self.native.big_steps())?;
+        let Some(region) = self.image.interface.map(|interface| interface.output) else { return Ok(Root::ZERO) };
+        let bytes = self.memory.read(region.address, 1 << region.bits).unwrap_or_default();
+        Ok(Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(5)).root())
+    }
+
+    /// The machine before the big step after this boundary, as the contract derives it: memory as it is here, registers
+    /// as at reset, at the big step's entry. After the last big step there is none.
+    pub fn machine(&self) -> Result<Option<Interpreter>, NativeError> {
+        let Some(step) = self.image.schedule.get(self.boundary) else { return Ok(None) };
+        let mut machine = Interpreter::new(self.image)?;
+        copy(&self.memory, machine.memory_mut());
+        machine.set_x(2, self.image.profile.memory_size());
+        machine.set_pc(step.entry);
+        Ok(Some(machine))
+    }
+}
+
+/// Zeroes the scratch at the top of memory, as is done at the end of every big step.
+pub fn reset_scratch(memory: &mut Memory, scratch_bits: u8) {
+    let top = 1u64 << memory.bits();
+    let size = 1u64.checked_shl(scratch_bits.into()).map_or(top, |size| size.min(top));
+    let scratch = vec![0; size as usize];
+    // Only what is not zero is written, so that large scratch stays cheap to hash.
+    if memory.read(top - size, scratch.len()) != Some(&scratch) {
+        let _ = memory.write(top - size, &scratch);
+    }
+}
+
+fn tensors(image: &Image, role: Role) -> impl Iterator<Item = &Tensor> {
+    image.tensors.iter().filter(move |tensor| tensor.role == role)
+}
+
+/// Memory before the first big step.
+fn before(image: &Image, inputs: &[Vec<u8>]) -> Result<Memory, NativeError> {
+    let mut memory = image.memory()?;
+    for (tensor, input) in tensors(image, Role::Input).zip(inputs) {
+        // An image has all its tensors in memory.
+        let _ = memory.write(tensor.address, input);
+    }
+    Ok(memory)
+}
+
+/// Makes one memory equal to another of the same size.
+fn copy(from: &Memory, to: &mut Memory) {
+    for page in (0..1u64 << from.bits()).step_by(PAGE) {
+        if let Some(bytes) = from.read(page, PAGE).filter(|&bytes| to.read(page, PAGE) != Some(bytes)) {
+            let _ = to.write(page, bytes);
+        }
+    }
+}

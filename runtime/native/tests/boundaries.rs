@@ -1,0 +1,273 @@
+//! After every big step native memory and the machine's memory have one root, and no big step takes more steps than its
+//! bound: for the bundled networks and every operator case, for several budgets and numbers of threads, with ordinary
+//! inputs and with every kind of float.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use compiler::{Compiled, Options};
+use image::{Dtype, Role};
+use interpreter::Interpreter;
+use native::{Native, NativeError, Run, reset_scratch};
+use onnx::Limits;
+use step::{Root, Status};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+fn cases() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(fixtures().join("operators")).expect("fixtures/operators");
+    let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).filter(|p| p.is_dir()).collect();
+    cases.sort();
+    cases
+}
+
+fn inputs(case: &Path) -> Vec<onnx::Tensor> {
+    (0..)
+        .map(|index| case.join(format!("test_data_set_0/input_{index}.pb")))
+        .take_while(|path| path.exists())
+        .map(|path| onnx::read_tensor(&path, &Limits::default()).expect("a tensor").1)
+        .collect()
+}
+
+/// A model, open dimensions as in the inputs that it comes with, and these inputs.
+fn compile(case: &Path, budget: Option<u64>) -> (Compiled, Vec<Vec<u8>>) {
+    let (model, inputs) = (case.join("model.onnx"), inputs(case));
+    let declared = onnx::read_model(&model, &Limits::default()).expect("a model").graph;
+    let initializer = |name: &str| declared.initializers.iter().any(|initializer| initializer.name == name);
+    let open = declared.inputs.iter().filter(|value| !initializer(&value.name)).zip(&inputs);
+    let shapes = open.map(|(value, input)| (value.name.clone(), input.dims().to_vec())).collect();
+    let options = Options { shapes, budget, ..Options::default() };
+    let compiled = compiler::compile(&model, &options).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    (compiled, inputs.iter().map(|input| input.bytes().to_vec()).collect())
+}
+
+fn slices(inputs: &[Vec<u8>]) -> Vec<&[u8]> {
+    inputs.iter().map(Vec::as_slice).collect()
+}
+
+/// Bounds and actual steps, summed up by kernel.
+#[derive(Default)]
+struct Report(BTreeMap<String, (u64, u64, f64)>);
+
+impl Report {
+    fn add(&mut self, kernel: &str, steps: u64, bound: u64) {
+        let name = kernel.rsplit_once('_').map_or(kernel, |(name, _)| name);
+        let (all_steps, all_bounds, worst) = self.0.entry(name.to_owned()).or_default();
+        *all_steps += steps;
+        *all_bounds += bound;
+        *worst = worst.max(bound as f64 / steps as f64);
+    }
+
+    fn print(&self, title: &str) {
+        println!("{title}\n{:<16} {:>12} {:>12} {:>7} {:>7}", "kernel", "steps", "bounds", "ratio", "worst");
+        for (name, (steps, bound, worst)) in &self.0 {
+            let ratio = *bound as f64 / *steps as f64;
+            println!("{name:<16} {steps:>12} {bound:>12} {ratio:>7.3} {worst:>7.3}");
+        }
+    }
+
+    fn ratio(&self, name: &str) -> f64 {
+        self.0.get(name).map_or(0.0, |&(steps, bound, _)| bound as f64 / steps as f64)
+    }
+}
+
+/// Runs every big step natively and in the machine, and gives the memory roots at all boundaries.
+fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Root> {
+    let image = &compiled.image;
+    let scratch = image.interface.expect("an interface").scratch_bits;
+    let native = Native::new(compiled, 1).expect("native code");
+    let mut run = Run::new(&native, image, &slices(inputs)).expect("a run");
+    let mut roots = vec![run.memory_root_at(0).expect("a root")];
+    for (index, step) in image.schedule.iter().enumerate() {
+        let mut machine = run.machine().expect("memory").expect("a big step");
+        assert_eq!(machine.state().memory_root, roots[index]);
+        let outcome = machine.run(step.bound);
+        let what = || format!("big step {index}, node {}: {outcome:?}, bound {}", step.node, step.bound);
+        assert_eq!(outcome.status, Status::Exited, "{}", what());
+        report.add(&image.symbols[step.kernel as usize].name, outcome.steps, step.bound);
+        reset_scratch(machine.memory_mut(), scratch);
+        roots.push(run.memory_root_at(index + 1).expect("a root"));
+        assert_eq!(machine.state().memory_root, roots[index + 1], "{}", what());
+        assert_eq!(machine.state().code_root, image.code_root());
+    }
+    roots
+}
+
+/// Runs the program as a whole in the machine: the memory root at the end and the outputs.
+fn single_phase(compiled: &Compiled, inputs: &[Vec<u8>]) -> (Root, Vec<Vec<u8>>) {
+    let image = &compiled.image;
+    let interface = image.interface.expect("an interface");
+    let mut machine = Interpreter::new(image).expect("memory");
+    let tensors = |role| image.tensors.iter().filter(move |tensor| tensor.role == role);
+    for (tensor, input) in tensors(Role::Input).zip(inputs) {
+        machine.write_memory(tensor.address, input).expect("inside");
+    }
+    let outcome = machine.run(interface.bound);
+    assert_eq!(outcome.status, Status::Exited, "{outcome:?}, bound {}", interface.bound);
+    let read = |tensor: &image::Tensor| machine.read_memory(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec);
+    let outputs = tensors(Role::Output).map(|tensor| read(tensor).expect("inside")).collect();
+    reset_scratch(machine.memory_mut(), interface.scratch_bits);
+    (machine.state().memory_root, outputs)
+}
+
+/// Everything about one model, one budget and some inputs.
+fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
+    let roots = roots(compiled, inputs, report);
+    let (end, outputs) = single_phase(compiled, inputs);
+    assert_eq!(roots.last(), Some(&end));
+    for threads in [1, 2, 4] {
+        let native = Native::new(compiled, threads).expect("native code");
+        let mut run = Run::new(&native, &compiled.image, &slices(inputs)).expect("a run");
+        assert_eq!(run.outputs().expect("outputs"), outputs, "{threads} threads");
+        let region = compiled.image.interface.expect("an interface").output;
+        let root = run.output_root().expect("a root");
+        assert_eq!(root, run.memory().subtree(region.address, region.bits.into()));
+        assert_eq!(run.memory().root(), end, "{threads} threads");
+        // In strides, the first of which goes back to the start.
+        for boundary in (0..roots.len()).step_by(1 + roots.len() / 7) {
+            assert_eq!(run.memory_root_at(boundary).expect("a root"), roots[boundary], "{threads} threads, {boundary}");
+        }
+    }
+}
+
+/// The bytes of floats of every kind, by turns; of other types the bytes as they are.
+fn special(dtype: Dtype, bytes: &[u8], first: usize) -> Vec<u8> {
+    const F32: [u32; 16] = [
+        0x7fc0_0000,
+        0x7f80_0001,
+        0xffc1_2345,
+        0xff80_dead,
+        0x7f80_0000,
+        0xff80_0000,
+        0,
+        0x8000_0000,
+        1,
+        0x8000_0001,
+        0x007f_ffff,
+        0x0080_0000,
+        0x7f7f_ffff,
+        0xff7f_ffff,
+        0x3f80_0000,
+        0xc2ae_ac50,
+    ];
+    const F64: [u64; 8] =
+        [0x7ff8 << 48, 0xfff0_0000_0000_0001, 0x7ff0 << 48, 0xfff0 << 48, 1, 1 << 63, 0x7fef << 48, 0x3ff0 << 48];
+    match dtype {
+        Dtype::F32 => (0..bytes.len() / 4).flat_map(|i| F32[(first + i) % 16].to_le_bytes()).collect(),
+        Dtype::F64 => (0..bytes.len() / 8).flat_map(|i| F64[(first + i) % 8].to_le_bytes()).collect(),
+        _ => bytes.to_vec(),
+    }
+}
+
+/// The inputs with floats of every kind in them.
+fn special_inputs(compiled: &Compiled, inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let tensors = compiled.image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
+    tensors.zip(inputs).zip(0..).map(|((tensor, input), index)| special(tensor.dtype, input, index * 5)).collect()
+}
+
+#[test]
+fn networks() {
+    for (network, budgets) in
+        [("mnist-mlp", [None, Some(300), Some(20_000)]), ("mnist-cnn", [None, Some(200_000), Some(50_000)])]
+    {
+        for budget in budgets {
+            let (compiled, inputs) = compile(&fixtures().join(network), budget);
+            let mut report = Report::default();
+            check(&compiled, &inputs, &mut report);
+            report.print(&format!("{network}, budget {budget:?}, {} big steps", compiled.image.schedule.len()));
+            for kernel in ["matmul", "gemm", "conv"] {
+                assert!(report.ratio(kernel) <= 2.0, "the bound of {kernel} is too loose");
+            }
+            let fits =
+                |step: &image::BigStep| budget.is_none_or(|budget| step.bound <= budget || step.hi - step.lo == 1);
+            assert!(compiled.image.schedule.iter().all(fits), "a big step is beyond the budget");
+        }
+    }
+}
+
+#[test]
+fn networks_on_floats_of_every_kind() {
+    for network in ["mnist-mlp", "mnist-cnn"] {
+        let (compiled, inputs) = compile(&fixtures().join(network), Some(500_000));
+        let inputs = special_inputs(&compiled, &inputs);
+        check(&compiled, &inputs, &mut Report::default());
+    }
+}
+
+#[test]
+fn operator_cases() {
+    let mut report = Report::default();
+    let cases = cases();
+    assert!(cases.len() > 150, "{} cases", cases.len());
+    for case in cases {
+        println!("{}", case.display());
+        for budget in [None, Some(300)] {
+            let (compiled, inputs) = compile(&case, budget);
+            // Many big steps of the larger cases are like the others.
+            let few = compiled.image.schedule.len() <= 64;
+            for inputs in [special_inputs(&compiled, &inputs), inputs] {
+                if few {
+                    check(&compiled, &inputs, &mut report);
+                }
+            }
+        }
+    }
+    report.print("operator cases");
+}
+
+#[test]
+fn a_split_is_of_equal_ranges_in_order() {
+    let (whole, _) = compile(&fixtures().join("mnist-cnn"), None);
+    let (split, _) = compile(&fixtures().join("mnist-cnn"), Some(20_000));
+    let mut steps = split.schedule.steps.iter().peekable();
+    for node in &whole.schedule.steps {
+        let mut end = 0;
+        let mut lengths = Vec::new();
+        while let Some(step) = steps.next_if(|step| step.place == node.place) {
+            assert_eq!(step.lo, end);
+            lengths.push(step.hi - step.lo);
+            end = step.hi;
+        }
+        assert_eq!(end, node.hi);
+        let (least, most) = (lengths.iter().min().expect("a range"), lengths.iter().max().expect("a range"));
+        assert!(most - least <= 1, "{lengths:?}");
+    }
+    assert_eq!(steps.next(), None);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let (compiled, inputs) = compile(&fixtures().join("mnist-mlp"), None);
+    let native = Native::new(&compiled, 1).expect("native code");
+    let refused = |inputs: &[&[u8]]| Run::new(&native, &compiled.image, inputs).err().map(|error| error.to_string());
+    assert_eq!(
+        refused(&[]).as_deref(),
+        Some("input 0 is 0 bytes long; the model has 1 inputs, and this one takes 3136")
+    );
+    assert!(refused(&[&inputs[0], &[1]]).is_some());
+    assert!(refused(&[&inputs[0][1..]]).is_some());
+
+    let (other, _) = compile(&fixtures().join("mnist-mlp"), Some(2_000));
+    assert!(matches!(Run::new(&native, &other.image, &slices(&inputs)), Err(NativeError::OtherImage { .. })));
+
+    let mut run = Run::new(&native, &compiled.image, &slices(&inputs)).expect("a run");
+    let end = native.big_steps();
+    assert!(matches!(run.run_to(end + 1), Err(NativeError::Boundary { .. })));
+    let mut small = memory::Memory::new(13).expect("memory");
+    assert!(matches!(native.run(&mut small), Err(NativeError::MemorySize { expected: 17, found: 13 })));
+    run.run_to(end).expect("a run");
+    assert!(run.machine().expect("memory").is_none());
+}
+
+#[test]
+fn a_kernel_that_is_not_its_operators_is_not_run() {
+    let (mut compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
+    compiled.schedule.kernels.swap(0, 1);
+    assert!(matches!(Native::new(&compiled, 1), Err(NativeError::Schedule { index: 0, .. })));
+    let (mut compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
+    let output = compiled.schedule.steps[0].output;
+    compiled.plan.addresses[output.index()] = compiled.plan.memory_size() - 16;
+    assert!(matches!(Native::new(&compiled, 1), Err(NativeError::Schedule { index: 0, .. })));
+}

@@ -1,13 +1,12 @@
 //! The run of a real image.
 
-use crate::claims::depth;
-use crate::model::{Model, Region, ScheduleLeaf, VOID};
+use crate::model::{Model, Region, VOID, steps};
 use crate::oracle::Oracle;
-use image::{Image, ImageError};
+use image::{Image, ImageError, Leaf, Schedule};
 use interpreter::Interpreter;
 use memory::{Memory, PAGE};
 use step::merkle::LEAF;
-use step::{Access, Floats, Proof, Root, Status, Tree, WitnessError};
+use step::{Access, Floats, Proof, Root, Status, WitnessError};
 use thiserror::Error;
 
 /// A run of an image that goes to any place of it.
@@ -15,8 +14,7 @@ use thiserror::Error;
 pub struct Execution {
     image: Image,
     model: Model,
-    leaves: Vec<ScheduleLeaf>,
-    schedule: Tree,
+    schedule: Schedule,
     inputs: Vec<(u64, Vec<u8>)>,
     changes: Vec<Change>,
     machine: Interpreter,
@@ -45,6 +43,9 @@ pub enum ExecutionError {
     /// The image can't be run.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// An image that can't be disputed.
+    #[error("the image doesn't say where its inputs and outputs are")]
+    NoInterface,
     /// A step can't be proved.
     #[error(transparent)]
     Witness(#[from] WitnessError),
@@ -67,18 +68,20 @@ pub enum ExecutionError {
 }
 
 impl Execution {
-    /// The run of an image with this schedule on these inputs: addresses and bytes.
-    pub fn new(
-        image: Image,
-        model: Model,
-        leaves: Vec<ScheduleLeaf>,
-        inputs: Vec<(u64, Vec<u8>)>,
-    ) -> Result<Self, ExecutionError> {
-        let (schedule, machine) = (schedule_tree(&leaves), Interpreter::new(&image)?);
+    /// The run of an image by this schedule of it, on these inputs: addresses and bytes.
+    pub fn new(image: Image, schedule: Schedule, inputs: Vec<(u64, Vec<u8>)>) -> Result<Self, ExecutionError> {
+        let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
+        let machine = Interpreter::new(&image)?;
         let (at, void, memories, changes) = Default::default();
-        let mut new = Self { image, model, leaves, schedule, inputs, changes, machine, at, void, memories };
+        let mut new = Self { image, model, schedule, inputs, changes, machine, at, void, memories };
         new.restart()?;
         Ok(new)
+    }
+
+    /// What it is a run of.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// The same run with bytes changed on the way.
@@ -100,7 +103,7 @@ impl Execution {
     pub fn steps(&mut self, big_step: u64) -> Result<u64, ExecutionError> {
         self.seek(big_step, 0)?;
         let before = self.machine.steps();
-        self.seek(big_step, self.leaf(big_step)?.steps())?;
+        self.seek(big_step, steps(self.leaf(big_step)?))?;
         Ok(self.machine.steps() - before)
     }
 
@@ -110,10 +113,10 @@ impl Execution {
         self.machine.read_memory(address, len).ok_or(ExecutionError::Outside { address, len })
     }
 
-    fn leaf(&self, big_step: u64) -> Result<ScheduleLeaf, ExecutionError> {
-        let (found, count) = (big_step, self.leaves.len());
-        let leaf = usize::try_from(big_step).ok().and_then(|index| self.leaves.get(index));
-        leaf.copied().ok_or(ExecutionError::BigStep { found, count })
+    fn leaf(&self, big_step: u64) -> Result<Leaf, ExecutionError> {
+        let (found, leaves) = (big_step, self.schedule.leaves());
+        let leaf = usize::try_from(big_step).ok().and_then(|index| leaves.get(index));
+        leaf.copied().ok_or(ExecutionError::BigStep { found, count: leaves.len() })
     }
 
     /// Goes back to the beginning.
@@ -146,10 +149,10 @@ impl Execution {
         }
         while self.at.0 < big_step {
             let leaf = self.leaf(self.at.0)?;
-            self.run_to(leaf.steps());
+            self.run_to(steps(leaf));
             self.void |= self.machine.status() != Status::Exited;
             let scratch = self.model.scratch();
-            clear(self.machine.memory_mut(), address(scratch), 1 << self.model.scratch_bits);
+            clear(self.machine.memory_mut(), scratch.address(), 1 << self.model.scratch_bits);
             self.begin(self.at.0 + 1);
         }
         self.run_to(step);
@@ -191,22 +194,24 @@ impl Oracle for Execution {
     }
 
     fn state(&mut self, big_step: u64, step: u64) -> Result<Root, ExecutionError> {
+        self.leaf(big_step)?;
         self.seek(big_step, step)?;
         Ok(self.machine.state_root())
     }
 
     fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), ExecutionError> {
-        self.seek(big_step, self.leaf(big_step)?.steps())?;
+        self.seek(big_step, steps(self.leaf(big_step)?))?;
         let state = self.machine.state().to_bytes().to_vec();
         Ok((state, subtree(self.machine.memory_mut(), self.model.scratch())))
     }
 
     fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, ExecutionError> {
+        self.leaf(big_step)?;
         self.seek(big_step, step)?;
         Ok(self.machine.witness()?.0)
     }
 
-    fn schedule(&mut self, big_step: u64) -> Result<(ScheduleLeaf, Vec<Root>), ExecutionError> {
+    fn schedule(&mut self, big_step: u64) -> Result<(Leaf, Vec<Root>), ExecutionError> {
         Ok((self.leaf(big_step)?, self.schedule.proof(big_step).siblings))
     }
 
@@ -220,12 +225,6 @@ impl Oracle for Execution {
     }
 }
 
-/// The tree of a schedule.
-#[must_use]
-pub fn schedule_tree(leaves: &[ScheduleLeaf]) -> Tree {
-    Tree::of_leaves(leaves.iter().map(|leaf| leaf.hash()).collect(), depth(leaves.len() as u64))
-}
-
 /// The machine as it is at the start of a big step.
 fn reset(machine: &mut Interpreter, entry: u64) {
     let top = machine.profile().memory_size();
@@ -236,14 +235,9 @@ fn reset(machine: &mut Interpreter, entry: u64) {
     machine.set_status(Status::Running);
 }
 
-/// The first address of a region.
-fn address(region: Region) -> u64 {
-    region.index << (region.level + LEAF.ilog2())
-}
-
 /// A region's root, with its siblings up to the root of memory.
 fn subtree(memory: &mut Memory, region: Region) -> Proof {
-    let address = address(region);
+    let address = region.address();
     let siblings = memory.proof(address).siblings.into_iter().skip(region.level as usize).collect();
     Proof { leaf: memory.subtree(address, region.level + LEAF.ilog2()), siblings }
 }

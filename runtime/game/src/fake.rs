@@ -4,9 +4,10 @@
 //! is equal to the true one outside them.
 
 use crate::claims::depth;
-use crate::model::{Model, Region, ScheduleLeaf, VOID};
+use crate::model::{Model, Region, VOID};
 use crate::oracle::Oracle;
 use crate::rules::Rules;
+use image::Leaf;
 use isa::{Extensions, Trap};
 use std::convert::Infallible;
 use std::ops::Range;
@@ -109,11 +110,11 @@ impl Fake {
     /// The schedule's leaf, then the nodes above it: all leaves are the same, so all nodes of a level are.
     fn schedule_nodes(&self) -> impl Iterator<Item = Root> {
         let levels = depth(self.big_steps) as usize;
-        std::iter::successors(Some(self.leaf().hash()), |&below| Some(node(below, below))).take(levels + 1)
+        std::iter::successors(Some(self.leaf().root()), |&below| Some(node(below, below))).take(levels + 1)
     }
 
-    fn leaf(&self) -> ScheduleLeaf {
-        ScheduleLeaf { entry: Self::ENTRY, bound: self.steps }
+    fn leaf(&self) -> Leaf {
+        Leaf { entry: Self::ENTRY, bound: self.steps }
     }
 
     /// What is said about a place, if it isn't the truth.
@@ -195,7 +196,7 @@ impl Oracle for Fake {
     fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, Infallible> {
         Ok([big_step.to_be_bytes(), step.to_be_bytes()].concat())
     }
-    fn schedule(&mut self, _: u64) -> Result<(ScheduleLeaf, Vec<Root>), Infallible> {
+    fn schedule(&mut self, _: u64) -> Result<(Leaf, Vec<Root>), Infallible> {
         Ok((self.leaf(), self.schedule_nodes().take(depth(self.big_steps) as usize).collect()))
     }
     fn input(&mut self) -> Result<Proof, Infallible> {

@@ -1,7 +1,7 @@
 //! The state machine.
 
 use crate::claims::{Level, Segment, commit, depth};
-use crate::model::{Model, VOID};
+use crate::model::{Model, VOID, steps};
 use crate::moves::{Challenge, Entry, Illegal, Move, Pick, Proven};
 use crate::rules::{Protocol, Rules};
 use step::{Proof, Root, State, keccak};
@@ -227,11 +227,11 @@ impl Game {
         if picked.start == VOID {
             return Err(Illegal::Void);
         }
-        let leaf = Proof { leaf: entry.leaf.hash(), siblings: entry.schedule.clone() };
+        let leaf = Proof { leaf: entry.leaf.root(), siblings: entry.schedule.clone() };
         if !rules.leads(&leaf, big_step, self.model.schedule_depth(), self.model.schedule_root) {
             return Err(Illegal::Proof(Proven::Schedule));
         }
-        let segment = Segment { level: Level::Steps { big_step }, lo: 0, hi: entry.leaf.steps() };
+        let segment = Segment { level: Level::Steps { big_step }, lo: 0, hi: steps(entry.leaf) };
         let last = last(&entry.claims, &segment, self.arity)?;
         let end: &[u8; State::SIZE] = entry.end.as_slice().try_into().map_err(|_| Illegal::EndState)?;
         if keccak(end) != last {

@@ -16,9 +16,9 @@ pub mod player;
 mod rules;
 
 pub use claims::{Level, Segment, commit};
-pub use execution::{Change, Execution, ExecutionError, schedule_tree};
+pub use execution::{Change, Execution, ExecutionError};
 pub use game::{Clocks, Game, Outcome, Side};
-pub use model::{Model, Region, ScheduleLeaf, VOID};
+pub use model::{Model, Region, VOID, steps};
 pub use moves::{Challenge, Entry, Illegal, Move, Pick, Proven};
 pub use oracle::Oracle;
 pub use rules::{Protocol, Rules};

@@ -2,7 +2,9 @@
 
 use crate::claims::depth;
 use crate::moves::Illegal;
-use step::{Profile, Proof, Root, State, keccak};
+use image::{Image, Leaf, Schedule};
+use step::merkle::LEAF;
+use step::{Profile, Proof, Root, State};
 
 /// The root that stands for "no memory": the end of a big step that traps or runs past its bound. No memory has it.
 pub const VOID: Root = Root([0xff; 32]);
@@ -17,6 +19,12 @@ pub struct Region {
 }
 
 impl Region {
+    /// Its first address.
+    #[must_use]
+    pub fn address(self) -> u64 {
+        self.index.checked_shl(self.level + LEAF.ilog2()).unwrap_or(u64::MAX)
+    }
+
     /// Whether it is in a tree of this many levels.
     fn is_in(self, depth: u32) -> bool {
         self.level <= depth && self.index.checked_shr(depth - self.level).unwrap_or(0) == 0
@@ -44,7 +52,31 @@ pub struct Model {
     pub output: Region,
 }
 
+impl From<image::Region> for Region {
+    fn from(region: image::Region) -> Self {
+        let level = u32::from(region.bits).saturating_sub(LEAF.ilog2());
+        Self { level, index: region.address.checked_shr(region.bits.into()).unwrap_or(0) }
+    }
+}
+
 impl Model {
+    /// The model of an image that is disputed by this schedule of it: all its big steps, or one for the whole program.
+    /// `None` if the image doesn't say where its inputs and outputs are.
+    #[must_use]
+    pub fn of(image: &Image, schedule: &Schedule) -> Option<Self> {
+        let interface = image.interface?;
+        Some(Self {
+            profile: image.profile,
+            code_root: image.code_root(),
+            memory_root: image.memory_root(),
+            schedule_root: schedule.root(),
+            big_steps: schedule.leaves().len() as u64,
+            scratch_bits: interface.scratch_bits,
+            input: interface.input.into(),
+            output: interface.output.into(),
+        })
+    }
+
     /// Refuses what the registry refuses.
     pub fn check(&self) -> Result<(), Illegal> {
         let depth = self.profile.memory_depth();
@@ -87,28 +119,8 @@ impl Model {
     }
 }
 
-/// A leaf of the schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScheduleLeaf {
-    /// The address of the big step's first instruction.
-    pub entry: u64,
-    /// No more steps than these.
-    pub bound: u64,
-}
-
-impl ScheduleLeaf {
-    /// Its hash.
-    #[must_use]
-    pub fn hash(self) -> Root {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.entry.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.bound.to_be_bytes());
-        keccak(&bytes)
-    }
-
-    /// How many steps are looked at.
-    #[must_use]
-    pub fn steps(self) -> u64 {
-        self.bound.max(1)
-    }
+/// How many steps of a big step are looked at: its bound, and at least one.
+#[must_use]
+pub fn steps(leaf: Leaf) -> u64 {
+    leaf.bound.max(1)
 }

@@ -1,6 +1,6 @@
 //! The moves, and what can be wrong with them.
 
-use crate::model::ScheduleLeaf;
+use image::Leaf;
 use step::{Proof, Root, WitnessError};
 use thiserror::Error;
 
@@ -30,7 +30,7 @@ pub struct Pick {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The big step's leaf of the schedule.
-    pub leaf: ScheduleLeaf,
+    pub leaf: Leaf,
     /// The leaf's siblings.
     pub schedule: Vec<Root>,
     /// State roots at the boundaries of the big step.

@@ -1,6 +1,7 @@
 //! What a player knows of the run that a game is about.
 
-use crate::model::{Model, ScheduleLeaf, VOID};
+use crate::model::{Model, VOID};
+use image::Leaf;
 use step::{Proof, Root};
 
 /// Somebody who has run the model, or says so.
@@ -17,7 +18,7 @@ pub trait Oracle {
     /// The witness of a step.
     fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, Self::Error>;
     /// A leaf of the schedule with its siblings.
-    fn schedule(&mut self, big_step: u64) -> Result<(ScheduleLeaf, Vec<Root>), Self::Error>;
+    fn schedule(&mut self, big_step: u64) -> Result<(Leaf, Vec<Root>), Self::Error>;
     /// The input subtree as it is in the image.
     fn input(&mut self) -> Result<Proof, Self::Error>;
     /// The output subtree at the end.

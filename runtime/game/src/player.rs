@@ -2,7 +2,7 @@
 
 use crate::claims::{Level, Segment, commit};
 use crate::game::Game;
-use crate::model::{Model, VOID};
+use crate::model::{Model, VOID, steps};
 use crate::moves::{Challenge, Entry, Move, Pick};
 use crate::oracle::Oracle;
 use step::{Proof, Root};
@@ -55,7 +55,7 @@ pub fn claims<O: Oracle>(segment: Segment, arity: u64, oracle: &mut O) -> Result
 /// What is in a big step.
 fn entry<O: Oracle>(big_step: u64, arity: u64, oracle: &mut O) -> Result<Entry, O::Error> {
     let (leaf, schedule) = oracle.schedule(big_step)?;
-    let steps = Segment { level: Level::Steps { big_step }, lo: 0, hi: leaf.steps() };
+    let steps = Segment { level: Level::Steps { big_step }, lo: 0, hi: steps(leaf) };
     let claims = claims(steps, arity, oracle)?;
     let (end, scratch) = oracle.end(big_step)?;
     Ok(Entry { leaf, schedule, claims, end, scratch })

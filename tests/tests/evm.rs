@@ -328,7 +328,7 @@ const BUGS: [(Extensions, &str, &str, Op); 10] = [
     (Extensions::IM, "mstore(xor(place, 32), sibling)", "mstore(sub(32, place), root)", Op::Add),
     (Extensions::IM, "MEMORY_BITS == 0 && !inCode(location)", "MEMORY_BITS == 0", Op::Sd),
     (Extensions::IMFD, "quotient | toUint(!exact)", "quotient | toUint(exact)", Op::FdivD),
-    (Extensions::IMFD, "sign = toUint(rm == 2);", "sign = 0;", Op::FaddS),
+    (Extensions::IMFD, "sign = toUint(rm == 2);", "sign = toUint(rm == 3);", Op::FaddS),
 ];
 
 #[test]

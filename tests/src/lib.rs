@@ -2,9 +2,11 @@
 //!
 //! What a test needs and can't find is a failure that says how to get it, never a skip.
 
+pub mod board;
 pub mod elf;
 pub mod flat;
 pub mod fuzz;
+pub mod generated;
 pub mod guest;
 pub mod hashed;
 pub mod hostile;

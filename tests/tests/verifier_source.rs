@@ -3,33 +3,17 @@
 //! `OPML_BLESS=1` writes them anew. The compiler is solc from npm: `npm ci` in the repository's root.
 
 use isa::Extensions;
+use opml_tests::generated::{check, lines};
 use opml_tests::solc::{bytecode, compile, settings};
 use opml_tests::tools::in_repository;
 use serde_json::json;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const BOTH: [Extensions; 2] = [Extensions::IM, Extensions::IMFD];
 
 /// Where the checked-in verifier of these extensions is.
 fn folder(extensions: Extensions) -> PathBuf {
     in_repository("vm/solidity/generated").join(extensions.name())
-}
-
-/// Compares a checked-in file with what it should be, or writes it.
-fn check(path: &Path, text: &str) {
-    if std::env::var_os("OPML_BLESS").is_some() {
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        fs::write(path, text).expect("a file");
-    }
-    let found = fs::read_to_string(path).unwrap_or_default();
-    let same = found.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
-    let path = path.display();
-    assert!(
-        found == text,
-        "{path} is not what is generated, from line {} on; run the test with OPML_BLESS=1",
-        same + 1
-    );
 }
 
 fn sources(extensions: Extensions) -> Vec<(String, String)> {
@@ -65,11 +49,6 @@ fn bytecode_is_up_to_date() {
         check(&folder(extensions).join("compiler.json"), &about);
         check(&folder(extensions).join("StepVerifier.hex"), &lines(creation));
     }
-}
-
-/// Hexadecimal digits in lines of a readable length.
-fn lines(digits: &str) -> String {
-    digits.as_bytes().chunks(120).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect()
 }
 
 #[test]

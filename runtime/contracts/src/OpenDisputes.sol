@@ -7,7 +7,7 @@ import {Game, IOpenDisputes, Model, Opening} from "./Interfaces.sol";
 /// @title The bare game, without bonds: for tests and for playing a dispute in an embedded EVM.
 /// @notice Anyone may challenge any assertion here, and nothing follows from who wins.
 contract OpenDisputes is DisputeGame, IOpenDisputes {
-    uint256 private count;
+    uint256 private next = 1;
 
     /// @inheritdoc IOpenDisputes
     function challenge(
@@ -25,7 +25,7 @@ contract OpenDisputes is DisputeGame, IOpenDisputes {
         game.challenger = msg.sender;
         game.arity = arity;
         game.asserterClock = clock;
-        id = ++count;
+        id = next++;
         openGame(id, game, model, inputRoot, asserted, opening);
     }
 

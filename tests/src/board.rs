@@ -1,0 +1,235 @@
+//! One game on two boards: by the rules in Rust and by the contracts in an Ethereum machine, which must agree on every
+//! move, the illegal ones included.
+
+use contracts::{Address, B256, IDisputeGame, IOpenDisputes, SolCall as _, SolValue as _, U256};
+use evm::chain::{Chain, Outcome as Executed, Receipt};
+use game::fake::Fake;
+use game::{Challenge, Clocks, Game, Level, Model, Move, Outcome, Rules, Side};
+use step::Root;
+
+const ASSERTER: Address = Address::repeat_byte(0xaa);
+const CHALLENGER: Address = Address::repeat_byte(0xcc);
+const DEPLOYER: Address = Address::repeat_byte(0xdd);
+
+/// Where a game takes place.
+pub struct Place {
+    /// The chain.
+    pub chain: Chain,
+    disputes: Address,
+    verifier: Address,
+    /// How many games there are.
+    games: u64,
+}
+
+/// Judges steps the same way in Rust and on the chain.
+pub trait Judge: Rules {
+    /// The witness as the contract wants it.
+    fn witness(&self, model: &Model, before: Root, witness: &[u8]) -> Vec<u8>;
+}
+
+/// The verifier is one that is told the answer: it takes `after || before`, and refuses anything else.
+impl Judge for Fake {
+    fn witness(&self, model: &Model, before: Root, witness: &[u8]) -> Vec<u8> {
+        self.successor(model, before, witness).map(|after| [after.0, before.0].concat()).unwrap_or_default()
+    }
+}
+
+/// The verifier is the real one.
+impl Judge for game::Protocol {
+    fn witness(&self, _: &Model, _: Root, witness: &[u8]) -> Vec<u8> {
+        witness.to_vec()
+    }
+}
+
+impl Place {
+    /// A chain whose verifier is told the answers, for games about [`Fake`] runs.
+    #[must_use]
+    pub fn of_fakes() -> Self {
+        // return calldata[100..132] if calldata[132..164] == calldata[4..36], else revert.
+        const CODE: &str = "601780600a5f395ff300 60043560843514600d575f5ffd5b6064355f5260205ff3";
+        Self::with_verifier(|chain| chain.deploy(DEPLOYER, solidity::from_hex(CODE)).expect("a verifier").0)
+    }
+
+    /// A chain with the real verifier of a machine.
+    #[must_use]
+    pub fn of_machines(profile: &step::Profile) -> Self {
+        Self::with_verifier(|chain| chain.deploy_verifier(DEPLOYER, profile).expect("a verifier").0)
+    }
+
+    fn with_verifier(verifier: impl FnOnce(&mut Chain) -> Address) -> Self {
+        let mut chain = Chain::new();
+        let verifier = verifier(&mut chain);
+        let (disputes, _) = chain.deploy(DEPLOYER, contracts::open_disputes()).expect("a contract");
+        Self { chain, disputes, verifier, games: 0 }
+    }
+}
+
+/// A game on both boards.
+pub struct Board<'a, J> {
+    place: &'a mut Place,
+    judge: &'a J,
+    id: U256,
+    model: contracts::Model,
+    state: contracts::Game,
+    /// The game in Rust.
+    pub game: Game,
+    /// The time of the next move.
+    pub now: u64,
+    /// What the moves cost.
+    pub receipts: Vec<(&'static str, Receipt)>,
+}
+
+/// What both say of a move: what becomes of the game, or the error's name.
+pub type Verdict<T> = Result<T, &'static str>;
+
+impl<'a, J: Judge> Board<'a, J> {
+    /// Opens a game.
+    ///
+    /// # Panics
+    /// If the boards differ; so do all the others.
+    #[expect(clippy::too_many_arguments, reason = "those of the challenge itself")]
+    pub fn open(
+        place: &'a mut Place,
+        judge: &'a J,
+        model: &Model,
+        input: Root,
+        asserted: Root,
+        arity: u16,
+        clock: u32,
+        challenge: &Challenge,
+    ) -> Verdict<Self> {
+        const NOW: u64 = 1_700_000_000;
+        let clocks = Clocks { asserter: clock.into(), challenger: clock.into() };
+        let ours = Game::challenge_under(judge, model, input, asserted, arity.into(), clocks, challenge, NOW);
+        let call = IOpenDisputes::challengeCall {
+            asserter: ASSERTER,
+            arity,
+            clock,
+            model: contracts::model(model, place.verifier),
+            inputRoot: contracts::word(input),
+            asserted: contracts::word(asserted),
+            opening: contracts::opening(challenge),
+        };
+        place.chain.set_time(NOW);
+        let receipt = send(place, CHALLENGER, call.abi_encode());
+        let game = same(ours, &receipt)?;
+        place.games += 1;
+        let moved = receipt.event::<IDisputeGame::Moved>().expect("an event");
+        assert_eq!(moved.claims, contracts::words(&challenge.claims));
+        let (id, state, model) = (U256::from(place.games), moved.game, call.model);
+        assert_eq!(moved.id, id);
+        let board = Self { place, judge, id, model, state, game, now: NOW, receipts: vec![("challenge", receipt)] };
+        board.compare();
+        Ok(board)
+    }
+
+    /// Who judges steps.
+    #[must_use]
+    pub fn judge(&self) -> &'a J {
+        self.judge
+    }
+
+    /// Makes a move on both boards.
+    pub fn play(&mut self, side: Side, move_: &Move) -> Verdict<Outcome> {
+        self.place.chain.set_time(self.now);
+        let calldata = contracts::calldata(self.id, &self.state, &self.model, &self.translated(move_));
+        let ours = self.game.apply_under(self.judge, side, move_, self.now);
+        let receipt = send(self.place, account(side), calldata);
+        let outcome = same(ours, &receipt)?;
+        self.take(name(move_), receipt, &contracts::words(move_.claims()));
+        Ok(outcome)
+    }
+
+    /// Says on both boards that the mover's time is over.
+    pub fn timeout(&mut self) -> Verdict<Outcome> {
+        self.place.chain.set_time(self.now);
+        let ours = self.game.timeout_under(self.judge, self.now);
+        let call = IDisputeGame::timeoutCall { id: self.id, game: self.state.clone() };
+        let receipt = send(self.place, DEPLOYER, call.abi_encode());
+        let outcome = same(ours, &receipt)?;
+        self.take("timeout", receipt, &[]);
+        Ok(outcome)
+    }
+
+    /// The move with its witness as the contract wants it.
+    fn translated(&self, move_: &Move) -> Move {
+        let Move::Prove { pick, witness } = move_ else { return move_.clone() };
+        let before = if pick.part == 1 { self.game.start() } else { pick.before.leaf };
+        Move::Prove { pick: pick.clone(), witness: self.judge.witness(self.game.model(), before, witness) }
+    }
+
+    /// The state of the contract after a legal move.
+    fn take(&mut self, name: &'static str, receipt: Receipt, claims: &[B256]) {
+        if let Some(winner) = self.game.winner() {
+            let won = receipt.event::<IDisputeGame::Won>().expect("an event");
+            assert_eq!((won.id, won.asserterWon), (self.id, winner == Side::Asserter));
+        } else {
+            let moved = receipt.event::<IDisputeGame::Moved>().expect("an event");
+            assert_eq!((moved.id, &moved.claims[..]), (self.id, claims));
+            self.state = moved.game;
+        }
+        self.receipts.push((name, receipt));
+        self.compare();
+    }
+
+    /// Holds the boards against each other.
+    fn compare(&self) {
+        let segment = self.game.segment();
+        let clocks = self.game.clocks();
+        let big_step = if let Level::Steps { big_step } = segment.level { Some(big_step) } else { None };
+        let seconds = |clock: u64| u32::try_from(clock).expect("a clock");
+        if self.game.winner().is_some() {
+            return;
+        }
+        let expected = contracts::Game {
+            model: B256::new(step::keccak(&self.model.abi_encode()).0),
+            asserter: ASSERTER,
+            challenger: CHALLENGER,
+            arity: u16::try_from(self.game.arity()).expect("an arity"),
+            asserterMoves: self.game.mover() == Some(Side::Asserter),
+            asserterClock: seconds(clocks.asserter),
+            challengerClock: seconds(clocks.challenger),
+            since: self.now,
+            inSteps: big_step.is_some(),
+            bigStep: big_step.unwrap_or(0),
+            lo: segment.lo,
+            hi: segment.hi,
+            start: contracts::word(self.game.start()),
+            claims: contracts::word(self.game.claims()),
+        };
+        assert!(expected.abi_encode() == self.state.abi_encode(), "the boards differ: {:?}", self.game);
+    }
+}
+
+/// What both boards say of a move, which must be the same.
+fn same<T>(ours: Result<T, game::Illegal>, receipt: &Receipt) -> Verdict<T> {
+    match (ours, &receipt.outcome) {
+        (Ok(ours), Executed::Success { .. }) => Ok(ours),
+        (Err(illegal), Executed::Revert(data)) => {
+            let name = contracts::error(&illegal);
+            assert_eq!(contracts::error_name(data), Some(name), "Rust says {illegal}, the contract {data}");
+            Err(name)
+        }
+        (ours, theirs) => panic!("Rust says {:?}, the contract {theirs:?}", ours.err()),
+    }
+}
+
+fn send(place: &mut Place, from: Address, calldata: Vec<u8>) -> Receipt {
+    place.chain.send_to(from, place.disputes, calldata).expect("a transaction")
+}
+
+fn account(side: Side) -> Address {
+    match side {
+        Side::Asserter => ASSERTER,
+        Side::Challenger => CHALLENGER,
+    }
+}
+
+fn name(move_: &Move) -> &'static str {
+    match move_ {
+        Move::Dissect { .. } => "dissect",
+        Move::Enter { .. } => "enter",
+        Move::Void { .. } => "void",
+        Move::Prove { .. } => "prove",
+    }
+}

@@ -1,0 +1,29 @@
+//! Files that are checked in although they are made from others: compared by tests, written with `OPML_BLESS=1`.
+
+use std::fs;
+use std::path::Path;
+
+/// Compares a checked-in file with what it should be, or writes it.
+///
+/// # Panics
+/// If it is something else.
+pub fn check(path: &Path, text: &str) {
+    if std::env::var_os("OPML_BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let found = fs::read_to_string(path).unwrap_or_default();
+    let same = found.lines().zip(text.lines()).take_while(|(a, b)| a == b).count();
+    let path = path.display();
+    assert!(
+        found == text,
+        "{path} is not what is generated, from line {} on; run the test with OPML_BLESS=1",
+        same + 1
+    );
+}
+
+/// Hexadecimal digits in lines of a readable length.
+#[must_use]
+pub fn lines(digits: &str) -> String {
+    digits.as_bytes().chunks(120).map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect()
+}

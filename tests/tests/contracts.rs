@@ -1,0 +1,308 @@
+//! The dispute game in Solidity: that what is checked in is what the compiler makes of it, and that it plays by the
+//! rules of the game in Rust, refusals included.
+//!
+//! `OPML_BLESS=1` writes the bytecode anew. The compiler is solc from npm: `npm ci` in the repository's root.
+
+use contracts::{DEPLOYABLE, SOURCES};
+use game::fake::{Fake, What};
+use game::player::{challenge, pick, reply};
+use game::{Challenge, Entry, Game, Model, Move, Outcome, Region, Side};
+use opml_tests::board::{Board, Place};
+use opml_tests::generated::{check, lines};
+use opml_tests::random::Random;
+use opml_tests::solc::{bytecode, compile, settings};
+use opml_tests::tools::{in_repository, number};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use step::{Proof, Root};
+
+/// The most bytes that a contract may have (EIP-170).
+const LIMIT: usize = 24_576;
+
+fn sources() -> Vec<(String, String)> {
+    let ours = SOURCES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    ours.chain([("IStepVerifier.sol".to_owned(), solidity::interface().to_owned())]).collect()
+}
+
+#[test]
+fn bytecode_is_up_to_date() {
+    let output = compile(&sources());
+    let text: String = sources().into_iter().map(|(_, text)| text).collect();
+    let folder = in_repository("runtime/contracts/generated");
+    let sizes = DEPLOYABLE.map(|name| {
+        let (creation, deployed) = bytecode(&output, name);
+        check(&folder.join(format!("{name}.hex")), &lines(creation));
+        (name, deployed.len() / 2)
+    });
+    for (name, bytes) in sizes {
+        assert!(bytes > 0 && bytes <= LIMIT, "{name} has {bytes} bytes");
+    }
+    let about = json!({
+        "compiler": output["version"],
+        "settings": settings(),
+        "keccak256": step::keccak(text.as_bytes()).to_string(),
+        "deployedBytes": sizes.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+    });
+    check(&folder.join("compiler.json"), &(serde_json::to_string_pretty(&about).expect("JSON") + "\n"));
+}
+
+// ---- Whole games
+
+/// A true run, and one that is equal to it up to a place.
+fn runs(random: &mut Random) -> (Fake, Fake) {
+    let (big_steps, steps) = (1 + random.below(20), random.below(40));
+    let mut truth = Fake::new(random.bits(), big_steps, steps);
+    if random.one_in(3) {
+        truth.traps = Some(random.below(big_steps));
+    }
+    let from = (random.below(big_steps), 1 + random.below(steps.max(1)));
+    // A lie about a whole big step is one about what it leaves behind.
+    let from = if from.1 >= steps { (from.0 + 1, 0) } else { from };
+    let what = *random.pick(&[What::Other(1), What::Other(2), What::Void, What::Scratch, What::Same]);
+    let liar = truth.clone().lying(from..(big_steps, 1), what);
+    (truth, liar)
+}
+
+/// Plays to the end; the side without a legal reply loses by time. Before each move a few bad ones are tried.
+fn play_out(
+    board: &mut Board<'_, Fake>,
+    mut theirs: Vec<Root>,
+    players: &mut [Fake; 2],
+    random: &mut Random,
+    seen: &mut BTreeSet<&'static str>,
+) -> Side {
+    loop {
+        let side = board.game.mover().expect("a game that goes on");
+        board.now += random.below(4);
+        let [asserter, challenger] = &mut *players;
+        let player = if side == Side::Asserter { asserter } else { challenger };
+        let Ok(move_) = reply(&board.game, &theirs, player);
+        if let Some(move_) = &move_ {
+            for _ in 0..4 {
+                let bad = tampered(move_, &theirs, random);
+                seen.extend(try_only(board, side, &bad));
+            }
+            seen.extend(try_only(board, side.other(), move_));
+        }
+        seen.extend(board.timeout().err());
+        let outcome = match move_.ok_or("none").and_then(|move_| {
+            let outcome = board.play(side, &move_)?;
+            theirs = move_.claims().to_vec();
+            Ok((outcome, move_))
+        }) {
+            Ok((outcome, last)) => {
+                if let Outcome::Won(_) = outcome {
+                    seen.extend(board.play(side, &last).err());
+                }
+                outcome
+            }
+            Err(error) => {
+                seen.insert(error);
+                late(board, side, &theirs, players, seen)
+            }
+        };
+        if let Outcome::Won(winner) = outcome {
+            seen.extend(board.timeout().err());
+            return winner;
+        }
+    }
+}
+
+/// Lets the mover's time pass; then no move helps.
+fn late(
+    board: &mut Board<'_, Fake>,
+    side: Side,
+    theirs: &[Root],
+    players: &mut [Fake; 2],
+    seen: &mut BTreeSet<&'static str>,
+) -> Outcome {
+    board.now = board.game.deadline().expect("a deadline") + 1;
+    let [asserter, challenger] = players;
+    let player = if side == Side::Asserter { asserter } else { challenger };
+    if let Ok(Some(move_)) = reply(&board.game, theirs, player) {
+        seen.insert(board.play(side, &move_).expect_err("too late"));
+    }
+    board.timeout().expect("an end")
+}
+
+/// A move that must be refused, or else is a legal move other than the player's own; then it isn't made.
+fn try_only(board: &mut Board<'_, Fake>, side: Side, move_: &Move) -> Option<&'static str> {
+    let mut trial = board.game;
+    let legal = trial.apply_under(board.judge(), side, move_, board.now).is_ok();
+    if legal { None } else { board.play(side, move_).err() }
+}
+
+/// A move with one thing wrong.
+fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
+    let mut bad = move_.clone();
+    if random.one_in(3) {
+        let any = pick(theirs, 1 + random.below(theirs.len() as u64));
+        let pick = if random.one_in(2) { any } else { move_.pick().clone() };
+        return match random.below(4) {
+            0 => Move::Void { pick },
+            1 => Move::Prove { pick, witness: vec![7; 16] },
+            2 => Move::Dissect { pick, claims: move_.claims().to_vec() },
+            _ => match move_ {
+                Move::Enter { entry, .. } => Move::Enter { pick, entry: entry.clone() },
+                _ => Move::Enter { pick, entry: no_entry() },
+            },
+        };
+    }
+    match (&mut bad, random.below(2)) {
+        (Move::Dissect { claims, pick }, 0) => match random.below(3) {
+            0 => claims.push(Root::ZERO),
+            1 => claims.truncate(claims.len() - 1),
+            _ => *claims.last_mut().expect("a claim") = pick.after.leaf,
+        },
+        (Move::Enter { entry, .. }, 0) => match random.below(7) {
+            0 => entry.leaf.bound ^= 1,
+            1 => entry.schedule.push(Root::ZERO),
+            2 => entry.claims.push(Root::ZERO),
+            3 => entry.end.push(0),
+            4 => *entry.claims.last_mut().expect("a claim") = Root::ZERO,
+            5 => entry.scratch.leaf.0[0] ^= 1,
+            _ => entry.scratch.siblings.push(Root::ZERO),
+        },
+        (Move::Prove { witness, .. }, 0) => {
+            witness.pop();
+        }
+        (Move::Dissect { pick, .. } | Move::Enter { pick, .. } | Move::Void { pick } | Move::Prove { pick, .. }, _) => {
+            match random.below(6) {
+                0 => pick.part = 0,
+                1 => pick.part = theirs.len() as u64 + 1,
+                2 => pick.before.leaf.0[31] ^= 1,
+                3 => pick.before.siblings.push(Root::ZERO),
+                4 => pick.after.leaf.0[0] ^= 1,
+                _ => pick.after.siblings.push(Root::ZERO),
+            }
+        }
+    }
+    bad
+}
+
+fn no_entry() -> Entry {
+    let scratch = Proof { leaf: Root::ZERO, siblings: Vec::new() };
+    Entry { leaf: image::Leaf { entry: 0, bound: 1 }, schedule: vec![], claims: vec![], end: vec![], scratch }
+}
+
+#[test]
+fn contract_and_rust_play_the_same_game() {
+    let mut place = Place::of_fakes();
+    let mut random = Random::new(3);
+    let (mut seen, mut won) = (BTreeSet::new(), [0; 2]);
+    for _ in 0..number("OPML_GAMES", 150) {
+        let (truth, liar) = runs(&mut random);
+        let arity = *random.pick(&[2, 2, 3, 4, 5, 8, 16, 256]);
+        let honest = if random.one_in(2) { Side::Asserter } else { Side::Challenger };
+        let mut players = if honest == Side::Asserter { [truth.clone(), liar] } else { [liar, truth.clone()] };
+        let model = truth.model().expect("a model");
+        let asserted = players[0].output_root();
+        let Ok(opening) = challenge(&model, arity.into(), &mut players[1]);
+        match Board::open(&mut place, &truth, &model, truth.input_root(), asserted, arity, 1000, &opening) {
+            Ok(mut board) => {
+                let winner = play_out(&mut board, opening.claims, &mut players, &mut random, &mut seen);
+                assert_eq!(winner, honest);
+                won[usize::from(winner == Side::Challenger)] += 1;
+            }
+            // Runs that end the same are no dispute, and a memory that isn't reset has its output elsewhere.
+            Err(error) => assert!(error == "Agrees" || honest == Side::Asserter && error == "Proof", "{error}"),
+        }
+    }
+    assert!(won.iter().all(|&games| games > 10), "{won:?}");
+    let all = [
+        "Agrees", "Count", "Early", "EndState", "Late", "Level", "Over", "Part", "Proof", "Turn", "Units", "Void",
+        "Witness",
+    ];
+    assert_eq!(seen.into_iter().filter(|&error| error != "none").collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn bad_challenges_are_refused() {
+    let truth = Fake::new(1, 5, 7);
+    let model = truth.model().expect("a model");
+    let liar = truth.clone().lying((3, 0)..(5, 1), What::Other(1));
+    let Ok(good) = challenge(&model, 4, &mut truth.clone());
+    let mut place = Place::of_fakes();
+    let mut open = |model: Model, arity: u16, change: &dyn Fn(&mut Challenge)| {
+        let mut opening = good.clone();
+        change(&mut opening);
+        let (input, asserted) = (truth.input_root(), liar.output_root());
+        Board::open(&mut place, &truth, &model, input, asserted, arity, 60, &opening).err()
+    };
+    let same = |_: &mut Challenge| {};
+    assert_eq!(open(model, 4, &same), None);
+    for arity in [0, 1, 257] {
+        assert_eq!(open(model, arity, &same), Some("InvalidModel"), "{arity}");
+    }
+    let region = |level, index| Region { level, index };
+    for model in [
+        Model { big_steps: 0, ..model },
+        Model { scratch_bits: 4, ..model },
+        Model { scratch_bits: 14, ..model },
+        Model { input: region(9, 0), ..model },
+        Model { input: region(7, 2), ..model },
+        Model { output: region(8, 1), ..model },
+        Model { output: region(0, 0), ..model },
+        Model { output: region(0xffff, 0), ..model },
+        Model { input: region(1, u64::MAX), ..model },
+    ] {
+        assert_eq!(open(model, 4, &same), Some("InvalidModel"), "{model:?}");
+    }
+    assert_eq!(open(model, 3, &same), Some("Count"));
+    assert_eq!(open(model, 4, &|opening| opening.claims.clear()), Some("Count"));
+    assert_eq!(open(model, 4, &|opening| opening.input.leaf.0[0] ^= 1), Some("Proof"));
+    assert_eq!(open(model, 4, &|opening| opening.input.siblings.push(Root::ZERO)), Some("Proof"));
+    assert_eq!(open(model, 4, &|opening| opening.output.leaf.0[0] ^= 1), Some("Proof"));
+    assert_eq!(open(model, 4, &|opening| opening.output.siblings.clear()), Some("Proof"));
+    assert_eq!(open(model, 4, &|opening| opening.output.leaf = liar.output_root()), Some("Proof"));
+    let Ok(lie) = challenge(&model, 4, &mut liar.clone());
+    assert_eq!(open(model, 4, &|opening| *opening = lie.clone()), Some("Agrees"));
+}
+
+// ---- What it costs
+
+#[test]
+fn gas_by_arity() {
+    /// About what a small network has.
+    const BIG_STEPS: u64 = 32;
+    const STEPS: u64 = 1 << 14;
+    let mut text = format!(
+        "{BIG_STEPS} big steps of {STEPS} steps; memory of 8 KiB; the last step is disputed, the proof is of no real step.\n\n"
+    );
+    let _ = writeln!(text, "arity  moves  calldata     gas  challenge  dissect (most)  enter");
+    let truth = Fake::new(1, BIG_STEPS, STEPS);
+    let liar = truth.clone().lying((BIG_STEPS, 0)..(BIG_STEPS, 1), What::Other(1));
+    let liar = liar.lying((BIG_STEPS - 1, STEPS)..(BIG_STEPS - 1, STEPS + 1), What::Other(1));
+    let model = truth.model().expect("a model");
+    for arity in [2, 4, 8, 16, 32, 64] {
+        let mut place = Place::of_fakes();
+        let mut players = [liar.clone(), truth.clone()];
+        let Ok(opening) = challenge(&model, arity.into(), &mut players[1]);
+        let (input, asserted) = (truth.input_root(), liar.output_root());
+        let mut board =
+            Board::open(&mut place, &truth, &model, input, asserted, arity, 3600, &opening).expect("a game");
+        let mut theirs = opening.claims;
+        while let Some(side) = board.game.mover() {
+            let Ok(move_) = reply(&board.game, &theirs, &mut players[usize::from(side == Side::Challenger)]);
+            let played = move_.filter(|move_| board.play(side, move_).is_ok());
+            match played {
+                Some(move_) => theirs = move_.claims().to_vec(),
+                None => {
+                    board.now = board.game.deadline().expect("a deadline") + 1;
+                    board.timeout().expect("an end");
+                }
+            }
+        }
+        assert_eq!(board.game.winner(), Some(Side::Challenger));
+        let most = |name| board.receipts.iter().filter(|(of, _)| *of == name).map(|(_, receipt)| receipt.gas).max();
+        let gas: u64 = board.receipts.iter().map(|(_, receipt)| receipt.gas).sum();
+        let bytes: usize = board.receipts.iter().map(|(_, receipt)| receipt.calldata).sum();
+        let [challenge, dissect, enter] = ["challenge", "dissect", "enter"].map(|name| most(name).unwrap_or(0));
+        let moves = board.receipts.len();
+        let _ = writeln!(text, "{arity:5}  {moves:5}  {bytes:8} {gas:7}  {challenge:9}  {dissect:14}  {enter:5}");
+        let bound = Game::most_moves(BIG_STEPS, STEPS, arity.into());
+        assert!(moves as u64 <= bound, "{moves} moves; there may be {bound}");
+    }
+    insta::assert_snapshot!(text);
+}

@@ -3,38 +3,43 @@ pragma solidity ^0.8.24;
 
 /// @title Merkle trees whose nodes over zeros are zero (docs/formats.md).
 library Merkle {
-    /// @notice The node over two others.
-    function node(bytes32 left, bytes32 right) internal pure returns (bytes32 parent) {
-        assembly ("memory-safe") {
-            if or(left, right) {
-                mstore(0, left)
-                mstore(32, right)
-                parent := keccak256(0, 64)
-            }
-        }
-    }
-
     /// @notice The root that siblings, from the bottom up, lead to from a node at this index of its level.
     function fold(bytes32 from, uint256 index, bytes32[] calldata siblings) internal pure returns (bytes32 root) {
         root = from;
-        for (uint256 i = 0; i < siblings.length; ++i) {
-            root = index & 1 == 0 ? node(root, siblings[i]) : node(siblings[i], root);
-            index >>= 1;
+        assembly ("memory-safe") {
+            let end := add(siblings.offset, shl(5, siblings.length))
+            for { let at := siblings.offset } lt(at, end) { at := add(at, 32) } {
+                let sibling := calldataload(at)
+                if or(root, sibling) {
+                    let side := shl(5, and(index, 1))
+                    mstore(side, root)
+                    mstore(xor(side, 32), sibling)
+                    root := keccak256(0, 64)
+                }
+                index := shr(1, index)
+            }
         }
     }
 
     /// @notice The root of the smallest tree over these leaves, at least one; missing ones are zero.
-    function rootOf(bytes32[] calldata leaves) internal pure returns (bytes32) {
-        bytes32[] memory level = leaves;
-        uint256 count = level.length;
-        while (count > 1) {
-            uint256 parents = (count + 1) / 2;
-            for (uint256 i = 0; i < parents; ++i) {
-                level[i] = node(level[2 * i], 2 * i + 1 < count ? level[2 * i + 1] : bytes32(0));
+    function rootOf(bytes32[] calldata leaves) internal pure returns (bytes32 root) {
+        assembly ("memory-safe") {
+            // Each level takes the place of the one below, in memory that is free and stays so.
+            let level := mload(0x40)
+            let count := leaves.length
+            calldatacopy(level, leaves.offset, shl(5, count))
+            for {} gt(count, 1) {} {
+                mstore(add(level, shl(5, count)), 0)
+                count := shr(1, add(count, 1))
+                for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                    let pair := add(level, shl(6, i))
+                    let parent := 0
+                    if or(mload(pair), mload(add(pair, 32))) { parent := keccak256(pair, 64) }
+                    mstore(add(level, shl(5, i)), parent)
+                }
             }
-            count = parents;
+            root := mload(level)
         }
-        return level[0];
     }
 
     /// @notice The levels of the smallest tree over `count` leaves, at least one.

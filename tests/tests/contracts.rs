@@ -3,18 +3,21 @@
 //!
 //! `OPML_BLESS=1` writes the bytecode anew. The compiler is solc from npm: `npm ci` in the repository's root.
 
+use compiler::{Options, compile_graph, import_model};
 use contracts::{DEPLOYABLE, SOURCES};
 use game::fake::{Fake, What};
 use game::player::{challenge, pick, reply};
-use game::{Challenge, Entry, Game, Model, Move, Outcome, Region, Side};
-use opml_tests::board::{Board, Place};
+use game::{Challenge, Change, Entry, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Region, Side};
+use image::Role;
+use onnx::Limits;
+use opml_tests::board::{Board, Judge, Place};
 use opml_tests::generated::{check, lines};
 use opml_tests::random::Random;
 use opml_tests::solc::{bytecode, compile, settings};
 use opml_tests::tools::{in_repository, number};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use step::{Proof, Root};
 
 /// The most bytes that a contract may have (EIP-170).
@@ -260,6 +263,57 @@ fn bad_challenges_are_refused() {
     assert_eq!(open(model, 4, &|opening| *opening = lie.clone()), Some("Agrees"));
 }
 
+/// Both reply until one wins or has nothing legal to say, and so runs out of time.
+fn duel<O: Oracle<Error: Debug>>(
+    board: &mut Board<'_, impl Judge>,
+    mut theirs: Vec<Root>,
+    players: &mut [O; 2],
+) -> Side {
+    while let Some(side) = board.game.mover() {
+        board.now += 1;
+        let player = &mut players[usize::from(side == Side::Challenger)];
+        let move_ = reply(&board.game, &theirs, player).expect("an answer");
+        match move_.filter(|move_| board.play(side, move_).is_ok()) {
+            Some(move_) => theirs = move_.claims().to_vec(),
+            None => {
+                board.now = board.game.deadline().expect("a deadline") + 1;
+                board.timeout().expect("an end");
+            }
+        }
+    }
+    board.game.winner().expect("an end")
+}
+
+#[test]
+fn a_network_is_judged_by_the_real_verifier() {
+    let path = in_repository("fixtures/mnist-mlp/model.onnx");
+    let model = onnx::read_model(&path, &Limits::default()).expect("a model");
+    let options = Options::default();
+    let image = import_model(model, &options).and_then(|graph| compile_graph(graph, &options)).expect("an image").image;
+    let output = image.tensors.iter().rfind(|tensor| tensor.role == Role::Output).expect("an output").address;
+    let run = |changes| {
+        let run = Execution::new(image.clone(), image.big_steps(), Vec::new()).expect("a run");
+        run.with_changes(changes).expect("a run")
+    };
+    let mut truth = run(Vec::new());
+    let model = *truth.model();
+    let last = model.big_steps - 1;
+    let end = truth.steps(last).expect("steps");
+    let mut place = Place::of_machines(&image.profile);
+    for (arity, honest) in [(16, Side::Asserter), (16, Side::Challenger), (2, Side::Challenger)] {
+        let liar = run(vec![Change { place: (last, end - 2), address: output, bits: 1 }]);
+        let mut players = if honest == Side::Asserter { [run(Vec::new()), liar] } else { [liar, run(Vec::new())] };
+        let input = truth.input_root().expect("an input");
+        let asserted = players[0].result(&model).expect("a result");
+        let opening = challenge(&model, arity.into(), &mut players[1]).expect("a challenge");
+        let board = Board::open(&mut place, &Protocol, &model, input, asserted, arity, 3600, &opening);
+        let mut board = board.expect("a game");
+        assert_eq!(duel(&mut board, opening.claims, &mut players), honest);
+        let (name, receipt) = board.receipts.last().expect("a move");
+        assert!(*name == "prove" && receipt.gas > 21_000 || *name == "timeout", "{name}");
+    }
+}
+
 // ---- What it costs
 
 #[test]
@@ -282,19 +336,7 @@ fn gas_by_arity() {
         let (input, asserted) = (truth.input_root(), liar.output_root());
         let mut board =
             Board::open(&mut place, &truth, &model, input, asserted, arity, 3600, &opening).expect("a game");
-        let mut theirs = opening.claims;
-        while let Some(side) = board.game.mover() {
-            let Ok(move_) = reply(&board.game, &theirs, &mut players[usize::from(side == Side::Challenger)]);
-            let played = move_.filter(|move_| board.play(side, move_).is_ok());
-            match played {
-                Some(move_) => theirs = move_.claims().to_vec(),
-                None => {
-                    board.now = board.game.deadline().expect("a deadline") + 1;
-                    board.timeout().expect("an end");
-                }
-            }
-        }
-        assert_eq!(board.game.winner(), Some(Side::Challenger));
+        assert_eq!(duel(&mut board, opening.claims, &mut players), Side::Challenger);
         let most = |name| board.receipts.iter().filter(|(of, _)| *of == name).map(|(_, receipt)| receipt.gas).max();
         let gas: u64 = board.receipts.iter().map(|(_, receipt)| receipt.gas).sum();
         let bytes: usize = board.receipts.iter().map(|(_, receipt)| receipt.calldata).sum();

@@ -116,3 +116,26 @@ fn inputs_and_outputs_are_aligned_powers_of_two() {
         }
     }
 }
+
+#[test]
+fn regions_hold_all_inputs_or_all_outputs_and_nothing_else() {
+    for (model, Compiled { graph, plan, image, .. }) in compiled() {
+        let interface = image.interface.unwrap();
+        assert_eq!((interface.input, interface.output), (plan.input, plan.output));
+        assert_eq!(1u64 << interface.scratch_bits, STACK_BYTES);
+        let scratch = plan.memory_size() - STACK_BYTES..plan.memory_size();
+        for (region, own) in [(plan.input, &graph.inputs), (plan.output, &graph.outputs)] {
+            let region = region.range().unwrap();
+            assert!(region.end - region.start >= 64 && !overlap(&region, &scratch), "{model}");
+            // A view of an output lies where the output does.
+            let own: Vec<u64> = own.iter().map(|&id| plan.address(id)).collect();
+            let used = graph.used();
+            for id in graph.ids().filter(|id| used[id.index()]) {
+                let (start, size) = (plan.address(id), graph.tensor(id).ty.bytes().unwrap());
+                let inside = region.start <= start && start + size <= region.end;
+                let right = if own.contains(&start) { inside } else { !overlap(&region, &(start..start + size)) };
+                assert!(right || size == 0, "{model}: {} and the region {region:x?}", graph.tensor(id).name);
+            }
+        }
+    }
+}

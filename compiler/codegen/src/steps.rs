@@ -6,8 +6,9 @@
 //!
 //! Why it holds: the instructions that reach each other form loops, each entered at one place only, its header (anything
 //! else is refused). Without the edges to the header a loop is a graph without cycles but for the loops inside it, and
-//! each time the header is executed, one path through that graph follows. The header is executed as often as the loop's
-//! iterations are made; where several loops of the kernel share one header, at most the product of their numbers.
+//! each time the header is executed, one path through that graph follows, which leads back to the header or, the last time,
+//! out of the loop. The header is executed as often as the loop's iterations are made; where several loops of the kernel
+//! share one header, at most the product of their numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,8 @@ pub struct StepBound {
 impl StepBound {
     /// The most instructions that a call for this many units executes. It never falls when their number rises.
     pub fn most(&self, units: u64) -> u64 {
-        self.body.longest(units)
+        // A function that never returns has no bound.
+        self.body.longest(units).out.unwrap_or(u64::MAX)
     }
 }
 
@@ -45,6 +47,10 @@ struct Part {
     work: Work,
     /// The parts that may come next.
     next: Vec<usize>,
+    /// Whether the header of the loop may come next.
+    back: bool,
+    /// Whether something outside may come next, or nothing.
+    out: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,15 +59,30 @@ enum Work {
     Loop { trips: Vec<Trips>, body: Region },
 }
 
+/// The longest paths from a place, by where they lead; `None` where none does.
+#[derive(Clone, Copy)]
+struct Longest {
+    /// Back to the header of the loop.
+    back: Option<u64>,
+    /// Out of the loop.
+    out: Option<u64>,
+}
+
 impl Region {
-    /// The longest path from the entry.
-    fn longest(&self, units: u64) -> u64 {
-        let mut longest: Vec<u64> = Vec::with_capacity(self.parts.len());
+    /// The longest paths from the entry.
+    fn longest(&self, units: u64) -> Longest {
+        let mut longest: Vec<Longest> = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            let rest = part.next.iter().map(|&next| longest[next]).max().unwrap_or(0);
-            longest.push(part.work.most(units).saturating_add(rest));
+            let own = part.work.most(units);
+            // No path is less than any path.
+            let path = |ends: bool, of: fn(&Longest) -> Option<u64>| {
+                let rest = part.next.iter().map(|&next| of(&longest[next])).chain([ends.then_some(0)]).max().flatten();
+                rest.map(|rest| own.saturating_add(rest))
+            };
+            let ends = Longest { back: path(part.back, |l| l.back), out: path(part.out, |l| l.out) };
+            longest.push(ends);
         }
-        longest.last().copied().unwrap_or(0)
+        longest.last().copied().unwrap_or(Longest { back: None, out: None })
     }
 }
 
@@ -71,7 +92,9 @@ impl Work {
             Work::Instruction => 1,
             Work::Loop { trips, body } => {
                 let times = trips.iter().map(|trips| trips.most(units)).fold(1, u64::saturating_mul);
-                times.saturating_mul(body.longest(units))
+                let Longest { back, out } = body.longest(units);
+                let Some(before_last) = times.checked_sub(1) else { return 0 };
+                before_last.saturating_mul(back.unwrap_or(u64::MAX)).saturating_add(out.unwrap_or(u64::MAX))
             }
         }
     }
@@ -135,6 +158,10 @@ impl Flow {
             let members: BTreeSet<usize> = component.into_iter().collect();
             let leaving = members.iter().flat_map(|&member| graph.neighbors(member)).filter(|to| !members.contains(to));
             let next: BTreeSet<usize> = leaving.map(|to| places.get(&to).copied()).collect::<Option<_>>()?;
+            let after = || members.iter().filter_map(|member| self.next.get(member)).flatten();
+            let back = after().any(|&to| Some(to) == header);
+            let last = members.iter().any(|member| self.next.get(member).is_some_and(Vec::is_empty));
+            let out = last || after().any(|to| !inside.contains(to));
             let work = match component_of_one(&graph, &members) {
                 Some(instruction) => {
                     ends.extend(self.ends.get(&instruction));
@@ -143,7 +170,7 @@ impl Flow {
                 None => self.inner_loop(&graph, &members, entry)?,
             };
             places.extend(members.iter().map(|&member| (member, parts.len())));
-            parts.push(Part { work, next: next.into_iter().collect() });
+            parts.push(Part { work, next: next.into_iter().collect(), back, out });
         }
         Some((Region { parts }, ends))
     }

@@ -289,11 +289,71 @@ fn demo_reads_the_digit_and_catches_the_lies() {
 }
 
 #[test]
+fn disputes_end_with_the_honest_side() {
+    for (net, digits) in [("mnist-mlp", ["3.flat.npy", "8.flat.npy"]), ("mnist-cnn", ["3.npy", "8.npy"])] {
+        let folder = Folder::with_net(net);
+        for digit in digits.map(|digit| fixture(&format!("digits/{digit}"))) {
+            for (cheat, winner) in [
+                ("weight", "challenger"),
+                ("step", "challenger"),
+                ("output", "challenger"),
+                ("silent", "challenger"),
+                ("challenger", "asserter"),
+            ] {
+                for phases in ["1", "2"] {
+                    let args = ["dispute", "net.opml", "--input", &digit, "--cheat", cheat, "--phases", phases];
+                    let played = folder.json(&args);
+                    assert_eq!(played[0]["winner"], winner, "{args:?}");
+                    assert!(played[0]["moves"].as_array().expect("moves").len() <= 10, "{args:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dispute_is_cheap_at_the_default_arity_and_tells_its_moves() {
+    let folder = Folder::with_net("mnist-cnn");
+    let digit = fixture("digits/5.npy");
+    let args = ["dispute", "net.opml", "--input", &digit];
+    let played = folder.json(&args);
+    assert!(played[0]["gas"].as_u64().expect("gas") <= 500_000, "{played}");
+    let text = folder.text(&args);
+    for word in ["challenge", "enter", "dissect", "the challenger wins", "of big step"] {
+        assert!(text.contains(word), "{word} is missing in {text}");
+    }
+    let table = folder.json(&["dispute", "net.opml", "--input", &digit, "--arity", "2,16,256"]);
+    let moves: Vec<_> = table
+        .as_array()
+        .expect("disputes")
+        .iter()
+        .map(|played| played["moves"].as_array().expect("moves").len())
+        .collect();
+    assert!(moves.is_sorted_by(|more, less| more > less), "{moves:?}");
+    folder.fails(&["dispute", "net.opml", "--input", &digit, "--arity", "1"]);
+    folder.fails(&["dispute", "net.opml", "--input", &digit, "--phases", "3"]);
+    folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "crc32.opml"]);
+    assert!(folder.fails(&["dispute", "crc32.opml"]).error.contains("does not say"));
+}
+
+#[test]
 fn help_and_completions() {
     let folder = Folder::new();
     let help = folder.text(&["--help"]);
-    let commands =
-        ["compile", "inspect", "disasm", "run", "trace", "prove", "verify", "verifier", "image", "demo", "completions"];
+    let commands = [
+        "compile",
+        "inspect",
+        "disasm",
+        "run",
+        "trace",
+        "prove",
+        "verify",
+        "verifier",
+        "dispute",
+        "image",
+        "demo",
+        "completions",
+    ];
     for command in commands {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in {help}");
         assert!(folder.text(&[command, "--help"]).contains("Usage: opml"), "{command}");

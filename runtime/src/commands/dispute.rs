@@ -8,7 +8,7 @@ use crate::output::{Output, count, table};
 use crate::tensors::read_inputs;
 use game::player::{challenge, reply};
 use game::{Change, Execution, Game, Model, Move, Oracle, Outcome, Side};
-use image::{Image, Role, Schedule};
+use image::{Image, Role, Schedule, Tensor};
 use serde_json::{Value, json};
 use std::fmt::{Display, Write};
 use std::time::{Duration, Instant};
@@ -76,8 +76,8 @@ impl Match {
         let mut honest = execution()?;
         let model = *honest.model();
         let input = honest.input_root().map_err(fail)?;
-        let change = lie(image, &mut honest, args.cheat, model.big_steps)?;
-        let liar = execution()?.with_changes(vec![change]).map_err(fail)?;
+        let lies = lies(image, &mut honest, args.cheat)?;
+        let liar = liar(&mut honest, execution, &lies)?;
         let (asserter, challenger) =
             if honest_side(args.cheat) == Side::Asserter { (honest, liar) } else { (liar, honest) };
         let silent = args.cheat == Cheat::Silent;
@@ -140,29 +140,54 @@ fn schedule(image: &Image, phases: u8) -> Result<Schedule, Failure> {
     })
 }
 
-/// The one bit that makes a run a lie.
-fn lie(image: &Image, honest: &mut Execution, cheat: Cheat, big_steps: u64) -> Result<Change, Failure> {
-    let address = |role: Role| {
-        let tensor = image.tensors.iter().find(|tensor| tensor.role == role);
-        tensor.map(|tensor| tensor.address).ok_or_else(|| Failure::new(format!("the image has no {role:?}")))
+/// How many numbers of a tensor are tried for a lie that shows.
+const TRIED: u64 = 4;
+
+/// Single bits whose change may make a run a lie, in the exponents of the first numbers of tensors: where, and when.
+fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<Change>, Failure> {
+    let last = honest.model().big_steps.saturating_sub(1);
+    let tensors = |roles: &[Role]| -> Vec<&Tensor> {
+        image.tensors.iter().filter(|tensor| roles.contains(&tensor.role)).collect()
     };
-    // The exponent of the first number of a tensor.
-    let byte = |role| address(role).map(|address| address + 3);
-    Ok(match cheat {
-        Cheat::Weight => Change { place: (0, 1), address: byte(Role::Constant)?, bits: 0x40 },
+    let (places, tensors) = match cheat {
+        Cheat::Weight => (vec![(0, 1)], tensors(&[Role::Constant])),
         Cheat::Step => {
-            let middle = big_steps / 2;
-            let step = honest.steps(middle).map_err(fail)? / 2;
-            let output = image.schedule.get(middle as usize).and_then(|step| image.tensors.get(step.output as usize));
-            let output = output.map_or_else(|| address(Role::Output), |tensor| Ok(tensor.address))?;
-            Change { place: (middle, step.max(1)), address: output + 3, bits: 0x40 }
+            // A change may come before the number is written or after it was read, so several moments are tried.
+            let middle = last.div_ceil(2);
+            let steps = honest.steps(middle).map_err(fail)?;
+            let places = (1..=8).map(|eighths| (middle, (steps * eighths / 8).saturating_sub(1))).collect();
+            (places, tensors(&[Role::Activation, Role::Output]))
         }
         Cheat::Output | Cheat::Silent | Cheat::Challenger => {
-            let last = big_steps.saturating_sub(1);
-            let end = honest.steps(last).map_err(fail)?;
-            Change { place: (last, end), address: byte(Role::Output)?, bits: 0x40 }
+            (vec![(last, honest.steps(last).map_err(fail)?)], tensors(&[Role::Output]))
         }
-    })
+    };
+    let numbers = |tensor: &Tensor| {
+        let (address, size) = (tensor.address, tensor.dtype.size());
+        (1..=tensor.elements().unwrap_or(0).min(TRIED)).map(move |number| address + number * size - 1)
+    };
+    // The last tensors are nearest to the output.
+    let addresses: Vec<u64> = tensors.into_iter().rev().flat_map(numbers).collect();
+    let at = |place| addresses.iter().map(move |&address| Change { place, address, bits: 0x40 });
+    Ok(places.into_iter().flat_map(at).collect())
+}
+
+/// A run that lies about its result.
+fn liar(
+    honest: &mut Execution,
+    fresh: impl Fn() -> Result<Execution, Failure>,
+    lies: &[Change],
+) -> Result<Execution, Failure> {
+    let model = *honest.model();
+    let truth = honest.result(&model).map_err(fail)?;
+    for change in lies {
+        let mut liar = fresh()?.with_changes(vec![*change]).map_err(fail)?;
+        if liar.result(&model).map_err(fail)? != truth {
+            return Ok(liar);
+        }
+    }
+    Err(Failure::new("no change of a bit that was tried changes the output")
+        .hint("choose another --cheat, or another input"))
 }
 
 /// What a move is about.

@@ -72,6 +72,9 @@ pub struct Compile {
     /// The shape of an input whose model leaves dimensions open
     #[arg(long = "shape", value_name = "NAME=DIM,DIM")]
     pub shapes: Vec<Shape>,
+    /// Cut nodes into big steps of at most this many machine steps [default: one big step a node]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub budget: Option<u64>,
 }
 
 /// A command that reads nothing but an image.

@@ -49,7 +49,8 @@ fn object(image: &Image) -> Value {
     });
     let steps = image.schedule.iter().map(|s| {
         json!({ "operator": s.operator, "node": s.node, "kernel": image.symbols.get(s.kernel as usize).map(|k| &k.name),
-                "output": image.tensors.get(s.output as usize).map(|t| &t.name), "lo": s.lo, "hi": s.hi })
+                "output": image.tensors.get(s.output as usize).map(|t| &t.name), "lo": s.lo, "hi": s.hi,
+                "entry": s.entry, "bound": s.bound })
     });
     let mix: BTreeMap<_, _> = mix(image).into_iter().map(|(op, count)| (op.entry().mnemonic, count)).collect();
     json!({
@@ -61,6 +62,16 @@ fn object(image: &Image) -> Value {
         "segments": segments.collect::<Vec<_>>(), "tensors": tensors.collect::<Vec<_>>(),
         "schedule": steps.collect::<Vec<_>>(), "instruction_mix": mix,
         "operators": operators(image).into_iter().collect::<BTreeMap<_, _>>(),
+        "schedule_root": image.schedule_root().to_string(), "interface": interface(image),
+    })
+}
+
+/// Where inputs, outputs and scratch are, and how long the whole run takes; null if the image does not say.
+fn interface(image: &Image) -> Value {
+    let region = |region: image::Region| json!({ "address": region.address, "bits": region.bits });
+    image.interface.map_or(Value::Null, |interface| {
+        json!({ "input": region(interface.input), "output": region(interface.output),
+                "scratch_bits": interface.scratch_bits, "bound": interface.bound })
     })
 }
 
@@ -83,6 +94,17 @@ fn text(image: &Image) -> String {
         image.entry,
         image.sp
     );
+    if let Some(interface) = &image.interface {
+        for (name, image::Region { address, bits }) in [("inputs", interface.input), ("outputs", interface.output)] {
+            let _ = writeln!(text, "{name:<12} 2^{bits} bytes at {address:#x}");
+        }
+        let _ = writeln!(
+            text,
+            "scratch      2^{} bytes at the top\nrun          at most {} steps\n",
+            interface.scratch_bits,
+            count(interface.bound)
+        );
+    }
     let mut map = table(["segment", "from", "to", "bytes"]);
     for (index, segment) in image.segments.iter().enumerate() {
         let end = segment.address + segment.bytes.len() as u64;
@@ -109,7 +131,7 @@ fn text(image: &Image) -> String {
         let _ = writeln!(text, "{tensors}\n");
     }
     if !image.schedule.is_empty() {
-        let mut schedule = table(["big step", "operator", "node", "kernel", "output", "units"]);
+        let mut schedule = table(["big step", "operator", "node", "kernel", "output", "units", "most steps"]);
         for (index, step) in image.schedule.iter().enumerate() {
             let name = |symbol: Option<&String>| symbol.cloned().unwrap_or_default();
             schedule.add_row([
@@ -119,6 +141,7 @@ fn text(image: &Image) -> String {
                 name(image.symbols.get(step.kernel as usize).map(|kernel| &kernel.name)),
                 name(image.tensors.get(step.output as usize).map(|tensor| &tensor.name)),
                 format!("{} to {}", step.lo, step.hi),
+                count(step.bound),
             ]);
         }
         let _ = writeln!(text, "{schedule}\n");

@@ -1,10 +1,10 @@
 //! A dispute played out twice at once: by the rules in Rust and by the contracts in the embedded EVM, which must agree.
 
-use contracts::{Address, B256, Bytes, IDisputeGame, IOpenDisputes, SolCall, U256};
-use evm::chain::{Chain, Receipt};
+use contracts::{Address, B256, IDisputeGame, IOpenDisputes, SolCall, U256};
+use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::{Challenge, Clocks, Game, Model, Move, Outcome, Side};
 use std::fmt::Display;
-use step::{Proof, Root};
+use step::Root;
 
 use crate::failure::Failure;
 
@@ -63,20 +63,14 @@ impl Arena {
             asserter: ASSERTER,
             arity: u16::try_from(arity).map_err(fail)?,
             clock: CLOCK,
-            model: on_chain(model, verifier),
-            inputRoot: word(input),
-            asserted: word(asserted),
-            opening: contracts::Opening {
-                input: word(challenge.input.leaf),
-                inputSiblings: words(&challenge.input.siblings),
-                claims: words(&challenge.claims),
-                output: word(challenge.output.leaf),
-                outputSiblings: words(&challenge.output.siblings),
-            },
+            model: contracts::model(model, verifier),
+            inputRoot: contracts::word(input),
+            asserted: contracts::word(asserted),
+            opening: contracts::opening(challenge),
         };
         let (model, now, transactions) = (call.model.clone(), START, Vec::new());
         let mut new = Self { chain, contract, model, game, state: no_state(), now, transactions };
-        new.send(Side::Challenger, "challenge", &call)?;
+        new.send(Side::Challenger, "challenge", call.abi_encode())?;
         new.agree()?;
         Ok(new)
     }
@@ -87,29 +81,14 @@ impl Arena {
         self.chain.set_time(self.now);
         let side = self.mover()?;
         let outcome = self.game.apply(side, move_, self.now).map_err(fail)?;
-        let (id, game, model, pick) = (U256::ONE, self.state.clone(), self.model.clone(), pick(move_)?);
-        match move_ {
-            Move::Dissect { claims, .. } => {
-                self.send(side, "dissect", &IDisputeGame::dissectCall { id, game, pick, claims: words(claims) })?;
-            }
-            Move::Enter { entry, .. } => {
-                let entry = contracts::Entry {
-                    entry: entry.leaf.entry,
-                    bound: entry.leaf.bound,
-                    scheduleSiblings: words(&entry.schedule),
-                    endState: entry.end.clone().into(),
-                    scratch: word(entry.scratch.leaf),
-                    scratchSiblings: words(&entry.scratch.siblings),
-                    claims: words(&entry.claims),
-                };
-                self.send(side, "enter", &IDisputeGame::enterCall { id, game, model, pick, entry })?;
-            }
-            Move::Void { .. } => self.send(side, "void", &IDisputeGame::proveVoidCall { id, game, pick })?,
-            Move::Prove { witness, .. } => {
-                let witness = Bytes::from(witness.clone());
-                self.send(side, "prove", &IDisputeGame::proveCall { id, game, model, pick, witness })?;
-            }
-        }
+        let calldata = contracts::calldata(U256::ONE, &self.state, &self.model, move_);
+        let name = match move_ {
+            Move::Dissect { .. } => "dissect",
+            Move::Enter { .. } => "enter",
+            Move::Void { .. } => "void",
+            Move::Prove { .. } => "prove",
+        };
+        self.send(side, name, calldata)?;
         self.agree()?;
         Ok(outcome)
     }
@@ -120,7 +99,8 @@ impl Arena {
         self.now = self.now.max(self.game.deadline().unwrap_or_default()) + 1;
         self.chain.set_time(self.now);
         let outcome = self.game.timeout(self.now).map_err(fail)?;
-        self.send(side, "timeout", &IDisputeGame::timeoutCall { id: U256::ONE, game: self.state.clone() })?;
+        let call = IDisputeGame::timeoutCall { id: U256::ONE, game: self.state.clone() };
+        self.send(side, "timeout", call.abi_encode())?;
         self.agree()?;
         Ok(outcome)
     }
@@ -136,11 +116,15 @@ impl Arena {
     }
 
     /// Sends a transaction; keeps its bill and the state that it leads to.
-    fn send<C: SolCall>(&mut self, side: Side, name: &'static str, call: &C) -> Result<(), Failure> {
+    fn send(&mut self, side: Side, name: &'static str, calldata: Vec<u8>) -> Result<(), Failure> {
         let from = if side == Side::Asserter { ASSERTER } else { CHALLENGER };
-        let (_, receipt) = self.chain.transact(from, self.contract, call).map_err(|error| {
-            Failure::new(format!("the contract refuses {name}, Rust does not: {error}; please report this"))
-        })?;
+        let receipt = self.chain.send_to(from, self.contract, calldata).map_err(fail)?;
+        if !matches!(receipt.outcome, Executed::Success { .. }) {
+            let outcome = &receipt.outcome;
+            return Err(Failure::new(format!(
+                "the contract refuses {name}, Rust does not: {outcome:?}; please report this"
+            )));
+        }
         if let Some(moved) = receipt.event::<IDisputeGame::Moved>() {
             self.state = moved.game;
         }
@@ -157,8 +141,8 @@ impl Arena {
             return if stored.map_err(fail)? == B256::from(expected) { Ok(()) } else { Err(differ()) };
         }
         let (state, game, segment) = (&self.state, &self.game, self.game.segment());
-        let same = state.start == word(game.start())
-            && state.claims == word(game.claims())
+        let same = state.start == contracts::word(game.start())
+            && state.claims == contracts::word(game.claims())
             && (state.lo, state.hi) == (segment.lo, segment.hi)
             && state.inSteps == matches!(segment.level, game::Level::Steps { .. })
             && state.asserterMoves == (game.mover() == Some(Side::Asserter));
@@ -194,44 +178,4 @@ fn no_state() -> contracts::Game {
         start: B256::ZERO,
         claims: B256::ZERO,
     }
-}
-
-/// A root as the contract takes it.
-fn word(root: Root) -> B256 {
-    B256::from(root.0)
-}
-
-/// Roots as the contract takes them.
-fn words(roots: &[Root]) -> Vec<B256> {
-    roots.iter().copied().map(word).collect()
-}
-
-/// A model as the contract takes it.
-fn on_chain(model: &Model, verifier: Address) -> contracts::Model {
-    let region = |region: game::Region| contracts::Region { level: region.level as u8, index: region.index };
-    contracts::Model {
-        codeRoot: word(model.code_root),
-        memoryRoot: word(model.memory_root),
-        scheduleRoot: word(model.schedule_root),
-        bigSteps: model.big_steps,
-        memoryBits: model.profile.memory_bits(),
-        scratchBits: model.scratch_bits,
-        input: region(model.input),
-        output: region(model.output),
-        verifier,
-    }
-}
-
-/// A pick as the contract takes it.
-fn pick(move_: &Move) -> Result<contracts::Pick, Failure> {
-    let pick = move_.pick();
-    let Proof { leaf: begin, siblings: begin_siblings } = &pick.before;
-    let Proof { leaf: rejected, siblings: rejected_siblings } = &pick.after;
-    Ok(contracts::Pick {
-        part: u16::try_from(pick.part).map_err(fail)?,
-        begin: word(*begin),
-        beginSiblings: words(begin_siblings),
-        rejected: word(*rejected),
-        rejectedSiblings: words(rejected_siblings),
-    })
 }

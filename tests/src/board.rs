@@ -45,21 +45,35 @@ impl Place {
     /// A chain whose verifier is told the answers, for games about [`Fake`] runs.
     #[must_use]
     pub fn of_fakes() -> Self {
-        // return calldata[100..132] if calldata[132..164] == calldata[4..36], else revert.
-        const CODE: &str = "601780600a5f395ff300 60043560843514600d575f5ffd5b6064355f5260205ff3";
-        Self::with_verifier(|chain| chain.deploy(DEPLOYER, solidity::from_hex(CODE)).expect("a verifier").0)
+        Self::of_fakes_with(contracts::open_disputes())
+    }
+
+    /// The same with other creation code of the game.
+    ///
+    /// # Panics
+    /// If it can't be deployed.
+    #[must_use]
+    pub fn of_fakes_with(code: Vec<u8>) -> Self {
+        // Returns calldata[100..132] if calldata[132..164] is calldata[4..36]; reverts otherwise.
+        const VERIFIER: &str = "601780600a5f395ff300 60043560843514600d575f5ffd5b6064355f5260205ff3";
+        let verifier = |chain: &mut Chain| chain.deploy(DEPLOYER, solidity::from_hex(VERIFIER)).expect("a verifier").0;
+        Self::with(verifier, code)
     }
 
     /// A chain with the real verifier of a machine.
+    ///
+    /// # Panics
+    /// If it can't be deployed.
     #[must_use]
     pub fn of_machines(profile: &step::Profile) -> Self {
-        Self::with_verifier(|chain| chain.deploy_verifier(DEPLOYER, profile).expect("a verifier").0)
+        let verifier = |chain: &mut Chain| chain.deploy_verifier(DEPLOYER, profile).expect("a verifier").0;
+        Self::with(verifier, contracts::open_disputes())
     }
 
-    fn with_verifier(verifier: impl FnOnce(&mut Chain) -> Address) -> Self {
+    fn with(verifier: impl FnOnce(&mut Chain) -> Address, code: Vec<u8>) -> Self {
         let mut chain = Chain::new();
         let verifier = verifier(&mut chain);
-        let (disputes, _) = chain.deploy(DEPLOYER, contracts::open_disputes()).expect("a contract");
+        let (disputes, _) = chain.deploy(DEPLOYER, code).expect("a contract");
         Self { chain, disputes, verifier, games: 0 }
     }
 }

@@ -217,6 +217,50 @@ fn operator_cases() {
     report.print("operator cases");
 }
 
+/// Runs a big step over memory in which only its inputs are what they should be, and all else is one byte.
+fn poisoned(compiled: &Compiled, native: &Native, run: &mut Run<'_>, index: usize, poison: u8) -> Vec<u8> {
+    let (graph, plan, step) = (&compiled.graph, &compiled.plan, &compiled.schedule.steps[index]);
+    let bits = plan.memory_bits;
+    let mut memory = memory::Memory::new(bits).expect("memory");
+    memory.bytes_mut().fill(poison);
+    for &input in &step.inputs {
+        let (address, size) = (plan.address(input), graph.tensor(input).ty.bytes().expect("a size") as usize);
+        let bytes = run.memory().read(address, size).expect("inside").to_vec();
+        memory.write(address, &bytes).expect("inside");
+    }
+    native.run_range(&mut memory, index..index + 1).expect("a run");
+    memory.read(0, 1 << bits).expect("all of it").to_vec()
+}
+
+/// What `unsafe` rests on: a kernel touches its tensors only, and of its output the elements of its units.
+#[test]
+fn big_steps_read_their_inputs_and_write_their_output_only() {
+    for case in cases() {
+        for budget in [None, Some(300)] {
+            let (compiled, inputs) = compile(&case, budget);
+            let native = Native::new(&compiled, 1).expect("native code");
+            let mut run = Run::new(&native, &compiled.image, &slices(&inputs)).expect("a run");
+            for (index, step) in compiled.schedule.steps.iter().enumerate().take(40) {
+                run.run_to(index).expect("a run");
+                let [a, b] = [0x5a, 0xc3].map(|poison| poisoned(&compiled, &native, &mut run, index, poison));
+                let kernel = &compiled.schedule.kernels[step.kernel];
+                let bytes = kernel.output.bytes().expect("a size");
+                let output = compiled.plan.address(step.output)..compiled.plan.address(step.output) + bytes;
+                let written = |at: u64| !(a[at as usize] == 0x5a && b[at as usize] == 0xc3);
+                for at in (0..a.len() as u64).filter(|&at| written(at)) {
+                    // An input or an element of the output: either way the same whatever lies around it.
+                    assert_eq!(a[at as usize], b[at as usize], "{}: big step {index} at {at:#x}", case.display());
+                }
+                let units = (step.lo..step.hi).map(|unit| kernel.unit(unit));
+                let elements: u64 =
+                    units.map(|unit| unit.iter().map(|range| range.end - range.start).product::<u64>()).sum();
+                let count = output.filter(|&at| written(at)).count() as u64;
+                assert_eq!(count, elements * kernel.output.dtype.size(), "{}: big step {index}", case.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_split_is_of_equal_ranges_in_order() {
     let (whole, _) = compile(&fixtures().join("mnist-cnn"), None);

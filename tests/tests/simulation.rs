@@ -513,7 +513,8 @@ fn play(seed: u64, bug: Option<Bug>) -> Simulation {
 #[test]
 fn the_honest_side_wins_and_keeps_its_bond_in_time() {
     let (mut games, mut refusals, mut fallen, mut standing) = (0, 0, 0, 0);
-    for seed in 0..number("OPML_DISPUTES", 1500) {
+    let disputes = number("OPML_DISPUTES", 1500);
+    for seed in 0..disputes {
         let simulation = play(seed, None);
         let characters: Vec<_> = simulation.players.iter().map(|player| player.character).collect();
         if let Some(violation) = simulation.violation() {
@@ -526,11 +527,9 @@ fn the_honest_side_wins_and_keeps_its_bond_in_time() {
             _ => standing += 1,
         }
     }
-    // All of it happened.
-    assert!(
-        games > 1000 && refusals > 1000 && fallen > 100 && standing > 100,
-        "{games} {refusals} {fallen} {standing}"
-    );
+    // All of it happened, and often.
+    let least = [(games as u64, disputes), (refusals, disputes), (fallen, disputes / 10), (standing, disputes / 10)];
+    assert!(least.iter().all(|(count, least)| count >= least), "{least:?}");
 }
 
 /// Plays one dispute of these characters; the first asserts.

@@ -178,6 +178,22 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
                 pick.after.leaf = Root([9; 32]);
             }
         },
+        "enters" => {
+            let model = table.judge.model().expect("a model");
+            let entry = Entry {
+                leaf: image::Leaf { entry: 0, bound: 0 },
+                schedule: Vec::new(),
+                claims: vec![model.code_root],
+                end: Vec::new(),
+                scratch: Proof { leaf: Root::ZERO, siblings: Vec::new() },
+            };
+            move_ = Move::Enter { pick: move_.pick().clone(), entry };
+        }
+        "lies about the bound" => {
+            if let Move::Enter { entry, .. } = &mut move_ {
+                entry.leaf.bound += 1;
+            }
+        }
         "says void" => move_ = Move::Void { pick: move_.pick().clone() },
         "proves" => move_ = Move::Prove { pick: move_.pick().clone(), witness: vec![0; 16] },
         "dissects" => move_ = Move::Dissect { pick: move_.pick().clone(), claims: vec![Root::ZERO; 2] },
@@ -229,6 +245,7 @@ fn a_game_move_by_move() {
         challenger dissects @70                     -> Units
         challenger says void @70                    -> Void
         challenger proves @70                       -> Level
+        challenger lies about the bound @70         -> Proof
         challenger agrees at the end @70            -> EndState
         challenger forges what it rejects @70       -> Proof
         challenger replies without claims @70       -> Count
@@ -236,6 +253,9 @@ fn a_game_move_by_move() {
         challenger replies @160                     -> asserter's turn
         asserter   calls time @200                  -> Early
         asserter   replies @200                     -> challenger's turn
+        challenger dissects @200                    -> Units
+        challenger says void @200                   -> Level
+        challenger enters @200                      -> Level
         challenger replies @200                     -> challenger wins
         asserter   replies @200                     -> Over
         asserter   calls time @999                  -> Over
@@ -302,6 +322,11 @@ fn a_model_that_traps_has_the_result_void() {
         assert_eq!(words(game.apply(Side::Asserter, &void(part), 0)), outcome, "part {part}");
     }
     assert!(matches!(table.reply(Side::Asserter), Some(Move::Void { .. })));
+    // Nobody enters it.
+    let (segment, four) = (table.game.segment(), pick(&table.claims, 4));
+    let enter = sure(player::go_on(16, segment.part(4, 16), Root::ZERO, four, &mut truth.clone()));
+    assert!(matches!(enter, Move::Enter { .. }));
+    assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Void));
 }
 
 #[test]
@@ -313,6 +338,20 @@ fn an_end_state_must_be_an_end() {
         let mut table = Table::new(&truth, &cheat, &truth, 2).expect("a challenge");
         assert_eq!(table.play(), Side::Challenger);
         assert!(table.moves > 2, "it could enter");
+    }
+    // Neither is a state of other code, nor one with a status that isn't one.
+    let (truth, liar) = pair(1, 8, (0, 1));
+    for (at, byte) in [(0, 1), (104, 2), (104, 255)] {
+        let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
+        // The true way on: by itself it comes to the claim that it rejects.
+        let way_on =
+            player::go_on(2, table.game.segment(), table.game.start(), pick(&table.claims, 1), &mut truth.clone());
+        let mut enter = sure(way_on);
+        assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Agrees));
+        let Move::Enter { entry, .. } = &mut enter else { panic!("{enter:?}") };
+        entry.end[at] ^= byte;
+        entry.claims[1] = step::keccak(&entry.end);
+        assert_eq!(table.apply(Side::Asserter, &enter, 0), Ok(Outcome::Open(Side::Challenger)), "{at}");
     }
     // Who counts scratch memory as it was left has no other end state than the honest one.
     let truth = Fake::new(3, 2, 8);

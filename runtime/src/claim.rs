@@ -23,6 +23,9 @@ pub struct Claim {
     pub witness: Vec<u8>,
 }
 
+/// No witness file comes near this.
+const MAX_FILE: u64 = 1 << 20;
+
 /// The file's fields.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +60,7 @@ impl Claim {
 
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        Self::parse(&read_file(path)?)
+        Self::parse(&read_file(path, MAX_FILE)?)
             .map_err(|message| Failure::about(path, message).hint("witness files are written by `opml prove`"))
     }
 

@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,9 +104,19 @@ pub fn create_folder(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path).map_err(|error| Failure::io("create folder", &path.display().to_string(), &error))
 }
 
-/// Reads a file.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::io("read", &path.display().to_string(), &error))
+/// Reads a file of at most `limit` bytes, whatever the system says of its size.
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|error| Failure::io("read", &path.display().to_string(), &error))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::about(
+            path,
+            format!("holds more than the {} bytes that are expected at most", count(limit)),
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Bytes as 0x-prefixed hexadecimal.

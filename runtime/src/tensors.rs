@@ -74,7 +74,7 @@ fn describe(tensor: &image::Tensor) -> String {
 
 /// Reads one input and checks that it is what the image wants.
 fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
-    let found = read_tensor(path)?;
+    let found = read_tensor(path, wanted.bytes)?;
     let dtype = TYPES.iter().find(|(_, element)| *element == found.element()).map(|(dtype, _)| *dtype);
     if dtype != Some(wanted.dtype) || found.dims() != wanted.shape {
         let element = dtype.map_or(found.element().name(), Dtype::name);
@@ -87,14 +87,18 @@ fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// How much longer a tensor's file may be than the tensor: names and headers, and any other small tensor by mistake.
+const MARGIN: u64 = 1 << 20;
+
 /// Reads an .npy file, or an ONNX TensorProto from anything that ends in .pb.
-fn read_tensor(path: &Path) -> Result<Tensor, Failure> {
+fn read_tensor(path: &Path, bytes: u64) -> Result<Tensor, Failure> {
+    let limit = bytes.saturating_add(MARGIN);
     if path.extension().is_some_and(|extension| extension == "pb") {
-        let (_, tensor) =
-            onnx::read_tensor(path, &onnx::Limits::default()).map_err(|error| Failure::about(path, error))?;
+        let (_, tensor) = onnx::read_tensor(path, &onnx::Limits { file: limit, tensor: limit })
+            .map_err(|error| Failure::about(path, error))?;
         return Ok(tensor);
     }
-    npy::decode(&read_file(path)?).map_err(|error| Failure::about(path, error))
+    npy::decode(&read_file(path, limit)?).map_err(|error| Failure::about(path, error))
 }
 
 /// The outputs of an image, taken out of memory by `read`.

@@ -181,6 +181,15 @@ const READERS: [&[&str]; 6] = [
 ];
 
 #[test]
+#[cfg(unix)]
+fn files_that_never_end() {
+    let folder = Folder::with_net("mnist-mlp");
+    folder.fails(&["run", "net.opml", "--input", "/dev/zero"]).says(&["/dev/zero", "more than"]);
+    folder.fails(&["run", "/dev/zero"]).says(&["/dev/zero", "no image"]);
+    folder.fails(&["verify", "/dev/zero"]).says(&["/dev/zero", "more than"]);
+}
+
+#[test]
 fn damaged_images() {
     let folder = Folder::with_net("mnist-mlp");
     let good = folder.read("net.opml");

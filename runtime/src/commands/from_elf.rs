@@ -7,10 +7,13 @@ use crate::output::{Output, count, read_file};
 use image::Image;
 use serde_json::json;
 
+/// The longest ELF file that is read.
+const MAX_PROGRAM: u64 = 1 << 32;
+
 /// Loads the program and writes the image.
 pub fn run(args: &FromElf, output: Output) -> Result<(), Failure> {
     let options = image::elf::Options { stack: args.stack };
-    let program = read_file(&args.program)?;
+    let program = read_file(&args.program, MAX_PROGRAM)?;
     let about = |error: &dyn std::fmt::Display| {
         Failure::about(&args.program, error)
             .hint("the machine runs freestanding static programs: -march=rv64imfd -mabi=lp64d -static -nostdlib -ffreestanding")

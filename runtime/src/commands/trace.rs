@@ -1,6 +1,5 @@
 //! `opml trace`: the machine at chosen steps.
 
-use super::compile::load;
 use super::disasm::{place, symbol_at};
 use crate::cli::Trace;
 use crate::failure::Failure;
@@ -43,8 +42,8 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     let bar = output.steps(args.at.iter().max().copied());
     let rows = trace(&loaded.image, &mut loaded.machine, &args.at, &bar)?;
     bar.finish_and_clear();
-    let image = load(&args.fed.image)?;
-    let object = Value::Array(rows.iter().map(|row| object(&image, row)).collect());
+    let image = &loaded.image;
+    let object = Value::Array(rows.iter().map(|row| object(image, row)).collect());
     let mut text = table(["step", "state root", "pc", "place", "instruction", "operator", "element"]);
     for row in &rows {
         text.add_row([
@@ -53,8 +52,8 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
             format!("{:#x}", row.pc),
             row.place.clone(),
             instruction(row),
-            operator(&image, row).map(|step| format!("{} ({})", step.operator, step.node)).unwrap_or_default(),
-            element(&image, row).unwrap_or_default(),
+            operator(image, row).map(|step| format!("{} ({})", step.operator, step.node)).unwrap_or_default(),
+            element(image, row).unwrap_or_default(),
         ]);
     }
     output.result(&object, &text.to_string())

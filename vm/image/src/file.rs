@@ -5,7 +5,7 @@ use crate::{Image, ImageError};
 use isa::Extensions;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use step::{Profile, Root, keccak};
 
@@ -76,9 +76,18 @@ impl Image {
         parts.contents(metadata)
     }
 
-    /// Reads an image.
+    /// Reads an image. Of what does not begin like one no more is read than that.
     pub fn read(path: &Path) -> Result<Self, ImageError> {
-        let bytes = fs::read(path).map_err(|source| ImageError::Io { verb: "read", path: path.to_owned(), source })?;
+        let attempt = || {
+            let mut file = fs::File::open(path)?;
+            let mut bytes = Vec::new();
+            (&mut file).take(MAGIC.len() as u64).read_to_end(&mut bytes)?;
+            if bytes == MAGIC {
+                file.read_to_end(&mut bytes)?;
+            }
+            Ok(bytes)
+        };
+        let bytes = attempt().map_err(|source| ImageError::Io { verb: "read", path: path.to_owned(), source })?;
         Self::from_bytes(&bytes)
     }
 

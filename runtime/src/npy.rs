@@ -178,4 +178,26 @@ mod tests {
         assert_eq!(decode(b"\x93NUMPY\x02\x00\xff\xff\xff\xff"), Err(NpyError::HeaderLength));
         assert_eq!(decode(b""), Err(NpyError::Magic));
     }
+
+    /// Any damage is an error or another array, never a panic and never more memory than the file.
+    #[test]
+    fn damaged_files() {
+        let tensor = Tensor::new(ElementType::Float32, vec![2, 3], (0..24).collect()).expect("the size fits");
+        let good = encode(&tensor);
+        for length in 0..good.len() {
+            assert!(decode(&good[..length]).is_err(), "{length} bytes");
+        }
+        let mut state = 1u64;
+        for _ in 0..200_000 {
+            let mut bad = good.clone();
+            for _ in 0..=state >> 62 {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let at = (state >> 33) as usize % bad.len();
+                bad[at] = if state & 1 == 0 { (state >> 24) as u8 } else { b"()',:{} 09"[(state >> 24) as usize % 10] };
+            }
+            if let Ok(tensor) = decode(&bad) {
+                assert!(tensor.bytes().len() <= bad.len());
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Prints the one-step verifier from the semantics.
 //!
 //! The verifier is a Solidity contract that executes one instruction, given the root of a state and a witness. Its
-//! instructions and its arithmetic are printed by running [`isa::semantics`] over expressions ([`symbolic`]) instead of
+//! instructions and its arithmetic are printed by running [`isa::semantics`] over expressions (`symbolic`) instead of
 //! numbers; the names and doc comments in the contract are those of the Rust text. Around them stand hand-written
 //! accessors (`templates/`). There is one contract for each set of extensions; what else a machine's profile says is
 //! given to the constructor, so precompiled bytecode serves every image.

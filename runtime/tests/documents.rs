@@ -1,10 +1,14 @@
 //! What the documents tell a reader to type, works: the commands in fenced blocks marked `console` are run in order,
 //! each document's in a folder of its own that has `fixtures/` in it, and must succeed.
 
-use opml_tests::tools::in_repository;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// A path of the repository.
+fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
 
 /// The documents: README.md and everything below docs/.
 fn documents() -> Vec<PathBuf> {
@@ -44,22 +48,9 @@ fn commands(text: &str) -> Vec<String> {
     commands
 }
 
-/// The folder of the built `opml`.
-fn built() -> PathBuf {
-    let cargo = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "opml", "--bin", "opml"])
-        .current_dir(in_repository("."))
-        .status();
-    assert!(cargo.expect("cargo starts").success(), "opml does not build");
-    let tests = std::env::current_exe().expect("the path of this test");
-    // target/PROFILE/deps/docs-HASH; what cargo just built is the dev profile.
-    let target = tests.ancestors().nth(3).expect("a target folder");
-    target.join("debug")
-}
-
 #[test]
 fn documented_commands_work() {
-    let bin = built();
+    let bin = Path::new(env!("CARGO_BIN_EXE_opml")).parent().expect("a folder");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let fixtures = fs::canonicalize(in_repository("fixtures")).expect("fixtures");
     let mut ran = 0;

@@ -3,7 +3,6 @@
 use contracts::{Address, B256, IDisputeGame, IOpenDisputes, SolCall, U256};
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::{Challenge, Clocks, Game, Model, Move, Outcome, Side};
-use std::fmt::Display;
 use step::Root;
 
 use crate::failure::Failure;
@@ -54,14 +53,15 @@ impl Arena {
         challenge: &Challenge,
     ) -> Result<Self, Failure> {
         let clocks = Clocks { asserter: CLOCK.into(), challenger: CLOCK.into() };
-        let game = Game::challenge(model, input, asserted, arity, clocks, challenge, START).map_err(fail)?;
+        let game =
+            Game::challenge(model, input, asserted, arity, clocks, challenge, START).map_err(Failure::from_error)?;
         let mut chain = Chain::new();
         chain.set_time(START);
-        let (verifier, _) = chain.deploy_verifier(CHALLENGER, &model.profile).map_err(fail)?;
-        let (contract, _) = chain.deploy(CHALLENGER, contracts::open_disputes()).map_err(fail)?;
+        let (verifier, _) = chain.deploy_verifier(CHALLENGER, &model.profile).map_err(Failure::from_error)?;
+        let (contract, _) = chain.deploy(CHALLENGER, contracts::open_disputes()).map_err(Failure::from_error)?;
         let call = IOpenDisputes::challengeCall {
             asserter: ASSERTER,
-            arity: u16::try_from(arity).map_err(fail)?,
+            arity: u16::try_from(arity).map_err(Failure::from_error)?,
             clock: CLOCK,
             model: contracts::model(model, verifier),
             inputRoot: contracts::word(input),
@@ -80,7 +80,7 @@ impl Arena {
         self.now += THINKING;
         self.chain.set_time(self.now);
         let side = self.mover()?;
-        let outcome = self.game.apply(side, move_, self.now).map_err(fail)?;
+        let outcome = self.game.apply(side, move_, self.now).map_err(Failure::from_error)?;
         let calldata = contracts::calldata(U256::ONE, &self.state, &self.model, move_);
         let name = match move_ {
             Move::Dissect { .. } => "dissect",
@@ -98,7 +98,7 @@ impl Arena {
         let side = self.mover()?.other();
         self.now = self.now.max(self.game.deadline().unwrap_or_default()) + 1;
         self.chain.set_time(self.now);
-        let outcome = self.game.timeout(self.now).map_err(fail)?;
+        let outcome = self.game.timeout(self.now).map_err(Failure::from_error)?;
         let call = IDisputeGame::timeoutCall { id: U256::ONE, game: self.state.clone() };
         self.send(side, "timeout", call.abi_encode())?;
         self.agree()?;
@@ -118,7 +118,7 @@ impl Arena {
     /// Sends a transaction; keeps its bill and the state that it leads to.
     fn send(&mut self, side: Side, name: &'static str, calldata: Vec<u8>) -> Result<(), Failure> {
         let from = if side == Side::Asserter { ASSERTER } else { CHALLENGER };
-        let receipt = self.chain.send_to(from, self.contract, calldata).map_err(fail)?;
+        let receipt = self.chain.send_to(from, self.contract, calldata).map_err(Failure::from_error)?;
         if !matches!(receipt.outcome, Executed::Success { .. }) {
             let outcome = &receipt.outcome;
             return Err(Failure::new(format!(
@@ -138,7 +138,7 @@ impl Arena {
         if let Some(winner) = self.game.winner() {
             let stored = self.chain.call(CHALLENGER, self.contract, &IDisputeGame::gamesCall { id: U256::ONE });
             let expected = U256::from(if winner == Side::Asserter { 1 } else { 2 });
-            return if stored.map_err(fail)? == B256::from(expected) { Ok(()) } else { Err(differ()) };
+            return if stored.map_err(Failure::from_error)? == B256::from(expected) { Ok(()) } else { Err(differ()) };
         }
         let (state, game, segment) = (&self.state, &self.game, self.game.segment());
         let same = state.start == contracts::word(game.start())
@@ -153,11 +153,6 @@ impl Arena {
 /// What can't happen.
 fn differ() -> Failure {
     Failure::new("the contract and the game in Rust differ: please report this")
-}
-
-/// Any error as a failure.
-fn fail(error: impl Display) -> Failure {
-    Failure::new(error.to_string())
 }
 
 /// A state before there is one.

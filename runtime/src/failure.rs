@@ -17,6 +17,11 @@ impl Failure {
         Self { message: message.into(), hint: None }
     }
 
+    /// An error that says everything itself.
+    pub fn from_error(error: impl Display) -> Self {
+        Self::new(error.to_string())
+    }
+
     /// The same with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }

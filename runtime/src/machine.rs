@@ -36,7 +36,7 @@ pub fn prepare(fed: &Fed, arithmetic: Arithmetic) -> Result<Loaded, Failure> {
 
 /// The machine of an image, inputs zero.
 pub fn start(image: &Image) -> Result<Interpreter, Failure> {
-    Interpreter::new(image).map_err(|error| Failure::new(error.to_string()))
+    Interpreter::new(image).map_err(Failure::from_error)
 }
 
 /// Runs until step `target`, or until the machine stops.

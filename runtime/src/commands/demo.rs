@@ -2,7 +2,7 @@
 
 use super::judge::judge;
 use super::prove::claim_of_next_step;
-use super::trace::{self, trace};
+use super::trace::{self, instruction_at, trace};
 use crate::claim::Claim;
 use crate::failure::Failure;
 use crate::machine::{run_to, run_to_end, start};
@@ -27,10 +27,11 @@ const LABEL: usize = 7;
 pub fn run(output: Output) -> Result<(), Failure> {
     let (compiled, compile) = show_compilation(output)?;
     let image = &compiled.image;
-    let digit = npy::decode(DIGIT).map_err(|error| Failure::new(error.to_string()))?;
+    let digit = npy::decode(DIGIT).map_err(Failure::from_error)?;
     let (steps, inference) = show_run(image, &digit, output)?;
     let (claim, chosen) = show_step(image, &digit, steps, output)?;
     let judgements = show_judgements(&claim, output)?;
+    output.say("")?;
     let object = json!({ "compile": compile, "run": inference, "step": chosen, "judgements": judgements });
     output.result(&object, "Next: `opml compile MODEL.onnx -o IMAGE` with a model of your own.")
 }
@@ -113,7 +114,9 @@ fn show_step(image: &Image, digit: &Tensor, steps: u64, output: Output) -> Resul
     let bar = output.steps(Some(steps));
     let mut machine = fed(image, digit)?;
     run_to(&mut machine, steps / 2, &bar);
-    while machine.status() == Status::Running && op_at(image, machine.pc()) != Some(Op::FmaddS) {
+    while machine.status() == Status::Running
+        && instruction_at(image, machine.pc()).map(|instruction| instruction.op) != Some(Op::FmaddS)
+    {
         machine.run(1);
     }
     let claim = claim_of_next_step(&mut machine)?;
@@ -137,13 +140,6 @@ fn show_step(image: &Image, digit: &Tensor, steps: u64, output: Output) -> Resul
         "witness_bytes": claim.witness.len(),
     });
     Ok((claim, object))
-}
-
-/// The instruction at an address.
-fn op_at(image: &Image, pc: u64) -> Option<Op> {
-    let at = usize::try_from(pc.checked_sub(image.profile.code_base())?).ok()?;
-    let word = u32::from_le_bytes(*image.code.get(at..)?.first_chunk()?);
-    isa::decode(word, image.extensions()).map(|instruction| instruction.op)
 }
 
 /// Lets the contract judge the honest claim and two lies.
@@ -176,8 +172,6 @@ fn show_judgements(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure
             output.say(&format!("   {name}: {said}{cost_text}"))?;
             Ok(json!({ "claim": name, "holds": holds, "said": said, "cost": cost.map(|cost| cost.json()) }))
         })
-        .chain(std::iter::once_with(|| output.say("").map(|()| Value::Null)))
-        .filter(|value| !matches!(value, Ok(Value::Null)))
         .collect()
 }
 

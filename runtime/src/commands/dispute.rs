@@ -10,7 +10,7 @@ use game::player::{challenge, reply};
 use game::{Change, Execution, Game, Model, Move, Oracle, Outcome, Side};
 use image::{Image, Role, Schedule, Tensor};
 use serde_json::{Value, json};
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 use step::Root;
 
@@ -72,10 +72,11 @@ impl Match {
     fn new(image: &Image, inputs: &[(u64, Vec<u8>)], args: &Dispute, arity: u64) -> Result<Self, Failure> {
         let start = Instant::now();
         let schedule = schedule(image, args.phases)?;
-        let execution = || Execution::new(image.clone(), schedule.clone(), inputs.to_vec()).map_err(fail);
+        let execution =
+            || Execution::new(image.clone(), schedule.clone(), inputs.to_vec()).map_err(Failure::from_error);
         let mut honest = execution()?;
         let model = *honest.model();
-        let input = honest.input_root().map_err(fail)?;
+        let input = honest.input_root().map_err(Failure::from_error)?;
         let lies = lies(image, &mut honest, args.cheat)?;
         let liar = liar(&mut honest, execution, &lies)?;
         let (asserter, challenger) =
@@ -86,8 +87,8 @@ impl Match {
 
     /// Plays to the end.
     fn play(mut self) -> Result<Played, Failure> {
-        let asserted = self.asserter.result(&self.model).map_err(fail)?;
-        let opening = challenge(&self.model, self.arity, &mut self.challenger).map_err(fail)?;
+        let asserted = self.asserter.result(&self.model).map_err(Failure::from_error)?;
+        let opening = challenge(&self.model, self.arity, &mut self.challenger).map_err(Failure::from_error)?;
         self.notes.push(format!(
             "another output; {} big steps in {} parts",
             self.model.big_steps,
@@ -122,7 +123,7 @@ impl Match {
             Some(Side::Asserter) => &mut self.asserter,
             _ => &mut self.challenger,
         };
-        let move_ = reply(game, theirs, oracle).map_err(fail)?;
+        let move_ = reply(game, theirs, oracle).map_err(Failure::from_error)?;
         let legal = |move_: &Move| {
             let mut next = *game;
             game.mover().is_some_and(|side| next.apply(side, move_, game.deadline().unwrap_or_default()).is_ok())
@@ -154,12 +155,12 @@ fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<Chang
         Cheat::Step => {
             // A change may come before the number is written or after it was read, so several moments are tried.
             let middle = last.div_ceil(2);
-            let steps = honest.steps(middle).map_err(fail)?;
+            let steps = honest.steps(middle).map_err(Failure::from_error)?;
             let places = (1..=8).map(|eighths| (middle, (steps * eighths / 8).saturating_sub(1))).collect();
             (places, tensors(&[Role::Activation, Role::Output]))
         }
         Cheat::Output | Cheat::Silent | Cheat::Challenger => {
-            (vec![(last, honest.steps(last).map_err(fail)?)], tensors(&[Role::Output]))
+            (vec![(last, honest.steps(last).map_err(Failure::from_error)?)], tensors(&[Role::Output]))
         }
     };
     let numbers = |tensor: &Tensor| {
@@ -179,10 +180,10 @@ fn liar(
     lies: &[Change],
 ) -> Result<Execution, Failure> {
     let model = *honest.model();
-    let truth = honest.result(&model).map_err(fail)?;
+    let truth = honest.result(&model).map_err(Failure::from_error)?;
     for change in lies {
-        let mut liar = fresh()?.with_changes(vec![*change]).map_err(fail)?;
-        if liar.result(&model).map_err(fail)? != truth {
+        let mut liar = fresh()?.with_changes(vec![*change]).map_err(Failure::from_error)?;
+        if liar.result(&model).map_err(Failure::from_error)? != truth {
             return Ok(liar);
         }
     }
@@ -271,9 +272,4 @@ fn side(side: Side) -> &'static str {
         Side::Asserter => "asserter",
         Side::Challenger => "challenger",
     }
-}
-
-/// Any error as a failure.
-fn fail(error: impl Display) -> Failure {
-    Failure::new(error.to_string())
 }

@@ -43,9 +43,8 @@ impl Display for Bill {
 
 /// Has the contract execute a claim's step.
 pub fn judge(claim: &Claim) -> Result<Judgement, Failure> {
-    let mut verifier = Verifier::new(&claim.profile).map_err(|error| Failure::new(error.to_string()))?;
-    let (answer, cost) =
-        verifier.step(claim.before, &claim.witness).map_err(|error| Failure::new(error.to_string()))?;
+    let mut verifier = Verifier::new(&claim.profile).map_err(Failure::from_error)?;
+    let (answer, cost) = verifier.step(claim.before, &claim.witness).map_err(Failure::from_error)?;
     match answer {
         Answer::Root(root) => Ok(Judgement { root, cost: Bill(cost) }),
         Answer::Malformed(revert) => Err(Failure::new(format!("the contract refuses the witness: {}", revert.name))),

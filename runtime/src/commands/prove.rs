@@ -35,6 +35,6 @@ pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
 /// The honest claim about a machine's next step, which is not made.
 pub fn claim_of_next_step(machine: &mut Interpreter) -> Result<Claim, Failure> {
     let before = machine.state_root();
-    let (witness, after) = machine.witness().map_err(|error| Failure::new(error.to_string()))?;
+    let (witness, after) = machine.witness().map_err(Failure::from_error)?;
     Ok(Claim { profile: machine.profile(), step: machine.steps(), before, after, witness })
 }

@@ -130,7 +130,7 @@ fn call_sites(image: &Image) -> Vec<u64> {
 }
 
 /// The instruction at an address.
-fn instruction_at(image: &Image, pc: u64) -> Option<Instruction> {
+pub fn instruction_at(image: &Image, pc: u64) -> Option<Instruction> {
     let at = usize::try_from(pc.checked_sub(image.profile.code_base())?).ok()?;
     let word = u32::from_le_bytes(*image.code.get(at..)?.first_chunk()?);
     decode(word, image.extensions())

@@ -17,15 +17,18 @@ mod bindings {
 }
 
 /// The contracts: file name and text. They import `IStepVerifier.sol`, which is the verifier's.
-pub const SOURCES: [(&str, &str); 4] = [
+pub const SOURCES: [(&str, &str); 7] = [
     ("DisputeGame.sol", include_str!("src/DisputeGame.sol")),
+    ("InferenceService.sol", include_str!("src/InferenceService.sol")),
     ("Interfaces.sol", include_str!("src/Interfaces.sol")),
     ("Merkle.sol", include_str!("src/Merkle.sol")),
+    ("ModelRegistry.sol", include_str!("src/ModelRegistry.sol")),
+    ("Models.sol", include_str!("src/Models.sol")),
     ("OpenDisputes.sol", include_str!("src/OpenDisputes.sol")),
 ];
 
 /// The contracts that can be deployed.
-pub const DEPLOYABLE: [&str; 1] = ["OpenDisputes"];
+pub const DEPLOYABLE: [&str; 3] = ["InferenceService", "ModelRegistry", "OpenDisputes"];
 
 /// The root of what does not exist: memory after a big step that trapped or ran on, and a result of it.
 pub const VOID: B256 = B256::repeat_byte(0xff);
@@ -34,6 +37,19 @@ pub const VOID: B256 = B256::repeat_byte(0xff);
 #[must_use]
 pub fn open_disputes() -> Vec<u8> {
     from_hex(include_str!("generated/OpenDisputes.hex"))
+}
+
+/// The creation code of `ModelRegistry` with its arguments: the hashes of the creation codes of the verifiers for RV64IM
+/// and RV64IMFD, without their own arguments.
+#[must_use]
+pub fn model_registry(integer_code: B256, float_code: B256) -> Vec<u8> {
+    [from_hex(include_str!("generated/ModelRegistry.hex")), (integer_code, float_code).abi_encode()].concat()
+}
+
+/// The creation code of `InferenceService` with its arguments.
+#[must_use]
+pub fn inference_service(registry: Address, terms: &Terms) -> Vec<u8> {
+    [from_hex(include_str!("generated/InferenceService.hex")), (registry, terms.clone()).abi_encode_params()].concat()
 }
 
 /// Bytes of hexadecimal digits in lines.

@@ -5,6 +5,7 @@ mod claim;
 mod cli;
 mod commands;
 mod failure;
+mod lies;
 mod machine;
 mod npy;
 mod output;

@@ -4,6 +4,7 @@ pragma solidity ^0.8.24;
 import {IStepVerifier} from "./IStepVerifier.sol";
 import {Entry, Game, IDisputeGame, Model, Opening, Pick, Region} from "./Interfaces.sol";
 import {Merkle} from "./Merkle.sol";
+import {Models} from "./Models.sol";
 
 /// @title The dispute between an asserter and a challenger, down to one machine step.
 /// @notice docs/protocol.md says what every move means, why the honest side wins, and in which order errors are looked
@@ -18,7 +19,7 @@ abstract contract DisputeGame is IDisputeGame {
 
     bytes32 private constant ASSERTER_WON = bytes32(uint256(1));
     bytes32 private constant CHALLENGER_WON = bytes32(uint256(2));
-    uint256 private constant LEAF_BITS = 5;
+    bytes32 private constant CLOSED = bytes32(uint256(3));
     // The state's bytes, as docs/formats.md has them.
     uint256 private constant STATE_SIZE = 353;
     uint256 private constant MEMORY_ROOT_AT = 32;
@@ -42,7 +43,8 @@ abstract contract DisputeGame is IDisputeGame {
         bytes32 asserted,
         Opening calldata opening
     ) internal {
-        requireValid(model, game.arity);
+        Models.requireValid(model);
+        if (game.arity < 2 || game.arity > MAX_ARITY) revert InvalidModel();
         if (opening.claims.length != parts(model.bigSteps, game.arity)) revert Count();
         game.start = graft(model, opening, inputRoot);
         if (outputOf(model, opening) == asserted) revert Agrees();
@@ -94,7 +96,7 @@ abstract contract DisputeGame is IDisputeGame {
         if (game.hi - game.lo != 1) revert Units();
         if (game.start != VOID) revert Void();
         if (pick.rejected == VOID) revert Agrees();
-        finish(id, game.asserterMoves);
+        finish(id, game, game.asserterMoves);
     }
 
     /// @inheritdoc IDisputeGame
@@ -111,23 +113,30 @@ abstract contract DisputeGame is IDisputeGame {
         } catch {
             revert Witness();
         }
-        finish(id, game.asserterMoves);
+        finish(id, game, game.asserterMoves);
     }
 
     /// @inheritdoc IDisputeGame
     function timeout(uint256 id, Game memory game) external {
+        requireAlive(id);
         requireRunning(id, game);
         if (block.timestamp - game.since <= clockOf(game)) revert Early();
-        finish(id, !game.asserterMoves);
+        finish(id, game, !game.asserterMoves);
     }
 
-    /// @dev A game has ended.
-    function won(uint256 id, bool asserterWon) internal virtual;
+    // ---- What the inheriting contract makes of it
+
+    /// @dev Refuses a move of a game that has ended for a reason outside of it.
+    function requireAlive(uint256 id) internal view virtual;
+
+    /// @dev A game has ended by a win.
+    function won(uint256 id, Game memory game, bool asserterWon) internal virtual;
 
     // ---- Turns
 
     /// @dev The sender may move now; its clock is charged.
     function begin(uint256 id, Game memory game) private view {
+        requireAlive(id);
         requireRunning(id, game);
         if (msg.sender != (game.asserterMoves ? game.asserter : game.challenger)) revert Turn();
         uint256 used = block.timestamp - game.since;
@@ -152,10 +161,16 @@ abstract contract DisputeGame is IDisputeGame {
         emit Moved(id, game, claims);
     }
 
-    function finish(uint256 id, bool asserterWon) private {
+    function finish(uint256 id, Game memory game, bool asserterWon) private {
         games[id] = asserterWon ? ASSERTER_WON : CHALLENGER_WON;
         emit Won(id, asserterWon);
-        won(id, asserterWon);
+        won(id, game, asserterWon);
+    }
+
+    /// @dev Ends a game that nobody has won.
+    function close(uint256 id, Game memory game) internal {
+        requireRunning(id, game);
+        games[id] = CLOSED;
     }
 
     function clockOf(Game memory game) private pure returns (uint32) {
@@ -164,7 +179,7 @@ abstract contract DisputeGame is IDisputeGame {
 
     function requireRunning(uint256 id, Game memory game) private view {
         bytes32 state = games[id];
-        if (state == ASSERTER_WON || state == CHALLENGER_WON) revert Over();
+        if (state == ASSERTER_WON || state == CHALLENGER_WON || state == CLOSED) revert Over();
         if (state != keccak256(abi.encode(game))) revert StateMismatch();
     }
 
@@ -207,22 +222,7 @@ abstract contract DisputeGame is IDisputeGame {
 
     /// @inheritdoc IDisputeGame
     function hashOf(Model calldata model) public pure returns (bytes32) {
-        return keccak256(abi.encode(model));
-    }
-
-    /// @dev Refuses what no image can be.
-    function requireValid(Model calldata model, uint256 arity) internal pure {
-        bool memoryValid = model.memoryBits >= 12 && model.memoryBits <= 45 && model.scratchBits >= LEAF_BITS
-            && model.scratchBits <= model.memoryBits;
-        if (!memoryValid || model.bigSteps == 0 || arity < 2 || arity > MAX_ARITY) revert InvalidModel();
-        uint256 depth = model.memoryBits - LEAF_BITS;
-        // A single leaf is any 32 bytes, so an output of one could be void; a hash can't.
-        if (model.output.level == 0) revert InvalidModel();
-        if (!inside(model.input, depth) || !inside(model.output, depth)) revert InvalidModel();
-    }
-
-    function inside(Region calldata region, uint256 depth) private pure returns (bool) {
-        return region.level <= depth && region.index >> (depth - region.level) == 0;
+        return Models.hashOf(model);
     }
 
     /// @dev The memory before the first big step: the image's, with the input in its place.
@@ -247,7 +247,7 @@ abstract contract DisputeGame is IDisputeGame {
         bytes32[] calldata siblings,
         bytes32 root
     ) private pure {
-        if (siblings.length != memoryBits - LEAF_BITS - region.level) revert Proof();
+        if (siblings.length != memoryBits - Models.LEAF_BITS - region.level) revert Proof();
         if (Merkle.fold(subtree, region.index, siblings) != root) revert Proof();
     }
 

@@ -22,23 +22,62 @@ library Merkle {
     }
 
     /// @notice The root of the smallest tree over these leaves, at least one; missing ones are zero.
-    function rootOf(bytes32[] calldata leaves) internal pure returns (bytes32 root) {
+    function rootOf(bytes32[] calldata leaves) internal pure returns (bytes32) {
+        uint256 nodes;
         assembly ("memory-safe") {
-            // Each level takes the place of the one below, in memory that is free and stays so.
-            let level := mload(0x40)
-            let count := leaves.length
-            calldatacopy(level, leaves.offset, shl(5, count))
+            // In memory that is free and stays so.
+            nodes := mload(0x40)
+            calldatacopy(nodes, leaves.offset, shl(5, leaves.length))
+        }
+        return reduce(nodes, leaves.length);
+    }
+
+    /// @notice The root of an aligned subtree of memory, `level` levels above the leaves, that begins with these bytes and
+    /// is zero behind them. There must be no more than fit.
+    function rootOfMemory(bytes calldata data, uint256 level) internal pure returns (bytes32 root) {
+        uint256 nodes;
+        uint256 count = (data.length + 31) / 32;
+        assembly ("memory-safe") {
+            nodes := mload(0x40)
+            let end := add(nodes, shl(5, count))
+            mstore(add(nodes, and(data.length, not(31))), 0)
+            calldatacopy(nodes, data.offset, data.length)
+            // A leaf is a little-endian number: its bytes in reverse.
+            for { let at := nodes } lt(at, end) { at := add(at, 32) } { mstore(at, reversed(mload(at))) }
+
+            function reversed(word) -> r {
+                r := swapped(word, 8, 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff)
+                r := swapped(r, 16, 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff)
+                r := swapped(r, 32, 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff)
+                r := swapped(r, 64, 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff)
+                r := or(shr(128, r), shl(128, r))
+            }
+            // Swaps neighbouring fields of so many bits; the mask has every other one.
+            function swapped(word, bits, mask) -> r {
+                r := or(and(shr(bits, word), mask), shl(bits, and(word, mask)))
+            }
+        }
+        root = reduce(nodes, count);
+        for (uint256 above = depth(count); above < level; ++above) {
+            if (root != 0) root = keccak256(abi.encode(root, bytes32(0)));
+        }
+    }
+
+    /// @dev The root over `count` nodes in memory, which are overwritten, and so is the word behind them.
+    function reduce(uint256 nodes, uint256 count) private pure returns (bytes32 root) {
+        assembly ("memory-safe") {
+            // Each level takes the place of the one below.
             for {} gt(count, 1) {} {
-                mstore(add(level, shl(5, count)), 0)
+                mstore(add(nodes, shl(5, count)), 0)
                 count := shr(1, add(count, 1))
                 for { let i := 0 } lt(i, count) { i := add(i, 1) } {
-                    let pair := add(level, shl(6, i))
+                    let pair := add(nodes, shl(6, i))
                     let parent := 0
                     if or(mload(pair), mload(add(pair, 32))) { parent := keccak256(pair, 64) }
-                    mstore(add(level, shl(5, i)), parent)
+                    mstore(add(nodes, shl(5, i)), parent)
                 }
             }
-            root := mload(level)
+            if count { root := mload(nodes) }
         }
     }
 

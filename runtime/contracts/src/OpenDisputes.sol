@@ -29,5 +29,7 @@ contract OpenDisputes is DisputeGame, IOpenDisputes {
         openGame(id, game, model, inputRoot, asserted, opening);
     }
 
-    function won(uint256, bool) internal override {}
+    function requireAlive(uint256) internal view override {}
+
+    function won(uint256, Game memory, bool) internal override {}
 }

@@ -1,0 +1,56 @@
+//! Runs that lie, for trying out what happens to them.
+
+use crate::cli::Cheat;
+use crate::failure::Failure;
+use game::{Change, Execution, Oracle};
+use image::{Image, Role, Tensor};
+
+/// How many numbers of a tensor are tried for a lie that shows.
+const TRIED: u64 = 4;
+
+/// Single bits whose change may make a run a lie, in the exponents of the first numbers of tensors: where, and when.
+pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<Change>, Failure> {
+    let last = honest.model().big_steps.saturating_sub(1);
+    let tensors = |roles: &[Role]| -> Vec<&Tensor> {
+        image.tensors.iter().filter(|tensor| roles.contains(&tensor.role)).collect()
+    };
+    let (places, tensors) = match cheat {
+        Cheat::Weight => (vec![(0, 1)], tensors(&[Role::Constant])),
+        Cheat::Step => {
+            // A change may come before the number is written or after it was read, so several moments are tried.
+            let middle = last.div_ceil(2);
+            let steps = honest.steps(middle).map_err(Failure::from_error)?;
+            let places = (1..=8).map(|eighths| (middle, (steps * eighths / 8).saturating_sub(1))).collect();
+            (places, tensors(&[Role::Activation, Role::Output]))
+        }
+        Cheat::Output | Cheat::Silent | Cheat::Challenger => {
+            (vec![(last, honest.steps(last).map_err(Failure::from_error)?)], tensors(&[Role::Output]))
+        }
+    };
+    let numbers = |tensor: &Tensor| {
+        let (address, size) = (tensor.address, tensor.dtype.size());
+        (1..=tensor.elements().unwrap_or(0).min(TRIED)).map(move |number| address + number * size - 1)
+    };
+    // The last tensors are nearest to the output.
+    let addresses: Vec<u64> = tensors.into_iter().rev().flat_map(numbers).collect();
+    let at = |place| addresses.iter().map(move |&address| Change { place, address, bits: 0x40 });
+    Ok(places.into_iter().flat_map(at).collect())
+}
+
+/// A run that lies about its result.
+pub fn liar(
+    honest: &mut Execution,
+    fresh: impl Fn() -> Result<Execution, Failure>,
+    lies: &[Change],
+) -> Result<Execution, Failure> {
+    let model = *honest.model();
+    let truth = honest.result(&model).map_err(Failure::from_error)?;
+    for change in lies {
+        let mut liar = fresh()?.with_changes(vec![*change]).map_err(Failure::from_error)?;
+        if liar.result(&model).map_err(Failure::from_error)? != truth {
+            return Ok(liar);
+        }
+    }
+    Err(Failure::new("no change of a bit that was tried changes the output")
+        .hint("choose another --cheat, or another input"))
+}

@@ -1,6 +1,9 @@
 //! From the game in Rust to the game on the chain.
 
-use crate::{Address, B256, Bytes, Entry, Game, IDisputeGame, Model, Opening, Pick, Region, SolCall as _, U256};
+use crate::{
+    Address, B256, Bytes, Entry, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Opening, Pick, Region,
+    SolCall as _, U256,
+};
 use game::{Challenge, Illegal, Move};
 use step::Root;
 
@@ -47,6 +50,24 @@ pub fn opening(challenge: &Challenge) -> Opening {
         output: word(challenge.output.leaf),
         outputSiblings: words(&challenge.output.siblings),
     }
+}
+
+/// A game that goes on, as the contract says where it stands, in Rust.
+#[must_use]
+pub fn resume(state: &Game, model: &game::Model) -> game::Game {
+    let root = |word: B256| Root(word.0);
+    let big_step = state.bigStep;
+    let level = if state.inSteps { game::Level::Steps { big_step } } else { game::Level::BigSteps };
+    game::Game::resume(
+        model,
+        state.arity.into(),
+        if state.asserterMoves { game::Side::Asserter } else { game::Side::Challenger },
+        game::Clocks { asserter: state.asserterClock.into(), challenger: state.challengerClock.into() },
+        state.since,
+        game::Segment { level, lo: state.lo, hi: state.hi },
+        root(state.start),
+        root(state.claims),
+    )
 }
 
 /// The calldata of a move in game number `id`, whose state is `game`.
@@ -112,8 +133,11 @@ pub const fn error(illegal: &Illegal) -> &'static str {
     }
 }
 
-/// The name of the error that a contract reverted with, if it is one of the game's.
+/// The name of the error that a contract reverted with, if it is one of ours.
 #[must_use]
 pub fn error_name(data: &[u8]) -> Option<&'static str> {
-    IDisputeGame::IDisputeGameErrors::name_by_selector(*data.first_chunk()?)
+    let selector = *data.first_chunk()?;
+    IDisputeGame::IDisputeGameErrors::name_by_selector(selector)
+        .or_else(|| IInferenceService::IInferenceServiceErrors::name_by_selector(selector))
+        .or_else(|| IModelRegistry::IModelRegistryErrors::name_by_selector(selector))
 }

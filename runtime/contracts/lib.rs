@@ -8,7 +8,7 @@ mod convert;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
 pub use bindings::*;
-pub use convert::{calldata, error, error_name, model, opening, word, words};
+pub use convert::{calldata, error, error_name, model, opening, resume, word, words};
 
 /// What `sol!` makes of the interfaces.
 #[allow(missing_docs)]

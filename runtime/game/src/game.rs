@@ -136,6 +136,22 @@ impl Game {
         Ok(Self { model: *model, arity, outcome, clocks, since: now, segment, start, claims })
     }
 
+    /// A game that goes on, as a chain says where it stands.
+    #[expect(clippy::too_many_arguments, reason = "those are the parts of a game")]
+    #[must_use]
+    pub fn resume(
+        model: &Model,
+        arity: u64,
+        mover: Side,
+        clocks: Clocks,
+        since: u64,
+        segment: Segment,
+        start: Root,
+        claims: Root,
+    ) -> Self {
+        Self { model: *model, arity, outcome: Outcome::Open(mover), clocks, since, segment, start, claims }
+    }
+
     /// Makes a move. A move that is refused changes nothing.
     pub fn apply(&mut self, player: Side, move_: &Move, now: u64) -> Result<Outcome, Illegal> {
         self.apply_under(&Protocol, player, move_, now)

@@ -1,0 +1,77 @@
+//! What a transaction offers for its gas (EIP-1559), and how the offer grows with time.
+
+/// The most that may be offered a unit of gas, in wei.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fees {
+    /// While there is time.
+    pub cap: u128,
+    /// For the miner, at first.
+    pub tip: u128,
+}
+
+impl Default for Fees {
+    fn default() -> Self {
+        Self { cap: 200 * GWEI, tip: GWEI }
+    }
+}
+
+/// 10^9 wei.
+pub const GWEI: u128 = 1_000_000_000;
+
+/// An offer, in wei a unit of gas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Bid {
+    /// The most in all.
+    pub max_fee: u128,
+    /// Of it, for the miner.
+    pub tip: u128,
+}
+
+/// The offer of a transaction with this much gas. With less than half of the time left that there was, the cap gives way
+/// to what is at stake: a move that comes too late loses the bond, so up to that it is worth its gas.
+#[must_use]
+pub fn bid(fees: &Fees, base_fee: u128, gas: u64, stake: u128, urgent: bool) -> Bid {
+    let worth = stake / u128::from(gas.max(1));
+    let cap = if urgent { fees.cap.max(worth) } else { fees.cap };
+    let tip = if urgent { fees.tip.saturating_mul(2) } else { fees.tip };
+    // Twice the base fee is good for six full blocks in a row.
+    let max_fee = base_fee.saturating_mul(2).saturating_add(tip).min(cap);
+    Bid { max_fee, tip: tip.min(max_fee) }
+}
+
+/// The offer that replaces another: nodes want at least a tenth more of both; `None` if the new one isn't worth it.
+#[must_use]
+pub fn raise(old: Bid, new: Bid, cap: u128) -> Option<Bid> {
+    let more = |wei: u128| wei.saturating_add(wei / 8).saturating_add(1);
+    let raised = Bid { max_fee: new.max_fee.max(more(old.max_fee)), tip: new.tip.max(more(old.tip)) };
+    (raised.max_fee <= cap).then_some(raised)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_follows_the_base_fee_up_to_the_cap() {
+        let fees = Fees { cap: 50 * GWEI, tip: GWEI };
+        let of = |base, stake, urgent| bid(&fees, base * GWEI, 100_000, stake, urgent);
+        assert_eq!(of(10, 0, false), Bid { max_fee: 21 * GWEI, tip: GWEI });
+        assert_eq!(of(40, 0, false), Bid { max_fee: 50 * GWEI, tip: GWEI });
+        // A bond of 0.1 ether is worth 1,000 gwei for each of 100,000 units of gas, but only when time runs out.
+        let bond = 100_000_000 * GWEI;
+        assert_eq!(of(400, bond, false).max_fee, 50 * GWEI);
+        assert_eq!(of(400, bond, true), Bid { max_fee: 802 * GWEI, tip: 2 * GWEI });
+        assert_eq!(of(4000, bond, true).max_fee, 1000 * GWEI);
+        assert_eq!(bid(&Fees { cap: 1, tip: 5 }, 0, 0, 0, false), Bid { max_fee: 1, tip: 1 });
+    }
+
+    #[test]
+    fn a_replacement_is_a_tenth_more_or_nothing() {
+        let old = Bid { max_fee: 1000, tip: 10 };
+        let raised = raise(old, old, 2000).expect("a raise");
+        assert!(raised.max_fee * 10 >= old.max_fee * 11 && raised.tip * 10 >= old.tip * 11);
+        assert_eq!(raise(old, Bid { max_fee: 5000, tip: 7 }, 9000), Some(Bid { max_fee: 5000, tip: 12 }));
+        assert_eq!(raise(old, old, 1100), None);
+        assert!(raise(Bid { max_fee: u128::MAX, tip: 0 }, old, u128::MAX).is_some());
+    }
+}

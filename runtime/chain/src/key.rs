@@ -1,0 +1,110 @@
+//! Where a key comes from: a keystore file or the environment, never the command line.
+
+use alloy::signers::local::PrivateKeySigner;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The environment variable with a key: 64 hexadecimal digits.
+const KEY: &str = "OPML_KEY";
+/// The environment variable with a keystore's password.
+const PASSWORD: &str = "OPML_PASSWORD";
+
+/// Where to look for a key.
+#[derive(Debug, Clone, Default)]
+pub struct KeySource {
+    /// A keystore file (Web3 Secret Storage); without one the key is in the environment.
+    pub keystore: Option<PathBuf>,
+    /// A file with the keystore's password; without one it is in the environment.
+    pub password_file: Option<PathBuf>,
+}
+
+/// Why there is no key. None of these says anything about the key.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// Nothing was given.
+    #[error("there is no key: give --keystore FILE, or set {KEY}")]
+    Missing,
+    /// No password.
+    #[error("the keystore has a password: set {PASSWORD}, or give --password-file FILE")]
+    Password,
+    /// Not a key.
+    #[error("{KEY} is not a key: a key is 64 hexadecimal digits")]
+    Invalid,
+    /// Not to be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The wrong password, or no keystore.
+    #[error("cannot open the keystore {}: {reason}", path.display())]
+    Keystore {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl KeySource {
+    /// The key.
+    pub fn load(&self) -> Result<PrivateKeySigner, KeyError> {
+        self.load_with(|name| std::env::var(name).ok())
+    }
+
+    fn load_with(&self, variable: impl Fn(&str) -> Option<String>) -> Result<PrivateKeySigner, KeyError> {
+        let Some(path) = &self.keystore else {
+            let key = variable(KEY).ok_or(KeyError::Missing)?;
+            return key.trim().parse().map_err(|_| KeyError::Invalid);
+        };
+        let password = match &self.password_file {
+            Some(file) => read(file)?.trim_end_matches(['\r', '\n']).to_owned(),
+            None => variable(PASSWORD).ok_or(KeyError::Password)?,
+        };
+        // A file that isn't there is said to be a wrong password otherwise.
+        read(path)?;
+        PrivateKeySigner::decrypt_keystore(path, password)
+            .map_err(|error| KeyError::Keystore { path: path.clone(), reason: error.to_string() })
+    }
+}
+
+fn read(path: &Path) -> Result<String, KeyError> {
+    std::fs::read_to_string(path).map_err(|error| KeyError::File { path: path.to_owned(), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "0x0000000000000000000000000000000000000000000000000000000000000001";
+
+    #[test]
+    fn a_key_is_in_the_environment_or_in_a_keystore() {
+        let source = KeySource::default();
+        let key = source.load_with(|name| (name == KEY).then(|| format!("{ONE}\n"))).expect("a key");
+        assert!(matches!(source.load_with(|_| None), Err(KeyError::Missing)));
+        for bad in ["", "0x12", "zz", &ONE[..65], "0x0000000000000000000000000000000000000000000000000000000000000000"]
+        {
+            let error = source.load_with(|_| Some(bad.to_owned())).expect_err(bad);
+            assert!(bad.len() < 5 || !error.to_string().contains(bad), "{error}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_, name) =
+            PrivateKeySigner::encrypt_keystore(folder.path(), &mut rand::thread_rng(), key.to_bytes(), "secret", None)
+                .expect("a keystore");
+        let keystore = Some(folder.path().join(name));
+        let password_file = Some(folder.path().join("password"));
+        std::fs::write(folder.path().join("password"), "secret\n").expect("a file");
+        let from_file = KeySource { keystore: keystore.clone(), password_file };
+        assert_eq!(from_file.load_with(|_| None).expect("a key").address(), key.address());
+        let from_variable = KeySource { keystore, password_file: None };
+        let with = |password: &str| from_variable.load_with(|name| (name == PASSWORD).then(|| password.to_owned()));
+        assert_eq!(with("secret").expect("a key").address(), key.address());
+        assert!(matches!(with("wrong"), Err(KeyError::Keystore { .. })));
+        assert!(matches!(from_variable.load_with(|_| None), Err(KeyError::Password)));
+        let missing = KeySource { keystore: Some(folder.path().join("none")), password_file: None };
+        assert!(matches!(missing.load_with(|_| Some(String::new())), Err(KeyError::File { .. })));
+    }
+}

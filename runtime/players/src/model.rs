@@ -1,0 +1,123 @@
+//! A model that a player can run: its image, and its native code if the model file is at hand.
+
+use contracts::{Address, B256, Listing, Machine, SolValue as _, U256};
+use game::Model;
+use image::{Image, Interface, Region, Role};
+use native::Native;
+use step::{Root, Tree};
+use thiserror::Error;
+
+/// A model that can be run.
+pub struct Known {
+    /// What is committed.
+    pub image: Image,
+    /// The same for the host, if it was compiled here.
+    pub native: Option<Native>,
+    /// What games are about.
+    pub model: Model,
+    interface: Interface,
+}
+
+/// Why a model can't be offered.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// No inputs, outputs or bounds.
+    #[error("the image does not say what its inputs, outputs and bounds are, or has none")]
+    NoInterface,
+    /// The game's rules.
+    #[error("the model can't be disputed: {0}")]
+    Illegal(#[from] game::Illegal),
+}
+
+impl Known {
+    /// A model by its image.
+    pub fn new(image: Image, native: Option<Native>) -> Result<Self, ModelError> {
+        let interface = image.interface.ok_or(ModelError::NoInterface)?;
+        let model = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
+        model.check()?;
+        let known = Self { image, native, model, interface };
+        if known.input_bytes() == 0 || known.output_bytes() == 0 {
+            return Err(ModelError::NoInterface);
+        }
+        Ok(known)
+    }
+
+    /// Where inputs are.
+    #[must_use]
+    pub fn input(&self) -> Region {
+        self.interface.input
+    }
+
+    /// Where outputs are.
+    #[must_use]
+    pub fn output(&self) -> Region {
+        self.interface.output
+    }
+
+    /// How many bytes an input has: up to the end of the last input tensor.
+    #[must_use]
+    pub fn input_bytes(&self) -> u64 {
+        self.extent(Role::Input, self.interface.input)
+    }
+
+    /// How many bytes an output has.
+    #[must_use]
+    pub fn output_bytes(&self) -> u64 {
+        self.extent(Role::Output, self.interface.output)
+    }
+
+    fn extent(&self, role: Role, region: Region) -> u64 {
+        let tensors = self.image.tensors.iter().filter(|tensor| tensor.role == role);
+        tensors.map(|tensor| (tensor.address + tensor.bytes).saturating_sub(region.address)).max().unwrap_or(0)
+    }
+
+    /// The machine that judges its steps.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        let profile = self.image.profile;
+        Machine {
+            floats: profile.extensions().has(isa::Extension::F),
+            memoryBits: profile.memory_bits(),
+            codeBase: profile.code_base(),
+            codeSize: profile.code_size(),
+        }
+    }
+
+    /// The model as it is offered.
+    #[must_use]
+    pub fn listing(&self, verifier: Address, licensor: Address, licence_fee: U256, licence: B256) -> Listing {
+        Listing {
+            model: contracts::model(&self.model, verifier),
+            inputBytes: self.input_bytes(),
+            outputBytes: self.output_bytes(),
+            licensor,
+            licenceFee: licence_fee.saturating_to(),
+            licence,
+        }
+    }
+
+    /// The hash that names the model to contracts.
+    #[must_use]
+    pub fn hash(&self, verifier: Address) -> B256 {
+        B256::new(step::keccak(&contracts::model(&self.model, verifier).abi_encode()).0)
+    }
+}
+
+/// Puts tensors' bytes, given with their addresses, where they lie in a region.
+#[must_use]
+pub fn pack(region: Region, bytes: u64, tensors: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut packed = vec![0; usize::try_from(bytes).unwrap_or(0)];
+    for (address, tensor) in tensors {
+        let at = usize::try_from(address.saturating_sub(region.address)).unwrap_or(usize::MAX);
+        for (to, from) in packed.iter_mut().skip(at).zip(tensor) {
+            *to = *from;
+        }
+    }
+    packed
+}
+
+/// The root of a region that begins with these bytes and is zero behind them.
+#[must_use]
+pub fn input_root(region: Region, bytes: &[u8]) -> Root {
+    Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(step::merkle::LEAF.ilog2())).root()
+}

@@ -13,12 +13,13 @@ pub use convert::{calldata, error, error_name, model, opening, resume, word, wor
 /// What `sol!` makes of the interfaces.
 #[allow(missing_docs)]
 mod bindings {
-    alloy_sol_types::sol!("src/Interfaces.sol");
+    alloy_sol_types::sol!(#![sol(all_derives)] "src/Interfaces.sol");
 }
 
 /// The contracts: file name and text. They import `IStepVerifier.sol`, which is the verifier's.
-pub const SOURCES: [(&str, &str); 7] = [
+pub const SOURCES: [(&str, &str); 8] = [
     ("DisputeGame.sol", include_str!("src/DisputeGame.sol")),
+    ("ExampleConsumer.sol", include_str!("src/ExampleConsumer.sol")),
     ("InferenceService.sol", include_str!("src/InferenceService.sol")),
     ("Interfaces.sol", include_str!("src/Interfaces.sol")),
     ("Merkle.sol", include_str!("src/Merkle.sol")),
@@ -28,7 +29,7 @@ pub const SOURCES: [(&str, &str); 7] = [
 ];
 
 /// The contracts that can be deployed.
-pub const DEPLOYABLE: [&str; 3] = ["InferenceService", "ModelRegistry", "OpenDisputes"];
+pub const DEPLOYABLE: [&str; 4] = ["ExampleConsumer", "InferenceService", "ModelRegistry", "OpenDisputes"];
 
 /// The root of what does not exist: memory after a big step that trapped or ran on, and a result of it.
 pub const VOID: B256 = B256::repeat_byte(0xff);
@@ -50,6 +51,12 @@ pub fn model_registry(integer_code: B256, float_code: B256) -> Vec<u8> {
 #[must_use]
 pub fn inference_service(registry: Address, terms: &Terms) -> Vec<u8> {
     [from_hex(include_str!("generated/InferenceService.hex")), (registry, terms.clone()).abi_encode_params()].concat()
+}
+
+/// The creation code of `ExampleConsumer` with its argument.
+#[must_use]
+pub fn example_consumer(service: Address) -> Vec<u8> {
+    [from_hex(include_str!("generated/ExampleConsumer.hex")), service.abi_encode()].concat()
 }
 
 /// Bytes of hexadecimal digits in lines.

@@ -49,6 +49,27 @@ pub enum Command {
     /// One side computes honestly, the other lies in the way chosen. Rust and the contracts play the same game and are
     /// compared after every move.
     Dispute(Dispute),
+    /// Start a local test chain (anvil) with everything deployed, and print addresses and funded keys
+    ///
+    /// The deployment is written to a file that the other commands read. The chain ends with the command. anvil comes
+    /// with Foundry, or from npm as @foundry-rs/anvil-linux-amd64.
+    Devnet(Devnet),
+    /// Deploy registry and service on a chain, and write where they are
+    Deploy(Deploy),
+    /// Register an image's model, so that it can be asked for
+    Register(Register),
+    /// Ask for an inference
+    Request(Request),
+    /// Show a request: its answers, its games, and how each stands
+    Status(Status),
+    /// Show the final output of a request, or write it as .npy
+    Result(ResultOf),
+    /// Take out what the service has credited to a key
+    Withdraw(Keyed),
+    /// Answer requests: run the model, post results with a bond, and defend them
+    Serve(Serve),
+    /// Watch answers: run the model again, challenge what is wrong, and play the game to its end
+    Watch(Watch),
     /// Make an image from something other than a model
     #[command(subcommand)]
     Image(ImageCommand),
@@ -186,6 +207,221 @@ pub enum Cheat {
     Challenger,
 }
 
+/// Where the contracts are.
+#[derive(Debug, Args)]
+pub struct Network {
+    /// Where registry and service are: written by `opml deploy` and `opml devnet`
+    #[arg(long, value_name = "FILE", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+    /// A node's address, if not the one in the deployment
+    #[arg(long, value_name = "URL")]
+    pub rpc: Option<String>,
+}
+
+/// Whose key signs. Keys are never on the command line.
+#[derive(Debug, Args)]
+pub struct Key {
+    /// A keystore file; without one the key is in the environment, as OPML_KEY
+    #[arg(long, value_name = "FILE")]
+    pub keystore: Option<PathBuf>,
+    /// The file with the keystore's password; without one it is in the environment, as OPML_PASSWORD
+    #[arg(long, value_name = "FILE", requires = "keystore")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// A command of a key.
+#[derive(Debug, Args)]
+pub struct Keyed {
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
+}
+
+/// What a service is deployed with.
+#[derive(Debug, Args)]
+pub struct Terms {
+    /// How long an answer can be challenged
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..))]
+    pub window: u32,
+    /// How much time each side of a game has for all its moves together
+    #[arg(long, value_name = "SECONDS", default_value_t = 43_200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub clock: u32,
+    /// Into how many parts a segment in dispute is cut
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=256))]
+    pub arity: u16,
+    /// What goes with an answer, for example 0.2eth or 50gwei
+    #[arg(long, value_name = "AMOUNT", default_value = "0.2eth")]
+    pub asserter_bond: Wei,
+    /// What goes with a challenge
+    #[arg(long, value_name = "AMOUNT", default_value = "0.1eth")]
+    pub challenger_bond: Wei,
+    /// The part of a fallen answer's bond that nobody gets
+    #[arg(long, value_name = "AMOUNT", default_value = "0.1eth")]
+    pub burned: Wei,
+}
+
+/// `opml devnet`.
+#[derive(Debug, Args)]
+pub struct Devnet {
+    /// The port on which the chain listens
+    #[arg(long, default_value_t = 8545)]
+    pub port: u16,
+    /// Where to write the deployment
+    #[arg(long, value_name = "FILE", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+    /// How long an answer can be challenged
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub window: u32,
+    /// How much time each side of a game has for all its moves together
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub clock: u32,
+    /// The seconds from block to block
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub block_time: u64,
+}
+
+/// `opml deploy`.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// A node of the chain
+    #[arg(long, value_name = "URL")]
+    pub rpc: String,
+    /// Where to write the deployment
+    #[arg(long, value_name = "FILE", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+    #[command(flatten)]
+    pub terms: Terms,
+    #[command(flatten)]
+    pub key: Key,
+}
+
+/// `opml register`.
+#[derive(Debug, Args)]
+pub struct Register {
+    /// The image
+    pub image: PathBuf,
+    /// Who is paid for each use that is answered
+    #[arg(long, value_name = "ADDRESS", requires = "licence_fee")]
+    pub licensor: Option<contracts::Address>,
+    /// How much, for example 0.001eth
+    #[arg(long, value_name = "AMOUNT", requires = "licensor")]
+    pub licence_fee: Option<Wei>,
+    /// The licence's text, of which the hash is registered
+    #[arg(long, value_name = "FILE")]
+    pub licence: Option<PathBuf>,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
+}
+
+/// `opml request`.
+#[derive(Debug, Args)]
+pub struct Request {
+    /// The image of the model
+    pub image: PathBuf,
+    /// An input tensor, as in `opml run`
+    #[arg(long = "input", value_name = "NAME=FILE")]
+    pub inputs: Vec<Input>,
+    /// The listing, if the model is registered under several or with a licence fee [default: the one without a licence]
+    #[arg(long, value_name = "ID")]
+    pub listing: Option<contracts::B256>,
+    /// What the answer is worth, licence fee included
+    #[arg(long, value_name = "AMOUNT", default_value = "0.01eth")]
+    pub fee: Wei,
+    /// Give the input by its root only, and write it as ROOT.bin into this folder, where servers look for it
+    #[arg(long, value_name = "DIR")]
+    pub by_root: Option<PathBuf>,
+    /// The contract that is called when the answer is final
+    #[arg(long, value_name = "ADDRESS")]
+    pub callback: Option<contracts::Address>,
+    /// With how much gas
+    #[arg(long, value_name = "GAS", default_value_t = 300_000)]
+    pub callback_gas: u64,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
+}
+
+/// `opml status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The request's number
+    pub request: u64,
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// `opml result`.
+#[derive(Debug, Args)]
+pub struct ResultOf {
+    /// The request's number
+    pub request: u64,
+    /// The model's image, to write the outputs as NAME.npy
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    /// The folder for them
+    #[arg(short, long, value_name = "DIR", default_value = ".", requires = "image")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// What serve and watch have in common.
+#[derive(Debug, Args)]
+pub struct Playing {
+    /// Models: .onnx files run natively, images in the machine
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<PathBuf>,
+    /// The folder for what must survive a crash
+    #[arg(long, value_name = "DIR", default_value = "opml-state")]
+    pub state: PathBuf,
+    /// Where inputs are that requests give by their roots
+    #[arg(long, value_name = "DIR")]
+    pub inputs: Option<PathBuf>,
+    /// Serve Prometheus metrics there, for example 127.0.0.1:9000
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<std::net::SocketAddr>,
+    /// The pause between two looks at the chain
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..))]
+    pub poll: u64,
+    /// The most to pay for a unit of gas while there is time; when a clock runs out, up to the bond at stake
+    #[arg(long, value_name = "AMOUNT", default_value = "200gwei")]
+    pub max_fee: Wei,
+    /// Threads for native runs; 0 for as many as there are processors
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// Lie in this way, to see what happens to it
+    #[arg(long, value_enum)]
+    pub cheat: Option<Cheat>,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
+}
+
+/// `opml serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub playing: Playing,
+    /// Answer only requests that pay as much
+    #[arg(long, value_name = "AMOUNT", default_value = "0wei")]
+    pub min_fee: Wei,
+}
+
+/// `opml watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[command(flatten)]
+    pub playing: Playing,
+    /// Do not answer requests whose answer has fallen
+    #[arg(long)]
+    pub no_answers: bool,
+}
+
 /// `opml verifier`.
 #[derive(Debug, Args)]
 pub struct Verifier {
@@ -256,6 +492,27 @@ impl FromStr for Input {
     }
 }
 
+/// An amount of money: `0.1eth`, `50gwei`, `7wei`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wei(pub u128);
+
+impl FromStr for Wei {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("'{text}' is no amount: expected for example 0.1eth, 50gwei or 7wei");
+        let units = [("gwei", 9), ("wei", 0), ("eth", 18)];
+        let unit = units.iter().find_map(|(name, digits)| text.strip_suffix(name).map(|number| (number, *digits)));
+        let (number, digits) = unit.ok_or_else(bad)?;
+        let (whole, part) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
+        let plain = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
+        if whole.is_empty() || !plain(whole) || !plain(part) || part.len() > digits {
+            return Err(bad());
+        }
+        format!("{whole}{part:0<digits$}").parse().map(Self).map_err(|_| bad())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +521,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn amounts() {
+        let wei = |text: &str| text.parse::<Wei>().map(|wei| wei.0).ok();
+        assert_eq!(wei("0.1eth"), Some(100_000_000_000_000_000));
+        assert_eq!((wei("50gwei"), wei("7wei"), wei("1.5 gwei")), (Some(50_000_000_000), Some(7), Some(1_500_000_000)));
+        assert_eq!((wei("0eth"), wei("1.eth")), (Some(0), Some(1_000_000_000_000_000_000)));
+        for bad in ["", "1", "eth", "-1eth", "1e3wei", "0.1wei", ".5eth", "1.2.3eth", "99999999999999999999999999eth"] {
+            assert_eq!(wei(bad), None, "{bad}");
+        }
     }
 
     #[test]

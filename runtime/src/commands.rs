@@ -2,13 +2,21 @@
 
 pub mod compile;
 pub mod demo;
+pub mod deploy;
+pub mod devnet;
 pub mod disasm;
 pub mod dispute;
 pub mod from_elf;
 pub mod inspect;
 mod judge;
+pub mod play;
 pub mod prove;
+pub mod register;
+pub mod request;
+pub mod result;
 pub mod run;
+pub mod status;
 pub mod trace;
 pub mod verifier;
 pub mod verify;
+pub mod withdraw;

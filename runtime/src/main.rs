@@ -7,6 +7,7 @@ mod commands;
 mod failure;
 mod lies;
 mod machine;
+mod network;
 mod npy;
 mod output;
 mod tensors;
@@ -57,6 +58,15 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Verify(args) => commands::verify::run(&args, output),
         Command::Verifier(args) => commands::verifier::run(&args, output),
         Command::Dispute(args) => commands::dispute::run(&args, output),
+        Command::Devnet(args) => commands::devnet::run(&args, output),
+        Command::Deploy(args) => commands::deploy::run(&args, output),
+        Command::Register(args) => commands::register::run(&args, output),
+        Command::Request(args) => commands::request::run(&args, output),
+        Command::Status(args) => commands::status::run(&args, output),
+        Command::Result(args) => commands::result::run(&args, output),
+        Command::Withdraw(args) => commands::withdraw::run(&args, output),
+        Command::Serve(args) => commands::play::serve(&args, output),
+        Command::Watch(args) => commands::play::watch(&args, output),
         Command::Image(ImageCommand::FromElf(args)) => commands::from_elf::run(&args, output),
         Command::Demo => commands::demo::run(output),
         Command::Completions { shell } => {

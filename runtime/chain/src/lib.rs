@@ -12,9 +12,10 @@ mod store;
 mod wallet;
 
 pub use alloy::primitives::{Address, B256, Bytes, U256};
+pub use alloy::rpc::types::Log;
 pub use alloy::signers::local::PrivateKeySigner;
 pub use deployment::{Deployment, DeploymentError};
-pub use fees::{Bid, Fees, bid, raise};
+pub use fees::{Bid, Fees, GWEI, bid, raise};
 pub use key::{KeyError, KeySource};
 pub use node::{Event, Head, Node, NodeError, Sent};
 pub use store::{Store, StoreError};

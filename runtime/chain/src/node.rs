@@ -210,10 +210,11 @@ impl Node {
         }))
     }
 
-    /// The contract that a transaction deployed.
-    pub async fn deployed(&self, hash: TxHash) -> Result<Option<Address>, NodeError> {
+    /// The contract that a mined transaction deployed, and its events.
+    pub async fn effects(&self, hash: TxHash) -> Result<(Option<Address>, Vec<Log>), NodeError> {
         let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("asking for a receipt"))?;
-        Ok(receipt.and_then(|receipt| receipt.contract_address))
+        let receipt = receipt.ok_or(NodeError::Missing("receipt of the transaction"))?;
+        Ok((receipt.contract_address, receipt.inner.logs().to_vec()))
     }
 
     /// Any other question.

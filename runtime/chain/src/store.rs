@@ -43,6 +43,15 @@ impl Store {
         Ok(new)
     }
 
+    /// One that is gone when it is dropped: for a transaction that is waited for.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let database =
+            Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).map_err(failed)?;
+        let new = Self { database };
+        new.write(&[])?;
+        Ok(new)
+    }
+
     /// The bytes under a name.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let table = self.database.begin_read().map_err(failed)?.open_table(TABLE).map_err(failed)?;

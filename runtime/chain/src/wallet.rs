@@ -112,6 +112,12 @@ impl Wallet {
         Ok(Self { signer, node, store, fees, pending })
     }
 
+    /// The same key, with nothing on its way and nothing kept: for whoever has waited for everything.
+    pub fn fresh(&self) -> Result<Self, WalletError> {
+        let store = Arc::new(Store::in_memory()?);
+        Self::open(self.signer.clone(), self.node.clone(), store, self.fees)
+    }
+
     /// The account.
     #[must_use]
     pub fn address(&self) -> Address {

@@ -40,7 +40,6 @@ pub struct Book {
     /// The first block that hasn't been looked at.
     next: u64,
     requests: HashMap<B256, Asked>,
-    outputs: HashMap<B256, Bytes>,
     positions: HashMap<B256, Position>,
     /// All requests that may still concern somebody, and the games about each.
     open: BTreeMap<U256, BTreeSet<U256>>,
@@ -67,8 +66,8 @@ impl Book {
     /// The book of a service whose events begin after a block.
     pub fn open(store: Arc<Store>, service: Address, block: u64) -> Result<Self, BookError> {
         let next = store.load("next block")?.unwrap_or(block);
-        let (requests, outputs, positions, open) = Default::default();
-        let mut new = Self { store, service, next, requests, outputs, positions, open };
+        let (requests, positions, open) = Default::default();
+        let mut new = Self { store, service, next, requests, positions, open };
         for (name, bytes) in new.store.scan::<Bytes>("request/")? {
             let entry = RequestEntry::abi_decode_params(&bytes).map_err(|_| BookError::Entry(name))?;
             new.learn_request(entry);
@@ -90,8 +89,6 @@ impl Book {
                     self.requested(data)?;
                 } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(&log) {
                     self.moved(data)?;
-                } else if let Some(Event { data, .. }) = Event::<IInferenceService::Answered>::of(&log) {
-                    self.outputs.insert(data.outputRoot, data.output);
                 }
             }
             from = to + 1;
@@ -156,12 +153,6 @@ impl Book {
         self.requests.get(&hash)
     }
 
-    /// The output that was shown with a root.
-    #[must_use]
-    pub fn output(&self, root: B256) -> Option<&Bytes> {
-        self.outputs.get(&root)
-    }
-
     /// The state of a game with a hash.
     #[must_use]
     pub fn position(&self, hash: B256) -> Option<&Position> {
@@ -186,6 +177,6 @@ impl Book {
 }
 
 /// The hash under which a contract keeps a value.
-fn hash(value: &impl SolValue) -> B256 {
+pub(crate) fn hash(value: &impl SolValue) -> B256 {
     B256::new(step::keccak(&value.abi_encode()).0)
 }

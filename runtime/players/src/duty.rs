@@ -108,7 +108,7 @@ pub fn duties(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) ->
         }
         Standing::Pending if answer.asserter == me => {
             if age >= terms.window.into() && answer.openGames == 0 {
-                duties.push(Duty::Settle);
+                duties.push(if case.truth.is_some() { Duty::Settle } else { Duty::Compute });
             }
         }
         Standing::Pending if role.challenges && age < terms.window.into() => {

@@ -10,7 +10,8 @@ use step::Root;
 use thiserror::Error;
 
 /// Makes a lying run of an honest one: what `--cheat` does.
-pub type Tamper = Arc<dyn Fn(&Known, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync>;
+pub type Tamper =
+    Arc<dyn Fn(&Known, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync>;
 
 /// The result of a model on an input.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,114 @@
+//! `opml serve` and `opml watch`: the players.
+
+use super::compile::{compile, load};
+use crate::cli::{Cheat, Playing, Serve, Watch};
+use crate::failure::Failure;
+use crate::lies::{liar, lies};
+use crate::network::{Session, block_on, signer};
+use crate::output::{Output, create_folder};
+use chain::{Fees, GWEI, PrivateKeySigner, Store};
+use contracts::U256;
+use native::Native;
+use players::{Config, Known, Player, Role, Tamper};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Answers requests.
+pub fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
+    play(&args.playing, Role { answers: Some(U256::from(args.min_fee.0)), challenges: false, repairs: false }, output)
+}
+
+/// Challenges wrong answers.
+pub fn watch(args: &Watch, output: Output) -> Result<(), Failure> {
+    play(&args.playing, Role { answers: None, challenges: true, repairs: !args.no_answers }, output)
+}
+
+fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
+    if args.cheat == Some(Cheat::Challenger) {
+        return Err(Failure::new("--cheat challenger is for `opml dispute`")
+            .hint("a challenger who lies: `opml watch --cheat output`"));
+    }
+    let key = signer(&args.key)?;
+    start_log(output)?;
+    let models = args.models.iter().map(|path| known(path, args.threads)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(address) = args.metrics {
+        let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
+        exporter.install().map_err(|error| Failure::new(format!("cannot serve metrics on {address}: {error}")))?;
+    }
+    create_folder(&args.state)?;
+    block_on(async {
+        let mut player = player(args, role, key, models).await?;
+        player.run(interrupted()).await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+async fn player(args: &Playing, role: Role, key: PrivateKeySigner, models: Vec<Known>) -> Result<Player, Failure> {
+    let Session { deployment, node } = Session::open(&args.network).await?;
+    // A test chain that is started anew has the same id and the same addresses, but another past.
+    let chain = &deployment.block_hash.to_string()[2..10];
+    let name = format!("{}-{chain}-{}-{}.redb", deployment.chain_id, deployment.service, key.address());
+    let path = args.state.join(name);
+    let store = Store::open(&path).map_err(|error| {
+        Failure::about(&path, error).hint("one player a key: is another one running with this --state?")
+    })?;
+    let config = Config {
+        deployment,
+        role,
+        fees: Fees { cap: args.max_fee.0, tip: GWEI },
+        poll: Duration::from_millis(args.poll),
+        inputs: args.inputs.clone(),
+        tamper: args.cheat.map(tamper),
+        silent: args.cheat == Some(Cheat::Silent),
+    };
+    Player::new(config, node, key, Arc::new(store), models).await.map_err(Failure::from_error)
+}
+
+/// A model: compiled here and run natively, or an image.
+fn known(path: &Path, threads: usize) -> Result<Known, Failure> {
+    let known = if path.extension().is_some_and(|extension| extension == "onnx") {
+        let compiled = compile(path, &compiler::Options::default())?;
+        let native = Native::new(&compiled, threads).map_err(|error| Failure::about(path, error))?;
+        Known::new(compiled.image, Some(native))
+    } else {
+        Known::new(load(path)?, None)
+    };
+    known.map_err(|error| Failure::about(path, error))
+}
+
+/// How to lie in this way about any inference.
+fn tamper(cheat: Cheat) -> Tamper {
+    Arc::new(move |known, fresh| {
+        let fresh = || fresh().map_err(Failure::new);
+        let lie = || {
+            let mut honest = fresh()?;
+            let changes = lies(&known.image, &mut honest, cheat)?;
+            liar(&mut honest, fresh, &changes)
+        };
+        lie().map_err(|failure| failure.message)
+    })
+}
+
+/// Waits for Ctrl-C or a request to end.
+pub async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated.recv() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Logs go to standard error; as JSON, a line each, if that was asked for. `RUST_LOG` says how much.
+fn start_log(output: Output) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let started = if output.is_json() { log.json().try_init() } else { log.try_init() };
+    started.map_err(|error| Failure::new(format!("cannot log: {error}")))
+}

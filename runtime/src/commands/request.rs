@@ -1,0 +1,71 @@
+//! `opml request`: somebody wants an inference.
+
+use super::compile::load;
+use crate::cli::Request;
+use crate::failure::Failure;
+use crate::network::{Sender, Session, block_on, ether, signer};
+use crate::output::{Output, count, create_folder, write_file};
+use crate::tensors::read_inputs;
+use chain::Event;
+use contracts::{Address, B256, Bytes, IInferenceService, IModelRegistry, SolCall as _, SolValue as _, U256};
+use players::{Known, input_root, pack};
+use serde_json::json;
+
+/// Sends the request.
+pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
+    let known = Known::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
+    let inputs = read_inputs(&known.image, &args.inputs)?;
+    let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
+    let input = pack(known.input(), known.input_bytes(), &inputs);
+    let root = contracts::word(input_root(known.input(), &input));
+    let key = signer(&args.key)?;
+    if let Some(folder) = &args.by_root {
+        create_folder(folder)?;
+        write_file(&folder.join(format!("{root}.bin")), &input)?;
+    }
+    let spinner = output.spinner("requesting");
+    let (id, listing, gas) = block_on(async {
+        let session = Session::open(&args.network).await?;
+        let listing = match args.listing {
+            Some(listing) => listing,
+            None => plain_listing(&session, &known).await?,
+        };
+        let mut sender = Sender::new(key, &session.node)?;
+        let (callback, gas) = (args.callback.unwrap_or_default(), args.callback_gas);
+        let service = session.deployment.service;
+        let receipt = if args.by_root.is_some() {
+            let call = IInferenceService::requestByRootCall::new((listing, root, callback, gas, Bytes::new()));
+            sender.call(service, &call, args.fee).await?
+        } else {
+            let call =
+                IInferenceService::requestCallbackCall::new((listing, input.into(), callback, gas, Bytes::new()));
+            sender.call(service, &call, args.fee).await?
+        };
+        let event = receipt.logs.iter().find_map(Event::<IInferenceService::Requested>::of);
+        let event = event.ok_or_else(|| Failure::new("the service says nothing of a request"))?;
+        Ok((event.data.id, listing, receipt.sent.gas))
+    })?;
+    spinner.finish_and_clear();
+    let object = json!({
+        "request": id.to::<u64>(), "listing": listing, "input_root": root, "fee_wei": args.fee.0.to_string(), "gas": gas,
+    });
+    let text = format!(
+        "request     {id}\nlisting     {listing}\ninput root  {root}\nfee         {}\ngas         {}",
+        ether(U256::from(args.fee.0)),
+        count(gas)
+    );
+    output.result(&object, &text)
+}
+
+/// The listing of a model that has no licence.
+async fn plain_listing(session: &Session, known: &Known) -> Result<B256, Failure> {
+    let verifier = session.registry(&IModelRegistry::verifierOfCall { machine: known.machine() }).await?;
+    let listing = known.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO);
+    let id = B256::new(step::keccak(&listing.abi_encode()).0);
+    match session.registry(&IModelRegistry::cardOfCall { id }).await {
+        Ok(_) => Ok(id),
+        Err(failure) if failure.message.contains("Unknown") => Err(Failure::new("the model is not registered")
+            .hint("`opml register IMAGE` registers it; a listing with a licence is named by --listing ID")),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,201 @@
+//! What commands that talk to a chain have in common.
+
+use crate::cli::{Key, Network, Wei};
+use crate::failure::Failure;
+use crate::output::read_file;
+use chain::{Act, Deployment, Fees, Head, KeySource, Log, Node, PrivateKeySigner, Sent, Store, Wallet};
+use contracts::{Address, B256, Bytes, IInferenceService, SolCall, Terms, U256};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a node may take for an answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a transaction is waited for.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// The longest file with a deployment.
+const LONGEST: u64 = 1 << 16;
+/// How many blocks are asked for events at once.
+const CHUNK: u64 = 2_000;
+
+/// Runs what waits for a network.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Runtime::new().map_err(Failure::from_error)?.block_on(work)
+}
+
+/// A node and the contracts on its chain.
+pub struct Session {
+    /// The contracts.
+    pub deployment: Deployment,
+    /// The node.
+    pub node: Node,
+}
+
+impl Session {
+    /// Connects, and looks whether the deployment is on that chain.
+    pub async fn open(network: &Network) -> Result<Self, Failure> {
+        let deployment = deployment(network)?;
+        let node = connect(&deployment.rpc).await?;
+        let found = node.block_hash(deployment.block).await.map_err(Failure::from_error)?;
+        if node.chain_id() != deployment.chain_id || found != Some(deployment.block_hash) {
+            return Err(Failure::about(
+                &network.deployment,
+                format!("the deployment is not on the chain of {}", deployment.rpc),
+            )
+            .hint("a test chain that is started anew is another chain: deploy again, or give the other --deployment"));
+        }
+        Ok(Self { deployment, node })
+    }
+
+    /// The last block.
+    pub async fn head(&self) -> Result<Head, Failure> {
+        self.node.head().await.map_err(Failure::from_error)
+    }
+
+    /// Asks the service.
+    pub async fn service<C: SolCall>(&self, call: &C) -> Result<C::Return, Failure> {
+        self.ask(self.deployment.service, call).await
+    }
+
+    /// Asks the registry.
+    pub async fn registry<C: SolCall>(&self, call: &C) -> Result<C::Return, Failure> {
+        self.ask(self.deployment.registry, call).await
+    }
+
+    async fn ask<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return, Failure> {
+        let head = self.head().await?;
+        self.node.call(to, call, head.hash).await.map_err(Failure::from_error)
+    }
+
+    /// The service's terms.
+    pub async fn terms(&self) -> Result<Terms, Failure> {
+        self.service(&IInferenceService::termsCall {}).await
+    }
+
+    /// All events of a contract since it was deployed.
+    pub async fn events(&self, contract: Address) -> Result<Vec<Log>, Failure> {
+        let (mut from, head, mut logs) = (self.deployment.block, self.head().await?.number, Vec::new());
+        while from <= head {
+            let to = head.min(from + CHUNK - 1);
+            logs.extend(self.node.logs(contract, from, to).await.map_err(Failure::from_error)?);
+            from = to + 1;
+        }
+        Ok(logs)
+    }
+}
+
+/// Reads where the contracts are.
+pub fn deployment(network: &Network) -> Result<Deployment, Failure> {
+    let path = &network.deployment;
+    let hint = "`opml devnet` and `opml deploy` write such a file; --deployment FILE says where it is";
+    let json = read_file(path, LONGEST).map_err(|failure| failure.hint(hint))?;
+    let mut deployment = Deployment::from_json(&json).map_err(|error| Failure::about(path, error).hint(hint))?;
+    if let Some(rpc) = &network.rpc {
+        deployment.rpc.clone_from(rpc);
+    }
+    Ok(deployment)
+}
+
+/// Connects to a node.
+pub async fn connect(rpc: &str) -> Result<Node, Failure> {
+    Node::connect(rpc, TIMEOUT)
+        .await
+        .map_err(|error| Failure::new(format!("{rpc}: {error}")).hint("is the node running? `opml devnet` starts one"))
+}
+
+/// Loads a key.
+pub fn signer(key: &Key) -> Result<PrivateKeySigner, Failure> {
+    let source = KeySource { keystore: key.keystore.clone(), password_file: key.password_file.clone() };
+    source.load().map_err(Failure::from_error)
+}
+
+/// A key that sends single transactions and waits for each.
+pub struct Sender {
+    wallet: Wallet,
+    node: Node,
+}
+
+/// A transaction that was mined and did something.
+pub struct Receipt {
+    /// What it cost, and where it is.
+    pub sent: Sent,
+    /// The contract that it deployed.
+    pub created: Option<Address>,
+    /// Its events.
+    pub logs: Vec<Log>,
+}
+
+impl Sender {
+    /// The key's.
+    pub fn new(signer: PrivateKeySigner, node: &Node) -> Result<Self, Failure> {
+        let store = Arc::new(Store::in_memory().map_err(Failure::from_error)?);
+        let wallet = Wallet::open(signer, node.clone(), store, Fees::default()).map_err(Failure::from_error)?;
+        Ok(Self { wallet, node: node.clone() })
+    }
+
+    /// The account.
+    pub fn address(&self) -> Address {
+        self.wallet.address()
+    }
+
+    /// Deploys a contract.
+    pub async fn deploy(&mut self, what: &str, code: Vec<u8>) -> Result<Address, Failure> {
+        let receipt = self.send(what, None, code, U256::ZERO).await?;
+        receipt.created.ok_or_else(|| Failure::new(format!("{what}: the node says nothing of a contract")))
+    }
+
+    /// Calls a contract.
+    pub async fn call<C: SolCall>(&mut self, to: Address, call: &C, value: Wei) -> Result<Receipt, Failure> {
+        self.send(C::SIGNATURE, Some(to), call.abi_encode(), U256::from(value.0)).await
+    }
+
+    async fn send(&mut self, what: &str, to: Option<Address>, data: Vec<u8>, value: U256) -> Result<Receipt, Failure> {
+        let act = Act { name: what.to_owned(), to, value, data: Bytes::from(data), deadline: None, stake: 0 };
+        let head = self.node.head().await.map_err(Failure::from_error)?;
+        self.wallet.submit(act, &head).await.map_err(Failure::from_error)?;
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let head = self.node.head().await.map_err(Failure::from_error)?;
+            let news = self.wallet.tend(&head).await.map_err(Failure::from_error)?;
+            let Some(mined) = news.into_iter().find(|mined| mined.name == what) else {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            };
+            if !mined.sent.success {
+                return Err(Failure::new(format!("{what}: transaction {} was reverted", mined.hash)));
+            }
+            let (created, logs) = self.node.effects(mined.hash).await.map_err(Failure::from_error)?;
+            // What is done may be done again.
+            self.wallet = self.wallet.fresh().map_err(Failure::from_error)?;
+            return Ok(Receipt { sent: mined.sent, created, logs });
+        }
+        Err(Failure::new(format!("{what}: not mined within {} s", PATIENCE.as_secs())))
+    }
+}
+
+/// An amount for people: ether, as exact as it is.
+pub fn ether(wei: U256) -> String {
+    let digits = format!("{wei:0>19}");
+    let (whole, part) = digits.split_at(digits.len() - 18);
+    let part = part.trim_end_matches('0');
+    if part.is_empty() { format!("{whole} ETH") } else { format!("{whole}.{part} ETH") }
+}
+
+/// The licence's hash: zero without a text.
+pub fn licence(path: Option<&Path>) -> Result<B256, Failure> {
+    let Some(path) = path else { return Ok(B256::ZERO) };
+    Ok(B256::new(step::keccak(&read_file(path, 1 << 24)?).0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_for_people() {
+        assert_eq!(ether(U256::ZERO), "0 ETH");
+        assert_eq!(ether(U256::from(1)), "0.000000000000000001 ETH");
+        assert_eq!(ether(U256::from(1_500_000_000_000_000_000u64)), "1.5 ETH");
+        assert_eq!(ether(U256::from(10).pow(U256::from(20))), "100 ETH");
+    }
+}

@@ -59,12 +59,12 @@ impl KeySource {
             let key = variable(KEY).ok_or(KeyError::Missing)?;
             return key.trim().parse().map_err(|_| KeyError::Invalid);
         };
+        // A file that isn't there would be said to be a wrong password.
+        read(path)?;
         let password = match &self.password_file {
             Some(file) => read(file)?.trim_end_matches(['\r', '\n']).to_owned(),
             None => variable(PASSWORD).ok_or(KeyError::Password)?,
         };
-        // A file that isn't there is said to be a wrong password otherwise.
-        read(path)?;
         PrivateKeySigner::decrypt_keystore(path, password)
             .map_err(|error| KeyError::Keystore { path: path.clone(), reason: error.to_string() })
     }

@@ -85,7 +85,7 @@ pub struct Player {
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<Done>,
-    /// The names of jobs that are running or have failed.
+    /// The names of jobs that are running or have failed, and of complaints that were made.
     started: HashSet<String>,
 }
 
@@ -185,7 +185,7 @@ impl Player {
             }
             for duty in duties(&self.config.role, self.wallet.address(), &self.terms, head.time, &case) {
                 if let Err(error) = self.perform(&duty, &case, &head).await {
-                    report(&duty, id, &error);
+                    self.report(&duty, id, &error);
                 }
             }
             self.close_if_over(&case, &head)?;
@@ -195,6 +195,18 @@ impl Player {
             metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
         }
         self.collect(games, &head).await
+    }
+
+    /// Says why something isn't done, once; it is tried again at every look.
+    fn report(&mut self, duty: &Duty, request: U256, error: &PlayerError) {
+        match error {
+            // The next block will be late enough.
+            PlayerError::Wallet(WalletError::Node(error)) if error.is("Early") => {}
+            error if self.started.insert(format!("not done/{duty:?}/{request}/{error}")) => {
+                tracing::warn!(?duty, %request, %error, "not done");
+            }
+            error => tracing::debug!(?duty, %request, %error, "not done"),
+        }
     }
 
     // ---- What the chain says
@@ -524,14 +536,6 @@ fn open(case: &Case, game: U256) -> Option<&contracts::Game> {
         GameStanding::Open(state) if *id == game => Some(&**state),
         _ => None,
     })
-}
-
-fn report(duty: &Duty, request: U256, error: &PlayerError) {
-    match error {
-        // The next block will be late enough.
-        PlayerError::Wallet(WalletError::Node(error)) if error.is("Early") => {}
-        error => tracing::warn!(?duty, %request, %error, "not done"),
-    }
 }
 
 fn ether(wei: U256) -> f64 {

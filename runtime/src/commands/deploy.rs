@@ -11,12 +11,12 @@ use serde_json::json;
 
 /// Deploys registry and service.
 pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
-    let key = signer(&args.key)?;
+    let (key, terms) = (signer(&args.key)?, terms(&args.terms)?);
     let spinner = output.spinner("deploying");
     let deployment = block_on(async {
         let node = connect(&args.rpc).await?;
         let mut sender = Sender::new(key, &node)?;
-        deploy(&node, &args.rpc, &mut sender, &terms(&args.terms)?).await
+        deploy(&node, &args.rpc, &mut sender, &terms).await
     })?;
     spinner.finish_and_clear();
     write_file(&args.deployment, deployment.to_json().as_bytes())?;

@@ -1,0 +1,148 @@
+//! What a player has to do, case by case.
+
+use contracts::{Address, Answer, B256, Game, Request, SolValue, Standing, Terms, U256};
+use players::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
+
+const ME: Address = Address::repeat_byte(1);
+const THEM: Address = Address::repeat_byte(2);
+const TRUTH: B256 = B256::repeat_byte(7);
+const LIE: B256 = B256::repeat_byte(8);
+const POSTED: u64 = 1000;
+const WINDOW: u64 = 100;
+const CLOCK: u32 = 50;
+
+const SERVER: Role = Role { answers: Some(U256::ZERO), challenges: false, repairs: false };
+const VALIDATOR: Role = Role { answers: None, challenges: true, repairs: true };
+
+fn terms() -> Terms {
+    let bond = U256::from(1).to();
+    Terms { window: WINDOW as u32, clock: CLOCK, arity: 4, asserterBond: bond, challengerBond: bond, burned: bond }
+}
+
+/// A value with all fields zero.
+fn zero<T: SolValue + From<<T::SolType as alloy_sol_types::SolType>::RustType>>() -> T {
+    T::abi_decode(&[0; 32 * 20][..<T::SolType as alloy_sol_types::SolType>::ENCODED_SIZE.expect("a fixed size")])
+        .expect("zeros")
+}
+
+fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
+    let open: Answer = zero();
+    Answer { asserter, outputRoot: root, standing, attempt: 1, posted: U256::from(POSTED).to(), ..open }
+}
+
+fn case(answer: Answer) -> Case {
+    let request: Request = zero();
+    let (id, games) = (U256::from(5), Vec::new());
+    Case { id, request: Some(request), answer, games, truth: Some(TRUTH), answered: false }
+}
+
+/// A game of `challenger` against the answer, in which this side is to move since `POSTED`.
+fn game(asserter: Address, challenger: Address, asserter_moves: bool) -> (U256, GameStanding) {
+    let blank: Game = zero();
+    let (clock, since) = (CLOCK, POSTED);
+    let game = Game {
+        asserter,
+        challenger,
+        asserterMoves: asserter_moves,
+        asserterClock: clock,
+        challengerClock: clock,
+        since,
+        ..blank
+    };
+    (game_id(U256::from(5), 1, challenger), GameStanding::Open(Box::new(game)))
+}
+
+fn what(role: Role, now: u64, case: &Case) -> Vec<Duty> {
+    duties(&role, ME, &terms(), now, case)
+}
+
+#[test]
+fn a_game_is_named_after_request_attempt_and_challenger() {
+    let id = game_id(U256::from(77), 3, Address::repeat_byte(0xff));
+    assert_eq!(game_of(id), (U256::from(77), 3));
+    assert_ne!(id, game_id(U256::from(77), 4, Address::repeat_byte(0xff)));
+}
+
+#[test]
+fn a_server_answers_what_pays_once_it_knows_the_answer() {
+    let mut open = case(zero());
+    assert_eq!(what(SERVER, 0, &open), [Duty::Answer]);
+    open.truth = None;
+    assert_eq!(what(SERVER, 0, &open), [Duty::Compute]);
+    assert_eq!(what(Role { answers: Some(U256::from(1)), ..SERVER }, 0, &open), []);
+    assert_eq!(what(VALIDATOR, 0, &open), []);
+    open.answered = true;
+    assert_eq!(what(SERVER, 0, &open), [], "nobody answers twice");
+    open.request = None;
+    assert_eq!(what(SERVER, 0, &open), []);
+}
+
+#[test]
+fn a_validator_challenges_what_is_wrong_within_the_window_and_once() {
+    let mut wrong = case(answer(THEM, LIE, Standing::Pending));
+    assert_eq!(what(VALIDATOR, POSTED, &wrong), [Duty::Challenge]);
+    assert_eq!(what(VALIDATOR, POSTED + WINDOW - 1, &wrong), [Duty::Challenge]);
+    assert_eq!(what(VALIDATOR, POSTED + WINDOW, &wrong), []);
+    assert_eq!(what(SERVER, POSTED, &wrong), []);
+    wrong.games = vec![game(THEM, ME, true)];
+    assert_eq!(what(VALIDATOR, POSTED, &wrong), []);
+    wrong.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Over)];
+    assert_eq!(what(VALIDATOR, POSTED, &wrong), [], "who has lost doesn't try again");
+    wrong.truth = None;
+    wrong.games.clear();
+    assert_eq!(what(VALIDATOR, POSTED, &wrong), [Duty::Compute]);
+    assert_eq!(what(VALIDATOR, POSTED, &case(answer(THEM, TRUTH, Standing::Pending))), []);
+    assert_eq!(what(VALIDATOR, POSTED, &case(answer(ME, LIE, Standing::Pending))), [], "not one's own");
+}
+
+#[test]
+fn who_is_to_move_moves_and_who_waits_too_long_is_told() {
+    let last = POSTED + u64::from(CLOCK);
+    let id = game_id(U256::from(5), 1, ME);
+    let mut ours = case(answer(THEM, LIE, Standing::Pending));
+    ours.games = vec![game(THEM, ME, false)];
+    assert_eq!(what(VALIDATOR, last, &ours), [Duty::Reply(id)]);
+    assert_eq!(what(VALIDATOR, last + 1, &ours), [], "it is too late");
+    ours.games = vec![game(THEM, ME, true)];
+    assert_eq!(what(VALIDATOR, last, &ours), []);
+    assert_eq!(what(VALIDATOR, last + 1, &ours), [Duty::Timeout(id)]);
+
+    // A server defends its answer in several games at once.
+    let mut defended = case(answer(ME, TRUTH, Standing::Pending));
+    defended.answer.openGames = 2;
+    let other = Address::repeat_byte(3);
+    defended.games = vec![game(ME, THEM, true), game(ME, other, false)];
+    let [first, second] = [THEM, other].map(|challenger| game_id(U256::from(5), 1, challenger));
+    assert_eq!(what(SERVER, POSTED, &defended), [Duty::Reply(first)]);
+    assert_eq!(what(SERVER, last + 1, &defended), [Duty::Timeout(second)]);
+    assert_eq!(what(SERVER, POSTED + WINDOW, &defended), [Duty::Timeout(second)], "games are open");
+}
+
+#[test]
+fn an_answer_is_settled_by_its_asserter_once_nobody_can_bring_it_down() {
+    let mut ours = case(answer(ME, TRUTH, Standing::Pending));
+    assert_eq!(what(SERVER, POSTED + WINDOW - 1, &ours), []);
+    assert_eq!(what(SERVER, POSTED + WINDOW, &ours), [Duty::Settle]);
+    ours.truth = None;
+    assert_eq!(what(SERVER, POSTED + WINDOW, &ours), [Duty::Compute], "the output is shown again");
+    ours.answer.standing = Standing::Final;
+    assert_eq!(what(SERVER, POSTED + WINDOW, &ours), []);
+    assert_eq!(what(VALIDATOR, POSTED + WINDOW, &case(answer(THEM, TRUTH, Standing::Pending))), []);
+}
+
+#[test]
+fn after_a_fall_the_truth_is_told_and_bonds_are_taken_back() {
+    let id = game_id(U256::from(5), 1, ME);
+    let mut fallen = case(answer(THEM, LIE, Standing::Fallen));
+    assert_eq!(what(VALIDATOR, POSTED, &fallen), [Duty::Answer]);
+    assert_eq!(what(Role { repairs: false, ..VALIDATOR }, POSTED, &fallen), []);
+    // Our game was still going on.
+    fallen.games = vec![game(THEM, ME, false)];
+    assert_eq!(what(VALIDATOR, POSTED, &fallen), [Duty::Reclaim(id), Duty::Answer]);
+    // Another answer has come in between.
+    fallen.answer = Answer { attempt: 2, ..answer(THEM, TRUTH, Standing::Pending) };
+    assert_eq!(what(VALIDATOR, POSTED, &fallen), [Duty::Reclaim(id)]);
+    // A game whose state isn't known yet waits for its event.
+    fallen.games = vec![(id, GameStanding::Unseen)];
+    assert_eq!(what(VALIDATOR, POSTED, &fallen), []);
+}

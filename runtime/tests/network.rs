@@ -1,0 +1,248 @@
+//! The players on a real chain (anvil from npm): requests answered and delivered, lies brought down, killed players that
+//! go on, and what the commands say when something is missing.
+
+mod common;
+
+use common::{Folder, fixture};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const REQUESTER: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+const SERVER: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
+const SERVER_ACCOUNT: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
+const VALIDATOR: &str = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6";
+const VALIDATOR_ACCOUNT: &str = "0x90F79bf6EB2c4f870365E785982E1f101E93b906";
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// A process that does not outlive the test.
+struct Process(Child);
+
+impl Process {
+    /// Ends it as a power cut would.
+    fn kill(mut self) {
+        self.0.kill().expect("a process to kill");
+        self.0.wait().expect("its end");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // devnet ends its chain when it is asked to end, not when it is killed.
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A chain with a registered model, and the folder in which the commands run.
+struct Net {
+    folder: Folder,
+    rpc: String,
+    _chain: Process,
+}
+
+impl Net {
+    fn start() -> Self {
+        let folder = Folder::with_net("mnist-cnn");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port_text = port.to_string();
+        let args = ["devnet", "--port", &port_text, "--window", "12", "--clock", "20"];
+        let chain = spawn(&folder, None, &args);
+        let start = Instant::now();
+        while !folder.path("deployment.json").exists() {
+            assert!(start.elapsed() < PATIENCE, "no chain; is anvil missing? run `npm ci`: {}", log(&folder));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let net = Self { folder, rpc: format!("http://127.0.0.1:{port}"), _chain: chain };
+        net.json(REQUESTER, &["register", "net.opml"]);
+        net
+    }
+
+    /// What a command says that must succeed.
+    fn json(&self, key: &str, args: &[&str]) -> Value {
+        let output = command(&self.folder, Some(key)).arg("--json").args(args).output().expect("opml starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "opml {args:?} fails: {error}\n{}", log(&self.folder));
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("opml {args:?} prints no JSON"))
+    }
+
+    fn play(&self, key: &str, args: &[&str]) -> Process {
+        spawn(&self.folder, Some(key), args)
+    }
+
+    /// Asks for the digit 7, with the deployment's consumer as callback.
+    fn request(&self, more: &[&str]) -> String {
+        let deployment: Value = serde_json::from_slice(&self.folder.read("deployment.json")).expect("JSON");
+        let input = format!("image={}", fixture("digits/7.npy"));
+        let consumer = deployment["consumer"].as_str().expect("a consumer");
+        let args = [&["request", "net.opml", "--input", &input, "--callback", consumer], more].concat();
+        self.json(REQUESTER, &args)["request"].to_string()
+    }
+
+    /// Waits until a request's status is as it should be.
+    fn wait(&self, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let status = self.json(REQUESTER, &["status", id]);
+            if done(&status) {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "not {what}: {status:#}\n{}", log(&self.folder));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn wait_final(&self, id: &str) -> Value {
+        self.wait(id, "final", |status| status["standing"] == "final")
+    }
+
+    /// The digit that the final output says, as the consumer has it.
+    fn digit(&self, id: &str) -> usize {
+        self.json(REQUESTER, &["result", id, "--image", "net.opml", "-o", "out"]);
+        let file = self.folder.read("out/probabilities.npy");
+        let numbers: Vec<f32> =
+            file[file.len() - 40..].chunks(4).map(|b| f32::from_le_bytes(b.try_into().expect("4"))).collect();
+        (0..10).max_by(|&a, &b| numbers[a].total_cmp(&numbers[b])).expect("a digit")
+    }
+
+    /// An account's ether, in wei.
+    fn balance(&self, account: &str) -> u128 {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let balance = runtime.block_on(async {
+            let node = chain::Node::connect(&self.rpc, Duration::from_secs(10)).await.expect("a node");
+            node.balance(account.parse().expect("an address")).await.expect("an answer")
+        });
+        balance.to()
+    }
+}
+
+fn command(folder: &Folder, key: Option<&str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
+    let anvil = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules/.bin/anvil");
+    command.current_dir(folder.path("")).env("OPML_ANVIL", anvil).env("NO_COLOR", "1");
+    match key {
+        Some(key) => command.env("OPML_KEY", key),
+        None => command.env_remove("OPML_KEY"),
+    };
+    command
+}
+
+fn spawn(folder: &Folder, key: Option<&str>, args: &[&str]) -> Process {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.path("log")).expect("a log");
+    let mut command = command(folder, key);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    Process(command.spawn().expect("opml starts"))
+}
+
+fn log(folder: &Folder) -> String {
+    std::fs::read_to_string(folder.path("log")).unwrap_or_default()
+}
+
+/// The events of a request's history of one kind.
+fn events<'a>(status: &'a Value, kind: &str) -> Vec<&'a str> {
+    let history = status["history"].as_array().expect("a history");
+    let events = history.iter().filter(|event| event["event"] == kind);
+    events.map(|event| event["about"].as_str().expect("text")).collect()
+}
+
+#[test]
+fn a_request_is_answered_and_delivered_once_it_is_final() {
+    let net = Net::start();
+    let model = fixture("mnist-cnn/model.onnx");
+    let _server = net.play(SERVER, &["serve", &model, "--poll", "100", "--inputs", "inputs"]);
+    let _validator = net.play(VALIDATOR, &["watch", "net.opml", "--poll", "100", "--inputs", "inputs"]);
+    let by_bytes = net.request(&[]);
+    let by_root = net.request(&["--by-root", "inputs"]);
+    let pending = net.wait(&by_bytes, "answered", |status| status["standing"] == "pending");
+    assert!(events(&pending, "final").is_empty(), "nothing is delivered before the window is over: {pending:#}");
+    for id in [by_bytes, by_root] {
+        let status = net.wait_final(&id);
+        assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()));
+        assert!(events(&status, "final")[0].contains("delivered to the callback"), "{status:#}");
+        assert!(events(&status, "moved").is_empty(), "nobody challenges what is right: {status:#}");
+        assert_eq!(net.digit(&id), 7);
+    }
+}
+
+#[test]
+fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
+    let net = Net::start();
+    let model = fixture("mnist-cnn/model.onnx");
+    let before = (net.balance(SERVER_ACCOUNT), net.balance(VALIDATOR_ACCOUNT));
+    let serve = ["serve", "net.opml", "--cheat", "output", "--poll", "100", "--state", "server"];
+    let watch = ["watch", &model, "--poll", "100", "--state", "validator"];
+    let (server, validator) = (net.play(SERVER, &serve), net.play(VALIDATOR, &watch));
+    let id = net.request(&[]);
+    net.wait(&id, "in the middle of a game", |status| events(status, "moved").len() >= 2);
+    server.kill();
+    validator.kill();
+    let (_server, _validator) = (net.play(SERVER, &serve), net.play(VALIDATOR, &watch));
+    let status = net.wait_final(&id);
+    assert_eq!(events(&status, "game over"), ["the challenger has won"], "{status:#}");
+    let answers = events(&status, "answered");
+    assert_eq!(answers.len(), 2, "the lie, and the truth: {status:#}");
+    assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(VALIDATOR_ACCOUNT.to_lowercase()));
+    assert_eq!(net.digit(&id), 7);
+    // Nobody said two things about one state: every move cuts another segment.
+    let moves = events(&status, "moved");
+    let distinct: std::collections::BTreeSet<_> = moves.iter().collect();
+    assert_eq!(moves.len(), distinct.len(), "{status:#}");
+    // The cheater's bond is gone: half to the validator, half to nobody. 10^17 wei are half of it.
+    const HALF: u128 = 100_000_000_000_000_000;
+    let start = Instant::now();
+    while net.balance(VALIDATOR_ACCOUNT) < before.1 + HALF / 2 && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(net.balance(VALIDATOR_ACCOUNT) > before.1 + HALF / 2, "the prize, less gas");
+    assert!(net.balance(SERVER_ACCOUNT) < before.0 - 2 * HALF, "the bond is lost");
+}
+
+#[test]
+fn a_right_answer_stands_against_a_lying_challenger() {
+    let net = Net::start();
+    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100", "--state", "server"]);
+    let liar = ["watch", "net.opml", "--cheat", "step", "--poll", "100", "--state", "liar"];
+    let _liar = net.play(VALIDATOR, &liar);
+    let id = net.request(&[]);
+    let status = net.wait_final(&id);
+    assert_eq!(events(&status, "game over"), ["the asserter has won"], "{status:#}");
+    assert_eq!(events(&status, "answered").len(), 1, "{status:#}");
+    assert_eq!(net.digit(&id), 7);
+}
+
+#[test]
+fn commands_say_what_is_missing() {
+    let folder = Folder::with_net("mnist-mlp");
+    let fails = |key: Option<&str>, args: &[&str], words: &[&str]| {
+        let output = command(&folder, key).env("OPML_ANVIL", "/nowhere").env("PATH", "").args(args).output();
+        let output = output.expect("opml starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+        for word in words {
+            assert!(error.contains(word), "{args:?} does not say '{word}': {error}");
+        }
+        assert!(!error.contains(REQUESTER), "a key in an error: {error}");
+    };
+    let nowhere = "http://127.0.0.1:9";
+    fails(None, &["devnet"], &["anvil is not there", "npm install"]);
+    fails(None, &["register", "net.opml"], &["there is no key", "OPML_KEY"]);
+    fails(Some("0x12"), &["register", "net.opml"], &["OPML_KEY is not a key"]);
+    fails(Some(REQUESTER), &["register", "net.opml"], &["deployment.json", "opml devnet"]);
+    fails(Some(REQUESTER), &["deploy", "--rpc", nowhere], &[nowhere, "is the node running"]);
+    fails(Some(REQUESTER), &["deploy", "--rpc", "ftp://x"], &["is no URL of a node"]);
+    fails(Some(REQUESTER), &["deploy", "--rpc", nowhere, "--burned", "1eth"], &["burned"]);
+    fails(Some(REQUESTER), &["deploy", "--rpc", nowhere, "--burned", "one"], &["is no amount", "0.1eth"]);
+    fails(None, &["register", "net.opml", "--keystore", "none"], &["cannot read none"]);
+    fails(Some(REQUESTER), &["watch", "net.opml", "--cheat", "challenger"], &["opml dispute"]);
+    folder.write("deployment.json", "{}");
+    fails(None, &["status", "1"], &["not a deployment", "rpc"]);
+    fails(Some(REQUESTER), &["register", "none.opml"], &["none.opml"]);
+    assert_eq!(folder.files(), ["deployment.json", "net.opml"], "nothing is left behind");
+}

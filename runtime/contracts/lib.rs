@@ -27,6 +27,9 @@ pub const SOURCES: [(&str, &str); 7] = [
     ("OpenDisputes.sol", include_str!("src/OpenDisputes.sol")),
 ];
 
+/// The cheatcodes of forge that tests and scripts use: file name and text.
+pub const CHEATCODES: (&str, &str) = ("Vm.sol", include_str!("test/Vm.sol"));
+
 /// The contracts that can be deployed.
 pub const DEPLOYABLE: [&str; 3] = ["InferenceService", "ModelRegistry", "OpenDisputes"];
 

@@ -9,6 +9,7 @@ mod lies;
 mod machine;
 mod npy;
 mod output;
+mod package;
 mod tensors;
 
 use clap::Parser;

@@ -23,6 +23,12 @@ interface Vm {
     function recordLogs() external;
     /// What has been emitted since.
     function getRecordedLogs() external returns (Log[] memory);
+    /// A number of the environment, or what stands in for it.
+    function envOr(string calldata name, uint256 otherwise) external view returns (uint256);
+    /// What follows is sent as transactions; for scripts.
+    function startBroadcast() external;
+    /// What follows isn't.
+    function stopBroadcast() external;
     /// The gas of the last call goes into `snapshots/`.
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
 }

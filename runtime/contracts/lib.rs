@@ -28,6 +28,9 @@ pub const SOURCES: [(&str, &str); 8] = [
     ("OpenDisputes.sol", include_str!("src/OpenDisputes.sol")),
 ];
 
+/// The cheatcodes of forge that tests and scripts use: file name and text.
+pub const CHEATCODES: (&str, &str) = ("Vm.sol", include_str!("test/Vm.sol"));
+
 /// The contracts that can be deployed.
 pub const DEPLOYABLE: [&str; 4] = ["ExampleConsumer", "InferenceService", "ModelRegistry", "OpenDisputes"];
 

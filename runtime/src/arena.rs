@@ -156,7 +156,7 @@ fn differ() -> Failure {
 }
 
 /// A state before there is one.
-fn no_state() -> contracts::Game {
+pub fn no_state() -> contracts::Game {
     contracts::Game {
         model: B256::ZERO,
         asserter: ASSERTER,

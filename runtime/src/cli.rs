@@ -42,7 +42,9 @@ pub enum Command {
     Prove(Prove),
     /// Execute a witnessed step as the contract would and compare it with its claim
     Verify(Verify),
-    /// Write the Solidity one-step verifier for an image
+    /// Write a Foundry package for an image: contracts, deploy script, and tests from its real runs
+    ///
+    /// `forge test` passes in it as it is.
     Verifier(Verifier),
     /// Play a whole dispute about a result, move by move, on the contracts in the embedded EVM
     ///
@@ -427,7 +429,10 @@ pub struct Watch {
 pub struct Verifier {
     /// The image
     pub image: PathBuf,
-    /// The folder for the contracts
+    /// An input tensor of the runs that the tests are made from, as in `opml run` [default: zeros]
+    #[arg(long = "input", value_name = "NAME=FILE")]
+    pub inputs: Vec<Input>,
+    /// The folder for the package
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
 }

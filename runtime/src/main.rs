@@ -10,6 +10,7 @@ mod machine;
 mod network;
 mod npy;
 mod output;
+mod package;
 mod tensors;
 
 use clap::Parser;

@@ -36,8 +36,30 @@ pub struct Fed {
 
 /// Reads the inputs that an image needs, each exactly once, each of the right type and shape.
 pub fn read_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<Fed>, Failure> {
-    let wanted: Vec<_> = image.tensors.iter().filter(|tensor| tensor.role == Role::Input).collect();
-    let names = || wanted.iter().map(|tensor| describe(tensor)).collect::<Vec<_>>().join("; ");
+    let fed = read_given_inputs(image, inputs)?;
+    match wanted(image).find(|tensor| fed.iter().all(|fed| fed.address != tensor.address)) {
+        None => Ok(fed),
+        Some(missing) => Err(Failure::new(format!("input '{}' is missing", missing.name)).hint(format!(
+            "add --input {}=FILE.npy; the image wants {}",
+            missing.name,
+            names(image)
+        ))),
+    }
+}
+
+/// The inputs of an image.
+fn wanted(image: &Image) -> impl Iterator<Item = &image::Tensor> {
+    image.tensors.iter().filter(|tensor| tensor.role == Role::Input)
+}
+
+/// What they are called, for people.
+fn names(image: &Image) -> String {
+    wanted(image).map(describe).collect::<Vec<_>>().join("; ")
+}
+
+/// Reads inputs of an image, each at most once, each of the right type and shape.
+pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<Fed>, Failure> {
+    let wanted: Vec<_> = wanted(image).collect();
     let mut given = HashSet::new();
     let mut fed = Vec::new();
     for input in inputs {
@@ -48,23 +70,15 @@ pub fn read_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<Fed>, Failure>
         };
         let Some(tensor) = tensor else {
             let found = input.name.as_deref().unwrap_or("without a name");
-            return Err(
-                Failure::new(format!("the image has no input '{found}'")).hint(format!("its inputs are: {}", names()))
-            );
+            return Err(Failure::new(format!("the image has no input '{found}'"))
+                .hint(format!("its inputs are: {}", names(image))));
         };
         if !given.insert(&tensor.name) {
             return Err(Failure::new(format!("input '{}' is given twice", tensor.name)));
         }
         fed.push(Fed { address: tensor.address, bytes: read_input(tensor, &input.file)? });
     }
-    match wanted.iter().find(|tensor| !given.contains(&tensor.name)) {
-        None => Ok(fed),
-        Some(missing) => Err(Failure::new(format!("input '{}' is missing", missing.name)).hint(format!(
-            "add --input {}=FILE.npy; the image wants {}",
-            missing.name,
-            names()
-        ))),
-    }
+    Ok(fed)
 }
 
 /// "image: f32 [1, 28, 28]".

@@ -234,28 +234,55 @@ fn proven_steps_verify() {
 }
 
 #[test]
-fn verifier_writes_the_contracts() {
+fn verifier_writes_a_package() {
     let folder = Folder::with_net("mnist-mlp");
     let object = folder.json(&["verifier", "net.opml", "-o", "contracts"]);
     let files = object["files"].as_array().expect("files");
     let names: Vec<_> = files.iter().filter_map(Value::as_str).collect();
     assert_eq!(
         names,
-        ["IStepVerifier.sol", "StepVerifier.sol", "NetVerifier.sol", "README.md"]
-            .map(|name| format!("contracts/{name}"))
+        [
+            "src/IStepVerifier.sol",
+            "src/StepVerifier.sol",
+            "src/NetVerifier.sol",
+            "test/Vm.sol",
+            "test/Steps.t.sol",
+            "src/DisputeGame.sol",
+            "src/InferenceService.sol",
+            "src/Interfaces.sol",
+            "src/Merkle.sol",
+            "src/ModelRegistry.sol",
+            "src/Models.sol",
+            "src/NetModel.sol",
+            "script/Deploy.s.sol",
+            "test/Service.t.sol",
+            "foundry.toml",
+            "README.md",
+        ]
+        .map(|name| format!("contracts/{name}"))
     );
+    for file in &names {
+        let text = String::from_utf8(folder.read(file)).expect("text");
+        assert!(!text.contains("{{"), "a hole in {file} was not filled");
+    }
     let generated = concat!(env!("CARGO_MANIFEST_DIR"), "/../vm/solidity/generated/rv64imfd/StepVerifier.sol");
-    assert_eq!(folder.read("contracts/StepVerifier.sol"), std::fs::read(generated).expect("the generated verifier"));
-    let own = String::from_utf8(folder.read("contracts/NetVerifier.sol")).expect("text");
+    let verifier = folder.read("contracts/src/StepVerifier.sol");
+    assert_eq!(verifier, std::fs::read(generated).expect("the generated verifier"));
+    let text = |file: &str| String::from_utf8(folder.read(file)).expect("text");
+    let (own, model) = (text("contracts/src/NetVerifier.sol"), text("contracts/src/NetModel.sol"));
     let inspected = folder.json(&["inspect", "net.opml"]);
     for field in ["memory_bits", "code_size"] {
-        assert!(own.contains(&inspected[field].to_string()), "{field} is missing in {own}");
+        let value = inspected[field].to_string();
+        assert!(own.contains(&value) && model.contains(&value), "{field} is missing in {own}{model}");
     }
-    assert!(folder.text(&["verifier", "net.opml", "-o", "contracts"]).contains("contracts/NetVerifier.sol"));
+    for root in ["code_root", "memory_root", "schedule_root"] {
+        assert!(model.contains(inspected[root].as_str().expect("a root")), "{root} is missing in {model}");
+    }
+    assert!(folder.text(&["verifier", "net.opml", "-o", "contracts"]).contains("contracts/src/NetVerifier.sol"));
     // An image called "step" must not overwrite the verifier that its own contract is made of.
     std::fs::copy(folder.path("net.opml"), folder.path("step.opml")).expect("a copy");
     folder.text(&["verifier", "step.opml", "-o", "of-step"]);
-    assert_eq!(folder.read("of-step/StepVerifier.sol"), folder.read("contracts/StepVerifier.sol"));
+    assert_eq!(folder.read("of-step/src/StepVerifier.sol"), verifier);
 }
 
 #[test]

@@ -179,6 +179,8 @@ abstract contract DisputeGame is IDisputeGame {
 
     function requireRunning(uint256 id, Game memory game) private view {
         bytes32 state = games[id];
+        // Not an amount that somebody could shift by a little: three words that no hash is.
+        // slither-disable-next-line incorrect-equality
         if (state == ASSERTER_WON || state == CHALLENGER_WON || state == CLOSED) revert Over();
         if (state != keccak256(abi.encode(game))) revert StateMismatch();
     }
@@ -247,7 +249,9 @@ abstract contract DisputeGame is IDisputeGame {
         bytes32[] calldata siblings,
         bytes32 root
     ) private pure {
-        if (siblings.length != memoryBits - Models.LEAF_BITS - region.level) revert Proof();
+        if (siblings.length != memoryBits - Models.LEAF_BITS - region.level) {
+            revert Proof();
+        }
         if (Merkle.fold(subtree, region.index, siblings) != root) revert Proof();
     }
 
@@ -260,7 +264,7 @@ abstract contract DisputeGame is IDisputeGame {
 
     /// @dev The state root at the start of a big step: nobody asserts it, it is derived.
     function startOf(Model calldata model, bytes32 memoryRoot, uint64 pc) private pure returns (bytes32) {
-        bytes32 zeros;
+        bytes32 zeros = 0;
         bytes32 ones = bytes32(type(uint256).max);
         bytes32 floats = keccak256(abi.encodePacked(zeros, zeros, zeros, zeros, ones, ones, ones, ones));
         uint64 sp = uint64(1) << model.memoryBits;

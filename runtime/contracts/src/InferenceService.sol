@@ -143,9 +143,7 @@ contract InferenceService is DisputeGame, IInferenceService {
     }
 
     /// @inheritdoc IInferenceService
-    function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData)
-        external
-    {
+    function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData) external {
         requireRequest(id, request);
         Answer storage given = answers[id];
         if (given.standing != Standing.Pending) revert Decided();
@@ -249,6 +247,8 @@ contract InferenceService is DisputeGame, IInferenceService {
         if (amount == 0) revert Nothing();
         balances[msg.sender] = 0;
         emit Withdrawn(msg.sender, amount);
+        // A plain transfer would not pay accounts whose code takes more than 2,300 gas.
+        // slither-disable-next-line low-level-calls
         (bool taken,) = msg.sender.call{value: amount}("");
         if (!taken) revert Refused();
     }

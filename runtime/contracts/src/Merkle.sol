@@ -13,6 +13,7 @@ library Merkle {
                 if or(root, sibling) {
                     let side := shl(5, and(index, 1))
                     mstore(side, root)
+                    // slither-disable-next-line incorrect-exp (an exclusive or is what is meant: the other half)
                     mstore(xor(side, 32), sibling)
                     root := keccak256(0, 64)
                 }
@@ -45,6 +46,7 @@ library Merkle {
             // A leaf is a little-endian number: its bytes in reverse.
             for { let at := nodes } lt(at, end) { at := add(at, 32) } { mstore(at, reversed(mload(at))) }
 
+            // slither-disable-start too-many-digits (masks)
             function reversed(word) -> r {
                 r := swapped(word, 8, 0x00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff)
                 r := swapped(r, 16, 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff)
@@ -52,6 +54,7 @@ library Merkle {
                 r := swapped(r, 64, 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff)
                 r := or(shr(128, r), shl(128, r))
             }
+            // slither-disable-end too-many-digits
             // Swaps neighbouring fields of so many bits; the mask has every other one.
             function swapped(word, bits, mask) -> r {
                 r := or(and(shr(bits, word), mask), shl(bits, and(word, mask)))

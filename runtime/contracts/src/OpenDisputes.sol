@@ -19,6 +19,8 @@ contract OpenDisputes is DisputeGame, IOpenDisputes {
         bytes32 asserted,
         Opening calldata opening
     ) external returns (uint256 id) {
+        // What is not set is zero, as it is meant to be.
+        // slither-disable-next-line uninitialized-local
         Game memory game;
         game.model = hashOf(model);
         game.asserter = asserter;

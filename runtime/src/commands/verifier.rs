@@ -1,16 +1,24 @@
-//! `opml verifier`: the Solidity for an image's machine profile.
+//! `opml verifier`: the Foundry package for an image.
 
 use super::compile::load;
 use crate::cli::Verifier;
 use crate::failure::Failure;
 use crate::output::{Output, create_folder, write_file};
+use crate::package::package;
+use crate::tensors::read_given_inputs;
 use serde_json::json;
 
-/// Writes the contracts.
+/// Writes the package.
 pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
     let image = load(&args.image)?;
+    let inputs = read_given_inputs(&image, &args.inputs)?;
+    let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
     let stem = args.image.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let files = solidity::generate(&image.profile, &identifier(stem));
+    // What can't be written is known before the image has run.
+    create_folder(&args.output)?;
+    let spinner = output.spinner("running the image and disputing it");
+    let files = package(&image, &identifier(stem), &inputs)?;
+    spinner.finish_and_clear();
     let mut written = Vec::new();
     for file in &files {
         let path = args.output.join(&file.name);

@@ -64,7 +64,8 @@ pub fn verifier(extensions: Extensions) -> String {
 }
 
 /// Replaces the `{{names}}` in a template.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
+#[must_use]
+pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }
 
@@ -168,7 +169,6 @@ pub fn generate(profile: &Profile, image: &str) -> Vec<File> {
         file("IStepVerifier", interface().to_owned()),
         file(CONTRACT, verifier(profile.extensions())),
         file(&contract, image),
-        File { name: "README.md".to_owned(), text: fill(include_str!("templates/README.md"), &[("name", &contract)]) },
     ]
 }
 

@@ -1,0 +1,1 @@
+../../../vm/solidity/generated/rv64im/IStepVerifier.sol

@@ -1,0 +1,154 @@
+//! The Foundry package for an image: contracts, deploy script, and tests that are made from real runs of it.
+
+mod runs;
+
+use crate::arena::no_state;
+use crate::failure::Failure;
+use contracts::{Address, CHEATCODES, SOURCES, SolValue as _};
+use game::Side;
+use image::Image;
+use isa::Extensions;
+use runs::{ARITY, Example, Recorded};
+use solidity::{File, fill};
+use std::fmt::Write as _;
+
+/// The bare game is for tests of ours.
+const NOT_DEPLOYED: &str = "OpenDisputes.sol";
+/// What the service's test asks with, if its input is not too long to be in a test.
+const ASK: &str = r#"service.requestCallback(listing, input(), address(this), CALLBACK_GAS, "")"#;
+/// And if it is.
+const ASK_BY_ROOT: &str = r#"service.requestByRoot(listing, INPUT_ROOT, address(this), CALLBACK_GAS, "")"#;
+/// The most bytes of an input that are written into a test.
+const LONGEST_INPUT: usize = 1 << 15;
+
+/// The package's files. Inputs are addresses and bytes; what isn't given is zero.
+pub fn package(image: &Image, stem: &str, inputs: &[(u64, Vec<u8>)]) -> Result<Vec<File>, Failure> {
+    let verifier = solidity::generate(&image.profile, stem);
+    let name = contract_name(&verifier);
+    let steps = runs::steps(image, inputs)?;
+    let recorded = runs::record(image, inputs)?;
+    let machine = image.extensions().name();
+    let mut files: Vec<File> = verifier.into_iter().map(|file| in_folder("src", &file.name, file.text)).collect();
+    files.push(in_folder("test", CHEATCODES.0, CHEATCODES.1.to_owned()));
+    files.push(in_folder("test", "Steps.t.sol", steps_test(&name, &steps)));
+    let (mut service, mut service_files) = (String::new(), String::new());
+    if let Some(recorded) = recorded {
+        files.extend(service_package(image, &name, &recorded));
+        service = fill(include_str!("package/service.md"), &[("arity", &ARITY.to_string())]);
+        service_files = fill(include_str!("package/service_files.md"), &[("name", &name)]);
+    }
+    files.push(File { name: "foundry.toml".to_owned(), text: include_str!("package/foundry.toml").to_owned() });
+    let values = [("service_files", &*service_files), ("service", &service), ("name", &name), ("machine", machine)];
+    files.push(File { name: "README.md".to_owned(), text: fill(include_str!("package/README.md"), &values) });
+    Ok(files)
+}
+
+/// What the contracts of an image are called after: the last file is its verifier.
+fn contract_name(verifier: &[File]) -> String {
+    let last = verifier.last().map_or("", |file| &file.name);
+    last.trim_end_matches("Verifier.sol").to_owned()
+}
+
+fn in_folder(folder: &str, name: &str, text: String) -> File {
+    File { name: format!("{folder}/{name}"), text }
+}
+
+/// What a package has besides the verifier, if the image is one of a model.
+fn service_package(image: &Image, name: &str, recorded: &Recorded) -> Vec<File> {
+    let sources = SOURCES.iter().filter(|(file, _)| *file != NOT_DEPLOYED);
+    let mut files: Vec<_> = sources.map(|(file, text)| in_folder("src", file, (*text).to_owned())).collect();
+    files.push(in_folder("src", &format!("{name}Model.sol"), model(image, name, recorded)));
+    let deploy = [("name", name), ("arity", &ARITY.to_string())];
+    files.push(in_folder("script", "Deploy.s.sol", fill(include_str!("package/Deploy.s.sol"), &deploy)));
+    files.push(in_folder("test", "Service.t.sol", service_test(name, recorded)));
+    files
+}
+
+/// The library of what the registry must know.
+fn model(image: &Image, name: &str, recorded: &Recorded) -> String {
+    let model = contracts::model(&recorded.model, Address::ZERO);
+    let code = |extensions| step::keccak(&solidity::bytecode(extensions)).to_string();
+    let profile = image.profile;
+    fill(
+        include_str!("package/Model.sol"),
+        &[
+            ("name", name),
+            ("image", name),
+            ("machine", image.extensions().name()),
+            ("integer_code", &code(Extensions::IM)),
+            ("float_code", &code(Extensions::IMFD)),
+            ("floats", &image.extensions().has(isa::Extension::F).to_string()),
+            ("memory_bits", &profile.memory_bits().to_string()),
+            ("code_base", &format!("{:#x}", profile.code_base())),
+            ("code_size", &profile.code_size().to_string()),
+            ("code_root", &model.codeRoot.to_string()),
+            ("memory_root", &model.memoryRoot.to_string()),
+            ("schedule_root", &model.scheduleRoot.to_string()),
+            ("big_steps", &model.bigSteps.to_string()),
+            ("scratch_bits", &model.scratchBits.to_string()),
+            ("input_level", &model.input.level.to_string()),
+            ("input_index", &model.input.index.to_string()),
+            ("output_level", &model.output.level.to_string()),
+            ("output_index", &model.output.index.to_string()),
+            ("input_bytes", &recorded.input.len().to_string()),
+            ("output_bytes", &recorded.output_bytes.to_string()),
+        ],
+    )
+}
+
+/// The test of single steps.
+fn steps_test(name: &str, steps: &[Example]) -> String {
+    let functions: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let values = [
+                ("step", &*step.claim.step.to_string()),
+                ("mnemonic", &step.mnemonic.replace('.', "_")),
+                ("before", &step.claim.before.to_string()),
+                ("after", &step.claim.after.to_string()),
+                ("witness", &hex(&step.claim.witness)),
+            ];
+            fill(include_str!("package/Step.t.sol"), &values)
+        })
+        .collect();
+    fill(include_str!("package/Steps.t.sol"), &[("name", name), ("steps", &functions.concat())])
+}
+
+/// The test of the service.
+fn service_test(name: &str, recorded: &Recorded) -> String {
+    let Recorded { model, opening, moves, .. } = recorded;
+    // The test puts its own game and model in the place of these.
+    let (game, model) = (no_state(), contracts::model(model, Address::ZERO));
+    let mut calls = String::new();
+    for (index, move_) in moves.iter().enumerate() {
+        let call = contracts::calldata(contracts::U256::ZERO, &game, &model, move_);
+        let _ = writeln!(calls, "        calls[{index}] = hex\"{}\";", hex(&call));
+    }
+    let short = recorded.input.len() <= LONGEST_INPUT;
+    let input = format!(
+        "\n    function input() private pure returns (bytes memory) {{\n        return hex\"{}\";\n    }}\n",
+        hex(&recorded.input)
+    );
+    fill(
+        include_str!("package/Service.t.sol"),
+        &[
+            ("name", name),
+            ("arity", &ARITY.to_string()),
+            ("ask", if short { ASK } else { ASK_BY_ROOT }),
+            ("input_root", &recorded.input_root.to_string()),
+            ("input", if short { &input } else { "" }),
+            ("output_root", &recorded.output_root.to_string()),
+            ("output", &hex(&recorded.output)),
+            ("answered", &hex(&recorded.answered)),
+            ("asserter_wins", &(recorded.winner == Side::Asserter).to_string()),
+            ("opening", &hex(&contracts::opening(opening).abi_encode())),
+            ("move_count", &moves.len().to_string()),
+            ("moves", &calls),
+        ],
+    )
+}
+
+/// Bytes as Solidity's hexadecimal literals have them.
+fn hex(bytes: &[u8]) -> String {
+    crate::output::hex(bytes).split_off(2)
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from runs of an image: do not edit.
+pragma solidity ^0.8.24;
+
+import {Deploy} from "../script/Deploy.s.sol";
+import {InferenceService} from "../src/InferenceService.sol";
+import {
+    Entry,
+    Game,
+    IDisputeGame,
+    IInferenceConsumer,
+    Model,
+    Opening,
+    Pick,
+    Request,
+    Standing,
+    Terms
+} from "../src/Interfaces.sol";
+import {ModelRegistry} from "../src/ModelRegistry.sol";
+import {StepVerifier} from "../src/StepVerifier.sol";
+import {{{name}}Model} from "../src/{{name}}Model.sol";
+import {Vm, vm} from "./Vm.sol";
+
+/// @dev The model as it is deployed: a request that is answered, and one whose answer is disputed down to one step.
+contract ServiceTest is IInferenceConsumer {
+    address private constant ASSERTER = address(0xa1);
+    address private constant CHALLENGER = address(0xc1);
+    uint64 private constant CALLBACK_GAS = 1_000_000;
+
+    InferenceService private service;
+    Terms private terms;
+    Model private model;
+    bytes32 private listing;
+    bytes private delivered;
+
+    function setUp() public {
+        vm.warp(1_700_000_000);
+        Deploy script = new Deploy();
+        terms = script.terms();
+        // The recorded game's.
+        terms.arity = {{arity}};
+        address verifier;
+        (, service, verifier, listing) = script.deploy(terms);
+        model = {{name}}Model.model(verifier);
+        vm.deal(ASSERTER, 2 * uint256(terms.asserterBond));
+        vm.deal(CHALLENGER, 2 * uint256(terms.challengerBond));
+    }
+
+    function inferenceCallback(uint256, bytes calldata result, bytes calldata) external {
+        require(msg.sender == address(service), "who calls?");
+        delivered = result;
+    }
+
+    function test_theCompilerMakesTheKnownVerifier() public pure {
+        bytes32 code = {{name}}Model.machine().floats ? {{name}}Model.FLOAT_CODE : {{name}}Model.INTEGER_CODE;
+        require(keccak256(type(StepVerifier).creationCode) == code, "see foundry.toml for the compiler and its settings");
+    }
+
+    function test_anAnswerBecomesFinal() public {
+        (uint256 id, Request memory request) = ask();
+        answer(id, request, output());
+        vm.warp(block.timestamp + terms.window);
+        service.settle(id, request, output(), "");
+        require(service.result(id) == OUTPUT_ROOT, "another root");
+        require(keccak256(delivered) == keccak256(output()), "another output");
+    }
+
+    function test_anOpeningLeadsToItsOutput() public {
+        (uint256 id, Request memory request) = ask();
+        answer(id, request, answered());
+        Opening memory bad = opening();
+        bad.claims[bad.claims.length - 1] = keccak256("no memory of this run");
+        bytes32 asserted = service.provisionalAnswer(id).outputRoot;
+        vm.deal(address(this), terms.challengerBond);
+        vm.expectRevert(abi.encodeWithSelector(IDisputeGame.Proof.selector));
+        service.challenge{value: terms.challengerBond}(id, request, model, asserted, bad);
+    }
+
+    /// Both players' moves were recorded; the last one is the step that the contract executes.
+    function test_aDisputeEndsInOneStep() public {
+        (uint256 id, Request memory request) = ask();
+        answer(id, request, answered());
+        bytes32 asserted = service.provisionalAnswer(id).outputRoot;
+        vm.recordLogs();
+        vm.prank(CHALLENGER);
+        uint256 number = service.challenge{value: terms.challengerBond}(id, request, model, asserted, opening());
+        Game memory game = moved();
+        bytes[] memory recorded = moves();
+        for (uint256 i = 0; i < recorded.length; i++) {
+            bytes memory call = this.put(recorded[i], number, game);
+            vm.recordLogs();
+            vm.prank(game.asserterMoves ? ASSERTER : CHALLENGER);
+            (bool made,) = address(service).call(call);
+            require(made, "a move is refused");
+            if (i + 1 < recorded.length) game = moved();
+            else require(bytes4(call) == IDisputeGame.prove.selector, "the end is no step");
+        }
+        bool asserterWon = service.games(number) == bytes32(uint256(1));
+        require(asserterWon == ASSERTER_WINS, "the liar wins");
+        Standing standing = service.provisionalAnswer(id).standing;
+        require(standing == (asserterWon ? Standing.Pending : Standing.Fallen), "the wrong answer stands");
+        address winner = asserterWon ? ASSERTER : CHALLENGER;
+        require(service.balances(winner) >= terms.challengerBond, "the winner isn't paid");
+        vm.prank(winner);
+        service.withdraw();
+    }
+
+    // ---- What the tests are made of
+
+    function ask() private returns (uint256 id, Request memory request) {
+        vm.recordLogs();
+        id = {{ask}};
+        (request,,) = abi.decode(vm.getRecordedLogs()[0].data, (Request, bytes, bytes));
+    }
+
+    function answer(uint256 id, Request memory request, bytes memory given) private {
+        vm.prank(ASSERTER);
+        service.answer{value: terms.asserterBond}(id, request, given);
+    }
+
+    function moved() private returns (Game memory game) {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        (game,) = abi.decode(logs[logs.length - 1].data, (Game, bytes32[]));
+    }
+
+    /// A recorded move, put into the game that is played here.
+    function put(bytes calldata call, uint256 id, Game memory game) external view returns (bytes memory) {
+        bytes4 kind = bytes4(call);
+        Pick memory pick;
+        if (kind == IDisputeGame.dissect.selector) {
+            bytes32[] memory claims;
+            (,, pick, claims) = abi.decode(call[4:], (uint256, Game, Pick, bytes32[]));
+            return abi.encodeCall(IDisputeGame.dissect, (id, game, pick, claims));
+        }
+        if (kind == IDisputeGame.enter.selector) {
+            Entry memory entry;
+            (,,, pick, entry) = abi.decode(call[4:], (uint256, Game, Model, Pick, Entry));
+            return abi.encodeCall(IDisputeGame.enter, (id, game, model, pick, entry));
+        }
+        bytes memory witness;
+        (,,, pick, witness) = abi.decode(call[4:], (uint256, Game, Model, Pick, bytes));
+        return abi.encodeCall(IDisputeGame.prove, (id, game, model, pick, witness));
+    }
+
+    // ---- The runs
+
+    bytes32 private constant INPUT_ROOT = {{input_root}};
+    bytes32 private constant OUTPUT_ROOT = {{output_root}};
+    bool private constant ASSERTER_WINS = {{asserter_wins}};
+{{input}}
+    /// The model's output on the input.
+    function output() private pure returns (bytes memory) {
+        return hex"{{output}}";
+    }
+
+    /// What the asserter of the recorded game says it is.
+    function answered() private pure returns (bytes memory) {
+        return hex"{{answered}}";
+    }
+
+    function opening() private pure returns (Opening memory) {
+        return abi.decode(hex"{{opening}}", (Opening));
+    }
+
+    function moves() private pure returns (bytes[] memory calls) {
+        calls = new bytes[]({{move_count}});
+{{moves}}    }
+}

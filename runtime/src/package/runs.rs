@@ -1,0 +1,166 @@
+//! The runs of an image that its package is tested with.
+
+use crate::claim::Claim;
+use crate::cli::Cheat;
+use crate::commands::prove::claim_of_next_step;
+use crate::commands::trace::instruction_at;
+use crate::failure::Failure;
+use crate::lies::{liar, lies};
+use crate::machine::start;
+use game::player::{challenge, reply};
+use game::{Challenge, Clocks, Execution, Game, Model, Move, Oracle, Side, VOID};
+use image::{Image, Interface, Region, Role};
+use std::collections::HashSet;
+use step::{Root, Status};
+
+/// Into how many parts segments are cut; the cheapest (docs/protocol.md).
+pub const ARITY: u64 = 20;
+/// How many steps of a run are looked at for instructions.
+const LOOKED_AT: u64 = 1 << 24;
+/// How many instructions are shown.
+const SHOWN: usize = 64;
+
+/// The first step of an instruction.
+pub struct Example {
+    /// The instruction.
+    pub mnemonic: &'static str,
+    /// The step.
+    pub claim: Claim,
+}
+
+/// A run with its result, and a game about it down to one step.
+pub struct Recorded {
+    /// What it is about.
+    pub model: Model,
+    /// All inputs as they lie in the input region.
+    pub input: Vec<u8>,
+    /// Their root.
+    pub input_root: Root,
+    /// How many bytes an output has.
+    pub output_bytes: usize,
+    /// The true output; none if the model has none on this input.
+    pub output: Vec<u8>,
+    /// Its root.
+    pub output_root: Root,
+    /// What the asserter says that it is.
+    pub answered: Vec<u8>,
+    /// The challenger's first move.
+    pub opening: Challenge,
+    /// All moves after it.
+    pub moves: Vec<Move>,
+    /// Who wins.
+    pub winner: Side,
+}
+
+/// The first step of each instruction in a run.
+pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Vec<Example>, Failure> {
+    let mut machine = start(image)?;
+    for (address, bytes) in inputs {
+        let outside = || Failure::new(format!("an input at {address:#x} is outside memory"));
+        machine.write_memory(*address, bytes).ok_or_else(outside)?;
+    }
+    let (mut seen, mut examples) = (HashSet::new(), Vec::new());
+    while machine.status() == Status::Running && machine.steps() < LOOKED_AT && examples.len() < SHOWN {
+        let mnemonic = instruction_at(image, machine.pc()).map(|instruction| instruction.op.entry().mnemonic);
+        if let Some(mnemonic) = mnemonic.filter(|mnemonic| seen.insert(*mnemonic)) {
+            examples.push(Example { mnemonic, claim: claim_of_next_step(&mut machine)? });
+        }
+        machine.step();
+    }
+    Ok(examples)
+}
+
+/// Plays games with liars until one ends in a step; none if the image isn't one of a model.
+pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Option<Recorded>, Failure> {
+    let Some(interface) = image.interface.filter(|_| !image.big_steps().leaves().is_empty()) else { return Ok(None) };
+    let mut failure = Failure::new("no lie that was tried is found out in one step").hint("choose another --input");
+    // Whose turn it is at the last step depends on how long the run and the big step in dispute are; only who is honest
+    // can prove it.
+    for cheat in [Cheat::Weight, Cheat::Step, Cheat::Output, Cheat::Challenger] {
+        match play(image, interface, inputs, cheat) {
+            Ok(None) => {}
+            Ok(recorded) => return Ok(recorded),
+            Err(other) => failure = other,
+        }
+    }
+    Err(failure)
+}
+
+/// A game with a liar; none if the loser just falls silent.
+fn play(
+    image: &Image,
+    interface: Interface,
+    inputs: &[(u64, Vec<u8>)],
+    cheat: Cheat,
+) -> Result<Option<Recorded>, Failure> {
+    let execution = || Execution::new(image.clone(), image.big_steps(), inputs.to_vec()).map_err(Failure::from_error);
+    let mut honest = execution()?;
+    let lies = lies(image, &mut honest, cheat)?;
+    let mut lying = liar(&mut honest, execution, &lies)?;
+    let model = *honest.model();
+    let input_root = honest.input_root().map_err(Failure::from_error)?;
+    let output_root = honest.result(&model).map_err(Failure::from_error)?;
+    let output_bytes = extent(image, Role::Output, interface.output);
+    let output = output(&mut honest, interface.output, output_bytes)?;
+    let (winner, answered) = if cheat == Cheat::Challenger {
+        (Side::Asserter, output.clone())
+    } else {
+        (Side::Challenger, self::output(&mut lying, interface.output, output_bytes)?)
+    };
+    let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
+    let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
+    let input = input(image, interface.input, inputs);
+    Ok(Some(Recorded { model, input, input_root, output_bytes, output, output_root, answered, opening, moves, winner }))
+}
+
+/// The moves of asserter and challenger, if the last one proves a step.
+fn moves(
+    model: &Model,
+    input: Root,
+    [asserter, challenger]: &mut [Execution; 2],
+) -> Result<Option<(Challenge, Vec<Move>)>, Failure> {
+    let asserted = asserter.result(model).map_err(Failure::from_error)?;
+    let opening = challenge(model, ARITY, challenger).map_err(Failure::from_error)?;
+    // Time stands still.
+    let clocks = Clocks { asserter: 0, challenger: 0 };
+    let mut game = Game::challenge(model, input, asserted, ARITY, clocks, &opening, 0).map_err(Failure::from_error)?;
+    let mut moves: Vec<Move> = Vec::new();
+    while let Some(side) = game.mover() {
+        let theirs = moves.last().map_or(&*opening.claims, Move::claims);
+        let player = if side == Side::Asserter { &mut *asserter } else { &mut *challenger };
+        let Some(move_) = reply(&game, theirs, player).map_err(Failure::from_error)? else { return Ok(None) };
+        if game.apply(side, &move_, 0).is_err() {
+            return Ok(None);
+        }
+        moves.push(move_);
+    }
+    let proves = matches!(moves.last(), Some(Move::Prove { .. }));
+    Ok(proves.then_some((opening, moves)))
+}
+
+/// How many bytes of a region hold tensors, from its beginning.
+fn extent(image: &Image, role: Role, region: Region) -> usize {
+    let tensors = image.tensors.iter().filter(|tensor| tensor.role == role);
+    let ends = tensors.map(|tensor| tensor.address + tensor.bytes - region.address);
+    usize::try_from(ends.max().unwrap_or(0)).unwrap_or(usize::MAX)
+}
+
+/// All inputs as they lie in their region.
+fn input(image: &Image, region: Region, inputs: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut all = vec![0; extent(image, Role::Input, region)];
+    for (address, bytes) in inputs {
+        // An image's tensors are in its regions.
+        let begin = (address - region.address) as usize;
+        all[begin..begin + bytes.len()].copy_from_slice(bytes);
+    }
+    all
+}
+
+/// All outputs of a run as they lie in their region; nothing if it has none.
+fn output(run: &mut Execution, region: Region, bytes: usize) -> Result<Vec<u8>, Failure> {
+    let model = *run.model();
+    if run.result(&model).map_err(Failure::from_error)? == VOID {
+        return Ok(Vec::new());
+    }
+    run.read(region.address, bytes).map(<[u8]>::to_vec).map_err(Failure::from_error)
+}

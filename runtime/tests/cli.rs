@@ -248,6 +248,7 @@ fn verifier_writes_a_package() {
             "test/Vm.sol",
             "test/Steps.t.sol",
             "src/DisputeGame.sol",
+            "src/ExampleConsumer.sol",
             "src/InferenceService.sol",
             "src/Interfaces.sol",
             "src/Merkle.sol",

@@ -12,17 +12,20 @@ use std::time::Duration;
 const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const SOMEBODY: Address = Address::repeat_byte(0x77);
 
-/// A chain that makes a block only when it is told to.
-struct Chain {
-    anvil: Child,
-    node: Node,
+/// A process that ends with the test.
+struct Anvil(Child);
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
-impl Drop for Chain {
-    fn drop(&mut self) {
-        let _ = self.anvil.kill();
-        let _ = self.anvil.wait();
-    }
+/// A chain that makes a block only when it is told to.
+struct Chain {
+    _anvil: Anvil,
+    node: Node,
 }
 
 impl Chain {
@@ -31,11 +34,11 @@ impl Chain {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node_modules/.bin/anvil");
         let mut command = Command::new(path);
         command.args(["--no-mining", "--quiet", "--port", &port.to_string()]).stdout(Stdio::null());
-        let anvil = command.spawn().expect("anvil is not there: run `npm ci` in the repository's root");
+        let anvil = Anvil(command.spawn().expect("anvil is not there: run `npm ci` in the repository's root"));
         let url = format!("http://127.0.0.1:{port}");
         for _ in 0..200 {
             if let Ok(node) = Node::connect(&url, Duration::from_secs(5)).await {
-                return Self { anvil, node };
+                return Self { _anvil: anvil, node };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

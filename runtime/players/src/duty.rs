@@ -78,50 +78,43 @@ pub fn game_of(game: U256) -> (U256, u16) {
 /// What `me` has to do about a case at this time.
 #[must_use]
 pub fn duties(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) -> Vec<Duty> {
-    let mut duties = Vec::new();
-    let answer = &case.answer;
-    let pending = answer.standing == Standing::Pending;
-    for (id, standing) in &case.games {
-        let alive = pending && game_of(*id).1 == answer.attempt;
-        let GameStanding::Open(game) = standing else { continue };
-        let mover = if game.asserterMoves { game.asserter } else { game.challenger };
-        let clock = if game.asserterMoves { game.asserterClock } else { game.challengerClock };
-        let late = now.saturating_sub(game.since) > clock.into();
-        match () {
-            () if !alive && game.challenger == me => duties.push(Duty::Reclaim(*id)),
-            () if !alive => {}
-            () if mover == me && !late => duties.push(Duty::Reply(*id)),
-            () if mover != me && late => duties.push(Duty::Timeout(*id)),
-            () => {}
-        }
+    let games = case.games.iter().filter_map(|(id, standing)| about_game(me, now, case, *id, standing));
+    games.chain(about_answer(role, me, terms, now, case)).collect()
+}
+
+fn about_game(me: Address, now: u64, case: &Case, id: U256, standing: &GameStanding) -> Option<Duty> {
+    let GameStanding::Open(game) = standing else { return None };
+    // A game ends with the answer that it is against.
+    if case.answer.standing != Standing::Pending || game_of(id).1 != case.answer.attempt {
+        return (game.challenger == me).then_some(Duty::Reclaim(id));
     }
-    let Some(request) = &case.request else { return duties };
-    let age = now.saturating_sub(answer.posted.to());
+    let (mover, clock) =
+        if game.asserterMoves { (game.asserter, game.asserterClock) } else { (game.challenger, game.challengerClock) };
+    match (mover == me, now.saturating_sub(game.since) > clock.into()) {
+        (true, false) => Some(Duty::Reply(id)),
+        (false, true) => Some(Duty::Timeout(id)),
+        _ => None,
+    }
+}
+
+fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) -> Option<Duty> {
+    let (request, answer) = (case.request.as_ref()?, &case.answer);
+    let once_known = |duty| if case.truth.is_some() { duty } else { Duty::Compute };
+    let over = now.saturating_sub(answer.posted.to()) >= terms.window.into();
     match answer.standing {
         Standing::None | Standing::Fallen => {
-            let wanted = if answer.standing == Standing::Fallen { role.repairs } else { false };
+            let repair = role.repairs && answer.standing == Standing::Fallen;
             let paid = role.answers.is_some_and(|least| U256::from(request.fee) >= least);
             // Whose answer has fallen doesn't say it again.
-            if (wanted || paid) && !case.answered {
-                duties.push(if case.truth.is_some() { Duty::Answer } else { Duty::Compute });
-            }
+            ((repair || paid) && !case.answered).then(|| once_known(Duty::Answer))
         }
-        Standing::Pending if answer.asserter == me => {
-            if age >= terms.window.into() && answer.openGames == 0 {
-                duties.push(if case.truth.is_some() { Duty::Settle } else { Duty::Compute });
-            }
-        }
-        Standing::Pending if role.challenges && age < terms.window.into() => {
+        Standing::Pending if answer.asserter == me => (over && answer.openGames == 0).then(|| once_known(Duty::Settle)),
+        Standing::Pending if role.challenges && !over => {
             let mine = game_id(case.id, answer.attempt, me);
-            let playing = case.games.iter().any(|(id, game)| *id == mine && !matches!(game, GameStanding::None));
-            match case.truth {
-                _ if playing => {}
-                None => duties.push(Duty::Compute),
-                Some(truth) if truth != answer.outputRoot => duties.push(Duty::Challenge),
-                Some(_) => {}
-            }
+            let played = case.games.iter().any(|(id, game)| *id == mine && !matches!(game, GameStanding::None));
+            let wrong = case.truth != Some(answer.outputRoot);
+            (!played && wrong).then(|| once_known(Duty::Challenge))
         }
-        _ => {}
+        _ => None,
     }
-    duties
 }

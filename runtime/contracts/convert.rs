@@ -2,10 +2,11 @@
 
 use crate::{
     Address, B256, Bytes, Entry, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Opening, Pick, Region,
-    SolCall as _, U256,
+    SolCall as _, SolValue as _, U256,
 };
-use game::{Challenge, Illegal, Move};
-use step::Root;
+use game::dispute::Refused;
+use game::{Challenge, Illegal, Level, Move, Side};
+use step::{Root, keccak};
 
 /// A root as the contracts have it.
 #[must_use]
@@ -109,6 +110,55 @@ fn entry(entry: &game::Entry) -> Entry {
         scratch: word(entry.scratch.leaf),
         scratchSiblings: words(&entry.scratch.siblings),
         claims: words(&entry.claims),
+    }
+}
+
+/// A running game as the contracts have it.
+#[must_use]
+pub fn state(game: &game::Game, model: &Model, asserter: Address, challenger: Address) -> Game {
+    let (segment, clocks) = (game.segment(), game.clocks());
+    // The contract has no longer clocks.
+    let seconds = |clock: u64| u32::try_from(clock).unwrap_or(u32::MAX);
+    Game {
+        model: word(keccak(&model.abi_encode())),
+        asserter,
+        challenger,
+        arity: u16::try_from(game.arity()).unwrap_or(u16::MAX),
+        asserterMoves: game.mover() == Some(Side::Asserter),
+        asserterClock: seconds(clocks.asserter),
+        challengerClock: seconds(clocks.challenger),
+        since: game.since(),
+        inSteps: segment.level != Level::BigSteps,
+        bigStep: if let Level::Steps { big_step } = segment.level { big_step } else { 0 },
+        lo: segment.lo,
+        hi: segment.hi,
+        start: word(game.start()),
+        claims: word(game.claims()),
+    }
+}
+
+/// What the contract stores of a game: the hash of its state, or who has won.
+#[must_use]
+pub fn stored(game: &game::Game, model: &Model, asserter: Address, challenger: Address) -> B256 {
+    match game.winner() {
+        Some(Side::Asserter) => B256::with_last_byte(1),
+        Some(Side::Challenger) => B256::with_last_byte(2),
+        None => word(keccak(&state(game, model, asserter, challenger).abi_encode())),
+    }
+}
+
+/// The name of the error with which the service refuses what breaks this rule.
+#[must_use]
+pub const fn refusal(refused: &Refused) -> &'static str {
+    match refused {
+        Refused::Decided => "Decided",
+        Refused::WindowOver => "WindowOver",
+        Refused::Unsettled => "Unsettled",
+        Refused::Itself => "Itself",
+        Refused::Challenged => "Challenged",
+        Refused::Game => "StateMismatch",
+        Refused::Stranger => "Turn",
+        Refused::Illegal(illegal) => error(illegal),
     }
 }
 

@@ -8,7 +8,7 @@ mod convert;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
 pub use bindings::*;
-pub use convert::{calldata, error, error_name, model, opening, resume, word, words};
+pub use convert::{calldata, error, error_name, model, opening, refusal, resume, state, stored, word, words};
 
 /// What `sol!` makes of the interfaces.
 #[allow(missing_docs)]
@@ -53,7 +53,13 @@ pub fn model_registry(integer_code: B256, float_code: B256) -> Vec<u8> {
 /// The creation code of `InferenceService` with its arguments.
 #[must_use]
 pub fn inference_service(registry: Address, terms: &Terms) -> Vec<u8> {
-    [from_hex(include_str!("generated/InferenceService.hex")), (registry, terms.clone()).abi_encode_params()].concat()
+    service_from(from_hex(include_str!("generated/InferenceService.hex")), registry, terms)
+}
+
+/// Any creation code of a service with the arguments of `InferenceService`.
+#[must_use]
+pub fn service_from(code: Vec<u8>, registry: Address, terms: &Terms) -> Vec<u8> {
+    [code, (registry, terms.clone()).abi_encode_params()].concat()
 }
 
 /// The creation code of `ExampleConsumer` with its argument.

@@ -4,7 +4,7 @@
 use contracts::{Address, B256, IDisputeGame, IOpenDisputes, SolCall as _, SolValue as _, U256};
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::fake::Fake;
-use game::{Challenge, Clocks, Game, Level, Model, Move, Outcome, Rules, Side};
+use game::{Challenge, Clocks, Game, Model, Move, Outcome, Rules, Side};
 use step::Root;
 
 const ASSERTER: Address = Address::repeat_byte(0xaa);
@@ -19,6 +19,13 @@ pub struct Place {
     verifier: Address,
     /// How many games there are.
     games: u64,
+}
+
+/// The creation code of a verifier that is told the answers.
+#[must_use]
+pub fn told_verifier() -> Vec<u8> {
+    // Returns calldata[100..132] if calldata[132..164] is calldata[4..36]; reverts otherwise.
+    solidity::from_hex("601780600a5f395ff300 60043560843514600d575f5ffd5b6064355f5260205ff3")
 }
 
 /// Judges steps the same way in Rust and on the chain.
@@ -54,9 +61,7 @@ impl Place {
     /// If it can't be deployed.
     #[must_use]
     pub fn of_fakes_with(code: Vec<u8>) -> Self {
-        // Returns calldata[100..132] if calldata[132..164] is calldata[4..36]; reverts otherwise.
-        const VERIFIER: &str = "601780600a5f395ff300 60043560843514600d575f5ffd5b6064355f5260205ff3";
-        let verifier = |chain: &mut Chain| chain.deploy(DEPLOYER, solidity::from_hex(VERIFIER)).expect("a verifier").0;
+        let verifier = |chain: &mut Chain| chain.deploy(DEPLOYER, told_verifier()).expect("a verifier").0;
         Self::with(verifier, code)
     }
 
@@ -146,7 +151,8 @@ impl<'a, J: Judge> Board<'a, J> {
     /// Makes a move on both boards.
     pub fn play(&mut self, side: Side, move_: &Move) -> Verdict<Outcome> {
         self.place.chain.set_time(self.now);
-        let calldata = contracts::calldata(self.id, &self.state, &self.model, &self.translated(move_));
+        let calldata =
+            contracts::calldata(self.id, &self.state, &self.model, &translated(self.judge, &self.game, move_));
         let ours = self.game.apply_under(self.judge, side, move_, self.now);
         let receipt = send(self.place, account(side), calldata);
         let outcome = same(ours, &receipt)?;
@@ -165,13 +171,6 @@ impl<'a, J: Judge> Board<'a, J> {
         Ok(outcome)
     }
 
-    /// The move with its witness as the contract wants it.
-    fn translated(&self, move_: &Move) -> Move {
-        let Move::Prove { pick, witness } = move_ else { return move_.clone() };
-        let before = if pick.part == 1 { self.game.start() } else { pick.before.leaf };
-        Move::Prove { pick: pick.clone(), witness: self.judge.witness(self.game.model(), before, witness) }
-    }
-
     /// The state of the contract after a legal move.
     fn take(&mut self, name: &'static str, receipt: Receipt, claims: &[B256]) {
         if let Some(winner) = self.game.winner() {
@@ -188,31 +187,19 @@ impl<'a, J: Judge> Board<'a, J> {
 
     /// Holds the boards against each other.
     fn compare(&self) {
-        let segment = self.game.segment();
-        let clocks = self.game.clocks();
-        let big_step = if let Level::Steps { big_step } = segment.level { Some(big_step) } else { None };
-        let seconds = |clock: u64| u32::try_from(clock).expect("a clock");
         if self.game.winner().is_some() {
             return;
         }
-        let expected = contracts::Game {
-            model: B256::new(step::keccak(&self.model.abi_encode()).0),
-            asserter: ASSERTER,
-            challenger: CHALLENGER,
-            arity: u16::try_from(self.game.arity()).expect("an arity"),
-            asserterMoves: self.game.mover() == Some(Side::Asserter),
-            asserterClock: seconds(clocks.asserter),
-            challengerClock: seconds(clocks.challenger),
-            since: self.now,
-            inSteps: big_step.is_some(),
-            bigStep: big_step.unwrap_or(0),
-            lo: segment.lo,
-            hi: segment.hi,
-            start: contracts::word(self.game.start()),
-            claims: contracts::word(self.game.claims()),
-        };
+        let expected = contracts::state(&self.game, &self.model, ASSERTER, CHALLENGER);
         assert!(expected.abi_encode() == self.state.abi_encode(), "the boards differ: {:?}", self.game);
     }
+}
+
+/// A move with its witness as the contract wants it.
+pub(crate) fn translated(judge: &impl Judge, game: &Game, move_: &Move) -> Move {
+    let Move::Prove { pick, witness } = move_ else { return move_.clone() };
+    let before = if pick.part == 1 { game.start() } else { pick.before.leaf };
+    Move::Prove { pick: pick.clone(), witness: judge.witness(game.model(), before, witness) }
 }
 
 /// What both boards say of a move, which must be the same.

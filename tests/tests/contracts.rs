@@ -259,7 +259,7 @@ const PLANTED: [(&str, &str); 8] = [
     ("if (claims[claims.length - 1] == pick.rejected) revert Agrees();", ""),
     ("if (pick.rejected == VOID) revert Agrees();", ""),
     ("entry.bound == 0 ? 1 : entry.bound", "entry.bound"),
-    ("finish(id, !game.asserterMoves)", "finish(id, game.asserterMoves)"),
+    ("finish(id, game, !game.asserterMoves)", "finish(id, game, game.asserterMoves)"),
 ];
 
 #[test]

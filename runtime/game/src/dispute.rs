@@ -72,6 +72,9 @@ pub enum Refused {
     /// Nobody plays against itself.
     #[error("the asserter can't challenge itself")]
     Itself,
+    /// One game is enough for a key.
+    #[error("this key has challenged the assertion before")]
+    Challenged,
     /// No such game.
     #[error("there is no such game")]
     Game,
@@ -121,6 +124,9 @@ impl<K: Copy + Eq> Dispute<K> {
         if challenger == self.assertion.asserter {
             return Err(Refused::Itself);
         }
+        if self.matches.iter().any(|match_| match_.challenger == challenger) {
+            return Err(Refused::Challenged);
+        }
         let Assertion { model, input, output, .. } = &self.assertion;
         let Terms { arity, clocks, .. } = self.terms;
         let game = Game::challenge_under(rules, model, *input, *output, arity, clocks, challenge, now)?;
@@ -140,6 +146,9 @@ impl<K: Copy + Eq> Dispute<K> {
         self.pending()?;
         let asserter = self.assertion.asserter;
         let Match { challenger, game } = self.matches.get_mut(game).ok_or(Refused::Game)?;
+        if game.mover().is_none() {
+            return Err(Illegal::Over.into());
+        }
         let side = match player {
             player if player == asserter => Side::Asserter,
             player if player == *challenger => Side::Challenger,

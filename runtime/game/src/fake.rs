@@ -11,7 +11,7 @@ use image::Leaf;
 use isa::{Extensions, Trap};
 use std::convert::Infallible;
 use std::ops::Range;
-use step::merkle::node;
+use step::merkle::{LEAF, node};
 use step::{Part, Profile, ProfileError, Proof, Root, State, Status, WitnessError, keccak};
 
 /// A step of a big step. The memory before a big step is its step 0.
@@ -94,6 +94,16 @@ impl Fake {
     /// The input of the run.
     #[must_use]
     pub fn input_root(&self) -> Root {
+        filled(self.input_leaf())
+    }
+
+    /// The bytes of the input; what is behind them is zero.
+    #[must_use]
+    pub fn input_bytes(&self) -> Vec<u8> {
+        bytes(self.input_leaf())
+    }
+
+    fn input_leaf(&self) -> Root {
         self.hash(b"half", 0, (0, 0))
     }
 
@@ -101,6 +111,12 @@ impl Fake {
     #[must_use]
     pub fn output_root(&self) -> Root {
         if self.memory_root(self.big_steps) == VOID { VOID } else { self.half(self.big_steps) }
+    }
+
+    /// The bytes of the output, none if there is no output; what is behind them is zero.
+    #[must_use]
+    pub fn output_bytes(&self) -> Vec<u8> {
+        if self.memory_root(self.big_steps) == VOID { Vec::new() } else { bytes(self.leaf_of_half(self.big_steps)) }
     }
 
     fn code(&self) -> Root {
@@ -137,8 +153,13 @@ impl Fake {
         }
     }
 
-    /// The half of memory that isn't scratch.
+    /// The half of memory that isn't scratch. Inputs and results are bytes that somebody has; the others needn't be.
     fn half(&self, big_step: u64) -> Root {
+        let (root, same) = (self.leaf_of_half(big_step), self.lie((big_step, 0)) == Some(What::Same));
+        if big_step == 0 || big_step == self.big_steps || same { filled(root) } else { root }
+    }
+
+    fn leaf_of_half(&self, big_step: u64) -> Root {
         match self.lie((big_step, 0)) {
             Some(What::Same) => self.hash(b"same", 0, (0, 0)),
             _ => self.hash(b"half", self.variant((big_step, 0)), (big_step, 0)),
@@ -178,6 +199,17 @@ impl Fake {
         state.status = self.status.unwrap_or(status);
         state
     }
+}
+
+/// The root of half a memory that begins with a leaf and is zero behind it.
+fn filled(leaf: Root) -> Root {
+    let levels = Fake::SCRATCH_BITS - LEAF.ilog2() as u8;
+    (0..levels).fold(leaf, |below, _| node(below, Root::ZERO))
+}
+
+/// The bytes of a leaf: it is their number, little-endian.
+fn bytes(leaf: Root) -> Vec<u8> {
+    leaf.0.iter().rev().copied().collect()
 }
 
 impl Oracle for Fake {

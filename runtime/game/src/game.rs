@@ -306,6 +306,12 @@ impl Game {
         self.mover().map(|mover| self.since.saturating_add(self.clocks.of(mover)))
     }
 
+    /// When the mover's clock began to run.
+    #[must_use]
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
     /// What it is about.
     #[must_use]
     pub fn model(&self) -> &Model {

@@ -196,7 +196,8 @@ impl<'a, J: Judge> Board<'a, J> {
 }
 
 /// A move with its witness as the contract wants it.
-pub(crate) fn translated(judge: &impl Judge, game: &Game, move_: &Move) -> Move {
+#[must_use]
+pub fn translated(judge: &impl Judge, game: &Game, move_: &Move) -> Move {
     let Move::Prove { pick, witness } = move_ else { return move_.clone() };
     let before = if pick.part == 1 { game.start() } else { pick.before.leaf };
     Move::Prove { pick: pick.clone(), witness: judge.witness(game.model(), before, witness) }

@@ -13,5 +13,6 @@ pub mod hostile;
 pub mod program;
 pub mod random;
 pub mod road;
+pub mod service;
 pub mod solc;
 pub mod tools;

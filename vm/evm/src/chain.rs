@@ -172,6 +172,11 @@ impl Chain {
         self.send(from, TxKind::Call(to), data, U256::ZERO)
     }
 
+    /// The same with money.
+    pub fn pay_to(&mut self, from: Address, to: Address, data: Vec<u8>, wei: U256) -> Result<Receipt, ChainError> {
+        self.send(from, TxKind::Call(to), data, wei)
+    }
+
     /// Sends any transaction; whatever the contract does, there is a receipt.
     pub fn send(&mut self, from: Address, kind: TxKind, data: Vec<u8>, wei: U256) -> Result<Receipt, ChainError> {
         let calldata = data.len();

@@ -1,0 +1,376 @@
+//! One request on two boards: `game::dispute` in Rust and the service in an Ethereum machine, which must agree on every act,
+//! every refusal and every wei.
+
+use crate::board::{told_verifier, translated};
+use contracts::{
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Machine, Request, SolCall,
+    Standing, Terms, U256,
+};
+use evm::chain::{Chain, Outcome as Executed, Receipt};
+use game::dispute::{self, Assertion, Dispute, Payment, Refused};
+use game::fake::Fake;
+use game::{Challenge, Clocks, Model, Move};
+use std::collections::BTreeMap;
+use step::keccak;
+
+/// Who asks.
+pub const REQUESTER: Address = Address::repeat_byte(0x0e);
+const DEPLOYER: Address = Address::repeat_byte(0xdd);
+const LICENSOR: Address = Address::repeat_byte(0x1c);
+/// What a request pays, and of it for the licence.
+const FEE: u64 = 1_000;
+const LICENCE_FEE: u64 = 300;
+/// What the chain knows of a machine that is told the answers.
+const INPUT: usize = 32;
+
+/// What is agreed, on both boards.
+pub const TERMS: dispute::Terms = dispute::Terms {
+    window: 100,
+    clocks: Clocks { asserter: 40, challenger: 40 },
+    arity: 4,
+    asserter_bond: 5_000,
+    challenger_bond: 2_000,
+    burned: 1_500,
+};
+
+/// A request, its answers and the games against them.
+pub struct Stage {
+    chain: Chain,
+    service: Address,
+    id: U256,
+    request: Request,
+    model: Model,
+    contract_model: contracts::Model,
+    truth: Fake,
+    attempt: u16,
+    /// The dispute in Rust, once there is an answer.
+    pub dispute: Option<Dispute<Address>>,
+    /// The challengers, in the order of their games.
+    pub challengers: Vec<Address>,
+    output: Vec<u8>,
+    /// Games that were open when an earlier answer fell, with their states.
+    past: Vec<(Address, U256, contracts::Game)>,
+    /// Bonds that the fall of an answer frees, until they are reclaimed.
+    owed: BTreeMap<Address, u64>,
+    credited: BTreeMap<Address, u64>,
+    burned: u64,
+    settled: bool,
+    /// The time of the next act.
+    pub now: u64,
+}
+
+/// What both boards say: nothing, or the error's name.
+pub type Verdict = Result<(), &'static str>;
+
+impl Stage {
+    /// A request for a run, on the service with this creation code.
+    ///
+    /// # Panics
+    /// If something can't be deployed, or the boards differ; so do all the others.
+    #[must_use]
+    pub fn with(code: Option<Vec<u8>>, truth: &Fake) -> Self {
+        const NOW: u64 = 1_700_000_000;
+        let model = truth.model().expect("a model");
+        let mut chain = Chain::new();
+        chain.set_time(NOW);
+        for account in [REQUESTER].into_iter().chain((0..=255).map(account)) {
+            chain.fund(account, U256::from(1u64 << 40));
+        }
+        // Who judges is a verifier that is told the answers.
+        let hash = B256::new(keccak(&told_verifier()).0);
+        let (registry, _) = chain.deploy(DEPLOYER, contracts::model_registry(hash, hash)).expect("a registry");
+        let machine = Machine {
+            floats: false,
+            memoryBits: model.profile.memory_bits(),
+            codeBase: model.profile.code_base(),
+            codeSize: model.profile.code_size(),
+        };
+        let call =
+            IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: told_verifier().into() };
+        let (verifier, _) = chain.transact(DEPLOYER, registry, &call).expect("a verifier");
+        let contract_model = contracts::model(&model, verifier);
+        let listing = Listing {
+            model: contract_model.clone(),
+            inputBytes: INPUT as u64,
+            outputBytes: INPUT as u64,
+            licensor: LICENSOR,
+            licenceFee: U256::from(LICENCE_FEE).to(),
+            licence: B256::ZERO,
+        };
+        let call = IModelRegistry::registerCall { listing, machine };
+        let (listing, _) = chain.transact(DEPLOYER, registry, &call).expect("a listing");
+        let code = match code {
+            None => contracts::inference_service(registry, &contract_terms()),
+            Some(code) => contracts::service_from(code, registry, &contract_terms()),
+        };
+        let (service, _) = chain.deploy(DEPLOYER, code).expect("a service");
+        let call = IInferenceService::requestCallbackCall {
+            listing,
+            input: truth.input_bytes().into(),
+            callback: Address::ZERO,
+            callbackGas: 0,
+            callbackData: Bytes::new(),
+        };
+        let (id, receipt) = chain.pay(REQUESTER, service, &call, U256::from(FEE)).expect("a request");
+        let request = receipt.event::<IInferenceService::Requested>().expect("an event").request;
+        assert_eq!(request.inputRoot, contracts::word(truth.input_root()), "the root of the input");
+        let (dispute, challengers, output, past) = (None, Vec::new(), Vec::new(), Vec::new());
+        let (attempt, owed, credited, burned, settled) = Default::default();
+        let truth = truth.clone();
+        Self {
+            chain,
+            service,
+            id,
+            request,
+            model,
+            contract_model,
+            truth,
+            attempt,
+            dispute,
+            challengers,
+            output,
+            past,
+            owed,
+            credited,
+            burned,
+            settled,
+            now: NOW,
+        }
+    }
+
+    /// Answers as a run says.
+    pub fn answer(&mut self, asserter: Address, run: &Fake) -> Verdict {
+        let call = IInferenceService::answerCall {
+            id: self.id,
+            request: self.request.clone(),
+            output: run.output_bytes().into(),
+        };
+        let receipt = self.send(asserter, &call, TERMS.asserter_bond);
+        let standing = self.dispute.as_ref().map(Dispute::standing);
+        let free = standing.is_none_or(|standing| standing == dispute::Standing::Fallen);
+        self.same(if free { Ok(()) } else { Err("AnsweredAlready") }, &receipt)?;
+        let games = 0..self.challengers.len();
+        let left = games.filter(|&game| self.owed.contains_key(&self.challengers[game])).map(|game| {
+            let (id, state) = self.game(game);
+            (self.challengers[game], id, state)
+        });
+        self.past = left.collect();
+        let (model, input, output) = (self.model, self.truth.input_root(), run.output_root());
+        self.dispute = Some(Dispute::post(Assertion { asserter, model, input, output }, TERMS, self.now));
+        self.output = run.output_bytes();
+        self.challengers.clear();
+        self.attempt += 1;
+        self.compare();
+        Ok(())
+    }
+
+    /// Challenges the answer.
+    pub fn challenge(&mut self, challenger: Address, challenge: &Challenge) -> Verdict {
+        let (dispute, truth) = (self.dispute.as_mut().expect("an answer"), &self.truth);
+        let asserted = contracts::word(dispute.assertion().output);
+        let ours = dispute.challenge(truth, challenger, challenge, self.now);
+        let call = IInferenceService::challengeCall {
+            id: self.id,
+            request: self.request.clone(),
+            model: self.contract_model.clone(),
+            asserted,
+            opening: contracts::opening(challenge),
+        };
+        let receipt = self.send(challenger, &call, TERMS.challenger_bond);
+        self.same(ours.map(|_| ()).map_err(|refused| contracts::refusal(&refused)), &receipt)?;
+        self.challengers.push(challenger);
+        self.compare();
+        Ok(())
+    }
+
+    /// Makes a move in a game.
+    pub fn play(&mut self, game: usize, player: Address, move_: &Move) -> Verdict {
+        let (id, state) = self.game(game);
+        let dispute = self.dispute.as_mut().expect("an answer");
+        let rust = *dispute.game(game).expect("a game").1;
+        let calldata = contracts::calldata(id, &state, &self.contract_model, &translated(&self.truth, &rust, move_));
+        let ours = dispute.apply(&self.truth, game, player, move_, self.now);
+        self.chain.set_time(self.now);
+        let receipt = self.chain.send_to(player, self.service, calldata).expect("a receipt");
+        self.pay(ours, &receipt)
+    }
+
+    /// Says that a mover's time is over.
+    pub fn timeout(&mut self, game: usize) -> Verdict {
+        let (id, state) = self.game(game);
+        let ours = self.dispute.as_mut().expect("an answer").timeout(&self.truth, game, self.now);
+        let receipt = self.send(DEPLOYER, &IDisputeGame::timeoutCall { id, game: state }, 0);
+        self.pay(ours, &receipt)
+    }
+
+    /// Makes the answer final.
+    pub fn settle(&mut self) -> Verdict {
+        let ours = self.dispute.as_mut().expect("an answer").settle(self.now);
+        let call = IInferenceService::settleCall {
+            id: self.id,
+            request: self.request.clone(),
+            output: self.output.clone().into(),
+            callbackData: Bytes::new(),
+        };
+        let receipt = self.send(DEPLOYER, &call, 0);
+        self.same(ours.map(|_| ()).map_err(|refused| contracts::refusal(&refused)), &receipt)?;
+        let Payment { to, amount } = ours.expect("both have accepted");
+        *self.credited.entry(to).or_default() += amount + FEE - LICENCE_FEE;
+        *self.credited.entry(LICENSOR).or_default() += LICENCE_FEE;
+        self.settled = true;
+        self.compare();
+        Ok(())
+    }
+
+    /// Takes back the bond of a game that ended with its answer.
+    pub fn reclaim(&mut self, game: usize) -> Verdict {
+        let (id, state) = self.game(game);
+        let challenger = self.challengers[game];
+        let ours = match self.dispute.as_ref().map(Dispute::standing) {
+            Some(dispute::Standing::Pending) => Err("Unsettled"),
+            _ => self.owed.get(&challenger).map(|_| ()).ok_or("Over"),
+        };
+        self.reclaim_from(challenger, id, state, ours)
+    }
+
+    /// The same for a game about an earlier answer, in which nobody can move any more either; nothing if there is none.
+    pub fn reclaim_past(&mut self) -> Verdict {
+        let Some((challenger, id, state)) = self.past.pop() else { return Ok(()) };
+        let late = self.send(DEPLOYER, &IDisputeGame::timeoutCall { id, game: state.clone() }, 0);
+        let refused = self.same(Err("Decided"), &late);
+        assert_eq!(refused, Err("Decided"));
+        self.reclaim_from(challenger, id, state, Ok(()))
+    }
+
+    /// Whether there is such a game.
+    #[must_use]
+    pub fn has_past(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    fn reclaim_from(&mut self, challenger: Address, id: U256, state: contracts::Game, ours: Verdict) -> Verdict {
+        let receipt = self.send(DEPLOYER, &IInferenceService::reclaimCall { game: id, state }, 0);
+        self.same(ours, &receipt)?;
+        *self.owed.get_mut(&challenger).expect("both have accepted") -= TERMS.challenger_bond;
+        self.owed.retain(|_, owed| *owed > 0);
+        *self.credited.entry(challenger).or_default() += TERMS.challenger_bond;
+        self.compare();
+        Ok(())
+    }
+
+    /// Who has which balance according to Rust.
+    #[must_use]
+    pub fn credited(&self, account: Address) -> u64 {
+        self.credited.get(&account).copied().unwrap_or(0)
+    }
+
+    /// A game's id and its state as the contract has it.
+    fn game(&self, game: usize) -> (U256, contracts::Game) {
+        let dispute = self.dispute.as_ref().expect("an answer");
+        let (challenger, rust) = dispute.game(game).expect("a game");
+        let id = (self.id << 176) | (U256::from(self.attempt) << 160) | U256::from_be_slice(challenger.as_slice());
+        (id, contracts::state(rust, &self.contract_model, dispute.assertion().asserter, challenger))
+    }
+
+    /// Notes who gets what; what the fall of an answer gives back is reclaimed later.
+    fn pay(&mut self, ours: Result<Vec<Payment<Address>>, Refused>, receipt: &Receipt) -> Verdict {
+        let verdict = ours.as_ref().map(|_| ()).map_err(contracts::refusal);
+        self.same(verdict, receipt)?;
+        let payments = ours.expect("both have accepted");
+        let fallen = self.dispute.as_ref().map(Dispute::standing) == Some(dispute::Standing::Fallen);
+        for (number, Payment { to, amount }) in payments.into_iter().enumerate() {
+            let into = if fallen && number > 0 { &mut self.owed } else { &mut self.credited };
+            *into.entry(to).or_default() += amount;
+        }
+        if fallen {
+            self.burned += TERMS.burned;
+        }
+        self.compare();
+        Ok(())
+    }
+
+    fn send<C: SolCall>(&mut self, from: Address, call: &C, value: u64) -> Receipt {
+        self.chain.set_time(self.now);
+        self.chain.pay_to(from, self.service, call.abi_encode(), U256::from(value)).expect("a receipt")
+    }
+
+    /// What both say, which must be the same; a refusal changes nothing.
+    fn same(&mut self, ours: Verdict, receipt: &Receipt) -> Verdict {
+        match (ours, &receipt.outcome) {
+            (Ok(()), Executed::Success { .. }) => {}
+            (Err(name), Executed::Revert(data)) if contracts::error_name(data) == Some(name) => self.compare(),
+            (ours, theirs) => panic!("Rust says {ours:?}, the contract {theirs:?}"),
+        }
+        ours
+    }
+
+    /// Holds the boards against each other.
+    fn compare(&mut self) {
+        let (id, service) = (self.id, self.service);
+        let answer =
+            self.chain.call(DEPLOYER, service, &IInferenceService::provisionalAnswerCall { id }).expect("an answer");
+        let standing = match self.dispute.as_ref().map(Dispute::standing) {
+            None => Standing::None,
+            Some(dispute::Standing::Pending) => Standing::Pending,
+            Some(dispute::Standing::Final) => Standing::Final,
+            Some(dispute::Standing::Fallen) => Standing::Fallen,
+        };
+        assert_eq!((answer.standing, answer.attempt), (standing, self.attempt));
+        let final_root = self.chain.call(DEPLOYER, service, &IInferenceService::resultCall { id }).ok();
+        assert_eq!(final_root, (standing == Standing::Final).then_some(answer.outputRoot));
+        let mut open = 0;
+        for number in 0..self.challengers.len() {
+            let (game, _) = self.game(number);
+            let dispute = self.dispute.as_ref().expect("an answer");
+            let (challenger, rust) = dispute.game(number).expect("a game");
+            let playing = rust.mover().is_some();
+            open += u32::from(playing && standing == Standing::Pending);
+            let reclaimed = playing && standing == Standing::Fallen && !self.owed.contains_key(&challenger);
+            let expected = match reclaimed {
+                true => B256::with_last_byte(3),
+                false => contracts::stored(rust, &self.contract_model, dispute.assertion().asserter, challenger),
+            };
+            let stored = self.chain.call(DEPLOYER, service, &IDisputeGame::gamesCall { id: game }).expect("a game");
+            assert_eq!(stored, expected, "game {number}");
+        }
+        if standing == Standing::Pending {
+            assert_eq!(answer.openGames, open);
+        }
+        self.compare_money(standing, open);
+    }
+
+    /// Every account has what Rust says, and the service holds exactly what it owes and what is burned.
+    fn compare_money(&mut self, standing: Standing, open: u32) {
+        let accounts: Vec<Address> =
+            self.credited.keys().chain(self.owed.keys()).chain(&self.challengers).copied().collect();
+        for account in accounts {
+            let balance = self.chain.call(DEPLOYER, self.service, &IInferenceService::balancesCall { account });
+            assert_eq!(balance.expect("a balance"), U256::from(self.credited(account)), "{account}");
+        }
+        let bonds =
+            u64::from(open) * TERMS.challenger_bond + u64::from(standing == Standing::Pending) * TERMS.asserter_bond;
+        let fee = if self.settled { 0 } else { FEE };
+        let held = self.credited.values().chain(self.owed.values()).sum::<u64>() + bonds + fee + self.burned;
+        assert_eq!(self.chain.balance(self.service), U256::from(held), "the service's money");
+    }
+}
+
+/// An account.
+#[must_use]
+pub fn account(number: u8) -> Address {
+    let mut address = Address::repeat_byte(0xac);
+    address.0[19] = number;
+    address
+}
+
+fn contract_terms() -> Terms {
+    let amount = |wei: u64| U256::from(wei).to();
+    Terms {
+        window: TERMS.window as u32,
+        clock: TERMS.clocks.asserter as u32,
+        arity: TERMS.arity as u16,
+        asserterBond: amount(TERMS.asserter_bond),
+        challengerBond: amount(TERMS.challenger_bond),
+        burned: amount(TERMS.burned),
+    }
+}

@@ -1,176 +1,335 @@
-//! A dispute played out twice at once: by the rules in Rust and by the contracts in the embedded EVM, which must agree.
+//! A request and its dispute played out twice at once: by `game::dispute` in Rust and by the real service in the embedded EVM,
+//! which must agree.
 
-use contracts::{Address, B256, IDisputeGame, IOpenDisputes, SolCall, U256};
+use contracts::{
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Request, SolCall, U256,
+};
 use evm::chain::{Chain, Outcome as Executed, Receipt};
-use game::{Challenge, Clocks, Game, Model, Move, Outcome, Side};
-use step::Root;
+use game::dispute::{Assertion, Dispute, Payment, Standing, Terms};
+use game::{Challenge, Clocks, Game, Model, Move, Outcome, Protocol, Side};
+use image::Image;
+use isa::Extensions;
+use players::{Computed, Known};
+use step::{Root, keccak};
 
 use crate::failure::Failure;
 
+/// Who asks.
+const REQUESTER: Address = Address::repeat_byte(0xee);
 /// The asserter's account.
 const ASSERTER: Address = Address::repeat_byte(0xaa);
 /// The challenger's account.
 const CHALLENGER: Address = Address::repeat_byte(0xcc);
-/// The seconds that each side has for all its moves together.
-const CLOCK: u32 = 3600;
 /// The time of the first block.
 const START: u64 = 1_700_000_000;
 /// How long a player takes for a move.
 const THINKING: u64 = 12;
+/// 10^15 wei.
+const FINNEY: u64 = 1_000_000_000_000_000;
+/// What an answer is worth.
+const FEE: u64 = 10 * FINNEY;
 
-/// A transaction of the dispute.
+/// A transaction.
 #[derive(Debug)]
 pub struct Transaction {
     /// Who sent it.
-    pub side: Side,
-    /// Which move it is.
+    pub who: &'static str,
+    /// What it is.
     pub name: &'static str,
+    /// What it is about.
+    pub about: String,
     /// Its gas, the floor included.
     pub gas: u64,
     /// Its bytes of calldata.
     pub calldata: usize,
+    /// Whether it is there because of the dispute: from the challenge to the end of the game, with all payments.
+    pub disputed: bool,
 }
 
-/// A game on the chain and in Rust.
+/// A request on the chain, with its dispute there and in Rust.
 pub struct Arena {
     chain: Chain,
-    contract: Address,
+    service: Address,
+    id: U256,
+    request: Request,
     model: contracts::Model,
-    game: Game,
-    state: contracts::Game,
+    rust_model: Model,
+    input: Root,
+    terms: Terms,
+    dispute: Option<Dispute<Address>>,
+    attempt: u16,
+    credited: [u64; 2],
     now: u64,
-    /// What has been sent since deployment.
+    /// What has been sent since the model was registered.
     pub transactions: Vec<Transaction>,
 }
 
 impl Arena {
-    /// A chain with the contracts on it, and the challenger's first move.
-    pub fn open(
-        model: &Model,
-        input: Root,
-        asserted: Root,
-        arity: u64,
-        challenge: &Challenge,
-    ) -> Result<Self, Failure> {
-        let clocks = Clocks { asserter: CLOCK.into(), challenger: CLOCK.into() };
-        let game =
-            Game::challenge(model, input, asserted, arity, clocks, challenge, START).map_err(Failure::from_error)?;
+    /// A chain with the contracts on it, the model registered, and a request.
+    pub fn open(image: &Image, model: &Model, input: Vec<u8>, input_root: Root, arity: u64) -> Result<Self, Failure> {
+        let clocks = Clocks { asserter: 3600, challenger: 3600 };
+        let (asserter_bond, challenger_bond, burned) = (200 * FINNEY, 100 * FINNEY, 100 * FINNEY);
+        let terms = Terms { window: 3600, clocks, arity, asserter_bond, challenger_bond, burned };
         let mut chain = Chain::new();
         chain.set_time(START);
-        let (verifier, _) = chain.deploy_verifier(CHALLENGER, &model.profile).map_err(Failure::from_error)?;
-        let (contract, _) = chain.deploy(CHALLENGER, contracts::open_disputes()).map_err(Failure::from_error)?;
-        let call = IOpenDisputes::challengeCall {
-            asserter: ASSERTER,
-            arity: u16::try_from(arity).map_err(Failure::from_error)?,
-            clock: CLOCK,
-            model: contracts::model(model, verifier),
-            inputRoot: contracts::word(input),
-            asserted: contracts::word(asserted),
+        for account in [REQUESTER, ASSERTER, CHALLENGER] {
+            chain.fund(account, U256::from(10 * 1000 * FINNEY));
+        }
+        let known = Known::new(image.clone(), None).map_err(Failure::from_error)?;
+        let (registry, listing, contract_model) = registered(&mut chain, image, &known, model)?;
+        let code = contracts::inference_service(registry, &contract_terms(&terms)?);
+        let (service, _) = chain.deploy(REQUESTER, code).map_err(Failure::from_error)?;
+        let mut new = Self {
+            chain,
+            service,
+            id: U256::ONE,
+            request: Request::default(),
+            model: contract_model,
+            rust_model: *model,
+            input: input_root,
+            terms,
+            dispute: None,
+            attempt: 0,
+            credited: [0; 2],
+            now: START,
+            transactions: Vec::new(),
+        };
+        let about = format!("{} bytes of input", input.len());
+        let call = IInferenceService::requestCallbackCall {
+            listing,
+            input: input.into(),
+            callback: Address::ZERO,
+            callbackGas: 0,
+            callbackData: Bytes::new(),
+        };
+        let receipt = new.send(REQUESTER, "request", about, &call, FEE, false)?;
+        let event = receipt.event::<IInferenceService::Requested>();
+        new.request = event.ok_or_else(|| Failure::new("the service says nothing of the request"))?.request;
+        if new.request.inputRoot != contracts::word(input_root) { Err(differ()) } else { Ok(new) }
+    }
+
+    /// An answer of one side.
+    pub fn answer(&mut self, side: Side, said: &Computed) -> Result<(), Failure> {
+        let call =
+            IInferenceService::answerCall { id: self.id, request: self.request.clone(), output: said.output.clone() };
+        let about = format!("{} bytes of output", said.output.len());
+        self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
+        let (asserter, model, input, output) = (account(side), self.rust_model, self.input, Root(said.root.0));
+        self.dispute = Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
+        self.attempt += 1;
+        self.agree()
+    }
+
+    /// The challenger's first move.
+    pub fn challenge(&mut self, challenge: &Challenge, about: String) -> Result<(), Failure> {
+        self.think();
+        let dispute = self.dispute.as_mut().ok_or_else(differ)?;
+        let asserted = contracts::word(dispute.assertion().output);
+        dispute.challenge(&Protocol, CHALLENGER, challenge, self.now).map_err(Failure::from_error)?;
+        let call = IInferenceService::challengeCall {
+            id: self.id,
+            request: self.request.clone(),
+            model: self.model.clone(),
+            asserted,
             opening: contracts::opening(challenge),
         };
-        let (model, now, transactions) = (call.model.clone(), START, Vec::new());
-        let mut new = Self { chain, contract, model, game, state: no_state(), now, transactions };
-        new.send(Side::Challenger, "challenge", call.abi_encode())?;
-        new.agree()?;
-        Ok(new)
+        self.send(CHALLENGER, "challenge", about, &call, self.terms.challenger_bond, true)?;
+        self.agree()
     }
 
     /// A move of the side whose turn it is.
-    pub fn play(&mut self, move_: &Move) -> Result<Outcome, Failure> {
-        self.now += THINKING;
-        self.chain.set_time(self.now);
-        let side = self.mover()?;
-        let outcome = self.game.apply(side, move_, self.now).map_err(Failure::from_error)?;
-        let calldata = contracts::calldata(U256::ONE, &self.state, &self.model, move_);
+    pub fn play(&mut self, move_: &Move, about: String) -> Result<Outcome, Failure> {
+        self.think();
+        let (id, state) = (self.game_id(), self.state()?);
+        let mover = self.mover()?;
+        let calldata = contracts::calldata(id, &state, &self.model, move_);
+        let dispute = self.dispute.as_mut().ok_or_else(differ)?;
+        let paid = dispute.apply(&Protocol, 0, account(mover), move_, self.now).map_err(Failure::from_error)?;
         let name = match move_ {
             Move::Dissect { .. } => "dissect",
             Move::Enter { .. } => "enter",
             Move::Void { .. } => "void",
             Move::Prove { .. } => "prove",
         };
-        self.send(side, name, calldata)?;
-        self.agree()?;
-        Ok(outcome)
+        self.send_bytes(account(mover), name, about, calldata, 0, true)?;
+        self.take(&paid)
     }
 
     /// Lets the time of the side to move run out, and has the other side say so.
-    pub fn let_time_pass(&mut self) -> Result<Outcome, Failure> {
+    pub fn let_time_pass(&mut self, about: String) -> Result<Outcome, Failure> {
+        let (id, state) = (self.game_id(), self.state()?);
         let side = self.mover()?.other();
-        self.now = self.now.max(self.game.deadline().unwrap_or_default()) + 1;
-        self.chain.set_time(self.now);
-        let outcome = self.game.timeout(self.now).map_err(Failure::from_error)?;
-        let call = IDisputeGame::timeoutCall { id: U256::ONE, game: self.state.clone() };
-        self.send(side, "timeout", call.abi_encode())?;
-        self.agree()?;
-        Ok(outcome)
+        self.now = self.now.max(self.game()?.deadline().unwrap_or_default()) + 1;
+        let dispute = self.dispute.as_mut().ok_or_else(differ)?;
+        let paid = dispute.timeout(&Protocol, 0, self.now).map_err(Failure::from_error)?;
+        let call = IDisputeGame::timeoutCall { id, game: state };
+        self.send(account(side), "timeout", about, &call, 0, true)?;
+        self.take(&paid)
+    }
+
+    /// Waits until the answer can't be brought down any more, and makes it final.
+    pub fn settle(&mut self, side: Side, said: &Computed) -> Result<(), Failure> {
+        let dispute = self.dispute.as_mut().ok_or_else(differ)?;
+        self.now = self.now.max(dispute.window_end());
+        let Payment { amount, .. } = dispute.settle(self.now).map_err(Failure::from_error)?;
+        let call = IInferenceService::settleCall {
+            id: self.id,
+            request: self.request.clone(),
+            output: said.output.clone(),
+            callbackData: Bytes::new(),
+        };
+        self.send(account(side), "settle", "the answer is final".to_owned(), &call, 0, false)?;
+        self.credited[side as usize] += amount + FEE;
+        self.agree()
+    }
+
+    /// One side takes what it has been credited.
+    pub fn withdraw(&mut self, side: Side) -> Result<(), Failure> {
+        let credited = std::mem::take(&mut self.credited[side as usize]);
+        let about = format!("{} ETH", credited as f64 / 1e3 / FINNEY as f64);
+        self.send(account(side), "withdraw", about, &IInferenceService::withdrawCall {}, 0, false)?;
+        self.agree()
     }
 
     /// The game in Rust.
-    pub fn game(&self) -> &Game {
-        &self.game
+    pub fn game(&self) -> Result<&Game, Failure> {
+        Ok(self.dispute.as_ref().and_then(|dispute| dispute.game(0)).ok_or_else(differ)?.1)
     }
 
     /// Whose turn it is.
     fn mover(&self) -> Result<Side, Failure> {
-        self.game.mover().ok_or_else(|| Failure::new("the game is over"))
+        self.game()?.mover().ok_or_else(|| Failure::new("the game is over"))
     }
 
-    /// Sends a transaction; keeps its bill and the state that it leads to.
-    fn send(&mut self, side: Side, name: &'static str, calldata: Vec<u8>) -> Result<(), Failure> {
-        let from = if side == Side::Asserter { ASSERTER } else { CHALLENGER };
-        let receipt = self.chain.send_to(from, self.contract, calldata).map_err(Failure::from_error)?;
+    fn think(&mut self) {
+        self.now += THINKING;
+    }
+
+    fn game_id(&self) -> U256 {
+        players::game_id(self.id, self.attempt, CHALLENGER)
+    }
+
+    /// The game's state as the contract has it.
+    fn state(&self) -> Result<contracts::Game, Failure> {
+        Ok(contracts::state(self.game()?, &self.model, ASSERTER, CHALLENGER))
+    }
+
+    /// Notes who gets what, and says how the game stands.
+    fn take(&mut self, paid: &[Payment<Address>]) -> Result<Outcome, Failure> {
+        for Payment { to, amount } in paid {
+            let side = if *to == ASSERTER { Side::Asserter } else { Side::Challenger };
+            self.credited[side as usize] += amount;
+        }
+        self.agree()?;
+        let game = self.game()?;
+        game.winner().map(Outcome::Won).or(game.mover().map(Outcome::Open)).ok_or_else(differ)
+    }
+
+    fn send<C: SolCall>(
+        &mut self,
+        from: Address,
+        name: &'static str,
+        about: String,
+        call: &C,
+        value: u64,
+        disputed: bool,
+    ) -> Result<Receipt, Failure> {
+        self.send_bytes(from, name, about, call.abi_encode(), value, disputed)
+    }
+
+    /// Sends a transaction and keeps its bill.
+    fn send_bytes(
+        &mut self,
+        from: Address,
+        name: &'static str,
+        about: String,
+        data: Vec<u8>,
+        value: u64,
+        disputed: bool,
+    ) -> Result<Receipt, Failure> {
+        self.chain.set_time(self.now);
+        let receipt = self.chain.pay_to(from, self.service, data, U256::from(value)).map_err(Failure::from_error)?;
         if !matches!(receipt.outcome, Executed::Success { .. }) {
             let outcome = &receipt.outcome;
             return Err(Failure::new(format!(
                 "the contract refuses {name}, Rust does not: {outcome:?}; please report this"
             )));
         }
-        if let Some(moved) = receipt.event::<IDisputeGame::Moved>() {
-            self.state = moved.game;
-        }
-        let Receipt { gas, calldata, .. } = receipt;
-        self.transactions.push(Transaction { side, name, gas, calldata });
-        Ok(())
+        let who = match from {
+            ASSERTER => "asserter",
+            CHALLENGER => "challenger",
+            _ => "requester",
+        };
+        let (gas, calldata) = (receipt.gas, receipt.calldata);
+        self.transactions.push(Transaction { who, name, about, gas, calldata, disputed });
+        Ok(receipt)
     }
 
-    /// The contract must be in the state that the game in Rust is in.
+    /// The contracts must be in the state that Rust is in: the answer, the game, and everybody's money.
     fn agree(&mut self) -> Result<(), Failure> {
-        if let Some(winner) = self.game.winner() {
-            let stored = self.chain.call(CHALLENGER, self.contract, &IDisputeGame::gamesCall { id: U256::ONE });
-            let expected = U256::from(if winner == Side::Asserter { 1 } else { 2 });
-            return if stored.map_err(Failure::from_error)? == B256::from(expected) { Ok(()) } else { Err(differ()) };
+        let (id, service) = (self.id, self.service);
+        let dispute = self.dispute.as_ref().ok_or_else(differ)?;
+        let standing = match dispute.standing() {
+            Standing::Pending => contracts::Standing::Pending,
+            Standing::Final => contracts::Standing::Final,
+            Standing::Fallen => contracts::Standing::Fallen,
+        };
+        let answer = self.chain.call(REQUESTER, service, &IInferenceService::provisionalAnswerCall { id });
+        let mut same = answer.map_err(Failure::from_error)?.standing == standing;
+        if let Some((challenger, game)) = dispute.game(0) {
+            let expected = contracts::stored(game, &self.model, dispute.assertion().asserter, challenger);
+            let stored = self.chain.call(REQUESTER, service, &IDisputeGame::gamesCall { id: self.game_id() });
+            same &= stored.map_err(Failure::from_error)? == expected;
         }
-        let (state, game, segment) = (&self.state, &self.game, self.game.segment());
-        let same = state.start == contracts::word(game.start())
-            && state.claims == contracts::word(game.claims())
-            && (state.lo, state.hi) == (segment.lo, segment.hi)
-            && state.inSteps == matches!(segment.level, game::Level::Steps { .. })
-            && state.asserterMoves == (game.mover() == Some(Side::Asserter));
+        for (account, credited) in [ASSERTER, CHALLENGER].into_iter().zip(self.credited) {
+            let balance = self.chain.call(REQUESTER, service, &IInferenceService::balancesCall { account });
+            same &= balance.map_err(Failure::from_error)? == U256::from(credited);
+        }
         if same { Ok(()) } else { Err(differ()) }
+    }
+}
+
+/// The registry with the model's verifier and the model.
+fn registered(
+    chain: &mut Chain,
+    image: &Image,
+    known: &Known,
+    model: &Model,
+) -> Result<(Address, B256, contracts::Model), Failure> {
+    let hash = |extensions| B256::new(keccak(&solidity::bytecode(extensions)).0);
+    let code = contracts::model_registry(hash(Extensions::IM), hash(Extensions::IMFD));
+    let (registry, _) = chain.deploy(REQUESTER, code).map_err(Failure::from_error)?;
+    let machine = known.machine();
+    let code = solidity::bytecode(image.extensions()).into();
+    let call = IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: code };
+    let (verifier, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
+    let model = contracts::model(model, verifier);
+    let listing = Listing { model: model.clone(), ..known.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO) };
+    let call = IModelRegistry::registerCall { listing, machine };
+    let (id, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
+    Ok((registry, id, model))
+}
+
+fn contract_terms(terms: &Terms) -> Result<contracts::Terms, Failure> {
+    let amount = |wei: u64| U256::from(wei).to();
+    Ok(contracts::Terms {
+        window: u32::try_from(terms.window).map_err(Failure::from_error)?,
+        clock: u32::try_from(terms.clocks.asserter).map_err(Failure::from_error)?,
+        arity: u16::try_from(terms.arity).map_err(Failure::from_error)?,
+        asserterBond: amount(terms.asserter_bond),
+        challengerBond: amount(terms.challenger_bond),
+        burned: amount(terms.burned),
+    })
+}
+
+fn account(side: Side) -> Address {
+    match side {
+        Side::Asserter => ASSERTER,
+        Side::Challenger => CHALLENGER,
     }
 }
 
 /// What can't happen.
 fn differ() -> Failure {
     Failure::new("the contract and the game in Rust differ: please report this")
-}
-
-/// A state before there is one.
-pub fn no_state() -> contracts::Game {
-    contracts::Game {
-        model: B256::ZERO,
-        asserter: ASSERTER,
-        challenger: CHALLENGER,
-        arity: 0,
-        asserterMoves: false,
-        asserterClock: 0,
-        challengerClock: 0,
-        since: 0,
-        inSteps: false,
-        bigStep: 0,
-        lo: 0,
-        hi: 0,
-        start: B256::ZERO,
-        claims: B256::ZERO,
-    }
 }

@@ -2,7 +2,6 @@
 
 mod runs;
 
-use crate::arena::no_state;
 use crate::failure::Failure;
 use contracts::{Address, CHEATCODES, SOURCES, SolValue as _};
 use game::Side;
@@ -118,7 +117,7 @@ fn steps_test(name: &str, steps: &[Example]) -> String {
 fn service_test(name: &str, recorded: &Recorded) -> String {
     let Recorded { model, opening, moves, .. } = recorded;
     // The test puts its own game and model in the place of these.
-    let (game, model) = (no_state(), contracts::model(model, Address::ZERO));
+    let (game, model) = (contracts::Game::default(), contracts::model(model, Address::ZERO));
     let mut calls = String::new();
     for (index, move_) in moves.iter().enumerate() {
         let call = contracts::calldata(contracts::U256::ZERO, &game, &model, move_);

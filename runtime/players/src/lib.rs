@@ -13,6 +13,6 @@ mod work;
 
 pub use book::{Book, BookError};
 pub use duty::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
-pub use model::{Known, ModelError, input_root, pack};
+pub use model::{Computed, Known, ModelError, input_root, pack};
 pub use player::{Config, Player, PlayerError};
-pub use work::{Computed, Tamper, WorkError};
+pub use work::{Tamper, WorkError};

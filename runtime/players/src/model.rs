@@ -1,7 +1,7 @@
 //! A model that a player can run: its image, and its native code if the model file is at hand.
 
-use contracts::{Address, B256, Listing, Machine, SolValue as _, U256};
-use game::Model;
+use contracts::{Address, B256, Bytes, Listing, Machine, SolValue as _, U256};
+use game::{Execution, ExecutionError, Model, Oracle as _, VOID};
 use image::{Image, Interface, Region, Role};
 use native::Native;
 use step::{Root, Tree};
@@ -16,6 +16,15 @@ pub struct Known {
     /// What games are about.
     pub model: Model,
     interface: Interface,
+}
+
+/// The result of a model on an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Computed {
+    /// The output root.
+    pub root: B256,
+    /// The output; empty if there is none.
+    pub output: Bytes,
 }
 
 /// Why a model can't be offered.
@@ -94,6 +103,16 @@ impl Known {
             licenceFee: licence_fee.saturating_to(),
             licence,
         }
+    }
+
+    /// What comes out of a run of it in the machine, truthful or not.
+    pub fn said(&self, machine: &mut Execution) -> Result<Computed, ExecutionError> {
+        // The run may be of other phases than the listing's; the result is the same.
+        let model = *machine.model();
+        let root = machine.result(&model)?;
+        let bytes = usize::try_from(self.output_bytes()).unwrap_or(usize::MAX);
+        let output = if root == VOID { &[][..] } else { machine.read(self.output().address, bytes)? };
+        Ok(Computed { root: contracts::word(root), output: Bytes::copy_from_slice(output) })
     }
 
     /// The hash that names the model to contracts.

@@ -2,8 +2,8 @@
 
 use crate::book::{Asked, Book, BookError};
 use crate::duty::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
-use crate::model::Known;
-use crate::work::{Computed, Inference, Tamper, WorkError};
+use crate::model::{Computed, Known};
+use crate::work::{Inference, Tamper, WorkError};
 use chain::{Act, Deployment, Fees, Head, Node, NodeError, PrivateKeySigner, Store, StoreError, Wallet, WalletError};
 use contracts::{Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, SolCall, Terms, U256};
 use game::{Challenge, Move};

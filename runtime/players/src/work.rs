@@ -1,9 +1,9 @@
 //! What takes time: running models and finding moves, on threads of their own.
 
-use crate::model::{Known, input_root};
+use crate::model::{Computed, Known, input_root};
 use contracts::{B256, Bytes};
 use game::player::{challenge, reply};
-use game::{Challenge, Execution, Game, Move, Oracle as _, VOID};
+use game::{Challenge, Execution, Game, Move};
 use image::Role;
 use std::sync::{Arc, Mutex};
 use step::Root;
@@ -12,15 +12,6 @@ use thiserror::Error;
 /// Makes a lying run of an honest one: what `--cheat` does.
 pub type Tamper =
     Arc<dyn Fn(&Known, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync>;
-
-/// The result of a model on an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Computed {
-    /// The output root.
-    pub root: B256,
-    /// The output; empty if there is none.
-    pub output: Bytes,
-}
 
 /// Why something can't be computed.
 #[derive(Debug, Error)]
@@ -57,14 +48,7 @@ impl Inference {
     pub fn result(&self) -> Result<Computed, WorkError> {
         match &self.known.native {
             Some(native) if self.tamper.is_none() => self.native(native),
-            _ => self.with_machine(|machine| {
-                let model = self.known.model;
-                let root = machine.result(&model)?;
-                let region = self.known.output();
-                let bytes = usize::try_from(self.known.output_bytes()).unwrap_or(usize::MAX);
-                let output = if root == VOID { &[][..] } else { machine.read(region.address, bytes)? };
-                Ok(Computed { root: contracts::word(root), output: Bytes::copy_from_slice(output) })
-            }),
+            _ => self.with_machine(|machine| Ok(self.known.said(machine)?)),
         }
     }
 

@@ -8,10 +8,10 @@ use crate::lies::{liar, lies};
 use crate::output::{Output, count, table};
 use crate::tensors::read_inputs;
 use game::player::{challenge, reply};
-use game::{Execution, Game, Model, Move, Oracle, Outcome, Side};
+use game::{Execution, Game, Model, Move, Outcome, Side};
 use image::{Image, Schedule};
+use players::{Known, pack};
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 use step::Root;
 
@@ -20,18 +20,16 @@ struct Played {
     arity: u64,
     winner: Side,
     transactions: Vec<Transaction>,
-    /// What each transaction is about.
-    notes: Vec<String>,
     time: Duration,
 }
 
 impl Played {
-    fn gas(&self) -> u64 {
-        self.transactions.iter().map(|transaction| transaction.gas).sum()
-    }
-
-    fn bytes(&self) -> usize {
-        self.transactions.iter().map(|transaction| transaction.calldata).sum()
+    /// Transactions, gas and bytes: of the dispute alone, or of all there is.
+    fn bill(&self, all: bool) -> (u64, u64, u64) {
+        let counted = self.transactions.iter().filter(|transaction| all || transaction.disputed);
+        counted.fold((0, 0, 0), |(number, gas, bytes), transaction| {
+            (number + 1, gas + transaction.gas, bytes + transaction.calldata as u64)
+        })
     }
 }
 
@@ -57,64 +55,72 @@ fn honest_side(cheat: Cheat) -> Side {
 }
 
 /// Both players and their referee.
-struct Match {
+struct Match<'a> {
+    image: &'a Image,
+    known: Known,
     model: Model,
     arity: u64,
     /// Whether the asserter never answers.
     silent: bool,
-    input: Root,
+    inputs: &'a [(u64, Vec<u8>)],
     asserter: Execution,
     challenger: Execution,
-    notes: Vec<String>,
     start: Instant,
 }
 
-impl Match {
-    fn new(image: &Image, inputs: &[(u64, Vec<u8>)], args: &Dispute, arity: u64) -> Result<Self, Failure> {
+impl<'a> Match<'a> {
+    fn new(image: &'a Image, inputs: &'a [(u64, Vec<u8>)], args: &Dispute, arity: u64) -> Result<Self, Failure> {
         let start = Instant::now();
         let schedule = schedule(image, args.phases)?;
+        let known = Known::new(image.clone(), None).map_err(Failure::from_error)?;
         let execution =
             || Execution::new(image.clone(), schedule.clone(), inputs.to_vec()).map_err(Failure::from_error);
         let mut honest = execution()?;
         let model = *honest.model();
-        let input = honest.input_root().map_err(Failure::from_error)?;
         let lies = lies(image, &mut honest, args.cheat)?;
         let liar = liar(&mut honest, execution, &lies)?;
         let (asserter, challenger) =
             if honest_side(args.cheat) == Side::Asserter { (honest, liar) } else { (liar, honest) };
         let silent = args.cheat == Cheat::Silent;
-        Ok(Self { model, arity, silent, input, asserter, challenger, notes: Vec::new(), start })
+        Ok(Self { image, known, model, arity, silent, inputs, asserter, challenger, start })
     }
 
-    /// Plays to the end.
+    /// Plays to the end, and on until an answer is final.
     fn play(mut self) -> Result<Played, Failure> {
-        let asserted = self.asserter.result(&self.model).map_err(Failure::from_error)?;
+        let input = pack(self.known.input(), self.known.input_bytes(), self.inputs);
+        let root = self.challenger.input_root().map_err(Failure::from_error)?;
+        let mut arena = Arena::open(self.image, &self.model, input, root, self.arity)?;
+        let said = self.known.said(&mut self.asserter).map_err(Failure::from_error)?;
+        arena.answer(Side::Asserter, &said)?;
         let opening = challenge(&self.model, self.arity, &mut self.challenger).map_err(Failure::from_error)?;
-        self.notes.push(format!(
-            "another output; {} big steps in {} parts",
-            self.model.big_steps,
-            opening.claims.len()
-        ));
-        let mut arena = Arena::open(&self.model, self.input, asserted, self.arity, &opening)?;
-        let mut theirs = opening.claims;
-        let winner = loop {
-            let outcome = match self.next(arena.game(), &theirs)? {
+        let parts = opening.claims.len();
+        arena.challenge(&opening, format!("another output; {} big steps in {parts} parts", self.model.big_steps))?;
+        let winner = self.play_game(&mut arena, opening.claims)?;
+        let mut standing = said;
+        if winner == Side::Challenger {
+            standing = self.known.said(&mut self.challenger).map_err(Failure::from_error)?;
+            arena.answer(winner, &standing)?;
+        }
+        arena.settle(winner, &standing)?;
+        arena.withdraw(winner)?;
+        let Self { arity, start, .. } = self;
+        Ok(Played { arity, winner, transactions: arena.transactions, time: start.elapsed() })
+    }
+
+    fn play_game(&mut self, arena: &mut Arena, mut theirs: Vec<Root>) -> Result<Side, Failure> {
+        loop {
+            let game = *arena.game()?;
+            let outcome = match self.next(&game, &theirs)? {
                 Some(move_) => {
-                    self.notes.push(note(&move_, arena.game()));
                     theirs = move_.claims().to_vec();
-                    arena.play(&move_)?
+                    arena.play(&move_, note(&move_, &game))?
                 }
-                None => {
-                    self.notes.push("the other side has no more to say, and its time is over".to_owned());
-                    arena.let_time_pass()?
-                }
+                None => arena.let_time_pass("the other side has no more to say, and its time is over".to_owned())?,
             };
             if let Outcome::Won(winner) = outcome {
-                break winner;
+                return Ok(winner);
             }
-        };
-        let Self { arity, notes, start, .. } = self;
-        Ok(Played { arity, winner, transactions: arena.transactions, notes, time: start.elapsed() })
+        }
     }
 
     /// What the side to move does: nothing if it is silent, or if it is a liar at the end of its lies.
@@ -164,54 +170,57 @@ fn note(move_: &Move, game: &Game) -> String {
 
 /// A dispute for machines.
 fn object(played: &Played) -> Value {
-    let moves = played.transactions.iter().zip(&played.notes).map(|(transaction, note)| {
-        json!({ "side": side(transaction.side), "move": transaction.name, "gas": transaction.gas,
-                "calldata_bytes": transaction.calldata, "about": note })
+    let moves = played.transactions.iter().map(|transaction| {
+        let Transaction { who, name, about, gas, calldata, disputed } = transaction;
+        json!({ "who": who, "move": name, "gas": gas, "calldata_bytes": calldata, "about": about, "disputed": disputed })
     });
+    let ((transactions, gas, bytes), whole) = (played.bill(false), played.bill(true));
     json!({
-        "arity": played.arity, "winner": side(played.winner), "moves": moves.collect::<Vec<_>>(), "gas": played.gas(),
-        "calldata_bytes": played.bytes(), "seconds": played.time.as_secs_f64(),
+        "arity": played.arity, "winner": side(played.winner), "moves": moves.collect::<Vec<_>>(),
+        "transactions": transactions, "gas": gas, "calldata_bytes": bytes, "seconds": played.time.as_secs_f64(),
+        "whole": { "transactions": whole.0, "gas": whole.1, "calldata_bytes": whole.2 },
     })
 }
 
 /// Disputes for people: one move by move, several in a table.
 fn text(played: &[Played]) -> String {
-    let mut text = String::new();
-    if let [played] = played {
-        let mut moves = table(["", "side", "move", "gas", "bytes", "about"]);
-        for (index, (transaction, note)) in played.transactions.iter().zip(&played.notes).enumerate() {
-            let Transaction { side: mover, name, gas, calldata } = transaction;
-            let number = (index + 1).to_string();
-            moves.add_row([
-                number,
-                side(*mover).into(),
-                (*name).into(),
-                count(*gas),
-                count(*calldata as u64),
-                note.clone(),
-            ]);
-        }
-        let _ = writeln!(text, "{moves}\n");
-        let _ = write!(
-            text,
-            "the {} wins: {} transactions, {} gas, {} bytes of calldata, {:.0} ms",
-            side(played.winner),
-            played.transactions.len(),
-            count(played.gas()),
-            count(played.bytes() as u64),
-            played.time.as_secs_f64() * 1e3
-        );
-        return text;
+    match played {
+        [played] => moves(played),
+        _ => arities(played),
     }
-    let mut rows = table(["arity", "winner", "transactions", "gas", "bytes", "ms"]);
+}
+
+fn moves(played: &Played) -> String {
+    let mut rows = table(["", "who", "what", "gas", "bytes", "about"]);
+    for (index, transaction) in played.transactions.iter().enumerate() {
+        let Transaction { who, name, about, gas, calldata, .. } = transaction;
+        let number = (index + 1).to_string();
+        rows.add_row([number, (*who).into(), (*name).into(), count(*gas), count(*calldata as u64), about.clone()]);
+    }
+    let bill = |(transactions, gas, bytes)| {
+        format!("{transactions} transactions, {} gas, {} bytes of calldata", count(gas), count(bytes))
+    };
+    format!(
+        "{rows}\n\nthe {} wins, in {:.0} ms with everything that both sides compute\n  the dispute, from the challenge to the payment: {}\n  with request, answers, settlement and withdrawal: {}",
+        side(played.winner),
+        played.time.as_secs_f64() * 1e3,
+        bill(played.bill(false)),
+        bill(played.bill(true)),
+    )
+}
+
+fn arities(played: &[Played]) -> String {
+    let mut rows = table(["arity", "winner", "transactions", "gas", "bytes", "ms", "gas of all"]);
     for played in played {
+        let (transactions, gas, bytes) = played.bill(false);
         rows.add_row([
             played.arity.to_string(),
             side(played.winner).to_owned(),
-            played.transactions.len().to_string(),
-            count(played.gas()),
-            count(played.bytes() as u64),
+            transactions.to_string(),
+            count(gas),
+            count(bytes),
             format!("{:.0}", played.time.as_secs_f64() * 1e3),
+            count(played.bill(true).1),
         ]);
     }
     rows.to_string()

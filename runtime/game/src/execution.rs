@@ -24,7 +24,20 @@ pub struct Execution {
     void: bool,
     /// The memory roots before the big steps that have been reached.
     memories: Vec<Root>,
+    /// A faster way from big step to big step.
+    shortcut: Option<Box<dyn Shortcut>>,
 }
+
+/// Another way to the beginning of any big step than to run there: native code gives the same memory sooner.
+pub trait Shortcut: std::fmt::Debug + Send {
+    /// The memory root before a big step, or at the end.
+    fn root(&mut self, big_step: u64) -> Result<Root, ShortcutError>;
+    /// Makes memory that of an image before its first step into what it is before a big step, or at the end.
+    fn enter(&mut self, big_step: u64, memory: &mut Memory) -> Result<(), ShortcutError>;
+}
+
+/// Why a shortcut leads nowhere.
+pub type ShortcutError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A byte that is changed before a step: what makes a run a lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +59,9 @@ pub enum ExecutionError {
     /// An image that can't be disputed.
     #[error("the image doesn't say where its inputs and outputs are")]
     NoInterface,
+    /// The shortcut.
+    #[error("cannot go to a big step: {0}")]
+    Shortcut(ShortcutError),
     /// A step can't be proved.
     #[error(transparent)]
     Witness(#[from] WitnessError),
@@ -73,7 +89,8 @@ impl Execution {
         let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
         let machine = Interpreter::new(&image)?;
         let (at, void, memories, changes) = Default::default();
-        let mut new = Self { image, model, schedule, inputs, changes, machine, at, void, memories };
+        let shortcut = None;
+        let mut new = Self { image, model, schedule, inputs, changes, machine, at, void, memories, shortcut };
         new.restart()?;
         Ok(new)
     }
@@ -84,10 +101,17 @@ impl Execution {
         &self.model
     }
 
-    /// The same run with bytes changed on the way.
+    /// The same run, that takes a shortcut over big steps. It must lead to what the machine would come to.
+    #[must_use]
+    pub fn with_shortcut(mut self, shortcut: Box<dyn Shortcut>) -> Self {
+        self.shortcut = Some(shortcut);
+        self
+    }
+
+    /// The same run with bytes changed on the way. A changed run takes no shortcut.
     pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
         changes.sort_by_key(|change| change.place);
-        (self.changes, self.memories) = (changes, Vec::new());
+        (self.changes, self.memories, self.shortcut) = (changes, Vec::new(), None);
         self.restart()?;
         Ok(self)
     }
@@ -137,13 +161,24 @@ impl Execution {
             let root = if self.void { VOID } else { self.machine.memory_mut().root() };
             self.memories.push(root);
         }
-        if let Ok(leaf) = self.leaf(big_step) {
+        self.ready();
+    }
+
+    /// Makes the machine ready for the big step that it is before, if it isn't at the end.
+    fn ready(&mut self) {
+        if let Ok(leaf) = self.leaf(self.at.0) {
             reset(&mut self.machine, leaf.entry);
         }
     }
 
     /// Goes to a place.
     fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
+        if let Some(shortcut) = self.shortcut.as_mut().filter(|_| big_step != self.at.0 || step < self.at.1) {
+            self.machine = Interpreter::new(&self.image)?;
+            shortcut.enter(big_step, self.machine.memory_mut()).map_err(ExecutionError::Shortcut)?;
+            self.at = (big_step, 0);
+            self.ready();
+        }
         if (big_step, step) < self.at {
             self.restart()?;
         }
@@ -188,6 +223,9 @@ impl Oracle for Execution {
         let index = usize::try_from(big_step).unwrap_or(usize::MAX);
         if let Some(&known) = self.memories.get(index) {
             return Ok(known);
+        }
+        if let Some(shortcut) = &mut self.shortcut {
+            return shortcut.root(big_step).map_err(ExecutionError::Shortcut);
         }
         self.seek(big_step, 0)?;
         Ok(self.memories.get(index).copied().unwrap_or(VOID))

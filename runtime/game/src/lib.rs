@@ -16,7 +16,7 @@ pub mod player;
 mod rules;
 
 pub use claims::{Level, Segment, commit};
-pub use execution::{Change, Execution, ExecutionError};
+pub use execution::{Change, Execution, ExecutionError, Shortcut, ShortcutError};
 pub use game::{Clocks, Game, Outcome, Side};
 pub use model::{Model, Region, VOID, steps};
 pub use moves::{Challenge, Entry, Illegal, Move, Pick, Proven};

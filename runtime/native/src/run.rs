@@ -124,7 +124,7 @@ fn before(image: &Image, inputs: &[Vec<u8>]) -> Result<Memory, NativeError> {
 }
 
 /// Makes one memory equal to another of the same size.
-fn copy(from: &Memory, to: &mut Memory) {
+pub fn copy(from: &Memory, to: &mut Memory) {
     for page in (0..1u64 << from.bits()).step_by(PAGE) {
         if let Some(bytes) = from.read(page, PAGE).filter(|&bytes| to.read(page, PAGE) != Some(bytes)) {
             let _ = to.write(page, bytes);

@@ -9,10 +9,12 @@ mod book;
 mod duty;
 mod model;
 mod player;
+mod shortcut;
 mod work;
 
 pub use book::{Book, BookError};
 pub use duty::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
 pub use model::{Computed, Known, ModelError, input_root, pack};
 pub use player::{Config, Player, PlayerError};
+pub use shortcut::NativeShortcut;
 pub use work::{Tamper, WorkError};

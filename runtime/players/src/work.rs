@@ -1,6 +1,7 @@
 //! What takes time: running models and finding moves, on threads of their own.
 
 use crate::model::{Computed, Known, input_root};
+use crate::shortcut::NativeShortcut;
 use contracts::{B256, Bytes};
 use game::player::{challenge, reply};
 use game::{Challenge, Execution, Game, Move};
@@ -22,6 +23,9 @@ pub enum WorkError {
     /// The host.
     #[error(transparent)]
     Native(#[from] native::NativeError),
+    /// The first big step.
+    #[error("cannot run natively: {0}")]
+    Shortcut(game::ShortcutError),
     /// A lie that can't be told.
     #[error("{0}")]
     Tamper(String),
@@ -93,7 +97,10 @@ impl Inference {
         let inputs = vec![(self.known.input().address, self.input.to_vec())];
         let honest = || Execution::new(image.clone(), image.big_steps(), inputs.clone());
         match &self.tamper {
-            None => Ok(honest()?),
+            None => match NativeShortcut::new(Arc::clone(&self.known), self.input.clone()) {
+                Some(shortcut) => Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?))),
+                None => Ok(honest()?),
+            },
             Some(tamper) => {
                 tamper(&self.known, &|| honest().map_err(|error| error.to_string())).map_err(WorkError::Tamper)
             }

@@ -26,6 +26,8 @@ pub struct Execution {
     memories: Vec<Root>,
     /// A faster way from big step to big step.
     shortcut: Option<Box<dyn Shortcut>>,
+    /// What machines that were given up have hashed.
+    hashed: u64,
 }
 
 /// Another way to the beginning of any big step than to run there: native code gives the same memory sooner.
@@ -34,6 +36,8 @@ pub trait Shortcut: std::fmt::Debug + Send {
     fn root(&mut self, big_step: u64) -> Result<Root, ShortcutError>;
     /// Makes memory that of an image before its first step into what it is before a big step, or at the end.
     fn enter(&mut self, big_step: u64, memory: &mut Memory) -> Result<(), ShortcutError>;
+    /// How many nodes of memory it has hashed.
+    fn hashed(&self) -> u64;
 }
 
 /// Why a shortcut leads nowhere.
@@ -89,8 +93,8 @@ impl Execution {
         let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
         let machine = Interpreter::new(&image)?;
         let (at, void, memories, changes) = Default::default();
-        let shortcut = None;
-        let mut new = Self { image, model, schedule, inputs, changes, machine, at, void, memories, shortcut };
+        let (shortcut, hashed) = (None, 0);
+        let mut new = Self { image, model, schedule, inputs, changes, machine, at, void, memories, shortcut, hashed };
         new.restart()?;
         Ok(new)
     }
@@ -137,6 +141,19 @@ impl Execution {
         self.machine.read_memory(address, len).ok_or(ExecutionError::Outside { address, len })
     }
 
+    /// How many nodes of memory have been hashed so far (see [`Memory::hashed`]).
+    pub fn hashed(&mut self) -> u64 {
+        let shortcut = self.shortcut.as_ref().map_or(0, |shortcut| shortcut.hashed());
+        self.hashed + shortcut + self.machine.memory_mut().hashed()
+    }
+
+    /// Another machine, as the image has it.
+    fn renew(&mut self) -> Result<(), ExecutionError> {
+        self.hashed += self.machine.memory_mut().hashed();
+        self.machine = Interpreter::new(&self.image)?;
+        Ok(())
+    }
+
     fn leaf(&self, big_step: u64) -> Result<Leaf, ExecutionError> {
         let (found, leaves) = (big_step, self.schedule.leaves());
         let leaf = usize::try_from(big_step).ok().and_then(|index| leaves.get(index));
@@ -145,7 +162,7 @@ impl Execution {
 
     /// Goes back to the beginning.
     fn restart(&mut self) -> Result<(), ExecutionError> {
-        self.machine = Interpreter::new(&self.image)?;
+        self.renew()?;
         write_all(self.machine.memory_mut(), &self.inputs)?;
         self.void = false;
         self.begin(0);
@@ -173,9 +190,11 @@ impl Execution {
 
     /// Goes to a place.
     fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
-        if let Some(shortcut) = self.shortcut.as_mut().filter(|_| big_step != self.at.0 || step < self.at.1) {
-            self.machine = Interpreter::new(&self.image)?;
-            shortcut.enter(big_step, self.machine.memory_mut()).map_err(ExecutionError::Shortcut)?;
+        if self.shortcut.is_some() && (big_step != self.at.0 || step < self.at.1) {
+            self.renew()?;
+            if let Some(shortcut) = &mut self.shortcut {
+                shortcut.enter(big_step, self.machine.memory_mut()).map_err(ExecutionError::Shortcut)?;
+            }
             self.at = (big_step, 0);
             self.ready();
         }

@@ -14,6 +14,8 @@ pub struct NativeShortcut {
     input: Bytes,
     memory: Memory,
     boundary: usize,
+    /// What memories that were given up have hashed.
+    hashed: u64,
 }
 
 impl NativeShortcut {
@@ -21,13 +23,14 @@ impl NativeShortcut {
     pub fn new(known: Arc<Known>, input: Bytes) -> Option<Result<Self, ShortcutError>> {
         known.native.as_ref()?;
         let memory = before(&known, &input);
-        Some(memory.map(|memory| Self { known, input, memory, boundary: 0 }))
+        Some(memory.map(|memory| Self { known, input, memory, boundary: 0, hashed: 0 }))
     }
 
     /// Goes to a boundary; to an earlier one by starting again.
     fn go(&mut self, big_step: u64) -> Result<(), ShortcutError> {
         let boundary = usize::try_from(big_step)?;
         if boundary < self.boundary {
+            self.hashed += self.memory.hashed();
             self.memory = before(&self.known, &self.input)?;
             self.boundary = 0;
         }
@@ -48,6 +51,10 @@ impl Shortcut for NativeShortcut {
         self.go(big_step)?;
         native::copy(&self.memory, memory);
         Ok(())
+    }
+
+    fn hashed(&self) -> u64 {
+        self.hashed + self.memory.hashed()
     }
 }
 

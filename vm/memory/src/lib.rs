@@ -28,6 +28,7 @@ pub struct Memory {
     /// The pages written since the last root.
     changed: Vec<u64>,
     tree: PageTree,
+    hashed: u64,
 }
 
 impl Memory {
@@ -41,6 +42,7 @@ impl Memory {
             marks: reserve(pages)?,
             changed: Vec::new(),
             tree: PageTree::new(pages),
+            hashed: 0,
         })
     }
 
@@ -126,6 +128,12 @@ impl Memory {
         }
     }
 
+    /// How many nodes have been hashed for roots so far, those over zeros counted too: what roots have cost.
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
+        self.hashed
+    }
+
     /// The leaf that holds an address, with its siblings up to the root. Outside memory the proof leads nowhere.
     pub fn proof(&mut self, address: u64) -> Proof {
         self.settle();
@@ -146,7 +154,8 @@ impl Memory {
             }
             nodes.push((page, tree::page_root(self.page(at))));
         }
-        self.tree.update(nodes);
+        self.hashed += nodes.len() as u64 * tree::NODES_IN_PAGE;
+        self.hashed += self.tree.update(nodes);
     }
 
     /// A page's bytes; none outside memory.

@@ -8,6 +8,9 @@ use step::{Proof, Root, Tree};
 /// Levels between a leaf and its page.
 const PAGE_LEVELS: u32 = PAGE_BITS - LEAF.ilog2();
 
+/// Nodes above the leaves of a page.
+pub const NODES_IN_PAGE: u64 = (1 << PAGE_LEVELS) - 1;
+
 /// The nodes from the pages up. Zero nodes are not kept.
 #[derive(Debug)]
 pub struct PageTree {
@@ -38,8 +41,9 @@ impl PageTree {
         (0..self.depth).map(move |level| self.node(level, page >> level ^ 1))
     }
 
-    /// Takes new page roots and hashes what is above them, each node once.
-    pub fn update(&mut self, mut nodes: Vec<(u64, Root)>) {
+    /// Takes new page roots and hashes what is above them, each node once; says how many.
+    pub fn update(&mut self, mut nodes: Vec<(u64, Root)>) -> u64 {
+        let mut hashed = 0;
         nodes.sort_unstable_by_key(|(index, _)| *index);
         for level in 0..=self.depth {
             for &(index, root) in &nodes {
@@ -48,9 +52,11 @@ impl PageTree {
             if level < self.depth {
                 let mut parents: Vec<u64> = nodes.iter().map(|(index, _)| index / 2).collect();
                 parents.dedup();
+                hashed += parents.len() as u64;
                 nodes = parents.into_iter().map(|index| (index, self.parent(level, index))).collect();
             }
         }
+        hashed
     }
 
     /// The node over two nodes of a level.

@@ -4,6 +4,7 @@
 //! compares the bytecode with what the pinned compiler makes of the sources; so nothing needs that compiler to play.
 
 mod convert;
+pub mod cost;
 
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};

@@ -252,15 +252,18 @@ pub struct Terms {
     /// Into how many parts a segment in dispute is cut
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=256))]
     pub arity: u16,
-    /// What goes with an answer, for example 0.2eth or 50gwei
-    #[arg(long, value_name = "AMOUNT", default_value = "0.2eth")]
-    pub asserter_bond: Wei,
-    /// What goes with a challenge
-    #[arg(long, value_name = "AMOUNT", default_value = "0.1eth")]
-    pub challenger_bond: Wei,
-    /// The part of a fallen answer's bond that nobody gets
-    #[arg(long, value_name = "AMOUNT", default_value = "0.1eth")]
-    pub burned: Wei,
+    /// The highest price of gas at which the bonds shall cover a game, if they aren't given
+    #[arg(long, value_name = "AMOUNT", default_value = "50gwei")]
+    pub gas_price: Wei,
+    /// What goes with an answer, for example 0.2eth [default: twice what a large game costs the challenger]
+    #[arg(long, value_name = "AMOUNT")]
+    pub asserter_bond: Option<Wei>,
+    /// What goes with a challenge [default: what a large game costs the asserter]
+    #[arg(long, value_name = "AMOUNT")]
+    pub challenger_bond: Option<Wei>,
+    /// The part of a fallen answer's bond that nobody gets [default: half of it]
+    #[arg(long, value_name = "AMOUNT")]
+    pub burned: Option<Wei>,
 }
 
 /// `opml devnet`.

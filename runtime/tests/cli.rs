@@ -372,6 +372,45 @@ fn a_dispute_is_cheap_at_the_default_arity_and_tells_its_moves() {
 }
 
 #[test]
+fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
+    use contracts::cost::{Kind, Shape};
+    for (net, digit) in [("mnist-cnn", "digits/3.npy"), ("mnist-mlp", "digits/3.flat.npy")] {
+        let folder = Folder::with_net(net);
+        let image = image::Image::read(&folder.path("net.opml")).expect("an image");
+        let schedule = image.big_steps();
+        let model = game::Model::of(&image, &schedule).expect("a model");
+        let longest = schedule.leaves().iter().map(|leaf| leaf.bound).max().expect("a big step");
+        let mut closest = std::collections::BTreeMap::new();
+        for cheat in ["weight", "step", "output", "silent"] {
+            let args = ["dispute", "net.opml", "--input", &fixture(digit), "--cheat", cheat, "--arity", "2,8,20,64"];
+            for played in folder.json(&args).as_array().expect("disputes") {
+                let shape = Shape::of(&model, longest, played["arity"].as_u64().expect("an arity"));
+                assert!(played["transactions"].as_u64() <= Some(shape.moves() + 1), "{played}");
+                for act in played["moves"].as_array().expect("moves").iter().filter(|act| act["disputed"] == true) {
+                    let kind = match act["move"].as_str().expect("a name") {
+                        "challenge" => Kind::Challenge,
+                        "dissect" => Kind::Dissect,
+                        "enter" => Kind::Enter,
+                        "prove" => Kind::Prove,
+                        "timeout" => Kind::Timeout,
+                        other => panic!("{other}"),
+                    };
+                    let (bound, name) = (shape.bound(kind), act["move"].as_str().expect("a name").to_owned());
+                    let (bytes, gas) = (act["calldata_bytes"].as_u64(), act["gas"].as_u64().expect("gas"));
+                    assert!(bytes <= Some(bound.bytes) && gas <= bound.gas, "{act} is above {bound:?} of {shape:?}");
+                    let ratio = bound.gas as f64 / gas as f64;
+                    let least = closest.entry(name).or_insert(ratio);
+                    *least = least.min(ratio);
+                }
+            }
+        }
+        // A bound that is far off says nothing. That of a proof is for the instruction with the largest witness.
+        let far = |kind: &str| if kind == "prove" { 1.7 } else { 1.4 };
+        assert!(closest.iter().all(|(kind, &ratio)| ratio < far(kind)), "{net}: {closest:?}");
+    }
+}
+
+#[test]
 fn help_and_completions() {
     let folder = Folder::new();
     let help = folder.text(&["--help"]);
@@ -385,6 +424,15 @@ fn help_and_completions() {
         "verify",
         "verifier",
         "dispute",
+        "devnet",
+        "deploy",
+        "register",
+        "request",
+        "status",
+        "result",
+        "withdraw",
+        "serve",
+        "watch",
         "image",
         "demo",
         "completions",

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+const DEPLOYER: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const REQUESTER: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 const SERVER: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 const SERVER_ACCOUNT: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
@@ -205,14 +206,14 @@ fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
 }
 
 #[test]
-fn a_right_answer_stands_against_a_lying_challenger() {
+fn a_right_answer_stands_against_two_lying_challengers_at_once() {
     let net = Net::start();
     let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100", "--state", "server"]);
-    let liar = ["watch", "net.opml", "--cheat", "step", "--poll", "100", "--state", "liar"];
-    let _liar = net.play(VALIDATOR, &liar);
+    let liar = |cheat| ["watch", "net.opml", "--cheat", cheat, "--poll", "100", "--state", "liars"];
+    let _liars = (net.play(VALIDATOR, &liar("step")), net.play(DEPLOYER, &liar("output")));
     let id = net.request(&[]);
     let status = net.wait_final(&id);
-    assert_eq!(events(&status, "game over"), ["the asserter has won"], "{status:#}");
+    assert_eq!(events(&status, "game over"), ["the asserter has won"; 2], "{status:#}");
     assert_eq!(events(&status, "answered").len(), 1, "{status:#}");
     assert_eq!(net.digit(&id), 7);
 }

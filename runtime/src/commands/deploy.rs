@@ -5,18 +5,19 @@ use crate::failure::Failure;
 use crate::network::{Sender, block_on, connect, ether, signer};
 use crate::output::{Output, write_file};
 use chain::{Deployment, Node};
+use contracts::cost::{Bonds, Shape};
 use contracts::{B256, U256};
 use isa::Extensions;
 use serde_json::json;
 
 /// Deploys registry and service.
 pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
-    let (key, terms) = (signer(&args.key)?, terms(&args.terms)?);
+    let (key, agreed) = (signer(&args.key)?, terms(&args.terms)?);
     let spinner = output.spinner("deploying");
     let deployment = block_on(async {
         let node = connect(&args.rpc).await?;
         let mut sender = Sender::new(key, &node)?;
-        deploy(&node, &args.rpc, &mut sender, &terms).await
+        deploy(&node, &args.rpc, &mut sender, &agreed).await
     })?;
     spinner.finish_and_clear();
     write_file(&args.deployment, deployment.to_json().as_bytes())?;
@@ -28,29 +29,34 @@ pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
         args.terms.window,
         args.terms.clock,
         args.terms.arity,
-        ether(U256::from(args.terms.asserter_bond.0)),
-        ether(U256::from(args.terms.challenger_bond.0)),
-        ether(U256::from(args.terms.burned.0)),
+        ether(agreed.asserterBond.to()),
+        ether(agreed.challengerBond.to()),
+        ether(agreed.burned.to()),
     );
     output.result(&json!(deployment), &text)
 }
 
 /// The terms as the contract has them, if it takes them.
 pub fn terms(terms: &Terms) -> Result<contracts::Terms, Failure> {
-    let amount = |wei: crate::cli::Wei| U256::from(wei.0).to();
-    if terms.asserter_bond.0 == 0 || terms.challenger_bond.0 == 0 {
+    let amount = |wei: u128| U256::from(wei).to();
+    let shape = Shape { arity: terms.arity.into(), ..Shape::LARGE };
+    let bonds = Bonds::at(&shape, terms.gas_price.0);
+    let asserter = terms.asserter_bond.map_or(bonds.asserter, |wei| wei.0);
+    let challenger = terms.challenger_bond.map_or(bonds.challenger, |wei| wei.0);
+    let burned = terms.burned.map_or(asserter / 2, |wei| wei.0);
+    if asserter == 0 || challenger == 0 {
         return Err(Failure::new("a bond of nothing holds nobody to anything").hint("raise the bond"));
     }
-    if terms.burned.0 > terms.asserter_bond.0 {
+    if burned > asserter {
         return Err(Failure::new("more would be burned than the asserter's bond").hint("lower --burned"));
     }
     Ok(contracts::Terms {
         window: terms.window,
         clock: terms.clock,
         arity: terms.arity,
-        asserterBond: amount(terms.asserter_bond),
-        challengerBond: amount(terms.challenger_bond),
-        burned: amount(terms.burned),
+        asserterBond: amount(asserter),
+        challengerBond: amount(challenger),
+        burned: amount(burned),
     })
 }
 

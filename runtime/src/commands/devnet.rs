@@ -83,14 +83,15 @@ async fn ready(chain: &mut Child, rpc: &str) -> Result<Node, Failure> {
 }
 
 async fn set_up(args: &Devnet, node: &Node, rpc: &str) -> Result<Deployment, Failure> {
-    let ether = |tenths: u128| Wei(tenths * 100_000_000_000_000_000);
+    let tenths = |number: u128| Some(Wei(number * 100_000_000_000_000_000));
     let terms = terms(&Terms {
         window: args.window,
         clock: args.clock,
         arity: 20,
-        asserter_bond: ether(2),
-        challenger_bond: ether(1),
-        burned: ether(1),
+        gas_price: Wei(0),
+        asserter_bond: tenths(2),
+        challenger_bond: tenths(1),
+        burned: tenths(1),
     })?;
     let key: PrivateKeySigner = KEYS[0].1.parse().map_err(|_| Failure::new("no key"))?;
     let mut sender = Sender::new(key, node)?;

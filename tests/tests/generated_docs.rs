@@ -1,11 +1,18 @@
 //! Reference pages that are made from tables. `OPML_BLESS=1` rewrites them.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use contracts::cost::{Bonds, Kind, Shape};
+use game::Side;
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
+}
 
 /// Compares a page with its file, or writes it.
 fn check(name: &str, page: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
+    let path = path(name);
     if std::env::var_os("OPML_BLESS").is_some() {
         std::fs::write(&path, page).expect("docs are writable");
     }
@@ -53,4 +60,70 @@ fn operators() {
         let _ = writeln!(page, "| {} | {inputs} | {} |", entry.name, entry.doc);
     }
     check("operators.md", &page);
+}
+
+/// The table of bounds in the page about costs; the rest of that page is written by hand.
+#[test]
+fn costs() {
+    let (begin, end) = ("<!-- made by a test -->\n\n", "\n<!-- end -->");
+    let page = std::fs::read_to_string(path("costs.md")).expect("docs/costs.md");
+    let (before, rest) = page.split_once(begin).expect("where the table begins");
+    let (_, after) = rest.split_once(end).expect("where it ends");
+    check("costs.md", &format!("{before}{begin}{}{end}{after}", bounds()));
+}
+
+/// What disputes about models of some sizes cost at most.
+fn bounds() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/mnist-cnn/model.onnx");
+    let image = compiler::compile(&path, &compiler::Options::default()).expect("an image").image;
+    let schedule = image.big_steps();
+    let model = game::Model::of(&image, &schedule).expect("a model");
+    let longest = schedule.leaves().iter().map(|leaf| leaf.bound).max().expect("a big step");
+    let cnn = Shape::of(&model, longest, 20);
+    let shape = |big_steps, steps, code_depth, memory_depth, regions| Shape {
+        arity: 20,
+        big_steps,
+        steps,
+        code_depth,
+        memory_depth,
+        regions,
+    };
+    let shapes = [
+        ("bundled CNN", cnn),
+        ("a hundred times that", shape(800, longest, 9, 18, [11; 3])),
+        ("7 B parameters, one token", shape(1 << 13, 1 << 26, 12, 30, [23; 3])),
+        ("the same, 1,000 tokens", Shape::LARGE),
+    ];
+    let mut table = "| Model | B | N | Moves | challenge | dissect | enter | prove | Challenger, gas | Asserter, gas | Bonds at 50 gwei, ETH |\n\
+                     |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+        .to_owned();
+    for (name, shape) in shapes {
+        let gas = |kind| thousands(shape.bound(kind).gas);
+        let bonds = Bonds::at(&shape, 50_000_000_000);
+        let ether = |wei: u128| wei as f64 / 1e18;
+        let _ = writeln!(
+            table,
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.3} + {:.3} |",
+            thousands(shape.big_steps),
+            thousands(shape.steps),
+            shape.moves(),
+            gas(Kind::Challenge),
+            gas(Kind::Dissect),
+            gas(Kind::Enter),
+            gas(Kind::Prove),
+            thousands(shape.gas(Side::Challenger)),
+            thousands(shape.gas(Side::Asserter)),
+            ether(bonds.asserter),
+            ether(bonds.challenger),
+        );
+    }
+    table
+}
+
+/// With commas.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }

@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 import {DisputeGame} from "./DisputeGame.sol";
 import {Game, IOpenDisputes, Model, Opening} from "./Interfaces.sol";
 
-/// @title The bare game, without bonds: for tests and for playing a dispute in an embedded EVM.
+/// @title The bare game, without bonds: for tests of the game alone.
 /// @notice Anyone may challenge any assertion here, and nothing follows from who wins.
 contract OpenDisputes is DisputeGame, IOpenDisputes {
     uint256 private next = 1;

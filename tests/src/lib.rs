@@ -15,4 +15,5 @@ pub mod random;
 pub mod road;
 pub mod service;
 pub mod solc;
+pub mod soup;
 pub mod tools;

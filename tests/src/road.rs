@@ -3,6 +3,7 @@
 use crate::flat::Flat;
 use image::Image;
 use interpreter::{Arithmetic, Interpreter};
+use jit::Jit;
 use step::{Floats, Root, State, Status};
 
 /// Bytes to write before the first step, and where.
@@ -63,11 +64,17 @@ pub trait Road {
 }
 
 /// The roads that are quick enough for whole programs.
-pub const ROADS: &[&dyn Road] = &[&InterpreterRoad(Arithmetic::Host), &InterpreterRoad(Arithmetic::Soft), &FlatRoad];
+pub const ROADS: &[&dyn Road] = &[
+    &InterpreterRoad(Arithmetic::Host),
+    &InterpreterRoad(Arithmetic::Soft),
+    &JitRoad(0),
+    &JitRoad(1 << 12),
+    &FlatRoad,
+];
 
 /// Every road; replaying hashes at each step, so programs must be short.
 pub const ALL_ROADS: &[&dyn Road] =
-    &[&InterpreterRoad(Arithmetic::Host), &InterpreterRoad(Arithmetic::Soft), &FlatRoad, &ReplayRoad];
+    &[&InterpreterRoad(Arithmetic::Host), &InterpreterRoad(Arithmetic::Soft), &JitRoad(0), &FlatRoad, &ReplayRoad];
 
 /// Runs a job on every road, and gives the ending that they share.
 ///
@@ -99,15 +106,21 @@ impl InterpreterRoad {
     pub fn start(self, job: &Job<'_>) -> Result<Interpreter, String> {
         let machine = Interpreter::new(job.image).map_err(|error| error.to_string())?;
         let mut machine = machine.with_arithmetic(self.0);
-        for (address, bytes) in job.inputs {
-            machine.write_memory(*address, bytes).ok_or_else(|| format!("input at {address:#x} outside memory"))?;
-        }
-        if let Some(Registers { x, f }) = job.registers {
-            (1..).zip(&x[1..]).for_each(|(register, &value)| machine.set_x(register, value));
-            machine.set_floats(Floats(f));
-        }
+        prepare(&mut machine, job)?;
         Ok(machine)
     }
+}
+
+/// Writes the inputs and registers of a job.
+fn prepare(machine: &mut Interpreter, job: &Job<'_>) -> Result<(), String> {
+    for (address, bytes) in job.inputs {
+        machine.write_memory(*address, bytes).ok_or_else(|| format!("input at {address:#x} outside memory"))?;
+    }
+    if let Some(Registers { x, f }) = job.registers {
+        (1..).zip(&x[1..]).for_each(|(register, &value)| machine.set_x(register, value));
+        machine.set_floats(Floats(f));
+    }
+    Ok(())
 }
 
 /// Where an interpreter is.
@@ -127,6 +140,23 @@ impl Road for InterpreterRoad {
 
     fn run(&self, job: &Job<'_>) -> Result<Ending, String> {
         let mut machine = self.start(job)?;
+        machine.run(job.limit);
+        ending(&mut machine, job)
+    }
+}
+
+/// Code of the host, for what the interpreter has made this many steps at.
+#[derive(Debug, Clone, Copy)]
+pub struct JitRoad(pub u64);
+
+impl Road for JitRoad {
+    fn name(&self) -> &'static str {
+        "code of the host"
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<Ending, String> {
+        let mut machine = Jit::new(job.image).map_err(|error| error.to_string())?.with_threshold(self.0);
+        prepare(&mut machine, job)?;
         machine.run(job.limit);
         ending(&mut machine, job)
     }

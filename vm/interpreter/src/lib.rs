@@ -30,6 +30,21 @@ pub struct Interpreter {
     arithmetic: Arithmetic,
 }
 
+/// The parts of a running machine.
+#[derive(Debug)]
+pub struct Live<'a> {
+    /// The integer registers and room for more; `x[0]` is 0.
+    pub x: &'a mut [u64; 256],
+    /// The float registers and room for more.
+    pub f: &'a mut [u64; 256],
+    /// Memory.
+    pub memory: &'a mut Memory,
+    /// The program counter.
+    pub pc: &'a mut u64,
+    /// Steps made so far.
+    pub steps: &'a mut u64,
+}
+
 /// Who adds and multiplies floating-point numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arithmetic {
@@ -222,6 +237,12 @@ impl Interpreter {
     /// Writes the float registers.
     pub fn set_floats(&mut self, floats: Floats) {
         self.registers.set_floats(floats);
+    }
+
+    /// The parts of the machine, for whoever runs it in another way. What is done with them must be what steps do.
+    pub fn live(&mut self) -> Live<'_> {
+        let Registers { x, f } = &mut self.registers;
+        Live { x, f, memory: &mut self.memory, pc: &mut self.pc, steps: &mut self.steps }
     }
 
     /// Memory.

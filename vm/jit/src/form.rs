@@ -1,0 +1,126 @@
+//! What a float register holds while code of the host runs: a number in a register of the host, or 64 bits.
+//!
+//! The machine boxes every binary32 and knows one NaN of each format. Code of the host does neither as long as nobody looks:
+//! that is what a form says. Forms are known before the code is made, for every place in it.
+
+use crate::domain::{Binary, Float, Id, Node, constant, node};
+use isa::{Format, Size};
+
+/// The upper half of a register that holds a binary32.
+pub(crate) const BOX: u64 = 0xffff_ffff_0000_0000;
+
+/// What a register holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// A binary32, in every bit.
+    Exact32,
+    /// A binary32; any NaN stands for the canonical one.
+    Arith32,
+    /// 64 bits.
+    Exact64,
+    /// A binary64; any NaN stands for the canonical one.
+    Arith64,
+}
+
+/// The forms of all registers.
+pub(crate) type Forms = [Form; 32];
+
+impl Form {
+    /// Whether it is a binary32.
+    pub fn is_single(self) -> bool {
+        matches!(self, Self::Exact32 | Self::Arith32)
+    }
+
+    /// Whether NaNs stand for others.
+    pub fn is_arithmetic(self) -> bool {
+        matches!(self, Self::Arith32 | Self::Arith64)
+    }
+
+    /// A form that both can be brought into.
+    pub fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (a, b) if a == b => a,
+            (a, b) if a.is_single() && b.is_single() => Self::Exact32,
+            _ => Self::Exact64,
+        }
+    }
+
+    /// The form that is best for a register with these bits, and that they satisfy.
+    pub fn of_bits(bits: u64) -> Self {
+        [Self::Arith32, Self::Exact32, Self::Arith64].into_iter().find(|form| form.fits(bits)).unwrap_or(Self::Exact64)
+    }
+
+    /// Whether a register with these bits can be taken in this form. The code checks the same when it is entered.
+    pub fn fits(self, bits: u64) -> bool {
+        let low = bits as u32;
+        let boxed = bits >> 32 == BOX >> 32;
+        match self {
+            Self::Exact32 => boxed,
+            Self::Arith32 => boxed && (low & (u32::MAX >> 1) <= INFINITY_32 || low == NAN_32),
+            Self::Arith64 => bits & (u64::MAX >> 1) <= INFINITY_64 || bits == NAN_64,
+            Self::Exact64 => true,
+        }
+    }
+}
+
+/// Infinity in binary32.
+pub(crate) const INFINITY_32: u32 = 0x7f80_0000;
+/// The canonical NaN in binary32.
+pub(crate) const NAN_32: u32 = 0x7fc0_0000;
+/// Infinity in binary64.
+pub(crate) const INFINITY_64: u64 = 0x7ff0 << 48;
+/// The canonical NaN in binary64.
+pub(crate) const NAN_64: u64 = 0x7ff8 << 48;
+
+/// The binary32 in an expression that boxes one.
+pub(crate) fn boxed(id: Id) -> Option<Id> {
+    match node(id) {
+        Node::Binary(Binary::Or, value, mask) if constant(mask) == Some(BOX) => Some(value),
+        _ => None,
+    }
+}
+
+/// The form in which what an expression says is put into a register.
+pub(crate) fn form_of(id: Id, forms: &Forms) -> Form {
+    let of = |register: u8| forms[usize::from(register % 32)];
+    if let Some(value) = boxed(id) {
+        return match node(value) {
+            Node::Unboxed(register) if of(register).is_single() => of(register),
+            value if is_arithmetic(value) => Form::Arith32,
+            _ => Form::Exact32,
+        };
+    }
+    match node(id) {
+        Node::F(register) => of(register),
+        Node::Constant(bits) => Form::of_bits(bits),
+        value if is_arithmetic(value) => Form::Arith64,
+        _ => Form::Exact64,
+    }
+}
+
+/// Whether an expression is what hardware computes, with NaNs of its own.
+pub(crate) fn is_arithmetic(node: Node) -> bool {
+    match node {
+        Node::Float(operation, ..) => matches!(operation, Float::Add | Float::Mul | Float::Div),
+        Node::Fma(..) | Node::Sqrt(..) | Node::Converted { .. } | Node::FromInteger { .. } => true,
+        _ => false,
+    }
+}
+
+/// The format of what an expression says, if it is a number.
+pub(crate) fn format_of(node: Node) -> Option<Format> {
+    match node {
+        Node::Unboxed(_) => Some(Format::F32),
+        Node::F(_) | Node::Loaded(_, Size::Double) => Some(Format::F64),
+        Node::Float(Float::Equal | Float::Less | Float::LessEqual, ..) => None,
+        Node::Float(_, format, ..)
+        | Node::Fma(format, ..)
+        | Node::Sqrt(format, _)
+        | Node::CopySign(format, ..)
+        | Node::Negated(format, _)
+        | Node::FromInteger { format, .. } => Some(format),
+        Node::Converted { from: Format::F32, .. } => Some(Format::F64),
+        Node::Converted { .. } => Some(Format::F32),
+        _ => None,
+    }
+}

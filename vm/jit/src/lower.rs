@@ -1,0 +1,854 @@
+//! A region as a function of Cranelift.
+//!
+//! The function has the machine's registers in variables. It takes a [`Context`](crate::context::Context) and how many steps may
+//! be made, and returns how many are left, the registers and pc in the context; -1 if it was not entered because a float
+//! register doesn't have the form that the code was made for. It leaves at the beginning of an instruction: before one that the
+//! interpreter has to execute, before one whose access or jump isn't ordinary, where too few steps are left for the
+//! way to the next check, and where the region ends. So what stops or traps is always the interpreter's.
+
+use crate::access::{Checkpoint, checkpoints, literals};
+use crate::context::Context;
+use crate::domain::{Binary, Float, Id, Node, constant, node};
+use crate::effect::{Access, Effect, Next};
+use crate::form::{
+    BOX, Form, Forms, INFINITY_32, INFINITY_64, NAN_32, NAN_64, boxed, form_of, format_of, is_arithmetic,
+};
+use crate::region::{Block, End, Region, Text, members};
+use cranelift_codegen::ir::condcodes::{CondCode as _, FloatCC, IntCC};
+use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
+use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};
+use cranelift_codegen::ir::{
+    self, AbiParam, Function, InstBuilder, MemFlagsData, Signature, Type, UserFuncName, Value,
+};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use isa::domain::Word as _;
+use isa::{Format, Size, U64};
+use std::collections::BTreeMap;
+use std::mem::offset_of;
+
+/// What the function returns if it was not entered.
+pub(crate) const MISSED: i64 = -1;
+
+/// The region as a function, where float registers have the forms of its entry block.
+pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) -> Function {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params = vec![AbiParam::new(I64); 2];
+    signature.returns = vec![AbiParam::new(I64)];
+    let mut function = Function::with_name_signature(UserFuncName::default(), signature);
+    let mut context = FunctionBuilderContext::new();
+    let mut code = FunctionBuilder::new(&mut function, &mut context);
+    let start = code.create_block();
+    code.append_block_params_for_function_params(start);
+    code.switch_to_block(start);
+    let (pointer, limit) = (code.block_params(start)[0], code.block_params(start)[1]);
+    let mut declare = |of: Type| std::array::from_fn(|_| code.declare_var(of));
+    let (x, single, double) = (declare(I64), declare(F32), declare(F64));
+    let left = code.declare_var(I64);
+    let blocks = region.blocks.keys().map(|&at| (at, code.create_block())).collect();
+    let profile = text.profile();
+    let mut lowering = Lowering {
+        text,
+        region,
+        pointer,
+        memory: limit,
+        marks: limit,
+        memory_size: profile.memory_size(),
+        shadow: (profile.code_base() < profile.memory_size()).then(|| (profile.code_base(), profile.code_size())),
+        x,
+        single,
+        double,
+        left,
+        blocks,
+        literals: Vec::new(),
+        literal: None,
+        forms: [Form::Exact64; 32],
+        values: Vec::new(),
+        floats: Vec::new(),
+        code,
+    };
+    lowering.enter(limit);
+    for block in region.blocks.values() {
+        lowering.block(block);
+    }
+    lowering.code.seal_all_blocks();
+    lowering.code.finalize(host);
+    function
+}
+
+struct Lowering<'a> {
+    text: &'a Text,
+    region: &'a Region,
+    code: FunctionBuilder<'a>,
+    /// The context.
+    pointer: Value,
+    /// The guest's memory, and the marks of its pages.
+    memory: Value,
+    marks: Value,
+    memory_size: u64,
+    /// Code that hides memory: its first address and its size.
+    shadow: Option<(u64, u64)>,
+    x: [Variable; 32],
+    single: [Variable; 32],
+    double: [Variable; 32],
+    /// The steps that are left, those of the current block taken off.
+    left: Variable,
+    blocks: BTreeMap<u64, ir::Block>,
+    /// What the current block loads from code: the places of the loads, and the values.
+    literals: Vec<(u64, u64)>,
+    /// What the current instruction loads from code.
+    literal: Option<u64>,
+    /// The forms before the current instruction.
+    forms: Forms,
+    /// What has been computed for the current instruction: integers, and exact and arithmetic numbers.
+    values: Vec<(Id, Value)>,
+    floats: Vec<((Id, bool), Value)>,
+}
+
+/// The address of a field of the context.
+macro_rules! field {
+    ($field:ident) => {
+        i32::try_from(offset_of!(Context, $field)).unwrap_or_default()
+    };
+}
+
+// ---- Entry, blocks, exits
+
+impl Lowering<'_> {
+    /// Takes the registers, checks their forms, and goes to the first block.
+    fn enter(&mut self, limit: Value) {
+        self.memory = self.field(field!(memory));
+        self.marks = self.field(field!(marks));
+        let (x, f) = (self.field(field!(x)), self.field(field!(f)));
+        let forms = self.region.blocks.get(&self.region.entry).map_or(self.forms, |block| block.forms);
+        let mut fits = None;
+        for register in members(self.region.uses.f) {
+            let form = forms[usize::from(register)];
+            let bits = self.code.ins().load(I64, MemFlagsData::trusted(), f, 8 * i32::from(register));
+            if let Some(this) = self.fits(form, bits) {
+                fits = Some(fits.map_or(this, |all| self.code.ins().band(all, this)));
+            }
+            self.take(register, form, f);
+        }
+        for register in members(self.region.uses.x) {
+            let value = self.code.ins().load(I64, MemFlagsData::trusted(), x, 8 * i32::from(register));
+            self.code.def_var(self.x[usize::from(register)], value);
+        }
+        self.code.def_var(self.left, limit);
+        let inside = self.code.create_block();
+        if let Some(fits) = fits {
+            let missed = self.code.create_block();
+            self.code.set_cold_block(missed);
+            self.code.ins().brif(fits, inside, &[], missed, &[]);
+            self.code.switch_to_block(missed);
+            let result = self.code.ins().iconst(I64, MISSED);
+            self.code.ins().return_(&[result]);
+        } else {
+            self.code.ins().jump(inside, &[]);
+        }
+        self.code.switch_to_block(inside);
+        self.jump(self.region.entry);
+    }
+
+    /// Reads a field of the context.
+    fn field(&mut self, offset: i32) -> Value {
+        self.code.ins().load(I64, MemFlagsData::trusted(), self.pointer, offset)
+    }
+
+    /// Whether a register's bits fit a form, unless all do (see [`Form::fits`]).
+    fn fits(&mut self, form: Form, bits: Value) -> Option<Value> {
+        let bounded = |code: &mut FunctionBuilder<'_>, of: Type, bits: Value, infinity: i64, nan: i64| {
+            let largest = code.ins().iconst(of, (1i64 << (of.bits() - 1)).wrapping_sub(1));
+            let magnitude = code.ins().band(bits, largest);
+            let infinity = code.ins().iconst(of, infinity);
+            let nan = code.ins().iconst(of, nan);
+            let number = code.ins().icmp(IntCC::UnsignedLessThanOrEqual, magnitude, infinity);
+            let canonical = code.ins().icmp(IntCC::Equal, bits, nan);
+            code.ins().bor(number, canonical)
+        };
+        let code = &mut self.code;
+        match form {
+            Form::Exact64 => None,
+            Form::Arith64 => Some(bounded(code, I64, bits, INFINITY_64.cast_signed(), NAN_64.cast_signed())),
+            Form::Exact32 | Form::Arith32 => {
+                let high = code.ins().ushr_imm_u(bits, 32);
+                let ones = code.ins().iconst(I64, i64::from(u32::MAX));
+                let is_boxed = code.ins().icmp(IntCC::Equal, high, ones);
+                if form == Form::Exact32 {
+                    return Some(is_boxed);
+                }
+                let low = code.ins().ireduce(I32, bits);
+                let number = bounded(code, I32, low, INFINITY_32.into(), NAN_32.into());
+                Some(code.ins().band(is_boxed, number))
+            }
+        }
+    }
+
+    /// Takes a float register in a form.
+    fn take(&mut self, register: u8, form: Form, f: Value) {
+        let at = 8 * i32::from(register);
+        if form.is_single() {
+            let value = self.code.ins().load(F32, MemFlagsData::trusted(), f, at);
+            self.code.def_var(self.single[usize::from(register)], value);
+        } else {
+            let value = self.code.ins().load(F64, MemFlagsData::trusted(), f, at);
+            self.code.def_var(self.double[usize::from(register)], value);
+        }
+    }
+
+    /// Goes to a place in the region, or out of it.
+    fn jump(&mut self, target: u64) {
+        match self.blocks.get(&target) {
+            Some(&block) => _ = self.code.ins().jump(block, &[]),
+            None => self.exit_at(target),
+        }
+    }
+
+    /// Leaves at an address before the next block.
+    fn exit_at(&mut self, pc: u64) {
+        let pc = self.code.ins().iconst(I64, pc.cast_signed());
+        self.exit(pc, 0);
+    }
+
+    /// Leaves at an address, with these steps of the block not made: the registers that were written go back.
+    fn exit(&mut self, pc: Value, unmade: u64) {
+        let (x, f) = (self.field(field!(x)), self.field(field!(f)));
+        for register in members(self.region.writes.x) {
+            let value = self.code.use_var(self.x[usize::from(register)]);
+            self.code.ins().store(MemFlagsData::trusted(), value, x, 8 * i32::from(register));
+        }
+        for register in members(self.region.writes.f) {
+            let at = 8 * i32::from(register);
+            if self.forms[usize::from(register)].is_single() {
+                let value = self.register(register, Format::F32);
+                let ones = self.code.ins().iconst(I32, -1);
+                self.code.ins().store(MemFlagsData::trusted(), value, f, at);
+                self.code.ins().store(MemFlagsData::trusted(), ones, f, at + 4);
+            } else {
+                let value = self.register(register, Format::F64);
+                self.code.ins().store(MemFlagsData::trusted(), value, f, at);
+            }
+        }
+        self.code.ins().store(MemFlagsData::trusted(), pc, self.pointer, field!(pc));
+        let left = self.code.use_var(self.left);
+        let left = self.code.ins().iadd_imm_s(left, unmade.cast_signed());
+        self.code.ins().return_(&[left]);
+    }
+
+    /// Leaves if one of some conditions holds, with these steps of the block not made.
+    fn exit_if(&mut self, conditions: &[Value], pc: u64, unmade: u64) {
+        let out = self.code.create_block();
+        self.code.set_cold_block(out);
+        for &condition in conditions {
+            let on = self.code.create_block();
+            self.code.ins().brif(condition, out, &[], on, &[]);
+            self.code.seal_block(on);
+            self.code.switch_to_block(on);
+        }
+        let Some(here) = self.code.current_block().filter(|_| !conditions.is_empty()) else { return };
+        self.code.seal_block(out);
+        self.code.switch_to_block(out);
+        let pc = self.code.ins().iconst(I64, pc.cast_signed());
+        self.exit(pc, unmade);
+        self.code.switch_to_block(here);
+    }
+
+    fn block(&mut self, block: &Block) {
+        let Some(&here) = self.blocks.get(&block.start) else { return };
+        self.code.switch_to_block(here);
+        self.forms = block.forms;
+        if let Some(needed) = block.check {
+            let left = self.code.use_var(self.left);
+            let needed = self.code.ins().iconst(I64, needed.cast_signed());
+            let short = self.code.ins().icmp(IntCC::SignedLessThan, left, needed);
+            self.exit_if(&[short], block.start, 0);
+        }
+        let left = self.code.use_var(self.left);
+        let left = self.code.ins().iadd_imm_s(left, -block.len.cast_signed());
+        self.code.def_var(self.left, left);
+        let mut points = checkpoints(self.text, block).into_iter().peekable();
+        self.literals = literals(self.text, block);
+        let mut last = None;
+        for (index, pc) in (0..).zip(block.addresses()) {
+            let unmade = block.len - index;
+            if let Some(point) = points.next_if(|point| point.index == index) {
+                self.check(&point, pc, unmade);
+            }
+            let Some(effect) = self.text.effect(pc) else { return };
+            self.literal = self.literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
+            last = self.instruction(&effect, pc, unmade);
+        }
+        self.end(block, last);
+    }
+
+    /// Goes on behind a block; `value` is the condition or the target of its last instruction.
+    fn end(&mut self, block: &Block, value: Option<Value>) {
+        for target in self.region.successors(block) {
+            if let Some(next) = self.region.blocks.get(&target) {
+                self.convert(next.forms);
+            }
+        }
+        match (block.end, value) {
+            (End::To(target), _) => self.jump(target),
+            // A block may start here that holds nothing: it would lead to itself.
+            (End::Out(pc), _) => self.exit_at(pc),
+            (End::Branch(target, behind), Some(condition)) => {
+                let [taken, not] = [target, behind].map(|target| self.place(target));
+                self.code.ins().brif(condition, taken, &[], not, &[]);
+                self.finish(target, taken);
+                self.finish(behind, not);
+            }
+            (End::Indirect, Some(target)) => {
+                for &place in &self.region.returns {
+                    let Some(&inside) = self.blocks.get(&place) else { continue };
+                    let expected = self.code.ins().iconst(I64, place.cast_signed());
+                    let same = self.code.ins().icmp(IntCC::Equal, target, expected);
+                    let other = self.code.create_block();
+                    self.code.ins().brif(same, inside, &[], other, &[]);
+                    self.code.switch_to_block(other);
+                }
+                self.exit(target, 0);
+            }
+            // A block that ends in a branch or a jump has its value.
+            (End::Branch(..) | End::Indirect, None) => self.exit_at(block.start),
+        }
+    }
+
+    /// The block of a place, or a new one that has to be [finished](Self::finish).
+    fn place(&mut self, target: u64) -> ir::Block {
+        match self.blocks.get(&target) {
+            Some(&block) => block,
+            None => self.code.create_block(),
+        }
+    }
+
+    fn finish(&mut self, target: u64, block: ir::Block) {
+        if !self.blocks.contains_key(&target) {
+            self.code.switch_to_block(block);
+            self.exit_at(target);
+        }
+    }
+
+    /// Brings registers into the forms that the next block expects.
+    fn convert(&mut self, forms: Forms) {
+        for register in members(self.region.uses.f) {
+            let at = usize::from(register);
+            match (self.forms[at], forms[at]) {
+                (from, to) if from == to => {}
+                (_, Form::Exact32) => {
+                    let value = self.register(register, Format::F32);
+                    self.code.def_var(self.single[at], value);
+                }
+                (_, Form::Exact64) => {
+                    let value = self.register(register, Format::F64);
+                    self.code.def_var(self.double[at], value);
+                }
+                // Forms are joined to exact ones.
+                (_, Form::Arith32 | Form::Arith64) => {}
+            }
+        }
+    }
+}
+
+// ---- Instructions
+
+impl Lowering<'_> {
+    /// One instruction; gives the condition of a branch or the target of a jump.
+    fn instruction(&mut self, effect: &Effect, pc: u64, unmade: u64) -> Option<Value> {
+        self.values.clear();
+        self.floats.clear();
+        if let Some(condition) = effect.trap {
+            let condition = self.condition(condition);
+            self.exit_if(&[condition], pc, unmade);
+        }
+        // Everything is computed before anything is written.
+        let x = effect.x.map(|(register, id)| (register, self.word(id)));
+        let f = effect.f.map(|(register, id)| (register, form_of(id, &self.forms), self.new_float(id)));
+        let next = match effect.next {
+            Next::Branch(condition, _) => Some(self.condition(condition)),
+            Next::Indirect(target) => Some(self.word(target)),
+            Next::Behind | Next::Jump(_) => None,
+        };
+        if let Some(Access { address, size, value: Some(value) }) = effect.access {
+            self.store(address, size, value);
+        }
+        if let Some((register, value)) = x {
+            self.code.def_var(self.x[usize::from(register)], value);
+        }
+        if let Some((register, form, value)) = f {
+            let at = usize::from(register);
+            self.code.def_var(if form.is_single() { self.single[at] } else { self.double[at] }, value);
+            self.forms[at] = form;
+        }
+        next
+    }
+
+    /// Leaves unless the accesses from here on are aligned and in memory, and not to code that hides it. An address turned right
+    /// by the logarithm of the size is small only if it is aligned and small.
+    fn check(&mut self, point: &Checkpoint, pc: u64, unmade: u64) {
+        let mut bad = Vec::new();
+        for span in &point.spans {
+            let (low, length) = span.aligned();
+            let base = self.code.use_var(self.x[usize::from(span.register)]);
+            let first = self.code.ins().iadd_imm_s(base, low);
+            let bits = span.size.bytes().ilog2();
+            let turned = self.code.ins().rotr_imm_u(first, i64::from(bits));
+            let last = (self.memory_size.cast_signed() - length) >> bits;
+            let last = self.code.ins().iconst(I64, last);
+            bad.push(self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, last));
+            if let Some((base, size)) = self.shadow {
+                // Behind the code, or so far before it that the last byte is before it too.
+                let start = base.wrapping_sub(length.cast_unsigned()).wrapping_add(1);
+                let offset = self.code.ins().iadd_imm_s(first, start.wrapping_neg().cast_signed());
+                let near = self.code.ins().iconst(I64, size.cast_signed() + length - 1);
+                bad.push(self.code.ins().icmp(IntCC::UnsignedLessThan, offset, near));
+            }
+        }
+        if point.never {
+            bad.push(self.code.ins().iconst(I8, 1));
+        }
+        self.exit_if(&bad, pc, unmade);
+    }
+
+    /// Where an address is on the host.
+    fn host(&mut self, address: Id) -> Value {
+        let address = self.word(address);
+        self.code.ins().iadd(self.memory, address)
+    }
+
+    /// Writes to memory and marks the page. A page that has no mark yet is listed.
+    fn store(&mut self, address: Id, size: Size, value: Id) {
+        let flags = MemFlagsData::trusted();
+        let to = self.host(address);
+        match (size, self.number(value, size)) {
+            (_, Some(number)) => _ = self.code.ins().store(flags, number, to, 0),
+            (size, None) => {
+                let value = self.word(value);
+                let ins = self.code.ins();
+                match size {
+                    Size::Byte => ins.istore8(flags, value, to, 0),
+                    Size::Half => ins.istore16(flags, value, to, 0),
+                    Size::Word => ins.istore32(flags, value, to, 0),
+                    Size::Double => ins.store(flags, value, to, 0),
+                };
+            }
+        }
+        let address = self.word(address);
+        let page = self.code.ins().ushr_imm_u(address, i64::from(memory::PAGE_BITS));
+        let mark = self.code.ins().iadd(self.marks, page);
+        let marked = self.code.ins().load(I8, flags, mark, 0);
+        let (new, on) = (self.code.create_block(), self.code.create_block());
+        self.code.set_cold_block(new);
+        self.code.ins().brif(marked, on, &[], new, &[]);
+        self.code.switch_to_block(new);
+        let one = self.code.ins().iconst(I8, 1);
+        self.code.ins().store(flags, one, mark, 0);
+        let (list, count) = (self.field(field!(pages)), self.field(field!(count)));
+        let offset = self.code.ins().ishl_imm_u(count, 3);
+        let entry = self.code.ins().iadd(list, offset);
+        self.code.ins().store(flags, page, entry, 0);
+        let count = self.code.ins().iadd_imm_s(count, 1);
+        self.code.ins().store(flags, count, self.pointer, field!(count));
+        self.code.ins().jump(on, &[]);
+        self.code.switch_to_block(on);
+    }
+
+    /// What is stored as a number of the host, if that is what it is.
+    fn number(&mut self, value: Id, size: Size) -> Option<Value> {
+        match (node(value), size) {
+            (Node::F(register), Size::Word) if self.forms[usize::from(register)].is_single() => {
+                Some(self.register(register, Format::F32))
+            }
+            (Node::F(register), Size::Double) if !self.forms[usize::from(register)].is_single() => {
+                Some(self.register(register, Format::F64))
+            }
+            _ => None,
+        }
+    }
+}
+
+// ---- Integers
+
+impl Lowering<'_> {
+    /// An expression as an integer.
+    fn word(&mut self, id: Id) -> Value {
+        if let Some(&(_, value)) = self.values.iter().find(|(known, _)| *known == id) {
+            return value;
+        }
+        let value = self.new_word(id);
+        self.values.push((id, value));
+        value
+    }
+
+    fn new_word(&mut self, id: Id) -> Value {
+        match node(id) {
+            Node::Constant(value) => self.code.ins().iconst(I64, value.cast_signed()),
+            Node::X(register) => self.code.use_var(self.x[usize::from(register)]),
+            Node::Loaded(address, size) => self.load(address, size, false),
+            Node::SignExtend(value, bits) => self.sign_extended(value, bits),
+            Node::High(a, b) => {
+                let (a, b) = (self.word(a), self.word(b));
+                self.code.ins().umulhi(a, b)
+            }
+            Node::Select(condition, a, b) if constant(a) == Some(1) && constant(b) == Some(0) => {
+                let condition = self.condition(condition);
+                self.code.ins().uextend(I64, condition)
+            }
+            Node::Select(condition, a, b) => {
+                let (condition, a, b) = (self.condition(condition), self.word(a), self.word(b));
+                self.code.ins().select(condition, a, b)
+            }
+            Node::Binary(operator, a, b) if !is_comparison(operator) => self.binary(operator, a, b),
+            Node::ToInteger { format, x, bits, signed, mode } => self.to_integer(format, x, bits, signed, mode),
+            Node::Binary(..) | Node::Not(_) | Node::Float(Float::Equal | Float::Less | Float::LessEqual, ..) => {
+                let condition = self.condition(id);
+                self.code.ins().uextend(I64, condition)
+            }
+            number => {
+                let format = format_of(number).unwrap_or(Format::F64);
+                let value = self.float(id, format, true);
+                self.bits(value, format)
+            }
+        }
+    }
+
+    fn load(&mut self, address: Id, size: Size, signed: bool) -> Value {
+        if let Some(value) = self.literal {
+            let value = if signed { U64(value).sext(size.bits()).0 } else { value };
+            return self.code.ins().iconst(I64, value.cast_signed());
+        }
+        let (flags, from) = (MemFlagsData::trusted(), self.host(address));
+        let ins = self.code.ins();
+        match (size, signed) {
+            (Size::Byte, false) => ins.uload8(I64, flags, from, 0),
+            (Size::Byte, true) => ins.sload8(I64, flags, from, 0),
+            (Size::Half, false) => ins.uload16(I64, flags, from, 0),
+            (Size::Half, true) => ins.sload16(I64, flags, from, 0),
+            (Size::Word, false) => ins.uload32(flags, from, 0),
+            (Size::Word, true) => ins.sload32(flags, from, 0),
+            (Size::Double, _) => ins.load(I64, flags, from, 0),
+        }
+    }
+
+    fn sign_extended(&mut self, value: Id, bits: u32) -> Value {
+        if let Node::Loaded(address, size) = node(value)
+            && size.bits() == bits
+        {
+            return self.load(address, size, true);
+        }
+        let value = self.word(value);
+        let short = Type::int(u16::try_from(bits).unwrap_or(64)).filter(|short| short.bits() < 64);
+        let Some(short) = short else { return value };
+        let value = self.code.ins().ireduce(short, value);
+        self.code.ins().sextend(I64, value)
+    }
+
+    fn binary(&mut self, operator: Binary, a: Id, b: Id) -> Value {
+        let (a, b) = (self.word(a), self.word(b));
+        let ins = self.code.ins();
+        match operator {
+            Binary::Add => ins.iadd(a, b),
+            Binary::Sub => ins.isub(a, b),
+            Binary::Mul => ins.imul(a, b),
+            Binary::And => ins.band(a, b),
+            Binary::Or => ins.bor(a, b),
+            Binary::Xor => ins.bxor(a, b),
+            Binary::Shl => ins.ishl(a, b),
+            Binary::Shr => ins.ushr(a, b),
+            Binary::Sar => ins.sshr(a, b),
+            _ => self.division(operator, a, b),
+        }
+    }
+
+    /// Total division: by 0 it gives 0, and by -1 there is no overflow.
+    fn division(&mut self, operator: Binary, a: Value, b: Value) -> Value {
+        let code = &mut self.code;
+        let zero = code.ins().iconst(I64, 0);
+        let one = code.ins().iconst(I64, 1);
+        let is_zero = code.ins().icmp(IntCC::Equal, b, zero);
+        if matches!(operator, Binary::DivU | Binary::RemU) {
+            let safe = code.ins().select(is_zero, one, b);
+            let result = if operator == Binary::DivU { code.ins().udiv(a, safe) } else { code.ins().urem(a, safe) };
+            return code.ins().select(is_zero, zero, result);
+        }
+        let minus = code.ins().iconst(I64, -1);
+        let is_minus = code.ins().icmp(IntCC::Equal, b, minus);
+        let special = code.ins().bor(is_zero, is_minus);
+        let safe = code.ins().select(special, one, b);
+        if operator == Binary::RemS {
+            let result = code.ins().srem(a, safe);
+            return code.ins().select(special, zero, result);
+        }
+        let (result, negated) = (code.ins().sdiv(a, safe), code.ins().ineg(a));
+        let result = code.ins().select(is_minus, negated, result);
+        code.ins().select(is_zero, zero, result)
+    }
+
+    /// An expression as a condition of eight bits.
+    fn condition(&mut self, id: Id) -> Value {
+        self.test(id, true)
+    }
+
+    /// Whether a condition is what is said.
+    fn test(&mut self, id: Id, holds: bool) -> Value {
+        match node(id) {
+            Node::Not(inner) => self.test(inner, !holds),
+            Node::Binary(operator, a, b) if is_comparison(operator) => {
+                let (a, b) = (self.word(a), self.word(b));
+                let code = match operator {
+                    Binary::Equal => IntCC::Equal,
+                    Binary::LessU => IntCC::UnsignedLessThan,
+                    _ => IntCC::SignedLessThan,
+                };
+                self.code.ins().icmp(if holds { code } else { code.complement() }, a, b)
+            }
+            Node::Float(operation @ (Float::Equal | Float::Less | Float::LessEqual), format, a, b) if holds => {
+                let (a, b) = (self.float(a, format, false), self.float(b, format, false));
+                let code = match operation {
+                    Float::Equal => FloatCC::Equal,
+                    Float::Less => FloatCC::LessThan,
+                    _ => FloatCC::LessThanOrEqual,
+                };
+                self.code.ins().fcmp(code, a, b)
+            }
+            _ => {
+                let (value, zero) = (self.word(id), self.code.ins().iconst(I64, 0));
+                self.code.ins().icmp(if holds { IntCC::NotEqual } else { IntCC::Equal }, value, zero)
+            }
+        }
+    }
+
+    /// A number rounded to an integer that saturates; a NaN counts as infinity. What is shorter than 64 bits is extended.
+    fn to_integer(&mut self, format: Format, x: Id, bits: u32, signed: bool, mode: u8) -> Value {
+        let x = self.float(x, format, false);
+        let ins = self.code.ins();
+        let whole = match mode {
+            0 => ins.nearest(x),
+            2 => ins.floor(x),
+            3 => ins.ceil(x),
+            _ => x,
+        };
+        let of = if bits == 32 { I32 } else { I64 };
+        let result = match signed {
+            true => self.code.ins().fcvt_to_sint_sat(of, whole),
+            false => self.code.ins().fcvt_to_uint_sat(of, whole),
+        };
+        let result = match (of == I32, signed) {
+            (false, _) => result,
+            (true, true) => self.code.ins().sextend(I64, result),
+            (true, false) => self.code.ins().uextend(I64, result),
+        };
+        let largest = u64::MAX >> (64 - bits + u32::from(signed));
+        let largest = self.code.ins().iconst(I64, largest.cast_signed());
+        let nan = self.code.ins().fcmp(FloatCC::Unordered, x, x);
+        self.code.ins().select(nan, largest, result)
+    }
+}
+
+/// Whether an operator gives a condition.
+fn is_comparison(operator: Binary) -> bool {
+    matches!(operator, Binary::Equal | Binary::LessU | Binary::LessS)
+}
+
+// ---- Numbers
+
+impl Lowering<'_> {
+    /// What is put into a float register, in the form of the expression.
+    fn new_float(&mut self, id: Id) -> Value {
+        let form = form_of(id, &self.forms);
+        let exact = !form.is_arithmetic();
+        if !form.is_single() {
+            return match node(id) {
+                Node::F(register) => self.code.use_var(self.double[usize::from(register)]),
+                _ => self.float(id, Format::F64, exact),
+            };
+        }
+        match node(boxed(id).unwrap_or(id)) {
+            // A move, with all that the form leaves open.
+            Node::F(register) | Node::Unboxed(register) if self.forms[usize::from(register)].is_single() => {
+                self.code.use_var(self.single[usize::from(register)])
+            }
+            _ => self.float(boxed(id).unwrap_or(id), Format::F32, exact),
+        }
+    }
+
+    /// An expression as a number: in every bit if `exact`, else with any NaN.
+    fn float(&mut self, id: Id, format: Format, exact: bool) -> Value {
+        let key = (id, exact);
+        if let Some(&(_, value)) = self.floats.iter().find(|(known, _)| *known == key) {
+            return value;
+        }
+        let value = self.compute(id, format, exact);
+        self.floats.push((key, value));
+        value
+    }
+
+    fn compute(&mut self, id: Id, format: Format, exact: bool) -> Value {
+        match node(id) {
+            Node::Unboxed(register) if format == Format::F32 => self.unboxed(register, exact),
+            Node::F(register) if format == Format::F64 => {
+                let form = self.forms[usize::from(register)];
+                if form == Form::Arith64 && !exact {
+                    return self.code.use_var(self.double[usize::from(register)]);
+                }
+                self.register(register, Format::F64)
+            }
+            Node::Loaded(address, size) if size.bits() == u32::from(format.width) && self.literal.is_none() => {
+                let from = self.host(address);
+                self.code.ins().load(type_of(format), MemFlagsData::trusted(), from, 0)
+            }
+            Node::Negated(of, x) if of == format => {
+                let x = self.float(x, format, exact);
+                self.code.ins().fneg(x)
+            }
+            Node::CopySign(of, x, sign) if of == format => {
+                let (x, sign) = (self.float(x, format, exact), self.float(sign, format, true));
+                self.code.ins().fcopysign(x, sign)
+            }
+            Node::Float(operation @ (Float::Min | Float::Max), of, a, b) if of == format => {
+                self.min_max(operation == Float::Max, format, a, b)
+            }
+            operation if is_arithmetic(operation) && format_of(operation) == Some(format) => {
+                let value = self.arithmetic(operation, format);
+                if exact { self.canonical(value, format) } else { value }
+            }
+            _ => {
+                let bits = self.word(id);
+                self.from_bits(bits, format)
+            }
+        }
+    }
+
+    /// What the hardware computes.
+    fn arithmetic(&mut self, operation: Node, format: Format) -> Value {
+        let of = type_of(format);
+        match operation {
+            Node::Float(operation, _, a, b) => {
+                let (a, b) = (self.float(a, format, false), self.float(b, format, false));
+                let ins = self.code.ins();
+                match operation {
+                    Float::Add => ins.fadd(a, b),
+                    Float::Mul => ins.fmul(a, b),
+                    _ => ins.fdiv(a, b),
+                }
+            }
+            Node::Fma(_, a, b, c) => {
+                let [a, b, c] = [a, b, c].map(|id| self.float(id, format, false));
+                self.code.ins().fma(a, b, c)
+            }
+            Node::Sqrt(_, a) => {
+                let a = self.float(a, format, false);
+                self.code.ins().sqrt(a)
+            }
+            Node::FromInteger { x, signed, .. } => {
+                let x = self.word(x);
+                if signed { self.code.ins().fcvt_from_sint(of, x) } else { self.code.ins().fcvt_from_uint(of, x) }
+            }
+            Node::Converted { from, x } => {
+                let x = self.float(x, from, false);
+                if of == F64 { self.code.ins().fpromote(F64, x) } else { self.code.ins().fdemote(F32, x) }
+            }
+            // Nothing else is arithmetic.
+            _ => self.nan(format),
+        }
+    }
+
+    /// The smaller or the larger number, in every bit: of zeros the negative one is smaller, and a NaN loses.
+    fn min_max(&mut self, larger: bool, format: Format, a: Id, b: Id) -> Value {
+        let (a, b) = (self.float(a, format, true), self.float(b, format, true));
+        let (bits_a, bits_b) = (self.bits(a, format), self.bits(b, format));
+        // Equal numbers have equal bits, but for the sign of a zero.
+        let ins = self.code.ins();
+        let equal = if larger { ins.band(bits_a, bits_b) } else { ins.bor(bits_a, bits_b) };
+        let equal = self.from_bits(equal, format);
+        let nan = self.nan(format);
+        let code = &mut self.code;
+        let (less, more) = (code.ins().fcmp(FloatCC::LessThan, a, b), code.ins().fcmp(FloatCC::GreaterThan, a, b));
+        let (take_a, take_b) = if larger { (more, less) } else { (less, more) };
+        let nan_a = code.ins().fcmp(FloatCC::Unordered, a, a);
+        let nan_b = code.ins().fcmp(FloatCC::Unordered, b, b);
+        let both = code.ins().band(nan_a, nan_b);
+        let result = code.ins().select(take_b, b, equal);
+        let result = code.ins().select(take_a, a, result);
+        let result = code.ins().select(nan_b, a, result);
+        let result = code.ins().select(nan_a, b, result);
+        code.ins().select(both, nan, result)
+    }
+
+    /// The binary32 in a register: the canonical NaN if it isn't boxed.
+    fn unboxed(&mut self, register: u8, exact: bool) -> Value {
+        let at = usize::from(register);
+        if self.forms[at].is_single() {
+            return match exact {
+                true => self.register(register, Format::F32),
+                false => self.code.use_var(self.single[at]),
+            };
+        }
+        let value = self.register(register, Format::F64);
+        let bits = self.bits(value, Format::F64);
+        let high = self.code.ins().ushr_imm_u(bits, 32);
+        let ones = self.code.ins().iconst(I64, i64::from(u32::MAX));
+        let is_boxed = self.code.ins().icmp(IntCC::Equal, high, ones);
+        let (number, nan) = (self.from_bits(bits, Format::F32), self.nan(Format::F32));
+        self.code.ins().select(is_boxed, number, nan)
+    }
+
+    /// A register in every bit: its binary32, which it must have, or all 64 bits.
+    fn register(&mut self, register: u8, format: Format) -> Value {
+        let at = usize::from(register);
+        let form = self.forms[at];
+        let of = if form.is_single() { Format::F32 } else { Format::F64 };
+        let value = self.code.use_var(if form.is_single() { self.single[at] } else { self.double[at] });
+        let value = if form.is_arithmetic() { self.canonical(value, of) } else { value };
+        if of == format {
+            return value;
+        }
+        let bits = self.bits(value, of);
+        let bits = self.code.ins().bor_imm_s(bits, BOX.cast_signed());
+        self.from_bits(bits, Format::F64)
+    }
+
+    /// A number's bits, extended with zeros.
+    fn bits(&mut self, value: Value, format: Format) -> Value {
+        if format == Format::F64 {
+            return self.code.ins().bitcast(I64, MemFlagsData::new(), value);
+        }
+        let bits = self.code.ins().bitcast(I32, MemFlagsData::new(), value);
+        self.code.ins().uextend(I64, bits)
+    }
+
+    /// The number of these bits, the lower half if they are too many.
+    fn from_bits(&mut self, bits: Value, format: Format) -> Value {
+        if format == Format::F64 {
+            return self.code.ins().bitcast(F64, MemFlagsData::new(), bits);
+        }
+        let bits = self.code.ins().ireduce(I32, bits);
+        self.code.ins().bitcast(F32, MemFlagsData::new(), bits)
+    }
+
+    /// The canonical NaN.
+    fn nan(&mut self, format: Format) -> Value {
+        match format {
+            Format::F32 => self.code.ins().f32const(Ieee32::with_bits(NAN_32)),
+            _ => self.code.ins().f64const(Ieee64::with_bits(NAN_64)),
+        }
+    }
+
+    /// The number, or the canonical NaN; by a branch, because NaNs are rare.
+    fn canonical(&mut self, value: Value, format: Format) -> Value {
+        let (rare, on) = (self.code.create_block(), self.code.create_block());
+        self.code.set_cold_block(rare);
+        let result = self.code.append_block_param(on, type_of(format));
+        let is_nan = self.code.ins().fcmp(FloatCC::Unordered, value, value);
+        self.code.ins().brif(is_nan, rare, &[], on, &[value.into()]);
+        self.code.switch_to_block(rare);
+        let nan = self.nan(format);
+        self.code.ins().jump(on, &[nan.into()]);
+        self.code.switch_to_block(on);
+        result
+    }
+}
+
+fn type_of(format: Format) -> Type {
+    if format == Format::F32 { F32 } else { F64 }
+}

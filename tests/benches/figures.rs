@@ -163,7 +163,8 @@ fn inference(net: &Net, steps: &'static str, milliseconds: Goal, time: &'static 
 /// Million instructions a second.
 fn speed(cnn: &Net) -> [Figure; 4] {
     let endless = |program: Vec<Instruction>| {
-        let seconds = median(|| loops::machine(&program), |machine| machine.run(STEPS));
+        let seconds =
+            median(|| Interpreter::new(&loops::image_of(&program)).expect("memory"), |machine| machine.run(STEPS));
         STEPS as f64 / seconds / 1e6
     };
     let whole = |prepare: &dyn Fn() -> Interpreter| {

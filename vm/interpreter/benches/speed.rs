@@ -5,7 +5,7 @@ mod loops;
 
 use image::Image;
 use interpreter::{Arithmetic, Interpreter};
-use loops::{floats, integers, machine};
+use loops::{floats, image_of, integers};
 use std::time::Instant;
 
 /// Steps timed at once.
@@ -39,7 +39,8 @@ fn main() {
         ("f32 multiply-add", floats(), Arithmetic::Host),
         ("f32 multiply-add in software", floats(), Arithmetic::Soft),
     ] {
-        let mut machine = machine(&program).with_arithmetic(arithmetic);
+        let machine = Interpreter::new(&image_of(&program)).expect("memory");
+        let mut machine = machine.with_arithmetic(arithmetic);
         let best = (0..5).map(|_| {
             let start = Instant::now();
             let outcome = machine.run(STEPS / if arithmetic == Arithmetic::Soft { 20 } else { 1 });

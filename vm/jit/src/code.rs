@@ -55,8 +55,7 @@ impl Code {
     /// # Safety
     ///
     /// The function must have been made by [`lower`](crate::lower::lower()) for a machine of this shape, and what the context
-    /// points to must be as it says and nobody else's during the call: 32 registers of each sort, all of the guest's memory, a
-    /// mark for each of its pages, and a list with room for each page that has no mark.
+    /// points to must be as it says and nobody else's during the call: all of the guest's memory, a mark for each of its pages, and a list with room for each page that has no mark.
     #[expect(unsafe_code, reason = "the code was made at run time")]
     pub unsafe fn run(&self, context: &mut Context, limit: i64) -> i64 {
         // SAFETY: a function pointer is as large as a data pointer on the hosts that Cranelift compiles for. It points to the
@@ -64,8 +63,7 @@ impl Code {
         // mapping is executable and lives as long as `self`. The code calls nothing (relocations are refused), doesn't unwind,
         // and keeps the registers that the convention wants kept.
         let entry: Entry = unsafe { std::mem::transmute(self.0.as_ptr()) };
-        // SAFETY: the code reads and writes the context, the registers that it points to by constant offsets below 32 * 8,
-        // and guest memory at addresses that it has compared with the size of memory (`Lowering::check`): the caller answers
+        // SAFETY: the code reads and writes the context, and guest memory at addresses that it has compared with the size of memory (`Lowering::check`): the caller answers
         // for all of these. A store's page is below the number of pages for the same reason, and is listed only if it has no
         // mark, which it then gets, so the list never has more pages than there are.
         unsafe { entry(context, limit) }

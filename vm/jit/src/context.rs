@@ -8,9 +8,9 @@ use std::io;
 #[repr(C)]
 pub(crate) struct Context {
     /// The integer registers.
-    pub x: *mut u64,
+    pub x: [u64; 32],
     /// The float registers.
-    pub f: *mut u64,
+    pub f: [u64; 32],
     /// The guest's memory.
     pub memory: *mut u8,
     /// One byte a page of memory: whether it is listed.
@@ -20,6 +20,9 @@ pub(crate) struct Context {
     pub count: u64,
     /// Where the guest goes on.
     pub pc: u64,
+    /// In what forms the code has left the float registers that it writes: which hold a binary32 in the lower half, and above
+    /// that in which NaNs stand for the canonical one.
+    pub forms: u64,
 }
 
 /// The pages that translated code has written since they were last told to memory.

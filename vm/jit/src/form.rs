@@ -10,13 +10,14 @@ use isa::{Format, Size};
 pub(crate) const BOX: u64 = 0xffff_ffff_0000_0000;
 
 /// What a register holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Form {
     /// A binary32, in every bit.
     Exact32,
     /// A binary32; any NaN stands for the canonical one.
     Arith32,
     /// 64 bits.
+    #[default]
     Exact64,
     /// A binary64; any NaN stands for the canonical one.
     Arith64,
@@ -50,7 +51,7 @@ impl Form {
         [Self::Arith32, Self::Exact32, Self::Arith64].into_iter().find(|form| form.fits(bits)).unwrap_or(Self::Exact64)
     }
 
-    /// Whether a register with these bits can be taken in this form. The code checks the same when it is entered.
+    /// Whether a register with these bits can be taken in this form.
     pub fn fits(self, bits: u64) -> bool {
         let low = bits as u32;
         let boxed = bits >> 32 == BOX >> 32;
@@ -63,12 +64,22 @@ impl Form {
     }
 }
 
+/// The bits of a register that code has left: boxed if it is `single`, its NaN canonical if it is `arithmetic`.
+pub(crate) fn settled(bits: u64, single: bool, arithmetic: bool) -> u64 {
+    if single {
+        let low = bits as u32;
+        let nan = arithmetic && low & (u32::MAX >> 1) > INFINITY_32;
+        return BOX | u64::from(if nan { NAN_32 } else { low });
+    }
+    if arithmetic && bits & (u64::MAX >> 1) > INFINITY_64 { NAN_64 } else { bits }
+}
+
 /// Infinity in binary32.
-pub(crate) const INFINITY_32: u32 = 0x7f80_0000;
+const INFINITY_32: u32 = 0x7f80_0000;
 /// The canonical NaN in binary32.
 pub(crate) const NAN_32: u32 = 0x7fc0_0000;
 /// Infinity in binary64.
-pub(crate) const INFINITY_64: u64 = 0x7ff0 << 48;
+const INFINITY_64: u64 = 0x7ff0 << 48;
 /// The canonical NaN in binary64.
 pub(crate) const NAN_64: u64 = 0x7ff8 << 48;
 

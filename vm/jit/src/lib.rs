@@ -20,21 +20,22 @@ mod region;
 use code::Code;
 use context::{Context, Written};
 use cranelift_codegen::isa::OwnedTargetIsa;
-use form::{Form, Forms};
+use form::{Form, Forms, settled};
 use image::{Image, ImageError};
 use interpreter::{Interpreter, Outcome};
-use lower::{MISSED, lower};
-use region::{Region, Text};
+use lower::lower;
+use region::{Region, Text, members};
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use step::Status;
 
-/// How many steps the interpreter makes at a place before it is translated.
+/// How many steps the interpreter makes at a place at least before it is translated.
 const HOT: u64 = 1 << 16;
+/// How many steps the interpreter makes in the time that it takes to translate an instruction. A place is translated when the
+/// interpreter has spent as much time there as that takes: so the two together never take twice what the better one alone would.
+const PRICE: u64 = 6000;
 /// The most steps that the interpreter makes between two looks at where it is.
 const SLICE: u64 = 1 << 15;
-/// What leaving a region for a place without code counts for, in steps of the interpreter.
-const DETOUR: u64 = 1 << 9;
 /// How far the interpreter goes to find the start of a loop.
 const SEARCH: u64 = 256;
 /// How often a region is translated for other forms of its float registers before all are taken as they come.
@@ -78,22 +79,49 @@ pub struct Jit {
     /// What is known of the places where regions may start.
     places: Vec<Option<Box<Place>>>,
     /// Steps of the interpreter by place, as long as there is no region.
-    heat: HashMap<u64, u64>,
+    heat: HashMap<u64, Heat>,
     hot: u64,
+    price: u64,
     translated: Translated,
 }
 
+/// Steps of the interpreter at a place, and how many it takes to translate it.
+struct Heat {
+    steps: u64,
+    needed: u64,
+}
+
 /// A place in the code where a region starts, or can't.
+#[derive(Default)]
 struct Place {
     /// None if its first instruction is the interpreter's.
     code: Option<Code>,
     /// The most steps until the code looks at how many are left.
     longest: u64,
     forms: Forms,
-    /// Which float registers are used, as bits.
+    /// Which float registers are used, and which of them are written, as bits.
     uses: u32,
+    writes: u32,
+    /// How many instructions it has.
+    instructions: u64,
     /// How often it has been translated.
     versions: u32,
+}
+
+impl Place {
+    /// Whether float registers have the forms that the code was made for.
+    fn fits(&self, floats: &[u64; 32]) -> bool {
+        members(self.uses).map(usize::from).all(|register| self.forms[register].fits(floats[register]))
+    }
+
+    /// Brings the float registers that the code has written from the forms in which it left them into those of the machine.
+    fn settle(&self, context: &mut Context) {
+        for register in members(self.writes) {
+            let (single, arithmetic) = (context.forms >> register & 1 == 1, context.forms >> 32 >> register & 1 == 1);
+            let bits = &mut context.f[usize::from(register)];
+            *bits = settled(*bits, single, arithmetic);
+        }
+    }
 }
 
 impl Jit {
@@ -105,13 +133,13 @@ impl Jit {
         let text = Text::new(image.profile, &image.code);
         let places = (0..image.code.len() / 4).map(|_| None).collect();
         let (heat, translated) = Default::default();
-        Ok(Self { machine, isa, text, written, places, heat, hot: HOT, translated })
+        Ok(Self { machine, isa, text, written, places, heat, hot: HOT, price: PRICE, translated })
     }
 
-    /// The same machine, that translates a place once the interpreter has made this many steps there.
+    /// The same machine, that translates a place as soon as the interpreter has made this many steps there, whatever it costs.
     #[must_use]
     pub fn with_threshold(self, hot: u64) -> Self {
-        Self { hot, ..self }
+        Self { hot, price: 0, ..self }
     }
 
     /// What has been translated so far.
@@ -126,61 +154,102 @@ impl Jit {
         // After a region the interpreter looks soon whether there is another.
         let mut slice = if self.translated.regions > 0 || self.hot < SLICE { 1 } else { SLICE };
         while left > 0 && self.machine.status() == Status::Running {
-            if let Some(made) = self.run_region(left) {
-                left -= made;
+            let made = self.run_regions(left);
+            left -= made;
+            if made > 0 {
                 slice = 1;
-                if made > 0 {
-                    continue;
-                }
-            } else if slice == 1 && self.warm(DETOUR) {
                 continue;
             }
-            left -= self.machine.run(left.min(slice)).steps;
+            let pc = self.machine.pc();
+            if self.ripen(pc, 0) {
+                continue;
+            }
+            let detour = self.interpret(left, slice);
+            left -= detour;
+            // Had there been a region, it would have saved these steps.
+            self.warm(pc, detour);
             if slice == SLICE {
                 left -= self.search(left);
-                self.warm(SLICE);
+                self.ripen(self.machine.pc(), SLICE);
             }
-            slice = (slice * 2).min(SLICE);
+            slice = SLICE;
         }
         self.written.tell(self.machine.memory_mut());
         Outcome { steps: limit - left, status: self.machine.status() }
     }
 
-    /// Runs translated code, if there is any here and if it has room enough; says how many steps it made.
-    fn run_region(&mut self, left: u64) -> Option<u64> {
-        let index = self.text.index(self.machine.pc())?;
-        let place = self.places.get(index)?.as_deref()?;
-        let code = place.code.as_ref()?;
-        if left < place.longest {
-            return None;
+    /// Has the interpreter make so many steps and twice as many again and again, until there is a region, or until it has made
+    /// a slice at once; says how many it has made.
+    fn interpret(&mut self, left: u64, first: u64) -> u64 {
+        let (mut made, mut next) = (0, first);
+        while made < left && self.machine.status() == Status::Running {
+            made += self.machine.run(next.min(left - made)).steps;
+            if next >= SLICE || self.place(self.machine.pc()).is_some_and(|place| place.code.is_some()) {
+                break;
+            }
+            next *= 2;
+        }
+        made
+    }
+
+    /// What is known of a place.
+    fn place(&self, pc: u64) -> Option<&Place> {
+        self.places.get(self.text.index(pc)?)?.as_deref()
+    }
+
+    /// Runs translated code as long as there is some and it has room enough; says how many steps it made.
+    fn run_regions(&mut self, left: u64) -> u64 {
+        let enough = |place: &&Place| place.code.is_some() && place.longest <= left;
+        if self.place(self.machine.pc()).filter(enough).is_none() {
+            return 0;
         }
         let limit = i64::try_from(left).unwrap_or(i64::MAX);
         let live = self.machine.live();
         let (marks, pages) = self.written.parts();
         let mut context = Context {
-            x: live.x.as_mut_ptr(),
-            f: live.f.as_mut_ptr(),
+            x: std::array::from_fn(|register| live.x[register]),
+            f: std::array::from_fn(|register| live.f[register]),
             memory: live.memory.bytes_mut().as_mut_ptr(),
             marks,
             pages,
             count: self.written.count,
             pc: *live.pc,
+            forms: 0,
         };
-        // SAFETY: the code was made for this machine's text and profile, and the machine's memory has the size that its
-        // profile says. Registers and memory are borrowed from the machine, which nobody else can use meanwhile, the marks and
-        // the list from `written`, which was made for memory of this size.
-        #[expect(unsafe_code, reason = "a call of translated code")]
-        let rest = unsafe { code.run(&mut context, limit) };
-        self.written.count = context.count;
-        if rest == MISSED {
-            self.translate(index);
-            return None;
+        let (mut rest, mut misfit) = (limit, None);
+        while let Some(index) = self.text.index(context.pc)
+            && let Some(Some(place)) = self.places.get(index)
+            && let Some(code) = &place.code
+            && rest.cast_unsigned() >= place.longest
+        {
+            if !place.fits(&context.f) {
+                misfit = Some(index);
+                break;
+            }
+            // SAFETY: the code was made for this machine's text and profile, and the machine's memory has the size that its
+            // profile says. Memory is borrowed from the machine, which nobody else can use meanwhile, the marks and the list
+            // from `written`, which was made for memory of this size.
+            #[expect(unsafe_code, reason = "a call of translated code")]
+            let after = unsafe { code.run(&mut context, rest) };
+            place.settle(&mut context);
+            if after == rest {
+                break;
+            }
+            rest = after;
         }
+        self.written.count = context.count;
+        live.x[..32].copy_from_slice(&context.x);
+        live.f[..32].copy_from_slice(&context.f);
         *live.pc = context.pc;
         let made = (limit - rest).cast_unsigned();
         *live.steps = live.steps.wrapping_add(made);
         self.translated.steps += made;
-        Some(made)
+        if let Some(index) = misfit {
+            // The new code fits, so this is not done again.
+            self.adapt(index);
+            return if made == 0 { self.run_regions(left) } else { made };
+        }
+        made
     }
 
     /// Goes on to where the code jumps back to: there a loop starts. Says how many steps it made.
@@ -196,44 +265,69 @@ impl Jit {
         made
     }
 
-    /// Counts steps at this place, and translates it when they are enough; says whether it did.
-    fn warm(&mut self, steps: u64) -> bool {
-        let pc = self.machine.pc();
-        let unknown = self.text.index(pc).filter(|&index| self.places.get(index).is_some_and(Option::is_none));
-        let Some(index) = unknown else { return false };
-        let heat = self.heat.entry(pc).or_default();
-        *heat += steps;
-        if *heat < self.hot {
+    /// Counts steps at a place that hasn't been tried yet.
+    fn warm(&mut self, pc: u64, steps: u64) -> Option<&mut Heat> {
+        let index = self.text.index(pc)?;
+        if self.places.get(index)?.is_some() {
+            return None;
+        }
+        let heat = self.heat.entry(pc).or_insert(Heat { steps: 0, needed: self.hot });
+        heat.steps += steps;
+        Some(heat)
+    }
+
+    /// Counts steps at the place where the machine is, and translates it when they are enough; says whether it did.
+    fn ripen(&mut self, pc: u64, steps: u64) -> bool {
+        let Some(steps) = self.warm(pc, steps).filter(|heat| heat.steps >= heat.needed).map(|heat| heat.steps) else {
+            return false;
+        };
+        let forms = self.machine.floats().0.map(Form::of_bits);
+        let region = Region::new(&self.text, pc, forms);
+        let price = region.as_ref().map_or(0, |region| region.len() * self.price);
+        if steps < price {
+            self.heat.insert(pc, Heat { steps, needed: price });
             return false;
         }
         self.heat.remove(&pc);
-        self.translate(index);
+        if let Some(index) = self.text.index(pc) {
+            self.translate(index, region, 1);
+        }
         true
     }
 
-    /// Translates the region that starts here, for the forms that float registers have now, and had.
-    fn translate(&mut self, index: usize) {
-        let start = std::time::Instant::now();
-        let pc = self.machine.pc();
-        let old = self.places.get_mut(index).and_then(Option::take);
-        let versions = old.as_ref().map_or(0, |place| place.versions) + 1;
+    /// Translates a region again that can't be entered, for the forms that float registers have now and had.
+    fn adapt(&mut self, index: usize) {
+        let Some(old) = self.places.get_mut(index).and_then(Option::take) else { return };
+        let versions = old.versions + 1;
         let floats = self.machine.floats().0;
-        let forms = std::array::from_fn(|i| match &old {
+        let forms = std::array::from_fn(|i| match old.uses >> i & 1 {
             _ if versions > FORMS => Form::Exact64,
-            Some(old) if old.uses >> i & 1 == 1 => old.forms[i].join(Form::of_bits(floats[i])),
+            1 => old.forms[i].join(Form::of_bits(floats[i])),
             _ => Form::of_bits(floats[i]),
         });
-        let mut place = Place { code: None, longest: 0, forms, uses: 0, versions };
-        if let Some(region) = Region::new(&self.text, pc, forms) {
-            place.uses = region.uses.f;
-            place.longest = region.blocks.get(&pc).and_then(|block| block.check).unwrap_or(u64::MAX);
-            place.code = Code::new(lower(&self.text, &region, self.isa.frontend_config()), &self.isa);
-            self.translated.regions += 1;
-            self.translated.instructions += region.blocks.values().map(|block| block.len).sum::<u64>();
-            self.translated.bytes += place.code.as_ref().map_or(0, Code::len) as u64;
-        }
-        self.places[index] = Some(Box::new(place));
+        let region = Region::new(&self.text, self.machine.pc(), forms);
+        self.translate(index, region, versions);
+    }
+
+    /// Translates a region.
+    fn translate(&mut self, index: usize, region: Option<Region>, versions: u32) {
+        let start = std::time::Instant::now();
+        let place = region.map_or_else(Place::default, |region| Place {
+            code: Code::new(lower(&self.text, &region, self.isa.frontend_config()), &self.isa),
+            longest: region.longest(),
+            forms: region.forms(),
+            uses: region.uses.f,
+            writes: region.writes.f,
+            instructions: region.len(),
+            versions,
+        });
+        self.translated.regions += u64::from(place.code.is_some());
+        self.translated.instructions += place.instructions;
+        self.translated.bytes += place.code.as_ref().map_or(0, Code::len) as u64;
         self.translated.time += start.elapsed();
+        if let Some(known) = self.places.get_mut(index) {
+            *known = Some(Box::new(place));
+        }
     }
 }
 

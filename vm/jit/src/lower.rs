@@ -1,8 +1,8 @@
 //! A region as a function of Cranelift.
 //!
-//! The function has the machine's registers in variables. It takes a [`Context`](crate::context::Context) and how many steps may
-//! be made, and returns how many are left, the registers and pc in the context; -1 if it was not entered because a float
-//! register doesn't have the form that the code was made for. It leaves at the beginning of an instruction: before one that the
+//! The function has the machine's registers in variables. It takes a [`Context`](crate::context::Context), float registers in the
+//! forms that the code was made for, and how many steps may be made; it returns how many are left, the registers and pc in
+//! the context. It leaves at the beginning of an instruction: before one that the
 //! interpreter has to execute, before one whose access or jump isn't ordinary, where too few steps are left for the
 //! way to the next check, and where the region ends. So what stops or traps is always the interpreter's.
 
@@ -10,9 +10,7 @@ use crate::access::{Checkpoint, checkpoints, literals};
 use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
-use crate::form::{
-    BOX, Form, Forms, INFINITY_32, INFINITY_64, NAN_32, NAN_64, boxed, form_of, format_of, is_arithmetic,
-};
+use crate::form::{BOX, Form, Forms, NAN_32, NAN_64, boxed, form_of, format_of, is_arithmetic};
 use crate::region::{Block, End, Region, Text, members};
 use cranelift_codegen::ir::condcodes::{CondCode as _, FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -26,9 +24,7 @@ use isa::domain::Word as _;
 use isa::{Format, Size, U64};
 use std::collections::BTreeMap;
 use std::mem::offset_of;
-
-/// What the function returns if it was not entered.
-pub(crate) const MISSED: i64 = -1;
+use step::Profile;
 
 /// The region as a function, where float registers have the forms of its entry block.
 pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) -> Function {
@@ -53,8 +49,7 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         pointer,
         memory: limit,
         marks: limit,
-        memory_size: profile.memory_size(),
-        shadow: (profile.code_base() < profile.memory_size()).then(|| (profile.code_base(), profile.code_size())),
+        data: data(profile),
         x,
         single,
         double,
@@ -62,7 +57,8 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         blocks,
         literals: Vec::new(),
         literal: None,
-        forms: [Form::Exact64; 32],
+        forms: Forms::default(),
+        stale: 0,
         values: Vec::new(),
         floats: Vec::new(),
         code,
@@ -76,6 +72,32 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
     function
 }
 
+/// Why the code has to leave.
+struct Wrong {
+    condition: Value,
+    /// Nothing is wrong if the accesses are here instead.
+    unless: Option<Range>,
+}
+
+impl From<Value> for Wrong {
+    fn from(condition: Value) -> Self {
+        Self { condition, unless: None }
+    }
+}
+
+/// Where accesses may be.
+#[derive(Clone, Copy)]
+struct Range {
+    /// The address of the first.
+    first: Value,
+    /// The logarithm of the largest one's size.
+    bits: u32,
+    /// The first address of the range, a multiple of that size.
+    start: u64,
+    /// How far behind that the first access may be.
+    last: i64,
+}
+
 struct Lowering<'a> {
     text: &'a Text,
     region: &'a Region,
@@ -85,9 +107,8 @@ struct Lowering<'a> {
     /// The guest's memory, and the marks of its pages.
     memory: Value,
     marks: Value,
-    memory_size: u64,
-    /// Code that hides memory: its first address and its size.
-    shadow: Option<(u64, u64)>,
+    /// Where memory can be accessed, the largest part first.
+    data: Vec<std::ops::Range<u64>>,
     x: [Variable; 32],
     single: [Variable; 32],
     double: [Variable; 32],
@@ -100,9 +121,21 @@ struct Lowering<'a> {
     literal: Option<u64>,
     /// The forms before the current instruction.
     forms: Forms,
+    /// Integer registers that aren't in the context as they are.
+    stale: u32,
     /// What has been computed for the current instruction: integers, and exact and arithmetic numbers.
     values: Vec<(Id, Value)>,
     floats: Vec<((Id, bool), Value)>,
+}
+
+/// Where a machine's memory can be accessed: all of it but what code hides, the largest part first.
+fn data(profile: Profile) -> Vec<std::ops::Range<u64>> {
+    let (base, size) = (profile.code_base(), profile.memory_size());
+    let (before, behind) = (0..base.min(size), base.saturating_add(profile.code_size()).min(size)..size);
+    let mut parts = vec![before, behind];
+    parts.retain(|part| !part.is_empty());
+    parts.sort_by_key(|part| std::cmp::Reverse(part.end - part.start));
+    parts
 }
 
 /// The address of a field of the context.
@@ -115,38 +148,19 @@ macro_rules! field {
 // ---- Entry, blocks, exits
 
 impl Lowering<'_> {
-    /// Takes the registers, checks their forms, and goes to the first block.
+    /// Takes the registers and goes to the first block.
     fn enter(&mut self, limit: Value) {
         self.memory = self.field(field!(memory));
         self.marks = self.field(field!(marks));
-        let (x, f) = (self.field(field!(x)), self.field(field!(f)));
-        let forms = self.region.blocks.get(&self.region.entry).map_or(self.forms, |block| block.forms);
-        let mut fits = None;
+        let forms = self.region.forms();
         for register in members(self.region.uses.f) {
-            let form = forms[usize::from(register)];
-            let bits = self.code.ins().load(I64, MemFlagsData::trusted(), f, 8 * i32::from(register));
-            if let Some(this) = self.fits(form, bits) {
-                fits = Some(fits.map_or(this, |all| self.code.ins().band(all, this)));
-            }
-            self.take(register, form, f);
+            self.take(register, forms[usize::from(register)]);
         }
         for register in members(self.region.uses.x) {
-            let value = self.code.ins().load(I64, MemFlagsData::trusted(), x, 8 * i32::from(register));
+            let value = self.field(field!(x) + 8 * i32::from(register));
             self.code.def_var(self.x[usize::from(register)], value);
         }
         self.code.def_var(self.left, limit);
-        let inside = self.code.create_block();
-        if let Some(fits) = fits {
-            let missed = self.code.create_block();
-            self.code.set_cold_block(missed);
-            self.code.ins().brif(fits, inside, &[], missed, &[]);
-            self.code.switch_to_block(missed);
-            let result = self.code.ins().iconst(I64, MISSED);
-            self.code.ins().return_(&[result]);
-        } else {
-            self.code.ins().jump(inside, &[]);
-        }
-        self.code.switch_to_block(inside);
         self.jump(self.region.entry);
     }
 
@@ -155,38 +169,9 @@ impl Lowering<'_> {
         self.code.ins().load(I64, MemFlagsData::trusted(), self.pointer, offset)
     }
 
-    /// Whether a register's bits fit a form, unless all do (see [`Form::fits`]).
-    fn fits(&mut self, form: Form, bits: Value) -> Option<Value> {
-        let bounded = |code: &mut FunctionBuilder<'_>, of: Type, bits: Value, infinity: i64, nan: i64| {
-            let largest = code.ins().iconst(of, (1i64 << (of.bits() - 1)).wrapping_sub(1));
-            let magnitude = code.ins().band(bits, largest);
-            let infinity = code.ins().iconst(of, infinity);
-            let nan = code.ins().iconst(of, nan);
-            let number = code.ins().icmp(IntCC::UnsignedLessThanOrEqual, magnitude, infinity);
-            let canonical = code.ins().icmp(IntCC::Equal, bits, nan);
-            code.ins().bor(number, canonical)
-        };
-        let code = &mut self.code;
-        match form {
-            Form::Exact64 => None,
-            Form::Arith64 => Some(bounded(code, I64, bits, INFINITY_64.cast_signed(), NAN_64.cast_signed())),
-            Form::Exact32 | Form::Arith32 => {
-                let high = code.ins().ushr_imm_u(bits, 32);
-                let ones = code.ins().iconst(I64, i64::from(u32::MAX));
-                let is_boxed = code.ins().icmp(IntCC::Equal, high, ones);
-                if form == Form::Exact32 {
-                    return Some(is_boxed);
-                }
-                let low = code.ins().ireduce(I32, bits);
-                let number = bounded(code, I32, low, INFINITY_32.into(), NAN_32.into());
-                Some(code.ins().band(is_boxed, number))
-            }
-        }
-    }
-
     /// Takes a float register in a form.
-    fn take(&mut self, register: u8, form: Form, f: Value) {
-        let at = 8 * i32::from(register);
+    fn take(&mut self, register: u8, form: Form) {
+        let (f, at) = (self.pointer, field!(f) + 8 * i32::from(register));
         if form.is_single() {
             let value = self.code.ins().load(F32, MemFlagsData::trusted(), f, at);
             self.code.def_var(self.single[usize::from(register)], value);
@@ -212,22 +197,19 @@ impl Lowering<'_> {
 
     /// Leaves at an address, with these steps of the block not made: the registers that were written go back.
     fn exit(&mut self, pc: Value, unmade: u64) {
-        let (x, f) = (self.field(field!(x)), self.field(field!(f)));
-        for register in members(self.region.writes.x) {
-            let value = self.code.use_var(self.x[usize::from(register)]);
-            self.code.ins().store(MemFlagsData::trusted(), value, x, 8 * i32::from(register));
-        }
+        self.put_back(self.stale);
+        let (mut singles, mut arithmetic) = (0, 0);
         for register in members(self.region.writes.f) {
-            let at = 8 * i32::from(register);
-            if self.forms[usize::from(register)].is_single() {
-                let value = self.register(register, Format::F32);
-                let ones = self.code.ins().iconst(I32, -1);
-                self.code.ins().store(MemFlagsData::trusted(), value, f, at);
-                self.code.ins().store(MemFlagsData::trusted(), ones, f, at + 4);
-            } else {
-                let value = self.register(register, Format::F64);
-                self.code.ins().store(MemFlagsData::trusted(), value, f, at);
-            }
+            let form = self.forms[usize::from(register)];
+            singles |= u32::from(form.is_single()) << register;
+            arithmetic |= u32::from(form.is_arithmetic()) << register;
+            let from = if form.is_single() { self.single } else { self.double };
+            let value = self.code.use_var(from[usize::from(register)]);
+            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(f) + 8 * i32::from(register));
+        }
+        if self.region.writes.f != 0 {
+            let forms = self.code.ins().iconst(I64, i64::from(singles) | i64::from(arithmetic) << 32);
+            self.code.ins().store(MemFlagsData::trusted(), forms, self.pointer, field!(forms));
         }
         self.code.ins().store(MemFlagsData::trusted(), pc, self.pointer, field!(pc));
         let left = self.code.use_var(self.left);
@@ -235,44 +217,70 @@ impl Lowering<'_> {
         self.code.ins().return_(&[left]);
     }
 
-    /// Leaves if one of some conditions holds, with these steps of the block not made.
-    fn exit_if(&mut self, conditions: &[Value], pc: u64, unmade: u64) {
-        let out = self.code.create_block();
+    /// Writes integer registers into the context.
+    fn put_back(&mut self, registers: u32) {
+        for register in members(registers) {
+            let value = self.code.use_var(self.x[usize::from(register)]);
+            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(x) + 8 * i32::from(register));
+        }
+    }
+
+    /// Leaves if something is wrong, with these steps of the block not made.
+    fn exit_if(&mut self, wrong: &[Wrong], pc: u64, unmade: u64) {
+        if wrong.is_empty() {
+            return;
+        }
+        let (out, on) = (self.code.create_block(), self.code.create_block());
         self.code.set_cold_block(out);
-        for &condition in conditions {
-            let on = self.code.create_block();
-            self.code.ins().brif(condition, out, &[], on, &[]);
+        for (left, wrong) in (1..=wrong.len()).rev().zip(wrong) {
+            let on = if left == 1 { on } else { self.code.create_block() };
+            if let Some(range) = wrong.unless {
+                let again = self.code.create_block();
+                self.code.set_cold_block(again);
+                self.code.ins().brif(wrong.condition, again, &[], on, &[]);
+                self.code.seal_block(again);
+                self.code.switch_to_block(again);
+                let outside = self.outside(range);
+                self.code.ins().brif(outside, out, &[], on, &[]);
+            } else {
+                self.code.ins().brif(wrong.condition, out, &[], on, &[]);
+            }
             self.code.seal_block(on);
             self.code.switch_to_block(on);
         }
-        let Some(here) = self.code.current_block().filter(|_| !conditions.is_empty()) else { return };
         self.code.seal_block(out);
         self.code.switch_to_block(out);
         let pc = self.code.ins().iconst(I64, pc.cast_signed());
         self.exit(pc, unmade);
-        self.code.switch_to_block(here);
+        self.code.switch_to_block(on);
     }
 
     fn block(&mut self, block: &Block) {
         let Some(&here) = self.blocks.get(&block.start) else { return };
         self.code.switch_to_block(here);
-        self.forms = block.forms;
+        (self.forms, self.stale) = (block.forms, block.stale);
+        let mut points = checkpoints(self.text, block).into_iter().peekable();
+        let mut wrong = Vec::new();
         if let Some(needed) = block.check {
             let left = self.code.use_var(self.left);
             let needed = self.code.ins().iconst(I64, needed.cast_signed());
-            let short = self.code.ins().icmp(IntCC::SignedLessThan, left, needed);
-            self.exit_if(&[short], block.start, 0);
+            wrong.push(self.code.ins().icmp(IntCC::SignedLessThan, left, needed).into());
         }
+        if let Some(point) = points.next_if(|point| point.index == 0) {
+            self.check(&point, &mut wrong);
+        }
+        self.exit_if(&wrong, block.start, 0);
         let left = self.code.use_var(self.left);
         let left = self.code.ins().iadd_imm_s(left, -block.len.cast_signed());
         self.code.def_var(self.left, left);
-        let mut points = checkpoints(self.text, block).into_iter().peekable();
         self.literals = literals(self.text, block);
         let mut last = None;
         for (index, pc) in (0..).zip(block.addresses()) {
             let unmade = block.len - index;
             if let Some(point) = points.next_if(|point| point.index == index) {
-                self.check(&point, pc, unmade);
+                let mut wrong = Vec::new();
+                self.check(&point, &mut wrong);
+                self.exit_if(&wrong, pc, unmade);
             }
             let Some(effect) = self.text.effect(pc) else { return };
             self.literal = self.literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
@@ -283,6 +291,9 @@ impl Lowering<'_> {
 
     /// Goes on behind a block; `value` is the condition or the target of its last instruction.
     fn end(&mut self, block: &Block, value: Option<Value>) {
+        let unread = self.stale & !self.region.live_behind(block);
+        self.put_back(unread);
+        self.stale &= !unread;
         for target in self.region.successors(block) {
             if let Some(next) = self.region.blocks.get(&target) {
                 self.convert(next.forms);
@@ -359,7 +370,7 @@ impl Lowering<'_> {
         self.floats.clear();
         if let Some(condition) = effect.trap {
             let condition = self.condition(condition);
-            self.exit_if(&[condition], pc, unmade);
+            self.exit_if(&[condition.into()], pc, unmade);
         }
         // Everything is computed before anything is written.
         let x = effect.x.map(|(register, id)| (register, self.word(id)));
@@ -374,6 +385,7 @@ impl Lowering<'_> {
         }
         if let Some((register, value)) = x {
             self.code.def_var(self.x[usize::from(register)], value);
+            self.stale |= 1 << register;
         }
         if let Some((register, form, value)) = f {
             let at = usize::from(register);
@@ -383,31 +395,42 @@ impl Lowering<'_> {
         next
     }
 
-    /// Leaves unless the accesses from here on are aligned and in memory, and not to code that hides it. An address turned right
-    /// by the logarithm of the size is small only if it is aligned and small.
-    fn check(&mut self, point: &Checkpoint, pc: u64, unmade: u64) {
-        let mut bad = Vec::new();
+    /// Adds what is wrong unless the accesses from here on are aligned and in memory, and not to code that hides it.
+    fn check(&mut self, point: &Checkpoint, wrong: &mut Vec<Wrong>) {
         for span in &point.spans {
             let (low, length) = span.aligned();
             let base = self.code.use_var(self.x[usize::from(span.register)]);
             let first = self.code.ins().iadd_imm_s(base, low);
-            let bits = span.size.bytes().ilog2();
-            let turned = self.code.ins().rotr_imm_u(first, i64::from(bits));
-            let last = (self.memory_size.cast_signed() - length) >> bits;
-            let last = self.code.ins().iconst(I64, last);
-            bad.push(self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, last));
-            if let Some((base, size)) = self.shadow {
-                // Behind the code, or so far before it that the last byte is before it too.
-                let start = base.wrapping_sub(length.cast_unsigned()).wrapping_add(1);
-                let offset = self.code.ins().iadd_imm_s(first, start.wrapping_neg().cast_signed());
-                let near = self.code.ins().iconst(I64, size.cast_signed() + length - 1);
-                bad.push(self.code.ins().icmp(IntCC::UnsignedLessThan, offset, near));
-            }
+            let mut ranges = self.data.iter().map(|data| Range {
+                first,
+                bits: span.size.bytes().ilog2(),
+                start: data.start,
+                last: (data.end - data.start).cast_signed() - length,
+            });
+            let (usual, other) = (ranges.next(), ranges.next());
+            let condition = match usual {
+                Some(usual) => self.outside(usual),
+                // Nothing can be accessed at all.
+                None => self.code.ins().iconst(I8, 1),
+            };
+            wrong.push(Wrong { condition, unless: other });
         }
         if point.never {
-            bad.push(self.code.ins().iconst(I8, 1));
+            wrong.push(self.code.ins().iconst(I8, 1).into());
         }
-        self.exit_if(&bad, pc, unmade);
+    }
+
+    /// Whether accesses are outside a range, or not aligned: a distance that is turned right by the logarithm of their size is small
+    /// only if it is small and aligned.
+    fn outside(&mut self, range: Range) -> Value {
+        let Range { first, bits, start, last } = range;
+        if last < 0 {
+            return self.code.ins().iconst(I8, 1);
+        }
+        let distance = self.code.ins().iadd_imm_s(first, start.wrapping_neg().cast_signed());
+        let turned = self.code.ins().rotr_imm_u(distance, i64::from(bits));
+        let last = self.code.ins().iconst(I64, last >> bits);
+        self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, last)
     }
 
     /// Where an address is on the host.

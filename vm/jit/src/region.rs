@@ -71,6 +71,10 @@ pub(crate) struct Block {
     pub check: Option<u64>,
     /// The forms of the float registers at the start.
     pub forms: Forms,
+    /// Integer registers that are read here or later in the region before they are written, as bits.
+    live: u32,
+    /// Integer registers that may not be in the context at the start.
+    pub stale: u32,
 }
 
 /// Where a block leads.
@@ -108,8 +112,12 @@ pub(crate) struct Registers {
 }
 
 /// The members of a set of registers.
-pub(crate) fn members(set: u32) -> impl Iterator<Item = u8> {
-    (0..32).filter(move |register| set >> register & 1 == 1)
+pub(crate) fn members(mut set: u32) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let register = set.trailing_zeros() as u8;
+        set &= set.wrapping_sub(1);
+        (register < 32).then_some(register)
+    })
 }
 
 impl Block {
@@ -140,7 +148,23 @@ impl Region {
         region.cut(text, &leaders, &seen, forms);
         region.check();
         region.propagate(text, forms);
+        region.keep(text);
         Some(region)
+    }
+
+    /// How many instructions it has.
+    pub fn len(&self) -> u64 {
+        self.blocks.values().map(|block| block.len).sum()
+    }
+
+    /// The forms of the float registers at its entry.
+    pub fn forms(&self) -> Forms {
+        self.blocks.get(&self.entry).map_or_else(Forms::default, |block| block.forms)
+    }
+
+    /// The most steps from its entry until the code looks at how many are left.
+    pub fn longest(&self) -> u64 {
+        self.blocks.get(&self.entry).and_then(|block| block.check).unwrap_or(u64::MAX)
     }
 
     /// Where blocks start, and what is in them.
@@ -215,7 +239,7 @@ impl Region {
                     Next::Indirect(_) => break End::Indirect,
                 }
             };
-            self.blocks.insert(start, Block { start, len, end, check: None, forms });
+            self.blocks.insert(start, Block { start, len, end, check: None, forms, live: 0, stale: 0 });
         }
     }
 
@@ -278,4 +302,66 @@ impl Region {
             block.forms = known.get(start).copied().unwrap_or(block.forms);
         }
     }
+
+    /// Finds which integer registers stay out of the context from block to block: those that are read later. What isn't read
+    /// any more goes back at the end of the block that wrote it, so that loops don't carry it along.
+    fn keep(&mut self, text: &Text) {
+        let sets: BTreeMap<u64, (u32, u32)> = self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
+        let of = |at: &u64| sets.get(at).copied().unwrap_or_default();
+        self.settle(true, |region, block| {
+            let (reads, writes) = of(&block.start);
+            reads | region.live_behind(block) & !writes
+        });
+        for (from, (_, writes)) in &sets {
+            // What is written is stale in the blocks behind, and so on.
+            let mut waiting = vec![(*from, *writes)];
+            while let Some((at, stale)) = waiting.pop() {
+                let Some(block) = self.blocks.get(&at) else { continue };
+                let behind = stale & self.live_behind(block);
+                for target in self.successors(block) {
+                    if let Some(next) = self.blocks.get_mut(&target).filter(|next| behind & !next.stale != 0) {
+                        next.stale |= behind;
+                        waiting.push((target, next.stale));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Registers that are live behind a block.
+    pub fn live_behind(&self, block: &Block) -> u32 {
+        let targets = self.successors(block).into_iter();
+        targets.filter_map(|target| self.blocks.get(&target)).fold(0, |all, next| all | next.live)
+    }
+
+    /// Computes what is live until nothing changes, from the last block to the first.
+    fn settle(&mut self, mut changed: bool, live: impl Fn(&Self, &Block) -> u32) {
+        while changed {
+            changed = false;
+            let places: Vec<u64> = self.blocks.keys().rev().copied().collect();
+            for at in places {
+                let new = self.blocks.get(&at).map_or(0, |block| live(self, block));
+                if let Some(block) = self.blocks.get_mut(&at) {
+                    changed |= block.live != new;
+                    block.live = new;
+                }
+            }
+        }
+    }
+}
+
+/// Which integer registers a block reads before it writes them, and which it writes.
+fn used(text: &Text, block: &Block) -> (u32, u32) {
+    let (mut reads, mut writes) = (0u32, 0u32);
+    for effect in block.addresses().filter_map(|pc| text.effect(pc)) {
+        effect.expressions().for_each(|id| {
+            visit(id, &mut |node| {
+                if let Node::X(register) = node {
+                    reads |= 1 << register & !writes;
+                }
+            });
+        });
+        writes |= effect.x.map_or(0, |(register, _)| 1 << register);
+    }
+    (reads, writes)
 }

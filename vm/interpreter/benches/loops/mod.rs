@@ -1,7 +1,6 @@
 //! Endless programs to time.
 
-use image::{Contents, Image};
-use interpreter::Interpreter;
+use image::{Contents, Image, Segment};
 use isa::{Extensions, Instruction, Op, encode};
 use step::Profile;
 
@@ -49,17 +48,16 @@ pub fn floats() -> Vec<Instruction> {
     ]
 }
 
-/// A machine with such a program, numbers in its memory.
-pub fn machine(program: &[Instruction]) -> Interpreter {
+/// An image with such a program, numbers in its memory.
+pub fn image_of(program: &[Instruction]) -> Image {
     let words = program.iter().map(|&i| encode(i).expect("operands that fit"));
     let mut code: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     code.resize(code.len().next_multiple_of(32), 0);
     let profile = Profile::new(Extensions::IMFD, 16, 0x8000, code.len() as u64).expect("a machine");
-    let (segments, tensors, symbols, schedule) = Default::default();
+    let numbers: Vec<u8> = (0..1024).flat_map(|i| (i as f32 * 0.001).to_le_bytes()).collect();
+    let segments = vec![Segment { address: 0x1000, bytes: numbers }];
+    let (tensors, symbols, schedule) = Default::default();
     let contents =
         Contents { profile, entry: 0x8000, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
-    let mut machine = Interpreter::new(&Image::new(contents).expect("an image")).expect("memory");
-    let numbers: Vec<u8> = (0..1024).flat_map(|i| (i as f32 * 0.001).to_le_bytes()).collect();
-    machine.write_memory(0x1000, &numbers).expect("inside");
-    machine
+    Image::new(contents).expect("an image")
 }

@@ -47,9 +47,6 @@ pub enum JitError {
     /// The machine of the image can't be had.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// Cranelift doesn't know the host.
-    #[error("cannot translate for this host: {0}")]
-    Host(String),
     /// No addresses for the list of written pages.
     #[error("cannot reserve addresses: {0}")]
     Memory(std::io::Error),
@@ -73,7 +70,8 @@ pub struct Translated {
 /// A machine that translates what it executes often.
 pub struct Jit {
     machine: Interpreter,
-    isa: OwnedTargetIsa,
+    /// None if Cranelift doesn't know the host: then everything is interpreted.
+    isa: Option<OwnedTargetIsa>,
     text: Text,
     written: Written,
     /// What is known of the places where regions may start.
@@ -127,9 +125,13 @@ impl Place {
 impl Jit {
     /// The machine of an image before its first step.
     pub fn new(image: &Image) -> Result<Self, JitError> {
-        let machine = Interpreter::new(image)?;
-        let isa = code::host().map_err(JitError::Host)?;
-        let written = Written::new(machine.memory().bits()).map_err(JitError::Memory)?;
+        Self::of(Interpreter::new(image)?, image)
+    }
+
+    /// A machine of an image, anywhere in its run.
+    pub fn of(machine: Interpreter, image: &Image) -> Result<Self, JitError> {
+        let isa = code::host().ok();
+        let written = Written::new(image.profile.memory_bits().into()).map_err(JitError::Memory)?;
         let text = Text::new(image.profile, &image.code);
         let places = (0..image.code.len() / 4).map(|_| None).collect();
         let (heat, translated) = Default::default();
@@ -140,6 +142,17 @@ impl Jit {
     #[must_use]
     pub fn with_threshold(self, hot: u64) -> Self {
         Self { hot, price: 0, ..self }
+    }
+
+    /// The same machine, that translates nothing.
+    #[must_use]
+    pub fn interpreting(self) -> Self {
+        Self { isa: None, ..self }
+    }
+
+    /// Goes on with another machine of the same image, and keeps what was translated.
+    pub fn replace(&mut self, machine: Interpreter) {
+        self.machine = machine;
     }
 
     /// What has been translated so far.
@@ -192,6 +205,12 @@ impl Jit {
         made
     }
 
+    /// Whether the machine still has the shape that code was made for. Whoever has the machine may have replaced it.
+    fn is_same(&self) -> bool {
+        let profile = self.text.profile();
+        self.machine.profile() == profile && self.machine.memory().bits() == u32::from(profile.memory_bits())
+    }
+
     /// What is known of a place.
     fn place(&self, pc: u64) -> Option<&Place> {
         self.places.get(self.text.index(pc)?)?.as_deref()
@@ -200,7 +219,7 @@ impl Jit {
     /// Runs translated code as long as there is some and it has room enough; says how many steps it made.
     fn run_regions(&mut self, left: u64) -> u64 {
         let enough = |place: &&Place| place.code.is_some() && place.longest <= left;
-        if self.place(self.machine.pc()).filter(enough).is_none() {
+        if self.place(self.machine.pc()).filter(enough).is_none() || !self.is_same() {
             return 0;
         }
         let limit = i64::try_from(left).unwrap_or(i64::MAX);
@@ -226,8 +245,8 @@ impl Jit {
                 misfit = Some(index);
                 break;
             }
-            // SAFETY: the code was made for this machine's text and profile, and the machine's memory has the size that its
-            // profile says. Memory is borrowed from the machine, which nobody else can use meanwhile, the marks and the list
+            // SAFETY: the code was made for a machine of this profile, whose memory has the size that it says (`is_same`). Memory
+            // is borrowed from the machine, which nobody else can use meanwhile, the marks and the list
             // from `written`, which was made for memory of this size.
             #[expect(unsafe_code, reason = "a call of translated code")]
             let after = unsafe { code.run(&mut context, rest) };
@@ -282,7 +301,7 @@ impl Jit {
             return false;
         };
         let forms = self.machine.floats().0.map(Form::of_bits);
-        let region = Region::new(&self.text, pc, forms);
+        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, forms));
         let price = region.as_ref().map_or(0, |region| region.len() * self.price);
         if steps < price {
             self.heat.insert(pc, Heat { steps, needed: price });
@@ -312,8 +331,10 @@ impl Jit {
     /// Translates a region.
     fn translate(&mut self, index: usize, region: Option<Region>, versions: u32) {
         let start = std::time::Instant::now();
+        let code =
+            |region: &Region, isa: &OwnedTargetIsa| Code::new(lower(&self.text, region, isa.frontend_config()), isa);
         let place = region.map_or_else(Place::default, |region| Place {
-            code: Code::new(lower(&self.text, &region, self.isa.frontend_config()), &self.isa),
+            code: self.isa.as_ref().and_then(|isa| code(&region, isa)),
             longest: region.longest(),
             forms: region.forms(),
             uses: region.uses.f,

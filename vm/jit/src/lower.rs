@@ -522,7 +522,7 @@ impl Lowering<'_> {
                 self.code.ins().select(condition, a, b)
             }
             Node::Binary(operator, a, b) if !is_comparison(operator) => self.binary(operator, a, b),
-            Node::ToInteger { format, x, bits, signed, mode } => self.to_integer(format, x, bits, signed, mode),
+            Node::ToInteger { format, x, bits, signed, mode } => self.rounded(format, x, bits, signed, mode),
             Node::Binary(..) | Node::Not(_) | Node::Float(Float::Equal | Float::Less | Float::LessEqual, ..) => {
                 let condition = self.condition(id);
                 self.code.ins().uextend(I64, condition)
@@ -642,7 +642,7 @@ impl Lowering<'_> {
     }
 
     /// A number rounded to an integer that saturates; a NaN counts as infinity. What is shorter than 64 bits is extended.
-    fn to_integer(&mut self, format: Format, x: Id, bits: u32, signed: bool, mode: u8) -> Value {
+    fn rounded(&mut self, format: Format, x: Id, bits: u32, signed: bool, mode: u8) -> Value {
         let x = self.float(x, format, false);
         let ins = self.code.ins();
         let whole = match mode {
@@ -737,7 +737,7 @@ impl Lowering<'_> {
             }
             _ => {
                 let bits = self.word(id);
-                self.from_bits(bits, format)
+                self.of_bits(bits, format)
             }
         }
     }
@@ -783,7 +783,7 @@ impl Lowering<'_> {
         // Equal numbers have equal bits, but for the sign of a zero.
         let ins = self.code.ins();
         let equal = if larger { ins.band(bits_a, bits_b) } else { ins.bor(bits_a, bits_b) };
-        let equal = self.from_bits(equal, format);
+        let equal = self.of_bits(equal, format);
         let nan = self.nan(format);
         let code = &mut self.code;
         let (less, more) = (code.ins().fcmp(FloatCC::LessThan, a, b), code.ins().fcmp(FloatCC::GreaterThan, a, b));
@@ -812,7 +812,7 @@ impl Lowering<'_> {
         let high = self.code.ins().ushr_imm_u(bits, 32);
         let ones = self.code.ins().iconst(I64, i64::from(u32::MAX));
         let is_boxed = self.code.ins().icmp(IntCC::Equal, high, ones);
-        let (number, nan) = (self.from_bits(bits, Format::F32), self.nan(Format::F32));
+        let (number, nan) = (self.of_bits(bits, Format::F32), self.nan(Format::F32));
         self.code.ins().select(is_boxed, number, nan)
     }
 
@@ -828,7 +828,7 @@ impl Lowering<'_> {
         }
         let bits = self.bits(value, of);
         let bits = self.code.ins().bor_imm_s(bits, BOX.cast_signed());
-        self.from_bits(bits, Format::F64)
+        self.of_bits(bits, Format::F64)
     }
 
     /// A number's bits, extended with zeros.
@@ -841,7 +841,7 @@ impl Lowering<'_> {
     }
 
     /// The number of these bits, the lower half if they are too many.
-    fn from_bits(&mut self, bits: Value, format: Format) -> Value {
+    fn of_bits(&mut self, bits: Value, format: Format) -> Value {
         if format == Format::F64 {
             return self.code.ins().bitcast(F64, MemFlagsData::new(), bits);
         }

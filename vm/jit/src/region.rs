@@ -307,11 +307,19 @@ impl Region {
     /// any more goes back at the end of the block that wrote it, so that loops don't carry it along.
     fn keep(&mut self, text: &Text) {
         let sets: BTreeMap<u64, (u32, u32)> = self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
-        let of = |at: &u64| sets.get(at).copied().unwrap_or_default();
-        self.settle(true, |region, block| {
-            let (reads, writes) = of(&block.start);
-            reads | region.live_behind(block) & !writes
-        });
+        // From the last block to the first, until nothing changes.
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (at, (reads, writes)) in sets.iter().rev() {
+                let Some(live) = self.blocks.get(at).map(|block| reads | self.live_behind(block) & !writes) else {
+                    continue;
+                };
+                if let Some(block) = self.blocks.get_mut(at).filter(|block| block.live != live) {
+                    (block.live, changed) = (live, true);
+                }
+            }
+        }
         for (from, (_, writes)) in &sets {
             // What is written is stale in the blocks behind, and so on.
             let mut waiting = vec![(*from, *writes)];
@@ -332,21 +340,6 @@ impl Region {
     pub fn live_behind(&self, block: &Block) -> u32 {
         let targets = self.successors(block).into_iter();
         targets.filter_map(|target| self.blocks.get(&target)).fold(0, |all, next| all | next.live)
-    }
-
-    /// Computes what is live until nothing changes, from the last block to the first.
-    fn settle(&mut self, mut changed: bool, live: impl Fn(&Self, &Block) -> u32) {
-        while changed {
-            changed = false;
-            let places: Vec<u64> = self.blocks.keys().rev().copied().collect();
-            for at in places {
-                let new = self.blocks.get(&at).map_or(0, |block| live(self, block));
-                if let Some(block) = self.blocks.get_mut(&at) {
-                    changed |= block.live != new;
-                    block.live = new;
-                }
-            }
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Folder, fixture};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -80,8 +80,13 @@ impl Net {
 
     /// Asks for the digit 7, with the deployment's consumer as callback.
     fn request(&self, more: &[&str]) -> String {
+        self.request_about(7, more)
+    }
+
+    /// Asks for a digit.
+    fn request_about(&self, digit: usize, more: &[&str]) -> String {
         let deployment: Value = serde_json::from_slice(&self.folder.read("deployment.json")).expect("JSON");
-        let input = format!("image={}", fixture("digits/7.npy"));
+        let input = format!("image={}", fixture(&format!("digits/{digit}.npy")));
         let consumer = deployment["consumer"].as_str().expect("a consumer");
         let args = [&["request", "net.opml", "--input", &input, "--callback", consumer], more].concat();
         self.json(REQUESTER, &args)["request"].to_string()
@@ -115,12 +120,21 @@ impl Net {
 
     /// An account's ether, in wei.
     fn balance(&self, account: &str) -> u128 {
+        let account = account.parse().expect("an address");
+        self.node(async |node| node.balance(account).await).to()
+    }
+
+    /// Asks the chain itself.
+    fn ask(&self, method: &'static str, params: Value) -> Value {
+        self.node(async |node| node.raw(method, params).await)
+    }
+
+    fn node<T>(&self, question: impl AsyncFnOnce(chain::Node) -> Result<T, chain::NodeError>) -> T {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let balance = runtime.block_on(async {
+        runtime.block_on(async {
             let node = chain::Node::connect(&self.rpc, Duration::from_secs(10)).await.expect("a node");
-            node.balance(account.parse().expect("an address")).await.expect("an answer")
-        });
-        balance.to()
+            question(node).await.expect("an answer")
+        })
     }
 }
 
@@ -216,6 +230,22 @@ fn a_right_answer_stands_against_two_lying_challengers_at_once() {
     assert_eq!(events(&status, "game over"), ["the asserter has won"; 2], "{status:#}");
     assert_eq!(events(&status, "answered").len(), 1, "{status:#}");
     assert_eq!(net.digit(&id), 7);
+}
+
+#[test]
+fn after_a_reorganisation_another_request_has_the_number_and_gets_its_own_answer() {
+    let net = Net::start();
+    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);
+    let before = net.ask("evm_snapshot", json!([]));
+    let undone = net.request(&[]);
+    net.wait(&undone, "answered", |status| status["standing"] == "pending");
+    net.ask("evm_revert", json!([before]));
+    net.ask("anvil_dropAllTransactions", json!([]));
+    let id = net.request_about(3, &[]);
+    assert_eq!(id, undone);
+    let status = net.wait_final(&id);
+    assert_eq!(events(&status, "answered").len(), 1, "{status:#}");
+    assert_eq!(net.digit(&id), 3);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub enum GameStanding {
 pub struct Case {
     /// The request's number.
     pub id: U256,
+    /// The hash that the contract stores of it; zero if it was cancelled.
+    pub hash: B256,
     /// The request; `None` if it was cancelled.
     pub request: Option<Request>,
     /// The last answer.

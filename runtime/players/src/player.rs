@@ -66,7 +66,7 @@ pub enum PlayerError {
 
 /// What a thread has found out.
 enum Done {
-    Result(U256, Result<Computed, WorkError>),
+    Result(U256, B256, Result<Computed, WorkError>),
     Opening(String, Result<Challenge, WorkError>),
     Reply(String, Result<Option<Move>, WorkError>),
 }
@@ -81,7 +81,8 @@ pub struct Player {
     book: Book,
     models: HashMap<B256, Arc<Known>>,
     inferences: HashMap<B256, Arc<Inference>>,
-    results: HashMap<U256, Computed>,
+    /// By the hashes of requests: after a reorganisation of the chain a number may be another request's.
+    results: HashMap<B256, Computed>,
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<Done>,
@@ -238,11 +239,12 @@ impl Player {
         }
         Ok(Case {
             id,
+            hash: stored,
             request: asked.map(|asked| asked.request.clone()),
             answer,
             games,
-            truth: self.results.get(&id).map(|computed| computed.root),
-            answered: self.store.get(&answered(id))?.is_some(),
+            truth: self.results.get(&stored).map(|computed| computed.root),
+            answered: self.store.get(&answered(id, stored))?.is_some(),
         })
     }
 
@@ -272,7 +274,7 @@ impl Player {
             Some(since) if head.number < since + BURIED => {}
             Some(_) => {
                 self.book.close(case.id)?;
-                self.results.remove(&case.id);
+                self.results.remove(&case.hash);
                 self.store.write(&[(name, None)])?;
             }
         }
@@ -286,18 +288,18 @@ impl Player {
         match duty {
             Duty::Compute => self.compute(case),
             Duty::Answer => {
-                let name = format!("answer/{id}/{}", case.answer.attempt + 1);
-                if let (Some(request), Some(computed)) = (&case.request, self.results.get(&id)) {
+                let name = format!("answer/{id}/{}/{}", case.hash, case.answer.attempt + 1);
+                if let (Some(request), Some(computed)) = (&case.request, self.results.get(&case.hash)) {
                     let (request, output) = (request.clone(), computed.output.clone());
                     let call = IInferenceService::answerCall { id, request, output };
                     let bond = self.terms.asserterBond;
                     self.act(name, &call, U256::from(bond), None, head).await?;
-                    self.store.save(&answered(id), &true)?;
+                    self.store.save(&answered(id, case.hash), &true)?;
                 }
             }
             Duty::Settle => {
-                let name = format!("settle/{id}/{}", case.answer.attempt);
-                if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&id)) {
+                let name = format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.outputRoot);
+                if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&case.hash)) {
                     let (request, callback) = (asked.request.clone(), asked.callback_data.clone());
                     let output = computed.output.clone();
                     let call = IInferenceService::settleCall { id, request, output, callbackData: callback };
@@ -316,7 +318,8 @@ impl Player {
             Duty::Reclaim(game) => {
                 if let Some(state) = open(case, *game) {
                     let call = IInferenceService::reclaimCall { game: *game, state: state.clone() };
-                    self.act(format!("reclaim/{game}"), &call, U256::ZERO, None, head).await?;
+                    let name = format!("reclaim/{game}/{}", hash(state));
+                    self.act(name, &call, U256::ZERO, None, head).await?;
                 }
             }
         }
@@ -325,8 +328,7 @@ impl Player {
 
     async fn challenge(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
         let (id, attempt) = (case.id, case.answer.attempt);
-        // The answer is part of the name: after a reorganisation there may be another.
-        let name = format!("challenge/{id}/{attempt}/{}", case.answer.outputRoot);
+        let name = format!("challenge/{id}/{}/{attempt}/{}", case.hash, case.answer.outputRoot);
         let Some(inference) = self.inference(case) else { return Ok(()) };
         let Some(opening) = self.openings.get(&name) else {
             let (job, arity) = (name.clone(), self.terms.arity.into());
@@ -391,7 +393,8 @@ impl Player {
         Ok(())
     }
 
-    /// Sends a call under a name. What was sent under it before is sent again as it was.
+    /// Sends a call under a name. What was sent under it before is sent again as it was; so a name says everything that the
+    /// call depends on, or after a reorganisation an old call would be sent about another request.
     async fn act<C: SolCall>(
         &mut self,
         name: String,
@@ -439,8 +442,8 @@ impl Player {
 
     fn compute(&mut self, case: &Case) {
         let Some(inference) = self.inference(case) else { return };
-        let id = case.id;
-        self.start(&format!("result/{id}"), move || Done::Result(id, inference.result()));
+        let (id, hash) = (case.id, case.hash);
+        self.start(&format!("result/{hash}"), move || Done::Result(id, hash, inference.result()));
     }
 
     /// Starts a job, once.
@@ -454,10 +457,10 @@ impl Player {
     fn take(&mut self, done: Option<Done>) {
         let failed = |name: &str, error: &WorkError| tracing::error!(job = name, %error, "cannot be computed");
         match done {
-            Some(Done::Result(id, Ok(computed))) => {
+            Some(Done::Result(id, hash, Ok(computed))) => {
                 tracing::info!(request = %id, root = %computed.root, "computed");
-                self.started.remove(&format!("result/{id}"));
-                self.results.insert(id, computed);
+                self.started.remove(&format!("result/{hash}"));
+                self.results.insert(hash, computed);
             }
             Some(Done::Opening(name, Ok(opening))) => {
                 self.openings.insert(name, opening);
@@ -468,7 +471,7 @@ impl Player {
                 }
                 self.replies.insert(name, move_);
             }
-            Some(Done::Result(id, Err(error))) => failed(&format!("result/{id}"), &error),
+            Some(Done::Result(id, _, Err(error))) => failed(&format!("result/{id}"), &error),
             Some(Done::Opening(name, Err(error)) | Done::Reply(name, Err(error))) => failed(&name, &error),
             None => tracing::error!("a thread has panicked"),
         }
@@ -552,6 +555,6 @@ fn journal(name: &str) -> String {
 }
 
 /// The name under which is kept that a request was answered.
-fn answered(id: U256) -> String {
-    format!("answered/{id}")
+fn answered(id: U256, request: B256) -> String {
+    format!("answered/{id}/{request}")
 }

@@ -33,7 +33,7 @@ fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
 fn case(answer: Answer) -> Case {
     let request: Request = zero();
     let (id, games) = (U256::from(5), Vec::new());
-    Case { id, request: Some(request), answer, games, truth: Some(TRUTH), answered: false }
+    Case { id, hash: B256::ZERO, request: Some(request), answer, games, truth: Some(TRUTH), answered: false }
 }
 
 /// A game of `challenger` against the answer, in which this side is to move since `POSTED`.

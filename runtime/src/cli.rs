@@ -412,7 +412,7 @@ pub struct Playing {
 pub struct Serve {
     #[command(flatten)]
     pub playing: Playing,
-    /// Answer only requests that pay as much
+    /// Answer only requests that pay as much, and their callbacks' gas
     #[arg(long, value_name = "AMOUNT", default_value = "0wei")]
     pub min_fee: Wei,
 }

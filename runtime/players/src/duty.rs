@@ -5,11 +5,11 @@ use contracts::{Address, Answer, B256, Game, Request, Standing, Terms, U256};
 /// What a player is there for. Whoever answers defends its answers; whoever challenges plays its games.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
-    /// Answers requests, if they pay this much (in wei).
+    /// Answers requests, if they pay this much (in wei) and the callback's gas.
     pub answers: Option<U256>,
     /// Challenges answers that are wrong.
     pub challenges: bool,
-    /// Answers requests whose last answer has fallen.
+    /// Answers requests whose last answer has fallen, if they pay the callback's gas.
     pub repairs: bool,
 }
 
@@ -43,6 +43,8 @@ pub struct Case {
     pub truth: Option<B256>,
     /// Whether the player has ever answered the request.
     pub answered: bool,
+    /// What the player would offer for a unit of gas now, in wei.
+    pub gas_price: u128,
 }
 
 /// Something to be done.
@@ -105,8 +107,10 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
     let over = now.saturating_sub(answer.posted.to()) >= terms.window.into();
     match answer.standing {
         Standing::None | Standing::Fallen => {
-            let repair = role.repairs && answer.standing == Standing::Fallen;
-            let paid = role.answers.is_some_and(|least| U256::from(request.fee) >= least);
+            // Whoever answers has to settle, and to pay what the callback burns, to see its bond again.
+            let pays = |least| U256::from(request.fee) >= callback_cost(request, case.gas_price).saturating_add(least);
+            let repair = role.repairs && answer.standing == Standing::Fallen && pays(U256::ZERO);
+            let paid = role.answers.is_some_and(pays);
             // Whose answer has fallen doesn't say it again.
             ((repair || paid) && !case.answered).then(|| once_known(Duty::Answer))
         }
@@ -119,4 +123,10 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
         }
         _ => None,
     }
+}
+
+/// What a callback costs whoever settles, in wei.
+fn callback_cost(request: &Request, gas_price: u128) -> U256 {
+    let gas = if request.callback == Address::ZERO { 0 } else { request.callbackGas };
+    U256::from(gas) * U256::from(gas_price)
 }

@@ -245,6 +245,7 @@ impl Player {
             games,
             truth: self.results.get(&stored).map(|computed| computed.root),
             answered: self.store.get(&answered(id, stored))?.is_some(),
+            gas_price: chain::bid(&self.config.fees, head.base_fee, 1, 0, false).max_fee,
         })
     }
 

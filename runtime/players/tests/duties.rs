@@ -33,7 +33,8 @@ fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
 fn case(answer: Answer) -> Case {
     let request: Request = zero();
     let (id, games) = (U256::from(5), Vec::new());
-    Case { id, hash: B256::ZERO, request: Some(request), answer, games, truth: Some(TRUTH), answered: false }
+    let (hash, truth, answered, gas_price) = (B256::ZERO, Some(TRUTH), false, 10);
+    Case { id, hash, request: Some(request), answer, games, truth, answered, gas_price }
 }
 
 /// A game of `challenger` against the answer, in which this side is to move since `POSTED`.
@@ -75,6 +76,25 @@ fn a_server_answers_what_pays_once_it_knows_the_answer() {
     assert_eq!(what(SERVER, 0, &open), [], "nobody answers twice");
     open.request = None;
     assert_eq!(what(SERVER, 0, &open), []);
+}
+
+#[test]
+fn nobody_answers_for_less_than_the_callback_costs() {
+    let pays = |fee: u64, callback| {
+        let blank: Request = zero();
+        Some(Request { fee: U256::from(fee).to(), callback, callbackGas: 8_000_000, ..blank })
+    };
+    let server = Role { answers: Some(U256::from(5)), ..SERVER };
+    for (role, standing, least) in [(server, Standing::None, 80_000_005), (VALIDATOR, Standing::Fallen, 80_000_000)] {
+        let mut open = case(answer(THEM, LIE, standing));
+        open.request = pays(least - 1, THEM);
+        assert_eq!(what(role, 0, &open), [], "{role:?}");
+        open.request = pays(least, THEM);
+        assert_eq!(what(role, 0, &open), [Duty::Answer], "{role:?}");
+        // Nobody is called, whatever gas is asked for.
+        open.request = pays(5, Address::ZERO);
+        assert_eq!(what(role, 0, &open), [Duty::Answer], "{role:?}");
+    }
 }
 
 #[test]

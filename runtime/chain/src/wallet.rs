@@ -57,6 +57,14 @@ struct Pending {
     reported: bool,
 }
 
+impl Pending {
+    /// How many seconds there are from a moment to its deadline, if it has one. What is too late has all the time: it is worth
+    /// nothing any more.
+    fn left(&self, from: u64) -> Option<u64> {
+        self.act.deadline.and_then(|deadline| deadline.checked_sub(from)).filter(|&left| left > 0)
+    }
+}
+
 /// A transaction that has been mined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mined {
@@ -201,6 +209,22 @@ impl Wallet {
         Ok(None)
     }
 
+    /// What the transaction with a nonce may offer now at most, what it should, and how long it waits before it does. All that
+    /// can't be mined before it counts: a move whose time runs out must not be stuck behind what could wait.
+    fn offer(&self, nonce: u64, head: &Head) -> (u128, Bid, u64) {
+        let (mut cap, mut best, mut patience) = (0, Bid { max_fee: 0, tip: 0 }, PATIENCE);
+        for pending in self.pending.range(nonce..).map(|(_, pending)| pending) {
+            let left = pending.left(head.time);
+            let urgent = left.zip(pending.left(pending.begun)).is_some_and(|(left, whole)| left < whole / 2);
+            let at = |base_fee| bid(&self.fees, base_fee, pending.gas, pending.act.stake, urgent);
+            let (most, now) = (at(u128::MAX).max_fee, at(head.base_fee));
+            cap = cap.max(most);
+            best = Bid { max_fee: best.max_fee.max(now.max_fee), tip: best.tip.max(now.tip) };
+            patience = patience.min(left.map_or(PATIENCE, |left| left / 4));
+        }
+        (cap, best, patience)
+    }
+
     /// Helps a transaction that isn't mined.
     async fn push(&mut self, nonce: u64, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
@@ -210,13 +234,8 @@ impl Wallet {
             pending.reported = false;
             self.keep(nonce, pending.clone())?;
         }
-        let left = pending.act.deadline.map(|deadline| deadline.saturating_sub(head.time));
-        let whole = pending.act.deadline.map(|deadline| deadline.saturating_sub(pending.begun));
-        let urgent = left.zip(whole).is_some_and(|(left, whole)| left < whole / 2);
-        let patience = left.map_or(PATIENCE, |left| PATIENCE.min(left / 4));
+        let (cap, new, patience) = self.offer(nonce, head);
         if head.time.saturating_sub(pending.sent) >= patience {
-            let cap = bid(&self.fees, u128::MAX, pending.gas, pending.act.stake, urgent).max_fee;
-            let new = bid(&self.fees, head.base_fee, pending.gas, pending.act.stake, urgent);
             if let Some(bid) = raise(pending.bid, new, cap) {
                 let (hash, raw) = self.sign(&pending.act, nonce, pending.gas, bid)?;
                 tracing::info!(act = pending.act.name, nonce, max_fee = bid.max_fee, %hash, "raising the fees");

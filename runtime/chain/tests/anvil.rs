@@ -182,6 +182,36 @@ async fn a_rising_base_fee_is_followed_up_to_the_cap_and_beyond_it_when_a_clock_
 }
 
 #[tokio::test]
+async fn a_move_is_not_stuck_behind_what_could_wait() {
+    let chain = Chain::start().await;
+    let mut wallet = chain.wallet_with(&store(), Fees { cap: 20 * GWEI, tip: GWEI });
+    let head = chain.mine(1).await;
+    wallet.submit(gift("whenever", None, 0), &head).await.expect("sent");
+    wallet.submit(gift("move", Some(head.time + 400), 10_000_000 * GWEI), &head).await.expect("sent");
+    let mut now = head.time;
+    while now < head.time + 390 && chain.received().await < 2 {
+        chain.ask("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 100 * GWEI)])).await;
+        let head = chain.mine(1).await;
+        chain.ask("evm_increaseTime", json!([25])).await;
+        wallet.tend(&head).await.expect("tended");
+        now = head.time;
+    }
+    assert_eq!(chain.received().await, 2, "the move, and what was before it");
+
+    // What comes too late is worth no more than any other.
+    let head = chain.mine(1).await;
+    wallet.submit(gift("too late", Some(head.time + 10), 10_000_000 * GWEI), &head).await.expect("sent");
+    chain.ask("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 100 * GWEI)])).await;
+    chain.ask("evm_increaseTime", json!([60])).await;
+    for _ in 0..10 {
+        let head = chain.mine(1).await;
+        wallet.tend(&head).await.expect("tended");
+        chain.ask("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 100 * GWEI)])).await;
+    }
+    assert_eq!(chain.received().await, 2, "nobody pays more for it");
+}
+
+#[tokio::test]
 async fn another_transaction_of_the_key_is_no_dead_end() {
     let chain = Chain::start().await;
     let mut wallet = chain.wallet(&store());

@@ -66,6 +66,8 @@ pub enum Command {
     Status(Status),
     /// Show the final output of a request, or write it as .npy
     Result(ResultOf),
+    /// Take back the money of a request that nobody has answered
+    Cancel(Cancel),
     /// Take out what the service has credited to a key
     Withdraw(Keyed),
     /// Answer requests: run the model, post results with a bond, and defend them
@@ -359,6 +361,17 @@ pub struct Status {
     pub network: Network,
 }
 
+/// `opml cancel`.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The request's number
+    pub request: u64,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
+}
+
 /// `opml result`.
 #[derive(Debug, Args)]
 pub struct ResultOf {
@@ -412,7 +425,7 @@ pub struct Playing {
 pub struct Serve {
     #[command(flatten)]
     pub playing: Playing,
-    /// Answer only requests that pay as much
+    /// Answer only requests that pay as much, and their callbacks' gas
     #[arg(long, value_name = "AMOUNT", default_value = "0wei")]
     pub min_fee: Wei,
 }

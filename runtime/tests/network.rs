@@ -4,13 +4,14 @@
 mod common;
 
 use common::{Folder, fixture};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const DEPLOYER: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const REQUESTER: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+const REQUESTER_ACCOUNT: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 const SERVER: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 const SERVER_ACCOUNT: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
 const VALIDATOR: &str = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6";
@@ -42,7 +43,7 @@ impl Drop for Process {
     }
 }
 
-/// A chain with a registered model, and the folder in which the commands run.
+/// A chain with all contracts, and the folder in which the commands run.
 struct Net {
     folder: Folder,
     rpc: String,
@@ -50,7 +51,14 @@ struct Net {
 }
 
 impl Net {
+    /// One on which the model is registered.
     fn start() -> Self {
+        let net = Self::start_empty();
+        net.json(REQUESTER, &["register", "net.opml"]);
+        net
+    }
+
+    fn start_empty() -> Self {
         let folder = Folder::with_net("mnist-cnn");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let port_text = port.to_string();
@@ -61,9 +69,7 @@ impl Net {
             assert!(start.elapsed() < PATIENCE, "no chain; is anvil missing? run `npm ci`: {}", log(&folder));
             std::thread::sleep(Duration::from_millis(50));
         }
-        let net = Self { folder, rpc: format!("http://127.0.0.1:{port}"), _chain: chain };
-        net.json(REQUESTER, &["register", "net.opml"]);
-        net
+        Self { folder, rpc: format!("http://127.0.0.1:{port}"), _chain: chain }
     }
 
     /// What a command says that must succeed.
@@ -80,8 +86,13 @@ impl Net {
 
     /// Asks for the digit 7, with the deployment's consumer as callback.
     fn request(&self, more: &[&str]) -> String {
+        self.request_about(7, more)
+    }
+
+    /// Asks for a digit.
+    fn request_about(&self, digit: usize, more: &[&str]) -> String {
         let deployment: Value = serde_json::from_slice(&self.folder.read("deployment.json")).expect("JSON");
-        let input = format!("image={}", fixture("digits/7.npy"));
+        let input = format!("image={}", fixture(&format!("digits/{digit}.npy")));
         let consumer = deployment["consumer"].as_str().expect("a consumer");
         let args = [&["request", "net.opml", "--input", &input, "--callback", consumer], more].concat();
         self.json(REQUESTER, &args)["request"].to_string()
@@ -115,12 +126,21 @@ impl Net {
 
     /// An account's ether, in wei.
     fn balance(&self, account: &str) -> u128 {
+        let account = account.parse().expect("an address");
+        self.node(async |node| node.balance(account).await).to()
+    }
+
+    /// Asks the chain itself.
+    fn ask(&self, method: &'static str, params: Value) -> Value {
+        self.node(async |node| node.raw(method, params).await)
+    }
+
+    fn node<T>(&self, question: impl AsyncFnOnce(chain::Node) -> Result<T, chain::NodeError>) -> T {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let balance = runtime.block_on(async {
+        runtime.block_on(async {
             let node = chain::Node::connect(&self.rpc, Duration::from_secs(10)).await.expect("a node");
-            node.balance(account.parse().expect("an address")).await.expect("an answer")
-        });
-        balance.to()
+            question(node).await.expect("an answer")
+        })
     }
 }
 
@@ -219,6 +239,91 @@ fn a_right_answer_stands_against_two_lying_challengers_at_once() {
 }
 
 #[test]
+fn who_answered_too_late_answers_when_the_other_answer_has_fallen() {
+    let net = Net::start();
+    let id = net.request(&[]);
+    // Both answers are in one block, the lie first.
+    net.ask("evm_setIntervalMining", json!([0]));
+    let waiting = |count: &str| {
+        let start = Instant::now();
+        while net.ask("txpool_status", json!([]))["pending"] != count {
+            assert!(start.elapsed() < PATIENCE, "no answers: {}", log(&net.folder));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let _liar = net.play(DEPLOYER, &["serve", "net.opml", "--cheat", "output", "--poll", "100"]);
+    waiting("0x1");
+    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);
+    waiting("0x2");
+    net.ask("evm_setIntervalMining", json!([1]));
+    let _validator = net.play(VALIDATOR, &["watch", "net.opml", "--no-answers", "--poll", "100"]);
+    let status = net.wait_final(&id);
+    assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()), "{status:#}");
+    assert_eq!(net.digit(&id), 7);
+}
+
+#[test]
+fn a_server_may_be_started_before_its_model_is_registered() {
+    let net = Net::start_empty();
+    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);
+    let start = Instant::now();
+    while !log(&net.folder).contains("opml register") {
+        assert!(start.elapsed() < PATIENCE, "the server doesn't say what is missing: {}", log(&net.folder));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    net.json(REQUESTER, &["register", "net.opml"]);
+    let id = net.request(&[]);
+    net.wait(&id, "answered", |status| status["standing"] == "pending");
+}
+
+#[test]
+fn a_deployment_names_a_block_that_no_reorganisation_undoes() {
+    let net = Net::start_empty();
+    net.ask("anvil_mine", json!(["0x64"]));
+    let head = net.node(async |node| node.head().await).number;
+    let deployment = net.json(DEPLOYER, &["deploy", "--rpc", &net.rpc, "--deployment", "other.json"]);
+    let block = deployment["block"].as_u64().expect("a number");
+    assert!((head - 64..head).contains(&block), "{block} of {head}");
+    net.json(REQUESTER, &["register", "net.opml", "--deployment", "other.json"]);
+}
+
+#[test]
+fn what_nobody_answers_is_cancelled() {
+    let net = Net::start();
+    let before = net.balance(REQUESTER_ACCOUNT);
+    let id = net.request(&["--fee", "1eth"]);
+    let cancel = |key| command(&net.folder, Some(key)).args(["cancel", &id]).output().expect("opml starts");
+    let early = cancel(REQUESTER);
+    assert!(!early.status.success());
+    let error = String::from_utf8_lossy(&early.stderr);
+    assert!(error.contains("NotCancellable") && error.contains("window"), "{error}");
+    let start = Instant::now();
+    while !cancel(REQUESTER).status.success() {
+        assert!(start.elapsed() < PATIENCE, "it can't be cancelled");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(net.json(REQUESTER, &["status", &id])["standing"], "cancelled");
+    net.json(REQUESTER, &["withdraw"]);
+    assert!(net.balance(REQUESTER_ACCOUNT) > before - 10u128.pow(17), "all but gas");
+}
+
+#[test]
+fn after_a_reorganisation_another_request_has_the_number_and_gets_its_own_answer() {
+    let net = Net::start();
+    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);
+    let before = net.ask("evm_snapshot", json!([]));
+    let undone = net.request(&[]);
+    net.wait(&undone, "answered", |status| status["standing"] == "pending");
+    net.ask("evm_revert", json!([before]));
+    net.ask("anvil_dropAllTransactions", json!([]));
+    let id = net.request_about(3, &[]);
+    assert_eq!(id, undone);
+    let status = net.wait_final(&id);
+    assert_eq!(events(&status, "answered").len(), 1, "{status:#}");
+    assert_eq!(net.digit(&id), 3);
+}
+
+#[test]
 fn commands_say_what_is_missing() {
     let folder = Folder::with_net("mnist-mlp");
     let fails = |key: Option<&str>, args: &[&str], words: &[&str]| {
@@ -232,13 +337,22 @@ fn commands_say_what_is_missing() {
         assert!(!error.contains(REQUESTER), "a key in an error: {error}");
     };
     let nowhere = "http://127.0.0.1:9";
-    fails(None, &["devnet"], &["anvil is not there", "npm install"]);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let [taken_port, free_port] = [&taken, &TcpListener::bind("127.0.0.1:0").expect("a port")]
+        .map(|socket| socket.local_addr().expect("an address").port().to_string());
+    fails(None, &["devnet", "--port", &taken_port], &["cannot listen on port", "--port"]);
+    fails(None, &["devnet", "--port", &free_port], &["anvil is not there", "npm install"]);
     fails(None, &["register", "net.opml"], &["there is no key", "OPML_KEY"]);
     fails(Some("0x12"), &["register", "net.opml"], &["OPML_KEY is not a key"]);
     fails(Some(REQUESTER), &["register", "net.opml"], &["deployment.json", "opml devnet"]);
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere], &[nowhere, "is the node running"]);
     fails(Some(REQUESTER), &["deploy", "--rpc", "ftp://x"], &["is no URL of a node"]);
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere, "--burned", "1eth"], &["burned"]);
+    fails(
+        Some(REQUESTER),
+        &["deploy", "--rpc", nowhere, "--asserter-bond", "80000000000eth"],
+        &["too large", "at most"],
+    );
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere, "--burned", "one"], &["is no amount", "0.1eth"]);
     fails(None, &["register", "net.opml", "--keystore", "none"], &["cannot read none"]);
     fails(Some(REQUESTER), &["watch", "net.opml", "--cheat", "challenger"], &["opml dispute"]);

@@ -22,6 +22,8 @@ const BURIED: u64 = 12;
 const PATIENCE: u64 = 24;
 /// The most gas that a transaction may have (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
+/// The most bytes of a transaction that nodes pass on.
+pub const MOST_BYTES: usize = 1 << 17;
 
 /// Something to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +59,14 @@ struct Pending {
     reported: bool,
 }
 
+impl Pending {
+    /// How many seconds there are from a moment to its deadline, if it has one. What is too late has all the time: it is worth
+    /// nothing any more.
+    fn left(&self, from: u64) -> Option<u64> {
+        self.act.deadline.and_then(|deadline| deadline.checked_sub(from)).filter(|&left| left > 0)
+    }
+}
+
 /// A transaction that has been mined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mined {
@@ -80,6 +90,24 @@ pub enum WalletError {
     /// A key that can't sign.
     #[error("cannot sign: {0}")]
     Signature(String),
+    /// Too large.
+    #[error("{name} has {bytes} bytes; nodes pass on transactions of {MOST_BYTES}")]
+    Size {
+        /// The act.
+        name: String,
+        /// Its bytes as a transaction.
+        bytes: usize,
+    },
+    /// Too little money.
+    #[error("{name} needs {needed} wei with what is on its way, and the account has {balance}")]
+    Funds {
+        /// The act.
+        name: String,
+        /// What it may cost, with all before it.
+        needed: U256,
+        /// What is there.
+        balance: U256,
+    },
     /// Too much gas.
     #[error("{name} needs {gas} gas; a transaction may have {MOST_GAS}")]
     Gas {
@@ -143,14 +171,25 @@ impl Wallet {
         }
         let estimate = self.node.estimate(self.address(), act.to, act.data.clone(), act.value).await?;
         // What is estimated on this block may cost more on a later one.
-        let gas = (estimate + estimate / 4).min(MOST_GAS);
+        let gas = estimate.saturating_add(estimate / 4).min(MOST_GAS);
         if estimate > MOST_GAS {
             return Err(WalletError::Gas { name: act.name, gas: estimate });
         }
         let mined = self.node.nonce(self.address()).await?;
-        let nonce = self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last + 1));
+        let nonce = self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
         let bid = bid(&self.fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
+        // What a node would never take must not get a nonce: everything behind it would wait for ever.
+        if raw.len() > MOST_BYTES {
+            return Err(WalletError::Size { name: act.name, bytes: raw.len() });
+        }
+        let cost = |act: &Act, gas, bid: Bid| act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee));
+        let before = self.pending.range(mined..).map(|(_, pending)| cost(&pending.act, pending.gas, pending.bid));
+        let needed = before.fold(cost(&act, gas, bid), U256::saturating_add);
+        let balance = self.node.balance(self.address()).await?;
+        if balance < needed {
+            return Err(WalletError::Funds { name: act.name, needed, balance });
+        }
         let (begun, sent, hashes, reported) = (head.time, head.time, vec![hash], false);
         tracing::info!(act = act.name, nonce, gas, max_fee = bid.max_fee, %hash, "sending");
         self.keep(nonce, Pending { act, gas, bid, hashes, raw: raw.clone(), begun, sent, reported })?;
@@ -179,7 +218,7 @@ impl Wallet {
         for &hash in &pending.hashes {
             let Some(sent) = self.node.receipt(hash).await? else { continue };
             // What was reverted may be wanted again at once; what was not must not come again after a reorganisation.
-            if head.number >= sent.block + BURIED || !sent.success {
+            if head.number >= sent.block.saturating_add(BURIED) || !sent.success {
                 self.forget(nonce)?;
             }
             if pending.reported {
@@ -201,6 +240,22 @@ impl Wallet {
         Ok(None)
     }
 
+    /// What the transaction with a nonce may offer now at most, what it should, and how long it waits before it does. All that
+    /// can't be mined before it counts: a move whose time runs out must not be stuck behind what could wait.
+    fn offer(&self, nonce: u64, head: &Head) -> (u128, Bid, u64) {
+        let (mut cap, mut best, mut patience) = (0, Bid { max_fee: 0, tip: 0 }, PATIENCE);
+        for pending in self.pending.range(nonce..).map(|(_, pending)| pending) {
+            let left = pending.left(head.time);
+            let urgent = left.zip(pending.left(pending.begun)).is_some_and(|(left, whole)| left < whole / 2);
+            let at = |base_fee| bid(&self.fees, base_fee, pending.gas, pending.act.stake, urgent);
+            let (most, now) = (at(u128::MAX).max_fee, at(head.base_fee));
+            cap = cap.max(most);
+            best = Bid { max_fee: best.max_fee.max(now.max_fee), tip: best.tip.max(now.tip) };
+            patience = patience.min(left.map_or(PATIENCE, |left| left / 4));
+        }
+        (cap, best, patience)
+    }
+
     /// Helps a transaction that isn't mined.
     async fn push(&mut self, nonce: u64, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
@@ -210,13 +265,8 @@ impl Wallet {
             pending.reported = false;
             self.keep(nonce, pending.clone())?;
         }
-        let left = pending.act.deadline.map(|deadline| deadline.saturating_sub(head.time));
-        let whole = pending.act.deadline.map(|deadline| deadline.saturating_sub(pending.begun));
-        let urgent = left.zip(whole).is_some_and(|(left, whole)| left < whole / 2);
-        let patience = left.map_or(PATIENCE, |left| PATIENCE.min(left / 4));
+        let (cap, new, patience) = self.offer(nonce, head);
         if head.time.saturating_sub(pending.sent) >= patience {
-            let cap = bid(&self.fees, u128::MAX, pending.gas, pending.act.stake, urgent).max_fee;
-            let new = bid(&self.fees, head.base_fee, pending.gas, pending.act.stake, urgent);
             if let Some(bid) = raise(pending.bid, new, cap) {
                 let (hash, raw) = self.sign(&pending.act, nonce, pending.gas, bid)?;
                 tracing::info!(act = pending.act.name, nonce, max_fee = bid.max_fee, %hash, "raising the fees");

@@ -1,7 +1,7 @@
 //! A player: looks at the chain again and again, and does what is to be done.
 
 use crate::book::{Asked, Book, BookError};
-use crate::duty::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
+use crate::duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id};
 use crate::model::{Computed, Known};
 use crate::work::{Inference, Tamper, WorkError};
 use chain::{Act, Deployment, Fees, Head, Node, NodeError, PrivateKeySigner, Store, StoreError, Wallet, WalletError};
@@ -66,7 +66,7 @@ pub enum PlayerError {
 
 /// What a thread has found out.
 enum Done {
-    Result(U256, Result<Computed, WorkError>),
+    Result(U256, B256, Result<Computed, WorkError>),
     Opening(String, Result<Challenge, WorkError>),
     Reply(String, Result<Option<Move>, WorkError>),
 }
@@ -80,11 +80,16 @@ pub struct Player {
     terms: Terms,
     book: Book,
     models: HashMap<B256, Arc<Known>>,
+    /// Models that contracts have no name for yet: the verifier of their machine isn't deployed.
+    nameless: Vec<Arc<Known>>,
     inferences: HashMap<B256, Arc<Inference>>,
-    results: HashMap<U256, Computed>,
+    /// By the hashes of requests: after a reorganisation of the chain a number may be another request's.
+    results: HashMap<B256, Computed>,
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<Done>,
+    /// Held by every job that finds out a result.
+    computing: Arc<()>,
     /// The names of jobs that are running or have failed, and of complaints that were made.
     started: HashSet<String>,
 }
@@ -112,33 +117,46 @@ impl Player {
         }
         let head = node.head().await?;
         let terms = node.call(service, &IInferenceService::termsCall {}, head.hash).await?;
-        let mut by_hash = HashMap::new();
-        for known in models {
-            let call = IModelRegistry::verifierOfCall { machine: known.machine() };
-            let verifier = node.call(registry, &call, head.hash).await?;
-            let hash = known.hash(verifier);
-            tracing::info!(model = %hash, native = known.native.is_some(), "knows a model");
-            by_hash.insert(hash, Arc::new(known));
-        }
         let wallet = Wallet::open(signer, node.clone(), Arc::clone(&store), config.fees)?;
         let book = Book::open(Arc::clone(&store), service, block)?;
         let account = wallet.address();
         tracing::info!(%account, chain = chain_id, %service, role = ?config.role, "ready");
-        Ok(Self {
+        let mut new = Self {
             node,
             wallet,
             store,
             config,
             terms,
             book,
-            models: by_hash,
+            models: HashMap::new(),
+            nameless: models.into_iter().map(Arc::new).collect(),
             inferences: HashMap::new(),
             results: HashMap::new(),
             openings: HashMap::new(),
             replies: HashMap::new(),
             jobs: JoinSet::new(),
+            computing: Arc::default(),
             started: HashSet::new(),
-        })
+        };
+        new.name_models(&head).await?;
+        for known in &new.nameless {
+            tracing::warn!(machine = ?known.machine(), "a model isn't registered yet: `opml register` does it");
+        }
+        Ok(new)
+    }
+
+    /// Finds out what contracts call the models: that depends on the address of the verifier.
+    async fn name_models(&mut self, head: &Head) -> Result<(), PlayerError> {
+        for known in self.nameless.clone() {
+            let verifier = self.verifier(&known, head).await?;
+            if verifier != Address::ZERO {
+                let hash = known.hash(verifier);
+                tracing::info!(model = %hash, native = known.native.is_some(), "knows a model");
+                self.nameless.retain(|other| !Arc::ptr_eq(other, &known));
+                self.models.insert(hash, known);
+            }
+        }
+        Ok(())
     }
 
     /// Plays until `stop` is done. What goes wrong at one look is tried again at the next.
@@ -146,7 +164,12 @@ impl Player {
         tokio::pin!(stop);
         let mut failures = 0u32;
         loop {
-            match self.look().await {
+            // A look at a long history takes long; whatever it was doing, it goes on when the player is started again.
+            let looked = tokio::select! {
+                () = &mut stop => return,
+                looked = self.look() => looked,
+            };
+            match looked {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
@@ -172,15 +195,20 @@ impl Player {
         }
         let head = self.node.head().await?;
         metrics::gauge!("opml_head_block").set(head.number as f64);
+        self.name_models(&head).await?;
         self.book.follow(&self.node, head.number).await?;
         self.wallet.tend(&head).await?;
-        let (mut games, mut nearest) = (0, u64::MAX);
+        let mut untold = false;
+        let (mut games, mut nearest) = (0, u64::from(self.terms.clock));
         for id in self.book.open_requests() {
             let case = self.case(id, &head).await?;
             for (_, standing) in &case.games {
                 if let GameStanding::Open(game) = standing {
                     games += 1;
-                    nearest = nearest.min(deadline(game).saturating_sub(head.time));
+                    let mover = if game.asserterMoves { game.asserter } else { game.challenger };
+                    if mover == self.wallet.address() {
+                        nearest = nearest.min(deadline(game).saturating_sub(head.time));
+                    }
                 }
             }
             for duty in duties(&self.config.role, self.wallet.address(), &self.terms, head.time, &case) {
@@ -188,12 +216,15 @@ impl Player {
                     self.report(&duty, id, &error);
                 }
             }
+            untold |= case.is_untold(self.wallet.address());
             self.close_if_over(&case, &head)?;
         }
-        metrics::gauge!("opml_open_games").set(f64::from(games));
-        if games > 0 {
-            metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
+        if untold {
+            self.book.look_again();
         }
+        metrics::gauge!("opml_open_games").set(f64::from(games));
+        // The whole clock if nothing is to be done: an alarm ends with the game.
+        metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
         self.collect(games, &head).await
     }
 
@@ -228,22 +259,36 @@ impl Player {
         for game in ids {
             let stored = self.node.call(service, &IDisputeGame::gamesCall { id: game }, head.hash).await?;
             let standing = self.standing(stored);
-            let concerns = match &standing {
-                GameStanding::Open(state) => state.asserter == me || state.challenger == me,
-                _ => game == game_id(id, game_of(game).1, me),
-            };
-            if concerns {
+            if concerns(me, &answer, game, &standing) {
                 games.push((game, standing));
             }
         }
+        let answered = self.has_answered(id, stored, &answer)?;
         Ok(Case {
             id,
+            hash: stored,
             request: asked.map(|asked| asked.request.clone()),
             answer,
             games,
-            truth: self.results.get(&id).map(|computed| computed.root),
-            answered: self.store.get(&answered(id))?.is_some(),
+            truth: self.results.get(&stored).map(|computed| computed.root),
+            answered,
+            callback_data: asked.map_or(0, |asked| asked.callback_data.len()),
+            gas_price: chain::bid(&self.config.fees, head.base_fee, 1, 0, false).max_fee,
         })
+    }
+
+    /// Whether an answer of the player's has been on the chain. One that came too late to be there doesn't count: if the other
+    /// falls, the player's is wanted.
+    fn has_answered(&self, id: U256, request: B256, answer: &contracts::Answer) -> Result<bool, StoreError> {
+        let name = answered(id, request);
+        if self.store.get(&name)?.is_some() {
+            return Ok(true);
+        }
+        let now = answer.asserter == self.wallet.address();
+        if now {
+            self.store.save(&name, &true)?;
+        }
+        Ok(now)
     }
 
     fn standing(&self, stored: B256) -> GameStanding {
@@ -261,18 +306,18 @@ impl Player {
     fn close_if_over(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
         /// Blocks that no reorganisation undoes.
         const BURIED: u64 = 64;
-        let settled = case.answer.standing == contracts::Standing::Final || case.request.is_none();
+        let settled = case.answer.standing == contracts::Standing::Final || case.hash == B256::ZERO;
         let playing = case.games.iter().any(|(_, game)| matches!(game, GameStanding::Open(_) | GameStanding::Unseen));
         let name = format!("over/{}", case.id);
-        if !settled || playing {
-            return Ok(self.store.write(&[(name, None)])?);
-        }
-        match self.store.load::<u64>(&name)? {
-            None => self.store.save(&name, &head.number)?,
-            Some(since) if head.number < since + BURIED => {}
-            Some(_) => {
+        // Every request passes here at every look, and a write takes the disk's time: only what is news is written.
+        match (self.store.load::<u64>(&name)?, settled && !playing) {
+            (None, false) => {}
+            (Some(_), false) => self.store.write(&[(name, None)])?,
+            (None, true) => self.store.save(&name, &head.number)?,
+            (Some(since), true) if head.number < since.saturating_add(BURIED) => {}
+            (Some(_), true) => {
                 self.book.close(case.id)?;
-                self.results.remove(&case.id);
+                self.results.remove(&case.hash);
                 self.store.write(&[(name, None)])?;
             }
         }
@@ -286,18 +331,17 @@ impl Player {
         match duty {
             Duty::Compute => self.compute(case),
             Duty::Answer => {
-                let name = format!("answer/{id}/{}", case.answer.attempt + 1);
-                if let (Some(request), Some(computed)) = (&case.request, self.results.get(&id)) {
+                let name = format!("answer/{id}/{}/{}", case.hash, case.answer.attempt + 1);
+                if let (Some(request), Some(computed)) = (&case.request, self.results.get(&case.hash)) {
                     let (request, output) = (request.clone(), computed.output.clone());
                     let call = IInferenceService::answerCall { id, request, output };
                     let bond = self.terms.asserterBond;
                     self.act(name, &call, U256::from(bond), None, head).await?;
-                    self.store.save(&answered(id), &true)?;
                 }
             }
             Duty::Settle => {
-                let name = format!("settle/{id}/{}", case.answer.attempt);
-                if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&id)) {
+                let name = format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.outputRoot);
+                if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&case.hash)) {
                     let (request, callback) = (asked.request.clone(), asked.callback_data.clone());
                     let output = computed.output.clone();
                     let call = IInferenceService::settleCall { id, request, output, callbackData: callback };
@@ -316,7 +360,8 @@ impl Player {
             Duty::Reclaim(game) => {
                 if let Some(state) = open(case, *game) {
                     let call = IInferenceService::reclaimCall { game: *game, state: state.clone() };
-                    self.act(format!("reclaim/{game}"), &call, U256::ZERO, None, head).await?;
+                    let name = format!("reclaim/{game}/{}", hash(state));
+                    self.act(name, &call, U256::ZERO, None, head).await?;
                 }
             }
         }
@@ -325,8 +370,7 @@ impl Player {
 
     async fn challenge(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
         let (id, attempt) = (case.id, case.answer.attempt);
-        // The answer is part of the name: after a reorganisation there may be another.
-        let name = format!("challenge/{id}/{attempt}/{}", case.answer.outputRoot);
+        let name = format!("challenge/{id}/{}/{attempt}/{}", case.hash, case.answer.outputRoot);
         let Some(inference) = self.inference(case) else { return Ok(()) };
         let Some(opening) = self.openings.get(&name) else {
             let (job, arity) = (name.clone(), self.terms.arity.into());
@@ -352,8 +396,11 @@ impl Player {
         if self.config.silent {
             return Ok(());
         }
-        let (Some(state), Some(known), Some(inference)) = (open(case, game), self.known(case), self.inference(case))
-        else {
+        let Some(state) = open(case, game) else { return Ok(()) };
+        let (Some(known), Some(inference)) = (self.known(case), self.inference(case)) else {
+            if self.started.insert(format!("lacks/{game}")) {
+                tracing::error!(%game, "it is our turn, but the model or the input is not there: the game will be lost");
+            }
             return Ok(());
         };
         let name = format!("move/{game}/{}", hash(state));
@@ -391,7 +438,8 @@ impl Player {
         Ok(())
     }
 
-    /// Sends a call under a name. What was sent under it before is sent again as it was.
+    /// Sends a call under a name. What was sent under it before is sent again as it was; so a name says everything that the
+    /// call depends on, or after a reorganisation an old call would be sent about another request.
     async fn act<C: SolCall>(
         &mut self,
         name: String,
@@ -400,15 +448,17 @@ impl Player {
         deadline: Option<u64>,
         head: &Head,
     ) -> Result<(), PlayerError> {
-        let known = self.store.load(&journal(&name))?;
-        let act = known.unwrap_or_else(|| Act {
+        if let Some(act) = self.store.load(&journal(&name))? {
+            return Ok(self.wallet.submit(act, head).await?);
+        }
+        let act = Act {
             name: name.clone(),
             to: Some(self.config.deployment.service),
             value,
             data: call.abi_encode().into(),
             deadline,
             stake: value.saturating_to(),
-        });
+        };
         self.store.save(&journal(&name), &act)?;
         Ok(self.wallet.submit(act, head).await?)
     }
@@ -438,9 +488,17 @@ impl Player {
     // ---- What has to be computed for it
 
     fn compute(&mut self, case: &Case) {
+        // Requests cost little and runs take memory; games go on beside them, each of which costs a bond.
+        if Arc::strong_count(&self.computing) > MOST_RESULTS {
+            return;
+        }
         let Some(inference) = self.inference(case) else { return };
-        let id = case.id;
-        self.start(&format!("result/{id}"), move || Done::Result(id, inference.result()));
+        let (id, hash) = (case.id, case.hash);
+        let computing = Arc::clone(&self.computing);
+        self.start(&format!("result/{hash}"), move || {
+            let _until_done = computing;
+            Done::Result(id, hash, inference.result())
+        });
     }
 
     /// Starts a job, once.
@@ -454,10 +512,10 @@ impl Player {
     fn take(&mut self, done: Option<Done>) {
         let failed = |name: &str, error: &WorkError| tracing::error!(job = name, %error, "cannot be computed");
         match done {
-            Some(Done::Result(id, Ok(computed))) => {
+            Some(Done::Result(id, hash, Ok(computed))) => {
                 tracing::info!(request = %id, root = %computed.root, "computed");
-                self.started.remove(&format!("result/{id}"));
-                self.results.insert(id, computed);
+                self.started.remove(&format!("result/{hash}"));
+                self.results.insert(hash, computed);
             }
             Some(Done::Opening(name, Ok(opening))) => {
                 self.openings.insert(name, opening);
@@ -468,7 +526,7 @@ impl Player {
                 }
                 self.replies.insert(name, move_);
             }
-            Some(Done::Result(id, Err(error))) => failed(&format!("result/{id}"), &error),
+            Some(Done::Result(id, _, Err(error))) => failed(&format!("result/{id}"), &error),
             Some(Done::Opening(name, Err(error)) | Done::Reply(name, Err(error))) => failed(&name, &error),
             None => tracing::error!("a thread has panicked"),
         }
@@ -490,7 +548,13 @@ impl Player {
         if let Some(inference) = self.inferences.get(&key) {
             return Some(Arc::clone(inference));
         }
-        let input = if asked.input.is_empty() { self.stored_input(root)? } else { asked.input.clone() };
+        let input = if asked.input.is_empty() { self.stored_input(root) } else { Some(asked.input.clone()) };
+        let Some(input) = input else {
+            if self.started.insert(format!("input/{root}")) {
+                tracing::warn!(request = %case.id, %root, "the input is not in the folder for those that are given by root");
+            }
+            return None;
+        };
         if !Inference::is_input(&known, &input, root) {
             if self.started.insert(format!("input/{root}")) {
                 tracing::warn!(request = %case.id, %root, "the input isn't the one with this root");
@@ -514,12 +578,20 @@ impl Player {
 
     /// A model as the contracts have it.
     async fn contract_model(&self, known: &Known, hash: B256, head: &Head) -> Result<contracts::Model, PlayerError> {
-        let call = IModelRegistry::verifierOfCall { machine: known.machine() };
-        let verifier = self.node.call(self.config.deployment.registry, &call, head.hash).await?;
+        let verifier = self.verifier(known, head).await?;
         debug_assert_eq!(known.hash(verifier), hash);
         Ok(contracts::model(&known.model, verifier))
     }
+
+    /// The verifier of a model's machine; zero if it isn't deployed.
+    async fn verifier(&self, known: &Known, head: &Head) -> Result<Address, PlayerError> {
+        let call = IModelRegistry::verifierOfCall { machine: known.machine() };
+        Ok(self.node.call(self.config.deployment.registry, &call, head.hash).await?)
+    }
 }
+
+/// How many results are computed at once.
+const MOST_RESULTS: usize = 4;
 
 /// How many runs are kept.
 const MOST_INFERENCES: usize = 16;
@@ -527,7 +599,7 @@ const MOST_INFERENCES: usize = 16;
 /// The time by which the side to move must have moved.
 fn deadline(game: &contracts::Game) -> u64 {
     let clock = if game.asserterMoves { game.asserterClock } else { game.challengerClock };
-    game.since + u64::from(clock)
+    game.since.saturating_add(clock.into())
 }
 
 /// The state of a game that goes on.
@@ -552,6 +624,6 @@ fn journal(name: &str) -> String {
 }
 
 /// The name under which is kept that a request was answered.
-fn answered(id: U256) -> String {
-    format!("answered/{id}")
+fn answered(id: U256, request: B256) -> String {
+    format!("answered/{id}/{request}")
 }

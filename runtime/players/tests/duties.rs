@@ -1,7 +1,7 @@
 //! What a player has to do, case by case.
 
 use contracts::{Address, Answer, B256, Game, Request, SolValue, Standing, Terms, U256};
-use players::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
+use players::{Case, Duty, GameStanding, Role, concerns, duties, game_id, game_of};
 
 const ME: Address = Address::repeat_byte(1);
 const THEM: Address = Address::repeat_byte(2);
@@ -33,7 +33,8 @@ fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
 fn case(answer: Answer) -> Case {
     let request: Request = zero();
     let (id, games) = (U256::from(5), Vec::new());
-    Case { id, request: Some(request), answer, games, truth: Some(TRUTH), answered: false }
+    let (hash, truth, answered, gas_price) = (B256::ZERO, Some(TRUTH), false, 10);
+    Case { id, hash, request: Some(request), answer, games, truth, answered, callback_data: 0, gas_price }
 }
 
 /// A game of `challenger` against the answer, in which this side is to move since `POSTED`.
@@ -75,6 +76,69 @@ fn a_server_answers_what_pays_once_it_knows_the_answer() {
     assert_eq!(what(SERVER, 0, &open), [], "nobody answers twice");
     open.request = None;
     assert_eq!(what(SERVER, 0, &open), []);
+}
+
+#[test]
+fn nobody_answers_what_could_not_be_settled() {
+    let mut open = case(answer(THEM, LIE, Standing::Fallen));
+    for (callback_data, output, fits) in [(120_000, 10_000, true), (130_900, 10, false), (10, 130_900, false)] {
+        let request: Request = zero();
+        (open.callback_data, open.request) = (callback_data, Some(Request { outputBytes: output, ..request }));
+        let expected = if fits { vec![Duty::Answer] } else { vec![] };
+        assert_eq!((what(SERVER, 0, &open), what(VALIDATOR, 0, &open)), (expected.clone(), expected));
+    }
+}
+
+#[test]
+fn nobody_answers_for_less_than_the_callback_costs() {
+    let pays = |fee: u64, callback| {
+        let blank: Request = zero();
+        Some(Request { fee: U256::from(fee).to(), callback, callbackGas: 8_000_000, ..blank })
+    };
+    let server = Role { answers: Some(U256::from(5)), ..SERVER };
+    for (role, standing, least) in [(server, Standing::None, 80_000_005), (VALIDATOR, Standing::Fallen, 80_000_000)] {
+        let mut open = case(answer(THEM, LIE, standing));
+        open.request = pays(least - 1, THEM);
+        assert_eq!(what(role, 0, &open), [], "{role:?}");
+        open.request = pays(least, THEM);
+        assert_eq!(what(role, 0, &open), [Duty::Answer], "{role:?}");
+        // Nobody is called, whatever gas is asked for.
+        open.request = pays(5, Address::ZERO);
+        assert_eq!(what(role, 0, &open), [Duty::Answer], "{role:?}");
+    }
+}
+
+#[test]
+fn a_game_against_a_fallen_answer_concerns_its_challenger_only() {
+    let (ours, theirs) = (game(ME, THEM, true), game(THEM, ME, true));
+    let is_ours = |standing, (id, state): &(U256, GameStanding)| concerns(ME, &answer(ME, LIE, standing), *id, state);
+    assert!(is_ours(Standing::Pending, &ours) && is_ours(Standing::Pending, &theirs));
+    assert!(!is_ours(Standing::Fallen, &ours), "or nothing is ever withdrawn again");
+    assert!(is_ours(Standing::Fallen, &theirs), "the bond is to be got back");
+    assert!(!is_ours(Standing::Pending, &game(THEM, Address::repeat_byte(3), true)));
+}
+
+#[test]
+fn what_the_chain_knows_and_no_event_has_told_is_noticed() {
+    let mut ours = case(answer(ME, TRUTH, Standing::Pending));
+    assert!(!ours.is_untold(ME));
+    ours.answer.openGames = 2;
+    ours.games = vec![game(ME, THEM, true)];
+    assert!(ours.is_untold(ME), "a game against us");
+    ours.games.push(game(ME, Address::repeat_byte(3), true));
+    assert!(!ours.is_untold(ME));
+    ours.answer.attempt = 2;
+    assert!(ours.is_untold(ME), "those are against an older answer");
+    let mut theirs = case(answer(THEM, LIE, Standing::Pending));
+    theirs.answer.openGames = 1;
+    assert!(!theirs.is_untold(ME), "what others play is theirs");
+    theirs.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Unseen)];
+    assert!(theirs.is_untold(ME), "a state of our game");
+    theirs.games.clear();
+    theirs.request = None;
+    assert!(!theirs.is_untold(ME), "it was cancelled");
+    theirs.hash = TRUTH;
+    assert!(theirs.is_untold(ME), "a request");
 }
 
 #[test]

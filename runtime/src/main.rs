@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod failure;
 mod lies;
+mod limits;
 mod machine;
 mod network;
 mod npy;

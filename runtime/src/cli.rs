@@ -21,6 +21,7 @@ Start here:
   opml demo                                        the whole way, from a digit to a judged step
   opml compile model.onnx -o model.opml            a model becomes an image with a root
   opml run model.opml --input image=digit.npy      the image runs; outputs land in NAME.npy
+  opml profile model.opml --input image=digit.npy  where the steps go
   opml prove model.opml --input image=digit.npy --step 1000 -o step.json
   opml verify step.json --evm                      the contract executes exactly that step";
 
@@ -37,6 +38,10 @@ pub enum Command {
     Disasm(ImageOnly),
     /// Run an image and write its outputs as .npy files
     Run(Run),
+    /// Run an image and say where its steps go: by operator, node, function and instruction
+    ///
+    /// A run that traps, or that is longer than --max-steps, is shown as far as it went.
+    Profile(Profile),
     /// Show the machine at chosen steps: state root, instruction, operator, output element
     ///
     /// However many steps are shown, the image runs once.
@@ -146,6 +151,19 @@ pub enum Road {
     Interpreter,
     /// The interpreter with software floats throughout, as in the contract
     Reference,
+}
+
+/// `opml profile`.
+#[derive(Debug, Args)]
+pub struct Profile {
+    #[command(flatten)]
+    pub fed: Fed,
+    /// Draw a flame graph: model, operator, node, function, instruction
+    #[arg(long, value_name = "FILE.svg")]
+    pub flame: Option<PathBuf>,
+    /// How many rows of each table and how many of the hottest blocks are shown
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
 }
 
 /// `opml trace`.

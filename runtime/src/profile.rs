@@ -103,7 +103,7 @@ impl<'a> Profile<'a> {
 
     /// How many instructions were executed at least once.
     pub fn touched(&self) -> u64 {
-        self.addresses.len() as u64
+        self.addresses.keys().filter(|&&address| is_word(self.image, address)).count() as u64
     }
 
     /// The addresses with their steps, most first.
@@ -157,6 +157,11 @@ fn frame(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether an address is that of a word of the code.
+fn is_word(image: &Image, address: u64) -> bool {
+    image.profile.is_code(address) && address.is_multiple_of(4)
+}
+
 /// The symbols of the code in the order of addresses.
 fn functions(image: &Image) -> Vec<&Symbol> {
     let mut functions: Vec<_> = image.symbols.iter().filter(|symbol| image.profile.is_code(symbol.address)).collect();
@@ -168,7 +173,7 @@ fn functions(image: &Image) -> Vec<&Symbol> {
 fn place<'a>(image: &'a Image, functions: &[&'a Symbol], big_step: Option<usize>, address: u64) -> Place<'a> {
     let step: Option<&BigStep> = big_step.and_then(|index| image.schedule.get(index));
     let (operator, node) = step.map_or((NO_BIG_STEP, NO_BIG_STEP), |step| (&step.operator, &step.node));
-    let (function, instruction) = if image.profile.is_code(address) && address.is_multiple_of(4) {
+    let (function, instruction) = if is_word(image, address) {
         let before = functions.partition_point(|symbol| symbol.address <= address);
         let function = before.checked_sub(1).and_then(|last| functions.get(last));
         let instruction = instruction_at(image, address).map(|instruction| instruction.op.entry().mnemonic);

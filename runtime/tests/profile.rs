@@ -146,6 +146,13 @@ fn a_profile_of_a_known_program_has_known_counts() {
     assert_eq!(sum(&trapped["instructions"]), trapped["steps"].as_u64().expect("a number"));
     assert!(trapped["ending"].as_str().expect("text").contains("trapped at pc 0x1001"), "{trapped}");
     assert!(folder.text(&["profile", "trap.opml"]).contains("the machine trapped"));
+    // li t0, -4; jr t0: the last address that there is.
+    folder.write("far.elf", program(&[0xffc0_0293, 0x0002_8067]));
+    folder.text(&["image", "from-elf", "far.elf", "-o", "far.opml"]);
+    let far = folder.json(&["profile", "far.opml", "--flame", "far.svg"]);
+    assert_eq!((&far["steps"], &far["instructions_touched"], sum(&far["blocks"])), (&3.into(), &2.into(), 3));
+    assert!(folder.text(&["profile", "far.opml"]).contains("(no code)"));
+    ["far.elf", "far.opml", "far.svg"].iter().for_each(|file| std::fs::remove_file(folder.path(file)).expect("a file"));
     let cut = folder.json(&["profile", "exit.opml", "--max-steps", "50"]);
     assert_eq!((sum(&cut["instructions"]), &cut["status"]), (50, &"running".into()));
     assert!(folder.text(&["profile", "exit.opml", "--max-steps", "0"]).contains("still runs: --max-steps is 0"));

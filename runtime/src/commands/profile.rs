@@ -233,7 +233,7 @@ impl Shown<'_> {
     fn list(&self, text: &mut String, block: &Block) {
         let share = per_cent(block.steps(), self.machine.steps());
         let place = place(self.image, block.address);
-        let _ = writeln!(text, "\n{place}: {} times, {share} % of the steps", count(block.times));
+        let _ = writeln!(text, "\n{place}, {share} % of the steps");
         for index in 0..block.length.min(LISTED) {
             let address = block.address.wrapping_add(4 * index);
             let _ = writeln!(text, "{address:>10x}:  {}", self.disassembly(address));

@@ -1,6 +1,7 @@
 //! The command line: names, flags and help, nothing else.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -20,6 +21,7 @@ Start here:
   opml demo                                        the whole way, from a digit to a judged step
   opml compile model.onnx -o model.opml            a model becomes an image with a root
   opml run model.opml --input image=digit.npy      the image runs; outputs land in NAME.npy
+  opml profile model.opml --input image=digit.npy  where the steps go
   opml prove model.opml --input image=digit.npy --step 1000 -o step.json
   opml verify step.json --evm                      the contract executes exactly that step";
 
@@ -36,7 +38,13 @@ pub enum Command {
     Disasm(ImageOnly),
     /// Run an image and write its outputs as .npy files
     Run(Run),
+    /// Run an image and say where its steps go: by operator, node, function and instruction
+    ///
+    /// A run that traps, or that is longer than --max-steps, is shown as far as it went.
+    Profile(Profile),
     /// Show the machine at chosen steps: state root, instruction, operator, output element
+    ///
+    /// However many steps are shown, the image runs once.
     Trace(Trace),
     /// Write the witness of one step, with the state roots before and after it
     Prove(Prove),
@@ -120,6 +128,9 @@ pub struct Fed {
     /// Give up after this many steps
     #[arg(long, value_name = "STEPS", default_value_t = 1 << 40)]
     pub max_steps: u64,
+    /// Give up when this program holds more memory than so many bytes [default: 7/8 of what there is]
+    #[arg(long, value_name = "BYTES")]
+    pub max_memory: Option<u64>,
 }
 
 /// `opml run`.
@@ -144,14 +155,30 @@ pub enum Road {
     Reference,
 }
 
+/// `opml profile`.
+#[derive(Debug, Args)]
+pub struct Profile {
+    #[command(flatten)]
+    pub fed: Fed,
+    /// Draw a flame graph: model, operator, node, function, instruction
+    #[arg(long, value_name = "FILE.svg")]
+    pub flame: Option<PathBuf>,
+    /// How many rows of each table and how many of the hottest blocks are shown
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+}
+
 /// `opml trace`.
 #[derive(Debug, Args)]
 pub struct Trace {
     #[command(flatten)]
     pub fed: Fed,
-    /// A step to show, counted from 0; may be given several times
-    #[arg(long = "at", value_name = "STEP", required = true)]
-    pub at: Vec<u64>,
+    /// A step to show, counted from 0, or a range of steps without its end; may be given several times
+    #[arg(long = "at", value_name = "STEP or FROM..TO", required_unless_present = "every")]
+    pub at: Vec<Steps>,
+    /// Show every so many steps from 0 to the end of the run, and the end
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
 }
 
 /// `opml prove`.
@@ -491,6 +518,27 @@ impl FromStr for Shape {
     }
 }
 
+/// `STEP`, or `FROM..TO` without `TO`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps(pub Range<u64>);
+
+impl FromStr for Steps {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("'{text}' is no step: expected 5 or 5..10"));
+        let (from, to) = match text.split_once("..") {
+            Some((from, to)) => (number(from)?, number(to)?),
+            // The last of all numbers has none behind it, and no run has that many steps.
+            None => number(text).map(|step| (step, step.saturating_add(1)))?,
+        };
+        if from >= to && from != u64::MAX {
+            return Err(format!("no step is in {text}: the end of a range does not belong to it"));
+        }
+        Ok(Self(from..to))
+    }
+}
+
 /// `NAME=FILE`, or `FILE` alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
@@ -552,6 +600,15 @@ mod tests {
         assert_eq!((wei("0eth"), wei("1.eth")), (Some(0), Some(1_000_000_000_000_000_000)));
         for bad in ["", "1", "eth", "-1eth", "1e3wei", "0.1wei", ".5eth", "1.2.3eth", "99999999999999999999999999eth"] {
             assert_eq!(wei(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn steps() {
+        let steps = |text: &str| text.parse::<Steps>().map(|steps| steps.0).ok();
+        assert_eq!((steps("5"), steps("5..8"), steps("5..6")), (Some(5..6), Some(5..8), Some(5..6)));
+        for bad in ["", "..", "5..", "..5", "5..5", "6..5", "-1", "5..=6", "18446744073709551616", "5-6"] {
+            assert_eq!(steps(bad), None, "{bad}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod from_elf;
 pub mod inspect;
 mod judge;
 pub mod play;
+pub mod profile;
 pub mod prove;
 pub mod register;
 pub mod request;

@@ -6,12 +6,14 @@ use interpreter::{Arithmetic, Interpreter};
 use step::Status;
 
 use crate::cli::Fed;
-use crate::commands::compile::load;
+use crate::commands::compile::{load, reserved};
 use crate::failure::Failure;
+use crate::limits::Memory;
 use crate::tensors::read_inputs;
 
-/// How many steps run between two looks at the progress bar.
-const SLICE: u64 = 1 << 26;
+/// How many steps run between two looks at the progress bar and at the memory that is held: few enough that a program
+/// which touches a page with every other step takes no more than 2 GiB in between.
+const SLICE: u64 = 1 << 20;
 
 /// An image and its machine, inputs in place.
 pub struct Loaded {
@@ -19,6 +21,8 @@ pub struct Loaded {
     pub image: Image,
     /// The machine.
     pub machine: Interpreter,
+    /// How much memory the run may take.
+    pub memory: Memory,
 }
 
 /// Reads an image and its inputs.
@@ -31,20 +35,38 @@ pub fn prepare(fed: &Fed, arithmetic: Arithmetic) -> Result<Loaded, Failure> {
             .write_memory(input.address, &input.bytes)
             .ok_or_else(|| Failure::new(format!("an input at {:#x} is outside memory", input.address)))?;
     }
-    Ok(Loaded { image, machine })
+    Ok(Loaded { image, machine, memory: Memory::new(fed.max_memory) })
 }
 
 /// The machine of an image, inputs zero.
 pub fn start(image: &Image) -> Result<Interpreter, Failure> {
-    Interpreter::new(image).map_err(Failure::from_error)
+    Interpreter::new(image).map_err(|error| reserved(Failure::from_error(&error), &error))
 }
 
 /// Runs until step `target`, or until the machine stops.
-pub fn run_to(machine: &mut Interpreter, target: u64, bar: &ProgressBar) {
-    while machine.steps() < target && machine.status() == Status::Running {
-        machine.run(SLICE.min(target - machine.steps()));
+pub fn run_to(machine: &mut Interpreter, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+    run_by(machine, target, memory, bar, |machine, steps| {
+        machine.run(steps);
+        true
+    })
+}
+
+/// The same by way of something else than a plain run, which makes up to so many steps and says whether to go on.
+pub fn run_by(
+    machine: &mut Interpreter,
+    target: u64,
+    memory: &Memory,
+    bar: &ProgressBar,
+    mut run: impl FnMut(&mut Interpreter, u64) -> bool,
+) -> Result<(), Failure> {
+    let mut more = true;
+    while more && machine.steps() < target && machine.status() == Status::Running {
+        let steps = SLICE.min(target - machine.steps());
+        more = run(machine, steps);
         bar.set_position(machine.steps());
+        memory.check(machine.steps())?;
     }
+    Ok(())
 }
 
 /// Refuses a step that lies beyond `--max-steps`, before the machine runs there.
@@ -56,8 +78,8 @@ pub fn check_reach(fed: &Fed, target: u64) -> Result<(), Failure> {
 }
 
 /// Runs until step `target`; an error if the machine stops before.
-pub fn run_exactly(machine: &mut Interpreter, target: u64, bar: &ProgressBar) -> Result<(), Failure> {
-    run_to(machine, target, bar);
+pub fn run_exactly(machine: &mut Interpreter, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+    run_to(machine, target, memory, bar)?;
     if machine.steps() == target {
         return Ok(());
     }
@@ -70,8 +92,8 @@ pub fn run_exactly(machine: &mut Interpreter, target: u64, bar: &ProgressBar) ->
 }
 
 /// Runs to the end; an error if that is not reached within `max` steps, or if the machine traps.
-pub fn run_to_end(machine: &mut Interpreter, max: u64, bar: &ProgressBar) -> Result<(), Failure> {
-    run_to(machine, max, bar);
+pub fn run_to_end(machine: &mut Interpreter, max: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+    run_to(machine, max, memory, bar)?;
     match machine.status() {
         Status::Exited => Ok(()),
         Status::Running => {

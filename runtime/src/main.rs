@@ -6,11 +6,13 @@ mod cli;
 mod commands;
 mod failure;
 mod lies;
+mod limits;
 mod machine;
 mod network;
 mod npy;
 mod output;
 mod package;
+mod profile;
 mod tensors;
 
 use clap::Parser;
@@ -54,6 +56,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(&args, output),
         Command::Disasm(args) => commands::disasm::run(&args, output),
         Command::Run(args) => commands::run::run(&args, output),
+        Command::Profile(args) => commands::profile::run(&args, output),
         Command::Trace(args) => commands::trace::run(&args, output),
         Command::Prove(args) => commands::prove::run(&args, output),
         Command::Verify(args) => commands::verify::run(&args, output),

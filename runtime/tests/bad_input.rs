@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, fixture, npy};
+use common::{Folder, fixture, npy, program};
 use serde_json::Value;
 
 /// All complaints of a table of cases at once.
@@ -509,6 +509,8 @@ fn a_machine_that_traps_or_never_ends() {
     }
     folder.fails(&["run", "loop.opml", "--max-steps", "1000000"]).says(&["still runs after 1000000 steps"]);
     folder.fails(&["prove", "loop.opml", "--step", "18446744073709551615", "-o", "out"]).says(&["--max-steps"]);
+    folder.fails(&["trace", "loop.opml", "--at", "18446744073709551614"]).says(&["--max-steps"]);
+    assert_eq!(folder.json(&["profile", "loop.opml", "--max-steps", "1000000"])["steps"], 1_000_000);
     // ld x0, 0(x0) is a step like any other.
     folder.fails(&["run", "trap.opml"]).says(&["trapped at step 2", "opml trace --at STEP"]);
     let row = &folder.json(&["trace", "trap.opml", "--at", "2"])[0];
@@ -517,19 +519,42 @@ fn a_machine_that_traps_or_never_ends() {
     assert_eq!(folder.json(&["verify", "step.json", "--evm"])["holds"], true);
 }
 
-/// A program of these instructions: an ELF file with one segment, a page into the file.
-fn program(words: &[u32]) -> Vec<u8> {
-    const PAGE: u64 = 0x1000;
-    let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let (base, size) = (0x1_0000, code.len() as u64);
-    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
-    bytes.resize(16, 0);
-    bytes.extend([2, 0, 243, 0, 1, 0, 0, 0]);
-    bytes.extend([base, 64, 0].iter().flat_map(|number: &u64| number.to_le_bytes()));
-    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
-    bytes.extend([1, 0, 0, 0, 5, 0, 0, 0]);
-    bytes.extend([PAGE, base, base, size, size, PAGE].iter().flat_map(|number| number.to_le_bytes()));
-    bytes.resize(PAGE as usize, 0);
-    bytes.extend(code);
-    bytes
+#[test]
+#[cfg(target_os = "linux")]
+fn images_that_want_more_than_there_is() {
+    use std::process::Command;
+    let folder = Folder::new();
+    // lui t0, 256; lui t1, 1; loop: sd t1, 0(t0); add t0, t0, t1; 60 nops; j loop: a page of memory with every turn.
+    let turn = [&[0x0062_b023, 0x0062_82b3][..], &[0x0000_0013; 60], &[0xf09f_f06f]].concat();
+    folder.write("greedy.elf", program(&[&[0x0010_02b7, 0x0000_1337], &turn[..]].concat()));
+    let largest = (1u64 << 44).to_string();
+    folder.text(&["image", "from-elf", "greedy.elf", "-o", "greedy.opml", "--stack", &largest]);
+    assert_eq!(folder.json(&["inspect", "greedy.opml"])["memory_bits"], 45);
+    // What is only asked for costs nothing where the system can give addresses, and is an error where it can't.
+    for command in ["run greedy.opml", "inspect greedy.opml", "trace greedy.opml --at 5", "profile greedy.opml"] {
+        let script = format!("ulimit -v 8000000; exec {} {command}", env!("CARGO_BIN_EXE_opml"));
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(folder.path(".")).output().expect("sh starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
+        assert!(stderr.contains("can't reserve 2^45 bytes") && stderr.contains("hint: "), "{command}: {stderr}");
+    }
+    // What is touched has a limit. The program would go on for 2^33 pages.
+    for command in ["run", "profile", "trace"] {
+        let mut args = vec![command, "greedy.opml", "--max-memory", "200000000"];
+        if command == "trace" {
+            args.extend(["--at", "100000000"]);
+        }
+        folder.fails(&args).says(&["more memory than the limit, 200,000,000 bytes", "raise --max-memory"]);
+    }
+    folder
+        .fails(&["image", "from-elf", "greedy.elf", "-o", "no.opml", "--stack", &(1u64 << 45).to_string()])
+        .says(&["2^45"]);
+    // An image file that is longer than any image is refused unread.
+    std::fs::copy(folder.path("greedy.opml"), folder.path("long.opml")).expect("a copy");
+    let file = std::fs::File::options().write(true).open(folder.path("long.opml")).expect("a file");
+    file.set_len((1 << 36) + 1).expect("a file with a hole");
+    for command in [&["run", "long.opml"][..], &["inspect", "long.opml"], &["profile", "long.opml"]] {
+        folder.fails(command).says(&["68,719,476,737 bytes", "at most 68,719,476,736"]);
+    }
 }

@@ -419,6 +419,7 @@ fn help_and_completions() {
         "inspect",
         "disasm",
         "run",
+        "profile",
         "trace",
         "prove",
         "verify",

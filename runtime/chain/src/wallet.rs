@@ -266,15 +266,15 @@ impl Wallet {
             self.keep(nonce, pending.clone())?;
         }
         let (cap, new, patience) = self.offer(nonce, head);
-        if head.time.saturating_sub(pending.sent) >= patience {
-            if let Some(bid) = raise(pending.bid, new, cap) {
-                let (hash, raw) = self.sign(&pending.act, nonce, pending.gas, bid)?;
-                tracing::info!(act = pending.act.name, nonce, max_fee = bid.max_fee, %hash, "raising the fees");
-                pending.hashes.push(hash);
-                let pending = Pending { bid, raw: raw.clone(), sent: head.time, ..pending };
-                self.keep(nonce, pending)?;
-                return self.send(&raw).await;
-            }
+        if head.time.saturating_sub(pending.sent) >= patience
+            && let Some(bid) = raise(pending.bid, new, cap)
+        {
+            let (hash, raw) = self.sign(&pending.act, nonce, pending.gas, bid)?;
+            tracing::info!(act = pending.act.name, nonce, max_fee = bid.max_fee, %hash, "raising the fees");
+            pending.hashes.push(hash);
+            let pending = Pending { bid, raw: raw.clone(), sent: head.time, ..pending };
+            self.keep(nonce, pending)?;
+            return self.send(&raw).await;
         }
         let current = pending.hashes.last().copied().unwrap_or_default();
         if !self.node.knows(current).await? {

@@ -55,15 +55,21 @@ fn lines(image: &Image) -> Vec<Line> {
 
 /// The instruction, with the place that it jumps to.
 fn text(image: &Image, line: &Line) -> String {
-    let Some(instruction) = line.instruction else {
-        return ".word".to_owned();
-    };
-    let relative = matches!(instruction.op.entry().layout, Layout::B | Layout::J);
-    if !relative {
-        return instruction.to_string();
+    line.instruction.map_or(".word".to_owned(), |instruction| described(image, line.address, instruction))
+}
+
+/// An instruction at an address, with the place that it jumps to.
+pub fn described(image: &Image, address: u64, instruction: Instruction) -> String {
+    match target(address, instruction) {
+        Some(target) => format!("{instruction}  # {}", place(image, target)),
+        None => instruction.to_string(),
     }
-    let target = line.address.wrapping_add_signed(instruction.imm.into());
-    format!("{instruction}  # {}", place(image, target))
+}
+
+/// Where an instruction at an address jumps or branches to, if the instruction itself says so.
+pub fn target(address: u64, instruction: Instruction) -> Option<u64> {
+    let relative = matches!(instruction.op.entry().layout, Layout::B | Layout::J);
+    relative.then(|| address.wrapping_add_signed(instruction.imm.into()))
 }
 
 /// An address as symbol and offset.

@@ -13,7 +13,7 @@ pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
     check_reach(&args.fed, args.step)?;
     let mut loaded = prepare(&args.fed, Arithmetic::Host)?;
     let bar = output.steps(Some(args.step));
-    run_exactly(&mut loaded.machine, args.step, &bar)?;
+    run_exactly(&mut loaded.machine, args.step, &loaded.memory, &bar)?;
     bar.finish_and_clear();
     let claim = claim_of_next_step(&mut loaded.machine)?;
     claim.write(&args.output)?;

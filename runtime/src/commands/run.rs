@@ -22,7 +22,7 @@ pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
     let mut loaded = prepare(&args.fed, arithmetic)?;
     let bar = output.steps(None);
     let start = Instant::now();
-    run_to_end(&mut loaded.machine, args.fed.max_steps, &bar)?;
+    run_to_end(&mut loaded.machine, args.fed.max_steps, &loaded.memory, &bar)?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let machine = &mut loaded.machine;

@@ -3,7 +3,8 @@
 use super::disasm::{place, symbol_at};
 use crate::cli::Trace;
 use crate::failure::Failure;
-use crate::machine::{check_reach, prepare, run_exactly};
+use crate::limits::Memory;
+use crate::machine::{check_reach, prepare, run_by, run_exactly, run_to};
 use crate::output::{Output, count, table};
 use image::{BigStep, Image};
 use indicatif::ProgressBar;
@@ -14,6 +15,9 @@ use step::{Root, Status};
 
 /// How far ahead of the last step the element that it works on is looked for.
 const LOOKAHEAD: u64 = 10_000_000;
+
+/// The most rows that are shown.
+const MAX_ROWS: usize = 100_000;
 
 /// What is shown of a step.
 pub struct Row {
@@ -37,10 +41,15 @@ pub struct Row {
 
 /// Shows the steps.
 pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
-    args.at.iter().try_for_each(|&step| check_reach(&args.fed, step))?;
+    let at = chosen(args)?;
     let mut loaded = prepare(&args.fed, Arithmetic::Host)?;
-    let bar = output.steps(args.at.iter().max().copied());
-    let rows = trace(&loaded.image, &mut loaded.machine, &args.at, &bar)?;
+    let bar = output.steps(at.last().copied().filter(|_| args.every.is_none()));
+    let mut tracer = Tracer::new(&loaded.image, &loaded.memory, &bar);
+    match args.every {
+        Some(every) => tracer.trace_every(&mut loaded.machine, every, args.fed.max_steps, &at)?,
+        None => tracer.trace(&mut loaded.machine, &at)?,
+    }
+    let rows = tracer.rows;
     bar.finish_and_clear();
     let image = &loaded.image;
     let object = Value::Array(rows.iter().map(|row| object(image, row)).collect());
@@ -98,30 +107,45 @@ fn object(image: &Image, row: &Row) -> Value {
     })
 }
 
-/// Looks at a run at some steps, in one pass.
-pub fn trace(image: &Image, machine: &mut Interpreter, at: &[u64], bar: &ProgressBar) -> Result<Vec<Row>, Failure> {
-    let mut steps = at.to_vec();
+/// The steps of `--at`, in order.
+fn chosen(args: &Trace) -> Result<Vec<u64>, Failure> {
+    let total = args.at.iter().fold(0u64, |sum, steps| sum.saturating_add(steps.0.end - steps.0.start));
+    if total > MAX_ROWS as u64 {
+        return Err(too_many().hint("--every STEPS shows a long run from afar"));
+    }
+    for steps in &args.at {
+        check_reach(&args.fed, steps.0.end.saturating_sub(1).max(steps.0.start))?;
+    }
+    let mut steps: Vec<u64> = args.at.iter().flat_map(|steps| steps.0.clone()).collect();
     steps.sort_unstable();
     steps.dedup();
-    let mut tracer = Tracer { image, calls: call_sites(image), rows: Vec::new(), open: Vec::new() };
-    for step in steps {
-        while !tracer.open.is_empty() && machine.steps() < step && machine.status() == Status::Running {
-            tracer.advance(machine);
-        }
-        run_exactly(machine, step, bar)?;
-        tracer.look(machine);
-    }
-    let end = machine.steps().saturating_add(LOOKAHEAD);
-    while !tracer.open.is_empty() && machine.steps() < end && machine.status() == Status::Running {
-        tracer.advance(machine);
-    }
+    Ok(steps)
+}
+
+/// More rows than anybody reads.
+fn too_many() -> Failure {
+    Failure::new(format!("these are more than {} steps to show", count(MAX_ROWS as u64)))
+}
+
+/// Looks at a run at some steps, in one pass.
+pub fn trace(
+    image: &Image,
+    machine: &mut Interpreter,
+    at: &[u64],
+    memory: &Memory,
+    bar: &ProgressBar,
+) -> Result<Vec<Row>, Failure> {
+    let mut tracer = Tracer::new(image, memory, bar);
+    tracer.trace(machine, at)?;
     Ok(tracer.rows)
 }
 
 /// The return addresses of the calls that start big steps, in the schedule's order.
 fn call_sites(image: &Image) -> Vec<u64> {
     let Some(start) = symbol_at(image, image.entry) else { return Vec::new() };
-    let range = start.address..start.address + start.size;
+    // Nobody has checked the size of a symbol.
+    let code = image.profile.code_base() + image.profile.code_size();
+    let range = start.address..start.address.saturating_add(start.size).min(code);
     let addresses = range.step_by(4);
     let calls = addresses.filter(|&pc| {
         instruction_at(image, pc).is_some_and(|i| i.rd == 1 && matches!(i.op, isa::Op::Jal | isa::Op::Jalr))
@@ -139,18 +163,63 @@ pub fn instruction_at(image: &Image, pc: u64) -> Option<Instruction> {
 /// Rows, some of which still wait for their element.
 struct Tracer<'a> {
     image: &'a Image,
+    memory: &'a Memory,
+    bar: &'a ProgressBar,
     calls: Vec<u64>,
+    /// The instructions that store.
+    stores: Vec<u64>,
     rows: Vec<Row>,
     /// Rows whose element is not known yet.
     open: Vec<usize>,
 }
 
-impl Tracer<'_> {
-    /// Adds a row for the machine's next step.
-    fn look(&mut self, machine: &mut Interpreter) {
+impl<'a> Tracer<'a> {
+    fn new(image: &'a Image, memory: &'a Memory, bar: &'a ProgressBar) -> Self {
+        let (calls, stores) = (call_sites(image), stores(image));
+        Self { image, memory, bar, calls, stores, rows: Vec::new(), open: Vec::new() }
+    }
+
+    /// Looks at some steps, which are in order.
+    fn trace(&mut self, machine: &mut Interpreter, at: &[u64]) -> Result<(), Failure> {
+        for &step in at {
+            self.seek(machine, step)?;
+            run_exactly(machine, step, self.memory, self.bar)?;
+            self.look(machine, true)?;
+        }
+        self.seek(machine, u64::MAX)
+    }
+
+    /// Looks at every so many steps up to the end of the run, or up to `max`, and at some others, which are in order.
+    fn trace_every(&mut self, machine: &mut Interpreter, every: u64, max: u64, at: &[u64]) -> Result<(), Failure> {
+        let mut at = at.iter().copied().peekable();
+        let mut point = Some(0);
+        while let Some(step) = at.peek().copied().into_iter().chain(point).min() {
+            self.seek(machine, step)?;
+            let chosen = at.next_if_eq(&step).is_some();
+            if chosen {
+                run_exactly(machine, step, self.memory, self.bar)?;
+            } else {
+                run_to(machine, step, self.memory, self.bar)?;
+            }
+            self.look(machine, chosen)?;
+            if point == Some(step) {
+                point = Some(step.saturating_add(every).min(max)).filter(|&next| next > step);
+            }
+            if machine.status() != Status::Running {
+                point = None;
+            }
+        }
+        self.seek(machine, u64::MAX)
+    }
+
+    /// Adds a row for the machine's next step, and maybe looks for its element from now on.
+    fn look(&mut self, machine: &mut Interpreter, element: bool) -> Result<(), Failure> {
+        if self.rows.len() == MAX_ROWS {
+            return Err(too_many().hint("raise --every"));
+        }
         let pc = machine.pc();
         let big_step = self.big_step(machine);
-        if big_step.is_some() && machine.status() == Status::Running {
+        if element && big_step.is_some() && machine.status() == Status::Running {
             self.open.push(self.rows.len());
         }
         self.rows.push(Row {
@@ -163,6 +232,31 @@ impl Tracer<'_> {
             big_step,
             element: None,
         });
+        Ok(())
+    }
+
+    /// Runs on for the elements that are not known, but neither beyond a step nor for too long. The machine runs at full
+    /// speed from store to store.
+    fn seek(&mut self, machine: &mut Interpreter, step: u64) -> Result<(), Failure> {
+        let Some(&last) = self.open.last() else { return Ok(()) };
+        let end = self.rows[last].step.saturating_add(LOOKAHEAD);
+        let Self { image, memory, bar, stores, rows, open, .. } = self;
+        run_by(machine, end.min(step), memory, bar, |machine, steps| {
+            machine.run_watched(steps, stores, |machine| {
+                if let Some(address) = stored(image, machine) {
+                    open.retain(|&index| {
+                        rows[index].element = output_element(image, &rows[index], address);
+                        rows[index].element.is_none()
+                    });
+                }
+                !open.is_empty()
+            });
+            !open.is_empty()
+        })?;
+        if end <= step {
+            self.open.clear();
+        }
+        Ok(())
     }
 
     /// The big step that the machine is in. A kernel calls nothing, so `ra` still says who called it.
@@ -175,19 +269,13 @@ impl Tracer<'_> {
         };
         index.filter(|&index| index < self.image.schedule.len())
     }
+}
 
-    /// Makes one step; if it stores an output, the rows that waited for it have their element.
-    fn advance(&mut self, machine: &mut Interpreter) {
-        if let Some(address) = stored(self.image, machine) {
-            let Self { image, rows, open, .. } = self;
-            open.retain(|&index| {
-                let found = output_element(image, &rows[index], address);
-                rows[index].element = found;
-                found.is_none()
-            });
-        }
-        machine.run(1);
-    }
+/// The addresses of the instructions that store.
+fn stores(image: &Image) -> Vec<u64> {
+    let range = image.profile.code_base()..image.profile.code_base() + image.profile.code_size();
+    let stores = |&pc: &u64| instruction_at(image, pc).is_some_and(|i| i.op.entry().layout == Layout::S);
+    range.step_by(4).filter(stores).collect()
 }
 
 /// Where the next instruction stores, if it does.

@@ -158,3 +158,20 @@ pub fn assert_near(found: &[f32], expected: &[f32]) {
         assert!((found - expected).abs() <= 1e-5, "number {index} is {found}, not {expected}");
     }
 }
+
+/// A program of these instructions: an ELF file with one segment, a page into the file.
+pub fn program(words: &[u32]) -> Vec<u8> {
+    const PAGE: u64 = 0x1000;
+    let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let (base, size) = (0x1_0000, code.len() as u64);
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(16, 0);
+    bytes.extend([2, 0, 243, 0, 1, 0, 0, 0]);
+    bytes.extend([base, 64, 0].iter().flat_map(|number: &u64| number.to_le_bytes()));
+    bytes.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
+    bytes.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+    bytes.extend([PAGE, base, base, size, size, PAGE].iter().flat_map(|number| number.to_le_bytes()));
+    bytes.resize(PAGE as usize, 0);
+    bytes.extend(code);
+    bytes
+}

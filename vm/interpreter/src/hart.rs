@@ -3,6 +3,7 @@
 //! It handles exactly the commonest case, a legal instruction inside the code, and stops before anything else, which
 //! the one driver in [`step`] then handles.
 
+use crate::Interpreter;
 use isa::{
     Done, FloatUnit, Instruction, Layout, Machine, Native, Op, Size, Stop, Trap, U64, U128, for_each_instruction,
     semantics,
@@ -17,7 +18,7 @@ const NOWHERE: u8 = 32;
 /// A predecoded instruction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
-    /// None if the word is illegal.
+    /// None if the word is illegal, or the loop shall stop there.
     op: Option<Op>,
     /// The destination; for x0 a place that nothing reads.
     rd: u8,
@@ -30,10 +31,13 @@ pub(crate) struct Record {
 const _: () = assert!(size_of::<Record>() == 8, "eight records share a cache line");
 
 impl Record {
+    /// What the loop stops at, whatever the word is. The driver decodes the word itself.
+    pub(crate) const STOP: Self = Self { op: None, rd: 0, rs1: 0, rs2: 0, imm: 0 };
+
     /// The record of a word.
     pub(crate) fn new(instruction: Option<Instruction>) -> Self {
         let Some(Instruction { op, rd, rs1, rs2, rs3, rm, imm }) = instruction else {
-            return Self { op: None, rd: 0, rs1: 0, rs2: 0, imm: 0 };
+            return Self::STOP;
         };
         let entry = op.entry();
         let rd = if rd == 0 && !entry.has("frd") { NOWHERE } else { rd };
@@ -90,8 +94,13 @@ pub(crate) struct Stopped {
 
 /// Told of every instruction.
 pub(crate) trait Observer {
-    /// The machine is about to execute this instruction.
-    fn see(&mut self, op: Op);
+    /// The loop is about to execute this instruction, so many words into the code.
+    fn see(&mut self, op: Op, word: usize);
+
+    /// The driver is about to make a step that the loop leaves to it; says whether it shall.
+    fn leave(&mut self, _: &Interpreter) -> bool {
+        true
+    }
 }
 
 /// Nobody watches.
@@ -99,7 +108,7 @@ pub(crate) struct Nobody;
 
 impl Observer for Nobody {
     #[inline(always)]
-    fn see(&mut self, _: Op) {}
+    fn see(&mut self, _: Op, _: usize) {}
 }
 
 /// Makes up to `limit` steps from a `pc` that is a multiple of four.
@@ -180,7 +189,7 @@ macro_rules! dispatch {
         fn dispatch<F: FloatUnit<Native>, O: Observer>(current: &mut Current<'_, F>, observer: &mut O) -> Done {
             match current.record.op {
                 $(Some(Op::$op) => {
-                    observer.see(Op::$op);
+                    observer.see(Op::$op, (current.place.offset >> 2) as usize);
                     if const { is_conversion(Op::$op) } {
                         convert::<F>(current.registers, current.view.reborrow(), current.place, current.record, Op::$op);
                         Ok(())

@@ -4,8 +4,11 @@
 //! does not handle (a fetch that traps, an illegal word) goes through the driver that recording and replaying machines
 //! use too, [`step::step`].
 
+mod census;
 mod float;
 mod hart;
+
+pub use census::{Census, Count};
 
 use float::Host;
 use hart::{Hart, Nobody, Observer, Record, Registers, Stopped};
@@ -98,10 +101,22 @@ impl Default for Mix {
 }
 
 impl Observer for Mix {
-    fn see(&mut self, op: Op) {
+    fn see(&mut self, op: Op, _: usize) {
         if let Some(count) = self.0.get_mut(op as usize) {
             *count += 1;
         }
+    }
+}
+
+/// Asks before the steps that the loop leaves to the driver.
+struct Watch<F>(F);
+
+impl<F: FnMut(&Interpreter) -> bool> Observer for Watch<F> {
+    #[inline(always)]
+    fn see(&mut self, _: Op, _: usize) {}
+
+    fn leave(&mut self, machine: &Interpreter) -> bool {
+        self.0(machine)
     }
 }
 
@@ -143,6 +158,36 @@ impl Interpreter {
         self.run_observed(limit, mix)
     }
 
+    /// The same, counting at each address.
+    pub fn run_census(&mut self, limit: u64, census: &mut Census) -> Outcome {
+        let entries: Vec<u64> = census.entries().collect();
+        self.run_interrupted(limit, &entries, census)
+    }
+
+    /// Runs at full speed, and asks before each step at one of these addresses whether to make it. Asks before a step that
+    /// is no ordinary one, too.
+    pub fn run_watched(&mut self, limit: u64, addresses: &[u64], make: impl FnMut(&Self) -> bool) -> Outcome {
+        self.run_interrupted(limit, addresses, &mut Watch(make))
+    }
+
+    /// Runs with a loop that leaves the steps at these addresses to the driver. So nothing is asked at any other step.
+    fn run_interrupted<O: Observer>(&mut self, limit: u64, addresses: &[u64], observer: &mut O) -> Outcome {
+        let base = self.profile.code_base();
+        let words = addresses.iter().map(|address| (address.wrapping_sub(base) >> 2) as usize);
+        let mut hidden = Vec::new();
+        for word in words {
+            if let Some(record) = self.records.get_mut(word) {
+                hidden.push((word, std::mem::replace(record, Record::STOP)));
+            }
+        }
+        let outcome = self.run_observed(limit, observer);
+        // Backwards, for an address that is there twice.
+        for (word, record) in hidden.into_iter().rev() {
+            self.records[word] = record;
+        }
+        outcome
+    }
+
     fn run_observed<O: Observer>(&mut self, limit: u64, observer: &mut O) -> Outcome {
         let mut left = limit;
         while left > 0 && self.status == Status::Running {
@@ -150,6 +195,9 @@ impl Interpreter {
             left -= made;
             // The loop stopped before something that it doesn't handle.
             if left > 0 && self.status == Status::Running {
+                if !observer.leave(self) {
+                    break;
+                }
                 let Ok(()) = step::step(self);
                 left -= 1;
             }

@@ -1,9 +1,10 @@
 //! Running and stopping: any number of steps is a place to stop, and every way there leads to the same state.
 
 use image::{Contents, Image};
-use interpreter::{Arithmetic, Interpreter, Mix, Outcome};
+use interpreter::{Arithmetic, Census, Count, Interpreter, Mix, Outcome};
 use isa::{Extensions, Instruction, Op, Trap, encode};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use step::{Profile, Status};
 
 const CODE: u64 = 0x1000;
@@ -93,6 +94,75 @@ fn instructions_are_counted() {
     assert_eq!((mix.count(Op::Ecall), mix.count(Op::Ebreak)), (1, 0));
     let total: u64 = mix.commonest().iter().map(|(_, count)| count).sum();
     assert_eq!(total, STEPS);
+}
+
+/// What a census should say: where each step is made, seen one by one.
+fn counted_slowly(program: &[Instruction], entries: &[u64], limit: u64) -> Vec<Count> {
+    let mut machine = machine(program);
+    let (mut section, mut counts) = (None, BTreeMap::new());
+    while machine.status() == Status::Running && machine.steps() < limit {
+        section = entries.iter().position(|&entry| entry == machine.pc()).or(section);
+        *counts.entry((section, machine.pc())).or_insert(0) += 1;
+        machine.step();
+    }
+    counts.into_iter().map(|((section, address), steps)| Count { section, address, steps }).collect()
+}
+
+/// What it says, of a run in pieces.
+fn counted(program: &[Instruction], entries: &[u64], limit: u64, piece: u64) -> (Vec<Count>, u64) {
+    let mut machine = machine(program);
+    let mut census = Census::new(machine.profile(), entries.iter().copied());
+    while machine.steps() < limit && machine.status() == Status::Running {
+        machine.run_census(piece.min(limit - machine.steps()), &mut census);
+    }
+    (census.counts().collect(), machine.steps())
+}
+
+proptest! {
+    #[test]
+    fn a_census_counts_every_step_where_it_is_made(
+        entries in prop::collection::vec((0..12u64).prop_map(|word| CODE + 4 * word), 0..5),
+        limit in 0..=STEPS + 3,
+        piece in 1..60u64,
+    ) {
+        let (counts, steps) = counted(&sum(), &entries, limit, piece);
+        prop_assert_eq!(counts.iter().map(|count| count.steps).sum::<u64>(), steps);
+        prop_assert_eq!(counts, counted_slowly(&sum(), &entries, limit));
+    }
+}
+
+#[test]
+fn a_census_counts_what_traps() {
+    let beyond = vec![Instruction::new(Op::Addi); 8];
+    let illegal = vec![Instruction::new(Op::Addi); 7];
+    let crooked = vec![instruction(Op::Jal, 1, 0, 0, 2)];
+    for (program, last) in [(beyond, CODE + 32), (illegal, CODE + 28), (crooked, CODE)] {
+        for entries in [vec![], vec![last], vec![CODE, last, last]] {
+            let (counts, _) = counted(&program, &entries, 100, 100);
+            assert_eq!(counts.last().map(|count| (count.address, count.steps)), Some((last, 1)));
+            assert_eq!(counts, counted_slowly(&program, &entries, 100));
+        }
+    }
+}
+
+#[test]
+fn a_watched_run_asks_at_its_addresses_and_nowhere_else() {
+    let store = CODE + 12;
+    let mut watched = machine(&sum());
+    let mut seen = Vec::new();
+    let outcome = watched.run_watched(u64::MAX, &[store, store], |machine| {
+        seen.push((machine.pc(), machine.x(10)));
+        true
+    });
+    assert_eq!(outcome, Outcome { steps: STEPS, status: Status::Exited });
+    assert_eq!(seen.iter().map(|&(pc, _)| pc).collect::<Vec<_>>(), [store; 10]);
+    assert_eq!(seen[..3], [(store, 10), (store, 19), (store, 27)]);
+    // The step that is refused is not made, and nothing of it is left when the machine runs on.
+    let mut stopped = machine(&sum());
+    assert_eq!(stopped.run_watched(u64::MAX, &[store], |machine| machine.x(10) < 19).steps, 7);
+    assert_eq!((stopped.pc(), stopped.steps()), (store, 7));
+    assert_eq!(stopped.run(u64::MAX).steps, STEPS - 7);
+    assert_eq!(stopped.state(), watched.state());
 }
 
 #[test]

@@ -142,13 +142,15 @@ pub struct Run {
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
     /// How to execute
-    #[arg(long, value_enum, default_value_t = Road::Interpreter)]
+    #[arg(long, value_enum, default_value_t = Road::Jit)]
     pub road: Road,
 }
 
 /// A way to execute an image; all give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Road {
+    /// Code of this host for what is executed often, the interpreter for the rest
+    Jit,
     /// The interpreter, floats by the host's hardware where that is proven equal
     Interpreter,
     /// The interpreter with software floats throughout, as in the contract

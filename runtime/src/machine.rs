@@ -3,9 +3,10 @@
 use image::Image;
 use indicatif::ProgressBar;
 use interpreter::{Arithmetic, Interpreter};
+use jit::{Jit, JitError};
 use step::Status;
 
-use crate::cli::Fed;
+use crate::cli::{Fed, Road};
 use crate::commands::compile::{load, reserved};
 use crate::failure::Failure;
 use crate::limits::Memory;
@@ -20,16 +21,16 @@ pub struct Loaded {
     /// The image.
     pub image: Image,
     /// The machine.
-    pub machine: Interpreter,
+    pub machine: Jit,
     /// How much memory the run may take.
     pub memory: Memory,
 }
 
 /// Reads an image and its inputs.
-pub fn prepare(fed: &Fed, arithmetic: Arithmetic) -> Result<Loaded, Failure> {
+pub fn prepare(fed: &Fed, road: Road) -> Result<Loaded, Failure> {
     let image = load(&fed.image)?;
     let inputs = read_inputs(&image, &fed.inputs)?;
-    let mut machine = start(&image)?.with_arithmetic(arithmetic);
+    let mut machine = start(&image, road)?;
     for input in &inputs {
         machine
             .write_memory(input.address, &input.bytes)
@@ -39,12 +40,18 @@ pub fn prepare(fed: &Fed, arithmetic: Arithmetic) -> Result<Loaded, Failure> {
 }
 
 /// The machine of an image, inputs zero.
-pub fn start(image: &Image) -> Result<Interpreter, Failure> {
-    Interpreter::new(image).map_err(|error| reserved(Failure::from_error(&error), &error))
+pub fn start(image: &Image, road: Road) -> Result<Jit, Failure> {
+    let machine = Interpreter::new(image).map_err(|error| reserved(Failure::from_error(&error), &error))?;
+    let jit = |machine| Jit::of(machine, image).map_err(|error: JitError| Failure::from_error(&error));
+    Ok(match road {
+        Road::Jit => jit(machine)?,
+        Road::Interpreter => jit(machine)?.interpreting(),
+        Road::Reference => jit(machine.with_arithmetic(Arithmetic::Soft))?.interpreting(),
+    })
 }
 
 /// Runs until step `target`, or until the machine stops.
-pub fn run_to(machine: &mut Interpreter, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_to(machine: &mut Jit, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
     run_by(machine, target, memory, bar, |machine, steps| {
         machine.run(steps);
         true
@@ -53,11 +60,11 @@ pub fn run_to(machine: &mut Interpreter, target: u64, memory: &Memory, bar: &Pro
 
 /// The same by way of something else than a plain run, which makes up to so many steps and says whether to go on.
 pub fn run_by(
-    machine: &mut Interpreter,
+    machine: &mut Jit,
     target: u64,
     memory: &Memory,
     bar: &ProgressBar,
-    mut run: impl FnMut(&mut Interpreter, u64) -> bool,
+    mut run: impl FnMut(&mut Jit, u64) -> bool,
 ) -> Result<(), Failure> {
     let mut more = true;
     while more && machine.steps() < target && machine.status() == Status::Running {
@@ -78,7 +85,7 @@ pub fn check_reach(fed: &Fed, target: u64) -> Result<(), Failure> {
 }
 
 /// Runs until step `target`; an error if the machine stops before.
-pub fn run_exactly(machine: &mut Interpreter, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_exactly(machine: &mut Jit, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
     run_to(machine, target, memory, bar)?;
     if machine.steps() == target {
         return Ok(());
@@ -92,7 +99,7 @@ pub fn run_exactly(machine: &mut Interpreter, target: u64, memory: &Memory, bar:
 }
 
 /// Runs to the end; an error if that is not reached within `max` steps, or if the machine traps.
-pub fn run_to_end(machine: &mut Interpreter, max: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_to_end(machine: &mut Jit, max: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
     run_to(machine, max, memory, bar)?;
     match machine.status() {
         Status::Exited => Ok(()),

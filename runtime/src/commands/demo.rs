@@ -4,6 +4,7 @@ use super::judge::judge;
 use super::prove::claim_of_next_step;
 use super::trace::{self, instruction_at, trace};
 use crate::claim::Claim;
+use crate::cli::Road;
 use crate::failure::Failure;
 use crate::limits::Memory;
 use crate::machine::{run_to, run_to_end, start};
@@ -12,8 +13,8 @@ use crate::output::{Output, count};
 use crate::tensors::{numbers, outputs};
 use compiler::{Compiled, Options};
 use image::{Image, Role};
-use interpreter::Interpreter;
 use isa::Op;
+use jit::Jit;
 use onnx::Tensor;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -61,8 +62,8 @@ fn show_compilation(output: Output) -> Result<(Compiled, Value), Failure> {
 }
 
 /// The machine of the image with the digit in its input.
-fn fed(image: &Image, digit: &Tensor) -> Result<Interpreter, Failure> {
-    let mut machine = start(image)?;
+fn fed(image: &Image, digit: &Tensor) -> Result<Jit, Failure> {
+    let mut machine = start(image, Road::Jit)?;
     let input = image.tensors.iter().find(|tensor| tensor.role == Role::Input);
     input
         .and_then(|input| machine.write_memory(input.address, digit.bytes()))

@@ -10,7 +10,7 @@ use crate::profile::{Block, Profile};
 use comfy_table::CellAlignment;
 use image::Image;
 use inferno::flamegraph;
-use interpreter::{Arithmetic, Census, Interpreter};
+use interpreter::{Census, Interpreter};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -26,7 +26,7 @@ const LISTED: u64 = 16;
 
 /// Runs the image and shows where the steps went.
 pub fn run(args: &cli::Profile, output: Output) -> Result<(), Failure> {
-    let mut loaded = prepare(&args.fed, Arithmetic::Host)?;
+    let mut loaded = prepare(&args.fed, cli::Road::Interpreter)?;
     let bar = output.steps(None);
     let start = Instant::now();
     let mut census = Census::new(loaded.image.profile, loaded.image.schedule.iter().map(|step| step.entry));

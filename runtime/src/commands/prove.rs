@@ -1,17 +1,17 @@
 //! `opml prove`: the witness of one step.
 
 use crate::claim::Claim;
-use crate::cli::Prove;
+use crate::cli::{Prove, Road};
 use crate::failure::Failure;
 use crate::machine::{check_reach, prepare, run_exactly};
 use crate::output::{Output, count};
-use interpreter::{Arithmetic, Interpreter};
+use interpreter::Interpreter;
 use serde_json::json;
 
 /// Runs up to the step and writes its witness.
 pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
     check_reach(&args.fed, args.step)?;
-    let mut loaded = prepare(&args.fed, Arithmetic::Host)?;
+    let mut loaded = prepare(&args.fed, Road::Jit)?;
     let bar = output.steps(Some(args.step));
     run_exactly(&mut loaded.machine, args.step, &loaded.memory, &bar)?;
     bar.finish_and_clear();

@@ -1,11 +1,10 @@
 //! `opml run`: an image runs and its outputs become files.
 
-use crate::cli::{Road, Run};
+use crate::cli::Run;
 use crate::failure::Failure;
 use crate::machine::{prepare, run_to_end};
 use crate::output::{Output, count, create_folder};
 use crate::tensors::{numbers, outputs, write_outputs};
-use interpreter::Arithmetic;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::time::Instant;
@@ -15,11 +14,7 @@ const SHOWN: usize = 16;
 
 /// Runs the image.
 pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
-    let arithmetic = match args.road {
-        Road::Interpreter => Arithmetic::Host,
-        Road::Reference => Arithmetic::Soft,
-    };
-    let mut loaded = prepare(&args.fed, arithmetic)?;
+    let mut loaded = prepare(&args.fed, args.road)?;
     let bar = output.steps(None);
     let start = Instant::now();
     run_to_end(&mut loaded.machine, args.fed.max_steps, &loaded.memory, &bar)?;

@@ -1,15 +1,16 @@
 //! `opml trace`: the machine at chosen steps.
 
 use super::disasm::{place, symbol_at};
-use crate::cli::Trace;
+use crate::cli::{Road, Trace};
 use crate::failure::Failure;
 use crate::limits::Memory;
 use crate::machine::{check_reach, prepare, run_by, run_exactly, run_to};
 use crate::output::{Output, count, table};
 use image::{BigStep, Image};
 use indicatif::ProgressBar;
-use interpreter::{Arithmetic, Interpreter};
+use interpreter::Interpreter;
 use isa::{Instruction, Layout, decode};
+use jit::Jit;
 use serde_json::{Value, json};
 use step::{Root, Status};
 
@@ -42,7 +43,7 @@ pub struct Row {
 /// Shows the steps.
 pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     let at = chosen(args)?;
-    let mut loaded = prepare(&args.fed, Arithmetic::Host)?;
+    let mut loaded = prepare(&args.fed, Road::Jit)?;
     let bar = output.steps(at.last().copied().filter(|_| args.every.is_none()));
     let mut tracer = Tracer::new(&loaded.image, &loaded.memory, &bar);
     match args.every {
@@ -130,7 +131,7 @@ fn too_many() -> Failure {
 /// Looks at a run at some steps, in one pass.
 pub fn trace(
     image: &Image,
-    machine: &mut Interpreter,
+    machine: &mut Jit,
     at: &[u64],
     memory: &Memory,
     bar: &ProgressBar,
@@ -180,7 +181,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Looks at some steps, which are in order.
-    fn trace(&mut self, machine: &mut Interpreter, at: &[u64]) -> Result<(), Failure> {
+    fn trace(&mut self, machine: &mut Jit, at: &[u64]) -> Result<(), Failure> {
         for &step in at {
             self.seek(machine, step)?;
             run_exactly(machine, step, self.memory, self.bar)?;
@@ -190,7 +191,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Looks at every so many steps up to the end of the run, or up to `max`, and at some others, which are in order.
-    fn trace_every(&mut self, machine: &mut Interpreter, every: u64, max: u64, at: &[u64]) -> Result<(), Failure> {
+    fn trace_every(&mut self, machine: &mut Jit, every: u64, max: u64, at: &[u64]) -> Result<(), Failure> {
         let mut at = at.iter().copied().peekable();
         let mut point = Some(0);
         while let Some(step) = at.peek().copied().into_iter().chain(point).min() {
@@ -213,7 +214,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Adds a row for the machine's next step, and maybe looks for its element from now on.
-    fn look(&mut self, machine: &mut Interpreter, element: bool) -> Result<(), Failure> {
+    fn look(&mut self, machine: &mut Jit, element: bool) -> Result<(), Failure> {
         if self.rows.len() == MAX_ROWS {
             return Err(too_many().hint("raise --every"));
         }
@@ -237,7 +238,7 @@ impl<'a> Tracer<'a> {
 
     /// Runs on for the elements that are not known, but neither beyond a step nor for too long. The machine runs at full
     /// speed from store to store.
-    fn seek(&mut self, machine: &mut Interpreter, step: u64) -> Result<(), Failure> {
+    fn seek(&mut self, machine: &mut Jit, step: u64) -> Result<(), Failure> {
         let Some(&last) = self.open.last() else { return Ok(()) };
         let end = self.rows[last].step.saturating_add(LOOKAHEAD);
         let Self { image, memory, bar, stores, rows, open, .. } = self;

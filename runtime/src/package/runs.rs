@@ -2,6 +2,7 @@
 
 use crate::claim::Claim;
 use crate::cli::Cheat;
+use crate::cli::Road;
 use crate::commands::prove::claim_of_next_step;
 use crate::commands::trace::instruction_at;
 use crate::failure::Failure;
@@ -54,7 +55,7 @@ pub struct Recorded {
 
 /// The first step of each instruction in a run.
 pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Vec<Example>, Failure> {
-    let mut machine = start(image)?;
+    let mut machine = start(image, Road::Jit)?;
     for (address, bytes) in inputs {
         let outside = || Failure::new(format!("an input at {address:#x} is outside memory"));
         machine.write_memory(*address, bytes).ok_or_else(outside)?;

@@ -324,7 +324,7 @@ fn command_lines_that_make_no_sense() {
         (&["run"], &["<IMAGE>"]),
         (&["run", "net.opml", "more.opml"], &["more.opml"]),
         (&["run", "net.opml", "--frobnicate"], &["--frobnicate"]),
-        (&["run", "net.opml", "--road", "jit"], &["jit", "interpreter", "reference"]),
+        (&["run", "net.opml", "--road", "walk"], &["jit", "interpreter", "reference"]),
         (&["run", "net.opml", "--max-steps", "many"], &["many"]),
         (&["trace", "net.opml"], &["--at"]),
         (&["prove", "net.opml", "-o", "out"], &["--step"]),

@@ -1,6 +1,6 @@
 //! The tree above pages, in flat reserved memory, and the little trees inside them, hashed when they are needed.
 
-use crate::{PAGE, PAGE_BITS, reserve};
+use crate::{PAGE_BITS, reserve};
 use memmap2::MmapMut;
 use merkle::{Hasher, LEAF, Proof, Root, Tree};
 use rayon::prelude::*;
@@ -18,8 +18,8 @@ const LEAVES: usize = 1 << PAGE_LEVELS;
 /// batch of eight.
 const TOGETHER: usize = 8;
 
-/// Fewer parents than this are not worth a second thread: 100 microseconds or less.
-const WORTH_THREADS: usize = 1024;
+/// Fewer pages than this, or as many hashes above them, are not worth a second thread: half a millisecond at most.
+const WORTH_THREADS: usize = 64;
 
 /// Levels of a block. A block of nodes with all above them, as far as it goes, fills a page but for one place.
 const BLOCK_LEVELS: u32 = PAGE_LEVELS;
@@ -86,7 +86,7 @@ impl PageTree {
             pages.iter_mut().zip(indices).for_each(|(slot, &index)| *slot = page(index));
             page_roots(self.hasher, &pages[..indices.len()], out);
         };
-        if indices.len() < WORTH_THREADS / LEAVES {
+        if indices.len() < WORTH_THREADS {
             indices.chunks(TOGETHER).zip(roots.chunks_mut(TOGETHER)).for_each(work);
         } else {
             indices.par_chunks(TOGETHER).zip(roots.par_chunks_mut(TOGETHER)).for_each(work);
@@ -102,10 +102,10 @@ impl PageTree {
             let children: Vec<Root> = indices.iter().flat_map(pair).collect();
             self.hasher.parents(&children, out);
         };
-        if indices.len() < WORTH_THREADS {
+        if indices.len() < WORTH_THREADS * LEAVES {
             work((indices, &mut roots));
         } else {
-            let part = WORTH_THREADS / 4;
+            let part = WORTH_THREADS * LEAVES / 8;
             indices.par_chunks(part).zip(roots.par_chunks_mut(part)).for_each(work);
         }
         roots
@@ -181,6 +181,7 @@ pub fn part_of_page(page: &[u8], offset: usize, bits: u32) -> Root {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PAGE;
     use std::collections::HashSet;
 
     #[test]

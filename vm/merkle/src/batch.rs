@@ -66,9 +66,12 @@ impl Hasher {
     /// The nodes over neighbours: `out[i]` over `children[2 * i]` and the next. Children that are missing are zero.
     pub fn parents(self, children: &[Root], out: &mut [Root]) {
         match self.0 {
-            Kind::Portable => batched(children, out, |[message]: &[_; 1]| [keccak::digest(*message)]),
+            Kind::Portable => batched(children, out, |&[[a], [b], [c], [d], [e], [f], [g], [h]]: &[[_; 1]; 8]| {
+                let [a, b, c, d] = keccak::digest([a, b, c, d, e, f, g, h]);
+                [[a], [b], [c], [d]]
+            }),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => batched(children, out, |messages: &[_; 4]| {
+            Kind::Avx2 => batched(children, out, |messages: &[[_; 4]; 8]| {
                 // SAFETY: the one requirement is AVX2, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
@@ -76,7 +79,7 @@ impl Hasher {
                 }
             }),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => batched(children, out, |messages: &[_; 8]| {
+            Kind::Avx512 => batched(children, out, |messages: &[[_; 8]; 8]| {
                 // SAFETY: the one requirement is AVX-512F, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
@@ -101,34 +104,41 @@ pub fn parents(children: &[Root], out: &mut [Root]) {
 /// Two nodes as the eight words of a message.
 type Message = [u64; 2 * LEAF / 8];
 
-/// Hashes `N` pairs at once. Pairs of zeros have a parent without a hash, so they take no place.
+/// Hashes `N` pairs at once, word by word. Pairs of zeros have a parent without a hash, so they take no place.
 #[inline(always)]
-fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[Message; N]) -> [[u64; 4]; N]) {
-    let (mut messages, mut places, mut waiting) = ([Message::default(); N], [0; N], 0);
+fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[[u64; N]; 8]) -> [[u64; N]; 4]) {
+    let (mut messages, mut places, mut waiting) = ([[0; N]; 8], [0; N], 0);
     for at in 0..out.len() {
         let message = message(children, at);
         if message == Message::default() {
             out[at] = Root::ZERO;
             continue;
         }
-        (messages[waiting], places[waiting]) = (message, at);
+        for (words, word) in messages.iter_mut().zip(message) {
+            words[waiting] = word;
+        }
+        places[waiting] = at;
         waiting += 1;
         if waiting == N {
-            put(out, &places, hash(&messages));
+            put(out, &places, &hash(&messages));
             waiting = 0;
         }
     }
     match waiting {
         0 => {}
-        1 => out[places[0]] = root(keccak::digest(messages[0])),
-        _ => put(out, &places[..waiting], hash(&messages)),
+        // One state alone is quicker than many.
+        1 => out[places[0]] = root(keccak::digest(core::array::from_fn(|word| messages[word][0]))),
+        _ => put(out, &places[..waiting], &hash(&messages)),
     }
 }
 
 /// The pair at an index.
 #[inline(always)]
 fn message(children: &[Root], at: usize) -> Message {
-    let [left, right] = [2 * at, 2 * at + 1].map(|child| words(children.get(child).unwrap_or(&Root::ZERO)));
+    let [left, right] = match children.get(2 * at..).and_then(<[Root]>::first_chunk) {
+        Some([left, right]) => [words(left), words(right)],
+        None => [children.get(2 * at).map_or([0; 4], words), [0; 4]],
+    };
     let ([a, b, c, d], [e, f, g, h]) = (left, right);
     [a, b, c, d, e, f, g, h]
 }
@@ -148,9 +158,10 @@ fn root(words: [u64; 4]) -> Root {
     root
 }
 
+/// Puts digests, given word by word, where they belong.
 #[inline(always)]
-fn put<const N: usize>(out: &mut [Root], places: &[usize], digests: [[u64; 4]; N]) {
-    for (&place, digest) in places.iter().zip(digests) {
-        out[place] = root(digest);
+fn put<const N: usize>(out: &mut [Root], places: &[usize], digests: &[[u64; N]; 4]) {
+    for (state, &place) in places.iter().enumerate() {
+        out[place] = root([digests[0][state], digests[1][state], digests[2][state], digests[3][state]]);
     }
 }

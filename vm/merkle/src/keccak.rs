@@ -122,16 +122,50 @@ fn round<L: Lane>(state: [L; 25], constant: u64) -> [L; 25] {
     [b0, b1, b2, b3, b4, c0, c1, c2, c3, c4, d0, d1, d2, d3, d4, e0, e1, e2, e3, e4, f0, f1, f2, f3, f4]
 }
 
-/// Mixes columns.
+/// Mixes columns. Spelled out, as everything here: a call of `map` would not be compiled for the caller's processor.
 #[inline(always)]
-fn theta<L: Lane>(mut a: [L; 25]) -> [L; 25] {
-    let column = |x: usize| a[x].xor3(a[x + 5], a[x + 10]).xor3(a[x + 15], a[x + 20]);
-    let columns = [column(0), column(1), column(2), column(3), column(4)];
-    let turned = columns.map(|column| column.rotate::<1, 63>());
-    for (at, lane) in a.iter_mut().enumerate() {
-        *lane = lane.xor3(columns[(at + 4) % 5], turned[(at + 1) % 5]);
-    }
-    a
+fn theta<L: Lane>(a: [L; 25]) -> [L; 25] {
+    let c = [column::<0, L>(&a), column::<1, L>(&a), column::<2, L>(&a), column::<3, L>(&a), column::<4, L>(&a)];
+    let t = [turn(c[0]), turn(c[1]), turn(c[2]), turn(c[3]), turn(c[4])];
+    [
+        a[0].xor3(c[4], t[1]),
+        a[1].xor3(c[0], t[2]),
+        a[2].xor3(c[1], t[3]),
+        a[3].xor3(c[2], t[4]),
+        a[4].xor3(c[3], t[0]),
+        a[5].xor3(c[4], t[1]),
+        a[6].xor3(c[0], t[2]),
+        a[7].xor3(c[1], t[3]),
+        a[8].xor3(c[2], t[4]),
+        a[9].xor3(c[3], t[0]),
+        a[10].xor3(c[4], t[1]),
+        a[11].xor3(c[0], t[2]),
+        a[12].xor3(c[1], t[3]),
+        a[13].xor3(c[2], t[4]),
+        a[14].xor3(c[3], t[0]),
+        a[15].xor3(c[4], t[1]),
+        a[16].xor3(c[0], t[2]),
+        a[17].xor3(c[1], t[3]),
+        a[18].xor3(c[2], t[4]),
+        a[19].xor3(c[3], t[0]),
+        a[20].xor3(c[4], t[1]),
+        a[21].xor3(c[0], t[2]),
+        a[22].xor3(c[1], t[3]),
+        a[23].xor3(c[2], t[4]),
+        a[24].xor3(c[3], t[0]),
+    ]
+}
+
+/// The exclusive or of a column.
+#[inline(always)]
+fn column<const X: usize, L: Lane>(a: &[L; 25]) -> L {
+    a[X].xor3(a[X + 5], a[X + 10]).xor3(a[X + 15], a[X + 20])
+}
+
+/// A rotation by one.
+#[inline(always)]
+fn turn<L: Lane>(lane: L) -> L {
+    lane.rotate::<1, 63>()
 }
 
 /// The first row after rho, pi and chi.

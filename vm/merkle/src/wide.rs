@@ -2,12 +2,13 @@
 
 use crate::keccak::{Lane, digest};
 use core::arch::x86_64::*;
+use core::mem::transmute;
 
-/// Four states. A value is made in [`four`] only, so where there is one, the processor has AVX2.
+/// Four states. A value is made in [`load4`] only, so where there is one, the processor has AVX2.
 #[derive(Clone, Copy)]
 struct Four(__m256i);
 
-/// Eight states. A value is made in [`eight`] only, so where there is one, the processor has AVX-512F.
+/// Eight states. A value is made in [`load8`] only, so where there is one, the processor has AVX-512F.
 #[derive(Clone, Copy)]
 struct Eight(__m512i);
 
@@ -70,39 +71,48 @@ impl Lane for Eight {
     }
 }
 
-/// The digests of four messages of eight words.
+/// The first word of all four messages, then the second, and so on; and of the digests likewise.
 #[target_feature(enable = "avx2")]
-pub fn four(messages: &[[u64; 8]; 4]) -> [[u64; 4]; 4] {
-    let [a, b, c, d] = messages.map(|words| words.map(u64::cast_signed));
-    let words = core::array::from_fn(|word| Four(_mm256_set_epi64x(d[word], c[word], b[word], a[word])));
-    let lanes = digest(words).map(|Four(lane)| {
-        [
-            _mm256_extract_epi64::<0>(lane),
-            _mm256_extract_epi64::<1>(lane),
-            _mm256_extract_epi64::<2>(lane),
-            _mm256_extract_epi64::<3>(lane),
-        ]
-    });
-    core::array::from_fn(|state| lanes.map(|lane| lane[state].cast_unsigned()))
+pub fn four([a, b, c, d, e, f, g, h]: &[[u64; 4]; 8]) -> [[u64; 4]; 4] {
+    let [a, b, c, d] = digest([load4(a), load4(b), load4(c), load4(d), load4(e), load4(f), load4(g), load4(h)]);
+    [store4(a), store4(b), store4(c), store4(d)]
 }
 
-/// The digests of eight messages of eight words.
+#[target_feature(enable = "avx2")]
+fn load4(&words: &[u64; 4]) -> Four {
+    // SAFETY: both are 256 bits, and every value of them is one of a vector.
+    #[expect(unsafe_code, reason = "the same bits")]
+    Four(unsafe { transmute::<[u64; 4], __m256i>(words) })
+}
+
+#[target_feature(enable = "avx2")]
+fn store4(lane: Four) -> [u64; 4] {
+    // SAFETY: both are 256 bits, and every value of them is one of four words.
+    #[expect(unsafe_code, reason = "the same bits")]
+    unsafe {
+        transmute::<__m256i, [u64; 4]>(lane.0)
+    }
+}
+
+/// The first word of all eight messages, then the second, and so on; and of the digests likewise.
 #[target_feature(enable = "avx512f")]
-pub fn eight(messages: &[[u64; 8]; 8]) -> [[u64; 4]; 8] {
-    let [a, b, c, d, e, f, g, h] = messages.map(|words| words.map(u64::cast_signed));
-    let words = core::array::from_fn(|word| {
-        Eight(_mm512_set_epi64(h[word], g[word], f[word], e[word], d[word], c[word], b[word], a[word]))
-    });
-    let lanes = digest(words).map(|Eight(lane)| {
-        let half = |half: __m256i| {
-            [
-                _mm256_extract_epi64::<0>(half),
-                _mm256_extract_epi64::<1>(half),
-                _mm256_extract_epi64::<2>(half),
-                _mm256_extract_epi64::<3>(half),
-            ]
-        };
-        [half(_mm512_extracti64x4_epi64::<0>(lane)), half(_mm512_extracti64x4_epi64::<1>(lane))]
-    });
-    core::array::from_fn(|state| lanes.map(|halves| halves[state / 4][state % 4].cast_unsigned()))
+pub fn eight([a, b, c, d, e, f, g, h]: &[[u64; 8]; 8]) -> [[u64; 8]; 4] {
+    let [a, b, c, d] = digest([load8(a), load8(b), load8(c), load8(d), load8(e), load8(f), load8(g), load8(h)]);
+    [store8(a), store8(b), store8(c), store8(d)]
+}
+
+#[target_feature(enable = "avx512f")]
+fn load8(&words: &[u64; 8]) -> Eight {
+    // SAFETY: both are 512 bits, and every value of them is one of a vector.
+    #[expect(unsafe_code, reason = "the same bits")]
+    Eight(unsafe { transmute::<[u64; 8], __m512i>(words) })
+}
+
+#[target_feature(enable = "avx512f")]
+fn store8(lane: Eight) -> [u64; 8] {
+    // SAFETY: both are 512 bits, and every value of them is one of eight words.
+    #[expect(unsafe_code, reason = "the same bits")]
+    unsafe {
+        transmute::<__m512i, [u64; 8]>(lane.0)
+    }
 }

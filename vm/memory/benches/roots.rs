@@ -32,10 +32,17 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 /// Nanoseconds a hash in a batch of many.
-fn nodes(hasher: Hasher) -> f64 {
+fn nodes(parents: impl Fn(&[Root], &mut [Root])) -> f64 {
     let children: Vec<Root> = bytes(32 << 11).as_chunks().0.iter().map(|&bytes| Root(bytes)).collect();
     let mut out = vec![Root::ZERO; children.len() / 2];
-    best(|| (), |()| hasher.parents(&children, &mut out)) / out.len() as f64 * 1e9
+    best(|| (), |()| parents(&children, &mut out)) / out.len() as f64 * 1e9
+}
+
+/// What there was before: one node after the other, by sha3.
+fn one_by_one(children: &[Root], out: &mut [Root]) {
+    for (out, [left, right]) in out.iter_mut().zip(children.as_chunks().0) {
+        *out = merkle::node(*left, *right);
+    }
 }
 
 /// Gigabytes a second of the root of memory that was written once, with page faults of the tree.
@@ -81,8 +88,10 @@ fn main() {
             "| keccak | ns a node | full root, GB/s | {TOUCHED} pages side by side, ms | {TOUCHED} pages apart, ms |"
         );
         println!("|---|---:|---:|---:|---:|");
+        println!("| sha3, one by one | {:.0} | - | - | - |", nodes(one_by_one));
         for hasher in Hasher::all() {
-            let (nodes, full) = (nodes(hasher), full(hasher));
+            let nodes = nodes(|children, out| hasher.parents(children, out));
+            let full = full(hasher);
             let (near, far) = (touched(hasher, 1), touched(hasher, 2097));
             println!("| {} | {nodes:.0} | {full:.3} | {near:.1} | {far:.1} |", hasher.name());
         }

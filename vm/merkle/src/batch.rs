@@ -66,12 +66,9 @@ impl Hasher {
     /// The nodes over neighbours: `out[i]` over `children[2 * i]` and the next. Children that are missing are zero.
     pub fn parents(self, children: &[Root], out: &mut [Root]) {
         match self.0 {
-            Kind::Portable => batched(children, out, |&[[a], [b], [c], [d], [e], [f], [g], [h]]: &[[_; 1]; 8]| {
-                let [a, b, c, d] = keccak::digest([a, b, c, d, e, f, g, h]);
-                [[a], [b], [c], [d]]
-            }),
+            Kind::Portable => batched(children, out, |&[message]: &[_; 1]| [keccak::digest(message)]),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => batched(children, out, |messages: &[[_; 4]; 8]| {
+            Kind::Avx2 => batched(children, out, |messages: &[_; 4]| {
                 // SAFETY: the one requirement is AVX2, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
@@ -79,7 +76,7 @@ impl Hasher {
                 }
             }),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => batched(children, out, |messages: &[[_; 8]; 8]| {
+            Kind::Avx512 => batched(children, out, |messages: &[_; 8]| {
                 // SAFETY: the one requirement is AVX-512F, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
@@ -104,20 +101,17 @@ pub fn parents(children: &[Root], out: &mut [Root]) {
 /// Two nodes as the eight words of a message.
 type Message = [u64; 2 * LEAF / 8];
 
-/// Hashes `N` pairs at once, word by word. Pairs of zeros have a parent without a hash, so they take no place.
+/// Hashes `N` pairs at once. Pairs of zeros have a parent without a hash, so they take no place.
 #[inline(always)]
-fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[[u64; N]; 8]) -> [[u64; N]; 4]) {
-    let (mut messages, mut places, mut waiting) = ([[0; N]; 8], [0; N], 0);
+fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[Message; N]) -> [[u64; 4]; N]) {
+    let (mut messages, mut places, mut waiting) = ([Message::default(); N], [0; N], 0);
     for at in 0..out.len() {
         let message = message(children, at);
         if message == Message::default() {
             out[at] = Root::ZERO;
             continue;
         }
-        for (words, word) in messages.iter_mut().zip(message) {
-            words[waiting] = word;
-        }
-        places[waiting] = at;
+        (messages[waiting], places[waiting]) = (message, at);
         waiting += 1;
         if waiting == N {
             put(out, &places, &hash(&messages));
@@ -127,7 +121,7 @@ fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[
     match waiting {
         0 => {}
         // One state alone is quicker than many.
-        1 => out[places[0]] = root(keccak::digest(core::array::from_fn(|word| messages[word][0]))),
+        1 => out[places[0]] = root(keccak::digest(messages[0])),
         _ => put(out, &places[..waiting], &hash(&messages)),
     }
 }
@@ -158,10 +152,10 @@ fn root(words: [u64; 4]) -> Root {
     root
 }
 
-/// Puts digests, given word by word, where they belong.
+/// Puts digests where they belong.
 #[inline(always)]
-fn put<const N: usize>(out: &mut [Root], places: &[usize], digests: &[[u64; N]; 4]) {
-    for (state, &place) in places.iter().enumerate() {
-        out[place] = root([digests[0][state], digests[1][state], digests[2][state], digests[3][state]]);
+fn put(out: &mut [Root], places: &[usize], digests: &[[u64; 4]]) {
+    for (&place, &digest) in places.iter().zip(digests) {
+        out[place] = root(digest);
     }
 }

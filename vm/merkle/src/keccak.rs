@@ -76,13 +76,13 @@ pub fn digest<L: Lane>(message: [L; 8]) -> [L; 4] {
         a, b, c, d, e, f, g, h, first, zero, zero, zero, zero, zero, zero, zero, last, zero, zero, zero, zero, zero,
         zero, zero, zero,
     ];
-    let [rounds @ .., end] = ROUNDS;
-    for constant in rounds {
+    let [rounds @ .., end] = &ROUNDS;
+    for &constant in rounds {
         state = round(state, constant);
     }
     // Of the last round only the first row is asked for.
     let [a, b, c, d, _] = row0(&theta(state));
-    [a.xor(a.like(end)), b, c, d]
+    [a.xor(a.like(*end)), b, c, d]
 }
 
 /// One round.

@@ -129,8 +129,8 @@ impl PageTree {
         }
         let (group, above) = (level / BLOCK_LEVELS, BLOCK_LEVELS - 1 - level % BLOCK_LEVELS);
         let before: u64 = (0..group).map(|group| blocks(self.depth, group)).sum();
-        let in_block = 1 << above | index & ((1 << above) - 1);
-        usize::try_from((before + (index >> above) << PAGE_BITS) + in_block * LEAF as u64).ok()
+        let in_block = (1 << above) | (index & ((1 << above) - 1));
+        usize::try_from(((before + (index >> above)) << PAGE_BITS) + in_block * LEAF as u64).ok()
     }
 }
 

@@ -20,6 +20,7 @@ impl Root {
     pub const ZERO: Self = Self([0; LEAF]);
 
     /// A leaf: 32 bytes of memory as a little-endian number.
+    #[inline]
     #[must_use]
     pub fn leaf(mut memory: [u8; LEAF]) -> Self {
         memory.reverse();

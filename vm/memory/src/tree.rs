@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn pages_together_are_pages_one_by_one() {
-        let page = |seed: usize| -> Vec<u8> { (0..PAGE).map(|at| (at * at * seed >> 9) as u8).collect() };
+        let page = |seed: usize| -> Vec<u8> { (0..PAGE).map(|at| ((at * at * seed) >> 9) as u8).collect() };
         let mut pages: Vec<Vec<u8>> = (0..TOGETHER).map(page).collect();
         pages[3].fill(0);
         let one_by_one: Vec<Root> = pages.iter().map(|page| Tree::of_bytes(page, PAGE_LEVELS).root()).collect();

@@ -10,9 +10,9 @@ pub struct Hasher(Kind);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Portable,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
     Avx2,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
     Avx512,
 }
 
@@ -56,9 +56,9 @@ impl Hasher {
     pub const fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2 => "AVX2",
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx512 => "AVX-512",
         }
     }
@@ -67,7 +67,7 @@ impl Hasher {
     pub fn parents(self, children: &[Root], out: &mut [Root]) {
         match self.0 {
             Kind::Portable => batched(children, out, |&[message]: &[_; 1]| [keccak::digest(message)]),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2 => batched(children, out, |messages: &[_; 4]| {
                 // SAFETY: the one requirement is AVX2, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
@@ -75,7 +75,7 @@ impl Hasher {
                     crate::wide::four(messages)
                 }
             }),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx512 => batched(children, out, |messages: &[_; 8]| {
                 // SAFETY: the one requirement is AVX-512F, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]

@@ -11,7 +11,7 @@ extern crate std;
 
 mod batch;
 mod keccak;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod wide;
 
 mod tree;

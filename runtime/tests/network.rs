@@ -233,6 +233,37 @@ fn a_right_answer_stands_against_two_lying_challengers_at_once() {
 }
 
 #[test]
+fn who_answered_too_late_answers_when_the_other_answer_has_fallen() {
+    let net = Net::start();
+    let id = net.request(&[]);
+    // Both answers are in one block, the lie first.
+    net.ask("evm_setIntervalMining", json!([0]));
+    let waiting = |count: &str| {
+        let start = Instant::now();
+        while net.ask("txpool_status", json!([]))["pending"] != count {
+            assert!(start.elapsed() < PATIENCE, "no answers: {}", log(&net.folder));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let serve = ["serve", "net.opml", "--poll", "100"];
+    let server = net.play(SERVER, &serve);
+    waiting("0x1");
+    server.kill();
+    net.ask("anvil_dropAllTransactions", json!([]));
+    let _liar = net.play(DEPLOYER, &["serve", "net.opml", "--cheat", "output", "--poll", "100"]);
+    waiting("0x1");
+    // What was sent before is sent again.
+    let _server = net.play(SERVER, &serve);
+    waiting("0x2");
+    net.ask("evm_setIntervalMining", json!([1]));
+    let _validator = net.play(VALIDATOR, &["watch", "net.opml", "--no-answers", "--poll", "100"]);
+    let status = net.wait_final(&id);
+    assert_eq!(events(&status, "answered").len(), 2, "{status:#}");
+    assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()), "{status:#}");
+    assert_eq!(net.digit(&id), 7);
+}
+
+#[test]
 fn after_a_reorganisation_another_request_has_the_number_and_gets_its_own_answer() {
     let net = Net::start();
     let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);

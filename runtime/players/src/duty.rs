@@ -41,7 +41,7 @@ pub struct Case {
     pub games: Vec<(U256, GameStanding)>,
     /// The output root that the player has computed.
     pub truth: Option<B256>,
-    /// Whether the player has ever answered the request.
+    /// Whether an answer of the player's to the request has ever been on the chain.
     pub answered: bool,
     /// What the player would offer for a unit of gas now, in wei.
     pub gas_price: u128,

@@ -237,6 +237,7 @@ impl Player {
                 games.push((game, standing));
             }
         }
+        let answered = self.has_answered(id, stored, &answer)?;
         Ok(Case {
             id,
             hash: stored,
@@ -244,9 +245,23 @@ impl Player {
             answer,
             games,
             truth: self.results.get(&stored).map(|computed| computed.root),
-            answered: self.store.get(&answered(id, stored))?.is_some(),
+            answered,
             gas_price: chain::bid(&self.config.fees, head.base_fee, 1, 0, false).max_fee,
         })
+    }
+
+    /// Whether an answer of the player's has been on the chain. One that came too late to be there doesn't count: if the other
+    /// falls, the player's is wanted.
+    fn has_answered(&self, id: U256, request: B256, answer: &contracts::Answer) -> Result<bool, StoreError> {
+        let name = answered(id, request);
+        if self.store.get(&name)?.is_some() {
+            return Ok(true);
+        }
+        let now = answer.asserter == self.wallet.address();
+        if now {
+            self.store.save(&name, &true)?;
+        }
+        Ok(now)
     }
 
     fn standing(&self, stored: B256) -> GameStanding {
@@ -295,7 +310,6 @@ impl Player {
                     let call = IInferenceService::answerCall { id, request, output };
                     let bond = self.terms.asserterBond;
                     self.act(name, &call, U256::from(bond), None, head).await?;
-                    self.store.save(&answered(id, case.hash), &true)?;
                 }
             }
             Duty::Settle => {

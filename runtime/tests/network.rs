@@ -42,7 +42,7 @@ impl Drop for Process {
     }
 }
 
-/// A chain with a registered model, and the folder in which the commands run.
+/// A chain with all contracts, and the folder in which the commands run.
 struct Net {
     folder: Folder,
     rpc: String,
@@ -50,7 +50,14 @@ struct Net {
 }
 
 impl Net {
+    /// One on which the model is registered.
     fn start() -> Self {
+        let net = Self::start_empty();
+        net.json(REQUESTER, &["register", "net.opml"]);
+        net
+    }
+
+    fn start_empty() -> Self {
         let folder = Folder::with_net("mnist-cnn");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let port_text = port.to_string();
@@ -61,9 +68,7 @@ impl Net {
             assert!(start.elapsed() < PATIENCE, "no chain; is anvil missing? run `npm ci`: {}", log(&folder));
             std::thread::sleep(Duration::from_millis(50));
         }
-        let net = Self { folder, rpc: format!("http://127.0.0.1:{port}"), _chain: chain };
-        net.json(REQUESTER, &["register", "net.opml"]);
-        net
+        Self { folder, rpc: format!("http://127.0.0.1:{port}"), _chain: chain }
     }
 
     /// What a command says that must succeed.
@@ -261,6 +266,20 @@ fn who_answered_too_late_answers_when_the_other_answer_has_fallen() {
     assert_eq!(events(&status, "answered").len(), 2, "{status:#}");
     assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()), "{status:#}");
     assert_eq!(net.digit(&id), 7);
+}
+
+#[test]
+fn a_server_may_be_started_before_its_model_is_registered() {
+    let net = Net::start_empty();
+    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);
+    let start = Instant::now();
+    while !log(&net.folder).contains("opml register") {
+        assert!(start.elapsed() < PATIENCE, "the server doesn't say what is missing: {}", log(&net.folder));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    net.json(REQUESTER, &["register", "net.opml"]);
+    let id = net.request(&[]);
+    net.wait(&id, "answered", |status| status["standing"] == "pending");
 }
 
 #[test]

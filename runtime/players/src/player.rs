@@ -80,6 +80,8 @@ pub struct Player {
     terms: Terms,
     book: Book,
     models: HashMap<B256, Arc<Known>>,
+    /// Models that contracts have no name for yet: the verifier of their machine isn't deployed.
+    nameless: Vec<Arc<Known>>,
     inferences: HashMap<B256, Arc<Inference>>,
     /// By the hashes of requests: after a reorganisation of the chain a number may be another request's.
     results: HashMap<B256, Computed>,
@@ -113,33 +115,45 @@ impl Player {
         }
         let head = node.head().await?;
         let terms = node.call(service, &IInferenceService::termsCall {}, head.hash).await?;
-        let mut by_hash = HashMap::new();
-        for known in models {
-            let call = IModelRegistry::verifierOfCall { machine: known.machine() };
-            let verifier = node.call(registry, &call, head.hash).await?;
-            let hash = known.hash(verifier);
-            tracing::info!(model = %hash, native = known.native.is_some(), "knows a model");
-            by_hash.insert(hash, Arc::new(known));
-        }
         let wallet = Wallet::open(signer, node.clone(), Arc::clone(&store), config.fees)?;
         let book = Book::open(Arc::clone(&store), service, block)?;
         let account = wallet.address();
         tracing::info!(%account, chain = chain_id, %service, role = ?config.role, "ready");
-        Ok(Self {
+        let mut new = Self {
             node,
             wallet,
             store,
             config,
             terms,
             book,
-            models: by_hash,
+            models: HashMap::new(),
+            nameless: models.into_iter().map(Arc::new).collect(),
             inferences: HashMap::new(),
             results: HashMap::new(),
             openings: HashMap::new(),
             replies: HashMap::new(),
             jobs: JoinSet::new(),
             started: HashSet::new(),
-        })
+        };
+        new.name_models(&head).await?;
+        for known in &new.nameless {
+            tracing::warn!(machine = ?known.machine(), "a model isn't registered yet: `opml register` does it");
+        }
+        Ok(new)
+    }
+
+    /// Finds out what contracts call the models: that depends on the address of the verifier.
+    async fn name_models(&mut self, head: &Head) -> Result<(), PlayerError> {
+        for known in self.nameless.clone() {
+            let verifier = self.verifier(&known, head).await?;
+            if verifier != Address::ZERO {
+                let hash = known.hash(verifier);
+                tracing::info!(model = %hash, native = known.native.is_some(), "knows a model");
+                self.nameless.retain(|other| !Arc::ptr_eq(other, &known));
+                self.models.insert(hash, known);
+            }
+        }
+        Ok(())
     }
 
     /// Plays until `stop` is done. What goes wrong at one look is tried again at the next.
@@ -173,6 +187,7 @@ impl Player {
         }
         let head = self.node.head().await?;
         metrics::gauge!("opml_head_block").set(head.number as f64);
+        self.name_models(&head).await?;
         self.book.follow(&self.node, head.number).await?;
         self.wallet.tend(&head).await?;
         let (mut games, mut nearest) = (0, u64::MAX);
@@ -534,10 +549,15 @@ impl Player {
 
     /// A model as the contracts have it.
     async fn contract_model(&self, known: &Known, hash: B256, head: &Head) -> Result<contracts::Model, PlayerError> {
-        let call = IModelRegistry::verifierOfCall { machine: known.machine() };
-        let verifier = self.node.call(self.config.deployment.registry, &call, head.hash).await?;
+        let verifier = self.verifier(known, head).await?;
         debug_assert_eq!(known.hash(verifier), hash);
         Ok(contracts::model(&known.model, verifier))
+    }
+
+    /// The verifier of a model's machine; zero if it isn't deployed.
+    async fn verifier(&self, known: &Known, head: &Head) -> Result<Address, PlayerError> {
+        let call = IModelRegistry::verifierOfCall { machine: known.machine() };
+        Ok(self.node.call(self.config.deployment.registry, &call, head.hash).await?)
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Player {
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<Done>,
+    /// Held by every job that finds out a result.
+    computing: Arc<()>,
     /// The names of jobs that are running or have failed, and of complaints that were made.
     started: HashSet<String>,
 }
@@ -133,6 +135,7 @@ impl Player {
             openings: HashMap::new(),
             replies: HashMap::new(),
             jobs: JoinSet::new(),
+            computing: Arc::default(),
             started: HashSet::new(),
         };
         new.name_models(&head).await?;
@@ -473,9 +476,17 @@ impl Player {
     // ---- What has to be computed for it
 
     fn compute(&mut self, case: &Case) {
+        // Requests cost little and runs take memory; games go on beside them, each of which costs a bond.
+        if Arc::strong_count(&self.computing) > MOST_RESULTS {
+            return;
+        }
         let Some(inference) = self.inference(case) else { return };
         let (id, hash) = (case.id, case.hash);
-        self.start(&format!("result/{hash}"), move || Done::Result(id, hash, inference.result()));
+        let computing = Arc::clone(&self.computing);
+        self.start(&format!("result/{hash}"), move || {
+            let _until_done = computing;
+            Done::Result(id, hash, inference.result())
+        });
     }
 
     /// Starts a job, once.
@@ -560,6 +571,9 @@ impl Player {
         Ok(self.node.call(self.config.deployment.registry, &call, head.hash).await?)
     }
 }
+
+/// How many results are computed at once.
+const MOST_RESULTS: usize = 4;
 
 /// How many runs are kept.
 const MOST_INFERENCES: usize = 16;

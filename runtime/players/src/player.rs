@@ -193,13 +193,16 @@ impl Player {
         self.name_models(&head).await?;
         self.book.follow(&self.node, head.number).await?;
         self.wallet.tend(&head).await?;
-        let (mut games, mut nearest) = (0, u64::MAX);
+        let (mut games, mut nearest) = (0, u64::from(self.terms.clock));
         for id in self.book.open_requests() {
             let case = self.case(id, &head).await?;
             for (_, standing) in &case.games {
                 if let GameStanding::Open(game) = standing {
                     games += 1;
-                    nearest = nearest.min(deadline(game).saturating_sub(head.time));
+                    let mover = if game.asserterMoves { game.asserter } else { game.challenger };
+                    if mover == self.wallet.address() {
+                        nearest = nearest.min(deadline(game).saturating_sub(head.time));
+                    }
                 }
             }
             for duty in duties(&self.config.role, self.wallet.address(), &self.terms, head.time, &case) {
@@ -210,9 +213,8 @@ impl Player {
             self.close_if_over(&case, &head)?;
         }
         metrics::gauge!("opml_open_games").set(f64::from(games));
-        if games > 0 {
-            metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
-        }
+        // The whole clock if nothing is to be done: an alarm ends with the game.
+        metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
         self.collect(games, &head).await
     }
 
@@ -581,7 +583,7 @@ const MOST_INFERENCES: usize = 16;
 /// The time by which the side to move must have moved.
 fn deadline(game: &contracts::Game) -> u64 {
     let clock = if game.asserterMoves { game.asserterClock } else { game.challengerClock };
-    game.since + u64::from(clock)
+    game.since.saturating_add(clock.into())
 }
 
 /// The state of a game that goes on.

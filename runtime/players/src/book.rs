@@ -83,7 +83,7 @@ impl Book {
     pub async fn follow(&mut self, node: &Node, head: u64) -> Result<(), BookError> {
         let mut from = self.next.saturating_sub(AGAIN).min(head);
         while from <= head {
-            let to = head.min(from + CHUNK - 1);
+            let to = head.min(from.saturating_add(CHUNK - 1));
             for log in node.logs(self.service, from, to).await? {
                 if let Some(Event { data, .. }) = Event::<IInferenceService::Requested>::of(&log) {
                     self.requested(data)?;
@@ -91,11 +91,15 @@ impl Book {
                     self.moved(data)?;
                 }
             }
-            from = to + 1;
-        }
-        if self.next != head + 1 {
-            self.next = head + 1;
-            self.store.save("next block", &self.next)?;
+            from = to.saturating_add(1);
+            // After every chunk: a long history is not read from its beginning again because a node fails in the middle.
+            if self.next != from {
+                self.next = from;
+                self.store.save("next block", &self.next)?;
+            }
+            if to == u64::MAX {
+                break;
+            }
         }
         Ok(())
     }

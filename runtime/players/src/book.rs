@@ -5,12 +5,15 @@ use chain::{Event, Node, NodeError, Store, StoreError};
 use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Request, SolValue, U256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use step::{Root, Tree};
 use thiserror::Error;
 
 /// How many blocks are looked at again at each look, so that events that a reorganisation has moved are found.
 const AGAIN: u64 = 32;
 /// How many blocks are asked for at once.
 const CHUNK: u64 = 2_000;
+/// No memory has as many levels.
+const MOST_LEVELS: usize = 41;
 
 /// What is known of a request.
 #[derive(Debug, Clone)]
@@ -107,7 +110,11 @@ impl Book {
     fn requested(&mut self, event: IInferenceService::Requested) -> Result<(), BookError> {
         let IInferenceService::Requested { id, request, input, callbackData, .. } = event;
         let hash = hash(&request);
-        if !self.requests.contains_key(&hash) {
+        // Bytes that aren't those of the request would be a lie of the node; they must not keep out the true ones.
+        let its =
+            (input.is_empty() || is_below(&input, request.inputRoot)) && keccak(&callbackData) == request.callbackData;
+        let known = self.requests.get(&hash).is_some_and(|known| known.input == input);
+        if its && !known {
             let entry: RequestEntry = (id, request, input, callbackData);
             self.store.save(&format!("request/{id:020}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
             self.learn_request(entry);
@@ -119,7 +126,7 @@ impl Book {
         let IDisputeGame::Moved { id, game, claims } = event;
         let hash = hash(&game);
         // Claims that aren't those of the state would be a lie of the node.
-        let roots: Vec<step::Root> = claims.iter().map(|claim| step::Root(claim.0)).collect();
+        let roots: Vec<Root> = claims.iter().map(|claim| Root(claim.0)).collect();
         let its = contracts::word(game::commit(&roots).root()) == game.claims;
         if its && !self.positions.contains_key(&hash) {
             let entry: PositionEntry = (id, game, claims);
@@ -167,12 +174,16 @@ impl Book {
     pub fn close(&mut self, id: U256) -> Result<(), BookError> {
         self.open.remove(&id);
         let mut gone = Vec::new();
+        // Names end with hashes.
+        let hash = |name: &str| name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()).unwrap_or_default();
         for (name, _) in self.store.scan::<serde_json::Value>(&format!("request/{id:020}/"))? {
+            self.requests.remove(&hash(&name));
             gone.push((name, None));
         }
         for (name, _) in self.store.scan::<serde_json::Value>("position/")? {
             let game = name.split('/').nth(1).and_then(|game| U256::from_str_radix(game, 16).ok());
             if game.is_some_and(|game| crate::game_of(game).0 == id) {
+                self.positions.remove(&hash(&name));
                 gone.push((name, None));
             }
         }
@@ -182,5 +193,67 @@ impl Book {
 
 /// The hash under which a contract keeps a value.
 pub(crate) fn hash(value: &impl SolValue) -> B256 {
-    B256::new(step::keccak(&value.abi_encode()).0)
+    keccak(&value.abi_encode())
+}
+
+fn keccak(bytes: &[u8]) -> B256 {
+    B256::new(step::keccak(bytes).0)
+}
+
+/// Whether a subtree of memory that begins with these bytes and is zero behind them has this root, at whatever level.
+fn is_below(bytes: &[u8], root: B256) -> bool {
+    let leaves = bytes.len().div_ceil(step::merkle::LEAF).max(1);
+    let lowest = Tree::of_bytes(bytes, leaves.next_power_of_two().ilog2()).root();
+    let above = |node: &Root| Some(Tree::of_leaves(vec![*node], 1).root());
+    std::iter::successors(Some(lowest), above).take(MOST_LEVELS).any(|node| contracts::word(node) == root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: Address = Address::repeat_byte(9);
+
+    fn book(store: &Arc<Store>) -> Book {
+        Book::open(Arc::clone(store), SERVICE, 0).expect("a book")
+    }
+
+    /// The event of a request whose input is the subtree of this level.
+    fn event(input: &[u8], level: u32) -> IInferenceService::Requested {
+        let request = Request::abi_decode(&[0; 12 * 32]).expect("zeros");
+        let input_root = contracts::word(Tree::of_bytes(input, level).root());
+        let request = Request { inputRoot: input_root, callbackData: keccak(b"more"), ..request };
+        let (input, more) = (Bytes::copy_from_slice(input), Bytes::from_static(b"more"));
+        IInferenceService::Requested { id: U256::from(3), listing: B256::ZERO, request, input, callbackData: more }
+    }
+
+    #[test]
+    fn a_node_that_lies_about_bytes_does_not_keep_out_the_true_ones() {
+        let mut book = book(&Arc::new(Store::in_memory().expect("a store")));
+        for (input, level) in [(&[7; 100][..], 2), (&[7; 100], 9), (&[7; 33], 1), (&[7; 5], 0), (&[], 3)] {
+            let event = event(input, level);
+            let hash = hash(&event.request);
+            let other = Bytes::from_static(b"other");
+            book.requested(IInferenceService::Requested { input: other.clone(), ..event.clone() }).expect("a look");
+            book.requested(IInferenceService::Requested { callbackData: other, ..event.clone() }).expect("a look");
+            assert!(book.request(hash).is_none(), "{level}");
+            // That there are none can't be seen to be a lie, but it isn't the last word.
+            book.requested(IInferenceService::Requested { input: Bytes::new(), ..event.clone() }).expect("a look");
+            book.requested(event).expect("a look");
+            assert_eq!(book.request(hash).map(|asked| &asked.input[..]), Some(input), "{level}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_on_disk_and_in_memory() {
+        let store = Arc::new(Store::in_memory().expect("a store"));
+        let mut book = book(&store);
+        let event = event(&[1; 40], 1);
+        let hash = hash(&event.request);
+        book.requested(event).expect("a look");
+        assert_eq!(Book::open(Arc::clone(&store), SERVICE, 0).expect("a book").open_requests(), [U256::from(3)]);
+        book.close(U256::from(3)).expect("a write");
+        assert!(book.open_requests().is_empty() && book.request(hash).is_none());
+        assert!(Book::open(store, SERVICE, 0).expect("a book").request(hash).is_none());
+    }
 }

@@ -59,15 +59,28 @@ impl KeySource {
             let key = variable(KEY).ok_or(KeyError::Missing)?;
             return key.trim().parse().map_err(|_| KeyError::Invalid);
         };
-        // A file that isn't there would be said to be a wrong password.
-        read(path)?;
+        // A file that isn't there would be said to be a wrong password, and one that is cut short would be a panic.
+        let keystore = |reason: String| KeyError::Keystore { path: path.clone(), reason };
+        check(&read(path)?).map_err(|reason| keystore(reason.to_owned()))?;
         let password = match &self.password_file {
             Some(file) => read(file)?.trim_end_matches(['\r', '\n']).to_owned(),
             None => variable(PASSWORD).ok_or(KeyError::Password)?,
         };
-        PrivateKeySigner::decrypt_keystore(path, password)
-            .map_err(|error| KeyError::Keystore { path: path.clone(), reason: error.to_string() })
+        PrivateKeySigner::decrypt_keystore(path, password).map_err(|error| keystore(error.to_string()))
     }
+}
+
+/// Refuses a keystore whose key or initial vector is shorter than what is cut out of them without a look.
+fn check(json: &str) -> Result<(), &'static str> {
+    let json: serde_json::Value = serde_json::from_str(json).map_err(|_| "it is no JSON")?;
+    let [key, iv] = ["/crypto/kdfparams/dklen", "/crypto/cipherparams/iv"].map(|name| json.pointer(name));
+    if key.and_then(serde_json::Value::as_u64).is_none_or(|bytes| bytes < 32) {
+        return Err("its crypto.kdfparams.dklen is not 32");
+    }
+    if iv.and_then(serde_json::Value::as_str).is_none_or(|digits| digits.trim_start_matches("0x").len() != 32) {
+        return Err("its crypto.cipherparams.iv is not 16 bytes");
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<String, KeyError> {
@@ -77,6 +90,30 @@ fn read(path: &Path) -> Result<String, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_keystore_that_is_cut_short_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keystore");
+        let load = |json: &str| {
+            std::fs::write(&path, json).expect("a file");
+            let source = KeySource { keystore: Some(path.clone()), password_file: None };
+            source.load_with(|_| Some("secret".to_owned())).expect_err(json).to_string()
+        };
+        let of = |dklen: u64, iv: &str| {
+            let zeros = "00".repeat(32);
+            serde_json::json!({ "id": "00000000-0000-0000-0000-000000000000", "version": 3, "crypto": {
+                "cipher": "aes-128-ctr", "cipherparams": { "iv": iv }, "ciphertext": zeros, "mac": zeros, "kdf": "pbkdf2",
+                "kdfparams": { "c": 1, "dklen": dklen, "prf": "hmac-sha256", "salt": zeros } } })
+            .to_string()
+        };
+        let iv = "00".repeat(16);
+        assert!(load(&of(32, &iv)).contains("Mac"), "{}", load(&of(32, &iv)));
+        assert!(load(&of(16, &iv)).contains("dklen"));
+        assert!(load(&of(32, "00")).contains("iv"));
+        assert!(load("{}").contains("dklen"));
+        assert!(load("key").contains("no JSON"));
+    }
 
     const ONE: &str = "0x0000000000000000000000000000000000000000000000000000000000000001";
 

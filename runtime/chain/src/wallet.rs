@@ -151,12 +151,12 @@ impl Wallet {
         }
         let estimate = self.node.estimate(self.address(), act.to, act.data.clone(), act.value).await?;
         // What is estimated on this block may cost more on a later one.
-        let gas = (estimate + estimate / 4).min(MOST_GAS);
+        let gas = estimate.saturating_add(estimate / 4).min(MOST_GAS);
         if estimate > MOST_GAS {
             return Err(WalletError::Gas { name: act.name, gas: estimate });
         }
         let mined = self.node.nonce(self.address()).await?;
-        let nonce = self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last + 1));
+        let nonce = self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
         let bid = bid(&self.fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
         let (begun, sent, hashes, reported) = (head.time, head.time, vec![hash], false);
@@ -187,7 +187,7 @@ impl Wallet {
         for &hash in &pending.hashes {
             let Some(sent) = self.node.receipt(hash).await? else { continue };
             // What was reverted may be wanted again at once; what was not must not come again after a reorganisation.
-            if head.number >= sent.block + BURIED || !sent.success {
+            if head.number >= sent.block.saturating_add(BURIED) || !sent.success {
                 self.forget(nonce)?;
             }
             if pending.reported {

@@ -319,6 +319,11 @@ fn commands_say_what_is_missing() {
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere], &[nowhere, "is the node running"]);
     fails(Some(REQUESTER), &["deploy", "--rpc", "ftp://x"], &["is no URL of a node"]);
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere, "--burned", "1eth"], &["burned"]);
+    fails(
+        Some(REQUESTER),
+        &["deploy", "--rpc", nowhere, "--asserter-bond", "80000000000eth"],
+        &["too large", "at most"],
+    );
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere, "--burned", "one"], &["is no amount", "0.1eth"]);
     fails(None, &["register", "net.opml", "--keystore", "none"], &["cannot read none"]);
     fails(Some(REQUESTER), &["watch", "net.opml", "--cheat", "challenger"], &["opml dispute"]);

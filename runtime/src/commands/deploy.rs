@@ -38,7 +38,15 @@ pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
 
 /// The terms as the contract has them, if it takes them.
 pub fn terms(terms: &Terms) -> Result<contracts::Terms, Failure> {
-    let amount = |wei: u128| U256::from(wei).to();
+    // The contract has 96 bits for an amount.
+    let amount = |wei: u128| {
+        let most = (1 << 96) - 1;
+        if wei > most {
+            Err(Failure::new("a bond is too large").hint("at most 79228162514eth"))
+        } else {
+            Ok(U256::from(wei).to())
+        }
+    };
     let shape = Shape { arity: terms.arity.into(), ..Shape::LARGE };
     let bonds = Bonds::at(&shape, terms.gas_price.0);
     let asserter = terms.asserter_bond.map_or(bonds.asserter, |wei| wei.0);
@@ -54,9 +62,9 @@ pub fn terms(terms: &Terms) -> Result<contracts::Terms, Failure> {
         window: terms.window,
         clock: terms.clock,
         arity: terms.arity,
-        asserterBond: amount(asserter),
-        challengerBond: amount(challenger),
-        burned: amount(burned),
+        asserterBond: amount(asserter)?,
+        challengerBond: amount(challenger)?,
+        burned: amount(burned)?,
     })
 }
 

@@ -47,7 +47,7 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
     })?;
     spinner.finish_and_clear();
     let object = json!({
-        "request": id.to::<u64>(), "listing": listing, "input_root": root, "fee_wei": args.fee.0.to_string(), "gas": gas,
+        "request": id.saturating_to::<u64>(), "listing": listing, "input_root": root, "fee_wei": args.fee.0.to_string(), "gas": gas,
     });
     let text = format!(
         "request     {id}\nlisting     {listing}\ninput root  {root}\nfee         {}\ngas         {}",

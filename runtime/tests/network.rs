@@ -283,6 +283,17 @@ fn a_server_may_be_started_before_its_model_is_registered() {
 }
 
 #[test]
+fn a_deployment_names_a_block_that_no_reorganisation_undoes() {
+    let net = Net::start_empty();
+    net.ask("anvil_mine", json!(["0x64"]));
+    let head = net.node(async |node| node.head().await).number;
+    let deployment = net.json(DEPLOYER, &["deploy", "--rpc", &net.rpc, "--deployment", "other.json"]);
+    let block = deployment["block"].as_u64().expect("a number");
+    assert!((head - 64..head).contains(&block), "{block} of {head}");
+    net.json(REQUESTER, &["register", "net.opml", "--deployment", "other.json"]);
+}
+
+#[test]
 fn after_a_reorganisation_another_request_has_the_number_and_gets_its_own_answer() {
     let net = Net::start();
     let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);

@@ -10,6 +10,9 @@ use contracts::{B256, U256};
 use isa::Extensions;
 use serde_json::json;
 
+/// How deep a block is that no reorganisation undoes.
+const BURIED: u64 = 64;
+
 /// Deploys registry and service.
 pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
     let (key, agreed) = (signer(&args.key)?, terms(&args.terms)?);
@@ -75,8 +78,11 @@ pub async fn deploy(
     sender: &mut Sender,
     terms: &contracts::Terms,
 ) -> Result<Deployment, Failure> {
-    // No event is older than the block before.
-    let before = node.head().await.map_err(Failure::from_error)?;
+    // No event is older than the block before. Its hash says which chain it is, so no reorganisation may undo it.
+    let head = node.head().await.map_err(Failure::from_error)?;
+    let block = head.number.saturating_sub(BURIED);
+    let block_hash = node.block_hash(block).await.map_err(Failure::from_error)?;
+    let block_hash = block_hash.ok_or_else(|| Failure::new(format!("the node has no block {block}")))?;
     let hash = |extensions| B256::new(step::keccak(&solidity::bytecode(extensions)).0);
     let code = contracts::model_registry(hash(Extensions::IM), hash(Extensions::IMFD));
     let registry = sender.deploy("deploying the registry", code).await?;
@@ -87,8 +93,8 @@ pub async fn deploy(
         chain_id: node.chain_id(),
         registry,
         service,
-        block: before.number,
-        block_hash: before.hash,
+        block,
+        block_hash,
         consumer: None,
     })
 }

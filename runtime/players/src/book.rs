@@ -40,8 +40,9 @@ pub struct Position {
 pub struct Book {
     store: Arc<Store>,
     service: Address,
-    /// The first block that hasn't been looked at.
+    /// The first block that hasn't been looked at, and the first of all.
     next: u64,
+    first: u64,
     requests: HashMap<B256, Asked>,
     positions: HashMap<B256, Position>,
     /// All requests that may still concern somebody, and the games about each.
@@ -70,7 +71,7 @@ impl Book {
     pub fn open(store: Arc<Store>, service: Address, block: u64) -> Result<Self, BookError> {
         let next = store.load("next block")?.unwrap_or(block);
         let (requests, positions, open) = Default::default();
-        let mut new = Self { store, service, next, requests, positions, open };
+        let mut new = Self { store, service, next, first: block, requests, positions, open };
         for (name, bytes) in new.store.scan::<Bytes>("request/")? {
             let entry = RequestEntry::abi_decode_params(&bytes).map_err(|_| BookError::Entry(name))?;
             new.learn_request(entry);
@@ -80,6 +81,11 @@ impl Book {
             new.learn_position(entry);
         }
         Ok(new)
+    }
+
+    /// Has more blocks be read again at the next look: a node may have answered for the last ones before it knew them.
+    pub fn look_again(&mut self) {
+        self.next = self.next.saturating_sub(CHUNK).max(self.first);
     }
 
     /// Reads the events up to a block.

@@ -47,6 +47,22 @@ pub struct Case {
     pub gas_price: u128,
 }
 
+impl Case {
+    /// Whether the chain knows of something that no event has told: a request, or the state of a game of `me`.
+    #[must_use]
+    pub fn is_untold(&self, me: Address) -> bool {
+        let defended = |(id, standing): &&(U256, GameStanding)| matches!(standing, GameStanding::Open(game) if game.asserter == me && game_of(*id).1 == self.answer.attempt);
+        let against = if self.answer.standing == Standing::Pending && self.answer.asserter == me {
+            self.answer.openGames as usize
+        } else {
+            0
+        };
+        let unseen = self.games.iter().any(|(_, standing)| matches!(standing, GameStanding::Unseen));
+        let unasked = self.request.is_none() && self.hash != B256::ZERO;
+        unseen || unasked || self.games.iter().filter(defended).count() < against
+    }
+}
+
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Duty {

@@ -193,6 +193,7 @@ impl Player {
         self.name_models(&head).await?;
         self.book.follow(&self.node, head.number).await?;
         self.wallet.tend(&head).await?;
+        let mut untold = false;
         let (mut games, mut nearest) = (0, u64::from(self.terms.clock));
         for id in self.book.open_requests() {
             let case = self.case(id, &head).await?;
@@ -210,7 +211,11 @@ impl Player {
                     self.report(&duty, id, &error);
                 }
             }
+            untold |= case.is_untold(self.wallet.address());
             self.close_if_over(&case, &head)?;
+        }
+        if untold {
+            self.book.look_again();
         }
         metrics::gauge!("opml_open_games").set(f64::from(games));
         // The whole clock if nothing is to be done: an alarm ends with the game.
@@ -299,7 +304,7 @@ impl Player {
     fn close_if_over(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
         /// Blocks that no reorganisation undoes.
         const BURIED: u64 = 64;
-        let settled = case.answer.standing == contracts::Standing::Final || case.request.is_none();
+        let settled = case.answer.standing == contracts::Standing::Final || case.hash == B256::ZERO;
         let playing = case.games.iter().any(|(_, game)| matches!(game, GameStanding::Open(_) | GameStanding::Unseen));
         let name = format!("over/{}", case.id);
         // Every request passes here at every look, and a write takes the disk's time: only what is news is written.

@@ -98,6 +98,29 @@ fn nobody_answers_for_less_than_the_callback_costs() {
 }
 
 #[test]
+fn what_the_chain_knows_and_no_event_has_told_is_noticed() {
+    let mut ours = case(answer(ME, TRUTH, Standing::Pending));
+    assert!(!ours.is_untold(ME));
+    ours.answer.openGames = 2;
+    ours.games = vec![game(ME, THEM, true)];
+    assert!(ours.is_untold(ME), "a game against us");
+    ours.games.push(game(ME, Address::repeat_byte(3), true));
+    assert!(!ours.is_untold(ME));
+    ours.answer.attempt = 2;
+    assert!(ours.is_untold(ME), "those are against an older answer");
+    let mut theirs = case(answer(THEM, LIE, Standing::Pending));
+    theirs.answer.openGames = 1;
+    assert!(!theirs.is_untold(ME), "what others play is theirs");
+    theirs.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Unseen)];
+    assert!(theirs.is_untold(ME), "a state of our game");
+    theirs.games.clear();
+    theirs.request = None;
+    assert!(!theirs.is_untold(ME), "it was cancelled");
+    theirs.hash = TRUTH;
+    assert!(theirs.is_untold(ME), "a request");
+}
+
+#[test]
 fn a_validator_challenges_what_is_wrong_within_the_window_and_once() {
     let mut wrong = case(answer(THEM, LIE, Standing::Pending));
     assert_eq!(what(VALIDATOR, POSTED, &wrong), [Duty::Challenge]);

@@ -66,6 +66,8 @@ pub enum Command {
     Status(Status),
     /// Show the final output of a request, or write it as .npy
     Result(ResultOf),
+    /// Take back the money of a request that nobody has answered
+    Cancel(Cancel),
     /// Take out what the service has credited to a key
     Withdraw(Keyed),
     /// Answer requests: run the model, post results with a bond, and defend them
@@ -357,6 +359,17 @@ pub struct Status {
     pub request: u64,
     #[command(flatten)]
     pub network: Network,
+}
+
+/// `opml cancel`.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The request's number
+    pub request: u64,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
 }
 
 /// `opml result`.

@@ -65,6 +65,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Request(args) => commands::request::run(&args, output),
         Command::Status(args) => commands::status::run(&args, output),
         Command::Result(args) => commands::result::run(&args, output),
+        Command::Cancel(args) => commands::cancel::run(&args, output),
         Command::Withdraw(args) => commands::withdraw::run(&args, output),
         Command::Serve(args) => commands::play::serve(&args, output),
         Command::Watch(args) => commands::play::watch(&args, output),

@@ -430,6 +430,7 @@ fn help_and_completions() {
         "request",
         "status",
         "result",
+        "cancel",
         "withdraw",
         "serve",
         "watch",

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 const DEPLOYER: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const REQUESTER: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+const REQUESTER_ACCOUNT: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 const SERVER: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 const SERVER_ACCOUNT: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
 const VALIDATOR: &str = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6";
@@ -291,6 +292,26 @@ fn a_deployment_names_a_block_that_no_reorganisation_undoes() {
     let block = deployment["block"].as_u64().expect("a number");
     assert!((head - 64..head).contains(&block), "{block} of {head}");
     net.json(REQUESTER, &["register", "net.opml", "--deployment", "other.json"]);
+}
+
+#[test]
+fn what_nobody_answers_is_cancelled() {
+    let net = Net::start();
+    let before = net.balance(REQUESTER_ACCOUNT);
+    let id = net.request(&["--fee", "1eth"]);
+    let cancel = |key| command(&net.folder, Some(key)).args(["cancel", &id]).output().expect("opml starts");
+    let early = cancel(REQUESTER);
+    assert!(!early.status.success());
+    let error = String::from_utf8_lossy(&early.stderr);
+    assert!(error.contains("NotCancellable") && error.contains("window"), "{error}");
+    let start = Instant::now();
+    while !cancel(REQUESTER).status.success() {
+        assert!(start.elapsed() < PATIENCE, "it can't be cancelled");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(net.json(REQUESTER, &["status", &id])["standing"], "cancelled");
+    net.json(REQUESTER, &["withdraw"]);
+    assert!(net.balance(REQUESTER_ACCOUNT) > before - 10u128.pow(17), "all but gas");
 }
 
 #[test]

@@ -344,7 +344,11 @@ fn commands_say_what_is_missing() {
         assert!(!error.contains(REQUESTER), "a key in an error: {error}");
     };
     let nowhere = "http://127.0.0.1:9";
-    fails(None, &["devnet"], &["anvil is not there", "npm install"]);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let [taken_port, free_port] = [&taken, &TcpListener::bind("127.0.0.1:0").expect("a port")]
+        .map(|socket| socket.local_addr().expect("an address").port().to_string());
+    fails(None, &["devnet", "--port", &taken_port], &["cannot listen on port", "--port"]);
+    fails(None, &["devnet", "--port", &free_port], &["anvil is not there", "npm install"]);
     fails(None, &["register", "net.opml"], &["there is no key", "OPML_KEY"]);
     fails(Some("0x12"), &["register", "net.opml"], &["OPML_KEY is not a key"]);
     fails(Some(REQUESTER), &["register", "net.opml"], &["deployment.json", "opml devnet"]);

@@ -8,6 +8,7 @@ use crate::output::{Output, write_file};
 use chain::{Deployment, Node, PrivateKeySigner};
 use serde_json::json;
 use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -48,6 +49,10 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 fn start(args: &Devnet) -> Result<Child, Failure> {
+    // Another chain that listens there would answer in the place of the new one.
+    TcpListener::bind(("127.0.0.1", args.port)).map_err(|error| {
+        Failure::new(format!("cannot listen on port {}: {error}", args.port)).hint("is it taken? choose another --port")
+    })?;
     let (port, block_time) = (args.port.to_string(), args.block_time.to_string());
     for anvil in candidates() {
         let mut command = Command::new(&anvil);

@@ -164,7 +164,12 @@ impl Player {
         tokio::pin!(stop);
         let mut failures = 0u32;
         loop {
-            match self.look().await {
+            // A look at a long history takes long; whatever it was doing, it goes on when the player is started again.
+            let looked = tokio::select! {
+                () = &mut stop => return,
+                looked = self.look() => looked,
+            };
+            match looked {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;

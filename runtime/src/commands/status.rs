@@ -64,7 +64,7 @@ fn text(id: u64, standing: &str, answer: &Answer, terms: &Terms, left: u64, hist
             answer.attempt, answer.asserter, answer.openGames, terms.window
         ),
         Standing::Final => format!("answer {} by {} stands: {}", answer.attempt, answer.asserter, answer.outputRoot),
-        Standing::Fallen => format!("answer {} by {} was wrong", answer.attempt, answer.asserter),
+        Standing::Fallen => format!("answer {} by {} has lost a game", answer.attempt, answer.asserter),
         _ => "nobody has answered yet".to_owned(),
     };
     format!("request {id}: {standing}\n{now}\n\n{rows}")

@@ -399,8 +399,11 @@ impl Player {
         if self.config.silent {
             return Ok(());
         }
-        let (Some(state), Some(known), Some(inference)) = (open(case, game), self.known(case), self.inference(case))
-        else {
+        let Some(state) = open(case, game) else { return Ok(()) };
+        let (Some(known), Some(inference)) = (self.known(case), self.inference(case)) else {
+            if self.started.insert(format!("lacks/{game}")) {
+                tracing::error!(%game, "it is our turn, but the model or the input is not there: the game will be lost");
+            }
             return Ok(());
         };
         let name = format!("move/{game}/{}", hash(state));
@@ -548,7 +551,13 @@ impl Player {
         if let Some(inference) = self.inferences.get(&key) {
             return Some(Arc::clone(inference));
         }
-        let input = if asked.input.is_empty() { self.stored_input(root)? } else { asked.input.clone() };
+        let input = if asked.input.is_empty() { self.stored_input(root) } else { Some(asked.input.clone()) };
+        let Some(input) = input else {
+            if self.started.insert(format!("input/{root}")) {
+                tracing::warn!(request = %case.id, %root, "the input is not in the folder for those that are given by root");
+            }
+            return None;
+        };
         if !Inference::is_input(&known, &input, root) {
             if self.started.insert(format!("input/{root}")) {
                 tracing::warn!(request = %case.id, %root, "the input isn't the one with this root");

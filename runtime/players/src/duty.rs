@@ -95,6 +95,20 @@ pub fn game_of(game: U256) -> (U256, u16) {
     (game >> 176, attempt.to())
 }
 
+/// Whether `me` may have something to do in a game. After an answer has fallen only the challengers have: a bond to get back.
+#[must_use]
+pub fn concerns(me: Address, answer: &Answer, id: U256, standing: &GameStanding) -> bool {
+    match standing {
+        GameStanding::Open(game) => game.challenger == me || (game.asserter == me && is_alive(answer, id)),
+        _ => id == game_id(game_of(id).0, game_of(id).1, me),
+    }
+}
+
+/// Whether a game is against an answer that may still stand or fall.
+fn is_alive(answer: &Answer, game: U256) -> bool {
+    answer.standing == Standing::Pending && game_of(game).1 == answer.attempt
+}
+
 /// What `me` has to do about a case at this time.
 #[must_use]
 pub fn duties(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) -> Vec<Duty> {
@@ -105,7 +119,7 @@ pub fn duties(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) ->
 fn about_game(me: Address, now: u64, case: &Case, id: U256, standing: &GameStanding) -> Option<Duty> {
     let GameStanding::Open(game) = standing else { return None };
     // A game ends with the answer that it is against.
-    if case.answer.standing != Standing::Pending || game_of(id).1 != case.answer.attempt {
+    if !is_alive(&case.answer, id) {
         return (game.challenger == me).then_some(Duty::Reclaim(id));
     }
     let (mover, clock) =

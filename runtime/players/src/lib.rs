@@ -13,7 +13,7 @@ mod shortcut;
 mod work;
 
 pub use book::{Book, BookError};
-pub use duty::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
+pub use duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id, game_of};
 pub use model::{Computed, Known, ModelError, input_root, pack};
 pub use player::{Config, Player, PlayerError};
 pub use shortcut::NativeShortcut;

@@ -1,7 +1,7 @@
 //! A player: looks at the chain again and again, and does what is to be done.
 
 use crate::book::{Asked, Book, BookError};
-use crate::duty::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
+use crate::duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id};
 use crate::model::{Computed, Known};
 use crate::work::{Inference, Tamper, WorkError};
 use chain::{Act, Deployment, Fees, Head, Node, NodeError, PrivateKeySigner, Store, StoreError, Wallet, WalletError};
@@ -259,11 +259,7 @@ impl Player {
         for game in ids {
             let stored = self.node.call(service, &IDisputeGame::gamesCall { id: game }, head.hash).await?;
             let standing = self.standing(stored);
-            let concerns = match &standing {
-                GameStanding::Open(state) => state.asserter == me || state.challenger == me,
-                _ => game == game_id(id, game_of(game).1, me),
-            };
-            if concerns {
+            if concerns(me, &answer, game, &standing) {
                 games.push((game, standing));
             }
         }

@@ -1,7 +1,7 @@
 //! What a player has to do, case by case.
 
 use contracts::{Address, Answer, B256, Game, Request, SolValue, Standing, Terms, U256};
-use players::{Case, Duty, GameStanding, Role, duties, game_id, game_of};
+use players::{Case, Duty, GameStanding, Role, concerns, duties, game_id, game_of};
 
 const ME: Address = Address::repeat_byte(1);
 const THEM: Address = Address::repeat_byte(2);
@@ -95,6 +95,16 @@ fn nobody_answers_for_less_than_the_callback_costs() {
         open.request = pays(5, Address::ZERO);
         assert_eq!(what(role, 0, &open), [Duty::Answer], "{role:?}");
     }
+}
+
+#[test]
+fn a_game_against_a_fallen_answer_concerns_its_challenger_only() {
+    let (ours, theirs) = (game(ME, THEM, true), game(THEM, ME, true));
+    let is_ours = |standing, (id, state): &(U256, GameStanding)| concerns(ME, &answer(ME, LIE, standing), *id, state);
+    assert!(is_ours(Standing::Pending, &ours) && is_ours(Standing::Pending, &theirs));
+    assert!(!is_ours(Standing::Fallen, &ours), "or nothing is ever withdrawn again");
+    assert!(is_ours(Standing::Fallen, &theirs), "the bond is to be got back");
+    assert!(!is_ours(Standing::Pending, &game(THEM, Address::repeat_byte(3), true)));
 }
 
 #[test]

@@ -19,4 +19,4 @@ pub use fees::{Bid, Fees, GWEI, bid, raise};
 pub use key::{KeyError, KeySource};
 pub use node::{Event, Head, Node, NodeError, Sent};
 pub use store::{Store, StoreError};
-pub use wallet::{Act, Mined, Wallet, WalletError};
+pub use wallet::{Act, MOST_BYTES, Mined, Wallet, WalletError};

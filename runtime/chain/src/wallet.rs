@@ -22,6 +22,8 @@ const BURIED: u64 = 12;
 const PATIENCE: u64 = 24;
 /// The most gas that a transaction may have (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
+/// The most bytes of a transaction that nodes pass on.
+pub const MOST_BYTES: usize = 1 << 17;
 
 /// Something to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +90,24 @@ pub enum WalletError {
     /// A key that can't sign.
     #[error("cannot sign: {0}")]
     Signature(String),
+    /// Too large.
+    #[error("{name} has {bytes} bytes; nodes pass on transactions of {MOST_BYTES}")]
+    Size {
+        /// The act.
+        name: String,
+        /// Its bytes as a transaction.
+        bytes: usize,
+    },
+    /// Too little money.
+    #[error("{name} needs {needed} wei with what is on its way, and the account has {balance}")]
+    Funds {
+        /// The act.
+        name: String,
+        /// What it may cost, with all before it.
+        needed: U256,
+        /// What is there.
+        balance: U256,
+    },
     /// Too much gas.
     #[error("{name} needs {gas} gas; a transaction may have {MOST_GAS}")]
     Gas {
@@ -159,6 +179,17 @@ impl Wallet {
         let nonce = self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
         let bid = bid(&self.fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
+        // What a node would never take must not get a nonce: everything behind it would wait for ever.
+        if raw.len() > MOST_BYTES {
+            return Err(WalletError::Size { name: act.name, bytes: raw.len() });
+        }
+        let cost = |act: &Act, gas, bid: Bid| act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee));
+        let before = self.pending.range(mined..).map(|(_, pending)| cost(&pending.act, pending.gas, pending.bid));
+        let needed = before.fold(cost(&act, gas, bid), U256::saturating_add);
+        let balance = self.node.balance(self.address()).await?;
+        if balance < needed {
+            return Err(WalletError::Funds { name: act.name, needed, balance });
+        }
         let (begun, sent, hashes, reported) = (head.time, head.time, vec![hash], false);
         tracing::info!(act = act.name, nonce, gas, max_fee = bid.max_fee, %hash, "sending");
         self.keep(nonce, Pending { act, gas, bid, hashes, raw: raw.clone(), begun, sent, reported })?;

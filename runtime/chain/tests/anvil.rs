@@ -1,6 +1,6 @@
 //! The wallet against a real node: lost, replaced and undone transactions, a base fee that rises, and a crash.
 
-use chain::{Act, Address, Bytes, Fees, GWEI, Head, Node, PrivateKeySigner, Store, U256, Wallet};
+use chain::{Act, Address, Bytes, Fees, GWEI, Head, Node, PrivateKeySigner, Store, U256, Wallet, WalletError};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
@@ -209,6 +209,27 @@ async fn a_move_is_not_stuck_behind_what_could_wait() {
         chain.ask("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 100 * GWEI)])).await;
     }
     assert_eq!(chain.received().await, 2, "nobody pays more for it");
+}
+
+#[tokio::test]
+async fn what_no_node_takes_gets_no_nonce() {
+    let chain = Chain::start().await;
+    let mut wallet = chain.wallet(&store());
+    let head = chain.mine(1).await;
+    let large = Act { data: vec![0; 1 << 17].into(), ..gift("large", None, 0) };
+    assert!(matches!(wallet.submit(large, &head).await, Err(WalletError::Size { .. })));
+    let balance = |wei: u128| json!([wallet.address(), format!("{wei:#x}")]);
+    let (bond, gas) = (10u128.pow(17), 10u128.pow(15));
+    chain.ask("anvil_setBalance", balance(bond + 1)).await;
+    let bonded = Act { value: U256::from(bond), ..gift("bond", None, 0) };
+    assert!(matches!(wallet.submit(bonded.clone(), &head).await, Err(WalletError::Funds { .. })));
+    wallet.submit(gift("move", None, 0), &head).await.expect("there is enough for this");
+    assert!(matches!(wallet.submit(bonded.clone(), &head).await, Err(WalletError::Funds { .. })));
+    let head = chain.mine(1).await;
+    assert_eq!((wallet.tend(&head).await.expect("tended").len(), chain.received().await), (1, 1));
+    let balance = |wei: u128| json!([wallet.address(), format!("{wei:#x}")]);
+    chain.ask("anvil_setBalance", balance(bond + gas)).await;
+    wallet.submit(bonded, &head).await.expect("now there is");
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ pub struct Case {
     pub truth: Option<B256>,
     /// Whether an answer of the player's to the request has ever been on the chain.
     pub answered: bool,
+    /// How many bytes the callback is handed beside the output.
+    pub callback_data: usize,
     /// What the player would offer for a unit of gas now, in wei.
     pub gas_price: u128,
 }
@@ -142,7 +144,8 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
             let repair = role.repairs && answer.standing == Standing::Fallen && pays(U256::ZERO);
             let paid = role.answers.is_some_and(pays);
             // Whose answer has fallen doesn't say it again.
-            ((repair || paid) && !case.answered).then(|| once_known(Duty::Answer))
+            ((repair || paid) && !case.answered && can_be_settled(request, case.callback_data))
+                .then(|| once_known(Duty::Answer))
         }
         Standing::Pending if answer.asserter == me => (over && answer.openGames == 0).then(|| once_known(Duty::Settle)),
         Standing::Pending if role.challenges && !over => {
@@ -153,6 +156,13 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
         }
         _ => None,
     }
+}
+
+/// Whether nodes pass on the transaction that settles a request: the output and the callback's data are in it.
+fn can_be_settled(request: &Request, callback_data: usize) -> bool {
+    /// What else there is: the request, counts, the signature.
+    const REST: u64 = 1024;
+    request.outputBytes.saturating_add(callback_data as u64).saturating_add(REST) <= chain::MOST_BYTES as u64
 }
 
 /// What a callback costs whoever settles, in wei.

@@ -272,6 +272,7 @@ impl Player {
             games,
             truth: self.results.get(&stored).map(|computed| computed.root),
             answered,
+            callback_data: asked.map_or(0, |asked| asked.callback_data.len()),
             gas_price: chain::bid(&self.config.fees, head.base_fee, 1, 0, false).max_fee,
         })
     }

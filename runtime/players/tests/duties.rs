@@ -34,7 +34,7 @@ fn case(answer: Answer) -> Case {
     let request: Request = zero();
     let (id, games) = (U256::from(5), Vec::new());
     let (hash, truth, answered, gas_price) = (B256::ZERO, Some(TRUTH), false, 10);
-    Case { id, hash, request: Some(request), answer, games, truth, answered, gas_price }
+    Case { id, hash, request: Some(request), answer, games, truth, answered, callback_data: 0, gas_price }
 }
 
 /// A game of `challenger` against the answer, in which this side is to move since `POSTED`.
@@ -76,6 +76,17 @@ fn a_server_answers_what_pays_once_it_knows_the_answer() {
     assert_eq!(what(SERVER, 0, &open), [], "nobody answers twice");
     open.request = None;
     assert_eq!(what(SERVER, 0, &open), []);
+}
+
+#[test]
+fn nobody_answers_what_could_not_be_settled() {
+    let mut open = case(answer(THEM, LIE, Standing::Fallen));
+    for (callback_data, output, fits) in [(120_000, 10_000, true), (130_900, 10, false), (10, 130_900, false)] {
+        let request: Request = zero();
+        (open.callback_data, open.request) = (callback_data, Some(Request { outputBytes: output, ..request }));
+        let expected = if fits { vec![Duty::Answer] } else { vec![] };
+        assert_eq!((what(SERVER, 0, &open), what(VALIDATOR, 0, &open)), (expected.clone(), expected));
+    }
 }
 
 #[test]

@@ -251,13 +251,20 @@ fn who_answered_too_late_answers_when_the_other_answer_has_fallen() {
             std::thread::sleep(Duration::from_millis(100));
         }
     };
+    let serve = ["serve", "net.opml", "--poll", "100"];
+    let server = net.play(SERVER, &serve);
+    waiting("0x1");
+    server.kill();
+    net.ask("anvil_dropAllTransactions", json!([]));
     let _liar = net.play(DEPLOYER, &["serve", "net.opml", "--cheat", "output", "--poll", "100"]);
     waiting("0x1");
-    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);
+    // What was sent before is sent again.
+    let _server = net.play(SERVER, &serve);
     waiting("0x2");
     net.ask("evm_setIntervalMining", json!([1]));
     let _validator = net.play(VALIDATOR, &["watch", "net.opml", "--no-answers", "--poll", "100"]);
     let status = net.wait_final(&id);
+    assert_eq!(events(&status, "answered").len(), 2, "{status:#}");
     assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()), "{status:#}");
     assert_eq!(net.digit(&id), 7);
 }

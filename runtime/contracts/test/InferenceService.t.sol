@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
+import {ExampleConsumer} from "../src/ExampleConsumer.sol";
 import {InferenceService} from "../src/InferenceService.sol";
 import {
     Answer,
@@ -186,6 +187,23 @@ contract InferenceServiceTest is Stage {
         vm.prank(REQUESTER);
         service.cancel(asked.id, asked.request);
         check(service.balances(REQUESTER) == FEE + LICENCE_FEE, "not all");
+    }
+
+    function test_whoAskedThroughTheExampleGetsAllBackFromIt() public {
+        ExampleConsumer consumer = new ExampleConsumer(service);
+        vm.prank(OTHER);
+        uint256 id = consumer.ask{value: FEE + LICENCE_FEE}(listing, someInput());
+        Request memory request = expected(address(consumer), someInput(), address(consumer), 300_000, "");
+        vm.warp(block.timestamp + WINDOW);
+        refuse(ExampleConsumer.NotTheAsker.selector);
+        consumer.cancel(id, request);
+        uint256 before = OTHER.balance;
+        vm.prank(OTHER);
+        consumer.cancel(id, request);
+        check(OTHER.balance == before + FEE + LICENCE_FEE, "not all");
+        vm.prank(OTHER);
+        refuse(ExampleConsumer.NotTheAsker.selector);
+        consumer.cancel(id, request);
     }
 
     // ---- Answers

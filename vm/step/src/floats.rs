@@ -1,8 +1,8 @@
 //! The float registers, and how they are hashed and sent.
 
-use crate::merkle::{Root, keccak};
 use crate::witness::{Part, Reader, WitnessError};
 use alloc::vec::Vec;
+use merkle::{Root, keccak};
 
 /// The upper half of a register that holds a binary32.
 const BOX: u32 = u32::MAX;

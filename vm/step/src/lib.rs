@@ -12,7 +12,6 @@ extern crate alloc;
 
 mod access;
 mod floats;
-pub mod merkle;
 mod profile;
 mod proven;
 mod state;
@@ -20,6 +19,7 @@ mod witness;
 
 pub use access::{Access, step};
 pub use floats::Floats;
+pub use merkle;
 pub use merkle::{Proof, Root, Tree, keccak};
 pub use profile::{Profile, ProfileError};
 pub use proven::{Source, record, verify};

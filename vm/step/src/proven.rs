@@ -2,12 +2,12 @@
 
 use crate::access::{Access, step};
 use crate::floats::Floats;
-use crate::merkle::{LEAF, Proof, Root};
 use crate::profile::Profile;
 use crate::state::{State, Status};
 use crate::witness::{Part, Reader, WitnessError, write_proof};
 use alloc::vec::Vec;
 use isa::{Size, SoftFloat};
+use merkle::{LEAF, Proof, Root};
 
 /// A live machine that can prove what it holds.
 pub trait Source {

@@ -1,10 +1,10 @@
 //! What is hashed of a machine.
 
 use crate::floats::Floats;
-use crate::merkle::{Root, keccak};
 use crate::witness::{Part, Reader, WitnessError};
 use core::fmt::{self, Display, Formatter};
 use isa::Trap;
+use merkle::{Root, keccak};
 
 /// Whether a machine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

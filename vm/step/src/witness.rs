@@ -1,8 +1,8 @@
 //! The bytes of a witness: how proofs are written and read, and what can be wrong with them.
 
-use crate::merkle::{Proof, Root};
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Formatter};
+use merkle::{Proof, Root};
 use thiserror::Error;
 
 /// A part of a witness.

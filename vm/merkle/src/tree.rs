@@ -1,5 +1,7 @@
-//! Merkle trees over 32-byte leaves, with the zero tree free.
+//! Roots, nodes, proofs, and trees that are kept whole.
 
+use crate::batch::Hasher;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::{self, Debug, Display, Formatter};
 use sha3::{Digest, Keccak256};
@@ -18,6 +20,7 @@ impl Root {
     pub const ZERO: Self = Self([0; LEAF]);
 
     /// A leaf: 32 bytes of memory as a little-endian number.
+    #[inline]
     #[must_use]
     pub fn leaf(mut memory: [u8; LEAF]) -> Self {
         memory.reverse();
@@ -107,9 +110,12 @@ impl Tree {
     /// The tree of this many levels over leaves; missing ones are zero.
     #[must_use]
     pub fn of_leaves(leaves: Vec<Root>, depth: u32) -> Self {
-        let mut levels = alloc::vec![leaves];
+        let hasher = Hasher::best();
+        let mut levels = vec![leaves];
         for _ in 0..depth {
-            let above = levels.last().map(|below| parents(below)).unwrap_or_default();
+            let below = levels.last().map(Vec::as_slice).unwrap_or_default();
+            let mut above = vec![Root::ZERO; below.len().div_ceil(2)];
+            hasher.parents(below, &mut above);
             levels.push(above);
         }
         Self { levels }
@@ -142,9 +148,4 @@ fn padded(chunk: &[u8]) -> [u8; LEAF] {
         *to = *from;
     }
     leaf
-}
-
-/// The nodes over a level.
-fn parents(nodes: &[Root]) -> Vec<Root> {
-    nodes.chunks(2).map(|pair| node(pair[0], pair.get(1).copied().unwrap_or(Root::ZERO))).collect()
 }

@@ -1,0 +1,178 @@
+//! Lanes of four and eight states, in the vector registers of x86-64.
+
+use crate::keccak::{Lane, digest};
+use core::arch::x86_64::*;
+use core::mem::transmute;
+
+/// Four states. A value is made in [`four`] only, so where there is one, the processor has AVX2.
+#[derive(Clone, Copy)]
+struct Four(__m256i);
+
+/// Eight states. A value is made in [`eight`] only, so where there is one, the processor has AVX-512F.
+#[derive(Clone, Copy)]
+struct Eight(__m512i);
+
+/// Calls intrinsics that a lane's existence allows.
+macro_rules! with_lane {
+    ($body:expr) => {{
+        // SAFETY: these are operations on registers only; their one requirement is the processor's feature, and `self` is a
+        // value of a type that is made only by a function which requires that feature (and by these operations).
+        #[expect(unsafe_code, reason = "instructions beyond the baseline")]
+        unsafe {
+            $body
+        }
+    }};
+}
+
+impl Lane for Four {
+    #[inline(always)]
+    fn like(self, word: u64) -> Self {
+        with_lane!(Self(_mm256_set1_epi64x(word.cast_signed())))
+    }
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        with_lane!(Self(_mm256_xor_si256(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn xor3(self, b: Self, c: Self) -> Self {
+        self.xor(b).xor(c)
+    }
+    #[inline(always)]
+    fn chi(self, b: Self, c: Self) -> Self {
+        with_lane!(Self(_mm256_xor_si256(self.0, _mm256_andnot_si256(b.0, c.0))))
+    }
+    #[inline(always)]
+    fn rotate<const LEFT: i32, const RIGHT: i32>(self) -> Self {
+        with_lane!(Self(_mm256_or_si256(_mm256_slli_epi64::<LEFT>(self.0), _mm256_srli_epi64::<RIGHT>(self.0))))
+    }
+}
+
+impl Lane for Eight {
+    #[inline(always)]
+    fn like(self, word: u64) -> Self {
+        with_lane!(Self(_mm512_set1_epi64(word.cast_signed())))
+    }
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        with_lane!(Self(_mm512_xor_si512(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn xor3(self, b: Self, c: Self) -> Self {
+        with_lane!(Self(_mm512_ternarylogic_epi64::<0x96>(self.0, b.0, c.0)))
+    }
+    #[inline(always)]
+    fn chi(self, b: Self, c: Self) -> Self {
+        // Bit 4a + 2b + c of the number is a ^ (!b & c).
+        with_lane!(Self(_mm512_ternarylogic_epi64::<0xd2>(self.0, b.0, c.0)))
+    }
+    #[inline(always)]
+    fn rotate<const LEFT: i32, const RIGHT: i32>(self) -> Self {
+        with_lane!(Self(_mm512_rol_epi64::<LEFT>(self.0)))
+    }
+}
+
+/// The digests of four messages.
+#[target_feature(enable = "avx2")]
+pub fn four(messages: &[[u64; 8]; 4]) -> [[u64; 4]; 4] {
+    let [[a0, a1], [b0, b1], [c0, c1], [d0, d1]] = messages.each_ref().map(halves);
+    let [a, b, c, d] = turned4([load4(a0), load4(b0), load4(c0), load4(d0)]);
+    let [e, f, g, h] = turned4([load4(a1), load4(b1), load4(c1), load4(d1)]);
+    let [a, b, c, d] = digest([Four(a), Four(b), Four(c), Four(d), Four(e), Four(f), Four(g), Four(h)]);
+    let [a, b, c, d] = turned4([a.0, b.0, c.0, d.0]);
+    [to_words(a), to_words(b), to_words(c), to_words(d)]
+}
+
+/// The two nodes of a message.
+#[inline(always)]
+fn halves(message: &[u64; 8]) -> [&[u64; 4]; 2] {
+    let [a, b] = message.as_chunks::<4>().0 else { return [&[0; 4]; 2] };
+    [a, b]
+}
+
+/// Four rows of four words as four columns.
+#[target_feature(enable = "avx2")]
+fn turned4([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    let (ab0, ab1) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    let (cd0, cd1) = (_mm256_unpacklo_epi64(c, d), _mm256_unpackhi_epi64(c, d));
+    [
+        _mm256_permute2x128_si256::<0x20>(ab0, cd0),
+        _mm256_permute2x128_si256::<0x20>(ab1, cd1),
+        _mm256_permute2x128_si256::<0x31>(ab0, cd0),
+        _mm256_permute2x128_si256::<0x31>(ab1, cd1),
+    ]
+}
+
+#[target_feature(enable = "avx2")]
+fn load4(&words: &[u64; 4]) -> __m256i {
+    // SAFETY: both are 256 bits, and every value of them is one of a vector.
+    #[expect(unsafe_code, reason = "the same bits")]
+    unsafe {
+        transmute::<[u64; 4], __m256i>(words)
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn to_words(lane: __m256i) -> [u64; 4] {
+    // SAFETY: both are 256 bits, and every value of them is one of four words.
+    #[expect(unsafe_code, reason = "the same bits")]
+    unsafe {
+        transmute::<__m256i, [u64; 4]>(lane)
+    }
+}
+
+/// The digests of eight messages.
+#[target_feature(enable = "avx512f")]
+pub fn eight(messages: &[[u64; 8]; 8]) -> [[u64; 4]; 8] {
+    let [a, b, c, d, e, f, g, h] = messages;
+    let [a, b, c, d, e, f, g, h] =
+        turned([load8(a), load8(b), load8(c), load8(d), load8(e), load8(f), load8(g), load8(h)]);
+    let [a, b, c, d] = digest([Eight(a), Eight(b), Eight(c), Eight(d), Eight(e), Eight(f), Eight(g), Eight(h)]);
+    let zero = _mm512_setzero_si512();
+    let [a, b, c, d, e, f, g, h] = turned([a.0, b.0, c.0, d.0, zero, zero, zero, zero]);
+    [store4(a), store4(b), store4(c), store4(d), store4(e), store4(f), store4(g), store4(h)]
+}
+
+/// Eight rows of eight words as eight columns.
+#[target_feature(enable = "avx512f")]
+fn turned([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
+    // Pairs of rows: their even words, and their odd words.
+    let (ab0, ab1) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    let (cd0, cd1) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
+    let (ef0, ef1) = (_mm512_unpacklo_epi64(e, f), _mm512_unpackhi_epi64(e, f));
+    let (gh0, gh1) = (_mm512_unpacklo_epi64(g, h), _mm512_unpackhi_epi64(g, h));
+    // Each of them is four quarters, one for every second column; so are the four of one such column together.
+    let [c0, c2, c4, c6] = turned_quarters([ab0, cd0, ef0, gh0]);
+    let [c1, c3, c5, c7] = turned_quarters([ab1, cd1, ef1, gh1]);
+    [c0, c1, c2, c3, c4, c5, c6, c7]
+}
+
+/// Four rows of four quarters as four columns.
+#[target_feature(enable = "avx512f")]
+fn turned_quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let (ab_low, ab_high) = (_mm512_shuffle_i64x2::<0x44>(a, b), _mm512_shuffle_i64x2::<0xee>(a, b));
+    let (cd_low, cd_high) = (_mm512_shuffle_i64x2::<0x44>(c, d), _mm512_shuffle_i64x2::<0xee>(c, d));
+    [
+        _mm512_shuffle_i64x2::<0x88>(ab_low, cd_low),
+        _mm512_shuffle_i64x2::<0xdd>(ab_low, cd_low),
+        _mm512_shuffle_i64x2::<0x88>(ab_high, cd_high),
+        _mm512_shuffle_i64x2::<0xdd>(ab_high, cd_high),
+    ]
+}
+
+#[target_feature(enable = "avx512f")]
+fn load8(&words: &[u64; 8]) -> __m512i {
+    // SAFETY: both are 512 bits, and every value of them is one of a vector.
+    #[expect(unsafe_code, reason = "the same bits")]
+    unsafe {
+        transmute::<[u64; 8], __m512i>(words)
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+fn store4(lane: __m512i) -> [u64; 4] {
+    // SAFETY: both are 256 bits, and every value of them is one of four words.
+    #[expect(unsafe_code, reason = "the same bits")]
+    unsafe {
+        transmute::<__m256i, [u64; 4]>(_mm512_castsi512_si256(lane))
+    }
+}

@@ -10,6 +10,8 @@ use evm::{Answer, Cost, Verifier};
 use image::{Image, Role};
 use interpreter::Interpreter;
 use isa::{Extensions, Instruction, Op};
+use memory::{Hasher, Memory, PAGE};
+use rayon::ThreadPoolBuilder;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -110,6 +112,7 @@ fn main() {
     figures.extend(gas(&[&mlp, &cnn]));
     figures.extend(bytecode());
     figures.extend(compilation(&cnn));
+    figures.extend(hashing());
     let table = table(&figures);
     println!("{table}");
     if std::env::var_os("OPML_BLESS").is_some() {
@@ -310,6 +313,35 @@ fn compilation(cnn: &Net) -> [Figure; 4] {
             Goal::None,
         ),
     ]
+}
+
+/// Roots of memory in one thread, by each way of hashing that this processor has.
+fn hashing() -> Vec<Figure> {
+    const FULL: usize = 16 << 20;
+    const TOUCHED: usize = 1000;
+    let bytes: Vec<u8> = (0..FULL as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8 | 1).collect();
+    let written = |hasher, length: usize| {
+        let mut memory = Memory::new(FULL.ilog2()).expect("memory").with_hasher(hasher);
+        memory.write(0, &bytes[..length]).expect("inside");
+        memory
+    };
+    let figures = |hasher: Hasher| {
+        let least = match hasher.name() {
+            "AVX-512" => 0.5,
+            "AVX2" => 0.2,
+            _ => 0.1,
+        };
+        let full = median(|| written(hasher, FULL), Memory::root);
+        let touched = median(|| written(hasher, TOUCHED * PAGE), Memory::root);
+        let figure = |name, ours, unit, goal| Figure { name, ours, unit, goal, baseline: "-" };
+        let speed = FULL as f64 / full / 1e9;
+        [
+            figure(format!("Merkle root, {}", hasher.name()), speed, "GB/s", Goal::AtLeast(least)),
+            figure(format!("root after {TOUCHED} pages, {}", hasher.name()), touched * 1e3, "ms", Goal::None),
+        ]
+    };
+    let one_thread = ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    one_thread.install(|| Hasher::all().flat_map(figures).collect())
 }
 
 /// A number with as many digits as say something.

@@ -2,14 +2,16 @@
 //!
 //! Memory is one anonymous mapping of the whole address space, reserved but not backed: the system gives a page on first
 //! touch, so an access is a bounds check and a move, and untouched memory costs nothing. Writes mark 4 KiB pages; a root
-//! hashes the marked pages again and the nodes above them, so its cost grows with what changed since the last one.
+//! hashes the marked pages again and the nodes above them, so its cost grows with what changed since the last one. It does so
+//! in batches, and in several threads where many pages changed; roots depend on neither.
 
 mod tree;
 mod view;
 
 use isa::Size;
 use memmap2::{MmapMut, MmapOptions};
-use step::{Proof, Root};
+pub use merkle::Hasher;
+use merkle::{Proof, Root};
 use tree::PageTree;
 pub use view::View;
 
@@ -38,12 +40,19 @@ impl Memory {
         let pages = bits - PAGE_BITS;
         Ok(Self {
             bits,
-            bytes: reserve(bits)?,
-            marks: reserve(pages)?,
+            bytes: reserve_power(bits)?,
+            marks: reserve_power(pages)?,
             changed: Vec::new(),
-            tree: PageTree::new(pages),
+            tree: PageTree::new(pages)?,
             hashed: 0,
         })
+    }
+
+    /// The same memory, hashed in this way and not in the fastest. Roots do not depend on it.
+    #[must_use]
+    pub fn with_hasher(mut self, hasher: Hasher) -> Self {
+        self.tree.set_hasher(hasher);
+        self
     }
 
     /// log2 of the size.
@@ -121,10 +130,10 @@ impl Memory {
     /// Outside memory everything is zero.
     pub fn subtree(&mut self, address: u64, bits: u32) -> Root {
         self.settle();
-        let page = (address >> PAGE_BITS) as usize;
+        let at = (address >> PAGE_BITS) as usize;
         match bits.checked_sub(PAGE_BITS) {
             Some(levels) => self.tree.node(levels, address >> PAGE_BITS >> levels),
-            None => tree::part_of_page(self.page(page), address as usize % PAGE, bits),
+            None => tree::part_of_page(page(&self.bytes, at), address as usize % PAGE, bits),
         }
     }
 
@@ -137,30 +146,26 @@ impl Memory {
     /// The leaf that holds an address, with its siblings up to the root. Outside memory the proof leads nowhere.
     pub fn proof(&mut self, address: u64) -> Proof {
         self.settle();
-        let page = (address >> PAGE_BITS) as usize;
-        let mut proof = tree::leaf_in_page(self.page(page), address as usize % PAGE);
+        let at = (address >> PAGE_BITS) as usize;
+        let mut proof = tree::leaf_in_page(page(&self.bytes, at), address as usize % PAGE);
         proof.siblings.extend(self.tree.siblings(address >> PAGE_BITS));
         proof
     }
 
     /// Brings the tree up to date.
     fn settle(&mut self) {
-        let changed = std::mem::take(&mut self.changed);
-        let mut nodes = Vec::with_capacity(changed.len());
-        for page in changed {
-            let at = page as usize;
-            if let Some(mark) = self.marks.get_mut(at) {
+        let mut changed = std::mem::take(&mut self.changed);
+        if changed.is_empty() {
+            return;
+        }
+        changed.sort_unstable();
+        for &page in &changed {
+            if let Some(mark) = self.marks.get_mut(page as usize) {
                 *mark = 0;
             }
-            nodes.push((page, tree::page_root(self.page(at))));
         }
-        self.hashed += nodes.len() as u64 * tree::NODES_IN_PAGE;
-        self.hashed += self.tree.update(nodes);
-    }
-
-    /// A page's bytes; none outside memory.
-    fn page(&self, page: usize) -> &[u8] {
-        page.checked_mul(PAGE).and_then(|start| self.bytes.get(start..start.checked_add(PAGE)?)).unwrap_or(&[])
+        let bytes = &self.bytes;
+        self.hashed += self.tree.update(changed, |index| page(bytes, index as usize));
     }
 
     /// Some bytes, if they are inside memory.
@@ -185,17 +190,28 @@ impl Memory {
     }
 }
 
-/// 2^bits zero bytes of address space that take no memory until they are touched.
-fn reserve(bits: u32) -> std::io::Result<MmapMut> {
-    let length = 1usize.checked_shl(bits).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
+/// A page's bytes; none outside memory.
+fn page(bytes: &[u8], page: usize) -> &[u8] {
+    page.checked_mul(PAGE).and_then(|start| bytes.get(start..start.checked_add(PAGE)?)).unwrap_or(&[])
+}
+
+/// 2^bits zero bytes of address space.
+fn reserve_power(bits: u32) -> std::io::Result<MmapMut> {
+    reserve(1u64.checked_shl(bits).unwrap_or(u64::MAX))
+}
+
+/// So many zero bytes of address space, that take no memory until they are touched.
+fn reserve(length: u64) -> std::io::Result<MmapMut> {
+    let length = usize::try_from(length).ok().filter(|&length| isize::try_from(length).is_ok());
+    let length = length.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
     MmapOptions::new().len(length).no_reserve_swap().map_anon()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use merkle::Tree;
     use proptest::prelude::*;
-    use step::Tree;
 
     /// The tree over all of memory, hashed from scratch.
     fn naive(memory: &Memory) -> Tree {
@@ -239,7 +255,7 @@ mod tests {
     impl rs_merkle::Hasher for Keccak {
         type Hash = [u8; 32];
         fn hash(data: &[u8]) -> [u8; 32] {
-            step::keccak(data).0
+            merkle::keccak(data).0
         }
     }
 
@@ -276,20 +292,42 @@ mod tests {
     }
 
     #[test]
+    fn neither_threads_nor_hashers_change_a_root() {
+        // So many pages that levels above them are shared between threads too, with a gap of zeros.
+        const PAGES: u64 = 1 << 15;
+        let root = |threads: usize, hasher: Hasher| {
+            let mut memory = Memory::new(PAGE_BITS + 15).expect("a mapping").with_hasher(hasher);
+            for page in (0..PAGES).filter(|page| !(1000..9000).contains(page)) {
+                memory.store(page * PAGE as u64 + page % 512 * 8, Size::Double, page + 1);
+            }
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let first = pool.install(|| memory.root());
+            memory.store(5000 * PAGE as u64, Size::Byte, 1);
+            [first, pool.install(|| memory.root()), memory.proof(77 << 12).root(memory.proof(77 << 12).leaf, 77 << 7)]
+        };
+        let expected = root(1, Hasher::best());
+        assert_eq!(expected[1], expected[2]);
+        assert_eq!(root(3, Hasher::best()), expected);
+        // One word a page is eight nodes a page: few enough for every hasher.
+        assert!(Hasher::all().all(|hasher| root(2, hasher) == expected));
+    }
+
+    #[test]
     fn a_large_space_costs_nothing() {
-        let mut memory = Memory::new(40).expect("a reservation");
+        let mut memory = Memory::new(45).expect("a reservation");
         assert_eq!(memory.root(), Root::ZERO);
-        memory.store((1 << 40) - 8, Size::Double, 7);
-        let proof = memory.proof((1 << 40) - 8);
-        assert_eq!(proof.siblings.len(), 35);
+        memory.store((1 << 45) - 8, Size::Double, 7);
+        let proof = memory.proof((1 << 45) - 8);
+        assert_eq!(proof.siblings.len(), 40);
         assert!(proof.siblings.iter().all(Root::is_zero));
-        assert_eq!(proof.root(proof.leaf, (1 << 35) - 1), memory.root());
-        memory.store((1 << 40) - 8, Size::Double, 0);
+        assert_eq!(proof.root(proof.leaf, (1 << 40) - 1), memory.root());
+        memory.store((1 << 45) - 8, Size::Double, 0);
         assert_eq!(memory.root(), Root::ZERO);
     }
 
     #[test]
     fn accesses_outside_do_nothing() {
+        assert!(Memory::new(62).is_err() && Memory::new(u32::MAX).is_err());
         let mut memory = Memory::new(12).expect("a small mapping");
         memory.store(4096, Size::Byte, 1);
         memory.store(u64::MAX - 7, Size::Double, 1);

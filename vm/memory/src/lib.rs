@@ -314,19 +314,20 @@ mod tests {
 
     #[test]
     fn a_large_space_costs_nothing() {
-        let mut memory = Memory::new(40).expect("a reservation");
+        let mut memory = Memory::new(45).expect("a reservation");
         assert_eq!(memory.root(), Root::ZERO);
-        memory.store((1 << 40) - 8, Size::Double, 7);
-        let proof = memory.proof((1 << 40) - 8);
-        assert_eq!(proof.siblings.len(), 35);
+        memory.store((1 << 45) - 8, Size::Double, 7);
+        let proof = memory.proof((1 << 45) - 8);
+        assert_eq!(proof.siblings.len(), 40);
         assert!(proof.siblings.iter().all(Root::is_zero));
-        assert_eq!(proof.root(proof.leaf, (1 << 35) - 1), memory.root());
-        memory.store((1 << 40) - 8, Size::Double, 0);
+        assert_eq!(proof.root(proof.leaf, (1 << 40) - 1), memory.root());
+        memory.store((1 << 45) - 8, Size::Double, 0);
         assert_eq!(memory.root(), Root::ZERO);
     }
 
     #[test]
     fn accesses_outside_do_nothing() {
+        assert!(Memory::new(62).is_err() && Memory::new(u32::MAX).is_err());
         let mut memory = Memory::new(12).expect("a small mapping");
         memory.store(4096, Size::Byte, 1);
         memory.store(u64::MAX - 7, Size::Double, 1);

@@ -4,6 +4,7 @@ use crate::model::{Model, Region, VOID, steps};
 use crate::oracle::Oracle;
 use image::{Image, ImageError, Leaf, Schedule};
 use interpreter::Interpreter;
+use jit::{Jit, JitError};
 use memory::{Memory, PAGE};
 use step::merkle::LEAF;
 use step::{Access, Floats, Proof, Root, Status, WitnessError};
@@ -17,7 +18,7 @@ pub struct Execution {
     schedule: Schedule,
     inputs: Vec<(u64, Vec<u8>)>,
     changes: Vec<Change>,
-    machine: Interpreter,
+    machine: Jit,
     /// The big step and the step that comes next.
     at: (u64, u64),
     /// Whether an earlier big step had no end.
@@ -60,6 +61,9 @@ pub enum ExecutionError {
     /// The image can't be run.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// Nothing can be translated.
+    #[error(transparent)]
+    Jit(#[from] JitError),
     /// An image that can't be disputed.
     #[error("the image doesn't say where its inputs and outputs are")]
     NoInterface,
@@ -91,7 +95,7 @@ impl Execution {
     /// The run of an image by this schedule of it, on these inputs: addresses and bytes.
     pub fn new(image: Image, schedule: Schedule, inputs: Vec<(u64, Vec<u8>)>) -> Result<Self, ExecutionError> {
         let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
-        let machine = Interpreter::new(&image)?;
+        let machine = Jit::new(&image)?;
         let (at, void, memories, changes) = Default::default();
         let (shortcut, hashed) = (None, 0);
         let mut new = Self { image, model, schedule, inputs, changes, machine, at, void, memories, shortcut, hashed };
@@ -150,7 +154,7 @@ impl Execution {
     /// Another machine, as the image has it.
     fn renew(&mut self) -> Result<(), ExecutionError> {
         self.hashed += self.machine.memory_mut().hashed();
-        self.machine = Interpreter::new(&self.image)?;
+        self.machine.replace(Interpreter::new(&self.image)?);
         Ok(())
     }
 

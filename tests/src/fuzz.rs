@@ -4,7 +4,7 @@
 //! libFuzzer; `tests/tests/fuzz_smoke.rs` runs them over mutations of the fixtures.
 
 use crate::random::Random;
-use crate::road::{ALL_ROADS, InterpreterRoad, Job, Registers, agree};
+use crate::road::{ALL_ROADS, InterpreterRoad, JitRoad, Job, Registers, Road, agree};
 use crate::tools::in_repository;
 use image::{Contents, Image, Segment};
 use interpreter::Arithmetic;
@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "image", run: image, corpus: images },
     Target { name: "witness", run: witness, corpus: witnesses },
     Target { name: "step", run: step, corpus: machines },
+    Target { name: "jit", run: jit, corpus: machines },
 ];
 
 /// Small, so that a hostile size shows as an error and not as an hour of zeros.
@@ -150,14 +151,28 @@ const STEP_LIMIT: u64 = 40;
 /// A machine made of the bytes does the same on every road. The first byte chooses extensions and registers; words of
 /// code follow.
 pub fn step(bytes: &[u8]) {
-    let Some((&choice, code)) = bytes.split_first() else { return };
+    let Some((image, registers)) = machine_of(bytes) else { return };
+    let (registers, output) = (Some(registers), (0, CODE));
+    agree(ALL_ROADS, &Job { registers, limit: STEP_LIMIT, output, ..Job::whole(&image) });
+}
+
+/// Translated code does what the interpreter does with soft floats, for longer, and stops where it is told to.
+pub fn jit(bytes: &[u8]) {
+    let Some((image, registers)) = machine_of(bytes) else { return };
+    let (registers, output) = (Some(registers), (0, CODE));
+    for limit in [2000, 1000 + u64::from(bytes.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)))] {
+        let roads: [&dyn Road; 3] = [&InterpreterRoad(Arithmetic::Soft), &JitRoad(0), &JitRoad(200)];
+        agree(&roads, &Job { registers, limit, output, ..Job::whole(&image) });
+    }
+}
+
+/// The machine and the registers that bytes stand for.
+fn machine_of(bytes: &[u8]) -> Option<(Image, Registers)> {
+    let (&choice, code) = bytes.split_first()?;
     let words: Vec<u32> =
         code.as_chunks::<4>().0.iter().take(64).map(|&word| legal(u32::from_le_bytes(word))).collect();
     let extensions = if choice & 1 == 0 { Extensions::IMFD } else { Extensions::IM };
-    let image = small_image(extensions, &words);
-    let registers = Some(hostile_registers(&mut Random::new(choice.into())));
-    let output = (0, CODE);
-    agree(ALL_ROADS, &Job { registers, limit: STEP_LIMIT, output, ..Job::whole(&image) });
+    Some((small_image(extensions, &words), hostile_registers(&mut Random::new(choice.into()))))
 }
 
 /// Most words are no instructions, and most programs of such would end at once; so one in eight stays as it is, and

@@ -33,4 +33,4 @@ macro_rules! targets {
     };
 }
 
-targets! { onnx_model compile onnx_tensor elf image witness step }
+targets! { onnx_model compile onnx_tensor elf image witness step jit }

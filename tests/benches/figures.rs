@@ -11,12 +11,11 @@ use image::{Image, Role};
 use interpreter::Interpreter;
 use isa::{Extensions, Instruction, Op};
 use memory::{Hasher, Memory, PAGE};
+use opml_tests::report::{self, number};
 use rayon::ThreadPoolBuilder;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 use step::{Profile, Status};
 
@@ -345,36 +344,16 @@ fn hashing() -> Vec<Figure> {
     one_thread.install(|| Hasher::all().flat_map(figures).collect())
 }
 
-/// A number with as many digits as say something.
-fn number(value: f64) -> String {
-    match value {
-        value if value >= 1000.0 => grouped(value.round() as u64),
-        value if value >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
-        value if value >= 1.0 => format!("{value:.1}"),
-        value => format!("{value:.3}"),
-    }
-}
-
 /// The figures in Markdown.
 fn table(figures: &[Figure]) -> String {
-    let mut rows = vec![["figure", "ours", "to reach", "baseline"].map(str::to_owned)];
+    let mut rows = vec![["figure", "ours", "to reach", "baseline"].map(str::to_owned).to_vec()];
     for Figure { name, ours, unit, goal, baseline } in figures {
         let (goal, reached) = goal.judge(*ours);
         let missed = if reached { "" } else { " **(missed)**" };
         let ours = format!("{} {unit}", number(*ours));
-        rows.push([name.clone(), format!("{}{missed}", ours.trim_end()), goal, (*baseline).to_owned()]);
+        rows.push(vec![name.clone(), format!("{}{missed}", ours.trim_end()), goal, (*baseline).to_owned()]);
     }
-    let widths: [usize; 4] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-    let mut text = String::new();
-    for (index, row) in rows.iter().enumerate() {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!(" {cell:width$} ")).collect();
-        let _ = writeln!(text, "|{}|", cells.join("|"));
-        if index == 0 {
-            let _ = writeln!(text, "|{}|", widths.map(|width| "-".repeat(width + 2)).join("|"));
-        }
-    }
-    text
+    report::table(&rows)
 }
 
 /// The page that the table stands on.
@@ -386,7 +365,7 @@ What we promise, what we measure, and what others reach. Made by
 
     OPML_BLESS=1 cargo bench -p opml-tests --bench figures
 
-on {} ({} with {} cores, {}, {}). Times are medians of {ROUNDS} rounds on one
+on {} ({}). Times are medians of {ROUNDS} rounds on one
 core. Gas is that of an embedded EVM under Osaka's rules; execution is the transaction less its base and its calldata.
 Steps are taken from whole runs over a digit: every instruction of the program the first time that it is executed, the
 second, the fourth, the eighth and so on. KB are 1,024 bytes.
@@ -395,28 +374,7 @@ second, the fourth, the eighth and so on. KB are 1,024 bytes.
 The baselines are opML's own MNIST example and verifier and Cannon's single-step contract, the best peer; \"-\" is where
 nobody has a figure or where we promise none.
 ",
-        said_by("date", &["+%F"]),
-        processor(),
-        std::thread::available_parallelism().map_or(1, usize::from),
-        std::env::consts::OS,
-        said_by("rustc", &["--version"]),
+        report::today(),
+        report::computer(),
     )
-}
-
-/// Groups of three digits: 1,234,567.
-fn grouped(value: u64) -> String {
-    if value < 1000 { value.to_string() } else { format!("{},{:03}", grouped(value / 1000), value % 1000) }
-}
-
-/// What a command says.
-fn said_by(command: &str, arguments: &[&str]) -> String {
-    let output = Command::new(command).args(arguments).output();
-    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// The processor's name.
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
-    name.map_or("an unknown processor", |(_, name)| name.trim()).to_owned()
 }

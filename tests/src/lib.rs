@@ -12,6 +12,7 @@ pub mod hashed;
 pub mod hostile;
 pub mod program;
 pub mod random;
+pub mod report;
 pub mod road;
 pub mod service;
 pub mod solc;

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Debian's qemu for riscv64 programs, user mode.
@@ -32,10 +33,17 @@ pub fn run<S: AsRef<OsStr>>(tool: &str, arguments: impl IntoIterator<Item = S>) 
 pub fn qemu(elf: &[u8]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("program");
-    fs::write(&path, elf).expect("write the program");
-    // qemu runs only what may be executed.
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("make the program executable");
+    write_executable(&path, elf);
     run(QEMU, [path])
+}
+
+/// Writes a file that qemu runs: one that may be executed.
+///
+/// # Panics
+/// If that fails.
+pub fn write_executable(path: &Path, elf: &[u8]) {
+    fs::write(path, elf).expect("write the program");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("make the program executable");
 }
 
 /// A number in the environment, or what stands in for it.
@@ -50,6 +58,6 @@ pub fn number(variable: &str, default: u64) -> u64 {
 
 /// The file `path` relative to the repository's root.
 #[must_use]
-pub fn in_repository(path: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+pub fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }

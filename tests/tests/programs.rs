@@ -2,7 +2,7 @@
 //! however it is compiled.
 
 use image::Image;
-use opml_tests::guest::{Build, PROGRAMS, compile};
+use opml_tests::guest::{Build, EMPTY, GUESTS, Guest, PROGRAMS, compile};
 use opml_tests::road::{ALL_ROADS, Job, ROADS, agree};
 use opml_tests::tools::{self, in_repository};
 use step::Status;
@@ -53,6 +53,36 @@ fn programs_exit_as_under_qemu() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The exit code on our machine, which must not trap.
+fn ours(guest: &Guest, build: Build, elf: &[u8]) -> i32 {
+    let image = load(elf).unwrap_or_else(|error| panic!("{}, {build}: {error}", guest.name));
+    let ending = agree(ROADS, &Job::whole(&image));
+    assert_eq!(ending.state.status, Status::Exited, "{}, {build}", guest.name);
+    ending.state.x[10] as i32
+}
+
+/// The exit code on this computer.
+fn natively(guest: &Guest, floats: bool) -> Option<i32> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = folder.path().join("program");
+    guest.compile_natively(floats, guest.small, &program);
+    std::process::Command::new(program).status().expect("it starts").code()
+}
+
+#[test]
+fn what_the_benchmark_runs_exits_as_under_qemu_and_natively() {
+    for guest in GUESTS.iter().chain([&EMPTY]) {
+        for floats in [false, true] {
+            let build = Build { floats, optimisation: "-O2", fused: false, origin: 0x1_0000 };
+            let elf = guest.compile(build, guest.small);
+            let code = ours(guest, build, &elf);
+            let native = natively(guest, floats);
+            assert_ne!(code, 0, "{}, {build}: its own check failed", guest.name);
+            assert_eq!([Some(code), native], [Some(oracle(&elf)); 2], "{}, {build}", guest.name);
+        }
+    }
 }
 
 #[test]

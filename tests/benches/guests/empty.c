@@ -1,0 +1,4 @@
+// Nothing: what it costs to start a process.
+#include "program.h"
+
+int main(void) { return fold(SIZE); }

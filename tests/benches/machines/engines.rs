@@ -1,0 +1,294 @@
+//! The ways to run a program: our machines and their peers.
+
+use crate::programs::{HIGH, Program};
+use ckb_vm::decoder::{Decoder, build_decoder};
+use ckb_vm::instructions::instruction_length;
+use ckb_vm::machine::VERSION2;
+use ckb_vm::machine::asm::{AsmCoreMachine, AsmMachine};
+use ckb_vm::{
+    Bytes, CoreMachine as _, DefaultMachineBuilder, DefaultMachineRunner as _, Error, ISA_B, ISA_IMC, ISA_MOP,
+    SupportMachine, registers,
+};
+use image::{Image, Role};
+use isa::Extensions;
+use jit::Jit;
+use opml_tests::tools::QEMU;
+use riscv_emu_rust::cpu::Cpu;
+use riscv_emu_rust::default_terminal::DefaultTerminal;
+use std::path::PathBuf;
+use std::process::Command;
+use step::Status;
+
+/// A way to run programs.
+pub trait Engine {
+    /// What the table calls it.
+    fn name(&self) -> &'static str;
+
+    /// A program before its first step, or nothing where it can't run here.
+    fn start(&self, program: &Program) -> Option<Box<dyn Run>>;
+
+    /// The most steps of a run that are timed; slow machines are not run to the end more than once.
+    fn patience(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+/// A program on its way.
+pub trait Run {
+    /// Goes on to the end, but not beyond this number of steps, counted from the start of the program. Who can't stop
+    /// is only ever given `u64::MAX`.
+    fn run(&mut self, until: u64);
+
+    /// Steps made so far, where they are counted.
+    fn steps(&self) -> Option<u64>;
+
+    /// What the program has computed, if it has ended; nothing where that can't be seen.
+    fn checksum(&self) -> Option<u64>;
+}
+
+/// All of them, in the order of the table.
+pub fn all() -> Vec<Box<dyn Engine>> {
+    vec![
+        Box::new(Ours { translates: true }),
+        Box::new(Ours { translates: false }),
+        Box::new(Ckb),
+        Box::new(Plain),
+        Box::new(Qemu),
+        Box::new(Native),
+    ]
+}
+
+/// Our machine, with translated code or without.
+struct Ours {
+    translates: bool,
+}
+
+struct OurRun {
+    machine: Jit,
+    /// Addresses and lengths of what a model computes.
+    outputs: Vec<(u64, usize)>,
+}
+
+impl Engine for Ours {
+    fn name(&self) -> &'static str {
+        if self.translates { "our JIT" } else { "our interpreter" }
+    }
+
+    fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
+        let machine = Jit::new(&program.image).expect("memory");
+        let mut machine = if self.translates { machine } else { machine.interpreting() };
+        for (address, bytes) in &program.inputs {
+            machine.write_memory(*address, bytes).expect("an input that fits");
+        }
+        Some(Box::new(OurRun { machine, outputs: outputs(&program.image) }))
+    }
+}
+
+impl Run for OurRun {
+    fn run(&mut self, until: u64) {
+        self.machine.run(until - self.machine.steps());
+    }
+
+    fn steps(&self) -> Option<u64> {
+        Some(self.machine.steps())
+    }
+
+    fn checksum(&self) -> Option<u64> {
+        if self.machine.status() != Status::Exited {
+            return None;
+        }
+        let outputs = self.outputs.iter().map(|&(at, len)| self.machine.read_memory(at, len).expect("an output"));
+        Some(checksum(self.machine.x(10), outputs))
+    }
+}
+
+fn outputs(image: &Image) -> Vec<(u64, usize)> {
+    let outputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+    outputs.map(|tensor| (tensor.address, tensor.bytes as usize)).collect()
+}
+
+/// The exit code of a program that has no outputs, and otherwise a hash of both (FNV-1a).
+fn checksum<'a>(code: u64, outputs: impl Iterator<Item = &'a [u8]>) -> u64 {
+    outputs.flatten().fold(code, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// ckb-vm's interpreter in assembly. It has no floats and 4 MiB of memory, and counts cycles, of which we make steps.
+struct Ckb;
+
+struct CkbRun {
+    machine: AsmMachine,
+    /// Takes one instruction at a time.
+    decoder: Decoder,
+}
+
+/// What it understands; MOP makes one instruction of some pairs.
+const ISA: u8 = ISA_IMC | ISA_B | ISA_MOP;
+
+impl Engine for Ckb {
+    fn name(&self) -> &'static str {
+        "ckb-vm"
+    }
+
+    fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
+        let elf = (program.image.extensions() == Extensions::IM).then(|| Bytes::from(program.elf.clone()))?;
+        let core = <Box<AsmCoreMachine> as SupportMachine>::new(ISA, VERSION2, u64::MAX);
+        let steps = |instruction| u64::from(instruction_length(instruction)) / 4;
+        let machine = DefaultMachineBuilder::new(core).instruction_cycle_func(Box::new(steps)).build();
+        let mut machine = AsmMachine::new(machine);
+        // Programs with too much memory are refused here.
+        machine.load_program(&elf, std::iter::empty()).ok()?;
+        machine.machine.set_running(true);
+        Some(Box::new(CkbRun { machine, decoder: build_decoder::<u64>(ISA & !ISA_MOP, VERSION2) }))
+    }
+}
+
+impl Run for CkbRun {
+    /// It stops before the first block that would go too far; what is left are single steps.
+    fn run(&mut self, until: u64) {
+        self.machine.set_max_cycles(until);
+        stopped(self.machine.run().map(drop));
+        while self.machine.machine.running() && self.machine.machine.cycles() < until {
+            stopped(self.machine.step(&mut self.decoder));
+        }
+    }
+
+    fn steps(&self) -> Option<u64> {
+        Some(self.machine.machine.cycles())
+    }
+
+    fn checksum(&self) -> Option<u64> {
+        (!self.machine.machine.running()).then(|| self.machine.machine.registers()[registers::A0])
+    }
+}
+
+/// A limit is no mistake.
+fn stopped(result: Result<(), Error>) {
+    if let Err(error) = result
+        && !matches!(error, Error::CyclesExceeded)
+    {
+        panic!("ckb-vm: {error}");
+    }
+}
+
+/// riscv_emu_rust: looks every instruction up when it comes, and stops after each; its few float instructions are not
+/// those of our programs.
+struct Plain;
+
+struct PlainRun {
+    cpu: Cpu,
+    /// Those of the program.
+    steps: u64,
+}
+
+/// Bytes of its memory, which begins at `HIGH`.
+const PLAIN_MEMORY: u64 = 128 << 20;
+/// Where `sp` begins, and the code that says so.
+const PLAIN_STACK: u64 = HIGH + (96 << 20);
+/// This machine's registers can't be set from outside. auipc sp, 0; auipc t0, -96 MiB; jr t0: to `HIGH`.
+const PLAIN_START: [u32; 3] = [0x0000_0117, 0xfa00_0297, 0x0002_8067];
+
+impl Engine for Plain {
+    fn name(&self) -> &'static str {
+        "riscv_emu_rust"
+    }
+
+    fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
+        let image = program.high.as_ref().filter(|image| image.extensions() == Extensions::IM)?;
+        assert_eq!(image.entry, HIGH);
+        let mut cpu = Cpu::new(Box::new(DefaultTerminal::new()));
+        cpu.get_mut_mmu().init_memory(PLAIN_MEMORY);
+        let start = PLAIN_START.map(u32::to_le_bytes).concat();
+        let segments = image.segments.iter().map(|segment| (segment.address, &segment.bytes));
+        for (address, bytes) in segments.chain([(image.profile.code_base(), &image.code), (PLAIN_STACK, &start)]) {
+            (address..).zip(bytes).for_each(|(address, &byte)| cpu.get_mut_mmu().store_raw(address, byte));
+        }
+        cpu.update_pc(PLAIN_STACK);
+        PLAIN_START.iter().for_each(|_| cpu.tick());
+        Some(Box::new(PlainRun { cpu, steps: 0 }))
+    }
+
+    fn patience(&self) -> u64 {
+        10_000_000
+    }
+}
+
+impl PlainRun {
+    /// The system call at the end jumps to a handler that isn't there, at 0.
+    fn ended(&self) -> bool {
+        self.cpu.read_pc() < HIGH
+    }
+}
+
+impl Run for PlainRun {
+    fn run(&mut self, until: u64) {
+        while self.steps < until && !self.ended() {
+            self.cpu.tick();
+            self.steps += 1;
+        }
+    }
+
+    fn steps(&self) -> Option<u64> {
+        Some(self.steps)
+    }
+
+    fn checksum(&self) -> Option<u64> {
+        self.ended().then(|| self.cpu.read_register(10).cast_unsigned())
+    }
+}
+
+/// qemu's user mode: a JIT without a step count.
+struct Qemu;
+
+/// A process that runs the program.
+struct Process {
+    command: Command,
+    /// Whether its exit code says what was computed.
+    tells: bool,
+    code: Option<i32>,
+}
+
+impl Engine for Qemu {
+    fn name(&self) -> &'static str {
+        "qemu-user"
+    }
+
+    /// What is run several times takes less time than qemu's start.
+    fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
+        if program.repeat > 1 {
+            return None;
+        }
+        let mut command = Command::new(QEMU);
+        command.arg(&program.executable);
+        Some(Box::new(Process { command, tells: outputs(&program.image).is_empty(), code: None }))
+    }
+}
+
+/// The same C program, compiled for this computer.
+struct Native;
+
+impl Engine for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
+        let path: &PathBuf = program.native.as_ref()?;
+        Some(Box::new(Process { command: Command::new(path), tells: true, code: None }))
+    }
+}
+
+impl Run for Process {
+    fn run(&mut self, _: u64) {
+        let status = self.command.status().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let Some(code) = status.code() else { panic!("{:?}: {status}", self.command) };
+        self.code = Some(code);
+    }
+
+    fn steps(&self) -> Option<u64> {
+        None
+    }
+
+    fn checksum(&self) -> Option<u64> {
+        self.code.filter(|_| self.tells).map(|code| code as u64)
+    }
+}

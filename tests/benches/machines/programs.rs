@@ -1,0 +1,155 @@
+//! What is run: C programs in two builds, and models that our compiler has compiled.
+
+use compiler::graph::{Node, Tensor, TensorId};
+use compiler::{Compiled, Graph, Options};
+use dnn_lib::operator::{Conv, MatMul, Operator, Padding, Relu, Window};
+use dnn_lib::tensor::{DType, TensorType};
+use image::{Image, Role};
+use opml_tests::guest::{Build, EMPTY, GUESTS, Guest};
+use opml_tests::random::Random;
+use opml_tests::tools::{in_repository, write_executable};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Where programs are linked for machines whose memory is small.
+const LOW: u64 = 0x1_0000;
+/// Where they are linked for machines whose memory starts there.
+pub const HIGH: u64 = 0x8000_0000;
+
+/// A program, ready for every machine.
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// What it was compiled for.
+    pub build: &'static str,
+    /// For our machines.
+    pub image: Image,
+    /// What is written into memory before the first step.
+    pub inputs: Vec<(u64, Vec<u8>)>,
+    /// The same as a file.
+    pub elf: Vec<u8>,
+    /// The same as a file that can be executed.
+    pub executable: PathBuf,
+    /// The same at another address: only C programs can be moved.
+    pub high: Option<Image>,
+    /// The same program for this computer.
+    pub native: Option<PathBuf>,
+    /// How often it is run in one round, always from its beginning.
+    pub repeat: usize,
+    /// Where the executables are.
+    _folder: TempDir,
+}
+
+/// All programs, grouped by their build.
+pub fn all() -> Vec<Program> {
+    let soft = GUESTS.iter().map(|guest| c(guest, false));
+    let hard = GUESTS.iter().filter(|guest| guest.floats).map(|guest| c(guest, true));
+    soft.chain(hard).chain(models()).collect()
+}
+
+/// The program that does nothing.
+pub fn empty() -> Program {
+    c(&EMPTY, false)
+}
+
+fn c(guest: &Guest, floats: bool) -> Program {
+    let size = guest.sizes[usize::from(floats)];
+    let build = |origin| Build { floats, optimisation: "-O2", fused: false, origin };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (executable, native) = (folder.path().join("program"), folder.path().join("native"));
+    let elf = guest.compile(build(LOW), size);
+    write_executable(&executable, &elf);
+    guest.compile_natively(floats, size, &native);
+    Program {
+        name: guest.name.to_owned(),
+        build: if floats { "C, rv64imfd" } else { "C, rv64im" },
+        image: load(&elf),
+        inputs: Vec::new(),
+        high: Some(load(&guest.compile(build(HIGH), size))),
+        elf,
+        executable,
+        native: Some(native),
+        repeat: 1,
+        _folder: folder,
+    }
+}
+
+fn load(elf: &[u8]) -> Image {
+    let contents = image::elf::load(elf, &image::elf::Options::default()).expect("a program that loads");
+    Image::new(contents).expect("an image")
+}
+
+/// Models: the bundled networks, several times as they are short, and two that are larger.
+fn models() -> Vec<Program> {
+    let bundled = |folder: &str| {
+        let model = in_repository(&format!("fixtures/{folder}/model.onnx"));
+        compiler::compile(&model, &Options::default()).expect("a model that compiles")
+    };
+    let made = |graph| compiler::compile_graph(graph, &Options::default()).expect("a graph that compiles");
+    vec![
+        model("MNIST MLP", bundled("mnist-mlp"), 100),
+        model("MNIST CNN", bundled("mnist-cnn"), 20),
+        model("two convolutions", made(convolutions()), 1),
+        model("matrix product", made(product()), 1),
+    ]
+}
+
+fn model(name: &str, Compiled { image, elf, .. }: Compiled, repeat: usize) -> Program {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let executable = folder.path().join("program");
+    write_executable(&executable, &elf);
+    let mut random = Random::new(1);
+    let inputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
+    let inputs = inputs.map(|tensor| (tensor.address, floats(tensor.bytes / 4, &mut random))).collect();
+    let build = "model, rv64imfd";
+    let name = name.to_owned();
+    Program { name, build, image, inputs, elf, executable, high: None, native: None, repeat, _folder: folder }
+}
+
+/// Floats between -1/8 and 1/8, as bytes.
+fn floats(count: u64, random: &mut Random) -> Vec<u8> {
+    let float = |_| (random.below(1 << 16) as f32 - 32768.0) / 262_144.0;
+    (0..count).map(float).flat_map(f32::to_le_bytes).collect()
+}
+
+/// Two convolutions with a ReLU between them.
+fn convolutions() -> Graph {
+    let mut graph = Graph::default();
+    let padding = Padding::Explicit(vec![(1, 1); 2]);
+    let conv = Operator::from(Conv { window: Window { padding, ..Window::default() }, group: 1 });
+    let [input, first, second] = ["x", "w1", "w2"].map(|name| match name {
+        "x" => tensor(&mut graph, name, [1, 16, 32, 32], false),
+        "w1" => tensor(&mut graph, name, [32, 16, 3, 3], true),
+        _ => tensor(&mut graph, name, [32, 32, 3, 3], true),
+    });
+    let [a, b, output] = ["a", "b", "y"].map(|name| tensor(&mut graph, name, [1, 32, 32, 32], false));
+    let node = |operator: &Operator, inputs: &[TensorId], output| Node {
+        name: String::new(),
+        operator: operator.clone(),
+        inputs: inputs.to_vec(),
+        output,
+    };
+    graph.nodes = vec![node(&conv, &[input, first], a), node(&Relu.into(), &[a], b), node(&conv, &[b, second], output)];
+    (graph.inputs, graph.outputs) = (vec![input], vec![output]);
+    graph
+}
+
+/// A matrix times a constant one.
+fn product() -> Graph {
+    let mut graph = Graph::default();
+    let shape = [320, 320];
+    let [input, weights] = [("x", false), ("w", true)].map(|(name, value)| tensor(&mut graph, name, shape, value));
+    let output = tensor(&mut graph, "y", shape, false);
+    let (name, operator) = (String::new(), Operator::from(MatMul));
+    graph.nodes = vec![Node { name, operator, inputs: vec![input, weights], output }];
+    (graph.inputs, graph.outputs) = (vec![input], vec![output]);
+    graph
+}
+
+/// A tensor of floats, constant or not.
+fn tensor<const RANK: usize>(graph: &mut Graph, name: &str, shape: [u64; RANK], constant: bool) -> TensorId {
+    let mut random = Random::new(2);
+    let value = constant.then(|| Arc::new(floats(shape.iter().product(), &mut random)));
+    graph.add_tensor(Tensor { name: name.to_owned(), ty: TensorType::new(DType::F32, shape), value })
+}

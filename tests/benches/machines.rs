@@ -146,15 +146,15 @@ fn round(engine: &dyn Engine, start_up: f64, program: &Program, steps: u64) -> O
     let repeat = program.repeat;
     let (start, runs) = timed(|| (0..repeat).map(|_| engine.start(program)).collect::<Option<Vec<_>>>());
     let mut runs = runs?;
-    let (seconds, ()) = timed(|| runs.iter_mut().for_each(|run| run.run(engine.patience())));
+    let (seconds, ()) = timed(|| runs.iter_mut().for_each(|run| run.run(u64::MAX)));
     let repeat = repeat as f64;
-    let steps = steps.min(engine.patience()) as f64 * repeat;
+    let steps = steps as f64 * repeat;
     Some((start * 1e3 / repeat, steps / (seconds - start_up * repeat).max(1e-6) / 1e6))
 }
 
-/// What it costs to stop, where a machine can stop exactly and is not slow anyway.
+/// What it costs to stop, where a machine can stop exactly.
 fn stop(engine: &dyn Engine, program: &Program, steps: u64) -> Option<Stops> {
-    engine.start(program)?.steps().filter(|_| engine.patience() == u64::MAX)?;
+    engine.start(program)?.steps()?;
     let mut random = Random::new(3);
     let mut samples = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
@@ -201,9 +201,8 @@ is taken off (an empty program's time). The first two groups are C programs (`te
 compiler has compiled.
 
 {}
-\"-\": ckb-vm has no float instructions and no more than 4 MiB of memory; riscv_emu_rust not those of the third group or of the second; the MNIST networks
-are over before qemu has started. Of a run in riscv_emu_rust, the first 10 million instructions are timed. A mean is over the
-programs of its group that every machine in it runs.
+\"-\": ckb-vm has no float instructions and no more than 4 MiB of memory; the MNIST networks are over before qemu has started. A
+mean is over the programs of its group that every machine in it runs.
 
 ## Times slower than the same program on this computer
 
@@ -218,7 +217,7 @@ From the image or the ELF file in memory to a machine that can run. qemu transla
 ## What stopping costs
 
 How much longer a run takes that is stopped every {} steps, or once somewhere, and resumed. Every stop is checked to be
-at exactly that step. qemu can't stop; riscv_emu_rust can after every instruction and pays for it always.
+at exactly that step. qemu can't stop.
 
 {}",
         report::today(),

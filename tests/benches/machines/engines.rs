@@ -1,6 +1,6 @@
 //! The ways to run a program: our machines and their peers.
 
-use crate::programs::{HIGH, Program};
+use crate::programs::Program;
 use ckb_vm::decoder::{Decoder, build_decoder};
 use ckb_vm::instructions::instruction_length;
 use ckb_vm::machine::VERSION2;
@@ -13,8 +13,6 @@ use image::{Image, Role};
 use isa::Extensions;
 use jit::Jit;
 use opml_tests::tools::QEMU;
-use riscv_emu_rust::cpu::Cpu;
-use riscv_emu_rust::default_terminal::DefaultTerminal;
 use std::path::PathBuf;
 use std::process::Command;
 use step::Status;
@@ -26,11 +24,6 @@ pub trait Engine {
 
     /// A program before its first step, or nothing where it can't run here.
     fn start(&self, program: &Program) -> Option<Box<dyn Run>>;
-
-    /// The most steps of a run that are timed; slow machines are not run to the end more than once.
-    fn patience(&self) -> u64 {
-        u64::MAX
-    }
 }
 
 /// A program on its way.
@@ -52,7 +45,6 @@ pub fn all() -> Vec<Box<dyn Engine>> {
         Box::new(Ours { translates: true }),
         Box::new(Ours { translates: false }),
         Box::new(Ckb),
-        Box::new(Plain),
         Box::new(Qemu),
         Box::new(Native),
     ]
@@ -167,72 +159,6 @@ fn stopped(result: Result<(), Error>) {
         && !matches!(error, Error::CyclesExceeded)
     {
         panic!("ckb-vm: {error}");
-    }
-}
-
-/// riscv_emu_rust: looks every instruction up when it comes, and stops after each; its few float instructions are not
-/// those of our programs.
-struct Plain;
-
-struct PlainRun {
-    cpu: Cpu,
-    /// Those of the program.
-    steps: u64,
-}
-
-/// Bytes of its memory, which begins at `HIGH`.
-const PLAIN_MEMORY: u64 = 128 << 20;
-/// Where `sp` begins, and the code that says so.
-const PLAIN_STACK: u64 = HIGH + (96 << 20);
-/// This machine's registers can't be set from outside. auipc sp, 0; auipc t0, -96 MiB; jr t0: to `HIGH`.
-const PLAIN_START: [u32; 3] = [0x0000_0117, 0xfa00_0297, 0x0002_8067];
-
-impl Engine for Plain {
-    fn name(&self) -> &'static str {
-        "riscv_emu_rust"
-    }
-
-    fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
-        let image = program.high.as_ref().filter(|image| image.extensions() == Extensions::IM)?;
-        assert_eq!(image.entry, HIGH);
-        let mut cpu = Cpu::new(Box::new(DefaultTerminal::new()));
-        cpu.get_mut_mmu().init_memory(PLAIN_MEMORY);
-        let start = PLAIN_START.map(u32::to_le_bytes).concat();
-        let segments = image.segments.iter().map(|segment| (segment.address, &segment.bytes));
-        for (address, bytes) in segments.chain([(image.profile.code_base(), &image.code), (PLAIN_STACK, &start)]) {
-            (address..).zip(bytes).for_each(|(address, &byte)| cpu.get_mut_mmu().store_raw(address, byte));
-        }
-        cpu.update_pc(PLAIN_STACK);
-        PLAIN_START.iter().for_each(|_| cpu.tick());
-        Some(Box::new(PlainRun { cpu, steps: 0 }))
-    }
-
-    fn patience(&self) -> u64 {
-        10_000_000
-    }
-}
-
-impl PlainRun {
-    /// The system call at the end jumps to a handler that isn't there, at 0.
-    fn ended(&self) -> bool {
-        self.cpu.read_pc() < HIGH
-    }
-}
-
-impl Run for PlainRun {
-    fn run(&mut self, until: u64) {
-        while self.steps < until && !self.ended() {
-            self.cpu.tick();
-            self.steps += 1;
-        }
-    }
-
-    fn steps(&self) -> Option<u64> {
-        Some(self.steps)
-    }
-
-    fn checksum(&self) -> Option<u64> {
-        self.ended().then(|| self.cpu.read_register(10).cast_unsigned())
     }
 }
 

@@ -12,10 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Where programs are linked for machines whose memory is small.
-const LOW: u64 = 0x1_0000;
-/// Where they are linked for machines whose memory starts there.
-pub const HIGH: u64 = 0x8000_0000;
+/// Where programs are linked: low, for machines whose memory is small.
+const ORIGIN: u64 = 0x1_0000;
 
 /// A program, ready for every machine.
 pub struct Program {
@@ -31,8 +29,6 @@ pub struct Program {
     pub elf: Vec<u8>,
     /// The same as a file that can be executed.
     pub executable: PathBuf,
-    /// The same at another address: only C programs can be moved.
-    pub high: Option<Image>,
     /// The same program for this computer.
     pub native: Option<PathBuf>,
     /// How often it is run in one round, always from its beginning.
@@ -55,10 +51,10 @@ pub fn empty() -> Program {
 
 fn c(guest: &Guest, floats: bool) -> Program {
     let size = guest.sizes[usize::from(floats)];
-    let build = |origin| Build { floats, optimisation: "-O2", fused: false, origin };
+    let build = Build { floats, optimisation: "-O2", fused: false, origin: ORIGIN };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (executable, native) = (folder.path().join("program"), folder.path().join("native"));
-    let elf = guest.compile(build(LOW), size);
+    let elf = guest.compile(build, size);
     write_executable(&executable, &elf);
     guest.compile_natively(floats, size, &native);
     Program {
@@ -66,7 +62,6 @@ fn c(guest: &Guest, floats: bool) -> Program {
         build: if floats { "C, rv64imfd" } else { "C, rv64im" },
         image: load(&elf),
         inputs: Vec::new(),
-        high: Some(load(&guest.compile(build(HIGH), size))),
         elf,
         executable,
         native: Some(native),
@@ -104,7 +99,7 @@ fn model(name: &str, Compiled { image, elf, .. }: Compiled, repeat: usize) -> Pr
     let inputs = inputs.map(|tensor| (tensor.address, floats(tensor.bytes / 4, &mut random))).collect();
     let build = "model, rv64imfd";
     let name = name.to_owned();
-    Program { name, build, image, inputs, elf, executable, high: None, native: None, repeat, _folder: folder }
+    Program { name, build, image, inputs, elf, executable, native: None, repeat, _folder: folder }
 }
 
 /// Floats between -1/8 and 1/8, as bytes.

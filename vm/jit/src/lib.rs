@@ -34,7 +34,7 @@ const HOT: u64 = 1 << 16;
 /// How many steps the interpreter makes in the time that it takes to translate an instruction. A place is translated when the
 /// interpreter has spent as much time there as that takes: so the two together never take twice what the better one alone would.
 const PRICE: u64 = 6000;
-/// The most steps that the interpreter makes between two looks at where it is.
+/// The most steps that the interpreter makes between two looks at where it is, unless it comes to a region.
 const SLICE: u64 = 1 << 15;
 /// How far the interpreter goes to find the start of a loop.
 const SEARCH: u64 = 256;
@@ -76,6 +76,8 @@ pub struct Jit {
     written: Written,
     /// What is known of the places where regions may start.
     places: Vec<Option<Box<Place>>>,
+    /// Where regions start that have code.
+    entries: Vec<u64>,
     /// Steps of the interpreter by place, as long as there is no region.
     heat: HashMap<u64, Heat>,
     hot: u64,
@@ -135,7 +137,7 @@ impl Jit {
         let text = Text::new(image.profile, &image.code);
         let places = (0..image.code.len() / 4).map(|_| None).collect();
         let (heat, translated) = Default::default();
-        Ok(Self { machine, isa, text, written, places, heat, hot: HOT, price: PRICE, translated })
+        Ok(Self { machine, isa, text, written, places, entries: Vec::new(), heat, hot: HOT, price: PRICE, translated })
     }
 
     /// The same machine, that translates a place as soon as the interpreter has made this many steps there, whatever it costs.
@@ -164,45 +166,33 @@ impl Jit {
     /// Runs until the machine stops, but at most this many steps.
     pub fn run(&mut self, limit: u64) -> Outcome {
         let mut left = limit;
-        // After a region the interpreter looks soon whether there is another.
-        let mut slice = if self.translated.regions > 0 || self.hot < SLICE { 1 } else { SLICE };
         while left > 0 && self.machine.status() == Status::Running {
             let made = self.run_regions(left);
             left -= made;
-            if made > 0 {
-                slice = 1;
-                continue;
-            }
             let pc = self.machine.pc();
-            if self.ripen(pc, 0) {
+            if made > 0 || self.ripen(pc, 0) {
                 continue;
             }
-            let detour = self.interpret(left, slice);
+            let detour = self.interpret(left);
             left -= detour;
             // Had there been a region, it would have saved these steps.
             self.warm(pc, detour);
-            if slice == SLICE {
+            if detour >= SLICE {
                 left -= self.search(left);
                 self.ripen(self.machine.pc(), SLICE);
             }
-            slice = SLICE;
         }
         self.written.tell(self.machine.memory_mut());
         Outcome { steps: limit - left, status: self.machine.status() }
     }
 
-    /// Has the interpreter make so many steps and twice as many again and again, until there is a region, or until it has made
-    /// a slice at once; says how many it has made.
-    fn interpret(&mut self, left: u64, first: u64) -> u64 {
-        let (mut made, mut next) = (0, first);
-        while made < left && self.machine.status() == Status::Running {
-            made += self.machine.run(next.min(left - made)).steps;
-            if next >= SLICE || self.place(self.machine.pc()).is_some_and(|place| place.code.is_some()) {
-                break;
-            }
-            next *= 2;
-        }
-        made
+    /// Has the interpreter go on to where a region starts, a slice at most; says how many steps it has made. The first one is
+    /// made in any case: a region that starts here had not room enough.
+    fn interpret(&mut self, left: u64) -> u64 {
+        let first = self.machine.run(1).steps;
+        let rest = SLICE.min(left - first);
+        let entries = &self.entries;
+        first + self.machine.run_watched(rest, entries, |machine| !entries.contains(&machine.pc())).steps
     }
 
     /// Whether the machine still has the shape that code was made for. Whoever has the machine may have replaced it.
@@ -342,6 +332,9 @@ impl Jit {
             instructions: region.len(),
             versions,
         });
+        if place.code.is_some() && !self.entries.contains(&self.machine.pc()) {
+            self.entries.push(self.machine.pc());
+        }
         self.translated.regions += u64::from(place.code.is_some());
         self.translated.instructions += place.instructions;
         self.translated.bytes += place.code.as_ref().map_or(0, Code::len) as u64;

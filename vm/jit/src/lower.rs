@@ -19,7 +19,7 @@ use cranelift_codegen::ir::{
     self, AbiParam, Function, InstBuilder, MemFlagsData, Signature, Type, UserFuncName, Value,
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use isa::domain::Word as _;
 use isa::{Format, Size, U64};
 use std::collections::BTreeMap;
@@ -310,14 +310,15 @@ impl Lowering<'_> {
                 self.finish(behind, not);
             }
             (End::Indirect, Some(target)) => {
-                for &place in &self.region.returns {
-                    let Some(&inside) = self.blocks.get(&place) else { continue };
-                    let expected = self.code.ins().iconst(I64, place.cast_signed());
-                    let same = self.code.ins().icmp(IntCC::Equal, target, expected);
-                    let other = self.code.create_block();
-                    self.code.ins().brif(same, inside, &[], other, &[]);
-                    self.code.switch_to_block(other);
+                let mut switch = Switch::new();
+                for place in &self.region.returns {
+                    if let Some(&inside) = self.blocks.get(place) {
+                        switch.set_entry((*place).into(), inside);
+                    }
                 }
+                let other = self.code.create_block();
+                switch.emit(&mut self.code, target, other);
+                self.code.switch_to_block(other);
                 self.exit(target, 0);
             }
             // A block that ends in a branch or a jump has its value.

@@ -10,7 +10,7 @@ use step::Profile;
 /// The most instructions of a region.
 const LIMIT: usize = 1500;
 /// The most places to which a return is looked up in the region itself.
-const RETURNS: usize = 8;
+const RETURNS: usize = 64;
 
 /// The code of a machine.
 #[derive(Debug)]

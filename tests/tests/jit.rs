@@ -1,13 +1,14 @@
 //! Translated code against the interpreter: random programs, stopped at random steps, and proofs from there.
 
+use image::{Contents, Image};
 use interpreter::{Arithmetic, Interpreter};
-use isa::TABLE;
+use isa::{Extensions, Format, Instruction, Layout, Op, TABLE, encode};
 use jit::Jit;
-use opml_tests::random::Random;
+use opml_tests::random::{Random, special_floats};
 use opml_tests::road::{Job, Registers, Road as _};
 use opml_tests::soup::soup;
 use opml_tests::{program::Program, road};
-use step::{Floats, Status};
+use step::{Floats, Profile, Status};
 
 fn start(machine: &mut Interpreter, registers: &Registers) {
     (1..).zip(&registers.x[1..]).for_each(|(register, &value)| machine.set_x(register, value));
@@ -56,7 +57,7 @@ fn straight_programs_give_what_soft_floats_give() {
         let program = Program::random(12, &mut random, &mut executed);
         let elf = program.elf();
         let contents = image::elf::load(&elf, &image::elf::Options::default()).expect("contents");
-        let image = image::Image::new(contents).expect("an image");
+        let image = Image::new(contents).expect("an image");
         let job = Job { output: (opml_tests::program::DATA, program.compared()), ..Job::whole(&image) };
         let expected = road::InterpreterRoad(Arithmetic::Soft).run(&job).expect("a run");
         let found = road::JitRoad(0).run(&job).expect("a run");
@@ -65,4 +66,66 @@ fn straight_programs_give_what_soft_floats_give() {
         }
         assert_eq!(found, expected);
     }
+}
+
+/// One instruction again and again, translated, with operands that arithmetic goes wrong with.
+#[test]
+fn every_computing_instruction_gives_what_the_interpreter_gives() {
+    let mut random = Random::new(3);
+    let computing = TABLE.iter().filter(|entry| {
+        let elsewhere = [Layout::B, Layout::J, Layout::S, Layout::Nullary].contains(&entry.layout);
+        !elsewhere && !entry.syntax.contains("(rs1)") && entry.op != Op::Jalr
+    });
+    let mut compared = 0;
+    for entry in computing {
+        for rm in 0..if entry.is_rounded() { 5 } else { 1 } {
+            let has = |name: &str, register| if entry.has(name) { register } else { 0 };
+            let float = |name: &str, register| has(name, register);
+            let instruction = Instruction {
+                rd: has("rd", 7) | float("frd", 7),
+                rs1: has("rs1", 5) | float("frs1", 5),
+                rs2: has("rs2", 6) | float("frs2", 6),
+                rs3: float("frs3", 8),
+                rm,
+                imm: if entry.has("imm") { 13 << if entry.layout == Layout::U { 12 } else { 0 } } else { 0 },
+                ..Instruction::new(entry.op)
+            };
+            let image = program(&[encode(instruction).expect("operands that fit")]);
+            let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
+            let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
+            for _ in 0..400 {
+                let x = std::array::from_fn(|register| if register == 0 { 0 } else { random.word() });
+                let f = std::array::from_fn(|_| match random.below(4) {
+                    0 => *random.pick(&special_floats(Format::F64)),
+                    1 => *random.pick(&special_floats(Format::F32)) | 0xffff_ffff << 32,
+                    2 => random.float(Format::F64),
+                    _ => random.float(Format::F32) | 0xffff_ffff << 32,
+                });
+                for machine in [&mut reference, &mut *machine] {
+                    start(machine, &Registers { x, f });
+                    machine.set_pc(image.entry);
+                }
+                reference.run(1);
+                machine.run(1);
+                let (found, expected) = (
+                    (machine.pc(), machine.x(7), machine.floats()),
+                    (reference.pc(), reference.x(7), reference.floats()),
+                );
+                assert_eq!(found, expected, "{instruction}: x {x:x?}, f {f:x?}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 50_000, "{compared}");
+}
+
+/// An image of some words.
+fn program(words: &[u32]) -> Image {
+    let mut code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    code.resize(code.len().next_multiple_of(32), 0);
+    let profile = Profile::new(Extensions::IMFD, 12, 1 << 12, code.len() as u64).expect("a machine");
+    let (segments, tensors, symbols, schedule) = Default::default();
+    let contents =
+        Contents { profile, entry: 1 << 12, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
+    Image::new(contents).expect("an image")
 }

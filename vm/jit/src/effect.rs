@@ -104,10 +104,11 @@ fn is_supported(id: Id) -> bool {
 /// When an integer that is converted other than to nearest isn't exact, if that can be: then its mode matters.
 fn inexact(id: Id) -> Option<Id> {
     match node(id) {
-        Node::FromInteger { format, x, mode, .. } if mode != 0 => {
-            let limit = 2 << format.man;
-            let moved = Word(x) + Word(push(Node::Constant(limit)));
-            Some((!moved.ltu(Word(push(Node::Constant(2 * limit + 1))))).0)
+        Node::FromInteger { format, x, signed, mode } if mode != 0 => {
+            let limit = Word(push(Node::Constant(2 << format.man)));
+            // Moved up, what is signed and small enough is small.
+            let (x, limit) = if signed { (Word(x) + limit, limit + limit) } else { (Word(x), limit) };
+            Some(limit.ltu(x).0)
         }
         node => node.operands().into_iter().flatten().find_map(inexact),
     }

@@ -41,6 +41,11 @@ const SEARCH: u64 = 256;
 /// How often a region is translated for other forms of its float registers before all are taken as they come.
 const FORMS: u32 = 6;
 
+/// The most regions, and the most bytes of code, that a machine has: a hostile program must not take all memory by running all over
+/// itself. What isn't translated is interpreted.
+const MOST_REGIONS: u64 = 1 << 14;
+const MOST_BYTES: u64 = 1 << 28;
+
 /// Why nothing can be translated.
 #[derive(Debug, thiserror::Error)]
 pub enum JitError {
@@ -290,6 +295,9 @@ impl Jit {
         let Some(steps) = self.warm(pc, steps).filter(|heat| heat.steps >= heat.needed).map(|heat| heat.steps) else {
             return false;
         };
+        if self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES {
+            return false;
+        }
         let forms = self.machine.floats().0.map(Form::of_bits);
         let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, forms));
         let price = region.as_ref().map_or(0, |region| region.len() * self.price);

@@ -119,13 +119,78 @@ fn every_computing_instruction_gives_what_the_interpreter_gives() {
     assert!(compared > 50_000, "{compared}");
 }
 
+/// Accesses that are checked together, at the edges of memory and of code that hides some: what the first may do, the last may not.
+#[test]
+fn no_access_leaves_memory() {
+    use Op::{Addi, Fld, Flw, Fsd, Fsw, Lb, Ld, Lh, Lw, Sb, Sd, Sh, Sw};
+    let sizes = [
+        (Lb, 1),
+        (Sb, 1),
+        (Lh, 2),
+        (Sh, 2),
+        (Lw, 4),
+        (Sw, 4),
+        (Flw, 4),
+        (Fsw, 4),
+        (Ld, 8),
+        (Sd, 8),
+        (Fld, 8),
+        (Fsd, 8),
+    ];
+    let mut random = Random::new(9);
+    let mut trapped = 0;
+    for number in 0..500 {
+        let words: Vec<u32> = (0..3 + random.below(5))
+            .map(|_| {
+                let (op, size) = *random.pick(&sizes);
+                let op = if random.one_in(8) { Addi } else { op };
+                let free = random.below(128) as i32 - 64;
+                let imm = if random.one_in(16) { free } else { free / size * size };
+                let entry = op.entry();
+                let has = |name: &str, register| if entry.has(name) { register } else { 0 };
+                let rd = if op == Addi { 8 } else { has("rd", 7) | has("frd", 7) };
+                let rs2 = has("rs2", 6) | has("frs2", 6);
+                encode(Instruction { rd, rs1: 8, rs2, imm, ..Instruction::new(op) }).expect("operands that fit")
+            })
+            .collect();
+        let base = *random.pick(&[1 << 12, 1 << 11, 0]);
+        let image = program_at(base, &words);
+        let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
+        for _ in 0..60 {
+            let mut reference = Interpreter::new(&image).expect("memory");
+            machine.replace(Interpreter::new(&image).expect("memory"));
+            let edge = *random.pick(&[0, base, base + image.code.len() as u64, 1 << 12]);
+            let mut x = [0; 32];
+            x[8] = edge
+                .wrapping_add(8 * random.below(24))
+                .wrapping_sub(96)
+                .wrapping_add(random.below(2) * random.below(8));
+            x[6] = random.bits();
+            for machine in [&mut reference, &mut *machine] {
+                start(machine, &Registers { x, f: [0x3ff8_0000_3fc0_0000; 32] });
+            }
+            let limit = words.len() as u64;
+            assert_eq!(machine.run(limit), reference.run(limit), "program {number}, x8 {:#x}", x[8]);
+            assert_eq!(machine.state(), reference.state(), "program {number}, x8 {:#x}", x[8]);
+            trapped += u32::from(matches!(reference.status(), Status::Trapped(_)));
+        }
+    }
+    // Many of 30,000 runs trap, and many don't.
+    assert!((5_000..28_000).contains(&trapped), "{trapped}");
+}
+
 /// An image of some words.
 fn program(words: &[u32]) -> Image {
+    program_at(1 << 12, words)
+}
+
+/// An image of some words at an address.
+fn program_at(base: u64, words: &[u32]) -> Image {
     let mut code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     code.resize(code.len().next_multiple_of(32), 0);
-    let profile = Profile::new(Extensions::IMFD, 12, 1 << 12, code.len() as u64).expect("a machine");
+    let profile = Profile::new(Extensions::IMFD, 12, base, code.len() as u64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
     let contents =
-        Contents { profile, entry: 1 << 12, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
+        Contents { profile, entry: base, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
     Image::new(contents).expect("an image")
 }

@@ -191,7 +191,8 @@ How fast programs run on our machines and on others. Made by
 
 on {} ({}, {}, {}). Every figure is the median of
 {ROUNDS} rounds in which all machines took turns, in processor time of the process or of the child that ran the program, the
-system's part included. All machines have computed the same checksum, and those that count instructions the same number.
+system's part included. Where an outcome can be seen (of a C program one byte, of models not in qemu), it was the same on all machines,
+and those that count instructions counted the same number.
 
 ## Million instructions a second
 
@@ -211,7 +212,8 @@ gcc -O2 -fno-tree-vectorize, with the computer's own floats, fused where the gue
 {}
 ## Milliseconds before the first step
 
-From the image or the ELF file in memory to a machine that can run. qemu translates while it runs.
+From the image or the ELF file in memory to a machine that can run. Our JIT and qemu translate while they run: that is in the figures
+above, and in a short run (the MNIST networks) our JIT doesn't translate at all.
 
 {}
 ## What stopping costs

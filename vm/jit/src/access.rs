@@ -81,9 +81,18 @@ impl Tracker {
     }
 }
 
-/// The checkpoints of a block, in order.
-pub(crate) fn checkpoints(text: &Text, block: &Block) -> Vec<Checkpoint> {
-    let mut points = vec![Checkpoint { index: 0, spans: Vec::new(), never: false }];
+/// What is found out about the accesses of a block.
+#[derive(Debug)]
+pub(crate) struct Accesses {
+    /// What is checked, in the order of the instructions.
+    pub points: Vec<Checkpoint>,
+    /// What is loaded from code, which never changes: the places of the loads, and what they give.
+    pub literals: Vec<(u64, u64)>,
+}
+
+/// Looks through the accesses of a block.
+pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
+    let (mut points, mut literals) = (vec![Checkpoint { index: 0, spans: Vec::new(), never: false }], Vec::new());
     let mut tracker = Tracker::at(None);
     for (index, pc) in (0..).zip(block.addresses()) {
         let Some(effect) = text.effect(pc) else { break };
@@ -94,10 +103,11 @@ pub(crate) fn checkpoints(text: &Text, block: &Block) -> Vec<Checkpoint> {
                 known = tracker.of(access.address);
                 points.push(Checkpoint { index, spans: Vec::new(), never: false });
             }
+            let literal = |address| text.load(address, access.size).filter(|_| access.value.is_none());
             match (known, points.last_mut()) {
                 (Known::From(register, low), Some(point)) => point.add(Span::new(register, low, access.size)),
                 (Known::Value(address), _) if text.is_ordinary(address, access.size) => {}
-                (Known::Value(address), _) if access.value.is_none() && text.load(address, access.size).is_some() => {}
+                (Known::Value(address), _) if let Some(value) = literal(address) => literals.push((index, value)),
                 _ => {
                     tracker = Tracker::at(Some(&tracker));
                     points.push(Checkpoint { index, spans: Vec::new(), never: true });
@@ -107,25 +117,7 @@ pub(crate) fn checkpoints(text: &Text, block: &Block) -> Vec<Checkpoint> {
         tracker.write(&effect);
     }
     points.retain(|point| point.never || !point.spans.is_empty());
-    points
-}
-
-/// The loads of a block from addresses in its code that are known: their places and what they give.
-pub(crate) fn literals(text: &Text, block: &Block) -> Vec<(u64, u64)> {
-    let mut tracker = Tracker::at(None);
-    let mut literals = Vec::new();
-    for (index, pc) in (0..).zip(block.addresses()) {
-        let Some(effect) = text.effect(pc) else { break };
-        if let Some(access) = effect.access
-            && access.value.is_none()
-            && let Known::Value(address) = tracker.of(access.address)
-            && let Some(value) = text.load(address, access.size)
-        {
-            literals.push((index, value));
-        }
-        tracker.write(&effect);
-    }
-    literals
+    Accesses { points, literals }
 }
 
 impl Checkpoint {

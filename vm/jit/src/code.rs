@@ -55,7 +55,8 @@ impl Code {
     /// # Safety
     ///
     /// The function must have been made by [`lower`](crate::lower::lower()) for a machine of this shape, and what the context
-    /// points to must be as it says and nobody else's during the call: all of the guest's memory, a mark for each of its pages, and a list with room for each page that has no mark.
+    /// points to must be as it says and nobody else's during the call: all of the guest's memory, a mark for each of its pages, and
+    /// a list with room for each page that has no mark.
     #[expect(unsafe_code, reason = "the code was made at run time")]
     pub unsafe fn run(&self, context: &mut Context, limit: i64) -> i64 {
         // SAFETY: a function pointer is as large as a data pointer on the hosts that Cranelift compiles for. It points to the

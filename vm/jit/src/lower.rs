@@ -6,7 +6,7 @@
 //! interpreter has to execute, before one whose access or jump isn't ordinary, where too few steps are left for the
 //! way to the next check, and where the region ends. So what stops or traps is always the interpreter's.
 
-use crate::access::{Checkpoint, checkpoints, literals};
+use crate::access::{Accesses, Checkpoint, accesses};
 use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
@@ -55,7 +55,6 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         double,
         left,
         blocks,
-        literals: Vec::new(),
         literal: None,
         forms: Forms::default(),
         stale: 0,
@@ -115,8 +114,6 @@ struct Lowering<'a> {
     /// The steps that are left, those of the current block taken off.
     left: Variable,
     blocks: BTreeMap<u64, ir::Block>,
-    /// What the current block loads from code: the places of the loads, and the values.
-    literals: Vec<(u64, u64)>,
     /// What the current instruction loads from code.
     literal: Option<u64>,
     /// The forms before the current instruction.
@@ -259,7 +256,8 @@ impl Lowering<'_> {
         let Some(&here) = self.blocks.get(&block.start) else { return };
         self.code.switch_to_block(here);
         (self.forms, self.stale) = (block.forms, block.stale);
-        let mut points = checkpoints(self.text, block).into_iter().peekable();
+        let Accesses { points, literals } = accesses(self.text, block);
+        let mut points = points.into_iter().peekable();
         let mut wrong = Vec::new();
         if let Some(needed) = block.check {
             let left = self.code.use_var(self.left);
@@ -273,7 +271,6 @@ impl Lowering<'_> {
         let left = self.code.use_var(self.left);
         let left = self.code.ins().iadd_imm_s(left, -block.len.cast_signed());
         self.code.def_var(self.left, left);
-        self.literals = literals(self.text, block);
         let mut last = None;
         for (index, pc) in (0..).zip(block.addresses()) {
             let unmade = block.len - index;
@@ -283,7 +280,7 @@ impl Lowering<'_> {
                 self.exit_if(&wrong, pc, unmade);
             }
             let Some(effect) = self.text.effect(pc) else { return };
-            self.literal = self.literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
+            self.literal = literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
             last = self.instruction(&effect, pc, unmade);
         }
         self.end(block, last);

@@ -1,17 +1,27 @@
 //! The machine's memory and its Merkle tree.
 //!
-//! Memory is one anonymous mapping of the whole address space, reserved but not backed: the system gives a page on first
-//! touch, so an access is a bounds check and a move, and untouched memory costs nothing. Writes mark 4 KiB pages; a root
-//! hashes the marked pages again and the nodes above them, so its cost grows with what changed since the last one. It does so
-//! in batches, and in several threads where many pages changed; roots depend on neither.
+//! Memory is one mapping of the whole address space, reserved but not backed: the system gives a page on first touch, zeros or
+//! a page of the image's file ([`Base`]), so an access is a bounds check and a move, and untouched memory costs nothing. Writes
+//! mark 4 KiB pages; a root hashes the marked pages again and the nodes above them, so its cost grows with what changed since the
+//! last one. It does so in batches, and in several threads where many pages changed; roots depend on neither. A [`Snapshot`]
+//! copies what changed since the last, and brings it back.
 
+mod base;
+mod pages;
+mod snapshot;
+mod space;
 mod tree;
 mod view;
 
+pub use base::{Base, BaseError, Damage, extents};
 use isa::Size;
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::MmapMut;
 pub use merkle::Hasher;
 use merkle::{Proof, Root};
+use pages::Pages;
+use snapshot::Saved;
+pub use snapshot::Snapshot;
+use std::sync::Arc;
 use tree::PageTree;
 pub use view::View;
 
@@ -20,32 +30,44 @@ pub const PAGE_BITS: u32 = 12;
 /// The size of a page in bytes.
 pub const PAGE: usize = 1 << PAGE_BITS;
 
-/// Memory of 2^bits bytes, zero at first.
+/// Memory of 2^bits bytes.
 #[derive(Debug)]
 pub struct Memory {
     bits: u32,
     bytes: MmapMut,
-    /// One byte a page: whether it is in `changed`.
-    marks: MmapMut,
-    /// The pages written since the last root.
-    changed: Vec<u64>,
     tree: PageTree,
+    /// What it held at first; nothing but zeros if there is none.
+    base: Option<Arc<Base>>,
+    /// The pages written since the last root.
+    changed: Pages,
+    /// The pages that were in `changed` since the last snapshot.
+    unsaved: Pages,
+    /// The pages of the last snapshot.
+    saved: Saved,
     hashed: u64,
 }
 
 impl Memory {
-    /// Memory of 2^bits bytes, at least a page. Fails where the system can't reserve that many addresses.
+    /// Memory of 2^bits zero bytes, at least a page. Fails where the system can't reserve that many addresses.
     pub fn new(bits: u32) -> std::io::Result<Self> {
         let bits = bits.max(PAGE_BITS);
+        // Where there is room for memory there is room for what is about its pages.
+        let bytes = space::reserve_power(bits)?;
+        Self::with(bits, bytes, PageTree::new(bits - PAGE_BITS)?)
+    }
+
+    /// Memory that holds at first what a base has. Nothing is read, copied or hashed before it is needed.
+    pub fn over(base: &Arc<Base>) -> std::io::Result<Self> {
+        let mut bytes = space::reserve_power(base.bits())?;
+        base.overlay_pages(&mut bytes)?;
+        Ok(Self { base: Some(base.clone()), ..Self::with(base.bits(), bytes, PageTree::over(base)?)? })
+    }
+
+    fn with(bits: u32, bytes: MmapMut, tree: PageTree) -> std::io::Result<Self> {
         let pages = bits - PAGE_BITS;
-        Ok(Self {
-            bits,
-            bytes: reserve_power(bits)?,
-            marks: reserve_power(pages)?,
-            changed: Vec::new(),
-            tree: PageTree::new(pages)?,
-            hashed: 0,
-        })
+        let (changed, unsaved) = (Pages::new(pages)?, Pages::new(pages)?);
+        let (base, saved, hashed) = Default::default();
+        Ok(Self { bits, bytes, tree, base, changed, unsaved, saved, hashed })
     }
 
     /// The same memory, hashed in this way and not in the fastest. Roots do not depend on it.
@@ -101,7 +123,7 @@ impl Memory {
         let end = at.checked_add(bytes.len())?;
         self.bytes.get_mut(at..end)?.copy_from_slice(bytes);
         for page in at / PAGE..end.div_ceil(PAGE) {
-            self.mark(page);
+            self.changed.insert(page);
         }
         Some(())
     }
@@ -116,7 +138,7 @@ impl Memory {
     pub fn touch(&mut self, address: u64, length: u64) {
         let end = address.saturating_add(length).min(self.bytes.len() as u64);
         for page in address >> PAGE_BITS..end.div_ceil(PAGE as u64) {
-            self.mark(page as usize);
+            self.changed.insert(page as usize);
         }
     }
 
@@ -154,16 +176,12 @@ impl Memory {
 
     /// Brings the tree up to date.
     fn settle(&mut self) {
-        let mut changed = std::mem::take(&mut self.changed);
+        let mut changed = self.changed.take();
         if changed.is_empty() {
             return;
         }
         changed.sort_unstable();
-        for &page in &changed {
-            if let Some(mark) = self.marks.get_mut(page as usize) {
-                *mark = 0;
-            }
-        }
+        changed.iter().for_each(|&page| self.unsaved.insert(page as usize));
         let bytes = &self.bytes;
         self.hashed += self.tree.update(changed, |index| page(bytes, index as usize));
     }
@@ -174,37 +192,16 @@ impl Memory {
         self.bytes.get(at..at.checked_add(N)?)?.try_into().ok()
     }
 
-    /// Notes that a page changed.
-    #[inline(always)]
-    fn mark(&mut self, page: usize) {
-        if let Some(mark @ 0) = self.marks.get_mut(page) {
-            *mark = 1;
-            view::changed(&mut self.changed, page);
-        }
-    }
-
     /// Memory as a tight loop wants it.
     #[must_use]
     pub fn view(&mut self) -> View<'_> {
-        View { bytes: &mut self.bytes, marks: &mut self.marks, pages: &mut self.changed }
+        View { bytes: &mut self.bytes, marks: &mut self.changed.marks, list: &mut self.changed.list }
     }
 }
 
 /// A page's bytes; none outside memory.
 fn page(bytes: &[u8], page: usize) -> &[u8] {
     page.checked_mul(PAGE).and_then(|start| bytes.get(start..start.checked_add(PAGE)?)).unwrap_or(&[])
-}
-
-/// 2^bits zero bytes of address space.
-fn reserve_power(bits: u32) -> std::io::Result<MmapMut> {
-    reserve(1u64.checked_shl(bits).unwrap_or(u64::MAX))
-}
-
-/// So many zero bytes of address space, that take no memory until they are touched.
-fn reserve(length: u64) -> std::io::Result<MmapMut> {
-    let length = usize::try_from(length).ok().filter(|&length| isize::try_from(length).is_ok());
-    let length = length.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
-    MmapOptions::new().len(length).no_reserve_swap().map_anon()
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The tree above pages, in flat reserved memory, and the little trees inside them, hashed when they are needed.
 
-use crate::{PAGE_BITS, reserve};
+use crate::PAGE_BITS;
+use crate::base::Base;
+use crate::space::reserve;
 use memmap2::MmapMut;
 use merkle::{Hasher, LEAF, Proof, Root, Tree};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Levels between a leaf and its page.
 const PAGE_LEVELS: u32 = PAGE_BITS - LEAF.ilog2();
@@ -40,8 +43,15 @@ pub struct PageTree {
 impl PageTree {
     /// The tree over 2^depth zero pages.
     pub fn new(depth: u32) -> std::io::Result<Self> {
-        let blocks: u64 = (0..=depth / BLOCK_LEVELS).map(|group| blocks(depth, group)).sum();
+        let blocks = first_block(depth, groups(depth).end);
         Ok(Self { depth, slots: reserve(blocks << PAGE_BITS)?, hasher: Hasher::best() })
+    }
+
+    /// The tree over pages that are zero but for those of a base.
+    pub fn over(base: &Base) -> std::io::Result<Self> {
+        let mut tree = Self::new(base.bits() - PAGE_BITS)?;
+        base.overlay_blocks(&mut tree.slots)?;
+        Ok(tree)
     }
 
     /// Changes how nodes are hashed, but not what comes out.
@@ -56,8 +66,13 @@ impl PageTree {
 
     /// A node; zero outside the tree.
     pub fn node(&self, level: u32, index: u64) -> Root {
-        let slot = self.slot(level, index).and_then(|at| self.slots.get(at..)).and_then(<[u8]>::first_chunk);
+        let slot = self.at(level, index).and_then(|at| self.slots.get(at..)).and_then(<[u8]>::first_chunk);
         slot.map_or(Root::ZERO, |&bytes| Root(bytes))
+    }
+
+    /// The bytes of blocks.
+    pub fn blocks(&self, blocks: Range<u64>) -> &[u8] {
+        &self.slots[(blocks.start << PAGE_BITS) as usize..(blocks.end << PAGE_BITS) as usize]
     }
 
     /// The siblings of a page and of the nodes above it.
@@ -66,9 +81,16 @@ impl PageTree {
     }
 
     /// Hashes pages, given in order by index, and what is above them, each node once; says how many nodes.
-    pub fn update<'a>(&mut self, mut indices: Vec<u64>, page: impl Fn(u64) -> &'a [u8] + Sync) -> u64 {
-        let mut hashed = indices.len() as u64 * NODES_IN_PAGE;
-        self.set(0, &indices, &self.page_roots(&indices, page));
+    pub fn update<'a>(&mut self, indices: Vec<u64>, page: impl Fn(u64) -> &'a [u8] + Sync) -> u64 {
+        let in_pages = indices.len() as u64 * NODES_IN_PAGE;
+        let roots = self.page_roots(&indices, page);
+        in_pages + self.replace(indices, &roots)
+    }
+
+    /// Takes the roots of pages, given in order by index, and hashes what is above them, each node once; says how many nodes.
+    pub fn replace(&mut self, mut indices: Vec<u64>, roots: &[Root]) -> u64 {
+        let mut hashed = 0;
+        self.set(0, &indices, roots);
         for level in 1..=self.depth {
             indices.iter_mut().for_each(|index| *index /= 2);
             indices.dedup();
@@ -114,7 +136,7 @@ impl PageTree {
     /// Keeps nodes of a level.
     fn set(&mut self, level: u32, indices: &[u64], roots: &[Root]) {
         for (&index, root) in indices.iter().zip(roots) {
-            let slot = self.slot(level, index).and_then(|at| self.slots.get_mut(at..)?.first_chunk_mut());
+            let slot = self.at(level, index).and_then(|at| self.slots.get_mut(at..)?.first_chunk_mut());
             // A zero that is there already would only make the system give a page for it.
             if let Some(slot) = slot.filter(|slot| **slot != root.0) {
                 *slot = root.0;
@@ -122,21 +144,56 @@ impl PageTree {
         }
     }
 
-    /// Where a node lies; nowhere if it is outside the tree.
-    fn slot(&self, level: u32, index: u64) -> Option<usize> {
-        if level > self.depth || index >> (self.depth - level) != 0 {
-            return None;
-        }
-        let (group, above) = (level / BLOCK_LEVELS, BLOCK_LEVELS - 1 - level % BLOCK_LEVELS);
-        let before: u64 = (0..group).map(|group| blocks(self.depth, group)).sum();
-        let in_block = (1 << above) | (index & ((1 << above) - 1));
-        usize::try_from(((before + (index >> above)) << PAGE_BITS) + in_block * LEAF as u64).ok()
+    /// Where a node lies in the mapping.
+    fn at(&self, level: u32, index: u64) -> Option<usize> {
+        slot(self.depth, level, index).map(|slot| ((slot.block << PAGE_BITS) as usize) + slot.offset)
     }
 }
 
-/// How many blocks hold the seven levels of a group.
-fn blocks(depth: u32, group: u32) -> u64 {
-    1 << depth.saturating_sub(group * BLOCK_LEVELS + BLOCK_LEVELS - 1)
+/// Where a node lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// The number of its block.
+    pub block: u64,
+    /// Its place there in bytes.
+    pub offset: usize,
+}
+
+/// Where a node of a tree of some depth lies; nowhere if it is outside the tree.
+pub fn slot(depth: u32, level: u32, index: u64) -> Option<Slot> {
+    if level > depth || index >> (depth - level) != 0 {
+        return None;
+    }
+    let (group, above) = (level / BLOCK_LEVELS, BLOCK_LEVELS - 1 - level % BLOCK_LEVELS);
+    let in_block = (1 << above) | (index & ((1 << above) - 1));
+    Some(Slot { block: first_block(depth, group) + (index >> above), offset: in_block as usize * LEAF })
+}
+
+/// The groups of seven levels of a tree, from the pages up.
+pub fn groups(depth: u32) -> Range<u32> {
+    0..depth / BLOCK_LEVELS + 1
+}
+
+/// The blocks of a group that are above any of these pages.
+pub fn blocks_above(depth: u32, group: u32, pages: &Range<u64>) -> Range<u64> {
+    let (first, levels) = (first_block(depth, group), top(group));
+    first + (pages.start >> levels)..first + ((pages.end - 1) >> levels) + 1
+}
+
+/// The first page below a block.
+pub fn first_page(depth: u32, block: u64) -> u64 {
+    let group = groups(depth).rev().find(|&group| first_block(depth, group) <= block).unwrap_or(0);
+    (block - first_block(depth, group)) << top(group)
+}
+
+/// The number of the first block of a group.
+fn first_block(depth: u32, group: u32) -> u64 {
+    (0..group).map(|group| 1u64 << depth.saturating_sub(top(group))).sum()
+}
+
+/// The level of a group's topmost nodes, if the tree goes so far.
+fn top(group: u32) -> u32 {
+    group * BLOCK_LEVELS + BLOCK_LEVELS - 1
 }
 
 /// The roots of up to [`TOGETHER`] whole pages: level by level, all pages at once.
@@ -191,13 +248,23 @@ mod tests {
             let mut seen = HashSet::new();
             for level in 0..=depth {
                 for index in 0..1u64 << (depth - level) {
-                    let slot = tree.slot(level, index).expect("inside");
-                    assert!(slot.is_multiple_of(LEAF) && !slot.is_multiple_of(PAGE), "the first place is free");
-                    assert!(slot < tree.slots.len() && seen.insert(slot), "level {level}, node {index} of {depth}");
+                    let slot = slot(depth, level, index).expect("inside");
+                    assert!(
+                        slot.offset.is_multiple_of(LEAF) && slot.offset < PAGE,
+                        "level {level}, node {index} of {depth}"
+                    );
+                    assert!(
+                        slot.offset != 0 && seen.insert(slot),
+                        "the first place is free, and every other has one node"
+                    );
+                    let (group, page) = (level / BLOCK_LEVELS, index << level);
+                    assert_eq!(blocks_above(depth, group, &(page..page + 1)), slot.block..slot.block + 1);
+                    assert!((first_page(depth, slot.block)..=page).contains(&page));
+                    assert!(tree.at(level, index).is_some_and(|at| at < tree.slots.len()));
                 }
-                assert_eq!(tree.slot(level, 1 << (depth - level)), None);
+                assert_eq!(slot(depth, level, 1 << (depth - level)), None);
             }
-            assert_eq!(tree.slot(depth + 1, 0), None);
+            assert_eq!(slot(depth, depth + 1, 0), None);
         }
     }
 

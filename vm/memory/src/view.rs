@@ -1,13 +1,14 @@
 //! Memory in the shape that an interpreter's loop wants: slices, and no failures that carry data.
 
 use crate::PAGE_BITS;
+use crate::pages::listed;
 
 /// Memory to read and write in a tight loop.
 #[derive(Debug)]
 pub struct View<'a> {
     pub(crate) bytes: &'a mut [u8],
     pub(crate) marks: &'a mut [u8],
-    pub(crate) pages: &'a mut Vec<u64>,
+    pub(crate) list: &'a mut Vec<u64>,
 }
 
 impl View<'_> {
@@ -15,7 +16,7 @@ impl View<'_> {
     #[inline(always)]
     #[must_use]
     pub fn reborrow(&mut self) -> View<'_> {
-        View { bytes: self.bytes, marks: self.marks, pages: self.pages }
+        View { bytes: self.bytes, marks: self.marks, list: self.list }
     }
 
     /// Whether an address is inside memory.
@@ -42,14 +43,7 @@ impl View<'_> {
         let page = at >> PAGE_BITS;
         if let Some(mark @ 0) = self.marks.get_mut(page) {
             *mark = 1;
-            changed(self.pages, page);
+            listed(self.list, page);
         }
     }
-}
-
-/// Notes a page that was not written before. Rare, so it stays out of the loop.
-#[cold]
-#[inline(never)]
-pub(crate) fn changed(pages: &mut Vec<u64>, page: usize) {
-    pages.push(page as u64);
 }

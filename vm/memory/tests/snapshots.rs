@@ -1,0 +1,252 @@
+//! Memory that comes from a file, and memory that comes back, against a list of bytes and trees hashed from scratch.
+
+use isa::Size;
+use memory::{Base, BaseError, Damage, Memory, PAGE, Snapshot, extents};
+use merkle::{Root, Tree};
+use proptest::prelude::*;
+use std::fs::File;
+use std::io::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// log2 of the size of memory in these tests: 32 pages.
+const BITS: u32 = 17;
+const SIZE: usize = 1 << BITS;
+
+/// Does something to memory, or to what it should be.
+#[derive(Debug, Clone)]
+enum Deed {
+    Store(u64, u64),
+    Write(u64, Vec<u8>),
+    /// Bytes that the tree is told of later.
+    Touch(u64, u8),
+    Clear(u64),
+    Root,
+    Snapshot,
+    Restore(usize),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let address = || (0..SIZE as u64).prop_map(|address| address & !7);
+    prop_oneof![
+        8 => (address(), any::<u64>()).prop_map(|(address, value)| Deed::Store(address, value)),
+        2 => (address(), prop::collection::vec(any::<u8>(), 0..2 * PAGE)).prop_map(|(at, bytes)| Deed::Write(at, bytes)),
+        2 => (address(), any::<u8>()).prop_map(|(address, byte)| Deed::Touch(address, byte)),
+        2 => address().prop_map(|address| Deed::Clear(address & !0xfff)),
+        3 => Just(Deed::Root),
+        3 => Just(Deed::Snapshot),
+        4 => any::<usize>().prop_map(Deed::Restore),
+    ]
+}
+
+/// Pieces of memory with gaps between them, in order.
+fn pieces() -> impl Strategy<Value = Vec<(u64, Vec<u8>)>> {
+    let piece = (0..3 * PAGE, prop::collection::vec(any::<u8>(), 0..2 * PAGE));
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| {
+        let (mut end, mut kept) = (0, Vec::new());
+        for (gap, bytes) in pieces {
+            let start = end + gap;
+            if start + bytes.len() > SIZE {
+                break;
+            }
+            end = start + bytes.len();
+            kept.push((start as u64, bytes));
+        }
+        kept
+    })
+}
+
+fn borrowed(pieces: &[(u64, Vec<u8>)]) -> Vec<(u64, &[u8])> {
+    pieces.iter().map(|(address, bytes)| (*address, bytes.as_slice())).collect()
+}
+
+fn base(pieces: &[(u64, Vec<u8>)]) -> Arc<Base> {
+    Arc::new(Base::new(BITS, &borrowed(pieces)).expect("a file"))
+}
+
+fn flat(pieces: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let mut all = vec![0; SIZE];
+    for (address, bytes) in pieces {
+        all[*address as usize..][..bytes.len()].copy_from_slice(bytes);
+    }
+    all
+}
+
+fn root(bytes: &[u8]) -> Root {
+    Tree::of_bytes(bytes, BITS - 5).root()
+}
+
+/// A file that begins with a page of something else.
+fn copied(base: &Base) -> File {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&[0xee; PAGE]).expect("room");
+    file.write_all(base.bytes()).expect("room");
+    file
+}
+
+fn ranges(base: &Base) -> Vec<Range<u64>> {
+    base.extents()
+        .map(|(address, bytes)| address / PAGE as u64..(address as usize + bytes.len()) as u64 / PAGE as u64)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn memory_is_what_it_was(pieces in pieces(), deeds in prop::collection::vec(deed(), 1..60)) {
+        let base = base(&pieces);
+        // A second memory of the same base follows the first by snapshots alone.
+        let (mut memory, mut other) = (Memory::over(&base).expect("memory"), Memory::over(&base).expect("memory"));
+        let mut bytes = flat(&pieces);
+        let mut kept: Vec<(Snapshot, Vec<u8>)> = Vec::new();
+        for deed in deeds {
+            match deed {
+                Deed::Store(address, value) => {
+                    memory.store(address, Size::Double, value);
+                    bytes[address as usize..][..8].copy_from_slice(&value.to_le_bytes());
+                }
+                Deed::Write(address, new) => {
+                    let fits = bytes.get_mut(address as usize..address as usize + new.len()).map(|to| to.copy_from_slice(&new));
+                    prop_assert_eq!(memory.write(address, &new), fits);
+                }
+                Deed::Touch(address, byte) => {
+                    memory.bytes_mut()[address as usize] = byte;
+                    memory.touch(address, 1);
+                    bytes[address as usize] = byte;
+                }
+                Deed::Clear(address) => {
+                    prop_assert!(memory.write(address, &[0; PAGE]).is_some());
+                    bytes[address as usize..][..PAGE].fill(0);
+                }
+                Deed::Root => prop_assert_eq!(memory.root(), root(&bytes)),
+                Deed::Snapshot => {
+                    kept.push((memory.snapshot(), bytes.clone()));
+                    prop_assert!(other.restore(&kept[kept.len() - 1].0).is_some());
+                    prop_assert_eq!(other.read(0, SIZE), Some(&bytes[..]));
+                }
+                Deed::Restore(which) => if let Some((snapshot, then)) = kept.get(which % kept.len().max(1)) {
+                    prop_assert!(memory.restore(snapshot).is_some());
+                    bytes.clone_from(then);
+                }
+            }
+            prop_assert_eq!(memory.read(0, SIZE), Some(&bytes[..]));
+        }
+        prop_assert_eq!(memory.root(), root(&bytes));
+        let proof = memory.proof(PAGE as u64);
+        prop_assert_eq!(proof.root(proof.leaf, PAGE as u64 / 32), root(&bytes));
+        if let Some((_, bytes)) = kept.last() {
+            prop_assert_eq!(other.root(), root(bytes));
+        }
+        // What was written stayed in memory.
+        prop_assert_eq!(base.verify(|_| ()).expect("memory"), Ok(()));
+    }
+
+    #[test]
+    fn a_base_is_the_memory_that_was_written(pieces in pieces()) {
+        let made = base(&pieces);
+        let opened = Base::open(copied(&made), PAGE as u64, BITS, &ranges(&made)).expect("a file");
+        prop_assert_eq!(opened.bytes(), made.bytes());
+        prop_assert_eq!(Base::length(BITS, &extents(&borrowed(&pieces))).expect("ranges"), made.bytes().len() as u64);
+        let mut written = Memory::new(BITS).expect("memory");
+        for (address, bytes) in &pieces {
+            prop_assert!(written.write(*address, bytes).is_some());
+        }
+        for base in [made, Arc::new(opened)] {
+            let mut memory = Memory::over(&base).expect("memory");
+            prop_assert_eq!(memory.read(0, SIZE), written.read(0, SIZE));
+            for address in (0..SIZE as u64).step_by(PAGE) {
+                prop_assert_eq!(memory.proof(address), written.proof(address));
+            }
+            prop_assert_eq!([memory.root(), base.root()], [written.root(); 2]);
+            prop_assert_eq!(memory.hashed(), 0);
+            prop_assert_eq!(base.verify(|_| ()).expect("memory"), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn every_damaged_byte_is_found() {
+    let made = base(&[(0x1003, vec![7; 5000]), (0x1_5000, vec![9; 10])]);
+    let bytes = made.bytes();
+    // Three pages and a block, in which the pages' nodes and those above them are stored: every byte but the block's free place.
+    assert_eq!(bytes.len(), 4 * PAGE);
+    for at in (0..bytes.len()).step_by(31).chain([bytes.len() - 1]) {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 4;
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&damaged).expect("room");
+        let base = Base::open(file, 0, BITS, &ranges(&made)).expect("a file");
+        let found = base.verify(|_| ()).expect("memory");
+        assert!(found.is_err(), "byte {at}");
+        assert_eq!(matches!(found, Err(Damage::Node(_))), base.root() == made.root() && at >= 3 * PAGE, "byte {at}");
+    }
+}
+
+#[test]
+fn verifying_tells_how_far_it_is() {
+    let made = base(&[(0, vec![7; 5 * PAGE])]);
+    let mut seen = Vec::new();
+    assert_eq!(made.verify(|pages| seen.push(pages)).expect("memory"), Ok(()));
+    assert_eq!((seen.last(), made.count()), (Some(&5), 5));
+}
+
+#[test]
+fn what_cant_be_had_is_an_error() {
+    let open = |bits, extents: &[Range<u64>]| Base::open(tempfile::tempfile().expect("a file"), 0, bits, extents).err();
+    let (page, too_many) = (0..1, 0..1 << 60);
+    for (bits, extents) in [
+        (11, vec![page.clone()]),
+        (BITS, vec![0..33]),
+        (BITS, vec![too_many]),
+        (BITS, vec![page.clone(), 1..2]),
+        (BITS, vec![4..5, page.clone()]),
+        (BITS, vec![Range { start: 3, end: 2 }]),
+        (BITS, vec![2..2]),
+        (200, vec![]),
+    ] {
+        assert!(matches!(open(bits, &extents), Some(BaseError::Extents)), "{bits} {extents:?}");
+    }
+    let short = open(BITS, &[page, 8..9]);
+    assert!(matches!(short, Some(BaseError::Length { expected: 12_288, found: 0 })), "{short:?}");
+    assert!(open(45, &[0..1 << 33]).is_some_and(|error| matches!(error, BaseError::Length { .. })));
+    assert!(open(BITS, &[]).is_none());
+}
+
+#[test]
+fn snapshots_of_other_memory_are_refused() {
+    let piece = [(0, vec![1; 10])];
+    let (one, two) = (base(&piece), base(&piece));
+    let mut memories = [
+        Memory::over(&one).expect("memory"),
+        Memory::over(&two).expect("memory"),
+        Memory::new(BITS).expect("memory"),
+        Memory::new(BITS + 1).expect("memory"),
+    ];
+    let snapshots: Vec<Snapshot> = memories.iter_mut().map(Memory::snapshot).collect();
+    for (i, memory) in memories.iter_mut().enumerate() {
+        memory.store(64, Size::Byte, 7);
+        for (j, snapshot) in snapshots.iter().enumerate() {
+            let before = memory.load(64, Size::Byte);
+            assert_eq!(memory.restore(snapshot).is_some(), i == j);
+            assert!(i == j || memory.load(64, Size::Byte) == before, "nothing is done");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_costs_what_changed() {
+    let mut memory = Memory::over(&base(&[(0, vec![1; 8 * PAGE])])).expect("memory");
+    assert_eq!(memory.snapshot().pages(), 0);
+    memory.store(0, Size::Byte, 2);
+    memory.store(20 * PAGE as u64, Size::Byte, 2);
+    let changed = memory.snapshot();
+    assert_eq!(changed.pages(), 2);
+    memory.store(0, Size::Byte, 1);
+    memory.store(20 * PAGE as u64, Size::Byte, 0);
+    // They are again what the base has.
+    assert_eq!(memory.snapshot().pages(), 0);
+    let before = memory.hashed();
+    memory.restore(&changed).expect("the same base");
+    // Two ways of five nodes above pages, of which the topmost is one; nothing in the pages.
+    assert_eq!(memory.hashed() - before, 9);
+}

@@ -126,7 +126,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
         entry: CODE,
         sp: CODE,
         code,
-        segments: vec![Segment { address: 0, bytes: memory.clone() }],
+        segments: vec![Segment { address: 0, bytes: memory.clone().into() }],
         tensors: vec![],
         symbols: vec![],
         schedule: vec![],

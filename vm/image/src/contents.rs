@@ -1,6 +1,7 @@
 //! What is in an image, and when it makes sense.
 
-use crate::{ImageError, Shown};
+use crate::{ImageError, MAX_CODE, Shown};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
@@ -67,7 +68,7 @@ pub struct Segment {
     /// The first address.
     pub address: u64,
     /// The bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// A named array in memory.
@@ -225,6 +226,10 @@ impl Contents {
         if self.code.len() as u64 != profile.code_size() {
             return Err(ImageError::CodeSize { expected: profile.code_size(), found: self.code.len() });
         }
+        if profile.code_size() > MAX_CODE {
+            let found = profile.code_size();
+            return Err(ImageError::TooMany { what: "code", unit: "bytes", found, most: MAX_CODE });
+        }
         if !profile.is_code(self.entry) || !self.entry.is_multiple_of(4) {
             return Err(ImageError::Entry { entry: self.entry });
         }
@@ -270,7 +275,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Segments are inside memory, in order, and overlap neither each other nor the code, which would hide them.
+    /// Segments are inside memory, in order, do not overlap, and are zero where code hides them.
     fn check_segments(&self) -> Result<(), ImageError> {
         let mut end = 0;
         for (i, segment) in self.segments.iter().enumerate() {
@@ -283,8 +288,11 @@ impl Contents {
             }
             end = address + len;
             let code = self.profile.code_base();
-            if address < code + self.profile.code_size() && code < end {
-                let address = address.max(code);
+            let hidden = code.max(address)..(code + self.profile.code_size()).min(end);
+            let bytes = segment.bytes.iter().skip((hidden.start - address) as usize);
+            let lost = bytes.take(hidden.end.saturating_sub(hidden.start) as usize).any(|&byte| byte != 0);
+            if lost {
+                let address = hidden.start;
                 return Err(ImageError::Overlap { first: what(), second: "the code".to_owned(), address });
             }
         }

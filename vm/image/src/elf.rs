@@ -41,7 +41,7 @@ pub fn load(bytes: &[u8], options: &Options) -> Result<Contents, ElfError> {
     let extensions = code.check(&elf, &symbols)?;
     let memory_bits = memory_bits(&data, code.range().end, options)?;
     let profile = Profile::new(extensions, memory_bits, code.base, code.bytes.len() as u64)?;
-    let segment = |load: &Load<'_>| Segment { address: load.range.start, bytes: load.bytes.to_vec() };
+    let segment = |load: &Load<'_>| Segment { address: load.range.start, bytes: load.bytes.to_vec().into() };
     Ok(Contents {
         profile,
         entry: elf.entry,

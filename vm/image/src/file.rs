@@ -1,23 +1,29 @@
-//! The file: magic, version, metadata with its hash, then the code and the segments' bytes.
+//! The file: magic, version, metadata with its hash, then the code, and at a multiple of the page size memory with its nodes.
 
 use crate::contents::{BigStep, Contents, Interface, Segment, Symbol, Tensor};
-use crate::{Image, ImageError};
+use crate::{Image, ImageError, MAX_CODE, check_segments};
 use isa::Extensions;
+use memory::{Base, BaseError, Damage, PAGE, PAGE_BITS};
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use step::{Profile, Root, keccak};
 
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
 /// The version of the format that is written and read.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes before the metadata: magic, version, length and hash of the metadata.
-const HEADER: usize = 8 + 4 + 4 + 32;
+const HEADER: u64 = 8 + 4 + 4 + 32;
 
-/// What the file says besides the bytes of code and segments.
+/// The most bytes of metadata: decoded, they take up to twenty times as much memory.
+const MAX_METADATA: u64 = 1 << 26;
+
+/// What the file says besides the bytes of code and memory.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     extensions: u8,
@@ -28,8 +34,8 @@ struct Metadata {
     sp: u64,
     code_root: [u8; 32],
     memory_root: [u8; 32],
-    /// Address and length of each segment.
-    segments: Vec<(u64, u64)>,
+    /// Pages of memory in the file: ranges of their numbers, as the first and how many.
+    pages: Vec<(u64, u64)>,
     tensors: Vec<Tensor>,
     symbols: Vec<Symbol>,
     schedule: Vec<BigStep>,
@@ -54,41 +60,53 @@ impl Image {
         to.write_all(&keccak(&metadata).0)?;
         to.write_all(&metadata)?;
         to.write_all(&self.code)?;
-        self.segments.iter().try_for_each(|segment| to.write_all(&segment.bytes))
+        let end = HEADER as usize + metadata.len() + self.code.len();
+        to.write_all(&[0; PAGE][..end.next_multiple_of(PAGE) - end])?;
+        to.write_all(self.base().bytes())
     }
 
     /// The image of a file's bytes. Every hash is checked.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImageError> {
-        let mut parts = Parts { bytes, at: 0 };
-        if parts.take(8)? != MAGIC {
-            return Err(ImageError::Magic);
-        }
-        let version = parts.number()?;
-        if version != VERSION {
-            return Err(ImageError::Version { found: version, expected: VERSION });
-        }
-        let length = parts.number()?;
-        let mut expected = Root::ZERO;
-        expected.0.copy_from_slice(parts.take(32)?);
-        let metadata = parts.take(length.into())?;
-        check_root("metadata", expected, keccak(metadata))?;
-        let metadata: Metadata = postcard::from_bytes(metadata).map_err(|error| damaged(error.to_string()))?;
-        parts.contents(metadata)
+        let path = Path::new("a temporary file");
+        let attempt = || {
+            let mut file = tempfile::tempfile()?;
+            file.write_all(bytes)?;
+            Ok(file)
+        };
+        let image = Self::from_file(attempt().map_err(|source| io_error("write", path, source))?, path)?;
+        image.verify(|_| ())?;
+        Ok(image)
     }
 
-    /// Reads an image. Of what does not begin like one no more is read than that.
+    /// Reads an image. Every hash is checked.
     pub fn read(path: &Path) -> Result<Self, ImageError> {
-        let attempt = || {
-            let mut file = fs::File::open(path)?;
-            let mut bytes = Vec::new();
-            (&mut file).take(MAGIC.len() as u64).read_to_end(&mut bytes)?;
-            if bytes == MAGIC {
-                file.read_to_end(&mut bytes)?;
-            }
-            Ok(bytes)
-        };
-        let bytes = attempt().map_err(|source| ImageError::Io { verb: "read", path: path.to_owned(), source })?;
-        Self::from_bytes(&bytes)
+        let image = Self::open(path)?;
+        image.verify(|_| ())?;
+        Ok(image)
+    }
+
+    /// Opens an image. Memory stays in the file: its bytes are read when they are needed, and they and the nodes above
+    /// them are believed, but for the root, until [`verify`](Self::verify) says that they are right. The file must not be changed
+    /// meanwhile; it may be replaced.
+    pub fn open(path: &Path) -> Result<Self, ImageError> {
+        Self::from_file(File::open(path).map_err(|source| io_error("read", path, source))?, path)
+    }
+
+    /// Checks the bytes of memory and the stored nodes against the root, and tells now and then how many of its
+    /// [pages](Self::pages) are done.
+    pub fn verify(&self, progress: impl FnMut(u64)) -> Result<(), ImageError> {
+        let bits = self.profile.memory_bits();
+        let verdict = self.base().verify(progress).map_err(|source| ImageError::Memory { bits, source })?;
+        verdict.map_err(|damage| match damage {
+            Damage::Root(found) => ImageError::Root { what: "memory", expected: self.memory_root(), found },
+            Damage::Node(page) => ImageError::Node { address: page << PAGE_BITS },
+        })
+    }
+
+    /// How many pages of memory the file has.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.base().count()
     }
 
     /// Writes an image. A file that was there before is replaced when the new one is complete, or not at all.
@@ -104,11 +122,12 @@ impl Image {
             file.persist(path)?;
             Ok(())
         };
-        attempt().map_err(|source| ImageError::Io { verb: "write", path: path.to_owned(), source })
+        attempt().map_err(|source| io_error("write", path, source))
     }
 
-    /// What the file says besides code and segments.
+    /// What the file says besides code and memory.
     fn metadata(&self) -> Metadata {
+        let page = |segment: &Segment| (segment.address >> PAGE_BITS, segment.bytes.len() as u64 >> PAGE_BITS);
         Metadata {
             extensions: self.profile.extensions().bits(),
             memory_bits: self.profile.memory_bits(),
@@ -118,13 +137,75 @@ impl Image {
             sp: self.sp,
             code_root: self.code_root().0,
             memory_root: self.memory_root().0,
-            segments: self.segments.iter().map(|segment| (segment.address, segment.bytes.len() as u64)).collect(),
+            pages: self.segments.iter().map(page).collect(),
             tensors: self.tensors.clone(),
             symbols: self.symbols.clone(),
             schedule: self.schedule.clone(),
             interface: self.interface,
         }
     }
+
+    /// The image of a file. Everything is checked but the bytes and inner nodes of memory.
+    fn from_file(file: File, path: &Path) -> Result<Self, ImageError> {
+        let found = file.metadata().map_err(|source| io_error("read", path, source))?.len();
+        let mut parts = Parts { file: &file, path, found, at: 0 };
+        let magic = parts.take(8.min(found))?;
+        if !MAGIC.starts_with(&magic) {
+            return Err(ImageError::Magic);
+        }
+        parts.at = 8;
+        let version = parts.number()?;
+        if version != VERSION {
+            return Err(ImageError::Version { found: version, expected: VERSION });
+        }
+        let length = parts.number()?.into();
+        let expected = parts.root()?;
+        check_size("metadata", length, MAX_METADATA)?;
+        let metadata = parts.take(length)?;
+        check_root("metadata", expected, keccak(&metadata))?;
+        let metadata: Metadata = postcard::from_bytes(&metadata).map_err(|error| damaged(error.to_string()))?;
+        let profile = profile(&metadata)?;
+        check_size("code", metadata.code_size, MAX_CODE)?;
+        let code = parts.take(metadata.code_size)?;
+        parts.padding()?;
+        let offset = parts.at;
+        let roots = [metadata.code_root, metadata.memory_root];
+        let base = base(file, found, offset, &metadata)?;
+        let (entry, sp, interface) = (metadata.entry, metadata.sp, metadata.interface);
+        let (tensors, symbols, schedule) = (metadata.tensors, metadata.symbols, metadata.schedule);
+        let contents =
+            Contents { profile, entry, sp, code, segments: Vec::new(), tensors, symbols, schedule, interface };
+        let image = Self::with(contents, base);
+        image.check()?;
+        check_root("code", Root(roots[0]), image.code_root())?;
+        check_root("memory", Root(roots[1]), image.memory_root())?;
+        Ok(image)
+    }
+}
+
+/// The machine's shape.
+fn profile(metadata: &Metadata) -> Result<Profile, ImageError> {
+    let extensions = Extensions::from_bits(metadata.extensions);
+    let extensions = extensions.ok_or_else(|| damaged(format!("unknown extensions {:#x}", metadata.extensions)))?;
+    Ok(Profile::new(extensions, metadata.memory_bits, metadata.code_base, metadata.code_size)?)
+}
+
+/// The memory of a file from some place on, which is the rest of it.
+fn base(file: File, found: u64, offset: u64, metadata: &Metadata) -> Result<Base, ImageError> {
+    check_segments(metadata.pages.len())?;
+    let bits = metadata.memory_bits;
+    let range = |&(first, count): &(u64, u64)| first..first.saturating_add(count);
+    let pages: Vec<Range<u64>> = metadata.pages.iter().map(range).collect();
+    let failure = |error| match error {
+        BaseError::Extents => damaged("the ranges of pages are not ascending, apart and inside memory".to_owned()),
+        BaseError::Length { expected, found } => ImageError::Length { expected, found },
+        BaseError::Io(source) => ImageError::Memory { bits, source },
+    };
+    let expected = offset.saturating_add(Base::length(bits.into(), &pages).map_err(failure)?);
+    if found != expected {
+        return Err(ImageError::Length { expected, found });
+    }
+    Base::open(file, offset, bits.into(), &pages).map_err(failure)
 }
 
 /// Gives a temporary file the permissions of an ordinary one.
@@ -140,19 +221,24 @@ fn make_readable(file: &fs::File) -> io::Result<()> {
 
 /// A file taken apart from its start.
 struct Parts<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    file: &'a File,
+    path: &'a Path,
+    /// How long the file is.
+    found: u64,
+    at: u64,
 }
 
-impl<'a> Parts<'a> {
+impl Parts<'_> {
     /// The next bytes.
-    fn take(&mut self, len: u64) -> Result<&'a [u8], ImageError> {
-        let end = (self.at as u64).saturating_add(len);
-        let too_short = ImageError::Length { expected: end.max(HEADER as u64), found: self.bytes.len() as u64 };
-        let range = self.at..usize::try_from(end).unwrap_or(usize::MAX);
-        let part = self.bytes.get(range).ok_or(too_short)?;
-        self.at += part.len();
-        Ok(part)
+    fn take(&mut self, len: u64) -> Result<Vec<u8>, ImageError> {
+        let end = self.at.saturating_add(len);
+        if end > self.found {
+            return Err(ImageError::Length { expected: end.max(HEADER), found: self.found });
+        }
+        let mut bytes = vec![0; usize::try_from(len).map_err(|error| damaged(error.to_string()))?];
+        self.file.read_exact_at(&mut bytes, self.at).map_err(|source| io_error("read", self.path, source))?;
+        self.at = end;
+        Ok(bytes)
     }
 
     /// The next 32-bit number.
@@ -160,32 +246,33 @@ impl<'a> Parts<'a> {
         Ok(self.take(4)?.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte)))
     }
 
-    /// The rest of the file: code and segments.
-    fn contents(mut self, metadata: Metadata) -> Result<Image, ImageError> {
-        let extensions = Extensions::from_bits(metadata.extensions);
-        let extensions = extensions.ok_or_else(|| damaged(format!("unknown extensions {:#x}", metadata.extensions)))?;
-        let profile = Profile::new(extensions, metadata.memory_bits, metadata.code_base, metadata.code_size)?;
-        let code = self.take(metadata.code_size)?.to_vec();
-        let mut segments = Vec::new();
-        for (address, len) in metadata.segments {
-            segments.push(Segment { address, bytes: self.take(len)?.to_vec() });
-        }
-        if self.at != self.bytes.len() {
-            return Err(ImageError::Length { expected: self.at as u64, found: self.bytes.len() as u64 });
-        }
-        let (entry, sp) = (metadata.entry, metadata.sp);
-        let (tensors, symbols, schedule) = (metadata.tensors, metadata.symbols, metadata.schedule);
-        let interface = metadata.interface;
-        let image = Image::new(Contents { profile, entry, sp, code, segments, tensors, symbols, schedule, interface })?;
-        check_root("code", Root(metadata.code_root), image.code_root())?;
-        check_root("memory", Root(metadata.memory_root), image.memory_root())?;
-        Ok(image)
+    /// The next hash.
+    fn root(&mut self) -> Result<Root, ImageError> {
+        let mut root = Root::ZERO;
+        root.0.copy_from_slice(&self.take(32)?);
+        Ok(root)
+    }
+
+    /// The zeros up to the next page.
+    fn padding(&mut self) -> Result<(), ImageError> {
+        let zeros = self.take(self.at.next_multiple_of(PAGE as u64) - self.at)?;
+        if zeros.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(damaged("the padding is not zero".to_owned())) }
     }
 }
 
 /// Metadata that makes no sense.
 fn damaged(reason: String) -> ImageError {
     ImageError::Metadata { reason }
+}
+
+/// What goes wrong with a file.
+fn io_error(verb: &'static str, path: &Path, source: io::Error) -> ImageError {
+    ImageError::Io { verb, path: path.to_owned(), source }
+}
+
+/// A part must not have more bytes than this.
+fn check_size(what: &'static str, found: u64, most: u64) -> Result<(), ImageError> {
+    if found <= most { Ok(()) } else { Err(ImageError::TooMany { what, unit: "bytes", found, most }) }
 }
 
 /// Bytes must have the hash that the file says.

@@ -12,20 +12,37 @@ pub use contents::{BigStep, Contents, Dtype, Interface, Region, Role, Segment, S
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule};
 
+use bytes::Bytes;
 use isa::Extensions;
-use memory::Memory;
+use memory::{Base, BaseError, Memory, extents};
 use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use step::{ProfileError, Root, State, Tree};
 use thiserror::Error;
 
-/// Contents that make sense, with their roots.
-#[derive(Debug, Clone, PartialEq)]
+/// The most bytes of code: decoded, and with their tree, they take up to eight times as much memory.
+pub const MAX_CODE: u64 = 1 << 30;
+
+/// The most segments, those that share a page or have adjacent ones counted as one: each is a mapping of its own.
+pub const MAX_SEGMENTS: usize = 1024;
+
+/// Contents that make sense, with their roots. The segments are whole pages.
+///
+/// Memory lies in a file, so an image takes little of this computer's, and so does a copy of one.
+#[derive(Debug, Clone)]
 pub struct Image {
     contents: Contents,
-    code_root: Root,
-    memory_root: Root,
+    code_tree: Arc<Tree>,
+    base: Arc<Base>,
+}
+
+impl PartialEq for Image {
+    /// Whether everything is the same but for the files.
+    fn eq(&self, other: &Self) -> bool {
+        self.contents == other.contents
+    }
 }
 
 /// What is wrong with an image.
@@ -130,6 +147,18 @@ pub enum ImageError {
         /// How many elements there are.
         count: u64,
     },
+    /// More of something than is handled.
+    #[error("{found} {unit} of {what}; an image has at most {most}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// What is counted.
+        unit: &'static str,
+        /// How many there are.
+        found: u64,
+        /// The most.
+        most: u64,
+    },
     /// Memory that can't be had.
     #[error("can't reserve 2^{bits} bytes of address space for memory: {source}")]
     Memory {
@@ -173,6 +202,12 @@ pub enum ImageError {
         /// The hash of the bytes.
         found: Root,
     },
+    /// A stored node that isn't over what is below it.
+    #[error("a stored node above the page at {address:#x} is not the hash of what is below it: the image is damaged")]
+    Node {
+        /// The page's address.
+        address: u64,
+    },
     /// A file that can't be read or written.
     #[error("can't {verb} {path}: {source}", path = path.display())]
     Io {
@@ -199,30 +234,67 @@ impl std::fmt::Display for Shown {
 }
 
 impl Image {
-    /// Checks contents and computes their roots.
+    /// Checks contents and computes their roots. Memory is written to a file without a name.
     pub fn new(contents: Contents) -> Result<Self, ImageError> {
         contents.check()?;
-        let code_root = Tree::of_bytes(&contents.code, contents.profile.code_depth()).root();
-        let memory_root = contents.memory()?.root();
-        Ok(Self { contents, code_root, memory_root })
+        let pieces: Vec<(u64, &[u8])> =
+            contents.segments.iter().map(|segment| (segment.address, &segment.bytes[..])).collect();
+        check_segments(extents(&pieces).len())?;
+        let bits = contents.profile.memory_bits();
+        let base = Base::new(bits.into(), &pieces).map_err(|error| {
+            let source = match error {
+                BaseError::Io(source) => source,
+                // The segments have been checked, and the file is as long as it was made.
+                other => io::Error::other(format!("{other:?}")),
+            };
+            ImageError::Io { verb: "write", path: "a temporary file".into(), source }
+        })?;
+        Ok(Self::with(contents, base))
+    }
+
+    /// The image of contents but for their segments, which the base has.
+    fn with(mut contents: Contents, base: Base) -> Self {
+        let code_tree = Arc::new(Tree::of_bytes(&contents.code, contents.profile.code_depth()));
+        let base = Arc::new(base);
+        let bytes = Bytes::from_owner(Part(base.clone()));
+        contents.segments =
+            base.extents().map(|(address, range)| Segment { address, bytes: bytes.slice(range) }).collect();
+        Self { contents, code_tree, base }
     }
 
     /// The root of the code.
     #[must_use]
     pub fn code_root(&self) -> Root {
-        self.code_root
+        self.code_tree.root()
+    }
+
+    /// The tree of the code.
+    #[must_use]
+    pub fn code_tree(&self) -> &Arc<Tree> {
+        &self.code_tree
     }
 
     /// The root of memory before the first step.
     #[must_use]
     pub fn memory_root(&self) -> Root {
-        self.memory_root
+        self.base.root()
+    }
+
+    /// What memory holds before the first step.
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// Memory before the first step. It takes nothing of this computer's before it is touched.
+    pub fn memory(&self) -> Result<Memory, ImageError> {
+        let bits = self.profile.memory_bits();
+        Memory::over(&self.base).map_err(|source| ImageError::Memory { bits, source })
     }
 
     /// The state before the first step, inputs all zero.
     #[must_use]
     pub fn state(&self) -> State {
-        State::reset(self.code_root, self.memory_root, self.contents.entry, self.contents.sp)
+        State::reset(self.code_root(), self.memory_root(), self.contents.entry, self.contents.sp)
     }
 
     /// The machine's extensions.
@@ -245,20 +317,19 @@ impl Deref for Image {
     }
 }
 
-impl Contents {
-    /// Fresh memory with the segments in it.
-    pub fn memory(&self) -> Result<Memory, ImageError> {
-        let bits = self.profile.memory_bits();
-        let mut memory = Memory::new(bits.into()).map_err(|source| ImageError::Memory { bits, source })?;
-        for (i, Segment { address, bytes }) in self.segments.iter().enumerate() {
-            let outside = || ImageError::Outside {
-                what: format!("segment {i}"),
-                address: *address,
-                len: bytes.len() as u64,
-                bits,
-            };
-            memory.write(*address, bytes).ok_or_else(outside)?;
-        }
-        Ok(memory)
+/// The bytes of a base, for who shares them.
+struct Part(Arc<Base>);
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        self.0.bytes()
     }
+}
+
+/// There must not be more segments than are mapped.
+fn check_segments(found: usize) -> Result<(), ImageError> {
+    if found <= MAX_SEGMENTS {
+        return Ok(());
+    }
+    Err(ImageError::TooMany { what: "memory", unit: "segments", found: found as u64, most: MAX_SEGMENTS as u64 })
 }

@@ -164,7 +164,10 @@ fn code_data_and_stack_are_laid_out() {
     assert_eq!(contents.code[8..], [0; 24]);
     assert_eq!(
         contents.segments,
-        [Segment { address: 0x1_1000, bytes: vec![9] }, Segment { address: 0x2_0008, bytes: vec![1, 2, 3] }]
+        [
+            Segment { address: 0x1_1000, bytes: vec![9].into() },
+            Segment { address: 0x2_0008, bytes: vec![1, 2, 3].into() }
+        ]
     );
     // The data ends at 0x23008; with 64 KiB of stack that needs 2^18 bytes.
     assert_eq!((contents.profile.memory_bits(), contents.sp), (18, 1 << 18));

@@ -17,9 +17,9 @@ fn contents() -> Contents {
         sp: 0x1_0000,
         code: (0..64).collect(),
         segments: vec![
-            Segment { address: 0, bytes: vec![] },
+            Segment { address: 0, bytes: vec![].into() },
             Segment { address: 0x1000, bytes: (1..=100).collect() },
-            Segment { address: 0x9001, bytes: vec![5] },
+            Segment { address: 0x9001, bytes: vec![5].into() },
         ],
         tensors: vec![
             tensor("weights", Role::Constant, Dtype::F32, &[5, 5], 0x1000),
@@ -98,12 +98,81 @@ fn errors_say_what_is_damaged() {
     };
     let last = good.len() - 1;
     assert_eq!(message(&|b| b[0] = 0), "this is no image: it does not start with the bytes \"opmlimg\"");
-    assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 2");
+    assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 3");
     assert!(message(&|b| b[60] ^= 1).starts_with("the image's metadata has the hash 0x"));
-    assert!(message(&|b| b[last] ^= 1).starts_with("the image's memory has the hash 0x"));
-    assert!(message(&|b| b[last - 101] ^= 1).starts_with("the image's code has the hash 0x"));
+    // Two pages and a block with all nodes: in the second half of it those of pages, the root first of all.
+    let (pages, block) = (good.len() - 3 * 4096, good.len() - 4096);
+    assert!(message(&|b| b[pages + 7] ^= 1).starts_with("the image's memory has the hash 0x"));
+    let root = good.windows(32).rposition(|bytes| bytes == image().memory_root().0).expect("the root");
+    assert!(message(&|b| b[root] ^= 1).starts_with("the image's memory has the hash 0x"));
+    let node = "a stored node above the page at 0x0 is not the hash of what is below it: the image is damaged";
+    assert_eq!((message(&|b| b[block] ^= 1), message(&|b| b[last] ^= 1)), (node.to_owned(), node.to_owned()));
+    assert_eq!(message(&|b| b[pages - 1] ^= 1), "the image's metadata is damaged: the padding is not zero");
+    let code = good.windows(64).position(|bytes| bytes.iter().copied().eq(0..64)).expect("the code");
+    assert!(message(&|b| b[code + 3] ^= 1).starts_with("the image's code has the hash 0x"));
     assert_eq!(message(&|b| b.truncate(last)), format!("the file has {last} bytes; its header says {}", good.len()));
     assert_eq!(message(&|b| b.truncate(5)), "the file has 5 bytes; its header says 48");
+}
+
+#[test]
+fn an_image_is_opened_without_its_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.image");
+    let mut bytes = image().to_bytes().expect("bytes");
+    std::fs::write(&path, &bytes).expect("write");
+    let opened = Image::open(&path).expect("an image");
+    assert_eq!((&opened, opened.verify(|_| ()).is_ok(), opened.pages()), (&image(), true, 2));
+    // A file that is replaced stays what it was for who has it open.
+    let other = Image::new(Contents { segments: Vec::new(), ..contents() }).expect("an image");
+    other.write(&path).expect("write");
+    assert_eq!(opened.memory().expect("memory").read(0x1000, 4), Some(&[1, 2, 3, 4][..]));
+    assert!(opened.verify(|_| ()).is_ok() && Image::open(&path).expect("an image") == other);
+    // What is wrong in memory is found by who looks there.
+    let page = bytes.len() - 3 * 4096;
+    bytes[page] ^= 1;
+    std::fs::write(&path, &bytes).expect("write");
+    let opened = Image::open(&path).expect("an image");
+    assert_eq!(opened.state(), image().state());
+    assert!(matches!(opened.verify(|_| ()), Err(ImageError::Root { what: "memory", .. })));
+    assert!(Image::read(&path).is_err());
+}
+
+#[test]
+fn segments_are_whole_pages() {
+    let segments = |image: &Image| -> Vec<(u64, usize)> {
+        image.segments.iter().map(|segment| (segment.address, segment.bytes.len())).collect()
+    };
+    assert_eq!(segments(&image()), [(0x1000, 4096), (0x9000, 4096)]);
+    let with = |pieces: &[(u64, usize)]| {
+        let piece = |&(address, length)| Segment { address, bytes: vec![7; length].into() };
+        Image::new(Contents { segments: pieces.iter().map(piece).collect(), ..contents() })
+    };
+    let image = with(&[(0x1ffe, 2), (0x2100, 4), (0x2fff, 2), (0x7000, 0x1000)]).expect("an image");
+    assert_eq!(segments(&image), [(0x1000, 3 * 4096), (0x7000, 4096)]);
+    assert_eq!(Image::new(image.clone().into_contents()).expect("the same"), image);
+    // A page may be shared with code.
+    let image = with(&[(0x8040, 1)]).expect("an image");
+    assert_eq!(Image::from_bytes(&image.to_bytes().expect("bytes")).expect("the same"), image);
+}
+
+#[test]
+fn what_is_too_much_is_refused() {
+    let profile = Profile::new(Extensions::IM, 30, 0x8000, 64).expect("a machine");
+    let segment = |i: u64| Segment { address: 0x1_0000 + i * 0x2000, bytes: vec![1].into() };
+    let with = |count| {
+        let segments = (0..count).map(segment).collect();
+        let (tensors, schedule) = (Vec::new(), Vec::new());
+        Image::new(Contents { profile, segments, tensors, schedule, interface: None, ..contents() })
+    };
+    let error = with(1025).expect_err("too many").to_string();
+    assert_eq!(error, "1025 segments of memory; an image has at most 1024");
+    let most = with(1024).expect("an image");
+    assert_eq!(most.memory().expect("memory").root(), most.memory_root());
+    // The length of the metadata is looked at before anything is read.
+    let mut bytes = image().to_bytes().expect("bytes");
+    bytes[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
+    let error = Image::from_bytes(&bytes).expect_err("too many").to_string();
+    assert_eq!(error, "4294967295 bytes of metadata; an image has at most 67108864");
 }
 
 proptest! {

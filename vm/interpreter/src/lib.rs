@@ -16,6 +16,7 @@ use image::{Image, ImageError};
 use isa::{Op, Size, SoftFloat, TABLE, decode};
 use memory::Memory;
 use std::convert::Infallible;
+use std::sync::Arc;
 use step::{Access, Floats, Profile, Proof, Root, Source, State, Status, Tree, WitnessError};
 
 /// A live machine.
@@ -23,7 +24,7 @@ use step::{Access, Floats, Profile, Proof, Root, Source, State, Status, Tree, Wi
 pub struct Interpreter {
     profile: Profile,
     code: Vec<u8>,
-    code_tree: Tree,
+    code_tree: Arc<Tree>,
     records: Vec<Record>,
     memory: Memory,
     registers: Registers,
@@ -131,7 +132,7 @@ impl Interpreter {
         Ok(Self {
             profile,
             code: image.code.clone(),
-            code_tree: Tree::of_bytes(&image.code, profile.code_depth()),
+            code_tree: image.code_tree().clone(),
             records: words.map(|word| Record::new(decode(word, profile.extensions()))).collect(),
             memory: image.memory()?,
             registers,

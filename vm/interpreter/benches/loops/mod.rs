@@ -55,7 +55,7 @@ pub fn image_of(program: &[Instruction]) -> Image {
     code.resize(code.len().next_multiple_of(32), 0);
     let profile = Profile::new(Extensions::IMFD, 16, 0x8000, code.len() as u64).expect("a machine");
     let numbers: Vec<u8> = (0..1024).flat_map(|i| (i as f32 * 0.001).to_le_bytes()).collect();
-    let segments = vec![Segment { address: 0x1000, bytes: numbers }];
+    let segments = vec![Segment { address: 0x1000, bytes: numbers.into() }];
     let (tensors, symbols, schedule) = Default::default();
     let contents =
         Contents { profile, entry: 0x8000, sp: 0, code, segments, tensors, symbols, schedule, interface: None };

@@ -33,7 +33,7 @@ pub enum Command {
     /// The same model gives the same image root on every machine.
     Compile(Compile),
     /// Show an image: roots, memory map, tensors, operators, instruction mix
-    Inspect(ImageOnly),
+    Inspect(Inspect),
     /// List an image's instructions with symbols
     Disasm(ImageOnly),
     /// Run an image and write its outputs as .npy files
@@ -115,6 +115,16 @@ pub struct Compile {
 pub struct ImageOnly {
     /// The image
     pub image: PathBuf,
+}
+
+/// `opml inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The image
+    pub image: PathBuf,
+    /// Check every hash, also of a large image (up to 64 MiB that is always done)
+    #[arg(long)]
+    pub verify: bool,
 }
 
 /// An image and what to feed it.

@@ -2,36 +2,10 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::output::count;
-
-/// The longest image file that is read.
-const MAX_IMAGE: u64 = 1 << 36;
-
-/// The most bytes of code that are run: decoded, and with their tree, they take up to eight times as much memory.
-const MAX_CODE: u64 = 1 << 30;
-
-/// Refuses an image file that is too long, before it is read.
-pub fn check_image_file(path: &Path) -> Result<(), Failure> {
-    // What can't be looked at can't be read either, and reading says why.
-    let Ok(bytes) = fs::metadata(path).map(|file| file.len()) else { return Ok(()) };
-    if bytes <= MAX_IMAGE {
-        return Ok(());
-    }
-    let found = format!("the file has {} bytes; an image has at most {}", count(bytes), count(MAX_IMAGE));
-    Err(Failure::about(path, found))
-}
-
-/// Refuses more code than is run.
-pub fn check_code(bytes: u64) -> Result<(), String> {
-    if bytes <= MAX_CODE {
-        return Ok(());
-    }
-    Err(format!("{} bytes of code; at most {} are run", count(bytes), count(MAX_CODE)))
-}
 
 /// How long nobody looks at the memory that is held. Looking takes some microseconds, and taking much memory takes longer
 /// than this, because the system clears it.
@@ -75,9 +49,10 @@ impl Memory {
     }
 }
 
-/// The bytes of memory that this process holds, where the system says so.
+/// The bytes of memory that this process holds, where the system says so. Pages of the image's file don't count: the system
+/// takes them back when it needs room.
 fn held() -> Option<u64> {
-    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
 /// The bytes of memory that there are for it: the computer's, or less in a container.
@@ -96,14 +71,6 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn code_has_a_limit() {
-        assert_eq!((check_code(32), check_code(MAX_CODE)), (Ok(()), Ok(())));
-        for bytes in [MAX_CODE + 32, u64::MAX] {
-            assert!(check_code(bytes).is_err_and(|error| error.contains("at most 1,073,741,824")), "{bytes}");
-        }
-    }
 
     #[test]
     fn memory_has_a_limit() {

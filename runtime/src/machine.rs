@@ -7,8 +7,8 @@ use jit::{Jit, JitError};
 use step::Status;
 
 use crate::cli::{Fed, Road};
-use crate::commands::compile::{load, reserved};
 use crate::failure::Failure;
+use crate::images::{load, reserved};
 use crate::limits::Memory;
 use crate::tensors::read_inputs;
 

@@ -61,6 +61,15 @@ impl Output {
         bar
     }
 
+    /// A bar of bytes on standard error, shown only on a terminal.
+    pub fn bytes(self, message: &str, total: u64) -> ProgressBar {
+        let bar = ProgressBar::new(total).with_message(message.to_owned());
+        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes} {eta}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+
     /// A bar of steps on standard error, shown only on a terminal.
     pub fn steps(self, total: Option<u64>) -> ProgressBar {
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);

@@ -372,6 +372,36 @@ fn a_dispute_is_cheap_at_the_default_arity_and_tells_its_moves() {
 }
 
 #[test]
+fn a_large_image_is_opened_at_once_and_checked_on_demand() {
+    let folder = Folder::new();
+    folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "small.opml"]);
+    let mut contents = image::Image::read(&folder.path("small.opml")).expect("an image").into_contents();
+    let (base, size) = (contents.profile.code_base(), contents.profile.code_size());
+    contents.profile = step::Profile::new(contents.profile.extensions(), 28, base, size).expect("a machine");
+    // Where the program has nothing: 65 MiB of which some bytes are not zero.
+    let mut weights = vec![0; 65 << 20];
+    weights.iter_mut().step_by(100_000).for_each(|byte| *byte = 9);
+    contents.segments.push(image::Segment { address: 1 << 27, bytes: weights.into() });
+    image::Image::new(contents).expect("an image").write(&folder.path("large.opml")).expect("room");
+    let inspected = folder.json(&["inspect", "large.opml", "--verify"]);
+    assert_eq!(inspected, folder.json(&["inspect", "large.opml"]));
+    // The last byte is a page's root; the weights are the last but for one part in 64.
+    let mut damaged = folder.read("large.opml");
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    folder.write("damaged.opml", &damaged);
+    assert_eq!(inspected, folder.json(&["inspect", "damaged.opml"]));
+    // The program never looks there.
+    let ran = |file| folder.json(&["run", file])["state_root"].clone();
+    assert_eq!(ran("damaged.opml"), ran("large.opml"));
+    for verifying in
+        [&["inspect", "damaged.opml", "--verify"][..], &["dispute", "damaged.opml"], &["verifier", "damaged.opml"]]
+    {
+        folder.fails(verifying).says(&["damaged.opml: the image's memory has the hash", "it is damaged"]);
+    }
+}
+
+#[test]
 fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
     use contracts::cost::{Kind, Shape};
     for (net, digit) in [("mnist-cnn", "digits/3.npy"), ("mnist-mlp", "digits/3.flat.npy")] {

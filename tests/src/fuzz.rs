@@ -196,7 +196,7 @@ fn small_image(extensions: Extensions, words: &[u32]) -> Image {
         entry: CODE,
         sp: 0,
         code,
-        segments: vec![Segment { address: 0, bytes: data.into() }],
+        segments: vec![Segment { address: 0, bytes: data }],
         tensors: Vec::new(),
         symbols: Vec::new(),
         schedule: Vec::new(),

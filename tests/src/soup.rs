@@ -37,7 +37,7 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
         entry: code_base,
         sp: memory,
         code,
-        segments: vec![Segment { address: memory / 2, bytes: bytes.into() }],
+        segments: vec![Segment { address: memory / 2, bytes }],
         tensors: Vec::new(),
         symbols: Vec::new(),
         schedule: Vec::new(),

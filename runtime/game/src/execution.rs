@@ -1,9 +1,10 @@
 //! The run of a real image.
 
 use crate::model::{Model, Region, VOID, steps};
+use crate::moments::Moments;
 use crate::oracle::Oracle;
 use image::{Image, ImageError, Leaf, Schedule};
-use interpreter::Interpreter;
+use interpreter::{Interpreter, Snapshot};
 use jit::{Jit, JitError};
 use memory::{Memory, PAGE};
 use step::merkle::LEAF;
@@ -16,6 +17,8 @@ pub struct Execution {
     image: Image,
     model: Model,
     schedule: Schedule,
+    /// How many steps there are at most before each big step, and in all.
+    begins: Vec<u64>,
     inputs: Vec<(u64, Vec<u8>)>,
     changes: Vec<Change>,
     machine: Jit,
@@ -25,18 +28,20 @@ pub struct Execution {
     void: bool,
     /// The memory roots before the big steps that have been reached.
     memories: Vec<Root>,
+    /// The machine with its inputs, before anything happened.
+    start: Snapshot,
+    /// Places that have been asked about, with whether an earlier big step had no end.
+    moments: Moments<(u64, u64), (Snapshot, bool)>,
     /// A faster way from big step to big step.
     shortcut: Option<Box<dyn Shortcut>>,
-    /// What machines that were given up have hashed.
-    hashed: u64,
 }
 
 /// Another way to the beginning of any big step than to run there: native code gives the same memory sooner.
 pub trait Shortcut: std::fmt::Debug + Send {
     /// The memory root before a big step, or at the end.
     fn root(&mut self, big_step: u64) -> Result<Root, ShortcutError>;
-    /// Makes memory that of an image before its first step into what it is before a big step, or at the end.
-    fn enter(&mut self, big_step: u64, memory: &mut Memory) -> Result<(), ShortcutError>;
+    /// Memory before a big step, or at the end: over the memory of the same image.
+    fn enter(&mut self, big_step: u64) -> Result<memory::Snapshot, ShortcutError>;
     /// How many nodes of memory it has hashed.
     fn hashed(&self) -> u64;
 }
@@ -70,6 +75,9 @@ pub enum ExecutionError {
     /// The shortcut.
     #[error("cannot go to a big step: {0}")]
     Shortcut(ShortcutError),
+    /// A shortcut of something else.
+    #[error("the shortcut is not of this image")]
+    Foreign,
     /// A step can't be proved.
     #[error(transparent)]
     Witness(#[from] WitnessError),
@@ -95,11 +103,31 @@ impl Execution {
     /// The run of an image by this schedule of it, on these inputs: addresses and bytes.
     pub fn new(image: Image, schedule: Schedule, inputs: Vec<(u64, Vec<u8>)>) -> Result<Self, ExecutionError> {
         let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
-        let machine = Jit::new(&image)?;
-        let (at, void, memories, changes) = Default::default();
-        let (shortcut, hashed) = (None, 0);
-        let mut new = Self { image, model, schedule, inputs, changes, machine, at, void, memories, shortcut, hashed };
-        new.restart()?;
+        let mut machine = Jit::new(&image)?;
+        write_all(machine.memory_mut(), &inputs)?;
+        let start = machine.snapshot();
+        let begins = schedule.leaves().iter().scan(0u64, |end, leaf| {
+            *end = end.saturating_add(steps(*leaf));
+            Some(*end)
+        });
+        let begins = [0].into_iter().chain(begins).collect();
+        let (at, void, memories, changes, moments, shortcut) = Default::default();
+        let mut new = Self {
+            image,
+            model,
+            schedule,
+            begins,
+            inputs,
+            changes,
+            machine,
+            at,
+            void,
+            memories,
+            start,
+            moments,
+            shortcut,
+        };
+        new.begin(0);
         Ok(new)
     }
 
@@ -119,8 +147,10 @@ impl Execution {
     /// The same run with bytes changed on the way. A changed run takes no shortcut.
     pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
         changes.sort_by_key(|change| change.place);
-        (self.changes, self.memories, self.shortcut) = (changes, Vec::new(), None);
-        self.restart()?;
+        (self.changes, self.memories, self.shortcut, self.moments) = (changes, Vec::new(), None, Moments::default());
+        self.restore(&self.start.clone())?;
+        self.void = false;
+        self.begin(0);
         Ok(self)
     }
 
@@ -148,14 +178,7 @@ impl Execution {
     /// How many nodes of memory have been hashed so far (see [`Memory::hashed`]).
     pub fn hashed(&mut self) -> u64 {
         let shortcut = self.shortcut.as_ref().map_or(0, |shortcut| shortcut.hashed());
-        self.hashed + shortcut + self.machine.memory_mut().hashed()
-    }
-
-    /// Another machine, as the image has it.
-    fn renew(&mut self) -> Result<(), ExecutionError> {
-        self.hashed += self.machine.memory_mut().hashed();
-        self.machine.replace(Interpreter::new(&self.image)?);
-        Ok(())
+        shortcut + self.machine.memory_mut().hashed()
     }
 
     fn leaf(&self, big_step: u64) -> Result<Leaf, ExecutionError> {
@@ -164,13 +187,20 @@ impl Execution {
         leaf.copied().ok_or(ExecutionError::BigStep { found, count: leaves.len() })
     }
 
-    /// Goes back to the beginning.
-    fn restart(&mut self) -> Result<(), ExecutionError> {
-        self.renew()?;
-        write_all(self.machine.memory_mut(), &self.inputs)?;
-        self.void = false;
-        self.begin(0);
-        Ok(())
+    /// Makes the machine what it was at some moment.
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), ExecutionError> {
+        self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)
+    }
+
+    /// Keeps this moment, if it isn't kept already.
+    fn keep(&mut self) {
+        if !self.moments.has(self.at) {
+            let snapshot = self.machine.snapshot();
+            let copied = snapshot.memory().copied();
+            let begin = self.begins.get(self.at.0 as usize).copied().unwrap_or(u64::MAX);
+            let distance = begin.saturating_add(self.at.1);
+            self.moments.keep(self.at, (snapshot, self.void), distance, copied);
+        }
     }
 
     /// Begins a big step, or ends the run.
@@ -190,20 +220,23 @@ impl Execution {
         if let Ok(leaf) = self.leaf(self.at.0) {
             reset(&mut self.machine, leaf.entry);
         }
+        self.keep();
     }
 
     /// Goes to a place.
     fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
-        if self.shortcut.is_some() && (big_step != self.at.0 || step < self.at.1) {
-            self.renew()?;
-            if let Some(shortcut) = &mut self.shortcut {
-                shortcut.enter(big_step, self.machine.memory_mut()).map_err(ExecutionError::Shortcut)?;
-            }
+        let target = (big_step, step);
+        // The first moment is never forgotten, so without a shortcut there is always one.
+        let kept = self.moments.before(target).filter(|(place, _)| self.shortcut.is_none() || place.0 == big_step);
+        if let Some((place, (snapshot, void))) = kept.filter(|(place, _)| target < self.at || *place > self.at) {
+            (self.at, self.void) = (place, *void);
+            self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)?;
+        }
+        if let Some(shortcut) = self.shortcut.as_mut().filter(|_| big_step != self.at.0 || step < self.at.1) {
+            let memory = shortcut.enter(big_step).map_err(ExecutionError::Shortcut)?;
+            self.machine.memory_mut().restore(&memory).ok_or(ExecutionError::Foreign)?;
             self.at = (big_step, 0);
             self.ready();
-        }
-        if (big_step, step) < self.at {
-            self.restart()?;
         }
         while self.at.0 < big_step {
             let leaf = self.leaf(self.at.0)?;
@@ -257,6 +290,7 @@ impl Oracle for Execution {
     fn state(&mut self, big_step: u64, step: u64) -> Result<Root, ExecutionError> {
         self.leaf(big_step)?;
         self.seek(big_step, step)?;
+        self.keep();
         Ok(self.machine.state_root())
     }
 

@@ -2,7 +2,7 @@
 
 use image::{Image, Role, Tensor};
 use interpreter::Interpreter;
-use memory::{Memory, PAGE};
+use memory::{Memory, Snapshot};
 use step::{Root, Tree};
 
 use crate::{Native, NativeError};
@@ -11,9 +11,10 @@ use crate::{Native, NativeError};
 pub struct Run<'a> {
     native: &'a Native,
     image: &'a Image,
-    inputs: Vec<Vec<u8>>,
     memory: Memory,
     boundary: usize,
+    /// Memory before the first big step.
+    start: Snapshot,
 }
 
 impl<'a> Run<'a> {
@@ -33,9 +34,13 @@ impl<'a> Run<'a> {
                 return Err(NativeError::Input { index, count, expected, found });
             }
         }
-        let inputs: Vec<Vec<u8>> = inputs.iter().map(|input| input.to_vec()).collect();
-        let memory = before(image, &inputs)?;
-        Ok(Self { native, image, inputs, memory, boundary: 0 })
+        let mut memory = image.memory()?;
+        for (tensor, input) in tensors(image, Role::Input).zip(inputs) {
+            // An image has all its tensors in memory.
+            let _ = memory.write(tensor.address, input);
+        }
+        let start = memory.snapshot();
+        Ok(Self { native, image, memory, boundary: 0, start })
     }
 
     /// How many big steps have been run.
@@ -51,7 +56,8 @@ impl<'a> Run<'a> {
             return Err(NativeError::Boundary { from: self.boundary, to: boundary, count });
         }
         if boundary < self.boundary {
-            self.memory = before(self.image, &self.inputs)?;
+            // It is this memory's own.
+            let _ = self.memory.restore(&self.start);
             self.boundary = 0;
         }
         self.native.run_range(&mut self.memory, self.boundary..boundary)?;
@@ -88,10 +94,11 @@ impl<'a> Run<'a> {
 
     /// The machine before the big step after this boundary, as the contract derives it: memory as it is here, registers
     /// as at reset, at the big step's entry. After the last big step there is none.
-    pub fn machine(&self) -> Result<Option<Interpreter>, NativeError> {
+    pub fn machine(&mut self) -> Result<Option<Interpreter>, NativeError> {
         let Some(step) = self.image.schedule.get(self.boundary) else { return Ok(None) };
         let mut machine = Interpreter::new(self.image)?;
-        copy(&self.memory, machine.memory_mut());
+        // Both are over the memory of one image.
+        let _ = machine.memory_mut().restore(&self.memory.snapshot());
         machine.set_x(2, self.image.profile.memory_size());
         machine.set_pc(step.entry);
         Ok(Some(machine))
@@ -111,23 +118,4 @@ pub fn reset_scratch(memory: &mut Memory, scratch_bits: u8) {
 
 fn tensors(image: &Image, role: Role) -> impl Iterator<Item = &Tensor> {
     image.tensors.iter().filter(move |tensor| tensor.role == role)
-}
-
-/// Memory before the first big step.
-fn before(image: &Image, inputs: &[Vec<u8>]) -> Result<Memory, NativeError> {
-    let mut memory = image.memory()?;
-    for (tensor, input) in tensors(image, Role::Input).zip(inputs) {
-        // An image has all its tensors in memory.
-        let _ = memory.write(tensor.address, input);
-    }
-    Ok(memory)
-}
-
-/// Makes one memory equal to another of the same size.
-pub fn copy(from: &Memory, to: &mut Memory) {
-    for page in (0..1u64 << from.bits()).step_by(PAGE) {
-        if let Some(bytes) = from.read(page, PAGE).filter(|&bytes| to.read(page, PAGE) != Some(bytes)) {
-            let _ = to.write(page, bytes);
-        }
-    }
 }

@@ -42,7 +42,7 @@ impl Setting {
         if !self.native {
             return run;
         }
-        let shortcut = NativeShortcut::new(Arc::clone(&self.known), self.input.clone().into());
+        let shortcut = NativeShortcut::new(Arc::clone(&self.known), &self.input);
         run.with_shortcut(Box::new(shortcut.expect("native code").expect("a run")))
     }
 

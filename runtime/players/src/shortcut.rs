@@ -1,9 +1,8 @@
 //! The first phase at the host's speed: memory between big steps from native code.
 
 use crate::model::Known;
-use contracts::Bytes;
-use game::{Shortcut, ShortcutError};
-use memory::Memory;
+use game::{Moments, Shortcut, ShortcutError};
+use memory::{Memory, Snapshot};
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 use step::Root;
@@ -11,33 +10,46 @@ use step::Root;
 /// A native run of a model on an input, which stands between two big steps.
 pub struct NativeShortcut {
     known: Arc<Known>,
-    input: Bytes,
     memory: Memory,
-    boundary: usize,
-    /// What memories that were given up have hashed.
-    hashed: u64,
+    boundary: u64,
+    /// The boundaries that have been asked about, and the first.
+    moments: Moments<u64, Snapshot>,
 }
 
 impl NativeShortcut {
     /// A run before its first big step; `None` if the model has no native code.
-    pub fn new(known: Arc<Known>, input: Bytes) -> Option<Result<Self, ShortcutError>> {
+    pub fn new(known: Arc<Known>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
         known.native.as_ref()?;
-        let memory = before(&known, &input);
-        Some(memory.map(|memory| Self { known, input, memory, boundary: 0, hashed: 0 }))
+        let run = before(&known, input).map(|memory| {
+            let mut run = Self { known, memory, boundary: 0, moments: Moments::default() };
+            run.keep();
+            run
+        });
+        Some(run)
     }
 
-    /// Goes to a boundary; to an earlier one by starting again.
-    fn go(&mut self, big_step: u64) -> Result<(), ShortcutError> {
-        let boundary = usize::try_from(big_step)?;
-        if boundary < self.boundary {
-            self.hashed += self.memory.hashed();
-            self.memory = before(&self.known, &self.input)?;
-            self.boundary = 0;
+    /// Goes to a boundary, from the last one before it that is known.
+    fn go(&mut self, boundary: u64) -> Result<(), ShortcutError> {
+        let kept = self.moments.before(boundary);
+        if let Some((at, snapshot)) = kept.filter(|(at, _)| boundary < self.boundary || *at > self.boundary) {
+            self.boundary = at;
+            // It is this memory's own.
+            self.memory.restore(snapshot).ok_or("a snapshot of other memory")?;
         }
         let native = self.known.native.as_ref().ok_or("the model has no native code")?;
-        native.run_range(&mut self.memory, self.boundary..boundary)?;
+        native.run_range(&mut self.memory, usize::try_from(self.boundary)?..usize::try_from(boundary)?)?;
         self.boundary = boundary;
+        self.keep();
         Ok(())
+    }
+
+    /// Keeps this moment, if it isn't kept already.
+    fn keep(&mut self) {
+        if !self.moments.has(self.boundary) {
+            let snapshot = self.memory.snapshot();
+            let copied = snapshot.copied();
+            self.moments.keep(self.boundary, snapshot, self.boundary, copied);
+        }
     }
 }
 
@@ -47,14 +59,13 @@ impl Shortcut for NativeShortcut {
         Ok(self.memory.root())
     }
 
-    fn enter(&mut self, big_step: u64, memory: &mut Memory) -> Result<(), ShortcutError> {
+    fn enter(&mut self, big_step: u64) -> Result<Snapshot, ShortcutError> {
         self.go(big_step)?;
-        native::copy(&self.memory, memory);
-        Ok(())
+        Ok(self.memory.snapshot())
     }
 
     fn hashed(&self) -> u64 {
-        self.hashed + self.memory.hashed()
+        self.memory.hashed()
     }
 }
 

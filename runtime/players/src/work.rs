@@ -97,7 +97,7 @@ impl Inference {
         let inputs = vec![(self.known.input().address, self.input.to_vec())];
         let honest = || Execution::new(image.clone(), image.big_steps(), inputs.clone());
         match &self.tamper {
-            None => match NativeShortcut::new(Arc::clone(&self.known), self.input.clone()) {
+            None => match NativeShortcut::new(Arc::clone(&self.known), &self.input) {
                 Some(shortcut) => Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?))),
                 None => Ok(honest()?),
             },

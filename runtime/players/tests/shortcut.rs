@@ -19,7 +19,7 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
         let inputs = vec![(known.input().address, input.clone())];
         Execution::new(image.clone(), image.big_steps(), inputs).expect("a run")
     };
-    let shortcut = NativeShortcut::new(Arc::clone(&known), input.clone().into()).expect("native").expect("a run");
+    let shortcut = NativeShortcut::new(Arc::clone(&known), &input).expect("native").expect("a run");
     (run(), run().with_shortcut(Box::new(shortcut)))
 }
 

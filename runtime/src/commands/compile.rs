@@ -2,10 +2,10 @@
 
 use crate::cli::Compile;
 use crate::failure::Failure;
-use crate::limits;
+use crate::images::save;
 use crate::output::{Output, count};
 use compiler::Options;
-use image::{Image, ImageError};
+use image::Image;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,39 +57,4 @@ fn longest(image: &Image) -> u64 {
 /// Compiles a model.
 pub fn compile(model: &Path, options: &Options) -> Result<compiler::Compiled, Failure> {
     compiler::compile(model, options).map_err(|error| Failure::about(model, error))
-}
-
-/// Writes an image and returns its size.
-pub fn save(image: &Image, path: &Path) -> Result<u64, Failure> {
-    image.write(path).map_err(|error| failure(path, &error))?;
-    std::fs::metadata(path)
-        .map(|data| data.len())
-        .map_err(|error| Failure::io("read", &path.display().to_string(), &error))
-}
-
-/// Reads an image that is no larger than one may be.
-pub fn load(path: &Path) -> Result<Image, Failure> {
-    limits::check_image_file(path)?;
-    let image = Image::read(path).map_err(|error| failure(path, &error))?;
-    limits::check_code(image.profile.code_size()).map_err(|error| Failure::about(path, error))?;
-    Ok(image)
-}
-
-/// What is wrong with an image file.
-fn failure(path: &Path, error: &ImageError) -> Failure {
-    match error {
-        ImageError::Io { verb, source, .. } => Failure::io(verb, &path.display().to_string(), source),
-        ImageError::Memory { .. } => reserved(Failure::about(path, error), error),
-        other => Failure::about(path, other).hint("images are written by `opml compile` and `opml image from-elf`"),
-    }
-}
-
-/// Adds what to do where the system has not enough addresses for a machine's memory.
-pub fn reserved(failure: Failure, error: &ImageError) -> Failure {
-    match error {
-        ImageError::Memory { .. } => failure.hint(
-            "memory is reserved as a whole and taken page by page: look at `ulimit -v` and vm.overcommit_memory, or use a larger machine",
-        ),
-        _ => failure,
-    }
 }

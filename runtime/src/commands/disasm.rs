@@ -1,8 +1,8 @@
 //! `opml disasm`: an image's instructions, with symbols.
 
-use super::compile::load;
 use crate::cli::ImageOnly;
 use crate::failure::Failure;
+use crate::images::load;
 use crate::output::Output;
 use image::{Image, Symbol};
 use isa::{Instruction, Layout, decode};

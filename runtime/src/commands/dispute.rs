@@ -2,8 +2,8 @@
 
 use crate::arena::{Arena, Transaction};
 use crate::cli::{Cheat, Dispute};
-use crate::commands::compile::load;
 use crate::failure::Failure;
+use crate::images::load_verified;
 use crate::lies::{liar, lies};
 use crate::output::{Output, count, table};
 use crate::tensors::read_inputs;
@@ -35,7 +35,7 @@ impl Played {
 
 /// Plays the dispute, once for each arity.
 pub fn run(args: &Dispute, output: Output) -> Result<(), Failure> {
-    let image = load(&args.image)?;
+    let image = load_verified(&args.image, output)?;
     let inputs = read_inputs(&image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
     let spinner = output.spinner("disputing");

@@ -1,9 +1,8 @@
 //! `opml image from-elf`: anybody's program becomes an image.
 
-use super::compile::{reserved, save};
 use crate::cli::FromElf;
 use crate::failure::Failure;
-use crate::limits;
+use crate::images::{reserved, save};
 use crate::output::{Output, count, read_file};
 use image::Image;
 use serde_json::json;
@@ -20,7 +19,6 @@ pub fn run(args: &FromElf, output: Output) -> Result<(), Failure> {
             .hint("the machine runs freestanding static programs: -march=rv64imfd -mabi=lp64d -static -nostdlib -ffreestanding")
     };
     let contents = image::elf::load(&program, &options).map_err(|error| about(&error))?;
-    limits::check_code(contents.profile.code_size()).map_err(|error| Failure::about(&args.program, error))?;
     let image = Image::new(contents).map_err(|error| reserved(about(&error), &error))?;
     let bytes = save(&image, &args.output)?;
     let root = image.state().root();

@@ -1,8 +1,8 @@
 //! `opml inspect`: what an image holds.
 
-use super::compile::load;
-use crate::cli::ImageOnly;
+use crate::cli::Inspect;
 use crate::failure::Failure;
+use crate::images::{load, load_verified};
 use crate::output::{Output, count, table};
 use image::Image;
 use isa::{Op, decode};
@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Shows the image.
-pub fn run(args: &ImageOnly, output: Output) -> Result<(), Failure> {
-    let image = load(&args.image)?;
+pub fn run(args: &Inspect, output: Output) -> Result<(), Failure> {
+    let image = if args.verify { load_verified(&args.image, output)? } else { load(&args.image)? };
     output.result(&object(&image), &text(&image))
 }
 

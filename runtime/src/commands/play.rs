@@ -1,8 +1,9 @@
 //! `opml serve` and `opml watch`: the players.
 
-use super::compile::{compile, load};
+use super::compile::compile;
 use crate::cli::{Cheat, Playing, Serve, Watch};
 use crate::failure::Failure;
+use crate::images::load_verified;
 use crate::lies::{liar, lies};
 use crate::network::{Session, block_on, signer};
 use crate::output::{Output, create_folder};
@@ -31,7 +32,7 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     }
     let key = signer(&args.key)?;
     start_log(output)?;
-    let models = args.models.iter().map(|path| known(path, args.threads)).collect::<Result<Vec<_>, _>>()?;
+    let models = args.models.iter().map(|path| known(path, args.threads, output)).collect::<Result<Vec<_>, _>>()?;
     if let Some(address) = args.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
         exporter.install().map_err(|error| Failure::new(format!("cannot serve metrics on {address}: {error}")))?;
@@ -67,13 +68,13 @@ async fn player(args: &Playing, role: Role, key: PrivateKeySigner, models: Vec<K
 }
 
 /// A model: compiled here and run natively, or an image.
-fn known(path: &Path, threads: usize) -> Result<Known, Failure> {
+fn known(path: &Path, threads: usize, output: Output) -> Result<Known, Failure> {
     let known = if path.extension().is_some_and(|extension| extension == "onnx") {
         let compiled = compile(path, &compiler::Options::default())?;
         let native = Native::new(&compiled, threads).map_err(|error| Failure::about(path, error))?;
         Known::new(compiled.image, Some(native))
     } else {
-        Known::new(load(path)?, None)
+        Known::new(load_verified(path, output)?, None)
     };
     known.map_err(|error| Failure::about(path, error))
 }

@@ -1,8 +1,8 @@
 //! `opml register`: a model that can be asked for.
 
-use super::compile::load;
 use crate::cli::{Register, Wei};
 use crate::failure::Failure;
+use crate::images::load_verified;
 use crate::network::{Sender, Session, block_on, licence, signer};
 use crate::output::{Output, count};
 use contracts::{Address, IModelRegistry, SolValue as _, U256};
@@ -11,7 +11,8 @@ use serde_json::json;
 
 /// Deploys the verifier of the model's machine, if nobody has yet, and registers the model.
 pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
-    let known = Known::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
+    let known =
+        Known::new(load_verified(&args.image, output)?, None).map_err(|error| Failure::about(&args.image, error))?;
     let licence = licence(args.licence.as_deref())?;
     let fee = U256::from(args.licence_fee.unwrap_or(Wei(0)).0);
     let key = signer(&args.key)?;

@@ -1,8 +1,8 @@
 //! `opml request`: somebody wants an inference.
 
-use super::compile::load;
 use crate::cli::Request;
 use crate::failure::Failure;
+use crate::images::load;
 use crate::network::{Sender, Session, block_on, ether, signer};
 use crate::output::{Output, count, create_folder, write_file};
 use crate::tensors::read_inputs;

@@ -1,8 +1,8 @@
 //! `opml result`: the final output of a request.
 
-use super::compile::load;
 use crate::cli::ResultOf;
 use crate::failure::Failure;
+use crate::images::load;
 use crate::network::{Session, block_on};
 use crate::output::{Output, create_folder, hex};
 use crate::tensors::{numbers, outputs, write_outputs};

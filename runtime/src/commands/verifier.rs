@@ -1,8 +1,8 @@
 //! `opml verifier`: the Foundry package for an image.
 
-use super::compile::load;
 use crate::cli::Verifier;
 use crate::failure::Failure;
+use crate::images::load_verified;
 use crate::output::{Output, create_folder, write_file};
 use crate::package::package;
 use crate::tensors::read_given_inputs;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 /// Writes the package.
 pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
-    let image = load(&args.image)?;
+    let image = load_verified(&args.image, output)?;
     let inputs = read_given_inputs(&image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
     let stem = args.image.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();

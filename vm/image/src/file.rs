@@ -92,21 +92,24 @@ impl Image {
         Self::from_file(File::open(path).map_err(|source| io_error("read", path, source))?, path)
     }
 
-    /// Checks the bytes of memory and the stored nodes against the root, and tells now and then how many of its
-    /// [pages](Self::pages) are done.
-    pub fn verify(&self, progress: impl FnMut(u64)) -> Result<(), ImageError> {
+    /// Checks the bytes of memory and the stored nodes against the root, and tells now and then how many of the
+    /// [bytes](Self::stored) are done.
+    pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<(), ImageError> {
         let bits = self.profile.memory_bits();
-        let verdict = self.base().verify(progress).map_err(|source| ImageError::Memory { bits, source })?;
+        let verdict = self
+            .base()
+            .verify(|pages| progress(pages << PAGE_BITS))
+            .map_err(|source| ImageError::Memory { bits, source })?;
         verdict.map_err(|damage| match damage {
             Damage::Root(found) => ImageError::Root { what: "memory", expected: self.memory_root(), found },
             Damage::Node(page) => ImageError::Node { address: page << PAGE_BITS },
         })
     }
 
-    /// How many pages of memory the file has.
+    /// How many bytes of memory the file has.
     #[must_use]
-    pub fn pages(&self) -> u64 {
-        self.base().count()
+    pub fn stored(&self) -> u64 {
+        self.base().count() << PAGE_BITS
     }
 
     /// Writes an image. A file that was there before is replaced when the new one is complete, or not at all.
@@ -147,7 +150,12 @@ impl Image {
 
     /// The image of a file. Everything is checked but the bytes and inner nodes of memory.
     fn from_file(file: File, path: &Path) -> Result<Self, ImageError> {
-        let found = file.metadata().map_err(|source| io_error("read", path, source))?.len();
+        let metadata = file.metadata().map_err(|source| io_error("read", path, source))?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no file on a disk");
+            return Err(io_error("map", path, source));
+        }
+        let found = metadata.len();
         let mut parts = Parts { file: &file, path, found, at: 0 };
         let magic = parts.take(8.min(found))?;
         if !MAGIC.starts_with(&magic) {

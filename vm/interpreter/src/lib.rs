@@ -7,8 +7,10 @@
 mod census;
 mod float;
 mod hart;
+mod snapshot;
 
 pub use census::{Census, Count};
+pub use snapshot::Snapshot;
 
 use float::Host;
 use hart::{Hart, Nobody, Observer, Record, Registers, Stopped};

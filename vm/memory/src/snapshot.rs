@@ -16,6 +16,7 @@ pub struct Snapshot {
     base: Option<Arc<Base>>,
     bits: u32,
     pages: Saved,
+    copied: usize,
 }
 
 /// Pages by number that differ from those of the base.
@@ -38,16 +39,24 @@ impl Snapshot {
     pub fn pages(&self) -> usize {
         self.pages.len()
     }
+
+    /// How many of them were copied for it: the others it shares with the snapshot before it.
+    #[must_use]
+    pub fn copied(&self) -> usize {
+        self.copied
+    }
 }
 
 impl Memory {
     /// Keeps what memory holds. Costs a root, and a copy of the pages that changed since the last snapshot.
     pub fn snapshot(&mut self) -> Snapshot {
         self.settle();
+        let mut copied = 0;
         for page in self.unsaved.take() {
             let root = self.tree.node(0, page);
             match page_of(&self.bytes, page) {
                 Some(bytes) if root != self.base_root(page) => {
+                    copied += 1;
                     self.saved.insert(page, Page(Arc::new((root, *bytes))));
                 }
                 _ => {
@@ -55,7 +64,7 @@ impl Memory {
                 }
             }
         }
-        Snapshot { base: self.base.clone(), bits: self.bits, pages: self.saved.clone() }
+        Snapshot { base: self.base.clone(), bits: self.bits, pages: self.saved.clone(), copied }
     }
 
     /// Makes memory hold again what it held then. Costs a copy of the pages that differ, and the nodes above them. `None`, and nothing

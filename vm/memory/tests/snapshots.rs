@@ -240,7 +240,11 @@ fn a_snapshot_costs_what_changed() {
     memory.store(0, Size::Byte, 2);
     memory.store(20 * PAGE as u64, Size::Byte, 2);
     let changed = memory.snapshot();
-    assert_eq!(changed.pages(), 2);
+    assert_eq!((changed.pages(), changed.copied()), (2, 2));
+    memory.store(4096, Size::Byte, 2);
+    let more = memory.snapshot();
+    assert_eq!((more.pages(), more.copied()), (3, 1));
+    memory.store(4096, Size::Byte, 1);
     memory.store(0, Size::Byte, 1);
     memory.store(20 * PAGE as u64, Size::Byte, 0);
     // They are again what the base has.

@@ -394,9 +394,11 @@ fn a_large_image_is_opened_at_once_and_checked_on_demand() {
     // The program never looks there.
     let ran = |file| folder.json(&["run", file])["state_root"].clone();
     assert_eq!(ran("damaged.opml"), ran("large.opml"));
-    for verifying in
-        [&["inspect", "damaged.opml", "--verify"][..], &["dispute", "damaged.opml"], &["verifier", "damaged.opml"]]
-    {
+    for verifying in [
+        &["inspect", "damaged.opml", "--verify"][..],
+        &["dispute", "damaged.opml"],
+        &["verifier", "damaged.opml", "-o", "package"],
+    ] {
         folder.fails(verifying).says(&["damaged.opml: the image's memory has the hash", "it is damaged"]);
     }
 }

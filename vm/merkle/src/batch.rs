@@ -1,7 +1,7 @@
 //! Parents of many pairs of nodes, as many at once as the processor can.
 
 use crate::keccak;
-use crate::{LEAF, Root};
+use crate::Root;
 
 /// A way to hash many nodes. All give the same, and one is made only where the processor can go that way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,21 +66,21 @@ impl Hasher {
     /// The nodes over neighbours: `out[i]` over `children[2 * i]` and the next. Children that are missing are zero.
     pub fn parents(self, children: &[Root], out: &mut [Root]) {
         match self.0 {
-            Kind::Portable => batched(children, out, |&[message]: &[_; 1]| [keccak::digest(message)]),
+            Kind::Portable => batched(children, out, |[pair]: &[_; 1]| [one(pair)]),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
-            Kind::Avx2 => batched(children, out, |messages: &[_; 4]| {
+            Kind::Avx2 => batched(children, out, |pairs: &[_; 4]| {
                 // SAFETY: the one requirement is AVX2, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
-                    crate::wide::four(messages)
+                    crate::wide::four(pairs)
                 }
             }),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
-            Kind::Avx512 => batched(children, out, |messages: &[_; 8]| {
+            Kind::Avx512 => batched(children, out, |pairs: &[_; 8]| {
                 // SAFETY: the one requirement is AVX-512F, and this kind is made only where it was found.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
-                    crate::wide::eight(messages)
+                    crate::wide::eight(pairs)
                 }
             }),
         }
@@ -98,43 +98,54 @@ pub fn parents(children: &[Root], out: &mut [Root]) {
     Hasher::best().parents(children, out);
 }
 
-/// Two nodes as the eight words of a message.
-type Message = [u64; 2 * LEAF / 8];
+/// Two nodes side by side: a message of 64 bytes.
+pub type Pair = [Root; 2];
 
 /// Hashes `N` pairs at once. Pairs of zeros have a parent without a hash, so they take no place.
 #[inline(always)]
-fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[Message; N]) -> [[u64; 4]; N]) {
-    let (mut messages, mut places, mut waiting) = ([Message::default(); N], [0; N], 0);
-    for at in 0..out.len() {
-        let message = message(children, at);
-        if message == Message::default() {
-            out[at] = Root::ZERO;
+fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[Pair; N]) -> [Root; N]) {
+    const ZERO: Pair = [Root::ZERO; 2];
+    let pairs = children.as_chunks::<2>().0;
+    let (mut waiting, mut places, mut count, mut at) = ([ZERO; N], [0; N], 0, 0);
+    while at < out.len() {
+        let ready = pairs.get(at..).and_then(<[Pair]>::first_chunk::<N>);
+        let room = out.get_mut(at..).and_then(<[Root]>::first_chunk_mut::<N>);
+        if let (Some(pairs), Some(room)) = (ready.filter(|pairs| !pairs.contains(&ZERO)), room) {
+            *room = hash(pairs);
+            at += N;
             continue;
         }
-        (messages[waiting], places[waiting]) = (message, at);
-        waiting += 1;
-        if waiting == N {
-            put(out, &places, &hash(&messages));
-            waiting = 0;
+        let pair = pairs.get(at).copied().unwrap_or([children.get(2 * at).copied().unwrap_or_default(), Root::ZERO]);
+        if pair == ZERO {
+            out[at] = Root::ZERO;
+        } else {
+            (waiting[count], places[count]) = (pair, at);
+            count += 1;
         }
+        if count == N {
+            put(out, &places, &hash(&waiting));
+            count = 0;
+        }
+        at += 1;
     }
-    match waiting {
+    match count {
         0 => {}
         // One state alone is quicker than many.
-        1 => out[places[0]] = root(keccak::digest(messages[0])),
-        _ => put(out, &places[..waiting], &hash(&messages)),
+        1 => out[places[0]] = one(&waiting[0]),
+        _ => put(out, &places[..count], &hash(&waiting)),
     }
 }
 
-/// The pair at an index.
+/// The node over one pair.
 #[inline(always)]
-fn message(children: &[Root], at: usize) -> Message {
-    let [left, right] = match children.get(2 * at..).and_then(<[Root]>::first_chunk) {
-        Some([left, right]) => [words(left), words(right)],
-        None => [children.get(2 * at).map_or([0; 4], words), [0; 4]],
-    };
-    let ([a, b, c, d], [e, f, g, h]) = (left, right);
-    [a, b, c, d, e, f, g, h]
+fn one([left, right]: &Pair) -> Root {
+    let ([a, b, c, d], [e, f, g, h]) = (words(left), words(right));
+    let mut root = Root::ZERO;
+    let digest = keccak::digest([a, b, c, d, e, f, g, h]);
+    for (to, word) in root.0.as_chunks_mut::<8>().0.iter_mut().zip(digest) {
+        *to = word.to_le_bytes();
+    }
+    root
 }
 
 #[inline(always)]
@@ -143,19 +154,10 @@ fn words(root: &Root) -> [u64; 4] {
     core::array::from_fn(|word| u64::from_le_bytes(words[word]))
 }
 
+/// Puts nodes where they belong.
 #[inline(always)]
-fn root(words: [u64; 4]) -> Root {
-    let mut root = Root::ZERO;
-    for (to, word) in root.0.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-        *to = word.to_le_bytes();
-    }
-    root
-}
-
-/// Puts digests where they belong.
-#[inline(always)]
-fn put(out: &mut [Root], places: &[usize], digests: &[[u64; 4]]) {
-    for (&place, &digest) in places.iter().zip(digests) {
-        out[place] = root(digest);
+fn put(out: &mut [Root], places: &[usize], nodes: &[Root]) {
+    for (&place, &node) in places.iter().zip(nodes) {
+        out[place] = node;
     }
 }

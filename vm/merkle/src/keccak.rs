@@ -72,11 +72,13 @@ pub fn digest<L: Lane>(message: [L; 8]) -> [L; 4] {
     let zero = a.like(0);
     // The rate is 17 lanes. A message of 64 bytes ends after lane 7, and padding is its first and the last byte after it.
     let (first, last) = (a.like(1), a.like(1 << 63));
-    let mut state = [
+    let state = [
         a, b, c, d, e, f, g, h, first, zero, zero, zero, zero, zero, zero, zero, last, zero, zero, zero, zero, zero,
         zero, zero, zero,
     ];
-    let [rounds @ .., end] = &ROUNDS;
+    let [start, rounds @ .., end] = &ROUNDS;
+    // Not in the loop, so that the compiler sees the zeros.
+    let mut state = round(state, *start);
     for &constant in rounds {
         state = round(state, constant);
     }
@@ -126,33 +128,34 @@ fn round<L: Lane>(state: [L; 25], constant: u64) -> [L; 25] {
 #[inline(always)]
 fn theta<L: Lane>(a: [L; 25]) -> [L; 25] {
     let c = [column::<0, L>(&a), column::<1, L>(&a), column::<2, L>(&a), column::<3, L>(&a), column::<4, L>(&a)];
-    let t = [turn(c[0]), turn(c[1]), turn(c[2]), turn(c[3]), turn(c[4])];
+    let d =
+        [c[4].xor(turn(c[1])), c[0].xor(turn(c[2])), c[1].xor(turn(c[3])), c[2].xor(turn(c[4])), c[3].xor(turn(c[0]))];
     [
-        a[0].xor3(c[4], t[1]),
-        a[1].xor3(c[0], t[2]),
-        a[2].xor3(c[1], t[3]),
-        a[3].xor3(c[2], t[4]),
-        a[4].xor3(c[3], t[0]),
-        a[5].xor3(c[4], t[1]),
-        a[6].xor3(c[0], t[2]),
-        a[7].xor3(c[1], t[3]),
-        a[8].xor3(c[2], t[4]),
-        a[9].xor3(c[3], t[0]),
-        a[10].xor3(c[4], t[1]),
-        a[11].xor3(c[0], t[2]),
-        a[12].xor3(c[1], t[3]),
-        a[13].xor3(c[2], t[4]),
-        a[14].xor3(c[3], t[0]),
-        a[15].xor3(c[4], t[1]),
-        a[16].xor3(c[0], t[2]),
-        a[17].xor3(c[1], t[3]),
-        a[18].xor3(c[2], t[4]),
-        a[19].xor3(c[3], t[0]),
-        a[20].xor3(c[4], t[1]),
-        a[21].xor3(c[0], t[2]),
-        a[22].xor3(c[1], t[3]),
-        a[23].xor3(c[2], t[4]),
-        a[24].xor3(c[3], t[0]),
+        a[0].xor(d[0]),
+        a[1].xor(d[1]),
+        a[2].xor(d[2]),
+        a[3].xor(d[3]),
+        a[4].xor(d[4]),
+        a[5].xor(d[0]),
+        a[6].xor(d[1]),
+        a[7].xor(d[2]),
+        a[8].xor(d[3]),
+        a[9].xor(d[4]),
+        a[10].xor(d[0]),
+        a[11].xor(d[1]),
+        a[12].xor(d[2]),
+        a[13].xor(d[3]),
+        a[14].xor(d[4]),
+        a[15].xor(d[0]),
+        a[16].xor(d[1]),
+        a[17].xor(d[2]),
+        a[18].xor(d[3]),
+        a[19].xor(d[4]),
+        a[20].xor(d[0]),
+        a[21].xor(d[1]),
+        a[22].xor(d[2]),
+        a[23].xor(d[3]),
+        a[24].xor(d[4]),
     ]
 }
 

@@ -13,6 +13,7 @@ pub const LEAF: usize = 32;
 ///
 /// An inner node is the root of the tree below it, and so is a leaf.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
 pub struct Root(pub [u8; LEAF]);
 
 impl Root {

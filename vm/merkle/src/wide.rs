@@ -1,5 +1,9 @@
 //! Lanes of four and eight states, in the vector registers of x86-64.
+//!
+//! A node's bytes are words in little-endian order, as the processor has them.
 
+use crate::Root;
+use crate::batch::Pair;
 use crate::keccak::{Lane, digest};
 use core::arch::x86_64::*;
 use core::mem::transmute;
@@ -71,22 +75,14 @@ impl Lane for Eight {
     }
 }
 
-/// The digests of four messages.
+/// The nodes over four pairs.
 #[target_feature(enable = "avx2")]
-pub fn four(messages: &[[u64; 8]; 4]) -> [[u64; 4]; 4] {
-    let [[a0, a1], [b0, b1], [c0, c1], [d0, d1]] = messages.each_ref().map(halves);
-    let [a, b, c, d] = turned4([load4(a0), load4(b0), load4(c0), load4(d0)]);
-    let [e, f, g, h] = turned4([load4(a1), load4(b1), load4(c1), load4(d1)]);
-    let [a, b, c, d] = digest([Four(a), Four(b), Four(c), Four(d), Four(e), Four(f), Four(g), Four(h)]);
+pub fn four([a, b, c, d]: &[Pair; 4]) -> [Root; 4] {
+    let [a0, b0, c0, d0] = turned4([load4(&a[0]), load4(&b[0]), load4(&c[0]), load4(&d[0])]);
+    let [a1, b1, c1, d1] = turned4([load4(&a[1]), load4(&b[1]), load4(&c[1]), load4(&d[1])]);
+    let [a, b, c, d] = digest([Four(a0), Four(b0), Four(c0), Four(d0), Four(a1), Four(b1), Four(c1), Four(d1)]);
     let [a, b, c, d] = turned4([a.0, b.0, c.0, d.0]);
-    [to_words(a), to_words(b), to_words(c), to_words(d)]
-}
-
-/// The two nodes of a message.
-#[inline(always)]
-fn halves(message: &[u64; 8]) -> [&[u64; 4]; 2] {
-    let [a, b] = message.as_chunks::<4>().0 else { return [&[0; 4]; 2] };
-    [a, b]
+    [store4(a), store4(b), store4(c), store4(d)]
 }
 
 /// Four rows of four words as four columns.
@@ -103,33 +99,32 @@ fn turned4([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
 }
 
 #[target_feature(enable = "avx2")]
-fn load4(&words: &[u64; 4]) -> __m256i {
+fn load4(&root: &Root) -> __m256i {
     // SAFETY: both are 256 bits, and every value of them is one of a vector.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
-        transmute::<[u64; 4], __m256i>(words)
+        transmute::<Root, __m256i>(root)
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn to_words(lane: __m256i) -> [u64; 4] {
-    // SAFETY: both are 256 bits, and every value of them is one of four words.
+fn store4(lane: __m256i) -> Root {
+    // SAFETY: both are 256 bits, and every value of them is a root.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
-        transmute::<__m256i, [u64; 4]>(lane)
+        transmute::<__m256i, Root>(lane)
     }
 }
 
-/// The digests of eight messages.
+/// The nodes over eight pairs.
 #[target_feature(enable = "avx512f")]
-pub fn eight(messages: &[[u64; 8]; 8]) -> [[u64; 4]; 8] {
-    let [a, b, c, d, e, f, g, h] = messages;
+pub fn eight([a, b, c, d, e, f, g, h]: &[Pair; 8]) -> [Root; 8] {
     let [a, b, c, d, e, f, g, h] =
         turned([load8(a), load8(b), load8(c), load8(d), load8(e), load8(f), load8(g), load8(h)]);
     let [a, b, c, d] = digest([Eight(a), Eight(b), Eight(c), Eight(d), Eight(e), Eight(f), Eight(g), Eight(h)]);
     let zero = _mm512_setzero_si512();
     let [a, b, c, d, e, f, g, h] = turned([a.0, b.0, c.0, d.0, zero, zero, zero, zero]);
-    [store4(a), store4(b), store4(c), store4(d), store4(e), store4(f), store4(g), store4(h)]
+    [half(a), half(b), half(c), half(d), half(e), half(f), half(g), half(h)]
 }
 
 /// Eight rows of eight words as eight columns.
@@ -160,19 +155,16 @@ fn turned_quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
 }
 
 #[target_feature(enable = "avx512f")]
-fn load8(&words: &[u64; 8]) -> __m512i {
+fn load8(&pair: &Pair) -> __m512i {
     // SAFETY: both are 512 bits, and every value of them is one of a vector.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
-        transmute::<[u64; 8], __m512i>(words)
+        transmute::<Pair, __m512i>(pair)
     }
 }
 
+/// The lower half.
 #[target_feature(enable = "avx512f")]
-fn store4(lane: __m512i) -> [u64; 4] {
-    // SAFETY: both are 256 bits, and every value of them is one of four words.
-    #[expect(unsafe_code, reason = "the same bits")]
-    unsafe {
-        transmute::<__m256i, [u64; 4]>(_mm512_castsi512_si256(lane))
-    }
+fn half(lane: __m512i) -> Root {
+    store4(_mm512_castsi512_si256(lane))
 }

@@ -207,7 +207,8 @@ mean is over the programs of its group that every machine in it runs.
 
 ## Times slower than the same program on this computer
 
-gcc -O2 -fno-tree-vectorize, with the computer's own floats, fused where the guest's are.
+C programs by gcc -O2 -fno-tree-vectorize, with the computer's own floats, fused where the guest's are; models by the native executor in
+one thread, whose code is scalar too.
 
 {}
 ## Milliseconds before the first step

@@ -1,6 +1,6 @@
 //! The ways to run a program: our machines and their peers.
 
-use crate::programs::Program;
+use crate::programs::{self, Program};
 use ckb_vm::decoder::{Decoder, build_decoder};
 use ckb_vm::instructions::instruction_length;
 use ckb_vm::machine::VERSION2;
@@ -12,9 +12,10 @@ use ckb_vm::{
 use image::{Image, Role};
 use isa::Extensions;
 use jit::Jit;
+use memory::Memory;
 use opml_tests::tools::QEMU;
-use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use step::Status;
 
 /// A way to run programs.
@@ -189,8 +190,15 @@ impl Engine for Qemu {
     }
 }
 
-/// The same C program, compiled for this computer.
+/// The same program, compiled for this computer.
 struct Native;
+
+/// A model's kernels, over the machine's memory.
+struct KernelRun {
+    native: Arc<native::Native>,
+    memory: Memory,
+    outputs: Vec<(u64, usize)>,
+}
 
 impl Engine for Native {
     fn name(&self) -> &'static str {
@@ -198,8 +206,33 @@ impl Engine for Native {
     }
 
     fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
-        let path: &PathBuf = program.native.as_ref()?;
-        Some(Box::new(Process { command: Command::new(path), tells: true, code: None }))
+        Some(match &program.native {
+            programs::Native::Executable(path) => {
+                Box::new(Process { command: Command::new(path), tells: true, code: None })
+            }
+            programs::Native::Model(native) => {
+                let mut memory = program.image.memory().expect("memory");
+                for (address, bytes) in &program.inputs {
+                    memory.write(*address, bytes).expect("an input that fits");
+                }
+                Box::new(KernelRun { native: native.clone(), memory, outputs: outputs(&program.image) })
+            }
+        })
+    }
+}
+
+impl Run for KernelRun {
+    fn run(&mut self, _: u64) {
+        self.native.run(&mut self.memory).expect("a run");
+    }
+
+    fn steps(&self) -> Option<u64> {
+        None
+    }
+
+    fn checksum(&self) -> Option<u64> {
+        // The program's exit code is 0.
+        Some(checksum(0, self.outputs.iter().map(|&(at, len)| self.memory.read(at, len).expect("an output"))))
     }
 }
 

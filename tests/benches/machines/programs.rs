@@ -29,12 +29,20 @@ pub struct Program {
     pub elf: Vec<u8>,
     /// The same as a file that can be executed.
     pub executable: PathBuf,
-    /// The same program for this computer.
-    pub native: Option<PathBuf>,
+    /// The same program for this computer: a file, or a model's kernels.
+    pub native: Native,
     /// How often it is run in one round, always from its beginning.
     pub repeat: usize,
     /// Where the executables are.
     _folder: TempDir,
+}
+
+/// A program for this computer.
+pub enum Native {
+    /// By gcc.
+    Executable(PathBuf),
+    /// By our compiler, as operators run it: in one thread.
+    Model(Arc<native::Native>),
 }
 
 /// All programs, grouped by their build.
@@ -64,7 +72,7 @@ fn c(guest: &Guest, floats: bool) -> Program {
         inputs: Vec::new(),
         elf,
         executable,
-        native: Some(native),
+        native: Native::Executable(native),
         repeat: 1,
         _folder: folder,
     }
@@ -90,7 +98,9 @@ fn models() -> Vec<Program> {
     ]
 }
 
-fn model(name: &str, Compiled { image, elf, .. }: Compiled, repeat: usize) -> Program {
+fn model(name: &str, compiled: Compiled, repeat: usize) -> Program {
+    let native = Native::Model(Arc::new(native::Native::new(&compiled, 1).expect("kernels for this host")));
+    let Compiled { image, elf, .. } = compiled;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let executable = folder.path().join("program");
     write_executable(&executable, &elf);
@@ -99,7 +109,7 @@ fn model(name: &str, Compiled { image, elf, .. }: Compiled, repeat: usize) -> Pr
     let inputs = inputs.map(|tensor| (tensor.address, floats(tensor.bytes / 4, &mut random))).collect();
     let build = "model, rv64imfd";
     let name = name.to_owned();
-    Program { name, build, image, inputs, elf, executable, native: None, repeat, _folder: folder }
+    Program { name, build, image, inputs, elf, executable, native, repeat, _folder: folder }
 }
 
 /// Floats between -1/8 and 1/8, as bytes.
@@ -114,11 +124,11 @@ fn convolutions() -> Graph {
     let padding = Padding::Explicit(vec![(1, 1); 2]);
     let conv = Operator::from(Conv { window: Window { padding, ..Window::default() }, group: 1 });
     let [input, first, second] = ["x", "w1", "w2"].map(|name| match name {
-        "x" => tensor(&mut graph, name, [1, 16, 32, 32], false),
-        "w1" => tensor(&mut graph, name, [32, 16, 3, 3], true),
-        _ => tensor(&mut graph, name, [32, 32, 3, 3], true),
+        "x" => tensor(&mut graph, name, [1, 64, 32, 32], false),
+        "w1" => tensor(&mut graph, name, [64, 64, 3, 3], true),
+        _ => tensor(&mut graph, name, [64, 64, 3, 3], true),
     });
-    let [a, b, output] = ["a", "b", "y"].map(|name| tensor(&mut graph, name, [1, 32, 32, 32], false));
+    let [a, b, output] = ["a", "b", "y"].map(|name| tensor(&mut graph, name, [1, 64, 32, 32], false));
     let node = |operator: &Operator, inputs: &[TensorId], output| Node {
         name: String::new(),
         operator: operator.clone(),
@@ -133,7 +143,7 @@ fn convolutions() -> Graph {
 /// A matrix times a constant one.
 fn product() -> Graph {
     let mut graph = Graph::default();
-    let shape = [320, 320];
+    let shape = [640, 640];
     let [input, weights] = [("x", false), ("w", true)].map(|(name, value)| tensor(&mut graph, name, shape, value));
     let output = tensor(&mut graph, "y", shape, false);
     let (name, operator) = (String::new(), Operator::from(MatMul));

@@ -1,7 +1,7 @@
 //! Parents of many pairs of nodes, as many at once as the processor can.
 
-use crate::keccak;
 use crate::Root;
+use crate::keccak;
 
 /// A way to hash many nodes. All give the same, and one is made only where the processor can go that way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

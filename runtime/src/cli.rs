@@ -37,6 +37,9 @@ pub enum Command {
     /// List an image's instructions with symbols
     Disasm(ImageOnly),
     /// Run an image and write its outputs as .npy files
+    ///
+    /// What the image executes often is translated for this computer; the code is kept in ~/.cache/opml for the next run, or in
+    /// the folder that the variable OPML_CACHE names, or nowhere if that is empty.
     Run(Run),
     /// Run an image and say where its steps go: by operator, node, function and instruction
     ///

@@ -4,6 +4,7 @@ use image::Image;
 use indicatif::ProgressBar;
 use interpreter::{Arithmetic, Interpreter};
 use jit::{Jit, JitError};
+use std::path::PathBuf;
 use step::Status;
 
 use crate::cli::{Fed, Road};
@@ -43,11 +44,24 @@ pub fn prepare(fed: &Fed, road: Road) -> Result<Loaded, Failure> {
 pub fn start(image: &Image, road: Road) -> Result<Jit, Failure> {
     let machine = Interpreter::new(image).map_err(|error| reserved(Failure::from_error(&error), &error))?;
     let jit = |machine| Jit::of(machine, image).map_err(|error: JitError| Failure::from_error(&error));
-    Ok(match road {
-        Road::Jit => jit(machine)?,
-        Road::Interpreter => jit(machine)?.interpreting(),
-        Road::Reference => jit(machine.with_arithmetic(Arithmetic::Soft))?.interpreting(),
+    Ok(match (road, cache_folder()) {
+        (Road::Jit, Some(folder)) => jit(machine)?.with_cache(&folder, image),
+        (Road::Jit, None) => jit(machine)?,
+        (Road::Interpreter, _) => jit(machine)?.interpreting(),
+        (Road::Reference, _) => jit(machine.with_arithmetic(Arithmetic::Soft))?.interpreting(),
     })
+}
+
+/// Where translated code is kept: in the folder that OPML_CACHE names, nowhere if it is empty, and where the user's caches are
+/// if it isn't set.
+fn cache_folder() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let usual = || {
+        let absolute = |path: &PathBuf| path.is_absolute();
+        let caches = variable("XDG_CACHE_HOME").filter(absolute);
+        Some(caches.or_else(|| Some(variable("HOME").filter(absolute)?.join(".cache")))?.join("opml"))
+    };
+    variable("OPML_CACHE").map_or_else(usual, |folder| (!folder.as_os_str().is_empty()).then_some(folder))
 }
 
 /// Runs until step `target`, or until the machine stops.
@@ -73,6 +87,8 @@ pub fn run_by(
         bar.set_position(machine.steps());
         memory.check(machine.steps())?;
     }
+    // Without it the next run only takes longer.
+    let _ = machine.keep();
     Ok(())
 }
 

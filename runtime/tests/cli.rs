@@ -372,6 +372,44 @@ fn a_dispute_is_cheap_at_the_default_arity_and_tells_its_moves() {
 }
 
 #[test]
+fn translated_code_is_kept_between_runs() {
+    let folder = Folder::new();
+    // lui t1, 0x500; loop: addi t0, t0, 1; bne t0, t1, loop; li a7, 93; ecall: ten million steps.
+    let words = [0x0050_0337u32, 0x0012_8293, 0xfe62_9ee3, 0x05d0_0893, 0x0000_0073, 0, 0, 0];
+    let contents = image::Contents {
+        profile: step::Profile::new(isa::Extensions::IM, 16, 0x8000, 32).expect("a machine"),
+        entry: 0x8000,
+        sp: 0,
+        code: words.into_iter().flat_map(u32::to_le_bytes).collect(),
+        segments: Vec::new(),
+        tensors: Vec::new(),
+        symbols: Vec::new(),
+        schedule: Vec::new(),
+        interface: None,
+    };
+    image::Image::new(contents).expect("an image").write(&folder.path("loop.opml")).expect("room");
+    let run = |cache: &str, road: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_opml"));
+        command.current_dir(folder.path(".")).env("OPML_CACHE", cache);
+        let output = command.args(["run", "loop.opml", "--road", road, "--json"]).output().expect("opml starts");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(said["steps"], 10_485_763);
+        said["state_root"].as_str().expect("a root").to_owned()
+    };
+    let expected = run("", "reference");
+    assert!(!folder.files().contains(&"kept".to_owned()));
+    for _ in 0..2 {
+        assert_eq!(run("kept", "jit"), expected);
+    }
+    let files = std::fs::read_dir(folder.path("kept")).expect("a folder").count();
+    assert_eq!(files, 1);
+    // A cache that can't be had is as none.
+    folder.write("no", "a file");
+    assert_eq!(run("no", "jit"), expected);
+}
+
+#[test]
 fn a_large_image_is_opened_at_once_and_checked_on_demand() {
     let folder = Folder::new();
     folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "small.opml"]);

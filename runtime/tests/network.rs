@@ -146,6 +146,7 @@ impl Net {
 
 fn command(folder: &Folder, key: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
+    command.env("OPML_CACHE", "");
     let anvil = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules/.bin/anvil");
     command.current_dir(folder.path("")).env("OPML_ANVIL", anvil).env("NO_COLOR", "1");
     match key {

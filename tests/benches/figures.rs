@@ -10,6 +10,7 @@ use evm::{Answer, Cost, Verifier};
 use image::{Image, Role};
 use interpreter::Interpreter;
 use isa::{Extensions, Instruction, Op};
+use jit::Jit;
 use memory::{Hasher, Memory, PAGE};
 use opml_tests::report::{self, number};
 use rayon::ThreadPoolBuilder;
@@ -84,9 +85,14 @@ impl Net {
     /// The machine with the digit in it, before its first step.
     fn machine(&self) -> Interpreter {
         let mut machine = Interpreter::new(self.image()).expect("memory");
+        self.feed(&mut machine);
+        machine
+    }
+
+    /// Writes the digit where it belongs.
+    fn feed(&self, machine: &mut Interpreter) {
         let input = self.image().tensors.iter().find(|tensor| tensor.role == Role::Input).expect("an input");
         machine.write_memory(input.address, &self.input).expect("a digit that fits");
-        machine
     }
 }
 
@@ -282,9 +288,19 @@ fn bytecode() -> [Figure; 2] {
     [figure(Extensions::IM, 12.0, "Cannon: 10,358"), figure(Extensions::IMFD, 22.0, "opML: 25,323")]
 }
 
-fn compilation(cnn: &Net) -> [Figure; 4] {
+fn compilation(cnn: &Net) -> [Figure; 5] {
     let folder = fixture("mnist-cnn");
     let image = cnn.image();
+    let written = tempfile::NamedTempFile::new().expect("a file");
+    image.write(written.path()).expect("room");
+    // What `opml run` does: everything from the file to the state root.
+    let end_to_end = |_: &mut ()| {
+        let image = Image::read(written.path()).expect("an image");
+        let mut machine = Jit::new(&image).expect("memory");
+        cnn.feed(&mut machine);
+        assert_eq!(machine.run(ENOUGH).status, Status::Exited);
+        machine.state_root()
+    };
     let file = image.to_bytes().expect("a file").len() as f64;
     let weights = cnn.parameters * size_of::<f32>() as f64;
     let rest = file - weights - image.profile.code_size() as f64;
@@ -292,9 +308,10 @@ fn compilation(cnn: &Net) -> [Figure; 4] {
     [
         figure("compilation of the CNN", median(|| (), |()| compile(&folder)), "s", Goal::Below(2.0)),
         figure("image of the CNN less weights and code", rest, "bytes", Goal::Below(64.0 * 1024.0)),
+        figure("the CNN: load, check, run, root", median(|| (), end_to_end) * 1e3, "ms", Goal::Below(20.0)),
         figure(
-            "Merkle root of the CNN's memory, from nothing",
-            median(|| image.memory().expect("memory"), |memory| memory.root()) * 1e3,
+            "check of every byte of the CNN's memory",
+            median(|| (), |()| image.verify(|_| ())) * 1e3,
             "ms",
             Goal::None,
         ),
@@ -326,10 +343,10 @@ fn hashing() -> Vec<Figure> {
         memory
     };
     let figures = |hasher: Hasher| {
-        let least = match hasher.name() {
-            "AVX-512" => 0.5,
-            "AVX2" => 0.2,
-            _ => 0.1,
+        let (least, soon) = match hasher.name() {
+            "AVX-512" => (0.5, Goal::Below(10.0)),
+            "AVX2" => (0.2, Goal::None),
+            _ => (0.1, Goal::None),
         };
         let full = median(|| written(hasher, FULL), Memory::root);
         let touched = median(|| written(hasher, TOUCHED * PAGE), Memory::root);
@@ -337,7 +354,7 @@ fn hashing() -> Vec<Figure> {
         let speed = FULL as f64 / full / 1e9;
         [
             figure(format!("Merkle root, {}", hasher.name()), speed, "GB/s", Goal::AtLeast(least)),
-            figure(format!("root after {TOUCHED} pages, {}", hasher.name()), touched * 1e3, "ms", Goal::None),
+            figure(format!("root after {TOUCHED} pages, {}", hasher.name()), touched * 1e3, "ms", soon),
         ]
     };
     let one_thread = ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");

@@ -8,6 +8,7 @@ use opml_tests::random::{Random, special_floats};
 use opml_tests::road::{Job, Registers, Road as _};
 use opml_tests::soup::soup;
 use opml_tests::{program::Program, road};
+use std::path::Path;
 use step::{Floats, Profile, Status};
 
 fn start(machine: &mut Interpreter, registers: &Registers) {
@@ -156,9 +157,12 @@ fn no_access_leaves_memory() {
         let base = *random.pick(&[1 << 12, 1 << 11, 0]);
         let image = program_at(base, &words);
         let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
+        let mut reference = Interpreter::new(&image).expect("memory");
+        let begin = reference.snapshot();
         for _ in 0..60 {
-            let mut reference = Interpreter::new(&image).expect("memory");
-            machine.replace(Interpreter::new(&image).expect("memory"));
+            for machine in [&mut reference, &mut *machine] {
+                machine.restore(&begin).expect("the same image");
+            }
             let edge = *random.pick(&[0, base, base + image.code.len() as u64, 1 << 12]);
             let mut x = [0; 32];
             x[8] = edge
@@ -177,6 +181,75 @@ fn no_access_leaves_memory() {
     }
     // Many of 30,000 runs trap, and many don't.
     assert!((5_000..28_000).contains(&trapped), "{trapped}");
+}
+
+#[test]
+fn translated_code_is_kept_for_the_next_machine() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cached =
+        |folder: &Path, image: &Image| Jit::new(image).expect("a host").with_threshold(0).with_cache(folder, image);
+    let mut random = Random::new(21);
+    let (mut reused, mut files) = (0, 0);
+    for number in 0..200 {
+        let (image, registers) = soup(64, &mut random);
+        let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
+        let [mut first, mut second] = [cached(folder.path(), &image), cached(folder.path(), &image)];
+        assert_eq!(second.translated().regions, 0, "program {number}: nothing is known of this image");
+        start(&mut first, &registers);
+        first.run(3000);
+        first.keep().expect("room");
+        let third = cached(folder.path(), &image);
+        assert_eq!(third.translated().regions > 0, first.translated().regions > 0, "program {number}");
+        second = third;
+        reused += second.translated().regions;
+        files += u64::from(second.translated().regions > 0);
+        start(&mut second, &registers);
+        start(&mut reference, &registers);
+        for _ in 0..4 {
+            let limit = random.below(1500);
+            assert_eq!(second.run(limit), reference.run(limit), "program {number}");
+            assert_eq!(second.state(), reference.state(), "program {number} at step {}", reference.steps());
+        }
+    }
+    assert!(reused > files && files > 100, "{reused} regions in {files} files");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count() as u64, files);
+}
+
+#[test]
+fn a_cache_that_is_not_good_is_as_none() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    // addi x5, x5, 1; j -4
+    let image = program(&[0x0012_8293, 0xffdf_f06f]);
+    let cached = || Jit::new(&image).expect("a host").with_threshold(0).with_cache(folder.path(), &image);
+    let regions = || cached().translated().regions;
+    let mut machine = cached();
+    machine.run(1_000_000);
+    machine.keep().expect("room");
+    let path = std::fs::read_dir(folder.path()).expect("a folder").next().expect("a file").expect("a file").path();
+    assert!(regions() > 0);
+    let good = std::fs::read(&path).expect("a file");
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        std::fs::write(&path, bad).expect("room");
+        assert_eq!(regions(), 0, "byte {at}");
+        std::fs::write(&path, &good[..at]).expect("room");
+        assert_eq!(regions(), 0, "cut to {at}");
+    }
+    std::fs::write(&path, &good).expect("room");
+    assert!(regions() > 0);
+    let permit = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("ours");
+    for (what, others, mine) in [(path.as_path(), 0o666, 0o600), (folder.path(), 0o777, 0o700)] {
+        permit(what, others);
+        assert_eq!(regions(), 0, "others can write to {}", what.display());
+        permit(what, mine);
+        assert!(regions() > 0);
+    }
+    // Another machine with the same words, and no folder at all.
+    assert_eq!(Jit::new(&image).expect("a host").with_cache(Path::new("/proc/none"), &image).translated().regions, 0);
+    let other = program_at(1 << 11, &[0x0012_8293, 0xffdf_f06f]);
+    assert_eq!(Jit::new(&other).expect("a host").with_cache(folder.path(), &other).translated().regions, 0);
 }
 
 /// An image of some words.

@@ -46,7 +46,8 @@ impl Folder {
 
     pub fn output(&self, args: &[impl AsRef<OsStr>]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
-        command.current_dir(self.0.path()).args(args).output().expect("opml starts")
+        // Nothing is kept in the home of who runs the tests.
+        command.current_dir(self.0.path()).env("OPML_CACHE", "").args(args).output().expect("opml starts")
     }
 
     /// What a command prints that succeeds.

@@ -39,22 +39,26 @@ impl Code {
         if !compiled.buffer.relocs().is_empty() {
             return None;
         }
-        let bytes = compiled.buffer.data();
+        Self::of(compiled.buffer.data())
+    }
+
+    /// Code that was made before. `None` if the system gives no memory for it.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
         let mut text = MmapMut::map_anon(bytes.len()).ok()?;
         text.copy_from_slice(bytes);
         text.make_exec().ok().map(Self)
     }
 
-    /// Bytes of code.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    /// The instructions.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Runs the code.
     ///
     /// # Safety
     ///
-    /// The function must have been made by [`lower`](crate::lower::lower()) for a machine of this shape, and what the context
+    /// The function must have been made by [`lower`](crate::lower::lower()), now or earlier, for a machine of this shape, and what the context
     /// points to must be as it says and nobody else's during the call: all of the guest's memory, a mark for each of its pages, and
     /// a list with room for each page that has no mark.
     #[expect(unsafe_code, reason = "the code was made at run time")]

@@ -5,12 +5,13 @@
 
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use isa::{Format, Size};
+use serde::{Deserialize, Serialize};
 
 /// The upper half of a register that holds a binary32.
 pub(crate) const BOX: u64 = 0xffff_ffff_0000_0000;
 
 /// What a register holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) enum Form {
     /// A binary32, in every bit.
     Exact32,

@@ -9,6 +9,7 @@
 //! Code never changes in this machine, so what was translated stays valid.
 
 mod access;
+mod cache;
 mod code;
 mod context;
 mod domain;
@@ -17,6 +18,7 @@ mod form;
 mod lower;
 mod region;
 
+use cache::{Cache, Kept};
 use code::Code;
 use context::{Context, Written};
 use cranelift_codegen::isa::OwnedTargetIsa;
@@ -26,7 +28,9 @@ use interpreter::{Interpreter, Outcome};
 use lower::lower;
 use region::{Region, Text, members};
 use std::collections::HashMap;
+use std::io;
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use step::Status;
 
 /// How many steps the interpreter makes at a place at least before it is translated.
@@ -88,6 +92,9 @@ pub struct Jit {
     hot: u64,
     price: u64,
     translated: Translated,
+    cache: Option<Cache>,
+    /// How many regions there were when the cache was last read or written.
+    kept: u64,
 }
 
 /// Steps of the interpreter at a place, and how many it takes to translate it.
@@ -141,8 +148,21 @@ impl Jit {
         let written = Written::new(image.profile.memory_bits().into()).map_err(JitError::Memory)?;
         let text = Text::new(image.profile, &image.code);
         let places = (0..image.code.len() / 4).map(|_| None).collect();
-        let (heat, translated) = Default::default();
-        Ok(Self { machine, isa, text, written, places, entries: Vec::new(), heat, hot: HOT, price: PRICE, translated })
+        let (heat, translated, cache, kept) = Default::default();
+        Ok(Self {
+            machine,
+            isa,
+            text,
+            written,
+            places,
+            entries: Vec::new(),
+            heat,
+            hot: HOT,
+            price: PRICE,
+            translated,
+            cache,
+            kept,
+        })
     }
 
     /// The same machine, that translates a place as soon as the interpreter has made this many steps there, whatever it costs.
@@ -151,15 +171,43 @@ impl Jit {
         Self { hot, price: 0, ..self }
     }
 
+    /// The same machine, that begins with what is kept in a folder of the code that was made for this image on such a host. If
+    /// nothing is, or the folder isn't this user's alone, it is as it was.
+    #[must_use]
+    pub fn with_cache(mut self, folder: &Path, image: &Image) -> Self {
+        self.cache = self.isa.as_ref().and_then(|isa| Cache::new(folder, image, isa));
+        for kept in self.cache.iter().flat_map(Cache::read).collect::<Vec<_>>() {
+            let index = self.text.index(kept.pc);
+            let (Some(index), Some(code)) = (index, Code::of(&kept.code)) else { continue };
+            let Kept { pc, longest, forms, uses, writes, instructions, versions, .. } = kept;
+            let place = Place { code: Some(code), longest, forms, uses, writes, instructions, versions };
+            self.settle_at(index, pc, place);
+        }
+        self.kept = self.translated.regions;
+        self
+    }
+
+    /// Keeps translated code for the next machine of the image, if there is a [cache](Self::with_cache), and code that it
+    /// doesn't have.
+    pub fn keep(&mut self) -> io::Result<()> {
+        if self.kept == self.translated.regions {
+            return Ok(());
+        }
+        self.kept = self.translated.regions;
+        let Some(cache) = &self.cache else { return Ok(()) };
+        let kept = |&pc: &u64| {
+            let place = self.place(pc)?;
+            let code = place.code.as_ref()?.bytes().to_vec();
+            let Place { longest, forms, uses, writes, instructions, versions, .. } = *place;
+            Some(Kept { pc, code, longest, forms, uses, writes, instructions, versions })
+        };
+        cache.write(&self.entries.iter().filter_map(kept).collect::<Vec<_>>())
+    }
+
     /// The same machine, that translates nothing.
     #[must_use]
     pub fn interpreting(self) -> Self {
         Self { isa: None, ..self }
-    }
-
-    /// Goes on with another machine of the same image, and keeps what was translated.
-    pub fn replace(&mut self, machine: Interpreter) {
-        self.machine = machine;
     }
 
     /// What has been translated so far.
@@ -328,7 +376,7 @@ impl Jit {
 
     /// Translates a region.
     fn translate(&mut self, index: usize, region: Option<Region>, versions: u32) {
-        let start = std::time::Instant::now();
+        let (start, pc) = (std::time::Instant::now(), self.machine.pc());
         let code =
             |region: &Region, isa: &OwnedTargetIsa| Code::new(lower(&self.text, region, isa.frontend_config()), isa);
         let place = region.map_or_else(Place::default, |region| Place {
@@ -340,13 +388,18 @@ impl Jit {
             instructions: region.len(),
             versions,
         });
-        if place.code.is_some() && !self.entries.contains(&self.machine.pc()) {
-            self.entries.push(self.machine.pc());
+        self.settle_at(index, pc, place);
+        self.translated.time += start.elapsed();
+    }
+
+    /// Puts what is known of a place where it belongs.
+    fn settle_at(&mut self, index: usize, pc: u64, place: Place) {
+        if place.code.is_some() && !self.entries.contains(&pc) {
+            self.entries.push(pc);
         }
         self.translated.regions += u64::from(place.code.is_some());
         self.translated.instructions += place.instructions;
-        self.translated.bytes += place.code.as_ref().map_or(0, Code::len) as u64;
-        self.translated.time += start.elapsed();
+        self.translated.bytes += place.code.as_ref().map_or(0, |code| code.bytes().len()) as u64;
         if let Some(known) = self.places.get_mut(index) {
             *known = Some(Box::new(place));
         }

@@ -7,9 +7,10 @@ use crate::random::Random;
 use crate::road::{ALL_ROADS, InterpreterRoad, JitRoad, Job, Registers, Road, agree};
 use crate::tools::in_repository;
 use image::{Contents, Image, Segment};
-use interpreter::Arithmetic;
+use interpreter::{Arithmetic, Interpreter};
 use isa::{Extensions, Format, TABLE};
 use std::fs;
+use std::io::Write as _;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -75,7 +76,7 @@ pub fn elf(bytes: &[u8]) {
 }
 
 /// Any bytes are an image or an error, also if the hash of the metadata is made to fit; an image written and read again
-/// is the same.
+/// is the same. An image that nobody has verified can be run.
 pub fn image(bytes: &[u8]) {
     reread(bytes);
     let mut bytes = bytes.to_vec();
@@ -87,12 +88,32 @@ pub fn image(bytes: &[u8]) {
     }
 }
 
-/// Reads an image, and again what was read.
+/// Reads an image, and again what was read; and runs it as it is.
 fn reread(bytes: &[u8]) {
+    unverified(bytes);
     let Ok(image) = Image::from_bytes(bytes) else { return };
     let written = image.to_bytes().expect("an image that was read can be written");
     let again = Image::from_bytes(&written).expect("an image that was written can be read");
     assert!(again == image, "an image changed when it was written and read");
+}
+
+/// Opens an image and does with it what can be done. Its nodes may be wrong, so roots may be too.
+fn unverified(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("room");
+    let Ok(image) = Image::open(file.path()) else { return };
+    let Ok(mut machine) = Interpreter::new(&image) else { return };
+    let verified = image.verify(|_| ()).is_ok();
+    let before = machine.state_root();
+    assert_eq!(before, image.state().root());
+    let snapshot = machine.snapshot();
+    machine.run(2000);
+    let proved = machine.witness();
+    assert!(proved.is_ok() || !verified, "{proved:?}");
+    let after = machine.snapshot();
+    machine.restore(&snapshot).expect("its own snapshot");
+    assert!(machine.state_root() == before || !verified);
+    machine.restore(&after).expect("its own snapshot");
 }
 
 /// A step with its one witness.

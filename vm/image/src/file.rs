@@ -67,13 +67,14 @@ impl Image {
 
     /// The image of a file's bytes. Every hash is checked.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImageError> {
-        let path = Path::new("a temporary file");
+        let path = std::env::temp_dir();
         let attempt = || {
             let mut file = tempfile::tempfile()?;
             file.write_all(bytes)?;
             Ok(file)
         };
-        let image = Self::from_file(attempt().map_err(|source| io_error("write", path, source))?, path)?;
+        let file = attempt().map_err(|source| io_error("write a temporary file in", &path, source))?;
+        let image = Self::from_file(file, &path)?;
         image.verify(|_| ())?;
         Ok(image)
     }

@@ -247,7 +247,7 @@ impl Image {
                 // The segments have been checked, and the file is as long as it was made.
                 other => io::Error::other(format!("{other:?}")),
             };
-            ImageError::Io { verb: "write", path: "a temporary file".into(), source }
+            ImageError::Io { verb: "write a temporary file in", path: std::env::temp_dir(), source }
         })?;
         Ok(Self::with(contents, base))
     }

@@ -90,9 +90,13 @@ pub struct Jit {
     translated: Translated,
 }
 
-/// Steps of the interpreter at a place, and how many it takes to translate it.
+/// Steps of the interpreter at a place. Places of one region have them in common: they would be served by the same code.
 struct Heat {
     steps: u64,
+    /// The place that counts for this one too.
+    with: u64,
+    /// The steps of all for which this place counts, and how many it takes to translate it.
+    all: u64,
     needed: u64,
 }
 
@@ -279,33 +283,42 @@ impl Jit {
         made
     }
 
-    /// Counts steps at a place that hasn't been tried yet.
-    fn warm(&mut self, pc: u64, steps: u64) -> Option<&mut Heat> {
-        let index = self.text.index(pc)?;
-        if self.places.get(index)?.is_some() {
-            return None;
-        }
-        let heat = self.heat.entry(pc).or_insert(Heat { steps: 0, needed: self.hot });
-        heat.steps += steps;
-        Some(heat)
+    /// What is known of the steps at a place.
+    fn heat(&mut self, pc: u64) -> &mut Heat {
+        self.heat.entry(pc).or_insert(Heat { steps: 0, with: pc, all: 0, needed: self.hot })
     }
 
-    /// Counts steps at the place where the machine is, and translates it when they are enough; says whether it did.
-    fn ripen(&mut self, pc: u64, steps: u64) -> bool {
-        let Some(steps) = self.warm(pc, steps).filter(|heat| heat.steps >= heat.needed).map(|heat| heat.steps) else {
+    /// Counts steps at a place that hasn't been tried yet; says whether they, or those of all that share theirs with it, are enough to
+    /// look at its region.
+    fn warm(&mut self, pc: u64, steps: u64) -> bool {
+        if self.text.index(pc).and_then(|index| self.places.get(index)).is_none_or(Option::is_some) {
             return false;
-        };
-        if self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES {
+        }
+        let heat = self.heat(pc);
+        heat.steps += steps;
+        let (alone, with) = (heat.steps >= heat.needed, heat.with);
+        let shared = self.heat(with);
+        shared.all += steps;
+        alone || shared.all >= shared.needed
+    }
+
+    /// Counts steps at the place where the machine is, and translates it when those in its region are enough; says whether it did.
+    fn ripen(&mut self, pc: u64, steps: u64) -> bool {
+        if !self.warm(pc, steps) || self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES {
             return false;
         }
         let forms = self.machine.floats().0.map(Form::of_bits);
         let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, forms));
+        let places = || region.iter().flat_map(|region| region.blocks.keys());
+        let steps = places().filter_map(|place| self.heat.get(place)).map(|heat| heat.steps).sum();
         let price = region.as_ref().map_or(0, |region| region.len() * self.price);
         if steps < price {
-            self.heat.insert(pc, Heat { steps, needed: price });
+            places().for_each(|&place| self.heat(place).with = pc);
+            let heat = self.heat(pc);
+            (heat.all, heat.needed) = (steps, price);
             return false;
         }
-        self.heat.remove(&pc);
+        places().for_each(|place| _ = self.heat.remove(place));
         if let Some(index) = self.text.index(pc) {
             self.translate(index, region, 1);
         }

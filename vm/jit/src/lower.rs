@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
 use crate::form::{BOX, Form, Forms, NAN_32, NAN_64, boxed, form_of, format_of, is_arithmetic};
-use crate::region::{Block, End, Region, Text, members};
+use crate::region::{Block, End, Region, Registers, Text, members};
 use cranelift_codegen::ir::condcodes::{CondCode as _, FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};
@@ -57,7 +57,8 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         blocks,
         literal: None,
         forms: Forms::default(),
-        stale: 0,
+        kept: Registers::default(),
+        stale: Registers::default(),
         values: Vec::new(),
         floats: Vec::new(),
         code,
@@ -118,8 +119,10 @@ struct Lowering<'a> {
     literal: Option<u64>,
     /// The forms before the current instruction.
     forms: Forms,
-    /// Integer registers that aren't in the context as they are.
-    stale: u32,
+    /// Registers that are in variables; the others are in the context, in these forms.
+    kept: Registers,
+    /// Which of these aren't in the context as they are.
+    stale: Registers,
     /// What has been computed for the current instruction: integers, and exact and arithmetic numbers.
     values: Vec<(Id, Value)>,
     floats: Vec<((Id, bool), Value)>,
@@ -149,15 +152,8 @@ impl Lowering<'_> {
     fn enter(&mut self, limit: Value) {
         self.memory = self.field(field!(memory));
         self.marks = self.field(field!(marks));
-        let forms = self.region.forms();
-        for register in members(self.region.uses.f) {
-            self.take(register, forms[usize::from(register)]);
-        }
-        for register in members(self.region.uses.x) {
-            let value = self.field(field!(x) + 8 * i32::from(register));
-            self.code.def_var(self.x[usize::from(register)], value);
-        }
         self.code.def_var(self.left, limit);
+        self.forms = self.region.forms();
         self.jump(self.region.entry);
     }
 
@@ -166,24 +162,86 @@ impl Lowering<'_> {
         self.code.ins().load(I64, MemFlagsData::trusted(), self.pointer, offset)
     }
 
-    /// Takes a float register in a form.
-    fn take(&mut self, register: u8, form: Form) {
-        let (f, at) = (self.pointer, field!(f) + 8 * i32::from(register));
-        if form.is_single() {
-            let value = self.code.ins().load(F32, MemFlagsData::trusted(), f, at);
-            self.code.def_var(self.single[usize::from(register)], value);
-        } else {
-            let value = self.code.ins().load(F64, MemFlagsData::trusted(), f, at);
-            self.code.def_var(self.double[usize::from(register)], value);
+    /// An integer register, from the context unless it is held.
+    fn x(&mut self, register: u8) -> Value {
+        let variable = self.x[usize::from(register)];
+        if (Registers::x(register) - self.kept).is_empty() {
+            return self.code.use_var(variable);
         }
+        let value = self.field(field!(x) + 8 * i32::from(register));
+        self.code.def_var(variable, value);
+        self.kept |= Registers::x(register);
+        value
+    }
+
+    /// A float register in its form, from the context unless it is held.
+    fn f(&mut self, register: u8) -> Value {
+        let (variable, of) = self.variable(register);
+        if (Registers::f(register) - self.kept).is_empty() {
+            return self.code.use_var(variable);
+        }
+        let at = field!(f) + 8 * i32::from(register);
+        let value = self.code.ins().load(of, MemFlagsData::trusted(), self.pointer, at);
+        self.code.def_var(variable, value);
+        self.kept |= Registers::f(register);
+        value
+    }
+
+    /// The variable of a float register, and the type that it has in its form.
+    fn variable(&self, register: u8) -> (Variable, Type) {
+        let at = usize::from(register);
+        if self.forms[at].is_single() { (self.single[at], F32) } else { (self.double[at], F64) }
+    }
+
+    /// Writes an integer register.
+    fn set_x(&mut self, register: u8, value: Value) {
+        self.code.def_var(self.x[usize::from(register)], value);
+        self.kept |= Registers::x(register);
+        self.stale |= Registers::x(register);
+    }
+
+    /// Writes a float register in a form.
+    fn set_f(&mut self, register: u8, form: Form, value: Value) {
+        self.forms[usize::from(register)] = form;
+        self.code.def_var(self.variable(register).0, value);
+        self.kept |= Registers::f(register);
+        self.stale |= Registers::f(register);
     }
 
     /// Goes to a place in the region, or out of it.
     fn jump(&mut self, target: u64) {
-        match self.blocks.get(&target) {
-            Some(&block) => _ = self.code.ins().jump(block, &[]),
-            None => self.exit_at(target),
+        match (self.blocks.get(&target), self.region.blocks.get(&target)) {
+            (Some(&block), Some(next)) => {
+                self.prepare(next);
+                self.code.ins().jump(block, &[]);
+            }
+            _ => self.exit_at(target),
         }
+    }
+
+    /// Brings registers to where a block expects them, and into its forms.
+    fn prepare(&mut self, next: &Block) {
+        for (register, form) in self.unfit(next) {
+            // Forms are joined to exact ones.
+            let format = if form.is_single() { Format::F32 } else { Format::F64 };
+            let value = self.register(register, format);
+            self.set_f(register, form, value);
+        }
+        self.put_back(self.stale - next.stale);
+        let missing = next.kept - self.kept;
+        members(missing.x).for_each(|register| _ = self.x(register));
+        members(missing.f).for_each(|register| _ = self.f(register));
+    }
+
+    /// The registers whose forms are others in a block, and those.
+    fn unfit(&self, next: &Block) -> Vec<(u8, Form)> {
+        let forms = members(self.region.writes.f).map(|register| (register, next.forms[usize::from(register)]));
+        forms.filter(|&(register, form)| self.forms[usize::from(register)] != form).collect()
+    }
+
+    /// Whether nothing has to be done on the way to a block.
+    fn is_ready(&self, next: &Block) -> bool {
+        (self.stale - next.stale).is_empty() && (next.kept - self.kept).is_empty() && self.unfit(next).is_empty()
     }
 
     /// Leaves at an address before the next block.
@@ -194,18 +252,13 @@ impl Lowering<'_> {
 
     /// Leaves at an address, with these steps of the block not made: the registers that were written go back.
     fn exit(&mut self, pc: Value, unmade: u64) {
-        self.put_back(self.stale);
-        let (mut singles, mut arithmetic) = (0, 0);
-        for register in members(self.region.writes.f) {
-            let form = self.forms[usize::from(register)];
-            singles |= u32::from(form.is_single()) << register;
-            arithmetic |= u32::from(form.is_arithmetic()) << register;
-            let from = if form.is_single() { self.single } else { self.double };
-            let value = self.code.use_var(from[usize::from(register)]);
-            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(f) + 8 * i32::from(register));
-        }
+        self.write(self.stale);
         if self.region.writes.f != 0 {
-            let forms = self.code.ins().iconst(I64, i64::from(singles) | i64::from(arithmetic) << 32);
+            let is = |of: fn(Form) -> bool| {
+                let forms = members(self.region.writes.f).map(|register| (register, self.forms[usize::from(register)]));
+                forms.filter(|&(_, form)| of(form)).fold(0i64, |all, (register, _)| all | 1 << register)
+            };
+            let forms = self.code.ins().iconst(I64, is(Form::is_single) | is(Form::is_arithmetic) << 32);
             self.code.ins().store(MemFlagsData::trusted(), forms, self.pointer, field!(forms));
         }
         self.code.ins().store(MemFlagsData::trusted(), pc, self.pointer, field!(pc));
@@ -214,12 +267,22 @@ impl Lowering<'_> {
         self.code.ins().return_(&[left]);
     }
 
-    /// Writes integer registers into the context.
-    fn put_back(&mut self, registers: u32) {
-        for register in members(registers) {
+    /// Writes registers that are held into the context.
+    fn write(&mut self, registers: Registers) {
+        for register in members(registers.x) {
             let value = self.code.use_var(self.x[usize::from(register)]);
             self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(x) + 8 * i32::from(register));
         }
+        for register in members(registers.f) {
+            let value = self.code.use_var(self.variable(register).0);
+            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(f) + 8 * i32::from(register));
+        }
+    }
+
+    /// Writes registers into the context, where they are from now on.
+    fn put_back(&mut self, registers: Registers) {
+        self.write(registers);
+        self.stale = self.stale - registers;
     }
 
     /// Leaves if something is wrong, with these steps of the block not made.
@@ -255,7 +318,7 @@ impl Lowering<'_> {
     fn block(&mut self, block: &Block) {
         let Some(&here) = self.blocks.get(&block.start) else { return };
         self.code.switch_to_block(here);
-        (self.forms, self.stale) = (block.forms, block.stale);
+        (self.forms, self.kept, self.stale) = (block.forms, block.kept, block.stale);
         let Accesses { points, literals } = accesses(self.text, block);
         let mut points = points.into_iter().peekable();
         let mut wrong = Vec::new();
@@ -271,8 +334,10 @@ impl Lowering<'_> {
         let left = self.code.use_var(self.left);
         let left = self.code.ins().iadd_imm_s(left, -block.len.cast_signed());
         self.code.def_var(self.left, left);
+        let finals = self.text.finals(block);
+        let held = self.region.stale_behind(block);
         let mut last = None;
-        for (index, pc) in (0..).zip(block.addresses()) {
+        for ((index, pc), finals) in (0..).zip(block.addresses()).zip(finals) {
             let unmade = block.len - index;
             if let Some(point) = points.next_if(|point| point.index == index) {
                 let mut wrong = Vec::new();
@@ -282,20 +347,15 @@ impl Lowering<'_> {
             let Some(effect) = self.text.effect(pc) else { return };
             self.literal = literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
             last = self.instruction(&effect, pc, unmade);
+            // At once, so that the host needs no register for it until the end.
+            self.put_back(finals - held);
         }
         self.end(block, last);
     }
 
     /// Goes on behind a block; `value` is the condition or the target of its last instruction.
     fn end(&mut self, block: &Block, value: Option<Value>) {
-        let unread = self.stale & !self.region.live_behind(block);
-        self.put_back(unread);
-        self.stale &= !unread;
-        for target in self.region.successors(block) {
-            if let Some(next) = self.region.blocks.get(&target) {
-                self.convert(next.forms);
-            }
-        }
+        self.put_back(self.stale - self.region.stale_behind(block));
         match (block.end, value) {
             (End::To(target), _) => self.jump(target),
             // A block may start here that holds nothing: it would lead to itself.
@@ -308,13 +368,11 @@ impl Lowering<'_> {
             }
             (End::Indirect, Some(target)) => {
                 let mut switch = Switch::new();
-                for place in &self.region.returns {
-                    if let Some(&inside) = self.blocks.get(place) {
-                        switch.set_entry((*place).into(), inside);
-                    }
-                }
+                let places: Vec<_> = self.region.returns.iter().map(|&place| (place, self.place(place))).collect();
+                places.iter().for_each(|&(place, block)| switch.set_entry(place.into(), block));
                 let other = self.code.create_block();
                 switch.emit(&mut self.code, target, other);
+                places.into_iter().for_each(|(place, block)| self.finish(place, block));
                 self.code.switch_to_block(other);
                 self.exit(target, 0);
             }
@@ -323,39 +381,23 @@ impl Lowering<'_> {
         }
     }
 
-    /// The block of a place, or a new one that has to be [finished](Self::finish).
+    /// The block of a place if it can be entered as things are, or a new one that leads there. It has to be [finished](Self::finish).
     fn place(&mut self, target: u64) -> ir::Block {
+        let ready = self.region.blocks.get(&target).is_some_and(|next| self.is_ready(next));
         match self.blocks.get(&target) {
-            Some(&block) => block,
-            None => self.code.create_block(),
+            Some(&block) if ready => block,
+            _ => self.code.create_block(),
         }
     }
 
     fn finish(&mut self, target: u64, block: ir::Block) {
-        if !self.blocks.contains_key(&target) {
-            self.code.switch_to_block(block);
-            self.exit_at(target);
+        if self.blocks.get(&target) == Some(&block) {
+            return;
         }
-    }
-
-    /// Brings registers into the forms that the next block expects.
-    fn convert(&mut self, forms: Forms) {
-        for register in members(self.region.uses.f) {
-            let at = usize::from(register);
-            match (self.forms[at], forms[at]) {
-                (from, to) if from == to => {}
-                (_, Form::Exact32) => {
-                    let value = self.register(register, Format::F32);
-                    self.code.def_var(self.single[at], value);
-                }
-                (_, Form::Exact64) => {
-                    let value = self.register(register, Format::F64);
-                    self.code.def_var(self.double[at], value);
-                }
-                // Forms are joined to exact ones.
-                (_, Form::Arith32 | Form::Arith64) => {}
-            }
-        }
+        self.code.switch_to_block(block);
+        let before = (self.forms, self.kept, self.stale);
+        self.jump(target);
+        (self.forms, self.kept, self.stale) = before;
     }
 }
 
@@ -382,13 +424,10 @@ impl Lowering<'_> {
             self.store(address, size, value);
         }
         if let Some((register, value)) = x {
-            self.code.def_var(self.x[usize::from(register)], value);
-            self.stale |= 1 << register;
+            self.set_x(register, value);
         }
         if let Some((register, form, value)) = f {
-            let at = usize::from(register);
-            self.code.def_var(if form.is_single() { self.single[at] } else { self.double[at] }, value);
-            self.forms[at] = form;
+            self.set_f(register, form, value);
         }
         next
     }
@@ -397,7 +436,7 @@ impl Lowering<'_> {
     fn check(&mut self, point: &Checkpoint, wrong: &mut Vec<Wrong>) {
         for span in &point.spans {
             let (low, length) = span.aligned();
-            let base = self.code.use_var(self.x[usize::from(span.register)]);
+            let base = self.x(span.register);
             let first = self.code.ins().iadd_imm_s(base, low);
             let mut ranges = self.data.iter().map(|data| Range {
                 first,
@@ -504,7 +543,7 @@ impl Lowering<'_> {
     fn new_word(&mut self, id: Id) -> Value {
         match node(id) {
             Node::Constant(value) => self.code.ins().iconst(I64, value.cast_signed()),
-            Node::X(register) => self.code.use_var(self.x[usize::from(register)]),
+            Node::X(register) => self.x(register),
             Node::Loaded(address, size) => self.load(address, size, false),
             Node::SignExtend(value, bits) => self.sign_extended(value, bits),
             Node::High(a, b) => {
@@ -680,14 +719,14 @@ impl Lowering<'_> {
         let exact = !form.is_arithmetic();
         if !form.is_single() {
             return match node(id) {
-                Node::F(register) => self.code.use_var(self.double[usize::from(register)]),
+                Node::F(register) => self.f(register),
                 _ => self.float(id, Format::F64, exact),
             };
         }
         match node(boxed(id).unwrap_or(id)) {
             // A move, with all that the form leaves open.
             Node::F(register) | Node::Unboxed(register) if self.forms[usize::from(register)].is_single() => {
-                self.code.use_var(self.single[usize::from(register)])
+                self.f(register)
             }
             _ => self.float(boxed(id).unwrap_or(id), Format::F32, exact),
         }
@@ -709,10 +748,7 @@ impl Lowering<'_> {
             Node::Unboxed(register) if format == Format::F32 => self.unboxed(register, exact),
             Node::F(register) if format == Format::F64 => {
                 let form = self.forms[usize::from(register)];
-                if form == Form::Arith64 && !exact {
-                    return self.code.use_var(self.double[usize::from(register)]);
-                }
-                self.register(register, Format::F64)
+                if form == Form::Arith64 && !exact { self.f(register) } else { self.register(register, Format::F64) }
             }
             Node::Loaded(address, size) if size.bits() == u32::from(format.width) && self.literal.is_none() => {
                 let from = self.host(address);
@@ -802,7 +838,7 @@ impl Lowering<'_> {
         if self.forms[at].is_single() {
             return match exact {
                 true => self.register(register, Format::F32),
-                false => self.code.use_var(self.single[at]),
+                false => self.f(register),
             };
         }
         let value = self.register(register, Format::F64);
@@ -819,7 +855,7 @@ impl Lowering<'_> {
         let at = usize::from(register);
         let form = self.forms[at];
         let of = if form.is_single() { Format::F32 } else { Format::F64 };
-        let value = self.code.use_var(if form.is_single() { self.single[at] } else { self.double[at] });
+        let value = self.f(register);
         let value = if form.is_arithmetic() { self.canonical(value, of) } else { value };
         if of == format {
             return value;

@@ -5,12 +5,18 @@ use crate::effect::{Effect, Next, effect, visit};
 use crate::form::{Form, Forms, form_of};
 use isa::{Instruction, Size, decode};
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Sum;
+use std::ops::{BitAnd, BitOr, BitOrAssign, Range, Sub};
 use step::Profile;
 
 /// The most instructions of a region.
 const LIMIT: usize = 1500;
 /// The most places to which a return is looked up in the region itself.
 const RETURNS: usize = 64;
+
+/// The most float registers that the code holds from block to block: the host has sixteen, and a kernel computes in the rest. One that
+/// is read from the context and written back costs less than one that Cranelift has to put on the stack and back.
+const FLOATS: usize = 9;
 
 /// The code of a machine.
 #[derive(Debug)]
@@ -53,6 +59,17 @@ impl Text {
         Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
     }
 
+    /// Which registers each instruction of a block writes that no later one of the block writes.
+    pub fn finals(&self, block: &Block) -> Vec<Registers> {
+        let mut finals: Vec<_> =
+            block.addresses().filter_map(|pc| self.effect(pc)).map(|effect| written(&effect)).collect();
+        let mut later = Registers::default();
+        for writes in finals.iter_mut().rev() {
+            (*writes, later) = (*writes - later, later | *writes);
+        }
+        finals
+    }
+
     /// What happens at an address; `None` if the interpreter has to see to it.
     pub fn effect(&self, pc: u64) -> Option<Effect> {
         let instruction = (*self.instructions.get(self.index(pc)?)?)?;
@@ -71,10 +88,12 @@ pub(crate) struct Block {
     pub check: Option<u64>,
     /// The forms of the float registers at the start.
     pub forms: Forms,
-    /// Integer registers that are read here or later in the region before they are written, as bits.
-    live: u32,
-    /// Integer registers that may not be in the context at the start.
-    pub stale: u32,
+    /// Registers that are read here or later in the region before they are written.
+    live: Registers,
+    /// Registers that the code holds at the start; the others are in the context.
+    pub kept: Registers,
+    /// Which of these may not be in the context.
+    pub stale: Registers,
 }
 
 /// Where a block leads.
@@ -105,10 +124,60 @@ pub(crate) struct Region {
 }
 
 /// A set of registers.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Registers {
     pub x: u32,
     pub f: u32,
+}
+
+impl Registers {
+    /// An integer register.
+    pub fn x(register: u8) -> Self {
+        Self { x: 1 << register, f: 0 }
+    }
+
+    /// A float register.
+    pub fn f(register: u8) -> Self {
+        Self { x: 0, f: 1 << register }
+    }
+
+    /// Whether it has no members.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl BitOr for Registers {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self { x: self.x | other.x, f: self.f | other.f }
+    }
+}
+
+impl BitAnd for Registers {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self { x: self.x & other.x, f: self.f & other.f }
+    }
+}
+
+impl Sub for Registers {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { x: self.x & !other.x, f: self.f & !other.f }
+    }
+}
+
+impl BitOrAssign for Registers {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
+    }
+}
+
+impl Sum for Registers {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), BitOr::bitor)
+    }
 }
 
 /// The members of a set of registers.
@@ -207,17 +276,8 @@ impl Region {
 
     /// Notes which registers an instruction uses.
     fn note(&mut self, effect: &Effect) {
-        let uses = &mut self.uses;
-        let mut see = |node| match node {
-            Node::X(register) => uses.x |= 1 << register,
-            Node::F(register) | Node::Unboxed(register) => uses.f |= 1 << register,
-            _ => {}
-        };
-        effect.expressions().for_each(|id| visit(id, &mut see));
-        self.writes.x |= effect.x.map_or(0, |(register, _)| 1 << register);
-        self.writes.f |= effect.f.map_or(0, |(register, _)| 1 << register);
-        self.uses.x |= self.writes.x;
-        self.uses.f |= self.writes.f;
+        self.writes |= written(effect);
+        self.uses |= read(effect) | written(effect);
     }
 
     /// Makes blocks of what starts at the leaders.
@@ -239,7 +299,8 @@ impl Region {
                     Next::Indirect(_) => break End::Indirect,
                 }
             };
-            self.blocks.insert(start, Block { start, len, end, check: None, forms, live: 0, stale: 0 });
+            let (live, kept, stale) = Default::default();
+            self.blocks.insert(start, Block { start, len, end, check: None, forms, live, kept, stale });
         }
     }
 
@@ -303,16 +364,17 @@ impl Region {
         }
     }
 
-    /// Finds which integer registers stay out of the context from block to block: those that are read later. What isn't read
-    /// any more goes back at the end of the block that wrote it, so that loops don't carry it along.
+    /// Finds which registers the code holds from block to block, so that a loop carries only what it needs: those that are read later,
+    /// unless the loop doesn't use them.
     fn keep(&mut self, text: &Text) {
-        let sets: BTreeMap<u64, (u32, u32)> = self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
+        let sets: BTreeMap<u64, (Registers, Registers)> =
+            self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
         // From the last block to the first, until nothing changes.
         let mut changed = true;
         while changed {
             changed = false;
-            for (at, (reads, writes)) in sets.iter().rev() {
-                let Some(live) = self.blocks.get(at).map(|block| reads | self.live_behind(block) & !writes) else {
+            for (at, &(reads, writes)) in sets.iter().rev() {
+                let Some(live) = self.blocks.get(at).map(|block| reads | (self.live_behind(block) - writes)) else {
                     continue;
                 };
                 if let Some(block) = self.blocks.get_mut(at).filter(|block| block.live != live) {
@@ -320,15 +382,21 @@ impl Region {
                 }
             }
         }
-        for (from, (_, writes)) in &sets {
+        for (places, best) in self.loops(text, &sets) {
+            for (_, block) in self.blocks.range_mut(places) {
+                block.kept = block.live & best;
+            }
+        }
+        for (&from, &(_, writes)) in &sets {
             // What is written is stale in the blocks behind, and so on.
-            let mut waiting = vec![(*from, *writes)];
+            let mut waiting = vec![(from, writes)];
             while let Some((at, stale)) = waiting.pop() {
                 let Some(block) = self.blocks.get(&at) else { continue };
-                let behind = stale & self.live_behind(block);
                 for target in self.successors(block) {
-                    if let Some(next) = self.blocks.get_mut(&target).filter(|next| behind & !next.stale != 0) {
-                        next.stale |= behind;
+                    if let Some(next) = self.blocks.get_mut(&target)
+                        && !((stale & next.kept) - next.stale).is_empty()
+                    {
+                        next.stale |= stale & next.kept;
                         waiting.push((target, next.stale));
                     }
                 }
@@ -336,25 +404,67 @@ impl Region {
         }
     }
 
+    /// The loops of the region, as ranges of addresses, the outer before the inner ones, and which registers the code holds there: those
+    /// that are used in it, of the float registers no more than the host has.
+    fn loops(&self, text: &Text, sets: &BTreeMap<u64, (Registers, Registers)>) -> Vec<(Range<u64>, Registers)> {
+        let mut loops: Vec<Range<u64>> = std::iter::once(0..u64::MAX).collect();
+        for block in self.blocks.values() {
+            let is_call = text.effect(block.behind().wrapping_sub(4)).is_some_and(|last| last.x.is_some());
+            let targets = self.successors(block).into_iter().filter(|_| block.end != End::Indirect && !is_call);
+            loops.extend(targets.filter(|&to| to <= block.start).map(|to| to..block.behind()));
+        }
+        loops.sort_by_key(|places| std::cmp::Reverse(places.end - places.start));
+        let best = |places: &Range<u64>| {
+            let used: Registers = sets.range(places.clone()).map(|(_, &(reads, writes))| reads | writes).sum();
+            let often = |register: &u8| {
+                self.blocks.range(places.clone()).filter(|(_, block)| block.live.f >> register & 1 == 1).count()
+            };
+            let mut floats: Vec<u8> = members(used.f).collect();
+            floats.sort_by_cached_key(|register| std::cmp::Reverse(often(register)));
+            Registers { x: used.x, f: floats.into_iter().take(FLOATS).fold(0, |all, register| all | 1 << register) }
+        };
+        loops.into_iter().map(|places| (places.clone(), best(&places))).collect()
+    }
+
     /// Registers that are live behind a block.
-    pub fn live_behind(&self, block: &Block) -> u32 {
-        let targets = self.successors(block).into_iter();
-        targets.filter_map(|target| self.blocks.get(&target)).fold(0, |all, next| all | next.live)
+    fn live_behind(&self, block: &Block) -> Registers {
+        self.behind(block, |next| next.live)
+    }
+
+    /// Registers that need not be in the context behind a block.
+    pub fn stale_behind(&self, block: &Block) -> Registers {
+        self.behind(block, |next| next.stale)
+    }
+
+    fn behind(&self, block: &Block, of: impl Fn(&Block) -> Registers) -> Registers {
+        self.successors(block).iter().filter_map(|target| self.blocks.get(target)).map(of).sum()
     }
 }
 
-/// Which integer registers a block reads before it writes them, and which it writes.
-fn used(text: &Text, block: &Block) -> (u32, u32) {
-    let (mut reads, mut writes) = (0u32, 0u32);
+/// Which registers an instruction reads.
+fn read(effect: &Effect) -> Registers {
+    let mut reads = Registers::default();
+    let mut see = |node| match node {
+        Node::X(register) => reads |= Registers::x(register),
+        Node::F(register) | Node::Unboxed(register) => reads |= Registers::f(register),
+        _ => {}
+    };
+    effect.expressions().for_each(|id| visit(id, &mut see));
+    reads
+}
+
+/// Which registers an instruction writes.
+fn written(effect: &Effect) -> Registers {
+    let x = effect.x.map_or_else(Registers::default, |(register, _)| Registers::x(register));
+    effect.f.map_or(x, |(register, _)| x | Registers::f(register))
+}
+
+/// Which registers a block reads before it writes them, and which it writes.
+fn used(text: &Text, block: &Block) -> (Registers, Registers) {
+    let (mut reads, mut writes) = (Registers::default(), Registers::default());
     for effect in block.addresses().filter_map(|pc| text.effect(pc)) {
-        effect.expressions().for_each(|id| {
-            visit(id, &mut |node| {
-                if let Node::X(register) = node {
-                    reads |= 1 << register & !writes;
-                }
-            });
-        });
-        writes |= effect.x.map_or(0, |(register, _)| 1 << register);
+        reads |= read(&effect) - writes;
+        writes |= written(&effect);
     }
     (reads, writes)
 }

@@ -222,15 +222,35 @@ impl Lowering<'_> {
     /// Brings registers to where a block expects them, and into its forms.
     fn prepare(&mut self, next: &Block) {
         for (register, form) in self.unfit(next) {
-            // Forms are joined to exact ones.
-            let format = if form.is_single() { Format::F32 } else { Format::F64 };
-            let value = self.register(register, format);
+            let value = match form {
+                Form::Exact32 => self.register(register, Format::F32),
+                Form::Exact64 => self.register(register, Format::F64),
+                Form::Arith32 | Form::Arith64 => self.without_payload(register, next.start),
+            };
             self.set_f(register, form, value);
         }
         self.put_back(self.stale - next.stale);
         let missing = next.kept - self.kept;
         members(missing.x).for_each(|register| _ = self.x(register));
         members(missing.f).for_each(|register| _ = self.f(register));
+    }
+
+    /// A number in every bit as one that may be any NaN, which it must not be: then code leaves before the next block.
+    fn without_payload(&mut self, register: u8, pc: u64) -> Value {
+        let value = self.f(register);
+        let [rare, out, on] = std::array::from_fn(|_| self.code.create_block());
+        self.code.set_cold_block(rare);
+        self.code.set_cold_block(out);
+        let is_nan = self.code.ins().fcmp(FloatCC::Unordered, value, value);
+        self.code.ins().brif(is_nan, rare, &[], on, &[]);
+        self.code.switch_to_block(rare);
+        let bits = self.bits(value, Format::F32);
+        let other = self.code.ins().icmp_imm_s(IntCC::NotEqual, bits, i64::from(NAN_32));
+        self.code.ins().brif(other, out, &[], on, &[]);
+        self.code.switch_to_block(out);
+        self.exit_at(pc);
+        self.code.switch_to_block(on);
+        value
     }
 
     /// The registers whose forms are others in a block, and those.

@@ -349,7 +349,9 @@ impl Region {
             });
             for target in self.successors(block) {
                 let old = known.get(&target).copied();
-                let joined = old.map_or(after, |old| std::array::from_fn(|i| Form::join(old[i], after[i])));
+                // The entry takes registers as they are.
+                let both = if target == self.entry { Form::join } else { Form::meet };
+                let joined = old.map_or(after, |old| std::array::from_fn(|i| both(old[i], after[i])));
                 if old != Some(joined) {
                     known.insert(target, joined);
                     waiting.insert(target);

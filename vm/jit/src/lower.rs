@@ -283,8 +283,13 @@ impl Lowering<'_> {
         }
         self.code.ins().store(MemFlagsData::trusted(), pc, self.pointer, field!(pc));
         let left = self.code.use_var(self.left);
-        let left = self.code.ins().iadd_imm_s(left, unmade.cast_signed());
+        let left = self.plus(left, unmade.cast_signed());
         self.code.ins().return_(&[left]);
+    }
+
+    /// A sum with a constant.
+    fn plus(&mut self, value: Value, constant: i64) -> Value {
+        if constant == 0 { value } else { self.code.ins().iadd_imm_s(value, constant) }
     }
 
     /// Writes registers that are held into the context.
@@ -457,7 +462,7 @@ impl Lowering<'_> {
         for span in &point.spans {
             let (low, length) = span.aligned();
             let base = self.x(span.register);
-            let first = self.code.ins().iadd_imm_s(base, low);
+            let first = self.plus(base, low);
             let mut ranges = self.data.iter().map(|data| Range {
                 first,
                 bits: span.size.bytes().ilog2(),
@@ -484,32 +489,37 @@ impl Lowering<'_> {
         if last < 0 {
             return self.code.ins().iconst(I8, 1);
         }
-        let distance = self.code.ins().iadd_imm_s(first, start.wrapping_neg().cast_signed());
-        let turned = self.code.ins().rotr_imm_u(distance, i64::from(bits));
+        let distance = self.plus(first, start.wrapping_neg().cast_signed());
+        let turned = if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, i64::from(bits)) };
         let last = self.code.ins().iconst(I64, last >> bits);
         self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, last)
     }
 
-    /// Where an address is on the host.
-    fn host(&mut self, address: Id) -> Value {
-        let address = self.word(address);
-        self.code.ins().iadd(self.memory, address)
+    /// Where an address is on the host: behind a pointer.
+    fn host(&mut self, address: Id) -> (Value, i32) {
+        let distance = |distance| constant(distance).and_then(|distance| i32::try_from(distance.cast_signed()).ok());
+        let (base, distance) = match node(address) {
+            Node::Binary(Binary::Add, base, by) => distance(by).map_or((address, 0), |distance| (base, distance)),
+            _ => (address, 0),
+        };
+        let base = self.word(base);
+        (self.code.ins().iadd(self.memory, base), distance)
     }
 
     /// Writes to memory and marks the page. A page that has no mark yet is listed.
     fn store(&mut self, address: Id, size: Size, value: Id) {
         let flags = MemFlagsData::trusted();
-        let to = self.host(address);
+        let (to, at) = self.host(address);
         match (size, self.number(value, size)) {
-            (_, Some(number)) => _ = self.code.ins().store(flags, number, to, 0),
+            (_, Some(number)) => _ = self.code.ins().store(flags, number, to, at),
             (size, None) => {
                 let value = self.word(value);
                 let ins = self.code.ins();
                 match size {
-                    Size::Byte => ins.istore8(flags, value, to, 0),
-                    Size::Half => ins.istore16(flags, value, to, 0),
-                    Size::Word => ins.istore32(flags, value, to, 0),
-                    Size::Double => ins.store(flags, value, to, 0),
+                    Size::Byte => ins.istore8(flags, value, to, at),
+                    Size::Half => ins.istore16(flags, value, to, at),
+                    Size::Word => ins.istore32(flags, value, to, at),
+                    Size::Double => ins.store(flags, value, to, at),
                 };
             }
         }
@@ -597,16 +607,17 @@ impl Lowering<'_> {
             let value = if signed { U64(value).sext(size.bits()).0 } else { value };
             return self.code.ins().iconst(I64, value.cast_signed());
         }
-        let (flags, from) = (MemFlagsData::trusted(), self.host(address));
+        let flags = MemFlagsData::trusted();
+        let (from, at) = self.host(address);
         let ins = self.code.ins();
         match (size, signed) {
-            (Size::Byte, false) => ins.uload8(I64, flags, from, 0),
-            (Size::Byte, true) => ins.sload8(I64, flags, from, 0),
-            (Size::Half, false) => ins.uload16(I64, flags, from, 0),
-            (Size::Half, true) => ins.sload16(I64, flags, from, 0),
-            (Size::Word, false) => ins.uload32(flags, from, 0),
-            (Size::Word, true) => ins.sload32(flags, from, 0),
-            (Size::Double, _) => ins.load(I64, flags, from, 0),
+            (Size::Byte, false) => ins.uload8(I64, flags, from, at),
+            (Size::Byte, true) => ins.sload8(I64, flags, from, at),
+            (Size::Half, false) => ins.uload16(I64, flags, from, at),
+            (Size::Half, true) => ins.sload16(I64, flags, from, at),
+            (Size::Word, false) => ins.uload32(flags, from, at),
+            (Size::Word, true) => ins.sload32(flags, from, at),
+            (Size::Double, _) => ins.load(I64, flags, from, at),
         }
     }
 
@@ -771,8 +782,8 @@ impl Lowering<'_> {
                 if form == Form::Arith64 && !exact { self.f(register) } else { self.register(register, Format::F64) }
             }
             Node::Loaded(address, size) if size.bits() == u32::from(format.width) && self.literal.is_none() => {
-                let from = self.host(address);
-                self.code.ins().load(type_of(format), MemFlagsData::trusted(), from, 0)
+                let (from, at) = self.host(address);
+                self.code.ins().load(type_of(format), MemFlagsData::trusted(), from, at)
             }
             Node::Negated(of, x) if of == format => {
                 let x = self.float(x, format, exact);

@@ -14,8 +14,9 @@ const LIMIT: usize = 1500;
 /// The most places to which a return is looked up in the region itself.
 const RETURNS: usize = 64;
 
-/// The most float registers that the code holds from block to block: the host has sixteen, and a kernel computes in the rest. One that
-/// is read from the context and written back costs less than one that Cranelift has to put on the stack and back.
+/// The most integer and float registers that the code holds from block to block. The host has some more, but needs them to compute: a
+/// register that is read from the context and written back costs less than one that Cranelift has to put on the stack and back.
+const INTEGERS: usize = 8;
 const FLOATS: usize = 9;
 
 /// The code of a machine.
@@ -367,7 +368,7 @@ impl Region {
     }
 
     /// Finds which registers the code holds from block to block, so that a loop carries only what it needs: those that are read later,
-    /// unless the loop doesn't use them.
+    /// in the loop itself, and that a block before had.
     fn keep(&mut self, text: &Text) {
         let sets: BTreeMap<u64, (Registers, Registers)> =
             self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
@@ -384,30 +385,41 @@ impl Region {
                 }
             }
         }
-        for (places, best) in self.loops(text, &sets) {
-            for (_, block) in self.blocks.range_mut(places) {
-                block.kept = block.live & best;
-            }
+        let mut best: BTreeMap<u64, Registers> = BTreeMap::new();
+        for (places, used) in self.loops(text, &sets) {
+            best.extend(self.blocks.range(places).map(|(&at, block)| (at, block.live & used)));
         }
-        for (&from, &(_, writes)) in &sets {
-            // What is written is stale in the blocks behind, and so on.
-            let mut waiting = vec![(from, writes)];
-            while let Some((at, stale)) = waiting.pop() {
+        let best = |next: &Block| best.get(&next.start).copied().unwrap_or_default();
+        self.spread(&sets, |(reads, writes)| reads | writes, |next| (best(next), &mut next.kept));
+        self.spread(&sets, |(_, writes)| writes, |next| (next.kept, &mut next.stale));
+    }
+
+    /// Adds to a set of every block what blocks before it use, and what is in their sets, as far as it may hold that.
+    fn spread(
+        &mut self,
+        sets: &BTreeMap<u64, (Registers, Registers)>,
+        of: impl Fn((Registers, Registers)) -> Registers,
+        part: impl Fn(&mut Block) -> (Registers, &mut Registers),
+    ) {
+        for (&from, &used) in sets {
+            let mut waiting = vec![(from, of(used))];
+            while let Some((at, found)) = waiting.pop() {
                 let Some(block) = self.blocks.get(&at) else { continue };
                 for target in self.successors(block) {
-                    if let Some(next) = self.blocks.get_mut(&target)
-                        && !((stale & next.kept) - next.stale).is_empty()
-                    {
-                        next.stale |= stale & next.kept;
-                        waiting.push((target, next.stale));
+                    let Some(next) = self.blocks.get_mut(&target) else { continue };
+                    let (possible, set) = part(next);
+                    let new = (found & possible) - *set;
+                    if !new.is_empty() {
+                        *set |= new;
+                        waiting.push((target, new));
                     }
                 }
             }
         }
     }
 
-    /// The loops of the region, as ranges of addresses, the outer before the inner ones, and which registers the code holds there: those
-    /// that are used in it, of the float registers no more than the host has.
+    /// The loops of the region, as ranges of addresses, the outer before the inner ones, and which registers the code may hold there:
+    /// those that are used in it, but no more than the host has.
     fn loops(&self, text: &Text, sets: &BTreeMap<u64, (Registers, Registers)>) -> Vec<(Range<u64>, Registers)> {
         let mut loops: Vec<Range<u64>> = std::iter::once(0..u64::MAX).collect();
         for block in self.blocks.values() {
@@ -416,16 +428,13 @@ impl Region {
             loops.extend(targets.filter(|&to| to <= block.start).map(|to| to..block.behind()));
         }
         loops.sort_by_key(|places| std::cmp::Reverse(places.end - places.start));
-        let best = |places: &Range<u64>| {
+        let held = |places: &Range<u64>| {
             let used: Registers = sets.range(places.clone()).map(|(_, &(reads, writes))| reads | writes).sum();
-            let often = |register: &u8| {
-                self.blocks.range(places.clone()).filter(|(_, block)| block.live.f >> register & 1 == 1).count()
-            };
-            let mut floats: Vec<u8> = members(used.f).collect();
-            floats.sort_by_cached_key(|register| std::cmp::Reverse(often(register)));
-            Registers { x: used.x, f: floats.into_iter().take(FLOATS).fold(0, |all, register| all | 1 << register) }
+            let live: Vec<_> = self.blocks.range(places.clone()).map(|(_, block)| block.live).collect();
+            let integers = most(used.x, INTEGERS, live.iter().map(|live| live.x));
+            Registers { x: integers, f: most(used.f, FLOATS, live.iter().map(|live| live.f)) }
         };
-        loops.into_iter().map(|places| (places.clone(), best(&places))).collect()
+        loops.into_iter().map(|places| (places.clone(), held(&places))).collect()
     }
 
     /// Registers that are live behind a block.
@@ -441,6 +450,13 @@ impl Region {
     fn behind(&self, block: &Block, of: impl Fn(&Block) -> Registers) -> Registers {
         self.successors(block).iter().filter_map(|target| self.blocks.get(target)).map(of).sum()
     }
+}
+
+/// The members of a set that most of other sets have, so many at most.
+fn most(set: u32, limit: usize, others: impl Iterator<Item = u32> + Clone) -> u32 {
+    let mut all: Vec<u8> = members(set).collect();
+    all.sort_by_cached_key(|member| std::cmp::Reverse(others.clone().filter(|other| other >> member & 1 == 1).count()));
+    all.into_iter().take(limit).fold(0, |all, member| all | 1 << member)
 }
 
 /// Which registers an instruction reads.

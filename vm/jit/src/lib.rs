@@ -307,8 +307,7 @@ impl Jit {
         if !self.warm(pc, steps) || self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES {
             return false;
         }
-        let forms = self.machine.floats().0.map(Form::of_bits);
-        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, forms));
+        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc));
         let places = || region.iter().flat_map(|region| region.blocks.keys());
         let steps = places().filter_map(|place| self.heat.get(place)).map(|heat| heat.steps).sum();
         let price = region.as_ref().map_or(0, |region| region.len() * self.price);
@@ -320,7 +319,8 @@ impl Jit {
         }
         places().for_each(|place| _ = self.heat.remove(place));
         if let Some(index) = self.text.index(pc) {
-            self.translate(index, region, 1);
+            let forms = self.machine.floats().0.map(Form::of_bits);
+            self.translate(index, region, forms, 1);
         }
         true
     }
@@ -335,15 +335,16 @@ impl Jit {
             1 => old.forms[i].join(Form::of_bits(floats[i])),
             _ => Form::of_bits(floats[i]),
         });
-        let region = Region::new(&self.text, self.machine.pc(), forms);
-        self.translate(index, region, versions);
+        let region = Region::new(&self.text, self.machine.pc());
+        self.translate(index, region, forms, versions);
     }
 
-    /// Translates a region.
-    fn translate(&mut self, index: usize, region: Option<Region>, versions: u32) {
+    /// Translates a region for these forms of the float registers.
+    fn translate(&mut self, index: usize, region: Option<Region>, forms: Forms, versions: u32) {
         let start = std::time::Instant::now();
         let code =
             |region: &Region, isa: &OwnedTargetIsa| Code::new(lower(&self.text, region, isa.frontend_config()), isa);
+        let region = region.map(|region| region.prepared(&self.text, forms));
         let place = region.map_or_else(Place::default, |region| Place {
             code: self.isa.as_ref().and_then(|isa| code(&region, isa)),
             longest: region.longest(),

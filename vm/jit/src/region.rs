@@ -204,8 +204,8 @@ impl Block {
 }
 
 impl Region {
-    /// The region of an entry, where float registers have these forms. `None` if its first instruction is the interpreter's.
-    pub fn new(text: &Text, entry: u64, forms: Forms) -> Option<Self> {
+    /// The blocks of the region of an entry. `None` if its first instruction is the interpreter's.
+    pub fn new(text: &Text, entry: u64) -> Option<Self> {
         text.effect(entry)?;
         let mut region = Self {
             entry,
@@ -215,11 +215,16 @@ impl Region {
             writes: Registers::default(),
         };
         let (leaders, seen) = region.find(text);
-        region.cut(text, &leaders, &seen, forms);
-        region.check();
-        region.propagate(text, forms);
-        region.keep(text);
+        region.cut(text, &leaders, &seen);
         Some(region)
+    }
+
+    /// The same with all that is known of its blocks, where float registers have these forms at the entry.
+    pub fn prepared(mut self, text: &Text, forms: Forms) -> Self {
+        self.check();
+        self.propagate(text, forms);
+        self.keep(text);
+        self
     }
 
     /// How many instructions it has.
@@ -282,7 +287,7 @@ impl Region {
     }
 
     /// Makes blocks of what starts at the leaders.
-    fn cut(&mut self, text: &Text, leaders: &BTreeSet<u64>, seen: &BTreeSet<u64>, forms: Forms) {
+    fn cut(&mut self, text: &Text, leaders: &BTreeSet<u64>, seen: &BTreeSet<u64>) {
         for &start in leaders {
             let mut len = 0;
             let end = loop {
@@ -300,7 +305,7 @@ impl Region {
                     Next::Indirect(_) => break End::Indirect,
                 }
             };
-            let (live, kept, stale) = Default::default();
+            let (forms, (live, kept, stale)) = Default::default();
             self.blocks.insert(start, Block { start, len, end, check: None, forms, live, kept, stale });
         }
     }

@@ -41,6 +41,12 @@ const SEARCH: u64 = 256;
 /// How often a region is translated for other forms of its float registers before all are taken as they come.
 const FORMS: u32 = 6;
 
+/// How many steps of the interpreter take as long as going from one region to another.
+const HOP: u64 = 16;
+/// How many times a region is left, when it has been left often, to find out where its jumps lead, and how many such places there may be.
+const LOOK: u64 = 64;
+const TARGETS: usize = 32;
+
 /// The most regions, and the most bytes of code, that a machine has: a hostile program must not take all memory by running all over
 /// itself. What isn't translated is interpreted.
 const MOST_REGIONS: u64 = 1 << 14;
@@ -113,11 +119,32 @@ struct Place {
     writes: u32,
     /// How many instructions it has.
     instructions: u64,
-    /// How often it has been translated.
+    /// How often it has been translated for other forms.
     versions: u32,
+    /// Where jumps of the region are known to lead: regions that it was left for.
+    targets: Vec<u64>,
+    /// How often it was left for another region, and how often it takes to look for new targets. That starts anew with each translation.
+    hops: u64,
+    patience: u64,
 }
 
 impl Place {
+    /// Notes that the region was left for another; says whether it should be translated again, with new targets.
+    fn hop(&mut self, to: u64) -> bool {
+        self.hops += 1;
+        if self.hops > self.patience {
+            self.note(to);
+        }
+        self.hops == self.patience.saturating_add(LOOK)
+    }
+
+    /// Notes a target.
+    fn note(&mut self, target: u64) {
+        if self.targets.len() < TARGETS && !self.targets.contains(&target) {
+            self.targets.push(target);
+        }
+    }
+
     /// Whether float registers have the forms that the code was made for.
     fn fits(&self, floats: &[u64; 32]) -> bool {
         members(self.uses).map(usize::from).all(|register| self.forms[register].fits(floats[register]))
@@ -234,12 +261,20 @@ impl Jit {
             pc: *live.pc,
             forms: 0,
         };
-        let (mut rest, mut misfit) = (limit, None);
+        let (mut rest, mut before) = (limit, None);
+        let (mut misfit, mut narrow) = (None, None);
         while let Some(index) = self.text.index(context.pc)
-            && let Some(Some(place)) = self.places.get(index)
-            && let Some(code) = &place.code
-            && rest.cast_unsigned() >= place.longest
+            && self.places.get(index).and_then(Option::as_ref).is_some_and(|place| place.code.is_some())
         {
+            if let Some(before) = before.replace(index)
+                && let Some(Some(place)) = self.places.get_mut(before)
+                && place.hop(context.pc)
+            {
+                narrow = Some(before);
+                break;
+            }
+            let Some(Some(place)) = self.places.get(index) else { break };
+            let Some(code) = place.code.as_ref().filter(|_| rest.cast_unsigned() >= place.longest) else { break };
             if !place.fits(&context.f) {
                 misfit = Some(index);
                 break;
@@ -262,6 +297,9 @@ impl Jit {
         let made = (limit - rest).cast_unsigned();
         *live.steps = live.steps.wrapping_add(made);
         self.translated.steps += made;
+        if let Some(index) = narrow {
+            self.widen(index);
+        }
         if let Some(index) = misfit {
             // The new code fits, so this is not done again.
             self.adapt(index);
@@ -304,10 +342,10 @@ impl Jit {
 
     /// Counts steps at the place where the machine is, and translates it when those in its region are enough; says whether it did.
     fn ripen(&mut self, pc: u64, steps: u64) -> bool {
-        if !self.warm(pc, steps) || self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES {
+        if !self.warm(pc, steps) || self.is_full() {
             return false;
         }
-        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc));
+        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, &[]));
         let places = || region.iter().flat_map(|region| region.blocks.keys());
         let steps = places().filter_map(|place| self.heat.get(place)).map(|heat| heat.steps).sum();
         let price = region.as_ref().map_or(0, |region| region.len() * self.price);
@@ -320,7 +358,7 @@ impl Jit {
         places().for_each(|place| _ = self.heat.remove(place));
         if let Some(index) = self.text.index(pc) {
             let forms = self.machine.floats().0.map(Form::of_bits);
-            self.translate(index, region, forms, 1);
+            self.translate(index, region, forms, Place { versions: 1, ..Place::default() });
         }
         true
     }
@@ -335,12 +373,41 @@ impl Jit {
             1 => old.forms[i].join(Form::of_bits(floats[i])),
             _ => Form::of_bits(floats[i]),
         });
-        let region = Region::new(&self.text, self.machine.pc());
-        self.translate(index, region, forms, versions);
+        let region = Region::new(&self.text, self.machine.pc(), &old.targets);
+        self.translate(index, region, forms, Place { versions, ..*old });
     }
 
-    /// Translates a region for these forms of the float registers.
-    fn translate(&mut self, index: usize, region: Option<Region>, forms: Forms, versions: u32) {
+    /// Translates a region again that is often left for others, together with what it is left for.
+    fn widen(&mut self, index: usize) {
+        let Some(mut old) = self.places.get_mut(index).and_then(Option::take) else { return };
+        // Where those lead, this one leads then.
+        let further = old.targets.iter().filter_map(|&target| self.place(target)).flat_map(|place| &place.targets);
+        for target in further.copied().collect::<Vec<_>>() {
+            old.note(target);
+        }
+        let region = Region::new(&self.text, self.text.address(index), &old.targets);
+        let price = region.as_ref().filter(|region| region.is_open()).map(|region| region.len() * self.price);
+        match price {
+            Some(price) if old.hops * HOP >= price && !self.is_full() => {
+                let forms = old.forms;
+                self.translate(index, region, forms, *old);
+            }
+            _ => {
+                old.patience = price.map_or(u64::MAX, |price| (price / HOP).max(2 * old.hops));
+                if let Some(place) = self.places.get_mut(index) {
+                    *place = Some(old);
+                }
+            }
+        }
+    }
+
+    /// Whether nothing more is translated.
+    fn is_full(&self) -> bool {
+        self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES
+    }
+
+    /// Translates a region for these forms of the float registers; `old` says what is known of its place.
+    fn translate(&mut self, index: usize, region: Option<Region>, forms: Forms, old: Place) {
         let start = std::time::Instant::now();
         let code =
             |region: &Region, isa: &OwnedTargetIsa| Code::new(lower(&self.text, region, isa.frontend_config()), isa);
@@ -352,10 +419,13 @@ impl Jit {
             uses: region.uses.f,
             writes: region.writes.f,
             instructions: region.len(),
-            versions,
+            hops: 0,
+            patience: (region.len() * self.price / HOP).max(2 * old.hops),
+            ..old
         });
-        if place.code.is_some() && !self.entries.contains(&self.machine.pc()) {
-            self.entries.push(self.machine.pc());
+        let entry = self.text.address(index);
+        if place.code.is_some() && !self.entries.contains(&entry) {
+            self.entries.push(entry);
         }
         self.translated.regions += u64::from(place.code.is_some());
         self.translated.instructions += place.instructions;

@@ -47,6 +47,11 @@ impl Text {
         (offset.is_multiple_of(4) && index < self.instructions.len()).then_some(index)
     }
 
+    /// Where a word of the code is.
+    pub fn address(&self, index: usize) -> u64 {
+        self.profile.code_base().wrapping_add(4 * index as u64)
+    }
+
     /// Whether an access is aligned, in memory, and not hidden by code.
     pub fn is_ordinary(&self, address: u64, size: Size) -> bool {
         address.is_multiple_of(size.bytes()) && self.profile.is_writable(address)
@@ -116,7 +121,7 @@ pub(crate) struct Region {
     pub entry: u64,
     /// By their addresses.
     pub blocks: BTreeMap<u64, Block>,
-    /// Where calls in it return to.
+    /// Where calls in it return to, and other places to which it is known to jump.
     pub returns: Vec<u64>,
     /// Which registers are read or written, as bits.
     pub uses: Registers,
@@ -204,17 +209,18 @@ impl Block {
 }
 
 impl Region {
-    /// The blocks of the region of an entry. `None` if its first instruction is the interpreter's.
-    pub fn new(text: &Text, entry: u64) -> Option<Self> {
+    /// The blocks of the region of an entry, of which it is known that jumps go to these targets. `None` if its first instruction is the
+    /// interpreter's.
+    pub fn new(text: &Text, entry: u64, targets: &[u64]) -> Option<Self> {
         text.effect(entry)?;
         let mut region = Self {
             entry,
             blocks: BTreeMap::new(),
-            returns: Vec::new(),
+            returns: targets.to_vec(),
             uses: Registers::default(),
             writes: Registers::default(),
         };
-        let (leaders, seen) = region.find(text);
+        let (leaders, seen) = region.find(text, targets);
         region.cut(text, &leaders, &seen);
         Some(region)
     }
@@ -232,6 +238,11 @@ impl Region {
         self.blocks.values().map(|block| block.len).sum()
     }
 
+    /// Whether it jumps to where registers say.
+    pub fn is_open(&self) -> bool {
+        self.blocks.values().any(|block| block.end == End::Indirect)
+    }
+
     /// The forms of the float registers at its entry.
     pub fn forms(&self) -> Forms {
         self.blocks.get(&self.entry).map_or_else(Forms::default, |block| block.forms)
@@ -243,7 +254,7 @@ impl Region {
     }
 
     /// Where blocks start, and what is in them.
-    fn find(&mut self, text: &Text) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    fn find(&mut self, text: &Text, targets: &[u64]) -> (BTreeSet<u64>, BTreeSet<u64>) {
         let (mut leaders, mut seen) = (BTreeSet::from([self.entry]), BTreeSet::new());
         let mut waiting = vec![self.entry];
         while let Some(mut pc) = waiting.pop() {
@@ -270,7 +281,10 @@ impl Region {
                         lead(target);
                         break;
                     }
-                    Next::Indirect(_) => break,
+                    Next::Indirect(_) => {
+                        targets.iter().copied().for_each(lead);
+                        break;
+                    }
                 }
                 pc = behind;
             }

@@ -635,6 +635,9 @@ impl Lowering<'_> {
     }
 
     fn binary(&mut self, operator: Binary, a: Id, b: Id) -> Value {
+        if matches!(operator, Binary::DivU | Binary::RemU | Binary::DivS | Binary::RemS) {
+            return self.division(operator, a, b);
+        }
         let (a, b) = (self.word(a), self.word(b));
         let ins = self.code.ins();
         match operator {
@@ -646,33 +649,43 @@ impl Lowering<'_> {
             Binary::Xor => ins.bxor(a, b),
             Binary::Shl => ins.ishl(a, b),
             Binary::Shr => ins.ushr(a, b),
-            Binary::Sar => ins.sshr(a, b),
-            _ => self.division(operator, a, b),
+            _ => ins.sshr(a, b),
         }
     }
 
-    /// Total division: by 0 it gives 0, and by -1 there is no overflow.
-    fn division(&mut self, operator: Binary, a: Value, b: Value) -> Value {
+    /// Total division: by 0 it gives 0, and by -1 there is no overflow. Of 32 bits if that is enough, which is quicker.
+    fn division(&mut self, operator: Binary, a: Id, b: Id) -> Value {
+        let signed = matches!(operator, Binary::DivS | Binary::RemS);
+        let short = [a, b].into_iter().all(|id| is_short(id, signed));
+        let [a, b] = [a, b].map(|id| self.word(id));
         let code = &mut self.code;
-        let zero = code.ins().iconst(I64, 0);
-        let one = code.ins().iconst(I64, 1);
+        let [zero, one, minus] = [0, 1, -1].map(|number| code.ins().iconst(I64, number));
         let is_zero = code.ins().icmp(IntCC::Equal, b, zero);
-        if matches!(operator, Binary::DivU | Binary::RemU) {
-            let safe = code.ins().select(is_zero, one, b);
-            let result = if operator == Binary::DivU { code.ins().udiv(a, safe) } else { code.ins().urem(a, safe) };
-            return code.ins().select(is_zero, zero, result);
-        }
-        let minus = code.ins().iconst(I64, -1);
         let is_minus = code.ins().icmp(IntCC::Equal, b, minus);
-        let special = code.ins().bor(is_zero, is_minus);
-        let safe = code.ins().select(special, one, b);
-        if operator == Binary::RemS {
-            let result = code.ins().srem(a, safe);
-            return code.ins().select(special, zero, result);
+        let is_special = if operator == Binary::DivS { code.ins().bor(is_zero, is_minus) } else { is_zero };
+        let safe = code.ins().select(is_special, one, b);
+        let [x, y] = [a, safe].map(|value| if short { code.ins().ireduce(I32, value) } else { value });
+        let result = match operator {
+            Binary::DivU => code.ins().udiv(x, y),
+            Binary::DivS => code.ins().sdiv(x, y),
+            Binary::RemU => code.ins().urem(x, y),
+            _ => code.ins().srem(x, y),
+        };
+        let result = match (short, signed) {
+            (false, _) => result,
+            (true, true) => code.ins().sextend(I64, result),
+            (true, false) => code.ins().uextend(I64, result),
+        };
+        match operator {
+            Binary::DivU => code.ins().select(is_zero, zero, result),
+            Binary::DivS => {
+                let negated = code.ins().ineg(a);
+                let result = code.ins().select(is_minus, negated, result);
+                code.ins().select(is_zero, zero, result)
+            }
+            // By 1, as is divided then, nothing remains.
+            _ => result,
         }
-        let (result, negated) = (code.ins().sdiv(a, safe), code.ins().ineg(a));
-        let result = code.ins().select(is_minus, negated, result);
-        code.ins().select(is_zero, zero, result)
     }
 
     /// An expression as a condition of eight bits.
@@ -733,6 +746,15 @@ impl Lowering<'_> {
         let largest = self.code.ins().iconst(I64, largest.cast_signed());
         let nan = self.code.ins().fcmp(FloatCC::Unordered, x, x);
         self.code.ins().select(nan, largest, result)
+    }
+}
+
+/// Whether an expression is extended from 32 bits.
+fn is_short(id: Id, signed: bool) -> bool {
+    match node(id) {
+        Node::SignExtend(_, bits) => signed && bits <= 32,
+        Node::Binary(Binary::And, _, mask) => !signed && constant(mask).is_some_and(|mask| mask <= u32::MAX.into()),
+        _ => false,
     }
 }
 

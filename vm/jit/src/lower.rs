@@ -358,6 +358,10 @@ impl Lowering<'_> {
         self.exit_if(&wrong, block.start, 0);
         let left = self.code.use_var(self.left);
         let left = self.code.ins().iadd_imm_s(left, -block.len.cast_signed());
+        // No code comes of these two. But Cranelift doesn't see through them: it would else compute the steps behind this block and all
+        // exits from those before it, for which a loop would need another register, and moves at its end.
+        let both = self.code.ins().iconcat(left, left);
+        let (left, _) = self.code.ins().isplit(both);
         self.code.def_var(self.left, left);
         let finals = self.text.finals(block);
         let held = self.region.stale_behind(block);

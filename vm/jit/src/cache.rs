@@ -30,6 +30,8 @@ pub(crate) struct Kept {
     pub writes: u32,
     pub instructions: u64,
     pub versions: u32,
+    pub targets: Vec<u64>,
+    pub patience: u64,
 }
 
 /// Where the regions of an image are kept.

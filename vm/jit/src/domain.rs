@@ -157,6 +157,8 @@ fn binary(operator: Binary, a: Id, b: Id) -> Id {
     }
     match operator {
         Binary::And if [a, b].map(constant).contains(&Some(0)) => number(0),
+        Binary::Add if constant(a) == Some(0) => b,
+        Binary::Add if constant(b) == Some(0) => a,
         _ => push(Node::Binary(operator, a, b)),
     }
 }

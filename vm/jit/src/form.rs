@@ -47,6 +47,15 @@ impl Form {
         }
     }
 
+    /// The form in which a register is best taken at a place that is reached with both: a binary32 that may be any NaN stays so in a
+    /// loop, and one in every bit is checked on its way in.
+    pub fn meet(self, other: Self) -> Self {
+        match self.join(other) {
+            Self::Exact32 if self != other => Self::Arith32,
+            form => form,
+        }
+    }
+
     /// The form that is best for a register with these bits, and that they satisfy.
     pub fn of_bits(bits: u64) -> Self {
         [Self::Arith32, Self::Exact32, Self::Arith64].into_iter().find(|form| form.fits(bits)).unwrap_or(Self::Exact64)

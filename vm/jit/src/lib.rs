@@ -45,6 +45,12 @@ const SEARCH: u64 = 256;
 /// How often a region is translated for other forms of its float registers before all are taken as they come.
 const FORMS: u32 = 6;
 
+/// How many steps of the interpreter take as long as going from one region to another.
+const HOP: u64 = 16;
+/// How many times a region is left, when it has been left often, to find out where its jumps lead, and how many such places there may be.
+const LOOK: u64 = 64;
+const TARGETS: usize = 32;
+
 /// The most regions, and the most bytes of code, that a machine has: a hostile program must not take all memory by running all over
 /// itself. What isn't translated is interpreted.
 const MOST_REGIONS: u64 = 1 << 14;
@@ -97,9 +103,13 @@ pub struct Jit {
     kept: u64,
 }
 
-/// Steps of the interpreter at a place, and how many it takes to translate it.
+/// Steps of the interpreter at a place. Places of one region have them in common: they would be served by the same code.
 struct Heat {
     steps: u64,
+    /// The place that counts for this one too.
+    with: u64,
+    /// The steps of all for which this place counts, and how many it takes to translate it.
+    all: u64,
     needed: u64,
 }
 
@@ -116,11 +126,32 @@ struct Place {
     writes: u32,
     /// How many instructions it has.
     instructions: u64,
-    /// How often it has been translated.
+    /// How often it has been translated for other forms.
     versions: u32,
+    /// Where jumps of the region are known to lead: regions that it was left for.
+    targets: Vec<u64>,
+    /// How often it was left for another region, and how often it takes to look for new targets. That starts anew with each translation.
+    hops: u64,
+    patience: u64,
 }
 
 impl Place {
+    /// Notes that the region was left for another; says whether it should be translated again, with new targets.
+    fn hop(&mut self, to: u64) -> bool {
+        self.hops += 1;
+        if self.hops > self.patience {
+            self.note(to);
+        }
+        self.hops == self.patience.saturating_add(LOOK)
+    }
+
+    /// Notes a target.
+    fn note(&mut self, target: u64) {
+        if self.targets.len() < TARGETS && !self.targets.contains(&target) {
+            self.targets.push(target);
+        }
+    }
+
     /// Whether float registers have the forms that the code was made for.
     fn fits(&self, floats: &[u64; 32]) -> bool {
         members(self.uses).map(usize::from).all(|register| self.forms[register].fits(floats[register]))
@@ -179,9 +210,10 @@ impl Jit {
         for kept in self.cache.iter().flat_map(Cache::read).collect::<Vec<_>>() {
             let index = self.text.index(kept.pc);
             let (Some(index), Some(code)) = (index, Code::of(&kept.code)) else { continue };
-            let Kept { pc, longest, forms, uses, writes, instructions, versions, .. } = kept;
-            let place = Place { code: Some(code), longest, forms, uses, writes, instructions, versions };
-            self.settle_at(index, pc, place);
+            let Kept { longest, forms, uses, writes, instructions, versions, targets, patience, .. } = kept;
+            let (code, hops) = (Some(code), 0);
+            let place = Place { code, longest, forms, uses, writes, instructions, versions, targets, hops, patience };
+            self.put(index, place);
         }
         self.kept = self.translated.regions;
         self
@@ -198,8 +230,9 @@ impl Jit {
         let kept = |&pc: &u64| {
             let place = self.place(pc)?;
             let code = place.code.as_ref()?.bytes().to_vec();
-            let Place { longest, forms, uses, writes, instructions, versions, .. } = *place;
-            Some(Kept { pc, code, longest, forms, uses, writes, instructions, versions })
+            let Place { longest, forms, uses, writes, instructions, versions, patience, .. } = *place;
+            let targets = place.targets.clone();
+            Some(Kept { pc, code, longest, forms, uses, writes, instructions, versions, targets, patience })
         };
         cache.write(&self.entries.iter().filter_map(kept).collect::<Vec<_>>())
     }
@@ -278,12 +311,20 @@ impl Jit {
             pc: *live.pc,
             forms: 0,
         };
-        let (mut rest, mut misfit) = (limit, None);
+        let (mut rest, mut before) = (limit, None);
+        let (mut misfit, mut narrow) = (None, None);
         while let Some(index) = self.text.index(context.pc)
-            && let Some(Some(place)) = self.places.get(index)
-            && let Some(code) = &place.code
-            && rest.cast_unsigned() >= place.longest
+            && self.places.get(index).and_then(Option::as_ref).is_some_and(|place| place.code.is_some())
         {
+            if let Some(before) = before.replace(index)
+                && let Some(Some(place)) = self.places.get_mut(before)
+                && place.hop(context.pc)
+            {
+                narrow = Some(before);
+                break;
+            }
+            let Some(Some(place)) = self.places.get(index) else { break };
+            let Some(code) = place.code.as_ref().filter(|_| rest.cast_unsigned() >= place.longest) else { break };
             if !place.fits(&context.f) {
                 misfit = Some(index);
                 break;
@@ -306,6 +347,9 @@ impl Jit {
         let made = (limit - rest).cast_unsigned();
         *live.steps = live.steps.wrapping_add(made);
         self.translated.steps += made;
+        if let Some(index) = narrow {
+            self.widen(index);
+        }
         if let Some(index) = misfit {
             // The new code fits, so this is not done again.
             self.adapt(index);
@@ -327,35 +371,44 @@ impl Jit {
         made
     }
 
-    /// Counts steps at a place that hasn't been tried yet.
-    fn warm(&mut self, pc: u64, steps: u64) -> Option<&mut Heat> {
-        let index = self.text.index(pc)?;
-        if self.places.get(index)?.is_some() {
-            return None;
-        }
-        let heat = self.heat.entry(pc).or_insert(Heat { steps: 0, needed: self.hot });
-        heat.steps += steps;
-        Some(heat)
+    /// What is known of the steps at a place.
+    fn heat(&mut self, pc: u64) -> &mut Heat {
+        self.heat.entry(pc).or_insert(Heat { steps: 0, with: pc, all: 0, needed: self.hot })
     }
 
-    /// Counts steps at the place where the machine is, and translates it when they are enough; says whether it did.
-    fn ripen(&mut self, pc: u64, steps: u64) -> bool {
-        let Some(steps) = self.warm(pc, steps).filter(|heat| heat.steps >= heat.needed).map(|heat| heat.steps) else {
-            return false;
-        };
-        if self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES {
+    /// Counts steps at a place that hasn't been tried yet; says whether they, or those of all that share theirs with it, are enough to
+    /// look at its region.
+    fn warm(&mut self, pc: u64, steps: u64) -> bool {
+        if self.text.index(pc).and_then(|index| self.places.get(index)).is_none_or(Option::is_some) {
             return false;
         }
-        let forms = self.machine.floats().0.map(Form::of_bits);
-        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, forms));
+        let heat = self.heat(pc);
+        heat.steps += steps;
+        let (alone, with) = (heat.steps >= heat.needed, heat.with);
+        let shared = self.heat(with);
+        shared.all += steps;
+        alone || shared.all >= shared.needed
+    }
+
+    /// Counts steps at the place where the machine is, and translates it when those in its region are enough; says whether it did.
+    fn ripen(&mut self, pc: u64, steps: u64) -> bool {
+        if !self.warm(pc, steps) || self.is_full() {
+            return false;
+        }
+        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, &[]));
+        let places = || region.iter().flat_map(|region| region.blocks.keys());
+        let steps = places().filter_map(|place| self.heat.get(place)).map(|heat| heat.steps).sum();
         let price = region.as_ref().map_or(0, |region| region.len() * self.price);
         if steps < price {
-            self.heat.insert(pc, Heat { steps, needed: price });
+            places().for_each(|&place| self.heat(place).with = pc);
+            let heat = self.heat(pc);
+            (heat.all, heat.needed) = (steps, price);
             return false;
         }
-        self.heat.remove(&pc);
+        places().for_each(|place| _ = self.heat.remove(place));
         if let Some(index) = self.text.index(pc) {
-            self.translate(index, region, 1);
+            let forms = self.machine.floats().0.map(Form::of_bits);
+            self.translate(index, region, forms, Place { versions: 1, ..Place::default() });
         }
         true
     }
@@ -370,15 +423,45 @@ impl Jit {
             1 => old.forms[i].join(Form::of_bits(floats[i])),
             _ => Form::of_bits(floats[i]),
         });
-        let region = Region::new(&self.text, self.machine.pc(), forms);
-        self.translate(index, region, versions);
+        let region = Region::new(&self.text, self.machine.pc(), &old.targets);
+        self.translate(index, region, forms, Place { versions, ..*old });
     }
 
-    /// Translates a region.
-    fn translate(&mut self, index: usize, region: Option<Region>, versions: u32) {
-        let (start, pc) = (std::time::Instant::now(), self.machine.pc());
+    /// Translates a region again that is often left for others, together with what it is left for.
+    fn widen(&mut self, index: usize) {
+        let Some(mut old) = self.places.get_mut(index).and_then(Option::take) else { return };
+        // Where those lead, this one leads then.
+        let further = old.targets.iter().filter_map(|&target| self.place(target)).flat_map(|place| &place.targets);
+        for target in further.copied().collect::<Vec<_>>() {
+            old.note(target);
+        }
+        let region = Region::new(&self.text, self.text.address(index), &old.targets);
+        let price = region.as_ref().filter(|region| region.is_open()).map(|region| region.len() * self.price);
+        match price {
+            Some(price) if old.hops * HOP >= price && !self.is_full() => {
+                let forms = old.forms;
+                self.translate(index, region, forms, *old);
+            }
+            _ => {
+                old.patience = price.map_or(u64::MAX, |price| (price / HOP).max(2 * old.hops));
+                if let Some(place) = self.places.get_mut(index) {
+                    *place = Some(old);
+                }
+            }
+        }
+    }
+
+    /// Whether nothing more is translated.
+    fn is_full(&self) -> bool {
+        self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES
+    }
+
+    /// Translates a region for these forms of the float registers; `old` says what is known of its place.
+    fn translate(&mut self, index: usize, region: Option<Region>, forms: Forms, old: Place) {
+        let start = std::time::Instant::now();
         let code =
             |region: &Region, isa: &OwnedTargetIsa| Code::new(lower(&self.text, region, isa.frontend_config()), isa);
+        let region = region.map(|region| region.prepared(&self.text, forms));
         let place = region.map_or_else(Place::default, |region| Place {
             code: self.isa.as_ref().and_then(|isa| code(&region, isa)),
             longest: region.longest(),
@@ -386,16 +469,19 @@ impl Jit {
             uses: region.uses.f,
             writes: region.writes.f,
             instructions: region.len(),
-            versions,
+            hops: 0,
+            patience: (region.len() * self.price / HOP).max(2 * old.hops),
+            ..old
         });
-        self.settle_at(index, pc, place);
+        self.put(index, place);
         self.translated.time += start.elapsed();
     }
 
     /// Puts what is known of a place where it belongs.
-    fn settle_at(&mut self, index: usize, pc: u64, place: Place) {
-        if place.code.is_some() && !self.entries.contains(&pc) {
-            self.entries.push(pc);
+    fn put(&mut self, index: usize, place: Place) {
+        let entry = self.text.address(index);
+        if place.code.is_some() && !self.entries.contains(&entry) {
+            self.entries.push(entry);
         }
         self.translated.regions += u64::from(place.code.is_some());
         self.translated.instructions += place.instructions;

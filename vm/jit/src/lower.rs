@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
 use crate::form::{BOX, Form, Forms, NAN_32, NAN_64, boxed, form_of, format_of, is_arithmetic};
-use crate::region::{Block, End, Region, Text, members};
+use crate::region::{Block, End, Region, Registers, Text, members};
 use cranelift_codegen::ir::condcodes::{CondCode as _, FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};
@@ -57,7 +57,8 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         blocks,
         literal: None,
         forms: Forms::default(),
-        stale: 0,
+        kept: Registers::default(),
+        stale: Registers::default(),
         values: Vec::new(),
         floats: Vec::new(),
         code,
@@ -118,8 +119,10 @@ struct Lowering<'a> {
     literal: Option<u64>,
     /// The forms before the current instruction.
     forms: Forms,
-    /// Integer registers that aren't in the context as they are.
-    stale: u32,
+    /// Registers that are in variables; the others are in the context, in these forms.
+    kept: Registers,
+    /// Which of these aren't in the context as they are.
+    stale: Registers,
     /// What has been computed for the current instruction: integers, and exact and arithmetic numbers.
     values: Vec<(Id, Value)>,
     floats: Vec<((Id, bool), Value)>,
@@ -149,15 +152,8 @@ impl Lowering<'_> {
     fn enter(&mut self, limit: Value) {
         self.memory = self.field(field!(memory));
         self.marks = self.field(field!(marks));
-        let forms = self.region.forms();
-        for register in members(self.region.uses.f) {
-            self.take(register, forms[usize::from(register)]);
-        }
-        for register in members(self.region.uses.x) {
-            let value = self.field(field!(x) + 8 * i32::from(register));
-            self.code.def_var(self.x[usize::from(register)], value);
-        }
         self.code.def_var(self.left, limit);
+        self.forms = self.region.forms();
         self.jump(self.region.entry);
     }
 
@@ -166,24 +162,106 @@ impl Lowering<'_> {
         self.code.ins().load(I64, MemFlagsData::trusted(), self.pointer, offset)
     }
 
-    /// Takes a float register in a form.
-    fn take(&mut self, register: u8, form: Form) {
-        let (f, at) = (self.pointer, field!(f) + 8 * i32::from(register));
-        if form.is_single() {
-            let value = self.code.ins().load(F32, MemFlagsData::trusted(), f, at);
-            self.code.def_var(self.single[usize::from(register)], value);
-        } else {
-            let value = self.code.ins().load(F64, MemFlagsData::trusted(), f, at);
-            self.code.def_var(self.double[usize::from(register)], value);
+    /// An integer register, from the context unless it is held.
+    fn x(&mut self, register: u8) -> Value {
+        let variable = self.x[usize::from(register)];
+        if (Registers::x(register) - self.kept).is_empty() {
+            return self.code.use_var(variable);
         }
+        let value = self.field(field!(x) + 8 * i32::from(register));
+        self.code.def_var(variable, value);
+        self.kept |= Registers::x(register);
+        value
+    }
+
+    /// A float register in its form, from the context unless it is held.
+    fn f(&mut self, register: u8) -> Value {
+        let (variable, of) = self.variable(register);
+        if (Registers::f(register) - self.kept).is_empty() {
+            return self.code.use_var(variable);
+        }
+        let at = field!(f) + 8 * i32::from(register);
+        let value = self.code.ins().load(of, MemFlagsData::trusted(), self.pointer, at);
+        self.code.def_var(variable, value);
+        self.kept |= Registers::f(register);
+        value
+    }
+
+    /// The variable of a float register, and the type that it has in its form.
+    fn variable(&self, register: u8) -> (Variable, Type) {
+        let at = usize::from(register);
+        if self.forms[at].is_single() { (self.single[at], F32) } else { (self.double[at], F64) }
+    }
+
+    /// Writes an integer register.
+    fn set_x(&mut self, register: u8, value: Value) {
+        self.code.def_var(self.x[usize::from(register)], value);
+        self.kept |= Registers::x(register);
+        self.stale |= Registers::x(register);
+    }
+
+    /// Writes a float register in a form.
+    fn set_f(&mut self, register: u8, form: Form, value: Value) {
+        self.forms[usize::from(register)] = form;
+        self.code.def_var(self.variable(register).0, value);
+        self.kept |= Registers::f(register);
+        self.stale |= Registers::f(register);
     }
 
     /// Goes to a place in the region, or out of it.
     fn jump(&mut self, target: u64) {
-        match self.blocks.get(&target) {
-            Some(&block) => _ = self.code.ins().jump(block, &[]),
-            None => self.exit_at(target),
+        match (self.blocks.get(&target), self.region.blocks.get(&target)) {
+            (Some(&block), Some(next)) => {
+                self.prepare(next);
+                self.code.ins().jump(block, &[]);
+            }
+            _ => self.exit_at(target),
         }
+    }
+
+    /// Brings registers to where a block expects them, and into its forms.
+    fn prepare(&mut self, next: &Block) {
+        for (register, form) in self.unfit(next) {
+            let value = match form {
+                Form::Exact32 => self.register(register, Format::F32),
+                Form::Exact64 => self.register(register, Format::F64),
+                Form::Arith32 | Form::Arith64 => self.without_payload(register, next.start),
+            };
+            self.set_f(register, form, value);
+        }
+        self.put_back(self.stale - next.stale);
+        let missing = next.kept - self.kept;
+        members(missing.x).for_each(|register| _ = self.x(register));
+        members(missing.f).for_each(|register| _ = self.f(register));
+    }
+
+    /// A number in every bit as one that may be any NaN, which it must not be: then code leaves before the next block.
+    fn without_payload(&mut self, register: u8, pc: u64) -> Value {
+        let value = self.f(register);
+        let [rare, out, on] = std::array::from_fn(|_| self.code.create_block());
+        self.code.set_cold_block(rare);
+        self.code.set_cold_block(out);
+        let is_nan = self.code.ins().fcmp(FloatCC::Unordered, value, value);
+        self.code.ins().brif(is_nan, rare, &[], on, &[]);
+        self.code.switch_to_block(rare);
+        let bits = self.bits(value, Format::F32);
+        let other = self.code.ins().icmp_imm_s(IntCC::NotEqual, bits, i64::from(NAN_32));
+        self.code.ins().brif(other, out, &[], on, &[]);
+        self.code.switch_to_block(out);
+        self.exit_at(pc);
+        self.code.switch_to_block(on);
+        value
+    }
+
+    /// The registers whose forms are others in a block, and those.
+    fn unfit(&self, next: &Block) -> Vec<(u8, Form)> {
+        let forms = members(self.region.writes.f).map(|register| (register, next.forms[usize::from(register)]));
+        forms.filter(|&(register, form)| self.forms[usize::from(register)] != form).collect()
+    }
+
+    /// Whether nothing has to be done on the way to a block.
+    fn is_ready(&self, next: &Block) -> bool {
+        (self.stale - next.stale).is_empty() && (next.kept - self.kept).is_empty() && self.unfit(next).is_empty()
     }
 
     /// Leaves at an address before the next block.
@@ -194,32 +272,42 @@ impl Lowering<'_> {
 
     /// Leaves at an address, with these steps of the block not made: the registers that were written go back.
     fn exit(&mut self, pc: Value, unmade: u64) {
-        self.put_back(self.stale);
-        let (mut singles, mut arithmetic) = (0, 0);
-        for register in members(self.region.writes.f) {
-            let form = self.forms[usize::from(register)];
-            singles |= u32::from(form.is_single()) << register;
-            arithmetic |= u32::from(form.is_arithmetic()) << register;
-            let from = if form.is_single() { self.single } else { self.double };
-            let value = self.code.use_var(from[usize::from(register)]);
-            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(f) + 8 * i32::from(register));
-        }
+        self.write(self.stale);
         if self.region.writes.f != 0 {
-            let forms = self.code.ins().iconst(I64, i64::from(singles) | i64::from(arithmetic) << 32);
+            let is = |of: fn(Form) -> bool| {
+                let forms = members(self.region.writes.f).map(|register| (register, self.forms[usize::from(register)]));
+                forms.filter(|&(_, form)| of(form)).fold(0i64, |all, (register, _)| all | 1 << register)
+            };
+            let forms = self.code.ins().iconst(I64, is(Form::is_single) | is(Form::is_arithmetic) << 32);
             self.code.ins().store(MemFlagsData::trusted(), forms, self.pointer, field!(forms));
         }
         self.code.ins().store(MemFlagsData::trusted(), pc, self.pointer, field!(pc));
         let left = self.code.use_var(self.left);
-        let left = self.code.ins().iadd_imm_s(left, unmade.cast_signed());
+        let left = self.plus(left, unmade.cast_signed());
         self.code.ins().return_(&[left]);
     }
 
-    /// Writes integer registers into the context.
-    fn put_back(&mut self, registers: u32) {
-        for register in members(registers) {
+    /// A sum with a constant.
+    fn plus(&mut self, value: Value, constant: i64) -> Value {
+        if constant == 0 { value } else { self.code.ins().iadd_imm_s(value, constant) }
+    }
+
+    /// Writes registers that are held into the context.
+    fn write(&mut self, registers: Registers) {
+        for register in members(registers.x) {
             let value = self.code.use_var(self.x[usize::from(register)]);
             self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(x) + 8 * i32::from(register));
         }
+        for register in members(registers.f) {
+            let value = self.code.use_var(self.variable(register).0);
+            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(f) + 8 * i32::from(register));
+        }
+    }
+
+    /// Writes registers into the context, where they are from now on.
+    fn put_back(&mut self, registers: Registers) {
+        self.write(registers);
+        self.stale = self.stale - registers;
     }
 
     /// Leaves if something is wrong, with these steps of the block not made.
@@ -255,7 +343,7 @@ impl Lowering<'_> {
     fn block(&mut self, block: &Block) {
         let Some(&here) = self.blocks.get(&block.start) else { return };
         self.code.switch_to_block(here);
-        (self.forms, self.stale) = (block.forms, block.stale);
+        (self.forms, self.kept, self.stale) = (block.forms, block.kept, block.stale);
         let Accesses { points, literals } = accesses(self.text, block);
         let mut points = points.into_iter().peekable();
         let mut wrong = Vec::new();
@@ -270,9 +358,15 @@ impl Lowering<'_> {
         self.exit_if(&wrong, block.start, 0);
         let left = self.code.use_var(self.left);
         let left = self.code.ins().iadd_imm_s(left, -block.len.cast_signed());
+        // No code comes of these two. But Cranelift doesn't see through them: it would else compute the steps behind this block and all
+        // exits from those before it, for which a loop would need another register, and moves at its end.
+        let both = self.code.ins().iconcat(left, left);
+        let (left, _) = self.code.ins().isplit(both);
         self.code.def_var(self.left, left);
+        let finals = self.text.finals(block);
+        let held = self.region.stale_behind(block);
         let mut last = None;
-        for (index, pc) in (0..).zip(block.addresses()) {
+        for ((index, pc), finals) in (0..).zip(block.addresses()).zip(finals) {
             let unmade = block.len - index;
             if let Some(point) = points.next_if(|point| point.index == index) {
                 let mut wrong = Vec::new();
@@ -282,20 +376,15 @@ impl Lowering<'_> {
             let Some(effect) = self.text.effect(pc) else { return };
             self.literal = literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
             last = self.instruction(&effect, pc, unmade);
+            // At once, so that the host needs no register for it until the end.
+            self.put_back(finals - held);
         }
         self.end(block, last);
     }
 
     /// Goes on behind a block; `value` is the condition or the target of its last instruction.
     fn end(&mut self, block: &Block, value: Option<Value>) {
-        let unread = self.stale & !self.region.live_behind(block);
-        self.put_back(unread);
-        self.stale &= !unread;
-        for target in self.region.successors(block) {
-            if let Some(next) = self.region.blocks.get(&target) {
-                self.convert(next.forms);
-            }
-        }
+        self.put_back(self.stale - self.region.stale_behind(block));
         match (block.end, value) {
             (End::To(target), _) => self.jump(target),
             // A block may start here that holds nothing: it would lead to itself.
@@ -308,13 +397,11 @@ impl Lowering<'_> {
             }
             (End::Indirect, Some(target)) => {
                 let mut switch = Switch::new();
-                for place in &self.region.returns {
-                    if let Some(&inside) = self.blocks.get(place) {
-                        switch.set_entry((*place).into(), inside);
-                    }
-                }
+                let places: Vec<_> = self.region.returns.iter().map(|&place| (place, self.place(place))).collect();
+                places.iter().for_each(|&(place, block)| switch.set_entry(place.into(), block));
                 let other = self.code.create_block();
                 switch.emit(&mut self.code, target, other);
+                places.into_iter().for_each(|(place, block)| self.finish(place, block));
                 self.code.switch_to_block(other);
                 self.exit(target, 0);
             }
@@ -323,39 +410,23 @@ impl Lowering<'_> {
         }
     }
 
-    /// The block of a place, or a new one that has to be [finished](Self::finish).
+    /// The block of a place if it can be entered as things are, or a new one that leads there. It has to be [finished](Self::finish).
     fn place(&mut self, target: u64) -> ir::Block {
+        let ready = self.region.blocks.get(&target).is_some_and(|next| self.is_ready(next));
         match self.blocks.get(&target) {
-            Some(&block) => block,
-            None => self.code.create_block(),
+            Some(&block) if ready => block,
+            _ => self.code.create_block(),
         }
     }
 
     fn finish(&mut self, target: u64, block: ir::Block) {
-        if !self.blocks.contains_key(&target) {
-            self.code.switch_to_block(block);
-            self.exit_at(target);
+        if self.blocks.get(&target) == Some(&block) {
+            return;
         }
-    }
-
-    /// Brings registers into the forms that the next block expects.
-    fn convert(&mut self, forms: Forms) {
-        for register in members(self.region.uses.f) {
-            let at = usize::from(register);
-            match (self.forms[at], forms[at]) {
-                (from, to) if from == to => {}
-                (_, Form::Exact32) => {
-                    let value = self.register(register, Format::F32);
-                    self.code.def_var(self.single[at], value);
-                }
-                (_, Form::Exact64) => {
-                    let value = self.register(register, Format::F64);
-                    self.code.def_var(self.double[at], value);
-                }
-                // Forms are joined to exact ones.
-                (_, Form::Arith32 | Form::Arith64) => {}
-            }
-        }
+        self.code.switch_to_block(block);
+        let before = (self.forms, self.kept, self.stale);
+        self.jump(target);
+        (self.forms, self.kept, self.stale) = before;
     }
 }
 
@@ -382,13 +453,10 @@ impl Lowering<'_> {
             self.store(address, size, value);
         }
         if let Some((register, value)) = x {
-            self.code.def_var(self.x[usize::from(register)], value);
-            self.stale |= 1 << register;
+            self.set_x(register, value);
         }
         if let Some((register, form, value)) = f {
-            let at = usize::from(register);
-            self.code.def_var(if form.is_single() { self.single[at] } else { self.double[at] }, value);
-            self.forms[at] = form;
+            self.set_f(register, form, value);
         }
         next
     }
@@ -397,8 +465,8 @@ impl Lowering<'_> {
     fn check(&mut self, point: &Checkpoint, wrong: &mut Vec<Wrong>) {
         for span in &point.spans {
             let (low, length) = span.aligned();
-            let base = self.code.use_var(self.x[usize::from(span.register)]);
-            let first = self.code.ins().iadd_imm_s(base, low);
+            let base = self.x(span.register);
+            let first = self.plus(base, low);
             let mut ranges = self.data.iter().map(|data| Range {
                 first,
                 bits: span.size.bytes().ilog2(),
@@ -425,32 +493,37 @@ impl Lowering<'_> {
         if last < 0 {
             return self.code.ins().iconst(I8, 1);
         }
-        let distance = self.code.ins().iadd_imm_s(first, start.wrapping_neg().cast_signed());
-        let turned = self.code.ins().rotr_imm_u(distance, i64::from(bits));
+        let distance = self.plus(first, start.wrapping_neg().cast_signed());
+        let turned = if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, i64::from(bits)) };
         let last = self.code.ins().iconst(I64, last >> bits);
         self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, last)
     }
 
-    /// Where an address is on the host.
-    fn host(&mut self, address: Id) -> Value {
-        let address = self.word(address);
-        self.code.ins().iadd(self.memory, address)
+    /// Where an address is on the host: behind a pointer.
+    fn host(&mut self, address: Id) -> (Value, i32) {
+        let distance = |distance| constant(distance).and_then(|distance| i32::try_from(distance.cast_signed()).ok());
+        let (base, distance) = match node(address) {
+            Node::Binary(Binary::Add, base, by) => distance(by).map_or((address, 0), |distance| (base, distance)),
+            _ => (address, 0),
+        };
+        let base = self.word(base);
+        (self.code.ins().iadd(self.memory, base), distance)
     }
 
     /// Writes to memory and marks the page. A page that has no mark yet is listed.
     fn store(&mut self, address: Id, size: Size, value: Id) {
         let flags = MemFlagsData::trusted();
-        let to = self.host(address);
+        let (to, at) = self.host(address);
         match (size, self.number(value, size)) {
-            (_, Some(number)) => _ = self.code.ins().store(flags, number, to, 0),
+            (_, Some(number)) => _ = self.code.ins().store(flags, number, to, at),
             (size, None) => {
                 let value = self.word(value);
                 let ins = self.code.ins();
                 match size {
-                    Size::Byte => ins.istore8(flags, value, to, 0),
-                    Size::Half => ins.istore16(flags, value, to, 0),
-                    Size::Word => ins.istore32(flags, value, to, 0),
-                    Size::Double => ins.store(flags, value, to, 0),
+                    Size::Byte => ins.istore8(flags, value, to, at),
+                    Size::Half => ins.istore16(flags, value, to, at),
+                    Size::Word => ins.istore32(flags, value, to, at),
+                    Size::Double => ins.store(flags, value, to, at),
                 };
             }
         }
@@ -504,7 +577,7 @@ impl Lowering<'_> {
     fn new_word(&mut self, id: Id) -> Value {
         match node(id) {
             Node::Constant(value) => self.code.ins().iconst(I64, value.cast_signed()),
-            Node::X(register) => self.code.use_var(self.x[usize::from(register)]),
+            Node::X(register) => self.x(register),
             Node::Loaded(address, size) => self.load(address, size, false),
             Node::SignExtend(value, bits) => self.sign_extended(value, bits),
             Node::High(a, b) => {
@@ -538,16 +611,17 @@ impl Lowering<'_> {
             let value = if signed { U64(value).sext(size.bits()).0 } else { value };
             return self.code.ins().iconst(I64, value.cast_signed());
         }
-        let (flags, from) = (MemFlagsData::trusted(), self.host(address));
+        let flags = MemFlagsData::trusted();
+        let (from, at) = self.host(address);
         let ins = self.code.ins();
         match (size, signed) {
-            (Size::Byte, false) => ins.uload8(I64, flags, from, 0),
-            (Size::Byte, true) => ins.sload8(I64, flags, from, 0),
-            (Size::Half, false) => ins.uload16(I64, flags, from, 0),
-            (Size::Half, true) => ins.sload16(I64, flags, from, 0),
-            (Size::Word, false) => ins.uload32(flags, from, 0),
-            (Size::Word, true) => ins.sload32(flags, from, 0),
-            (Size::Double, _) => ins.load(I64, flags, from, 0),
+            (Size::Byte, false) => ins.uload8(I64, flags, from, at),
+            (Size::Byte, true) => ins.sload8(I64, flags, from, at),
+            (Size::Half, false) => ins.uload16(I64, flags, from, at),
+            (Size::Half, true) => ins.sload16(I64, flags, from, at),
+            (Size::Word, false) => ins.uload32(flags, from, at),
+            (Size::Word, true) => ins.sload32(flags, from, at),
+            (Size::Double, _) => ins.load(I64, flags, from, at),
         }
     }
 
@@ -565,6 +639,9 @@ impl Lowering<'_> {
     }
 
     fn binary(&mut self, operator: Binary, a: Id, b: Id) -> Value {
+        if matches!(operator, Binary::DivU | Binary::RemU | Binary::DivS | Binary::RemS) {
+            return self.division(operator, a, b);
+        }
         let (a, b) = (self.word(a), self.word(b));
         let ins = self.code.ins();
         match operator {
@@ -576,33 +653,43 @@ impl Lowering<'_> {
             Binary::Xor => ins.bxor(a, b),
             Binary::Shl => ins.ishl(a, b),
             Binary::Shr => ins.ushr(a, b),
-            Binary::Sar => ins.sshr(a, b),
-            _ => self.division(operator, a, b),
+            _ => ins.sshr(a, b),
         }
     }
 
-    /// Total division: by 0 it gives 0, and by -1 there is no overflow.
-    fn division(&mut self, operator: Binary, a: Value, b: Value) -> Value {
+    /// Total division: by 0 it gives 0, and by -1 there is no overflow. Of 32 bits if that is enough, which is quicker.
+    fn division(&mut self, operator: Binary, a: Id, b: Id) -> Value {
+        let signed = matches!(operator, Binary::DivS | Binary::RemS);
+        let short = [a, b].into_iter().all(|id| is_short(id, signed));
+        let [a, b] = [a, b].map(|id| self.word(id));
         let code = &mut self.code;
-        let zero = code.ins().iconst(I64, 0);
-        let one = code.ins().iconst(I64, 1);
+        let [zero, one, minus] = [0, 1, -1].map(|number| code.ins().iconst(I64, number));
         let is_zero = code.ins().icmp(IntCC::Equal, b, zero);
-        if matches!(operator, Binary::DivU | Binary::RemU) {
-            let safe = code.ins().select(is_zero, one, b);
-            let result = if operator == Binary::DivU { code.ins().udiv(a, safe) } else { code.ins().urem(a, safe) };
-            return code.ins().select(is_zero, zero, result);
-        }
-        let minus = code.ins().iconst(I64, -1);
         let is_minus = code.ins().icmp(IntCC::Equal, b, minus);
-        let special = code.ins().bor(is_zero, is_minus);
-        let safe = code.ins().select(special, one, b);
-        if operator == Binary::RemS {
-            let result = code.ins().srem(a, safe);
-            return code.ins().select(special, zero, result);
+        let is_special = if operator == Binary::DivS { code.ins().bor(is_zero, is_minus) } else { is_zero };
+        let safe = code.ins().select(is_special, one, b);
+        let [x, y] = [a, safe].map(|value| if short { code.ins().ireduce(I32, value) } else { value });
+        let result = match operator {
+            Binary::DivU => code.ins().udiv(x, y),
+            Binary::DivS => code.ins().sdiv(x, y),
+            Binary::RemU => code.ins().urem(x, y),
+            _ => code.ins().srem(x, y),
+        };
+        let result = match (short, signed) {
+            (false, _) => result,
+            (true, true) => code.ins().sextend(I64, result),
+            (true, false) => code.ins().uextend(I64, result),
+        };
+        match operator {
+            Binary::DivU => code.ins().select(is_zero, zero, result),
+            Binary::DivS => {
+                let negated = code.ins().ineg(a);
+                let result = code.ins().select(is_minus, negated, result);
+                code.ins().select(is_zero, zero, result)
+            }
+            // By 1, as is divided then, nothing remains.
+            _ => result,
         }
-        let (result, negated) = (code.ins().sdiv(a, safe), code.ins().ineg(a));
-        let result = code.ins().select(is_minus, negated, result);
-        code.ins().select(is_zero, zero, result)
     }
 
     /// An expression as a condition of eight bits.
@@ -666,6 +753,15 @@ impl Lowering<'_> {
     }
 }
 
+/// Whether an expression is extended from 32 bits.
+fn is_short(id: Id, signed: bool) -> bool {
+    match node(id) {
+        Node::SignExtend(_, bits) => signed && bits <= 32,
+        Node::Binary(Binary::And, _, mask) => !signed && constant(mask).is_some_and(|mask| mask <= u32::MAX.into()),
+        _ => false,
+    }
+}
+
 /// Whether an operator gives a condition.
 fn is_comparison(operator: Binary) -> bool {
     matches!(operator, Binary::Equal | Binary::LessU | Binary::LessS)
@@ -680,14 +776,14 @@ impl Lowering<'_> {
         let exact = !form.is_arithmetic();
         if !form.is_single() {
             return match node(id) {
-                Node::F(register) => self.code.use_var(self.double[usize::from(register)]),
+                Node::F(register) => self.f(register),
                 _ => self.float(id, Format::F64, exact),
             };
         }
         match node(boxed(id).unwrap_or(id)) {
             // A move, with all that the form leaves open.
             Node::F(register) | Node::Unboxed(register) if self.forms[usize::from(register)].is_single() => {
-                self.code.use_var(self.single[usize::from(register)])
+                self.f(register)
             }
             _ => self.float(boxed(id).unwrap_or(id), Format::F32, exact),
         }
@@ -709,14 +805,11 @@ impl Lowering<'_> {
             Node::Unboxed(register) if format == Format::F32 => self.unboxed(register, exact),
             Node::F(register) if format == Format::F64 => {
                 let form = self.forms[usize::from(register)];
-                if form == Form::Arith64 && !exact {
-                    return self.code.use_var(self.double[usize::from(register)]);
-                }
-                self.register(register, Format::F64)
+                if form == Form::Arith64 && !exact { self.f(register) } else { self.register(register, Format::F64) }
             }
             Node::Loaded(address, size) if size.bits() == u32::from(format.width) && self.literal.is_none() => {
-                let from = self.host(address);
-                self.code.ins().load(type_of(format), MemFlagsData::trusted(), from, 0)
+                let (from, at) = self.host(address);
+                self.code.ins().load(type_of(format), MemFlagsData::trusted(), from, at)
             }
             Node::Negated(of, x) if of == format => {
                 let x = self.float(x, format, exact);
@@ -802,7 +895,7 @@ impl Lowering<'_> {
         if self.forms[at].is_single() {
             return match exact {
                 true => self.register(register, Format::F32),
-                false => self.code.use_var(self.single[at]),
+                false => self.f(register),
             };
         }
         let value = self.register(register, Format::F64);
@@ -819,7 +912,7 @@ impl Lowering<'_> {
         let at = usize::from(register);
         let form = self.forms[at];
         let of = if form.is_single() { Format::F32 } else { Format::F64 };
-        let value = self.code.use_var(if form.is_single() { self.single[at] } else { self.double[at] });
+        let value = self.f(register);
         let value = if form.is_arithmetic() { self.canonical(value, of) } else { value };
         if of == format {
             return value;

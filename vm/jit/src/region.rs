@@ -5,12 +5,19 @@ use crate::effect::{Effect, Next, effect, visit};
 use crate::form::{Form, Forms, form_of};
 use isa::{Instruction, Size, decode};
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Sum;
+use std::ops::{BitAnd, BitOr, BitOrAssign, Range, Sub};
 use step::Profile;
 
 /// The most instructions of a region.
 const LIMIT: usize = 1500;
 /// The most places to which a return is looked up in the region itself.
 const RETURNS: usize = 64;
+
+/// The most integer and float registers that the code holds from block to block. The host has some more, but needs them to compute: a
+/// register that is read from the context and written back costs less than one that Cranelift has to put on the stack and back.
+const INTEGERS: usize = 8;
+const FLOATS: usize = 9;
 
 /// The code of a machine.
 #[derive(Debug)]
@@ -40,6 +47,11 @@ impl Text {
         (offset.is_multiple_of(4) && index < self.instructions.len()).then_some(index)
     }
 
+    /// Where a word of the code is.
+    pub fn address(&self, index: usize) -> u64 {
+        self.profile.code_base().wrapping_add(4 * index as u64)
+    }
+
     /// Whether an access is aligned, in memory, and not hidden by code.
     pub fn is_ordinary(&self, address: u64, size: Size) -> bool {
         address.is_multiple_of(size.bytes()) && self.profile.is_writable(address)
@@ -51,6 +63,17 @@ impl Text {
         let at = usize::try_from(address.wrapping_sub(self.profile.code_base())).ok().filter(|_| inside)?;
         let bytes = self.bytes.get(at..at.checked_add(size as usize)?)?;
         Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    }
+
+    /// Which registers each instruction of a block writes that no later one of the block writes.
+    pub fn finals(&self, block: &Block) -> Vec<Registers> {
+        let mut finals: Vec<_> =
+            block.addresses().filter_map(|pc| self.effect(pc)).map(|effect| written(&effect)).collect();
+        let mut later = Registers::default();
+        for writes in finals.iter_mut().rev() {
+            (*writes, later) = (*writes - later, later | *writes);
+        }
+        finals
     }
 
     /// What happens at an address; `None` if the interpreter has to see to it.
@@ -71,10 +94,12 @@ pub(crate) struct Block {
     pub check: Option<u64>,
     /// The forms of the float registers at the start.
     pub forms: Forms,
-    /// Integer registers that are read here or later in the region before they are written, as bits.
-    live: u32,
-    /// Integer registers that may not be in the context at the start.
-    pub stale: u32,
+    /// Registers that are read here or later in the region before they are written.
+    live: Registers,
+    /// Registers that the code holds at the start; the others are in the context.
+    pub kept: Registers,
+    /// Which of these may not be in the context.
+    pub stale: Registers,
 }
 
 /// Where a block leads.
@@ -96,7 +121,7 @@ pub(crate) struct Region {
     pub entry: u64,
     /// By their addresses.
     pub blocks: BTreeMap<u64, Block>,
-    /// Where calls in it return to.
+    /// Where calls in it return to, and other places to which it is known to jump.
     pub returns: Vec<u64>,
     /// Which registers are read or written, as bits.
     pub uses: Registers,
@@ -105,10 +130,60 @@ pub(crate) struct Region {
 }
 
 /// A set of registers.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Registers {
     pub x: u32,
     pub f: u32,
+}
+
+impl Registers {
+    /// An integer register.
+    pub fn x(register: u8) -> Self {
+        Self { x: 1 << register, f: 0 }
+    }
+
+    /// A float register.
+    pub fn f(register: u8) -> Self {
+        Self { x: 0, f: 1 << register }
+    }
+
+    /// Whether it has no members.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl BitOr for Registers {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self { x: self.x | other.x, f: self.f | other.f }
+    }
+}
+
+impl BitAnd for Registers {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self { x: self.x & other.x, f: self.f & other.f }
+    }
+}
+
+impl Sub for Registers {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { x: self.x & !other.x, f: self.f & !other.f }
+    }
+}
+
+impl BitOrAssign for Registers {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = *self | other;
+    }
+}
+
+impl Sum for Registers {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), BitOr::bitor)
+    }
 }
 
 /// The members of a set of registers.
@@ -134,27 +209,38 @@ impl Block {
 }
 
 impl Region {
-    /// The region of an entry, where float registers have these forms. `None` if its first instruction is the interpreter's.
-    pub fn new(text: &Text, entry: u64, forms: Forms) -> Option<Self> {
+    /// The blocks of the region of an entry, of which it is known that jumps go to these targets. `None` if its first instruction is the
+    /// interpreter's.
+    pub fn new(text: &Text, entry: u64, targets: &[u64]) -> Option<Self> {
         text.effect(entry)?;
         let mut region = Self {
             entry,
             blocks: BTreeMap::new(),
-            returns: Vec::new(),
+            returns: targets.to_vec(),
             uses: Registers::default(),
             writes: Registers::default(),
         };
-        let (leaders, seen) = region.find(text);
-        region.cut(text, &leaders, &seen, forms);
-        region.check();
-        region.propagate(text, forms);
-        region.keep(text);
+        let (leaders, seen) = region.find(text, targets);
+        region.cut(text, &leaders, &seen);
         Some(region)
+    }
+
+    /// The same with all that is known of its blocks, where float registers have these forms at the entry.
+    pub fn prepared(mut self, text: &Text, forms: Forms) -> Self {
+        self.check();
+        self.propagate(text, forms);
+        self.keep(text);
+        self
     }
 
     /// How many instructions it has.
     pub fn len(&self) -> u64 {
         self.blocks.values().map(|block| block.len).sum()
+    }
+
+    /// Whether it jumps to where registers say.
+    pub fn is_open(&self) -> bool {
+        self.blocks.values().any(|block| block.end == End::Indirect)
     }
 
     /// The forms of the float registers at its entry.
@@ -168,7 +254,7 @@ impl Region {
     }
 
     /// Where blocks start, and what is in them.
-    fn find(&mut self, text: &Text) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    fn find(&mut self, text: &Text, targets: &[u64]) -> (BTreeSet<u64>, BTreeSet<u64>) {
         let (mut leaders, mut seen) = (BTreeSet::from([self.entry]), BTreeSet::new());
         let mut waiting = vec![self.entry];
         while let Some(mut pc) = waiting.pop() {
@@ -195,7 +281,10 @@ impl Region {
                         lead(target);
                         break;
                     }
-                    Next::Indirect(_) => break,
+                    Next::Indirect(_) => {
+                        targets.iter().copied().for_each(lead);
+                        break;
+                    }
                 }
                 pc = behind;
             }
@@ -207,21 +296,12 @@ impl Region {
 
     /// Notes which registers an instruction uses.
     fn note(&mut self, effect: &Effect) {
-        let uses = &mut self.uses;
-        let mut see = |node| match node {
-            Node::X(register) => uses.x |= 1 << register,
-            Node::F(register) | Node::Unboxed(register) => uses.f |= 1 << register,
-            _ => {}
-        };
-        effect.expressions().for_each(|id| visit(id, &mut see));
-        self.writes.x |= effect.x.map_or(0, |(register, _)| 1 << register);
-        self.writes.f |= effect.f.map_or(0, |(register, _)| 1 << register);
-        self.uses.x |= self.writes.x;
-        self.uses.f |= self.writes.f;
+        self.writes |= written(effect);
+        self.uses |= read(effect) | written(effect);
     }
 
     /// Makes blocks of what starts at the leaders.
-    fn cut(&mut self, text: &Text, leaders: &BTreeSet<u64>, seen: &BTreeSet<u64>, forms: Forms) {
+    fn cut(&mut self, text: &Text, leaders: &BTreeSet<u64>, seen: &BTreeSet<u64>) {
         for &start in leaders {
             let mut len = 0;
             let end = loop {
@@ -239,7 +319,8 @@ impl Region {
                     Next::Indirect(_) => break End::Indirect,
                 }
             };
-            self.blocks.insert(start, Block { start, len, end, check: None, forms, live: 0, stale: 0 });
+            let (forms, (live, kept, stale)) = Default::default();
+            self.blocks.insert(start, Block { start, len, end, check: None, forms, live, kept, stale });
         }
     }
 
@@ -288,7 +369,9 @@ impl Region {
             });
             for target in self.successors(block) {
                 let old = known.get(&target).copied();
-                let joined = old.map_or(after, |old| std::array::from_fn(|i| Form::join(old[i], after[i])));
+                // The entry takes registers as they are.
+                let both = if target == self.entry { Form::join } else { Form::meet };
+                let joined = old.map_or(after, |old| std::array::from_fn(|i| both(old[i], after[i])));
                 if old != Some(joined) {
                     known.insert(target, joined);
                     waiting.insert(target);
@@ -303,16 +386,17 @@ impl Region {
         }
     }
 
-    /// Finds which integer registers stay out of the context from block to block: those that are read later. What isn't read
-    /// any more goes back at the end of the block that wrote it, so that loops don't carry it along.
+    /// Finds which registers the code holds from block to block, so that a loop carries only what it needs: those that are read later,
+    /// in the loop itself, and that a block before had.
     fn keep(&mut self, text: &Text) {
-        let sets: BTreeMap<u64, (u32, u32)> = self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
+        let sets: BTreeMap<u64, (Registers, Registers)> =
+            self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
         // From the last block to the first, until nothing changes.
         let mut changed = true;
         while changed {
             changed = false;
-            for (at, (reads, writes)) in sets.iter().rev() {
-                let Some(live) = self.blocks.get(at).map(|block| reads | self.live_behind(block) & !writes) else {
+            for (at, &(reads, writes)) in sets.iter().rev() {
+                let Some(live) = self.blocks.get(at).map(|block| reads | (self.live_behind(block) - writes)) else {
                     continue;
                 };
                 if let Some(block) = self.blocks.get_mut(at).filter(|block| block.live != live) {
@@ -320,41 +404,104 @@ impl Region {
                 }
             }
         }
-        for (from, (_, writes)) in &sets {
-            // What is written is stale in the blocks behind, and so on.
-            let mut waiting = vec![(*from, *writes)];
-            while let Some((at, stale)) = waiting.pop() {
+        let mut best: BTreeMap<u64, Registers> = BTreeMap::new();
+        for (places, used) in self.loops(text, &sets) {
+            best.extend(self.blocks.range(places).map(|(&at, block)| (at, block.live & used)));
+        }
+        let best = |next: &Block| best.get(&next.start).copied().unwrap_or_default();
+        self.spread(&sets, |(reads, writes)| reads | writes, |next| (best(next), &mut next.kept));
+        self.spread(&sets, |(_, writes)| writes, |next| (next.kept, &mut next.stale));
+    }
+
+    /// Adds to a set of every block what blocks before it use, and what is in their sets, as far as it may hold that.
+    fn spread(
+        &mut self,
+        sets: &BTreeMap<u64, (Registers, Registers)>,
+        of: impl Fn((Registers, Registers)) -> Registers,
+        part: impl Fn(&mut Block) -> (Registers, &mut Registers),
+    ) {
+        for (&from, &used) in sets {
+            let mut waiting = vec![(from, of(used))];
+            while let Some((at, found)) = waiting.pop() {
                 let Some(block) = self.blocks.get(&at) else { continue };
-                let behind = stale & self.live_behind(block);
                 for target in self.successors(block) {
-                    if let Some(next) = self.blocks.get_mut(&target).filter(|next| behind & !next.stale != 0) {
-                        next.stale |= behind;
-                        waiting.push((target, next.stale));
+                    let Some(next) = self.blocks.get_mut(&target) else { continue };
+                    let (possible, set) = part(next);
+                    let new = (found & possible) - *set;
+                    if !new.is_empty() {
+                        *set |= new;
+                        waiting.push((target, new));
                     }
                 }
             }
         }
     }
 
+    /// The loops of the region, as ranges of addresses, the outer before the inner ones, and which registers the code may hold there:
+    /// those that are used in it, but no more than the host has.
+    fn loops(&self, text: &Text, sets: &BTreeMap<u64, (Registers, Registers)>) -> Vec<(Range<u64>, Registers)> {
+        let mut loops: Vec<Range<u64>> = std::iter::once(0..u64::MAX).collect();
+        for block in self.blocks.values() {
+            let is_call = text.effect(block.behind().wrapping_sub(4)).is_some_and(|last| last.x.is_some());
+            let targets = self.successors(block).into_iter().filter(|_| block.end != End::Indirect && !is_call);
+            loops.extend(targets.filter(|&to| to <= block.start).map(|to| to..block.behind()));
+        }
+        loops.sort_by_key(|places| std::cmp::Reverse(places.end - places.start));
+        let held = |places: &Range<u64>| {
+            let used: Registers = sets.range(places.clone()).map(|(_, &(reads, writes))| reads | writes).sum();
+            let live: Vec<_> = self.blocks.range(places.clone()).map(|(_, block)| block.live).collect();
+            let integers = most(used.x, INTEGERS, live.iter().map(|live| live.x));
+            Registers { x: integers, f: most(used.f, FLOATS, live.iter().map(|live| live.f)) }
+        };
+        loops.into_iter().map(|places| (places.clone(), held(&places))).collect()
+    }
+
     /// Registers that are live behind a block.
-    pub fn live_behind(&self, block: &Block) -> u32 {
-        let targets = self.successors(block).into_iter();
-        targets.filter_map(|target| self.blocks.get(&target)).fold(0, |all, next| all | next.live)
+    fn live_behind(&self, block: &Block) -> Registers {
+        self.behind(block, |next| next.live)
+    }
+
+    /// Registers that need not be in the context behind a block.
+    pub fn stale_behind(&self, block: &Block) -> Registers {
+        self.behind(block, |next| next.stale)
+    }
+
+    fn behind(&self, block: &Block, of: impl Fn(&Block) -> Registers) -> Registers {
+        self.successors(block).iter().filter_map(|target| self.blocks.get(target)).map(of).sum()
     }
 }
 
-/// Which integer registers a block reads before it writes them, and which it writes.
-fn used(text: &Text, block: &Block) -> (u32, u32) {
-    let (mut reads, mut writes) = (0u32, 0u32);
+/// The members of a set that most of other sets have, so many at most.
+fn most(set: u32, limit: usize, others: impl Iterator<Item = u32> + Clone) -> u32 {
+    let mut all: Vec<u8> = members(set).collect();
+    all.sort_by_cached_key(|member| std::cmp::Reverse(others.clone().filter(|other| other >> member & 1 == 1).count()));
+    all.into_iter().take(limit).fold(0, |all, member| all | 1 << member)
+}
+
+/// Which registers an instruction reads.
+fn read(effect: &Effect) -> Registers {
+    let mut reads = Registers::default();
+    let mut see = |node| match node {
+        Node::X(register) => reads |= Registers::x(register),
+        Node::F(register) | Node::Unboxed(register) => reads |= Registers::f(register),
+        _ => {}
+    };
+    effect.expressions().for_each(|id| visit(id, &mut see));
+    reads
+}
+
+/// Which registers an instruction writes.
+fn written(effect: &Effect) -> Registers {
+    let x = effect.x.map_or_else(Registers::default, |(register, _)| Registers::x(register));
+    effect.f.map_or(x, |(register, _)| x | Registers::f(register))
+}
+
+/// Which registers a block reads before it writes them, and which it writes.
+fn used(text: &Text, block: &Block) -> (Registers, Registers) {
+    let (mut reads, mut writes) = (Registers::default(), Registers::default());
     for effect in block.addresses().filter_map(|pc| text.effect(pc)) {
-        effect.expressions().for_each(|id| {
-            visit(id, &mut |node| {
-                if let Node::X(register) = node {
-                    reads |= 1 << register & !writes;
-                }
-            });
-        });
-        writes |= effect.x.map_or(0, |(register, _)| 1 << register);
+        reads |= read(&effect) - writes;
+        writes |= written(&effect);
     }
     (reads, writes)
 }

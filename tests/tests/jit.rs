@@ -179,6 +179,40 @@ fn no_access_leaves_memory() {
     assert!((5_000..28_000).contains(&trapped), "{trapped}");
 }
 
+/// A loop that jumps to one of eight places at each turn, which are regions of their own until it is known that it jumps there.
+#[test]
+fn regions_that_learn_where_they_jump_stop_in_the_same_state() {
+    use Op::{Add, Addi, Andi, FaddS, Jal, Jalr, Slli, Srli, Xor};
+    const HANDLERS: u64 = 8;
+    let of = |op, rd, rs1, rs2, imm| Instruction { rd, rs1, rs2, imm, ..Instruction::new(op) };
+    let step = |op, by| [of(op, 6, 5, 0, by), of(Xor, 5, 5, 6, 0)];
+    let mut code = [step(Slli, 13), step(Srli, 7), step(Slli, 17)].concat();
+    code.extend([of(Andi, 7, 5, 0, 0x70), of(Add, 7, 7, 9, 0), of(Jalr, 0, 7, 0, 0)]);
+    let handlers = 4 * code.len() as u64;
+    for number in 0..HANDLERS {
+        let work = if number % 2 == 0 { of(FaddS, 1, 1, 2, 0) } else { of(Add, 11, 11, 10, 0) };
+        code.extend([of(Addi, 10, 10, 0, number as i32), work, of(Xor, 12, 12, 10, 0)]);
+        code.push(of(Jal, 0, 0, 0, -4 * code.len() as i32));
+    }
+    let words: Vec<u32> = code.into_iter().map(|instruction| encode(instruction).expect("operands that fit")).collect();
+    let image = program(&words);
+    let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
+    let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
+    let mut x = [0; 32];
+    (x[5], x[9]) = (88_172_645_463_325_252, image.entry + handlers);
+    for machine in [&mut reference, &mut *machine] {
+        start(machine, &Registers { x, f: [0xffff_ffff_3f80_0001; 32] });
+    }
+    let mut random = Random::new(4);
+    for _ in 0..200 {
+        let limit = random.below(3000);
+        assert_eq!(machine.run(limit), reference.run(limit));
+        assert_eq!(machine.state(), reference.state(), "at step {}", reference.steps());
+    }
+    // One for each place where a region starts, and more for what was learnt.
+    assert!(machine.translated().regions > HANDLERS + 1, "{:?}", machine.translated());
+}
+
 /// An image of some words.
 fn program(words: &[u32]) -> Image {
     program_at(1 << 12, words)

@@ -193,14 +193,13 @@ fn translated_code_is_kept_for_the_next_machine() {
     for number in 0..200 {
         let (image, registers) = soup(64, &mut random);
         let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
-        let [mut first, mut second] = [cached(folder.path(), &image), cached(folder.path(), &image)];
-        assert_eq!(second.translated().regions, 0, "program {number}: nothing is known of this image");
+        let mut first = cached(folder.path(), &image);
+        assert_eq!(first.translated().regions, 0, "program {number}: nothing is known of this image");
         start(&mut first, &registers);
         first.run(3000);
         first.keep().expect("room");
-        let third = cached(folder.path(), &image);
-        assert_eq!(third.translated().regions > 0, first.translated().regions > 0, "program {number}");
-        second = third;
+        let mut second = cached(folder.path(), &image);
+        assert_eq!(second.translated().regions > 0, first.translated().regions > 0, "program {number}");
         reused += second.translated().regions;
         files += u64::from(second.translated().regions > 0);
         start(&mut second, &registers);
@@ -250,6 +249,40 @@ fn a_cache_that_is_not_good_is_as_none() {
     assert_eq!(Jit::new(&image).expect("a host").with_cache(Path::new("/proc/none"), &image).translated().regions, 0);
     let other = program_at(1 << 11, &[0x0012_8293, 0xffdf_f06f]);
     assert_eq!(Jit::new(&other).expect("a host").with_cache(folder.path(), &other).translated().regions, 0);
+}
+
+/// A loop that jumps to one of eight places at each turn, which are regions of their own until it is known that it jumps there.
+#[test]
+fn regions_that_learn_where_they_jump_stop_in_the_same_state() {
+    use Op::{Add, Addi, Andi, FaddS, Jal, Jalr, Slli, Srli, Xor};
+    const HANDLERS: u64 = 8;
+    let of = |op, rd, rs1, rs2, imm| Instruction { rd, rs1, rs2, imm, ..Instruction::new(op) };
+    let step = |op, by| [of(op, 6, 5, 0, by), of(Xor, 5, 5, 6, 0)];
+    let mut code = [step(Slli, 13), step(Srli, 7), step(Slli, 17)].concat();
+    code.extend([of(Andi, 7, 5, 0, 0x70), of(Add, 7, 7, 9, 0), of(Jalr, 0, 7, 0, 0)]);
+    let handlers = 4 * code.len() as u64;
+    for number in 0..HANDLERS {
+        let work = if number % 2 == 0 { of(FaddS, 1, 1, 2, 0) } else { of(Add, 11, 11, 10, 0) };
+        code.extend([of(Addi, 10, 10, 0, number as i32), work, of(Xor, 12, 12, 10, 0)]);
+        code.push(of(Jal, 0, 0, 0, -4 * code.len() as i32));
+    }
+    let words: Vec<u32> = code.into_iter().map(|instruction| encode(instruction).expect("operands that fit")).collect();
+    let image = program(&words);
+    let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
+    let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
+    let mut x = [0; 32];
+    (x[5], x[9]) = (88_172_645_463_325_252, image.entry + handlers);
+    for machine in [&mut reference, &mut *machine] {
+        start(machine, &Registers { x, f: [0xffff_ffff_3f80_0001; 32] });
+    }
+    let mut random = Random::new(4);
+    for _ in 0..200 {
+        let limit = random.below(3000);
+        assert_eq!(machine.run(limit), reference.run(limit));
+        assert_eq!(machine.state(), reference.state(), "at step {}", reference.steps());
+    }
+    // One for each place where a region starts, and more for what was learnt.
+    assert!(machine.translated().regions > HANDLERS + 1, "{:?}", machine.translated());
 }
 
 /// An image of some words.

@@ -221,11 +221,16 @@ impl Lowering<'_> {
 
     /// Brings registers to where a block expects them, and into its forms.
     fn prepare(&mut self, next: &Block) {
-        for (register, form) in self.unfit(next) {
+        let unfit = self.unfit(next);
+        self.exit_if_payload(
+            unfit.iter().filter(|(_, form)| form.is_arithmetic()).map(|&(register, _)| register),
+            next.start,
+        );
+        for (register, form) in unfit {
             let value = match form {
                 Form::Exact32 => self.register(register, Format::F32),
                 Form::Exact64 => self.register(register, Format::F64),
-                Form::Arith32 | Form::Arith64 => self.without_payload(register, next.start),
+                Form::Arith32 | Form::Arith64 => self.f(register),
             };
             self.set_f(register, form, value);
         }
@@ -235,22 +240,35 @@ impl Lowering<'_> {
         members(missing.f).for_each(|register| _ = self.f(register));
     }
 
-    /// A number in every bit as one that may be any NaN, which it must not be: then code leaves before the next block.
-    fn without_payload(&mut self, register: u8, pc: u64) -> Value {
-        let value = self.f(register);
+    /// Leaves before the next block if a binary32 is a NaN that isn't the canonical one.
+    fn exit_if_payload(&mut self, registers: impl Iterator<Item = u8>, pc: u64) {
+        let values: Vec<_> = registers.map(|register| self.f(register)).collect();
+        if values.is_empty() {
+            return;
+        }
         let [rare, out, on] = std::array::from_fn(|_| self.code.create_block());
         self.code.set_cold_block(rare);
         self.code.set_cold_block(out);
-        let is_nan = self.code.ins().fcmp(FloatCC::Unordered, value, value);
-        self.code.ins().brif(is_nan, rare, &[], on, &[]);
+        let mut pairs = values.chunks(2).peekable();
+        while let Some(pair) = pairs.next() {
+            let next = if pairs.peek().is_some() { self.code.create_block() } else { on };
+            let is_nan = self.code.ins().fcmp(FloatCC::Unordered, pair[0], pair[pair.len() - 1]);
+            self.code.ins().brif(is_nan, rare, &[], next, &[]);
+            self.code.switch_to_block(next);
+        }
         self.code.switch_to_block(rare);
-        let bits = self.bits(value, Format::F32);
-        let other = self.code.ins().icmp_imm_s(IntCC::NotEqual, bits, i64::from(NAN_32));
-        self.code.ins().brif(other, out, &[], on, &[]);
+        let mut bad = self.code.ins().iconst(I8, 0);
+        for &value in &values {
+            let bits = self.bits(value, Format::F32);
+            let other = self.code.ins().icmp_imm_s(IntCC::NotEqual, bits, i64::from(NAN_32));
+            let is_nan = self.code.ins().fcmp(FloatCC::Unordered, value, value);
+            let both = self.code.ins().band(other, is_nan);
+            bad = self.code.ins().bor(bad, both);
+        }
+        self.code.ins().brif(bad, out, &[], on, &[]);
         self.code.switch_to_block(out);
         self.exit_at(pc);
         self.code.switch_to_block(on);
-        value
     }
 
     /// The registers whose forms are others in a block, and those.

@@ -148,6 +148,7 @@ fn round(engine: &dyn Engine, start_up: f64, program: &Program, steps: u64) -> O
     let mut runs = runs?;
     let (seconds, ()) = timed(|| runs.iter_mut().for_each(|run| run.run(u64::MAX)));
     let repeat = repeat as f64;
+    let start_up = if engine.is_process(program) { start_up } else { 0.0 };
     let steps = steps as f64 * repeat;
     Some((start * 1e3 / repeat, steps / (seconds - start_up * repeat).max(1e-6) / 1e6))
 }
@@ -250,7 +251,7 @@ fn speed_table(names: &[&str], lines: &[Line]) -> String {
     for group in lines.chunk_by(|a, b| a.build == b.build) {
         let mut values = Vec::new();
         for line in group {
-            let first = [line.name.clone(), line.build.to_owned(), number((line.steps as f64 / 1e6).round())];
+            let first = [line.name.clone(), line.build.to_owned(), number(line.steps as f64 / 1e6)];
             rows.push(first.into_iter().chain(line.speeds[..machines].iter().copied().map(cell)).collect());
             values.push(line.speeds[..machines].to_vec());
         }

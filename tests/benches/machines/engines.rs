@@ -25,6 +25,11 @@ pub trait Engine {
 
     /// A program before its first step, or nothing where it can't run here.
     fn start(&self, program: &Program) -> Option<Box<dyn Run>>;
+
+    /// Whether running it starts a process, which takes time of its own.
+    fn is_process(&self, _: &Program) -> bool {
+        false
+    }
 }
 
 /// A program on its way.
@@ -179,6 +184,10 @@ impl Engine for Qemu {
         "qemu-user"
     }
 
+    fn is_process(&self, _: &Program) -> bool {
+        true
+    }
+
     /// What is run several times takes less time than qemu's start.
     fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
         if program.repeat > 1 {
@@ -203,6 +212,10 @@ struct KernelRun {
 impl Engine for Native {
     fn name(&self) -> &'static str {
         "native"
+    }
+
+    fn is_process(&self, program: &Program) -> bool {
+        matches!(program.native, programs::Native::Executable(_))
     }
 
     fn start(&self, program: &Program) -> Option<Box<dyn Run>> {

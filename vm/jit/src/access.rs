@@ -2,11 +2,12 @@
 //!
 //! Whether an access is ordinary can be checked long before it is made: all that follows from a failed check is that the interpreter
 //! goes on from there. So the accesses of a block whose addresses are constant distances from registers at one place are checked
-//! at that place, and those with the same register at once.
+//! at that place, and those with the same register at once. If the block is a loop in which the register always moves the same
+//! way, they can be checked for many turns at once.
 
 use crate::domain::{Binary, Id, Node, constant, node};
 use crate::effect::Effect;
-use crate::region::{Block, Text};
+use crate::region::{Block, Registers, Text, written};
 use isa::{Size, U64};
 
 /// What is checked before an instruction of a block.
@@ -31,6 +32,25 @@ pub(crate) struct Span {
     anchor: i64,
     /// How large that is. If it is aligned, all are.
     pub size: Size,
+    /// The first byte that is written, and behind the last, if any is.
+    written: Option<(i64, i64)>,
+}
+
+/// Accesses of a loop that move the same way in every turn.
+#[derive(Debug, Default)]
+pub(crate) struct Steady {
+    pub spans: Vec<(Span, Stride)>,
+    /// Which of the block's instructions are their stores.
+    pub stores: Vec<u64>,
+}
+
+/// How far accesses move in a turn of a loop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stride {
+    /// So far.
+    By(i64),
+    /// As far as a register says.
+    Register(u8),
 }
 
 /// The most bytes of a span: no memory is smaller.
@@ -88,11 +108,14 @@ pub(crate) struct Accesses {
     pub points: Vec<Checkpoint>,
     /// What is loaded from code, which never changes: the places of the loads, and what they give.
     pub literals: Vec<(u64, u64)>,
+    /// The stores that are checked at the start of the block, and in which span.
+    stores: Vec<(u64, usize)>,
 }
 
 /// Looks through the accesses of a block.
 pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
-    let (mut points, mut literals) = (vec![Checkpoint { index: 0, spans: Vec::new(), never: false }], Vec::new());
+    let mut points = vec![Checkpoint { index: 0, spans: Vec::new(), never: false }];
+    let (mut literals, mut stores) = (Vec::new(), Vec::new());
     let mut tracker = Tracker::at(None);
     for (index, pc) in (0..).zip(block.addresses()) {
         let Some(effect) = text.effect(pc) else { break };
@@ -105,7 +128,11 @@ pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
             }
             let literal = |address| text.load(address, access.size).filter(|_| access.value.is_none());
             match (known, points.last_mut()) {
-                (Known::From(register, low), Some(point)) => point.add(Span::new(register, low, access.size)),
+                (Known::From(register, low), Some(point)) => {
+                    let is_store = access.value.is_some();
+                    let span = point.add(Span::new(register, low, access.size, is_store));
+                    stores.extend((is_store && point.index == 0).then_some((index, span)));
+                }
                 (Known::Value(address), _) if text.is_ordinary(address, access.size) => {}
                 (Known::Value(address), _) if let Some(value) = literal(address) => literals.push((index, value)),
                 _ => {
@@ -117,27 +144,101 @@ pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
         tracker.write(&effect);
     }
     points.retain(|point| point.never || !point.spans.is_empty());
-    Accesses { points, literals }
+    Accesses { points, literals, stores }
+}
+
+impl Accesses {
+    /// Takes out what can be checked for many turns at once, if the block is a loop.
+    pub fn take_steady(&mut self, text: &Text, block: &Block) -> Steady {
+        let Some(start) = self.points.first_mut().filter(|point| point.index == 0 && !point.never) else {
+            return Steady::default();
+        };
+        let strides = Strides::of(text, block);
+        let stride = |span: &Span| strides.get(span.register).filter(|stride| stride.keeps_aligned(span.size));
+        let stores = self.stores.iter().filter(|&&(_, span)| start.spans.get(span).and_then(stride).is_some());
+        let stores = stores.map(|&(index, _)| index).collect();
+        let spans = start.spans.iter().filter_map(|span| Some((*span, stride(span)?))).collect();
+        start.spans.retain(|span| stride(span).is_none());
+        Steady { spans, stores }
+    }
+}
+
+/// How registers move in a turn of a loop of one block.
+struct Strides {
+    /// Behind the block.
+    tracker: Tracker,
+    /// To which registers another one was added once, and nothing else happened.
+    sums: [Option<u8>; 32],
+    written: Registers,
+}
+
+impl Strides {
+    fn of(text: &Text, block: &Block) -> Self {
+        let (mut tracker, mut sums) = (Tracker::at(None), [None; 32]);
+        let mut all = Registers::default();
+        for effect in block.addresses().filter_map(|pc| text.effect(pc)) {
+            if let Some((register, value)) = effect.x {
+                let is_first = (Registers::x(register) & all).is_empty();
+                sums[usize::from(register)] = added(register, value).filter(|_| is_first);
+            }
+            tracker.write(&effect);
+            all |= written(&effect);
+        }
+        Self { tracker, sums, written: all }
+    }
+
+    /// How far a register moves, if that is the same in every turn.
+    fn get(&self, register: u8) -> Option<Stride> {
+        match self.tracker.0[usize::from(register)] {
+            Known::From(from, distance) if from == register => Some(Stride::By(distance.cast_signed())),
+            Known::Nothing => {
+                let by = self.sums[usize::from(register)]?;
+                (Registers::x(by) & self.written).is_empty().then_some(Stride::Register(by))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The register that is added to another one, if that is what is written into the other one.
+fn added(register: u8, value: Id) -> Option<u8> {
+    let Node::Binary(Binary::Add, a, b) = node(value) else { return None };
+    match (node(a), node(b)) {
+        (Node::X(old), Node::X(by)) | (Node::X(by), Node::X(old)) if old == register => Some(by),
+        _ => None,
+    }
+}
+
+impl Stride {
+    /// Whether what is aligned stays so, unless that depends on a register.
+    fn keeps_aligned(self, size: Size) -> bool {
+        match self {
+            Self::By(distance) => distance % size as i64 == 0,
+            Self::Register(_) => true,
+        }
+    }
 }
 
 impl Checkpoint {
-    /// Adds an access: to a span of the same register, if it can be.
-    fn add(&mut self, new: Span) {
-        for old in &mut self.spans {
+    /// Adds an access: to a span of the same register, if it can be. Says which span it is in.
+    fn add(&mut self, new: Span) -> usize {
+        for (place, old) in self.spans.iter_mut().enumerate() {
             if let Some(both) = old.with(new) {
                 *old = both;
-                return;
+                return place;
             }
         }
         self.spans.push(new);
+        self.spans.len() - 1
     }
 }
 
 impl Span {
     /// One access.
-    fn new(register: u8, distance: u64, size: Size) -> Self {
+    fn new(register: u8, distance: u64, size: Size, is_store: bool) -> Self {
         let low = distance.cast_signed();
-        Self { register, low, high: low.saturating_add(size as i64), anchor: low, size }
+        let high = low.saturating_add(size as i64);
+        Self { register, low, high, anchor: low, size, written: is_store.then_some((low, high)) }
     }
 
     /// The span of this and another, if alignment of the one follows from that of the other and it doesn't become too long.
@@ -148,7 +249,16 @@ impl Span {
         let fits = self.register == other.register
             && distance % small.size as i64 == 0
             && high.checked_sub(low).is_some_and(|length| length <= LONGEST);
-        fits.then_some(Self { low, high, ..large })
+        let written = [self.written, other.written].into_iter().flatten();
+        let written = written.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        fits.then_some(Self { low, high, written, ..large })
+    }
+
+    /// The first and the last byte that is written, from the register, and whether they may be in two pages.
+    pub fn written(self) -> Option<(i64, i64, bool)> {
+        let (first, behind) = self.written?;
+        let unit = |at: i64| (at - self.anchor).div_euclid(self.size as i64);
+        Some((first, behind - 1, unit(first) != unit(behind - 1)))
     }
 
     /// What is aligned, from the register, and how many bytes from there must be in memory: a multiple of the size.

@@ -310,6 +310,7 @@ impl Jit {
             count: self.written.count,
             pc: *live.pc,
             forms: 0,
+            bound: 0,
         };
         let (mut rest, mut before) = (limit, None);
         let (mut misfit, mut narrow) = (None, None);

@@ -6,7 +6,9 @@
 //! interpreter has to execute, before one whose access or jump isn't ordinary, where too few steps are left for the
 //! way to the next check, and where the region ends. So what stops or traps is always the interpreter's.
 
-use crate::access::{Accesses, Checkpoint, accesses};
+mod turns;
+
+use crate::access::{Accesses, Checkpoint, Span, Steady, accesses};
 use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
@@ -55,7 +57,9 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         double,
         left,
         blocks,
+        turn: None,
         literal: None,
+        is_marked: false,
         forms: Forms::default(),
         kept: Registers::default(),
         stale: Registers::default(),
@@ -115,8 +119,12 @@ struct Lowering<'a> {
     /// The steps that are left, those of the current block taken off.
     left: Variable,
     blocks: BTreeMap<u64, ir::Block>,
+    /// Where turns of the current block begin that need no checks, if it is a loop that has such.
+    turn: Option<(u64, ir::Block)>,
     /// What the current instruction loads from code.
     literal: Option<u64>,
+    /// Whether the page to which the current instruction writes is marked.
+    is_marked: bool,
     /// The forms before the current instruction.
     forms: Forms,
     /// Registers that are in variables; the others are in the context, in these forms.
@@ -144,6 +152,8 @@ macro_rules! field {
         i32::try_from(offset_of!(Context, $field)).unwrap_or_default()
     };
 }
+
+use field;
 
 // ---- Entry, blocks, exits
 
@@ -210,13 +220,19 @@ impl Lowering<'_> {
 
     /// Goes to a place in the region, or out of it.
     fn jump(&mut self, target: u64) {
-        match (self.blocks.get(&target), self.region.blocks.get(&target)) {
-            (Some(&block), Some(next)) => {
+        match (self.entrance(target), self.region.blocks.get(&target)) {
+            (Some(block), Some(next)) => {
                 self.prepare(next);
                 self.code.ins().jump(block, &[]);
             }
             _ => self.exit_at(target),
         }
+    }
+
+    /// Where a place in the region is entered from the current block.
+    fn entrance(&self, target: u64) -> Option<ir::Block> {
+        let turn = self.turn.filter(|&(place, _)| place == target).map(|(_, block)| block);
+        turn.or_else(|| self.blocks.get(&target).copied())
     }
 
     /// Brings registers to where a block expects them, and into its forms.
@@ -362,13 +378,22 @@ impl Lowering<'_> {
         let Some(&here) = self.blocks.get(&block.start) else { return };
         self.code.switch_to_block(here);
         (self.forms, self.kept, self.stale) = (block.forms, block.kept, block.stale);
-        let Accesses { points, literals } = accesses(self.text, block);
+        let mut accesses = accesses(self.text, block);
+        let steady = if block.is_loop() { accesses.take_steady(self.text, block) } else { Steady::default() };
+        let Accesses { points, literals, .. } = accesses;
         let mut points = points.into_iter().peekable();
         let mut wrong = Vec::new();
-        if let Some(needed) = block.check {
-            let left = self.code.use_var(self.left);
-            let needed = self.code.ins().iconst(I64, needed.cast_signed());
-            wrong.push(self.code.ins().icmp(IntCC::SignedLessThan, left, needed).into());
+        self.turn = None;
+        match block.check {
+            Some(needed) if !steady.spans.is_empty() => {
+                self.turn = Some((block.start, self.begin_turns(block, needed, &steady)));
+            }
+            Some(needed) => {
+                let left = self.code.use_var(self.left);
+                let needed = self.code.ins().iconst(I64, needed.cast_signed());
+                wrong.push(self.code.ins().icmp(IntCC::SignedLessThan, left, needed).into());
+            }
+            None => {}
         }
         if let Some(point) = points.next_if(|point| point.index == 0) {
             self.check(&point, &mut wrong);
@@ -393,6 +418,7 @@ impl Lowering<'_> {
             }
             let Some(effect) = self.text.effect(pc) else { return };
             self.literal = literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
+            self.is_marked = steady.stores.contains(&index);
             last = self.instruction(&effect, pc, unmade);
             // At once, so that the host needs no register for it until the end.
             self.put_back(finals - held);
@@ -431,14 +457,14 @@ impl Lowering<'_> {
     /// The block of a place if it can be entered as things are, or a new one that leads there. It has to be [finished](Self::finish).
     fn place(&mut self, target: u64) -> ir::Block {
         let ready = self.region.blocks.get(&target).is_some_and(|next| self.is_ready(next));
-        match self.blocks.get(&target) {
-            Some(&block) if ready => block,
+        match self.entrance(target) {
+            Some(block) if ready => block,
             _ => self.code.create_block(),
         }
     }
 
     fn finish(&mut self, target: u64, block: ir::Block) {
-        if self.blocks.get(&target) == Some(&block) {
+        if self.entrance(target) == Some(block) {
             return;
         }
         self.code.switch_to_block(block);
@@ -482,26 +508,36 @@ impl Lowering<'_> {
     /// Adds what is wrong unless the accesses from here on are aligned and in memory, and not to code that hides it.
     fn check(&mut self, point: &Checkpoint, wrong: &mut Vec<Wrong>) {
         for span in &point.spans {
-            let (low, length) = span.aligned();
-            let base = self.x(span.register);
-            let first = self.plus(base, low);
-            let mut ranges = self.data.iter().map(|data| Range {
-                first,
-                bits: span.size.bytes().ilog2(),
-                start: data.start,
-                last: (data.end - data.start).cast_signed() - length,
-            });
-            let (usual, other) = (ranges.next(), ranges.next());
-            let condition = match usual {
-                Some(usual) => self.outside(usual),
-                // Nothing can be accessed at all.
-                None => self.code.ins().iconst(I8, 1),
-            };
-            wrong.push(Wrong { condition, unless: other });
+            self.check_span(*span, wrong);
         }
         if point.never {
             wrong.push(self.code.ins().iconst(I8, 1).into());
         }
+    }
+
+    /// The same for accesses with one register.
+    fn check_span(&mut self, span: Span, wrong: &mut Vec<Wrong>) {
+        let (usual, other) = self.ranges(span);
+        let condition = match usual {
+            Some(usual) => self.outside(usual),
+            // Nothing can be accessed at all.
+            None => self.code.ins().iconst(I8, 1),
+        };
+        wrong.push(Wrong { condition, unless: other });
+    }
+
+    /// Where accesses with one register may be.
+    fn ranges(&mut self, span: Span) -> (Option<Range>, Option<Range>) {
+        let (low, length) = span.aligned();
+        let base = self.x(span.register);
+        let first = self.plus(base, low);
+        let mut ranges = self.data.iter().map(|data| Range {
+            first,
+            bits: span.size.bytes().ilog2(),
+            start: data.start,
+            last: (data.end - data.start).cast_signed() - length,
+        });
+        (ranges.next(), ranges.next())
     }
 
     /// Whether accesses are outside a range, or not aligned: a distance that is turned right by the logarithm of their size is small
@@ -528,7 +564,7 @@ impl Lowering<'_> {
         (self.code.ins().iadd(self.memory, base), distance)
     }
 
-    /// Writes to memory and marks the page. A page that has no mark yet is listed.
+    /// Writes to memory and marks the page.
     fn store(&mut self, address: Id, size: Size, value: Id) {
         let flags = MemFlagsData::trusted();
         let (to, at) = self.host(address);
@@ -545,7 +581,15 @@ impl Lowering<'_> {
                 };
             }
         }
-        let address = self.word(address);
+        if !self.is_marked {
+            let address = self.word(address);
+            self.mark(address);
+        }
+    }
+
+    /// Marks the page of an address, and lists it if it has no mark yet.
+    fn mark(&mut self, address: Value) {
+        let flags = MemFlagsData::trusted();
         let page = self.code.ins().ushr_imm_u(address, i64::from(memory::PAGE_BITS));
         let mark = self.code.ins().iadd(self.marks, page);
         let marked = self.code.ins().load(I8, flags, mark, 0);

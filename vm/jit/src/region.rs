@@ -202,6 +202,11 @@ impl Block {
         (0..self.len).map(move |index| start.wrapping_add(4 * index))
     }
 
+    /// Whether it leads to itself.
+    pub fn is_loop(&self) -> bool {
+        matches!(self.end, End::Branch(target, _) if target == self.start)
+    }
+
     /// The address behind it.
     fn behind(&self) -> u64 {
         self.start.wrapping_add(4 * self.len)
@@ -491,7 +496,7 @@ fn read(effect: &Effect) -> Registers {
 }
 
 /// Which registers an instruction writes.
-fn written(effect: &Effect) -> Registers {
+pub(crate) fn written(effect: &Effect) -> Registers {
     let x = effect.x.map_or_else(Registers::default, |(register, _)| Registers::x(register));
     effect.f.map_or(x, |(register, _)| x | Registers::f(register))
 }

@@ -39,7 +39,6 @@ impl Code {
         if !compiled.buffer.relocs().is_empty() {
             return None;
         }
-        if let Ok(dir) = std::env::var("DUMP") { static N: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0); let n = N.fetch_add(1, std::sync::atomic::Ordering::Relaxed); std::fs::write(format!("{dir}/{n}.bin"), compiled.buffer.data()).unwrap(); }
         Self::of(compiled.buffer.data())
     }
 

@@ -183,6 +183,72 @@ fn no_access_leaves_memory() {
     assert!((5_000..28_000).contains(&trapped), "{trapped}");
 }
 
+/// Loops whose accesses move by the same distance in every turn, up and down, by what a register says too: to the edges of memory, of
+/// pages and of code that hides memory, and over them.
+#[test]
+fn no_loop_leaves_memory_or_a_page_unmarked() {
+    use Op::{Add, Addi, Bne, Lb, Ld, Lw, Sb, Sd, Sh, Sw};
+    let word = |instruction: Instruction| encode(instruction).expect("operands that fit");
+    let addi = |rd, imm| word(Instruction { rd, rs1: rd, imm, ..Instruction::new(Addi) });
+    let mut random = Random::new(31);
+    let (mut trapped, mut ended, mut translated) = (0, 0, 0);
+    for number in 0..400 {
+        let mut words = Vec::new();
+        for _ in 0..1 + random.below(4) {
+            let (op, size) = *random.pick(&[(Lb, 1), (Lw, 4), (Ld, 8), (Sb, 1), (Sh, 2), (Sw, 4), (Sd, 8)]);
+            let (register, place) = (8 + random.below(2) as u8, random.below(64) as i32 - 32);
+            let has = |name: &str, register| if op.entry().has(name) { register } else { 0 };
+            let (rd, rs2) = (has("rd", 7), has("rs2", 6));
+            words.push(word(Instruction { rd, rs1: register, rs2, imm: place * size, ..Instruction::new(op) }));
+        }
+        for register in [8, 9] {
+            let by =
+                *random.pick(&[0, 1, 2, 4, 8, 8, 12, 16, 24, 64, 72, 512, 1600, -1, -4, -8, -8, -40, -64, -256, -2000]);
+            words.insert(
+                random.below(1 + words.len() as u64) as usize,
+                match random.below(3) {
+                    0 => word(Instruction { rd: register, rs1: register, rs2: 10, ..Instruction::new(Add) }),
+                    _ => addi(register, by),
+                },
+            );
+        }
+        words.push(addi(11, -1));
+        words.push(word(Instruction { rs1: 11, imm: -4 * words.len() as i32, ..Instruction::new(Bne) }));
+        let base = *random.pick(&[1 << 12, 1 << 13, 0]);
+        let image = program_in(15, base, &words);
+        let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
+        let mut reference = Interpreter::new(&image).expect("memory");
+        let begin = reference.snapshot();
+        for _ in 0..20 {
+            for machine in [&mut reference, &mut *machine] {
+                machine.restore(&begin).expect("the same image");
+            }
+            let mut x = [0; 32];
+            for register in &mut x[8..10] {
+                let edge = *random.pick(&[0, base, base + image.code.len() as u64, 1 << 14, 1 << 15]);
+                let unaligned = if random.one_in(8) { random.below(8) } else { 0 };
+                *register = edge.wrapping_add(8 * random.below(400)).wrapping_sub(1600).wrapping_add(unaligned);
+            }
+            x[6] = random.bits();
+            x[10] = *random.pick(&[0, 1, 4, 8, 16, 40, 4096, 7, 1 << 40, u64::MAX, 8u64.wrapping_neg(), 1 << 63]);
+            x[11] = 1 + random.below(300);
+            for machine in [&mut reference, &mut *machine] {
+                start(machine, &Registers { x, f: [0; 32] });
+            }
+            for limit in [random.below(300), random.below(900), 3000] {
+                let case = format!("program {number}, {x:x?}, {limit} steps");
+                assert_eq!(machine.run(limit), reference.run(limit), "{case}");
+                assert_eq!(machine.state(), reference.state(), "{case}");
+            }
+            trapped += u32::from(matches!(reference.status(), Status::Trapped(_)) && reference.x(11) != 0);
+            ended += u32::from(reference.x(11) == 0);
+        }
+        translated += machine.translated().steps;
+    }
+    assert!(trapped > 2_000 && ended > 1_000, "{trapped} trapped in the loop, {ended} got out");
+    assert!(translated > 1_000_000, "{translated} steps of translated code");
+}
+
 #[test]
 fn translated_code_is_kept_for_the_next_machine() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -290,11 +356,16 @@ fn program(words: &[u32]) -> Image {
     program_at(1 << 12, words)
 }
 
-/// An image of some words at an address.
+/// An image of some words at an address, with a page of memory.
 fn program_at(base: u64, words: &[u32]) -> Image {
+    program_in(12, base, words)
+}
+
+/// The same with 2^bits bytes of memory.
+fn program_in(bits: u8, base: u64, words: &[u32]) -> Image {
     let mut code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     code.resize(code.len().next_multiple_of(32), 0);
-    let profile = Profile::new(Extensions::IMFD, 12, base, code.len() as u64).expect("a machine");
+    let profile = Profile::new(Extensions::IMFD, bits, base, code.len() as u64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
     let contents =
         Contents { profile, entry: base, sp: 0, code, segments, tensors, symbols, schedule, interface: None };

@@ -55,6 +55,8 @@ pub(crate) enum Stride {
 
 /// The most bytes of a span: no memory is smaller.
 const LONGEST: i64 = 2048;
+/// The farthest that a store moves in a turn whose page is marked for many turns: 64 in a page.
+const NEAR: u64 = 64;
 
 /// What is known of a register: its value, or its distance from a register at the checkpoint.
 #[derive(Debug, Clone, Copy)]
@@ -155,8 +157,8 @@ impl Accesses {
         };
         let strides = Strides::of(text, block);
         let stride = |span: &Span| strides.get(span.register).filter(|stride| stride.keeps_aligned(span.size));
-        let stores = self.stores.iter().filter(|&&(_, span)| start.spans.get(span).and_then(stride).is_some());
-        let stores = stores.map(|&(index, _)| index).collect();
+        let lingers = |&&(_, span): &&(u64, usize)| start.spans.get(span).and_then(stride).is_some_and(Stride::lingers);
+        let stores = self.stores.iter().filter(lingers).map(|&(index, _)| index).collect();
         let spans = start.spans.iter().filter_map(|span| Some((*span, stride(span)?))).collect();
         start.spans.retain(|span| stride(span).is_none());
         Steady { spans, stores }
@@ -216,6 +218,11 @@ impl Stride {
             Self::By(distance) => distance % size as i64 == 0,
             Self::Register(_) => true,
         }
+    }
+
+    /// Whether what is written is in one page for so many turns that pages are better marked before them than in each.
+    pub fn lingers(self) -> bool {
+        matches!(self, Self::By(distance) if distance.unsigned_abs() <= NEAR)
     }
 }
 

@@ -9,9 +9,9 @@ use memmap2::{Mmap, MmapMut};
 
 /// The calling convention of the code: that of System V, which on processors with one convention is the usual one.
 #[cfg(target_arch = "x86_64")]
-type Entry = unsafe extern "sysv64" fn(*mut Context, i64) -> i64;
+type Entry = unsafe extern "sysv64" fn(*mut Context);
 #[cfg(not(target_arch = "x86_64"))]
-type Entry = unsafe extern "C" fn(*mut Context, i64) -> i64;
+type Entry = unsafe extern "C" fn(*mut Context);
 
 /// The host, if Cranelift knows it.
 pub(crate) fn host() -> Result<OwnedTargetIsa, String> {
@@ -62,15 +62,15 @@ impl Code {
     /// points to must be as it says and nobody else's during the call: all of the guest's memory, a mark for each of its pages, and
     /// a list with room for each page that has no mark.
     #[expect(unsafe_code, reason = "the code was made at run time")]
-    pub unsafe fn run(&self, context: &mut Context, limit: i64) -> i64 {
+    pub unsafe fn run(&self, context: &mut Context) {
         // SAFETY: a function pointer is as large as a data pointer on the hosts that Cranelift compiles for. It points to the
-        // first instruction of a function that takes a pointer and an integer and returns an integer in this convention; the
+        // first instruction of a function that takes a pointer and returns nothing in this convention; the
         // mapping is executable and lives as long as `self`. The code calls nothing (relocations are refused), doesn't unwind,
         // and keeps the registers that the convention wants kept.
         let entry: Entry = unsafe { std::mem::transmute(self.0.as_ptr()) };
         // SAFETY: the code reads and writes the context, and guest memory at addresses that it has compared with the size of memory (`Lowering::check`): the caller answers
         // for all of these. A store's page is below the number of pages for the same reason, and is listed only if it has no
         // mark, which it then gets, so the list never has more pages than there are.
-        unsafe { entry(context, limit) }
+        unsafe { entry(context) }
     }
 }

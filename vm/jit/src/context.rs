@@ -23,6 +23,8 @@ pub(crate) struct Context {
     /// In what forms the code has left the float registers that it writes: which hold a binary32 in the lower half, and above
     /// that in which NaNs stand for the canonical one.
     pub forms: u64,
+    /// How many steps may be made, and how many of them have not been.
+    pub left: i64,
     /// How many steps have to be left for another turn of a loop without new checks.
     pub bound: i64,
 }

@@ -310,9 +310,10 @@ impl Jit {
             count: self.written.count,
             pc: *live.pc,
             forms: 0,
+            left: limit,
             bound: 0,
         };
-        let (mut rest, mut before) = (limit, None);
+        let mut before = None;
         let (mut misfit, mut narrow) = (None, None);
         while let Some(index) = self.text.index(context.pc)
             && self.places.get(index).and_then(Option::as_ref).is_some_and(|place| place.code.is_some())
@@ -325,7 +326,8 @@ impl Jit {
                 break;
             }
             let Some(Some(place)) = self.places.get(index) else { break };
-            let Some(code) = place.code.as_ref().filter(|_| rest.cast_unsigned() >= place.longest) else { break };
+            let left = context.left;
+            let Some(code) = place.code.as_ref().filter(|_| left.cast_unsigned() >= place.longest) else { break };
             if !place.fits(&context.f) {
                 misfit = Some(index);
                 break;
@@ -334,18 +336,19 @@ impl Jit {
             // is borrowed from the machine, which nobody else can use meanwhile, the marks and the list
             // from `written`, which was made for memory of this size.
             #[expect(unsafe_code, reason = "a call of translated code")]
-            let after = unsafe { code.run(&mut context, rest) };
+            unsafe {
+                code.run(&mut context)
+            };
             place.settle(&mut context);
-            if after == rest {
+            if context.left == left {
                 break;
             }
-            rest = after;
         }
         self.written.count = context.count;
         live.x[..32].copy_from_slice(&context.x);
         live.f[..32].copy_from_slice(&context.f);
         *live.pc = context.pc;
-        let made = (limit - rest).cast_unsigned();
+        let made = (limit - context.left).cast_unsigned();
         *live.steps = live.steps.wrapping_add(made);
         self.translated.steps += made;
         if let Some(index) = narrow {

@@ -31,15 +31,14 @@ use step::Profile;
 /// The region as a function, where float registers have the forms of its entry block.
 pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) -> Function {
     let mut signature = Signature::new(CallConv::SystemV);
-    signature.params = vec![AbiParam::new(I64); 2];
-    signature.returns = vec![AbiParam::new(I64)];
+    signature.params = vec![AbiParam::new(I64)];
     let mut function = Function::with_name_signature(UserFuncName::default(), signature);
     let mut context = FunctionBuilderContext::new();
     let mut code = FunctionBuilder::new(&mut function, &mut context);
     let start = code.create_block();
     code.append_block_params_for_function_params(start);
     code.switch_to_block(start);
-    let (pointer, limit) = (code.block_params(start)[0], code.block_params(start)[1]);
+    let pointer = code.block_params(start)[0];
     let mut declare = |of: Type| std::array::from_fn(|_| code.declare_var(of));
     let (x, single, double) = (declare(I64), declare(F32), declare(F64));
     let left = code.declare_var(I64);
@@ -49,8 +48,8 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         text,
         region,
         pointer,
-        memory: limit,
-        marks: limit,
+        memory: pointer,
+        marks: pointer,
         data: data(profile),
         x,
         single,
@@ -67,7 +66,7 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
         floats: Vec::new(),
         code,
     };
-    lowering.enter(limit);
+    lowering.enter();
     for block in region.blocks.values() {
         lowering.block(block);
     }
@@ -159,10 +158,11 @@ use field;
 
 impl Lowering<'_> {
     /// Takes the registers and goes to the first block.
-    fn enter(&mut self, limit: Value) {
+    fn enter(&mut self) {
         self.memory = self.field(field!(memory));
         self.marks = self.field(field!(marks));
-        self.code.def_var(self.left, limit);
+        let left = self.field(field!(left));
+        self.code.def_var(self.left, left);
         self.forms = self.region.forms();
         self.jump(self.region.entry);
     }
@@ -318,7 +318,8 @@ impl Lowering<'_> {
         self.code.ins().store(MemFlagsData::trusted(), pc, self.pointer, field!(pc));
         let left = self.code.use_var(self.left);
         let left = self.plus(left, unmade.cast_signed());
-        self.code.ins().return_(&[left]);
+        self.code.ins().store(MemFlagsData::trusted(), left, self.pointer, field!(left));
+        self.code.ins().return_(&[]);
     }
 
     /// A sum with a constant.

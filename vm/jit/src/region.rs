@@ -411,8 +411,10 @@ impl Region {
         }
         let mut best: BTreeMap<u64, Registers> = BTreeMap::new();
         for (places, used) in self.loops(text, &sets) {
-            let is_inner = places.end != u64::MAX;
-            best.extend(self.blocks.range(places).map(|(&at, block)| (at, if is_inner { used } else { block.live & used })));
+            let is_inner = self.blocks.range(places.clone()).count() == 1;
+            best.extend(
+                self.blocks.range(places).map(|(&at, block)| (at, if is_inner { used } else { block.live & used })),
+            );
         }
         let best = |next: &Block| best.get(&next.start).copied().unwrap_or_default();
         self.spread(&sets, |(reads, writes)| reads | writes, |next| (best(next), &mut next.kept));

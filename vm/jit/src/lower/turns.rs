@@ -36,7 +36,9 @@ impl Lowering<'_> {
         self.exit_if(&wrong, block.start, 0);
         let mut turns: Option<Value> = None;
         for &(span, stride) in &steady.spans {
-            self.mark_span(span);
+            if stride.lingers() {
+                self.mark_span(span);
+            }
             let more = self.turns(span, stride);
             turns = match (turns, more) {
                 (Some(turns), Some(more)) => Some(self.code.ins().umin(turns, more)),
@@ -77,35 +79,37 @@ impl Lowering<'_> {
             Stride::By(distance) => distance < 0,
             Stride::Register(_) => false,
         };
-        let room = self.room(span, falls);
+        let room = self.room(span, stride, falls);
         Some(match stride {
-            // A power of two that is no smaller, instead of a division.
-            Stride::By(distance) => {
-                let shift = distance.unsigned_abs().next_power_of_two().ilog2();
-                self.code.ins().ushr_imm_u(room, i64::from(shift))
-            }
+            Stride::By(distance) => self.quotient(room, distance.unsigned_abs()),
             Stride::Register(register) => {
                 let distance = self.x(register);
                 let bits = i64::from(span.size.bytes().ilog2());
                 let turned = if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, bits) };
-                let ins = self.code.ins();
-                // Large if it isn't aligned, or falls.
-                let limit = ins.iconst(I64, FARTHEST >> bits);
+                // Large if it falls, isn't aligned or, as one is taken off, nothing.
+                let turned = self.code.ins().iadd_imm_s(turned, -1);
+                let limit = self.code.ins().iconst(I64, (FARTHEST >> bits) - 1);
                 let bad = self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, limit);
-                let less = self.code.ins().iadd_imm_s(distance, -1);
-                let zeros = self.code.ins().clz(less);
-                let width = self.code.ins().iconst(I64, 64);
-                let shift = self.code.ins().isub(width, zeros);
-                let turns = self.code.ins().ushr(room, shift);
-                let none = self.code.ins().iconst(I64, 0);
+                let [none, one] = [0, 1].map(|number| self.code.ins().iconst(I64, number));
+                let divisor = self.code.ins().select(bad, one, distance);
+                let turns = self.code.ins().udiv(room, divisor);
                 self.code.ins().select(bad, none, turns)
             }
         })
     }
 
+    /// A number by a constant, or one less.
+    fn quotient(&mut self, number: Value, by: u64) -> Value {
+        if by.is_power_of_two() {
+            return self.code.ins().ushr_imm_u(number, i64::from(by.ilog2()));
+        }
+        let inverse = self.code.ins().iconst(I64, (u64::MAX / by).cast_signed());
+        self.code.ins().umulhi(number, inverse)
+    }
+
     /// How many bytes a span can move on or, if it falls, back: as long as it stays in memory's largest part, and where it writes,
     /// in the last or first page that it writes to. None if it isn't in that part.
-    fn room(&mut self, span: Span, falls: bool) -> Value {
+    fn room(&mut self, span: Span, stride: Stride, falls: bool) -> Value {
         let (usual, other) = self.ranges(span);
         let Some(Range { first, start, last, .. }) = usual.filter(|range| range.last >= 0) else {
             return self.code.ins().iconst(I64, 0);
@@ -120,7 +124,7 @@ impl Lowering<'_> {
             let none = self.code.ins().iconst(I64, 0);
             self.code.ins().select(outside, none, room)
         };
-        let Some((first, last, _)) = span.written() else { return room };
+        let Some((first, last, _)) = span.written().filter(|_| stride.lingers()) else { return room };
         let base = self.x(span.register);
         let edge = self.plus(base, if falls { first } else { last });
         let edge = if falls { edge } else { self.code.ins().bnot(edge) };

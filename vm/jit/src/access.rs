@@ -40,7 +40,7 @@ pub(crate) struct Span {
 #[derive(Debug, Default)]
 pub(crate) struct Steady {
     pub spans: Vec<(Span, Stride)>,
-    /// Which of the block's instructions are their stores.
+    /// Which of the block's instructions are stores whose pages can be marked for many turns at once.
     pub stores: Vec<u64>,
 }
 

@@ -391,8 +391,8 @@ impl Region {
         }
     }
 
-    /// Finds which registers the code holds from block to block, so that a loop carries only what it needs: those that are read later,
-    /// in the loop itself, and that a block before had.
+    /// Finds which registers the code holds from block to block, so that a loop carries only what it needs: those that are read later
+    /// and used in the loop itself, and that a block before had.
     fn keep(&mut self, text: &Text) {
         let sets: BTreeMap<u64, (Registers, Registers)> =
             self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
@@ -411,10 +411,10 @@ impl Region {
         }
         let mut best: BTreeMap<u64, Registers> = BTreeMap::new();
         for (places, used) in self.loops(text, &sets) {
-            let is_inner = self.blocks.range(places.clone()).count() == 1;
-            best.extend(
-                self.blocks.range(places).map(|(&at, block)| (at, if is_inner { used } else { block.live & used })),
-            );
+            // A loop of one block holds what it only writes too, instead of writing it to the context in every turn.
+            let is_single = self.blocks.range(places.clone()).count() == 1;
+            let held = |block: &Block| if is_single { used } else { block.live & used };
+            best.extend(self.blocks.range(places).map(|(&at, block)| (at, held(block))));
         }
         let best = |next: &Block| best.get(&next.start).copied().unwrap_or_default();
         self.spread(&sets, |(reads, writes)| reads | writes, |next| (best(next), &mut next.kept));

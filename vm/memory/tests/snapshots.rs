@@ -193,22 +193,22 @@ fn verifying_tells_how_far_it_is() {
 #[test]
 fn what_cant_be_had_is_an_error() {
     let open = |bits, extents: &[Range<u64>]| Base::open(tempfile::tempfile().expect("a file"), 0, bits, extents).err();
-    let (page, too_many) = (0..1, 0..1 << 60);
+    let (page, range) = (0..1, |start, end| Range { start, end });
     for (bits, extents) in [
         (11, vec![page.clone()]),
-        (BITS, vec![0..33]),
-        (BITS, vec![too_many]),
+        (BITS, vec![range(0, 33)]),
+        (BITS, vec![range(0, 1 << 60)]),
         (BITS, vec![page.clone(), 1..2]),
         (BITS, vec![4..5, page.clone()]),
-        (BITS, vec![Range { start: 3, end: 2 }]),
-        (BITS, vec![2..2]),
+        (BITS, vec![range(3, 2)]),
+        (BITS, vec![range(2, 2)]),
         (200, vec![]),
     ] {
         assert!(matches!(open(bits, &extents), Some(BaseError::Extents)), "{bits} {extents:?}");
     }
     let short = open(BITS, &[page, 8..9]);
     assert!(matches!(short, Some(BaseError::Length { expected: 12_288, found: 0 })), "{short:?}");
-    assert!(open(45, &[0..1 << 33]).is_some_and(|error| matches!(error, BaseError::Length { .. })));
+    assert!(open(45, &[range(0, 1 << 33)]).is_some_and(|error| matches!(error, BaseError::Length { .. })));
     assert!(open(BITS, &[]).is_none());
 }
 

@@ -138,7 +138,14 @@ pub struct Fed {
     /// An input tensor: .npy, or an ONNX TensorProto in .pb; NAME= may be left out if there is only one input
     #[arg(long = "input", value_name = "NAME=FILE")]
     pub inputs: Vec<Input>,
-    /// Give up after this many steps
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// What an image may cost the computer that runs it.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Limits {
+    /// Run no more than this many steps
     #[arg(long, value_name = "STEPS", default_value_t = 1 << 40)]
     pub max_steps: u64,
     /// Give up when this program holds more memory than so many bytes [default: 7/8 of what there is]
@@ -236,6 +243,8 @@ pub struct Dispute {
     /// 2: big steps first, then machine steps; 1: machine steps of the whole program at once
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub phases: u8,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// A way to cheat.
@@ -457,6 +466,8 @@ pub struct Playing {
     #[arg(long, value_enum)]
     pub cheat: Option<Cheat>,
     #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
     pub network: Network,
     #[command(flatten)]
     pub key: Key,
@@ -493,6 +504,8 @@ pub struct Verifier {
     /// The folder for the package
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// `opml image`.

@@ -19,12 +19,12 @@ pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<C
         Cheat::Step => {
             // A change may come before the number is written or after it was read, so several moments are tried.
             let middle = last.div_ceil(2);
-            let steps = honest.steps(middle).map_err(Failure::from_error)?;
+            let steps = honest.steps(middle)?;
             let places = (1..=8).map(|eighths| (middle, (steps * eighths / 8).saturating_sub(1))).collect();
             (places, tensors(&[Role::Activation, Role::Output]))
         }
         Cheat::Output | Cheat::Silent | Cheat::Challenger => {
-            (vec![(last, honest.steps(last).map_err(Failure::from_error)?)], tensors(&[Role::Output]))
+            (vec![(last, honest.steps(last)?)], tensors(&[Role::Output]))
         }
     };
     let numbers = |tensor: &Tensor| {
@@ -44,10 +44,10 @@ pub fn liar(
     lies: &[Change],
 ) -> Result<Execution, Failure> {
     let model = *honest.model();
-    let truth = honest.result(&model).map_err(Failure::from_error)?;
+    let truth = honest.result(&model)?;
     for change in lies {
-        let mut liar = fresh()?.with_changes(vec![*change]).map_err(Failure::from_error)?;
-        if liar.result(&model).map_err(Failure::from_error)? != truth {
+        let mut liar = fresh()?.with_changes(vec![*change])?;
+        if liar.result(&model)? != truth {
             return Ok(liar);
         }
     }

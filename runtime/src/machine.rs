@@ -1,5 +1,6 @@
 //! A machine that is loaded, fed and ready to run.
 
+use game::MemoryLimit;
 use image::Image;
 use indicatif::ProgressBar;
 use interpreter::{Arithmetic, Interpreter};
@@ -10,12 +11,7 @@ use step::Status;
 use crate::cli::{Fed, Road};
 use crate::failure::Failure;
 use crate::images::{load, reserved};
-use crate::limits::Memory;
 use crate::tensors::read_inputs;
-
-/// How many steps run between two looks at the progress bar and at the memory that is held: few enough that a program
-/// which touches a page with every other step takes no more than 2 GiB in between.
-const SLICE: u64 = 1 << 20;
 
 /// An image and its machine, inputs in place.
 pub struct Loaded {
@@ -24,7 +20,7 @@ pub struct Loaded {
     /// The machine.
     pub machine: Jit,
     /// How much memory the run may take.
-    pub memory: Memory,
+    pub memory: MemoryLimit,
 }
 
 /// Reads an image and its inputs.
@@ -37,7 +33,7 @@ pub fn prepare(fed: &Fed, road: Road) -> Result<Loaded, Failure> {
             .write_memory(input.address, &input.bytes)
             .ok_or_else(|| Failure::new(format!("an input at {:#x} is outside memory", input.address)))?;
     }
-    Ok(Loaded { image, machine, memory: Memory::new(fed.max_memory) })
+    Ok(Loaded { image, machine, memory: fed.limits.memory() })
 }
 
 /// The machine of an image, inputs zero.
@@ -65,7 +61,7 @@ fn cache_folder() -> Option<PathBuf> {
 }
 
 /// Runs until step `target`, or until the machine stops.
-pub fn run_to(machine: &mut Jit, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_to(machine: &mut Jit, target: u64, memory: &MemoryLimit, bar: &ProgressBar) -> Result<(), Failure> {
     run_by(machine, target, memory, bar, |machine, steps| {
         machine.run(steps);
         true
@@ -76,16 +72,16 @@ pub fn run_to(machine: &mut Jit, target: u64, memory: &Memory, bar: &ProgressBar
 pub fn run_by(
     machine: &mut Jit,
     target: u64,
-    memory: &Memory,
+    memory: &MemoryLimit,
     bar: &ProgressBar,
     mut run: impl FnMut(&mut Jit, u64) -> bool,
 ) -> Result<(), Failure> {
     let mut more = true;
     while more && machine.steps() < target && machine.status() == Status::Running {
-        let steps = SLICE.min(target - machine.steps());
+        let steps = MemoryLimit::SLICE.min(target - machine.steps());
         more = run(machine, steps);
         bar.set_position(machine.steps());
-        memory.check(machine.steps())?;
+        memory.check()?;
     }
     // Without it the next run only takes longer.
     let _ = machine.keep();
@@ -94,14 +90,15 @@ pub fn run_by(
 
 /// Refuses a step that lies beyond `--max-steps`, before the machine runs there.
 pub fn check_reach(fed: &Fed, target: u64) -> Result<(), Failure> {
-    if target <= fed.max_steps {
+    let most = fed.limits.max_steps;
+    if target <= most {
         return Ok(());
     }
-    Err(Failure::new(format!("step {target} is beyond --max-steps, {}", fed.max_steps)).hint("raise --max-steps"))
+    Err(Failure::new(format!("step {target} is beyond --max-steps, {most}")).hint("raise --max-steps"))
 }
 
 /// Runs until step `target`; an error if the machine stops before.
-pub fn run_exactly(machine: &mut Jit, target: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_exactly(machine: &mut Jit, target: u64, memory: &MemoryLimit, bar: &ProgressBar) -> Result<(), Failure> {
     run_to(machine, target, memory, bar)?;
     if machine.steps() == target {
         return Ok(());
@@ -115,7 +112,7 @@ pub fn run_exactly(machine: &mut Jit, target: u64, memory: &Memory, bar: &Progre
 }
 
 /// Runs to the end; an error if that is not reached within `max` steps, or if the machine traps.
-pub fn run_to_end(machine: &mut Jit, max: u64, memory: &Memory, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_to_end(machine: &mut Jit, max: u64, memory: &MemoryLimit, bar: &ProgressBar) -> Result<(), Failure> {
     run_to(machine, max, memory, bar)?;
     match machine.status() {
         Status::Exited => Ok(()),

@@ -4,7 +4,7 @@ mod runs;
 
 use crate::failure::Failure;
 use contracts::{Address, CHEATCODES, SOURCES, SolValue as _};
-use game::Side;
+use game::{MemoryLimit, Side};
 use image::Image;
 use isa::Extensions;
 use runs::{ARITY, Example, Recorded};
@@ -21,11 +21,16 @@ const ASK_BY_ROOT: &str = r#"service.requestByRoot(listing, INPUT_ROOT, address(
 const LONGEST_INPUT: usize = 1 << 15;
 
 /// The package's files. Inputs are addresses and bytes; what isn't given is zero.
-pub fn package(image: &Image, stem: &str, inputs: &[(u64, Vec<u8>)]) -> Result<Vec<File>, Failure> {
+pub fn package(
+    image: &Image,
+    stem: &str,
+    inputs: &[(u64, Vec<u8>)],
+    memory: &MemoryLimit,
+) -> Result<Vec<File>, Failure> {
     let verifier = solidity::generate(&image.profile, stem);
     let name = contract_name(&verifier);
-    let steps = runs::steps(image, inputs)?;
-    let recorded = runs::record(image, inputs)?;
+    let steps = runs::steps(image, inputs, memory)?;
+    let recorded = runs::record(image, inputs, memory)?;
     let machine = image.extensions().name();
     let mut files: Vec<File> = verifier.into_iter().map(|file| in_folder("src", &file.name, file.text)).collect();
     files.push(in_folder("test", CHEATCODES.0, CHEATCODES.1.to_owned()));

@@ -5,7 +5,11 @@
 mod common;
 
 use common::{Folder, fixture, npy, program};
+use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
+use isa::Extensions;
 use serde_json::Value;
+use std::path::Path;
+use step::Profile;
 
 /// All complaints of a table of cases at once.
 fn report(failures: &[String], cases: usize) {
@@ -523,14 +527,17 @@ fn a_machine_that_traps_or_never_ends() {
     assert_eq!(folder.json(&["verify", "step.json", "--evm"])["holds"], true);
 }
 
+/// A page of memory with every turn: lui t0, 256; lui t1, 1; loop: sd t1, 0(t0); add t0, t0, t1; 60 nops; j loop.
+fn greedy() -> Vec<u32> {
+    [&[0x0010_02b7, 0x0000_1337, 0x0062_b023, 0x0062_82b3], &[0x0000_0013; 60][..], &[0xf09f_f06f]].concat()
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn images_that_want_more_than_there_is() {
     use std::process::Command;
     let folder = Folder::new();
-    // lui t0, 256; lui t1, 1; loop: sd t1, 0(t0); add t0, t0, t1; 60 nops; j loop: a page of memory with every turn.
-    let turn = [&[0x0062_b023, 0x0062_82b3][..], &[0x0000_0013; 60], &[0xf09f_f06f]].concat();
-    folder.write("greedy.elf", program(&[&[0x0010_02b7, 0x0000_1337], &turn[..]].concat()));
+    folder.write("greedy.elf", program(&greedy()));
     let largest = (1u64 << 44).to_string();
     folder.text(&["image", "from-elf", "greedy.elf", "-o", "greedy.opml", "--stack", &largest]);
     assert_eq!(folder.json(&["inspect", "greedy.opml"])["memory_bits"], 45);
@@ -549,7 +556,7 @@ fn images_that_want_more_than_there_is() {
         if command == "trace" {
             args.extend(["--at", "100000000"]);
         }
-        folder.fails(&args).says(&["more memory than the limit, 200,000,000 bytes", "raise --max-memory"]);
+        folder.fails(&args).says(&["more memory than the limit, 200000000 bytes", "raise --max-memory"]);
     }
     folder
         .fails(&["image", "from-elf", "greedy.elf", "-o", "no.opml", "--stack", &(1u64 << 45).to_string()])
@@ -561,4 +568,66 @@ fn images_that_want_more_than_there_is() {
     for command in [&["run", "long.opml"][..], &["inspect", "long.opml"], &["profile", "long.opml"]] {
         folder.fails(command).says(&["the file has 68719476737 bytes; its header says"]);
     }
+}
+
+/// Writes the image of a model with inputs, outputs and scratch of so many bytes, as logarithms, whose only big step runs this.
+fn model(path: &Path, bits: [u8; 3], words: &[u32], bound: u64) {
+    const CODE: u64 = 1 << 13;
+    let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let code = [code.clone(), vec![0; code.len().next_multiple_of(32) - code.len()]].concat();
+    let profile = Profile::new(Extensions::IM, 45, CODE, code.len() as u64).expect("a machine");
+    let [input, output, scratch_bits] = bits;
+    let input = Region { address: 1 << input, bits: input };
+    let output = Region { address: 1 << output, bits: output };
+    let tensor = |role, region: Region| {
+        let (name, bytes) = (format!("{role:?}"), 1 << region.bits);
+        Tensor { name, role, dtype: Dtype::U8, shape: vec![bytes], address: region.address, bytes }
+    };
+    let (operator, node, arguments) = Default::default();
+    let step = BigStep { kernel: 0, operator, node, output: 1, lo: 0, hi: 1, arguments, entry: CODE, bound };
+    let contents = Contents {
+        profile,
+        entry: CODE,
+        sp: profile.memory_size(),
+        code,
+        segments: Vec::new(),
+        tensors: vec![tensor(Role::Input, input), tensor(Role::Output, output)],
+        symbols: vec![Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
+        schedule: vec![step],
+        interface: Some(Interface { input, output, scratch_bits, bound }),
+    };
+    Image::new(contents).expect("an image").write(path).expect("room");
+}
+
+#[test]
+fn models_that_want_more_than_there_is() {
+    let folder = Folder::new();
+    let exit = [0x05d0_0893, 0x0000_0073];
+    folder.write("in.npy", npy("|u1", "(4096,)", &[0; 1 << 12]));
+    let fails = |args: &str| folder.fails(&args.split(' ').collect::<Vec<_>>());
+    // Outputs that no memory holds.
+    model(&folder.path("wide.opml"), [12, 43, 44], &exit, 1000);
+    fails("run wide.opml --input in.npy").says(&["the outputs have 8,796,093,022,208 bytes", "--max-memory"]);
+    for args in ["verifier wide.opml -o out", "dispute wide.opml --input in.npy --cheat output"] {
+        fails(args).says(&["the outputs have 8796093022208 bytes, more than 1073741824"]);
+    }
+    // Scratch that nobody could clear byte by byte costs nothing.
+    model(&folder.path("deep.opml"), [12, 14, 44], &exit, 1000);
+    let dispute = ["dispute", "deep.opml", "--input", "in.npy", "--cheat", "output"];
+    assert_eq!(folder.json(&dispute)[0]["winner"], "challenger");
+    // More steps than anybody wants to wait for.
+    model(&folder.path("long.opml"), [12, 14, 12], &exit, 1 << 41);
+    for args in ["verifier long.opml -o out", "dispute long.opml --input in.npy --cheat output"] {
+        fails(args).says(&["the image may run for 2,199,023,255,552 steps", "raise --max-steps"]);
+        fails(&format!("{args} --max-steps 1000")).says(&["more than --max-steps, 1,000"]);
+    }
+    // A program that touches pages as long as it may.
+    model(&folder.path("greedy.opml"), [12, 14, 12], &greedy(), 1 << 39);
+    if cfg!(target_os = "linux") {
+        for args in ["verifier greedy.opml -o out", "dispute greedy.opml --input in.npy --cheat output"] {
+            fails(&format!("{args} --max-memory 200000000"))
+                .says(&["more memory than the limit, 200000000 bytes", "raise --max-memory"]);
+        }
+    }
+    assert_eq!(folder.files(), ["deep.opml", "greedy.opml", "in.npy", "long.opml", "out", "wide.opml"]);
 }

@@ -1,12 +1,13 @@
 //! The run of a real image.
 
+use crate::limit::{Exceeded, MemoryLimit};
 use crate::model::{Model, Region, VOID, steps};
 use crate::moments::Moments;
 use crate::oracle::Oracle;
 use image::{Image, ImageError, Leaf, Schedule};
 use interpreter::{Interpreter, Snapshot};
 use jit::{Jit, JitError};
-use memory::{Memory, PAGE};
+use memory::Memory;
 use step::merkle::LEAF;
 use step::{Access, Floats, Proof, Root, Status, WitnessError};
 use thiserror::Error;
@@ -34,6 +35,8 @@ pub struct Execution {
     moments: Moments<(u64, u64), (Snapshot, bool)>,
     /// A faster way from big step to big step.
     shortcut: Option<Box<dyn Shortcut>>,
+    /// How much memory it may take.
+    limit: MemoryLimit,
 }
 
 /// Another way to the beginning of any big step than to run there: native code gives the same memory sooner.
@@ -75,6 +78,9 @@ pub enum ExecutionError {
     /// The shortcut.
     #[error("cannot go to a big step: {0}")]
     Shortcut(ShortcutError),
+    /// It takes too much memory.
+    #[error(transparent)]
+    Memory(#[from] Exceeded),
     /// A shortcut of something else.
     #[error("the shortcut is not of this image")]
     Foreign,
@@ -126,6 +132,7 @@ impl Execution {
             start,
             moments,
             shortcut,
+            limit: MemoryLimit::none(),
         };
         new.begin(0);
         Ok(new)
@@ -141,6 +148,13 @@ impl Execution {
     #[must_use]
     pub fn with_shortcut(mut self, shortcut: Box<dyn Shortcut>) -> Self {
         self.shortcut = Some(shortcut);
+        self
+    }
+
+    /// The same run, that gives up where it takes more memory.
+    #[must_use]
+    pub fn with_limit(mut self, limit: MemoryLimit) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -240,26 +254,31 @@ impl Execution {
         }
         while self.at.0 < big_step {
             let leaf = self.leaf(self.at.0)?;
-            self.run_to(steps(leaf));
+            self.run_to(steps(leaf))?;
             self.void |= self.machine.status() != Status::Exited;
             let scratch = self.model.scratch();
-            clear(self.machine.memory_mut(), scratch.address(), 1 << self.model.scratch_bits);
+            self.machine.memory_mut().clear(scratch.address(), self.model.scratch_bits.into());
             self.begin(self.at.0 + 1);
         }
-        self.run_to(step);
-        Ok(())
+        self.run_to(step)
     }
 
     /// Runs to a step of the current big step, with the changes on the way. What has stopped stays as it is.
-    fn run_to(&mut self, step: u64) {
+    fn run_to(&mut self, step: u64) -> Result<(), ExecutionError> {
         while self.at.1 < step {
             let changes = self.changes.iter().map(|change| change.place);
             let next = changes.filter(|&place| place > self.at).min().filter(|place| place.0 == self.at.0);
             let stop = next.map_or(step, |place| place.1.min(step));
-            self.machine.run(stop - self.at.1);
+            while self.at.1 < stop && self.machine.status() == Status::Running {
+                let steps = MemoryLimit::SLICE.min(stop - self.at.1);
+                self.machine.run(steps);
+                self.at.1 += steps;
+                self.limit.check()?;
+            }
             self.at.1 = stop;
             self.change();
         }
+        Ok(())
     }
 
     /// Makes the changes that belong to this place.
@@ -335,17 +354,6 @@ fn subtree(memory: &mut Memory, region: Region) -> Proof {
     let address = region.address();
     let siblings = memory.proof(address).siblings.into_iter().skip(region.level as usize).collect();
     Proof { leaf: memory.subtree(address, region.level + LEAF.ilog2()), siblings }
-}
-
-/// Makes bytes zero, page by page, leaving alone what is.
-fn clear(memory: &mut Memory, address: u64, len: u64) {
-    for at in (address..address.saturating_add(len)).step_by(PAGE) {
-        let len = PAGE.min(len as usize);
-        if memory.read(at, len).is_some_and(|page| page.iter().any(|&byte| byte != 0)) {
-            // What can be read can be written.
-            let _ = memory.write(at, &[0; PAGE][..len]);
-        }
-    }
 }
 
 /// Writes all inputs.

@@ -1,7 +1,7 @@
 //! Games about real runs of a small image with three big steps.
 
 use game::player;
-use game::{Change, Clocks, Execution, Game, Illegal, Model, Oracle, Side, VOID};
+use game::{Change, Clocks, Execution, ExecutionError, Game, Illegal, MemoryLimit, Model, Oracle, Side, VOID};
 use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
 use step::{Profile, Root, State, Status};
@@ -236,4 +236,31 @@ fn questions_that_have_no_answer_are_refused() {
     contents.interface = None;
     let error = Execution::new(Image::new(contents).expect("an image"), schedule, Vec::new()).err();
     assert_eq!(error.map(|e| e.to_string()).as_deref(), Some("the image doesn't say where its inputs and outputs are"));
+}
+
+#[test]
+fn what_stops_early_is_not_run_to_its_bound() {
+    // A bound that nobody could count to.
+    let mut run = run(1 << 61, 4);
+    assert_eq!(run.read(OUTPUT, 8).expect("memory"), 30u64.to_le_bytes());
+    assert_eq!(run.state(1, 1 << 60).expect("a state"), run.state(1, 1 << 40).expect("the same"));
+}
+
+#[test]
+fn too_much_memory_is_an_error() {
+    let exceeded = |run: Result<Root, ExecutionError>| match run {
+        Err(ExecutionError::Memory(exceeded)) => Some(exceeded.most),
+        _ => None,
+    };
+    // It runs for ever, so it is looked at.
+    let mut endless = run(1 << 40, 0).with_limit(MemoryLimit::new(Some(1000)));
+    let model = *endless.model();
+    if cfg!(target_os = "linux") {
+        assert_eq!(exceeded(endless.result(&model)), Some(1000));
+        assert_eq!(exceeded(endless.state(2, 0)), Some(1000), "again");
+    }
+    let mut endless = endless.with_limit(MemoryLimit::none());
+    assert_eq!(endless.state(0, 10).expect("it goes on"), run(1 << 40, 0).state(0, 10).expect("a state"));
+    let mut small = run(1 << 21, 0).with_limit(MemoryLimit::none());
+    assert_eq!(small.result(&model).expect("no output"), VOID);
 }

@@ -22,7 +22,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use step::Root;
 
 use code::{ARGUMENTS, Code};
-pub use run::{Run, reset_scratch};
+pub use run::Run;
 use steps::{Node, Step};
 
 /// Why something cannot be run natively.

@@ -105,17 +105,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Zeroes the scratch at the top of memory, as is done at the end of every big step.
-pub fn reset_scratch(memory: &mut Memory, scratch_bits: u8) {
-    let top = 1u64 << memory.bits();
-    let size = 1u64.checked_shl(scratch_bits.into()).map_or(top, |size| size.min(top));
-    let scratch = vec![0; size as usize];
-    // Only what is not zero is written, so that large scratch stays cheap to hash.
-    if memory.read(top - size, scratch.len()) != Some(&scratch) {
-        let _ = memory.write(top - size, &scratch);
-    }
-}
-
 fn tensors(image: &Image, role: Role) -> impl Iterator<Item = &Tensor> {
     image.tensors.iter().filter(move |tensor| tensor.role == role)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use compiler::{Compiled, Options};
 use image::{Dtype, Role};
 use interpreter::Interpreter;
-use native::{Native, NativeError, Run, reset_scratch};
+use native::{Native, NativeError, Run};
 use onnx::Limits;
 use step::{Root, Status};
 
@@ -87,7 +87,7 @@ fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Ro
         let what = || format!("big step {index}, node {}: {outcome:?}, bound {}", step.node, step.bound);
         assert_eq!(outcome.status, Status::Exited, "{}", what());
         report.add(&image.symbols[step.kernel as usize].name, outcome.steps, step.bound);
-        reset_scratch(machine.memory_mut(), scratch);
+        machine.memory_mut().clear(image.profile.memory_size() - 1, scratch.into());
         roots.push(run.memory_root_at(index + 1).expect("a root"));
         assert_eq!(machine.state().memory_root, roots[index + 1], "{}", what());
         assert_eq!(machine.state().code_root, image.code_root());
@@ -108,7 +108,7 @@ fn single_phase(compiled: &Compiled, inputs: &[Vec<u8>]) -> (Root, Vec<Vec<u8>>)
     assert_eq!(outcome.status, Status::Exited, "{outcome:?}, bound {}", interface.bound);
     let read = |tensor: &image::Tensor| machine.read_memory(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec);
     let outputs = tensors(Role::Output).map(|tensor| read(tensor).expect("inside")).collect();
-    reset_scratch(machine.memory_mut(), interface.scratch_bits);
+    machine.memory_mut().clear(image.profile.memory_size() - 1, interface.scratch_bits.into());
     (machine.state().memory_root, outputs)
 }
 

@@ -7,6 +7,9 @@ use native::Native;
 use step::{Root, Tree};
 use thiserror::Error;
 
+/// The most bytes of an input or an output. They are copied as a whole; a transaction takes far less.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// A model that can be run.
 pub struct Known {
     /// What is committed.
@@ -33,6 +36,14 @@ pub enum ModelError {
     /// No inputs, outputs or bounds.
     #[error("the image does not say what its inputs, outputs and bounds are, or has none")]
     NoInterface,
+    /// Too much to hand around.
+    #[error("the {what} have {bytes} bytes, more than {MOST_BYTES}")]
+    TooLarge {
+        /// Inputs or outputs.
+        what: &'static str,
+        /// How many.
+        bytes: u64,
+    },
     /// The game's rules.
     #[error("the model can't be disputed: {0}")]
     Illegal(#[from] game::Illegal),
@@ -45,8 +56,12 @@ impl Known {
         let model = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
         model.check()?;
         let known = Self { image, native, model, interface };
-        if known.input_bytes() == 0 || known.output_bytes() == 0 {
-            return Err(ModelError::NoInterface);
+        for (what, bytes) in [("inputs", known.input_bytes()), ("outputs", known.output_bytes())] {
+            match bytes {
+                0 => return Err(ModelError::NoInterface),
+                1..=MOST_BYTES => {}
+                _ => return Err(ModelError::TooLarge { what, bytes }),
+            }
         }
         Ok(known)
     }
@@ -139,4 +154,32 @@ pub fn pack(region: Region, bytes: u64, tensors: &[(u64, Vec<u8>)]) -> Vec<u8> {
 #[must_use]
 pub fn input_root(region: Region, bytes: &[u8]) -> Root {
     Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(step::merkle::LEAF.ilog2())).root()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compiler::Options;
+    use std::path::Path;
+    use step::Profile;
+
+    #[test]
+    fn inputs_have_a_limit() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let model = |beginning: u64| {
+            let mut contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
+            let old = contents.profile;
+            contents.profile = Profile::new(old.extensions(), 40, old.code_base(), old.code_size()).expect("a machine");
+            let interface = contents.interface.as_mut().expect("an interface");
+            interface.input = Region { address: 1 << 35, bits: 35 };
+            let input = contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Input).expect("an input");
+            input.address = (1 << 35) + beginning;
+            Known::new(Image::new(contents).expect("an image"), None).map(|known| known.input_bytes())
+        };
+        // An input that begins so far from its region's beginning has as many bytes before it.
+        let size = model(0).expect("a model");
+        assert_eq!(model(MOST_BYTES - size).ok(), Some(MOST_BYTES));
+        let error = model(MOST_BYTES).expect_err("too large");
+        assert_eq!(error.to_string(), format!("the inputs have {} bytes, more than 1073741824", MOST_BYTES + size));
+    }
 }

@@ -31,6 +31,8 @@ pub struct Config {
     pub tamper: Option<Tamper>,
     /// Whether it never moves in a game.
     pub silent: bool,
+    /// How many bytes of memory the program may hold; most of what there is if that isn't said.
+    pub max_memory: Option<u64>,
 }
 
 /// Why a player stops, or why a look at the chain fails.
@@ -508,9 +510,19 @@ impl Player {
         }
     }
 
-    /// Takes what a job has found out. One that failed is not tried again: a run is the same every time.
+    /// Takes what a job has found out. One that failed is not tried again: a run is the same every time. Only memory that
+    /// others have taken may be there later.
     fn take(&mut self, done: Option<Done>) {
-        let failed = |name: &str, error: &WorkError| tracing::error!(job = name, %error, "cannot be computed");
+        let mut failed = |name: &str, error: &WorkError| {
+            tracing::error!(job = name, %error, "cannot be computed");
+            let kept = self.inferences.len();
+            if error.is_memory() {
+                self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);
+                if self.inferences.len() < kept || !self.jobs.is_empty() {
+                    self.started.remove(name);
+                }
+            }
+        };
         match done {
             Some(Done::Result(id, hash, Ok(computed))) => {
                 tracing::info!(request = %id, root = %computed.root, "computed");
@@ -526,7 +538,7 @@ impl Player {
                 }
                 self.replies.insert(name, move_);
             }
-            Some(Done::Result(id, _, Err(error))) => failed(&format!("result/{id}"), &error),
+            Some(Done::Result(_, hash, Err(error))) => failed(&format!("result/{hash}"), &error),
             Some(Done::Opening(name, Err(error)) | Done::Reply(name, Err(error))) => failed(&name, &error),
             None => tracing::error!("a thread has panicked"),
         }
@@ -561,7 +573,7 @@ impl Player {
             }
             return None;
         }
-        let inference = Arc::new(Inference::new(known, input, self.config.tamper.clone()));
+        let inference = Arc::new(Inference::new(known, input, self.config.tamper.clone(), self.config.max_memory));
         // Machines are large; those that no request needs go.
         if self.inferences.len() >= MOST_INFERENCES {
             self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);

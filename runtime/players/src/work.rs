@@ -4,7 +4,7 @@ use crate::model::{Computed, Known, input_root};
 use crate::shortcut::NativeShortcut;
 use contracts::{B256, Bytes};
 use game::player::{challenge, reply};
-use game::{Challenge, Execution, Game, Move};
+use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Move};
 use image::Role;
 use std::sync::{Arc, Mutex};
 use step::Root;
@@ -19,7 +19,7 @@ pub type Tamper =
 pub enum WorkError {
     /// The machine.
     #[error(transparent)]
-    Execution(#[from] game::ExecutionError),
+    Execution(#[from] ExecutionError),
     /// The host.
     #[error(transparent)]
     Native(#[from] native::NativeError),
@@ -34,18 +34,27 @@ pub enum WorkError {
     BrokenOff,
 }
 
+impl WorkError {
+    /// Whether it would go better with more memory.
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
+        matches!(self, Self::Execution(ExecutionError::Memory(_)))
+    }
+}
+
 /// A model on an input. The machine is started when it is needed.
 pub struct Inference {
     known: Arc<Known>,
     input: Bytes,
     tamper: Option<Tamper>,
+    max_memory: Option<u64>,
     machine: Mutex<Option<Execution>>,
 }
 
 impl Inference {
     /// Nothing is run yet.
-    pub fn new(known: Arc<Known>, input: Bytes, tamper: Option<Tamper>) -> Self {
-        Self { known, input, tamper, machine: Mutex::default() }
+    pub fn new(known: Arc<Known>, input: Bytes, tamper: Option<Tamper>, max_memory: Option<u64>) -> Self {
+        Self { known, input, tamper, max_memory, machine: Mutex::default() }
     }
 
     /// What comes out: from native code if there is some, from the machine otherwise.
@@ -89,26 +98,57 @@ impl Inference {
         if machine.is_none() {
             *machine = Some(self.start()?);
         }
-        machine.as_mut().map_or(Err(WorkError::BrokenOff), f)
+        let done = machine.as_mut().map_or(Err(WorkError::BrokenOff), f);
+        if done.as_ref().is_err_and(WorkError::is_memory) {
+            *machine = None;
+        }
+        done
     }
 
     fn start(&self) -> Result<Execution, WorkError> {
         let image = &self.known.image;
         let inputs = vec![(self.known.input().address, self.input.to_vec())];
-        let honest = || Execution::new(image.clone(), image.big_steps(), inputs.clone());
+        let honest = || {
+            let execution = Execution::new(image.clone(), image.big_steps(), inputs.clone())?;
+            Ok(execution.with_limit(MemoryLimit::new(self.max_memory)))
+        };
         match &self.tamper {
             None => match NativeShortcut::new(Arc::clone(&self.known), &self.input) {
                 Some(shortcut) => Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?))),
                 None => Ok(honest()?),
             },
-            Some(tamper) => {
-                tamper(&self.known, &|| honest().map_err(|error| error.to_string())).map_err(WorkError::Tamper)
-            }
+            Some(tamper) => tamper(&self.known, &|| honest().map_err(|error: ExecutionError| error.to_string()))
+                .map_err(WorkError::Tamper),
         }
     }
 
     /// Whether an input is the one with this root.
     pub fn is_input(known: &Known, input: &[u8], root: B256) -> bool {
         input.len() as u64 == known.input_bytes() && contracts::word(input_root(known.input(), input)) == root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compiler::Options;
+    use image::Image;
+    use std::path::Path;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_run_that_takes_too_much_memory_is_given_up_and_can_be_tried_again() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let mut contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
+        // The first big step jumps to itself.
+        let at = (contents.schedule[0].entry - contents.profile.code_base()) as usize;
+        contents.code[at..at + 4].copy_from_slice(&0x0000_006f_u32.to_le_bytes());
+        contents.schedule[0].bound = 1 << 40;
+        let known = Arc::new(Known::new(Image::new(contents).expect("an image"), None).expect("a model"));
+        let input = Bytes::from(vec![0; known.input_bytes() as usize]);
+        let inference = Inference::new(known, input, None, Some(1000));
+        for result in [inference.result().err(), inference.opening(20).err(), inference.result().err()] {
+            assert!(result.as_ref().is_some_and(WorkError::is_memory), "{result:?}");
+        }
     }
 }

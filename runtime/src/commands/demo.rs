@@ -6,12 +6,12 @@ use super::trace::{self, instruction_at, trace};
 use crate::claim::Claim;
 use crate::cli::Road;
 use crate::failure::Failure;
-use crate::limits::Memory;
 use crate::machine::{run_to, run_to_end, start};
 use crate::npy;
 use crate::output::{Output, count};
 use crate::tensors::{numbers, outputs};
 use compiler::{Compiled, Options};
+use game::MemoryLimit;
 use image::{Image, Role};
 use isa::Op;
 use jit::Jit;
@@ -75,7 +75,7 @@ fn fed(image: &Image, digit: &Tensor) -> Result<Jit, Failure> {
 fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value), Failure> {
     let mut machine = fed(image, digit)?;
     let start = Instant::now();
-    run_to_end(&mut machine, u64::MAX, &Memory::any(), &output.steps(None))?;
+    run_to_end(&mut machine, u64::MAX, &MemoryLimit::none(), &output.steps(None))?;
     let seconds = start.elapsed().as_secs_f64();
     let (steps, root) = (machine.steps(), machine.state_root());
     let results = outputs(image, |address, bytes| machine.read_memory(address, usize::try_from(bytes).ok()?))?;
@@ -115,14 +115,14 @@ fn drawing(pixels: &[f64]) -> String {
 fn show_step(image: &Image, digit: &Tensor, steps: u64, output: Output) -> Result<(Claim, Value), Failure> {
     let bar = output.steps(Some(steps));
     let mut machine = fed(image, digit)?;
-    run_to(&mut machine, steps / 2, &Memory::any(), &bar)?;
+    run_to(&mut machine, steps / 2, &MemoryLimit::none(), &bar)?;
     while machine.status() == Status::Running
         && instruction_at(image, machine.pc()).map(|instruction| instruction.op) != Some(Op::FmaddS)
     {
         machine.run(1);
     }
     let claim = claim_of_next_step(&mut machine)?;
-    let rows = trace(image, &mut fed(image, digit)?, &[claim.step], &Memory::any(), &bar)?;
+    let rows = trace(image, &mut fed(image, digit)?, &[claim.step], &MemoryLimit::none(), &bar)?;
     bar.finish_and_clear();
     let row = rows.first().ok_or_else(|| Failure::new("nothing to show"))?;
     let instruction = row.instruction.map(|instruction| instruction.to_string()).unwrap_or_default();

@@ -72,9 +72,12 @@ impl<'a> Match<'a> {
     fn new(image: &'a Image, inputs: &'a [(u64, Vec<u8>)], args: &Dispute, arity: u64) -> Result<Self, Failure> {
         let start = Instant::now();
         let schedule = schedule(image, args.phases)?;
+        args.limits.admit(&schedule)?;
         let known = Known::new(image.clone(), None).map_err(Failure::from_error)?;
-        let execution =
-            || Execution::new(image.clone(), schedule.clone(), inputs.to_vec()).map_err(Failure::from_error);
+        let execution = || {
+            let execution = Execution::new(image.clone(), schedule.clone(), inputs.to_vec())?;
+            Ok(execution.with_limit(args.limits.memory()))
+        };
         let mut honest = execution()?;
         let model = *honest.model();
         let lies = lies(image, &mut honest, args.cheat)?;
@@ -88,17 +91,17 @@ impl<'a> Match<'a> {
     /// Plays to the end, and on until an answer is final.
     fn play(mut self) -> Result<Played, Failure> {
         let input = pack(self.known.input(), self.known.input_bytes(), self.inputs);
-        let root = self.challenger.input_root().map_err(Failure::from_error)?;
+        let root = self.challenger.input_root()?;
         let mut arena = Arena::open(self.image, &self.model, input, root, self.arity)?;
-        let said = self.known.said(&mut self.asserter).map_err(Failure::from_error)?;
+        let said = self.known.said(&mut self.asserter)?;
         arena.answer(Side::Asserter, &said)?;
-        let opening = challenge(&self.model, self.arity, &mut self.challenger).map_err(Failure::from_error)?;
+        let opening = challenge(&self.model, self.arity, &mut self.challenger)?;
         let parts = opening.claims.len();
         arena.challenge(&opening, format!("another output; {} big steps in {parts} parts", self.model.big_steps))?;
         let winner = self.play_game(&mut arena, opening.claims)?;
         let mut standing = said;
         if winner == Side::Challenger {
-            standing = self.known.said(&mut self.challenger).map_err(Failure::from_error)?;
+            standing = self.known.said(&mut self.challenger)?;
             arena.answer(winner, &standing)?;
         }
         arena.settle(winner, &standing)?;
@@ -130,7 +133,7 @@ impl<'a> Match<'a> {
             Some(Side::Asserter) => &mut self.asserter,
             _ => &mut self.challenger,
         };
-        let move_ = reply(game, theirs, oracle).map_err(Failure::from_error)?;
+        let move_ = reply(game, theirs, oracle)?;
         let legal = |move_: &Move| {
             let mut next = *game;
             game.mover().is_some_and(|side| next.apply(side, move_, game.deadline().unwrap_or_default()).is_ok())

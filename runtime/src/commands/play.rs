@@ -32,7 +32,7 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     }
     let key = signer(&args.key)?;
     start_log(output)?;
-    let models = args.models.iter().map(|path| known(path, args.threads, output)).collect::<Result<Vec<_>, _>>()?;
+    let models = args.models.iter().map(|path| known(path, args, output)).collect::<Result<Vec<_>, _>>()?;
     if let Some(address) = args.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
         exporter.install().map_err(|error| Failure::new(format!("cannot serve metrics on {address}: {error}")))?;
@@ -63,18 +63,23 @@ async fn player(args: &Playing, role: Role, key: PrivateKeySigner, models: Vec<K
         inputs: args.inputs.clone(),
         tamper: args.cheat.map(tamper),
         silent: args.cheat == Some(Cheat::Silent),
+        max_memory: args.limits.max_memory,
     };
     Player::new(config, node, key, Arc::new(store), models).await.map_err(Failure::from_error)
 }
 
 /// A model: compiled here and run natively, or an image.
-fn known(path: &Path, threads: usize, output: Output) -> Result<Known, Failure> {
+fn known(path: &Path, args: &Playing, output: Output) -> Result<Known, Failure> {
+    let limits = args.limits;
     let known = if path.extension().is_some_and(|extension| extension == "onnx") {
         let compiled = compile(path, &compiler::Options::default())?;
-        let native = Native::new(&compiled, threads).map_err(|error| Failure::about(path, error))?;
+        limits.admit_big_steps(&compiled.image.big_steps())?;
+        let native = Native::new(&compiled, args.threads).map_err(|error| Failure::about(path, error))?;
         Known::new(compiled.image, Some(native))
     } else {
-        Known::new(load_verified(path, output)?, None)
+        let image = load_verified(path, output)?;
+        limits.admit(&image.big_steps())?;
+        Known::new(image, None)
     };
     known.map_err(|error| Failure::about(path, error))
 }

@@ -30,7 +30,7 @@ pub fn run(args: &cli::Profile, output: Output) -> Result<(), Failure> {
     let bar = output.steps(None);
     let start = Instant::now();
     let mut census = Census::new(loaded.image.profile, loaded.image.schedule.iter().map(|step| step.entry));
-    take(&mut loaded, args.fed.max_steps, &mut census, &bar)?;
+    take(&mut loaded, args.fed.limits.max_steps, &mut census, &bar)?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let Loaded { image, machine, .. } = &loaded;

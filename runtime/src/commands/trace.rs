@@ -3,9 +3,9 @@
 use super::disasm::{place, symbol_at};
 use crate::cli::{Road, Trace};
 use crate::failure::Failure;
-use crate::limits::Memory;
 use crate::machine::{check_reach, prepare, run_by, run_exactly, run_to};
 use crate::output::{Output, count, table};
+use game::MemoryLimit;
 use image::{BigStep, Image};
 use indicatif::ProgressBar;
 use interpreter::Interpreter;
@@ -47,7 +47,7 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     let bar = output.steps(at.last().copied().filter(|_| args.every.is_none()));
     let mut tracer = Tracer::new(&loaded.image, &loaded.memory, &bar);
     match args.every {
-        Some(every) => tracer.trace_every(&mut loaded.machine, every, args.fed.max_steps, &at)?,
+        Some(every) => tracer.trace_every(&mut loaded.machine, every, args.fed.limits.max_steps, &at)?,
         None => tracer.trace(&mut loaded.machine, &at)?,
     }
     let rows = tracer.rows;
@@ -133,7 +133,7 @@ pub fn trace(
     image: &Image,
     machine: &mut Jit,
     at: &[u64],
-    memory: &Memory,
+    memory: &MemoryLimit,
     bar: &ProgressBar,
 ) -> Result<Vec<Row>, Failure> {
     let mut tracer = Tracer::new(image, memory, bar);
@@ -164,7 +164,7 @@ pub fn instruction_at(image: &Image, pc: u64) -> Option<Instruction> {
 /// Rows, some of which still wait for their element.
 struct Tracer<'a> {
     image: &'a Image,
-    memory: &'a Memory,
+    memory: &'a MemoryLimit,
     bar: &'a ProgressBar,
     calls: Vec<u64>,
     /// The instructions that store.
@@ -175,7 +175,7 @@ struct Tracer<'a> {
 }
 
 impl<'a> Tracer<'a> {
-    fn new(image: &'a Image, memory: &'a Memory, bar: &'a ProgressBar) -> Self {
+    fn new(image: &'a Image, memory: &'a MemoryLimit, bar: &'a ProgressBar) -> Self {
         let (calls, stores) = (call_sites(image), stores(image));
         Self { image, memory, bar, calls, stores, rows: Vec::new(), open: Vec::new() }
     }

@@ -14,10 +14,11 @@ pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
     let inputs = read_given_inputs(&image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
     let stem = args.image.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    args.limits.admit(&image.big_steps())?;
     // What can't be written is known before the image has run.
     create_folder(&args.output)?;
     let spinner = output.spinner("running the image and disputing it");
-    let files = package(&image, &identifier(stem), &inputs)?;
+    let files = package(&image, &identifier(stem), &inputs, &args.limits.memory())?;
     spinner.finish_and_clear();
     let mut written = Vec::new();
     for file in &files {

@@ -8,9 +8,11 @@ use crate::commands::trace::instruction_at;
 use crate::failure::Failure;
 use crate::lies::{liar, lies};
 use crate::machine::start;
+use contracts::Bytes;
 use game::player::{challenge, reply};
-use game::{Challenge, Clocks, Execution, Game, Model, Move, Oracle, Side, VOID};
-use image::{Image, Interface, Region, Role};
+use game::{Challenge, Clocks, Execution, Game, MemoryLimit, Model, Move, Oracle, Side};
+use image::Image;
+use players::{Known, ModelError, pack};
 use std::collections::HashSet;
 use step::{Root, Status};
 
@@ -38,13 +40,13 @@ pub struct Recorded {
     /// Their root.
     pub input_root: Root,
     /// How many bytes an output has.
-    pub output_bytes: usize,
+    pub output_bytes: u64,
     /// The true output; none if the model has none on this input.
-    pub output: Vec<u8>,
+    pub output: Bytes,
     /// Its root.
     pub output_root: Root,
     /// What the asserter says that it is.
-    pub answered: Vec<u8>,
+    pub answered: Bytes,
     /// The challenger's first move.
     pub opening: Challenge,
     /// All moves after it.
@@ -54,7 +56,7 @@ pub struct Recorded {
 }
 
 /// The first step of each instruction in a run.
-pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Vec<Example>, Failure> {
+pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) -> Result<Vec<Example>, Failure> {
     let mut machine = start(image, Road::Jit)?;
     for (address, bytes) in inputs {
         let outside = || Failure::new(format!("an input at {address:#x} is outside memory"));
@@ -67,18 +69,22 @@ pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Vec<Example>, F
             examples.push(Example { mnemonic, claim: claim_of_next_step(&mut machine)? });
         }
         machine.step();
+        memory.check()?;
     }
     Ok(examples)
 }
 
-/// Plays games with liars until one ends in a step; none if the image isn't one of a model.
-pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Option<Recorded>, Failure> {
-    let Some(interface) = image.interface.filter(|_| !image.big_steps().leaves().is_empty()) else { return Ok(None) };
+/// Plays games with liars until one ends in a step; none if the image isn't one of a model with inputs and outputs.
+pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) -> Result<Option<Recorded>, Failure> {
+    let known = match Known::new(image.clone(), None) {
+        Err(ModelError::NoInterface) => return Ok(None),
+        known => known.map_err(Failure::from_error)?,
+    };
     let mut failure = Failure::new("no lie that was tried is found out in one step").hint("choose another --input");
     // Whose turn it is at the last step depends on how long the run and the big step in dispute are; only who is honest
     // can prove it.
     for cheat in [Cheat::Weight, Cheat::Step, Cheat::Output, Cheat::Challenger] {
-        match play(image, interface, inputs, cheat) {
+        match play(&known, inputs, cheat, memory) {
             Ok(None) => {}
             Ok(recorded) => return Ok(recorded),
             Err(other) => failure = other,
@@ -89,28 +95,32 @@ pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Option<Recorde
 
 /// A game with a liar; none if the loser just falls silent.
 fn play(
-    image: &Image,
-    interface: Interface,
+    known: &Known,
     inputs: &[(u64, Vec<u8>)],
     cheat: Cheat,
+    memory: &MemoryLimit,
 ) -> Result<Option<Recorded>, Failure> {
-    let execution = || Execution::new(image.clone(), image.big_steps(), inputs.to_vec()).map_err(Failure::from_error);
+    let image = &known.image;
+    let execution = || {
+        let execution = Execution::new(image.clone(), image.big_steps(), inputs.to_vec())?;
+        Ok(execution.with_limit(memory.clone()))
+    };
     let mut honest = execution()?;
     let lies = lies(image, &mut honest, cheat)?;
     let mut lying = liar(&mut honest, execution, &lies)?;
     let model = *honest.model();
-    let input_root = honest.input_root().map_err(Failure::from_error)?;
-    let output_root = honest.result(&model).map_err(Failure::from_error)?;
-    let output_bytes = extent(image, Role::Output, interface.output);
-    let output = output(&mut honest, interface.output, output_bytes)?;
+    let input_root = honest.input_root()?;
+    let output_root = honest.result(&model)?;
+    let output = known.said(&mut honest)?.output;
     let (winner, answered) = if cheat == Cheat::Challenger {
         (Side::Asserter, output.clone())
     } else {
-        (Side::Challenger, self::output(&mut lying, interface.output, output_bytes)?)
+        (Side::Challenger, known.said(&mut lying)?.output)
     };
     let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
     let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
-    let input = input(image, interface.input, inputs);
+    let input = pack(known.input(), known.input_bytes(), inputs);
+    let output_bytes = known.output_bytes();
     Ok(Some(Recorded { model, input, input_root, output_bytes, output, output_root, answered, opening, moves, winner }))
 }
 
@@ -120,8 +130,8 @@ fn moves(
     input: Root,
     [asserter, challenger]: &mut [Execution; 2],
 ) -> Result<Option<(Challenge, Vec<Move>)>, Failure> {
-    let asserted = asserter.result(model).map_err(Failure::from_error)?;
-    let opening = challenge(model, ARITY, challenger).map_err(Failure::from_error)?;
+    let asserted = asserter.result(model)?;
+    let opening = challenge(model, ARITY, challenger)?;
     // Time stands still.
     let clocks = Clocks { asserter: 0, challenger: 0 };
     let mut game = Game::challenge(model, input, asserted, ARITY, clocks, &opening, 0).map_err(Failure::from_error)?;
@@ -129,7 +139,7 @@ fn moves(
     while let Some(side) = game.mover() {
         let theirs = moves.last().map_or(&*opening.claims, Move::claims);
         let player = if side == Side::Asserter { &mut *asserter } else { &mut *challenger };
-        let Some(move_) = reply(&game, theirs, player).map_err(Failure::from_error)? else { return Ok(None) };
+        let Some(move_) = reply(&game, theirs, player)? else { return Ok(None) };
         if game.apply(side, &move_, 0).is_err() {
             return Ok(None);
         }
@@ -137,31 +147,4 @@ fn moves(
     }
     let proves = matches!(moves.last(), Some(Move::Prove { .. }));
     Ok(proves.then_some((opening, moves)))
-}
-
-/// How many bytes of a region hold tensors, from its beginning.
-fn extent(image: &Image, role: Role, region: Region) -> usize {
-    let tensors = image.tensors.iter().filter(|tensor| tensor.role == role);
-    let ends = tensors.map(|tensor| tensor.address + tensor.bytes - region.address);
-    usize::try_from(ends.max().unwrap_or(0)).unwrap_or(usize::MAX)
-}
-
-/// All inputs as they lie in their region.
-fn input(image: &Image, region: Region, inputs: &[(u64, Vec<u8>)]) -> Vec<u8> {
-    let mut all = vec![0; extent(image, Role::Input, region)];
-    for (address, bytes) in inputs {
-        // An image's tensors are in its regions.
-        let begin = (address - region.address) as usize;
-        all[begin..begin + bytes.len()].copy_from_slice(bytes);
-    }
-    all
-}
-
-/// All outputs of a run as they lie in their region; nothing if it has none.
-fn output(run: &mut Execution, region: Region, bytes: usize) -> Result<Vec<u8>, Failure> {
-    let model = *run.model();
-    if run.result(&model).map_err(Failure::from_error)? == VOID {
-        return Ok(Vec::new());
-    }
-    run.read(region.address, bytes).map(<[u8]>::to_vec).map_err(Failure::from_error)
 }

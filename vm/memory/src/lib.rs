@@ -128,6 +128,24 @@ impl Memory {
         Some(())
     }
 
+    /// Makes the 2^bits bytes that hold an address zero. Pages that are already, as far as the tree knows, aren't looked at, so it
+    /// costs what has been in use, however large the region is.
+    pub fn clear(&mut self, address: u64, bits: u32) {
+        let bits = bits.min(self.bits);
+        let level = bits.saturating_sub(PAGE_BITS);
+        let index = address >> PAGE_BITS >> level;
+        let mut pages = self.tree.pages(level, index);
+        pages.extend(self.changed.list.iter().filter(|&page| page >> level == index));
+        let length = PAGE.min(1 << bits.min(PAGE_BITS));
+        for page in pages {
+            let at = if bits < PAGE_BITS { address >> bits << bits } else { page << PAGE_BITS };
+            if self.read(at, length).is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0)) {
+                // What can be read can be written.
+                let _ = self.write(at, &[0; PAGE][..length]);
+            }
+        }
+    }
+
     /// All of memory, for somebody who tells by [`touch`](Self::touch) what was written: the tree follows only then.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {

@@ -75,6 +75,19 @@ impl PageTree {
         &self.slots[(blocks.start << PAGE_BITS) as usize..(blocks.end << PAGE_BITS) as usize]
     }
 
+    /// The pages below a node that aren't zero.
+    pub fn pages(&self, level: u32, index: u64) -> Vec<u64> {
+        let (mut pages, mut waiting) = (Vec::new(), vec![(level, index)]);
+        while let Some((level, index)) = waiting.pop() {
+            match level.checked_sub(1) {
+                _ if self.node(level, index) == Root::ZERO => {}
+                Some(below) => waiting.extend([(below, 2 * index), (below, 2 * index + 1)]),
+                None => pages.push(index),
+            }
+        }
+        pages
+    }
+
     /// The siblings of a page and of the nodes above it.
     pub fn siblings(&self, page: u64) -> impl Iterator<Item = Root> {
         (0..self.depth).map(move |level| self.node(level, page >> level ^ 1))

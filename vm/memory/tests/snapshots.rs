@@ -20,7 +20,8 @@ enum Deed {
     Write(u64, Vec<u8>),
     /// Bytes that the tree is told of later.
     Touch(u64, u8),
-    Clear(u64),
+    /// Zeros in so many bytes, as a logarithm.
+    Clear(u64, u32),
     Root,
     Snapshot,
     Restore(usize),
@@ -32,7 +33,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         8 => (address(), any::<u64>()).prop_map(|(address, value)| Deed::Store(address, value)),
         2 => (address(), prop::collection::vec(any::<u8>(), 0..2 * PAGE)).prop_map(|(at, bytes)| Deed::Write(at, bytes)),
         2 => (address(), any::<u8>()).prop_map(|(address, byte)| Deed::Touch(address, byte)),
-        2 => address().prop_map(|address| Deed::Clear(address & !0xfff)),
+        2 => (address(), 5..=BITS).prop_map(|(address, bits)| Deed::Clear(address, bits)),
         3 => Just(Deed::Root),
         3 => Just(Deed::Snapshot),
         4 => any::<usize>().prop_map(Deed::Restore),
@@ -114,9 +115,9 @@ proptest! {
                     memory.touch(address, 1);
                     bytes[address as usize] = byte;
                 }
-                Deed::Clear(address) => {
-                    prop_assert!(memory.write(address, &[0; PAGE]).is_some());
-                    bytes[address as usize..][..PAGE].fill(0);
+                Deed::Clear(address, bits) => {
+                    memory.clear(address, bits);
+                    bytes[address as usize >> bits << bits..][..1 << bits].fill(0);
                 }
                 Deed::Root => prop_assert_eq!(memory.root(), root(&bytes)),
                 Deed::Snapshot => {

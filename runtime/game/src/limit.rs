@@ -1,0 +1,106 @@
+//! How much memory runs may take of this computer.
+
+use std::cell::Cell;
+use std::fs;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// How long nobody looks at the memory that is held. Looking takes some microseconds, and taking much memory takes longer
+/// than this, because the system clears it.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How much memory this process may hold. A machine's memory costs nothing before it is touched, so how much an image asks
+/// for says little, and what is watched is what is held.
+#[derive(Debug, Clone)]
+pub struct MemoryLimit {
+    most: u64,
+    /// When was looked.
+    looked: Cell<Instant>,
+}
+
+/// More memory is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("this program holds more memory than the limit, {most} bytes")]
+pub struct Exceeded {
+    /// How many bytes may be held.
+    pub most: u64,
+}
+
+impl MemoryLimit {
+    /// How many steps to run between two checks: few enough that a program which touches a page with every other step
+    /// takes no more than 2 GiB in between.
+    pub const SLICE: u64 = 1 << 20;
+
+    /// As much as the system gives.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(Some(u64::MAX))
+    }
+
+    /// So many bytes, or seven eighths of what there is: beyond that the system may end other programs.
+    #[must_use]
+    pub fn new(most: Option<u64>) -> Self {
+        let most = most.or_else(|| installed().map(|bytes| bytes / 8 * 7)).unwrap_or(u64::MAX);
+        Self { most, looked: Cell::new(Instant::now()) }
+    }
+
+    /// How many bytes.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// An error if more is held. May be called often, and looks only now and then.
+    pub fn check(&self) -> Result<(), Exceeded> {
+        if self.looked.get().elapsed() < PAUSE {
+            return Ok(());
+        }
+        self.looked.set(Instant::now());
+        let most = self.most;
+        if held().is_some_and(|held| held > most) { Err(Exceeded { most }) } else { Ok(()) }
+    }
+}
+
+/// The bytes of memory that this process holds, where the system says so. Pages of the image's file don't count: the system
+/// takes them back when it needs room.
+fn held() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
+}
+
+/// The bytes of memory that there are for it: the computer's, or less in a container.
+fn installed() -> Option<u64> {
+    let all = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
+    let granted = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    Some(granted.unwrap_or(u64::MAX).min(all))
+}
+
+/// The number of a line "NAME   123 kB", in bytes.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_has_a_limit() {
+        let check = |limit: MemoryLimit| {
+            std::thread::sleep(PAUSE);
+            limit.check()
+        };
+        assert_eq!(check(MemoryLimit::none()), Ok(()));
+        if let Some(held) = held() {
+            assert_eq!(check(MemoryLimit::new(Some(1000))), Err(Exceeded { most: 1000 }));
+            assert!(MemoryLimit::new(None).most >= held);
+        }
+    }
+
+    #[test]
+    fn the_systems_lines_are_read() {
+        let text = "VmPeak:\t   99 kB\nVmRSS:\t   12 kB\nThreads:\t1\n";
+        assert_eq!((kilobytes(text, "VmRSS:"), kilobytes(text, "Threads:")), (Some(12 << 10), None));
+        assert_eq!((kilobytes(text, "Vm"), kilobytes("VmRSS: 18446744073709551615 kB", "VmRSS:")), (None, None));
+    }
+}

@@ -11,6 +11,8 @@ pub struct Hasher(Kind);
 enum Kind {
     Portable,
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    Sse2,
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
     Avx2,
     #[cfg(all(feature = "std", target_arch = "x86_64"))]
     Avx512,
@@ -19,6 +21,19 @@ enum Kind {
 impl Hasher {
     /// What every processor can do: one node at a time.
     pub const PORTABLE: Self = Self(Kind::Portable);
+
+    /// Two nodes at once, with SSE2: on every x86-64.
+    #[must_use]
+    pub const fn sse2() -> Option<Self> {
+        #[cfg(all(feature = "std", target_arch = "x86_64"))]
+        {
+            Some(Self(Kind::Sse2))
+        }
+        #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+        {
+            None
+        }
+    }
 
     /// Four nodes at once, with AVX2.
     #[must_use]
@@ -42,13 +57,13 @@ impl Hasher {
 
     /// All that this processor has, the slowest first.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Some(Self::PORTABLE), Self::avx2(), Self::avx512()].into_iter().flatten()
+        [Some(Self::PORTABLE), Self::sse2(), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
 
     /// The fastest that this processor has.
     #[must_use]
     pub fn best() -> Self {
-        Self::avx512().or_else(Self::avx2).unwrap_or(Self::PORTABLE)
+        Self::avx512().or_else(Self::avx2).or(Self::sse2()).unwrap_or(Self::PORTABLE)
     }
 
     /// Its name.
@@ -56,6 +71,8 @@ impl Hasher {
     pub const fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            Kind::Sse2 => "SSE2",
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2 => "AVX2",
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
@@ -67,6 +84,14 @@ impl Hasher {
     pub fn parents(self, children: &[Root], out: &mut [Root]) {
         match self.0 {
             Kind::Portable => batched(children, out, |[pair]: &[_; 1]| [one(pair)]),
+            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            Kind::Sse2 => batched(children, out, |pairs: &[_; 2]| {
+                // SAFETY: the one requirement is SSE2, which is part of x86-64.
+                #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
+                unsafe {
+                    crate::wide::two(pairs)
+                }
+            }),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2 => batched(children, out, |pairs: &[_; 4]| {
                 // SAFETY: the one requirement is AVX2, and this kind is made only where it was found.

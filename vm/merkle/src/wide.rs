@@ -33,51 +33,36 @@ macro_rules! with_lane {
     }};
 }
 
-impl Lane for Two {
-    #[inline(always)]
-    fn like(self, word: u64) -> Self {
-        with_lane!(Self(_mm_set1_epi64x(word.cast_signed())))
-    }
-    #[inline(always)]
-    fn xor(self, other: Self) -> Self {
-        with_lane!(Self(_mm_xor_si128(self.0, other.0)))
-    }
-    #[inline(always)]
-    fn xor3(self, b: Self, c: Self) -> Self {
-        self.xor(b).xor(c)
-    }
-    #[inline(always)]
-    fn chi(self, b: Self, c: Self) -> Self {
-        with_lane!(Self(_mm_xor_si128(self.0, _mm_andnot_si128(b.0, c.0))))
-    }
-    #[inline(always)]
-    fn rotate<const LEFT: i32, const RIGHT: i32>(self) -> Self {
-        with_lane!(Self(_mm_or_si128(_mm_slli_epi64::<LEFT>(self.0), _mm_srli_epi64::<RIGHT>(self.0))))
-    }
+/// A lane of a vector that has neither rotations nor operations on three: by the names of what it has.
+macro_rules! lane {
+    ($lane:ident: $set:ident, $xor:ident, $andnot:ident, $or:ident, $left:ident, $right:ident) => {
+        impl Lane for $lane {
+            #[inline(always)]
+            fn like(self, word: u64) -> Self {
+                with_lane!(Self($set(word.cast_signed())))
+            }
+            #[inline(always)]
+            fn xor(self, other: Self) -> Self {
+                with_lane!(Self($xor(self.0, other.0)))
+            }
+            #[inline(always)]
+            fn xor3(self, b: Self, c: Self) -> Self {
+                self.xor(b).xor(c)
+            }
+            #[inline(always)]
+            fn chi(self, b: Self, c: Self) -> Self {
+                with_lane!(Self($xor(self.0, $andnot(b.0, c.0))))
+            }
+            #[inline(always)]
+            fn rotate<const LEFT: i32, const RIGHT: i32>(self) -> Self {
+                with_lane!(Self($or($left::<LEFT>(self.0), $right::<RIGHT>(self.0))))
+            }
+        }
+    };
 }
 
-impl Lane for Four {
-    #[inline(always)]
-    fn like(self, word: u64) -> Self {
-        with_lane!(Self(_mm256_set1_epi64x(word.cast_signed())))
-    }
-    #[inline(always)]
-    fn xor(self, other: Self) -> Self {
-        with_lane!(Self(_mm256_xor_si256(self.0, other.0)))
-    }
-    #[inline(always)]
-    fn xor3(self, b: Self, c: Self) -> Self {
-        self.xor(b).xor(c)
-    }
-    #[inline(always)]
-    fn chi(self, b: Self, c: Self) -> Self {
-        with_lane!(Self(_mm256_xor_si256(self.0, _mm256_andnot_si256(b.0, c.0))))
-    }
-    #[inline(always)]
-    fn rotate<const LEFT: i32, const RIGHT: i32>(self) -> Self {
-        with_lane!(Self(_mm256_or_si256(_mm256_slli_epi64::<LEFT>(self.0), _mm256_srli_epi64::<RIGHT>(self.0))))
-    }
-}
+lane!(Two: _mm_set1_epi64x, _mm_xor_si128, _mm_andnot_si128, _mm_or_si128, _mm_slli_epi64, _mm_srli_epi64);
+lane!(Four: _mm256_set1_epi64x, _mm256_xor_si256, _mm256_andnot_si256, _mm256_or_si256, _mm256_slli_epi64, _mm256_srli_epi64);
 
 impl Lane for Eight {
     #[inline(always)]

@@ -3,7 +3,7 @@
 use dnn_lib::tensor::DType;
 use image::elf::Options;
 use image::{BigStep, Dtype, Image, Interface, Role, Tensor};
-use step::Profile;
+use step::MachineProfile;
 
 use crate::error::{CompileError, LinkError};
 use crate::graph::{Graph, TensorId};
@@ -23,8 +23,8 @@ pub(crate) fn image(
     // A loader has to leave room for a stack above everything; here it is planned, below the code.
     let extensions = contents.profile.extensions();
     let (code_base, code_size) = (contents.profile.code_base(), contents.profile.code_size());
-    contents.profile =
-        Profile::new(extensions, plan.memory_bits as u8, code_base, code_size).map_err(image::ImageError::from)?;
+    contents.profile = MachineProfile::new(extensions, plan.memory_bits as u8, code_base, code_size)
+        .map_err(image::ImageError::from)?;
     contents.sp = plan.memory_size();
 
     let table = Table::of(graph);

@@ -1,4 +1,4 @@
-//! The slow road: a graph executed by the kernels' reference evaluator. What every other road is compared with.
+//! The slow backend: a graph executed by the kernels' reference evaluator. What every other backend is compared with.
 
 use dnn_lib::kernel::EvalError;
 use dnn_lib::operator::OperatorError;

@@ -34,7 +34,7 @@ fn every_operator_case_becomes_an_image() {
     assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// The road that is to be native: the same kernels, without a call or a relocation on this machine either.
+/// The backend that is to be native: the same kernels, without a call or a relocation on this machine either.
 #[test]
 fn every_kernel_is_compiled_for_the_host_too() {
     let host = codegen::Target::host().unwrap();

@@ -4,8 +4,8 @@
 //! The right answer is that of the platform's `f64` functions, wherever their error cannot change how it is rounded to
 //! `f32`; the inputs that are left are those of `tests/hard_cases.txt`, with answers from MPFR.
 //!
-//!     cargo run --release -p dnn-lib --example exhaustive -- [exp|tanh|sigmoid|all] [STEP [FROM TO]]
-//!     cargo run --release -p dnn-lib --example exhaustive -- hard    # prints the inputs that f64 leaves open
+//!     cargo run --release -p opml-dnn-lib --example exhaustive -- [exp|tanh|sigmoid|all] [STEP [FROM TO]]
+//!     cargo run --release -p opml-dnn-lib --example exhaustive -- hard    # prints the inputs that f64 leaves open
 
 #[path = "../tests/oracle/mod.rs"]
 mod oracle;

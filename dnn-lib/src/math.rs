@@ -1,6 +1,6 @@
 //! Elementary functions, as routines of the kernel language: correctly rounded in `f32`, evaluated in `f64`.
 //!
-//! Only `+ * fma /` and integer operations are used, so that every road gives the same bits. An `f64` evaluation with an
+//! Only `+ * fma /` and integer operations are used, so that every backend gives the same bits. An `f64` evaluation with an
 //! error of about one unit of its last place rounds almost every `f32` input correctly; the few that come closer to the
 //! middle of two floats (they are listed in `tests/hard_cases.txt`) have been tried one by one. `examples/exhaustive.rs`
 //! tries all 2^32 inputs.

@@ -9,7 +9,7 @@ use game::dispute::{Assertion, Dispute, Payment, Standing, Terms};
 use game::{Challenge, Clocks, Game, Model, Move, Outcome, Protocol, Side};
 use image::Image;
 use isa::Extensions;
-use players::{Computed, Known};
+use players::{Computed, LoadedModel};
 use step::{Root, keccak};
 
 use crate::failure::Failure;
@@ -75,7 +75,7 @@ impl Arena {
         for account in [REQUESTER, ASSERTER, CHALLENGER] {
             chain.fund(account, U256::from(10 * 1000 * FINNEY));
         }
-        let known = Known::new(image.clone(), None).map_err(Failure::from_error)?;
+        let known = LoadedModel::new(image.clone(), None).map_err(Failure::from_error)?;
         let (registry, listing, contract_model) = registered(&mut chain, image, &known, model)?;
         let code = contracts::inference_service(registry, &contract_terms(&terms)?);
         let (service, _) = chain.deploy(REQUESTER, code).map_err(Failure::from_error)?;
@@ -293,7 +293,7 @@ impl Arena {
 fn registered(
     chain: &mut Chain,
     image: &Image,
-    known: &Known,
+    known: &LoadedModel,
     model: &Model,
 ) -> Result<(Address, B256, contracts::Model), Failure> {
     let hash = |extensions| B256::new(keccak(&solidity::bytecode(extensions)).0);

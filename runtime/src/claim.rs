@@ -3,7 +3,7 @@
 use isa::Extensions;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use step::{Profile, Root};
+use step::{MachineProfile, Root};
 
 use crate::failure::Failure;
 use crate::output::{hex, read_file, write_file};
@@ -12,7 +12,7 @@ use crate::output::{hex, read_file, write_file};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The machine's shape.
-    pub profile: Profile,
+    pub profile: MachineProfile,
     /// Which step of the run, for people; nothing depends on it.
     pub step: u64,
     /// The state root before the step.
@@ -71,7 +71,7 @@ impl Claim {
         let extensions = [Extensions::IM, Extensions::IMFD].into_iter().find(|set| set.name() == fields.extensions);
         let extensions =
             extensions.ok_or_else(|| format!("extensions '{}'; expected rv64im or rv64imfd", fields.extensions))?;
-        let profile = Profile::new(extensions, fields.memory_bits, fields.code_base, fields.code_size)
+        let profile = MachineProfile::new(extensions, fields.memory_bits, fields.code_base, fields.code_size)
             .map_err(|error| error.to_string())?;
         Ok(Self {
             profile,
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn claims_survive_their_file() {
         let claim = Claim {
-            profile: Profile::new(Extensions::IM, 13, 0x2000, 64).expect("a machine"),
+            profile: MachineProfile::new(Extensions::IM, 13, 0x2000, 64).expect("a machine"),
             step: 7,
             before: Root([1; 32]),
             after: Root([2; 32]),

@@ -132,7 +132,7 @@ pub struct Inspect {
 
 /// An image and what to feed it.
 #[derive(Debug, Args)]
-pub struct Fed {
+pub struct RunArgs {
     /// The image
     pub image: PathBuf,
     /// An input tensor: .npy, or an ONNX TensorProto in .pb; NAME= may be left out if there is only one input
@@ -157,18 +157,18 @@ pub struct Limits {
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
-    pub fed: Fed,
+    pub run: RunArgs,
     /// The folder for the outputs, NAME.npy each ('/' in a name becomes '_')
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
     /// How to execute
-    #[arg(long, value_enum, default_value_t = Road::Jit)]
-    pub road: Road,
+    #[arg(long, value_enum, default_value_t = Backend::Jit)]
+    pub backend: Backend,
 }
 
 /// A way to execute an image; all give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Road {
+pub enum Backend {
     /// Code of this host for what is executed often, the interpreter for the rest
     Jit,
     /// The interpreter, floats by the host's hardware where that is proven equal
@@ -181,7 +181,7 @@ pub enum Road {
 #[derive(Debug, Args)]
 pub struct Profile {
     #[command(flatten)]
-    pub fed: Fed,
+    pub run: RunArgs,
     /// Draw a flame graph: model, operator, node, function, instruction
     #[arg(long, value_name = "FILE.svg")]
     pub flame: Option<PathBuf>,
@@ -194,7 +194,7 @@ pub struct Profile {
 #[derive(Debug, Args)]
 pub struct Trace {
     #[command(flatten)]
-    pub fed: Fed,
+    pub run: RunArgs,
     /// A step to show, counted from 0, or a range of steps without its end; may be given several times
     #[arg(long = "at", value_name = "STEP or FROM..TO", required_unless_present = "every")]
     pub at: Vec<Steps>,
@@ -207,7 +207,7 @@ pub struct Trace {
 #[derive(Debug, Args)]
 pub struct Prove {
     #[command(flatten)]
-    pub fed: Fed,
+    pub run: RunArgs,
     /// The step, counted from 0
     #[arg(long)]
     pub step: u64,

@@ -8,7 +8,7 @@ use jit::{Jit, JitError};
 use std::path::PathBuf;
 use step::Status;
 
-use crate::cli::{Fed, Road};
+use crate::cli::{Backend, RunArgs};
 use crate::failure::Failure;
 use crate::images::{load, reserved};
 use crate::tensors::read_inputs;
@@ -24,27 +24,27 @@ pub struct Loaded {
 }
 
 /// Reads an image and its inputs.
-pub fn prepare(fed: &Fed, road: Road) -> Result<Loaded, Failure> {
-    let image = load(&fed.image)?;
-    let inputs = read_inputs(&image, &fed.inputs)?;
-    let mut machine = start(&image, road)?;
+pub fn prepare(run: &RunArgs, backend: Backend) -> Result<Loaded, Failure> {
+    let image = load(&run.image)?;
+    let inputs = read_inputs(&image, &run.inputs)?;
+    let mut machine = start(&image, backend)?;
     for input in &inputs {
         machine
             .write_memory(input.address, &input.bytes)
             .ok_or_else(|| Failure::new(format!("an input at {:#x} is outside memory", input.address)))?;
     }
-    Ok(Loaded { image, machine, memory: fed.limits.memory() })
+    Ok(Loaded { image, machine, memory: run.limits.memory() })
 }
 
 /// The machine of an image, inputs zero.
-pub fn start(image: &Image, road: Road) -> Result<Jit, Failure> {
+pub fn start(image: &Image, backend: Backend) -> Result<Jit, Failure> {
     let machine = Interpreter::new(image).map_err(|error| reserved(Failure::from_error(&error), &error))?;
     let jit = |machine| Jit::of(machine, image).map_err(|error: JitError| Failure::from_error(&error));
-    Ok(match (road, cache_folder()) {
-        (Road::Jit, Some(folder)) => jit(machine)?.with_cache(&folder, image),
-        (Road::Jit, None) => jit(machine)?,
-        (Road::Interpreter, _) => jit(machine)?.interpreting(),
-        (Road::Reference, _) => jit(machine.with_arithmetic(Arithmetic::Soft))?.interpreting(),
+    Ok(match (backend, cache_folder()) {
+        (Backend::Jit, Some(folder)) => jit(machine)?.with_cache(&folder, image),
+        (Backend::Jit, None) => jit(machine)?,
+        (Backend::Interpreter, _) => jit(machine)?.interpreting(),
+        (Backend::Reference, _) => jit(machine.with_arithmetic(Arithmetic::Soft))?.interpreting(),
     })
 }
 
@@ -89,8 +89,8 @@ pub fn run_by(
 }
 
 /// Refuses a step that lies beyond `--max-steps`, before the machine runs there.
-pub fn check_reach(fed: &Fed, target: u64) -> Result<(), Failure> {
-    let most = fed.limits.max_steps;
+pub fn check_reach(run: &RunArgs, target: u64) -> Result<(), Failure> {
+    let most = run.limits.max_steps;
     if target <= most {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use crate::cli::{Key, Network, Wei};
 use crate::failure::Failure;
 use crate::output::read_file;
-use chain::{Act, Deployment, Fees, Head, KeySource, Log, Node, PrivateKeySigner, Sent, Store, Wallet};
+use chain::{Act, Deployment, Fees, Head, KeySource, Log, PrivateKeySigner, RpcNode, Sent, Store, Wallet};
 use contracts::{Address, B256, Bytes, IInferenceService, SolCall, Terms, U256};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct Session {
     /// The contracts.
     pub deployment: Deployment,
     /// The node.
-    pub node: Node,
+    pub node: RpcNode,
 }
 
 impl Session {
@@ -97,8 +97,8 @@ pub fn deployment(network: &Network) -> Result<Deployment, Failure> {
 }
 
 /// Connects to a node.
-pub async fn connect(rpc: &str) -> Result<Node, Failure> {
-    Node::connect(rpc, TIMEOUT)
+pub async fn connect(rpc: &str) -> Result<RpcNode, Failure> {
+    RpcNode::connect(rpc, TIMEOUT)
         .await
         .map_err(|error| Failure::new(format!("{rpc}: {error}")).hint("is the node running? `opml devnet` starts one"))
 }
@@ -112,7 +112,7 @@ pub fn signer(key: &Key) -> Result<PrivateKeySigner, Failure> {
 /// A key that sends single transactions and waits for each.
 pub struct Sender {
     wallet: Wallet,
-    node: Node,
+    node: RpcNode,
 }
 
 /// A transaction that was mined and did something.
@@ -127,7 +127,7 @@ pub struct Receipt {
 
 impl Sender {
     /// The key's.
-    pub fn new(signer: PrivateKeySigner, node: &Node) -> Result<Self, Failure> {
+    pub fn new(signer: PrivateKeySigner, node: &RpcNode) -> Result<Self, Failure> {
         let store = Arc::new(Store::in_memory().map_err(Failure::from_error)?);
         let wallet = Wallet::open(signer, node.clone(), store, Fees::default()).map_err(Failure::from_error)?;
         Ok(Self { wallet, node: node.clone() })

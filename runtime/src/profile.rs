@@ -230,7 +230,7 @@ mod tests {
         ];
         let mut code: Vec<u8> = code.iter().flat_map(|&i| encode(i).expect("an instruction").to_le_bytes()).collect();
         code.resize(code.len().next_multiple_of(32), 0);
-        let profile = step::Profile::new(Extensions::IM, 12, CODE, code.len() as u64).expect("a machine");
+        let profile = step::MachineProfile::new(Extensions::IM, 12, CODE, code.len() as u64).expect("a machine");
         let symbol = |name: &str, address| Symbol { name: name.to_owned(), address, size: 0 };
         let big_step = |operator: &str, node: &str, entry| BigStep {
             kernel: 1,

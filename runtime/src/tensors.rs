@@ -27,7 +27,7 @@ const TYPES: [(Dtype, ElementType); 11] = [
 
 /// Bytes for an input tensor of an image.
 #[derive(Debug)]
-pub struct Fed {
+pub struct InputBytes {
     /// Where they go.
     pub address: u64,
     /// The elements.
@@ -35,7 +35,7 @@ pub struct Fed {
 }
 
 /// Reads the inputs that an image needs, each exactly once, each of the right type and shape.
-pub fn read_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<Fed>, Failure> {
+pub fn read_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputBytes>, Failure> {
     let fed = read_given_inputs(image, inputs)?;
     match wanted(image).find(|tensor| fed.iter().all(|fed| fed.address != tensor.address)) {
         None => Ok(fed),
@@ -58,7 +58,7 @@ fn names(image: &Image) -> String {
 }
 
 /// Reads inputs of an image, each at most once, each of the right type and shape.
-pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<Fed>, Failure> {
+pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputBytes>, Failure> {
     let wanted: Vec<_> = wanted(image).collect();
     let mut given = HashSet::new();
     let mut fed = Vec::new();
@@ -76,7 +76,7 @@ pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<Fed>, Fa
         if !given.insert(&tensor.name) {
             return Err(Failure::new(format!("input '{}' is given twice", tensor.name)));
         }
-        fed.push(Fed { address: tensor.address, bytes: read_input(tensor, &input.file)? });
+        fed.push(InputBytes { address: tensor.address, bytes: read_input(tensor, &input.file)? });
     }
     Ok(fed)
 }

@@ -9,7 +9,7 @@ use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Te
 use isa::Extensions;
 use serde_json::Value;
 use std::path::Path;
-use step::Profile;
+use step::MachineProfile;
 
 /// All complaints of a table of cases at once.
 fn report(failures: &[String], cases: usize) {
@@ -332,7 +332,7 @@ fn command_lines_that_make_no_sense() {
         (&["run"], &["<IMAGE>"]),
         (&["run", "net.opml", "more.opml"], &["more.opml"]),
         (&["run", "net.opml", "--frobnicate"], &["--frobnicate"]),
-        (&["run", "net.opml", "--road", "walk"], &["jit", "interpreter", "reference"]),
+        (&["run", "net.opml", "--backend", "walk"], &["jit", "interpreter", "reference"]),
         (&["run", "net.opml", "--max-steps", "many"], &["many"]),
         (&["trace", "net.opml"], &["--at"]),
         (&["prove", "net.opml", "-o", "out"], &["--step"]),
@@ -575,7 +575,7 @@ fn model(path: &Path, bits: [u8; 3], words: &[u32], bound: u64) {
     const CODE: u64 = 1 << 13;
     let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let code = [code.clone(), vec![0; code.len().next_multiple_of(32) - code.len()]].concat();
-    let profile = Profile::new(Extensions::IM, 45, CODE, code.len() as u64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IM, 45, CODE, code.len() as u64).expect("a machine");
     let [input, output, scratch_bits] = bits;
     let input = Region { address: 1 << input, bits: input };
     let output = Region { address: 1 << output, bits: output };

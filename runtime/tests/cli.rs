@@ -117,13 +117,13 @@ fn run_takes_inputs_in_every_form() {
     let flat = fixture("digits/7.flat.npy");
     let proto = fixture("mnist-mlp/test_data_set_0/input_0.pb");
     let mut results = Vec::new();
-    for (input, road) in [
+    for (input, backend) in [
         (flat.clone(), "interpreter"),
         (format!("input={flat}"), "interpreter"),
         (format!("input={proto}"), "interpreter"),
         (proto, "reference"),
     ] {
-        let object = folder.json(&["run", "net.opml", "--input", &input, "--road", road]);
+        let object = folder.json(&["run", "net.opml", "--input", &input, "--backend", backend]);
         assert_eq!(object["outputs"]["output"], "./output.npy");
         results.push((object["steps"].clone(), object["state_root"].clone(), folder.read("output.npy")));
     }
@@ -296,7 +296,7 @@ fn programs_become_images() {
     let ran = folder.json(&["run", "crc.opml"]);
     assert_ne!(ran["exit_code"], 0, "0 says that the program's own check failed");
     assert_eq!(ran["outputs"], serde_json::json!({}));
-    assert_eq!(ran["state_root"], folder.json(&["run", "crc.opml", "--road", "reference"])["state_root"]);
+    assert_eq!(ran["state_root"], folder.json(&["run", "crc.opml", "--backend", "reference"])["state_root"]);
     folder.json(&["prove", "crc.opml", "--step", "12345", "-o", "step.json"]);
     assert_eq!(folder.json(&["verify", "step.json", "--evm"])["holds"], true);
     let big = folder.json(&["image", "from-elf", &program, "-o", "big.opml", "--stack", "1000000"]);
@@ -377,7 +377,7 @@ fn translated_code_is_kept_between_runs() {
     // lui t1, 0x500; loop: addi t0, t0, 1; bne t0, t1, loop; li a7, 93; ecall: ten million steps.
     let words = [0x0050_0337u32, 0x0012_8293, 0xfe62_9ee3, 0x05d0_0893, 0x0000_0073, 0, 0, 0];
     let contents = image::Contents {
-        profile: step::Profile::new(isa::Extensions::IM, 16, 0x8000, 32).expect("a machine"),
+        profile: step::MachineProfile::new(isa::Extensions::IM, 16, 0x8000, 32).expect("a machine"),
         entry: 0x8000,
         sp: 0,
         code: words.into_iter().flat_map(u32::to_le_bytes).collect(),
@@ -388,10 +388,10 @@ fn translated_code_is_kept_between_runs() {
         interface: None,
     };
     image::Image::new(contents).expect("an image").write(&folder.path("loop.opml")).expect("room");
-    let run = |cache: &str, road: &str| {
+    let run = |cache: &str, backend: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_opml"));
         command.current_dir(folder.path(".")).env("OPML_CACHE", cache);
-        let output = command.args(["run", "loop.opml", "--road", road, "--json"]).output().expect("opml starts");
+        let output = command.args(["run", "loop.opml", "--backend", backend, "--json"]).output().expect("opml starts");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(said["steps"], 10_485_763);
@@ -415,7 +415,7 @@ fn a_large_image_is_opened_at_once_and_checked_on_demand() {
     folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "small.opml"]);
     let mut contents = image::Image::read(&folder.path("small.opml")).expect("an image").into_contents();
     let (base, size) = (contents.profile.code_base(), contents.profile.code_size());
-    contents.profile = step::Profile::new(contents.profile.extensions(), 28, base, size).expect("a machine");
+    contents.profile = step::MachineProfile::new(contents.profile.extensions(), 28, base, size).expect("a machine");
     // Where the program has nothing: 65 MiB of which some bytes are not zero.
     let mut weights = vec![0; 65 << 20];
     weights.iter_mut().step_by(100_000).for_each(|byte| *byte = 9);

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use step::{Profile, Status, Tree};
+use step::{MachineProfile, Status, Tree};
 
 /// How often something is timed; the median counts.
 const ROUNDS: usize = 15;
@@ -283,7 +283,7 @@ fn op_at(image: &Image, pc: u64) -> Op {
 
 fn bytecode() -> [Figure; 2] {
     let figure = |extensions: Extensions, most: f64, baseline| {
-        let profile = Profile::new(extensions, 17, 1 << 17, 4096).expect("a machine");
+        let profile = MachineProfile::new(extensions, 17, 1 << 17, 4096).expect("a machine");
         let verifier = Verifier::new(&profile).expect("a verifier");
         Figure {
             name: format!("verifier for {}, runtime code", extensions.name()),

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
-use step::{Profile, Status};
+use step::{MachineProfile, Status};
 
 /// log2 of the bytes of a layer's weights.
 const LAYER_BITS: u32 = 26;
@@ -163,7 +163,7 @@ fn contents(gigabytes: u64) -> Contents {
         Tensor { name: name.to_owned(), role, dtype, shape, address, bytes }
     };
     Contents {
-        profile: Profile::new(Extensions::IM, memory_bits, CODE, code.len() as u64).expect("a machine"),
+        profile: MachineProfile::new(Extensions::IM, memory_bits, CODE, code.len() as u64).expect("a machine"),
         entry: CODE,
         sp: 0,
         code,

@@ -70,7 +70,7 @@ impl Place {
     /// # Panics
     /// If it can't be deployed.
     #[must_use]
-    pub fn of_machines(profile: &step::Profile) -> Self {
+    pub fn of_machines(profile: &step::MachineProfile) -> Self {
         let verifier = |chain: &mut Chain| chain.deploy_verifier(DEPLOYER, profile).expect("a verifier").0;
         Self::with(verifier, contracts::open_disputes())
     }

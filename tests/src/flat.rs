@@ -5,7 +5,7 @@ use image::Image;
 use isa::{Extensions, Size, SoftFloat};
 use std::collections::HashMap;
 use std::convert::Infallible;
-use step::{Access, Profile, Status};
+use step::{Access, MachineProfile, Status};
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
@@ -13,7 +13,7 @@ const PAGE: u64 = 4096;
 /// A machine that is only registers and bytes.
 #[derive(Debug, Clone)]
 pub struct Flat {
-    profile: Profile,
+    profile: MachineProfile,
     /// Whether it runs.
     pub status: Status,
     /// The program counter.
@@ -28,7 +28,7 @@ pub struct Flat {
 impl Flat {
     /// A machine with zeroed memory and code.
     #[must_use]
-    pub fn new(profile: Profile, entry: u64, sp: u64) -> Self {
+    pub fn new(profile: MachineProfile, entry: u64, sp: u64) -> Self {
         let mut x = [0; 32];
         x[2] = sp;
         Self { profile, status: Status::Running, pc: entry, x, f: [0xffff_ffff_0000_0000; 32], pages: HashMap::new() }
@@ -41,7 +41,7 @@ impl Flat {
     #[must_use]
     pub fn with_code(extensions: Extensions, memory_bits: u8, base: u64, code: &[u32]) -> Self {
         let size = (4 * code.len() as u64).next_multiple_of(32);
-        let profile = Profile::new(extensions, memory_bits, base, size).expect("a machine");
+        let profile = MachineProfile::new(extensions, memory_bits, base, size).expect("a machine");
         let mut machine = Self::new(profile, base, 0);
         for (i, word) in code.iter().enumerate() {
             machine.put(base + 4 * i as u64, &word.to_le_bytes());
@@ -62,7 +62,7 @@ impl Flat {
 
     /// The machine's shape.
     #[must_use]
-    pub fn profile(&self) -> Profile {
+    pub fn profile(&self) -> MachineProfile {
         self.profile
     }
 
@@ -102,7 +102,7 @@ impl Access for Flat {
     type Float = SoftFloat;
     type Error = Infallible;
 
-    fn profile(&self) -> Profile {
+    fn profile(&self) -> MachineProfile {
         self.profile
     }
     fn status(&self) -> Status {

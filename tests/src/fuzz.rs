@@ -3,8 +3,8 @@
 //! A target is a function of bytes that panics if something is wrong. `tests/fuzz` hands the same functions to
 //! libFuzzer; `tests/tests/fuzz_smoke.rs` runs them over mutations of the fixtures.
 
+use crate::backend::{ALL_BACKENDS, Backend, InterpreterBackend, JitBackend, Job, Registers, agree};
 use crate::random::Random;
-use crate::road::{ALL_ROADS, InterpreterRoad, JitRoad, Job, Registers, Road, agree};
 use crate::tools::in_repository;
 use image::{Contents, Image, Segment};
 use interpreter::{Arithmetic, Interpreter};
@@ -15,7 +15,7 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use step::{Profile, Root, State, Status};
+use step::{MachineProfile, Root, State, Status};
 
 /// A function to feed with bytes, and bytes to start from.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ pub fn compile(bytes: &[u8]) {
     let options = compiler::Options { max_memory: 1 << 16, limits: LIMITS, ..compiler::Options::default() };
     let Ok(graph) = compiler::import_model(model, &options) else { return };
     let Ok(compiled) = compiler::compile_graph(graph, &options) else { return };
-    let mut machine = InterpreterRoad(Arithmetic::Host).start(&Job::whole(&compiled.image)).expect("a machine");
+    let mut machine = InterpreterBackend(Arithmetic::Host).start(&Job::whole(&compiled.image)).expect("a machine");
     let outcome = machine.run(1 << 22);
     assert!(!matches!(outcome.status, Status::Trapped(_)), "{} after {} steps", outcome.status, outcome.steps);
 }
@@ -118,7 +118,7 @@ fn unverified(bytes: &[u8]) {
 
 /// A step with its one witness.
 struct Step {
-    profile: Profile,
+    profile: MachineProfile,
     before: Root,
     witness: Vec<u8>,
     after: Root,
@@ -129,7 +129,7 @@ static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
     let mut steps = Vec::new();
     for image in images() {
         let image = Image::from_bytes(&image).expect("an image");
-        let mut machine = InterpreterRoad(Arithmetic::Soft).start(&Job::whole(&image)).expect("a machine");
+        let mut machine = InterpreterBackend(Arithmetic::Soft).start(&Job::whole(&image)).expect("a machine");
         // Blocks of the random program are short, loops of the linked one are long.
         while machine.status() == Status::Running && steps.len() < 250 {
             let before = machine.state_root();
@@ -169,12 +169,12 @@ const CODE: u64 = 0x2000;
 /// Steps that it makes at most.
 const STEP_LIMIT: u64 = 40;
 
-/// A machine made of the bytes does the same on every road. The first byte chooses extensions and registers; words of
+/// A machine made of the bytes does the same on every backend. The first byte chooses extensions and registers; words of
 /// code follow.
 pub fn step(bytes: &[u8]) {
     let Some((image, registers)) = machine_of(bytes) else { return };
     let (registers, output) = (Some(registers), (0, CODE));
-    agree(ALL_ROADS, &Job { registers, limit: STEP_LIMIT, output, ..Job::whole(&image) });
+    agree(ALL_BACKENDS, &Job { registers, limit: STEP_LIMIT, output, ..Job::whole(&image) });
 }
 
 /// Translated code does what the interpreter does with soft floats, for longer, and stops where it is told to.
@@ -182,8 +182,8 @@ pub fn jit(bytes: &[u8]) {
     let Some((image, registers)) = machine_of(bytes) else { return };
     let (registers, output) = (Some(registers), (0, CODE));
     for limit in [2000, 1000 + u64::from(bytes.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)))] {
-        let roads: [&dyn Road; 3] = [&InterpreterRoad(Arithmetic::Soft), &JitRoad(0), &JitRoad(200)];
-        agree(&roads, &Job { registers, limit, output, ..Job::whole(&image) });
+        let backends: [&dyn Backend; 3] = [&InterpreterBackend(Arithmetic::Soft), &JitBackend(0), &JitBackend(200)];
+        agree(&backends, &Job { registers, limit, output, ..Job::whole(&image) });
     }
 }
 
@@ -210,7 +210,7 @@ fn legal(word: u32) -> u32 {
 fn small_image(extensions: Extensions, words: &[u32]) -> Image {
     let mut code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     code.resize(code.len().next_multiple_of(32).max(32), 0);
-    let profile = Profile::new(extensions, MEMORY_BITS, CODE, code.len() as u64).expect("a machine");
+    let profile = MachineProfile::new(extensions, MEMORY_BITS, CODE, code.len() as u64).expect("a machine");
     let data = (0..256u64).flat_map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
     let contents = Contents {
         profile,

@@ -1,12 +1,12 @@
 //! A small machine that keeps its trees whole and can prove every leaf: the quickest maker of witnesses.
 
 use isa::Extensions;
-use step::{Floats, Profile, Proof, Root, Source, State, Status, Tree};
+use step::{Floats, MachineProfile, Proof, Root, Source, State, Status, Tree};
 
 /// A machine whose code and memory are given by their trees.
 #[derive(Debug, Clone)]
 pub struct Hashed {
-    profile: Profile,
+    profile: MachineProfile,
     /// Status, pc and registers; the roots in it are those of the trees.
     pub state: State,
     floats: Floats,
@@ -22,7 +22,7 @@ impl Hashed {
     #[must_use]
     pub fn new(extensions: Extensions, memory_bits: u8, base: u64, code: &[u32]) -> Self {
         let size = (4 * code.len() as u64).next_multiple_of(32);
-        let profile = Profile::new(extensions, memory_bits, base, size).expect("a machine");
+        let profile = MachineProfile::new(extensions, memory_bits, base, size).expect("a machine");
         let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
         let code = Tree::of_bytes(&bytes, profile.code_depth());
         let memory = Tree::of_bytes(&[], profile.memory_depth());
@@ -80,7 +80,7 @@ impl Hashed {
 }
 
 impl Source for Hashed {
-    fn profile(&self) -> Profile {
+    fn profile(&self) -> MachineProfile {
         self.profile
     }
     fn state(&mut self) -> State {

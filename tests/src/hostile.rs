@@ -5,7 +5,7 @@ use image::{Contents, Image};
 use interpreter::Interpreter;
 use isa::{Entry, Extension, Extensions, Format, Instruction, Layout, Op, TABLE, Trap, encode};
 use std::fmt::{self, Display, Formatter};
-use step::{Access, Floats, Profile, Status};
+use step::{Access, Floats, MachineProfile, Status};
 
 /// A machine before a step.
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl Display for Case {
 }
 
 /// A machine of any shape that has room for a few instructions.
-fn profile(entry: &Entry, random: &mut Random) -> Profile {
+fn profile(entry: &Entry, random: &mut Random) -> MachineProfile {
     let floats = matches!(entry.extension, Extension::F | Extension::D) && !random.one_in(32);
     let extensions = if floats || random.one_in(2) { Extensions::IMFD } else { Extensions::IM };
     let bits = if random.one_in(16) { 13 + random.below(33) } else { 12 + random.below(6) };
@@ -106,7 +106,7 @@ fn profile(entry: &Entry, random: &mut Random) -> Profile {
     let memory = 1u64 << bits;
     let bases = [0, memory - size, memory, memory / 2, memory - 32, 1 << 38, u64::MAX - size, random.below(memory)];
     let base = random.pick(&bases) & !31;
-    Profile::new(extensions, bits as u8, base, size).expect("a machine")
+    MachineProfile::new(extensions, bits as u8, base, size).expect("a machine")
 }
 
 /// An instruction word with random operands, legal but for its rounding mode.
@@ -137,14 +137,14 @@ fn word(entry: &Entry, random: &mut Random) -> u32 {
 }
 
 /// An address close to an edge of something.
-fn near(profile: &Profile, random: &mut Random) -> u64 {
+fn near(profile: &MachineProfile, random: &mut Random) -> u64 {
     let (base, size, memory) = (profile.code_base(), profile.code_size(), profile.memory_size());
     let edges = [0, base, base.wrapping_add(size), memory, memory / 2, 1 << 63, base.wrapping_add(random.below(size))];
     random.pick(&edges).wrapping_add(random.below(24)).wrapping_sub(12)
 }
 
 /// What an integer register may hold: often an address, often an aligned one.
-fn register(profile: &Profile, random: &mut Random) -> u64 {
+fn register(profile: &MachineProfile, random: &mut Random) -> u64 {
     match random.below(8) {
         0..4 => near(profile, random) & !(random.pick(&[0, 7, 7, 3]) & 7),
         4 => random.below(profile.memory_size()) & !7,
@@ -154,7 +154,7 @@ fn register(profile: &Profile, random: &mut Random) -> u64 {
 }
 
 /// Mostly makes an access go where something is, whatever its immediate.
-fn aim(word: u32, profile: &Profile, x: &mut [u64; 32], random: &mut Random) {
+fn aim(word: u32, profile: &MachineProfile, x: &mut [u64; 32], random: &mut Random) {
     let Some(instruction) = isa::decode(word, Extensions::IMFD) else { return };
     if instruction.op.entry().syntax.ends_with("imm(rs1)") && !random.one_in(4) {
         let target = register(profile, random);
@@ -173,7 +173,7 @@ fn floats(random: &mut Random) -> Floats {
 }
 
 /// Something in memory, often where the instruction reaches.
-fn memory(profile: &Profile, word: u32, x: &[u64; 32], random: &mut Random) -> Vec<(u64, u64)> {
+fn memory(profile: &MachineProfile, word: u32, x: &[u64; 32], random: &mut Random) -> Vec<(u64, u64)> {
     let size = profile.memory_size();
     let reached = isa::decode(word, Extensions::IMFD)
         .map_or(0, |i| x[usize::from(i.rs1)].wrapping_add_signed(i64::from(i.imm)) & !7);

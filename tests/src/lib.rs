@@ -1,7 +1,8 @@
-//! Everything that crosses two crates: oracles, roads, whole programs and models, fuzzing. Helpers shared by `tests/`.
+//! Everything that crosses two crates: oracles, backends, whole programs and models, fuzzing. Helpers shared by `tests/`.
 //!
 //! What a test needs and can't find is a failure that says how to get it, never a skip.
 
+pub mod backend;
 pub mod board;
 pub mod elf;
 pub mod flat;
@@ -13,7 +14,6 @@ pub mod hostile;
 pub mod program;
 pub mod random;
 pub mod report;
-pub mod road;
 pub mod service;
 pub mod solc;
 pub mod soup;

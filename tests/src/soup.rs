@@ -1,11 +1,11 @@
 //! Random programs that jump anywhere: loops, calls, traps. Most run for a while before they stop, if they ever do.
 
+use crate::backend::Registers;
 use crate::program::candidates;
 use crate::random::Random;
-use crate::road::Registers;
 use image::{Contents, Image, Segment};
 use isa::{Extensions, Format, Instruction, Layout, Op, encode};
-use step::Profile;
+use step::MachineProfile;
 
 /// log2 of the bytes of memory.
 const MEMORY_BITS: u8 = 15;
@@ -30,7 +30,7 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
             word.to_le_bytes()
         })
         .collect();
-    let profile = Profile::new(extensions, MEMORY_BITS, code_base, code.len() as u64).expect("a machine");
+    let profile = MachineProfile::new(extensions, MEMORY_BITS, code_base, code.len() as u64).expect("a machine");
     let bytes = (0..memory / 16).flat_map(|_| random.float(Format::F32).to_le_bytes()).collect();
     let contents = Contents {
         profile,

@@ -12,13 +12,13 @@ use opml_tests::program::Program;
 use opml_tests::random::Random;
 use opml_tests::solc;
 use opml_tests::tools::number;
-use step::{Part, Profile, Root, Source as _, State, Status, WitnessError, verify};
+use step::{MachineProfile, Part, Root, Source as _, State, Status, WitnessError, verify};
 
 /// Verifiers of machines of any shape, each deployed once.
 struct Contracts {
     /// Creation code in place of the checked-in one.
     code: Option<Vec<u8>>,
-    deployed: Vec<(Profile, Verifier)>,
+    deployed: Vec<(MachineProfile, Verifier)>,
 }
 
 impl Contracts {
@@ -27,7 +27,7 @@ impl Contracts {
     }
 
     /// What the contract answers.
-    fn step(&mut self, profile: Profile, before: Root, witness: &[u8]) -> Result<Answer, String> {
+    fn step(&mut self, profile: MachineProfile, before: Root, witness: &[u8]) -> Result<Answer, String> {
         let known = self.deployed.iter().position(|(of, _)| *of == profile);
         let known = match known {
             Some(known) => known,
@@ -47,7 +47,7 @@ impl Contracts {
     }
 
     /// Whether contract and Rust say the same of a witness; if so, what.
-    fn agree(&mut self, profile: Profile, before: Root, witness: &[u8]) -> Result<Option<Root>, String> {
+    fn agree(&mut self, profile: MachineProfile, before: Root, witness: &[u8]) -> Result<Option<Root>, String> {
         let rust = verify(profile, witness, before);
         match (&rust, self.step(profile, before, witness)?) {
             (Ok(root), Answer::Root(answer)) if *root == answer => Ok(Some(answer)),
@@ -166,7 +166,7 @@ fn squares() -> Image {
     let words = program.map(|instruction| encode(instruction).unwrap_or_else(|| panic!("{instruction}")));
     let mut code: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     code.resize(64, 0);
-    let profile = Profile::new(Extensions::IMFD, 12, 0x2000, 64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IMFD, 12, 0x2000, 64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
     Image::new(Contents { profile, entry: 0x2000, sp: 0, code, segments, tensors, symbols, schedule, interface: None })
         .expect("an image")

@@ -5,7 +5,7 @@ use isa::{Entry, Extension, Extensions, Layout, Op, TABLE};
 use opml_tests::hashed::Hashed;
 use opml_tests::random::Random;
 use std::fmt::Write as _;
-use step::{Floats, Profile};
+use step::{Floats, MachineProfile};
 
 /// 128 KiB of memory, about what the bundled multi-layer perceptron needs.
 const MEMORY_BITS: u8 = 17;
@@ -60,7 +60,7 @@ fn number(entry: &Entry, register: usize) -> u64 {
 }
 
 fn verifier(extensions: Extensions) -> Verifier {
-    Verifier::new(&Profile::new(extensions, MEMORY_BITS, BASE, 4 * CODE as u64).expect("a machine"))
+    Verifier::new(&MachineProfile::new(extensions, MEMORY_BITS, BASE, 4 * CODE as u64).expect("a machine"))
         .expect("a verifier")
 }
 

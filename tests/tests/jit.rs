@@ -4,12 +4,12 @@ use image::{Contents, Image};
 use interpreter::{Arithmetic, Interpreter};
 use isa::{Extensions, Format, Instruction, Layout, Op, TABLE, encode};
 use jit::Jit;
+use opml_tests::backend::{Backend as _, Job, Registers};
 use opml_tests::random::{Random, special_floats};
-use opml_tests::road::{Job, Registers, Road as _};
 use opml_tests::soup::soup;
-use opml_tests::{program::Program, road};
+use opml_tests::{backend, program::Program};
 use std::path::Path;
-use step::{Floats, Profile, Status};
+use step::{Floats, MachineProfile, Status};
 
 fn start(machine: &mut Interpreter, registers: &Registers) {
     (1..).zip(&registers.x[1..]).for_each(|(register, &value)| machine.set_x(register, value));
@@ -60,8 +60,8 @@ fn straight_programs_give_what_soft_floats_give() {
         let contents = image::elf::load(&elf, &image::elf::Options::default()).expect("contents");
         let image = Image::new(contents).expect("an image");
         let job = Job { output: (opml_tests::program::DATA, program.compared()), ..Job::whole(&image) };
-        let expected = road::InterpreterRoad(Arithmetic::Soft).run(&job).expect("a run");
-        let found = road::JitRoad(0).run(&job).expect("a run");
+        let expected = backend::InterpreterBackend(Arithmetic::Soft).run(&job).expect("a run");
+        let found = backend::JitBackend(0).run(&job).expect("a run");
         if let Some(difference) = program.difference(&found.output, &expected.output) {
             panic!("{difference}");
         }
@@ -365,7 +365,7 @@ fn program_at(base: u64, words: &[u32]) -> Image {
 fn program_in(bits: u8, base: u64, words: &[u32]) -> Image {
     let mut code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     code.resize(code.len().next_multiple_of(32), 0);
-    let profile = Profile::new(Extensions::IMFD, bits, base, code.len() as u64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IMFD, bits, base, code.len() as u64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
     let contents =
         Contents { profile, entry: base, sp: 0, code, segments, tensors, symbols, schedule, interface: None };

@@ -1,10 +1,10 @@
-//! The bundled networks and the operator cases as images: all roads agree to the bit, the networks answer like
+//! The bundled networks and the operator cases as images: all backends agree to the bit, the networks answer like
 //! onnxruntime and like float64 arithmetic, and their roots stay what they are.
 
 use compiler::{Compiled, Options, compile_graph, import_model};
 use image::{Image, Role};
 use onnx::{Attribute, Limits, Model};
-use opml_tests::road::{ALL_ROADS, Ending, FlatRoad, Input, InterpreterRoad, Job, Road, agree};
+use opml_tests::backend::{ALL_BACKENDS, Backend, Ending, FlatBackend, Input, InterpreterBackend, Job, agree};
 use opml_tests::tools::in_repository;
 use std::fmt::Write;
 use std::fs;
@@ -54,13 +54,13 @@ fn digit(digit: u32, ending: &str) -> Vec<u8> {
     npy(&in_repository(&format!("fixtures/digits/{digit}.{ending}"))).1
 }
 
-/// Runs an image with these inputs on these roads, and reads its first output.
-fn run(roads: &[&dyn Road], image: &Image, inputs: &[&[u8]]) -> Ending {
+/// Runs an image with these inputs on these backends, and reads its first output.
+fn run(backends: &[&dyn Backend], image: &Image, inputs: &[&[u8]]) -> Ending {
     let tensors = |role| image.tensors.iter().filter(move |tensor| tensor.role == role);
     let inputs: Vec<Input> =
         tensors(Role::Input).zip(inputs).map(|(tensor, &bytes)| (tensor.address, bytes.to_vec())).collect();
     let output = tensors(Role::Output).next().map_or((0, 0), |tensor| (tensor.address, tensor.bytes));
-    let ending = agree(roads, &Job { inputs: &inputs, output, ..Job::whole(image) });
+    let ending = agree(backends, &Job { inputs: &inputs, output, ..Job::whole(image) });
     assert_eq!(ending.state.status, Status::Exited);
     ending
 }
@@ -82,10 +82,10 @@ fn best(answer: &[f64]) -> u32 {
     best.map_or(0, |(digit, _)| digit as u32)
 }
 
-/// The roads that are quick enough for millions of steps.
-fn quick() -> [&'static dyn Road; 2] {
+/// The backends that are quick enough for millions of steps.
+fn quick() -> [&'static dyn Backend; 2] {
     use interpreter::Arithmetic::{Host, Soft};
-    [&InterpreterRoad(Host), &InterpreterRoad(Soft)]
+    [&InterpreterBackend(Host), &InterpreterBackend(Soft)]
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn networks_answer_as_expected_and_keep_their_roots() {
 fn the_step_without_hashes_computes_the_same() {
     let image = compiled(read("mnist-mlp")).image;
     let [host, _] = quick();
-    run(&[host, &FlatRoad], &image, &[&digit(3, "flat.npy")]);
+    run(&[host, &FlatBackend], &image, &[&digit(3, "flat.npy")]);
 }
 
 #[test]
@@ -168,6 +168,6 @@ fn all_roads_agree_on_every_operator_case() {
 fn every_step_of_a_small_network_verifies() {
     let (image, inputs) = case(&in_repository("fixtures/operators/relu"));
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-    let ending = run(ALL_ROADS, &image, &inputs);
+    let ending = run(ALL_BACKENDS, &image, &inputs);
     assert!(ending.steps > 100, "{} steps", ending.steps);
 }

@@ -3,8 +3,8 @@
 
 use image::Image;
 use interpreter::Arithmetic;
+use opml_tests::backend::{ALL_BACKENDS, BACKENDS, Backend, InterpreterBackend, JitBackend, Job, agree};
 use opml_tests::guest::{Build, EMPTY, GUESTS, Guest, PROGRAMS, compile};
-use opml_tests::road::{ALL_ROADS, InterpreterRoad, JitRoad, Job, ROADS, Road, agree};
 use opml_tests::tools::{self, in_repository};
 use step::Status;
 
@@ -41,7 +41,7 @@ fn programs_exit_as_under_qemu() {
                 failures.push(format!("{program}, {build}: its own check failed"));
             }
             let image = load(&elf).unwrap_or_else(|error| panic!("{program}, {build}: {error}"));
-            let ending = agree(ROADS, &Job::whole(&image));
+            let ending = agree(BACKENDS, &Job::whole(&image));
             eprintln!("{program}, {build}: {} steps", ending.steps);
             if ending.state.status != Status::Exited || ending.state.x[10] != code as u64 {
                 let (status, found) = (ending.state.status, ending.state.x[10]);
@@ -56,8 +56,8 @@ fn programs_exit_as_under_qemu() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// The roads for millions of steps.
-const QUICK: &[&dyn Road] = &[&InterpreterRoad(Arithmetic::Host), &JitRoad(0), &JitRoad(1 << 12)];
+/// The backends for millions of steps.
+const QUICK: &[&dyn Backend] = &[&InterpreterBackend(Arithmetic::Host), &JitBackend(0), &JitBackend(1 << 12)];
 
 /// The exit code on our machine, which must not trap.
 fn ours(guest: &Guest, build: Build, elf: &[u8]) -> i32 {
@@ -93,8 +93,8 @@ fn what_the_benchmark_runs_exits_as_under_qemu_and_natively() {
 fn every_step_of_a_linked_program_verifies() {
     let elf = std::fs::read(in_repository("fixtures/programs/crc32.elf")).expect("the program that is checked in");
     let image = load(&elf).expect("an image");
-    let ending = agree(ALL_ROADS, &Job { limit: 3_000, ..Job::whole(&image) });
+    let ending = agree(ALL_BACKENDS, &Job { limit: 3_000, ..Job::whole(&image) });
     assert_eq!((ending.steps, ending.state.status), (3_000, Status::Running));
-    let ending = agree(ROADS, &Job::whole(&image));
+    let ending = agree(BACKENDS, &Job::whole(&image));
     assert_eq!((ending.state.x[10], ending.state.status), (225, Status::Exited));
 }

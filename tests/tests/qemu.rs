@@ -5,9 +5,9 @@
 
 use image::Image;
 use isa::{Op, TABLE, Trap};
+use opml_tests::backend::{BACKENDS, Job, agree};
 use opml_tests::program::{DATA, Program, candidates};
 use opml_tests::random::Random;
-use opml_tests::road::{Job, ROADS, agree};
 use opml_tests::tools;
 use step::Status;
 
@@ -21,11 +21,11 @@ fn oracle(program: &Program) -> Vec<u8> {
     output.stdout
 }
 
-/// What a program leaves in memory on all roads.
+/// What a program leaves in memory on all backends.
 fn ours(program: &Program) -> Vec<u8> {
     let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program");
     let image = Image::new(contents).expect("an image");
-    let ending = agree(ROADS, &Job { output: (DATA, program.compared()), ..Job::whole(&image) });
+    let ending = agree(BACKENDS, &Job { output: (DATA, program.compared()), ..Job::whole(&image) });
     // The first system call after the blocks is `write`, which the machine does not have.
     assert_eq!(ending.state.status, Status::Trapped(Trap::EnvironmentCall), "pc {:#x}", ending.state.pc);
     ending.output

@@ -1,4 +1,4 @@
-//! One step on every road that takes one: the loop with hardware and software floats, the shared driver on a live
+//! One step on every backend that takes one: the loop with hardware and software floats, the shared driver on a live
 //! machine, recording, and verification of what was recorded. And nothing but the recorded witness verifies.
 //!
 //! `OPML_CASES` sets how many cases each instruction gets (60).

@@ -54,7 +54,7 @@ fn bytecode_is_up_to_date() {
 #[test]
 fn a_package_for_an_image_compiles() {
     for extensions in BOTH {
-        let profile = step::Profile::new(extensions, 20, 0x10_0000, 4096).expect("a machine");
+        let profile = step::MachineProfile::new(extensions, 20, 0x10_0000, 4096).expect("a machine");
         let files = solidity::generate(&profile, "Mnist").into_iter().map(|file| (file.name, file.text));
         let output = compile(&files.filter(|(name, _)| name.ends_with(".sol")).collect::<Vec<_>>());
         let bytes = bytecode(&output, "MnistVerifier").1.len() / 2;

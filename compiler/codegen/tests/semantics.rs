@@ -7,7 +7,7 @@ use dnn_lib::tensor::{DType, TensorType};
 use image::{Contents, Image, Segment};
 use interpreter::Interpreter;
 use isa::Extensions;
-use step::Profile;
+use step::MachineProfile;
 
 /// Memory of the tests: operands from 0, results from here.
 const OUTPUT: u64 = 0x8000;
@@ -120,7 +120,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
 
     let mut code = Target::guest().unwrap().compile(kernel).unwrap().bytes;
     code.resize(code.len().next_multiple_of(32), 0);
-    let profile = Profile::new(Extensions::IMFD, MEMORY_BITS, CODE, code.len() as u64).unwrap();
+    let profile = MachineProfile::new(Extensions::IMFD, MEMORY_BITS, CODE, code.len() as u64).unwrap();
     let image = Image::new(Contents {
         profile,
         entry: CODE,

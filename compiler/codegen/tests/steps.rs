@@ -6,7 +6,7 @@ use dnn_lib::tensor::{DType, TensorType};
 use image::{Contents, Image, Segment};
 use interpreter::Interpreter;
 use isa::Extensions;
-use step::Profile;
+use step::MachineProfile;
 
 const UNITS: u64 = 64;
 const CODE: u64 = 0x1_0000;
@@ -23,7 +23,7 @@ fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
     let mut code = Target::guest().unwrap().compile(kernel).unwrap().bytes;
     code.resize(code.len().next_multiple_of(32), 0);
     let contents = Contents {
-        profile: Profile::new(Extensions::IMFD, 16, CODE, code.len() as u64).unwrap(),
+        profile: MachineProfile::new(Extensions::IMFD, 16, CODE, code.len() as u64).unwrap(),
         entry: CODE,
         sp: CODE,
         code,

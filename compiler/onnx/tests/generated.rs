@@ -1,4 +1,4 @@
-//! `src/generated.rs` is what `onnx.proto` says; `BLESS=1 cargo test -p onnx` writes it anew.
+//! `src/generated.rs` is what `onnx.proto` says; `BLESS=1 cargo test -p opml-onnx` writes it anew.
 
 use std::path::Path;
 
@@ -23,5 +23,5 @@ fn generated_types_follow_the_proto_file() {
         std::fs::write(&checked_in, &wanted).expect("src/generated.rs can be written");
     }
     let found = std::fs::read_to_string(&checked_in).unwrap_or_default();
-    assert!(found == wanted, "src/generated.rs is stale: run `BLESS=1 cargo test -p onnx`");
+    assert!(found == wanted, "src/generated.rs is stale: run `BLESS=1 cargo test -p opml-onnx`");
 }

@@ -1,6 +1,6 @@
 //! An Ethereum node, a key and its transactions, as players need them.
 //!
-//! [`Node`] asks and sends, once: whoever uses it tries again at the next look at the chain. [`Wallet`] sees to it that
+//! [`RpcNode`] asks and sends, once: whoever uses it tries again at the next look at the chain. [`Wallet`] sees to it that
 //! what was decided to be sent is mined: it keeps every transaction until it is buried, sends it again when a node has
 //! forgotten it, and raises its fees when it waits. [`Store`] is what both survive a crash with.
 
@@ -17,6 +17,6 @@ pub use alloy::signers::local::PrivateKeySigner;
 pub use deployment::{Deployment, DeploymentError};
 pub use fees::{Bid, Fees, GWEI, bid, raise};
 pub use key::{KeyError, KeySource};
-pub use node::{Event, Head, Node, NodeError, Sent};
+pub use node::{Event, Head, NodeError, RpcNode, Sent};
 pub use store::{Store, StoreError};
 pub use wallet::{Act, MOST_BYTES, Mined, Wallet, WalletError};

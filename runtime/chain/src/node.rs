@@ -14,7 +14,7 @@ use thiserror::Error;
 
 /// A node of a chain.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct RpcNode {
     provider: DynProvider,
     chain_id: u64,
 }
@@ -114,14 +114,25 @@ fn failed(what: &'static str) -> impl Fn(TransportError) -> NodeError {
     }
 }
 
-impl Node {
+/// TLS needs its cryptography chosen once a process; a second choice of the same changes nothing.
+#[cfg(feature = "tls")]
+fn choose_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl RpcNode {
     /// A node that must answer every question within this time.
     pub async fn connect(url: &str, timeout: Duration) -> Result<Self, NodeError> {
         let bad = |reason: String| NodeError::Url { url: url.to_owned(), reason };
         let parsed: Url = url.parse().map_err(|error| bad(format!("{error}")))?;
-        if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(bad("expected http:// or https://".to_owned()));
+        match parsed.scheme() {
+            "http" => {}
+            "https" if cfg!(feature = "tls") => {}
+            "https" => return Err(bad("this opml was built without HTTPS (the feature `tls`)".to_owned())),
+            _ => return Err(bad("expected http:// or https://".to_owned())),
         }
+        #[cfg(feature = "tls")]
+        choose_cryptography();
         let client = Client::builder().timeout(timeout).build().map_err(|error| bad(error.to_string()))?;
         let provider = ProviderBuilder::default().connect_reqwest(client, parsed).erased();
         let chain_id = provider.get_chain_id().await.map_err(failed("asking for the chain's id"))?;

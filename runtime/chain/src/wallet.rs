@@ -4,7 +4,7 @@
 //! used. An [`Act`] has a name; while a transaction of that name is on its way, the same act is not sent again.
 
 use crate::fees::{Bid, Fees, bid, raise};
-use crate::node::{Head, Node, NodeError, Sent};
+use crate::node::{Head, NodeError, RpcNode, Sent};
 use crate::store::{Store, StoreError, encode};
 use alloy::consensus::{SignableTransaction as _, TxEip1559};
 use alloy::eips::eip2718::Encodable2718 as _;
@@ -83,7 +83,7 @@ pub struct Mined {
 pub enum WalletError {
     /// The node.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    RpcNode(#[from] NodeError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -122,7 +122,7 @@ pub enum WalletError {
 #[derive(Debug)]
 pub struct Wallet {
     signer: PrivateKeySigner,
-    node: Node,
+    node: RpcNode,
     store: Arc<Store>,
     fees: Fees,
     pending: BTreeMap<u64, Pending>,
@@ -130,7 +130,7 @@ pub struct Wallet {
 
 impl Wallet {
     /// The wallet of a key, with what the store knows to be on its way.
-    pub fn open(signer: PrivateKeySigner, node: Node, store: Arc<Store>, fees: Fees) -> Result<Self, WalletError> {
+    pub fn open(signer: PrivateKeySigner, node: RpcNode, store: Arc<Store>, fees: Fees) -> Result<Self, WalletError> {
         let parsed = |(name, pending): (String, Pending)| {
             let nonce = name.rsplit('/').next().and_then(|nonce| nonce.parse().ok());
             let reason = "its name ends with no nonce".to_owned();

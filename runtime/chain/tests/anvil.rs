@@ -1,6 +1,6 @@
 //! The wallet against a real node: lost, replaced and undone transactions, a base fee that rises, and a crash.
 
-use chain::{Act, Address, Bytes, Fees, GWEI, Head, Node, PrivateKeySigner, Store, U256, Wallet, WalletError};
+use chain::{Act, Address, Bytes, Fees, GWEI, Head, PrivateKeySigner, RpcNode, Store, U256, Wallet, WalletError};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
@@ -25,7 +25,7 @@ impl Drop for Anvil {
 /// A chain that makes a block only when it is told to.
 struct Chain {
     _anvil: Anvil,
-    node: Node,
+    node: RpcNode,
 }
 
 impl Chain {
@@ -37,7 +37,7 @@ impl Chain {
         let anvil = Anvil(command.spawn().expect("anvil is not there: run `npm ci` in the repository's root"));
         let url = format!("http://127.0.0.1:{port}");
         for _ in 0..200 {
-            if let Ok(node) = Node::connect(&url, Duration::from_secs(5)).await {
+            if let Ok(node) = RpcNode::connect(&url, Duration::from_secs(5)).await {
                 return Self { _anvil: anvil, node };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -254,10 +254,11 @@ async fn another_transaction_of_the_key_is_no_dead_end() {
 
 #[tokio::test]
 async fn errors_say_what_was_asked() {
-    let refused = Node::connect("http://127.0.0.1:9", Duration::from_secs(2)).await.expect_err("nobody listens there");
+    let refused =
+        RpcNode::connect("http://127.0.0.1:9", Duration::from_secs(2)).await.expect_err("nobody listens there");
     assert!(refused.to_string().contains("chain's id"), "{refused}");
     for url in ["", "127.0.0.1:8545", "ftp://127.0.0.1", "http://"] {
-        let error = Node::connect(url, Duration::from_secs(2)).await.expect_err(url);
+        let error = RpcNode::connect(url, Duration::from_secs(2)).await.expect_err(url);
         assert!(error.to_string().contains("no URL"), "{error}");
     }
 }

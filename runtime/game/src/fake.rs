@@ -12,7 +12,7 @@ use isa::{Extensions, Trap};
 use std::convert::Infallible;
 use std::ops::Range;
 use step::merkle::{LEAF, node};
-use step::{Part, Profile, ProfileError, Proof, Root, State, Status, WitnessError, keccak};
+use step::{MachineProfile, Part, ProfileError, Proof, Root, State, Status, WitnessError, keccak};
 
 /// A step of a big step. The memory before a big step is its step 0.
 pub type Place = (u64, u64);
@@ -77,7 +77,7 @@ impl Fake {
 
     /// The model that it is a run of.
     pub fn model(&self) -> Result<Model, ProfileError> {
-        let profile = Profile::new(Extensions::IM, Self::MEMORY_BITS, Self::ENTRY, 32)?;
+        let profile = MachineProfile::new(Extensions::IM, Self::MEMORY_BITS, Self::ENTRY, 32)?;
         let half = Region { level: profile.memory_depth() - 1, index: 0 };
         Ok(Model {
             profile,

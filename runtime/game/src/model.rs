@@ -4,7 +4,7 @@ use crate::claims::depth;
 use crate::moves::Illegal;
 use image::{Image, Leaf, Schedule};
 use step::merkle::LEAF;
-use step::{Profile, Proof, Root, State};
+use step::{MachineProfile, Proof, Root, State};
 
 /// The root that stands for "no memory": the end of a big step that traps or runs past its bound. No memory has it.
 pub const VOID: Root = Root([0xff; 32]);
@@ -35,7 +35,7 @@ impl Region {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Model {
     /// The machine's shape.
-    pub profile: Profile,
+    pub profile: MachineProfile,
     /// The root of the code.
     pub code_root: Root,
     /// The root of the image's memory, before any input is written.

@@ -4,7 +4,7 @@ use game::player;
 use game::{Change, Clocks, Execution, ExecutionError, Game, Illegal, MemoryLimit, Model, Oracle, Side, VOID};
 use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
-use step::{Profile, Root, State, Status};
+use step::{MachineProfile, Root, State, Status};
 
 const CODE: u64 = 0x2000;
 const CLOCKS: Clocks = Clocks { asserter: 10, challenger: 10 };
@@ -67,7 +67,7 @@ fn image(bound: u64) -> Image {
         schedule.push(BigStep { kernel: 0, operator, node, output: 1, lo: 0, hi: 1, arguments, entry, bound });
     }
     code.resize(code.len().next_multiple_of(32), 0);
-    let profile = Profile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
     let tensor = |role, address| {
         let (name, dtype) = (format!("{role:?}"), Dtype::U64);
         Tensor { name, role, dtype, shape: vec![1], address, bytes: 8 }

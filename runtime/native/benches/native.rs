@@ -1,4 +1,4 @@
-//! The bundled CNN natively and in the machine, and what commitments cost: `cargo bench -p native`.
+//! The bundled CNN natively and in the machine, and what commitments cost: `cargo bench -p opml-native`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Two phases against one: what an honest challenger computes in a whole dispute. `cargo bench -p players --bench phases`.
+//! Two phases against one: what an honest challenger computes in a whole dispute. `cargo bench -p opml-players --bench phases`.
 //!
 //! One phase is a game over all steps of the machine; two are one over big steps, from native code, and one over the steps of the
 //! big step in dispute. The asserter has changed a bit of the output of some big step; the time is that of the
@@ -9,7 +9,7 @@ use game::player::{challenge, reply};
 use game::{Change, Clocks, Execution, Game, Oracle as _};
 use image::{Image, Schedule};
 use native::Native;
-use players::{Known, NativeShortcut, input_root};
+use players::{LoadedModel, NativeShortcut, input_root};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ struct Effort {
 
 /// A model with an input, and the phases in which it is disputed.
 struct Setting {
-    known: Arc<Known>,
+    known: Arc<LoadedModel>,
     input: Vec<u8>,
     schedule: Schedule,
     native: bool,
@@ -81,7 +81,7 @@ fn main() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
         let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
         let native = Native::new(&compiled, 1).expect("native code");
-        let known = Arc::new(Known::new(compiled.image, Some(native)).expect("a model"));
+        let known = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
         let input: Vec<u8> =
             (0..known.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
         let image = &known.image;

@@ -1,7 +1,7 @@
 //! What events have said, kept on disk. Everything is found by what it hashes to, so it stays right whatever a
 //! reorganisation of the chain does: the contract's storage says which of it holds.
 
-use chain::{Event, Node, NodeError, Store, StoreError};
+use chain::{Event, NodeError, RpcNode, Store, StoreError};
 use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Request, SolValue, U256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub struct Book {
 pub enum BookError {
     /// The node.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    RpcNode(#[from] NodeError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,7 +89,7 @@ impl Book {
     }
 
     /// Reads the events up to a block.
-    pub async fn follow(&mut self, node: &Node, head: u64) -> Result<(), BookError> {
+    pub async fn follow(&mut self, node: &RpcNode, head: u64) -> Result<(), BookError> {
         let mut from = self.next.saturating_sub(AGAIN).min(head);
         while from <= head {
             let to = head.min(from.saturating_add(CHUNK - 1));

@@ -14,7 +14,7 @@ mod work;
 
 pub use book::{Book, BookError};
 pub use duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id, game_of};
-pub use model::{Computed, Known, ModelError, input_root, pack};
+pub use model::{Computed, LoadedModel, ModelError, input_root, pack};
 pub use player::{Config, Player, PlayerError};
 pub use shortcut::NativeShortcut;
 pub use work::{Tamper, WorkError};

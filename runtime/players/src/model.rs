@@ -11,7 +11,7 @@ use thiserror::Error;
 const MOST_BYTES: u64 = 1 << 30;
 
 /// A model that can be run.
-pub struct Known {
+pub struct LoadedModel {
     /// What is committed.
     pub image: Image,
     /// The same for the host, if it was compiled here.
@@ -49,7 +49,7 @@ pub enum ModelError {
     Illegal(#[from] game::Illegal),
 }
 
-impl Known {
+impl LoadedModel {
     /// A model by its image.
     pub fn new(image: Image, native: Option<Native>) -> Result<Self, ModelError> {
         let interface = image.interface.ok_or(ModelError::NoInterface)?;
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use compiler::Options;
     use std::path::Path;
-    use step::Profile;
+    use step::MachineProfile;
 
     #[test]
     fn inputs_have_a_limit() {
@@ -169,12 +169,13 @@ mod tests {
         let model = |beginning: u64| {
             let mut contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
             let old = contents.profile;
-            contents.profile = Profile::new(old.extensions(), 40, old.code_base(), old.code_size()).expect("a machine");
+            contents.profile =
+                MachineProfile::new(old.extensions(), 40, old.code_base(), old.code_size()).expect("a machine");
             let interface = contents.interface.as_mut().expect("an interface");
             interface.input = Region { address: 1 << 35, bits: 35 };
             let input = contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Input).expect("an input");
             input.address = (1 << 35) + beginning;
-            Known::new(Image::new(contents).expect("an image"), None).map(|known| known.input_bytes())
+            LoadedModel::new(Image::new(contents).expect("an image"), None).map(|known| known.input_bytes())
         };
         // An input that begins so far from its region's beginning has as many bytes before it.
         let size = model(0).expect("a model");

@@ -2,9 +2,11 @@
 
 use crate::book::{Asked, Book, BookError};
 use crate::duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id};
-use crate::model::{Computed, Known};
+use crate::model::{Computed, LoadedModel};
 use crate::work::{Inference, Tamper, WorkError};
-use chain::{Act, Deployment, Fees, Head, Node, NodeError, PrivateKeySigner, Store, StoreError, Wallet, WalletError};
+use chain::{
+    Act, Deployment, Fees, Head, NodeError, PrivateKeySigner, RpcNode, Store, StoreError, Wallet, WalletError,
+};
 use contracts::{Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, SolCall, Terms, U256};
 use game::{Challenge, Move};
 use std::collections::{HashMap, HashSet};
@@ -40,7 +42,7 @@ pub struct Config {
 pub enum PlayerError {
     /// The node.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    RpcNode(#[from] NodeError),
     /// The wallet.
     #[error(transparent)]
     Wallet(#[from] WalletError),
@@ -75,15 +77,15 @@ enum Done {
 
 /// A server or a validator.
 pub struct Player {
-    node: Node,
+    node: RpcNode,
     wallet: Wallet,
     store: Arc<Store>,
     config: Config,
     terms: Terms,
     book: Book,
-    models: HashMap<B256, Arc<Known>>,
+    models: HashMap<B256, Arc<LoadedModel>>,
     /// Models that contracts have no name for yet: the verifier of their machine isn't deployed.
-    nameless: Vec<Arc<Known>>,
+    nameless: Vec<Arc<LoadedModel>>,
     inferences: HashMap<B256, Arc<Inference>>,
     /// By the hashes of requests: after a reorganisation of the chain a number may be another request's.
     results: HashMap<B256, Computed>,
@@ -100,10 +102,10 @@ impl Player {
     /// A player who knows these models.
     pub async fn new(
         config: Config,
-        node: Node,
+        node: RpcNode,
         signer: PrivateKeySigner,
         store: Arc<Store>,
-        models: Vec<Known>,
+        models: Vec<LoadedModel>,
     ) -> Result<Self, PlayerError> {
         let Deployment { chain_id, service, registry, block, block_hash, .. } = config.deployment;
         if node.chain_id() != chain_id {
@@ -234,7 +236,7 @@ impl Player {
     fn report(&mut self, duty: &Duty, request: U256, error: &PlayerError) {
         match error {
             // The next block will be late enough.
-            PlayerError::Wallet(WalletError::Node(error)) if error.is("Early") => {}
+            PlayerError::Wallet(WalletError::RpcNode(error)) if error.is("Early") => {}
             error if self.started.insert(format!("not done/{duty:?}/{request}/{error}")) => {
                 tracing::warn!(?duty, %request, %error, "not done");
             }
@@ -548,7 +550,7 @@ impl Player {
         self.book.request(hash(case.request.as_ref()?))
     }
 
-    fn known(&self, case: &Case) -> Option<Arc<Known>> {
+    fn known(&self, case: &Case) -> Option<Arc<LoadedModel>> {
         self.models.get(&case.request.as_ref()?.model).cloned()
     }
 
@@ -589,14 +591,19 @@ impl Player {
     }
 
     /// A model as the contracts have it.
-    async fn contract_model(&self, known: &Known, hash: B256, head: &Head) -> Result<contracts::Model, PlayerError> {
+    async fn contract_model(
+        &self,
+        known: &LoadedModel,
+        hash: B256,
+        head: &Head,
+    ) -> Result<contracts::Model, PlayerError> {
         let verifier = self.verifier(known, head).await?;
         debug_assert_eq!(known.hash(verifier), hash);
         Ok(contracts::model(&known.model, verifier))
     }
 
     /// The verifier of a model's machine; zero if it isn't deployed.
-    async fn verifier(&self, known: &Known, head: &Head) -> Result<Address, PlayerError> {
+    async fn verifier(&self, known: &LoadedModel, head: &Head) -> Result<Address, PlayerError> {
         let call = IModelRegistry::verifierOfCall { machine: known.machine() };
         Ok(self.node.call(self.config.deployment.registry, &call, head.hash).await?)
     }

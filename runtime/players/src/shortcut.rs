@@ -1,6 +1,6 @@
 //! The first phase at the host's speed: memory between big steps from native code.
 
-use crate::model::Known;
+use crate::model::LoadedModel;
 use game::{Moments, Shortcut, ShortcutError};
 use memory::{Memory, Snapshot};
 use std::fmt::{Debug, Formatter};
@@ -9,7 +9,7 @@ use step::Root;
 
 /// A native run of a model on an input, which stands between two big steps.
 pub struct NativeShortcut {
-    known: Arc<Known>,
+    known: Arc<LoadedModel>,
     memory: Memory,
     boundary: u64,
     /// The boundaries that have been asked about, and the first.
@@ -18,7 +18,7 @@ pub struct NativeShortcut {
 
 impl NativeShortcut {
     /// A run before its first big step; `None` if the model has no native code.
-    pub fn new(known: Arc<Known>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
+    pub fn new(known: Arc<LoadedModel>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
         known.native.as_ref()?;
         let run = before(&known, input).map(|memory| {
             let mut run = Self { known, memory, boundary: 0, moments: Moments::default() };
@@ -76,7 +76,7 @@ impl Debug for NativeShortcut {
 }
 
 /// Memory before the first big step.
-fn before(known: &Known, input: &[u8]) -> Result<Memory, ShortcutError> {
+fn before(known: &LoadedModel, input: &[u8]) -> Result<Memory, ShortcutError> {
     let mut memory = known.image.memory()?;
     memory.write(known.input().address, input).ok_or("the input is not in memory")?;
     Ok(memory)

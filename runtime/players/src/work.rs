@@ -1,6 +1,6 @@
 //! What takes time: running models and finding moves, on threads of their own.
 
-use crate::model::{Computed, Known, input_root};
+use crate::model::{Computed, LoadedModel, input_root};
 use crate::shortcut::NativeShortcut;
 use contracts::{B256, Bytes};
 use game::player::{challenge, reply};
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// Makes a lying run of an honest one: what `--cheat` does.
 pub type Tamper =
-    Arc<dyn Fn(&Known, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync>;
+    Arc<dyn Fn(&LoadedModel, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync>;
 
 /// Why something can't be computed.
 #[derive(Debug, Error)]
@@ -44,7 +44,7 @@ impl WorkError {
 
 /// A model on an input. The machine is started when it is needed.
 pub struct Inference {
-    known: Arc<Known>,
+    known: Arc<LoadedModel>,
     input: Bytes,
     tamper: Option<Tamper>,
     max_memory: Option<u64>,
@@ -53,7 +53,7 @@ pub struct Inference {
 
 impl Inference {
     /// Nothing is run yet.
-    pub fn new(known: Arc<Known>, input: Bytes, tamper: Option<Tamper>, max_memory: Option<u64>) -> Self {
+    pub fn new(known: Arc<LoadedModel>, input: Bytes, tamper: Option<Tamper>, max_memory: Option<u64>) -> Self {
         Self { known, input, tamper, max_memory, machine: Mutex::default() }
     }
 
@@ -123,7 +123,7 @@ impl Inference {
     }
 
     /// Whether an input is the one with this root.
-    pub fn is_input(known: &Known, input: &[u8], root: B256) -> bool {
+    pub fn is_input(known: &LoadedModel, input: &[u8], root: B256) -> bool {
         input.len() as u64 == known.input_bytes() && contracts::word(input_root(known.input(), input)) == root
     }
 }
@@ -144,7 +144,7 @@ mod tests {
         let at = (contents.schedule[0].entry - contents.profile.code_base()) as usize;
         contents.code[at..at + 4].copy_from_slice(&0x0000_006f_u32.to_le_bytes());
         contents.schedule[0].bound = 1 << 40;
-        let known = Arc::new(Known::new(Image::new(contents).expect("an image"), None).expect("a model"));
+        let known = Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
         let input = Bytes::from(vec![0; known.input_bytes() as usize]);
         let inference = Inference::new(known, input, None, Some(1000));
         for result in [inference.result().err(), inference.opening(20).err(), inference.result().err()] {

@@ -3,7 +3,7 @@
 use compiler::Options;
 use game::{Execution, Oracle as _, steps};
 use native::Native;
-use players::{Known, NativeShortcut};
+use players::{LoadedModel, NativeShortcut};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
     let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
     let native = Native::new(&compiled, 1).expect("native code");
-    let known = Arc::new(Known::new(compiled.image, Some(native)).expect("a model"));
+    let known = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
     let input: Vec<u8> = (0..known.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
     let image = &known.image;
     let run = || {

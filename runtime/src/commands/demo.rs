@@ -4,7 +4,7 @@ use super::judge::judge;
 use super::prove::claim_of_next_step;
 use super::trace::{self, instruction_at, trace};
 use crate::claim::Claim;
-use crate::cli::Road;
+use crate::cli::Backend;
 use crate::failure::Failure;
 use crate::machine::{run_to, run_to_end, start};
 use crate::npy;
@@ -63,7 +63,7 @@ fn show_compilation(output: Output) -> Result<(Compiled, Value), Failure> {
 
 /// The machine of the image with the digit in its input.
 fn fed(image: &Image, digit: &Tensor) -> Result<Jit, Failure> {
-    let mut machine = start(image, Road::Jit)?;
+    let mut machine = start(image, Backend::Jit)?;
     let input = image.tensors.iter().find(|tensor| tensor.role == Role::Input);
     input
         .and_then(|input| machine.write_memory(input.address, digit.bytes()))

@@ -4,7 +4,7 @@ use crate::cli::{Deploy, Terms};
 use crate::failure::Failure;
 use crate::network::{Sender, block_on, connect, ether, signer};
 use crate::output::{Output, write_file};
-use chain::{Deployment, Node};
+use chain::{Deployment, RpcNode};
 use contracts::cost::{Bonds, Shape};
 use contracts::{B256, U256};
 use isa::Extensions;
@@ -73,7 +73,7 @@ pub fn terms(terms: &Terms) -> Result<contracts::Terms, Failure> {
 
 /// Deploys registry and service, and says where they are.
 pub async fn deploy(
-    node: &Node,
+    node: &RpcNode,
     rpc: &str,
     sender: &mut Sender,
     terms: &contracts::Terms,

@@ -5,7 +5,7 @@ use crate::cli::{Devnet, Terms, Wei};
 use crate::failure::Failure;
 use crate::network::{Sender, block_on};
 use crate::output::{Output, write_file};
-use chain::{Deployment, Node, PrivateKeySigner};
+use chain::{Deployment, PrivateKeySigner, RpcNode};
 use serde_json::json;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -71,10 +71,10 @@ fn start(args: &Devnet) -> Result<Child, Failure> {
 }
 
 /// Waits until the chain answers.
-async fn ready(chain: &mut Child, rpc: &str) -> Result<Node, Failure> {
+async fn ready(chain: &mut Child, rpc: &str) -> Result<RpcNode, Failure> {
     let start = Instant::now();
     loop {
-        match Node::connect(rpc, Duration::from_secs(5)).await {
+        match RpcNode::connect(rpc, Duration::from_secs(5)).await {
             Ok(node) => return Ok(node),
             Err(error) if start.elapsed() > Duration::from_secs(20) => return Err(Failure::from_error(error)),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -87,7 +87,7 @@ async fn ready(chain: &mut Child, rpc: &str) -> Result<Node, Failure> {
     }
 }
 
-async fn set_up(args: &Devnet, node: &Node, rpc: &str) -> Result<Deployment, Failure> {
+async fn set_up(args: &Devnet, node: &RpcNode, rpc: &str) -> Result<Deployment, Failure> {
     let tenths = |number: u128| Some(Wei(number * 100_000_000_000_000_000));
     let terms = terms(&Terms {
         window: args.window,

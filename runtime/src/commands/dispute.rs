@@ -10,7 +10,7 @@ use crate::tensors::read_inputs;
 use game::player::{challenge, reply};
 use game::{Execution, Game, Model, Move, Outcome, Side};
 use image::{Image, Schedule};
-use players::{Known, pack};
+use players::{LoadedModel, pack};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use step::Root;
@@ -57,7 +57,7 @@ fn honest_side(cheat: Cheat) -> Side {
 /// Both players and their referee.
 struct Match<'a> {
     image: &'a Image,
-    known: Known,
+    known: LoadedModel,
     model: Model,
     arity: u64,
     /// Whether the asserter never answers.
@@ -73,7 +73,7 @@ impl<'a> Match<'a> {
         let start = Instant::now();
         let schedule = schedule(image, args.phases)?;
         args.limits.admit(&schedule)?;
-        let known = Known::new(image.clone(), None).map_err(Failure::from_error)?;
+        let known = LoadedModel::new(image.clone(), None).map_err(Failure::from_error)?;
         let execution = || {
             let execution = Execution::new(image.clone(), schedule.clone(), inputs.to_vec())?;
             Ok(execution.with_limit(args.limits.memory()))

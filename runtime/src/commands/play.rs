@@ -10,7 +10,7 @@ use crate::output::{Output, create_folder};
 use chain::{Fees, GWEI, PrivateKeySigner, Store};
 use contracts::U256;
 use native::Native;
-use players::{Config, Known, Player, Role, Tamper};
+use players::{Config, LoadedModel, Player, Role, Tamper};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,12 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     })
 }
 
-async fn player(args: &Playing, role: Role, key: PrivateKeySigner, models: Vec<Known>) -> Result<Player, Failure> {
+async fn player(
+    args: &Playing,
+    role: Role,
+    key: PrivateKeySigner,
+    models: Vec<LoadedModel>,
+) -> Result<Player, Failure> {
     let Session { deployment, node } = Session::open(&args.network).await?;
     // A test chain that is started anew has the same id and the same addresses, but another past.
     let chain = &deployment.block_hash.to_string()[2..10];
@@ -69,17 +74,17 @@ async fn player(args: &Playing, role: Role, key: PrivateKeySigner, models: Vec<K
 }
 
 /// A model: compiled here and run natively, or an image.
-fn known(path: &Path, args: &Playing, output: Output) -> Result<Known, Failure> {
+fn known(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Failure> {
     let limits = args.limits;
     let known = if path.extension().is_some_and(|extension| extension == "onnx") {
         let compiled = compile(path, &compiler::Options::default())?;
         limits.admit_big_steps(&compiled.image.big_steps())?;
         let native = Native::new(&compiled, args.threads).map_err(|error| Failure::about(path, error))?;
-        Known::new(compiled.image, Some(native))
+        LoadedModel::new(compiled.image, Some(native))
     } else {
         let image = load_verified(path, output)?;
         limits.admit(&image.big_steps())?;
-        Known::new(image, None)
+        LoadedModel::new(image, None)
     };
     known.map_err(|error| Failure::about(path, error))
 }

@@ -26,17 +26,17 @@ const LISTED: u64 = 16;
 
 /// Runs the image and shows where the steps went.
 pub fn run(args: &cli::Profile, output: Output) -> Result<(), Failure> {
-    let mut loaded = prepare(&args.fed, cli::Road::Interpreter)?;
+    let mut loaded = prepare(&args.run, cli::Backend::Interpreter)?;
     let bar = output.steps(None);
     let start = Instant::now();
     let mut census = Census::new(loaded.image.profile, loaded.image.schedule.iter().map(|step| step.entry));
-    take(&mut loaded, args.fed.limits.max_steps, &mut census, &bar)?;
+    take(&mut loaded, args.run.limits.max_steps, &mut census, &bar)?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let Loaded { image, machine, .. } = &loaded;
     let profile = Profile::new(image, census.counts(), machine.steps())?;
     if let Some(file) = &args.flame {
-        write_file(file, &flame(&profile, &args.fed.image, machine)?)?;
+        write_file(file, &flame(&profile, &args.run.image, machine)?)?;
     }
     let shown = Shown { image, machine, profile: &profile, top: args.top, seconds };
     output.result(&shown.object(args.flame.as_deref()), &shown.text(args.flame.as_deref()))

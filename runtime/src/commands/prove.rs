@@ -1,7 +1,7 @@
 //! `opml prove`: the witness of one step.
 
 use crate::claim::Claim;
-use crate::cli::{Prove, Road};
+use crate::cli::{Backend, Prove};
 use crate::failure::Failure;
 use crate::machine::{check_reach, prepare, run_exactly};
 use crate::output::{Output, count};
@@ -10,8 +10,8 @@ use serde_json::json;
 
 /// Runs up to the step and writes its witness.
 pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
-    check_reach(&args.fed, args.step)?;
-    let mut loaded = prepare(&args.fed, Road::Jit)?;
+    check_reach(&args.run, args.step)?;
+    let mut loaded = prepare(&args.run, Backend::Jit)?;
     let bar = output.steps(Some(args.step));
     run_exactly(&mut loaded.machine, args.step, &loaded.memory, &bar)?;
     bar.finish_and_clear();

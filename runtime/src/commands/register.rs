@@ -6,13 +6,13 @@ use crate::images::load_verified;
 use crate::network::{Sender, Session, block_on, licence, signer};
 use crate::output::{Output, count};
 use contracts::{Address, IModelRegistry, SolValue as _, U256};
-use players::Known;
+use players::LoadedModel;
 use serde_json::json;
 
 /// Deploys the verifier of the model's machine, if nobody has yet, and registers the model.
 pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
-    let known =
-        Known::new(load_verified(&args.image, output)?, None).map_err(|error| Failure::about(&args.image, error))?;
+    let known = LoadedModel::new(load_verified(&args.image, output)?, None)
+        .map_err(|error| Failure::about(&args.image, error))?;
     let licence = licence(args.licence.as_deref())?;
     let fee = U256::from(args.licence_fee.unwrap_or(Wei(0)).0);
     let key = signer(&args.key)?;

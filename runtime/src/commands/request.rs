@@ -8,12 +8,12 @@ use crate::output::{Output, count, create_folder, write_file};
 use crate::tensors::read_inputs;
 use chain::Event;
 use contracts::{Address, B256, Bytes, IInferenceService, IModelRegistry, SolCall as _, SolValue as _, U256};
-use players::{Known, input_root, pack};
+use players::{LoadedModel, input_root, pack};
 use serde_json::json;
 
 /// Sends the request.
 pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
-    let known = Known::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
+    let known = LoadedModel::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
     let inputs = read_inputs(&known.image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
     let input = pack(known.input(), known.input_bytes(), &inputs);
@@ -58,7 +58,7 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
 }
 
 /// The listing of a model that has no licence.
-async fn plain_listing(session: &Session, known: &Known) -> Result<B256, Failure> {
+async fn plain_listing(session: &Session, known: &LoadedModel) -> Result<B256, Failure> {
     let verifier = session.registry(&IModelRegistry::verifierOfCall { machine: known.machine() }).await?;
     let listing = known.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO);
     let id = B256::new(step::keccak(&listing.abi_encode()).0);

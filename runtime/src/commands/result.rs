@@ -8,14 +8,14 @@ use crate::output::{Output, create_folder, hex};
 use crate::tensors::{numbers, outputs, write_outputs};
 use chain::Event;
 use contracts::{B256, Bytes, IInferenceService, Standing, U256};
-use players::Known;
+use players::LoadedModel;
 use serde_json::json;
 use std::fmt::Write as _;
 
 /// Shows or writes the output.
 pub fn run(args: &ResultOf, output: Output) -> Result<(), Failure> {
     let known = match &args.image {
-        Some(path) => Some(Known::new(load(path)?, None).map_err(|error| Failure::about(path, error))?),
+        Some(path) => Some(LoadedModel::new(load(path)?, None).map_err(|error| Failure::about(path, error))?),
         None => None,
     };
     let (root, bytes) = block_on(answer(args))?;

@@ -14,11 +14,11 @@ const SHOWN: usize = 16;
 
 /// Runs the image.
 pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
-    let mut loaded = prepare(&args.fed, args.road)?;
-    args.fed.limits.admit_outputs(&loaded.image)?;
+    let mut loaded = prepare(&args.run, args.backend)?;
+    args.run.limits.admit_outputs(&loaded.image)?;
     let bar = output.steps(None);
     let start = Instant::now();
-    run_to_end(&mut loaded.machine, args.fed.limits.max_steps, &loaded.memory, &bar)?;
+    run_to_end(&mut loaded.machine, args.run.limits.max_steps, &loaded.memory, &bar)?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let machine = &mut loaded.machine;

@@ -1,7 +1,7 @@
 //! `opml trace`: the machine at chosen steps.
 
 use super::disasm::{place, symbol_at};
-use crate::cli::{Road, Trace};
+use crate::cli::{Backend, Trace};
 use crate::failure::Failure;
 use crate::machine::{check_reach, prepare, run_by, run_exactly, run_to};
 use crate::output::{Output, count, table};
@@ -43,11 +43,11 @@ pub struct Row {
 /// Shows the steps.
 pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     let at = chosen(args)?;
-    let mut loaded = prepare(&args.fed, Road::Jit)?;
+    let mut loaded = prepare(&args.run, Backend::Jit)?;
     let bar = output.steps(at.last().copied().filter(|_| args.every.is_none()));
     let mut tracer = Tracer::new(&loaded.image, &loaded.memory, &bar);
     match args.every {
-        Some(every) => tracer.trace_every(&mut loaded.machine, every, args.fed.limits.max_steps, &at)?,
+        Some(every) => tracer.trace_every(&mut loaded.machine, every, args.run.limits.max_steps, &at)?,
         None => tracer.trace(&mut loaded.machine, &at)?,
     }
     let rows = tracer.rows;
@@ -115,7 +115,7 @@ fn chosen(args: &Trace) -> Result<Vec<u64>, Failure> {
         return Err(too_many().hint("--every STEPS shows a long run from afar"));
     }
     for steps in &args.at {
-        check_reach(&args.fed, steps.0.end.saturating_sub(1).max(steps.0.start))?;
+        check_reach(&args.run, steps.0.end.saturating_sub(1).max(steps.0.start))?;
     }
     let mut steps: Vec<u64> = args.at.iter().flat_map(|steps| steps.0.clone()).collect();
     steps.sort_unstable();

@@ -1,8 +1,8 @@
 //! The runs of an image that its package is tested with.
 
 use crate::claim::Claim;
+use crate::cli::Backend;
 use crate::cli::Cheat;
-use crate::cli::Road;
 use crate::commands::prove::claim_of_next_step;
 use crate::commands::trace::instruction_at;
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use contracts::Bytes;
 use game::player::{challenge, reply};
 use game::{Challenge, Clocks, Execution, Game, MemoryLimit, Model, Move, Oracle, Side};
 use image::Image;
-use players::{Known, ModelError, pack};
+use players::{LoadedModel, ModelError, pack};
 use std::collections::HashSet;
 use step::{Root, Status};
 
@@ -57,7 +57,7 @@ pub struct Recorded {
 
 /// The first step of each instruction in a run.
 pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) -> Result<Vec<Example>, Failure> {
-    let mut machine = start(image, Road::Jit)?;
+    let mut machine = start(image, Backend::Jit)?;
     for (address, bytes) in inputs {
         let outside = || Failure::new(format!("an input at {address:#x} is outside memory"));
         machine.write_memory(*address, bytes).ok_or_else(outside)?;
@@ -76,7 +76,7 @@ pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) -> 
 
 /// Plays games with liars until one ends in a step; none if the image isn't one of a model with inputs and outputs.
 pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) -> Result<Option<Recorded>, Failure> {
-    let known = match Known::new(image.clone(), None) {
+    let known = match LoadedModel::new(image.clone(), None) {
         Err(ModelError::NoInterface) => return Ok(None),
         known => known.map_err(Failure::from_error)?,
     };
@@ -95,7 +95,7 @@ pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) ->
 
 /// A game with a liar; none if the loser just falls silent.
 fn play(
-    known: &Known,
+    known: &LoadedModel,
     inputs: &[(u64, Vec<u8>)],
     cheat: Cheat,
     memory: &MemoryLimit,

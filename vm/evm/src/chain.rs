@@ -9,7 +9,7 @@ use revm::handler::MainnetContext;
 use revm::primitives::{Address, Bytes, Log, TxKind, U256};
 use revm::state::AccountInfo;
 use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetEvm};
-use step::Profile;
+use step::MachineProfile;
 use thiserror::Error;
 
 /// A chain with rules as of Osaka, on which gas costs nothing.
@@ -134,7 +134,11 @@ impl Chain {
     }
 
     /// Deploys the precompiled verifier of a machine.
-    pub fn deploy_verifier(&mut self, from: Address, profile: &Profile) -> Result<(Address, Receipt), ChainError> {
+    pub fn deploy_verifier(
+        &mut self,
+        from: Address,
+        profile: &MachineProfile,
+    ) -> Result<(Address, Receipt), ChainError> {
         self.deploy(from, crate::creation_code(&solidity::bytecode(profile.extensions()), profile))
     }
 

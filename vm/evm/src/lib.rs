@@ -12,7 +12,7 @@ use revm::handler::MainnetContext;
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, Bytes, TxKind};
 use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetEvm};
-use step::{Profile, Root, keccak};
+use step::{MachineProfile, Root, keccak};
 use thiserror::Error;
 
 /// The most gas that a transaction may use (EIP-7825).
@@ -82,12 +82,12 @@ pub struct Verifier {
 
 impl Verifier {
     /// Deploys the precompiled verifier of a machine.
-    pub fn new(profile: &Profile) -> Result<Self, EvmError> {
+    pub fn new(profile: &MachineProfile) -> Result<Self, EvmError> {
         Self::deploy(&solidity::bytecode(profile.extensions()), profile)
     }
 
     /// Deploys a verifier from its creation code, without the constructor's arguments: those are the profile.
-    pub fn deploy(creation_code: &[u8], profile: &Profile) -> Result<Self, EvmError> {
+    pub fn deploy(creation_code: &[u8], profile: &MachineProfile) -> Result<Self, EvmError> {
         let mut evm = Context::mainnet()
             .with_db(CacheDB::<EmptyDB>::default())
             .modify_cfg_chained(|cfg| {
@@ -140,7 +140,7 @@ impl Verifier {
 }
 
 /// A verifier's creation code with the constructor's arguments: the profile.
-fn creation_code(code: &[u8], profile: &Profile) -> Vec<u8> {
+fn creation_code(code: &[u8], profile: &MachineProfile) -> Vec<u8> {
     let arguments = [u64::from(profile.memory_bits()), profile.code_base(), profile.code_size()];
     [code, arguments.map(word).as_flattened()].concat()
 }

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
-use step::Profile;
+use step::MachineProfile;
 use step::merkle::LEAF;
 
 /// What is in an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contents {
     /// The machine's shape.
-    pub profile: Profile,
+    pub profile: MachineProfile,
     /// The address of the first instruction.
     pub entry: u64,
     /// The first value of the stack pointer (x2); the stack grows down from there.

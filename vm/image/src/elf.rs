@@ -14,7 +14,7 @@ use crate::{Contents, Segment, Symbol};
 use code::Code;
 use goblin::elf::{Elf, header, program_header as ph, section_header as sh, sym};
 use std::ops::Range;
-use step::Profile;
+use step::MachineProfile;
 
 /// What the file does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn load(bytes: &[u8], options: &Options) -> Result<Contents, ElfError> {
     check_overlaps(&data, code.range())?;
     let extensions = code.check(&elf, &symbols)?;
     let memory_bits = memory_bits(&data, code.range().end, options)?;
-    let profile = Profile::new(extensions, memory_bits, code.base, code.bytes.len() as u64)?;
+    let profile = MachineProfile::new(extensions, memory_bits, code.base, code.bytes.len() as u64)?;
     let segment = |load: &Load<'_>| Segment { address: load.range.start, bytes: load.bytes.to_vec().into() };
     Ok(Contents {
         profile,
@@ -163,6 +163,6 @@ fn memory_bits(data: &[Load<'_>], code_end: u64, options: &Options) -> Result<u8
     let too_large = ElfError::TooLarge { stack: options.stack };
     let end = data.iter().map(|load| load.range.end).max().unwrap_or(0).max(code_end);
     let size = end.checked_add(options.stack).and_then(u64::checked_next_power_of_two).ok_or(too_large.clone())?;
-    let bits = (size.ilog2() as u8).max(*Profile::MEMORY_BITS.start());
-    if bits > *Profile::MEMORY_BITS.end() { Err(too_large) } else { Ok(bits) }
+    let bits = (size.ilog2() as u8).max(*MachineProfile::MEMORY_BITS.start());
+    if bits > *MachineProfile::MEMORY_BITS.end() { Err(too_large) } else { Ok(bits) }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use step::{Profile, Root, keccak};
+use step::{MachineProfile, Root, keccak};
 
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
@@ -193,10 +193,10 @@ impl Image {
 }
 
 /// The machine's shape.
-fn profile(metadata: &Metadata) -> Result<Profile, ImageError> {
+fn profile(metadata: &Metadata) -> Result<MachineProfile, ImageError> {
     let extensions = Extensions::from_bits(metadata.extensions);
     let extensions = extensions.ok_or_else(|| damaged(format!("unknown extensions {:#x}", metadata.extensions)))?;
-    Ok(Profile::new(extensions, metadata.memory_bits, metadata.code_base, metadata.code_size)?)
+    Ok(MachineProfile::new(extensions, metadata.memory_bits, metadata.code_base, metadata.code_size)?)
 }
 
 /// The memory of a file from some place on, which is the rest of it.

@@ -50,7 +50,7 @@ impl PartialEq for Image {
 pub enum ImageError {
     /// No machine has this shape.
     #[error(transparent)]
-    Profile(#[from] ProfileError),
+    MachineProfile(#[from] ProfileError),
     /// Code of another size than the profile's.
     #[error("{found} bytes of code; the profile says {expected}")]
     CodeSize {

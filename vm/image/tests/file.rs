@@ -3,7 +3,7 @@
 use image::{BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor};
 use isa::Extensions;
 use proptest::prelude::*;
-use step::Profile;
+use step::MachineProfile;
 
 fn contents() -> Contents {
     let symbol = |name: &str, address, size| Symbol { name: name.to_owned(), address, size };
@@ -12,7 +12,7 @@ fn contents() -> Contents {
         Tensor { name: name.to_owned(), role, dtype, shape: shape.to_vec(), address, bytes }
     };
     Contents {
-        profile: Profile::new(Extensions::IMFD, 16, 0x8000, 64).expect("a machine"),
+        profile: MachineProfile::new(Extensions::IMFD, 16, 0x8000, 64).expect("a machine"),
         entry: 0x8004,
         sp: 0x1_0000,
         code: (0..64).collect(),
@@ -157,7 +157,7 @@ fn segments_are_whole_pages() {
 
 #[test]
 fn what_is_too_much_is_refused() {
-    let profile = Profile::new(Extensions::IM, 30, 0x8000, 64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IM, 30, 0x8000, 64).expect("a machine");
     let segment = |i: u64| Segment { address: 0x1_0000 + i * 0x2000, bytes: vec![1].into() };
     let with = |count| {
         let segments = (0..count).map(segment).collect();

@@ -1,5 +1,5 @@
-//! How many million instructions a second the interpreter makes: `cargo bench -p interpreter`, or for images of your own
-//! `cargo bench -p interpreter -- model.opml`, inputs zero.
+//! How many million instructions a second the interpreter makes: `cargo bench -p opml-interpreter`, or for images of your own
+//! `cargo bench -p opml-interpreter -- model.opml`, inputs zero.
 
 mod loops;
 

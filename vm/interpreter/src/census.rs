@@ -4,7 +4,7 @@ use crate::Interpreter;
 use crate::hart::Observer;
 use isa::Op;
 use std::collections::{BTreeMap, HashMap};
-use step::Profile;
+use step::MachineProfile;
 
 /// Words of code that are settled together.
 const BLOCK: usize = 64;
@@ -41,7 +41,7 @@ pub struct Count {
 impl Census {
     /// Nothing executed. Of sections with the same entry the first counts.
     #[must_use]
-    pub fn new(profile: Profile, entries: impl IntoIterator<Item = u64>) -> Self {
+    pub fn new(profile: MachineProfile, entries: impl IntoIterator<Item = u64>) -> Self {
         let words = (profile.code_size() / 4) as usize;
         let mut sections = HashMap::new();
         for (section, entry) in entries.into_iter().enumerate() {

@@ -19,12 +19,12 @@ use isa::{Op, Size, SoftFloat, TABLE, decode};
 use memory::Memory;
 use std::convert::Infallible;
 use std::sync::Arc;
-use step::{Access, Floats, Profile, Proof, Root, Source, State, Status, Tree, WitnessError};
+use step::{Access, Floats, MachineProfile, Proof, Root, Source, State, Status, Tree, WitnessError};
 
 /// A live machine.
 #[derive(Debug)]
 pub struct Interpreter {
-    profile: Profile,
+    profile: MachineProfile,
     code: Vec<u8>,
     code_tree: Arc<Tree>,
     records: Vec<Record>,
@@ -245,7 +245,7 @@ impl Interpreter {
 
     /// The machine's shape.
     #[must_use]
-    pub fn profile(&self) -> Profile {
+    pub fn profile(&self) -> MachineProfile {
         self.profile
     }
 
@@ -360,7 +360,7 @@ fn run_host<O: Observer>(hart: Hart<'_>, pc: u64, limit: u64, observer: &mut O) 
 }
 
 impl Source for Interpreter {
-    fn profile(&self) -> Profile {
+    fn profile(&self) -> MachineProfile {
         self.profile
     }
     fn state(&mut self) -> State {
@@ -381,7 +381,7 @@ impl Access for Interpreter {
     type Float = SoftFloat;
     type Error = Infallible;
 
-    fn profile(&self) -> Profile {
+    fn profile(&self) -> MachineProfile {
         self.profile
     }
     fn status(&self) -> Status {

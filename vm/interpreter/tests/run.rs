@@ -5,7 +5,7 @@ use interpreter::{Arithmetic, Census, Count, Interpreter, Mix, Outcome};
 use isa::{Extensions, Instruction, Op, Trap, encode};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use step::{Profile, Status};
+use step::{MachineProfile, Status};
 
 const CODE: u64 = 0x1000;
 
@@ -17,7 +17,7 @@ fn machine(program: &[Instruction]) -> Interpreter {
     let words = program.iter().map(|&i| encode(i).expect("operands that fit"));
     let mut code: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     code.resize(code.len().next_multiple_of(32), 0);
-    let profile = Profile::new(Extensions::IMFD, 13, CODE, code.len() as u64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IMFD, 13, CODE, code.len() as u64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
     let contents =
         Contents { profile, entry: CODE, sp: 0x1000, code, segments, tensors, symbols, schedule, interface: None };

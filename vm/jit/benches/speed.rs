@@ -1,5 +1,5 @@
-//! How many million instructions a second translated code makes, beside the interpreter: `cargo bench -p jit`, or for images and ELF
-//! programs of your own `cargo bench -p jit -- model.opml program.elf`, inputs zero.
+//! How many million instructions a second translated code makes, beside the interpreter: `cargo bench -p opml-jit`, or for images and ELF
+//! programs of your own `cargo bench -p opml-jit -- model.opml program.elf`, inputs zero.
 
 #[path = "../../interpreter/benches/loops/mod.rs"]
 mod loops;

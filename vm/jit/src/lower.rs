@@ -26,7 +26,7 @@ use isa::domain::Word as _;
 use isa::{Format, Size, U64};
 use std::collections::BTreeMap;
 use std::mem::offset_of;
-use step::Profile;
+use step::MachineProfile;
 
 /// The region as a function, where float registers have the forms of its entry block.
 pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) -> Function {
@@ -136,7 +136,7 @@ struct Lowering<'a> {
 }
 
 /// Where a machine's memory can be accessed: all of it but what code hides, the largest part first.
-fn data(profile: Profile) -> Vec<std::ops::Range<u64>> {
+fn data(profile: MachineProfile) -> Vec<std::ops::Range<u64>> {
     let (base, size) = (profile.code_base(), profile.memory_size());
     let (before, behind) = (0..base.min(size), base.saturating_add(profile.code_size()).min(size)..size);
     let mut parts = vec![before, behind];

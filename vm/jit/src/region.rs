@@ -7,7 +7,7 @@ use isa::{Instruction, Size, decode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Sum;
 use std::ops::{BitAnd, BitOr, BitOrAssign, Range, Sub};
-use step::Profile;
+use step::MachineProfile;
 
 /// The most instructions of a region.
 const LIMIT: usize = 1500;
@@ -22,21 +22,21 @@ const FLOATS: usize = 9;
 /// The code of a machine.
 #[derive(Debug)]
 pub(crate) struct Text {
-    profile: Profile,
+    profile: MachineProfile,
     instructions: Vec<Option<Instruction>>,
     bytes: Vec<u8>,
 }
 
 impl Text {
     /// The code of an image.
-    pub fn new(profile: Profile, code: &[u8]) -> Self {
+    pub fn new(profile: MachineProfile, code: &[u8]) -> Self {
         let words = code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
         let instructions = words.map(|word| decode(word, profile.extensions())).collect();
         Self { profile, instructions, bytes: code.to_vec() }
     }
 
     /// The machine's shape.
-    pub fn profile(&self) -> Profile {
+    pub fn profile(&self) -> MachineProfile {
         self.profile
     }
 

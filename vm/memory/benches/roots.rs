@@ -1,4 +1,4 @@
-//! How fast roots are, in one thread and by every way of hashing that the processor has: `cargo bench -p memory`.
+//! How fast roots are, in one thread and by every way of hashing that the processor has: `cargo bench -p opml-memory`.
 
 use memory::{Hasher, Memory, PAGE};
 use merkle::Root;

@@ -14,7 +14,7 @@ mod symbolic;
 use isa::float::rounding::RMM;
 use isa::{Extensions, TABLE, Trap, fields};
 use std::fmt::Write as _;
-use step::{Profile, State, Status};
+use step::{MachineProfile, State, Status};
 use symbolic::{Id, Statement, Symbolic, Word};
 
 /// A generated file.
@@ -53,8 +53,8 @@ pub fn verifier(extensions: Extensions) -> String {
             ("constants", &constants(extensions)),
             ("layout", &layout()),
             ("last_trap", &Trap::ALL.map(|trap| trap as u8).into_iter().max().unwrap_or(0).to_string()),
-            ("min_memory_bits", &Profile::MEMORY_BITS.start().to_string()),
-            ("max_memory_bits", &Profile::MEMORY_BITS.end().to_string()),
+            ("min_memory_bits", &MachineProfile::MEMORY_BITS.start().to_string()),
+            ("max_memory_bits", &MachineProfile::MEMORY_BITS.end().to_string()),
             ("floats", floats),
             ("execute", &dispatch::functions(&arena, &instructions)),
             ("fields", &fields.join("\n")),
@@ -151,7 +151,7 @@ fn field_functions(extensions: Extensions) -> Vec<FieldFunction> {
 /// contract that is that verifier with this machine's profile. It is called after the image: `mnist-cnn` makes
 /// `MnistCnnVerifier`.
 #[must_use]
-pub fn generate(profile: &Profile, image: &str) -> Vec<File> {
+pub fn generate(profile: &MachineProfile, image: &str) -> Vec<File> {
     let file = |name: &str, text: String| File { name: format!("{name}.sol"), text };
     let name = identifier(image);
     let contract = format!("{name}Verifier");

@@ -1,6 +1,6 @@
 //! The step: fetch, decode, execute, over any state.
 
-use crate::profile::Profile;
+use crate::profile::MachineProfile;
 use crate::state::Status;
 use isa::{Done, FloatUnit, Instruction, Machine, Native, Size, Stop, Trap, U64, U128, decode, semantics};
 
@@ -12,7 +12,7 @@ pub trait Access {
     type Error;
 
     /// The machine's shape.
-    fn profile(&self) -> Profile;
+    fn profile(&self) -> MachineProfile;
     /// Whether it runs.
     fn status(&self) -> Status;
     /// Stops it.

@@ -21,7 +21,7 @@ pub use access::{Access, step};
 pub use floats::Floats;
 pub use merkle;
 pub use merkle::{Proof, Root, Tree, keccak};
-pub use profile::{Profile, ProfileError};
+pub use profile::{MachineProfile, ProfileError};
 pub use proven::{Source, record, verify};
 pub use state::{State, Status};
 pub use witness::{Part, WitnessError};

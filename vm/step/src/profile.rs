@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// The shape of a machine: its extensions, its memory and where its code is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Profile {
+pub struct MachineProfile {
     extensions: Extensions,
     memory_bits: u8,
     code_base: u64,
@@ -16,7 +16,7 @@ pub struct Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProfileError {
     /// Too little or too much memory.
-    #[error("memory of 2^{found} bytes; it must be 2^{min} to 2^{max}", min = Profile::MEMORY_BITS.start(), max = Profile::MEMORY_BITS.end())]
+    #[error("memory of 2^{found} bytes; it must be 2^{min} to 2^{max}", min = MachineProfile::MEMORY_BITS.start(), max = MachineProfile::MEMORY_BITS.end())]
     Memory {
         /// The logarithm asked for.
         found: u8,
@@ -39,7 +39,7 @@ pub enum ProfileError {
     },
 }
 
-impl Profile {
+impl MachineProfile {
     /// The logarithms of memory sizes that a machine may have.
     pub const MEMORY_BITS: core::ops::RangeInclusive<u8> = 12..=45;
 

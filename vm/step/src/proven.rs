@@ -2,7 +2,7 @@
 
 use crate::access::{Access, step};
 use crate::floats::Floats;
-use crate::profile::Profile;
+use crate::profile::MachineProfile;
 use crate::state::{State, Status};
 use crate::witness::{Part, Reader, WitnessError, write_proof};
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use merkle::{LEAF, Proof, Root};
 /// A live machine that can prove what it holds.
 pub trait Source {
     /// Its shape.
-    fn profile(&self) -> Profile;
+    fn profile(&self) -> MachineProfile;
     /// Its state, with every root up to date.
     fn state(&mut self) -> State;
     /// Its float registers.
@@ -37,7 +37,7 @@ pub fn record<S: Source>(source: &mut S) -> Result<(Vec<u8>, State), WitnessErro
 /// The state root after the step that a witness is of. This is what the contract computes.
 ///
 /// Fails if the witness is malformed or isn't one of a state with this root.
-pub fn verify(profile: Profile, witness: &[u8], before: Root) -> Result<Root, WitnessError> {
+pub fn verify(profile: MachineProfile, witness: &[u8], before: Root) -> Result<Root, WitnessError> {
     let mut reader = Reader::new(witness);
     let state = State::from_bytes(&reader.take(Part::State)?)?;
     if state.root() != before {
@@ -100,7 +100,7 @@ impl Oracle for Reader<'_> {
 
 /// A machine that is only a hashed state; everything else is proven when it is needed.
 struct Proven<O> {
-    profile: Profile,
+    profile: MachineProfile,
     state: State,
     /// What the float registers are, once they are open.
     floats: Floats,
@@ -144,7 +144,7 @@ impl<O: Oracle> Access for Proven<O> {
     type Float = SoftFloat;
     type Error = WitnessError;
 
-    fn profile(&self) -> Profile {
+    fn profile(&self) -> MachineProfile {
         self.profile
     }
     fn status(&self) -> Status {

@@ -3,7 +3,7 @@
 use isa::{Extensions, Trap};
 use proptest::prelude::*;
 use step::merkle::node;
-use step::{Floats, Profile, ProfileError, Proof, Root, State, Status, Tree, WitnessError, keccak, verify};
+use step::{Floats, MachineProfile, ProfileError, Proof, Root, State, Status, Tree, WitnessError, keccak, verify};
 
 #[test]
 fn keccak_is_the_one_of_the_evm() {
@@ -70,7 +70,7 @@ fn the_float_hash_takes_low_halves_first() {
 
 #[test]
 fn profiles_that_cannot_be() {
-    let profile = |bits, base, size| Profile::new(Extensions::IM, bits, base, size);
+    let profile = |bits, base, size| MachineProfile::new(Extensions::IM, bits, base, size);
     assert_eq!(profile(11, 0, 32), Err(ProfileError::Memory { found: 11 }));
     assert_eq!(profile(46, 0, 32), Err(ProfileError::Memory { found: 46 }));
     assert_eq!(profile(12, 16, 32), Err(ProfileError::CodeLeaves { base: 16, size: 32 }));
@@ -83,14 +83,14 @@ fn profiles_that_cannot_be() {
 #[test]
 fn depths() {
     for (size, depth) in [(32, 0), (64, 1), (96, 2), (128, 2), (160, 3), (4096, 7), (4128, 8)] {
-        assert_eq!(Profile::new(Extensions::IM, 20, 0, size).map(|p| p.code_depth()), Ok(depth), "{size}");
+        assert_eq!(MachineProfile::new(Extensions::IM, 20, 0, size).map(|p| p.code_depth()), Ok(depth), "{size}");
     }
-    assert_eq!(Profile::new(Extensions::IM, 20, 0, 32).map(|p| p.memory_depth()), Ok(15));
+    assert_eq!(MachineProfile::new(Extensions::IM, 20, 0, 32).map(|p| p.memory_depth()), Ok(15));
 }
 
 #[test]
 fn code_hides_memory() {
-    let profile = Profile::new(Extensions::IM, 12, 0xfe0, 64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IM, 12, 0xfe0, 64).expect("a machine");
     let access = |address| (profile.is_code(address), profile.is_readable(address), profile.is_writable(address));
     assert_eq!(access(0xfdf), (false, true, true));
     assert_eq!(access(0xfe0), (true, true, false));
@@ -127,7 +127,7 @@ proptest! {
         mut bytes in prop::collection::vec(any::<u8>(), 0..1200),
         status in 0..4u8, at in 0..40u64, words in prop::collection::vec(any::<u32>(), 16), real in any::<bool>(),
     ) {
-        let profile = Profile::new(Extensions::IMFD, 12, 0x100, 64).expect("a machine");
+        let profile = MachineProfile::new(Extensions::IMFD, 12, 0x100, 64).expect("a machine");
         if bytes.len() >= State::SIZE {
             bytes[104] = if status == 0 { bytes[104] } else { 0 };
             bytes[96..104].copy_from_slice(&(0x100 + 2 * at).to_be_bytes());

@@ -2,7 +2,7 @@
 
 use crate::Symbol;
 use std::fmt::{self, Display, Formatter};
-use step::{Profile, ProfileError};
+use step::{MachineProfile, ProfileError};
 use thiserror::Error;
 
 /// How to build what the loader takes.
@@ -105,12 +105,12 @@ pub enum ElfError {
         address: u64,
     },
     /// More memory than a machine can have.
-    #[error("segments and a stack of {stack} bytes end beyond 2^{max} bytes of memory", max = Profile::MEMORY_BITS.end())]
+    #[error("segments and a stack of {stack} bytes end beyond 2^{max} bytes of memory", max = MachineProfile::MEMORY_BITS.end())]
     TooLarge {
         /// Bytes of stack.
         stack: u64,
     },
     /// Code of an impossible shape.
     #[error(transparent)]
-    Profile(#[from] ProfileError),
+    MachineProfile(#[from] ProfileError),
 }

@@ -2,7 +2,7 @@
 
 use image::{Contents, Image, Segment};
 use isa::{Extensions, Instruction, Op, encode};
-use step::Profile;
+use step::MachineProfile;
 
 /// An instruction with registers in the order `rd rs1 rs2`.
 fn instruction(op: Op, [rd, rs1, rs2]: [u8; 3], imm: i32) -> Instruction {
@@ -53,7 +53,7 @@ pub fn image_of(program: &[Instruction]) -> Image {
     let words = program.iter().map(|&i| encode(i).expect("operands that fit"));
     let mut code: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
     code.resize(code.len().next_multiple_of(32), 0);
-    let profile = Profile::new(Extensions::IMFD, 16, 0x8000, code.len() as u64).expect("a machine");
+    let profile = MachineProfile::new(Extensions::IMFD, 16, 0x8000, code.len() as u64).expect("a machine");
     let numbers: Vec<u8> = (0..1024).flat_map(|i| (i as f32 * 0.001).to_le_bytes()).collect();
     let segments = vec![Segment { address: 0x1000, bytes: numbers.into() }];
     let (tensors, symbols, schedule) = Default::default();

@@ -53,39 +53,44 @@ impl<'a> Job<'a> {
 }
 
 /// A way to run an image.
-pub trait Road {
+pub trait Backend {
     /// Its name, for messages.
     fn name(&self) -> &'static str;
     /// Runs until the machine stops or the job's steps are made.
     ///
     /// # Errors
-    /// If the road breaks down, which is a failure of the test.
+    /// If the backend breaks down, which is a failure of the test.
     fn run(&self, job: &Job<'_>) -> Result<Ending, String>;
 }
 
-/// The roads that are quick enough for whole programs.
-pub const ROADS: &[&dyn Road] = &[
-    &InterpreterRoad(Arithmetic::Host),
-    &InterpreterRoad(Arithmetic::Soft),
-    &JitRoad(0),
-    &JitRoad(1 << 12),
-    &FlatRoad,
+/// The backends that are quick enough for whole programs.
+pub const BACKENDS: &[&dyn Backend] = &[
+    &InterpreterBackend(Arithmetic::Host),
+    &InterpreterBackend(Arithmetic::Soft),
+    &JitBackend(0),
+    &JitBackend(1 << 12),
+    &FlatBackend,
 ];
 
-/// Every road; replaying hashes at each step, so programs must be short.
-pub const ALL_ROADS: &[&dyn Road] =
-    &[&InterpreterRoad(Arithmetic::Host), &InterpreterRoad(Arithmetic::Soft), &JitRoad(0), &FlatRoad, &ReplayRoad];
+/// Every backend; replaying hashes at each step, so programs must be short.
+pub const ALL_BACKENDS: &[&dyn Backend] = &[
+    &InterpreterBackend(Arithmetic::Host),
+    &InterpreterBackend(Arithmetic::Soft),
+    &JitBackend(0),
+    &FlatBackend,
+    &ReplayBackend,
+];
 
-/// Runs a job on every road, and gives the ending that they share.
+/// Runs a job on every backend, and gives the ending that they share.
 ///
 /// # Panics
-/// If two roads end differently.
-pub fn agree(roads: &[&dyn Road], job: &Job<'_>) -> Ending {
-    let mut endings = roads.iter().map(|road| {
-        let ending = road.run(job).unwrap_or_else(|error| panic!("{}: {error}", road.name()));
-        (road.name(), ending)
+/// If two backends end differently.
+pub fn agree(backends: &[&dyn Backend], job: &Job<'_>) -> Ending {
+    let mut endings = backends.iter().map(|backend| {
+        let ending = backend.run(job).unwrap_or_else(|error| panic!("{}: {error}", backend.name()));
+        (backend.name(), ending)
     });
-    let (first, expected) = endings.next().expect("a road");
+    let (first, expected) = endings.next().expect("a backend");
     for (name, ending) in endings {
         assert_eq!(ending.steps, expected.steps, "steps of {name} and {first}");
         assert_eq!(ending.state, expected.state, "state of {name} and {first}");
@@ -96,9 +101,9 @@ pub fn agree(roads: &[&dyn Road], job: &Job<'_>) -> Ending {
 
 /// The interpreter with one of its arithmetics.
 #[derive(Debug, Clone, Copy)]
-pub struct InterpreterRoad(pub Arithmetic);
+pub struct InterpreterBackend(pub Arithmetic);
 
-impl InterpreterRoad {
+impl InterpreterBackend {
     /// The machine before its first step, inputs written.
     ///
     /// # Errors
@@ -130,7 +135,7 @@ fn ending(machine: &mut Interpreter, job: &Job<'_>) -> Result<Ending, String> {
     Ok(Ending { steps: machine.steps(), state: machine.state(), output })
 }
 
-impl Road for InterpreterRoad {
+impl Backend for InterpreterBackend {
     fn name(&self) -> &'static str {
         match self.0 {
             Arithmetic::Host => "interpreter, host floats",
@@ -147,9 +152,9 @@ impl Road for InterpreterRoad {
 
 /// Code of the host, for what the interpreter has made this many steps at.
 #[derive(Debug, Clone, Copy)]
-pub struct JitRoad(pub u64);
+pub struct JitBackend(pub u64);
 
-impl Road for JitRoad {
+impl Backend for JitBackend {
     fn name(&self) -> &'static str {
         "code of the host"
     }
@@ -165,15 +170,15 @@ impl Road for JitRoad {
 /// Records a witness of every step and verifies it; the live machine only makes the proofs. What it comes to must be
 /// what verification says.
 #[derive(Debug, Clone, Copy)]
-pub struct ReplayRoad;
+pub struct ReplayBackend;
 
-impl Road for ReplayRoad {
+impl Backend for ReplayBackend {
     fn name(&self) -> &'static str {
         "replay"
     }
 
     fn run(&self, job: &Job<'_>) -> Result<Ending, String> {
-        let mut machine = InterpreterRoad(Arithmetic::Soft).start(job)?;
+        let mut machine = InterpreterBackend(Arithmetic::Soft).start(job)?;
         while machine.status() == Status::Running && machine.steps() < job.limit {
             let step = machine.steps();
             let at = |error: step::WitnessError| format!("step {step}: {error}");
@@ -192,9 +197,9 @@ impl Road for ReplayRoad {
 
 /// The step over registers and bytes, soft floats; hashes only at the end.
 #[derive(Debug, Clone, Copy)]
-pub struct FlatRoad;
+pub struct FlatBackend;
 
-impl Road for FlatRoad {
+impl Backend for FlatBackend {
     fn name(&self) -> &'static str {
         "flat"
     }

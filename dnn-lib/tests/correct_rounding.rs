@@ -1,9 +1,6 @@
 //! exp, tanh and sigmoid are correctly rounded. `examples/exhaustive.rs` tries all inputs; this, those that matter most.
 
-#[path = "oracle/mod.rs"]
-mod oracle;
-
-use oracle::{Function, HardCases, evaluate};
+use crate::oracle::{Function, HardCases, evaluate};
 
 fn wrong(function: Function, hard: &HardCases, inputs: &[u32]) -> Vec<String> {
     let found = evaluate(&function.kernel(inputs.len() as u64), inputs);

@@ -1,10 +1,6 @@
 //! Whatever the `opml` command is given, it refuses what it can't use with exit status 1, a reason, and no trace on disk.
 
-#![allow(missing_docs)]
-
-mod common;
-
-use common::{Folder, fixture, npy, program};
+use crate::common::{Folder, fixture, npy, program};
 use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
 use isa::Extensions;
 use serde_json::Value;

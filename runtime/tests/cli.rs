@@ -1,10 +1,6 @@
 //! The `opml` command does what it says: every subcommand, in text and in JSON.
 
-#![allow(missing_docs)]
-
-mod common;
-
-use common::{Folder, assert_near, fixture, numbers};
+use crate::common::{Folder, assert_near, fixture, numbers};
 use serde_json::Value;
 
 /// Steps of the bundled perceptron's run, as `run` counts them.

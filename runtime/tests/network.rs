@@ -1,9 +1,7 @@
 //! The players on a real chain (anvil from npm): requests answered and delivered, lies brought down, killed players that
 //! go on, and what the commands say when something is missing.
 
-mod common;
-
-use common::{Folder, fixture};
+use crate::common::{Folder, fixture};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

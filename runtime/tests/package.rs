@@ -3,9 +3,7 @@
 //!
 //! forge and the compiler come from npm: `npm ci` in the repository's root.
 
-mod common;
-
-use common::{Folder, fixture};
+use crate::common::{Folder, fixture};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

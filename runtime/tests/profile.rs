@@ -1,10 +1,6 @@
 //! Where the steps of a run go, and what the machine is at any of them.
 
-#![allow(missing_docs)]
-
-mod common;
-
-use common::{Folder, fixture, program};
+use crate::common::{Folder, fixture, program};
 use serde_json::Value;
 
 #[test]

@@ -3,6 +3,7 @@
 //! What a test needs and can't find is a failure that says how to get it, never a skip.
 
 pub mod backend;
+#[cfg(feature = "chain")]
 pub mod board;
 pub mod elf;
 pub mod flat;
@@ -14,7 +15,9 @@ pub mod hostile;
 pub mod program;
 pub mod random;
 pub mod report;
+#[cfg(feature = "chain")]
 pub mod service;
+#[cfg(feature = "chain")]
 pub mod solc;
 pub mod soup;
 pub mod tools;

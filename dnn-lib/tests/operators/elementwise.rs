@@ -4,7 +4,7 @@ use dnn_lib::operator::{Add, BatchNormalization, Div, Exp, Mul, Operator, Relu, 
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
 
-use crate::{Tensor, assert_same, element, run, run_bytes, shape, tensor};
+use super::{Tensor, assert_same, element, run, run_bytes, shape, tensor};
 
 /// Two shapes that broadcast to the third.
 fn broadcastable() -> impl Strategy<Value = (Vec<u64>, Vec<u64>, Vec<u64>)> {

@@ -4,7 +4,7 @@ use dnn_lib::operator::{Concat, Transpose};
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
 
-use crate::{indices, run_bytes, shape};
+use super::{indices, run_bytes, shape};
 
 /// A tensor whose elements are `size` bytes long, all different.
 fn numbered(shape: &[u64], size: u64, from: u64) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use dnn_lib::operator::{AveragePool, MaxPool, Padding, Window};
 use proptest::prelude::*;
 
-use crate::{Tensor, assert_same, indices, run, tensor};
+use super::{Tensor, assert_same, indices, run, tensor};
 
 #[derive(Clone, Debug)]
 struct Case {

@@ -3,7 +3,7 @@
 use dnn_lib::operator::{Conv, Gemm, MatMul, Padding, Window};
 use proptest::prelude::*;
 
-use crate::{Tensor, assert_same, kernel, run, tensor};
+use super::{Tensor, assert_same, kernel, run, tensor};
 
 #[derive(Clone, Debug)]
 struct GemmCase {
@@ -147,7 +147,7 @@ fn conv(case: &ConvCase) -> Tensor {
     let (depth, per_group) = (w.shape[1], w.shape[0] / group);
     Tensor::from_fn(&shape, |i| {
         let mut sum = 0f32;
-        for k in crate::indices(&w.shape[2..]) {
+        for k in super::indices(&w.shape[2..]) {
             let at = (0..k.len()).map(|axis| position(window, axis, x.shape[axis + 2], i[axis + 2], k[axis]));
             let Some(at) = at.collect::<Option<Vec<u64>>>() else { continue };
             for c in 0..depth {

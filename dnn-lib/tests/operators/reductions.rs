@@ -3,7 +3,7 @@
 use dnn_lib::operator::{GlobalAveragePool, ReduceMean, Softmax};
 use proptest::prelude::*;
 
-use crate::{Tensor, assert_same, indices, lane_sum, run, shape, tensor};
+use super::{Tensor, assert_same, indices, lane_sum, run, shape, tensor};
 
 fn softmax(x: &Tensor, axis: usize) -> Tensor {
     let along = |i: &[u64]| -> Vec<f32> {

@@ -1,5 +1,5 @@
-//! Our machines beside others: `cargo bench -p opml-tests --bench machines`, or for some programs only
-//! `cargo bench -p opml-tests --bench machines -- keccak sieve`.
+//! Our machines beside others: `cargo bench -p opml-peers`, or for some programs only
+//! `cargo bench -p opml-peers -- keccak sieve`.
 //!
 //! With OPML_BLESS=1 the tables are written to docs/machines.md too.
 
@@ -188,7 +188,7 @@ fn page(engines: &[Box<dyn Engine>], lines: &[Line], stops: &[Stops]) -> String 
 
 How fast programs run on our machines and on others. Made by
 
-    OPML_BLESS=1 cargo bench -p opml-tests --bench machines
+    OPML_BLESS=1 cargo bench -p opml-peers
 
 on {} ({}, {}, {}). Every figure is the median of
 {ROUNDS} rounds in which all machines took turns, in processor time of the process or of the child that ran the program, the

@@ -1,0 +1,5 @@
+//! Kernels lowered for the machine and for the host.
+
+mod lowering;
+mod semantics;
+mod steps;

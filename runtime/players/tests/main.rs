@@ -1,0 +1,4 @@
+//! What players decide, and how they come to their roots quickly.
+
+mod duties;
+mod shortcut;

@@ -1,0 +1,11 @@
+//! The `opml` command, as a user runs it.
+
+#![allow(missing_docs)]
+
+mod bad_input;
+mod cli;
+mod common;
+mod documents;
+mod network;
+mod package;
+mod profile;

@@ -1,0 +1,1 @@
+//! Nothing but the benchmark `machines`, which compares our machines with those of others.

@@ -1,0 +1,10 @@
+//! What ends in an Ethereum machine: verifiers, games, contracts.
+
+mod contracts;
+mod disputes;
+mod evm;
+mod gas;
+mod generated_docs;
+mod service;
+mod simulation;
+mod verifier_source;

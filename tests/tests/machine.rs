@@ -1,0 +1,10 @@
+//! The machine and the compiler against their oracles. Needs neither a node nor solc: `./test core` runs it.
+
+mod disassembly;
+mod fuzz_smoke;
+mod jit;
+mod models;
+mod programs;
+mod qemu;
+mod replay;
+mod softfloat;

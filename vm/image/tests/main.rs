@@ -1,0 +1,4 @@
+//! Image files and ELF programs.
+
+mod elf;
+mod file;

@@ -1,5 +1,5 @@
 //! What the documents tell a reader to type, works: the commands in fenced blocks marked `console` are run in order,
-//! each document's in a folder of its own that has `fixtures/` in it, and must succeed.
+//! each document's in a folder of its own that has `fixtures/` and `examples/` in it, and must succeed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// The documents: README.md and everything below docs/.
+/// The documents: README.md and everything below docs/ and examples/.
 fn documents() -> Vec<PathBuf> {
     fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -24,6 +24,7 @@ fn documents() -> Vec<PathBuf> {
     }
     let mut documents = vec![in_repository("README.md")];
     collect(&in_repository("docs"), &mut documents);
+    collect(&in_repository("examples"), &mut documents);
     documents.sort();
     documents
 }
@@ -52,12 +53,14 @@ fn commands(text: &str) -> Vec<String> {
 fn documented_commands_work() {
     let bin = Path::new(env!("CARGO_BIN_EXE_opml")).parent().expect("a folder");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    let fixtures = fs::canonicalize(in_repository("fixtures")).expect("fixtures");
+    let linked = ["fixtures", "examples"].map(|name| (name, fs::canonicalize(in_repository(name)).expect(name)));
     let mut ran = 0;
     let mut failures = Vec::new();
     for document in documents() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        std::os::unix::fs::symlink(&fixtures, folder.path().join("fixtures")).expect("a link to the fixtures");
+        for (name, target) in &linked {
+            std::os::unix::fs::symlink(target, folder.path().join(name)).expect("a link to the repository");
+        }
         for command in commands(&fs::read_to_string(&document).expect("a readable document")) {
             // The same program, without another build.
             let typed = command.replacen("cargo run --release --", "opml", 1).replacen("cargo opml", "opml", 1);

@@ -5,6 +5,7 @@
 mod bad_input;
 mod cli;
 mod common;
+mod docs;
 mod documents;
 mod network;
 mod package;

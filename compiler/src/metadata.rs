@@ -1,7 +1,6 @@
 //! The image: the linked program, read back, with the tensor table and the schedule attached.
 
 use dnn_lib::tensor::DType;
-use image::elf::Options;
 use image::{BigStep, Dtype, Image, Interface, Role, Tensor};
 use step::MachineProfile;
 
@@ -11,7 +10,7 @@ use crate::link::Text;
 use crate::plan::{Plan, STACK_BITS};
 use crate::schedule::Schedule;
 
-/// Reads the program back, as anybody else's is read, and describes it.
+/// Reads the program back and describes it.
 pub(crate) fn image(
     elf: &[u8],
     text: &Text,
@@ -19,8 +18,8 @@ pub(crate) fn image(
     plan: &Plan,
     schedule: &Schedule,
 ) -> Result<Image, CompileError> {
-    let mut contents = image::elf::load(elf, &Options { stack: 0 }).map_err(LinkError::from)?;
-    // A loader has to leave room for a stack above everything; here it is planned, below the code.
+    let mut contents = image::elf::read(elf).map_err(LinkError::from)?;
+    // A loader has to have memory for all addresses; here code lies above it.
     let extensions = contents.profile.extensions();
     let (code_base, code_size) = (contents.profile.code_base(), contents.profile.code_size());
     contents.profile = MachineProfile::new(extensions, plan.memory_bits as u8, code_base, code_size)

@@ -188,7 +188,7 @@ fn speed(cnn: &Net) -> [Figure; 4] {
         steps / median(prepare, finish) / 1e6
     };
     let crc32 = fs::read(fixture("programs/crc32.elf")).expect("a program");
-    let crc32 = image::elf::load(&crc32, &image::elf::Options::default()).expect("a program that loads");
+    let crc32 = image::elf::load(&crc32, &image::elf::Options::default()).expect("a program that loads").contents;
     let crc32 = Image::new(crc32).expect("an image");
     let figure = |name: &str, ours: f64, least: f64| Figure {
         name: format!("interpreter, {name}"),

@@ -70,7 +70,7 @@ pub fn onnx_tensor(bytes: &[u8]) {
 
 /// Any bytes are a program or an error, and what is loaded is an image or an error.
 pub fn elf(bytes: &[u8]) {
-    if let Ok(contents) = image::elf::load(bytes, &image::elf::Options::default()) {
+    if let Ok(image::elf::Program { contents, .. }) = image::elf::load(bytes, &image::elf::Options::default()) {
         let _ = Image::new(contents);
     }
 }
@@ -298,7 +298,7 @@ fn elves() -> Vec<Vec<u8>> {
 /// Images of the programs.
 fn images() -> Vec<Vec<u8>> {
     let image = |elf: Vec<u8>| {
-        let contents = image::elf::load(&elf, &image::elf::Options::default()).expect("a program");
+        let contents = image::elf::load(&elf, &image::elf::Options::default()).expect("a program").contents;
         Image::new(contents).expect("an image").to_bytes().expect("bytes")
     };
     elves().into_iter().map(image).collect()

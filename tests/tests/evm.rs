@@ -181,7 +181,7 @@ fn every_step_of_a_loop() {
 #[test]
 fn every_step_of_a_random_program() {
     let program = Program::random(2, &mut Random::new(4), &mut vec![0; TABLE.len()]);
-    let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program");
+    let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program").contents;
     let end = every_step(&Image::new(contents).expect("an image"));
     assert_eq!(end.status, Status::Trapped(isa::Trap::EnvironmentCall), "it ends at the call that only qemu knows");
 }

@@ -57,7 +57,7 @@ fn straight_programs_give_what_soft_floats_give() {
     for _ in 0..40 {
         let program = Program::random(12, &mut random, &mut executed);
         let elf = program.elf();
-        let contents = image::elf::load(&elf, &image::elf::Options::default()).expect("contents");
+        let contents = image::elf::load(&elf, &image::elf::Options::default()).expect("a program").contents;
         let image = Image::new(contents).expect("an image");
         let job = Job { output: (opml_tests::program::DATA, program.compared()), ..Job::whole(&image) };
         let expected = backend::InterpreterBackend(Arithmetic::Soft).run(&job).expect("a run");

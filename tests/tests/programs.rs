@@ -26,7 +26,7 @@ fn oracle(elf: &[u8]) -> i32 {
 
 /// An ELF file as an image.
 fn load(elf: &[u8]) -> Result<Image, Box<dyn std::error::Error>> {
-    Ok(Image::new(image::elf::load(elf, &image::elf::Options::default())?)?)
+    Ok(Image::new(image::elf::load(elf, &image::elf::Options::default())?.contents)?)
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn oracle(program: &Program) -> Vec<u8> {
 
 /// What a program leaves in memory on all backends.
 fn ours(program: &Program) -> Vec<u8> {
-    let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program");
+    let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program").contents;
     let image = Image::new(contents).expect("an image");
     let ending = agree(BACKENDS, &Job { output: (DATA, program.compared()), ..Job::whole(&image) });
     // The first system call after the blocks is `write`, which the machine does not have.

@@ -55,7 +55,9 @@ pub struct Verifier {
 /// `opml image`.
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
-    /// Make an image from a freestanding static RV64IMFD ELF
+    /// Make an image from a freestanding static RV64IMFD program (ELF)
+    ///
+    /// The program declares its inputs and outputs in a section .opml; docs/c-programs.md shows how.
     FromElf(FromElf),
 }
 
@@ -67,7 +69,12 @@ pub struct FromElf {
     /// Where to write the image
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
-    /// Bytes of scratch memory (stack) above the program's own
-    #[arg(long, value_name = "BYTES", default_value_t = 65536)]
+    /// The least size of the stack
+    ///
+    /// The stack lies below the program, where an overflow traps, if there is room for so much.
+    #[arg(long, value_name = "BYTES", default_value_t = 32768)]
     pub stack: u64,
+    /// The most steps that a run takes, for programs that are registered and disputed: a longer run has no result
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_steps: Option<u64>,
 }

@@ -1,58 +1,190 @@
 //! Freestanding RISC-V programs as images.
 //!
-//! The loader takes what `riscv64-unknown-elf-gcc -march=rv64imfd -mabi=lp64d -static -nostdlib` links, at any address,
-//! and refuses what the machine can't do, naming the place. One thing is translated: compilers mark float instructions
-//! with the *dynamic* rounding mode, which the machine, having no `frm` register, does not know. That register is 0 at
-//! reset and nothing can change it, so the mode becomes what it would always mean: to nearest, ties to even.
+//! [`load`] takes what `riscv64-unknown-elf-gcc -march=rv64imfd -mabi=lp64d -static -nostdlib` links, at any address,
+//! and adds what a program may expect of its surroundings: a stack, `gp`, and pointers to its inputs and outputs. A
+//! dispute fixes the machine's state at the first step, so a few instructions in front of the program set these
+//! registers up ([`start`]). `docs/c-programs.md` is the page for those who write such programs.
+//!
+//! One thing is translated: compilers mark float instructions with the *dynamic* rounding mode, which the machine does
+//! not have. A hart's mode is 0 at reset, and only instructions that this machine lacks could change it, so the mode
+//! becomes what it would always mean: to nearest, ties to even.
 
 mod code;
 mod error;
+mod interface;
+mod start;
 
+pub use code::NotInstructions;
 pub use error::{ElfError, Place};
 
 use crate::{Contents, Segment, Symbol};
-use code::Code;
+use code::{Code, Words};
 use goblin::elf::{Elf, header, program_header as ph, section_header as sh, sym};
+use interface::Declared;
 use std::ops::Range;
 use step::MachineProfile;
 
 /// What the file does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes of memory above everything else, for the stack.
+    /// The least size of the stack in bytes.
     pub stack: u64,
+    /// The most steps that a run takes: a longer run has no result. Without it the image can't be disputed.
+    pub max_steps: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { stack: 64 << 10 }
+        Self { stack: 64 << 10, max_steps: None }
     }
 }
 
-/// The contents of an image of a program.
-pub fn load(bytes: &[u8], options: &Options) -> Result<Contents, ElfError> {
-    check_header(bytes)?;
-    let elf = Elf::parse(bytes).map_err(|error| malformed(error.to_string()))?;
-    check_kind(&elf)?;
-    let symbols = symbols(&elf);
-    let (code, data): (Vec<_>, Vec<_>) = loads(&elf, bytes)?.into_iter().partition(|load| load.executable);
-    let mut code = Code::join(&code)?;
-    check_overlaps(&data, code.range())?;
-    let extensions = code.check(&elf, &symbols)?;
-    let memory_bits = memory_bits(&data, code.range().end, options)?;
-    let profile = MachineProfile::new(extensions, memory_bits, code.base, code.bytes.len() as u64)?;
-    let segment = |load: &Load<'_>| Segment { address: load.range.start, bytes: load.bytes.to_vec().into() };
-    Ok(Contents {
-        profile,
-        entry: elf.entry,
-        sp: profile.memory_size(),
-        code: code.bytes,
-        segments: data.iter().filter(|load| !load.bytes.is_empty()).map(segment).collect(),
-        tensors: Vec::new(),
-        symbols,
-        schedule: Vec::new(),
-        interface: None,
-    })
+/// A loaded program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Program {
+    /// What becomes an image.
+    pub contents: Contents,
+    /// Where its stack is.
+    pub stack: Stack,
+    /// Words among its instructions that trap if they are reached.
+    pub not_instructions: Option<NotInstructions>,
+}
+
+/// Where a stack is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// The address from which it grows down.
+    pub top: u64,
+    /// How many bytes of room it has.
+    pub bytes: u64,
+    /// Whether an overflow leaves memory, and so traps. If not, it overwrites the program's data.
+    pub guarded: bool,
+}
+
+/// Loads a program, with everything that it needs to be run.
+pub fn load(bytes: &[u8], options: &Options) -> Result<Program, ElfError> {
+    let mut linked = Linked::parse(bytes)?;
+    let entry = linked.elf.entry;
+    if !linked.code.range().contains(&entry) || !entry.is_multiple_of(4) {
+        return Err(ElfError::Entry { entry });
+    }
+    let gp = linked.global_pointer()?;
+    let declared = Declared::read(&linked.elf, bytes)?;
+    let start = linked.reserve_start(start::size(declared.tensors.len()))?;
+    let layout = declared.place(linked.end()).ok_or(ElfError::TooLarge { stack: options.stack })?;
+    let (stack, memory_bits) = linked.stack(layout.end, options)?;
+    let addresses: Vec<u64> = layout.tensors.iter().map(|tensor| tensor.address).collect();
+    let instructions = linked.code.put(start, &start::bytes(gp, stack.top, entry, &addresses));
+    debug_assert!(instructions);
+    let name = start::NAME.to_owned();
+    let symbol = Symbol { name, address: start, size: start::instructions(addresses.len()) };
+    let place = linked.symbols.partition_point(|other| other.address <= start);
+    linked.symbols.insert(place, symbol);
+    let not_instructions = linked.words.not_instructions.take();
+    let mut contents = linked.contents(memory_bits, start)?;
+    layout.describe(&mut contents, place, options.max_steps)?;
+    Ok(Program { contents, stack, not_instructions })
+}
+
+/// Reads a program as it is, for those who have linked it for this very machine: nothing is added, memory is the
+/// smallest that holds everything, and every word that is meant as an instruction has to be one.
+pub fn read(bytes: &[u8]) -> Result<Contents, ElfError> {
+    let linked = Linked::parse(bytes)?;
+    if let Some(NotInstructions { place, word, .. }) = &linked.words.not_instructions {
+        return Err(ElfError::Illegal { place: place.clone(), word: *word });
+    }
+    let (memory_bits, entry) = (memory_bits(linked.end(), 0)?, linked.elf.entry);
+    linked.contents(memory_bits, entry)
+}
+
+/// A linked program, checked.
+struct Linked<'a> {
+    elf: Elf<'a>,
+    symbols: Vec<Symbol>,
+    code: Code,
+    words: Words,
+    data: Vec<Load<'a>>,
+}
+
+impl<'a> Linked<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
+        check_header(bytes)?;
+        let elf = Elf::parse(bytes).map_err(|error| malformed(error.to_string()))?;
+        check_kind(&elf)?;
+        let symbols = symbols(&elf);
+        let (code, data): (Vec<_>, Vec<_>) = loads(&elf, bytes)?.into_iter().partition(|load| load.executable);
+        let mut code = Code::join(&code)?;
+        check_overlaps(&data, code.range())?;
+        let words = code.decode(&elf, &symbols)?;
+        Ok(Self { elf, symbols, code, words, data })
+    }
+
+    /// What `gp` has to hold: the linker makes short accesses to data relative to it, and the start-up code of a C
+    /// library, which isn't there, would set it.
+    fn global_pointer(&self) -> Result<u64, ElfError> {
+        let symbol = |symbol: &sym::Sym| self.elf.strtab.get_at(symbol.st_name) == Some("__global_pointer$");
+        match self.elf.syms.iter().find(symbol) {
+            Some(symbol) => Ok(symbol.st_value),
+            None if self.words.reads_gp && !self.words.writes_gp => Err(ElfError::GlobalPointer),
+            None => Ok(0),
+        }
+    }
+
+    /// Makes room for start-up code of this size, a multiple of 32, behind the program's code or before it.
+    fn reserve_start(&mut self, size: u64) -> Result<u64, ElfError> {
+        let Range { start, end } = self.code.range();
+        let free = |from: Option<u64>, to: Option<u64>| {
+            let (from, to) = from.zip(to)?;
+            self.data.iter().all(|load| to <= load.range.start || load.range.end <= from).then_some(from)
+        };
+        if let Some(at) = free(Some(end), end.checked_add(size).filter(|&to| to < u64::MAX)) {
+            self.code.append(size);
+            return Ok(at);
+        }
+        let at = free(start.checked_sub(size), Some(start)).ok_or(ElfError::NoRoom { size, start, end })?;
+        self.code.prepend(size);
+        Ok(at)
+    }
+
+    /// The first address behind everything.
+    fn end(&self) -> u64 {
+        self.data.iter().map(|load| load.range.end).max().unwrap_or(0).max(self.code.range().end)
+    }
+
+    /// Where the stack is, and the logarithm of memory's size, where everything else ends at `end`.
+    ///
+    /// Below the program, an overflow goes beyond address 0 and traps. Where that isn't room enough, the stack is above
+    /// everything.
+    fn stack(&self, end: u64, options: &Options) -> Result<(Stack, u8), ElfError> {
+        let lowest = self.data.iter().map(|load| load.range.start).chain([self.code.base]).min().unwrap_or(0);
+        let top = lowest & !15;
+        if top >= options.stack {
+            return Ok((Stack { top, bytes: top, guarded: true }, memory_bits(end, options.stack)?));
+        }
+        let too_large = ElfError::TooLarge { stack: options.stack };
+        let bits = memory_bits(end.checked_add(options.stack).ok_or(too_large)?, options.stack)?;
+        let top = 1 << bits;
+        Ok((Stack { top, bytes: top - end, guarded: false }, bits))
+    }
+
+    /// The program with so much memory and this entry. The stack pointer at reset is the one that a dispute begins
+    /// with.
+    fn contents(self, memory_bits: u8, entry: u64) -> Result<Contents, ElfError> {
+        let Self { symbols, code, words, data, .. } = self;
+        let profile = MachineProfile::new(words.extensions, memory_bits, code.base, code.bytes.len() as u64)?;
+        let segment = |load: &Load<'_>| Segment { address: load.range.start, bytes: load.bytes.to_vec().into() };
+        Ok(Contents {
+            profile,
+            entry,
+            sp: profile.memory_size(),
+            code: code.bytes,
+            segments: data.iter().filter(|load| !load.bytes.is_empty()).map(segment).collect(),
+            tensors: Vec::new(),
+            symbols,
+            schedule: Vec::new(),
+            interface: None,
+        })
+    }
 }
 
 /// A file that can't be taken apart.
@@ -60,7 +192,7 @@ fn malformed(reason: impl Into<String>) -> ElfError {
     ElfError::Malformed { reason: reason.into() }
 }
 
-/// The first bytes say which machine the file is for; look before reading anything else in the wrong way.
+/// The first bytes say which machine the file is for; this comes before anything else is read in the wrong way.
 fn check_header(bytes: &[u8]) -> Result<(), ElfError> {
     let Some((ident, rest)) = bytes.split_first_chunk::<{ header::SIZEOF_IDENT }>() else {
         return Err(malformed(format!("{} bytes are too few", bytes.len())));
@@ -98,7 +230,7 @@ fn check_kind(elf: &Elf<'_>) -> Result<(), ElfError> {
     }
     const RVC: u32 = 1;
     if elf.header.e_flags & RVC != 0 {
-        return Err(ElfError::Compressed { place: None });
+        return Err(ElfError::Compressed);
     }
     Ok(())
 }
@@ -128,10 +260,7 @@ fn loads<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Vec<Load<'a>>, ElfError> 
     let mut loads = Vec::new();
     for header in elf.program_headers.iter().filter(|header| header.p_type == ph::PT_LOAD && header.p_memsz > 0) {
         let address = header.p_vaddr;
-        let file = header
-            .p_offset
-            .checked_add(header.p_filesz)
-            .and_then(|end| bytes.get(usize::try_from(header.p_offset).ok()?..usize::try_from(end).ok()?));
+        let file = part(bytes, header.p_offset, header.p_filesz);
         let bytes = file.ok_or_else(|| malformed(format!("the segment at {address:#x} is not in the file")))?;
         let end = address.checked_add(header.p_memsz).filter(|_| header.p_filesz <= header.p_memsz);
         let end = end.ok_or_else(|| malformed(format!("the segment at {address:#x} has an impossible size")))?;
@@ -148,6 +277,11 @@ fn loads<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Vec<Load<'a>>, ElfError> 
     Ok(loads)
 }
 
+/// A part of the file.
+fn part(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
+    bytes.get(usize::try_from(offset).ok()?..usize::try_from(offset.checked_add(size)?).ok()?)
+}
+
 /// Segments must not overlap each other or the leaves of the code.
 fn check_overlaps(data: &[Load<'_>], code: Range<u64>) -> Result<(), ElfError> {
     let mut ranges: Vec<_> = data.iter().map(|load| load.range.clone()).chain([code]).collect();
@@ -158,11 +292,10 @@ fn check_overlaps(data: &[Load<'_>], code: Range<u64>) -> Result<(), ElfError> {
     }
 }
 
-/// The logarithm of the smallest memory that holds everything and a stack above it.
-fn memory_bits(data: &[Load<'_>], code_end: u64, options: &Options) -> Result<u8, ElfError> {
-    let too_large = ElfError::TooLarge { stack: options.stack };
-    let end = data.iter().map(|load| load.range.end).max().unwrap_or(0).max(code_end);
-    let size = end.checked_add(options.stack).and_then(u64::checked_next_power_of_two).ok_or(too_large.clone())?;
+/// The logarithm of the smallest memory that has this many bytes; `stack` of them are the stack's.
+fn memory_bits(size: u64, stack: u64) -> Result<u8, ElfError> {
+    let too_large = ElfError::TooLarge { stack };
+    let size = size.checked_next_power_of_two().ok_or(too_large.clone())?;
     let bits = (size.ilog2() as u8).max(*MachineProfile::MEMORY_BITS.start());
     if bits > *MachineProfile::MEMORY_BITS.end() { Err(too_large) } else { Ok(bits) }
 }

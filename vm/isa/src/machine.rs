@@ -145,7 +145,7 @@ pub trait Machine {
     fn exit(&mut self) -> Done;
 }
 
-/// The rounding operations of the float unit, on bit patterns. What a unit does not override is software.
+/// The operations of the float unit, on bit patterns. What a unit does not override is software.
 ///
 /// An override must agree with the default on every bit, NaNs included.
 pub trait FloatUnit<D: Domain> {
@@ -173,6 +173,51 @@ pub trait FloatUnit<D: Domain> {
     #[inline(always)]
     fn sqrt(format: Format, a: D::Nat, rm: D::Nat) -> D::Nat {
         float::sqrt::<D>(format, a, rm)
+    }
+    /// The binary32 in a float register: the canonical NaN unless it is boxed.
+    #[inline(always)]
+    fn unbox(register: D::Nat) -> D::Nat {
+        float::unbox::<D>(register)
+    }
+    /// Whether `a < b`.
+    #[inline(always)]
+    fn less(format: Format, a: D::Nat, b: D::Nat) -> D::Nat {
+        float::less::<D>(format, a, b)
+    }
+    /// Whether `a <= b`.
+    #[inline(always)]
+    fn less_equal(format: Format, a: D::Nat, b: D::Nat) -> D::Nat {
+        float::less_equal::<D>(format, a, b)
+    }
+    /// Whether `a = b`.
+    #[inline(always)]
+    fn equal(format: Format, a: D::Nat, b: D::Nat) -> D::Nat {
+        float::equal::<D>(format, a, b)
+    }
+    /// The smaller of two numbers.
+    #[inline(always)]
+    fn min(format: Format, a: D::Nat, b: D::Nat) -> D::Nat {
+        float::min::<D>(format, a, b)
+    }
+    /// The larger of two numbers.
+    #[inline(always)]
+    fn max(format: Format, a: D::Nat, b: D::Nat) -> D::Nat {
+        float::max::<D>(format, a, b)
+    }
+    /// The number as an integer of `bits` bits, saturating, sign-extended.
+    #[inline(always)]
+    fn to_int(format: Format, x: D::Nat, rm: D::Nat, bits: u32, signed: bool) -> D::Word {
+        float::to_int::<D>(format, x, rm, bits, signed)
+    }
+    /// The integer as a number; the word is already extended from its source width.
+    #[inline(always)]
+    fn from_int(format: Format, x: D::Word, rm: D::Nat, signed: bool) -> D::Nat {
+        float::from_int::<D>(format, x, rm, signed)
+    }
+    /// The number of format `from` in format `to`.
+    #[inline(always)]
+    fn change_format(from: Format, to: Format, x: D::Nat, rm: D::Nat) -> D::Nat {
+        float::change_format::<D>(from, to, x, rm)
     }
 }
 

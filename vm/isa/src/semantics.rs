@@ -280,7 +280,7 @@ fn frs3<M: Machine>(m: &mut M, format: Format) -> N<M> {
 /// A register's bits as a number of the format; a binary32 must be boxed in ones.
 #[inline(always)]
 fn unboxed<M: Machine>(register: W<M>, format: Format) -> N<M> {
-    if format == S { float::unbox::<M::D>(register.nat()) } else { register.nat() }
+    if format == S { M::Float::unbox(register.nat()) } else { register.nat() }
 }
 
 /// Writes a number of the format to register `rd`.
@@ -328,11 +328,11 @@ both_formats! {
         let b = frs2(m, f);
         set_frd(m, f, float::copy_sign::<M::D>(f, a, a ^ b))
     };
-    fmin_s fmin_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); set_frd(m, f, float::min::<M::D>(f, a, b)) };
-    fmax_s fmax_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); set_frd(m, f, float::max::<M::D>(f, a, b)) };
-    feq_s feq_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); m.set_rd(float::equal::<M::D>(f, a, b).word()) };
-    flt_s flt_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); m.set_rd(float::less::<M::D>(f, a, b).word()) };
-    fle_s fle_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); m.set_rd(float::less_equal::<M::D>(f, a, b).word()) };
+    fmin_s fmin_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); set_frd(m, f, M::Float::min(f, a, b)) };
+    fmax_s fmax_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); set_frd(m, f, M::Float::max(f, a, b)) };
+    feq_s feq_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); m.set_rd(M::Float::equal(f, a, b).word()) };
+    flt_s flt_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); m.set_rd(M::Float::less(f, a, b).word()) };
+    fle_s fle_d (m, f) => { let (a, b) = (frs1(m, f), frs2(m, f)); m.set_rd(M::Float::less_equal(f, a, b).word()) };
     fclass_s fclass_d (m, f) => { let a = frs1(m, f); m.set_rd(float::class::<M::D>(f, a).word()) };
     fcvt_w_s fcvt_w_d (m, f) => to_int(m, f, 32, true);
     fcvt_wu_s fcvt_wu_d (m, f) => to_int(m, f, 32, false);
@@ -357,19 +357,19 @@ fn multiply_add<M: Machine>(m: &mut M, f: Format, negate_product: bool, negate_a
 #[inline(always)]
 fn to_int<M: Machine>(m: &mut M, f: Format, bits: u32, signed: bool) -> Done {
     let (a, rm) = (frs1(m, f), m.rm());
-    m.set_rd(float::to_int::<M::D>(f, a, rm, bits, signed))
+    m.set_rd(M::Float::to_int(f, a, rm, bits, signed))
 }
 
 /// From an integer.
 #[inline(always)]
 fn from_int<M: Machine>(m: &mut M, f: Format, a: W<M>, signed: bool) -> Done {
     let rm = m.rm();
-    set_frd(m, f, float::from_int::<M::D>(f, a, rm, signed))
+    set_frd(m, f, M::Float::from_int(f, a, rm, signed))
 }
 
 instructions! {
-    fcvt_s_d(m) => { let (a, rm) = (frs1(m, D), m.rm()); set_frd(m, S, float::change_format::<M::D>(D, S, a, rm)) };
-    fcvt_d_s(m) => { let (a, rm) = (frs1(m, S), m.rm()); set_frd(m, D, float::change_format::<M::D>(S, D, a, rm)) };
+    fcvt_s_d(m) => { let (a, rm) = (frs1(m, D), m.rm()); set_frd(m, S, M::Float::change_format(D, S, a, rm)) };
+    fcvt_d_s(m) => { let (a, rm) = (frs1(m, S), m.rm()); set_frd(m, D, M::Float::change_format(S, D, a, rm)) };
     fmv_x_w(m) => { let bits = m.frs1(); m.set_rd(bits.sext(32)) };
     fmv_w_x(m) => { let bits = m.rs1(); m.set_frd(bits | word::<M>(BOX)) };
     fmv_x_d(m) => { let bits = m.frs1(); m.set_rd(bits) };

@@ -31,8 +31,9 @@ fn read(file: &str) -> Image {
     if bytes.starts_with(&image::MAGIC) {
         return Image::from_bytes(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
-    let contents = image::elf::load(&bytes, &image::elf::Options::default());
-    Image::new(contents.unwrap_or_else(|error| panic!("{file}: {error}"))).unwrap_or_else(|error| panic!("{error}"))
+    let program = image::elf::load(&bytes, &image::elf::Options::default());
+    let program = program.unwrap_or_else(|error| panic!("{file}: {error}"));
+    Image::new(program.contents).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Runs something, and says how long this thread was on a processor for it: others may be busy there too.

@@ -374,56 +374,35 @@ impl Domain for Expressions {
     ) -> [Nat; K] {
         std::array::from_fn(|_| Nat(push(Node::Unsupported)))
     }
-    /// The functions of the software arithmetic that the host has in hardware, by their names; no other is looked into.
+    /// Software arithmetic is never looked into: what the host has in hardware is overridden in [`Hardware`].
     fn call<const A: usize, const R: usize>(
-        function: &'static Function,
-        args: [Nat; A],
+        _: &'static Function,
+        _: [Nat; A],
         _: impl FnOnce([Nat; A]) -> [Nat; R],
     ) -> [Nat; R] {
-        let result = hardware(function.name, &args.map(|arg| arg.0)).unwrap_or(Node::Unsupported);
-        std::array::from_fn(|_| Nat(push(result)))
+        std::array::from_fn(|_| Nat(push(Node::Unsupported)))
     }
 }
 
-/// What the hardware does for a call of a software function.
-fn hardware(name: &str, args: &[Id]) -> Option<Node> {
-    let last = args.len().checked_sub(1)?;
-    let known = |index: usize| args.get(index).and_then(|&arg| constant(arg));
-    let format = |width: usize| [Format::F32, Format::F64].into_iter().find(|f| known(width) == Some(f.width.into()));
-    let mode = |index: usize| known(index).map(|mode| mode as u8);
-    Some(match (name, args) {
-        ("unbox", &[register]) => match node(register) {
-            Node::F(register) => Node::Unboxed(register),
-            _ => return None,
-        },
-        ("compare_less", &[a, b, ..]) => {
-            let operation = if known(2)? == 1 { Float::LessEqual } else { Float::Less };
-            Node::Float(operation, format(last)?, a, b)
-        }
-        ("compare_equal", &[a, b, ..]) => Node::Float(Float::Equal, format(last)?, a, b),
-        ("min_max", &[a, b, ..]) => {
-            Node::Float(if known(2)? == 1 { Float::Max } else { Float::Min }, format(last)?, a, b)
-        }
-        ("to_integer", &[x, ..]) => {
-            let (mode, bits, signed) = (mode(1)?, known(2)? as u32, known(3)? == 1);
-            Node::ToInteger { format: format(last)?, x, bits, signed, mode }
-        }
-        ("from_integer", &[x, ..]) => {
-            Node::FromInteger { format: format(last)?, x, signed: known(2)? == 1, mode: mode(1)? }
-        }
-        // To nearest; to the larger format everything is exact.
-        ("convert", &[x, ..]) if known(1)? == 0 || known(3)? == 32 => Node::Converted { from: format(3)?, x },
-        _ => return None,
-    })
-}
-
-/// The host's float unit: what rounds to nearest is an expression.
+/// The host's float unit: what it has in hardware is one expression. What isn't here is software, and so the
+/// interpreter's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hardware;
 
 /// An operation, if it rounds to nearest.
 fn nearest(rm: Nat, node: Node) -> Nat {
     Nat(push(if constant(rm.0) == Some(0) { node } else { Node::Unsupported }))
+}
+
+/// An operation with the rounding mode that it is given.
+fn rounded(rm: Nat, node: impl FnOnce(u8) -> Node) -> Nat {
+    let mode = constant(rm.0).and_then(|mode| u8::try_from(mode).ok());
+    Nat(push(mode.map_or(Node::Unsupported, node)))
+}
+
+/// An operation that is exact.
+fn exact(operation: Float, format: Format, a: Nat, b: Nat) -> Nat {
+    Nat(push(Node::Float(operation, format, a.0, b.0)))
 }
 
 impl FloatUnit<Expressions> for Hardware {
@@ -441,5 +420,40 @@ impl FloatUnit<Expressions> for Hardware {
     }
     fn sqrt(format: Format, a: Nat, rm: Nat) -> Nat {
         nearest(rm, Node::Sqrt(format, a.0))
+    }
+    fn unbox(register: Nat) -> Nat {
+        Nat(push(match node(register.0) {
+            Node::F(register) => Node::Unboxed(register),
+            _ => Node::Unsupported,
+        }))
+    }
+    fn less(format: Format, a: Nat, b: Nat) -> Nat {
+        exact(Float::Less, format, a, b)
+    }
+    fn less_equal(format: Format, a: Nat, b: Nat) -> Nat {
+        exact(Float::LessEqual, format, a, b)
+    }
+    fn equal(format: Format, a: Nat, b: Nat) -> Nat {
+        exact(Float::Equal, format, a, b)
+    }
+    fn min(format: Format, a: Nat, b: Nat) -> Nat {
+        exact(Float::Min, format, a, b)
+    }
+    fn max(format: Format, a: Nat, b: Nat) -> Nat {
+        exact(Float::Max, format, a, b)
+    }
+    fn to_int(format: Format, x: Nat, rm: Nat, bits: u32, signed: bool) -> Word {
+        let integer = rounded(rm, |mode| Node::ToInteger { format, x: x.0, bits, signed, mode }).word();
+        if bits == 32 { integer.sext(32) } else { integer }
+    }
+    fn from_int(format: Format, x: Word, rm: Nat, signed: bool) -> Nat {
+        rounded(rm, |mode| Node::FromInteger { format, x: x.0, signed, mode })
+    }
+    /// To nearest; to the larger format everything is exact.
+    fn change_format(from: Format, _: Format, x: Nat, rm: Nat) -> Nat {
+        rounded(rm, |mode| match mode == 0 || from == Format::F32 {
+            true => Node::Converted { from, x: x.0 },
+            false => Node::Unsupported,
+        })
     }
 }

@@ -79,7 +79,7 @@ fn c(guest: &Guest, floats: bool) -> Program {
 }
 
 fn load(elf: &[u8]) -> Image {
-    let contents = image::elf::load(elf, &image::elf::Options::default()).expect("a program that loads");
+    let contents = image::elf::load(elf, &image::elf::Options::default()).expect("a program that loads").contents;
     Image::new(contents).expect("an image")
 }
 

@@ -1,4 +1,4 @@
-//! The code of a program: one range of words, all of which must be instructions where the file says so.
+//! The code of a program: one range of words, decoded where the file says that instructions are.
 
 use super::error::{ElfError, Place};
 use super::{Load, malformed};
@@ -9,6 +9,9 @@ use std::ops::Range;
 
 /// The rounding mode's bits in a word, all set: the dynamic mode.
 const DYNAMIC: u32 = 7 << 12;
+
+/// The global pointer's register.
+const GP: u8 = 3;
 
 /// The code, extended with zeros to whole leaves of its tree.
 pub(super) struct Code {
@@ -45,44 +48,95 @@ impl Code {
         self.base..self.base.saturating_add(self.bytes.len() as u64)
     }
 
-    /// Decodes every word that is meant as an instruction, makes its rounding mode static, and says which extensions
-    /// are used.
-    pub(super) fn check(&mut self, elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Extensions, ElfError> {
-        let mut used = Extensions::IM;
+    /// Makes room for more code behind it.
+    pub(super) fn append(&mut self, size: u64) {
+        self.bytes.resize(self.bytes.len() + size as usize, 0);
+    }
+
+    /// Makes room for more code before it.
+    pub(super) fn prepend(&mut self, size: u64) {
+        self.base -= size;
+        self.bytes.splice(..0, (0..size).map(|_| 0));
+    }
+
+    /// Replaces bytes; says whether they are all in the code.
+    pub(super) fn put(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let at = address.wrapping_sub(self.base) as usize;
+        let to = self.bytes.get_mut(at..).and_then(|code| code.get_mut(..bytes.len()));
+        to.map(|to| to.copy_from_slice(bytes)).is_some()
+    }
+
+    /// Decodes every word that is meant as an instruction, and makes its rounding mode static. Padding and data may be
+    /// among them: what doesn't decode stays as it is, and traps if it is reached.
+    pub(super) fn decode(&mut self, elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Words, ElfError> {
+        let mut words =
+            Words { extensions: Extensions::IM, reads_gp: false, writes_gp: false, not_instructions: None };
         for range in instructions(elf, &self.inner)? {
-            if range.start < self.inner.start || range.end > self.inner.end {
-                let (start, end) = (range.start, range.end);
+            let Range { start, end } = range;
+            if start < self.inner.start || end > self.inner.end {
                 return Err(malformed(format!("the code at {start:#x} to {end:#x} is outside the code segment")));
             }
-            if !range.start.is_multiple_of(4) {
-                return Err(ElfError::Unaligned { place: place(range.start, symbols) });
-            }
-            let start = (range.start - self.base) as usize;
-            let end = (range.end - self.base) as usize;
-            for at in (start..end).step_by(4) {
-                let address = self.base + at as u64;
-                if self.word(&mut (at..end), address, symbols)?.op.entry().extension > Extension::M {
-                    used = Extensions::IMFD;
+            for address in (start.next_multiple_of(4)..end & !3).step_by(4) {
+                let at = (address - self.base) as usize;
+                let Some(bytes) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else { continue };
+                let word = u32::from_le_bytes(*bytes);
+                match static_rounding(word) {
+                    Some((legal, instruction)) => {
+                        *bytes = legal.to_le_bytes();
+                        words.note(instruction);
+                    }
+                    None => words.note_other(word, || place(address, symbols)),
                 }
             }
         }
-        Ok(used)
+        Ok(words)
+    }
+}
+
+/// What the words of a program are.
+pub(super) struct Words {
+    /// The extensions that are used.
+    pub(super) extensions: Extensions,
+    /// Whether an instruction reads `gp`, and whether one sets it.
+    pub(super) reads_gp: bool,
+    pub(super) writes_gp: bool,
+    /// Those that are not instructions.
+    pub(super) not_instructions: Option<NotInstructions>,
+}
+
+/// Words where instructions are expected that are none of this machine's: padding, data, or extensions that it lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotInstructions {
+    /// How many.
+    pub count: u64,
+    /// The place of the first that isn't zero, or of the first.
+    pub place: Place,
+    /// The word there.
+    pub word: u32,
+}
+
+impl Words {
+    fn note(&mut self, instruction: Instruction) {
+        let entry = instruction.op.entry();
+        if entry.extension > Extension::M {
+            self.extensions = Extensions::IMFD;
+        }
+        self.writes_gp |= entry.has("rd") && instruction.rd == GP;
+        self.reads_gp |=
+            entry.has("rs1") && instruction.rs1 == GP || entry.has("rs2") && instruction.rs2 == GP;
     }
 
-    /// The instruction at the start of a range of bytes.
-    fn word(&mut self, at: &mut Range<usize>, address: u64, symbols: &[Symbol]) -> Result<Instruction, ElfError> {
-        let bytes = self.bytes.get_mut(at.clone()).unwrap_or_default();
-        // Where the file has 16-bit instructions, say that and nothing more confusing.
-        if bytes.first().is_some_and(|&byte| byte & 3 != 3) && bytes.first_chunk::<4>() != Some(&[0; 4]) {
-            return Err(ElfError::Compressed { place: Some(place(address, symbols)) });
+    fn note_other(&mut self, word: u32, place: impl FnOnce() -> Place) {
+        match &mut self.not_instructions {
+            None => self.not_instructions = Some(NotInstructions { count: 1, place: place(), word }),
+            Some(others) => {
+                others.count += 1;
+                // Zeros are padding: what isn't zero is more worth a look.
+                if others.word == 0 && word != 0 {
+                    (others.place, others.word) = (place(), word);
+                }
+            }
         }
-        let bytes =
-            bytes.first_chunk_mut::<4>().ok_or_else(|| ElfError::Unaligned { place: place(address, symbols) })?;
-        let word = u32::from_le_bytes(*bytes);
-        let (legal, instruction) =
-            static_rounding(word).ok_or_else(|| ElfError::Illegal { place: place(address, symbols), word })?;
-        *bytes = legal.to_le_bytes();
-        Ok(instruction)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a file is no program of this machine.
+//! Why a file is not a program of this machine.
 
 use crate::Symbol;
 use std::fmt::{self, Display, Formatter};
@@ -27,7 +27,7 @@ impl Display for Place {
     }
 }
 
-/// Why a file is no program of this machine.
+/// Why a file is not a program of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ElfError {
     /// Not an ELF file, or a damaged one.
@@ -52,27 +52,66 @@ pub enum ElfError {
     #[error("relocations are left in the file: link it completely, without -r, -q or --emit-relocs; {HOW}")]
     Relocations,
     /// 16-bit instructions.
-    #[error("compressed instructions{}: leave out the C extension; {HOW}", place.as_ref().map(|p| format!(" at {p}")).unwrap_or_default())]
-    Compressed {
-        /// Where; unknown if only the file's flags say so.
-        place: Option<Place>,
-    },
-    /// A word that is no instruction.
-    #[error(
-        "the word {word:#010x} at {place} is no instruction of rv64imfd (no CSRs, atomics or compressed instructions): {HOW}"
-    )]
+    #[error("the file has compressed instructions: leave out the C extension; {HOW}")]
+    Compressed,
+    /// A word that is not an instruction, in a program that is taken as it is.
+    #[error("the word {word:#010x} at {place} is not an instruction of rv64imfd")]
     Illegal {
         /// Where.
         place: Place,
         /// The word.
         word: u32,
     },
-    /// Code that does not start at a multiple of four, or breaks off inside an instruction.
-    #[error("the code at {place} is not made of whole words at multiples of 4")]
-    Unaligned {
-        /// Where.
-        place: Place,
+    /// An entry point that can't be jumped to.
+    #[error("the entry point {entry:#x} is not a multiple of 4 inside the code")]
+    Entry {
+        /// The address.
+        entry: u64,
     },
+    /// `gp` is used, and nothing says what it should hold.
+    #[error(
+        "the program uses gp, but sets it nowhere and has no symbol __global_pointer$: keep the symbols (no -s, no \
+         strip), or link with -Wl,--no-relax-gp"
+    )]
+    GlobalPointer,
+    /// No place for the start-up code.
+    #[error("no room for {size} bytes of start-up code right before or behind the code at {start:#x} to {end:#x}")]
+    NoRoom {
+        /// How many bytes.
+        size: u64,
+        /// Where the code starts.
+        start: u64,
+        /// Where it ends.
+        end: u64,
+    },
+    /// A line of the section `.opml` that makes no sense.
+    #[error("the section .opml declares \"{line}\": {reason}; a line is like: input data f32[16]")]
+    Declaration {
+        /// The line.
+        line: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More inputs and outputs than fit into registers.
+    #[error("the section .opml declares {found} inputs and outputs; at most {most} pointers are passed: join some")]
+    TooManyDeclared {
+        /// How many.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// Only inputs or only outputs.
+    #[error("the section .opml declares no {missing}: a program has at least one input and one output, or neither")]
+    NoneDeclared {
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// A bound of steps for a program without inputs and outputs.
+    #[error(
+        "a bound of steps is for programs that can be disputed, and this one declares no inputs and outputs: add a \
+         section .opml (docs/c-programs.md)"
+    )]
+    NothingDeclared,
     /// A segment that can be changed and run.
     #[error(
         "the segment at {address:#x} is writable and executable; keep code and data apart (ld -z separate-code, no -N)"

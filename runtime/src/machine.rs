@@ -3,7 +3,7 @@
 use game::MemoryLimit;
 use image::Image;
 use indicatif::ProgressBar;
-use interpreter::{Arithmetic, Interpreter};
+use interpreter::Arithmetic;
 use jit::{Jit, JitError};
 use std::path::PathBuf;
 use step::Status;
@@ -38,13 +38,18 @@ pub fn prepare(run: &RunArgs, backend: Backend) -> Result<Loaded, Failure> {
 
 /// The machine of an image, inputs zero.
 pub fn start(image: &Image, backend: Backend) -> Result<Jit, Failure> {
-    let machine = Interpreter::new(image).map_err(|error| reserved(Failure::from_error(&error), &error))?;
-    let jit = |machine| Jit::of(machine, image).map_err(|error: JitError| Failure::from_error(&error));
+    let machine = Jit::new(image).map_err(|error| {
+        let failure = Failure::from_error(&error);
+        match error {
+            JitError::Image(error) => reserved(failure, &error),
+            JitError::Memory(_) => failure,
+        }
+    })?;
     Ok(match (backend, cache_folder()) {
-        (Backend::Jit, Some(folder)) => jit(machine)?.with_cache(&folder, image),
-        (Backend::Jit, None) => jit(machine)?,
-        (Backend::Interpreter, _) => jit(machine)?.interpreting(),
-        (Backend::Reference, _) => jit(machine.with_arithmetic(Arithmetic::Soft))?.interpreting(),
+        (Backend::Jit, Some(folder)) => machine.with_cache(&folder, image),
+        (Backend::Jit, None) => machine,
+        (Backend::Interpreter, _) => machine.interpreting(),
+        (Backend::Reference, _) => machine.with_arithmetic(Arithmetic::Soft).interpreting(),
     })
 }
 
@@ -130,7 +135,7 @@ pub fn run_to_end(machine: &mut Jit, max: u64, memory: &MemoryLimit, bar: &Progr
 }
 
 /// How a machine ended.
-fn ending(machine: &Interpreter) -> &'static str {
+fn ending(machine: &Jit) -> &'static str {
     match machine.status() {
         Status::Exited => "exited",
         _ => "trapped",

@@ -93,14 +93,14 @@ impl Net {
     /// The machine with the digit in it, before its first step.
     fn machine(&self) -> Interpreter {
         let mut machine = Interpreter::new(self.image()).expect("memory");
-        self.feed(&mut machine);
+        machine.write_memory(self.address(), &self.input).expect("a digit that fits");
         machine
     }
 
-    /// Writes the digit where it belongs.
-    fn feed(&self, machine: &mut Interpreter) {
-        let input = self.image().tensors.iter().find(|tensor| tensor.role == Role::Input).expect("an input");
-        machine.write_memory(input.address, &self.input).expect("a digit that fits");
+    /// Where the digit belongs.
+    fn address(&self) -> u64 {
+        let input = self.image().tensors.iter().find(|tensor| tensor.role == Role::Input);
+        input.expect("an input").address
     }
 }
 
@@ -305,7 +305,7 @@ fn compilation(cnn: &Net) -> [Figure; 5] {
     let end_to_end = |_: &mut ()| {
         let image = Image::read(written.path()).expect("an image");
         let mut machine = Jit::new(&image).expect("memory");
-        cnn.feed(&mut machine);
+        machine.write_memory(cnn.address(), &cnn.input).expect("a digit that fits");
         assert_eq!(machine.run(ENOUGH).status, Status::Exited);
         machine.state_root()
     };

@@ -97,8 +97,7 @@ fn child_of(path: &Path) {
     let mut machine = Jit::new(&image).expect("a machine");
     say("machine");
     let run = |machine: &mut Jit, big_step: &BigStep| {
-        machine.set_pc(big_step.entry);
-        step::Access::set_status(&mut **machine, Status::Running);
+        machine.start(big_step.entry);
         assert_eq!(machine.run(big_step.bound).status, Status::Exited);
     };
     run(&mut machine, &image.schedule[0]);

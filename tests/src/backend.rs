@@ -161,9 +161,12 @@ impl Backend for JitBackend {
 
     fn run(&self, job: &Job<'_>) -> Result<Ending, String> {
         let mut machine = Jit::new(job.image).map_err(|error| error.to_string())?.with_threshold(self.0);
-        prepare(&mut machine, job)?;
+        let begin = InterpreterBackend(Arithmetic::Host).start(job)?.snapshot();
+        machine.restore(&begin).ok_or("another image")?;
         machine.run(job.limit);
-        ending(&mut machine, job)
+        let (address, len) = job.output;
+        let output = machine.read_memory(address, len as usize).ok_or("output outside memory")?.to_vec();
+        Ok(Ending { steps: machine.steps(), state: machine.state(), output })
     }
 }
 

@@ -11,9 +11,11 @@ use opml_tests::{backend, program::Program};
 use std::path::Path;
 use step::{Floats, MachineProfile, Status};
 
-fn start(machine: &mut Interpreter, registers: &Registers) {
-    (1..).zip(&registers.x[1..]).for_each(|(register, &value)| machine.set_x(register, value));
-    machine.set_floats(Floats(registers.f));
+/// Gives both machines these registers; all else is the reference's.
+fn start(reference: &mut Interpreter, machine: &mut Jit, registers: &Registers) {
+    (1..).zip(&registers.x[1..]).for_each(|(register, &value)| reference.set_x(register, value));
+    reference.set_floats(Floats(registers.f));
+    machine.restore(&reference.snapshot()).expect("the same image");
 }
 
 #[test]
@@ -26,8 +28,7 @@ fn random_programs_stop_at_any_step_in_the_same_state() {
         let threshold = *random.pick(&[0, 1, 600, 3000]);
         let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
         let mut machine = Jit::new(&image).expect("a host").with_threshold(threshold);
-        start(&mut reference, &registers);
-        start(&mut machine, &registers);
+        start(&mut reference, &mut machine, &registers);
         for _ in 0..6 {
             let limit = random.below(3000);
             let (expected, found) = (reference.run(limit), machine.run(limit));
@@ -35,7 +36,7 @@ fn random_programs_stop_at_any_step_in_the_same_state() {
             assert_eq!(machine.steps(), reference.steps(), "program {number}");
             let (expected, found) = (reference.state(), machine.state());
             assert_eq!(found, expected, "program {number} at step {}", reference.steps());
-            assert_eq!(machine.floats(), reference.floats(), "program {number}");
+            assert_eq!(machine.interpreter().floats(), reference.floats(), "program {number}");
             if reference.status() == Status::Running {
                 // The next step is proved from either machine.
                 assert_eq!(machine.witness().expect("a witness"), reference.witness().expect("a witness"));
@@ -102,14 +103,12 @@ fn every_computing_instruction_gives_what_the_interpreter_gives() {
                     2 => random.float(Format::F64),
                     _ => random.float(Format::F32) | 0xffff_ffff << 32,
                 });
-                for machine in [&mut reference, &mut *machine] {
-                    start(machine, &Registers { x, f });
-                    machine.set_pc(image.entry);
-                }
+                reference.start(image.entry);
+                start(&mut reference, &mut machine, &Registers { x, f });
                 reference.run(1);
                 machine.run(1);
                 let (found, expected) = (
-                    (machine.pc(), machine.x(7), machine.floats()),
+                    (machine.pc(), machine.x(7), machine.interpreter().floats()),
                     (reference.pc(), reference.x(7), reference.floats()),
                 );
                 assert_eq!(found, expected, "{instruction}: x {x:x?}, f {f:x?}");
@@ -160,9 +159,7 @@ fn no_access_leaves_memory() {
         let mut reference = Interpreter::new(&image).expect("memory");
         let begin = reference.snapshot();
         for _ in 0..60 {
-            for machine in [&mut reference, &mut *machine] {
-                machine.restore(&begin).expect("the same image");
-            }
+            reference.restore(&begin).expect("the same image");
             let edge = *random.pick(&[0, base, base + image.code.len() as u64, 1 << 12]);
             let mut x = [0; 32];
             x[8] = edge
@@ -170,9 +167,7 @@ fn no_access_leaves_memory() {
                 .wrapping_sub(96)
                 .wrapping_add(random.below(2) * random.below(8));
             x[6] = random.bits();
-            for machine in [&mut reference, &mut *machine] {
-                start(machine, &Registers { x, f: [0x3ff8_0000_3fc0_0000; 32] });
-            }
+            start(&mut reference, &mut machine, &Registers { x, f: [0x3ff8_0000_3fc0_0000; 32] });
             let limit = words.len() as u64;
             assert_eq!(machine.run(limit), reference.run(limit), "program {number}, x8 {:#x}", x[8]);
             assert_eq!(machine.state(), reference.state(), "program {number}, x8 {:#x}", x[8]);
@@ -220,9 +215,7 @@ fn no_loop_leaves_memory_or_a_page_unmarked() {
         let mut reference = Interpreter::new(&image).expect("memory");
         let begin = reference.snapshot();
         for _ in 0..20 {
-            for machine in [&mut reference, &mut *machine] {
-                machine.restore(&begin).expect("the same image");
-            }
+            reference.restore(&begin).expect("the same image");
             let mut x = [0; 32];
             for register in &mut x[8..10] {
                 let edge = *random.pick(&[0, base, base + image.code.len() as u64, 1 << 14, 1 << 15]);
@@ -232,9 +225,7 @@ fn no_loop_leaves_memory_or_a_page_unmarked() {
             x[6] = random.bits();
             x[10] = *random.pick(&[0, 1, 4, 8, 16, 40, 4096, 7, 1 << 40, u64::MAX, 8u64.wrapping_neg(), 1 << 63]);
             x[11] = 1 + random.below(300);
-            for machine in [&mut reference, &mut *machine] {
-                start(machine, &Registers { x, f: [0; 32] });
-            }
+            start(&mut reference, &mut machine, &Registers { x, f: [0; 32] });
             for limit in [random.below(300), random.below(900), 3000] {
                 let case = format!("program {number}, {x:x?}, {limit} steps");
                 assert_eq!(machine.run(limit), reference.run(limit), "{case}");
@@ -261,15 +252,14 @@ fn translated_code_is_kept_for_the_next_machine() {
         let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
         let mut first = cached(folder.path(), &image);
         assert_eq!(first.translated().regions, 0, "program {number}: nothing is known of this image");
-        start(&mut first, &registers);
+        start(&mut reference, &mut first, &registers);
         first.run(3000);
         first.keep().expect("room");
         let mut second = cached(folder.path(), &image);
         assert_eq!(second.translated().regions > 0, first.translated().regions > 0, "program {number}");
         reused += second.translated().regions;
         files += u64::from(second.translated().regions > 0);
-        start(&mut second, &registers);
-        start(&mut reference, &registers);
+        start(&mut reference, &mut second, &registers);
         for _ in 0..4 {
             let limit = random.below(1500);
             assert_eq!(second.run(limit), reference.run(limit), "program {number}");
@@ -338,9 +328,7 @@ fn regions_that_learn_where_they_jump_stop_in_the_same_state() {
     let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
     let mut x = [0; 32];
     (x[5], x[9]) = (88_172_645_463_325_252, image.entry + handlers);
-    for machine in [&mut reference, &mut *machine] {
-        start(machine, &Registers { x, f: [0xffff_ffff_3f80_0001; 32] });
-    }
+    start(&mut reference, &mut machine, &Registers { x, f: [0xffff_ffff_3f80_0001; 32] });
     let mut random = Random::new(4);
     for _ in 0..200 {
         let limit = random.below(3000);

@@ -1,15 +1,14 @@
 //! The run of a real image.
 
 use crate::limit::{Exceeded, MemoryLimit};
-use crate::model::{Model, Region, VOID, steps};
+use crate::model::{Model, VOID, steps};
 use crate::moments::Moments;
 use crate::oracle::Oracle;
 use image::{Image, ImageError, Leaf, Schedule};
-use interpreter::{Interpreter, Snapshot};
+use interpreter::Snapshot;
 use jit::{Jit, JitError};
 use memory::Memory;
-use step::merkle::LEAF;
-use step::{Access, Floats, Proof, Root, Status, WitnessError};
+use step::{Proof, Root, Status, WitnessError};
 use thiserror::Error;
 
 /// A run of an image that goes to any place of it.
@@ -110,7 +109,10 @@ impl Execution {
     pub fn new(image: Image, schedule: Schedule, inputs: Vec<(u64, Vec<u8>)>) -> Result<Self, ExecutionError> {
         let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
         let mut machine = Jit::new(&image)?;
-        write_all(machine.memory_mut(), &inputs)?;
+        for (address, bytes) in &inputs {
+            let outside = ExecutionError::Outside { address: *address, len: bytes.len() };
+            machine.write_memory(*address, bytes).ok_or(outside)?;
+        }
         let start = machine.snapshot();
         let begins = schedule.leaves().iter().scan(0u64, |end, leaf| {
             *end = end.saturating_add(steps(*leaf));
@@ -172,7 +174,8 @@ impl Execution {
     pub fn input_root(&mut self) -> Result<Root, ExecutionError> {
         let mut memory = self.image.memory()?;
         write_all(&mut memory, &self.inputs)?;
-        Ok(subtree(&mut memory, self.model.input).leaf)
+        let input = self.model.input;
+        Ok(memory.subtree_proof(input.address(), input.bits()).leaf)
     }
 
     /// How many steps a big step really makes.
@@ -192,7 +195,7 @@ impl Execution {
     /// How many nodes of memory have been hashed so far (see [`Memory::hashed`]).
     pub fn hashed(&mut self) -> u64 {
         let shortcut = self.shortcut.as_ref().map_or(0, |shortcut| shortcut.hashed());
-        shortcut + self.machine.memory_mut().hashed()
+        shortcut + self.machine.interpreter().memory().hashed()
     }
 
     fn leaf(&self, big_step: u64) -> Result<Leaf, ExecutionError> {
@@ -223,7 +226,7 @@ impl Execution {
         self.change();
         let known = self.memories.len() as u64 > big_step;
         if !known {
-            let root = if self.void { VOID } else { self.machine.memory_mut().root() };
+            let root = if self.void { VOID } else { self.machine.memory_root() };
             self.memories.push(root);
         }
         self.ready();
@@ -232,7 +235,7 @@ impl Execution {
     /// Makes the machine ready for the big step that it is before, if it isn't at the end.
     fn ready(&mut self) {
         if let Ok(leaf) = self.leaf(self.at.0) {
-            reset(&mut self.machine, leaf.entry);
+            self.machine.start(leaf.entry);
         }
         self.keep();
     }
@@ -248,7 +251,7 @@ impl Execution {
         }
         if let Some(shortcut) = self.shortcut.as_mut().filter(|_| big_step != self.at.0 || step < self.at.1) {
             let memory = shortcut.enter(big_step).map_err(ExecutionError::Shortcut)?;
-            self.machine.memory_mut().restore(&memory).ok_or(ExecutionError::Foreign)?;
+            self.machine.restore_memory(&memory).ok_or(ExecutionError::Foreign)?;
             self.at = (big_step, 0);
             self.ready();
         }
@@ -257,7 +260,7 @@ impl Execution {
             self.run_to(steps(leaf))?;
             self.void |= self.machine.status() != Status::Exited;
             let scratch = self.model.scratch();
-            self.machine.memory_mut().clear(scratch.address(), self.model.scratch_bits.into());
+            self.machine.clear_memory(scratch.address(), self.model.scratch_bits.into());
             self.begin(self.at.0 + 1);
         }
         self.run_to(step)
@@ -316,7 +319,8 @@ impl Oracle for Execution {
     fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), ExecutionError> {
         self.seek(big_step, steps(self.leaf(big_step)?))?;
         let state = self.machine.state().to_bytes().to_vec();
-        Ok((state, subtree(self.machine.memory_mut(), self.model.scratch())))
+        let scratch = self.model.scratch();
+        Ok((state, self.machine.subtree(scratch.address(), scratch.bits())))
     }
 
     fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, ExecutionError> {
@@ -330,30 +334,15 @@ impl Oracle for Execution {
     }
 
     fn input(&mut self) -> Result<Proof, ExecutionError> {
-        Ok(subtree(&mut self.image.memory()?, self.model.input))
+        let input = self.model.input;
+        Ok(self.image.memory()?.subtree_proof(input.address(), input.bits()))
     }
 
     fn output(&mut self) -> Result<Proof, ExecutionError> {
         self.seek(self.model.big_steps, 0)?;
-        Ok(subtree(self.machine.memory_mut(), self.model.output))
+        let output = self.model.output;
+        Ok(self.machine.subtree(output.address(), output.bits()))
     }
-}
-
-/// The machine as it is at the start of a big step.
-fn reset(machine: &mut Interpreter, entry: u64) {
-    let top = machine.profile().memory_size();
-    (1..32).for_each(|register| machine.set_x(register, 0));
-    machine.set_x(2, top);
-    machine.set_floats(Floats::RESET);
-    machine.set_pc(entry);
-    machine.set_status(Status::Running);
-}
-
-/// A region's root, with its siblings up to the root of memory.
-fn subtree(memory: &mut Memory, region: Region) -> Proof {
-    let address = region.address();
-    let siblings = memory.proof(address).siblings.into_iter().skip(region.level as usize).collect();
-    Proof { leaf: memory.subtree(address, region.level + LEAF.ilog2()), siblings }
 }
 
 /// Writes all inputs.

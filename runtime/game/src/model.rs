@@ -22,7 +22,13 @@ impl Region {
     /// Its first address.
     #[must_use]
     pub fn address(self) -> u64 {
-        self.index.checked_shl(self.level + LEAF.ilog2()).unwrap_or(u64::MAX)
+        self.index.checked_shl(self.bits()).unwrap_or(u64::MAX)
+    }
+
+    /// log2 of its size in bytes.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.level + LEAF.ilog2()
     }
 
     /// Whether it is in a tree of this many levels.

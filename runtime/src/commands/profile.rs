@@ -10,7 +10,8 @@ use crate::profile::{Block, Profile};
 use comfy_table::CellAlignment;
 use image::Image;
 use inferno::flamegraph;
-use interpreter::{Census, Interpreter};
+use interpreter::Census;
+use jit::Jit;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -60,7 +61,7 @@ fn take(loaded: &mut Loaded, max: u64, census: &mut Census, bar: &indicatif::Pro
 }
 
 /// The flame graph.
-fn flame(profile: &Profile<'_>, image: &Path, machine: &Interpreter) -> Result<Vec<u8>, Failure> {
+fn flame(profile: &Profile<'_>, image: &Path, machine: &Jit) -> Result<Vec<u8>, Failure> {
     if machine.steps() == 0 {
         return Err(Failure::new("no step was made, so there is nothing to draw").hint("raise --max-steps"));
     }
@@ -81,7 +82,7 @@ fn flame(profile: &Profile<'_>, image: &Path, machine: &Interpreter) -> Result<V
 /// A profile on its way to the reader.
 struct Shown<'a> {
     image: &'a Image,
-    machine: &'a Interpreter,
+    machine: &'a Jit,
     profile: &'a Profile<'a>,
     top: usize,
     seconds: f64,

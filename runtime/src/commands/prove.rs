@@ -5,7 +5,7 @@ use crate::cli::{Backend, Prove};
 use crate::failure::Failure;
 use crate::machine::{check_reach, prepare, run_exactly};
 use crate::output::{Output, count};
-use interpreter::Interpreter;
+use jit::Jit;
 use serde_json::json;
 
 /// Runs up to the step and writes its witness.
@@ -33,8 +33,8 @@ pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
 }
 
 /// The honest claim about a machine's next step, which is not made.
-pub fn claim_of_next_step(machine: &mut Interpreter) -> Result<Claim, Failure> {
+pub fn claim_of_next_step(machine: &mut Jit) -> Result<Claim, Failure> {
     let before = machine.state_root();
     let (witness, after) = machine.witness().map_err(Failure::from_error)?;
-    Ok(Claim { profile: machine.profile(), step: machine.steps(), before, after, witness })
+    Ok(Claim { profile: machine.interpreter().profile(), step: machine.steps(), before, after, witness })
 }

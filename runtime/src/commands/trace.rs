@@ -261,7 +261,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// The big step that the machine is in. A kernel calls nothing, so `ra` still says who called it.
-    fn big_step(&self, machine: &Interpreter) -> Option<usize> {
+    fn big_step(&self, machine: &Jit) -> Option<usize> {
         let in_start = symbol_at(self.image, machine.pc())?.address == symbol_at(self.image, self.image.entry)?.address;
         let index = if in_start {
             self.calls.iter().position(|&call| machine.pc() < call)

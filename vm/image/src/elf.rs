@@ -35,7 +35,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { stack: 64 << 10, max_steps: None }
+        Self { stack: 32 << 10, max_steps: None }
     }
 }
 
@@ -255,6 +255,35 @@ struct Load<'a> {
     executable: bool,
 }
 
+impl<'a> Load<'a> {
+    fn len(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    /// What is before an address, and the rest, which is data.
+    fn split(self, at: u64) -> [Self; 2] {
+        let Self { range, bytes, executable } = self;
+        let (code, data) = bytes.split_at(bytes.len().min((at - range.start) as usize));
+        [
+            Load { range: range.start..at, bytes: code, executable },
+            Load { range: at..range.end, bytes: data, executable: false },
+        ]
+    }
+}
+
+/// Where data starts in a segment that is writable and executable, by its sections: linkers join small programs to one
+/// such segment. Code ends there with a whole leaf. `None` if code and data can't be told apart.
+fn data_start(elf: &Elf<'_>, segment: &Range<u64>) -> Option<u64> {
+    let is_inside = |section: &&sh::SectionHeader| {
+        section.is_alloc() && section.sh_size > 0 && segment.contains(&section.sh_addr)
+    };
+    let sections = || elf.section_headers.iter().filter(is_inside);
+    let code_end = sections().filter(|section| section.is_executable());
+    let code_end = code_end.map(|section| section.sh_addr.saturating_add(section.sh_size)).max()?;
+    let data_start = sections().filter(|section| section.is_writable()).map(|section| section.sh_addr).min()?;
+    Some(data_start & !31).filter(|&at| code_end <= at && segment.start < at)
+}
+
 /// The segments to load, in the order of addresses.
 fn loads<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Vec<Load<'a>>, ElfError> {
     let mut loads = Vec::new();
@@ -264,14 +293,16 @@ fn loads<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Vec<Load<'a>>, ElfError> 
         let bytes = file.ok_or_else(|| malformed(format!("the segment at {address:#x} is not in the file")))?;
         let end = address.checked_add(header.p_memsz).filter(|_| header.p_filesz <= header.p_memsz);
         let end = end.ok_or_else(|| malformed(format!("the segment at {address:#x} has an impossible size")))?;
-        let executable = header.is_executable();
-        if executable && header.is_write() {
-            return Err(ElfError::WritableCode { address });
+        let load = Load { range: address..end, bytes, executable: header.is_executable() };
+        if !(header.is_executable() && header.is_write()) {
+            loads.push(load);
+            continue;
         }
-        if executable && header.p_filesz != header.p_memsz {
-            return Err(ElfError::CodeNotInFile { address });
-        }
-        loads.push(Load { range: address..end, bytes, executable });
+        let at = data_start(elf, &load.range).ok_or(ElfError::WritableCode { address })?;
+        loads.extend(load.split(at));
+    }
+    if let Some(load) = loads.iter().find(|load| load.executable && load.bytes.len() as u64 != load.len()) {
+        return Err(ElfError::CodeNotInFile { address: load.range.start });
     }
     loads.sort_by_key(|load| load.range.start);
     Ok(loads)

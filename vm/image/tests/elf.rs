@@ -40,6 +40,8 @@ struct File {
     headers: Vec<Header>,
     /// Executable sections: address and size. With none there are no section headers.
     sections: Vec<(u64, u64)>,
+    /// Sections of data, likewise.
+    data: Vec<(u64, u64)>,
     /// The text of a section `.opml`.
     declared: Option<&'static str>,
     symbols: Vec<(&'static str, u64)>,
@@ -64,6 +66,7 @@ fn program(words: &[u32]) -> File {
         entry: 0x1_0000,
         headers: vec![segment(R | X, 0x1_0000, bytes_of(words))],
         sections: Vec::new(),
+        data: Vec::new(),
         declared: None,
         symbols: Vec::new(),
         relocations: false,
@@ -131,7 +134,10 @@ impl File {
         for (address, size) in &self.sections {
             add(1, 6, *address, 64, *size, [0, 0], 0);
         }
-        let place = self.sections.len() as u32 + 1;
+        for (address, size) in &self.data {
+            add(1, 3, *address, 64, *size, [0, 0], 0);
+        }
+        let place = (self.sections.len() + self.data.len()) as u32 + 1;
         let more = u32::from(self.relocations) + u32::from(self.declared.is_some());
         let offset = append(out, &symbols);
         add(2, 0, 0, offset, symbols.len() as u64, [place + more + 1, 1], 24);
@@ -264,6 +270,30 @@ fn start_up_code_is_where_there_is_room() {
         .with(|f| f.headers.extend([0xffa0, 0x1_0020].map(|address| segment(R | W, address, vec![7; 64]))));
     let error = ElfError::NoRoom { size: 64, start: 0x1_0000, end: 0x1_0020 };
     assert_eq!(load(&both.write(), &Options::default()), Err(error));
+}
+
+#[test]
+fn a_segment_that_is_writable_and_executable_is_split_by_its_sections() {
+    // As ld joins a small program: code, constants, a gap, data, and data that is zero at first.
+    let file = |data: u64| {
+        let mut bytes = bytes_of(&[ADDI, ECALL, 0x1234]);
+        bytes.resize(0x104, 7);
+        program(&[]).with(|f| {
+            f.headers = vec![Header { memory: 0x200, ..segment(R | W | X, 0x1_0000, bytes) }];
+            f.sections = vec![(0x1_0000, 8)];
+            f.data = vec![(data, 0x40)];
+        })
+    };
+    let contents = loaded(&file(0x1_00f8));
+    let profile = contents.profile;
+    // The start-up code doesn't fit between code and data.
+    assert_eq!((profile.code_base(), profile.code_size()), (0xffc0, 0x40 + 0xe0));
+    assert_eq!(contents.code[0x40..0x48], bytes_of(&[ADDI, ECALL]));
+    assert_eq!(contents.segments, [Segment { address: 0x1_00e0, bytes: vec![7; 0x24].into() }]);
+    for data in [0x1_0008, 0x1_001c] {
+        let error = ElfError::WritableCode { address: 0x1_0000 };
+        assert_eq!(load(&file(data).write(), &Options::default()), Err(error), "data at {data:#x}");
+    }
 }
 
 #[test]
@@ -451,7 +481,7 @@ fn errors() {
         ),
         (
             with(&|f| f.headers.push(Header { memory: 1 << 45, ..segment(R | W, 0x2_0000, vec![1]) })),
-            ElfError::TooLarge { stack: 64 << 10 },
+            ElfError::TooLarge { stack: 32 << 10 },
         ),
         (
             with(&|f| {

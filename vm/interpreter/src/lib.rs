@@ -266,6 +266,14 @@ impl Interpreter {
         self.pc = pc;
     }
 
+    /// Starts a big step: its entry, registers as at reset, the stack pointer at the end of memory, memory as it is.
+    pub fn start(&mut self, entry: u64) {
+        self.registers.x = [0; 256];
+        self.registers.x[2] = self.profile.memory_size();
+        self.registers.set_floats(Floats::RESET);
+        (self.pc, self.status) = (entry, Status::Running);
+    }
+
     /// An integer register; 0 for those that do not exist.
     #[must_use]
     pub fn x(&self, register: u8) -> u64 {

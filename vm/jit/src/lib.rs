@@ -1,6 +1,6 @@
 //! Runs images as code of the host, and stops at any step.
 //!
-//! A [`Jit`] is an [`Interpreter`] that is quick where it matters: what is executed often is translated, a *region* at a time (all
+//! A [`Jit`] has an [`Interpreter`] and is quick where it matters: what is executed often is translated, a *region* at a time (all
 //! that direct jumps, calls and returns reach), from the same semantics that the interpreter runs. The code keeps the guest's
 //! registers in registers, counts steps exactly, and leaves whatever is out of the ordinary (traps, exits, illegal words,
 //! rounding modes that the host lacks, the last steps before a limit) to the interpreter, at the beginning of the
@@ -16,6 +16,7 @@ mod domain;
 mod effect;
 mod form;
 mod lower;
+mod machine;
 mod region;
 
 use cache::{Cache, Kept};
@@ -24,12 +25,11 @@ use context::{Context, Written};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use form::{Form, Forms, settled};
 use image::{Image, ImageError};
-use interpreter::{Interpreter, Outcome};
+use interpreter::{Arithmetic, Interpreter, Outcome};
 use lower::lower;
 use region::{Region, Text, members};
 use std::collections::HashMap;
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use step::Status;
 
@@ -170,11 +170,7 @@ impl Place {
 impl Jit {
     /// The machine of an image before its first step.
     pub fn new(image: &Image) -> Result<Self, JitError> {
-        Self::of(Interpreter::new(image)?, image)
-    }
-
-    /// A machine of an image, anywhere in its run.
-    pub fn of(machine: Interpreter, image: &Image) -> Result<Self, JitError> {
+        let machine = Interpreter::new(image)?;
         let isa = code::host().ok();
         let written = Written::new(image.profile.memory_bits().into()).map_err(JitError::Memory)?;
         let text = Text::new(image.profile, &image.code);
@@ -243,6 +239,12 @@ impl Jit {
         Self { isa: None, ..self }
     }
 
+    /// The same machine, whose interpreter has other arithmetic; results do not depend on it.
+    #[must_use]
+    pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
+        Self { machine: self.machine.with_arithmetic(arithmetic), ..self }
+    }
+
     /// What has been translated so far.
     #[must_use]
     pub fn translated(&self) -> Translated {
@@ -281,12 +283,6 @@ impl Jit {
         first + self.machine.run_watched(rest, entries, |machine| !entries.contains(&machine.pc())).steps
     }
 
-    /// Whether the machine still has the shape that code was made for. Whoever has the machine may have replaced it.
-    fn is_same(&self) -> bool {
-        let profile = self.text.profile();
-        self.machine.profile() == profile && self.machine.memory().bits() == u32::from(profile.memory_bits())
-    }
-
     /// What is known of a place.
     fn place(&self, pc: u64) -> Option<&Place> {
         self.places.get(self.text.index(pc)?)?.as_deref()
@@ -295,7 +291,7 @@ impl Jit {
     /// Runs translated code as long as there is some and it has room enough; says how many steps it made.
     fn run_regions(&mut self, left: u64) -> u64 {
         let enough = |place: &&Place| place.code.is_some() && place.longest <= left;
-        if self.place(self.machine.pc()).filter(enough).is_none() || !self.is_same() {
+        if self.place(self.machine.pc()).filter(enough).is_none() {
             return 0;
         }
         let limit = i64::try_from(left).unwrap_or(i64::MAX);
@@ -332,9 +328,10 @@ impl Jit {
                 misfit = Some(index);
                 break;
             }
-            // SAFETY: the code was made for a machine of this profile, whose memory has the size that it says (`is_same`). Memory
-            // is borrowed from the machine, which nobody else can use meanwhile, the marks and the list
-            // from `written`, which was made for memory of this size.
+            // SAFETY: the code was made for the image that the machine is of, and nothing outside this crate can replace
+            // the machine or its memory, so memory has the size that the code compares with. Memory is borrowed from the
+            // machine for as long as the call lasts, the marks and the list from `written`, which was made for memory of
+            // this size.
             #[expect(unsafe_code, reason = "a call of translated code")]
             unsafe {
                 code.run(&mut context)
@@ -502,18 +499,5 @@ impl std::fmt::Debug for Jit {
             .field("machine", &self.machine)
             .field("translated", &self.translated)
             .finish_non_exhaustive()
-    }
-}
-
-impl Deref for Jit {
-    type Target = Interpreter;
-    fn deref(&self) -> &Interpreter {
-        &self.machine
-    }
-}
-
-impl DerefMut for Jit {
-    fn deref_mut(&mut self) -> &mut Interpreter {
-        &mut self.machine
     }
 }

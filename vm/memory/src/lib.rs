@@ -7,6 +7,7 @@
 //! copies what changed since the last, and brings it back.
 
 mod base;
+mod page_map;
 mod pages;
 mod snapshot;
 mod space;
@@ -17,7 +18,7 @@ pub use base::{Base, BaseError, Damage, extents};
 use isa::Size;
 use memmap2::MmapMut;
 pub use merkle::Hasher;
-use merkle::{Proof, Root};
+use merkle::{LEAF, Proof, Root};
 use pages::Pages;
 use snapshot::Saved;
 pub use snapshot::Snapshot;
@@ -66,7 +67,8 @@ impl Memory {
     fn with(bits: u32, bytes: MmapMut, tree: PageTree) -> std::io::Result<Self> {
         let pages = bits - PAGE_BITS;
         let (changed, unsaved) = (Pages::new(pages)?, Pages::new(pages)?);
-        let (base, saved, hashed) = Default::default();
+        let saved = Saved::new(pages);
+        let (base, hashed) = Default::default();
         Ok(Self { bits, bytes, tree, base, changed, unsaved, saved, hashed })
     }
 
@@ -190,6 +192,13 @@ impl Memory {
         let mut proof = tree::leaf_in_page(page(&self.bytes, at), address as usize % PAGE);
         proof.siblings.extend(self.tree.siblings(address >> PAGE_BITS));
         proof
+    }
+
+    /// The root of the 2^bits bytes, at least 32, that hold an address, with its siblings up to the root of memory.
+    pub fn subtree_proof(&mut self, address: u64, bits: u32) -> Proof {
+        let level = bits.saturating_sub(LEAF.ilog2()) as usize;
+        let siblings = self.proof(address).siblings.into_iter().skip(level).collect();
+        Proof { leaf: self.subtree(address, bits), siblings }
     }
 
     /// Brings the tree up to date.

@@ -1,16 +1,15 @@
-//! What memory holds at some moment.
+//! What memory holds at one point of a run.
 
 use crate::base::Base;
+use crate::page_map::PageMap;
 use crate::{Memory, PAGE};
-use imbl::OrdMap;
-use imbl::ordmap::DiffItem;
 use merkle::Root;
 use std::sync::Arc;
 
-/// What memory holds at some moment, to come back to: on this memory, or on another of the same base.
+/// What memory holds at one point, to come back to: on this memory, or on another of the same base.
 ///
-/// It has copies of the pages that differ from the base, and shares those that others have too, so it costs what
-/// changed since the last one.
+/// It holds the pages that differ from the base and shares them with the snapshots before it, so it costs what changed
+/// since the last one.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     base: Option<Arc<Base>>,
@@ -20,14 +19,14 @@ pub struct Snapshot {
 }
 
 /// Pages by number that differ from those of the base.
-pub type Saved = OrdMap<u64, Page>;
+pub type Saved = PageMap<Page>;
 
-/// A page that is kept, with its root.
+/// The bytes of a page, with their root.
 #[derive(Debug, Clone)]
 pub struct Page(Arc<(Root, [u8; PAGE])>);
 
 impl PartialEq for Page {
-    /// Whether they are one; pages with the same bytes may not be.
+    /// Whether they are the same copy; two copies with equal bytes are not.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -48,7 +47,7 @@ impl Snapshot {
 }
 
 impl Memory {
-    /// Keeps what memory holds. Costs a root, and a copy of the pages that changed since the last snapshot.
+    /// Keeps what memory holds. This costs a root, and a copy of the pages that changed since the last snapshot.
     pub fn snapshot(&mut self) -> Snapshot {
         self.settle();
         let mut copied = 0;
@@ -60,15 +59,15 @@ impl Memory {
                     self.saved.insert(page, Page(Arc::new((root, *bytes))));
                 }
                 _ => {
-                    self.saved.remove(&page);
+                    self.saved.remove(page);
                 }
             }
         }
         Snapshot { base: self.base.clone(), bits: self.bits, pages: self.saved.clone(), copied }
     }
 
-    /// Makes memory hold again what it held then. Costs a copy of the pages that differ, and the nodes above them. `None`, and nothing
-    /// done, if it is a snapshot of memory of another base.
+    /// Makes memory hold again what it held then. This costs a copy of the pages that differ, and the nodes above them.
+    /// `None`, and nothing done, if it is a snapshot of memory of another base.
     #[must_use]
     pub fn restore(&mut self, snapshot: &Snapshot) -> Option<()> {
         let bases = [&self.base, &snapshot.base].map(|base| base.as_ref().map(Arc::as_ptr));
@@ -77,15 +76,12 @@ impl Memory {
         }
         let mut pages = self.changed.take();
         pages.extend(self.unsaved.take());
-        pages.extend(self.saved.diff(&snapshot.pages).map(|item| match item {
-            DiffItem::Add(&page, _) | DiffItem::Remove(&page, _) => page,
-            DiffItem::Update { new: (&page, _), .. } => page,
-        }));
+        pages.extend(self.saved.differences(&snapshot.pages));
         pages.sort_unstable();
         pages.dedup();
         let mut roots = Vec::with_capacity(pages.len());
         for &page in &pages {
-            let (root, bytes) = match snapshot.pages.get(&page) {
+            let (root, bytes) = match snapshot.pages.get(page) {
                 Some(Page(saved)) => (saved.0, Some(&saved.1)),
                 None => (self.base_root(page), self.base.as_ref().and_then(|base| base.page(page))),
             };

@@ -114,7 +114,8 @@ pub enum ElfError {
     NothingDeclared,
     /// A segment that can be changed and run.
     #[error(
-        "the segment at {address:#x} is writable and executable; keep code and data apart (ld -z separate-code, no -N)"
+        "the segment at {address:#x} is writable and executable, and its sections don't say where data starts: keep code \
+         and data apart (-Wl,-z,separate-code, no -N) and the section headers in the file"
     )]
     WritableCode {
         /// Where it starts.

@@ -391,18 +391,20 @@ fn document(table: &str) -> String {
     format!(
         "# Figures
 
-What we promise, what we measure, and what others reach. Made by
+What we promise, what we measure, and what others reach.
 
     OPML_BLESS=1 cargo bench -p opml-tests --bench figures
 
-on {} ({}). Times are medians of {ROUNDS} rounds on one
-core. Gas is that of an embedded EVM under Osaka's rules; execution is the transaction less its base and its calldata.
-Steps are taken from whole runs over a digit: every instruction of the program the first time that it is executed, the
-second, the fourth, the eighth and so on. KB are 1,024 bytes.
+wrote this page on {}, on this computer: {}.
+
+Times are medians of {ROUNDS} rounds on one core. Gas is that of an embedded EVM under Osaka's rules;
+*execution* is the transaction's gas less its base cost and its calldata. Steps are taken from whole runs over
+a digit: every instruction of the program when it is executed for the first time, the second, the fourth, the
+eighth and so on. One KB is 1,024 bytes.
 
 {table}
-The baselines are opML's own MNIST example and verifier and Cannon's single-step contract, the best peer; \"-\" is where
-nobody has a figure or where we promise none.
+The baselines are opML's own MNIST example and verifier, and Cannon's single-step contract, the best peer.
+\"-\" means that nobody has a figure, or that we promise none.
 ",
         report::today(),
         report::computer(),

@@ -206,14 +206,17 @@ fn document(table: &str) -> String {
     format!(
         "# Large images
 
-An image is opened, not read: memory and the nodes above it stay in the file, and the system brings the pages that are
-touched ([formats.md](formats.md#image)). So neither weights of tens of gigabytes nor the many machines of a dispute
-take memory that isn't used, and what was hashed once, when the image was made, isn't hashed again. Made by
+An image is opened, not read. Memory and the nodes above it stay in the file, and the system loads the pages
+that are touched ([formats.md](formats.md#image)). So neither weights of tens of gigabytes nor the many
+machines of a dispute take memory that they don't use, and what was hashed when the image was made isn't
+hashed again.
 
     OPML_BLESS=1 cargo bench -p opml-tests --bench large
 
-on {today} ({computer}). The image is synthetic: layers of 64 MiB of random weights, and a big step for each that adds them up. Every figure
-is the median of {ROUNDS} processes that begin with nothing; the file is in the system's cache as far as that has room.
+wrote this page on {today}, on this computer: {computer}.
+
+The image is synthetic: layers of 64 MiB of random weights, and one big step per layer that adds them up.
+Every figure is the median of {ROUNDS} new processes. The file is in the system's cache as far as it fits.
 
 {table}"
     )

@@ -186,42 +186,48 @@ fn page(engines: &[Box<dyn Engine>], lines: &[Line], stops: &[Stops]) -> String 
     format!(
         "# Machines
 
-How fast programs run on our machines and on others. Made by
+How fast programs run on our machines and on others.
 
     OPML_BLESS=1 cargo bench -p opml-peers
 
-on {} ({}, {}, {}). Every figure is the median of
-{ROUNDS} rounds in which all machines took turns, in processor time of the process or of the child that ran the program, the
-system's part included. Where an outcome can be seen (of a C program one byte, of models not in qemu), it was the same on all machines,
-and those that count instructions counted the same number.
+wrote this page on {}:
+
+- computer: {}
+- compiler: {}
+- emulator: {}
+
+Every figure is the median of {ROUNDS} rounds in which all machines took turns. Times are processor time of
+the process that ran the program, system time included. Where a result can be seen (one byte of a C program;
+of models, not in qemu), it was the same on all machines. Machines that count instructions counted the same
+number.
 
 ## Million instructions a second
 
-An instruction is one of the guest's, as our machine counts them. The time begins with the first step; a process's start
-is taken off (an empty program's time). The first two groups are C programs (`tests/benches/guests`) compiled by gcc with
--O2: `rv64im` has libgcc's floats in software, `rv64imfd` has instructions for them. The third are models that our
-compiler has compiled.
+Instructions are the guest's, as our machine counts them. Time starts with the first step; where a process has
+to be started, an empty program's time is subtracted. The first two groups are C programs
+(`tests/benches/guests`) that gcc compiled with -O2: `rv64im` uses libgcc's software floats, `rv64imfd` has
+instructions for them. The third group is models that our compiler compiled.
 
 {}
-\"-\": ckb-vm has no float instructions and no more than 4 MiB of memory; the MNIST networks are over before qemu has started. A
-mean is over the programs of its group that every machine in it runs.
+\"-\": ckb-vm has no float instructions and at most 4 MiB of memory; the MNIST networks end before qemu has
+started. A mean is over those programs of its group that every machine in it runs.
 
 ## Times slower than the same program on this computer
 
-C programs by gcc -O2 -fno-tree-vectorize, with the computer's own floats, fused where the guest's are; models by the native executor in
-one thread, whose code is scalar too.
+C programs are compiled by gcc -O2 -fno-tree-vectorize, with hardware floats, fused where the guest's are.
+Models run in the native executor on one thread, whose code is scalar too.
 
 {}
 ## Milliseconds before the first step
 
-From the image or the ELF file in memory to a machine that can run. Our JIT and qemu translate while they run: that is in the figures
-above, and in a short run (the MNIST networks) our JIT doesn't translate at all.
+From the image or the ELF file in memory to a machine that can run. Our JIT and qemu translate while they run,
+which the figures above include. In a short run, such as the MNIST networks, our JIT translates nothing.
 
 {}
 ## What stopping costs
 
-How much longer a run takes that is stopped every {} steps, or once somewhere, and resumed. Every stop is checked to be
-at exactly that step. qemu can't stop.
+How much longer a run takes if it is stopped every {} steps, or once somewhere, and resumed. Every stop is
+checked to be at exactly that step. qemu can't stop.
 
 {}",
         report::today(),

@@ -116,6 +116,16 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn the_index_has_every_page() {
+    let index = fs::read_to_string(root().join("docs/README.md")).expect("docs/README.md");
+    let linked: Vec<_> = prose(&index).flat_map(|(_, line)| targets(line)).collect();
+    let pages = fs::read_dir(root().join("docs")).expect("docs").map(|entry| entry.expect("a page").file_name());
+    let pages = pages.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".md"));
+    let missing: Vec<_> = pages.filter(|name| name != "README.md" && !linked.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/README.md doesn't link to {missing:?}");
+}
+
+#[test]
 fn broken_links_are_found() {
     let readme = root().join("README.md");
     let text = "# One\n\n## Two words, `code`\n\n## One\n";

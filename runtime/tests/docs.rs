@@ -1,5 +1,5 @@
-//! What documents promise besides their commands: links lead somewhere, lines are short, code for other languages can
-//! be parsed, and the examples pass their own tests.
+//! What documents promise besides their commands: links lead somewhere, lines are short, code for other
+//! languages can be parsed, the index is complete, and the examples pass their own tests.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -55,7 +55,7 @@ pub enum Command {
     /// Run an image and say where its steps go: by operator, node, function and instruction
     ///
     /// A run that traps, or that is longer than --max-steps, is shown as far as it went.
-    Profile(Profile),
+    Profile(ProfileArgs),
     /// Show the machine at chosen steps: state root, instruction, operator, output element
     ///
     /// However many steps are shown, the image runs once.

@@ -5,6 +5,7 @@ mod claim;
 mod cli;
 mod commands;
 mod failure;
+mod flame;
 mod images;
 mod lies;
 mod limits;
@@ -14,6 +15,7 @@ mod npy;
 mod output;
 mod package;
 mod profile;
+mod svg;
 mod tensors;
 
 use clap::Parser;

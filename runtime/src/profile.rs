@@ -1,4 +1,4 @@
-//! Where the steps of a run went: what was counted at each address, summed in several ways.
+//! Where the steps of a run went: the counts at each address, summed in several ways.
 
 use crate::commands::disasm::target;
 use crate::commands::trace::instruction_at;
@@ -6,20 +6,19 @@ use crate::failure::Failure;
 use image::{BigStep, Image, Symbol};
 use interpreter::Count;
 use isa::Op;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// What is shown where an instruction belongs to no big step: the start of the program.
+/// Shown for steps before the first big step: the start of the program.
 const NO_BIG_STEP: &str = "(before the first big step)";
-/// The same for instructions of no function.
+/// Shown for instructions that belong to no function.
 const NO_FUNCTION: &str = "(no symbol)";
-/// The same for steps that trap because there is no code, in place of a function and of an instruction.
+/// Shown for steps that trap because there is no code at their address, as function and as instruction.
 const NO_CODE: &str = "(no code)";
-/// The same for words that are no instruction.
+/// Shown for words that are not an instruction.
 const ILLEGAL: &str = "(illegal)";
 
-/// What an instruction's steps are booked on.
+/// What the steps of an instruction count towards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place<'a> {
     /// The big step, by number.
@@ -34,35 +33,35 @@ pub struct Place<'a> {
     pub instruction: &'static str,
 }
 
-/// Instructions that are always executed one after the other.
+/// A basic block: instructions that are always executed one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// The address of the first one.
+    /// The address of the first instruction.
     pub address: u64,
-    /// How many instructions there are.
+    /// The number of instructions.
     pub length: u64,
-    /// How often each was executed.
+    /// How often each of them was executed.
     pub times: u64,
 }
 
 impl Block {
-    /// The steps that went into it.
+    /// The steps spent in it.
     pub fn steps(&self) -> u64 {
         self.length * self.times
     }
 }
 
 /// Where the steps of a run went.
-pub struct Profile<'a> {
+pub struct RunProfile<'a> {
     image: &'a Image,
-    /// Each address in each big step, with its place.
+    /// The steps at each address in each big step, with what they count towards.
     lines: Vec<(Place<'a>, u64)>,
     /// The steps at each address.
     addresses: BTreeMap<u64, u64>,
 }
 
-impl<'a> Profile<'a> {
-    /// What was counted in a run of so many steps. Every step must be there.
+impl<'a> RunProfile<'a> {
+    /// The profile of a run of `steps` steps. The counts must cover every one of them.
     pub fn new(image: &'a Image, counts: impl Iterator<Item = Count>, steps: u64) -> Result<Self, Failure> {
         let functions = functions(image);
         let mut addresses = BTreeMap::new();
@@ -73,13 +72,18 @@ impl<'a> Profile<'a> {
         }
         let counted = addresses.values().sum::<u64>();
         if counted != steps {
-            return Err(Failure::new(format!("{counted} steps are counted, but the machine made {steps}"))
-                .hint("this is a mistake in opml, please report it"));
+            return Err(Failure::new(format!("the profile counts {counted} steps, but the machine made {steps}"))
+                .hint("this is a bug in opml, please report it"));
         }
         Ok(Self { image, lines, addresses })
     }
 
-    /// The steps by something that they are booked on, most first.
+    /// Whether the image has a schedule, so that steps count towards operators and nodes.
+    pub fn has_schedule(&self) -> bool {
+        !self.image.schedule.is_empty()
+    }
+
+    /// The steps summed by a key of their place, the largest sum first.
     pub fn by<K: Eq + Hash + Ord>(&self, key: impl Fn(&Place<'a>) -> K) -> Vec<(K, u64)> {
         let mut sums = HashMap::new();
         for (place, steps) in &self.lines {
@@ -90,7 +94,7 @@ impl<'a> Profile<'a> {
         sums
     }
 
-    /// The steps of each big step of the schedule; none if it was not reached.
+    /// The steps of each big step of the schedule; 0 if the run did not reach it.
     pub fn by_big_step(&self) -> Vec<u64> {
         let mut sums = vec![0; self.image.schedule.len()];
         for (place, steps) in &self.lines {
@@ -101,20 +105,20 @@ impl<'a> Profile<'a> {
         sums
     }
 
-    /// How many instructions were executed at least once.
+    /// The number of instructions that were executed at least once.
     pub fn touched(&self) -> u64 {
         self.addresses.keys().filter(|&&address| is_word(self.image, address)).count() as u64
     }
 
-    /// The addresses with their steps, most first.
+    /// The addresses with their steps, the largest number first.
     pub fn hottest(&self) -> Vec<(u64, u64)> {
         let mut addresses: Vec<_> = self.addresses.iter().map(|(&address, &steps)| (address, steps)).collect();
         addresses.sort_by_key(|&(address, steps)| (std::cmp::Reverse(steps), address));
         addresses
     }
 
-    /// The basic blocks, those with the most steps first. A block ends where control may go or come from elsewhere; jumps
-    /// through registers do not say where they go, but then the counts differ.
+    /// The basic blocks, those with the most steps first. A block ends where control may leave or enter it. Jumps through
+    /// registers do not name their target, but there the counts differ.
     pub fn blocks(&self) -> Vec<Block> {
         let leaders = leaders(self.image, self.addresses.keys().copied());
         let mut blocks: Vec<Block> = Vec::new();
@@ -133,43 +137,21 @@ impl<'a> Profile<'a> {
         blocks.sort_by_key(|block| (std::cmp::Reverse(block.steps()), block.address));
         blocks
     }
-
-    /// The stacks of a flame graph with their steps, in the folded format.
-    pub fn stacks(&self, model: &str) -> Vec<String> {
-        let schedule = !self.image.schedule.is_empty();
-        let frames = |place: &Place<'a>| (place.operator, place.node, place.function, place.instruction);
-        let fold = |((operator, node, function, instruction), steps): ((&str, &str, &str, &str), u64)| {
-            let above: &[&str] = if schedule { &[model, operator, node] } else { &[model] };
-            let names: Vec<_> = above.iter().chain(&[function, instruction]).map(|name| frame(name)).collect();
-            format!("{} {steps}", names.join(";"))
-        };
-        self.by(frames).into_iter().map(fold).collect()
-    }
 }
 
-/// A name as a frame: the folded format knows no quotes, and SVG no control characters.
-fn frame(name: &str) -> Cow<'_, str> {
-    let odd = |c: char| c.is_control() || c.is_whitespace() || c == ';';
-    match name {
-        "" => Cow::Borrowed("-"),
-        _ if name.contains(odd) => Cow::Owned(name.replace(odd, "_")),
-        _ => Cow::Borrowed(name),
-    }
-}
-
-/// Whether an address is that of a word of the code.
+/// Whether a word of the code is at an address.
 fn is_word(image: &Image, address: u64) -> bool {
     image.profile.is_code(address) && address.is_multiple_of(4)
 }
 
-/// The symbols of the code in the order of addresses.
+/// The symbols of the code, by address.
 fn functions(image: &Image) -> Vec<&Symbol> {
     let mut functions: Vec<_> = image.symbols.iter().filter(|symbol| image.profile.is_code(symbol.address)).collect();
     functions.sort_by_key(|symbol| symbol.address);
     functions
 }
 
-/// What the steps at an address are booked on.
+/// What the steps at an address count towards.
 fn place<'a>(image: &'a Image, functions: &[&'a Symbol], big_step: Option<usize>, address: u64) -> Place<'a> {
     let step: Option<&BigStep> = big_step.and_then(|index| image.schedule.get(index));
     let (operator, node) = step.map_or((NO_BIG_STEP, NO_BIG_STEP), |step| (&step.operator, &step.node));
@@ -184,7 +166,7 @@ fn place<'a>(image: &'a Image, functions: &[&'a Symbol], big_step: Option<usize>
     Place { big_step, operator, node, function, instruction }
 }
 
-/// Where a basic block begins: at what has a name or an entry, behind a jump, and where one that was executed leads.
+/// Where basic blocks begin: at symbols and entries, behind jumps, and at the targets of jumps that were executed.
 fn leaders(image: &Image, executed: impl Iterator<Item = u64>) -> BTreeSet<u64> {
     let mut leaders: BTreeSet<u64> = image.symbols.iter().map(|symbol| symbol.address).collect();
     leaders.extend(image.schedule.iter().map(|step| step.entry));
@@ -212,7 +194,7 @@ mod tests {
         Instruction { rd, rs1, imm, ..Instruction::new(op) }
     }
 
-    /// Two big steps that call one function, which turns in a loop as often as a0 says: 3 times and 5 times.
+    /// Two big steps that call one function, which loops a0 times: 3 times and 5 times.
     fn program() -> Image {
         use Op::*;
         let code = [
@@ -223,7 +205,7 @@ mod tests {
             instruction(Jal, 1, 0, 16),    //
             instruction(Addi, 17, 0, 93),  //
             instruction(Ecall, 0, 0, 0),   //
-            instruction(Ebreak, 0, 0, 0),  // nobody comes here
+            instruction(Ebreak, 0, 0, 0),  // never reached
             instruction(Addi, 10, 10, -1), // turn
             instruction(Bne, 0, 10, -4),   //
             instruction(Jalr, 0, 1, 0),    //
@@ -267,10 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_function_is_booked_on_the_node_that_calls_it() {
+    fn a_shared_function_counts_towards_the_node_that_calls_it() {
         let image = program();
         let (counts, steps) = counts(&image, 1000);
-        let profile = Profile::new(&image, counts.into_iter(), steps).expect("every step is counted");
+        let profile = RunProfile::new(&image, counts.into_iter(), steps).expect("every step is counted");
         assert_eq!(steps, 1 + (2 + 2 * 3 + 1) + (2 + 2 * 5 + 1 + 2));
         assert_eq!(profile.by(|p| p.operator), [("Second", 15), ("First", 9), (NO_BIG_STEP, 1)]);
         assert_eq!(profile.by(|p| p.node), [("b;c", 15), ("a node", 9), (NO_BIG_STEP, 1)]);
@@ -283,8 +265,6 @@ mod tests {
         let blocks = profile.blocks();
         assert_eq!(blocks[0], Block { address: CODE + 32, length: 2, times: 8 });
         assert_eq!(blocks.iter().map(Block::steps).sum::<u64>(), steps);
-        let stacks = profile.stacks("a model");
-        assert_eq!(stacks[..2], ["a_model;Second;b_c;turn;addi 5", "a_model;Second;b_c;turn;bne 5"]);
     }
 
     #[test]
@@ -294,11 +274,11 @@ mod tests {
         for change in [-1, 1] {
             let mut wrong = counts.clone();
             wrong[3].steps = wrong[3].steps.wrapping_add_signed(change);
-            let error = Profile::new(&image, wrong.into_iter(), steps).err().expect("a miscount");
+            let error = RunProfile::new(&image, wrong.into_iter(), steps).err().expect("a miscount");
             assert!(error.message.contains("but the machine made 25"), "{error}");
         }
         let lost = counts[1..].iter().copied();
-        assert!(Profile::new(&image, lost, steps).is_err());
+        assert!(RunProfile::new(&image, lost, steps).is_err());
     }
 
     #[test]

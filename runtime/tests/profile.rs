@@ -151,7 +151,7 @@ fn a_profile_of_a_known_program_has_known_counts() {
     ["far.elf", "far.opml", "far.svg"].iter().for_each(|file| std::fs::remove_file(folder.path(file)).expect("a file"));
     let cut = folder.json(&["profile", "exit.opml", "--max-steps", "50"]);
     assert_eq!((sum(&cut["instructions"]), &cut["status"]), (50, &"running".into()));
-    assert!(folder.text(&["profile", "exit.opml", "--max-steps", "0"]).contains("still runs: --max-steps is 0"));
+    assert!(folder.text(&["profile", "exit.opml", "--max-steps", "0"]).contains("still running: --max-steps is 0"));
     let nothing = ["profile", "exit.opml", "--max-steps", "0", "--flame", "no.svg"];
     folder.fails(&nothing).says(&["nothing to draw", "--max-steps"]);
     folder.fails(&["profile", "exit.opml", "--flame", "nowhere/no.svg"]).says(&["nowhere/no.svg"]);

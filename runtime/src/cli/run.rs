@@ -53,10 +53,10 @@ pub enum Backend {
 
 /// `opml profile`.
 #[derive(Debug, Args)]
-pub struct Profile {
+pub struct ProfileArgs {
     #[command(flatten)]
     pub run: RunArgs,
-    /// Draw a flame graph: model, operator, node, function, instruction
+    /// Draw a flame graph of operators, nodes, functions and instructions, in the order of execution
     #[arg(long, value_name = "FILE.svg")]
     pub flame: Option<PathBuf>,
     /// How many rows of each table and how many of the hottest blocks are shown

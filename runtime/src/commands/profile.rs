@@ -2,16 +2,21 @@
 
 use super::disasm::{described, place};
 use super::trace::instruction_at;
-use crate::cli;
+use crate::cli::{Backend, ProfileArgs};
 use crate::failure::Failure;
+use crate::flame;
 use crate::machine::{Loaded, prepare, run_by};
 use crate::output::{Output, count, table, write_file};
-use crate::profile::{Block, Profile};
+use crate::profile::{Block, RunProfile};
 use comfy_table::CellAlignment;
 use image::Image;
+<<<<<<< HEAD
 use inferno::flamegraph;
 use interpreter::Census;
 use jit::Jit;
+=======
+use interpreter::{Census, Interpreter};
+>>>>>>> c294608 (The flame graph is drawn by opml itself: boxes in the order of execution, a legend with totals, no CDDL dependency)
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,15 +24,15 @@ use std::path::Path;
 use std::time::Instant;
 use step::Status;
 
-/// The most counts that are kept: one for each instruction in each big step that executes it.
+/// The most counts to keep: there is one for each instruction in each big step that executes it.
 const MAX_COUNTS: usize = 1 << 24;
 
-/// How many instructions of a hot block are listed.
+/// How many instructions of a hot block to list.
 const LISTED: u64 = 16;
 
-/// Runs the image and shows where the steps went.
-pub fn run(args: &cli::Profile, output: Output) -> Result<(), Failure> {
-    let mut loaded = prepare(&args.run, cli::Backend::Interpreter)?;
+/// Runs the image and reports where the steps went.
+pub fn run(args: &ProfileArgs, output: Output) -> Result<(), Failure> {
+    let mut loaded = prepare(&args.run, Backend::Interpreter)?;
     let bar = output.steps(None);
     let start = Instant::now();
     let mut census = Census::new(loaded.image.profile, loaded.image.schedule.iter().map(|step| step.entry));
@@ -35,15 +40,15 @@ pub fn run(args: &cli::Profile, output: Output) -> Result<(), Failure> {
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let Loaded { image, machine, .. } = &loaded;
-    let profile = Profile::new(image, census.counts(), machine.steps())?;
+    let profile = RunProfile::new(image, census.counts(), machine.steps())?;
     if let Some(file) = &args.flame {
-        write_file(file, &flame(&profile, &args.run.image, machine)?)?;
+        write_file(file, &flame_graph(&profile, &args.run.image, machine)?)?;
     }
     let shown = Shown { image, machine, profile: &profile, top: args.top, seconds };
     output.result(&shown.object(args.flame.as_deref()), &shown.text(args.flame.as_deref()))
 }
 
-/// Runs to the end, or as far as it may, and counts.
+/// Runs to the end, or as far as the limits allow, and counts.
 fn take(loaded: &mut Loaded, max: u64, census: &mut Census, bar: &indicatif::ProgressBar) -> Result<(), Failure> {
     run_by(&mut loaded.machine, max, &loaded.memory, bar, |machine, steps| {
         machine.run_census(steps, census);
@@ -53,7 +58,7 @@ fn take(loaded: &mut Loaded, max: u64, census: &mut Census, bar: &indicatif::Pro
         return Ok(());
     }
     Err(Failure::new(format!(
-        "after {} steps there are more than {} counts of an instruction in a big step",
+        "after {} steps there are more than {} counts, one for each instruction in each big step",
         loaded.machine.steps(),
         count(MAX_COUNTS as u64)
     ))
@@ -61,29 +66,30 @@ fn take(loaded: &mut Loaded, max: u64, census: &mut Census, bar: &indicatif::Pro
 }
 
 /// The flame graph.
+<<<<<<< HEAD
 fn flame(profile: &Profile<'_>, image: &Path, machine: &Jit) -> Result<Vec<u8>, Failure> {
+=======
+fn flame_graph(profile: &RunProfile<'_>, image: &Path, machine: &Interpreter) -> Result<Vec<u8>, Failure> {
+>>>>>>> c294608 (The flame graph is drawn by opml itself: boxes in the order of execution, a legend with totals, no CDDL dependency)
     if machine.steps() == 0 {
-        return Err(Failure::new("no step was made, so there is nothing to draw").hint("raise --max-steps"));
+        return Err(Failure::new("the run made no step, so there is nothing to draw").hint("raise --max-steps"));
     }
     let model = image.file_stem().unwrap_or_default().to_string_lossy();
-    let stacks = profile.stacks(&model);
-    let mut options = flamegraph::Options::default();
-    options.title = format!("{model}: {} steps", count(machine.steps()));
-    options.count_name = "steps".to_owned();
-    options.name_type = String::new();
-    // The same run gives the same file.
-    options.deterministic = true;
-    let mut svg = Vec::new();
-    flamegraph::from_lines(&mut options, stacks.iter().map(String::as_str), &mut svg)
-        .map_err(|error| Failure::new(format!("can't draw the flame graph: {error}")))?;
-    Ok(svg)
+    let schedule = profile.has_schedule();
+    let totals = profile.by(|place| if schedule { place.operator } else { place.function });
+    Ok(flame::draw(&flame::frames(&model, profile), &totals))
 }
 
-/// A profile on its way to the reader.
+/// A profile with what its report needs.
 struct Shown<'a> {
     image: &'a Image,
+<<<<<<< HEAD
     machine: &'a Jit,
     profile: &'a Profile<'a>,
+=======
+    machine: &'a Interpreter,
+    profile: &'a RunProfile<'a>,
+>>>>>>> c294608 (The flame graph is drawn by opml itself: boxes in the order of execution, a legend with totals, no CDDL dependency)
     top: usize,
     seconds: f64,
 }
@@ -94,7 +100,7 @@ impl Shown<'_> {
         let machine = self.machine;
         match machine.status() {
             Status::Exited => format!("the machine exited with {}", machine.x(10)),
-            Status::Running => format!("the machine still runs: --max-steps is {}", machine.steps()),
+            Status::Running => format!("the machine is still running: --max-steps is {}", machine.steps()),
             Status::Trapped(trap) => {
                 let place = place(self.image, machine.pc());
                 format!("the machine trapped at pc {:#x} ({place}): {}", machine.pc(), trap.message())
@@ -102,7 +108,7 @@ impl Shown<'_> {
         }
     }
 
-    /// How many big steps each node has.
+    /// The number of big steps of each node.
     fn big_steps(&self) -> BTreeMap<(&str, &str), u64> {
         let mut big_steps = BTreeMap::new();
         for step in &self.image.schedule {
@@ -111,7 +117,7 @@ impl Shown<'_> {
         big_steps
     }
 
-    /// Everything, for machines. All rows are there, but of blocks and addresses only the hottest.
+    /// The report as JSON: all rows, but only the hottest blocks and addresses.
     fn object(&self, flame: Option<&Path>) -> Value {
         let (image, machine, profile) = (self.image, self.machine, self.profile);
         let mut object = json!({
@@ -133,7 +139,7 @@ impl Shown<'_> {
         object
     }
 
-    /// What only images with a schedule have.
+    /// Adds what only images with a schedule have.
     fn add_schedule(&self, fields: &mut Map<String, Value>) {
         let profile = self.profile;
         let operators = profile.by(|place| place.operator);
@@ -167,14 +173,14 @@ impl Shown<'_> {
     fn disassembly(&self, address: u64) -> String {
         let instruction = Some(address).filter(|address| address.is_multiple_of(4));
         let instruction = instruction.and_then(|address| instruction_at(self.image, address));
-        instruction.map_or("no instruction".to_owned(), |instruction| described(self.image, address, instruction))
+        instruction.map_or("not an instruction".to_owned(), |instruction| described(self.image, address, instruction))
     }
 
-    /// Everything, for people.
+    /// The report as text.
     fn text(&self, flame: Option<&Path>) -> String {
         let (profile, steps) = (self.profile, self.machine.steps());
         let mut text = format!(
-            "{} steps in {:.1} ms, {}\n{} of {} words of code are executed\n",
+            "{} steps in {:.1} ms, {}\n{} of {} words of code were executed\n",
             count(steps),
             self.seconds * 1e3,
             self.ending(),
@@ -182,7 +188,7 @@ impl Shown<'_> {
             count(self.image.profile.code_size() / 4)
         );
         if let Some(file) = flame {
-            let _ = writeln!(text, "flame graph in {}", file.display());
+            let _ = writeln!(text, "flame graph: {}", file.display());
         }
         if !self.image.schedule.is_empty() {
             self.add(&mut text, ["operator"], profile.by(|place| [place.operator.to_owned()]));
@@ -205,7 +211,7 @@ impl Shown<'_> {
         text
     }
 
-    /// Adds a table of names and their steps: the first rows, the rest as one, and the sum.
+    /// Adds a table of names and their steps: the first rows, one row for the rest, and the sum.
     fn add<const N: usize>(&self, text: &mut String, header: [&str; N], rows: Vec<([String; N], u64)>) {
         let all = self.machine.steps();
         let mut table = table(header);
@@ -245,7 +251,7 @@ impl Shown<'_> {
     }
 }
 
-/// Rows for machines.
+/// Rows as JSON.
 fn rows<K>(sums: Vec<(K, u64)>, object: impl Fn(K, u64) -> Value) -> Value {
     sums.into_iter().map(|(key, steps)| object(key, steps)).collect()
 }

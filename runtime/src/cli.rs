@@ -13,7 +13,7 @@ pub use dispute::{Cheat, Dispute};
 pub use images::{Compile, FromElf, ImageCommand, ImageOnly, Inspect, Verifier};
 pub use network::{Cancel, Deploy, Devnet, Key, Keyed, Network, Register, Request, ResultOf, Status, Terms};
 pub use play::{Playing, Serve, Watch};
-pub use run::{Backend, Limits, Profile, Prove, Run, RunArgs, Trace, Verify};
+pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
 pub use values::{Input, Shape, Steps, Wei};
 
 /// Compile ONNX models to provable machine images, run them, and let a contract judge any single step.

@@ -410,7 +410,7 @@ fn witness(folder: &Folder) -> serde_json::Map<String, Value> {
     let at = steps.iter().flat_map(|step| ["--at", step]);
     let rows = folder.json(&["trace", "net.opml", "--input", &input].into_iter().chain(at).collect::<Vec<_>>());
     let loads = |row: &&Value| row["instruction"].as_str().is_some_and(|text| text.starts_with("flw"));
-    let step = rows.as_array().expect("rows").iter().find(loads).expect("a load")["step"].to_string();
+    let step = rows["steps"].as_array().expect("rows").iter().find(loads).expect("a load")["step"].to_string();
     folder.text(&["prove", "net.opml", "--input", &input, "--step", &step, "-o", "step.json"]);
     serde_json::from_slice(&folder.read("step.json")).expect("an object")
 }
@@ -517,7 +517,7 @@ fn a_machine_that_traps_or_never_ends() {
     assert_eq!(folder.json(&["profile", "loop.opml", "--max-steps", "1000000"])["steps"], 1_000_000);
     // ld x0, 0(x0) is a step like any other.
     folder.fails(&["run", "trap.opml"]).says(&["trapped at step 2", "opml trace --at STEP"]);
-    let row = &folder.json(&["trace", "trap.opml", "--at", "2"])[0];
+    let row = &folder.json(&["trace", "trap.opml", "--at", "2"])["steps"][0];
     assert_eq!(row["status"], "running");
     folder.json(&["prove", "trap.opml", "--step", "2", "-o", "step.json"]);
     assert_eq!(folder.json(&["verify", "step.json", "--evm"])["holds"], true);

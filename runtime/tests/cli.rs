@@ -175,7 +175,7 @@ fn trace_shows_the_steps_in_order() {
     let mut args = vec!["trace", "net.opml", "--input", &digit];
     numbers.iter().for_each(|number| args.extend(["--at", number]));
     let rows = folder.json(&args);
-    let rows = rows.as_array().expect("rows");
+    let rows = rows["steps"].as_array().expect("rows");
     let found: Vec<_> = rows.iter().map(|row| row["step"].as_u64().expect("a step")).collect();
     assert_eq!(found, [0, 30000, last - 1, last]);
     assert_eq!(rows[0]["place"], "_start");
@@ -207,7 +207,7 @@ fn proven_steps_verify() {
         let step = step.to_string();
         let proven = folder.json(&["prove", "net.opml", "--input", &digit, "--step", &step, "-o", "step.json"]);
         let rows = folder.json(&["trace", "net.opml", "--input", &digit, "--at", &step]);
-        assert_eq!(proven["pre_state_root"], rows[0]["state_root"]);
+        assert_eq!(proven["pre_state_root"], rows["steps"][0]["state_root"]);
         let verified = folder.json(&["verify", "step.json", "--evm"]);
         assert_eq!(verified["holds"], true);
         assert_eq!(verified["post_state_root"], proven["post_state_root"]);
@@ -326,7 +326,7 @@ fn disputes_end_with_the_honest_side() {
             ] {
                 for phases in ["1", "2"] {
                     let args = ["dispute", "net.opml", "--input", &digit, "--cheat", cheat, "--phases", phases];
-                    let played = folder.json(&args);
+                    let played = &folder.json(&args)["disputes"];
                     assert_eq!(played[0]["winner"], winner, "{args:?}");
                     assert!(played[0]["transactions"].as_u64() <= Some(10), "{args:?}");
                     // One answer stands in the end, and the last act takes the money for it.
@@ -347,14 +347,14 @@ fn a_dispute_is_cheap_at_the_default_arity_and_tells_its_moves() {
     let folder = Folder::with_net("mnist-cnn");
     let digit = fixture("digits/5.npy");
     let args = ["dispute", "net.opml", "--input", &digit];
-    let played = folder.json(&args);
+    let played = &folder.json(&args)["disputes"];
     assert!(played[0]["gas"].as_u64().expect("gas") <= 500_000, "{played}");
     let text = folder.text(&args);
     for word in ["challenge", "enter", "dissect", "settle", "the challenger wins", "of big step"] {
         assert!(text.contains(word), "{word} is missing in {text}");
     }
     let table = folder.json(&["dispute", "net.opml", "--input", &digit, "--arity", "2,16,256"]);
-    let moves: Vec<_> = table
+    let moves: Vec<_> = table["disputes"]
         .as_array()
         .expect("disputes")
         .iter()
@@ -449,7 +449,7 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
         let mut closest = std::collections::BTreeMap::new();
         for cheat in ["weight", "step", "output", "silent"] {
             let args = ["dispute", "net.opml", "--input", &fixture(digit), "--cheat", cheat, "--arity", "2,8,20,64"];
-            for played in folder.json(&args).as_array().expect("disputes") {
+            for played in folder.json(&args)["disputes"].as_array().expect("disputes") {
                 let shape = Shape::of(&model, longest, played["arity"].as_u64().expect("an arity"));
                 assert!(played["transactions"].as_u64() <= Some(shape.moves() + 1), "{played}");
                 for act in played["moves"].as_array().expect("moves").iter().filter(|act| act["disputed"] == true) {

@@ -10,7 +10,7 @@ fn trace_takes_ranges_and_shows_long_runs_from_afar() {
     let last = folder.json(&["run", "net.opml", "--input", &digit])["steps"].as_u64().expect("a number");
     let rows = |args: &[&str]| {
         let args = [&["trace", "net.opml", "--input", &digit], args].concat();
-        folder.json(&args).as_array().expect("rows").clone()
+        folder.json(&args)["steps"].as_array().expect("rows").clone()
     };
     let numbers = |rows: &[Value]| rows.iter().map(|row| row["step"].as_u64().expect("a step")).collect::<Vec<_>>();
     let range = rows(&["--at", "1000..1003", "--at", "7", "--at", "1002..1004"]);

@@ -192,6 +192,21 @@ impl Execution {
         self.machine.read_memory(address, len).ok_or(ExecutionError::Outside { address, len })
     }
 
+    /// Shows the machine at a place to `look`. Whatever that does to the machine is undone.
+    pub fn visit<T>(
+        &mut self,
+        big_step: u64,
+        step: u64,
+        look: impl FnOnce(&mut Jit) -> T,
+    ) -> Result<T, ExecutionError> {
+        self.leaf(big_step)?;
+        self.seek(big_step, step)?;
+        let before = self.machine.snapshot();
+        let seen = look(&mut self.machine);
+        self.restore(&before)?;
+        Ok(seen)
+    }
+
     /// How many nodes of memory have been hashed so far (see [`Memory::hashed`]).
     pub fn hashed(&mut self) -> u64 {
         let shortcut = self.shortcut.as_ref().map_or(0, |shortcut| shortcut.hashed());

@@ -21,6 +21,9 @@ pub struct Dispute {
     /// 2: big steps first, then machine steps; 1: machine steps of the whole program at once
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub phases: u8,
+    /// Draw how the dispute is narrowed, from big steps to the instruction that decides it
+    #[arg(long, value_name = "FILE.svg")]
+    pub svg: Option<PathBuf>,
     #[command(flatten)]
     pub limits: Limits,
 }

@@ -35,6 +35,9 @@ pub struct Inspect {
     /// Check every hash, also of a large image (up to 64 MiB that is always done)
     #[arg(long)]
     pub verify: bool,
+    /// Draw the image: its nodes in the order of execution with steps and bytes, and a map of its memory
+    #[arg(long, value_name = "FILE.svg")]
+    pub svg: Option<PathBuf>,
 }
 
 /// `opml verifier`.

@@ -150,6 +150,12 @@ pub struct Request {
 pub struct Status {
     /// The request's number
     pub request: u64,
+    /// The model's image, to name the operator, the output element and both values of a dispute
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    /// The folder with inputs that requests give by their roots
+    #[arg(long, value_name = "DIR", requires = "image")]
+    pub inputs: Option<PathBuf>,
     #[command(flatten)]
     pub network: Network,
 }

@@ -5,48 +5,142 @@ use crate::cli::{Cheat, Dispute};
 use crate::failure::Failure;
 use crate::images::load_verified;
 use crate::lies::{liar, lies};
-use crate::output::{Output, count, table};
+use crate::narration::{DisputedStep, cut, node_name, range, wrapped};
+use crate::output::{Output, count, table, write_file};
+use crate::pictures::narrowing::{self, Round};
 use crate::tensors::read_inputs;
 use game::player::{challenge, reply};
-use game::{Execution, Game, Model, Move, Outcome, Side};
+use game::{Execution, Game, Model, Move, Outcome, Segment, Side};
 use image::{Image, Schedule};
+use indicatif::ProgressBar;
 use players::{LoadedModel, pack};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use step::Root;
 
+/// The width of text.
+const COLUMNS: usize = 80;
+
 /// A dispute that has been played.
-struct Played {
-    arity: u64,
-    winner: Side,
+pub struct Played {
+    pub arity: u64,
+    pub winner: Side,
+    pub ending: Ending,
+    /// The claims and what the opponent picked of each.
+    pub rounds: Vec<Round>,
+    /// The step that the two sides disagree about, if there is one.
+    pub step: Option<DisputedStep>,
     transactions: Vec<Transaction>,
     time: Duration,
 }
 
+/// How a dispute ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The contract executed the step.
+    Executed,
+    /// There was no memory to go on from, and the loser claimed one.
+    Void,
+    /// The loser was silent from the start.
+    Silence,
+    /// The loser had no legal move left.
+    NoMove,
+}
+
+impl Ending {
+    /// Its name in JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Executed => "executed",
+            Self::Void => "void",
+            Self::Silence | Self::NoMove => "timeout",
+        }
+    }
+}
+
 impl Played {
-    /// Transactions, gas and bytes: of the dispute alone, or of all there is.
+    /// The number of transactions, their gas and their bytes: of the dispute alone, or of everything.
     fn bill(&self, all: bool) -> (u64, u64, u64) {
         let counted = self.transactions.iter().filter(|transaction| all || transaction.disputed);
         counted.fold((0, 0, 0), |(number, gas, bytes), transaction| {
             (number + 1, gas + transaction.gas, bytes + transaction.calldata as u64)
         })
     }
+
+    /// The part of the run that the dispute was narrowed to.
+    pub fn narrowed(&self) -> Option<Segment> {
+        let last = self.rounds.last()?;
+        Some(last.picked.map_or(last.segment, |part| last.segment.part(part, self.arity)))
+    }
+
+    /// How it ended, in sentences.
+    pub fn story(&self, image: &Image) -> Vec<String> {
+        let (winner, loser) = (side(self.winner), side(self.winner.other()));
+        let narrowed = self.narrowed().map(range).unwrap_or_default();
+        let mut story = Vec::new();
+        let late = match self.ending {
+            Ending::Executed => None,
+            Ending::Void => {
+                story.push(format!("The {winner} wins: the run has no memory before {narrowed}, but the {loser} claims one after it."));
+                return story;
+            }
+            Ending::Silence => Some("did not answer in time"),
+            Ending::NoMove => Some("had no legal move left and ran out of time"),
+        };
+        let values = |step: &DisputedStep| step.values(loser);
+        match (late, &self.step) {
+            (None, Some(step)) => {
+                let (place, instruction) = (step.place(image), step.instruction(image));
+                story.push(format!("The {winner} wins: the contract executed {place}, {instruction}."));
+                story.push(values(step));
+            }
+            (None, None) => story.push(format!("The {winner} wins: the contract executed {narrowed}.")),
+            (Some(late), step) => {
+                story.push(format!("The {winner} wins: the {loser} {late}, so no step was executed."));
+                story.push(format!("The dispute had been narrowed to {narrowed}."));
+                if let Some(step) = step {
+                    let (place, instruction) = (step.place(image), step.instruction(image));
+                    story.push(format!("The two sides first disagree about {place}, {instruction}."));
+                    story.push(values(step));
+                }
+            }
+        }
+        story
+    }
 }
 
 /// Plays the dispute, once for each arity.
 pub fn run(args: &Dispute, output: Output) -> Result<(), Failure> {
+    if args.svg.is_some() && args.arity.len() > 1 {
+        return Err(Failure::new("--svg draws one dispute, but --arity lists several")
+            .hint("give one --arity, or leave --svg out"));
+    }
     let image = load_verified(&args.image, output)?;
     let inputs = read_inputs(&image, &args.inputs)?;
-    let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
-    let spinner = output.spinner("disputing");
-    let disputed = args.arity.iter().map(|&arity| Match::new(&image, &inputs, args, arity)?.play());
+    let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|input| (input.address, input.bytes)).collect();
+    let bar = output.spinner("running the model on both sides");
+    let disputed = args.arity.iter().map(|&arity| {
+        // Several disputes are compared in a table; the moves of one are printed as they are played.
+        let moves = if args.arity.len() == 1 { Some(output) } else { None };
+        Match::new(&image, &inputs, args, arity, Announcer { moves, bar: &bar, shown: 0 })?.play()
+    });
     let played = disputed.collect::<Result<Vec<_>, _>>()?;
-    spinner.finish_and_clear();
+    bar.finish_and_clear();
     if let Some(wrong) = played.iter().find(|played| played.winner != honest_side(args.cheat)) {
         return Err(Failure::new(format!("the cheater won at arity {}: please report this", wrong.arity)));
     }
-    let object = Value::Array(played.iter().map(object).collect());
-    output.result(&object, &text(&played))
+    if let (Some(file), [played]) = (&args.svg, &played[..]) {
+        write_file(file, &narrowing::draw(&image, played))?;
+    }
+    let object = json!({ "disputes": played.iter().map(|played| object(&image, played)).collect::<Vec<_>>() });
+    let mut text = match &played[..] {
+        [played] => ending(&image, played),
+        _ => arities(&played),
+    };
+    if let Some(file) = &args.svg {
+        text += &format!("\nThe narrowing is drawn in {}.", file.display());
+    }
+    output.result(&object, &text)
 }
 
 /// The side that doesn't cheat.
@@ -54,7 +148,34 @@ fn honest_side(cheat: Cheat) -> Side {
     if cheat == Cheat::Challenger { Side::Asserter } else { Side::Challenger }
 }
 
-/// Both players and their referee.
+/// Shows moves while they are played.
+struct Announcer<'a> {
+    /// Where to print moves; `None` if they are not to be printed.
+    moves: Option<Output>,
+    bar: &'a ProgressBar,
+    /// How many are printed.
+    shown: usize,
+}
+
+impl Announcer<'_> {
+    /// Prints the new moves, a line each.
+    fn announce(&mut self, transactions: &[Transaction]) -> Result<(), Failure> {
+        let Some(output) = self.moves else { return Ok(()) };
+        for transaction in &transactions[self.shown..] {
+            self.shown += 1;
+            self.bar.suspend(|| output.say(&line(self.shown, transaction)))?;
+        }
+        Ok(())
+    }
+}
+
+/// A move in a line of text.
+fn line(number: usize, transaction: &Transaction) -> String {
+    let Transaction { who, name, about, gas, .. } = transaction;
+    format!("{number:>2} {who:<10} {name:<9} {:<41} {:>9} gas", cut(about, 41), count(*gas))
+}
+
+/// Both players and the contract between them.
 struct Match<'a> {
     image: &'a Image,
     known: LoadedModel,
@@ -65,11 +186,19 @@ struct Match<'a> {
     inputs: &'a [(u64, Vec<u8>)],
     asserter: Execution,
     challenger: Execution,
+    announcer: Announcer<'a>,
+    rounds: Vec<Round>,
     start: Instant,
 }
 
 impl<'a> Match<'a> {
-    fn new(image: &'a Image, inputs: &'a [(u64, Vec<u8>)], args: &Dispute, arity: u64) -> Result<Self, Failure> {
+    fn new(
+        image: &'a Image,
+        inputs: &'a [(u64, Vec<u8>)],
+        args: &Dispute,
+        arity: u64,
+        announcer: Announcer<'a>,
+    ) -> Result<Self, Failure> {
         let start = Instant::now();
         let schedule = schedule(image, args.phases)?;
         args.limits.admit(&schedule)?;
@@ -85,20 +214,23 @@ impl<'a> Match<'a> {
         let (asserter, challenger) =
             if honest_side(args.cheat) == Side::Asserter { (honest, liar) } else { (liar, honest) };
         let silent = args.cheat == Cheat::Silent;
-        Ok(Self { image, known, model, arity, silent, inputs, asserter, challenger, start })
+        let rounds = Vec::new();
+        Ok(Self { image, known, model, arity, silent, inputs, asserter, challenger, announcer, rounds, start })
     }
 
-    /// Plays to the end, and on until an answer is final.
+    /// Plays until an answer is final and its money withdrawn.
     fn play(mut self) -> Result<Played, Failure> {
         let input = pack(self.known.input(), self.known.input_bytes(), self.inputs);
         let root = self.challenger.input_root()?;
         let mut arena = Arena::open(self.image, &self.model, input, root, self.arity)?;
         let said = self.known.said(&mut self.asserter)?;
         arena.answer(Side::Asserter, &said)?;
+        self.announcer.announce(&arena.transactions)?;
         let opening = challenge(&self.model, self.arity, &mut self.challenger)?;
-        let parts = opening.claims.len();
-        arena.challenge(&opening, format!("another output; {} big steps in {parts} parts", self.model.big_steps))?;
-        let winner = self.play_game(&mut arena, opening.claims)?;
+        let about = format!("{} in {} parts", range(self.whole()), opening.claims.len());
+        arena.challenge(&opening, about)?;
+        self.record(Side::Challenger, &arena)?;
+        let (winner, ending) = self.play_game(&mut arena, opening.claims)?;
         let mut standing = said;
         if winner == Side::Challenger {
             standing = self.known.said(&mut self.challenger)?;
@@ -106,27 +238,68 @@ impl<'a> Match<'a> {
         }
         arena.settle(winner, &standing)?;
         arena.withdraw(winner)?;
-        let Self { arity, start, .. } = self;
-        Ok(Played { arity, winner, transactions: arena.transactions, time: start.elapsed() })
+        self.announcer.announce(&arena.transactions)?;
+        let (arity, time) = (self.arity, self.start.elapsed());
+        let (rounds, transactions) = (self.rounds, arena.transactions);
+        let mut played = Played { arity, winner, ending, rounds, step: None, transactions, time };
+        let (honest, liar) = match winner {
+            Side::Asserter => (&mut self.asserter, &mut self.challenger),
+            Side::Challenger => (&mut self.challenger, &mut self.asserter),
+        };
+        if let Some(segment) = played.narrowed() {
+            played.step = DisputedStep::find(self.image, segment, liar, honest)?;
+        }
+        Ok(played)
     }
 
-    fn play_game(&mut self, arena: &mut Arena, mut theirs: Vec<Root>) -> Result<Side, Failure> {
+    /// All big steps.
+    fn whole(&self) -> Segment {
+        Segment { level: game::Level::BigSteps, lo: 0, hi: self.model.big_steps }
+    }
+
+    /// Notes that a side has made claims about a segment, and prints the move.
+    fn record(&mut self, by: Side, arena: &Arena) -> Result<(), Failure> {
+        let segment = arena.game()?.segment();
+        let (name, gas) = arena.transactions.last().map_or(("", 0), |last| (last.name, last.gas));
+        self.rounds.push(Round { by, name, gas, segment, parts: segment.parts(self.arity), picked: None });
+        self.announcer.announce(&arena.transactions)
+    }
+
+    fn play_game(&mut self, arena: &mut Arena, mut theirs: Vec<Root>) -> Result<(Side, Ending), Failure> {
         loop {
             let game = *arena.game()?;
-            let outcome = match self.next(&game, &theirs)? {
-                Some(move_) => {
-                    theirs = move_.claims().to_vec();
-                    arena.play(&move_, note(&move_, &game))?
-                }
-                None => arena.let_time_pass("the other side has no more to say, and its time is over".to_owned())?,
+            let mover = game.mover().unwrap_or(Side::Asserter);
+            let most = Game::most_moves(self.model.big_steps, self.longest(), self.arity);
+            let round = self.rounds.len() + 1;
+            self.announcer.bar.set_message(format!("move {round} of at most {most}: the {} computes", side(mover)));
+            let Some(move_) = self.next(&game, &theirs)? else {
+                let about = format!("the {}'s time has run out", side(mover));
+                arena.let_time_pass(about)?;
+                self.announcer.announce(&arena.transactions)?;
+                return Ok((mover.other(), if self.silent { Ending::Silence } else { Ending::NoMove }));
             };
-            if let Outcome::Won(winner) = outcome {
-                return Ok(winner);
+            theirs = move_.claims().to_vec();
+            if let Some(last) = self.rounds.last_mut() {
+                last.picked = Some(move_.pick().part);
             }
+            let outcome = arena.play(&move_, about(self.image, &move_, &game))?;
+            if let Outcome::Won(winner) = outcome {
+                self.announcer.announce(&arena.transactions)?;
+                let void = matches!(move_, Move::Void { .. });
+                return Ok((winner, if void { Ending::Void } else { Ending::Executed }));
+            }
+            self.record(mover, arena)?;
         }
     }
 
-    /// What the side to move does: nothing if it is silent, or if it is a liar at the end of its lies.
+    /// The most steps of a big step.
+    fn longest(&self) -> u64 {
+        let bounds = self.image.schedule.iter().map(|step| step.bound);
+        let whole = self.image.interface.map(|interface| interface.bound).filter(|_| self.model.big_steps == 1);
+        whole.or_else(|| bounds.max()).unwrap_or(1)
+    }
+
+    /// The move of the side whose turn it is: none if it is silent, or if its lies leave it no legal one.
     fn next(&mut self, game: &Game, theirs: &[Root]) -> Result<Option<Move>, Failure> {
         let oracle = match game.mover() {
             Some(Side::Asserter) if self.silent => return Ok(None),
@@ -142,7 +315,7 @@ impl<'a> Match<'a> {
     }
 }
 
-/// What the image is cut into: all big steps, or the whole program as one.
+/// What the dispute is cut into: all big steps, or the whole program as one.
 fn schedule(image: &Image, phases: u8) -> Result<Schedule, Failure> {
     let schedule = if phases == 1 { image.single_phase() } else { Some(image.big_steps()) };
     schedule.filter(|schedule| !schedule.leaves().is_empty()).ok_or_else(|| {
@@ -152,66 +325,66 @@ fn schedule(image: &Image, phases: u8) -> Result<Schedule, Failure> {
 }
 
 /// What a move is about.
-fn note(move_: &Move, game: &Game) -> String {
-    let (segment, arity) = (game.segment(), game.arity());
-    let part = segment.part(move_.pick().part, arity);
-    let place = match part.level {
-        game::Level::BigSteps => format!("big steps {} to {}", part.lo, part.hi),
-        game::Level::Steps { big_step } => {
-            format!("steps {} to {} of big step {big_step}", count(part.lo), count(part.hi))
-        }
-    };
+fn about(image: &Image, move_: &Move, game: &Game) -> String {
+    let part = game.segment().part(move_.pick().part, game.arity());
     match move_ {
-        Move::Dissect { claims, .. } => format!("{place} in {} parts", claims.len()),
+        Move::Dissect { claims, .. } => format!("{} in {} parts", narrowing::short(part), claims.len()),
         Move::Enter { entry, .. } => {
-            format!("into big step {}: {} steps in {} parts", part.lo, count(entry.leaf.bound), entry.claims.len())
+            let step = image.schedule.get(part.lo as usize).filter(|_| game.model().big_steps > 1);
+            let node = step.map(|step| format!(" ({})", node_name(&step.operator, &step.node))).unwrap_or_default();
+            format!("big step {}{node}: {} steps", part.lo, count(entry.leaf.bound))
         }
-        Move::Void { .. } => format!("nothing comes after nothing: {place}"),
-        Move::Prove { witness, .. } => format!("{place}, executed by the contract from {} bytes", witness.len()),
+        Move::Void { .. } => format!("{}: nothing comes after nothing", range(part)),
+        Move::Prove { .. } => format!("the contract executes {}", narrowing::short(part)),
     }
 }
 
-/// A dispute for machines.
-fn object(played: &Played) -> Value {
+/// A dispute as JSON.
+fn object(image: &Image, played: &Played) -> Value {
     let moves = played.transactions.iter().map(|transaction| {
         let Transaction { who, name, about, gas, calldata, disputed } = transaction;
         json!({ "who": who, "move": name, "gas": gas, "calldata_bytes": calldata, "about": about, "disputed": disputed })
     });
+    let rounds = played.rounds.iter().map(|round| {
+        let picked = round.picked.map(|part| segment(round.segment.part(part, played.arity)));
+        json!({ "by": side(round.by), "move": round.name, "about": segment(round.segment), "parts": round.parts,
+                "picked_part": round.picked, "picked": picked })
+    });
     let ((transactions, gas, bytes), whole) = (played.bill(false), played.bill(true));
     json!({
-        "arity": played.arity, "winner": side(played.winner), "moves": moves.collect::<Vec<_>>(),
+        "arity": played.arity, "winner": side(played.winner), "ending": played.ending.name(),
+        "story": played.story(image).join(" "), "narrowed_to": played.narrowed().map(segment),
+        "disputed_step": played.step.as_ref().map(|step| step.json(image)),
+        "rounds": rounds.collect::<Vec<_>>(), "moves": moves.collect::<Vec<_>>(),
         "transactions": transactions, "gas": gas, "calldata_bytes": bytes, "seconds": played.time.as_secs_f64(),
         "whole": { "transactions": whole.0, "gas": whole.1, "calldata_bytes": whole.2 },
     })
 }
 
-/// Disputes for people: one move by move, several in a table.
-fn text(played: &[Played]) -> String {
-    match played {
-        [played] => moves(played),
-        _ => arities(played),
-    }
+/// A segment as JSON: the first unit, and one past the last.
+fn segment(segment: Segment) -> Value {
+    let (unit, big_step) = match segment.level {
+        game::Level::BigSteps => ("big steps", None),
+        game::Level::Steps { big_step } => ("steps", Some(big_step)),
+    };
+    json!({ "unit": unit, "big_step": big_step, "from": segment.lo, "to": segment.hi })
 }
 
-fn moves(played: &Played) -> String {
-    let mut rows = table(["", "who", "what", "gas", "bytes", "about"]);
-    for (index, transaction) in played.transactions.iter().enumerate() {
-        let Transaction { who, name, about, gas, calldata, .. } = transaction;
-        let number = (index + 1).to_string();
-        rows.add_row([number, (*who).into(), (*name).into(), count(*gas), count(*calldata as u64), about.clone()]);
-    }
+/// How a dispute ended and what it cost, as text.
+fn ending(image: &Image, played: &Played) -> String {
     let bill = |(transactions, gas, bytes)| {
-        format!("{transactions} transactions, {} gas, {} bytes of calldata", count(gas), count(bytes))
+        format!("{transactions:>3} transactions {:>11} gas {:>9} bytes of calldata", count(gas), count(bytes))
     };
     format!(
-        "{rows}\n\nthe {} wins, in {:.0} ms with everything that both sides compute\n  the dispute, from the challenge to the payment: {}\n  with request, answers, settlement and withdrawal: {}",
-        side(played.winner),
-        played.time.as_secs_f64() * 1e3,
+        "\n{}\n\nthe dispute alone  {}\neverything         {}\nBoth sides together computed for {:.0} ms.",
+        wrapped(&played.story(image).join(" "), COLUMNS),
         bill(played.bill(false)),
         bill(played.bill(true)),
+        played.time.as_secs_f64() * 1e3,
     )
 }
 
+/// Several disputes as a table.
 fn arities(played: &[Played]) -> String {
     let mut rows = table(["arity", "winner", "transactions", "gas", "bytes", "ms", "gas of all"]);
     for played in played {
@@ -230,7 +403,7 @@ fn arities(played: &[Played]) -> String {
 }
 
 /// A side's name.
-fn side(side: Side) -> &'static str {
+pub fn side(side: Side) -> &'static str {
     match side {
         Side::Asserter => "asserter",
         Side::Challenger => "challenger",

@@ -3,20 +3,30 @@
 use crate::cli::Inspect;
 use crate::failure::Failure;
 use crate::images::{load, load_verified};
-use crate::output::{Output, count, table};
+use crate::output::{Output, count, table, write_file};
+use crate::pictures::map;
 use image::Image;
 use isa::{Op, decode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Shows the image.
+/// Shows the image, and draws it if that was asked for.
 pub fn run(args: &Inspect, output: Output) -> Result<(), Failure> {
     let image = if args.verify { load_verified(&args.image, output)? } else { load(&args.image)? };
-    output.result(&object(&image), &text(&image))
+    let (mut object, mut text) = (object(&image), text(&image));
+    if let Some(file) = &args.svg {
+        let name = args.image.file_stem().unwrap_or_default().to_string_lossy();
+        write_file(file, &map::draw(&image, &name))?;
+        if let Value::Object(fields) = &mut object {
+            fields.insert("svg".to_owned(), json!(file));
+        }
+        text += &format!("\nThe image is drawn in {}.\n", file.display());
+    }
+    output.result(&object, &text)
 }
 
-/// How often each instruction stands in the code, the commonest first.
+/// How often each instruction occurs in the code, the commonest first.
 fn mix(image: &Image) -> Vec<(Op, u64)> {
     let words = image.code.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
     let mut counts = BTreeMap::new();
@@ -28,7 +38,7 @@ fn mix(image: &Image) -> Vec<(Op, u64)> {
     counts
 }
 
-/// How many big steps each operator has, in the order of their first appearance.
+/// The number of big steps of each operator, in the order of their first appearance.
 fn operators(image: &Image) -> Vec<(&str, u64)> {
     let mut counts: Vec<(&str, u64)> = Vec::new();
     for step in &image.schedule {
@@ -40,7 +50,7 @@ fn operators(image: &Image) -> Vec<(&str, u64)> {
     counts
 }
 
-/// Everything, for machines.
+/// The report as JSON.
 fn object(image: &Image) -> Value {
     let segments = image.segments.iter().map(|s| json!({ "address": s.address, "bytes": s.bytes.len() }));
     let tensors = image.tensors.iter().map(|t| {
@@ -66,7 +76,7 @@ fn object(image: &Image) -> Value {
     })
 }
 
-/// Where inputs, outputs and scratch are, and how long the whole run takes; null if the image does not say.
+/// Where inputs, outputs and scratch are, and the bound of the whole run; null if the image does not say.
 fn interface(image: &Image) -> Value {
     let region = |region: image::Region| json!({ "address": region.address, "bits": region.bits });
     image.interface.map_or(Value::Null, |interface| {
@@ -75,7 +85,7 @@ fn interface(image: &Image) -> Value {
     })
 }
 
-/// Everything, for people.
+/// The report as text.
 fn text(image: &Image) -> String {
     let mut text = String::new();
     let profile = &image.profile;

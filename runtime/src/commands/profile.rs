@@ -4,19 +4,14 @@ use super::disasm::{described, place};
 use super::trace::instruction_at;
 use crate::cli::{Backend, ProfileArgs};
 use crate::failure::Failure;
-use crate::flame;
+use crate::pictures::flame;
 use crate::machine::{Loaded, prepare, run_by};
 use crate::output::{Output, count, table, write_file};
 use crate::profile::{Block, RunProfile};
 use comfy_table::CellAlignment;
 use image::Image;
-<<<<<<< HEAD
-use inferno::flamegraph;
 use interpreter::Census;
 use jit::Jit;
-=======
-use interpreter::{Census, Interpreter};
->>>>>>> c294608 (The flame graph is drawn by opml itself: boxes in the order of execution, a legend with totals, no CDDL dependency)
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -66,11 +61,7 @@ fn take(loaded: &mut Loaded, max: u64, census: &mut Census, bar: &indicatif::Pro
 }
 
 /// The flame graph.
-<<<<<<< HEAD
-fn flame(profile: &Profile<'_>, image: &Path, machine: &Jit) -> Result<Vec<u8>, Failure> {
-=======
-fn flame_graph(profile: &RunProfile<'_>, image: &Path, machine: &Interpreter) -> Result<Vec<u8>, Failure> {
->>>>>>> c294608 (The flame graph is drawn by opml itself: boxes in the order of execution, a legend with totals, no CDDL dependency)
+fn flame_graph(profile: &RunProfile<'_>, image: &Path, machine: &Jit) -> Result<Vec<u8>, Failure> {
     if machine.steps() == 0 {
         return Err(Failure::new("the run made no step, so there is nothing to draw").hint("raise --max-steps"));
     }
@@ -83,13 +74,8 @@ fn flame_graph(profile: &RunProfile<'_>, image: &Path, machine: &Interpreter) ->
 /// A profile with what its report needs.
 struct Shown<'a> {
     image: &'a Image,
-<<<<<<< HEAD
     machine: &'a Jit,
-    profile: &'a Profile<'a>,
-=======
-    machine: &'a Interpreter,
     profile: &'a RunProfile<'a>,
->>>>>>> c294608 (The flame graph is drawn by opml itself: boxes in the order of execution, a legend with totals, no CDDL dependency)
     top: usize,
     seconds: f64,
 }

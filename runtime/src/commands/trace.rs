@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::machine::{check_reach, prepare, run_by, run_exactly, run_to};
 use crate::output::{Output, count, table};
 use game::MemoryLimit;
-use image::{BigStep, Image};
+use image::{BigStep, Image, Tensor};
 use indicatif::ProgressBar;
 use interpreter::Interpreter;
 use isa::{Instruction, Layout, decode};
@@ -14,13 +14,13 @@ use jit::Jit;
 use serde_json::{Value, json};
 use step::{Root, Status};
 
-/// How far ahead of the last step the element that it works on is looked for.
+/// How many steps ahead to look for the element that a step works on.
 const LOOKAHEAD: u64 = 10_000_000;
 
-/// The most rows that are shown.
+/// The most rows to show.
 const MAX_ROWS: usize = 100_000;
 
-/// What is shown of a step.
+/// What a trace shows of a step.
 pub struct Row {
     /// The step.
     pub step: u64,
@@ -28,19 +28,19 @@ pub struct Row {
     pub root: Root,
     /// The program counter.
     pub pc: u64,
-    /// Its place as symbol and offset.
+    /// The program counter as symbol and offset.
     pub place: String,
-    /// The instruction; none if the word is illegal or outside the code.
+    /// The instruction; `None` if the word is illegal or outside the code.
     pub instruction: Option<Instruction>,
-    /// The state of the machine.
+    /// The machine's status.
     pub status: Status,
-    /// The big step that it belongs to, by number.
+    /// The number of the big step that it belongs to.
     pub big_step: Option<usize>,
-    /// The element of the big step's output that is computed: the next one that is stored.
+    /// The element of the big step's output that it helps to compute: the next one that is stored.
     pub element: Option<u64>,
 }
 
-/// Shows the steps.
+/// Runs the image and shows the steps.
 pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     let at = chosen(args)?;
     let mut loaded = prepare(&args.run, Backend::Jit)?;
@@ -53,7 +53,7 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     let rows = tracer.rows;
     bar.finish_and_clear();
     let image = &loaded.image;
-    let object = Value::Array(rows.iter().map(|row| object(image, row)).collect());
+    let object = json!({ "steps": rows.iter().map(|row| object(image, row)).collect::<Vec<_>>() });
     let mut text = table(["step", "state root", "pc", "place", "instruction", "operator", "element"]);
     for row in &rows {
         text.add_row([
@@ -69,8 +69,8 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     output.result(&object, &text.to_string())
 }
 
-/// The instruction, or how the machine ended.
-fn instruction(row: &Row) -> String {
+/// The instruction, or how the machine ended if it did.
+pub fn instruction(row: &Row) -> String {
     match (row.status, &row.instruction) {
         (Status::Running, Some(instruction)) => instruction.to_string(),
         (Status::Running, None) => "illegal".to_owned(),
@@ -85,18 +85,22 @@ pub fn operator<'a>(image: &'a Image, row: &Row) -> Option<&'a BigStep> {
 
 /// The element as "tensor[index, index]".
 pub fn element(image: &Image, row: &Row) -> Option<String> {
-    let tensor = image.tensors.get(operator(image, row)?.output as usize)?;
-    let mut rest = row.element?;
+    element_name(image.tensors.get(operator(image, row)?.output as usize)?, row.element?)
+}
+
+/// An element of a tensor as "tensor[index, index]"; `None` if the tensor is smaller.
+pub fn element_name(tensor: &Tensor, element: u64) -> Option<String> {
+    let mut rest = element;
     let mut indices: Vec<u64> = Vec::new();
     for &size in tensor.shape.iter().rev() {
         indices.push(rest.checked_rem(size)?);
         rest /= size;
     }
     indices.reverse();
-    Some(format!("{}{indices:?}", tensor.name))
+    (rest == 0).then(|| format!("{}{indices:?}", tensor.name))
 }
 
-/// A row for machines.
+/// A row as JSON.
 fn object(image: &Image, row: &Row) -> Value {
     let step = operator(image, row);
     json!({
@@ -108,11 +112,11 @@ fn object(image: &Image, row: &Row) -> Value {
     })
 }
 
-/// The steps of `--at`, in order.
+/// The steps of `--at`, sorted.
 fn chosen(args: &Trace) -> Result<Vec<u64>, Failure> {
     let total = args.at.iter().fold(0u64, |sum, steps| sum.saturating_add(steps.0.end - steps.0.start));
     if total > MAX_ROWS as u64 {
-        return Err(too_many().hint("--every STEPS shows a long run from afar"));
+        return Err(too_many().hint("use --every STEPS for an overview of a long run"));
     }
     for steps in &args.at {
         check_reach(&args.run, steps.0.end.saturating_sub(1).max(steps.0.start))?;
@@ -123,12 +127,12 @@ fn chosen(args: &Trace) -> Result<Vec<u64>, Failure> {
     Ok(steps)
 }
 
-/// More rows than anybody reads.
+/// The error for more rows than anyone reads.
 fn too_many() -> Failure {
-    Failure::new(format!("these are more than {} steps to show", count(MAX_ROWS as u64)))
+    Failure::new(format!("this would show more than {} steps", count(MAX_ROWS as u64)))
 }
 
-/// Looks at a run at some steps, in one pass.
+/// Traces these steps, which are sorted, in one pass.
 pub fn trace(
     image: &Image,
     machine: &mut Jit,
@@ -141,10 +145,23 @@ pub fn trace(
     Ok(tracer.rows)
 }
 
+/// Traces the next step of a machine that is in a known big step; that of the whole program if `None`.
+pub fn trace_next(
+    image: &Image,
+    machine: &mut Jit,
+    big_step: Option<usize>,
+    memory: &MemoryLimit,
+) -> Result<Row, Failure> {
+    let bar = ProgressBar::hidden();
+    let mut tracer = Tracer { known: big_step, ..Tracer::new(image, memory, &bar) };
+    tracer.trace(machine, &[machine.steps()])?;
+    tracer.rows.pop().ok_or_else(|| Failure::new("there is no next step"))
+}
+
 /// The return addresses of the calls that start big steps, in the schedule's order.
 fn call_sites(image: &Image) -> Vec<u64> {
     let Some(start) = symbol_at(image, image.entry) else { return Vec::new() };
-    // Nobody has checked the size of a symbol.
+    // The size of a symbol is unchecked.
     let code = image.profile.code_base() + image.profile.code_size();
     let range = start.address..start.address.saturating_add(start.size).min(code);
     let addresses = range.step_by(4);
@@ -161,13 +178,16 @@ pub fn instruction_at(image: &Image, pc: u64) -> Option<Instruction> {
     decode(word, image.extensions())
 }
 
-/// Rows, some of which still wait for their element.
+/// Rows in the making: some still wait for their element.
 struct Tracer<'a> {
     image: &'a Image,
     memory: &'a MemoryLimit,
     bar: &'a ProgressBar,
+    /// The big step of every row, if the machine runs only that.
+    known: Option<usize>,
+    /// The return addresses of the calls that start big steps.
     calls: Vec<u64>,
-    /// The instructions that store.
+    /// The addresses of the instructions that store.
     stores: Vec<u64>,
     rows: Vec<Row>,
     /// Rows whose element is not known yet.
@@ -177,10 +197,10 @@ struct Tracer<'a> {
 impl<'a> Tracer<'a> {
     fn new(image: &'a Image, memory: &'a MemoryLimit, bar: &'a ProgressBar) -> Self {
         let (calls, stores) = (call_sites(image), stores(image));
-        Self { image, memory, bar, calls, stores, rows: Vec::new(), open: Vec::new() }
+        Self { image, memory, bar, known: None, calls, stores, rows: Vec::new(), open: Vec::new() }
     }
 
-    /// Looks at some steps, which are in order.
+    /// Traces these steps, which are sorted.
     fn trace(&mut self, machine: &mut Jit, at: &[u64]) -> Result<(), Failure> {
         for &step in at {
             self.seek(machine, step)?;
@@ -190,7 +210,7 @@ impl<'a> Tracer<'a> {
         self.seek(machine, u64::MAX)
     }
 
-    /// Looks at every so many steps up to the end of the run, or up to `max`, and at some others, which are in order.
+    /// Traces every so many steps up to the end of the run, or up to `max`, and some others, which are sorted.
     fn trace_every(&mut self, machine: &mut Jit, every: u64, max: u64, at: &[u64]) -> Result<(), Failure> {
         let mut at = at.iter().copied().peekable();
         let mut point = Some(0);
@@ -213,7 +233,7 @@ impl<'a> Tracer<'a> {
         self.seek(machine, u64::MAX)
     }
 
-    /// Adds a row for the machine's next step, and maybe looks for its element from now on.
+    /// Adds a row for the machine's next step. With `element`, looks for its element from now on.
     fn look(&mut self, machine: &mut Jit, element: bool) -> Result<(), Failure> {
         if self.rows.len() == MAX_ROWS {
             return Err(too_many().hint("raise --every"));
@@ -236,8 +256,8 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    /// Runs on for the elements that are not known, but neither beyond a step nor for too long. The machine runs at full
-    /// speed from store to store.
+    /// Runs on to find the missing elements, but neither beyond a step nor for too long. The machine runs at full speed
+    /// from store to store.
     fn seek(&mut self, machine: &mut Jit, step: u64) -> Result<(), Failure> {
         let Some(&last) = self.open.last() else { return Ok(()) };
         let end = self.rows[last].step.saturating_add(LOOKAHEAD);
@@ -260,8 +280,11 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    /// The big step that the machine is in. A kernel calls nothing, so `ra` still says who called it.
+    /// The big step that the machine is in. A kernel calls nothing, so `ra` still points to its caller.
     fn big_step(&self, machine: &Jit) -> Option<usize> {
+        if self.known.is_some() {
+            return self.known;
+        }
         let in_start = symbol_at(self.image, machine.pc())?.address == symbol_at(self.image, self.image.entry)?.address;
         let index = if in_start {
             self.calls.iter().position(|&call| machine.pc() < call)
@@ -279,14 +302,14 @@ fn stores(image: &Image) -> Vec<u64> {
     range.step_by(4).filter(stores).collect()
 }
 
-/// Where the next instruction stores, if it does.
+/// The address that the next instruction stores to, if it is a store.
 fn stored(image: &Image, machine: &Interpreter) -> Option<u64> {
     let instruction = instruction_at(image, machine.pc())?;
     let store = instruction.op.entry().layout == Layout::S;
     store.then(|| machine.x(instruction.rs1).wrapping_add_signed(instruction.imm.into()))
 }
 
-/// Which element of its big step's output an address is.
+/// The element of its big step's output that lies at an address.
 fn output_element(image: &Image, row: &Row, address: u64) -> Option<u64> {
     let tensor = image.tensors.get(operator(image, row)?.output as usize)?;
     let offset = address.checked_sub(tensor.address).filter(|&offset| offset < tensor.bytes)?;

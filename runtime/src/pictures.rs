@@ -2,6 +2,12 @@
 //!
 //! Every name in a picture comes from a model or a program, so it may be hostile. All text passes through [`escape`].
 
+pub mod flame;
+mod graph;
+pub mod map;
+mod memory;
+pub mod narrowing;
+
 use std::fmt::Write;
 
 /// The width of every picture, in pixels.

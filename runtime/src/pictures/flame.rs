@@ -2,7 +2,7 @@
 
 use crate::output::count;
 use crate::profile::RunProfile;
-use crate::svg::{Anchor, Area, FAINT, INK, MARGIN, PALE, Picture, SIZE, WIDTH, colour, fit};
+use crate::pictures::{Anchor, Area, FAINT, INK, MARGIN, PALE, Picture, SIZE, WIDTH, colour, fit};
 
 /// The height of a row of boxes, with the gap below it.
 const ROW: f64 = 24.0;

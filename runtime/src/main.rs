@@ -5,6 +5,7 @@ mod claim;
 mod cli;
 mod commands;
 mod failure;
+mod history;
 mod images;
 mod lies;
 mod limits;

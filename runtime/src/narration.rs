@@ -299,3 +299,12 @@ pub fn range(segment: Segment) -> String {
         Level::Steps { big_step } => format!("{} of big step {big_step}", units("step")),
     }
 }
+
+/// An address or a hash for people who only need to recognise it: `0x7099…79c8`.
+pub fn short_hex(number: impl std::fmt::Display) -> String {
+    let text = number.to_string();
+    match (text.get(..6), text.get(text.len().saturating_sub(4)..)) {
+        (Some(head), Some(tail)) if text.len() > 14 => format!("{head}…{tail}"),
+        _ => text,
+    }
+}

@@ -39,13 +39,11 @@ pub struct Area {
     pub height: f64,
 }
 
-/// Which point of a text is given.
+/// Which end of a text is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
     /// The left end.
     Start,
-    /// The centre.
-    Middle,
     /// The right end.
     End,
 }
@@ -96,7 +94,6 @@ impl Picture {
         }
         let _ = match anchor {
             Anchor::Start => writeln!(self.body, ">{text}</text>"),
-            Anchor::Middle => writeln!(self.body, " text-anchor=\"middle\">{text}</text>"),
             Anchor::End => writeln!(self.body, " text-anchor=\"end\">{text}</text>"),
         };
     }

@@ -305,8 +305,8 @@ fn demo_reads_the_digit_and_catches_the_lies() {
     let folder = Folder::new();
     let object = folder.json(&["demo"]);
     assert_eq!(object["run"]["class"], object["run"]["label"]);
-    let judgements = object["judgements"].as_array().expect("judgements");
-    assert_eq!(judgements.iter().map(|j| j["holds"].clone()).collect::<Vec<_>>(), [true, false, false]);
+    let verdicts = object["verdicts"].as_array().expect("verdicts");
+    assert_eq!(verdicts.iter().map(|j| j["holds"].clone()).collect::<Vec<_>>(), [true, false, false]);
     let text = folder.text(&["demo"]);
     assert!(text.contains("the honest claim: confirmed") && text.contains("refuted"), "{text}");
     assert!(folder.files().is_empty(), "the demo leaves {:?}", folder.files());
@@ -350,7 +350,7 @@ fn a_dispute_is_cheap_at_the_default_arity_and_tells_its_moves() {
     let played = &folder.json(&args)["disputes"];
     assert!(played[0]["gas"].as_u64().expect("gas") <= 500_000, "{played}");
     let text = folder.text(&args);
-    for word in ["challenge", "enter", "dissect", "settle", "the challenger wins", "of big step"] {
+    for word in ["challenge", "enter", "dissect", "settle", "The challenger wins", "of big step"] {
         assert!(text.contains(word), "{word} is missing in {text}");
     }
     let table = folder.json(&["dispute", "net.opml", "--input", &digit, "--arity", "2,16,256"]);

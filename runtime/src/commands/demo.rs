@@ -1,12 +1,13 @@
-//! `opml demo`: the whole way, from a model to a judged step.
+//! `opml demo`: the whole way, from a model to a step that the contract verifies.
 
-use super::judge::judge;
+use super::judge::{Bill, judge};
 use super::prove::claim_of_next_step;
 use super::trace::{self, instruction_at, trace};
 use crate::claim::Claim;
 use crate::cli::Backend;
 use crate::failure::Failure;
 use crate::machine::{run_to, run_to_end, start};
+use crate::narration::wrapped;
 use crate::npy;
 use crate::output::{Output, count};
 use crate::tensors::{numbers, outputs};
@@ -25,16 +26,16 @@ const MODEL: &[u8] = include_bytes!("../../../fixtures/mnist-cnn/model.onnx");
 const DIGIT: &[u8] = include_bytes!("../../../fixtures/digits/7.npy");
 const LABEL: usize = 7;
 
-/// Shows the whole way.
+/// Shows the whole way: compile, run, prove, verify.
 pub fn run(output: Output) -> Result<(), Failure> {
     let (compiled, compile) = show_compilation(output)?;
     let image = &compiled.image;
     let digit = npy::decode(DIGIT).map_err(Failure::from_error)?;
     let (steps, inference) = show_run(image, &digit, output)?;
     let (claim, chosen) = show_step(image, &digit, steps, output)?;
-    let judgements = show_judgements(&claim, output)?;
+    let verdicts = show_verdicts(&claim, output)?;
     output.say("")?;
-    let object = json!({ "compile": compile, "run": inference, "step": chosen, "judgements": judgements });
+    let object = json!({ "compile": compile, "run": inference, "step": chosen, "verdicts": verdicts });
     output.result(&object, "Next: `opml compile MODEL.onnx -o IMAGE` with a model of your own.")
 }
 
@@ -51,7 +52,7 @@ fn show_compilation(output: Output) -> Result<(Compiled, Value), Failure> {
     let bytes = image.to_bytes().map_err(|error| fail(&error))?.len() as u64;
     let root = image.state().root();
     output.say(&format!(
-        "1. Compiled a convolutional network from ONNX in {:.0} ms.\n   image root {root}\n   {} bytes: weights and {} bytes of {} code\n",
+        "1. Compiled a convolutional network from ONNX in {:.0} ms.\n   image root {root}\n   {} bytes, of which {} are {} code\n",
         seconds * 1e3,
         count(bytes),
         count(image.profile.code_size()),
@@ -61,8 +62,8 @@ fn show_compilation(output: Output) -> Result<(Compiled, Value), Failure> {
     Ok((compiled, object))
 }
 
-/// The machine of the image with the digit in its input.
-fn fed(image: &Image, digit: &Tensor) -> Result<Jit, Failure> {
+/// The machine of the image, with the digit as its input.
+fn machine_with(image: &Image, digit: &Tensor) -> Result<Jit, Failure> {
     let mut machine = start(image, Backend::Jit)?;
     let input = image.tensors.iter().find(|tensor| tensor.role == Role::Input);
     input
@@ -73,7 +74,7 @@ fn fed(image: &Image, digit: &Tensor) -> Result<Jit, Failure> {
 
 /// Classifies the digit in the machine.
 fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value), Failure> {
-    let mut machine = fed(image, digit)?;
+    let mut machine = machine_with(image, digit)?;
     let start = Instant::now();
     run_to_end(&mut machine, u64::MAX, &MemoryLimit::none(), &output.steps(None))?;
     let seconds = start.elapsed().as_secs_f64();
@@ -84,7 +85,7 @@ fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value
     let (class, score) = best.map_or((0, 0.0), |(class, &score)| (class, score));
     output.say(&drawing(&numbers(digit)))?;
     output.say(&format!(
-        "2. The machine says: this is a {class} ({:.2} %); somebody meant a {LABEL}.\n   {} steps in {:.1} ms\n   final state root {root}\n",
+        "2. Ran it on this digit. It is a {class}, with a probability of {:.2} %. The label is {LABEL}.\n   {} steps in {:.1} ms\n   state root {root}\n",
         score * 100.0,
         count(steps),
         seconds * 1e3
@@ -93,7 +94,7 @@ fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value
     Ok((steps, object))
 }
 
-/// A picture of 28 by 28 numbers from 0 to 1, two rows to a line of text.
+/// A picture of 28 by 28 numbers from 0 to 1, with two rows in each line of text.
 fn drawing(pixels: &[f64]) -> String {
     let rows: Vec<&[f64]> = pixels.chunks(28).collect();
     let dark = |row: Option<&&[f64]>, column: usize| row.and_then(|row| row.get(column)).is_some_and(|&x| x > 0.4);
@@ -111,10 +112,10 @@ fn drawing(pixels: &[f64]) -> String {
     lines.filter(|line| !line.trim().is_empty()).collect()
 }
 
-/// Picks a multiply-add from the middle of the run and proves it.
+/// Picks a multiply-add in the middle of the run and proves it.
 fn show_step(image: &Image, digit: &Tensor, steps: u64, output: Output) -> Result<(Claim, Value), Failure> {
     let bar = output.steps(Some(steps));
-    let mut machine = fed(image, digit)?;
+    let mut machine = machine_with(image, digit)?;
     run_to(&mut machine, steps / 2, &MemoryLimit::none(), &bar)?;
     while machine.status() == Status::Running
         && instruction_at(image, machine.pc()).map(|instruction| instruction.op) != Some(Op::FmaddS)
@@ -122,16 +123,16 @@ fn show_step(image: &Image, digit: &Tensor, steps: u64, output: Output) -> Resul
         machine.run(1);
     }
     let claim = claim_of_next_step(&mut machine)?;
-    let rows = trace(image, &mut fed(image, digit)?, &[claim.step], &MemoryLimit::none(), &bar)?;
+    let rows = trace(image, &mut machine_with(image, digit)?, &[claim.step], &MemoryLimit::none(), &bar)?;
     bar.finish_and_clear();
     let row = rows.first().ok_or_else(|| Failure::new("nothing to show"))?;
     let instruction = row.instruction.map(|instruction| instruction.to_string()).unwrap_or_default();
     let operator = trace::operator(image, row).map(|step| step.operator.as_str()).unwrap_or_default();
     let element = trace::element(image, row).unwrap_or_default();
     output.say(&format!(
-        "3. Step {}, in the middle of a multiply-add of {operator}: {instruction}\n   at {}, on the way to {element}\n   before {}\n   after  {}\n   witness of {} bytes\n",
+        "3. Proved step {} of the run, a multiply-add of {operator}: {instruction}\n{}\n   before  {}\n   after   {}\n   witness of {} bytes\n",
         count(claim.step),
-        row.place,
+        indented(&format!("at {}, on the way to {element}", row.place), 3),
         claim.before,
         claim.after,
         claim.witness.len()
@@ -144,9 +145,9 @@ fn show_step(image: &Image, digit: &Tensor, steps: u64, output: Output) -> Resul
     Ok((claim, object))
 }
 
-/// Lets the contract judge the honest claim and two lies.
-fn show_judgements(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure> {
-    output.say("4. The generated Solidity verifier, in the embedded EVM, executes exactly that step.")?;
+/// Lets the contract verify the honest claim and two lies.
+fn show_verdicts(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure> {
+    output.say("4. The generated Solidity verifier executes that step in the embedded EVM.")?;
     let mut wrong_result = honest.clone();
     wrong_result.after = flipped(honest.after);
     let mut wrong_state = honest.clone();
@@ -162,19 +163,33 @@ fn show_judgements(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure
     cases
         .into_iter()
         .map(|(name, claim, expected)| {
-            let (holds, said, cost) = match judge(claim) {
-                Ok(judged) if judged.root == claim.after => (true, "confirmed".to_owned(), Some(judged.cost)),
-                Ok(judged) => (false, format!("refuted: the step leads to {}", judged.root), Some(judged.cost)),
-                Err(failure) => (false, format!("rejected: {}", failure.message), None),
+            let (verdict, details, cost) = match judge(claim) {
+                Ok(step) if step.root == claim.after => ("confirmed", None, Some(step.cost)),
+                Ok(step) => ("refuted", Some(format!("the step leads to\n{}", step.root)), Some(step.cost)),
+                Err(failure) => ("rejected", Some(failure.message), None),
             };
+            let holds = verdict == "confirmed";
             if holds != expected {
-                return Err(Failure::new(format!("{name} was {said}: please report this")));
+                return Err(Failure::new(format!("{name} was {verdict}: please report this")));
             }
-            let cost_text = cost.as_ref().map(|cost| format!("\n     {cost}")).unwrap_or_default();
-            output.say(&format!("   {name}: {said}{cost_text}"))?;
-            Ok(json!({ "claim": name, "holds": holds, "said": said, "cost": cost.map(|cost| cost.json()) }))
+            output.say(&format!("   {name}: {verdict}"))?;
+            if let Some(details) = &details {
+                output.say(&indented(details, 5))?;
+            }
+            if let Some(Bill(cost)) = &cost {
+                let (step, all) = (count(cost.execution), count(cost.transaction));
+                output.say(&format!("     gas: {step} to execute the step, {all} for the whole transaction"))?;
+            }
+            let cost = cost.map(|cost| cost.json());
+            Ok(json!({ "claim": name, "holds": holds, "verdict": verdict, "details": details, "cost": cost }))
         })
         .collect()
+}
+
+/// Text in lines that fit 80 columns, each moved to the right.
+fn indented(text: &str, by: usize) -> String {
+    let lines: Vec<_> = wrapped(text, 80 - by).lines().map(|line| format!("{:by$}{line}", "")).collect();
+    lines.join("\n")
 }
 
 /// A root with one bit changed.

@@ -2,32 +2,47 @@
 
 use crate::cli::Status;
 use crate::failure::Failure;
+use crate::history::{Disputed, disputes};
+use crate::images::load;
+use crate::narration::{short_hex, wrapped};
 use crate::network::{Session, block_on};
 use crate::output::{Output, table};
 use chain::{Event, Log};
 use contracts::{Answer, IDisputeGame, IInferenceService, Standing, Terms, U256};
-use players::game_of;
+use players::{LoadedModel, game_of};
 use serde_json::{Value, json};
 
-/// Something that happened.
+/// An event about the request.
 struct Happened {
     block: u64,
     what: &'static str,
     about: String,
 }
 
-/// Shows it.
+/// Shows the request.
 pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
     let id = U256::from(args.request);
-    let (answer, terms, now, logs) = block_on(async {
+    let known = match &args.image {
+        Some(path) => Some(LoadedModel::new(load(path)?, None).map_err(|error| Failure::about(path, error))?),
+        None => None,
+    };
+    let (answer, terms, now, logs, mut disputes) = block_on(async {
         let session = Session::open(&args.network).await?;
         let answer = session.service(&IInferenceService::provisionalAnswerCall { id }).await?;
         let logs = session.events(session.deployment.service).await?;
-        Ok((answer, session.terms().await?, session.head().await?.time, logs))
+        let disputes = disputes(&session, id, &logs).await?;
+        Ok((answer, session.terms().await?, session.head().await?.time, logs, disputes))
     })?;
     let history: Vec<Happened> = logs.iter().filter_map(|log| happened(id, log)).collect();
     if history.is_empty() {
-        return Err(Failure::new(format!("there is no request {id}")).hint("`opml request` says the number"));
+        return Err(Failure::new(format!("there is no request {id}")).hint("`opml request` prints the number"));
+    }
+    if let Some(known) = &known {
+        let spinner = output.spinner("running the model");
+        for disputed in &mut disputes {
+            disputed.explain(known, id, &logs, args.inputs.as_deref())?;
+        }
+        spinner.finish_and_clear();
     }
     let standing = standing(&answer, history.iter().any(|happened| happened.what == "cancelled"));
     let left = (answer.posted.to::<u64>() + u64::from(terms.window)).saturating_sub(now);
@@ -38,9 +53,18 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
     let object = json!({
         "request": args.request, "standing": standing, "asserter": answer.asserter, "output_root": answer.outputRoot,
         "attempt": answer.attempt, "open_games": answer.openGames,
-        "window_ends_in": (answer.standing == Standing::Pending).then_some(left), "history": events,
+        "window_ends_in": (answer.standing == Standing::Pending).then_some(left),
+        "disputes": disputes.iter().map(Disputed::json).collect::<Vec<_>>(), "history": events,
     });
-    output.result(&object, &text(args.request, standing, &answer, &terms, left, &history))
+    let mut text = format!("request {}: {standing}\n{}\n", args.request, summary(&answer, &terms, left));
+    for disputed in &disputes {
+        text += &format!("\n{}\n", wrapped(&disputed.story(), 80));
+    }
+    let mut rows = table(["block", "event", "about"]);
+    for happened in &history {
+        rows.add_row([happened.block.to_string(), happened.what.to_owned(), shortened(&happened.about)]);
+    }
+    output.result(&object, &format!("{text}\n{rows}"))
 }
 
 fn standing(answer: &Answer, cancelled: bool) -> &'static str {
@@ -48,29 +72,35 @@ fn standing(answer: &Answer, cancelled: bool) -> &'static str {
         _ if cancelled => "cancelled",
         Standing::Pending => "pending",
         Standing::Final => "final",
-        Standing::Fallen => "fallen",
+        Standing::Fallen => "overturned",
         _ => "open",
     }
 }
 
-fn text(id: u64, standing: &str, answer: &Answer, terms: &Terms, left: u64, history: &[Happened]) -> String {
-    let mut rows = table(["block", "event", "about"]);
-    for happened in history {
-        rows.add_row([happened.block.to_string(), happened.what.to_owned(), happened.about.clone()]);
-    }
-    let now = match answer.standing {
+/// How the last answer stands.
+fn summary(answer: &Answer, terms: &Terms, left: u64) -> String {
+    let more = match answer.standing {
         Standing::Pending => format!(
-            "answer {} by {}: {} open games, {left} s of {} s left to challenge it",
-            answer.attempt, answer.asserter, answer.openGames, terms.window
+            "window  {left} s of {} s left to challenge it; {} open disputes",
+            terms.window, answer.openGames
         ),
-        Standing::Final => format!("answer {} by {} stands: {}", answer.attempt, answer.asserter, answer.outputRoot),
-        Standing::Fallen => format!("answer {} by {} has lost a game", answer.attempt, answer.asserter),
-        _ => "nobody has answered yet".to_owned(),
+        Standing::Final => "It is final.".to_owned(),
+        Standing::Fallen => "It lost a dispute and is overturned.".to_owned(),
+        _ => return "There is no answer yet.".to_owned(),
     };
-    format!("request {id}: {standing}\n{now}\n\n{rows}")
+    format!("answer  {} by {}\noutput  {}\n{more}", answer.attempt, answer.asserter, answer.outputRoot)
 }
 
-/// An event that is about a request.
+/// Text whose addresses and hashes are short enough for a table.
+fn shortened(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let number = word.trim_end_matches([':', ';', ',']);
+        if number.starts_with("0x") { short_hex(number) + &word[number.len()..] } else { word.to_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// An event, if it is about the request.
 fn happened(id: U256, log: &Log) -> Option<Happened> {
     let of = |game: U256| game_of(game).0 == id;
     let new = |block, what, about| Some(Happened { block, what, about });
@@ -85,7 +115,8 @@ fn happened(id: U256, log: &Log) -> Option<Happened> {
         let (mover, next) =
             if game.asserterMoves { (game.challenger, "asserter") } else { (game.asserter, "challenger") };
         let what = if game.inSteps { format!("steps of big step {}", game.bigStep) } else { "big steps".to_owned() };
-        new(block, "moved", format!("{mover}: {what} {} to {}; the {next} is to move", game.lo, game.hi))
+        let range = format!("{what} {} to {}", game.lo, game.hi.saturating_sub(1));
+        new(block, "moved", format!("{}: {range}; the {next} is to move", mover))
     } else if let Some(Event { data, block }) = Event::<IDisputeGame::Won>::of(log).filter(|e| of(e.data.id)) {
         let winner = if data.asserterWon { "asserter" } else { "challenger" };
         new(block, "game over", format!("the {winner} has won"))
@@ -95,6 +126,6 @@ fn happened(id: U256, log: &Log) -> Option<Happened> {
         new(block, "final", format!("{}; {delivered}", data.outputRoot))
     } else {
         let Event { block, .. } = Event::<IInferenceService::Cancelled>::of(log).filter(|e| e.data.id == id)?;
-        new(block, "cancelled", "the fee went back".to_owned())
+        new(block, "cancelled", "the fee went back to the requester".to_owned())
     }
 }

@@ -1,0 +1,266 @@
+//! The disputes about a request, as far as the chain tells: how far each is narrowed, and how it ended.
+
+use crate::claim::unhex;
+use crate::commands::disasm::place;
+use crate::commands::trace::{Row, element, element_name, trace_next};
+use crate::failure::Failure;
+use crate::narration::{node_name, range, short_hex, value};
+use crate::network::Session;
+use crate::output::read_file;
+use chain::{Event, Log};
+use contracts::{Address, Bytes, Game, IDisputeGame, IInferenceService, SolCall as _, U256};
+use game::{Execution, Level, MemoryLimit, Segment};
+use image::Role;
+use isa::{Extensions, decode};
+use players::{LoadedModel, game_of, input_root};
+use serde_json::{Value, json};
+use std::path::Path;
+use step::State;
+
+/// A dispute about an answer.
+pub struct Disputed {
+    attempt: u16,
+    asserter: Address,
+    challenger: Address,
+    narrowed: Segment,
+    ending: Ending,
+    /// The machine before the step that the contract executed; known with the image only.
+    row: Option<Row>,
+    /// What the image adds to the story.
+    details: Option<Details>,
+}
+
+/// How a dispute ended, or that it goes on.
+enum Ending {
+    /// A side is to move.
+    Open { asserter_moves: bool },
+    /// The contract executed a step, which begins with this program counter and is this instruction.
+    Executed { asserter_won: bool, pc: u64, instruction: String },
+    /// A side did not answer in time.
+    Timeout { asserter_won: bool },
+    /// Won in another way, or by a transaction that isn't a call of the service.
+    Won { asserter_won: bool },
+}
+
+/// What only the image tells.
+struct Details {
+    place: Option<String>,
+    operator: Option<(String, String)>,
+    element: Option<String>,
+    /// The first output element that the answer has wrong: its name, the claimed value, the right one.
+    wrong: Option<(String, String, String)>,
+}
+
+/// The disputes about a request, in the order of their first moves.
+pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<Disputed>, Failure> {
+    let mut found: Vec<(U256, Game, Option<(bool, &Log)>)> = Vec::new();
+    for log in logs {
+        if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(log).filter(|e| game_of(e.data.id).0 == id) {
+            match found.iter_mut().find(|(game, ..)| *game == data.id) {
+                Some((_, state, _)) => *state = data.game,
+                None => found.push((data.id, data.game, None)),
+            }
+        } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Won>::of(log)
+            && let Some((.., won)) = found.iter_mut().find(|(game, ..)| *game == data.id)
+        {
+            *won = Some((data.asserterWon, log));
+        }
+    }
+    let mut disputes = Vec::new();
+    for (game, state, won) in found {
+        let level = if state.inSteps { Level::Steps { big_step: state.bigStep } } else { Level::BigSteps };
+        let mut narrowed = Segment { level, lo: state.lo, hi: state.hi };
+        let ending = match won {
+            None => Ending::Open { asserter_moves: state.asserterMoves },
+            Some((asserter_won, log)) => {
+                let call = calldata(session, log).await?;
+                ending(asserter_won, &call, &mut narrowed, state.arity.into())
+            }
+        };
+        let (asserter, challenger) = (state.asserter, state.challenger);
+        let attempt = game_of(game).1;
+        disputes.push(Disputed { attempt, asserter, challenger, narrowed, ending, row: None, details: None });
+    }
+    Ok(disputes)
+}
+
+/// What was sent to the chain for an event; empty if the node doesn't tell.
+async fn calldata(session: &Session, log: &Log) -> Result<Vec<u8>, Failure> {
+    let Some(hash) = log.transaction_hash else { return Ok(Vec::new()) };
+    let asked = session.node.raw("eth_getTransactionByHash", json!([hash])).await.map_err(Failure::from_error)?;
+    Ok(asked["input"].as_str().and_then(unhex).unwrap_or_default())
+}
+
+/// How a game was won, read from the call that won it. A step narrows the segment to itself.
+fn ending(asserter_won: bool, call: &[u8], narrowed: &mut Segment, arity: u64) -> Ending {
+    if let Ok(call) = IDisputeGame::proveCall::abi_decode(call) {
+        *narrowed = narrowed.part(call.pick.part.into(), arity);
+        if let Some((pc, instruction)) = executed(&call.witness) {
+            return Ending::Executed { asserter_won, pc, instruction };
+        }
+    }
+    if IDisputeGame::timeoutCall::abi_decode(call).is_ok() {
+        return Ending::Timeout { asserter_won };
+    }
+    Ending::Won { asserter_won }
+}
+
+/// The program counter and the instruction of a witness: it begins with the state and the leaf of code around it.
+fn executed(witness: &[u8]) -> Option<(u64, String)> {
+    let (state, rest) = witness.split_first_chunk::<{ State::SIZE }>()?;
+    let pc = State::from_bytes(state).ok()?.pc;
+    let at = pc as usize % step::merkle::LEAF;
+    let word = u32::from_le_bytes(*rest.get(at..)?.first_chunk()?);
+    let instruction = decode(word, Extensions::IMFD).filter(|_| at.is_multiple_of(4));
+    Some((pc, instruction.map_or("an illegal instruction".to_owned(), |instruction| format!("`{instruction}`"))))
+}
+
+impl Disputed {
+    /// Runs the model to add what only the image tells.
+    pub fn explain(
+        &mut self,
+        known: &LoadedModel,
+        id: U256,
+        logs: &[Log],
+        inputs: Option<&Path>,
+    ) -> Result<(), Failure> {
+        let input = input(known, id, logs, inputs)?;
+        let image = &known.image;
+        let inputs = vec![(known.input().address, input.to_vec())];
+        let execution = Execution::new(image.clone(), image.big_steps(), inputs).map_err(Failure::from)?;
+        let mut execution = execution.with_limit(MemoryLimit::new(None));
+        if let (Ending::Executed { .. }, Level::Steps { big_step }) = (&self.ending, self.narrowed.level) {
+            let index = usize::try_from(big_step).ok();
+            self.row = Some(execution.visit(big_step, self.narrowed.lo, |machine| {
+                trace_next(image, machine, index, &MemoryLimit::new(None))
+            })??);
+        }
+        let big_step = match self.narrowed.level {
+            Level::Steps { big_step } => Some(big_step),
+            Level::BigSteps => (self.narrowed.units() == 1).then_some(self.narrowed.lo),
+        };
+        let node = big_step.and_then(|index| image.schedule.get(usize::try_from(index).ok()?));
+        let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
+        let answer = answers.map(|event| event.data).find(|data| data.id == id && data.attempt == self.attempt);
+        let right = known.said(&mut execution)?;
+        let wrong = answer.and_then(|answer| wrong_element(known, &answer.output, &right.output));
+        self.details = Some(Details {
+            place: self.row.as_ref().map(|row| place(image, row.pc)),
+            operator: node.map(|step| (step.operator.clone(), step.node.clone())),
+            element: self.row.as_ref().and_then(|row| element(image, row)),
+            wrong,
+        });
+        Ok(())
+    }
+
+    /// The dispute in sentences.
+    pub fn story(&self) -> String {
+        let (asserter, challenger) = (short_hex(self.asserter), short_hex(self.challenger));
+        let mut narrowed = range(self.narrowed);
+        if let Some((operator, node)) = self.details.as_ref().and_then(|details| details.operator.as_ref()) {
+            narrowed += &format!(" ({})", node_name(operator, node));
+        }
+        let intro = format!("Challenger {challenger} disputed answer {} by {asserter}.", self.attempt);
+        let sides = |asserter_won: bool| {
+            if asserter_won { ("asserter", "challenger") } else { ("challenger", "asserter") }
+        };
+        let ending = match &self.ending {
+            Ending::Open { asserter_moves } => {
+                let mover = if *asserter_moves { "asserter" } else { "challenger" };
+                format!("It is narrowed to {narrowed}; the {mover} is to move.")
+            }
+            Ending::Executed { asserter_won, pc, instruction } => {
+                let details = self.details.as_ref();
+                let place = details.and_then(|details| details.place.as_ref()).filter(|place| !place.starts_with("0x"));
+                let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+                let element = details.and_then(|details| details.element.as_ref());
+                let element = element.map(|element| format!(", on the way to {element}")).unwrap_or_default();
+                let (winner, _) = sides(*asserter_won);
+                format!("The {winner} won: the contract executed {narrowed}, {instruction} at {pc:#x}{place}{element}.")
+            }
+            Ending::Timeout { asserter_won } => {
+                let (winner, loser) = sides(*asserter_won);
+                format!(
+                    "The {winner} won: the {loser} did not answer in time, so no step was executed. \
+                     The dispute had been narrowed to {narrowed}."
+                )
+            }
+            Ending::Won { asserter_won } => {
+                format!("The {} won. The dispute had been narrowed to {narrowed}.", sides(*asserter_won).0)
+            }
+        };
+        let wrong = self.details.as_ref().and_then(|details| details.wrong.as_ref());
+        let wrong = wrong.map(|(what, claimed, right)| format!(" The answer claims {what} = {claimed}; {right} is right."));
+        format!("{intro} {ending}{}", wrong.unwrap_or_default())
+    }
+
+    /// The dispute as JSON.
+    pub fn json(&self) -> Value {
+        let (name, asserter_won) = match &self.ending {
+            Ending::Open { .. } => ("open", None),
+            Ending::Executed { asserter_won, .. } => ("executed", Some(*asserter_won)),
+            Ending::Timeout { asserter_won } => ("timeout", Some(*asserter_won)),
+            Ending::Won { asserter_won } => ("won", Some(*asserter_won)),
+        };
+        let (unit, big_step) = match self.narrowed.level {
+            Level::BigSteps => ("big steps", None),
+            Level::Steps { big_step } => ("steps", Some(big_step)),
+        };
+        let step = match &self.ending {
+            Ending::Executed { pc, instruction, .. } => json!({ "pc": pc, "instruction": instruction.trim_matches('`') }),
+            _ => Value::Null,
+        };
+        let details = self.details.as_ref().map(|details| {
+            let (operator, node) = details.operator.clone().unzip();
+            let wrong = details.wrong.as_ref().map(|(what, claimed, right)| {
+                json!({ "output_element": what, "claimed": claimed, "right": right })
+            });
+            json!({ "place": details.place, "operator": operator, "node": node, "output_element": details.element,
+                    "wrong": wrong })
+        });
+        json!({
+            "attempt": self.attempt, "asserter": self.asserter, "challenger": self.challenger, "ending": name,
+            "winner": asserter_won.map(|won| if won { "asserter" } else { "challenger" }),
+            "narrowed_to": { "unit": unit, "big_step": big_step, "from": self.narrowed.lo, "to": self.narrowed.hi },
+            "executed": step, "details": details, "story": self.story(),
+        })
+    }
+}
+
+/// The input of a request: from its event, or from the folder with inputs by root.
+fn input(known: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) -> Result<Bytes, Failure> {
+    let requests = logs.iter().filter_map(Event::<IInferenceService::Requested>::of);
+    let request = requests.map(|event| event.data).find(|data| data.id == id);
+    let request = request.ok_or_else(|| Failure::new("the node does not have the event with the request"))?;
+    let root = request.request.inputRoot;
+    let input = if request.input.is_empty() {
+        let folder = folder.ok_or_else(|| {
+            Failure::new(format!("request {id} gives its input by the root {root} only"))
+                .hint("--inputs DIR names the folder with ROOT.bin, or leave --image out")
+        })?;
+        Bytes::from(read_file(&folder.join(format!("{root}.bin")), known.input_bytes())?)
+    } else {
+        request.input
+    };
+    if input.len() as u64 != known.input_bytes() || contracts::word(input_root(known.input(), &input)) != root {
+        return Err(Failure::new("the request's input does not fit the image").hint("is it about another model?"));
+    }
+    Ok(input)
+}
+
+/// The first output element that an answer has wrong: its name, the claimed value, the right one.
+fn wrong_element(known: &LoadedModel, claimed: &[u8], right: &[u8]) -> Option<(String, String, String)> {
+    let outputs = known.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+    for tensor in outputs {
+        let start = usize::try_from(tensor.address.checked_sub(known.output().address)?).ok()?;
+        let end = start.checked_add(usize::try_from(tensor.bytes).ok()?)?;
+        let (Some(claimed), Some(right)) = (claimed.get(start..end), right.get(start..end)) else { continue };
+        let size = tensor.dtype.size() as usize;
+        let elements = claimed.chunks(size).zip(right.chunks(size));
+        if let Some((index, (claimed, right))) = elements.enumerate().find(|(_, (claimed, right))| claimed != right) {
+            let name = element_name(tensor, index as u64)?;
+            return Some((name, value(tensor.dtype, claimed), value(tensor.dtype, right)));
+        }
+    }
+    None
+}

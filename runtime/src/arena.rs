@@ -1,5 +1,5 @@
-//! A request and its dispute played out twice at once: by `game::dispute` in Rust and by the real service in the embedded EVM,
-//! which must agree.
+//! A request and its dispute, played twice at once: by `game::dispute` in Rust and by the real service in the embedded
+//! EVM. The two must agree after every move.
 
 use contracts::{
     Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Request, SolCall, U256,
@@ -13,8 +13,9 @@ use players::{Computed, LoadedModel};
 use step::{Root, keccak};
 
 use crate::failure::Failure;
+use crate::output::count;
 
-/// Who asks.
+/// The requester's account.
 const REQUESTER: Address = Address::repeat_byte(0xee);
 /// The asserter's account.
 const ASSERTER: Address = Address::repeat_byte(0xaa);
@@ -26,7 +27,7 @@ const START: u64 = 1_700_000_000;
 const THINKING: u64 = 12;
 /// 10^15 wei.
 const FINNEY: u64 = 1_000_000_000_000_000;
-/// What an answer is worth.
+/// The fee of the request.
 const FEE: u64 = 10 * FINNEY;
 
 /// A transaction.
@@ -34,15 +35,15 @@ const FEE: u64 = 10 * FINNEY;
 pub struct Transaction {
     /// Who sent it.
     pub who: &'static str,
-    /// What it is.
+    /// What it does.
     pub name: &'static str,
-    /// What it is about.
+    /// Its subject: bytes, a range of steps, an amount.
     pub about: String,
     /// Its gas, the floor included.
     pub gas: u64,
-    /// Its bytes of calldata.
+    /// The number of bytes of its calldata.
     pub calldata: usize,
-    /// Whether it is there because of the dispute: from the challenge to the end of the game, with all payments.
+    /// Whether it belongs to the dispute, which goes from the challenge to the end of the game, with all payments.
     pub disputed: bool,
 }
 
@@ -60,12 +61,12 @@ pub struct Arena {
     attempt: u16,
     credited: [u64; 2],
     now: u64,
-    /// What has been sent since the model was registered.
+    /// All transactions since the model was registered.
     pub transactions: Vec<Transaction>,
 }
 
 impl Arena {
-    /// A chain with the contracts on it, the model registered, and a request.
+    /// Starts a chain with the contracts, registers the model, and sends a request.
     pub fn open(image: &Image, model: &Model, input: Vec<u8>, input_root: Root, arity: u64) -> Result<Self, Failure> {
         let clocks = Clocks { asserter: 3600, challenger: 3600 };
         let (asserter_bond, challenger_bond, burned) = (200 * FINNEY, 100 * FINNEY, 100 * FINNEY);
@@ -94,7 +95,7 @@ impl Arena {
             now: START,
             transactions: Vec::new(),
         };
-        let about = format!("{} bytes of input", input.len());
+        let about = format!("{} bytes of input", count(input.len() as u64));
         let call = IInferenceService::requestCallbackCall {
             listing,
             input: input.into(),
@@ -104,15 +105,15 @@ impl Arena {
         };
         let receipt = new.send(REQUESTER, "request", about, &call, FEE, false)?;
         let event = receipt.event::<IInferenceService::Requested>();
-        new.request = event.ok_or_else(|| Failure::new("the service says nothing of the request"))?.request;
+        new.request = event.ok_or_else(|| Failure::new("the service emitted no event for the request"))?.request;
         if new.request.inputRoot != contracts::word(input_root) { Err(differ()) } else { Ok(new) }
     }
 
-    /// An answer of one side.
+    /// Posts an answer of one side.
     pub fn answer(&mut self, side: Side, said: &Computed) -> Result<(), Failure> {
         let call =
             IInferenceService::answerCall { id: self.id, request: self.request.clone(), output: said.output.clone() };
-        let about = format!("{} bytes of output", said.output.len());
+        let about = format!("{} bytes of output", count(said.output.len() as u64));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
         let (asserter, model, input, output) = (account(side), self.rust_model, self.input, Root(said.root.0));
         self.dispute = Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
@@ -120,7 +121,7 @@ impl Arena {
         self.agree()
     }
 
-    /// The challenger's first move.
+    /// Makes the challenger's first move.
     pub fn challenge(&mut self, challenge: &Challenge, about: String) -> Result<(), Failure> {
         self.think();
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
@@ -137,7 +138,7 @@ impl Arena {
         self.agree()
     }
 
-    /// A move of the side whose turn it is.
+    /// Makes a move of the side whose turn it is.
     pub fn play(&mut self, move_: &Move, about: String) -> Result<Outcome, Failure> {
         self.think();
         let (id, state) = (self.game_id(), self.state()?);
@@ -155,7 +156,7 @@ impl Arena {
         self.take(&paid)
     }
 
-    /// Lets the time of the side to move run out, and has the other side say so.
+    /// Lets the clock of the side to move run out, and has the other side claim the win.
     pub fn let_time_pass(&mut self, about: String) -> Result<Outcome, Failure> {
         let (id, state) = (self.game_id(), self.state()?);
         let side = self.mover()?.other();
@@ -167,7 +168,7 @@ impl Arena {
         self.take(&paid)
     }
 
-    /// Waits until the answer can't be brought down any more, and makes it final.
+    /// Waits until the answer can no longer be challenged, and makes it final.
     pub fn settle(&mut self, side: Side, said: &Computed) -> Result<(), Failure> {
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
         self.now = self.now.max(dispute.window_end());
@@ -183,7 +184,7 @@ impl Arena {
         self.agree()
     }
 
-    /// One side takes what it has been credited.
+    /// Pays out what a side has been credited.
     pub fn withdraw(&mut self, side: Side) -> Result<(), Failure> {
         let credited = std::mem::take(&mut self.credited[side as usize]);
         let about = format!("{} ETH", credited as f64 / 1e3 / FINNEY as f64);
@@ -191,7 +192,7 @@ impl Arena {
         self.agree()
     }
 
-    /// The game in Rust.
+    /// The game as Rust sees it.
     pub fn game(&self) -> Result<&Game, Failure> {
         Ok(self.dispute.as_ref().and_then(|dispute| dispute.game(0)).ok_or_else(differ)?.1)
     }
@@ -209,12 +210,12 @@ impl Arena {
         players::game_id(self.id, self.attempt, CHALLENGER)
     }
 
-    /// The game's state as the contract has it.
+    /// The game's state as the contract stores it.
     fn state(&self) -> Result<contracts::Game, Failure> {
         Ok(contracts::state(self.game()?, &self.model, ASSERTER, CHALLENGER))
     }
 
-    /// Notes who gets what, and says how the game stands.
+    /// Credits payments, and returns how the game stands.
     fn take(&mut self, paid: &[Payment<Address>]) -> Result<Outcome, Failure> {
         for Payment { to, amount } in paid {
             let side = if *to == ASSERTER { Side::Asserter } else { Side::Challenger };
@@ -237,7 +238,7 @@ impl Arena {
         self.send_bytes(from, name, about, call.abi_encode(), value, disputed)
     }
 
-    /// Sends a transaction and keeps its bill.
+    /// Sends a transaction and records its cost.
     fn send_bytes(
         &mut self,
         from: Address,
@@ -252,7 +253,7 @@ impl Arena {
         if !matches!(receipt.outcome, Executed::Success { .. }) {
             let outcome = &receipt.outcome;
             return Err(Failure::new(format!(
-                "the contract refuses {name}, Rust does not: {outcome:?}; please report this"
+                "the contract refuses {name}, but Rust accepts it: {outcome:?}; please report this"
             )));
         }
         let who = match from {
@@ -265,7 +266,7 @@ impl Arena {
         Ok(receipt)
     }
 
-    /// The contracts must be in the state that Rust is in: the answer, the game, and everybody's money.
+    /// Checks that the contracts are in the same state as Rust: the answer, the game, and all balances.
     fn agree(&mut self) -> Result<(), Failure> {
         let (id, service) = (self.id, self.service);
         let dispute = self.dispute.as_ref().ok_or_else(differ)?;
@@ -289,7 +290,7 @@ impl Arena {
     }
 }
 
-/// The registry with the model's verifier and the model.
+/// Deploys the registry and registers the model with its verifier.
 fn registered(
     chain: &mut Chain,
     image: &Image,
@@ -329,7 +330,7 @@ fn account(side: Side) -> Address {
     }
 }
 
-/// What can't happen.
+/// The error for what must not happen.
 fn differ() -> Failure {
-    Failure::new("the contract and the game in Rust differ: please report this")
+    Failure::new("the contract and the game in Rust disagree: please report this")
 }

@@ -37,6 +37,11 @@ impl Limits {
         .hint("raise --max-memory if the image is meant to give so much"))
     }
 
+    /// The most steps that a run of this image makes; `None` if the image has no bound.
+    pub fn most_steps(&self, image: &Image) -> Option<u64> {
+        image.interface.map(|interface| interface.bound.min(self.max_steps))
+    }
+
     fn admit_steps(&self, steps: u64) -> Result<(), Failure> {
         if steps <= self.max_steps {
             return Ok(());

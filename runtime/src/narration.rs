@@ -140,7 +140,11 @@ impl DisputedStep {
 
 /// An operator with its node, as short as it is clear.
 pub fn node_name(operator: &str, node: &str) -> String {
-    if node.is_empty() || node == operator { operator.to_owned() } else { format!("{operator}, node {node}") }
+    match (operator, node) {
+        ("", name) | (name, "") => name.to_owned(),
+        _ if node == operator => operator.to_owned(),
+        _ => format!("{operator}, node {node}"),
+    }
 }
 
 /// The root at a place of a run.

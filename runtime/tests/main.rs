@@ -5,8 +5,10 @@
 mod bad_input;
 mod cli;
 mod common;
+mod dispute;
 mod docs;
 mod documents;
 mod network;
 mod package;
+mod pictures;
 mod profile;

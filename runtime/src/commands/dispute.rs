@@ -5,7 +5,7 @@ use crate::cli::{Cheat, Dispute};
 use crate::failure::Failure;
 use crate::images::load_verified;
 use crate::lies::{liar, lies};
-use crate::narration::{DisputedStep, cut, node_name, range, wrapped};
+use crate::narration::{DisputedStep, cut, range, wrapped};
 use crate::output::{Output, count, table, write_file};
 use crate::pictures::narrowing::{self, Round};
 use crate::tensors::read_inputs;
@@ -227,7 +227,7 @@ impl<'a> Match<'a> {
         arena.answer(Side::Asserter, &said)?;
         self.announcer.announce(&arena.transactions)?;
         let opening = challenge(&self.model, self.arity, &mut self.challenger)?;
-        let about = format!("{} in {} parts", range(self.whole()), opening.claims.len());
+        let about = format!("{} in {}", range(self.whole()), parts(opening.claims.len()));
         arena.challenge(&opening, about)?;
         self.record(Side::Challenger, &arena)?;
         let (winner, ending) = self.play_game(&mut arena, opening.claims)?;
@@ -328,15 +328,20 @@ fn schedule(image: &Image, phases: u8) -> Result<Schedule, Failure> {
 fn about(image: &Image, move_: &Move, game: &Game) -> String {
     let part = game.segment().part(move_.pick().part, game.arity());
     match move_ {
-        Move::Dissect { claims, .. } => format!("{} in {} parts", narrowing::short(part), claims.len()),
+        Move::Dissect { claims, .. } => format!("{} in {}", narrowing::short(part), parts(claims.len())),
         Move::Enter { entry, .. } => {
             let step = image.schedule.get(part.lo as usize).filter(|_| game.model().big_steps > 1);
-            let node = step.map(|step| format!(" ({})", node_name(&step.operator, &step.node))).unwrap_or_default();
-            format!("big step {}{node}: {} steps", part.lo, count(entry.leaf.bound))
+            let node = step.map(|step| format!(", {} {}", step.operator, step.node)).unwrap_or_default();
+            format!("{} steps of big step {}{node}", count(entry.leaf.bound), part.lo)
         }
         Move::Void { .. } => format!("{}: nothing comes after nothing", range(part)),
         Move::Prove { .. } => format!("the contract executes {}", narrowing::short(part)),
     }
+}
+
+/// `20 parts`.
+fn parts(number: usize) -> String {
+    if number == 1 { "1 part".to_owned() } else { format!("{number} parts") }
 }
 
 /// A dispute as JSON.

@@ -28,7 +28,7 @@ const LISTED: u64 = 16;
 /// Runs the image and reports where the steps went.
 pub fn run(args: &ProfileArgs, output: Output) -> Result<(), Failure> {
     let mut loaded = prepare(&args.run, Backend::Interpreter)?;
-    let bar = output.steps(None);
+    let bar = output.steps(args.run.limits.most_steps(&loaded.image));
     let start = Instant::now();
     let mut census = Census::new(loaded.image.profile, loaded.image.schedule.iter().map(|step| step.entry));
     take(&mut loaded, args.run.limits.max_steps, &mut census, &bar)?;

@@ -16,7 +16,7 @@ const SHOWN: usize = 16;
 pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
     let mut loaded = prepare(&args.run, args.backend)?;
     args.run.limits.admit_outputs(&loaded.image)?;
-    let bar = output.steps(None);
+    let bar = output.steps(args.run.limits.most_steps(&loaded.image));
     let start = Instant::now();
     run_to_end(&mut loaded.machine, args.run.limits.max_steps, &loaded.memory, &bar)?;
     let seconds = start.elapsed().as_secs_f64();

@@ -167,7 +167,13 @@ fn nodes(image: &Image) -> Vec<Entry> {
         }
         let number = nodes.len() - 1;
         let node = &mut nodes[number];
-        for address in &step.arguments {
+        // The compiler's last argument is the output. Its memory may have held something else before.
+        let output = image.tensors.get(step.output as usize).map(|tensor| tensor.address);
+        let read_from = match step.arguments.split_last() {
+            Some((last, rest)) if Some(*last) == output => rest,
+            _ => &step.arguments,
+        };
+        for address in read_from {
             let found = holders.range(..=address).next_back().filter(|(_, (end, _))| address < end);
             match found.map(|(_, (_, holder))| *holder) {
                 Some(Holder::Node(source)) if source != number => drop(node.sources.insert(Source::Node(source))),

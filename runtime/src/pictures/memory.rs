@@ -80,7 +80,10 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
         image.tensors.iter().filter(|t| t.role == role).map(|t| span(t.address, t.bytes)).collect()
     };
     let code = span(image.profile.code_base(), image.profile.code_size());
-    let data: Vec<_> = image.segments.iter().map(|s| span(s.address, s.bytes.len() as u64)).collect();
+    // The segments of a model are its weights, filled up to whole pages.
+    let is_model = image.schedule.len() > 1;
+    let data = image.segments.iter().filter(|_| !is_model).map(|s| span(s.address, s.bytes.len() as u64));
+    let data: Vec<_> = data.collect();
     let region = |region: image::Region| vec![span(region.address, 1u64.checked_shl(region.bits.into()).unwrap_or(0))];
     let (input, output, stack) = match image.interface {
         Some(interface) => {

@@ -83,7 +83,7 @@ fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round
         label += &format!(" ({})", node_name(&step.operator, &step.node));
     }
     picture.text(LEFT, y - 6.0, INK, Anchor::Start, &fit(&label, LENGTH - 130.0, SIZE));
-    let parts = format!("in {} parts", round.parts);
+    let parts = if round.parts == 1 { "in 1 part".to_owned() } else { format!("in {} parts", round.parts) };
     picture.text(LEFT + LENGTH, y - 6.0, PALE, Anchor::End, &parts);
     for part in 1..=round.parts {
         let cell = round.segment.part(part, arity);

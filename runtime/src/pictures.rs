@@ -179,7 +179,8 @@ pub fn fit(text: &str, width: f64, size: f64) -> String {
         rest >= 0.0
     });
     let cut: String = letters.collect();
-    if cut.chars().count() < 2 { String::new() } else { format!("{}…", cut.trim_end()) }
+    let cut = cut.trim_end();
+    if cut.chars().count() < 2 { String::new() } else { format!("{cut}…") }
 }
 
 /// The colour of a name: the same in every picture. A lightness from 60 to 90 leaves black text readable.

@@ -172,7 +172,7 @@ fn difference(
             return Ok(Some(plain(format!("register {name}"), format!("{claimed:#x}"), format!("{right:#x}"))));
         }
     }
-    let (Floats(claimed_floats), Floats(right_floats)) = (claimed.floats(), right.floats());
+    let (Floats(claimed_floats), Floats(right_floats)) = (claimed.interpreter().floats(), right.interpreter().floats());
     for (name, (claimed, right)) in FLOAT_REGISTERS.iter().zip(claimed_floats.into_iter().zip(right_floats)) {
         if claimed != right {
             return Ok(Some(plain(format!("register {name}"), float(claimed), float(right))));
@@ -192,7 +192,7 @@ fn differing_byte(image: &Image, claimed: &mut Jit, right: &mut Jit) -> Option<u
     let mut bits = u32::from(image.profile.memory_bits());
     let mut address = 0;
     let same = |address, bits, claimed: &mut Jit, right: &mut Jit| {
-        claimed.memory_mut().subtree(address, bits) == right.memory_mut().subtree(address, bits)
+        claimed.subtree(address, bits).leaf == right.subtree(address, bits).leaf
     };
     if same(address, bits, claimed, right) {
         return None;

@@ -26,7 +26,7 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, CompileErr
     if !(1..=NEWEST_OPSET).contains(&model.opset) {
         return Err(ModelError::Opset { found: model.opset, newest: NEWEST_OPSET }.into());
     }
-    let onnx::Graph { name, nodes, initializers, inputs, outputs } = model.graph;
+    let onnx::ModelGraph { name, nodes, initializers, inputs, outputs } = model.graph;
     let order = order::order(&nodes, &initializers, &inputs, &outputs)?;
     let mut import = Import {
         opset: model.opset,
@@ -55,7 +55,7 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, CompileErr
 }
 
 /// A node as messages name it.
-pub(crate) fn label(node: &onnx::Node, index: usize) -> String {
+pub(crate) fn label(node: &onnx::ModelNode, index: usize) -> String {
     if node.name.is_empty() { format!("#{index}") } else { node.name.clone() }
 }
 
@@ -91,7 +91,7 @@ impl Import {
         Ok(id)
     }
 
-    fn node(&mut self, node: &onnx::Node, index: usize) -> Result<(), CompileError> {
+    fn node(&mut self, node: &onnx::ModelNode, index: usize) -> Result<(), CompileError> {
         let result = operators::import(self, node, index);
         result.map_err(|problem| CompileError::Node {
             node: label(node, index),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use compiler::{Graph, Options, reference};
 use dnn_lib::tensor::TensorType;
-use onnx::{Attribute, Dimension, ElementType, Initializer, Model, Node, Tensor, Value};
+use onnx::{Attribute, Dimension, ElementType, Initializer, Model, ModelNode, Tensor, Value};
 
-fn node(operator: &str, inputs: &[&str], output: &str) -> Node {
-    Node {
+fn node(operator: &str, inputs: &[&str], output: &str) -> ModelNode {
+    ModelNode {
         name: format!("the_{output}"),
         operator: operator.to_owned(),
         domain: String::new(),
@@ -18,7 +18,7 @@ fn node(operator: &str, inputs: &[&str], output: &str) -> Node {
     }
 }
 
-fn with(mut node: Node, name: &str, value: Attribute) -> Node {
+fn with(mut node: ModelNode, name: &str, value: Attribute) -> ModelNode {
     node.attributes.insert(name.to_owned(), value);
     node
 }
@@ -45,13 +45,12 @@ fn symbol(name: &str) -> Dimension {
 }
 
 /// A model with input `x` of the shape given and output `y` of any shape.
-fn model(opset: i64, shape: &[u64], initializers: &[(&str, Tensor)], nodes: &[Node]) -> Model {
+fn model(opset: i64, shape: &[u64], initializers: &[(&str, Tensor)], nodes: &[ModelNode]) -> Model {
     let initializer =
         |(name, tensor): &(&str, Tensor)| Initializer { name: (*name).to_owned(), tensor: tensor.clone() };
     Model {
         opset,
-        producer: String::new(),
-        graph: onnx::Graph {
+        graph: onnx::ModelGraph {
             name: "test".to_owned(),
             nodes: nodes.to_vec(),
             initializers: initializers.iter().map(initializer).collect(),

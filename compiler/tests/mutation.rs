@@ -50,7 +50,7 @@ fn damaged_models_are_refused_or_compiled() {
     ] {
         let bytes = std::fs::read(operators.join(case).join("model.onnx")).unwrap();
         for _ in 0..500 {
-            let model = onnx::decode_model(&damage(&bytes, &mut random), None, &Limits::default());
+            let model = onnx::decode_model(&damage(&bytes, &mut random), &Limits::default());
             let result = model.map_err(Into::into).and_then(|model| {
                 let graph = compiler::import_model(model, &options)?;
                 // Kernels for sizes that a damaged file may have take long to run, but not to make.

@@ -45,14 +45,14 @@ const LIMITS: onnx::Limits = onnx::Limits { file: 1 << 20, tensor: 1 << 20 };
 
 /// Any bytes are a model or an error, and any model is a graph or an error.
 pub fn onnx_model(bytes: &[u8]) {
-    let Ok(model) = onnx::decode_model(bytes, None, &LIMITS) else { return };
+    let Ok(model) = onnx::decode_model(bytes, &LIMITS) else { return };
     let options = compiler::Options { max_memory: 1 << 20, limits: LIMITS, ..compiler::Options::default() };
     let _ = compiler::import_model(model, &options);
 }
 
 /// Any model that has a graph becomes an image or an error, and the image runs to its end: no compiled program traps.
 pub fn compile(bytes: &[u8]) {
-    let Ok(model) = onnx::decode_model(bytes, None, &LIMITS) else { return };
+    let Ok(model) = onnx::decode_model(bytes, &LIMITS) else { return };
     let options = compiler::Options { max_memory: 1 << 16, limits: LIMITS, ..compiler::Options::default() };
     let Ok(graph) = compiler::import_model(model, &options) else { return };
     let Ok(compiled) = compiler::compile_graph(graph, &options) else { return };
@@ -63,7 +63,7 @@ pub fn compile(bytes: &[u8]) {
 
 /// Any bytes are a tensor or an error, and a tensor has as many bytes as its shape says.
 pub fn onnx_tensor(bytes: &[u8]) {
-    let Ok((_, tensor)) = onnx::decode_tensor(bytes, None, &LIMITS) else { return };
+    let Ok((_, tensor)) = onnx::decode_tensor(bytes, &LIMITS) else { return };
     let elements: u64 = tensor.dims().iter().product();
     assert!(elements as usize <= tensor.bytes().len() * 2, "{elements} elements, {} bytes", tensor.bytes().len());
 }

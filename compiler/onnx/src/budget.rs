@@ -1,15 +1,15 @@
-//! A look at a file before it is decoded: how many fields it has.
+//! Counts the fields of a file before it is decoded.
 //!
-//! An empty message takes two bytes in the file and hundreds once decoded, so that a small file could ask for a lot of
-//! memory. What a real model holds a lot of are bytes, not fields.
+//! An empty message takes two bytes in the file and hundreds once decoded, so a small file could ask for a lot of
+//! memory. A real model is large because of its tensors' bytes, not because of the number of its fields.
 
-/// The most fields of a file. Models of many thousand nodes have a tenth of it.
+/// The most fields of a file. Models with many thousand nodes have a tenth of it.
 const MAX_FIELDS: u64 = 1 << 22;
 
-/// How deep messages may lie in each other; the decoder itself goes no deeper.
+/// How deeply messages may be nested; the decoder itself goes no deeper.
 const MAX_DEPTH: u32 = 100;
 
-/// The messages whose fields can be messages again; the others are leaves.
+/// The messages whose fields can be messages again. The others, and those that are skipped, are leaves.
 #[derive(Clone, Copy)]
 pub(crate) enum Message {
     Model,
@@ -17,45 +17,40 @@ pub(crate) enum Message {
     Node,
     Attribute,
     Tensor,
-    Sparse,
     Value,
     Type,
     TensorType,
     Shape,
-    Function,
-    Training,
     Leaf,
 }
 
 impl Message {
-    /// The message that a field with this number holds, as onnx.proto numbers them.
+    /// The message in the field with this number, as `messages` declares it.
     fn field(self, number: u64) -> Self {
         use Message::*;
         match (self, number) {
-            (Model, 7) | (Attribute, 6 | 11) | (Training, 1 | 2) => Graph,
-            (Model, 20) => Training,
-            (Model, 25) => Function,
-            (Graph, 1) | (Function, 7) => Node,
-            (Graph, 5) | (Attribute, 5 | 10) | (Sparse, 1 | 2) => Tensor,
-            (Graph, 15) | (Attribute, 22 | 23) => Sparse,
-            (Graph, 11..=13) | (Function, 12) => Value,
-            (Node, 5) | (Function, 11) => Attribute,
-            (Value, 2) | (Attribute, 14 | 15) => Type,
-            (Type, 1 | 8) => TensorType,
+            (Model, 7) => Graph,
+            (Graph, 1) => Node,
+            (Graph, 5) | (Attribute, 5) => Tensor,
+            (Graph, 11 | 12) => Value,
+            (Node, 5) => Attribute,
+            (Value, 2) => Type,
+            (Type, 1) => TensorType,
             (TensorType, 2) => Shape,
             _ => Leaf,
         }
     }
 }
 
-/// Whether the message has few enough fields to be decoded. Of bytes that are no message, the decoder says what is wrong.
+/// Whether the message has few enough fields to be decoded. Bytes that are not a message are left to the decoder, which
+/// says what is wrong with them.
 pub(crate) fn fits(bytes: &[u8], message: Message) -> bool {
     let mut left = MAX_FIELDS;
     count(bytes, message, MAX_DEPTH, &mut left);
     left > 0
 }
 
-/// Takes one from the budget for every field, until it is used up or the bytes make no sense.
+/// Takes one from the budget for every field, until it is used up or the bytes are not a message.
 fn count(mut bytes: &[u8], message: Message, depth: u32, left: &mut u64) -> Option<()> {
     while !bytes.is_empty() && *left > 0 {
         *left -= 1;
@@ -68,6 +63,8 @@ fn count(mut bytes: &[u8], message: Message, depth: u32, left: &mut u64) -> Opti
             1 => 8,
             2 => varint(&mut bytes)?,
             5 => 4,
+            // The ends of a group, which the decoder skips: what lies between them counts as well.
+            3 | 4 => 0,
             _ => return None,
         };
         let (field, rest) = bytes.split_at_checked(usize::try_from(skip).ok()?)?;
@@ -123,7 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_message_are_left_to_the_decoder() {
+    fn a_group_does_not_end_the_count() {
+        let group = [99 << 3 | 3, 99 << 3 | 4].map(|key: u16| [key as u8 & 0x7f | 0x80, (key >> 7) as u8]).concat();
+        assert!(fits(&group, Message::Model));
+        assert!(!fits(&[group, model(1 << 22, 0)].concat(), Message::Model));
+    }
+
+    #[test]
+    fn bytes_that_are_not_a_message_are_left_to_the_decoder() {
         for bytes in [&[0xff; 20][..], &[0x3a, 0x7f], &[0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
             assert!(fits(bytes, Message::Model));
         }

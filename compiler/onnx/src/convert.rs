@@ -3,25 +3,28 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::generated::attribute_proto::AttributeType;
-use crate::generated::tensor_proto::DataType;
-use crate::generated::tensor_shape_proto::dimension;
-use crate::generated::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
-use crate::model::{Attribute, Dimension, ElementType, Graph, Initializer, Model, Node, Value};
+use crate::messages::{
+    AttributeKind, AttributeProto, DimensionKind, DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto,
+    TypeKind, ValueProto,
+};
+use crate::model::{Attribute, Dimension, ElementType, Initializer, Model, ModelGraph, ModelNode, Value};
 use crate::tensor::{self, Source};
 use crate::{Error, Tensor};
 
-pub(crate) fn model(mut proto: ModelProto, source: &Source<'_>) -> Result<Model, Error> {
+pub(crate) fn model(mut proto: ModelProto, source: &Source) -> Result<Model, Error> {
     let Some(graph) = proto.graph.take() else {
         return Err(missing("model", "the graph"));
     };
-    let opset = default_opset(&proto)?;
-    Ok(Model { opset, producer: proto.producer_name.unwrap_or_default(), graph: self::graph(graph, source)? })
+    Ok(Model { opset: default_opset(&proto)?, graph: self::graph(graph, source)? })
+}
+
+/// Whether a domain is that of ONNX's own operators.
+fn is_default(domain: &[u8]) -> bool {
+    matches!(domain, b"" | b"ai.onnx")
 }
 
 fn default_opset(proto: &ModelProto) -> Result<i64, Error> {
-    let mut default =
-        proto.opset_import.iter().filter(|set| matches!(set.domain(), "" | "ai.onnx")).map(|set| set.version());
+    let mut default = proto.opset_import.iter().filter(|set| is_default(&set.domain)).map(|set| set.version);
     let opset = default.next().ok_or_else(|| missing("model", "opset_import of domain `ai.onnx`"))?;
     match default.next() {
         None => Ok(opset),
@@ -29,7 +32,7 @@ fn default_opset(proto: &ModelProto) -> Result<i64, Error> {
     }
 }
 
-fn graph(proto: GraphProto, source: &Source<'_>) -> Result<Graph, Error> {
+fn graph(proto: GraphProto, source: &Source) -> Result<ModelGraph, Error> {
     if !proto.sparse_initializer.is_empty() {
         return Err(Error::Unsupported {
             place: "graph".to_owned(),
@@ -38,21 +41,31 @@ fn graph(proto: GraphProto, source: &Source<'_>) -> Result<Graph, Error> {
         });
     }
     let nodes = proto.node.into_iter().enumerate();
-    Ok(Graph {
-        name: proto.name.unwrap_or_default(),
+    let initializers = proto.initializer.into_iter();
+    Ok(ModelGraph {
+        name: text(&proto.name),
         nodes: nodes.map(|(i, node)| self::node(node, i, source)).collect::<Result<_, _>>()?,
-        initializers: proto
-            .initializer
-            .into_iter()
-            .map(|tensor| initializer(tensor, source))
-            .collect::<Result<_, _>>()?,
-        inputs: proto.input.into_iter().map(value).collect::<Result<_, _>>()?,
-        outputs: proto.output.into_iter().map(value).collect::<Result<_, _>>()?,
+        initializers: initializers.map(|tensor| initializer(tensor, source)).collect::<Result<_, _>>()?,
+        inputs: values(proto.input, "graph input")?,
+        outputs: values(proto.output, "graph output")?,
     })
 }
 
-fn initializer(proto: TensorProto, source: &Source<'_>) -> Result<Initializer, Error> {
-    let name = proto.name().to_owned();
+/// Text that only people read, or that is compared with known words: what is not UTF-8 is replaced.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The name of a tensor. Two names must stay two, so nothing in them is replaced.
+fn tensor_name(bytes: Vec<u8>, place: impl Fn() -> String) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| Error::Name {
+        place: place(),
+        name: error.as_bytes().escape_ascii().to_string(),
+    })
+}
+
+fn initializer(proto: TensorProto, source: &Source) -> Result<Initializer, Error> {
+    let name = tensor_name(proto.name.clone(), || "an initializer".to_owned())?;
     if name.is_empty() {
         return Err(missing("an initializer", "the name"));
     }
@@ -60,13 +73,12 @@ fn initializer(proto: TensorProto, source: &Source<'_>) -> Result<Initializer, E
     Ok(Initializer { name, tensor })
 }
 
-pub(crate) fn tensor(proto: TensorProto, place: &str, source: &Source<'_>) -> Result<Tensor, Error> {
+pub(crate) fn tensor(proto: TensorProto, place: &str, source: &Source) -> Result<Tensor, Error> {
     tensor::convert(proto, source).map_err(|error| Error::Tensor { place: place.to_owned(), error })
 }
 
-fn node(proto: NodeProto, index: usize, source: &Source<'_>) -> Result<Node, Error> {
-    let operator = proto.op_type.unwrap_or_default();
-    let name = proto.name.unwrap_or_default();
+fn node(proto: NodeProto, index: usize, source: &Source) -> Result<ModelNode, Error> {
+    let (name, operator) = (text(&proto.name), text(&proto.op_type));
     let place =
         if name.is_empty() { format!("node {index} ({operator})") } else { format!("node `{name}` ({operator})") };
     if operator.is_empty() {
@@ -80,91 +92,91 @@ fn node(proto: NodeProto, index: usize, source: &Source<'_>) -> Result<Node, Err
             Entry::Occupied(entry) => return Err(duplicate(&place, "attribute", entry.key())),
         };
     }
-    Ok(Node {
+    let names = |names: Vec<Vec<u8>>, kind: &str| -> Result<Vec<String>, Error> {
+        let place = |index| format!("{place}, {kind} {index}");
+        names.into_iter().enumerate().map(|(index, name)| tensor_name(name, || place(index))).collect()
+    };
+    Ok(ModelNode {
         name,
         operator,
-        domain: proto.domain.filter(|domain| domain != "ai.onnx").unwrap_or_default(),
-        inputs: proto.input,
-        outputs: proto.output,
+        domain: if is_default(&proto.domain) { String::new() } else { text(&proto.domain) },
+        inputs: names(proto.input, "input")?,
+        outputs: names(proto.output, "output")?,
         attributes,
     })
 }
 
-fn attribute(proto: AttributeProto, place: &str, source: &Source<'_>) -> Result<(String, Attribute), Error> {
-    use AttributeType as Type;
-    let name = proto.name().to_owned();
+fn attribute(proto: AttributeProto, place: &str, source: &Source) -> Result<(String, Attribute), Error> {
+    use AttributeKind as Kind;
+    let name = text(&proto.name);
     let place = format!("{place}, attribute `{name}`");
-    let text = |bytes: Vec<u8>| {
-        String::from_utf8(bytes)
-            .map_err(|_| Error::Invalid { place: place.clone(), what: "the text is not UTF-8".to_owned() })
-    };
-    let value = match proto.r#type() {
-        Type::Float => Attribute::Float(proto.f.unwrap_or_default()),
-        Type::Int => Attribute::Int(proto.i.unwrap_or_default()),
-        Type::String => Attribute::String(text(proto.s.unwrap_or_default())?),
-        Type::Tensor => {
-            let proto = proto.t.ok_or_else(|| missing(&place, "the tensor"))?;
+    let value = match proto.kind() {
+        Kind::Float => Attribute::Float(proto.float),
+        Kind::Int => Attribute::Int(proto.int),
+        Kind::String => Attribute::String(text(&proto.string)),
+        Kind::Tensor => {
+            let proto = proto.tensor.ok_or_else(|| missing(&place, "the tensor"))?;
             Attribute::Tensor(tensor(proto, &place, source)?)
         }
-        Type::Floats => Attribute::Floats(proto.floats),
-        Type::Ints => Attribute::Ints(proto.ints),
-        Type::Strings => Attribute::Strings(proto.strings.into_iter().map(text).collect::<Result<_, _>>()?),
-        other => Attribute::Other(other.as_str_name()),
+        Kind::Floats => Attribute::Floats(proto.floats),
+        Kind::Ints => Attribute::Ints(proto.ints),
+        Kind::Strings => Attribute::Strings(proto.strings.iter().map(|string| text(string)).collect()),
+        Kind::Graph => Attribute::Other("GRAPH"),
+        Kind::Graphs => Attribute::Other("GRAPHS"),
+        Kind::Tensors => Attribute::Other("TENSORS"),
+        Kind::SparseTensor => Attribute::Other("SPARSE_TENSOR"),
+        Kind::SparseTensors => Attribute::Other("SPARSE_TENSORS"),
+        Kind::TypeProto => Attribute::Other("TYPE_PROTO"),
+        Kind::TypeProtos => Attribute::Other("TYPE_PROTOS"),
+        Kind::Undefined => Attribute::Other("UNDEFINED"),
     };
     Ok((name, value))
 }
 
-fn value(proto: ValueInfoProto) -> Result<Value, Error> {
-    let name = proto.name.unwrap_or_default();
+fn values(protos: Vec<ValueProto>, kind: &str) -> Result<Vec<Value>, Error> {
+    protos.into_iter().enumerate().map(|(index, proto)| value(proto, &format!("{kind} {index}"))).collect()
+}
+
+fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
+    let name = tensor_name(proto.name, || place.to_owned())?;
     if name.is_empty() {
-        return Err(missing("a graph input or output", "the name"));
+        return Err(missing(place, "the name"));
     }
-    let place = format!("graph input or output `{name}`");
-    let tensor = match proto.r#type.and_then(|ty| ty.value) {
-        None => {
-            return Ok(Value { name, element: None, shape: None });
-        }
-        Some(type_proto::Value::TensorType(tensor)) => tensor,
-        Some(other) => {
-            return Err(Error::Unsupported { place, found: kind(&other).to_owned(), supported: "tensors" });
-        }
+    let place = format!("{place} (`{name}`)");
+    let unsupported = |found: &str| Error::Unsupported {
+        place: place.clone(),
+        found: found.to_owned(),
+        supported: "tensors",
     };
-    let element = match tensor.elem_type() {
+    let tensor = match proto.ty.and_then(|ty| ty.kind) {
+        None => return Ok(Value { name, element: None, shape: None }),
+        Some(TypeKind::Tensor(tensor)) => tensor,
+        Some(TypeKind::Sequence(_)) => return Err(unsupported("a sequence")),
+        Some(TypeKind::Map(_)) => return Err(unsupported("a map")),
+        Some(TypeKind::SparseTensor(_)) => return Err(unsupported("a sparse tensor")),
+        Some(TypeKind::Optional(_)) => return Err(unsupported("an optional value")),
+        Some(TypeKind::Opaque(_)) => return Err(unsupported("an opaque value")),
+    };
+    let element = match tensor.elem_type {
         0 => None,
         code => Some(ElementType::from_code(code).ok_or_else(|| Error::Unsupported {
             place: place.clone(),
-            found: format!("element type {}", element_name(code)),
-            supported: "float, double, float16, bfloat16, bool, (u)int8 to (u)int64",
+            found: format!("element type {}", ElementType::describe(code)),
+            supported: ElementType::SUPPORTED,
         })?),
     };
-    let shape = tensor
-        .shape
-        .map(|shape| shape.dim.into_iter().map(|dim| dimension(dim.value, &place)).collect())
-        .transpose()?;
-    Ok(Value { name, element, shape })
+    Ok(Value { name, element, shape: tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect()) })
 }
 
-fn kind(value: &type_proto::Value) -> &'static str {
-    match value {
-        type_proto::Value::TensorType(_) => "a tensor",
-        type_proto::Value::SequenceType(_) => "a sequence",
-        type_proto::Value::MapType(_) => "a map",
-        _ => "a value that is no tensor",
-    }
-}
-
-/// ONNX's name of an element type, or its code if it has none.
-pub(crate) fn element_name(code: i32) -> String {
-    DataType::try_from(code).map_or_else(|_| format!("code {code}"), |known| known.as_str_name().to_lowercase())
-}
-
-fn dimension(value: Option<dimension::Value>, place: &str) -> Result<Dimension, Error> {
-    match value {
-        Some(dimension::Value::DimValue(size)) => u64::try_from(size)
-            .map(Dimension::Fixed)
-            .map_err(|_| Error::Invalid { place: place.to_owned(), what: format!("dimension {size} is negative") }),
-        Some(dimension::Value::DimParam(name)) if !name.is_empty() => Ok(Dimension::Symbol(name)),
-        _ => Ok(Dimension::Unknown),
+/// Old exporters write -1 for a dimension that is left open.
+fn dimension(proto: DimensionProto) -> Dimension {
+    match proto.kind {
+        Some(DimensionKind::Size(size)) => u64::try_from(size).map_or(Dimension::Unknown, Dimension::Fixed),
+        Some(DimensionKind::Name(name)) => match String::from_utf8(name) {
+            Ok(name) if !name.is_empty() => Dimension::Symbol(name),
+            _ => Dimension::Unknown,
+        },
+        None => Dimension::Unknown,
     }
 }
 

@@ -57,7 +57,15 @@ pub enum Error {
         /// Its name.
         name: String,
     },
-    /// A feature of ONNX that this reader does not take.
+    /// The name of a tensor in an unknown encoding.
+    #[error("{place}: the name `{name}` is not UTF-8; rename the tensor")]
+    Name {
+        /// Where.
+        place: String,
+        /// The name, with escapes.
+        name: String,
+    },
+    /// A feature of ONNX that this reader does not support.
     #[error("{place}: {found} is not supported; supported: {supported}")]
     Unsupported {
         /// Where.
@@ -66,14 +74,6 @@ pub enum Error {
         found: String,
         /// What would be accepted.
         supported: &'static str,
-    },
-    /// A value that ONNX itself does not allow.
-    #[error("{place}: {what}")]
-    Invalid {
-        /// Where.
-        place: String,
-        /// What is wrong.
-        what: String,
     },
     /// A tensor's contents are wrong.
     #[error("{place}: {error}")]
@@ -145,7 +145,7 @@ pub enum TensorError {
         second: &'static str,
     },
     /// An element that its type cannot hold.
-    #[error("element {index} is {found}, which is no {element}")]
+    #[error("element {index} is {found}, which is not a valid {element}")]
     Element {
         /// Which element.
         index: usize,
@@ -157,16 +157,30 @@ pub enum TensorError {
     /// A tensor cut into segments.
     #[error("stored in segments, which is not supported; store it whole")]
     Segment,
-    /// An external file outside the model's folder.
-    #[error("external data `{location}` lies outside the model's folder; only files below it are read")]
+    /// A location that does not lead to a place below the model's folder.
+    #[error(
+        "external data `{location}` lies outside the model's folder; only files below it are read, so save the model \
+         with its data beside it"
+    )]
     Escape {
-        /// The location as the file says it.
+        /// The location in the file.
         location: String,
     },
-    /// External data without a folder to look in.
-    #[error("external data `{location}` is referred to, but the bytes read have no folder")]
+    /// A symbolic link that leads out of the model's folder.
+    #[error(
+        "external data `{location}` is a link to {}, outside the model's folder; copy the file there",
+        target.display()
+    )]
+    LinkEscape {
+        /// The location in the file.
+        location: String,
+        /// Where the link leads.
+        target: PathBuf,
+    },
+    /// External data in a model that was not read from a file.
+    #[error("the data is in another file, `{location}`, but the model was not read from a file")]
     NoFolder {
-        /// The location as the file says it.
+        /// The location in the file.
         location: String,
     },
     /// A wrong entry in the list that describes external data.
@@ -180,9 +194,9 @@ pub enum TensorError {
         expected: &'static str,
     },
     /// The range of external data is not in its file.
-    #[error("external data `{location}`: bytes {offset}..{end} are wanted, the file has {size}")]
+    #[error("external data `{location}`: the tensor is bytes {offset}..{end}, but the file has {size} bytes")]
     ExternalRange {
-        /// The location as the file says it.
+        /// The location in the file.
         location: String,
         /// First byte.
         offset: u64,
@@ -192,9 +206,9 @@ pub enum TensorError {
         size: u64,
     },
     /// The external file could not be read.
-    #[error("external data `{location}`: {source}")]
+    #[error("cannot read external data `{location}`: {source}")]
     ExternalIo {
-        /// The location as the file says it.
+        /// The location in the file.
         location: String,
         /// The system's reason.
         source: std::io::Error,

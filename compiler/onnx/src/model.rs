@@ -10,19 +10,17 @@ use crate::Tensor;
 pub struct Model {
     /// Version of the default operator set (domain `ai.onnx`).
     pub opset: i64,
-    /// Who wrote the file, as the file says; for messages only.
-    pub producer: String,
     /// The main graph.
-    pub graph: Graph,
+    pub graph: ModelGraph,
 }
 
-/// A graph: nodes in the order of the file, tensors referred to by name.
+/// A graph as the file has it: nodes in the order of the file, tensors referred to by name.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Graph {
-    /// The graph's name.
+pub struct ModelGraph {
+    /// The graph's name, for messages only.
     pub name: String,
     /// The nodes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<ModelNode>,
     /// Constant tensors, typically weights.
     pub initializers: Vec<Initializer>,
     /// Declared inputs. Before IR version 4 every initializer is listed here as well.
@@ -40,10 +38,10 @@ pub struct Initializer {
     pub tensor: Tensor,
 }
 
-/// One application of an operator.
+/// A node as the file has it: one application of an operator.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    /// The node's name; may be empty.
+pub struct ModelNode {
+    /// The node's name, for messages only; may be empty.
     pub name: String,
     /// The operator, such as `Conv`.
     pub operator: String,
@@ -51,7 +49,7 @@ pub struct Node {
     pub domain: String,
     /// Input names; an empty name is an omitted optional input.
     pub inputs: Vec<String>,
-    /// Output names; an empty name is an output nobody wants.
+    /// Output names; an empty name is an output that is not used.
     pub outputs: Vec<String>,
     /// The attributes by name.
     pub attributes: BTreeMap<String, Attribute>,
@@ -64,7 +62,7 @@ pub enum Attribute {
     Float(f32),
     /// `INT`
     Int(i64),
-    /// `STRING`
+    /// `STRING`; bytes that are not UTF-8 are replaced.
     String(String),
     /// `TENSOR`
     Tensor(Tensor),
@@ -74,7 +72,7 @@ pub enum Attribute {
     Ints(Vec<i64>),
     /// `STRINGS`
     Strings(Vec<String>),
-    /// A kind that no supported operator takes, such as `GRAPH`.
+    /// The name of a kind that no supported operator takes, such as `GRAPH`.
     Other(&'static str),
 }
 
@@ -99,20 +97,20 @@ impl Attribute {
 pub struct Value {
     /// The tensor's name.
     pub name: String,
-    /// The element type, where the file states one.
+    /// The element type, where the file declares one.
     pub element: Option<ElementType>,
-    /// The dimensions, where the file states a shape.
+    /// The dimensions, where the file declares a shape.
     pub shape: Option<Vec<Dimension>>,
 }
 
 /// One dimension of a declared shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dimension {
-    /// A number.
+    /// A known size.
     Fixed(u64),
-    /// A named unknown, such as `batch`.
+    /// An open dimension with a name, such as `batch`.
     Symbol(String),
-    /// An unknown without a name.
+    /// An open dimension without a name.
     Unknown,
 }
 
@@ -129,7 +127,7 @@ impl fmt::Display for Dimension {
 /// Declares every element type once: variant, code in the file, bytes, name.
 macro_rules! element_types {
     ($($variant:ident = $code:literal, $bytes:literal, $name:literal;)*) => {
-        /// Element types whose elements are whole bytes; the others are refused where they are met.
+        /// The element types whose elements are whole bytes. A tensor of any other type is refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ElementType { $(#[doc = concat!("`", $name, "`")] $variant,)* }
 
@@ -164,6 +162,35 @@ element_types! {
     UInt32 = 12, 4, "uint32";
     UInt64 = 13, 8, "uint64";
     BFloat16 = 16, 2, "bfloat16";
+}
+
+impl ElementType {
+    /// The supported types as messages list them.
+    pub(crate) const SUPPORTED: &str = "float, double, float16, bfloat16, bool, (u)int8 to (u)int64";
+
+    /// ONNX's name of any element type, or its code if it has none.
+    pub(crate) fn describe(code: i32) -> String {
+        let name = match code {
+            0 => "undefined",
+            8 => "string",
+            14 => "complex64",
+            15 => "complex128",
+            17 => "float8e4m3fn",
+            18 => "float8e4m3fnuz",
+            19 => "float8e5m2",
+            20 => "float8e5m2fnuz",
+            21 => "uint4",
+            22 => "int4",
+            23 => "float4e2m1",
+            24 => "float8e8m0",
+            25 => "uint2",
+            26 => "int2",
+            27 => "float6e2m3",
+            28 => "float6e3m2",
+            code => return Self::from_code(code).map_or_else(|| format!("code {code}"), |ty| ty.name().to_owned()),
+        };
+        name.to_owned()
+    }
 }
 
 impl fmt::Display for ElementType {

@@ -11,7 +11,7 @@ use crate::graph::{Tensor, TensorId};
 /// A node with its inputs resolved.
 pub(super) struct Call<'a> {
     pub import: &'a mut Import,
-    pub node: &'a onnx::Node,
+    pub node: &'a onnx::ModelNode,
     pub label: String,
     pub opset: i64,
     /// The inputs; `None` is one left out. Those left out at the end are not here.

@@ -60,7 +60,7 @@ const TABLE: &[Entry] = &[
 ];
 
 /// Adds what a node means to the graph.
-pub(super) fn import(import: &mut Import, node: &onnx::Node, index: usize) -> Result<(), NodeError> {
+pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) -> Result<(), NodeError> {
     let entry = entry(node)?;
     check(entry, node, import.opset)?;
     let mut inputs: Vec<Option<TensorId>> = node.inputs.iter().map(|name| import.named(name)).collect();
@@ -76,7 +76,7 @@ pub(super) fn import(import: &mut Import, node: &onnx::Node, index: usize) -> Re
     Ok(())
 }
 
-fn entry(node: &onnx::Node) -> Result<&'static Entry, NodeError> {
+fn entry(node: &onnx::ModelNode) -> Result<&'static Entry, NodeError> {
     if !node.domain.is_empty() {
         return Err(NodeError::Domain { domain: node.domain.clone() });
     }
@@ -101,7 +101,7 @@ fn nearest(found: &str) -> String {
 }
 
 /// What can be checked for every operator alike.
-fn check(entry: &Entry, node: &onnx::Node, opset: i64) -> Result<(), NodeError> {
+fn check(entry: &Entry, node: &onnx::ModelNode, opset: i64) -> Result<(), NodeError> {
     if opset < entry.since {
         return Err(NodeError::Opset { found: opset, since: entry.since });
     }

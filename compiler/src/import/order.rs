@@ -18,7 +18,7 @@ const NAMED: usize = 8;
 
 /// The numbers of the nodes that the outputs need, in order. The whole graph is checked, dead nodes too.
 pub(super) fn order(
-    nodes: &[onnx::Node],
+    nodes: &[onnx::ModelNode],
     initializers: &[onnx::Initializer],
     inputs: &[onnx::Value],
     outputs: &[onnx::Value],
@@ -57,7 +57,7 @@ pub(super) fn order(
 }
 
 fn definitions<'a>(
-    nodes: &'a [onnx::Node],
+    nodes: &'a [onnx::ModelNode],
     initializers: &'a [onnx::Initializer],
     inputs: &'a [onnx::Value],
 ) -> Result<BTreeMap<&'a str, Definition>, ModelError> {
@@ -89,7 +89,7 @@ fn definitions<'a>(
     Ok(definitions)
 }
 
-fn describe(node: &onnx::Node, index: usize) -> String {
+fn describe(node: &onnx::ModelNode, index: usize) -> String {
     format!("an output of node `{}` ({})", label(node, index), node.operator)
 }
 
@@ -99,7 +99,7 @@ fn duplicate(name: &str, first: &str, second: &str) -> ModelError {
 
 /// The nodes whose outputs a node reads.
 fn dependencies(
-    node: &onnx::Node,
+    node: &onnx::ModelNode,
     index: usize,
     definitions: &BTreeMap<&str, Definition>,
 ) -> Result<Vec<usize>, ModelError> {
@@ -120,7 +120,7 @@ fn dependencies(
 }
 
 /// All nodes in dependency order; of those that are ready, the first of the file comes first.
-fn sort(nodes: &[onnx::Node], dependencies: &[Vec<usize>]) -> Result<Vec<usize>, ModelError> {
+fn sort(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>]) -> Result<Vec<usize>, ModelError> {
     let mut waiting: Vec<usize> = dependencies.iter().map(Vec::len).collect();
     let mut users = vec![Vec::new(); nodes.len()];
     for (index, on) in dependencies.iter().enumerate() {
@@ -145,7 +145,7 @@ fn sort(nodes: &[onnx::Node], dependencies: &[Vec<usize>]) -> Result<Vec<usize>,
 }
 
 /// The names of the nodes of one cycle: from any node that waits, go on to what it waits for until one comes again.
-fn cycle(nodes: &[onnx::Node], dependencies: &[Vec<usize>], waiting: &[usize]) -> Vec<String> {
+fn cycle(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>], waiting: &[usize]) -> Vec<String> {
     let mut path: Vec<usize> = Vec::new();
     let mut seen = vec![false; nodes.len()];
     let mut next = waiting.iter().position(|&count| count > 0);

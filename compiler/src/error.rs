@@ -1,56 +1,88 @@
-//! Why a model cannot be compiled: what, where, and what would be right.
+//! Why a model cannot be compiled: what is wrong, where, and what would be right.
+
+mod import;
 
 use dnn_lib::kernel::EvalError;
 use dnn_lib::operator::OperatorError;
 use thiserror::Error;
 
+pub use import::{ImportErrors, ImportProblem};
+
 /// Why a model cannot be compiled.
 #[derive(Debug, Error)]
 pub enum CompileError {
-    /// The file is no sound ONNX.
+    /// The file could not be read, or is not an ONNX model.
     #[error(transparent)]
     Read(#[from] onnx::Error),
-    /// The model as a whole.
+    /// The model has faults, or needs something that is not supported.
+    #[error(transparent)]
+    Import(#[from] ImportErrors),
+    /// The model does not fit into memory.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// One node of it.
-    #[error("node `{node}` ({operator}): {problem}")]
-    Node {
-        /// The node's name, or its number in the file.
-        node: String,
-        /// Its operator.
-        operator: String,
-        /// What is wrong.
-        #[source]
-        problem: Box<NodeError>,
-    },
-    /// An operator that was accepted and then cannot be computed: a fault of its kernel.
+    /// An operator was accepted, but cannot be computed: a fault of its kernel.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// A kernel without code.
+    /// A kernel could not be turned into code.
     #[error(transparent)]
     Codegen(#[from] codegen::CodegenError),
-    /// The program is no image: a fault of the compiler.
+    /// The program does not make an image: a fault of the compiler.
     #[error(transparent)]
     Image(#[from] image::ImageError),
-    /// The pieces do not make a program.
+    /// The kernels could not be linked to a program.
     #[error(transparent)]
     Link(#[from] LinkError),
+}
+
+/// What the user should know about a model that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Warning {
+    /// An output whose declared shape is wrong.
+    #[error("output `{name}` is declared {declared}, but its nodes compute {computed}; the declared shape is ignored")]
+    OutputShape {
+        /// The output.
+        name: String,
+        /// The shape that the model declares.
+        declared: String,
+        /// The shape that its nodes compute.
+        computed: String,
+    },
+    /// An input that is declared with a dimension of 0.
+    #[error(
+        "input `{name}` is declared {declared} and has no elements; if its 0 stands for an open dimension, add --shape \
+         {name}={suggestion}"
+    )]
+    EmptyInput {
+        /// The input.
+        name: String,
+        /// The shape that the model declares.
+        declared: String,
+        /// A shape that would do.
+        suggestion: String,
+    },
+    /// An output without elements.
+    #[error("output `{name}` has shape {shape} and no elements: the model computes nothing for it")]
+    EmptyOutput {
+        /// The output.
+        name: String,
+        /// Its shape.
+        shape: String,
+    },
 }
 
 /// What can be wrong with a graph apart from its nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ModelError {
-    /// A version of the operator set that is not known.
+    /// An unknown version of the operator set.
     #[error("opset {found} is not supported; supported: 1 to {newest}")]
     Opset {
-        /// What the model says.
+        /// The model's version.
         found: i64,
         /// The newest known.
         newest: i64,
     },
-    /// A graph that computes nothing.
-    #[error("the graph has no outputs")]
+    /// A graph without outputs.
+    #[error("the graph has no outputs; declare at least one tensor as its output")]
     NoOutputs,
     /// A tensor that is defined twice.
     #[error("tensor `{name}` is defined twice: as {first} and as {second}")]
@@ -67,11 +99,11 @@ pub enum ModelError {
     Undefined {
         /// The tensor.
         name: String,
-        /// Who wants it.
+        /// What uses it.
         user: String,
     },
-    /// Nodes that wait for each other.
-    #[error("the graph has a cycle through {}", nodes.join(", "))]
+    /// Nodes that depend on each other.
+    #[error("the graph has a cycle through {}; a node must not depend on its own output", nodes.join(", "))]
     Cycle {
         /// The nodes.
         nodes: Vec<String>,
@@ -82,8 +114,11 @@ pub enum ModelError {
         /// The input.
         name: String,
     },
-    /// An element type that cannot be computed with.
-    #[error("tensor `{name}` has element type {found}; supported: float, double, bool, (u)int8 to (u)int64")]
+    /// An element type that is not supported.
+    #[error(
+        "tensor `{name}` has element type {found}, which is not supported; supported: float, double, bool, (u)int8 to \
+         (u)int64; convert the model, to float for example"
+    )]
     ElementType {
         /// The tensor.
         name: String,
@@ -100,7 +135,7 @@ pub enum ModelError {
         /// A shape that would do.
         suggestion: String,
     },
-    /// A shape given for something that is no input.
+    /// A shape given for something that is not an input.
     #[error("--shape {name}: the model has no such input; inputs: {}", inputs.join(", "))]
     ShapeOfUnknownInput {
         /// The name given.
@@ -115,20 +150,20 @@ pub enum ModelError {
         name: String,
         /// The shape given.
         given: String,
-        /// The shape declared, names replaced by what other inputs say.
+        /// The shape declared, with names replaced by the sizes that other inputs give them.
         declared: String,
     },
-    /// A declared output that is not what is computed.
-    #[error("output `{name}` is declared {declared}, but computed as {computed}")]
-    OutputContradicted {
+    /// An output with another element type than declared.
+    #[error("output `{name}` is declared {declared}, but its nodes compute {computed}; correct its declaration")]
+    OutputType {
         /// The output.
         name: String,
-        /// What the model declares.
+        /// The type that the model declares.
         declared: String,
-        /// What its nodes compute.
+        /// The type that its nodes compute.
         computed: String,
     },
-    /// More memory than there is.
+    /// More memory than is allowed.
     #[error("{what} needs {bytes} bytes; the limit is {limit}")]
     TooLarge {
         /// A tensor, or all of them.
@@ -145,18 +180,15 @@ pub enum ModelError {
 pub enum NodeError {
     /// An operator that is not in the table.
     #[error("the operator is not supported; supported: {supported}")]
-    Operator {
-        /// Those that are, or the nearest one.
+    Unsupported {
+        /// The operators in the table.
         supported: String,
     },
-    /// An operator of another domain.
-    #[error("operators of domain `{domain}` are not supported; supported: those of ONNX itself")]
-    Domain {
-        /// The domain.
-        domain: String,
-    },
     /// An old form of an operator.
-    #[error("its form of opset {found} is not supported; supported: opset {since} and newer")]
+    #[error(
+        "the form of opset {found} is not supported; supported: opset {since} and newer; convert the model, with \
+         onnx.version_converter for example"
+    )]
     Opset {
         /// The model's opset.
         found: i64,
@@ -164,14 +196,14 @@ pub enum NodeError {
         since: i64,
     },
     /// An attribute that the operator does not have.
-    #[error("attribute `{attribute}` is unknown; known: {known}")]
+    #[error("attribute `{attribute}` is unknown; supported: {known}")]
     UnknownAttribute {
         /// The attribute.
         attribute: String,
         /// Those that the operator has.
         known: String,
     },
-    /// An attribute that must be there.
+    /// A required attribute is missing.
     #[error("attribute `{attribute}` is missing")]
     MissingAttribute {
         /// The attribute.
@@ -184,7 +216,7 @@ pub enum NodeError {
         attribute: String,
         /// The kind found.
         found: &'static str,
-        /// The kind that the operator wants.
+        /// The kind that the operator has.
         expected: &'static str,
     },
     /// An attribute's value that is not supported.
@@ -200,19 +232,19 @@ pub enum NodeError {
     /// Too few or too many inputs.
     #[error("has {found} inputs; expected {expected}")]
     InputCount {
-        /// How many there are.
+        /// The number of inputs.
         found: usize,
-        /// How many there may be.
+        /// The numbers that are accepted.
         expected: String,
     },
-    /// An input that must not be left out.
+    /// A required input is left out.
     #[error("input {index} is left out, but required")]
     MissingInput {
         /// Which.
         index: usize,
     },
-    /// An output that is not computed.
-    #[error("output {index} (`{name}`) is wanted, but only output 0 is supported")]
+    /// A second output that is used.
+    #[error("output {index} (`{name}`) is used, but only output 0 is supported")]
     Output {
         /// Which.
         index: usize,
@@ -266,42 +298,42 @@ pub enum NodeError {
         /// The limit.
         limit: u64,
     },
-    /// Its value could not be worked out at compile time: a fault of a kernel.
+    /// Its value could not be computed at compile time: a fault of a kernel.
     #[error("constant folding: {0}")]
     Fold(#[from] EvalError),
-    /// A kernel has more outputs than its operator.
-    #[error("the operator has {found} kernels; expected 1")]
-    Kernels {
-        /// How many there are.
+    /// An operator with several outputs.
+    #[error("the operator has {found} outputs; only operators with one output are supported")]
+    Outputs {
+        /// The number of outputs.
         found: usize,
     },
 }
 
-/// What can be wrong with the program made of the kernels.
+/// Why the kernels could not be linked.
 #[derive(Debug, Error)]
 pub enum LinkError {
-    /// A kernel that needs more stack than there is.
+    /// A kernel needs too much stack.
     #[error("kernel {kernel} needs {found} bytes of stack; the limit is {limit}")]
     Stack {
         /// The kernel.
         kernel: String,
-        /// Bytes that it uses.
+        /// The bytes that it uses.
         found: u64,
-        /// Bytes that there are.
+        /// The bytes that are available.
         limit: u64,
     },
-    /// A kernel with a loop of which nobody can say how often it runs.
+    /// A kernel with a loop whose length depends on data.
     #[error("kernel {kernel} has no upper bound of steps: a loop in it depends on data")]
     Unbounded {
         /// The kernel.
         kernel: String,
     },
     /// Too many big steps.
-    #[error("a budget of {budget} steps makes more than {limit} big steps; a larger one is needed")]
+    #[error("a budget of {budget} steps makes more than {limit} big steps; choose a larger --budget")]
     Steps {
         /// The budget.
         budget: u64,
-        /// How many big steps there may be.
+        /// The most big steps.
         limit: usize,
     },
     /// Something that does not fit into an instruction.
@@ -313,8 +345,8 @@ pub enum LinkError {
     /// The ELF file could not be written.
     #[error("cannot write the ELF file: {0}")]
     Elf(#[from] object::write::Error),
-    /// The file just written is refused by the loader: a fault of the linker.
-    #[error("the program that was linked is not accepted: {0}")]
+    /// The loader refuses the linked program: a fault of the linker.
+    #[error("the linked program was refused: {0}")]
     Load(#[from] image::elf::ElfError),
     /// A big step whose kernel or output is not in the image: a fault of the linker.
     #[error("node `{node}`: its kernel or its output is not in the image")]

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::TensorType;
 
-/// A tensor of a [`Graph`].
+use crate::error::Warning;
+
+/// The number of a tensor of a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TensorId(u32);
 
 impl TensorId {
-    /// Its place in [`Graph::tensors`].
+    /// Its index in [`Graph::tensors`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -20,7 +22,7 @@ impl TensorId {
 /// A tensor: its name, its type and, for a constant, its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// The name, from the model where it has one. Not unique.
+    /// The name: that in the model if it has one. Not unique.
     pub name: String,
     /// Element type and shape.
     pub ty: TensorType,
@@ -28,10 +30,10 @@ pub struct Tensor {
     pub value: Option<Arc<Vec<u8>>>,
 }
 
-/// One application of an operator.
+/// A node of a [`Graph`]: one application of an operator.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    /// What the model calls it, or its operator and number in the file.
+pub struct GraphNode {
+    /// The node's name in the model, or its number in the file.
     pub name: String,
     /// What it computes.
     pub operator: Operator,
@@ -46,14 +48,16 @@ pub struct Node {
 pub struct Graph {
     /// The model's name.
     pub name: String,
-    /// All tensors; not every one needs to be in use.
+    /// All tensors, including those that nothing uses.
     pub tensors: Vec<Tensor>,
     /// The nodes in their order of execution.
-    pub nodes: Vec<Node>,
-    /// What has to be given.
+    pub nodes: Vec<GraphNode>,
+    /// The tensors that a run is given.
     pub inputs: Vec<TensorId>,
-    /// What is computed.
+    /// The tensors that a run computes.
     pub outputs: Vec<TensorId>,
+    /// What the user should know although the model was accepted.
+    pub warnings: Vec<Warning>,
 }
 
 impl Graph {
@@ -64,7 +68,7 @@ impl Graph {
         id
     }
 
-    /// A tensor by its id, which must be of this graph.
+    /// A tensor by its id, which must belong to this graph.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.index()]
     }
@@ -79,7 +83,7 @@ impl Graph {
         ids.iter().map(|&id| self.tensor(id).ty.clone()).collect()
     }
 
-    /// For each tensor, whether an input, an output or a node names it.
+    /// For each tensor, whether it is an input or an output, or belongs to a node.
     pub fn used(&self) -> Vec<bool> {
         let mut used = vec![false; self.tensors.len()];
         let of_nodes = self.nodes.iter().flat_map(|node| node.inputs.iter().chain([&node.output]));
@@ -125,7 +129,7 @@ impl fmt::Display for Graph {
     }
 }
 
-/// An operator as `Name { attributes }`: what its variant holds.
+/// An operator as `Name { attributes }`: the content of its variant.
 fn attributes(operator: &Operator) -> String {
     let text = format!("{operator:?}");
     let inner = text.strip_prefix(operator.name()).and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'));

@@ -1,5 +1,8 @@
-//! From ONNX to the graph: names become ids, shapes are worked out, constants folded, old forms of operators replaced
+//! From ONNX to the graph: names become ids, shapes are inferred, constants folded, and old forms of operators replaced
 //! by the newest.
+//!
+//! The importer does not stop at the first problem. What a problem leaves unknown has no entry in [`Import::names`], and
+//! of the nodes that depend on it only the form is checked.
 
 mod call;
 mod operators;
@@ -14,47 +17,45 @@ use dnn_lib::tensor::{DType, TensorType};
 use onnx::ElementType;
 
 use crate::Options;
-use crate::error::{CompileError, ModelError, NodeError};
-use crate::graph::{Graph, Node, Tensor, TensorId};
+use crate::error::{ImportErrors, ModelError, NodeError, Warning};
+use crate::graph::{Graph, GraphNode, Tensor, TensorId};
 use crate::passes;
 
 /// The newest version of the operator set that the importer has been compared with.
 const NEWEST_OPSET: i64 = 28;
 
 /// Imports a model.
-pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, CompileError> {
+pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, ImportErrors> {
     if !(1..=NEWEST_OPSET).contains(&model.opset) {
         return Err(ModelError::Opset { found: model.opset, newest: NEWEST_OPSET }.into());
     }
+    let mut import = Import::new(model.opset, options.max_memory);
+    let order = order::order(&model.graph, &mut import.errors);
+    // Where the structure is wrong, a name may stand for the wrong tensor, and types would only mislead.
+    let sound = import.errors.is_empty();
     let onnx::ModelGraph { name, nodes, initializers, inputs, outputs } = model.graph;
-    let order = order::order(&nodes, &initializers, &inputs, &outputs)?;
-    let mut import = Import {
-        opset: model.opset,
-        limit: options.max_memory,
-        graph: Graph { name, ..Graph::default() },
-        names: BTreeMap::new(),
-    };
-    // An input with an initializer has a default, which is a constant to us.
+    import.graph.name = name;
+    let used = order.iter().flat_map(|&index| &nodes[index].inputs).chain(outputs.iter().map(|output| &output.name));
+    import.used = used.cloned().collect();
+    // An input with an initializer has a default, which is a constant here.
     let constants: BTreeSet<&str> = initializers.iter().map(|initializer| initializer.name.as_str()).collect();
     let inputs: Vec<onnx::Value> = inputs.into_iter().filter(|input| !constants.contains(&*input.name)).collect();
-    for (name, ty) in shape::bind(&inputs, &options.shapes)? {
-        let id = import.add_tensor(name, ty, None)?;
-        import.graph.inputs.push(id);
-    }
-    for onnx::Initializer { name, tensor } in initializers {
-        let (ty, bytes) = constant(&name, tensor)?;
-        import.add_tensor(name, ty, Some(Arc::new(bytes)))?;
+    import.inputs(&inputs, options);
+    if sound {
+        initializers.into_iter().for_each(|initializer| import.initializer(initializer));
+    } else {
+        import.names.clear();
     }
     for index in order {
-        import.node(&nodes[index], index)?;
+        import.node(&nodes[index], index);
     }
-    for output in &outputs {
-        import.output(output)?;
+    if sound {
+        outputs.iter().for_each(|output| import.output(output));
     }
-    Ok(import.graph)
+    if import.errors.is_empty() { Ok(import.graph) } else { Err(import.errors) }
 }
 
-/// A node as messages name it.
+/// The name of a node in messages.
 pub(crate) fn label(node: &onnx::ModelNode, index: usize) -> String {
     if node.name.is_empty() { format!("#{index}") } else { node.name.clone() }
 }
@@ -62,50 +63,75 @@ pub(crate) fn label(node: &onnx::ModelNode, index: usize) -> String {
 /// A graph under construction.
 pub(crate) struct Import {
     opset: i64,
+    /// The most bytes of a tensor.
     limit: u64,
     graph: Graph,
+    /// The tensors that are known, by their names in the model.
     names: BTreeMap<String, TensorId>,
+    /// The names of all tensors that a needed node reads or that are outputs of the graph.
+    used: BTreeSet<String>,
+    errors: ImportErrors,
 }
 
 impl Import {
-    /// Adds a tensor that the model names.
-    fn add_tensor(
-        &mut self,
-        name: String,
-        ty: TensorType,
-        value: Option<Arc<Vec<u8>>>,
-    ) -> Result<TensorId, ModelError> {
-        let bytes = ty.shape.iter().try_fold(u128::from(ty.dtype.size()), |size, &dim| size.checked_mul(dim.into()));
-        match bytes {
-            Some(bytes) if bytes <= self.limit.into() => {}
-            _ => {
-                return Err(ModelError::TooLarge {
-                    what: format!("tensor `{name}` of type {ty}"),
-                    bytes: bytes.unwrap_or(u128::MAX),
-                    limit: self.limit,
-                });
+    fn new(opset: i64, limit: u64) -> Self {
+        let (graph, errors) = (Graph::default(), ImportErrors::default());
+        Self { opset, limit, graph, names: BTreeMap::new(), used: BTreeSet::new(), errors }
+    }
+
+    fn inputs(&mut self, inputs: &[onnx::Value], options: &Options) {
+        let types = shape::bind(inputs, &options.shapes, &mut self.errors);
+        for (input, ty) in inputs.iter().zip(types) {
+            let Some(ty) = ty else { continue };
+            self.graph.warnings.extend(shape::empty_input(input, &options.shapes));
+            if let Some(id) = self.add_tensor(&input.name, ty, None) {
+                self.graph.inputs.push(id);
             }
         }
-        let id = self.graph.add_tensor(Tensor { name: name.clone(), ty, value });
-        self.names.insert(name, id);
-        Ok(id)
     }
 
-    fn node(&mut self, node: &onnx::ModelNode, index: usize) -> Result<(), CompileError> {
-        let result = operators::import(self, node, index);
-        result.map_err(|problem| CompileError::Node {
-            node: label(node, index),
-            operator: node.operator.clone(),
-            problem: Box::new(problem),
-        })
+    /// Adds a constant, if anything uses it.
+    fn initializer(&mut self, initializer: onnx::Initializer) {
+        let onnx::Initializer { name, tensor } = initializer;
+        if !self.used.contains(&name) {
+            return;
+        }
+        let (element, dims, bytes) = tensor.into_parts();
+        match element_type(element) {
+            Some(dtype) => {
+                self.add_tensor(&name, TensorType::new(dtype, dims), Some(Arc::new(bytes)));
+            }
+            None => self.errors.model(ModelError::ElementType { name, found: element.name() }),
+        }
     }
 
-    /// The tensor with this name; that there is one has been checked.
+    /// Adds a tensor that the model names, unless it is too large.
+    fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Arc<Vec<u8>>>) -> Option<TensorId> {
+        let bytes = ty.shape.iter().try_fold(u128::from(ty.dtype.size()), |size, &dim| size.checked_mul(dim.into()));
+        if bytes.is_none_or(|bytes| bytes > self.limit.into()) {
+            let what = format!("tensor `{name}` of type {ty}");
+            let bytes = bytes.unwrap_or(u128::MAX);
+            self.errors.model(ModelError::TooLarge { what, bytes, limit: self.limit });
+            return None;
+        }
+        let id = self.graph.add_tensor(Tensor { name: name.to_owned(), ty, value });
+        self.names.insert(name.to_owned(), id);
+        Some(id)
+    }
+
+    fn node(&mut self, node: &onnx::ModelNode, index: usize) {
+        if let Err(error) = operators::import(self, node, index) {
+            let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
+            self.errors.node(label(node, index), format!("{domain}{}", node.operator), error);
+        }
+    }
+
+    /// The tensor with this name, if it is known.
     fn named(&self, name: &str) -> Option<TensorId> {
         self.names.get(name).copied()
     }
 
-    /// Adds a node and gives its output, which gets the name. A node of constants becomes a constant.
+    /// Adds a node and returns its output, which gets the name. A node whose inputs are constants becomes a constant.
     pub(crate) fn apply(
         &mut self,
         node: &str,
@@ -116,7 +142,7 @@ impl Import {
         let operator = operator.into();
         let types = self.graph.types(inputs);
         let inferred = operator.infer(&types).map_err(|error| self.operands_error(error, inputs))?;
-        let [ty] = <[TensorType; 1]>::try_from(inferred).map_err(|all| NodeError::Kernels { found: all.len() })?;
+        let [ty] = <[TensorType; 1]>::try_from(inferred).map_err(|all| NodeError::Outputs { found: all.len() })?;
         let bytes = ty.bytes().unwrap_or(u64::MAX);
         if bytes > self.limit {
             return Err(NodeError::TooLarge { ty: ty.to_string(), bytes, limit: self.limit });
@@ -127,12 +153,12 @@ impl Import {
         let output = self.graph.add_tensor(Tensor { name: output, ty, value });
         if !folded {
             let (name, inputs) = (node.to_owned(), inputs.to_vec());
-            self.graph.nodes.push(Node { name, operator, inputs, output });
+            self.graph.nodes.push(GraphNode { name, operator, inputs, output });
         }
         Ok(output)
     }
 
-    /// An element type is told with the tensor's name and ONNX's name of the type.
+    /// The error for the user: a wrong element type with the tensor's name and ONNX's names of the types.
     fn operands_error(&self, error: dnn_lib::operator::OperatorError, inputs: &[TensorId]) -> NodeError {
         use dnn_lib::operator::Problem;
         match &error.problem {
@@ -146,41 +172,31 @@ impl Import {
         }
     }
 
-    fn output(&mut self, declared: &onnx::Value) -> Result<(), ModelError> {
-        let Some(id) = self.named(&declared.name) else {
-            let (name, user) = (declared.name.clone(), "the graph's outputs".to_owned());
-            return Err(ModelError::Undefined { name, user });
-        };
-        let computed = &self.graph.tensor(id).ty;
-        let contradicted = |declared_as: String| ModelError::OutputContradicted {
-            name: declared.name.clone(),
-            declared: declared_as,
-            computed: format!("{} {:?}", onnx_name(computed.dtype), computed.shape),
-        };
+    /// The shape that the model declares decides nothing: many exporters leave a wrong one.
+    fn output(&mut self, declared: &onnx::Value) {
+        let Some(id) = self.named(&declared.name) else { return };
+        let (name, computed) = (|| declared.name.clone(), &self.graph.tensor(id).ty);
+        let shape = format!("{:?}", computed.shape);
         if let Some(element) = declared.element
             && element_type(element) != Some(computed.dtype)
         {
-            return Err(contradicted(element.to_string()));
+            let computed = onnx_name(computed.dtype).to_owned();
+            self.errors.model(ModelError::OutputType { name: name(), declared: element.to_string(), computed });
+            return;
         }
-        if let Some(shape) = &declared.shape
-            && !shape::admits(shape, &computed.shape)
-        {
-            return Err(contradicted(shape::display(shape)));
-        }
+        let contradicted = declared.shape.as_ref().filter(|shape| !shape::admits(shape, &computed.shape));
+        let wrong = contradicted.map(|declared| Warning::OutputShape {
+            name: name(),
+            declared: shape::display(declared),
+            computed: shape.clone(),
+        });
+        let empty = computed.shape.contains(&0).then(|| Warning::EmptyOutput { name: name(), shape: shape.clone() });
+        self.graph.warnings.extend(wrong.into_iter().chain(empty));
         self.graph.outputs.push(id);
-        Ok(())
     }
 }
 
-/// Type and bytes of a constant.
-fn constant(name: &str, tensor: onnx::Tensor) -> Result<(TensorType, Vec<u8>), ModelError> {
-    let (element, dims, bytes) = tensor.into_parts();
-    let dtype = element_type(element)
-        .ok_or_else(|| ModelError::ElementType { name: name.to_owned(), found: element.name() })?;
-    Ok((TensorType::new(dtype, dims), bytes))
-}
-
-/// The element type to compute with, if there is one.
+/// The element type of the kernels, if they support it.
 fn element_type(element: ElementType) -> Option<DType> {
     Some(match element {
         ElementType::Float32 => DType::F32,

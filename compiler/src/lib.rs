@@ -1,8 +1,8 @@
 //! From ONNX model to image.
 //!
-//! [`graph()`] reads a model into a typed graph: shapes fixed, constants folded, dead nodes removed. [`compile`] plans
-//! the memory, makes the schedule, turns kernels into code and links it all into an image. The same model gives the same
-//! bytes every time: nothing depends on the place, the clock, the number of threads or the order of a hash map.
+//! [`graph()`] reads a model into a typed graph with fixed shapes, folded constants and no dead nodes. [`compile`] plans
+//! the memory, makes the schedule, turns kernels into code and links everything into an image. The same model always
+//! gives the same bytes: nothing depends on its folder, the clock, the number of threads or the order of a hash map.
 
 mod error;
 pub mod graph;
@@ -20,7 +20,7 @@ use std::path::Path;
 
 use image::Image;
 
-pub use error::{CompileError, LinkError, ModelError, NodeError};
+pub use error::{CompileError, ImportErrors, ImportProblem, LinkError, ModelError, NodeError, Warning};
 pub use graph::Graph;
 pub use plan::Plan;
 pub use schedule::Schedule;
@@ -28,13 +28,13 @@ pub use schedule::Schedule;
 /// What a user can choose.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Shapes of inputs whose shape the model leaves open, by name.
+    /// The shapes of inputs, by name, for dimensions that the model leaves open.
     pub shapes: BTreeMap<String, Vec<u64>>,
-    /// The most memory that a tensor, or all of them together, may need, in bytes.
+    /// The most bytes of memory for a tensor, and for all of them together.
     pub max_memory: u64,
-    /// The most machine steps that a big step may take, if a unit takes no more; `None` makes one big step a node.
+    /// The most machine steps of a big step, unless a single unit needs more; `None` makes one big step for each node.
     pub budget: Option<u64>,
-    /// What is read at most.
+    /// The largest files and tensors that are read.
     pub limits: onnx::Limits,
 }
 
@@ -44,47 +44,89 @@ impl Default for Options {
     }
 }
 
-/// A compiled model, with what it was made from on the way.
+/// A compiled model, with the intermediate results.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// What is executed and proven.
+    /// The program that is executed and proven.
     pub image: Image,
     /// The same program as an ELF file, for other tools.
     pub elf: Vec<u8>,
-    /// The model.
+    /// The model, with the warnings for the user.
     pub graph: Graph,
-    /// Where its tensors are.
+    /// The addresses of its tensors.
     pub plan: Plan,
-    /// What is computed in which order.
+    /// What is computed, and in which order.
     pub schedule: Schedule,
+}
+
+/// What the compiler is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Reading the file.
+    Reading,
+    /// Making the graph, folding constants.
+    Importing,
+    /// Turning kernels into code.
+    Kernels {
+        /// The number of kernels that are done.
+        done: usize,
+        /// The number of all kernels.
+        total: usize,
+    },
+    /// Making one program of the kernels.
+    Linking,
+    /// Making the image and its hashes.
+    Hashing,
 }
 
 /// Compiles a model file.
 pub fn compile(model: &Path, options: &Options) -> Result<Compiled, CompileError> {
-    compile_graph(graph(model, options)?, options)
+    compile_with_progress(model, options, &|_| {})
+}
+
+/// Like [`compile`], and calls `progress` when a phase begins and when a kernel is done.
+pub fn compile_with_progress(
+    model: &Path,
+    options: &Options,
+    progress: &dyn Fn(Phase),
+) -> Result<Compiled, CompileError> {
+    progress(Phase::Reading);
+    let model = onnx::read_model(model, &options.limits)?;
+    progress(Phase::Importing);
+    compile_graph_with_progress(import_model(model, options)?, options, progress)
 }
 
 /// Compiles a graph.
-pub fn compile_graph(mut graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
+pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
+    compile_graph_with_progress(graph, options, &|_| {})
+}
+
+fn compile_graph_with_progress(
+    mut graph: Graph,
+    options: &Options,
+    progress: &dyn Fn(Phase),
+) -> Result<Compiled, CompileError> {
     passes::wide::narrow(&mut graph)?;
     let plan = plan::plan(&graph, options.max_memory)?;
     let mut schedule = schedule::schedule(&graph)?;
-    let kernels = link::compile(&schedule.kernels)?;
+    let kernels = link::compile(&schedule.kernels, progress)?;
+    progress(Phase::Linking);
     if let Some(budget) = options.budget {
         schedule = schedule.split(budget, |kernel, units| kernels[kernel].bound(units))?;
     }
     let text = link::text(&schedule, &kernels, &plan)?;
     let elf = link::elf(&text, &plan)?;
+    progress(Phase::Hashing);
     let image = metadata::image(&elf, &text, &graph, &plan, &schedule)?;
     Ok(Compiled { image, elf, graph, plan, schedule })
 }
 
-/// Reads a model and makes the graph that is compiled.
+/// Reads a model file into the graph that is compiled.
 pub fn graph(model: &Path, options: &Options) -> Result<Graph, CompileError> {
     import_model(onnx::read_model(model, &options.limits)?, options)
 }
 
-/// As [`graph()`], of a model that has been read.
+/// Like [`graph()`], for a model that has been read already.
 pub fn import_model(model: onnx::Model, options: &Options) -> Result<Graph, CompileError> {
     let mut graph = import::import(model, options)?;
     passes::dead::remove(&mut graph);

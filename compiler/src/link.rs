@@ -1,4 +1,5 @@
-//! Kernels and the schedule into one program: code above memory, an entry for each big step and one for all of them.
+//! Links the kernels and the schedule into one program: code above memory, with an entry for the whole run and one for
+//! each big step.
 
 mod elf;
 mod start;
@@ -8,14 +9,15 @@ use std::ops::Range;
 use codegen::{Code, StepBound, Target};
 use dnn_lib::kernel::Kernel;
 
+use crate::Phase;
 use crate::error::{CompileError, LinkError};
 use crate::plan::{Plan, STACK_BYTES};
 use crate::schedule::Schedule;
 use start::Start;
 
-/// The name of the entry point, behind which the big steps are.
+/// The name of the entry point; the big steps follow it.
 pub(crate) const START: &str = "_start";
-/// The name of what the big steps call.
+/// The name of the code that the big steps call.
 const NODES: &str = "_nodes";
 
 /// The size that code is padded to: a leaf of its Merkle tree.
@@ -42,7 +44,7 @@ pub(crate) struct Entry {
 pub(crate) struct Text {
     pub address: u64,
     pub bytes: Vec<u8>,
-    /// The entry, what the big steps call, then the kernels in the order of the schedule's.
+    /// The entry, the code that the big steps call, then the kernels in the order of the schedule.
     pub symbols: Vec<Symbol>,
     /// Where instructions (`$x`) and data (`$d`) begin.
     pub mapping: Vec<(&'static str, u64)>,
@@ -57,7 +59,7 @@ impl Text {
         self.address + self.bytes.len() as u64
     }
 
-    /// Marks the next bytes, unless they are of the same kind as those before.
+    /// Marks the kind of the next bytes, unless it is that of the bytes before.
     fn mark(&mut self, kind: &'static str, address: u64) {
         if self.mapping.last().is_some_and(|&(_, last)| last == address) {
             self.mapping.pop();
@@ -103,16 +105,21 @@ pub(crate) struct Linkable {
 }
 
 impl Linkable {
-    /// An upper bound of the steps of a big step of so many units, all that comes before and after the kernel included.
+    /// An upper bound for a big step of so many units, including the steps before and after the kernel.
     pub fn bound(&self, units: u64) -> u64 {
         start::MOST_STEPS.saturating_add(self.steps.most(units))
     }
 }
 
 /// Compiles the kernels.
-pub(crate) fn compile(kernels: &[Kernel]) -> Result<Vec<Linkable>, CompileError> {
+pub(crate) fn compile(kernels: &[Kernel], progress: &dyn Fn(Phase)) -> Result<Vec<Linkable>, CompileError> {
     let target = Target::guest()?;
-    kernels.iter().map(|kernel| linkable(kernel, target.compile(kernel)?)).collect()
+    let mut linkables = Vec::with_capacity(kernels.len());
+    for kernel in kernels {
+        progress(Phase::Kernels { done: linkables.len(), total: kernels.len() });
+        linkables.push(linkable(kernel, target.compile(kernel)?)?);
+    }
+    Ok(linkables)
 }
 
 fn linkable(kernel: &Kernel, mut code: Code) -> Result<Linkable, CompileError> {
@@ -134,8 +141,7 @@ pub(crate) fn text(schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Re
         }
         ranges.push(start::Range { node: nodes.len() - 1, lo: step.lo, hi: step.hi });
     }
-    // The size of what comes before the kernels does not depend on where they are, so their places follow from a first
-    // version of it.
+    // The code before the kernels has the same size wherever they are, so a draft of it gives their addresses.
     let start = |kernels: &[u64]| Start::new(plan.memory_size(), &nodes, &ranges, kernels);
     let draft = place(&start(&[])?, schedule, kernels, plan);
     let places: Vec<u64> = draft.kernels().iter().map(|symbol| symbol.address).collect();
@@ -149,7 +155,7 @@ pub(crate) fn text(schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Re
     Ok(text)
 }
 
-/// The entries and the kernels one after the other, from the end of memory on.
+/// Places the entries and the kernels one after the other, from the end of memory on.
 fn place(start: &Start, schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Text {
     let mut text = Text { address: plan.memory_size(), ..Text::default() };
     text.append(START.to_owned(), &start.steps, &[], 4);
@@ -187,7 +193,7 @@ mod tests {
         let nowhere = image::Region { address: 0, bits: 5 };
         let plan = Plan { addresses: vec![], constants: vec![], input: nowhere, output: nowhere, memory_bits: 16 };
         let schedule = Schedule { kernels: vec![kernel], steps: vec![] };
-        let kernels = compile(&schedule.kernels).map_err(|error| error.to_string())?;
+        let kernels = compile(&schedule.kernels, &|_| {}).map_err(|error| error.to_string())?;
         text(&schedule, &kernels, &plan).map_err(|error| error.to_string())
     }
 

@@ -1,4 +1,4 @@
-//! The image: the linked program, read back, with the tensor table and the schedule attached.
+//! Makes the image: the linked program is loaded like any other, and gets the tensor table and the schedule.
 
 use dnn_lib::tensor::DType;
 use image::{BigStep, Dtype, Image, Interface, Role, Tensor};
@@ -10,7 +10,7 @@ use crate::link::Text;
 use crate::plan::{Plan, STACK_BITS};
 use crate::schedule::Schedule;
 
-/// Reads the program back and describes it.
+/// Loads the program like any other ELF file, and describes it.
 pub(crate) fn image(
     elf: &[u8],
     text: &Text,
@@ -19,7 +19,7 @@ pub(crate) fn image(
     schedule: &Schedule,
 ) -> Result<Image, CompileError> {
     let mut contents = image::elf::read(elf).map_err(LinkError::from)?;
-    // A loader has to have memory for all addresses; here code lies above it.
+    // The loader makes memory for all addresses; here the code lies above memory.
     let extensions = contents.profile.extensions();
     let (code_base, code_size) = (contents.profile.code_base(), contents.profile.code_size());
     contents.profile = MachineProfile::new(extensions, plan.memory_bits as u8, code_base, code_size)
@@ -61,7 +61,7 @@ struct Table {
 }
 
 impl Table {
-    /// Inputs and outputs in the order of the model, then whatever else is in use.
+    /// Inputs and outputs in the order of the model, then all other tensors in use.
     fn of(graph: &Graph) -> Self {
         let used = graph.used();
         let inputs = graph.inputs.iter().map(|&id| (Role::Input, id));

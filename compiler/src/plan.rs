@@ -1,9 +1,10 @@
-//! The memory plan: an address for every tensor in one guest memory, as small as it can easily be, because every
-//! doubling of the memory is another level of every proof.
+//! The memory plan: an address in guest memory for every tensor. The memory is kept small, because every doubling adds a
+//! level to every proof.
 //!
-//! From address 0: constants, then inputs and outputs, each an aligned power of two so that a node of the memory's
-//! Merkle tree is its commitment, all inputs together in one such region and all outputs in another, then what is
-//! computed on the way, which shares memory where lifetimes allow it, and the stack at the very top.
+//! From address 0 there are the constants, then the inputs and outputs, then intermediate tensors, and the stack at the
+//! very top. Each input and output is an aligned power of two of bytes, so that a node of the memory's Merkle tree commits
+//! to it; all inputs share one such region, and all outputs another. Intermediate tensors share memory where their
+//! lifetimes allow it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,16 +27,16 @@ const LEAF: u64 = 32;
 /// Bytes of the smallest region: two leaves, so that its root is a hash.
 const LEAST_REGION: u64 = 2 * LEAF;
 
-/// Where everything lies.
+/// The addresses of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The address of each tensor of the graph; of one that is not in use, 0.
+    /// The address of each tensor of the graph; 0 for one that is not in use.
     pub addresses: Vec<u64>,
-    /// Constants with their addresses, in ascending order, none twice.
+    /// The constants with their addresses, in ascending order; equal ones are stored once.
     pub constants: Vec<(u64, Arc<Vec<u8>>)>,
-    /// What holds the inputs and nothing else.
+    /// The region that holds the inputs and nothing else.
     pub input: Region,
-    /// What holds the outputs and nothing else.
+    /// The region that holds the outputs and nothing else.
     pub output: Region,
     /// Memory is `2^memory_bits` bytes.
     pub memory_bits: u32,
@@ -53,7 +54,7 @@ impl Plan {
     }
 }
 
-/// A piece of memory that is wanted.
+/// A piece of memory to be placed.
 struct Request {
     /// The tensor whose memory it is; views share it.
     root: TensorId,
@@ -69,7 +70,7 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
     let mut addresses = vec![0; graph.tensors.len()];
     let constants = place_constants(graph, &mut space, &mut addresses);
     let (inputs, outputs) = (Group::of(graph, &roots, &graph.inputs), Group::of(graph, &roots, &graph.outputs));
-    // The larger first, so that less is lost by alignment.
+    // The larger one comes first, so that alignment wastes less.
     let input_first = (inputs.size >= outputs.size).then(|| inputs.place(&mut space, &mut addresses));
     let output = outputs.place(&mut space, &mut addresses);
     let input = input_first.unwrap_or_else(|| inputs.place(&mut space, &mut addresses));
@@ -89,7 +90,7 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
     Ok(Plan { addresses, constants, input, output, memory_bits: memory.trailing_zeros() })
 }
 
-/// Constants one after the other; equal ones only once.
+/// Places the constants one after the other; equal ones only once.
 fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> Vec<(u64, Arc<Vec<u8>>)> {
     let mut placed: BTreeMap<&[u8], u64> = BTreeMap::new();
     let mut constants = Vec::new();
@@ -104,9 +105,9 @@ fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> V
     constants
 }
 
-/// Inputs or outputs: a region of its own for each, and one around them all.
+/// The inputs or the outputs: a region for each, and one around them all.
 struct Group {
-    /// Each with its place in the region.
+    /// Each tensor with its offset in the region.
     tensors: Vec<(TensorId, u64)>,
     size: u64,
 }
@@ -139,12 +140,12 @@ impl Group {
     }
 }
 
-/// The size of the smallest subtree with so many bytes; what is beyond all memory stays there.
+/// The size of the smallest subtree that holds so many bytes. Sizes beyond all memory stay too large.
 fn power_of_two(bytes: u64) -> u64 {
     bytes.max(LEAF).checked_next_power_of_two().unwrap_or(1 << 63)
 }
 
-/// All other memory that is wanted, in the order in which it is placed.
+/// All other memory, in the order in which it is placed.
 fn requests(graph: &Graph, roots: &[TensorId]) -> Vec<Request> {
     let mut fixed = vec![false; graph.tensors.len()];
     graph.inputs.iter().chain(&graph.outputs).for_each(|id| fixed[roots[id.index()].index()] = true);
@@ -169,7 +170,7 @@ fn lifetimes(graph: &Graph, roots: &[TensorId]) -> BTreeMap<TensorId, Range<usiz
     lives
 }
 
-/// What lies where, and when.
+/// The memory that is taken, and during which nodes.
 #[derive(Default)]
 struct Space {
     /// In ascending order of address.

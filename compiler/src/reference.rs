@@ -1,4 +1,5 @@
-//! The slow backend: a graph executed by the kernels' reference evaluator. What every other backend is compared with.
+//! The reference backend: executes a graph with the reference evaluator of kernels. It is slow; every other backend is
+//! compared with it.
 
 use dnn_lib::kernel::EvalError;
 use dnn_lib::operator::OperatorError;
@@ -13,26 +14,26 @@ pub enum ReferenceError {
     /// The wrong number of inputs.
     #[error("the graph has {expected} inputs, {found} are given")]
     Inputs {
-        /// How many the graph has.
+        /// The number of inputs of the graph.
         expected: usize,
-        /// How many are given.
+        /// The number given.
         found: usize,
     },
-    /// A node that uses what no node before it defines: the graph is none that the importer makes.
+    /// A node uses a tensor that nothing before it defines. The importer does not make such graphs.
     #[error("node `{node}` uses a tensor that is not defined before it")]
     Order {
         /// The node.
         node: String,
     },
-    /// An operator that does not work on its inputs.
+    /// An operator does not accept its inputs.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// A kernel that failed.
+    /// A kernel failed.
     #[error(transparent)]
     Eval(#[from] EvalError),
 }
 
-/// The bytes of the outputs, given the bytes of the inputs.
+/// Computes the bytes of the outputs from the bytes of the inputs.
 pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, ReferenceError> {
     if inputs.len() != graph.inputs.len() {
         return Err(ReferenceError::Inputs { expected: graph.inputs.len(), found: inputs.len() });
@@ -46,7 +47,7 @@ pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, Referenc
         let undefined = || ReferenceError::Order { node: node.name.clone() };
         let inputs: Option<Vec<&[u8]>> = node.inputs.iter().map(|id| values[id.index()].as_deref()).collect();
         let inputs = inputs.ok_or_else(undefined)?;
-        let output = match work::of(graph, node)? {
+        let output = match work::of_node(graph, node)? {
             Work::View => inputs.first().ok_or_else(undefined)?.to_vec(),
             Work::Empty => Vec::new(),
             Work::Kernel(kernel) => kernel.run(&inputs)?,

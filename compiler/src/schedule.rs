@@ -1,5 +1,5 @@
-//! The schedule: which kernel computes which range of which tensor, in which order. A big step is one such range; the
-//! state between big steps is the memory alone.
+//! The schedule: which kernel computes which range of which tensor, and in which order. Each such range is a big step.
+//! Between big steps, the state is memory alone.
 
 use std::collections::HashMap;
 
@@ -14,9 +14,9 @@ use crate::work::{self, Work};
 /// The big steps of a model, and the kernels that they run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
-    /// The kernels; none is there twice.
+    /// The kernels, without duplicates.
     pub kernels: Vec<Kernel>,
-    /// What to run, in order. The big steps of a node follow each other, and their ranges are all of its units.
+    /// The big steps in order. Those of a node follow each other, and their ranges cover its units.
     pub steps: Vec<BigStep>,
 }
 
@@ -25,11 +25,11 @@ pub struct Schedule {
 pub struct BigStep {
     /// The node that it belongs to.
     pub node: String,
-    /// The node's place in [`Graph::nodes`].
+    /// The index of the node in [`Graph::nodes`].
     pub place: usize,
     /// The node's operator.
     pub operator: &'static str,
-    /// Its place in [`Schedule::kernels`].
+    /// The index of the kernel in [`Schedule::kernels`].
     pub kernel: usize,
     /// The tensors that it reads.
     pub inputs: Vec<TensorId>,
@@ -42,21 +42,21 @@ pub struct BigStep {
 }
 
 impl BigStep {
-    /// What the kernel is called with before the range: the addresses of its inputs and of its output.
+    /// The kernel's first arguments: the addresses of its inputs and its output. The range follows.
     pub fn addresses(&self, plan: &Plan) -> Vec<u64> {
         self.inputs.iter().chain([&self.output]).map(|&id| plan.address(id)).collect()
     }
 }
 
-/// More big steps than this are refused: a game over so many is no longer than one over fewer with more steps each.
+/// The most big steps. A game over more of them would not be shorter than one over fewer, longer ones.
 const MAX_STEPS: usize = 1 << 20;
 
-/// One big step for each node that there is something to do for.
+/// One big step for each node that has a kernel.
 pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
     let mut schedule = Schedule::default();
     let mut known: HashMap<Kernel, usize> = HashMap::new();
     for (place, node) in graph.nodes.iter().enumerate() {
-        let Work::Kernel(kernel) = work::of(graph, node)? else { continue };
+        let Work::Kernel(kernel) = work::of_node(graph, node)? else { continue };
         let (hi, kernel) = (kernel.units(), *kernel);
         let number = *known.entry(kernel.clone()).or_insert(schedule.kernels.len());
         if number == schedule.kernels.len() {
@@ -77,8 +77,8 @@ pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
 }
 
 impl Schedule {
-    /// The same work in big steps of at most `budget` steps, or of one unit where that takes more. The bound of a kernel
-    /// (by its place) for so many units is given; it never falls when their number rises.
+    /// The same work in big steps of at most `budget` steps, or of one unit if that takes more. `bound` gives the bound of
+    /// a kernel (by index) for a number of units; more units never have a smaller bound.
     pub(crate) fn split(self, budget: u64, bound: impl Fn(usize, u64) -> u64) -> Result<Self, LinkError> {
         let mut steps = Vec::new();
         for step in self.steps {
@@ -94,7 +94,7 @@ impl Schedule {
     }
 }
 
-/// The largest number from 1 to `units` that fits, if any does; else 1. If a number fits, so do all below it.
+/// The largest number from 1 to `units` that fits, or 1 if none does. If a number fits, so do all smaller ones.
 fn most_units(units: u64, fits: impl Fn(u64) -> bool) -> u64 {
     let (mut least, mut end) = (1, units.saturating_add(1));
     while end - least > 1 {

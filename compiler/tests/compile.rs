@@ -34,7 +34,7 @@ fn every_operator_case_becomes_an_image() {
     assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// The backend that is to be native: the same kernels, without a call or a relocation on this machine either.
+/// Native execution: the same kernels, again without a call or a relocation.
 #[test]
 fn every_kernel_is_compiled_for_the_host_too() {
     let host = codegen::Target::host().unwrap();
@@ -121,4 +121,17 @@ fn the_schedule_of_the_bundled_mlp_reads_as_expected() {
     });
     let memory = format!("memory 2^{}", mlp.image.profile.memory_bits());
     insta::assert_snapshot!([memory].into_iter().chain(lines).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn progress_goes_through_all_phases_and_kernels() {
+    use compiler::Phase::{self, Hashing, Importing, Kernels, Linking, Reading};
+    let phases = std::cell::RefCell::new(Vec::<Phase>::new());
+    let model = fixtures().join("mnist-cnn/model.onnx");
+    let progress = |phase| phases.borrow_mut().push(phase);
+    let compiled = compiler::compile_with_progress(&model, &Options::default(), &progress).unwrap();
+    let total = compiled.schedule.kernels.len();
+    let kernels = (0..total).map(|done| Kernels { done, total });
+    let expected: Vec<Phase> = [Reading, Importing].into_iter().chain(kernels).chain([Linking, Hashing]).collect();
+    assert_eq!(phases.into_inner(), expected);
 }

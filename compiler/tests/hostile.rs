@@ -1,4 +1,4 @@
-//! Every bad model of fixtures/hostile is refused, and the message says what the case says that it should.
+//! Every bad model of fixtures/hostile is refused with a message that has the words that the case lists.
 
 use std::path::Path;
 

@@ -105,13 +105,15 @@ fn dropout_is_the_identity_unless_training() {
 }
 
 #[test]
-fn outputs_beyond_the_first_are_refused_only_where_they_are_wanted() {
+fn outputs_beyond_the_first_are_refused_only_where_they_are_used() {
     let mut pool = with(node("MaxPool", &["x"], "y"), "kernel_shape", Attribute::Ints(vec![2]));
-    pool.outputs.push(String::new());
-    import(model(12, &[1, 1, 4], &[], &[pool.clone()])).unwrap();
-    pool.outputs[1] = "indices".to_owned();
-    let error = import(model(12, &[1, 1, 4], &[], &[pool])).unwrap_err();
-    assert_eq!(error, "node `the_y` (MaxPool): output 1 (`indices`) is wanted, but only output 0 is supported");
+    pool.outputs.push("indices".to_owned());
+    let dead = node("Identity", &["indices"], "dead");
+    import(model(12, &[1, 1, 4], &[], &[pool.clone(), dead])).unwrap();
+    let mut used = model(12, &[1, 1, 4], &[], &[pool]);
+    used.graph.outputs.push(Value { name: "indices".to_owned(), element: None, shape: None });
+    let error = import(used).unwrap_err();
+    assert_eq!(error, "node `the_y` (MaxPool): output 1 (`indices`) is used, but only output 0 is supported");
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn every_form_of_constant_is_understood() {
     }
     let string = with(node("Constant", &[], "y"), "value_string", Attribute::String(String::new()));
     let error = import(model(13, &[1], &[], &[string])).unwrap_err();
-    assert!(error.contains("attribute `value_string` is unknown; known: value, value_float"), "{error}");
+    assert!(error.contains("attribute `value_string` is unknown; supported: value, value_float"), "{error}");
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn outputs_that_are_inputs_or_constants_are_copied() {
 
 /// Shapes given, by input.
 type Given<'a> = &'a [(&'a str, &'a [u64])];
-/// The shapes of the inputs, or the message.
+/// The shapes of the inputs, or the error.
 type Bound<'a> = Result<Vec<Vec<u64>>, &'a str>;
 
 fn bind(shapes: Given<'_>) -> Result<Vec<Vec<u64>>, String> {
@@ -194,7 +196,12 @@ fn open_dimensions_are_bound_by_shapes_and_by_their_names() {
     let table: [(Given<'_>, Bound<'_>); 7] = [
         (&[("x", &[2, 4]), ("z", &[2, 4])], Ok(vec![vec![2, 4], vec![2, 4]])),
         (&[("z", &[2, 1])], Ok(vec![vec![2, 4], vec![2, 1]])),
-        (&[], Err("input `x` has shape [batch, 4], which is not fixed; add --shape x=1,4")),
+        (
+            &[],
+            Err("2 problems:
+  input `x` has shape [batch, 4], which is not fixed; add --shape x=1,4
+  input `z` has shape [batch, ?], which is not fixed; add --shape z=1,1"),
+        ),
         (&[("x", &[2, 4])], Err("input `z` has shape [batch, ?], which is not fixed; add --shape z=2,1")),
         (&[("x", &[2, 5]), ("z", &[2, 1])], Err("--shape x=2,5 contradicts the declared shape [2, 4]")),
         (&[("x", &[2, 4]), ("z", &[3, 1])], Err("--shape z=3,1 contradicts the declared shape [2, ?]")),
@@ -203,6 +210,135 @@ fn open_dimensions_are_bound_by_shapes_and_by_their_names() {
     for (shapes, expected) in table {
         assert_eq!(bind(shapes), expected.map_err(str::to_owned), "{shapes:?}");
     }
+}
+
+#[test]
+fn all_problems_are_named_at_once() {
+    let mut custom = node("Gelu", &["x"], "g");
+    custom.domain = "com.example".to_owned();
+    let mut unnamed = node("Erf", &["p"], "e2");
+    unnamed.name = String::new();
+    let nodes = [
+        node("Erf", &["x"], "e"),
+        node("Pow", &["e", "e"], "p"),
+        unnamed,
+        custom,
+        with(node("Relu", &["e2"], "r"), "slope", Attribute::Float(1.0)),
+        with(node("Softmax", &["x"], "s"), "axis", Attribute::Int(7)),
+        node("Or", &["x", "x"], "dead"),
+        with(node("Concat", &["g", "r", "s", "half"], "y"), "axis", Attribute::Int(0)),
+    ];
+    let half = Tensor::new(ElementType::Float16, vec![1], vec![0, 0]).unwrap();
+    let mut model = model(13, &[2], &[("half", half.clone()), ("unused half", half)], &nodes);
+    model.graph.inputs.push(value("z", Some(vec![symbol("batch")])));
+    let error = import(model).unwrap_err();
+    let supported = error.find("\nsupported: Add, AveragePool, ").expect("what is supported");
+    assert_eq!(
+        &error[..supported],
+        "7 problems:
+  input `z` has shape [batch], which is not fixed; add --shape z=1
+  tensor `half` has element type float16, which is not supported; supported: float, double, bool, (u)int8 to (u)int64; \
+         convert the model, to float for example
+  operator Erf is not supported (2 nodes: `the_e`, `#2`)
+  operator Pow is not supported (node `the_p`)
+  operator com.example.Gelu is not supported (node `the_g`)
+  node `the_r` (Relu): attribute `slope` is unknown; supported: none
+  node `the_s` (Softmax): attribute axis is 7, but must be in -1..1 for a tensor of rank 1"
+    );
+}
+
+#[test]
+fn operators_that_compute_shapes_come_with_a_way_out() {
+    let nodes = [node("Shape", &["x"], "shape"), node("Reshape", &["x", "shape"], "y")];
+    let error = import(model(13, &[2], &[], &nodes)).unwrap_err();
+    assert!(error.starts_with("operator Shape is not supported (node `the_shape`)\nsupported: Add, "), "{error}");
+    assert!(error.contains("if Shape only computes shapes, fix the shapes of the inputs") && error.contains("onnxsim"));
+}
+
+#[test]
+fn a_wrong_structure_is_told_with_the_operators_that_are_missing() {
+    let nodes = [
+        node("Tanh", &["x"], "y"),
+        node("Add", &["x", "nowhere"], "a"),
+        node("Erf", &["a"], "b"),
+        node("Relu", &["b"], "y"),
+    ];
+    let mut model = model(13, &[2], &[], &nodes);
+    model.graph.outputs.push(Value { name: "nothing".to_owned(), element: None, shape: None });
+    let error = import(model).unwrap_err();
+    for part in [
+        "4 problems:",
+        "operator Erf is not supported (node `the_b`)",
+        "tensor `y` is defined twice: as an output of node `the_y` (Tanh) and as an output of node `the_y` (Relu)",
+        "tensor `nowhere`, used by node `the_a` (Add), is not defined",
+        "tensor `nothing`, used by the graph's outputs, is not defined",
+    ] {
+        assert!(error.contains(part), "`{error}` should say `{part}`");
+    }
+}
+
+#[test]
+fn the_same_problem_of_many_nodes_is_told_once() {
+    let nodes: Vec<ModelNode> = (0..9).map(|index| node("Add", &["x", "x"], &format!("a{index}"))).collect();
+    let mut model = model(6, &[2], &[], &nodes);
+    let output = |index| Value { name: format!("a{index}"), element: None, shape: None };
+    model.graph.outputs = (0..9).map(output).collect();
+    let error = import(model).unwrap_err();
+    let nodes = "9 nodes: `the_a0`, `the_a1`, `the_a2`, `the_a3`, `the_a4`, ... (Add)";
+    assert!(error.starts_with(&format!("{nodes}: the form of opset 6 is not supported")), "{error}");
+}
+
+/// A model that copies `x` with the shape declared for it to `y`, and the shapes given.
+fn copy(x: Vec<Dimension>, y: Vec<Dimension>, given: &[u64]) -> Result<(Vec<u64>, Vec<String>), String> {
+    let mut model = model(13, &[], &[], &[node("Relu", &["x"], "y")]);
+    model.graph.inputs = vec![value("x", Some(x))];
+    model.graph.outputs = vec![value("y", Some(y))];
+    let given = (!given.is_empty()).then(|| ("x".to_owned(), given.to_vec()));
+    let options = Options { shapes: given.into_iter().collect(), ..Options::default() };
+    let graph = compiler::import_model(model, &options).map_err(|error| error.to_string())?;
+    Ok((output(&graph).shape.clone(), graph.warnings.iter().map(ToString::to_string).collect()))
+}
+
+#[test]
+fn the_declared_shape_of_an_output_decides_nothing() {
+    use Dimension::Fixed;
+    let wrong = |declared: &str| {
+        vec![format!(
+            "output `y` is declared {declared}, but its nodes compute [4, 3]; the declared shape is ignored"
+        )]
+    };
+    for (declared, warnings) in [
+        (vec![Fixed(1), Fixed(3)], wrong("[1, 3]")),
+        (vec![Fixed(12)], wrong("[12]")),
+        (vec![], wrong("[]")),
+        (vec![Fixed(0), Fixed(3)], vec![]),
+        (vec![symbol("batch"), Fixed(3)], vec![]),
+        (vec![Fixed(4), Fixed(3)], vec![]),
+    ] {
+        assert_eq!(copy(vec![symbol("n"), Fixed(3)], declared, &[4, 3]), Ok((vec![4, 3], warnings)));
+    }
+    let mut double = model(13, &[2], &[], &[node("Relu", &["x"], "y")]);
+    double.graph.outputs[0].element = Some(ElementType::Float64);
+    let error = import(double).unwrap_err();
+    assert_eq!(error, "output `y` is declared double, but its nodes compute float; correct its declaration");
+}
+
+#[test]
+fn a_declared_zero_may_stand_for_an_open_dimension() {
+    use Dimension::Fixed;
+    let zero = || vec![Fixed(0), Fixed(3)];
+    assert_eq!(copy(zero(), zero(), &[4, 3]), Ok((vec![4, 3], vec![])));
+    let error = copy(zero(), zero(), &[4, 2]).unwrap_err();
+    assert_eq!(error, "--shape x=4,2 contradicts the declared shape [0, 3]");
+    let (shape, warnings) = copy(zero(), zero(), &[]).unwrap();
+    assert_eq!(shape, [0, 3]);
+    let expected = [
+        "input `x` is declared [0, 3] and has no elements; if its 0 stands for an open dimension, add --shape x=1,3",
+        "output `y` has shape [0, 3] and no elements: the model computes nothing for it",
+    ];
+    assert_eq!(warnings, expected);
+    // A user who asks for a 0 needs no hint.
+    assert_eq!(copy(zero(), zero(), &[0, 3]).unwrap().1, expected[1..]);
 }
 
 #[test]

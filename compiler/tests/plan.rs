@@ -54,7 +54,7 @@ fn uses(Compiled { graph, plan, schedule, .. }: &Compiled) -> Vec<Use> {
                 _ if always => 0..end,
                 None => return None,
                 Some(first) => {
-                    // Until somebody else writes there.
+                    // Until something else is written there.
                     let next = schedule.steps[first + 1..]
                         .iter()
                         .position(|step| plan.address(step.output) == plan.address(id))

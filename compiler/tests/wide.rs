@@ -1,6 +1,6 @@
 //! A concatenation of more tensors than a kernel has parameters.
 
-use compiler::graph::{Node, Tensor};
+use compiler::graph::{GraphNode, Tensor};
 use compiler::{Graph, Options, reference};
 use dnn_lib::operator::{Concat, Operator};
 use dnn_lib::tensor::{DType, TensorType};
@@ -17,7 +17,7 @@ fn graph(inputs: u64) -> Graph {
     let ids: Vec<_> = (1..=inputs).map(|columns| tensor(format!("x{columns}"), columns)).collect();
     let output = tensor("y".to_owned(), (1..=inputs).sum());
     let operator = Operator::from(Concat { axis: -1 });
-    graph.nodes = vec![Node { name: "wide".to_owned(), operator, inputs: ids.clone(), output }];
+    graph.nodes = vec![GraphNode { name: "wide".to_owned(), operator, inputs: ids.clone(), output }];
     (graph.inputs, graph.outputs) = (ids, vec![output]);
     graph
 }

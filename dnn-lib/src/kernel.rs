@@ -6,25 +6,25 @@
 //!
 //! # Semantics
 //!
-//! Everything is total but memory accesses, and nothing depends on the host.
+//! Everything but memory access is total, and nothing depends on the host.
 //!
 //! * Integers wrap. Shift amounts are taken modulo the width. Division is RISC-V's: `x / 0` has all bits set,
 //!   `x % 0` is `x`, and the overflowing `MIN / -1` is `MIN` with remainder 0.
-//! * Floats are IEEE-754, rounded to nearest even, subnormals kept. A multiply and an add fuse where the program says
-//!   [`fma`](Builder::fma), and nowhere else. Comparisons are ordered: with a NaN, all are false but `ne`.
+//! * Floats are IEEE-754, rounded to nearest even, with subnormals. A multiplication and an addition are fused where the
+//!   program says [`fma`](Builder::fma), and nowhere else. With a NaN, every comparison but `ne` is false.
 //! * Conversions from float to integer truncate and saturate; a NaN gives 0.
 //! * Memory is little-endian. Every access is aligned to its size and lies inside a tensor.
 //! * A loop runs while `index < end`, compared as signed integers; its step is a positive constant.
 //!
 //! # The NaN rule
 //!
-//! **There is one NaN.** A value that is a NaN has no sign and no payload: it gets bits only where it is observed, by a
-//! float [`store`](Builder::store) or a [`bitcast`](Builder::bitcast) to an integer, and these are always the canonical
-//! ones (`0x7fc00000`, `0x7ff8000000000000`). Those two are the only observations; negation and `abs` of a NaN are the
-//! NaN. Whoever implements the language makes it so at these two places (hosts disagree on the NaNs that arithmetic gives),
-//! and may leave it out where the value cannot be a NaN, or only a canonical one.
+//! **There is one NaN.** A NaN has no sign and no payload. It gets bits only where it is observed, by a float
+//! [`store`](Builder::store) or a [`bitcast`](Builder::bitcast) to an integer, and these are always the canonical ones
+//! (`0x7fc00000`, `0x7ff8000000000000`). Negation and `abs` of a NaN are the NaN. Hosts disagree on the NaNs that
+//! arithmetic gives, so an implementation of the language canonicalizes them at these two places, unless the value cannot
+//! be a NaN or can only be the canonical one.
 //!
-//! Kernels that merely move data load and store integers of the same size, and so keep every bit.
+//! Kernels that only move data load and store integers of the same size, and so keep every bit.
 
 mod builder;
 mod display;

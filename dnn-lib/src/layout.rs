@@ -1,11 +1,11 @@
-//! Where the elements of a tensor lie: from an index to an address.
+//! The layout of tensors: from an index to an address.
 
 use crate::kernel::{Builder, Value};
 
 /// A dimension of an iteration: its size, and how far apart its elements lie in a tensor, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dim {
-    /// How many there are.
+    /// The number of elements.
     pub size: u64,
     /// The distance between neighbours, in elements; 0 to repeat one element.
     pub stride: u64,
@@ -20,7 +20,7 @@ pub fn strides(shape: &[u64]) -> Vec<u64> {
     strides
 }
 
-/// The dimensions of a tensor of this shape, as it lies.
+/// The dimensions of a tensor of this shape in memory.
 pub fn dims(shape: &[u64]) -> Vec<Dim> {
     shape.iter().zip(strides(shape)).map(|(&size, stride)| Dim { size, stride }).collect()
 }
@@ -49,7 +49,7 @@ pub fn broadcast_shape(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
         .collect()
 }
 
-/// The same iteration in as few dimensions as possible: none of size 1, and neighbours joined where they can be.
+/// The same iteration in as few dimensions as possible: without those of size 1, and with neighbours joined.
 fn joined(dims: &[Dim]) -> Vec<Dim> {
     let mut joined: Vec<Dim> = Vec::new();
     for &dim in dims.iter().filter(|dim| dim.size != 1) {
@@ -72,7 +72,7 @@ pub fn single_stride(dims: &[Dim]) -> Option<u64> {
     }
 }
 
-/// The position, in elements, of number `index` of a row-major iteration over `dims`.
+/// The position, in elements, of step `index` of a row-major iteration over `dims`.
 pub fn position(b: &mut Builder, index: Value, dims: &[Dim]) -> Value {
     let dims = joined(dims);
     let mut rest = index;
@@ -93,7 +93,7 @@ pub fn position(b: &mut Builder, index: Value, dims: &[Dim]) -> Value {
     sum.unwrap_or_else(|| b.i64(0))
 }
 
-/// The coordinates of number `index` of a row-major iteration over a grid; dimensions of size 1 give a constant 0.
+/// The coordinates of step `index` of a row-major iteration over a grid; dimensions of size 1 give a constant 0.
 pub fn coordinates(b: &mut Builder, index: Value, grid: &[u64]) -> Vec<Value> {
     let zero = b.i64(0);
     let mut coordinates = vec![zero; grid.len()];

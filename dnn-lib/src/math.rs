@@ -1,13 +1,13 @@
 //! Elementary functions, as routines of the kernel language: correctly rounded in `f32`, evaluated in `f64`.
 //!
 //! Only `+ * fma /` and integer operations are used, so that every backend gives the same bits. An `f64` evaluation with an
-//! error of about one unit of its last place rounds almost every `f32` input correctly; the few that come closer to the
-//! middle of two floats (they are listed in `tests/hard_cases.txt`) have been tried one by one. `examples/exhaustive.rs`
-//! tries all 2^32 inputs.
+//! error of about one unit in the last place rounds almost every `f32` input correctly. The few results that lie closer to
+//! the midpoint of two floats are listed in `tests/hard_cases.txt` and have been tested one by one.
+//! `examples/exhaustive.rs` tests all 2^32 inputs.
 
 use crate::kernel::{BinaryOp, Builder, Conversion, Type, Value};
 
-/// Added to a small `f64` and taken away again, it rounds to an integer, which is also in the low bits of the sum.
+/// Adding this to a small `f64` and subtracting it again rounds to an integer, which is also in the low bits of the sum.
 const ROUNDER: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
 
 /// The top 40 bits of ln 2, so that its product with a small integer is exact.
@@ -22,7 +22,7 @@ const TERMS: u64 = 12;
 
 /// exp(x) = 2^n * (1 + rest).
 struct Split {
-    /// n, in the low 12 bits; what is above is of no meaning.
+    /// n, in the low 12 bits; the other bits have no meaning.
     n: Value,
     /// exp(r) - 1, where r = x - n ln 2 and |r| <= ln(2) / 2.
     rest: Value,
@@ -145,8 +145,8 @@ pub(crate) fn sigmoid(b: &mut Builder, x: Value) -> Value {
     demote(b, y)
 }
 
-/// 1/2 + x/4 - x^3/48 + ... for |x| < 2^-12. Where 1/2 + x/4 lies in the middle of two floats, the cubic term decides,
-/// however small it is: so x/4 is made smaller by a little that cannot matter elsewhere.
+/// 1/2 + x/4 - x^3/48 + ... for |x| < 2^-12. Where 1/2 + x/4 is the midpoint of two floats, the cubic term
+/// decides, however small it is; so x/4 is reduced by an amount that is too small to matter elsewhere.
 fn near_half(b: &mut Builder, x: Value) -> Value {
     let x = promote(b, x);
     let slope = b.f64(0.25 - f64::from_bits(0x3e20_0000_0000_0000)); // 2^-29

@@ -1,19 +1,20 @@
-//! The operators: what shape they give, and which kernels compute them.
+//! The operators: the shapes of their outputs, and the kernels that compute them.
 //!
-//! Each operator is one entry of [the table](Operator::TABLE) and a struct with its attributes in a file that
-//! implements [`Semantics`]. Operators are those of ONNX in their newest form, with attributes resolved to plain values;
-//! what older forms mean is for the importer to say. Inputs are given in order; optional ones are the last and are left
-//! out by giving fewer.
+//! Each operator is one entry of [the table](Operator::TABLE) and a struct of its attributes, in a file of its own, that
+//! implements [`Semantics`]. The operators are those of ONNX in their newest form, with attributes resolved to plain
+//! values; the importer translates older forms. Inputs come in order. Optional inputs are the last ones, and are left out
+//! by giving fewer.
 //!
 //! # Adding an operator
 //!
-//! 1. A file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer` checks the inputs
-//!    and gives the output's type, `lower` builds the kernel with [`Builder`](crate::kernel::Builder). `transpose.rs` is a
-//!    short one. Products, windows, broadcasting, sums and elementary functions have helpers.
-//! 2. Its `mod` and `use` lines and its entry in the table, below.
-//! 3. A test in `tests/operators` against a plain reference.
+//! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer` checks the
+//!    inputs and gives the type of the output, `lower` builds the kernel with [`Builder`](crate::kernel::Builder).
+//!    `transpose.rs` is a short example. There are helpers for products, windows, broadcasting, sums and elementary
+//!    functions.
+//! 2. Add its `mod` and `use` lines and its entry in the table below.
+//! 3. Test it in `tests/operators` against a plain reference.
 //!
-//! The compiler then names what else must know of it: the importer of models.
+//! A test then asks for its entry in the importer, unless the table calls it internal.
 
 mod activation;
 mod arithmetic;
@@ -56,11 +57,11 @@ use crate::tensor::TensorType;
 pub enum Lowering {
     /// The output has the bytes of input 0.
     View,
-    /// Kernels, one for each output, each with all inputs in order; none where there is nothing to compute.
+    /// One kernel for each output, each with all inputs in order; none if there is nothing to compute.
     Kernels(Vec<Kernel>),
 }
 
-/// What an operator is, given its attributes. The number of inputs has been checked against the table.
+/// The meaning of an operator with its attributes. The number of inputs has been checked against the table.
 pub trait Semantics {
     /// The type of the output.
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem>;
@@ -71,17 +72,19 @@ pub trait Semantics {
 
 /// An entry of the operator table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The name, as ONNX has it.
+pub struct OperatorEntry {
+    /// The name, as in ONNX.
     pub name: &'static str,
     /// What it computes, in a line.
     pub doc: &'static str,
     /// How many inputs it takes.
     pub inputs: RangeInclusive<usize>,
+    /// Whether only the compiler makes it, so that no importer has to know it: `Name: 1..=1, internal;`.
+    pub internal: bool,
 }
 
 macro_rules! operators {
-    ($($(#[doc = $doc:literal])+ $name:ident: $inputs:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $inputs:expr $(, $internal:ident)?;)+) => {
         /// An operator with its attributes.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Operator {
@@ -90,14 +93,15 @@ macro_rules! operators {
 
         impl Operator {
             /// All operators, in alphabetical order.
-            pub const TABLE: &[Entry] = &[$(Entry {
+            pub const TABLE: &[OperatorEntry] = &[$(OperatorEntry {
                 name: stringify!($name),
                 doc: concat!($($doc),+).trim_ascii(),
                 inputs: $inputs,
+                internal: operators!(@internal $($internal)?),
             }),+];
 
             /// The entry of this operator in the table.
-            pub fn entry(&self) -> &'static Entry {
+            pub fn entry(&self) -> &'static OperatorEntry {
                 #[derive(Clone, Copy)]
                 enum Index { $($name),+ }
                 let index = match self { $(Self::$name(_) => Index::$name),+ };
@@ -115,6 +119,8 @@ macro_rules! operators {
             }
         })+
     };
+    (@internal) => { false };
+    (@internal internal) => { true };
 }
 
 operators! {
@@ -122,9 +128,9 @@ operators! {
     Add: 2..=2;
     /// Mean over a sliding window.
     AveragePool: 1..=1;
-    /// Normalisation with given mean and variance per channel; inputs: X, scale, B, mean, variance.
+    /// Normalization with a given mean and variance per channel; inputs: X, scale, B, mean, variance.
     BatchNormalization: 5..=5;
-    /// Tensors one after the other along an axis.
+    /// Tensors joined along an axis.
     Concat: 1..=usize::MAX;
     /// Convolution in any number of spatial dimensions; inputs: X, W, optionally B.
     Conv: 2..=3;
@@ -134,13 +140,13 @@ operators! {
     Exp: 1..=1;
     /// The same bytes as a matrix.
     Flatten: 1..=1;
-    /// alpha * A' * B' + beta * C, where ' transposes on demand; inputs: A, B, optionally C.
+    /// alpha * A' * B' + beta * C, where ' is an optional transposition; inputs: A, B, optionally C.
     Gemm: 2..=3;
     /// Mean over all spatial dimensions.
     GlobalAveragePool: 1..=1;
     /// The same tensor.
     Identity: 1..=1;
-    /// Matrix product of stacks of matrices, as numpy.matmul.
+    /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
     /// Maximum over a sliding window.
     MaxPool: 1..=1;
@@ -148,7 +154,7 @@ operators! {
     Mul: 2..=2;
     /// Mean over some axes.
     ReduceMean: 1..=1;
-    /// x where it is positive, else 0.
+    /// x if it is positive, else 0.
     Relu: 1..=1;
     /// The same bytes with another shape.
     Reshape: 1..=1;
@@ -156,7 +162,7 @@ operators! {
     Sigmoid: 1..=1;
     /// Exponentials along an axis, divided by their sum.
     Softmax: 1..=1;
-    /// The same bytes without some dimensions of size 1.
+    /// The same bytes with some dimensions of size 1 removed.
     Squeeze: 1..=1;
     /// Difference of two tensors, with broadcasting.
     Sub: 2..=2;
@@ -164,12 +170,12 @@ operators! {
     Tanh: 1..=1;
     /// The dimensions in another order.
     Transpose: 1..=1;
-    /// The same bytes with more dimensions of size 1.
+    /// The same bytes with dimensions of size 1 added.
     Unsqueeze: 1..=1;
 }
 
 impl Operator {
-    /// The name, as ONNX has it.
+    /// The name, as in ONNX.
     pub fn name(&self) -> &'static str {
         self.entry().name
     }
@@ -204,7 +210,7 @@ impl Operator {
     }
 }
 
-/// No tensor is larger than this, so that offsets never come near the end of the address space.
+/// The largest tensor: offsets then never come near the end of the address space.
 const MAX_BYTES: u64 = 1 << 44;
 
 fn check_size(ty: &TensorType) -> Result<(), Problem> {

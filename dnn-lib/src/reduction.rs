@@ -1,14 +1,14 @@
-//! True reductions: sums whose order is fixed by 16 lanes.
+//! Reductions: sums whose order is fixed by 16 lanes.
 //!
 //! Element i goes to lane i mod 16, in ascending order, each lane starting at +0. Then lane j takes lane j + 8, j + 4,
 //! j + 2 and j + 1 in turn, and lane 0 is the sum. A vector machine of any width up to 16 can keep this order.
 
 use crate::kernel::{Builder, Type, Value};
 
-/// How many lanes there are.
+/// The number of lanes.
 const LANES: u64 = 16;
 
-/// Sums `count` values, given by their index, which comes as a base and a constant to be added.
+/// Sums `count` values. The index of a value is given as a base and a constant to add.
 pub(crate) fn sum(
     b: &mut Builder,
     ty: Type,

@@ -1,8 +1,8 @@
-//! What a tensor is: an element type and a shape. Elements lie in row-major order, little-endian, without gaps.
+//! The type of a tensor: an element type and a shape. Elements are stored in row-major order, little-endian, without gaps.
 
 use std::fmt;
 
-/// The type of a tensor's elements, as they lie in memory.
+/// The type of a tensor's elements in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DType {
     /// IEEE-754 binary32.
@@ -64,7 +64,7 @@ impl DType {
         }
     }
 
-    /// The name, as it is printed: `f32`, `u8`, ...
+    /// The printed name: `f32`, `u8`, ...
     pub const fn name(self) -> &'static str {
         match self {
             DType::F32 => "f32",
@@ -103,18 +103,18 @@ impl TensorType {
         Self { dtype, shape: shape.into() }
     }
 
-    /// The number of elements, or `None` where it does not fit.
+    /// The number of elements, or `None` if it does not fit.
     pub fn elements(&self) -> Option<u64> {
         elements(&self.shape)
     }
 
-    /// The size in bytes, or `None` where it does not fit.
+    /// The size in bytes, or `None` if it does not fit.
     pub fn bytes(&self) -> Option<u64> {
         self.elements()?.checked_mul(self.dtype.size())
     }
 }
 
-/// The product of some dimensions, or `None` where it does not fit. A zero anywhere makes it zero.
+/// The product of some dimensions, or `None` if it does not fit. One zero makes it zero.
 pub fn elements(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);

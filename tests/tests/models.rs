@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use step::Status;
 
-/// The networks, and the ending of the digits' files that fit them.
+/// The networks, and the suffix of the digits' files for each.
 const NETWORKS: [(&str, &str); 2] = [("mnist-mlp", "flat.npy"), ("mnist-cnn", "npy")];
 
 /// How far from another implementation's answer an output may be.
@@ -65,7 +65,7 @@ fn run(backends: &[&dyn Backend], image: &Image, inputs: &[&[u8]]) -> Ending {
     ending
 }
 
-/// The largest distance of a network's answer on a digit from the two that are stored.
+/// The largest distance of a network's answer on a digit from the two stored answers.
 fn distance(network: &str, digit: u32, answer: &[f64]) -> f64 {
     let distance = |kind| {
         let path = in_repository(&format!("fixtures/{network}/expected/{digit}.{kind}.npy"));
@@ -82,7 +82,7 @@ fn best(answer: &[f64]) -> u32 {
     best.map_or(0, |(digit, _)| digit as u32)
 }
 
-/// The backends that are quick enough for millions of steps.
+/// The backends that are fast enough for millions of steps.
 fn quick() -> [&'static dyn Backend; 2] {
     use interpreter::Arithmetic::{Host, Soft};
     [&InterpreterBackend(Host), &InterpreterBackend(Soft)]
@@ -154,7 +154,7 @@ fn case(folder: &Path) -> (Image, Vec<Vec<u8>>) {
 }
 
 #[test]
-fn all_roads_agree_on_every_operator_case() {
+fn all_backends_agree_on_every_operator_case() {
     let cases = cases();
     assert!(cases.len() > 200, "{} cases", cases.len());
     for folder in cases {

@@ -1,8 +1,8 @@
-//! Why a kernel has no code.
+//! Why a kernel cannot be compiled.
 
 use thiserror::Error;
 
-/// A kernel that cannot be compiled. Apart from the number of parameters it is a fault of the kernel's builder.
+/// Why a kernel cannot be compiled. All but too many parameters are faults of the code that built the kernel.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CodegenError {
     /// More parameters than the calling convention has registers for.
@@ -10,9 +10,9 @@ pub enum CodegenError {
     TooManyParameters {
         /// The kernel's name.
         kernel: String,
-        /// How many it has.
+        /// The number of its parameters.
         found: usize,
-        /// How many are possible.
+        /// The most parameters.
         limit: usize,
     },
     /// A value that is used before it is defined.
@@ -39,7 +39,7 @@ pub enum CodegenError {
         /// Its reason.
         reason: String,
     },
-    /// The code refers to something outside itself, usually a library function that stands in for a missing instruction.
+    /// The code refers to something outside itself, usually a library function that replaces a missing instruction.
     #[error("kernel {kernel}: the code needs {symbol}, which the target does not have")]
     Relocation {
         /// The kernel's name.
@@ -47,17 +47,17 @@ pub enum CodegenError {
         /// What it refers to.
         symbol: String,
     },
-    /// Guest code that the machine does not have.
+    /// The guest code has an instruction that the machine lacks.
     #[error("kernel {kernel}: {word:#010x} at offset {offset:#x} is no instruction of the machine")]
     Instruction {
         /// The kernel's name.
         kernel: String,
-        /// The word's place in the code.
+        /// The offset of the word in the code.
         offset: usize,
         /// The word.
         word: u32,
     },
-    /// No code generator for the machine that this program runs on.
+    /// There is no code generator for this computer.
     #[error("no code generator for this host: {reason}")]
     Host {
         /// Why.

@@ -1,14 +1,14 @@
-//! What is code and what is data in the guest's functions.
+//! Tells code from data in the functions of the guest.
 //!
-//! Cranelift puts literals that no instruction can hold behind a function, or between its parts. They look like
-//! instructions at best, so everything that is reached from the entry is decoded, and the rest is data.
+//! Cranelift puts literals that do not fit into an instruction behind a function or between its parts. They may look
+//! like instructions, so the code is followed from its entry: what is reached is decoded, and the rest is data.
 
 use std::ops::Range;
 
 use isa::table::Layout;
 use isa::{Extensions, Op, decode};
 
-/// A word that is reached and is no instruction of the machine.
+/// A word that is reached, but is not an instruction of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Illegal {
     pub offset: usize,
@@ -33,7 +33,7 @@ pub(crate) fn literals(code: &[u8]) -> Result<Vec<Range<usize>>, Illegal> {
     Ok(gaps(&reached, code.len()))
 }
 
-/// The instructions that may come after this one, inside the function; `None` if it is no instruction.
+/// The instructions of the function that may come after this one; `None` if this is not an instruction.
 pub(crate) fn successors(index: usize, word: u32) -> Option<Vec<usize>> {
     let instruction = decode(word, Extensions::IMFD)?;
     // A target before the function becomes a number that is far too large, and so is found to be outside.

@@ -1,7 +1,7 @@
-//! From the kernel language to Cranelift's.
+//! From the kernel language to Cranelift's language.
 //!
-//! Both are SSA with structured or unstructured control flow, so almost every operation has its counterpart. What the
-//! kernel language promises and Cranelift does not is added here: total division, and one NaN where it is observed.
+//! Both are in SSA form, so almost every operation has its counterpart. Two promises of the kernel language that
+//! Cranelift does not make are added here: total division, and a single NaN wherever one is observed.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -15,13 +15,13 @@ use dnn_lib::tensor::DType;
 
 use crate::{CodegenError, Target, nan};
 
-/// The most parameters of a kernel: what RISC-V passes in registers.
+/// The most parameters of a kernel: as many as RISC-V passes in registers.
 const MAX_PARAMETERS: usize = 8;
 
 const CANONICAL_F32: u32 = 0x7fc0_0000;
 const CANONICAL_F64: u64 = 0x7ff8_0000_0000_0000;
 
-/// The kernel as a Cranelift function of the target's calling convention.
+/// The kernel as a Cranelift function with the target's calling convention.
 pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, CodegenError> {
     if kernel.params() > MAX_PARAMETERS {
         return Err(CodegenError::TooManyParameters {
@@ -139,7 +139,7 @@ impl Lowering<'_> {
         if types(a) == types(b) { Ok(()) } else { Err(self.types_error(what.to_owned())) }
     }
 
-    /// The condition is tested once before the loop and then at its end, which costs one branch an iteration.
+    /// The condition is tested once before the loop and then at its end, which costs one branch per iteration.
     fn for_(&mut self, statement: &Statement) -> Result<(), CodegenError> {
         let Statement::For { index, start, end, step, bound: _, init, carried, body, results } = statement else {
             return Ok(());
@@ -173,7 +173,7 @@ impl Lowering<'_> {
         let leave = self.arguments(&body.yields)?;
         let mut again = vec![BlockArg::Value(next)];
         again.extend(leave.iter().copied());
-        // The bound of a function's steps is found by this mark.
+        // The mark by which `steps` finds the loop in the code.
         self.code.set_srcloc(SourceLoc::new(index.index() as u32));
         self.code.ins().brif(more, inside, &again, after, &leave);
         self.code.set_srcloc(SourceLoc::default());
@@ -279,7 +279,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// Division as RISC-V defines it. Cranelift's traps where RISC-V gives a value, so a divisor that would trap is
+    /// Division as RISC-V defines it. Cranelift's division traps where RISC-V gives a value, so a divisor that would trap is
     /// replaced by 1 first: for `MIN / -1` that already gives the right answer, for 0 the answer is chosen afterwards.
     fn divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, divisor: Option<Const>) -> ir::Value {
         let signed = matches!(op, BinaryOp::DivS | BinaryOp::RemS);

@@ -1,11 +1,11 @@
-//! How many instructions a function of the guest executes at most, whatever the data.
+//! An upper bound for the instructions that a guest function executes, for any data.
 //!
 //! The bound is the longest path through the machine code itself, in which every loop counts as often as the kernel's
-//! loops can run. Which loop of the code is which of the kernel is told by a mark: the branch that ends an iteration
-//! has the loop's number as its source location.
+//! loops can run. A mark tells which loop of the kernel a loop of the code is: the branch that ends an iteration has the
+//! loop's number as its source location.
 //!
-//! Why it holds: the instructions that reach each other form loops, each entered at one place only, its header (anything
-//! else is refused). Without the edges to the header a loop is a graph without cycles but for the loops inside it, and
+//! Why the bound holds: instructions that reach each other form loops, each with one entry, its header (code with other
+//! loops is refused). Without the edges to the header a loop is a graph without cycles but for the loops inside it, and
 //! each time the header is executed, one path through that graph follows, which leads back to the header or, the last time,
 //! out of the loop. The header is executed as often as the loop's iterations are made; where several loops of the kernel
 //! share one header, at most the product of their numbers.
@@ -21,14 +21,14 @@ use petgraph::graphmap::DiGraphMap;
 
 use crate::guest;
 
-/// An upper bound for the instructions of one call, which depends on the number of units.
+/// An upper bound for the instructions of one call, depending on the number of units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepBound {
     body: Region,
 }
 
 impl StepBound {
-    /// The most instructions that a call for this many units executes. It never falls when their number rises.
+    /// The most instructions that a call for this many units executes. More units never have a smaller bound.
     pub fn most(&self, units: u64) -> u64 {
         // A function that never returns has no bound.
         self.body.longest(units).out.unwrap_or(u64::MAX)
@@ -103,7 +103,7 @@ impl Work {
 /// A range of code bytes and the number of the loop whose last branch it is.
 pub(crate) type Mark = (std::ops::Range<usize>, u32);
 
-/// The bound of a function; `None` if a loop has none, or is none of the kernel's.
+/// The bound of a function; `None` if a loop has no bound or is not a loop of the kernel.
 pub(crate) fn bound(kernel: &Kernel, code: &[u8], marks: &[Mark]) -> Option<StepBound> {
     let numbered = kernel.trips().into_iter().map(|(index, trips)| (index.index() as u32, trips)).collect();
     let flow = Flow::of(code, marks, numbered)?;

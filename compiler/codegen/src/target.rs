@@ -1,4 +1,4 @@
-//! Machines that kernels are compiled for.
+//! The machines that kernels are compiled for.
 
 use std::ops::Range;
 
@@ -14,12 +14,12 @@ use crate::guest;
 use crate::lower::lower;
 use crate::steps::{Mark, StepBound};
 
-/// The triple of the guest. Cranelift wants the whole of G, but emits only what the machine has: no atomics, no CSR,
+/// The triple of the guest. Cranelift asks for all of G, but emits only what the machine has: no atomics, no CSRs and
 /// no compressed instructions.
 const GUEST: &str = "riscv64gc-unknown-none-elf";
 
-/// RISC-V's `ebreak`. Cranelift traps with the word 0, which is no instruction; the traps that it puts before divisions
-/// are never reached, but every word of a program has to be an instruction.
+/// RISC-V's `ebreak`. Cranelift traps with the word 0, which is not an instruction. Its traps before divisions are never
+/// reached, but every word of a program must be an instruction.
 const EBREAK: u32 = 0x0010_0073;
 
 /// The code of one kernel.
@@ -27,20 +27,20 @@ const EBREAK: u32 = 0x0010_0073;
 pub struct Code {
     /// The bytes; the first is the entry.
     pub bytes: Vec<u8>,
-    /// Where in the bytes there are literals instead of instructions; known for the guest only.
+    /// The ranges of bytes that are literals instead of instructions; known for the guest only.
     pub literals: Vec<Range<usize>>,
-    /// What the address of the first byte must be a multiple of.
+    /// The alignment of the first byte.
     pub alignment: u32,
     /// Bytes of stack that the code uses.
     pub stack: u32,
-    /// The most instructions that a call executes; known for the guest, unless a loop has no bound.
+    /// The most instructions that a call executes; known for the guest unless a loop has no bound.
     pub steps: Option<StepBound>,
 }
 
-/// A machine to compile for, and how.
+/// A machine to compile for, with the settings of the code generator.
 pub struct Target {
     pub(crate) isa: OwnedTargetIsa,
-    /// Whether arithmetic that gives a NaN gives the canonical one.
+    /// Whether the only NaN that arithmetic gives is the canonical one.
     pub(crate) canonical_arithmetic: bool,
     /// Whether this is the guest, whose words are all checked.
     guest: bool,
@@ -53,7 +53,7 @@ impl Target {
         Ok(Self { isa: finish(builder)?, canonical_arithmetic: true, guest: true })
     }
 
-    /// The machine that this program runs on, with the features that it turns out to have.
+    /// The computer that this program runs on, with the features that it has.
     pub fn host() -> Result<Self, CodegenError> {
         let builder = cranelift_native::builder().map_err(host_error)?;
         Ok(Self { isa: finish(builder)?, canonical_arithmetic: false, guest: false })
@@ -91,7 +91,7 @@ impl Target {
     }
 }
 
-/// What has a source location: the last branches of loops.
+/// The code with a source location: the last branches of loops.
 fn marks(locations: &[MachSrcLoc<Final>]) -> Vec<Mark> {
     let marked = locations.iter().filter(|location| !location.loc.is_default());
     marked.map(|location| (location.start as usize..location.end as usize, location.loc.bits())).collect()

@@ -63,7 +63,7 @@ fn each_unit(b: &mut Builder, body: impl FnOnce(&mut Builder, Value) -> Value) {
     });
 }
 
-/// A number that no compiler knows.
+/// A number that the compiler cannot know.
 fn load(b: &mut Builder, unit: Value) -> Value {
     let address = b.element(DType::I64, b.input(0), unit);
     b.load(DType::I64, address, 0)

@@ -14,17 +14,17 @@ pub(super) struct Call<'a> {
     pub node: &'a onnx::ModelNode,
     pub label: String,
     pub opset: i64,
-    /// The inputs; `None` is one left out. Those left out at the end are not here.
+    /// The inputs; `None` stands for one that is left out. Those left out at the end are missing.
     pub inputs: Vec<Option<TensorId>>,
 }
 
 impl Call<'_> {
-    /// An input that must be there.
+    /// A required input.
     pub fn input(&self, index: usize) -> Result<TensorId, NodeError> {
         self.optional(index).ok_or(NodeError::MissingInput { index })
     }
 
-    /// An input that may be left out.
+    /// An optional input.
     pub fn optional(&self, index: usize) -> Option<TensorId> {
         self.inputs.get(index).copied().flatten()
     }
@@ -42,19 +42,19 @@ impl Call<'_> {
         &self.tensor(id).ty
     }
 
-    /// Makes the operator on the node's inputs its meaning.
+    /// Translates the node to an operator on its inputs.
     pub fn apply(&mut self, operator: impl Into<Operator>) -> Result<TensorId, NodeError> {
         let inputs = self.all()?;
         self.apply_to(operator, &inputs)
     }
 
-    /// Makes the operator on these tensors its meaning.
+    /// Translates the node to an operator on these tensors.
     pub fn apply_to(&mut self, operator: impl Into<Operator>, inputs: &[TensorId]) -> Result<TensorId, NodeError> {
         let name = self.node.outputs.first().cloned().unwrap_or_default();
         self.import.apply(&self.label, operator, inputs, name)
     }
 
-    /// Adds an operator on the way; its output gets a name made from the node's and `what`.
+    /// Adds an intermediate operator; the name of its output is made from the node's output and `what`.
     pub fn step(
         &mut self,
         what: &str,
@@ -126,7 +126,7 @@ impl Call<'_> {
         })
     }
 
-    /// The value of an input that has to be a constant list of `int64`.
+    /// The value of an input that must be a constant list of `int64`.
     pub fn constant_ints(&self, index: usize, why: &'static str) -> Result<Vec<i64>, NodeError> {
         let tensor = self.tensor(self.input(index)?);
         let value =

@@ -1,4 +1,4 @@
-//! The operators of ONNX that are understood: one entry each, and what each form means in the newest one.
+//! The supported operators of ONNX: one entry each, and the translation of every form into the newest one.
 
 mod constant;
 mod reduce;
@@ -14,13 +14,13 @@ use super::call::{Call, value_error};
 use crate::error::NodeError;
 use crate::graph::TensorId;
 
-/// An operator that is understood.
-struct Entry {
+/// A supported operator.
+struct OnnxOperator {
     name: &'static str,
-    /// The oldest opset with a form that is understood.
+    /// The oldest opset with a supported form.
     since: i64,
     inputs: RangeInclusive<usize>,
-    /// All attributes of all forms understood.
+    /// The attributes of all supported forms.
     attributes: &'static [&'static str],
     import: fn(&mut Call<'_>) -> Result<TensorId, NodeError>,
 }
@@ -30,39 +30,43 @@ const POOL: &[&str] =
     &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
 
 #[rustfmt::skip]
-const TABLE: &[Entry] = &[
-    Entry { name: "Add", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Add) },
-    Entry { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
-    Entry { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
-    Entry { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
-    Entry { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
-    Entry { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
-    Entry { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
-    Entry { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
-    Entry { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
-    Entry { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
-    Entry { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
-    Entry { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
-    Entry { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
-    Entry { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
-    Entry { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
-    Entry { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
-    Entry { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
-    Entry { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
-    Entry { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
-    Entry { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
-    Entry { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
-    Entry { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
-    Entry { name: "Sub", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Sub) },
-    Entry { name: "Tanh", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
-    Entry { name: "Transpose", since: 1, inputs: 1..=1, attributes: &["perm"], import: shape::transpose },
-    Entry { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
+const TABLE: &[OnnxOperator] = &[
+    OnnxOperator { name: "Add", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Add) },
+    OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
+    OnnxOperator { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
+    OnnxOperator { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
+    OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
+    OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
+    OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
+    OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
+    OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
+    OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
+    OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
+    OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
+    OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
+    OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
+    OnnxOperator { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
+    OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
+    OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
+    OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
+    OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
+    OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
+    OnnxOperator { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
+    OnnxOperator { name: "Sub", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Sub) },
+    OnnxOperator { name: "Tanh", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
+    OnnxOperator { name: "Transpose", since: 1, inputs: 1..=1, attributes: &["perm"], import: shape::transpose },
+    OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
 ];
 
-/// Adds what a node means to the graph.
+/// Adds what a node means to the graph. If something about its inputs is unknown, only its form is checked.
 pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) -> Result<(), NodeError> {
     let entry = entry(node)?;
-    check(entry, node, import.opset)?;
+    check(entry, node, import)?;
+    let unknown = |name: &String| !name.is_empty() && import.named(name).is_none();
+    if node.inputs.iter().any(unknown) {
+        return Ok(());
+    }
     let mut inputs: Vec<Option<TensorId>> = node.inputs.iter().map(|name| import.named(name)).collect();
     while inputs.len() > *entry.inputs.start() && inputs.last() == Some(&None) {
         inputs.pop();
@@ -76,34 +80,18 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
     Ok(())
 }
 
-fn entry(node: &onnx::ModelNode) -> Result<&'static Entry, NodeError> {
-    if !node.domain.is_empty() {
-        return Err(NodeError::Domain { domain: node.domain.clone() });
-    }
-    TABLE
-        .iter()
-        .find(|entry| entry.name == node.operator)
-        .ok_or_else(|| NodeError::Operator { supported: nearest(&node.operator) })
+fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {
+    let entry = TABLE.iter().find(|entry| node.domain.is_empty() && entry.name == node.operator);
+    entry.ok_or_else(|| {
+        let names: Vec<&str> = TABLE.iter().map(|entry| entry.name).collect();
+        NodeError::Unsupported { supported: names.join(", ") }
+    })
 }
 
-/// The operators to name where an unknown one is met: those with a similar name, or else all.
-fn nearest(found: &str) -> String {
-    let found = found.to_lowercase();
-    let alike = |entry: &&Entry| {
-        let name = entry.name.to_lowercase();
-        !found.is_empty() && (found.contains(&name) || name.contains(&found))
-    };
-    let names = |entries: Vec<&Entry>| entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
-    match TABLE.iter().filter(alike).collect::<Vec<_>>() {
-        none if none.is_empty() => names(TABLE.iter().collect()),
-        some => names(some),
-    }
-}
-
-/// What can be checked for every operator alike.
-fn check(entry: &Entry, node: &onnx::ModelNode, opset: i64) -> Result<(), NodeError> {
-    if opset < entry.since {
-        return Err(NodeError::Opset { found: opset, since: entry.since });
+/// Checks the form of a node: opset, attributes, and the numbers of inputs and outputs.
+fn check(entry: &OnnxOperator, node: &onnx::ModelNode, import: &Import) -> Result<(), NodeError> {
+    if import.opset < entry.since {
+        return Err(NodeError::Opset { found: import.opset, since: entry.since });
     }
     if let Some(attribute) = node.attributes.keys().find(|name| !entry.attributes.contains(&name.as_str())) {
         let known = if entry.attributes.is_empty() { "none".to_owned() } else { entry.attributes.join(", ") };
@@ -117,7 +105,7 @@ fn check(entry: &Entry, node: &onnx::ModelNode, opset: i64) -> Result<(), NodeEr
         };
         return Err(NodeError::InputCount { found: node.inputs.len(), expected });
     }
-    match node.outputs.iter().enumerate().skip(1).find(|(_, name)| !name.is_empty()) {
+    match node.outputs.iter().enumerate().skip(1).find(|(_, name)| import.used.contains(*name)) {
         Some((index, name)) => Err(NodeError::Output { index, name: name.clone() }),
         None => Ok(()),
     }
@@ -145,7 +133,7 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply(op::BatchNormalization { epsilon })
 }
 
-/// In inference nothing is dropped.
+/// Inference drops nothing.
 fn dropout(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.float("ratio")?;
     call.int("seed")?;
@@ -161,7 +149,7 @@ fn dropout(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply_to(op::Identity, &[input])
 }
 
-/// Before opset 13 the tensor was a matrix, cut before `axis`, and each of its rows was normalised.
+/// Before opset 13, the dimensions from `axis` on were one: the rows of a matrix were normalized.
 fn softmax(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     let input = call.input(0)?;
     if call.opset >= 13 {
@@ -178,7 +166,7 @@ fn softmax(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply_to(op::Reshape { shape, allow_zero: true }, &[normalized])
 }
 
-/// The most tensors joined by one kernel: their addresses, the output's and the range have to fit in registers.
+/// The most tensors that one kernel joins: their addresses, the output's and the range must fit in registers.
 const CONCAT_INPUTS: usize = 5;
 
 /// Many tensors are joined group by group, and then the groups.
@@ -199,4 +187,23 @@ fn concat(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
         parts = joined;
     }
     call.apply_to(op::Concat { axis }, &parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+    use dnn_lib::operator::Operator;
+
+    #[test]
+    fn every_operator_is_imported_unless_it_is_internal() {
+        for entry in Operator::TABLE {
+            let imported = TABLE.iter().any(|onnx| onnx.name == entry.name);
+            assert_eq!(imported, !entry.internal, "{} of dnn-lib", entry.name);
+        }
+    }
+
+    #[test]
+    fn the_table_is_in_order() {
+        assert!(TABLE.is_sorted_by_key(|entry| entry.name));
+    }
 }

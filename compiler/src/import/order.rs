@@ -1,10 +1,10 @@
-//! Which nodes are needed, in an order in which each comes after those that it depends on.
+//! The nodes that are needed, in an order in which each comes after those that it depends on.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::label;
-use crate::error::ModelError;
+use crate::error::{ImportErrors, ModelError};
 
 /// What defines a tensor.
 enum Definition {
@@ -13,80 +13,84 @@ enum Definition {
     Node(usize),
 }
 
-/// How many nodes a message about a cycle names.
+/// The most nodes that a message about a cycle names.
 const NAMED: usize = 8;
 
-/// The numbers of the nodes that the outputs need, in order. The whole graph is checked, dead nodes too.
-pub(super) fn order(
-    nodes: &[onnx::ModelNode],
-    initializers: &[onnx::Initializer],
-    inputs: &[onnx::Value],
-    outputs: &[onnx::Value],
-) -> Result<Vec<usize>, ModelError> {
-    if outputs.is_empty() {
-        return Err(ModelError::NoOutputs);
-    }
-    let definitions = definitions(nodes, initializers, inputs)?;
-    let dependencies = nodes
-        .iter()
-        .enumerate()
-        .map(|(index, node)| dependencies(node, index, &definitions))
-        .collect::<Result<Vec<_>, _>>()?;
-    let sorted = sort(nodes, &dependencies)?;
+/// The numbers of the nodes that the outputs need, in order. The structure of the whole graph is checked, dead nodes
+/// included.
+pub(super) fn order(graph: &onnx::ModelGraph, errors: &mut ImportErrors) -> Vec<usize> {
+    let nodes = &graph.nodes;
+    let definitions = definitions(graph, errors);
+    let dependencies: Vec<Vec<usize>> =
+        nodes.iter().enumerate().map(|(index, node)| dependencies(node, index, &definitions, errors)).collect();
+    let sorted = sort(nodes, &dependencies).unwrap_or_else(|cycle| {
+        errors.model(cycle);
+        (0..nodes.len()).collect()
+    });
     let mut needed = vec![false; nodes.len()];
-    let mut named = BTreeSet::new();
-    for output in outputs {
+    let mut open = outputs(graph, &definitions, errors);
+    while let Some(index) = open.pop() {
+        if !std::mem::replace(&mut needed[index], true) {
+            open.extend(&dependencies[index]);
+        }
+    }
+    sorted.into_iter().filter(|&index| needed[index]).collect()
+}
+
+/// The nodes that compute the graph's outputs.
+fn outputs(
+    graph: &onnx::ModelGraph,
+    definitions: &BTreeMap<&str, Definition>,
+    errors: &mut ImportErrors,
+) -> Vec<usize> {
+    if graph.outputs.is_empty() {
+        errors.model(ModelError::NoOutputs);
+    }
+    let (mut nodes, mut named) = (Vec::new(), BTreeSet::new());
+    for output in &graph.outputs {
         if !named.insert(&output.name) {
-            return Err(duplicate(&output.name, "a graph output", "another one"));
+            errors.model(duplicate(&output.name, "a graph output", "another one"));
         }
         match definitions.get(output.name.as_str()) {
             None => {
                 let (name, user) = (output.name.clone(), "the graph's outputs".to_owned());
-                return Err(ModelError::Undefined { name, user });
+                errors.model(ModelError::Undefined { name, user });
             }
-            Some(Definition::Node(index)) => needed[*index] = true,
+            Some(Definition::Node(index)) => nodes.push(*index),
             Some(_) => {}
         }
     }
-    for &index in sorted.iter().rev() {
-        if needed[index] {
-            dependencies[index].iter().for_each(|&on| needed[on] = true);
-        }
-    }
-    Ok(sorted.into_iter().filter(|&index| needed[index]).collect())
+    nodes
 }
 
-fn definitions<'a>(
-    nodes: &'a [onnx::ModelNode],
-    initializers: &'a [onnx::Initializer],
-    inputs: &'a [onnx::Value],
-) -> Result<BTreeMap<&'a str, Definition>, ModelError> {
+fn definitions<'a>(graph: &'a onnx::ModelGraph, errors: &mut ImportErrors) -> BTreeMap<&'a str, Definition> {
     let mut definitions = BTreeMap::new();
-    for input in inputs {
+    for input in &graph.inputs {
         if definitions.insert(input.name.as_str(), Definition::Input).is_some() {
-            return Err(duplicate(&input.name, "an input", "another input"));
+            errors.model(duplicate(&input.name, "an input", "another input"));
         }
     }
-    for initializer in initializers {
+    for initializer in &graph.initializers {
         // An input may have an initializer: its default.
         if let Some(Definition::Initializer) = definitions.insert(&initializer.name, Definition::Initializer) {
-            return Err(duplicate(&initializer.name, "an initializer", "another initializer"));
+            errors.model(duplicate(&initializer.name, "an initializer", "another initializer"));
         }
     }
+    let nodes = &graph.nodes;
     for (index, node) in nodes.iter().enumerate() {
         for output in node.outputs.iter().filter(|output| !output.is_empty()) {
             let this = describe(node, index);
             match definitions.insert(output, Definition::Node(index)) {
                 None => {}
-                Some(Definition::Input) => return Err(duplicate(output, "an input", &this)),
-                Some(Definition::Initializer) => return Err(duplicate(output, "an initializer", &this)),
+                Some(Definition::Input) => errors.model(duplicate(output, "an input", &this)),
+                Some(Definition::Initializer) => errors.model(duplicate(output, "an initializer", &this)),
                 Some(Definition::Node(other)) => {
-                    return Err(duplicate(output, &describe(&nodes[other], other), &this));
+                    errors.model(duplicate(output, &describe(&nodes[other], other), &this));
                 }
             }
         }
     }
-    Ok(definitions)
+    definitions
 }
 
 fn describe(node: &onnx::ModelNode, index: usize) -> String {
@@ -102,7 +106,8 @@ fn dependencies(
     node: &onnx::ModelNode,
     index: usize,
     definitions: &BTreeMap<&str, Definition>,
-) -> Result<Vec<usize>, ModelError> {
+    errors: &mut ImportErrors,
+) -> Vec<usize> {
     let mut dependencies = Vec::new();
     for input in node.inputs.iter().filter(|input| !input.is_empty()) {
         match definitions.get(input.as_str()) {
@@ -110,16 +115,16 @@ fn dependencies(
             Some(_) => {}
             None => {
                 let user = format!("node `{}` ({})", label(node, index), node.operator);
-                return Err(ModelError::Undefined { name: input.clone(), user });
+                errors.model(ModelError::Undefined { name: input.clone(), user });
             }
         }
     }
     dependencies.sort_unstable();
     dependencies.dedup();
-    Ok(dependencies)
+    dependencies
 }
 
-/// All nodes in dependency order; of those that are ready, the first of the file comes first.
+/// All nodes in dependency order. Of those that are ready, the first in the file comes first.
 fn sort(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>]) -> Result<Vec<usize>, ModelError> {
     let mut waiting: Vec<usize> = dependencies.iter().map(Vec::len).collect();
     let mut users = vec![Vec::new(); nodes.len()];
@@ -144,7 +149,7 @@ fn sort(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>]) -> Result<Vec<us
     Err(ModelError::Cycle { nodes: cycle(nodes, dependencies, &waiting) })
 }
 
-/// The names of the nodes of one cycle: from any node that waits, go on to what it waits for until one comes again.
+/// The names of the nodes of one cycle: starting at any waiting node, follows what each waits for until one repeats.
 fn cycle(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>], waiting: &[usize]) -> Vec<String> {
     let mut path: Vec<usize> = Vec::new();
     let mut seen = vec![false; nodes.len()];

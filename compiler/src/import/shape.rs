@@ -1,4 +1,6 @@
-//! Shapes of inputs: what the model declares, with its open dimensions bound by `--shape`.
+//! The shapes of inputs: those that the model declares, with `--shape` for their open dimensions.
+//!
+//! Some old exporters declare an open dimension as 0, so `--shape` may replace that too.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +8,29 @@ use dnn_lib::tensor::TensorType;
 use onnx::{Dimension, Value};
 
 use super::element_type;
-use crate::error::ModelError;
+use crate::error::{ImportErrors, ModelError, Warning};
 
-/// Every input with its type.
+/// The type of each input, or `None` where it is not known. The reasons are added to the errors.
 pub(super) fn bind(
     inputs: &[Value],
     given: &BTreeMap<String, Vec<u64>>,
-) -> Result<Vec<(String, TensorType)>, ModelError> {
-    let is_input = |name: &str| inputs.iter().any(|input| input.name == name);
-    if let Some(name) = given.keys().find(|name| !is_input(name)) {
+    errors: &mut ImportErrors,
+) -> Vec<Option<TensorType>> {
+    for name in given.keys().filter(|&name| inputs.iter().all(|input| input.name != *name)) {
         let inputs = inputs.iter().map(|input| input.name.clone()).collect();
-        return Err(ModelError::ShapeOfUnknownInput { name: name.clone(), inputs });
+        errors.model(ModelError::ShapeOfUnknownInput { name: name.clone(), inputs });
     }
-    let symbols = symbols(inputs, given)?;
-    inputs.iter().map(|input| Ok((input.name.clone(), ty(input, given, &symbols)?))).collect()
+    let symbols = match symbols(inputs, given) {
+        Ok(symbols) => symbols,
+        Err(error) => {
+            errors.model(error);
+            return vec![None; inputs.len()];
+        }
+    };
+    inputs.iter().map(|input| ty(input, given, &symbols).map_err(|error| errors.model(error)).ok()).collect()
 }
 
-/// What the shapes given say about the dimensions' names, so that one shape can bind the others.
+/// The sizes that the given shapes bind the names of dimensions to, so that one shape can bind those of other inputs.
 fn symbols<'a>(inputs: &'a [Value], given: &BTreeMap<String, Vec<u64>>) -> Result<BTreeMap<&'a str, u64>, ModelError> {
     let mut symbols = BTreeMap::new();
     for input in inputs {
@@ -73,6 +81,16 @@ fn ty(
     Ok(TensorType::new(dtype, shape))
 }
 
+/// A warning for an input that holds nothing because of a declared 0.
+pub(super) fn empty_input(input: &Value, given: &BTreeMap<String, Vec<u64>>) -> Option<Warning> {
+    let declared = input.shape.as_ref().filter(|shape| shape.contains(&Dimension::Fixed(0)))?;
+    (!given.contains_key(&input.name)).then(|| Warning::EmptyInput {
+        name: input.name.clone(),
+        declared: display(declared),
+        suggestion: suggestion(declared),
+    })
+}
+
 fn contradicted(input: &Value, given: &[u64], declared: &[Dimension], symbols: &BTreeMap<&str, u64>) -> ModelError {
     ModelError::ShapeContradicted {
         name: input.name.clone(),
@@ -81,7 +99,7 @@ fn contradicted(input: &Value, given: &[u64], declared: &[Dimension], symbols: &
     }
 }
 
-/// The shape with every known name replaced by its size.
+/// The shape with names replaced by their sizes where these are known.
 fn resolved(shape: &[Dimension], symbols: &BTreeMap<&str, u64>) -> Vec<Dimension> {
     let resolve = |dimension: &Dimension| match dimension {
         Dimension::Symbol(name) => symbols.get(name.as_str()).map(|&size| Dimension::Fixed(size)),
@@ -98,19 +116,19 @@ fn fixed(shape: &[Dimension]) -> Option<Vec<u64>> {
     shape.iter().map(size).collect()
 }
 
-/// The shape with 1 for every open dimension, as the flag takes it.
+/// The shape with 1 for every dimension that may be open, in the form of the flag.
 fn suggestion(shape: &[Dimension]) -> String {
     let size = |dimension: &Dimension| match dimension {
-        Dimension::Fixed(size) => size.to_string(),
+        Dimension::Fixed(size @ 1..) => size.to_string(),
         _ => "1".to_owned(),
     };
     shape.iter().map(size).collect::<Vec<_>>().join(",")
 }
 
-/// Whether sizes are a case of a declared shape.
+/// Whether a declared shape allows these sizes.
 pub(super) fn admits(declared: &[Dimension], sizes: &[u64]) -> bool {
     let admits = |(dimension, &size): (&Dimension, &u64)| match dimension {
-        Dimension::Fixed(fixed) => *fixed == size,
+        Dimension::Fixed(fixed @ 1..) => *fixed == size,
         _ => true,
     };
     declared.len() == sizes.len() && declared.iter().zip(sizes).all(admits)

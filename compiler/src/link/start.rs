@@ -9,7 +9,7 @@
 //! node 0:     its addresses; go on to the kernel, which returns to the big step
 //! ```
 //!
-//! So a big step is the same code, whether it is run alone or after the others.
+//! So a big step is the same code whether it runs alone or after the others.
 
 use isa::{Instruction, Op, encode};
 
@@ -18,7 +18,7 @@ use crate::error::LinkError;
 const ZERO: u8 = 0;
 const RA: u8 = 1;
 const T1: u8 = 6;
-/// Kernels keep it, as every function does.
+/// Kernels preserve it, as every function does.
 const S0: u8 = 8;
 const A0: u8 = 10;
 const A7: u8 = 17;
@@ -27,10 +27,10 @@ const EXIT: u64 = 93;
 /// Bytes of the code that exits.
 const EXIT_BYTES: i32 = 12;
 
-/// What a kernel is called with, but for the range.
+/// The arguments of a kernel apart from the range.
 pub(super) struct Node {
     pub addresses: Vec<u64>,
-    /// The kernel's place among the kernels.
+    /// The index of the kernel.
     pub kernel: usize,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Range {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub address: u64,
-    /// How many instructions are executed outside the kernel, the exit included.
+    /// The number of instructions executed outside the kernel, including the exit.
     pub steps: u64,
 }
 
@@ -66,14 +66,14 @@ pub(super) struct Start {
     /// The whole run and the big steps.
     pub steps: Vec<u8>,
     pub entries: Vec<Entry>,
-    /// What the big steps call, to be placed right behind them.
+    /// The code that the big steps call, to be placed right behind them.
     pub nodes: Vec<u8>,
-    /// Where in them each node is.
+    /// The offset of each node in that code.
     places: Vec<u64>,
 }
 
 impl Start {
-    /// The code, if it is placed at an address and the kernels are at others.
+    /// The code for its own address and those of the kernels.
     pub fn new(address: u64, nodes: &[Node], steps: &[Range], kernels: &[u64]) -> Result<Self, LinkError> {
         let draft = Self::assemble(address, nodes, steps, kernels, &Self::default())?;
         Self::assemble(address, nodes, steps, kernels, &draft)

@@ -1,4 +1,4 @@
-//! Nodes whose output nobody needs are removed.
+//! Removes nodes whose output is not needed.
 
 use crate::graph::Graph;
 

@@ -1,29 +1,30 @@
-//! Nodes whose inputs are all known are computed by the compiler, with the reference evaluator.
+//! Constant folding: the reference evaluator computes nodes whose inputs are all constants.
 
 use std::sync::Arc;
 
 use dnn_lib::kernel::{Block, Kernel, Statement};
-use dnn_lib::operator::{Lowering, Operator};
+use dnn_lib::operator::Operator;
 use dnn_lib::tensor::TensorType;
 
 use crate::error::NodeError;
 use crate::graph::Tensor;
+use crate::work::{self, Work};
 
-/// The most statements that the evaluator executes for one node, about a second's worth. What shapes are made of is
-/// small, and so is moving most weights; more than that is left to the machine.
+/// The most statements that the evaluator executes for one node, about a second's worth. The arithmetic of shapes needs
+/// far fewer, and so does moving most weights; larger nodes are left to the machine.
 const MAX_WORK: u64 = 1 << 24;
 
-/// The value of the operator on these tensors, if they are all constants and it is worth knowing.
+/// The value of the operator on these tensors, if they are all constants and it does not take too long to compute.
 pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Arc<Vec<u8>>>, NodeError> {
     let values: Option<Vec<&Arc<Vec<u8>>>> = inputs.iter().map(|tensor| tensor.value.as_ref()).collect();
     let Some(values) = values else { return Ok(None) };
     let types: Vec<TensorType> = inputs.iter().map(|tensor| tensor.ty.clone()).collect();
-    let kernels = match operator.lower(&types).map_err(NodeError::Operands)? {
-        Lowering::View => return Ok(values.first().map(|&value| Arc::clone(value))),
-        Lowering::Kernels(kernels) => kernels,
+    let kernel = match work::of_operator(operator, &types).map_err(NodeError::Operands)? {
+        Work::View => return Ok(values.first().map(|&value| Arc::clone(value))),
+        Work::Empty => return Ok(Some(Arc::default())),
+        Work::Kernel(kernel) => kernel,
     };
-    let Some(kernel) = kernels.first() else { return Ok(Some(Arc::default())) };
-    if work(kernel) > MAX_WORK {
+    if statements(&kernel) > MAX_WORK {
         return Ok(None);
     }
     let values: Vec<&[u8]> = values.iter().map(|value| value.as_slice()).collect();
@@ -31,7 +32,7 @@ pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Arc
 }
 
 /// The most statements that the kernel executes over all its units.
-fn work(kernel: &Kernel) -> u64 {
+fn statements(kernel: &Kernel) -> u64 {
     // The only loop without a bound is the one over the units.
     block(&kernel.body, kernel.units())
 }

@@ -1,22 +1,22 @@
-//! Views: nodes whose output has the bytes of their input. They share its memory and cost nothing.
+//! Views: nodes whose output has the bytes of their input. The two share memory, and a view costs nothing.
 
 use dnn_lib::operator::{Operator, OperatorError, Transpose};
 
-use crate::graph::{Graph, Node, Tensor, TensorId};
+use crate::graph::{Graph, GraphNode, Tensor, TensorId};
 use crate::work::{self, Work};
 
 /// For each tensor, the one whose memory it shares: itself, unless a view defines it.
 pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
     let mut roots: Vec<TensorId> = graph.ids().collect();
     for node in &graph.nodes {
-        if let (Some(input), Work::View) = (node.inputs.first(), work::of(graph, node)?) {
+        if let (Some(input), Work::View) = (node.inputs.first(), work::of_node(graph, node)?) {
             roots[node.output.index()] = roots[input.index()];
         }
     }
     Ok(roots)
 }
 
-/// Gives every output memory of its own, apart from inputs and constants, by a copy where it would share theirs.
+/// Gives every output memory of its own: one that would share the memory of an input or a constant becomes a copy.
 pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
     let roots = roots(graph)?;
     let mut computed = vec![false; graph.tensors.len()];
@@ -30,12 +30,12 @@ pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
     Ok(())
 }
 
-/// Adds a node that copies a tensor: a transposition that keeps all dimensions in place.
+/// Adds a node that copies a tensor: a transposition that changes no dimension.
 fn copy(graph: &mut Graph, tensor: TensorId) -> TensorId {
     let Tensor { name, ty, .. } = graph.tensor(tensor).clone();
     let perm = Some((0..ty.shape.len() as u64).collect());
     let output = graph.add_tensor(Tensor { name: name.clone(), ty, value: None });
-    graph.nodes.push(Node {
+    graph.nodes.push(GraphNode {
         name: format!("copy of {name}"),
         operator: Operator::from(Transpose { perm }),
         inputs: vec![tensor],

@@ -1,8 +1,8 @@
-//! Nodes with more inputs than a kernel can have parameters: joining a few tensors at a time gives the same bytes.
+//! Splits nodes with more inputs than a kernel can have: joining a few tensors at a time gives the same bytes.
 
 use dnn_lib::operator::{Operator, OperatorError};
 
-use crate::graph::{Graph, Node, Tensor, TensorId};
+use crate::graph::{Graph, GraphNode, Tensor, TensorId};
 
 /// A kernel's parameters are its inputs, its output and a range, and at most eight of them are passed in registers.
 const MOST_INPUTS: usize = 5;
@@ -20,7 +20,7 @@ pub(crate) fn narrow(graph: &mut Graph) -> Result<(), OperatorError> {
 }
 
 /// Joins some inputs of a node.
-fn part(graph: &mut Graph, node: &Node, inputs: Vec<TensorId>) -> Result<TensorId, OperatorError> {
+fn part(graph: &mut Graph, node: &GraphNode, inputs: Vec<TensorId>) -> Result<TensorId, OperatorError> {
     if let [alone] = inputs[..] {
         return Ok(alone);
     }
@@ -28,6 +28,6 @@ fn part(graph: &mut Graph, node: &Node, inputs: Vec<TensorId>) -> Result<TensorI
     let ty = types.into_iter().next().unwrap_or_else(|| graph.tensor(node.output).ty.clone());
     let name = format!("part of {}", graph.tensor(node.output).name);
     let output = graph.add_tensor(Tensor { name, ty, value: None });
-    graph.nodes.push(Node { name: node.name.clone(), operator: node.operator.clone(), inputs, output });
+    graph.nodes.push(GraphNode { name: node.name.clone(), operator: node.operator.clone(), inputs, output });
     Ok(output)
 }

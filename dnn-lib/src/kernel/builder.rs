@@ -1,14 +1,14 @@
-//! Making kernels: one method per operation, closures for loops and branches.
+//! Building kernels: one method for each operation, closures for loops and branches.
 
 use crate::kernel::ir::{
     BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value,
 };
 use crate::tensor::{DType, TensorType};
 
-/// A kernel that does not make sense. It is a fault of the code that built it, not of its input.
+/// A kernel that is not valid: a fault of the code that built it, not of its input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// An operation on types that it does not work on.
+    /// An operation that is not defined for the types of its operands.
     #[error("kernel {kernel}: {operation} does not work on {operands:?}")]
     Types {
         /// The kernel's name.
@@ -360,7 +360,7 @@ impl Builder {
         self.loop_(start, end, step, bound, init, body)
     }
 
-    /// As [`for_`](Self::for_), with a promise that there are never more than `bound` iterations.
+    /// Like [`for_`](Self::for_), with the promise that there are at most `bound` iterations.
     pub fn for_bounded(
         &mut self,
         start: Value,
@@ -399,7 +399,7 @@ impl Builder {
         done
     }
 
-    /// A branch; both sides return values of the same types, which are its results.
+    /// A branch. Both sides return values of the same types, which are its results.
     pub fn if_(
         &mut self,
         condition: Value,

@@ -1,4 +1,4 @@
-//! The reference: what a kernel means, in safe Rust over a byte slice. Slow and exact.
+//! The reference evaluator: the meaning of a kernel in safe Rust over a byte slice. Slow and exact.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::tensor::{DType, TensorType};
 /// Why a kernel could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
-    /// The kernel touched memory that is not there, or not aligned to the size of the access.
+    /// An access outside memory, or not aligned to its size.
     #[error("kernel {kernel}: access of {size} bytes at address {address:#x} is misaligned or outside of the memory")]
     Access {
         /// The kernel's name.
@@ -35,9 +35,9 @@ pub enum EvalError {
     Arguments {
         /// The kernel's name.
         kernel: String,
-        /// How many it takes.
+        /// The number of parameters.
         expected: usize,
-        /// How many were given.
+        /// The number of arguments.
         found: usize,
     },
     /// A tensor of the wrong size.
@@ -98,12 +98,12 @@ impl Kernel {
         Evaluator { kernel: self, memory, values }.block(&self.body)
     }
 
-    /// Evaluates all units on the bytes of the inputs, and gives the bytes of the output.
+    /// Evaluates all units on the bytes of the inputs, and returns the bytes of the output.
     pub fn run(&self, inputs: &[&[u8]]) -> Result<Vec<u8>, EvalError> {
         self.run_ranges(inputs, std::iter::once(0..self.units()))
     }
 
-    /// As [`Kernel::run`], range by range. What no range covers stays 0.
+    /// Like [`Kernel::run`], range by range. Units that no range covers stay 0.
     pub fn run_ranges(
         &self,
         inputs: &[&[u8]],

@@ -1,9 +1,9 @@
-//! How often the loops of a kernel run at most, whatever the data.
+//! Upper bounds for the iterations of a kernel's loops, for any data.
 //!
-//! Nothing is believed here: a number comes from the program alone. Where the start and the end of a loop differ by a
-//! constant and a multiple of `hi - lo`, the count is exact; that covers loops over addresses too, because the address
-//! that both begin with cancels. Elsewhere the ranges of the two values decide, which covers windows that are cut off at
-//! the border of an image. A loop for which neither helps has no entry.
+//! A bound follows from the program alone. If the start and the end of a loop differ by a constant and a multiple of
+//! `hi - lo`, the count is exact; this covers loops over addresses too, because their common base cancels out. Otherwise
+//! the ranges of the two values decide, which covers windows that are clipped at the border of an image. A loop for which
+//! neither works has no entry.
 //!
 //! Integers wrap, and a difference is right modulo 2^64; so it is right as it stands when start and end are, as indices
 //! and addresses are, far away from the ends of `i64`. Ranges give up where a value might wrap.
@@ -21,7 +21,7 @@ pub struct Trips {
 }
 
 impl Trips {
-    /// The bound when the kernel computes this many units; it never falls when that rises.
+    /// The bound for this many units. More units never have a smaller bound.
     pub fn most(&self, units: u64) -> u64 {
         let span = i128::from(self.fixed) + i128::from(self.per_unit) * i128::from(units);
         let trips = (span.max(0) as u128).div_ceil(self.step.max(1) as u128);
@@ -99,7 +99,7 @@ impl Range {
         Self { min: x.into(), max: x.into() }
     }
 
-    /// The smallest range with these numbers in it; everything, if one of them is no `i64`.
+    /// The smallest range that contains these numbers; all of `i64` if one of them does not fit.
     fn hull(numbers: &[i128]) -> Self {
         let (min, max) = (numbers.iter().min(), numbers.iter().max());
         match (min, max) {

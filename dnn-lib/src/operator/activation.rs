@@ -28,7 +28,7 @@ macro_rules! activations {
 const F32: &[DType] = &[DType::F32];
 
 activations! {
-    /// x where it is positive, else 0; a NaN stays one.
+    /// x if it is positive, else 0; a NaN stays a NaN.
     Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
     /// The exponential, correctly rounded.
     Exp: F32, math::exp;

@@ -1,11 +1,11 @@
-//! Tensors one after the other.
+//! Concatenation.
 
 use crate::kernel::{Builder, Value};
 use crate::operator::error::{check_shape, resolve_axis, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
-/// Tensors one after the other along an axis.
+/// Tensors joined along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concat {
     /// The axis; a negative one counts from the end.

@@ -1,8 +1,8 @@
 //! Sums of products: the inner loops of matrix products and convolutions.
 //!
 //! Every output has one accumulator, which takes its products in ascending order of k, each by one fused
-//! multiply-add. To be fast, some outputs are computed side by side: a tile of rows and columns loads `rows + columns`
-//! elements for `rows * columns` products. That changes no output.
+//! multiply-add. For speed, some outputs are computed side by side: a tile of rows and columns loads `rows + columns`
+//! elements for `rows * columns` products. This changes no output.
 
 use crate::kernel::{Builder, Type, Value};
 use crate::layout::{Dim, coordinates, position};
@@ -13,7 +13,7 @@ use crate::tensor::DType;
 pub(super) struct Factor {
     /// The address of element 0 of vector 0.
     pub(super) base: Value,
-    /// How many vectors there are.
+    /// The number of vectors.
     pub(super) count: u64,
     /// The distance of vectors, in bytes.
     pub(super) stride: i64,
@@ -155,7 +155,7 @@ pub(super) struct Product {
     pub(super) steps: [u64; 2],
 }
 
-/// What becomes of a sum: gets the sum and its row and column, gives what is stored.
+/// Turns a sum, with its row and column, into the value that is stored.
 pub(super) type Finish<'a> = &'a mut dyn FnMut(&mut Builder, Value, [Value; 2]) -> Value;
 
 impl Product {

@@ -16,7 +16,7 @@ use crate::tensor::{DType, TensorType};
 pub struct Conv {
     /// How the kernel moves.
     pub window: Window,
-    /// In how many groups the channels are taken; at least 1.
+    /// The number of groups of channels; at least 1.
     pub group: u64,
 }
 

@@ -15,15 +15,15 @@ pub struct OperatorError {
     pub problem: Problem,
 }
 
-/// What is wrong: what was found, and what would be right.
+/// What is wrong with an operator: what was found, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The number of inputs.
     #[error("has {found} inputs, but takes {}", counts(.expected))]
     Inputs {
-        /// How many there are.
+        /// The number of inputs.
         found: usize,
-        /// How many there may be.
+        /// The numbers that are accepted.
         expected: RangeInclusive<usize>,
     },
     /// The element type of an input.
@@ -70,7 +70,13 @@ pub enum Problem {
         /// Its type.
         found: TensorType,
     },
-    /// A kernel that does not make sense: a fault of this library.
+    /// Several kernels for one output.
+    #[error("has {found} kernels; an operator with one output has one")]
+    Kernels {
+        /// The number of kernels.
+        found: usize,
+    },
+    /// A kernel that is not valid: a fault of this library.
     #[error(transparent)]
     Kernel(#[from] BuildError),
 }
@@ -101,7 +107,7 @@ pub(super) fn same_dtype(inputs: &[TensorType], accepted: &[DType]) -> Result<DT
     Ok(dtype)
 }
 
-/// Checks something about the shape of an input; `expected` is a clause.
+/// Checks a property of an input's shape; `expected` is a clause that describes it.
 pub(super) fn check_shape(
     inputs: &[TensorType],
     input: usize,
@@ -114,7 +120,7 @@ pub(super) fn check_shape(
     Err(Problem::Shape { input, found: inputs[input].shape.clone(), expected: expected() })
 }
 
-/// Checks something about an attribute; `expected` is a clause.
+/// Checks a property of an attribute; `expected` is a clause that describes it.
 pub(super) fn check_attribute(
     name: &'static str,
     found: impl std::fmt::Debug,
@@ -127,7 +133,7 @@ pub(super) fn check_attribute(
     Err(Problem::Attribute { name, found: format!("{found:?}"), expected: expected() })
 }
 
-/// An axis counted from 0, of one that may count from the end.
+/// An axis counted from 0, from one that may count from the end.
 pub(super) fn resolve_axis(axis: i64, rank: usize) -> Result<usize, Problem> {
     let rank = rank as i64;
     check_attribute("axis", axis, (-rank..rank).contains(&axis), || {
@@ -136,7 +142,7 @@ pub(super) fn resolve_axis(axis: i64, rank: usize) -> Result<usize, Problem> {
     Ok(if axis < 0 { axis + rank } else { axis } as usize)
 }
 
-/// Axes counted from 0, in ascending order and without doubles.
+/// Axes counted from 0, in ascending order and without duplicates.
 pub(super) fn resolve_axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, Problem> {
     let mut resolved = axes.iter().map(|&axis| resolve_axis(axis, rank)).collect::<Result<Vec<_>, _>>()?;
     resolved.sort_unstable();

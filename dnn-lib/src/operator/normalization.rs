@@ -1,4 +1,4 @@
-//! Normalisation with given statistics.
+//! Normalization with given statistics.
 
 use crate::kernel::{Builder, Value};
 use crate::layout::coordinates;
@@ -30,7 +30,7 @@ impl Semantics for BatchNormalization {
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         let dtype = output.dtype;
         let shape = &output.shape;
-        // A unit is a plane of one channel, so that the channel's factor is worked out only once.
+        // A unit is a plane of one channel, so that the channel's factor is computed only once.
         let plane: u64 = shape[2..].iter().product();
         let tile = [&[1, 1], &shape[2..]].concat();
         let mut b = Builder::new("batchnormalization", inputs, output, &tile);

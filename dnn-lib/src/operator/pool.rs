@@ -14,7 +14,7 @@ pub struct MaxPool {
     pub kernel: Vec<u64>,
     /// How it moves.
     pub window: Window,
-    /// Whether a last window that is only partly there gives an output.
+    /// Whether a last window that is only partly inside gives an output.
     pub ceil_mode: bool,
 }
 
@@ -25,7 +25,7 @@ pub struct AveragePool {
     pub kernel: Vec<u64>,
     /// How it moves.
     pub window: Window,
-    /// Whether a last window that is only partly there gives an output.
+    /// Whether a last window that is only partly inside gives an output.
     pub ceil_mode: bool,
     /// Whether positions in the padding count (as 0).
     pub count_include_pad: bool,
@@ -120,7 +120,7 @@ fn least(b: &mut Builder, dtype: DType) -> Value {
     }))
 }
 
-/// The larger of two, or the NaN if either is one.
+/// The larger of two values, or a NaN if either is one.
 fn larger(b: &mut Builder, most: Value, x: Value) -> Value {
     let more = b.lt(most, x);
     if !b.ty(x).is_float() {

@@ -10,13 +10,13 @@ use crate::tensor::TensorType;
 /// The mean over some axes: a sum in 16 lanes, divided by the count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReduceMean {
-    /// The axes; negative ones count from the end. `None` is all.
+    /// The axes; negative ones count from the end. `None` means all.
     pub axes: Option<Vec<i64>>,
-    /// Whether reduced dimensions stay, with size 1.
+    /// Whether reduced dimensions are kept with size 1.
     pub keep_dims: bool,
 }
 
-/// The mean over all dimensions but the first two, which stay with size 1; summed as in [`ReduceMean`].
+/// The mean over all dimensions but the first two, which are kept; summed as in [`ReduceMean`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GlobalAveragePool;
 

@@ -9,7 +9,7 @@ use crate::tensor::TensorType;
 /// The dimensions in another order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transpose {
-    /// For each dimension of the output, which of the input it is; `None` reverses them.
+    /// For each dimension of the output, the dimension of the input; `None` reverses them.
     pub perm: Option<Vec<u64>>,
 }
 

@@ -15,30 +15,31 @@ pub struct Flatten {
     pub axis: i64,
 }
 
-/// Another shape of as many elements.
+/// Another shape with as many elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reshape {
-    /// The new shape. One dimension may be -1: what is left. A 0 copies the input's dimension, or with `allow_zero` is a 0.
+    /// The new shape. One dimension may be -1: whatever remains. A 0 copies the input's dimension, or is 0 with
+    /// `allow_zero`.
     pub shape: Vec<i64>,
-    /// What a 0 means.
+    /// Whether a 0 means 0.
     pub allow_zero: bool,
 }
 
-/// Without some dimensions of size 1.
+/// Removes dimensions of size 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Squeeze {
-    /// Which; `None` is all of size 1.
+    /// The dimensions; `None` means all of size 1.
     pub axes: Option<Vec<i64>>,
 }
 
-/// With more dimensions of size 1.
+/// Adds dimensions of size 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsqueeze {
-    /// Where they are in the output.
+    /// The new dimensions, as numbered in the output.
     pub axes: Vec<i64>,
 }
 
-/// The shape that a view gives.
+/// The shape of a view.
 trait View {
     fn shape(&self, inputs: &[TensorType]) -> Result<Vec<u64>, Problem>;
 }

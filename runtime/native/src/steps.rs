@@ -68,7 +68,7 @@ fn node(compiled: &Compiled, index: usize) -> Result<Node, NativeError> {
     let node = compiled.graph.nodes.get(step.place).ok_or_else(|| refuse("no node"))?;
     let lowered = node.operator.lower(&compiled.graph.types(&node.inputs));
     let Ok(Lowering::Kernels(kernels)) = lowered else { return Err(refuse("a node that computes nothing")) };
-    if kernels.first() != Some(kernel) {
+    if kernels[..] != [kernel.clone()] {
         return Err(refuse("a kernel that is not its operator's"));
     }
     let addresses = step.addresses(&compiled.plan);

@@ -1,11 +1,12 @@
-//! `opml compile`: a model becomes an image.
+//! `opml compile`: compiles a model to an image.
 
 use crate::cli::Compile;
 use crate::failure::Failure;
 use crate::images::save;
 use crate::output::{Output, count};
-use compiler::Options;
+use compiler::{Compiled, Options, Phase};
 use image::Image;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,11 +21,13 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
         }
     }
     let start = Instant::now();
-    let spinner = output.spinner("compiling");
     let options = Options { shapes, budget: args.budget, ..Options::default() };
-    let compiled = compile(&args.model, &options)?;
-    spinner.finish_and_clear();
+    let compiled = watched(&args.model, &options, output)?;
     let seconds = start.elapsed().as_secs_f64();
+    let warnings: Vec<String> = compiled.graph.warnings.iter().map(ToString::to_string).collect();
+    if !output.is_json() {
+        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    }
     let bytes = save(&compiled.image, &args.output)?;
     let image = &compiled.image;
     let root = image.state().root();
@@ -33,7 +36,7 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
         "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(), "bytes": bytes,
         "code_bytes": image.profile.code_size(), "memory_bits": image.profile.memory_bits(),
         "big_steps": image.schedule.len(), "most_steps": longest(image), "schedule_root": image.schedule_root().to_string(),
-        "seconds": seconds,
+        "seconds": seconds, "warnings": warnings,
     });
     let text = format!(
         "{}  {} bytes\n  image root  {root}\n  machine     {}, 2^{} bytes of memory, {} bytes of code\n  schedule    {} big steps of at most {} machine steps\n  compiled in {:.0} ms",
@@ -55,6 +58,37 @@ fn longest(image: &Image) -> u64 {
 }
 
 /// Compiles a model.
-pub fn compile(model: &Path, options: &Options) -> Result<compiler::Compiled, Failure> {
-    compiler::compile(model, options).map_err(|error| Failure::about(model, error))
+pub fn compile(model: &Path, options: &Options) -> Result<Compiled, Failure> {
+    compile_with_progress(model, options, &|_| {})
+}
+
+/// Compiles a model, with a bar that shows how far it is.
+fn watched(model: &Path, options: &Options, output: Output) -> Result<Compiled, Failure> {
+    let bar = output.spinner("compiling");
+    let compiled = compile_with_progress(model, options, &|phase| show(&bar, phase));
+    bar.finish_and_clear();
+    compiled
+}
+
+fn compile_with_progress(model: &Path, options: &Options, progress: &dyn Fn(Phase)) -> Result<Compiled, Failure> {
+    compiler::compile_with_progress(model, options, progress).map_err(|error| Failure::about(model, error))
+}
+
+/// Shows a phase; the kernels, whose number is known, with a bar.
+fn show(bar: &ProgressBar, phase: Phase) {
+    let (message, template) = match phase {
+        Phase::Reading => ("reading the model", "{spinner} {msg} {elapsed}"),
+        Phase::Importing => ("importing the model", "{spinner} {msg} {elapsed}"),
+        Phase::Kernels { done, total } => {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            ("compiling kernels", "{msg} {bar:30} {pos} of {len} {elapsed}")
+        }
+        Phase::Linking => ("linking", "{spinner} {msg} {elapsed}"),
+        Phase::Hashing => ("hashing", "{spinner} {msg} {elapsed}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_message(message);
 }

@@ -1,4 +1,4 @@
-//! Constants that are nodes.
+//! Constants in the form of nodes.
 
 use std::sync::Arc;
 

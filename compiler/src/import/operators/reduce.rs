@@ -6,7 +6,7 @@ use crate::error::NodeError;
 use crate::graph::TensorId;
 use crate::import::call::Call;
 
-/// The axes are an attribute before opset 18 and an input since.
+/// Before opset 18 the axes are an attribute; since then, an input.
 pub(super) fn mean(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     let keep_dims = call.flag("keepdims", true)?;
     let axes = if call.optional(1).is_some() {

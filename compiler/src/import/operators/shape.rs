@@ -1,4 +1,4 @@
-//! Operators that only move elements, or not even that.
+//! Operators that move elements or only change the shape.
 
 use dnn_lib::operator as op;
 
@@ -38,7 +38,7 @@ pub(super) fn unsqueeze(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply_to(op::Unsqueeze { axes }, &[input])
 }
 
-/// Before opset 13 an attribute, since then an input.
+/// Before opset 13 the axes are an attribute; since then, an input.
 fn axes(call: &Call<'_>) -> Result<Option<Vec<i64>>, NodeError> {
     match call.optional(1) {
         Some(_) => call.constant_ints(1, "the axes decide the shape of the output").map(Some),

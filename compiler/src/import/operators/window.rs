@@ -20,7 +20,7 @@ pub(super) fn conv(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
 }
 
 pub(super) fn max_pool(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
-    // The order matters only to the second output, the indices.
+    // It only affects the second output, the indices.
     call.flag("storage_order", false)?;
     let (kernel, window, ceil_mode) = pool(call)?;
     call.apply(MaxPool { kernel, window, ceil_mode })
@@ -41,7 +41,7 @@ fn pool(call: &Call<'_>) -> Result<(Vec<u64>, Window, bool), NodeError> {
     Ok((kernel, window, call.flag("ceil_mode", false)?))
 }
 
-/// A window that lies wholly in the padding has no maximum and no mean.
+/// A window that lies entirely in the padding has neither a maximum nor a mean.
 fn check_pads(kernel: &[u64], window: &Window) -> Result<(), NodeError> {
     let Padding::Explicit(pads) = &window.padding else { return Ok(()) };
     for (axis, (&(before, after), &size)) in pads.iter().zip(kernel).enumerate() {
@@ -59,7 +59,7 @@ fn window(call: &Call<'_>) -> Result<Window, NodeError> {
     Ok(Window { strides: call.sizes("strides")?, dilations: call.sizes("dilations")?, padding: padding(call)? })
 }
 
-/// ONNX lists all pads before and then all after; here they are pairs.
+/// ONNX lists all pads before, then all pads after; here they are pairs.
 fn padding(call: &Call<'_>) -> Result<Padding, NodeError> {
     let pads = call.sizes("pads")?;
     match call.string("auto_pad")?.as_deref() {

@@ -1,6 +1,6 @@
 //! What is run: C programs in two builds, and models that our compiler has compiled.
 
-use compiler::graph::{Node, Tensor, TensorId};
+use compiler::graph::{GraphNode, Tensor, TensorId};
 use compiler::{Compiled, Graph, Options};
 use dnn_lib::operator::{Conv, MatMul, Operator, Padding, Relu, Window};
 use dnn_lib::tensor::{DType, TensorType};
@@ -129,7 +129,7 @@ fn convolutions() -> Graph {
         _ => tensor(&mut graph, name, [64, 64, 3, 3], true),
     });
     let [a, b, output] = ["a", "b", "y"].map(|name| tensor(&mut graph, name, [1, 64, 32, 32], false));
-    let node = |operator: &Operator, inputs: &[TensorId], output| Node {
+    let node = |operator: &Operator, inputs: &[TensorId], output| GraphNode {
         name: String::new(),
         operator: operator.clone(),
         inputs: inputs.to_vec(),
@@ -147,7 +147,7 @@ fn product() -> Graph {
     let [input, weights] = [("x", false), ("w", true)].map(|(name, value)| tensor(&mut graph, name, shape, value));
     let output = tensor(&mut graph, "y", shape, false);
     let (name, operator) = (String::new(), Operator::from(MatMul));
-    graph.nodes = vec![Node { name, operator, inputs: vec![input, weights], output }];
+    graph.nodes = vec![GraphNode { name, operator, inputs: vec![input, weights], output }];
     (graph.inputs, graph.outputs) = (vec![input], vec![output]);
     graph
 }

@@ -1,0 +1,135 @@
+//! Everything that is wrong with a model, in one message.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{ModelError, NodeError};
+
+/// What is wrong with a model: all that the importer could find in one pass. There is at least one problem.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImportErrors {
+    /// The problems in the order in which they were found.
+    pub problems: Vec<ImportProblem>,
+    /// Where the problems of nodes are in the list, by operator and text.
+    known: BTreeMap<(String, String), usize>,
+}
+
+/// One problem of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ImportProblem {
+    /// A problem of the graph.
+    Model(ModelError),
+    /// A problem that one or more nodes of an operator have.
+    Nodes {
+        /// The names of the nodes, or their numbers in the file.
+        nodes: Vec<String>,
+        /// Their operator, with its domain if that isn't ONNX's own.
+        operator: String,
+        /// What is wrong.
+        error: Box<NodeError>,
+    },
+}
+
+/// The most problems that a message lists.
+const LISTED: usize = 40;
+
+/// The most nodes that a problem names.
+const NAMED: usize = 5;
+
+/// Operators that exporters use to compute shapes. With fixed input shapes they can be folded away.
+const SHAPE_ARITHMETIC: &[&str] =
+    &["Cast", "ConstantOfShape", "Equal", "Expand", "Gather", "Range", "Shape", "Size", "Slice", "Where"];
+
+impl ImportErrors {
+    /// Whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    pub(crate) fn model(&mut self, error: ModelError) {
+        self.problems.push(ImportProblem::Model(error));
+    }
+
+    /// Adds a problem of a node to those that have the same one.
+    pub(crate) fn node(&mut self, node: String, operator: String, error: NodeError) {
+        let place = *self.known.entry((operator.clone(), error.to_string())).or_insert(self.problems.len());
+        match self.problems.get_mut(place) {
+            Some(ImportProblem::Nodes { nodes, .. }) => nodes.push(node),
+            _ => self.problems.push(ImportProblem::Nodes { nodes: vec![node], operator, error: Box::new(error) }),
+        }
+    }
+
+    /// The operators of the model that are not supported.
+    fn unsupported(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.problems.iter().filter_map(|problem| match problem {
+            ImportProblem::Nodes { operator, error, .. } => match &**error {
+                NodeError::Unsupported { supported } => Some((operator.as_str(), supported.as_str())),
+                _ => None,
+            },
+            ImportProblem::Model(_) => None,
+        })
+    }
+}
+
+impl From<ModelError> for ImportErrors {
+    fn from(error: ModelError) -> Self {
+        Self { problems: vec![ImportProblem::Model(error)], ..Self::default() }
+    }
+}
+
+impl std::error::Error for ImportErrors {}
+
+impl fmt::Display for ImportErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problems[..] {
+            [problem] => write!(f, "{problem}")?,
+            problems => {
+                write!(f, "{} problems:", problems.len())?;
+                for problem in problems.iter().take(LISTED) {
+                    write!(f, "\n  {problem}")?;
+                }
+                if let Some(more @ 1..) = problems.len().checked_sub(LISTED) {
+                    write!(f, "\n  and {more} more")?;
+                }
+            }
+        }
+        if let Some((_, supported)) = self.unsupported().next() {
+            write!(f, "\nsupported: {supported}")?;
+        }
+        let of_shapes: Vec<&str> =
+            self.unsupported().map(|(name, _)| name).filter(|name| SHAPE_ARITHMETIC.contains(name)).collect();
+        if !of_shapes.is_empty() {
+            write!(
+                f,
+                "\nif {} only computes shapes, fix the shapes of the inputs and fold it: onnxsim IN.onnx OUT.onnx \
+                 --overwrite-input-shape NAME:DIM,DIM",
+                of_shapes.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ImportProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(error) => write!(f, "{error}"),
+            Self::Nodes { nodes, operator, error } => match &**error {
+                NodeError::Unsupported { .. } => {
+                    write!(f, "operator {operator} is not supported ({})", names(nodes))
+                }
+                error => write!(f, "{} ({operator}): {error}", names(nodes)),
+            },
+        }
+    }
+}
+
+/// The nodes by name, and how many there are if they are more than one.
+fn names(nodes: &[String]) -> String {
+    let quoted: Vec<String> = nodes.iter().take(NAMED).map(|node| format!("`{node}`")).collect();
+    let more = if nodes.len() > NAMED { ", ..." } else { "" };
+    match nodes.len() {
+        1 => format!("node {}", quoted[0]),
+        count => format!("{count} nodes: {}{more}", quoted.join(", ")),
+    }
+}

@@ -1,8 +1,8 @@
-//! From ONNX to the graph: names become ids, shapes are inferred, constants folded, and old forms of operators replaced
-//! by the newest.
+//! From ONNX to the graph: names become ids, shapes are inferred, constants folded, and old forms of
+//! operators replaced by the newest.
 //!
-//! The importer does not stop at the first problem. What a problem leaves unknown has no entry in [`Import::names`], and
-//! of the nodes that depend on it only the form is checked.
+//! The importer does not stop at the first problem. What a problem leaves unknown has no entry in
+//! [`Import::names`], and of the nodes that depend on it only the form is checked.
 
 mod call;
 mod operators;
@@ -131,7 +131,8 @@ impl Import {
         self.names.get(name).copied()
     }
 
-    /// Adds a node and returns its output, which gets the name. A node whose inputs are constants becomes a constant.
+    /// Adds a node and returns its output, which gets the name. A node whose inputs are constants becomes a
+    /// constant.
     pub(crate) fn apply(
         &mut self,
         node: &str,

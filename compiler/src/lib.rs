@@ -1,8 +1,9 @@
 //! From ONNX model to image.
 //!
-//! [`graph()`] reads a model into a typed graph with fixed shapes, folded constants and no dead nodes. [`compile`] plans
-//! the memory, makes the schedule, turns kernels into code and links everything into an image. The same model always
-//! gives the same bytes: nothing depends on its folder, the clock, the number of threads or the order of a hash map.
+//! [`graph()`] reads a model into a typed graph with fixed shapes, folded constants and no dead nodes.
+//! [`compile`] plans the memory, makes the schedule, turns kernels into code and links everything into an
+//! image. The same model always gives the same bytes: nothing depends on its folder, the clock, the number of
+//! threads or the order of a hash map.
 
 mod error;
 pub mod graph;
@@ -32,7 +33,8 @@ pub struct Options {
     pub shapes: BTreeMap<String, Vec<u64>>,
     /// The most bytes of memory for a tensor, and for all of them together.
     pub max_memory: u64,
-    /// The most machine steps of a big step, unless a single unit needs more; `None` makes one big step for each node.
+    /// The most machine steps of a big step, unless a single unit needs more; `None` makes one big step for
+    /// each node.
     pub budget: Option<u64>,
     /// The largest files and tensors that are read.
     pub limits: onnx::Limits,

@@ -1,5 +1,5 @@
-//! Links the kernels and the schedule into one program: code above memory, with an entry for the whole run and one for
-//! each big step.
+//! Links the kernels and the schedule into one program: code above memory, with an entry for the whole run
+//! and one for each big step.
 
 mod elf;
 mod start;
@@ -141,7 +141,8 @@ pub(crate) fn text(schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Re
         }
         ranges.push(start::Range { node: nodes.len() - 1, lo: step.lo, hi: step.hi });
     }
-    // The code before the kernels has the same size wherever they are, so a draft of it gives their addresses.
+    // The code before the kernels has the same size wherever they are, so a draft of it gives their
+    // addresses.
     let start = |kernels: &[u64]| Start::new(plan.memory_size(), &nodes, &ranges, kernels);
     let draft = place(&start(&[])?, schedule, kernels, plan);
     let places: Vec<u64> = draft.kernels().iter().map(|symbol| symbol.address).collect();

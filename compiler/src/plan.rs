@@ -1,10 +1,10 @@
-//! The memory plan: an address in guest memory for every tensor. The memory is kept small, because every doubling adds a
-//! level to every proof.
+//! The memory plan: an address in guest memory for every tensor. The memory is kept small, because every
+//! doubling adds a level to every proof.
 //!
-//! From address 0 there are the constants, then the inputs and outputs, then intermediate tensors, and the stack at the
-//! very top. Each input and output is an aligned power of two of bytes, so that a node of the memory's Merkle tree commits
-//! to it; all inputs share one such region, and all outputs another. Intermediate tensors share memory where their
-//! lifetimes allow it.
+//! From address 0 there are the constants, then the inputs and outputs, then intermediate tensors, and the
+//! stack at the very top. Each input and output is an aligned power of two of bytes, so that a node of the
+//! memory's Merkle tree commits to it; all inputs share one such region, and all outputs another.
+//! Intermediate tensors share memory where their lifetimes allow it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

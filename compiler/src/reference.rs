@@ -1,5 +1,5 @@
-//! The reference backend: executes a graph with the reference evaluator of kernels. It is slow; every other backend is
-//! compared with it.
+//! The reference backend: executes a graph with the reference evaluator of kernels. It is slow; every other
+//! backend is compared with it.
 
 use dnn_lib::kernel::EvalError;
 use dnn_lib::operator::OperatorError;

@@ -1,5 +1,5 @@
-//! The schedule: which kernel computes which range of which tensor, and in which order. Each such range is a big step.
-//! Between big steps, the state is memory alone.
+//! The schedule: which kernel computes which range of which tensor, and in which order. Each such range is a
+//! big step. Between big steps, the state is memory alone.
 
 use std::collections::HashMap;
 
@@ -77,8 +77,8 @@ pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
 }
 
 impl Schedule {
-    /// The same work in big steps of at most `budget` steps, or of one unit if that takes more. `bound` gives the bound of
-    /// a kernel (by index) for a number of units; more units never have a smaller bound.
+    /// The same work in big steps of at most `budget` steps, or of one unit if that takes more. `bound` gives
+    /// the bound of a kernel (by index) for a number of units; more units never have a smaller bound.
     pub(crate) fn split(self, budget: u64, bound: impl Fn(usize, u64) -> u64) -> Result<Self, LinkError> {
         let mut steps = Vec::new();
         for step in self.steps {
@@ -94,7 +94,8 @@ impl Schedule {
     }
 }
 
-/// The largest number from 1 to `units` that fits, or 1 if none does. If a number fits, so do all smaller ones.
+/// The largest number from 1 to `units` that fits, or 1 if none does. If a number fits, so do all smaller
+/// ones.
 fn most_units(units: u64, fits: impl Fn(u64) -> bool) -> u64 {
     let (mut least, mut end) = (1, units.saturating_add(1));
     while end - least > 1 {

@@ -1,5 +1,5 @@
-//! Old and new forms of operators mean the same, shapes are bound by name, and what is dead or constant disappears.
-//! Models are made here, from the plain types that the ONNX reader gives.
+//! Old and new forms of operators mean the same, shapes are bound by name, and what is dead or constant
+//! disappears. Models are made here, from the plain types that the ONNX reader gives.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Damaged models never make the compiler panic or take memory that the file does not have; they are refused or compiled.
+//! Damaged models never make the compiler panic or take memory that the file does not have; they are refused
+//! or compiled.
 
 use std::path::Path;
 

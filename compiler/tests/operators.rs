@@ -1,4 +1,5 @@
-//! Every case of fixtures/operators and both networks, executed by the reference evaluator, against the stored outputs.
+//! Every case of fixtures/operators and both networks, executed by the reference evaluator, against the
+//! stored outputs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +11,8 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
-/// How far an output may be from onnxruntime's, relative to its size and absolute. Operators that round once per
-/// element are exact; a sum may be taken in another order there.
+/// How far an output may be from onnxruntime's, relative to its size and absolute. Operators that round once
+/// per element are exact; a sum may be taken in another order there.
 fn tolerance(case: &str) -> (f64, f64) {
     const EXACT: (f64, f64) = (0.0, 0.0);
     let exact = [
@@ -141,8 +142,8 @@ fn pytorch_cases() -> Vec<PathBuf> {
     ["pytorch-converted", "pytorch-operator"].iter().flat_map(|kind| folders(&folder.join(kind))).collect()
 }
 
-/// PyTorch computed these outputs. Many models are in an old form or use operators that are not supported; those must
-/// be refused for just that reason.
+/// PyTorch computed these outputs. Many models are in an old form or use operators that are not supported;
+/// those must be refused for just that reason.
 #[test]
 fn models_that_pytorch_exported_give_the_stored_outputs() {
     let (mut same, mut refused, mut failures) = (0, 0, Vec::new());

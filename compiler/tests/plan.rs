@@ -1,5 +1,5 @@
-//! What the memory plan promises, on every bundled model: nothing in use at the same time overlaps, what is proven as a
-//! whole is a subtree, and no memory is wasted on a level of the tree that is not needed.
+//! What the memory plan promises, on every bundled model: nothing in use at the same time overlaps, what is
+//! proven as a whole is a subtree, and no memory is wasted on a level of the tree that is not needed.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ struct Use {
     steps: Range<usize>,
 }
 
-/// What the schedule reads and writes. A tensor lives from the step that writes it to the last one that reads it;
-/// inputs, outputs and constants all the time.
+/// What the schedule reads and writes. A tensor lives from the step that writes it to the last one that reads
+/// it; inputs, outputs and constants all the time.
 fn uses(Compiled { graph, plan, schedule, .. }: &Compiled) -> Vec<Use> {
     let end = schedule.steps.len();
     graph

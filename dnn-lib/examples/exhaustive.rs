@@ -1,8 +1,8 @@
-//! Compares exp, tanh and sigmoid with the right answer for all 2^32 inputs, or for every
-//! `STEP`th of those between two bit patterns (in hexadecimal). All takes about 20 minutes of a core for each function.
+//! Compares exp, tanh and sigmoid with the right answer for all 2^32 inputs, or for every `STEP`th of those
+//! between two bit patterns (in hexadecimal). All takes about 20 minutes of a core for each function.
 //!
-//! The right answer is that of the platform's `f64` functions, wherever their error cannot change how it is rounded to
-//! `f32`; the inputs that are left are those of `tests/hard_cases.txt`, with answers from MPFR.
+//! The right answer is that of the platform's `f64` functions, wherever their error cannot change how it is
+//! rounded to `f32`; the inputs that are left are those of `tests/hard_cases.txt`, with answers from MPFR.
 //!
 //!     cargo run --release -p opml-dnn-lib --example exhaustive -- [exp|tanh|sigmoid|all] [STEP [FROM TO]]
 //!     cargo run --release -p opml-dnn-lib --example exhaustive -- hard    # prints the inputs that f64 leaves open

@@ -93,7 +93,8 @@ pub fn position(b: &mut Builder, index: Value, dims: &[Dim]) -> Value {
     sum.unwrap_or_else(|| b.i64(0))
 }
 
-/// The coordinates of step `index` of a row-major iteration over a grid; dimensions of size 1 give a constant 0.
+/// The coordinates of step `index` of a row-major iteration over a grid; dimensions of size 1 give a constant
+/// 0.
 pub fn coordinates(b: &mut Builder, index: Value, grid: &[u64]) -> Vec<Value> {
     let zero = b.i64(0);
     let mut coordinates = vec![zero; grid.len()];

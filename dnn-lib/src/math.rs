@@ -1,13 +1,14 @@
 //! Elementary functions, as routines of the kernel language: correctly rounded in `f32`, evaluated in `f64`.
 //!
-//! Only `+ * fma /` and integer operations are used, so that every backend gives the same bits. An `f64` evaluation with an
-//! error of about one unit in the last place rounds almost every `f32` input correctly. The few results that lie closer to
-//! the midpoint of two floats are listed in `tests/hard_cases.txt` and have been tested one by one.
-//! `examples/exhaustive.rs` tests all 2^32 inputs.
+//! Only `+ * fma /` and integer operations are used, so that every backend gives the same bits. An `f64`
+//! evaluation with an error of about one unit in the last place rounds almost every `f32` input correctly.
+//! The few results that lie closer to the midpoint of two floats are listed in `tests/hard_cases.txt` and
+//! have been tested one by one. `examples/exhaustive.rs` tests all 2^32 inputs.
 
 use crate::kernel::{BinaryOp, Builder, Conversion, Type, Value};
 
-/// Adding this to a small `f64` and subtracting it again rounds to an integer, which is also in the low bits of the sum.
+/// Adding this to a small `f64` and subtracting it again rounds to an integer, which is also in the low bits
+/// of the sum.
 const ROUNDER: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
 
 /// The top 40 bits of ln 2, so that its product with a small integer is exact.
@@ -16,8 +17,8 @@ const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fefa_3000);
 /// ln 2 - LN2_HIGH.
 const LN2_LOW: f64 = f64::from_bits(0x3d53_de6a_f278_ece6);
 
-/// The Taylor series of (exp(r) - 1 - r) / r^2 has the coefficients 1 / (i + 2)!; with this many, the rest is below
-/// 2^-57 for |r| <= ln(2) / 2.
+/// The Taylor series of (exp(r) - 1 - r) / r^2 has the coefficients 1 / (i + 2)!; with this many, the rest is
+/// below 2^-57 for |r| <= ln(2) / 2.
 const TERMS: u64 = 12;
 
 /// exp(x) = 2^n * (1 + rest).

@@ -1,16 +1,16 @@
 //! The operators: the shapes of their outputs, and the kernels that compute them.
 //!
-//! Each operator is one entry of [the table](Operator::TABLE) and a struct of its attributes, in a file of its own, that
-//! implements [`Semantics`]. The operators are those of ONNX in their newest form, with attributes resolved to plain
-//! values; the importer translates older forms. Inputs come in order. Optional inputs are the last ones, and are left out
-//! by giving fewer.
+//! Each operator is one entry of [the table](Operator::TABLE) and a struct of its attributes, in a file of
+//! its own, that implements [`Semantics`]. The operators are those of ONNX in their newest form, with
+//! attributes resolved to plain values; the importer translates older forms. Inputs come in order. Optional
+//! inputs are the last ones, and are left out by giving fewer.
 //!
 //! # Adding an operator
 //!
-//! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer` checks the
-//!    inputs and gives the type of the output, `lower` builds the kernel with [`Builder`](crate::kernel::Builder).
-//!    `transpose.rs` is a short example. There are helpers for products, windows, broadcasting, sums and elementary
-//!    functions.
+//! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
+//!    checks the inputs and gives the type of the output, `lower` builds the kernel with
+//!    [`Builder`](crate::kernel::Builder). `transpose.rs` is a short example. There are helpers for products,
+//!    windows, broadcasting, sums and elementary functions.
 //! 2. Add its `mod` and `use` lines and its entry in the table below.
 //! 3. Test it in `tests/operators` against a plain reference.
 //!

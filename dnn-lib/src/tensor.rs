@@ -1,4 +1,5 @@
-//! The type of a tensor: an element type and a shape. Elements are stored in row-major order, little-endian, without gaps.
+//! The type of a tensor: an element type and a shape. Elements are stored in row-major order, little-endian,
+//! without gaps.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! The bundled networks and the operator cases as images: all backends agree to the bit, the networks answer like
-//! onnxruntime and like float64 arithmetic, and their roots stay what they are.
+//! The bundled networks and the operator cases as images: all backends agree to the bit, the networks answer
+//! like onnxruntime and like float64 arithmetic, and their roots stay what they are.
 
 use compiler::{Compiled, Options, compile_graph, import_model};
 use image::{Image, Role};
@@ -17,8 +17,8 @@ const NETWORKS: [(&str, &str); 2] = [("mnist-mlp", "flat.npy"), ("mnist-cnn", "n
 /// How far from another implementation's answer an output may be.
 const TOLERANCE: f64 = 1e-5;
 
-/// The numbers in a little-endian .npy file, and their bytes. The array is what follows the header, whose length is at
-/// byte 8 (NEP 1).
+/// The numbers in a little-endian .npy file, and their bytes. The array is what follows the header, whose
+/// length is at byte 8 (NEP 1).
 fn npy(path: &Path) -> (Vec<f64>, Vec<u8>) {
     let file = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let data = 10 + usize::from(u16::from_le_bytes([file[8], file[9]]));

@@ -39,7 +39,8 @@ pub enum CodegenError {
         /// Its reason.
         reason: String,
     },
-    /// The code refers to something outside itself, usually a library function that replaces a missing instruction.
+    /// The code refers to something outside itself, usually a library function that replaces a missing
+    /// instruction.
     #[error("kernel {kernel}: the code needs {symbol}, which the target does not have")]
     Relocation {
         /// The kernel's name.

@@ -1,7 +1,8 @@
 //! Tells code from data in the functions of the guest.
 //!
-//! Cranelift puts literals that do not fit into an instruction behind a function or between its parts. They may look
-//! like instructions, so the code is followed from its entry: what is reached is decoded, and the rest is data.
+//! Cranelift puts literals that do not fit into an instruction behind a function or between its parts. They
+//! may look like instructions, so the code is followed from its entry: what is reached is decoded, and the
+//! rest is data.
 
 use std::ops::Range;
 

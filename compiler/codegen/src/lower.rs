@@ -1,7 +1,7 @@
 //! From the kernel language to Cranelift's language.
 //!
-//! Both are in SSA form, so almost every operation has its counterpart. Two promises of the kernel language that
-//! Cranelift does not make are added here: total division, and a single NaN wherever one is observed.
+//! Both are in SSA form, so almost every operation has its counterpart. Two promises of the kernel language
+//! that Cranelift does not make are added here: total division, and a single NaN wherever one is observed.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -139,7 +139,8 @@ impl Lowering<'_> {
         if types(a) == types(b) { Ok(()) } else { Err(self.types_error(what.to_owned())) }
     }
 
-    /// The condition is tested once before the loop and then at its end, which costs one branch per iteration.
+    /// The condition is tested once before the loop and then at its end, which costs one branch per
+    /// iteration.
     fn for_(&mut self, statement: &Statement) -> Result<(), CodegenError> {
         let Statement::For { index, start, end, step, bound: _, init, carried, body, results } = statement else {
             return Ok(());
@@ -279,8 +280,9 @@ impl Lowering<'_> {
         })
     }
 
-    /// Division as RISC-V defines it. Cranelift's division traps where RISC-V gives a value, so a divisor that would trap is
-    /// replaced by 1 first: for `MIN / -1` that already gives the right answer, for 0 the answer is chosen afterwards.
+    /// Division as RISC-V defines it. Cranelift's division traps where RISC-V gives a value, so a divisor
+    /// that would trap is replaced by 1 first: for `MIN / -1` that already gives the right answer, for 0 the
+    /// answer is chosen afterwards.
     fn divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, divisor: Option<Const>) -> ir::Value {
         let signed = matches!(op, BinaryOp::DivS | BinaryOp::RemS);
         let harmless = match divisor {

@@ -1,12 +1,12 @@
-//! Finds the floats that may be a NaN with other bits than the canonical ones. Only these need care where a NaN is
-//! observed.
+//! Finds the floats that may be a NaN with other bits than the canonical ones. Only these need care where a
+//! NaN is observed.
 
 use dnn_lib::kernel::{BinaryOp, Block, Const, Conversion, Expr, Kernel, Statement, Value};
 
 /// For each value of the kernel, whether it may be a NaN that is not the canonical one.
 ///
-/// `canonical_arithmetic` says whether the only NaN of the target's own arithmetic is the canonical one: true for RISC-V,
-/// false for x86.
+/// `canonical_arithmetic` says whether the only NaN of the target's own arithmetic is the canonical one: true
+/// for RISC-V, false for x86.
 pub(crate) fn foreign(kernel: &Kernel, canonical_arithmetic: bool) -> Vec<bool> {
     let mut analysis = Analysis { foreign: vec![false; kernel.types.len()], canonical_arithmetic, changed: true };
     // Loops carry values backwards; the set only grows, so this ends.

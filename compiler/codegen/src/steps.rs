@@ -1,14 +1,15 @@
 //! An upper bound for the instructions that a guest function executes, for any data.
 //!
-//! The bound is the longest path through the machine code itself, in which every loop counts as often as the kernel's
-//! loops can run. A mark tells which loop of the kernel a loop of the code is: the branch that ends an iteration has the
-//! loop's number as its source location.
+//! The bound is the longest path through the machine code itself, in which every loop counts as often as the
+//! kernel's loops can run. A mark tells which loop of the kernel a loop of the code is: the branch that ends
+//! an iteration has the loop's number as its source location.
 //!
-//! Why the bound holds: instructions that reach each other form loops, each with one entry, its header (code with other
-//! loops is refused). Without the edges to the header a loop is a graph without cycles but for the loops inside it, and
-//! each time the header is executed, one path through that graph follows, which leads back to the header or, the last time,
-//! out of the loop. The header is executed as often as the loop's iterations are made; where several loops of the kernel
-//! share one header, at most the product of their numbers.
+//! Why the bound holds: instructions that reach each other form loops, each with one entry, its header (code
+//! with other loops is refused). Without the edges to the header a loop is a graph without cycles but for the
+//! loops inside it, and each time the header is executed, one path through that graph follows, which leads
+//! back to the header or, the last time, out of the loop. The header is executed as often as the loop's
+//! iterations are made; where several loops of the kernel share one header, at most the product of their
+//! numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,8 +143,9 @@ impl Flow {
         Some(flow)
     }
 
-    /// The part of the code made of these instructions, which is entered at one of them, and the numbers of the loops
-    /// that end their iterations in it but not in a loop inside. Edges to the header, if it has one, are left out.
+    /// The part of the code made of these instructions, which is entered at one of them, and the numbers of
+    /// the loops that end their iterations in it but not in a loop inside. Edges to the header, if it has
+    /// one, are left out.
     fn region(&self, inside: &BTreeSet<usize>, entry: usize, header: Option<usize>) -> Option<(Region, BTreeSet<u32>)> {
         let mut graph = DiGraphMap::<usize, ()>::new();
         for &from in inside {

@@ -14,12 +14,12 @@ use crate::guest;
 use crate::lower::lower;
 use crate::steps::{Mark, StepBound};
 
-/// The triple of the guest. Cranelift asks for all of G, but emits only what the machine has: no atomics, no CSRs and
-/// no compressed instructions.
+/// The triple of the guest. Cranelift asks for all of G, but emits only what the machine has: no atomics, no
+/// CSRs and no compressed instructions.
 const GUEST: &str = "riscv64gc-unknown-none-elf";
 
-/// RISC-V's `ebreak`. Cranelift traps with the word 0, which is not an instruction. Its traps before divisions are never
-/// reached, but every word of a program must be an instruction.
+/// RISC-V's `ebreak`. Cranelift traps with the word 0, which is not an instruction. Its traps before
+/// divisions are never reached, but every word of a program must be an instruction.
 const EBREAK: u32 = 0x0010_0073;
 
 /// The code of one kernel.
@@ -59,7 +59,8 @@ impl Target {
         Ok(Self { isa: finish(builder)?, canonical_arithmetic: false, guest: false })
     }
 
-    /// Compiles a kernel to a function that takes the kernel's parameters as 64-bit integers and returns nothing.
+    /// Compiles a kernel to a function that takes the kernel's parameters as 64-bit integers and returns
+    /// nothing.
     pub fn compile(&self, kernel: &Kernel) -> Result<Code, CodegenError> {
         let refuse = |reason: String| CodegenError::Cranelift { kernel: kernel.name.clone(), reason };
         let mut context = Context::for_function(lower(kernel, self)?);

@@ -1,4 +1,5 @@
-//! Every operation of the kernel language becomes code, for the guest and for the host, that refers to nothing.
+//! Every operation of the kernel language becomes code, for the guest and for the host, that refers to
+//! nothing.
 
 use codegen::{CodegenError, Target};
 use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Type, UnaryOp, Value};
@@ -113,8 +114,8 @@ fn sum(b: &mut Builder, body: impl FnOnce(&mut Builder, Value) -> Value) {
     b.store(DType::F32, output, 0, total[0]);
 }
 
-/// The guest's compiler decodes every word that it emits, so compiling is the test; literals must be found for what it
-/// is worth.
+/// The guest's compiler decodes every word that it emits, so compiling is the test; literals must be found
+/// for what it is worth.
 #[test]
 fn literals_are_told_from_instructions() {
     let constant = |x: i64| {

@@ -1,5 +1,5 @@
-//! Guest code, run in the machine, means what the kernel language says: every operation on awkward operands, against the
-//! reference evaluator, bit for bit.
+//! Guest code, run in the machine, means what the kernel language says: every operation on awkward operands,
+//! against the reference evaluator, bit for bit.
 
 use codegen::Target;
 use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Memory, Type, UnaryOp, Value};

@@ -1,7 +1,8 @@
 //! Counts the fields of a file before it is decoded.
 //!
-//! An empty message takes two bytes in the file and hundreds once decoded, so a small file could ask for a lot of
-//! memory. A real model is large because of its tensors' bytes, not because of the number of its fields.
+//! An empty message takes two bytes in the file and hundreds once decoded, so a small file could ask for a
+//! lot of memory. A real model is large because of its tensors' bytes, not because of the number of its
+//! fields.
 
 /// The most fields of a file. Models with many thousand nodes have a tenth of it.
 const MAX_FIELDS: u64 = 1 << 22;
@@ -42,8 +43,8 @@ impl Message {
     }
 }
 
-/// Whether the message has few enough fields to be decoded. Bytes that are not a message are left to the decoder, which
-/// says what is wrong with them.
+/// Whether the message has few enough fields to be decoded. Bytes that are not a message are left to the
+/// decoder, which says what is wrong with them.
 pub(crate) fn fits(bytes: &[u8], message: Message) -> bool {
     let mut left = MAX_FIELDS;
     count(bytes, message, MAX_DEPTH, &mut left);

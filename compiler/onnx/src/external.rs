@@ -44,8 +44,8 @@ fn relative_path(location: &[u8]) -> Option<&Path> {
     (!location.is_empty()).then_some(path)
 }
 
-/// The file that a location names: below the first folder that has it. Symbolic links are followed, but only to files
-/// below one of the folders.
+/// The file that a location names: below the first folder that has it. Symbolic links are followed, but only
+/// to files below one of the folders.
 fn resolve(relative: &Path, name: &str, folders: &[PathBuf]) -> Result<PathBuf, TensorError> {
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     if !relative.components().all(plain) {

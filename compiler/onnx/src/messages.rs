@@ -1,8 +1,8 @@
 //! The protobuf messages of an ONNX file, reduced to the fields that the importer reads.
 //!
-//! The field numbers are ONNX's. The decoder skips every other field unread, so nothing that a file says there can
-//! make it unreadable. Text is kept as bytes, because many exporters write it in the local encoding: `convert` turns it
-//! into strings and decides where that matters.
+//! The field numbers are ONNX's. The decoder skips every other field unread, so nothing that a file says
+//! there can make it unreadable. Text is kept as bytes, because many exporters write it in the local
+//! encoding: `convert` turns it into strings and decides where that matters.
 
 use prost::{Enumeration, Message, Oneof};
 

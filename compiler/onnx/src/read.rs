@@ -27,8 +27,8 @@ impl Default for Limits {
     }
 }
 
-/// Reads a model file. External data must be below the file's folder or, if the file is a symbolic link, below the
-/// folder of the file that it leads to.
+/// Reads a model file. External data must be below the file's folder or, if the file is a symbolic link,
+/// below the folder of the file that it leads to.
 pub fn read_model(path: &Path, limits: &Limits) -> Result<Model, Error> {
     decode_model_in(&read_file(path, limits.file)?, folders_of(path), limits)
 }

@@ -1,4 +1,5 @@
-//! One node of the model while it is imported: access to its inputs and attributes, with errors that name them.
+//! One node of the model while it is imported: access to its inputs and attributes, with errors that name
+//! them.
 
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::{DType, TensorType};

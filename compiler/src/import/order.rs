@@ -16,8 +16,8 @@ enum Definition {
 /// The most nodes that a message about a cycle names.
 const NAMED: usize = 8;
 
-/// The numbers of the nodes that the outputs need, in order. The structure of the whole graph is checked, dead nodes
-/// included.
+/// The numbers of the nodes that the outputs need, in order. The structure of the whole graph is checked,
+/// dead nodes included.
 pub(super) fn order(graph: &onnx::ModelGraph, errors: &mut ImportErrors) -> Vec<usize> {
     let nodes = &graph.nodes;
     let definitions = definitions(graph, errors);
@@ -149,7 +149,8 @@ fn sort(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>]) -> Result<Vec<us
     Err(ModelError::Cycle { nodes: cycle(nodes, dependencies, &waiting) })
 }
 
-/// The names of the nodes of one cycle: starting at any waiting node, follows what each waits for until one repeats.
+/// The names of the nodes of one cycle: starting at any waiting node, follows what each waits for until one
+/// repeats.
 fn cycle(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>], waiting: &[usize]) -> Vec<String> {
     let mut path: Vec<usize> = Vec::new();
     let mut seen = vec![false; nodes.len()];

@@ -30,7 +30,8 @@ pub(super) fn bind(
     inputs.iter().map(|input| ty(input, given, &symbols).map_err(|error| errors.model(error)).ok()).collect()
 }
 
-/// The sizes that the given shapes bind the names of dimensions to, so that one shape can bind those of other inputs.
+/// The sizes that the given shapes bind the names of dimensions to, so that one shape can bind those of other
+/// inputs.
 fn symbols<'a>(inputs: &'a [Value], given: &BTreeMap<String, Vec<u64>>) -> Result<BTreeMap<&'a str, u64>, ModelError> {
     let mut symbols = BTreeMap::new();
     for input in inputs {

@@ -49,8 +49,8 @@ pub(super) struct Entry {
     pub steps: u64,
 }
 
-/// More than the instructions that any big step executes outside its kernel: eight for each of eight arguments, two
-/// calls of two, the branch and the exit.
+/// More than the instructions that any big step executes outside its kernel: eight for each of eight
+/// arguments, two calls of two, the branch and the exit.
 pub(super) const MOST_STEPS: u64 = 8 * 8 + 2 * 2 + 1 + 3;
 
 /// How many instructions the whole run executes for big steps that execute so many when each is run alone.
@@ -161,7 +161,8 @@ impl Assembler {
         if low == 0 { Ok(()) } else { self.immediate(Op::Addi, rd, rd, low) }
     }
 
-    /// A jump of any distance by way of a register, with the address behind it in another: a call if that is `ra`.
+    /// A jump of any distance by way of a register, with the address behind it in another: a call if that is
+    /// `ra`.
     fn jump(&mut self, link: u8, by: u8, target: u64) -> Result<(), LinkError> {
         let distance = target.wrapping_sub(self.here()).cast_signed();
         let low = low_12(distance);

@@ -10,11 +10,12 @@ use crate::error::NodeError;
 use crate::graph::Tensor;
 use crate::work::{self, Work};
 
-/// The most statements that the evaluator executes for one node, about a second's worth. The arithmetic of shapes needs
-/// far fewer, and so does moving most weights; larger nodes are left to the machine.
+/// The most statements that the evaluator executes for one node, about a second's worth. The arithmetic of
+/// shapes needs far fewer, and so does moving most weights; larger nodes are left to the machine.
 const MAX_WORK: u64 = 1 << 24;
 
-/// The value of the operator on these tensors, if they are all constants and it does not take too long to compute.
+/// The value of the operator on these tensors, if they are all constants and it does not take too long to
+/// compute.
 pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Arc<Vec<u8>>>, NodeError> {
     let values: Option<Vec<&Arc<Vec<u8>>>> = inputs.iter().map(|tensor| tensor.value.as_ref()).collect();
     let Some(values) = values else { return Ok(None) };

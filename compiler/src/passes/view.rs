@@ -16,7 +16,8 @@ pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
     Ok(roots)
 }
 
-/// Gives every output memory of its own: one that would share the memory of an input or a constant becomes a copy.
+/// Gives every output memory of its own: one that would share the memory of an input or a constant becomes a
+/// copy.
 pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
     let roots = roots(graph)?;
     let mut computed = vec![false; graph.tensors.len()];

@@ -1,10 +1,12 @@
-//! Splits nodes with more inputs than a kernel can have: joining a few tensors at a time gives the same bytes.
+//! Splits nodes with more inputs than a kernel can have: joining a few tensors at a time gives the same
+//! bytes.
 
 use dnn_lib::operator::{Operator, OperatorError};
 
 use crate::graph::{Graph, GraphNode, Tensor, TensorId};
 
-/// A kernel's parameters are its inputs, its output and a range, and at most eight of them are passed in registers.
+/// A kernel's parameters are its inputs, its output and a range, and at most eight of them are passed in
+/// registers.
 const MOST_INPUTS: usize = 5;
 
 /// Replaces each wide concatenation by a tree of narrow ones.

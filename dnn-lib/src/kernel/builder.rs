@@ -341,8 +341,8 @@ impl Builder {
         self.add(base, offset)
     }
 
-    /// `for index in (start..end).step_by(step)`, as signed `I64`. The body gets the index and the carried values and
-    /// returns the next ones; the loop gives the last ones (`init`, if it never runs).
+    /// `for index in (start..end).step_by(step)`, as signed `I64`. The body gets the index and the carried
+    /// values and returns the next ones; the loop gives the last ones (`init`, if it never runs).
     pub fn for_(
         &mut self,
         start: Value,

@@ -87,7 +87,8 @@ impl Memory<'_> {
 }
 
 impl Kernel {
-    /// Evaluates the kernel over memory; the arguments are those of [`Kernel`]: input addresses, output address, lo, hi.
+    /// Evaluates the kernel over memory; the arguments are those of [`Kernel`]: input addresses, output
+    /// address, lo, hi.
     pub fn eval(&self, memory: &mut Memory<'_>, arguments: &[u64]) -> Result<(), EvalError> {
         if arguments.len() != self.params() {
             let (expected, found) = (self.params(), arguments.len());
@@ -139,8 +140,8 @@ impl Kernel {
     }
 }
 
-/// The bits of a float, the canonical ones for a NaN. On integers, because a compiler may drop float code that only
-/// changes a NaN into another.
+/// The bits of a float, the canonical ones for a NaN. On integers, because a compiler may drop float code
+/// that only changes a NaN into another.
 fn observe(ty: Type, bits: u64) -> u64 {
     const INF32: u64 = 0x7f80_0000;
     const INF64: u64 = 0x7ff0_0000_0000_0000;

@@ -212,8 +212,8 @@ impl Expr {
         }
     }
 
-    /// The type of its value, given the types of all values before it; `None` where it has none. This is the one place
-    /// where the types of operations are defined.
+    /// The type of its value, given the types of all values before it; `None` where it has none. This is the
+    /// one place where the types of operations are defined.
     pub fn ty(&self, types: &[Type]) -> Option<Type> {
         let ty = |value: Value| types.get(value.index()).copied();
         let if_ = |condition: bool, ty: Type| condition.then_some(ty);
@@ -287,7 +287,8 @@ pub struct Block {
 pub enum Statement {
     /// Defines a value.
     Let(Value, Expr),
-    /// Writes an element at address `base + offset`; narrow integers keep their low bits, a NaN is the canonical one.
+    /// Writes an element at address `base + offset`; narrow integers keep their low bits, a NaN is the
+    /// canonical one.
     Store {
         /// The type of the element; the value has [`Type::of`] it.
         dtype: DType,
@@ -334,8 +335,8 @@ pub enum Statement {
 
 /// A program that computes a range of units of one output tensor.
 ///
-/// Its parameters are all of type `I64` and are the first values of the kernel, in this order: the address of each
-/// input, the address of the output, `lo` and `hi`, where `0 <= lo <= hi <= units`.
+/// Its parameters are all of type `I64` and are the first values of the kernel, in this order: the address of
+/// each input, the address of the output, `lo` and `hi`, where `0 <= lo <= hi <= units`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     /// What it computes, for people: the operator's name in lower case. Not unique.
@@ -344,8 +345,8 @@ pub struct Kernel {
     pub inputs: Vec<TensorType>,
     /// The tensor it writes.
     pub output: TensorType,
-    /// The shape of a unit: the output is cut into boxes of this shape (smaller at the far ends), numbered in row-major
-    /// order. It has the rank of the output and no zeros.
+    /// The shape of a unit: the output is cut into boxes of this shape (smaller at the far ends), numbered in
+    /// row-major order. It has the rank of the output and no zeros.
     pub tile: Vec<u64>,
     /// The type of every value.
     pub types: Vec<Type>,

@@ -1,18 +1,19 @@
 //! Upper bounds for the iterations of a kernel's loops, for any data.
 //!
-//! A bound follows from the program alone. If the start and the end of a loop differ by a constant and a multiple of
-//! `hi - lo`, the count is exact; this covers loops over addresses too, because their common base cancels out. Otherwise
-//! the ranges of the two values decide, which covers windows that are clipped at the border of an image. A loop for which
-//! neither works has no entry.
+//! A bound follows from the program alone. If the start and the end of a loop differ by a constant and a
+//! multiple of `hi - lo`, the count is exact; this covers loops over addresses too, because their common base
+//! cancels out. Otherwise the ranges of the two values decide, which covers windows that are clipped at the
+//! border of an image. A loop for which neither works has no entry.
 //!
-//! Integers wrap, and a difference is right modulo 2^64; so it is right as it stands when start and end are, as indices
-//! and addresses are, far away from the ends of `i64`. Ranges give up where a value might wrap.
+//! Integers wrap, and a difference is right modulo 2^64; so it is right as it stands when start and end are,
+//! as indices and addresses are, far away from the ends of `i64`. Ranges give up where a value might wrap.
 
 use std::collections::BTreeMap;
 
 use crate::kernel::ir::{BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, Value};
 
-/// An upper bound of a loop's iterations each time it is entered: `(fixed + per_unit * units) / step`, rounded up.
+/// An upper bound of a loop's iterations each time it is entered: `(fixed + per_unit * units) / step`,
+/// rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trips {
     fixed: i64,

@@ -1,14 +1,15 @@
 //! Sums of products: the inner loops of matrix products and convolutions.
 //!
 //! Every output has one accumulator, which takes its products in ascending order of k, each by one fused
-//! multiply-add. For speed, some outputs are computed side by side: a tile of rows and columns loads `rows + columns`
-//! elements for `rows * columns` products. This changes no output.
+//! multiply-add. For speed, some outputs are computed side by side: a tile of rows and columns loads `rows +
+//! columns` elements for `rows * columns` products. This changes no output.
 
 use crate::kernel::{Builder, Type, Value};
 use crate::layout::{Dim, coordinates, position};
 use crate::tensor::DType;
 
-/// One factor of the products: `count` vectors (rows of the one or columns of the other), all of the same length.
+/// One factor of the products: `count` vectors (rows of the one or columns of the other), all of the same
+/// length.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Factor {
     /// The address of element 0 of vector 0.
@@ -21,10 +22,12 @@ pub(super) struct Factor {
     pub(super) step: i64,
 }
 
-/// Displacements up to this are part of a load instruction (on RISC-V, 12 bits, signed); beyond it, addresses are carried.
+/// Displacements up to this are part of a load instruction (on RISC-V, 12 bits, signed); beyond it, addresses
+/// are carried.
 const REACH: i64 = 2047;
 
-/// A factor's loads: addresses to be carried through the loop, and for each vector which of them it uses and how far from it.
+/// A factor's loads: addresses to be carried through the loop, and for each vector which of them it uses and
+/// how far from it.
 struct Loads {
     bases: Vec<Value>,
     vectors: Vec<(usize, i64)>,
@@ -102,8 +105,8 @@ pub(super) fn accumulate(
     products(b, &carried, if rounds > 1 { rest } else { depth })
 }
 
-/// How many elements of each vector to take in one iteration: few where the tile is large, and only as many as can be
-/// reached from one address.
+/// How many elements of each vector to take in one iteration: few where the tile is large, and only as many
+/// as can be reached from one address.
 fn unroll(depth: u64, factors: &[Factor; 2]) -> u64 {
     let tile = factors[0].count * factors[1].count;
     let reachable = |unroll: u64| factors.iter().all(|factor| (unroll as i64 - 1) * factor.step <= REACH);
@@ -116,8 +119,8 @@ pub(super) fn tile(size: u64, most: u64) -> u64 {
     size.clamp(1, most)
 }
 
-/// Builds code for the part of `0..size` that begins at `start`, a multiple of `tile`: once for a whole tile and, where
-/// the last one is smaller, once for that.
+/// Builds code for the part of `0..size` that begins at `start`, a multiple of `tile`: once for a whole tile
+/// and, where the last one is smaller, once for that.
 pub(super) fn by_extent(b: &mut Builder, start: Value, size: u64, tile: u64, body: &mut dyn FnMut(&mut Builder, u64)) {
     let rest = size % tile;
     if rest == 0 {

@@ -8,10 +8,11 @@ use crate::operator::window::{self, Axis, Stream};
 use crate::operator::{Lowering, Problem, Semantics, Window};
 use crate::tensor::{DType, TensorType};
 
-/// `Y[n, m, o...] = B[m] + sum over (k..., c) of X[n, c, o * stride + k * dilation - pad...] * W[m, c, k...]`.
+/// `Y[n, m, o...]` is `B[m]` plus the sum over `(k..., c)` of
+/// `X[n, c, o * stride + k * dilation - pad...] * W[m, c, k...]`.
 ///
-/// The sum starts at +0, takes kernel positions in row-major order and within each the channels of the group in
-/// order, one fused multiply-add each; positions in the padding are left out. The bias is added last.
+/// The sum starts at +0, takes kernel positions in row-major order and within each the channels of the group
+/// in order, one fused multiply-add each; positions in the padding are left out. The bias is added last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv {
     /// How the kernel moves.

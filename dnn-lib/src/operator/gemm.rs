@@ -9,8 +9,8 @@ use crate::tensor::{DType, TensorType};
 
 /// Y = alpha * A' * B' + beta * C.
 ///
-/// Each sum of products is complete before it is multiplied by alpha; then beta * C is added by a fused multiply-add
-/// (plainly added if beta is 1).
+/// Each sum of products is complete before it is multiplied by alpha; then beta * C is added by a fused
+/// multiply-add (plainly added if beta is 1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gemm {
     /// What the product is multiplied by.

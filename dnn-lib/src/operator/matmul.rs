@@ -7,8 +7,8 @@ use crate::operator::error::{FLOATS, check_shape, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};
 use crate::tensor::TensorType;
 
-/// The product of the last two dimensions, like `numpy.matmul`. The other dimensions are stacks, which are broadcast. A
-/// vector is a row on the left and a column on the right; the output then lacks that dimension.
+/// The product of the last two dimensions, like `numpy.matmul`. The other dimensions are stacks, which are
+/// broadcast. A vector is a row on the left and a column on the right; the output then lacks that dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul;
 

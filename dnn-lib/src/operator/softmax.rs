@@ -8,7 +8,8 @@ use crate::operator::{Lowering, Problem, Semantics};
 use crate::reduction::sum;
 use crate::tensor::{DType, TensorType};
 
-/// exp(x - max) / sum of exp(x - max), along an axis. The exponentials are correctly rounded and summed in 16 lanes.
+/// exp(x - max) / sum of exp(x - max), along an axis. The exponentials are correctly rounded and summed in 16
+/// lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Softmax {
     /// The axis; a negative one counts from the end.
@@ -18,7 +19,8 @@ pub struct Softmax {
 /// What is done at an address, with the carried values.
 type Body<'a> = &'a mut dyn FnMut(&mut Builder, Value, &[Value]) -> Vec<Value>;
 
-/// A row along the axis, in the input and in the output: the address of its first element, and the distance of elements.
+/// A row along the axis, in the input and in the output: the address of its first element, and the distance
+/// of elements.
 #[derive(Clone, Copy)]
 struct Row {
     from: Value,

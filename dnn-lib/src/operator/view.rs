@@ -11,15 +11,16 @@ pub struct Identity;
 /// A matrix with the dimensions before `axis` as rows and the others as columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flatten {
-    /// The first dimension of the columns; a negative one counts from the end, and the rank itself gives one column.
+    /// The first dimension of the columns; a negative one counts from the end, and the rank itself gives one
+    /// column.
     pub axis: i64,
 }
 
 /// Another shape with as many elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reshape {
-    /// The new shape. One dimension may be -1: whatever remains. A 0 copies the input's dimension, or is 0 with
-    /// `allow_zero`.
+    /// The new shape. One dimension may be -1: whatever remains. A 0 copies the input's dimension, or is 0
+    /// with `allow_zero`.
     pub shape: Vec<i64>,
     /// Whether a 0 means 0.
     pub allow_zero: bool,

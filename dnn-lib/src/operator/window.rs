@@ -124,7 +124,8 @@ impl Axis {
         Ok(self)
     }
 
-    /// The first window position that lies in the input, as a position of the kernel at output `o`: at least 0.
+    /// The first window position that lies in the input, as a position of the kernel at output `o`: at least
+    /// 0.
     fn first(&self, b: &mut Builder, start: Value) -> Value {
         let zero = b.i64(0);
         if self.pad.0 == 0 {
@@ -176,7 +177,8 @@ impl Axis {
         self.end(b, start, self.input + self.pad.1)
     }
 
-    /// Where the window at output `o` lies: `(start, first, end)`, of which the last two count positions of the kernel.
+    /// Where the window at output `o` lies: `(start, first, end)`, of which the last two count positions of
+    /// the kernel.
     fn range(&self, b: &mut Builder, o: Value) -> (Value, Value, Value) {
         let start = self.start(b, o);
         let first = self.first(b, start);
@@ -185,8 +187,8 @@ impl Axis {
     }
 }
 
-/// How a window's positions lie in one tensor: the address of position (0, 0, ...) of the *input* (not of the window) or
-/// of the kernel, and the distance of neighbours in bytes for each spatial dimension.
+/// How a window's positions lie in one tensor: the address of position (0, 0, ...) of the *input* (not of the
+/// window) or of the kernel, and the distance of neighbours in bytes for each spatial dimension.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) base: Value,
@@ -233,8 +235,8 @@ pub(super) fn fold(
     results[streams..].to_vec()
 }
 
-/// Windows up to this size in a dimension are written out, if they are only pooled: a loop would cost more than what it
-/// does.
+/// Windows up to this size in a dimension are written out, if they are only pooled: a loop would cost more
+/// than what it does.
 const UNROLLED: u64 = 4;
 
 /// [`fold`] without a kernel, over a window that is never clipped in the first dimension, written out.

@@ -1,7 +1,7 @@
 //! Every operator against a plain reference, on random shapes, attributes and values.
 //!
-//! The references are written as a reader would who knows the operator's definition and the order of its sums, so the
-//! bits must be equal. Each kernel is also run range by range.
+//! The references are written as a reader would who knows the operator's definition and the order of its
+//! sums, so the bits must be equal. Each kernel is also run range by range.
 
 mod elementwise;
 mod errors;

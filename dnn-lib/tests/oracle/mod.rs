@@ -54,7 +54,8 @@ impl Function {
         if y == 0.0 || y.is_infinite() {
             return Some((y as f32).to_bits());
         }
-        // The platform's functions are good to 2 units of the last place, 2^-51; division and sum add as much.
+        // The platform's functions are good to 2 units of the last place, 2^-51; division and sum add as
+        // much.
         let error = y.abs() * (-49f64).exp2();
         let (low, high) = ((y - error) as f32, (y + error) as f32);
         (low.to_bits() == high.to_bits()).then_some(low.to_bits())

@@ -8,9 +8,12 @@ version=$(sed -n 's/^onnx==//p' fixtures/train/requirements.txt)
 data=.cache/onnx-$version
 [ ! -d "$data" ] || exit 0
 
-python=python3
-[ ! -x .venv/bin/python ] || python=.venv/bin/python
 mkdir -p .cache
+python=python3
+if ! "$python" -m pip --version >/dev/null 2>&1; then
+    python3 -m venv .cache/venv
+    python=.cache/venv/bin/python
+fi
 work=$(mktemp -d .cache/wheel.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \

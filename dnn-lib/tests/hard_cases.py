@@ -1,6 +1,6 @@
 """Makes hard_cases.txt: the inputs that f64 arithmetic leaves open, with answers from MPFR.
 
-    cargo run --release -p dnn-lib --example exhaustive -- hard > inputs.txt
+    cargo run --release -p opml-dnn-lib --example exhaustive -- hard > inputs.txt
     pip install gmpy2==2.3.2
     python dnn-lib/tests/hard_cases.py inputs.txt > dnn-lib/tests/hard_cases.txt
 """

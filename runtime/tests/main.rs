@@ -5,6 +5,7 @@
 mod bad_input;
 mod cli;
 mod common;
+mod compile;
 mod dispute;
 mod docs;
 mod documents;

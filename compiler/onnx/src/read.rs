@@ -92,3 +92,88 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::{GraphProto, NodeProto, OperatorSetProto, ValueProto};
+
+    /// "Größe" in Latin-1.
+    const LATIN: &[u8] = b"Gr\xf6\xdfe";
+
+    fn model(input: &[u8]) -> ModelProto {
+        let node = NodeProto {
+            name: LATIN.to_vec(),
+            op_type: b"Relu".to_vec(),
+            input: vec![input.to_vec()],
+            output: vec![b"y".to_vec()],
+            ..NodeProto::default()
+        };
+        let value = |name: &[u8]| ValueProto { name: name.to_vec(), ty: None };
+        let graph = GraphProto {
+            name: LATIN.to_vec(),
+            node: vec![node],
+            input: vec![value(input)],
+            output: vec![value(b"y")],
+            ..GraphProto::default()
+        };
+        let opset = OperatorSetProto { domain: vec![], version: 17 };
+        ModelProto { graph: Some(graph), opset_import: vec![opset] }
+    }
+
+    /// A field that the importer does not read.
+    fn unread(number: u8) -> Vec<u8> {
+        [&[number << 3 | 2, LATIN.len() as u8], LATIN].concat()
+    }
+
+    #[test]
+    fn text_that_decides_nothing_may_be_in_any_encoding() {
+        // The producer, its version, the domain, the text for people and the metadata of the model.
+        let unread = [2, 3, 4, 6, 14].map(unread).concat();
+        let bytes = [unread, model(b"x").encode_to_vec()].concat();
+        let model = decode_model(&bytes, &Limits::default()).unwrap();
+        assert_eq!((model.opset, model.graph.inputs[0].name.as_str()), (17, "x"));
+        assert_eq!(model.graph.nodes[0].name, "Gr\u{fffd}\u{fffd}e");
+    }
+
+    #[test]
+    fn the_name_of_a_tensor_must_be_utf8() {
+        let bytes = model(LATIN).encode_to_vec();
+        let error = decode_model(&bytes, &Limits::default()).unwrap_err().to_string();
+        let place = "node `Gr\u{fffd}\u{fffd}e` (Relu), input 0";
+        assert_eq!(error, format!(r"{place}: the name `Gr\xf6\xdfe` is not UTF-8; rename the tensor"));
+    }
+
+    /// Model and weights are links into a folder of blobs, as in the cache of Hugging Face.
+    #[cfg(unix)]
+    #[test]
+    fn a_model_and_its_data_may_be_links_into_one_folder() {
+        use crate::messages::{DataLocation, EntryProto};
+        use std::os::unix::fs::symlink;
+        let cache = tempfile::tempdir().unwrap();
+        let (blobs, snapshot) = (cache.path().join("blobs"), cache.path().join("snapshots/main/onnx"));
+        std::fs::create_dir(&blobs).unwrap();
+        std::fs::create_dir_all(&snapshot).unwrap();
+        let mut proto = model(b"x");
+        proto.graph.as_mut().unwrap().initializer.push(TensorProto {
+            name: b"w".to_vec(),
+            data_type: 1,
+            dims: vec![2],
+            data_location: DataLocation::External.into(),
+            external_data: vec![EntryProto { key: b"location".to_vec(), value: b"model.onnx_data".to_vec() }],
+            ..TensorProto::default()
+        });
+        std::fs::write(blobs.join("aaaa"), proto.encode_to_vec()).unwrap();
+        std::fs::write(blobs.join("bbbb"), [1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+        symlink("../../../blobs/aaaa", snapshot.join("model.onnx")).unwrap();
+        symlink("../../../blobs/bbbb", snapshot.join("model.onnx_data")).unwrap();
+        let read = || read_model(&snapshot.join("model.onnx"), &Limits::default());
+        assert_eq!(read().unwrap().graph.initializers[0].tensor.bytes(), [1, 2, 3, 4, 5, 6, 7, 8]);
+
+        std::fs::write(cache.path().join("secret"), [0; 8]).unwrap();
+        std::fs::remove_file(snapshot.join("model.onnx_data")).unwrap();
+        symlink("../../../secret", snapshot.join("model.onnx_data")).unwrap();
+        let error = read().unwrap_err().to_string();
+        assert!(error.contains("outside the model's folder; copy the file there"), "{error}");
+    }
+}

@@ -67,10 +67,11 @@ impl Claim {
     /// Reads the file's text.
     fn parse(text: &[u8]) -> Result<Self, String> {
         let fields: Fields =
-            serde_json::from_slice(text).map_err(|error| format!("this is no witness file: {error}"))?;
-        let extensions = [Extensions::IM, Extensions::IMFD].into_iter().find(|set| set.name() == fields.extensions);
-        let extensions =
-            extensions.ok_or_else(|| format!("extensions '{}'; expected rv64im or rv64imfd", fields.extensions))?;
+            serde_json::from_slice(text).map_err(|error| format!("not a witness file: {error}"))?;
+        let extensions = Extensions::from_name(&fields.extensions).ok_or_else(|| {
+            let names: Vec<_> = Extensions::ALL.iter().map(|set| set.name()).collect();
+            format!("extensions '{}'; expected {}", fields.extensions, names.join(" or "))
+        })?;
         let profile = MachineProfile::new(extensions, fields.memory_bits, fields.code_base, fields.code_size)
             .map_err(|error| error.to_string())?;
         Ok(Self {

@@ -403,14 +403,14 @@ fn a_command_that_fails_leaves_the_old_output_alone() {
     }
 }
 
-/// The fields of a witness file, `step.json`, of a step that loads a float.
-fn witness(folder: &Folder) -> serde_json::Map<String, Value> {
+/// The fields of a witness file, `step.json`, of a step with this instruction.
+fn witness(folder: &Folder, mnemonic: &str) -> serde_json::Map<String, Value> {
     let input = fixture("digits/7.flat.npy");
     let steps: Vec<_> = (30_000..30_020).map(|step| step.to_string()).collect();
     let at = steps.iter().flat_map(|step| ["--at", step]);
     let rows = folder.json(&["trace", "net.opml", "--input", &input].into_iter().chain(at).collect::<Vec<_>>());
-    let loads = |row: &&Value| row["instruction"].as_str().is_some_and(|text| text.starts_with("flw"));
-    let step = rows["steps"].as_array().expect("rows").iter().find(loads).expect("a load")["step"].to_string();
+    let is = |row: &&Value| row["instruction"].as_str().is_some_and(|text| text.starts_with(mnemonic));
+    let step = rows["steps"].as_array().expect("rows").iter().find(is).expect("such a step")["step"].to_string();
     folder.text(&["prove", "net.opml", "--input", &input, "--step", &step, "-o", "step.json"]);
     serde_json::from_slice(&folder.read("step.json")).expect("an object")
 }
@@ -418,7 +418,7 @@ fn witness(folder: &Folder) -> serde_json::Map<String, Value> {
 #[test]
 fn tampered_witness_files() {
     let folder = Folder::with_net("mnist-mlp");
-    let good = witness(&folder);
+    let good = witness(&folder, "flw");
     let text = |field: &str| good[field].as_str().expect("text").to_owned();
     let flipped = |field: &str, at: usize| {
         let mut text = text(field);
@@ -478,19 +478,79 @@ fn tampered_witness_files() {
     }
     for text in ["", "{", "[]", "null", "{\"step\": 1, \"step\": 2}", &"[".repeat(100_000)] {
         folder.write("bad.json", text);
-        folder.fails(&["verify", "bad.json"]).says(&["this is no witness file"]);
+        folder.fails(&["verify", "bad.json"]).says(&["not a witness file"]);
     }
-    // What the number of the step says is for people only.
-    let mut relabelled = good.clone();
-    relabelled.insert("step".to_owned(), 5.into());
-    folder.write("bad.json", Value::from(relabelled).to_string());
-    folder.text(&["verify", "bad.json", "--evm"]);
+}
+
+/// Other values that a field of a witness file could have.
+fn other_values(value: &Value) -> Vec<Value> {
+    if let Some(number) = value.as_u64() {
+        let other = [number ^ 1, number + 1, number + 32, number + 4096, number.saturating_sub(32), 2 * number, 0];
+        return other.into_iter().filter(|&other| other != number).map(Value::from).collect();
+    }
+    let text = value.as_str().expect("a number or text");
+    if let Some(other) = ["rv64im", "rv64imfd"].into_iter().find(|name| text.starts_with("rv64") && *name != text) {
+        return vec![other.into()];
+    }
+    let digits = (2..text.len()).step_by((text.len() / 12).max(1)).chain([text.len() - 1]);
+    let flipped = digits.map(|at| {
+        let digit = if text[at..].starts_with('0') { "1" } else { "0" };
+        [&text[..at], digit, &text[at + 1..]].concat().into()
+    });
+    flipped.chain([format!("{text}00").into(), text[..text.len() - 2].into()]).collect()
+}
+
+/// Whatever is changed in a witness file is noticed, or reported as unchecked; and with the image it is always noticed.
+#[test]
+fn no_field_of_a_witness_file_is_just_believed() {
+    let folder = Folder::with_net("mnist-mlp");
+    let input = fixture("digits/7.flat.npy");
+    let with_image = ["verify", "bad.json", "--image", "net.opml", "--input", &input];
+    for mnemonic in ["addi", "flw", "fsw"] {
+        let good = witness(&folder, mnemonic);
+        let check = |fields: &serde_json::Map<String, Value>| {
+            folder.write("bad.json", Value::from(fields.clone()).to_string());
+            folder.output(&["verify", "bad.json", "--json"])
+        };
+        let honest = check(&good);
+        let honest: Value = serde_json::from_slice(&honest.stdout).expect("JSON");
+        let checked = folder.json(&with_image);
+        assert_eq!((&checked["holds"], &checked["unchecked"]), (&true.into(), &serde_json::json!([])));
+        let mut believed = Vec::new();
+        for (field, value) in &good {
+            for other in other_values(value) {
+                let mut bad = good.clone();
+                bad.insert(field.clone(), other.clone());
+                let output = check(&bad);
+                let what = format!("{mnemonic}: {field} = {other} for {value}");
+                folder.try_fails(&with_image).unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
+                if output.status.code() == Some(1) {
+                    continue;
+                }
+                // The same verdict, about what the file now claims; and it says that this is a claim.
+                let mut expected = honest.clone();
+                let place = if field == "step" { &mut expected[field] } else { &mut expected["machine"][field] };
+                *place = other;
+                let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+                assert_eq!(found, expected, "{what}");
+                let unchecked = found["unchecked"].as_array().expect("fields");
+                assert!(unchecked.contains(&Value::from(field.clone())), "{what} is believed");
+                believed.push(field.as_str());
+            }
+        }
+        assert!(believed.contains(&"step") && !believed.contains(&"witness"), "{believed:?}");
+    }
+    let text = folder.text(&["verify", "step.json"]);
+    assert!(text.contains("are as the file has them (--image checks them)"), "{text}");
+    let other = fixture("digits/3.flat.npy");
+    let other = ["verify", "step.json", "--image", "net.opml", "--input", &other];
+    folder.fails(&other).says(&["step.json: net.opml is in state 0x", "other inputs"]);
 }
 
 #[test]
 fn every_byte_of_a_witness_counts() {
     let folder = Folder::with_net("mnist-mlp");
-    let good = witness(&folder);
+    let good = witness(&folder, "flw");
     let bytes = good["witness"].as_str().expect("text").to_owned();
     for at in (2..bytes.len()).step_by(2 * 13) {
         let mut text = bytes.clone();

@@ -192,7 +192,7 @@ fn machine_of(bytes: &[u8]) -> Option<(Image, Registers)> {
     let (&choice, code) = bytes.split_first()?;
     let words: Vec<u32> =
         code.as_chunks::<4>().0.iter().take(64).map(|&word| legal(u32::from_le_bytes(word))).collect();
-    let extensions = if choice & 1 == 0 { Extensions::IMFD } else { Extensions::IM };
+    let extensions = Extensions::ALL[Extensions::ALL.len() - 1 - usize::from(choice) % Extensions::ALL.len()];
     Some((small_image(extensions, &words), hostile_registers(&mut Random::new(choice.into()))))
 }
 

@@ -1,5 +1,6 @@
 //! Files that are checked in although they are made from others: compared by tests, written with `OPML_BLESS=1`.
 
+use isa::{Extension, Extensions};
 use std::fs;
 use std::path::Path;
 
@@ -20,6 +21,12 @@ pub fn check(path: &Path, text: &str) {
         "{path} is not what is generated, from line {} on; run the test with OPML_BLESS=1",
         same + 1
     );
+}
+
+/// The most bytes that a verifier's deployed code may have; EIP-170 allows 24,576.
+#[must_use]
+pub fn size_limit(extensions: Extensions) -> usize {
+    if extensions.has(Extension::F) { 22_000 } else { 12_000 }
 }
 
 /// Hexadecimal digits in lines of a readable length.

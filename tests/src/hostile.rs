@@ -3,7 +3,7 @@
 use crate::random::{Random, special_floats};
 use image::{Contents, Image};
 use interpreter::Interpreter;
-use isa::{Entry, Extension, Extensions, Format, Instruction, Layout, Op, TABLE, Trap, encode};
+use isa::{Extensions, Format, Instruction, InstructionEntry, Layout, Op, TABLE, Trap, encode};
 use std::fmt::{self, Display, Formatter};
 use step::{Access, Floats, MachineProfile, Status};
 
@@ -30,7 +30,7 @@ impl Case {
     /// # Panics
     /// If the generator makes a machine that there can't be.
     #[must_use]
-    pub fn random(entry: &Entry, random: &mut Random) -> Self {
+    pub fn random(entry: &InstructionEntry, random: &mut Random) -> Self {
         let profile = profile(entry, random);
         let words = (profile.code_size() / 4) as usize;
         let mut code: Vec<u32> = (0..words).map(|_| word(random.pick(TABLE), random)).collect();
@@ -90,7 +90,7 @@ impl Case {
 impl Display for Case {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let word = self.word().unwrap_or(0);
-        let instruction = isa::decode(word, Extensions::IMFD).map_or("illegal".to_owned(), |i| i.to_string());
+        let instruction = isa::decode_any(word).map_or("illegal".to_owned(), |i| i.to_string());
         let Self { status, pc, x, floats, memory, image } = self;
         writeln!(f, "{word:#010x} {instruction} at {pc:#x}, {status}, {:x?}", image.profile)?;
         write!(f, "x {x:x?}\nf {:x?}\nmemory {memory:x?}", floats.0)
@@ -98,9 +98,11 @@ impl Display for Case {
 }
 
 /// A machine of any shape that has room for a few instructions.
-fn profile(entry: &Entry, random: &mut Random) -> MachineProfile {
-    let floats = matches!(entry.extension, Extension::F | Extension::D) && !random.one_in(32);
-    let extensions = if floats || random.one_in(2) { Extensions::IMFD } else { Extensions::IM };
+fn profile(entry: &InstructionEntry, random: &mut Random) -> MachineProfile {
+    // Mostly a machine that has the instruction.
+    let has_entry = |extensions: &Extensions| extensions.has(entry.extension);
+    let having: Vec<_> = Extensions::ALL.iter().copied().filter(has_entry).collect();
+    let extensions = *random.pick(if random.one_in(32) { Extensions::ALL } else { &having });
     let bits = if random.one_in(16) { 13 + random.below(33) } else { 12 + random.below(6) };
     let size = 32 * (1 + random.below(7));
     let memory = 1u64 << bits;
@@ -110,7 +112,7 @@ fn profile(entry: &Entry, random: &mut Random) -> MachineProfile {
 }
 
 /// An instruction word with random operands, legal but for its rounding mode.
-fn word(entry: &Entry, random: &mut Random) -> u32 {
+fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
     let instruction = Instruction {
         rd: random.below(32) as u8,
         rs1: random.below(32) as u8,
@@ -155,7 +157,7 @@ fn register(profile: &MachineProfile, random: &mut Random) -> u64 {
 
 /// Mostly makes an access go where something is, whatever its immediate.
 fn aim(word: u32, profile: &MachineProfile, x: &mut [u64; 32], random: &mut Random) {
-    let Some(instruction) = isa::decode(word, Extensions::IMFD) else { return };
+    let Some(instruction) = isa::decode_any(word) else { return };
     if instruction.op.entry().syntax.ends_with("imm(rs1)") && !random.one_in(4) {
         let target = register(profile, random);
         x[usize::from(instruction.rs1)] = target.wrapping_add_signed(-i64::from(instruction.imm));
@@ -175,7 +177,7 @@ fn floats(random: &mut Random) -> Floats {
 /// Something in memory, often where the instruction reaches.
 fn memory(profile: &MachineProfile, word: u32, x: &[u64; 32], random: &mut Random) -> Vec<(u64, u64)> {
     let size = profile.memory_size();
-    let reached = isa::decode(word, Extensions::IMFD)
+    let reached = isa::decode_any(word)
         .map_or(0, |i| x[usize::from(i.rs1)].wrapping_add_signed(i64::from(i.imm)) & !7);
     let count = random.below(4);
     let anywhere = [random.below(size) & !7, size - 8, 0];

@@ -5,6 +5,7 @@
 pub mod backend;
 #[cfg(feature = "chain")]
 pub mod board;
+pub mod dearest;
 pub mod elf;
 pub mod flat;
 pub mod fuzz;

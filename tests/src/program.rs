@@ -7,7 +7,7 @@
 
 use crate::elf::{self, Segment};
 use crate::random::{Random, special_floats};
-use isa::{Entry, Extension, Format, Instruction, Layout, Op, TABLE, encode};
+use isa::{Extension, Format, Instruction, InstructionEntry, Layout, Op, TABLE, encode};
 
 /// Where the code is.
 pub const CODE: u64 = 0x1_0000;
@@ -43,7 +43,7 @@ pub struct Program {
 }
 
 /// Every instruction but the two that end a program.
-pub fn candidates() -> impl Iterator<Item = &'static Entry> {
+pub fn candidates() -> impl Iterator<Item = &'static InstructionEntry> {
     TABLE.iter().filter(|entry| !matches!(entry.op, Op::Ecall | Op::Ebreak))
 }
 
@@ -232,7 +232,7 @@ impl Generator<'_> {
     }
 
     /// An instruction with random operands.
-    fn instruction(&mut self, entry: &Entry) -> Instruction {
+    fn instruction(&mut self, entry: &InstructionEntry) -> Instruction {
         let own = if entry.extension == Extension::D { Format::F64 } else { Format::F32 };
         let (source, target) = match entry.op {
             Op::FcvtSD => (Format::F64, Format::F32),
@@ -271,7 +271,7 @@ impl Generator<'_> {
     }
 
     /// A random immediate that the instruction can hold; aligned for the largest access.
-    fn immediate(&mut self, entry: &Entry, accesses: bool) -> i32 {
+    fn immediate(&mut self, entry: &InstructionEntry, accesses: bool) -> i32 {
         let any = self.random.word() as i32;
         match entry.layout {
             Layout::I | Layout::S if accesses => 8 * (self.random.below(512) as i32 - 256),

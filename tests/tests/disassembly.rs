@@ -1,7 +1,7 @@
 //! Our decoder and disassembler against binutils' objdump, which we did not write: on encodings of every instruction and
 //! on random words, of which both must see the same as instructions.
 
-use isa::{Entry, Extensions, Instruction, Layout, Op, TABLE, decode};
+use isa::{Instruction, InstructionEntry, Layout, Op, TABLE, decode_any};
 use opml_tests::random::Random;
 use opml_tests::tools;
 
@@ -51,7 +51,7 @@ fn is_exact(op: Op) -> bool {
 }
 
 /// A word of an entry, other bits random.
-fn word(entry: &Entry, random: &mut Random) -> u32 {
+fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
     let free = random.bits() as u32 & !entry.mask;
     let rounded = if is_exact(entry.op) { free & !(7 << 12) } else { free };
     entry.bits | if entry.op == Op::Fence { 0 } else { rounded }
@@ -59,7 +59,7 @@ fn word(entry: &Entry, random: &mut Random) -> u32 {
 
 /// Compares one word's two disassemblies.
 fn compare(word: u32, address: i64, shown: &Shown) -> Result<(), String> {
-    let ours = decode(word, Extensions::IMFD);
+    let ours = decode_any(word);
     let known = TABLE.iter().find(|entry| entry.mnemonic == shown.0);
     // objdump also shows instructions with rounding modes that the machine refuses: dynamic and reserved ones.
     let refused = word >> 12 & 7 > 4;

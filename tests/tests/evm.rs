@@ -5,7 +5,7 @@
 use evm::{Answer, Verifier};
 use image::{Contents, Image};
 use interpreter::Interpreter;
-use isa::{Entry, Extensions, Instruction, Op, TABLE, encode};
+use isa::{Extensions, Instruction, InstructionEntry, Op, TABLE, encode};
 use opml_tests::hashed::Hashed;
 use opml_tests::hostile::{Case, Event, event};
 use opml_tests::program::Program;
@@ -91,7 +91,7 @@ fn tampered(witness: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 /// Tries an instruction in hostile states; says how often it was executed.
-fn differential(contracts: &mut Contracts, entry: &Entry, cases: u64, random: &mut Random) -> Result<u64, String> {
+fn differential(contracts: &mut Contracts, entry: &InstructionEntry, cases: u64, random: &mut Random) -> Result<u64, String> {
     let mut executed = 0;
     for _ in 0..cases {
         let case = Case::random(entry, random);

@@ -29,13 +29,8 @@ fn instructions() {
     for entry in isa::TABLE {
         if extension != Some(entry.extension) {
             extension = Some(entry.extension);
-            let name = match entry.extension {
-                isa::Extension::I => "RV64I: integers",
-                isa::Extension::M => "M: multiplication and division",
-                isa::Extension::F => "F: binary32",
-                isa::Extension::D => "D: binary64",
-            };
-            let _ = write!(page, "\n## {name}\n\n| Instruction | Operands | Mask | Bits | |\n|---|---|---|---|---|\n");
+            let title = entry.extension.title();
+            let _ = write!(page, "\n## {title}\n\n| Instruction | Operands | Mask | Bits | |\n|---|---|---|---|---|\n");
         }
         let _ = writeln!(
             page,

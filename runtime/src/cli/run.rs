@@ -98,4 +98,15 @@ pub struct Verify {
     /// Run the Solidity verifier in the embedded EVM too, and show its gas
     #[arg(long)]
     pub evm: bool,
+    /// Run this image up to the step, and check that machine and state are its own
+    ///
+    /// A witness proves what one step does to a state. That the state is the one before this step of a run, and that
+    /// the machine is that of the image, is only claimed in the file; this option checks it.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    /// An input tensor of that image, as in `opml run`
+    #[arg(long = "input", value_name = "NAME=FILE", requires = "image")]
+    pub inputs: Vec<Input>,
+    #[command(flatten)]
+    pub limits: Limits,
 }

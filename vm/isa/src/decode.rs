@@ -3,7 +3,7 @@
 use crate::domain::Word;
 use crate::fields;
 use crate::native::{Native, U64};
-use crate::table::{Entry, Extensions, Layout, Op, TABLE};
+use crate::table::{Extensions, InstructionEntry, Layout, Op, TABLE};
 
 /// A decoded instruction. Operands that the instruction does not have are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,11 +36,17 @@ impl Instruction {
 /// (reserved and dynamic) are illegal.
 #[must_use]
 pub fn decode(word: u32, extensions: Extensions) -> Option<Instruction> {
+    decode_any(word).filter(|instruction| extensions.has(instruction.op.entry().extension))
+}
+
+/// Decodes an instruction word of any extension in the table.
+#[must_use]
+pub fn decode_any(word: u32) -> Option<Instruction> {
     let entry = TABLE.iter().find(|entry| word & entry.mask == entry.bits)?;
     let instruction = U64(u64::from(word));
     let field = |present: bool, value: U64| if present { value.0 as u8 } else { 0 };
     let rm = field(entry.is_rounded(), fields::rm::<Native>(instruction));
-    if !extensions.has(entry.extension) || rm > 4 {
+    if rm > 4 {
         return None;
     }
     Some(Instruction {
@@ -55,7 +61,7 @@ pub fn decode(word: u32, extensions: Extensions) -> Option<Instruction> {
 }
 
 /// The immediate of an instruction that has one. Every immediate fits into 32 bits.
-fn immediate(entry: &Entry, word: U64) -> i32 {
+fn immediate(entry: &InstructionEntry, word: U64) -> i32 {
     let value = match entry.layout {
         Layout::I => fields::imm_i::<Native>(word),
         Layout::Shift => fields::shamt6::<Native>(word),
@@ -89,7 +95,7 @@ pub fn encode(instruction: Instruction) -> Option<u32> {
         | u32::from(instruction.rs1) << 15
         | u32::from(instruction.rs2) << 20
         | immediate_bits;
-    (decode(word, Extensions::IMFD) == Some(instruction)).then_some(word)
+    (decode_any(word) == Some(instruction)).then_some(word)
 }
 
 #[cfg(test)]
@@ -97,7 +103,7 @@ mod tests {
     use super::*;
 
     /// Every bit pattern that a table entry fixes, with the free bits filled from a small generator.
-    fn samples() -> impl Iterator<Item = (&'static Entry, u32)> {
+    fn samples() -> impl Iterator<Item = (&'static InstructionEntry, u32)> {
         let mut state = 1u64;
         TABLE.iter().flat_map(|entry| core::iter::repeat_n(entry, 200)).map(move |entry| {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -116,7 +122,7 @@ mod tests {
     #[test]
     fn encoding_inverts_decoding() {
         for (entry, word) in samples() {
-            let Some(instruction) = decode(word, Extensions::IMFD) else {
+            let Some(instruction) = decode_any(word) else {
                 assert!(entry.is_rounded() && word >> 12 & 7 > 4, "{} {word:#010x}", entry.mnemonic);
                 continue;
             };

@@ -20,10 +20,10 @@ pub mod native;
 pub mod semantics;
 pub mod table;
 
-pub use decode::{Instruction, decode, encode};
+pub use decode::{Instruction, decode, decode_any, encode};
 pub use disasm::{FLOAT_REGISTERS, REGISTERS};
 pub use domain::{Bool, Domain, Function, Nat, Word};
 pub use float::Format;
 pub use machine::{Done, FloatUnit, Machine, Size, SoftFloat, Stop, Trap};
 pub use native::{Native, U64, U128};
-pub use table::{Entry, Extension, Extensions, Layout, Op, TABLE};
+pub use table::{Extension, Extensions, InstructionEntry, Layout, Op, TABLE};

@@ -5,7 +5,7 @@
 //! read it. A row is: variant, semantics function, mnemonic, extension, layout, bits, syntax, doc line. In the syntax,
 //! `rd rs1 rs2` are integer registers and `frd frs1 frs2 frs3` float registers.
 
-/// The parts of the unprivileged specification that the machine implements.
+/// An extension of RISC-V (unprivileged specification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Extension {
@@ -19,53 +19,99 @@ pub enum Extension {
     D = 8,
 }
 
-/// A set of extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Extensions(u8);
+impl Extension {
+    /// What the extension adds, as a heading.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::I => "RV64I: integers",
+            Self::M => "M: multiplication and division",
+            Self::F => "F: binary32",
+            Self::D => "D: binary64",
+        }
+    }
+}
+
+/// Declares the sets of extensions: variant, name and extensions, smaller sets first.
+macro_rules! sets {
+    ($($(#[doc = $doc:literal])* $set:ident $name:literal = $($extension:ident)*;)*) => {
+        /// A set of extensions: what a machine can execute. A verifier exists for each of them.
+        ///
+        /// The verifier generator, the checked-in verifiers, the ELF loader and the tests go through [`ALL`](Self::ALL).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Extensions {
+            $($(#[doc = $doc])* $set = $(Extension::$extension as u8)|*,)*
+        }
+
+        impl Extensions {
+            /// Every set, smaller ones first.
+            pub const ALL: &[Self] = &[$(Self::$set,)*];
+
+            /// The name of the machine, such as `rv64im`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$set => $name,)*
+                }
+            }
+        }
+    };
+}
+
+sets! {
+    /// Integers only.
+    IM "rv64im" = I M;
+    /// Integers and floats.
+    IMFD "rv64imfd" = I M F D;
+}
 
 impl Extensions {
-    /// Integers only.
-    pub const IM: Self = Self(3);
-    /// Everything.
-    pub const IMFD: Self = Self(15);
-
     /// Whether the set has this extension.
     #[must_use]
     pub const fn has(self, extension: Extension) -> bool {
-        self.0 & extension as u8 != 0
+        self.bits() & extension as u8 != 0
     }
 
-    /// The set as a bit mask: I 1, M 2, F 4, D 8.
+    /// The set as a bit mask of its extensions: I 1, M 2, F 4, D 8.
     #[must_use]
     pub const fn bits(self) -> u8 {
-        self.0
+        self as u8
     }
 
-    /// The set of a bit mask; `None` unless it is one that a verifier exists for.
+    /// The set with this bit mask.
     #[must_use]
-    pub const fn from_bits(bits: u8) -> Option<Self> {
-        match bits {
-            3 => Some(Self::IM),
-            15 => Some(Self::IMFD),
-            _ => None,
-        }
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|set| set.bits() == bits)
     }
 
-    /// The smallest set that a verifier exists for and that has this extension.
+    /// The set with this name.
     #[must_use]
-    pub const fn needed_for(extension: Extension) -> Self {
-        match extension {
-            Extension::I | Extension::M => Self::IM,
-            Extension::F | Extension::D => Self::IMFD,
-        }
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|set| set.name() == name)
     }
 
-    /// The name of the machine, `rv64im` or `rv64imfd`.
+    /// The smallest set that has all of this set and this extension.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        if self.has(Extension::F) { "rv64imfd" } else { "rv64im" }
+    pub fn with(self, extension: Extension) -> Option<Self> {
+        let needed = self.bits() | extension as u8;
+        Self::ALL.iter().copied().find(|set| set.bits() & needed == needed)
     }
 }
+
+// An instruction that no machine has would be declared, tested and printed for nothing.
+const _: () = {
+    let mut row = 0;
+    while row < TABLE.len() {
+        let (mut set, mut known) = (0, false);
+        while set < Extensions::ALL.len() {
+            known |= Extensions::ALL[set].has(TABLE[row].extension);
+            set += 1;
+        }
+        assert!(known, "an instruction's extension is in none of the `sets!`");
+        row += 1;
+    }
+};
 
 /// Where an instruction keeps its immediate and its other operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +142,7 @@ pub enum Layout {
 
 /// What the table says of one instruction.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
+pub struct InstructionEntry {
     /// The instruction.
     pub op: Op,
     /// The assembler's name.
@@ -305,7 +351,7 @@ macro_rules! declare {
         }
 
         /// Every instruction, in the order of [`Op`].
-        pub static TABLE: &[Entry] = &[$(Entry {
+        pub static TABLE: &[InstructionEntry] = &[$(InstructionEntry {
             op: Op::$op,
             mnemonic: $mnemonic,
             extension: Extension::$extension,
@@ -322,12 +368,12 @@ for_each_instruction!(declare);
 impl Op {
     /// What the table says of this instruction.
     #[must_use]
-    pub fn entry(self) -> &'static Entry {
+    pub fn entry(self) -> &'static InstructionEntry {
         &TABLE[self as usize]
     }
 }
 
-impl Entry {
+impl InstructionEntry {
     /// Whether an operand of the syntax is there.
     #[must_use]
     pub fn has(&self, operand: &str) -> bool {

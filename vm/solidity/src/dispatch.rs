@@ -3,12 +3,12 @@
 use crate::machine::Recorder;
 use crate::print;
 use crate::symbolic::{Arena, Statement, block};
-use isa::{Entry, semantics};
+use isa::{InstructionEntry, semantics};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// An instruction and its recorded meaning.
-pub type Recorded = (&'static Entry, Vec<Statement>);
+pub type Recorded = (&'static InstructionEntry, Vec<Statement>);
 
 /// As many values as are compared one after the other; more are halved first.
 const CHAIN: usize = 3;
@@ -18,7 +18,7 @@ const OPCODE: u32 = 0x7f;
 
 /// Records an instruction; inside a session.
 #[must_use]
-pub fn record(entry: &'static Entry) -> Recorded {
+pub fn record(entry: &'static InstructionEntry) -> Recorded {
     let statements = block(|| {
         let mut recorder = Recorder::new(entry);
         // The recorder never stops early: every alternative is written down.

@@ -3,11 +3,11 @@
 use crate::symbolic::{
     Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, is_never, name, parameter, read, read_now,
 };
-use isa::{Done, Entry, Layout, Machine, REGISTERS, Size, SoftFloat, Trap, domain::Bool as _};
+use isa::{Done, InstructionEntry, Layout, Machine, REGISTERS, Size, SoftFloat, Trap, domain::Bool as _};
 
 /// Records one instruction.
 pub struct Recorder {
-    entry: &'static Entry,
+    entry: &'static InstructionEntry,
     instruction: Id,
     pc: Id,
     ended: bool,
@@ -44,7 +44,7 @@ pub fn immediate(layout: Layout) -> &'static str {
 impl Recorder {
     /// A recorder for an instruction.
     #[must_use]
-    pub fn new(entry: &'static Entry) -> Self {
+    pub fn new(entry: &'static InstructionEntry) -> Self {
         let recorder = Self { entry, instruction: parameter("instruction", 32), pc: parameter("pc", 64), ended: false };
         if entry.uses_floats() {
             emit(Statement::Do("loadFloats".to_owned(), Vec::new()));

@@ -1,6 +1,6 @@
 //! Expressions and statements as Solidity text.
 
-use crate::symbolic::{Arena, Definition, Id, Node, Operator, Statement, Variable, camel_case};
+use crate::symbolic::{Arena, Definition, Id, Expression, Operator, Statement, Variable, camel_case};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
@@ -194,11 +194,11 @@ impl<'a> Printer<'a> {
         if 4 * self.indent + before.len() + text.len() + after.len() <= LINE {
             return self.line(&format!("{before}{text}{after}"));
         }
-        match *self.arena.node(value) {
-            Node::Call(ref function, ref args) | Node::Read(ref function, ref args, _) => {
+        match *self.arena.expression(value) {
+            Expression::Call(ref function, ref args) | Expression::Read(ref function, ref args, _) => {
                 self.broken_call(&format!("{before}{function}("), args, &format!("){after}"));
             }
-            Node::Binary(operator, ..) => {
+            Expression::Binary(operator, ..) => {
                 let mut operands = Vec::new();
                 self.operands(value, operator, &mut operands);
                 let inner = usize::from(!before.is_empty());
@@ -213,7 +213,7 @@ impl<'a> Printer<'a> {
                 }
                 self.indent -= inner;
             }
-            Node::Select(condition, a, b) => {
+            Expression::Select(condition, a, b) => {
                 self.broken(before, condition, "");
                 self.indent += 1;
                 self.broken("? ", a, "");
@@ -251,13 +251,13 @@ impl<'a> Printer<'a> {
     }
 
     fn is_call(&self, id: Id) -> bool {
-        matches!(self.arena.node(id), Node::Call(..) | Node::Read(..))
+        matches!(self.arena.expression(id), Expression::Call(..) | Expression::Read(..))
     }
 
     /// The operands of a chain of one operator.
     fn operands(&self, id: Id, operator: Operator, operands: &mut Vec<Id>) {
-        match *self.arena.node(id) {
-            Node::Binary(inner, a, b) if inner == operator => {
+        match *self.arena.expression(id) {
+            Expression::Binary(inner, a, b) if inner == operator => {
                 if needs_no_parentheses(operator, operator, false) {
                     self.operands(a, operator, operands);
                 } else {
@@ -295,41 +295,41 @@ impl<'a> Printer<'a> {
     }
 
     fn expression(&self, id: Id) -> String {
-        match *self.arena.node(id) {
-            Node::Constant(value) => number(value),
-            Node::Name(ref name) => name.clone(),
-            Node::Variable(variable) => self.name(variable),
-            Node::Binary(operator, a, b) => {
+        match *self.arena.expression(id) {
+            Expression::Constant(value) => number(value),
+            Expression::Name(ref name) => name.clone(),
+            Expression::Variable(variable) => self.name(variable),
+            Expression::Binary(operator, a, b) => {
                 format!("{} {} {}", self.operand(a, operator, false), symbol(operator), self.operand(b, operator, true))
             }
-            Node::Not(a) => match self.arena.node(a) {
-                Node::Binary(..) | Node::Select(..) => format!("!({})", self.expression(a)),
+            Expression::Not(a) => match self.arena.expression(a) {
+                Expression::Binary(..) | Expression::Select(..) => format!("!({})", self.expression(a)),
                 _ => format!("!{}", self.expression(a)),
             },
-            Node::Select(condition, a, b) => {
+            Expression::Select(condition, a, b) => {
                 let [condition, a, b] = [condition, a, b].map(|part| self.choice_part(part));
                 // Two literals would make a choice of eight bits.
                 let literal = a.starts_with(char::is_numeric) && b.starts_with(char::is_numeric);
                 let a = if literal { format!("uint256({a})") } else { a };
                 format!("{condition} ? {a} : {b}")
             }
-            Node::Call(ref function, ref args) | Node::Read(ref function, ref args, _) => self.call(function, args),
+            Expression::Call(ref function, ref args) | Expression::Read(ref function, ref args, _) => self.call(function, args),
         }
     }
 
     /// A part of a conditional expression.
     fn choice_part(&self, id: Id) -> String {
-        match self.arena.node(id) {
-            Node::Select(..) => format!("({})", self.expression(id)),
+        match self.arena.expression(id) {
+            Expression::Select(..) => format!("({})", self.expression(id)),
             _ => self.expression(id),
         }
     }
 
     /// An operand, in parentheses where a reader could be in doubt.
     fn operand(&self, id: Id, parent: Operator, right: bool) -> String {
-        let bare = match *self.arena.node(id) {
-            Node::Binary(child, ..) => needs_no_parentheses(parent, child, right),
-            Node::Select(..) => false,
+        let bare = match *self.arena.expression(id) {
+            Expression::Binary(child, ..) => needs_no_parentheses(parent, child, right),
+            Expression::Select(..) => false,
             _ => true,
         };
         let text = self.expression(id);

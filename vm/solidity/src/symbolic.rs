@@ -76,7 +76,7 @@ pub enum Operator {
 
 /// An expression.
 #[derive(Debug, Clone)]
-pub enum Node {
+pub enum Expression {
     /// A number.
     Constant(u128),
     /// A constant of the verifier, by its name.
@@ -154,7 +154,7 @@ struct Block {
 /// Everything recorded in a session.
 #[derive(Debug, Default)]
 pub struct Arena {
-    nodes: Vec<Node>,
+    expressions: Vec<Expression>,
     variables: Vec<Declaration>,
     /// Library functions, callees first.
     pub functions: Vec<Definition>,
@@ -186,27 +186,27 @@ pub fn block(record: impl FnOnce()) -> Vec<Statement> {
 pub fn parameter(name: &str, width: u32) -> Id {
     ARENA.with_borrow_mut(|arena| {
         let variable = arena.declare(name, false, false, width);
-        arena.push(Node::Variable(variable))
+        arena.push(Expression::Variable(variable))
     })
 }
 
 /// A call of a function that depends on its arguments only.
 pub fn call(name: &str, args: &[Id]) -> Id {
-    ARENA.with_borrow_mut(|arena| arena.push(Node::Call(name.to_owned(), args.to_vec())))
+    ARENA.with_borrow_mut(|arena| arena.push(Expression::Call(name.to_owned(), args.to_vec())))
 }
 
 /// A call that reads the machine's state.
 pub fn read(name: &str, args: &[Id]) -> Id {
-    ARENA.with_borrow_mut(|arena| arena.push(Node::Read(name.to_owned(), args.to_vec(), arena.writes)))
+    ARENA.with_borrow_mut(|arena| arena.push(Expression::Read(name.to_owned(), args.to_vec(), arena.writes)))
 }
 
 /// A call that reads the machine's state here and nowhere else; its result gets the name that semantics give it.
 pub fn read_now(result: &str, name: &str, args: &[Id]) -> Id {
     ARENA.with_borrow_mut(|arena| {
-        let value = arena.push(Node::Read(name.to_owned(), args.to_vec(), arena.writes));
+        let value = arena.push(Expression::Read(name.to_owned(), args.to_vec(), arena.writes));
         let variable = arena.declare(result, false, true, 64);
         arena.emit(Statement::Let(variable, value));
-        arena.push(Node::Variable(variable))
+        arena.push(Expression::Variable(variable))
     })
 }
 
@@ -221,20 +221,20 @@ pub fn emit(statement: Statement) {
 
 /// A constant of the verifier, by its name.
 pub fn name(name: &str) -> Id {
-    ARENA.with_borrow_mut(|arena| arena.push(Node::Name(name.to_owned())))
+    ARENA.with_borrow_mut(|arena| arena.push(Expression::Name(name.to_owned())))
 }
 
 /// Whether a condition can't hold: `x & 0 != 0`, the misalignment of a byte.
 pub fn is_never(condition: Id) -> bool {
-    ARENA.with_borrow(|arena| match *arena.node(condition) {
-        Node::Binary(Operator::NotEqual, a, b) => arena.width(a) == 0 && arena.width(b) == 0,
+    ARENA.with_borrow(|arena| match *arena.expression(condition) {
+        Expression::Binary(Operator::NotEqual, a, b) => arena.width(a) == 0 && arena.width(b) == 0,
         _ => false,
     })
 }
 
 /// A number as an expression.
 pub fn constant(value: u128) -> Id {
-    ARENA.with_borrow_mut(|arena| arena.push(Node::Constant(value)))
+    ARENA.with_borrow_mut(|arena| arena.push(Expression::Constant(value)))
 }
 
 fn binary(operator: Operator, a: Id, b: Id) -> Id {
@@ -255,8 +255,8 @@ fn wrapped(value: Id) -> Word {
 impl Arena {
     /// An expression.
     #[must_use]
-    pub fn node(&self, id: Id) -> &Node {
-        &self.nodes[id.0 as usize]
+    pub fn expression(&self, id: Id) -> &Expression {
+        &self.expressions[id.0 as usize]
     }
 
     /// A variable's declaration, aliases followed.
@@ -274,9 +274,9 @@ impl Arena {
         }
     }
 
-    fn push(&mut self, node: Node) -> Id {
-        self.nodes.push(node);
-        Id((self.nodes.len() - 1) as u32)
+    fn push(&mut self, expression: Expression) -> Id {
+        self.expressions.push(expression);
+        Id((self.expressions.len() - 1) as u32)
     }
 
     fn declare(&mut self, name: &str, is_bool: bool, renamable: bool, width: u32) -> Variable {
@@ -305,10 +305,10 @@ impl Arena {
 
     /// Checks that nothing was written between the reads in an expression and its use here: they'd see the new state.
     fn assert_fresh(&self, id: Id) {
-        if let Node::Read(name, _, writes) = self.node(id) {
+        if let Expression::Read(name, _, writes) = self.expression(id) {
             assert_eq!(*writes, self.writes, "the semantics use {name} after a write; name the value before it");
         }
-        self.node(id).children().into_iter().for_each(|child| self.assert_fresh(child));
+        self.expression(id).children().into_iter().for_each(|child| self.assert_fresh(child));
     }
 
     /// Closes a block whose results go to variables declared outside of it. A variable of the block that holds a
@@ -316,8 +316,8 @@ impl Arena {
     fn deliver(&mut self, targets: &[Variable], values: &[Id]) -> Vec<Statement> {
         let number = self.open.last().map_or(0, |block| block.number);
         for (&target, &value) in targets.iter().zip(values) {
-            match *self.node(value) {
-                Node::Variable(variable) if self.is_result_of(variable, number) => {
+            match *self.expression(value) {
+                Expression::Variable(variable) if self.is_result_of(variable, number) => {
                     self.variables[variable.0 as usize].alias = Some(target);
                 }
                 _ => self.emit(Statement::Assign(target, value)),
@@ -333,22 +333,22 @@ impl Arena {
     }
 
     fn constant_of(&self, id: Id) -> Option<u128> {
-        match *self.node(id) {
-            Node::Constant(value) => Some(value),
+        match *self.expression(id) {
+            Expression::Constant(value) => Some(value),
             _ => None,
         }
     }
 
     /// An upper bound of the number of bits of a value.
     fn width(&self, id: Id) -> u32 {
-        match *self.node(id) {
-            Node::Constant(value) => u128::BITS - value.leading_zeros(),
-            Node::Variable(variable) => self.variables[variable.0 as usize].width,
-            Node::Read(..) => 64,
-            Node::Call(ref name, _) if WORD_HELPERS.contains(&name.as_str()) => 64,
-            Node::Call(..) | Node::Not(_) | Node::Name(_) => UNBOUNDED,
-            Node::Select(_, a, b) => self.width(a).max(self.width(b)),
-            Node::Binary(operator, a, b) => self.binary_width(operator, a, b),
+        match *self.expression(id) {
+            Expression::Constant(value) => u128::BITS - value.leading_zeros(),
+            Expression::Variable(variable) => self.variables[variable.0 as usize].width,
+            Expression::Read(..) => 64,
+            Expression::Call(ref name, _) if WORD_HELPERS.contains(&name.as_str()) => 64,
+            Expression::Call(..) | Expression::Not(_) | Expression::Name(_) => UNBOUNDED,
+            Expression::Select(_, a, b) => self.width(a).max(self.width(b)),
+            Expression::Binary(operator, a, b) => self.binary_width(operator, a, b),
         }
     }
 
@@ -369,17 +369,17 @@ impl Arena {
 
     fn binary(&mut self, operator: Operator, a: Id, b: Id) -> Id {
         // One mask instead of two.
-        if let (Operator::And, Some(outer), Node::Binary(Operator::And, x, inner)) =
-            (operator, self.constant_of(b), self.node(a).clone())
+        if let (Operator::And, Some(outer), Expression::Binary(Operator::And, x, inner)) =
+            (operator, self.constant_of(b), self.expression(a).clone())
             && let Some(inner) = self.constant_of(inner)
         {
             return self.masked_by(x, outer & inner);
         }
-        self.push(Node::Binary(operator, a, b))
+        self.push(Expression::Binary(operator, a, b))
     }
 
     fn masked_by(&mut self, value: Id, mask: u128) -> Id {
-        let mask = self.push(Node::Constant(mask));
+        let mask = self.push(Expression::Constant(mask));
         self.binary(Operator::And, value, mask)
     }
 
@@ -390,16 +390,16 @@ impl Arena {
 
     /// A value without the mask of a word around it, for users that look at no more than the low 64 bits.
     fn unmasked(&self, id: Id) -> Id {
-        match *self.node(id) {
-            Node::Binary(Operator::And, value, mask) if self.constant_of(mask) == Some(WORD_MASK) => value,
+        match *self.expression(id) {
+            Expression::Binary(Operator::And, value, mask) if self.constant_of(mask) == Some(WORD_MASK) => value,
             _ => id,
         }
     }
 
     fn named(&mut self, id: Id, name: &str, is_bool: bool, width: u32) -> Id {
-        match *self.node(id) {
-            Node::Constant(_) => id,
-            Node::Variable(variable) => {
+        match *self.expression(id) {
+            Expression::Constant(_) => id,
+            Expression::Variable(variable) => {
                 let declaration = &mut self.variables[variable.0 as usize];
                 if std::mem::take(&mut declaration.renamable) {
                     name.clone_into(&mut declaration.name);
@@ -410,7 +410,7 @@ impl Arena {
                 let width = width.min(self.width(id));
                 let variable = self.declare(name, is_bool, false, width);
                 self.emit(Statement::Let(variable, id));
-                self.push(Node::Variable(variable))
+                self.push(Expression::Variable(variable))
             }
         }
     }
@@ -445,17 +445,17 @@ impl Arena {
 
     fn count_uses_of(&self, id: Id, uses: &mut HashMap<Id, u32>) {
         *uses.entry(id).or_default() += 1;
-        self.node(id).children().into_iter().for_each(|child| self.count_uses_of(child, uses));
+        self.expression(id).children().into_iter().for_each(|child| self.count_uses_of(child, uses));
     }
 
     /// Operations in an expression; a call counts as several.
     fn work(&self, id: Id) -> u32 {
-        let own = match self.node(id) {
-            Node::Constant(_) | Node::Variable(_) | Node::Name(_) => 0,
-            Node::Binary(..) | Node::Not(_) | Node::Select(..) => 1,
-            Node::Call(..) | Node::Read(..) => 4,
+        let own = match self.expression(id) {
+            Expression::Constant(_) | Expression::Variable(_) | Expression::Name(_) => 0,
+            Expression::Binary(..) | Expression::Not(_) | Expression::Select(..) => 1,
+            Expression::Call(..) | Expression::Read(..) => 4,
         };
-        self.node(id).children().into_iter().fold(own, |work, child| work + self.work(child))
+        self.expression(id).children().into_iter().fold(own, |work, child| work + self.work(child))
     }
 }
 
@@ -470,7 +470,7 @@ const WORD_HELPERS: [&str; 7] = [
     "toUint",
 ];
 
-impl Node {
+impl Expression {
     /// The expressions that it is made of.
     #[must_use]
     pub fn children(&self) -> Vec<Id> {
@@ -550,15 +550,15 @@ impl ops::Not for Bool {
     type Output = Self;
     fn not(self) -> Self {
         Self(ARENA.with_borrow_mut(|arena| {
-            let node = match *arena.node(self.0) {
-                Node::Binary(Operator::Equal, a, b) => Node::Binary(Operator::NotEqual, a, b),
-                Node::Binary(Operator::NotEqual, a, b) => Node::Binary(Operator::Equal, a, b),
-                Node::Binary(Operator::Less, a, b) => Node::Binary(Operator::NotLess, a, b),
-                Node::Binary(Operator::NotLess, a, b) => Node::Binary(Operator::Less, a, b),
-                Node::Not(a) => return a,
-                _ => Node::Not(self.0),
+            let expression = match *arena.expression(self.0) {
+                Expression::Binary(Operator::Equal, a, b) => Expression::Binary(Operator::NotEqual, a, b),
+                Expression::Binary(Operator::NotEqual, a, b) => Expression::Binary(Operator::Equal, a, b),
+                Expression::Binary(Operator::Less, a, b) => Expression::Binary(Operator::NotLess, a, b),
+                Expression::Binary(Operator::NotLess, a, b) => Expression::Binary(Operator::Less, a, b),
+                Expression::Not(a) => return a,
+                _ => Expression::Not(self.0),
             };
-            arena.push(node)
+            arena.push(expression)
         }))
     }
 }
@@ -633,9 +633,9 @@ impl IsaNat for Nat {
 fn select(condition: Id, a: Id, b: Id) -> Id {
     ARENA.with_borrow_mut(|arena| {
         if (arena.constant_of(a), arena.constant_of(b)) == (Some(1), Some(0)) {
-            return arena.push(Node::Call("toUint".to_owned(), vec![condition]));
+            return arena.push(Expression::Call("toUint".to_owned(), vec![condition]));
         }
-        arena.push(Node::Select(condition, a, b))
+        arena.push(Expression::Select(condition, a, b))
     })
 }
 
@@ -681,12 +681,12 @@ impl Domain for Symbolic {
             let statement = match (results.as_slice(), then.as_slice(), otherwise.as_slice()) {
                 // Two bare values are a conditional expression.
                 (&[result], &[Statement::Assign(_, a)], &[Statement::Assign(_, b)]) => {
-                    Statement::Let(result, arena.push(Node::Select(condition.0, a, b)))
+                    Statement::Let(result, arena.push(Expression::Select(condition.0, a, b)))
                 }
                 _ => Statement::Branch(condition.0, results.clone(), then, otherwise),
             };
             arena.emit(statement);
-            std::array::from_fn(|i| Nat(arena.push(Node::Variable(results[i]))))
+            std::array::from_fn(|i| Nat(arena.push(Expression::Variable(results[i]))))
         })
     }
 
@@ -706,7 +706,7 @@ impl Domain for Symbolic {
         ARENA.with_borrow_mut(|arena| {
             let results = arena.results(function.results);
             arena.emit(Statement::LetCall(results.clone(), name, args));
-            std::array::from_fn(|i| Nat(arena.push(Node::Variable(results[i]))))
+            std::array::from_fn(|i| Nat(arena.push(Expression::Variable(results[i]))))
         })
     }
 }
@@ -726,7 +726,7 @@ fn define<const A: usize, const R: usize>(function: &'static Function, body: imp
         };
         (declare(function.params), declare(function.results))
     });
-    let args = ARENA.with_borrow_mut(|arena| std::array::from_fn(|i| Nat(arena.push(Node::Variable(params[i])))));
+    let args = ARENA.with_borrow_mut(|arena| std::array::from_fn(|i| Nat(arena.push(Expression::Variable(params[i])))));
     ARENA.with_borrow_mut(Arena::open_block);
     let values = body(args).map(|value| value.0);
     ARENA.with_borrow_mut(|arena| {

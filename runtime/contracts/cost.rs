@@ -124,7 +124,9 @@ impl Shape {
             Kind::Prove => {
                 let floats = 1 + 256;
                 let proof = |depth: u64| 32 + 8 + 32 * depth;
-                let witness = State::SIZE as u64 + proof(self.code_depth) + floats + proof(self.memory_depth);
+                // A load may read code.
+                let access = self.code_depth.max(self.memory_depth);
+                let witness = State::SIZE as u64 + proof(self.code_depth) + floats + proof(access);
                 GAME + MODEL + 2 + pick + 1 + witness.div_ceil(32)
             }
             Kind::Timeout => GAME,

@@ -1,5 +1,6 @@
 //! What ends in an Ethereum machine: verifiers, games, contracts.
 
+mod adding;
 mod contracts;
 mod disputes;
 mod evm;

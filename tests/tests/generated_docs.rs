@@ -22,8 +22,8 @@ fn check(name: &str, page: &str) {
 
 #[test]
 fn instructions() {
-    let mut page = "# Instructions\n\nMade from the table in `vm/isa/src/table.rs` by a test; do not edit. What each \
-                    one does exactly is its function in\n`vm/isa/src/semantics.rs`.\n"
+    let mut page = "# Instructions\n\nA test generates this page from the table in `vm/isa/src/table.rs`; do not edit it. \
+                    The exact meaning of an\ninstruction is its function in `vm/isa/src/semantics.rs`.\n"
         .to_owned();
     let mut extension = None;
     for entry in isa::TABLE {

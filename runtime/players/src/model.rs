@@ -3,6 +3,7 @@
 use contracts::{Address, B256, Bytes, Listing, Machine, SolValue as _, U256};
 use game::{Execution, ExecutionError, Model, Oracle as _, VOID};
 use image::{Image, Interface, Region, Role};
+use isa::Extensions;
 use native::Native;
 use step::{Root, Tree};
 use thiserror::Error;
@@ -44,9 +45,20 @@ pub enum ModelError {
         /// How many.
         bytes: u64,
     },
+    /// A machine that the registry has no verifier for.
+    #[error("the registry has no verifier for {} machines yet", .0.name())]
+    NoVerifier(Extensions),
     /// The game's rules.
     #[error("the model can't be disputed: {0}")]
     Illegal(#[from] game::Illegal),
+}
+
+/// Which of the registry's two verifiers a machine has, that with floats or the other; `None` if neither.
+const fn has_floats(extensions: Extensions) -> Option<bool> {
+    match extensions {
+        Extensions::IM => Some(false),
+        Extensions::IMFD => Some(true),
+    }
 }
 
 impl LoadedModel {
@@ -55,6 +67,8 @@ impl LoadedModel {
         let interface = image.interface.ok_or(ModelError::NoInterface)?;
         let model = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
         model.check()?;
+        let extensions = image.profile.extensions();
+        has_floats(extensions).ok_or(ModelError::NoVerifier(extensions))?;
         let known = Self { image, native, model, interface };
         for (what, bytes) in [("inputs", known.input_bytes()), ("outputs", known.output_bytes())] {
             match bytes {
@@ -100,7 +114,7 @@ impl LoadedModel {
     pub fn machine(&self) -> Machine {
         let profile = self.image.profile;
         Machine {
-            floats: profile.extensions().has(isa::Extension::F),
+            floats: has_floats(profile.extensions()) == Some(true),
             memoryBits: profile.memory_bits(),
             codeBase: profile.code_base(),
             codeSize: profile.code_size(),

@@ -17,10 +17,10 @@ pub struct Chain {
     evm: MainnetEvm<MainnetContext<CacheDB<EmptyDB>>>,
 }
 
-/// What a transaction did and cost.
+/// The outcome and the cost of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Whether it was executed, and what it answered.
+    /// Whether it was executed, and its result.
     pub outcome: Outcome,
     /// Gas of the whole transaction, the floor of EIP-7623 included.
     pub gas: u64,
@@ -44,17 +44,17 @@ pub enum Outcome {
     },
     /// It had no effect: the contract reverted with these bytes.
     Revert(Bytes),
-    /// It had no effect: the machine says why.
+    /// It had no effect: the EVM halted for this reason.
     Halt(String),
 }
 
-/// Why a transaction had not the outcome that was asked for.
+/// Why a transaction did not have the expected outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ChainError {
-    /// The node does not take the transaction.
-    #[error("the transaction is not taken: {reason}")]
+    /// The node refused the transaction.
+    #[error("the transaction was refused: {reason}")]
     Refused {
-        /// What the node says.
+        /// The node's reason.
         reason: String,
     },
     /// The contract reverted.
@@ -63,16 +63,16 @@ pub enum ChainError {
         /// The bytes of the error.
         data: Bytes,
     },
-    /// The machine gave up.
-    #[error("the machine stopped: {reason}")]
+    /// The EVM halted.
+    #[error("the EVM halted: {reason}")]
     Halted {
-        /// What it says.
+        /// Its reason.
         reason: String,
     },
-    /// The answer is not of the type that the call has.
-    #[error("the answer can't be read: {reason}")]
+    /// The answer does not have the type of the call's result.
+    #[error("the answer cannot be decoded: {reason}")]
     Answer {
-        /// What the decoder says.
+        /// The decoder's reason.
         reason: String,
     },
 }
@@ -164,14 +164,14 @@ impl Chain {
         Ok((answer::<C>(&receipt.outcome)?, receipt))
     }
 
-    /// Asks a contract without changing anything.
+    /// Calls a contract without changing anything.
     pub fn call<C: SolCall>(&mut self, from: Address, to: Address, call: &C) -> Result<C::Return, ChainError> {
         let transaction = transaction(from, TxKind::Call(to), call.abi_encode(), U256::ZERO)?;
         let result = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?.result;
         answer::<C>(&outcome(result).0)
     }
 
-    /// Sends any calldata to a contract; whatever it does, there is a receipt.
+    /// Sends any calldata to a contract. A revert gives a receipt too.
     pub fn send_to(&mut self, from: Address, to: Address, data: Vec<u8>) -> Result<Receipt, ChainError> {
         self.send(from, TxKind::Call(to), data, U256::ZERO)
     }
@@ -181,7 +181,7 @@ impl Chain {
         self.send(from, TxKind::Call(to), data, wei)
     }
 
-    /// Sends any transaction; whatever the contract does, there is a receipt.
+    /// Sends any transaction. A revert gives a receipt too.
     pub fn send(&mut self, from: Address, kind: TxKind, data: Vec<u8>, wei: U256) -> Result<Receipt, ChainError> {
         let calldata = data.len();
         let transaction = transaction(from, kind, data, wei)?;

@@ -1,6 +1,6 @@
 //! An Ethereum machine in this process, with a one-step verifier deployed on it.
 //!
-//! [`Verifier::step`] sends a witness to the contract in a transaction and says what it answered and what it cost.
+//! [`Verifier::step`] sends a witness to the contract in a transaction, and returns the answer and its cost.
 //! [`chain`] hosts any contracts.
 
 pub mod chain;
@@ -22,7 +22,7 @@ const SENDER: Address = Address::repeat_byte(0x11);
 /// The rules: Osaka, with EIP-7623's floor under the price of calldata.
 const SPEC: SpecId = SpecId::OSAKA;
 
-/// What a contract answered to [`Verifier::step`].
+/// A contract's answer to [`Verifier::step`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The post-state root.
@@ -40,10 +40,11 @@ pub struct Revert {
     pub arguments: Vec<u8>,
 }
 
-/// What a call cost.
+/// The cost of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Gas of the contract's own work: the transaction's, less what every transaction with this calldata pays.
+    /// Gas of the contract's own work: the transaction's, less what every transaction with this calldata
+    /// pays.
     pub execution: u64,
     /// Gas of the whole transaction, the floor of EIP-7623 included.
     pub transaction: u64,
@@ -51,23 +52,23 @@ pub struct Cost {
     pub floor: u64,
     /// Bytes of calldata.
     pub calldata: usize,
-    /// How many of them are zero, and cheaper.
+    /// The number of these bytes that are zero, and cheaper.
     pub zeros: usize,
 }
 
-/// Why there is no answer.
+/// Why a contract gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EvmError {
-    /// The contract can't be deployed.
+    /// The contract could not be deployed.
     #[error("the contract can't be deployed: {reason}")]
     Deploy {
-        /// What the machine says.
+        /// The EVM's reason.
         reason: String,
     },
-    /// The call did not end properly.
-    #[error("the call did not end properly: {reason}")]
+    /// The call failed without a revert.
+    #[error("the call failed: {reason}")]
     Call {
-        /// What the machine says.
+        /// The EVM's reason.
         reason: String,
     },
 }
@@ -152,7 +153,7 @@ fn word(value: u64) -> [u8; 32] {
     word
 }
 
-/// The call of `step`: selector, root, offset and length of the witness, the witness filled up to whole words.
+/// The call of `step`: selector, root, offset and length of the witness, the witness padded to whole words.
 #[must_use]
 pub fn calldata(before: Root, witness: &[u8]) -> Vec<u8> {
     let mut data = selector("step(bytes32,bytes)").to_vec();
@@ -170,7 +171,7 @@ fn selector(signature: &str) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// The error that a contract reverted with.
+/// The error with which a contract reverted.
 fn revert(data: &[u8]) -> Revert {
     let (head, rest) = data.split_at(data.len().min(4));
     match solidity::errors().into_iter().find(|signature| selector(signature) == head) {

@@ -32,8 +32,8 @@ impl Instruction {
     }
 }
 
-/// Decodes an instruction word; `None` if it is illegal on a machine with these extensions. Rounding modes 5 to 7
-/// (reserved and dynamic) are illegal.
+/// Decodes an instruction word; `None` if it is illegal on a machine with these extensions. Rounding modes 5
+/// to 7 (reserved and dynamic) are illegal.
 #[must_use]
 pub fn decode(word: u32, extensions: Extensions) -> Option<Instruction> {
     decode_any(word).filter(|instruction| extensions.has(instruction.op.entry().extension))

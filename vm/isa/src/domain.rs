@@ -1,8 +1,9 @@
-//! Where semantics can be run: the vocabulary of arithmetic that instruction functions are written in.
+//! Domains: the arithmetic in which instruction functions are written, and in which they can run.
 //!
-//! There are three sorts. A [`Word`] is a machine register: 64 bits, arithmetic modulo 2^64. A [`Nat`] is a natural
-//! number below 2^128 that *never* overflows and never goes below zero; so any integer type of at least 128 bits, the
-//! EVM's 256 included, gives the same results without masking. A [`Bool`] is a condition. Every operation is total.
+//! There are three sorts. A [`Word`] is a machine register: 64 bits, arithmetic modulo 2^64. A [`Nat`] is a
+//! natural number below 2^128 that *never* overflows and never goes below zero; so any integer type of at
+//! least 128 bits, the EVM's 256 included, gives the same results without masking. A [`Bool`] is a condition.
+//! Every operation is total.
 
 use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Not, Rem, Shl, Shr, Sub};
 
@@ -44,12 +45,12 @@ pub trait Word:
     fn zext(self, bits: u32) -> Self;
     /// The word as a natural number.
     fn nat(self) -> <Self::D as Domain>::Nat;
-    /// Gives the value a name that printed code keeps.
+    /// Names the value; printed code keeps the name.
     fn named(self, name: &'static str) -> Self;
 }
 
-/// A natural number below 2^128. Sums, products and left shifts must stay below 2^128, differences at or above zero,
-/// divisors must not be zero and shift amounts must be below 128: debug builds assert it.
+/// A natural number below 2^128. Sums, products and left shifts must stay below 2^128, differences at or
+/// above zero, divisors must not be zero and shift amounts must be below 128: debug builds assert it.
 pub trait Nat:
     Copy
     + Add<Output = Self>
@@ -69,11 +70,11 @@ pub trait Nat:
     fn eq(self, other: Self) -> <Self::D as Domain>::Bool;
     /// Less-than.
     fn lt(self, other: Self) -> <Self::D as Domain>::Bool;
-    /// The number of bits needed to write it: 0 for 0, 1 + floor(log2) otherwise.
+    /// The length in bits: 0 for 0, 1 + floor(log2) otherwise.
     fn bit_length(self) -> Self;
     /// The number modulo 2^64, as a machine word.
     fn word(self) -> <Self::D as Domain>::Word;
-    /// Gives the value a name that printed code keeps.
+    /// Names the value; printed code keeps the name.
     fn named(self, name: &'static str) -> Self;
 }
 
@@ -87,11 +88,11 @@ pub trait Bool: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output
     fn select_word(self, a: <Self::D as Domain>::Word, b: <Self::D as Domain>::Word) -> <Self::D as Domain>::Word;
     /// 1 if the condition holds, 0 otherwise.
     fn nat(self) -> <Self::D as Domain>::Nat;
-    /// Gives the value a name that printed code keeps.
+    /// Names the value; printed code keeps the name.
     fn named(self, name: &'static str) -> Self;
 }
 
-/// What a printed function is called and how its doc comment reads.
+/// The name and the doc comment of a printed function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Function {
     /// The name, in snake case.
@@ -104,7 +105,7 @@ pub struct Function {
     pub results: &'static [&'static str],
 }
 
-/// A place to compute in: machine integers, Solidity text, a compiler's values.
+/// A domain of computation: machine integers, Solidity expressions, or a compiler's values.
 pub trait Domain: Copy + Sized + 'static {
     /// Machine words.
     type Word: Word<D = Self>;

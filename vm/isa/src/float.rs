@@ -1,12 +1,13 @@
-//! IEEE-754 binary floating point out of natural numbers, with RISC-V's NaN rules ("F" chapter of the unprivileged
-//! specification): every NaN result is the canonical one, no flags, no traps.
+//! IEEE-754 binary floating point out of natural numbers, with RISC-V's NaN rules ("F" chapter of the
+//! unprivileged specification): every NaN result is the canonical one, no flags, no traps.
 //!
-//! One text serves both formats: `man` is the number of stored significand bits and `width` that of all bits, so
-//! (23, 32) is binary32 and (52, 64) is binary64. Addition is `a * 1 + b` and multiplication is `a * b + 0`: there is
-//! one rounding path in the machine, and one to audit.
+//! One text serves both formats: `man` is the number of stored significand bits and `width` that of all bits,
+//! so (23, 32) is binary32 and (52, 64) is binary64. Addition is `a * 1 + b` and multiplication is `a * b +
+//! 0`: there is one rounding path in the machine, and one to audit.
 //!
-//! A finite number is `(-1)^sign * sig * 2^(exp - BIAS)`, with [`BIAS`] so large that no exponent is ever negative;
-//! `sig` is normalised to `man + 1` bits, and zero has `sig = 0` with an exponent below any other ([`ZERO`]).
+//! A finite number is `(-1)^sign * sig * 2^(exp - BIAS)`, with [`BIAS`] so large that no exponent is ever
+//! negative; `sig` is normalised to `man + 1` bits, and zero has `sig = 0` with an exponent below any other
+//! ([`ZERO`]).
 
 use crate::def;
 use crate::domain::{Bool, Domain, Function, Nat, Word};
@@ -119,7 +120,8 @@ fn is<D: Domain>(rm: D::Nat, mode: u8) -> D::Bool {
 }
 
 functions! {
-    /// The binary32 in a float register: the low half if the upper half is all ones, the canonical NaN otherwise.
+    /// The binary32 in a float register: the low half if the upper half is all ones, the canonical NaN
+    /// otherwise.
     fn unbox(boxed) -> x {
         def!(valid = (boxed >> n::<D>(32)).eq(n::<D>(0xffff_ffff)));
         valid.select(boxed & n::<D>(0xffff_ffff), n::<D>(0x7fc0_0000))
@@ -160,7 +162,8 @@ functions! {
         [x >> (width - n::<D>(1)), exp, sig]
     }
 
-    /// `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two bits further up.
+    /// `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two bits
+    /// further up.
     fn shift_right_jam(x, count) -> jammed {
         def!(down = at_most::<D>(count, 127));
         def!(kept = x >> down);
@@ -191,7 +194,8 @@ functions! {
     /// The number `(-1)^sign * sig * 2^(exp - BIAS)` rounded to the format; `sig` < 2^126.
     fn round_pack(sign, exp, sig, rm, man, width) -> packed {
         def!(least = n::<D>(BIAS + 2) - (n::<D>(1) << (width - man - n::<D>(2))) - man);
-        // The exponent of the result's least significant bit: room for man + 1 bits, but not below a subnormal's.
+        // The exponent of the result's least significant bit: room for man + 1 bits, but not below a
+        // subnormal's.
         def!(fit = exp + sig.bit_length() - man - n::<D>(1));
         def!(lsb = fit.lt(least).select(least, fit));
         let rounded = D::either(
@@ -272,9 +276,9 @@ functions! {
         [sign_a ^ sign_b, exp_a + exp_b - n::<D>(BIAS), sig_a * sig_b]
     }
 
-    /// Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher up moves
-    /// left as far as there is room, and only then the other one moves right, so what is jammed lies far below the
-    /// rounding point.
+    /// Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher up
+    /// moves left as far as there is room, and only then the other one moves right, so what is jammed lies
+    /// far below the rounding point.
     fn align(exp_p, product, exp_c, addend) -> [exp, p, c] {
         D::branch(
             exp_p.lt(exp_c),
@@ -329,7 +333,8 @@ functions! {
         )
     }
 
-    /// The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits; jammed.
+    /// The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits;
+    /// jammed.
     fn divide_jam(sig_a, sig_b, man) -> jammed {
         def!(dividend = sig_a << (man + n::<D>(4)));
         def!(quotient = dividend / sig_b);
@@ -386,8 +391,8 @@ functions! {
         (estimate + x / estimate) >> n::<D>(1)
     }
 
-    /// The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps leave nothing but
-    /// the last division to be one too high.
+    /// The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps leave
+    /// nothing but the last division to be one too high.
     fn integer_sqrt(x) -> root {
         def!(estimate = (0..7).fold(n::<D>(1 << 55), |estimate, _| newton::<D>(x, estimate)));
         estimate - x.lt(estimate * estimate).nat()
@@ -457,7 +462,8 @@ functions! {
         ((a.eq(b) & nan.eq(n::<D>(0))) | zeros.eq(n::<D>(0))).nat()
     }
 
-    /// The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses against a number.
+    /// The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses against a
+    /// number.
     fn min_max(a, b, larger, man, width) -> result {
         def!(nan_a = is_nan::<D>(a, man, width));
         def!(nan_b = is_nan::<D>(b, man, width));
@@ -476,8 +482,8 @@ functions! {
         )
     }
 
-    /// The class of `x` as a one-hot mask: -inf, -normal, -subnormal, -0, +0, +subnormal, +normal, +inf, signalling
-    /// NaN, quiet NaN.
+    /// The class of `x` as a one-hot mask: -inf, -normal, -subnormal, -0, +0, +subnormal, +normal, +inf,
+    /// signalling NaN, quiet NaN.
     fn classify(x, man, width) -> mask {
         def!(inf = infinity::<D>(man, width));
         def!(mag = magnitude::<D>(x, width));
@@ -496,8 +502,8 @@ functions! {
         )
     }
 
-    /// The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit saturates and
-    /// a NaN counts as positive infinity. The result is the integer modulo 2^64.
+    /// The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit
+    /// saturates and a NaN counts as positive infinity. The result is the integer modulo 2^64.
     fn to_integer(x, rm, bits, signed, man, width) -> integer {
         def!(nan = is_nan::<D>(x, man, width));
         def!([sign_x, exp, sig] = unpack::<D>(x, man, width));
@@ -561,7 +567,8 @@ pub fn add<D: Domain>(format: Format, a: D::Nat, b: D::Nat, rm: D::Nat) -> D::Na
     fma::<D>(format, a, format.one::<D>(), b, rm)
 }
 
-/// `a * b`: the multiply-add with a zero of the product's sign, which changes neither an exact zero nor a rounding.
+/// `a * b`: the multiply-add with a zero of the product's sign, which changes neither an exact zero nor a
+/// rounding.
 #[inline(always)]
 pub fn mul<D: Domain>(format: Format, a: D::Nat, b: D::Nat, rm: D::Nat) -> D::Nat {
     fma::<D>(format, a, b, (a ^ b) & format.sign::<D>(), rm)
@@ -652,7 +659,8 @@ pub fn class<D: Domain>(format: Format, x: D::Nat) -> D::Nat {
     mask
 }
 
-/// The number as an integer of `bits` bits, saturating; a result of 32 bits is sign-extended even when unsigned.
+/// The number as an integer of `bits` bits, saturating; a result of 32 bits is sign-extended even when
+/// unsigned.
 #[inline(always)]
 pub fn to_int<D: Domain>(format: Format, x: D::Nat, rm: D::Nat, bits: u32, signed: bool) -> D::Word {
     let (man, width) = format.params::<D>();

@@ -1,9 +1,10 @@
 //! The instruction set of the opml machine: RV64IMFD without CSRs, compressed or atomic instructions.
 //!
-//! Everything about an instruction is said once. [`table`] declares it (name, bits, syntax, doc line); [`semantics`]
-//! gives its meaning as one Rust function that is generic over the [`Domain`] it computes in. Run on machine integers
-//! ([`Native`]) that function is the interpreter; run on symbols it is the text of the Solidity verifier.
-//! [`float`] is the IEEE-754 arithmetic of the machine, written the same way out of natural numbers.
+//! Every instruction is defined once. [`table`] declares it (name, bits, syntax, doc line); [`semantics`]
+//! gives its meaning as one Rust function that is generic over the [`Domain`] in which it computes. On
+//! machine integers ([`Native`]) this function is the interpreter; on expressions it prints the Solidity
+//! verifier. [`float`] builds the machine's IEEE-754 arithmetic from natural numbers, in the same generic
+//! way.
 //!
 //! Nothing here allocates, and nothing here uses the host's floating point.
 #![no_std]

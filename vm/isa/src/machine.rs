@@ -1,27 +1,29 @@
-//! What an instruction may do to the machine: the accessors that semantics are written against.
+//! The accessors through which an instruction reads and changes the machine.
 //!
-//! The interpreter, the recording and the replaying machine and the Solidity printer all implement [`Machine`].
+//! The interpreter, the recording and the replaying machine and the Solidity printer all implement
+//! [`Machine`].
 
 use crate::domain::{Domain, Nat};
 use crate::float::{self, Format};
 
-/// Why the machine stopped for good. The numbers are those of `mcause` (privileged specification, table "mcause").
+/// Why the machine stopped for good. The numbers are those of `mcause` (privileged specification, table
+/// "mcause").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Trap {
-    /// A jump or taken branch to an address that is no multiple of four.
+    /// A jump or taken branch to an address that is not a multiple of four.
     InstructionMisaligned = 0,
     /// The program counter is outside the code.
     InstructionFault = 1,
-    /// The word at the program counter is no instruction of this machine.
+    /// The word at the program counter is not an instruction of this machine.
     IllegalInstruction = 2,
     /// `ebreak`.
     Breakpoint = 3,
-    /// A load from an address that is no multiple of its size.
+    /// A load from an address that is not a multiple of its size.
     LoadMisaligned = 4,
     /// A load from outside memory and code.
     LoadFault = 5,
-    /// A store to an address that is no multiple of its size.
+    /// A store to an address that is not a multiple of its size.
     StoreMisaligned = 6,
     /// A store outside memory, or to code.
     StoreFault = 7,
@@ -43,7 +45,7 @@ impl Trap {
         Self::EnvironmentCall,
     ];
 
-    /// What happened, in words.
+    /// A message for people.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -67,7 +69,7 @@ pub struct Stop;
 /// What an instruction function returns.
 pub type Done = Result<(), Stop>;
 
-/// How many bytes a memory access touches.
+/// The size of a memory access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Size {
@@ -94,13 +96,13 @@ impl Size {
     }
 }
 
-/// The machine as one instruction sees it. Registers are those named by the current instruction's fields.
+/// The machine as one instruction sees it. The fields of the current instruction choose the registers.
 ///
 /// `pc` advances by four unless the instruction jumps, exits or traps; on exit and trap it stays.
 pub trait Machine {
-    /// What the machine computes with.
+    /// The domain in which the machine computes.
     type D: Domain;
-    /// What adds and multiplies floating-point numbers.
+    /// The unit that rounds floating-point operations.
     type Float: FloatUnit<Self::D>;
 
     /// The address of the current instruction.
@@ -113,7 +115,7 @@ pub trait Machine {
     fn imm(&mut self) -> <Self::D as Domain>::Word;
     /// The integer register `a7`: the number of a system call.
     fn a7(&mut self) -> <Self::D as Domain>::Word;
-    /// Writes the integer register `rd`; a write to `x0` is lost.
+    /// Writes the integer register `rd`; writes to `x0` are ignored.
     fn set_rd(&mut self, value: <Self::D as Domain>::Word) -> Done;
     /// The float register `rs1`, all 64 bits.
     fn frs1(&mut self) -> <Self::D as Domain>::Word;
@@ -145,7 +147,7 @@ pub trait Machine {
     fn exit(&mut self) -> Done;
 }
 
-/// The operations of the float unit, on bit patterns. What a unit does not override is software.
+/// The operations of the float unit, on bit patterns. The defaults are software.
 ///
 /// An override must agree with the default on every bit, NaNs included.
 pub trait FloatUnit<D: Domain> {
@@ -221,7 +223,7 @@ pub trait FloatUnit<D: Domain> {
     }
 }
 
-/// The float unit that is software throughout: the reference.
+/// The float unit that is all software: the reference.
 #[derive(Debug, Clone, Copy)]
 pub struct SoftFloat;
 

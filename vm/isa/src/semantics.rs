@@ -1,6 +1,8 @@
-//! What every instruction does, written once (unprivileged specification; departures are design decisions D1).
+//! The meaning of every instruction, written once. `docs/machine.md` lists the differences from the
+//! specification.
 //!
-//! One function an instruction, named like it, generic over the [`Machine`]; [`execute`] dispatches by the table.
+//! Each instruction has a function of its name, generic over the [`Machine`]; [`execute`] dispatches by the
+//! table.
 
 use crate::def;
 use crate::domain::{Bool, Domain, Nat, Word};
@@ -24,7 +26,10 @@ const D: Format = Format::F64;
 const EXIT: u64 = 93;
 
 macro_rules! dispatch {
-    ($($op:ident $function:ident $mnemonic:literal $extension:ident $layout:ident $fixed:expr, $syntax:literal $doc:literal;)*) => {
+    ($(
+        $op:ident $function:ident $mnemonic:literal $extension:ident $layout:ident $fixed:expr,
+        $syntax:literal $doc:literal;
+    )*) => {
         /// Executes one instruction.
         #[inline(always)]
         pub fn execute<M: Machine>(machine: &mut M, op: Op) -> Done {
@@ -92,7 +97,7 @@ instructions! {
     bgeu(m) => { let taken = !m.rs1().ltu(m.rs2()); branch(m, taken) };
 }
 
-/// Whether an address is no multiple of a size.
+/// Whether an address is not a multiple of a size.
 #[inline(always)]
 fn misaligned<M: Machine>(address: W<M>, size: Size) -> B<M> {
     !(address & word::<M>(size.bytes() - 1)).eq(word::<M>(0))

@@ -1,9 +1,9 @@
-//! Parents of many pairs of nodes, as many at once as the processor can.
+//! Parents of many pairs of nodes, hashed as many at a time as the processor allows.
 
 use crate::Root;
 use crate::keccak;
 
-/// A way to hash many nodes. All give the same, and one is made only where the processor can go that way.
+/// A way to hash many nodes. All give the same result. A value exists only where the processor supports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hasher(Kind);
 
@@ -19,7 +19,7 @@ enum Kind {
 }
 
 impl Hasher {
-    /// What every processor can do: one node at a time.
+    /// One node at a time, on any processor.
     pub const PORTABLE: Self = Self(Kind::Portable);
 
     /// Two nodes at once, with SSE2: on every x86-64.
@@ -55,12 +55,12 @@ impl Hasher {
         None
     }
 
-    /// All that this processor has, the slowest first.
+    /// The ways that this processor supports, the slowest first.
     pub fn all() -> impl Iterator<Item = Self> {
         [Some(Self::PORTABLE), Self::sse2(), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
 
-    /// The fastest that this processor has.
+    /// The fastest way that this processor supports.
     #[must_use]
     pub fn best() -> Self {
         Self::avx512().or_else(Self::avx2).or(Self::sse2()).unwrap_or(Self::PORTABLE)
@@ -80,7 +80,8 @@ impl Hasher {
         }
     }
 
-    /// The nodes over neighbours: `out[i]` over `children[2 * i]` and the next. Children that are missing are zero.
+    /// The nodes over neighbours: `out[i]` over `children[2 * i]` and the next. Children that are missing are
+    /// zero.
     pub fn parents(self, children: &[Root], out: &mut [Root]) {
         match self.0 {
             Kind::Portable => batched(children, out, |[pair]: &[_; 1]| [one(pair)]),

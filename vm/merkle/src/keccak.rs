@@ -1,6 +1,7 @@
 //! The permutation keccak-f\[1600\], over lanes of any width.
 
-/// What the permutation does with a lane: 64 bits of one state, or the same 64 bits of several states side by side.
+/// What the permutation does with a lane: 64 bits of one state, or the same 64 bits of several states side by
+/// side.
 pub trait Lane: Copy {
     /// A lane like this one with this word in every state.
     fn like(self, word: u64) -> Self;
@@ -70,7 +71,8 @@ const ROUNDS: [u64; 24] = [
 pub fn digest<L: Lane>(message: [L; 8]) -> [L; 4] {
     let [a, b, c, d, e, f, g, h] = message;
     let zero = a.like(0);
-    // The rate is 17 lanes. A message of 64 bytes ends after lane 7, and padding is its first and the last byte after it.
+    // The rate is 17 lanes. A message of 64 bytes ends after lane 7, and padding is its first and the last
+    // byte after it.
     let (first, last) = (a.like(1), a.like(1 << 63));
     let state = [
         a, b, c, d, e, f, g, h, first, zero, zero, zero, zero, zero, zero, zero, last, zero, zero, zero, zero, zero,
@@ -124,7 +126,8 @@ fn round<L: Lane>(state: [L; 25], constant: u64) -> [L; 25] {
     [b0, b1, b2, b3, b4, c0, c1, c2, c3, c4, d0, d1, d2, d3, d4, e0, e1, e2, e3, e4, f0, f1, f2, f3, f4]
 }
 
-/// Mixes columns. Spelled out, as everything here: a call of `map` would not be compiled for the caller's processor.
+/// Mixes columns. Spelled out, as everything here: a call of `map` would not be compiled for the caller's
+/// processor.
 #[inline(always)]
 fn theta<L: Lane>(a: [L; 25]) -> [L; 25] {
     let c = [column::<0, L>(&a), column::<1, L>(&a), column::<2, L>(&a), column::<3, L>(&a), column::<4, L>(&a)];

@@ -1,8 +1,8 @@
 //! Merkle trees over 32-byte leaves, with the zero tree free, and keccak of many nodes at once.
 //!
-//! A node is the hash of exactly 64 bytes, so it is one permutation of one known shape. There is one text of the
-//! permutation, over any kind of lane; what differs between processors is how many states stand side by
-//! side in a lane. [`Hasher`] chooses when the program runs, so nothing has to be compiled for a processor.
+//! A node is the hash of exactly 64 bytes: a single permutation. The permutation is written once, over any
+//! kind of lane; processors differ only in how many states share a lane. [`Hasher`] chooses at run time, so
+//! one build serves every processor.
 #![no_std]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! Roots, nodes, proofs, and trees that are kept whole.
+//! Roots, nodes, proofs, and trees that are held in memory.
 
 use crate::batch::Hasher;
 use alloc::vec;
@@ -102,7 +102,8 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The tree of this many levels over bytes, the last leaf filled up with zeros. Bytes beyond the tree are ignored.
+    /// The tree of this many levels over bytes, the last leaf padded with zeros. Bytes beyond the tree are
+    /// ignored.
     #[must_use]
     pub fn of_bytes(bytes: &[u8], depth: u32) -> Self {
         Self::of_leaves(bytes.chunks(LEAF).map(|chunk| Root::leaf(padded(chunk))).collect(), depth)
@@ -142,7 +143,7 @@ impl Tree {
     }
 }
 
-/// Up to 32 bytes, filled up with zeros.
+/// Up to 32 bytes, padded with zeros.
 fn padded(chunk: &[u8]) -> [u8; LEAF] {
     let mut leaf = [0; LEAF];
     for (to, from) in leaf.iter_mut().zip(chunk) {

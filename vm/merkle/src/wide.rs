@@ -24,8 +24,9 @@ struct Eight(__m512i);
 /// Calls intrinsics that a lane's existence allows.
 macro_rules! with_lane {
     ($body:expr) => {{
-        // SAFETY: these are operations on registers only; their one requirement is the processor's feature, and `self` is a
-        // value of a type that is made only by a function which requires that feature (and by these operations).
+        // SAFETY: these are operations on registers only; their one requirement is the processor's feature,
+        // and `self` is a value of a type that is made only by a function which requires that feature (and by
+        // these operations).
         #[expect(unsafe_code, reason = "instructions beyond the baseline")]
         unsafe {
             $body
@@ -88,9 +89,9 @@ impl Lane for Eight {
     }
 }
 
-/// Aligns the caller's frame for vectors of this type. A state has more lanes than there are registers, and the compiler keeps
-/// the others wherever the frame happens to start: where that isn't aligned, each of them may straddle two cache lines, and
-/// hashing takes up to 1.7 times as long.
+/// Aligns the caller's frame for vectors of this type. A state has more lanes than there are registers, and
+/// the compiler keeps the others wherever the frame happens to start: where that isn't aligned, each of them
+/// may straddle two cache lines, and hashing takes up to 1.7 times as long.
 #[inline(always)]
 fn align_frame<V>() {
     black_box(&MaybeUninit::<V>::uninit());
@@ -189,7 +190,8 @@ fn turned([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
     let (cd0, cd1) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
     let (ef0, ef1) = (_mm512_unpacklo_epi64(e, f), _mm512_unpackhi_epi64(e, f));
     let (gh0, gh1) = (_mm512_unpacklo_epi64(g, h), _mm512_unpackhi_epi64(g, h));
-    // Each of them is four quarters, one for every second column; so are the four of one such column together.
+    // Each of them is four quarters, one for every second column; so are the four of one such column
+    // together.
     let [c0, c2, c4, c6] = turned_quarters([ab0, cd0, ef0, gh0]);
     let [c1, c3, c5, c7] = turned_quarters([ab1, cd1, ef1, gh1]);
     [c0, c1, c2, c3, c4, c5, c6, c7]

@@ -1,10 +1,10 @@
 //! Prints the one-step verifier from the semantics.
 //!
-//! The verifier is a Solidity contract that executes one instruction, given the root of a state and a witness. Its
-//! instructions and its arithmetic are printed by running [`isa::semantics`] over expressions (`symbolic`) instead of
-//! numbers; the names and doc comments in the contract are those of the Rust text. Around them stand hand-written
-//! accessors (`templates/`). There is one contract for each set of extensions; what else a machine's profile says is
-//! given to the constructor, so precompiled bytecode serves every image.
+//! The verifier is a Solidity contract that executes one instruction, given the root of a state and a
+//! witness. Its instructions and arithmetic are printed by running [`isa::semantics`] over expressions
+//! (`symbolic`) instead of numbers; names and doc comments come from the Rust code. Hand-written accessors
+//! (`templates/`) surround them. Each set of extensions has one contract. The rest of a machine's profile
+//! goes to the constructor, so the precompiled bytecode serves every image.
 
 mod dispatch;
 mod machine;
@@ -22,7 +22,7 @@ use symbolic::{Id, Statement, Symbolic, Word};
 pub struct File {
     /// Its name, without folders.
     pub name: String,
-    /// What is in it.
+    /// Its content.
     pub text: String,
 }
 
@@ -69,7 +69,7 @@ pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }
 
-/// The constants that Rust knows by name.
+/// The constants that have a name in Rust.
 fn constants(extensions: Extensions) -> String {
     let mut text = String::new();
     let mut constant = |name: &str, value: u8| {
@@ -87,7 +87,7 @@ fn constants(extensions: Extensions) -> String {
     text
 }
 
-/// Where the verifier keeps things in its memory.
+/// The layout of the verifier's memory.
 fn layout() -> String {
     // Solidity's own memory ends here.
     const CURSOR: usize = 0x80;
@@ -98,15 +98,15 @@ fn layout() -> String {
     let places = [
         ("CURSOR", CURSOR, "The next byte of the witness, as an offset into calldata."),
         ("WITNESS_START", CURSOR + 32, "The first byte of the witness."),
-        ("WITNESS_END", CURSOR + 64, "The first byte behind the witness."),
-        ("STATE", STATE, "The state, as it is hashed."),
-        ("STATE_SIZE", State::SIZE, "The length of the state."),
+        ("WITNESS_END", CURSOR + 64, "The end of the witness."),
+        ("STATE", STATE, "The state, in the form in which it is hashed."),
+        ("STATE_SIZE", State::SIZE, "The length of the state in bytes."),
         ("CODE_ROOT", STATE, "The root of the code."),
         ("MEMORY_ROOT", STATE + 32, "The root of the memory."),
         ("FLOAT_HASH", STATE + 64, "The hash of the float registers."),
         ("PC", ending(104), "The program counter, 64 bits."),
         ("STATUS", ending(105), "The status, 8 bits."),
-        ("REGISTERS", ending(105), "Where x0 would be, if it were kept; register i is 8 i bytes further up."),
+        ("REGISTERS", ending(105), "The place that x0 would have if it were stored; register i is 8 i bytes further up."),
         ("FLOATS", FLOATS, "The float registers: 32 low halves, then 32 high halves."),
         ("FLOATS_END", FLOATS + 256, "The end of the float registers."),
     ];
@@ -119,7 +119,7 @@ fn layout() -> String {
 /// A generated function of an instruction word: name, comment and body.
 type FieldFunction = (&'static str, &'static str, Vec<Statement>);
 
-/// The functions that take an instruction word apart.
+/// The functions that extract the fields of an instruction word.
 fn field_functions(extensions: Extensions) -> Vec<FieldFunction> {
     let function = |name, doc, field: fn(Word) -> Word| {
         let body = symbolic::block(|| {
@@ -147,9 +147,9 @@ fn field_functions(extensions: Extensions) -> Vec<FieldFunction> {
     functions
 }
 
-/// The files that judge the steps of one image's machine: the interface, the verifier of its extensions, and a
-/// contract that is that verifier with this machine's profile. It is called after the image: `mnist-cnn` makes
-/// `MnistCnnVerifier`.
+/// The files that verify the steps of one image's machine: the interface, the verifier for its extensions,
+/// and a contract that is this verifier with the machine's profile. It is named after the image: `mnist-cnn`
+/// becomes `MnistCnnVerifier`.
 #[must_use]
 pub fn generate(profile: &MachineProfile, image: &str) -> Vec<File> {
     let file = |name: &str, text: String| File { name: format!("{name}.sol"), text };
@@ -172,7 +172,7 @@ pub fn generate(profile: &MachineProfile, image: &str) -> Vec<File> {
     ]
 }
 
-/// A name as Solidity's contracts have them; there are none but letters and digits in it, and the first is a letter.
+/// A name for a Solidity contract: only letters and digits, the first one a letter.
 fn identifier(name: &str) -> String {
     let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let capitalised: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
@@ -187,7 +187,7 @@ pub const fn interface() -> &'static str {
     include_str!("templates/IStepVerifier.sol")
 }
 
-/// The signatures of the errors that a verifier may revert with, as `Name(type,type)`.
+/// The signatures of the errors with which a verifier may revert, as `Name(type,type)`.
 #[must_use]
 pub fn errors() -> Vec<String> {
     let declarations = interface().lines().filter_map(|line| line.trim().strip_prefix("error "));
@@ -202,8 +202,9 @@ fn signature(declaration: &str) -> String {
     format!("{name}({})", types.join(","))
 }
 
-/// The precompiled creation code of [`verifier`], to which the constructor's arguments are appended: `memory_bits`,
-/// `code_base` and `code_size`, 32 bytes each. A test compares it with what the compiler makes of the source.
+/// The precompiled creation code of [`verifier`]. Append the constructor's arguments: `memory_bits`,
+/// `code_base` and `code_size`, 32 bytes each. A test compares the code with the compiler's output for the
+/// source.
 #[must_use]
 pub fn bytecode(extensions: Extensions) -> Vec<u8> {
     from_hex(match extensions {
@@ -212,7 +213,7 @@ pub fn bytecode(extensions: Extensions) -> Vec<u8> {
     })
 }
 
-/// Bytes of hexadecimal digits; anything else between them is ignored.
+/// The bytes that hexadecimal digits stand for; all other characters are ignored.
 #[must_use]
 pub fn from_hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 /// The longest line before a condition is broken up.
-const LINE: usize = 120;
+const LINE: usize = 110;
 
 /// Prints the statements of one function.
 pub struct Printer<'a> {

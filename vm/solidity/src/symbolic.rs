@@ -1,7 +1,8 @@
 //! The domain of expressions: run in it, semantics write themselves down instead of computing.
 //!
-//! Values are `Copy` handles into an arena that belongs to the thread while [`session`] runs. Expressions are recorded
-//! as trees and printed where they are used; a name, a branch or a call of several results is a [`Statement`].
+//! Values are `Copy` handles into an arena that belongs to the thread while [`session`] runs. Expressions are
+//! recorded as trees and printed where they are used; a name, a branch or a call of several results is a
+//! [`Statement`].
 
 use isa::domain::{Bool as IsaBool, Domain, Function, Nat as IsaNat, Word as IsaWord};
 use std::cell::RefCell;
@@ -200,7 +201,8 @@ pub fn read(name: &str, args: &[Id]) -> Id {
     ARENA.with_borrow_mut(|arena| arena.push(Expression::Read(name.to_owned(), args.to_vec(), arena.writes)))
 }
 
-/// A call that reads the machine's state here and nowhere else; its result gets the name that semantics give it.
+/// A call that reads the machine's state here and nowhere else; its result gets the name that semantics give
+/// it.
 pub fn read_now(result: &str, name: &str, args: &[Id]) -> Id {
     ARENA.with_borrow_mut(|arena| {
         let value = arena.push(Expression::Read(name.to_owned(), args.to_vec(), arena.writes));
@@ -303,7 +305,8 @@ impl Arena {
         }
     }
 
-    /// Checks that nothing was written between the reads in an expression and its use here: they'd see the new state.
+    /// Checks that nothing was written between the reads in an expression and its use here: they'd see the
+    /// new state.
     fn assert_fresh(&self, id: Id) {
         if let Expression::Read(name, _, writes) = self.expression(id) {
             assert_eq!(*writes, self.writes, "the semantics use {name} after a write; name the value before it");
@@ -311,8 +314,8 @@ impl Arena {
         self.expression(id).children().into_iter().for_each(|child| self.assert_fresh(child));
     }
 
-    /// Closes a block whose results go to variables declared outside of it. A variable of the block that holds a
-    /// result becomes another name of the outer variable, so that nothing is copied.
+    /// Closes a block whose results go to variables declared outside of it. A variable of the block that
+    /// holds a result becomes another name of the outer variable, so that nothing is copied.
     fn deliver(&mut self, targets: &[Variable], values: &[Id]) -> Vec<Statement> {
         let number = self.open.last().map_or(0, |block| block.number);
         for (&target, &value) in targets.iter().zip(values) {
@@ -423,8 +426,8 @@ impl Arena {
 
 #[cfg(test)]
 impl Arena {
-    /// Expressions in statements that are printed, and so computed, more than once although they are not trivial: the
-    /// semantics should name them.
+    /// Expressions in statements that are printed, and so computed, more than once although they are not
+    /// trivial: the semantics should name them.
     #[must_use]
     pub fn repeated(&self, statements: &[Statement]) -> Vec<Id> {
         let mut uses = HashMap::new();

@@ -4,22 +4,22 @@ use crate::profile::MachineProfile;
 use crate::state::Status;
 use isa::{Done, FloatUnit, Instruction, Machine, Native, Size, Stop, Trap, U64, U128, decode, semantics};
 
-/// What a step may ask of a machine and do to it. Addresses are aligned and inside code or memory.
+/// How a step reads and changes a machine. Addresses are aligned and inside code or memory.
 pub trait Access {
-    /// What adds and multiplies floating-point numbers.
+    /// The unit that rounds floating-point operations.
     type Float: FloatUnit<Native>;
-    /// Why something can't be had; a live machine has everything.
+    /// Why an access fails; a live machine's accesses never do.
     type Error;
 
     /// The machine's shape.
     fn profile(&self) -> MachineProfile;
-    /// Whether it runs.
+    /// The machine's status.
     fn status(&self) -> Status;
-    /// Stops it.
+    /// Changes the status.
     fn set_status(&mut self, status: Status);
     /// The program counter.
     fn pc(&self) -> u64;
-    /// Continues elsewhere.
+    /// Sets the program counter.
     fn set_pc(&mut self, pc: u64);
     /// The instruction word at this address of the code.
     fn fetch(&mut self, address: u64) -> Result<u32, Self::Error>;
@@ -39,7 +39,7 @@ pub trait Access {
     fn write(&mut self, address: u64, size: Size, value: u64) -> Result<(), Self::Error>;
 }
 
-/// Makes one step. A machine that isn't running steps to itself.
+/// Executes one step. A machine that isn't running steps to itself.
 pub fn step<A: Access>(access: &mut A) -> Result<(), A::Error> {
     if access.status() != Status::Running {
         return Ok(());
@@ -76,7 +76,7 @@ struct Current<'a, A: Access> {
     access: &'a mut A,
     instruction: Instruction,
     next: u64,
-    /// What could not be had. The instruction carries on with a zero, and its result is thrown away.
+    /// The access that failed. The instruction carries on with a zero, and its result is discarded.
     error: Option<A::Error>,
 }
 

@@ -1,4 +1,4 @@
-//! The float registers, and how they are hashed and sent.
+//! The float registers: their hash and their form in a witness.
 
 use crate::witness::{Part, Reader, WitnessError};
 use alloc::vec::Vec;
@@ -12,10 +12,10 @@ const BOX: u32 = u32::MAX;
 pub struct Floats(pub [u64; 32]);
 
 impl Floats {
-    /// As at reset: NaN-boxed +0 everywhere.
+    /// The registers at reset: NaN-boxed +0 in each.
     pub const RESET: Self = Self([(BOX as u64) << 32; 32]);
 
-    /// The hash that stands for them in the state.
+    /// Their hash, which is part of the state.
     #[must_use]
     pub fn hash(&self) -> Root {
         let mut bytes = [0; 256];
@@ -26,7 +26,7 @@ impl Floats {
         keccak(&bytes)
     }
 
-    /// Appends what a witness says of them.
+    /// Appends them to a witness.
     pub(crate) fn write(&self, witness: &mut Vec<u8>) {
         let boxed = self.are_boxed();
         witness.push(u8::from(boxed));
@@ -36,7 +36,7 @@ impl Floats {
         }
     }
 
-    /// Reads what a witness says of them.
+    /// Reads them from a witness.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, WitnessError> {
         let [tag] = reader.take::<1>(Part::Floats)?;
         let lows = halves(reader)?;

@@ -1,9 +1,10 @@
 //! One machine step over any state, and its proof.
 //!
-//! [`step`](step()) is the only driver: it fetches, decodes and executes one instruction over anything that implements
-//! [`Access`]. A live machine does so with its registers and memory. [`record`] and [`verify`] do so over a hashed
-//! [`State`] and differ only in where proofs come from: one asks the live machine for them and writes them down, the
-//! other reads them and believes nothing. So a witness is the order of accesses, and nothing else defines it.
+//! [`step`](step()) is the only driver: it fetches, decodes and executes one instruction over anything that
+//! implements [`Access`]. A live machine uses its registers and its memory. [`record`] and [`verify`] work
+//! over a hashed [`State`] and differ only in the source of the proofs: `record` asks the live machine for
+//! them and writes them down; `verify` reads them from the witness and checks every one. So the order of
+//! accesses defines the witness, and nothing else.
 //!
 //! `docs/formats.md` gives every byte.
 #![no_std]

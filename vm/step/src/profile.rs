@@ -1,4 +1,4 @@
-//! What a verifier must know of an image beyond its state.
+//! The shape of a machine: what a verifier must know of an image beyond its state.
 
 use isa::Extensions;
 use thiserror::Error;
@@ -12,7 +12,7 @@ pub struct MachineProfile {
     code_size: u64,
 }
 
-/// Why there is no such machine.
+/// Why a machine cannot have this shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProfileError {
     /// Too little or too much memory.
@@ -29,7 +29,7 @@ pub enum ProfileError {
         /// The number of bytes.
         size: u64,
     },
-    /// Code beyond the last address.
+    /// Code that goes beyond the last address.
     #[error("{size} bytes of code at {base:#x} go beyond the last address")]
     CodeRange {
         /// The first address.
@@ -40,7 +40,7 @@ pub enum ProfileError {
 }
 
 impl MachineProfile {
-    /// The logarithms of memory sizes that a machine may have.
+    /// The binary logarithms of the memory sizes that a machine may have.
     pub const MEMORY_BITS: core::ops::RangeInclusive<u8> = 12..=45;
 
     /// A machine with 2^`memory_bits` bytes of memory and `code_size` bytes of code at `code_base`.

@@ -25,7 +25,7 @@ pub trait Source {
 
 /// The witness of a machine's next step, which leaves the machine as it is, and the state after that step.
 ///
-/// Fails only if the machine's proofs do not fit its state.
+/// Fails only if the machine's proofs do not lead to the roots in its state.
 pub fn record<S: Source>(source: &mut S) -> Result<(Vec<u8>, State), WitnessError> {
     let state = source.state();
     let (profile, witness) = (source.profile(), state.to_bytes().to_vec());
@@ -34,9 +34,9 @@ pub fn record<S: Source>(source: &mut S) -> Result<(Vec<u8>, State), WitnessErro
     Ok((machine.oracle.witness, machine.state))
 }
 
-/// The state root after the step that a witness is of. This is what the contract computes.
+/// Executes a witnessed step and returns the state root after it, as the contract does.
 ///
-/// Fails if the witness is malformed or isn't one of a state with this root.
+/// Fails if the witness is malformed, or if its state does not have the root `before`.
 pub fn verify(profile: MachineProfile, witness: &[u8], before: Root) -> Result<Root, WitnessError> {
     let mut reader = Reader::new(witness);
     let state = State::from_bytes(&reader.take(Part::State)?)?;
@@ -70,7 +70,7 @@ struct Place {
     depth: u32,
 }
 
-/// Asks a live machine, and writes down what it says.
+/// Asks a live machine for proofs, and writes them down.
 struct Recorder<'a, S> {
     source: &'a mut S,
     witness: Vec<u8>,
@@ -98,7 +98,7 @@ impl Oracle for Reader<'_> {
     }
 }
 
-/// A machine that is only a hashed state; everything else is proven when it is needed.
+/// A machine of which only the hashed state is known; everything else is proven when it is needed.
 struct Proven<O> {
     profile: MachineProfile,
     state: State,

@@ -1,4 +1,4 @@
-//! What is hashed of a machine.
+//! The state of a machine, and how it is hashed.
 
 use crate::floats::Floats;
 use crate::witness::{Part, Reader, WitnessError};
@@ -9,11 +9,11 @@ use merkle::{Root, keccak};
 /// Whether a machine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It does.
+    /// It executes instructions.
     Running,
     /// It called `exit`; the code is in `a0`.
     Exited,
-    /// It trapped; pc is at the instruction that did.
+    /// It trapped; pc is at the instruction that trapped.
     Trapped(Trap),
 }
 
@@ -31,7 +31,7 @@ impl Status {
         }
     }
 
-    /// The status of a byte, if it is one.
+    /// The status with this byte.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         match byte {
@@ -55,7 +55,7 @@ impl Display for Status {
     }
 }
 
-/// A machine's state, memory, code and float registers as hashes.
+/// A machine's state, with memory, code and float registers as hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
     /// The root of the code.
@@ -73,7 +73,7 @@ pub struct State {
 }
 
 impl State {
-    /// Bytes of a serialised state.
+    /// The size of a serialised state in bytes.
     pub const SIZE: usize = 353;
 
     /// The state at reset.
@@ -84,7 +84,7 @@ impl State {
         Self { code_root, memory_root, float_hash: Floats::RESET.hash(), pc: entry, status: Status::Running, x }
     }
 
-    /// The bytes that are hashed.
+    /// The bytes from which the state root is computed.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
@@ -99,7 +99,7 @@ impl State {
         bytes
     }
 
-    /// The state of these bytes.
+    /// Reads a state from its bytes.
     pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Result<Self, WitnessError> {
         let mut reader = Reader::new(bytes);
         let mut root = || reader.take(Part::State).map(Root);

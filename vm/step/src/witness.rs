@@ -1,4 +1,4 @@
-//! The bytes of a witness: how proofs are written and read, and what can be wrong with them.
+//! The bytes of a witness: writing and reading proofs, and the errors of malformed ones.
 
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Formatter};
@@ -14,7 +14,7 @@ pub enum Part {
     Code,
     /// The float registers.
     Floats,
-    /// The proof of what is loaded or replaced.
+    /// The proof of the leaf that is loaded or replaced.
     Access,
 }
 
@@ -29,7 +29,7 @@ impl Display for Part {
     }
 }
 
-/// Why a witness is malformed, or is not one of this state.
+/// Why a witness is malformed, or belongs to another state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum WitnessError {
     /// It ends too early.
@@ -42,8 +42,8 @@ pub enum WitnessError {
         /// The bytes that are left.
         found: usize,
     },
-    /// It goes on after its end.
-    #[error("{count} bytes left over after the witness")]
+    /// It has bytes that the step does not read.
+    #[error("{count} bytes are left over behind the witness")]
     TooLong {
         /// How many bytes are left.
         count: usize,
@@ -54,15 +54,15 @@ pub enum WitnessError {
         /// The byte.
         found: u8,
     },
-    /// The state is another one.
-    #[error("the state's root is {found}, but {expected} is agreed on")]
+    /// The state has another root.
+    #[error("the state in the witness has the root {found}; {expected} was expected")]
     State {
         /// The root before the step.
         expected: Root,
         /// The root of the witness's state.
         found: Root,
     },
-    /// More siblings than the tree has levels.
+    /// A mask with more bits than the tree has levels.
     #[error("mask {mask:#x} in the {part} has bits beyond the tree's {depth} levels")]
     Mask {
         /// Which proof.
@@ -80,8 +80,8 @@ pub enum WitnessError {
         /// Which sibling.
         level: u32,
     },
-    /// A proof of something else.
-    #[error("the {part} leads to {found}; the state says {expected}")]
+    /// A proof that leads to another root.
+    #[error("the {part} leads to the root {found}; the state has {expected}")]
     Proof {
         /// Which proof.
         part: Part,
@@ -90,17 +90,17 @@ pub enum WitnessError {
         /// The root that the proof leads to.
         found: Root,
     },
-    /// Float registers in no known form.
-    #[error("form {found} of the float registers; it must be 0 (64 bits each) or 1 (32 bits each)")]
+    /// Float registers in an unknown form.
+    #[error("the float registers have form {found}; it must be 0 (64 bits each) or 1 (32 bits each)")]
     FloatForm {
         /// The byte.
         found: u8,
     },
-    /// Float registers in the long form although the short one would do.
+    /// Float registers in the long form although the short form would do.
     #[error("every float register is boxed, so they must be sent as 32 bits each")]
     FloatsNotShort,
-    /// Other float registers.
-    #[error("the float registers' hash is {found}; the state says {expected}")]
+    /// Float registers with another hash.
+    #[error("the float registers have the hash {found}; the state has {expected}")]
     Floats {
         /// The hash in the state.
         expected: Root,

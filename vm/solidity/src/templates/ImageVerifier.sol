@@ -4,7 +4,7 @@ pragma solidity ^0.8.24;
 
 import {StepVerifier} from "./StepVerifier.sol";
 
-/// @title Judges one step of the image {{image}}.
+/// @title Verifies one step of the image {{image}}.
 contract {{name}} is StepVerifier {
     /// 2^{{memory_bits}} bytes of memory, {{code_size}} bytes of code at {{code_base}}.
     constructor() StepVerifier({{memory_bits}}, {{code_base}}, {{code_size}}) {}

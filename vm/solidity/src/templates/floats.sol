@@ -1,7 +1,7 @@
 
     // ---- Float registers
 
-    /// @dev Reads the float registers from the witness.
+    /// @dev Reads the float registers from the witness and checks their hash.
     function loadFloats() private pure {
         unchecked {
             uint256 cursor = wordAt(CURSOR);
@@ -11,7 +11,7 @@
                 form := byte(0, calldataload(cursor))
                 calldatacopy(FLOATS, add(cursor, 1), 256)
                 if eq(form, 1) {
-                    // Every high half is all ones and is left out.
+                    // Every high half is all ones, and none is in the witness.
                     for { let place := add(FLOATS, 128) } lt(place, FLOATS_END) { place := add(place, 32) } {
                         mstore(place, not(0))
                     }
@@ -23,7 +23,9 @@
             advance(cursor + 1 + (form == 1 ? uint256(128) : 256));
             if (form > 1 || boxed != (form == 1)) revert FloatsNotCanonical();
             uint256 given = hashFloats();
-            if (given != wordAt(FLOAT_HASH)) revert FloatsMismatch(bytes32(wordAt(FLOAT_HASH)), bytes32(given));
+            if (given != wordAt(FLOAT_HASH)) {
+                revert FloatsMismatch(bytes32(wordAt(FLOAT_HASH)), bytes32(given));
+            }
         }
     }
 
@@ -53,11 +55,11 @@
         return floatRegister(fieldRs3(instruction));
     }
 
-    /// @dev Writes the destination float register, all 64 bits, and hashes the registers again.
+    /// @dev Writes all 64 bits of the destination float register, and updates the hash.
     function setFrd(uint256 instruction, uint256 value) private pure {
         uint256 index = fieldRd(instruction);
         assembly ("memory-safe") {
-            // A half is the low 32 bits of the word that ends with it.
+            // The low 32 bits of the word that ends with a half are that half.
             let place := add(sub(FLOATS, 28), shl(2, index))
             mstore(place, or(and(mload(place), not(0xffffffff)), and(value, 0xffffffff)))
             place := add(place, 128)

@@ -102,7 +102,8 @@ fn profile(entry: &InstructionEntry, random: &mut Random) -> MachineProfile {
     // Mostly a machine that has the instruction.
     let has_entry = |extensions: &Extensions| extensions.has(entry.extension);
     let having: Vec<_> = Extensions::ALL.iter().copied().filter(has_entry).collect();
-    let extensions = *random.pick(if random.one_in(32) { Extensions::ALL } else { &having });
+    let sets = if random.one_in(32) { Extensions::ALL } else { &having };
+    let extensions = *random.pick(sets);
     let bits = if random.one_in(16) { 13 + random.below(33) } else { 12 + random.below(6) };
     let size = 32 * (1 + random.below(7));
     let memory = 1u64 << bits;

@@ -22,7 +22,8 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
     // Code in memory hides it; beyond it, it doesn't.
     let code_base = if random.one_in(2) { memory } else { memory / 4 };
     let most = &Extensions::ALL[Extensions::ALL.len() - 1..];
-    let extensions = *random.pick(if random.one_in(2) { Extensions::ALL } else { most });
+    let sets = if random.one_in(2) { Extensions::ALL } else { most };
+    let extensions = *random.pick(sets);
     let code: Vec<u8> = (0..length)
         .flat_map(|at| {
             let instruction = instruction(at, length, random);

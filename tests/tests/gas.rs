@@ -6,10 +6,10 @@
 use evm::{Answer, Cost, Verifier};
 use isa::{Extension, Extensions, InstructionEntry, Layout, Op, TABLE};
 use opml_tests::dearest::{Dearest, Trees, is_access};
-use opml_tests::generated::size_limit;
+use opml_tests::generated::{check, size_limit};
 use opml_tests::hashed::Hashed;
 use opml_tests::random::Random;
-use opml_tests::tools::number;
+use opml_tests::tools::{in_repository, number};
 use std::fmt::Write as _;
 use step::{Floats, MachineProfile, Root};
 
@@ -118,6 +118,32 @@ fn dearest_execution(entry: &InstructionEntry, trees: Trees, verifier: &mut Veri
 fn verifier_of(trees: Trees) -> Verifier {
     let machine = Dearest::transaction(Op::Fence.entry(), trees, &mut Random::new(8));
     Verifier::new(&machine.profile()).expect("a verifier")
+}
+
+/// The dearest step of machines of some sizes, in `docs/costs.md`.
+#[test]
+fn the_dearest_steps_are_in_the_docs() {
+    let mut table = String::from("| Memory | Code | Calldata, bytes | Gas | Instructions |\n|---|---|---:|---:|---|\n");
+    for (memory, code, memory_bits, code_bits) in
+        [("128 KiB", "8 KiB", 17, 13), ("2^45 bytes", "8 KiB", 45, 13), ("2^45 bytes", "1 GiB", 45, 30)]
+    {
+        let trees = Trees { memory_bits, code_bits };
+        let mut verifier = verifier_of(trees);
+        let costs: Vec<_> = TABLE.iter().map(|entry| (entry.mnemonic, dearest(entry, trees, &mut verifier))).collect();
+        let most = costs.iter().map(|(_, cost)| cost.transaction).max().expect("instructions");
+        let dearest: Vec<_> = costs.iter().filter(|(_, cost)| cost.transaction == most).collect();
+        let names: Vec<_> = dearest.iter().map(|(mnemonic, _)| format!("`{mnemonic}`")).collect();
+        let calldata = dearest[0].1.calldata;
+        let [calldata, most] = [calldata as u64, most].map(|number| format!("{},{:03}", number / 1000, number % 1000));
+        let _ = writeln!(table, "| {memory} | {code} | {calldata} | {most} | {} |", names.join(", "));
+    }
+    let path = in_repository("docs/costs.md");
+    let (begin, end) = ("<!-- steps: made by a test -->\n\n", "\n<!-- end of steps -->");
+    let page = std::fs::read_to_string(&path).expect("docs/costs.md");
+    let (before, rest) = page.split_once(begin).expect("where the table begins");
+    // An empty table has no line of its own.
+    let (_, after) = rest.split_once(end.trim_start()).expect("where it ends");
+    check(&path, &format!("{before}{begin}{table}{end}{after}"));
 }
 
 #[test]

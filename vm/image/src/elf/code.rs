@@ -4,7 +4,7 @@ use super::error::{ElfError, Place};
 use super::{Load, malformed};
 use crate::Symbol;
 use goblin::elf::{Elf, section_header as sh};
-use isa::{Extension, Extensions, Instruction, decode};
+use isa::{Extensions, Instruction, decode_any};
 use std::ops::Range;
 
 /// The rounding mode's bits in a word, all set: the dynamic mode.
@@ -118,9 +118,8 @@ pub struct NotInstructions {
 impl Words {
     fn note(&mut self, instruction: Instruction) {
         let entry = instruction.op.entry();
-        if entry.extension > Extension::M {
-            self.extensions = Extensions::IMFD;
-        }
+        // An instruction that no machine has beside the others stays illegal.
+        self.extensions = self.extensions.with(entry.extension).unwrap_or(self.extensions);
         self.writes_gp |= entry.has("rd") && instruction.rd == GP;
         self.reads_gp |=
             entry.has("rs1") && instruction.rs1 == GP || entry.has("rs2") && instruction.rs2 == GP;
@@ -142,7 +141,7 @@ impl Words {
 
 /// The word with a static rounding mode, and its instruction.
 fn static_rounding(word: u32) -> Option<(u32, Instruction)> {
-    let decoded = |word| decode(word, Extensions::IMFD).map(|instruction| (word, instruction));
+    let decoded = |word| decode_any(word).map(|instruction| (word, instruction));
     decoded(word).or_else(|| {
         let nearest = decoded(word & !DYNAMIC)?;
         (word & DYNAMIC == DYNAMIC && nearest.1.op.entry().is_rounded()).then_some(nearest)

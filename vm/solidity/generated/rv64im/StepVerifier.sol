@@ -4,28 +4,30 @@ pragma solidity ^0.8.24;
 
 import {IStepVerifier} from "./IStepVerifier.sol";
 
-/// @title Judges one step of an rv64im machine.
-/// @notice Three parts: the machine's state and the proofs of what is read from it; the instructions; and the
-/// arithmetic that they use. The last two are printed from the text that the interpreter runs, names included.
-/// @dev Machine words are numbers below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so everything is
-/// unchecked. The state lies in memory as it is hashed and is changed in place.
+/// @title Verifies one step of an rv64im machine.
+/// @notice The contract has three parts: the machine's state, with proofs of what is read from it; the
+/// instructions; and the arithmetic that they use. The last two are printed from the code that the
+/// interpreter runs, names included.
+/// @dev A machine word is a number below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so all
+/// arithmetic is unchecked. The state is kept in memory in the form in which it is hashed, and is changed in
+/// place.
 contract StepVerifier is IStepVerifier {
     // ---- The machine's profile
 
-    /// Memory is the addresses below 2^MEMORY_BITS.
+    /// Memory spans the addresses below 2^MEMORY_BITS.
     uint256 public immutable MEMORY_BITS;
     /// The first address of the code.
     uint256 public immutable CODE_BASE;
-    /// How many bytes of code there are.
+    /// The size of the code in bytes.
     uint256 public immutable CODE_SIZE;
-    /// The depth of the tree of the code.
+    /// The depth of the code tree.
     uint256 private immutable CODE_DEPTH;
 
     // ---- Numbers
 
     /// The mask of a machine word.
     uint256 private constant WORD = 0xffffffffffffffff;
-    /// The bytes of a leaf, as a power of two.
+    /// The binary logarithm of the bytes in a leaf.
     uint256 private constant LEAF_BITS = 5;
     uint256 private constant RUNNING = 0;
     uint256 private constant EXITED = 1;
@@ -40,18 +42,18 @@ contract StepVerifier is IStepVerifier {
     uint256 private constant STORE_FAULT = 7;
     uint256 private constant ENVIRONMENT_CALL = 8;
 
-    // ---- Where things are in this contract's memory. Fields shorter than 32 bytes are given by the 32 bytes that end
-    // with them, so that they are the low bits of a word.
+    // ---- Layout of this contract's memory. A field shorter than 32 bytes is given by the 32 bytes that end
+    // with it, so that it is the low bits of a word.
 
     /// The next byte of the witness, as an offset into calldata.
     uint256 private constant CURSOR = 0x80;
     /// The first byte of the witness.
     uint256 private constant WITNESS_START = 0xa0;
-    /// The first byte behind the witness.
+    /// The end of the witness.
     uint256 private constant WITNESS_END = 0xc0;
-    /// The state, as it is hashed.
+    /// The state, in the form in which it is hashed.
     uint256 private constant STATE = 0xe0;
-    /// The length of the state.
+    /// The length of the state in bytes.
     uint256 private constant STATE_SIZE = 0x161;
     /// The root of the code.
     uint256 private constant CODE_ROOT = 0xe0;
@@ -63,20 +65,22 @@ contract StepVerifier is IStepVerifier {
     uint256 private constant PC = 0x128;
     /// The status, 8 bits.
     uint256 private constant STATUS = 0x129;
-    /// Where x0 would be, if it were kept; register i is 8 i bytes further up.
+    /// The place that x0 would have if it were stored; register i is 8 i bytes further up.
     uint256 private constant REGISTERS = 0x129;
     /// The float registers: 32 low halves, then 32 high halves.
     uint256 private constant FLOATS = 0x260;
     /// The end of the float registers.
     uint256 private constant FLOATS_END = 0x360;
 
-    /// @param memoryBits memory is the addresses below 2^memoryBits
+    /// @param memoryBits memory spans the addresses below 2^memoryBits
     /// @param codeBase the first address of the code
-    /// @param codeSize how many bytes of code there are
+    /// @param codeSize the size of the code in bytes
     constructor(uint256 memoryBits, uint256 codeBase, uint256 codeSize) {
         bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
         bool codeValid = codeSize != 0 && codeSize % 32 == 0 && codeBase % 32 == 0;
-        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) revert InvalidProfile();
+        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) {
+            revert InvalidProfile();
+        }
         MEMORY_BITS = memoryBits;
         CODE_BASE = codeBase;
         CODE_SIZE = codeSize;
@@ -84,7 +88,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @inheritdoc IStepVerifier
-    function step(bytes32 preStateRoot, bytes calldata witness) external view returns (bytes32 postStateRoot) {
+    function step(bytes32 preStateRoot, bytes calldata witness)
+        external
+        view
+        returns (bytes32 postStateRoot)
+    {
         loadState(preStateRoot, witness);
         if (wordAt(STATUS) & 0xff == RUNNING) {
             uint256 pc = wordAt(PC) & WORD;
@@ -103,21 +111,21 @@ contract StepVerifier is IStepVerifier {
 
     // ---- State
 
-    /// @dev The 32 bytes of memory at a place.
+    /// @dev The 32 bytes at `place` in this contract's memory.
     function wordAt(uint256 place) private pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := mload(place)
         }
     }
 
-    /// @dev Replaces the low 64 bits of the 32 bytes of memory at a place.
+    /// @dev Replaces the low 64 bits of the 32 bytes at `place` in this contract's memory.
     function setField(uint256 place, uint256 value) private pure {
         assembly ("memory-safe") {
             mstore(place, or(and(mload(place), not(WORD)), value))
         }
     }
 
-    /// @dev Copies the state from the witness and compares its root.
+    /// @dev Copies the state from the witness and checks its root.
     function loadState(bytes32 preStateRoot, bytes calldata witness) private pure {
         if (witness.length < STATE_SIZE) revert WitnessLength(STATE_SIZE, witness.length);
         assembly ("memory-safe") {
@@ -155,12 +163,12 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Stops the machine because it is done.
+    /// @dev Stops the machine because the program has exited.
     function exit(uint256 pc) private pure returns (uint256) {
         return stop(EXITED, pc);
     }
 
-    /// @dev The address of the instruction behind the one at `pc`.
+    /// @dev The address of the instruction that follows the one at `pc`.
     function nextPc(uint256 pc) private pure returns (uint256) {
         unchecked {
             return (pc + 4) & WORD;
@@ -182,7 +190,7 @@ contract StepVerifier is IStepVerifier {
         return register(fieldRs2(instruction));
     }
 
-    /// @dev Writes the destination register; a write to x0 is lost.
+    /// @dev Writes the destination register; writes to x0 are ignored.
     function setRd(uint256 instruction, uint256 value) private pure {
         unchecked {
             uint256 index = fieldRd(instruction);
@@ -198,28 +206,29 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Whether an aligned access reads memory or code.
+    /// @dev Whether an aligned load may read this address: memory or code.
     function readable(uint256 location) private view returns (bool) {
         return location >> MEMORY_BITS == 0 || inCode(location);
     }
 
-    /// @dev Whether an aligned access may write: memory, and not code, which hides it.
+    /// @dev Whether an aligned store may write this address: memory that is not hidden by code.
     function writable(uint256 location) private view returns (bool) {
         return location >> MEMORY_BITS == 0 && !inCode(location);
     }
 
-    /// @dev The instruction at an address of the code, proven.
+    /// @dev The instruction at an address of the code, with its proof checked.
     function fetch(uint256 pc) private view returns (uint256) {
         return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
     }
 
-    /// @dev `size` bytes at an address, proven.
+    /// @dev `size` bytes at an address, with their proof checked.
     function load(uint256 location, uint256 size) private view returns (uint256) {
         uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
         return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
     }
 
-    /// @dev Changes `size` bytes at an address: proves the old leaf, then hashes the new one up the same path.
+    /// @dev Stores `size` bytes at an address: checks the proof of the old leaf, then hashes the new leaf up
+    /// the same path.
     function store(uint256 location, uint256 size, uint256 value) private view {
         unchecked {
             uint256 proof = wordAt(CURSOR);
@@ -248,7 +257,7 @@ contract StepVerifier is IStepVerifier {
 
     // ---- Proofs
 
-    /// @dev Reads the next proof of the witness: that of leaf `index` of the tree with this root.
+    /// @dev Reads and checks the next proof in the witness: that of leaf `index` in the tree with this root.
     function provenLeaf(uint256 root, uint256 index, uint256 depth) private pure returns (uint256 leaf) {
         unchecked {
             uint256 proof = wordAt(CURSOR);
@@ -262,8 +271,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Hashes a leaf up to the root. `proof` is where the mask of the siblings that aren't zero is, with those
-    /// siblings behind it; `end` is what follows them.
+    /// @dev Hashes a leaf up to the root. `proof` points to the mask of the non-zero siblings, which follow
+    /// it; `end` points behind them.
     function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
         private
         pure
@@ -281,7 +290,7 @@ contract StepVerifier is IStepVerifier {
                     end := add(end, 32)
                     if iszero(sibling) { canonical := 0 }
                 }
-                // A node over zeros is zero.
+                // The parent of two zeros is zero.
                 if or(root, sibling) {
                     let place := shl(5, and(index, 1))
                     mstore(place, root)
@@ -294,7 +303,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Marks the witness as read up to here.
+    /// @dev Records that the witness has been read up to `end`.
     function advance(uint256 end) private pure {
         uint256 start = wordAt(WITNESS_START);
         uint256 limit = wordAt(WITNESS_END);
@@ -304,7 +313,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev There must be nothing behind what the step reads.
+    /// @dev The witness must have no bytes that the step does not read.
     function requireAllRead(uint256 given) private pure {
         unchecked {
             uint256 left = wordAt(WITNESS_END) - wordAt(CURSOR);
@@ -567,13 +576,17 @@ contract StepVerifier is IStepVerifier {
                 if (funct7 == 0x00) {
                     // srliw rd, rs1, imm
                     // Shifts 32 bits right, filling with zeros.
-                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32));
+                    setRd(
+                        instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32)
+                    );
                     return nextPc(pc);
                 }
                 if (funct7 == 0x20) {
                     // sraiw rd, rs1, imm
                     // Shifts 32 bits right, filling with the sign.
-                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction)));
+                    setRd(
+                        instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction))
+                    );
                     return nextPc(pc);
                 }
             }
@@ -626,8 +639,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem,
-    /// remu.
+    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div,
+    /// divu, rem, remu.
     function opcode33(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
@@ -669,7 +682,8 @@ contract StepVerifier is IStepVerifier {
                             uint256 b = rs2(instruction);
                             uint256 unsigned = (a * b) >> 64;
                             setRd(
-                                instruction, (unsigned - (lessSigned(a, 0) ? b : 0) - (lessSigned(b, 0) ? a : 0)) & WORD
+                                instruction,
+                                (unsigned - (lessSigned(a, 0) ? b : 0) - (lessSigned(b, 0) ? a : 0)) & WORD
                             );
                             return nextPc(pc);
                         }
@@ -839,7 +853,8 @@ contract StepVerifier is IStepVerifier {
                         setRd(
                             instruction,
                             signExtend(
-                                divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32
+                                divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor),
+                                32
                             )
                         );
                         return nextPc(pc);
@@ -851,7 +866,10 @@ contract StepVerifier is IStepVerifier {
                 if (funct7 == 0x00) {
                     // srlw rd, rs1, rs2
                     // Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
-                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
+                    setRd(
+                        instruction,
+                        signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32)
+                    );
                     return nextPc(pc);
                 }
                 if (funct7 == 0x01) {
@@ -860,14 +878,18 @@ contract StepVerifier is IStepVerifier {
                     uint256 divisor = rs2(instruction) & 0xffffffff;
                     setRd(
                         instruction,
-                        signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32)
+                        signExtend(
+                            divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32
+                        )
                     );
                     return nextPc(pc);
                 }
                 if (funct7 == 0x20) {
                     // sraw rd, rs1, rs2
                     // Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
-                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
+                    setRd(
+                        instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31)
+                    );
                     return nextPc(pc);
                 }
             }
@@ -877,7 +899,10 @@ contract StepVerifier is IStepVerifier {
                     // The signed 32-bit remainder; the dividend if the divisor is 0.
                     uint256 dividend = signExtend(rs1(instruction), 32);
                     uint256 divisor = signExtend(rs2(instruction), 32);
-                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
+                    setRd(
+                        instruction,
+                        signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32)
+                    );
                     return nextPc(pc);
                 }
             }
@@ -887,7 +912,10 @@ contract StepVerifier is IStepVerifier {
                     // The unsigned 32-bit remainder; the dividend if the divisor is 0.
                     uint256 dividend = rs1(instruction) & 0xffffffff;
                     uint256 divisor = rs2(instruction) & 0xffffffff;
-                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
+                    setRd(
+                        instruction,
+                        signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32)
+                    );
                     return nextPc(pc);
                 }
             }

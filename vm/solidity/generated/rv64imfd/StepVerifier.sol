@@ -4,28 +4,30 @@ pragma solidity ^0.8.24;
 
 import {IStepVerifier} from "./IStepVerifier.sol";
 
-/// @title Judges one step of an rv64imfd machine.
-/// @notice Three parts: the machine's state and the proofs of what is read from it; the instructions; and the
-/// arithmetic that they use. The last two are printed from the text that the interpreter runs, names included.
-/// @dev Machine words are numbers below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so everything is
-/// unchecked. The state lies in memory as it is hashed and is changed in place.
+/// @title Verifies one step of an rv64imfd machine.
+/// @notice The contract has three parts: the machine's state, with proofs of what is read from it; the
+/// instructions; and the arithmetic that they use. The last two are printed from the code that the
+/// interpreter runs, names included.
+/// @dev A machine word is a number below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so all
+/// arithmetic is unchecked. The state is kept in memory in the form in which it is hashed, and is changed in
+/// place.
 contract StepVerifier is IStepVerifier {
     // ---- The machine's profile
 
-    /// Memory is the addresses below 2^MEMORY_BITS.
+    /// Memory spans the addresses below 2^MEMORY_BITS.
     uint256 public immutable MEMORY_BITS;
     /// The first address of the code.
     uint256 public immutable CODE_BASE;
-    /// How many bytes of code there are.
+    /// The size of the code in bytes.
     uint256 public immutable CODE_SIZE;
-    /// The depth of the tree of the code.
+    /// The depth of the code tree.
     uint256 private immutable CODE_DEPTH;
 
     // ---- Numbers
 
     /// The mask of a machine word.
     uint256 private constant WORD = 0xffffffffffffffff;
-    /// The bytes of a leaf, as a power of two.
+    /// The binary logarithm of the bytes in a leaf.
     uint256 private constant LEAF_BITS = 5;
     uint256 private constant RMM = 4;
     uint256 private constant RUNNING = 0;
@@ -41,18 +43,18 @@ contract StepVerifier is IStepVerifier {
     uint256 private constant STORE_FAULT = 7;
     uint256 private constant ENVIRONMENT_CALL = 8;
 
-    // ---- Where things are in this contract's memory. Fields shorter than 32 bytes are given by the 32 bytes that end
-    // with them, so that they are the low bits of a word.
+    // ---- Layout of this contract's memory. A field shorter than 32 bytes is given by the 32 bytes that end
+    // with it, so that it is the low bits of a word.
 
     /// The next byte of the witness, as an offset into calldata.
     uint256 private constant CURSOR = 0x80;
     /// The first byte of the witness.
     uint256 private constant WITNESS_START = 0xa0;
-    /// The first byte behind the witness.
+    /// The end of the witness.
     uint256 private constant WITNESS_END = 0xc0;
-    /// The state, as it is hashed.
+    /// The state, in the form in which it is hashed.
     uint256 private constant STATE = 0xe0;
-    /// The length of the state.
+    /// The length of the state in bytes.
     uint256 private constant STATE_SIZE = 0x161;
     /// The root of the code.
     uint256 private constant CODE_ROOT = 0xe0;
@@ -64,20 +66,22 @@ contract StepVerifier is IStepVerifier {
     uint256 private constant PC = 0x128;
     /// The status, 8 bits.
     uint256 private constant STATUS = 0x129;
-    /// Where x0 would be, if it were kept; register i is 8 i bytes further up.
+    /// The place that x0 would have if it were stored; register i is 8 i bytes further up.
     uint256 private constant REGISTERS = 0x129;
     /// The float registers: 32 low halves, then 32 high halves.
     uint256 private constant FLOATS = 0x260;
     /// The end of the float registers.
     uint256 private constant FLOATS_END = 0x360;
 
-    /// @param memoryBits memory is the addresses below 2^memoryBits
+    /// @param memoryBits memory spans the addresses below 2^memoryBits
     /// @param codeBase the first address of the code
-    /// @param codeSize how many bytes of code there are
+    /// @param codeSize the size of the code in bytes
     constructor(uint256 memoryBits, uint256 codeBase, uint256 codeSize) {
         bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
         bool codeValid = codeSize != 0 && codeSize % 32 == 0 && codeBase % 32 == 0;
-        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) revert InvalidProfile();
+        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) {
+            revert InvalidProfile();
+        }
         MEMORY_BITS = memoryBits;
         CODE_BASE = codeBase;
         CODE_SIZE = codeSize;
@@ -85,7 +89,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @inheritdoc IStepVerifier
-    function step(bytes32 preStateRoot, bytes calldata witness) external view returns (bytes32 postStateRoot) {
+    function step(bytes32 preStateRoot, bytes calldata witness)
+        external
+        view
+        returns (bytes32 postStateRoot)
+    {
         loadState(preStateRoot, witness);
         if (wordAt(STATUS) & 0xff == RUNNING) {
             uint256 pc = wordAt(PC) & WORD;
@@ -104,21 +112,21 @@ contract StepVerifier is IStepVerifier {
 
     // ---- State
 
-    /// @dev The 32 bytes of memory at a place.
+    /// @dev The 32 bytes at `place` in this contract's memory.
     function wordAt(uint256 place) private pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := mload(place)
         }
     }
 
-    /// @dev Replaces the low 64 bits of the 32 bytes of memory at a place.
+    /// @dev Replaces the low 64 bits of the 32 bytes at `place` in this contract's memory.
     function setField(uint256 place, uint256 value) private pure {
         assembly ("memory-safe") {
             mstore(place, or(and(mload(place), not(WORD)), value))
         }
     }
 
-    /// @dev Copies the state from the witness and compares its root.
+    /// @dev Copies the state from the witness and checks its root.
     function loadState(bytes32 preStateRoot, bytes calldata witness) private pure {
         if (witness.length < STATE_SIZE) revert WitnessLength(STATE_SIZE, witness.length);
         assembly ("memory-safe") {
@@ -156,12 +164,12 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Stops the machine because it is done.
+    /// @dev Stops the machine because the program has exited.
     function exit(uint256 pc) private pure returns (uint256) {
         return stop(EXITED, pc);
     }
 
-    /// @dev The address of the instruction behind the one at `pc`.
+    /// @dev The address of the instruction that follows the one at `pc`.
     function nextPc(uint256 pc) private pure returns (uint256) {
         unchecked {
             return (pc + 4) & WORD;
@@ -183,7 +191,7 @@ contract StepVerifier is IStepVerifier {
         return register(fieldRs2(instruction));
     }
 
-    /// @dev Writes the destination register; a write to x0 is lost.
+    /// @dev Writes the destination register; writes to x0 are ignored.
     function setRd(uint256 instruction, uint256 value) private pure {
         unchecked {
             uint256 index = fieldRd(instruction);
@@ -193,7 +201,7 @@ contract StepVerifier is IStepVerifier {
 
     // ---- Float registers
 
-    /// @dev Reads the float registers from the witness.
+    /// @dev Reads the float registers from the witness and checks their hash.
     function loadFloats() private pure {
         unchecked {
             uint256 cursor = wordAt(CURSOR);
@@ -203,7 +211,7 @@ contract StepVerifier is IStepVerifier {
                 form := byte(0, calldataload(cursor))
                 calldatacopy(FLOATS, add(cursor, 1), 256)
                 if eq(form, 1) {
-                    // Every high half is all ones and is left out.
+                    // Every high half is all ones, and none is in the witness.
                     for { let place := add(FLOATS, 128) } lt(place, FLOATS_END) { place := add(place, 32) } {
                         mstore(place, not(0))
                     }
@@ -215,7 +223,9 @@ contract StepVerifier is IStepVerifier {
             advance(cursor + 1 + (form == 1 ? uint256(128) : 256));
             if (form > 1 || boxed != (form == 1)) revert FloatsNotCanonical();
             uint256 given = hashFloats();
-            if (given != wordAt(FLOAT_HASH)) revert FloatsMismatch(bytes32(wordAt(FLOAT_HASH)), bytes32(given));
+            if (given != wordAt(FLOAT_HASH)) {
+                revert FloatsMismatch(bytes32(wordAt(FLOAT_HASH)), bytes32(given));
+            }
         }
     }
 
@@ -245,11 +255,11 @@ contract StepVerifier is IStepVerifier {
         return floatRegister(fieldRs3(instruction));
     }
 
-    /// @dev Writes the destination float register, all 64 bits, and hashes the registers again.
+    /// @dev Writes all 64 bits of the destination float register, and updates the hash.
     function setFrd(uint256 instruction, uint256 value) private pure {
         uint256 index = fieldRd(instruction);
         assembly ("memory-safe") {
-            // A half is the low 32 bits of the word that ends with it.
+            // The low 32 bits of the word that ends with a half are that half.
             let place := add(sub(FLOATS, 28), shl(2, index))
             mstore(place, or(and(mload(place), not(0xffffffff)), and(value, 0xffffffff)))
             place := add(place, 128)
@@ -269,28 +279,29 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Whether an aligned access reads memory or code.
+    /// @dev Whether an aligned load may read this address: memory or code.
     function readable(uint256 location) private view returns (bool) {
         return location >> MEMORY_BITS == 0 || inCode(location);
     }
 
-    /// @dev Whether an aligned access may write: memory, and not code, which hides it.
+    /// @dev Whether an aligned store may write this address: memory that is not hidden by code.
     function writable(uint256 location) private view returns (bool) {
         return location >> MEMORY_BITS == 0 && !inCode(location);
     }
 
-    /// @dev The instruction at an address of the code, proven.
+    /// @dev The instruction at an address of the code, with its proof checked.
     function fetch(uint256 pc) private view returns (uint256) {
         return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
     }
 
-    /// @dev `size` bytes at an address, proven.
+    /// @dev `size` bytes at an address, with their proof checked.
     function load(uint256 location, uint256 size) private view returns (uint256) {
         uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
         return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
     }
 
-    /// @dev Changes `size` bytes at an address: proves the old leaf, then hashes the new one up the same path.
+    /// @dev Stores `size` bytes at an address: checks the proof of the old leaf, then hashes the new leaf up
+    /// the same path.
     function store(uint256 location, uint256 size, uint256 value) private view {
         unchecked {
             uint256 proof = wordAt(CURSOR);
@@ -319,7 +330,7 @@ contract StepVerifier is IStepVerifier {
 
     // ---- Proofs
 
-    /// @dev Reads the next proof of the witness: that of leaf `index` of the tree with this root.
+    /// @dev Reads and checks the next proof in the witness: that of leaf `index` in the tree with this root.
     function provenLeaf(uint256 root, uint256 index, uint256 depth) private pure returns (uint256 leaf) {
         unchecked {
             uint256 proof = wordAt(CURSOR);
@@ -333,8 +344,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Hashes a leaf up to the root. `proof` is where the mask of the siblings that aren't zero is, with those
-    /// siblings behind it; `end` is what follows them.
+    /// @dev Hashes a leaf up to the root. `proof` points to the mask of the non-zero siblings, which follow
+    /// it; `end` points behind them.
     function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
         private
         pure
@@ -352,7 +363,7 @@ contract StepVerifier is IStepVerifier {
                     end := add(end, 32)
                     if iszero(sibling) { canonical := 0 }
                 }
-                // A node over zeros is zero.
+                // The parent of two zeros is zero.
                 if or(root, sibling) {
                     let place := shl(5, and(index, 1))
                     mstore(place, root)
@@ -365,7 +376,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Marks the witness as read up to here.
+    /// @dev Records that the witness has been read up to `end`.
     function advance(uint256 end) private pure {
         uint256 start = wordAt(WITNESS_START);
         uint256 limit = wordAt(WITNESS_END);
@@ -375,7 +386,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev There must be nothing behind what the step reads.
+    /// @dev The witness must have no bytes that the step does not read.
     function requireAllRead(uint256 given) private pure {
         unchecked {
             uint256 left = wordAt(WITNESS_END) - wordAt(CURSOR);
@@ -695,13 +706,17 @@ contract StepVerifier is IStepVerifier {
                 if (funct7 == 0x00) {
                     // srliw rd, rs1, imm
                     // Shifts 32 bits right, filling with zeros.
-                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32));
+                    setRd(
+                        instruction, signExtend((rs1(instruction) & 0xffffffff) >> shamt5(instruction), 32)
+                    );
                     return nextPc(pc);
                 }
                 if (funct7 == 0x20) {
                     // sraiw rd, rs1, imm
                     // Shifts 32 bits right, filling with the sign.
-                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction)));
+                    setRd(
+                        instruction, shiftRightSigned(signExtend(rs1(instruction), 32), shamt5(instruction))
+                    );
                     return nextPc(pc);
                 }
             }
@@ -782,8 +797,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div, divu, rem,
-    /// remu.
+    /// @dev Opcode 0x33: add, sub, sll, slt, sltu, xor, srl, sra, or, and, mul, mulh, mulhsu, mulhu, div,
+    /// divu, rem, remu.
     function opcode33(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
@@ -825,7 +840,8 @@ contract StepVerifier is IStepVerifier {
                             uint256 b = rs2(instruction);
                             uint256 unsigned = (a * b) >> 64;
                             setRd(
-                                instruction, (unsigned - (lessSigned(a, 0) ? b : 0) - (lessSigned(b, 0) ? a : 0)) & WORD
+                                instruction,
+                                (unsigned - (lessSigned(a, 0) ? b : 0) - (lessSigned(b, 0) ? a : 0)) & WORD
                             );
                             return nextPc(pc);
                         }
@@ -995,7 +1011,8 @@ contract StepVerifier is IStepVerifier {
                         setRd(
                             instruction,
                             signExtend(
-                                divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor), 32
+                                divisor == 0 ? WORD : divideSigned(signExtend(rs1(instruction), 32), divisor),
+                                32
                             )
                         );
                         return nextPc(pc);
@@ -1007,7 +1024,10 @@ contract StepVerifier is IStepVerifier {
                 if (funct7 == 0x00) {
                     // srlw rd, rs1, rs2
                     // Shifts 32 bits right by the low 5 bits of rs2, filling with zeros.
-                    setRd(instruction, signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32));
+                    setRd(
+                        instruction,
+                        signExtend((rs1(instruction) & 0xffffffff) >> (rs2(instruction) & 31), 32)
+                    );
                     return nextPc(pc);
                 }
                 if (funct7 == 0x01) {
@@ -1016,14 +1036,18 @@ contract StepVerifier is IStepVerifier {
                     uint256 divisor = rs2(instruction) & 0xffffffff;
                     setRd(
                         instruction,
-                        signExtend(divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32)
+                        signExtend(
+                            divisor == 0 ? WORD : divideUnsigned(rs1(instruction) & 0xffffffff, divisor), 32
+                        )
                     );
                     return nextPc(pc);
                 }
                 if (funct7 == 0x20) {
                     // sraw rd, rs1, rs2
                     // Shifts 32 bits right by the low 5 bits of rs2, filling with the sign.
-                    setRd(instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31));
+                    setRd(
+                        instruction, shiftRightSigned(signExtend(rs1(instruction), 32), rs2(instruction) & 31)
+                    );
                     return nextPc(pc);
                 }
             }
@@ -1033,7 +1057,10 @@ contract StepVerifier is IStepVerifier {
                     // The signed 32-bit remainder; the dividend if the divisor is 0.
                     uint256 dividend = signExtend(rs1(instruction), 32);
                     uint256 divisor = signExtend(rs2(instruction), 32);
-                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32));
+                    setRd(
+                        instruction,
+                        signExtend(divisor == 0 ? dividend : remainderSigned(dividend, divisor), 32)
+                    );
                     return nextPc(pc);
                 }
             }
@@ -1043,7 +1070,10 @@ contract StepVerifier is IStepVerifier {
                     // The unsigned 32-bit remainder; the dividend if the divisor is 0.
                     uint256 dividend = rs1(instruction) & 0xffffffff;
                     uint256 divisor = rs2(instruction) & 0xffffffff;
-                    setRd(instruction, signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32));
+                    setRd(
+                        instruction,
+                        signExtend(divisor == 0 ? dividend : remainderUnsigned(dividend, divisor), 32)
+                    );
                     return nextPc(pc);
                 }
             }
@@ -1078,7 +1108,12 @@ contract StepVerifier is IStepVerifier {
                     // frs1 * frs2 + frs3, rounded once.
                     loadFloats();
                     uint256 result = multiplyAdd(
-                        frs1(instruction), frs2(instruction), frs3(instruction), roundingMode(instruction), 52, 64
+                        frs1(instruction),
+                        frs2(instruction),
+                        frs3(instruction),
+                        roundingMode(instruction),
+                        52,
+                        64
                     );
                     setFrd(instruction, result & WORD);
                     return nextPc(pc);
@@ -1214,11 +1249,11 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Opcode 0x53: fadd.s, fsub.s, fmul.s, fdiv.s, fsqrt.s, fsgnj.s, fsgnjn.s, fsgnjx.s, fmin.s, fmax.s,
-    /// fcvt.w.s, fcvt.wu.s, fcvt.l.s, fcvt.lu.s, fmv.x.w, fclass.s, feq.s, flt.s, fle.s, fcvt.s.w, fcvt.s.wu, fcvt.s.l,
-    /// fcvt.s.lu, fmv.w.x, fadd.d, fsub.d, fmul.d, fdiv.d, fsqrt.d, fsgnj.d, fsgnjn.d, fsgnjx.d, fmin.d, fmax.d,
-    /// fcvt.s.d, fcvt.d.s, feq.d, flt.d, fle.d, fclass.d, fcvt.w.d, fcvt.wu.d, fcvt.l.d, fcvt.lu.d, fcvt.d.w,
-    /// fcvt.d.wu, fcvt.d.l, fcvt.d.lu, fmv.x.d, fmv.d.x.
+    /// @dev Opcode 0x53: fadd.s, fsub.s, fmul.s, fdiv.s, fsqrt.s, fsgnj.s, fsgnjn.s, fsgnjx.s, fmin.s,
+    /// fmax.s, fcvt.w.s, fcvt.wu.s, fcvt.l.s, fcvt.lu.s, fmv.x.w, fclass.s, feq.s, flt.s, fle.s, fcvt.s.w,
+    /// fcvt.s.wu, fcvt.s.l, fcvt.s.lu, fmv.w.x, fadd.d, fsub.d, fmul.d, fdiv.d, fsqrt.d, fsgnj.d, fsgnjn.d,
+    /// fsgnjx.d, fmin.d, fmax.d, fcvt.s.d, fcvt.d.s, feq.d, flt.d, fle.d, fclass.d, fcvt.w.d, fcvt.wu.d,
+    /// fcvt.l.d, fcvt.lu.d, fcvt.d.w, fcvt.d.wu, fcvt.d.l, fcvt.d.lu, fmv.x.d, fmv.d.x.
     function opcode53(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct7 = instruction >> 25;
@@ -1301,7 +1336,9 @@ contract StepVerifier is IStepVerifier {
                             loadFloats();
                             uint256 a = unbox(frs1(instruction));
                             uint256 b = unbox(frs2(instruction));
-                            uint256 result = multiplyAdd(a, b, (a ^ b) & 0x80000000, roundingMode(instruction), 23, 32);
+                            uint256 result = multiplyAdd(
+                                a, b, (a ^ b) & 0x80000000, roundingMode(instruction), 23, 32
+                            );
                             setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                             return nextPc(pc);
                         }
@@ -1328,7 +1365,11 @@ contract StepVerifier is IStepVerifier {
                             // Divides.
                             loadFloats();
                             uint256 result = divide(
-                                unbox(frs1(instruction)), unbox(frs2(instruction)), roundingMode(instruction), 23, 32
+                                unbox(frs1(instruction)),
+                                unbox(frs2(instruction)),
+                                roundingMode(instruction),
+                                23,
+                                32
                             );
                             setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                             return nextPc(pc);
@@ -1379,7 +1420,9 @@ contract StepVerifier is IStepVerifier {
                             uint256 a = unbox(frs1(instruction));
                             setFrd(
                                 instruction,
-                                (a & 0x7fffffff) | ((a ^ unbox(frs2(instruction))) & 0x80000000) | 0xffffffff00000000
+                                (a & 0x7fffffff)
+                                | ((a ^ unbox(frs2(instruction))) & 0x80000000)
+                                | 0xffffffff00000000
                             );
                             return nextPc(pc);
                         }
@@ -1394,7 +1437,8 @@ contract StepVerifier is IStepVerifier {
                             loadFloats();
                             setFrd(
                                 instruction,
-                                (frs1(instruction) & 0x7fffffffffffffff) | (frs2(instruction) & 0x8000000000000000)
+                                (frs1(instruction) & 0x7fffffffffffffff)
+                                | (frs2(instruction) & 0x8000000000000000)
                             );
                             return nextPc(pc);
                         }
@@ -1415,7 +1459,8 @@ contract StepVerifier is IStepVerifier {
                             loadFloats();
                             uint256 a = frs1(instruction);
                             setFrd(
-                                instruction, (a & 0x7fffffffffffffff) | ((a ^ frs2(instruction)) & 0x8000000000000000)
+                                instruction,
+                                (a & 0x7fffffffffffffff) | ((a ^ frs2(instruction)) & 0x8000000000000000)
                             );
                             return nextPc(pc);
                         }
@@ -1426,7 +1471,9 @@ contract StepVerifier is IStepVerifier {
                             // fmin.s frd, frs1, frs2
                             // The smaller; a NaN loses against a number.
                             loadFloats();
-                            uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
+                            uint256 result = minMax(
+                                unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32
+                            );
                             setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                             return nextPc(pc);
                         }
@@ -1434,7 +1481,9 @@ contract StepVerifier is IStepVerifier {
                             // fmax.s frd, frs1, frs2
                             // The larger; a NaN loses against a number.
                             loadFloats();
-                            uint256 result = minMax(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
+                            uint256 result = minMax(
+                                unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32
+                            );
                             setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                             return nextPc(pc);
                         }
@@ -1464,7 +1513,9 @@ contract StepVerifier is IStepVerifier {
                         // fcvt.s.d frd, frs1, rm
                         // From binary64 to binary32.
                         loadFloats();
-                        uint256 result = convert(frs1(instruction), roundingMode(instruction), 52, 64, 23, 32);
+                        uint256 result = convert(
+                            frs1(instruction), roundingMode(instruction), 52, 64, 23, 32
+                        );
                         setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                         return nextPc(pc);
                     }
@@ -1489,7 +1540,9 @@ contract StepVerifier is IStepVerifier {
                             // fsqrt.s frd, frs1, rm
                             // The square root.
                             loadFloats();
-                            uint256 result = squareRoot(unbox(frs1(instruction)), roundingMode(instruction), 23, 32);
+                            uint256 result = squareRoot(
+                                unbox(frs1(instruction)), roundingMode(instruction), 23, 32
+                            );
                             setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                             return nextPc(pc);
                         }
@@ -1511,7 +1564,9 @@ contract StepVerifier is IStepVerifier {
                         // fle.s rd, frs1, frs2
                         // 1 if less or equal.
                         loadFloats();
-                        uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32);
+                        uint256 holds = compareLess(
+                            unbox(frs1(instruction)), unbox(frs2(instruction)), 1, 23, 32
+                        );
                         setRd(instruction, holds & WORD);
                         return nextPc(pc);
                     }
@@ -1519,7 +1574,9 @@ contract StepVerifier is IStepVerifier {
                         // flt.s rd, frs1, frs2
                         // 1 if less.
                         loadFloats();
-                        uint256 holds = compareLess(unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32);
+                        uint256 holds = compareLess(
+                            unbox(frs1(instruction)), unbox(frs2(instruction)), 0, 23, 32
+                        );
                         setRd(instruction, holds & WORD);
                         return nextPc(pc);
                     }
@@ -1527,7 +1584,9 @@ contract StepVerifier is IStepVerifier {
                         // feq.s rd, frs1, frs2
                         // 1 if equal.
                         loadFloats();
-                        uint256 holds = compareEqual(unbox(frs1(instruction)), unbox(frs2(instruction)), 23, 32);
+                        uint256 holds = compareEqual(
+                            unbox(frs1(instruction)), unbox(frs2(instruction)), 23, 32
+                        );
                         setRd(instruction, holds & WORD);
                         return nextPc(pc);
                     }
@@ -1647,7 +1706,9 @@ contract StepVerifier is IStepVerifier {
                             // fcvt.l.d rd, frs1, rm
                             // To a signed 64-bit integer, saturating.
                             loadFloats();
-                            uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 1, 52, 64);
+                            uint256 integer = toInteger(
+                                frs1(instruction), roundingMode(instruction), 64, 1, 52, 64
+                            );
                             setRd(instruction, integer & WORD);
                             return nextPc(pc);
                         }
@@ -1657,7 +1718,9 @@ contract StepVerifier is IStepVerifier {
                             // fcvt.lu.d rd, frs1, rm
                             // To an unsigned 64-bit integer, saturating.
                             loadFloats();
-                            uint256 integer = toInteger(frs1(instruction), roundingMode(instruction), 64, 0, 52, 64);
+                            uint256 integer = toInteger(
+                                frs1(instruction), roundingMode(instruction), 64, 0, 52, 64
+                            );
                             setRd(instruction, integer & WORD);
                             return nextPc(pc);
                         }
@@ -1696,7 +1759,9 @@ contract StepVerifier is IStepVerifier {
                             // fcvt.s.l frd, rs1, rm
                             // From a signed 64-bit integer.
                             loadFloats();
-                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 23, 32);
+                            uint256 result = fromInteger(
+                                rs1(instruction), roundingMode(instruction), 1, 23, 32
+                            );
                             setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                             return nextPc(pc);
                         }
@@ -1706,7 +1771,9 @@ contract StepVerifier is IStepVerifier {
                             // fcvt.s.lu frd, rs1, rm
                             // From an unsigned 64-bit integer.
                             loadFloats();
-                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 23, 32);
+                            uint256 result = fromInteger(
+                                rs1(instruction), roundingMode(instruction), 0, 23, 32
+                            );
                             setFrd(instruction, (result & WORD) | 0xffffffff00000000);
                             return nextPc(pc);
                         }
@@ -1745,7 +1812,9 @@ contract StepVerifier is IStepVerifier {
                             // fcvt.d.l frd, rs1, rm
                             // From a signed 64-bit integer.
                             loadFloats();
-                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 1, 52, 64);
+                            uint256 result = fromInteger(
+                                rs1(instruction), roundingMode(instruction), 1, 52, 64
+                            );
                             setFrd(instruction, result & WORD);
                             return nextPc(pc);
                         }
@@ -1755,7 +1824,9 @@ contract StepVerifier is IStepVerifier {
                             // fcvt.d.lu frd, rs1, rm
                             // From an unsigned 64-bit integer.
                             loadFloats();
-                            uint256 result = fromInteger(rs1(instruction), roundingMode(instruction), 0, 52, 64);
+                            uint256 result = fromInteger(
+                                rs1(instruction), roundingMode(instruction), 0, 52, 64
+                            );
                             setFrd(instruction, result & WORD);
                             return nextPc(pc);
                         }
@@ -2077,7 +2148,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The binary32 in a float register: the low half if the upper half is all ones, the canonical NaN otherwise.
+    /// @dev The binary32 in a float register: the low half if the upper half is all ones, the canonical NaN
+    /// otherwise.
     function unbox(uint256 boxed) private pure returns (uint256 x) {
         unchecked {
             bool valid = (boxed >> 32) == 0xffffffff;
@@ -2137,8 +2209,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two bits
-    /// further up.
+    /// @dev `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two
+    /// bits further up.
     function shiftRightJam(uint256 x, uint256 count) private pure returns (uint256 jammed) {
         unchecked {
             uint256 down = count < 127 ? count : 127;
@@ -2148,9 +2220,9 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher up moves
-    /// left as far as there is room, and only then the other one moves right, so what is jammed lies far below the
-    /// rounding point.
+    /// @dev Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher
+    /// up moves left as far as there is room, and only then the other one moves right, so what is jammed lies
+    /// far below the rounding point.
     function align(uint256 expP, uint256 product, uint256 expC, uint256 addend)
         private
         pure
@@ -2232,7 +2304,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev `sig / 2^count` rounded to an integer as `rm` says; `sig` < 2^126.
-    function roundShift(uint256 sign, uint256 sig, uint256 count, uint256 rm) private pure returns (uint256 rounded) {
+    function roundShift(uint256 sign, uint256 sig, uint256 count, uint256 rm)
+        private
+        pure
+        returns (uint256 rounded)
+    {
         unchecked {
             uint256 down = count < 127 ? count : 127;
             uint256 floor = sig >> down;
@@ -2332,7 +2408,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits; jammed.
+    /// @dev The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits;
+    /// jammed.
     function divideJam(uint256 sigA, uint256 sigB, uint256 man) private pure returns (uint256 jammed) {
         unchecked {
             uint256 dividend = sigA << (man + 4);
@@ -2357,7 +2434,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev `a / b` where one is zero, infinite or NaN.
-    function divideSpecial(uint256 a, uint256 b, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function divideSpecial(uint256 a, uint256 b, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 inf = infinity(man, width);
             uint256 magA = magnitude(a, width);
@@ -2394,8 +2475,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps leave nothing
-    /// but the last division to be one too high.
+    /// @dev The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps
+    /// leave nothing but the last division to be one too high.
     function integerSqrt(uint256 x) private pure returns (uint256 root) {
         unchecked {
             uint256 estimate = newton(
@@ -2406,7 +2487,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev The square root of a positive finite number.
-    function squareRootFinite(uint256 a, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function squareRootFinite(uint256 a, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             (, uint256 exp, uint256 sig) = unpack(a, man, width);
             uint256 up = 108 - man + ((exp + man) & 1);
@@ -2418,7 +2503,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev The square root of `a`, rounded once; that of -0 is -0.
-    function squareRoot(uint256 a, uint256 rm, uint256 man, uint256 width) private pure returns (uint256 result) {
+    function squareRoot(uint256 a, uint256 rm, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 result)
+    {
         unchecked {
             uint256 inf = infinity(man, width);
             uint256 mag = magnitude(a, width);
@@ -2447,8 +2536,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses against a
-    /// number.
+    /// @dev The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses
+    /// against a number.
     function minMax(uint256 a, uint256 b, uint256 larger, uint256 man, uint256 width)
         private
         pure
@@ -2476,8 +2565,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit saturates
-    /// and a NaN counts as positive infinity. The result is the integer modulo 2^64.
+    /// @dev The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit
+    /// saturates and a NaN counts as positive infinity. The result is the integer modulo 2^64.
     function toInteger(uint256 x, uint256 rm, uint256 bits, uint256 signed, uint256 man, uint256 width)
         private
         pure
@@ -2512,7 +2601,11 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev 1 if neither is a NaN and both are equal; zeros are equal.
-    function compareEqual(uint256 a, uint256 b, uint256 man, uint256 width) private pure returns (uint256 holds) {
+    function compareEqual(uint256 a, uint256 b, uint256 man, uint256 width)
+        private
+        pure
+        returns (uint256 holds)
+    {
         unchecked {
             uint256 nan = isNan(a, man, width);
             uint256 zeros = magnitude(a | b, width);
@@ -2520,7 +2613,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev 1 if neither is a NaN and `a < b`, or also if they are equal where `or_equal` is 1; zeros are equal.
+    /// @dev 1 if neither is a NaN and `a < b`, or also if they are equal where `or_equal` is 1; zeros are
+    /// equal.
     function compareLess(uint256 a, uint256 b, uint256 orEqual, uint256 man, uint256 width)
         private
         pure

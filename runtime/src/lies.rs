@@ -17,7 +17,7 @@ pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<C
     let (places, tensors) = match cheat {
         Cheat::Weight => (vec![(0, 1)], tensors(&[Role::Constant])),
         Cheat::Step => {
-            // A change may come before the number is written or after it was read, so several moments are tried.
+            // A change may come before the number is written or after it was read, so several places are tried.
             let middle = last.div_ceil(2);
             let steps = honest.steps(middle)?;
             let places = (1..=8).map(|eighths| (middle, (steps * eighths / 8).saturating_sub(1))).collect();
@@ -27,6 +27,10 @@ pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<C
             (vec![(last, honest.steps(last)?)], tensors(&[Role::Output]))
         }
     };
+    if tensors.is_empty() {
+        return Err(Failure::new("the image names no weights that could be changed")
+            .hint("choose another --cheat: step or output"));
+    }
     let numbers = |tensor: &Tensor| {
         let (address, size) = (tensor.address, tensor.dtype.size());
         (1..=tensor.elements().unwrap_or(0).min(TRIED)).map(move |number| address + number * size - 1)

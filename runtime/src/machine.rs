@@ -1,4 +1,4 @@
-//! A machine that is loaded, fed and ready to run.
+//! A machine with its inputs, ready to run.
 
 use game::MemoryLimit;
 use image::Image;
@@ -11,6 +11,7 @@ use step::Status;
 use crate::cli::{Backend, RunArgs};
 use crate::failure::Failure;
 use crate::images::{load, reserved};
+use crate::output::count;
 use crate::tensors::read_inputs;
 
 /// An image and its machine, inputs in place.
@@ -21,6 +22,23 @@ pub struct Loaded {
     pub machine: Jit,
     /// How much memory the run may take.
     pub memory: MemoryLimit,
+}
+
+impl Loaded {
+    /// Runs to the end; an error if that is not reached within `max` steps or within the image's own bound, or if the
+    /// machine traps.
+    pub fn run_to_end(&mut self, max: u64, bar: &ProgressBar) -> Result<(), Failure> {
+        let bound = self.image.interface.map_or(u64::MAX, |interface| interface.bound);
+        run_to(&mut self.machine, max.min(bound), &self.memory, bar)?;
+        if self.machine.status() == Status::Running && bound <= max {
+            let bound = count(bound);
+            return Err(Failure::new(format!(
+                "the program still runs after {bound} steps, its bound: in a dispute it has no result on this input"
+            ))
+            .hint("make the image with a larger --max-steps"));
+        }
+        run_to_end(&mut self.machine, max, &self.memory, bar)
+    }
 }
 
 /// Reads an image and its inputs.
@@ -81,6 +99,8 @@ pub fn run_by(
     bar: &ProgressBar,
     mut run: impl FnMut(&mut Jit, u64) -> bool,
 ) -> Result<(), Failure> {
+    // What is there already may be too much.
+    memory.check()?;
     let mut more = true;
     while more && machine.steps() < target && machine.status() == Status::Running {
         let steps = MemoryLimit::SLICE.min(target - machine.steps());

@@ -231,7 +231,7 @@ mod tests {
             profile,
             entry: CODE,
             sp: 0x1000,
-            code,
+            code: code.into(),
             segments: Vec::new(),
             tensors: vec![output],
             symbols: vec![symbol("_start", CODE), symbol("turn", CODE + 32)],

@@ -644,7 +644,7 @@ fn model(path: &Path, bits: [u8; 3], words: &[u32], bound: u64) {
         profile,
         entry: CODE,
         sp: profile.memory_size(),
-        code,
+        code: code.into(),
         segments: Vec::new(),
         tensors: vec![tensor(Role::Input, input), tensor(Role::Output, output)],
         symbols: vec![Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],

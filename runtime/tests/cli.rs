@@ -376,7 +376,7 @@ fn translated_code_is_kept_between_runs() {
         profile: step::MachineProfile::new(isa::Extensions::IM, 16, 0x8000, 32).expect("a machine"),
         entry: 0x8000,
         sp: 0,
-        code: words.into_iter().flat_map(u32::to_le_bytes).collect(),
+        code: words.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>().into(),
         segments: Vec::new(),
         tensors: Vec::new(),
         symbols: Vec::new(),

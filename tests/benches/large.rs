@@ -165,7 +165,7 @@ fn contents(gigabytes: u64) -> Contents {
         profile: MachineProfile::new(Extensions::IM, memory_bits, CODE, code.len() as u64).expect("a machine"),
         entry: CODE,
         sp: 0,
-        code,
+        code: code.into(),
         segments: (0..layers).map(segment).collect(),
         tensors: vec![tensor("sum", Role::Output, OUTPUT), tensor("start", Role::Input, 0x2000)],
         symbols: vec![Symbol { name: "sum".to_owned(), address: CODE, size: 0 }],

@@ -216,7 +216,7 @@ fn small_image(extensions: Extensions, words: &[u32]) -> Image {
         profile,
         entry: CODE,
         sp: 0,
-        code,
+        code: code.into(),
         segments: vec![Segment { address: 0, bytes: data }],
         tensors: Vec::new(),
         symbols: Vec::new(),

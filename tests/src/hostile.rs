@@ -45,7 +45,7 @@ impl Case {
         aim(code[at as usize], &profile, &mut x, random);
         x[0] = 0;
         let memory = memory(&profile, code[at as usize], &x, random);
-        let code = code.into_iter().flat_map(u32::to_le_bytes).collect();
+        let code = code.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>().into();
         let (segments, tensors, symbols, schedule) = Default::default();
         let entry = profile.code_base();
         let contents = Contents { profile, entry, sp: 0, code, segments, tensors, symbols, schedule, interface: None };

@@ -38,7 +38,7 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
         profile,
         entry: code_base,
         sp: memory,
-        code,
+        code: code.into(),
         segments: vec![Segment { address: memory / 2, bytes }],
         tensors: Vec::new(),
         symbols: Vec::new(),

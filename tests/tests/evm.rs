@@ -168,7 +168,7 @@ fn squares() -> Image {
     code.resize(64, 0);
     let profile = MachineProfile::new(Extensions::IMFD, 12, 0x2000, 64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
-    Image::new(Contents { profile, entry: 0x2000, sp: 0, code, segments, tensors, symbols, schedule, interface: None })
+    Image::new(Contents { profile, entry: 0x2000, sp: 0, code: code.into(), segments, tensors, symbols, schedule, interface: None })
         .expect("an image")
 }
 

@@ -356,6 +356,6 @@ fn program_in(bits: u8, base: u64, words: &[u32]) -> Image {
     let profile = MachineProfile::new(Extensions::IMFD, bits, base, code.len() as u64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
     let contents =
-        Contents { profile, entry: base, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
+        Contents { profile, entry: base, sp: 0, code: code.into(), segments, tensors, symbols, schedule, interface: None };
     Image::new(contents).expect("an image")
 }

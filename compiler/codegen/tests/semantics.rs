@@ -125,7 +125,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
         profile,
         entry: CODE,
         sp: CODE,
-        code,
+        code: code.into(),
         segments: vec![Segment { address: 0, bytes: memory.clone().into() }],
         tensors: vec![],
         symbols: vec![],

@@ -26,7 +26,7 @@ fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
         profile: MachineProfile::new(Extensions::IMFD, 16, CODE, code.len() as u64).unwrap(),
         entry: CODE,
         sp: CODE,
-        code,
+        code: code.into(),
         segments: vec![Segment { address: 0x1000, bytes: (0..UNITS).flat_map(u64::to_le_bytes).collect() }],
         tensors: vec![],
         symbols: vec![],

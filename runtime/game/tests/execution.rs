@@ -81,7 +81,7 @@ fn image(bound: u64) -> Image {
     let symbols = vec![Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }];
     let tensors = vec![tensor(Role::Input, INPUT), tensor(Role::Output, OUTPUT)];
     let (sp, segments, interface) = (profile.memory_size(), Vec::new(), Some(interface));
-    Image::new(Contents { profile, entry: CODE, sp, code, segments, tensors, symbols, schedule, interface })
+    Image::new(Contents { profile, entry: CODE, sp, code: code.into(), segments, tensors, symbols, schedule, interface })
         .expect("an image")
 }
 

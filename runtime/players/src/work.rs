@@ -142,7 +142,9 @@ mod tests {
         let mut contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
         // The first big step jumps to itself.
         let at = (contents.schedule[0].entry - contents.profile.code_base()) as usize;
-        contents.code[at..at + 4].copy_from_slice(&0x0000_006f_u32.to_le_bytes());
+        let mut code = contents.code.to_vec();
+        code[at..at + 4].copy_from_slice(&0x0000_006f_u32.to_le_bytes());
+        contents.code = code.into();
         contents.schedule[0].bound = 1 << 40;
         let known = Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
         let input = Bytes::from(vec![0; known.input_bytes() as usize]);

@@ -2,7 +2,7 @@
 
 use crate::cli::Run;
 use crate::failure::Failure;
-use crate::machine::{prepare, run_to_end};
+use crate::machine::prepare;
 use crate::output::{Output, count, create_folder};
 use crate::tensors::{numbers, outputs, write_outputs};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
     args.run.limits.admit_outputs(&loaded.image)?;
     let bar = output.steps(args.run.limits.most_steps(&loaded.image));
     let start = Instant::now();
-    run_to_end(&mut loaded.machine, args.run.limits.max_steps, &loaded.memory, &bar)?;
+    loaded.run_to_end(args.run.limits.max_steps, &bar)?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let machine = &mut loaded.machine;

@@ -18,7 +18,7 @@ pub struct Contents {
     /// The first value of the stack pointer (x2); the stack grows down from there.
     pub sp: u64,
     /// The code, as many bytes as the profile says.
-    pub code: Vec<u8>,
+    pub code: Bytes,
     /// Memory that isn't zero at first, in the order of addresses.
     pub segments: Vec<Segment>,
     /// Tensors in memory.

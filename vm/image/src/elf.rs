@@ -177,7 +177,7 @@ impl<'a> Linked<'a> {
             profile,
             entry,
             sp: profile.memory_size(),
-            code: code.bytes,
+            code: code.bytes.into(),
             segments: data.iter().filter(|load| !load.bytes.is_empty()).map(segment).collect(),
             tensors: Vec::new(),
             symbols,

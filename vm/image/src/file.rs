@@ -2,6 +2,7 @@
 
 use crate::contents::{BigStep, Contents, Interface, Segment, Symbol, Tensor};
 use crate::{Image, ImageError, MAX_CODE, check_segments};
+use bytes::Bytes;
 use isa::Extensions;
 use memory::{Base, BaseError, Damage, PAGE, PAGE_BITS};
 use serde::{Deserialize, Serialize};
@@ -175,7 +176,7 @@ impl Image {
         let metadata: Metadata = postcard::from_bytes(&metadata).map_err(|error| damaged(error.to_string()))?;
         let profile = profile(&metadata)?;
         check_size("code", metadata.code_size, MAX_CODE)?;
-        let code = parts.take(metadata.code_size)?;
+        let code = parts.map(metadata.code_size)?;
         parts.padding()?;
         let offset = parts.at;
         let roots = [metadata.code_root, metadata.memory_root];
@@ -248,6 +249,17 @@ impl Parts<'_> {
         self.file.read_exact_at(&mut bytes, self.at).map_err(|source| io_error("read", self.path, source))?;
         self.at = end;
         Ok(bytes)
+    }
+
+    /// The next bytes, left in the file until they are needed.
+    fn map(&mut self, len: u64) -> Result<Bytes, ImageError> {
+        let end = self.at.saturating_add(len);
+        if end > self.found {
+            return Err(ImageError::Length { expected: end, found: self.found });
+        }
+        let map = memory::map(self.file, self.at, len).map_err(|source| io_error("map", self.path, source))?;
+        self.at = end;
+        Ok(Bytes::from_owner(map))
     }
 
     /// The next 32-bit number.

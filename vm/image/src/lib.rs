@@ -3,11 +3,13 @@
 //! [`Contents`] is what a compiler fills in; [`Image::new`] checks it and computes the roots. [`elf`] makes contents of
 //! a freestanding RISC-V program. `docs/formats.md` gives the file's bytes.
 
+mod code_tree;
 mod contents;
 pub mod elf;
 mod file;
 mod schedule;
 
+pub use code_tree::CodeTree;
 pub use contents::{BigStep, Contents, Dtype, Interface, Region, Role, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule};
@@ -19,10 +21,10 @@ use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
-use step::{ProfileError, Root, State, Tree};
+use step::{ProfileError, Root, State};
 use thiserror::Error;
 
-/// The most bytes of code: decoded, and with their tree, they take up to eight times as much memory.
+/// The most bytes of code. They stay in the file, and are decoded where they are reached.
 pub const MAX_CODE: u64 = 1 << 30;
 
 /// The most segments, those that share a page or have adjacent ones counted as one: each is a mapping of its own.
@@ -34,7 +36,7 @@ pub const MAX_SEGMENTS: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Image {
     contents: Contents,
-    code_tree: Arc<Tree>,
+    code_tree: Arc<CodeTree>,
     base: Arc<Base>,
 }
 
@@ -254,7 +256,7 @@ impl Image {
 
     /// The image of contents but for their segments, which the base has.
     fn with(mut contents: Contents, base: Base) -> Self {
-        let code_tree = Arc::new(Tree::of_bytes(&contents.code, contents.profile.code_depth()));
+        let code_tree = Arc::new(CodeTree::new(contents.code.clone(), contents.profile.code_depth()));
         let base = Arc::new(base);
         let bytes = Bytes::from_owner(Part(base.clone()));
         contents.segments =
@@ -270,7 +272,7 @@ impl Image {
 
     /// The tree of the code.
     #[must_use]
-    pub fn code_tree(&self) -> &Arc<Tree> {
+    pub fn code_tree(&self) -> &Arc<CodeTree> {
         &self.code_tree
     }
 

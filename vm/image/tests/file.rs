@@ -15,7 +15,7 @@ fn contents() -> Contents {
         profile: MachineProfile::new(Extensions::IMFD, 16, 0x8000, 64).expect("a machine"),
         entry: 0x8004,
         sp: 0x1_0000,
-        code: (0..64).collect(),
+        code: (0..64).collect::<Vec<u8>>().into(),
         segments: vec![
             Segment { address: 0, bytes: vec![].into() },
             Segment { address: 0x1000, bytes: (1..=100).collect() },

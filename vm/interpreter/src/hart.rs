@@ -34,6 +34,11 @@ impl Record {
     /// What the loop stops at, whatever the word is. The driver decodes the word itself.
     pub(crate) const STOP: Self = Self { op: None, rd: 0, rs1: 0, rs2: 0, imm: 0 };
 
+    /// Whether the loop executes it.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        self.op.is_some()
+    }
+
     /// The record of a word.
     pub(crate) fn new(instruction: Option<Instruction>) -> Self {
         let Some(Instruction { op, rd, rs1, rs2, rs3, rm, imm }) = instruction else {
@@ -79,7 +84,9 @@ pub(crate) struct Hart<'a> {
     pub(crate) view: View<'a>,
     pub(crate) code: &'a [u8],
     pub(crate) base: u64,
+    /// A part of the code, decoded, and where in the code it begins.
     pub(crate) records: &'a [Record],
+    pub(crate) first: u64,
 }
 
 /// Where the loop stopped.
@@ -114,12 +121,12 @@ impl Observer for Nobody {
 /// Makes up to `limit` steps from a `pc` that is a multiple of four.
 #[inline(always)]
 pub(crate) fn run<F: FloatUnit<Native>, O: Observer>(hart: Hart<'_>, pc: u64, limit: u64, observer: &mut O) -> Stopped {
-    let Hart { registers, mut view, code, base, records } = hart;
+    let Hart { registers, mut view, code, base, records, first } = hart;
     let mut offset = pc.wrapping_sub(base);
     let mut left = limit;
     let mut status = Status::Running;
     while left != 0 {
-        let Some(record) = records.get((offset >> 2) as usize) else { break };
+        let Some(record) = records.get((offset.wrapping_sub(first) >> 2) as usize) else { break };
         let place = Place { code, base, offset };
         let mut current = Current::<F>::new(registers, view.reborrow(), place, record);
         match dispatch(&mut current, observer) {

@@ -5,6 +5,7 @@
 //! use too, [`step::step`].
 
 mod census;
+mod code;
 mod float;
 mod hart;
 mod snapshot;
@@ -12,22 +13,22 @@ mod snapshot;
 pub use census::{Census, Count};
 pub use snapshot::Snapshot;
 
+use code::Code;
 use float::Host;
 use hart::{Hart, Nobody, Observer, Record, Registers, Stopped};
-use image::{Image, ImageError};
-use isa::{Op, Size, SoftFloat, TABLE, decode};
+use image::{CodeTree, Image, ImageError};
+use isa::{Op, Size, SoftFloat, TABLE};
 use memory::Memory;
 use std::convert::Infallible;
 use std::sync::Arc;
-use step::{Access, Floats, MachineProfile, Proof, Root, Source, State, Status, Tree, WitnessError};
+use step::{Access, Floats, MachineProfile, Proof, Root, Source, State, Status, WitnessError};
 
 /// A live machine.
 #[derive(Debug)]
 pub struct Interpreter {
     profile: MachineProfile,
-    code: Vec<u8>,
-    code_tree: Arc<Tree>,
-    records: Vec<Record>,
+    code: Code,
+    code_tree: Arc<CodeTree>,
     memory: Memory,
     registers: Registers,
     pc: u64,
@@ -127,15 +128,13 @@ impl Interpreter {
     /// The machine of an image before its first step.
     pub fn new(image: &Image) -> Result<Self, ImageError> {
         let profile = image.profile;
-        let words = image.code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
         let mut registers = Registers { x: [0; 256], f: [0; 256] };
         registers.x[2] = image.sp;
         registers.set_floats(Floats::RESET);
         Ok(Self {
             profile,
-            code: image.code.clone(),
+            code: Code::new(profile, image.code.clone()),
             code_tree: image.code_tree().clone(),
-            records: words.map(|word| Record::new(decode(word, profile.extensions()))).collect(),
             memory: image.memory()?,
             registers,
             pc: image.entry,
@@ -175,18 +174,19 @@ impl Interpreter {
 
     /// Runs with a loop that leaves the steps at these addresses to the driver. So nothing is asked at any other step.
     fn run_interrupted<O: Observer>(&mut self, limit: u64, addresses: &[u64], observer: &mut O) -> Outcome {
-        let base = self.profile.code_base();
-        let words = addresses.iter().map(|address| (address.wrapping_sub(base) >> 2) as usize);
         let mut hidden = Vec::new();
-        for word in words {
-            if let Some(record) = self.records.get_mut(word) {
+        for &address in addresses {
+            let Some(word) = self.code.word(address & !3) else { continue };
+            if let Some(record) = self.code.record(word) {
                 hidden.push((word, std::mem::replace(record, Record::STOP)));
             }
         }
         let outcome = self.run_observed(limit, observer);
         // Backwards, for an address that is there twice.
         for (word, record) in hidden.into_iter().rev() {
-            self.records[word] = record;
+            if let Some(place) = self.code.record(word) {
+                *place = record;
+            }
         }
         outcome
     }
@@ -194,32 +194,34 @@ impl Interpreter {
     fn run_observed<O: Observer>(&mut self, limit: u64, observer: &mut O) -> Outcome {
         let mut left = limit;
         while left > 0 && self.status == Status::Running {
-            let made = self.run_fast(left, observer);
-            left -= made;
-            // The loop stopped before something that it doesn't handle.
-            if left > 0 && self.status == Status::Running {
-                if !observer.leave(self) {
-                    break;
-                }
-                let Ok(()) = step::step(self);
-                left -= 1;
+            let word = self.code.word(self.pc);
+            let ordinary =
+                word.filter(|&word| self.code.record(word).is_some_and(|record| record.is_ordinary()));
+            if let Some(word) = ordinary {
+                left -= self.run_fast(word, left, observer);
+                continue;
             }
+            // Something that the loop doesn't handle.
+            if !observer.leave(self) {
+                break;
+            }
+            let Ok(()) = step::step(self);
+            left -= 1;
         }
         self.steps = self.steps.wrapping_add(limit - left);
         Outcome { steps: limit - left, status: self.status }
     }
 
-    /// Makes steps as long as they are ordinary.
-    fn run_fast<O: Observer>(&mut self, limit: u64, observer: &mut O) -> u64 {
-        if !self.pc.is_multiple_of(4) {
-            return 0;
-        }
+    /// Makes steps from this word of the code as long as they are ordinary and near it.
+    fn run_fast<O: Observer>(&mut self, word: usize, limit: u64, observer: &mut O) -> u64 {
+        let (records, first) = self.code.records(word);
         let hart = Hart {
             registers: &mut self.registers,
             view: self.memory.view(),
-            code: &self.code,
+            code: self.code.bytes(),
             base: self.profile.code_base(),
-            records: &self.records,
+            records,
+            first,
         };
         let Stopped { steps, pc, status } = match self.arithmetic {
             Arithmetic::Soft => hart::run::<SoftFloat, O>(hart, self.pc, limit, observer),
@@ -427,7 +429,7 @@ impl Access for Interpreter {
             return Ok(self.memory.load(address, size));
         }
         let at = (address - self.profile.code_base()) as usize;
-        let bytes = self.code.get(at..at + size as usize).unwrap_or_default();
+        let bytes = self.code.bytes().get(at..at + size as usize).unwrap_or_default();
         Ok(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
     }
     fn write(&mut self, address: u64, size: Size, value: u64) -> Result<(), Infallible> {

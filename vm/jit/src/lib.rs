@@ -17,7 +17,9 @@ mod effect;
 mod form;
 mod lower;
 mod machine;
+mod places;
 mod region;
+mod untranslated;
 
 use cache::{Cache, Kept};
 use code::Code;
@@ -27,6 +29,7 @@ use form::{Form, Forms, settled};
 use image::{Image, ImageError};
 use interpreter::{Arithmetic, Interpreter, Outcome};
 use lower::lower;
+use places::Places;
 use region::{Region, Text, members};
 use std::collections::HashMap;
 use std::io;
@@ -55,6 +58,8 @@ const TARGETS: usize = 32;
 /// itself. What isn't translated is interpreted.
 const MOST_REGIONS: u64 = 1 << 14;
 const MOST_BYTES: u64 = 1 << 28;
+
+pub use untranslated::{UNTRANSLATED, UNTRANSLATED_MODES};
 
 /// Why nothing can be translated.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +95,7 @@ pub struct Jit {
     text: Text,
     written: Written,
     /// What is known of the places where regions may start.
-    places: Vec<Option<Box<Place>>>,
+    places: Places,
     /// Where regions start that have code.
     entries: Vec<u64>,
     /// Steps of the interpreter by place, as long as there is no region.
@@ -173,8 +178,8 @@ impl Jit {
         let machine = Interpreter::new(image)?;
         let isa = code::host().ok();
         let written = Written::new(image.profile.memory_bits().into()).map_err(JitError::Memory)?;
-        let text = Text::new(image.profile, &image.code);
-        let places = (0..image.code.len() / 4).map(|_| None).collect();
+        let text = Text::new(image.profile, image.code.clone());
+        let places = Places::new(text.len());
         let (heat, translated, cache, kept) = Default::default();
         Ok(Self {
             machine,
@@ -285,7 +290,7 @@ impl Jit {
 
     /// What is known of a place.
     fn place(&self, pc: u64) -> Option<&Place> {
-        self.places.get(self.text.index(pc)?)?.as_deref()
+        self.places.get(self.text.index(pc)?)
     }
 
     /// Runs translated code as long as there is some and it has room enough; says how many steps it made.
@@ -312,16 +317,16 @@ impl Jit {
         let mut before = None;
         let (mut misfit, mut narrow) = (None, None);
         while let Some(index) = self.text.index(context.pc)
-            && self.places.get(index).and_then(Option::as_ref).is_some_and(|place| place.code.is_some())
+            && self.places.get(index).is_some_and(|place| place.code.is_some())
         {
             if let Some(before) = before.replace(index)
-                && let Some(Some(place)) = self.places.get_mut(before)
+                && let Some(place) = self.places.get_mut(before)
                 && place.hop(context.pc)
             {
                 narrow = Some(before);
                 break;
             }
-            let Some(Some(place)) = self.places.get(index) else { break };
+            let Some(place) = self.places.get(index) else { break };
             let left = context.left;
             let Some(code) = place.code.as_ref().filter(|_| left.cast_unsigned() >= place.longest) else { break };
             if !place.fits(&context.f) {
@@ -380,7 +385,7 @@ impl Jit {
     /// Counts steps at a place that hasn't been tried yet; says whether they, or those of all that share theirs with it, are enough to
     /// look at its region.
     fn warm(&mut self, pc: u64, steps: u64) -> bool {
-        if self.text.index(pc).and_then(|index| self.places.get(index)).is_none_or(Option::is_some) {
+        if self.text.index(pc).is_none_or(|index| self.places.get(index).is_some()) {
             return false;
         }
         let heat = self.heat(pc);
@@ -416,7 +421,7 @@ impl Jit {
 
     /// Translates a region again that can't be entered, for the forms that float registers have now and had.
     fn adapt(&mut self, index: usize) {
-        let Some(old) = self.places.get_mut(index).and_then(Option::take) else { return };
+        let Some(old) = self.places.take(index) else { return };
         let versions = old.versions + 1;
         let floats = self.machine.floats().0;
         let forms = std::array::from_fn(|i| match old.uses >> i & 1 {
@@ -430,7 +435,7 @@ impl Jit {
 
     /// Translates a region again that is often left for others, together with what it is left for.
     fn widen(&mut self, index: usize) {
-        let Some(mut old) = self.places.get_mut(index).and_then(Option::take) else { return };
+        let Some(mut old) = self.places.take(index) else { return };
         // Where those lead, this one leads then.
         let further = old.targets.iter().filter_map(|&target| self.place(target)).flat_map(|place| &place.targets);
         for target in further.copied().collect::<Vec<_>>() {
@@ -445,9 +450,7 @@ impl Jit {
             }
             _ => {
                 old.patience = price.map_or(u64::MAX, |price| (price / HOP).max(2 * old.hops));
-                if let Some(place) = self.places.get_mut(index) {
-                    *place = Some(old);
-                }
+                self.places.put(index, old);
             }
         }
     }
@@ -487,9 +490,7 @@ impl Jit {
         self.translated.regions += u64::from(place.code.is_some());
         self.translated.instructions += place.instructions;
         self.translated.bytes += place.code.as_ref().map_or(0, |code| code.bytes().len()) as u64;
-        if let Some(known) = self.places.get_mut(index) {
-            *known = Some(Box::new(place));
-        }
+        self.places.put(index, Box::new(place));
     }
 }
 

@@ -3,10 +3,12 @@
 use crate::domain::Node;
 use crate::effect::{Effect, Next, effect, visit};
 use crate::form::{Form, Forms, form_of};
+use bytes::Bytes;
 use isa::{Instruction, Size, decode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Sum;
 use std::ops::{BitAnd, BitOr, BitOrAssign, Range, Sub};
+use std::sync::OnceLock;
 use step::MachineProfile;
 
 /// The most instructions of a region.
@@ -23,16 +25,33 @@ const FLOATS: usize = 9;
 #[derive(Debug)]
 pub(crate) struct Text {
     profile: MachineProfile,
-    instructions: Vec<Option<Instruction>>,
-    bytes: Vec<u8>,
+    bytes: Bytes,
+    /// Instructions, decoded page by page when they are asked for.
+    pages: Vec<OnceLock<Box<[Option<Instruction>]>>>,
 }
+
+/// Words of a page.
+const PAGE: usize = 1 << 10;
 
 impl Text {
     /// The code of an image.
-    pub fn new(profile: MachineProfile, code: &[u8]) -> Self {
-        let words = code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
-        let instructions = words.map(|word| decode(word, profile.extensions())).collect();
-        Self { profile, instructions, bytes: code.to_vec() }
+    pub fn new(profile: MachineProfile, bytes: Bytes) -> Self {
+        let pages = (bytes.len() / 4).div_ceil(PAGE);
+        Self { profile, bytes, pages: (0..pages).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// How many words it has.
+    pub fn len(&self) -> usize {
+        self.bytes.len() / 4
+    }
+
+    /// The instruction of a word.
+    fn instruction(&self, index: usize) -> Option<Instruction> {
+        let page = self.pages.get(index / PAGE)?.get_or_init(|| {
+            let words = self.bytes.as_chunks::<4>().0.iter().skip(index / PAGE * PAGE).take(PAGE);
+            words.map(|&bytes| decode(u32::from_le_bytes(bytes), self.profile.extensions())).collect()
+        });
+        *page.get(index % PAGE)?
     }
 
     /// The machine's shape.
@@ -44,7 +63,7 @@ impl Text {
     pub fn index(&self, pc: u64) -> Option<usize> {
         let offset = pc.wrapping_sub(self.profile.code_base());
         let index = usize::try_from(offset / 4).ok()?;
-        (offset.is_multiple_of(4) && index < self.instructions.len()).then_some(index)
+        (offset.is_multiple_of(4) && index < self.len()).then_some(index)
     }
 
     /// Where a word of the code is.
@@ -78,7 +97,7 @@ impl Text {
 
     /// What happens at an address; `None` if the interpreter has to see to it.
     pub fn effect(&self, pc: u64) -> Option<Effect> {
-        let instruction = (*self.instructions.get(self.index(pc)?)?)?;
+        let instruction = self.instruction(self.index(pc)?)?;
         effect(instruction, pc)
     }
 }

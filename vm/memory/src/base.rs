@@ -289,8 +289,8 @@ impl Runs {
     }
 }
 
-/// A part of a file to read.
-fn map(file: &File, offset: u64, length: u64) -> io::Result<Mmap> {
+/// A part of a file to read. What [`Base`] says of its file holds for this one too.
+pub fn map(file: &File, offset: u64, length: u64) -> io::Result<Mmap> {
     let length = usize::try_from(length).map_err(io::Error::other)?;
     // SAFETY: nobody but this program has a file without a name, and of other files it is said what must not be done to them.
     // Bytes of any value are valid.

@@ -14,7 +14,7 @@ mod space;
 mod tree;
 mod view;
 
-pub use base::{Base, BaseError, Damage, extents};
+pub use base::{Base, BaseError, Damage, extents, map};
 use isa::Size;
 use memmap2::MmapMut;
 pub use merkle::Hasher;

@@ -58,6 +58,6 @@ pub fn image_of(program: &[Instruction]) -> Image {
     let segments = vec![Segment { address: 0x1000, bytes: numbers.into() }];
     let (tensors, symbols, schedule) = Default::default();
     let contents =
-        Contents { profile, entry: 0x8000, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
+        Contents { profile, entry: 0x8000, sp: 0, code: code.into(), segments, tensors, symbols, schedule, interface: None };
     Image::new(contents).expect("an image")
 }

@@ -301,6 +301,52 @@ fn programs_become_images() {
 }
 
 #[test]
+fn c_programs_are_run_and_disputed_as_models_are() {
+    let folder = Folder::new();
+    let example = |file: &str| format!("{}/../examples/c-program/{file}", env!("CARGO_MANIFEST_DIR"));
+    let gcc = std::process::Command::new("riscv64-unknown-elf-gcc")
+        .args("-O2 -march=rv64imfd -mabi=lp64d -ffreestanding -nostdlib -static -o".split(' '))
+        .args([folder.path("score.elf").display().to_string(), example("score.c")])
+        .status();
+    assert!(gcc.expect("apt-get install gcc-riscv64-unknown-elf").success());
+    let inputs = ["figures", "payments"].map(|name| format!("{name}={}", example(&format!("{name}.npy"))));
+    let inputs = ["--input", &inputs[0], "--input", &inputs[1]];
+    let make = |bound: &[&str]| folder.json(&[&["image", "from-elf", "score.elf", "-o", "score.opml"], bound].concat());
+    let run = [&["run", "score.opml", "-o", "out"], &inputs[..]].concat();
+
+    // Without a bound there is nothing to dispute.
+    let made = make(&[]);
+    assert_eq!(made["inputs"], serde_json::json!(["figures", "payments"]));
+    assert_eq!((&made["outputs"][1], &made["stack"]["overflow_traps"]), (&"trend".into(), &true.into()));
+    let free = folder.json(&run);
+    let steps = free["steps"].as_u64().expect("steps");
+    let dispute = |more: &[&'static str]| [&["dispute", "score.opml"], &inputs[..], more].concat();
+    assert!(folder.fails(&dispute(&[])).error.contains("does not say what its inputs, outputs and bounds are"));
+
+    // The bound is part of what is committed to, and a run has to stay within it.
+    make(&["--max-steps", &(steps - 1).to_string()]);
+    let error = folder.fails(&run).error;
+    assert!(error.contains("still runs after") && error.contains("in a dispute it has no result"), "{error}");
+    make(&["--max-steps", &steps.to_string()]);
+    assert_eq!(folder.json(&run)["steps"], steps);
+    let made = make(&["--max-steps", "5000"]);
+    assert_eq!(made["max_steps"], 5000);
+    let text = folder.text(&run);
+    assert!(text.contains("0.855785") && text.contains("192.000000 195.000000"), "{text}");
+    for (cheat, winner) in
+        [("step", "challenger"), ("output", "challenger"), ("silent", "challenger"), ("challenger", "asserter")]
+    {
+        for phases in ["1", "2"] {
+            let played = folder.json(&dispute(&["--cheat", cheat, "--phases", phases]));
+            assert!(played.to_string().contains(&format!("\"winner\":\"{winner}\"")), "{cheat}: {played}");
+        }
+    }
+    assert!(folder.fails(&dispute(&["--cheat", "weight"])).error.contains("names no weights"));
+    folder.text(&[&["verifier", "score.opml", "-o", "contracts"], &inputs[..]].concat());
+    assert!(folder.text(&[&["profile", "score.opml"], &inputs[..]].concat()).contains("_opml_start"));
+}
+
+#[test]
 fn demo_reads_the_digit_and_catches_the_lies() {
     let folder = Folder::new();
     let object = folder.json(&["demo"]);

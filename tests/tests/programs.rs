@@ -2,10 +2,12 @@
 //! however it is compiled.
 
 use image::Image;
+use image::elf::{ElfError, Options, Program};
 use interpreter::Arithmetic;
 use opml_tests::backend::{ALL_BACKENDS, BACKENDS, Backend, InterpreterBackend, JitBackend, Job, agree};
 use opml_tests::guest::{Build, EMPTY, GUESTS, Guest, PROGRAMS, compile};
 use opml_tests::tools::{self, in_repository};
+use isa::Trap;
 use step::Status;
 
 /// Every program is built in each of these ways.
@@ -26,7 +28,7 @@ fn oracle(elf: &[u8]) -> i32 {
 
 /// An ELF file as an image.
 fn load(elf: &[u8]) -> Result<Image, Box<dyn std::error::Error>> {
-    Ok(Image::new(image::elf::load(elf, &image::elf::Options::default())?.contents)?)
+    Ok(Image::new(image::elf::load(elf, &Options::default())?.contents)?)
 }
 
 #[test]
@@ -97,4 +99,99 @@ fn every_step_of_a_linked_program_verifies() {
     assert_eq!((ending.steps, ending.state.status), (3_000, Status::Running));
     let ending = agree(BACKENDS, &Job::whole(&image));
     assert_eq!((ending.state.x[10], ending.state.status), (225, Status::Exited));
+}
+
+/// A program compiled as README says, with more options.
+fn build(source: &str, more: &[&str]) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (text, elf) = (folder.path().join("program.c"), folder.path().join("program.elf"));
+    std::fs::write(&text, source).expect("room");
+    let flags = "-O2 -march=rv64imfd -mabi=lp64d -ffreestanding -nostdlib -static -o";
+    let mut arguments: Vec<_> = flags.split(' ').map(Into::into).collect();
+    arguments.extend([elf.as_os_str().to_owned(), text.into()]);
+    arguments.extend(more.iter().map(Into::into));
+    let output = tools::run(tools::GCC, &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read(&elf).expect("gcc wrote the program")
+}
+
+fn program(elf: &[u8], options: Options) -> (Program, Image) {
+    let program = image::elf::load(elf, &options).unwrap_or_else(|error| panic!("{error}"));
+    let image = Image::new(program.contents.clone()).expect("an image");
+    (program, image)
+}
+
+/// How a program ends, and its exit code.
+fn ending(image: &Image) -> (Status, u64) {
+    let ending = agree(BACKENDS, &Job::whole(image));
+    (ending.state.status, ending.state.x[10])
+}
+
+#[test]
+fn globals_and_float_constants_work_as_gcc_and_ld_place_them() {
+    // More data than one offset from gp reaches, then small variables, which ld addresses from gp.
+    let large = "volatile unsigned char table[3000] = {1, 2, 3}; volatile long limit = 1000; volatile int counter = 5;
+        volatile float scale = 2.5f; static int calls;
+        static float twice(float x) { calls++; return x * scale + 0.125f; }
+        int _start(void) { return table[2] == 3 && limit == 1000 && twice(counter) == 12.625f && calls == 1 ? 42 : 1; }";
+    // So little that ld makes one segment of everything, which may be written and executed.
+    let small = "volatile float total; volatile float step = 0.75f;
+        int _start(void) { for (int i = 0; i < 4; i++) total += step * i; return total == 4.5f ? 42 : 1; }";
+    for source in [large, small] {
+        for more in [&[][..], &["-Wl,--no-relax-gp"], &["-Wl,-Ttext-segment=0x400000"], &["-O0"], &["-mcmodel=medany"]] {
+            let (loaded, image) = program(&build(source, more), Options::default());
+            assert!(loaded.stack.guarded && loaded.not_instructions.is_none(), "{more:?}");
+            assert_eq!(ending(&image), (Status::Exited, 42), "{more:?}: {source}");
+        }
+        // Without symbols nobody knows what gp should be.
+        let stripped = image::elf::load(&build(source, &["-s"]), &Options::default());
+        assert_eq!(stripped, Err(ElfError::GlobalPointer));
+    }
+}
+
+#[test]
+fn a_stack_overflow_traps_and_overwrites_nothing() {
+    let source = "static volatile unsigned char keep[125536];
+        __attribute__((noinline)) long deep(long n) {
+            volatile char b[2048]; for (int i = 0; i < 2048; i++) b[i] = n; return n ? deep(n - 1) + b[n & 1023] : 0; }
+        int _start(void) {
+            for (unsigned i = 0; i < sizeof keep; i++) keep[i] = 1;
+            deep(60); int bad = 0; for (unsigned i = 0; i < sizeof keep; i++) bad += keep[i] != 1;
+            return bad != 0; }";
+    let (elf, high) = (build(source, &[]), build(source, &["-Wl,-Ttext-segment=0x100000"]));
+    let (loaded, image) = program(&elf, Options::default());
+    assert!(loaded.stack.guarded);
+    assert_eq!(ending(&image).0, Status::Trapped(Trap::StoreFault));
+    let large = Options { stack: 1_000_000, ..Options::default() };
+    for (elf, guarded) in [(elf, false), (high, true)] {
+        let (loaded, image) = program(&elf, large);
+        assert_eq!((loaded.stack.guarded, ending(&image)), (guarded, (Status::Exited, 0)));
+        assert!(loaded.stack.bytes >= large.stack);
+    }
+}
+
+#[test]
+fn a_word_that_is_no_instruction_traps_if_it_is_reached_and_only_then() {
+    for word in ["0x00000000", "0x1000a52f", "0xffffffff", "0x00000001"] {
+        for reached in [false, true] {
+            let skip = if reached { "" } else { "j 1f" };
+            let asm = format!("{skip}; .word {word}; 1: addi a0, zero, 7");
+            let source = format!("int _start(void) {{ register int a asm(\"a0\"); asm volatile(\"{asm}\" : \"=r\"(a)); return a; }}");
+            let elf = build(&source, &["-falign-functions=16"]);
+            let (loaded, image) = program(&elf, Options::default());
+            // The assembler may mark the word as data; then it isn't counted.
+            assert!(loaded.not_instructions.is_none_or(|others| others.count >= 1));
+            let ending = agree(ALL_BACKENDS, &Job::whole(&image));
+            let expected = match reached {
+                true => Status::Trapped(Trap::IllegalInstruction),
+                false => Status::Exited,
+            };
+            assert_eq!(ending.state.status, expected, "{asm}");
+            if reached {
+                let at = (ending.state.pc - image.profile.code_base()) as usize;
+                let found = u32::from_le_bytes(*image.code[at..].first_chunk().expect("a word"));
+                assert_eq!(format!("{found:#010x}"), word);
+            }
+        }
+    }
 }

@@ -243,7 +243,7 @@ fn the_stack_is_below_the_program_if_that_is_enough() {
 #[test]
 fn any_address_will_do() {
     for (address, base, bits) in [
-        (0u64, 0, 17),
+        (0u64, 0, 16),
         (0x1_0000, 0x1_0000, 17),
         (0x1_0014, 0x1_0000, 17),
         (0x8000_0000, 0x8000_0000, 32),

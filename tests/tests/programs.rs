@@ -138,7 +138,7 @@ fn globals_and_float_constants_work_as_gcc_and_ld_place_them() {
     let small = "volatile float total; volatile float step = 0.75f;
         int _start(void) { for (int i = 0; i < 4; i++) total += step * i; return total == 4.5f ? 42 : 1; }";
     for source in [large, small] {
-        for more in [&[][..], &["-Wl,--no-relax-gp"], &["-Wl,-Ttext-segment=0x400000"], &["-O0"], &["-mcmodel=medany"]] {
+        for more in [&[][..], &["-Wl,--no-relax"], &["-Wl,-Ttext-segment=0x400000"], &["-O0"], &["-mcmodel=medany"]] {
             let (loaded, image) = program(&build(source, more), Options::default());
             assert!(loaded.stack.guarded && loaded.not_instructions.is_none(), "{more:?}");
             assert_eq!(ending(&image), (Status::Exited, 42), "{more:?}: {source}");

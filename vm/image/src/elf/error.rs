@@ -71,7 +71,7 @@ pub enum ElfError {
     /// `gp` is used, and nothing says what it should hold.
     #[error(
         "the program uses gp, but sets it nowhere and has no symbol __global_pointer$: keep the symbols (no -s, no \
-         strip), or link with -Wl,--no-relax-gp"
+         strip), or link with -Wl,--no-relax"
     )]
     GlobalPointer,
     /// No place for the start-up code.

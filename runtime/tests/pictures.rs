@@ -118,7 +118,7 @@ fn chain(names: impl Fn(usize) -> (String, String), big_steps: usize) -> image::
         profile: step::MachineProfile::new(isa::Extensions::IM, 20, 0x8_0000, 32).expect("a machine"),
         entry: 0x8_0000,
         sp: 0,
-        code: vec![0; 32],
+        code: vec![0; 32].into(),
         segments: Vec::new(),
         tensors: (0..big_steps).map(tensor).collect(),
         symbols: vec![image::Symbol { name: names(0).0, address: 0x8_0000, size: 32 }],

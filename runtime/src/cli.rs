@@ -16,7 +16,7 @@ pub use play::{Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
 pub use values::{Input, Shape, Steps, Wei};
 
-/// Compile ONNX models to provable machine images, run them, and let a contract judge any single step.
+/// Compile ONNX models to provable machine images, run them, and let a contract verify any single step.
 #[derive(Debug, Parser)]
 #[command(name = "opml", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -29,7 +29,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  opml demo                                        the whole way, from a digit to a judged step
+  opml demo                                        the whole way, from a digit to a verified step
   opml compile model.onnx -o model.opml            a model becomes an image with a root
   opml run model.opml --input image=digit.npy      the image runs; outputs land in NAME.npy
   opml profile model.opml --input image=digit.npy  where the steps go
@@ -99,7 +99,7 @@ pub enum Command {
     /// Make an image from something other than a model
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Show the whole way: compile, run, prove one step, judge it in the embedded EVM
+    /// Show the whole way: compile, run, prove one step, verify it in the embedded EVM
     Demo,
     /// Print a shell completion script
     Completions {

@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod compile;
+mod contract_step;
 pub mod demo;
 pub mod deploy;
 pub mod devnet;
@@ -9,7 +10,6 @@ pub mod disasm;
 pub mod dispute;
 pub mod from_elf;
 pub mod inspect;
-mod judge;
 pub mod play;
 pub mod profile;
 pub mod prove;

@@ -1,6 +1,6 @@
 //! `opml demo`: the whole way, from a model to a step that the contract verifies.
 
-use super::judge::{Bill, judge};
+use super::contract_step::{Bill, execute};
 use super::prove::claim_of_next_step;
 use super::trace::{self, instruction_at, trace};
 use crate::claim::Claim;
@@ -163,7 +163,7 @@ fn show_verdicts(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure> 
     cases
         .into_iter()
         .map(|(name, claim, expected)| {
-            let (verdict, details, cost) = match judge(claim) {
+            let (verdict, details, cost) = match execute(claim) {
                 Ok(step) if step.root == claim.after => ("confirmed", None, Some(step.cost)),
                 Ok(step) => ("refuted", Some(format!("the step leads to\n{}", step.root)), Some(step.cost)),
                 Err(failure) => ("rejected", Some(failure.message), None),

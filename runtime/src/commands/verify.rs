@@ -32,15 +32,15 @@ pub fn run(args: &Verify, output: Output) -> Result<(), Failure> {
         claim.after
     );
     if args.evm {
-        let judged = super::judge::judge(&claim)?;
-        if judged.root != computed {
+        let step = super::contract_step::execute(&claim)?;
+        if step.root != computed {
             return Err(Failure::new(format!(
                 "the contract computes {} and Rust {computed}: please report this",
-                judged.root
+                step.root
             )));
         }
-        object["evm"] = judged.cost.json();
-        text += &format!("\n  contract  {}\n  {}", judged.root, judged.cost);
+        object["evm"] = step.cost.json();
+        text += &format!("\n  contract  {}\n  {}", step.root, step.cost);
     }
     if !holds {
         let failure = Failure::new(format!(

@@ -1,4 +1,4 @@
-//! The contract as a judge: a claim's witness goes through the generated verifier in the embedded EVM.
+//! One step on the contract: the generated verifier executes a claim's witness in the embedded EVM.
 
 use crate::claim::Claim;
 use crate::failure::Failure;
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use std::fmt::{Display, Formatter};
 use step::Root;
 
-/// What the contract said.
-pub struct Judgement {
-    /// The state after the step.
+/// What the contract made of a step.
+pub struct ContractStep {
+    /// The state root after the step.
     pub root: Root,
-    /// What it cost.
+    /// Its cost.
     pub cost: Bill,
 }
 
-/// Gas and bytes of one call.
+/// The gas and the bytes of one call.
 pub struct Bill(pub Cost);
 
 impl Bill {
-    /// For machines.
+    /// The numbers as JSON.
     pub fn json(&self) -> Value {
         let Cost { execution, transaction, floor, calldata, zeros } = self.0;
         json!({ "execution_gas": execution, "transaction_gas": transaction, "floor_gas": floor, "calldata_bytes": calldata,
@@ -42,11 +42,11 @@ impl Display for Bill {
 }
 
 /// Has the contract execute a claim's step.
-pub fn judge(claim: &Claim) -> Result<Judgement, Failure> {
+pub fn execute(claim: &Claim) -> Result<ContractStep, Failure> {
     let mut verifier = Verifier::new(&claim.profile).map_err(Failure::from_error)?;
     let (answer, cost) = verifier.step(claim.before, &claim.witness).map_err(Failure::from_error)?;
     match answer {
-        Answer::Root(root) => Ok(Judgement { root, cost: Bill(cost) }),
+        Answer::Root(root) => Ok(ContractStep { root, cost: Bill(cost) }),
         Answer::Malformed(revert) => Err(Failure::new(format!("the contract refuses the witness: {}", revert.name))),
     }
 }

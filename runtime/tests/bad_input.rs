@@ -208,7 +208,7 @@ fn damaged_images() {
     }
     check(&[&good[..], &[0]].concat(), &["bytes; its header says"]);
     // Something else.
-    check(&[b"OPMLIMG\0", &good[8..]].concat(), &["this is no image"]);
+    check(&[b"OPMLIMG\0", &good[8..]].concat(), &["not an opml image"]);
     check(&[&good[..8], &[9], &good[9..]].concat(), &["image version 9"]);
     // A bit changed: in the metadata and its hash, in the code, in the weights, in the nodes over them.
     let inspected = folder.json(&["inspect", "net.opml"]);

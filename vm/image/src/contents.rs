@@ -27,7 +27,7 @@ pub struct Contents {
     pub symbols: Vec<Symbol>,
     /// What to compute, in order; empty if the image is one program that starts at its entry.
     pub schedule: Vec<BigStep>,
-    /// What others than the machine have to know; `None` if nobody said.
+    /// What a dispute has to know; `None` if the image can't be disputed.
     pub interface: Option<Interface>,
 }
 

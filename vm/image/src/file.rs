@@ -154,7 +154,7 @@ impl Image {
     fn from_file(file: File, path: &Path) -> Result<Self, ImageError> {
         let metadata = file.metadata().map_err(|source| io_error("read", path, source))?;
         if !metadata.is_file() && !metadata.is_dir() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no file on a disk");
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file on a disk");
             return Err(io_error("map", path, source));
         }
         let found = metadata.len();

@@ -61,7 +61,7 @@ pub enum ImageError {
         /// The code's.
         found: usize,
     },
-    /// An entry point, of the program or of a big step, that is no instruction.
+    /// An entry point, of the program or of a big step, where no instruction can be.
     #[error("the entry point {entry:#x} is not a multiple of 4 inside the code")]
     Entry {
         /// The address.
@@ -95,7 +95,7 @@ pub enum ImageError {
         /// Where they meet.
         address: u64,
     },
-    /// A region that is no subtree of memory.
+    /// A region that is not a subtree of memory.
     #[error(
         "the {what} region of 2^{bits} bytes at {address:#x} is not 32 bytes or more at a multiple of its size in memory"
     )]
@@ -169,10 +169,10 @@ pub enum ImageError {
         /// What the system says.
         source: io::Error,
     },
-    /// A file that is no image.
-    #[error("this is no image: it does not start with the bytes \"opmlimg\"")]
+    /// A file that is not an image.
+    #[error("not an opml image: it does not start with the bytes \"opmlimg\"")]
     Magic,
-    /// An image of another time.
+    /// An image of another version.
     #[error("image version {found}; this program reads version {expected}")]
     Version {
         /// The file's.
@@ -319,7 +319,7 @@ impl Deref for Image {
     }
 }
 
-/// The bytes of a base, for who shares them.
+/// The bytes of a base, to share them.
 struct Part(Arc<Base>);
 
 impl AsRef<[u8]> for Part {

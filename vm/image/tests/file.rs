@@ -97,7 +97,7 @@ fn errors_say_what_is_damaged() {
         Image::from_bytes(&bytes).expect_err("damaged").to_string()
     };
     let last = good.len() - 1;
-    assert_eq!(message(&|b| b[0] = 0), "this is no image: it does not start with the bytes \"opmlimg\"");
+    assert_eq!(message(&|b| b[0] = 0), "not an opml image: it does not start with the bytes \"opmlimg\"");
     assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 3");
     assert!(message(&|b| b[60] ^= 1).starts_with("the image's metadata has the hash 0x"));
     // Two pages and a block with all nodes: in the second half of it those of pages, the root first of all.

@@ -1,7 +1,7 @@
 //! The fast loop: predecoded instructions over registers and memory.
 //!
-//! It handles exactly the commonest case, a legal instruction inside the code, and stops before anything else, which
-//! the one driver in [`step`] then handles.
+//! It handles the common case, a legal instruction inside the code, and stops before anything else, which the driver in
+//! [`step`] then handles.
 
 use crate::Interpreter;
 use isa::{
@@ -18,7 +18,7 @@ const NOWHERE: u8 = 32;
 /// A predecoded instruction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
-    /// None if the word is illegal, or the loop shall stop there.
+    /// None if the word is illegal, or the loop has to stop there.
     op: Option<Op>,
     /// The destination; for x0 a place that nothing reads.
     rd: u8,
@@ -110,10 +110,10 @@ pub(crate) trait Observer {
     }
 }
 
-/// Nobody watches.
-pub(crate) struct Nobody;
+/// No observer.
+pub(crate) struct Unobserved;
 
-impl Observer for Nobody {
+impl Observer for Unobserved {
     #[inline(always)]
     fn see(&mut self, _: Op, _: usize) {}
 }

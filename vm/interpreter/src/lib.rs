@@ -1,8 +1,8 @@
 //! Runs images fast, stops at any step, and proves the next one.
 //!
-//! [`Interpreter::run`] executes predecoded instructions in one loop whose body is [`isa::semantics`]; what the loop
-//! does not handle (a fetch that traps, an illegal word) goes through the driver that recording and replaying machines
-//! use too, [`step::step`].
+//! [`Interpreter::run`] executes decoded instructions in one loop whose body is [`isa::semantics`]. What the loop does not
+//! handle (a fetch that traps, an illegal word) goes through [`step::step`], the driver that recording and replaying
+//! machines use too.
 
 mod census;
 mod code;
@@ -15,7 +15,7 @@ pub use snapshot::Snapshot;
 
 use code::Code;
 use float::Host;
-use hart::{Hart, Nobody, Observer, Record, Registers, Stopped};
+use hart::{Hart, Observer, Record, Registers, Stopped, Unobserved};
 use image::{CodeTree, Image, ImageError};
 use isa::{Op, Size, SoftFloat, TABLE};
 use memory::Memory;
@@ -152,7 +152,7 @@ impl Interpreter {
 
     /// Runs until the machine stops, but at most this many steps.
     pub fn run(&mut self, limit: u64) -> Outcome {
-        self.run_observed(limit, &mut Nobody)
+        self.run_observed(limit, &mut Unobserved)
     }
 
     /// The same, counting instructions. Words that are no instruction aren't counted, though they make a step.
@@ -166,8 +166,8 @@ impl Interpreter {
         self.run_interrupted(limit, &entries, census)
     }
 
-    /// Runs at full speed, and asks before each step at one of these addresses whether to make it. Asks before a step that
-    /// is no ordinary one, too.
+    /// Runs at full speed, and asks before each step at one of these addresses whether to make it. It also asks before a
+    /// step that the fast loop does not handle.
     pub fn run_watched(&mut self, limit: u64, addresses: &[u64], make: impl FnMut(&Self) -> bool) -> Outcome {
         self.run_interrupted(limit, addresses, &mut Watch(make))
     }
@@ -300,7 +300,7 @@ impl Interpreter {
         self.registers.set_floats(floats);
     }
 
-    /// The parts of the machine, for whoever runs it in another way. What is done with them must be what steps do.
+    /// The parts of the machine, for code that runs it in another way. What is done with them must be what steps do.
     pub fn live(&mut self) -> Live<'_> {
         let Registers { x, f } = &mut self.registers;
         Live { x, f, memory: &mut self.memory, pc: &mut self.pc, steps: &mut self.steps }

@@ -1,9 +1,9 @@
-//! A machine at some moment.
+//! A machine at one point of its run.
 
 use crate::Interpreter;
 use step::{Floats, Status};
 
-/// What a machine is at some moment, to come back to: on this machine, or on another of the same image.
+/// The state of a machine at one point of its run, to return to it: on this machine, or on another of the same image.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     memory: memory::Snapshot,
@@ -15,7 +15,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Memory at that moment.
+    /// Memory at that point.
     #[must_use]
     pub fn memory(&self) -> &memory::Snapshot {
         &self.memory
@@ -23,7 +23,8 @@ impl Snapshot {
 }
 
 impl Interpreter {
-    /// Keeps what the machine is. Costs the root of its memory, and a copy of the pages that changed since the last snapshot.
+    /// Keeps the machine's state. This costs the root of its memory, and a copy of the pages that changed since the last
+    /// snapshot.
     pub fn snapshot(&mut self) -> Snapshot {
         Snapshot {
             memory: self.memory.snapshot(),
@@ -35,8 +36,8 @@ impl Interpreter {
         }
     }
 
-    /// Makes the machine what it was then. Costs a copy of the pages that differ. `None`, and nothing done, if it is a snapshot of
-    /// a machine of another image.
+    /// Returns the machine to the state of a snapshot. This costs a copy of the pages that differ. `None`, and nothing
+    /// done, if it is a snapshot of a machine of another image.
     #[must_use]
     pub fn restore(&mut self, snapshot: &Snapshot) -> Option<()> {
         self.memory.restore(&snapshot.memory)?;

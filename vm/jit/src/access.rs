@@ -12,7 +12,7 @@ use isa::{Size, U64};
 
 /// What is checked before an instruction of a block.
 #[derive(Debug)]
-pub(crate) struct Checkpoint {
+pub(crate) struct AccessCheck {
     /// The instruction's place in the block.
     pub index: u64,
     pub spans: Vec<Span>,
@@ -107,7 +107,7 @@ impl Tracker {
 #[derive(Debug)]
 pub(crate) struct Accesses {
     /// What is checked, in the order of the instructions.
-    pub points: Vec<Checkpoint>,
+    pub points: Vec<AccessCheck>,
     /// What is loaded from code, which never changes: the places of the loads, and what they give.
     pub literals: Vec<(u64, u64)>,
     /// The stores that are checked at the start of the block, and in which span.
@@ -116,7 +116,7 @@ pub(crate) struct Accesses {
 
 /// Looks through the accesses of a block.
 pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
-    let mut points = vec![Checkpoint { index: 0, spans: Vec::new(), never: false }];
+    let mut points = vec![AccessCheck { index: 0, spans: Vec::new(), never: false }];
     let (mut literals, mut stores) = (Vec::new(), Vec::new());
     let mut tracker = Tracker::at(None);
     for (index, pc) in (0..).zip(block.addresses()) {
@@ -126,7 +126,7 @@ pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
             if matches!(known, Known::Nothing) {
                 tracker = Tracker::at(Some(&tracker));
                 known = tracker.of(access.address);
-                points.push(Checkpoint { index, spans: Vec::new(), never: false });
+                points.push(AccessCheck { index, spans: Vec::new(), never: false });
             }
             let literal = |address| text.load(address, access.size).filter(|_| access.value.is_none());
             match (known, points.last_mut()) {
@@ -139,7 +139,7 @@ pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
                 (Known::Value(address), _) if let Some(value) = literal(address) => literals.push((index, value)),
                 _ => {
                     tracker = Tracker::at(Some(&tracker));
-                    points.push(Checkpoint { index, spans: Vec::new(), never: true });
+                    points.push(AccessCheck { index, spans: Vec::new(), never: true });
                 }
             }
         }
@@ -226,7 +226,7 @@ impl Stride {
     }
 }
 
-impl Checkpoint {
+impl AccessCheck {
     /// Adds an access: to a span of the same register, if it can be. Says which span it is in.
     fn add(&mut self, new: Span) -> usize {
         for (place, old) in self.spans.iter_mut().enumerate() {

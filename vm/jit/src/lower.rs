@@ -8,7 +8,7 @@
 
 mod turns;
 
-use crate::access::{Accesses, Checkpoint, Span, Steady, accesses};
+use crate::access::{Accesses, AccessCheck, Span, Steady, accesses};
 use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
@@ -507,7 +507,7 @@ impl Lowering<'_> {
     }
 
     /// Adds what is wrong unless the accesses from here on are aligned and in memory, and not to code that hides it.
-    fn check(&mut self, point: &Checkpoint, wrong: &mut Vec<Wrong>) {
+    fn check(&mut self, point: &AccessCheck, wrong: &mut Vec<Wrong>) {
         for span in &point.spans {
             self.check_span(*span, wrong);
         }

@@ -148,7 +148,7 @@ impl Memory {
         }
     }
 
-    /// All of memory, for somebody who tells by [`touch`](Self::touch) what was written: the tree follows only then.
+    /// All of memory, for writes that are then reported by [`touch`](Self::touch): the tree only follows what is reported.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes

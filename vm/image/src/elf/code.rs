@@ -104,7 +104,7 @@ pub(super) struct Words {
     pub(super) not_instructions: Option<NotInstructions>,
 }
 
-/// Words where instructions are expected that are none of this machine's: padding, data, or extensions that it lacks.
+/// Words where instructions are expected, but that this machine does not have as instructions: padding, data, or extensions that it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotInstructions {
     /// How many.

@@ -1,26 +1,26 @@
-//! From the game in Rust to the game on the chain.
+//! Translates between the game in Rust and the game on the chain.
 
 use crate::{
-    Address, B256, Bytes, Entry, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Opening, Pick, Region,
+    Address, B256, Bytes, BigStepEntry, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Opening, Pick, Subtree,
     SolCall as _, SolValue as _, U256,
 };
 use game::dispute::Refused;
 use game::{Challenge, Illegal, Level, Move, Side};
 use step::{Root, keccak};
 
-/// A root as the contracts have it.
+/// A root in the contracts' type.
 #[must_use]
 pub fn word(root: Root) -> B256 {
     B256::new(root.0)
 }
 
-/// Roots as the contracts have them.
+/// Roots in the contracts' type.
 #[must_use]
 pub fn words(roots: &[Root]) -> Vec<B256> {
     roots.iter().copied().map(word).collect()
 }
 
-/// A model as the contracts have it, with the verifier of its profile.
+/// A model in the contracts' type, with the verifier of its machine.
 #[must_use]
 pub fn model(model: &game::Model, verifier: Address) -> Model {
     Model {
@@ -30,18 +30,18 @@ pub fn model(model: &game::Model, verifier: Address) -> Model {
         bigSteps: model.big_steps,
         memoryBits: model.profile.memory_bits(),
         scratchBits: model.scratch_bits,
-        input: region(model.input),
-        output: region(model.output),
+        input: subtree(model.input),
+        output: subtree(model.output),
         verifier,
     }
 }
 
-fn region(region: game::Region) -> Region {
-    // No tree has more levels than fit; a level that doesn't is out of range either way.
-    Region { level: u8::try_from(region.level).unwrap_or(u8::MAX), index: region.index }
+fn subtree(subtree: game::Subtree) -> Subtree {
+    // A level that doesn't fit is out of range in either type.
+    Subtree { level: u8::try_from(subtree.level).unwrap_or(u8::MAX), index: subtree.index }
 }
 
-/// A challenge as the contracts have it.
+/// A challenge in the contracts' type.
 #[must_use]
 pub fn opening(challenge: &Challenge) -> Opening {
     Opening {
@@ -53,7 +53,7 @@ pub fn opening(challenge: &Challenge) -> Opening {
     }
 }
 
-/// A game that goes on, as the contract says where it stands, in Rust.
+/// The Rust game of a running game on the chain.
 #[must_use]
 pub fn resume(state: &Game, model: &game::Model) -> game::Game {
     let root = |word: B256| Root(word.0);
@@ -71,7 +71,7 @@ pub fn resume(state: &Game, model: &game::Model) -> game::Game {
     )
 }
 
-/// The calldata of a move in game number `id`, whose state is `game`.
+/// The calldata of a move in game `id`, whose state is `game`.
 #[must_use]
 pub fn calldata(id: U256, game: &Game, model: &Model, move_: &Move) -> Vec<u8> {
     let (game, model, pick) = (game.clone(), model.clone(), pick(move_.pick()));
@@ -92,7 +92,7 @@ pub fn calldata(id: U256, game: &Game, model: &Model, move_: &Move) -> Vec<u8> {
 
 fn pick(pick: &game::Pick) -> Pick {
     Pick {
-        // No segment has as many parts: what doesn't fit is no part either way.
+        // A part that doesn't fit is out of range in either type.
         part: u16::try_from(pick.part).unwrap_or(u16::MAX),
         begin: word(pick.before.leaf),
         beginSiblings: words(&pick.before.siblings),
@@ -101,8 +101,8 @@ fn pick(pick: &game::Pick) -> Pick {
     }
 }
 
-fn entry(entry: &game::Entry) -> Entry {
-    Entry {
+fn entry(entry: &game::BigStepEntry) -> BigStepEntry {
+    BigStepEntry {
         entry: entry.leaf.entry,
         bound: entry.leaf.bound,
         scheduleSiblings: words(&entry.schedule),
@@ -113,11 +113,11 @@ fn entry(entry: &game::Entry) -> Entry {
     }
 }
 
-/// A running game as the contracts have it.
+/// A running game in the contracts' type.
 #[must_use]
 pub fn state(game: &game::Game, model: &Model, asserter: Address, challenger: Address) -> Game {
     let (segment, clocks) = (game.segment(), game.clocks());
-    // The contract has no longer clocks.
+    // The contract's clocks are never longer.
     let seconds = |clock: u64| u32::try_from(clock).unwrap_or(u32::MAX);
     Game {
         model: word(keccak(&model.abi_encode())),
@@ -137,7 +137,7 @@ pub fn state(game: &game::Game, model: &Model, asserter: Address, challenger: Ad
     }
 }
 
-/// What the contract stores of a game: the hash of its state, or who has won.
+/// What the contract stores of a game: the hash of its state, or who won.
 #[must_use]
 pub fn stored(game: &game::Game, model: &Model, asserter: Address, challenger: Address) -> B256 {
     match game.winner() {
@@ -147,7 +147,7 @@ pub fn stored(game: &game::Game, model: &Model, asserter: Address, challenger: A
     }
 }
 
-/// The name of the error with which the service refuses what breaks this rule.
+/// The name of the error with which the service refuses an act that breaks this rule.
 #[must_use]
 pub const fn refusal(refused: &Refused) -> &'static str {
     match refused {
@@ -162,7 +162,7 @@ pub const fn refusal(refused: &Refused) -> &'static str {
     }
 }
 
-/// The name of the error with which the contract refuses what breaks this rule.
+/// The name of the error with which the contract refuses a move that breaks this rule.
 #[must_use]
 pub const fn error(illegal: &Illegal) -> &'static str {
     match illegal {
@@ -183,11 +183,43 @@ pub const fn error(illegal: &Illegal) -> &'static str {
     }
 }
 
-/// The name of the error that a contract reverted with, if it is one of ours.
+/// The name of the error that a contract reverted with, if it is one of our contracts'.
 #[must_use]
 pub fn error_name(data: &[u8]) -> Option<&'static str> {
     let selector = *data.first_chunk()?;
     IDisputeGame::IDisputeGameErrors::name_by_selector(selector)
         .or_else(|| IInferenceService::IInferenceServiceErrors::name_by_selector(selector))
         .or_else(|| IModelRegistry::IModelRegistryErrors::name_by_selector(selector))
+}
+
+/// The name of a contract's error and what it means, for people. The meaning is the error's comment in
+/// `Interfaces.sol`.
+#[must_use]
+pub fn error_text(name: Option<&str>) -> String {
+    let Some(name) = name else { return "it gives no known reason".to_owned() };
+    let lines: Vec<&str> = include_str!("src/Interfaces.sol").lines().map(str::trim).collect();
+    // Where two interfaces have an error of this name, the service's comes last.
+    let declared = lines.iter().rposition(|line| line.starts_with(&format!("error {name}(")));
+    let comment = declared.and_then(|line| line.checked_sub(1)).and_then(|line| lines[line].strip_prefix("/// "));
+    let Some(comment) = comment else { return name.to_owned() };
+    let (first, rest) = comment.split_at(1);
+    format!("{name}: {}{}", first.to_lowercase(), rest.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_explained() {
+        assert_eq!(error_text(Some("Early")), "Early: the mover still has time");
+        assert!(error_text(Some("Size")).contains("the model requires"), "{}", error_text(Some("Size")));
+        assert_eq!(error_text(Some("Unheard")), "Unheard");
+        assert_eq!(error_text(None), "it gives no known reason");
+        let selectors = IDisputeGame::IDisputeGameErrors::SELECTORS.iter();
+        for selector in selectors.chain(IInferenceService::IInferenceServiceErrors::SELECTORS) {
+            let text = error_text(error_name(selector));
+            assert!(text.contains(": "), "{text} is not explained");
+        }
+    }
 }

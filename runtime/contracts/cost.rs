@@ -1,25 +1,27 @@
-//! What a dispute costs at most, from the shapes of the calls alone: moves, calldata and gas; and bonds that cover it.
+//! Upper bounds of what a dispute costs (moves, calldata and gas), computed from the shapes of its calls, and
+//! bonds that cover them.
 //!
-//! A transaction pays the larger of two sums (EIP-7623): 21,000, 16 gas a byte of calldata and the execution; or 21,000 and 40
-//! gas a byte. All bytes are taken as if none were zero. `docs/costs.md` says what follows from the numbers.
+//! A transaction pays 21,000 gas plus the larger of two sums (EIP-7623): 16 gas per byte of calldata and the
+//! execution, or 40 gas per byte. All bytes are counted as if none were zero. `docs/costs.md` discusses the
+//! numbers.
 
 use game::{Game, Model, Side};
 use step::State;
 
-/// What a dispute about a model depends on.
+/// What the cost of a dispute about a model depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Into how many parts a segment is cut.
     pub arity: u64,
     /// How many big steps there are.
     pub big_steps: u64,
-    /// The most machine steps of a big step.
+    /// The bound of the longest big step, in machine steps.
     pub steps: u64,
     /// Siblings in a proof of the code.
     pub code_depth: u64,
     /// Siblings in a proof of the memory.
     pub memory_depth: u64,
-    /// Siblings of the input region, of the output region, and of the scratch.
+    /// Siblings in the proofs of the input subtree, the output subtree and the scratch subtree.
     pub regions: [u64; 3],
 }
 
@@ -30,15 +32,15 @@ pub enum Kind {
     Challenge,
     /// Cuts a segment.
     Dissect,
-    /// Goes down into a big step.
+    /// Goes from a big step to its machine steps.
     Enter,
     /// Has a step executed.
     Prove,
-    /// Says that time is over.
+    /// Ends a game whose mover has run out of time.
     Timeout,
 }
 
-/// A bound.
+/// The most that a transaction costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
     /// Bytes of calldata.
@@ -47,19 +49,19 @@ pub struct Bound {
     pub gas: u64,
 }
 
-/// What both sides put down, in wei.
+/// The bonds of both sides, in wei.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bonds {
-    /// With an answer.
+    /// Deposited with an answer.
     pub asserter: u128,
-    /// With a challenge.
+    /// Deposited with a challenge.
     pub challenger: u128,
-    /// What nobody gets of a fallen answer's.
+    /// The part of an overturned answer's bond that is burned.
     pub burned: u128,
 }
 
 impl Shape {
-    /// A dispute that hardly any is larger than: 2^23 big steps of 2^26 machine steps, in 2^36 bytes of memory.
+    /// A very large dispute: 2^23 big steps of 2^26 machine steps each, in 2^36 bytes of memory.
     pub const LARGE: Self =
         Self { arity: 20, big_steps: 1 << 23, steps: 1 << 26, code_depth: 15, memory_depth: 31, regions: [24, 24, 24] };
 
@@ -77,13 +79,13 @@ impl Shape {
         }
     }
 
-    /// The most moves of a game, the challenge and the proof included.
+    /// The most moves of a game, including the challenge and the proof.
     #[must_use]
     pub fn moves(&self) -> u64 {
         Game::most_moves(self.big_steps, self.steps, self.arity)
     }
 
-    /// The most that a transaction of a kind costs.
+    /// The most that a transaction of this kind costs.
     #[must_use]
     pub fn bound(&self, kind: Kind) -> Bound {
         let bytes = 4 + 32 * self.words(kind);
@@ -91,8 +93,8 @@ impl Shape {
         Bound { bytes, gas }
     }
 
-    /// The most gas that one side spends on a game: its share of the moves, and the payment. Whoever moves more, moves half of
-    /// them and one more.
+    /// The most gas that one side spends on a game: its share of the moves (at most half of them, rounded
+    /// up), and the payment of the bonds.
     #[must_use]
     pub fn gas(&self, side: Side) -> u64 {
         let dissections = self.moves().div_ceil(2) * self.bound(Kind::Dissect).gas;
@@ -101,14 +103,14 @@ impl Shape {
         dissections + once + first
     }
 
-    /// Words of calldata behind the selector.
+    /// The words of calldata after the selector.
     fn words(&self, kind: Kind) -> u64 {
-        // Of structs whose fields have fixed sizes, and of the id.
+        // The ID, and structs whose fields have fixed sizes.
         const GAME: u64 = 1 + 14;
         const MODEL: u64 = 11;
         const REQUEST: u64 = 12;
         let claims = |units: u64| 1 + units.min(self.arity);
-        // The part, two claims and where their siblings are, then these with their counts.
+        // The part, two claims, the offsets of their siblings, and the siblings with their counts.
         let pick = 5 + 2 * (1 + depth(self.arity));
         match kind {
             Kind::Challenge => {
@@ -133,14 +135,14 @@ impl Shape {
         }
     }
 
-    /// Gas of execution: what was measured, rounded up, by what it grows with.
+    /// The gas of the execution: measured values, rounded up, with the terms that they grow with.
     fn execution(&self, kind: Kind) -> u64 {
         let claims = 700 * self.arity;
         match kind {
             Kind::Challenge => 52_000 + claims + 300 * (self.regions[0] + self.regions[1]),
             Kind::Dissect => 20_000 + claims,
             Kind::Enter => 26_000 + claims + 600 * self.regions[2],
-            // The verifier's own part depends on the instruction; soft floats are the most.
+            // The verifier's part depends on the instruction; soft floats cost the most.
             Kind::Prove => 70_000 + 400 * (self.code_depth + 2 * self.memory_depth),
             Kind::Timeout => 38_000,
         }
@@ -148,8 +150,8 @@ impl Shape {
 }
 
 impl Bonds {
-    /// Bonds that cover the largest game at this price of gas, in wei: the loser of a game pays the winner's gas, and a cheater
-    /// that loses to itself burns as much.
+    /// Bonds that cover the largest game at this gas price (in wei): the loser of a game pays for the
+    /// winner's gas, and a cheater who loses to a second key of its own burns as much.
     #[must_use]
     pub fn at(shape: &Shape, gas_price: u128) -> Self {
         let cost = |side| u128::from(shape.gas(side)).saturating_mul(gas_price);
@@ -158,7 +160,7 @@ impl Bonds {
     }
 }
 
-/// The levels of the smallest tree over so many leaves.
+/// The levels of the smallest tree over this many leaves.
 fn depth(leaves: u64) -> u64 {
     u64::from(leaves.max(1).next_power_of_two().ilog2())
 }

@@ -1,7 +1,9 @@
-//! The dispute game in Solidity: its sources, its bytecode, and the types of its calls, errors and events in Rust.
+//! The dispute game in Solidity: its sources, its bytecode, and the types of its calls, errors and events in
+//! Rust.
 //!
-//! The types are made from `src/Interfaces.sol`, the text that the contracts themselves are compiled with. A test
-//! compares the bytecode with what the pinned compiler makes of the sources; so nothing needs that compiler to play.
+//! The types are generated from `src/Interfaces.sol`, which the contracts themselves import. The bytecode is
+//! checked in, so playing a dispute needs no Solidity compiler; a test compares it with what the pinned
+//! compiler generates.
 
 mod convert;
 pub mod cost;
@@ -9,15 +11,18 @@ pub mod cost;
 pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
 pub use bindings::*;
-pub use convert::{calldata, error, error_name, model, opening, refusal, resume, state, stored, word, words};
+pub use convert::{
+    calldata, error, error_name, error_text, model, opening, refusal, resume, state, stored, word, words,
+};
 
-/// What `sol!` makes of the interfaces.
+/// The types that `sol!` generates from the interfaces.
 #[allow(missing_docs)]
 mod bindings {
     alloy_sol_types::sol!(#![sol(all_derives)] "src/Interfaces.sol");
 }
 
-/// The contracts: file name and text. They import `IStepVerifier.sol`, which is the verifier's.
+/// The contracts: file name and text. They also import `IStepVerifier.sol`, which the verifier's crate
+/// generates.
 pub const SOURCES: [(&str, &str); 8] = [
     ("DisputeGame.sol", include_str!("src/DisputeGame.sol")),
     ("ExampleConsumer.sol", include_str!("src/ExampleConsumer.sol")),
@@ -29,13 +34,14 @@ pub const SOURCES: [(&str, &str); 8] = [
     ("OpenDisputes.sol", include_str!("src/OpenDisputes.sol")),
 ];
 
-/// The cheatcodes of forge that tests and scripts use: file name and text.
+/// The forge cheatcodes that tests and scripts use: file name and text.
 pub const CHEATCODES: (&str, &str) = ("Vm.sol", include_str!("test/Vm.sol"));
 
 /// The contracts that can be deployed.
 pub const DEPLOYABLE: [&str; 4] = ["ExampleConsumer", "InferenceService", "ModelRegistry", "OpenDisputes"];
 
-/// The root of what does not exist: memory after a big step that trapped or ran on, and a result of it.
+/// The root that stands for "nothing": the memory after a big step that trapped or exceeded its bound, and
+/// the output of such a run.
 pub const VOID: B256 = B256::repeat_byte(0xff);
 
 /// The creation code of `OpenDisputes`, which takes no arguments.
@@ -44,8 +50,8 @@ pub fn open_disputes() -> Vec<u8> {
     from_hex(include_str!("generated/OpenDisputes.hex"))
 }
 
-/// The creation code of `ModelRegistry` with its arguments: the hashes of the creation codes of the verifiers for RV64IM
-/// and RV64IMFD, without their own arguments.
+/// The creation code of `ModelRegistry` with its arguments: the hashes of the creation codes of the verifiers
+/// for RV64IM and RV64IMFD, without their own arguments.
 #[must_use]
 pub fn model_registry(integer_code: B256, float_code: B256) -> Vec<u8> {
     [from_hex(include_str!("generated/ModelRegistry.hex")), (integer_code, float_code).abi_encode()].concat()
@@ -57,7 +63,7 @@ pub fn inference_service(registry: Address, terms: &Terms) -> Vec<u8> {
     service_from(from_hex(include_str!("generated/InferenceService.hex")), registry, terms)
 }
 
-/// Any creation code of a service with the arguments of `InferenceService`.
+/// The given creation code of a service with the arguments of `InferenceService`.
 #[must_use]
 pub fn service_from(code: Vec<u8>, registry: Address, terms: &Terms) -> Vec<u8> {
     [code, (registry, terms.clone()).abi_encode_params()].concat()
@@ -69,7 +75,7 @@ pub fn example_consumer(service: Address) -> Vec<u8> {
     [from_hex(include_str!("generated/ExampleConsumer.hex")), service.abi_encode()].concat()
 }
 
-/// Bytes of hexadecimal digits in lines.
+/// The bytes of hexadecimal digits, which may be split into lines.
 fn from_hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()

@@ -273,7 +273,7 @@ impl Arena {
         let standing = match dispute.standing() {
             Standing::Pending => contracts::Standing::Pending,
             Standing::Final => contracts::Standing::Final,
-            Standing::Fallen => contracts::Standing::Fallen,
+            Standing::Overturned => contracts::Standing::Overturned,
         };
         let answer = self.chain.call(REQUESTER, service, &IInferenceService::provisionalAnswerCall { id });
         let mut same = answer.map_err(Failure::from_error)?.standing == standing;

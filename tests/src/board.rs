@@ -29,20 +29,20 @@ pub fn told_verifier() -> Vec<u8> {
 }
 
 /// Judges steps the same way in Rust and on the chain.
-pub trait Judge: Rules {
+pub trait StepRules: Rules {
     /// The witness as the contract wants it.
     fn witness(&self, model: &Model, before: Root, witness: &[u8]) -> Vec<u8>;
 }
 
 /// The verifier is one that is told the answer: it takes `after || before`, and refuses anything else.
-impl Judge for Fake {
+impl StepRules for Fake {
     fn witness(&self, model: &Model, before: Root, witness: &[u8]) -> Vec<u8> {
         self.successor(model, before, witness).map(|after| [after.0, before.0].concat()).unwrap_or_default()
     }
 }
 
 /// The verifier is the real one.
-impl Judge for game::Protocol {
+impl StepRules for game::Protocol {
     fn witness(&self, _: &Model, _: Root, witness: &[u8]) -> Vec<u8> {
         witness.to_vec()
     }
@@ -84,9 +84,9 @@ impl Place {
 }
 
 /// A game on both boards.
-pub struct Board<'a, J> {
+pub struct Board<'a, R> {
     place: &'a mut Place,
-    judge: &'a J,
+    rules: &'a R,
     id: U256,
     model: contracts::Model,
     state: contracts::Game,
@@ -101,7 +101,7 @@ pub struct Board<'a, J> {
 /// What both say of a move: what becomes of the game, or the error's name.
 pub type Verdict<T> = Result<T, &'static str>;
 
-impl<'a, J: Judge> Board<'a, J> {
+impl<'a, R: StepRules> Board<'a, R> {
     /// Opens a game.
     ///
     /// # Panics
@@ -109,7 +109,7 @@ impl<'a, J: Judge> Board<'a, J> {
     #[expect(clippy::too_many_arguments, reason = "those of the challenge itself")]
     pub fn open(
         place: &'a mut Place,
-        judge: &'a J,
+        rules: &'a R,
         model: &Model,
         input: Root,
         asserted: Root,
@@ -119,7 +119,7 @@ impl<'a, J: Judge> Board<'a, J> {
     ) -> Verdict<Self> {
         const NOW: u64 = 1_700_000_000;
         let clocks = Clocks { asserter: clock.into(), challenger: clock.into() };
-        let ours = Game::challenge_under(judge, model, input, asserted, arity.into(), clocks, challenge, NOW);
+        let ours = Game::challenge_under(rules, model, input, asserted, arity.into(), clocks, challenge, NOW);
         let call = IOpenDisputes::challengeCall {
             asserter: ASSERTER,
             arity,
@@ -137,23 +137,23 @@ impl<'a, J: Judge> Board<'a, J> {
         assert_eq!(moved.claims, contracts::words(&challenge.claims));
         let (id, state, model) = (U256::from(place.games), moved.game, call.model);
         assert_eq!(moved.id, id);
-        let board = Self { place, judge, id, model, state, game, now: NOW, receipts: vec![("challenge", receipt)] };
+        let board = Self { place, rules, id, model, state, game, now: NOW, receipts: vec![("challenge", receipt)] };
         board.compare();
         Ok(board)
     }
 
     /// Who judges steps.
     #[must_use]
-    pub fn judge(&self) -> &'a J {
-        self.judge
+    pub fn rules(&self) -> &'a R {
+        self.rules
     }
 
     /// Makes a move on both boards.
     pub fn play(&mut self, side: Side, move_: &Move) -> Verdict<Outcome> {
         self.place.chain.set_time(self.now);
         let calldata =
-            contracts::calldata(self.id, &self.state, &self.model, &translated(self.judge, &self.game, move_));
-        let ours = self.game.apply_under(self.judge, side, move_, self.now);
+            contracts::calldata(self.id, &self.state, &self.model, &translated(self.rules, &self.game, move_));
+        let ours = self.game.apply_under(self.rules, side, move_, self.now);
         let receipt = send(self.place, account(side), calldata);
         let outcome = same(ours, &receipt)?;
         self.take(name(move_), receipt, &contracts::words(move_.claims()));
@@ -163,7 +163,7 @@ impl<'a, J: Judge> Board<'a, J> {
     /// Says on both boards that the mover's time is over.
     pub fn timeout(&mut self) -> Verdict<Outcome> {
         self.place.chain.set_time(self.now);
-        let ours = self.game.timeout_under(self.judge, self.now);
+        let ours = self.game.timeout_under(self.rules, self.now);
         let call = IDisputeGame::timeoutCall { id: self.id, game: self.state.clone() };
         let receipt = send(self.place, DEPLOYER, call.abi_encode());
         let outcome = same(ours, &receipt)?;
@@ -197,10 +197,10 @@ impl<'a, J: Judge> Board<'a, J> {
 
 /// A move with its witness as the contract wants it.
 #[must_use]
-pub fn translated(judge: &impl Judge, game: &Game, move_: &Move) -> Move {
+pub fn translated(rules: &impl StepRules, game: &Game, move_: &Move) -> Move {
     let Move::Prove { pick, witness } = move_ else { return move_.clone() };
     let before = if pick.part == 1 { game.start() } else { pick.before.leaf };
-    Move::Prove { pick: pick.clone(), witness: judge.witness(game.model(), before, witness) }
+    Move::Prove { pick: pick.clone(), witness: rules.witness(game.model(), before, witness) }
 }
 
 /// What both boards say of a move, which must be the same.

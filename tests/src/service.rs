@@ -147,7 +147,7 @@ impl Stage {
         };
         let receipt = self.send(asserter, &call, TERMS.asserter_bond);
         let standing = self.dispute.as_ref().map(Dispute::standing);
-        let free = standing.is_none_or(|standing| standing == dispute::Standing::Fallen);
+        let free = standing.is_none_or(|standing| standing == dispute::Standing::Overturned);
         self.same(if free { Ok(()) } else { Err("AnsweredAlready") }, &receipt)?;
         let games = 0..self.challengers.len();
         let left = games.filter(|&game| self.owed.contains_key(&self.challengers[game])).map(|game| {
@@ -277,7 +277,7 @@ impl Stage {
         let verdict = ours.as_ref().map(|_| ()).map_err(contracts::refusal);
         self.same(verdict, receipt)?;
         let payments = ours.expect("both have accepted");
-        let fallen = self.dispute.as_ref().map(Dispute::standing) == Some(dispute::Standing::Fallen);
+        let fallen = self.dispute.as_ref().map(Dispute::standing) == Some(dispute::Standing::Overturned);
         for (number, Payment { to, amount }) in payments.into_iter().enumerate() {
             let into = if fallen && number > 0 { &mut self.owed } else { &mut self.credited };
             *into.entry(to).or_default() += amount;
@@ -313,7 +313,7 @@ impl Stage {
             None => Standing::None,
             Some(dispute::Standing::Pending) => Standing::Pending,
             Some(dispute::Standing::Final) => Standing::Final,
-            Some(dispute::Standing::Fallen) => Standing::Fallen,
+            Some(dispute::Standing::Overturned) => Standing::Overturned,
         };
         assert_eq!((answer.standing, answer.attempt), (standing, self.attempt));
         let final_root = self.chain.call(DEPLOYER, service, &IInferenceService::resultCall { id }).ok();
@@ -325,7 +325,7 @@ impl Stage {
             let (challenger, rust) = dispute.game(number).expect("a game");
             let playing = rust.mover().is_some();
             open += u32::from(playing && standing == Standing::Pending);
-            let reclaimed = playing && standing == Standing::Fallen && !self.owed.contains_key(&challenger);
+            let reclaimed = playing && standing == Standing::Overturned && !self.owed.contains_key(&challenger);
             let expected = match reclaimed {
                 true => B256::with_last_byte(3),
                 false => contracts::stored(rust, &self.contract_model, dispute.assertion().asserter, challenger),

@@ -7,10 +7,10 @@ use compiler::{Options, compile_graph, import_model};
 use contracts::{DEPLOYABLE, SOURCES};
 use game::fake::{Fake, What};
 use game::player::{challenge, pick, reply};
-use game::{Challenge, Change, Entry, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Region, Side};
+use game::{Challenge, Change, BigStepEntry, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Subtree, Side};
 use image::Role;
 use onnx::Limits;
-use opml_tests::board::{Board, Judge, Place};
+use opml_tests::board::{Board, StepRules, Place};
 use opml_tests::generated::{check, lines};
 use opml_tests::random::Random;
 use opml_tests::solc::{bytecode, compile, settings};
@@ -136,7 +136,7 @@ fn late(
 /// A move that must be refused, or else is a legal move other than the player's own; then it isn't made.
 fn try_only(board: &mut Board<'_, Fake>, side: Side, move_: &Move) -> Option<&'static str> {
     let mut trial = board.game;
-    let legal = trial.apply_under(board.judge(), side, move_, board.now).is_ok();
+    let legal = trial.apply_under(board.rules(), side, move_, board.now).is_ok();
     if legal { None } else { board.play(side, move_).err() }
 }
 
@@ -193,9 +193,9 @@ fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
     bad
 }
 
-fn no_entry() -> Entry {
+fn no_entry() -> BigStepEntry {
     let scratch = Proof { leaf: Root::ZERO, siblings: Vec::new() };
-    Entry { leaf: image::Leaf { entry: 0, bound: 1 }, schedule: vec![], claims: vec![], end: vec![], scratch }
+    BigStepEntry { leaf: image::Leaf { entry: 0, bound: 1 }, schedule: vec![], claims: vec![], end: vec![], scratch }
 }
 
 /// Plays many games; the errors that were seen.
@@ -280,7 +280,7 @@ fn bad_challenges_are_refused() {
     for arity in [0, 1, 257] {
         assert_eq!(open(model, arity, &same), Some("InvalidModel"), "{arity}");
     }
-    let region = |level, index| Region { level, index };
+    let region = |level, index| Subtree { level, index };
     for model in [
         Model { big_steps: 0, ..model },
         Model { scratch_bits: 4, ..model },
@@ -307,7 +307,7 @@ fn bad_challenges_are_refused() {
 
 /// Both reply until one wins or has nothing legal to say, and so runs out of time.
 fn duel<O: Oracle<Error: Debug>>(
-    board: &mut Board<'_, impl Judge>,
+    board: &mut Board<'_, impl StepRules>,
     mut theirs: Vec<Root>,
     players: &mut [O; 2],
 ) -> Side {
@@ -327,7 +327,7 @@ fn duel<O: Oracle<Error: Debug>>(
 }
 
 #[test]
-fn a_network_is_judged_by_the_real_verifier() {
+fn the_real_verifier_decides_games_about_a_network() {
     let path = in_repository("fixtures/mnist-mlp/model.onnx");
     let model = onnx::read_model(&path, &Limits::default()).expect("a model");
     let options = Options::default();

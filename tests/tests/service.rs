@@ -202,7 +202,7 @@ fn one_honest_challenger_among_a_hundred_brings_a_lie_down() {
         players.challenge(&mut stage, account(challenger)).expect("a challenge");
     }
     play_out(&mut stage, &mut players);
-    assert_eq!(stage.dispute.as_ref().map(|dispute| dispute.standing()), Some(Standing::Fallen));
+    assert_eq!(stage.dispute.as_ref().map(|dispute| dispute.standing()), Some(Standing::Overturned));
     for game in 0..100 {
         let _ = stage.reclaim(game);
     }
@@ -225,7 +225,7 @@ const PLANTED: [(&str, &str); 12] = [
     ("if (games[game] != 0) revert Challenged();", ""),
     ("--given.openGames;", ""),
     ("++answers[id].openGames;", "answers[id].openGames += 2;"),
-    ("given.standing = Standing.Fallen;", ""),
+    ("given.standing = Standing.Overturned;", ""),
     (" + ASSERTER_BOND - BURNED", " + ASSERTER_BOND"),
     ("balances[game.asserter] += CHALLENGER_BOND;", "balances[game.challenger] += CHALLENGER_BOND;"),
     ("if (isAlive(game)) revert Unsettled();", ""),

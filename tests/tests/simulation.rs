@@ -6,7 +6,7 @@
 use game::dispute::{Assertion, Dispute, Payment, Refused, Standing, Terms};
 use game::fake::{Fake, What};
 use game::player::{self, pick};
-use game::{Challenge, Clocks, Entry, Game, Level, Model, Move, Pick, Rules, Side, VOID, commit};
+use game::{Challenge, Clocks, BigStepEntry, Game, Level, Model, Move, Pick, Rules, Side, VOID, commit};
 use opml_tests::random::Random;
 use opml_tests::tools::number;
 use std::cmp::Reverse;
@@ -41,18 +41,18 @@ enum Bug {
 }
 
 /// The rules over the true run, with or without a bug.
-struct Judge {
+struct FaultyRules {
     truth: Fake,
     bug: Option<Bug>,
 }
 
-impl Judge {
+impl FaultyRules {
     fn has(&self, bug: Bug) -> bool {
         self.bug == Some(bug)
     }
 }
 
-impl Rules for Judge {
+impl Rules for FaultyRules {
     fn successor(&self, model: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError> {
         self.truth.successor(model, before, witness)
     }
@@ -283,7 +283,7 @@ fn mischief(world: &World, game: &Game, theirs: &[Root], random: &mut Random) ->
     let unit = segment.part(part, arity);
     let start = if part == 1 { game.start() } else { theirs[part as usize - 2] };
     if let Move::Enter { pick, entry } = sure(player::go_on(arity, unit, start, genuine(), truth)) {
-        let change = |change: &dyn Fn(&mut Entry)| {
+        let change = |change: &dyn Fn(&mut BigStepEntry)| {
             let mut entry = entry.clone();
             change(&mut entry);
             Move::Enter { pick: pick.clone(), entry }
@@ -326,7 +326,7 @@ enum Event {
 
 /// A dispute while it is played.
 struct Simulation {
-    judge: Judge,
+    rules: FaultyRules,
     world: World,
     players: Vec<Player>,
     dispute: Dispute<usize>,
@@ -348,10 +348,10 @@ impl Simulation {
         let dispute = Dispute::post(Assertion { asserter: ASSERTER, model, input, output }, world.terms, 0);
         let mut balances = vec![0; players.len()];
         balances[ASSERTER] -= world.terms.asserter_bond as i64;
-        let judge = Judge { truth: world.truth.clone(), bug };
+        let rules = FaultyRules { truth: world.truth.clone(), bug };
         let (events, turns) = Default::default();
         let mut new =
-            Self { judge, world, players, dispute, events, sequence: 0, turns, balances, refusals: 0, end: 0 };
+            Self { rules, world, players, dispute, events, sequence: 0, turns, balances, refusals: 0, end: 0 };
         for challenger in 1..new.players.len() {
             let time = random.below(new.world.terms.window);
             new.push(time, Event::Challenge(challenger));
@@ -377,7 +377,7 @@ impl Simulation {
                 Event::Challenge(challenger) => self.challenge(challenger, now),
                 Event::Attempt(game, turn, attempt) if self.turns[game].0 == turn => self.attempt(game, attempt, now),
                 Event::Timeout(game, turn) if self.turns[game].0 == turn => {
-                    let paid = self.dispute.timeout(&self.judge, game, now);
+                    let paid = self.dispute.timeout(&self.rules, game, now);
                     self.finish(game, paid, now);
                 }
                 Event::Attempt(..) | Event::Timeout(..) => {}
@@ -393,7 +393,7 @@ impl Simulation {
     fn challenge(&mut self, challenger: usize, now: u64) {
         let challenge = self.players[challenger].challenge(&self.world);
         // An honest player has nothing against a true result.
-        match self.dispute.challenge(&self.judge, challenger, &challenge, now) {
+        match self.dispute.challenge(&self.rules, challenger, &challenge, now) {
             Ok(game) => {
                 self.balances[challenger] -= self.world.terms.challenger_bond as i64;
                 self.turns.push((0, challenge.claims, Vec::new()));
@@ -422,7 +422,7 @@ impl Simulation {
         let Some((challenger, state)) = self.dispute.game(game) else { return };
         let player = if state.mover() == Some(Side::Asserter) { ASSERTER } else { challenger };
         let move_ = self.turns[game].2[attempt].clone();
-        match self.dispute.apply(&self.judge, game, player, &move_, now) {
+        match self.dispute.apply(&self.rules, game, player, &move_, now) {
             Ok(paid) => {
                 self.turns[game].1 = move_.claims().to_vec();
                 self.pay(&paid);
@@ -473,7 +473,7 @@ impl Simulation {
         if honest(ASSERTER) && standing != Standing::Final {
             return Some("an honest result fell".to_owned());
         }
-        if watched && !true_result && standing != Standing::Fallen {
+        if watched && !true_result && standing != Standing::Overturned {
             return Some("a wrong result stands".to_owned());
         }
         for (challenger, game) in self.games() {
@@ -489,7 +489,7 @@ impl Simulation {
         if let Some(loser) = losers.into_iter().find(|&player| honest(player)) {
             return Some(format!("an honest player lost {}", -self.balances[loser]));
         }
-        let burned = if standing == Standing::Fallen { self.world.terms.burned as i64 } else { 0 };
+        let burned = if standing == Standing::Overturned { self.world.terms.burned as i64 } else { 0 };
         let total: i64 = self.balances.iter().sum();
         (total != -burned).then(|| format!("{} are locked or made up", -burned - total))
     }
@@ -523,7 +523,7 @@ fn the_honest_side_wins_and_keeps_its_bond_in_time() {
         games += simulation.turns.len();
         refusals += simulation.refusals;
         match simulation.dispute.standing() {
-            Standing::Fallen => fallen += 1,
+            Standing::Overturned => fallen += 1,
             _ => standing += 1,
         }
     }
@@ -565,7 +565,7 @@ fn one_honest_challenger_among_a_hundred_is_enough() {
         characters[ASSERTER] = asserter;
         let simulation = play_characters(seed, &characters, None);
         assert_eq!(simulation.violation(), None, "{asserter:?}");
-        assert_eq!(simulation.dispute.standing(), Standing::Fallen, "{asserter:?}");
+        assert_eq!(simulation.dispute.standing(), Standing::Overturned, "{asserter:?}");
         let paid = simulation.balances.iter().filter(|&&balance| balance == 750).count();
         assert_eq!(paid, 1, "{asserter:?}: one challenger gets the bond");
     }
@@ -601,17 +601,17 @@ const MEETINGS: &str = "
     honest   against gloomy   -> Final  asserter  100, challenger -100
     honest   against dirty    -> Final  asserter  100, challenger -100
     crashing against griefer  -> Final  asserter  100, challenger -100
-    liar     against honest   -> Fallen asserter -1000, challenger 750
-    fickle   against honest   -> Fallen asserter -1000, challenger 750
-    silent   against honest   -> Fallen asserter -1000, challenger 750
-    late     against honest   -> Fallen asserter -1000, challenger 750
-    slow     against honest   -> Fallen asserter -1000, challenger 750
-    griefer  against honest   -> Fallen asserter -1000, challenger 750
-    sophist  against honest   -> Fallen asserter -1000, challenger 750
-    monotone against honest   -> Fallen asserter -1000, challenger 750
-    gloomy   against honest   -> Fallen asserter -1000, challenger 750
-    dirty    against honest   -> Fallen asserter -1000, challenger 750
-    liar     against crashing -> Fallen asserter -1000, challenger 750
+    liar     against honest   -> Overturned asserter -1000, challenger 750
+    fickle   against honest   -> Overturned asserter -1000, challenger 750
+    silent   against honest   -> Overturned asserter -1000, challenger 750
+    late     against honest   -> Overturned asserter -1000, challenger 750
+    slow     against honest   -> Overturned asserter -1000, challenger 750
+    griefer  against honest   -> Overturned asserter -1000, challenger 750
+    sophist  against honest   -> Overturned asserter -1000, challenger 750
+    monotone against honest   -> Overturned asserter -1000, challenger 750
+    gloomy   against honest   -> Overturned asserter -1000, challenger 750
+    dirty    against honest   -> Overturned asserter -1000, challenger 750
+    liar     against crashing -> Overturned asserter -1000, challenger 750
 ";
 
 fn character(name: &str) -> Character {
@@ -647,21 +647,21 @@ fn who_may_not_play() {
     let (mut liar, mut honest) = (Player::new(Liar, &world, random), Player::new(Honest, &world, random));
     let (model, input, output) = (world.model, world.truth.input_root(), liar.result());
     let mut dispute = Dispute::post(Assertion { asserter: 0, model, input, output }, world.terms, 1000);
-    let judge = Judge { truth: world.truth.clone(), bug: None };
+    let rules = FaultyRules { truth: world.truth.clone(), bug: None };
     let (good, bad) = (honest.challenge(&world), liar.challenge(&world));
-    assert_eq!(dispute.challenge(&judge, 0, &good, 1000), Err(Refused::Itself));
-    assert_eq!(dispute.challenge(&judge, 1, &bad, 1000), Err(Refused::Illegal(game::Illegal::Agrees)));
-    assert_eq!(dispute.challenge(&judge, 1, &good, 1500), Err(Refused::WindowOver));
-    assert_eq!(dispute.challenge(&judge, 1, &good, 1499), Ok(0));
+    assert_eq!(dispute.challenge(&rules, 0, &good, 1000), Err(Refused::Itself));
+    assert_eq!(dispute.challenge(&rules, 1, &bad, 1000), Err(Refused::Illegal(game::Illegal::Agrees)));
+    assert_eq!(dispute.challenge(&rules, 1, &good, 1500), Err(Refused::WindowOver));
+    assert_eq!(dispute.challenge(&rules, 1, &good, 1499), Ok(0));
     let reply = sure(player::reply(dispute.game(0).expect("a game").1, &good.claims, &mut liar.oracle));
     let reply = reply.expect("a lie");
-    assert_eq!(dispute.apply(&judge, 0, 2, &reply, 1500), Err(Refused::Stranger));
-    assert_eq!(dispute.apply(&judge, 1, 0, &reply, 1500), Err(Refused::Game));
-    assert_eq!(dispute.apply(&judge, 0, 1, &reply, 1500), Err(Refused::Illegal(game::Illegal::Turn)));
-    assert_eq!(dispute.timeout(&judge, 0, 11_499), Err(Refused::Illegal(game::Illegal::Early)));
+    assert_eq!(dispute.apply(&rules, 0, 2, &reply, 1500), Err(Refused::Stranger));
+    assert_eq!(dispute.apply(&rules, 1, 0, &reply, 1500), Err(Refused::Game));
+    assert_eq!(dispute.apply(&rules, 0, 1, &reply, 1500), Err(Refused::Illegal(game::Illegal::Turn)));
+    assert_eq!(dispute.timeout(&rules, 0, 11_499), Err(Refused::Illegal(game::Illegal::Early)));
     assert_eq!(dispute.settle(1500), Err(Refused::Unsettled));
-    let paid = dispute.timeout(&judge, 0, 11_500);
+    let paid = dispute.timeout(&rules, 0, 11_500);
     assert_eq!(paid, Ok(vec![Payment { to: 1, amount: 850 }]));
     assert_eq!(dispute.settle(11_500), Err(Refused::Decided));
-    assert_eq!(dispute.apply(&judge, 0, 0, &reply, 11_500), Err(Refused::Decided));
+    assert_eq!(dispute.apply(&rules, 0, 0, &reply, 11_500), Err(Refused::Decided));
 }

@@ -1,4 +1,4 @@
-//! Where the contracts are: the file that `opml deploy` writes and all other commands read.
+//! Where the contracts are: the file that `opml deploy` writes and the other commands read.
 
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
@@ -8,24 +8,24 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
-    /// Where a node of the chain listens.
+    /// The URL of a node of the chain.
     pub rpc: String,
-    /// The chain.
+    /// The chain's ID.
     pub chain_id: u64,
     /// The registry of models.
     pub registry: Address,
     /// The service.
     pub service: Address,
-    /// The block after which the contracts are there; no event is older.
+    /// A block in which the contracts exist; no event is older.
     pub block: u64,
-    /// That block's hash: tells this chain from another with the same id, as test chains have.
+    /// That block's hash. It tells this chain from others with the same ID, which test chains have.
     pub block_hash: B256,
-    /// A consumer that keeps what it is told, for trying out callbacks.
+    /// A consumer that stores the outputs it receives, to try out callbacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer: Option<Address>,
 }
 
-/// A file that is none.
+/// The file is not a deployment.
 #[derive(Debug, Error)]
 #[error("not a deployment: {0}")]
 pub struct DeploymentError(#[from] serde_json::Error);
@@ -39,7 +39,7 @@ impl Deployment {
     /// The JSON of a deployment.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Addresses, numbers and strings always are JSON.
+        // Addresses, numbers and strings can always be written as JSON.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }

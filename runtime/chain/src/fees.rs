@@ -1,11 +1,11 @@
 //! What a transaction offers for its gas (EIP-1559), and how the offer grows with time.
 
-/// The most that may be offered a unit of gas, in wei.
+/// Limits of what transactions offer, in wei per unit of gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fees {
-    /// While there is time.
+    /// The most in total, while no deadline is near.
     pub cap: u128,
-    /// For the miner, at first.
+    /// The first offer to the block's builder.
     pub tip: u128,
 }
 
@@ -18,28 +18,29 @@ impl Default for Fees {
 /// 10^9 wei.
 pub const GWEI: u128 = 1_000_000_000;
 
-/// An offer, in wei a unit of gas.
+/// An offer, in wei per unit of gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bid {
-    /// The most in all.
+    /// The most in total.
     pub max_fee: u128,
-    /// Of it, for the miner.
+    /// The part of it for the block's builder.
     pub tip: u128,
 }
 
-/// The offer of a transaction with this much gas. With less than half of the time left that there was, the cap gives way
-/// to what is at stake: a move that comes too late loses the bond, so up to that it is worth its gas.
+/// What a transaction with this much gas offers. If it is urgent (less than half of its time is left), it may
+/// offer more than the cap, up to the stake: a move that comes too late loses the bond.
 #[must_use]
 pub fn bid(fees: &Fees, base_fee: u128, gas: u64, stake: u128, urgent: bool) -> Bid {
     let worth = stake / u128::from(gas.max(1));
     let cap = if urgent { fees.cap.max(worth) } else { fees.cap };
     let tip = if urgent { fees.tip.saturating_mul(2) } else { fees.tip };
-    // Twice the base fee is good for six full blocks in a row.
+    // Twice the base fee is enough for five full blocks in a row.
     let max_fee = base_fee.saturating_mul(2).saturating_add(tip).min(cap);
     Bid { max_fee, tip: tip.min(max_fee) }
 }
 
-/// The offer that replaces another: nodes want at least a tenth more of both; `None` if the new one isn't worth it.
+/// The offer that replaces another: nodes want both parts to grow by a tenth or more. `None` if it would
+/// exceed the cap.
 #[must_use]
 pub fn raise(old: Bid, new: Bid, cap: u128) -> Option<Bid> {
     let more = |wei: u128| wei.saturating_add(wei / 8).saturating_add(1);
@@ -57,7 +58,8 @@ mod tests {
         let of = |base, stake, urgent| bid(&fees, base * GWEI, 100_000, stake, urgent);
         assert_eq!(of(10, 0, false), Bid { max_fee: 21 * GWEI, tip: GWEI });
         assert_eq!(of(40, 0, false), Bid { max_fee: 50 * GWEI, tip: GWEI });
-        // A bond of 0.1 ether is worth 1,000 gwei for each of 100,000 units of gas, but only when time runs out.
+        // A bond of 0.1 ether is worth 1,000 gwei for each of 100,000 units of gas, but only when time runs
+        // out.
         let bond = 100_000_000 * GWEI;
         assert_eq!(of(400, bond, false).max_fee, 50 * GWEI);
         assert_eq!(of(400, bond, true), Bid { max_fee: 802 * GWEI, tip: 2 * GWEI });

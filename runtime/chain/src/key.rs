@@ -1,36 +1,36 @@
-//! Where a key comes from: a keystore file or the environment, never the command line.
+//! Where a key comes from: a keystore file or the environment, but never the command line.
 
 use alloy::signers::local::PrivateKeySigner;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// The environment variable with a key: 64 hexadecimal digits.
+/// The environment variable that holds a key: 64 hexadecimal digits.
 const KEY: &str = "OPML_KEY";
-/// The environment variable with a keystore's password.
+/// The environment variable that holds a keystore's password.
 const PASSWORD: &str = "OPML_PASSWORD";
 
 /// Where to look for a key.
 #[derive(Debug, Clone, Default)]
 pub struct KeySource {
-    /// A keystore file (Web3 Secret Storage); without one the key is in the environment.
+    /// A keystore file (Web3 Secret Storage). Without one, the key is in the environment.
     pub keystore: Option<PathBuf>,
-    /// A file with the keystore's password; without one it is in the environment.
+    /// A file with the keystore's password. Without one, the password is in the environment.
     pub password_file: Option<PathBuf>,
 }
 
-/// Why there is no key. None of these says anything about the key.
+/// Why there is no key. No message shows any part of a key or a password.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// Nothing was given.
-    #[error("there is no key: give --keystore FILE, or set {KEY}")]
+    /// No key was given.
+    #[error("no key: give --keystore FILE, or set {KEY}")]
     Missing,
-    /// No password.
-    #[error("the keystore has a password: set {PASSWORD}, or give --password-file FILE")]
+    /// No password was given.
+    #[error("the keystore needs its password: set {PASSWORD}, or give --password-file FILE")]
     Password,
     /// Not a key.
     #[error("{KEY} is not a key: a key is 64 hexadecimal digits")]
     Invalid,
-    /// Not to be read.
+    /// The file can't be read.
     #[error("cannot read {}: {reason}", path.display())]
     File {
         /// The file.
@@ -38,7 +38,7 @@ pub enum KeyError {
         /// Why not.
         reason: String,
     },
-    /// The wrong password, or no keystore.
+    /// The password is wrong, or the file isn't a keystore.
     #[error("cannot open the keystore {}: {reason}", path.display())]
     Keystore {
         /// The file.
@@ -49,7 +49,7 @@ pub enum KeyError {
 }
 
 impl KeySource {
-    /// The key.
+    /// Loads the key.
     pub fn load(&self) -> Result<PrivateKeySigner, KeyError> {
         self.load_with(|name| std::env::var(name).ok())
     }
@@ -59,7 +59,7 @@ impl KeySource {
             let key = variable(KEY).ok_or(KeyError::Missing)?;
             return key.trim().parse().map_err(|_| KeyError::Invalid);
         };
-        // A file that isn't there would be said to be a wrong password, and one that is cut short would be a panic.
+        // The library takes a missing file for a wrong password, and panics on a file that is cut short.
         let keystore = |reason: String| KeyError::Keystore { path: path.clone(), reason };
         check(&read(path)?).map_err(|reason| keystore(reason.to_owned()))?;
         let password = match &self.password_file {
@@ -70,9 +70,9 @@ impl KeySource {
     }
 }
 
-/// Refuses a keystore whose key or initial vector is shorter than what is cut out of them without a look.
+/// Refuses a keystore whose key or initial vector is shorter than the library assumes without checking.
 fn check(json: &str) -> Result<(), &'static str> {
-    let json: serde_json::Value = serde_json::from_str(json).map_err(|_| "it is no JSON")?;
+    let json: serde_json::Value = serde_json::from_str(json).map_err(|_| "it is not JSON")?;
     let [key, iv] = ["/crypto/kdfparams/dklen", "/crypto/cipherparams/iv"].map(|name| json.pointer(name));
     if key.and_then(serde_json::Value::as_u64).is_none_or(|bytes| bytes < 32) {
         return Err("its crypto.kdfparams.dklen is not 32");
@@ -112,7 +112,7 @@ mod tests {
         assert!(load(&of(16, &iv)).contains("dklen"));
         assert!(load(&of(32, "00")).contains("iv"));
         assert!(load("{}").contains("dklen"));
-        assert!(load("key").contains("no JSON"));
+        assert!(load("key").contains("not JSON"));
     }
 
     const ONE: &str = "0x0000000000000000000000000000000000000000000000000000000000000001";

@@ -7,8 +7,8 @@ use alloy::primitives::{Address, B256, Bytes, TxHash, TxKind, U256};
 use alloy::providers::{DynProvider, Provider as _, ProviderBuilder};
 use alloy::rpc::types::{BlockNumberOrTag, Filter, Log, TransactionInput, TransactionRequest};
 use alloy::sol_types::{SolCall, SolEvent};
-use alloy::transports::TransportError;
 use alloy::transports::http::reqwest::{Client, Url};
+use alloy::transports::{HttpError, RpcError, TransportError, TransportErrorKind};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -19,75 +19,86 @@ pub struct RpcNode {
     chain_id: u64,
 }
 
-/// The end of the chain at some moment.
+/// The last block of the chain, as of one answer of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The last block.
+    /// Its number.
     pub number: u64,
     /// Its hash.
     pub hash: B256,
-    /// Its time, in seconds.
+    /// Its time, in seconds since 1970.
     pub time: u64,
-    /// The base fee in it, in wei a unit of gas.
+    /// Its base fee, in wei per unit of gas.
     pub base_fee: u128,
 }
 
 /// An event and where it is.
 #[derive(Debug, Clone)]
 pub struct Event<E> {
-    /// What it says.
+    /// Its fields.
     pub data: E,
     /// The block that it is in.
     pub block: u64,
 }
 
-/// What has become of a transaction.
+/// What became of a transaction that was mined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     /// The block that it is in.
     pub block: u64,
-    /// Whether it did anything; else it was reverted.
+    /// Whether it succeeded; otherwise it was reverted.
     pub success: bool,
-    /// Its gas.
+    /// The gas that it used.
     pub gas: u64,
+    /// What that gas cost, in wei.
+    pub cost: U256,
 }
 
-/// Why a node has no answer.
+/// Why a node gives no answer. No message holds more of a URL than its scheme and host: the rest may be an
+/// access key.
 #[derive(Debug, Error)]
 pub enum NodeError {
-    /// No URL.
-    #[error("'{url}' is no URL of a node: {reason}")]
+    /// Not a usable URL.
+    #[error("'{url}' is not the URL of a node: {reason}")]
     Url {
-        /// What was given.
+        /// The scheme and host of what was given.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// No answer, or an answer that can't be read.
-    #[error("{what}: {reason}")]
+    /// The node can't be reached, or gives no sensible answer.
+    #[error("cannot {what}: {reason}")]
     Transport {
         /// What was asked.
-        what: &'static str,
+        what: String,
         /// What happened.
         reason: String,
     },
-    /// The node says no.
-    #[error("{what}: the node refuses: {reason}")]
+    /// Something answers, but it doesn't speak JSON-RPC.
+    #[error("cannot {what}: {found}; is the URL that of a node's JSON-RPC, with its access key?")]
+    NotRpc {
+        /// What was asked.
+        what: String,
+        /// What came instead, cut short.
+        found: String,
+    },
+    /// The node refuses.
+    #[error("cannot {what}: the node refuses: {reason}")]
     Refused {
         /// What was asked.
-        what: &'static str,
-        /// What it says.
+        what: String,
+        /// The node's reason.
         reason: String,
     },
-    /// The contract says no.
-    #[error("{what}: the contract refuses: {}", name.as_deref().unwrap_or("with an unknown error"))]
+    /// The contract refuses.
+    #[error("cannot {what}: the contract refuses: {}", contracts::error_text(*name))]
     Reverted {
         /// What was asked.
-        what: &'static str,
-        /// Its error, if it is one of our contracts'.
+        what: String,
+        /// The name of its error, if it is one of our contracts'.
         name: Option<&'static str>,
     },
-    /// Something that isn't there.
+    /// The node doesn't have what was asked for.
     #[error("the node has no {0}")]
     Missing(&'static str),
 }
@@ -100,30 +111,106 @@ impl NodeError {
     }
 }
 
-/// What went wrong with a question.
-fn failed(what: &'static str) -> impl Fn(TransportError) -> NodeError {
+/// Makes the error of a question: `what` completes "cannot ...".
+fn failed(what: impl Into<String>) -> impl FnOnce(TransportError) -> NodeError {
+    let what = what.into();
     move |error| {
         metrics::counter!("opml_rpc_errors_total").increment(1);
-        match error.as_error_resp() {
-            None => NodeError::Transport { what, reason: error.to_string() },
-            Some(response) => match response.as_revert_data() {
+        if let Some(response) = error.as_error_resp() {
+            return match response.as_revert_data() {
                 Some(data) => NodeError::Reverted { what, name: contracts::error_name(&data) },
-                None => NodeError::Refused { what, reason: response.message.to_string() },
-            },
+                None => NodeError::Refused { what, reason: without_keys(&shortened(&response.message)) },
+            };
+        }
+        let http = match &error {
+            RpcError::DeserError { text, .. } => return NodeError::NotRpc { what, found: described(text) },
+            RpcError::Transport(
+                TransportErrorKind::HttpError(http) | TransportErrorKind::HttpErrorWithRetryAfter { error: http, .. },
+            ) => Some(http),
+            _ => None,
+        };
+        match http {
+            Some(HttpError { status, body }) if is_page(body) => {
+                NodeError::NotRpc { what, found: format!("HTTP status {status} with {}", described(body)) }
+            }
+            Some(HttpError { status, body }) => {
+                NodeError::Transport { what, reason: format!("HTTP status {status}: {}", without_keys(&shortened(body))) }
+            }
+            None => NodeError::Transport { what, reason: without_keys(&with_cause(&error)) },
         }
     }
 }
 
-/// TLS needs its cryptography chosen once a process; a second choice of the same changes nothing.
+/// Whether a text is a web page.
+fn is_page(text: &str) -> bool {
+    text.trim_start().starts_with('<')
+}
+
+/// What an answer that is not JSON-RPC is.
+fn described(text: &str) -> String {
+    let kind = match text.trim_start() {
+        "" => return "an empty answer".to_owned(),
+        text if is_page(text) => "a web page",
+        _ => "an answer",
+    };
+    format!("{kind} that is not JSON-RPC (\"{}\")", without_keys(&shortened(text)))
+}
+
+/// The beginning of a text, in one line.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 100;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+/// An error with its root cause: the outer ones only say that a request failed.
+fn with_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let outer = error.to_string();
+    match std::iter::successors(error.source(), |error| error.source()).last().map(ToString::to_string) {
+        Some(cause) if !outer.contains(&cause) => format!("{outer}: {cause}"),
+        _ => outer,
+    }
+}
+
+/// The scheme, host and port of a URL. What follows them is often an access key, which belongs in no log.
+#[must_use]
+pub fn endpoint(url: &str) -> String {
+    if url.contains("://") { without_keys(url) } else { host(url).to_owned() }
+}
+
+/// A text in which every URL is cut down to its scheme and host.
+fn without_keys(text: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some((before, url)) = rest.split_once("://") {
+        let end = url.find(|c: char| c.is_whitespace() || "\"'()<>".contains(c)).unwrap_or(url.len());
+        shown += before;
+        shown += "://";
+        shown += host(&url[..end]);
+        rest = &url[end..];
+    }
+    shown + rest
+}
+
+/// The host and port of a URL without its scheme.
+fn host(url: &str) -> &str {
+    let authority = url.split(['/', '?', '#']).next().unwrap_or_default();
+    // A name and a password may come before the host.
+    authority.rsplit('@').next().unwrap_or_default()
+}
+
+/// TLS needs its cryptography chosen once per process; choosing the same again changes nothing.
 #[cfg(feature = "tls")]
 fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl RpcNode {
-    /// A node that must answer every question within this time.
+    /// Connects to a node that must answer every question within `timeout`.
     pub async fn connect(url: &str, timeout: Duration) -> Result<Self, NodeError> {
-        let bad = |reason: String| NodeError::Url { url: url.to_owned(), reason };
+        let bad = |reason: String| NodeError::Url { url: endpoint(url), reason };
         let parsed: Url = url.parse().map_err(|error| bad(format!("{error}")))?;
         match parsed.scheme() {
             "http" => {}
@@ -135,11 +222,11 @@ impl RpcNode {
         choose_cryptography();
         let client = Client::builder().timeout(timeout).build().map_err(|error| bad(error.to_string()))?;
         let provider = ProviderBuilder::default().connect_reqwest(client, parsed).erased();
-        let chain_id = provider.get_chain_id().await.map_err(failed("asking for the chain's id"))?;
+        let chain_id = provider.get_chain_id().await.map_err(failed("get the chain's ID"))?;
         Ok(Self { provider, chain_id })
     }
 
-    /// The chain's id.
+    /// The chain's ID.
     #[must_use]
     pub fn chain_id(&self) -> u64 {
         self.chain_id
@@ -147,28 +234,29 @@ impl RpcNode {
 
     /// The last block.
     pub async fn head(&self) -> Result<Head, NodeError> {
-        let block = self.provider.get_block(BlockId::latest()).await.map_err(failed("asking for the last block"))?;
+        let block = self.provider.get_block(BlockId::latest()).await.map_err(failed("get the last block"))?;
         let block = block.ok_or(NodeError::Missing("last block"))?;
         let header = block.header();
         let base_fee = header.base_fee_per_gas().unwrap_or(0).into();
         Ok(Head { number: header.number(), hash: header.hash, time: header.timestamp(), base_fee })
     }
 
-    /// The hash of a block; `None` if there is none yet.
+    /// The hash of a block; `None` if there is no such block yet.
     pub async fn block_hash(&self, number: u64) -> Result<Option<B256>, NodeError> {
-        let block = self.provider.get_block(BlockId::number(number)).await.map_err(failed("asking for a block"))?;
+        let block = self.provider.get_block(BlockId::number(number)).await.map_err(failed(format!("get block {number}")))?;
         Ok(block.map(|block| block.header.hash))
     }
 
-    /// Asks a contract, as of a block.
+    /// Calls a view function of a contract, as of a block.
     pub async fn call<C: SolCall>(&self, to: Address, call: &C, at: B256) -> Result<C::Return, NodeError> {
-        let what = C::SIGNATURE;
+        let what = || format!("call {}", C::SIGNATURE);
         let request = transaction(None, Some(to), call.abi_encode().into(), U256::ZERO);
-        let bytes = self.provider.call(request).block(BlockId::hash(at)).await.map_err(failed(what))?;
-        C::abi_decode_returns(&bytes).map_err(|error| NodeError::Transport { what, reason: error.to_string() })
+        let bytes = self.provider.call(request).block(BlockId::hash(at)).await.map_err(failed(what()))?;
+        C::abi_decode_returns(&bytes)
+            .map_err(|error| NodeError::Transport { what: what(), reason: error.to_string() })
     }
 
-    /// The gas of a transaction, if it were sent now. An error if it were reverted.
+    /// The gas that a transaction would use now. An error if it would be reverted.
     pub async fn estimate(
         &self,
         from: Address,
@@ -177,65 +265,66 @@ impl RpcNode {
         value: U256,
     ) -> Result<u64, NodeError> {
         let request = transaction(Some(from), to, data, value);
-        self.provider.estimate_gas(request).await.map_err(failed("estimating gas"))
+        self.provider.estimate_gas(request).await.map_err(failed("estimate the gas"))
     }
 
-    /// The events of a contract in some blocks.
+    /// The events of a contract in the blocks `from` to `to`.
     pub async fn logs(&self, address: Address, from: u64, to: u64) -> Result<Vec<Log>, NodeError> {
         let filter = Filter::new().address(address).from_block(from).to_block(to);
-        self.provider.get_logs(&filter).await.map_err(failed("asking for events"))
+        self.provider.get_logs(&filter).await.map_err(failed("get events"))
     }
 
-    /// How many transactions of an account are mined.
+    /// How many transactions of an account have been mined: the next free nonce.
     pub async fn nonce(&self, account: Address) -> Result<u64, NodeError> {
         let count = self.provider.get_transaction_count(account).block_id(BlockNumberOrTag::Latest.into());
-        count.await.map_err(failed("asking for a nonce"))
+        count.await.map_err(failed("get the account's nonce"))
     }
 
-    /// An account's money, in wei.
+    /// An account's balance, in wei.
     pub async fn balance(&self, account: Address) -> Result<U256, NodeError> {
-        self.provider.get_balance(account).await.map_err(failed("asking for a balance"))
+        self.provider.get_balance(account).await.map_err(failed("get the account's balance"))
     }
 
-    /// Whether there is a contract.
+    /// Whether there is a contract at an address.
     pub async fn has_code(&self, account: Address) -> Result<bool, NodeError> {
-        Ok(!self.provider.get_code_at(account).await.map_err(failed("asking for code"))?.is_empty())
+        Ok(!self.provider.get_code_at(account).await.map_err(failed("get the contract's code"))?.is_empty())
     }
 
     /// Sends a signed transaction.
     pub async fn send(&self, raw: &[u8]) -> Result<(), NodeError> {
-        self.provider.send_raw_transaction(raw).await.map(|_| ()).map_err(failed("sending a transaction"))
+        self.provider.send_raw_transaction(raw).await.map(|_| ()).map_err(failed("send a transaction"))
     }
 
-    /// Whether the node has a transaction, mined or not.
+    /// Whether the node knows a transaction, mined or not.
     pub async fn knows(&self, hash: TxHash) -> Result<bool, NodeError> {
         let found = self.provider.get_transaction_by_hash(hash).await;
-        Ok(found.map_err(failed("asking for a transaction"))?.is_some())
+        Ok(found.map_err(failed("get a transaction"))?.is_some())
     }
 
-    /// What has become of a transaction; `None` if it isn't mined.
+    /// What became of a transaction; `None` if it isn't mined.
     pub async fn receipt(&self, hash: TxHash) -> Result<Option<Sent>, NodeError> {
-        let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("asking for a receipt"))?;
+        let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("get a receipt"))?;
         Ok(receipt.and_then(|receipt| {
-            Some(Sent { block: receipt.block_number?, success: receipt.status(), gas: receipt.gas_used })
+            let cost = U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
+            Some(Sent { block: receipt.block_number?, success: receipt.status(), gas: receipt.gas_used, cost })
         }))
     }
 
     /// The contract that a mined transaction deployed, and its events.
     pub async fn effects(&self, hash: TxHash) -> Result<(Option<Address>, Vec<Log>), NodeError> {
-        let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("asking for a receipt"))?;
+        let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("get a receipt"))?;
         let receipt = receipt.ok_or(NodeError::Missing("receipt of the transaction"))?;
         Ok((receipt.contract_address, receipt.inner.logs().to_vec()))
     }
 
-    /// Any other question.
+    /// Calls any other JSON-RPC method.
     pub async fn raw(&self, method: &'static str, params: serde_json::Value) -> Result<serde_json::Value, NodeError> {
-        self.provider.raw_request(method.into(), params).await.map_err(failed(method))
+        self.provider.raw_request(method.into(), params).await.map_err(failed(format!("call {method}")))
     }
 }
 
 impl<E: SolEvent> Event<E> {
-    /// The event of a log, if it is of this kind.
+    /// Decodes a log, if it is an event of this kind.
     #[must_use]
     pub fn of(log: &Log) -> Option<Self> {
         let data = E::decode_log(&log.inner).ok()?.data;
@@ -251,5 +340,74 @@ fn transaction(from: Option<Address>, to: Option<Address>, data: Bytes, value: U
         value: Some(value),
         input: TransactionInput::new(data),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_a_key() {
+        for (url, shown) in [
+            ("https://mainnet.example.org/v3/secret", "https://mainnet.example.org"),
+            ("http://name:secret@127.0.0.1:8545/?key=secret", "http://127.0.0.1:8545"),
+            ("https://example.org?secret#secret", "https://example.org"),
+            ("example.org/secret", "example.org"),
+            ("", ""),
+        ] {
+            assert_eq!(endpoint(url), shown);
+        }
+        let text = "request for url (https://example.org/secret) failed, 'ws://a.b/secret' too: no :// here";
+        assert_eq!(
+            without_keys(text),
+            "request for url (https://example.org) failed, 'ws://a.b' too: no :// here"
+        );
+    }
+
+    /// The error of connecting to a server that gives this answer.
+    fn error_of(status: &str, body: &'static str) -> NodeError {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/v3/secret", listener.local_addr().expect("an address"));
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(answer.as_bytes()).expect("an answer");
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let error = runtime.block_on(RpcNode::connect(&url, Duration::from_secs(5))).expect_err("not a node");
+        server.join().expect("the server ends");
+        error
+    }
+
+    #[test]
+    fn a_web_page_is_named_as_such_and_cut_short() {
+        const PAGE: &str = "<!DOCTYPE html>\n<html><body>\n  This is a web site with a lot of text, which is about \
+            something else and is of no use to anybody who runs a player.\n</body></html>";
+        for status in ["200 OK", "404 Not Found", "429 Too Many Requests"] {
+            let error = error_of(status, PAGE);
+            assert!(matches!(error, NodeError::NotRpc { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains("a web page that is not JSON-RPC (\"<!DOCTYPE html> <html>"), "{text}");
+            assert!(text.len() < 300 && !text.contains("secret") && !text.contains('\n'), "{text}");
+        }
+        assert!(error_of("200 OK", "").to_string().contains("an empty answer"));
+        let text = error_of("401 Unauthorized", "invalid key").to_string();
+        assert!(text.ends_with("HTTP status 401: invalid key"), "{text}");
+    }
+
+    #[test]
+    fn what_stops_a_connection_is_named_without_the_key() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let connect = |url| runtime.block_on(RpcNode::connect(url, Duration::from_secs(2))).expect_err(url).to_string();
+        let refused = connect("http://127.0.0.1:9/v3/secret");
+        assert!(refused.contains("cannot get the chain's ID") && refused.contains("http://127.0.0.1:9"), "{refused}");
+        assert!(refused.to_lowercase().contains("refused") && !refused.contains("secret"), "{refused}");
+        for url in ["127.0.0.1:8545/secret", "ftp://127.0.0.1/secret"] {
+            let error = connect(url);
+            assert!(error.contains("is not the URL of a node") && !error.contains("secret"), "{error}");
+        }
     }
 }

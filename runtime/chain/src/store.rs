@@ -1,26 +1,50 @@
-//! What is kept on disk: names and bytes, in a database that survives a crash at any moment.
+//! A player's state file: names and bytes, in a database that survives a crash at any time.
 
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use serde::{Serialize, de::DeserializeOwned};
+use std::fmt::{Debug, Formatter};
+use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use thiserror::Error;
 
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("opml");
 
-/// A database. One process at a time can have it open.
-#[derive(Debug)]
+/// A database. Only one process at a time can have it open.
+///
+/// After an I/O error (a full disk) the database is opened again by the next call, so a player goes on once
+/// the cause is gone.
 pub struct Store {
-    database: Database,
+    open: Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>,
+    database: Mutex<Option<Database>>,
 }
 
-/// Why something can't be read or kept.
+impl Debug for Store {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// Why a state file can't be read or written.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database.
-    #[error("the database fails: {0}")]
+    /// Another process has it open.
+    #[error("the state file is already open")]
+    InUse,
+    /// It is damaged, or it is some other file.
+    #[error("the state file is damaged, or is not a state file of opml ({0})")]
+    Damaged(String),
+    /// It was written by a version with another file format.
+    #[error("the state file has the format of another version of opml ({0})")]
+    Version(String),
+    /// The system refuses to read or write it.
+    #[error("cannot read or write the state file: {0}")]
+    Io(std::io::Error),
+    /// The database fails for another reason.
+    #[error("the database of the state file fails: {0}")]
     Database(Box<redb::Error>),
-    /// An entry that this program did not write.
-    #[error("the entry '{name}' of the database can't be read: {reason}")]
+    /// An entry that this version of opml did not write.
+    #[error("cannot read the entry '{name}' of the state file: {reason}")]
     Entry {
         /// Its name.
         name: String,
@@ -29,33 +53,101 @@ pub enum StoreError {
     },
 }
 
-fn failed(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Database(Box::new(error.into()))
+/// What happens without the state file.
+const START_AGAIN: &str = "move the file away and start the player again: it reads all events from the chain again. \
+    Lost are moves that it decided but did not send, the nonces of transactions that are not mined yet (let them be \
+    mined first), and which requests it has answered";
+
+impl StoreError {
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::InUse => Some("is another player running with this key and this --state? Use one key per player"),
+            Self::Damaged(_) | Self::Entry { .. } => Some(START_AGAIN),
+            Self::Version(_) => Some(
+                "let the version that wrote the file finish its games, then move the file away; or move it away now, \
+                 and lose moves that are decided but not sent and the nonces of transactions that are not mined yet",
+            ),
+            Self::Io(error) => match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    Some("free some space on the disk; everything written before is still there")
+                }
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                    Some("the player must be able to read and write the file and its folder")
+                }
+                ErrorKind::IsADirectory => {
+                    Some("a folder lies where the state file belongs: move it away, or use another --state")
+                }
+                _ => None,
+            },
+            Self::Database(_) => None,
+        }
+    }
+}
+
+impl From<redb::Error> for StoreError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            redb::Error::Corrupted(reason) => Self::Damaged(reason),
+            redb::Error::Io(error) if is_about_contents(&error) => Self::Damaged(error.to_string()),
+            redb::Error::Io(error) => Self::Io(error),
+            redb::Error::UpgradeRequired(_) | redb::Error::LockProtocolMismatch => Self::Version(error.to_string()),
+            redb::Error::TableTypeMismatch { .. } | redb::Error::TypeDefinitionChanged { .. } => {
+                Self::Damaged(error.to_string())
+            }
+            error => Self::Database(Box::new(error)),
+        }
+    }
+}
+
+/// Whether an I/O error means that the bytes of the file make no database.
+fn is_about_contents(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
 }
 
 impl Store {
-    /// Opens a database, or makes one.
+    /// Opens a state file, or creates it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::create(path).map_err(failed)?;
-        let new = Self { database };
-        // So that reading finds a table.
+        let path = path.to_owned();
+        Self::opened_by(move || Ok(Database::create(&path)?))
+    }
+
+    /// A store in memory, for a process that waits for its own transactions.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let backend = redb::backends::InMemoryBackend::new;
+        Self::opened_by(move || Ok(Database::builder().create_with_backend(backend())?))
+    }
+
+    fn opened_by(open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static) -> Result<Self, StoreError> {
+        let new = Self { open: Box::new(open), database: Mutex::new(None) };
+        // Creates the table, so that reading finds one.
         new.write(&[])?;
         Ok(new)
     }
 
-    /// One that is gone when it is dropped: for a transaction that is waited for.
-    pub fn in_memory() -> Result<Self, StoreError> {
-        let database =
-            Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).map_err(failed)?;
-        let new = Self { database };
-        new.write(&[])?;
-        Ok(new)
+    /// Runs `f` on the database, and opens it first if it is not open.
+    fn with<T>(&self, f: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match database.take() {
+            Some(open) => open,
+            None => (self.open)()?,
+        };
+        let done = f(&open);
+        // After an I/O error redb refuses everything until it is opened again.
+        if !matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
+            *database = Some(open);
+        }
+        Ok(done?)
     }
 
     /// The bytes under a name.
     pub fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let table = self.database.begin_read().map_err(failed)?.open_table(TABLE).map_err(failed)?;
-        Ok(table.get(name).map_err(failed)?.map(|bytes| bytes.value().to_vec()))
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(TABLE)?;
+            Ok(table.get(name)?.map(|bytes| bytes.value().to_vec()))
+        })
     }
 
     /// The value under a name.
@@ -63,36 +155,46 @@ impl Store {
         self.get(name)?.map(|bytes| decode(name, &bytes)).transpose()
     }
 
-    /// All whose names begin like this, in the order of their names.
+    /// All values whose names begin with `prefix`, in the order of their names.
     pub fn scan<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>, StoreError> {
-        let table = self.database.begin_read().map_err(failed)?.open_table(TABLE).map_err(failed)?;
-        let mut found = Vec::new();
-        for entry in table.range(prefix..).map_err(failed)? {
-            let (name, bytes) = entry.map_err(failed)?;
-            if !name.value().starts_with(prefix) {
-                break;
+        let found = self.with(|database| {
+            let table = database.begin_read()?.open_table(TABLE)?;
+            let mut found = Vec::new();
+            for entry in table.range(prefix..)? {
+                let (name, bytes) = entry?;
+                if !name.value().starts_with(prefix) {
+                    break;
+                }
+                found.push((name.value().to_owned(), bytes.value().to_vec()));
             }
-            found.push((name.value().to_owned(), decode(name.value(), bytes.value())?));
-        }
-        Ok(found)
+            Ok(found)
+        })?;
+        let decoded = |(name, bytes): (String, Vec<u8>)| {
+            let value = decode(&name, &bytes)?;
+            Ok((name, value))
+        };
+        found.into_iter().map(decoded).collect()
     }
 
-    /// Keeps bytes under names, all or none; no bytes remove what is there. They are on disk when this returns.
+    /// Writes all entries or none of them: bytes under a name, or `None` to remove the name. They are on disk
+    /// when this returns.
     pub fn write(&self, entries: &[(String, Option<Vec<u8>>)]) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(failed)?;
-        {
-            let mut table = transaction.open_table(TABLE).map_err(failed)?;
-            for (name, bytes) in entries {
-                match bytes {
-                    Some(bytes) => table.insert(name.as_str(), bytes.as_slice()).map_err(failed)?,
-                    None => table.remove(name.as_str()).map_err(failed)?,
-                };
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            {
+                let mut table = transaction.open_table(TABLE)?;
+                for (name, bytes) in entries {
+                    match bytes {
+                        Some(bytes) => table.insert(name.as_str(), bytes.as_slice())?,
+                        None => table.remove(name.as_str())?,
+                    };
+                }
             }
-        }
-        transaction.commit().map_err(failed)
+            Ok(transaction.commit()?)
+        })
     }
 
-    /// Keeps a value under a name.
+    /// Writes a value under a name.
     pub fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
         self.write(&[(name.to_owned(), Some(encode(name, value)?))])
     }
@@ -111,6 +213,10 @@ fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, StoreError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use redb::StorageBackend;
+    use redb::backends::InMemoryBackend;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn what_is_written_is_there_when_it_is_opened_again() {
@@ -120,21 +226,100 @@ mod tests {
         store.save("a/2", &2).expect("a write");
         store.save("a/1", &1).expect("a write");
         store.save("b", &"x").expect("a write");
-        assert!(Store::open(&path).is_err(), "a second process may not open it");
+        let error = Store::open(&path).expect_err("a second process may not open it");
+        assert!(matches!(error, StoreError::InUse), "{error:?}");
+        assert!(error.advice().expect("advice").contains("another player"));
         drop(store);
         let store = Store::open(&path).expect("a database");
         assert_eq!(store.scan::<u32>("a/").expect("a scan"), [("a/1".to_owned(), 1), ("a/2".to_owned(), 2)]);
         assert_eq!(store.load::<String>("b").expect("a read").as_deref(), Some("x"));
-        assert!(matches!(store.load::<u32>("b"), Err(StoreError::Entry { .. })));
+        let error = store.load::<u32>("b").expect_err("not a number");
+        assert!(error.to_string().contains("'b'"), "{error}");
+        assert_eq!(error.advice(), Some(START_AGAIN));
         store.write(&[("b".to_owned(), None)]).expect("a write");
         assert_eq!(store.get("b").expect("a read"), None);
     }
 
-    #[test]
-    fn a_file_that_is_no_database_is_refused() {
+    /// The error of a file that is not a whole state file, which stays as it is.
+    fn refused(bytes: &[u8]) -> StoreError {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state");
-        std::fs::write(&path, "not a database at all".repeat(100)).expect("a file");
-        assert!(matches!(Store::open(&path), Err(StoreError::Database(_))));
+        std::fs::write(&path, bytes).expect("a file");
+        let error = Store::open(&path).expect_err("not a database");
+        assert_eq!(std::fs::read(&path).expect("a file"), bytes, "the file was changed");
+        error
+    }
+
+    #[test]
+    fn a_damaged_file_and_another_file_are_told_from_one_in_use() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state");
+        Store::open(&path).and_then(|store| store.save("a", &"x".repeat(100_000))).expect("a database");
+        let whole = std::fs::read(&path).expect("a file");
+        for length in [1, 100, 2000, whole.len() / 2] {
+            let error = refused(&whole[..length]);
+            assert!(matches!(error, StoreError::Damaged(_)), "{length} bytes: {error:?}");
+            assert_eq!(error.advice(), Some(START_AGAIN));
+        }
+        let error = refused("not a database at all".repeat(100).as_bytes());
+        assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
+        let error = StoreError::from(redb::Error::UpgradeRequired(2));
+        assert!(error.advice().is_some_and(|advice| advice.contains("the version that wrote the file")), "{error:?}");
+    }
+
+    #[test]
+    fn a_folder_in_its_place_is_named_as_such() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = Store::open(folder.path()).expect_err("a folder");
+        assert!(error.advice().is_some_and(|advice| advice.contains("a folder")), "{error:?}");
+        let of = |kind: ErrorKind| StoreError::Io(kind.into()).advice();
+        assert!(of(ErrorKind::PermissionDenied).is_some_and(|advice| advice.contains("read and write")));
+        assert!(of(ErrorKind::StorageFull).is_some_and(|advice| advice.contains("space")));
+    }
+
+    /// A disk that can be full.
+    #[derive(Debug, Clone)]
+    struct Disk {
+        memory: Arc<InMemoryBackend>,
+        full: Arc<AtomicBool>,
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> Result<u64, std::io::Error> {
+            self.memory.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+            self.memory.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+            self.memory.set_len(len)
+        }
+        fn sync_data(&self) -> Result<(), std::io::Error> {
+            self.memory.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+            if self.full.load(Ordering::Relaxed) {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            self.memory.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_and_is_forgotten_once_there_is_room() {
+        let disk = Disk { memory: Arc::new(InMemoryBackend::new()), full: Arc::default() };
+        let backend = disk.clone();
+        let store = Store::opened_by(move || Ok(Database::builder().create_with_backend(backend.clone())?));
+        let store = store.expect("a database");
+        store.save("a", &1).expect("a write");
+        disk.full.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            let error = store.save("a", &2).expect_err("the disk is full");
+            assert!(error.advice().is_some_and(|advice| advice.contains("space")), "{error:?}");
+        }
+        disk.full.store(false, Ordering::Relaxed);
+        assert_eq!(store.load("a").expect("a read"), Some(1));
+        store.save("a", &2).expect("a write");
+        assert_eq!(store.load("a").expect("a read"), Some(2));
     }
 }

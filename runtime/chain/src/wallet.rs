@@ -1,9 +1,11 @@
-//! Transactions of one key, each kept until it is mined and buried.
+//! The transactions of one key. Each is kept until it is mined and buried under more blocks.
 //!
-//! A transaction is written to the store before it is sent, so a crash never makes the wallet forget a nonce that it has
-//! used. An [`Act`] has a name; while a transaction of that name is on its way, the same act is not sent again.
+//! A transaction is written to the store before it is sent, so a crash never makes the wallet forget a nonce
+//! that it used. Every [`Act`] has a name; while a transaction of that name is in flight, the act is not sent
+//! again.
 
-use crate::fees::{Bid, Fees, bid, raise};
+use crate::amount::Ether;
+use crate::fees::{Bid, Fees, GWEI, bid, raise};
 use crate::node::{Head, NodeError, RpcNode, Sent};
 use crate::store::{Store, StoreError, encode};
 use alloy::consensus::{SignableTransaction as _, TxEip1559};
@@ -16,69 +18,73 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// How deep a block must be before its transactions are forgotten, at least.
+/// How many blocks must follow a transaction's before it is forgotten.
 const BURIED: u64 = 12;
 /// How many seconds of chain time a transaction waits before its fees are raised.
 const PATIENCE: u64 = 24;
-/// The most gas that a transaction may have (EIP-7825).
+/// The most gas that a transaction may use (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
-/// The most bytes of a transaction that nodes pass on.
+/// The largest transaction that nodes relay, in bytes.
 pub const MOST_BYTES: usize = 1 << 17;
 
 /// Something to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// What it is: no two things to be done have one name.
+    /// Identifies it: two different acts never have the same name.
     pub name: String,
-    /// The contract; none deploys one.
+    /// What it does, for people: "answer request 3".
+    #[serde(default)]
+    pub about: String,
+    /// The contract to call; `None` deploys one.
     pub to: Option<Address>,
-    /// The money that goes with it, in wei.
+    /// The amount sent along, in wei.
     pub value: U256,
     /// The calldata.
     pub data: Bytes,
-    /// The time by which it must be mined, in seconds.
+    /// The time by which it must be mined, in seconds since 1970.
     pub deadline: Option<u64>,
-    /// What is lost otherwise, in wei.
+    /// What is lost if it is mined later, in wei.
     pub stake: u128,
 }
 
-/// A transaction on its way.
+/// A transaction in flight.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Pending {
     act: Act,
     gas: u64,
     bid: Bid,
-    /// The hashes of all versions, the last is the current one.
+    /// The hashes of all versions; the last one is current.
     hashes: Vec<B256>,
     /// The current version, signed.
     raw: Bytes,
-    /// When the first version was sent, and the current one.
+    /// When the first version was sent.
     begun: u64,
+    /// When the current version was sent.
     sent: u64,
-    /// Whether its end has been reported.
+    /// Whether its end was reported.
     reported: bool,
 }
 
 impl Pending {
-    /// How many seconds there are from a moment to its deadline, if it has one. What is too late has all the time: it is worth
-    /// nothing any more.
+    /// The seconds from a time to its deadline, if it has one that is not over: what is too late is worth no
+    /// hurry.
     fn left(&self, from: u64) -> Option<u64> {
         self.act.deadline.and_then(|deadline| deadline.checked_sub(from)).filter(|&left| left > 0)
     }
 }
 
-/// A transaction that has been mined.
+/// A transaction that was mined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mined {
     /// The act's name.
     pub name: String,
     /// The version that was mined.
     pub hash: B256,
-    /// What became of it.
+    /// Where it is, and whether it succeeded.
     pub sent: Sent,
 }
 
-/// Why something isn't sent.
+/// Why an act isn't sent.
 #[derive(Debug, Error)]
 pub enum WalletError {
     /// The node.
@@ -87,38 +93,46 @@ pub enum WalletError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A key that can't sign.
+    /// The key can't sign.
     #[error("cannot sign: {0}")]
     Signature(String),
     /// Too large.
-    #[error("{name} has {bytes} bytes; nodes pass on transactions of {MOST_BYTES}")]
+    #[error("{about}: the transaction has {bytes} bytes, but nodes relay at most {MOST_BYTES}")]
     Size {
         /// The act.
-        name: String,
-        /// Its bytes as a transaction.
+        about: String,
+        /// The size of its transaction.
         bytes: usize,
     },
     /// Too little money.
-    #[error("{name} needs {needed} wei with what is on its way, and the account has {balance}")]
+    #[error(
+        "{about}: the account {account} has {} ETH, but needs {} ETH for this and what it has in flight; \
+         send it {} ETH or more",
+        Ether(*balance),
+        Ether(*needed),
+        Ether(needed.saturating_sub(*balance))
+    )]
     Funds {
         /// The act.
-        name: String,
-        /// What it may cost, with all before it.
+        about: String,
+        /// The account that pays.
+        account: Address,
+        /// What the act may cost with everything in flight, in wei.
         needed: U256,
-        /// What is there.
+        /// What the account has, in wei.
         balance: U256,
     },
     /// Too much gas.
-    #[error("{name} needs {gas} gas; a transaction may have {MOST_GAS}")]
+    #[error("{about}: it needs {gas} gas, but a transaction may use at most {MOST_GAS} (EIP-7825)")]
     Gas {
         /// The act.
-        name: String,
-        /// Its gas.
+        about: String,
+        /// The gas that it needs.
         gas: u64,
     },
 }
 
-/// The key and its transactions on their way.
+/// A key and its transactions in flight.
 #[derive(Debug)]
 pub struct Wallet {
     signer: PrivateKeySigner,
@@ -129,18 +143,18 @@ pub struct Wallet {
 }
 
 impl Wallet {
-    /// The wallet of a key, with what the store knows to be on its way.
+    /// The wallet of a key, with the transactions that the store has in flight.
     pub fn open(signer: PrivateKeySigner, node: RpcNode, store: Arc<Store>, fees: Fees) -> Result<Self, WalletError> {
         let parsed = |(name, pending): (String, Pending)| {
             let nonce = name.rsplit('/').next().and_then(|nonce| nonce.parse().ok());
-            let reason = "its name ends with no nonce".to_owned();
+            let reason = "its name does not end with a nonce".to_owned();
             Ok((nonce.ok_or(StoreError::Entry { name, reason })?, pending))
         };
         let pending = store.scan(PREFIX)?.into_iter().map(parsed).collect::<Result<_, StoreError>>()?;
         Ok(Self { signer, node, store, fees, pending })
     }
 
-    /// The same key, with nothing on its way and nothing kept: for whoever has waited for everything.
+    /// The same key with nothing in flight and an empty store in memory, once everything was waited for.
     pub fn fresh(&self) -> Result<Self, WalletError> {
         let store = Arc::new(Store::in_memory()?);
         Self::open(self.signer.clone(), self.node.clone(), store, self.fees)
@@ -152,7 +166,7 @@ impl Wallet {
         self.signer.address()
     }
 
-    /// Whether an act of a name that begins like this is on its way, or mined and not yet buried.
+    /// Whether an act whose name begins with `prefix` is in flight, or mined and not yet buried.
     #[must_use]
     pub fn has(&self, prefix: &str) -> bool {
         self.pending.values().any(|pending| pending.act.name.starts_with(prefix))
@@ -164,46 +178,54 @@ impl Wallet {
         self.pending.values().filter(|pending| !pending.reported).count()
     }
 
-    /// Signs an act and sends it, unless it is on its way. An act that the contract would refuse is not sent.
+    /// Signs an act and sends it, unless it is in flight. An act that the contract would refuse is not sent.
     pub async fn submit(&mut self, act: Act, head: &Head) -> Result<(), WalletError> {
         if self.pending.values().any(|pending| pending.act.name == act.name) {
             return Ok(());
         }
-        let estimate = self.node.estimate(self.address(), act.to, act.data.clone(), act.value).await?;
-        // What is estimated on this block may cost more on a later one.
+        let account = self.address();
+        let balance = self.node.balance(account).await?;
+        let funds = |about, needed| WalletError::Funds { about, account, needed, balance };
+        // Nodes have many ways to say this, so it is found out before they are asked.
+        if balance < act.value {
+            return Err(funds(act.about, act.value));
+        }
+        let estimate = self.node.estimate(account, act.to, act.data.clone(), act.value).await?;
+        // It may cost more on a later block.
         let gas = estimate.saturating_add(estimate / 4).min(MOST_GAS);
         if estimate > MOST_GAS {
-            return Err(WalletError::Gas { name: act.name, gas: estimate });
+            return Err(WalletError::Gas { about: act.about, gas: estimate });
         }
-        let mined = self.node.nonce(self.address()).await?;
+        let mined = self.node.nonce(account).await?;
         let nonce = self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
         let bid = bid(&self.fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
-        // What a node would never take must not get a nonce: everything behind it would wait for ever.
+        // A transaction that no node would take must not get a nonce: everything after it would wait for
+        // ever.
         if raw.len() > MOST_BYTES {
-            return Err(WalletError::Size { name: act.name, bytes: raw.len() });
+            return Err(WalletError::Size { about: act.about, bytes: raw.len() });
         }
         let cost = |act: &Act, gas, bid: Bid| act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee));
         let before = self.pending.range(mined..).map(|(_, pending)| cost(&pending.act, pending.gas, pending.bid));
         let needed = before.fold(cost(&act, gas, bid), U256::saturating_add);
-        let balance = self.node.balance(self.address()).await?;
         if balance < needed {
-            return Err(WalletError::Funds { name: act.name, needed, balance });
+            return Err(funds(act.about, needed));
         }
         let (begun, sent, hashes, reported) = (head.time, head.time, vec![hash], false);
-        tracing::info!(act = act.name, nonce, gas, max_fee = bid.max_fee, %hash, "sending");
+        let (eth, gwei) = (Ether(act.value), gwei(bid.max_fee));
+        tracing::info!(act = act.about, nonce, %eth, gas, gwei, transaction = %hash, "sending a transaction");
         self.keep(nonce, Pending { act, gas, bid, hashes, raw: raw.clone(), begun, sent, reported })?;
         self.send(&raw).await
     }
 
-    /// Looks after what is on its way: forgets what is buried, sends again what the node has lost, raises what waits.
-    /// Answers with what has been mined since the last time.
+    /// Takes care of everything in flight: forgets what is buried, sends again what the node has lost, raises
+    /// the fees of what waits. Returns what was mined since the last call.
     pub async fn tend(&mut self, head: &Head) -> Result<Vec<Mined>, WalletError> {
         let mined = self.node.nonce(self.address()).await?;
         let mut news = Vec::new();
         for nonce in self.pending.keys().copied().collect::<Vec<_>>() {
             if nonce < mined {
-                news.extend(self.look(nonce, head).await?);
+                news.extend(self.take_receipt(nonce, head).await?);
             } else {
                 self.push(nonce, head).await?;
             }
@@ -212,12 +234,13 @@ impl Wallet {
         Ok(news)
     }
 
-    /// Looks at what has become of a nonce that is used.
-    async fn look(&mut self, nonce: u64, head: &Head) -> Result<Option<Mined>, WalletError> {
+    /// Finds out which transaction used a nonce.
+    async fn take_receipt(&mut self, nonce: u64, head: &Head) -> Result<Option<Mined>, WalletError> {
         let Some(pending) = self.pending.get(&nonce).cloned() else { return Ok(None) };
         for &hash in &pending.hashes {
             let Some(sent) = self.node.receipt(hash).await? else { continue };
-            // What was reverted may be wanted again at once; what was not must not come again after a reorganisation.
+            // A reverted act may be wanted again at once. Any other must not be sent again after a
+            // reorganization.
             if head.number >= sent.block.saturating_add(BURIED) || !sent.success {
                 self.forget(nonce)?;
             }
@@ -228,20 +251,30 @@ impl Wallet {
             let status = if sent.success { "success" } else { "reverted" };
             metrics::counter!("opml_transactions_total", "status" => status).increment(1);
             metrics::counter!("opml_gas_used_total").increment(sent.gas);
-            tracing::info!(act = name, nonce, block = sent.block, gas = sent.gas, status, "mined");
+            let (act, block, gas, eth) = (&pending.act.about, sent.block, sent.gas, Ether(sent.cost));
+            if sent.success {
+                tracing::info!(act, nonce, block, gas, %eth, "the transaction was mined");
+            } else {
+                tracing::warn!(act, nonce, block, gas, %eth, transaction = %hash, "the transaction was reverted");
+            }
             if self.pending.contains_key(&nonce) {
                 self.keep(nonce, Pending { reported: true, ..pending })?;
             }
             return Ok(Some(Mined { name, hash, sent }));
         }
-        // Somebody else has used the nonce with this key. Whether the act is still wanted, the chain's state says.
-        tracing::warn!(act = pending.act.name, nonce, "another transaction has this nonce");
+        // The same key was used elsewhere. The state of the chain says whether the act is still wanted.
+        tracing::warn!(
+            act = pending.act.about,
+            nonce,
+            "another program used this key and took the nonce; use one key per player"
+        );
         self.forget(nonce)?;
         Ok(None)
     }
 
-    /// What the transaction with a nonce may offer now at most, what it should, and how long it waits before it does. All that
-    /// can't be mined before it counts: a move whose time runs out must not be stuck behind what could wait.
+    /// The most that the transaction with a nonce may offer now, what it should offer, and how long it waits
+    /// before it does. All transactions behind it count: a move whose time runs out must not be stuck behind
+    /// one that could wait.
     fn offer(&self, nonce: u64, head: &Head) -> (u128, Bid, u64) {
         let (mut cap, mut best, mut patience) = (0, Bid { max_fee: 0, tip: 0 }, PATIENCE);
         for pending in self.pending.range(nonce..).map(|(_, pending)| pending) {
@@ -256,12 +289,11 @@ impl Wallet {
         (cap, best, patience)
     }
 
-    /// Helps a transaction that isn't mined.
+    /// Takes care of a transaction that isn't mined.
     async fn push(&mut self, nonce: u64, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
         if pending.reported {
-            // A reorganisation has undone it.
-            tracing::warn!(act = pending.act.name, nonce, "no longer mined: sending again");
+            tracing::warn!(act = pending.act.about, nonce, "a reorganization undid the transaction: sending it again");
             pending.reported = false;
             self.keep(nonce, pending.clone())?;
         }
@@ -270,7 +302,8 @@ impl Wallet {
             && let Some(bid) = raise(pending.bid, new, cap)
         {
             let (hash, raw) = self.sign(&pending.act, nonce, pending.gas, bid)?;
-            tracing::info!(act = pending.act.name, nonce, max_fee = bid.max_fee, %hash, "raising the fees");
+            let (act, gwei) = (&pending.act.about, gwei(bid.max_fee));
+            tracing::info!(act, nonce, gwei, transaction = %hash, "the transaction waits: raising its fees");
             pending.hashes.push(hash);
             let pending = Pending { bid, raw: raw.clone(), sent: head.time, ..pending };
             self.keep(nonce, pending)?;
@@ -278,17 +311,17 @@ impl Wallet {
         }
         let current = pending.hashes.last().copied().unwrap_or_default();
         if !self.node.knows(current).await? {
-            tracing::info!(act = pending.act.name, nonce, "the node has lost it: sending again");
+            tracing::info!(act = pending.act.about, nonce, "the node lost the transaction: sending it again");
             self.send(&pending.raw).await?;
         }
         Ok(())
     }
 
-    /// Sends a signed transaction. That a node doesn't take it is no reason to give it up.
+    /// Sends a signed transaction. It is not given up if a node refuses it.
     async fn send(&self, raw: &[u8]) -> Result<(), WalletError> {
         match self.node.send(raw).await {
             Err(error @ NodeError::Refused { .. }) => {
-                tracing::warn!(%error, "a transaction is not taken");
+                tracing::warn!(%error, "a transaction was refused; trying again");
                 Ok(())
             }
             other => Ok(other?),
@@ -331,7 +364,12 @@ impl Wallet {
 
 const PREFIX: &str = "transaction/";
 
-/// The name under which a transaction is kept; names are in the order of nonces.
+/// An amount of wei in gwei, as gas prices are given.
+fn gwei(wei: u128) -> f64 {
+    wei as f64 / GWEI as f64
+}
+
+/// The name of a transaction in the store. Names are in the order of nonces.
 fn key(nonce: u64) -> String {
     format!("{PREFIX}{nonce:020}")
 }

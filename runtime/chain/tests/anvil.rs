@@ -1,4 +1,4 @@
-//! The wallet against a real node: lost, replaced and undone transactions, a base fee that rises, and a crash.
+//! The wallet on a real node: lost, replaced and undone transactions, a rising base fee, and a crash.
 
 use chain::{Act, Address, Bytes, Fees, GWEI, Head, PrivateKeySigner, RpcNode, Store, U256, Wallet, WalletError};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ impl Drop for Anvil {
     }
 }
 
-/// A chain that makes a block only when it is told to.
+/// A chain that mines a block only on request.
 struct Chain {
     _anvil: Anvil,
     node: RpcNode,
@@ -45,7 +45,7 @@ impl Chain {
         panic!("anvil does not answer");
     }
 
-    /// Makes blocks, a second apart.
+    /// Mines blocks, a second apart.
     async fn mine(&self, blocks: u64) -> Head {
         self.ask("anvil_mine", json!([format!("{blocks:#x}"), "0x1"])).await;
         self.node.head().await.expect("a head")
@@ -64,12 +64,12 @@ impl Chain {
         Wallet::open(key, self.node.clone(), Arc::clone(store), fees).expect("a wallet")
     }
 
-    /// What somebody has been sent.
+    /// The amount that was sent to somebody.
     async fn received(&self) -> u64 {
         self.node.balance(SOMEBODY).await.expect("a balance").to()
     }
 
-    /// The transactions that wait to be mined.
+    /// Makes the node forget all transactions that are not mined.
     async fn drop_all(&self) {
         self.ask("anvil_dropAllTransactions", json!([])).await;
     }
@@ -82,7 +82,7 @@ fn store() -> Arc<Store> {
 /// Sends one wei.
 fn gift(name: &str, deadline: Option<u64>, stake: u128) -> Act {
     let (value, data) = (U256::from(1), Bytes::new());
-    Act { name: name.to_owned(), to: Some(SOMEBODY), value, data, deadline, stake }
+    Act { name: name.to_owned(), about: format!("send {name}"), to: Some(SOMEBODY), value, data, deadline, stake }
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn what_a_node_has_lost_is_sent_again_once() {
     assert_eq!(chain.received().await, 2);
     let mined = wallet.tend(&head).await.expect("tended");
     assert_eq!(mined.iter().map(|mined| &*mined.name).collect::<Vec<_>>(), ["a", "b"]);
-    assert!(wallet.tend(&head).await.expect("tended").is_empty(), "news are told once");
+    assert!(wallet.tend(&head).await.expect("tended").is_empty(), "news is reported once");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_crash_forgets_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_reorganisation_undoes_is_sent_again() {
+async fn what_a_reorganization_undoes_is_sent_again() {
     let chain = Chain::start().await;
     let mut wallet = chain.wallet(&store());
     let head = chain.mine(1).await;
@@ -212,7 +212,7 @@ async fn a_move_is_not_stuck_behind_what_could_wait() {
 }
 
 #[tokio::test]
-async fn what_no_node_takes_gets_no_nonce() {
+async fn what_no_node_would_accept_gets_no_nonce() {
     let chain = Chain::start().await;
     let mut wallet = chain.wallet(&store());
     let head = chain.mine(1).await;
@@ -222,7 +222,12 @@ async fn what_no_node_takes_gets_no_nonce() {
     let (bond, gas) = (10u128.pow(17), 10u128.pow(15));
     chain.ask("anvil_setBalance", balance(bond + 1)).await;
     let bonded = Act { value: U256::from(bond), ..gift("bond", None, 0) };
-    assert!(matches!(wallet.submit(bonded.clone(), &head).await, Err(WalletError::Funds { .. })));
+    let error = wallet.submit(bonded.clone(), &head).await.expect_err("too little for the gas").to_string();
+    let expected = format!("send bond: the account {} has 0.100000000000000001 ETH, but needs 0.1", wallet.address());
+    assert!(error.starts_with(&expected) && error.contains("; send it 0.00"), "{error}");
+    let larger = Act { value: U256::from(bond) * U256::from(3), ..bonded.clone() };
+    let error = wallet.submit(larger, &head).await.expect_err("less than is sent along").to_string();
+    assert!(error.contains("needs 0.3 ETH") && error.ends_with("or more"), "{error}");
     wallet.submit(gift("move", None, 0), &head).await.expect("there is enough for this");
     assert!(matches!(wallet.submit(bonded.clone(), &head).await, Err(WalletError::Funds { .. })));
     let head = chain.mine(1).await;
@@ -233,7 +238,7 @@ async fn what_no_node_takes_gets_no_nonce() {
 }
 
 #[tokio::test]
-async fn another_transaction_of_the_key_is_no_dead_end() {
+async fn the_wallet_recovers_when_the_key_is_used_elsewhere() {
     let chain = Chain::start().await;
     let mut wallet = chain.wallet(&store());
     let head = chain.mine(1).await;
@@ -250,15 +255,4 @@ async fn another_transaction_of_the_key_is_no_dead_end() {
     let head = chain.mine(1).await;
     wallet.tend(&head).await.expect("tended");
     assert_eq!(chain.received().await, 3);
-}
-
-#[tokio::test]
-async fn errors_say_what_was_asked() {
-    let refused =
-        RpcNode::connect("http://127.0.0.1:9", Duration::from_secs(2)).await.expect_err("nobody listens there");
-    assert!(refused.to_string().contains("chain's id"), "{refused}");
-    for url in ["", "127.0.0.1:8545", "ftp://127.0.0.1", "http://"] {
-        let error = RpcNode::connect(url, Duration::from_secs(2)).await.expect_err(url);
-        assert!(error.to_string().contains("no URL"), "{error}");
-    }
 }

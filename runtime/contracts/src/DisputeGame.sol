@@ -2,30 +2,31 @@
 pragma solidity ^0.8.24;
 
 import {IStepVerifier} from "./IStepVerifier.sol";
-import {Entry, Game, IDisputeGame, Model, Opening, Pick, Region} from "./Interfaces.sol";
+import {BigStepEntry, Game, IDisputeGame, Model, Opening, Pick, Subtree} from "./Interfaces.sol";
 import {Merkle} from "./Merkle.sol";
 import {Models} from "./Models.sol";
 
 /// @title The dispute between an asserter and a challenger, down to one machine step.
-/// @notice docs/protocol.md says what every move means, why the honest side wins, and in which order errors are looked
-/// for. The Rust game (`runtime/game`) makes the same transitions.
-/// @dev Of a game only the hash of its state is stored; whoever moves brings the state along, and finds it in the last
-/// event. Who may open a game, and what winning it means, is for the contract that inherits this one.
+/// @notice docs/protocol.md defines the moves, shows why the honest side wins, and gives the order in which
+/// errors are checked. The Rust game (`runtime/game`) makes the same transitions.
+/// @dev Only the hash of a game's state is stored. Whoever moves passes in the state, which the last event
+/// contains. The inheriting contract decides who may open a game and what follows from winning it.
 abstract contract DisputeGame is IDisputeGame {
-    /// @notice The root of what does not exist: memory after a big step that trapped or ran on, and a result of it.
+    /// @notice The root that stands for "nothing": the memory after a big step that trapped or exceeded its
+    /// bound, and the output of such a run.
     bytes32 public constant VOID = bytes32(type(uint256).max);
-    /// @notice The most parts of a segment.
+    /// @notice The most parts that a segment can be cut into.
     uint256 public constant MAX_ARITY = 256;
 
     bytes32 private constant ASSERTER_WON = bytes32(uint256(1));
     bytes32 private constant CHALLENGER_WON = bytes32(uint256(2));
     bytes32 private constant CLOSED = bytes32(uint256(3));
-    // The state's bytes, as docs/formats.md has them.
+    // The layout of a machine state's bytes (docs/formats.md).
     uint256 private constant STATE_SIZE = 353;
     uint256 private constant MEMORY_ROOT_AT = 32;
     uint256 private constant STATUS_AT = 104;
     uint8 private constant EXITED = 1;
-    /// The registers behind x2: x3 to x31, all zero.
+    /// The bytes of the registers x3 to x31, which are zero at reset.
     uint256 private constant OTHER_REGISTERS = 29 * 8;
 
     /// @inheritdoc IDisputeGame
@@ -33,8 +34,8 @@ abstract contract DisputeGame is IDisputeGame {
 
     // ---- Moves
 
-    /// @dev Opens game `id` of a challenger who disagrees with the asserted output root. Of `game` it takes model, players
-    /// and arity, and the asserter's clock for both sides.
+    /// @dev Opens game `id` against the asserted output root. The caller sets the model, players and arity in
+    /// `game`, and the asserter's clock, which both sides get.
     function openGame(
         uint256 id,
         Game memory game,
@@ -67,7 +68,7 @@ abstract contract DisputeGame is IDisputeGame {
     }
 
     /// @inheritdoc IDisputeGame
-    function enter(uint256 id, Game memory game, Model calldata model, Pick calldata pick, Entry calldata entry)
+    function enter(uint256 id, Game memory game, Model calldata model, Pick calldata pick, BigStepEntry calldata entry)
         external
     {
         begin(id, game);
@@ -124,17 +125,17 @@ abstract contract DisputeGame is IDisputeGame {
         finish(id, game, !game.asserterMoves);
     }
 
-    // ---- What the inheriting contract makes of it
+    // ---- What the inheriting contract defines
 
-    /// @dev Refuses a move of a game that has ended for a reason outside of it.
+    /// @dev Reverts if a game has ended for a reason outside of it.
     function requireAlive(uint256 id) internal view virtual;
 
-    /// @dev A game has ended by a win.
+    /// @dev Called when a side has won a game.
     function won(uint256 id, Game memory game, bool asserterWon) internal virtual;
 
     // ---- Turns
 
-    /// @dev The sender may move now; its clock is charged.
+    /// @dev Reverts unless the sender may move now, and charges its clock.
     function begin(uint256 id, Game memory game) private view {
         requireAlive(id);
         requireRunning(id, game);
@@ -142,14 +143,14 @@ abstract contract DisputeGame is IDisputeGame {
         uint256 used = block.timestamp - game.since;
         uint32 clock = clockOf(game);
         if (used > clock) revert Late();
-        // The cast is exact: used is at most the clock.
+        // The cast is exact: `used` is at most the clock.
         uint32 left = clock - uint32(used);
         if (game.asserterMoves) game.asserterClock = left;
         else game.challengerClock = left;
         game.since = uint64(block.timestamp);
     }
 
-    /// @dev The other side is to move, against these claims.
+    /// @dev Gives the turn to the other side, which must reply to these claims.
     function pass(uint256 id, Game memory game, bytes32[] calldata claims) private {
         game.asserterMoves = !game.asserterMoves;
         save(id, game, claims);
@@ -167,7 +168,7 @@ abstract contract DisputeGame is IDisputeGame {
         won(id, game, asserterWon);
     }
 
-    /// @dev Ends a game that nobody has won.
+    /// @dev Ends a game without a winner.
     function close(uint256 id, Game memory game) internal {
         requireRunning(id, game);
         games[id] = CLOSED;
@@ -179,7 +180,7 @@ abstract contract DisputeGame is IDisputeGame {
 
     function requireRunning(uint256 id, Game memory game) private view {
         bytes32 state = games[id];
-        // Not an amount that somebody could shift by a little: three words that no hash is.
+        // These are not amounts that somebody could shift a little, but three words that are never a hash.
         // slither-disable-next-line incorrect-equality
         if (state == ASSERTER_WON || state == CHALLENGER_WON || state == CLOSED) revert Over();
         if (state != keccak256(abi.encode(game))) revert StateMismatch();
@@ -191,12 +192,12 @@ abstract contract DisputeGame is IDisputeGame {
 
     // ---- Segments
 
-    /// @dev How many parts a segment is cut into.
+    /// @dev The number of parts that a segment is cut into.
     function parts(uint256 units, uint256 arity) private pure returns (uint256) {
         return units < arity ? units : arity;
     }
 
-    /// @dev Narrows the segment to the part that is picked.
+    /// @dev Narrows the segment to the picked part.
     function take(Game memory game, Pick calldata pick) private pure {
         uint256 units = game.hi - game.lo;
         uint256 count = parts(units, game.arity);
@@ -227,7 +228,7 @@ abstract contract DisputeGame is IDisputeGame {
         return Models.hashOf(model);
     }
 
-    /// @dev The memory before the first big step: the image's, with the input in its place.
+    /// @dev The memory root before the first big step: the image's memory with the input in place.
     function graft(Model calldata model, Opening calldata opening, bytes32 inputRoot) private pure returns (bytes32) {
         requireSubtree(model.memoryBits, model.input, opening.input, opening.inputSiblings, model.memoryRoot);
         return Merkle.fold(inputRoot, model.input.index, opening.inputSiblings);
@@ -241,10 +242,10 @@ abstract contract DisputeGame is IDisputeGame {
         return opening.output;
     }
 
-    /// @dev A subtree must lead to a memory root.
+    /// @dev Reverts unless a subtree's proof leads to the memory root.
     function requireSubtree(
         uint256 memoryBits,
-        Region calldata region,
+        Subtree calldata region,
         bytes32 subtree,
         bytes32[] calldata siblings,
         bytes32 root
@@ -255,14 +256,15 @@ abstract contract DisputeGame is IDisputeGame {
         if (Merkle.fold(subtree, region.index, siblings) != root) revert Proof();
     }
 
-    /// @dev Big step `index` must begin at `entry.entry` and have the bound `entry.bound`.
-    function requireScheduled(Model calldata model, uint256 index, Entry calldata entry) private pure {
+    /// @dev Reverts unless the schedule says that big step `index` starts at `entry.entry` with the bound
+    /// `entry.bound`.
+    function requireScheduled(Model calldata model, uint256 index, BigStepEntry calldata entry) private pure {
         if (entry.scheduleSiblings.length != Merkle.depth(model.bigSteps)) revert Proof();
         bytes32 leaf = keccak256(abi.encodePacked(entry.entry, entry.bound));
         if (Merkle.fold(leaf, index, entry.scheduleSiblings) != model.scheduleRoot) revert Proof();
     }
 
-    /// @dev The state root at the start of a big step: nobody asserts it, it is derived.
+    /// @dev The state root at the start of a big step. It is derived here; no player asserts it.
     function startOf(Model calldata model, bytes32 memoryRoot, uint64 pc) private pure returns (bytes32) {
         bytes32 zeros = 0;
         bytes32 ones = bytes32(type(uint256).max);
@@ -272,8 +274,9 @@ abstract contract DisputeGame is IDisputeGame {
         return keccak256(abi.encodePacked(model.codeRoot, memoryRoot, floats, pc, uint8(0), uint64(0), sp, others));
     }
 
-    /// @dev The memory root that an end state ends its big step with: scratch memory replaced by zero, or void.
-    function endOf(Model calldata model, Entry calldata entry) private pure returns (bytes32) {
+    /// @dev The memory root with which an end state ends its big step: its memory with the scratch part
+    /// zeroed, or void.
+    function endOf(Model calldata model, BigStepEntry calldata entry) private pure returns (bytes32) {
         bytes calldata state = entry.endState;
         if (state.length != STATE_SIZE || keccak256(state) != entry.claims[entry.claims.length - 1]) revert EndState();
         if (uint8(state[STATUS_AT]) != EXITED || bytes32(state[:32]) != model.codeRoot) return VOID;

@@ -3,8 +3,8 @@ pragma solidity ^0.8.24;
 
 import {IInferenceConsumer, IInferenceService, Request} from "./Interfaces.sol";
 
-/// @title A consumer of inferences: it keeps the outputs that it is told.
-/// @notice Start from it for your own. docs/integrating.md goes through it.
+/// @title An example of a consumer: it stores the outputs that it receives.
+/// @notice Use it as a template for your own. docs/integrating.md explains how consumers work.
 contract ExampleConsumer is IInferenceConsumer {
     IInferenceService public immutable SERVICE;
     mapping(uint256 id => bytes) public outputs;
@@ -20,15 +20,16 @@ contract ExampleConsumer is IInferenceConsumer {
         SERVICE = service;
     }
 
-    /// @notice Asks for an inference; the output will be in `outputs(id)` once it is final.
+    /// @notice Requests an inference. Once its output is final, it is in `outputs(id)`.
     function ask(bytes32 listing, bytes calldata input) external payable returns (uint256 id) {
         id = SERVICE.requestCallback{value: msg.value}(listing, input, address(this), 300_000, "");
-        // The service calls nobody when it takes a request.
+        // The service makes no external call to this contract when it takes a request.
         // slither-disable-next-line reentrancy-benign
         askers[id] = msg.sender;
     }
 
-    /// @notice Gives up what nobody has answered for as long as the service's window; the money goes back to whoever asked.
+    /// @notice Cancels a request that was not answered within the service's window. The money goes back to
+    /// the asker.
     function cancel(uint256 id, Request calldata request) external {
         if (msg.sender != askers[id]) revert NotTheAsker();
         delete askers[id];
@@ -39,12 +40,12 @@ contract ExampleConsumer is IInferenceConsumer {
         if (!taken) revert Refused();
     }
 
-    /// The service pays what it owes.
+    /// Receives the refund from the service.
     receive() external payable {}
 
     /// @inheritdoc IInferenceConsumer
     function inferenceCallback(uint256 id, bytes calldata output, bytes calldata) external {
-        // Anybody may call this; only the service says what is final.
+        // Anyone can call this function, but only the service knows which outputs are final.
         if (msg.sender != address(SERVICE)) revert NotTheService();
         outputs[id] = output;
         emit Delivered(id, output);

@@ -18,13 +18,14 @@ import {
 import {Merkle} from "./Merkle.sol";
 import {Models} from "./Models.sol";
 
-/// @title Requests, answers with a bond, challenges with a bond, and callbacks once an answer is final.
-/// @notice Nobody owns it, and nothing can be changed once it is deployed. Money leaves only by `withdraw`, to whom it
-/// was credited. `game::dispute` in Rust is the same without requests, fees and callbacks.
+/// @title Requests, bonded answers, bonded challenges, and callbacks once an answer is final.
+/// @notice The contract has no owner, and nothing can be changed once it is deployed. Money leaves only
+/// through `withdraw`, to the account it was credited to. `game::dispute` in Rust is the same without
+/// requests, fees and callbacks.
 contract InferenceService is DisputeGame, IInferenceService {
-    /// @notice The most gas that a callback can ask for.
+    /// @notice The most gas that a request can ask for its callback.
     uint256 public constant MAX_CALLBACK_GAS = 8_000_000;
-    /// @dev What is left for the rest of `settle` when a callback has used all its gas.
+    /// @dev The gas that is kept for the rest of `settle` when a callback uses all of its own.
     uint256 private constant RESERVED_GAS = 40_000;
     uint256 private constant REQUEST_SHIFT = 176;
     uint256 private constant ATTEMPT_SHIFT = 160;
@@ -65,7 +66,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         bytes calldata callbackData
     ) external payable returns (uint256 id) {
         Card memory card = registry.cardOf(listing);
-        // Never cut off, never filled up.
+        // An input is never truncated or padded.
         if (input.length != card.inputBytes) revert Size();
         Request memory request = requestFor(card, callback, callbackGas, callbackData);
         request.inputRoot = Merkle.rootOfMemory(input, card.inputLevel);
@@ -91,7 +92,7 @@ contract InferenceService is DisputeGame, IInferenceService {
     function cancel(uint256 id, Request calldata request) external {
         requireRequest(id, request);
         Standing standing = answers[id].standing;
-        bool unanswered = standing == Standing.None || standing == Standing.Fallen;
+        bool unanswered = standing == Standing.None || standing == Standing.Overturned;
         if (!unanswered || msg.sender != request.requester || block.timestamp - request.created < WINDOW) {
             revert NotCancellable();
         }
@@ -158,21 +159,22 @@ contract InferenceService is DisputeGame, IInferenceService {
         emit Settled(id, root, delivered);
     }
 
-    /// @dev The consumer's failure, greed and answer are its own: it gets the gas it asked for and nothing is read back.
+    /// @dev A consumer can harm only itself: it gets the gas that the request asked for, its failure changes
+    /// nothing, and its return data is not read.
     function deliver(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData)
         private
         returns (bool delivered)
     {
         bytes memory data = abi.encodeCall(IInferenceConsumer.inferenceCallback, (id, output, callbackData));
         (address callback, uint256 callbackGas) = (request.callback, request.callbackGas);
-        // A call gets at most 63 of 64 parts of the gas that is left (EIP-150).
+        // A call gets at most 63/64 of the remaining gas (EIP-150).
         if (gasleft() < callbackGas + callbackGas / 63 + RESERVED_GAS) revert Gas();
         assembly ("memory-safe") {
             delivered := call(callbackGas, callback, 0, add(data, 32), mload(data), 0, 0)
         }
     }
 
-    /// @dev The root that is asserted by an output; none at all is void.
+    /// @dev The root of an output. An empty output is void.
     function outputRoot(Request calldata request, bytes calldata output) private pure returns (bytes32) {
         if (output.length == 0) return VOID;
         if (output.length != request.outputBytes) revert Size();
@@ -195,7 +197,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         if (given.standing != Standing.Pending) revert Decided();
         if (block.timestamp - given.posted >= WINDOW) revert WindowOver();
         if (msg.sender == given.asserter) revert Itself();
-        // Another answer may have come in between, by a reorganisation of the chain, and that one may be right.
+        // A reorganization may have put another answer in its place, and that one may be right.
         if (given.outputRoot != asserted) revert OtherAnswer(given.outputRoot);
         game = id << REQUEST_SHIFT | uint256(given.attempt) << ATTEMPT_SHIFT | uint160(msg.sender);
         if (games[game] != 0) revert Challenged();
@@ -221,7 +223,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         if (!isAlive(game)) revert Decided();
     }
 
-    /// @dev Whether the answer that a game is against may still stand or fall.
+    /// @dev Whether the answer that a game is against is still pending.
     function isAlive(uint256 game) private view returns (bool) {
         Answer storage given = answers[game >> REQUEST_SHIFT];
         return given.standing == Standing.Pending && given.attempt == uint16(game >> ATTEMPT_SHIFT);
@@ -234,7 +236,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         if (asserterWon) {
             balances[game.asserter] += CHALLENGER_BOND;
         } else {
-            given.standing = Standing.Fallen;
+            given.standing = Standing.Overturned;
             balances[game.challenger] += uint256(CHALLENGER_BOND) + ASSERTER_BOND - BURNED;
         }
     }
@@ -247,7 +249,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         if (amount == 0) revert Nothing();
         balances[msg.sender] = 0;
         emit Withdrawn(msg.sender, amount);
-        // A plain transfer would not pay accounts whose code takes more than 2,300 gas.
+        // `transfer` would fail for accounts whose code needs more than 2,300 gas.
         // slither-disable-next-line low-level-calls
         (bool taken,) = msg.sender.call{value: amount}("");
         if (!taken) revert Refused();

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-/// @notice An aligned subtree of memory: its level, counted from the leaves, and its index there.
-struct Region {
+/// @notice An aligned subtree of memory: its level, counted from the leaves, and its index in that level.
+struct Subtree {
     uint8 level;
     uint64 index;
 }
 
-/// @notice What a model is for the game.
+/// @notice A model, as the game sees it.
 struct Model {
     bytes32 codeRoot;
     bytes32 memoryRoot;
@@ -15,8 +15,8 @@ struct Model {
     uint64 bigSteps;
     uint8 memoryBits;
     uint8 scratchBits;
-    Region input;
-    Region output;
+    Subtree input;
+    Subtree output;
     address verifier;
 }
 
@@ -26,27 +26,28 @@ struct Game {
     bytes32 model;
     address asserter;
     address challenger;
-    /// How many parts a segment is cut into.
+    /// The number of parts that a segment is cut into.
     uint16 arity;
-    /// Whether the asserter is to move.
+    /// Whether it is the asserter's turn.
     bool asserterMoves;
     /// The seconds that each side has left.
     uint32 asserterClock;
     uint32 challengerClock;
-    /// When the mover's clock began to run.
+    /// When the mover's clock started.
     uint64 since;
-    /// Whether the segment is one of machine steps, of big step `bigStep`, and not one of big steps.
+    /// Whether the segment consists of machine steps of big step `bigStep`; otherwise it consists of big
+    /// steps.
     bool inSteps;
     uint64 bigStep;
     uint64 lo;
     uint64 hi;
-    /// The root at `lo`, agreed.
+    /// The root at `lo`, on which both sides agree.
     bytes32 start;
     /// The Merkle root of the claims of the side that moved last.
     bytes32 claims;
 }
 
-/// @notice The first move, from the request to big steps.
+/// @notice The challenger's first move: it goes from the request to big steps.
 struct Opening {
     bytes32 input;
     bytes32[] inputSiblings;
@@ -55,7 +56,8 @@ struct Opening {
     bytes32[] outputSiblings;
 }
 
-/// @notice Which part of the opponent's claims is wrong: it begins right and ends wrong.
+/// @notice The part of the opponent's claims that the mover disputes: it accepts the root where the part
+/// begins and rejects the root where it ends.
 struct Pick {
     uint16 part;
     bytes32 begin;
@@ -64,8 +66,8 @@ struct Pick {
     bytes32[] rejectedSiblings;
 }
 
-/// @notice The way from one big step to its machine steps.
-struct Entry {
+/// @notice What a move brings to go from one big step to its machine steps.
+struct BigStepEntry {
     uint64 entry;
     uint64 bound;
     bytes32[] scheduleSiblings;
@@ -75,19 +77,20 @@ struct Entry {
     bytes32[] claims;
 }
 
-/// @title The moves of a dispute, and what can be wrong with them.
-/// @notice docs/protocol.md says what every move means, and in which order errors are looked for.
+/// @title The moves of a dispute and their errors.
+/// @notice docs/protocol.md defines every move and the order in which errors are checked.
 interface IDisputeGame {
-    /// @notice The last mover's claims are in `claims`; `game` is the state that the next move brings along.
+    /// @notice A side has moved. `claims` are its claims; `game` is the state that the next move must pass
+    /// in.
     event Moved(uint256 indexed id, Game game, bytes32[] claims);
-    /// @notice Game `id` has ended.
+    /// @notice Game `id` is over.
     event Won(uint256 indexed id, bool asserterWon);
 
     /// The model or the arity is out of range.
     error InvalidModel();
-    /// The game or the model in the move isn't the one whose hash is stored.
+    /// The hash of the given game or model is not the stored one.
     error StateMismatch();
-    /// The game has ended.
+    /// The game is over.
     error Over();
     /// It is the other side's turn.
     error Turn();
@@ -97,51 +100,53 @@ interface IDisputeGame {
     error Early();
     /// There is no such part.
     error Part();
-    /// Siblings don't lead to the root.
+    /// A Merkle proof does not lead to its root.
     error Proof();
     /// The move belongs to the other level.
     error Level();
-    /// The part has one unit where it must have more, or the other way round.
+    /// The part must have more than one unit for this move, or exactly one.
     error Units();
-    /// The part begins void where it mustn't, or the other way round.
+    /// The part must not begin void for this move, or must.
     error Void();
-    /// There is not one claim for every part.
+    /// There must be one claim for every part.
     error Count();
-    /// The end state isn't what the last claim says.
+    /// The end state is not that of the last claim.
     error EndState();
-    /// The move comes to what the opponent claims.
+    /// The move results in the claim that it rejects.
     error Agrees();
     /// The verifier refuses the witness.
     error Witness();
 
-    /// @notice By game: the hash of its state; 1 if the asserter has won it, 2 if the challenger has, 3 if it ended with
-    /// another; 0 if there is none.
+    /// @notice For a game's ID: the hash of its state while it runs; 1 if the asserter won, 2 if the
+    /// challenger won, 3 if it ended because another game overturned the answer; 0 if there is no such game.
     function games(uint256 id) external view returns (bytes32);
 
-    /// @notice The hash that names a model.
+    /// @notice The hash that identifies a model.
     function hashOf(Model calldata model) external pure returns (bytes32);
 
-    /// @notice Picks a part and says what one's own roots are inside of it.
+    /// @notice Picks a part of the opponent's claims and cuts it into smaller parts, with one claim for each.
     function dissect(uint256 id, Game memory game, Pick calldata pick, bytes32[] calldata claims) external;
 
-    /// @notice Picks one big step and goes down into its machine steps.
-    function enter(uint256 id, Game memory game, Model calldata model, Pick calldata pick, Entry calldata entry)
+    /// @notice Picks one big step and goes down to its machine steps.
+    function enter(uint256 id, Game memory game, Model calldata model, Pick calldata pick, BigStepEntry calldata entry)
         external;
 
-    /// @notice Wins: what follows a void memory is void, and the opponent claims something else.
+    /// @notice Wins the game: after a void memory everything is void, and the opponent claims otherwise.
     function proveVoid(uint256 id, Game memory game, Pick calldata pick) external;
 
-    /// @notice Wins: the contract executes the one step in dispute, and it does not lead where the opponent claims.
+    /// @notice Wins the game: the contract executes the one step in dispute, and its result is not what the
+    /// opponent claims.
     function prove(uint256 id, Game memory game, Model calldata model, Pick calldata pick, bytes calldata witness)
         external;
 
-    /// @notice Ends a game whose mover has no time left; anyone may call it.
+    /// @notice Ends a game whose mover has run out of time. Anyone may call it.
     function timeout(uint256 id, Game memory game) external;
 }
 
-/// @title The bare game, without bonds.
+/// @title The game alone, without bonds.
 interface IOpenDisputes is IDisputeGame {
-    /// @notice Opens a game of the sender about what `asserter` is said to assert.
+    /// @notice Opens a game in which the sender challenges an output root. It is not checked that `asserter`
+    /// asserted it.
     function challenge(
         address asserter,
         uint16 arity,
@@ -155,7 +160,7 @@ interface IOpenDisputes is IDisputeGame {
 
 // ---- The service
 
-/// @notice The machine that a verifier is for.
+/// @notice The machine whose steps a verifier executes.
 struct Machine {
     /// Whether it has floats (RV64IMFD) or not (RV64IM).
     bool floats;
@@ -164,22 +169,22 @@ struct Machine {
     uint64 codeSize;
 }
 
-/// @notice A model as it is offered: what it computes, what goes in and out, and what its use costs.
+/// @notice A model on offer: what it computes, its input and output sizes, and its licence fee.
 struct Listing {
     Model model;
-    /// How many bytes an input has; the rest of the input region is zero.
+    /// The bytes of an input. The rest of the input region is zero.
     uint64 inputBytes;
-    /// How many bytes an output has; the rest of the output region is zero.
+    /// The bytes of an output. The rest of the output region is zero.
     uint64 outputBytes;
-    /// Who is paid for each use that is answered.
+    /// Who receives the licence fee of every settled request.
     address licensor;
-    /// How much, in wei.
+    /// The licence fee, in wei.
     uint96 licenceFee;
-    /// The keccak of the licence's text; zero if there is none.
+    /// The keccak-256 hash of the licence's text; zero if there is none.
     bytes32 licence;
 }
 
-/// @notice What the registry keeps of a listing.
+/// @notice What the registry stores of a listing.
 struct Card {
     /// The hash of the model.
     bytes32 model;
@@ -191,91 +196,94 @@ struct Card {
     uint96 licenceFee;
 }
 
-/// @title The models that can be used, each named by the hash of its listing.
-/// @notice Anyone may register anything: a name is a hash, so nobody can take or change another's.
+/// @title The registry of models. The ID of a listing is its hash.
+/// @notice Anyone may register any model. An ID is a hash, so nobody can take or change the listing of
+/// somebody else.
 interface IModelRegistry {
-    /// @notice A verifier has been deployed.
+    /// @notice A verifier was deployed.
     event Deployed(address indexed verifier, Machine machine);
-    /// @notice A listing can be used.
+    /// @notice A listing was registered and can be used.
     event Registered(bytes32 indexed id, Listing listing, Machine machine);
 
-    /// The creation code isn't the one that the registry knows.
+    /// The creation code is not the one that the registry knows.
     error CreationCode();
-    /// The machine has no verifier yet, or the model another one, or another size of memory.
+    /// The machine has no verifier yet, or the model names another verifier or memory size.
     error NotItsVerifier(address expected);
-    /// The verifier can't be deployed.
+    /// The verifier cannot be deployed.
     error NotDeployed();
-    /// There are no bytes in an input or an output, or more than in its region.
+    /// An input or output has no bytes, or more than its region holds.
     error Size();
     /// There is no such listing.
     error Unknown();
 
-    /// @notice The verifier of a machine; zero if it isn't deployed.
+    /// @notice The verifier of a machine; zero if none is deployed.
     function verifierOf(Machine calldata machine) external view returns (address);
 
-    /// @notice Deploys the verifier of a machine, once; its creation code must be the known one.
+    /// @notice Deploys the verifier of a machine, unless it is deployed already. The hash of its creation
+    /// code is fixed.
     function deployVerifier(Machine calldata machine, bytes calldata creationCode) external returns (address);
 
-    /// @notice Lists a model. The same listing has the same id, whoever registers it.
+    /// @notice Registers a model. The same listing has the same ID, whoever registers it.
     function register(Listing calldata listing, Machine calldata machine) external returns (bytes32 id);
 
-    /// @notice What is kept of a listing; reverts if there is none.
+    /// @notice The stored part of a listing; reverts if there is no such listing.
     function cardOf(bytes32 id) external view returns (Card memory);
 }
 
-/// @notice What everyone plays by. Times are in seconds, amounts in wei.
+/// @notice The terms of a service. Times are in seconds, amounts in wei.
 struct Terms {
-    /// Answers can be challenged in the time from the answer to before this much later.
+    /// An answer can be challenged until this much time has passed since it was posted.
     uint32 window;
-    /// The time of each side of a game.
+    /// The total time that each side has for its moves in a game.
     uint32 clock;
-    /// Into how many parts a segment is cut.
+    /// The number of parts that a segment is cut into.
     uint16 arity;
-    /// What goes with an answer.
+    /// The bond that an answer must bring.
     uint96 asserterBond;
-    /// What goes with a challenge.
+    /// The bond that a challenge must bring.
     uint96 challengerBond;
-    /// The part of a fallen answer's bond that nobody gets.
+    /// The part of an overturned answer's bond that is burned.
     uint96 burned;
 }
 
-/// @notice What somebody wants computed. Only its hash is stored.
+/// @notice A request for an inference. Only its hash is stored.
 struct Request {
     /// The hash of the model.
     bytes32 model;
     bytes32 inputRoot;
-    /// Who gets the fee back if nobody answers.
+    /// Who gets the fees back if the request is cancelled.
     address requester;
-    /// What the answer is worth, in wei.
+    /// The fee for the answer, in wei.
     uint96 fee;
     address licensor;
     uint96 licenceFee;
-    /// Who is called when the answer is final; nobody if zero.
+    /// The contract to call once the answer is final; zero for none.
     address callback;
     uint64 callbackGas;
     uint64 created;
     uint64 outputBytes;
     uint8 outputLevel;
-    /// The keccak of what is handed to the callback beside the output.
+    /// The keccak-256 hash of the data that the callback receives with the output.
     bytes32 callbackData;
 }
 
-/// @notice What an answer can be.
+/// @notice The status of a request's last answer.
 enum Standing {
+    /// There is no answer yet.
     None,
-    /// It may be challenged, or games go on.
+    /// The answer can be challenged, or games against it are running.
     Pending,
-    /// It stands.
+    /// The answer stands and can no longer change.
     Final,
-    /// It lost a game.
-    Fallen
+    /// The answer lost a game. The request can be answered again.
+    Overturned
 }
 
 /// @notice The last answer to a request.
 struct Answer {
     address asserter;
     uint40 posted;
-    /// Which answer to its request it is, counted from 1.
+    /// The number of the answer among those to its request, counted from 1.
     uint16 attempt;
     uint32 openGames;
     Standing standing;
@@ -283,64 +291,65 @@ struct Answer {
 }
 
 /// @title Requests, answers, bonds and callbacks.
-/// @notice An answer is final once its window is over and every game against it is won by its asserter. It falls when
-/// it loses one game; then the request may be answered again. docs/protocol.md has the rules.
-/// @dev The id of a game is `request << 176 | attempt << 160 | challenger`.
+/// @notice An answer is final once its window is over and its asserter has won every game against it. It is
+/// overturned when it loses one game; then the request can be answered again. docs/protocol.md has the rules.
+/// @dev The ID of a game is `request << 176 | attempt << 160 | challenger`.
 interface IInferenceService is IDisputeGame {
-    /// @notice Somebody wants this computed. `input` is empty if it was given by its root.
+    /// @notice Somebody requests an inference. `input` is empty if it was given by its root.
     event Requested(uint256 indexed id, bytes32 indexed listing, Request request, bytes input, bytes callbackData);
-    /// @notice The fee has gone back to the requester.
+    /// @notice A request was cancelled; its fees were credited to the requester.
     event Cancelled(uint256 indexed id);
-    /// @notice Somebody has put down a bond for this output; it is empty if the model has none on this input.
+    /// @notice Somebody answered with a bond. `output` is empty if the model has no output for this input.
     event Answered(uint256 indexed id, uint16 attempt, address indexed asserter, bytes32 outputRoot, bytes output);
-    /// @notice An answer is final. `delivered` says whether there was a callback and it didn't fail.
+    /// @notice An answer is final. `delivered` tells whether there was a callback and it succeeded.
     event Settled(uint256 indexed id, bytes32 outputRoot, bool delivered);
-    /// @notice An account's money has left.
+    /// @notice An account's balance was paid out.
     event Withdrawn(address indexed account, uint256 wei_);
 
-    /// The terms are not such that games can be played and lies cost.
+    /// A time or bond is zero, the arity is out of range, or more would be burned than is bonded.
     error InvalidTerms();
-    /// Not the money that is asked for.
+    /// The transaction does not send the required amount.
     error Value(uint256 expected);
-    /// The input hasn't the size that the model wants, or the output.
+    /// The input or output does not have the size that the model requires.
     error Size();
-    /// The callback asks for more gas than a transaction can give.
+    /// The callback gas exceeds MAX_CALLBACK_GAS (8,000,000).
     error CallbackGas();
-    /// The request isn't the one whose hash is stored.
+    /// The hash of the given request is not the stored one.
     error RequestMismatch();
-    /// The request can't be cancelled now, or not by the sender.
+    /// Only the requester can cancel, a window after the request, while no answer is pending or final.
     error NotCancellable();
-    /// There is an answer that stands or may come to stand.
+    /// The request has an answer that is pending or final.
     error AnsweredAlready();
-    /// The answer is final or has fallen, or there is none.
+    /// There is no answer, or it is final or overturned.
     error Decided();
-    /// Too late for a challenge.
+    /// The challenge window is over.
     error WindowOver();
-    /// Nobody plays against itself.
+    /// The asserter cannot challenge its own answer.
     error Itself();
-    /// The sender has a game against this answer.
+    /// The sender already has, or had, a game against this answer.
     error Challenged();
-    /// The answer isn't the one that the sender disagrees with.
+    /// The answer is not the one that the challenge is against.
     error OtherAnswer(bytes32 outputRoot);
-    /// The window is open, or a game goes on.
+    /// The window is still open, or a game is still running.
     error Unsettled();
-    /// The output isn't the one that was asserted, or the data not those of the request.
+    /// The output is not the asserted one, or the callback data is not the request's.
     error NotTheOutput();
-    /// There is too little gas for the callback.
+    /// The transaction has too little gas for the callback.
     error Gas();
-    /// The answer isn't final.
+    /// The answer is not final.
     error NotFinal();
-    /// There is nothing to be had.
+    /// The sender has no balance to withdraw.
     error Nothing();
-    /// The account doesn't take its money.
+    /// The account refuses the payment.
     error Refused();
 
-    /// @notice Asks for an inference on these bytes. The money is the licence fee and the fee for the answer.
-    /// @param listing The model, by its id in the registry.
-    /// @param input All inputs as they lie in the input region.
-    /// @param callback Who is called when the answer is final; zero for nobody.
-    /// @param callbackGas With how much gas.
-    /// @param callbackData What it is handed beside the output.
+    /// @notice Requests an inference on these bytes. The amount sent is the licence fee plus the fee for the
+    /// answer.
+    /// @param listing The ID of the model's listing in the registry.
+    /// @param input The bytes of all inputs, as they lie in the input region.
+    /// @param callback The contract to call once the answer is final; zero for none.
+    /// @param callbackGas The gas of the callback.
+    /// @param callbackData Data that the callback receives with the output.
     function requestCallback(
         bytes32 listing,
         bytes calldata input,
@@ -349,7 +358,8 @@ interface IInferenceService is IDisputeGame {
         bytes calldata callbackData
     ) external payable returns (uint256 id);
 
-    /// @notice The same for an input that is known by its root. Who wants an answer must see to it that servers have it.
+    /// @notice Requests an inference on an input that is given by its root. The requester must get the input
+    /// to servers and validators.
     function requestByRoot(
         bytes32 listing,
         bytes32 inputRoot,
@@ -358,14 +368,16 @@ interface IInferenceService is IDisputeGame {
         bytes calldata callbackData
     ) external payable returns (uint256 id);
 
-    /// @notice Takes the money back; for the requester, once the window's time has passed without an answer that stands.
+    /// @notice Cancels a request and credits its fees to the requester. Only the requester may call it, once
+    /// a window's time has passed since the request, while no answer is pending or final.
     function cancel(uint256 id, Request calldata request) external;
 
-    /// @notice Answers a request with a bond. No output at all says that the model has none on this input.
+    /// @notice Answers a request, with a bond. An empty output asserts that the model has no output for this
+    /// input.
     function answer(uint256 id, Request calldata request, bytes calldata output) external payable;
 
-    /// @notice Opens a game of the sender against the answer, with a bond.
-    /// @param asserted The output root that the sender disagrees with.
+    /// @notice Challenges the answer, with a bond: opens a game between the sender and the asserter.
+    /// @param asserted The output root that the sender disputes.
     function challenge(
         uint256 id,
         Request calldata request,
@@ -374,10 +386,12 @@ interface IInferenceService is IDisputeGame {
         Opening calldata opening
     ) external payable returns (uint256 game);
 
-    /// @notice Makes an answer final that nobody can bring down any more, pays, and calls back.
+    /// @notice Makes an answer final once it can no longer be overturned; credits the fees and calls the
+    /// callback.
     function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData) external;
 
-    /// @notice Returns the bond of a challenger whose game was open when the answer fell to another one.
+    /// @notice Returns the bond of a challenger whose game was still open when another game overturned the
+    /// answer.
     function reclaim(uint256 game, Game calldata state) external;
 
     /// @notice Pays out the sender's balance.
@@ -389,21 +403,22 @@ interface IInferenceService is IDisputeGame {
     /// @notice The registry of the models.
     function registry() external view returns (IModelRegistry);
 
-    /// @notice By request: the hash of its fields; zero if there is none or it was cancelled.
+    /// @notice The hash of a request; zero if there is no such request or it was cancelled.
     function requests(uint256 id) external view returns (bytes32);
 
-    /// @notice The output root of a final answer; reverts if there is none.
+    /// @notice The output root of a final answer; reverts if the answer is not final.
     function result(uint256 id) external view returns (bytes32);
 
-    /// @notice The last answer to a request, which may be false: nobody may rely on it that isn't `Final`.
+    /// @notice The last answer to a request. It may be false: do not rely on it unless it is `Final`.
     function provisionalAnswer(uint256 id) external view returns (Answer memory);
 
     /// @notice What an account can withdraw, in wei.
     function balances(address account) external view returns (uint256);
 }
 
-/// @title Who wants to be called when an answer is final.
+/// @title A contract that is called once an answer is final.
 interface IInferenceConsumer {
-    /// @notice Called once, by the service, with the final output; it is empty if the model has none on this input.
+    /// @notice The service calls this once, with the final output; it is empty if the model has no output for
+    /// the input.
     function inferenceCallback(uint256 id, bytes calldata output, bytes calldata callbackData) external;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-/// @title Merkle trees whose nodes over zeros are zero (docs/formats.md).
+/// @title Merkle trees in which a node is zero if both of its children are (docs/formats.md).
 library Merkle {
-    /// @notice The root that siblings, from the bottom up, lead to from a node at this index of its level.
+    /// @notice Folds a node at this index of its level with its siblings, from the bottom up, to the root.
     function fold(bytes32 from, uint256 index, bytes32[] calldata siblings) internal pure returns (bytes32 root) {
         root = from;
         assembly ("memory-safe") {
@@ -13,7 +13,8 @@ library Merkle {
                 if or(root, sibling) {
                     let side := shl(5, and(index, 1))
                     mstore(side, root)
-                    // slither-disable-next-line incorrect-exp (an exclusive or is what is meant: the other half)
+                    // slither-disable-next-line incorrect-exp (exclusive or is intended: it gives the other
+                    // half)
                     mstore(xor(side, 32), sibling)
                     root := keccak256(0, 64)
                 }
@@ -22,19 +23,20 @@ library Merkle {
         }
     }
 
-    /// @notice The root of the smallest tree over these leaves, at least one; missing ones are zero.
+    /// @notice The root of the smallest tree over these leaves. There must be at least one; missing leaves
+    /// are zero.
     function rootOf(bytes32[] calldata leaves) internal pure returns (bytes32) {
         uint256 nodes;
         assembly ("memory-safe") {
-            // In memory that is free and stays so.
+            // Uses free memory, which stays free.
             nodes := mload(0x40)
             calldatacopy(nodes, leaves.offset, shl(5, leaves.length))
         }
         return reduce(nodes, leaves.length);
     }
 
-    /// @notice The root of an aligned subtree of memory, `level` levels above the leaves, that begins with these bytes and
-    /// is zero behind them. There must be no more than fit.
+    /// @notice The root of an aligned subtree of memory, `level` levels above the leaves, that starts with
+    /// these bytes followed by zeros. The bytes must fit into it.
     function rootOfMemory(bytes calldata data, uint256 level) internal pure returns (bytes32 root) {
         uint256 nodes;
         uint256 count = (data.length + 31) / 32;
@@ -43,7 +45,7 @@ library Merkle {
             let end := add(nodes, shl(5, count))
             mstore(add(nodes, and(data.length, not(31))), 0)
             calldatacopy(nodes, data.offset, data.length)
-            // A leaf is a little-endian number: its bytes in reverse.
+            // A leaf is a little-endian number, so its bytes are reversed.
             for { let at := nodes } lt(at, end) { at := add(at, 32) } { mstore(at, reversed(mload(at))) }
 
             // slither-disable-start too-many-digits (masks)
@@ -55,7 +57,7 @@ library Merkle {
                 r := or(shr(128, r), shl(128, r))
             }
             // slither-disable-end too-many-digits
-            // Swaps neighbouring fields of so many bits; the mask has every other one.
+            // Swaps neighbouring fields of `bits` bits. The mask selects every other field.
             function swapped(word, bits, mask) -> r {
                 r := or(and(shr(bits, word), mask), shl(bits, and(word, mask)))
             }
@@ -66,10 +68,10 @@ library Merkle {
         }
     }
 
-    /// @dev The root over `count` nodes in memory, which are overwritten, and so is the word behind them.
+    /// @dev The root over `count` nodes in memory. They are overwritten, and so is the word after them.
     function reduce(uint256 nodes, uint256 count) private pure returns (bytes32 root) {
         assembly ("memory-safe") {
-            // Each level takes the place of the one below.
+            // Each level overwrites the one below.
             for {} gt(count, 1) {} {
                 mstore(add(nodes, shl(5, count)), 0)
                 count := shr(1, add(count, 1))
@@ -84,7 +86,7 @@ library Merkle {
         }
     }
 
-    /// @notice The levels of the smallest tree over `count` leaves, at least one.
+    /// @notice The number of levels of the smallest tree over `count` leaves. There must be at least one.
     function depth(uint256 count) internal pure returns (uint256 levels) {
         while ((uint256(1) << levels) < count) ++levels;
     }

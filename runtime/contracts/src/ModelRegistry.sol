@@ -4,13 +4,13 @@ pragma solidity ^0.8.24;
 import {Card, IModelRegistry, Listing, Machine, Model} from "./Interfaces.sol";
 import {Models} from "./Models.sol";
 
-/// @title The models that can be used, each named by the hash of its listing.
-/// @notice It deploys the verifiers itself, from creation code whose hash it was given, so a registered model is judged
-/// by the verifier of its machine and by nothing else. Nobody owns it.
+/// @title The registry of models. The ID of a listing is its hash.
+/// @notice The registry deploys the verifiers itself, from creation code whose hash is fixed at construction.
+/// So only the verifier of its machine decides disputes about a registered model. The registry has no owner.
 contract ModelRegistry is IModelRegistry {
-    /// @notice The keccak of the creation code of the verifier for RV64IM, without the constructor's arguments.
+    /// @notice The hash of the creation code of the RV64IM verifier, without constructor arguments.
     bytes32 public immutable INTEGER_CODE;
-    /// @notice The same for RV64IMFD.
+    /// @notice The hash of the creation code of the RV64IMFD verifier, without constructor arguments.
     bytes32 public immutable FLOAT_CODE;
 
     mapping(bytes32 machine => address) private verifiers;

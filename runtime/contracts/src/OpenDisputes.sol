@@ -4,8 +4,8 @@ pragma solidity ^0.8.24;
 import {DisputeGame} from "./DisputeGame.sol";
 import {Game, IOpenDisputes, Model, Opening} from "./Interfaces.sol";
 
-/// @title The bare game, without bonds: for tests of the game alone.
-/// @notice Anyone may challenge any assertion here, and nothing follows from who wins.
+/// @title The game alone, without bonds. It is for tests only.
+/// @notice Anyone may challenge any assertion, and winning has no consequences.
 contract OpenDisputes is DisputeGame, IOpenDisputes {
     uint256 private next = 1;
 
@@ -19,7 +19,7 @@ contract OpenDisputes is DisputeGame, IOpenDisputes {
         bytes32 asserted,
         Opening calldata opening
     ) external returns (uint256 id) {
-        // What is not set is zero, as it is meant to be.
+        // All other fields are meant to be zero.
         // slither-disable-next-line uninitialized-local
         Game memory game;
         game.model = hashOf(model);

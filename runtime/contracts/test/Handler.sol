@@ -131,7 +131,7 @@ contract Handler {
         bytes memory output = Toy.output(Toy.run(0, lie));
         bytes memory call = abi.encodeCall(IInferenceService.answer, (id, asked[id - 1].request, output));
         if (!act("answer", person(who), ASSERTER_BOND, call)) return;
-        require(before == Standing.None || before == Standing.Fallen, "an answer took another's place");
+        require(before == Standing.None || before == Standing.Overturned, "an answer took another's place");
         asked[id - 1].lie = lie;
     }
 

@@ -310,7 +310,7 @@ contract InferenceServiceTest is Stage {
         answer(asked, lied);
         (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
         check(!playOut(id, game, claims, lied, truth(asked)), "the liar wins");
-        check(standing(asked) == Standing.Fallen, "it stands");
+        check(standing(asked) == Standing.Overturned, "it stands");
     }
 
     /// A challenge that must be refused.

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {
-    Entry,
+    BigStepEntry,
     Game,
     IDisputeGame,
     IInferenceConsumer,
@@ -55,7 +55,7 @@ contract PredecessorTest is Stage {
         vm.warp(block.timestamp + 1);
         vm.prank(OTHER);
         service.timeout(id, game);
-        check(standing(asked) == Standing.Fallen, "it goes on");
+        check(standing(asked) == Standing.Overturned, "it goes on");
         check(block.timestamp <= posted + WINDOW + 2 * uint256(CLOCK), "it took longer than window and clocks");
     }
 
@@ -106,7 +106,7 @@ contract PredecessorTest is Stage {
         returns (bytes[] memory calls)
     {
         Pick memory picked;
-        Entry memory into;
+        BigStepEntry memory into;
         bytes32[] memory none;
         Opening memory opening = Toy.opening(lie(asked, 3), ARITY);
         bytes memory output = Toy.output(truth(asked));
@@ -181,7 +181,7 @@ contract PredecessorTest is Stage {
         service.dissect(id, game, last, same);
         vm.warp(block.timestamp + CLOCK + 1);
         service.timeout(id, game);
-        check(standing(asked) == Standing.Fallen, "it stands");
+        check(standing(asked) == Standing.Overturned, "it stands");
     }
 
     /// There, a correct result could be challenged again and again for nothing, which kept it from being final.
@@ -232,7 +232,7 @@ contract PredecessorTest is Stage {
         }
         // Of steps: the bound is the schedule's.
         (Asked memory other, uint256 id, Game memory game, Pick memory picked) = atTheEntry();
-        Entry memory into = Toy.entry(truth(other), 0, ARITY);
+        BigStepEntry memory into = Toy.entry(truth(other), 0, ARITY);
         for (uint64 bound = 0; bound < 9; bound++) {
             into.bound = bound;
             vm.prank(CHALLENGER);
@@ -246,7 +246,7 @@ contract PredecessorTest is Stage {
     /// There, anyone could open the inner phase of anyone's dispute, from any state.
     function test_anyoneHandsOverBetweenPhasesWithAnyState() public {
         (Asked memory asked, uint256 id, Game memory game, Pick memory picked) = atTheEntry();
-        Entry memory into = Toy.entry(truth(asked), 0, ARITY);
+        BigStepEntry memory into = Toy.entry(truth(asked), 0, ARITY);
         address[3] memory strangers = [OTHER, REQUESTER, ASSERTER];
         for (uint256 i = 0; i < strangers.length; i++) {
             enterAs(strangers[i], id, game, picked, into, IDisputeGame.Turn.selector);
@@ -272,7 +272,7 @@ contract PredecessorTest is Stage {
         check(game.start == keccak256(Toy.state(truth(asked), 0, 0)), "another start");
     }
 
-    function enterAs(address who, uint256 id, Game memory game, Pick memory picked, Entry memory into, bytes4 refusal)
+    function enterAs(address who, uint256 id, Game memory game, Pick memory picked, BigStepEntry memory into, bytes4 refusal)
         private
     {
         Model memory about = model;

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IStepVerifier} from "../src/IStepVerifier.sol";
-import {Entry, Game, IDisputeGame, Model, Opening, Pick, Region} from "../src/Interfaces.sol";
+import {BigStepEntry, Game, IDisputeGame, Model, Opening, Pick, Subtree} from "../src/Interfaces.sol";
 import {Naive} from "./Naive.sol";
 
 // A machine so small that games about it can be played in Solidity. Its memory is 4 KiB, of which the input is 64 bytes
@@ -55,8 +55,8 @@ library Toy {
             bigSteps: BIG_STEPS,
             memoryBits: MEMORY_BITS,
             scratchBits: 5,
-            input: Region({level: 1, index: 0}),
-            output: Region({level: 1, index: 1}),
+            input: Subtree({level: 1, index: 0}),
+            output: Subtree({level: 1, index: 1}),
             verifier: verifier
         });
     }
@@ -168,7 +168,7 @@ library Toy {
         picked.rejectedSiblings = Naive.siblings(theirs, part - 1);
     }
 
-    function entry(Run memory made, uint64 bigStep, uint256 arity) internal pure returns (Entry memory into) {
+    function entry(Run memory made, uint64 bigStep, uint256 arity) internal pure returns (BigStepEntry memory into) {
         into.entry = 16 * bigStep;
         into.bound = STEPS;
         into.scheduleSiblings = Naive.siblings(schedule(), bigStep);

@@ -45,7 +45,7 @@ pub enum Standing {
     /// It stands.
     Final,
     /// It lost a game.
-    Fallen,
+    Overturned,
 }
 
 /// Money that goes back to somebody.
@@ -184,7 +184,7 @@ impl<K: Copy + Eq> Dispute<K> {
             Outcome::Open(_) => Vec::new(),
             Outcome::Won(Side::Asserter) => vec![Payment { to: self.assertion.asserter, amount: bond }],
             Outcome::Won(Side::Challenger) => {
-                self.standing = Standing::Fallen;
+                self.standing = Standing::Overturned;
                 let prize = self.terms.asserter_bond.saturating_sub(self.terms.burned);
                 let open = self.matches.iter().filter(|match_| match_.game.mover().is_some());
                 let back = open.map(|match_| Payment { to: match_.challenger, amount: bond });

@@ -1,8 +1,8 @@
 //! The run of a real image.
 
+use crate::checkpoints::Checkpoints;
 use crate::limit::{Exceeded, MemoryLimit};
 use crate::model::{Model, VOID, steps};
-use crate::moments::Moments;
 use crate::oracle::Oracle;
 use image::{Image, ImageError, Leaf, Schedule};
 use interpreter::Snapshot;
@@ -31,7 +31,7 @@ pub struct Execution {
     /// The machine with its inputs, before anything happened.
     start: Snapshot,
     /// Places that have been asked about, with whether an earlier big step had no end.
-    moments: Moments<(u64, u64), (Snapshot, bool)>,
+    checkpoints: Checkpoints<(u64, u64), (Snapshot, bool)>,
     /// A faster way from big step to big step.
     shortcut: Option<Box<dyn Shortcut>>,
     /// How much memory it may take.
@@ -119,7 +119,7 @@ impl Execution {
             Some(*end)
         });
         let begins = [0].into_iter().chain(begins).collect();
-        let (at, void, memories, changes, moments, shortcut) = Default::default();
+        let (at, void, memories, changes, checkpoints, shortcut) = Default::default();
         let mut new = Self {
             image,
             model,
@@ -132,7 +132,7 @@ impl Execution {
             void,
             memories,
             start,
-            moments,
+            checkpoints,
             shortcut,
             limit: MemoryLimit::none(),
         };
@@ -163,7 +163,7 @@ impl Execution {
     /// The same run with bytes changed on the way. A changed run takes no shortcut.
     pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
         changes.sort_by_key(|change| change.place);
-        (self.changes, self.memories, self.shortcut, self.moments) = (changes, Vec::new(), None, Moments::default());
+        (self.changes, self.memories, self.shortcut, self.checkpoints) = (changes, Vec::new(), None, Checkpoints::default());
         self.restore(&self.start.clone())?;
         self.void = false;
         self.begin(0);
@@ -219,19 +219,19 @@ impl Execution {
         leaf.copied().ok_or(ExecutionError::BigStep { found, count: leaves.len() })
     }
 
-    /// Makes the machine what it was at some moment.
+    /// Makes the machine what it was at some checkpoint.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), ExecutionError> {
         self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)
     }
 
-    /// Keeps this moment, if it isn't kept already.
+    /// Keeps this checkpoint, if it isn't kept already.
     fn keep(&mut self) {
-        if !self.moments.has(self.at) {
+        if !self.checkpoints.has(self.at) {
             let snapshot = self.machine.snapshot();
             let copied = snapshot.memory().copied();
             let begin = self.begins.get(self.at.0 as usize).copied().unwrap_or(u64::MAX);
             let distance = begin.saturating_add(self.at.1);
-            self.moments.keep(self.at, (snapshot, self.void), distance, copied);
+            self.checkpoints.keep(self.at, (snapshot, self.void), distance, copied);
         }
     }
 
@@ -258,8 +258,8 @@ impl Execution {
     /// Goes to a place.
     fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
         let target = (big_step, step);
-        // The first moment is never forgotten, so without a shortcut there is always one.
-        let kept = self.moments.before(target).filter(|(place, _)| self.shortcut.is_none() || place.0 == big_step);
+        // The first checkpoint is never forgotten, so without a shortcut there is always one.
+        let kept = self.checkpoints.before(target).filter(|(place, _)| self.shortcut.is_none() || place.0 == big_step);
         if let Some((place, (snapshot, void))) = kept.filter(|(place, _)| target < self.at || *place > self.at) {
             (self.at, self.void) = (place, *void);
             self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)?;

@@ -4,7 +4,7 @@
 //! is equal to the true one outside them.
 
 use crate::claims::depth;
-use crate::model::{Model, Region, VOID};
+use crate::model::{Model, Subtree, VOID};
 use crate::oracle::Oracle;
 use crate::rules::Rules;
 use image::Leaf;
@@ -78,7 +78,7 @@ impl Fake {
     /// The model that it is a run of.
     pub fn model(&self) -> Result<Model, ProfileError> {
         let profile = MachineProfile::new(Extensions::IM, Self::MEMORY_BITS, Self::ENTRY, 32)?;
-        let half = Region { level: profile.memory_depth() - 1, index: 0 };
+        let half = Subtree { level: profile.memory_depth() - 1, index: 0 };
         Ok(Model {
             profile,
             code_root: self.code(),

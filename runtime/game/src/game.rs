@@ -2,7 +2,7 @@
 
 use crate::claims::{Level, Segment, commit, depth};
 use crate::model::{Model, VOID, steps};
-use crate::moves::{Challenge, Entry, Illegal, Move, Pick, Proven};
+use crate::moves::{Challenge, BigStepEntry, Illegal, Move, Pick, Proven};
 use crate::rules::{Protocol, Rules};
 use step::{Proof, Root, State, keccak};
 
@@ -238,7 +238,7 @@ impl Game {
         Ok(Next::Segment { segment: picked.part, start: picked.start, claims: commit(claims).root() })
     }
 
-    fn enter(&self, rules: &impl Rules, picked: &Picked, entry: &Entry) -> Result<Next, Illegal> {
+    fn enter(&self, rules: &impl Rules, picked: &Picked, entry: &BigStepEntry) -> Result<Next, Illegal> {
         let big_step = big_step(&picked.part)?;
         if picked.start == VOID {
             return Err(Illegal::Void);

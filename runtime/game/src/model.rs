@@ -11,14 +11,14 @@ pub const VOID: Root = Root([0xff; 32]);
 
 /// An aligned subtree of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Region {
+pub struct Subtree {
     /// Its level, counted from the leaves.
     pub level: u32,
     /// Its index among the nodes of its level.
     pub index: u64,
 }
 
-impl Region {
+impl Subtree {
     /// Its first address.
     #[must_use]
     pub fn address(self) -> u64 {
@@ -53,12 +53,12 @@ pub struct Model {
     /// Scratch memory is the last 2^`scratch_bits` bytes.
     pub scratch_bits: u8,
     /// Where the input goes.
-    pub input: Region,
+    pub input: Subtree,
     /// Where the output is found.
-    pub output: Region,
+    pub output: Subtree,
 }
 
-impl From<image::Region> for Region {
+impl From<image::Region> for Subtree {
     fn from(region: image::Region) -> Self {
         let level = u32::from(region.bits).saturating_sub(LEAF.ilog2());
         Self { level, index: region.address.checked_shr(region.bits.into()).unwrap_or(0) }
@@ -95,14 +95,14 @@ impl Model {
 
     /// The subtree of scratch memory. The model must have been checked.
     #[must_use]
-    pub fn scratch(&self) -> Region {
+    pub fn scratch(&self) -> Subtree {
         let above = u32::from(self.profile.memory_bits().saturating_sub(self.scratch_bits));
-        Region { level: u32::from(self.scratch_bits).saturating_sub(5), index: (1u64 << above) - 1 }
+        Subtree { level: u32::from(self.scratch_bits).saturating_sub(5), index: (1u64 << above) - 1 }
     }
 
     /// How many siblings the proof of a region has.
     #[must_use]
-    pub fn levels_above(&self, region: Region) -> u32 {
+    pub fn levels_above(&self, region: Subtree) -> u32 {
         self.profile.memory_depth().saturating_sub(region.level)
     }
 

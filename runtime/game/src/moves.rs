@@ -28,7 +28,7 @@ pub struct Pick {
 
 /// What takes a game from a big step to its steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct BigStepEntry {
     /// The big step's leaf of the schedule.
     pub leaf: Leaf,
     /// The leaf's siblings.
@@ -56,7 +56,7 @@ pub enum Move {
         /// The part, a single big step.
         pick: Pick,
         /// What is in it.
-        entry: Entry,
+        entry: BigStepEntry,
     },
     /// Says that after void comes void.
     Void {

@@ -3,7 +3,7 @@
 use crate::claims::{Level, Segment, commit};
 use crate::game::Game;
 use crate::model::{Model, VOID, steps};
-use crate::moves::{Challenge, Entry, Move, Pick};
+use crate::moves::{Challenge, BigStepEntry, Move, Pick};
 use crate::oracle::Oracle;
 use step::{Proof, Root};
 
@@ -53,12 +53,12 @@ pub fn claims<O: Oracle>(segment: Segment, arity: u64, oracle: &mut O) -> Result
 }
 
 /// What is in a big step.
-fn entry<O: Oracle>(big_step: u64, arity: u64, oracle: &mut O) -> Result<Entry, O::Error> {
+fn entry<O: Oracle>(big_step: u64, arity: u64, oracle: &mut O) -> Result<BigStepEntry, O::Error> {
     let (leaf, schedule) = oracle.schedule(big_step)?;
     let steps = Segment { level: Level::Steps { big_step }, lo: 0, hi: steps(leaf) };
     let claims = claims(steps, arity, oracle)?;
     let (end, scratch) = oracle.end(big_step)?;
-    Ok(Entry { leaf, schedule, claims, end, scratch })
+    Ok(BigStepEntry { leaf, schedule, claims, end, scratch })
 }
 
 /// The root at a place.

@@ -2,7 +2,7 @@
 
 use game::fake::{Fake, What};
 use game::player::{self, pick};
-use game::{Challenge, Clocks, Entry, Game, Illegal, Level, Move, Outcome, Proven, Segment, Side, VOID};
+use game::{Challenge, Clocks, BigStepEntry, Game, Illegal, Level, Move, Outcome, Proven, Segment, Side, VOID};
 use proptest::prelude::*;
 use std::convert::Infallible;
 use step::{Proof, Root, Status};
@@ -18,7 +18,7 @@ fn sure<T>(result: Result<T, Infallible>) -> T {
 
 /// Two players about one game.
 struct Table {
-    judge: Fake,
+    rules: Fake,
     asserter: Fake,
     challenger: Fake,
     game: Game,
@@ -27,14 +27,14 @@ struct Table {
 }
 
 impl Table {
-    fn new(judge: &Fake, asserter: &Fake, challenger: &Fake, arity: u64) -> Result<Self, Illegal> {
-        let model = judge.model().expect("a model");
+    fn new(rules: &Fake, asserter: &Fake, challenger: &Fake, arity: u64) -> Result<Self, Illegal> {
+        let model = rules.model().expect("a model");
         let mut challenger = challenger.clone();
         let challenge = sure(player::challenge(&model, arity, &mut challenger));
-        let (input, output) = (judge.input_root(), asserter.output_root());
-        let game = Game::challenge_under(judge, &model, input, output, arity, CLOCKS, &challenge, 0)?;
-        let (judge, asserter) = (judge.clone(), asserter.clone());
-        Ok(Self { judge, asserter, challenger, game, claims: challenge.claims, moves: 1 })
+        let (input, output) = (rules.input_root(), asserter.output_root());
+        let game = Game::challenge_under(rules, &model, input, output, arity, CLOCKS, &challenge, 0)?;
+        let (rules, asserter) = (rules.clone(), asserter.clone());
+        Ok(Self { rules, asserter, challenger, game, claims: challenge.claims, moves: 1 })
     }
 
     /// What a side would reply.
@@ -48,7 +48,7 @@ impl Table {
 
     fn apply(&mut self, side: Side, move_: &Move, now: u64) -> Result<Outcome, Illegal> {
         let before = self.game;
-        let result = self.game.apply_under(&self.judge, side, move_, now);
+        let result = self.game.apply_under(&self.rules, side, move_, now);
         match result {
             Ok(_) => {
                 self.moves += 1;
@@ -179,8 +179,8 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
             }
         },
         "enters" => {
-            let model = table.judge.model().expect("a model");
-            let entry = Entry {
+            let model = table.rules.model().expect("a model");
+            let entry = BigStepEntry {
                 leaf: image::Leaf { entry: 0, bound: 0 },
                 schedule: Vec::new(),
                 claims: vec![model.code_root],
@@ -302,11 +302,11 @@ fn a_model_that_traps_has_the_result_void() {
     // Or void, and then something again.
     let revived = liar.clone().lying((3, 0)..(4, 0), What::Void);
     for arity in [2, 3, 16] {
-        for (judge, honest, liar) in
+        for (rules, honest, liar) in
             [(&truth, &truth, &liar), (&healthy, &healthy, &gloomy), (&truth, &truth, &revived)]
         {
             for (asserter, challenger, winner) in [(honest, liar, Side::Asserter), (liar, honest, Side::Challenger)] {
-                let mut table = Table::new(judge, asserter, challenger, arity).expect("a challenge");
+                let mut table = Table::new(rules, asserter, challenger, arity).expect("a challenge");
                 assert_eq!(table.play(), winner, "by {arity}, challenger {challenger:?}");
             }
         }
@@ -377,8 +377,8 @@ fn challenges_are_checked() {
     };
     let nothing: &dyn Fn(&mut Challenge) = &|_| {};
     let empty = game::Model { big_steps: 0, ..model };
-    let single = game::Model { output: game::Region { level: 0, index: 0 }, ..model };
-    let outside = game::Model { input: game::Region { level: 7, index: 2 }, ..model };
+    let single = game::Model { output: game::Subtree { level: 0, index: 0 }, ..model };
+    let outside = game::Model { input: game::Subtree { level: 7, index: 2 }, ..model };
     let scratch = game::Model { scratch_bits: 14, ..model };
     for (what, found, expected) in [
         ("a good one", open(&model, output, 2, nothing), Ok(())),
@@ -427,7 +427,7 @@ fn any_move() -> impl Strategy<Value = Move> {
     let leaf =
         prop_oneof![Just((0x2000, 8)), any::<(u64, u64)>()].prop_map(|(entry, bound)| image::Leaf { entry, bound });
     let entry = (leaf, prop::collection::vec(any_root(), 0..5), claims(), bytes(), any_proof())
-        .prop_map(|(leaf, schedule, claims, end, scratch)| Entry { leaf, schedule, claims, end, scratch });
+        .prop_map(|(leaf, schedule, claims, end, scratch)| BigStepEntry { leaf, schedule, claims, end, scratch });
     prop_oneof![
         (any_pick(), claims()).prop_map(|(pick, claims)| Move::Dissect { pick, claims }),
         (any_pick(), entry).prop_map(|(pick, entry)| Move::Enter { pick, entry }),
@@ -508,7 +508,7 @@ proptest! {
         (arity, now) in any::<(u64, u64)>(),
     ) {
         let model = Fake::new(1, 3, 3).model().expect("a model");
-        let region = game::Region { level, index };
+        let region = game::Subtree { level, index };
         let challenge = Challenge { input, claims, output };
         for model in [
             model,

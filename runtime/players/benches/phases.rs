@@ -25,7 +25,7 @@ struct Effort {
 
 /// A model with an input, and the phases in which it is disputed.
 struct Setting {
-    known: Arc<LoadedModel>,
+    model: Arc<LoadedModel>,
     input: Vec<u8>,
     schedule: Schedule,
     native: bool,
@@ -33,8 +33,8 @@ struct Setting {
 
 impl Setting {
     fn run(&self) -> Execution {
-        let inputs = vec![(self.known.input().address, self.input.clone())];
-        Execution::new(self.known.image.clone(), self.schedule.clone(), inputs).expect("a run")
+        let inputs = vec![(self.model.input().address, self.input.clone())];
+        Execution::new(self.model.image.clone(), self.schedule.clone(), inputs).expect("a run")
     }
 
     fn honest(&self) -> Execution {
@@ -42,7 +42,7 @@ impl Setting {
         if !self.native {
             return run;
         }
-        let shortcut = NativeShortcut::new(Arc::clone(&self.known), &self.input);
+        let shortcut = NativeShortcut::new(Arc::clone(&self.model), &self.input);
         run.with_shortcut(Box::new(shortcut.expect("native code").expect("a run")))
     }
 
@@ -52,7 +52,7 @@ impl Setting {
         let model = *liar.model();
         let asserted = liar.result(&model).expect("a result");
         let (mut time, clocks) = (Duration::ZERO, Clocks { asserter: 1, challenger: 1 });
-        let input = input_root(self.known.input(), &self.input);
+        let input = input_root(self.model.input(), &self.input);
         let start = Instant::now();
         let opening = challenge(&model, ARITY, &mut honest).expect("a challenge");
         time += start.elapsed();
@@ -81,10 +81,10 @@ fn main() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
         let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
         let native = Native::new(&compiled, 1).expect("native code");
-        let known = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
+        let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
         let input: Vec<u8> =
-            (0..known.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
-        let image = &known.image;
+            (0..model.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
+        let image = &model.image;
         let big = image.big_steps();
         let total = image.interface.expect("an interface").bound;
         let longest = big.leaves().iter().map(|leaf| leaf.bound).max().unwrap_or(0);
@@ -96,7 +96,7 @@ fn main() {
         ];
         let mut one = None;
         for (phases, schedule, native, m, n) in settings {
-            let setting = Setting { known: Arc::clone(&known), input: input.clone(), schedule, native };
+            let setting = Setting { model: Arc::clone(&model), input: input.clone(), schedule, native };
             let effort = median(image, &setting);
             let time = effort.time.as_secs_f64() * 1e3;
             let alpha = *one.get_or_insert(time) / time;

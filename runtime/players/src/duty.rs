@@ -138,10 +138,10 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
     let once_known = |duty| if case.truth.is_some() { duty } else { Duty::Compute };
     let over = now.saturating_sub(answer.posted.to()) >= terms.window.into();
     match answer.standing {
-        Standing::None | Standing::Fallen => {
+        Standing::None | Standing::Overturned => {
             // Whoever answers has to settle, and to pay what the callback burns, to see its bond again.
             let pays = |least| U256::from(request.fee) >= callback_cost(request, case.gas_price).saturating_add(least);
-            let repair = role.repairs && answer.standing == Standing::Fallen && pays(U256::ZERO);
+            let repair = role.repairs && answer.standing == Standing::Overturned && pays(U256::ZERO);
             let paid = role.answers.is_some_and(pays);
             // Whose answer has fallen doesn't say it again.
             ((repair || paid) && !case.answered && can_be_settled(request, case.callback_data))

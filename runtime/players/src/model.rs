@@ -17,8 +17,8 @@ pub struct LoadedModel {
     pub image: Image,
     /// The same for the host, if it was compiled here.
     pub native: Option<Native>,
-    /// What games are about.
-    pub model: Model,
+    /// What the registry stores of it, and games are about.
+    pub commitment: Model,
     interface: Interface,
 }
 
@@ -65,19 +65,19 @@ impl LoadedModel {
     /// A model by its image.
     pub fn new(image: Image, native: Option<Native>) -> Result<Self, ModelError> {
         let interface = image.interface.ok_or(ModelError::NoInterface)?;
-        let model = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
-        model.check()?;
+        let commitment = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
+        commitment.check()?;
         let extensions = image.profile.extensions();
         has_floats(extensions).ok_or(ModelError::NoVerifier(extensions))?;
-        let known = Self { image, native, model, interface };
-        for (what, bytes) in [("inputs", known.input_bytes()), ("outputs", known.output_bytes())] {
+        let model = Self { image, native, commitment, interface };
+        for (what, bytes) in [("inputs", model.input_bytes()), ("outputs", model.output_bytes())] {
             match bytes {
                 0 => return Err(ModelError::NoInterface),
                 1..=MOST_BYTES => {}
                 _ => return Err(ModelError::TooLarge { what, bytes }),
             }
         }
-        Ok(known)
+        Ok(model)
     }
 
     /// Where inputs are.
@@ -125,7 +125,7 @@ impl LoadedModel {
     #[must_use]
     pub fn listing(&self, verifier: Address, licensor: Address, licence_fee: U256, licence: B256) -> Listing {
         Listing {
-            model: contracts::model(&self.model, verifier),
+            model: contracts::model(&self.commitment, verifier),
             inputBytes: self.input_bytes(),
             outputBytes: self.output_bytes(),
             licensor,
@@ -135,10 +135,10 @@ impl LoadedModel {
     }
 
     /// What comes out of a run of it in the machine, truthful or not.
-    pub fn said(&self, machine: &mut Execution) -> Result<Computed, ExecutionError> {
+    pub fn result(&self, machine: &mut Execution) -> Result<Computed, ExecutionError> {
         // The run may be of other phases than the listing's; the result is the same.
-        let model = *machine.model();
-        let root = machine.result(&model)?;
+        let commitment = *machine.model();
+        let root = machine.result(&commitment)?;
         let bytes = usize::try_from(self.output_bytes()).unwrap_or(usize::MAX);
         let output = if root == VOID { &[][..] } else { machine.read(self.output().address, bytes)? };
         Ok(Computed { root: contracts::word(root), output: Bytes::copy_from_slice(output) })
@@ -147,7 +147,7 @@ impl LoadedModel {
     /// The hash that names the model to contracts.
     #[must_use]
     pub fn hash(&self, verifier: Address) -> B256 {
-        B256::new(step::keccak(&contracts::model(&self.model, verifier).abi_encode()).0)
+        B256::new(step::keccak(&contracts::model(&self.commitment, verifier).abi_encode()).0)
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
             interface.input = Region { address: 1 << 35, bits: 35 };
             let input = contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Input).expect("an input");
             input.address = (1 << 35) + beginning;
-            LoadedModel::new(Image::new(contents).expect("an image"), None).map(|known| known.input_bytes())
+            LoadedModel::new(Image::new(contents).expect("an image"), None).map(|model| model.input_bytes())
         };
         // An input that begins so far from its region's beginning has as many bytes before it.
         let size = model(0).expect("a model");

@@ -1,7 +1,7 @@
 //! The first phase at the host's speed: memory between big steps from native code.
 
 use crate::model::LoadedModel;
-use game::{Moments, Shortcut, ShortcutError};
+use game::{Checkpoints, Shortcut, ShortcutError};
 use memory::{Memory, Snapshot};
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
@@ -9,46 +9,46 @@ use step::Root;
 
 /// A native run of a model on an input, which stands between two big steps.
 pub struct NativeShortcut {
-    known: Arc<LoadedModel>,
+    model: Arc<LoadedModel>,
     memory: Memory,
     boundary: u64,
     /// The boundaries that have been asked about, and the first.
-    moments: Moments<u64, Snapshot>,
+    checkpoints: Checkpoints<u64, Snapshot>,
 }
 
 impl NativeShortcut {
     /// A run before its first big step; `None` if the model has no native code.
-    pub fn new(known: Arc<LoadedModel>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
-        known.native.as_ref()?;
-        let run = before(&known, input).map(|memory| {
-            let mut run = Self { known, memory, boundary: 0, moments: Moments::default() };
+    pub fn new(model: Arc<LoadedModel>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
+        model.native.as_ref()?;
+        let run = before(&model, input).map(|memory| {
+            let mut run = Self { model, memory, boundary: 0, checkpoints: Checkpoints::default() };
             run.keep();
             run
         });
         Some(run)
     }
 
-    /// Goes to a boundary, from the last one before it that is known.
+    /// Goes to a boundary, from the last one before it that is kept.
     fn go(&mut self, boundary: u64) -> Result<(), ShortcutError> {
-        let kept = self.moments.before(boundary);
+        let kept = self.checkpoints.before(boundary);
         if let Some((at, snapshot)) = kept.filter(|(at, _)| boundary < self.boundary || *at > self.boundary) {
             self.boundary = at;
             // It is this memory's own.
             self.memory.restore(snapshot).ok_or("a snapshot of other memory")?;
         }
-        let native = self.known.native.as_ref().ok_or("the model has no native code")?;
+        let native = self.model.native.as_ref().ok_or("the model has no native code")?;
         native.run_range(&mut self.memory, usize::try_from(self.boundary)?..usize::try_from(boundary)?)?;
         self.boundary = boundary;
         self.keep();
         Ok(())
     }
 
-    /// Keeps this moment, if it isn't kept already.
+    /// Keeps this checkpoint, if it isn't kept already.
     fn keep(&mut self) {
-        if !self.moments.has(self.boundary) {
+        if !self.checkpoints.has(self.boundary) {
             let snapshot = self.memory.snapshot();
             let copied = snapshot.copied();
-            self.moments.keep(self.boundary, snapshot, self.boundary, copied);
+            self.checkpoints.keep(self.boundary, snapshot, self.boundary, copied);
         }
     }
 }
@@ -76,8 +76,8 @@ impl Debug for NativeShortcut {
 }
 
 /// Memory before the first big step.
-fn before(known: &LoadedModel, input: &[u8]) -> Result<Memory, ShortcutError> {
-    let mut memory = known.image.memory()?;
-    memory.write(known.input().address, input).ok_or("the input is not in memory")?;
+fn before(model: &LoadedModel, input: &[u8]) -> Result<Memory, ShortcutError> {
+    let mut memory = model.image.memory()?;
+    memory.write(model.input().address, input).ok_or("the input is not in memory")?;
     Ok(memory)
 }

@@ -44,7 +44,7 @@ impl WorkError {
 
 /// A model on an input. The machine is started when it is needed.
 pub struct Inference {
-    known: Arc<LoadedModel>,
+    model: Arc<LoadedModel>,
     input: Bytes,
     tamper: Option<Tamper>,
     max_memory: Option<u64>,
@@ -53,21 +53,21 @@ pub struct Inference {
 
 impl Inference {
     /// Nothing is run yet.
-    pub fn new(known: Arc<LoadedModel>, input: Bytes, tamper: Option<Tamper>, max_memory: Option<u64>) -> Self {
-        Self { known, input, tamper, max_memory, machine: Mutex::default() }
+    pub fn new(model: Arc<LoadedModel>, input: Bytes, tamper: Option<Tamper>, max_memory: Option<u64>) -> Self {
+        Self { model, input, tamper, max_memory, machine: Mutex::default() }
     }
 
     /// What comes out: from native code if there is some, from the machine otherwise.
     pub fn result(&self) -> Result<Computed, WorkError> {
-        match &self.known.native {
+        match &self.model.native {
             Some(native) if self.tamper.is_none() => self.native(native),
-            _ => self.with_machine(|machine| Ok(self.known.said(machine)?)),
+            _ => self.with_machine(|machine| Ok(self.model.result(machine)?)),
         }
     }
 
     fn native(&self, native: &native::Native) -> Result<Computed, WorkError> {
-        let image = &self.known.image;
-        let start = self.known.input().address;
+        let image = &self.model.image;
+        let start = self.model.input().address;
         let inputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
         let inputs: Vec<&[u8]> = inputs
             .map(|tensor| {
@@ -78,14 +78,14 @@ impl Inference {
             .collect();
         let mut run = native::Run::new(native, image, &inputs)?;
         let root = contracts::word(run.output_root()?);
-        let bytes = usize::try_from(self.known.output_bytes()).unwrap_or(usize::MAX);
-        let output = run.memory().read(self.known.output().address, bytes).unwrap_or_default();
+        let bytes = usize::try_from(self.model.output_bytes()).unwrap_or(usize::MAX);
+        let output = run.memory().read(self.model.output().address, bytes).unwrap_or_default();
         Ok(Computed { root, output: Bytes::copy_from_slice(output) })
     }
 
     /// The first move of a challenger.
     pub fn opening(&self, arity: u64) -> Result<Challenge, WorkError> {
-        self.with_machine(|machine| Ok(challenge(&self.known.model, arity, machine)?))
+        self.with_machine(|machine| Ok(challenge(&self.model.commitment, arity, machine)?))
     }
 
     /// The next move in a game; `None` if there is nothing to disagree with.
@@ -106,25 +106,25 @@ impl Inference {
     }
 
     fn start(&self) -> Result<Execution, WorkError> {
-        let image = &self.known.image;
-        let inputs = vec![(self.known.input().address, self.input.to_vec())];
+        let image = &self.model.image;
+        let inputs = vec![(self.model.input().address, self.input.to_vec())];
         let honest = || {
             let execution = Execution::new(image.clone(), image.big_steps(), inputs.clone())?;
             Ok(execution.with_limit(MemoryLimit::new(self.max_memory)))
         };
         match &self.tamper {
-            None => match NativeShortcut::new(Arc::clone(&self.known), &self.input) {
+            None => match NativeShortcut::new(Arc::clone(&self.model), &self.input) {
                 Some(shortcut) => Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?))),
                 None => Ok(honest()?),
             },
-            Some(tamper) => tamper(&self.known, &|| honest().map_err(|error: ExecutionError| error.to_string()))
+            Some(tamper) => tamper(&self.model, &|| honest().map_err(|error: ExecutionError| error.to_string()))
                 .map_err(WorkError::Tamper),
         }
     }
 
     /// Whether an input is the one with this root.
-    pub fn is_input(known: &LoadedModel, input: &[u8], root: B256) -> bool {
-        input.len() as u64 == known.input_bytes() && contracts::word(input_root(known.input(), input)) == root
+    pub fn is_input(model: &LoadedModel, input: &[u8], root: B256) -> bool {
+        input.len() as u64 == model.input_bytes() && contracts::word(input_root(model.input(), input)) == root
     }
 }
 
@@ -146,9 +146,9 @@ mod tests {
         code[at..at + 4].copy_from_slice(&0x0000_006f_u32.to_le_bytes());
         contents.code = code.into();
         contents.schedule[0].bound = 1 << 40;
-        let known = Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
-        let input = Bytes::from(vec![0; known.input_bytes() as usize]);
-        let inference = Inference::new(known, input, None, Some(1000));
+        let model = Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
+        let input = Bytes::from(vec![0; model.input_bytes() as usize]);
+        let inference = Inference::new(model, input, None, Some(1000));
         for result in [inference.result().err(), inference.opening(20).err(), inference.result().err()] {
             assert!(result.as_ref().is_some_and(WorkError::is_memory), "{result:?}");
         }

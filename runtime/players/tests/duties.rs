@@ -80,7 +80,7 @@ fn a_server_answers_what_pays_once_it_knows_the_answer() {
 
 #[test]
 fn nobody_answers_what_could_not_be_settled() {
-    let mut open = case(answer(THEM, LIE, Standing::Fallen));
+    let mut open = case(answer(THEM, LIE, Standing::Overturned));
     for (callback_data, output, fits) in [(120_000, 10_000, true), (130_900, 10, false), (10, 130_900, false)] {
         let request: Request = zero();
         (open.callback_data, open.request) = (callback_data, Some(Request { outputBytes: output, ..request }));
@@ -96,7 +96,7 @@ fn nobody_answers_for_less_than_the_callback_costs() {
         Some(Request { fee: U256::from(fee).to(), callback, callbackGas: 8_000_000, ..blank })
     };
     let server = Role { answers: Some(U256::from(5)), ..SERVER };
-    for (role, standing, least) in [(server, Standing::None, 80_000_005), (VALIDATOR, Standing::Fallen, 80_000_000)] {
+    for (role, standing, least) in [(server, Standing::None, 80_000_005), (VALIDATOR, Standing::Overturned, 80_000_000)] {
         let mut open = case(answer(THEM, LIE, standing));
         open.request = pays(least - 1, THEM);
         assert_eq!(what(role, 0, &open), [], "{role:?}");
@@ -113,8 +113,8 @@ fn a_game_against_a_fallen_answer_concerns_its_challenger_only() {
     let (ours, theirs) = (game(ME, THEM, true), game(THEM, ME, true));
     let is_ours = |standing, (id, state): &(U256, GameStanding)| concerns(ME, &answer(ME, LIE, standing), *id, state);
     assert!(is_ours(Standing::Pending, &ours) && is_ours(Standing::Pending, &theirs));
-    assert!(!is_ours(Standing::Fallen, &ours), "or nothing is ever withdrawn again");
-    assert!(is_ours(Standing::Fallen, &theirs), "the bond is to be got back");
+    assert!(!is_ours(Standing::Overturned, &ours), "or nothing is ever withdrawn again");
+    assert!(is_ours(Standing::Overturned, &theirs), "the bond is to be got back");
     assert!(!is_ours(Standing::Pending, &game(THEM, Address::repeat_byte(3), true)));
 }
 
@@ -197,7 +197,7 @@ fn an_answer_is_settled_by_its_asserter_once_nobody_can_bring_it_down() {
 #[test]
 fn after_a_fall_the_truth_is_told_and_bonds_are_taken_back() {
     let id = game_id(U256::from(5), 1, ME);
-    let mut fallen = case(answer(THEM, LIE, Standing::Fallen));
+    let mut fallen = case(answer(THEM, LIE, Standing::Overturned));
     assert_eq!(what(VALIDATOR, POSTED, &fallen), [Duty::Answer]);
     assert_eq!(what(Role { repairs: false, ..VALIDATOR }, POSTED, &fallen), []);
     // Our game was still going on.

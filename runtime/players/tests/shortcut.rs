@@ -12,14 +12,14 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
     let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
     let native = Native::new(&compiled, 1).expect("native code");
-    let known = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
-    let input: Vec<u8> = (0..known.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
-    let image = &known.image;
+    let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
+    let input: Vec<u8> = (0..model.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
+    let image = &model.image;
     let run = || {
-        let inputs = vec![(known.input().address, input.clone())];
+        let inputs = vec![(model.input().address, input.clone())];
         Execution::new(image.clone(), image.big_steps(), inputs).expect("a run")
     };
-    let shortcut = NativeShortcut::new(Arc::clone(&known), &input).expect("native").expect("a run");
+    let shortcut = NativeShortcut::new(Arc::clone(&model), &input).expect("native").expect("a run");
     (run(), run().with_shortcut(Box::new(shortcut)))
 }
 

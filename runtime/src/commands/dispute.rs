@@ -223,7 +223,7 @@ impl<'a> Match<'a> {
         let input = pack(self.known.input(), self.known.input_bytes(), self.inputs);
         let root = self.challenger.input_root()?;
         let mut arena = Arena::open(self.image, &self.model, input, root, self.arity)?;
-        let said = self.known.said(&mut self.asserter)?;
+        let said = self.known.result(&mut self.asserter)?;
         arena.answer(Side::Asserter, &said)?;
         self.announcer.announce(&arena.transactions)?;
         let opening = challenge(&self.model, self.arity, &mut self.challenger)?;
@@ -233,7 +233,7 @@ impl<'a> Match<'a> {
         let (winner, ending) = self.play_game(&mut arena, opening.claims)?;
         let mut standing = said;
         if winner == Side::Challenger {
-            standing = self.known.said(&mut self.challenger)?;
+            standing = self.known.result(&mut self.challenger)?;
             arena.answer(winner, &standing)?;
         }
         arena.settle(winner, &standing)?;

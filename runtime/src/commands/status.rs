@@ -72,7 +72,7 @@ fn standing(answer: &Answer, cancelled: bool) -> &'static str {
         _ if cancelled => "cancelled",
         Standing::Pending => "pending",
         Standing::Final => "final",
-        Standing::Fallen => "overturned",
+        Standing::Overturned => "overturned",
         _ => "open",
     }
 }
@@ -85,7 +85,7 @@ fn summary(answer: &Answer, terms: &Terms, left: u64) -> String {
             terms.window, answer.openGames
         ),
         Standing::Final => "It is final.".to_owned(),
-        Standing::Fallen => "It lost a dispute and is overturned.".to_owned(),
+        Standing::Overturned => "It lost a dispute and is overturned.".to_owned(),
         _ => return "There is no answer yet.".to_owned(),
     };
     format!("answer  {} by {}\noutput  {}\n{more}", answer.attempt, answer.asserter, answer.outputRoot)

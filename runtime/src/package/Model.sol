@@ -2,7 +2,7 @@
 // Generated from an image: do not edit.
 pragma solidity ^0.8.24;
 
-import {Listing, Machine, Model, Region} from "./Interfaces.sol";
+import {Listing, Machine, Model, Subtree} from "./Interfaces.sol";
 
 /// @title What the registry must know of the image {{image}}.
 library {{name}}Model {
@@ -27,8 +27,8 @@ library {{name}}Model {
             bigSteps: {{big_steps}},
             memoryBits: {{memory_bits}},
             scratchBits: {{scratch_bits}},
-            input: Region({level: {{input_level}}, index: {{input_index}}}),
-            output: Region({level: {{output_level}}, index: {{output_index}}}),
+            input: Subtree({level: {{input_level}}, index: {{input_index}}}),
+            output: Subtree({level: {{output_level}}, index: {{output_index}}}),
             verifier: verifier
         });
     }

@@ -5,7 +5,7 @@ pragma solidity ^0.8.24;
 import {Deploy} from "../script/Deploy.s.sol";
 import {InferenceService} from "../src/InferenceService.sol";
 import {
-    Entry,
+    BigStepEntry,
     Game,
     IDisputeGame,
     IInferenceConsumer,
@@ -98,7 +98,7 @@ contract ServiceTest is IInferenceConsumer {
         bool asserterWon = service.games(number) == bytes32(uint256(1));
         require(asserterWon == ASSERTER_WINS, "the liar wins");
         Standing standing = service.provisionalAnswer(id).standing;
-        require(standing == (asserterWon ? Standing.Pending : Standing.Fallen), "the wrong answer stands");
+        require(standing == (asserterWon ? Standing.Pending : Standing.Overturned), "the wrong answer stands");
         address winner = asserterWon ? ASSERTER : CHALLENGER;
         require(service.balances(winner) >= terms.challengerBond, "the winner isn't paid");
         vm.prank(winner);
@@ -133,8 +133,8 @@ contract ServiceTest is IInferenceConsumer {
             return abi.encodeCall(IDisputeGame.dissect, (id, game, pick, claims));
         }
         if (kind == IDisputeGame.enter.selector) {
-            Entry memory entry;
-            (,,, pick, entry) = abi.decode(call[4:], (uint256, Game, Model, Pick, Entry));
+            BigStepEntry memory entry;
+            (,,, pick, entry) = abi.decode(call[4:], (uint256, Game, Model, Pick, BigStepEntry));
             return abi.encodeCall(IDisputeGame.enter, (id, game, model, pick, entry));
         }
         bytes memory witness;

@@ -111,11 +111,11 @@ fn play(
     let model = *honest.model();
     let input_root = honest.input_root()?;
     let output_root = honest.result(&model)?;
-    let output = known.said(&mut honest)?.output;
+    let output = known.result(&mut honest)?.output;
     let (winner, answered) = if cheat == Cheat::Challenger {
         (Side::Asserter, output.clone())
     } else {
-        (Side::Challenger, known.said(&mut lying)?.output)
+        (Side::Challenger, known.result(&mut lying)?.output)
     };
     let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
     let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };

@@ -1,23 +1,23 @@
-//! Moments of a run that are kept, so that nobody has to run there again.
+//! Checkpoints of a run that are kept, so that nobody has to run there again.
 
 use std::collections::BTreeMap;
 
-/// How many moments are kept at most.
+/// How many checkpoints are kept at most.
 const MOST: usize = 512;
 
 /// How many pages they may have between them: a gibibyte.
 const MOST_PAGES: usize = 1 << 18;
 
-/// How many moments are not forgotten after one was kept: a few lists of claims.
+/// How many checkpoints are not forgotten after one was kept: a few lists of claims.
 const RECENT: u64 = 64;
 
-/// Moments by their place in a run.
+/// Checkpoints by their place in a run.
 ///
-/// A game asks for places in ever smaller parts of the run, so the last moment before a place is near. Where there are too many, one
+/// A game asks for places in ever smaller parts of the run, so the last checkpoint before a place is near. Where there are too many, one
 /// is forgotten that has others close by: so those that are left lie evenly over the run, and densely where the
 /// last questions were.
 #[derive(Debug)]
-pub struct Moments<P, T> {
+pub struct Checkpoints<P, T> {
     kept: BTreeMap<P, Kept<T>>,
     pages: usize,
     /// How many have been kept so far.
@@ -26,7 +26,7 @@ pub struct Moments<P, T> {
 
 #[derive(Debug)]
 struct Kept<T> {
-    moment: T,
+    checkpoint: T,
     /// How far from the start of the run it is.
     distance: u64,
     /// How many pages it has that the one kept before it had not.
@@ -35,28 +35,28 @@ struct Kept<T> {
     born: u64,
 }
 
-impl<P, T> Default for Moments<P, T> {
+impl<P, T> Default for Checkpoints<P, T> {
     fn default() -> Self {
         Self { kept: BTreeMap::new(), pages: 0, clock: 0 }
     }
 }
 
-impl<P: Ord + Copy, T> Moments<P, T> {
-    /// The last moment at or before a place.
+impl<P: Ord + Copy, T> Checkpoints<P, T> {
+    /// The last checkpoint at or before a place.
     pub fn before(&self, place: P) -> Option<(P, &T)> {
-        self.kept.range(..=place).next_back().map(|(&place, kept)| (place, &kept.moment))
+        self.kept.range(..=place).next_back().map(|(&place, kept)| (place, &kept.checkpoint))
     }
 
-    /// Whether there is a moment at a place.
+    /// Whether there is a checkpoint at a place.
     pub fn has(&self, place: P) -> bool {
         self.kept.contains_key(&place)
     }
 
-    /// Keeps a moment, that is so far from the start and has so many new pages.
-    pub fn keep(&mut self, place: P, moment: T, distance: u64, pages: usize) {
+    /// Keeps a checkpoint, that is so far from the start and has so many new pages.
+    pub fn keep(&mut self, place: P, checkpoint: T, distance: u64, pages: usize) {
         self.clock += 1;
         self.forget(place);
-        self.kept.insert(place, Kept { moment, distance, pages, born: self.clock });
+        self.kept.insert(place, Kept { checkpoint, distance, pages, born: self.clock });
         self.pages += pages;
         while self.kept.len() > MOST || self.pages > MOST_PAGES {
             let Some(place) = self.dispensable() else { break };
@@ -68,7 +68,7 @@ impl<P: Ord + Copy, T> Moments<P, T> {
         self.pages -= self.kept.remove(&place).map_or(0, |kept| kept.pages);
     }
 
-    /// The moment without which the least has to be run again; never the first, and a recent one only if there is no other.
+    /// The checkpoint without which the least has to be run again; never the first, and a recent one only if there is no other.
     fn dispensable(&self) -> Option<P> {
         let (here, next) = (self.kept.iter().skip(1), self.kept.values().skip(2).map(Some).chain([None]));
         let gaps = self.kept.values().zip(here).zip(next).map(|((before, (&place, kept)), after)| {
@@ -85,29 +85,29 @@ mod tests {
 
     #[test]
     fn the_last_before_a_place() {
-        let mut moments = Moments::default();
-        assert_eq!(moments.before((9, 9)), None);
+        let mut checkpoints = Checkpoints::default();
+        assert_eq!(checkpoints.before((9, 9)), None);
         for place in [(0, 5), (2, 0), (0, 0), (1, 7)] {
-            moments.keep(place, place, 10 * place.0 + place.1, 1);
+            checkpoints.keep(place, place, 10 * place.0 + place.1, 1);
         }
-        let before = |place| moments.before(place).map(|(place, &moment)| (place, moment));
+        let before = |place| checkpoints.before(place).map(|(place, &checkpoint)| (place, checkpoint));
         for (place, expected) in
             [((0, 0), (0, 0)), ((0, 4), (0, 0)), ((0, 5), (0, 5)), ((2, 0), (2, 0)), ((9, 9), (2, 0))]
         {
             assert_eq!(before(place), Some((expected, expected)), "{place:?}");
         }
-        assert!(moments.has((1, 7)) && !moments.has((1, 6)));
+        assert!(checkpoints.has((1, 7)) && !checkpoints.has((1, 6)));
     }
 
     #[test]
     fn there_are_never_too_many_and_they_lie_evenly() {
-        let (mut many, mut large) = (Moments::default(), Moments::default());
+        let (mut many, mut large) = (Checkpoints::default(), Checkpoints::default());
         for place in 0..10 * MOST as u64 {
             many.keep(place, place, place, 0);
             large.keep(place, place, place, MOST_PAGES / 100);
             assert!(many.kept.len() <= MOST && large.pages <= MOST_PAGES);
-            for (moments, count) in [(&many, MOST as u64), (&large, 100)] {
-                let far = (0..=place).map(|place| place - moments.before(place).expect("the first").0).max();
+            for (checkpoints, count) in [(&many, MOST as u64), (&large, 100)] {
+                let far = (0..=place).map(|place| place - checkpoints.before(place).expect("the first").0).max();
                 assert!(far.expect("places") <= 2 * place / (count - RECENT) + 1, "{far:?} at {place}");
             }
         }
@@ -124,12 +124,12 @@ mod tests {
 
     #[test]
     fn a_moment_alone_may_be_large() {
-        let mut moments = Moments::default();
+        let mut checkpoints = Checkpoints::default();
         for place in [0u64, 5, 7] {
-            moments.keep(place, (), place, 2 * MOST_PAGES);
+            checkpoints.keep(place, (), place, 2 * MOST_PAGES);
         }
-        assert_eq!((moments.kept.len(), moments.has(0)), (1, true));
-        moments.keep(0, (), 0, 1);
-        assert_eq!(moments.pages, 1);
+        assert_eq!((checkpoints.kept.len(), checkpoints.has(0)), (1, true));
+        checkpoints.keep(0, (), 0, 1);
+        assert_eq!(checkpoints.pages, 1);
     }
 }

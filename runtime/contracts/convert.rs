@@ -1,8 +1,8 @@
 //! Translates between the game in Rust and the game on the chain.
 
 use crate::{
-    Address, B256, Bytes, BigStepEntry, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Opening, Pick, Subtree,
-    SolCall as _, SolValue as _, U256,
+    Address, B256, BigStepEntry, Bytes, Game, IDisputeGame, IInferenceService, IModelRegistry, Model,
+    Opening, Pick, SolCall as _, SolValue as _, Subtree, U256,
 };
 use game::dispute::Refused;
 use game::{Challenge, Illegal, Level, Move, Side};
@@ -200,7 +200,8 @@ pub fn error_text(name: Option<&str>) -> String {
     let lines: Vec<&str> = include_str!("src/Interfaces.sol").lines().map(str::trim).collect();
     // Where two interfaces have an error of this name, the service's comes last.
     let declared = lines.iter().rposition(|line| line.starts_with(&format!("error {name}(")));
-    let comment = declared.and_then(|line| line.checked_sub(1)).and_then(|line| lines[line].strip_prefix("/// "));
+    let comment =
+        declared.and_then(|line| line.checked_sub(1)).and_then(|line| lines[line].strip_prefix("/// "));
     let Some(comment) = comment else { return name.to_owned() };
     let (first, rest) = comment.split_at(1);
     format!("{name}: {}{}", first.to_lowercase(), rest.trim_end_matches('.'))

@@ -62,8 +62,14 @@ pub struct Bonds {
 
 impl Shape {
     /// A very large dispute: 2^23 big steps of 2^26 machine steps each, in 2^36 bytes of memory.
-    pub const LARGE: Self =
-        Self { arity: 20, big_steps: 1 << 23, steps: 1 << 26, code_depth: 15, memory_depth: 31, regions: [24, 24, 24] };
+    pub const LARGE: Self = Self {
+        arity: 20,
+        big_steps: 1 << 23,
+        steps: 1 << 26,
+        code_depth: 15,
+        memory_depth: 31,
+        regions: [24, 24, 24],
+    };
 
     /// The shape of disputes about a model whose longest big step has this bound.
     #[must_use]

@@ -3,7 +3,9 @@
 use crate::cli::{Key, Network, Wei};
 use crate::failure::Failure;
 use crate::output::read_file;
-use chain::{Act, Deployment, Fees, Head, KeySource, Log, PrivateKeySigner, RpcNode, Sent, Store, Wallet};
+use chain::{
+    Act, Deployment, Ether, Fees, Head, KeySource, Log, NodeError, PrivateKeySigner, RpcNode, Sent, Store, Wallet, endpoint,
+};
 use contracts::{Address, B256, Bytes, IInferenceService, SolCall, Terms, U256};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +42,7 @@ impl Session {
         if node.chain_id() != deployment.chain_id || found != Some(deployment.block_hash) {
             return Err(Failure::about(
                 &network.deployment,
-                format!("the deployment is not on the chain of {}", deployment.rpc),
+                format!("the deployment is not on the chain of {}", endpoint(&deployment.rpc)),
             )
             .hint("a test chain that is started anew is another chain: deploy again, or give the other --deployment"));
         }
@@ -100,7 +102,12 @@ pub fn deployment(network: &Network) -> Result<Deployment, Failure> {
 pub async fn connect(rpc: &str) -> Result<RpcNode, Failure> {
     RpcNode::connect(rpc, TIMEOUT)
         .await
-        .map_err(|error| Failure::new(format!("{rpc}: {error}")).hint("is the node running? `opml devnet` starts one"))
+        .map_err(|error| match error {
+            NodeError::Transport { .. } => {
+                Failure::new(format!("{}: {error}", endpoint(rpc))).hint("is the node running? `opml devnet` starts one")
+            }
+            error => Failure::new(format!("{}: {error}", endpoint(rpc))),
+        })
 }
 
 /// Loads a key.
@@ -150,7 +157,8 @@ impl Sender {
     }
 
     async fn send(&mut self, what: &str, to: Option<Address>, data: Vec<u8>, value: U256) -> Result<Receipt, Failure> {
-        let act = Act { name: what.to_owned(), to, value, data: Bytes::from(data), deadline: None, stake: 0 };
+        let about = what.to_owned();
+        let act = Act { name: what.to_owned(), about, to, value, data: Bytes::from(data), deadline: None, stake: 0 };
         let head = self.node.head().await.map_err(Failure::from_error)?;
         self.wallet.submit(act, &head).await.map_err(Failure::from_error)?;
         let start = Instant::now();
@@ -175,27 +183,11 @@ impl Sender {
 
 /// An amount for people: ether, as exact as it is.
 pub fn ether(wei: U256) -> String {
-    let digits = format!("{wei:0>19}");
-    let (whole, part) = digits.split_at(digits.len() - 18);
-    let part = part.trim_end_matches('0');
-    if part.is_empty() { format!("{whole} ETH") } else { format!("{whole}.{part} ETH") }
+    format!("{} ETH", Ether(wei))
 }
 
 /// The licence's hash: zero without a text.
 pub fn licence(path: Option<&Path>) -> Result<B256, Failure> {
     let Some(path) = path else { return Ok(B256::ZERO) };
     Ok(B256::new(step::keccak(&read_file(path, 1 << 24)?).0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_for_people() {
-        assert_eq!(ether(U256::ZERO), "0 ETH");
-        assert_eq!(ether(U256::from(1)), "0.000000000000000001 ETH");
-        assert_eq!(ether(U256::from(1_500_000_000_000_000_000u64)), "1.5 ETH");
-        assert_eq!(ether(U256::from(10).pow(U256::from(20))), "100 ETH");
-    }
 }

@@ -77,14 +77,16 @@ fn check(json: &str) -> Result<(), &'static str> {
     if key.and_then(serde_json::Value::as_u64).is_none_or(|bytes| bytes < 32) {
         return Err("its crypto.kdfparams.dklen is not 32");
     }
-    if iv.and_then(serde_json::Value::as_str).is_none_or(|digits| digits.trim_start_matches("0x").len() != 32) {
+    if iv.and_then(serde_json::Value::as_str).is_none_or(|digits| digits.trim_start_matches("0x").len() != 32)
+    {
         return Err("its crypto.cipherparams.iv is not 16 bytes");
     }
     Ok(())
 }
 
 fn read(path: &Path) -> Result<String, KeyError> {
-    std::fs::read_to_string(path).map_err(|error| KeyError::File { path: path.to_owned(), reason: error.to_string() })
+    std::fs::read_to_string(path)
+        .map_err(|error| KeyError::File { path: path.to_owned(), reason: error.to_string() })
 }
 
 #[cfg(test)]
@@ -122,22 +124,33 @@ mod tests {
         let source = KeySource::default();
         let key = source.load_with(|name| (name == KEY).then(|| format!("{ONE}\n"))).expect("a key");
         assert!(matches!(source.load_with(|_| None), Err(KeyError::Missing)));
-        for bad in ["", "0x12", "zz", &ONE[..65], "0x0000000000000000000000000000000000000000000000000000000000000000"]
-        {
+        for bad in [
+            "",
+            "0x12",
+            "zz",
+            &ONE[..65],
+            "0x0000000000000000000000000000000000000000000000000000000000000000",
+        ] {
             let error = source.load_with(|_| Some(bad.to_owned())).expect_err(bad);
             assert!(bad.len() < 5 || !error.to_string().contains(bad), "{error}");
         }
         let folder = tempfile::tempdir().expect("a folder");
-        let (_, name) =
-            PrivateKeySigner::encrypt_keystore(folder.path(), &mut rand::thread_rng(), key.to_bytes(), "secret", None)
-                .expect("a keystore");
+        let (_, name) = PrivateKeySigner::encrypt_keystore(
+            folder.path(),
+            &mut rand::thread_rng(),
+            key.to_bytes(),
+            "secret",
+            None,
+        )
+        .expect("a keystore");
         let keystore = Some(folder.path().join(name));
         let password_file = Some(folder.path().join("password"));
         std::fs::write(folder.path().join("password"), "secret\n").expect("a file");
         let from_file = KeySource { keystore: keystore.clone(), password_file };
         assert_eq!(from_file.load_with(|_| None).expect("a key").address(), key.address());
         let from_variable = KeySource { keystore, password_file: None };
-        let with = |password: &str| from_variable.load_with(|name| (name == PASSWORD).then(|| password.to_owned()));
+        let with =
+            |password: &str| from_variable.load_with(|name| (name == PASSWORD).then(|| password.to_owned()));
         assert_eq!(with("secret").expect("a key").address(), key.address());
         assert!(matches!(with("wrong"), Err(KeyError::Keystore { .. })));
         assert!(matches!(from_variable.load_with(|_| None), Err(KeyError::Password)));

@@ -125,7 +125,8 @@ fn failed(what: impl Into<String>) -> impl FnOnce(TransportError) -> NodeError {
         let http = match &error {
             RpcError::DeserError { text, .. } => return NodeError::NotRpc { what, found: described(text) },
             RpcError::Transport(
-                TransportErrorKind::HttpError(http) | TransportErrorKind::HttpErrorWithRetryAfter { error: http, .. },
+                TransportErrorKind::HttpError(http)
+                | TransportErrorKind::HttpErrorWithRetryAfter { error: http, .. },
             ) => Some(http),
             _ => None,
         };
@@ -133,9 +134,10 @@ fn failed(what: impl Into<String>) -> impl FnOnce(TransportError) -> NodeError {
             Some(HttpError { status, body }) if is_page(body) => {
                 NodeError::NotRpc { what, found: format!("HTTP status {status} with {}", described(body)) }
             }
-            Some(HttpError { status, body }) => {
-                NodeError::Transport { what, reason: format!("HTTP status {status}: {}", without_keys(&shortened(body))) }
-            }
+            Some(HttpError { status, body }) => NodeError::Transport {
+                what,
+                reason: format!("HTTP status {status}: {}", without_keys(&shortened(body))),
+            },
             None => NodeError::Transport { what, reason: without_keys(&with_cause(&error)) },
         }
     }
@@ -243,7 +245,11 @@ impl RpcNode {
 
     /// The hash of a block; `None` if there is no such block yet.
     pub async fn block_hash(&self, number: u64) -> Result<Option<B256>, NodeError> {
-        let block = self.provider.get_block(BlockId::number(number)).await.map_err(failed(format!("get block {number}")))?;
+        let block = self
+            .provider
+            .get_block(BlockId::number(number))
+            .await
+            .map_err(failed(format!("get block {number}")))?;
         Ok(block.map(|block| block.header.hash))
     }
 
@@ -306,7 +312,12 @@ impl RpcNode {
         let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("get a receipt"))?;
         Ok(receipt.and_then(|receipt| {
             let cost = U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
-            Some(Sent { block: receipt.block_number?, success: receipt.status(), gas: receipt.gas_used, cost })
+            Some(Sent {
+                block: receipt.block_number?,
+                success: receipt.status(),
+                gas: receipt.gas_used,
+                cost,
+            })
         }))
     }
 
@@ -318,7 +329,11 @@ impl RpcNode {
     }
 
     /// Calls any other JSON-RPC method.
-    pub async fn raw(&self, method: &'static str, params: serde_json::Value) -> Result<serde_json::Value, NodeError> {
+    pub async fn raw(
+        &self,
+        method: &'static str,
+        params: serde_json::Value,
+    ) -> Result<serde_json::Value, NodeError> {
         self.provider.raw_request(method.into(), params).await.map_err(failed(format!("call {method}")))
     }
 }
@@ -370,7 +385,8 @@ mod tests {
     fn error_of(status: &str, body: &'static str) -> NodeError {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/v3/secret", listener.local_addr().expect("an address"));
-        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let answer =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a client");
             let _ = stream.read(&mut [0; 4096]);
@@ -401,9 +417,13 @@ mod tests {
     #[test]
     fn what_stops_a_connection_is_named_without_the_key() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let connect = |url| runtime.block_on(RpcNode::connect(url, Duration::from_secs(2))).expect_err(url).to_string();
+        let connect =
+            |url| runtime.block_on(RpcNode::connect(url, Duration::from_secs(2))).expect_err(url).to_string();
         let refused = connect("http://127.0.0.1:9/v3/secret");
-        assert!(refused.contains("cannot get the chain's ID") && refused.contains("http://127.0.0.1:9"), "{refused}");
+        assert!(
+            refused.contains("cannot get the chain's ID") && refused.contains("http://127.0.0.1:9"),
+            "{refused}"
+        );
         assert!(refused.to_lowercase().contains("refused") && !refused.contains("secret"), "{refused}");
         for url in ["127.0.0.1:8545/secret", "ftp://127.0.0.1/secret"] {
             let error = connect(url);

@@ -63,7 +63,9 @@ impl StoreError {
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::InUse => Some("is another player running with this key and this --state? Use one key per player"),
+            Self::InUse => {
+                Some("is another player running with this key and this --state? Use one key per player")
+            }
             Self::Damaged(_) | Self::Entry { .. } => Some(START_AGAIN),
             Self::Version(_) => Some(
                 "let the version that wrote the file finish its games, then move the file away; or move it away now, \
@@ -93,7 +95,9 @@ impl From<redb::Error> for StoreError {
             redb::Error::Corrupted(reason) => Self::Damaged(reason),
             redb::Error::Io(error) if is_about_contents(&error) => Self::Damaged(error.to_string()),
             redb::Error::Io(error) => Self::Io(error),
-            redb::Error::UpgradeRequired(_) | redb::Error::LockProtocolMismatch => Self::Version(error.to_string()),
+            redb::Error::UpgradeRequired(_) | redb::Error::LockProtocolMismatch => {
+                Self::Version(error.to_string())
+            }
             redb::Error::TableTypeMismatch { .. } | redb::Error::TypeDefinitionChanged { .. } => {
                 Self::Damaged(error.to_string())
             }
@@ -120,7 +124,9 @@ impl Store {
         Self::opened_by(move || Ok(Database::builder().create_with_backend(backend())?))
     }
 
-    fn opened_by(open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static) -> Result<Self, StoreError> {
+    fn opened_by(
+        open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
         let new = Self { open: Box::new(open), database: Mutex::new(None) };
         // Creates the table, so that reading finds one.
         new.write(&[])?;
@@ -202,7 +208,8 @@ impl Store {
 
 /// The bytes of a value.
 pub(crate) fn encode<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|error| StoreError::Entry { name: name.to_owned(), reason: error.to_string() })
+    serde_json::to_vec(value)
+        .map_err(|error| StoreError::Entry { name: name.to_owned(), reason: error.to_string() })
 }
 
 fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, StoreError> {
@@ -264,7 +271,10 @@ mod tests {
         let error = refused("not a database at all".repeat(100).as_bytes());
         assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
         let error = StoreError::from(redb::Error::UpgradeRequired(2));
-        assert!(error.advice().is_some_and(|advice| advice.contains("the version that wrote the file")), "{error:?}");
+        assert!(
+            error.advice().is_some_and(|advice| advice.contains("the version that wrote the file")),
+            "{error:?}"
+        );
     }
 
     #[test]

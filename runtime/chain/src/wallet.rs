@@ -144,7 +144,12 @@ pub struct Wallet {
 
 impl Wallet {
     /// The wallet of a key, with the transactions that the store has in flight.
-    pub fn open(signer: PrivateKeySigner, node: RpcNode, store: Arc<Store>, fees: Fees) -> Result<Self, WalletError> {
+    pub fn open(
+        signer: PrivateKeySigner,
+        node: RpcNode,
+        store: Arc<Store>,
+        fees: Fees,
+    ) -> Result<Self, WalletError> {
         let parsed = |(name, pending): (String, Pending)| {
             let nonce = name.rsplit('/').next().and_then(|nonce| nonce.parse().ok());
             let reason = "its name does not end with a nonce".to_owned();
@@ -197,7 +202,8 @@ impl Wallet {
             return Err(WalletError::Gas { about: act.about, gas: estimate });
         }
         let mined = self.node.nonce(account).await?;
-        let nonce = self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
+        let nonce =
+            self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
         let bid = bid(&self.fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
         // A transaction that no node would take must not get a nonce: everything after it would wait for
@@ -205,8 +211,10 @@ impl Wallet {
         if raw.len() > MOST_BYTES {
             return Err(WalletError::Size { about: act.about, bytes: raw.len() });
         }
-        let cost = |act: &Act, gas, bid: Bid| act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee));
-        let before = self.pending.range(mined..).map(|(_, pending)| cost(&pending.act, pending.gas, pending.bid));
+        let cost =
+            |act: &Act, gas, bid: Bid| act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee));
+        let before =
+            self.pending.range(mined..).map(|(_, pending)| cost(&pending.act, pending.gas, pending.bid));
         let needed = before.fold(cost(&act, gas, bid), U256::saturating_add);
         if balance < needed {
             return Err(funds(act.about, needed));
@@ -293,7 +301,11 @@ impl Wallet {
     async fn push(&mut self, nonce: u64, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
         if pending.reported {
-            tracing::warn!(act = pending.act.about, nonce, "a reorganization undid the transaction: sending it again");
+            tracing::warn!(
+                act = pending.act.about,
+                nonce,
+                "a reorganization undid the transaction: sending it again"
+            );
             pending.reported = false;
             self.keep(nonce, pending.clone())?;
         }

@@ -13,9 +13,9 @@ const RECENT: u64 = 64;
 
 /// Checkpoints by their place in a run.
 ///
-/// A game asks for places in ever smaller parts of the run, so the last checkpoint before a place is near. Where there are too many, one
-/// is forgotten that has others close by: so those that are left lie evenly over the run, and densely where the
-/// last questions were.
+/// A game asks for places in ever smaller parts of the run, so the last checkpoint before a place is near.
+/// Where there are too many, one is forgotten that has others close by: so those that are left lie evenly
+/// over the run, and densely where the last questions were.
 #[derive(Debug)]
 pub struct Checkpoints<P, T> {
     kept: BTreeMap<P, Kept<T>>,
@@ -68,7 +68,8 @@ impl<P: Ord + Copy, T> Checkpoints<P, T> {
         self.pages -= self.kept.remove(&place).map_or(0, |kept| kept.pages);
     }
 
-    /// The checkpoint without which the least has to be run again; never the first, and a recent one only if there is no other.
+    /// The checkpoint without which the least has to be run again; never the first, and a recent one only if
+    /// there is no other.
     fn dispensable(&self) -> Option<P> {
         let (here, next) = (self.kept.iter().skip(1), self.kept.values().skip(2).map(Some).chain([None]));
         let gaps = self.kept.values().zip(here).zip(next).map(|((before, (&place, kept)), after)| {
@@ -107,7 +108,8 @@ mod tests {
             large.keep(place, place, place, MOST_PAGES / 100);
             assert!(many.kept.len() <= MOST && large.pages <= MOST_PAGES);
             for (checkpoints, count) in [(&many, MOST as u64), (&large, 100)] {
-                let far = (0..=place).map(|place| place - checkpoints.before(place).expect("the first").0).max();
+                let far =
+                    (0..=place).map(|place| place - checkpoints.before(place).expect("the first").0).max();
                 assert!(far.expect("places") <= 2 * place / (count - RECENT) + 1, "{far:?} at {place}");
             }
         }

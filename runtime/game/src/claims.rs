@@ -71,7 +71,8 @@ pub fn commit(claims: &[Root]) -> Tree {
     Tree::of_leaves(claims.to_vec(), depth(claims.len() as u64))
 }
 
-/// Whether a proof leads from its leaf at this index to the root of a tree with this many levels above the leaf.
+/// Whether a proof leads from its leaf at this index to the root of a tree with this many levels above the
+/// leaf.
 #[must_use]
 pub fn leads(proof: &Proof, index: u64, depth: u32, root: Root) -> bool {
     proof.siblings.len() == depth as usize && proof.root(proof.leaf, index) == root

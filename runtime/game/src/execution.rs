@@ -106,7 +106,11 @@ pub enum ExecutionError {
 
 impl Execution {
     /// The run of an image by this schedule of it, on these inputs: addresses and bytes.
-    pub fn new(image: Image, schedule: Schedule, inputs: Vec<(u64, Vec<u8>)>) -> Result<Self, ExecutionError> {
+    pub fn new(
+        image: Image,
+        schedule: Schedule,
+        inputs: Vec<(u64, Vec<u8>)>,
+    ) -> Result<Self, ExecutionError> {
         let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
         let mut machine = Jit::new(&image)?;
         for (address, bytes) in &inputs {
@@ -163,7 +167,8 @@ impl Execution {
     /// The same run with bytes changed on the way. A changed run takes no shortcut.
     pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
         changes.sort_by_key(|change| change.place);
-        (self.changes, self.memories, self.shortcut, self.checkpoints) = (changes, Vec::new(), None, Checkpoints::default());
+        (self.changes, self.memories, self.shortcut, self.checkpoints) =
+            (changes, Vec::new(), None, Checkpoints::default());
         self.restore(&self.start.clone())?;
         self.void = false;
         self.begin(0);
@@ -259,8 +264,13 @@ impl Execution {
     fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
         let target = (big_step, step);
         // The first checkpoint is never forgotten, so without a shortcut there is always one.
-        let kept = self.checkpoints.before(target).filter(|(place, _)| self.shortcut.is_none() || place.0 == big_step);
-        if let Some((place, (snapshot, void))) = kept.filter(|(place, _)| target < self.at || *place > self.at) {
+        let kept = self
+            .checkpoints
+            .before(target)
+            .filter(|(place, _)| self.shortcut.is_none() || place.0 == big_step);
+        if let Some((place, (snapshot, void))) =
+            kept.filter(|(place, _)| target < self.at || *place > self.at)
+        {
             (self.at, self.void) = (place, *void);
             self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)?;
         }

@@ -1,7 +1,7 @@
 //! Runs invented by hashing, of any length at no cost: what simulations play about.
 //!
-//! The root at a place is a hash of the place and a seed, so any root of any run is had at once. A [`Fake`] with lies
-//! is equal to the true one outside them.
+//! The root at a place is a hash of the place and a seed, so any root of any run is had at once. A [`Fake`]
+//! with lies is equal to the true one outside them.
 
 use crate::claims::depth;
 use crate::model::{Model, Subtree, VOID};
@@ -116,7 +116,11 @@ impl Fake {
     /// The bytes of the output, none if there is no output; what is behind them is zero.
     #[must_use]
     pub fn output_bytes(&self) -> Vec<u8> {
-        if self.memory_root(self.big_steps) == VOID { Vec::new() } else { bytes(self.leaf_of_half(self.big_steps)) }
+        if self.memory_root(self.big_steps) == VOID {
+            Vec::new()
+        } else {
+            bytes(self.leaf_of_half(self.big_steps))
+        }
     }
 
     fn code(&self) -> Root {
@@ -153,7 +157,8 @@ impl Fake {
         }
     }
 
-    /// The half of memory that isn't scratch. Inputs and results are bytes that somebody has; the others needn't be.
+    /// The half of memory that isn't scratch. Inputs and results are bytes that somebody has; the others
+    /// needn't be.
     fn half(&self, big_step: u64) -> Root {
         let (root, same) = (self.leaf_of_half(big_step), self.lie((big_step, 0)) == Some(What::Same));
         if big_step == 0 || big_step == self.big_steps || same { filled(root) } else { root }
@@ -182,7 +187,8 @@ impl Fake {
 
     fn state_root(&self, big_step: u64, step: u64) -> Root {
         match step {
-            0 => State::reset(self.code(), self.memory_root(big_step), Self::ENTRY, 1 << Self::MEMORY_BITS).root(),
+            0 => State::reset(self.code(), self.memory_root(big_step), Self::ENTRY, 1 << Self::MEMORY_BITS)
+                .root(),
             step if step >= self.steps.max(1) => self.end_state(big_step).root(),
             _ => match self.lie((big_step, step)) {
                 Some(What::Same) => self.hash(b"same", 0, (0, 0)),
@@ -193,7 +199,8 @@ impl Fake {
 
     fn end_state(&self, big_step: u64) -> State {
         let memory = node(self.half(big_step.saturating_add(1)), self.scratch(big_step));
-        let mut state = State::reset(self.code(), memory, Self::ENTRY, self.variant((big_step, self.steps.max(1))));
+        let mut state =
+            State::reset(self.code(), memory, Self::ENTRY, self.variant((big_step, self.steps.max(1))));
         let traps = self.traps == Some(big_step);
         let status = if traps { Status::Trapped(Trap::Breakpoint) } else { Status::Exited };
         state.status = self.status.unwrap_or(status);

@@ -2,7 +2,7 @@
 
 use crate::claims::{Level, Segment, commit, depth};
 use crate::model::{Model, VOID, steps};
-use crate::moves::{Challenge, BigStepEntry, Illegal, Move, Pick, Proven};
+use crate::moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
 use crate::rules::{Protocol, Rules};
 use step::{Proof, Root, State, keccak};
 
@@ -357,7 +357,9 @@ impl Game {
 
 /// How often a segment must be cut until its parts have one unit: the logarithm, rounded up.
 fn cuts(units: u64, arity: u64) -> u64 {
-    std::iter::successors(Some(units), |&units| (units > 1).then(|| units.div_ceil(arity.max(2)))).count() as u64 - 1
+    std::iter::successors(Some(units), |&units| (units > 1).then(|| units.div_ceil(arity.max(2)))).count()
+        as u64
+        - 1
 }
 
 /// The last of as many claims as the segment has parts.

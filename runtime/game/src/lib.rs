@@ -1,9 +1,10 @@
 //! The dispute between two players as a pure state machine, and the players as pure strategies.
 //!
-//! [`Game`] is what the contract does: given a move and a time it says what becomes of the game, or which rule the move
-//! breaks. It does no input or output and has no clock of its own. [`player`] makes the moves, honest ones if its
-//! [`Oracle`] is. `docs/protocol.md` is the text that both follow.
+//! [`Game`] is what the contract does: given a move and a time it says what becomes of the game, or which
+//! rule the move breaks. It does no input or output and has no clock of its own. [`player`] makes the moves,
+//! honest ones if its [`Oracle`] is. `docs/protocol.md` is the text that both follow.
 
+mod checkpoints;
 mod claims;
 pub mod dispute;
 mod execution;
@@ -11,18 +12,17 @@ pub mod fake;
 mod game;
 mod limit;
 mod model;
-mod checkpoints;
 mod moves;
 mod oracle;
 pub mod player;
 mod rules;
 
+pub use checkpoints::Checkpoints;
 pub use claims::{Level, Segment, commit};
 pub use execution::{Change, Execution, ExecutionError, Shortcut, ShortcutError};
 pub use game::{Clocks, Game, Outcome, Side};
 pub use limit::{Exceeded, MemoryLimit};
 pub use model::{Model, Subtree, VOID, steps};
-pub use checkpoints::Checkpoints;
-pub use moves::{Challenge, BigStepEntry, Illegal, Move, Pick, Proven};
+pub use moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
 pub use oracle::Oracle;
 pub use rules::{Protocol, Rules};

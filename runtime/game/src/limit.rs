@@ -5,12 +5,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// How long nobody looks at the memory that is held. Looking takes some microseconds, and taking much memory takes longer
-/// than this, because the system clears it.
+/// How long nobody looks at the memory that is held. Looking takes some microseconds, and taking much memory
+/// takes longer than this, because the system clears it.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How much memory this process may hold. A machine's memory costs nothing before it is touched, so how much an image asks
-/// for says little, and what is watched is what is held.
+/// How much memory this process may hold. A machine's memory costs nothing before it is touched, so how much
+/// an image asks for says little, and what is watched is what is held.
 #[derive(Debug, Clone)]
 pub struct MemoryLimit {
     most: u64,
@@ -27,8 +27,8 @@ pub struct Exceeded {
 }
 
 impl MemoryLimit {
-    /// How many steps to run between two checks: few enough that a program which touches a page with every other step
-    /// takes no more than 2 GiB in between.
+    /// How many steps to run between two checks: few enough that a program which touches a page with every
+    /// other step takes no more than 2 GiB in between.
     pub const SLICE: u64 = 1 << 20;
 
     /// As much as the system gives.
@@ -61,8 +61,8 @@ impl MemoryLimit {
     }
 }
 
-/// The bytes of memory that this process holds, where the system says so. Pages of the image's file don't count: the system
-/// takes them back when it needs room.
+/// The bytes of memory that this process holds, where the system says so. Pages of the image's file don't
+/// count: the system takes them back when it needs room.
 fn held() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
@@ -70,7 +70,8 @@ fn held() -> Option<u64> {
 /// The bytes of memory that there are for it: the computer's, or less in a container.
 fn installed() -> Option<u64> {
     let all = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
-    let granted = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let granted =
+        fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     Some(granted.unwrap_or(u64::MAX).min(all))
 }
 
@@ -101,6 +102,9 @@ mod tests {
     fn the_systems_lines_are_read() {
         let text = "VmPeak:\t   99 kB\nVmRSS:\t   12 kB\nThreads:\t1\n";
         assert_eq!((kilobytes(text, "VmRSS:"), kilobytes(text, "Threads:")), (Some(12 << 10), None));
-        assert_eq!((kilobytes(text, "Vm"), kilobytes("VmRSS: 18446744073709551615 kB", "VmRSS:")), (None, None));
+        assert_eq!(
+            (kilobytes(text, "Vm"), kilobytes("VmRSS: 18446744073709551615 kB", "VmRSS:")),
+            (None, None)
+        );
     }
 }

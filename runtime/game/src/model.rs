@@ -6,7 +6,8 @@ use image::{Image, Leaf, Schedule};
 use step::merkle::LEAF;
 use step::{MachineProfile, Proof, Root, State};
 
-/// The root that stands for "no memory": the end of a big step that traps or runs past its bound. No memory has it.
+/// The root that stands for "no memory": the end of a big step that traps or runs past its bound. No memory
+/// has it.
 pub const VOID: Root = Root([0xff; 32]);
 
 /// An aligned subtree of memory.
@@ -66,8 +67,8 @@ impl From<image::Region> for Subtree {
 }
 
 impl Model {
-    /// The model of an image that is disputed by this schedule of it: all its big steps, or one for the whole program.
-    /// `None` if the image doesn't say where its inputs and outputs are.
+    /// The model of an image that is disputed by this schedule of it: all its big steps, or one for the whole
+    /// program. `None` if the image doesn't say where its inputs and outputs are.
     #[must_use]
     pub fn of(image: &Image, schedule: &Schedule) -> Option<Self> {
         let interface = image.interface?;

@@ -77,9 +77,10 @@ impl Move {
     #[must_use]
     pub fn pick(&self) -> &Pick {
         match self {
-            Self::Dissect { pick, .. } | Self::Enter { pick, .. } | Self::Void { pick } | Self::Prove { pick, .. } => {
-                pick
-            }
+            Self::Dissect { pick, .. }
+            | Self::Enter { pick, .. }
+            | Self::Void { pick }
+            | Self::Prove { pick, .. } => pick,
         }
     }
 

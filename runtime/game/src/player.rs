@@ -1,9 +1,10 @@
-//! The players. A player is its oracle: the same function plays honestly over a true one and lies over a false one.
+//! The players. A player is its oracle: the same function plays honestly over a true one and lies over a
+//! false one.
 
 use crate::claims::{Level, Segment, commit};
 use crate::game::Game;
 use crate::model::{Model, VOID, steps};
-use crate::moves::{Challenge, BigStepEntry, Move, Pick};
+use crate::moves::{BigStepEntry, Challenge, Move, Pick};
 use crate::oracle::Oracle;
 use step::{Proof, Root};
 
@@ -15,8 +16,8 @@ pub fn challenge<O: Oracle>(model: &Model, arity: u64, oracle: &mut O) -> Result
     Ok(Challenge { input, claims, output })
 }
 
-/// The reply to the opponent's claims: what to do about the first of them that is false. `None` if none is; that never
-/// happens to a player who was honest so far.
+/// The reply to the opponent's claims: what to do about the first of them that is false. `None` if none is;
+/// that never happens to a player who was honest so far.
 pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<Option<Move>, O::Error> {
     let (segment, arity) = (game.segment(), game.arity());
     for (number, (&claim, place)) in (1..).zip(theirs.iter().zip(segment.boundaries(arity))) {
@@ -30,7 +31,13 @@ pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<
 }
 
 /// The move that goes on from a part.
-pub fn go_on<O: Oracle>(arity: u64, part: Segment, start: Root, pick: Pick, oracle: &mut O) -> Result<Move, O::Error> {
+pub fn go_on<O: Oracle>(
+    arity: u64,
+    part: Segment,
+    start: Root,
+    pick: Pick,
+    oracle: &mut O,
+) -> Result<Move, O::Error> {
     Ok(match part.level {
         _ if part.units() > 1 => Move::Dissect { pick, claims: claims(part, arity, oracle)? },
         Level::BigSteps if start == VOID => Move::Void { pick },

@@ -1,32 +1,32 @@
-//! What events have said, kept on disk. Everything is found by what it hashes to, so it stays right whatever a
-//! reorganisation of the chain does: the contract's storage says which of it holds.
+//! What the events of the chain contain, stored on disk. Everything is found by its hash, so it stays right
+//! in a reorganization of the chain: the contract's storage says which hashes are current.
 
 use chain::{Event, NodeError, RpcNode, Store, StoreError};
 use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Request, SolValue, U256};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use step::{Root, Tree};
 use thiserror::Error;
 
-/// How many blocks are looked at again at each look, so that events that a reorganisation has moved are found.
+/// How many blocks each poll reads again, to find events that a reorganization has moved.
 const AGAIN: u64 = 32;
-/// How many blocks are asked for at once.
+/// How many blocks one query covers.
 const CHUNK: u64 = 2_000;
 /// No memory has as many levels.
 const MOST_LEVELS: usize = 41;
 
-/// What is known of a request.
+/// A request with its input.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The request.
     pub request: Request,
     /// The input; empty if it was given by its root.
     pub input: Bytes,
-    /// What the callback is handed beside the output.
+    /// The data that the callback receives with the output.
     pub callback_data: Bytes,
 }
 
-/// What is known of the state of a game.
+/// A state of a game with its claims.
 #[derive(Debug, Clone)]
 pub struct Position {
     /// The state.
@@ -35,21 +35,23 @@ pub struct Position {
     pub claims: Vec<B256>,
 }
 
-/// Everything that events have said.
+/// The contents of all events.
 #[derive(Debug)]
 pub struct Book {
     store: Arc<Store>,
     service: Address,
-    /// The first block that hasn't been looked at, and the first of all.
+    /// The first block that hasn't been read.
     next: u64,
+    /// The block after which the first event can come.
     first: u64,
     requests: HashMap<B256, Asked>,
     positions: HashMap<B256, Position>,
-    /// All requests that may still concern somebody, and the games about each.
-    open: BTreeMap<U256, BTreeSet<U256>>,
+    /// The requests that may still concern a player, the games about each, and how many states each game has
+    /// had.
+    open: BTreeMap<U256, BTreeMap<U256, u64>>,
 }
 
-/// Why events aren't known.
+/// Why events can't be read.
 #[derive(Debug, Error)]
 pub enum BookError {
     /// The node.
@@ -59,7 +61,7 @@ pub enum BookError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An entry that can't be read.
-    #[error("the entry '{0}' of the database can't be read")]
+    #[error("cannot read the entry '{0}' of the state file")]
     Entry(String),
 }
 
@@ -83,8 +85,9 @@ impl Book {
         Ok(new)
     }
 
-    /// Has more blocks be read again at the next look: a node may have answered for the last ones before it knew them.
-    pub fn look_again(&mut self) {
+    /// Makes the next poll read more blocks again: a node may have answered for the last ones before it had
+    /// them.
+    pub fn read_again(&mut self) {
         self.next = self.next.saturating_sub(CHUNK).max(self.first);
     }
 
@@ -101,7 +104,8 @@ impl Book {
                 }
             }
             from = to.saturating_add(1);
-            // After every chunk: a long history is not read from its beginning again because a node fails in the middle.
+            // Saved after every chunk, so that a node that fails in a long history doesn't send us back to
+            // its beginning.
             if self.next != from {
                 self.next = from;
                 self.store.save("next block", &self.next)?;
@@ -116,11 +120,11 @@ impl Book {
     fn requested(&mut self, event: IInferenceService::Requested) -> Result<(), BookError> {
         let IInferenceService::Requested { id, request, input, callbackData, .. } = event;
         let hash = hash(&request);
-        // Bytes that aren't those of the request would be a lie of the node; they must not keep out the true ones.
-        let its =
-            (input.is_empty() || is_below(&input, request.inputRoot)) && keccak(&callbackData) == request.callbackData;
-        let known = self.requests.get(&hash).is_some_and(|known| known.input == input);
-        if its && !known {
+        // Wrong bytes would be a lie of the node. They must not keep out the true ones.
+        let its = (input.is_empty() || is_below(&input, request.inputRoot))
+            && keccak(&callbackData) == request.callbackData;
+        let stored = self.requests.get(&hash).is_some_and(|stored| stored.input == input);
+        if its && !stored {
             let entry: RequestEntry = (id, request, input, callbackData);
             self.store.save(&format!("request/{id:020}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
             self.learn_request(entry);
@@ -131,12 +135,13 @@ impl Book {
     fn moved(&mut self, event: IDisputeGame::Moved) -> Result<(), BookError> {
         let IDisputeGame::Moved { id, game, claims } = event;
         let hash = hash(&game);
-        // Claims that aren't those of the state would be a lie of the node.
+        // Wrong claims would be a lie of the node.
         let roots: Vec<Root> = claims.iter().map(|claim| Root(claim.0)).collect();
         let its = contracts::word(game::commit(&roots).root()) == game.claims;
         if its && !self.positions.contains_key(&hash) {
             let entry: PositionEntry = (id, game, claims);
-            self.store.save(&format!("position/{id:064x}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
+            self.store
+                .save(&format!("position/{id:064x}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
             self.learn_position(entry);
         }
         Ok(())
@@ -149,10 +154,10 @@ impl Book {
 
     fn learn_position(&mut self, (id, game, claims): PositionEntry) {
         self.positions.insert(hash(&game), Position { game, claims });
-        self.open.entry(crate::game_of(id).0).or_default().insert(id);
+        *self.open.entry(crate::game_of(id).0).or_default().entry(id).or_default() += 1;
     }
 
-    /// The requests that may still concern somebody.
+    /// The requests that may still concern a player.
     #[must_use]
     pub fn open_requests(&self) -> Vec<U256> {
         self.open.keys().copied().collect()
@@ -161,7 +166,13 @@ impl Book {
     /// The games about a request.
     #[must_use]
     pub fn games(&self, request: U256) -> Vec<U256> {
-        self.open.get(&request).map(|games| games.iter().copied().collect()).unwrap_or_default()
+        self.open.get(&request).map(|games| games.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// How many moves of a game were seen, the challenge included.
+    #[must_use]
+    pub fn rounds(&self, game: U256) -> u64 {
+        self.open.get(&crate::game_of(game).0).and_then(|games| games.get(&game)).copied().unwrap_or(0)
     }
 
     /// The request with a hash.
@@ -176,12 +187,14 @@ impl Book {
         self.positions.get(&hash)
     }
 
-    /// Forgets a request that concerns nobody any more.
+    /// Forgets a request that no longer concerns anybody.
     pub fn close(&mut self, id: U256) -> Result<(), BookError> {
         self.open.remove(&id);
         let mut gone = Vec::new();
         // Names end with hashes.
-        let hash = |name: &str| name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()).unwrap_or_default();
+        let hash = |name: &str| {
+            name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()).unwrap_or_default()
+        };
         for (name, _) in self.store.scan::<serde_json::Value>(&format!("request/{id:020}/"))? {
             self.requests.remove(&hash(&name));
             gone.push((name, None));
@@ -197,7 +210,7 @@ impl Book {
     }
 }
 
-/// The hash under which a contract keeps a value.
+/// The hash that a contract stores of a value.
 pub(crate) fn hash(value: &impl SolValue) -> B256 {
     keccak(&value.abi_encode())
 }
@@ -206,7 +219,8 @@ fn keccak(bytes: &[u8]) -> B256 {
     B256::new(step::keccak(bytes).0)
 }
 
-/// Whether a subtree of memory that begins with these bytes and is zero behind them has this root, at whatever level.
+/// Whether some subtree of memory, at any level, that starts with these bytes followed by zeros has this
+/// root.
 fn is_below(bytes: &[u8], root: B256) -> bool {
     let leaves = bytes.len().div_ceil(step::merkle::LEAF).max(1);
     let lowest = Tree::of_bytes(bytes, leaves.next_power_of_two().ilog2()).root();
@@ -230,7 +244,13 @@ mod tests {
         let input_root = contracts::word(Tree::of_bytes(input, level).root());
         let request = Request { inputRoot: input_root, callbackData: keccak(b"more"), ..request };
         let (input, more) = (Bytes::copy_from_slice(input), Bytes::from_static(b"more"));
-        IInferenceService::Requested { id: U256::from(3), listing: B256::ZERO, request, input, callbackData: more }
+        IInferenceService::Requested {
+            id: U256::from(3),
+            listing: B256::ZERO,
+            request,
+            input,
+            callbackData: more,
+        }
     }
 
     #[test]
@@ -240,24 +260,30 @@ mod tests {
             let event = event(input, level);
             let hash = hash(&event.request);
             let other = Bytes::from_static(b"other");
-            book.requested(IInferenceService::Requested { input: other.clone(), ..event.clone() }).expect("a look");
-            book.requested(IInferenceService::Requested { callbackData: other, ..event.clone() }).expect("a look");
+            book.requested(IInferenceService::Requested { input: other.clone(), ..event.clone() })
+                .expect("an event");
+            book.requested(IInferenceService::Requested { callbackData: other, ..event.clone() })
+                .expect("an event");
             assert!(book.request(hash).is_none(), "{level}");
-            // That there are none can't be seen to be a lie, but it isn't the last word.
-            book.requested(IInferenceService::Requested { input: Bytes::new(), ..event.clone() }).expect("a look");
-            book.requested(event).expect("a look");
+            // An empty input can't be recognized as a lie, but it can be replaced.
+            book.requested(IInferenceService::Requested { input: Bytes::new(), ..event.clone() })
+                .expect("an event");
+            book.requested(event).expect("an event");
             assert_eq!(book.request(hash).map(|asked| &asked.input[..]), Some(input), "{level}");
         }
     }
 
     #[test]
-    fn what_is_over_is_forgotten_on_disk_and_in_memory() {
+    fn closed_requests_are_forgotten_on_disk_and_in_memory() {
         let store = Arc::new(Store::in_memory().expect("a store"));
         let mut book = book(&store);
         let event = event(&[1; 40], 1);
         let hash = hash(&event.request);
-        book.requested(event).expect("a look");
-        assert_eq!(Book::open(Arc::clone(&store), SERVICE, 0).expect("a book").open_requests(), [U256::from(3)]);
+        book.requested(event).expect("an event");
+        assert_eq!(
+            Book::open(Arc::clone(&store), SERVICE, 0).expect("a book").open_requests(),
+            [U256::from(3)]
+        );
         book.close(U256::from(3)).expect("a write");
         assert!(book.open_requests().is_empty() && book.request(hash).is_none());
         assert!(Book::open(store, SERVICE, 0).expect("a book").request(hash).is_none());

@@ -1,29 +1,44 @@
-//! What is to be done: a pure function of what the chain says.
+//! What has to be done: a pure function of the state of the chain.
 
+use crate::show::GameName;
 use contracts::{Address, Answer, B256, Game, Request, Standing, Terms, U256};
+use game::Side;
+use std::fmt::{Display, Formatter};
 
-/// What a player is there for. Whoever answers defends its answers; whoever challenges plays its games.
+/// Whether a player answers or challenges. It also defends its answers and plays its games.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
-    /// Answers requests, if they pay this much (in wei) and the callback's gas.
+    /// Answers requests that pay at least this much, in wei, and the callback's gas.
     pub answers: Option<U256>,
-    /// Challenges answers that are wrong.
+    /// Challenges wrong answers.
     pub challenges: bool,
-    /// Answers requests whose last answer has fallen, if they pay the callback's gas.
+    /// Answers requests whose last answer was overturned, if they pay the callback's gas.
     pub repairs: bool,
 }
 
-/// How a game stands.
+impl Role {
+    /// What the role is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match (self.answers.is_some(), self.challenges) {
+            (true, true) => "server and validator",
+            (true, false) => "server",
+            (false, _) => "validator",
+        }
+    }
+}
+
+/// The state of a game.
 #[derive(Debug, Clone)]
 pub enum GameStanding {
     /// There is none.
     None,
-    /// It goes on.
+    /// It is running.
     Open(Box<Game>),
-    /// It goes on, but in a state that the player hasn't seen.
+    /// It is running, but the player hasn't seen the event of its current state.
     Unseen,
-    /// It is over.
-    Over,
+    /// It is over, and this side won; nobody did if another game overturned the answer.
+    Over(Option<Side>),
 }
 
 /// A request, its answer and the games that concern a player, as of one block.
@@ -31,28 +46,29 @@ pub enum GameStanding {
 pub struct Case {
     /// The request's number.
     pub id: U256,
-    /// The hash that the contract stores of it; zero if it was cancelled.
+    /// The request's hash as the contract stores it; zero if the request was cancelled.
     pub hash: B256,
     /// The request; `None` if it was cancelled.
     pub request: Option<Request>,
     /// The last answer.
     pub answer: Answer,
-    /// The games by their ids: those against the player's answers, and its own.
+    /// The games by their IDs: those against the player's answers, and those that it opened.
     pub games: Vec<(U256, GameStanding)>,
     /// The output root that the player has computed.
     pub truth: Option<B256>,
-    /// Whether an answer of the player's to the request has ever been on the chain.
+    /// Whether the player has ever answered the request on the chain.
     pub answered: bool,
-    /// How many bytes the callback is handed beside the output.
+    /// The bytes of callback data.
     pub callback_data: usize,
-    /// What the player would offer for a unit of gas now, in wei.
+    /// What the player would offer for gas now, in wei per unit.
     pub gas_price: u128,
 }
 
 impl Case {
-    /// Whether the chain knows of something that no event has told: a request, or the state of a game of `me`.
+    /// Whether the player has missed events: the chain has a request, or a state of one of `me`'s games, that
+    /// no event showed.
     #[must_use]
-    pub fn is_untold(&self, me: Address) -> bool {
+    pub fn misses_events(&self, me: Address) -> bool {
         let defended = |(id, standing): &&(U256, GameStanding)| matches!(standing, GameStanding::Open(game) if game.asserter == me && game_of(*id).1 == self.answer.attempt);
         let against = if self.answer.standing == Standing::Pending && self.answer.asserter == me {
             self.answer.openGames as usize
@@ -65,26 +81,40 @@ impl Case {
     }
 }
 
-/// Something to be done.
+/// Something that has to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Duty {
-    /// Find out what the answer is.
+    /// Compute the result.
     Compute,
-    /// Answer.
+    /// Answer the request.
     Answer,
     /// Challenge the answer.
     Challenge,
     /// Move in a game.
     Reply(U256),
-    /// Say that the opponent's time is over.
+    /// End a game whose mover ran out of time.
     Timeout(U256),
     /// Make the answer final.
     Settle,
-    /// Get a bond back.
+    /// Get the bond of a game back.
     Reclaim(U256),
 }
 
-/// The id of a challenger's game against an answer.
+impl Display for Duty {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Compute => f.write_str("compute the result"),
+            Self::Answer => f.write_str("answer"),
+            Self::Challenge => f.write_str("challenge"),
+            Self::Reply(game) => write!(f, "move in game {}", GameName(*game)),
+            Self::Timeout(game) => write!(f, "end game {} by timeout", GameName(*game)),
+            Self::Settle => f.write_str("settle"),
+            Self::Reclaim(game) => write!(f, "reclaim the bond of game {}", GameName(*game)),
+        }
+    }
+}
+
+/// The ID of a challenger's game against an answer.
 #[must_use]
 pub fn game_id(request: U256, attempt: u16, challenger: Address) -> U256 {
     (request << 176) | (U256::from(attempt) << 160) | U256::from_be_slice(challenger.as_slice())
@@ -97,7 +127,8 @@ pub fn game_of(game: U256) -> (U256, u16) {
     (game >> 176, attempt.to())
 }
 
-/// Whether `me` may have something to do in a game. After an answer has fallen only the challengers have: a bond to get back.
+/// Whether `me` may have something to do in a game. Once an answer is overturned, only its challengers do:
+/// they get their bonds back.
 #[must_use]
 pub fn concerns(me: Address, answer: &Answer, id: U256, standing: &GameStanding) -> bool {
     match standing {
@@ -106,7 +137,7 @@ pub fn concerns(me: Address, answer: &Answer, id: U256, standing: &GameStanding)
     }
 }
 
-/// Whether a game is against an answer that may still stand or fall.
+/// Whether a game is against an answer that is still pending.
 fn is_alive(answer: &Answer, game: U256) -> bool {
     answer.standing == Standing::Pending && game_of(game).1 == answer.attempt
 }
@@ -124,8 +155,11 @@ fn about_game(me: Address, now: u64, case: &Case, id: U256, standing: &GameStand
     if !is_alive(&case.answer, id) {
         return (game.challenger == me).then_some(Duty::Reclaim(id));
     }
-    let (mover, clock) =
-        if game.asserterMoves { (game.asserter, game.asserterClock) } else { (game.challenger, game.challengerClock) };
+    let (mover, clock) = if game.asserterMoves {
+        (game.asserter, game.asserterClock)
+    } else {
+        (game.challenger, game.challengerClock)
+    };
     match (mover == me, now.saturating_sub(game.since) > clock.into()) {
         (true, false) => Some(Duty::Reply(id)),
         (false, true) => Some(Duty::Timeout(id)),
@@ -139,18 +173,23 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
     let over = now.saturating_sub(answer.posted.to()) >= terms.window.into();
     match answer.standing {
         Standing::None | Standing::Overturned => {
-            // Whoever answers has to settle, and to pay what the callback burns, to see its bond again.
-            let pays = |least| U256::from(request.fee) >= callback_cost(request, case.gas_price).saturating_add(least);
+            // To get its bond back, the asserter must settle, which also pays for the callback's gas.
+            let pays = |least| {
+                U256::from(request.fee) >= callback_cost(request, case.gas_price).saturating_add(least)
+            };
             let repair = role.repairs && answer.standing == Standing::Overturned && pays(U256::ZERO);
             let paid = role.answers.is_some_and(pays);
-            // Whose answer has fallen doesn't say it again.
+            // A player whose answer was overturned doesn't answer again.
             ((repair || paid) && !case.answered && can_be_settled(request, case.callback_data))
                 .then(|| once_known(Duty::Answer))
         }
-        Standing::Pending if answer.asserter == me => (over && answer.openGames == 0).then(|| once_known(Duty::Settle)),
+        Standing::Pending if answer.asserter == me => {
+            (over && answer.openGames == 0).then(|| once_known(Duty::Settle))
+        }
         Standing::Pending if role.challenges && !over => {
             let mine = game_id(case.id, answer.attempt, me);
-            let played = case.games.iter().any(|(id, game)| *id == mine && !matches!(game, GameStanding::None));
+            let played =
+                case.games.iter().any(|(id, game)| *id == mine && !matches!(game, GameStanding::None));
             let wrong = case.truth != Some(answer.outputRoot);
             (!played && wrong).then(|| once_known(Duty::Challenge))
         }
@@ -158,14 +197,15 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
     }
 }
 
-/// Whether nodes pass on the transaction that settles a request: the output and the callback's data are in it.
+/// Whether the transaction that settles a request is small enough for nodes to relay: it contains the output
+/// and the callback data.
 fn can_be_settled(request: &Request, callback_data: usize) -> bool {
-    /// What else there is: the request, counts, the signature.
+    /// The rest of the transaction: the request, lengths, the signature.
     const REST: u64 = 1024;
     request.outputBytes.saturating_add(callback_data as u64).saturating_add(REST) <= chain::MOST_BYTES as u64
 }
 
-/// What a callback costs whoever settles, in wei.
+/// What the callback costs the settler, in wei.
 fn callback_cost(request: &Request, gas_price: u128) -> U256 {
     let gas = if request.callback == Address::ZERO { 0 } else { request.callbackGas };
     U256::from(gas) * U256::from(gas_price)

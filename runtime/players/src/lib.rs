@@ -1,15 +1,17 @@
-//! The server and the validator: who answers requests, and who disputes answers.
+//! The server, which answers requests, and the validator, which disputes wrong answers.
 //!
-//! Both are a [`Player`] with another [`Role`]. At every look at the chain a player reads how its requests, answers and
-//! games stand ([`Case`]), follows from that alone what is to be done ([`duties`]), computes what is needed for it on
-//! other threads, and sends it. So a player that was killed goes on by looking; what it sent before is in its store, and
-//! what was once decided under a name ("the move in this state of that game") is what is sent under that name for ever.
+//! Both are a [`Player`] with a different [`Role`]. At every poll a player reads the state of its requests,
+//! answers and games from the chain ([`Case`]), derives from that alone what has to be done ([`duties`]),
+//! computes what that needs on other threads, and sends it. So a player that was killed continues with its
+//! next poll. Its store holds everything it has sent, and every decision under a name ("the move in this
+//! state of that game"): what is sent under a name never changes.
 
 mod book;
 mod duty;
 mod model;
 mod player;
 mod shortcut;
+mod show;
 mod work;
 
 pub use book::{Book, BookError};

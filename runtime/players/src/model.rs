@@ -1,4 +1,4 @@
-//! A model that a player can run: its image, and its native code if the model file is at hand.
+//! A model that a player can run: its image, and its native code if it was compiled here.
 
 use contracts::{Address, B256, Bytes, Listing, Machine, SolValue as _, U256};
 use game::{Execution, ExecutionError, Model, Oracle as _, VOID};
@@ -8,16 +8,18 @@ use native::Native;
 use step::{Root, Tree};
 use thiserror::Error;
 
-/// The most bytes of an input or an output. They are copied as a whole; a transaction takes far less.
+/// The largest input or output, in bytes. They are copied as a whole; a transaction can hold far less.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// A model that can be run.
 pub struct LoadedModel {
-    /// What is committed.
+    /// What it is called in logs.
+    pub name: String,
+    /// Its image.
     pub image: Image,
-    /// The same for the host, if it was compiled here.
+    /// Its native code, if it was compiled here.
     pub native: Option<Native>,
-    /// What the registry stores of it, and games are about.
+    /// What the registry commits to, and what games are about.
     pub commitment: Model,
     interface: Interface,
 }
@@ -27,18 +29,18 @@ pub struct LoadedModel {
 pub struct Computed {
     /// The output root.
     pub root: B256,
-    /// The output; empty if there is none.
+    /// The output; empty if the model has none for the input.
     pub output: Bytes,
 }
 
-/// Why a model can't be offered.
+/// Why a model can't be served.
 #[derive(Debug, Error)]
 pub enum ModelError {
     /// No inputs, outputs or bounds.
-    #[error("the image does not say what its inputs, outputs and bounds are, or has none")]
+    #[error("the image does not declare its inputs, outputs and bounds, or has none")]
     NoInterface,
-    /// Too much to hand around.
-    #[error("the {what} have {bytes} bytes, more than {MOST_BYTES}")]
+    /// An input or output that is too large to pass around.
+    #[error("the {what} have {bytes} bytes; at most {MOST_BYTES} are supported")]
     TooLarge {
         /// Inputs or outputs.
         what: &'static str,
@@ -62,14 +64,15 @@ const fn has_floats(extensions: Extensions) -> Option<bool> {
 }
 
 impl LoadedModel {
-    /// A model by its image.
+    /// A model from its image. Until it is [`named`](Self::named), it is called after its memory root.
     pub fn new(image: Image, native: Option<Native>) -> Result<Self, ModelError> {
         let interface = image.interface.ok_or(ModelError::NoInterface)?;
         let commitment = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
         commitment.check()?;
         let extensions = image.profile.extensions();
         has_floats(extensions).ok_or(ModelError::NoVerifier(extensions))?;
-        let model = Self { image, native, commitment, interface };
+        let name = crate::show::Short(contracts::word(commitment.memory_root)).to_string();
+        let model = Self { name, image, native, commitment, interface };
         for (what, bytes) in [("inputs", model.input_bytes()), ("outputs", model.output_bytes())] {
             match bytes {
                 0 => return Err(ModelError::NoInterface),
@@ -80,25 +83,38 @@ impl LoadedModel {
         Ok(model)
     }
 
-    /// Where inputs are.
+    /// The same model with a name for logs.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// The most moves of a game about it.
+    #[must_use]
+    pub fn most_moves(&self, arity: u64) -> u64 {
+        let longest = self.image.schedule.iter().map(|step| step.bound).max().unwrap_or(0);
+        game::Game::most_moves(self.commitment.big_steps, longest.max(1), arity)
+    }
+
+    /// The input region.
     #[must_use]
     pub fn input(&self) -> Region {
         self.interface.input
     }
 
-    /// Where outputs are.
+    /// The output region.
     #[must_use]
     pub fn output(&self) -> Region {
         self.interface.output
     }
 
-    /// How many bytes an input has: up to the end of the last input tensor.
+    /// The bytes of an input: from the start of the region to the end of the last input tensor.
     #[must_use]
     pub fn input_bytes(&self) -> u64 {
         self.extent(Role::Input, self.interface.input)
     }
 
-    /// How many bytes an output has.
+    /// The bytes of an output.
     #[must_use]
     pub fn output_bytes(&self) -> u64 {
         self.extent(Role::Output, self.interface.output)
@@ -106,10 +122,13 @@ impl LoadedModel {
 
     fn extent(&self, role: Role, region: Region) -> u64 {
         let tensors = self.image.tensors.iter().filter(|tensor| tensor.role == role);
-        tensors.map(|tensor| (tensor.address + tensor.bytes).saturating_sub(region.address)).max().unwrap_or(0)
+        tensors
+            .map(|tensor| (tensor.address + tensor.bytes).saturating_sub(region.address))
+            .max()
+            .unwrap_or(0)
     }
 
-    /// The machine that judges its steps.
+    /// The machine whose verifier executes its steps.
     #[must_use]
     pub fn machine(&self) -> Machine {
         let profile = self.image.profile;
@@ -121,7 +140,7 @@ impl LoadedModel {
         }
     }
 
-    /// The model as it is offered.
+    /// The model's listing for the registry.
     #[must_use]
     pub fn listing(&self, verifier: Address, licensor: Address, licence_fee: U256, licence: B256) -> Listing {
         Listing {
@@ -134,9 +153,9 @@ impl LoadedModel {
         }
     }
 
-    /// What comes out of a run of it in the machine, truthful or not.
+    /// The result of a run of it in the machine, truthful or not.
     pub fn result(&self, machine: &mut Execution) -> Result<Computed, ExecutionError> {
-        // The run may be of other phases than the listing's; the result is the same.
+        // The run may have another schedule than the listing; the result is the same.
         let commitment = *machine.model();
         let root = machine.result(&commitment)?;
         let bytes = usize::try_from(self.output_bytes()).unwrap_or(usize::MAX);
@@ -144,14 +163,14 @@ impl LoadedModel {
         Ok(Computed { root: contracts::word(root), output: Bytes::copy_from_slice(output) })
     }
 
-    /// The hash that names the model to contracts.
+    /// The hash by which the contracts know the model.
     #[must_use]
     pub fn hash(&self, verifier: Address) -> B256 {
         B256::new(step::keccak(&contracts::model(&self.commitment, verifier).abi_encode()).0)
     }
 }
 
-/// Puts tensors' bytes, given with their addresses, where they lie in a region.
+/// The bytes of a region: every tensor's bytes at its address, zeros elsewhere.
 #[must_use]
 pub fn pack(region: Region, bytes: u64, tensors: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let mut packed = vec![0; usize::try_from(bytes).unwrap_or(0)];
@@ -164,7 +183,7 @@ pub fn pack(region: Region, bytes: u64, tensors: &[(u64, Vec<u8>)]) -> Vec<u8> {
     packed
 }
 
-/// The root of a region that begins with these bytes and is zero behind them.
+/// The root of a region that starts with these bytes followed by zeros.
 #[must_use]
 pub fn input_root(region: Region, bytes: &[u8]) -> Root {
     Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(step::merkle::LEAF.ilog2())).root()
@@ -181,20 +200,25 @@ mod tests {
     fn inputs_have_a_limit() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
         let model = |beginning: u64| {
-            let mut contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
+            let mut contents =
+                compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
             let old = contents.profile;
-            contents.profile =
-                MachineProfile::new(old.extensions(), 40, old.code_base(), old.code_size()).expect("a machine");
+            contents.profile = MachineProfile::new(old.extensions(), 40, old.code_base(), old.code_size())
+                .expect("a machine");
             let interface = contents.interface.as_mut().expect("an interface");
             interface.input = Region { address: 1 << 35, bits: 35 };
-            let input = contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Input).expect("an input");
+            let input =
+                contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Input).expect("an input");
             input.address = (1 << 35) + beginning;
             LoadedModel::new(Image::new(contents).expect("an image"), None).map(|model| model.input_bytes())
         };
-        // An input that begins so far from its region's beginning has as many bytes before it.
+        // The bytes between the start of the region and the tensor count too.
         let size = model(0).expect("a model");
         assert_eq!(model(MOST_BYTES - size).ok(), Some(MOST_BYTES));
         let error = model(MOST_BYTES).expect_err("too large");
-        assert_eq!(error.to_string(), format!("the inputs have {} bytes, more than 1073741824", MOST_BYTES + size));
+        assert_eq!(
+            error.to_string(),
+            format!("the inputs have {} bytes; at most 1073741824 are supported", MOST_BYTES + size)
+        );
     }
 }

@@ -1,14 +1,18 @@
-//! A player: looks at the chain again and again, and does what is to be done.
+//! A player: polls the chain, and does what has to be done.
 
 use crate::book::{Asked, Book, BookError};
 use crate::duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id};
 use crate::model::{Computed, LoadedModel};
+use crate::show::{Deadline, GameName, Short, action, range};
 use crate::work::{Inference, Tamper, WorkError};
 use chain::{
-    Act, Deployment, Fees, Head, NodeError, PrivateKeySigner, RpcNode, Store, StoreError, Wallet, WalletError,
+    Act, Deployment, Ether, Fees, Head, NodeError, PrivateKeySigner, RpcNode, Store, StoreError, Wallet,
+    WalletError,
 };
-use contracts::{Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, SolCall, Terms, U256};
-use game::{Challenge, Move};
+use contracts::{
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, SolCall, Standing, Terms, U256,
+};
+use game::{Challenge, Move, Side};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,28 +20,28 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-/// What a player is told once.
+/// The settings of a player.
 #[derive(Clone)]
 pub struct Config {
     /// The contracts.
     pub deployment: Deployment,
-    /// What it is there for.
+    /// Whether it answers or challenges.
     pub role: Role,
     /// What it offers for gas.
     pub fees: Fees,
-    /// How long it waits between two looks at the chain.
-    pub poll: Duration,
-    /// Where inputs are that requests give by their roots: `ROOT.bin`.
+    /// The time between two polls of the chain.
+    pub poll_interval: Duration,
+    /// The folder with the inputs that requests give by their roots, as `ROOT.bin`.
     pub inputs: Option<PathBuf>,
-    /// How it lies, if it does.
+    /// How it lies, for tests of other players.
     pub tamper: Option<Tamper>,
-    /// Whether it never moves in a game.
+    /// Whether it never moves in a game, for tests of other players.
     pub silent: bool,
-    /// How many bytes of memory the program may hold; most of what there is if that isn't said.
+    /// How many bytes of memory the process may hold; `None` for most of the computer's memory.
     pub max_memory: Option<u64>,
 }
 
-/// Why a player stops, or why a look at the chain fails.
+/// Why a player can't start, or why a poll fails.
 #[derive(Debug, Error)]
 pub enum PlayerError {
     /// The node.
@@ -53,26 +57,51 @@ pub enum PlayerError {
     #[error(transparent)]
     Book(#[from] BookError),
     /// Another chain.
-    #[error("the deployment is on chain {expected}, but the node's chain is {found}")]
+    #[error("the deployment is on chain {expected}, but the node is on chain {found}; check the node's URL")]
     Chain {
         /// The deployment's.
         expected: u64,
         /// The node's.
         found: u64,
     },
-    /// Another chain with the same id, or a reorganisation that undid the deployment.
-    #[error("the node's block {0} isn't the deployment's: it is another chain, or one that was started anew")]
+    /// Another chain with the same ID, or a reorganization that undid the deployment.
+    #[error(
+        "the node's block {0} is not the deployment's: it is another chain, or a test chain that was restarted"
+    )]
     OtherChain(u64),
     /// No contracts.
     #[error("there is no contract at {0}")]
     NoContract(Address),
 }
 
-/// What a thread has found out.
-enum Done {
-    Result(U256, B256, Result<Computed, WorkError>),
-    Opening(String, Result<Challenge, WorkError>),
-    Reply(String, Result<Option<Move>, WorkError>),
+impl PlayerError {
+    /// What the operator can do about it, if it is the state file's.
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Store(error)
+            | Self::Book(BookError::Store(error))
+            | Self::Wallet(WalletError::Store(error)) => error.advice(),
+            _ => None,
+        }
+    }
+}
+
+/// Something to compute on another thread, and whom it is for.
+#[derive(Clone)]
+struct Job {
+    /// Identifies it: a job is started once.
+    name: String,
+    request: U256,
+    /// The model's name.
+    model: String,
+}
+
+/// What a job has computed.
+enum Found {
+    /// The result of the request with this hash.
+    Result(B256, Computed),
+    Opening(Challenge),
+    Reply(Option<Move>),
 }
 
 /// A server or a validator.
@@ -84,22 +113,22 @@ pub struct Player {
     terms: Terms,
     book: Book,
     models: HashMap<B256, Arc<LoadedModel>>,
-    /// Models that contracts have no name for yet: the verifier of their machine isn't deployed.
-    nameless: Vec<Arc<LoadedModel>>,
+    /// Models that are not registered yet: the verifier of their machine isn't deployed.
+    unregistered: Vec<Arc<LoadedModel>>,
     inferences: HashMap<B256, Arc<Inference>>,
-    /// By the hashes of requests: after a reorganisation of the chain a number may be another request's.
+    /// By the hashes of requests: after a reorganization a number may belong to another request.
     results: HashMap<B256, Computed>,
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
-    jobs: JoinSet<Done>,
-    /// Held by every job that finds out a result.
+    jobs: JoinSet<(Job, Result<Found, WorkError>)>,
+    /// Held by every job that computes a result.
     computing: Arc<()>,
-    /// The names of jobs that are running or have failed, and of complaints that were made.
+    /// The names of jobs that are running or have failed, and of messages that were logged.
     started: HashSet<String>,
 }
 
 impl Player {
-    /// A player who knows these models.
+    /// A player with these models.
     pub async fn new(
         config: Config,
         node: RpcNode,
@@ -124,7 +153,8 @@ impl Player {
         let wallet = Wallet::open(signer, node.clone(), Arc::clone(&store), config.fees)?;
         let book = Book::open(Arc::clone(&store), service, block)?;
         let account = wallet.address();
-        tracing::info!(%account, chain = chain_id, %service, role = ?config.role, "ready");
+        let eth = Ether(node.balance(account).await?);
+        tracing::info!(%account, %eth, chain = chain_id, %service, role = config.role.name(), "ready");
         let mut new = Self {
             node,
             wallet,
@@ -133,7 +163,7 @@ impl Player {
             terms,
             book,
             models: HashMap::new(),
-            nameless: models.into_iter().map(Arc::new).collect(),
+            unregistered: models.into_iter().map(Arc::new).collect(),
             inferences: HashMap::new(),
             results: HashMap::new(),
             openings: HashMap::new(),
@@ -142,48 +172,54 @@ impl Player {
             computing: Arc::default(),
             started: HashSet::new(),
         };
-        new.name_models(&head).await?;
-        for known in &new.nameless {
-            tracing::warn!(machine = ?known.machine(), "a model isn't registered yet: `opml register` does it");
+        new.find_models(&head).await?;
+        for model in &new.unregistered {
+            tracing::warn!(
+                model = model.name,
+                "the model is not registered yet; `opml register` registers it"
+            );
         }
         Ok(new)
     }
 
-    /// Finds out what contracts call the models: that depends on the address of the verifier.
-    async fn name_models(&mut self, head: &Head) -> Result<(), PlayerError> {
-        for known in self.nameless.clone() {
-            let verifier = self.verifier(&known, head).await?;
+    /// Finds the hashes by which the contracts know the models. They depend on the address of the verifier.
+    async fn find_models(&mut self, head: &Head) -> Result<(), PlayerError> {
+        for model in self.unregistered.clone() {
+            let verifier = self.verifier(&model, head).await?;
             if verifier != Address::ZERO {
-                let hash = known.hash(verifier);
-                tracing::info!(model = %hash, native = known.native.is_some(), "knows a model");
-                self.nameless.retain(|other| !Arc::ptr_eq(other, &known));
-                self.models.insert(hash, known);
+                let hash = model.hash(verifier);
+                let runs = if model.native.is_some() { "natively" } else { "in the machine" };
+                tracing::info!(model = model.name, %hash, runs, "the model is ready");
+                self.unregistered.retain(|other| !Arc::ptr_eq(other, &model));
+                self.models.insert(hash, model);
             }
         }
         Ok(())
     }
 
-    /// Plays until `stop` is done. What goes wrong at one look is tried again at the next.
+    /// Plays until `stop` completes. What fails in one poll is tried again in the next.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut failures = 0u32;
         loop {
-            // A look at a long history takes long; whatever it was doing, it goes on when the player is started again.
-            let looked = tokio::select! {
+            // The poll of a long history takes long. It can stop anywhere: a restarted player continues from
+            // there.
+            let polled = tokio::select! {
                 () = &mut stop => return,
-                looked = self.look() => looked,
+                polled = self.poll() => polled,
             };
-            match looked {
-                Ok(()) => failures = 0,
-                Err(error) => {
-                    failures += 1;
-                    tracing::warn!(%error, failures, "a look at the chain failed");
-                    metrics::counter!("opml_failed_looks_total").increment(1);
-                }
+            failures = if polled.is_ok() { 0 } else { failures + 1 };
+            // A node in trouble gets more time, but never more than a clock can spare.
+            let (interval, most) = (
+                self.config.poll_interval,
+                Duration::from_secs((u64::from(self.terms.clock) / 20).clamp(1, 30)),
+            );
+            let pause = (interval * 2u32.saturating_pow(failures.min(6))).min(most.max(interval));
+            if let Err(error) = polled {
+                let advice = error.advice();
+                tracing::warn!(%error, advice, failures, ?pause, "cannot poll the chain; trying again");
+                metrics::counter!("opml_failed_polls_total").increment(1);
             }
-            // A node in trouble is left alone for longer, but never for longer than a clock can spare.
-            let most = Duration::from_secs((u64::from(self.terms.clock) / 20).clamp(1, 30));
-            let pause = (self.config.poll * 2u32.saturating_pow(failures.min(6))).min(most.max(self.config.poll));
             tokio::select! {
                 () = &mut stop => return,
                 () = tokio::time::sleep(pause) => {}
@@ -192,17 +228,17 @@ impl Player {
         }
     }
 
-    /// Looks at the chain once and does what is to be done.
-    pub async fn look(&mut self) -> Result<(), PlayerError> {
+    /// Polls the chain once, and does what has to be done.
+    pub async fn poll(&mut self) -> Result<(), PlayerError> {
         while let Some(done) = self.jobs.try_join_next() {
             self.take(done.ok());
         }
         let head = self.node.head().await?;
         metrics::gauge!("opml_head_block").set(head.number as f64);
-        self.name_models(&head).await?;
+        self.find_models(&head).await?;
         self.book.follow(&self.node, head.number).await?;
         self.wallet.tend(&head).await?;
-        let mut untold = false;
+        let mut missed = false;
         let (mut games, mut nearest) = (0, u64::from(self.terms.clock));
         for id in self.book.open_requests() {
             let case = self.case(id, &head).await?;
@@ -217,40 +253,71 @@ impl Player {
             }
             for duty in duties(&self.config.role, self.wallet.address(), &self.terms, head.time, &case) {
                 if let Err(error) = self.perform(&duty, &case, &head).await {
-                    self.report(&duty, id, &error);
+                    self.report(&duty, &case, &error);
                 }
             }
-            untold |= case.is_untold(self.wallet.address());
+            self.log_outcomes(&case);
+            missed |= case.misses_events(self.wallet.address());
             self.close_if_over(&case, &head)?;
         }
-        if untold {
-            self.book.look_again();
+        if missed {
+            self.book.read_again();
         }
         metrics::gauge!("opml_open_games").set(f64::from(games));
-        // The whole clock if nothing is to be done: an alarm ends with the game.
+        // The whole clock if nothing has to be done: an alarm ends with the game.
         metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
         self.collect(games, &head).await
     }
 
-    /// Says why something isn't done, once; it is tried again at every look.
-    fn report(&mut self, duty: &Duty, request: U256, error: &PlayerError) {
+    /// Logs once why a duty can't be done; it is tried again at every poll.
+    fn report(&mut self, duty: &Duty, case: &Case, error: &PlayerError) {
+        let (request, model) = (case.id, self.model_name(case));
         match error {
             // The next block will be late enough.
             PlayerError::Wallet(WalletError::RpcNode(error)) if error.is("Early") => {}
             error if self.started.insert(format!("not done/{duty:?}/{request}/{error}")) => {
-                tracing::warn!(?duty, %request, %error, "not done");
+                tracing::warn!(%request, model, %duty, %error, "cannot do it now; trying again at every poll");
             }
-            error => tracing::debug!(?duty, %request, %error, "not done"),
+            error => tracing::debug!(%request, model, %duty, %error, "cannot do it now"),
         }
     }
 
-    // ---- What the chain says
+    /// Logs once that an answer turned out to be right, that it was overturned, and how games ended.
+    fn log_outcomes(&mut self, case: &Case) {
+        let (request, model, answer) = (case.id, self.model_name(case), &case.answer);
+        let (attempt, asserter, me) = (answer.attempt, answer.asserter, self.wallet.address());
+        let right =
+            answer.standing == Standing::Pending && case.truth == Some(answer.outputRoot) && asserter != me;
+        if right && self.started.insert(format!("right/{request}/{attempt}/{}", answer.outputRoot)) {
+            tracing::info!(%request, model, attempt, %asserter, "checked the answer: it is right");
+        }
+        let overturned = answer.standing == Standing::Overturned;
+        if overturned && self.started.insert(format!("overturned/{request}/{attempt}")) {
+            if asserter == me {
+                let eth = Ether(self.terms.asserterBond.to());
+                tracing::error!(%request, model, attempt, %eth, "our answer was overturned: its bond is lost");
+            } else {
+                tracing::info!(%request, model, attempt, %asserter, "the answer was overturned");
+            }
+        }
+        for (id, standing) in &case.games {
+            let GameStanding::Over(Some(winner)) = standing else { continue };
+            if self.started.insert(format!("over/{id}")) {
+                let (game, winner) =
+                    (GameName(*id), if *winner == Side::Asserter { "asserter" } else { "challenger" });
+                tracing::info!(%request, model, %game, winner, "the game is over");
+            }
+        }
+    }
 
-    /// How a request stands.
+    // ---- The state of the chain
+
+    /// The state of a request.
     async fn case(&self, id: U256, head: &Head) -> Result<Case, PlayerError> {
         let (service, me) = (self.config.deployment.service, self.wallet.address());
         let stored = self.node.call(service, &IInferenceService::requestsCall { id }, head.hash).await?;
-        let answer = self.node.call(service, &IInferenceService::provisionalAnswerCall { id }, head.hash).await?;
+        let answer =
+            self.node.call(service, &IInferenceService::provisionalAnswerCall { id }, head.hash).await?;
         let asked = self.book.request(stored);
         let mut ids: Vec<U256> = self.book.games(id);
         ids.extend(
@@ -281,8 +348,8 @@ impl Player {
         })
     }
 
-    /// Whether an answer of the player's has been on the chain. One that came too late to be there doesn't count: if the other
-    /// falls, the player's is wanted.
+    /// Whether an answer of the player's has been on the chain. One that came too late doesn't count: if the
+    /// other answer is overturned, the player's is wanted.
     fn has_answered(&self, id: U256, request: B256, answer: &contracts::Answer) -> Result<bool, StoreError> {
         let name = answered(id, request);
         if self.store.get(&name)?.is_some() {
@@ -298,7 +365,11 @@ impl Player {
     fn standing(&self, stored: B256) -> GameStanding {
         match U256::from_be_bytes(stored.0) {
             U256::ZERO => GameStanding::None,
-            over if over < U256::from(4) => GameStanding::Over,
+            over if over < U256::from(4) => GameStanding::Over(match over.to::<u8>() {
+                1 => Some(Side::Asserter),
+                2 => Some(Side::Challenger),
+                _ => None,
+            }),
             _ => match self.book.position(stored) {
                 Some(position) => GameStanding::Open(Box::new(position.game.clone())),
                 None => GameStanding::Unseen,
@@ -306,14 +377,16 @@ impl Player {
         }
     }
 
-    /// A request that is final or cancelled, with no game of ours left, is forgotten once that is buried.
+    /// Forgets a request that is final or cancelled, with no game of ours left, once that is buried under
+    /// more blocks.
     fn close_if_over(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
-        /// Blocks that no reorganisation undoes.
+        /// No reorganization undoes this many blocks.
         const BURIED: u64 = 64;
-        let settled = case.answer.standing == contracts::Standing::Final || case.hash == B256::ZERO;
-        let playing = case.games.iter().any(|(_, game)| matches!(game, GameStanding::Open(_) | GameStanding::Unseen));
+        let settled = case.answer.standing == Standing::Final || case.hash == B256::ZERO;
+        let playing =
+            case.games.iter().any(|(_, game)| matches!(game, GameStanding::Open(_) | GameStanding::Unseen));
         let name = format!("over/{}", case.id);
-        // Every request passes here at every look, and a write takes the disk's time: only what is news is written.
+        // This runs for every request in every poll, and writing is slow: only changes are written.
         match (self.store.load::<u64>(&name)?, settled && !playing) {
             (None, false) => {}
             (Some(_), false) => self.store.write(&[(name, None)])?,
@@ -328,28 +401,40 @@ impl Player {
         Ok(())
     }
 
-    // ---- What is to be done
+    // ---- Duties
 
     async fn perform(&mut self, duty: &Duty, case: &Case, head: &Head) -> Result<(), PlayerError> {
         let id = case.id;
         match duty {
             Duty::Compute => self.compute(case),
             Duty::Answer => {
-                let name = format!("answer/{id}/{}/{}", case.hash, case.answer.attempt + 1);
+                let attempt = case.answer.attempt + 1;
+                let name = format!("answer/{id}/{}/{attempt}", case.hash);
                 if let (Some(request), Some(computed)) = (&case.request, self.results.get(&case.hash)) {
                     let (request, output) = (request.clone(), computed.output.clone());
+                    let (fee, root) = (Ether(request.fee.to()), Short(computed.root));
                     let call = IInferenceService::answerCall { id, request, output };
-                    let bond = self.terms.asserterBond;
-                    self.act(name, &call, U256::from(bond), None, head).await?;
+                    let bond = U256::from(self.terms.asserterBond);
+                    if self.is_new(&name)? {
+                        let (model, eth) = (self.model_name(case), Ether(bond));
+                        tracing::info!(request = %id, model, attempt, %root, %fee, %eth, "answering, with a bond");
+                    }
+                    self.act(name, format!("answer request {id}"), &call, bond, None, head).await?;
                 }
             }
             Duty::Settle => {
-                let name = format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.outputRoot);
+                let name =
+                    format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.outputRoot);
                 if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&case.hash)) {
                     let (request, callback) = (asked.request.clone(), asked.callback_data.clone());
                     let output = computed.output.clone();
+                    let earned = U256::from(self.terms.asserterBond).saturating_add(U256::from(request.fee));
                     let call = IInferenceService::settleCall { id, request, output, callbackData: callback };
-                    self.act(name, &call, U256::ZERO, None, head).await?;
+                    if self.is_new(&name)? {
+                        let (model, eth) = (self.model_name(case), Ether(earned));
+                        tracing::info!(request = %id, model, %eth, "the window is over: settling for bond and fee");
+                    }
+                    self.act(name, format!("settle request {id}"), &call, U256::ZERO, None, head).await?;
                 }
             }
             Duty::Challenge => self.challenge(case, head).await?,
@@ -358,14 +443,39 @@ impl Player {
                 if let Some(state) = open(case, *game) {
                     let name = format!("timeout/{game}/{}", hash(state));
                     let call = IDisputeGame::timeoutCall { id: *game, game: state.clone() };
-                    self.act(name, &call, U256::ZERO, None, head).await?;
+                    if self.is_new(&name)? {
+                        let (model, game, range) = (self.model_name(case), GameName(*game), range(state));
+                        tracing::info!(request = %id, model, %game, range, "the opponent ran out of time: ending the game");
+                    }
+                    self.act(
+                        name,
+                        format!("end game {} by timeout", GameName(*game)),
+                        &call,
+                        U256::ZERO,
+                        None,
+                        head,
+                    )
+                    .await?;
                 }
             }
             Duty::Reclaim(game) => {
                 if let Some(state) = open(case, *game) {
                     let call = IInferenceService::reclaimCall { game: *game, state: state.clone() };
                     let name = format!("reclaim/{game}/{}", hash(state));
-                    self.act(name, &call, U256::ZERO, None, head).await?;
+                    if self.is_new(&name)? {
+                        let (model, eth) = (self.model_name(case), Ether(self.terms.challengerBond.to()));
+                        let game = GameName(*game);
+                        tracing::info!(request = %id, model, %game, %eth, "another game ended ours: reclaiming the bond");
+                    }
+                    self.act(
+                        name,
+                        format!("reclaim the bond of game {}", GameName(*game)),
+                        &call,
+                        U256::ZERO,
+                        None,
+                        head,
+                    )
+                    .await?;
                 }
             }
         }
@@ -375,23 +485,37 @@ impl Player {
     async fn challenge(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
         let (id, attempt) = (case.id, case.answer.attempt);
         let name = format!("challenge/{id}/{}/{attempt}/{}", case.hash, case.answer.outputRoot);
+        let until = case.answer.posted.to::<u64>() + u64::from(self.terms.window);
+        let deadline = Deadline { at: until, now: head.time };
+        let (bond, game) =
+            (U256::from(self.terms.challengerBond), GameName(game_id(id, attempt, self.wallet.address())));
         let Some(inference) = self.inference(case) else { return Ok(()) };
         let Some(opening) = self.openings.get(&name) else {
-            let (job, arity) = (name.clone(), self.terms.arity.into());
-            self.start(&name, move || Done::Opening(job, inference.opening(arity)));
+            let (job, arity) = (self.job(name, case), self.terms.arity.into());
+            let (model, asserter) = (job.model.clone(), case.answer.asserter);
+            if self.start(job, move || Ok(Found::Opening(inference.opening(arity)?))) {
+                let (claimed, ours) = (Short(case.answer.outputRoot), Short(case.truth.unwrap_or_default()));
+                tracing::info!(
+                    request = %id, model, attempt, %asserter, %claimed, %ours, %deadline,
+                    "the answer is wrong: preparing a challenge"
+                );
+            }
             return Ok(());
         };
-        if let (Some(request), Some(known)) = (&case.request, self.known(case)) {
-            tracing::info!(request = %id, attempt, asserted = %case.answer.outputRoot, truth = ?case.truth, "the answer is wrong");
+        if let (Some(request), Some(model)) = (&case.request, self.model(case)) {
             let call = IInferenceService::challengeCall {
                 id,
                 request: request.clone(),
-                model: self.contract_model(&known, request.model, head).await?,
+                model: self.contract_model(&model, request.model, head).await?,
                 asserted: case.answer.outputRoot,
                 opening: contracts::opening(opening),
             };
-            let until = case.answer.posted.to::<u64>() + u64::from(self.terms.window);
-            self.act(name, &call, U256::from(self.terms.challengerBond), Some(until), head).await?;
+            if self.is_new(&name)? {
+                let (model, eth) = (&model.name, Ether(bond));
+                tracing::info!(request = %id, model, %game, round = 1, %deadline, %eth, "challenging, with a bond");
+            }
+            self.act(name, format!("challenge the answer to request {id}"), &call, bond, Some(until), head)
+                .await?;
         }
         Ok(())
     }
@@ -401,9 +525,16 @@ impl Player {
             return Ok(());
         }
         let Some(state) = open(case, game) else { return Ok(()) };
-        let (Some(known), Some(inference)) = (self.known(case), self.inference(case)) else {
+        let (request, shown) = (case.id, GameName(game));
+        let deadline = Deadline { at: deadline(state), now: head.time };
+        let stake = if state.asserterMoves { self.terms.asserterBond } else { self.terms.challengerBond };
+        let eth = Ether(stake.to());
+        let (Some(model), Some(inference)) = (self.model(case), self.inference(case)) else {
             if self.started.insert(format!("lacks/{game}")) {
-                tracing::error!(%game, "it is our turn, but the model or the input is not there: the game will be lost");
+                tracing::error!(
+                    %request, game = %shown, %deadline, %eth,
+                    "it is our turn, but the model or the input is missing: without it the game and the bond are lost"
+                );
             }
             return Ok(());
         };
@@ -411,28 +542,34 @@ impl Player {
         if self.wallet.has(&name) {
             return Ok(());
         }
-        // A move that was decided before a crash stands, whatever would be decided now.
+        // A move that was decided before a crash is sent as it was, whatever would be decided now.
         if let Some(act) = self.store.load::<Act>(&journal(&name))? {
             return Ok(self.wallet.submit(act, head).await?);
         }
         let Some(position) = self.book.position(hash(state)) else { return Ok(()) };
-        let rust = contracts::resume(state, &known.model);
+        let rust = contracts::resume(state, &model.commitment);
+        let round =
+            format!("{} of at most {}", self.book.rounds(game) + 1, model.most_moves(state.arity.into()));
         let Some(move_) = self.replies.get(&name) else {
             let theirs: Vec<step::Root> = position.claims.iter().map(|claim| step::Root(claim.0)).collect();
-            let job = name.clone();
-            self.start(&name, move || Done::Reply(job, inference.reply(&rust, &theirs)));
+            let (job, range, model) = (self.job(name, case), range(state), &model.name);
+            if self.start(job, move || Ok(Found::Reply(inference.reply(&rust, &theirs)?))) {
+                tracing::info!(%request, model, game = %shown, round, range, %deadline, "our turn: computing the reply");
+            }
             return Ok(());
         };
         let Some(move_) = move_ else { return Ok(()) };
-        let model = self.contract_model(&known, state.model, head).await?;
-        let data = contracts::calldata(game, state, &model, move_);
-        let stake = if state.asserterMoves { self.terms.asserterBond } else { self.terms.challengerBond };
+        let contract_model = self.contract_model(&model, state.model, head).await?;
+        let data = contracts::calldata(game, state, &contract_model, move_);
+        let (action, model) = (action(move_), &model.name);
+        tracing::info!(%request, model, game = %shown, round, %deadline, %eth, "replying: {action}");
         let act = Act {
             name: name.clone(),
+            about: format!("move in game {shown}: {action}"),
             to: Some(self.config.deployment.service),
             value: U256::ZERO,
             data: data.into(),
-            deadline: Some(deadline(state)),
+            deadline: Some(deadline.at),
             stake: stake.to(),
         };
         self.store.save(&journal(&name), &act)?;
@@ -442,11 +579,18 @@ impl Player {
         Ok(())
     }
 
-    /// Sends a call under a name. What was sent under it before is sent again as it was; so a name says everything that the
-    /// call depends on, or after a reorganisation an old call would be sent about another request.
+    /// Whether no act of this name was decided before.
+    fn is_new(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self.store.get(&journal(name))?.is_none())
+    }
+
+    /// Sends a call under a name. If a call was sent under this name before, the same call is sent again. So
+    /// the name must contain everything that the call depends on: otherwise, after a reorganization, an old
+    /// call would be sent for another request.
     async fn act<C: SolCall>(
         &mut self,
         name: String,
+        about: String,
         call: &C,
         value: U256,
         deadline: Option<u64>,
@@ -457,6 +601,7 @@ impl Player {
         }
         let act = Act {
             name: name.clone(),
+            about,
             to: Some(self.config.deployment.service),
             value,
             data: call.abi_encode().into(),
@@ -467,10 +612,11 @@ impl Player {
         Ok(self.wallet.submit(act, head).await?)
     }
 
-    /// Takes what has been credited, when nothing else is going on.
+    /// Withdraws what was credited, while no games are running.
     async fn collect(&mut self, games: u32, head: &Head) -> Result<(), PlayerError> {
         let (service, account) = (self.config.deployment.service, self.wallet.address());
-        let credited = self.node.call(service, &IInferenceService::balancesCall { account }, head.hash).await?;
+        let credited =
+            self.node.call(service, &IInferenceService::balancesCall { account }, head.hash).await?;
         let balance = self.node.balance(account).await?;
         metrics::gauge!("opml_balance_ether").set(ether(balance));
         metrics::gauge!("opml_credited_ether").set(ether(credited));
@@ -479,70 +625,91 @@ impl Player {
         }
         let act = Act {
             name: format!("withdraw/{}", head.number),
+            about: "withdraw the balance".to_owned(),
             to: Some(service),
             value: U256::ZERO,
             data: IInferenceService::withdrawCall {}.abi_encode().into(),
             deadline: None,
             stake: 0,
         };
-        tracing::info!(wei = %credited, "withdrawing");
+        tracing::info!(eth = %Ether(credited), "withdrawing what the service owes us");
         Ok(self.wallet.submit(act, head).await?)
     }
 
-    // ---- What has to be computed for it
+    // ---- Computations
 
     fn compute(&mut self, case: &Case) {
-        // Requests cost little and runs take memory; games go on beside them, each of which costs a bond.
+        // Requests cost their authors little, but runs take memory. Games, which cost a bond each, have no
+        // such limit.
         if Arc::strong_count(&self.computing) > MOST_RESULTS {
             return;
         }
         let Some(inference) = self.inference(case) else { return };
-        let (id, hash) = (case.id, case.hash);
+        let (request, hash) = (case.id, case.hash);
         let computing = Arc::clone(&self.computing);
-        self.start(&format!("result/{hash}"), move || {
+        let job = self.job(format!("result/{hash}"), case);
+        let model = job.model.clone();
+        let started = self.start(job, move || {
             let _until_done = computing;
-            Done::Result(id, hash, inference.result())
+            Ok(Found::Result(hash, inference.result()?))
         });
-    }
-
-    /// Starts a job, once.
-    fn start(&mut self, name: &str, job: impl FnOnce() -> Done + Send + 'static) {
-        if self.started.insert(name.to_owned()) {
-            self.jobs.spawn_blocking(job);
+        if started {
+            let eth = Ether(case.request.as_ref().map_or(U256::ZERO, |request| U256::from(request.fee)));
+            match case.answer.standing {
+                Standing::Pending => {
+                    tracing::info!(%request, model, "computing the result, to check the answer")
+                }
+                _ => tracing::info!(%request, model, %eth, "computing the result, to answer the request"),
+            }
         }
     }
 
-    /// Takes what a job has found out. One that failed is not tried again: a run is the same every time. Only memory that
-    /// others have taken may be there later.
-    fn take(&mut self, done: Option<Done>) {
-        let mut failed = |name: &str, error: &WorkError| {
-            tracing::error!(job = name, %error, "cannot be computed");
-            let kept = self.inferences.len();
-            if error.is_memory() {
-                self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);
-                if self.inferences.len() < kept || !self.jobs.is_empty() {
-                    self.started.remove(name);
-                }
-            }
+    /// A job for a request.
+    fn job(&self, name: String, case: &Case) -> Job {
+        Job { name, request: case.id, model: self.model_name(case) }
+    }
+
+    /// Starts a job on another thread, unless it was started before; returns whether it did.
+    fn start(&mut self, job: Job, work: impl FnOnce() -> Result<Found, WorkError> + Send + 'static) -> bool {
+        let new = self.started.insert(job.name.clone());
+        if new {
+            self.jobs.spawn_blocking(move || (job, work()));
+        }
+        new
+    }
+
+    /// Takes what a job has computed. A job that failed is not tried again, since a run is always the same;
+    /// only memory that other runs hold may be free later.
+    fn take(&mut self, done: Option<(Job, Result<Found, WorkError>)>) {
+        let Some((Job { name, request, model }, result)) = done else {
+            return tracing::error!("a thread panicked; please report this");
         };
-        match done {
-            Some(Done::Result(id, hash, Ok(computed))) => {
-                tracing::info!(request = %id, root = %computed.root, "computed");
-                self.started.remove(&format!("result/{hash}"));
+        match result {
+            Ok(Found::Result(hash, computed)) => {
+                let (root, bytes) = (Short(computed.root), computed.output.len());
+                tracing::info!(%request, model, %root, bytes, "computed the result");
+                self.started.remove(&name);
                 self.results.insert(hash, computed);
             }
-            Some(Done::Opening(name, Ok(opening))) => {
+            Ok(Found::Opening(opening)) => {
                 self.openings.insert(name, opening);
             }
-            Some(Done::Reply(name, Ok(move_))) => {
+            Ok(Found::Reply(move_)) => {
                 if move_.is_none() {
-                    tracing::warn!(name, "there is nothing to disagree with");
+                    tracing::warn!(%request, model, "all claims of the opponent are true: there is no reply");
                 }
                 self.replies.insert(name, move_);
             }
-            Some(Done::Result(_, hash, Err(error))) => failed(&format!("result/{hash}"), &error),
-            Some(Done::Opening(name, Err(error)) | Done::Reply(name, Err(error))) => failed(&name, &error),
-            None => tracing::error!("a thread has panicked"),
+            Err(error) => {
+                tracing::error!(%request, model, %error, "the computation failed");
+                let kept = self.inferences.len();
+                if error.is_memory() {
+                    self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);
+                    if self.inferences.len() < kept || !self.jobs.is_empty() {
+                        self.started.remove(&name);
+                    }
+                }
+            }
         }
     }
 
@@ -550,33 +717,42 @@ impl Player {
         self.book.request(hash(case.request.as_ref()?))
     }
 
-    fn known(&self, case: &Case) -> Option<Arc<LoadedModel>> {
+    fn model(&self, case: &Case) -> Option<Arc<LoadedModel>> {
         self.models.get(&case.request.as_ref()?.model).cloned()
     }
 
-    /// The inference that a request asks for, if the model and the input are known.
+    /// The name of a request's model.
+    fn model_name(&self, case: &Case) -> String {
+        self.model(case).map_or_else(|| "unknown".to_owned(), |model| model.name.clone())
+    }
+
+    /// The inference that a request asks for, if the model and the input are there.
     fn inference(&mut self, case: &Case) -> Option<Arc<Inference>> {
-        let (known, asked) = (self.known(case)?, self.asked(case)?);
-        let (root, model) = (asked.request.inputRoot, asked.request.model);
-        let key = B256::new(step::keccak(&[root.0, model.0].concat()).0);
+        let (model, asked) = (self.model(case)?, self.asked(case)?);
+        let (root, hash) = (asked.request.inputRoot, asked.request.model);
+        let key = B256::new(step::keccak(&[root.0, hash.0].concat()).0);
         if let Some(inference) = self.inferences.get(&key) {
             return Some(Arc::clone(inference));
         }
         let input = if asked.input.is_empty() { self.stored_input(root) } else { Some(asked.input.clone()) };
         let Some(input) = input else {
             if self.started.insert(format!("input/{root}")) {
-                tracing::warn!(request = %case.id, %root, "the input is not in the folder for those that are given by root");
+                tracing::warn!(
+                    request = %case.id, model = model.name, %root,
+                    "the request gives its input by root, but the folder of --inputs has no file ROOT.bin"
+                );
             }
             return None;
         };
-        if !Inference::is_input(&known, &input, root) {
+        if !Inference::is_input(&model, &input, root) {
             if self.started.insert(format!("input/{root}")) {
-                tracing::warn!(request = %case.id, %root, "the input isn't the one with this root");
+                tracing::warn!(request = %case.id, model = model.name, %root, "the input does not have the request's root");
             }
             return None;
         }
-        let inference = Arc::new(Inference::new(known, input, self.config.tamper.clone(), self.config.max_memory));
-        // Machines are large; those that no request needs go.
+        let inference =
+            Arc::new(Inference::new(model, input, self.config.tamper.clone(), self.config.max_memory));
+        // Machines are large, so those that no request needs are dropped.
         if self.inferences.len() >= MOST_INFERENCES {
             self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);
         }
@@ -584,32 +760,32 @@ impl Player {
         Some(inference)
     }
 
-    /// The input with this root, from the folder for such.
+    /// The input with this root, from the folder of inputs.
     fn stored_input(&self, root: B256) -> Option<Bytes> {
         let path = self.config.inputs.as_ref()?.join(format!("{root}.bin"));
         std::fs::read(path).ok().map(Bytes::from)
     }
 
-    /// A model as the contracts have it.
+    /// A model in the contracts' type.
     async fn contract_model(
         &self,
-        known: &LoadedModel,
+        model: &LoadedModel,
         hash: B256,
         head: &Head,
     ) -> Result<contracts::Model, PlayerError> {
-        let verifier = self.verifier(known, head).await?;
-        debug_assert_eq!(known.hash(verifier), hash);
-        Ok(contracts::model(&known.model, verifier))
+        let verifier = self.verifier(model, head).await?;
+        debug_assert_eq!(model.hash(verifier), hash);
+        Ok(contracts::model(&model.commitment, verifier))
     }
 
     /// The verifier of a model's machine; zero if it isn't deployed.
-    async fn verifier(&self, known: &LoadedModel, head: &Head) -> Result<Address, PlayerError> {
-        let call = IModelRegistry::verifierOfCall { machine: known.machine() };
+    async fn verifier(&self, model: &LoadedModel, head: &Head) -> Result<Address, PlayerError> {
+        let call = IModelRegistry::verifierOfCall { machine: model.machine() };
         Ok(self.node.call(self.config.deployment.registry, &call, head.hash).await?)
     }
 }
 
-/// How many results are computed at once.
+/// How many results are computed at the same time.
 const MOST_RESULTS: usize = 4;
 
 /// How many runs are kept.
@@ -621,7 +797,7 @@ fn deadline(game: &contracts::Game) -> u64 {
     game.since.saturating_add(clock.into())
 }
 
-/// The state of a game that goes on.
+/// The state of a running game.
 fn open(case: &Case, game: U256) -> Option<&contracts::Game> {
     case.games.iter().find_map(|(id, standing)| match standing {
         GameStanding::Open(state) if *id == game => Some(&**state),
@@ -637,12 +813,12 @@ fn hash(value: &impl contracts::SolValue) -> B256 {
     crate::book::hash(value)
 }
 
-/// The name under which an act is kept.
+/// The name under which a decided act is stored.
 fn journal(name: &str) -> String {
     format!("act/{name}")
 }
 
-/// The name under which is kept that a request was answered.
+/// The name under which the store notes that a request was answered.
 fn answered(id: U256, request: B256) -> String {
     format!("answered/{id}/{request}")
 }

@@ -1,4 +1,4 @@
-//! The first phase at the host's speed: memory between big steps from native code.
+//! The first phase at native speed: memory between big steps comes from native code.
 
 use crate::model::LoadedModel;
 use game::{Checkpoints, Shortcut, ShortcutError};
@@ -7,17 +7,17 @@ use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 use step::Root;
 
-/// A native run of a model on an input, which stands between two big steps.
+/// A native run of a model on an input. It stands between two big steps.
 pub struct NativeShortcut {
     model: Arc<LoadedModel>,
     memory: Memory,
     boundary: u64,
-    /// The boundaries that have been asked about, and the first.
+    /// Checkpoints at the first boundary and at every boundary that was asked for.
     checkpoints: Checkpoints<u64, Snapshot>,
 }
 
 impl NativeShortcut {
-    /// A run before its first big step; `None` if the model has no native code.
+    /// A run that stands before the first big step; `None` if the model has no native code.
     pub fn new(model: Arc<LoadedModel>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
         model.native.as_ref()?;
         let run = before(&model, input).map(|memory| {
@@ -28,12 +28,12 @@ impl NativeShortcut {
         Some(run)
     }
 
-    /// Goes to a boundary, from the last one before it that is kept.
+    /// Goes to a boundary, from the last checkpoint before it.
     fn go(&mut self, boundary: u64) -> Result<(), ShortcutError> {
         let kept = self.checkpoints.before(boundary);
         if let Some((at, snapshot)) = kept.filter(|(at, _)| boundary < self.boundary || *at > self.boundary) {
             self.boundary = at;
-            // It is this memory's own.
+            // The snapshot is of this memory.
             self.memory.restore(snapshot).ok_or("a snapshot of other memory")?;
         }
         let native = self.model.native.as_ref().ok_or("the model has no native code")?;
@@ -43,7 +43,7 @@ impl NativeShortcut {
         Ok(())
     }
 
-    /// Keeps this checkpoint, if it isn't kept already.
+    /// Keeps a checkpoint here, unless there is one.
     fn keep(&mut self) {
         if !self.checkpoints.has(self.boundary) {
             let snapshot = self.memory.snapshot();

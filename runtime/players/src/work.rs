@@ -1,4 +1,4 @@
-//! What takes time: running models and finding moves, on threads of their own.
+//! The slow work, done on other threads: running models and finding moves.
 
 use crate::model::{Computed, LoadedModel, input_root};
 use crate::shortcut::NativeShortcut;
@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use step::Root;
 use thiserror::Error;
 
-/// Makes a lying run of an honest one: what `--cheat` does.
-pub type Tamper =
-    Arc<dyn Fn(&LoadedModel, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync>;
+/// Turns an honest run into a lying one, as `--cheat` does.
+pub type Tamper = Arc<
+    dyn Fn(&LoadedModel, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync,
+>;
 
 /// Why something can't be computed.
 #[derive(Debug, Error)]
@@ -20,29 +21,29 @@ pub enum WorkError {
     /// The machine.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
-    /// The host.
+    /// The native code.
     #[error(transparent)]
     Native(#[from] native::NativeError),
-    /// The first big step.
+    /// The native run between big steps.
     #[error("cannot run natively: {0}")]
     Shortcut(game::ShortcutError),
-    /// A lie that can't be told.
+    /// The lie of a cheating player.
     #[error("{0}")]
     Tamper(String),
-    /// Another thread has failed while it ran the model.
-    #[error("the run of the model was broken off")]
+    /// Another thread panicked while it ran the model.
+    #[error("the run of the model was interrupted")]
     BrokenOff,
 }
 
 impl WorkError {
-    /// Whether it would go better with more memory.
+    /// Whether more memory would help.
     #[must_use]
     pub fn is_memory(&self) -> bool {
         matches!(self, Self::Execution(ExecutionError::Memory(_)))
     }
 }
 
-/// A model on an input. The machine is started when it is needed.
+/// A model on an input. The machine is created when it is first needed.
 pub struct Inference {
     model: Arc<LoadedModel>,
     input: Bytes,
@@ -52,12 +53,17 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// Nothing is run yet.
-    pub fn new(model: Arc<LoadedModel>, input: Bytes, tamper: Option<Tamper>, max_memory: Option<u64>) -> Self {
+    /// An inference that has not run yet.
+    pub fn new(
+        model: Arc<LoadedModel>,
+        input: Bytes,
+        tamper: Option<Tamper>,
+        max_memory: Option<u64>,
+    ) -> Self {
         Self { model, input, tamper, max_memory, machine: Mutex::default() }
     }
 
-    /// What comes out: from native code if there is some, from the machine otherwise.
+    /// The result: from native code if there is some, otherwise from the machine.
     pub fn result(&self) -> Result<Computed, WorkError> {
         match &self.model.native {
             Some(native) if self.tamper.is_none() => self.native(native),
@@ -93,7 +99,10 @@ impl Inference {
         self.with_machine(|machine| Ok(reply(game, theirs, machine)?))
     }
 
-    fn with_machine<T>(&self, f: impl FnOnce(&mut Execution) -> Result<T, WorkError>) -> Result<T, WorkError> {
+    fn with_machine<T>(
+        &self,
+        f: impl FnOnce(&mut Execution) -> Result<T, WorkError>,
+    ) -> Result<T, WorkError> {
         let mut machine = self.machine.lock().map_err(|_| WorkError::BrokenOff)?;
         if machine.is_none() {
             *machine = Some(self.start()?);
@@ -114,15 +123,19 @@ impl Inference {
         };
         match &self.tamper {
             None => match NativeShortcut::new(Arc::clone(&self.model), &self.input) {
-                Some(shortcut) => Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?))),
+                Some(shortcut) => {
+                    Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?)))
+                }
                 None => Ok(honest()?),
             },
-            Some(tamper) => tamper(&self.model, &|| honest().map_err(|error: ExecutionError| error.to_string()))
-                .map_err(WorkError::Tamper),
+            Some(tamper) => {
+                tamper(&self.model, &|| honest().map_err(|error: ExecutionError| error.to_string()))
+                    .map_err(WorkError::Tamper)
+            }
         }
     }
 
-    /// Whether an input is the one with this root.
+    /// Whether an input has this root.
     pub fn is_input(model: &LoadedModel, input: &[u8], root: B256) -> bool {
         input.len() as u64 == model.input_bytes() && contracts::word(input_root(model.input(), input)) == root
     }
@@ -139,14 +152,16 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_run_that_takes_too_much_memory_is_given_up_and_can_be_tried_again() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
-        let mut contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
+        let mut contents =
+            compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
         // The first big step jumps to itself.
         let at = (contents.schedule[0].entry - contents.profile.code_base()) as usize;
         let mut code = contents.code.to_vec();
         code[at..at + 4].copy_from_slice(&0x0000_006f_u32.to_le_bytes());
         contents.code = code.into();
         contents.schedule[0].bound = 1 << 40;
-        let model = Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
+        let model =
+            Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
         let input = Bytes::from(vec![0; model.input_bytes() as usize]);
         let inference = Inference::new(model, input, None, Some(1000));
         for result in [inference.result().err(), inference.opening(20).err(), inference.result().err()] {

@@ -1,6 +1,7 @@
-//! What a player has to do, case by case.
+//! The duties of a player, case by case.
 
 use contracts::{Address, Answer, B256, Game, Request, SolValue, Standing, Terms, U256};
+use game::Side;
 use players::{Case, Duty, GameStanding, Role, concerns, duties, game_id, game_of};
 
 const ME: Address = Address::repeat_byte(1);
@@ -16,13 +17,22 @@ const VALIDATOR: Role = Role { answers: None, challenges: true, repairs: true };
 
 fn terms() -> Terms {
     let bond = U256::from(1).to();
-    Terms { window: WINDOW as u32, clock: CLOCK, arity: 4, asserterBond: bond, challengerBond: bond, burned: bond }
+    Terms {
+        window: WINDOW as u32,
+        clock: CLOCK,
+        arity: 4,
+        asserterBond: bond,
+        challengerBond: bond,
+        burned: bond,
+    }
 }
 
 /// A value with all fields zero.
 fn zero<T: SolValue + From<<T::SolType as alloy_sol_types::SolType>::RustType>>() -> T {
-    T::abi_decode(&[0; 32 * 20][..<T::SolType as alloy_sol_types::SolType>::ENCODED_SIZE.expect("a fixed size")])
-        .expect("zeros")
+    T::abi_decode(
+        &[0; 32 * 20][..<T::SolType as alloy_sol_types::SolType>::ENCODED_SIZE.expect("a fixed size")],
+    )
+    .expect("zeros")
 }
 
 fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
@@ -79,24 +89,28 @@ fn a_server_answers_what_pays_once_it_knows_the_answer() {
 }
 
 #[test]
-fn nobody_answers_what_could_not_be_settled() {
+fn requests_that_could_not_be_settled_are_not_answered() {
     let mut open = case(answer(THEM, LIE, Standing::Overturned));
-    for (callback_data, output, fits) in [(120_000, 10_000, true), (130_900, 10, false), (10, 130_900, false)] {
+    for (callback_data, output, fits) in [(120_000, 10_000, true), (130_900, 10, false), (10, 130_900, false)]
+    {
         let request: Request = zero();
-        (open.callback_data, open.request) = (callback_data, Some(Request { outputBytes: output, ..request }));
+        (open.callback_data, open.request) =
+            (callback_data, Some(Request { outputBytes: output, ..request }));
         let expected = if fits { vec![Duty::Answer] } else { vec![] };
         assert_eq!((what(SERVER, 0, &open), what(VALIDATOR, 0, &open)), (expected.clone(), expected));
     }
 }
 
 #[test]
-fn nobody_answers_for_less_than_the_callback_costs() {
+fn requests_that_pay_less_than_their_callback_costs_are_not_answered() {
     let pays = |fee: u64, callback| {
         let blank: Request = zero();
         Some(Request { fee: U256::from(fee).to(), callback, callbackGas: 8_000_000, ..blank })
     };
     let server = Role { answers: Some(U256::from(5)), ..SERVER };
-    for (role, standing, least) in [(server, Standing::None, 80_000_005), (VALIDATOR, Standing::Overturned, 80_000_000)] {
+    for (role, standing, least) in
+        [(server, Standing::None, 80_000_005), (VALIDATOR, Standing::Overturned, 80_000_000)]
+    {
         let mut open = case(answer(THEM, LIE, standing));
         open.request = pays(least - 1, THEM);
         assert_eq!(what(role, 0, &open), [], "{role:?}");
@@ -109,9 +123,10 @@ fn nobody_answers_for_less_than_the_callback_costs() {
 }
 
 #[test]
-fn a_game_against_a_fallen_answer_concerns_its_challenger_only() {
+fn a_game_against_an_overturned_answer_concerns_its_challenger_only() {
     let (ours, theirs) = (game(ME, THEM, true), game(THEM, ME, true));
-    let is_ours = |standing, (id, state): &(U256, GameStanding)| concerns(ME, &answer(ME, LIE, standing), *id, state);
+    let is_ours =
+        |standing, (id, state): &(U256, GameStanding)| concerns(ME, &answer(ME, LIE, standing), *id, state);
     assert!(is_ours(Standing::Pending, &ours) && is_ours(Standing::Pending, &theirs));
     assert!(!is_ours(Standing::Overturned, &ours), "or nothing is ever withdrawn again");
     assert!(is_ours(Standing::Overturned, &theirs), "the bond is to be got back");
@@ -119,26 +134,26 @@ fn a_game_against_a_fallen_answer_concerns_its_challenger_only() {
 }
 
 #[test]
-fn what_the_chain_knows_and_no_event_has_told_is_noticed() {
+fn missed_events_are_noticed() {
     let mut ours = case(answer(ME, TRUTH, Standing::Pending));
-    assert!(!ours.is_untold(ME));
+    assert!(!ours.misses_events(ME));
     ours.answer.openGames = 2;
     ours.games = vec![game(ME, THEM, true)];
-    assert!(ours.is_untold(ME), "a game against us");
+    assert!(ours.misses_events(ME), "a game against us");
     ours.games.push(game(ME, Address::repeat_byte(3), true));
-    assert!(!ours.is_untold(ME));
+    assert!(!ours.misses_events(ME));
     ours.answer.attempt = 2;
-    assert!(ours.is_untold(ME), "those are against an older answer");
+    assert!(ours.misses_events(ME), "those are against an older answer");
     let mut theirs = case(answer(THEM, LIE, Standing::Pending));
     theirs.answer.openGames = 1;
-    assert!(!theirs.is_untold(ME), "what others play is theirs");
+    assert!(!theirs.misses_events(ME), "what others play is theirs");
     theirs.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Unseen)];
-    assert!(theirs.is_untold(ME), "a state of our game");
+    assert!(theirs.misses_events(ME), "a state of our game");
     theirs.games.clear();
     theirs.request = None;
-    assert!(!theirs.is_untold(ME), "it was cancelled");
+    assert!(!theirs.misses_events(ME), "it was cancelled");
     theirs.hash = TRUTH;
-    assert!(theirs.is_untold(ME), "a request");
+    assert!(theirs.misses_events(ME), "a request");
 }
 
 #[test]
@@ -150,7 +165,7 @@ fn a_validator_challenges_what_is_wrong_within_the_window_and_once() {
     assert_eq!(what(SERVER, POSTED, &wrong), []);
     wrong.games = vec![game(THEM, ME, true)];
     assert_eq!(what(VALIDATOR, POSTED, &wrong), []);
-    wrong.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Over)];
+    wrong.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Over(Some(Side::Asserter)))];
     assert_eq!(what(VALIDATOR, POSTED, &wrong), [], "who has lost doesn't try again");
     wrong.truth = None;
     wrong.games.clear();
@@ -160,7 +175,7 @@ fn a_validator_challenges_what_is_wrong_within_the_window_and_once() {
 }
 
 #[test]
-fn who_is_to_move_moves_and_who_waits_too_long_is_told() {
+fn the_mover_moves_and_a_late_opponent_is_timed_out() {
     let last = POSTED + u64::from(CLOCK);
     let id = game_id(U256::from(5), 1, ME);
     let mut ours = case(answer(THEM, LIE, Standing::Pending));
@@ -183,7 +198,7 @@ fn who_is_to_move_moves_and_who_waits_too_long_is_told() {
 }
 
 #[test]
-fn an_answer_is_settled_by_its_asserter_once_nobody_can_bring_it_down() {
+fn an_asserter_settles_its_answer_once_it_cannot_be_overturned() {
     let mut ours = case(answer(ME, TRUTH, Standing::Pending));
     assert_eq!(what(SERVER, POSTED + WINDOW - 1, &ours), []);
     assert_eq!(what(SERVER, POSTED + WINDOW, &ours), [Duty::Settle]);
@@ -195,18 +210,18 @@ fn an_answer_is_settled_by_its_asserter_once_nobody_can_bring_it_down() {
 }
 
 #[test]
-fn after_a_fall_the_truth_is_told_and_bonds_are_taken_back() {
+fn after_an_overturned_answer_the_true_one_is_given_and_bonds_are_reclaimed() {
     let id = game_id(U256::from(5), 1, ME);
-    let mut fallen = case(answer(THEM, LIE, Standing::Overturned));
-    assert_eq!(what(VALIDATOR, POSTED, &fallen), [Duty::Answer]);
-    assert_eq!(what(Role { repairs: false, ..VALIDATOR }, POSTED, &fallen), []);
+    let mut overturned = case(answer(THEM, LIE, Standing::Overturned));
+    assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Answer]);
+    assert_eq!(what(Role { repairs: false, ..VALIDATOR }, POSTED, &overturned), []);
     // Our game was still going on.
-    fallen.games = vec![game(THEM, ME, false)];
-    assert_eq!(what(VALIDATOR, POSTED, &fallen), [Duty::Reclaim(id), Duty::Answer]);
+    overturned.games = vec![game(THEM, ME, false)];
+    assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Reclaim(id), Duty::Answer]);
     // Another answer has come in between.
-    fallen.answer = Answer { attempt: 2, ..answer(THEM, TRUTH, Standing::Pending) };
-    assert_eq!(what(VALIDATOR, POSTED, &fallen), [Duty::Reclaim(id)]);
+    overturned.answer = Answer { attempt: 2, ..answer(THEM, TRUTH, Standing::Pending) };
+    assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Reclaim(id)]);
     // A game whose state isn't known yet waits for its event.
-    fallen.games = vec![(id, GameStanding::Unseen)];
-    assert_eq!(what(VALIDATOR, POSTED, &fallen), []);
+    overturned.games = vec![(id, GameStanding::Unseen)];
+    assert_eq!(what(VALIDATOR, POSTED, &overturned), []);
 }

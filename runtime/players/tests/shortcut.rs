@@ -1,4 +1,5 @@
-//! A run that takes native code from big step to big step is the machine's, at every place that a game can ask for.
+//! A run that takes native code from big step to big step is the machine's, at every place that a game can
+//! ask for.
 
 use compiler::Options;
 use game::{Execution, Oracle as _, steps};

@@ -58,13 +58,18 @@ async fn player(
     let name = format!("{}-{chain}-{}-{}.redb", deployment.chain_id, deployment.service, key.address());
     let path = args.state.join(name);
     let store = Store::open(&path).map_err(|error| {
-        Failure::about(&path, error).hint("one player a key: is another one running with this --state?")
+        let advice = error.advice();
+        let failure = Failure::about(&path, error);
+        match advice {
+            Some(advice) => failure.hint(advice),
+            None => failure,
+        }
     })?;
     let config = Config {
         deployment,
         role,
         fees: Fees { cap: args.max_fee.0, tip: GWEI },
-        poll: Duration::from_millis(args.poll),
+        poll_interval: Duration::from_millis(args.poll),
         inputs: args.inputs.clone(),
         tamper: args.cheat.map(tamper),
         silent: args.cheat == Some(Cheat::Silent),
@@ -86,7 +91,8 @@ fn known(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Fai
         limits.admit(&image.big_steps())?;
         LoadedModel::new(image, None)
     };
-    known.map_err(|error| Failure::about(path, error))
+    let model = known.map_err(|error| Failure::about(path, error))?;
+    Ok(model.named(&path.file_stem().unwrap_or_default().to_string_lossy()))
 }
 
 /// How to lie in this way about any inference.

@@ -142,7 +142,7 @@ impl Disputed {
         let node = big_step.and_then(|index| image.schedule.get(usize::try_from(index).ok()?));
         let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
         let answer = answers.map(|event| event.data).find(|data| data.id == id && data.attempt == self.attempt);
-        let right = known.said(&mut execution)?;
+        let right = known.result(&mut execution)?;
         let wrong = answer.and_then(|answer| wrong_element(known, &answer.output, &right.output));
         self.details = Some(Details {
             place: self.row.as_ref().map(|row| place(image, row.pc)),

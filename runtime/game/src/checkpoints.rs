@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-/// How many checkpoints are kept at most.
+/// The most checkpoints that are kept.
 const MOST: usize = 512;
 
-/// How many pages they may have between them: a gibibyte.
+/// The most pages in all checkpoints together: a gibibyte.
 const MOST_PAGES: usize = 1 << 18;
 
-/// How many checkpoints are not forgotten after one was kept: a few lists of claims.
+/// The number of newest checkpoints that are not dropped: those of a few lists of claims.
 const RECENT: u64 = 64;
 
 /// Checkpoints by their place in a run.
@@ -27,9 +27,9 @@ pub struct Checkpoints<P, T> {
 #[derive(Debug)]
 struct Kept<T> {
     checkpoint: T,
-    /// How far from the start of the run it is.
+    /// Its distance from the start of the run.
     distance: u64,
-    /// How many pages it has that the one kept before it had not.
+    /// The pages in which it differs from the checkpoint kept before it.
     pages: usize,
     /// When it was kept.
     born: u64,

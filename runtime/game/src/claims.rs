@@ -2,37 +2,37 @@
 
 use step::{Proof, Root, Tree};
 
-/// Which sequence a segment is of.
+/// The sequence that a segment belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// The memory roots between big steps.
     BigSteps,
     /// The state roots between the steps of a big step.
     Steps {
-        /// Which big step.
+        /// The index of the big step.
         big_step: u64,
     },
 }
 
-/// A piece of a sequence: the places from `lo` to `hi`.
+/// A part of a sequence: the places from `lo` to `hi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Of which sequence.
+    /// The sequence.
     pub level: Level,
     /// The first place, where both players agree.
     pub lo: u64,
-    /// The last, where they do not.
+    /// The last place, where they disagree.
     pub hi: u64,
 }
 
 impl Segment {
-    /// How many units it has.
+    /// The number of units in it.
     #[must_use]
     pub fn units(&self) -> u64 {
         self.hi.saturating_sub(self.lo)
     }
 
-    /// Into how many parts it is cut.
+    /// The number of parts that it is cut into.
     #[must_use]
     pub fn parts(&self, arity: u64) -> u64 {
         self.units().min(arity)
@@ -53,13 +53,13 @@ impl Segment {
         Self { lo, hi, ..*self }
     }
 
-    /// The boundaries after `lo`, about which claims are made.
+    /// The boundaries after `lo`: the places that claims are about.
     pub fn boundaries(self, arity: u64) -> impl Iterator<Item = u64> {
         (1..=self.parts(arity)).map(move |index| self.boundary(index, arity))
     }
 }
 
-/// How many levels a tree over this many leaves has.
+/// The number of levels of a tree over this many leaves.
 #[must_use]
 pub fn depth(leaves: u64) -> u32 {
     leaves.checked_sub(1).map_or(0, |last| u64::BITS - last.leading_zeros())

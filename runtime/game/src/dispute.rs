@@ -1,4 +1,4 @@
-//! One asserted result against any number of challengers: windows, bonds and who gets them.
+//! One asserted result and any number of challengers: the window, the bonds, and who gets them.
 
 use crate::game::{Clocks, Game, Outcome, Side};
 use crate::model::Model;
@@ -7,27 +7,28 @@ use crate::rules::Rules;
 use step::Root;
 use thiserror::Error;
 
-/// What is agreed before anything is asserted. Times are in the unit of `now`, amounts in that of the bonds.
+/// The terms, fixed before anything is asserted. Times are in the unit of `now`, amounts in that of the
+/// bonds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Challenges are heard in the time from the assertion to before this much later.
+    /// The time after the assertion in which it can be challenged.
     pub window: u64,
     /// The time of each side of a game.
     pub clocks: Clocks,
-    /// Into how many parts a segment is cut.
+    /// The number of parts that a segment is cut into.
     pub arity: u64,
-    /// What the asserter puts down, once.
+    /// The asserter's bond.
     pub asserter_bond: u64,
-    /// What a challenger puts down, for each game.
+    /// A challenger's bond, for each game.
     pub challenger_bond: u64,
-    /// The part of a lost asserter's bond that nobody gets.
+    /// The part of the asserter's bond that is burned if it loses.
     pub burned: u64,
 }
 
-/// What an asserter says.
+/// What an asserter asserts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assertion<K> {
-    /// Who says it.
+    /// The asserter.
     pub asserter: K,
     /// Of which model.
     pub model: Model,
@@ -166,7 +167,7 @@ impl<K: Copy + Eq> Dispute<K> {
         Ok(self.pay(outcome, challenger))
     }
 
-    /// Makes an assertion final that nobody can bring down any more: its bond returns.
+    /// Makes an assertion final that can no longer be overturned; returns its bond.
     pub fn settle(&mut self, now: u64) -> Result<Payment<K>, Refused> {
         self.pending()?;
         let playing = self.matches.iter().any(|match_| match_.game.mover().is_some());
@@ -223,7 +224,7 @@ impl<K: Copy + Eq> Dispute<K> {
         &self.terms
     }
 
-    /// The first moment at which it can no longer be challenged.
+    /// The first time at which it can no longer be challenged.
     #[must_use]
     pub fn window_end(&self) -> u64 {
         self.posted.saturating_add(self.terms.window)

@@ -1,4 +1,4 @@
-//! The run of a real image.
+//! A run of a real image.
 
 use crate::checkpoints::Checkpoints;
 use crate::limit::{Exceeded, MemoryLimit};
@@ -11,20 +11,20 @@ use memory::Memory;
 use step::{Proof, Root, Status, WitnessError};
 use thiserror::Error;
 
-/// A run of an image that goes to any place of it.
+/// A run of an image that can go to any place in it.
 #[derive(Debug)]
 pub struct Execution {
     image: Image,
     model: Model,
     schedule: Schedule,
-    /// How many steps there are at most before each big step, and in all.
+    /// The most steps before each big step, and in total.
     begins: Vec<u64>,
     inputs: Vec<(u64, Vec<u8>)>,
     changes: Vec<Change>,
     machine: Jit,
     /// The big step and the step that comes next.
     at: (u64, u64),
-    /// Whether an earlier big step had no end.
+    /// Whether an earlier big step ended void.
     void: bool,
     /// The memory roots before the big steps that have been reached.
     memories: Vec<Root>,
@@ -32,29 +32,29 @@ pub struct Execution {
     start: Snapshot,
     /// Places that have been asked about, with whether an earlier big step had no end.
     checkpoints: Checkpoints<(u64, u64), (Snapshot, bool)>,
-    /// A faster way from big step to big step.
+    /// A faster way to the big steps.
     shortcut: Option<Box<dyn Shortcut>>,
     /// How much memory it may take.
     limit: MemoryLimit,
 }
 
-/// Another way to the beginning of any big step than to run there: native code gives the same memory sooner.
+/// A faster way to the start of a big step than running the machine: native code computes the same memory.
 pub trait Shortcut: std::fmt::Debug + Send {
     /// The memory root before a big step, or at the end.
     fn root(&mut self, big_step: u64) -> Result<Root, ShortcutError>;
     /// Memory before a big step, or at the end: over the memory of the same image.
     fn enter(&mut self, big_step: u64) -> Result<memory::Snapshot, ShortcutError>;
-    /// How many nodes of memory it has hashed.
+    /// The number of memory nodes that it has hashed.
     fn hashed(&self) -> u64;
 }
 
-/// Why a shortcut leads nowhere.
+/// Why a shortcut fails.
 pub type ShortcutError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A byte that is changed before a step: what makes a run a lie.
+/// A byte that is changed before a step, which makes the run a lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// Before which step of which big step.
+    /// The big step, and the step in it.
     pub place: (u64, u64),
     /// The byte's address.
     pub address: u64,
@@ -62,7 +62,7 @@ pub struct Change {
     pub bits: u8,
 }
 
-/// Why a run can't be had.
+/// Why a run fails.
 #[derive(Debug, Error)]
 pub enum ExecutionError {
     /// The image can't be run.
@@ -71,7 +71,7 @@ pub enum ExecutionError {
     /// Nothing can be translated.
     #[error(transparent)]
     Jit(#[from] JitError),
-    /// An image that can't be disputed.
+    /// The image can't be disputed.
     #[error("the image doesn't say where its inputs and outputs are")]
     NoInterface,
     /// The shortcut.

@@ -1,4 +1,4 @@
-//! Runs invented by hashing, of any length at no cost: what simulations play about.
+//! Runs that are invented by hashing, for simulations. They can have any length at no cost.
 //!
 //! The root at a place is a hash of the place and a seed, so any root of any run is had at once. A [`Fake`]
 //! with lies is equal to the true one outside them.
@@ -17,7 +17,7 @@ use step::{MachineProfile, Part, ProfileError, Proof, Root, State, Status, Witne
 /// A step of a big step. The memory before a big step is its step 0.
 pub type Place = (u64, u64);
 
-/// A run that never happened.
+/// An invented run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fake {
     /// Different runs have different seeds.
@@ -34,7 +34,7 @@ pub struct Fake {
     pub status: Option<Status>,
 }
 
-/// What a lie says.
+/// The kinds of lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// Another root, one for each number.
@@ -47,7 +47,7 @@ pub enum What {
     Same,
 }
 
-/// Places about which it lies, and how.
+/// A lie about a range of places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lie {
     /// Where.
@@ -246,7 +246,7 @@ impl Oracle for Fake {
     }
 }
 
-/// The true run as a judge: it steps its own states and knows no others. The witness is the place.
+/// The rules of a true run: it executes steps of its own states only. The witness is the place.
 impl Rules for Fake {
     fn successor(&self, _: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError> {
         let found = witness.len();

@@ -54,12 +54,12 @@ impl Clocks {
     }
 }
 
-/// What becomes of a game.
+/// The status of a game.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on, this side to move.
+    /// It is running, and it is this side's turn.
     Open(Side),
-    /// It is over, this side has won.
+    /// It is over, and this side won.
     Won(Side),
 }
 
@@ -76,14 +76,14 @@ pub struct Game {
     claims: Root,
 }
 
-/// A pick whose proofs are good.
+/// A pick whose proofs are valid.
 struct Picked {
     part: Segment,
     start: Root,
     rejected: Root,
 }
 
-/// What a good move makes of the segment in dispute.
+/// The result of a legal move.
 enum Next {
     Segment { segment: Segment, start: Root, claims: Root },
     Proven,
@@ -136,7 +136,7 @@ impl Game {
         Ok(Self { model: *model, arity, outcome, clocks, since: now, segment, start, claims })
     }
 
-    /// A game that goes on, as a chain says where it stands.
+    /// A running game, as its state is on a chain.
     #[expect(clippy::too_many_arguments, reason = "those are the parts of a game")]
     #[must_use]
     pub fn resume(
@@ -183,7 +183,7 @@ impl Game {
         Ok(self.outcome)
     }
 
-    /// Says that the mover has no time left; anyone may.
+    /// Ends the game if the mover has no time left. Anyone may call it.
     pub fn timeout(&mut self, now: u64) -> Result<Outcome, Illegal> {
         self.timeout_under(&Protocol, now)
     }
@@ -209,7 +209,7 @@ impl Game {
         }
     }
 
-    /// The part that a move goes on from.
+    /// The part that a move continues with.
     fn pick(&self, rules: &impl Rules, pick: &Pick) -> Result<Picked, Illegal> {
         let parts = self.segment.parts(self.arity);
         if !rules.is_part(pick.part, parts) {
@@ -282,7 +282,7 @@ impl Game {
         now.saturating_sub(self.since)
     }
 
-    /// Who is to move, unless the game is over.
+    /// The side whose turn it is, unless the game is over.
     #[must_use]
     pub fn mover(&self) -> Option<Side> {
         match self.outcome {
@@ -291,7 +291,7 @@ impl Game {
         }
     }
 
-    /// Who has won, once somebody has.
+    /// The winner, if there is one.
     #[must_use]
     pub fn winner(&self) -> Option<Side> {
         match self.outcome {
@@ -300,7 +300,7 @@ impl Game {
         }
     }
 
-    /// The last moment at which the mover may move.
+    /// The last time at which the mover may move.
     #[must_use]
     pub fn deadline(&self) -> Option<u64> {
         self.mover().map(|mover| self.since.saturating_add(self.clocks.of(mover)))
@@ -312,13 +312,13 @@ impl Game {
         self.since
     }
 
-    /// What it is about.
+    /// The model that it is about.
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// Into how many parts a segment is cut.
+    /// The number of parts that a segment is cut into.
     #[must_use]
     pub fn arity(&self) -> u64 {
         self.arity
@@ -348,7 +348,7 @@ impl Game {
         self.claims
     }
 
-    /// How many moves a game has at most, the challenge and the proof included.
+    /// The most moves of a game, including the challenge and the proof.
     #[must_use]
     pub fn most_moves(big_steps: u64, steps: u64, arity: u64) -> u64 {
         1 + cuts(big_steps, arity).max(1) + cuts(steps, arity).max(1)

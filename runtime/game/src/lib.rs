@@ -1,8 +1,8 @@
 //! The dispute between two players as a pure state machine, and the players as pure strategies.
 //!
-//! [`Game`] is what the contract does: given a move and a time it says what becomes of the game, or which
-//! rule the move breaks. It does no input or output and has no clock of its own. [`player`] makes the moves,
-//! honest ones if its [`Oracle`] is. `docs/protocol.md` is the text that both follow.
+//! [`Game`] does what the contract does: given a move and a time, it returns the next state of the game, or
+//! the rule that the move breaks. It does no I/O and has no clock of its own. [`player`] chooses the moves;
+//! they are honest if its [`Oracle`] is. Both follow `docs/protocol.md`.
 
 mod checkpoints;
 mod claims;

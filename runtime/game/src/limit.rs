@@ -1,24 +1,24 @@
-//! How much memory runs may take of this computer.
+//! A limit on the memory that runs take.
 
 use std::cell::Cell;
 use std::fs;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// How long nobody looks at the memory that is held. Looking takes some microseconds, and taking much memory
-/// takes longer than this, because the system clears it.
+/// The time between two measurements. One takes some microseconds; taking a lot of memory takes longer than
+/// this pause, because the system clears it.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How much memory this process may hold. A machine's memory costs nothing before it is touched, so how much
-/// an image asks for says little, and what is watched is what is held.
+/// How much memory this process may hold. A machine's memory costs nothing before it is touched, so the size
+/// that an image asks for says little; what counts is the memory that is held.
 #[derive(Debug, Clone)]
 pub struct MemoryLimit {
     most: u64,
-    /// When was looked.
+    /// The time of the last measurement.
     looked: Cell<Instant>,
 }
 
-/// More memory is held.
+/// The process holds too much memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("this program holds more memory than the limit, {most} bytes")]
 pub struct Exceeded {
@@ -27,30 +27,31 @@ pub struct Exceeded {
 }
 
 impl MemoryLimit {
-    /// How many steps to run between two checks: few enough that a program which touches a page with every
-    /// other step takes no more than 2 GiB in between.
+    /// The steps to run between two checks: a program that touches a new page with every other step takes at
+    /// most 2 GiB in between.
     pub const SLICE: u64 = 1 << 20;
 
-    /// As much as the system gives.
+    /// No limit but the system's.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Some(u64::MAX))
     }
 
-    /// So many bytes, or seven eighths of what there is: beyond that the system may end other programs.
+    /// A limit of this many bytes, or of seven eighths of the computer's memory: beyond that the system may
+    /// kill other programs.
     #[must_use]
     pub fn new(most: Option<u64>) -> Self {
         let most = most.or_else(|| installed().map(|bytes| bytes / 8 * 7)).unwrap_or(u64::MAX);
         Self { most, looked: Cell::new(Instant::now()) }
     }
 
-    /// How many bytes.
+    /// The limit in bytes.
     #[must_use]
     pub fn most(&self) -> u64 {
         self.most
     }
 
-    /// An error if more is held. May be called often, and looks only now and then.
+    /// Fails if the process holds more. It may be called often; it measures only after a pause.
     pub fn check(&self) -> Result<(), Exceeded> {
         if self.looked.get().elapsed() < PAUSE {
             return Ok(());
@@ -67,7 +68,7 @@ fn held() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
-/// The bytes of memory that there are for it: the computer's, or less in a container.
+/// The memory that is available to the process: the computer's, or less in a container.
 fn installed() -> Option<u64> {
     let all = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
     let granted =

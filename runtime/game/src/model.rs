@@ -6,8 +6,8 @@ use image::{Image, Leaf, Schedule};
 use step::merkle::LEAF;
 use step::{MachineProfile, Proof, Root, State};
 
-/// The root that stands for "no memory": the end of a big step that traps or runs past its bound. No memory
-/// has it.
+/// The root that stands for "no memory": the end of a big step that traps or exceeds its bound. No memory has
+/// this root.
 pub const VOID: Root = Root([0xff; 32]);
 
 /// An aligned subtree of memory.
@@ -55,7 +55,7 @@ pub struct Model {
     pub scratch_bits: u8,
     /// Where the input goes.
     pub input: Subtree,
-    /// Where the output is found.
+    /// Where the output is.
     pub output: Subtree,
 }
 
@@ -67,8 +67,8 @@ impl From<image::Region> for Subtree {
 }
 
 impl Model {
-    /// The model of an image that is disputed by this schedule of it: all its big steps, or one for the whole
-    /// program. `None` if the image doesn't say where its inputs and outputs are.
+    /// The model of an image with this schedule: all its big steps, or one for the whole program. `None` if
+    /// the image doesn't declare its inputs and outputs.
     #[must_use]
     pub fn of(image: &Image, schedule: &Schedule) -> Option<Self> {
         let interface = image.interface?;
@@ -126,7 +126,7 @@ impl Model {
     }
 }
 
-/// How many steps of a big step are looked at: its bound, and at least one.
+/// The number of steps that a game can be about in a big step: its bound, and at least one.
 #[must_use]
 pub fn steps(leaf: Leaf) -> u64 {
     leaf.bound.max(1)

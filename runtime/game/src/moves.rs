@@ -1,4 +1,4 @@
-//! The moves, and what can be wrong with them.
+//! The moves and their errors.
 
 use image::Leaf;
 use step::{Proof, Root, WitnessError};
@@ -11,22 +11,22 @@ pub struct Challenge {
     pub input: Proof,
     /// Memory roots at the boundaries of all big steps.
     pub claims: Vec<Root>,
-    /// The output subtree of the last claim; not looked at if that is void.
+    /// The output subtree of the last claim; ignored if that is void.
     pub output: Proof,
 }
 
-/// The part of the opponent's claims that a move goes on from.
+/// The part of the opponent's claims that a move continues with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pick {
     /// Which part, counted from 1.
     pub part: u64,
-    /// The claim before it, agreed; not looked at for part 1.
+    /// The agreed claim before it; ignored for part 1.
     pub before: Proof,
-    /// The claim after it, rejected.
+    /// The rejected claim after it.
     pub after: Proof,
 }
 
-/// What takes a game from a big step to its steps.
+/// What a move brings to go from a big step to its steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BigStepEntry {
     /// The big step's leaf of the schedule.
@@ -37,7 +37,7 @@ pub struct BigStepEntry {
     pub claims: Vec<Root>,
     /// The bytes of the last claim's state.
     pub end: Vec<u8>,
-    /// That state's scratch subtree; not looked at if it is no end of a big step.
+    /// That state's scratch subtree; ignored if the state is not the end of a big step.
     pub scratch: Proof,
 }
 
@@ -51,19 +51,19 @@ pub enum Move {
         /// The roots at its boundaries.
         claims: Vec<Root>,
     },
-    /// Goes down into a big step.
+    /// Goes from a big step to its steps.
     Enter {
         /// The part, a single big step.
         pick: Pick,
         /// What is in it.
         entry: BigStepEntry,
     },
-    /// Says that after void comes void.
+    /// Proves that void follows void.
     Void {
         /// The part, a single big step.
         pick: Pick,
     },
-    /// Shows what a step really does.
+    /// Proves what a step really does.
     Prove {
         /// The part, a single step.
         pick: Pick,
@@ -73,7 +73,7 @@ pub enum Move {
 }
 
 impl Move {
-    /// The part that it picks.
+    /// The part that the move picks.
     #[must_use]
     pub fn pick(&self) -> &Pick {
         match self {
@@ -84,7 +84,7 @@ impl Move {
         }
     }
 
-    /// What it claims, for the opponent to pick from.
+    /// The claims that the opponent picks from.
     #[must_use]
     pub fn claims(&self) -> &[Root] {
         match self {
@@ -95,7 +95,7 @@ impl Move {
     }
 }
 
-/// What a proof is for.
+/// What a proof is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proven {
     /// The agreed claim.
@@ -115,10 +115,10 @@ pub enum Proven {
 /// Which rule a move breaks. `docs/protocol.md` has the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Illegal {
-    /// A model that no registry takes, or an arity out of range.
+    /// The registry would refuse the model, or the arity is out of range.
     #[error("the model or the arity is out of range")]
     Model,
-    /// Nothing happens after the end.
+    /// The game is over.
     #[error("the game has a winner")]
     Over,
     /// The other side is to move.
@@ -138,22 +138,22 @@ pub enum Illegal {
         /// How many there are.
         parts: u64,
     },
-    /// Siblings that lead elsewhere, or too many or few of them.
+    /// A proof leads to another root, or has the wrong number of siblings.
     #[error("the proof of {0:?} doesn't lead to its root")]
     Proof(Proven),
-    /// A move for big steps among steps, or the other way round.
+    /// A move for big steps at the level of steps, or vice versa.
     #[error("the move belongs to the other level")]
     Level,
-    /// A move for one unit on many, or the other way round.
+    /// A move for one unit on several, or vice versa.
     #[error("the part has {found} units")]
     Units {
         /// How many it has.
         found: u64,
     },
-    /// Entering void, or saying void of a memory.
+    /// Entering a void memory, or proving void after a memory that is not.
     #[error("the agreed memory is void where it may not be, or isn't where it must be")]
     Void,
-    /// Claims too many or too few.
+    /// The wrong number of claims.
     #[error("{found} claims instead of {expected}")]
     Count {
         /// One a part.
@@ -161,13 +161,13 @@ pub enum Illegal {
         /// How many came.
         found: usize,
     },
-    /// An end state that isn't what was claimed.
+    /// The end state is not the claimed one.
     #[error("the end state isn't 353 bytes that hash to the last claim")]
     EndState,
-    /// A move that agrees with what it rejects.
+    /// A move that agrees with the claim it rejects.
     #[error("the move comes to the claim that it rejects")]
     Agrees,
-    /// A witness that the verifier refuses.
+    /// The verifier refuses the witness.
     #[error("the verifier refuses the witness: {0}")]
     Witness(#[from] WitnessError),
 }

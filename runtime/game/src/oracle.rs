@@ -1,17 +1,17 @@
-//! What a player knows of the run that a game is about.
+//! What a player knows about the run that is in dispute.
 
 use crate::model::{Model, VOID};
 use image::Leaf;
 use step::{Proof, Root};
 
-/// Somebody who has run the model, or says so.
+/// Answers questions about a run of the model, truthfully or not.
 pub trait Oracle {
-    /// Why it can't answer.
+    /// Why a question can't be answered.
     type Error;
 
-    /// The memory root before a big step; that before the one after the last is the root at the end.
+    /// The memory root before a big step. The one after the last big step is the root at the end.
     fn memory(&mut self, big_step: u64) -> Result<Root, Self::Error>;
-    /// The state root before a step of a big step; there are as many states as the bound says, and one more.
+    /// The state root before a step of a big step. There is one more state than the bound has steps.
     fn state(&mut self, big_step: u64, step: u64) -> Result<Root, Self::Error>;
     /// The bytes of a big step's last state, and its scratch subtree.
     fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), Self::Error>;
@@ -19,12 +19,12 @@ pub trait Oracle {
     fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, Self::Error>;
     /// A leaf of the schedule with its siblings.
     fn schedule(&mut self, big_step: u64) -> Result<(Leaf, Vec<Root>), Self::Error>;
-    /// The input subtree as it is in the image.
+    /// The input subtree in the image, with its proof.
     fn input(&mut self) -> Result<Proof, Self::Error>;
-    /// The output subtree at the end.
+    /// The output subtree at the end, with its proof.
     fn output(&mut self) -> Result<Proof, Self::Error>;
 
-    /// The output root: what to assert.
+    /// The output root: what an asserter posts.
     fn result(&mut self, model: &Model) -> Result<Root, Self::Error> {
         if self.memory(model.big_steps)? == VOID { Ok(VOID) } else { Ok(self.output()?.leaf) }
     }

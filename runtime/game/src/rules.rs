@@ -1,16 +1,17 @@
-//! The judgements that a game is made of.
+//! The decisions that make up a game.
 
 use crate::claims;
 use crate::model::{Model, VOID};
 use crate::moves::{Illegal, Proven};
 use step::{Proof, Root, State, Status, WitnessError};
 
-/// How a game judges. [`Protocol`] is the contract's way; tests put another machine or a planted bug here.
+/// How a game decides. [`Protocol`] does what the contract does; tests plug in another machine or a planted
+/// bug.
 pub trait Rules {
-    /// The state root after the step that a witness is of.
+    /// The state root after the step of a witness.
     fn successor(&self, model: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError>;
 
-    /// Whether there is a part with this number.
+    /// Whether a part with this number exists.
     fn is_part(&self, number: u64, parts: u64) -> bool {
         (1..=parts).contains(&number)
     }
@@ -25,12 +26,12 @@ pub trait Rules {
         ours != rejected
     }
 
-    /// What is left of a clock; `None` if the time used is more.
+    /// What is left of a clock; `None` if more was used.
     fn left(&self, clock: u64, used: u64) -> Option<u64> {
         clock.checked_sub(used)
     }
 
-    /// The memory root with which a state ends its big step, or void.
+    /// The memory root with which a state ends its big step; possibly void.
     fn end(&self, model: &Model, state: &[u8; State::SIZE], scratch: &Proof) -> Result<Root, Illegal> {
         let Some(memory) = self.ended(model, state) else { return Ok(VOID) };
         let region = model.scratch();
@@ -40,13 +41,13 @@ pub trait Rules {
         Ok(self.reset(model, scratch))
     }
 
-    /// The memory root of a state that ends a big step, scratch memory as it is.
+    /// The memory root of a state that ends a big step, with scratch memory unchanged.
     fn ended(&self, model: &Model, state: &[u8; State::SIZE]) -> Option<Root> {
         let root = |at: usize| Root(std::array::from_fn(|i| state[at + i]));
         (state[104] == Status::Exited.byte() && root(0) == model.code_root).then(|| root(32))
     }
 
-    /// The memory root with scratch memory zero.
+    /// The memory root with scratch memory zeroed.
     fn reset(&self, model: &Model, scratch: &Proof) -> Root {
         scratch.root(Root::ZERO, model.scratch().index)
     }

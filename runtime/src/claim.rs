@@ -1,4 +1,4 @@
-//! The file that `opml prove` writes and `opml verify` reads: a claim about one step, with its witness.
+//! The witness file, which `opml prove` writes and `opml verify` reads: a claim about one step, with its witness.
 
 use isa::Extensions;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use step::{MachineProfile, Root};
 use crate::failure::Failure;
 use crate::output::{hex, read_file, write_file};
 
-/// "Machine of this shape, in this state, steps to that state."
+/// The claim that a machine of this shape goes from one state to another in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The machine's shape.
     pub profile: MachineProfile,
-    /// Which step of the run, for people; nothing depends on it.
+    /// The number of the step in its run. A witness does not prove it.
     pub step: u64,
     /// The state root before the step.
     pub before: Root,
@@ -23,7 +23,7 @@ pub struct Claim {
     pub witness: Vec<u8>,
 }
 
-/// No witness file comes near this.
+/// The most bytes of a witness file; real ones are far smaller.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The file's fields.

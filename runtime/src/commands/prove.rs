@@ -32,7 +32,7 @@ pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
     output.result(&object, &text)
 }
 
-/// The honest claim about a machine's next step, which is not made.
+/// The true claim about a machine's next step. The machine does not execute it.
 pub fn claim_of_next_step(machine: &mut Jit) -> Result<Claim, Failure> {
     let before = machine.state_root();
     let (witness, after) = machine.witness().map_err(Failure::from_error)?;

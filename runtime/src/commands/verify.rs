@@ -54,7 +54,9 @@ pub fn run(args: &Verify, output: Output) -> Result<(), Failure> {
             check_image(args, &claim, image, output)?;
             format!("the claim holds, and it is step {} of {}", count(claim.step), image.display())
         }
-        None => "the claim holds; step number and machine are as the file has them (--image checks them)".to_owned(),
+        None => {
+            "the claim holds; step number and machine are as the file has them (--image checks them)".to_owned()
+        }
     };
     output.result(&object, &format!("{text}\n{ending}"))
 }
@@ -70,7 +72,7 @@ fn check_image(args: &Verify, claim: &Claim, image: &std::path::Path, output: Ou
     let mut loaded = prepare(&run, Backend::Jit)?;
     let found = loaded.image.profile;
     if found != claim.profile {
-        let message = format!("the witness is of another machine than {}", image.display());
+        let message = format!("the witness belongs to another machine than {}", image.display());
         let hint = format!("the witness has {}, the image {}", shape(claim.profile), shape(found));
         return Err(Failure::about(&args.witness, message).hint(hint));
     }
@@ -82,7 +84,8 @@ fn check_image(args: &Verify, claim: &Claim, image: &std::path::Path, output: Ou
         return Ok(());
     }
     let message = format!("{} is in state {found} before step {}, not in {}", image.display(), claim.step, claim.before);
-    Err(Failure::about(&args.witness, message).hint("the witness is of another step, of other inputs or of another image"))
+    let hint = "the witness belongs to another step, to other inputs or to another image";
+    Err(Failure::about(&args.witness, message).hint(hint))
 }
 
 /// A machine's shape for people.

@@ -117,6 +117,19 @@ fn outputs_beyond_the_first_are_refused_only_where_they_are_used() {
 }
 
 #[test]
+fn statistics_as_outputs_of_an_old_batch_normalization_mean_training() {
+    let normalization = |outputs: &[&str]| {
+        let mut node = node("BatchNormalization", &["x", "w", "w", "w", "w"], "y");
+        node.outputs.extend(outputs.iter().map(|&name| name.to_owned()));
+        let w = Tensor::new(ElementType::Float32, vec![2], floats(2)).unwrap();
+        import(model(9, &[1, 2, 2], &[("w", w)], &[node]))
+    };
+    normalization(&["", ""]).unwrap();
+    let error = normalization(&["mean", "variance"]).unwrap_err();
+    assert!(error.contains("training_mode` is implied by output `mean`; supported: 0 (inference)"), "{error}");
+}
+
+#[test]
 fn every_form_of_constant_is_understood() {
     let forms = [("value", Attribute::Tensor(ints(&[2, 2]))), ("value_ints", Attribute::Ints(vec![2, 2]))];
     for (name, attribute) in forms {

@@ -128,6 +128,13 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     if !call.flag("spatial", true)? {
         return Err(value_error("spatial", &0, "1"));
     }
+    // Before opset 14, naming the statistics as further outputs meant training.
+    if call.opset < 14
+        && let Some(name) = call.node.outputs.iter().skip(1).find(|name| !name.is_empty())
+    {
+        let found = format!("implied by output `{name}`");
+        return Err(value_error("training_mode", &found, "0 (inference), with one output"));
+    }
     call.float("momentum")?;
     let epsilon = call.float("epsilon")?.unwrap_or(1e-5);
     call.apply(op::BatchNormalization { epsilon })

@@ -218,7 +218,10 @@ fn open_dimensions_are_bound_by_shapes_and_by_their_names() {
         (&[("x", &[2, 4])], Err("input `z` has shape [batch, ?], which is not fixed; add --shape z=2,1")),
         (&[("x", &[2, 5]), ("z", &[2, 1])], Err("--shape x=2,5 contradicts the declared shape [2, 4]")),
         (&[("x", &[2, 4]), ("z", &[3, 1])], Err("--shape z=3,1 contradicts the declared shape [2, ?]")),
-        (&[("w", &[2])], Err("--shape w: the model has no such input; inputs: x, z")),
+        (
+            &[("w", &[2]), ("x", &[2, 4]), ("z", &[2, 1])],
+            Err("--shape w: the model has no such input; inputs: x, z"),
+        ),
     ];
     for (shapes, expected) in table {
         assert_eq!(bind(shapes), expected.map_err(str::to_owned), "{shapes:?}");

@@ -68,9 +68,13 @@ abstract contract DisputeGame is IDisputeGame {
     }
 
     /// @inheritdoc IDisputeGame
-    function enter(uint256 id, Game memory game, Model calldata model, Pick calldata pick, BigStepEntry calldata entry)
-        external
-    {
+    function enter(
+        uint256 id,
+        Game memory game,
+        Model calldata model,
+        Pick calldata pick,
+        BigStepEntry calldata entry
+    ) external {
         begin(id, game);
         requireModel(game, model);
         take(game, pick);
@@ -101,9 +105,13 @@ abstract contract DisputeGame is IDisputeGame {
     }
 
     /// @inheritdoc IDisputeGame
-    function prove(uint256 id, Game memory game, Model calldata model, Pick calldata pick, bytes calldata witness)
-        external
-    {
+    function prove(
+        uint256 id,
+        Game memory game,
+        Model calldata model,
+        Pick calldata pick,
+        bytes calldata witness
+    ) external {
         begin(id, game);
         requireModel(game, model);
         take(game, pick);
@@ -214,11 +222,16 @@ abstract contract DisputeGame is IDisputeGame {
         game.hi = uint64(lo + units * part / count);
     }
 
-    function requireClaim(bytes32 claims, uint256 depth, uint256 index, bytes32 claim, bytes32[] calldata siblings)
-        private
-        pure
-    {
-        if (siblings.length != depth || Merkle.fold(claim, index, siblings) != claims) revert Proof();
+    function requireClaim(
+        bytes32 claims,
+        uint256 depth,
+        uint256 index,
+        bytes32 claim,
+        bytes32[] calldata siblings
+    ) private pure {
+        if (siblings.length != depth || Merkle.fold(claim, index, siblings) != claims) {
+            revert Proof();
+        }
     }
 
     // ---- Models
@@ -229,7 +242,11 @@ abstract contract DisputeGame is IDisputeGame {
     }
 
     /// @dev The memory root before the first big step: the image's memory with the input in place.
-    function graft(Model calldata model, Opening calldata opening, bytes32 inputRoot) private pure returns (bytes32) {
+    function graft(Model calldata model, Opening calldata opening, bytes32 inputRoot)
+        private
+        pure
+        returns (bytes32)
+    {
         requireSubtree(model.memoryBits, model.input, opening.input, opening.inputSiblings, model.memoryRoot);
         return Merkle.fold(inputRoot, model.input.index, opening.inputSiblings);
     }
@@ -271,14 +288,19 @@ abstract contract DisputeGame is IDisputeGame {
         bytes32 floats = keccak256(abi.encodePacked(zeros, zeros, zeros, zeros, ones, ones, ones, ones));
         uint64 sp = uint64(1) << model.memoryBits;
         bytes memory others = new bytes(OTHER_REGISTERS);
-        return keccak256(abi.encodePacked(model.codeRoot, memoryRoot, floats, pc, uint8(0), uint64(0), sp, others));
+        return
+            keccak256(
+                abi.encodePacked(model.codeRoot, memoryRoot, floats, pc, uint8(0), uint64(0), sp, others)
+            );
     }
 
     /// @dev The memory root with which an end state ends its big step: its memory with the scratch part
     /// zeroed, or void.
     function endOf(Model calldata model, BigStepEntry calldata entry) private pure returns (bytes32) {
         bytes calldata state = entry.endState;
-        if (state.length != STATE_SIZE || keccak256(state) != entry.claims[entry.claims.length - 1]) revert EndState();
+        if (state.length != STATE_SIZE || keccak256(state) != entry.claims[entry.claims.length - 1]) {
+            revert EndState();
+        }
         if (uint8(state[STATUS_AT]) != EXITED || bytes32(state[:32]) != model.codeRoot) return VOID;
         uint256 above = model.memoryBits - model.scratchBits;
         uint256 top = (uint256(1) << above) - 1;

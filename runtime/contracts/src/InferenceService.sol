@@ -47,8 +47,10 @@ contract InferenceService is DisputeGame, IInferenceService {
     mapping(address account => uint256) public balances;
 
     constructor(IModelRegistry models, Terms memory agreed) {
-        bool timely = agreed.window != 0 && agreed.clock != 0 && agreed.arity >= 2 && agreed.arity <= MAX_ARITY;
-        bool costly = agreed.asserterBond != 0 && agreed.challengerBond != 0 && agreed.burned <= agreed.asserterBond;
+        bool timely =
+            agreed.window != 0 && agreed.clock != 0 && agreed.arity >= 2 && agreed.arity <= MAX_ARITY;
+        bool costly =
+            agreed.asserterBond != 0 && agreed.challengerBond != 0 && agreed.burned <= agreed.asserterBond;
         if (!timely || !costly) revert InvalidTerms();
         registry = models;
         (WINDOW, CLOCK, ARITY) = (agreed.window, agreed.clock, agreed.arity);
@@ -144,7 +146,9 @@ contract InferenceService is DisputeGame, IInferenceService {
     }
 
     /// @inheritdoc IInferenceService
-    function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData) external {
+    function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData)
+        external
+    {
         requireRequest(id, request);
         Answer storage given = answers[id];
         if (given.standing != Standing.Pending) revert Decided();
@@ -203,7 +207,9 @@ contract InferenceService is DisputeGame, IInferenceService {
         if (games[game] != 0) revert Challenged();
         if (hashOf(model) != request.model) revert StateMismatch();
         ++answers[id].openGames;
-        openGame(game, gameAgainst(given.asserter, request.model), model, request.inputRoot, asserted, opening);
+        openGame(
+            game, gameAgainst(given.asserter, request.model), model, request.inputRoot, asserted, opening
+        );
     }
 
     function gameAgainst(address asserter, bytes32 model) private view returns (Game memory game) {

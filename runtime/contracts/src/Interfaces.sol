@@ -128,16 +128,26 @@ interface IDisputeGame {
     function dissect(uint256 id, Game memory game, Pick calldata pick, bytes32[] calldata claims) external;
 
     /// @notice Picks one big step and goes down to its machine steps.
-    function enter(uint256 id, Game memory game, Model calldata model, Pick calldata pick, BigStepEntry calldata entry)
-        external;
+    function enter(
+        uint256 id,
+        Game memory game,
+        Model calldata model,
+        Pick calldata pick,
+        BigStepEntry calldata entry
+    ) external;
 
     /// @notice Wins the game: after a void memory everything is void, and the opponent claims otherwise.
     function proveVoid(uint256 id, Game memory game, Pick calldata pick) external;
 
     /// @notice Wins the game: the contract executes the one step in dispute, and its result is not what the
     /// opponent claims.
-    function prove(uint256 id, Game memory game, Model calldata model, Pick calldata pick, bytes calldata witness)
-        external;
+    function prove(
+        uint256 id,
+        Game memory game,
+        Model calldata model,
+        Pick calldata pick,
+        bytes calldata witness
+    ) external;
 
     /// @notice Ends a game whose mover has run out of time. Anyone may call it.
     function timeout(uint256 id, Game memory game) external;
@@ -296,11 +306,15 @@ struct Answer {
 /// @dev The ID of a game is `request << 176 | attempt << 160 | challenger`.
 interface IInferenceService is IDisputeGame {
     /// @notice Somebody requests an inference. `input` is empty if it was given by its root.
-    event Requested(uint256 indexed id, bytes32 indexed listing, Request request, bytes input, bytes callbackData);
+    event Requested(
+        uint256 indexed id, bytes32 indexed listing, Request request, bytes input, bytes callbackData
+    );
     /// @notice A request was cancelled; its fees were credited to the requester.
     event Cancelled(uint256 indexed id);
     /// @notice Somebody answered with a bond. `output` is empty if the model has no output for this input.
-    event Answered(uint256 indexed id, uint16 attempt, address indexed asserter, bytes32 outputRoot, bytes output);
+    event Answered(
+        uint256 indexed id, uint16 attempt, address indexed asserter, bytes32 outputRoot, bytes output
+    );
     /// @notice An answer is final. `delivered` tells whether there was a callback and it succeeded.
     event Settled(uint256 indexed id, bytes32 outputRoot, bool delivered);
     /// @notice An account's balance was paid out.
@@ -388,7 +402,8 @@ interface IInferenceService is IDisputeGame {
 
     /// @notice Makes an answer final once it can no longer be overturned; credits the fees and calls the
     /// callback.
-    function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData) external;
+    function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData)
+        external;
 
     /// @notice Returns the bond of a challenger whose game was still open when another game overturned the
     /// answer.

@@ -4,7 +4,11 @@ pragma solidity ^0.8.24;
 /// @title Merkle trees in which a node is zero if both of its children are (docs/formats.md).
 library Merkle {
     /// @notice Folds a node at this index of its level with its siblings, from the bottom up, to the root.
-    function fold(bytes32 from, uint256 index, bytes32[] calldata siblings) internal pure returns (bytes32 root) {
+    function fold(bytes32 from, uint256 index, bytes32[] calldata siblings)
+        internal
+        pure
+        returns (bytes32 root)
+    {
         root = from;
         assembly ("memory-safe") {
             let end := add(siblings.offset, shl(5, siblings.length))

@@ -21,7 +21,10 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function deployVerifier(Machine calldata machine, bytes calldata creationCode) external returns (address verifier) {
+    function deployVerifier(Machine calldata machine, bytes calldata creationCode)
+        external
+        returns (address verifier)
+    {
         verifier = verifierOf(machine);
         if (verifier != address(0)) return verifier;
         if (keccak256(creationCode) != (machine.floats ? FLOAT_CODE : INTEGER_CODE)) revert CreationCode();
@@ -40,7 +43,8 @@ contract ModelRegistry is IModelRegistry {
         Model calldata model = listing.model;
         Models.requireValid(model);
         address verifier = verifierOf(machine);
-        bool its = verifier != address(0) && verifier == model.verifier && machine.memoryBits == model.memoryBits;
+        bool its =
+            verifier != address(0) && verifier == model.verifier && machine.memoryBits == model.memoryBits;
         if (!its) revert NotItsVerifier(verifier);
         requireSize(listing.inputBytes, model.input.level);
         requireSize(listing.outputBytes, model.output.level);

@@ -79,7 +79,10 @@ contract CallbacksTest is Stage {
     uint64 private constant GAS = 300_000;
 
     /// An answered request whose window is over.
-    function ready(address consumer, uint64 callbackGas, bytes memory data) private returns (Asked memory asked) {
+    function ready(address consumer, uint64 callbackGas, bytes memory data)
+        private
+        returns (Asked memory asked)
+    {
         asked = ask(consumer, callbackGas, data);
         answer(asked, truth(asked));
         vm.warp(block.timestamp + WINDOW);

@@ -46,10 +46,13 @@ contract DisputeGameTest {
     }
 
     /// The reply of whoever is to move; false if it has none, or the contract refuses it.
-    function move(uint256 id, Game memory game, bytes32[] memory claims, Run memory asserters, Run memory challengers)
-        private
-        returns (bool made)
-    {
+    function move(
+        uint256 id,
+        Game memory game,
+        bytes32[] memory claims,
+        Run memory asserters,
+        Run memory challengers
+    ) private returns (bool made) {
         bytes memory call = Toy.reply(game.asserterMoves ? asserters : challengers, id, game, model, claims);
         vm.recordLogs();
         vm.prank(game.asserterMoves ? game.asserter : game.challenger);
@@ -88,7 +91,9 @@ contract DisputeGameTest {
         call[place] ^= bytes1(uint8(1 << (bit % 8)));
         (bool made, bytes memory reason) = address(disputes).call(call);
         // Bits that its type hasn't are refused by the decoder, without a word.
-        require(!made && (reason.length == 0 || bytes4(reason) == IDisputeGame.StateMismatch.selector), "accepted");
+        require(
+            !made && (reason.length == 0 || bytes4(reason) == IDisputeGame.StateMismatch.selector), "accepted"
+        );
         disputes.timeout(id, game);
     }
 

@@ -59,7 +59,8 @@ contract GasTest is Stage {
         (uint256 other, Game memory state,) = challenge(OTHER, asked, truth(asked));
         (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
         note("challenge");
-        string[4] memory names = ["dissect big steps", "enter", "dissect steps", "prove (with the toy's verifier)"];
+        string[4] memory names =
+            ["dissect big steps", "enter", "dissect steps", "prove (with the toy's verifier)"];
         for (uint256 i = 0; i < names.length; i++) {
             bytes memory call = Toy.reply(game.asserterMoves ? lied : truth(asked), id, game, model, claims);
             vm.recordLogs();

@@ -2,7 +2,16 @@
 pragma solidity ^0.8.24;
 
 import {InferenceService} from "../src/InferenceService.sol";
-import {Answer, Game, IDisputeGame, IInferenceService, Model, Opening, Request, Standing} from "../src/Interfaces.sol";
+import {
+    Answer,
+    Game,
+    IDisputeGame,
+    IInferenceService,
+    Model,
+    Opening,
+    Request,
+    Standing
+} from "../src/Interfaces.sol";
 import {Naive} from "./Naive.sol";
 import {Run, Toy} from "./Toy.sol";
 import {Vm, vm} from "./Vm.sol";
@@ -65,7 +74,10 @@ contract Handler {
 
     /// Sends a call from somebody. Nobody's wei may change by it but the sender's, and the sender's only by what it
     /// sends along, or by what was credited to it if it withdraws.
-    function act(string memory name, address sender, uint256 value, bytes memory call) private returns (bool done) {
+    function act(string memory name, address sender, uint256 value, bytes memory call)
+        private
+        returns (bool done)
+    {
         uint256[] memory before = wallets();
         uint256 credit = SERVICE.balances(sender);
         vm.recordLogs();
@@ -93,7 +105,8 @@ contract Handler {
         address requester = person(who);
         fee = 0.2 ether + fee % 1 ether;
         uint256 id = asked.length + 1;
-        bytes memory call = abi.encodeCall(IInferenceService.requestCallback, (LISTING, input, address(0), 0, ""));
+        bytes memory call =
+            abi.encodeCall(IInferenceService.requestCallback, (LISTING, input, address(0), 0, ""));
         if (!act("request", requester, fee, call)) return;
         asked.push();
         asked[id - 1].request = Request({
@@ -142,8 +155,9 @@ contract Handler {
         lie = lie % 2 == 0 ? 0 : 1 + lie % 16;
         Answer memory given = SERVICE.provisionalAnswer(id);
         Opening memory opening = Toy.opening(Toy.run(0, lie), SERVICE.terms().arity);
-        bytes memory call =
-            abi.encodeCall(IInferenceService.challenge, (id, asked[id - 1].request, model, given.outputRoot, opening));
+        bytes memory call = abi.encodeCall(
+            IInferenceService.challenge, (id, asked[id - 1].request, model, given.outputRoot, opening)
+        );
         if (!act("challenge", person(who), CHALLENGER_BOND, call)) return;
         require(person(who) != given.asserter, "it plays against itself");
         played.push();
@@ -174,7 +188,9 @@ contract Handler {
             (one.game, one.claims) = moved();
             return true;
         }
-        require((asserters ? one.challengerLie : one.asserterLie) != 0, "something false was proven of the truth");
+        require(
+            (asserters ? one.challengerLie : one.asserterLie) != 0, "something false was proven of the truth"
+        );
         if (!asserters) burned += BURNED;
         return false;
     }

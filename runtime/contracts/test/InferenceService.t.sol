@@ -85,7 +85,8 @@ contract InferenceServiceTest is Stage {
         vm.prank(REQUESTER);
         vm.expectEmit();
         emit IInferenceService.Requested(1, listing, request, someInput(), "data");
-        uint256 id = service.requestCallback{value: FEE + LICENCE_FEE}(listing, someInput(), OTHER, 100_000, "data");
+        uint256 id =
+            service.requestCallback{value: FEE + LICENCE_FEE}(listing, someInput(), OTHER, 100_000, "data");
         check(id == 1 && service.requests(1) == keccak256(abi.encode(request)), "another request");
         check(ask().id == 2, "the next one");
     }
@@ -142,7 +143,9 @@ contract InferenceServiceTest is Stage {
         refuse(IInferenceService.RequestMismatch.selector);
         service.settle(asked.id, other.request, "", "");
         refuse(IInferenceService.RequestMismatch.selector);
-        service.challenge{value: CHALLENGER_BOND}(asked.id, other.request, model, 0, Toy.opening(truth(asked), ARITY));
+        service.challenge{value: CHALLENGER_BOND}(
+            asked.id, other.request, model, 0, Toy.opening(truth(asked), ARITY)
+        );
     }
 
     // ---- Cancelling
@@ -181,8 +184,8 @@ contract InferenceServiceTest is Stage {
         service.cancel(asked.id, asked.request);
     }
 
-    function test_afterAFallenAnswerThereIsAnotherOrNone() public {
-        (Asked memory asked,) = fallen();
+    function test_afterAnOverturnedAnswerThereIsAnotherOrNone() public {
+        (Asked memory asked,) = overturned();
         vm.warp(block.timestamp + WINDOW);
         vm.prank(REQUESTER);
         service.cancel(asked.id, asked.request);
@@ -297,14 +300,16 @@ contract InferenceServiceTest is Stage {
         Opening memory opening = Toy.opening(lie(asked, 1), ARITY);
         for (uint256 i = 0; i < 2; i++) {
             vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, CHALLENGER_BOND));
-            service.challenge{value: CHALLENGER_BOND - 1 + 2 * i}(asked.id, asked.request, model, asserted, opening);
+            service.challenge{value: CHALLENGER_BOND - 1 + 2 * i}(
+                asked.id, asked.request, model, asserted, opening
+            );
         }
     }
 
     // ---- Challenges
 
-    /// An answer that has fallen, with the loser's output.
-    function fallen() private returns (Asked memory asked, Run memory lied) {
+    /// An overturned answer, with the loser's output.
+    function overturned() private returns (Asked memory asked, Run memory lied) {
         asked = ask();
         lied = lie(asked, 11);
         answer(asked, lied);
@@ -403,7 +408,7 @@ contract InferenceServiceTest is Stage {
     }
 
     function test_aWonChallengeIsPaid() public {
-        (Asked memory asked,) = fallen();
+        (Asked memory asked,) = overturned();
         uint256 prize = uint256(CHALLENGER_BOND) + ASSERTER_BOND - BURNED;
         check(service.balances(CHALLENGER) == prize && service.balances(ASSERTER) == 0, "the prize");
         vm.warp(block.timestamp + WINDOW);
@@ -421,7 +426,8 @@ contract InferenceServiceTest is Stage {
         Run memory lied = lie(asked, 11);
         answer(asked, lied);
         (uint256 slow, Game memory state, bytes32[] memory theirs) = challenge(OTHER, asked, truth(asked));
-        (uint256 quick, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
+        (uint256 quick, Game memory game, bytes32[] memory claims) =
+            challenge(CHALLENGER, asked, truth(asked));
         refuse(IInferenceService.Unsettled.selector);
         service.reclaim(slow, state);
         check(!playOut(quick, game, claims, lied, truth(asked)), "the liar wins");
@@ -451,7 +457,7 @@ contract InferenceServiceTest is Stage {
     }
 
     function test_reclaimNeedsAGame() public {
-        (Asked memory asked, Run memory lied) = fallen();
+        (Asked memory asked, Run memory lied) = overturned();
         Game memory never;
         refuse(IDisputeGame.StateMismatch.selector);
         service.reclaim(asked.id << 176 | 1 << 160 | uint160(OTHER), never);
@@ -461,7 +467,7 @@ contract InferenceServiceTest is Stage {
     // ---- Money
 
     function test_moneyGoesToWhomItIsCredited() public {
-        fallen();
+        overturned();
         uint256 prize = service.balances(CHALLENGER);
         uint256 before = CHALLENGER.balance;
         vm.prank(CHALLENGER);

@@ -74,7 +74,9 @@ contract MerkleTest {
         require(this.rootOfMemory(two, 1) == parent, "a leaf and zeros");
         bytes memory last = new bytes(33);
         last[32] = 0x03;
-        require(this.rootOfMemory(last, 1) == keccak256(abi.encode(uint256(0), uint256(3))), "the second leaf");
+        require(
+            this.rootOfMemory(last, 1) == keccak256(abi.encode(uint256(0), uint256(3))), "the second leaf"
+        );
     }
 
     function test_zerosHaveNoHash() public view {
@@ -92,7 +94,11 @@ contract MerkleTest {
         require(two == Naive.memoryRoot(someBytes(4, 50), 1), "bytes");
     }
 
-    function several(bytes32[] calldata leaves, bytes calldata data) external pure returns (bytes32, bytes32, bytes32) {
+    function several(bytes32[] calldata leaves, bytes calldata data)
+        external
+        pure
+        returns (bytes32, bytes32, bytes32)
+    {
         bytes memory kept = abi.encode(leaves.length);
         bytes32 one = Merkle.rootOf(leaves);
         bytes32 two = Merkle.rootOfMemory(data, 1);

@@ -127,7 +127,10 @@ contract ModelRegistryTest is Stage {
         check(other != listing, "one name for two listings");
         vm.prank(OTHER);
         check(registry.register(offer(), machine()) == listing, "two names for one listing");
-        check(keccak256(abi.encode(before)) == keccak256(abi.encode(registry.cardOf(listing))), "the card changed");
+        check(
+            keccak256(abi.encode(before)) == keccak256(abi.encode(registry.cardOf(listing))),
+            "the card changed"
+        );
     }
 
     function test_unknownListings() public {

@@ -56,7 +56,9 @@ contract PredecessorTest is Stage {
         vm.prank(OTHER);
         service.timeout(id, game);
         check(standing(asked) == Standing.Overturned, "it goes on");
-        check(block.timestamp <= posted + WINDOW + 2 * uint256(CLOCK), "it took longer than window and clocks");
+        check(
+            block.timestamp <= posted + WINDOW + 2 * uint256(CLOCK), "it took longer than window and clocks"
+        );
     }
 
     /// There, neither a false result nor a false challenge cost its author anything.
@@ -127,8 +129,9 @@ contract PredecessorTest is Stage {
         calls[0] = abi.encodeCall(IInferenceService.withdraw, ());
         calls[1] = abi.encodeCall(IInferenceService.cancel, (asked.id, asked.request));
         calls[2] = abi.encodeCall(IInferenceService.answer, (asked.id, asked.request, output));
-        calls[3] =
-            abi.encodeCall(IInferenceService.challenge, (asked.id, asked.request, model, opening.output, opening));
+        calls[3] = abi.encodeCall(
+            IInferenceService.challenge, (asked.id, asked.request, model, opening.output, opening)
+        );
         calls[4] = abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, output, ""));
         calls[5] = abi.encodeCall(IInferenceService.reclaim, (id, game));
         calls[6] = abi.encodeCall(IDisputeGame.dissect, (id, game, picked, none));
@@ -240,7 +243,9 @@ contract PredecessorTest is Stage {
             service.enter(id, game, model, picked, into);
             if (bound == Toy.STEPS) break;
         }
-        check(uint256(service.games(id)) != uint256(keccak256(abi.encode(game))), "the right bound is refused");
+        check(
+            uint256(service.games(id)) != uint256(keccak256(abi.encode(game))), "the right bound is refused"
+        );
     }
 
     /// There, anyone could open the inner phase of anyone's dispute, from any state.
@@ -272,9 +277,14 @@ contract PredecessorTest is Stage {
         check(game.start == keccak256(Toy.state(truth(asked), 0, 0)), "another start");
     }
 
-    function enterAs(address who, uint256 id, Game memory game, Pick memory picked, BigStepEntry memory into, bytes4 refusal)
-        private
-    {
+    function enterAs(
+        address who,
+        uint256 id,
+        Game memory game,
+        Pick memory picked,
+        BigStepEntry memory into,
+        bytes4 refusal
+    ) private {
         Model memory about = model;
         vm.prank(who);
         if (refusal != 0) refuse(refusal);
@@ -282,7 +292,10 @@ contract PredecessorTest is Stage {
     }
 
     /// A game against an answer that is false from its first step on: the challenger is to go into big step 0.
-    function atTheEntry() private returns (Asked memory asked, uint256 id, Game memory game, Pick memory picked) {
+    function atTheEntry()
+        private
+        returns (Asked memory asked, uint256 id, Game memory game, Pick memory picked)
+    {
         asked = ask();
         answer(asked, lie(asked, 1));
         bytes32[] memory claims;

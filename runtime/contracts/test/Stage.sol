@@ -98,11 +98,13 @@ abstract contract Stage {
     }
 
     /// What the contract must make of a request, worked out here.
-    function expected(address requester, bytes memory input, address callback, uint64 callbackGas, bytes memory data)
-        internal
-        view
-        returns (Request memory)
-    {
+    function expected(
+        address requester,
+        bytes memory input,
+        address callback,
+        uint64 callbackGas,
+        bytes memory data
+    ) internal view returns (Request memory) {
         return Request({
             model: keccak256(abi.encode(model)),
             inputRoot: Naive.memoryRoot(input, 1),
@@ -119,11 +121,16 @@ abstract contract Stage {
         });
     }
 
-    function ask(address callback, uint64 callbackGas, bytes memory data) internal returns (Asked memory asked) {
+    function ask(address callback, uint64 callbackGas, bytes memory data)
+        internal
+        returns (Asked memory asked)
+    {
         asked.request = expected(REQUESTER, someInput(), callback, callbackGas, data);
         asked.callbackData = data;
         vm.prank(REQUESTER);
-        asked.id = service.requestCallback{value: FEE + LICENCE_FEE}(listing, someInput(), callback, callbackGas, data);
+        asked.id = service.requestCallback{value: FEE + LICENCE_FEE}(
+            listing, someInput(), callback, callbackGas, data
+        );
     }
 
     function ask() internal returns (Asked memory) {
@@ -183,7 +190,8 @@ abstract contract Stage {
     ) internal returns (bool asserterWon) {
         while (uint256(service.games(id)) > 3) {
             address mover = game.asserterMoves ? game.asserter : game.challenger;
-            bytes memory call = Toy.reply(game.asserterMoves ? asserters : challengers, id, game, model, claims);
+            bytes memory call =
+                Toy.reply(game.asserterMoves ? asserters : challengers, id, game, model, claims);
             vm.recordLogs();
             vm.prank(mover);
             (bool made,) = address(service).call(call);

@@ -15,7 +15,7 @@ struct Run {
     bytes32[17] leaves;
 }
 
-/// @title Judges a step of the toy machine. The witness is the state, the input's root and the output's leaf.
+/// @title Executes a step of the toy machine. The witness is the state, the input's root and the output's leaf.
 contract ToyVerifier is IStepVerifier {
     constructor(uint256 memoryBits, uint64, uint64) {
         if (memoryBits != Toy.MEMORY_BITS) revert InvalidProfile();
@@ -150,7 +150,11 @@ library Toy {
     }
 
     /// The first part, counted from 1, that ends otherwise than in this run; 0 if there is none.
-    function firstWrong(Run memory made, Game memory game, bytes32[] memory theirs) internal pure returns (uint256) {
+    function firstWrong(Run memory made, Game memory game, bytes32[] memory theirs)
+        internal
+        pure
+        returns (uint256)
+    {
         for (uint256 part = 1; part <= theirs.length; part++) {
             bytes32 ours = rootAt(made, game.inSteps, game.bigStep, boundary(game, part));
             if (ours != theirs[part - 1]) return part;
@@ -168,7 +172,11 @@ library Toy {
         picked.rejectedSiblings = Naive.siblings(theirs, part - 1);
     }
 
-    function entry(Run memory made, uint64 bigStep, uint256 arity) internal pure returns (BigStepEntry memory into) {
+    function entry(Run memory made, uint64 bigStep, uint256 arity)
+        internal
+        pure
+        returns (BigStepEntry memory into)
+    {
         into.entry = 16 * bigStep;
         into.bound = STEPS;
         into.scheduleSiblings = Naive.siblings(schedule(), bigStep);
@@ -197,7 +205,11 @@ library Toy {
         return uint64(game.lo + units * part / count);
     }
 
-    function rootAt(Run memory made, bool inSteps, uint64 bigStep, uint64 place) private pure returns (bytes32) {
+    function rootAt(Run memory made, bool inSteps, uint64 bigStep, uint64 place)
+        private
+        pure
+        returns (bytes32)
+    {
         if (inSteps) return keccak256(state(made, bigStep, place));
         return memoryRoot(made.inputRoot, made.leaves[4 * place]);
     }

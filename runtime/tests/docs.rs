@@ -144,7 +144,7 @@ fn broken_links_are_found() {
 
 /// How many columns a line has that could be broken: tables can't, and a link counts as its text.
 fn columns(line: &str) -> usize {
-    if line.trim_start().starts_with('|') {
+    if line.trim_end().ends_with('|') {
         return 0;
     }
     let links: usize = targets(line).iter().map(|target| target.chars().count() + 4).sum();
@@ -152,7 +152,6 @@ fn columns(line: &str) -> usize {
 }
 
 #[test]
-#[ignore = "until the last pages are rewritten"]
 fn lines_are_short() {
     let mut wrong = String::new();
     for (path, text) in documents() {

@@ -110,7 +110,8 @@ fn executed(witness: &[u8]) -> Option<(u64, String)> {
     let (state, rest) = witness.split_first_chunk::<{ State::SIZE }>()?;
     let pc = State::from_bytes(state).ok()?.pc;
     let at = pc as usize % step::merkle::LEAF;
-    let word = u32::from_le_bytes(*rest.get(at..)?.first_chunk()?);
+    let leaf = step::Root(*rest.first_chunk()?).memory();
+    let word = u32::from_le_bytes(*leaf.get(at..)?.first_chunk()?);
     let instruction = decode(word, Extensions::IMFD).filter(|_| at.is_multiple_of(4));
     Some((pc, instruction.map_or("an illegal instruction".to_owned(), |instruction| format!("`{instruction}`"))))
 }

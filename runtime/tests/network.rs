@@ -206,6 +206,22 @@ fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
     let (_server, _validator) = (net.play(SERVER, &serve), net.play(VALIDATOR, &watch));
     let status = net.wait_final(&id);
     assert_eq!(events(&status, "game over"), ["the challenger has won"], "{status:#}");
+    // Without the image the chain tells the instruction, with it also what it computes and what the answer has wrong.
+    let told = &status["disputes"][0];
+    assert_eq!((&told["winner"], &told["attempt"], &told["details"]), (&json!("challenger"), &json!(1), &Value::Null));
+    assert_eq!((&told["ending"], &told["executed"]["instruction"]), (&json!("executed"), &json!("ecall")), "{told:#}");
+    let explained = net.json(REQUESTER, &["status", &id, "--image", "net.opml"])["disputes"][0].clone();
+    let details = &explained["details"];
+    assert_eq!((&details["operator"], &details["node"]), (&json!("Softmax"), &json!("softmax")), "{explained:#}");
+    assert_eq!(details["wrong"]["output_element"], "probabilities[0, 0]", "{explained:#}");
+    assert_ne!(details["wrong"]["claimed"], details["wrong"]["right"], "{explained:#}");
+    let story = explained["story"].as_str().expect("a story");
+    for fact in [&details["wrong"]["claimed"], &details["wrong"]["right"], &json!("`ecall`"), &json!("Softmax")] {
+        assert!(story.contains(fact.as_str().expect("text")), "{fact} is not in {story}");
+    }
+    let text = command(&net.folder, None).args(["status", &id, "--image", "net.opml"]).output().expect("opml starts").stdout;
+    let text = String::from_utf8(text).expect("text");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let answers = events(&status, "answered");
     assert_eq!(answers.len(), 2, "the lie, and the truth: {status:#}");
     assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(VALIDATOR_ACCOUNT.to_lowercase()));

@@ -4,11 +4,12 @@ use crate::cli::Status;
 use crate::failure::Failure;
 use crate::history::{Disputed, disputes};
 use crate::images::load;
-use crate::narration::{short_hex, wrapped};
+use crate::narration::{range, short_hex, wrapped};
 use crate::network::{Session, block_on};
 use crate::output::{Output, table};
 use chain::{Event, Log};
 use contracts::{Answer, IDisputeGame, IInferenceService, Standing, Terms, U256};
+use game::{Level, Segment};
 use players::{LoadedModel, game_of};
 use serde_json::{Value, json};
 
@@ -114,9 +115,9 @@ fn happened(id: U256, log: &Log) -> Option<Happened> {
         let game = data.game;
         let (mover, next) =
             if game.asserterMoves { (game.challenger, "asserter") } else { (game.asserter, "challenger") };
-        let what = if game.inSteps { format!("steps of big step {}", game.bigStep) } else { "big steps".to_owned() };
-        let range = format!("{what} {} to {}", game.lo, game.hi.saturating_sub(1));
-        new(block, "moved", format!("{}: {range}; the {next} is to move", mover))
+        let level = if game.inSteps { Level::Steps { big_step: game.bigStep } } else { Level::BigSteps };
+        let range = range(Segment { level, lo: game.lo, hi: game.hi });
+        new(block, "moved", format!("{mover}: {range}; the {next} is to move"))
     } else if let Some(Event { data, block }) = Event::<IDisputeGame::Won>::of(log).filter(|e| of(e.data.id)) {
         let winner = if data.asserterWon { "asserter" } else { "challenger" };
         new(block, "game over", format!("the {winner} has won"))

@@ -17,8 +17,8 @@ library Merkle {
                 if or(root, sibling) {
                     let side := shl(5, and(index, 1))
                     mstore(side, root)
-                    // slither-disable-next-line incorrect-exp (exclusive or is intended: it gives the other
-                    // half)
+                    // The exclusive or gives the other half.
+                    // slither-disable-next-line incorrect-exp
                     mstore(xor(side, 32), sibling)
                     root := keccak256(0, 64)
                 }

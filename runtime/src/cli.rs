@@ -11,16 +11,19 @@ use clap::{Parser, Subcommand};
 
 pub use dispute::{Cheat, Dispute};
 pub use images::{Compile, FromElf, ImageCommand, ImageOnly, Inspect, Verifier};
-pub use network::{Cancel, Deploy, Devnet, Key, Keyed, Network, Register, Request, ResultOf, Status, Terms};
-pub use play::{Playing, Serve, Watch};
+pub use network::{
+    AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, Register, Request,
+    ResultOf, Status, Terms,
+};
+pub use play::{LogFormat, Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
 pub use values::{Input, Shape, Steps, Wei};
 
-/// Compile ONNX models to provable machine images, run them, and let a contract verify any single step.
+/// Compile ONNX models to provable machine images, run them, and let a contract verify any single step
 #[derive(Debug, Parser)]
 #[command(name = "opml", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
-    /// Print one JSON object instead of text
+    /// Print exactly one JSON object on standard output instead of text, also when the command fails
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -29,14 +32,24 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  opml demo                                        the whole way, from a digit to a verified step
-  opml compile model.onnx -o model.opml            a model becomes an image with a root
-  opml run model.opml --input image=digit.npy      the image runs; outputs land in NAME.npy
-  opml profile model.opml --input image=digit.npy  where the steps go
+  opml demo                                        everything in one go, from a digit to a verified step
+  opml compile model.onnx -o model.opml            make an image, which has a root
+  opml run model.opml --input image=digit.npy      run it; outputs go to NAME.npy
+  opml profile model.opml --input image=digit.npy  see where the steps go
   opml prove model.opml --input image=digit.npy --step 1000 -o step.json
-  opml verify step.json --evm                      the contract executes exactly that step";
+  opml verify step.json --evm                      let the contract execute exactly that step
 
-/// What to do.
+Sizes are bytes, or take a unit: 500MB, 64MiB. Numbers of steps may be written 1000000, 1_000_000 or 1e6.
+
+Exit status:
+  0  done
+  1  failed
+  2  the command line is wrong: an unknown option, a value that makes no sense, an input that is missing
+  3  what was waited for has not happened yet (`opml result`, --wait)
+
+With --json, a failure is {\"error\": {\"kind\": \"failed\", \"usage\" or \"pending\", \"message\": ..., \"hint\": ...}}.";
+
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compile an ONNX model to a Merkle-committed image
@@ -49,28 +62,28 @@ pub enum Command {
     Disasm(ImageOnly),
     /// Run an image and write its outputs as .npy files
     ///
-    /// What the image executes often is translated for this computer; the code is kept in ~/.cache/opml for the next run, or in
-    /// the folder that the variable OPML_CACHE names, or nowhere if that is empty.
+    /// Code that runs often is translated to native code. It is kept for the next run in ~/.cache/opml, or in the folder that
+    /// the variable OPML_CACHE names; if that is empty, it isn't kept.
     Run(Run),
-    /// Run an image and say where its steps go: by operator, node, function and instruction
+    /// Run an image and show where its steps go: by operator, node, function and instruction
     ///
     /// A run that traps, or that is longer than --max-steps, is shown as far as it went.
     Profile(ProfileArgs),
     /// Show the machine at chosen steps: state root, instruction, operator, output element
     ///
-    /// However many steps are shown, the image runs once.
+    /// The image runs once, no matter how many steps are shown.
     Trace(Trace),
     /// Write the witness of one step, with the state roots before and after it
     Prove(Prove),
-    /// Execute a witnessed step as the contract would and compare it with its claim
+    /// Execute a witnessed step as the contract would, and compare it with its claim
     Verify(Verify),
     /// Write a Foundry package for an image: contracts, deploy script, and tests from its real runs
     ///
-    /// `forge test` passes in it as it is.
+    /// Its tests pass as it is: run `forge test` in it.
     Verifier(Verifier),
     /// Play a whole dispute about a result, move by move, on the contracts in the embedded EVM
     ///
-    /// One side computes honestly, the other lies in the way chosen. Rust and the contracts play the same game and are
+    /// One side computes honestly, the other lies in the chosen way. Rust and the contracts play the same game and are
     /// compared after every move.
     Dispute(Dispute),
     /// Start a local test chain (anvil) with everything deployed, and print addresses and funded keys
@@ -78,30 +91,36 @@ pub enum Command {
     /// The deployment is written to a file that the other commands read. The chain ends with the command. anvil comes
     /// with Foundry, or from npm as @foundry-rs/anvil-linux-amd64.
     Devnet(Devnet),
-    /// Deploy registry and service on a chain, and write where they are
+    /// Deploy registry and service on a chain, and write their addresses to a file
     Deploy(Deploy),
-    /// Register an image's model, so that it can be asked for
+    /// Make keys and show their addresses
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Register an image's model, so that inferences can be requested
     Register(Register),
-    /// Ask for an inference
+    /// Request an inference
     Request(Request),
-    /// Show a request: its answers, its games, and how each stands
+    /// Show a request: its answers, its games, and the state of each
     Status(Status),
-    /// Show the final output of a request, or write it as .npy
+    /// Show the final output of a request, or write it as .npy files
     Result(ResultOf),
-    /// Take back the money of a request that nobody has answered
+    /// Get back the money of a request that was not answered
     Cancel(Cancel),
-    /// Take out what the service has credited to a key
+    /// Withdraw what the service has credited to an account
     Withdraw(Keyed),
     /// Answer requests: run the model, post results with a bond, and defend them
     Serve(Serve),
-    /// Watch answers: run the model again, challenge what is wrong, and play the game to its end
+    /// Check answers: run the model again, challenge what is wrong, and play the game to its end
     Watch(Watch),
     /// Make an image from something other than a model
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Show the whole way: compile, run, prove one step, verify it in the embedded EVM
+    /// Show everything in one go: compile, run, prove one step, verify it in the embedded EVM
     Demo,
     /// Print a shell completion script
+    #[command(after_help = "\
+Example:
+  opml completions bash > ~/.local/share/bash-completion/completions/opml")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,

@@ -1,5 +1,6 @@
-//! One module a subcommand.
+//! One module for each subcommand.
 
+pub mod account;
 pub mod cancel;
 pub mod compile;
 mod contract_step;
@@ -21,4 +22,5 @@ pub mod status;
 pub mod trace;
 pub mod verifier;
 pub mod verify;
+mod wait;
 pub mod withdraw;

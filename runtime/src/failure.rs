@@ -1,20 +1,57 @@
 //! How a command fails: what went wrong, and what to do about it.
 
 use std::fmt::{Display, Formatter};
+use std::process::ExitCode;
+
+use crate::output;
 
 /// An error for people, with an optional hint.
 #[derive(Debug)]
 pub struct Failure {
+    /// What kind of failure it is; the exit status follows from it.
+    pub kind: Kind,
     /// What went wrong, where, and what would be right.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
 }
 
+/// Kinds of failures that scripts may want to tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command could not do what it was asked to do.
+    Failed,
+    /// The command line itself is wrong.
+    Usage,
+    /// What was waited for has not happened yet; later it may.
+    Pending,
+}
+
+impl Kind {
+    /// The name in JSON.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Pending => "pending",
+        }
+    }
+}
+
 impl Failure {
     /// A failure without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { kind: Kind::Failed, message: message.into(), hint: None }
+    }
+
+    /// A mistake in the command line.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Usage, ..Self::new(message) }
+    }
+
+    /// Something that has not happened yet.
+    pub fn pending(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Pending, ..Self::new(message) }
     }
 
     /// An error that says everything itself.
@@ -27,21 +64,12 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// What clap says of a command line: the message, and below it how to do better.
-    pub fn usage(text: &str) -> Self {
+    /// What clap says about a command line: the message, and below it the advice.
+    pub fn from_clap(text: &str) -> Self {
         let text = text.strip_prefix("error: ").unwrap_or(text).trim_end();
         match text.split_once("\n\n") {
-            Some((message, hint)) => Self::new(message).hint(hint.trim()),
-            None => Self::new(text),
-        }
-    }
-
-    /// Prints the failure on standard error; as JSON if that was asked for.
-    pub fn print(&self, json: bool) {
-        if json {
-            eprintln!("{}", serde_json::json!({ "error": self.message, "hint": self.hint }));
-        } else {
-            eprintln!("{self}");
+            Some((message, hint)) => Self::usage(message).hint(hint.trim()),
+            None => Self::usage(text),
         }
     }
 
@@ -53,9 +81,32 @@ impl Failure {
         Self::new(format!("cannot {action} {path}: {reason}"))
     }
 
-    /// An error of one of our crates, with the file it is about.
+    /// An error of one of our crates, with the file it is about. Some errors name the file themselves.
     pub fn about(path: &std::path::Path, error: impl Display) -> Self {
-        Self::new(format!("{}: {error}", path.display()))
+        let (file, error) = (path.display(), error.to_string());
+        let named = error.starts_with(&format!("{file} ")) || error.contains(&format!("{file}: "));
+        Self::new(if named { error } else { format!("{file}: {error}") })
+    }
+
+    /// Reports the failure: as text on standard error, or as the one JSON object on standard output.
+    pub fn print(&self, json: bool) {
+        if json {
+            let object = serde_json::json!({
+                "error": { "kind": self.kind.name(), "message": self.message, "hint": self.hint },
+            });
+            output::print_error(&object);
+        } else {
+            eprintln!("{self}");
+        }
+    }
+
+    /// The exit status of the command.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.kind {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::Pending => 3,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images in files.
 
 use crate::failure::Failure;
+use crate::kinds::Kind;
 use crate::output::Output;
 use image::{Image, ImageError};
 use std::path::Path;
@@ -16,8 +17,8 @@ pub fn save(image: &Image, path: &Path) -> Result<u64, Failure> {
         .map_err(|error| Failure::io("read", &path.display().to_string(), &error))
 }
 
-/// Opens an image. If it is small, every hash in it is checked; of a large one the memory and its nodes are believed, but for
-/// the root, and read when they are needed: so it is there at once, however large it is.
+/// Opens an image. If it is small, every hash in it is checked. The memory of a large image and its tree are trusted, apart
+/// from the root, and read when they are needed: so even a large image opens at once.
 pub fn load(path: &Path) -> Result<Image, Failure> {
     let image = Image::open(path).map_err(|error| failure(path, &error))?;
     if image.stored() <= SMALL {
@@ -26,7 +27,7 @@ pub fn load(path: &Path) -> Result<Image, Failure> {
     Ok(image)
 }
 
-/// Opens an image and checks every hash in it: for who puts money on it.
+/// Opens an image and checks every hash in it: for commands that stake money on it.
 pub fn load_verified(path: &Path, output: Output) -> Result<Image, Failure> {
     let image = load(path)?;
     if image.stored() > SMALL {
@@ -42,7 +43,15 @@ fn failure(path: &Path, error: &ImageError) -> Failure {
     match error {
         ImageError::Io { verb, source, .. } => Failure::io(verb, &path.display().to_string(), source),
         ImageError::Memory { .. } => reserved(Failure::about(path, error), error),
-        other => Failure::about(path, other).hint("images are written by `opml compile` and `opml image from-elf`"),
+        other => {
+            let kind = Kind::of_file(path).filter(|kind| *kind != Kind::Image);
+            let failure = match &kind {
+                Some(kind) => Failure::about(path, format!("not an opml image, but {}", kind.name())),
+                None => Failure::about(path, other),
+            };
+            let usual = || "images are written by `opml compile` and `opml image from-elf`".to_owned();
+            failure.hint(kind.and_then(|kind| kind.instead_of_image(path)).unwrap_or_else(usual))
+        }
     }
 }
 

@@ -7,8 +7,10 @@ mod commands;
 mod failure;
 mod history;
 mod images;
+mod kinds;
 mod lies;
 mod limits;
+mod log;
 mod machine;
 mod narration;
 mod network;
@@ -18,9 +20,10 @@ mod package;
 mod pictures;
 mod profile;
 mod tensors;
+mod terms;
 
 use clap::Parser;
-use cli::{Cli, Command, ImageCommand};
+use cli::{AccountCommand, Cli, Command, ImageCommand};
 use failure::Failure;
 use output::Output;
 use std::process::ExitCode;
@@ -28,29 +31,37 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help and version are answers, everything else is a mistake in the command line.
-        Err(error) if error.use_stderr() => {
-            // Nothing is parsed yet, so whether JSON was asked for is seen in the arguments themselves.
-            if std::env::args_os().any(|argument| argument == "--json") {
-                Failure::usage(&error.to_string()).print(true);
-            } else {
-                let _ = error.print();
-            }
-            return ExitCode::FAILURE;
-        }
-        Err(answer) => {
-            let _ = answer.print();
-            return ExitCode::SUCCESS;
-        }
+        Err(error) => return answer(&error),
     };
     let output = Output::new(cli.json);
     match run(cli.command, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print(output.is_json());
-            ExitCode::FAILURE
+            failure.exit_code()
         }
     }
+}
+
+/// Reports what clap has to say: help and the version are answers, everything else is a mistake in the command line.
+fn answer(error: &clap::Error) -> ExitCode {
+    // Nothing is parsed yet, so the arguments themselves show whether JSON was asked for.
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if error.use_stderr() {
+        let failure = Failure::from_clap(&error.to_string());
+        if json {
+            failure.print(true);
+        } else {
+            let _ = error.print();
+        }
+        return failure.exit_code();
+    }
+    if json {
+        let _ = Output::new(true).result(&serde_json::json!({ "text": error.to_string() }), "");
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::SUCCESS
 }
 
 /// Hands a command to its module.
@@ -68,6 +79,8 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Dispute(args) => commands::dispute::run(&args, output),
         Command::Devnet(args) => commands::devnet::run(&args, output),
         Command::Deploy(args) => commands::deploy::run(&args, output),
+        Command::Account(AccountCommand::New(args)) => commands::account::new(&args, output),
+        Command::Account(AccountCommand::Address(args)) => commands::account::address(&args, output),
         Command::Register(args) => commands::register::run(&args, output),
         Command::Request(args) => commands::request::run(&args, output),
         Command::Status(args) => commands::status::run(&args, output),
@@ -81,7 +94,8 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "opml", &mut script);
-            output.raw(&script)
+            let script = String::from_utf8_lossy(&script);
+            output.result(&serde_json::json!({ "shell": shell.to_string(), "script": script }), &script)
         }
     }
 }

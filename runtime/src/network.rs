@@ -4,9 +4,11 @@ use crate::cli::{Key, Network, Wei};
 use crate::failure::Failure;
 use crate::output::read_file;
 use chain::{
-    Act, Deployment, Ether, Fees, Head, KeySource, Log, NodeError, PrivateKeySigner, RpcNode, Sent, Store, Wallet, endpoint,
+    Act, Deployment, Ether, Fees, Head, KeyError, KeySource, Log, NodeError, PrivateKeySigner, RpcNode, Sent, Store,
+    Wallet, endpoint,
 };
 use contracts::{Address, B256, Bytes, IInferenceService, SolCall, Terms, U256};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -110,10 +112,28 @@ pub async fn connect(rpc: &str) -> Result<RpcNode, Failure> {
         })
 }
 
-/// Loads a key.
+/// Loads a key. The password of a keystore is asked for if it isn't given and someone sits at a terminal.
 pub fn signer(key: &Key) -> Result<PrivateKeySigner, Failure> {
     let source = KeySource { keystore: key.keystore.clone(), password_file: key.password_file.clone() };
-    source.load().map_err(Failure::from_error)
+    let loaded = match (source.load(), &key.keystore) {
+        (Err(KeyError::Password), Some(path)) if can_ask() => {
+            source.unlock(&ask_secret(&format!("Password of {}: ", path.display()))?)
+        }
+        (loaded, _) => loaded,
+    };
+    loaded.map_err(Failure::from_error)
+}
+
+/// Whether a question can be answered.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks for a secret, which isn't shown while it is typed.
+pub fn ask_secret(question: &str) -> Result<String, Failure> {
+    let terminal = console::Term::stderr();
+    let answer = terminal.write_str(question).and_then(|()| terminal.read_secure_line());
+    answer.map_err(|error| Failure::io("read from", "the terminal", &error))
 }
 
 /// A key that sends single transactions and waits for each.

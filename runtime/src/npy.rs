@@ -1,33 +1,37 @@
 //! NumPy's .npy files: one array, as typed bytes (NEP 1, "A simple file format for NumPy arrays").
 //!
-//! Own code because the crates for it overflow their stack or their integers on hostile headers. Only what a model
-//! can take is read: versions 1 to 3, little-endian numbers and booleans, C order.
+//! This is our own code because the crates for it overflow their stack or their integers on hostile headers. It reads
+//! only what a model can take: versions 1 to 3, little-endian numbers and booleans, C order.
 
 use onnx::{ElementType, Tensor};
+use std::path::Path;
 use thiserror::Error;
 
-/// What every file begins with.
+/// The bytes that every file begins with.
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// No header that NumPy writes comes near this.
 const MAX_HEADER: usize = 4096;
 
-/// Why a file is no usable .npy.
+/// Why a file is not a usable .npy file.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum NpyError {
     /// Not an .npy file at all.
-    #[error("this is no .npy file: it does not begin with \\x93NUMPY and a version from 1 to 3")]
+    #[error("not an .npy file: it does not begin with \\x93NUMPY and a version from 1 to 3")]
     Magic,
     /// The header is cut off or too long.
     #[error("the header is cut off or longer than 4096 bytes")]
     HeaderLength,
-    /// The header isn't the dictionary that it should be.
+    /// The header is not the dictionary that it should be.
     #[error("the header should be {{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28), }}, but is: {0}")]
     Header(String),
-    /// The elements are of a kind that no tensor has.
-    #[error("elements of type '{0}' are not supported; save little-endian numbers or booleans, for example '<f4'")]
+    /// The elements have a type that no tensor has.
+    #[error("elements of type '{0}' are not supported; supported are numbers and booleans, for example '<f4'")]
     Element(String),
+    /// The most significant byte comes first.
+    #[error("the array is big-endian ('{0}'); only little-endian arrays are read")]
+    BigEndian(String),
     /// Fortran order.
-    #[error("the array is in Fortran order; save numpy.ascontiguousarray(array)")]
+    #[error("the array is in Fortran order (columns first); only C order (rows first) is read")]
     FortranOrder,
     /// The data does not fit the header.
     #[error("{found} bytes follow the header; shape {shape:?} of {element} needs {expected}")]
@@ -50,13 +54,41 @@ const ELEMENTS: [(&str, ElementType); 12] = [
     ("|b1", ElementType::Bool),
 ];
 
+impl NpyError {
+    /// What to do about it in Python, where that is known.
+    pub fn hint(&self, file: &Path) -> Option<String> {
+        let file = file.display();
+        Some(match self {
+            Self::FortranOrder => format!("np.save('{file}', np.ascontiguousarray(np.load('{file}')))"),
+            Self::BigEndian(element) => {
+                let little = element.replacen('>', "<", 1);
+                format!("np.save('{file}', np.load('{file}').astype('{little}'))")
+            }
+            Self::Element(element) if element.contains('O') => {
+                format!("it holds Python objects: np.save('{file}', np.array(VALUES, dtype=np.float32))")
+            }
+            Self::Element(_) => format!("np.save('{file}', np.load('{file}').astype(np.float32))"),
+            _ => return None,
+        })
+    }
+}
+
+/// What NumPy calls an element type: `np.float32`.
+pub fn numpy_name(element: ElementType) -> String {
+    match element.name() {
+        "float" => "np.float32".to_owned(),
+        "double" => "np.float64".to_owned(),
+        "bool" => "bool".to_owned(),
+        name => format!("np.{name}"),
+    }
+}
+
 /// Reads an array.
 pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
     let (header, data) = split(bytes)?;
     let broken = || NpyError::Header(header.chars().take(80).collect());
     let element = text_after(header, "descr").ok_or_else(broken)?;
-    let (_, element) =
-        ELEMENTS.iter().find(|(name, _)| *name == element).ok_or_else(|| NpyError::Element(element.to_owned()))?;
+    let (_, element) = ELEMENTS.iter().find(|(name, _)| *name == element).ok_or_else(|| unsupported(element))?;
     let order = value_after(header, "fortran_order").ok_or_else(broken)?;
     if order.starts_with("True") {
         return Err(NpyError::FortranOrder);
@@ -72,6 +104,13 @@ pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
         expected: elements.saturating_mul(element.bytes().into()),
         found: data.len(),
     })
+}
+
+/// What is wrong with elements of a type that is not in the table.
+fn unsupported(element: &str) -> NpyError {
+    let little = element.replacen('>', "<", 1);
+    let known = ELEMENTS.iter().any(|(name, _)| *name == little);
+    if known { NpyError::BigEndian(element.to_owned()) } else { NpyError::Element(element.to_owned()) }
 }
 
 /// Writes an array, as NumPy itself would: the data begins at a multiple of 64.
@@ -161,7 +200,8 @@ mod tests {
         assert!(decode(&file(good, &[0; 8])).is_ok());
         for (header, data, expected) in [
             (good, 7, NpyError::Length { shape: vec![2], element: "float", expected: 8, found: 7 }),
-            (&good.replace("<f4", ">f4"), 8, NpyError::Element(">f4".to_owned())),
+            (&good.replace("<f4", ">f4"), 8, NpyError::BigEndian(">f4".to_owned())),
+            (&good.replace("<f4", ">c8"), 8, NpyError::Element(">c8".to_owned())),
             (&good.replace("<f4", "<U7"), 8, NpyError::Element("<U7".to_owned())),
             (&good.replace("False", "True"), 8, NpyError::FortranOrder),
         ] {

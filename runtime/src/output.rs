@@ -1,10 +1,12 @@
-//! What the command prints and writes: text or JSON, whole files or none.
+//! What the command prints and writes: text or one JSON object, whole files or none.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
-use std::io::{ErrorKind, Read, Write};
+use std::cell::RefCell;
+use std::io::{ErrorKind, IsTerminal as _, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::failure::Failure;
@@ -28,8 +30,12 @@ impl Output {
 
     /// Prints the result: the object, or the text.
     pub fn result(self, object: &Value, text: &str) -> Result<(), Failure> {
-        let line = if self.json { object.to_string() } else { text.trim_end().to_owned() };
-        self.raw(format!("{line}\n").as_bytes())
+        if self.json { print_object(object) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
+    }
+
+    /// Prints the result of a command whose text is printed already.
+    pub fn object(self, object: &Value) -> Result<(), Failure> {
+        if self.json { print_object(object) } else { Ok(()) }
     }
 
     /// Prints progress text, which has no place in JSON.
@@ -40,56 +46,123 @@ impl Output {
         self.raw(format!("{text}\n").as_bytes())
     }
 
-    /// Prints bytes as they are. A reader who has seen enough (`opml disasm IMAGE | head`) is no error.
-    pub fn raw(self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut stdout = std::io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(Failure::io("write to", "standard output", &error))
-            }
-            _ => Ok(()),
-        }
+    /// Prints bytes as they are. It is fine if the reader has seen enough (`opml disasm IMAGE | head`).
+    fn raw(self, bytes: &[u8]) -> Result<(), Failure> {
+        print(bytes)
     }
 
-    /// A spinner on standard error, shown only on a terminal and only if the work takes long.
+    /// A spinner on standard error.
     pub fn spinner(self, message: &str) -> ProgressBar {
-        let bar = ProgressBar::new_spinner().with_message(message.to_owned());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        late(bar.with_message(message.to_owned()), "{spinner} {msg} {elapsed}")
     }
 
-    /// A bar of bytes on standard error, shown only on a terminal.
+    /// A bar of bytes on standard error.
     pub fn bytes(self, message: &str, total: u64) -> ProgressBar {
-        let bar = ProgressBar::new(total).with_message(message.to_owned());
-        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes} {eta}") {
-            bar.set_style(style);
-        }
-        bar
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+        late(bar.with_message(message.to_owned()), "{msg} {bar:30} {bytes} of {total_bytes} {eta}")
     }
 
-    /// A bar of steps on standard error, shown only on a terminal.
+    /// A bar of steps on standard error.
     pub fn steps(self, total: Option<u64>) -> ProgressBar {
-        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         let template = if total.is_some() {
-            "{bar:30} {human_pos} of {human_len} steps {eta}"
+            "{msg}{bar:30} {human_pos} of {human_len} steps {eta}"
         } else {
-            "{spinner} {human_pos} steps {elapsed}"
+            "{spinner} {msg}{human_pos} steps {elapsed}"
         };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar
+        late(ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()), template)
     }
 }
 
-/// A table for people.
+/// Notes on standard error about what a command waits for: on a terminal one line that is replaced, in a file a line for each
+/// change.
+pub struct Notes {
+    spinner: Option<ProgressBar>,
+    last: RefCell<String>,
+}
+
+impl Output {
+    /// Begins to write notes.
+    pub fn notes(self) -> Notes {
+        let terminal = std::io::stderr().is_terminal();
+        Notes { spinner: terminal.then(|| self.spinner("")), last: RefCell::default() }
+    }
+}
+
+impl Notes {
+    /// Shows a note. In a file, it is left out as long as `topic` stays the same.
+    pub fn show(&self, note: &str, topic: &str) {
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(note.to_owned());
+        } else if *self.last.borrow() != topic {
+            eprintln!("{note}");
+            topic.clone_into(&mut self.last.borrow_mut());
+        }
+    }
+}
+
+/// How long work may take before its progress is shown.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A bar that appears when the work takes longer than a second, and only on a terminal. It disappears when the work ends,
+/// also when it fails.
+fn late(bar: ProgressBar, template: &str) -> ProgressBar {
+    let bar = bar.with_finish(ProgressFinish::AndClear);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    let weak = bar.downgrade();
+    std::thread::spawn(move || {
+        std::thread::sleep(PATIENCE);
+        if let Some(bar) = weak.upgrade().filter(|bar| !bar.is_finished()) {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(Duration::from_millis(250));
+        }
+    });
+    bar
+}
+
+/// Whether the one object of `--json` has been printed.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
+fn print_object(object: &Value) -> Result<(), Failure> {
+    debug_assert!(object.is_object(), "--json prints an object: {object}");
+    PRINTED.store(true, Ordering::Relaxed);
+    print(format!("{object}\n").as_bytes())
+}
+
+/// Prints the object of an error: in place of the result, or on standard error if the command has printed its object
+/// before (`opml devnet` does, and runs on).
+pub fn print_error(object: &Value) {
+    if PRINTED.load(Ordering::Relaxed) || print_object(object).is_err() {
+        eprintln!("{object}");
+    }
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::io("write to", "standard output", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The columns that a table may have: those of the terminal, or 80 in a file.
+fn columns() -> u16 {
+    console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns)
+}
+
+/// A table for people, as wide as the terminal at most.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(columns());
+    table.set_header(header);
     table
+}
+
+/// A path in JSON. What isn't Unicode in it becomes U+FFFD, because JSON has no other bytes.
+pub fn path(path: &Path) -> Value {
+    path.to_string_lossy().into()
 }
 
 /// Writes a file as a whole: under another name first, then renamed.

@@ -1,13 +1,17 @@
 //! The Foundry package for an image: contracts, deploy script, and tests that are made from real runs of it.
 
-mod runs;
+pub mod runs;
 
+use crate::commands::deploy::BURIED;
 use crate::failure::Failure;
-use contracts::{Address, CHEATCODES, SOURCES, SolValue as _};
+use crate::network::ether;
+use crate::terms;
+use contracts::{Address, CHEATCODES, SOURCES, SolValue as _, U256};
 use game::{MemoryLimit, Side};
 use image::Image;
 use isa::Extensions;
-use runs::{ARITY, Example, Recorded};
+use indicatif::ProgressBar;
+use runs::{Example, Recorded};
 use solidity::{File, fill};
 use std::fmt::Write as _;
 
@@ -26,19 +30,20 @@ pub fn package(
     stem: &str,
     inputs: &[(u64, Vec<u8>)],
     memory: &MemoryLimit,
+    progress: &ProgressBar,
 ) -> Result<Vec<File>, Failure> {
     let verifier = solidity::generate(&image.profile, stem);
     let name = contract_name(&verifier);
-    let steps = runs::steps(image, inputs, memory)?;
-    let recorded = runs::record(image, inputs, memory)?;
+    let steps = runs::steps(image, inputs, memory, progress)?;
+    let recorded = runs::record(image, inputs, memory, progress)?;
     let machine = image.extensions().name();
     let mut files: Vec<File> = verifier.into_iter().map(|file| in_folder("src", &file.name, file.text)).collect();
     files.push(in_folder("test", CHEATCODES.0, CHEATCODES.1.to_owned()));
     files.push(in_folder("test", "Steps.t.sol", steps_test(&name, &steps)));
     let (mut service, mut service_files) = (String::new(), String::new());
     if let Some(recorded) = recorded {
-        files.extend(service_package(image, &name, &recorded));
-        service = fill(include_str!("package/service.md"), &[("arity", &ARITY.to_string())]);
+        files.extend(service_package(image, &name, &recorded)?);
+        service = fill_terms(include_str!("package/service.md"), &name)?;
         service_files = fill(include_str!("package/service_files.md"), &[("name", &name)]);
     }
     files.push(File { name: "foundry.toml".to_owned(), text: include_str!("package/foundry.toml").to_owned() });
@@ -58,14 +63,33 @@ fn in_folder(folder: &str, name: &str, text: String) -> File {
 }
 
 /// What a package has besides the verifier, if the image is one of a model.
-fn service_package(image: &Image, name: &str, recorded: &Recorded) -> Vec<File> {
+fn service_package(image: &Image, name: &str, recorded: &Recorded) -> Result<Vec<File>, Failure> {
     let sources = SOURCES.iter().filter(|(file, _)| *file != NOT_DEPLOYED);
     let mut files: Vec<_> = sources.map(|(file, text)| in_folder("src", file, (*text).to_owned())).collect();
     files.push(in_folder("src", &format!("{name}Model.sol"), model(image, name, recorded)));
-    let deploy = [("name", name), ("arity", &ARITY.to_string())];
-    files.push(in_folder("script", "Deploy.s.sol", fill(include_str!("package/Deploy.s.sol"), &deploy)));
+    files.push(in_folder("script", "Deploy.s.sol", fill_terms(include_str!("package/Deploy.s.sol"), name)?));
     files.push(in_folder("test", "Service.t.sol", service_test(name, recorded)));
-    files
+    Ok(files)
+}
+
+/// A text with the contracts' name and the default terms in it, which are those of `opml deploy`.
+fn fill_terms(text: &str, name: &str) -> Result<String, Failure> {
+    let terms = terms::defaults()?;
+    let [asserter, challenger, burned]: [U256; 3] =
+        [terms.asserterBond.to(), terms.challengerBond.to(), terms.burned.to()];
+    let values = [
+        ("name", name),
+        ("window", &terms.window.to_string()),
+        ("clock", &terms.clock.to_string()),
+        ("arity", &terms.arity.to_string()),
+        ("asserter_bond", &format!("{asserter}")),
+        ("challenger_bond", &format!("{challenger}")),
+        ("asserter_ether", &ether(asserter)),
+        ("challenger_ether", &ether(challenger)),
+        ("burned_ether", &ether(burned)),
+        ("buried", &BURIED.to_string()),
+    ];
+    Ok(fill(text, &values))
 }
 
 /// The library of what the registry must know.
@@ -137,7 +161,7 @@ fn service_test(name: &str, recorded: &Recorded) -> String {
         include_str!("package/Service.t.sol"),
         &[
             ("name", name),
-            ("arity", &ARITY.to_string()),
+            ("arity", &terms::ARITY.to_string()),
             ("ask", if short { ASK } else { ASK_BY_ROOT }),
             ("input_root", &recorded.input_root.to_string()),
             ("input", if short { &input } else { "" }),

@@ -2,13 +2,16 @@
 
 use image::{Dtype, Image, Role};
 use onnx::{ElementType, Tensor};
+use serde_json::{Map, Value};
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Input;
 use crate::failure::Failure;
-use crate::npy;
-use crate::output::{read_file, write_file};
+use crate::kinds::Kind;
+use crate::npy::{self, NpyError};
+use crate::output::{self, read_file, write_file};
 
 /// The element types that both a machine's tensor and a file can have.
 const TYPES: [(Dtype, ElementType); 11] = [
@@ -25,10 +28,10 @@ const TYPES: [(Dtype, ElementType); 11] = [
     (Dtype::Bool, ElementType::Bool),
 ];
 
-/// Bytes for an input tensor of an image.
+/// The bytes of an input tensor.
 #[derive(Debug)]
 pub struct InputBytes {
-    /// Where they go.
+    /// Where they go in the machine's memory.
     pub address: u64,
     /// The elements.
     pub bytes: Vec<u8>,
@@ -36,11 +39,11 @@ pub struct InputBytes {
 
 /// Reads the inputs that an image needs, each exactly once, each of the right type and shape.
 pub fn read_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputBytes>, Failure> {
-    let fed = read_given_inputs(image, inputs)?;
-    match wanted(image).find(|tensor| fed.iter().all(|fed| fed.address != tensor.address)) {
-        None => Ok(fed),
-        Some(missing) => Err(Failure::new(format!("input '{}' is missing", missing.name)).hint(format!(
-            "add --input {}=FILE.npy; the image wants {}",
+    let given = read_given_inputs(image, inputs)?;
+    match wanted(image).find(|tensor| given.iter().all(|given| given.address != tensor.address)) {
+        None => Ok(given),
+        Some(missing) => Err(Failure::usage(format!("input '{}' is missing", missing.name)).hint(format!(
+            "add --input {}=FILE.npy; the image takes {}",
             missing.name,
             names(image)
         ))),
@@ -52,59 +55,107 @@ fn wanted(image: &Image) -> impl Iterator<Item = &image::Tensor> {
     image.tensors.iter().filter(|tensor| tensor.role == Role::Input)
 }
 
-/// What they are called, for people.
+/// Names, types and shapes of an image's inputs, for people.
 fn names(image: &Image) -> String {
-    wanted(image).map(describe).collect::<Vec<_>>().join("; ")
+    let names = wanted(image).map(describe).collect::<Vec<_>>().join("; ");
+    if names.is_empty() { "no inputs".to_owned() } else { names }
 }
 
 /// Reads inputs of an image, each at most once, each of the right type and shape.
 pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputBytes>, Failure> {
-    let wanted: Vec<_> = wanted(image).collect();
-    let mut given = HashSet::new();
-    let mut fed = Vec::new();
+    let mut named = Vec::new();
+    // Names are checked before any file is read.
     for input in inputs {
-        let tensor = match &input.name {
-            Some(name) => wanted.iter().find(|tensor| tensor.name == *name),
-            None if wanted.len() == 1 => wanted.first(),
-            None => None,
-        };
-        let Some(tensor) = tensor else {
-            let found = input.name.as_deref().unwrap_or("without a name");
-            return Err(Failure::new(format!("the image has no input '{found}'"))
-                .hint(format!("its inputs are: {}", names(image))));
-        };
-        if !given.insert(&tensor.name) {
-            return Err(Failure::new(format!("input '{}' is given twice", tensor.name)));
+        let tensor = find(image, input.name.as_deref())?;
+        if named.iter().any(|(other, _): &(&image::Tensor, _)| other.name == tensor.name) {
+            return Err(Failure::usage(format!("input '{}' is given twice", tensor.name)));
         }
-        fed.push(InputBytes { address: tensor.address, bytes: read_input(tensor, &input.file)? });
+        named.push((tensor, &*input.file));
     }
-    Ok(fed)
+    let read = |(tensor, file): (&image::Tensor, &Path)| {
+        Ok(InputBytes { address: tensor.address, bytes: read_input(tensor, file)? })
+    };
+    named.into_iter().map(read).collect()
 }
+
+/// The input of an image with a name; the name may be left out if there is only one input.
+fn find<'a>(image: &'a Image, name: Option<&str>) -> Result<&'a image::Tensor, Failure> {
+    let Some(name) = name else {
+        let mut inputs = wanted(image);
+        return match (inputs.next(), inputs.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => Err(Failure::usage("the image has no inputs").hint("leave --input out")),
+            _ => Err(Failure::usage("--input has no name, and the image has several inputs")
+                .hint(format!("--input NAME=FILE, where the image takes {}", names(image)))),
+        };
+    };
+    wanted(image).find(|tensor| tensor.name == name).ok_or_else(|| {
+        let nearest = wanted(image)
+            .map(|tensor| (strsim::jaro_winkler(&tensor.name, name), &tensor.name))
+            .filter(|(similarity, _)| *similarity > ALIKE)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let guess = nearest.map(|(_, name)| format!("did you mean '{name}'? ")).unwrap_or_default();
+        Failure::usage(format!("the image has no input '{name}'"))
+            .hint(format!("{guess}the image takes {}", names(image)))
+    })
+}
+
+/// How similar a name must be to be suggested in place of another.
+const ALIKE: f64 = 0.7;
 
 /// "image: f32 [1, 28, 28]".
 fn describe(tensor: &image::Tensor) -> String {
     format!("{}: {} {:?}", tensor.name, tensor.dtype, tensor.shape)
 }
 
-/// Reads one input and checks that it is what the image wants.
+/// Reads one input and checks that it is what the image takes.
 fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
     let found = read_tensor(path, wanted.bytes)?;
     let dtype = TYPES.iter().find(|(_, element)| *element == found.element()).map(|(dtype, _)| *dtype);
     if dtype != Some(wanted.dtype) || found.dims() != wanted.shape {
         let element = dtype.map_or(found.element().name(), Dtype::name);
-        return Err(Failure::about(
-            path,
-            format!("holds {element} {:?}, but the image wants {}", found.dims(), describe(wanted)),
-        ));
+        let message = format!("holds {element} {:?}, but the image takes {}", found.dims(), describe(wanted));
+        let failure = Failure::about(path, message);
+        return Err(match conversion(wanted, &found, path) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        });
     }
     let (_, _, bytes) = found.into_parts();
     Ok(bytes)
 }
 
+/// What makes a file's array the one that an image takes, in Python.
+fn conversion(wanted: &image::Tensor, found: &Tensor, path: &Path) -> Option<String> {
+    let file = path.display();
+    let elements = |dims: &[u64]| dims.iter().fold(1u128, |product, &dim| product.saturating_mul(dim.into()));
+    let (has, needs) = (elements(found.dims()), elements(&wanted.shape));
+    if has != needs {
+        return Some(format!(
+            "the array has {has} elements, the input {needs}; \
+             a model with open dimensions takes other shapes if it is compiled with --shape {}=DIM,DIM",
+            wanted.name
+        ));
+    }
+    if path.extension().is_some_and(|extension| extension == "pb") {
+        return None;
+    }
+    let mut array = format!("np.load('{file}')");
+    let (_, element) = TYPES.iter().find(|(dtype, _)| *dtype == wanted.dtype)?;
+    if *element != found.element() {
+        array += &format!(".astype({})", npy::numpy_name(*element));
+    }
+    if found.dims() != wanted.shape {
+        let dims: Vec<_> = wanted.shape.iter().map(u64::to_string).collect();
+        array += &format!(".reshape({})", if dims.is_empty() { "()".to_owned() } else { dims.join(", ") });
+    }
+    Some(format!("np.save('{file}', {array})"))
+}
+
 /// How much longer a tensor's file may be than the tensor: names and headers, and any other small tensor by mistake.
 const MARGIN: u64 = 1 << 20;
 
-/// Reads an .npy file, or an ONNX TensorProto from anything that ends in .pb.
+/// Reads an .npy file, or an ONNX TensorProto from a file whose name ends in .pb.
 fn read_tensor(path: &Path, bytes: u64) -> Result<Tensor, Failure> {
     let limit = bytes.saturating_add(MARGIN);
     if path.extension().is_some_and(|extension| extension == "pb") {
@@ -112,7 +163,21 @@ fn read_tensor(path: &Path, bytes: u64) -> Result<Tensor, Failure> {
             .map_err(|error| Failure::about(path, error))?;
         return Ok(tensor);
     }
-    npy::decode(&read_file(path, limit)?).map_err(|error| Failure::about(path, error))
+    let bytes = read_file(path, limit)?;
+    npy::decode(&bytes).map_err(|error| not_an_array(path, &bytes, &error))
+}
+
+/// What is wrong with a file that is not a readable array, and what to do about it.
+fn not_an_array(path: &Path, bytes: &[u8], error: &NpyError) -> Failure {
+    let kind = Kind::of(bytes).filter(|_| *error == NpyError::Magic);
+    let failure = match &kind {
+        Some(kind) => Failure::about(path, format!("not an .npy file, but {}", kind.name())),
+        None => Failure::about(path, error),
+    };
+    match kind.and_then(|kind| kind.instead_of_array(path)).or_else(|| error.hint(path)) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// The outputs of an image, taken out of memory by `read`.
@@ -134,26 +199,69 @@ pub fn outputs<'a>(
         .collect()
 }
 
-/// Writes outputs as NAME.npy into a folder and returns the files' paths.
+/// Writes outputs into a folder and returns the files' paths.
 pub fn write_outputs(folder: &Path, outputs: &[(String, Tensor)]) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let mut taken = HashSet::new();
+    let names: Vec<&str> = outputs.iter().map(|(name, _)| &**name).collect();
     let mut files = Vec::new();
-    for (name, _) in outputs {
-        let path = folder.join(file_name(name));
-        if !taken.insert(path.clone()) {
-            return Err(Failure::new(format!("two outputs would be written to {}", path.display())));
-        }
+    for (file, (name, tensor)) in file_names(&names).into_iter().zip(outputs) {
+        let path = folder.join(file);
+        write_file(&path, &npy::encode(tensor))?;
         files.push((name.clone(), path));
-    }
-    for ((_, path), (_, tensor)) in files.iter().zip(outputs) {
-        write_file(path, &npy::encode(tensor))?;
     }
     Ok(files)
 }
 
-/// The file of an output: what could leave the folder becomes '_'.
-fn file_name(name: &str) -> String {
-    format!("{}.npy", name.replace(['/', '\\', '\0'], "_"))
+/// The files of outputs, each with its own: NAME.npy, or a name as near to it as the file system allows. Outputs whose names
+/// can be files keep them; of others that want the same file, the later ones are numbered.
+fn file_names(outputs: &[&str]) -> Vec<String> {
+    let mut taken = HashSet::new();
+    let mut files = vec![None; outputs.len()];
+    for exact in [true, false] {
+        for (name, file) in outputs.iter().zip(&mut files).filter(|(_, file)| file.is_none()) {
+            let stem = stem(name);
+            if exact && stem != *name {
+                continue;
+            }
+            let numbered = (2u64..).map(|number| format!("{stem}-{number}.npy"));
+            let mut candidates = std::iter::once(format!("{stem}.npy")).chain(numbered);
+            // Some file systems take upper and lower case for the same.
+            *file = candidates.find(|candidate| taken.insert(candidate.to_lowercase()));
+        }
+    }
+    files.into_iter().flatten().collect()
+}
+
+/// The most bytes of an output's name that are in its file's. File systems take 255 bytes or more for a whole name.
+const LONGEST_NAME: usize = 120;
+
+/// An output's name as a file's: what can't be in one becomes '_', and long names are cut.
+fn stem(name: &str) -> String {
+    let safe = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
+    let stem: String = name[..name.floor_char_boundary(LONGEST_NAME)].chars().map(safe).collect();
+    if stem.is_empty() { "_".to_owned() } else { stem }
+}
+
+/// What `run` and `result` show of outputs: shape, file and first numbers of each.
+pub fn show(outputs: &[(String, Tensor)], files: &[(String, PathBuf)]) -> String {
+    let mut text = String::new();
+    for ((name, tensor), (_, path)) in outputs.iter().zip(files) {
+        let all = numbers(tensor);
+        let shown: Vec<_> = all.iter().take(SHOWN).map(|x| format!("{x:.6}")).collect();
+        let more = if all.len() > SHOWN { " ..." } else { "" };
+        let _ = writeln!(text, "{name} {:?} -> {}\n  {}{more}", tensor.dims(), path.display(), shown.join(" "));
+        if path.file_name().is_none_or(|file| *file != *format!("{name}.npy")) {
+            let _ = writeln!(text, "  (a file can't have the output's name, or another output's file has it)");
+        }
+    }
+    text
+}
+
+/// How many numbers of an output are shown.
+const SHOWN: usize = 8;
+
+/// Names and files of outputs, for machines.
+pub fn paths(files: &[(String, PathBuf)]) -> Value {
+    files.iter().map(|(name, path)| (name.clone(), output::path(path))).collect::<Map<_, _>>().into()
 }
 
 /// The elements of a small tensor as numbers, for people.
@@ -175,8 +283,25 @@ mod tests {
 
     #[test]
     fn file_names_stay_in_their_folder() {
-        assert_eq!(file_name("a/b"), "a_b.npy");
-        assert_eq!(file_name("../../etc/passwd"), ".._.._etc_passwd.npy");
-        assert_eq!(file_name(".."), "...npy");
+        for (name, file) in [
+            ("a/b", "a_b.npy"),
+            ("../../etc/passwd", ".._.._etc_passwd.npy"),
+            ("..", "...npy"),
+            ("", "_.npy"),
+            ("a\nb:0", "a_b_0.npy"),
+            (&"x".repeat(300), &format!("{}.npy", "x".repeat(120))),
+            (&"é".repeat(100), &format!("{}.npy", "é".repeat(60))),
+        ] {
+            assert_eq!(file_names(&[name]), [file]);
+        }
+    }
+
+    #[test]
+    fn every_output_has_its_own_file() {
+        assert_eq!(file_names(&["a/b", "a_b", "a:b"]), ["a_b-2.npy", "a_b.npy", "a_b-3.npy"]);
+        assert_eq!(file_names(&["a/b", "a:b", "a_b-2"]), ["a_b.npy", "a_b-3.npy", "a_b-2.npy"]);
+        assert_eq!(file_names(&["y", "Y"]), ["y.npy", "Y-2.npy"]);
+        let long = "x".repeat(300);
+        assert_ne!(file_names(&[&(long.clone() + "1"), &(long + "2")])[0], format!("{}-2.npy", "x".repeat(120)));
     }
 }

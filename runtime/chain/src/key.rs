@@ -46,12 +46,25 @@ pub enum KeyError {
         /// Why not.
         reason: String,
     },
+    /// A new keystore can't be written.
+    #[error("cannot make the keystore {}: {reason}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl KeySource {
     /// Loads the key.
     pub fn load(&self) -> Result<PrivateKeySigner, KeyError> {
         self.load_with(|name| std::env::var(name).ok())
+    }
+
+    /// Loads the key of the keystore with this password.
+    pub fn unlock(&self, password: &str) -> Result<PrivateKeySigner, KeyError> {
+        self.load_with(|name| (name == PASSWORD).then(|| password.to_owned()))
     }
 
     fn load_with(&self, variable: impl Fn(&str) -> Option<String>) -> Result<PrivateKeySigner, KeyError> {

@@ -9,6 +9,19 @@ interface Vm {
         address emitter;
     }
 
+    /// What forge is doing.
+    enum ForgeContext {
+        TestGroup,
+        Test,
+        Coverage,
+        Snapshot,
+        ScriptGroup,
+        ScriptDryRun,
+        ScriptBroadcast,
+        ScriptResume,
+        Unknown
+    }
+
     /// The next call comes from `sender`.
     function prank(address sender) external;
     /// Sets the time of the block.
@@ -25,6 +38,30 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     /// A number of the environment, or what stands in for it.
     function envOr(string calldata name, uint256 otherwise) external view returns (uint256);
+    /// A text of the environment, or what stands in for it.
+    function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
+    /// Whether forge does this, for example sends a script's transactions.
+    function isContext(ForgeContext context) external view returns (bool);
+    /// Sets the number of the block.
+    function roll(uint256 number) external;
+    /// Adds a field to the JSON of an object with a name of its own, and returns the JSON so far.
+    function serializeAddress(string calldata object, string calldata field, address value)
+        external
+        returns (string memory);
+    /// The same for a number.
+    function serializeUint(string calldata object, string calldata field, uint256 value)
+        external
+        returns (string memory);
+    /// The same for a word.
+    function serializeBytes32(string calldata object, string calldata field, bytes32 value)
+        external
+        returns (string memory);
+    /// The same for a text.
+    function serializeString(string calldata object, string calldata field, string calldata value)
+        external
+        returns (string memory);
+    /// Writes JSON to a file that foundry.toml allows.
+    function writeJson(string calldata json, string calldata path) external;
     /// What follows is sent as transactions; for scripts.
     function startBroadcast() external;
     /// What follows isn't.

@@ -1,24 +1,29 @@
 //! Disputes and lies.
 
+use super::values::InputParser;
 use super::{Input, Limits};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// `opml dispute`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml dispute model.opml --input image=digit.npy
+  opml dispute model.opml --input image=digit.npy --cheat output --arity 2,8,20    compare arities")]
 pub struct Dispute {
     /// The image
     pub image: PathBuf,
-    /// An input tensor, as in `opml run`
-    #[arg(long = "input", value_name = "NAME=FILE")]
+    /// An input tensor: NAME=FILE, as in `opml run`
+    #[arg(long = "input", value_name = "NAME=FILE", value_parser = InputParser)]
     pub inputs: Vec<Input>,
     /// How one side cheats
     #[arg(long, value_enum, default_value_t = Cheat::Weight)]
     pub cheat: Cheat,
-    /// Into how many parts a segment is cut; several values (2,4,8) are compared in a table
+    /// How many parts each move cuts the disputed segment into, 2 to 256; several values (2,4,8) are compared in a table
     #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u64).range(2..=256))]
     pub arity: Vec<u64>,
-    /// 2: big steps first, then machine steps; 1: machine steps of the whole program at once
+    /// 2: narrow down to a big step first, then to a machine step; 1: machine steps of the whole run at once
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub phases: u8,
     /// Draw how the dispute is narrowed, from big steps to the instruction that decides it
@@ -37,8 +42,8 @@ pub enum Cheat {
     Step,
     /// The asserter changes the output at the very end
     Output,
-    /// The asserter changes the output and never answers
+    /// The asserter changes the output and never answers a challenge
     Silent,
-    /// The asserter is honest, the challenger changes the output
+    /// The asserter is honest, and the challenger changes the output
     Challenger,
 }

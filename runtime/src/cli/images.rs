@@ -1,27 +1,36 @@
-//! Making images and looking at them.
+//! Making images, looking at them, and writing their verifier contracts.
 
+use super::values::{InputParser, positive, size};
 use super::{Input, Limits, Shape};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// `opml compile`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml compile model.onnx -o model.opml
+  opml compile model.onnx -o model.opml --shape tokens=1,128     fix the open dimensions of an input
+  opml compile model.onnx -o model.opml --budget 1e7             smaller big steps: shorter last phase of a dispute")]
 pub struct Compile {
-    /// The model
+    /// The ONNX model
     pub model: PathBuf,
-    /// Where to write the image
+    /// The file to write the image to
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
-    /// The shape of an input whose model leaves dimensions open
+    /// The shape of an input whose dimensions the model leaves open; once for each such input
     #[arg(long = "shape", value_name = "NAME=DIM,DIM")]
     pub shapes: Vec<Shape>,
-    /// Cut nodes into big steps of at most this many machine steps [default: one big step a node]
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Cut nodes into big steps of at most this many machine steps, for example 1e7 [default: one big step a node]
+    #[arg(long, value_name = "STEPS", value_parser = positive)]
     pub budget: Option<u64>,
 }
 
-/// A command that reads nothing but an image.
+/// `opml disasm`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml disasm model.opml | less")]
 pub struct ImageOnly {
     /// The image
     pub image: PathBuf,
@@ -29,10 +38,14 @@ pub struct ImageOnly {
 
 /// `opml inspect`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml inspect model.opml
+  opml inspect model.opml --json | jq .image_root")]
 pub struct Inspect {
     /// The image
     pub image: PathBuf,
-    /// Check every hash, also of a large image (up to 64 MiB that is always done)
+    /// Check every hash even if the image is large (images of up to 64 MiB are always checked)
     #[arg(long)]
     pub verify: bool,
     /// Draw the image: its nodes in the order of execution with steps and bytes, and a map of its memory
@@ -42,15 +55,22 @@ pub struct Inspect {
 
 /// `opml verifier`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml verifier model.opml --input image=digit.npy -o contracts
+  (cd contracts && forge test)")]
 pub struct Verifier {
     /// The image
     pub image: PathBuf,
-    /// An input tensor of the runs that the tests are made from, as in `opml run` [default: zeros]
-    #[arg(long = "input", value_name = "NAME=FILE")]
+    /// An input for the runs that the tests are made from: NAME=FILE, as in `opml run` [default: zeros]
+    #[arg(long = "input", value_name = "NAME=FILE", value_parser = InputParser)]
     pub inputs: Vec<Input>,
-    /// The folder for the package
+    /// The folder for the package; files in it that differ from the package's are never overwritten without --force
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// Overwrite files of an earlier package, also if they have been edited
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub limits: Limits,
 }
@@ -66,18 +86,23 @@ pub enum ImageCommand {
 
 /// `opml image from-elf`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  riscv64-unknown-elf-gcc -O2 -march=rv64imfd -mabi=lp64d -ffreestanding -nostdlib -static program.c -o program.elf
+  opml image from-elf program.elf -o program.opml
+  opml run program.opml")]
 pub struct FromElf {
     /// The program
     pub program: PathBuf,
-    /// Where to write the image
+    /// The file to write the image to
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
-    /// The least size of the stack
+    /// The least size of the stack, for example 64KiB
     ///
     /// The stack lies below the program, where an overflow traps, if there is room for so much.
-    #[arg(long, value_name = "BYTES", default_value_t = 32768)]
+    #[arg(long, value_name = "SIZE", default_value = "32KiB", value_parser = size)]
     pub stack: u64,
     /// The most steps that a run takes, for programs that are registered and disputed: a longer run has no result
-    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "STEPS", value_parser = positive)]
     pub max_steps: Option<u64>,
 }

@@ -1,33 +1,74 @@
-//! Requests on a chain.
+//! Requests on a chain, and the accounts that send them.
 
+use super::values::{InputParser, number};
 use super::{Input, Wei};
-use clap::Args;
+use crate::terms;
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// Where the contracts are.
 #[derive(Debug, Args)]
 pub struct Network {
-    /// Where registry and service are: written by `opml deploy` and `opml devnet`
+    /// The file with the addresses of registry and service, written by `opml deploy`, `opml devnet` or a package's script
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]
     pub deployment: PathBuf,
-    /// A node's address, if not the one in the deployment
+    /// The JSON-RPC URL of a node [default: the one in the deployment]
     #[arg(long, value_name = "URL")]
     pub rpc: Option<String>,
 }
 
-/// Whose key signs. Keys are never on the command line.
+/// Which key signs. Keys are never on the command line.
 #[derive(Debug, Args)]
 pub struct Key {
-    /// A keystore file; without one the key is in the environment, as OPML_KEY
+    /// A keystore file, for example from `opml account new` [default: the key in the variable OPML_KEY]
     #[arg(long, value_name = "FILE")]
     pub keystore: Option<PathBuf>,
-    /// The file with the keystore's password; without one it is in the environment, as OPML_PASSWORD
+    /// A file with the keystore's password [default: the variable OPML_PASSWORD, or a prompt on a terminal]
     #[arg(long, value_name = "FILE", requires = "keystore")]
     pub password_file: Option<PathBuf>,
 }
 
-/// A command of a key.
+/// `opml account`.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make a new key and write it to a keystore file, encrypted with a password
+    ///
+    /// An existing file is never overwritten. Only the owner of the file can read it.
+    New(NewAccount),
+    /// Print the address of a key
+    Address(AccountAddress),
+}
+
+/// `opml account new`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml account new -o server.json
+  opml account new -o server.json --password-file password.txt")]
+pub struct NewAccount {
+    /// The file to write the keystore to
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// A file with the password [default: the variable OPML_PASSWORD, or a prompt on a terminal]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// `opml account address`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml account address --keystore server.json")]
+pub struct AccountAddress {
+    #[command(flatten)]
+    pub key: Key,
+}
+
+/// `opml withdraw`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml withdraw --keystore server.json")]
 pub struct Keyed {
     #[command(flatten)]
     pub network: Network,
@@ -35,39 +76,42 @@ pub struct Keyed {
     pub key: Key,
 }
 
-/// What a service is deployed with.
+/// The terms that a service is deployed with.
 #[derive(Debug, Args)]
 pub struct Terms {
     /// How long an answer can be challenged
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = terms::WINDOW, value_parser = clap::value_parser!(u32).range(1..))]
     pub window: u32,
     /// How much time each side of a game has for all its moves together
-    #[arg(long, value_name = "SECONDS", default_value_t = 43_200, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = terms::CLOCK, value_parser = clap::value_parser!(u32).range(1..))]
     pub clock: u32,
-    /// Into how many parts a segment in dispute is cut
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=256))]
+    /// How many parts each move cuts the disputed segment into, 2 to 256
+    #[arg(long, default_value_t = terms::ARITY, value_parser = clap::value_parser!(u16).range(2..=256))]
     pub arity: u16,
-    /// The highest price of gas at which the bonds shall cover a game, if they aren't given
+    /// The gas price up to which the default bonds cover a whole game
     #[arg(long, value_name = "AMOUNT", default_value = "50gwei")]
     pub gas_price: Wei,
-    /// What goes with an answer, for example 0.2eth [default: twice what a large game costs the challenger]
+    /// The bond of an answer, for example 0.2eth [default: twice what a large game costs the challenger]
     #[arg(long, value_name = "AMOUNT")]
     pub asserter_bond: Option<Wei>,
-    /// What goes with a challenge [default: what a large game costs the asserter]
+    /// The bond of a challenge [default: what a large game costs the asserter]
     #[arg(long, value_name = "AMOUNT")]
     pub challenger_bond: Option<Wei>,
-    /// The part of a fallen answer's bond that nobody gets [default: half of it]
+    /// The part of an overturned answer's bond that is burned [default: half of it]
     #[arg(long, value_name = "AMOUNT")]
     pub burned: Option<Wei>,
 }
 
 /// `opml devnet`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml devnet --window 60 --clock 60")]
 pub struct Devnet {
-    /// The port on which the chain listens
+    /// The port that the chain listens on
     #[arg(long, default_value_t = 8545)]
     pub port: u16,
-    /// Where to write the deployment
+    /// The file to write the deployment to
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]
     pub deployment: PathBuf,
     /// How long an answer can be challenged
@@ -76,18 +120,22 @@ pub struct Devnet {
     /// How much time each side of a game has for all its moves together
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub clock: u32,
-    /// The seconds from block to block
+    /// The time between two blocks
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub block_time: u64,
 }
 
 /// `opml deploy`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml deploy --rpc https://rpc.example --keystore deployer.json
+  opml deploy --rpc https://rpc.example --window 3600 --asserter-bond 0.5eth --challenger-bond 0.2eth")]
 pub struct Deploy {
-    /// A node of the chain
+    /// The JSON-RPC URL of a node of the chain
     #[arg(long, value_name = "URL")]
     pub rpc: String,
-    /// Where to write the deployment
+    /// The file to write the deployment to
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]
     pub deployment: PathBuf,
     #[command(flatten)]
@@ -98,16 +146,20 @@ pub struct Deploy {
 
 /// `opml register`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml register model.opml
+  opml register model.opml --licensor 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --licence-fee 0.001eth")]
 pub struct Register {
     /// The image
     pub image: PathBuf,
-    /// Who is paid for each use that is answered
+    /// The account that is paid for each answered request
     #[arg(long, value_name = "ADDRESS", requires = "licence_fee")]
     pub licensor: Option<contracts::Address>,
-    /// How much, for example 0.001eth
+    /// How much it is paid, for example 0.001eth
     #[arg(long, value_name = "AMOUNT", requires = "licensor")]
     pub licence_fee: Option<Wei>,
-    /// The licence's text, of which the hash is registered
+    /// The text of the licence, whose hash is registered
     #[arg(long, value_name = "FILE")]
     pub licence: Option<PathBuf>,
     #[command(flatten)]
@@ -118,37 +170,51 @@ pub struct Register {
 
 /// `opml request`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml request model.opml --input image=digit.npy --fee 0.02eth
+  opml request model.opml --input image=digit.npy --wait          until the answer is final
+  opml request model.opml --input image=digit.npy --wait=600      for ten minutes at most")]
 pub struct Request {
     /// The image of the model
     pub image: PathBuf,
-    /// An input tensor, as in `opml run`
-    #[arg(long = "input", value_name = "NAME=FILE")]
+    /// An input tensor: NAME=FILE, as in `opml run`
+    #[arg(long = "input", value_name = "NAME=FILE", value_parser = InputParser)]
     pub inputs: Vec<Input>,
-    /// The listing, if the model is registered under several or with a licence fee [default: the one without a licence]
+    /// The listing, if the model has several or costs a licence fee [default: the one without a licence]
     #[arg(long, value_name = "ID")]
     pub listing: Option<contracts::B256>,
-    /// What the answer is worth, licence fee included
+    /// What the answer is worth to you, licence fee included
     #[arg(long, value_name = "AMOUNT", default_value = "0.01eth")]
     pub fee: Wei,
-    /// Give the input by its root only, and write it as ROOT.bin into this folder, where servers look for it
+    /// Send only the input's root, and write the input to ROOT.bin in this folder, where servers look for it
     #[arg(long, value_name = "DIR")]
     pub by_root: Option<PathBuf>,
-    /// The contract that is called when the answer is final
+    /// The contract to call when the answer is final
     #[arg(long, value_name = "ADDRESS")]
     pub callback: Option<contracts::Address>,
-    /// With how much gas
-    #[arg(long, value_name = "GAS", default_value_t = 300_000)]
+    /// The gas for that call, at most 8,000,000
+    #[arg(long, value_name = "GAS", default_value_t = 300_000, value_parser = number)]
     pub callback_gas: u64,
+    /// Wait until the answer is final, for at most this many seconds if given; exit status 3 if it isn't final by then
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = FOR_EVER)]
+    pub wait: Option<u64>,
     #[command(flatten)]
     pub network: Network,
     #[command(flatten)]
     pub key: Key,
 }
 
+/// Longer than anyone waits, in seconds.
+const FOR_EVER: &str = "4294967295";
+
 /// `opml status`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml status 1")]
 pub struct Status {
-    /// The request's number
+    /// The number of the request, as `opml request` prints it
     pub request: u64,
     /// The model's image, to name the operator, the output element and both values of a dispute
     #[arg(long, value_name = "IMAGE")]
@@ -162,8 +228,11 @@ pub struct Status {
 
 /// `opml cancel`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml cancel 1 && opml withdraw")]
 pub struct Cancel {
-    /// The request's number
+    /// The number of the request, as `opml request` prints it
     pub request: u64,
     #[command(flatten)]
     pub network: Network,
@@ -173,15 +242,23 @@ pub struct Cancel {
 
 /// `opml result`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml result 1                                the output's bytes
+  opml result 1 --image model.opml -o out      the outputs as .npy files
+  opml result 1 --wait=600 || echo not yet     exit status 3 if it isn't final after ten minutes")]
 pub struct ResultOf {
-    /// The request's number
+    /// The number of the request, as `opml request` prints it
     pub request: u64,
-    /// The model's image, to write the outputs as NAME.npy
+    /// The model's image; with it, the outputs are written to NAME.npy
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<PathBuf>,
-    /// The folder for them
+    /// The folder for the outputs
     #[arg(short, long, value_name = "DIR", default_value = ".", requires = "image")]
     pub output: PathBuf,
+    /// Wait until the answer is final, for at most this many seconds if given
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = FOR_EVER)]
+    pub wait: Option<u64>,
     #[command(flatten)]
     pub network: Network,
 }

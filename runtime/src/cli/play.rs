@@ -1,36 +1,39 @@
-//! The players.
+//! The players: server and validator.
 
 use super::{Cheat, Key, Limits, Network, Wei};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// What serve and watch have in common.
 #[derive(Debug, Args)]
 pub struct Playing {
-    /// Models: .onnx files run natively, images in the machine
+    /// The models to play for: .onnx files, which run natively, or images, which run in the machine
     #[arg(required = true, value_name = "MODEL")]
     pub models: Vec<PathBuf>,
-    /// The folder for what must survive a crash
+    /// The folder for what must survive a crash; use one key and one folder per player
     #[arg(long, value_name = "DIR", default_value = "opml-state")]
     pub state: PathBuf,
-    /// Where inputs are that requests give by their roots
+    /// The folder with inputs that requests give by root only: ROOT.bin each, as `opml request --by-root` writes them
     #[arg(long, value_name = "DIR")]
     pub inputs: Option<PathBuf>,
-    /// Serve Prometheus metrics there, for example 127.0.0.1:9000
+    /// Serve Prometheus metrics at this address, for example 127.0.0.1:9000
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<std::net::SocketAddr>,
-    /// The pause between two looks at the chain
+    /// The pause between two polls of the chain
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..))]
     pub poll: u64,
     /// The most to pay for a unit of gas while there is time; when a clock runs out, up to the bond at stake
     #[arg(long, value_name = "AMOUNT", default_value = "200gwei")]
     pub max_fee: Wei,
-    /// Threads for native runs; 0 for as many as there are processors
+    /// Threads for native runs; 0 uses every processor
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
-    /// Lie in this way, to see what happens to it
+    /// Lie in this way, to see what happens
     #[arg(long, value_enum)]
     pub cheat: Option<Cheat>,
+    /// How to write the log, on standard error; RUST_LOG sets the level [default: human, or json with --json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     #[command(flatten)]
     pub limits: Limits,
     #[command(flatten)]
@@ -39,22 +42,39 @@ pub struct Playing {
     pub key: Key,
 }
 
+/// A way to write the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for each event: time of day (UTC), what happened, and about what
+    Human,
+    /// A JSON object for each event
+    Json,
+}
+
 /// `opml serve`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  export OPML_KEY=0x...
+  opml serve model.onnx --deployment deployment.json --min-fee 0.005eth")]
 pub struct Serve {
     #[command(flatten)]
     pub playing: Playing,
-    /// Answer only requests that pay as much, and their callbacks' gas
+    /// Answer only requests that pay at least this much on top of their callback's gas
     #[arg(long, value_name = "AMOUNT", default_value = "0wei")]
     pub min_fee: Wei,
 }
 
 /// `opml watch`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  export OPML_KEY=0x...
+  opml watch model.onnx --deployment deployment.json")]
 pub struct Watch {
     #[command(flatten)]
     pub playing: Playing,
-    /// Do not answer requests whose answer has fallen
+    /// Do not answer requests whose answer was overturned
     #[arg(long)]
     pub no_answers: bool,
 }

@@ -1,4 +1,4 @@
-//! `opml cancel`: the money of a request that nobody has answered.
+//! `opml cancel`: gets back the money of a request without an answer.
 
 use crate::cli::{Cancel, Wei};
 use crate::failure::Failure;
@@ -8,7 +8,7 @@ use chain::Event;
 use contracts::{IInferenceService, U256};
 use serde_json::json;
 
-/// Has the service credit it to the requester.
+/// Has the service credit the money to the requester.
 pub fn run(args: &Cancel, output: Output) -> Result<(), Failure> {
     let key = signer(&args.key)?;
     let id = U256::from(args.request);
@@ -24,13 +24,13 @@ pub fn run(args: &Cancel, output: Output) -> Result<(), Failure> {
         let call = IInferenceService::cancelCall { id, request };
         sender.call(service, &call, Wei(0)).await.map_err(|failure| {
             failure.hint(
-                "the requester can, when the window's time has passed since the request and no answer stands or may come to stand",
+                "only the requester can cancel, once the window has passed since the request and while no answer stands or is disputed",
             )
         })?;
         Ok(amount)
     })?;
     output.result(
         &json!({ "request": args.request, "wei": amount.to_string() }),
-        &format!("request {id} is cancelled; {} are yours to `opml withdraw`", ether(amount)),
+        &format!("request {id} is cancelled; {} can be taken out with `opml withdraw`", ether(amount)),
     )
 }

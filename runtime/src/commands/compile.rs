@@ -3,8 +3,9 @@
 use crate::cli::Compile;
 use crate::failure::Failure;
 use crate::images::save;
-use crate::output::{Output, count};
-use compiler::{Compiled, Options, Phase};
+use crate::kinds::Kind;
+use crate::output::{self, Output, count};
+use compiler::{CompileError, Compiled, Options, Phase};
 use image::Image;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -17,7 +18,7 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     let mut shapes = BTreeMap::new();
     for shape in &args.shapes {
         if shapes.insert(shape.name.clone(), shape.dims.clone()).is_some() {
-            return Err(Failure::new(format!("--shape is given twice for '{}'", shape.name)));
+            return Err(Failure::usage(format!("--shape is given twice for '{}'", shape.name)));
         }
     }
     let start = Instant::now();
@@ -32,7 +33,7 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     let image = &compiled.image;
     let root = image.state().root();
     let object = json!({
-        "image": args.output, "image_root": root.to_string(), "code_root": image.code_root().to_string(),
+        "image": output::path(&args.output), "image_root": root.to_string(), "code_root": image.code_root().to_string(),
         "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(), "bytes": bytes,
         "code_bytes": image.profile.code_size(), "memory_bits": image.profile.memory_bits(),
         "big_steps": image.schedule.len(), "most_steps": longest(image), "schedule_root": image.schedule_root().to_string(),
@@ -71,7 +72,13 @@ fn watched(model: &Path, options: &Options, output: Output) -> Result<Compiled, 
 }
 
 fn compile_with_progress(model: &Path, options: &Options, progress: &dyn Fn(Phase)) -> Result<Compiled, Failure> {
-    compiler::compile_with_progress(model, options, progress).map_err(|error| Failure::about(model, error))
+    compiler::compile_with_progress(model, options, progress).map_err(|error| {
+        let kind = Kind::of_file(model).filter(|_| matches!(error, CompileError::Read(_)));
+        match kind.and_then(|kind| Some((kind.name(), kind.instead_of_model(model)?))) {
+            Some((name, hint)) => Failure::about(model, format!("not an ONNX model, but {name}")).hint(hint),
+            None => Failure::about(model, error),
+        }
+    })
 }
 
 /// Shows a phase; the kernels, whose number is known, with a bar.

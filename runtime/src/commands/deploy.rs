@@ -1,21 +1,21 @@
-//! `opml deploy`: the contracts on a chain.
+//! `opml deploy`: deploys the contracts on a chain.
 
-use crate::cli::{Deploy, Terms};
+use crate::cli::Deploy;
 use crate::failure::Failure;
 use crate::network::{Sender, block_on, connect, ether, signer};
 use crate::output::{Output, write_file};
+use crate::terms::terms;
 use chain::{Deployment, RpcNode};
-use contracts::cost::{Bonds, Shape};
-use contracts::{B256, U256};
+use contracts::B256;
 use isa::Extensions;
 use serde_json::json;
 
-/// How deep a block is that no reorganisation undoes.
-const BURIED: u64 = 64;
+/// How many blocks deep a block is safe from reorganisations.
+pub const BURIED: u64 = 64;
 
 /// Deploys registry and service.
 pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
-    let (key, agreed) = (signer(&args.key)?, terms(&args.terms)?);
+    let (agreed, key) = (terms(&args.terms)?, signer(&args.key)?);
     let spinner = output.spinner("deploying");
     let deployment = block_on(async {
         let node = connect(&args.rpc).await?;
@@ -39,39 +39,7 @@ pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
     output.result(&json!(deployment), &text)
 }
 
-/// The terms as the contract has them, if it takes them.
-pub fn terms(terms: &Terms) -> Result<contracts::Terms, Failure> {
-    // The contract has 96 bits for an amount.
-    let amount = |wei: u128| {
-        let most = (1 << 96) - 1;
-        if wei > most {
-            Err(Failure::new("a bond is too large").hint("at most 79228162514eth"))
-        } else {
-            Ok(U256::from(wei).to())
-        }
-    };
-    let shape = Shape { arity: terms.arity.into(), ..Shape::LARGE };
-    let bonds = Bonds::at(&shape, terms.gas_price.0);
-    let asserter = terms.asserter_bond.map_or(bonds.asserter, |wei| wei.0);
-    let challenger = terms.challenger_bond.map_or(bonds.challenger, |wei| wei.0);
-    let burned = terms.burned.map_or(asserter / 2, |wei| wei.0);
-    if asserter == 0 || challenger == 0 {
-        return Err(Failure::new("a bond of nothing holds nobody to anything").hint("raise the bond"));
-    }
-    if burned > asserter {
-        return Err(Failure::new("more would be burned than the asserter's bond").hint("lower --burned"));
-    }
-    Ok(contracts::Terms {
-        window: terms.window,
-        clock: terms.clock,
-        arity: terms.arity,
-        asserterBond: amount(asserter)?,
-        challengerBond: amount(challenger)?,
-        burned: amount(burned)?,
-    })
-}
-
-/// Deploys registry and service, and says where they are.
+/// Deploys registry and service.
 pub async fn deploy(
     node: &RpcNode,
     rpc: &str,

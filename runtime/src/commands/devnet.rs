@@ -1,10 +1,11 @@
-//! `opml devnet`: a local test chain with everything on it.
+//! `opml devnet`: a local test chain with everything deployed.
 
-use super::deploy::{deploy, terms};
+use super::deploy::deploy;
 use crate::cli::{Devnet, Terms, Wei};
 use crate::failure::Failure;
 use crate::network::{Sender, block_on};
 use crate::output::{Output, write_file};
+use crate::terms::{ARITY, terms};
 use chain::{Deployment, PrivateKeySigner, RpcNode};
 use serde_json::json;
 use std::io::ErrorKind;
@@ -14,7 +15,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
-/// The accounts that anvil funds on every start, with keys that all the world knows.
+/// The accounts that anvil funds on every start. Their keys are public.
 const KEYS: [(&str, &str); 4] = [
     ("deployer", "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"),
     ("requester", "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
@@ -32,7 +33,7 @@ pub fn run(args: &Devnet, output: Output) -> Result<(), Failure> {
         write_file(&args.deployment, deployment.to_json().as_bytes())?;
         show(args, &deployment, output)?;
         let ended = tokio::select! {
-            status = chain.wait() => Err(Failure::new(format!("anvil has ended: {}", status.map_err(Failure::from_error)?))),
+            status = chain.wait() => Err(Failure::new(format!("anvil ended: {}", status.map_err(Failure::from_error)?))),
             () = super::play::interrupted() => Ok(()),
         };
         let _ = chain.kill().await;
@@ -40,7 +41,7 @@ pub fn run(args: &Devnet, output: Output) -> Result<(), Failure> {
     })
 }
 
-/// Where anvil may be: named by the environment, on the path, or installed by npm here or above.
+/// Where anvil may be: named by the variable OPML_ANVIL, on the path, or installed by npm here or above.
 fn candidates() -> Vec<PathBuf> {
     let named = std::env::var_os("OPML_ANVIL").map(PathBuf::from);
     let here = std::env::current_dir().unwrap_or_default();
@@ -49,15 +50,15 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 fn start(args: &Devnet) -> Result<Child, Failure> {
-    // Another chain that listens there would answer in the place of the new one.
+    // Another chain that listens there would answer instead of the new one.
     TcpListener::bind(("127.0.0.1", args.port)).map_err(|error| {
-        Failure::new(format!("cannot listen on port {}: {error}", args.port)).hint("is it taken? choose another --port")
+        Failure::new(format!("cannot listen on port {}: {error}", args.port)).hint("if the port is taken, choose another --port")
     })?;
     let (port, block_time) = (args.port.to_string(), args.block_time.to_string());
     for anvil in candidates() {
         let mut command = Command::new(&anvil);
         command.args(["--host", "127.0.0.1", "--port", &port, "--block-time", &block_time, "--quiet"]);
-        // What anvil complains of is seen; it must not outlive the command.
+        // anvil's complaints are shown; it must not outlive the command.
         command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         match command.spawn() {
             Ok(child) => return Ok(child),
@@ -65,7 +66,7 @@ fn start(args: &Devnet) -> Result<Child, Failure> {
             Err(error) => return Err(Failure::about(&anvil, format!("cannot be started: {error}"))),
         }
     }
-    Err(Failure::new("anvil is not there").hint(
+    Err(Failure::new("anvil is not installed").hint(
         "it comes with Foundry, or by `npm install @foundry-rs/anvil-linux-amd64`; OPML_ANVIL=PATH says where it is",
     ))
 }
@@ -81,7 +82,7 @@ async fn ready(chain: &mut Child, rpc: &str) -> Result<RpcNode, Failure> {
         }
         if let Some(status) = chain.try_wait().map_err(Failure::from_error)? {
             return Err(
-                Failure::new(format!("anvil has ended: {status}")).hint("is the port taken? choose another --port")
+                Failure::new(format!("anvil ended: {status}")).hint("if the port is taken, choose another --port")
             );
         }
     }
@@ -92,7 +93,7 @@ async fn set_up(args: &Devnet, node: &RpcNode, rpc: &str) -> Result<Deployment, 
     let terms = terms(&Terms {
         window: args.window,
         clock: args.clock,
-        arity: 20,
+        arity: ARITY,
         gas_price: Wei(0),
         asserter_bond: tenths(2),
         challenger_bond: tenths(1),
@@ -117,7 +118,7 @@ fn show(args: &Devnet, deployment: &Deployment, output: Output) -> Result<(), Fa
     let lines: Vec<_> = keys.iter().map(|(name, address, key)| format!("{name:<10} {address}  {key}")).collect();
     let consumer = deployment.consumer.unwrap_or_default();
     let text = format!(
-        "chain      {} (id {})\nregistry   {}\nservice    {}\nconsumer   {consumer}\n\naccounts, 10,000 ETH each; the whole world knows these keys\n{}\n\nanswers can be challenged for {} s, each side of a game has {} s\nwritten to {}; Ctrl-C ends the chain",
+        "chain      {} (id {})\nregistry   {}\nservice    {}\nconsumer   {consumer}\n\naccounts, 10,000 ETH each; these keys are public: never use them elsewhere\n{}\n\nan answer can be challenged for {} s; each side of a game has {} s in total\nwritten to {}; Ctrl-C ends the chain",
         deployment.rpc,
         deployment.chain_id,
         deployment.registry,

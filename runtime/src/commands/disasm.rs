@@ -6,7 +6,7 @@ use crate::images::load;
 use crate::output::Output;
 use image::{Image, Symbol};
 use isa::{Instruction, Layout, decode};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fmt::Write;
 
 /// One word of code.
@@ -21,15 +21,11 @@ struct Line {
 pub fn run(args: &ImageOnly, output: Output) -> Result<(), Failure> {
     let image = load(&args.image)?;
     let lines = lines(&image);
-    let object = Value::Array(
-        lines
-            .iter()
-            .map(|line| {
-                json!({ "address": line.address, "word": format!("{:08x}", line.word), "text": text(&image, line),
-                        "symbol": symbol_at(&image, line.address).map(|symbol| &symbol.name) })
-            })
-            .collect(),
-    );
+    let described = |line: &Line| {
+        json!({ "address": line.address, "word": format!("{:08x}", line.word), "text": text(&image, line),
+                "symbol": symbol_at(&image, line.address).map(|symbol| &symbol.name) })
+    };
+    let object = json!({ "lines": lines.iter().map(described).collect::<Vec<_>>() });
     let mut listing = String::new();
     for line in &lines {
         for symbol in image.symbols.iter().filter(|symbol| symbol.address == line.address) {

@@ -3,7 +3,7 @@
 use crate::cli::FromElf;
 use crate::failure::Failure;
 use crate::images::{reserved, save};
-use crate::output::{Output, count, read_file};
+use crate::output::{self, Output, count, read_file};
 use image::elf::{ElfError, Options, Program};
 use image::{Image, Role};
 use serde_json::json;
@@ -36,7 +36,8 @@ pub fn run(args: &FromElf, output: Output) -> Result<(), Failure> {
     let names = |role| image.tensors.iter().filter(|tensor| tensor.role == role).map(|tensor| &*tensor.name).collect();
     let (inputs, outputs): (Vec<&str>, Vec<&str>) = (names(Role::Input), names(Role::Output));
     let object = json!({
-        "image": args.output, "image_root": root.to_string(), "machine": image.extensions().name(), "bytes": bytes,
+        "image": output::path(&args.output), "image_root": root.to_string(),
+        "machine": image.extensions().name(), "bytes": bytes,
         "code_bytes": image.profile.code_size(), "memory_bits": image.profile.memory_bits(), "entry": image.entry,
         "stack": { "top": stack.top, "bytes": stack.bytes, "overflow_traps": stack.guarded },
         "inputs": inputs, "outputs": outputs, "max_steps": args.max_steps,

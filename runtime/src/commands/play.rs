@@ -1,10 +1,11 @@
-//! `opml serve` and `opml watch`: the players.
+//! `opml serve` and `opml watch`: run the players.
 
 use super::compile::compile;
-use crate::cli::{Cheat, Playing, Serve, Watch};
+use crate::cli::{Cheat, LogFormat, Playing, Serve, Watch};
 use crate::failure::Failure;
 use crate::images::load_verified;
 use crate::lies::{liar, lies};
+use crate::log;
 use crate::network::{Session, block_on, signer};
 use crate::output::{Output, create_folder};
 use chain::{Fees, GWEI, PrivateKeySigner, Store};
@@ -27,11 +28,11 @@ pub fn watch(args: &Watch, output: Output) -> Result<(), Failure> {
 
 fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     if args.cheat == Some(Cheat::Challenger) {
-        return Err(Failure::new("--cheat challenger is for `opml dispute`")
-            .hint("a challenger who lies: `opml watch --cheat output`"));
+        return Err(Failure::usage("--cheat challenger is for `opml dispute`")
+            .hint("`opml watch --cheat output` is a challenger that lies"));
     }
     let key = signer(&args.key)?;
-    start_log(output)?;
+    log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
     let models = args.models.iter().map(|path| known(path, args, output)).collect::<Result<Vec<_>, _>>()?;
     if let Some(address) = args.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
@@ -53,7 +54,7 @@ async fn player(
     models: Vec<LoadedModel>,
 ) -> Result<Player, Failure> {
     let Session { deployment, node } = Session::open(&args.network).await?;
-    // A test chain that is started anew has the same id and the same addresses, but another past.
+    // A restarted test chain has the same ID and the same addresses, but another history.
     let chain = &deployment.block_hash.to_string()[2..10];
     let name = format!("{}-{chain}-{}-{}.redb", deployment.chain_id, deployment.service, key.address());
     let path = args.state.join(name);
@@ -78,7 +79,7 @@ async fn player(
     Player::new(config, node, key, Arc::new(store), models).await.map_err(Failure::from_error)
 }
 
-/// A model: compiled here and run natively, or an image.
+/// A model to play for: compiled here and run natively, or an image.
 fn known(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Failure> {
     let limits = args.limits;
     let known = if path.extension().is_some_and(|extension| extension == "onnx") {
@@ -108,7 +109,7 @@ fn tamper(cheat: Cheat) -> Tamper {
     })
 }
 
-/// Waits for Ctrl-C or a request to end.
+/// Waits for Ctrl-C or a signal to end.
 pub async fn interrupted() {
     #[cfg(unix)]
     if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -121,11 +122,3 @@ pub async fn interrupted() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// Logs go to standard error; as JSON, a line each, if that was asked for. `RUST_LOG` says how much.
-fn start_log(output: Output) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let started = if output.is_json() { log.json().try_init() } else { log.try_init() };
-    started.map_err(|error| Failure::new(format!("cannot log: {error}")))
-}

@@ -4,7 +4,7 @@ use crate::claim::Claim;
 use crate::cli::{Backend, Prove};
 use crate::failure::Failure;
 use crate::machine::{check_reach, prepare, run_exactly};
-use crate::output::{Output, count};
+use crate::output::{self, Output, count};
 use jit::Jit;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
     let claim = claim_of_next_step(&mut loaded.machine)?;
     claim.write(&args.output)?;
     let object = json!({
-        "witness": args.output, "step": claim.step, "pre_state_root": claim.before.to_string(),
+        "witness": output::path(&args.output), "step": claim.step, "pre_state_root": claim.before.to_string(),
         "post_state_root": claim.after.to_string(), "witness_bytes": claim.witness.len(),
     });
     let text = format!(

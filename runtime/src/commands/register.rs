@@ -1,4 +1,4 @@
-//! `opml register`: a model that can be asked for.
+//! `opml register`: makes a model available for requests.
 
 use crate::cli::{Register, Wei};
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use contracts::{Address, IModelRegistry, SolValue as _, U256};
 use players::LoadedModel;
 use serde_json::json;
 
-/// Deploys the verifier of the model's machine, if nobody has yet, and registers the model.
+/// Registers the model, and deploys the verifier of its machine if it isn't deployed yet.
 pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
     let known = LoadedModel::new(load_verified(&args.image, output)?, None)
         .map_err(|error| Failure::about(&args.image, error))?;

@@ -1,5 +1,6 @@
-//! `opml request`: somebody wants an inference.
+//! `opml request`: asks for an inference.
 
+use super::wait::final_answer;
 use crate::cli::Request;
 use crate::failure::Failure;
 use crate::images::load;
@@ -11,8 +12,15 @@ use contracts::{Address, B256, Bytes, IInferenceService, IModelRegistry, SolCall
 use players::{LoadedModel, input_root, pack};
 use serde_json::json;
 
+/// The most gas that the service gives a callback; `InferenceService.sol` has the same number.
+const MAX_CALLBACK_GAS: u64 = 8_000_000;
+
 /// Sends the request.
 pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
+    if args.callback_gas > MAX_CALLBACK_GAS {
+        return Err(Failure::usage(format!("--callback-gas is {}", count(args.callback_gas)))
+            .hint(format!("a callback may have at most {} gas", count(MAX_CALLBACK_GAS))));
+    }
     let known = LoadedModel::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
     let inputs = read_inputs(&known.image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
@@ -24,7 +32,7 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         write_file(&folder.join(format!("{root}.bin")), &input)?;
     }
     let spinner = output.spinner("requesting");
-    let (id, listing, gas) = block_on(async {
+    let object = block_on(async {
         let session = Session::open(&args.network).await?;
         let listing = match args.listing {
             Some(listing) => listing,
@@ -42,19 +50,30 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
             sender.call(service, &call, args.fee).await?
         };
         let event = receipt.logs.iter().find_map(Event::<IInferenceService::Requested>::of);
-        let event = event.ok_or_else(|| Failure::new("the service says nothing of a request"))?;
-        Ok((event.data.id, listing, receipt.sent.gas))
+        let event = event.ok_or_else(|| Failure::new("the service reports no request"))?;
+        spinner.finish_and_clear();
+        let (id, gas) = (event.data.id, receipt.sent.gas);
+        let text = format!(
+            "request     {id}\nlisting     {listing}\ninput root  {root}\nfee         {}\ngas         {}",
+            ether(U256::from(args.fee.0)),
+            count(gas)
+        );
+        // The number is known before the wait, which may end without an answer.
+        output.say(&text)?;
+        let mut object = json!({
+            "request": id.saturating_to::<u64>(), "listing": listing, "input_root": root,
+            "fee_wei": args.fee.0.to_string(), "gas": gas,
+        });
+        if args.wait.is_some() {
+            let answer = final_answer(&session, id, args.wait, output).await?;
+            output.say(&format!("final       {} by {}", answer.outputRoot, answer.asserter))?;
+            output.say(&format!("\n`opml result {id} --image {}` writes the outputs", args.image.display()))?;
+            object["output_root"] = json!(answer.outputRoot);
+            object["asserter"] = json!(answer.asserter);
+        }
+        Ok(object)
     })?;
-    spinner.finish_and_clear();
-    let object = json!({
-        "request": id.saturating_to::<u64>(), "listing": listing, "input_root": root, "fee_wei": args.fee.0.to_string(), "gas": gas,
-    });
-    let text = format!(
-        "request     {id}\nlisting     {listing}\ninput root  {root}\nfee         {}\ngas         {}",
-        ether(U256::from(args.fee.0)),
-        count(gas)
-    );
-    output.result(&object, &text)
+    output.object(&object)
 }
 
 /// The listing of a model that has no licence.
@@ -65,7 +84,7 @@ async fn plain_listing(session: &Session, known: &LoadedModel) -> Result<B256, F
     match session.registry(&IModelRegistry::cardOfCall { id }).await {
         Ok(_) => Ok(id),
         Err(failure) if failure.message.contains("Unknown") => Err(Failure::new("the model is not registered")
-            .hint("`opml register IMAGE` registers it; a listing with a licence is named by --listing ID")),
+            .hint("`opml register IMAGE` registers it; --listing ID chooses a listing with a licence")),
         Err(failure) => Err(failure),
     }
 }

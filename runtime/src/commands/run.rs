@@ -1,16 +1,12 @@
-//! `opml run`: an image runs and its outputs become files.
+//! `opml run`: runs an image and writes its outputs to files.
 
 use crate::cli::Run;
 use crate::failure::Failure;
 use crate::machine::prepare;
 use crate::output::{Output, count, create_folder};
-use crate::tensors::{numbers, outputs, write_outputs};
-use serde_json::{Map, Value, json};
-use std::fmt::Write;
+use crate::tensors::{outputs, paths, show, write_outputs};
+use serde_json::json;
 use std::time::Instant;
-
-/// How many numbers of an output are shown.
-const SHOWN: usize = 16;
 
 /// Runs the image.
 pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
@@ -28,9 +24,8 @@ pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
         create_folder(&args.output)?;
     }
     let files = write_outputs(&args.output, &results)?;
-    let names: Map<String, Value> = files.iter().map(|(name, path)| (name.clone(), json!(path))).collect();
     let object = json!({
-        "steps": steps, "state_root": root.to_string(), "exit_code": exit_code, "outputs": names, "seconds": seconds,
+        "steps": steps, "state_root": root.to_string(), "exit_code": exit_code, "outputs": paths(&files), "seconds": seconds,
     });
     let mut text = format!(
         "{} steps in {:.1} ms ({:.0} million a second)\nstate root  {root}\nexit code   {exit_code}\n",
@@ -38,11 +33,6 @@ pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
         seconds * 1e3,
         steps as f64 / seconds / 1e6
     );
-    for ((name, tensor), (_, path)) in results.iter().zip(&files) {
-        let all = numbers(tensor);
-        let shown: Vec<_> = all.iter().take(SHOWN).map(|x| format!("{x:.6}")).collect();
-        let more = if all.len() > SHOWN { " ..." } else { "" };
-        let _ = writeln!(text, "{name} {:?} -> {}\n  {}{more}", tensor.dims(), path.display(), shown.join(" "));
-    }
+    text += &show(&results, &files);
     output.result(&object, &text)
 }

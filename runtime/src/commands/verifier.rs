@@ -1,39 +1,107 @@
-//! `opml verifier`: the Foundry package for an image.
+//! `opml verifier`: writes the Foundry package for an image.
 
 use crate::cli::Verifier;
 use crate::failure::Failure;
 use crate::images::load_verified;
-use crate::output::{Output, create_folder, write_file};
-use crate::package::package;
+use crate::output::{self, Output, create_folder, write_file};
+use crate::package::{package, runs};
 use crate::tensors::read_given_inputs;
 use serde_json::json;
+use solidity::File;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Writes the package.
 pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
     let image = load_verified(&args.image, output)?;
     let inputs = read_given_inputs(&image, &args.inputs)?;
-    let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
-    let stem = args.image.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|input| (input.address, input.bytes)).collect();
+    let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
     args.limits.admit(&image.big_steps())?;
-    // What can't be written is known before the image has run.
-    create_folder(&args.output)?;
-    let spinner = output.spinner("running the image and disputing it");
-    let files = package(&image, &identifier(stem), &inputs, &args.limits.memory())?;
-    spinner.finish_and_clear();
-    let mut written = Vec::new();
-    for file in &files {
-        let path = args.output.join(&file.name);
-        if let Some(folder) = path.parent() {
-            create_folder(folder)?;
-        }
-        write_file(&path, file.text.as_bytes())?;
-        written.push(path);
-    }
+    // What can't be written is found out before the image runs.
+    let place = Place::open(&args.output, args.force)?;
+    let progress = output.steps(Some(runs::looked_at(&image)));
+    let files = package(&image, &identifier(&stem), &inputs, &args.limits.memory(), &progress)?;
+    progress.finish_and_clear();
+    place.write(&files)?;
+    let written: Vec<PathBuf> = files.iter().map(|file| args.output.join(&file.name)).collect();
     let list: Vec<_> = written.iter().map(|path| path.display().to_string()).collect();
-    output.result(&json!({ "files": written }), &list.join("\n"))
+    let object = json!({ "files": written.iter().map(|file| output::path(file)).collect::<Vec<_>>() });
+    output.result(&object, &list.join("\n"))
 }
 
-/// A file's name as the first part of a contract's: "mnist-cnn.v2" becomes "MnistCnnV2".
+/// Where a package is written.
+enum Place<'a> {
+    /// A folder that isn't there yet: it appears with all its files at once.
+    New {
+        folder: &'a Path,
+        /// Beside it; removed again if the package isn't finished.
+        draft: TempDir,
+    },
+    /// A folder that is there.
+    Old { folder: &'a Path, force: bool },
+}
+
+impl<'a> Place<'a> {
+    fn open(folder: &'a Path, force: bool) -> Result<Self, Failure> {
+        if folder.symlink_metadata().is_err() {
+            let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            create_folder(parent)?;
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(".opml-");
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+            let draft = builder.tempdir_in(parent).map_err(|error| cannot_write(folder, &error))?;
+            return Ok(Self::New { folder, draft });
+        }
+        let unreadable = |error| Failure::io("use the folder", &folder.display().to_string(), &error);
+        let mut entries = std::fs::read_dir(folder).map_err(unreadable)?;
+        if !force && entries.next().is_some() && !folder.join("src/StepVerifier.sol").exists() {
+            let message = "the folder has files in it, but is not a package of `opml verifier`";
+            return Err(Failure::about(folder, message)
+                .hint("choose another --output; --force writes the package among these files"));
+        }
+        Ok(Self::Old { folder, force })
+    }
+
+    /// Writes all files, or none if one of them would overwrite something else.
+    fn write(self, files: &[File]) -> Result<(), Failure> {
+        match self {
+            Self::New { folder, draft } => {
+                write_all(draft.path(), files)?;
+                std::fs::rename(draft.path(), folder).map_err(|error| cannot_write(folder, &error))?;
+                // It is in its place now.
+                let _ = draft.keep();
+                Ok(())
+            }
+            Self::Old { folder, force } => {
+                let differ = |file: &&File| std::fs::read(folder.join(&file.name)).is_ok_and(|old| old != file.text.as_bytes());
+                let edited: Vec<&str> = files.iter().filter(differ).map(|file| &*file.name).collect();
+                if !force && !edited.is_empty() {
+                    let message = format!("these files differ from the package's: {}", edited.join(", "));
+                    return Err(Failure::about(folder, message)
+                        .hint("--force overwrites them; another --output keeps both"));
+                }
+                write_all(folder, files)
+            }
+        }
+    }
+}
+
+fn write_all(folder: &Path, files: &[File]) -> Result<(), Failure> {
+    for file in files {
+        let path = folder.join(&file.name);
+        create_folder(path.parent().unwrap_or(folder))?;
+        write_file(&path, file.text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn cannot_write(folder: &Path, error: &std::io::Error) -> Failure {
+    Failure::io("write", &folder.display().to_string(), error)
+}
+
+/// The first part of a contract's name, from a file's name: "mnist-cnn.v2" becomes "MnistCnnV2".
 fn identifier(stem: &str) -> String {
     let words = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let name: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();

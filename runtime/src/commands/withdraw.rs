@@ -1,4 +1,4 @@
-//! `opml withdraw`: what the service has credited to a key.
+//! `opml withdraw`: takes out what the service has credited to an account.
 
 use crate::cli::{Keyed, Wei};
 use crate::failure::Failure;
@@ -7,7 +7,7 @@ use crate::output::Output;
 use contracts::IInferenceService;
 use serde_json::json;
 
-/// Takes it out.
+/// Withdraws the account's whole balance.
 pub fn run(args: &Keyed, output: Output) -> Result<(), Failure> {
     let key = signer(&args.key)?;
     let (account, amount) = block_on(async {

@@ -1,4 +1,4 @@
-//! The runs of an image that its package is tested with.
+//! The runs of an image that the tests of its package are made from.
 
 use crate::claim::Claim;
 use crate::cli::Backend;
@@ -12,16 +12,22 @@ use contracts::Bytes;
 use game::player::{challenge, reply};
 use game::{Challenge, Clocks, Execution, Game, MemoryLimit, Model, Move, Oracle, Side};
 use image::Image;
+use indicatif::ProgressBar;
 use players::{LoadedModel, ModelError, pack};
 use std::collections::HashSet;
 use step::{Root, Status};
 
-/// Into how many parts segments are cut; the cheapest (docs/protocol.md).
-pub const ARITY: u64 = 20;
-/// How many steps of a run are looked at for instructions.
-const LOOKED_AT: u64 = 1 << 24;
-/// How many instructions are shown.
-const SHOWN: usize = 64;
+/// How many parts segments are cut into.
+const ARITY: u64 = crate::terms::ARITY as u64;
+/// The most steps of a run that are searched for instructions.
+const SEARCHED: u64 = 1 << 24;
+/// The most instructions that are tested.
+const TESTED: usize = 64;
+
+/// How many steps of a run are searched at most.
+pub fn looked_at(image: &Image) -> u64 {
+    image.interface.map_or(SEARCHED, |interface| interface.bound.min(SEARCHED))
+}
 
 /// The first step of an instruction.
 pub struct Example {
@@ -31,21 +37,21 @@ pub struct Example {
     pub claim: Claim,
 }
 
-/// A run with its result, and a game about it down to one step.
+/// A run with its result, and a game about it that ends in one step.
 pub struct Recorded {
-    /// What it is about.
+    /// The model.
     pub model: Model,
-    /// All inputs as they lie in the input region.
+    /// All inputs, as they lie in the input region.
     pub input: Vec<u8>,
     /// Their root.
     pub input_root: Root,
-    /// How many bytes an output has.
+    /// The size of the output in bytes.
     pub output_bytes: u64,
-    /// The true output; none if the model has none on this input.
+    /// The true output; empty if the model has none on this input.
     pub output: Bytes,
     /// Its root.
     pub output_root: Root,
-    /// What the asserter says that it is.
+    /// The output that the asserter claims.
     pub answered: Bytes,
     /// The challenger's first move.
     pub opening: Challenge,
@@ -56,34 +62,47 @@ pub struct Recorded {
 }
 
 /// The first step of each instruction in a run.
-pub fn steps(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) -> Result<Vec<Example>, Failure> {
+pub fn steps(
+    image: &Image,
+    inputs: &[(u64, Vec<u8>)],
+    memory: &MemoryLimit,
+    bar: &ProgressBar,
+) -> Result<Vec<Example>, Failure> {
     let mut machine = start(image, Backend::Jit)?;
     for (address, bytes) in inputs {
         let outside = || Failure::new(format!("an input at {address:#x} is outside memory"));
         machine.write_memory(*address, bytes).ok_or_else(outside)?;
     }
     let (mut seen, mut examples) = (HashSet::new(), Vec::new());
-    while machine.status() == Status::Running && machine.steps() < LOOKED_AT && examples.len() < SHOWN {
+    while machine.status() == Status::Running && machine.steps() < SEARCHED && examples.len() < TESTED {
         let mnemonic = instruction_at(image, machine.pc()).map(|instruction| instruction.op.entry().mnemonic);
         if let Some(mnemonic) = mnemonic.filter(|mnemonic| seen.insert(*mnemonic)) {
             examples.push(Example { mnemonic, claim: claim_of_next_step(&mut machine)? });
         }
         machine.step();
+        bar.set_position(machine.steps());
         memory.check()?;
     }
     Ok(examples)
 }
 
-/// Plays games with liars until one ends in a step; none if the image isn't one of a model with inputs and outputs.
-pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) -> Result<Option<Recorded>, Failure> {
+/// Plays games with liars until one ends in the proof of a step; `None` if the image has no inputs and outputs.
+pub fn record(
+    image: &Image,
+    inputs: &[(u64, Vec<u8>)],
+    memory: &MemoryLimit,
+    bar: &ProgressBar,
+) -> Result<Option<Recorded>, Failure> {
     let known = match LoadedModel::new(image.clone(), None) {
         Err(ModelError::NoInterface) => return Ok(None),
         known => known.map_err(Failure::from_error)?,
     };
-    let mut failure = Failure::new("no lie that was tried is found out in one step").hint("choose another --input");
-    // Whose turn it is at the last step depends on how long the run and the big step in dispute are; only who is honest
-    // can prove it.
-    for cheat in [Cheat::Weight, Cheat::Step, Cheat::Output, Cheat::Challenger] {
+    let mut failure = Failure::new("none of the lies tried ends in the proof of one step").hint("choose another --input");
+    // Whose turn it is at the last step depends on how long the run and the disputed big step are, and only the honest side
+    // can prove that step.
+    let cheats = [Cheat::Weight, Cheat::Step, Cheat::Output, Cheat::Challenger];
+    for (number, cheat) in (1..).zip(cheats) {
+        bar.set_message(format!("recording a dispute (lie {number} of at most {}), after ", cheats.len()));
         match play(&known, inputs, cheat, memory) {
             Ok(None) => {}
             Ok(recorded) => return Ok(recorded),
@@ -93,7 +112,7 @@ pub fn record(image: &Image, inputs: &[(u64, Vec<u8>)], memory: &MemoryLimit) ->
     Err(failure)
 }
 
-/// A game with a liar; none if the loser just falls silent.
+/// A game with a liar; `None` if the loser stops answering before the last step.
 fn play(
     known: &LoadedModel,
     inputs: &[(u64, Vec<u8>)],

@@ -1,0 +1,60 @@
+//! The terms that a service is deployed with, and their defaults: those of `opml deploy` and of a package's deploy script.
+
+use crate::cli::{self, Wei};
+use crate::failure::Failure;
+use contracts::cost::{Bonds, Shape};
+use contracts::{Terms, U256};
+
+/// How long an answer can be challenged: a day, in seconds.
+pub const WINDOW: u32 = 86_400;
+/// How much time each side of a game has for all its moves together: half a day, in seconds.
+pub const CLOCK: u32 = 43_200;
+/// How many parts a move cuts the disputed segment into; 20 is the cheapest (docs/protocol.md).
+pub const ARITY: u16 = 20;
+/// The gas price up to which the default bonds cover a whole game: 50 gwei.
+const GAS_PRICE: Wei = Wei(50_000_000_000);
+
+/// The terms if nothing else is chosen.
+pub fn defaults() -> Result<Terms, Failure> {
+    terms(&cli::Terms {
+        window: WINDOW,
+        clock: CLOCK,
+        arity: ARITY,
+        gas_price: GAS_PRICE,
+        asserter_bond: None,
+        challenger_bond: None,
+        burned: None,
+    })
+}
+
+/// The chosen terms as the contract has them, if it accepts them.
+pub fn terms(terms: &cli::Terms) -> Result<Terms, Failure> {
+    // The contract has 96 bits for an amount.
+    let amount = |wei: u128| {
+        let most = (1 << 96) - 1;
+        if wei > most {
+            Err(Failure::usage("a bond is too large").hint("at most 79228162514eth"))
+        } else {
+            Ok(U256::from(wei).to())
+        }
+    };
+    let shape = Shape { arity: terms.arity.into(), ..Shape::LARGE };
+    let bonds = Bonds::at(&shape, terms.gas_price.0);
+    let asserter = terms.asserter_bond.map_or(bonds.asserter, |wei| wei.0);
+    let challenger = terms.challenger_bond.map_or(bonds.challenger, |wei| wei.0);
+    let burned = terms.burned.map_or(asserter / 2, |wei| wei.0);
+    if asserter == 0 || challenger == 0 {
+        return Err(Failure::usage("a bond of zero deters no one").hint("raise the bond"));
+    }
+    if burned > asserter {
+        return Err(Failure::usage("more would be burned than the asserter's bond").hint("lower --burned"));
+    }
+    Ok(Terms {
+        window: terms.window,
+        clock: terms.clock,
+        arity: terms.arity,
+        asserterBond: amount(asserter)?,
+        challengerBond: amount(challenger)?,
+        burned: amount(burned)?,
+    })
+}

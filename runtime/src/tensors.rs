@@ -169,7 +169,7 @@ fn read_tensor(path: &Path, bytes: u64) -> Result<Tensor, Failure> {
 
 /// What is wrong with a file that is not a readable array, and what to do about it.
 fn not_an_array(path: &Path, bytes: &[u8], error: &NpyError) -> Failure {
-    let kind = Kind::of(bytes).filter(|_| *error == NpyError::Magic);
+    let kind = Kind::of(bytes).filter(|kind| *error == NpyError::Magic && *kind != Kind::Npy);
     let failure = match &kind {
         Some(kind) => Failure::about(path, format!("not an .npy file, but {}", kind.name())),
         None => Failure::about(path, error),

@@ -75,7 +75,7 @@ fn inspect_shows_an_image() {
 fn disasm_lists_every_word() {
     let folder = Folder::with_net("mnist-mlp");
     let lines = folder.json(&["disasm", "net.opml"]);
-    let lines = lines.as_array().expect("lines");
+    let lines = lines["lines"].as_array().expect("lines");
     let object = folder.json(&["inspect", "net.opml"]);
     assert_eq!(lines.len() as u64 * 4, object["code_size"].as_u64().expect("a size"));
     assert_eq!((&lines[0]["address"], &lines[0]["symbol"]), (&object["entry"], &Value::from("_start")));
@@ -539,6 +539,7 @@ fn help_and_completions() {
         "dispute",
         "devnet",
         "deploy",
+        "account",
         "register",
         "request",
         "status",

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod command;
 mod common;
 mod compile;
 mod dispute;

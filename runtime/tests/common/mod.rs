@@ -61,32 +61,49 @@ impl Folder {
         text
     }
 
-    /// What it prints with `--json`: one value, alone on its line.
+    /// What it prints with `--json`: one object, alone on its line.
     pub fn json(&self, args: &[&str]) -> Value {
         let text = self.text(&[args, &["--json"]].concat());
         assert_eq!(text.lines().count(), 1, "{text}");
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("opml {args:?}: {error} in {text}"))
+        let object: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("opml {args:?}: {error} in {text}"));
+        assert!(object.is_object(), "opml {args:?}: not an object: {text}");
+        object
     }
 
-    /// The complaint of a command that fails as it should: exit status 1, nothing but the complaint printed, the same
-    /// words in text and in JSON.
+    /// The complaint of a command that fails as it should: exit status 1, or 2 if the command line is wrong, nothing but
+    /// the complaint printed, the same words in text and in JSON.
     pub fn fails(&self, args: &[impl AsRef<OsStr>]) -> Complaint {
         self.try_fails(args).unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    /// The same for a command line that is wrong: exit status 2.
+    pub fn misused(&self, args: &[impl AsRef<OsStr>]) -> Complaint {
+        let complaint = self.fails(args);
+        assert_eq!(complaint.status, 2, "{complaint:?}");
+        complaint
     }
 
     /// The same for a table of cases that reports them all: what is wrong with the failure is the error.
     pub fn try_fails(&self, args: &[impl AsRef<OsStr>]) -> Result<Complaint, String> {
         let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
-        let text = complaint_of(&self.output(&args)).map_err(|wrong| format!("opml {args:?}: {wrong}"))?;
-        let message = text.strip_prefix("error: ").ok_or_else(|| format!("opml {args:?}: not an error: {text}"))?;
-        let args = [&args[..], &[OsStr::new("--json")]].concat();
-        let json = complaint_of(&self.output(&args)).map_err(|wrong| format!("opml {args:?}: {wrong}"))?;
-        let json: Value = serde_json::from_str(&json).map_err(|error| format!("opml {args:?}: {error} in {json}"))?;
-        match (&json["error"], &json["hint"]) {
+        let wrong = |wrong: String| format!("opml {args:?}: {wrong}");
+        let output = self.output(&args);
+        let text = complaint_of(&output, &output.stderr, &output.stdout).map_err(wrong)?;
+        let message = text.strip_prefix("error: ").ok_or_else(|| wrong(format!("not an error: {text}")))?;
+        let json_output = self.output(&[&args[..], &[OsStr::new("--json")]].concat());
+        let json = complaint_of(&json_output, &json_output.stdout, &json_output.stderr).map_err(wrong)?;
+        let json: Value = serde_json::from_str(&json).map_err(|error| wrong(format!("{error} in {json}")))?;
+        let status = output.status.code().unwrap_or_default();
+        let error = &json["error"];
+        let kind = if status == 2 { "usage" } else { "failed" };
+        if json_output.status.code() != Some(status) || error["kind"] != kind {
+            return Err(wrong(format!("{} and {error} are not status {status}", json_output.status)));
+        }
+        match (&error["message"], &error["hint"]) {
             (Value::String(error), hint) if message.starts_with(error.as_str()) => {
-                Ok(Complaint { error: error.clone(), hint: hint.as_str().unwrap_or_default().to_owned() })
+                Ok(Complaint { status, error: error.clone(), hint: hint.as_str().unwrap_or_default().to_owned() })
             }
-            _ => Err(format!("opml {args:?}: text and JSON differ: {text} {json}")),
+            _ => Err(wrong(format!("text and JSON differ: {text} {json}"))),
         }
     }
 }
@@ -94,6 +111,7 @@ impl Folder {
 /// Why a command failed.
 #[derive(Debug)]
 pub struct Complaint {
+    pub status: i32,
     pub error: String,
     pub hint: String,
 }
@@ -111,19 +129,17 @@ impl Complaint {
     }
 }
 
-/// What a command wrote to standard error, if it failed properly.
-fn complaint_of(output: &Output) -> Result<String, String> {
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.code() != Some(1) {
-        return Err(format!("{}, not 1: {stderr}", output.status));
+/// What a command complained, if it failed properly: with one stream that has the complaint and another that is empty.
+fn complaint_of(output: &Output, complaint: &[u8], other: &[u8]) -> Result<String, String> {
+    let complaint = String::from_utf8_lossy(complaint).into_owned();
+    let other = String::from_utf8_lossy(other);
+    if !matches!(output.status.code(), Some(1 | 2)) {
+        return Err(format!("{}, not 1 or 2: {complaint}{other}", output.status));
     }
-    if stderr.contains("panicked at") {
-        return Err(stderr);
+    if !other.is_empty() {
+        return Err(format!("prints {other:?} although it fails"));
     }
-    if !output.stdout.is_empty() {
-        return Err(format!("prints {:?} although it fails", String::from_utf8_lossy(&output.stdout)));
-    }
-    Ok(stderr)
+    Ok(complaint)
 }
 
 /// A file of the fixtures.

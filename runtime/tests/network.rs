@@ -182,6 +182,16 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
     let by_root = net.request(&["--by-root", "inputs"]);
     let pending = net.wait(&by_bytes, "answered", |status| status["standing"] == "pending");
     assert!(events(&pending, "final").is_empty(), "nothing is delivered before the window is over: {pending:#}");
+    // Without waiting there is no result yet, and a short wait ends without one.
+    for wait in [&[][..], &["--wait=1"]] {
+        let args = [&["result", &by_bytes, "--json"][..], wait].concat();
+        let early = command(&net.folder, None).args(args).output().expect("opml starts");
+        let error: Value = serde_json::from_slice(&early.stdout).expect("JSON");
+        assert_eq!((early.status.code(), &error["error"]["kind"]), (Some(3), &"pending".into()), "{error}");
+        assert!(error["error"]["message"].as_str().expect("text").contains("can still be challenged for"), "{error}");
+    }
+    let waited = net.json(REQUESTER, &["result", &by_bytes, "--wait"]);
+    assert!(waited["output"].as_str().expect("an output").len() > 40, "{waited}");
     for id in [by_bytes, by_root] {
         let status = net.wait_final(&id);
         assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()));
@@ -381,5 +391,7 @@ fn commands_say_what_is_missing() {
     folder.write("deployment.json", "{}");
     fails(None, &["status", "1"], &["not a deployment", "rpc"]);
     fails(Some(REQUESTER), &["register", "none.opml"], &["none.opml"]);
+    let greedy = ["request", "net.opml", "--callback-gas", "9e6"];
+    fails(Some(REQUESTER), &greedy, &["9,000,000", "at most 8,000,000"]);
     assert_eq!(folder.files(), ["deployment.json", "net.opml"], "nothing is left behind");
 }

@@ -4,8 +4,10 @@
 //! forge and the compiler come from npm: `npm ci` in the repository's root.
 
 use crate::common::{Folder, fixture};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A path of the repository.
 fn in_repository(path: &str) -> PathBuf {
@@ -90,4 +92,87 @@ fn a_package_without_inputs_passes_and_notices_bugs() {
         assert!(!output.status.success() && said.contains("[FAIL"), "{file}: {said}");
         folder.write(&format!("package/{file}"), good);
     }
+}
+
+/// A chain that ends with the test.
+struct Chain(Child, String);
+
+impl Chain {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let mut command = Command::new(in_repository("node_modules/.bin/anvil"));
+        command.args(["--port", &port.to_string(), "--silent"]).stdout(Stdio::null());
+        let child = command.spawn().unwrap_or_else(|error| panic!("anvil can't be started ({error}): run `npm ci`"));
+        let chain = Self(child, format!("http://127.0.0.1:{port}"));
+        let start = Instant::now();
+        while chain.node(async |_| Some(())).is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60), "anvil does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        chain
+    }
+
+    /// What a node says; `None` if it doesn't answer.
+    fn node<T>(&self, question: impl AsyncFnOnce(chain::RpcNode) -> Option<T>) -> Option<T> {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            question(chain::RpcNode::connect(&self.1, Duration::from_secs(10)).await.ok()?).await
+        })
+    }
+
+    /// The terms of the service of a deployment.
+    fn terms(&self, deployment: &[u8]) -> contracts::Terms {
+        let service = chain::Deployment::from_json(deployment).expect("a deployment").service;
+        let ask = async |node: chain::RpcNode| {
+            let head = node.head().await.ok()?;
+            node.call(service, &contracts::IInferenceService::termsCall {}, head.hash).await.ok()
+        };
+        self.node(ask).expect("terms")
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// An account that anvil funds.
+const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+
+#[test]
+fn a_package_deploys_what_players_take() {
+    let folder = Folder::with_net("mnist-mlp");
+    folder.text(&["verifier", "net.opml", "-o", "package"]);
+    let chain = Chain::start();
+    let package = folder.path("package");
+    let script = ["script", "script/Deploy.s.sol", "--rpc-url", &chain.1, "--private-key", KEY];
+    let run = |args: &[&str]| {
+        let mut command = Command::new(in_repository("node_modules/.bin/forge"));
+        command.current_dir(&package).args(args).env("ETH_RPC_URL", &chain.1);
+        let output = command.env("FOUNDRY_SOLC", in_repository("vm/solidity/solc.mjs")).output().expect("forge starts");
+        assert!(
+            output.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    // A rehearsal deploys nothing, so it writes nothing either.
+    run(&script);
+    assert!(!package.join("deployment.json").exists());
+    run(&[&script[..], &["--broadcast"]].concat());
+    let opml = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
+        let output = command.current_dir(folder.path("")).args(args).env("OPML_KEY", KEY).output().expect("opml starts");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let input = fixture("digits/7.flat.npy");
+    opml(&["request", "net.opml", "--input", &input, "--deployment", "package/deployment.json"]);
+    // The defaults are the same, whichever way a service is deployed.
+    opml(&["deploy", "--rpc", &chain.1]);
+    let [by_script, by_command] =
+        ["package/deployment.json", "deployment.json"].map(|file| chain.terms(&folder.read(file)));
+    assert_eq!(by_script, by_command);
 }

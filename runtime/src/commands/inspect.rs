@@ -3,7 +3,7 @@
 use crate::cli::Inspect;
 use crate::failure::Failure;
 use crate::images::{load, load_verified};
-use crate::output::{Output, count, table, write_file};
+use crate::output::{self, Output, count, table, write_file};
 use crate::pictures::map;
 use image::Image;
 use isa::{Op, decode};
@@ -19,7 +19,7 @@ pub fn run(args: &Inspect, output: Output) -> Result<(), Failure> {
         let name = args.image.file_stem().unwrap_or_default().to_string_lossy();
         write_file(file, &map::draw(&image, &name))?;
         if let Value::Object(fields) = &mut object {
-            fields.insert("svg".to_owned(), json!(file));
+            fields.insert("svg".to_owned(), output::path(file));
         }
         text += &format!("\nThe image is drawn in {}.\n", file.display());
     }

@@ -6,7 +6,7 @@ use crate::cli::{Backend, ProfileArgs};
 use crate::failure::Failure;
 use crate::pictures::flame;
 use crate::machine::{Loaded, prepare, run_by};
-use crate::output::{Output, count, table, write_file};
+use crate::output::{self, Output, count, table, write_file};
 use crate::profile::{Block, RunProfile};
 use comfy_table::CellAlignment;
 use image::Image;
@@ -120,7 +120,7 @@ impl Shown<'_> {
             if !image.schedule.is_empty() {
                 self.add_schedule(fields);
             }
-            fields.extend(flame.map(|file| ("flame".to_owned(), json!(file))));
+            fields.extend(flame.map(|file| ("flame".to_owned(), output::path(file))));
         }
         object
     }

@@ -54,11 +54,13 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     bar.finish_and_clear();
     let image = &loaded.image;
     let object = json!({ "steps": rows.iter().map(|row| object(image, row)).collect::<Vec<_>>() });
-    let mut text = table(["step", "state root", "pc", "place", "instruction", "operator", "element"]);
+    let mut text = table(["step", "pc", "place", "instruction", "operator", "element"]);
+    // Roots are as wide as a page, so they have a table of their own.
+    let mut roots = table(["step", "state root"]);
     for row in &rows {
+        roots.add_row([count(row.step), row.root.to_string()]);
         text.add_row([
             count(row.step),
-            row.root.to_string(),
             format!("{:#x}", row.pc),
             row.place.clone(),
             instruction(row),
@@ -66,7 +68,7 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
             element(image, row).unwrap_or_default(),
         ]);
     }
-    output.result(&object, &text.to_string())
+    output.result(&object, &format!("{text}\n\n{roots}"))
 }
 
 /// The instruction, or how the machine ended if it did.

@@ -33,7 +33,7 @@ fn trace_takes_ranges_and_shows_long_runs_from_afar() {
     // A run that is cut off shows where.
     assert_eq!(numbers(&rows(&["--every", "10", "--max-steps", "25"])), [0, 10, 20, 25]);
     for (args, says) in [
-        (&["--at", "5..5"][..], &["5..5", "does not belong"][..]),
+        (&["--at", "5..5"][..], &["5..5", "does not include its end"][..]),
         (&["--at", "0..1000000000000"], &["more than 100,000 steps", "--every"]),
         (&["--at", "18446744073709551615"], &["--max-steps"]),
         (&["--every", "0"], &["--every"]),

@@ -128,7 +128,7 @@ pub struct Verify {
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<PathBuf>,
     /// An input tensor of that image, as in `opml run`
-    #[arg(long = "input", value_name = "NAME=FILE", requires = "image")]
+    #[arg(long = "input", value_name = "NAME=FILE", requires = "image", value_parser = InputParser)]
     pub inputs: Vec<Input>,
     #[command(flatten)]
     pub limits: Limits,

@@ -8,3 +8,4 @@ mod programs;
 mod qemu;
 mod replay;
 mod softfloat;
+mod workspace;

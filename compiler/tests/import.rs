@@ -319,9 +319,7 @@ fn copy(x: Vec<Dimension>, y: Vec<Dimension>, given: &[u64]) -> Result<(Vec<u64>
 fn the_declared_shape_of_an_output_decides_nothing() {
     use Dimension::Fixed;
     let wrong = |declared: &str| {
-        vec![format!(
-            "output `y` is declared {declared}, but its nodes compute [4, 3]; the declared shape is ignored"
-        )]
+        vec![format!("output `y` is declared {declared}, but its nodes compute [4, 3]; the declared shape is ignored")]
     };
     for (declared, warnings) in [
         (vec![Fixed(1), Fixed(3)], wrong("[1, 3]")),

@@ -191,7 +191,8 @@ impl Disputed {
             }
         };
         let wrong = self.details.as_ref().and_then(|details| details.wrong.as_ref());
-        let wrong = wrong.map(|(what, claimed, right)| format!(" The answer claims {what} = {claimed}; {right} is right."));
+        let wrong =
+            wrong.map(|(what, claimed, right)| format!(" The answer claims {what} = {claimed}; {right} is right."));
         format!("{intro} {ending}{}", wrong.unwrap_or_default())
     }
 
@@ -208,14 +209,17 @@ impl Disputed {
             Level::Steps { big_step } => ("steps", Some(big_step)),
         };
         let step = match &self.ending {
-            Ending::Executed { pc, instruction, .. } => json!({ "pc": pc, "instruction": instruction.trim_matches('`') }),
+            Ending::Executed { pc, instruction, .. } => {
+                json!({ "pc": pc, "instruction": instruction.trim_matches('`') })
+            }
             _ => Value::Null,
         };
         let details = self.details.as_ref().map(|details| {
             let (operator, node) = details.operator.clone().unzip();
-            let wrong = details.wrong.as_ref().map(|(what, claimed, right)| {
-                json!({ "output_element": what, "claimed": claimed, "right": right })
-            });
+            let wrong = details
+                .wrong
+                .as_ref()
+                .map(|(what, claimed, right)| json!({ "output_element": what, "claimed": claimed, "right": right }));
             json!({ "place": details.place, "operator": operator, "node": node, "output_element": details.element,
                     "wrong": wrong })
         });

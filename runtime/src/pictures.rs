@@ -126,7 +126,8 @@ impl Picture {
         let font = format!("font-family=\"Helvetica, Arial, sans-serif\" font-size=\"{SIZE}\"");
         let paper = format!("<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>");
         let body = self.body;
-        format!("{head}\n<svg xmlns=\"http://www.w3.org/2000/svg\" {size} {font}>\n{paper}\n{body}</svg>\n").into_bytes()
+        format!("{head}\n<svg xmlns=\"http://www.w3.org/2000/svg\" {size} {font}>\n{paper}\n{body}</svg>\n")
+            .into_bytes()
     }
 }
 
@@ -219,7 +220,8 @@ mod tests {
             picture.label(Area { x: 0.0, y: 0.0, width: 1e6, height: 10.0 }, "#fff", name, name);
             picture.text(0.0, 0.0, INK, Anchor::End, name);
             let text = String::from_utf8(picture.finish(100.0)).expect("text");
-            let document = roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{name:?}: {error}: {text}"));
+            let document =
+                roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{name:?}: {error}: {text}"));
             let allowed = ["svg", "g", "rect", "text", "title"];
             for node in document.descendants().filter(roxmltree::Node::is_element) {
                 assert!(allowed.contains(&node.tag_name().name()), "{name:?} makes {node:?}");
@@ -235,7 +237,9 @@ mod tests {
     fn texts_are_cut_to_fit() {
         assert_eq!(fit("Conv", 100.0, 12.0), "Conv");
         for width in 0..120 {
-            for text in ["a label that is too long", "WWWWWWWWWWWW", "一二三四五六七", "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii"] {
+            for text in
+                ["a label that is too long", "WWWWWWWWWWWW", "一二三四五六七", "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii"]
+            {
                 let cut = fit(text, width.into(), 12.0);
                 assert!(text_width(&cut, 12.0) <= width.into(), "{cut:?} is wider than {width}");
                 assert!(cut.is_empty() || cut == text || cut.chars().count() > 2, "{cut:?} says nothing");
@@ -247,7 +251,8 @@ mod tests {
     #[test]
     fn colours_are_stable_and_differ() {
         assert_eq!(colour("Conv", 70), "hsl(50,58%,70%)");
-        let names = ["Conv", "Gemm", "MatMul", "Relu", "Add", "Mul", "Softmax", "MaxPool", "LayerNormalization", "Gelu"];
+        let names =
+            ["Conv", "Gemm", "MatMul", "Relu", "Add", "Mul", "Softmax", "MaxPool", "LayerNormalization", "Gelu"];
         let colours: std::collections::HashSet<_> = names.iter().map(|name| colour(name, 70)).collect();
         assert_eq!(colours.len(), names.len());
     }

@@ -50,7 +50,8 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             // What was executed is the disputed step, and what was not lies in the part that is left.
             let left = &played["narrowed_to"];
             if left["unit"] == "steps" {
-                let bounds = [&left["from"], &step["step"], &left["to"]].map(|number| number.as_u64().expect("a number"));
+                let bounds =
+                    [&left["from"], &step["step"], &left["to"]].map(|number| number.as_u64().expect("a number"));
                 assert!(bounds[0] <= bounds[1] && bounds[1] < bounds[2], "{played:#}");
                 assert!(timeout || bounds[0] + 1 == bounds[2], "{played:#}");
             }
@@ -92,7 +93,8 @@ fn moves_are_told_one_a_line_in_80_columns() {
         }
         let svg = String::from_utf8(folder.read("dispute.svg")).expect("text");
         let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
-        let words: Vec<_> = document.descendants().filter(|node| node.is_text()).filter_map(|node| node.text()).collect();
+        let words: Vec<_> =
+            document.descendants().filter(|node| node.is_text()).filter_map(|node| node.text()).collect();
         let words = words.join("\n");
         let difference = &played["disputed_step"]["difference"];
         for fact in ["what", "claimed", "right"] {

@@ -24,11 +24,13 @@ fn words(svg: &str) -> String {
 /// The horizontal extent of the rectangles, for checks that nothing is drawn outside the picture.
 fn assert_inside(svg: &str) {
     let document = Document::parse(svg).expect("XML");
-    let number = |node: &Node<'_, '_>, name: &str| node.attribute(name).map_or(0.0, |text| text.parse::<f64>().expect(text));
+    let number =
+        |node: &Node<'_, '_>, name: &str| node.attribute(name).map_or(0.0, |text| text.parse::<f64>().expect(text));
     let root = document.root_element();
     let (width, height) = (number(&root, "width"), number(&root, "height"));
     for node in document.descendants().filter(|node| node.has_tag_name("rect")) {
-        let (right, bottom) = (number(&node, "x") + number(&node, "width"), number(&node, "y") + number(&node, "height"));
+        let (right, bottom) =
+            (number(&node, "x") + number(&node, "width"), number(&node, "y") + number(&node, "height"));
         assert!(number(&node, "width") >= 0.0 && number(&node, "height") > 0.0, "{node:?}");
         assert!(number(&node, "x") >= 0.0 && right <= width + 0.1 && bottom <= height + 0.1, "{node:?} is outside");
     }
@@ -68,7 +70,8 @@ fn inspect_draws_nodes_and_memory() {
         let plain: String = words.chars().filter(|letter| *letter != ',').collect();
         assert!(plain.contains(&bound.to_string()), "{bound} is not in {words}");
     }
-    for word in ["input image", "weights", "activations", "stack and scratch", "8 nodes", "probabilities: f32 [1, 10]"] {
+    for word in ["input image", "weights", "activations", "stack and scratch", "8 nodes", "probabilities: f32 [1, 10]"]
+    {
         assert!(words.contains(word), "{word} is not in {words}");
     }
     // The network is a chain, so no line skips a node.
@@ -110,7 +113,12 @@ fn chain(names: impl Fn(usize) -> (String, String), big_steps: usize) -> image::
         output: index as u32,
         lo: 0,
         hi: 1,
-        arguments: [1, 10].iter().filter_map(|back| index.checked_sub(*back)).chain([index]).map(|i| 4 * i as u64).collect(),
+        arguments: [1, 10]
+            .iter()
+            .filter_map(|back| index.checked_sub(*back))
+            .chain([index])
+            .map(|i| 4 * i as u64)
+            .collect(),
         entry: 0x8_0000,
         bound: 1 + index as u64 % 97,
     };

@@ -13,7 +13,7 @@ use onnx::Limits;
 use opml_tests::board::{Board, StepRules, Place};
 use opml_tests::generated::{check, lines};
 use opml_tests::random::Random;
-use opml_tests::solc::{bytecode, compile, settings};
+use opml_tests::solc::{bytecode, compile, compile_one, settings};
 use opml_tests::tools::{in_repository, number};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -242,8 +242,7 @@ fn planted_bugs_are_noticed() {
         let game = files.iter_mut().find(|(name, _)| name == "DisputeGame.sol").expect("the game");
         assert!(game.1.contains(right), "there is no {right}");
         game.1 = game.1.replacen(right, wrong, 1);
-        let output = compile(&files);
-        let code = solidity::from_hex(bytecode(&output, "OpenDisputes").0);
+        let code = compile_one(&files, "OpenDisputes");
         catch_unwind(|| campaign(&mut Place::of_fakes_with(code), 150)).is_ok()
     });
     let unnoticed: Vec<_> = unnoticed.collect();

@@ -340,9 +340,8 @@ fn planted_bugs_are_noticed() {
             ("IStepVerifier.sol".to_owned(), solidity::interface().to_owned()),
             ("StepVerifier.sol".to_owned(), source.replace(right, wrong)),
         ];
-        let output = solc::compile(&files);
         let mut contracts = Contracts::new();
-        contracts.code = Some(solidity::from_hex(solc::bytecode(&output, "StepVerifier").0));
+        contracts.code = Some(solc::compile_one(&files, "StepVerifier"));
         let mut random = Random::new(6);
         let noticed = (0..2000).any(|_| {
             let case = Case::random(op.entry(), &mut random);

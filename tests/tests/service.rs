@@ -8,7 +8,7 @@ use game::player::{challenge, reply};
 use game::{Move, Side};
 use opml_tests::random::Random;
 use opml_tests::service::{Stage, TERMS, account};
-use opml_tests::solc::{bytecode, compile};
+use opml_tests::solc::compile_one;
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 use step::Root;
@@ -243,8 +243,7 @@ fn planted_bugs_are_noticed() {
             let service = files.iter_mut().find(|(name, _)| name == "InferenceService.sol").expect("the service");
             assert!(service.1.contains(right), "there is no {right}");
             service.1 = service.1.replacen(right, wrong, 1);
-            let output = compile(&files);
-            let code = solidity::from_hex(bytecode(&output, "InferenceService").0);
+            let code = compile_one(&files, "InferenceService");
             !(0..300).any(|seed| catch_unwind(|| campaign(Some(&code), seed)).is_err())
         })
         .collect();

@@ -196,7 +196,8 @@ fn what_must_never_depend_does_not() {
     let (packages, links) = (packages(), links());
     let ids: HashMap<_, _> = ours().map(|package| (text(&package["name"]), text(&package["id"]))).collect();
     for row in table("| Crate | never depends on |") {
-        for (user, used) in names(&row[0]).iter().flat_map(|user| names(&row[1]).into_iter().map(move |used| (user, used)))
+        for (user, used) in
+            names(&row[0]).iter().flat_map(|user| names(&row[1]).into_iter().map(move |used| (user, used)))
         {
             let user = ids.get(user.as_str()).unwrap_or_else(|| panic!("there is no crate {user}"));
             assert!(packages.values().any(|package| package["name"] == used), "there is no crate {used}");

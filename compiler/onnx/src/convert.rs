@@ -58,10 +58,8 @@ fn text(bytes: &[u8]) -> String {
 
 /// The name of a tensor. Two names must stay two, so nothing in them is replaced.
 fn tensor_name(bytes: Vec<u8>, place: impl Fn() -> String) -> Result<String, Error> {
-    String::from_utf8(bytes).map_err(|error| Error::Name {
-        place: place(),
-        name: error.as_bytes().escape_ascii().to_string(),
-    })
+    String::from_utf8(bytes)
+        .map_err(|error| Error::Name { place: place(), name: error.as_bytes().escape_ascii().to_string() })
 }
 
 fn initializer(proto: TensorProto, source: &Source) -> Result<Initializer, Error> {
@@ -143,11 +141,8 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
         return Err(missing(place, "the name"));
     }
     let place = format!("{place} (`{name}`)");
-    let unsupported = |found: &str| Error::Unsupported {
-        place: place.clone(),
-        found: found.to_owned(),
-        supported: "tensors",
-    };
+    let unsupported =
+        |found: &str| Error::Unsupported { place: place.clone(), found: found.to_owned(), supported: "tensors" };
     let tensor = match proto.ty.and_then(|ty| ty.kind) {
         None => return Ok(Value { name, element: None, shape: None }),
         Some(TypeKind::Tensor(tensor)) => tensor,

@@ -88,8 +88,8 @@ impl Header {
 
 fn header(proto: &TensorProto, limit: u64) -> Result<Header, TensorError> {
     let code = proto.data_type;
-    let element = ElementType::from_code(code)
-        .ok_or_else(|| TensorError::ElementType { found: ElementType::describe(code) })?;
+    let element =
+        ElementType::from_code(code).ok_or_else(|| TensorError::ElementType { found: ElementType::describe(code) })?;
     let dims = proto
         .dims
         .iter()

@@ -81,7 +81,9 @@ impl Played {
         let late = match self.ending {
             Ending::Executed => None,
             Ending::Void => {
-                story.push(format!("The {winner} wins: the run has no memory before {narrowed}, but the {loser} claims one after it."));
+                story.push(format!(
+                    "The {winner} wins: the run has no memory before {narrowed}, but the {loser} claims one after it."
+                ));
                 return story;
             }
             Ending::Silence => Some("did not answer in time"),

@@ -81,10 +81,9 @@ fn standing(answer: &Answer, cancelled: bool) -> &'static str {
 /// How the last answer stands.
 fn summary(answer: &Answer, terms: &Terms, left: u64) -> String {
     let more = match answer.standing {
-        Standing::Pending => format!(
-            "window  {left} s of {} s left to challenge it; {} open disputes",
-            terms.window, answer.openGames
-        ),
+        Standing::Pending => {
+            format!("window  {left} s of {} s left to challenge it; {} open disputes", terms.window, answer.openGames)
+        }
         Standing::Final => "It is final.".to_owned(),
         Standing::Overturned => "It lost a dispute and is overturned.".to_owned(),
         _ => return "There is no answer yet.".to_owned(),

@@ -1,8 +1,8 @@
 //! The flame graph of a run: who took the steps, from left to right in the order of execution.
 
 use crate::output::count;
-use crate::profile::RunProfile;
 use crate::pictures::{Anchor, Area, FAINT, INK, MARGIN, PALE, Picture, SIZE, WIDTH, colour, fit};
+use crate::profile::RunProfile;
 
 /// The height of a row of boxes, with the gap below it.
 const ROW: f64 = 24.0;
@@ -119,7 +119,8 @@ fn draw_frame(picture: &mut Picture, frame: &Frame, above: &[&str], x: f64, y: f
 fn legend(picture: &mut Picture, totals: &[(&str, u64)], top: f64, all: u64) -> f64 {
     const COLUMNS: usize = 3;
     let (listed, rest) = totals.split_at(totals.len().min(LISTED));
-    let others = (!rest.is_empty()).then(|| (format!("{} others", rest.len()), rest.iter().map(|(_, n)| n).sum::<u64>()));
+    let others =
+        (!rest.is_empty()).then(|| (format!("{} others", rest.len()), rest.iter().map(|(_, n)| n).sum::<u64>()));
     let named = listed.iter().map(|&(name, steps)| (name.to_owned(), steps, colour(name, 66)));
     let rows: Vec<_> = named.chain(others.map(|(name, steps)| (name, steps, FAINT.to_owned()))).collect();
     let height = rows.len().div_ceil(COLUMNS);

@@ -28,7 +28,8 @@ pub fn draw(image: &Image, name: &str) -> Vec<u8> {
     let title = format!("{name}: {} bytes of code{}", count(image.profile.code_size()), bound.unwrap_or_default());
     picture.heading(&title, &format!("image root {}, machine {}", image.state().root(), image.extensions().name()));
     let top = 90.0;
-    let bottom = if image.schedule.len() > 1 { graph(&mut picture, image, top) } else { functions(&mut picture, image, top) };
+    let bottom =
+        if image.schedule.len() > 1 { graph(&mut picture, image, top) } else { functions(&mut picture, image, top) };
     let bottom = draw_memory(&mut picture, image, bottom + 44.0);
     let bottom = legend_of_memory(&mut picture, image, bottom + 14.0);
     picture.finish(bottom + MARGIN)
@@ -83,7 +84,13 @@ fn graph(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     picture.line(&[(MARGIN, y - 16.0), (WIDTH - MARGIN, y - 16.0)], FAINT);
     let sum = |part: fn(&Entry) -> u64| count(rows.iter().map(part).fold(0, u64::saturating_add));
     let nodes: u64 = rows.iter().map(|row| row.nodes).sum();
-    picture.text(LEFT, y, INK, Anchor::Start, &format!("{} nodes, {} big steps", count(nodes), count(image.schedule.len() as u64)));
+    picture.text(
+        LEFT,
+        y,
+        INK,
+        Anchor::Start,
+        &format!("{} nodes, {} big steps", count(nodes), count(image.schedule.len() as u64)),
+    );
     picture.text(STEPS, y, INK, Anchor::Start, &sum(|row| row.steps));
     picture.text(READ, y, INK, Anchor::Start, &sum(|row| row.weights));
     picture.text(WRITTEN, y, INK, Anchor::Start, &sum(|row| row.written));
@@ -157,7 +164,12 @@ fn functions(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     for symbol in &shown {
         let fill = colour(&symbol.name, 75);
         let area = Area { x: MARGIN, y, width: TENSOR - MARGIN - 16.0, height: BOX };
-        picture.label(area, &fill, &symbol.name, &format!("{}\n{} bytes at {:#x}", symbol.name, count(symbol.size), symbol.address));
+        picture.label(
+            area,
+            &fill,
+            &symbol.name,
+            &format!("{}\n{} bytes at {:#x}", symbol.name, count(symbol.size), symbol.address),
+        );
         picture.text(TENSOR, y + 14.0, PALE, Anchor::Start, &format!("{:#x}", symbol.address));
         bar(picture, STEPS, y, symbol.size, most, &fill);
         y += ROW;

@@ -90,9 +90,10 @@ fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round
         let (left, right) = edges(round, part);
         let gap = if round.parts <= 64 { 1.0 } else { 0.0 };
         let area = Area { x: left, y, width: right - left - gap, height: BAR };
-        let step = image.schedule.get(cell.lo as usize).filter(|_| {
-            cell.level == Level::BigSteps && cell.units() == 1 && image.schedule.len() > 1
-        });
+        let step = image
+            .schedule
+            .get(cell.lo as usize)
+            .filter(|_| cell.level == Level::BigSteps && cell.units() == 1 && image.schedule.len() > 1);
         let picked = round.picked == Some(part);
         let (fill, name) = match step {
             _ if picked => (DISPUTED.to_owned(), step.map_or(String::new(), |step| step.operator.clone())),

@@ -274,9 +274,8 @@ impl<'a> Load<'a> {
 /// Where data starts in a segment that is writable and executable, by its sections: linkers join small programs to one
 /// such segment. Code ends there with a whole leaf. `None` if code and data can't be told apart.
 fn data_start(elf: &Elf<'_>, segment: &Range<u64>) -> Option<u64> {
-    let is_inside = |section: &&sh::SectionHeader| {
-        section.is_alloc() && section.sh_size > 0 && segment.contains(&section.sh_addr)
-    };
+    let is_inside =
+        |section: &&sh::SectionHeader| section.is_alloc() && section.sh_size > 0 && segment.contains(&section.sh_addr);
     let sections = || elf.section_headers.iter().filter(is_inside);
     let code_end = sections().filter(|section| section.is_executable());
     let code_end = code_end.map(|section| section.sh_addr.saturating_add(section.sh_size)).max()?;

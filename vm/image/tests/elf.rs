@@ -260,9 +260,8 @@ fn any_address_will_do() {
 
 #[test]
 fn start_up_code_is_where_there_is_room() {
-    let with = |address: u64| {
-        program(&[ADDI, ECALL]).with(|f| f.headers.push(segment(R | W, address, vec![7; 64]))).write()
-    };
+    let with =
+        |address: u64| program(&[ADDI, ECALL]).with(|f| f.headers.push(segment(R | W, address, vec![7; 64]))).write();
     let entry = |address| load(&with(address), &Options::default()).map(|program| program.contents.entry);
     assert_eq!(entry(0x1_0060), Ok(0x1_0020), "right behind the code");
     assert_eq!(entry(0x1_0040), Ok(0xffc0), "before it, as data follows");
@@ -340,10 +339,7 @@ fn what_is_no_instruction_stays_and_is_counted() {
     assert_eq!((count, place.to_string(), word), (3, "0x10008 (<lock+0x4>)".to_owned(), LR_W));
     // Whoever links for this machine is told.
     let error = read(&file.write()).expect_err("an atomic instruction");
-    assert_eq!(
-        error.to_string(),
-        "the word 0x1000a52f at 0x10008 (<lock+0x4>) is not an instruction of rv64imfd"
-    );
+    assert_eq!(error.to_string(), "the word 0x1000a52f at 0x10008 (<lock+0x4>) is not an instruction of rv64imfd");
 }
 
 #[test]
@@ -420,7 +416,8 @@ fn declarations_that_make_no_sense() {
     ] {
         assert!(error(text).contains(expected), "{text}: {}", error(text));
     }
-    let many = "input a u8\ninput b u8\ninput c u8\ninput d u8\ninput e u8\ninput f u8\ninput g u8\ninput h u8\noutput i u8";
+    let many =
+        "input a u8\ninput b u8\ninput c u8\ninput d u8\ninput e u8\ninput f u8\ninput g u8\ninput h u8\noutput i u8";
     assert!(error(many).contains("declares 9 inputs and outputs; at most 8 pointers are passed"), "{}", error(many));
     let none = load(&program(&[ECALL]).write(), &Options { max_steps: Some(5), ..Options::default() });
     assert_eq!(none, Err(ElfError::NothingDeclared));

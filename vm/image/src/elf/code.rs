@@ -69,8 +69,7 @@ impl Code {
     /// Decodes every word that is meant as an instruction, and makes its rounding mode static. Padding and data may be
     /// among them: what doesn't decode stays as it is, and traps if it is reached.
     pub(super) fn decode(&mut self, elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Words, ElfError> {
-        let mut words =
-            Words { extensions: Extensions::IM, reads_gp: false, writes_gp: false, not_instructions: None };
+        let mut words = Words { extensions: Extensions::IM, reads_gp: false, writes_gp: false, not_instructions: None };
         for range in instructions(elf, &self.inner)? {
             let Range { start, end } = range;
             if start < self.inner.start || end > self.inner.end {
@@ -121,8 +120,7 @@ impl Words {
         // An instruction that no machine has beside the others stays illegal.
         self.extensions = self.extensions.with(entry.extension).unwrap_or(self.extensions);
         self.writes_gp |= entry.has("rd") && instruction.rd == GP;
-        self.reads_gp |=
-            entry.has("rs1") && instruction.rs1 == GP || entry.has("rs2") && instruction.rs2 == GP;
+        self.reads_gp |= entry.has("rs1") && instruction.rs1 == GP || entry.has("rs2") && instruction.rs2 == GP;
     }
 
     fn note_other(&mut self, word: u32, place: impl FnOnce() -> Place) {

@@ -186,7 +186,7 @@ const READERS: [&[&str]; 6] = [
 fn files_that_never_end() {
     let folder = Folder::with_net("mnist-mlp");
     folder.fails(&["run", "net.opml", "--input", "/dev/zero"]).says(&["/dev/zero", "more than"]);
-    folder.fails(&["run", "/dev/zero"]).says(&["/dev/zero", "no file on a disk"]);
+    folder.fails(&["run", "/dev/zero"]).says(&["/dev/zero", "not a file on a disk"]);
     folder.fails(&["verify", "/dev/zero"]).says(&["/dev/zero", "more than"]);
 }
 
@@ -665,7 +665,7 @@ fn models_that_want_more_than_there_is() {
     model(&folder.path("wide.opml"), [12, 43, 44], &exit, 1000);
     fails("run wide.opml --input in.npy").says(&["the outputs have 8,796,093,022,208 bytes", "--max-memory"]);
     for args in ["verifier wide.opml -o out", "dispute wide.opml --input in.npy --cheat output"] {
-        fails(args).says(&["the outputs have 8796093022208 bytes, more than 1073741824"]);
+        fails(args).says(&["the outputs have 8796093022208 bytes; at most 1073741824"]);
     }
     // Scratch that nobody could clear byte by byte costs nothing.
     model(&folder.path("deep.opml"), [12, 14, 44], &exit, 1000);

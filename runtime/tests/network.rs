@@ -374,11 +374,11 @@ fn commands_say_what_is_missing() {
         .map(|socket| socket.local_addr().expect("an address").port().to_string());
     fails(None, &["devnet", "--port", &taken_port], &["cannot listen on port", "--port"]);
     fails(None, &["devnet", "--port", &free_port], &["anvil is not installed", "npm install"]);
-    fails(None, &["register", "net.opml"], &["there is no key", "OPML_KEY"]);
+    fails(None, &["register", "net.opml"], &["no key", "OPML_KEY"]);
     fails(Some("0x12"), &["register", "net.opml"], &["OPML_KEY is not a key"]);
     fails(Some(REQUESTER), &["register", "net.opml"], &["deployment.json", "opml devnet"]);
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere], &[nowhere, "is the node running"]);
-    fails(Some(REQUESTER), &["deploy", "--rpc", "ftp://x"], &["is no URL of a node"]);
+    fails(Some(REQUESTER), &["deploy", "--rpc", "ftp://x"], &["is not the URL of a node"]);
     fails(Some(REQUESTER), &["deploy", "--rpc", nowhere, "--burned", "1eth"], &["burned"]);
     fails(
         Some(REQUESTER),

@@ -38,7 +38,9 @@ pub enum CompileError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Warning {
     /// An output whose declared shape is wrong.
-    #[error("output `{name}` is declared {declared}, but its nodes compute {computed}; the declared shape is ignored")]
+    #[error(
+        "output `{name}` is declared {declared}, but its nodes compute {computed}; the declared shape is ignored"
+    )]
     OutputShape {
         /// The output.
         name: String,
@@ -154,7 +156,9 @@ pub enum ModelError {
         declared: String,
     },
     /// An output with another element type than declared.
-    #[error("output `{name}` is declared {declared}, but its nodes compute {computed}; correct its declaration")]
+    #[error(
+        "output `{name}` is declared {declared}, but its nodes compute {computed}; correct its declaration"
+    )]
     OutputType {
         /// The output.
         name: String,

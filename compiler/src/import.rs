@@ -35,11 +35,14 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, ImportErro
     let sound = import.errors.is_empty();
     let onnx::ModelGraph { name, nodes, initializers, inputs, outputs } = model.graph;
     import.graph.name = name;
-    let used = order.iter().flat_map(|&index| &nodes[index].inputs).chain(outputs.iter().map(|output| &output.name));
+    let used =
+        order.iter().flat_map(|&index| &nodes[index].inputs).chain(outputs.iter().map(|output| &output.name));
     import.used = used.cloned().collect();
     // An input with an initializer has a default, which is a constant here.
-    let constants: BTreeSet<&str> = initializers.iter().map(|initializer| initializer.name.as_str()).collect();
-    let inputs: Vec<onnx::Value> = inputs.into_iter().filter(|input| !constants.contains(&*input.name)).collect();
+    let constants: BTreeSet<&str> =
+        initializers.iter().map(|initializer| initializer.name.as_str()).collect();
+    let inputs: Vec<onnx::Value> =
+        inputs.into_iter().filter(|input| !constants.contains(&*input.name)).collect();
     import.inputs(&inputs, options);
     if sound {
         initializers.into_iter().for_each(|initializer| import.initializer(initializer));
@@ -107,7 +110,8 @@ impl Import {
 
     /// Adds a tensor that the model names, unless it is too large.
     fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Arc<Vec<u8>>>) -> Option<TensorId> {
-        let bytes = ty.shape.iter().try_fold(u128::from(ty.dtype.size()), |size, &dim| size.checked_mul(dim.into()));
+        let bytes =
+            ty.shape.iter().try_fold(u128::from(ty.dtype.size()), |size, &dim| size.checked_mul(dim.into()));
         if bytes.is_none_or(|bytes| bytes > self.limit.into()) {
             let what = format!("tensor `{name}` of type {ty}");
             let bytes = bytes.unwrap_or(u128::MAX);
@@ -143,7 +147,8 @@ impl Import {
         let operator = operator.into();
         let types = self.graph.types(inputs);
         let inferred = operator.infer(&types).map_err(|error| self.operands_error(error, inputs))?;
-        let [ty] = <[TensorType; 1]>::try_from(inferred).map_err(|all| NodeError::Outputs { found: all.len() })?;
+        let [ty] =
+            <[TensorType; 1]>::try_from(inferred).map_err(|all| NodeError::Outputs { found: all.len() })?;
         let bytes = ty.bytes().unwrap_or(u64::MAX);
         if bytes > self.limit {
             return Err(NodeError::TooLarge { ty: ty.to_string(), bytes, limit: self.limit });
@@ -182,7 +187,11 @@ impl Import {
             && element_type(element) != Some(computed.dtype)
         {
             let computed = onnx_name(computed.dtype).to_owned();
-            self.errors.model(ModelError::OutputType { name: name(), declared: element.to_string(), computed });
+            self.errors.model(ModelError::OutputType {
+                name: name(),
+                declared: element.to_string(),
+                computed,
+            });
             return;
         }
         let contradicted = declared.shape.as_ref().filter(|shape| !shape::admits(shape, &computed.shape));
@@ -191,7 +200,8 @@ impl Import {
             declared: shape::display(declared),
             computed: shape.clone(),
         });
-        let empty = computed.shape.contains(&0).then(|| Warning::EmptyOutput { name: name(), shape: shape.clone() });
+        let empty =
+            computed.shape.contains(&0).then(|| Warning::EmptyOutput { name: name(), shape: shape.clone() });
         self.graph.warnings.extend(wrong.into_iter().chain(empty));
         self.graph.outputs.push(id);
     }

@@ -28,8 +28,12 @@ pub(crate) fn image(
 
     let table = Table::of(graph);
     contents.tensors = table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect();
-    contents.interface =
-        Some(Interface { input: plan.input, output: plan.output, scratch_bits: STACK_BITS, bound: text.bound });
+    contents.interface = Some(Interface {
+        input: plan.input,
+        output: plan.output,
+        scratch_bits: STACK_BITS,
+        bound: text.bound,
+    });
     let symbol = |kernel: usize| {
         let wanted = text.kernels().get(kernel)?;
         let place = contents.symbols.iter().position(|symbol| symbol.name == wanted.name)?;

@@ -69,7 +69,8 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
     let mut space = Space::default();
     let mut addresses = vec![0; graph.tensors.len()];
     let constants = place_constants(graph, &mut space, &mut addresses);
-    let (inputs, outputs) = (Group::of(graph, &roots, &graph.inputs), Group::of(graph, &roots, &graph.outputs));
+    let (inputs, outputs) =
+        (Group::of(graph, &roots, &graph.inputs), Group::of(graph, &roots, &graph.outputs));
     // The larger one comes first, so that alignment wastes less.
     let input_first = (inputs.size >= outputs.size).then(|| inputs.place(&mut space, &mut addresses));
     let output = outputs.place(&mut space, &mut addresses);
@@ -152,7 +153,8 @@ fn requests(graph: &Graph, roots: &[TensorId]) -> Vec<Request> {
     let wanted = |root: &TensorId| !fixed[root.index()] && graph.tensor(*root).value.is_none();
     let lives = lifetimes(graph, roots).into_iter().filter(|(root, _)| wanted(root));
     let size = |root: TensorId| graph.tensor(root).ty.bytes().unwrap_or(u64::MAX);
-    let mut requests: Vec<Request> = lives.map(|(root, life)| Request { root, size: size(root), life }).collect();
+    let mut requests: Vec<Request> =
+        lives.map(|(root, life)| Request { root, size: size(root), life }).collect();
     // Large ones first: the small ones then fill the gaps.
     requests.sort_by_key(|request| std::cmp::Reverse(request.size));
     requests

@@ -55,5 +55,10 @@ pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, Referenc
         values[node.output.index()] = Some(output);
     }
     let output = |id: &crate::graph::TensorId| values[id.index()].clone();
-    graph.outputs.iter().map(output).collect::<Option<_>>().ok_or(ReferenceError::Order { node: graph.name.clone() })
+    graph
+        .outputs
+        .iter()
+        .map(output)
+        .collect::<Option<_>>()
+        .ok_or(ReferenceError::Order { node: graph.name.clone() })
 }

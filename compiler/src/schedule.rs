@@ -87,8 +87,13 @@ impl Schedule {
             if parts > (MAX_STEPS - steps.len()) as u64 {
                 return Err(LinkError::Steps { budget, limit: MAX_STEPS });
             }
-            let border = |part: u64| step.lo + (u128::from(units) * u128::from(part) / u128::from(parts)) as u64;
-            steps.extend((0..parts).map(|part| BigStep { lo: border(part), hi: border(part + 1), ..step.clone() }));
+            let border =
+                |part: u64| step.lo + (u128::from(units) * u128::from(part) / u128::from(parts)) as u64;
+            steps.extend((0..parts).map(|part| BigStep {
+                lo: border(part),
+                hi: border(part + 1),
+                ..step.clone()
+            }));
         }
         Ok(Self { kernels: self.kernels, steps })
     }

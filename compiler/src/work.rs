@@ -47,7 +47,9 @@ mod tests {
     #[test]
     fn a_second_kernel_is_an_error() {
         let types = [TensorType::new(DType::F32, [2])];
-        let Ok(Lowering::Kernels(one)) = Operator::from(Relu).lower(&types) else { panic!("Relu has a kernel") };
+        let Ok(Lowering::Kernels(one)) = Operator::from(Relu).lower(&types) else {
+            panic!("Relu has a kernel")
+        };
         let two = [one.clone(), one.clone()].concat();
         assert_eq!(of_lowering(Lowering::View), Ok(Work::View));
         assert_eq!(of_lowering(Lowering::Kernels(vec![])), Ok(Work::Empty));

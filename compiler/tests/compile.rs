@@ -10,7 +10,8 @@ fn fixtures() -> PathBuf {
 }
 
 fn compile(model: &Path) -> Compiled {
-    compiler::compile(model, &Options::default()).unwrap_or_else(|error| panic!("{}: {error}", model.display()))
+    compiler::compile(model, &Options::default())
+        .unwrap_or_else(|error| panic!("{}: {error}", model.display()))
 }
 
 fn networks() -> [Compiled; 2] {
@@ -73,14 +74,19 @@ fn an_image_is_little_more_than_weights_and_code() {
         let limit = weights + code + (64 << 10);
         let image = compiled.image.to_bytes().unwrap().len();
         assert!(image <= limit, "image of {image} bytes, weights {weights}, code {code}");
-        assert!(compiled.elf.len() <= limit, "ELF of {} bytes, weights {weights}, code {code}", compiled.elf.len());
+        assert!(
+            compiled.elf.len() <= limit,
+            "ELF of {} bytes, weights {weights}, code {code}",
+            compiled.elf.len()
+        );
     }
 }
 
 #[test]
 fn inputs_and_outputs_are_subtrees_and_constants_are_in_place() {
     for Compiled { image, graph, plan, .. } in networks() {
-        for tensor in image.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Input | Role::Output)) {
+        for tensor in image.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Input | Role::Output))
+        {
             let subtree = tensor.bytes.next_power_of_two().max(32);
             assert_eq!(tensor.address % subtree, 0, "{} at {:#x}", tensor.name, tensor.address);
         }
@@ -116,8 +122,12 @@ fn the_graph_of_the_bundled_cnn_reads_as_expected() {
 fn the_schedule_of_the_bundled_mlp_reads_as_expected() {
     let [mlp, _] = networks();
     let lines = mlp.image.schedule.iter().map(|step| {
-        let (kernel, output) = (&mlp.image.symbols[step.kernel as usize], &mlp.image.tensors[step.output as usize]);
-        format!("{} -> {} [{}, {}) {:x?} {}", kernel.name, output.name, step.lo, step.hi, step.arguments, step.node)
+        let (kernel, output) =
+            (&mlp.image.symbols[step.kernel as usize], &mlp.image.tensors[step.output as usize]);
+        format!(
+            "{} -> {} [{}, {}) {:x?} {}",
+            kernel.name, output.name, step.lo, step.hi, step.arguments, step.node
+        )
     });
     let memory = format!("memory 2^{}", mlp.image.profile.memory_bits());
     insta::assert_snapshot!([memory].into_iter().chain(lines).collect::<Vec<_>>().join("\n"));
@@ -132,6 +142,7 @@ fn progress_goes_through_all_phases_and_kernels() {
     let compiled = compiler::compile_with_progress(&model, &Options::default(), &progress).unwrap();
     let total = compiled.schedule.kernels.len();
     let kernels = (0..total).map(|done| Kernels { done, total });
-    let expected: Vec<Phase> = [Reading, Importing].into_iter().chain(kernels).chain([Linking, Hashing]).collect();
+    let expected: Vec<Phase> =
+        [Reading, Importing].into_iter().chain(kernels).chain([Linking, Hashing]).collect();
     assert_eq!(phases.into_inner(), expected);
 }

@@ -7,7 +7,8 @@ use compiler::Options;
 #[test]
 fn every_bad_model_is_refused_with_a_message_that_helps() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/hostile");
-    let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("cases.json")).unwrap()).unwrap();
+    let cases: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("cases.json")).unwrap()).unwrap();
     let cases = cases.as_array().unwrap();
     assert!(cases.len() > 100, "{} cases", cases.len());
     let mut failures = Vec::new();
@@ -25,5 +26,11 @@ fn every_bad_model_is_refused_with_a_message_that_helps() {
             }
         }
     }
-    assert!(failures.is_empty(), "{} of {} cases fail:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases fail:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
 }

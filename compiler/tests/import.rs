@@ -81,11 +81,16 @@ fn execute(graph: &Graph) -> Vec<u8> {
 #[test]
 fn axes_are_taken_from_the_attribute_of_old_forms_and_the_input_of_new_ones() {
     let axes = || Attribute::Ints(vec![0, 2]);
-    for (operator, shape, expected) in
-        [("Squeeze", &[1, 3, 1][..], &[3][..]), ("Unsqueeze", &[3], &[1, 3, 1]), ("ReduceMean", &[2, 3, 2], &[1, 3, 1])]
-    {
-        let old = import(model(11, shape, &[], &[with(node(operator, &["x"], "y"), "axes", axes())])).unwrap();
-        let new = import(model(18, shape, &[("axes", ints(&[0, 2]))], &[node(operator, &["x", "axes"], "y")])).unwrap();
+    for (operator, shape, expected) in [
+        ("Squeeze", &[1, 3, 1][..], &[3][..]),
+        ("Unsqueeze", &[3], &[1, 3, 1]),
+        ("ReduceMean", &[2, 3, 2], &[1, 3, 1]),
+    ] {
+        let old =
+            import(model(11, shape, &[], &[with(node(operator, &["x"], "y"), "axes", axes())])).unwrap();
+        let new =
+            import(model(18, shape, &[("axes", ints(&[0, 2]))], &[node(operator, &["x", "axes"], "y")]))
+                .unwrap();
         assert_eq!(output(&old).shape, expected, "{operator}");
         assert_eq!(output(&new).shape, expected, "{operator}");
         assert_eq!(execute(&old), execute(&new), "{operator}");
@@ -126,20 +131,30 @@ fn statistics_as_outputs_of_an_old_batch_normalization_mean_training() {
     };
     normalization(&["", ""]).unwrap();
     let error = normalization(&["mean", "variance"]).unwrap_err();
-    assert!(error.contains("training_mode` is implied by output `mean`; supported: 0 (inference)"), "{error}");
+    assert!(
+        error.contains("training_mode` is implied by output `mean`; supported: 0 (inference)"),
+        "{error}"
+    );
 }
 
 #[test]
 fn every_form_of_constant_is_understood() {
     let forms = [("value", Attribute::Tensor(ints(&[2, 2]))), ("value_ints", Attribute::Ints(vec![2, 2]))];
     for (name, attribute) in forms {
-        let nodes = [with(node("Constant", &[], "shape"), name, attribute), node("Reshape", &["x", "shape"], "y")];
+        let nodes =
+            [with(node("Constant", &[], "shape"), name, attribute), node("Reshape", &["x", "shape"], "y")];
         let graph = import(model(13, &[4], &[], &nodes)).unwrap();
         assert_eq!(output(&graph).shape, [2, 2], "{name}");
     }
-    for (name, attribute) in [("value_float", Attribute::Float(2.0)), ("value_floats", Attribute::Floats(vec![2.0]))] {
+    for (name, attribute) in
+        [("value_float", Attribute::Float(2.0)), ("value_floats", Attribute::Floats(vec![2.0]))]
+    {
         let nodes = [with(node("Constant", &[], "two"), name, attribute), node("Mul", &["x", "two"], "y")];
-        assert_eq!(execute(&import(model(13, &[1], &[], &nodes)).unwrap()), (-5.0f32).to_le_bytes(), "{name}");
+        assert_eq!(
+            execute(&import(model(13, &[1], &[], &nodes)).unwrap()),
+            (-5.0f32).to_le_bytes(),
+            "{name}"
+        );
     }
     let string = with(node("Constant", &[], "y"), "value_string", Attribute::String(String::new()));
     let error = import(model(13, &[1], &[], &[string])).unwrap_err();
@@ -267,8 +282,14 @@ fn all_problems_are_named_at_once() {
 fn operators_that_compute_shapes_come_with_a_way_out() {
     let nodes = [node("Shape", &["x"], "shape"), node("Reshape", &["x", "shape"], "y")];
     let error = import(model(13, &[2], &[], &nodes)).unwrap_err();
-    assert!(error.starts_with("operator Shape is not supported (node `the_shape`)\nsupported: Add, "), "{error}");
-    assert!(error.contains("if Shape only computes shapes, fix the shapes of the inputs") && error.contains("onnxsim"));
+    assert!(
+        error.starts_with("operator Shape is not supported (node `the_shape`)\nsupported: Add, "),
+        "{error}"
+    );
+    assert!(
+        error.contains("if Shape only computes shapes, fix the shapes of the inputs")
+            && error.contains("onnxsim")
+    );
 }
 
 #[test]
@@ -319,7 +340,9 @@ fn copy(x: Vec<Dimension>, y: Vec<Dimension>, given: &[u64]) -> Result<(Vec<u64>
 fn the_declared_shape_of_an_output_decides_nothing() {
     use Dimension::Fixed;
     let wrong = |declared: &str| {
-        vec![format!("output `y` is declared {declared}, but its nodes compute [4, 3]; the declared shape is ignored")]
+        vec![format!(
+            "output `y` is declared {declared}, but its nodes compute [4, 3]; the declared shape is ignored"
+        )]
     };
     for (declared, warnings) in [
         (vec![Fixed(1), Fixed(3)], wrong("[1, 3]")),

@@ -43,8 +43,9 @@ fn run(compiled: &Compiled, inputs: &[&[u8]]) -> Result<(Vec<Vec<u8>>, u64), Str
     if outcome.status != Status::Exited {
         return Err(format!("{:?} after {} steps", outcome.status, outcome.steps));
     }
-    let output =
-        |tensor: &image::Tensor| machine.memory().read(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec);
+    let output = |tensor: &image::Tensor| {
+        machine.memory().read(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec)
+    };
     let outputs: Option<Vec<_>> = tensors(Role::Output).map(output).collect();
     Ok((outputs.ok_or("an output is outside of memory")?, outcome.steps))
 }

@@ -66,5 +66,8 @@ fn damaged_models_are_refused_or_compiled() {
             }
         }
     }
-    assert!(refused > 100 && compiled > 100, "{refused} refused, {compiled} compiled: the damage is not varied enough");
+    assert!(
+        refused > 100 && compiled > 100,
+        "{refused} refused, {compiled} compiled: the damage is not varied enough"
+    );
 }

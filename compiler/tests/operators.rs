@@ -106,8 +106,11 @@ fn compare(
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(parent)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
     folders.sort();
     folders
 }
@@ -123,7 +126,13 @@ fn every_operator_case_gives_the_stored_outputs() {
             failures.push(format!("{name}: {error}"));
         }
     }
-    assert!(failures.is_empty(), "{} of {} cases fail:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases fail:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
 }
 
 #[test]
@@ -136,7 +145,8 @@ fn the_bundled_networks_give_the_stored_outputs() {
 /// The models that PyTorch exported for ONNX's own tests, in the pinned `onnx` wheel.
 fn pytorch_cases() -> Vec<PathBuf> {
     let pins = std::fs::read_to_string(fixtures().join("train/requirements.txt")).unwrap();
-    let version = pins.lines().find_map(|line| line.strip_prefix("onnx==")).expect("a pinned version of onnx");
+    let version =
+        pins.lines().find_map(|line| line.strip_prefix("onnx==")).expect("a pinned version of onnx");
     let folder = fixtures().join(format!("../.cache/onnx-{version}"));
     assert!(folder.is_dir(), "{} is missing: run tests/fetch-wheels.sh first", folder.display());
     ["pytorch-converted", "pytorch-operator"].iter().flat_map(|kind| folders(&folder.join(kind))).collect()
@@ -150,7 +160,9 @@ fn models_that_pytorch_exported_give_the_stored_outputs() {
     for case in &pytorch_cases() {
         match check(case, (1e-5, 1e-6)) {
             Ok(()) => same += 1,
-            Err(error) if ["is not supported", "is unknown; supported:"].iter().any(|why| error.contains(why)) => {
+            Err(error)
+                if ["is not supported", "is unknown; supported:"].iter().any(|why| error.contains(why)) =>
+            {
                 refused += 1;
             }
             Err(error) => failures.push(format!("{}: {error}", case.display())),

@@ -48,7 +48,8 @@ fn uses(Compiled { graph, plan, schedule, .. }: &Compiled) -> Vec<Use> {
                 // A view is read by its address.
                 step.inputs.iter().any(|&input| plan.address(input) == plan.address(id))
             };
-            let always = graph.inputs.contains(&id) || graph.outputs.contains(&id) || graph.tensor(id).value.is_some();
+            let always =
+                graph.inputs.contains(&id) || graph.outputs.contains(&id) || graph.tensor(id).value.is_some();
             let written = schedule.steps.iter().position(|step| step.output == id);
             let steps = match written {
                 _ if always => 0..end,
@@ -59,13 +60,16 @@ fn uses(Compiled { graph, plan, schedule, .. }: &Compiled) -> Vec<Use> {
                         .iter()
                         .position(|step| plan.address(step.output) == plan.address(id))
                         .map_or(end, |offset| first + 1 + offset);
-                    let last = (first..next).rev().find(|&step| reads(&schedule.steps[step])).unwrap_or(first);
+                    let last =
+                        (first..next).rev().find(|&step| reads(&schedule.steps[step])).unwrap_or(first);
                     first..last + 1
                 }
             };
             let size = graph.tensor(id).ty.bytes()?;
             let start = plan.address(id);
-            let unused = always && graph.tensor(id).value.is_some() && !graph.constants().any(|(other, _)| other == id);
+            let unused = always
+                && graph.tensor(id).value.is_some()
+                && !graph.constants().any(|(other, _)| other == id);
             (size > 0 && !unused).then(|| Use {
                 tensor: id,
                 written: written.is_some(),
@@ -133,7 +137,8 @@ fn regions_hold_all_inputs_or_all_outputs_and_nothing_else() {
             for id in graph.ids().filter(|id| used[id.index()]) {
                 let (start, size) = (plan.address(id), graph.tensor(id).ty.bytes().unwrap());
                 let inside = region.start <= start && start + size <= region.end;
-                let right = if own.contains(&start) { inside } else { !overlap(&region, &(start..start + size)) };
+                let right =
+                    if own.contains(&start) { inside } else { !overlap(&region, &(start..start + size)) };
                 assert!(right || size == 0, "{model}: {} and the region {region:x?}", graph.tensor(id).name);
             }
         }

@@ -30,7 +30,8 @@ fn any_number_of_tensors_is_joined() {
         let inputs: Vec<Vec<u8>> = (1..=count).map(tensor).collect();
         let slices: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
         let expected = reference::execute(&graph, &slices).expect("the reference");
-        let compiled = compiler::compile_graph(graph, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let compiled =
+            compiler::compile_graph(graph, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
         let nodes = compiled.graph.nodes.iter();
         assert!(nodes.clone().all(|node| node.inputs.len() <= 5), "{count}");
         assert_eq!(nodes.count() == 1, count <= 5);
@@ -43,6 +44,10 @@ fn any_number_of_tensors_is_joined() {
         }
         assert_eq!(machine.run(image.interface.expect("an interface").bound).status, Status::Exited);
         let output = tensors(Role::Output).next().expect("an output");
-        assert_eq!(machine.read_memory(output.address, output.bytes as usize), Some(&expected[0][..]), "{count}");
+        assert_eq!(
+            machine.read_memory(output.address, output.bytes as usize),
+            Some(&expected[0][..]),
+            "{count}"
+        );
     }
 }

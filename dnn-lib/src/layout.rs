@@ -39,7 +39,8 @@ pub fn broadcast(from: &[u64], to: &[u64]) -> Vec<Dim> {
 /// The shape that two shapes broadcast to, aligned at the right.
 pub fn broadcast_shape(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
     let rank = a.len().max(b.len());
-    let size = |shape: &[u64], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
+    let size =
+        |shape: &[u64], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
     (0..rank)
         .map(|axis| match (size(a, axis), size(b, axis)) {
             (a, b) if a == b || b == 1 => Some(a),

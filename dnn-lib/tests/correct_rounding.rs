@@ -7,7 +7,9 @@ fn wrong(function: Function, hard: &HardCases, inputs: &[u32]) -> Vec<String> {
     let found = evaluate(&function.kernel(inputs.len() as u64), inputs);
     let pairs = inputs.iter().zip(found).map(|(&x, found)| (x, found, hard.right(function, x)));
     let wrong = pairs.filter(|&(_, found, right)| right != Some(found));
-    wrong.map(|(x, found, right)| format!("{}({x:08x}) is {right:08x?}, not {found:08x}", function.name())).collect()
+    wrong
+        .map(|(x, found, right)| format!("{}({x:08x}) is {right:08x?}, not {found:08x}", function.name()))
+        .collect()
 }
 
 #[test]
@@ -25,7 +27,8 @@ fn hard_cases() {
 fn all_over_the_range() {
     let hard = HardCases::load();
     let spread = (0..1u64 << 20).map(|i| (i * 4099) as u32);
-    let edges = (0..256u32).flat_map(|exponent| (0..16).map(move |i| (exponent << 24).wrapping_add(i).wrapping_sub(8)));
+    let edges = (0..256u32)
+        .flat_map(|exponent| (0..16).map(move |i| (exponent << 24).wrapping_add(i).wrapping_sub(8)));
     let ends = [88.0f32, 89.0, -103.0, -104.0, 9.0, 17.0].map(f32::to_bits);
     let ends = ends.into_iter().flat_map(|end| (0..1000).map(move |i| end + i * 997));
     let inputs: Vec<u32> = spread.chain(edges).chain(ends).collect();

@@ -4,7 +4,12 @@ use dnn_lib::kernel::{BinaryOp, BuildError, Builder, Conversion, EvalError, Memo
 use dnn_lib::tensor::{DType, TensorType};
 
 /// Evaluates one expression of two values and gives what is stored.
-fn eval(dtype: DType, operands: [u64; 2], result: DType, body: impl FnOnce(&mut Builder, [Value; 2]) -> Value) -> u64 {
+fn eval(
+    dtype: DType,
+    operands: [u64; 2],
+    result: DType,
+    body: impl FnOnce(&mut Builder, [Value; 2]) -> Value,
+) -> u64 {
     let inputs = [TensorType::new(dtype, [2])];
     let mut b = Builder::new("test", &inputs, &TensorType::new(result, [1]), &[1]);
     let size = dtype.size();
@@ -13,7 +18,8 @@ fn eval(dtype: DType, operands: [u64; 2], result: DType, body: impl FnOnce(&mut 
     let value = body(&mut b, values);
     b.store(result, b.output(), 0, value);
     let kernel = b.finish().expect("a good kernel");
-    let bytes: Vec<u8> = operands.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size as usize)).collect();
+    let bytes: Vec<u8> =
+        operands.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size as usize)).collect();
     let mut output = kernel.run(&[&bytes]).expect("no error");
     output.resize(8, 0);
     u64::from_le_bytes(output.try_into().expect("eight bytes"))
@@ -36,11 +42,16 @@ fn division_is_total() {
         (DivU, all, 2, all / 2),
     ];
     for (op, a, b, right) in cases {
-        assert_eq!(eval(DType::I64, [a, b], DType::I64, |k, [a, b]| k.binary(op, a, b)), right, "{op:?} {a:x} {b:x}");
+        assert_eq!(
+            eval(DType::I64, [a, b], DType::I64, |k, [a, b]| k.binary(op, a, b)),
+            right,
+            "{op:?} {a:x} {b:x}"
+        );
     }
     // The same in 32 bits, where the overflow is another one.
     let narrow = |op, a: i32, b: i32| {
-        eval(DType::I32, [a as u32 as u64, b as u32 as u64], DType::I32, |k, [a, b]| k.binary(op, a, b)) as i32
+        eval(DType::I32, [a as u32 as u64, b as u32 as u64], DType::I32, |k, [a, b]| k.binary(op, a, b))
+            as i32
     };
     assert_eq!(narrow(DivS, i32::MIN, -1), i32::MIN);
     assert_eq!(narrow(RemS, i32::MIN, -1), 0);
@@ -51,7 +62,8 @@ fn division_is_total() {
 #[test]
 fn shifts_are_taken_modulo_the_width() {
     let shift = |op, a: i32, by: i32| {
-        eval(DType::I32, [a as u32 as u64, by as u32 as u64], DType::I32, |k, [a, b]| k.binary(op, a, b)) as i32
+        eval(DType::I32, [a as u32 as u64, by as u32 as u64], DType::I32, |k, [a, b]| k.binary(op, a, b))
+            as i32
     };
     assert_eq!(shift(BinaryOp::Shl, 1, 33), 2);
     assert_eq!(shift(BinaryOp::ShrS, -8, 1), -4);
@@ -80,7 +92,8 @@ fn there_is_one_nan_and_only_where_it_is_observed() {
 #[test]
 fn conversions_to_integers_saturate() {
     let to_i32 = |x: f32, conversion| {
-        eval(DType::F32, [x.to_bits().into(), 0], DType::I32, |k, [x, _]| k.convert(conversion, Type::I32, x)) as u32
+        eval(DType::F32, [x.to_bits().into(), 0], DType::I32, |k, [x, _]| k.convert(conversion, Type::I32, x))
+            as u32
     };
     assert_eq!(to_i32(-1.9, Conversion::FloatToInt), -1i32 as u32);
     assert_eq!(to_i32(f32::INFINITY, Conversion::FloatToInt), i32::MAX as u32);
@@ -149,7 +162,10 @@ fn the_evaluator_refuses_to_leave_its_memory_or_a_loops_bound() {
     assert!(matches!(at(2, 16), Err(EvalError::Access { address: 2, .. })), "misaligned");
     assert!(matches!(at(0, 32), Err(EvalError::Access { address: 32, .. })), "outside");
     assert!(matches!(at(u64::MAX - 3, 0), Err(EvalError::Access { .. })), "at the end of the address space");
-    assert!(matches!(kernel.eval(&mut Memory(&mut []), &[]), Err(EvalError::Arguments { expected: 4, found: 0, .. })));
+    assert!(matches!(
+        kernel.eval(&mut Memory(&mut []), &[]),
+        Err(EvalError::Arguments { expected: 4, found: 0, .. })
+    ));
 
     let mut b = builder();
     let (lo, hi) = (b.lo(), b.hi());
@@ -165,7 +181,8 @@ fn units_cover_the_output_once() {
     assert_eq!(kernel.units(), 6);
     assert_eq!(kernel.unit(2), [0..1, 4..5, 0..3]);
     assert_eq!(kernel.unit(4), [1..2, 2..4, 0..3]);
-    let elements: u64 =
-        (0..kernel.units()).map(|unit| kernel.unit(unit).iter().map(|r| r.end - r.start).product::<u64>()).sum();
+    let elements: u64 = (0..kernel.units())
+        .map(|unit| kernel.unit(unit).iter().map(|r| r.end - r.start).product::<u64>())
+        .sum();
     assert_eq!(elements, 30);
 }

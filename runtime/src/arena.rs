@@ -67,7 +67,13 @@ pub struct Arena {
 
 impl Arena {
     /// Starts a chain with the contracts, registers the model, and sends a request.
-    pub fn open(image: &Image, model: &Model, input: Vec<u8>, input_root: Root, arity: u64) -> Result<Self, Failure> {
+    pub fn open(
+        image: &Image,
+        model: &Model,
+        input: Vec<u8>,
+        input_root: Root,
+        arity: u64,
+    ) -> Result<Self, Failure> {
         let clocks = Clocks { asserter: 3600, challenger: 3600 };
         let (asserter_bond, challenger_bond, burned) = (200 * FINNEY, 100 * FINNEY, 100 * FINNEY);
         let terms = Terms { window: 3600, clocks, arity, asserter_bond, challenger_bond, burned };
@@ -105,18 +111,24 @@ impl Arena {
         };
         let receipt = new.send(REQUESTER, "request", about, &call, FEE, false)?;
         let event = receipt.event::<IInferenceService::Requested>();
-        new.request = event.ok_or_else(|| Failure::new("the service emitted no event for the request"))?.request;
+        new.request =
+            event.ok_or_else(|| Failure::new("the service emitted no event for the request"))?.request;
         if new.request.inputRoot != contracts::word(input_root) { Err(differ()) } else { Ok(new) }
     }
 
     /// Posts an answer of one side.
     pub fn answer(&mut self, side: Side, said: &Computed) -> Result<(), Failure> {
-        let call =
-            IInferenceService::answerCall { id: self.id, request: self.request.clone(), output: said.output.clone() };
+        let call = IInferenceService::answerCall {
+            id: self.id,
+            request: self.request.clone(),
+            output: said.output.clone(),
+        };
         let about = format!("{} bytes of output", count(said.output.len() as u64));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
-        let (asserter, model, input, output) = (account(side), self.rust_model, self.input, Root(said.root.0));
-        self.dispute = Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
+        let (asserter, model, input, output) =
+            (account(side), self.rust_model, self.input, Root(said.root.0));
+        self.dispute =
+            Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
         self.attempt += 1;
         self.agree()
     }
@@ -145,7 +157,8 @@ impl Arena {
         let mover = self.mover()?;
         let calldata = contracts::calldata(id, &state, &self.model, move_);
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
-        let paid = dispute.apply(&Protocol, 0, account(mover), move_, self.now).map_err(Failure::from_error)?;
+        let paid =
+            dispute.apply(&Protocol, 0, account(mover), move_, self.now).map_err(Failure::from_error)?;
         let name = match move_ {
             Move::Dissect { .. } => "dissect",
             Move::Enter { .. } => "enter",
@@ -249,7 +262,8 @@ impl Arena {
         disputed: bool,
     ) -> Result<Receipt, Failure> {
         self.chain.set_time(self.now);
-        let receipt = self.chain.pay_to(from, self.service, data, U256::from(value)).map_err(Failure::from_error)?;
+        let receipt =
+            self.chain.pay_to(from, self.service, data, U256::from(value)).map_err(Failure::from_error)?;
         if !matches!(receipt.outcome, Executed::Success { .. }) {
             let outcome = &receipt.outcome;
             return Err(Failure::new(format!(
@@ -305,7 +319,8 @@ fn registered(
     let call = IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: code };
     let (verifier, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
     let model = contracts::model(model, verifier);
-    let listing = Listing { model: model.clone(), ..known.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO) };
+    let listing =
+        Listing { model: model.clone(), ..known.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO) };
     let call = IModelRegistry::registerCall { listing, machine };
     let (id, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
     Ok((registry, id, model))

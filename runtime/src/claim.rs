@@ -60,8 +60,9 @@ impl Claim {
 
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        Self::parse(&read_file(path, MAX_FILE)?)
-            .map_err(|message| Failure::about(path, message).hint("witness files are written by `opml prove`"))
+        Self::parse(&read_file(path, MAX_FILE)?).map_err(|message| {
+            Failure::about(path, message).hint("witness files are written by `opml prove`")
+        })
     }
 
     /// Reads the file's text.
@@ -79,7 +80,8 @@ impl Claim {
             step: fields.step,
             before: root("pre_state_root", &fields.pre_state_root)?,
             after: root("post_state_root", &fields.post_state_root)?,
-            witness: unhex(&fields.witness).ok_or("witness: expected 0x and an even number of hexadecimal digits")?,
+            witness: unhex(&fields.witness)
+                .ok_or("witness: expected 0x and an even number of hexadecimal digits")?,
         })
     }
 }

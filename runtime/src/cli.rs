@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
 pub use dispute::{Cheat, Dispute};
 pub use images::{Compile, FromElf, ImageCommand, ImageOnly, Inspect, Verifier};
 pub use network::{
-    AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, Register, Request,
-    ResultOf, Status, Terms,
+    AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, Register,
+    Request, ResultOf, Status, Terms,
 };
 pub use play::{LogFormat, Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};

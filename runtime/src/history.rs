@@ -55,7 +55,9 @@ struct Details {
 pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<Disputed>, Failure> {
     let mut found: Vec<(U256, Game, Option<(bool, &Log)>)> = Vec::new();
     for log in logs {
-        if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(log).filter(|e| game_of(e.data.id).0 == id) {
+        if let Some(Event { data, .. }) =
+            Event::<IDisputeGame::Moved>::of(log).filter(|e| game_of(e.data.id).0 == id)
+        {
             match found.iter_mut().find(|(game, ..)| *game == data.id) {
                 Some((_, state, _)) => *state = data.game,
                 None => found.push((data.id, data.game, None)),
@@ -87,7 +89,8 @@ pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<D
 /// What was sent to the chain for an event; empty if the node doesn't tell.
 async fn calldata(session: &Session, log: &Log) -> Result<Vec<u8>, Failure> {
     let Some(hash) = log.transaction_hash else { return Ok(Vec::new()) };
-    let asked = session.node.raw("eth_getTransactionByHash", json!([hash])).await.map_err(Failure::from_error)?;
+    let asked =
+        session.node.raw("eth_getTransactionByHash", json!([hash])).await.map_err(Failure::from_error)?;
     Ok(asked["input"].as_str().and_then(unhex).unwrap_or_default())
 }
 
@@ -113,7 +116,10 @@ fn executed(witness: &[u8]) -> Option<(u64, String)> {
     let leaf = step::Root(*rest.first_chunk()?).memory();
     let word = u32::from_le_bytes(*leaf.get(at..)?.first_chunk()?);
     let instruction = decode(word, Extensions::IMFD).filter(|_| at.is_multiple_of(4));
-    Some((pc, instruction.map_or("an illegal instruction".to_owned(), |instruction| format!("`{instruction}`"))))
+    Some((
+        pc,
+        instruction.map_or("an illegal instruction".to_owned(), |instruction| format!("`{instruction}`")),
+    ))
 }
 
 impl Disputed {
@@ -142,7 +148,8 @@ impl Disputed {
         };
         let node = big_step.and_then(|index| image.schedule.get(usize::try_from(index).ok()?));
         let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
-        let answer = answers.map(|event| event.data).find(|data| data.id == id && data.attempt == self.attempt);
+        let answer =
+            answers.map(|event| event.data).find(|data| data.id == id && data.attempt == self.attempt);
         let right = known.result(&mut execution)?;
         let wrong = answer.and_then(|answer| wrong_element(known, &answer.output, &right.output));
         self.details = Some(Details {
@@ -172,12 +179,16 @@ impl Disputed {
             }
             Ending::Executed { asserter_won, pc, instruction } => {
                 let details = self.details.as_ref();
-                let place = details.and_then(|details| details.place.as_ref()).filter(|place| !place.starts_with("0x"));
+                let place = details
+                    .and_then(|details| details.place.as_ref())
+                    .filter(|place| !place.starts_with("0x"));
                 let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
                 let element = details.and_then(|details| details.element.as_ref());
                 let element = element.map(|element| format!(", on the way to {element}")).unwrap_or_default();
                 let (winner, _) = sides(*asserter_won);
-                format!("The {winner} won: the contract executed {narrowed}, {instruction} at {pc:#x}{place}{element}.")
+                format!(
+                    "The {winner} won: the contract executed {narrowed}, {instruction} at {pc:#x}{place}{element}."
+                )
             }
             Ending::Timeout { asserter_won } => {
                 let (winner, loser) = sides(*asserter_won);
@@ -191,8 +202,9 @@ impl Disputed {
             }
         };
         let wrong = self.details.as_ref().and_then(|details| details.wrong.as_ref());
-        let wrong =
-            wrong.map(|(what, claimed, right)| format!(" The answer claims {what} = {claimed}; {right} is right."));
+        let wrong = wrong.map(|(what, claimed, right)| {
+            format!(" The answer claims {what} = {claimed}; {right} is right.")
+        });
         format!("{intro} {ending}{}", wrong.unwrap_or_default())
     }
 
@@ -247,8 +259,11 @@ fn input(known: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) -> 
     } else {
         request.input
     };
-    if input.len() as u64 != known.input_bytes() || contracts::word(input_root(known.input(), &input)) != root {
-        return Err(Failure::new("the request's input does not fit the image").hint("is it about another model?"));
+    if input.len() as u64 != known.input_bytes() || contracts::word(input_root(known.input(), &input)) != root
+    {
+        return Err(
+            Failure::new("the request's input does not fit the image").hint("is it about another model?")
+        );
     }
     Ok(input)
 }
@@ -262,7 +277,9 @@ fn wrong_element(known: &LoadedModel, claimed: &[u8], right: &[u8]) -> Option<(S
         let (Some(claimed), Some(right)) = (claimed.get(start..end), right.get(start..end)) else { continue };
         let size = tensor.dtype.size() as usize;
         let elements = claimed.chunks(size).zip(right.chunks(size));
-        if let Some((index, (claimed, right))) = elements.enumerate().find(|(_, (claimed, right))| claimed != right) {
+        if let Some((index, (claimed, right))) =
+            elements.enumerate().find(|(_, (claimed, right))| claimed != right)
+        {
             let name = element_name(tensor, index as u64)?;
             return Some((name, value(tensor.dtype, claimed), value(tensor.dtype, right)));
         }

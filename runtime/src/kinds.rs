@@ -99,8 +99,12 @@ impl Kind {
             Self::Onnx => format!("compile it first: opml compile {file} -o model.opml"),
             Self::Elf => format!("make an image of it first: opml image from-elf {file} -o program.opml"),
             Self::Npy | Self::Npz(_) => "give the image first, and the array as --input NAME=FILE".to_owned(),
-            Self::PyTorch => "export it to ONNX with torch.onnx.export, then `opml compile` makes an image".to_owned(),
-            Self::Html => "it may be the page about a file, not the file: download the file itself".to_owned(),
+            Self::PyTorch => {
+                "export it to ONNX with torch.onnx.export, then `opml compile` makes an image".to_owned()
+            }
+            Self::Html => {
+                "it may be the page about a file, not the file: download the file itself".to_owned()
+            }
             _ => return None,
         })
     }
@@ -113,7 +117,9 @@ impl Kind {
             Self::Elf => format!("programs become images by `opml image from-elf {file} -o program.opml`"),
             Self::PyTorch => "export it to ONNX with torch.onnx.export".to_owned(),
             Self::Hdf5 => "convert it to ONNX with tf2onnx".to_owned(),
-            Self::Html => "it may be the page about a file, not the file: download the file itself".to_owned(),
+            Self::Html => {
+                "it may be the page about a file, not the file: download the file itself".to_owned()
+            }
             _ => return None,
         })
     }
@@ -123,11 +129,17 @@ impl Kind {
         let file = file.display();
         Some(match self {
             Self::Npz(array) => {
-                format!("save one array of it by itself: np.save('{array}.npy', np.load('{file}')['{array}'])")
+                format!(
+                    "save one array of it by itself: np.save('{array}.npy', np.load('{file}')['{array}'])"
+                )
             }
             Self::PyTorch => format!("convert it: np.save('x.npy', torch.load('{file}').numpy())"),
-            Self::Picture => "save its pixels as an array of the model's type and shape with np.save".to_owned(),
-            Self::Html => "it may be the page about a file, not the file: download the file itself".to_owned(),
+            Self::Picture => {
+                "save its pixels as an array of the model's type and shape with np.save".to_owned()
+            }
+            Self::Html => {
+                "it may be the page about a file, not the file: download the file itself".to_owned()
+            }
             _ => return None,
         })
     }

@@ -16,8 +16,10 @@ use crate::failure::Failure;
 /// Starts the log. The variable `RUST_LOG` sets its level.
 pub fn start(format: LogFormat) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let started = match format {
         LogFormat::Human => log.event_format(Human).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_target(false).try_init(),
@@ -28,8 +30,15 @@ pub fn start(format: LogFormat) -> Result<(), Failure> {
 /// A line for each event: "09:30:05 request 3 (mnist): answered (0.2 ETH)".
 struct Human;
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Human {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N>
+    for Human
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let (word, colour) = level(*event.metadata().level());
         let mut fields = Fields::default();
@@ -77,7 +86,8 @@ impl Fields {
             (request, "") => format!("request {request}: "),
             (request, model) => format!("request {request} ({model}): "),
         };
-        let others = if self.others.is_empty() { String::new() } else { format!(" ({})", self.others.join(", ")) };
+        let others =
+            if self.others.is_empty() { String::new() } else { format!(" ({})", self.others.join(", ")) };
         format!("{subject}{}{others}", self.message)
     }
 
@@ -127,7 +137,10 @@ mod tests {
     fn events_are_lines_that_people_can_read() {
         let sink = Sink::default();
         let writer = sink.clone();
-        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).event_format(Human);
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .event_format(Human);
         tracing::subscriber::with_default(log.finish(), || {
             tracing::info!(request = 3, model = "mnist", time_left = %"20 s", eth = %"0.2 ETH", "answered");
             tracing::info!(model = "mnist", "ready");

@@ -84,7 +84,12 @@ fn cache_folder() -> Option<PathBuf> {
 }
 
 /// Runs until step `target`, or until the machine stops.
-pub fn run_to(machine: &mut Jit, target: u64, memory: &MemoryLimit, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_to(
+    machine: &mut Jit,
+    target: u64,
+    memory: &MemoryLimit,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     run_by(machine, target, memory, bar, |machine, steps| {
         machine.run(steps);
         true
@@ -123,7 +128,12 @@ pub fn check_reach(run: &RunArgs, target: u64) -> Result<(), Failure> {
 }
 
 /// Runs until step `target`; an error if the machine stops before.
-pub fn run_exactly(machine: &mut Jit, target: u64, memory: &MemoryLimit, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_exactly(
+    machine: &mut Jit,
+    target: u64,
+    memory: &MemoryLimit,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     run_to(machine, target, memory, bar)?;
     if machine.steps() == target {
         return Ok(());
@@ -137,7 +147,12 @@ pub fn run_exactly(machine: &mut Jit, target: u64, memory: &MemoryLimit, bar: &P
 }
 
 /// Runs to the end; an error if that is not reached within `max` steps, or if the machine traps.
-pub fn run_to_end(machine: &mut Jit, max: u64, memory: &MemoryLimit, bar: &ProgressBar) -> Result<(), Failure> {
+pub fn run_to_end(
+    machine: &mut Jit,
+    max: u64,
+    memory: &MemoryLimit,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     run_to(machine, max, memory, bar)?;
     match machine.status() {
         Status::Exited => Ok(()),

@@ -93,7 +93,12 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Demo => commands::demo::run(output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut <Cli as clap::CommandFactory>::command(), "opml", &mut script);
+            clap_complete::generate(
+                shell,
+                &mut <Cli as clap::CommandFactory>::command(),
+                "opml",
+                &mut script,
+            );
             let script = String::from_utf8_lossy(&script);
             output.result(&serde_json::json!({ "shell": shell.to_string(), "script": script }), &script)
         }

@@ -66,9 +66,12 @@ impl DisputedStep {
                 Level::BigSteps if right.memory(segment.lo)? == VOID => return Ok(None),
                 Level::BigSteps => {
                     let (leaf, _) = right.schedule(segment.lo)?;
-                    segment = Segment { level: Level::Steps { big_step: segment.lo }, lo: 0, hi: steps(leaf) };
+                    segment =
+                        Segment { level: Level::Steps { big_step: segment.lo }, lo: 0, hi: steps(leaf) };
                 }
-                Level::Steps { big_step } => return Self::at(image, big_step, segment.lo, claimed, right).map(Some),
+                Level::Steps { big_step } => {
+                    return Self::at(image, big_step, segment.lo, claimed, right).map(Some);
+                }
             }
         }
     }
@@ -83,7 +86,8 @@ impl DisputedStep {
     ) -> Result<Self, Failure> {
         let whole = right.model().big_steps == 1 && image.schedule.len() != 1;
         let known = if whole { None } else { usize::try_from(big_step).ok() };
-        let row = right.visit(big_step, step, |machine| trace_next(image, machine, known, &MemoryLimit::none()))??;
+        let row = right
+            .visit(big_step, step, |machine| trace_next(image, machine, known, &MemoryLimit::none()))??;
         let last = row.big_step;
         let difference = claimed.visit(big_step, step + 1, |claimed| {
             right.visit(big_step, step + 1, |right| difference(image, last, claimed, right))
@@ -165,14 +169,20 @@ fn difference(
     if let Some(address) = differing_byte(image, claimed, right) {
         return Ok(Some(difference_at(image, big_step, address, claimed, right)));
     }
-    let plain = |what: String, claimed: String, right: String| Difference { what, element: None, claimed, right };
+    let plain =
+        |what: String, claimed: String, right: String| Difference { what, element: None, claimed, right };
     for (register, name) in (0u8..).zip(REGISTERS) {
         let (claimed, right) = (claimed.x(register), right.x(register));
         if claimed != right {
-            return Ok(Some(plain(format!("register {name}"), format!("{claimed:#x}"), format!("{right:#x}"))));
+            return Ok(Some(plain(
+                format!("register {name}"),
+                format!("{claimed:#x}"),
+                format!("{right:#x}"),
+            )));
         }
     }
-    let (Floats(claimed_floats), Floats(right_floats)) = (claimed.interpreter().floats(), right.interpreter().floats());
+    let (Floats(claimed_floats), Floats(right_floats)) =
+        (claimed.interpreter().floats(), right.interpreter().floats());
     for (name, (claimed, right)) in FLOAT_REGISTERS.iter().zip(claimed_floats.into_iter().zip(right_floats)) {
         if claimed != right {
             return Ok(Some(plain(format!("register {name}"), float(claimed), float(right))));
@@ -209,30 +219,48 @@ fn differing_byte(image: &Image, claimed: &mut Jit, right: &mut Jit) -> Option<u
 }
 
 /// The difference at an address: of an element if there is a tensor, of the byte otherwise.
-fn difference_at(image: &Image, big_step: Option<usize>, address: u64, claimed: &Jit, right: &Jit) -> Difference {
+fn difference_at(
+    image: &Image,
+    big_step: Option<usize>,
+    address: u64,
+    claimed: &Jit,
+    right: &Jit,
+) -> Difference {
     if let Some(tensor) = tensor_at(image, big_step, address) {
         let index = (address - tensor.address) / tensor.dtype.size();
         let first = tensor.address + index * tensor.dtype.size();
-        let read = |machine: &Jit| machine.read_memory(first, tensor.dtype.size() as usize).map(<[u8]>::to_vec);
-        if let (Some(what), Some(claimed), Some(right)) = (element_name(tensor, index), read(claimed), read(right)) {
+        let read =
+            |machine: &Jit| machine.read_memory(first, tensor.dtype.size() as usize).map(<[u8]>::to_vec);
+        if let (Some(what), Some(claimed), Some(right)) =
+            (element_name(tensor, index), read(claimed), read(right))
+        {
             let element = Some((tensor.name.clone(), index));
             let [claimed, right] = [claimed, right].map(|bytes| value(tensor.dtype, &bytes));
             return Difference { what, element, claimed, right };
         }
     }
     let [claimed, right] = [claimed, right].map(|machine| {
-        machine.read_memory(address, 1).map_or_else(|| "not in memory".to_owned(), |byte| format!("{:#04x}", byte[0]))
+        machine
+            .read_memory(address, 1)
+            .map_or_else(|| "not in memory".to_owned(), |byte| format!("{:#04x}", byte[0]))
     });
     Difference { what: format!("the byte at {address:#x}"), element: None, claimed, right }
 }
 
 /// The tensor at an address while a big step runs. Tensors may share memory: it is the one that was written last.
 pub fn tensor_at(image: &Image, big_step: Option<usize>, address: u64) -> Option<&Tensor> {
-    let holds = |tensor: &&Tensor| (tensor.address..tensor.address.saturating_add(tensor.bytes)).contains(&address);
-    let run = big_step.map_or(image.schedule.len(), |index| index.saturating_add(1)).min(image.schedule.len());
-    let written = image.schedule[..run].iter().rev().filter_map(|step| image.tensors.get(step.output as usize));
+    let holds =
+        |tensor: &&Tensor| (tensor.address..tensor.address.saturating_add(tensor.bytes)).contains(&address);
+    let run =
+        big_step.map_or(image.schedule.len(), |index| index.saturating_add(1)).min(image.schedule.len());
+    let written =
+        image.schedule[..run].iter().rev().filter_map(|step| image.tensors.get(step.output as usize));
     let given = || image.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Constant | Role::Input));
-    written.into_iter().find(holds).or_else(|| given().find(holds)).or_else(|| image.tensors.iter().find(holds))
+    written
+        .into_iter()
+        .find(holds)
+        .or_else(|| given().find(holds))
+        .or_else(|| image.tensors.iter().find(holds))
 }
 
 /// An element for people: as short as it is exact.

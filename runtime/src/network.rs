@@ -4,8 +4,8 @@ use crate::cli::{Key, Network, Wei};
 use crate::failure::Failure;
 use crate::output::read_file;
 use chain::{
-    Act, Deployment, Ether, Fees, Head, KeyError, KeySource, Log, NodeError, PrivateKeySigner, RpcNode, Sent, Store,
-    Wallet, endpoint,
+    Act, Deployment, Ether, Fees, Head, KeyError, KeySource, Log, NodeError, PrivateKeySigner, RpcNode, Sent,
+    Store, Wallet, endpoint,
 };
 use contracts::{Address, B256, Bytes, IInferenceService, SolCall, Terms, U256};
 use std::io::IsTerminal as _;
@@ -93,7 +93,8 @@ pub fn deployment(network: &Network) -> Result<Deployment, Failure> {
     let path = &network.deployment;
     let hint = "`opml devnet` and `opml deploy` write such a file; --deployment FILE says where it is";
     let json = read_file(path, LONGEST).map_err(|failure| failure.hint(hint))?;
-    let mut deployment = Deployment::from_json(&json).map_err(|error| Failure::about(path, error).hint(hint))?;
+    let mut deployment =
+        Deployment::from_json(&json).map_err(|error| Failure::about(path, error).hint(hint))?;
     if let Some(rpc) = &network.rpc {
         deployment.rpc.clone_from(rpc);
     }
@@ -102,14 +103,11 @@ pub fn deployment(network: &Network) -> Result<Deployment, Failure> {
 
 /// Connects to a node.
 pub async fn connect(rpc: &str) -> Result<RpcNode, Failure> {
-    RpcNode::connect(rpc, TIMEOUT)
-        .await
-        .map_err(|error| match error {
-            NodeError::Transport { .. } => {
-                Failure::new(format!("{}: {error}", endpoint(rpc))).hint("is the node running? `opml devnet` starts one")
-            }
-            error => Failure::new(format!("{}: {error}", endpoint(rpc))),
-        })
+    RpcNode::connect(rpc, TIMEOUT).await.map_err(|error| match error {
+        NodeError::Transport { .. } => Failure::new(format!("{}: {error}", endpoint(rpc)))
+            .hint("is the node running? `opml devnet` starts one"),
+        error => Failure::new(format!("{}: {error}", endpoint(rpc))),
+    })
 }
 
 /// Loads a key. The password of a keystore is asked for if it isn't given and someone sits at a terminal.
@@ -156,7 +154,8 @@ impl Sender {
     /// The key's.
     pub fn new(signer: PrivateKeySigner, node: &RpcNode) -> Result<Self, Failure> {
         let store = Arc::new(Store::in_memory().map_err(Failure::from_error)?);
-        let wallet = Wallet::open(signer, node.clone(), store, Fees::default()).map_err(Failure::from_error)?;
+        let wallet =
+            Wallet::open(signer, node.clone(), store, Fees::default()).map_err(Failure::from_error)?;
         Ok(Self { wallet, node: node.clone() })
     }
 
@@ -176,9 +175,23 @@ impl Sender {
         self.send(C::SIGNATURE, Some(to), call.abi_encode(), U256::from(value.0)).await
     }
 
-    async fn send(&mut self, what: &str, to: Option<Address>, data: Vec<u8>, value: U256) -> Result<Receipt, Failure> {
+    async fn send(
+        &mut self,
+        what: &str,
+        to: Option<Address>,
+        data: Vec<u8>,
+        value: U256,
+    ) -> Result<Receipt, Failure> {
         let about = what.to_owned();
-        let act = Act { name: what.to_owned(), about, to, value, data: Bytes::from(data), deadline: None, stake: 0 };
+        let act = Act {
+            name: what.to_owned(),
+            about,
+            to,
+            value,
+            data: Bytes::from(data),
+            deadline: None,
+            stake: 0,
+        };
         let head = self.node.head().await.map_err(Failure::from_error)?;
         self.wallet.submit(act, &head).await.map_err(Failure::from_error)?;
         let start = Instant::now();

@@ -22,10 +22,14 @@ pub enum NpyError {
     #[error("the header is cut off or longer than 4096 bytes")]
     HeaderLength,
     /// The header is not the dictionary that it should be.
-    #[error("the header should be {{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28), }}, but is: {0}")]
+    #[error(
+        "the header should be {{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28), }}, but is: {0}"
+    )]
     Header(String),
     /// The elements have a type that no tensor has.
-    #[error("elements of type '{0}' are not supported; supported are numbers and booleans, for example '<f4'")]
+    #[error(
+        "elements of type '{0}' are not supported; supported are numbers and booleans, for example '<f4'"
+    )]
     Element(String),
     /// The most significant byte comes first.
     #[error("the array is big-endian ('{0}'); only little-endian arrays are read")]
@@ -88,7 +92,8 @@ pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
     let (header, data) = split(bytes)?;
     let broken = || NpyError::Header(header.chars().take(80).collect());
     let element = text_after(header, "descr").ok_or_else(broken)?;
-    let (_, element) = ELEMENTS.iter().find(|(name, _)| *name == element).ok_or_else(|| unsupported(element))?;
+    let (_, element) =
+        ELEMENTS.iter().find(|(name, _)| *name == element).ok_or_else(|| unsupported(element))?;
     let order = value_after(header, "fortran_order").ok_or_else(broken)?;
     if order.starts_with("True") {
         return Err(NpyError::FortranOrder);
@@ -115,10 +120,12 @@ fn unsupported(element: &str) -> NpyError {
 
 /// Writes an array, as NumPy itself would: the data begins at a multiple of 64.
 pub fn encode(tensor: &Tensor) -> Vec<u8> {
-    let name = ELEMENTS.iter().find(|(_, element)| *element == tensor.element()).map_or("|u1", |(name, _)| name);
+    let name =
+        ELEMENTS.iter().find(|(_, element)| *element == tensor.element()).map_or("|u1", |(name, _)| name);
     let dims: Vec<String> = tensor.dims().iter().map(u64::to_string).collect();
     let comma = if dims.len() == 1 { "," } else { "" };
-    let mut header = format!("{{'descr': '{name}', 'fortran_order': False, 'shape': ({}{comma}), }}", dims.join(", "));
+    let mut header =
+        format!("{{'descr': '{name}', 'fortran_order': False, 'shape': ({}{comma}), }}", dims.join(", "));
     let unpadded = MAGIC.len() + 4 + header.len() + 1;
     header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
     header.push('\n');
@@ -207,9 +214,13 @@ mod tests {
         ] {
             assert_eq!(decode(&file(header, &vec![0; data])), Err(expected));
         }
-        for header in
-            ["", "{}", &good.replace("False", "Maybe"), &good.replace("(2,)", "(-2,)"), &good.replace("(2,)", "((((")]
-        {
+        for header in [
+            "",
+            "{}",
+            &good.replace("False", "Maybe"),
+            &good.replace("(2,)", "(-2,)"),
+            &good.replace("(2,)", "(((("),
+        ] {
             assert!(matches!(decode(&file(header, &[0; 8])), Err(NpyError::Header(_))), "{header}");
         }
         let huge = good.replace("(2,)", "(18446744073709551615, 18446744073709551615)");
@@ -233,7 +244,11 @@ mod tests {
             for _ in 0..=state >> 62 {
                 state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                 let at = (state >> 33) as usize % bad.len();
-                bad[at] = if state & 1 == 0 { (state >> 24) as u8 } else { b"()',:{} 09"[(state >> 24) as usize % 10] };
+                bad[at] = if state & 1 == 0 {
+                    (state >> 24) as u8
+                } else {
+                    b"()',:{} 09"[(state >> 24) as usize % 10]
+                };
             }
             if let Ok(tensor) = decode(&bad) {
                 assert!(tensor.bytes().len() <= bad.len());

@@ -141,7 +141,9 @@ pub fn print_error(object: &Value) {
 fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::io("write to", "standard output", &error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::io("write to", "standard output", &error))
+        }
         _ => Ok(()),
     }
 }
@@ -154,7 +156,10 @@ fn columns() -> u16 {
 /// A table for people, as wide as the terminal at most.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(columns());
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(columns());
     table.set_header(header);
     table
 }
@@ -182,7 +187,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Creates a folder with its parents.
 pub fn create_folder(path: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(path).map_err(|error| Failure::io("create folder", &path.display().to_string(), &error))
+    std::fs::create_dir_all(path)
+        .map_err(|error| Failure::io("create folder", &path.display().to_string(), &error))
 }
 
 /// Reads a file of at most `limit` bytes, whatever the system says of its size.

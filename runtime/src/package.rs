@@ -9,8 +9,8 @@ use crate::terms;
 use contracts::{Address, CHEATCODES, SOURCES, SolValue as _, U256};
 use game::{MemoryLimit, Side};
 use image::Image;
-use isa::Extensions;
 use indicatif::ProgressBar;
+use isa::Extensions;
 use runs::{Example, Recorded};
 use solidity::{File, fill};
 use std::fmt::Write as _;
@@ -37,7 +37,8 @@ pub fn package(
     let steps = runs::steps(image, inputs, memory, progress)?;
     let recorded = runs::record(image, inputs, memory, progress)?;
     let machine = image.extensions().name();
-    let mut files: Vec<File> = verifier.into_iter().map(|file| in_folder("src", &file.name, file.text)).collect();
+    let mut files: Vec<File> =
+        verifier.into_iter().map(|file| in_folder("src", &file.name, file.text)).collect();
     files.push(in_folder("test", CHEATCODES.0, CHEATCODES.1.to_owned()));
     files.push(in_folder("test", "Steps.t.sol", steps_test(&name, &steps)));
     let (mut service, mut service_files) = (String::new(), String::new());
@@ -46,8 +47,12 @@ pub fn package(
         service = fill_terms(include_str!("package/service.md"), &name)?;
         service_files = fill(include_str!("package/service_files.md"), &[("name", &name)]);
     }
-    files.push(File { name: "foundry.toml".to_owned(), text: include_str!("package/foundry.toml").to_owned() });
-    let values = [("service_files", &*service_files), ("service", &service), ("name", &name), ("machine", machine)];
+    files.push(File {
+        name: "foundry.toml".to_owned(),
+        text: include_str!("package/foundry.toml").to_owned(),
+    });
+    let values =
+        [("service_files", &*service_files), ("service", &service), ("name", &name), ("machine", machine)];
     files.push(File { name: "README.md".to_owned(), text: fill(include_str!("package/README.md"), &values) });
     Ok(files)
 }

@@ -147,7 +147,9 @@ pub fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\n' => escaped.push('\n'),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => escaped.push('\u{fffd}'),
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                escaped.push('\u{fffd}')
+            }
             '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
             letter if letter.is_control() => escaped.push('\u{fffd}'),
             letter => escaped.push(letter),
@@ -237,9 +239,12 @@ mod tests {
     fn texts_are_cut_to_fit() {
         assert_eq!(fit("Conv", 100.0, 12.0), "Conv");
         for width in 0..120 {
-            for text in
-                ["a label that is too long", "WWWWWWWWWWWW", "一二三四五六七", "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii"]
-            {
+            for text in [
+                "a label that is too long",
+                "WWWWWWWWWWWW",
+                "一二三四五六七",
+                "iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii",
+            ] {
                 let cut = fit(text, width.into(), 12.0);
                 assert!(text_width(&cut, 12.0) <= width.into(), "{cut:?} is wider than {width}");
                 assert!(cut.is_empty() || cut == text || cut.chars().count() > 2, "{cut:?} says nothing");
@@ -251,8 +256,18 @@ mod tests {
     #[test]
     fn colours_are_stable_and_differ() {
         assert_eq!(colour("Conv", 70), "hsl(50,58%,70%)");
-        let names =
-            ["Conv", "Gemm", "MatMul", "Relu", "Add", "Mul", "Softmax", "MaxPool", "LayerNormalization", "Gelu"];
+        let names = [
+            "Conv",
+            "Gemm",
+            "MatMul",
+            "Relu",
+            "Add",
+            "Mul",
+            "Softmax",
+            "MaxPool",
+            "LayerNormalization",
+            "Gelu",
+        ];
         let colours: std::collections::HashSet<_> = names.iter().map(|name| colour(name, 70)).collect();
         assert_eq!(colours.len(), names.len());
     }

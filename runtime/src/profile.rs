@@ -72,8 +72,10 @@ impl<'a> RunProfile<'a> {
         }
         let counted = addresses.values().sum::<u64>();
         if counted != steps {
-            return Err(Failure::new(format!("the profile counts {counted} steps, but the machine made {steps}"))
-                .hint("this is a bug in opml, please report it"));
+            return Err(Failure::new(format!(
+                "the profile counts {counted} steps, but the machine made {steps}"
+            ))
+            .hint("this is a bug in opml, please report it"));
         }
         Ok(Self { image, lines, addresses })
     }
@@ -112,7 +114,8 @@ impl<'a> RunProfile<'a> {
 
     /// The addresses with their steps, the largest number first.
     pub fn hottest(&self) -> Vec<(u64, u64)> {
-        let mut addresses: Vec<_> = self.addresses.iter().map(|(&address, &steps)| (address, steps)).collect();
+        let mut addresses: Vec<_> =
+            self.addresses.iter().map(|(&address, &steps)| (address, steps)).collect();
         addresses.sort_by_key(|&(address, steps)| (std::cmp::Reverse(steps), address));
         addresses
     }
@@ -146,7 +149,8 @@ fn is_word(image: &Image, address: u64) -> bool {
 
 /// The symbols of the code, by address.
 fn functions(image: &Image) -> Vec<&Symbol> {
-    let mut functions: Vec<_> = image.symbols.iter().filter(|symbol| image.profile.is_code(symbol.address)).collect();
+    let mut functions: Vec<_> =
+        image.symbols.iter().filter(|symbol| image.profile.is_code(symbol.address)).collect();
     functions.sort_by_key(|symbol| symbol.address);
     functions
 }
@@ -210,9 +214,11 @@ mod tests {
             instruction(Bne, 0, 10, -4),   //
             instruction(Jalr, 0, 1, 0),    //
         ];
-        let mut code: Vec<u8> = code.iter().flat_map(|&i| encode(i).expect("an instruction").to_le_bytes()).collect();
+        let mut code: Vec<u8> =
+            code.iter().flat_map(|&i| encode(i).expect("an instruction").to_le_bytes()).collect();
         code.resize(code.len().next_multiple_of(32), 0);
-        let profile = step::MachineProfile::new(Extensions::IM, 12, CODE, code.len() as u64).expect("a machine");
+        let profile =
+            step::MachineProfile::new(Extensions::IM, 12, CODE, code.len() as u64).expect("a machine");
         let symbol = |name: &str, address| Symbol { name: name.to_owned(), address, size: 0 };
         let big_step = |operator: &str, node: &str, entry| BigStep {
             kernel: 1,

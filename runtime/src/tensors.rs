@@ -248,9 +248,11 @@ pub fn show(outputs: &[(String, Tensor)], files: &[(String, PathBuf)]) -> String
         let all = numbers(tensor);
         let shown: Vec<_> = all.iter().take(SHOWN).map(|x| format!("{x:.6}")).collect();
         let more = if all.len() > SHOWN { " ..." } else { "" };
-        let _ = writeln!(text, "{name} {:?} -> {}\n  {}{more}", tensor.dims(), path.display(), shown.join(" "));
+        let _ =
+            writeln!(text, "{name} {:?} -> {}\n  {}{more}", tensor.dims(), path.display(), shown.join(" "));
         if path.file_name().is_none_or(|file| *file != *format!("{name}.npy")) {
-            let _ = writeln!(text, "  (a file can't have the output's name, or another output's file has it)");
+            let _ =
+                writeln!(text, "  (a file can't have the output's name, or another output's file has it)");
         }
     }
     text
@@ -268,7 +270,9 @@ pub fn paths(files: &[(String, PathBuf)]) -> Value {
 pub fn numbers(tensor: &Tensor) -> Vec<f64> {
     let bytes = tensor.bytes();
     match tensor.element() {
-        ElementType::Float32 => bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
+        ElementType::Float32 => {
+            bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
+        }
         ElementType::Float64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
         ElementType::Int64 => bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
         ElementType::Int32 => bytes.as_chunks().0.iter().map(|b| f64::from(i32::from_le_bytes(*b))).collect(),
@@ -302,6 +306,9 @@ mod tests {
         assert_eq!(file_names(&["a/b", "a:b", "a_b-2"]), ["a_b.npy", "a_b-3.npy", "a_b-2.npy"]);
         assert_eq!(file_names(&["y", "Y"]), ["y.npy", "Y-2.npy"]);
         let long = "x".repeat(300);
-        assert_ne!(file_names(&[&(long.clone() + "1"), &(long + "2")])[0], format!("{}-2.npy", "x".repeat(120)));
+        assert_ne!(
+            file_names(&[&(long.clone() + "1"), &(long + "2")])[0],
+            format!("{}-2.npy", "x".repeat(120))
+        );
     }
 }

@@ -37,7 +37,9 @@ fn bad_models() {
             .map(|complaint| (complaint.missing(&says).join(", "), complaint))
         {
             Ok((missing, _)) if missing.is_empty() => {}
-            Ok((missing, complaint)) => failures.push(format!("{file} ({wrong}): {} lacks {missing}", complaint.error)),
+            Ok((missing, complaint)) => {
+                failures.push(format!("{file} ({wrong}): {} lacks {missing}", complaint.error))
+            }
             Err(failure) => failures.push(format!("{file} ({wrong}): {failure}")),
         }
         assert_eq!(folder.files(), [""; 0], "{file} leaves files behind");
@@ -65,9 +67,11 @@ fn bad_inputs() {
                     failures.push(format!("{} names no file", complaint.error))
                 }
                 Ok(complaint) if complaint.missing(&says).is_empty() => {}
-                Ok(complaint) => {
-                    failures.push(format!("{} ({wrong}) lacks {:?}", complaint.error, complaint.missing(&says)))
-                }
+                Ok(complaint) => failures.push(format!(
+                    "{} ({wrong}) lacks {:?}",
+                    complaint.error,
+                    complaint.missing(&says)
+                )),
                 Err(failure) => failures.push(format!("{wrong}: {failure}")),
             }
             assert_eq!(folder.files(), ["net.opml"], "{file} leaves files behind");
@@ -114,7 +118,8 @@ fn inputs_that_do_not_fit_the_image() {
 #[test]
 fn shapes_that_are_missing_or_wrong() {
     let folder = Folder::new();
-    let (open, closed) = (fixture("operators/graph_dynamic_batch/model.onnx"), fixture("mnist-mlp/model.onnx"));
+    let (open, closed) =
+        (fixture("operators/graph_dynamic_batch/model.onnx"), fixture("mnist-mlp/model.onnx"));
     for (model, shapes, says) in [
         (&open, &[][..], &["batch", "add --shape x=1,4"][..]),
         (&open, &["nothing=1,2"], &["nothing"]),
@@ -343,7 +348,9 @@ fn command_lines_that_make_no_sense() {
         if says.is_empty() {
             let output = folder.output(args);
             assert_eq!(output.status.code(), Some(2), "{args:?}");
-            assert!(output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains("Usage: opml"));
+            assert!(
+                output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains("Usage: opml")
+            );
             continue;
         }
         folder.misused(args).says(says);
@@ -395,7 +402,16 @@ fn a_command_that_fails_leaves_the_old_output_alone() {
         &["run", "net.opml", "--input", &input],
         &["run", "net.opml", "--input", &fixture("digits/7.flat.npy"), "--max-steps", "9"],
         &["prove", "net.opml", "--input", &input, "--step", "0", "-o", "output.npy"],
-        &["prove", "net.opml", "--input", &fixture("digits/7.flat.npy"), "--step", "99999999", "-o", "output.npy"],
+        &[
+            "prove",
+            "net.opml",
+            "--input",
+            &fixture("digits/7.flat.npy"),
+            "--step",
+            "99999999",
+            "-o",
+            "output.npy",
+        ],
         &["verifier", "output.npy", "-o", "."],
     ] {
         folder.fails(args);
@@ -410,7 +426,8 @@ fn witness(folder: &Folder, from: u64, mnemonic: &str) -> serde_json::Map<String
     let steps = format!("{from}..{}", from + 20);
     let rows = folder.json(&["trace", "net.opml", "--input", &input, "--at", &steps]);
     let is = |row: &&Value| row["instruction"].as_str().is_some_and(|text| text.starts_with(mnemonic));
-    let step = rows["steps"].as_array().expect("rows").iter().find(is).expect("such a step")["step"].to_string();
+    let step =
+        rows["steps"].as_array().expect("rows").iter().find(is).expect("such a step")["step"].to_string();
     folder.text(&["prove", "net.opml", "--input", &input, "--step", &step, "-o", "step.json"]);
     serde_json::from_slice(&folder.read("step.json")).expect("an object")
 }
@@ -465,7 +482,9 @@ fn tampered_witness_files() {
         folder.write("bad.json", Value::from(bad).to_string());
         for args in [&["verify", "bad.json"][..], &["verify", "bad.json", "--evm"]] {
             match folder.try_fails(args) {
-                Ok(complaint) => assert!(complaint.missing(&[says]).is_empty(), "{field} = {value}: {complaint:?}"),
+                Ok(complaint) => {
+                    assert!(complaint.missing(&[says]).is_empty(), "{field} = {value}: {complaint:?}")
+                }
                 Err(failure) => panic!("{field} = {value}: {failure}"),
             }
         }
@@ -485,11 +504,14 @@ fn tampered_witness_files() {
 /// Other values that a field of a witness file could have.
 fn other_values(value: &Value) -> Vec<Value> {
     if let Some(number) = value.as_u64() {
-        let other = [number ^ 1, number + 1, number + 32, number + 4096, number.saturating_sub(32), 2 * number, 0];
+        let other =
+            [number ^ 1, number + 1, number + 32, number + 4096, number.saturating_sub(32), 2 * number, 0];
         return other.into_iter().filter(|&other| other != number).map(Value::from).collect();
     }
     let text = value.as_str().expect("a number or text");
-    if let Some(other) = ["rv64im", "rv64imfd"].into_iter().find(|name| text.starts_with("rv64") && *name != text) {
+    if let Some(other) =
+        ["rv64im", "rv64imfd"].into_iter().find(|name| text.starts_with("rv64") && *name != text)
+    {
         return vec![other.into()];
     }
     let digits = (2..text.len()).step_by((text.len() / 12).max(1)).chain([text.len() - 1]);
@@ -529,7 +551,8 @@ fn no_field_of_a_witness_file_is_just_believed() {
                 }
                 // The same verdict, about what the file now claims; and it says that this is a claim.
                 let mut expected = honest.clone();
-                let place = if field == "step" { &mut expected[field] } else { &mut expected["machine"][field] };
+                let place =
+                    if field == "step" { &mut expected[field] } else { &mut expected["machine"][field] };
                 *place = other;
                 let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
                 assert_eq!(found, expected, "{what}");
@@ -572,7 +595,9 @@ fn a_machine_that_traps_or_never_ends() {
         folder.text(&["image", "from-elf", &format!("{name}.elf"), "-o", &format!("{name}.opml")]);
     }
     folder.fails(&["run", "loop.opml", "--max-steps", "1000000"]).says(&["still runs after 1000000 steps"]);
-    folder.fails(&["prove", "loop.opml", "--step", "18446744073709551615", "-o", "out"]).says(&["--max-steps"]);
+    folder
+        .fails(&["prove", "loop.opml", "--step", "18446744073709551615", "-o", "out"])
+        .says(&["--max-steps"]);
     folder.fails(&["trace", "loop.opml", "--at", "18446744073709551614"]).says(&["--max-steps"]);
     assert_eq!(folder.json(&["profile", "loop.opml", "--max-steps", "1000000"])["steps"], 1_000_000);
     // ld x0, 0(x0) is a step like any other; the first steps are those that every program starts with.
@@ -598,13 +623,21 @@ fn images_that_want_more_than_there_is() {
     folder.text(&["image", "from-elf", "greedy.elf", "-o", "greedy.opml", "--stack", &largest]);
     assert_eq!(folder.json(&["inspect", "greedy.opml"])["memory_bits"], 45);
     // What is only asked for costs nothing where the system can give addresses, and is an error where it can't.
-    for command in ["run greedy.opml", "inspect greedy.opml", "trace greedy.opml --at 5", "profile greedy.opml"] {
+    for command in
+        ["run greedy.opml", "inspect greedy.opml", "trace greedy.opml --at 5", "profile greedy.opml"]
+    {
         let script = format!("ulimit -v 8000000; exec {} {command}", env!("CARGO_BIN_EXE_opml"));
-        let output =
-            Command::new("sh").args(["-c", &script]).current_dir(folder.path(".")).output().expect("sh starts");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(folder.path("."))
+            .output()
+            .expect("sh starts");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
-        assert!(stderr.contains("can't reserve 2^45 bytes") && stderr.contains("hint: "), "{command}: {stderr}");
+        assert!(
+            stderr.contains("can't reserve 2^45 bytes") && stderr.contains("hint: "),
+            "{command}: {stderr}"
+        );
     }
     // What is touched has a limit. The program would go on for 2^33 pages.
     for command in ["run", "profile", "trace"] {

@@ -34,7 +34,8 @@ fn a_model_has_one_image() {
     for net in ["mnist-mlp", "mnist-cnn"] {
         let [here, there] = [Folder::with_net(net), Folder::new()];
         std::fs::create_dir(there.path("models")).expect("a folder");
-        std::fs::copy(fixture(&format!("{net}/model.onnx")), there.path("models/renamed.onnx")).expect("a copy");
+        std::fs::copy(fixture(&format!("{net}/model.onnx")), there.path("models/renamed.onnx"))
+            .expect("a copy");
         there.text(&["compile", "models/renamed.onnx", "--output", "other.opml"]);
         assert_eq!(here.read("net.opml"), there.read("other.opml"), "{net}");
     }
@@ -58,15 +59,19 @@ fn inspect_shows_an_image() {
     let folder = Folder::with_net("mnist-mlp");
     let object = folder.json(&["inspect", "net.opml"]);
     let tensors = object["tensors"].as_array().expect("tensors");
-    let of_role = |role: &str| tensors.iter().filter(|t| t["role"] == role).map(|t| &t["name"]).collect::<Vec<_>>();
+    let of_role =
+        |role: &str| tensors.iter().filter(|t| t["role"] == role).map(|t| &t["name"]).collect::<Vec<_>>();
     assert_eq!(of_role("input"), ["input"]);
     assert_eq!(of_role("output"), ["output"]);
     assert_eq!(object["operators"]["Gemm"], 2);
     assert_eq!(object["memory_depth"], object["memory_bits"].as_u64().expect("a number") - 5);
-    let words: u64 = object["instruction_mix"].as_object().expect("a mix").values().filter_map(Value::as_u64).sum();
+    let words: u64 =
+        object["instruction_mix"].as_object().expect("a mix").values().filter_map(Value::as_u64).sum();
     assert!(words * 4 <= object["code_size"].as_u64().expect("a size"));
     let text = folder.text(&["inspect", "net.opml"]);
-    for word in ["fc1.weight", "[20, 784]", "Softmax", "fmadd.s", object["image_root"].as_str().expect("a root")] {
+    for word in
+        ["fc1.weight", "[20, 784]", "Softmax", "fmadd.s", object["image_root"].as_str().expect("a root")]
+    {
         assert!(text.contains(word), "{word} is missing in {text}");
     }
 }
@@ -79,20 +84,23 @@ fn disasm_lists_every_word() {
     let object = folder.json(&["inspect", "net.opml"]);
     assert_eq!(lines.len() as u64 * 4, object["code_size"].as_u64().expect("a size"));
     assert_eq!((&lines[0]["address"], &lines[0]["symbol"]), (&object["entry"], &Value::from("_start")));
-    let fused = lines.iter().find(|line| line["text"].as_str().is_some_and(|text| text.starts_with("fmadd.s")));
+    let fused =
+        lines.iter().find(|line| line["text"].as_str().is_some_and(|text| text.starts_with("fmadd.s")));
     let fused = fused.expect("a multiply-add");
     let text = folder.text(&["disasm", "net.opml"]);
     assert!(text.starts_with("_start:\n"), "{text}");
     let address = format!("{:x}:", fused["address"].as_u64().expect("an address"));
     let line = text.lines().find(|line| line.trim_start().starts_with(&address)).expect("its line");
     assert!(
-        line.contains(fused["text"].as_str().expect("text")) && line.contains(fused["word"].as_str().expect("text"))
+        line.contains(fused["text"].as_str().expect("text"))
+            && line.contains(fused["word"].as_str().expect("text"))
     );
 }
 
 #[test]
 fn run_answers_as_onnxruntime_does() {
-    for (net, digits, output) in [("mnist-mlp", "flat.npy", "output"), ("mnist-cnn", "npy", "probabilities")] {
+    for (net, digits, output) in [("mnist-mlp", "flat.npy", "output"), ("mnist-cnn", "npy", "probabilities")]
+    {
         let folder = Folder::with_net(net);
         for digit in 0..10 {
             let input = fixture(&format!("digits/{digit}.{digits}"));
@@ -101,7 +109,8 @@ fn run_answers_as_onnxruntime_does() {
             assert_eq!(object["outputs"], serde_json::json!({ output: file }));
             assert_eq!(object["exit_code"], 0);
             assert!(is_root(&object["state_root"]) && object["steps"].as_u64() > Some(40_000), "{object}");
-            let expected = std::fs::read(fixture(&format!("{net}/expected/{digit}.onnxruntime.npy"))).expect("a file");
+            let expected =
+                std::fs::read(fixture(&format!("{net}/expected/{digit}.onnxruntime.npy"))).expect("a file");
             assert_near(&numbers(&folder.read(&file)), &numbers(&expected));
         }
     }
@@ -171,7 +180,8 @@ fn trace_shows_the_steps_in_order() {
     let folder = Folder::with_net("mnist-mlp");
     let digit = fixture("digits/7.flat.npy");
     let last = steps(&folder);
-    let numbers = [last.to_string(), (last - 1).to_string(), "30000".to_owned(), "0".to_owned(), "30000".to_owned()];
+    let numbers =
+        [last.to_string(), (last - 1).to_string(), "30000".to_owned(), "0".to_owned(), "30000".to_owned()];
     let mut args = vec!["trace", "net.opml", "--input", &digit];
     numbers.iter().for_each(|number| args.extend(["--at", number]));
     let rows = folder.json(&args);
@@ -195,7 +205,9 @@ fn trace_shows_the_steps_in_order() {
         assert!(text.contains(row["state_root"].as_str().expect("a root")), "{text}");
     }
     let beyond = (last + 1).to_string();
-    folder.fails(&["trace", "net.opml", "--input", &digit, "--at", &beyond]).says(&[&beyond, &last.to_string()]);
+    folder
+        .fails(&["trace", "net.opml", "--input", &digit, "--at", &beyond])
+        .says(&[&beyond, &last.to_string()]);
 }
 
 #[test]
@@ -205,7 +217,8 @@ fn proven_steps_verify() {
     let last = steps(&folder);
     for step in [0, 1000, 1001, last - 1, last] {
         let step = step.to_string();
-        let proven = folder.json(&["prove", "net.opml", "--input", &digit, "--step", &step, "-o", "step.json"]);
+        let proven =
+            folder.json(&["prove", "net.opml", "--input", &digit, "--step", &step, "-o", "step.json"]);
         let rows = folder.json(&["trace", "net.opml", "--input", &digit, "--at", &step]);
         assert_eq!(proven["pre_state_root"], rows["steps"][0]["state_root"]);
         let verified = folder.json(&["verify", "step.json", "--evm"]);
@@ -262,7 +275,8 @@ fn verifier_writes_a_package() {
         let text = String::from_utf8(folder.read(file)).expect("text");
         assert!(!text.contains("{{"), "a hole in {file} was not filled");
     }
-    let generated = concat!(env!("CARGO_MANIFEST_DIR"), "/../vm/solidity/generated/rv64imfd/StepVerifier.sol");
+    let generated =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../vm/solidity/generated/rv64imfd/StepVerifier.sol");
     let verifier = folder.read("contracts/src/StepVerifier.sol");
     assert_eq!(verifier, std::fs::read(generated).expect("the generated verifier"));
     let text = |file: &str| String::from_utf8(folder.read(file)).expect("text");
@@ -275,7 +289,9 @@ fn verifier_writes_a_package() {
     for root in ["code_root", "memory_root", "schedule_root"] {
         assert!(model.contains(inspected[root].as_str().expect("a root")), "{root} is missing in {model}");
     }
-    assert!(folder.text(&["verifier", "net.opml", "-o", "contracts"]).contains("contracts/src/NetVerifier.sol"));
+    assert!(
+        folder.text(&["verifier", "net.opml", "-o", "contracts"]).contains("contracts/src/NetVerifier.sol")
+    );
     // An image called "step" must not overwrite the verifier that its own contract is made of.
     std::fs::copy(folder.path("net.opml"), folder.path("step.opml")).expect("a copy");
     folder.text(&["verifier", "step.opml", "-o", "of-step"]);
@@ -311,7 +327,9 @@ fn c_programs_are_run_and_disputed_as_models_are() {
     assert!(gcc.expect("apt-get install gcc-riscv64-unknown-elf").success());
     let inputs = ["figures", "payments"].map(|name| format!("{name}={}", example(&format!("{name}.npy"))));
     let inputs = ["--input", &inputs[0], "--input", &inputs[1]];
-    let make = |bound: &[&str]| folder.json(&[&["image", "from-elf", "score.elf", "-o", "score.opml"], bound].concat());
+    let make = |bound: &[&str]| {
+        folder.json(&[&["image", "from-elf", "score.elf", "-o", "score.opml"], bound].concat())
+    };
     let run = [&["run", "score.opml", "-o", "out"], &inputs[..]].concat();
 
     // Without a bound there is nothing to dispute.
@@ -321,7 +339,9 @@ fn c_programs_are_run_and_disputed_as_models_are() {
     let free = folder.json(&run);
     let steps = free["steps"].as_u64().expect("steps");
     let dispute = |more: &[&'static str]| [&["dispute", "score.opml"], &inputs[..], more].concat();
-    assert!(folder.fails(&dispute(&[])).error.contains("does not say what its inputs, outputs and bounds are"));
+    assert!(
+        folder.fails(&dispute(&[])).error.contains("does not say what its inputs, outputs and bounds are")
+    );
 
     // The bound is part of what is committed to, and a run has to stay within it.
     make(&["--max-steps", &(steps - 1).to_string()]);
@@ -333,9 +353,12 @@ fn c_programs_are_run_and_disputed_as_models_are() {
     assert_eq!(made["max_steps"], 5000);
     let text = folder.text(&run);
     assert!(text.contains("0.855785") && text.contains("192.000000 195.000000"), "{text}");
-    for (cheat, winner) in
-        [("step", "challenger"), ("output", "challenger"), ("silent", "challenger"), ("challenger", "asserter")]
-    {
+    for (cheat, winner) in [
+        ("step", "challenger"),
+        ("output", "challenger"),
+        ("silent", "challenger"),
+        ("challenger", "asserter"),
+    ] {
         for phases in ["1", "2"] {
             let played = folder.json(&dispute(&["--cheat", cheat, "--phases", phases]));
             assert!(played.to_string().contains(&format!("\"winner\":\"{winner}\"")), "{cheat}: {played}");
@@ -371,7 +394,8 @@ fn disputes_end_with_the_honest_side() {
                 ("challenger", "asserter"),
             ] {
                 for phases in ["1", "2"] {
-                    let args = ["dispute", "net.opml", "--input", &digit, "--cheat", cheat, "--phases", phases];
+                    let args =
+                        ["dispute", "net.opml", "--input", &digit, "--cheat", cheat, "--phases", phases];
                     let played = &folder.json(&args)["disputes"];
                     assert_eq!(played[0]["winner"], winner, "{args:?}");
                     assert!(played[0]["transactions"].as_u64() <= Some(10), "{args:?}");
@@ -433,7 +457,8 @@ fn translated_code_is_kept_between_runs() {
     let run = |cache: &str, backend: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_opml"));
         command.current_dir(folder.path(".")).env("OPML_CACHE", cache);
-        let output = command.args(["run", "loop.opml", "--backend", backend, "--json"]).output().expect("opml starts");
+        let output =
+            command.args(["run", "loop.opml", "--backend", backend, "--json"]).output().expect("opml starts");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(said["steps"], 10_485_763);
@@ -457,7 +482,8 @@ fn a_large_image_is_opened_at_once_and_checked_on_demand() {
     folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "small.opml"]);
     let mut contents = image::Image::read(&folder.path("small.opml")).expect("an image").into_contents();
     let (base, size) = (contents.profile.code_base(), contents.profile.code_size());
-    contents.profile = step::MachineProfile::new(contents.profile.extensions(), 28, base, size).expect("a machine");
+    contents.profile =
+        step::MachineProfile::new(contents.profile.extensions(), 28, base, size).expect("a machine");
     // Where the program has nothing: 65 MiB of which some bytes are not zero.
     let mut weights = vec![0; 65 << 20];
     weights.iter_mut().step_by(100_000).for_each(|byte| *byte = 9);
@@ -494,11 +520,14 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
         let longest = schedule.leaves().iter().map(|leaf| leaf.bound).max().expect("a big step");
         let mut closest = std::collections::BTreeMap::new();
         for cheat in ["weight", "step", "output", "silent"] {
-            let args = ["dispute", "net.opml", "--input", &fixture(digit), "--cheat", cheat, "--arity", "2,8,20,64"];
+            let args =
+                ["dispute", "net.opml", "--input", &fixture(digit), "--cheat", cheat, "--arity", "2,8,20,64"];
             for played in folder.json(&args)["disputes"].as_array().expect("disputes") {
                 let shape = Shape::of(&model, longest, played["arity"].as_u64().expect("an arity"));
                 assert!(played["transactions"].as_u64() <= Some(shape.moves() + 1), "{played}");
-                for act in played["moves"].as_array().expect("moves").iter().filter(|act| act["disputed"] == true) {
+                for act in
+                    played["moves"].as_array().expect("moves").iter().filter(|act| act["disputed"] == true)
+                {
                     let kind = match act["move"].as_str().expect("a name") {
                         "challenge" => Kind::Challenge,
                         "dissect" => Kind::Dissect,
@@ -509,7 +538,10 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
                     };
                     let (bound, name) = (shape.bound(kind), act["move"].as_str().expect("a name").to_owned());
                     let (bytes, gas) = (act["calldata_bytes"].as_u64(), act["gas"].as_u64().expect("gas"));
-                    assert!(bytes <= Some(bound.bytes) && gas <= bound.gas, "{act} is above {bound:?} of {shape:?}");
+                    assert!(
+                        bytes <= Some(bound.bytes) && gas <= bound.gas,
+                        "{act} is above {bound:?} of {shape:?}"
+                    );
                     let ratio = bound.gas as f64 / gas as f64;
                     let least = closest.entry(name).or_insert(ratio);
                     *least = least.min(ratio);
@@ -577,6 +609,10 @@ fn a_reader_who_leaves_early_is_no_error() {
         let mut child = command.spawn().expect("opml starts");
         drop(child.stdout.take());
         let output = child.wait_with_output().expect("an end");
-        assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(0), ""), "{args:?}");
+        assert_eq!(
+            (output.status.code(), &*String::from_utf8_lossy(&output.stderr)),
+            (Some(0), ""),
+            "{args:?}"
+        );
     }
 }

@@ -49,7 +49,8 @@ fn model(outputs: &[&str]) -> Vec<u8> {
         [&field[..], bytes].concat()
     }
     let node = |output: &&str| {
-        let [input, output, operator] = [(1, "x"), (2, *output), (4, "Relu")].map(|(n, text)| field(n, text.as_bytes()));
+        let [input, output, operator] =
+            [(1, "x"), (2, *output), (4, "Relu")].map(|(n, text)| field(n, text.as_bytes()));
         field(1, &[input, output, operator].concat())
     };
     let value = |name: &str| {
@@ -78,7 +79,10 @@ fn outputs_whose_names_are_no_file_names_have_files() {
         assert!(!folder.read(&file(name)).is_empty());
     }
     let text = folder.text(&["run", "net.opml", "--input", "x.npy", "-o", "out"]);
-    assert!(text.contains("a/b [4] -> out/a_b-2.npy") && text.contains("can't have the output's name"), "{text}");
+    assert!(
+        text.contains("a/b [4] -> out/a_b-2.npy") && text.contains("can't have the output's name"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -88,12 +92,15 @@ fn paths_need_not_be_text() {
     let folder = Folder::with_net("mnist-mlp");
     let name = |end: &str| OsStr::from_bytes(&[b"\xff", end.as_bytes()].concat()).to_owned();
     let path = |end: &str| folder.path("").join(name(end));
-    for (from, to) in [("mnist-mlp/model.onnx", ".onnx"), ("digits/7.flat.npy", ".npy"), ("programs/crc32.elf", ".elf")] {
+    for (from, to) in
+        [("mnist-mlp/model.onnx", ".onnx"), ("digits/7.flat.npy", ".npy"), ("programs/crc32.elf", ".elf")]
+    {
         std::fs::copy(fixture(from), path(to)).expect("a copy");
     }
     let (model, image, array, elf) = (name(".onnx"), name(".opml"), name(".npy"), name(".elf"));
     let named = OsStr::from_bytes(b"input=\xff.npy");
-    let (out, step, package, crc, svg) = (name("-out"), name(".json"), name("-package"), name("-crc"), name(".svg"));
+    let (out, step, package, crc, svg) =
+        (name("-out"), name(".json"), name("-package"), name("-crc"), name(".svg"));
     let s = OsStr::new;
     for args in [
         &[s("compile"), &model, s("-o"), &image][..],
@@ -154,15 +161,24 @@ fn files_of_the_wrong_kind_are_named_with_the_way_out() {
         (&["run", "net.opml", "--input", "arrays.npz"][..], &["np.load('arrays.npz')['image']"][..]),
         (&["run", "net.opml", "--input", "tensor.pt"], &["torch.load('tensor.pt').numpy()"]),
         (&["run", "net.opml", "--input", "double.npy"], &[".astype(np.float32).reshape(1, 784)"]),
-        (&["run", "net.opml", "--input", "flat.npy"], &["np.save('flat.npy', np.load('flat.npy').reshape(1, 784))"]),
+        (
+            &["run", "net.opml", "--input", "flat.npy"],
+            &["np.save('flat.npy', np.load('flat.npy').reshape(1, 784))"],
+        ),
         (&["run", "net.opml", "--input", "big.npy"], &["big-endian", ".astype('<f4')"]),
         (&["run", "net.opml", "--input", "text.npy"], &["'<U7'", "astype(np.float32)"]),
-        (&["run", "net.opml", "--input", "fortran.npy"], &["Fortran", "np.ascontiguousarray(np.load('fortran.npy'))"]),
+        (
+            &["run", "net.opml", "--input", "fortran.npy"],
+            &["Fortran", "np.ascontiguousarray(np.load('fortran.npy'))"],
+        ),
         (&["run", "net.opml", "--input", "short.npy"], &["10 elements", "784", "--shape"]),
         (&["run", "net.opml", "--input", "page.npy"], &["a web page", "download"]),
         (&["run", &model], &["not an opml image, but an ONNX model", "opml compile"]),
         (&["inspect", "flat.npy"], &["not an opml image, but a NumPy array", "--input NAME=FILE"]),
-        (&["compile", "net.opml", "-o", "out"], &["not an ONNX model, but an opml image", "opml run net.opml"]),
+        (
+            &["compile", "net.opml", "-o", "out"],
+            &["not an ONNX model, but an opml image", "opml run net.opml"],
+        ),
         (&["compile", "tensor.pt", "-o", "out"], &["not an ONNX model", "torch.onnx.export"]),
     ] {
         let complaint = folder.fails(args);
@@ -200,7 +216,8 @@ fn a_package_keeps_what_was_edited() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = |name| std::fs::metadata(folder.path(name)).expect("a folder").permissions().mode() & 0o777;
+        let mode =
+            |name| std::fs::metadata(folder.path(name)).expect("a folder").permissions().mode() & 0o777;
         assert_eq!(mode("package"), mode("home"));
     }
 }
@@ -220,8 +237,14 @@ fn an_account_is_made_once_and_opens_with_its_password() {
         .says(&["key.json exists", "--output"]);
     assert_eq!(folder.read("key.json"), before);
     folder.write("wrong", "incorrect");
-    folder.fails(&["account", "address", "--keystore", "key.json", "--password-file", "wrong"]).says(&["key.json"]);
-    folder.fails(&["account", "new", "-o", "other.json"]).says(&["password", "--password-file", "OPML_PASSWORD"]);
+    folder
+        .fails(&["account", "address", "--keystore", "key.json", "--password-file", "wrong"])
+        .says(&["key.json"]);
+    folder.fails(&["account", "new", "-o", "other.json"]).says(&[
+        "password",
+        "--password-file",
+        "OPML_PASSWORD",
+    ]);
     folder.write("empty", "\n");
     folder.fails(&["account", "new", "-o", "other.json", "--password-file", "empty"]).says(&["empty"]);
     assert_eq!(folder.files(), ["empty", "key.json", "password", "wrong"]);
@@ -234,7 +257,8 @@ fn sizes_and_steps_are_written_as_people_write_them() {
     let run = |more: &[&str]| folder.json(&[&["run", "net.opml", "--input", &input], more].concat());
     run(&["--max-steps", "1e9", "--max-memory", "4GiB"]);
     run(&["--max-steps", "1_000_000", "--max-memory", "16GB"]);
-    for (option, value) in [("--max-memory", "1G"), ("--max-memory", "much"), ("--max-steps", "0.5"), ("--max-steps", "-1")]
+    for (option, value) in
+        [("--max-memory", "1G"), ("--max-memory", "much"), ("--max-steps", "0.5"), ("--max-steps", "-1")]
     {
         let value = format!("{option}={value}");
         folder.misused(&["run", "net.opml", "--input", &input, &value]).says(&["expected", "for example"]);

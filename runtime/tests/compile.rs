@@ -14,10 +14,14 @@ fn warnings_are_on_standard_error_and_in_the_json() {
     assert_eq!(output.status.code(), Some(0));
     let stderr = String::from_utf8(output.stderr).expect("text");
     assert!(stderr.lines().all(|line| line.starts_with("warning: ")), "{stderr}");
-    assert!(stderr.contains("and has no elements; if its 0 stands for an open dimension, add --shape"), "{stderr}");
+    assert!(
+        stderr.contains("and has no elements; if its 0 stands for an open dimension, add --shape"),
+        "{stderr}"
+    );
 
     let json = folder.json(&args);
-    let warnings = json["warnings"].as_array().expect("a list").iter().map(|text| text.as_str().expect("text"));
+    let warnings =
+        json["warnings"].as_array().expect("a list").iter().map(|text| text.as_str().expect("text"));
     assert!(warnings.eq(stderr.lines().map(|line| &line["warning: ".len()..])), "{json}");
 
     let net = fixture("mnist-mlp/model.onnx");

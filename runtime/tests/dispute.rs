@@ -21,7 +21,11 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             let step = &played["disputed_step"];
             let story = played["story"].as_str().expect("a story");
             let big_step = &schedule[step["big_step"].as_u64().expect("a big step") as usize];
-            assert_eq!((&step["operator"], &step["node"]), (&big_step["operator"], &big_step["node"]), "{played:#}");
+            assert_eq!(
+                (&step["operator"], &step["node"]),
+                (&big_step["operator"], &big_step["node"]),
+                "{played:#}"
+            );
             // In one phase, steps are those of the whole run, as in a trace.
             if phases == "1" {
                 let at = step["step"].to_string();
@@ -39,7 +43,8 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
                 _ => "probabilities",
             };
             assert_eq!(difference["tensor"], tensor, "{cheat} {phases}: {played:#}");
-            for fact in [&step["instruction"], &step["operator"], &difference["what"], &difference["claimed"]] {
+            for fact in [&step["instruction"], &step["operator"], &difference["what"], &difference["claimed"]]
+            {
                 assert!(story.contains(fact.as_str().expect("text")), "{fact} is not in {story}");
             }
             let liar = if cheat == "challenger" { "the challenger" } else { "the asserter" };
@@ -50,8 +55,8 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             // What was executed is the disputed step, and what was not lies in the part that is left.
             let left = &played["narrowed_to"];
             if left["unit"] == "steps" {
-                let bounds =
-                    [&left["from"], &step["step"], &left["to"]].map(|number| number.as_u64().expect("a number"));
+                let bounds = [&left["from"], &step["step"], &left["to"]]
+                    .map(|number| number.as_u64().expect("a number"));
                 assert!(bounds[0] <= bounds[1] && bounds[1] < bounds[2], "{played:#}");
                 assert!(timeout || bounds[0] + 1 == bounds[2], "{played:#}");
             }
@@ -89,7 +94,10 @@ fn moves_are_told_one_a_line_in_80_columns() {
         // The rounds narrow what is in dispute, each a part of the one before.
         for pair in played["rounds"].as_array().expect("rounds").windows(2) {
             let (picked, next) = (&pair[0]["picked"], &pair[1]["about"]);
-            assert!(picked == next || pair[1]["move"] == "enter" && picked["from"] == next["big_step"], "{pair:#?}");
+            assert!(
+                picked == next || pair[1]["move"] == "enter" && picked["from"] == next["big_step"],
+                "{pair:#?}"
+            );
         }
         let svg = String::from_utf8(folder.read("dispute.svg")).expect("text");
         let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}: {svg}"));

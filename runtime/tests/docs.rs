@@ -27,7 +27,8 @@ fn documents() -> Vec<(PathBuf, String)> {
             if kind.is_dir() && !NOT_OURS.iter().any(|name| path.ends_with(name)) {
                 collect(&path, into);
             } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "md") {
-                let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                let text =
+                    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 into.push((path, text));
             }
         }
@@ -94,7 +95,8 @@ fn broken(from: &Path, text: &str, target: &str) -> Option<String> {
     }
     let text = if file.is_empty() { text.to_owned() } else { fs::read_to_string(path).unwrap_or_default() };
     let there = anchors(&text);
-    (!there.iter().any(|found| found == anchor)).then(|| format!("there is no such heading; there are {there:?}"))
+    (!there.iter().any(|found| found == anchor))
+        .then(|| format!("there is no such heading; there are {there:?}"))
 }
 
 #[test]
@@ -119,7 +121,8 @@ fn links_lead_somewhere() {
 fn the_index_has_every_page() {
     let index = fs::read_to_string(root().join("docs/README.md")).expect("docs/README.md");
     let linked: Vec<_> = prose(&index).flat_map(|(_, line)| targets(line)).collect();
-    let pages = fs::read_dir(root().join("docs")).expect("docs").map(|entry| entry.expect("a page").file_name());
+    let pages =
+        fs::read_dir(root().join("docs")).expect("docs").map(|entry| entry.expect("a page").file_name());
     let pages = pages.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".md"));
     let missing: Vec<_> = pages.filter(|name| name != "README.md" && !linked.contains(name)).collect();
     assert!(missing.is_empty(), "docs/README.md doesn't link to {missing:?}");

@@ -53,7 +53,8 @@ fn commands(text: &str) -> Vec<String> {
 fn documented_commands_work() {
     let bin = Path::new(env!("CARGO_BIN_EXE_opml")).parent().expect("a folder");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    let linked = ["fixtures", "examples"].map(|name| (name, fs::canonicalize(in_repository(name)).expect(name)));
+    let linked =
+        ["fixtures", "examples"].map(|name| (name, fs::canonicalize(in_repository(name)).expect(name)));
     let mut ran = 0;
     let mut failures = Vec::new();
     for document in documents() {
@@ -63,7 +64,8 @@ fn documented_commands_work() {
         }
         for command in commands(&fs::read_to_string(&document).expect("a readable document")) {
             // The same program, without another build.
-            let typed = command.replacen("cargo run --release --", "opml", 1).replacen("cargo opml", "opml", 1);
+            let typed =
+                command.replacen("cargo run --release --", "opml", 1).replacen("cargo opml", "opml", 1);
             let output = Command::new("sh")
                 .args(["-c", &typed])
                 .current_dir(folder.path())

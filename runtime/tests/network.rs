@@ -58,7 +58,8 @@ impl Net {
 
     fn start_empty() -> Self {
         let folder = Folder::with_net("mnist-cnn");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let port_text = port.to_string();
         let args = ["devnet", "--port", &port_text, "--window", "12", "--clock", "20"];
         let chain = spawn(&folder, None, &args);
@@ -181,14 +182,20 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
     let by_bytes = net.request(&[]);
     let by_root = net.request(&["--by-root", "inputs"]);
     let pending = net.wait(&by_bytes, "answered", |status| status["standing"] == "pending");
-    assert!(events(&pending, "final").is_empty(), "nothing is delivered before the window is over: {pending:#}");
+    assert!(
+        events(&pending, "final").is_empty(),
+        "nothing is delivered before the window is over: {pending:#}"
+    );
     // Without waiting there is no result yet, and a short wait ends without one.
     for wait in [&[][..], &["--wait=1"]] {
         let args = [&["result", &by_bytes, "--json"][..], wait].concat();
         let early = command(&net.folder, None).args(args).output().expect("opml starts");
         let error: Value = serde_json::from_slice(&early.stdout).expect("JSON");
         assert_eq!((early.status.code(), &error["error"]["kind"]), (Some(3), &"pending".into()), "{error}");
-        assert!(error["error"]["message"].as_str().expect("text").contains("can still be challenged for"), "{error}");
+        assert!(
+            error["error"]["message"].as_str().expect("text").contains("can still be challenged for"),
+            "{error}"
+        );
     }
     let waited = net.json(REQUESTER, &["result", &by_bytes, "--wait"]);
     assert!(waited["output"].as_str().expect("an output").len() > 40, "{waited}");
@@ -218,18 +225,35 @@ fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
     assert_eq!(events(&status, "game over"), ["the challenger has won"], "{status:#}");
     // Without the image the chain tells the instruction, with it also what it computes and what the answer has wrong.
     let told = &status["disputes"][0];
-    assert_eq!((&told["winner"], &told["attempt"], &told["details"]), (&json!("challenger"), &json!(1), &Value::Null));
-    assert_eq!((&told["ending"], &told["executed"]["instruction"]), (&json!("executed"), &json!("ecall")), "{told:#}");
+    assert_eq!(
+        (&told["winner"], &told["attempt"], &told["details"]),
+        (&json!("challenger"), &json!(1), &Value::Null)
+    );
+    assert_eq!(
+        (&told["ending"], &told["executed"]["instruction"]),
+        (&json!("executed"), &json!("ecall")),
+        "{told:#}"
+    );
     let explained = net.json(REQUESTER, &["status", &id, "--image", "net.opml"])["disputes"][0].clone();
     let details = &explained["details"];
-    assert_eq!((&details["operator"], &details["node"]), (&json!("Softmax"), &json!("softmax")), "{explained:#}");
+    assert_eq!(
+        (&details["operator"], &details["node"]),
+        (&json!("Softmax"), &json!("softmax")),
+        "{explained:#}"
+    );
     assert_eq!(details["wrong"]["output_element"], "probabilities[0, 0]", "{explained:#}");
     assert_ne!(details["wrong"]["claimed"], details["wrong"]["right"], "{explained:#}");
     let story = explained["story"].as_str().expect("a story");
-    for fact in [&details["wrong"]["claimed"], &details["wrong"]["right"], &json!("`ecall`"), &json!("Softmax")] {
+    for fact in
+        [&details["wrong"]["claimed"], &details["wrong"]["right"], &json!("`ecall`"), &json!("Softmax")]
+    {
         assert!(story.contains(fact.as_str().expect("text")), "{fact} is not in {story}");
     }
-    let text = command(&net.folder, None).args(["status", &id, "--image", "net.opml"]).output().expect("opml starts").stdout;
+    let text = command(&net.folder, None)
+        .args(["status", &id, "--image", "net.opml"])
+        .output()
+        .expect("opml starts")
+        .stdout;
     let text = String::from_utf8(text).expect("text");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let answers = events(&status, "answered");
@@ -290,7 +314,11 @@ fn who_answered_too_late_answers_when_the_other_answer_has_fallen() {
     let _validator = net.play(VALIDATOR, &["watch", "net.opml", "--no-answers", "--poll", "100"]);
     let status = net.wait_final(&id);
     assert_eq!(events(&status, "answered").len(), 2, "{status:#}");
-    assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()), "{status:#}");
+    assert_eq!(
+        status["asserter"].as_str().map(str::to_lowercase),
+        Some(SERVER_ACCOUNT.to_lowercase()),
+        "{status:#}"
+    );
     assert_eq!(net.digit(&id), 7);
 }
 

@@ -99,10 +99,12 @@ struct Chain(Child, String);
 
 impl Chain {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let mut command = Command::new(in_repository("node_modules/.bin/anvil"));
         command.args(["--port", &port.to_string(), "--silent"]).stdout(Stdio::null());
-        let child = command.spawn().unwrap_or_else(|error| panic!("anvil can't be started ({error}): run `npm ci`"));
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("anvil can't be started ({error}): run `npm ci`"));
         let chain = Self(child, format!("http://127.0.0.1:{port}"));
         let start = Instant::now();
         while chain.node(async |_| Some(())).is_none() {
@@ -151,7 +153,10 @@ fn a_package_deploys_what_players_take() {
     let run = |args: &[&str]| {
         let mut command = Command::new(in_repository("node_modules/.bin/forge"));
         command.current_dir(&package).args(args).env("ETH_RPC_URL", &chain.1);
-        let output = command.env("FOUNDRY_SOLC", in_repository("vm/solidity/solc.mjs")).output().expect("forge starts");
+        let output = command
+            .env("FOUNDRY_SOLC", in_repository("vm/solidity/solc.mjs"))
+            .output()
+            .expect("forge starts");
         assert!(
             output.status.success(),
             "{}{}",
@@ -165,7 +170,12 @@ fn a_package_deploys_what_players_take() {
     run(&[&script[..], &["--broadcast"]].concat());
     let opml = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
-        let output = command.current_dir(folder.path("")).args(args).env("OPML_KEY", KEY).output().expect("opml starts");
+        let output = command
+            .current_dir(folder.path(""))
+            .args(args)
+            .env("OPML_KEY", KEY)
+            .output()
+            .expect("opml starts");
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     };
     let input = fixture("digits/7.flat.npy");

@@ -24,15 +24,19 @@ fn words(svg: &str) -> String {
 /// The horizontal extent of the rectangles, for checks that nothing is drawn outside the picture.
 fn assert_inside(svg: &str) {
     let document = Document::parse(svg).expect("XML");
-    let number =
-        |node: &Node<'_, '_>, name: &str| node.attribute(name).map_or(0.0, |text| text.parse::<f64>().expect(text));
+    let number = |node: &Node<'_, '_>, name: &str| {
+        node.attribute(name).map_or(0.0, |text| text.parse::<f64>().expect(text))
+    };
     let root = document.root_element();
     let (width, height) = (number(&root, "width"), number(&root, "height"));
     for node in document.descendants().filter(|node| node.has_tag_name("rect")) {
         let (right, bottom) =
             (number(&node, "x") + number(&node, "width"), number(&node, "y") + number(&node, "height"));
         assert!(number(&node, "width") >= 0.0 && number(&node, "height") > 0.0, "{node:?}");
-        assert!(number(&node, "x") >= 0.0 && right <= width + 0.1 && bottom <= height + 0.1, "{node:?} is outside");
+        assert!(
+            number(&node, "x") >= 0.0 && right <= width + 0.1 && bottom <= height + 0.1,
+            "{node:?} is outside"
+        );
     }
 }
 
@@ -65,13 +69,20 @@ fn inspect_draws_nodes_and_memory() {
     assert_inside(&svg);
     let words = words(&svg);
     for step in object["schedule"].as_array().expect("rows") {
-        let (node, bound) = (step["node"].as_str().expect("a name"), step["bound"].as_u64().expect("a number"));
+        let (node, bound) =
+            (step["node"].as_str().expect("a name"), step["bound"].as_u64().expect("a number"));
         assert!(words.contains(node), "{node} is not in {words}");
         let plain: String = words.chars().filter(|letter| *letter != ',').collect();
         assert!(plain.contains(&bound.to_string()), "{bound} is not in {words}");
     }
-    for word in ["input image", "weights", "activations", "stack and scratch", "8 nodes", "probabilities: f32 [1, 10]"]
-    {
+    for word in [
+        "input image",
+        "weights",
+        "activations",
+        "stack and scratch",
+        "8 nodes",
+        "probabilities: f32 [1, 10]",
+    ] {
         assert!(words.contains(word), "{word} is not in {words}");
     }
     // The network is a chain, so no line skips a node.
@@ -147,11 +158,15 @@ fn large_graphs_make_bounded_pictures() {
         assert_inside(&svg);
         assert!(svg.len() < 800_000, "{big_steps} big steps make {} bytes", svg.len());
         let document = Document::parse(&svg).expect("XML");
-        let height: f64 = document.root_element().attribute("height").expect("a height").parse().expect("a number");
+        let height: f64 =
+            document.root_element().attribute("height").expect("a height").parse().expect("a number");
         assert!(height < f64::from(rows) * 26.0 + 900.0, "{big_steps} big steps: {height} pixels");
         let total: u64 = (0..big_steps as u64).map(|index| 1 + index % 97).sum();
         let plain: String = words(&svg).chars().filter(|letter| *letter != ',').collect();
-        assert!(plain.contains(&format!("{big_steps} nodes")) && plain.contains(&total.to_string()), "{plain}");
+        assert!(
+            plain.contains(&format!("{big_steps} nodes")) && plain.contains(&total.to_string()),
+            "{plain}"
+        );
     }
 }
 

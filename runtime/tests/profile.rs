@@ -12,7 +12,8 @@ fn trace_takes_ranges_and_shows_long_runs_from_afar() {
         let args = [&["trace", "net.opml", "--input", &digit], args].concat();
         folder.json(&args)["steps"].as_array().expect("rows").clone()
     };
-    let numbers = |rows: &[Value]| rows.iter().map(|row| row["step"].as_u64().expect("a step")).collect::<Vec<_>>();
+    let numbers =
+        |rows: &[Value]| rows.iter().map(|row| row["step"].as_u64().expect("a step")).collect::<Vec<_>>();
     let range = rows(&["--at", "1000..1003", "--at", "7", "--at", "1002..1004"]);
     assert_eq!(numbers(&range), [7, 1000, 1001, 1002, 1003]);
     let every = rows(&["--every", "10000"]);
@@ -58,7 +59,8 @@ fn profile_books_every_step() {
         let folder = Folder::with_net(net);
         let fed = ["net.opml", "--input", &fixture(digit)];
         let ran = folder.json(&[&["run"], &fed[..]].concat());
-        let profile = folder.json(&[&["profile"], &fed[..], &["--flame", "flame.svg", "--top", "1000000"]].concat());
+        let profile =
+            folder.json(&[&["profile"], &fed[..], &["--flame", "flame.svg", "--top", "1000000"]].concat());
         assert_eq!((&profile["steps"], &profile["status"]), (&ran["steps"], &"exited".into()));
         let steps = ran["steps"].as_u64().expect("a number");
         for table in ["operators", "nodes", "functions", "instructions", "blocks", "addresses"] {
@@ -67,7 +69,10 @@ fn profile_books_every_step() {
         // All but the first step belong to a big step, and none takes more than its bound.
         assert_eq!(sum(&profile["big_steps"]), steps - 1);
         let big_steps = profile["big_steps"].as_array().expect("rows");
-        assert!(big_steps.iter().all(|step| step["steps"].as_u64() <= step["bound"].as_u64()), "{big_steps:?}");
+        assert!(
+            big_steps.iter().all(|step| step["steps"].as_u64() <= step["bound"].as_u64()),
+            "{big_steps:?}"
+        );
         assert_eq!(profile["instructions_touched"], profile["addresses"].as_array().expect("rows").len());
         let svg = String::from_utf8(folder.read("flame.svg")).expect("text");
         assert!(svg.starts_with("<?xml") && svg.contains("<svg"), "{}", &svg[..80]);
@@ -80,7 +85,10 @@ fn profile_books_every_step() {
         assert_eq!(folder.read("again.svg"), svg.into_bytes());
         assert_eq!(text.lines().filter(|line| line.trim().starts_with("all ")).count(), 5, "{text}");
         for word in ["Softmax", "others", "100.00", "fmadd.s", "exited with 0", "again.svg"] {
-            assert!(text.contains(word) || word == "Softmax" && net == "mnist-cnn", "{word} is missing in {text}");
+            assert!(
+                text.contains(word) || word == "Softmax" && net == "mnist-cnn",
+                "{word} is missing in {text}"
+            );
         }
     }
 }
@@ -95,7 +103,10 @@ fn big_steps_of_one_node_share_its_row() {
     let first = nodes.iter().find(|node| node["node"] == "fc1").expect("the first layer");
     let parts: Vec<_> = big_steps.iter().filter(|step| step["node"] == "fc1").collect();
     assert!(parts.len() > 1 && first["big_steps"] == parts.len(), "{first}");
-    assert_eq!(first["steps"], parts.iter().map(|part| part["steps"].as_u64().expect("a number")).sum::<u64>());
+    assert_eq!(
+        first["steps"],
+        parts.iter().map(|part| part["steps"].as_u64().expect("a number")).sum::<u64>()
+    );
     assert_eq!(sum(&profile["nodes"]), profile["steps"].as_u64().expect("a number"));
 }
 
@@ -135,7 +146,8 @@ fn a_profile_of_a_known_program_has_known_counts() {
     assert_eq!(profile["functions"], serde_json::json!([{ "function": "(no symbol)", "steps": 303 }]));
     let hot = &profile["blocks"][0];
     assert_eq!((&hot["times"], &hot["steps"], &hot["address"]), (&100.into(), &300.into(), &0x1_0004.into()));
-    let texts: Vec<_> = hot["instructions"].as_array().expect("lines").iter().map(|line| &line["text"]).collect();
+    let texts: Vec<_> =
+        hot["instructions"].as_array().expect("lines").iter().map(|line| &line["text"]).collect();
     assert_eq!(texts, ["addi t0, t0, -1", "sw t0, 64(zero)", "bne t0, zero, -8  # 0x10004"]);
     // A run that traps or goes on is shown as far as it went.
     let trapped = folder.json(&["profile", "trap.opml"]);
@@ -148,10 +160,16 @@ fn a_profile_of_a_known_program_has_known_counts() {
     let far = folder.json(&["profile", "far.opml", "--flame", "far.svg"]);
     assert_eq!((&far["steps"], &far["instructions_touched"], sum(&far["blocks"])), (&3.into(), &2.into(), 3));
     assert!(folder.text(&["profile", "far.opml"]).contains("(no code)"));
-    ["far.elf", "far.opml", "far.svg"].iter().for_each(|file| std::fs::remove_file(folder.path(file)).expect("a file"));
+    ["far.elf", "far.opml", "far.svg"]
+        .iter()
+        .for_each(|file| std::fs::remove_file(folder.path(file)).expect("a file"));
     let cut = folder.json(&["profile", "exit.opml", "--max-steps", "50"]);
     assert_eq!((sum(&cut["instructions"]), &cut["status"]), (50, &"running".into()));
-    assert!(folder.text(&["profile", "exit.opml", "--max-steps", "0"]).contains("still running: --max-steps is 0"));
+    assert!(
+        folder
+            .text(&["profile", "exit.opml", "--max-steps", "0"])
+            .contains("still running: --max-steps is 0")
+    );
     let nothing = ["profile", "exit.opml", "--max-steps", "0", "--flame", "no.svg"];
     folder.fails(&nothing).says(&["nothing to draw", "--max-steps"]);
     folder.fails(&["profile", "exit.opml", "--flame", "nowhere/no.svg"]).says(&["nowhere/no.svg"]);

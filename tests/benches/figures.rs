@@ -83,7 +83,13 @@ impl Net {
         let metric = |name: &str| metrics[name].as_f64().expect("a number");
         let digit = fs::read(fixture(digit)).expect("a digit");
         let input = digit[digit.len() - 28 * 28 * size_of::<f32>()..].to_vec();
-        Self { name, compiled, input, multiply_adds: metric("multiply_adds"), parameters: metric("parameters") }
+        Self {
+            name,
+            compiled,
+            input,
+            multiply_adds: metric("multiply_adds"),
+            parameters: metric("parameters"),
+        }
     }
 
     fn image(&self) -> &Image {
@@ -179,8 +185,10 @@ fn inference(net: &Net, steps: &'static str, milliseconds: Goal, time: &'static 
 /// Million instructions a second.
 fn speed(cnn: &Net) -> [Figure; 4] {
     let endless = |program: Vec<Instruction>| {
-        let seconds =
-            median(|| Interpreter::new(&loops::image_of(&program)).expect("memory"), |machine| machine.run(STEPS));
+        let seconds = median(
+            || Interpreter::new(&loops::image_of(&program)).expect("memory"),
+            |machine| machine.run(STEPS),
+        );
         STEPS as f64 / seconds / 1e6
     };
     let whole = |prepare: &dyn Fn() -> Interpreter| {
@@ -188,7 +196,8 @@ fn speed(cnn: &Net) -> [Figure; 4] {
         steps / median(prepare, finish) / 1e6
     };
     let crc32 = fs::read(fixture("programs/crc32.elf")).expect("a program");
-    let crc32 = image::elf::load(&crc32, &image::elf::Options::default()).expect("a program that loads").contents;
+    let crc32 =
+        image::elf::load(&crc32, &image::elf::Options::default()).expect("a program that loads").contents;
     let crc32 = Image::new(crc32).expect("an image");
     let figure = |name: &str, ours: f64, least: f64| Figure {
         name: format!("interpreter, {name}"),
@@ -209,7 +218,12 @@ fn speed(cnn: &Net) -> [Figure; 4] {
 type Sort = (&'static str, fn(Op) -> bool, f64, &'static str);
 
 const SORTS: [Sort; 4] = [
-    ("integer ALU", |op| matches!(opcode(op), 0x13 | 0x1b | 0x33 | 0x3b | 0x37 | 0x17), 8_000.0, "Cannon: 18,900"),
+    (
+        "integer ALU",
+        |op| matches!(opcode(op), 0x13 | 0x1b | 0x33 | 0x3b | 0x37 | 0x17),
+        8_000.0,
+        "Cannon: 18,900",
+    ),
     ("load, float loads too", |op| matches!(opcode(op), 0x03 | 0x07), 12_000.0, "Cannon: 25,100"),
     ("store, float stores too", |op| matches!(opcode(op), 0x23 | 0x27), 13_000.0, "Cannon: 30,400"),
     ("fmadd.s", |op| op == Op::FmaddS, 16_000.0, "-"),
@@ -312,7 +326,8 @@ fn compilation(cnn: &Net) -> [Figure; 5] {
     let file = image.to_bytes().expect("a file").len() as f64;
     let weights = cnn.parameters * size_of::<f32>() as f64;
     let rest = file - weights - image.profile.code_size() as f64;
-    let figure = |name: &str, ours, unit, goal| Figure { name: name.to_owned(), ours, unit, goal, baseline: "-" };
+    let figure =
+        |name: &str, ours, unit, goal| Figure { name: name.to_owned(), ours, unit, goal, baseline: "-" };
     [
         figure("compilation of the CNN", median(|| (), |()| compile(&folder)), "s", Goal::Below(2.0)),
         figure("image of the CNN less weights and code", rest, "bytes", Goal::Below(64.0 * 1024.0)),
@@ -344,7 +359,8 @@ fn compilation(cnn: &Net) -> [Figure; 5] {
 fn hashing() -> Vec<Figure> {
     const FULL: usize = 16 << 20;
     const TOUCHED: usize = 1000;
-    let bytes: Vec<u8> = (0..FULL as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8 | 1).collect();
+    let bytes: Vec<u8> =
+        (0..FULL as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8 | 1).collect();
     let written = |hasher, length: usize| {
         let mut memory = Memory::new(FULL.ilog2()).expect("memory").with_hasher(hasher);
         memory.write(0, &bytes[..length]).expect("inside");
@@ -352,7 +368,8 @@ fn hashing() -> Vec<Figure> {
     };
     let figures = |(name, least, soon)| {
         let hasher = Hasher::all().find(|hasher| hasher.name() == name);
-        let seconds = |length| hasher.map_or(f64::NAN, |hasher| median(|| written(hasher, length), Memory::root));
+        let seconds =
+            |length| hasher.map_or(f64::NAN, |hasher| median(|| written(hasher, length), Memory::root));
         let speed = FULL as f64 / seconds(FULL) / 1e9;
         let figure = |name, ours, unit, goal| Figure { name, ours, unit, goal, baseline: "-" };
         [
@@ -363,7 +380,8 @@ fn hashing() -> Vec<Figure> {
     let dense = || {
         let seconds = median(|| (), |()| Tree::of_bytes(&bytes, FULL.ilog2() - 5));
         let best = Hasher::best().name();
-        let least = HASHERS.into_iter().find(|(name, ..)| *name == best).map_or(Goal::None, |(_, least, _)| least);
+        let least =
+            HASHERS.into_iter().find(|(name, ..)| *name == best).map_or(Goal::None, |(_, least, _)| least);
         let (name, ours) = (format!("dense tree, {best}"), FULL as f64 / seconds / 1e9);
         Figure { name, ours, unit: "GB/s", goal: least, baseline: "-" }
     };

@@ -36,7 +36,8 @@ fn main() {
 
 /// Makes the image, and has it opened and run by processes of its own.
 fn measure() {
-    let gigabytes: u64 = std::env::var("OPML_GIB").map_or(8, |text| text.parse().expect("OPML_GIB is a number"));
+    let gigabytes: u64 =
+        std::env::var("OPML_GIB").map_or(8, |text| text.parse().expect("OPML_GIB is a number"));
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let path = folder.path().join("large.opml");
     let start = Instant::now();
@@ -48,7 +49,8 @@ fn measure() {
     drop(image);
     let mut rounds = BTreeMap::<String, Vec<f64>>::new();
     for _ in 0..ROUNDS {
-        let output = Command::new(std::env::current_exe().expect("this program")).arg("child").arg(&path).output();
+        let output =
+            Command::new(std::env::current_exe().expect("this program")).arg("child").arg(&path).output();
         let output = output.expect("a process");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         for line in String::from_utf8_lossy(&output.stdout).lines() {
@@ -162,7 +164,8 @@ fn contents(gigabytes: u64) -> Contents {
         Tensor { name: name.to_owned(), role, dtype, shape, address, bytes }
     };
     Contents {
-        profile: MachineProfile::new(Extensions::IM, memory_bits, CODE, code.len() as u64).expect("a machine"),
+        profile: MachineProfile::new(Extensions::IM, memory_bits, CODE, code.len() as u64)
+            .expect("a machine"),
         entry: CODE,
         sp: 0,
         code: code.into(),
@@ -182,7 +185,8 @@ fn contents(gigabytes: u64) -> Contents {
 /// Adds a layer's weights to the sum, and exits.
 fn sum(layer: u64) -> Vec<u32> {
     use Op::*;
-    let instruction = |op, [rd, rs1, rs2]: [u8; 3], imm| Instruction { rd, rs1, rs2, imm, ..Instruction::new(op) };
+    let instruction =
+        |op, [rd, rs1, rs2]: [u8; 3], imm| Instruction { rd, rs1, rs2, imm, ..Instruction::new(op) };
     let program = [
         instruction(Addi, [5, 0, 0], layer as i32 + 1),
         instruction(Slli, [5, 5, 0], LAYER_BITS as i32),

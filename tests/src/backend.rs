@@ -119,7 +119,9 @@ impl InterpreterBackend {
 /// Writes the inputs and registers of a job.
 fn prepare(machine: &mut Interpreter, job: &Job<'_>) -> Result<(), String> {
     for (address, bytes) in job.inputs {
-        machine.write_memory(*address, bytes).ok_or_else(|| format!("input at {address:#x} outside memory"))?;
+        machine
+            .write_memory(*address, bytes)
+            .ok_or_else(|| format!("input at {address:#x} outside memory"))?;
     }
     if let Some(Registers { x, f }) = job.registers {
         (1..).zip(&x[1..]).for_each(|(register, &value)| machine.set_x(register, value));

@@ -137,7 +137,8 @@ impl<'a, R: StepRules> Board<'a, R> {
         assert_eq!(moved.claims, contracts::words(&challenge.claims));
         let (id, state, model) = (U256::from(place.games), moved.game, call.model);
         assert_eq!(moved.id, id);
-        let board = Self { place, rules, id, model, state, game, now: NOW, receipts: vec![("challenge", receipt)] };
+        let board =
+            Self { place, rules, id, model, state, game, now: NOW, receipts: vec![("challenge", receipt)] };
         board.compare();
         Ok(board)
     }
@@ -151,8 +152,12 @@ impl<'a, R: StepRules> Board<'a, R> {
     /// Makes a move on both boards.
     pub fn play(&mut self, side: Side, move_: &Move) -> Verdict<Outcome> {
         self.place.chain.set_time(self.now);
-        let calldata =
-            contracts::calldata(self.id, &self.state, &self.model, &translated(self.rules, &self.game, move_));
+        let calldata = contracts::calldata(
+            self.id,
+            &self.state,
+            &self.model,
+            &translated(self.rules, &self.game, move_),
+        );
         let ours = self.game.apply_under(self.rules, side, move_, self.now);
         let receipt = send(self.place, account(side), calldata);
         let outcome = same(ours, &receipt)?;

@@ -66,7 +66,8 @@ impl Dearest {
         }
         let floats = Floats(std::array::from_fn(|_| {
             let format = *random.pick(&[Format::F32, Format::F64]);
-            let number = if random.one_in(4) { *random.pick(&special_floats(format)) } else { random.float(format) };
+            let number =
+                if random.one_in(4) { *random.pick(&special_floats(format)) } else { random.float(format) };
             if format == Format::F32 { number | 0xffff_ffff << 32 } else { number }
         }));
         Self::new(word, x, floats, trees, random)
@@ -74,13 +75,15 @@ impl Dearest {
 
     fn new(word: u32, x: [u64; 32], floats: Floats, trees: Trees, random: &mut Random) -> Self {
         let Trees { memory_bits, code_bits } = trees;
-        let profile = MachineProfile::new(Extensions::IMFD, memory_bits, PC & !31, 1 << code_bits).expect("a machine");
+        let profile =
+            MachineProfile::new(Extensions::IMFD, memory_bits, PC & !31, 1 << code_bits).expect("a machine");
         let mut code = proof(profile.code_depth(), random);
         let mut bytes = code.leaf.memory();
         bytes[(PC % 32) as usize..][..4].copy_from_slice(&word.to_le_bytes());
         code.leaf = Root::leaf(bytes);
         let memory = proof(profile.memory_depth(), random);
-        let address = decode_any(word).map_or(0, |it| x[usize::from(it.rs1)].wrapping_add_signed(it.imm.into()));
+        let address =
+            decode_any(word).map_or(0, |it| x[usize::from(it.rs1)].wrapping_add_signed(it.imm.into()));
         let (code_root, memory_root) = (code.root(code.leaf, 0), memory.root(memory.leaf, address / 32));
         let mut state = State::reset(code_root, memory_root, PC, 0);
         (state.x, state.float_hash) = (x, floats.hash());

@@ -68,7 +68,9 @@ fn header(entry: u64, segments: u16) -> Vec<u8> {
 fn program_header(out: &mut Vec<u8>, segment: &Segment, offset: u64) {
     out.extend(1u32.to_le_bytes());
     out.extend(segment.flags.to_le_bytes());
-    for word in [offset, segment.address, segment.address, segment.bytes.len() as u64, segment.size, PAGE as u64] {
+    for word in
+        [offset, segment.address, segment.address, segment.bytes.len() as u64, segment.size, PAGE as u64]
+    {
         out.extend(word.to_le_bytes());
     }
 }

@@ -31,7 +31,14 @@ impl Flat {
     pub fn new(profile: MachineProfile, entry: u64, sp: u64) -> Self {
         let mut x = [0; 32];
         x[2] = sp;
-        Self { profile, status: Status::Running, pc: entry, x, f: [0xffff_ffff_0000_0000; 32], pages: HashMap::new() }
+        Self {
+            profile,
+            status: Status::Running,
+            pc: entry,
+            x,
+            f: [0xffff_ffff_0000_0000; 32],
+            pages: HashMap::new(),
+        }
     }
 
     /// A machine with everything in reach, and this code.

@@ -56,21 +56,32 @@ pub fn compile(bytes: &[u8]) {
     let options = compiler::Options { max_memory: 1 << 16, limits: LIMITS, ..compiler::Options::default() };
     let Ok(graph) = compiler::import_model(model, &options) else { return };
     let Ok(compiled) = compiler::compile_graph(graph, &options) else { return };
-    let mut machine = InterpreterBackend(Arithmetic::Host).start(&Job::whole(&compiled.image)).expect("a machine");
+    let mut machine =
+        InterpreterBackend(Arithmetic::Host).start(&Job::whole(&compiled.image)).expect("a machine");
     let outcome = machine.run(1 << 22);
-    assert!(!matches!(outcome.status, Status::Trapped(_)), "{} after {} steps", outcome.status, outcome.steps);
+    assert!(
+        !matches!(outcome.status, Status::Trapped(_)),
+        "{} after {} steps",
+        outcome.status,
+        outcome.steps
+    );
 }
 
 /// Any bytes are a tensor or an error, and a tensor has as many bytes as its shape says.
 pub fn onnx_tensor(bytes: &[u8]) {
     let Ok((_, tensor)) = onnx::decode_tensor(bytes, &LIMITS) else { return };
     let elements: u64 = tensor.dims().iter().product();
-    assert!(elements as usize <= tensor.bytes().len() * 2, "{elements} elements, {} bytes", tensor.bytes().len());
+    assert!(
+        elements as usize <= tensor.bytes().len() * 2,
+        "{elements} elements, {} bytes",
+        tensor.bytes().len()
+    );
 }
 
 /// Any bytes are a program or an error, and what is loaded is an image or an error.
 pub fn elf(bytes: &[u8]) {
-    if let Ok(image::elf::Program { contents, .. }) = image::elf::load(bytes, &image::elf::Options::default()) {
+    if let Ok(image::elf::Program { contents, .. }) = image::elf::load(bytes, &image::elf::Options::default())
+    {
         let _ = Image::new(contents);
     }
 }
@@ -159,7 +170,10 @@ pub fn witness(bytes: &[u8]) {
 
 /// The witnesses, each with its choice.
 fn witnesses() -> Vec<Vec<u8>> {
-    (0..=u8::MAX).zip(STEPS.iter()).map(|(choice, step)| [&[choice], step.witness.as_slice()].concat()).collect()
+    (0..=u8::MAX)
+        .zip(STEPS.iter())
+        .map(|(choice, step)| [&[choice], step.witness.as_slice()].concat())
+        .collect()
 }
 
 /// log2 of the memory of a fuzzed machine.
@@ -182,7 +196,8 @@ pub fn jit(bytes: &[u8]) {
     let Some((image, registers)) = machine_of(bytes) else { return };
     let (registers, output) = (Some(registers), (0, CODE));
     for limit in [2000, 1000 + u64::from(bytes.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)))] {
-        let backends: [&dyn Backend; 3] = [&InterpreterBackend(Arithmetic::Soft), &JitBackend(0), &JitBackend(200)];
+        let backends: [&dyn Backend; 3] =
+            [&InterpreterBackend(Arithmetic::Soft), &JitBackend(0), &JitBackend(200)];
         agree(&backends, &Job { registers, limit, output, ..Job::whole(&image) });
     }
 }

@@ -6,8 +6,18 @@ use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 /// The programs, by the names of their files. `main` returns a checksum that is never 0.
-pub const PROGRAMS: [&str; 10] =
-    ["crc32", "division", "float_edges", "mandelbrot", "matmul_f32", "matmul_i8", "n_body", "queens", "sort", "sponge"];
+pub const PROGRAMS: [&str; 10] = [
+    "crc32",
+    "division",
+    "float_edges",
+    "mandelbrot",
+    "matmul_f32",
+    "matmul_i8",
+    "n_body",
+    "queens",
+    "sort",
+    "sponge",
+];
 
 /// How a program is compiled and where it is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

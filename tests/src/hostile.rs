@@ -48,7 +48,8 @@ impl Case {
         let code = code.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>().into();
         let (segments, tensors, symbols, schedule) = Default::default();
         let entry = profile.code_base();
-        let contents = Contents { profile, entry, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
+        let contents =
+            Contents { profile, entry, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
         Self {
             image: Image::new(contents).expect("an image"),
             status: if random.one_in(64) { status(random) } else { Status::Running },
@@ -107,7 +108,8 @@ fn profile(entry: &InstructionEntry, random: &mut Random) -> MachineProfile {
     let bits = if random.one_in(16) { 13 + random.below(33) } else { 12 + random.below(6) };
     let size = 32 * (1 + random.below(7));
     let memory = 1u64 << bits;
-    let bases = [0, memory - size, memory, memory / 2, memory - 32, 1 << 38, u64::MAX - size, random.below(memory)];
+    let bases =
+        [0, memory - size, memory, memory / 2, memory - 32, 1 << 38, u64::MAX - size, random.below(memory)];
     let base = random.pick(&bases) & !31;
     MachineProfile::new(extensions, bits as u8, base, size).expect("a machine")
 }
@@ -142,7 +144,15 @@ fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
 /// An address close to an edge of something.
 fn near(profile: &MachineProfile, random: &mut Random) -> u64 {
     let (base, size, memory) = (profile.code_base(), profile.code_size(), profile.memory_size());
-    let edges = [0, base, base.wrapping_add(size), memory, memory / 2, 1 << 63, base.wrapping_add(random.below(size))];
+    let edges = [
+        0,
+        base,
+        base.wrapping_add(size),
+        memory,
+        memory / 2,
+        1 << 63,
+        base.wrapping_add(random.below(size)),
+    ];
     random.pick(&edges).wrapping_add(random.below(24)).wrapping_sub(12)
 }
 
@@ -170,7 +180,8 @@ fn floats(random: &mut Random) -> Floats {
     let loose = *random.pick(&[0u64, 0, 1, 8]);
     Floats(std::array::from_fn(|_| {
         let format = if random.below(8) < loose { Format::F64 } else { Format::F32 };
-        let number = if random.one_in(2) { *random.pick(&special_floats(format)) } else { random.float(format) };
+        let number =
+            if random.one_in(2) { *random.pick(&special_floats(format)) } else { random.float(format) };
         if format == Format::F32 { number | 0xffff_ffff << 32 } else { number }
     }))
 }
@@ -178,8 +189,8 @@ fn floats(random: &mut Random) -> Floats {
 /// Something in memory, often where the instruction reaches.
 fn memory(profile: &MachineProfile, word: u32, x: &[u64; 32], random: &mut Random) -> Vec<(u64, u64)> {
     let size = profile.memory_size();
-    let reached = isa::decode_any(word)
-        .map_or(0, |i| x[usize::from(i.rs1)].wrapping_add_signed(i64::from(i.imm)) & !7);
+    let reached =
+        isa::decode_any(word).map_or(0, |i| x[usize::from(i.rs1)].wrapping_add_signed(i64::from(i.imm)) & !7);
     let count = random.below(4);
     let anywhere = [random.below(size) & !7, size - 8, 0];
     let neighbours = (0..count).map(|_| reached.wrapping_add(8 * random.below(9)).wrapping_sub(32));

@@ -143,7 +143,8 @@ impl Block {
 fn values(random: &mut Random) -> Vec<u64> {
     let special = random.one_in(2);
     let words = [0, 1, 2, 31, 32, 63, 64, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 63, (1 << 63) - 1, u64::MAX];
-    let mut values: Vec<u64> = (0..32).map(|_| if special { *random.pick(&words) } else { random.word() }).collect();
+    let mut values: Vec<u64> =
+        (0..32).map(|_| if special { *random.pick(&words) } else { random.word() }).collect();
     values.extend((0..32).map(|register| {
         let format = format_of(register);
         let number = if special { *random.pick(&special_floats(format)) } else { random.float(format) };
@@ -228,7 +229,11 @@ impl Generator<'_> {
     /// A float register, mostly one for this format.
     fn float(&mut self, format: Format) -> u8 {
         let register = self.random.below(32);
-        if self.random.one_in(16) || format_of(register) == format { register as u8 } else { register as u8 ^ 1 }
+        if self.random.one_in(16) || format_of(register) == format {
+            register as u8
+        } else {
+            register as u8 ^ 1
+        }
     }
 
     /// An instruction with random operands.

@@ -41,7 +41,8 @@ impl Random {
 
     /// A machine word: often a special one or close to it, often short, often with few bits set.
     pub fn word(&mut self) -> u64 {
-        let special = [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 63, u64::MAX];
+        let special =
+            [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 63, u64::MAX];
         match self.below(5) {
             0 => *self.pick(&special),
             1 => self.pick(&special).wrapping_add(self.below(7)).wrapping_sub(3),

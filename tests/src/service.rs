@@ -3,8 +3,8 @@
 
 use crate::board::{told_verifier, translated};
 use contracts::{
-    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Machine, Request, SolCall,
-    Standing, Terms, U256,
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Machine, Request,
+    SolCall, Standing, Terms, U256,
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::dispute::{self, Assertion, Dispute, Payment, Refused};
@@ -78,15 +78,18 @@ impl Stage {
         }
         // Who judges is a verifier that is told the answers.
         let hash = B256::new(keccak(&told_verifier()).0);
-        let (registry, _) = chain.deploy(DEPLOYER, contracts::model_registry(hash, hash)).expect("a registry");
+        let (registry, _) =
+            chain.deploy(DEPLOYER, contracts::model_registry(hash, hash)).expect("a registry");
         let machine = Machine {
             floats: false,
             memoryBits: model.profile.memory_bits(),
             codeBase: model.profile.code_base(),
             codeSize: model.profile.code_size(),
         };
-        let call =
-            IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: told_verifier().into() };
+        let call = IModelRegistry::deployVerifierCall {
+            machine: machine.clone(),
+            creationCode: told_verifier().into(),
+        };
         let (verifier, _) = chain.transact(DEPLOYER, registry, &call).expect("a verifier");
         let contract_model = contracts::model(&model, verifier);
         let listing = Listing {
@@ -188,7 +191,8 @@ impl Stage {
         let (id, state) = self.game(game);
         let dispute = self.dispute.as_mut().expect("an answer");
         let rust = *dispute.game(game).expect("a game").1;
-        let calldata = contracts::calldata(id, &state, &self.contract_model, &translated(&self.truth, &rust, move_));
+        let calldata =
+            contracts::calldata(id, &state, &self.contract_model, &translated(&self.truth, &rust, move_));
         let ours = dispute.apply(&self.truth, game, player, move_, self.now);
         self.chain.set_time(self.now);
         let receipt = self.chain.send_to(player, self.service, calldata).expect("a receipt");
@@ -248,7 +252,13 @@ impl Stage {
         !self.past.is_empty()
     }
 
-    fn reclaim_from(&mut self, challenger: Address, id: U256, state: contracts::Game, ours: Verdict) -> Verdict {
+    fn reclaim_from(
+        &mut self,
+        challenger: Address,
+        id: U256,
+        state: contracts::Game,
+        ours: Verdict,
+    ) -> Verdict {
         let receipt = self.send(DEPLOYER, &IInferenceService::reclaimCall { game: id, state }, 0);
         self.same(ours, &receipt)?;
         *self.owed.get_mut(&challenger).expect("both have accepted") -= TERMS.challenger_bond;
@@ -268,7 +278,8 @@ impl Stage {
     fn game(&self, game: usize) -> (U256, contracts::Game) {
         let dispute = self.dispute.as_ref().expect("an answer");
         let (challenger, rust) = dispute.game(game).expect("a game");
-        let id = (self.id << 176) | (U256::from(self.attempt) << 160) | U256::from_be_slice(challenger.as_slice());
+        let id =
+            (self.id << 176) | (U256::from(self.attempt) << 160) | U256::from_be_slice(challenger.as_slice());
         (id, contracts::state(rust, &self.contract_model, dispute.assertion().asserter, challenger))
     }
 
@@ -298,7 +309,9 @@ impl Stage {
     fn same(&mut self, ours: Verdict, receipt: &Receipt) -> Verdict {
         match (ours, &receipt.outcome) {
             (Ok(()), Executed::Success { .. }) => {}
-            (Err(name), Executed::Revert(data)) if contracts::error_name(data) == Some(name) => self.compare(),
+            (Err(name), Executed::Revert(data)) if contracts::error_name(data) == Some(name) => {
+                self.compare()
+            }
             (ours, theirs) => panic!("Rust says {ours:?}, the contract {theirs:?}"),
         }
         ours
@@ -307,8 +320,10 @@ impl Stage {
     /// Holds the boards against each other.
     fn compare(&mut self) {
         let (id, service) = (self.id, self.service);
-        let answer =
-            self.chain.call(DEPLOYER, service, &IInferenceService::provisionalAnswerCall { id }).expect("an answer");
+        let answer = self
+            .chain
+            .call(DEPLOYER, service, &IInferenceService::provisionalAnswerCall { id })
+            .expect("an answer");
         let standing = match self.dispute.as_ref().map(Dispute::standing) {
             None => Standing::None,
             Some(dispute::Standing::Pending) => Standing::Pending,
@@ -325,12 +340,16 @@ impl Stage {
             let (challenger, rust) = dispute.game(number).expect("a game");
             let playing = rust.mover().is_some();
             open += u32::from(playing && standing == Standing::Pending);
-            let reclaimed = playing && standing == Standing::Overturned && !self.owed.contains_key(&challenger);
+            let reclaimed =
+                playing && standing == Standing::Overturned && !self.owed.contains_key(&challenger);
             let expected = match reclaimed {
                 true => B256::with_last_byte(3),
-                false => contracts::stored(rust, &self.contract_model, dispute.assertion().asserter, challenger),
+                false => {
+                    contracts::stored(rust, &self.contract_model, dispute.assertion().asserter, challenger)
+                }
             };
-            let stored = self.chain.call(DEPLOYER, service, &IDisputeGame::gamesCall { id: game }).expect("a game");
+            let stored =
+                self.chain.call(DEPLOYER, service, &IDisputeGame::gamesCall { id: game }).expect("a game");
             assert_eq!(stored, expected, "game {number}");
         }
         if standing == Standing::Pending {
@@ -344,11 +363,12 @@ impl Stage {
         let accounts: Vec<Address> =
             self.credited.keys().chain(self.owed.keys()).chain(&self.challengers).copied().collect();
         for account in accounts {
-            let balance = self.chain.call(DEPLOYER, self.service, &IInferenceService::balancesCall { account });
+            let balance =
+                self.chain.call(DEPLOYER, self.service, &IInferenceService::balancesCall { account });
             assert_eq!(balance.expect("a balance"), U256::from(self.credited(account)), "{account}");
         }
-        let bonds =
-            u64::from(open) * TERMS.challenger_bond + u64::from(standing == Standing::Pending) * TERMS.asserter_bond;
+        let bonds = u64::from(open) * TERMS.challenger_bond
+            + u64::from(standing == Standing::Pending) * TERMS.asserter_bond;
         let fee = if self.settled { 0 } else { FEE };
         let held = self.credited.values().chain(self.owed.values()).sum::<u64>() + bonds + fee + self.burned;
         assert_eq!(self.chain.balance(self.service), U256::from(held), "the service's money");

@@ -26,8 +26,7 @@ pub fn compile(files: &[(String, String)]) -> Value {
 #[must_use]
 pub fn compile_one(files: &[(String, String)], contract: &str) -> Vec<u8> {
     let mut settings = settings();
-    settings["outputSelection"] =
-        json!({ format!("{contract}.sol"): { contract: ["evm.bytecode.object", "evm.deployedBytecode.object"] } });
+    settings["outputSelection"] = json!({ format!("{contract}.sol"): { contract: ["evm.bytecode.object", "evm.deployedBytecode.object"] } });
     let output = checked(&json!({ "language": "Solidity", "sources": sources(files), "settings": settings }));
     solidity::from_hex(bytecode(&output, contract).0)
 }

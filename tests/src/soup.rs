@@ -28,11 +28,13 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
         .flat_map(|at| {
             let instruction = instruction(at, length, random);
             // Now and then what is no instruction, or one of an extension that isn't there.
-            let word = if random.one_in(400) { random.bits() as u32 } else { encode(instruction).unwrap_or(0) };
+            let word =
+                if random.one_in(400) { random.bits() as u32 } else { encode(instruction).unwrap_or(0) };
             word.to_le_bytes()
         })
         .collect();
-    let profile = MachineProfile::new(extensions, MEMORY_BITS, code_base, code.len() as u64).expect("a machine");
+    let profile =
+        MachineProfile::new(extensions, MEMORY_BITS, code_base, code.len() as u64).expect("a machine");
     let bytes = (0..memory / 16).flat_map(|_| random.float(Format::F32).to_le_bytes()).collect();
     let contents = Contents {
         profile,
@@ -93,7 +95,8 @@ fn instruction(at: u64, length: u64, random: &mut Random) -> Instruction {
     };
     // Mostly to nearest, as compilers have it.
     let rm = if random.one_in(4) { random.below(5) as u8 } else { 0 };
-    let field = |names: &[&str], register: u8| if names.iter().any(|name| entry.has(name)) { register } else { 0 };
+    let field =
+        |names: &[&str], register: u8| if names.iter().any(|name| entry.has(name)) { register } else { 0 };
     Instruction {
         rd: field(&["rd", "frd"], rd),
         rs1: field(&["rs1", "frs1"], rs1),

@@ -20,7 +20,9 @@ pub const OBJDUMP: &str = "riscv64-unknown-elf-objdump";
 /// If it is not there, with the way to get it.
 pub fn run<S: AsRef<OsStr>>(tool: &str, arguments: impl IntoIterator<Item = S>) -> Output {
     Command::new(tool).args(arguments).output().unwrap_or_else(|error| match error.kind() {
-        ErrorKind::NotFound => panic!("{tool} is not installed: apt-get install gcc-riscv64-unknown-elf qemu-user"),
+        ErrorKind::NotFound => {
+            panic!("{tool} is not installed: apt-get install gcc-riscv64-unknown-elf qemu-user")
+        }
         _ => panic!("{tool} cannot be started: {error}"),
     })
 }

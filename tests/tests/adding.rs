@@ -38,7 +38,8 @@ fn changed() -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for Change { file, below, text } in changes() {
         let source = files.entry(file.clone()).or_insert_with(|| {
-            fs::read_to_string(in_repository(&file)).unwrap_or_else(|error| panic!("the page names {file}: {error}"))
+            fs::read_to_string(in_repository(&file))
+                .unwrap_or_else(|error| panic!("the page names {file}: {error}"))
         });
         let found = source.match_indices(&below).count();
         assert_eq!(found, 1, "{file} has {found} lines with {below}");
@@ -117,7 +118,11 @@ fn the_page_about_adding_an_instruction_is_right() {
     let root = fs::read_to_string(in_repository("Cargo.toml")).expect("Cargo.toml");
     let (_, rest) = root.split_once("members = [").expect("members");
     let (_, rest) = rest.split_once("\n]\n").expect("their end");
-    let rest: String = rest.lines().filter(|line| !line.starts_with("default-members")).map(|l| l.to_owned() + "\n").collect();
+    let rest: String = rest
+        .lines()
+        .filter(|line| !line.starts_with("default-members"))
+        .map(|l| l.to_owned() + "\n")
+        .collect();
     let (rest, _) = rest.split_once("[profile").unwrap_or((&rest, ""));
     let members = CRATES.map(|name| format!("{name:?}")).join(", ");
     let workspace = format!("[workspace]\nresolver = \"3\"\nmembers = [{members}, \"new\"]\n{rest}");

@@ -7,10 +7,12 @@ use compiler::{Options, compile_graph, import_model};
 use contracts::{DEPLOYABLE, SOURCES};
 use game::fake::{Fake, What};
 use game::player::{challenge, pick, reply};
-use game::{Challenge, Change, BigStepEntry, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Subtree, Side};
+use game::{
+    BigStepEntry, Challenge, Change, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Side, Subtree,
+};
 use image::Role;
 use onnx::Limits;
-use opml_tests::board::{Board, StepRules, Place};
+use opml_tests::board::{Board, Place, StepRules};
 use opml_tests::generated::{check, lines};
 use opml_tests::random::Random;
 use opml_tests::solc::{bytecode, compile, compile_one, settings};
@@ -174,7 +176,13 @@ fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
         (Move::Prove { witness, .. }, 0) => {
             witness.pop();
         }
-        (Move::Dissect { pick, .. } | Move::Enter { pick, .. } | Move::Void { pick } | Move::Prove { pick, .. }, _) => {
+        (
+            Move::Dissect { pick, .. }
+            | Move::Enter { pick, .. }
+            | Move::Void { pick }
+            | Move::Prove { pick, .. },
+            _,
+        ) => {
             match random.below(7) {
                 0 => pick.part = 0,
                 1 => pick.part = theirs.len() as u64 + 1,
@@ -195,7 +203,13 @@ fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
 
 fn no_entry() -> BigStepEntry {
     let scratch = Proof { leaf: Root::ZERO, siblings: Vec::new() };
-    BigStepEntry { leaf: image::Leaf { entry: 0, bound: 1 }, schedule: vec![], claims: vec![], end: vec![], scratch }
+    BigStepEntry {
+        leaf: image::Leaf { entry: 0, bound: 1 },
+        schedule: vec![],
+        claims: vec![],
+        end: vec![],
+        scratch,
+    }
 }
 
 /// Plays many games; the errors that were seen.
@@ -206,7 +220,8 @@ fn campaign(place: &mut Place, games: u64) -> BTreeSet<&'static str> {
         let (truth, liar) = runs(&mut random);
         let arity = *random.pick(&[2, 2, 3, 4, 5, 8, 16, 256]);
         let honest = if random.one_in(2) { Side::Asserter } else { Side::Challenger };
-        let mut players = if honest == Side::Asserter { [truth.clone(), liar] } else { [liar, truth.clone()] };
+        let mut players =
+            if honest == Side::Asserter { [truth.clone(), liar] } else { [liar, truth.clone()] };
         let model = truth.model().expect("a model");
         let asserted = players[0].output_root();
         let Ok(opening) = challenge(&model, arity.into(), &mut players[1]);
@@ -217,7 +232,9 @@ fn campaign(place: &mut Place, games: u64) -> BTreeSet<&'static str> {
                 won[usize::from(winner == Side::Challenger)] += 1;
             }
             // Runs that end the same are no dispute, and a memory that isn't reset has its output elsewhere.
-            Err(error) => assert!(error == "Agrees" || honest == Side::Asserter && error == "Proof", "{error}"),
+            Err(error) => {
+                assert!(error == "Agrees" || honest == Side::Asserter && error == "Proof", "{error}")
+            }
         }
     }
     assert!(won.iter().all(|&won| won > games / 15), "{won:?}");
@@ -229,8 +246,8 @@ fn contract_and_rust_play_the_same_game() {
     let mut seen = campaign(&mut Place::of_fakes(), number("OPML_GAMES", 150));
     seen.remove("none");
     let all = [
-        "Agrees", "Count", "Early", "EndState", "Late", "Level", "Over", "Part", "Proof", "Turn", "Units", "Void",
-        "Witness",
+        "Agrees", "Count", "Early", "EndState", "Late", "Level", "Over", "Part", "Proof", "Turn", "Units",
+        "Void", "Witness",
     ];
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), all);
 }
@@ -330,7 +347,10 @@ fn the_real_verifier_decides_games_about_a_network() {
     let path = in_repository("fixtures/mnist-mlp/model.onnx");
     let model = onnx::read_model(&path, &Limits::default()).expect("a model");
     let options = Options::default();
-    let image = import_model(model, &options).and_then(|graph| compile_graph(graph, &options)).expect("an image").image;
+    let image = import_model(model, &options)
+        .and_then(|graph| compile_graph(graph, &options))
+        .expect("an image")
+        .image;
     let output = image.tensors.iter().rfind(|tensor| tensor.role == Role::Output).expect("an output").address;
     let run = |changes| {
         let run = Execution::new(image.clone(), image.big_steps(), Vec::new()).expect("a run");
@@ -343,7 +363,8 @@ fn the_real_verifier_decides_games_about_a_network() {
     let mut place = Place::of_machines(&image.profile);
     for (arity, honest) in [(16, Side::Asserter), (16, Side::Challenger), (2, Side::Challenger)] {
         let liar = run(vec![Change { place: (last, end - 2), address: output, bits: 1 }]);
-        let mut players = if honest == Side::Asserter { [run(Vec::new()), liar] } else { [liar, run(Vec::new())] };
+        let mut players =
+            if honest == Side::Asserter { [run(Vec::new()), liar] } else { [liar, run(Vec::new())] };
         let input = truth.input_root().expect("an input");
         let asserted = players[0].result(&model).expect("a result");
         let opening = challenge(&model, arity.into(), &mut players[1]).expect("a challenge");
@@ -378,12 +399,15 @@ fn gas_by_arity() {
         let mut board =
             Board::open(&mut place, &truth, &model, input, asserted, arity, 3600, &opening).expect("a game");
         assert_eq!(duel(&mut board, opening.claims, &mut players), Side::Challenger);
-        let most = |name| board.receipts.iter().filter(|(of, _)| *of == name).map(|(_, receipt)| receipt.gas).max();
+        let most =
+            |name| board.receipts.iter().filter(|(of, _)| *of == name).map(|(_, receipt)| receipt.gas).max();
         let gas: u64 = board.receipts.iter().map(|(_, receipt)| receipt.gas).sum();
         let bytes: usize = board.receipts.iter().map(|(_, receipt)| receipt.calldata).sum();
-        let [challenge, dissect, enter] = ["challenge", "dissect", "enter"].map(|name| most(name).unwrap_or(0));
+        let [challenge, dissect, enter] =
+            ["challenge", "dissect", "enter"].map(|name| most(name).unwrap_or(0));
         let moves = board.receipts.len();
-        let _ = writeln!(text, "{arity:5}  {moves:5}  {bytes:8} {gas:7}  {challenge:9}  {dissect:14}  {enter:5}");
+        let _ =
+            writeln!(text, "{arity:5}  {moves:5}  {bytes:8} {gas:7}  {challenge:9}  {dissect:14}  {enter:5}");
         let bound = Game::most_moves(BIG_STEPS, STEPS, arity.into());
         assert!(moves as u64 <= bound, "{moves} moves; there may be {bound}");
     }

@@ -13,17 +13,19 @@ fn objdump(words: &[u32]) -> Vec<Shown> {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     std::fs::write(file.path(), bytes).expect("write the words");
-    let options = "-D -b binary -m riscv:rv64 -M no-aliases --disassemble-zeroes".split(' ').map(String::from);
+    let options =
+        "-D -b binary -m riscv:rv64 -M no-aliases --disassemble-zeroes".split(' ').map(String::from);
     let output = tools::run(tools::OBJDUMP, options.chain([file.path().display().to_string()]));
     assert!(output.status.success(), "objdump: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("text");
     // "   4:\t00208053          \tfadd.s\tft0,ft1,ft2,rne"
     let lines = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
-    let shown = lines.filter(|fields| fields.len() >= 3 && fields[0].trim_end().ends_with(':')).map(|fields| {
-        let operands = fields.get(3).copied().unwrap_or_default();
-        let operands = operands.split(['#', '<']).next().unwrap_or_default();
-        (fields[2].trim().to_owned(), operands.split_whitespace().collect())
-    });
+    let shown =
+        lines.filter(|fields| fields.len() >= 3 && fields[0].trim_end().ends_with(':')).map(|fields| {
+            let operands = fields.get(3).copied().unwrap_or_default();
+            let operands = operands.split(['#', '<']).next().unwrap_or_default();
+            (fields[2].trim().to_owned(), operands.split_whitespace().collect())
+        });
     let shown: Vec<Shown> = shown.collect();
     assert_eq!(shown.len(), words.len(), "objdump shows another number of words");
     shown
@@ -33,7 +35,8 @@ fn objdump(words: &[u32]) -> Vec<Shown> {
 fn expected(instruction: Instruction, address: i64) -> Shown {
     let entry = instruction.op.entry();
     let text = instruction.to_string();
-    let operands: String = text.split_once(' ').map_or("", |(_, operands)| operands).split_whitespace().collect();
+    let operands: String =
+        text.split_once(' ').map_or("", |(_, operands)| operands).split_whitespace().collect();
     let imm = i64::from(instruction.imm);
     let imm = match entry.layout {
         Layout::B | Layout::J => format!("{:#x}", address + imm),
@@ -74,7 +77,11 @@ fn compare(word: u32, address: i64, shown: &Shown) -> Result<(), String> {
             if is_exact(ours.op) {
                 expected.1 = expected.1.trim_end_matches(",rne").to_owned();
             }
-            if expected == *shown { Ok(()) } else { Err(format!("{word:#010x}: {expected:?}, objdump {shown:?}")) }
+            if expected == *shown {
+                Ok(())
+            } else {
+                Err(format!("{word:#010x}: {expected:?}, objdump {shown:?}"))
+            }
         }
         (ours, _) => {
             let ours = ours.map_or("no instruction".to_owned(), |ours| ours.to_string());
@@ -86,7 +93,8 @@ fn compare(word: u32, address: i64, shown: &Shown) -> Result<(), String> {
 /// Compares many words and reports the first that differ.
 fn check(words: &[u32]) {
     let shown = objdump(words);
-    let compared = words.iter().zip(&shown).enumerate().map(|(i, (&word, shown))| compare(word, 4 * i as i64, shown));
+    let compared =
+        words.iter().zip(&shown).enumerate().map(|(i, (&word, shown))| compare(word, 4 * i as i64, shown));
     let failures: Vec<String> = compared.filter_map(Result::err).take(20).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -94,8 +102,11 @@ fn check(words: &[u32]) {
 #[test]
 fn every_instruction_reads_as_in_objdump() {
     let mut random = Random::new(0);
-    let words: Vec<u32> =
-        TABLE.iter().flat_map(|entry| std::iter::repeat_n(entry, 40)).map(|entry| word(entry, &mut random)).collect();
+    let words: Vec<u32> = TABLE
+        .iter()
+        .flat_map(|entry| std::iter::repeat_n(entry, 40))
+        .map(|entry| word(entry, &mut random))
+        .collect();
     check(&words);
 }
 

@@ -13,7 +13,8 @@ const NETWORKS: [(&str, &str); 2] = [("mnist-mlp", "flat.npy"), ("mnist-cnn", "n
 
 fn compiled(network: &str) -> Image {
     let path = in_repository(&format!("fixtures/{network}/model.onnx"));
-    let model = onnx::read_model(&path, &Limits::default()).unwrap_or_else(|error| panic!("{network}: {error}"));
+    let model =
+        onnx::read_model(&path, &Limits::default()).unwrap_or_else(|error| panic!("{network}: {error}"));
     let options = Options::default();
     let compiled = import_model(model, &options).and_then(|graph| compile_graph(graph, &options));
     compiled.unwrap_or_else(|error| panic!("{network}: {error}")).image
@@ -42,7 +43,8 @@ fn run(image: &Image, schedule: &Schedule, digit: &[u8], changes: Vec<Change>) -
 /// Both play to the end; the one who can't go on runs out of time. The winner, and how many moves there were.
 fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Result<(Side, u64), Illegal> {
     let model = *asserter.model();
-    let (input, asserted) = (asserter.input_root().expect("an input"), asserter.result(&model).expect("a result"));
+    let (input, asserted) =
+        (asserter.input_root().expect("an input"), asserter.result(&model).expect("a result"));
     let challenge = player::challenge(&model, arity, challenger).expect("a challenge");
     let mut game = Game::challenge(&model, input, asserted, arity, CLOCKS, &challenge, 0)?;
     let (mut claims, mut moves) = (challenge.claims, 1);

@@ -47,7 +47,12 @@ impl Contracts {
     }
 
     /// Whether contract and Rust say the same of a witness; if so, what.
-    fn agree(&mut self, profile: MachineProfile, before: Root, witness: &[u8]) -> Result<Option<Root>, String> {
+    fn agree(
+        &mut self,
+        profile: MachineProfile,
+        before: Root,
+        witness: &[u8],
+    ) -> Result<Option<Root>, String> {
         let rust = verify(profile, witness, before);
         match (&rust, self.step(profile, before, witness)?) {
             (Ok(root), Answer::Root(answer)) if *root == answer => Ok(Some(answer)),
@@ -64,7 +69,10 @@ impl Contracts {
         machine.run(1);
         let answer = self.agree(profile, before, &witness)?;
         if answer != Some(machine.state_root()) {
-            return Err(format!("the interpreter comes to {}, the contract to {answer:?}", machine.state_root()));
+            return Err(format!(
+                "the interpreter comes to {}, the contract to {answer:?}",
+                machine.state_root()
+            ));
         }
         let bad = tampered(&witness, random);
         if bad != witness && self.agree(profile, before, &bad)?.is_some() {
@@ -91,7 +99,12 @@ fn tampered(witness: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 /// Tries an instruction in hostile states; says how often it was executed.
-fn differential(contracts: &mut Contracts, entry: &InstructionEntry, cases: u64, random: &mut Random) -> Result<u64, String> {
+fn differential(
+    contracts: &mut Contracts,
+    entry: &InstructionEntry,
+    cases: u64,
+    random: &mut Random,
+) -> Result<u64, String> {
     let mut executed = 0;
     for _ in 0..cases {
         let case = Case::random(entry, random);
@@ -168,8 +181,18 @@ fn squares() -> Image {
     code.resize(64, 0);
     let profile = MachineProfile::new(Extensions::IMFD, 12, 0x2000, 64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
-    Image::new(Contents { profile, entry: 0x2000, sp: 0, code: code.into(), segments, tensors, symbols, schedule, interface: None })
-        .expect("an image")
+    Image::new(Contents {
+        profile,
+        entry: 0x2000,
+        sp: 0,
+        code: code.into(),
+        segments,
+        tensors,
+        symbols,
+        schedule,
+        interface: None,
+    })
+    .expect("an image")
 }
 
 #[test]
@@ -181,9 +204,14 @@ fn every_step_of_a_loop() {
 #[test]
 fn every_step_of_a_random_program() {
     let program = Program::random(2, &mut Random::new(4), &mut vec![0; TABLE.len()]);
-    let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program").contents;
+    let contents =
+        image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program").contents;
     let end = every_step(&Image::new(contents).expect("an image"));
-    assert_eq!(end.status, Status::Trapped(isa::Trap::EnvironmentCall), "it ends at the call that only qemu knows");
+    assert_eq!(
+        end.status,
+        Status::Trapped(isa::Trap::EnvironmentCall),
+        "it ends at the call that only qemu knows"
+    );
 }
 
 // ---- Malformed witnesses
@@ -258,7 +286,12 @@ fn malformed_witnesses_revert_with_the_same_error() {
         ("another instruction", before, flip(CODE_PROOF), "ProofMismatch"),
         ("code siblings swapped", before, swap(CODE_PROOF + 40), "ProofMismatch"),
         ("code mask too long", before, flip(CODE_PROOF + 32), "ProofNotCanonical"),
-        ("code sibling zero", before, changed(&|bad| bad[CODE_PROOF + 40..][..32].fill(0)), "ProofNotCanonical"),
+        (
+            "code sibling zero",
+            before,
+            changed(&|bad| bad[CODE_PROOF + 40..][..32].fill(0)),
+            "ProofNotCanonical",
+        ),
         ("no form of floats", before, changed(&|bad| bad[FLOATS] = 2), "FloatsNotCanonical"),
         ("another float, low half", before, flip(FLOATS + 1), "FloatsMismatch"),
         ("another float, high half", before, flip(ACCESS_PROOF - 1), "FloatsMismatch"),
@@ -301,7 +334,10 @@ fn the_witness_names_its_parts() {
         [(0, Part::State), (CODE_PROOF, Part::Code), (FLOATS, Part::Floats), (ACCESS_PROOF, Part::Access)]
     {
         let error = verify(loading().profile(), &witness[..end], loading().root());
-        assert!(matches!(error, Err(WitnessError::TooShort { part: found, .. }) if found == part), "{error:?}");
+        assert!(
+            matches!(error, Err(WitnessError::TooShort { part: found, .. }) if found == part),
+            "{error:?}"
+        );
     }
 }
 

@@ -33,7 +33,8 @@ fn machine(entry: &InstructionEntry, extensions: Extensions, floats_in_use: usiz
     for (i, register) in floats.0.iter_mut().take(floats_in_use).enumerate() {
         *register = value(entry, i);
     }
-    let mut machine = Hashed::new(extensions, MEMORY_BITS, BASE, &code).with_memory(&memory).with_floats(floats);
+    let mut machine =
+        Hashed::new(extensions, MEMORY_BITS, BASE, &code).with_memory(&memory).with_floats(floats);
     machine.state.pc = BASE + 4 * at as u64;
     for x in &mut machine.state.x[1..] {
         *x = random.below(1 << MEMORY_BITS) & !7;
@@ -123,18 +124,21 @@ fn verifier_of(trees: Trees) -> Verifier {
 /// The dearest step of machines of some sizes, in `docs/costs.md`.
 #[test]
 fn the_dearest_steps_are_in_the_docs() {
-    let mut table = String::from("| Memory | Code | Calldata, bytes | Gas | Instructions |\n|---|---|---:|---:|---|\n");
+    let mut table =
+        String::from("| Memory | Code | Calldata, bytes | Gas | Instructions |\n|---|---|---:|---:|---|\n");
     for (memory, code, memory_bits, code_bits) in
         [("128 KiB", "8 KiB", 17, 13), ("2^45 bytes", "8 KiB", 45, 13), ("2^45 bytes", "1 GiB", 45, 30)]
     {
         let trees = Trees { memory_bits, code_bits };
         let mut verifier = verifier_of(trees);
-        let costs: Vec<_> = TABLE.iter().map(|entry| (entry.mnemonic, dearest(entry, trees, &mut verifier))).collect();
+        let costs: Vec<_> =
+            TABLE.iter().map(|entry| (entry.mnemonic, dearest(entry, trees, &mut verifier))).collect();
         let most = costs.iter().map(|(_, cost)| cost.transaction).max().expect("instructions");
         let dearest: Vec<_> = costs.iter().filter(|(_, cost)| cost.transaction == most).collect();
         let names: Vec<_> = dearest.iter().map(|(mnemonic, _)| format!("`{mnemonic}`")).collect();
         let calldata = dearest[0].1.calldata;
-        let [calldata, most] = [calldata as u64, most].map(|number| format!("{},{:03}", number / 1000, number % 1000));
+        let [calldata, most] =
+            [calldata as u64, most].map(|number| format!("{},{:03}", number / 1000, number % 1000));
         let _ = writeln!(table, "| {memory} | {code} | {calldata} | {most} | {} |", names.join(", "));
     }
     let path = in_repository("docs/costs.md");
@@ -167,7 +171,8 @@ fn report() {
         assert!(typical.calldata <= 1536 && typical.transaction < 70_000, "{}: {typical:?}", entry.mnemonic);
         let worst = dearest(entry, trees, &mut other);
         let execution = dearest_execution(entry, trees, &mut other);
-        let line = |execution, cost: &Cost| format!("{execution:9} {:8} {:11}", cost.calldata, cost.transaction);
+        let line =
+            |execution, cost: &Cost| format!("{execution:9} {:8} {:11}", cost.calldata, cost.transaction);
         let (typical, worst) = (line(typical.execution, &typical), line(execution, &worst));
         let _ = writeln!(text, "{:9} {typical}   {worst}", entry.mnemonic);
     }

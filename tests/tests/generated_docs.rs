@@ -30,7 +30,10 @@ fn instructions() {
         if extension != Some(entry.extension) {
             extension = Some(entry.extension);
             let title = entry.extension.title();
-            let _ = write!(page, "\n## {title}\n\n| Instruction | Operands | Mask | Bits | |\n|---|---|---|---|---|\n");
+            let _ = write!(
+                page,
+                "\n## {title}\n\n| Instruction | Operands | Mask | Bits | |\n|---|---|---|---|---|\n"
+            );
         }
         let _ = writeln!(
             page,

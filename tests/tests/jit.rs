@@ -150,7 +150,8 @@ fn no_access_leaves_memory() {
                 let has = |name: &str, register| if entry.has(name) { register } else { 0 };
                 let rd = if op == Addi { 8 } else { has("rd", 7) | has("frd", 7) };
                 let rs2 = has("rs2", 6) | has("frs2", 6);
-                encode(Instruction { rd, rs1: 8, rs2, imm, ..Instruction::new(op) }).expect("operands that fit")
+                encode(Instruction { rd, rs1: 8, rs2, imm, ..Instruction::new(op) })
+                    .expect("operands that fit")
             })
             .collect();
         let base = *random.pick(&[1 << 12, 1 << 11, 0]);
@@ -194,11 +195,18 @@ fn no_loop_leaves_memory_or_a_page_unmarked() {
             let (register, place) = (8 + random.below(2) as u8, random.below(64) as i32 - 32);
             let has = |name: &str, register| if op.entry().has(name) { register } else { 0 };
             let (rd, rs2) = (has("rd", 7), has("rs2", 6));
-            words.push(word(Instruction { rd, rs1: register, rs2, imm: place * size, ..Instruction::new(op) }));
+            words.push(word(Instruction {
+                rd,
+                rs1: register,
+                rs2,
+                imm: place * size,
+                ..Instruction::new(op)
+            }));
         }
         for register in [8, 9] {
-            let by =
-                *random.pick(&[0, 1, 2, 4, 8, 8, 12, 16, 24, 64, 72, 512, 1600, -1, -4, -8, -8, -40, -64, -256, -2000]);
+            let by = *random.pick(&[
+                0, 1, 2, 4, 8, 8, 12, 16, 24, 64, 72, 512, 1600, -1, -4, -8, -8, -40, -64, -256, -2000,
+            ]);
             words.insert(
                 random.below(1 + words.len() as u64) as usize,
                 match random.below(3) {
@@ -220,10 +228,12 @@ fn no_loop_leaves_memory_or_a_page_unmarked() {
             for register in &mut x[8..10] {
                 let edge = *random.pick(&[0, base, base + image.code.len() as u64, 1 << 14, 1 << 15]);
                 let unaligned = if random.one_in(8) { random.below(8) } else { 0 };
-                *register = edge.wrapping_add(8 * random.below(400)).wrapping_sub(1600).wrapping_add(unaligned);
+                *register =
+                    edge.wrapping_add(8 * random.below(400)).wrapping_sub(1600).wrapping_add(unaligned);
             }
             x[6] = random.bits();
-            x[10] = *random.pick(&[0, 1, 4, 8, 16, 40, 4096, 7, 1 << 40, u64::MAX, 8u64.wrapping_neg(), 1 << 63]);
+            x[10] =
+                *random.pick(&[0, 1, 4, 8, 16, 40, 4096, 7, 1 << 40, u64::MAX, 8u64.wrapping_neg(), 1 << 63]);
             x[11] = 1 + random.below(300);
             start(&mut reference, &mut machine, &Registers { x, f: [0; 32] });
             for limit in [random.below(300), random.below(900), 3000] {
@@ -243,8 +253,9 @@ fn no_loop_leaves_memory_or_a_page_unmarked() {
 #[test]
 fn translated_code_is_kept_for_the_next_machine() {
     let folder = tempfile::tempdir().expect("a folder");
-    let cached =
-        |folder: &Path, image: &Image| Jit::new(image).expect("a host").with_threshold(0).with_cache(folder, image);
+    let cached = |folder: &Path, image: &Image| {
+        Jit::new(image).expect("a host").with_threshold(0).with_cache(folder, image)
+    };
     let mut random = Random::new(21);
     let (mut reused, mut files) = (0, 0);
     for number in 0..200 {
@@ -281,7 +292,8 @@ fn a_cache_that_is_not_good_is_as_none() {
     let mut machine = cached();
     machine.run(1_000_000);
     machine.keep().expect("room");
-    let path = std::fs::read_dir(folder.path()).expect("a folder").next().expect("a file").expect("a file").path();
+    let path =
+        std::fs::read_dir(folder.path()).expect("a folder").next().expect("a file").expect("a file").path();
     assert!(regions() > 0);
     let good = std::fs::read(&path).expect("a file");
     for at in 0..good.len() {
@@ -294,7 +306,8 @@ fn a_cache_that_is_not_good_is_as_none() {
     }
     std::fs::write(&path, &good).expect("room");
     assert!(regions() > 0);
-    let permit = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("ours");
+    let permit =
+        |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("ours");
     for (what, others, mine) in [(path.as_path(), 0o666, 0o600), (folder.path(), 0o777, 0o700)] {
         permit(what, others);
         assert_eq!(regions(), 0, "others can write to {}", what.display());
@@ -302,7 +315,10 @@ fn a_cache_that_is_not_good_is_as_none() {
         assert!(regions() > 0);
     }
     // Another machine with the same words, and no folder at all.
-    assert_eq!(Jit::new(&image).expect("a host").with_cache(Path::new("/proc/none"), &image).translated().regions, 0);
+    assert_eq!(
+        Jit::new(&image).expect("a host").with_cache(Path::new("/proc/none"), &image).translated().regions,
+        0
+    );
     let other = program_at(1 << 11, &[0x0012_8293, 0xffdf_f06f]);
     assert_eq!(Jit::new(&other).expect("a host").with_cache(folder.path(), &other).translated().regions, 0);
 }
@@ -322,7 +338,8 @@ fn regions_that_learn_where_they_jump_stop_in_the_same_state() {
         code.extend([of(Addi, 10, 10, 0, number as i32), work, of(Xor, 12, 12, 10, 0)]);
         code.push(of(Jal, 0, 0, 0, -4 * code.len() as i32));
     }
-    let words: Vec<u32> = code.into_iter().map(|instruction| encode(instruction).expect("operands that fit")).collect();
+    let words: Vec<u32> =
+        code.into_iter().map(|instruction| encode(instruction).expect("operands that fit")).collect();
     let image = program(&words);
     let mut reference = Interpreter::new(&image).expect("memory").with_arithmetic(Arithmetic::Soft);
     let mut machine = Jit::new(&image).expect("a host").with_threshold(0);
@@ -355,7 +372,16 @@ fn program_in(bits: u8, base: u64, words: &[u32]) -> Image {
     code.resize(code.len().next_multiple_of(32), 0);
     let profile = MachineProfile::new(Extensions::IMFD, bits, base, code.len() as u64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
-    let contents =
-        Contents { profile, entry: base, sp: 0, code: code.into(), segments, tensors, symbols, schedule, interface: None };
+    let contents = Contents {
+        profile,
+        entry: base,
+        sp: 0,
+        code: code.into(),
+        segments,
+        tensors,
+        symbols,
+        schedule,
+        interface: None,
+    };
     Image::new(contents).expect("an image")
 }

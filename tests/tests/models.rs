@@ -4,7 +4,9 @@
 use compiler::{Compiled, Options, compile_graph, import_model};
 use image::{Image, Role};
 use onnx::{Attribute, Limits, Model};
-use opml_tests::backend::{ALL_BACKENDS, Backend, Ending, FlatBackend, Input, InterpreterBackend, Job, agree};
+use opml_tests::backend::{
+    ALL_BACKENDS, Backend, Ending, FlatBackend, Input, InterpreterBackend, Job, agree,
+};
 use opml_tests::tools::in_repository;
 use std::fmt::Write;
 use std::fs;
@@ -93,7 +95,8 @@ fn networks_answer_as_expected_and_keep_their_roots() {
     let mut report = String::new();
     for (network, ending) in NETWORKS {
         let image = compiled(read(network)).image;
-        writeln!(report, "{network}\n  code   {}\n  memory {}", image.code_root(), image.memory_root()).unwrap();
+        writeln!(report, "{network}\n  code   {}\n  memory {}", image.code_root(), image.memory_root())
+            .unwrap();
         for label in 0..10 {
             let end = run(&quick(), &image, &[&digit(label, ending)]);
             let answer = f32s(&end.output);
@@ -118,12 +121,15 @@ fn a_pool_window_that_is_off_by_one_is_noticed() {
     let mut model = read("mnist-cnn");
     let pools = model.graph.nodes.iter_mut().filter(|node| node.operator == "MaxPool");
     // 28 rows with one of padding above still make 14 windows of two, each one row too high.
-    let moved = pools.map(|pool| pool.attributes.insert("pads".to_owned(), Attribute::Ints(vec![1, 1, 0, 0]))).count();
+    let moved = pools
+        .map(|pool| pool.attributes.insert("pads".to_owned(), Attribute::Ints(vec![1, 1, 0, 0])))
+        .count();
     assert!(moved > 0, "the network has no pool");
     let image = compiled(model).image;
     let [host, _] = quick();
-    let worst =
-        (0..10).map(|label| distance("mnist-cnn", label, &f32s(&run(&[host], &image, &[&digit(label, "npy")]).output)));
+    let worst = (0..10).map(|label| {
+        distance("mnist-cnn", label, &f32s(&run(&[host], &image, &[&digit(label, "npy")]).output))
+    });
     assert!(worst.fold(0.0, f64::max) > TOLERANCE);
 }
 
@@ -131,7 +137,8 @@ fn a_pool_window_that_is_off_by_one_is_noticed() {
 fn cases() -> Vec<PathBuf> {
     let folder = in_repository("fixtures/operators");
     let entries = fs::read_dir(&folder).expect("fixtures/operators");
-    let mut cases: Vec<_> = entries.map(|entry| entry.expect("a folder").path()).filter(|path| path.is_dir()).collect();
+    let mut cases: Vec<_> =
+        entries.map(|entry| entry.expect("a folder").path()).filter(|path| path.is_dir()).collect();
     cases.sort();
     cases
 }
@@ -141,12 +148,14 @@ fn case(folder: &Path) -> (Image, Vec<Vec<u8>>) {
     let limits = Limits::default();
     let model = onnx::read_model(&folder.join("model.onnx"), &limits).expect("a model");
     let inputs = (0..).map(|index| folder.join(format!("test_data_set_0/input_{index}.pb")));
-    let inputs =
-        inputs.take_while(|path| path.exists()).map(|path| onnx::read_tensor(&path, &limits).expect("a tensor").1);
+    let inputs = inputs
+        .take_while(|path| path.exists())
+        .map(|path| onnx::read_tensor(&path, &limits).expect("a tensor").1);
     let inputs: Vec<_> = inputs.collect();
     let constant = |name: &str| model.graph.initializers.iter().any(|initializer| initializer.name == name);
     let open = model.graph.inputs.iter().filter(|value| !constant(&value.name));
-    let shapes = open.zip(&inputs).map(|(value, input)| (value.name.clone(), input.dims().to_vec())).collect();
+    let shapes =
+        open.zip(&inputs).map(|(value, input)| (value.name.clone(), input.dims().to_vec())).collect();
     let options = Options { shapes, ..Options::default() };
     let compiled = import_model(model, &options).and_then(|graph| compile_graph(graph, &options));
     let image = compiled.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).image;

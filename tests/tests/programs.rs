@@ -4,10 +4,10 @@
 use image::Image;
 use image::elf::{ElfError, Options, Program};
 use interpreter::Arithmetic;
+use isa::Trap;
 use opml_tests::backend::{ALL_BACKENDS, BACKENDS, Backend, InterpreterBackend, JitBackend, Job, agree};
 use opml_tests::guest::{Build, EMPTY, GUESTS, Guest, PROGRAMS, compile};
 use opml_tests::tools::{self, in_repository};
-use isa::Trap;
 use step::Status;
 
 /// Every program is built in each of these ways.
@@ -93,7 +93,8 @@ fn what_the_benchmark_runs_exits_as_under_qemu_and_natively() {
 
 #[test]
 fn every_step_of_a_linked_program_verifies() {
-    let elf = std::fs::read(in_repository("fixtures/programs/crc32.elf")).expect("the program that is checked in");
+    let elf =
+        std::fs::read(in_repository("fixtures/programs/crc32.elf")).expect("the program that is checked in");
     let image = load(&elf).expect("an image");
     let ending = agree(ALL_BACKENDS, &Job { limit: 3_000, ..Job::whole(&image) });
     assert_eq!((ending.steps, ending.state.status), (3_000, Status::Running));
@@ -138,7 +139,9 @@ fn globals_and_float_constants_work_as_gcc_and_ld_place_them() {
     let small = "volatile float total; volatile float step = 0.75f;
         int _start(void) { for (int i = 0; i < 4; i++) total += step * i; return total == 4.5f ? 42 : 1; }";
     for source in [large, small] {
-        for more in [&[][..], &["-Wl,--no-relax"], &["-Wl,-Ttext-segment=0x400000"], &["-O0"], &["-mcmodel=medany"]] {
+        for more in
+            [&[][..], &["-Wl,--no-relax"], &["-Wl,-Ttext-segment=0x400000"], &["-O0"], &["-mcmodel=medany"]]
+        {
             let (loaded, image) = program(&build(source, more), Options::default());
             assert!(loaded.stack.guarded && loaded.not_instructions.is_none(), "{more:?}");
             assert_eq!(ending(&image), (Status::Exited, 42), "{more:?}: {source}");
@@ -176,7 +179,9 @@ fn a_word_that_is_no_instruction_traps_if_it_is_reached_and_only_then() {
         for reached in [false, true] {
             let skip = if reached { "" } else { "j 1f" };
             let asm = format!("{skip}; .word {word}; 1: addi a0, zero, 7");
-            let source = format!("int _start(void) {{ register int a asm(\"a0\"); asm volatile(\"{asm}\" : \"=r\"(a)); return a; }}");
+            let source = format!(
+                "int _start(void) {{ register int a asm(\"a0\"); asm volatile(\"{asm}\" : \"=r\"(a)); return a; }}"
+            );
             let elf = build(&source, &["-falign-functions=16"]);
             let (loaded, image) = program(&elf, Options::default());
             // The assembler may mark the word as data; then it isn't counted.

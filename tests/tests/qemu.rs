@@ -23,7 +23,8 @@ fn oracle(program: &Program) -> Vec<u8> {
 
 /// What a program leaves in memory on all backends.
 fn ours(program: &Program) -> Vec<u8> {
-    let contents = image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program").contents;
+    let contents =
+        image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program").contents;
     let image = Image::new(contents).expect("an image");
     let ending = agree(BACKENDS, &Job { output: (DATA, program.compared()), ..Job::whole(&image) });
     // The first system call after the blocks is `write`, which the machine does not have.
@@ -64,7 +65,9 @@ fn planted_mistakes_are_noticed() {
     let oracle = oracle(&program);
     for (right, wrong) in MISTAKES {
         let mut mistaken = program.clone();
-        for it in mistaken.blocks.iter_mut().flat_map(|block| &mut block.instructions).filter(|it| it.op == right) {
+        for it in
+            mistaken.blocks.iter_mut().flat_map(|block| &mut block.instructions).filter(|it| it.op == right)
+        {
             it.op = wrong;
         }
         assert!(mistaken.difference(&ours(&mistaken), &oracle).is_some(), "{right:?} as {wrong:?}");

@@ -48,7 +48,8 @@ fn all_roads_take_the_same_step() {
             }
         }
     }
-    let unseen: Vec<_> = TABLE.iter().filter(|entry| executed[entry.op as usize] == 0).map(|e| e.mnemonic).collect();
+    let unseen: Vec<_> =
+        TABLE.iter().filter(|entry| executed[entry.op as usize] == 0).map(|e| e.mnemonic).collect();
     // `ebreak` does nothing but trap.
     assert_eq!(unseen, ["ebreak"], "never executed");
     assert!(trapped.iter().all(|&count| count > 0), "traps: {trapped:?}");
@@ -60,7 +61,8 @@ fn a_step_has_one_witness() {
     for entry in TABLE.iter().cycle().take(3 * TABLE.len()) {
         let case = Case::random(entry, &mut random);
         let (_, witness, before, _) = record(&case);
-        let mut forged = vec![[&witness[..], &[0]].concat(), witness[..witness.len() - 1].to_vec(), Vec::new()];
+        let mut forged =
+            vec![[&witness[..], &[0]].concat(), witness[..witness.len() - 1].to_vec(), Vec::new()];
         for _ in 0..30 {
             let mut bytes = witness.clone();
             let at = random.below(bytes.len() as u64) as usize;
@@ -106,7 +108,10 @@ fn errors_name_the_part() {
     let case = loop {
         let case = Case::random(entry, &mut random);
         let executes = event(&case, case.status) == Event::Executed(entry.op);
-        if executes && case.floats.0.iter().all(|f| f >> 32 == 0xffff_ffff) && case.image.profile.code_depth() > 1 {
+        if executes
+            && case.floats.0.iter().all(|f| f >> 32 == 0xffff_ffff)
+            && case.image.profile.code_depth() > 1
+        {
             break case;
         }
     };
@@ -119,9 +124,14 @@ fn errors_name_the_part() {
         verify(case.image.profile, &bytes, before).expect_err("a changed witness")
     };
     let depth = case.image.profile.code_depth();
-    assert_eq!(check(&|w| w.truncate(400)), WitnessError::TooShort { part: Part::Code, expected: 32, found: 7 });
+    assert_eq!(
+        check(&|w| w.truncate(400)),
+        WitnessError::TooShort { part: Part::Code, expected: 32, found: 7 }
+    );
     assert_eq!(check(&|w| w.push(7)), WitnessError::TooLong { count: 1 });
-    assert!(matches!(check(&|w| w[385] = 0x80), WitnessError::Mask { part: Part::Code, depth: d, .. } if d == depth));
+    assert!(
+        matches!(check(&|w| w[385] = 0x80), WitnessError::Mask { part: Part::Code, depth: d, .. } if d == depth)
+    );
     assert!(matches!(check(&|w| w[393..425].fill(0)), WitnessError::ZeroSibling { part: Part::Code, .. }));
     assert!(matches!(check(&|w| w[353] ^= 1), WitnessError::Proof { part: Part::Code, .. }));
     assert_eq!(check(&|w| w[floats] = 2), WitnessError::FloatForm { found: 2 });

@@ -56,7 +56,13 @@ impl Players {
         Ok(())
     }
 
-    fn play(&mut self, stage: &mut Stage, game: usize, player: Address, move_: &Move) -> Result<(), &'static str> {
+    fn play(
+        &mut self,
+        stage: &mut Stage,
+        game: usize,
+        player: Address,
+        move_: &Move,
+    ) -> Result<(), &'static str> {
         stage.play(game, player, move_)?;
         self.theirs[game] = move_.claims().to_vec();
         Ok(())
@@ -68,7 +74,11 @@ fn moment(stage: &Stage, random: &mut Random) -> u64 {
     let Some(dispute) = &stage.dispute else { return stage.now };
     let games = (0..stage.challengers.len()).filter_map(|game| dispute.game(game));
     let deadlines: Vec<u64> = games.filter_map(|(_, game)| game.deadline()).collect();
-    let edge = if deadlines.is_empty() || random.one_in(3) { dispute.window_end() } else { *random.pick(&deadlines) };
+    let edge = if deadlines.is_empty() || random.one_in(3) {
+        dispute.window_end()
+    } else {
+        *random.pick(&deadlines)
+    };
     match random.below(12) {
         0 => edge.saturating_sub(1).max(stage.now),
         1 => edge.max(stage.now),
@@ -128,7 +138,8 @@ fn campaign(code: Option<&[u8]>, seed: u64) -> BTreeSet<&'static str> {
 #[test]
 fn contract_and_rust_agree_on_every_act_and_every_wei() {
     let refused: BTreeSet<_> = (0..150).flat_map(|seed| campaign(None, seed)).collect();
-    let must = ["Agrees", "AnsweredAlready", "Challenged", "Decided", "Early", "Itself", "Late", "Over", "Turn"];
+    let must =
+        ["Agrees", "AnsweredAlready", "Challenged", "Decided", "Early", "Itself", "Late", "Over", "Turn"];
     for name in must.into_iter().chain(["Unsettled", "WindowOver"]) {
         assert!(refused.contains(name), "{name} was never the reason: {refused:?}");
     }
@@ -159,7 +170,8 @@ fn play_out(stage: &mut Stage, players: &mut Players) {
                 return;
             }
         }
-        let all_wait = silent.len() == (0..stage.challengers.len()).filter(|game| playing(stage, game)).count();
+        let all_wait =
+            silent.len() == (0..stage.challengers.len()).filter(|game| playing(stage, game)).count();
         if all_wait {
             stage.now += TERMS.clocks.asserter + 1;
             for game in silent {
@@ -240,7 +252,8 @@ fn planted_bugs_are_noticed() {
             let ours = contracts::SOURCES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
             let mut files: Vec<_> =
                 ours.chain([("IStepVerifier.sol".to_owned(), solidity::interface().to_owned())]).collect();
-            let service = files.iter_mut().find(|(name, _)| name == "InferenceService.sol").expect("the service");
+            let service =
+                files.iter_mut().find(|(name, _)| name == "InferenceService.sol").expect("the service");
             assert!(service.1.contains(right), "there is no {right}");
             service.1 = service.1.replacen(right, wrong, 1);
             let code = compile_one(&files, "InferenceService");

@@ -6,7 +6,7 @@
 use game::dispute::{Assertion, Dispute, Payment, Refused, Standing, Terms};
 use game::fake::{Fake, What};
 use game::player::{self, pick};
-use game::{Challenge, Clocks, BigStepEntry, Game, Level, Model, Move, Pick, Rules, Side, VOID, commit};
+use game::{BigStepEntry, Challenge, Clocks, Game, Level, Model, Move, Pick, Rules, Side, VOID, commit};
 use opml_tests::random::Random;
 use opml_tests::tools::number;
 use std::cmp::Reverse;
@@ -114,7 +114,8 @@ enum Character {
 
 use Character::*;
 
-const DISHONEST: [Character; 10] = [Liar, Fickle, Silent, Late, Slow, Griefer, Sophist, Monotone, Gloomy, Dirty];
+const DISHONEST: [Character; 10] =
+    [Liar, Fickle, Silent, Late, Slow, Griefer, Sophist, Monotone, Gloomy, Dirty];
 
 impl Character {
     fn is_honest(self) -> bool {
@@ -136,7 +137,8 @@ impl World {
         let steps = *random.pick(&[0, 1, 2, 3, 7, 64, 1000, 1 << 30, 1 << 60]);
         let traps = random.one_in(4).then(|| random.below(big_steps));
         let truth = Fake { traps, ..Fake::new(random.bits(), big_steps, steps) };
-        let clocks = Clocks { asserter: 10_000 + random.below(1000), challenger: 10_000 + random.below(1000) };
+        let clocks =
+            Clocks { asserter: 10_000 + random.below(1000), challenger: 10_000 + random.below(1000) };
         let arity = *random.pick(&[2, 3, 4, 5, 8, 16, 64]);
         let window = 1 + random.below(5000);
         let terms = Terms { window, clocks, arity, asserter_bond: 1000, challenger_bond: 100, burned: 250 };
@@ -240,7 +242,11 @@ impl Player {
                 reply.into_iter().map(at(delay)).collect()
             }
             Slow => reply.into_iter().map(at(left)).collect(),
-            Griefer => mischief(world, game, theirs, &mut self.random).into_iter().chain(reply).map(at(soon)).collect(),
+            Griefer => mischief(world, game, theirs, &mut self.random)
+                .into_iter()
+                .chain(reply)
+                .map(at(soon))
+                .collect(),
             Sophist => sophistry(world, game, theirs).into_iter().chain(reply).map(at(soon)).collect(),
         }
     }
@@ -343,15 +349,26 @@ struct Simulation {
 impl Simulation {
     /// The first character asserts, the others challenge.
     fn new(world: World, characters: &[Character], bug: Option<Bug>, random: &mut Random) -> Self {
-        let players: Vec<Player> = characters.iter().map(|&character| Player::new(character, &world, random)).collect();
+        let players: Vec<Player> =
+            characters.iter().map(|&character| Player::new(character, &world, random)).collect();
         let (model, input, output) = (world.model, world.truth.input_root(), players[ASSERTER].result());
         let dispute = Dispute::post(Assertion { asserter: ASSERTER, model, input, output }, world.terms, 0);
         let mut balances = vec![0; players.len()];
         balances[ASSERTER] -= world.terms.asserter_bond as i64;
         let rules = FaultyRules { truth: world.truth.clone(), bug };
         let (events, turns) = Default::default();
-        let mut new =
-            Self { rules, world, players, dispute, events, sequence: 0, turns, balances, refusals: 0, end: 0 };
+        let mut new = Self {
+            rules,
+            world,
+            players,
+            dispute,
+            events,
+            sequence: 0,
+            turns,
+            balances,
+            refusals: 0,
+            end: 0,
+        };
         for challenger in 1..new.players.len() {
             let time = random.below(new.world.terms.window);
             new.push(time, Event::Challenge(challenger));
@@ -375,7 +392,9 @@ impl Simulation {
             self.end = now;
             match event {
                 Event::Challenge(challenger) => self.challenge(challenger, now),
-                Event::Attempt(game, turn, attempt) if self.turns[game].0 == turn => self.attempt(game, attempt, now),
+                Event::Attempt(game, turn, attempt) if self.turns[game].0 == turn => {
+                    self.attempt(game, attempt, now)
+                }
                 Event::Timeout(game, turn) if self.turns[game].0 == turn => {
                     let paid = self.dispute.timeout(&self.rules, game, now);
                     self.finish(game, paid, now);
@@ -463,7 +482,8 @@ impl Simulation {
     /// What is wrong with how it went.
     fn violation(&self) -> Option<String> {
         let honest = |player: usize| self.players[player].character.is_honest();
-        let says = |side: Side, challenger| honest(if side == Side::Asserter { ASSERTER } else { challenger });
+        let says =
+            |side: Side, challenger| honest(if side == Side::Asserter { ASSERTER } else { challenger });
         let true_result = self.players[ASSERTER].result() == self.world.truth.output_root();
         let standing = self.dispute.standing();
         let watched = (1..self.players.len()).any(honest);
@@ -477,12 +497,17 @@ impl Simulation {
             return Some("a wrong result stands".to_owned());
         }
         for (challenger, game) in self.games() {
-            if game.winner().is_some_and(|winner| says(winner.other(), challenger) && !says(winner, challenger)) {
-                let [asserter, challenger] = [ASSERTER, challenger].map(|player| self.players[player].character);
+            if game
+                .winner()
+                .is_some_and(|winner| says(winner.other(), challenger) && !says(winner, challenger))
+            {
+                let [asserter, challenger] =
+                    [ASSERTER, challenger].map(|player| self.players[player].character);
                 return Some(format!("{asserter:?} against {challenger:?}: {:?}", game.winner()));
             }
         }
-        if let Some((turns, ..)) = self.turns.iter().find(|(turns, ..)| *turns > self.world.most_moves() + 1) {
+        if let Some((turns, ..)) = self.turns.iter().find(|(turns, ..)| *turns > self.world.most_moves() + 1)
+        {
             return Some(format!("{turns} turns of {}", self.world.most_moves()));
         }
         let losers = (0..self.players.len()).filter(|&player| self.balances[player] < 0);
@@ -528,7 +553,8 @@ fn the_honest_side_wins_and_keeps_its_bond_in_time() {
         }
     }
     // All of it happened, and often.
-    let least = [(games as u64, disputes), (refusals, disputes), (fallen, disputes / 10), (standing, disputes / 10)];
+    let least =
+        [(games as u64, disputes), (refusals, disputes), (fallen, disputes / 10), (standing, disputes / 10)];
     assert!(least.iter().all(|(count, least)| count >= least), "{least:?}");
 }
 
@@ -582,7 +608,8 @@ fn every_planted_bug_is_noticed() {
 /// A world in which two players meet: no traps, times and bonds that are easy to add up.
 fn meeting(traps: Option<u64>) -> World {
     let clocks = Clocks { asserter: 10_000, challenger: 10_000 };
-    let terms = Terms { window: 500, clocks, arity: 4, asserter_bond: 1000, challenger_bond: 100, burned: 250 };
+    let terms =
+        Terms { window: 500, clocks, arity: 4, asserter_bond: 1000, challenger_bond: 100, burned: 250 };
     World::new(Fake { traps, ..Fake::new(5, 100, 1000) }, terms)
 }
 

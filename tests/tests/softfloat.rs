@@ -133,7 +133,11 @@ impl Operation {
     }
 
     /// A function of two numbers that rounds nothing.
-    fn exact<T: Berkeley>(name: &'static str, ours: fn(Format, U128, U128) -> U128, oracle: fn(T, T) -> u64) -> Self {
+    fn exact<T: Berkeley>(
+        name: &'static str,
+        ours: fn(Format, U128, U128) -> U128,
+        oracle: fn(T, T) -> u64,
+    ) -> Self {
         let ours = move |case: &Case| {
             let [a, b, _] = case.nats();
             bits(ours(T::FORMAT, a, b))
@@ -146,9 +150,15 @@ impl Operation {
     }
 
     /// A conversion to an integer.
-    fn to_int<T: Berkeley>(name: &'static str, width: u32, signed: bool, oracle: fn(T, RoundingMode) -> u64) -> Self {
-        let ours =
-            move |case: &Case| float::to_int::<Native>(T::FORMAT, case.nats()[0], case.rounding(), width, signed).0;
+    fn to_int<T: Berkeley>(
+        name: &'static str,
+        width: u32,
+        signed: bool,
+        oracle: fn(T, RoundingMode) -> u64,
+    ) -> Self {
+        let ours = move |case: &Case| {
+            float::to_int::<Native>(T::FORMAT, case.nats()[0], case.rounding(), width, signed).0
+        };
         Self::new(name, Operands::Floats(1), ours, move |case| oracle(T::of(case.operands[0]), case.mode()))
     }
 
@@ -179,7 +189,11 @@ struct Mismatch {
 impl Display for Mismatch {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { operation, width, case, ours, oracle } = self;
-        write!(f, "f{width} {operation} {:#x?} rm {}: {ours:#x}, Berkeley {oracle:#x}", case.operands, case.rm)
+        write!(
+            f,
+            "f{width} {operation} {:#x?} rm {}: {ours:#x}, Berkeley {oracle:#x}",
+            case.operands, case.rm
+        )
     }
 }
 
@@ -194,8 +208,9 @@ fn operations<T: Berkeley, U: FloatUnit<Native>>() -> Vec<Operation> {
         let [a, b, c] = case.berkeley::<T>();
         a.fused_mul_add(b, c, case.mode()).raw()
     };
-    let convert =
-        move |case: &Case| bits(float::change_format::<Native>(T::FORMAT, other, case.nats()[0], case.rounding()));
+    let convert = move |case: &Case| {
+        bits(float::change_format::<Native>(T::FORMAT, other, case.nats()[0], case.rounding()))
+    };
     let oracle_convert = |case: &Case| T::of(case.operands[0]).converted(case.mode());
     // RV64 sign-extends every 32-bit result, the unsigned ones too.
     fn extend(x: i32) -> u64 {
@@ -273,8 +288,9 @@ fn compare<T: Berkeley>(operation: &Operation, case: Case) -> Result<(), Mismatc
 /// Every combination of special values and rounding modes.
 fn special_cases(operands: Operands, format: Format) -> Vec<Case> {
     let floats = special_floats(format);
-    let integers: Vec<u64> =
-        (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, (1u64 << bit).wrapping_neg(), (3 << bit) + 1]).collect();
+    let integers: Vec<u64> = (0..64)
+        .flat_map(|bit| [1u64 << bit, (1 << bit) - 1, (1u64 << bit).wrapping_neg(), (3 << bit) + 1])
+        .collect();
     let (a, b, c): (&[u64], &[u64], &[u64]) = match operands {
         Operands::Integer => (&integers, &[0], &[0]),
         Operands::Floats(1) => (&floats, &[0], &[0]),
@@ -331,7 +347,8 @@ fn check_all<T: Berkeley, U: FloatUnit<Native>>() {
             let operations = &operations;
             scope.spawn(move || {
                 let mine = operations.iter().enumerate().skip(first).step_by(2);
-                mine.filter_map(|(i, operation)| check::<T>(operation, count, seed + i as u64).err()).collect()
+                mine.filter_map(|(i, operation)| check::<T>(operation, count, seed + i as u64).err())
+                    .collect()
             })
         };
         let halves: [_; 2] = [work(0), work(1)];
@@ -391,7 +408,10 @@ fn planted_mistakes_are_noticed() {
     fn noticed<T: Berkeley>() -> Vec<&'static str> {
         let operations = operations::<T, Mistaken>();
         let rounding = operations.iter().take(6);
-        rounding.filter(|operation| check::<T>(operation, 20_000, 1).is_err()).map(|operation| operation.name).collect()
+        rounding
+            .filter(|operation| check::<T>(operation, 20_000, 1).is_err())
+            .map(|operation| operation.name)
+            .collect()
     }
     // A root is never exactly halfway between two numbers, so the last mistake is none.
     assert_eq!(noticed::<F32>(), ["add", "sub", "mul", "fma", "div"]);

@@ -10,7 +10,9 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use dnn_lib::kernel::{BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value};
+use dnn_lib::kernel::{
+    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value,
+};
 use dnn_lib::tensor::DType;
 
 use crate::{CodegenError, Target, nan};
@@ -90,7 +92,9 @@ impl Lowering<'_> {
             }
             Statement::Store { dtype, base, offset, value } => self.store(*dtype, *base, *offset, *value),
             Statement::For { .. } => self.for_(statement),
-            Statement::If { condition, then, otherwise, results } => self.if_(*condition, then, otherwise, results),
+            Statement::If { condition, then, otherwise, results } => {
+                self.if_(*condition, then, otherwise, results)
+            }
         }
     }
 
@@ -142,7 +146,8 @@ impl Lowering<'_> {
     /// The condition is tested once before the loop and then at its end, which costs one branch per
     /// iteration.
     fn for_(&mut self, statement: &Statement) -> Result<(), CodegenError> {
-        let Statement::For { index, start, end, step, bound: _, init, carried, body, results } = statement else {
+        let Statement::For { index, start, end, step, bound: _, init, carried, body, results } = statement
+        else {
             return Ok(());
         };
         self.expect_same_types("what a loop carries", init, carried)?;
@@ -299,7 +304,8 @@ impl Lowering<'_> {
         let mut traps = by_zero;
         if signed {
             let minus_one = self.code.ins().bnot(zero);
-            let min = self.code.ins().iconst(ty, if ty == types::I32 { i64::from(i32::MIN) } else { i64::MIN });
+            let min =
+                self.code.ins().iconst(ty, if ty == types::I32 { i64::from(i32::MIN) } else { i64::MIN });
             let by_minus_one = self.code.ins().icmp(IntCC::Equal, y, minus_one);
             let of_min = self.code.ins().icmp(IntCC::Equal, x, min);
             let overflows = self.code.ins().band(by_minus_one, of_min);

@@ -8,7 +8,8 @@ use dnn_lib::kernel::{BinaryOp, Block, Const, Conversion, Expr, Kernel, Statemen
 /// `canonical_arithmetic` says whether the only NaN of the target's own arithmetic is the canonical one: true
 /// for RISC-V, false for x86.
 pub(crate) fn foreign(kernel: &Kernel, canonical_arithmetic: bool) -> Vec<bool> {
-    let mut analysis = Analysis { foreign: vec![false; kernel.types.len()], canonical_arithmetic, changed: true };
+    let mut analysis =
+        Analysis { foreign: vec![false; kernel.types.len()], canonical_arithmetic, changed: true };
     // Loops carry values backwards; the set only grows, so this ends.
     while std::mem::take(&mut analysis.changed) {
         analysis.block(&kernel.body);

@@ -77,7 +77,13 @@ impl Region {
             let own = part.work.most(units);
             // No path is less than any path.
             let path = |ends: bool, of: fn(&Longest) -> Option<u64>| {
-                let rest = part.next.iter().map(|&next| of(&longest[next])).chain([ends.then_some(0)]).max().flatten();
+                let rest = part
+                    .next
+                    .iter()
+                    .map(|&next| of(&longest[next]))
+                    .chain([ends.then_some(0)])
+                    .max()
+                    .flatten();
                 rest.map(|rest| own.saturating_add(rest))
             };
             let ends = Longest { back: path(part.back, |l| l.back), out: path(part.out, |l| l.out) };
@@ -123,7 +129,8 @@ struct Flow {
 
 impl Flow {
     fn of(code: &[u8], marks: &[Mark], trips: BTreeMap<u32, Trips>) -> Option<Self> {
-        let words: Vec<u32> = code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
+        let words: Vec<u32> =
+            code.as_chunks::<4>().0.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
         let mut flow = Self { next: BTreeMap::new(), ends: BTreeMap::new(), trips };
         let mut pending = vec![0];
         while let Some(index) = pending.pop() {
@@ -136,7 +143,8 @@ impl Flow {
             flow.next.insert(index, next);
             // What follows the branch on its ways may have its source location too, but is no branch.
             let branch = decode(word, Extensions::IMFD)?.op.entry().layout == Layout::B;
-            if let Some((_, number)) = marks.iter().find(|(range, _)| branch && range.contains(&(index * 4))) {
+            if let Some((_, number)) = marks.iter().find(|(range, _)| branch && range.contains(&(index * 4)))
+            {
                 flow.ends.insert(index, *number);
             }
         }
@@ -146,7 +154,12 @@ impl Flow {
     /// The part of the code made of these instructions, which is entered at one of them, and the numbers of
     /// the loops that end their iterations in it but not in a loop inside. Edges to the header, if it has
     /// one, are left out.
-    fn region(&self, inside: &BTreeSet<usize>, entry: usize, header: Option<usize>) -> Option<(Region, BTreeSet<u32>)> {
+    fn region(
+        &self,
+        inside: &BTreeSet<usize>,
+        entry: usize,
+        header: Option<usize>,
+    ) -> Option<(Region, BTreeSet<u32>)> {
         let mut graph = DiGraphMap::<usize, ()>::new();
         for &from in inside {
             graph.add_node(from);
@@ -158,7 +171,8 @@ impl Flow {
         // In an order in which each component comes after all that it leads to.
         for component in kosaraju_scc(&graph) {
             let members: BTreeSet<usize> = component.into_iter().collect();
-            let leaving = members.iter().flat_map(|&member| graph.neighbors(member)).filter(|to| !members.contains(to));
+            let leaving =
+                members.iter().flat_map(|&member| graph.neighbors(member)).filter(|to| !members.contains(to));
             let next: BTreeSet<usize> = leaving.map(|to| places.get(&to).copied()).collect::<Option<_>>()?;
             let after = || members.iter().filter_map(|member| self.next.get(member)).flatten();
             let back = after().any(|&to| Some(to) == header);
@@ -178,7 +192,12 @@ impl Flow {
     }
 
     /// Instructions that reach each other.
-    fn inner_loop(&self, graph: &DiGraphMap<usize, ()>, members: &BTreeSet<usize>, entry: usize) -> Option<Work> {
+    fn inner_loop(
+        &self,
+        graph: &DiGraphMap<usize, ()>,
+        members: &BTreeSet<usize>,
+        entry: usize,
+    ) -> Option<Work> {
         let entered = |member: usize| {
             let mut before = graph.neighbors_directed(member, Incoming);
             member == entry || before.any(|from| !members.contains(&from))
@@ -186,7 +205,8 @@ impl Flow {
         let mut headers = members.iter().copied().filter(|&member| entered(member));
         let (Some(header), None) = (headers.next(), headers.next()) else { return None };
         let (body, ends) = self.region(members, header, Some(header))?;
-        let trips: Vec<Trips> = ends.iter().map(|number| self.trips.get(number).copied()).collect::<Option<_>>()?;
+        let trips: Vec<Trips> =
+            ends.iter().map(|number| self.trips.get(number).copied()).collect::<Option<_>>()?;
         (!trips.is_empty()).then_some(Work::Loop { trips, body })
     }
 }

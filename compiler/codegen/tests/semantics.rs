@@ -19,7 +19,8 @@ const CODE: u64 = 1 << MEMORY_BITS;
 /// Bits of numbers that are likely to be treated wrongly.
 fn operands(ty: Type) -> Vec<u64> {
     let ints = [0, 1, 2, 7, 31, 32, 63, 64, 100, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xffff_fffe];
-    let wide = [1 << 32, 1 << 52, i64::MAX as u64, i64::MIN as u64, u64::MAX, u64::MAX - 6, 0x1234_5678_9abc_def0];
+    let wide =
+        [1 << 32, 1 << 52, i64::MAX as u64, i64::MIN as u64, u64::MAX, u64::MAX - 6, 0x1234_5678_9abc_def0];
     let floats = [
         0.0,
         -0.0,
@@ -51,9 +52,11 @@ fn operands(ty: Type) -> Vec<u64> {
         Type::I64 => ints.into_iter().chain(wide).collect(),
         Type::I32 | Type::Bool => ints.to_vec(),
         // A signalling NaN and a negative one with a payload come last.
-        Type::F32 => {
-            floats.map(|x| u64::from((x as f32).to_bits())).into_iter().chain([0x7f80_0001, 0xffc1_2345]).collect()
-        }
+        Type::F32 => floats
+            .map(|x| u64::from((x as f32).to_bits()))
+            .into_iter()
+            .chain([0x7f80_0001, 0xffc1_2345])
+            .collect(),
         Type::F64 => {
             let nans = [0x7ff0_0000_0000_0001, 0xfff8_1234_5678_9abc];
             floats.map(f64::to_bits).into_iter().chain(nans).collect()

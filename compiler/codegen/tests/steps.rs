@@ -48,7 +48,12 @@ fn bound(kernel: &Kernel, units: u64) -> Option<u64> {
 }
 
 /// Adds the numbers in a loop over 0 to `end`, and does something else with each.
-fn sum(b: &mut Builder, end: i64, init: Value, step: impl FnOnce(&mut Builder, Value, Value) -> Value) -> Value {
+fn sum(
+    b: &mut Builder,
+    end: i64,
+    init: Value,
+    step: impl FnOnce(&mut Builder, Value, Value) -> Value,
+) -> Value {
     let (zero, end) = (b.i64(0), b.i64(end));
     b.for_(zero, end, 1, &[init], |b, i, carried| vec![step(b, i, carried[0])])[0]
 }
@@ -77,7 +82,8 @@ fn loops_without_choices_are_exact() {
             let x = load(b, unit);
             sum(b, 7, x, |b, i, total| {
                 let product = b.mul(i, total);
-                let inner = sum(b, 3, product, |b, j, total| b.binary(dnn_lib::kernel::BinaryOp::Xor, j, total));
+                let inner =
+                    sum(b, 3, product, |b, j, total| b.binary(dnn_lib::kernel::BinaryOp::Xor, j, total));
                 b.add(inner, i)
             })
         });

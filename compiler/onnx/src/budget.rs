@@ -122,14 +122,17 @@ mod tests {
 
     #[test]
     fn a_group_does_not_end_the_count() {
-        let group = [99 << 3 | 3, 99 << 3 | 4].map(|key: u16| [key as u8 & 0x7f | 0x80, (key >> 7) as u8]).concat();
+        let group =
+            [99 << 3 | 3, 99 << 3 | 4].map(|key: u16| [key as u8 & 0x7f | 0x80, (key >> 7) as u8]).concat();
         assert!(fits(&group, Message::Model));
         assert!(!fits(&[group, model(1 << 22, 0)].concat(), Message::Model));
     }
 
     #[test]
     fn bytes_that_are_not_a_message_are_left_to_the_decoder() {
-        for bytes in [&[0xff; 20][..], &[0x3a, 0x7f], &[0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]] {
+        for bytes in
+            [&[0xff; 20][..], &[0x3a, 0x7f], &[0x3a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]]
+        {
             assert!(fits(bytes, Message::Model));
         }
     }

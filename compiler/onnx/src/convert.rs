@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::messages::{
-    AttributeKind, AttributeProto, DimensionKind, DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto,
-    TypeKind, ValueProto,
+    AttributeKind, AttributeProto, DimensionKind, DimensionProto, GraphProto, ModelProto, NodeProto,
+    TensorProto, TypeKind, ValueProto,
 };
 use crate::model::{Attribute, Dimension, ElementType, Initializer, Model, ModelGraph, ModelNode, Value};
 use crate::tensor::{self, Source};
@@ -77,8 +77,11 @@ pub(crate) fn tensor(proto: TensorProto, place: &str, source: &Source) -> Result
 
 fn node(proto: NodeProto, index: usize, source: &Source) -> Result<ModelNode, Error> {
     let (name, operator) = (text(&proto.name), text(&proto.op_type));
-    let place =
-        if name.is_empty() { format!("node {index} ({operator})") } else { format!("node `{name}` ({operator})") };
+    let place = if name.is_empty() {
+        format!("node {index} ({operator})")
+    } else {
+        format!("node `{name}` ({operator})")
+    };
     if operator.is_empty() {
         return Err(missing(&place, "op_type"));
     }
@@ -141,8 +144,11 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
         return Err(missing(place, "the name"));
     }
     let place = format!("{place} (`{name}`)");
-    let unsupported =
-        |found: &str| Error::Unsupported { place: place.clone(), found: found.to_owned(), supported: "tensors" };
+    let unsupported = |found: &str| Error::Unsupported {
+        place: place.clone(),
+        found: found.to_owned(),
+        supported: "tensors",
+    };
     let tensor = match proto.ty.and_then(|ty| ty.kind) {
         None => return Ok(Value { name, element: None, shape: None }),
         Some(TypeKind::Tensor(tensor)) => tensor,
@@ -160,7 +166,11 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
             supported: ElementType::SUPPORTED,
         })?),
     };
-    Ok(Value { name, element, shape: tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect()) })
+    Ok(Value {
+        name,
+        element,
+        shape: tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect()),
+    })
 }
 
 /// Old exporters write -1 for a dimension that is left open.

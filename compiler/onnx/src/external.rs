@@ -9,8 +9,13 @@ use crate::messages::EntryProto;
 use crate::tensor::Header;
 
 /// The bytes of a tensor, from the place that the entries describe.
-pub(crate) fn read(entries: &[EntryProto], header: &Header, folders: &[PathBuf]) -> Result<Vec<u8>, TensorError> {
-    let entry = |key: &str| entries.iter().find(|entry| entry.key == key.as_bytes()).map(|entry| &entry.value[..]);
+pub(crate) fn read(
+    entries: &[EntryProto],
+    header: &Header,
+    folders: &[PathBuf],
+) -> Result<Vec<u8>, TensorError> {
+    let entry =
+        |key: &str| entries.iter().find(|entry| entry.key == key.as_bytes()).map(|entry| &entry.value[..]);
     let location = entry("location").unwrap_or_default();
     let offset = number("offset", entry("offset"))?.unwrap_or(0);
     let length = number("length", entry("length"))?.unwrap_or(header.size);
@@ -19,7 +24,11 @@ pub(crate) fn read(entries: &[EntryProto], header: &Header, folders: &[PathBuf])
     }
     let name = String::from_utf8_lossy(location).into_owned();
     let Some(relative) = relative_path(location) else {
-        return Err(TensorError::ExternalEntry { key: "location", found: name, expected: "the path of a file" });
+        return Err(TensorError::ExternalEntry {
+            key: "location",
+            found: name,
+            expected: "the path of a file",
+        });
     };
     let path = resolve(relative, &name, folders)?;
     read_range(&path, &name, offset, length)
@@ -52,7 +61,8 @@ fn resolve(relative: &Path, name: &str, folders: &[PathBuf]) -> Result<PathBuf, 
         return Err(TensorError::Escape { location: name.to_owned() });
     }
     let io = |source| TensorError::ExternalIo { location: name.to_owned(), source };
-    let folders = folders.iter().map(|folder| folder.canonicalize()).collect::<Result<Vec<_>, _>>().map_err(io)?;
+    let folders =
+        folders.iter().map(|folder| folder.canonicalize()).collect::<Result<Vec<_>, _>>().map_err(io)?;
     let mut problem = None;
     for folder in &folders {
         match folder.join(relative).canonicalize() {
@@ -97,7 +107,8 @@ mod tests {
             external_data: entries.iter().map(entry).collect(),
             ..TensorProto::default()
         };
-        let source = Source { folders: folders.iter().map(|&folder| folder.to_owned()).collect(), limit: 1 << 20 };
+        let source =
+            Source { folders: folders.iter().map(|&folder| folder.to_owned()).collect(), limit: 1 << 20 };
         convert(proto, &source).map(|tensor| tensor.bytes().to_vec()).map_err(|error| error.to_string())
     }
 
@@ -170,7 +181,8 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let (_outer, folder) = folders();
         let name = b"gewichte-\xe4.bin";
-        std::fs::write(folder.join(Path::new(std::ffi::OsStr::from_bytes(name))), [1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+        std::fs::write(folder.join(Path::new(std::ffi::OsStr::from_bytes(name))), [1, 2, 3, 4, 5, 6, 7, 8])
+            .unwrap();
         assert_eq!(at(name, &[&folder]).unwrap(), [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 }

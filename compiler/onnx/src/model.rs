@@ -187,7 +187,10 @@ impl ElementType {
             26 => "int2",
             27 => "float6e2m3",
             28 => "float6e3m2",
-            code => return Self::from_code(code).map_or_else(|| format!("code {code}"), |ty| ty.name().to_owned()),
+            code => {
+                return Self::from_code(code)
+                    .map_or_else(|| format!("code {code}"), |ty| ty.name().to_owned());
+            }
         };
         name.to_owned()
     }

@@ -82,14 +82,20 @@ pub(crate) fn convert(proto: TensorProto, source: &Source) -> Result<Tensor, Ten
 
 impl Header {
     pub fn length_error(&self, field: &'static str, found: u64) -> TensorError {
-        TensorError::Length { field, found, element: self.element.name(), dims: self.dims.clone(), expected: self.size }
+        TensorError::Length {
+            field,
+            found,
+            element: self.element.name(),
+            dims: self.dims.clone(),
+            expected: self.size,
+        }
     }
 }
 
 fn header(proto: &TensorProto, limit: u64) -> Result<Header, TensorError> {
     let code = proto.data_type;
-    let element =
-        ElementType::from_code(code).ok_or_else(|| TensorError::ElementType { found: ElementType::describe(code) })?;
+    let element = ElementType::from_code(code)
+        .ok_or_else(|| TensorError::ElementType { found: ElementType::describe(code) })?;
     let dims = proto
         .dims
         .iter()
@@ -138,7 +144,9 @@ fn typed(proto: &TensorProto, element: ElementType) -> Result<(&'static str, Vec
         E::UInt32 => ("uint64_data", narrow(&proto.uint64_data, element, u32::to_le_bytes)?),
         E::Int32 => ("int32_data", bytes_of(&proto.int32_data, |x| x.to_le_bytes())),
         E::Int16 => ("int32_data", narrow(&proto.int32_data, element, i16::to_le_bytes)?),
-        E::UInt16 | E::Float16 | E::BFloat16 => ("int32_data", narrow(&proto.int32_data, element, u16::to_le_bytes)?),
+        E::UInt16 | E::Float16 | E::BFloat16 => {
+            ("int32_data", narrow(&proto.int32_data, element, u16::to_le_bytes)?)
+        }
         E::Int8 => ("int32_data", narrow(&proto.int32_data, element, i8::to_le_bytes)?),
         E::UInt8 | E::Bool => ("int32_data", narrow(&proto.int32_data, element, u8::to_le_bytes)?),
     })
@@ -228,8 +236,14 @@ mod tests {
             (proto(FLOAT, &[huge, huge, 0]), "needs more than 1048576 bytes"),
             (proto(8, &[1]), "element type string is not supported"),
             (proto(99, &[1]), "element type code 99 is not supported"),
-            (TensorProto { int32_data: vec![300], ..proto(3, &[1]) }, "element 0 is 300, which is not a valid int8"),
-            (TensorProto { raw_data: Some(vec![1, 2]), ..proto(9, &[2]) }, "element 1 is 2, which is not a valid bool"),
+            (
+                TensorProto { int32_data: vec![300], ..proto(3, &[1]) },
+                "element 0 is 300, which is not a valid int8",
+            ),
+            (
+                TensorProto { raw_data: Some(vec![1, 2]), ..proto(9, &[2]) },
+                "element 1 is 2, which is not a valid bool",
+            ),
         ] {
             let error = read(proto).unwrap_err();
             assert!(error.contains(expected), "`{error}` should say `{expected}`");

@@ -55,7 +55,11 @@ impl ImportErrors {
         let place = *self.known.entry((operator.clone(), error.to_string())).or_insert(self.problems.len());
         match self.problems.get_mut(place) {
             Some(ImportProblem::Nodes { nodes, .. }) => nodes.push(node),
-            _ => self.problems.push(ImportProblem::Nodes { nodes: vec![node], operator, error: Box::new(error) }),
+            _ => self.problems.push(ImportProblem::Nodes {
+                nodes: vec![node],
+                operator,
+                error: Box::new(error),
+            }),
         }
     }
 

@@ -50,7 +50,11 @@ impl Call<'_> {
     }
 
     /// Translates the node to an operator on these tensors.
-    pub fn apply_to(&mut self, operator: impl Into<Operator>, inputs: &[TensorId]) -> Result<TensorId, NodeError> {
+    pub fn apply_to(
+        &mut self,
+        operator: impl Into<Operator>,
+        inputs: &[TensorId],
+    ) -> Result<TensorId, NodeError> {
         let name = self.node.outputs.first().cloned().unwrap_or_default();
         self.import.apply(&self.label, operator, inputs, name)
     }
@@ -130,8 +134,11 @@ impl Call<'_> {
     /// The value of an input that must be a constant list of `int64`.
     pub fn constant_ints(&self, index: usize, why: &'static str) -> Result<Vec<i64>, NodeError> {
         let tensor = self.tensor(self.input(index)?);
-        let value =
-            tensor.value.as_ref().ok_or_else(|| NodeError::NotConstant { index, tensor: tensor.name.clone(), why })?;
+        let value = tensor.value.as_ref().ok_or_else(|| NodeError::NotConstant {
+            index,
+            tensor: tensor.name.clone(),
+            why,
+        })?;
         if tensor.ty.dtype != DType::I64 {
             return Err(NodeError::ElementType {
                 index,

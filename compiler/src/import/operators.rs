@@ -26,8 +26,16 @@ struct OnnxOperator {
 }
 
 const ANY: usize = usize::MAX;
-const POOL: &[&str] =
-    &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
+const POOL: &[&str] = &[
+    "auto_pad",
+    "ceil_mode",
+    "count_include_pad",
+    "dilations",
+    "kernel_shape",
+    "pads",
+    "storage_order",
+    "strides",
+];
 
 #[rustfmt::skip]
 const TABLE: &[OnnxOperator] = &[

@@ -21,8 +21,11 @@ const NAMED: usize = 8;
 pub(super) fn order(graph: &onnx::ModelGraph, errors: &mut ImportErrors) -> Vec<usize> {
     let nodes = &graph.nodes;
     let definitions = definitions(graph, errors);
-    let dependencies: Vec<Vec<usize>> =
-        nodes.iter().enumerate().map(|(index, node)| dependencies(node, index, &definitions, errors)).collect();
+    let dependencies: Vec<Vec<usize>> = nodes
+        .iter()
+        .enumerate()
+        .map(|(index, node)| dependencies(node, index, &definitions, errors))
+        .collect();
     let sorted = sort(nodes, &dependencies).unwrap_or_else(|cycle| {
         errors.model(cycle);
         (0..nodes.len()).collect()
@@ -72,7 +75,8 @@ fn definitions<'a>(graph: &'a onnx::ModelGraph, errors: &mut ImportErrors) -> BT
     }
     for initializer in &graph.initializers {
         // An input may have an initializer: its default.
-        if let Some(Definition::Initializer) = definitions.insert(&initializer.name, Definition::Initializer) {
+        if let Some(Definition::Initializer) = definitions.insert(&initializer.name, Definition::Initializer)
+        {
             errors.model(duplicate(&initializer.name, "an initializer", "another initializer"));
         }
     }

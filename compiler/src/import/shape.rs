@@ -32,7 +32,10 @@ pub(super) fn bind(
 
 /// The sizes that the given shapes bind the names of dimensions to, so that one shape can bind those of other
 /// inputs.
-fn symbols<'a>(inputs: &'a [Value], given: &BTreeMap<String, Vec<u64>>) -> Result<BTreeMap<&'a str, u64>, ModelError> {
+fn symbols<'a>(
+    inputs: &'a [Value],
+    given: &BTreeMap<String, Vec<u64>>,
+) -> Result<BTreeMap<&'a str, u64>, ModelError> {
     let mut symbols = BTreeMap::new();
     for input in inputs {
         let (Some(shape), Some(given)) = (&input.shape, given.get(&input.name)) else { continue };
@@ -54,7 +57,8 @@ fn ty(
 ) -> Result<TensorType, ModelError> {
     let name = || input.name.clone();
     let element = input.element.ok_or_else(|| ModelError::InputWithoutType { name: name() })?;
-    let dtype = element_type(element).ok_or_else(|| ModelError::ElementType { name: name(), found: element.name() })?;
+    let dtype = element_type(element)
+        .ok_or_else(|| ModelError::ElementType { name: name(), found: element.name() })?;
     let shape = match (&input.shape, given.get(&input.name)) {
         (None, Some(given)) => given.clone(),
         (None, None) => {
@@ -92,7 +96,12 @@ pub(super) fn empty_input(input: &Value, given: &BTreeMap<String, Vec<u64>>) -> 
     })
 }
 
-fn contradicted(input: &Value, given: &[u64], declared: &[Dimension], symbols: &BTreeMap<&str, u64>) -> ModelError {
+fn contradicted(
+    input: &Value,
+    given: &[u64],
+    declared: &[Dimension],
+    symbols: &BTreeMap<&str, u64>,
+) -> ModelError {
     ModelError::ShapeContradicted {
         name: input.name.clone(),
         given: given.iter().map(u64::to_string).collect::<Vec<_>>().join(","),

@@ -66,8 +66,20 @@ pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
         p_align: PAGE,
     };
     let (data_size, text_size) = (data.len() as u64, text.bytes.len() as u64);
-    writer.write_program_header(&segment(elf::PF_R | elf::PF_W, data_offset, 0, data_size, plan.memory_size()));
-    writer.write_program_header(&segment(elf::PF_R | elf::PF_X, text_offset, text.address, text_size, text_size));
+    writer.write_program_header(&segment(
+        elf::PF_R | elf::PF_W,
+        data_offset,
+        0,
+        data_size,
+        plan.memory_size(),
+    ));
+    writer.write_program_header(&segment(
+        elf::PF_R | elf::PF_X,
+        text_offset,
+        text.address,
+        text_size,
+        text_size,
+    ));
     writer.pad_until(data_offset);
     writer.write(&data);
     writer.pad_until(text_offset);
@@ -103,7 +115,14 @@ pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
     let name = writer.section_name_offset(Some(data_name));
     writer.write_section_header(&section(name, elf::SHF_WRITE, 0, data_offset, data_size, PAGE));
     let name = writer.section_name_offset(Some(text_name));
-    writer.write_section_header(&section(name, elf::SHF_EXECINSTR, text.address, text_offset, text_size, PAGE));
+    writer.write_section_header(&section(
+        name,
+        elf::SHF_EXECINSTR,
+        text.address,
+        text_offset,
+        text_size,
+        PAGE,
+    ));
     writer.write_symtab_section_header(1 + locals);
     writer.write_strtab_section_header();
     writer.write_shstrtab_section_header();

@@ -133,7 +133,8 @@ impl Assembler {
     }
 
     fn push(&mut self, instruction: Instruction) -> Result<(), LinkError> {
-        let word = encode(instruction).ok_or_else(|| LinkError::Encoding { what: format!("{instruction:?}") })?;
+        let word =
+            encode(instruction).ok_or_else(|| LinkError::Encoding { what: format!("{instruction:?}") })?;
         self.words.push(word);
         Ok(())
     }
@@ -167,7 +168,8 @@ impl Assembler {
         let distance = target.wrapping_sub(self.here()).cast_signed();
         let low = low_12(distance);
         let upper = i32::try_from(distance - i64::from(low));
-        let upper = upper.map_err(|_| LinkError::Encoding { what: format!("a call over {distance} bytes") })?;
+        let upper =
+            upper.map_err(|_| LinkError::Encoding { what: format!("a call over {distance} bytes") })?;
         self.immediate(Op::Auipc, by, 0, upper)?;
         self.immediate(Op::Jalr, link, by, low)
     }
@@ -208,8 +210,18 @@ mod tests {
 
     #[test]
     fn any_number_is_loaded() {
-        let mut values: Vec<u64> = (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, (1 << bit) + 0x800]).collect();
-        values.extend([0x7ff, 0x800, 0xfff, 0x7fff_f800, 0x7fff_ffff, 0x8000_0000, 0x1234_5678_9abc_def0, u64::MAX]);
+        let mut values: Vec<u64> =
+            (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, (1 << bit) + 0x800]).collect();
+        values.extend([
+            0x7ff,
+            0x800,
+            0xfff,
+            0x7fff_f800,
+            0x7fff_ffff,
+            0x8000_0000,
+            0x1234_5678_9abc_def0,
+            u64::MAX,
+        ]);
         for value in values {
             let mut code = Assembler { address: 0, words: Vec::new() };
             code.load_immediate(A0, value).unwrap();
@@ -234,7 +246,8 @@ mod tests {
             let mut code = Assembler { address: here, words: Vec::new() };
             code.jump(RA, RA, target).unwrap();
             let [upper, jump] = code.words[..] else { panic!() };
-            let (upper, jump) = (decode(upper, Extensions::IM).unwrap(), decode(jump, Extensions::IM).unwrap());
+            let (upper, jump) =
+                (decode(upper, Extensions::IM).unwrap(), decode(jump, Extensions::IM).unwrap());
             assert_eq!(here.wrapping_add_signed(i64::from(upper.imm) + i64::from(jump.imm)), target);
         }
         let mut code = Assembler { address: 0, words: Vec::new() };

@@ -44,7 +44,9 @@ fn block(code: &Block, unbounded: u64) -> u64 {
         Statement::For { bound, body, .. } => {
             bound.unwrap_or(unbounded).saturating_mul(block(body, unbounded).saturating_add(1))
         }
-        Statement::If { then, otherwise, .. } => block(then, unbounded).saturating_add(block(otherwise, unbounded)),
+        Statement::If { then, otherwise, .. } => {
+            block(then, unbounded).saturating_add(block(otherwise, unbounded))
+        }
     };
     code.statements.iter().map(statement).fold(0, u64::saturating_add)
 }

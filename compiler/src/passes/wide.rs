@@ -13,8 +13,10 @@ const MOST_INPUTS: usize = 5;
 pub(crate) fn narrow(graph: &mut Graph) -> Result<(), OperatorError> {
     for mut node in std::mem::take(&mut graph.nodes) {
         while matches!(node.operator, Operator::Concat(_)) && node.inputs.len() > MOST_INPUTS {
-            let parts: Vec<Vec<TensorId>> = node.inputs.chunks(MOST_INPUTS).map(<[TensorId]>::to_vec).collect();
-            node.inputs = parts.into_iter().map(|inputs| part(graph, &node, inputs)).collect::<Result<_, _>>()?;
+            let parts: Vec<Vec<TensorId>> =
+                node.inputs.chunks(MOST_INPUTS).map(<[TensorId]>::to_vec).collect();
+            node.inputs =
+                parts.into_iter().map(|inputs| part(graph, &node, inputs)).collect::<Result<_, _>>()?;
         }
         graph.nodes.push(node);
     }

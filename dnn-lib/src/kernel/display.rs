@@ -105,7 +105,9 @@ impl fmt::Display for Expr {
             Expr::Binary(op, a, b) => write!(f, "{} {a}, {b}", op.name()),
             Expr::Compare(op, a, b) => write!(f, "{} {a}, {b}", op.name()),
             Expr::Fma(a, b, c) => write!(f, "fma {a}, {b}, {c}"),
-            Expr::Select { condition, then, otherwise } => write!(f, "select {condition}, {then}, {otherwise}"),
+            Expr::Select { condition, then, otherwise } => {
+                write!(f, "select {condition}, {then}, {otherwise}")
+            }
             Expr::Convert(conversion, ty, a) => write!(f, "{} {ty}, {a}", conversion.name()),
             Expr::Load { dtype, base, offset } => write!(f, "load {dtype} [{base}{offset:+}]"),
         }
@@ -142,7 +144,9 @@ fn block(f: &mut fmt::Formatter<'_>, block: &Block, depth: usize) -> fmt::Result
 fn statement(f: &mut fmt::Formatter<'_>, statement: &Statement, depth: usize) -> fmt::Result {
     match statement {
         Statement::Let(value, expr) => writeln!(f, "{value} = {expr}"),
-        Statement::Store { dtype, base, offset, value } => writeln!(f, "store {dtype} [{base}{offset:+}], {value}"),
+        Statement::Store { dtype, base, offset, value } => {
+            writeln!(f, "store {dtype} [{base}{offset:+}], {value}")
+        }
         Statement::For { index, start, end, step, bound, init, carried, body, results: done } => {
             results(f, done)?;
             write!(f, "for {index} in {start}..{end}")?;

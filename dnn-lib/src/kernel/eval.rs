@@ -11,7 +11,9 @@ use crate::tensor::{DType, TensorType};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
     /// An access outside memory, or not aligned to its size.
-    #[error("kernel {kernel}: access of {size} bytes at address {address:#x} is misaligned or outside of the memory")]
+    #[error(
+        "kernel {kernel}: access of {size} bytes at address {address:#x} is misaligned or outside of the memory"
+    )]
     Access {
         /// The kernel's name.
         kernel: String,
@@ -126,7 +128,8 @@ impl Kernel {
             bytes.resize(bytes.len().next_multiple_of(16), 0);
         }
         let start = bytes.len();
-        let size = self.output.bytes().and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= 1 << 40);
+        let size =
+            self.output.bytes().and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= 1 << 40);
         let Some(size) = size else {
             return Err(EvalError::Output { kernel: self.name.clone(), ty: self.output.clone() });
         };

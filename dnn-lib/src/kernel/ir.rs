@@ -26,7 +26,9 @@ impl Type {
             DType::F32 => Type::F32,
             DType::F64 => Type::F64,
             DType::I64 | DType::U64 => Type::I64,
-            DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => Type::I32,
+            DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => {
+                Type::I32
+            }
         }
     }
 
@@ -267,7 +269,10 @@ impl Conversion {
             Demote => (from, to) == (Type::F64, Type::F32),
             Bitcast => matches!(
                 (from, to),
-                (Type::F32, Type::I32) | (Type::I32, Type::F32) | (Type::F64, Type::I64) | (Type::I64, Type::F64)
+                (Type::F32, Type::I32)
+                    | (Type::I32, Type::F32)
+                    | (Type::F64, Type::I64)
+                    | (Type::I64, Type::F64)
             ),
         }
     }

@@ -10,7 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::ir::{BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, Value};
+use crate::kernel::ir::{
+    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, Value,
+};
 
 /// An upper bound of a loop's iterations each time it is entered: `(fixed + per_unit * units) / step`,
 /// rounded up.

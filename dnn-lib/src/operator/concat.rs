@@ -20,7 +20,9 @@ impl Semantics for Concat {
         for (input, other) in inputs.iter().enumerate().skip(1) {
             let fits = other.shape.len() == shape.len()
                 && (0..shape.len()).all(|i| i == axis || other.shape[i] == inputs[0].shape[i]);
-            check_shape(inputs, input, fits, || format!("must be as {:?}, but for axis {axis}", inputs[0].shape))?;
+            check_shape(inputs, input, fits, || {
+                format!("must be as {:?}, but for axis {axis}", inputs[0].shape)
+            })?;
             shape[axis] = shape[axis].saturating_add(other.shape[axis]);
         }
         Ok(TensorType::new(dtype, shape))

@@ -41,7 +41,8 @@ impl Loads {
         let shared = if factor.stride == 0 { factor.count } else { (room / factor.stride + 1).max(1) as u64 };
         let bases = (0..factor.count).step_by(shared as usize);
         let bases = bases.map(|first| b.add_const(factor.base, first as i64 * factor.stride)).collect();
-        let vectors = (0..factor.count).map(|i| ((i / shared) as usize, (i % shared) as i64 * factor.stride)).collect();
+        let vectors =
+            (0..factor.count).map(|i| ((i / shared) as usize, (i % shared) as i64 * factor.stride)).collect();
         Self { bases, vectors, step: factor.step }
     }
 
@@ -97,7 +98,11 @@ pub(super) fn accumulate(
             let carried = [&[index], carried].concat();
             let sums = products(b, &carried, unroll);
             let steps = loads.iter().flat_map(|loads| std::iter::repeat_n(loads.step, loads.bases.len()));
-            let next = carried.iter().zip(steps).skip(1).map(|(&base, step)| b.add_const(base, step * unroll as i64));
+            let next = carried
+                .iter()
+                .zip(steps)
+                .skip(1)
+                .map(|(&base, step)| b.add_const(base, step * unroll as i64));
             next.chain(sums).collect()
         });
         carried = [&[end], &results[..]].concat();
@@ -121,7 +126,13 @@ pub(super) fn tile(size: u64, most: u64) -> u64 {
 
 /// Builds code for the part of `0..size` that begins at `start`, a multiple of `tile`: once for a whole tile
 /// and, where the last one is smaller, once for that.
-pub(super) fn by_extent(b: &mut Builder, start: Value, size: u64, tile: u64, body: &mut dyn FnMut(&mut Builder, u64)) {
+pub(super) fn by_extent(
+    b: &mut Builder,
+    start: Value,
+    size: u64,
+    tile: u64,
+    body: &mut dyn FnMut(&mut Builder, u64),
+) {
     let rest = size % tile;
     if rest == 0 {
         return body(b, tile);

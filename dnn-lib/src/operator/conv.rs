@@ -31,18 +31,24 @@ impl Conv {
         let (x, w, group) = (&inputs[0].shape, &inputs[1].shape, self.group);
         check_shape(inputs, 0, x.len() >= 3, || "must have the form [N, C, D1, ...]".to_owned())?;
         check_shape(inputs, 1, w.len() == x.len(), || {
-            format!("must have the form [M, C / group, K1, ...] with {} dimensions, as the input has", x.len())
+            format!(
+                "must have the form [M, C / group, K1, ...] with {} dimensions, as the input has",
+                x.len()
+            )
         })?;
-        check_attribute("group", group, group > 0 && x[1].is_multiple_of(group) && w[0].is_multiple_of(group), || {
-            format!("must divide both the input's {} channels and the output's {}", x[1], w[0])
-        })?;
+        check_attribute(
+            "group",
+            group,
+            group > 0 && x[1].is_multiple_of(group) && w[0].is_multiple_of(group),
+            || format!("must divide both the input's {} channels and the output's {}", x[1], w[0]),
+        )?;
         check_shape(inputs, 1, w[1] == x[1] / group, || {
             format!("must have {} channels: the input's {} in {group} groups", x[1] / group, x[1])
         })?;
         match inputs.get(2) {
-            Some(bias) => {
-                check_shape(inputs, 2, bias.shape == [w[0]], || format!("must be [{}]: one for each channel", w[0]))
-            }
+            Some(bias) => check_shape(inputs, 2, bias.shape == [w[0]], || {
+                format!("must be [{}]: one for each channel", w[0])
+            }),
             None => Ok(()),
         }
     }

@@ -61,7 +61,8 @@ impl Semantics for Gemm {
         })?;
         let shape = vec![rows.size, columns.size];
         if let Some(c) = inputs.get(2) {
-            let fits = c.shape.len() <= 2 && crate::layout::broadcast_shape(&c.shape, &shape).as_ref() == Some(&shape);
+            let fits = c.shape.len() <= 2
+                && crate::layout::broadcast_shape(&c.shape, &shape).as_ref() == Some(&shape);
             check_shape(inputs, 2, fits, || format!("must be broadcast to {shape:?}"))?;
         }
         Ok(TensorType::new(dtype, shape))

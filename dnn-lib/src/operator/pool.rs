@@ -71,7 +71,8 @@ impl Pool {
         // Batch and channel are one dimension here: images.
         let grid = [&[output.shape[0] * output.shape[1]], &output.shape[2..]].concat();
         let size = self.dtype.size();
-        let strides: Vec<i64> = strides(&inputs[0].shape)[1..].iter().map(|&stride| (stride * size) as i64).collect();
+        let strides: Vec<i64> =
+            strides(&inputs[0].shape)[1..].iter().map(|&stride| (stride * size) as i64).collect();
         let (lo, hi) = (b.lo(), b.hi());
         b.for_(lo, hi, 1, &[], |b, unit, _| {
             let at = coordinates(b, unit, &grid);
@@ -103,7 +104,8 @@ impl Pool {
     }
 }
 
-const MAX_POOL: &[DType] = &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8];
+const MAX_POOL: &[DType] =
+    &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8];
 
 /// The least value of a type in which elements are compared.
 fn least(b: &mut Builder, dtype: DType) -> Value {

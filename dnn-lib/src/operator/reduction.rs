@@ -53,10 +53,11 @@ impl Semantics for ReduceMean {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         let dtype = same_dtype(inputs, FLOATS)?;
         let shape = &inputs[0].shape;
-        let sizes = shape.iter().zip(self.reduced(shape.len())?).filter_map(|(&size, reduced)| match reduced {
-            false => Some(size),
-            true => self.keep_dims.then_some(1),
-        });
+        let sizes =
+            shape.iter().zip(self.reduced(shape.len())?).filter_map(|(&size, reduced)| match reduced {
+                false => Some(size),
+                true => self.keep_dims.then_some(1),
+            });
         Ok(TensorType::new(dtype, sizes.collect::<Vec<_>>()))
     }
 

@@ -21,7 +21,9 @@ impl Transpose {
         let reversed = (0..rank).rev().collect();
         let perm = self.perm.as_ref().unwrap_or(&reversed);
         let permutation = perm.len() == dims.len() && (0..rank).all(|axis| perm.contains(&axis));
-        check_attribute("perm", perm, permutation, || format!("must name each of the {rank} dimensions once"))?;
+        check_attribute("perm", perm, permutation, || {
+            format!("must name each of the {rank} dimensions once")
+        })?;
         Ok(perm.iter().map(|&axis| dims[axis as usize]).collect())
     }
 }

@@ -70,7 +70,8 @@ impl View for Identity {
 impl View for Flatten {
     fn shape(&self, inputs: &[TensorType]) -> Result<Vec<u64>, Problem> {
         let shape = &inputs[0].shape;
-        let axis = if self.axis == shape.len() as i64 { shape.len() } else { resolve_axis(self.axis, shape.len())? };
+        let axis =
+            if self.axis == shape.len() as i64 { shape.len() } else { resolve_axis(self.axis, shape.len())? };
         let (rows, columns) = shape.split_at(axis);
         let too_large = || Problem::TooLarge { found: inputs[0].clone() };
         Ok(vec![elements(rows).ok_or_else(too_large)?, elements(columns).ok_or_else(too_large)?])
@@ -87,8 +88,11 @@ impl View for Reshape {
         })?;
         let copied = |axis: usize| {
             let size = found.get(axis).copied();
-            let problem =
-                || check_attribute("shape", wanted, false, || format!("has a 0 at {axis}, which {found:?} has not"));
+            let problem = || {
+                check_attribute("shape", wanted, false, || {
+                    format!("has a 0 at {axis}, which {found:?} has not")
+                })
+            };
             size.map_or_else(|| problem().map(|()| 0), Ok)
         };
         let known = |(axis, &size): (usize, &i64)| match size {

@@ -56,7 +56,9 @@ impl Window {
             format!("must have {rank} sizes between 1 and 2^30")
         })?;
         let input_fits = input.iter().all(|&size| size <= MAX);
-        check_attribute("input shape", input, input_fits, || "each spatial size must be at most 2^30".to_owned())?;
+        check_attribute("input shape", input, input_fits, || {
+            "each spatial size must be at most 2^30".to_owned()
+        })?;
         let axes = (0..rank).map(|axis| Axis {
             input: input[axis],
             output: 0,
@@ -226,9 +228,11 @@ pub(super) fn fold(
     let results = b.for_bounded(first, end, 1, axis.kernel, &carried, |b, _, carried| {
         let (bases, accumulators) = carried.split_at(streams);
         let inner = Stream { base: bases[0], strides: input.strides[1..].to_vec() };
-        let inner_kernel = kernel.map(|kernel| Stream { base: bases[1], strides: kernel.strides[1..].to_vec() });
+        let inner_kernel =
+            kernel.map(|kernel| Stream { base: bases[1], strides: kernel.strides[1..].to_vec() });
         let accumulators = fold(b, inner_axes, &at[1..], (&inner, inner_kernel.as_ref()), accumulators, step);
-        let mut next: Vec<_> = bases.iter().zip(strides).map(|(&base, stride)| b.add_const(base, stride)).collect();
+        let mut next: Vec<_> =
+            bases.iter().zip(strides).map(|(&base, stride)| b.add_const(base, stride)).collect();
         next.extend(accumulators);
         next
     });

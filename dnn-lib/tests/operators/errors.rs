@@ -12,7 +12,11 @@ fn errors_say_what_was_found_and_what_is_right() {
     };
     let conv = |group| Operator::from(Conv { window: Window::default(), group });
     let pool = |padding| {
-        Operator::from(MaxPool { kernel: vec![3], window: Window { padding, ..Window::default() }, ceil_mode: false })
+        Operator::from(MaxPool {
+            kernel: vec![3],
+            window: Window { padding, ..Window::default() },
+            ceil_mode: false,
+        })
     };
     let mixed = vec![TensorType::new(DType::F32, [2]), TensorType::new(DType::I64, [2])];
     let cases: Vec<(Operator, Vec<TensorType>)> = vec![

@@ -50,7 +50,8 @@ impl Tensor {
     /// The element at an index of something that this tensor is broadcast to.
     fn at_broadcast(&self, index: &[u64]) -> f32 {
         let own = &index[index.len() - self.shape.len()..];
-        let own: Vec<u64> = own.iter().zip(&self.shape).map(|(&i, &size)| if size == 1 { 0 } else { i }).collect();
+        let own: Vec<u64> =
+            own.iter().zip(&self.shape).map(|(&i, &size)| if size == 1 { 0 } else { i }).collect();
         self.at(&own)
     }
 

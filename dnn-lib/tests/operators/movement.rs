@@ -10,7 +10,9 @@ use super::{indices, run_bytes, shape};
 fn numbered(shape: &[u64], size: u64, from: u64) -> Vec<u8> {
     let count: u64 = shape.iter().product();
     (0..count)
-        .flat_map(|i| (from + i).wrapping_mul(0x0101_0101_0101_0101).to_le_bytes().into_iter().take(size as usize))
+        .flat_map(|i| {
+            (from + i).wrapping_mul(0x0101_0101_0101_0101).to_le_bytes().into_iter().take(size as usize)
+        })
         .collect()
 }
 

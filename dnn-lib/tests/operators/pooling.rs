@@ -30,7 +30,12 @@ fn case() -> impl Strategy<Value = Case> {
                 padding: Padding::Explicit(axes.iter().map(|axis| axis.1).collect()),
             };
             let kernel: Vec<u64> = axes.iter().map(|axis| axis.0.0).collect();
-            tensor(shape).prop_map(move |x| Case { x, kernel: kernel.clone(), window: window.clone(), ceil_mode })
+            tensor(shape).prop_map(move |x| Case {
+                x,
+                kernel: kernel.clone(),
+                window: window.clone(),
+                ceil_mode,
+            })
         },
     )
 }
@@ -131,7 +136,11 @@ proptest! {
 /// The largest element at each corner of its window: a window that is one too short or too long shows.
 #[test]
 fn a_window_ends_where_it_should() {
-    let pool = MaxPool { kernel: vec![2], window: Window { strides: vec![2], ..Window::default() }, ceil_mode: true };
+    let pool = MaxPool {
+        kernel: vec![2],
+        window: Window { strides: vec![2], ..Window::default() },
+        ceil_mode: true,
+    };
     let x = Tensor::new([1, 1, 5], vec![1.0, 2.0, 4.0, 3.0, 5.0]);
     assert_eq!(run(pool, &[&x]).data, [2.0, 4.0, 5.0]);
 }

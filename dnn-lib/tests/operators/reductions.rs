@@ -29,7 +29,8 @@ fn mean(x: &Tensor, reduced: &[bool], keep_dims: bool) -> Tensor {
         let at = |k: &[u64]| -> Vec<u64> { i.iter().zip(k).map(|(i, k)| i + k).collect() };
         lane_sum(indices(&summed).map(|k| x.at(&at(&k)))) / count as f32
     });
-    let shape = kept.iter().zip(reduced).filter(|&(_, &reduced)| keep_dims || !reduced).map(|(&size, _)| size);
+    let shape =
+        kept.iter().zip(reduced).filter(|&(_, &reduced)| keep_dims || !reduced).map(|(&size, _)| size);
     Tensor::new(shape.collect::<Vec<_>>(), all.data)
 }
 

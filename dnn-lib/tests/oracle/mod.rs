@@ -69,11 +69,18 @@ impl HardCases {
     pub fn load() -> Self {
         let line = |line: &str| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let function = Function::ALL.into_iter().find(|function| function.name() == fields[0]).expect("a function");
+            let function =
+                Function::ALL.into_iter().find(|function| function.name() == fields[0]).expect("a function");
             let bits = |field: &str| u32::from_str_radix(field, 16).expect("hexadecimal bits");
             ((function, bits(fields[1])), bits(fields[2]))
         };
-        Self(include_str!("../hard_cases.txt").lines().filter(|line| !line.starts_with('#')).map(line).collect())
+        Self(
+            include_str!("../hard_cases.txt")
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .map(line)
+                .collect(),
+        )
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Function, u32)> {

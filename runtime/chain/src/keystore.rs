@@ -9,7 +9,8 @@ use std::path::Path;
 
 /// Makes a random key, writes it to a new keystore file that only its owner can read, and returns the key's address.
 pub fn create_keystore(path: &Path, password: &str) -> Result<Address, KeyError> {
-    let fail = |error: &dyn std::fmt::Display| KeyError::Create { path: path.to_owned(), reason: error.to_string() };
+    let fail =
+        |error: &dyn std::fmt::Display| KeyError::Create { path: path.to_owned(), reason: error.to_string() };
     // Before the slow part. What comes between is caught below.
     if path.symlink_metadata().is_ok() {
         return Err(fail(&"the file exists, and may hold the only copy of a key"));
@@ -18,8 +19,14 @@ pub fn create_keystore(path: &Path, password: &str) -> Result<Address, KeyError>
     let folder = tempfile::tempdir().map_err(|error| fail(&error))?;
     let signer = PrivateKeySigner::random();
     let name = Some("keystore");
-    PrivateKeySigner::encrypt_keystore(folder.path(), &mut rand::thread_rng(), signer.to_bytes(), password, name)
-        .map_err(|error| fail(&error))?;
+    PrivateKeySigner::encrypt_keystore(
+        folder.path(),
+        &mut rand::thread_rng(),
+        signer.to_bytes(),
+        password,
+        name,
+    )
+    .map_err(|error| fail(&error))?;
     let json = fs::read(folder.path().join("keystore")).map_err(|error| fail(&error))?;
     let mut options = fs::File::options();
     options.write(true).create_new(true);

@@ -1,6 +1,8 @@
 //! The wallet on a real node: lost, replaced and undone transactions, a rising base fee, and a crash.
 
-use chain::{Act, Address, Bytes, Fees, GWEI, Head, PrivateKeySigner, RpcNode, Store, U256, Wallet, WalletError};
+use chain::{
+    Act, Address, Bytes, Fees, GWEI, Head, PrivateKeySigner, RpcNode, Store, U256, Wallet, WalletError,
+};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
@@ -30,11 +32,13 @@ struct Chain {
 
 impl Chain {
     async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node_modules/.bin/anvil");
         let mut command = Command::new(path);
         command.args(["--no-mining", "--quiet", "--port", &port.to_string()]).stdout(Stdio::null());
-        let anvil = Anvil(command.spawn().expect("anvil is not there: run `npm ci` in the repository's root"));
+        let anvil =
+            Anvil(command.spawn().expect("anvil is not there: run `npm ci` in the repository's root"));
         let url = format!("http://127.0.0.1:{port}");
         for _ in 0..200 {
             if let Ok(node) = RpcNode::connect(&url, Duration::from_secs(5)).await {
@@ -82,7 +86,15 @@ fn store() -> Arc<Store> {
 /// Sends one wei.
 fn gift(name: &str, deadline: Option<u64>, stake: u128) -> Act {
     let (value, data) = (U256::from(1), Bytes::new());
-    Act { name: name.to_owned(), about: format!("send {name}"), to: Some(SOMEBODY), value, data, deadline, stake }
+    Act {
+        name: name.to_owned(),
+        about: format!("send {name}"),
+        to: Some(SOMEBODY),
+        value,
+        data,
+        deadline,
+        stake,
+    }
 }
 
 #[tokio::test]
@@ -223,7 +235,8 @@ async fn what_no_node_would_accept_gets_no_nonce() {
     chain.ask("anvil_setBalance", balance(bond + 1)).await;
     let bonded = Act { value: U256::from(bond), ..gift("bond", None, 0) };
     let error = wallet.submit(bonded.clone(), &head).await.expect_err("too little for the gas").to_string();
-    let expected = format!("send bond: the account {} has 0.100000000000000001 ETH, but needs 0.1", wallet.address());
+    let expected =
+        format!("send bond: the account {} has 0.100000000000000001 ETH, but needs 0.1", wallet.address());
     assert!(error.starts_with(&expected) && error.contains("; send it 0.00"), "{error}");
     let larger = Act { value: U256::from(bond) * U256::from(3), ..bonded.clone() };
     let error = wallet.submit(larger, &head).await.expect_err("less than is sent along").to_string();

@@ -1,7 +1,9 @@
 //! Games about real runs of a small image with three big steps.
 
 use game::player;
-use game::{Change, Clocks, Execution, ExecutionError, Game, Illegal, MemoryLimit, Model, Oracle, Side, VOID};
+use game::{
+    Change, Clocks, Execution, ExecutionError, Game, Illegal, MemoryLimit, Model, Oracle, Side, VOID,
+};
 use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
 use step::{MachineProfile, Root, State, Status};
@@ -64,7 +66,17 @@ fn image(bound: u64) -> Image {
         let words = program.into_iter().chain(exit).map(|i| encode(i).expect("operands that fit"));
         code.extend(words.flat_map(u32::to_le_bytes));
         let (operator, node, arguments) = Default::default();
-        schedule.push(BigStep { kernel: 0, operator, node, output: 1, lo: 0, hi: 1, arguments, entry, bound });
+        schedule.push(BigStep {
+            kernel: 0,
+            operator,
+            node,
+            output: 1,
+            lo: 0,
+            hi: 1,
+            arguments,
+            entry,
+            bound,
+        });
     }
     code.resize(code.len().next_multiple_of(32), 0);
     let profile = MachineProfile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
@@ -81,8 +93,18 @@ fn image(bound: u64) -> Image {
     let symbols = vec![Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }];
     let tensors = vec![tensor(Role::Input, INPUT), tensor(Role::Output, OUTPUT)];
     let (sp, segments, interface) = (profile.memory_size(), Vec::new(), Some(interface));
-    Image::new(Contents { profile, entry: CODE, sp, code: code.into(), segments, tensors, symbols, schedule, interface })
-        .expect("an image")
+    Image::new(Contents {
+        profile,
+        entry: CODE,
+        sp,
+        code: code.into(),
+        segments,
+        tensors,
+        symbols,
+        schedule,
+        interface,
+    })
+    .expect("an image")
 }
 
 /// The true run on an input.
@@ -101,7 +123,8 @@ fn changed(bound: u64, n: u64, changes: &[((u64, u64), u64)]) -> Execution {
 /// Both play to the end; who can't go on runs out of time.
 fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Result<(Side, u64), Illegal> {
     let model: Model = *asserter.model();
-    let (input, asserted) = (asserter.input_root().expect("an input"), asserter.result(&model).expect("a result"));
+    let (input, asserted) =
+        (asserter.input_root().expect("an input"), asserter.result(&model).expect("a result"));
     let challenge = player::challenge(&model, arity, challenger).expect("a challenge");
     let mut game = Game::challenge(&model, input, asserted, arity, CLOCKS, &challenge, 0)?;
     let (mut claims, mut moves) = (challenge.claims, 1);
@@ -120,7 +143,11 @@ fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Res
 fn honest_wins(what: &str, truth: &mut Execution, liar: &mut Execution) {
     for arity in [2, 3, 16] {
         assert_eq!(duel(truth, liar, arity).map(|(side, _)| side), Ok(Side::Asserter), "{what}, by {arity}");
-        assert_eq!(duel(liar, truth, arity).map(|(side, _)| side), Ok(Side::Challenger), "{what}, by {arity}");
+        assert_eq!(
+            duel(liar, truth, arity).map(|(side, _)| side),
+            Ok(Side::Challenger),
+            "{what}, by {arity}"
+        );
     }
 }
 
@@ -165,7 +192,10 @@ fn a_run_that_lies_tells_the_same_lies_in_any_order() {
     for _ in 0..200 {
         let (big_step, step) = (below(3), below(30));
         let mut fresh = changed(100, 4, &lies);
-        assert_eq!(one.state(big_step, step).expect("a state"), fresh.state(big_step, step).expect("a state"));
+        assert_eq!(
+            one.state(big_step, step).expect("a state"),
+            fresh.state(big_step, step).expect("a state")
+        );
         let big_step = below(4);
         assert_eq!(one.memory(big_step).expect("a root"), fresh.memory(big_step).expect("a root"));
     }
@@ -235,7 +265,10 @@ fn questions_that_have_no_answer_are_refused() {
     let mut contents = image.into_contents();
     contents.interface = None;
     let error = Execution::new(Image::new(contents).expect("an image"), schedule, Vec::new()).err();
-    assert_eq!(error.map(|e| e.to_string()).as_deref(), Some("the image doesn't say where its inputs and outputs are"));
+    assert_eq!(
+        error.map(|e| e.to_string()).as_deref(),
+        Some("the image doesn't say where its inputs and outputs are")
+    );
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use game::fake::{Fake, What};
 use game::player::{self, pick};
-use game::{Challenge, Clocks, BigStepEntry, Game, Illegal, Level, Move, Outcome, Proven, Segment, Side, VOID};
+use game::{
+    BigStepEntry, Challenge, Clocks, Game, Illegal, Level, Move, Outcome, Proven, Segment, Side, VOID,
+};
 use proptest::prelude::*;
 use std::convert::Infallible;
 use step::{Proof, Root, Status};
@@ -103,7 +105,8 @@ fn the_honest_side_wins_within_the_bound() {
         for big_steps in [1, 2, 3, 5, 16, 17, 1000, 1 << 40] {
             for steps in [0, 1, 2, 3, 16, 257, 1 << 33, u64::MAX] {
                 let last = (big_steps - 1, steps.max(1));
-                for from in [(0, 1), (big_steps / 2, 1 + steps / 2), last, (big_steps / 3, 0), (big_steps, 0)] {
+                for from in [(0, 1), (big_steps / 2, 1 + steps / 2), last, (big_steps / 3, 0), (big_steps, 0)]
+                {
                     let from = from.max((0, 1));
                     let (truth, liar) = pair(big_steps, steps, from);
                     let bound = Game::most_moves(big_steps, steps.max(1), arity);
@@ -174,7 +177,10 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
         "replies without claims" => claims.expect("claims").clear(),
         "agrees at the end" => *claims.expect("claims").last_mut().expect("one") = rejected,
         "forges what it rejects" => match &mut move_ {
-            Move::Dissect { pick, .. } | Move::Enter { pick, .. } | Move::Prove { pick, .. } | Move::Void { pick } => {
+            Move::Dissect { pick, .. }
+            | Move::Enter { pick, .. }
+            | Move::Prove { pick, .. }
+            | Move::Void { pick } => {
                 pick.after.leaf = Root([9; 32]);
             }
         },
@@ -305,7 +311,9 @@ fn a_model_that_traps_has_the_result_void() {
         for (rules, honest, liar) in
             [(&truth, &truth, &liar), (&healthy, &healthy, &gloomy), (&truth, &truth, &revived)]
         {
-            for (asserter, challenger, winner) in [(honest, liar, Side::Asserter), (liar, honest, Side::Challenger)] {
+            for (asserter, challenger, winner) in
+                [(honest, liar, Side::Asserter), (liar, honest, Side::Challenger)]
+            {
                 let mut table = Table::new(rules, asserter, challenger, arity).expect("a challenge");
                 assert_eq!(table.play(), winner, "by {arity}, challenger {challenger:?}");
             }
@@ -344,8 +352,13 @@ fn an_end_state_must_be_an_end() {
     for (at, byte) in [(0, 1), (104, 2), (104, 255)] {
         let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
         // The true way on: by itself it comes to the claim that it rejects.
-        let way_on =
-            player::go_on(2, table.game.segment(), table.game.start(), pick(&table.claims, 1), &mut truth.clone());
+        let way_on = player::go_on(
+            2,
+            table.game.segment(),
+            table.game.start(),
+            pick(&table.claims, 1),
+            &mut truth.clone(),
+        );
         let mut enter = sure(way_on);
         assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Agrees));
         let Move::Enter { entry, .. } = &mut enter else { panic!("{enter:?}") };
@@ -390,8 +403,16 @@ fn challenges_are_checked() {
         ("arity 1", open(&model, output, 1, nothing), Err(Illegal::Model)),
         ("arity 257", open(&model, output, 257, nothing), Err(Illegal::Model)),
         ("arity 3", open(&model, output, 3, nothing), Err(Illegal::Count { expected: 3, found: 2 })),
-        ("no claims", open(&model, output, 2, &|c| c.claims.clear()), Err(Illegal::Count { expected: 2, found: 0 })),
-        ("no siblings", open(&model, output, 2, &|c| c.input.siblings.clear()), Err(Illegal::Proof(Proven::Input))),
+        (
+            "no claims",
+            open(&model, output, 2, &|c| c.claims.clear()),
+            Err(Illegal::Count { expected: 2, found: 0 }),
+        ),
+        (
+            "no siblings",
+            open(&model, output, 2, &|c| c.input.siblings.clear()),
+            Err(Illegal::Proof(Proven::Input)),
+        ),
         (
             "a forged image",
             open(&model, output, 2, &|c| c.input.leaf = Root([1; 32])),
@@ -413,7 +434,8 @@ fn any_root() -> impl Strategy<Value = Root> {
 }
 
 fn any_proof() -> impl Strategy<Value = Proof> {
-    (any_root(), prop::collection::vec(any_root(), 0..9)).prop_map(|(leaf, siblings)| Proof { leaf, siblings })
+    (any_root(), prop::collection::vec(any_root(), 0..9))
+        .prop_map(|(leaf, siblings)| Proof { leaf, siblings })
 }
 
 fn any_pick() -> impl Strategy<Value = game::Pick> {
@@ -423,11 +445,13 @@ fn any_pick() -> impl Strategy<Value = game::Pick> {
 
 fn any_move() -> impl Strategy<Value = Move> {
     let claims = || prop::collection::vec(any_root(), 0..5);
-    let bytes = || prop_oneof![prop::collection::vec(any::<u8>(), 353), prop::collection::vec(any::<u8>(), 0..20)];
-    let leaf =
-        prop_oneof![Just((0x2000, 8)), any::<(u64, u64)>()].prop_map(|(entry, bound)| image::Leaf { entry, bound });
-    let entry = (leaf, prop::collection::vec(any_root(), 0..5), claims(), bytes(), any_proof())
-        .prop_map(|(leaf, schedule, claims, end, scratch)| BigStepEntry { leaf, schedule, claims, end, scratch });
+    let bytes =
+        || prop_oneof![prop::collection::vec(any::<u8>(), 353), prop::collection::vec(any::<u8>(), 0..20)];
+    let leaf = prop_oneof![Just((0x2000, 8)), any::<(u64, u64)>()]
+        .prop_map(|(entry, bound)| image::Leaf { entry, bound });
+    let entry = (leaf, prop::collection::vec(any_root(), 0..5), claims(), bytes(), any_proof()).prop_map(
+        |(leaf, schedule, claims, end, scratch)| BigStepEntry { leaf, schedule, claims, end, scratch },
+    );
     prop_oneof![
         (any_pick(), claims()).prop_map(|(pick, claims)| Move::Dissect { pick, claims }),
         (any_pick(), entry).prop_map(|(pick, entry)| Move::Enter { pick, entry }),
@@ -461,7 +485,10 @@ fn any_action() -> impl Strategy<Value = Action> {
 /// A move with the pick of another.
 fn with_pick(mut move_: Move, new: game::Pick) -> Move {
     match &mut move_ {
-        Move::Dissect { pick, .. } | Move::Enter { pick, .. } | Move::Void { pick } | Move::Prove { pick, .. } => {
+        Move::Dissect { pick, .. }
+        | Move::Enter { pick, .. }
+        | Move::Void { pick }
+        | Move::Prove { pick, .. } => {
             *pick = new;
         }
     }

@@ -31,7 +31,9 @@ fn interpret(compiled: &Compiled, input: &[u8]) -> (Duration, u64) {
 
 fn main() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-cnn");
-    let input = onnx::read_tensor(&fixture.join("test_data_set_0/input_0.pb"), &Limits::default()).expect("an input").1;
+    let input = onnx::read_tensor(&fixture.join("test_data_set_0/input_0.pb"), &Limits::default())
+        .expect("an input")
+        .1;
     for budget in [None, Some(200_000)] {
         let options = Options { budget, ..Options::default() };
         let compiled = compiler::compile(&fixture.join("model.onnx"), &options).expect("a model");

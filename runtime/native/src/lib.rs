@@ -74,7 +74,9 @@ pub enum NativeError {
         found: Root,
     },
     /// The wrong number of inputs, or an input of the wrong size.
-    #[error("input {index} is {found} bytes long; the model has {count} inputs, and this one takes {expected}")]
+    #[error(
+        "input {index} is {found} bytes long; the model has {count} inputs, and this one takes {expected}"
+    )]
     Input {
         /// Which input.
         index: usize,
@@ -216,7 +218,10 @@ struct Bytes<'a> {
 
 impl Bytes<'_> {
     fn of(memory: &mut Memory) -> Self {
-        Self { start: memory.bytes_mut().as_mut_ptr().expose_provenance() as u64, _borrowed: std::marker::PhantomData }
+        Self {
+            start: memory.bytes_mut().as_mut_ptr().expose_provenance() as u64,
+            _borrowed: std::marker::PhantomData,
+        }
     }
 }
 
@@ -239,7 +244,8 @@ fn joined(steps: &[Step]) -> Vec<Step> {
 fn pieces(step: &Step, work: u64) -> impl Iterator<Item = Step> + use<> {
     let (step, units) = (*step, step.hi - step.lo);
     let count = step.work.div_ceil(work.max(1)).clamp(1, units.max(1));
-    let border = move |piece: u64| step.lo + (u128::from(units) * u128::from(piece) / u128::from(count)) as u64;
+    let border =
+        move |piece: u64| step.lo + (u128::from(units) * u128::from(piece) / u128::from(count)) as u64;
     (0..count).map(move |piece| Step { lo: border(piece), hi: border(piece + 1), ..step })
 }
 

@@ -79,7 +79,8 @@ impl<'a> Run<'a> {
     /// Runs to the end, and gives the outputs.
     pub fn outputs(&mut self) -> Result<Vec<Vec<u8>>, NativeError> {
         self.run_to(self.native.big_steps())?;
-        let bytes = |tensor: &Tensor| self.memory.read(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec);
+        let bytes =
+            |tensor: &Tensor| self.memory.read(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec);
         Ok(tensors(self.image, Role::Output).filter_map(bytes).collect())
     }
 
@@ -87,7 +88,9 @@ impl<'a> Run<'a> {
     /// all that a commitment costs.
     pub fn output_root(&mut self) -> Result<Root, NativeError> {
         self.run_to(self.native.big_steps())?;
-        let Some(region) = self.image.interface.map(|interface| interface.output) else { return Ok(Root::ZERO) };
+        let Some(region) = self.image.interface.map(|interface| interface.output) else {
+            return Ok(Root::ZERO);
+        };
         let bytes = self.memory.read(region.address, 1 << region.bits).unwrap_or_default();
         Ok(Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(5)).root())
     }

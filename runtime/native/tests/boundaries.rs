@@ -18,7 +18,8 @@ fn fixtures() -> PathBuf {
 
 fn cases() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(fixtures().join("operators")).expect("fixtures/operators");
-    let mut cases: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).filter(|p| p.is_dir()).collect();
+    let mut cases: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry").path()).filter(|p| p.is_dir()).collect();
     cases.sort();
     cases
 }
@@ -39,7 +40,8 @@ fn compile(case: &Path, budget: Option<u64>) -> (Compiled, Vec<Vec<u8>>) {
     let open = declared.inputs.iter().filter(|value| !initializer(&value.name)).zip(&inputs);
     let shapes = open.map(|(value, input)| (value.name.clone(), input.dims().to_vec())).collect();
     let options = Options { shapes, budget, ..Options::default() };
-    let compiled = compiler::compile(&model, &options).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    let compiled =
+        compiler::compile(&model, &options).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     (compiled, inputs.iter().map(|input| input.bytes().to_vec()).collect())
 }
 
@@ -106,7 +108,9 @@ fn single_phase(compiled: &Compiled, inputs: &[Vec<u8>]) -> (Root, Vec<Vec<u8>>)
     }
     let outcome = machine.run(interface.bound);
     assert_eq!(outcome.status, Status::Exited, "{outcome:?}, bound {}", interface.bound);
-    let read = |tensor: &image::Tensor| machine.read_memory(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec);
+    let read = |tensor: &image::Tensor| {
+        machine.read_memory(tensor.address, tensor.bytes as usize).map(<[u8]>::to_vec)
+    };
     let outputs = tensors(Role::Output).map(|tensor| read(tensor).expect("inside")).collect();
     machine.memory_mut().clear(image.profile.memory_size() - 1, interface.scratch_bits.into());
     (machine.state().memory_root, outputs)
@@ -127,7 +131,11 @@ fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
         assert_eq!(run.memory().root(), end, "{threads} threads");
         // In strides, the first of which goes back to the start.
         for boundary in (0..roots.len()).step_by(1 + roots.len() / 7) {
-            assert_eq!(run.memory_root_at(boundary).expect("a root"), roots[boundary], "{threads} threads, {boundary}");
+            assert_eq!(
+                run.memory_root_at(boundary).expect("a root"),
+                roots[boundary],
+                "{threads} threads, {boundary}"
+            );
         }
     }
 }
@@ -152,8 +160,16 @@ fn special(dtype: Dtype, bytes: &[u8], first: usize) -> Vec<u8> {
         0x3f80_0000,
         0xc2ae_ac50,
     ];
-    const F64: [u64; 8] =
-        [0x7ff8 << 48, 0xfff0_0000_0000_0001, 0x7ff0 << 48, 0xfff0 << 48, 1, 1 << 63, 0x7fef << 48, 0x3ff0 << 48];
+    const F64: [u64; 8] = [
+        0x7ff8 << 48,
+        0xfff0_0000_0000_0001,
+        0x7ff0 << 48,
+        0xfff0 << 48,
+        1,
+        1 << 63,
+        0x7fef << 48,
+        0x3ff0 << 48,
+    ];
     match dtype {
         Dtype::F32 => (0..bytes.len() / 4).flat_map(|i| F32[(first + i) % 16].to_le_bytes()).collect(),
         Dtype::F64 => (0..bytes.len() / 8).flat_map(|i| F64[(first + i) % 8].to_le_bytes()).collect(),
@@ -164,7 +180,11 @@ fn special(dtype: Dtype, bytes: &[u8], first: usize) -> Vec<u8> {
 /// The inputs with floats of every kind in them.
 fn special_inputs(compiled: &Compiled, inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let tensors = compiled.image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
-    tensors.zip(inputs).zip(0..).map(|((tensor, input), index)| special(tensor.dtype, input, index * 5)).collect()
+    tensors
+        .zip(inputs)
+        .zip(0..)
+        .map(|((tensor, input), index)| special(tensor.dtype, input, index * 5))
+        .collect()
 }
 
 #[test]
@@ -176,12 +196,14 @@ fn networks() {
             let (compiled, inputs) = compile(&fixtures().join(network), budget);
             let mut report = Report::default();
             check(&compiled, &inputs, &mut report);
-            report.print(&format!("{network}, budget {budget:?}, {} big steps", compiled.image.schedule.len()));
+            report
+                .print(&format!("{network}, budget {budget:?}, {} big steps", compiled.image.schedule.len()));
             for kernel in ["matmul", "gemm", "conv"] {
                 assert!(report.ratio(kernel) <= 2.0, "the bound of {kernel} is too loose");
             }
-            let fits =
-                |step: &image::BigStep| budget.is_none_or(|budget| step.bound <= budget || step.hi - step.lo == 1);
+            let fits = |step: &image::BigStep| {
+                budget.is_none_or(|budget| step.bound <= budget || step.hi - step.lo == 1)
+            };
             assert!(compiled.image.schedule.iter().all(fits), "a big step is beyond the budget");
         }
     }
@@ -249,13 +271,23 @@ fn big_steps_read_their_inputs_and_write_their_output_only() {
                 let written = |at: u64| !(a[at as usize] == 0x5a && b[at as usize] == 0xc3);
                 for at in (0..a.len() as u64).filter(|&at| written(at)) {
                     // An input or an element of the output: either way the same whatever lies around it.
-                    assert_eq!(a[at as usize], b[at as usize], "{}: big step {index} at {at:#x}", case.display());
+                    assert_eq!(
+                        a[at as usize],
+                        b[at as usize],
+                        "{}: big step {index} at {at:#x}",
+                        case.display()
+                    );
                 }
                 let units = (step.lo..step.hi).map(|unit| kernel.unit(unit));
                 let elements: u64 =
                     units.map(|unit| unit.iter().map(|range| range.end - range.start).product::<u64>()).sum();
                 let count = output.filter(|&at| written(at)).count() as u64;
-                assert_eq!(count, elements * kernel.output.dtype.size(), "{}: big step {index}", case.display());
+                assert_eq!(
+                    count,
+                    elements * kernel.output.dtype.size(),
+                    "{}: big step {index}",
+                    case.display()
+                );
             }
         }
     }
@@ -285,7 +317,8 @@ fn a_split_is_of_equal_ranges_in_order() {
 fn what_does_not_fit_is_refused() {
     let (compiled, inputs) = compile(&fixtures().join("mnist-mlp"), None);
     let native = Native::new(&compiled, 1).expect("native code");
-    let refused = |inputs: &[&[u8]]| Run::new(&native, &compiled.image, inputs).err().map(|error| error.to_string());
+    let refused =
+        |inputs: &[&[u8]]| Run::new(&native, &compiled.image, inputs).err().map(|error| error.to_string());
     assert_eq!(
         refused(&[]).as_deref(),
         Some("input 0 is 0 bytes long; the model has 1 inputs, and this one takes 3136")

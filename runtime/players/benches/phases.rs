@@ -116,8 +116,11 @@ fn median(image: &Image, setting: &Setting) -> Effort {
     let mut run = setting.run();
     let last = run.model().big_steps - 1;
     let steps = run.steps(last).expect("steps");
-    let lies =
-        (1..=4).map(|number| Change { place: (last, steps), address: output.address + 4 * number - 1, bits: 0x40 });
+    let lies = (1..=4).map(|number| Change {
+        place: (last, steps),
+        address: output.address + 4 * number - 1,
+        bits: 0x40,
+    });
     let lie = lies.into_iter().find(|lie| setting.dispute(*lie).is_some()).expect("a lie that shows");
     let mut efforts: Vec<Effort> = (0..ROUNDS).filter_map(|_| setting.dispute(lie)).collect();
     efforts.sort_by_key(|effort| effort.time);

@@ -14,7 +14,8 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
     let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
     let native = Native::new(&compiled, 1).expect("native code");
     let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
-    let input: Vec<u8> = (0..model.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
+    let input: Vec<u8> =
+        (0..model.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
     let image = &model.image;
     let run = || {
         let inputs = vec![(model.input().address, input.clone())];
@@ -39,7 +40,8 @@ fn every_place_is_the_same_in_any_order() {
             }
             let (leaf, _) = machine.schedule(big_step).expect("a leaf");
             for step in [0, steps(leaf) / 3, steps(leaf), 1, steps(leaf) - 1] {
-                let [ours, theirs] = [&mut machine, &mut native].map(|run| run.state(big_step, step).expect("a state"));
+                let [ours, theirs] =
+                    [&mut machine, &mut native].map(|run| run.state(big_step, step).expect("a state"));
                 assert_eq!(ours, theirs, "{net}: step {step} of big step {big_step}");
             }
             assert_eq!(machine.end(big_step).expect("an end"), native.end(big_step).expect("an end"));

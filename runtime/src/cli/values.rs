@@ -20,7 +20,8 @@ impl FromStr for Shape {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, dims) = text.rsplit_once('=').ok_or("expected NAME=DIM,DIM, for example image=1,784")?;
         let dim = |dim: &str| dim.trim().parse().map_err(|_| format!("'{dim}' is not a dimension"));
-        let dims = if dims.is_empty() { Vec::new() } else { dims.split(',').map(dim).collect::<Result<_, _>>()? };
+        let dims =
+            if dims.is_empty() { Vec::new() } else { dims.split(',').map(dim).collect::<Result<_, _>>()? };
         Ok(Self { name: name.to_owned(), dims })
     }
 }
@@ -34,7 +35,8 @@ impl FromStr for Steps {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |text: &str| {
-            scaled(text, 1).map_or_else(|| Err(format!("'{text}' is not a step: expected 5, 1e6 or 5..10")), in_u64)
+            scaled(text, 1)
+                .map_or_else(|| Err(format!("'{text}' is not a step: expected 5, 1e6 or 5..10")), in_u64)
         };
         let (from, to) = match text.split_once("..") {
             Some((from, to)) => (number(from)?, number(to)?),
@@ -50,7 +52,10 @@ impl FromStr for Steps {
 
 /// A number of steps or units of gas: `1000000`, `1_000_000`, `1,000,000` or `1e6`.
 pub fn number(text: &str) -> Result<u64, String> {
-    scaled(text, 1).map_or_else(|| Err("expected a whole number, for example 1000000, 1_000_000 or 1e6".to_owned()), in_u64)
+    scaled(text, 1).map_or_else(
+        || Err("expected a whole number, for example 1000000, 1_000_000 or 1e6".to_owned()),
+        in_u64,
+    )
 }
 
 /// The same, but not zero.
@@ -98,7 +103,8 @@ fn scaled(text: &str, unit: u128) -> Option<u128> {
     };
     let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let separated = |text: &str| {
-        text.split(['_', ',']).all(|group| !group.is_empty() && group.bytes().all(|digit| digit.is_ascii_digit()))
+        text.split(['_', ','])
+            .all(|group| !group.is_empty() && group.bytes().all(|digit| digit.is_ascii_digit()))
     };
     let plain = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
     if !separated(whole) || !plain(part) || !plain(exponent) {
@@ -179,7 +185,8 @@ impl FromStr for Wei {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("'{text}' is not an amount: expected for example 0.1eth, 50gwei or 7wei");
         let units = [("gwei", 9), ("wei", 0), ("eth", 18)];
-        let unit = units.iter().find_map(|(name, digits)| text.strip_suffix(name).map(|number| (number, *digits)));
+        let unit =
+            units.iter().find_map(|(name, digits)| text.strip_suffix(name).map(|number| (number, *digits)));
         let (number, digits) = unit.ok_or_else(bad)?;
         scaled(number.trim(), 10u128.pow(digits)).map(Self).ok_or_else(bad)
     }
@@ -193,9 +200,25 @@ mod tests {
     fn amounts() {
         let wei = |text: &str| text.parse::<Wei>().map(|wei| wei.0).ok();
         assert_eq!(wei("0.1eth"), Some(100_000_000_000_000_000));
-        assert_eq!((wei("50gwei"), wei("7wei"), wei("1.5 gwei")), (Some(50_000_000_000), Some(7), Some(1_500_000_000)));
-        assert_eq!((wei("0eth"), wei("1.eth"), wei("1e3wei")), (Some(0), Some(1_000_000_000_000_000_000), Some(1000)));
-        for bad in ["", "1", "eth", "-1eth", "0.1wei", ".5eth", "1.2.3eth", "99999999999999999999999999eth", "1e99wei"] {
+        assert_eq!(
+            (wei("50gwei"), wei("7wei"), wei("1.5 gwei")),
+            (Some(50_000_000_000), Some(7), Some(1_500_000_000))
+        );
+        assert_eq!(
+            (wei("0eth"), wei("1.eth"), wei("1e3wei")),
+            (Some(0), Some(1_000_000_000_000_000_000), Some(1000))
+        );
+        for bad in [
+            "",
+            "1",
+            "eth",
+            "-1eth",
+            "0.1wei",
+            ".5eth",
+            "1.2.3eth",
+            "99999999999999999999999999eth",
+            "1e99wei",
+        ] {
             assert_eq!(wei(bad), None, "{bad}");
         }
     }
@@ -218,7 +241,9 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for bad in ["", "GB", "-1", "1G", "1.0001kB", "one", "18446744073709551616", "1 2MB", "1e400", "16777216TiB"] {
+        for bad in
+            ["", "GB", "-1", "1G", "1.0001kB", "one", "18446744073709551616", "1 2MB", "1e400", "16777216TiB"]
+        {
             assert!(size(bad).is_err(), "{bad}: {:?}", size(bad));
         }
     }
@@ -228,7 +253,9 @@ mod tests {
         for text in ["1000000", "1_000_000", "1,000,000", "1e6", "1E6", "1e+6", "0.001e9", "1.0e6"] {
             assert_eq!(number(text), Ok(1_000_000), "{text}");
         }
-        for bad in ["", "_1", "1_", "1__0", "1e-3", "0.5", "e6", "+1", "-1", "1e6e6", "0x10", "18446744073709551616"] {
+        for bad in
+            ["", "_1", "1_", "1__0", "1e-3", "0.5", "e6", "+1", "-1", "1e6e6", "0x10", "18446744073709551616"]
+        {
             assert!(number(bad).is_err(), "{bad}");
         }
         assert!(positive("0").is_err() && positive("1") == Ok(1));

@@ -26,8 +26,11 @@ pub fn new(args: &NewAccount, output: Output) -> Result<(), Failure> {
 /// The password for a new keystore: from a file, from the environment, or typed twice.
 fn new_password(args: &NewAccount) -> Result<String, Failure> {
     if args.output.symlink_metadata().is_ok() {
-        return Err(Failure::new(format!("{} exists, and may hold the only copy of a key", args.output.display()))
-            .hint("choose another --output; delete the file yourself if it is worthless"));
+        return Err(Failure::new(format!(
+            "{} exists, and may hold the only copy of a key",
+            args.output.display()
+        ))
+        .hint("choose another --output; delete the file yourself if it is worthless"));
     }
     if let Some(path) = &args.password_file {
         let password = String::from_utf8(read_file(path, LONGEST)?);

@@ -71,7 +71,11 @@ fn watched(model: &Path, options: &Options, output: Output) -> Result<Compiled, 
     compiled
 }
 
-fn compile_with_progress(model: &Path, options: &Options, progress: &dyn Fn(Phase)) -> Result<Compiled, Failure> {
+fn compile_with_progress(
+    model: &Path,
+    options: &Options,
+    progress: &dyn Fn(Phase),
+) -> Result<Compiled, Failure> {
     compiler::compile_with_progress(model, options, progress).map_err(|error| {
         let kind = Kind::of_file(model).filter(|_| matches!(error, CompileError::Read(_)));
         match kind.and_then(|kind| Some((kind.name(), kind.instead_of_model(model)?))) {

@@ -47,6 +47,8 @@ pub fn execute(claim: &Claim) -> Result<ContractStep, Failure> {
     let (answer, cost) = verifier.step(claim.before, &claim.witness).map_err(Failure::from_error)?;
     match answer {
         Answer::Root(root) => Ok(ContractStep { root, cost: Bill(cost) }),
-        Answer::Malformed(revert) => Err(Failure::new(format!("the contract refuses the witness: {}", revert.name))),
+        Answer::Malformed(revert) => {
+            Err(Failure::new(format!("the contract refuses the witness: {}", revert.name)))
+        }
     }
 }

@@ -79,7 +79,8 @@ fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value
     run_to_end(&mut machine, u64::MAX, &MemoryLimit::none(), &output.steps(None))?;
     let seconds = start.elapsed().as_secs_f64();
     let (steps, root) = (machine.steps(), machine.state_root());
-    let results = outputs(image, |address, bytes| machine.read_memory(address, usize::try_from(bytes).ok()?))?;
+    let results =
+        outputs(image, |address, bytes| machine.read_memory(address, usize::try_from(bytes).ok()?))?;
     let scores = results.first().map(|(_, tensor)| numbers(tensor)).unwrap_or_default();
     let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
     let (class, score) = best.map_or((0, 0.0), |(class, &score)| (class, score));
@@ -97,7 +98,8 @@ fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value
 /// A picture of 28 by 28 numbers from 0 to 1, with two rows in each line of text.
 fn drawing(pixels: &[f64]) -> String {
     let rows: Vec<&[f64]> = pixels.chunks(28).collect();
-    let dark = |row: Option<&&[f64]>, column: usize| row.and_then(|row| row.get(column)).is_some_and(|&x| x > 0.4);
+    let dark =
+        |row: Option<&&[f64]>, column: usize| row.and_then(|row| row.get(column)).is_some_and(|&x| x > 0.4);
     let lines = rows.chunks(2).map(|pair| {
         let line: String = (0..28)
             .map(|column| match (dark(pair.first(), column), dark(pair.get(1), column)) {
@@ -178,7 +180,8 @@ fn show_verdicts(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure> 
             }
             if let Some(Bill(cost)) = &cost {
                 let (step, all) = (count(cost.execution), count(cost.transaction));
-                output.say(&format!("     gas: {step} to execute the step, {all} for the whole transaction"))?;
+                output
+                    .say(&format!("     gas: {step} to execute the step, {all} for the whole transaction"))?;
             }
             let cost = cost.map(|cost| cost.json());
             Ok(json!({ "claim": name, "holds": holds, "verdict": verdict, "details": details, "cost": cost }))

@@ -45,14 +45,16 @@ pub fn run(args: &Devnet, output: Output) -> Result<(), Failure> {
 fn candidates() -> Vec<PathBuf> {
     let named = std::env::var_os("OPML_ANVIL").map(PathBuf::from);
     let here = std::env::current_dir().unwrap_or_default();
-    let local = here.ancestors().map(|folder| folder.join("node_modules/.bin/anvil")).filter(|path| path.exists());
+    let local =
+        here.ancestors().map(|folder| folder.join("node_modules/.bin/anvil")).filter(|path| path.exists());
     named.into_iter().chain(local).chain([PathBuf::from("anvil")]).collect()
 }
 
 fn start(args: &Devnet) -> Result<Child, Failure> {
     // Another chain that listens there would answer instead of the new one.
     TcpListener::bind(("127.0.0.1", args.port)).map_err(|error| {
-        Failure::new(format!("cannot listen on port {}: {error}", args.port)).hint("if the port is taken, choose another --port")
+        Failure::new(format!("cannot listen on port {}: {error}", args.port))
+            .hint("if the port is taken, choose another --port")
     })?;
     let (port, block_time) = (args.port.to_string(), args.block_time.to_string());
     for anvil in candidates() {
@@ -77,13 +79,14 @@ async fn ready(chain: &mut Child, rpc: &str) -> Result<RpcNode, Failure> {
     loop {
         match RpcNode::connect(rpc, Duration::from_secs(5)).await {
             Ok(node) => return Ok(node),
-            Err(error) if start.elapsed() > Duration::from_secs(20) => return Err(Failure::from_error(error)),
+            Err(error) if start.elapsed() > Duration::from_secs(20) => {
+                return Err(Failure::from_error(error));
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
         if let Some(status) = chain.try_wait().map_err(Failure::from_error)? {
-            return Err(
-                Failure::new(format!("anvil ended: {status}")).hint("if the port is taken, choose another --port")
-            );
+            return Err(Failure::new(format!("anvil ended: {status}"))
+                .hint("if the port is taken, choose another --port"));
         }
     }
 }
@@ -102,7 +105,8 @@ async fn set_up(args: &Devnet, node: &RpcNode, rpc: &str) -> Result<Deployment, 
     let key: PrivateKeySigner = KEYS[0].1.parse().map_err(|_| Failure::new("no key"))?;
     let mut sender = Sender::new(key, node)?;
     let deployment = deploy(node, rpc, &mut sender, &terms).await?;
-    let consumer = sender.deploy("deploying a consumer", contracts::example_consumer(deployment.service)).await?;
+    let consumer =
+        sender.deploy("deploying a consumer", contracts::example_consumer(deployment.service)).await?;
     Ok(Deployment { consumer: Some(consumer), ..deployment })
 }
 
@@ -115,7 +119,8 @@ fn show(args: &Devnet, deployment: &Deployment, output: Output) -> Result<(), Fa
         .iter()
         .map(|(name, address, key)| ((**name).to_owned(), json!({ "address": address, "key": key })))
         .collect();
-    let lines: Vec<_> = keys.iter().map(|(name, address, key)| format!("{name:<10} {address}  {key}")).collect();
+    let lines: Vec<_> =
+        keys.iter().map(|(name, address, key)| format!("{name:<10} {address}  {key}")).collect();
     let consumer = deployment.consumer.unwrap_or_default();
     let text = format!(
         "chain      {} (id {})\nregistry   {}\nservice    {}\nconsumer   {consumer}\n\naccounts, 10,000 ETH each; these keys are public: never use them elsewhere\n{}\n\nan answer can be challenged for {} s; each side of a game has {} s in total\nwritten to {}; Ctrl-C ends the chain",

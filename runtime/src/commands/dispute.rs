@@ -134,7 +134,8 @@ pub fn run(args: &Dispute, output: Output) -> Result<(), Failure> {
     if let (Some(file), [played]) = (&args.svg, &played[..]) {
         write_file(file, &narrowing::draw(&image, played))?;
     }
-    let object = json!({ "disputes": played.iter().map(|played| object(&image, played)).collect::<Vec<_>>() });
+    let object =
+        json!({ "disputes": played.iter().map(|played| object(&image, played)).collect::<Vec<_>>() });
     let mut text = match &played[..] {
         [played] => ending(&image, played),
         _ => arities(&played),
@@ -217,7 +218,19 @@ impl<'a> Match<'a> {
             if honest_side(args.cheat) == Side::Asserter { (honest, liar) } else { (liar, honest) };
         let silent = args.cheat == Cheat::Silent;
         let rounds = Vec::new();
-        Ok(Self { image, known, model, arity, silent, inputs, asserter, challenger, announcer, rounds, start })
+        Ok(Self {
+            image,
+            known,
+            model,
+            arity,
+            silent,
+            inputs,
+            asserter,
+            challenger,
+            announcer,
+            rounds,
+            start,
+        })
     }
 
     /// Plays until an answer is final and its money withdrawn.
@@ -273,7 +286,9 @@ impl<'a> Match<'a> {
             let mover = game.mover().unwrap_or(Side::Asserter);
             let most = Game::most_moves(self.model.big_steps, self.longest(), self.arity);
             let round = self.rounds.len() + 1;
-            self.announcer.bar.set_message(format!("move {round} of at most {most}: the {} computes", side(mover)));
+            self.announcer
+                .bar
+                .set_message(format!("move {round} of at most {most}: the {} computes", side(mover)));
             let Some(move_) = self.next(&game, &theirs)? else {
                 let about = format!("the {}'s time has run out", side(mover));
                 arena.let_time_pass(about)?;
@@ -297,7 +312,8 @@ impl<'a> Match<'a> {
     /// The most steps of a big step.
     fn longest(&self) -> u64 {
         let bounds = self.image.schedule.iter().map(|step| step.bound);
-        let whole = self.image.interface.map(|interface| interface.bound).filter(|_| self.model.big_steps == 1);
+        let whole =
+            self.image.interface.map(|interface| interface.bound).filter(|_| self.model.big_steps == 1);
         whole.or_else(|| bounds.max()).unwrap_or(1)
     }
 
@@ -311,7 +327,8 @@ impl<'a> Match<'a> {
         let move_ = reply(game, theirs, oracle)?;
         let legal = |move_: &Move| {
             let mut next = *game;
-            game.mover().is_some_and(|side| next.apply(side, move_, game.deadline().unwrap_or_default()).is_ok())
+            game.mover()
+                .is_some_and(|side| next.apply(side, move_, game.deadline().unwrap_or_default()).is_ok())
         };
         Ok(move_.filter(legal))
     }

@@ -62,7 +62,8 @@ fn object(image: &Image) -> Value {
                 "output": image.tensors.get(s.output as usize).map(|t| &t.name), "lo": s.lo, "hi": s.hi,
                 "entry": s.entry, "bound": s.bound })
     });
-    let mix: BTreeMap<_, _> = mix(image).into_iter().map(|(op, count)| (op.entry().mnemonic, count)).collect();
+    let mix: BTreeMap<_, _> =
+        mix(image).into_iter().map(|(op, count)| (op.entry().mnemonic, count)).collect();
     json!({
         "image_root": image.state().root().to_string(), "code_root": image.code_root().to_string(),
         "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(),
@@ -105,7 +106,9 @@ fn text(image: &Image) -> String {
         image.sp
     );
     if let Some(interface) = &image.interface {
-        for (name, image::Region { address, bits }) in [("inputs", interface.input), ("outputs", interface.output)] {
+        for (name, image::Region { address, bits }) in
+            [("inputs", interface.input), ("outputs", interface.output)]
+        {
             let _ = writeln!(text, "{name:<12} 2^{bits} bytes at {address:#x}");
         }
         let _ = writeln!(
@@ -155,10 +158,12 @@ fn text(image: &Image) -> String {
             ]);
         }
         let _ = writeln!(text, "{schedule}\n");
-        let operators: Vec<_> = operators(image).into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let operators: Vec<_> =
+            operators(image).into_iter().map(|(name, count)| format!("{name} {count}")).collect();
         let _ = writeln!(text, "operators    {}\n", operators.join(", "));
     }
-    let mix: Vec<_> = mix(image).into_iter().map(|(op, count)| format!("{} {count}", op.entry().mnemonic)).collect();
+    let mix: Vec<_> =
+        mix(image).into_iter().map(|(op, count)| format!("{} {count}", op.entry().mnemonic)).collect();
     let _ = writeln!(text, "instructions {}", mix.join(", "));
     text
 }

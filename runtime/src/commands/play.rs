@@ -18,7 +18,11 @@ use std::time::Duration;
 
 /// Answers requests.
 pub fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
-    play(&args.playing, Role { answers: Some(U256::from(args.min_fee.0)), challenges: false, repairs: false }, output)
+    play(
+        &args.playing,
+        Role { answers: Some(U256::from(args.min_fee.0)), challenges: false, repairs: false },
+        output,
+    )
 }
 
 /// Challenges wrong answers.
@@ -36,7 +40,9 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     let models = args.models.iter().map(|path| known(path, args, output)).collect::<Result<Vec<_>, _>>()?;
     if let Some(address) = args.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
-        exporter.install().map_err(|error| Failure::new(format!("cannot serve metrics on {address}: {error}")))?;
+        exporter
+            .install()
+            .map_err(|error| Failure::new(format!("cannot serve metrics on {address}: {error}")))?;
     }
     create_folder(&args.state)?;
     block_on(async {
@@ -121,4 +127,3 @@ pub async fn interrupted() {
     }
     let _ = tokio::signal::ctrl_c().await;
 }
-

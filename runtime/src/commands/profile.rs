@@ -4,9 +4,9 @@ use super::disasm::{described, place};
 use super::trace::instruction_at;
 use crate::cli::{Backend, ProfileArgs};
 use crate::failure::Failure;
-use crate::pictures::flame;
 use crate::machine::{Loaded, prepare, run_by};
 use crate::output::{self, Output, count, table, write_file};
+use crate::pictures::flame;
 use crate::profile::{Block, RunProfile};
 use comfy_table::CellAlignment;
 use image::Image;
@@ -44,7 +44,12 @@ pub fn run(args: &ProfileArgs, output: Output) -> Result<(), Failure> {
 }
 
 /// Runs to the end, or as far as the limits allow, and counts.
-fn take(loaded: &mut Loaded, max: u64, census: &mut Census, bar: &indicatif::ProgressBar) -> Result<(), Failure> {
+fn take(
+    loaded: &mut Loaded,
+    max: u64,
+    census: &mut Census,
+    bar: &indicatif::ProgressBar,
+) -> Result<(), Failure> {
     run_by(&mut loaded.machine, max, &loaded.memory, bar, |machine, steps| {
         machine.run_census(steps, census);
         census.kept() <= MAX_COUNTS
@@ -63,7 +68,9 @@ fn take(loaded: &mut Loaded, max: u64, census: &mut Census, bar: &indicatif::Pro
 /// The flame graph.
 fn flame_graph(profile: &RunProfile<'_>, image: &Path, machine: &Jit) -> Result<Vec<u8>, Failure> {
     if machine.steps() == 0 {
-        return Err(Failure::new("the run made no step, so there is nothing to draw").hint("raise --max-steps"));
+        return Err(
+            Failure::new("the run made no step, so there is nothing to draw").hint("raise --max-steps")
+        );
     }
     let model = image.file_stem().unwrap_or_default().to_string_lossy();
     let schedule = profile.has_schedule();
@@ -129,8 +136,10 @@ impl Shown<'_> {
     fn add_schedule(&self, fields: &mut Map<String, Value>) {
         let profile = self.profile;
         let operators = profile.by(|place| place.operator);
-        fields
-            .insert("operators".to_owned(), rows(operators, |name, steps| json!({ "operator": name, "steps": steps })));
+        fields.insert(
+            "operators".to_owned(),
+            rows(operators, |name, steps| json!({ "operator": name, "steps": steps })),
+        );
         let big_steps = self.big_steps();
         let nodes = rows(profile.by(|place| (place.operator, place.node)), |(operator, node), steps| {
             let big_steps = big_steps.get(&(operator, node)).copied().unwrap_or(0);
@@ -146,7 +155,8 @@ impl Shown<'_> {
 
     /// A block with its instructions.
     fn block_object(&self, block: &Block) -> Value {
-        let lines = (0..block.length).map(|index| self.line(block.address.wrapping_add(4 * index), block.times));
+        let lines =
+            (0..block.length).map(|index| self.line(block.address.wrapping_add(4 * index), block.times));
         json!({ "address": block.address, "place": place(self.image, block.address), "times": block.times,
                 "steps": block.steps(), "instructions": lines.collect::<Vec<_>>() })
     }
@@ -159,7 +169,9 @@ impl Shown<'_> {
     fn disassembly(&self, address: u64) -> String {
         let instruction = Some(address).filter(|address| address.is_multiple_of(4));
         let instruction = instruction.and_then(|address| instruction_at(self.image, address));
-        instruction.map_or("not an instruction".to_owned(), |instruction| described(self.image, address, instruction))
+        instruction.map_or("not an instruction".to_owned(), |instruction| {
+            described(self.image, address, instruction)
+        })
     }
 
     /// The report as text.
@@ -179,19 +191,20 @@ impl Shown<'_> {
         if !self.image.schedule.is_empty() {
             self.add(&mut text, ["operator"], profile.by(|place| [place.operator.to_owned()]));
             let big_steps = self.big_steps();
-            let nodes =
-                profile.by(|place| (place.operator, place.node)).into_iter().map(|((operator, node), steps)| {
+            let nodes = profile.by(|place| (place.operator, place.node)).into_iter().map(
+                |((operator, node), steps)| {
                     let big_steps = big_steps.get(&(operator, node)).copied().unwrap_or(0);
                     ([node.to_owned(), operator.to_owned(), count(big_steps)], steps)
-                });
+                },
+            );
             self.add(&mut text, ["node", "operator", "big steps"], nodes.collect());
         }
         self.add(&mut text, ["function"], profile.by(|place| [place.function.to_owned()]));
         self.add(&mut text, ["instruction"], profile.by(|place| [place.instruction.to_owned()]));
         let blocks = profile.blocks();
-        let named = blocks
-            .iter()
-            .map(|block| ([place(self.image, block.address), count(block.length), count(block.times)], block.steps()));
+        let named = blocks.iter().map(|block| {
+            ([place(self.image, block.address), count(block.length), count(block.times)], block.steps())
+        });
         self.add(&mut text, ["block", "instructions", "times"], named.collect());
         blocks.iter().take(self.top).for_each(|block| self.list(&mut text, block));
         text
@@ -203,20 +216,27 @@ impl Shown<'_> {
         let mut table = table(header);
         table.set_header(header.iter().copied().chain(["steps", "per cent"]));
         // Numbers to the right, names to the left.
-        let names = header.iter().take_while(|title| ["node", "operator", "function", "block"].contains(title)).count();
+        let names = header
+            .iter()
+            .take_while(|title| ["node", "operator", "function", "block"].contains(title))
+            .count();
         for column in table.column_iter_mut().skip(names.max(1)) {
             column.set_cell_alignment(CellAlignment::Right);
         }
         let mut add = |names: Vec<String>, steps: u64| {
             table.add_row(names.into_iter().chain([count(steps), per_cent(steps, all)]));
         };
-        let named = |name: String| std::iter::once(name).chain(vec![String::new(); N - 1]).collect::<Vec<_>>();
+        let named =
+            |name: String| std::iter::once(name).chain(vec![String::new(); N - 1]).collect::<Vec<_>>();
         for (names, steps) in rows.iter().take(self.top) {
             add(names.to_vec(), *steps);
         }
         let rest = rows.get(self.top..).unwrap_or_default();
         if !rest.is_empty() {
-            add(named(format!("{} others", count(rest.len() as u64))), rest.iter().map(|(_, steps)| steps).sum());
+            add(
+                named(format!("{} others", count(rest.len() as u64))),
+                rest.iter().map(|(_, steps)| steps).sum(),
+            );
         }
         add(named("all".to_owned()), rows.iter().map(|(_, steps)| steps).sum());
         let _ = writeln!(text, "\n{table}");

@@ -22,7 +22,8 @@ pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
         let mut sender = Sender::new(key, &session.node)?;
         let (machine, registry) = (known.machine(), session.deployment.registry);
         let mut gas = 0;
-        let mut verifier = session.registry(&IModelRegistry::verifierOfCall { machine: machine.clone() }).await?;
+        let mut verifier =
+            session.registry(&IModelRegistry::verifierOfCall { machine: machine.clone() }).await?;
         if verifier == Address::ZERO {
             let code = solidity::bytecode(known.image.extensions()).into();
             let call = IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: code };

@@ -21,7 +21,8 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         return Err(Failure::usage(format!("--callback-gas is {}", count(args.callback_gas)))
             .hint(format!("a callback may have at most {} gas", count(MAX_CALLBACK_GAS))));
     }
-    let known = LoadedModel::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
+    let known =
+        LoadedModel::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
     let inputs = read_inputs(&known.image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
     let input = pack(known.input(), known.input_bytes(), &inputs);
@@ -42,11 +43,17 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         let (callback, gas) = (args.callback.unwrap_or_default(), args.callback_gas);
         let service = session.deployment.service;
         let receipt = if args.by_root.is_some() {
-            let call = IInferenceService::requestByRootCall::new((listing, root, callback, gas, Bytes::new()));
+            let call =
+                IInferenceService::requestByRootCall::new((listing, root, callback, gas, Bytes::new()));
             sender.call(service, &call, args.fee).await?
         } else {
-            let call =
-                IInferenceService::requestCallbackCall::new((listing, input.into(), callback, gas, Bytes::new()));
+            let call = IInferenceService::requestCallbackCall::new((
+                listing,
+                input.into(),
+                callback,
+                gas,
+                Bytes::new(),
+            ));
             sender.call(service, &call, args.fee).await?
         };
         let event = receipt.logs.iter().find_map(Event::<IInferenceService::Requested>::of);
@@ -67,7 +74,8 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         if args.wait.is_some() {
             let answer = final_answer(&session, id, args.wait, output).await?;
             output.say(&format!("final       {} by {}", answer.outputRoot, answer.asserter))?;
-            output.say(&format!("\n`opml result {id} --image {}` writes the outputs", args.image.display()))?;
+            output
+                .say(&format!("\n`opml result {id} --image {}` writes the outputs", args.image.display()))?;
             object["output_root"] = json!(answer.outputRoot);
             object["asserter"] = json!(answer.asserter);
         }
@@ -83,8 +91,10 @@ async fn plain_listing(session: &Session, known: &LoadedModel) -> Result<B256, F
     let id = B256::new(step::keccak(&listing.abi_encode()).0);
     match session.registry(&IModelRegistry::cardOfCall { id }).await {
         Ok(_) => Ok(id),
-        Err(failure) if failure.message.contains("Unknown") => Err(Failure::new("the model is not registered")
-            .hint("`opml register IMAGE` registers it; --listing ID chooses a listing with a licence")),
+        Err(failure) if failure.message.contains("Unknown") => {
+            Err(Failure::new("the model is not registered")
+                .hint("`opml register IMAGE` registers it; --listing ID chooses a listing with a licence"))
+        }
         Err(failure) => Err(failure),
     }
 }

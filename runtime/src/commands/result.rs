@@ -21,7 +21,8 @@ pub fn run(args: &ResultOf, output: Output) -> Result<(), Failure> {
     let (root, bytes) = block_on(answer(args, output))?;
     if bytes.is_empty() {
         let object = json!({ "request": args.request, "output_root": root, "void": true });
-        return output.result(&object, &format!("final: the model has no result on this input\nroot    {root}"));
+        return output
+            .result(&object, &format!("final: the model has no result on this input\nroot    {root}"));
     }
     let Some(known) = known else {
         let object = json!({ "request": args.request, "output_root": root, "output": hex(&bytes) });
@@ -54,7 +55,8 @@ async fn answer(args: &ResultOf, output: Output) -> Result<(B256, Bytes), Failur
     let answer = final_answer(&session, id, args.wait, output).await?;
     let logs = session.events(session.deployment.service).await?;
     let answered = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
-    let found = answered.filter(|event| event.data.id == id).find(|event| event.data.attempt == answer.attempt);
+    let found =
+        answered.filter(|event| event.data.id == id).find(|event| event.data.attempt == answer.attempt);
     let event = found.ok_or_else(|| Failure::new("the node does not have the event with the output"))?;
     Ok((answer.outputRoot, event.data.output))
 }

@@ -19,7 +19,8 @@ pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
     bar.finish_and_clear();
     let machine = &mut loaded.machine;
     let (steps, root, exit_code) = (machine.steps(), machine.state_root(), machine.x(10));
-    let results = outputs(&loaded.image, |address, bytes| machine.read_memory(address, usize::try_from(bytes).ok()?))?;
+    let results =
+        outputs(&loaded.image, |address, bytes| machine.read_memory(address, usize::try_from(bytes).ok()?))?;
     if !results.is_empty() {
         create_folder(&args.output)?;
     }

@@ -36,7 +36,9 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
     })?;
     let history: Vec<Happened> = logs.iter().filter_map(|log| happened(id, log)).collect();
     if history.is_empty() {
-        return Err(Failure::new(format!("there is no request {id}")).hint("`opml request` prints the number"));
+        return Err(
+            Failure::new(format!("there is no request {id}")).hint("`opml request` prints the number")
+        );
     }
     if let Some(known) = &known {
         let spinner = output.spinner("running the model");
@@ -82,7 +84,10 @@ fn standing(answer: &Answer, cancelled: bool) -> &'static str {
 fn summary(answer: &Answer, terms: &Terms, left: u64) -> String {
     let more = match answer.standing {
         Standing::Pending => {
-            format!("window  {left} s of {} s left to challenge it; {} open disputes", terms.window, answer.openGames)
+            format!(
+                "window  {left} s of {} s left to challenge it; {} open disputes",
+                terms.window, answer.openGames
+            )
         }
         Standing::Final => "It is final.".to_owned(),
         Standing::Overturned => "It lost a dispute and is overturned.".to_owned(),
@@ -104,28 +109,36 @@ fn shortened(text: &str) -> String {
 fn happened(id: U256, log: &Log) -> Option<Happened> {
     let of = |game: U256| game_of(game).0 == id;
     let new = |block, what, about| Some(Happened { block, what, about });
-    if let Some(Event { data, block }) = Event::<IInferenceService::Requested>::of(log).filter(|e| e.data.id == id) {
+    if let Some(Event { data, block }) =
+        Event::<IInferenceService::Requested>::of(log).filter(|e| e.data.id == id)
+    {
         new(block, "requested", format!("by {}, listing {}", data.request.requester, data.listing))
     } else if let Some(Event { data, block }) =
         Event::<IInferenceService::Answered>::of(log).filter(|e| e.data.id == id)
     {
         new(block, "answered", format!("by {}: {}", data.asserter, data.outputRoot))
-    } else if let Some(Event { data, block }) = Event::<IDisputeGame::Moved>::of(log).filter(|e| of(e.data.id)) {
+    } else if let Some(Event { data, block }) =
+        Event::<IDisputeGame::Moved>::of(log).filter(|e| of(e.data.id))
+    {
         let game = data.game;
         let (mover, next) =
             if game.asserterMoves { (game.challenger, "asserter") } else { (game.asserter, "challenger") };
         let level = if game.inSteps { Level::Steps { big_step: game.bigStep } } else { Level::BigSteps };
         let range = range(Segment { level, lo: game.lo, hi: game.hi });
         new(block, "moved", format!("{mover}: {range}; the {next} is to move"))
-    } else if let Some(Event { data, block }) = Event::<IDisputeGame::Won>::of(log).filter(|e| of(e.data.id)) {
+    } else if let Some(Event { data, block }) = Event::<IDisputeGame::Won>::of(log).filter(|e| of(e.data.id))
+    {
         let winner = if data.asserterWon { "asserter" } else { "challenger" };
         new(block, "game over", format!("the {winner} has won"))
-    } else if let Some(Event { data, block }) = Event::<IInferenceService::Settled>::of(log).filter(|e| e.data.id == id)
+    } else if let Some(Event { data, block }) =
+        Event::<IInferenceService::Settled>::of(log).filter(|e| e.data.id == id)
     {
-        let delivered = if data.delivered { "delivered to the callback" } else { "no callback, or it failed" };
+        let delivered =
+            if data.delivered { "delivered to the callback" } else { "no callback, or it failed" };
         new(block, "final", format!("{}; {delivered}", data.outputRoot))
     } else {
-        let Event { block, .. } = Event::<IInferenceService::Cancelled>::of(log).filter(|e| e.data.id == id)?;
+        let Event { block, .. } =
+            Event::<IInferenceService::Cancelled>::of(log).filter(|e| e.data.id == id)?;
         new(block, "cancelled", "the fee went back to the requester".to_owned())
     }
 }

@@ -287,7 +287,8 @@ impl<'a> Tracer<'a> {
         if self.known.is_some() {
             return self.known;
         }
-        let in_start = symbol_at(self.image, machine.pc())?.address == symbol_at(self.image, self.image.entry)?.address;
+        let in_start =
+            symbol_at(self.image, machine.pc())?.address == symbol_at(self.image, self.image.entry)?.address;
         let index = if in_start {
             self.calls.iter().position(|&call| machine.pc() < call)
         } else {

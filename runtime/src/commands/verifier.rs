@@ -45,7 +45,8 @@ enum Place<'a> {
 impl<'a> Place<'a> {
     fn open(folder: &'a Path, force: bool) -> Result<Self, Failure> {
         if folder.symlink_metadata().is_err() {
-            let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let parent =
+                folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             create_folder(parent)?;
             let mut builder = tempfile::Builder::new();
             builder.prefix(".opml-");
@@ -75,7 +76,9 @@ impl<'a> Place<'a> {
                 Ok(())
             }
             Self::Old { folder, force } => {
-                let differ = |file: &&File| std::fs::read(folder.join(&file.name)).is_ok_and(|old| old != file.text.as_bytes());
+                let differ = |file: &&File| {
+                    std::fs::read(folder.join(&file.name)).is_ok_and(|old| old != file.text.as_bytes())
+                };
                 let edited: Vec<&str> = files.iter().filter(differ).map(|file| &*file.name).collect();
                 if !force && !edited.is_empty() {
                     let message = format!("these files differ from the package's: {}", edited.join(", "));

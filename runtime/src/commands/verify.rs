@@ -54,9 +54,8 @@ pub fn run(args: &Verify, output: Output) -> Result<(), Failure> {
             check_image(args, &claim, image, output)?;
             format!("the claim holds, and it is step {} of {}", count(claim.step), image.display())
         }
-        None => {
-            "the claim holds; step number and machine are as the file has them (--image checks them)".to_owned()
-        }
+        None => "the claim holds; step number and machine are as the file has them (--image checks them)"
+            .to_owned(),
     };
     output.result(&object, &format!("{text}\n{ending}"))
 }
@@ -83,7 +82,12 @@ fn check_image(args: &Verify, claim: &Claim, image: &std::path::Path, output: Ou
     if found == claim.before {
         return Ok(());
     }
-    let message = format!("{} is in state {found} before step {}, not in {}", image.display(), claim.step, claim.before);
+    let message = format!(
+        "{} is in state {found} before step {}, not in {}",
+        image.display(),
+        claim.step,
+        claim.before
+    );
     let hint = "the witness belongs to another step, to other inputs or to another image";
     Err(Failure::about(&args.witness, message).hint(hint))
 }

@@ -97,7 +97,8 @@ pub fn record(
         Err(ModelError::NoInterface) => return Ok(None),
         known => known.map_err(Failure::from_error)?,
     };
-    let mut failure = Failure::new("none of the lies tried ends in the proof of one step").hint("choose another --input");
+    let mut failure =
+        Failure::new("none of the lies tried ends in the proof of one step").hint("choose another --input");
     // Whose turn it is at the last step depends on how long the run and the disputed big step are, and only the honest side
     // can prove that step.
     let cheats = [Cheat::Weight, Cheat::Step, Cheat::Output, Cheat::Challenger];
@@ -140,7 +141,18 @@ fn play(
     let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
     let input = pack(known.input(), known.input_bytes(), inputs);
     let output_bytes = known.output_bytes();
-    Ok(Some(Recorded { model, input, input_root, output_bytes, output, output_root, answered, opening, moves, winner }))
+    Ok(Some(Recorded {
+        model,
+        input,
+        input_root,
+        output_bytes,
+        output,
+        output_root,
+        answered,
+        opening,
+        moves,
+        winner,
+    }))
 }
 
 /// The moves of asserter and challenger, if the last one proves a step.
@@ -153,7 +165,8 @@ fn moves(
     let opening = challenge(model, ARITY, challenger)?;
     // Time stands still.
     let clocks = Clocks { asserter: 0, challenger: 0 };
-    let mut game = Game::challenge(model, input, asserted, ARITY, clocks, &opening, 0).map_err(Failure::from_error)?;
+    let mut game =
+        Game::challenge(model, input, asserted, ARITY, clocks, &opening, 0).map_err(Failure::from_error)?;
     let mut moves: Vec<Move> = Vec::new();
     while let Some(side) = game.mover() {
         let theirs = moves.last().map_or(&*opening.claims, Move::claims);

@@ -59,7 +59,8 @@ impl Frame {
 pub fn frames(model: &str, profile: &RunProfile<'_>) -> Frame {
     let schedule = profile.has_schedule();
     let mut root = Frame::new(model, "");
-    let mut lines = profile.by(|place| (place.big_step, place.operator, place.node, place.function, place.instruction));
+    let mut lines =
+        profile.by(|place| (place.big_step, place.operator, place.node, place.function, place.instruction));
     // `by` puts the largest first; the sort is stable, so they stay first within a big step.
     lines.sort_by_key(|((big_step, ..), _)| *big_step);
     for ((_, operator, node, function, instruction), steps) in lines {
@@ -104,7 +105,8 @@ fn draw_frame(picture: &mut Picture, frame: &Frame, above: &[&str], x: f64, y: f
         0 => FAINT.to_owned(),
         depth => colour(&frame.kind, [66, 73, 80, 87][depth.min(4) - 1]),
     };
-    let title = format!("{}\n{} steps, {} of all", path.join(" › "), count(frame.steps), per_cent(frame.steps, all));
+    let title =
+        format!("{}\n{} steps, {} of all", path.join(" › "), count(frame.steps), per_cent(frame.steps, all));
     // A gap between boxes, unless they are too narrow for one.
     let gap = if width > 3.0 { 1.0 } else { 0.0 };
     picture.label(Area { x, y, width: width - gap, height: ROW - 2.0 }, &fill, &frame.name, &title);
@@ -119,8 +121,8 @@ fn draw_frame(picture: &mut Picture, frame: &Frame, above: &[&str], x: f64, y: f
 fn legend(picture: &mut Picture, totals: &[(&str, u64)], top: f64, all: u64) -> f64 {
     const COLUMNS: usize = 3;
     let (listed, rest) = totals.split_at(totals.len().min(LISTED));
-    let others =
-        (!rest.is_empty()).then(|| (format!("{} others", rest.len()), rest.iter().map(|(_, n)| n).sum::<u64>()));
+    let others = (!rest.is_empty())
+        .then(|| (format!("{} others", rest.len()), rest.iter().map(|(_, n)| n).sum::<u64>()));
     let named = listed.iter().map(|&(name, steps)| (name.to_owned(), steps, colour(name, 66)));
     let rows: Vec<_> = named.chain(others.map(|(name, steps)| (name, steps, FAINT.to_owned()))).collect();
     let height = rows.len().div_ceil(COLUMNS);
@@ -148,7 +150,8 @@ mod tests {
     fn a_long_schedule_makes_a_picture_of_bounded_size() {
         let mut root = Frame::new("model", "");
         for index in 0..100_000u64 {
-            let node = root.next(&format!("operator {}", index % 2), "kind").next(&format!("node {index}"), "kind");
+            let node =
+                root.next(&format!("operator {}", index % 2), "kind").next(&format!("node {index}"), "kind");
             node.steps = 1;
             root.inside.last_mut().expect("the operator").steps = 1;
             root.steps += 1;

@@ -176,9 +176,13 @@ fn nodes(image: &Image) -> Vec<Entry> {
         for address in read_from {
             let found = holders.range(..=address).next_back().filter(|(_, (end, _))| address < end);
             match found.map(|(_, (_, holder))| *holder) {
-                Some(Holder::Node(source)) if source != number => drop(node.sources.insert(Source::Node(source))),
+                Some(Holder::Node(source)) if source != number => {
+                    drop(node.sources.insert(Source::Node(source)))
+                }
                 Some(Holder::Input(input)) => drop(node.sources.insert(Source::Input(input))),
-                Some(Holder::Weights(index)) if read.insert(index) => node.weights += image.tensors[index].bytes,
+                Some(Holder::Weights(index)) if read.insert(index) => {
+                    node.weights += image.tensors[index].bytes
+                }
                 _ => {}
             }
         }
@@ -187,7 +191,8 @@ fn nodes(image: &Image) -> Vec<Entry> {
         if let (false, Some(tensor)) = (same, image.tensors.get(step.output as usize)) {
             (node.output, node.written) = (described(tensor), tensor.bytes);
             node.is_output = tensor.role == Role::Output;
-            holders.insert(tensor.address, (tensor.address.saturating_add(tensor.bytes), Holder::Node(number)));
+            holders
+                .insert(tensor.address, (tensor.address.saturating_add(tensor.bytes), Holder::Node(number)));
         }
     }
     nodes

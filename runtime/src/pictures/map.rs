@@ -25,11 +25,18 @@ const FUNCTIONS: usize = 60;
 pub fn draw(image: &Image, name: &str) -> Vec<u8> {
     let mut picture = Picture::default();
     let bound = image.interface.map(|interface| format!(", at most {} steps", count(interface.bound)));
-    let title = format!("{name}: {} bytes of code{}", count(image.profile.code_size()), bound.unwrap_or_default());
-    picture.heading(&title, &format!("image root {}, machine {}", image.state().root(), image.extensions().name()));
+    let title =
+        format!("{name}: {} bytes of code{}", count(image.profile.code_size()), bound.unwrap_or_default());
+    picture.heading(
+        &title,
+        &format!("image root {}, machine {}", image.state().root(), image.extensions().name()),
+    );
     let top = 90.0;
-    let bottom =
-        if image.schedule.len() > 1 { graph(&mut picture, image, top) } else { functions(&mut picture, image, top) };
+    let bottom = if image.schedule.len() > 1 {
+        graph(&mut picture, image, top)
+    } else {
+        functions(&mut picture, image, top)
+    };
     let bottom = draw_memory(&mut picture, image, bottom + 44.0);
     let bottom = legend_of_memory(&mut picture, image, bottom + 14.0);
     picture.finish(bottom + MARGIN)
@@ -141,7 +148,10 @@ fn lines(picture: &mut Picture, rows: &[Entry], top: f64) {
         let x = LEFT - 12.0 - lane as f64 * space;
         let last = far.last().copied().unwrap_or(source);
         // It leaves its box a little lower than others reach it.
-        picture.line(&[(LEFT, centre(source) + 4.0), (x, centre(source) + 4.0), (x, centre(last) - 4.0)], &stroke);
+        picture.line(
+            &[(LEFT, centre(source) + 4.0), (x, centre(source) + 4.0), (x, centre(last) - 4.0)],
+            &stroke,
+        );
         for reader in far {
             let y = centre(reader) - 4.0;
             picture.line(&[(x, y), (LEFT, y)], &stroke);

@@ -34,8 +34,18 @@ pub fn draw_memory(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     let (mut x, y) = (MARGIN, top + 12.0);
     for ((kind, range), shown) in ranges.iter().zip(shown) {
         let width = shown * scale;
-        let title = format!("{kind}\n{:#x} to {:#x}, {} bytes", range.start, range.end, count(range.end - range.start));
-        picture.label(Area { x, y, width: (width - 1.0).max(0.5), height: HEIGHT }, &fill(kind), kind, &title);
+        let title = format!(
+            "{kind}\n{:#x} to {:#x}, {} bytes",
+            range.start,
+            range.end,
+            count(range.end - range.start)
+        );
+        picture.label(
+            Area { x, y, width: (width - 1.0).max(0.5), height: HEIGHT },
+            &fill(kind),
+            kind,
+            &title,
+        );
         x += width;
     }
     y + HEIGHT
@@ -84,7 +94,8 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
     let is_model = image.schedule.len() > 1;
     let data = image.segments.iter().filter(|_| !is_model).map(|s| span(s.address, s.bytes.len() as u64));
     let data: Vec<_> = data.collect();
-    let region = |region: image::Region| vec![span(region.address, 1u64.checked_shl(region.bits.into()).unwrap_or(0))];
+    let region =
+        |region: image::Region| vec![span(region.address, 1u64.checked_shl(region.bits.into()).unwrap_or(0))];
     let (input, output, stack) = match image.interface {
         Some(interface) => {
             let scratch = 1u64.checked_shl(interface.scratch_bits.into()).unwrap_or(0);
@@ -92,7 +103,8 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
         }
         None => {
             // The stack of a program grows down from `sp`, at most to what lies below it.
-            let below = data.iter().chain([&code]).map(|range| range.end).filter(|&end| end <= image.sp).max();
+            let below =
+                data.iter().chain([&code]).map(|range| range.end).filter(|&end| end <= image.sp).max();
             (Vec::new(), Vec::new(), vec![below.unwrap_or(0)..image.sp.min(size)])
         }
     };

@@ -50,7 +50,9 @@ pub fn draw(image: &Image, played: &Played) -> Vec<u8> {
     let mut picture = Picture::default();
     let rounds = &played.rounds;
     let title = match played.narrowed() {
-        Some(segment) if played.ending == Ending::Executed => format!("A dispute, narrowed to {}", range(segment)),
+        Some(segment) if played.ending == Ending::Executed => {
+            format!("A dispute, narrowed to {}", range(segment))
+        }
         _ => "A dispute, ended by a timeout".to_owned(),
     };
     picture.heading(
@@ -73,7 +75,13 @@ pub fn draw(image: &Image, played: &Played) -> Vec<u8> {
 /// One side's claims.
 fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round, y: f64, arity: u64) {
     let width = LEFT - MARGIN - 12.0;
-    picture.text(MARGIN, y + 12.0, INK, Anchor::Start, &fit(&format!("{number}  {}", side(round.by)), width, SIZE));
+    picture.text(
+        MARGIN,
+        y + 12.0,
+        INK,
+        Anchor::Start,
+        &fit(&format!("{number}  {}", side(round.by)), width, SIZE),
+    );
     let below = format!("{}, {} gas", round.name, count(round.gas));
     picture.sized(MARGIN, y + 26.0, 11.0, PALE, Anchor::Start, &fit(&below, width, 11.0));
     let mut label = range(round.segment);
@@ -100,7 +108,8 @@ fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round
             Some(step) => (colour(&step.operator, 82), step.operator.clone()),
             None => (FAINT.to_owned(), String::new()),
         };
-        let node = step.map(|step| format!("\n{}", node_name(&step.operator, &step.node))).unwrap_or_default();
+        let node =
+            step.map(|step| format!("\n{}", node_name(&step.operator, &step.node))).unwrap_or_default();
         let here = if picked { "\nthe first claim that the other side disagrees with" } else { "" };
         picture.label(area, &fill, &name, &format!("part {part}: {}{node}{here}", range(cell)));
     }
@@ -150,6 +159,8 @@ fn how(played: &Played, loser: &str) -> String {
         Ending::Executed => "the contract executed the step".to_owned(),
         Ending::Void => "there is no memory to go on from".to_owned(),
         Ending::Silence => format!("the {loser} did not answer in time; no step was executed"),
-        Ending::NoMove => format!("the {loser} had no legal move left and ran out of time; no step was executed"),
+        Ending::NoMove => {
+            format!("the {loser} had no legal move left and ran out of time; no step was executed")
+        }
     }
 }

@@ -65,7 +65,8 @@ impl Folder {
     pub fn json(&self, args: &[&str]) -> Value {
         let text = self.text(&[args, &["--json"]].concat());
         assert_eq!(text.lines().count(), 1, "{text}");
-        let object: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("opml {args:?}: {error} in {text}"));
+        let object: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("opml {args:?}: {error} in {text}"));
         assert!(object.is_object(), "opml {args:?}: not an object: {text}");
         object
     }
@@ -100,9 +101,11 @@ impl Folder {
             return Err(wrong(format!("{} and {error} are not status {status}", json_output.status)));
         }
         match (&error["message"], &error["hint"]) {
-            (Value::String(error), hint) if message.starts_with(error.as_str()) => {
-                Ok(Complaint { status, error: error.clone(), hint: hint.as_str().unwrap_or_default().to_owned() })
-            }
+            (Value::String(error), hint) if message.starts_with(error.as_str()) => Ok(Complaint {
+                status,
+                error: error.clone(),
+                hint: hint.as_str().unwrap_or_default().to_owned(),
+            }),
             _ => Err(wrong(format!("text and JSON differ: {text} {json}"))),
         }
     }

@@ -56,7 +56,8 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let engines = engines::all();
     let start_ups = start_ups(&engines);
     let programs = programs::all().into_iter().filter(|it| wanted.is_empty() || wanted.contains(&it.name));
@@ -168,7 +169,13 @@ fn stop(engine: &dyn Engine, program: &Program, steps: u64) -> Option<Stops> {
         }
     }
     let [free, sliced, once] = samples.map(median);
-    Some(Stops { program: format!("{}, {}", program.name, program.build), engine: engine.name(), free, sliced, once })
+    Some(Stops {
+        program: format!("{}, {}", program.name, program.build),
+        engine: engine.name(),
+        free,
+        sliced,
+        once,
+    })
 }
 
 /// Runs to a step and makes sure that it is this one.
@@ -289,9 +296,11 @@ fn slowdown_table(names: &[&str], lines: &[Line]) -> String {
 /// The geometric mean of each machine's figures, over the programs that every machine with a figure has run.
 fn mean_row(values: &[Vec<Option<f64>>], first: &[&str]) -> Vec<String> {
     let machines = 0..values.first().map_or(0, Vec::len);
-    let takes_part: Vec<bool> = machines.clone().map(|machine| values.iter().any(|of| of[machine].is_some())).collect();
-    let full =
-        |of: &&Vec<Option<f64>>| of.iter().zip(&takes_part).all(|(value, takes_part)| value.is_some() == *takes_part);
+    let takes_part: Vec<bool> =
+        machines.clone().map(|machine| values.iter().any(|of| of[machine].is_some())).collect();
+    let full = |of: &&Vec<Option<f64>>| {
+        of.iter().zip(&takes_part).all(|(value, takes_part)| value.is_some() == *takes_part)
+    };
     let common: Vec<_> = values.iter().filter(full).collect();
     let mean = |machine: usize| {
         let logarithms: Vec<f64> = common.iter().filter_map(|of| of[machine]).map(f64::ln).collect();
@@ -302,7 +311,8 @@ fn mean_row(values: &[Vec<Option<f64>>], first: &[&str]) -> Vec<String> {
 }
 
 fn start_table(names: &[&str], lines: &[Line]) -> String {
-    let here: Vec<usize> = (0..names.len()).filter(|&at| !["native", "qemu-user"].contains(&names[at])).collect();
+    let here: Vec<usize> =
+        (0..names.len()).filter(|&at| !["native", "qemu-user"].contains(&names[at])).collect();
     let shown: Vec<&str> = here.iter().map(|&at| names[at]).collect();
     let mut rows = vec![head(&["program", "compiled for"], &shown)];
     for line in lines {

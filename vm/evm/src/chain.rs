@@ -165,7 +165,12 @@ impl Chain {
     }
 
     /// Calls a contract without changing anything.
-    pub fn call<C: SolCall>(&mut self, from: Address, to: Address, call: &C) -> Result<C::Return, ChainError> {
+    pub fn call<C: SolCall>(
+        &mut self,
+        from: Address,
+        to: Address,
+        call: &C,
+    ) -> Result<C::Return, ChainError> {
         let transaction = transaction(from, TxKind::Call(to), call.abi_encode(), U256::ZERO)?;
         let result = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?.result;
         answer::<C>(&outcome(result).0)
@@ -177,12 +182,24 @@ impl Chain {
     }
 
     /// The same with money.
-    pub fn pay_to(&mut self, from: Address, to: Address, data: Vec<u8>, wei: U256) -> Result<Receipt, ChainError> {
+    pub fn pay_to(
+        &mut self,
+        from: Address,
+        to: Address,
+        data: Vec<u8>,
+        wei: U256,
+    ) -> Result<Receipt, ChainError> {
         self.send(from, TxKind::Call(to), data, wei)
     }
 
     /// Sends any transaction. A revert gives a receipt too.
-    pub fn send(&mut self, from: Address, kind: TxKind, data: Vec<u8>, wei: U256) -> Result<Receipt, ChainError> {
+    pub fn send(
+        &mut self,
+        from: Address,
+        kind: TxKind,
+        data: Vec<u8>,
+        wei: U256,
+    ) -> Result<Receipt, ChainError> {
         let calldata = data.len();
         let transaction = transaction(from, kind, data, wei)?;
         let result = self.evm.transact_commit(transaction).map_err(|error| refused(error.to_string()))?;

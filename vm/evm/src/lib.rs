@@ -131,7 +131,8 @@ impl Verifier {
         match result {
             ExecutionResult::Success { output, .. } => {
                 let root = <[u8; 32]>::try_from(output.data().as_ref());
-                let root = root.map_err(|_| fail(format!("{} bytes returned, not 32", output.data().len())))?;
+                let root =
+                    root.map_err(|_| fail(format!("{} bytes returned, not 32", output.data().len())))?;
                 Ok((Answer::Root(Root(root)), cost))
             }
             ExecutionResult::Revert { output, .. } => Ok((Answer::Malformed(revert(&output)), cost)),

@@ -36,7 +36,8 @@ impl CodeTree {
     #[must_use]
     pub fn proof(&self, index: u64) -> Proof {
         let (block, size) = (index >> self.levels, LEAF << self.levels);
-        let start = usize::try_from(block).ok().and_then(|block| block.checked_mul(size)).unwrap_or(usize::MAX);
+        let start =
+            usize::try_from(block).ok().and_then(|block| block.checked_mul(size)).unwrap_or(usize::MAX);
         let bytes = self.code.get(start..).map_or(&[][..], |rest| &rest[..rest.len().min(size)]);
         let mut proof = Tree::of_bytes(bytes, self.levels).proof(index & ((1 << self.levels) - 1));
         proof.siblings.extend(self.blocks.proof(block).siblings);

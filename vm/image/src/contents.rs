@@ -245,11 +245,13 @@ impl Contents {
     /// Inputs, outputs and scratch are subtrees of memory that do not overlap, with the tensors in theirs.
     fn check_interface(&self, interface: &Interface) -> Result<(), ImageError> {
         let size = self.profile.memory_size();
-        let scratch = 1u64.checked_shl(interface.scratch_bits.into()).and_then(|scratch| size.checked_sub(scratch));
+        let scratch =
+            1u64.checked_shl(interface.scratch_bits.into()).and_then(|scratch| size.checked_sub(scratch));
         // Scratch beyond memory is no region either.
         let scratch = Region { address: scratch.unwrap_or(u64::MAX), bits: interface.scratch_bits };
         let mut ranges = Vec::new();
-        for (what, region) in [("input", interface.input), ("output", interface.output), ("scratch", scratch)] {
+        for (what, region) in [("input", interface.input), ("output", interface.output), ("scratch", scratch)]
+        {
             let Region { address, bits } = region;
             let range = region.range().filter(|range| range.end <= size);
             ranges.push((what, range.ok_or(ImageError::Region { what, address, bits })?));

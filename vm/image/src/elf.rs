@@ -112,7 +112,8 @@ impl<'a> Linked<'a> {
         let elf = Elf::parse(bytes).map_err(|error| malformed(error.to_string()))?;
         check_kind(&elf)?;
         let symbols = symbols(&elf);
-        let (code, data): (Vec<_>, Vec<_>) = loads(&elf, bytes)?.into_iter().partition(|load| load.executable);
+        let (code, data): (Vec<_>, Vec<_>) =
+            loads(&elf, bytes)?.into_iter().partition(|load| load.executable);
         let mut code = Code::join(&code)?;
         check_overlaps(&data, code.range())?;
         let words = code.decode(&elf, &symbols)?;
@@ -172,7 +173,8 @@ impl<'a> Linked<'a> {
     fn contents(self, memory_bits: u8, entry: u64) -> Result<Contents, ElfError> {
         let Self { symbols, code, words, data, .. } = self;
         let profile = MachineProfile::new(words.extensions, memory_bits, code.base, code.bytes.len() as u64)?;
-        let segment = |load: &Load<'_>| Segment { address: load.range.start, bytes: load.bytes.to_vec().into() };
+        let segment =
+            |load: &Load<'_>| Segment { address: load.range.start, bytes: load.bytes.to_vec().into() };
         Ok(Contents {
             profile,
             entry,
@@ -201,10 +203,12 @@ fn check_header(bytes: &[u8]) -> Result<(), ElfError> {
         return Err(malformed("it does not start with 7f 45 4c 46"));
     }
     let found = match (ident[header::EI_CLASS], ident[header::EI_DATA], rest.get(2..4)) {
-        (header::ELFCLASS64, header::ELFDATA2LSB, Some(&[low, high])) => match u16::from_le_bytes([low, high]) {
-            header::EM_RISCV => return Ok(()),
-            machine => header::machine_to_str(machine).to_owned(),
-        },
+        (header::ELFCLASS64, header::ELFDATA2LSB, Some(&[low, high])) => {
+            match u16::from_le_bytes([low, high]) {
+                header::EM_RISCV => return Ok(()),
+                machine => header::machine_to_str(machine).to_owned(),
+            }
+        }
         (header::ELFCLASS32, ..) => "a 32-bit machine".to_owned(),
         (_, header::ELFDATA2MSB, _) => "a big-endian machine".to_owned(),
         _ => return Err(malformed("unknown class or byte order")),
@@ -240,7 +244,8 @@ fn symbols(elf: &Elf<'_>) -> Vec<Symbol> {
     let named = elf.syms.iter().filter_map(|symbol| {
         let kept = matches!(symbol.st_type(), sym::STT_FUNC | sym::STT_OBJECT | sym::STT_NOTYPE)
             && (sh::SHN_UNDEF as usize + 1..sh::SHN_LORESERVE as usize).contains(&symbol.st_shndx);
-        let name = elf.strtab.get_at(symbol.st_name).filter(|name| !name.is_empty() && !name.starts_with('$'))?;
+        let name =
+            elf.strtab.get_at(symbol.st_name).filter(|name| !name.is_empty() && !name.starts_with('$'))?;
         kept.then(|| Symbol { name: name.to_owned(), address: symbol.st_value, size: symbol.st_size })
     });
     let mut symbols: Vec<Symbol> = named.collect();
@@ -274,24 +279,30 @@ impl<'a> Load<'a> {
 /// Where data starts in a segment that is writable and executable, by its sections: linkers join small programs to one
 /// such segment. Code ends there with a whole leaf. `None` if code and data can't be told apart.
 fn data_start(elf: &Elf<'_>, segment: &Range<u64>) -> Option<u64> {
-    let is_inside =
-        |section: &&sh::SectionHeader| section.is_alloc() && section.sh_size > 0 && segment.contains(&section.sh_addr);
+    let is_inside = |section: &&sh::SectionHeader| {
+        section.is_alloc() && section.sh_size > 0 && segment.contains(&section.sh_addr)
+    };
     let sections = || elf.section_headers.iter().filter(is_inside);
     let code_end = sections().filter(|section| section.is_executable());
     let code_end = code_end.map(|section| section.sh_addr.saturating_add(section.sh_size)).max()?;
-    let data_start = sections().filter(|section| section.is_writable()).map(|section| section.sh_addr).min()?;
+    let data_start =
+        sections().filter(|section| section.is_writable()).map(|section| section.sh_addr).min()?;
     Some(data_start & !31).filter(|&at| code_end <= at && segment.start < at)
 }
 
 /// The segments to load, in the order of addresses.
 fn loads<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Vec<Load<'a>>, ElfError> {
     let mut loads = Vec::new();
-    for header in elf.program_headers.iter().filter(|header| header.p_type == ph::PT_LOAD && header.p_memsz > 0) {
+    for header in
+        elf.program_headers.iter().filter(|header| header.p_type == ph::PT_LOAD && header.p_memsz > 0)
+    {
         let address = header.p_vaddr;
         let file = part(bytes, header.p_offset, header.p_filesz);
-        let bytes = file.ok_or_else(|| malformed(format!("the segment at {address:#x} is not in the file")))?;
+        let bytes =
+            file.ok_or_else(|| malformed(format!("the segment at {address:#x} is not in the file")))?;
         let end = address.checked_add(header.p_memsz).filter(|_| header.p_filesz <= header.p_memsz);
-        let end = end.ok_or_else(|| malformed(format!("the segment at {address:#x} has an impossible size")))?;
+        let end =
+            end.ok_or_else(|| malformed(format!("the segment at {address:#x} has an impossible size")))?;
         let load = Load { range: address..end, bytes, executable: header.is_executable() };
         if !(header.is_executable() && header.is_write()) {
             loads.push(load);

@@ -132,7 +132,8 @@ impl Image {
 
     /// What the file says besides code and memory.
     fn metadata(&self) -> Metadata {
-        let page = |segment: &Segment| (segment.address >> PAGE_BITS, segment.bytes.len() as u64 >> PAGE_BITS);
+        let page =
+            |segment: &Segment| (segment.address >> PAGE_BITS, segment.bytes.len() as u64 >> PAGE_BITS);
         Metadata {
             extensions: self.profile.extensions().bits(),
             memory_bits: self.profile.memory_bits(),
@@ -173,7 +174,8 @@ impl Image {
         check_size("metadata", length, MAX_METADATA)?;
         let metadata = parts.take(length)?;
         check_root("metadata", expected, keccak(&metadata))?;
-        let metadata: Metadata = postcard::from_bytes(&metadata).map_err(|error| damaged(error.to_string()))?;
+        let metadata: Metadata =
+            postcard::from_bytes(&metadata).map_err(|error| damaged(error.to_string()))?;
         let profile = profile(&metadata)?;
         check_size("code", metadata.code_size, MAX_CODE)?;
         let code = parts.map(metadata.code_size)?;
@@ -183,8 +185,17 @@ impl Image {
         let base = base(file, found, offset, &metadata)?;
         let (entry, sp, interface) = (metadata.entry, metadata.sp, metadata.interface);
         let (tensors, symbols, schedule) = (metadata.tensors, metadata.symbols, metadata.schedule);
-        let contents =
-            Contents { profile, entry, sp, code, segments: Vec::new(), tensors, symbols, schedule, interface };
+        let contents = Contents {
+            profile,
+            entry,
+            sp,
+            code,
+            segments: Vec::new(),
+            tensors,
+            symbols,
+            schedule,
+            interface,
+        };
         let image = Self::with(contents, base);
         image.check()?;
         check_root("code", Root(roots[0]), image.code_root())?;
@@ -196,7 +207,8 @@ impl Image {
 /// The machine's shape.
 fn profile(metadata: &Metadata) -> Result<MachineProfile, ImageError> {
     let extensions = Extensions::from_bits(metadata.extensions);
-    let extensions = extensions.ok_or_else(|| damaged(format!("unknown extensions {:#x}", metadata.extensions)))?;
+    let extensions =
+        extensions.ok_or_else(|| damaged(format!("unknown extensions {:#x}", metadata.extensions)))?;
     Ok(MachineProfile::new(extensions, metadata.memory_bits, metadata.code_base, metadata.code_size)?)
 }
 
@@ -207,7 +219,9 @@ fn base(file: File, found: u64, offset: u64, metadata: &Metadata) -> Result<Base
     let range = |&(first, count): &(u64, u64)| first..first.saturating_add(count);
     let pages: Vec<Range<u64>> = metadata.pages.iter().map(range).collect();
     let failure = |error| match error {
-        BaseError::Extents => damaged("the ranges of pages are not ascending, apart and inside memory".to_owned()),
+        BaseError::Extents => {
+            damaged("the ranges of pages are not ascending, apart and inside memory".to_owned())
+        }
         BaseError::Length { expected, found } => ImageError::Length { expected, found },
         BaseError::Io(source) => ImageError::Memory { bits, source },
     };
@@ -257,7 +271,8 @@ impl Parts<'_> {
         if end > self.found {
             return Err(ImageError::Length { expected: end, found: self.found });
         }
-        let map = memory::map(self.file, self.at, len).map_err(|source| io_error("map", self.path, source))?;
+        let map =
+            memory::map(self.file, self.at, len).map_err(|source| io_error("map", self.path, source))?;
         self.at = end;
         Ok(Bytes::from_owner(map))
     }
@@ -277,7 +292,11 @@ impl Parts<'_> {
     /// The zeros up to the next page.
     fn padding(&mut self) -> Result<(), ImageError> {
         let zeros = self.take(self.at.next_multiple_of(PAGE as u64) - self.at)?;
-        if zeros.iter().all(|&byte| byte == 0) { Ok(()) } else { Err(damaged("the padding is not zero".to_owned())) }
+        if zeros.iter().all(|&byte| byte == 0) {
+            Ok(())
+        } else {
+            Err(damaged("the padding is not zero".to_owned()))
+        }
     }
 }
 

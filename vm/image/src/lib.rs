@@ -205,7 +205,9 @@ pub enum ImageError {
         found: Root,
     },
     /// A stored node that isn't over what is below it.
-    #[error("a stored node above the page at {address:#x} is not the hash of what is below it: the image is damaged")]
+    #[error(
+        "a stored node above the page at {address:#x} is not the hash of what is below it: the image is damaged"
+    )]
     Node {
         /// The page's address.
         address: u64,
@@ -333,5 +335,10 @@ fn check_segments(found: usize) -> Result<(), ImageError> {
     if found <= MAX_SEGMENTS {
         return Ok(());
     }
-    Err(ImageError::TooMany { what: "memory", unit: "segments", found: found as u64, most: MAX_SEGMENTS as u64 })
+    Err(ImageError::TooMany {
+        what: "memory",
+        unit: "segments",
+        found: found as u64,
+        most: MAX_SEGMENTS as u64,
+    })
 }

@@ -72,7 +72,8 @@ impl Image {
     /// The whole program as the one big step, if it is known how long it takes: single-phase.
     #[must_use]
     pub fn single_phase(&self) -> Option<Schedule> {
-        self.interface.map(|interface| Schedule::new(vec![Leaf { entry: self.entry, bound: interface.bound }]))
+        self.interface
+            .map(|interface| Schedule::new(vec![Leaf { entry: self.entry, bound: interface.bound }]))
     }
 
     /// The root of the big steps.

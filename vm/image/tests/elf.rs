@@ -122,14 +122,15 @@ impl File {
             names.extend(name.bytes().chain([0]));
         }
         let mut count = 0u16;
-        let mut add = |kind: u32, flags: u64, address: u64, offset: u64, size: u64, links: [u32; 2], entry: u64| {
-            table.extend(u32::from(kind == 1 && flags == 0).to_le_bytes());
-            table.extend(kind.to_le_bytes());
-            table.extend([flags, address, offset, size].into_iter().flat_map(u64::to_le_bytes));
-            table.extend(links.into_iter().flat_map(u32::to_le_bytes));
-            table.extend([1, entry].into_iter().flat_map(u64::to_le_bytes));
-            count += 1;
-        };
+        let mut add =
+            |kind: u32, flags: u64, address: u64, offset: u64, size: u64, links: [u32; 2], entry: u64| {
+                table.extend(u32::from(kind == 1 && flags == 0).to_le_bytes());
+                table.extend(kind.to_le_bytes());
+                table.extend([flags, address, offset, size].into_iter().flat_map(u64::to_le_bytes));
+                table.extend(links.into_iter().flat_map(u32::to_le_bytes));
+                table.extend([1, entry].into_iter().flat_map(u64::to_le_bytes));
+                count += 1;
+            };
         add(0, 0, 0, 0, 0, [0, 0], 0);
         for (address, size) in &self.sections {
             add(1, 6, *address, 64, *size, [0, 0], 0);
@@ -234,7 +235,8 @@ fn the_stack_is_below_the_program_if_that_is_enough() {
             f.headers = vec![segment(R | X, address, bytes_of(&[ADDI, ECALL]))];
             f.entry = address;
         });
-        let program = load(&file.write(), &Options { stack: least, ..Options::default() }).expect("a program");
+        let program =
+            load(&file.write(), &Options { stack: least, ..Options::default() }).expect("a program");
         assert_eq!(program.stack, expected, "{address:#x}, {least:#x}");
         assert_eq!(start_of(&program.contents).1[1], expected.top);
     }
@@ -253,15 +255,20 @@ fn any_address_will_do() {
             f.headers = vec![segment(R | X, address, bytes_of(&[ADDI, ADDI, ADDI, ECALL]))];
             f.entry = address;
         }));
-        assert_eq!((contents.profile.code_base(), contents.profile.memory_bits()), (base, bits), "{address:#x}");
+        assert_eq!(
+            (contents.profile.code_base(), contents.profile.memory_bits()),
+            (base, bits),
+            "{address:#x}"
+        );
         assert_eq!(start_of(&contents).1[2], address);
     }
 }
 
 #[test]
 fn start_up_code_is_where_there_is_room() {
-    let with =
-        |address: u64| program(&[ADDI, ECALL]).with(|f| f.headers.push(segment(R | W, address, vec![7; 64]))).write();
+    let with = |address: u64| {
+        program(&[ADDI, ECALL]).with(|f| f.headers.push(segment(R | W, address, vec![7; 64]))).write()
+    };
     let entry = |address| load(&with(address), &Options::default()).map(|program| program.contents.entry);
     assert_eq!(entry(0x1_0060), Ok(0x1_0020), "right behind the code");
     assert_eq!(entry(0x1_0040), Ok(0xffc0), "before it, as data follows");
@@ -297,7 +304,8 @@ fn a_segment_that_is_writable_and_executable_is_split_by_its_sections() {
 
 #[test]
 fn segments_of_code_may_touch() {
-    let contents = loaded(&program(&[ADDI]).with(|f| f.headers.push(segment(X, 0x1_0004, bytes_of(&[ECALL])))));
+    let contents =
+        loaded(&program(&[ADDI]).with(|f| f.headers.push(segment(X, 0x1_0004, bytes_of(&[ECALL])))));
     assert_eq!(contents.code[..8], bytes_of(&[ADDI, ECALL]));
 }
 
@@ -339,7 +347,10 @@ fn what_is_no_instruction_stays_and_is_counted() {
     assert_eq!((count, place.to_string(), word), (3, "0x10008 (<lock+0x4>)".to_owned(), LR_W));
     // Whoever links for this machine is told.
     let error = read(&file.write()).expect_err("an atomic instruction");
-    assert_eq!(error.to_string(), "the word 0x1000a52f at 0x10008 (<lock+0x4>) is not an instruction of rv64imfd");
+    assert_eq!(
+        error.to_string(),
+        "the word 0x1000a52f at 0x10008 (<lock+0x4>) is not an instruction of rv64imfd"
+    );
 }
 
 #[test]
@@ -366,7 +377,8 @@ fn inputs_and_outputs_are_declared() {
     let options = Options { max_steps: Some(1000), ..Options::default() };
     let contents = load(&file.write(), &options).expect("a program").contents;
     let tensors: Vec<_> = contents.tensors.iter().collect();
-    let found: Vec<_> = tensors.iter().map(|t| (t.role, &*t.name, t.dtype, &*t.shape, t.address, t.bytes)).collect();
+    let found: Vec<_> =
+        tensors.iter().map(|t| (t.role, &*t.name, t.dtype, &*t.shape, t.address, t.bytes)).collect();
     // Code ends at 0x10080; inputs take 128 bytes, outputs 64.
     assert_eq!(
         found,
@@ -416,9 +428,12 @@ fn declarations_that_make_no_sense() {
     ] {
         assert!(error(text).contains(expected), "{text}: {}", error(text));
     }
-    let many =
-        "input a u8\ninput b u8\ninput c u8\ninput d u8\ninput e u8\ninput f u8\ninput g u8\ninput h u8\noutput i u8";
-    assert!(error(many).contains("declares 9 inputs and outputs; at most 8 pointers are passed"), "{}", error(many));
+    let many = "input a u8\ninput b u8\ninput c u8\ninput d u8\ninput e u8\ninput f u8\ninput g u8\ninput h u8\noutput i u8";
+    assert!(
+        error(many).contains("declares 9 inputs and outputs; at most 8 pointers are passed"),
+        "{}",
+        error(many)
+    );
     let none = load(&program(&[ECALL]).write(), &Options { max_steps: Some(5), ..Options::default() });
     assert_eq!(none, Err(ElfError::NothingDeclared));
 }

@@ -1,6 +1,8 @@
 //! The file of an image: written and read again it is the same, and no damage passes.
 
-use image::{BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor};
+use image::{
+    BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor,
+};
 use isa::Extensions;
 use proptest::prelude::*;
 use step::MachineProfile;
@@ -105,12 +107,16 @@ fn errors_say_what_is_damaged() {
     assert!(message(&|b| b[pages + 7] ^= 1).starts_with("the image's memory has the hash 0x"));
     let root = good.windows(32).rposition(|bytes| bytes == image().memory_root().0).expect("the root");
     assert!(message(&|b| b[root] ^= 1).starts_with("the image's memory has the hash 0x"));
-    let node = "a stored node above the page at 0x0 is not the hash of what is below it: the image is damaged";
+    let node =
+        "a stored node above the page at 0x0 is not the hash of what is below it: the image is damaged";
     assert_eq!((message(&|b| b[block] ^= 1), message(&|b| b[last] ^= 1)), (node.to_owned(), node.to_owned()));
     assert_eq!(message(&|b| b[pages - 1] ^= 1), "the image's metadata is damaged: the padding is not zero");
     let code = good.windows(64).position(|bytes| bytes.iter().copied().eq(0..64)).expect("the code");
     assert!(message(&|b| b[code + 3] ^= 1).starts_with("the image's code has the hash 0x"));
-    assert_eq!(message(&|b| b.truncate(last)), format!("the file has {last} bytes; its header says {}", good.len()));
+    assert_eq!(
+        message(&|b| b.truncate(last)),
+        format!("the file has {last} bytes; its header says {}", good.len())
+    );
     assert_eq!(message(&|b| b.truncate(5)), "the file has 5 bytes; its header says 48");
 }
 
@@ -201,7 +207,10 @@ fn contents_that_make_no_sense() {
         (check(&|c| c.entry = 0x8040), "the entry point 0x8040 is not a multiple of 4 inside the code"),
         (check(&|c| c.entry = 0x8002), "the entry point 0x8002 is not a multiple of 4 inside the code"),
         (check(&|c| c.sp = 8), "the stack pointer 0x8 is not a multiple of 16 up to the end of memory"),
-        (check(&|c| c.sp = 0x1_0010), "the stack pointer 0x10010 is not a multiple of 16 up to the end of memory"),
+        (
+            check(&|c| c.sp = 0x1_0010),
+            "the stack pointer 0x10010 is not a multiple of 16 up to the end of memory",
+        ),
         (
             check(&|c| c.segments[1].address = u64::MAX),
             "segment 1 is 100 bytes at 0xffffffffffffffff, which are not all in the 2^16 bytes of memory",
@@ -220,7 +229,10 @@ fn contents_that_make_no_sense() {
         (check(&|c| c.schedule[0].kernel = 2), "big step 0 names symbol 2, but there are 2"),
         (check(&|c| c.schedule[0].output = 3), "big step 0 names tensor 3, but there are 3"),
         (check(&|c| c.schedule[0].hi = 7), "big step 0 computes elements 0 to 7 of a tensor of 6"),
-        (check(&|c| c.schedule[0].entry = 0x8040), "the entry point 0x8040 is not a multiple of 4 inside the code"),
+        (
+            check(&|c| c.schedule[0].entry = 0x8040),
+            "the entry point 0x8040 is not a multiple of 4 inside the code",
+        ),
         (
             check(&|c| interface(c).input.address = 0x2010),
             "the input region of 2^5 bytes at 0x2010 is not 32 bytes or more at a multiple of its size in memory",
@@ -237,7 +249,10 @@ fn contents_that_make_no_sense() {
             check(&|c| interface(c).scratch_bits = 17),
             "the scratch region of 2^17 bytes at 0xffffffffffffffff is not 32 bytes or more at a multiple of its size in memory",
         ),
-        (check(&|c| interface(c).scratch_bits = 16), "the input region and the scratch region overlap at 0x0"),
+        (
+            check(&|c| interface(c).scratch_bits = 16),
+            "the input region and the scratch region overlap at 0x0",
+        ),
         (
             check(&|c| interface(c).input = Region { address: 0x3000, bits: 12 }),
             "the input region and the output region overlap at 0x3000",

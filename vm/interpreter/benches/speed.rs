@@ -30,7 +30,8 @@ fn time_image(path: &str) {
 
 fn main() {
     // Cargo adds options of its own.
-    let images: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let images: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if !images.is_empty() {
         return images.iter().for_each(|path| time_image(path));
     }
@@ -54,5 +55,8 @@ fn main() {
         let start = Instant::now();
         machine.run_census(STEPS, &mut census).steps as f64 / start.elapsed().as_secs_f64() / 1e6
     });
-    println!("integers, counted at each address: {:.0} million instructions a second", best.fold(0.0, f64::max));
+    println!(
+        "integers, counted at each address: {:.0} million instructions a second",
+        best.fold(0.0, f64::max)
+    );
 }

@@ -5,8 +5,8 @@
 
 use crate::Interpreter;
 use isa::{
-    Done, FloatUnit, Instruction, Layout, Machine, Native, Op, Size, Stop, Trap, U64, U128, for_each_instruction,
-    semantics,
+    Done, FloatUnit, Instruction, Layout, Machine, Native, Op, Size, Stop, Trap, U64, U128,
+    for_each_instruction, semantics,
 };
 use memory::View;
 use std::marker::PhantomData;
@@ -120,7 +120,12 @@ impl Observer for Unobserved {
 
 /// Makes up to `limit` steps from a `pc` that is a multiple of four.
 #[inline(always)]
-pub(crate) fn run<F: FloatUnit<Native>, O: Observer>(hart: Hart<'_>, pc: u64, limit: u64, observer: &mut O) -> Stopped {
+pub(crate) fn run<F: FloatUnit<Native>, O: Observer>(
+    hart: Hart<'_>,
+    pc: u64,
+    limit: u64,
+    observer: &mut O,
+) -> Stopped {
     let Hart { registers, mut view, code, base, records, first } = hart;
     let mut offset = pc.wrapping_sub(base);
     let mut left = limit;
@@ -239,7 +244,13 @@ const fn is_conversion(op: Op) -> bool {
 
 /// Executes a conversion.
 #[inline(never)]
-fn convert<F: FloatUnit<Native>>(registers: &mut Registers, view: View<'_>, place: Place<'_>, record: &Record, op: Op) {
+fn convert<F: FloatUnit<Native>>(
+    registers: &mut Registers,
+    view: View<'_>,
+    place: Place<'_>,
+    record: &Record,
+    op: Op,
+) {
     // A conversion can't stop the machine.
     let _ = semantics::execute(&mut Current::<F>::new(registers, view, place, record), op);
 }

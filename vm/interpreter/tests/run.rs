@@ -19,8 +19,17 @@ fn machine(program: &[Instruction]) -> Interpreter {
     code.resize(code.len().next_multiple_of(32), 0);
     let profile = MachineProfile::new(Extensions::IMFD, 13, CODE, code.len() as u64).expect("a machine");
     let (segments, tensors, symbols, schedule) = Default::default();
-    let contents =
-        Contents { profile, entry: CODE, sp: 0x1000, code: code.into(), segments, tensors, symbols, schedule, interface: None };
+    let contents = Contents {
+        profile,
+        entry: CODE,
+        sp: 0x1000,
+        code: code.into(),
+        segments,
+        tensors,
+        symbols,
+        schedule,
+        interface: None,
+    };
     Interpreter::new(&Image::new(contents).expect("an image")).expect("memory")
 }
 

@@ -86,9 +86,13 @@ pub fn encode(instruction: Instruction) -> Option<u32> {
         Layout::R4 => u32::from(instruction.rm) << 12 | u32::from(instruction.rs3) << 27,
         Layout::I | Layout::Shift | Layout::ShiftW => imm << 20,
         Layout::S => (imm >> 5 & 0x7f) << 25 | (imm & 0x1f) << 7,
-        Layout::B => (imm >> 12 & 1) << 31 | (imm >> 5 & 0x3f) << 25 | (imm >> 1 & 0xf) << 8 | (imm >> 11 & 1) << 7,
+        Layout::B => {
+            (imm >> 12 & 1) << 31 | (imm >> 5 & 0x3f) << 25 | (imm >> 1 & 0xf) << 8 | (imm >> 11 & 1) << 7
+        }
         Layout::U => imm & 0xffff_f000,
-        Layout::J => (imm >> 20 & 1) << 31 | (imm >> 1 & 0x3ff) << 21 | (imm >> 11 & 1) << 20 | (imm & 0x000f_f000),
+        Layout::J => {
+            (imm >> 20 & 1) << 31 | (imm >> 1 & 0x3ff) << 21 | (imm >> 11 & 1) << 20 | (imm & 0x000f_f000)
+        }
     };
     let word = entry.bits
         | u32::from(instruction.rd) << 7

@@ -6,14 +6,15 @@ use core::fmt::{self, Display, Formatter};
 
 /// The integer registers by their names in the calling convention.
 pub const REGISTERS: [&str; 32] = [
-    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2",
-    "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6",
+    "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
 ];
 
 /// The float registers by their names in the calling convention.
 pub const FLOAT_REGISTERS: [&str; 32] = [
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2", "fa3", "fa4", "fa5",
-    "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
+    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2", "fa3", "fa4",
+    "fa5", "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8",
+    "ft9", "ft10", "ft11",
 ];
 
 /// The rounding modes by their assembler names.
@@ -53,7 +54,9 @@ impl Instruction {
             "frs3" => f.write_str(name(&FLOAT_REGISTERS, self.rs3)),
             "rm" => f.write_str(name(&ROUNDING_MODES, self.rm)),
             // The assembler takes the upper 20 bits as a number of their own.
-            "imm" if self.op.entry().layout == Layout::U => write!(f, "{:#x}", self.imm.cast_unsigned() >> 12),
+            "imm" if self.op.entry().layout == Layout::U => {
+                write!(f, "{:#x}", self.imm.cast_unsigned() >> 12)
+            }
             "imm" => write!(f, "{}", self.imm),
             _ => Ok(()),
         }

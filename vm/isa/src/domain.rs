@@ -85,7 +85,11 @@ pub trait Bool: Copy + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output
     /// `a` if the condition holds, `b` otherwise; both are evaluated.
     fn select(self, a: <Self::D as Domain>::Nat, b: <Self::D as Domain>::Nat) -> <Self::D as Domain>::Nat;
     /// The same for words.
-    fn select_word(self, a: <Self::D as Domain>::Word, b: <Self::D as Domain>::Word) -> <Self::D as Domain>::Word;
+    fn select_word(
+        self,
+        a: <Self::D as Domain>::Word,
+        b: <Self::D as Domain>::Word,
+    ) -> <Self::D as Domain>::Word;
     /// 1 if the condition holds, 0 otherwise.
     fn nat(self) -> <Self::D as Domain>::Nat;
     /// Names the value; printed code keeps the name.

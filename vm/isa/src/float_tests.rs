@@ -75,7 +75,11 @@ fn agrees_with_the_host() {
         check("less_equal", float::less_equal::<Native>(f, n(a), n(b)), u64::from(x <= y));
         check("equal", float::equal::<Native>(f, n(a), n(b)), u64::from(x == y));
         check("narrow", float::change_format::<Native>(f, Format::F32, n(a), rne), f32_bits(x as f32));
-        check("from", float::from_int::<Native>(f, crate::U64(a), rne, true), f64_bits(a.cast_signed() as f64));
+        check(
+            "from",
+            float::from_int::<Native>(f, crate::U64(a), rne, true),
+            f64_bits(a.cast_signed() as f64),
+        );
         let to = |signed| U128(u128::from(float::to_int::<Native>(f, n(a), n(1), 64, signed).0));
         if !x.is_nan() {
             check("to signed", to(true), (x as i64).cast_unsigned());

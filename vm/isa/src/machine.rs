@@ -134,7 +134,12 @@ pub trait Machine {
     /// Reads `size` little-endian bytes, zero-extended, at an aligned and readable address.
     fn read(&mut self, address: <Self::D as Domain>::Word, size: Size) -> <Self::D as Domain>::Word;
     /// Writes the low `size` bytes of `value` at an aligned and writable address.
-    fn write(&mut self, address: <Self::D as Domain>::Word, size: Size, value: <Self::D as Domain>::Word) -> Done;
+    fn write(
+        &mut self,
+        address: <Self::D as Domain>::Word,
+        size: Size,
+        value: <Self::D as Domain>::Word,
+    ) -> Done;
     /// Continues at `target` (a multiple of four) if `taken`.
     fn jump_if(&mut self, taken: <Self::D as Domain>::Bool, target: <Self::D as Domain>::Word) -> Done;
     /// Continues at `target` (a multiple of four).

@@ -88,7 +88,9 @@ impl Tracker {
             Node::X(register) => self.0[usize::from(register)],
             Node::Binary(Binary::Add, base, distance) => match (self.of(base), constant(distance)) {
                 (Known::Value(value), Some(distance)) => Known::Value((U64(value) + U64(distance)).0),
-                (Known::From(register, low), Some(distance)) => Known::From(register, (U64(low) + U64(distance)).0),
+                (Known::From(register, low), Some(distance)) => {
+                    Known::From(register, (U64(low) + U64(distance)).0)
+                }
                 _ => Known::Nothing,
             },
             _ => Known::Nothing,
@@ -136,7 +138,9 @@ pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
                     stores.extend((is_store && point.index == 0).then_some((index, span)));
                 }
                 (Known::Value(address), _) if text.is_ordinary(address, access.size) => {}
-                (Known::Value(address), _) if let Some(value) = literal(address) => literals.push((index, value)),
+                (Known::Value(address), _) if let Some(value) = literal(address) => {
+                    literals.push((index, value))
+                }
                 _ => {
                     tracker = Tracker::at(Some(&tracker));
                     points.push(AccessCheck { index, spans: Vec::new(), never: true });
@@ -156,8 +160,10 @@ impl Accesses {
             return Steady::default();
         };
         let strides = Strides::of(text, block);
-        let stride = |span: &Span| strides.get(span.register).filter(|stride| stride.keeps_aligned(span.size));
-        let lingers = |&&(_, span): &&(u64, usize)| start.spans.get(span).and_then(stride).is_some_and(Stride::lingers);
+        let stride =
+            |span: &Span| strides.get(span.register).filter(|stride| stride.keeps_aligned(span.size));
+        let lingers =
+            |&&(_, span): &&(u64, usize)| start.spans.get(span).and_then(stride).is_some_and(Stride::lingers);
         let stores = self.stores.iter().filter(lingers).map(|&(index, _)| index).collect();
         let spans = start.spans.iter().filter_map(|span| Some((*span, stride(span)?))).collect();
         start.spans.retain(|span| stride(span).is_none());

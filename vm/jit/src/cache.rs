@@ -44,7 +44,8 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).ok()?;
         fs::metadata(folder).ok().filter(is_ours)?;
         let profile = image.profile;
-        let shape = (profile.extensions().bits(), profile.memory_bits(), profile.code_base(), profile.code_size());
+        let shape =
+            (profile.extensions().bits(), profile.memory_bits(), profile.code_base(), profile.code_size());
         let code = image.code_root();
         let (sources, version) = (env!("JIT_SOURCES"), cranelift_codegen::VERSION);
         let features: Vec<String> = isa.isa_flags().iter().map(ToString::to_string).collect();

@@ -58,7 +58,10 @@ impl Form {
 
     /// The form that is best for a register with these bits, and that they satisfy.
     pub fn of_bits(bits: u64) -> Self {
-        [Self::Arith32, Self::Exact32, Self::Arith64].into_iter().find(|form| form.fits(bits)).unwrap_or(Self::Exact64)
+        [Self::Arith32, Self::Exact32, Self::Arith64]
+            .into_iter()
+            .find(|form| form.fits(bits))
+            .unwrap_or(Self::Exact64)
     }
 
     /// Whether a register with these bits can be taken in this form.

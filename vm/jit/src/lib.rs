@@ -165,7 +165,8 @@ impl Place {
     /// Brings the float registers that the code has written from the forms in which it left them into those of the machine.
     fn settle(&self, context: &mut Context) {
         for register in members(self.writes) {
-            let (single, arithmetic) = (context.forms >> register & 1 == 1, context.forms >> 32 >> register & 1 == 1);
+            let (single, arithmetic) =
+                (context.forms >> register & 1 == 1, context.forms >> 32 >> register & 1 == 1);
             let bits = &mut context.f[usize::from(register)];
             *bits = settled(*bits, single, arithmetic);
         }
@@ -213,7 +214,8 @@ impl Jit {
             let (Some(index), Some(code)) = (index, Code::of(&kept.code)) else { continue };
             let Kept { longest, forms, uses, writes, instructions, versions, targets, patience, .. } = kept;
             let (code, hops) = (Some(code), 0);
-            let place = Place { code, longest, forms, uses, writes, instructions, versions, targets, hops, patience };
+            let place =
+                Place { code, longest, forms, uses, writes, instructions, versions, targets, hops, patience };
             self.put(index, place);
         }
         self.kept = self.translated.regions;
@@ -328,7 +330,9 @@ impl Jit {
             }
             let Some(place) = self.places.get(index) else { break };
             let left = context.left;
-            let Some(code) = place.code.as_ref().filter(|_| left.cast_unsigned() >= place.longest) else { break };
+            let Some(code) = place.code.as_ref().filter(|_| left.cast_unsigned() >= place.longest) else {
+                break;
+            };
             if !place.fits(&context.f) {
                 misfit = Some(index);
                 break;
@@ -437,7 +441,8 @@ impl Jit {
     fn widen(&mut self, index: usize) {
         let Some(mut old) = self.places.take(index) else { return };
         // Where those lead, this one leads then.
-        let further = old.targets.iter().filter_map(|&target| self.place(target)).flat_map(|place| &place.targets);
+        let further =
+            old.targets.iter().filter_map(|&target| self.place(target)).flat_map(|place| &place.targets);
         for target in further.copied().collect::<Vec<_>>() {
             old.note(target);
         }
@@ -463,8 +468,9 @@ impl Jit {
     /// Translates a region for these forms of the float registers; `old` says what is known of its place.
     fn translate(&mut self, index: usize, region: Option<Region>, forms: Forms, old: Place) {
         let start = std::time::Instant::now();
-        let code =
-            |region: &Region, isa: &OwnedTargetIsa| Code::new(lower(&self.text, region, isa.frontend_config()), isa);
+        let code = |region: &Region, isa: &OwnedTargetIsa| {
+            Code::new(lower(&self.text, region, isa.frontend_config()), isa)
+        };
         let region = region.map(|region| region.prepared(&self.text, forms));
         let place = region.map_or_else(Place::default, |region| Place {
             code: self.isa.as_ref().and_then(|isa| code(&region, isa)),

@@ -8,7 +8,7 @@
 
 mod turns;
 
-use crate::access::{Accesses, AccessCheck, Span, Steady, accesses};
+use crate::access::{AccessCheck, Accesses, Span, Steady, accesses};
 use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
@@ -289,13 +289,16 @@ impl Lowering<'_> {
 
     /// The registers whose forms are others in a block, and those.
     fn unfit(&self, next: &Block) -> Vec<(u8, Form)> {
-        let forms = members(self.region.writes.f).map(|register| (register, next.forms[usize::from(register)]));
+        let forms =
+            members(self.region.writes.f).map(|register| (register, next.forms[usize::from(register)]));
         forms.filter(|&(register, form)| self.forms[usize::from(register)] != form).collect()
     }
 
     /// Whether nothing has to be done on the way to a block.
     fn is_ready(&self, next: &Block) -> bool {
-        (self.stale - next.stale).is_empty() && (next.kept - self.kept).is_empty() && self.unfit(next).is_empty()
+        (self.stale - next.stale).is_empty()
+            && (next.kept - self.kept).is_empty()
+            && self.unfit(next).is_empty()
     }
 
     /// Leaves at an address before the next block.
@@ -309,7 +312,8 @@ impl Lowering<'_> {
         self.write(self.stale);
         if self.region.writes.f != 0 {
             let is = |of: fn(Form) -> bool| {
-                let forms = members(self.region.writes.f).map(|register| (register, self.forms[usize::from(register)]));
+                let forms = members(self.region.writes.f)
+                    .map(|register| (register, self.forms[usize::from(register)]));
                 forms.filter(|&(_, form)| of(form)).fold(0i64, |all, (register, _)| all | 1 << register)
             };
             let forms = self.code.ins().iconst(I64, is(Form::is_single) | is(Form::is_arithmetic) << 32);
@@ -331,11 +335,21 @@ impl Lowering<'_> {
     fn write(&mut self, registers: Registers) {
         for register in members(registers.x) {
             let value = self.code.use_var(self.x[usize::from(register)]);
-            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(x) + 8 * i32::from(register));
+            self.code.ins().store(
+                MemFlagsData::trusted(),
+                value,
+                self.pointer,
+                field!(x) + 8 * i32::from(register),
+            );
         }
         for register in members(registers.f) {
             let value = self.code.use_var(self.variable(register).0);
-            self.code.ins().store(MemFlagsData::trusted(), value, self.pointer, field!(f) + 8 * i32::from(register));
+            self.code.ins().store(
+                MemFlagsData::trusted(),
+                value,
+                self.pointer,
+                field!(f) + 8 * i32::from(register),
+            );
         }
     }
 
@@ -442,7 +456,8 @@ impl Lowering<'_> {
             }
             (End::Indirect, Some(target)) => {
                 let mut switch = Switch::new();
-                let places: Vec<_> = self.region.returns.iter().map(|&place| (place, self.place(place))).collect();
+                let places: Vec<_> =
+                    self.region.returns.iter().map(|&place| (place, self.place(place))).collect();
                 places.iter().for_each(|&(place, block)| switch.set_entry(place.into(), block));
                 let other = self.code.create_block();
                 switch.emit(&mut self.code, target, other);
@@ -556,9 +571,12 @@ impl Lowering<'_> {
 
     /// Where an address is on the host: behind a pointer.
     fn host(&mut self, address: Id) -> (Value, i32) {
-        let distance = |distance| constant(distance).and_then(|distance| i32::try_from(distance.cast_signed()).ok());
+        let distance =
+            |distance| constant(distance).and_then(|distance| i32::try_from(distance.cast_signed()).ok());
         let (base, distance) = match node(address) {
-            Node::Binary(Binary::Add, base, by) => distance(by).map_or((address, 0), |distance| (base, distance)),
+            Node::Binary(Binary::Add, base, by) => {
+                distance(by).map_or((address, 0), |distance| (base, distance))
+            }
             _ => (address, 0),
         };
         let base = self.word(base);
@@ -657,7 +675,9 @@ impl Lowering<'_> {
             }
             Node::Binary(operator, a, b) if !is_comparison(operator) => self.binary(operator, a, b),
             Node::ToInteger { format, x, bits, signed, mode } => self.rounded(format, x, bits, signed, mode),
-            Node::Binary(..) | Node::Not(_) | Node::Float(Float::Equal | Float::Less | Float::LessEqual, ..) => {
+            Node::Binary(..)
+            | Node::Not(_)
+            | Node::Float(Float::Equal | Float::Less | Float::LessEqual, ..) => {
                 let condition = self.condition(id);
                 self.code.ins().uextend(I64, condition)
             }
@@ -773,7 +793,9 @@ impl Lowering<'_> {
                 };
                 self.code.ins().icmp(if holds { code } else { code.complement() }, a, b)
             }
-            Node::Float(operation @ (Float::Equal | Float::Less | Float::LessEqual), format, a, b) if holds => {
+            Node::Float(operation @ (Float::Equal | Float::Less | Float::LessEqual), format, a, b)
+                if holds =>
+            {
                 let (a, b) = (self.float(a, format, false), self.float(b, format, false));
                 let code = match operation {
                     Float::Equal => FloatCC::Equal,
@@ -820,7 +842,9 @@ impl Lowering<'_> {
 fn is_short(id: Id, signed: bool) -> bool {
     match node(id) {
         Node::SignExtend(_, bits) => signed && bits <= 32,
-        Node::Binary(Binary::And, _, mask) => !signed && constant(mask).is_some_and(|mask| mask <= u32::MAX.into()),
+        Node::Binary(Binary::And, _, mask) => {
+            !signed && constant(mask).is_some_and(|mask| mask <= u32::MAX.into())
+        }
         _ => false,
     }
 }
@@ -868,9 +892,15 @@ impl Lowering<'_> {
             Node::Unboxed(register) if format == Format::F32 => self.unboxed(register, exact),
             Node::F(register) if format == Format::F64 => {
                 let form = self.forms[usize::from(register)];
-                if form == Form::Arith64 && !exact { self.f(register) } else { self.register(register, Format::F64) }
+                if form == Form::Arith64 && !exact {
+                    self.f(register)
+                } else {
+                    self.register(register, Format::F64)
+                }
             }
-            Node::Loaded(address, size) if size.bits() == u32::from(format.width) && self.literal.is_none() => {
+            Node::Loaded(address, size)
+                if size.bits() == u32::from(format.width) && self.literal.is_none() =>
+            {
                 let (from, at) = self.host(address);
                 self.code.ins().load(type_of(format), MemFlagsData::trusted(), from, at)
             }
@@ -919,7 +949,11 @@ impl Lowering<'_> {
             }
             Node::FromInteger { x, signed, .. } => {
                 let x = self.word(x);
-                if signed { self.code.ins().fcvt_from_sint(of, x) } else { self.code.ins().fcvt_from_uint(of, x) }
+                if signed {
+                    self.code.ins().fcvt_from_sint(of, x)
+                } else {
+                    self.code.ins().fcvt_from_uint(of, x)
+                }
             }
             Node::Converted { from, x } => {
                 let x = self.float(x, from, false);
@@ -940,7 +974,8 @@ impl Lowering<'_> {
         let equal = self.of_bits(equal, format);
         let nan = self.nan(format);
         let code = &mut self.code;
-        let (less, more) = (code.ins().fcmp(FloatCC::LessThan, a, b), code.ins().fcmp(FloatCC::GreaterThan, a, b));
+        let (less, more) =
+            (code.ins().fcmp(FloatCC::LessThan, a, b), code.ins().fcmp(FloatCC::GreaterThan, a, b));
         let (take_a, take_b) = if larger { (more, less) } else { (less, more) };
         let nan_a = code.ins().fcmp(FloatCC::Unordered, a, a);
         let nan_b = code.ins().fcmp(FloatCC::Unordered, b, b);

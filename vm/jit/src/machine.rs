@@ -93,7 +93,12 @@ impl Jit {
     }
 
     /// Runs in the interpreter, and asks before each step at one of these addresses whether to make it.
-    pub fn run_watched(&mut self, limit: u64, addresses: &[u64], make: impl FnMut(&Interpreter) -> bool) -> Outcome {
+    pub fn run_watched(
+        &mut self,
+        limit: u64,
+        addresses: &[u64],
+        make: impl FnMut(&Interpreter) -> bool,
+    ) -> Outcome {
         self.machine.run_watched(limit, addresses, make)
     }
 

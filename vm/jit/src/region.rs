@@ -298,7 +298,10 @@ impl Region {
                         break;
                     }
                     Next::Jump(target) => {
-                        if effect.x.is_some() && self.returns.len() < RETURNS && !self.returns.contains(&behind) {
+                        if effect.x.is_some()
+                            && self.returns.len() < RETURNS
+                            && !self.returns.contains(&behind)
+                        {
                             self.returns.push(behind);
                             lead(behind);
                         }
@@ -420,7 +423,8 @@ impl Region {
         while changed {
             changed = false;
             for (at, &(reads, writes)) in sets.iter().rev() {
-                let Some(live) = self.blocks.get(at).map(|block| reads | (self.live_behind(block) - writes)) else {
+                let Some(live) = self.blocks.get(at).map(|block| reads | (self.live_behind(block) - writes))
+                else {
                     continue;
                 };
                 if let Some(block) = self.blocks.get_mut(at).filter(|block| block.live != live) {
@@ -466,16 +470,22 @@ impl Region {
 
     /// The loops of the region, as ranges of addresses, the outer before the inner ones, and which registers the code may hold there:
     /// those that are used in it, but no more than the host has.
-    fn loops(&self, text: &Text, sets: &BTreeMap<u64, (Registers, Registers)>) -> Vec<(Range<u64>, Registers)> {
+    fn loops(
+        &self,
+        text: &Text,
+        sets: &BTreeMap<u64, (Registers, Registers)>,
+    ) -> Vec<(Range<u64>, Registers)> {
         let mut loops: Vec<Range<u64>> = std::iter::once(0..u64::MAX).collect();
         for block in self.blocks.values() {
             let is_call = text.effect(block.behind().wrapping_sub(4)).is_some_and(|last| last.x.is_some());
-            let targets = self.successors(block).into_iter().filter(|_| block.end != End::Indirect && !is_call);
+            let targets =
+                self.successors(block).into_iter().filter(|_| block.end != End::Indirect && !is_call);
             loops.extend(targets.filter(|&to| to <= block.start).map(|to| to..block.behind()));
         }
         loops.sort_by_key(|places| std::cmp::Reverse(places.end - places.start));
         let held = |places: &Range<u64>| {
-            let used: Registers = sets.range(places.clone()).map(|(_, &(reads, writes))| reads | writes).sum();
+            let used: Registers =
+                sets.range(places.clone()).map(|(_, &(reads, writes))| reads | writes).sum();
             let live: Vec<_> = self.blocks.range(places.clone()).map(|(_, block)| block.live).collect();
             let integers = most(used.x, INTEGERS, live.iter().map(|live| live.x));
             Registers { x: integers, f: most(used.f, FLOATS, live.iter().map(|live| live.f)) }
@@ -501,7 +511,9 @@ impl Region {
 /// The members of a set that most of other sets have, so many at most.
 fn most(set: u32, limit: usize, others: impl Iterator<Item = u32> + Clone) -> u32 {
     let mut all: Vec<u8> = members(set).collect();
-    all.sort_by_cached_key(|member| std::cmp::Reverse(others.clone().filter(|other| other >> member & 1 == 1).count()));
+    all.sort_by_cached_key(|member| {
+        std::cmp::Reverse(others.clone().filter(|other| other >> member & 1 == 1).count())
+    });
     all.into_iter().take(limit).fold(0, |all, member| all | 1 << member)
 }
 

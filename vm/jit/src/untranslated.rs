@@ -17,8 +17,8 @@ pub const UNTRANSLATED_MODES: &[(&[Op], RangeInclusive<u8>, &str)] = {
     &[
         (
             &[
-                FaddS, FsubS, FmulS, FdivS, FsqrtS, FmaddS, FmsubS, FnmsubS, FnmaddS, FaddD, FsubD, FmulD, FdivD,
-                FsqrtD, FmaddD, FmsubD, FnmsubD, FnmaddD, FcvtSD,
+                FaddS, FsubS, FmulS, FdivS, FsqrtS, FmaddS, FmsubS, FnmsubS, FnmaddS, FaddD, FsubD, FmulD,
+                FdivD, FsqrtD, FmaddD, FmsubD, FnmsubD, FnmaddD, FcvtSD,
             ],
             1..=4,
             "the host's arithmetic rounds to nearest, ties to even",
@@ -43,10 +43,13 @@ mod tests {
         for entry in TABLE {
             for rm in 0..if entry.is_rounded() { 5 } else { 1 } {
                 let op = entry.op;
-                let instruction = Instruction { rd: 7, rs1: 5, rs2: 6, rs3: 8, rm, imm: 16, ..Instruction::new(op) };
+                let instruction =
+                    Instruction { rd: 7, rs1: 5, rs2: 6, rs3: 8, rm, imm: 16, ..Instruction::new(op) };
                 let is_translated = effect(instruction, 0x1000).is_some();
                 let is_listed = UNTRANSLATED.iter().any(|&(listed, _)| listed == op)
-                    || UNTRANSLATED_MODES.iter().any(|(ops, modes, _)| ops.contains(&op) && modes.contains(&rm));
+                    || UNTRANSLATED_MODES
+                        .iter()
+                        .any(|(ops, modes, _)| ops.contains(&op) && modes.contains(&rm));
                 if is_translated == is_listed {
                     let is = if is_translated { "is translated, but listed" } else { "is neither" };
                     wrong.push(format!("{} with rounding mode {rm} {is}", entry.mnemonic));

@@ -214,7 +214,8 @@ impl Layout {
         let depth = bits.checked_sub(PAGE_BITS).filter(|&depth| depth < 52).ok_or(BaseError::Extents)?;
         let mut end = None;
         for range in extents {
-            if range.start >= range.end || range.end > 1 << depth || end.is_some_and(|end| range.start <= end) {
+            if range.start >= range.end || range.end > 1 << depth || end.is_some_and(|end| range.start <= end)
+            {
                 return Err(BaseError::Extents);
             }
             end = Some(range.end);
@@ -233,7 +234,8 @@ impl Layout {
     fn hash(&self, bytes: &[u8], mut progress: impl FnMut(u64)) -> io::Result<PageTree> {
         let mut tree = PageTree::new(self.bits - PAGE_BITS)?;
         let all: Vec<u64> = self.pages.ranges().into_iter().flatten().collect();
-        let page = |index| self.pages.place(index).and_then(|place| bytes.get(place..place + PAGE)).unwrap_or(&[]);
+        let page =
+            |index| self.pages.place(index).and_then(|place| bytes.get(place..place + PAGE)).unwrap_or(&[]);
         let mut done = 0;
         for some in all.chunks(AT_ONCE) {
             tree.update(some.to_vec(), page);
@@ -271,7 +273,11 @@ impl Runs {
     /// Ranges of numbers, from this place on, which is counted in pages.
     fn lay(ranges: &[Range<u64>], place: &mut u64) -> Self {
         let lay = |range: &Range<u64>| {
-            let run = Run { first: range.start, count: range.end - range.start, place: (*place << PAGE_BITS) as usize };
+            let run = Run {
+                first: range.start,
+                count: range.end - range.start,
+                place: (*place << PAGE_BITS) as usize,
+            };
             *place += run.count;
             run
         };

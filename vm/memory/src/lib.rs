@@ -327,7 +327,11 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let first = pool.install(|| memory.root());
             memory.store(5000 * PAGE as u64, Size::Byte, 1);
-            [first, pool.install(|| memory.root()), memory.proof(77 << 12).root(memory.proof(77 << 12).leaf, 77 << 7)]
+            [
+                first,
+                pool.install(|| memory.root()),
+                memory.proof(77 << 12).root(memory.proof(77 << 12).leaf, 77 << 7),
+            ]
         };
         let expected = root(1, Hasher::best());
         assert_eq!(expected[1], expected[2]);

@@ -28,7 +28,11 @@ enum Node<T> {
 
 impl<T> Node<T> {
     fn new(level: u32) -> Self {
-        if level == 0 { Self::Values([const { None }; FANOUT]) } else { Self::Inner([const { None }; FANOUT]) }
+        if level == 0 {
+            Self::Values([const { None }; FANOUT])
+        } else {
+            Self::Inner([const { None }; FANOUT])
+        }
     }
 
     fn child(&self, slot: usize) -> Option<&Arc<Self>> {
@@ -200,11 +204,14 @@ mod tests {
         let (a, b) = (map.root.as_ref().expect("nodes"), old.root.as_ref().expect("nodes"));
         assert!(!Arc::ptr_eq(a, b));
         let shared = |a: &Node<_>, b: &Node<_>| {
-            (0..FANOUT).filter(|&i| a.child(i).zip(b.child(i)).is_some_and(|(a, b)| Arc::ptr_eq(a, b))).count()
+            (0..FANOUT)
+                .filter(|&i| a.child(i).zip(b.child(i)).is_some_and(|(a, b)| Arc::ptr_eq(a, b)))
+                .count()
         };
         // From the top there is one way to all pages; where it forks, all ways but one are shared.
         let (mut a, mut b) = (a.clone(), b.clone());
-        while let Some((x, y)) = a.child(0).cloned().zip(b.child(0).cloned()).filter(|_| shared(&a, &b) == 0) {
+        while let Some((x, y)) = a.child(0).cloned().zip(b.child(0).cloned()).filter(|_| shared(&a, &b) == 0)
+        {
             (a, b) = (x, y);
         }
         assert!(shared(&a, &b) > 0, "nothing is shared");

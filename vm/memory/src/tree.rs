@@ -286,7 +286,8 @@ mod tests {
         let page = |seed: usize| -> Vec<u8> { (0..PAGE).map(|at| ((at * at * seed) >> 9) as u8).collect() };
         let mut pages: Vec<Vec<u8>> = (0..TOGETHER).map(page).collect();
         pages[3].fill(0);
-        let one_by_one: Vec<Root> = pages.iter().map(|page| Tree::of_bytes(page, PAGE_LEVELS).root()).collect();
+        let one_by_one: Vec<Root> =
+            pages.iter().map(|page| Tree::of_bytes(page, PAGE_LEVELS).root()).collect();
         for hasher in Hasher::all() {
             for count in 0..=TOGETHER {
                 let slices: Vec<&[u8]> = pages[..count].iter().map(Vec::as_slice).collect();

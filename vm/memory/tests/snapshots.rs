@@ -179,7 +179,11 @@ fn every_damaged_byte_is_found() {
         let base = Base::open(file, 0, BITS, &ranges(&made)).expect("a file");
         let found = base.verify(|_| ()).expect("memory");
         assert!(found.is_err(), "byte {at}");
-        assert_eq!(matches!(found, Err(Damage::Node(_))), base.root() == made.root() && at >= 3 * PAGE, "byte {at}");
+        assert_eq!(
+            matches!(found, Err(Damage::Node(_))),
+            base.root() == made.root() && at >= 3 * PAGE,
+            "byte {at}"
+        );
     }
 }
 
@@ -193,7 +197,9 @@ fn verifying_tells_how_far_it_is() {
 
 #[test]
 fn what_cant_be_had_is_an_error() {
-    let open = |bits, extents: &[Range<u64>]| Base::open(tempfile::tempfile().expect("a file"), 0, bits, extents).err();
+    let open = |bits, extents: &[Range<u64>]| {
+        Base::open(tempfile::tempfile().expect("a file"), 0, bits, extents).err()
+    };
     let (page, range) = (0..1, |start, end| Range { start, end });
     for (bits, extents) in [
         (11, vec![page.clone()]),

@@ -141,7 +141,8 @@ fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[
             at += N;
             continue;
         }
-        let pair = pairs.get(at).copied().unwrap_or([children.get(2 * at).copied().unwrap_or_default(), Root::ZERO]);
+        let pair =
+            pairs.get(at).copied().unwrap_or([children.get(2 * at).copied().unwrap_or_default(), Root::ZERO]);
         if pair == ZERO {
             out[at] = Root::ZERO;
         } else {

@@ -75,8 +75,8 @@ pub fn digest<L: Lane>(message: [L; 8]) -> [L; 4] {
     // byte after it.
     let (first, last) = (a.like(1), a.like(1 << 63));
     let state = [
-        a, b, c, d, e, f, g, h, first, zero, zero, zero, zero, zero, zero, zero, last, zero, zero, zero, zero, zero,
-        zero, zero, zero,
+        a, b, c, d, e, f, g, h, first, zero, zero, zero, zero, zero, zero, zero, last, zero, zero, zero,
+        zero, zero, zero, zero, zero,
     ];
     let [start, rounds @ .., end] = &ROUNDS;
     // Not in the loop, so that the compiler sees the zeros.
@@ -130,9 +130,15 @@ fn round<L: Lane>(state: [L; 25], constant: u64) -> [L; 25] {
 /// processor.
 #[inline(always)]
 fn theta<L: Lane>(a: [L; 25]) -> [L; 25] {
-    let c = [column::<0, L>(&a), column::<1, L>(&a), column::<2, L>(&a), column::<3, L>(&a), column::<4, L>(&a)];
-    let d =
-        [c[4].xor(turn(c[1])), c[0].xor(turn(c[2])), c[1].xor(turn(c[3])), c[2].xor(turn(c[4])), c[3].xor(turn(c[0]))];
+    let c =
+        [column::<0, L>(&a), column::<1, L>(&a), column::<2, L>(&a), column::<3, L>(&a), column::<4, L>(&a)];
+    let d = [
+        c[4].xor(turn(c[1])),
+        c[0].xor(turn(c[2])),
+        c[1].xor(turn(c[3])),
+        c[2].xor(turn(c[4])),
+        c[3].xor(turn(c[0])),
+    ];
     [
         a[0].xor(d[0]),
         a[1].xor(d[1]),
@@ -177,7 +183,13 @@ fn turn<L: Lane>(lane: L) -> L {
 /// The first row after rho, pi and chi.
 #[inline(always)]
 fn row0<L: Lane>(a: &[L; 25]) -> [L; 5] {
-    chi(a[0], a[6].rotate::<44, 20>(), a[12].rotate::<43, 21>(), a[18].rotate::<21, 43>(), a[24].rotate::<14, 50>())
+    chi(
+        a[0],
+        a[6].rotate::<44, 20>(),
+        a[12].rotate::<43, 21>(),
+        a[18].rotate::<21, 43>(),
+        a[24].rotate::<14, 50>(),
+    )
 }
 
 /// Mixes a row.

@@ -134,7 +134,8 @@ pub fn four([a, b, c, d]: &[Pair; 4]) -> [Root; 4] {
     align_frame::<__m256i>();
     let [a0, b0, c0, d0] = turned4([load4(&a[0]), load4(&b[0]), load4(&c[0]), load4(&d[0])]);
     let [a1, b1, c1, d1] = turned4([load4(&a[1]), load4(&b[1]), load4(&c[1]), load4(&d[1])]);
-    let [a, b, c, d] = digest([Four(a0), Four(b0), Four(c0), Four(d0), Four(a1), Four(b1), Four(c1), Four(d1)]);
+    let [a, b, c, d] =
+        digest([Four(a0), Four(b0), Four(c0), Four(d0), Four(a1), Four(b1), Four(c1), Four(d1)]);
     let [a, b, c, d] = turned4([a.0, b.0, c.0, d.0]);
     [store4(a), store4(b), store4(c), store4(d)]
 }
@@ -176,7 +177,8 @@ pub fn eight([a, b, c, d, e, f, g, h]: &[Pair; 8]) -> [Root; 8] {
     align_frame::<__m512i>();
     let [a, b, c, d, e, f, g, h] =
         turned([load8(a), load8(b), load8(c), load8(d), load8(e), load8(f), load8(g), load8(h)]);
-    let [a, b, c, d] = digest([Eight(a), Eight(b), Eight(c), Eight(d), Eight(e), Eight(f), Eight(g), Eight(h)]);
+    let [a, b, c, d] =
+        digest([Eight(a), Eight(b), Eight(c), Eight(d), Eight(e), Eight(f), Eight(g), Eight(h)]);
     let zero = _mm512_setzero_si512();
     let [a, b, c, d, e, f, g, h] = turned([a.0, b.0, c.0, d.0, zero, zero, zero, zero]);
     [half(a), half(b), half(c), half(d), half(e), half(f), half(g), half(h)]

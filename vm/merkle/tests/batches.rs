@@ -10,8 +10,10 @@ fn expected(left: Root, right: Root) -> Root {
 
 /// Compares all ways over some children; the last one may lack its neighbour.
 fn check(children: &[Root]) {
-    let expected: Vec<Root> =
-        children.chunks(2).map(|pair| expected(pair[0], pair.get(1).copied().unwrap_or(Root::ZERO))).collect();
+    let expected: Vec<Root> = children
+        .chunks(2)
+        .map(|pair| expected(pair[0], pair.get(1).copied().unwrap_or(Root::ZERO)))
+        .collect();
     for hasher in Hasher::all() {
         // Filled with something, so that what isn't written shows.
         let mut out = vec![Root([7; 32]); expected.len()];
@@ -88,7 +90,10 @@ fn a_tree_is_its_nodes_one_by_one() {
         })
         .collect();
     for _ in 0..9 {
-        level = level.chunks(2).map(|pair| expected(pair[0], pair.get(1).copied().unwrap_or(Root::ZERO))).collect();
+        level = level
+            .chunks(2)
+            .map(|pair| expected(pair[0], pair.get(1).copied().unwrap_or(Root::ZERO)))
+            .collect();
     }
     assert_eq!(Tree::of_bytes(&bytes, 9).root(), level[0]);
 }

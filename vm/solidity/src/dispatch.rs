@@ -84,8 +84,9 @@ fn tree(text: &mut String, arena: &Arena, instructions: &[&Recorded], known: u32
         return leaf(text, arena, instruction, known, indent);
     }
     let common = instructions.iter().fold(!known, |common, (entry, _)| common & entry.mask);
-    let differs =
-        |field: &u32| instructions.iter().any(|(entry, _)| (entry.bits ^ instructions[0].0.bits) & field != 0);
+    let differs = |field: &u32| {
+        instructions.iter().any(|(entry, _)| (entry.bits ^ instructions[0].0.bits) & field != 0)
+    };
     let Some(field) = runs(common).into_iter().find(differs) else { return };
     let mut values: BTreeMap<u32, Vec<&Recorded>> = BTreeMap::new();
     for &instruction in instructions {

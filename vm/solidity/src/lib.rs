@@ -36,8 +36,11 @@ pub fn verifier(extensions: Extensions) -> String {
         let entries = TABLE.iter().filter(|entry| extensions.has(entry.extension));
         (entries.map(dispatch::record).collect::<Vec<_>>(), field_functions(extensions))
     });
-    let library: String =
-        arena.functions.iter().map(|definition| format!("\n{}", print::function(&arena, definition))).collect();
+    let library: String = arena
+        .functions
+        .iter()
+        .map(|definition| format!("\n{}", print::function(&arena, definition)))
+        .collect();
     let fields: Vec<_> = fields
         .iter()
         .map(|(name, doc, body)| {
@@ -66,7 +69,9 @@ pub fn verifier(extensions: Extensions) -> String {
 /// Replaces the `{{names}}` in a template.
 #[must_use]
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
+    values
+        .iter()
+        .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }
 
 /// The constants that have a name in Rust.
@@ -106,13 +111,19 @@ fn layout() -> String {
         ("FLOAT_HASH", STATE + 64, "The hash of the float registers."),
         ("PC", ending(104), "The program counter, 64 bits."),
         ("STATUS", ending(105), "The status, 8 bits."),
-        ("REGISTERS", ending(105), "The place that x0 would have if it were stored; register i is 8 i bytes further up."),
+        (
+            "REGISTERS",
+            ending(105),
+            "The place that x0 would have if it were stored; register i is 8 i bytes further up.",
+        ),
         ("FLOATS", FLOATS, "The float registers: 32 low halves, then 32 high halves."),
         ("FLOATS_END", FLOATS + 256, "The end of the float registers."),
     ];
     places
         .iter()
-        .map(|(name, place, doc)| format!("    /// {doc}\n    uint256 private constant {name} = {place:#x};\n"))
+        .map(|(name, place, doc)| {
+            format!("    /// {doc}\n    uint256 private constant {name} = {place:#x};\n")
+        })
         .collect()
 }
 
@@ -132,7 +143,11 @@ fn field_functions(extensions: Extensions) -> Vec<FieldFunction> {
         function("fieldRd", "The destination register.", fields::rd::<Symbolic>),
         function("fieldRs1", "The first source register.", fields::rs1::<Symbolic>),
         function("fieldRs2", "The second source register.", fields::rs2::<Symbolic>),
-        function("immI", "The immediate of loads and register-immediate instructions.", fields::imm_i::<Symbolic>),
+        function(
+            "immI",
+            "The immediate of loads and register-immediate instructions.",
+            fields::imm_i::<Symbolic>,
+        ),
         function("immS", "The immediate of stores.", fields::imm_s::<Symbolic>),
         function("immB", "The displacement of branches.", fields::imm_b::<Symbolic>),
         function("immU", "The upper immediate, sign-extended.", fields::imm_u::<Symbolic>),
@@ -238,7 +253,8 @@ mod tests {
 
     #[test]
     fn semantics_name_what_they_use_twice() {
-        let (instructions, arena) = symbolic::session(|| TABLE.iter().map(dispatch::record).collect::<Vec<_>>());
+        let (instructions, arena) =
+            symbolic::session(|| TABLE.iter().map(dispatch::record).collect::<Vec<_>>());
         let instructions = instructions.iter().map(|(entry, body)| (entry.mnemonic, body));
         let functions = arena.functions.iter().map(|definition| (definition.function.name, &definition.body));
         let repeated: Vec<_> = instructions
@@ -257,7 +273,13 @@ mod tests {
             for (entry, verified) in TABLE.iter().zip(&mut verified) {
                 let line = format!("// {} {}", entry.mnemonic, entry.syntax);
                 let found = text.lines().any(|found| found.trim() == line.trim());
-                assert_eq!(found, extensions.has(entry.extension), "{} in {}", entry.mnemonic, extensions.name());
+                assert_eq!(
+                    found,
+                    extensions.has(entry.extension),
+                    "{} in {}",
+                    entry.mnemonic,
+                    extensions.name()
+                );
                 *verified |= found;
             }
             assert!(!text.contains("{{"), "a hole in the template was not filled");

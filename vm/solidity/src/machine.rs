@@ -45,7 +45,8 @@ impl Recorder {
     /// A recorder for an instruction.
     #[must_use]
     pub fn new(entry: &'static InstructionEntry) -> Self {
-        let recorder = Self { entry, instruction: parameter("instruction", 32), pc: parameter("pc", 64), ended: false };
+        let recorder =
+            Self { entry, instruction: parameter("instruction", 32), pc: parameter("pc", 64), ended: false };
         if entry.uses_floats() {
             emit(Statement::Do("loadFloats".to_owned(), Vec::new()));
         }

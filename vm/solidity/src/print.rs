@@ -1,6 +1,6 @@
 //! Expressions and statements as Solidity text.
 
-use crate::symbolic::{Arena, Definition, Id, Expression, Operator, Statement, Variable, camel_case};
+use crate::symbolic::{Arena, Definition, Expression, Id, Operator, Statement, Variable, camel_case};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
@@ -68,13 +68,15 @@ pub fn statements(arena: &Arena, statements: &[Statement], indent: usize, reserv
 
 impl<'a> Printer<'a> {
     fn new(arena: &'a Arena, indent: usize) -> Self {
-        let functions = arena.functions.iter().map(|definition| camel_case(definition.function.name)).collect();
+        let functions =
+            arena.functions.iter().map(|definition| camel_case(definition.function.name)).collect();
         Self { arena, names: HashMap::new(), scopes: vec![functions], indent, text: String::new() }
     }
 
     /// Parameters or results as they stand in a function's header.
     fn header(&mut self, variables: &[Variable]) -> String {
-        let names: Vec<_> = variables.iter().map(|&variable| format!("uint256 {}", self.declare(variable))).collect();
+        let names: Vec<_> =
+            variables.iter().map(|&variable| format!("uint256 {}", self.declare(variable))).collect();
         names.join(", ")
     }
 
@@ -144,7 +146,8 @@ impl<'a> Printer<'a> {
             }
             Statement::Do(function, args) => self.effect(function, args),
             Statement::ReturnIf(condition, value) => {
-                let line = format!("if ({}) return {};", self.expression(*condition), self.expression(*value));
+                let line =
+                    format!("if ({}) return {};", self.expression(*condition), self.expression(*value));
                 self.line(&line);
             }
             Statement::Return(value) => self.broken("return ", *value, ";"),
@@ -300,7 +303,12 @@ impl<'a> Printer<'a> {
             Expression::Name(ref name) => name.clone(),
             Expression::Variable(variable) => self.name(variable),
             Expression::Binary(operator, a, b) => {
-                format!("{} {} {}", self.operand(a, operator, false), symbol(operator), self.operand(b, operator, true))
+                format!(
+                    "{} {} {}",
+                    self.operand(a, operator, false),
+                    symbol(operator),
+                    self.operand(b, operator, true)
+                )
             }
             Expression::Not(a) => match self.arena.expression(a) {
                 Expression::Binary(..) | Expression::Select(..) => format!("!({})", self.expression(a)),
@@ -313,7 +321,9 @@ impl<'a> Printer<'a> {
                 let a = if literal { format!("uint256({a})") } else { a };
                 format!("{condition} ? {a} : {b}")
             }
-            Expression::Call(ref function, ref args) | Expression::Read(ref function, ref args, _) => self.call(function, args),
+            Expression::Call(ref function, ref args) | Expression::Read(ref function, ref args, _) => {
+                self.call(function, args)
+            }
         }
     }
 
@@ -341,7 +351,9 @@ fn needs_no_parentheses(parent: Operator, child: Operator, right: bool) -> bool 
     use Operator as O;
     let comparison = matches!(parent, O::Less | O::NotLess | O::Equal | O::NotEqual);
     match (parent, child) {
-        (O::Add | O::Mul | O::And | O::Or | O::Xor | O::Both | O::Either, _) if parent == child && !right => true,
+        (O::Add | O::Mul | O::And | O::Or | O::Xor | O::Both | O::Either, _) if parent == child && !right => {
+            true
+        }
         (O::Add | O::Sub, O::Add | O::Sub) => !right,
         (O::Add | O::Sub, O::Mul) => true,
         (O::Both | O::Either, O::Less | O::NotLess | O::Equal | O::NotEqual) => true,

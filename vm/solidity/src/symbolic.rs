@@ -283,7 +283,14 @@ impl Arena {
 
     fn declare(&mut self, name: &str, is_bool: bool, renamable: bool, width: u32) -> Variable {
         let block = self.open.last().map_or(0, |block| block.number);
-        self.variables.push(Declaration { name: name.to_owned(), is_bool, alias: None, renamable, width, block });
+        self.variables.push(Declaration {
+            name: name.to_owned(),
+            is_bool,
+            alias: None,
+            renamable,
+            width,
+            block,
+        });
         Variable((self.variables.len() - 1) as u32)
     }
 
@@ -309,7 +316,10 @@ impl Arena {
     /// new state.
     fn assert_fresh(&self, id: Id) {
         if let Expression::Read(name, _, writes) = self.expression(id) {
-            assert_eq!(*writes, self.writes, "the semantics use {name} after a write; name the value before it");
+            assert_eq!(
+                *writes, self.writes,
+                "the semantics use {name} after a write; name the value before it"
+            );
         }
         self.expression(id).children().into_iter().for_each(|child| self.assert_fresh(child));
     }
@@ -394,7 +404,9 @@ impl Arena {
     /// A value without the mask of a word around it, for users that look at no more than the low 64 bits.
     fn unmasked(&self, id: Id) -> Id {
         match *self.expression(id) {
-            Expression::Binary(Operator::And, value, mask) if self.constant_of(mask) == Some(WORD_MASK) => value,
+            Expression::Binary(Operator::And, value, mask) if self.constant_of(mask) == Some(WORD_MASK) => {
+                value
+            }
             _ => id,
         }
     }
@@ -722,14 +734,18 @@ fn alternative<const K: usize>(results: &[Variable], record: impl FnOnce() -> [N
 }
 
 /// Records the body of a library function.
-fn define<const A: usize, const R: usize>(function: &'static Function, body: impl FnOnce([Nat; A]) -> [Nat; R]) {
+fn define<const A: usize, const R: usize>(
+    function: &'static Function,
+    body: impl FnOnce([Nat; A]) -> [Nat; R],
+) {
     let (params, results): (Vec<_>, Vec<_>) = ARENA.with_borrow_mut(|arena| {
         let mut declare = |names: &[&str]| -> Vec<Variable> {
             names.iter().map(|name| arena.declare(name, false, false, UNBOUNDED)).collect()
         };
         (declare(function.params), declare(function.results))
     });
-    let args = ARENA.with_borrow_mut(|arena| std::array::from_fn(|i| Nat(arena.push(Expression::Variable(params[i])))));
+    let args = ARENA
+        .with_borrow_mut(|arena| std::array::from_fn(|i| Nat(arena.push(Expression::Variable(params[i])))));
     ARENA.with_borrow_mut(Arena::open_block);
     let values = body(args).map(|value| value.0);
     ARENA.with_borrow_mut(|arena| {

@@ -44,7 +44,12 @@ impl MachineProfile {
     pub const MEMORY_BITS: core::ops::RangeInclusive<u8> = 12..=45;
 
     /// A machine with 2^`memory_bits` bytes of memory and `code_size` bytes of code at `code_base`.
-    pub fn new(extensions: Extensions, memory_bits: u8, code_base: u64, code_size: u64) -> Result<Self, ProfileError> {
+    pub fn new(
+        extensions: Extensions,
+        memory_bits: u8,
+        code_base: u64,
+        code_size: u64,
+    ) -> Result<Self, ProfileError> {
         if !Self::MEMORY_BITS.contains(&memory_bits) {
             return Err(ProfileError::Memory { found: memory_bits });
         }

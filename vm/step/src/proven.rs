@@ -83,7 +83,11 @@ impl<S: Source> Oracle for Recorder<'_, S> {
         Ok(floats)
     }
     fn proof(&mut self, place: Place) -> Result<Proof, WitnessError> {
-        let proof = if place.code { self.source.code_proof(place.leaf) } else { self.source.memory_proof(place.leaf) };
+        let proof = if place.code {
+            self.source.code_proof(place.leaf)
+        } else {
+            self.source.memory_proof(place.leaf)
+        };
         write_proof(&proof, &mut self.witness);
         Ok(proof)
     }
@@ -129,7 +133,10 @@ impl<O: Oracle> Proven<O> {
     fn load(&mut self, part: Part, address: u64, size: Size) -> Result<u64, WitnessError> {
         let (_, proof) = self.leaf(part, address)?;
         let mut bytes = proof.leaf.memory();
-        Ok(bytes_at(&mut bytes, address, size).iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+        Ok(bytes_at(&mut bytes, address, size)
+            .iter()
+            .rev()
+            .fold(0, |value, &byte| value << 8 | u64::from(byte)))
     }
 }
 

@@ -81,7 +81,14 @@ impl State {
     pub fn reset(code_root: Root, memory_root: Root, entry: u64, sp: u64) -> Self {
         let mut x = [0; 32];
         x[2] = sp;
-        Self { code_root, memory_root, float_hash: Floats::RESET.hash(), pc: entry, status: Status::Running, x }
+        Self {
+            code_root,
+            memory_root,
+            float_hash: Floats::RESET.hash(),
+            pc: entry,
+            status: Status::Running,
+            x,
+        }
     }
 
     /// The bytes from which the state root is computed.

@@ -3,7 +3,9 @@
 use isa::{Extensions, Trap};
 use proptest::prelude::*;
 use step::merkle::node;
-use step::{Floats, MachineProfile, ProfileError, Proof, Root, State, Status, Tree, WitnessError, keccak, verify};
+use step::{
+    Floats, MachineProfile, ProfileError, Proof, Root, State, Status, Tree, WitnessError, keccak, verify,
+};
 
 #[test]
 fn keccak_is_the_one_of_the_evm() {
@@ -83,7 +85,11 @@ fn profiles_that_cannot_be() {
 #[test]
 fn depths() {
     for (size, depth) in [(32, 0), (64, 1), (96, 2), (128, 2), (160, 3), (4096, 7), (4128, 8)] {
-        assert_eq!(MachineProfile::new(Extensions::IM, 20, 0, size).map(|p| p.code_depth()), Ok(depth), "{size}");
+        assert_eq!(
+            MachineProfile::new(Extensions::IM, 20, 0, size).map(|p| p.code_depth()),
+            Ok(depth),
+            "{size}"
+        );
     }
     assert_eq!(MachineProfile::new(Extensions::IM, 20, 0, 32).map(|p| p.memory_depth()), Ok(15));
 }
@@ -91,7 +97,8 @@ fn depths() {
 #[test]
 fn code_hides_memory() {
     let profile = MachineProfile::new(Extensions::IM, 12, 0xfe0, 64).expect("a machine");
-    let access = |address| (profile.is_code(address), profile.is_readable(address), profile.is_writable(address));
+    let access =
+        |address| (profile.is_code(address), profile.is_readable(address), profile.is_writable(address));
     assert_eq!(access(0xfdf), (false, true, true));
     assert_eq!(access(0xfe0), (true, true, false));
     assert_eq!(access(0x101f), (true, true, false));

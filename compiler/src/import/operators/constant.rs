@@ -23,8 +23,9 @@ pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     };
     let (ty, bytes) = match value {
         Attribute::Tensor(tensor) => {
-            let dtype = element_type(tensor.element())
-                .ok_or_else(|| value_error("value", &tensor.element(), "float, double, bool, (u)int8 to (u)int64"))?;
+            let dtype = element_type(tensor.element()).ok_or_else(|| {
+                value_error("value", &tensor.element(), "float, double, bool, (u)int8 to (u)int64")
+            })?;
             (TensorType::new(dtype, tensor.dims()), tensor.bytes().to_vec())
         }
         Attribute::Float(value) => (TensorType::new(DType::F32, []), value.to_le_bytes().to_vec()),
@@ -33,14 +34,22 @@ pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
         Attribute::Ints(values) => list(DType::I64, values, |x| x.to_le_bytes()),
         other => {
             let (attribute, found) = (attribute.clone(), other.kind());
-            return Err(NodeError::AttributeKind { attribute, found, expected: "TENSOR, INT(S) or FLOAT(S)" });
+            return Err(NodeError::AttributeKind {
+                attribute,
+                found,
+                expected: "TENSOR, INT(S) or FLOAT(S)",
+            });
         }
     };
     let name = call.node.outputs.first().cloned().unwrap_or_default();
     Ok(call.import.graph.add_tensor(Tensor { name, ty, value: Some(Arc::new(bytes)) }))
 }
 
-fn list<T: Copy, const N: usize>(dtype: DType, values: &[T], bytes: impl Fn(T) -> [u8; N]) -> (TensorType, Vec<u8>) {
+fn list<T: Copy, const N: usize>(
+    dtype: DType,
+    values: &[T],
+    bytes: impl Fn(T) -> [u8; N],
+) -> (TensorType, Vec<u8>) {
     let size = values.len() as u64;
     (TensorType::new(dtype, [size]), values.iter().flat_map(|&value| bytes(value)).collect())
 }

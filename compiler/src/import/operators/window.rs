@@ -49,14 +49,22 @@ fn check_pads(kernel: &[u64], window: &Window) -> Result<(), NodeError> {
         let extent = size.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
         if before.max(after) >= extent {
             let supported = format!("less than the window of {extent} positions");
-            return Err(value_error("pads", &format!("{} in spatial axis {axis}", before.max(after)), &supported));
+            return Err(value_error(
+                "pads",
+                &format!("{} in spatial axis {axis}", before.max(after)),
+                &supported,
+            ));
         }
     }
     Ok(())
 }
 
 fn window(call: &Call<'_>) -> Result<Window, NodeError> {
-    Ok(Window { strides: call.sizes("strides")?, dilations: call.sizes("dilations")?, padding: padding(call)? })
+    Ok(Window {
+        strides: call.sizes("strides")?,
+        dilations: call.sizes("dilations")?,
+        padding: padding(call)?,
+    })
 }
 
 /// ONNX lists all pads before, then all pads after; here they are pairs.

@@ -6,8 +6,8 @@ use ckb_vm::instructions::instruction_length;
 use ckb_vm::machine::VERSION2;
 use ckb_vm::machine::asm::{AsmCoreMachine, AsmMachine};
 use ckb_vm::{
-    Bytes, CoreMachine as _, DefaultMachineBuilder, DefaultMachineRunner as _, Error, ISA_B, ISA_IMC, ISA_MOP,
-    SupportMachine, registers,
+    Bytes, CoreMachine as _, DefaultMachineBuilder, DefaultMachineRunner as _, Error, ISA_B, ISA_IMC,
+    ISA_MOP, SupportMachine, registers,
 };
 use image::{Image, Role};
 use isa::Extensions;
@@ -95,7 +95,8 @@ impl Run for OurRun {
         if self.machine.status() != Status::Exited {
             return None;
         }
-        let outputs = self.outputs.iter().map(|&(at, len)| self.machine.read_memory(at, len).expect("an output"));
+        let outputs =
+            self.outputs.iter().map(|&(at, len)| self.machine.read_memory(at, len).expect("an output"));
         Some(checksum(self.machine.x(10), outputs))
     }
 }

@@ -79,7 +79,8 @@ fn c(guest: &Guest, floats: bool) -> Program {
 }
 
 fn load(elf: &[u8]) -> Image {
-    let contents = image::elf::load(elf, &image::elf::Options::default()).expect("a program that loads").contents;
+    let contents =
+        image::elf::load(elf, &image::elf::Options::default()).expect("a program that loads").contents;
     Image::new(contents).expect("an image")
 }
 
@@ -135,7 +136,8 @@ fn convolutions() -> Graph {
         inputs: inputs.to_vec(),
         output,
     };
-    graph.nodes = vec![node(&conv, &[input, first], a), node(&Relu.into(), &[a], b), node(&conv, &[b, second], output)];
+    graph.nodes =
+        vec![node(&conv, &[input, first], a), node(&Relu.into(), &[a], b), node(&conv, &[b, second], output)];
     (graph.inputs, graph.outputs) = (vec![input], vec![output]);
     graph
 }
@@ -144,7 +146,8 @@ fn convolutions() -> Graph {
 fn product() -> Graph {
     let mut graph = Graph::default();
     let shape = [640, 640];
-    let [input, weights] = [("x", false), ("w", true)].map(|(name, value)| tensor(&mut graph, name, shape, value));
+    let [input, weights] =
+        [("x", false), ("w", true)].map(|(name, value)| tensor(&mut graph, name, shape, value));
     let output = tensor(&mut graph, "y", shape, false);
     let (name, operator) = (String::new(), Operator::from(MatMul));
     graph.nodes = vec![GraphNode { name, operator, inputs: vec![input, weights], output }];

@@ -69,15 +69,20 @@ impl Code {
     /// Decodes every word that is meant as an instruction, and makes its rounding mode static. Padding and data may be
     /// among them: what doesn't decode stays as it is, and traps if it is reached.
     pub(super) fn decode(&mut self, elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Words, ElfError> {
-        let mut words = Words { extensions: Extensions::IM, reads_gp: false, writes_gp: false, not_instructions: None };
+        let mut words =
+            Words { extensions: Extensions::IM, reads_gp: false, writes_gp: false, not_instructions: None };
         for range in instructions(elf, &self.inner)? {
             let Range { start, end } = range;
             if start < self.inner.start || end > self.inner.end {
-                return Err(malformed(format!("the code at {start:#x} to {end:#x} is outside the code segment")));
+                return Err(malformed(format!(
+                    "the code at {start:#x} to {end:#x} is outside the code segment"
+                )));
             }
             for address in (start.next_multiple_of(4)..end & !3).step_by(4) {
                 let at = (address - self.base) as usize;
-                let Some(bytes) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else { continue };
+                let Some(bytes) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) else {
+                    continue;
+                };
                 let word = u32::from_le_bytes(*bytes);
                 match static_rounding(word) {
                     Some((legal, instruction)) => {
@@ -120,7 +125,8 @@ impl Words {
         // An instruction that no machine has beside the others stays illegal.
         self.extensions = self.extensions.with(entry.extension).unwrap_or(self.extensions);
         self.writes_gp |= entry.has("rd") && instruction.rd == GP;
-        self.reads_gp |= entry.has("rs1") && instruction.rs1 == GP || entry.has("rs2") && instruction.rs2 == GP;
+        self.reads_gp |=
+            entry.has("rs1") && instruction.rs1 == GP || entry.has("rs2") && instruction.rs2 == GP;
     }
 
     fn note_other(&mut self, word: u32, place: impl FnOnce() -> Place) {
@@ -156,8 +162,9 @@ fn instructions(elf: &Elf<'_>, code: &Range<u64>) -> Result<Vec<Range<u64>>, Elf
     let mut ranges = Vec::new();
     for section in sections {
         let end = section.sh_addr.checked_add(section.sh_size);
-        let end =
-            end.ok_or_else(|| malformed(format!("the section at {:#x} has an impossible size", section.sh_addr)))?;
+        let end = end.ok_or_else(|| {
+            malformed(format!("the section at {:#x} has an impossible size", section.sh_addr))
+        })?;
         without_data(section.sh_addr..end, &marks, &mut ranges);
     }
     if elf.section_headers.is_empty() {

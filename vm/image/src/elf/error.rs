@@ -21,7 +21,9 @@ impl Display for Place {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.address)?;
         match &self.symbol {
-            Some(symbol) => write!(f, " (<{}+{:#x}>)", symbol.name, self.address.saturating_sub(symbol.address)),
+            Some(symbol) => {
+                write!(f, " (<{}+{:#x}>)", symbol.name, self.address.saturating_sub(symbol.address))
+            }
             None => Ok(()),
         }
     }
@@ -75,7 +77,9 @@ pub enum ElfError {
     )]
     GlobalPointer,
     /// No place for the start-up code.
-    #[error("no room for {size} bytes of start-up code right before or behind the code at {start:#x} to {end:#x}")]
+    #[error(
+        "no room for {size} bytes of start-up code right before or behind the code at {start:#x} to {end:#x}"
+    )]
     NoRoom {
         /// How many bytes.
         size: u64,
@@ -93,7 +97,9 @@ pub enum ElfError {
         reason: String,
     },
     /// More inputs and outputs than fit into registers.
-    #[error("the section .opml declares {found} inputs and outputs; at most {most} pointers are passed: join some")]
+    #[error(
+        "the section .opml declares {found} inputs and outputs; at most {most} pointers are passed: join some"
+    )]
     TooManyDeclared {
         /// How many.
         found: usize,
@@ -101,7 +107,9 @@ pub enum ElfError {
         most: usize,
     },
     /// Only inputs or only outputs.
-    #[error("the section .opml declares no {missing}: a program has at least one input and one output, or neither")]
+    #[error(
+        "the section .opml declares no {missing}: a program has at least one input and one output, or neither"
+    )]
     NoneDeclared {
         /// What is missing.
         missing: &'static str,
@@ -125,7 +133,9 @@ pub enum ElfError {
     #[error("the file has no executable segment")]
     NoCode,
     /// Code in several places.
-    #[error("executable segments at {first:#x} and {second:#x} do not touch; the machine has one range of code")]
+    #[error(
+        "executable segments at {first:#x} and {second:#x} do not touch; the machine has one range of code"
+    )]
     CodeInPieces {
         /// Where the one starts.
         first: u64,

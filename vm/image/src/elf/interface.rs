@@ -40,7 +40,8 @@ impl Declared {
         let mut tensors: Vec<Tensor> = Vec::new();
         let is_ours = |section: &&sh::SectionHeader| elf.shdr_strtab.get_at(section.sh_name) == Some(SECTION);
         for section in elf.section_headers.iter().filter(is_ours) {
-            let text = part(bytes, section.sh_offset, section.sh_size).filter(|_| section.sh_type == sh::SHT_PROGBITS);
+            let text = part(bytes, section.sh_offset, section.sh_size)
+                .filter(|_| section.sh_type == sh::SHT_PROGBITS);
             let text = text.and_then(|bytes| std::str::from_utf8(bytes).ok());
             let text = text.ok_or_else(|| malformed(format!("the section {SECTION} is not text")))?;
             for line in text.split(['\n', '\0']).map(str::trim).filter(|line| !line.is_empty()) {
@@ -136,7 +137,8 @@ fn tensor(line: &str) -> Result<Tensor, String> {
     };
     let (dtype, shape) = ty.split_once('[').map_or((ty, None), |(dtype, shape)| (dtype, Some(shape)));
     let names = || Dtype::ALL.map(Dtype::name).join(", ");
-    let dtype = Dtype::from_name(dtype).ok_or_else(|| format!("the type {dtype} is not one of {}", names()))?;
+    let dtype =
+        Dtype::from_name(dtype).ok_or_else(|| format!("the type {dtype} is not one of {}", names()))?;
     let dimension = |text: &str| text.trim().parse().ok().filter(|&size: &u64| size > 0);
     let shape = match shape {
         None => Some(Vec::new()),

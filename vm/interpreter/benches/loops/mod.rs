@@ -57,7 +57,16 @@ pub fn image_of(program: &[Instruction]) -> Image {
     let numbers: Vec<u8> = (0..1024).flat_map(|i| (i as f32 * 0.001).to_le_bytes()).collect();
     let segments = vec![Segment { address: 0x1000, bytes: numbers.into() }];
     let (tensors, symbols, schedule) = Default::default();
-    let contents =
-        Contents { profile, entry: 0x8000, sp: 0, code: code.into(), segments, tensors, symbols, schedule, interface: None };
+    let contents = Contents {
+        profile,
+        entry: 0x8000,
+        sp: 0,
+        code: code.into(),
+        segments,
+        tensors,
+        symbols,
+        schedule,
+        interface: None,
+    };
     Image::new(contents).expect("an image")
 }

@@ -51,9 +51,12 @@ struct Details {
     wrong: Option<(String, String, String)>,
 }
 
+/// A game with its latest state, and whether the asserter won, with the log that says so.
+type Found<'a> = (U256, Game, Option<(bool, &'a Log)>);
+
 /// The disputes about a request, in the order of their first moves.
 pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<Disputed>, Failure> {
-    let mut found: Vec<(U256, Game, Option<(bool, &Log)>)> = Vec::new();
+    let mut found: Vec<Found<'_>> = Vec::new();
     for log in logs {
         if let Some(Event { data, .. }) =
             Event::<IDisputeGame::Moved>::of(log).filter(|e| game_of(e.data.id).0 == id)

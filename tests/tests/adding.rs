@@ -133,9 +133,7 @@ fn the_page_about_adding_an_instruction_is_right() {
     let package = format!("[package]\nname = \"new\"\nedition = \"2024\"\n[dependencies]\n{dependencies}");
     fs::write(path("new/Cargo.toml"), package).expect("a package");
     fs::write(path("new/src/main.rs"), MAIN).expect("a program");
-    for name in ["hashed.rs"] {
-        fs::copy(in_repository("tests/src").join(name), path("new/src").join(name)).expect("a copy");
-    }
+    fs::copy(in_repository("tests/src/hashed.rs"), path("new/src/hashed.rs")).expect("a copy");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["run", "--quiet", "--offline", "-p", "new"])

@@ -177,11 +177,13 @@ fn nodes(image: &Image) -> Vec<Entry> {
             let found = holders.range(..=address).next_back().filter(|(_, (end, _))| address < end);
             match found.map(|(_, (_, holder))| *holder) {
                 Some(Holder::Node(source)) if source != number => {
-                    drop(node.sources.insert(Source::Node(source)))
+                    node.sources.insert(Source::Node(source));
                 }
-                Some(Holder::Input(input)) => drop(node.sources.insert(Source::Input(input))),
+                Some(Holder::Input(input)) => {
+                    node.sources.insert(Source::Input(input));
+                }
                 Some(Holder::Weights(index)) if read.insert(index) => {
-                    node.weights += image.tensors[index].bytes
+                    node.weights += image.tensors[index].bytes;
                 }
                 _ => {}
             }

@@ -94,18 +94,19 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
     let is_model = image.schedule.len() > 1;
     let data = image.segments.iter().filter(|_| !is_model).map(|s| span(s.address, s.bytes.len() as u64));
     let data: Vec<_> = data.collect();
+    let once = |range: std::ops::Range<u64>| std::iter::once(range).collect::<Vec<_>>();
     let region =
         |region: image::Region| vec![span(region.address, 1u64.checked_shl(region.bits.into()).unwrap_or(0))];
     let (input, output, stack) = match image.interface {
         Some(interface) => {
             let scratch = 1u64.checked_shl(interface.scratch_bits.into()).unwrap_or(0);
-            (region(interface.input), region(interface.output), vec![size.saturating_sub(scratch)..size])
+            (region(interface.input), region(interface.output), once(size.saturating_sub(scratch)..size))
         }
         None => {
             // The stack of a program grows down from `sp`, at most to what lies below it.
             let below =
                 data.iter().chain([&code]).map(|range| range.end).filter(|&end| end <= image.sp).max();
-            (Vec::new(), Vec::new(), vec![below.unwrap_or(0)..image.sp.min(size)])
+            (Vec::new(), Vec::new(), once(below.unwrap_or(0)..image.sp.min(size)))
         }
     };
     vec![vec![code], input, output, stack, tensors(Role::Constant), tensors(Role::Activation), data]
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn every_address_has_one_kind() {
         let mut used = vec![Vec::new(); KINDS.len()];
-        (used[0], used[4]) = (vec![100..200], vec![300..400, 410..500, 150..160]);
+        (used[0], used[4]) = (std::iter::once(100..200).collect(), vec![300..400, 410..500, 150..160]);
         let map = painted(&used, 16, 1000);
         let expected = [
             ("unused", 0..100),

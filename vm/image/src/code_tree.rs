@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn roots_and_proofs_are_those_of_the_whole_tree() {
         for leaves in [1u64, 2, 3, 64, 127, 128, 129, 300, 1000] {
-            let code: Vec<u8> = (0..leaves * 32).map(|at| (at * at >> 5) as u8).collect();
+            let code: Vec<u8> = (0..leaves * 32).map(|at| ((at * at) >> 5) as u8).collect();
             let depth = leaves.next_power_of_two().ilog2();
             let (whole, ours) = (Tree::of_bytes(&code, depth), CodeTree::new(code.clone().into(), depth));
             assert_eq!(ours.root(), whole.root(), "{leaves}");

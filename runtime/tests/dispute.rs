@@ -20,7 +20,10 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             let played = dispute(&folder, cheat, &["--phases", phases]);
             let step = &played["disputed_step"];
             let story = played["story"].as_str().expect("a story");
-            let big_step = &schedule[step["big_step"].as_u64().expect("a big step") as usize];
+            // In one phase, the lies about the end lead to the `ecall` behind the last big step.
+            let last = phases == "1" && !["weight", "step"].contains(&cheat);
+            assert_eq!(step["big_step"].is_null(), last, "{played:#}");
+            let big_step = step["big_step"].as_u64().map_or(&Value::Null, |index| &schedule[index as usize]);
             assert_eq!(
                 (&step["operator"], &step["node"]),
                 (&big_step["operator"], &big_step["node"]),
@@ -43,8 +46,9 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
                 _ => "probabilities",
             };
             assert_eq!(difference["tensor"], tensor, "{cheat} {phases}: {played:#}");
-            for fact in [&step["instruction"], &step["operator"], &difference["what"], &difference["claimed"]]
-            {
+            let facts =
+                [&step["instruction"], &difference["what"], &difference["claimed"], &step["operator"]];
+            for fact in &facts[..if last { 3 } else { 4 }] {
                 assert!(story.contains(fact.as_str().expect("text")), "{fact} is not in {story}");
             }
             let liar = if cheat == "challenger" { "the challenger" } else { "the asserter" };

@@ -62,7 +62,7 @@ pub struct Payment<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refused {
     /// It is decided.
-    #[error("the assertion is final or has fallen")]
+    #[error("the assertion is final or was overturned")]
     Decided,
     /// Too late for a challenge.
     #[error("the challenge window is over")]
@@ -70,7 +70,7 @@ pub enum Refused {
     /// Too early to settle.
     #[error("the challenge window is open or a game goes on")]
     Unsettled,
-    /// Nobody plays against itself.
+    /// An account cannot play against itself.
     #[error("the asserter can't challenge itself")]
     Itself,
     /// One game is enough for a key.

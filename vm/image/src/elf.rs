@@ -3,7 +3,7 @@
 //! [`load`] takes what `riscv64-unknown-elf-gcc -march=rv64imfd -mabi=lp64d -static -nostdlib` links, at any address,
 //! and adds what a program may expect of its surroundings: a stack, `gp`, and pointers to its inputs and outputs. A
 //! dispute fixes the machine's state at the first step, so a few instructions in front of the program set these
-//! registers up ([`start`]). `docs/c-programs.md` is the page for those who write such programs.
+//! registers up (`elf/start.rs`). `docs/c-programs.md` is the page for those who write such programs.
 //!
 //! One thing is translated: compilers mark float instructions with the *dynamic* rounding mode, which the machine does
 //! not have. A hart's mode is 0 at reset, and only instructions that this machine lacks could change it, so the mode

@@ -202,6 +202,11 @@ fn a_package_keeps_what_was_edited() {
     folder.fails(&write).says(&["package", "foundry.toml", "--force"]);
     assert_eq!(folder.read("package/foundry.toml"), b"# edited");
     assert!(!folder.path("package/README.md").exists(), "nothing is written if something is refused");
+    // What can't be read as a file may be anything.
+    std::fs::create_dir(folder.path("package/README.md")).expect("a folder");
+    folder.write("package/foundry.toml", &original);
+    folder.fails(&write).says(&["package", "README.md", "--force"]);
+    std::fs::remove_dir(folder.path("package/README.md")).expect("an empty folder");
     folder.text(&[&write[..], &["--force"]].concat());
     assert_eq!(folder.read("package/foundry.toml"), original);
     assert_eq!(folder.read("package/test/Mine.t.sol"), b"// mine");

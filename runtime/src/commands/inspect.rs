@@ -69,7 +69,7 @@ fn object(image: &Image) -> Value {
         "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(),
         "memory_bits": image.profile.memory_bits(), "memory_depth": image.profile.memory_depth(),
         "code_base": image.profile.code_base(), "code_size": image.profile.code_size(),
-        "code_depth": image.profile.code_depth(), "entry": image.entry, "sp": image.sp,
+        "code_depth": image.profile.code_depth(), "entry": image.entry, "sp": stack_pointer(image),
         "segments": segments.collect::<Vec<_>>(), "tensors": tensors.collect::<Vec<_>>(),
         "schedule": steps.collect::<Vec<_>>(), "instruction_mix": mix,
         "operators": operators(image).into_iter().collect::<BTreeMap<_, _>>(),
@@ -84,6 +84,11 @@ fn interface(image: &Image) -> Value {
         json!({ "input": region(interface.input), "output": region(interface.output),
                 "scratch_bits": interface.scratch_bits, "bound": interface.bound })
     })
+}
+
+/// The address from which the stack grows down: that of a C program's start-up code, or that at reset.
+fn stack_pointer(image: &Image) -> u64 {
+    image::elf::stack_pointer(image).unwrap_or(image.sp)
 }
 
 /// The report as text.
@@ -103,7 +108,7 @@ fn text(image: &Image) -> String {
         profile.code_base(),
         profile.code_depth(),
         image.entry,
-        image.sp
+        stack_pointer(image)
     );
     if let Some(interface) = &image.interface {
         for (name, image::Region { address, bits }) in

@@ -76,8 +76,10 @@ impl<'a> Place<'a> {
                 Ok(())
             }
             Self::Old { folder, force } => {
-                let differ = |file: &&File| {
-                    std::fs::read(folder.join(&file.name)).is_ok_and(|old| old != file.text.as_bytes())
+                // What can't be read may be anything.
+                let differ = |file: &&File| match std::fs::read(folder.join(&file.name)) {
+                    Ok(old) => old != file.text.as_bytes(),
+                    Err(error) => error.kind() != std::io::ErrorKind::NotFound,
                 };
                 let edited: Vec<&str> = files.iter().filter(differ).map(|file| &*file.name).collect();
                 if !force && !edited.is_empty() {

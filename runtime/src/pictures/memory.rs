@@ -97,18 +97,24 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
     let once = |range: std::ops::Range<u64>| std::iter::once(range).collect::<Vec<_>>();
     let region =
         |region: image::Region| vec![span(region.address, 1u64.checked_shl(region.bits.into()).unwrap_or(0))];
-    let (input, output, stack) = match image.interface {
-        Some(interface) => {
+    let (input, output) = match image.interface {
+        Some(interface) => (region(interface.input), region(interface.output)),
+        None => (Vec::new(), Vec::new()),
+    };
+    let program = image::elf::stack_pointer(image);
+    let stack = match (program, image.interface) {
+        (None, Some(interface)) => {
             let scratch = 1u64.checked_shl(interface.scratch_bits.into()).unwrap_or(0);
-            (region(interface.input), region(interface.output), once(size.saturating_sub(scratch)..size))
+            size.saturating_sub(scratch)..size
         }
-        None => {
-            // The stack of a program grows down from `sp`, at most to what lies below it.
-            let below =
-                data.iter().chain([&code]).map(|range| range.end).filter(|&end| end <= image.sp).max();
-            (Vec::new(), Vec::new(), once(below.unwrap_or(0)..image.sp.min(size)))
+        // The stack of a program grows down from `sp`, at most to what lies below it.
+        _ => {
+            let sp = program.unwrap_or(image.sp);
+            let below = data.iter().chain([&code]).chain(&input).chain(&output);
+            below.map(|range| range.end).filter(|&end| end <= sp).max().unwrap_or(0)..sp.min(size)
         }
     };
+    let stack = once(stack);
     vec![vec![code], input, output, stack, tensors(Role::Constant), tensors(Role::Activation), data]
 }
 

@@ -86,6 +86,16 @@ pub fn load(bytes: &[u8], options: &Options) -> Result<Program, ElfError> {
     Ok(Program { contents, stack, not_instructions })
 }
 
+/// The address from which the stack of a loaded program grows down, which its start-up code sets. `None` if the image
+/// has no such code. Only for showing: nothing keeps an image from having the symbol of something else.
+pub fn stack_pointer(image: &Contents) -> Option<u64> {
+    let start =
+        image.symbols.iter().find(|symbol| symbol.name == start::NAME && symbol.address == image.entry)?;
+    let arguments = (0..=start::MOST_ARGUMENTS).find(|&count| start::instructions(count) == start.size)?;
+    let at = usize::try_from(start.address.checked_sub(image.profile.code_base())?).ok()?;
+    start::stack_pointer(image.code.get(at..)?, arguments)
+}
+
 /// Reads a program as it is, for those who have linked it for this very machine: nothing is added, memory is the
 /// smallest that holds everything, and every word that is meant as an instruction has to be one.
 pub fn read(bytes: &[u8]) -> Result<Contents, ElfError> {

@@ -239,6 +239,7 @@ fn the_stack_is_below_the_program_if_that_is_enough() {
             load(&file.write(), &Options { stack: least, ..Options::default() }).expect("a program");
         assert_eq!(program.stack, expected, "{address:#x}, {least:#x}");
         assert_eq!(start_of(&program.contents).1[1], expected.top);
+        assert_eq!(image::elf::stack_pointer(&program.contents), Some(expected.top));
     }
 }
 

@@ -38,6 +38,12 @@ fn values_at(arguments: usize) -> u64 {
     instructions(arguments).next_multiple_of(8)
 }
 
+/// The value of `sp` that start-up code of this many arguments, in these bytes, loads.
+pub(super) fn stack_pointer(code: &[u8], arguments: usize) -> Option<u64> {
+    let at = values_at(arguments) as usize + 8;
+    Some(u64::from_le_bytes(*code.get(at..)?.first_chunk()?))
+}
+
 /// The code that sets `gp`, `sp` and the first arguments, and calls `entry`.
 pub(super) fn bytes(gp: u64, sp: u64, entry: u64, arguments: &[u64]) -> Vec<u8> {
     let load = |rd: u8, value: usize| {

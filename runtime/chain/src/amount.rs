@@ -3,7 +3,7 @@
 use alloy::primitives::U256;
 use std::fmt::{Display, Formatter, Result};
 
-/// An amount in wei that is shown in ether, exact to the wei: `1.5`. The unit is left to the caller.
+/// An amount in wei, shown in ether and exact to the wei: `1.5`. The caller writes the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ether(pub U256);
 

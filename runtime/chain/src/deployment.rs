@@ -18,7 +18,7 @@ pub struct Deployment {
     pub service: Address,
     /// A block in which the contracts exist; no event is older.
     pub block: u64,
-    /// That block's hash. It tells this chain from others with the same ID, which test chains have.
+    /// That block's hash. It distinguishes this chain from others with the same ID, as test chains have.
     pub block_hash: B256,
     /// A consumer that stores the outputs it receives, to try out callbacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]

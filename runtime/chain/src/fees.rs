@@ -1,9 +1,9 @@
 //! What a transaction offers for its gas (EIP-1559), and how the offer grows with time.
 
-/// Limits of what transactions offer, in wei per unit of gas.
+/// Limits on what transactions offer, in wei per unit of gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fees {
-    /// The most in total, while no deadline is near.
+    /// The maximum in total, while no deadline is near.
     pub cap: u128,
     /// The first offer to the block's builder.
     pub tip: u128,
@@ -21,14 +21,14 @@ pub const GWEI: u128 = 1_000_000_000;
 /// An offer, in wei per unit of gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bid {
-    /// The most in total.
+    /// The maximum in total.
     pub max_fee: u128,
     /// The part of it for the block's builder.
     pub tip: u128,
 }
 
-/// What a transaction with this much gas offers. If it is urgent (less than half of its time is left), it may
-/// offer more than the cap, up to the stake: a move that comes too late loses the bond.
+/// The offer of a transaction with this much gas. An urgent one (with less than half of its time left) may
+/// exceed the cap, up to the stake: a move that comes too late loses the bond.
 #[must_use]
 pub fn bid(fees: &Fees, base_fee: u128, gas: u64, stake: u128, urgent: bool) -> Bid {
     let worth = stake / u128::from(gas.max(1));

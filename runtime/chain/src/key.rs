@@ -9,7 +9,7 @@ const KEY: &str = "OPML_KEY";
 /// The environment variable that holds a keystore's password.
 const PASSWORD: &str = "OPML_PASSWORD";
 
-/// Where to look for a key.
+/// Where to find a key.
 #[derive(Debug, Clone, Default)]
 pub struct KeySource {
     /// A keystore file (Web3 Secret Storage). Without one, the key is in the environment.
@@ -27,7 +27,7 @@ pub enum KeyError {
     /// No password was given.
     #[error("the keystore needs its password: set {PASSWORD}, or give --password-file FILE")]
     Password,
-    /// Not a key.
+    /// What was given is not a key.
     #[error("{KEY} is not a key: a key is 64 hexadecimal digits")]
     Invalid,
     /// The file can't be read.
@@ -72,7 +72,7 @@ impl KeySource {
             let key = variable(KEY).ok_or(KeyError::Missing)?;
             return key.trim().parse().map_err(|_| KeyError::Invalid);
         };
-        // The library takes a missing file for a wrong password, and panics on a file that is cut short.
+        // The library reports a missing file as a wrong password, and panics on a truncated one.
         let keystore = |reason: String| KeyError::Keystore { path: path.clone(), reason };
         check(&read(path)?).map_err(|reason| keystore(reason.to_owned()))?;
         let password = match &self.password_file {
@@ -83,7 +83,7 @@ impl KeySource {
     }
 }
 
-/// Refuses a keystore whose key or initial vector is shorter than the library assumes without checking.
+/// Rejects a keystore whose key or initial vector is shorter than the library assumes without checking.
 fn check(json: &str) -> Result<(), &'static str> {
     let json: serde_json::Value = serde_json::from_str(json).map_err(|_| "it is not JSON")?;
     let [key, iv] = ["/crypto/kdfparams/dklen", "/crypto/cipherparams/iv"].map(|name| json.pointer(name));

@@ -11,11 +11,12 @@ use std::path::Path;
 pub fn create_keystore(path: &Path, password: &str) -> Result<Address, KeyError> {
     let fail =
         |error: &dyn std::fmt::Display| KeyError::Create { path: path.to_owned(), reason: error.to_string() };
-    // Before the slow part. What comes between is caught below.
+    // Checked before the slow part. A file that appears meanwhile is caught below.
     if path.symlink_metadata().is_ok() {
         return Err(fail(&"the file exists, and may hold the only copy of a key"));
     }
-    // The library writes files that everyone can read, so it writes into a folder that only its owner can enter.
+    // The library writes files that everyone can read, so it writes into a folder that only its owner can
+    // enter.
     let folder = tempfile::tempdir().map_err(|error| fail(&error))?;
     let signer = PrivateKeySigner::random();
     let name = Some("keystore");

@@ -1,9 +1,9 @@
 //! An Ethereum node, a key and its transactions, as players need them.
 //!
-//! [`RpcNode`] asks or sends once; its caller tries again at the next poll. [`Wallet`] makes sure that what
-//! was sent is mined: it keeps every transaction until it is buried under more blocks, sends it again when a
-//! node has forgotten it, and raises its fees when it waits. [`Store`] is the file that lets players survive
-//! a crash.
+//! [`RpcNode`] queries or sends once; its caller tries again at the next poll. [`Wallet`] makes sure that
+//! what was sent is mined. It keeps every transaction until it is buried under more blocks, sends it again
+//! when a node has forgotten it, and raises its fees when it waits. [`Store`] is the file that lets players
+//! survive a crash.
 
 mod amount;
 mod deployment;

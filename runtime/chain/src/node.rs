@@ -1,4 +1,4 @@
-//! A node, asked over JSON-RPC.
+//! A node, queried over JSON-RPC.
 
 use alloy::consensus::BlockHeader as _;
 use alloy::eips::BlockId;
@@ -19,7 +19,7 @@ pub struct RpcNode {
     chain_id: u64,
 }
 
-/// The last block of the chain, as of one answer of the node.
+/// The last block of the chain, as one response of the node reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// Its number.
@@ -32,7 +32,7 @@ pub struct Head {
     pub base_fee: u128,
 }
 
-/// An event and where it is.
+/// An event and its block.
 #[derive(Debug, Clone)]
 pub struct Event<E> {
     /// Its fields.
@@ -41,7 +41,7 @@ pub struct Event<E> {
     pub block: u64,
 }
 
-/// What became of a transaction that was mined.
+/// The outcome of a mined transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     /// The block that it is in.
@@ -54,11 +54,11 @@ pub struct Sent {
     pub cost: U256,
 }
 
-/// Why a node gives no answer. No message holds more of a URL than its scheme and host: the rest may be an
+/// Why a query failed. No message shows more of a URL than its scheme and host: the rest may contain an
 /// access key.
 #[derive(Debug, Error)]
 pub enum NodeError {
-    /// Not a usable URL.
+    /// The URL is unusable.
     #[error("'{url}' is not the URL of a node: {reason}")]
     Url {
         /// The scheme and host of what was given.
@@ -66,26 +66,26 @@ pub enum NodeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The node can't be reached, or gives no sensible answer.
+    /// The node can't be reached, or its response makes no sense.
     #[error("cannot {what}: {reason}")]
     Transport {
-        /// What was asked.
+        /// The query.
         what: String,
         /// What happened.
         reason: String,
     },
-    /// Something answers, but it doesn't speak JSON-RPC.
+    /// A server answers, but it doesn't speak JSON-RPC.
     #[error("cannot {what}: {found}; is the URL that of a node's JSON-RPC, with its access key?")]
     NotRpc {
-        /// What was asked.
+        /// The query.
         what: String,
-        /// What came instead, cut short.
+        /// The start of the response.
         found: String,
     },
     /// The node refuses.
     #[error("cannot {what}: the node refuses: {reason}")]
     Refused {
-        /// What was asked.
+        /// The query.
         what: String,
         /// The node's reason.
         reason: String,
@@ -93,12 +93,12 @@ pub enum NodeError {
     /// The contract refuses.
     #[error("cannot {what}: the contract refuses: {}", contracts::error_text(*name))]
     Reverted {
-        /// What was asked.
+        /// The query.
         what: String,
-        /// The name of its error, if it is one of our contracts'.
+        /// The name of its error, if the error is one of our contracts'.
         name: Option<&'static str>,
     },
-    /// The node doesn't have what was asked for.
+    /// The node doesn't have the requested data.
     #[error("the node has no {0}")]
     Missing(&'static str),
 }
@@ -111,7 +111,7 @@ impl NodeError {
     }
 }
 
-/// Makes the error of a question: `what` completes "cannot ...".
+/// Builds the error of a query: `what` completes "cannot ...".
 fn failed(what: impl Into<String>) -> impl FnOnce(TransportError) -> NodeError {
     let what = what.into();
     move |error| {
@@ -148,7 +148,7 @@ fn is_page(text: &str) -> bool {
     text.trim_start().starts_with('<')
 }
 
-/// What an answer that is not JSON-RPC is.
+/// Describes a response that is not JSON-RPC.
 fn described(text: &str) -> String {
     let kind = match text.trim_start() {
         "" => return "an empty answer".to_owned(),
@@ -158,7 +158,7 @@ fn described(text: &str) -> String {
     format!("{kind} that is not JSON-RPC (\"{}\")", without_keys(&shortened(text)))
 }
 
-/// The beginning of a text, in one line.
+/// The beginning of a text, on one line.
 fn shortened(text: &str) -> String {
     const MOST: usize = 100;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -168,7 +168,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// An error with its root cause: the outer ones only say that a request failed.
+/// An error with its root cause. The outer errors only say that a request failed.
 fn with_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let outer = error.to_string();
     match std::iter::successors(error.source(), |error| error.source()).last().map(ToString::to_string) {
@@ -177,7 +177,7 @@ fn with_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// The scheme, host and port of a URL. What follows them is often an access key, which belongs in no log.
+/// The scheme, host and port of a URL. The rest often contains an access key, which must not be logged.
 #[must_use]
 pub fn endpoint(url: &str) -> String {
     if url.contains("://") { without_keys(url) } else { host(url).to_owned() }
@@ -203,14 +203,14 @@ fn host(url: &str) -> &str {
     authority.rsplit('@').next().unwrap_or_default()
 }
 
-/// TLS needs its cryptography chosen once per process; choosing the same again changes nothing.
+/// TLS needs its cryptography provider installed once per process. Installing the same one again is harmless.
 #[cfg(feature = "tls")]
 fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl RpcNode {
-    /// Connects to a node that must answer every question within `timeout`.
+    /// Connects to a node. Every query must be answered within `timeout`.
     pub async fn connect(url: &str, timeout: Duration) -> Result<Self, NodeError> {
         let bad = |reason: String| NodeError::Url { url: endpoint(url), reason };
         let parsed: Url = url.parse().map_err(|error| bad(format!("{error}")))?;
@@ -262,7 +262,7 @@ impl RpcNode {
             .map_err(|error| NodeError::Transport { what: what(), reason: error.to_string() })
     }
 
-    /// The gas that a transaction would use now. An error if it would be reverted.
+    /// The gas that a transaction would use now. Fails if it would be reverted.
     pub async fn estimate(
         &self,
         from: Address,
@@ -301,13 +301,13 @@ impl RpcNode {
         self.provider.send_raw_transaction(raw).await.map(|_| ()).map_err(failed("send a transaction"))
     }
 
-    /// Whether the node knows a transaction, mined or not.
+    /// Whether the node has a transaction, mined or not.
     pub async fn knows(&self, hash: TxHash) -> Result<bool, NodeError> {
         let found = self.provider.get_transaction_by_hash(hash).await;
         Ok(found.map_err(failed("get a transaction"))?.is_some())
     }
 
-    /// What became of a transaction; `None` if it isn't mined.
+    /// The outcome of a transaction; `None` if it isn't mined.
     pub async fn receipt(&self, hash: TxHash) -> Result<Option<Sent>, NodeError> {
         let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("get a receipt"))?;
         Ok(receipt.and_then(|receipt| {
@@ -381,7 +381,7 @@ mod tests {
         );
     }
 
-    /// The error of connecting to a server that gives this answer.
+    /// The error when a server gives this response to a connection.
     fn error_of(status: &str, body: &'static str) -> NodeError {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/v3/secret", listener.local_addr().expect("an address"));

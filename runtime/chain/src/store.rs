@@ -12,8 +12,8 @@ const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("opml");
 
 /// A database. Only one process at a time can have it open.
 ///
-/// After an I/O error (a full disk) the database is opened again by the next call, so a player goes on once
-/// the cause is gone.
+/// After an I/O error such as a full disk, the next call opens the database again. A player therefore
+/// continues once the cause is gone.
 pub struct Store {
     open: Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>,
     database: Mutex<Option<Database>>,
@@ -31,7 +31,7 @@ pub enum StoreError {
     /// Another process has it open.
     #[error("the state file is already open")]
     InUse,
-    /// It is damaged, or it is some other file.
+    /// It is damaged, or it is not a state file.
     #[error("the state file is damaged, or is not a state file of opml ({0})")]
     Damaged(String),
     /// It was written by a version with another file format.
@@ -40,10 +40,10 @@ pub enum StoreError {
     /// The system refuses to read or write it.
     #[error("cannot read or write the state file: {0}")]
     Io(std::io::Error),
-    /// The database fails for another reason.
+    /// The database failed for another reason.
     #[error("the database of the state file fails: {0}")]
     Database(Box<redb::Error>),
-    /// An entry that this version of opml did not write.
+    /// This version of opml did not write the entry.
     #[error("cannot read the entry '{name}' of the state file: {reason}")]
     Entry {
         /// Its name.
@@ -53,7 +53,7 @@ pub enum StoreError {
     },
 }
 
-/// What happens without the state file.
+/// The consequence of not having the state file.
 const START_AGAIN: &str = "move the file away and start the player again: it reads all events from the chain again. \
     Lost are moves that it decided but did not send, the nonces of transactions that are not mined yet (let them be \
     mined first), and which requests it has answered";
@@ -106,7 +106,7 @@ impl From<redb::Error> for StoreError {
     }
 }
 
-/// Whether an I/O error means that the bytes of the file make no database.
+/// Whether an I/O error means that the file's bytes are not a database.
 fn is_about_contents(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
 }
@@ -128,12 +128,12 @@ impl Store {
         open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         let new = Self { open: Box::new(open), database: Mutex::new(None) };
-        // Creates the table, so that reading finds one.
+        // Creates the table, so that a read finds one.
         new.write(&[])?;
         Ok(new)
     }
 
-    /// Runs `f` on the database, and opens it first if it is not open.
+    /// Runs `f` on the database. Opens it first if it is closed.
     fn with<T>(&self, f: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match database.take() {
@@ -141,7 +141,7 @@ impl Store {
             None => (self.open)()?,
         };
         let done = f(&open);
-        // After an I/O error redb refuses everything until it is opened again.
+        // After an I/O error, redb refuses everything until it is opened again.
         if !matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
             *database = Some(open);
         }
@@ -182,8 +182,8 @@ impl Store {
         found.into_iter().map(decoded).collect()
     }
 
-    /// Writes all entries or none of them: bytes under a name, or `None` to remove the name. They are on disk
-    /// when this returns.
+    /// Writes all entries or none: bytes under a name, or `None` to remove the name. They are on disk when
+    /// this returns.
     pub fn write(&self, entries: &[(String, Option<Vec<u8>>)]) -> Result<(), StoreError> {
         self.with(|database| {
             let transaction = database.begin_write()?;
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(store.get("b").expect("a read"), None);
     }
 
-    /// The error of a file that is not a whole state file, which stays as it is.
+    /// The error for a file that is not a complete state file. The file stays unchanged.
     fn refused(bytes: &[u8]) -> StoreError {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state");

@@ -1,7 +1,7 @@
 //! The transactions of one key. Each is kept until it is mined and buried under more blocks.
 //!
 //! A transaction is written to the store before it is sent, so a crash never makes the wallet forget a nonce
-//! that it used. Every [`Act`] has a name; while a transaction of that name is in flight, the act is not sent
+//! that it used. Every [`Act`] has a name. While a transaction of that name is in flight, the act is not sent
 //! again.
 
 use crate::amount::Ether;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// How many blocks must follow a transaction's before it is forgotten.
+/// How many blocks must follow a transaction's block before the wallet forgets it.
 const BURIED: u64 = 12;
 /// How many seconds of chain time a transaction waits before its fees are raised.
 const PATIENCE: u64 = 24;
@@ -30,9 +30,9 @@ pub const MOST_BYTES: usize = 1 << 17;
 /// Something to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// Identifies it: two different acts never have the same name.
+    /// Identifies the act. Two different acts never have the same name.
     pub name: String,
-    /// What it does, for people: "answer request 3".
+    /// What the act does, for people: "answer request 3".
     #[serde(default)]
     pub about: String,
     /// The contract to call; `None` deploys one.
@@ -41,9 +41,9 @@ pub struct Act {
     pub value: U256,
     /// The calldata.
     pub data: Bytes,
-    /// The time by which it must be mined, in seconds since 1970.
+    /// The deadline for it to be mined, in seconds since 1970.
     pub deadline: Option<u64>,
-    /// What is lost if it is mined later, in wei.
+    /// The loss if it is mined later, in wei.
     pub stake: u128,
 }
 
@@ -61,13 +61,13 @@ struct Pending {
     begun: u64,
     /// When the current version was sent.
     sent: u64,
-    /// Whether its end was reported.
+    /// Whether its outcome was reported.
     reported: bool,
 }
 
 impl Pending {
-    /// The seconds from a time to its deadline, if it has one that is not over: what is too late is worth no
-    /// hurry.
+    /// The seconds from a time to its deadline. `None` once that has passed: a transaction that is too late
+    /// isn't urgent.
     fn left(&self, from: u64) -> Option<u64> {
         self.act.deadline.and_then(|deadline| deadline.checked_sub(from)).filter(|&left| left > 0)
     }
@@ -80,31 +80,31 @@ pub struct Mined {
     pub name: String,
     /// The version that was mined.
     pub hash: B256,
-    /// Where it is, and whether it succeeded.
+    /// The block it is in, and whether it succeeded.
     pub sent: Sent,
 }
 
 /// Why an act isn't sent.
 #[derive(Debug, Error)]
 pub enum WalletError {
-    /// The node.
+    /// The node failed.
     #[error(transparent)]
     RpcNode(#[from] NodeError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The key can't sign.
     #[error("cannot sign: {0}")]
     Signature(String),
-    /// Too large.
+    /// The transaction is too large.
     #[error("{about}: the transaction has {bytes} bytes, but nodes relay at most {MOST_BYTES}")]
     Size {
         /// The act.
         about: String,
-        /// The size of its transaction.
+        /// The size of the transaction.
         bytes: usize,
     },
-    /// Too little money.
+    /// The account has too little money.
     #[error(
         "{about}: the account {account} has {} ETH, but needs {} ETH for this and what it has in flight; \
          send it {} ETH or more",
@@ -117,12 +117,12 @@ pub enum WalletError {
         about: String,
         /// The account that pays.
         account: Address,
-        /// What the act may cost with everything in flight, in wei.
+        /// What the act and everything in flight may cost, in wei.
         needed: U256,
         /// What the account has, in wei.
         balance: U256,
     },
-    /// Too much gas.
+    /// The act needs too much gas.
     #[error("{about}: it needs {gas} gas, but a transaction may use at most {MOST_GAS} (EIP-7825)")]
     Gas {
         /// The act.
@@ -159,7 +159,7 @@ impl Wallet {
         Ok(Self { signer, node, store, fees, pending })
     }
 
-    /// The same key with nothing in flight and an empty store in memory, once everything was waited for.
+    /// The same key with an empty store in memory, for use once nothing is in flight any more.
     pub fn fresh(&self) -> Result<Self, WalletError> {
         let store = Arc::new(Store::in_memory()?);
         Self::open(self.signer.clone(), self.node.clone(), store, self.fees)
@@ -177,7 +177,7 @@ impl Wallet {
         self.pending.values().any(|pending| pending.act.name.starts_with(prefix))
     }
 
-    /// How many transactions aren't mined yet.
+    /// The number of transactions that aren't mined yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.pending.values().filter(|pending| !pending.reported).count()
@@ -191,12 +191,12 @@ impl Wallet {
         let account = self.address();
         let balance = self.node.balance(account).await?;
         let funds = |about, needed| WalletError::Funds { about, account, needed, balance };
-        // Nodes have many ways to say this, so it is found out before they are asked.
+        // Nodes report this in many ways, so it is checked before they are asked.
         if balance < act.value {
             return Err(funds(act.about, act.value));
         }
         let estimate = self.node.estimate(account, act.to, act.data.clone(), act.value).await?;
-        // It may cost more on a later block.
+        // The act may cost more in a later block.
         let gas = estimate.saturating_add(estimate / 4).min(MOST_GAS);
         if estimate > MOST_GAS {
             return Err(WalletError::Gas { about: act.about, gas: estimate });
@@ -206,7 +206,7 @@ impl Wallet {
             self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
         let bid = bid(&self.fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
-        // A transaction that no node would take must not get a nonce: everything after it would wait for
+        // A transaction that no node would accept must not get a nonce: everything after it would wait for
         // ever.
         if raw.len() > MOST_BYTES {
             return Err(WalletError::Size { about: act.about, bytes: raw.len() });
@@ -226,7 +226,7 @@ impl Wallet {
         self.send(&raw).await
     }
 
-    /// Takes care of everything in flight: forgets what is buried, sends again what the node has lost, raises
+    /// Maintains everything in flight: forgets what is buried, sends again what the node has lost, and raises
     /// the fees of what waits. Returns what was mined since the last call.
     pub async fn tend(&mut self, head: &Head) -> Result<Vec<Mined>, WalletError> {
         let mined = self.node.nonce(self.address()).await?;
@@ -242,12 +242,12 @@ impl Wallet {
         Ok(news)
     }
 
-    /// Finds out which transaction used a nonce.
+    /// Finds the transaction that used a nonce.
     async fn take_receipt(&mut self, nonce: u64, head: &Head) -> Result<Option<Mined>, WalletError> {
         let Some(pending) = self.pending.get(&nonce).cloned() else { return Ok(None) };
         for &hash in &pending.hashes {
             let Some(sent) = self.node.receipt(hash).await? else { continue };
-            // A reverted act may be wanted again at once. Any other must not be sent again after a
+            // A reverted act may be needed again at once. Any other must not be sent again after a
             // reorganization.
             if head.number >= sent.block.saturating_add(BURIED) || !sent.success {
                 self.forget(nonce)?;
@@ -270,7 +270,7 @@ impl Wallet {
             }
             return Ok(Some(Mined { name, hash, sent }));
         }
-        // The same key was used elsewhere. The state of the chain says whether the act is still wanted.
+        // The key was used by another program. The state of the chain says whether the act is still needed.
         tracing::warn!(
             act = pending.act.about,
             nonce,
@@ -281,8 +281,8 @@ impl Wallet {
     }
 
     /// The most that the transaction with a nonce may offer now, what it should offer, and how long it waits
-    /// before it does. All transactions behind it count: a move whose time runs out must not be stuck behind
-    /// one that could wait.
+    /// before it does. All transactions behind it count: an urgent move must not be stuck behind a
+    /// transaction that can wait.
     fn offer(&self, nonce: u64, head: &Head) -> (u128, Bid, u64) {
         let (mut cap, mut best, mut patience) = (0, Bid { max_fee: 0, tip: 0 }, PATIENCE);
         for pending in self.pending.range(nonce..).map(|(_, pending)| pending) {
@@ -297,7 +297,7 @@ impl Wallet {
         (cap, best, patience)
     }
 
-    /// Takes care of a transaction that isn't mined.
+    /// Maintains a transaction that isn't mined.
     async fn push(&mut self, nonce: u64, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
         if pending.reported {
@@ -329,7 +329,7 @@ impl Wallet {
         Ok(())
     }
 
-    /// Sends a signed transaction. It is not given up if a node refuses it.
+    /// Sends a signed transaction. If a node refuses it, the wallet keeps trying.
     async fn send(&self, raw: &[u8]) -> Result<(), WalletError> {
         match self.node.send(raw).await {
             Err(error @ NodeError::Refused { .. }) => {
@@ -376,12 +376,12 @@ impl Wallet {
 
 const PREFIX: &str = "transaction/";
 
-/// An amount of wei in gwei, as gas prices are given.
+/// An amount of wei in gwei, the usual unit of gas prices.
 fn gwei(wei: u128) -> f64 {
     wei as f64 / GWEI as f64
 }
 
-/// The name of a transaction in the store. Names are in the order of nonces.
+/// The name of a transaction in the store. Names sort by nonce.
 fn key(nonce: u64) -> String {
     format!("{PREFIX}{nonce:020}")
 }

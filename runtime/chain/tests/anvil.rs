@@ -68,7 +68,7 @@ impl Chain {
         Wallet::open(key, self.node.clone(), Arc::clone(store), fees).expect("a wallet")
     }
 
-    /// The amount that was sent to somebody.
+    /// The amount that was sent to an account.
     async fn received(&self) -> u64 {
         self.node.balance(SOMEBODY).await.expect("a balance").to()
     }
@@ -124,7 +124,7 @@ async fn a_crash_forgets_nothing() {
     let head = chain.mine(1).await;
     chain.wallet(&store).submit(gift("a", None, 0), &head).await.expect("sent");
     chain.drop_all().await;
-    // Another wallet on the same store: the first is gone.
+    // Another wallet on the same store: the first one is gone.
     let mut wallet = chain.wallet(&store);
     assert!(wallet.has("a"));
     wallet.submit(gift("a", None, 0), &head).await.expect("known");
@@ -181,7 +181,7 @@ async fn a_rising_base_fee_is_followed_up_to_the_cap_and_beyond_it_when_a_clock_
         wallet.tend(&head).await.expect("tended");
     }
     assert_eq!(chain.received().await, 1, "100 gwei are above the cap");
-    // Blocks without transactions let the base fee fall, so it is held up.
+    // Blocks without transactions lower the base fee, so the test holds it up.
     let mut now = head.time;
     while now < head.time + 390 && chain.received().await == 1 {
         chain.ask("anvil_setNextBlockBaseFeePerGas", spike(100)).await;
@@ -210,7 +210,7 @@ async fn a_move_is_not_stuck_behind_what_could_wait() {
     }
     assert_eq!(chain.received().await, 2, "the move, and what was before it");
 
-    // What comes too late is worth no more than any other.
+    // A transaction that is too late is not urgent any more.
     let head = chain.mine(1).await;
     wallet.submit(gift("too late", Some(head.time + 10), 10_000_000 * GWEI), &head).await.expect("sent");
     chain.ask("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 100 * GWEI)])).await;
@@ -257,7 +257,7 @@ async fn the_wallet_recovers_when_the_key_is_used_elsewhere() {
     let head = chain.mine(1).await;
     wallet.submit(gift("ours", None, 0), &head).await.expect("sent");
     chain.drop_all().await;
-    // The same key elsewhere uses the nonce.
+    // Another program uses the nonce with the same key.
     let mut other = chain.wallet(&store());
     other.submit(gift("theirs", None, 0), &head).await.expect("sent");
     let other_data = Act { data: Bytes::from_static(b"x"), ..gift("more", None, 0) };

@@ -1,37 +1,37 @@
-//! Checkpoints of a run that are kept, so that nobody has to run there again.
+//! Keeps checkpoints of a run, so that later questions need not run it from the start.
 
 use std::collections::BTreeMap;
 
-/// The most checkpoints that are kept.
+/// The maximum number of checkpoints.
 const MOST: usize = 512;
 
-/// The most pages in all checkpoints together: a gibibyte.
+/// The maximum number of pages in all checkpoints together: one gibibyte.
 const MOST_PAGES: usize = 1 << 18;
 
-/// The number of newest checkpoints that are not dropped: those of a few lists of claims.
+/// The newest checkpoints, which are not dropped: enough for a few lists of claims.
 const RECENT: u64 = 64;
 
 /// Checkpoints by their place in a run.
 ///
 /// A game asks for places in ever smaller parts of the run, so the last checkpoint before a place is near.
-/// Where there are too many, one is forgotten that has others close by: so those that are left lie evenly
-/// over the run, and densely where the last questions were.
+/// When there are too many, those with close neighbours are dropped first. The rest stay evenly spread over
+/// the run, and dense where the latest questions were.
 #[derive(Debug)]
 pub struct Checkpoints<P, T> {
     kept: BTreeMap<P, Kept<T>>,
     pages: usize,
-    /// How many have been kept so far.
+    /// The number of checkpoints kept so far.
     clock: u64,
 }
 
 #[derive(Debug)]
 struct Kept<T> {
     checkpoint: T,
-    /// Its distance from the start of the run.
+    /// The distance from the start of the run.
     distance: u64,
-    /// The pages in which it differs from the checkpoint kept before it.
+    /// The number of pages that differ from the previously kept checkpoint.
     pages: usize,
-    /// When it was kept.
+    /// The clock when it was kept.
     born: u64,
 }
 
@@ -52,7 +52,7 @@ impl<P: Ord + Copy, T> Checkpoints<P, T> {
         self.kept.contains_key(&place)
     }
 
-    /// Keeps a checkpoint, that is so far from the start and has so many new pages.
+    /// Keeps a checkpoint, given its distance from the start and the number of its new pages.
     pub fn keep(&mut self, place: P, checkpoint: T, distance: u64, pages: usize) {
         self.clock += 1;
         self.forget(place);
@@ -68,8 +68,8 @@ impl<P: Ord + Copy, T> Checkpoints<P, T> {
         self.pages -= self.kept.remove(&place).map_or(0, |kept| kept.pages);
     }
 
-    /// The checkpoint without which the least has to be run again; never the first, and a recent one only if
-    /// there is no other.
+    /// The checkpoint that is cheapest to recompute. Never the first one, and a recent one only if there is
+    /// no other.
     fn dispensable(&self) -> Option<P> {
         let (here, next) = (self.kept.iter().skip(1), self.kept.values().skip(2).map(Some).chain([None]));
         let gaps = self.kept.values().zip(here).zip(next).map(|((before, (&place, kept)), after)| {
@@ -113,7 +113,7 @@ mod tests {
                 assert!(far.expect("places") <= 2 * place / (count - RECENT) + 1, "{far:?} at {place}");
             }
         }
-        // One round of questions about a few steps after another: all of the last are there.
+        // One round of questions about adjacent steps: all of the latest are kept.
         for round in 0..20 {
             let places: Vec<u64> = (1..20).map(|i| 100_000 + 1000 * round + i).collect();
             for &place in &places {

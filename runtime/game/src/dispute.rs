@@ -1,4 +1,4 @@
-//! One asserted result and any number of challengers: the window, the bonds, and who gets them.
+//! One asserted result with any number of challengers: the window, the bonds, and the payouts.
 
 use crate::game::{Clocks, Game, Outcome, Side};
 use crate::model::Model;
@@ -11,7 +11,7 @@ use thiserror::Error;
 /// bonds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// The time after the assertion in which it can be challenged.
+    /// How long after the assertion it can be challenged.
     pub window: u64,
     /// The time of each side of a game.
     pub clocks: Clocks,
@@ -30,38 +30,38 @@ pub struct Terms {
 pub struct Assertion<K> {
     /// The asserter.
     pub asserter: K,
-    /// Of which model.
+    /// The model.
     pub model: Model,
-    /// On which input.
+    /// The input root.
     pub input: Root,
     /// The output root.
     pub output: Root,
 }
 
-/// What has become of an assertion.
+/// The status of an assertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It may still be challenged, or games go on.
+    /// It can still be challenged, or games are running.
     Pending,
-    /// It stands.
+    /// It is final.
     Final,
     /// It lost a game.
     Overturned,
 }
 
-/// Money that goes back to somebody.
+/// A payout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Payment<K> {
-    /// Who gets it.
+    /// The recipient.
     pub to: K,
-    /// How much.
+    /// The amount.
     pub amount: u64,
 }
 
-/// Why something isn't done.
+/// Why an action is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// It is decided.
+    /// The assertion is already decided.
     #[error("the assertion is final or was overturned")]
     Decided,
     /// Too late for a challenge.
@@ -73,16 +73,16 @@ pub enum Refused {
     /// An account cannot play against itself.
     #[error("the asserter can't challenge itself")]
     Itself,
-    /// One game is enough for a key.
+    /// Each key can play only one game against an assertion.
     #[error("this key has challenged the assertion before")]
     Challenged,
     /// No such game.
     #[error("there is no such game")]
     Game,
-    /// A game of others.
+    /// The game belongs to other players.
     #[error("this key plays on neither side of the game")]
     Stranger,
-    /// A rule of the game.
+    /// The move breaks a rule of the game.
     #[error(transparent)]
     Illegal(#[from] Illegal),
 }
@@ -110,7 +110,7 @@ impl<K: Copy + Eq> Dispute<K> {
         Self { assertion, terms, posted: now, standing: Standing::Pending, matches: Vec::new() }
     }
 
-    /// Opens a game with its bond; the answer is its number.
+    /// Opens a game with its bond. Returns the game's number.
     pub fn challenge(
         &mut self,
         rules: &impl Rules,
@@ -135,7 +135,7 @@ impl<K: Copy + Eq> Dispute<K> {
         Ok(self.matches.len() - 1)
     }
 
-    /// Makes a move, and says who gets what.
+    /// Makes a move. Returns the payouts.
     pub fn apply(
         &mut self,
         rules: &impl Rules,
@@ -159,7 +159,7 @@ impl<K: Copy + Eq> Dispute<K> {
         Ok(self.pay(outcome, challenger))
     }
 
-    /// Ends a game whose mover has no time left, and says who gets what.
+    /// Ends a game whose mover has run out of time. Returns the payouts.
     pub fn timeout(&mut self, rules: &impl Rules, game: usize, now: u64) -> Result<Vec<Payment<K>>, Refused> {
         self.pending()?;
         let Match { challenger, game } = self.matches.get_mut(game).ok_or(Refused::Game)?;
@@ -178,7 +178,7 @@ impl<K: Copy + Eq> Dispute<K> {
         Ok(Payment { to: self.assertion.asserter, amount: self.terms.asserter_bond })
     }
 
-    /// Who gets what after a move.
+    /// The payouts after a move.
     fn pay(&mut self, outcome: Outcome, challenger: K) -> Vec<Payment<K>> {
         let bond = self.terms.challenger_bond;
         match outcome {
@@ -195,36 +195,36 @@ impl<K: Copy + Eq> Dispute<K> {
         }
     }
 
-    /// Nothing happens once it is decided.
+    /// Refuses any action once the assertion is decided.
     fn pending(&self) -> Result<(), Refused> {
         if self.standing == Standing::Pending { Ok(()) } else { Err(Refused::Decided) }
     }
 
-    /// What has become of it.
+    /// The assertion's status.
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.standing
     }
 
-    /// A game, with its challenger.
+    /// A game and its challenger.
     #[must_use]
     pub fn game(&self, number: usize) -> Option<(K, &Game)> {
         self.matches.get(number).map(|match_| (match_.challenger, &match_.game))
     }
 
-    /// What is asserted.
+    /// The assertion.
     #[must_use]
     pub fn assertion(&self) -> &Assertion<K> {
         &self.assertion
     }
 
-    /// What was agreed.
+    /// The terms.
     #[must_use]
     pub fn terms(&self) -> &Terms {
         &self.terms
     }
 
-    /// The first time at which it can no longer be challenged.
+    /// The first time at which the assertion can no longer be challenged.
     #[must_use]
     pub fn window_end(&self) -> u64 {
         self.posted.saturating_add(self.terms.window)

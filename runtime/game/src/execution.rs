@@ -1,4 +1,4 @@
-//! A run of a real image.
+//! A run of an image.
 
 use crate::checkpoints::Checkpoints;
 use crate::limit::{Exceeded, MemoryLimit};
@@ -11,47 +11,47 @@ use memory::Memory;
 use step::{Proof, Root, Status, WitnessError};
 use thiserror::Error;
 
-/// A run of an image that can go to any place in it.
+/// A run of an image that can go to any of its places.
 #[derive(Debug)]
 pub struct Execution {
     image: Image,
     model: Model,
     schedule: Schedule,
-    /// The most steps before each big step, and in total.
+    /// Before each big step, the largest number of steps so far. The last element is the total.
     begins: Vec<u64>,
     inputs: Vec<(u64, Vec<u8>)>,
     changes: Vec<Change>,
     machine: Jit,
-    /// The big step and the step that comes next.
+    /// The current big step and the next step in it.
     at: (u64, u64),
     /// Whether an earlier big step ended void.
     void: bool,
     /// The memory roots before the big steps that have been reached.
     memories: Vec<Root>,
-    /// The machine with its inputs, before anything happened.
+    /// The machine with its inputs, before the first step.
     start: Snapshot,
-    /// Places that have been asked about, with whether an earlier big step had no end.
+    /// Checkpoints at places that were asked for. The flag is set if an earlier big step ended void.
     checkpoints: Checkpoints<(u64, u64), (Snapshot, bool)>,
-    /// A faster way to the big steps.
+    /// A faster way to reach big steps.
     shortcut: Option<Box<dyn Shortcut>>,
-    /// How much memory it may take.
+    /// How much memory the run may take.
     limit: MemoryLimit,
 }
 
-/// A faster way to the start of a big step than running the machine: native code computes the same memory.
+/// A way to reach a big step that is faster than the machine: native code that computes the same memory.
 pub trait Shortcut: std::fmt::Debug + Send {
     /// The memory root before a big step, or at the end.
     fn root(&mut self, big_step: u64) -> Result<Root, ShortcutError>;
-    /// Memory before a big step, or at the end: over the memory of the same image.
+    /// Memory before a big step, or at the end, as a snapshot over the memory of the same image.
     fn enter(&mut self, big_step: u64) -> Result<memory::Snapshot, ShortcutError>;
-    /// The number of memory nodes that it has hashed.
+    /// The number of memory nodes hashed so far.
     fn hashed(&self) -> u64;
 }
 
-/// Why a shortcut fails.
+/// Why a shortcut failed.
 pub type ShortcutError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A byte that is changed before a step, which makes the run a lie.
+/// A byte that is changed before a step. It makes the run a lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// The big step, and the step in it.
@@ -62,50 +62,50 @@ pub struct Change {
     pub bits: u8,
 }
 
-/// Why a run fails.
+/// Why a run failed.
 #[derive(Debug, Error)]
 pub enum ExecutionError {
     /// The image can't be run.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// Nothing can be translated.
+    /// The JIT can't run here.
     #[error(transparent)]
     Jit(#[from] JitError),
     /// The image can't be disputed.
     #[error("the image doesn't say where its inputs and outputs are")]
     NoInterface,
-    /// The shortcut.
+    /// The shortcut failed.
     #[error("cannot go to a big step: {0}")]
     Shortcut(ShortcutError),
     /// It takes too much memory.
     #[error(transparent)]
     Memory(#[from] Exceeded),
-    /// A shortcut of something else.
+    /// The shortcut computes something else.
     #[error("the shortcut is not of this image")]
     Foreign,
-    /// A step can't be proved.
+    /// The step has no proof.
     #[error(transparent)]
     Witness(#[from] WitnessError),
-    /// Bytes that aren't in memory.
+    /// The bytes are not in memory.
     #[error("{len} bytes at {address:#x} are not all in memory")]
     Outside {
         /// The first address.
         address: u64,
-        /// How many.
+        /// The number of bytes.
         len: usize,
     },
-    /// A big step that isn't in the schedule.
+    /// The schedule has no such big step.
     #[error("big step {found}; the schedule has {count}")]
     BigStep {
-        /// Which was asked for.
+        /// The big step that was asked for.
         found: u64,
-        /// How many there are.
+        /// The number of big steps.
         count: usize,
     },
 }
 
 impl Execution {
-    /// The run of an image by this schedule of it, on these inputs: addresses and bytes.
+    /// A run of an image with one of its schedules and inputs, given as addresses and bytes.
     pub fn new(
         image: Image,
         schedule: Schedule,
@@ -144,27 +144,27 @@ impl Execution {
         Ok(new)
     }
 
-    /// What it is a run of.
+    /// The model.
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// The same run, that takes a shortcut over big steps. It must lead to what the machine would come to.
+    /// The same run with a shortcut over big steps. The shortcut must compute what the machine would.
     #[must_use]
     pub fn with_shortcut(mut self, shortcut: Box<dyn Shortcut>) -> Self {
         self.shortcut = Some(shortcut);
         self
     }
 
-    /// The same run, that gives up where it takes more memory.
+    /// The same run with a memory limit. It fails when it exceeds the limit.
     #[must_use]
     pub fn with_limit(mut self, limit: MemoryLimit) -> Self {
         self.limit = limit;
         self
     }
 
-    /// The same run with bytes changed on the way. A changed run takes no shortcut.
+    /// The same run with bytes changed during it. A changed run takes no shortcut.
     pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
         changes.sort_by_key(|change| change.place);
         (self.changes, self.memories, self.shortcut, self.checkpoints) =
@@ -175,7 +175,7 @@ impl Execution {
         Ok(self)
     }
 
-    /// The root of its inputs.
+    /// The root of the inputs.
     pub fn input_root(&mut self) -> Result<Root, ExecutionError> {
         let mut memory = self.image.memory()?;
         write_all(&mut memory, &self.inputs)?;
@@ -183,7 +183,7 @@ impl Execution {
         Ok(memory.subtree_proof(input.address(), input.bits()).leaf)
     }
 
-    /// How many steps a big step really makes.
+    /// The number of steps that a big step actually takes.
     pub fn steps(&mut self, big_step: u64) -> Result<u64, ExecutionError> {
         self.seek(big_step, 0)?;
         let before = self.machine.steps();
@@ -191,13 +191,13 @@ impl Execution {
         Ok(self.machine.steps() - before)
     }
 
-    /// Bytes of memory at the end.
+    /// Bytes of memory at the end of the run.
     pub fn read(&mut self, address: u64, len: usize) -> Result<&[u8], ExecutionError> {
         self.seek(self.model.big_steps, 0)?;
         self.machine.read_memory(address, len).ok_or(ExecutionError::Outside { address, len })
     }
 
-    /// Shows the machine at a place to `look`. Whatever that does to the machine is undone.
+    /// Calls `look` with the machine at a place. Its changes to the machine are undone.
     pub fn visit<T>(
         &mut self,
         big_step: u64,
@@ -212,7 +212,7 @@ impl Execution {
         Ok(seen)
     }
 
-    /// How many nodes of memory have been hashed so far (see [`Memory::hashed`]).
+    /// The number of memory nodes hashed so far (see [`Memory::hashed`]).
     pub fn hashed(&mut self) -> u64 {
         let shortcut = self.shortcut.as_ref().map_or(0, |shortcut| shortcut.hashed());
         shortcut + self.machine.interpreter().memory().hashed()
@@ -224,12 +224,12 @@ impl Execution {
         leaf.copied().ok_or(ExecutionError::BigStep { found, count: leaves.len() })
     }
 
-    /// Makes the machine what it was at some checkpoint.
+    /// Restores the machine to a checkpoint.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), ExecutionError> {
         self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)
     }
 
-    /// Keeps this checkpoint, if it isn't kept already.
+    /// Keeps this checkpoint, unless it is kept already.
     fn keep(&mut self) {
         if !self.checkpoints.has(self.at) {
             let snapshot = self.machine.snapshot();
@@ -252,7 +252,7 @@ impl Execution {
         self.ready();
     }
 
-    /// Makes the machine ready for the big step that it is before, if it isn't at the end.
+    /// Prepares the machine for the current big step, unless the run is at its end.
     fn ready(&mut self) {
         if let Ok(leaf) = self.leaf(self.at.0) {
             self.machine.start(leaf.entry);
@@ -263,7 +263,7 @@ impl Execution {
     /// Goes to a place.
     fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
         let target = (big_step, step);
-        // The first checkpoint is never forgotten, so without a shortcut there is always one.
+        // The first checkpoint is never dropped, so without a shortcut there is always one.
         let kept = self
             .checkpoints
             .before(target)
@@ -291,7 +291,8 @@ impl Execution {
         self.run_to(step)
     }
 
-    /// Runs to a step of the current big step, with the changes on the way. What has stopped stays as it is.
+    /// Runs to a step of the current big step and applies the changes on the way. A halted machine stays as
+    /// it is.
     fn run_to(&mut self, step: u64) -> Result<(), ExecutionError> {
         while self.at.1 < step {
             let changes = self.changes.iter().map(|change| change.place);
@@ -309,11 +310,11 @@ impl Execution {
         Ok(())
     }
 
-    /// Makes the changes that belong to this place.
+    /// Applies the changes that belong to this place.
     fn change(&mut self) {
         for change in self.changes.iter().filter(|change| change.place == self.at) {
             let old = self.machine.read_memory(change.address, 1).map_or(0, |bytes| bytes[0]);
-            // A change outside memory changes nothing.
+            // A change outside memory has no effect.
             let _ = self.machine.write_memory(change.address, &[old ^ change.bits]);
         }
     }

@@ -1,7 +1,7 @@
-//! Runs that are invented by hashing, for simulations. They can have any length at no cost.
+//! Runs invented by hashing, for simulations. They can have any length at no cost.
 //!
-//! The root at a place is a hash of the place and a seed, so any root of any run is had at once. A [`Fake`]
-//! with lies is equal to the true one outside them.
+//! The root at a place is a hash of the place and a seed, so every root of every run is available at once. A
+//! [`Fake`] with lies equals the true run everywhere else.
 
 use crate::claims::depth;
 use crate::model::{Model, Subtree, VOID};
@@ -22,15 +22,15 @@ pub type Place = (u64, u64);
 pub struct Fake {
     /// Different runs have different seeds.
     pub seed: u64,
-    /// How many big steps it has.
+    /// The number of big steps.
     pub big_steps: u64,
-    /// How many steps each of them has.
+    /// The number of steps in each big step.
     pub steps: u64,
-    /// A big step that traps, if there is one.
+    /// The big step that traps, if any.
     pub traps: Option<u64>,
-    /// Where it isn't what it should be; the last that holds counts.
+    /// Where the run differs from the true one. The last matching lie applies.
     pub lies: Vec<Lie>,
-    /// How it says that big steps end, if not truly.
+    /// How the run claims that big steps end, if not truthfully.
     pub status: Option<Status>,
 }
 
@@ -39,43 +39,43 @@ pub struct Fake {
 pub enum What {
     /// Another root, one for each number.
     Other(u64),
-    /// No memory.
+    /// Void: there is no memory.
     Void,
-    /// Memory with its scratch part as the big step left it.
+    /// Memory whose scratch part is as the big step left it.
     Scratch,
-    /// The root that is everywhere.
+    /// One root, the same at every place.
     Same,
 }
 
 /// A lie about a range of places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lie {
-    /// Where.
+    /// The places.
     pub places: Range<Place>,
-    /// What it says there.
+    /// The lie.
     pub what: What,
 }
 
 impl Fake {
-    /// Half of memory is scratch.
+    /// The half of memory that is scratch.
     const MEMORY_BITS: u8 = 13;
     const SCRATCH_BITS: u8 = Self::MEMORY_BITS - 1;
     const ENTRY: u64 = 0x2000;
 
-    /// A true run.
+    /// The true run.
     #[must_use]
     pub fn new(seed: u64, big_steps: u64, steps: u64) -> Self {
         Self { seed, big_steps, steps, traps: None, lies: Vec::new(), status: None }
     }
 
-    /// The same run with another lie.
+    /// The same run with one more lie.
     #[must_use]
     pub fn lying(mut self, places: Range<Place>, what: What) -> Self {
         self.lies.push(Lie { places, what });
         self
     }
 
-    /// The model that it is a run of.
+    /// The model of the run.
     pub fn model(&self) -> Result<Model, ProfileError> {
         let profile = MachineProfile::new(Extensions::IM, Self::MEMORY_BITS, Self::ENTRY, 32)?;
         let half = Subtree { level: profile.memory_depth() - 1, index: 0 };
@@ -97,7 +97,7 @@ impl Fake {
         filled(self.input_leaf())
     }
 
-    /// The bytes of the input; what is behind them is zero.
+    /// The bytes of the input, without the zeros that follow.
     #[must_use]
     pub fn input_bytes(&self) -> Vec<u8> {
         bytes(self.input_leaf())
@@ -113,7 +113,7 @@ impl Fake {
         if self.memory_root(self.big_steps) == VOID { VOID } else { self.half(self.big_steps) }
     }
 
-    /// The bytes of the output, none if there is no output; what is behind them is zero.
+    /// The bytes of the output, without the zeros that follow. Empty if there is no output.
     #[must_use]
     pub fn output_bytes(&self) -> Vec<u8> {
         if self.memory_root(self.big_steps) == VOID {
@@ -127,7 +127,7 @@ impl Fake {
         self.hash(b"code", 0, (0, 0))
     }
 
-    /// The schedule's leaf, then the nodes above it: all leaves are the same, so all nodes of a level are.
+    /// The schedule's leaf, then the nodes above it. All leaves are equal, so all nodes of a level are too.
     fn schedule_nodes(&self) -> impl Iterator<Item = Root> {
         let levels = depth(self.big_steps) as usize;
         std::iter::successors(Some(self.leaf().root()), |&below| Some(node(below, below))).take(levels + 1)
@@ -137,12 +137,12 @@ impl Fake {
         Leaf { entry: Self::ENTRY, bound: self.steps }
     }
 
-    /// What is said about a place, if it isn't the truth.
+    /// The lie about a place, if there is one.
     fn lie(&self, place: Place) -> Option<What> {
         self.lies.iter().rev().find(|lie| lie.places.contains(&place)).map(|lie| lie.what)
     }
 
-    /// A root for a place; 0 is the truth's variant.
+    /// A root for a place. Variant 0 is the truth.
     fn hash(&self, what: &[u8; 4], variant: u64, place: Place) -> Root {
         let mut bytes = what.to_vec();
         [self.seed, variant, place.0, place.1].iter().for_each(|number| bytes.extend(number.to_be_bytes()));
@@ -157,8 +157,8 @@ impl Fake {
         }
     }
 
-    /// The half of memory that isn't scratch. Inputs and results are bytes that somebody has; the others
-    /// needn't be.
+    /// The half of memory that isn't scratch. Players hold the bytes of inputs and outputs, so those must
+    /// have real bytes. At other places a root is enough.
     fn half(&self, big_step: u64) -> Root {
         let (root, same) = (self.leaf_of_half(big_step), self.lie((big_step, 0)) == Some(What::Same));
         if big_step == 0 || big_step == self.big_steps || same { filled(root) } else { root }
@@ -171,7 +171,7 @@ impl Fake {
         }
     }
 
-    /// What a big step leaves in scratch memory.
+    /// The scratch memory that a big step leaves behind.
     fn scratch(&self, big_step: u64) -> Root {
         self.hash(b"scra", self.variant((big_step, self.steps)), (big_step, 0))
     }
@@ -208,13 +208,13 @@ impl Fake {
     }
 }
 
-/// The root of half a memory that begins with a leaf and is zero behind it.
+/// The root of half a memory that begins with a leaf and is otherwise zero.
 fn filled(leaf: Root) -> Root {
     let levels = Fake::SCRATCH_BITS - LEAF.ilog2() as u8;
     (0..levels).fold(leaf, |below, _| node(below, Root::ZERO))
 }
 
-/// The bytes of a leaf: it is their number, little-endian.
+/// The bytes of a leaf: its number in little-endian.
 fn bytes(leaf: Root) -> Vec<u8> {
     leaf.0.iter().rev().copied().collect()
 }
@@ -246,7 +246,7 @@ impl Oracle for Fake {
     }
 }
 
-/// The rules of a true run: it executes steps of its own states only. The witness is the place.
+/// The rules of a true run. They execute steps of the run's own states only, and the witness is the place.
 impl Rules for Fake {
     fn successor(&self, _: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError> {
         let found = witness.len();

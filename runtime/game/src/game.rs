@@ -76,7 +76,7 @@ pub struct Game {
     claims: Root,
 }
 
-/// A pick whose proofs are valid.
+/// A part picked with valid proofs.
 struct Picked {
     part: Segment,
     start: Root,
@@ -106,7 +106,7 @@ impl Game {
         Self::challenge_under(&Protocol, model, input, asserted, arity, clocks, challenge, now)
     }
 
-    /// The same under other rules.
+    /// The same with other rules.
     #[expect(clippy::too_many_arguments, reason = "those of `challenge`, which are what a game is about")]
     pub fn challenge_under(
         rules: &impl Rules,
@@ -136,7 +136,7 @@ impl Game {
         Ok(Self { model: *model, arity, outcome, clocks, since: now, segment, start, claims })
     }
 
-    /// A running game, as its state is on a chain.
+    /// Restores a running game from its state on a chain.
     #[expect(clippy::too_many_arguments, reason = "those are the parts of a game")]
     #[must_use]
     pub fn resume(
@@ -152,12 +152,12 @@ impl Game {
         Self { model: *model, arity, outcome: Outcome::Open(mover), clocks, since, segment, start, claims }
     }
 
-    /// Makes a move. A move that is refused changes nothing.
+    /// Makes a move. A refused move changes nothing.
     pub fn apply(&mut self, player: Side, move_: &Move, now: u64) -> Result<Outcome, Illegal> {
         self.apply_under(&Protocol, player, move_, now)
     }
 
-    /// The same under other rules.
+    /// The same with other rules.
     pub fn apply_under(
         &mut self,
         rules: &impl Rules,
@@ -188,7 +188,7 @@ impl Game {
         self.timeout_under(&Protocol, now)
     }
 
-    /// The same under other rules.
+    /// The same with other rules.
     pub fn timeout_under(&mut self, rules: &impl Rules, now: u64) -> Result<Outcome, Illegal> {
         let mover = self.mover().ok_or(Illegal::Over)?;
         if rules.left(self.clocks.of(mover), self.used(now)).is_some() {
@@ -198,7 +198,7 @@ impl Game {
         Ok(self.outcome)
     }
 
-    /// What a move makes of the segment.
+    /// The segment after a move.
     fn next(&self, rules: &impl Rules, move_: &Move) -> Result<Next, Illegal> {
         let picked = self.pick(rules, move_.pick())?;
         match move_ {
@@ -277,7 +277,7 @@ impl Game {
         Ok(Next::Proven)
     }
 
-    /// The time that the mover has used. Time doesn't run backwards.
+    /// The time that the mover has used. It is zero if the clock ran backwards.
     fn used(&self, now: u64) -> u64 {
         now.saturating_sub(self.since)
     }
@@ -312,7 +312,7 @@ impl Game {
         self.since
     }
 
-    /// The model that it is about.
+    /// The disputed model.
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
@@ -336,7 +336,7 @@ impl Game {
         self.segment
     }
 
-    /// The root at its beginning, agreed.
+    /// The agreed root at the segment's start.
     #[must_use]
     pub fn start(&self) -> Root {
         self.start
@@ -348,21 +348,21 @@ impl Game {
         self.claims
     }
 
-    /// The most moves of a game, including the challenge and the proof.
+    /// The maximum number of moves in a game, including the challenge and the proof.
     #[must_use]
     pub fn most_moves(big_steps: u64, steps: u64, arity: u64) -> u64 {
         1 + cuts(big_steps, arity).max(1) + cuts(steps, arity).max(1)
     }
 }
 
-/// How often a segment must be cut until its parts have one unit: the logarithm, rounded up.
+/// The number of cuts until every part has one unit: the logarithm, rounded up.
 fn cuts(units: u64, arity: u64) -> u64 {
     std::iter::successors(Some(units), |&units| (units > 1).then(|| units.div_ceil(arity.max(2)))).count()
         as u64
         - 1
 }
 
-/// The last of as many claims as the segment has parts.
+/// The last claim. There must be one for each part.
 fn last(claims: &[Root], segment: &Segment, arity: u64) -> Result<Root, Illegal> {
     let (expected, found) = (segment.parts(arity), claims.len());
     claims.last().copied().filter(|_| found as u64 == expected).ok_or(Illegal::Count { expected, found })
@@ -393,7 +393,7 @@ fn one(part: &Segment) -> Result<(), Illegal> {
     if found == 1 { Ok(()) } else { Err(Illegal::Units { found }) }
 }
 
-/// A move must disagree with what it rejects.
+/// A move must disagree with the claim it rejects.
 fn differ(rules: &impl Rules, ours: Root, rejected: Root) -> Result<(), Illegal> {
     if rules.differs(ours, rejected) { Ok(()) } else { Err(Illegal::Agrees) }
 }

@@ -5,12 +5,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// The time between two measurements. One takes some microseconds; taking a lot of memory takes longer than
-/// this pause, because the system clears it.
+/// The time between two measurements. A measurement takes a few microseconds. A process can't take much
+/// memory within this time, because the system clears pages first.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How much memory this process may hold. A machine's memory costs nothing before it is touched, so the size
-/// that an image asks for says little; what counts is the memory that is held.
+/// How much memory this process may hold. A machine's memory costs nothing until it is touched, so the size
+/// that an image asks for says little. The limit is on the memory that the process actually holds.
 #[derive(Debug, Clone)]
 pub struct MemoryLimit {
     most: u64,
@@ -22,23 +22,23 @@ pub struct MemoryLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("this program holds more memory than the limit, {most} bytes")]
 pub struct Exceeded {
-    /// How many bytes may be held.
+    /// The limit in bytes.
     pub most: u64,
 }
 
 impl MemoryLimit {
-    /// The steps to run between two checks: a program that touches a new page with every other step takes at
-    /// most 2 GiB in between.
+    /// The steps to run between two checks. A program that touches a new page with every other step takes at
+    /// most 2 GiB between them.
     pub const SLICE: u64 = 1 << 20;
 
-    /// No limit but the system's.
+    /// No limit except the system's.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Some(u64::MAX))
     }
 
-    /// A limit of this many bytes, or of seven eighths of the computer's memory: beyond that the system may
-    /// kill other programs.
+    /// A limit in bytes. The default is seven eighths of the computer's memory, since the system may kill
+    /// other programs beyond that.
     #[must_use]
     pub fn new(most: Option<u64>) -> Self {
         let most = most.or_else(|| installed().map(|bytes| bytes / 8 * 7)).unwrap_or(u64::MAX);
@@ -51,7 +51,7 @@ impl MemoryLimit {
         self.most
     }
 
-    /// Fails if the process holds more. It may be called often; it measures only after a pause.
+    /// Fails if the process holds more. It is cheap to call: it measures at most once per pause.
     pub fn check(&self) -> Result<(), Exceeded> {
         if self.looked.get().elapsed() < PAUSE {
             return Ok(());
@@ -62,13 +62,13 @@ impl MemoryLimit {
     }
 }
 
-/// The bytes of memory that this process holds, where the system says so. Pages of the image's file don't
-/// count: the system takes them back when it needs room.
+/// The bytes of memory that this process holds, if the system reports them. Pages of the image's file don't
+/// count: the system reclaims them when it needs room.
 fn held() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "RssAnon:")
 }
 
-/// The memory that is available to the process: the computer's, or less in a container.
+/// The memory available to the process: the computer's, or less in a container.
 fn installed() -> Option<u64> {
     let all = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")?;
     let granted =
@@ -76,7 +76,7 @@ fn installed() -> Option<u64> {
     Some(granted.unwrap_or(u64::MAX).min(all))
 }
 
-/// The number of a line "NAME   123 kB", in bytes.
+/// The number in a line "NAME   123 kB", in bytes.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)

@@ -1,4 +1,4 @@
-//! What a game is about: a model and its schedule.
+//! The subject of a game: a model and its schedule.
 
 use crate::claims::depth;
 use crate::moves::Illegal;
@@ -6,8 +6,8 @@ use image::{Image, Leaf, Schedule};
 use step::merkle::LEAF;
 use step::{MachineProfile, Proof, Root, State};
 
-/// The root that stands for "no memory": the end of a big step that traps or exceeds its bound. No memory has
-/// this root.
+/// The root that stands for "no memory": a big step that traps or exceeds its bound ends with it. No memory
+/// has this root.
 pub const VOID: Root = Root([0xff; 32]);
 
 /// An aligned subtree of memory.
@@ -32,13 +32,13 @@ impl Subtree {
         self.level + LEAF.ilog2()
     }
 
-    /// Whether it is in a tree of this many levels.
+    /// Whether it fits into a tree with this many levels.
     fn is_in(self, depth: u32) -> bool {
         self.level <= depth && self.index.checked_shr(depth - self.level).unwrap_or(0) == 0
     }
 }
 
-/// What the registry stores of a model.
+/// What the registry stores about a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Model {
     /// The machine's shape.
@@ -49,13 +49,13 @@ pub struct Model {
     pub memory_root: Root,
     /// The root of the schedule.
     pub schedule_root: Root,
-    /// How many big steps the schedule has.
+    /// The number of big steps.
     pub big_steps: u64,
     /// Scratch memory is the last 2^`scratch_bits` bytes.
     pub scratch_bits: u8,
-    /// Where the input goes.
+    /// The subtree of the input.
     pub input: Subtree,
-    /// Where the output is.
+    /// The subtree of the output.
     pub output: Subtree,
 }
 
@@ -67,8 +67,8 @@ impl From<image::Region> for Subtree {
 }
 
 impl Model {
-    /// The model of an image with this schedule: all its big steps, or one for the whole program. `None` if
-    /// the image doesn't declare its inputs and outputs.
+    /// The model of an image with one of its schedules: its big steps, or one for the whole program. `None`
+    /// if the image doesn't declare its inputs and outputs.
     #[must_use]
     pub fn of(image: &Image, schedule: &Schedule) -> Option<Self> {
         let interface = image.interface?;
@@ -84,36 +84,36 @@ impl Model {
         })
     }
 
-    /// Refuses what the registry refuses.
+    /// Rejects what the registry rejects.
     pub fn check(&self) -> Result<(), Illegal> {
         let depth = self.profile.memory_depth();
         let scratch = (5..=self.profile.memory_bits()).contains(&self.scratch_bits);
-        // The root of a single leaf is any 32 bytes, so it could be void; a hash can't.
+        // The root of a single leaf is arbitrary, so it could be void. A hash can't.
         let output = self.output.level >= 1 && self.output.is_in(depth);
         let good = self.big_steps >= 1 && scratch && output && self.input.is_in(depth);
         if good { Ok(()) } else { Err(Illegal::Model) }
     }
 
-    /// The subtree of scratch memory. The model must have been checked.
+    /// The subtree of scratch memory. The model must be valid.
     #[must_use]
     pub fn scratch(&self) -> Subtree {
         let above = u32::from(self.profile.memory_bits().saturating_sub(self.scratch_bits));
         Subtree { level: u32::from(self.scratch_bits).saturating_sub(5), index: (1u64 << above) - 1 }
     }
 
-    /// How many siblings the proof of a region has.
+    /// The number of siblings in the proof of a region.
     #[must_use]
     pub fn levels_above(&self, region: Subtree) -> u32 {
         self.profile.memory_depth().saturating_sub(region.level)
     }
 
-    /// How many siblings the proof of a schedule leaf has.
+    /// The number of siblings in the proof of a schedule leaf.
     #[must_use]
     pub fn schedule_depth(&self) -> u32 {
         depth(self.big_steps)
     }
 
-    /// The memory root before the first big step, given the input subtree as it is in the image.
+    /// The memory root before the first big step, computed from the input subtree as the image has it.
     #[must_use]
     pub fn memory_with(&self, input: Root, image: &Proof) -> Root {
         image.root(input, self.input.index)
@@ -126,7 +126,7 @@ impl Model {
     }
 }
 
-/// The number of steps that a game can be about in a big step: its bound, and at least one.
+/// The number of steps of a big step that a game can reach: its bound, and at least one.
 #[must_use]
 pub fn steps(leaf: Leaf) -> u64 {
     leaf.bound.max(1)

@@ -7,11 +7,11 @@ use thiserror::Error;
 /// The first move, by the challenger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
-    /// The input subtree as it is in the image.
+    /// The input subtree as the image has it.
     pub input: Proof,
     /// Memory roots at the boundaries of all big steps.
     pub claims: Vec<Root>,
-    /// The output subtree of the last claim; ignored if that is void.
+    /// The output subtree of the last claim. Ignored if that claim is void.
     pub output: Proof,
 }
 
@@ -20,13 +20,13 @@ pub struct Challenge {
 pub struct Pick {
     /// Which part, counted from 1.
     pub part: u64,
-    /// The agreed claim before it; ignored for part 1.
+    /// The agreed claim before it. Ignored for part 1.
     pub before: Proof,
     /// The rejected claim after it.
     pub after: Proof,
 }
 
-/// What a move brings to go from a big step to its steps.
+/// The data that a move needs to enter a big step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BigStepEntry {
     /// The big step's leaf of the schedule.
@@ -35,9 +35,9 @@ pub struct BigStepEntry {
     pub schedule: Vec<Root>,
     /// State roots at the boundaries of the big step.
     pub claims: Vec<Root>,
-    /// The bytes of the last claim's state.
+    /// The bytes of the state that the last claim commits to.
     pub end: Vec<u8>,
-    /// That state's scratch subtree; ignored if the state is not the end of a big step.
+    /// That state's scratch subtree. Ignored unless the state ends the big step.
     pub scratch: Proof,
 }
 
@@ -51,11 +51,11 @@ pub enum Move {
         /// The roots at its boundaries.
         claims: Vec<Root>,
     },
-    /// Goes from a big step to its steps.
+    /// Enters a big step.
     Enter {
         /// The part, a single big step.
         pick: Pick,
-        /// What is in it.
+        /// The data for it.
         entry: BigStepEntry,
     },
     /// Proves that void follows void.
@@ -63,7 +63,7 @@ pub enum Move {
         /// The part, a single big step.
         pick: Pick,
     },
-    /// Proves what a step really does.
+    /// Proves the true result of a step.
     Prove {
         /// The part, a single step.
         pick: Pick,
@@ -84,7 +84,7 @@ impl Move {
         }
     }
 
-    /// The claims that the opponent picks from.
+    /// The claims for the opponent to pick from.
     #[must_use]
     pub fn claims(&self) -> &[Root] {
         match self {
@@ -95,7 +95,7 @@ impl Move {
     }
 }
 
-/// What a proof is about.
+/// The subject of a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proven {
     /// The agreed claim.
@@ -112,30 +112,30 @@ pub enum Proven {
     Scratch,
 }
 
-/// Which rule a move breaks. `docs/protocol.md` has the table.
+/// The rule that a move breaks. `docs/protocol.md` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Illegal {
-    /// The registry would refuse the model, or the arity is out of range.
+    /// The registry would reject the model, or the arity is out of range.
     #[error("the model or the arity is out of range")]
     Model,
     /// The game is over.
     #[error("the game has a winner")]
     Over,
-    /// The other side is to move.
+    /// It is the other side's turn.
     #[error("the other side is to move")]
     Turn,
-    /// No time left.
+    /// The mover has run out of time.
     #[error("the mover's clock has run out")]
     Late,
-    /// Time left.
+    /// The mover still has time.
     #[error("the mover has time left")]
     Early,
     /// No such part.
     #[error("part {found}; the parts are 1 to {parts}")]
     Part {
-        /// The number given.
+        /// The given number.
         found: u64,
-        /// How many there are.
+        /// The number of parts.
         parts: u64,
     },
     /// A proof leads to another root, or has the wrong number of siblings.
@@ -144,30 +144,30 @@ pub enum Illegal {
     /// A move for big steps at the level of steps, or vice versa.
     #[error("the move belongs to the other level")]
     Level,
-    /// A move for one unit on several, or vice versa.
+    /// A move for a single unit on a part with several, or vice versa.
     #[error("the part has {found} units")]
     Units {
-        /// How many it has.
+        /// The number of units in the part.
         found: u64,
     },
-    /// Entering a void memory, or proving void after a memory that is not.
+    /// The move enters a void memory, or proves void after a memory that is not void.
     #[error("the agreed memory is void where it may not be, or isn't where it must be")]
     Void,
     /// The wrong number of claims.
     #[error("{found} claims instead of {expected}")]
     Count {
-        /// One a part.
+        /// The number of claims needed, one per part.
         expected: u64,
-        /// How many came.
+        /// The number of claims given.
         found: usize,
     },
     /// The end state is not the claimed one.
     #[error("the end state isn't 353 bytes that hash to the last claim")]
     EndState,
-    /// A move that agrees with the claim it rejects.
+    /// The move agrees with the claim that it rejects.
     #[error("the move comes to the claim that it rejects")]
     Agrees,
-    /// The verifier refuses the witness.
+    /// The verifier rejects the witness.
     #[error("the verifier refuses the witness: {0}")]
     Witness(#[from] WitnessError),
 }

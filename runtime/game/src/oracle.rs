@@ -1,4 +1,4 @@
-//! What a player knows about the run that is in dispute.
+//! What a player knows about the disputed run.
 
 use crate::model::{Model, VOID};
 use image::Leaf;
@@ -9,9 +9,9 @@ pub trait Oracle {
     /// Why a question can't be answered.
     type Error;
 
-    /// The memory root before a big step. The one after the last big step is the root at the end.
+    /// The memory root before a big step. After the last big step, it is the root at the end.
     fn memory(&mut self, big_step: u64) -> Result<Root, Self::Error>;
-    /// The state root before a step of a big step. There is one more state than the bound has steps.
+    /// The state root before a step of a big step. There is one more state than the bound allows steps.
     fn state(&mut self, big_step: u64, step: u64) -> Result<Root, Self::Error>;
     /// The bytes of a big step's last state, and its scratch subtree.
     fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), Self::Error>;
@@ -24,7 +24,7 @@ pub trait Oracle {
     /// The output subtree at the end, with its proof.
     fn output(&mut self) -> Result<Proof, Self::Error>;
 
-    /// The output root: what an asserter posts.
+    /// The output root, which an asserter posts.
     fn result(&mut self, model: &Model) -> Result<Root, Self::Error> {
         if self.memory(model.big_steps)? == VOID { Ok(VOID) } else { Ok(self.output()?.leaf) }
     }

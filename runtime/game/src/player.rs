@@ -1,5 +1,5 @@
-//! The players. Only its oracle makes a player honest: the same functions play honestly with a true oracle,
-//! and lie with a false one.
+//! The players. Their oracle alone decides whether they are honest: the same functions are honest with a true
+//! oracle and lie with a false one.
 
 use crate::claims::{Level, Segment, commit};
 use crate::game::Game;
@@ -16,8 +16,8 @@ pub fn challenge<O: Oracle>(model: &Model, arity: u64, oracle: &mut O) -> Result
     Ok(Challenge { input, claims, output })
 }
 
-/// The reply to the opponent's claims: it disputes the first false one. `None` if all are true, which never
-/// happens to a player who has been honest so far.
+/// The reply to the opponent's claims. It disputes the first false one. `None` if all are true, which an
+/// honest player never encounters.
 pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<Option<Move>, O::Error> {
     let (segment, arity) = (game.segment(), game.arity());
     for (number, (&claim, place)) in (1..).zip(theirs.iter().zip(segment.boundaries(arity))) {
@@ -59,7 +59,7 @@ pub fn claims<O: Oracle>(segment: Segment, arity: u64, oracle: &mut O) -> Result
     segment.boundaries(arity).map(|place| root(segment.level, place, oracle)).collect()
 }
 
-/// What a move brings to enter a big step.
+/// The data that a move needs to enter a big step.
 fn entry<O: Oracle>(big_step: u64, arity: u64, oracle: &mut O) -> Result<BigStepEntry, O::Error> {
     let (leaf, schedule) = oracle.schedule(big_step)?;
     let steps = Segment { level: Level::Steps { big_step }, lo: 0, hi: steps(leaf) };

@@ -1,12 +1,11 @@
-//! The decisions that make up a game.
+//! The decisions in a game.
 
 use crate::claims;
 use crate::model::{Model, VOID};
 use crate::moves::{Illegal, Proven};
 use step::{Proof, Root, State, Status, WitnessError};
 
-/// How a game decides. [`Protocol`] does what the contract does; tests plug in another machine or a planted
-/// bug.
+/// How a game decides. [`Protocol`] follows the contract. Tests use another machine or a planted bug.
 pub trait Rules {
     /// The state root after the step of a witness.
     fn successor(&self, model: &Model, before: Root, witness: &[u8]) -> Result<Root, WitnessError>;
@@ -26,7 +25,7 @@ pub trait Rules {
         ours != rejected
     }
 
-    /// What is left of a clock; `None` if more was used.
+    /// The time left on a clock; `None` if more was used.
     fn left(&self, clock: u64, used: u64) -> Option<u64> {
         clock.checked_sub(used)
     }

@@ -12,7 +12,7 @@ const CODE: u64 = 0x2000;
 const CLOCKS: Clocks = Clocks { asserter: 10, challenger: 10 };
 const INPUT: u64 = 0;
 const OUTPUT: u64 = 64;
-/// What the first and the second big step compute.
+/// What the first and second big steps compute.
 const SUM: u64 = 128;
 const TRIPLE: u64 = 136;
 
@@ -20,7 +20,7 @@ fn instruction(op: Op, rd: u8, rs1: u8, rs2: u8, imm: i32) -> Instruction {
     Instruction { rd, rs1, rs2, imm, ..Instruction::new(op) }
 }
 
-/// Adds up 1 to n, by way of the stack; runs for ever if n is 0.
+/// Adds up 1 to n, using the stack. Never ends if n is 0.
 fn sum() -> Vec<Instruction> {
     use Op::*;
     vec![
@@ -45,7 +45,7 @@ fn triple() -> Vec<Instruction> {
     ]
 }
 
-/// Copies the triple to the output, but traps if it is 18.
+/// Copies the triple to the output. Traps if it is 18.
 fn copy() -> Vec<Instruction> {
     use Op::*;
     vec![
@@ -57,7 +57,7 @@ fn copy() -> Vec<Instruction> {
     ]
 }
 
-/// The three big steps one behind the other, none with more steps than this.
+/// The three big steps in a row, none with more steps than this.
 fn image(bound: u64) -> Image {
     let (mut code, mut schedule) = (Vec::new(), Vec::new());
     for program in [sum(), triple(), copy()] {
@@ -120,7 +120,7 @@ fn changed(bound: u64, n: u64, changes: &[((u64, u64), u64)]) -> Execution {
     run(bound, n).with_changes(changes).expect("a run")
 }
 
-/// Both play to the end; who can't go on runs out of time.
+/// Both play to the end. A side that has no move runs out of time.
 fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Result<(Side, u64), Illegal> {
     let model: Model = *asserter.model();
     let (input, asserted) =
@@ -139,7 +139,7 @@ fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Res
     Ok((game.winner().expect("the game is over"), moves))
 }
 
-/// The honest run wins from both sides.
+/// The honest run wins on both sides.
 fn honest_wins(what: &str, truth: &mut Execution, liar: &mut Execution) {
     for arity in [2, 3, 16] {
         assert_eq!(duel(truth, liar, arity).map(|(side, _)| side), Ok(Side::Asserter), "{what}, by {arity}");
@@ -183,7 +183,7 @@ fn places_are_found_in_any_order() {
 fn a_run_that_lies_tells_the_same_lies_in_any_order() {
     let lies = [((0, 16), SUM), ((1, 0), 256), ((1, 2), 8), ((2, 5), OUTPUT)];
     let mut one = changed(100, 4, &lies);
-    // A linear congruential generator of Knuth's: the same places every time.
+    // Knuth's linear congruential generator: the same places every time.
     let mut random = 2026u64;
     let mut below = |limit: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -199,7 +199,7 @@ fn a_run_that_lies_tells_the_same_lies_in_any_order() {
         let big_step = below(4);
         assert_eq!(one.memory(big_step).expect("a root"), fresh.memory(big_step).expect("a root"));
     }
-    // Other lies after these: nothing of the first is left.
+    // With other lies, nothing of the first is left.
     let others = vec![Change { place: (0, 3), address: SUM, bits: 1 }];
     let mut other = one.with_changes(others.clone()).expect("a run");
     let mut fresh = run(100, 4).with_changes(others).expect("a run");
@@ -273,7 +273,7 @@ fn questions_that_have_no_answer_are_refused() {
 
 #[test]
 fn what_stops_early_is_not_run_to_its_bound() {
-    // A bound that nobody could count to.
+    // A bound that is too large to count to.
     let mut run = run(1 << 61, 4);
     assert_eq!(run.read(OUTPUT, 8).expect("memory"), 30u64.to_le_bytes());
     assert_eq!(run.state(1, 1 << 60).expect("a state"), run.state(1, 1 << 40).expect("the same"));
@@ -285,7 +285,7 @@ fn too_much_memory_is_an_error() {
         Err(ExecutionError::Memory(exceeded)) => Some(exceeded.most),
         _ => None,
     };
-    // It runs for ever, so it is looked at.
+    // It never ends, so it is checked during the run.
     let mut endless = run(1 << 40, 0).with_limit(MemoryLimit::new(Some(1000)));
     let model = *endless.model();
     if cfg!(target_os = "linux") {

@@ -1,4 +1,4 @@
-//! The state machine: who wins, in how many moves, and what is refused.
+//! The state machine: which side wins, in how many moves, and which moves are refused.
 
 use game::fake::{Fake, What};
 use game::player::{self, pick};
@@ -39,7 +39,7 @@ impl Table {
         Ok(Self { rules, asserter, challenger, game, claims: challenge.claims, moves: 1 })
     }
 
-    /// What a side would reply.
+    /// A side's reply.
     fn reply(&mut self, side: Side) -> Option<Move> {
         let oracle = match side {
             Side::Asserter => &mut self.asserter,
@@ -61,7 +61,7 @@ impl Table {
         result
     }
 
-    /// Both reply until one wins or has nothing legal to say, and so runs out of time.
+    /// Both reply until one wins or has no legal move and runs out of time.
     fn play(&mut self) -> Side {
         while let Some(mover) = self.game.mover() {
             let moved = self.reply(mover).is_some_and(|move_| self.apply(mover, &move_, 0).is_ok());
@@ -73,7 +73,7 @@ impl Table {
     }
 }
 
-/// The true run, and one that lies from a place on.
+/// The true run, and one that lies from some place on.
 fn pair(big_steps: u64, steps: u64, from: (u64, u64)) -> (Fake, Fake) {
     let truth = Fake::new(7, big_steps, steps);
     (truth.clone(), truth.lying(from..END, What::Other(1)))
@@ -130,7 +130,7 @@ fn the_bound_is_reached() {
         [(1, 1, 2, 3), (1, 1 << 20, 2, 22), (16, 1 << 20, 16, 7), (1 << 10, 1 << 20, 2, 31), (17, 17, 16, 5)]
     {
         assert_eq!(Game::most_moves(big_steps, steps, arity), moves);
-        // What is wrong at the very end stays in the largest part. Only the honest side can make the last move.
+        // An error at the very end stays in the largest part. Only the honest side can make the last move.
         let (truth, liar) = pair(big_steps, steps, (big_steps - 1, steps));
         let played = [(&liar, &truth), (&truth, &liar)].map(|(asserter, challenger)| {
             let mut table = Table::new(&truth, asserter, challenger, arity).expect("a challenge");
@@ -141,7 +141,7 @@ fn the_bound_is_reached() {
     }
 }
 
-/// What comes of a move, in words.
+/// The outcome of a move, in words.
 fn words(result: Result<Outcome, Illegal>) -> String {
     match result {
         Ok(Outcome::Open(Side::Asserter)) => "asserter's turn".to_owned(),
@@ -212,7 +212,7 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
     words(table.apply(side, &move_, now))
 }
 
-/// Plays rows of "who what @when -> outcome", and reports all that come out differently.
+/// Plays rows of "side move @time -> outcome", and reports all whose outcome differs.
 fn script(table: &mut Table, rows: &str) {
     let mut wrong = String::new();
     for line in rows.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -283,7 +283,7 @@ fn time_runs_out_for_the_mover_only() {
         challenger calls time @201  -> challenger wins
         ",
     );
-    // Time that runs backwards is no time.
+    // Time that runs backwards counts as none.
     let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
     script(
         &mut table,
@@ -301,11 +301,11 @@ fn time_runs_out_for_the_mover_only() {
 fn a_model_that_traps_has_the_result_void() {
     let truth = Fake { traps: Some(2), ..Fake::new(3, 5, 8) };
     assert_eq!(truth.output_root(), VOID);
-    // A result without basis: somebody says that the big step ended, and goes on from there.
+    // An invented result: the liar claims that the big step ended, and continues from there.
     let liar = Fake { traps: None, ..truth.clone() };
-    // Or that there is no result, where there is one.
+    // Or that there is no result although there is one.
     let (healthy, gloomy) = (liar.clone(), Fake { traps: Some(1), ..liar.clone() });
-    // Or void, and then something again.
+    // Or void, followed by something that is not void.
     let revived = liar.clone().lying((3, 0)..(4, 0), What::Void);
     for arity in [2, 3, 16] {
         for (rules, honest, liar) in
@@ -319,7 +319,7 @@ fn a_model_that_traps_has_the_result_void() {
             }
         }
     }
-    // After void comes void, whoever says otherwise.
+    // Void follows void, even if a player claims otherwise.
     let mut table = Table::new(&truth, &truth, &revived, 16).expect("a challenge");
     table.claims[2] = VOID;
     let claims = game::commit(&table.claims);
@@ -330,7 +330,7 @@ fn a_model_that_traps_has_the_result_void() {
         assert_eq!(words(game.apply(Side::Asserter, &void(part), 0)), outcome, "part {part}");
     }
     assert!(matches!(table.reply(Side::Asserter), Some(Move::Void { .. })));
-    // Nobody enters it.
+    // The big step can't be entered.
     let (segment, four) = (table.game.segment(), pick(&table.claims, 4));
     let enter = sure(player::go_on(16, segment.part(4, 16), Root::ZERO, four, &mut truth.clone()));
     assert!(matches!(enter, Move::Enter { .. }));
@@ -341,17 +341,17 @@ fn a_model_that_traps_has_the_result_void() {
 fn an_end_state_must_be_an_end() {
     let truth = Fake::new(3, 1, 8);
     for status in [Status::Running, Status::Trapped(isa::Trap::LoadFault)] {
-        // The cheater has to enter against true claims, and says that there is no end.
+        // The cheater has to enter against true claims, so it claims that there is no end.
         let cheat = Fake { status: Some(status), ..truth.clone() }.lying((0, 5)..END, What::Other(1));
         let mut table = Table::new(&truth, &cheat, &truth, 2).expect("a challenge");
         assert_eq!(table.play(), Side::Challenger);
         assert!(table.moves > 2, "it could enter");
     }
-    // Neither is a state of other code, nor one with a status that isn't one.
+    // A state of other code, or with an invalid status, isn't accepted either.
     let (truth, liar) = pair(1, 8, (0, 1));
     for (at, byte) in [(0, 1), (104, 2), (104, 255)] {
         let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
-        // The true way on: by itself it comes to the claim that it rejects.
+        // The true continuation leads to the very claim that it rejects.
         let way_on = player::go_on(
             2,
             table.game.segment(),
@@ -366,7 +366,7 @@ fn an_end_state_must_be_an_end() {
         entry.claims[1] = step::keccak(&entry.end);
         assert_eq!(table.apply(Side::Asserter, &enter, 0), Ok(Outcome::Open(Side::Challenger)), "{at}");
     }
-    // Who counts scratch memory as it was left has no other end state than the honest one.
+    // A player that counts scratch memory as it was left gets the same end state as the honest one.
     let truth = Fake::new(3, 2, 8);
     let dirty = truth.clone().lying((1, 0)..(2, 0), What::Scratch).lying((2, 0)..END, What::Other(1));
     let mut table = Table::new(&truth, &dirty, &truth, 2).expect("a challenge");
@@ -496,7 +496,7 @@ fn with_pick(mut move_: Move, new: game::Pick) -> Move {
 }
 
 proptest! {
-    /// Whatever is done, there is an answer, refusals change nothing, and moves come to an end.
+    /// Every input gets an answer, refusals change nothing, and games end.
     #[test]
     fn the_game_is_total(
         (big_steps, steps, arity) in (1..20u64, 0..20u64, 2..5u64),
@@ -527,7 +527,7 @@ proptest! {
         prop_assert!(table.moves <= Game::most_moves(big_steps, steps.max(1), arity));
     }
 
-    /// Challenges and models made up of anything are answered too.
+    /// Arbitrary challenges and models are answered too.
     #[test]
     fn challenges_are_total(
         (input, claims, output) in (any_proof(), prop::collection::vec(any_root(), 0..5), any_proof()),

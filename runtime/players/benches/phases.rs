@@ -1,8 +1,10 @@
-//! Two phases against one: what an honest challenger computes in a whole dispute. `cargo bench -p opml-players --bench phases`.
+//! Compares two phases with one: what an honest challenger computes in a whole dispute. Run with `cargo bench
+//! -p opml-players --bench phases`.
 //!
-//! One phase is a game over all steps of the machine; two are one over big steps, from native code, and one over the steps of the
-//! big step in dispute. The asserter has changed a bit of the output of some big step; the time is that of the
-//! challenger's own runs, roots and witnesses, the median of some disputes.
+//! With one phase, a game is over all steps of the machine. With two, it is first over big steps, computed by
+//! native code, and then over the steps of the disputed big step. The asserter has changed a bit of the
+//! output of some big step. The time covers the challenger's own runs, roots and witnesses, and is the median
+//! of some disputes.
 
 use compiler::Options;
 use game::player::{challenge, reply};
@@ -17,13 +19,13 @@ use std::time::{Duration, Instant};
 const ARITY: u64 = 20;
 const ROUNDS: usize = 9;
 
-/// What the challenger's part of a dispute took.
+/// The challenger's effort in a dispute.
 struct Effort {
     time: Duration,
     hashes: u64,
 }
 
-/// A model with an input, and the phases in which it is disputed.
+/// A model with an input, and the phases of its disputes.
 struct Setting {
     model: Arc<LoadedModel>,
     input: Vec<u8>,
@@ -64,7 +66,7 @@ impl Setting {
             let move_ = reply(&game, &theirs, if ours { &mut honest } else { &mut liar }).expect("a move");
             time += if ours { start.elapsed() } else { Duration::ZERO };
             let side = game.mover().expect("a mover");
-            // A liar at the end of its lies has nothing to say.
+            // A liar may run out of lies.
             let Some(move_) = move_.filter(|move_| game.apply(side, move_, 0).is_ok()) else { break };
             theirs = move_.claims().to_vec();
         }
@@ -110,7 +112,7 @@ fn main() {
     }
 }
 
-/// The median of disputes about the same lie: a bit of the output at the end.
+/// The median of disputes about the same lie: one bit of the output at the end.
 fn median(image: &Image, setting: &Setting) -> Effort {
     let output = image.tensors.iter().rfind(|tensor| tensor.role == image::Role::Output).expect("an output");
     let mut run = setting.run();

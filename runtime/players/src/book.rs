@@ -1,5 +1,5 @@
-//! What the events of the chain contain, stored on disk. Everything is found by its hash, so it stays right
-//! in a reorganization of the chain: the contract's storage says which hashes are current.
+//! What the events of the chain contain, stored on disk. Every entry is found by its hash, so a
+//! reorganization can't make it wrong: the contract's storage says which hashes are current.
 
 use chain::{Event, NodeError, RpcNode, Store, StoreError};
 use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Request, SolValue, U256};
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use step::{Root, Tree};
 use thiserror::Error;
 
-/// How many blocks each poll reads again, to find events that a reorganization has moved.
+/// How many blocks each poll reads again, to find events moved by a reorganization.
 const AGAIN: u64 = 32;
 /// How many blocks one query covers.
 const CHUNK: u64 = 2_000;
-/// No memory has as many levels.
+/// More levels than any memory has.
 const MOST_LEVELS: usize = 41;
 
 /// A request with its input.
@@ -42,25 +42,25 @@ pub struct Book {
     service: Address,
     /// The first block that hasn't been read.
     next: u64,
-    /// The block after which the first event can come.
+    /// The block after which events can occur.
     first: u64,
     requests: HashMap<B256, Asked>,
     positions: HashMap<B256, Position>,
-    /// The requests that may still concern a player, the games about each, and how many states each game has
-    /// had.
+    /// The requests that may still concern a player, the games about each, and the number of states of each
+    /// game.
     open: BTreeMap<U256, BTreeMap<U256, u64>>,
 }
 
 /// Why events can't be read.
 #[derive(Debug, Error)]
 pub enum BookError {
-    /// The node.
+    /// The node failed.
     #[error(transparent)]
     RpcNode(#[from] NodeError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An entry that can't be read.
+    /// A stored entry can't be decoded.
     #[error("cannot read the entry '{0}' of the state file")]
     Entry(String),
 }
@@ -85,8 +85,8 @@ impl Book {
         Ok(new)
     }
 
-    /// Makes the next poll read more blocks again: a node may have answered for the last ones before it had
-    /// them.
+    /// Makes the next poll go back further. A node may have answered for the last blocks before it had their
+    /// events.
     pub fn read_again(&mut self) {
         self.next = self.next.saturating_sub(CHUNK).max(self.first);
     }
@@ -104,8 +104,7 @@ impl Book {
                 }
             }
             from = to.saturating_add(1);
-            // Saved after every chunk, so that a node that fails in a long history doesn't send us back to
-            // its beginning.
+            // Saved after every chunk. If a node fails during a long history, the next poll continues here.
             if self.next != from {
                 self.next = from;
                 self.store.save("next block", &self.next)?;
@@ -120,7 +119,7 @@ impl Book {
     fn requested(&mut self, event: IInferenceService::Requested) -> Result<(), BookError> {
         let IInferenceService::Requested { id, request, input, callbackData, .. } = event;
         let hash = hash(&request);
-        // Wrong bytes would be a lie of the node. They must not keep out the true ones.
+        // Wrong bytes mean that the node lied. They must not keep out the true ones.
         let its = (input.is_empty() || is_below(&input, request.inputRoot))
             && keccak(&callbackData) == request.callbackData;
         let stored = self.requests.get(&hash).is_some_and(|stored| stored.input == input);
@@ -135,7 +134,7 @@ impl Book {
     fn moved(&mut self, event: IDisputeGame::Moved) -> Result<(), BookError> {
         let IDisputeGame::Moved { id, game, claims } = event;
         let hash = hash(&game);
-        // Wrong claims would be a lie of the node.
+        // Wrong claims mean that the node lied.
         let roots: Vec<Root> = claims.iter().map(|claim| Root(claim.0)).collect();
         let its = contracts::word(game::commit(&roots).root()) == game.claims;
         if its && !self.positions.contains_key(&hash) {
@@ -169,7 +168,7 @@ impl Book {
         self.open.get(&request).map(|games| games.keys().copied().collect()).unwrap_or_default()
     }
 
-    /// How many moves of a game were seen, the challenge included.
+    /// The number of moves seen in a game, including the challenge.
     #[must_use]
     pub fn rounds(&self, game: U256) -> u64 {
         self.open.get(&crate::game_of(game).0).and_then(|games| games.get(&game)).copied().unwrap_or(0)
@@ -187,7 +186,7 @@ impl Book {
         self.positions.get(&hash)
     }
 
-    /// Forgets a request that no longer concerns anybody.
+    /// Forgets a request that no longer concerns any player.
     pub fn close(&mut self, id: U256) -> Result<(), BookError> {
         self.open.remove(&id);
         let mut gone = Vec::new();
@@ -210,7 +209,7 @@ impl Book {
     }
 }
 
-/// The hash that a contract stores of a value.
+/// The hash under which a contract stores a value.
 pub(crate) fn hash(value: &impl SolValue) -> B256 {
     keccak(&value.abi_encode())
 }
@@ -219,8 +218,8 @@ fn keccak(bytes: &[u8]) -> B256 {
     B256::new(step::keccak(bytes).0)
 }
 
-/// Whether some subtree of memory, at any level, that starts with these bytes followed by zeros has this
-/// root.
+/// Whether this is the root of some subtree of memory, at any level, that starts with these bytes followed by
+/// zeros.
 fn is_below(bytes: &[u8], root: B256) -> bool {
     let leaves = bytes.len().div_ceil(step::merkle::LEAF).max(1);
     let lowest = Tree::of_bytes(bytes, leaves.next_power_of_two().ilog2()).root();
@@ -265,7 +264,7 @@ mod tests {
             book.requested(IInferenceService::Requested { callbackData: other, ..event.clone() })
                 .expect("an event");
             assert!(book.request(hash).is_none(), "{level}");
-            // An empty input can't be recognized as a lie, but it can be replaced.
+            // An empty input can't be recognized as a lie, but it can be replaced later.
             book.requested(IInferenceService::Requested { input: Bytes::new(), ..event.clone() })
                 .expect("an event");
             book.requested(event).expect("an event");

@@ -1,23 +1,23 @@
-//! What has to be done: a pure function of the state of the chain.
+//! What a player has to do: a pure function of the state of the chain.
 
 use crate::show::GameName;
 use contracts::{Address, Answer, B256, Game, Request, Standing, Terms, U256};
 use game::Side;
 use std::fmt::{Display, Formatter};
 
-/// Whether a player answers or challenges. It also defends its answers and plays its games.
+/// Whether a player answers or challenges. Either way, it also defends its answers and plays its games.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
-    /// Answers requests that pay at least this much, in wei, and the callback's gas.
+    /// Answers requests that pay at least this much, in wei, plus the callback's gas.
     pub answers: Option<U256>,
     /// Challenges wrong answers.
     pub challenges: bool,
-    /// Answers requests whose last answer was overturned, if they pay the callback's gas.
+    /// Answers requests whose last answer was overturned, if they pay for the callback's gas.
     pub repairs: bool,
 }
 
 impl Role {
-    /// What the role is called.
+    /// The role's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match (self.answers.is_some(), self.challenges) {
@@ -31,13 +31,13 @@ impl Role {
 /// The state of a game.
 #[derive(Debug, Clone)]
 pub enum GameStanding {
-    /// There is none.
+    /// There is no game.
     None,
     /// It is running.
     Open(Box<Game>),
     /// It is running, but the player hasn't seen the event of its current state.
     Unseen,
-    /// It is over, and this side won; nobody did if another game overturned the answer.
+    /// It is over, and this side won. `None` if another game overturned the answer.
     Over(Option<Side>),
 }
 
@@ -58,15 +58,15 @@ pub struct Case {
     pub truth: Option<B256>,
     /// Whether the player has ever answered the request on the chain.
     pub answered: bool,
-    /// The bytes of callback data.
+    /// The size of the callback data in bytes.
     pub callback_data: usize,
     /// What the player would offer for gas now, in wei per unit.
     pub gas_price: u128,
 }
 
 impl Case {
-    /// Whether the player has missed events: the chain has a request, or a state of one of `me`'s games, that
-    /// no event showed.
+    /// Whether the player has missed events: the chain has a request, or a state of one of `me`'s games, for
+    /// which no event was seen.
     #[must_use]
     pub fn misses_events(&self, me: Address) -> bool {
         let defended = |(id, standing): &&(U256, GameStanding)| matches!(standing, GameStanding::Open(game) if game.asserter == me && game_of(*id).1 == self.answer.attempt);
@@ -81,7 +81,7 @@ impl Case {
     }
 }
 
-/// Something that has to be done.
+/// An action that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Duty {
     /// Compute the result.
@@ -151,7 +151,7 @@ pub fn duties(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) ->
 
 fn about_game(me: Address, now: u64, case: &Case, id: U256, standing: &GameStanding) -> Option<Duty> {
     let GameStanding::Open(game) = standing else { return None };
-    // A game ends with the answer that it is against.
+    // A game ends with the answer that it challenges.
     if !is_alive(&case.answer, id) {
         return (game.challenger == me).then_some(Duty::Reclaim(id));
     }
@@ -200,12 +200,12 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
 /// Whether the transaction that settles a request is small enough for nodes to relay: it contains the output
 /// and the callback data.
 fn can_be_settled(request: &Request, callback_data: usize) -> bool {
-    /// The rest of the transaction: the request, lengths, the signature.
+    /// The size of the rest of the transaction: the request, lengths, the signature.
     const REST: u64 = 1024;
     request.outputBytes.saturating_add(callback_data as u64).saturating_add(REST) <= chain::MOST_BYTES as u64
 }
 
-/// What the callback costs the settler, in wei.
+/// The callback's cost for the settler, in wei.
 fn callback_cost(request: &Request, gas_price: u128) -> U256 {
     let gas = if request.callback == Address::ZERO { 0 } else { request.callbackGas };
     U256::from(gas) * U256::from(gas_price)

@@ -1,10 +1,10 @@
 //! The server, which answers requests, and the validator, which disputes wrong answers.
 //!
 //! Both are a [`Player`] with a different [`Role`]. At every poll a player reads the state of its requests,
-//! answers and games from the chain ([`Case`]), derives from that alone what has to be done ([`duties`]),
-//! computes what that needs on other threads, and sends it. So a player that was killed continues with its
-//! next poll. Its store holds everything it has sent, and every decision under a name ("the move in this
-//! state of that game"): what is sent under a name never changes.
+//! answers and games from the chain ([`Case`]). From that alone it derives what to do ([`duties`]). It
+//! computes on other threads, then sends. A player that was killed therefore continues with its next poll.
+//! Its store holds everything it has sent, and every decision under a name ("the move in this state of that
+//! game"). What is sent under a name never changes.
 
 mod book;
 mod duty;

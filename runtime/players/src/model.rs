@@ -8,18 +8,18 @@ use native::Native;
 use step::{Root, Tree};
 use thiserror::Error;
 
-/// The largest input or output, in bytes. They are copied as a whole; a transaction can hold far less.
+/// The largest input or output, in bytes. They are copied as a whole. A transaction can hold far less.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// A model that can be run.
 pub struct LoadedModel {
-    /// What it is called in logs.
+    /// Its name in logs.
     pub name: String,
     /// Its image.
     pub image: Image,
     /// Its native code, if it was compiled here.
     pub native: Option<Native>,
-    /// What the registry commits to, and what games are about.
+    /// The registry's commitment to it, and the subject of its games.
     pub commitment: Model,
     interface: Interface,
 }
@@ -29,33 +29,33 @@ pub struct LoadedModel {
 pub struct Computed {
     /// The output root.
     pub root: B256,
-    /// The output; empty if the model has none for the input.
+    /// The output. Empty if the model has none for the input.
     pub output: Bytes,
 }
 
 /// Why a model can't be served.
 #[derive(Debug, Error)]
 pub enum ModelError {
-    /// No inputs, outputs or bounds.
+    /// It declares no inputs, outputs or bounds.
     #[error("the image does not declare its inputs, outputs and bounds, or has none")]
     NoInterface,
-    /// An input or output that is too large to pass around.
+    /// An input or output is too large to pass around.
     #[error("the {what} have {bytes} bytes; at most {MOST_BYTES} are supported")]
     TooLarge {
         /// Inputs or outputs.
         what: &'static str,
-        /// How many.
+        /// The size in bytes.
         bytes: u64,
     },
-    /// A machine that the registry has no verifier for.
+    /// The registry has no verifier for the machine.
     #[error("the registry has no verifier for {} machines yet", .0.name())]
     NoVerifier(Extensions),
-    /// The game's rules.
+    /// The model breaks the game's rules.
     #[error("the model can't be disputed: {0}")]
     Illegal(#[from] game::Illegal),
 }
 
-/// Which of the registry's two verifiers a machine has, that with floats or the other; `None` if neither.
+/// Which of the registry's two verifiers a machine has: that with floats or the other. `None` if neither.
 const fn has_floats(extensions: Extensions) -> Option<bool> {
     match extensions {
         Extensions::IM => Some(false),
@@ -64,7 +64,7 @@ const fn has_floats(extensions: Extensions) -> Option<bool> {
 }
 
 impl LoadedModel {
-    /// A model from its image. Until it is [`named`](Self::named), it is called after its memory root.
+    /// A model from its image. Until it is [`named`](Self::named), its memory root is its name.
     pub fn new(image: Image, native: Option<Native>) -> Result<Self, ModelError> {
         let interface = image.interface.ok_or(ModelError::NoInterface)?;
         let commitment = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
@@ -89,7 +89,7 @@ impl LoadedModel {
         Self { name: name.to_owned(), ..self }
     }
 
-    /// The most moves of a game about it.
+    /// The maximum number of moves in a game about it.
     #[must_use]
     pub fn most_moves(&self, arity: u64) -> u64 {
         let longest = self.image.schedule.iter().map(|step| step.bound).max().unwrap_or(0);
@@ -153,9 +153,9 @@ impl LoadedModel {
         }
     }
 
-    /// The result of a run of it in the machine, truthful or not.
+    /// The result of the model's run in the machine, truthful or not.
     pub fn result(&self, machine: &mut Execution) -> Result<Computed, ExecutionError> {
-        // The run may have another schedule than the listing; the result is the same.
+        // The run may use another schedule than the listing. The result is the same.
         let commitment = *machine.model();
         let root = machine.result(&commitment)?;
         let bytes = usize::try_from(self.output_bytes()).unwrap_or(usize::MAX);
@@ -163,7 +163,7 @@ impl LoadedModel {
         Ok(Computed { root: contracts::word(root), output: Bytes::copy_from_slice(output) })
     }
 
-    /// The hash by which the contracts know the model.
+    /// The hash by which the contracts identify the model.
     #[must_use]
     pub fn hash(&self, verifier: Address) -> B256 {
         B256::new(step::keccak(&contracts::model(&self.commitment, verifier).abi_encode()).0)

@@ -1,4 +1,4 @@
-//! A player: polls the chain, and does what has to be done.
+//! A player: polls the chain and does what is due.
 
 use crate::book::{Asked, Book, BookError};
 use crate::duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id};
@@ -31,51 +31,51 @@ pub struct Config {
     pub fees: Fees,
     /// The time between two polls of the chain.
     pub poll_interval: Duration,
-    /// The folder with the inputs that requests give by their roots, as `ROOT.bin`.
+    /// The folder with inputs of requests that give only a root. The files are named `ROOT.bin`.
     pub inputs: Option<PathBuf>,
     /// How it lies, for tests of other players.
     pub tamper: Option<Tamper>,
     /// Whether it never moves in a game, for tests of other players.
     pub silent: bool,
-    /// How many bytes of memory the process may hold; `None` for most of the computer's memory.
+    /// How many bytes of memory the process may hold. `None` for most of the computer's memory.
     pub max_memory: Option<u64>,
 }
 
 /// Why a player can't start, or why a poll fails.
 #[derive(Debug, Error)]
 pub enum PlayerError {
-    /// The node.
+    /// The node failed.
     #[error(transparent)]
     RpcNode(#[from] NodeError),
-    /// The wallet.
+    /// The wallet failed.
     #[error(transparent)]
     Wallet(#[from] WalletError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The book.
+    /// The book failed.
     #[error(transparent)]
     Book(#[from] BookError),
-    /// Another chain.
+    /// The node is on another chain.
     #[error("the deployment is on chain {expected}, but the node is on chain {found}; check the node's URL")]
     Chain {
-        /// The deployment's.
+        /// The deployment's chain ID.
         expected: u64,
-        /// The node's.
+        /// The node's chain ID.
         found: u64,
     },
-    /// Another chain with the same ID, or a reorganization that undid the deployment.
+    /// Another chain with the same ID, or a reorganization has undone the deployment.
     #[error(
         "the node's block {0} is not the deployment's: it is another chain, or a test chain that was restarted"
     )]
     OtherChain(u64),
-    /// No contracts.
+    /// The contracts are not on the chain.
     #[error("there is no contract at {0}")]
     NoContract(Address),
 }
 
 impl PlayerError {
-    /// What the operator can do about it, if it is the state file's.
+    /// What the operator can do about it, if the state file is the cause.
     fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Store(error)
@@ -86,17 +86,17 @@ impl PlayerError {
     }
 }
 
-/// Something to compute on another thread, and whom it is for.
+/// Something to compute on another thread, and for which request or game.
 #[derive(Clone)]
 struct Job {
-    /// Identifies it: a job is started once.
+    /// The job's name. A job is started once.
     name: String,
     request: U256,
     /// The model's name.
     model: String,
 }
 
-/// What a job has computed.
+/// The result of a job.
 enum Found {
     /// The result of the request with this hash.
     Result(B256, Computed),
@@ -121,7 +121,7 @@ pub struct Player {
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<(Job, Result<Found, WorkError>)>,
-    /// Held by every job that computes a result.
+    /// A clone of this is held by every job that computes a result, to count them.
     computing: Arc<()>,
     /// The names of jobs that are running or have failed, and of messages that were logged.
     started: HashSet<String>,
@@ -182,7 +182,7 @@ impl Player {
         Ok(new)
     }
 
-    /// Finds the hashes by which the contracts know the models. They depend on the address of the verifier.
+    /// Computes the hashes by which the contracts identify the models. They depend on the verifier's address.
     async fn find_models(&mut self, head: &Head) -> Result<(), PlayerError> {
         for model in self.unregistered.clone() {
             let verifier = self.verifier(&model, head).await?;
@@ -202,14 +202,14 @@ impl Player {
         tokio::pin!(stop);
         let mut failures = 0u32;
         loop {
-            // The poll of a long history takes long. It can stop anywhere: a restarted player continues from
-            // there.
+            // Polling a long history takes long. It can stop anywhere, since a restarted player continues
+            // from there.
             let polled = tokio::select! {
                 () = &mut stop => return,
                 polled = self.poll() => polled,
             };
             failures = if polled.is_ok() { 0 } else { failures + 1 };
-            // A node in trouble gets more time, but never more than a clock can spare.
+            // A failing node gets longer pauses, but never longer than a running clock allows.
             let (interval, most) = (
                 self.config.poll_interval,
                 Duration::from_secs((u64::from(self.terms.clock) / 20).clamp(1, 30)),
@@ -228,7 +228,7 @@ impl Player {
         }
     }
 
-    /// Polls the chain once, and does what has to be done.
+    /// Polls the chain once and does what is due.
     pub async fn poll(&mut self) -> Result<(), PlayerError> {
         while let Some(done) = self.jobs.try_join_next() {
             self.take(done.ok());
@@ -264,12 +264,12 @@ impl Player {
             self.book.read_again();
         }
         metrics::gauge!("opml_open_games").set(f64::from(games));
-        // The whole clock if nothing has to be done: an alarm ends with the game.
+        // If nothing is due, use the whole clock: an alarm ends with its game.
         metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
         self.collect(games, &head).await
     }
 
-    /// Logs once why a duty can't be done; it is tried again at every poll.
+    /// Logs once why a duty can't be done. It is tried again at every poll.
     fn report(&mut self, duty: &Duty, case: &Case, error: &PlayerError) {
         let (request, model) = (case.id, self.model_name(case));
         match error {
@@ -348,8 +348,8 @@ impl Player {
         })
     }
 
-    /// Whether an answer of the player's has been on the chain. One that came too late doesn't count: if the
-    /// other answer is overturned, the player's is wanted.
+    /// Whether the player's answer has been on the chain. One that came too late doesn't count: if the other
+    /// answer is overturned, the player should answer again.
     fn has_answered(&self, id: U256, request: B256, answer: &contracts::Answer) -> Result<bool, StoreError> {
         let name = answered(id, request);
         if self.store.get(&name)?.is_some() {
@@ -377,7 +377,7 @@ impl Player {
         }
     }
 
-    /// Forgets a request that is final or cancelled, with no game of ours left, once that is buried under
+    /// Forgets a request that is final or cancelled and has no game of ours left, once that is buried under
     /// more blocks.
     fn close_if_over(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
         /// No reorganization undoes this many blocks.
@@ -386,7 +386,7 @@ impl Player {
         let playing =
             case.games.iter().any(|(_, game)| matches!(game, GameStanding::Open(_) | GameStanding::Unseen));
         let name = format!("over/{}", case.id);
-        // This runs for every request in every poll, and writing is slow: only changes are written.
+        // This runs for every request in every poll, and writing is slow. Only changes are written.
         match (self.store.load::<u64>(&name)?, settled && !playing) {
             (None, false) => {}
             (Some(_), false) => self.store.write(&[(name, None)])?,
@@ -542,7 +542,7 @@ impl Player {
         if self.wallet.has(&name) {
             return Ok(());
         }
-        // A move that was decided before a crash is sent as it was, whatever would be decided now.
+        // A move decided before a crash is sent unchanged, even if the decision would now differ.
         if let Some(act) = self.store.load::<Act>(&journal(&name))? {
             return Ok(self.wallet.submit(act, head).await?);
         }
@@ -579,14 +579,14 @@ impl Player {
         Ok(())
     }
 
-    /// Whether no act of this name was decided before.
+    /// Whether an act of this name has not been decided yet.
     fn is_new(&self, name: &str) -> Result<bool, StoreError> {
         Ok(self.store.get(&journal(name))?.is_none())
     }
 
-    /// Sends a call under a name. If a call was sent under this name before, the same call is sent again. So
-    /// the name must contain everything that the call depends on: otherwise, after a reorganization, an old
-    /// call would be sent for another request.
+    /// Sends a call under a name. If a call was already sent under this name, it sends that one again. The
+    /// name must therefore contain everything that the call depends on. Otherwise a reorganization could make
+    /// it send an old call for another request.
     async fn act<C: SolCall>(
         &mut self,
         name: String,
@@ -639,8 +639,8 @@ impl Player {
     // ---- Computations
 
     fn compute(&mut self, case: &Case) {
-        // Requests cost their authors little, but runs take memory. Games, which cost a bond each, have no
-        // such limit.
+        // Requests cost their authors little, but runs take memory. Games are not limited like this, since
+        // each costs a bond.
         if Arc::strong_count(&self.computing) > MOST_RESULTS {
             return;
         }
@@ -678,8 +678,8 @@ impl Player {
         new
     }
 
-    /// Takes what a job has computed. A job that failed is not tried again, since a run is always the same;
-    /// only memory that other runs hold may be free later.
+    /// Takes the results of jobs. A failed job is not tried again, since a run always gives the same result.
+    /// Only a lack of memory may pass, when other runs end.
     fn take(&mut self, done: Option<(Job, Result<Found, WorkError>)>) {
         let Some((Job { name, request, model }, result)) = done else {
             return tracing::error!("a thread panicked; please report this");
@@ -726,7 +726,7 @@ impl Player {
         self.model(case).map_or_else(|| "unknown".to_owned(), |model| model.name.clone())
     }
 
-    /// The inference that a request asks for, if the model and the input are there.
+    /// The inference for a request, if the model and the input are available.
     fn inference(&mut self, case: &Case) -> Option<Arc<Inference>> {
         let (model, asked) = (self.model(case)?, self.asked(case)?);
         let (root, hash) = (asked.request.inputRoot, asked.request.model);
@@ -785,10 +785,10 @@ impl Player {
     }
 }
 
-/// How many results are computed at the same time.
+/// The number of results that may be computed at the same time.
 const MOST_RESULTS: usize = 4;
 
-/// How many runs are kept.
+/// The maximum number of runs that are kept.
 const MOST_INFERENCES: usize = 16;
 
 /// The time by which the side to move must have moved.

@@ -1,4 +1,4 @@
-//! The first phase at native speed: memory between big steps comes from native code.
+//! The first phase at native speed: native code computes the memory between big steps.
 
 use crate::model::LoadedModel;
 use game::{Checkpoints, Shortcut, ShortcutError};
@@ -7,7 +7,7 @@ use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 use step::Root;
 
-/// A native run of a model on an input. It stands between two big steps.
+/// A native run of a model on an input. It always stands between two big steps.
 pub struct NativeShortcut {
     model: Arc<LoadedModel>,
     memory: Memory,
@@ -17,7 +17,7 @@ pub struct NativeShortcut {
 }
 
 impl NativeShortcut {
-    /// A run that stands before the first big step; `None` if the model has no native code.
+    /// A run at the first big step. `None` if the model has no native code.
     pub fn new(model: Arc<LoadedModel>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
         model.native.as_ref()?;
         let run = before(&model, input).map(|memory| {
@@ -28,12 +28,12 @@ impl NativeShortcut {
         Some(run)
     }
 
-    /// Goes to a boundary, from the last checkpoint before it.
+    /// Goes to a boundary, starting from the last checkpoint before it.
     fn go(&mut self, boundary: u64) -> Result<(), ShortcutError> {
         let kept = self.checkpoints.before(boundary);
         if let Some((at, snapshot)) = kept.filter(|(at, _)| boundary < self.boundary || *at > self.boundary) {
             self.boundary = at;
-            // The snapshot is of this memory.
+            // The snapshot was taken from this memory.
             self.memory.restore(snapshot).ok_or("a snapshot of other memory")?;
         }
         let native = self.model.native.as_ref().ok_or("the model has no native code")?;
@@ -43,7 +43,7 @@ impl NativeShortcut {
         Ok(())
     }
 
-    /// Keeps a checkpoint here, unless there is one.
+    /// Keeps a checkpoint here, unless there is one already.
     fn keep(&mut self) {
         if !self.checkpoints.has(self.boundary) {
             let snapshot = self.memory.snapshot();

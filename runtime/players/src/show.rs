@@ -1,4 +1,4 @@
-//! How games, deadlines and roots are written in logs.
+//! How logs show games, deadlines and roots.
 
 use crate::duty::game_of;
 use chain::{Address, U256};
@@ -6,7 +6,7 @@ use contracts::{B256, Game};
 use game::Move;
 use std::fmt::{Display, Formatter, Result};
 
-/// The ID of a game as its three parts: request, attempt and the challenger's account, cut short.
+/// The ID of a game as its three parts: request, attempt and the challenger's account, shortened.
 pub(crate) struct GameName(pub U256);
 
 impl Display for GameName {
@@ -17,7 +17,7 @@ impl Display for GameName {
     }
 }
 
-/// A root, cut short.
+/// A root, shortened.
 pub(crate) struct Short(pub B256);
 
 impl Display for Short {
@@ -26,7 +26,7 @@ impl Display for Short {
     }
 }
 
-/// A time in seconds since 1970, and how far away it is from another.
+/// A time in seconds since 1970, and its distance from another time.
 pub(crate) struct Deadline {
     pub at: u64,
     pub now: u64,
@@ -72,7 +72,7 @@ fn date(mut days: u64) -> (u64, usize, u64) {
     (year, 12, 31)
 }
 
-/// The segment that a game is about: what is left of the run.
+/// The segment that a game has narrowed the dispute to.
 pub(crate) fn range(game: &Game) -> String {
     let units = if game.inSteps { "steps" } else { "big steps" };
     let inside = if game.inSteps { format!(" of big step {}", game.bigStep) } else { String::new() };

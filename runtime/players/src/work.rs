@@ -15,19 +15,19 @@ pub type Tamper = Arc<
     dyn Fn(&LoadedModel, &dyn Fn() -> Result<Execution, String>) -> Result<Execution, String> + Send + Sync,
 >;
 
-/// Why something can't be computed.
+/// Why a computation failed.
 #[derive(Debug, Error)]
 pub enum WorkError {
-    /// The machine.
+    /// The machine failed.
     #[error(transparent)]
     Execution(#[from] ExecutionError),
-    /// The native code.
+    /// The native code failed.
     #[error(transparent)]
     Native(#[from] native::NativeError),
-    /// The native run between big steps.
+    /// The native run between big steps failed.
     #[error("cannot run natively: {0}")]
     Shortcut(game::ShortcutError),
-    /// The lie of a cheating player.
+    /// The lie of a cheating player can't be told.
     #[error("{0}")]
     Tamper(String),
     /// Another thread panicked while it ran the model.
@@ -63,7 +63,7 @@ impl Inference {
         Self { model, input, tamper, max_memory, machine: Mutex::default() }
     }
 
-    /// The result: from native code if there is some, otherwise from the machine.
+    /// The result: from native code if there is any, otherwise from the machine.
     pub fn result(&self) -> Result<Computed, WorkError> {
         match &self.model.native {
             Some(native) if self.tamper.is_none() => self.native(native),

@@ -116,7 +116,7 @@ fn requests_that_pay_less_than_their_callback_costs_are_not_answered() {
         assert_eq!(what(role, 0, &open), [], "{role:?}");
         open.request = pays(least, THEM);
         assert_eq!(what(role, 0, &open), [Duty::Answer], "{role:?}");
-        // Nobody is called, whatever gas is asked for.
+        // There is no callback, regardless of the gas asked for.
         open.request = pays(5, Address::ZERO);
         assert_eq!(what(role, 0, &open), [Duty::Answer], "{role:?}");
     }
@@ -215,13 +215,13 @@ fn after_an_overturned_answer_the_true_one_is_given_and_bonds_are_reclaimed() {
     let mut overturned = case(answer(THEM, LIE, Standing::Overturned));
     assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Answer]);
     assert_eq!(what(Role { repairs: false, ..VALIDATOR }, POSTED, &overturned), []);
-    // Our game was still going on.
+    // Our game was still running.
     overturned.games = vec![game(THEM, ME, false)];
     assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Reclaim(id), Duty::Answer]);
     // Another answer has come in between.
     overturned.answer = Answer { attempt: 2, ..answer(THEM, TRUTH, Standing::Pending) };
     assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Reclaim(id)]);
-    // A game whose state isn't known yet waits for its event.
+    // A game whose current state has not been seen waits for its event.
     overturned.games = vec![(id, GameStanding::Unseen)];
     assert_eq!(what(VALIDATOR, POSTED, &overturned), []);
 }

@@ -1,4 +1,4 @@
-//! What players decide, and how they come to their roots quickly.
+//! How players decide, and how they compute their roots quickly.
 
 mod duties;
 mod shortcut;

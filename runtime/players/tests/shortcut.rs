@@ -1,5 +1,4 @@
-//! A run that takes native code from big step to big step is the machine's, at every place that a game can
-//! ask for.
+//! A run that uses native code between big steps has the machine's roots at every place a game can ask for.
 
 use compiler::Options;
 use game::{Execution, Oracle as _, steps};
@@ -8,7 +7,7 @@ use players::{LoadedModel, NativeShortcut};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Both runs of a bundled network on an input that is nothing special.
+/// Both runs of a bundled network on an ordinary input.
 fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
     let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
@@ -32,7 +31,7 @@ fn every_place_is_the_same_in_any_order() {
         let model = *machine.model();
         let last = model.big_steps;
         assert_eq!(machine.result(&model).expect("a result"), native.result(&model).expect("a result"));
-        // Back and forth, so that both ways to a place are taken.
+        // Back and forth, so that both ways to reach a place are used.
         for big_step in [last, 0, last / 2, last - 1, 1 % last, last / 2] {
             assert_eq!(machine.memory(big_step).expect("a root"), native.memory(big_step).expect("a root"));
             if big_step == last {

@@ -1,10 +1,10 @@
-//! Gives the crate a name for what translates: other sources make other code, which a cache must not mix up.
+//! Names this version of the translator. Other sources make other code, and a cache must not mix them up.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
-/// What decides which code is made: this crate, and the crates whose functions it runs.
+/// The sources that determine the code: this crate, and the crates whose functions it runs.
 const SOURCES: [&str; 3] = ["src", "../isa/src", "../step/src"];
 
 fn main() {

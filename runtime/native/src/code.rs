@@ -2,7 +2,7 @@
 
 use codegen::Target;
 use dnn_lib::kernel::Kernel;
-use memmap2::{Mmap, MmapMut};
+use memory::Executable;
 
 use crate::NativeError;
 
@@ -17,7 +17,7 @@ type Function = unsafe extern "C" fn(u64, u64, u64, u64, u64, u64, u64, u64);
 
 /// The code of some kernels.
 pub(crate) struct Code {
-    text: Mmap,
+    text: Executable,
     /// Where each kernel begins.
     entries: Vec<usize>,
 }
@@ -34,13 +34,7 @@ impl Code {
             entries.push(bytes.len());
             bytes.extend(code.bytes);
         }
-        let map = || {
-            // A mapping of nothing is refused.
-            let mut text = MmapMut::map_anon(bytes.len().max(1))?;
-            text[..bytes.len()].copy_from_slice(&bytes);
-            text.make_exec()
-        };
-        Ok(Self { text: map().map_err(NativeError::Code)?, entries })
+        Ok(Self { text: Executable::new(&bytes).map_err(NativeError::Code)?, entries })
     }
 
     /// Calls a kernel. Arguments that it does not have are ignored. Nothing is called if there is no such kernel.

@@ -1,5 +1,7 @@
-//! How many million instructions a second translated code makes, beside the interpreter: `cargo bench -p opml-jit`, or for images and ELF
-//! programs of your own `cargo bench -p opml-jit -- model.opml program.elf`, inputs zero.
+//! Compares how many million instructions per second the JIT and the interpreter execute.
+//!
+//! Run with `cargo bench -p opml-jit`, or with `cargo bench -p opml-jit -- model.opml program.elf` for your
+//! own images and ELF programs. All inputs are zero.
 
 #[path = "../../interpreter/benches/loops/mod.rs"]
 mod loops;
@@ -10,9 +12,9 @@ use jit::Jit;
 use loops::{floats, image_of, integers};
 use std::time::{Duration, Instant};
 
-/// Steps of an endless loop that are timed at once.
+/// Steps of an endless loop in one measurement.
 const STEPS: u64 = 1_000_000_000;
-/// How often something is timed; the best counts.
+/// How often each measurement is repeated. The best result counts.
 const ROUNDS: usize = 3;
 
 fn main() {
@@ -36,7 +38,7 @@ fn read(file: &str) -> Image {
     Image::new(program.contents).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Runs something, and says how long this thread was on a processor for it: others may be busy there too.
+/// Runs `work` and measures this thread's processor time, since other processes may be busy too.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let on_processor = || {
         let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
@@ -45,7 +47,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let (wall, start) = (Instant::now(), on_processor());
     let result = work();
     let time = start.and_then(|start| on_processor()?.checked_sub(start));
-    // The system counts in ticks of some milliseconds.
+    // The system counts in ticks of a few milliseconds.
     (result, time.filter(|time| *time > Duration::from_millis(50)).unwrap_or_else(|| wall.elapsed()))
 }
 

@@ -1,22 +1,22 @@
-//! Which checks the accesses of a block need, and where.
+//! Decides which checks the memory accesses of a block need, and where.
 //!
-//! Whether an access is ordinary can be checked long before it is made: all that follows from a failed check is that the interpreter
-//! goes on from there. So the accesses of a block whose addresses are constant distances from registers at one place are checked
-//! at that place, and those with the same register at once. If the block is a loop in which the register always moves the same
-//! way, they can be checked for many turns at once.
+//! An access can be checked long before it happens, because a failed check only hands over to the
+//! interpreter. So the accesses of a block whose addresses are at constant distances from registers at one
+//! point are all checked at that point, and those with the same register in one check. In a loop whose
+//! register moves by the same distance in every iteration, one check covers many iterations.
 
 use crate::domain::{Binary, Id, Node, constant, node};
 use crate::effect::Effect;
 use crate::region::{Block, Registers, Text, written};
 use isa::{Size, U64};
 
-/// What is checked before an instruction of a block.
+/// The checks before an instruction of a block.
 #[derive(Debug)]
 pub(crate) struct AccessCheck {
-    /// The instruction's place in the block.
+    /// The instruction's index in the block.
     pub index: u64,
     pub spans: Vec<Span>,
-    /// Whether the interpreter has to make the access whatever the registers hold.
+    /// Whether the interpreter must make the access, whatever the registers hold.
     pub never: bool,
 }
 
@@ -24,41 +24,42 @@ pub(crate) struct AccessCheck {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     pub register: u8,
-    /// The first byte, from the register.
+    /// The first byte, relative to the register.
     low: i64,
-    /// Behind the last.
+    /// The end: one past the last byte.
     high: i64,
-    /// Where one of the largest accesses is.
+    /// The offset of one of the largest accesses.
     anchor: i64,
-    /// How large that is. If it is aligned, all are.
+    /// The size of that access. If it is aligned, all are.
     pub size: Size,
-    /// The first byte that is written, and behind the last, if any is.
+    /// The range of bytes that are written, if any.
     written: Option<(i64, i64)>,
 }
 
-/// Accesses of a loop that move the same way in every turn.
+/// Accesses of a loop that move by the same distance in every iteration.
 #[derive(Debug, Default)]
 pub(crate) struct Steady {
     pub spans: Vec<(Span, Stride)>,
-    /// Which of the block's instructions are stores whose pages can be marked for many turns at once.
+    /// The block's stores whose pages can be marked for many iterations at once, by index.
     pub stores: Vec<u64>,
 }
 
-/// How far accesses move in a turn of a loop.
+/// How far accesses move in one iteration of a loop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stride {
-    /// So far.
+    /// A constant distance.
     By(i64),
-    /// As far as a register says.
+    /// The distance in a register.
     Register(u8),
 }
 
-/// The most bytes of a span: no memory is smaller.
+/// The maximum length of a span in bytes. No memory is smaller.
 const LONGEST: i64 = 2048;
-/// The farthest that a store moves in a turn whose page is marked for many turns: 64 in a page.
+/// A store whose page is marked for many iterations moves at most this far per iteration: 64 iterations per
+/// page.
 const NEAR: u64 = 64;
 
-/// What is known of a register: its value, or its distance from a register at the checkpoint.
+/// The known value of a register, or its distance from a register's value at the last checkpoint.
 #[derive(Debug, Clone, Copy)]
 enum Known {
     Value(u64),
@@ -66,11 +67,11 @@ enum Known {
     Nothing,
 }
 
-/// The registers as far as they are known since a checkpoint.
+/// What is known about all registers since the last checkpoint.
 struct Tracker([Known; 32]);
 
 impl Tracker {
-    /// At a checkpoint; what has a known value keeps it.
+    /// The state at a checkpoint. Registers with known values keep them.
     fn at(values: Option<&Self>) -> Self {
         let mut new = Self(std::array::from_fn(|register| Known::From(register as u8, 0)));
         if let Some(Self(old)) = values {
@@ -81,7 +82,7 @@ impl Tracker {
         new
     }
 
-    /// What is known of an expression.
+    /// Evaluates an expression.
     fn of(&self, id: Id) -> Known {
         match node(id) {
             Node::Constant(value) => Known::Value(value),
@@ -97,7 +98,7 @@ impl Tracker {
         }
     }
 
-    /// Notes what an instruction writes.
+    /// Records the register that an instruction writes.
     fn write(&mut self, effect: &Effect) {
         if let Some((register, value)) = effect.x {
             self.0[usize::from(register)] = self.of(value);
@@ -105,18 +106,18 @@ impl Tracker {
     }
 }
 
-/// What is found out about the accesses of a block.
+/// The result of analysing a block's accesses.
 #[derive(Debug)]
 pub(crate) struct Accesses {
-    /// What is checked, in the order of the instructions.
+    /// The checks, in the order of the instructions.
     pub points: Vec<AccessCheck>,
-    /// What is loaded from code, which never changes: the places of the loads, and what they give.
+    /// Loads from code, which never changes: the index of each load, and the value that it reads.
     pub literals: Vec<(u64, u64)>,
-    /// The stores that are checked at the start of the block, and in which span.
+    /// The stores checked at the start of the block, by index, with the span of each.
     stores: Vec<(u64, usize)>,
 }
 
-/// Looks through the accesses of a block.
+/// Analyses the accesses of a block.
 pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
     let mut points = vec![AccessCheck { index: 0, spans: Vec::new(), never: false }];
     let (mut literals, mut stores) = (Vec::new(), Vec::new());
@@ -154,7 +155,7 @@ pub(crate) fn accesses(text: &Text, block: &Block) -> Accesses {
 }
 
 impl Accesses {
-    /// Takes out what can be checked for many turns at once, if the block is a loop.
+    /// If the block is a loop, removes and returns the checks that can be made for many iterations at once.
     pub fn take_steady(&mut self, text: &Text, block: &Block) -> Steady {
         let Some(start) = self.points.first_mut().filter(|point| point.index == 0 && !point.never) else {
             return Steady::default();
@@ -171,11 +172,11 @@ impl Accesses {
     }
 }
 
-/// How registers move in a turn of a loop of one block.
+/// How registers move in one iteration of a single-block loop.
 struct Strides {
-    /// Behind the block.
+    /// The registers at the end of the block.
     tracker: Tracker,
-    /// To which registers another one was added once, and nothing else happened.
+    /// For each register, the register that was added to it, if that was its only change.
     sums: [Option<u8>; 32],
     written: Registers,
 }
@@ -195,7 +196,7 @@ impl Strides {
         Self { tracker, sums, written: all }
     }
 
-    /// How far a register moves, if that is the same in every turn.
+    /// How far a register moves, if the distance is the same in every iteration.
     fn get(&self, register: u8) -> Option<Stride> {
         match self.tracker.0[usize::from(register)] {
             Known::From(from, distance) if from == register => Some(Stride::By(distance.cast_signed())),
@@ -208,7 +209,7 @@ impl Strides {
     }
 }
 
-/// The register that is added to another one, if that is what is written into the other one.
+/// The register that is added to `register`, if `value` is such a sum.
 fn added(register: u8, value: Id) -> Option<u8> {
     let Node::Binary(Binary::Add, a, b) = node(value) else { return None };
     match (node(a), node(b)) {
@@ -218,7 +219,7 @@ fn added(register: u8, value: Id) -> Option<u8> {
 }
 
 impl Stride {
-    /// Whether what is aligned stays so, unless that depends on a register.
+    /// Whether an aligned access stays aligned. A distance in a register is checked at run time.
     fn keeps_aligned(self, size: Size) -> bool {
         match self {
             Self::By(distance) => distance % size as i64 == 0,
@@ -226,14 +227,14 @@ impl Stride {
         }
     }
 
-    /// Whether what is written is in one page for so many turns that pages are better marked before them than in each.
+    /// Whether a store stays in one page for so many iterations that marking the page ahead of them pays.
     pub fn lingers(self) -> bool {
         matches!(self, Self::By(distance) if distance.unsigned_abs() <= NEAR)
     }
 }
 
 impl AccessCheck {
-    /// Adds an access: to a span of the same register, if it can be. Says which span it is in.
+    /// Adds an access, if possible to an existing span of the same register. Returns the index of its span.
     fn add(&mut self, new: Span) -> usize {
         for (place, old) in self.spans.iter_mut().enumerate() {
             if let Some(both) = old.with(new) {
@@ -247,14 +248,15 @@ impl AccessCheck {
 }
 
 impl Span {
-    /// One access.
+    /// The span of one access.
     fn new(register: u8, distance: u64, size: Size, is_store: bool) -> Self {
         let low = distance.cast_signed();
         let high = low.saturating_add(size as i64);
         Self { register, low, high, anchor: low, size, written: is_store.then_some((low, high)) }
     }
 
-    /// The span of this and another, if alignment of the one follows from that of the other and it doesn't become too long.
+    /// Combines two spans. `None` if the alignment of one doesn't imply that of the other, or if the result
+    /// is too long.
     fn with(self, other: Self) -> Option<Self> {
         let (small, large) = if self.size < other.size { (self, other) } else { (other, self) };
         let distance = small.anchor.checked_sub(large.anchor)?;
@@ -267,14 +269,15 @@ impl Span {
         fits.then_some(Self { low, high, written, ..large })
     }
 
-    /// The first and the last byte that is written, from the register, and whether they may be in two pages.
+    /// The first and last byte written, relative to the register, and whether they may be in different pages.
     pub fn written(self) -> Option<(i64, i64, bool)> {
-        let (first, behind) = self.written?;
+        let (first, after) = self.written?;
         let unit = |at: i64| (at - self.anchor).div_euclid(self.size as i64);
-        Some((first, behind - 1, unit(first) != unit(behind - 1)))
+        Some((first, after - 1, unit(first) != unit(after - 1)))
     }
 
-    /// What is aligned, from the register, and how many bytes from there must be in memory: a multiple of the size.
+    /// The aligned start, relative to the register, and how many bytes from there must be in memory: a
+    /// multiple of the size.
     pub fn aligned(self) -> (i64, i64) {
         let size = self.size as i64;
         let low = self.anchor - (self.anchor - self.low + size - 1) / size * size;

@@ -1,7 +1,8 @@
-//! Translated code on disk, so that the next run of an image begins with it.
+//! Translated code on disk, for the next run of the same image.
 //!
-//! One file for an image on a kind of host, named by a hash of everything that decides which code is made. A file that is damaged,
-//! or not surely of the user who runs this, is as good as none, and any file may be deleted at any time.
+//! There is one file per image and kind of host. Its name is a hash of everything that determines the code. A
+//! file is ignored if it is damaged, or if another user may have written it. Files can be deleted at any
+//! time.
 
 use crate::form::Forms;
 use cranelift_codegen::isa::OwnedTargetIsa;
@@ -13,17 +14,17 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use step::{Root, keccak};
 
-/// The longest file that is read: more than the most code that is ever made.
+/// The maximum length of a file that is read. No cache is longer.
 const LONGEST: u64 = 1 << 29;
 
-/// A region as it is kept.
+/// A region as it is stored.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Kept {
-    /// Where it starts.
+    /// The address of its entry.
     pub pc: u64,
-    /// Code of the host.
+    /// Its host code.
     pub code: Vec<u8>,
-    /// The rest as in [`Place`](crate::Place).
+    /// The remaining fields are those of [`Place`](crate::Place).
     pub longest: u64,
     pub forms: Forms,
     pub uses: u32,
@@ -34,12 +35,13 @@ pub(crate) struct Kept {
     pub patience: u64,
 }
 
-/// Where the regions of an image are kept.
+/// The file with an image's regions.
 #[derive(Debug)]
 pub(crate) struct Cache(PathBuf);
 
 impl Cache {
-    /// The one of an image on this host, in a folder of caches. `None` if the folder can't be had, or others than this user can write to it.
+    /// The file for an image on this host. `None` if the folder can't be created, or if other users can write
+    /// to it.
     pub fn new(folder: &Path, image: &Image, isa: &OwnedTargetIsa) -> Option<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).ok()?;
         fs::metadata(folder).ok().filter(is_ours)?;
@@ -55,7 +57,7 @@ impl Cache {
         Some(Self(folder.join(format!("{key}.code"))))
     }
 
-    /// What is kept; nothing if there is no good file.
+    /// The stored regions. Empty if there is no valid file.
     pub fn read(&self) -> Vec<Kept> {
         self.try_read().unwrap_or_default()
     }
@@ -75,7 +77,7 @@ impl Cache {
         postcard::from_bytes(kept).ok()
     }
 
-    /// Keeps these regions instead of what was kept.
+    /// Replaces the stored regions.
     pub fn write(&self, regions: &[Kept]) -> io::Result<()> {
         let kept = postcard::to_stdvec(regions).map_err(io::Error::other)?;
         let mut file = tempfile::NamedTempFile::new_in(self.0.parent().unwrap_or(Path::new(".")))?;
@@ -86,7 +88,7 @@ impl Cache {
     }
 }
 
-/// Whether a file is of the user who runs this, and nobody else may write to it: whoever can decides what is executed.
+/// Whether only the current user can write to a file. Anyone who can write to it can decide what is executed.
 fn is_ours(metadata: &Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
 }

@@ -1,10 +1,11 @@
-//! What code of the host and its caller share.
+//! The data that host code and its caller share.
 
 use memmap2::{MmapMut, MmapOptions};
 use memory::{Memory, PAGE_BITS};
 use std::io;
 
-/// What translated code gets. It is made anew for every call from things that are borrowed for as long as the call lasts.
+/// The argument of translated code. It is built for each call from data that is borrowed for the duration of
+/// the call.
 #[repr(C)]
 pub(crate) struct Context {
     /// The integer registers.
@@ -13,33 +14,33 @@ pub(crate) struct Context {
     pub f: [u64; 32],
     /// The guest's memory.
     pub memory: *mut u8,
-    /// One byte a page of memory: whether it is listed.
+    /// One byte per page of memory: whether the page is listed.
     pub marks: *mut u8,
-    /// The pages that have been written, as many as `count`.
+    /// The pages that have been written, `count` of them.
     pub pages: *mut u64,
     pub count: u64,
-    /// Where the guest goes on.
+    /// The guest's next instruction.
     pub pc: u64,
-    /// In what forms the code has left the float registers that it writes: which hold a binary32 in the lower half, and above
-    /// that in which NaNs stand for the canonical one.
+    /// The forms in which the code left the float registers that it writes. Bit r: register r holds a
+    /// binary32. Bit 32 + r: any NaN in register r stands for the canonical one.
     pub forms: u64,
-    /// How many steps may be made, and how many of them have not been.
+    /// The number of steps that may still be made.
     pub left: i64,
-    /// How many steps have to be left for another turn of a loop without new checks.
+    /// A single-block loop may continue without new checks while `left` is at least this.
     pub bound: i64,
 }
 
-/// The pages that translated code has written since they were last told to memory.
+/// The pages that translated code has written since the last call of [`tell`](Self::tell).
 #[derive(Debug)]
 pub(crate) struct Written {
     marks: MmapMut,
-    /// Room for every page, so that nothing has to be checked: a page is listed once.
+    /// Has room for every page. Each page is listed once, so the code needs no bounds check.
     pages: MmapMut,
     pub count: u64,
 }
 
 impl Written {
-    /// For memory of 2^bits bytes, at least a page.
+    /// For memory of 2^bits bytes. It has at least one page.
     pub fn new(bits: u32) -> io::Result<Self> {
         let pages = 1usize.checked_shl(bits.saturating_sub(PAGE_BITS)).ok_or(io::ErrorKind::OutOfMemory)?;
         let reserve = |len: usize| MmapOptions::new().len(len).no_reserve_swap().map_anon();
@@ -47,13 +48,13 @@ impl Written {
         Ok(Self { marks: reserve(pages)?, pages: reserve(list)?, count: 0 })
     }
 
-    /// Where the marks and the list are.
+    /// Pointers to the marks and the list.
     pub fn parts(&mut self) -> (*mut u8, *mut u64) {
-        // A mapping starts at a page, so the list is aligned.
+        // A mapping starts at a page boundary, so the list is aligned.
         (self.marks.as_mut_ptr(), self.pages.as_mut_ptr().cast())
     }
 
-    /// Tells memory what was written, and forgets it.
+    /// Reports the written pages to memory, and clears the list.
     pub fn tell(&mut self, memory: &mut Memory) {
         let count = usize::try_from(std::mem::take(&mut self.count)).unwrap_or(usize::MAX);
         for page in self.pages.as_chunks::<8>().0.iter().take(count) {

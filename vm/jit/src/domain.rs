@@ -1,7 +1,8 @@
-//! The domain of expressions: run in it, the semantics of an instruction say what they compute instead of computing it.
+//! The domain of expressions. In this domain, an instruction's semantics build the expressions for its
+//! results instead of computing values.
 //!
-//! Values are `Copy` handles into an arena that belongs to the thread; it holds the expressions of one instruction at a time
-//! ([`session`]). What is constant is computed at once, by the domain of machine integers.
+//! Values are `Copy` handles into a thread-local arena, which holds the expressions of one instruction at a
+//! time ([`session`]). Constant operands are folded at once, in the domain of machine integers.
 
 use isa::domain::{Bool as IsaBool, Domain, Function, Nat as IsaNat, Word as IsaWord};
 use isa::{FloatUnit, Format, Size, U64};
@@ -19,7 +20,7 @@ pub(crate) struct Id(u32);
 /// A machine word.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Word(pub Id);
-/// A natural number. All that are looked at fit into 64 bits.
+/// A natural number. The JIT uses only those below 2^64.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nat(pub Id);
 /// A condition.
@@ -60,7 +61,8 @@ pub(crate) enum Float {
     LessEqual,
 }
 
-/// An expression. Words, naturals and conditions share one type: a natural below 2^64 is its word, a condition 0 or 1.
+/// An expression. Words, naturals and conditions share this type: a natural below 2^64 is its word, and a
+/// condition is 0 or 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Node {
     Constant(u64),
@@ -70,12 +72,12 @@ pub(crate) enum Node {
     F(u8),
     /// The binary32 in a float register.
     Unboxed(u8),
-    /// What the instruction loads, zero-extended.
+    /// The loaded value, zero-extended.
     Loaded(Id, Size),
     Binary(Binary, Id, Id),
-    /// The product before it is cut to 64 bits.
+    /// The full 128-bit product.
     Product(Id, Id),
-    /// Its upper half.
+    /// The upper half of a product.
     High(Id, Id),
     SignExtend(Id, u32),
     Not(Id),
@@ -85,16 +87,16 @@ pub(crate) enum Node {
     Sqrt(Format, Id),
     /// The magnitude of the first number with the sign of the second.
     CopySign(Format, Id, Id),
-    /// The number with the other sign.
+    /// The number with its sign flipped.
     Negated(Format, Id),
-    /// From an integer of 64 bits.
+    /// A conversion from a 64-bit integer.
     FromInteger {
         format: Format,
         x: Id,
         signed: bool,
         mode: u8,
     },
-    /// To an integer.
+    /// A conversion to an integer.
     ToInteger {
         format: Format,
         x: Id,
@@ -102,12 +104,12 @@ pub(crate) enum Node {
         signed: bool,
         mode: u8,
     },
-    /// To the other format.
+    /// A conversion to the other format.
     Converted {
         from: Format,
         x: Id,
     },
-    /// Something that is left to the interpreter.
+    /// Only the interpreter can compute this.
     Unsupported,
 }
 
@@ -115,12 +117,12 @@ thread_local! {
     static ARENA: RefCell<Vec<Node>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Forgets the expressions of the last instruction.
+/// Discards the expressions of the last instruction.
 pub(crate) fn session() {
     ARENA.with_borrow_mut(Vec::clear);
 }
 
-/// A new expression.
+/// Adds an expression.
 pub(crate) fn push(node: Node) -> Id {
     ARENA.with_borrow_mut(|arena| {
         arena.push(node);
@@ -128,12 +130,12 @@ pub(crate) fn push(node: Node) -> Id {
     })
 }
 
-/// An expression.
+/// The expression of a handle.
 pub(crate) fn node(id: Id) -> Node {
     ARENA.with_borrow(|arena| arena.get(id.0 as usize).copied().unwrap_or(Node::Unsupported))
 }
 
-/// The number that an expression is known to be.
+/// The value of an expression, if it is constant.
 pub(crate) fn constant(id: Id) -> Option<u64> {
     match node(id) {
         Node::Constant(value) => Some(value),
@@ -150,7 +152,7 @@ fn truth(value: bool) -> Id {
     number(value.into())
 }
 
-/// Two operands; computed at once if both are known.
+/// An expression with two operands. Folded if both are constant.
 fn binary(operator: Binary, a: Id, b: Id) -> Id {
     if let (Some(a), Some(b)) = (constant(a), constant(b)) {
         return number(compute(operator, U64(a), U64(b)));
@@ -199,7 +201,7 @@ operators! { Word: Add add Add; Sub sub Sub; Mul mul Mul; BitAnd bitand And; Bit
 operators! { Bool: BitAnd bitand And; BitOr bitor Or; }
 operators! { Nat: BitAnd bitand And; }
 
-/// Naturals above 64 bits and what only software arithmetic does with them is not supported.
+/// Naturals above 64 bits, and operations that only software arithmetic uses, are not supported.
 macro_rules! unsupported {
     ($($trait:ident $method:ident;)*) => {$(
         impl ops::$trait for Nat {
@@ -230,7 +232,7 @@ impl ops::Shr for Nat {
     }
 }
 
-/// The format whose sign bit a mask is.
+/// The format whose sign bit is this mask.
 fn format_of_sign(mask: Option<u64>) -> Option<Format> {
     [Format::F32, Format::F64].into_iter().find(|format| mask == Some(1 << (format.width - 1)))
 }
@@ -248,7 +250,7 @@ impl ops::BitXor for Nat {
 
 impl ops::BitOr for Nat {
     type Output = Self;
-    /// Of a magnitude and a sign: a copied sign, or the number itself.
+    /// With a magnitude and a sign: a copied sign, or the number itself.
     fn bitor(self, other: Self) -> Self {
         if let (Node::Binary(Binary::And, x, magnitude), Node::Binary(Binary::And, sign, bit)) =
             (node(self.0), node(other.0))
@@ -374,7 +376,7 @@ impl Domain for Expressions {
     ) -> [Nat; K] {
         std::array::from_fn(|_| Nat(push(Node::Unsupported)))
     }
-    /// Software arithmetic is never looked into: what the host has in hardware is overridden in [`Hardware`].
+    /// Software arithmetic is not translated. [`Hardware`] overrides what the host has in hardware.
     fn call<const A: usize, const R: usize>(
         _: &'static Function,
         _: [Nat; A],
@@ -384,23 +386,23 @@ impl Domain for Expressions {
     }
 }
 
-/// The host's float unit: what it has in hardware is one expression. What isn't here is software, and so the
-/// interpreter's.
+/// The host's float unit: one expression for each operation that the host has in hardware. Everything else is
+/// software, and left to the interpreter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hardware;
 
-/// An operation, if it rounds to nearest.
+/// An operation in the mode round-to-nearest. Other modes are unsupported.
 fn nearest(rm: Nat, node: Node) -> Nat {
     Nat(push(if constant(rm.0) == Some(0) { node } else { Node::Unsupported }))
 }
 
-/// An operation with the rounding mode that it is given.
+/// An operation in the given rounding mode.
 fn rounded(rm: Nat, node: impl FnOnce(u8) -> Node) -> Nat {
     let mode = constant(rm.0).and_then(|mode| u8::try_from(mode).ok());
     Nat(push(mode.map_or(Node::Unsupported, node)))
 }
 
-/// An operation that is exact.
+/// An operation that needs no rounding.
 fn exact(operation: Float, format: Format, a: Nat, b: Nat) -> Nat {
     Nat(push(Node::Float(operation, format, a.0, b.0)))
 }
@@ -449,7 +451,7 @@ impl FloatUnit<Expressions> for Hardware {
     fn from_int(format: Format, x: Word, rm: Nat, signed: bool) -> Nat {
         rounded(rm, |mode| Node::FromInteger { format, x: x.0, signed, mode })
     }
-    /// To nearest; to the larger format everything is exact.
+    /// Rounds to nearest only. A conversion to the larger format is exact in any mode.
     fn change_format(from: Format, _: Format, x: Nat, rm: Nat) -> Nat {
         rounded(rm, |mode| match mode == 0 || from == Format::F32 {
             true => Node::Converted { from, x: x.0 },

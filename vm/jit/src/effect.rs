@@ -1,48 +1,48 @@
-//! What one instruction does, in expressions: its semantics run on a machine that writes down.
+//! The effect of one instruction as expressions: its semantics, run on a machine that records them.
 
 use crate::domain::{Bool, Expressions, Hardware, Id, Nat, Node, Word, constant, node, push, session};
 use isa::domain::Word as _;
 use isa::{Done, Instruction, Machine, Size, Stop, Trap, semantics};
 
-/// What an instruction does. Everything is computed from the state before it.
+/// The effect of an instruction. All expressions refer to the state before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Effect {
-    /// The memory that it reads or writes.
+    /// The memory access.
     pub access: Option<Access>,
-    /// If this holds, it traps, or is the interpreter's for another reason.
+    /// If this holds, the instruction traps or must be left to the interpreter for another reason.
     pub trap: Option<Id>,
-    /// The integer register that it writes, not x0.
+    /// The integer register that it writes, never x0.
     pub x: Option<(u8, Id)>,
     /// The float register that it writes.
     pub f: Option<(u8, Id)>,
-    /// Where the machine goes on.
+    /// The next instruction.
     pub next: Next,
 }
 
-/// An access to memory, not checked.
+/// A memory access, not checked yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Access {
     pub address: Id,
     pub size: Size,
-    /// What is written.
+    /// The value to write; `None` for a load.
     pub value: Option<Id>,
 }
 
-/// Where the machine goes on.
+/// The next instruction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Next {
-    /// At the next instruction.
+    /// The following instruction.
     #[default]
-    Behind,
-    /// There if the condition holds.
+    Following,
+    /// A target, if the condition holds; otherwise the following instruction.
     Branch(Id, u64),
-    /// There.
+    /// A constant target.
     Jump(u64),
-    /// Where an expression says.
+    /// A computed target.
     Indirect(Id),
 }
 
-/// What an instruction at an address does; `None` if the interpreter has to execute it.
+/// The effect of an instruction at an address. `None` if the interpreter has to execute it.
 pub(crate) fn effect(instruction: Instruction, pc: u64) -> Option<Effect> {
     session();
     let mut recorder = Recorder { instruction, pc, effect: Effect::default(), bailed: false };
@@ -54,11 +54,11 @@ pub(crate) fn effect(instruction: Instruction, pc: u64) -> Option<Effect> {
 }
 
 impl Effect {
-    /// Everything that is computed.
+    /// All of its expressions.
     pub fn expressions(&self) -> impl Iterator<Item = Id> + use<> {
         let next = match self.next {
             Next::Branch(id, _) | Next::Indirect(id) => Some(id),
-            Next::Behind | Next::Jump(_) => None,
+            Next::Following | Next::Jump(_) => None,
         };
         let access = self.access.map_or([None; 2], |access| [Some(access.address), access.value]);
         let values = [self.trap, self.x.map(|(_, id)| id), self.f.map(|(_, id)| id), next];
@@ -67,7 +67,7 @@ impl Effect {
 }
 
 impl Node {
-    /// The expressions that it is made of.
+    /// The operands of an expression.
     pub(crate) fn operands(self) -> [Option<Id>; 3] {
         match self {
             Self::Constant(_) | Self::X(_) | Self::F(_) | Self::Unboxed(_) | Self::Unsupported => [None; 3],
@@ -89,24 +89,24 @@ impl Node {
     }
 }
 
-/// Whether nothing in an expression is left to the interpreter.
+/// Whether an expression can be computed without the interpreter.
 fn is_supported(id: Id) -> bool {
     let node = node(id);
     let supported = match node {
         Node::Unsupported | Node::Product(..) => false,
-        // To nearest, towards zero, down and up; ties away from zero no host has.
+        // To nearest, towards zero, down and up. No host can round ties away from zero.
         Node::ToInteger { mode, .. } => mode < 4,
         _ => true,
     };
     supported && node.operands().into_iter().flatten().all(is_supported)
 }
 
-/// When an integer that is converted other than to nearest isn't exact, if that can be: then its mode matters.
+/// The condition under which a conversion from an integer is inexact, if its rounding mode is not to nearest.
 fn inexact(id: Id) -> Option<Id> {
     match node(id) {
         Node::FromInteger { format, x, signed, mode } if mode != 0 => {
             let limit = Word(push(Node::Constant(2 << format.man)));
-            // Moved up, what is signed and small enough is small.
+            // Adding the limit maps the small signed numbers to the small unsigned ones.
             let (x, limit) = if signed { (Word(x) + limit, limit + limit) } else { (Word(x), limit) };
             Some(limit.ltu(x).0)
         }
@@ -114,19 +114,19 @@ fn inexact(id: Id) -> Option<Id> {
     }
 }
 
-/// Calls a function with every expression of a tree.
+/// Visits an expression and everything in it.
 pub(crate) fn visit(id: Id, see: &mut impl FnMut(Node)) {
     let node = node(id);
     see(node);
     node.operands().into_iter().flatten().for_each(|operand| visit(operand, see));
 }
 
-/// The machine that writes down.
+/// The machine that records.
 struct Recorder {
     instruction: Instruction,
     pc: u64,
     effect: Effect,
-    /// Whether something happens that only the interpreter does.
+    /// Whether something happened that only the interpreter can do.
     bailed: bool,
 }
 
@@ -183,8 +183,8 @@ impl Machine for Recorder {
     fn rm(&mut self) -> Nat {
         Nat(push(Node::Constant(self.instruction.rm.into())))
     }
-    // Whether an access is aligned and where it may be is one check of the code, made before it; an access that fails it is
-    // the interpreter's, and so is the trap.
+    // The generated code checks before an access whether it is aligned and in range. If that fails, the
+    // interpreter makes the access, and the trap.
     fn readable(&mut self, _: Word) -> Bool {
         Bool(push(Node::Constant(1)))
     }

@@ -1,7 +1,8 @@
-//! What a float register holds while code of the host runs: a number in a register of the host, or 64 bits.
+//! The form of a float register in host code: a number in a host register, or 64 bits.
 //!
-//! The machine boxes every binary32 and knows one NaN of each format. Code of the host does neither as long as nobody looks:
-//! that is what a form says. Forms are known before the code is made, for every place in it.
+//! The machine boxes every binary32 and has one canonical NaN per format. Host code does neither until it
+//! makes a difference, and a form says what a register holds meanwhile. All forms are determined before code
+//! is generated.
 
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use isa::{Format, Size};
@@ -10,17 +11,17 @@ use serde::{Deserialize, Serialize};
 /// The upper half of a register that holds a binary32.
 pub(crate) const BOX: u64 = 0xffff_ffff_0000_0000;
 
-/// What a register holds.
+/// The form of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) enum Form {
-    /// A binary32, in every bit.
+    /// A binary32, exact to the bit.
     Exact32,
-    /// A binary32; any NaN stands for the canonical one.
+    /// A binary32. Any NaN stands for the canonical one.
     Arith32,
     /// 64 bits.
     #[default]
     Exact64,
-    /// A binary64; any NaN stands for the canonical one.
+    /// A binary64. Any NaN stands for the canonical one.
     Arith64,
 }
 
@@ -33,12 +34,12 @@ impl Form {
         matches!(self, Self::Exact32 | Self::Arith32)
     }
 
-    /// Whether NaNs stand for others.
+    /// Whether any NaN stands for the canonical one.
     pub fn is_arithmetic(self) -> bool {
         matches!(self, Self::Arith32 | Self::Arith64)
     }
 
-    /// A form that both can be brought into.
+    /// A form to which both can be converted.
     pub fn join(self, other: Self) -> Self {
         match (self, other) {
             (a, b) if a == b => a,
@@ -47,8 +48,9 @@ impl Form {
         }
     }
 
-    /// The form in which a register is best taken at a place that is reached with both: a binary32 that may be any NaN stays so in a
-    /// loop, and one in every bit is checked on its way in.
+    /// The best form for a register at a place that can be reached with either. Like [`join`](Self::join),
+    /// but if one of two binary32 forms is arithmetic, so is the result: the register stays cheap in a loop,
+    /// and an exact one is checked on its way in.
     pub fn meet(self, other: Self) -> Self {
         match self.join(other) {
             Self::Exact32 if self != other => Self::Arith32,
@@ -56,7 +58,7 @@ impl Form {
         }
     }
 
-    /// The form that is best for a register with these bits, and that they satisfy.
+    /// The best form that fits these bits.
     pub fn of_bits(bits: u64) -> Self {
         [Self::Arith32, Self::Exact32, Self::Arith64]
             .into_iter()
@@ -64,7 +66,7 @@ impl Form {
             .unwrap_or(Self::Exact64)
     }
 
-    /// Whether a register with these bits can be taken in this form.
+    /// Whether a register with these bits has this form.
     pub fn fits(self, bits: u64) -> bool {
         let low = bits as u32;
         let boxed = bits >> 32 == BOX >> 32;
@@ -77,7 +79,7 @@ impl Form {
     }
 }
 
-/// The bits of a register that code has left: boxed if it is `single`, its NaN canonical if it is `arithmetic`.
+/// The bits of a register after host code: boxed if it is `single`, its NaN canonical if it is `arithmetic`.
 pub(crate) fn settled(bits: u64, single: bool, arithmetic: bool) -> u64 {
     if single {
         let low = bits as u32;
@@ -104,7 +106,7 @@ pub(crate) fn boxed(id: Id) -> Option<Id> {
     }
 }
 
-/// The form in which what an expression says is put into a register.
+/// The form in which a float register receives an expression.
 pub(crate) fn form_of(id: Id, forms: &Forms) -> Form {
     let of = |register: u8| forms[usize::from(register % 32)];
     if let Some(value) = boxed(id) {
@@ -122,7 +124,7 @@ pub(crate) fn form_of(id: Id, forms: &Forms) -> Form {
     }
 }
 
-/// Whether an expression is what hardware computes, with NaNs of its own.
+/// Whether the hardware computes the expression, with its own NaNs.
 pub(crate) fn is_arithmetic(node: Node) -> bool {
     match node {
         Node::Float(operation, ..) => matches!(operation, Float::Add | Float::Mul | Float::Div),
@@ -131,7 +133,7 @@ pub(crate) fn is_arithmetic(node: Node) -> bool {
     }
 }
 
-/// The format of what an expression says, if it is a number.
+/// The format of an expression, if it is a number.
 pub(crate) fn format_of(node: Node) -> Option<Format> {
     match node {
         Node::Unboxed(_) => Some(Format::F32),

@@ -1,12 +1,13 @@
-//! Runs images as code of the host, and stops at any step.
+//! Runs images as host code, and stops at any step.
 //!
-//! A [`Jit`] has an [`Interpreter`] and is quick where it matters: what is executed often is translated, a *region* at a time (all
-//! that direct jumps, calls and returns reach), from the same semantics that the interpreter runs. The code keeps the guest's
-//! registers in registers, counts steps exactly, and leaves whatever is out of the ordinary (traps, exits, illegal words,
-//! rounding modes that the host lacks, the last steps before a limit) to the interpreter, at the beginning of the
-//! instruction. So there is one truth about all of that, and the two can be compared at any step.
+//! A [`Jit`] contains an [`Interpreter`] and translates what is executed often. The unit is a *region*:
+//! everything that an entry reaches through direct jumps, calls and returns. The code comes from the same
+//! semantics that the interpreter runs. It keeps guest registers in host registers and counts steps exactly.
+//! Everything unusual (traps, exits, illegal words, rounding modes that the host lacks, the last steps before
+//! a limit) it leaves to the interpreter, at the start of the instruction. The interpreter alone defines all
+//! of that, and the two can be compared at any step.
 //!
-//! Code never changes in this machine, so what was translated stays valid.
+//! Guest code never changes, so translated code stays valid.
 
 mod access;
 mod cache;
@@ -30,118 +31,122 @@ use image::{Image, ImageError};
 use interpreter::{Arithmetic, Interpreter, Outcome};
 use lower::lower;
 use places::Places;
-use region::{Region, Text, members};
+use region::{CodeRegion, Text, members};
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use step::Status;
 
-/// How many steps the interpreter makes at a place at least before it is translated.
+/// The interpreter makes at least this many steps at a place before the place is translated.
 const HOT: u64 = 1 << 16;
-/// How many steps the interpreter makes in the time that it takes to translate an instruction. A place is translated when the
-/// interpreter has spent as much time there as that takes: so the two together never take twice what the better one alone would.
+/// The number of steps that the interpreter makes in the time it takes to translate one instruction. A place
+/// is translated once the interpreter has spent that much time there. So together they never take twice the
+/// time of the better one alone.
 const PRICE: u64 = 6000;
-/// The most steps that the interpreter makes between two looks at where it is, unless it comes to a region.
+/// The most steps that the interpreter makes before the JIT checks where it is. It stops earlier at a region.
 const SLICE: u64 = 1 << 15;
-/// How far the interpreter goes to find the start of a loop.
+/// The most steps to find the start of a loop.
 const SEARCH: u64 = 256;
-/// How often a region is translated for other forms of its float registers before all are taken as they come.
+/// How often a region is translated for other forms of its float registers. After that, it accepts all forms.
 const FORMS: u32 = 6;
 
-/// How many steps of the interpreter take as long as going from one region to another.
+/// Going from one region to another takes as long as this many steps of the interpreter.
 const HOP: u64 = 16;
-/// How many times a region is left, when it has been left often, to find out where its jumps lead, and how many such places there may be.
+/// For how many exits to other regions a region's targets are recorded, and how many targets it can have.
 const LOOK: u64 = 64;
 const TARGETS: usize = 32;
 
-/// The most regions, and the most bytes of code, that a machine has: a hostile program must not take all memory by running all over
-/// itself. What isn't translated is interpreted.
+/// Limits on a machine's regions and bytes of code. They keep a hostile program from taking all memory by
+/// running everywhere. Everything beyond them is interpreted.
 const MOST_REGIONS: u64 = 1 << 14;
 const MOST_BYTES: u64 = 1 << 28;
 
 pub use untranslated::{UNTRANSLATED, UNTRANSLATED_MODES};
 
-/// Why nothing can be translated.
+/// Why a [`Jit`] can't be created.
 #[derive(Debug, thiserror::Error)]
 pub enum JitError {
-    /// The machine of the image can't be had.
+    /// The machine of the image can't be created.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// No addresses for the list of written pages.
+    /// The system can't reserve addresses for the list of written pages.
     #[error("cannot reserve addresses: {0}")]
     Memory(std::io::Error),
 }
 
-/// What has been translated so far.
+/// Statistics of the translations so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Translated {
-    /// How many regions.
+    /// The number of regions.
     pub regions: u64,
-    /// How many instructions of the guest, those in several regions counted in each.
+    /// The number of guest instructions. One that is in several regions counts several times.
     pub instructions: u64,
-    /// How many bytes of code.
+    /// The number of bytes of code.
     pub bytes: u64,
-    /// How long it took.
+    /// The time spent on translation.
     pub time: std::time::Duration,
-    /// Steps made by translated code.
+    /// The steps made by translated code.
     pub steps: u64,
 }
 
 /// A machine that translates what it executes often.
 pub struct Jit {
     machine: Interpreter,
-    /// None if Cranelift doesn't know the host: then everything is interpreted.
+    /// `None` if Cranelift doesn't support the host. Everything is then interpreted.
     isa: Option<OwnedTargetIsa>,
     text: Text,
     written: Written,
-    /// What is known of the places where regions may start.
+    /// The places where regions may start.
     places: Places,
-    /// Where regions start that have code.
+    /// The entries of regions with code.
     entries: Vec<u64>,
-    /// Steps of the interpreter by place, as long as there is no region.
+    /// Steps of the interpreter by place. A place is removed when it is translated.
     heat: HashMap<u64, Heat>,
     hot: u64,
     price: u64,
     translated: Translated,
     cache: Option<Cache>,
-    /// How many regions there were when the cache was last read or written.
+    /// The number of regions when the cache was last read or written.
     kept: u64,
 }
 
-/// Steps of the interpreter at a place. Places of one region have them in common: they would be served by the same code.
+/// Steps of the interpreter at a place. Places of one region share a count, since the same code would serve
+/// them.
 struct Heat {
     steps: u64,
-    /// The place that counts for this one too.
+    /// The place that keeps the shared count.
     with: u64,
-    /// The steps of all for which this place counts, and how many it takes to translate it.
+    /// The shared count, and the count at which translation pays.
     all: u64,
     needed: u64,
 }
 
-/// A place in the code where a region starts, or can't.
+/// A place in the code where a region starts, or where none can start.
 #[derive(Default)]
 struct Place {
-    /// None if its first instruction is the interpreter's.
+    /// `None` if the interpreter must execute the first instruction.
     code: Option<Code>,
-    /// The most steps until the code looks at how many are left.
+    /// The most steps from the entry to the next check of `left`.
     longest: u64,
     forms: Forms,
-    /// Which float registers are used, and which of them are written, as bits.
+    /// The float registers that are used, and those that are written, as bit sets.
     uses: u32,
     writes: u32,
-    /// How many instructions it has.
+    /// The number of instructions.
     instructions: u64,
-    /// How often it has been translated for other forms.
+    /// How often the region was translated for other forms.
     versions: u32,
-    /// Where jumps of the region are known to lead: regions that it was left for.
+    /// Other known targets of the region's indirect jumps: regions for which it was left.
     targets: Vec<u64>,
-    /// How often it was left for another region, and how often it takes to look for new targets. That starts anew with each translation.
+    /// How often the region was left for another, and after how many times new targets are recorded. The
+    /// count starts anew with each translation.
     hops: u64,
     patience: u64,
 }
 
 impl Place {
-    /// Notes that the region was left for another; says whether it should be translated again, with new targets.
+    /// Counts an exit to another region. Returns whether the region should be translated again with its new
+    /// targets.
     fn hop(&mut self, to: u64) -> bool {
         self.hops += 1;
         if self.hops > self.patience {
@@ -150,19 +155,19 @@ impl Place {
         self.hops == self.patience.saturating_add(LOOK)
     }
 
-    /// Notes a target.
+    /// Records a target.
     fn note(&mut self, target: u64) {
         if self.targets.len() < TARGETS && !self.targets.contains(&target) {
             self.targets.push(target);
         }
     }
 
-    /// Whether float registers have the forms that the code was made for.
+    /// Whether the float registers have the forms that the code expects.
     fn fits(&self, floats: &[u64; 32]) -> bool {
         members(self.uses).map(usize::from).all(|register| self.forms[register].fits(floats[register]))
     }
 
-    /// Brings the float registers that the code has written from the forms in which it left them into those of the machine.
+    /// Converts the float registers that the code has written to the machine's representation.
     fn settle(&self, context: &mut Context) {
         for register in members(self.writes) {
             let (single, arithmetic) =
@@ -198,14 +203,15 @@ impl Jit {
         })
     }
 
-    /// The same machine, that translates a place as soon as the interpreter has made this many steps there, whatever it costs.
+    /// The same machine with a fixed threshold: it translates a place once the interpreter has made this many
+    /// steps there, regardless of the cost.
     #[must_use]
     pub fn with_threshold(self, hot: u64) -> Self {
         Self { hot, price: 0, ..self }
     }
 
-    /// The same machine, that begins with what is kept in a folder of the code that was made for this image on such a host. If
-    /// nothing is, or the folder isn't this user's alone, it is as it was.
+    /// The same machine with a cache in `folder`: it starts with the code that was stored for this image and
+    /// kind of host. Without valid stored code, or if other users can write to the folder, nothing changes.
     #[must_use]
     pub fn with_cache(mut self, folder: &Path, image: &Image) -> Self {
         self.cache = self.isa.as_ref().and_then(|isa| Cache::new(folder, image, isa));
@@ -222,8 +228,8 @@ impl Jit {
         self
     }
 
-    /// Keeps translated code for the next machine of the image, if there is a [cache](Self::with_cache), and code that it
-    /// doesn't have.
+    /// Stores translated code for the next machine of the image, if there is a [cache](Self::with_cache) and
+    /// it lacks some of the code.
     pub fn keep(&mut self) -> io::Result<()> {
         if self.kept == self.translated.regions {
             return Ok(());
@@ -240,19 +246,19 @@ impl Jit {
         cache.write(&self.entries.iter().filter_map(kept).collect::<Vec<_>>())
     }
 
-    /// The same machine, that translates nothing.
+    /// The same machine without translation.
     #[must_use]
     pub fn interpreting(self) -> Self {
         Self { isa: None, ..self }
     }
 
-    /// The same machine, whose interpreter has other arithmetic; results do not depend on it.
+    /// The same machine with another arithmetic in its interpreter. Results do not depend on it.
     #[must_use]
     pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
         Self { machine: self.machine.with_arithmetic(arithmetic), ..self }
     }
 
-    /// What has been translated so far.
+    /// Statistics of the translations so far.
     #[must_use]
     pub fn translated(&self) -> Translated {
         self.translated
@@ -270,7 +276,7 @@ impl Jit {
             }
             let detour = self.interpret(left);
             left -= detour;
-            // Had there been a region, it would have saved these steps.
+            // With a region here, these steps would have been saved.
             self.warm(pc, detour);
             if detour >= SLICE {
                 left -= self.search(left);
@@ -281,8 +287,8 @@ impl Jit {
         Outcome { steps: limit - left, status: self.machine.status() }
     }
 
-    /// Has the interpreter go on to where a region starts, a slice at most; says how many steps it has made. The first one is
-    /// made in any case: a region that starts here had not room enough.
+    /// Interprets until a region starts, for at most a slice, and returns the number of steps. It always
+    /// makes the first step: if a region starts here, `left` was too small for it.
     fn interpret(&mut self, left: u64) -> u64 {
         let first = self.machine.run(1).steps;
         let rest = SLICE.min(left - first);
@@ -290,12 +296,12 @@ impl Jit {
         first + self.machine.run_watched(rest, entries, |machine| !entries.contains(&machine.pc())).steps
     }
 
-    /// What is known of a place.
+    /// The region at a place.
     fn place(&self, pc: u64) -> Option<&Place> {
         self.places.get(self.text.index(pc)?)
     }
 
-    /// Runs translated code as long as there is some and it has room enough; says how many steps it made.
+    /// Runs translated code while there is some and enough steps are left. Returns the number of steps.
     fn run_regions(&mut self, left: u64) -> u64 {
         let enough = |place: &&Place| place.code.is_some() && place.longest <= left;
         if self.place(self.machine.pc()).filter(enough).is_none() {
@@ -337,10 +343,9 @@ impl Jit {
                 misfit = Some(index);
                 break;
             }
-            // SAFETY: the code was made for the image that the machine is of, and nothing outside this crate can replace
-            // the machine or its memory, so memory has the size that the code compares with. Memory is borrowed from the
-            // machine for as long as the call lasts, the marks and the list from `written`, which was made for memory of
-            // this size.
+            // SAFETY: The code was made for this machine's image. No other crate can replace the machine or
+            // its memory, so memory has the size that the code assumes. The call borrows memory from the
+            // machine, and the marks and the list from `written`, which was made for memory of this size.
             #[expect(unsafe_code, reason = "a call of translated code")]
             unsafe {
                 code.run(&mut context)
@@ -361,14 +366,14 @@ impl Jit {
             self.widen(index);
         }
         if let Some(index) = misfit {
-            // The new code fits, so this is not done again.
+            // The new code fits, so this happens only once.
             self.adapt(index);
             return if made == 0 { self.run_regions(left) } else { made };
         }
         made
     }
 
-    /// Goes on to where the code jumps back to: there a loop starts. Says how many steps it made.
+    /// Runs to the next jump backwards, where a loop starts. Returns the number of steps.
     fn search(&mut self, left: u64) -> u64 {
         let mut made = 0;
         while made < left.min(SEARCH) && self.machine.status() == Status::Running {
@@ -381,13 +386,13 @@ impl Jit {
         made
     }
 
-    /// What is known of the steps at a place.
+    /// The step count of a place.
     fn heat(&mut self, pc: u64) -> &mut Heat {
         self.heat.entry(pc).or_insert(Heat { steps: 0, with: pc, all: 0, needed: self.hot })
     }
 
-    /// Counts steps at a place that hasn't been tried yet; says whether they, or those of all that share theirs with it, are enough to
-    /// look at its region.
+    /// Counts steps at a place that has not been tried yet. Returns whether its count, or its shared count,
+    /// justifies building its region.
     fn warm(&mut self, pc: u64, steps: u64) -> bool {
         if self.text.index(pc).is_none_or(|index| self.places.get(index).is_some()) {
             return false;
@@ -400,12 +405,13 @@ impl Jit {
         alone || shared.all >= shared.needed
     }
 
-    /// Counts steps at the place where the machine is, and translates it when those in its region are enough; says whether it did.
+    /// Counts steps at the machine's place, and translates its region once that pays. Returns whether it
+    /// tried.
     fn ripen(&mut self, pc: u64, steps: u64) -> bool {
         if !self.warm(pc, steps) || self.is_full() {
             return false;
         }
-        let region = self.isa.as_ref().and_then(|_| Region::new(&self.text, pc, &[]));
+        let region = self.isa.as_ref().and_then(|_| CodeRegion::new(&self.text, pc, &[]));
         let places = || region.iter().flat_map(|region| region.blocks.keys());
         let steps = places().filter_map(|place| self.heat.get(place)).map(|heat| heat.steps).sum();
         let price = region.as_ref().map_or(0, |region| region.len() * self.price);
@@ -423,7 +429,7 @@ impl Jit {
         true
     }
 
-    /// Translates a region again that can't be entered, for the forms that float registers have now and had.
+    /// Translates a region again for the current forms of the float registers, in addition to the old ones.
     fn adapt(&mut self, index: usize) {
         let Some(old) = self.places.take(index) else { return };
         let versions = old.versions + 1;
@@ -433,20 +439,20 @@ impl Jit {
             1 => old.forms[i].join(Form::of_bits(floats[i])),
             _ => Form::of_bits(floats[i]),
         });
-        let region = Region::new(&self.text, self.machine.pc(), &old.targets);
+        let region = CodeRegion::new(&self.text, self.machine.pc(), &old.targets);
         self.translate(index, region, forms, Place { versions, ..*old });
     }
 
-    /// Translates a region again that is often left for others, together with what it is left for.
+    /// Translates a region again, extended by the regions for which it is often left.
     fn widen(&mut self, index: usize) {
         let Some(mut old) = self.places.take(index) else { return };
-        // Where those lead, this one leads then.
+        // This region then leads to their targets as well.
         let further =
             old.targets.iter().filter_map(|&target| self.place(target)).flat_map(|place| &place.targets);
         for target in further.copied().collect::<Vec<_>>() {
             old.note(target);
         }
-        let region = Region::new(&self.text, self.text.address(index), &old.targets);
+        let region = CodeRegion::new(&self.text, self.text.address(index), &old.targets);
         let price = region.as_ref().filter(|region| region.is_open()).map(|region| region.len() * self.price);
         match price {
             Some(price) if old.hops * HOP >= price && !self.is_full() => {
@@ -460,15 +466,15 @@ impl Jit {
         }
     }
 
-    /// Whether nothing more is translated.
+    /// Whether the limits on translated code are reached.
     fn is_full(&self) -> bool {
         self.translated.regions >= MOST_REGIONS || self.translated.bytes >= MOST_BYTES
     }
 
-    /// Translates a region for these forms of the float registers; `old` says what is known of its place.
-    fn translate(&mut self, index: usize, region: Option<Region>, forms: Forms, old: Place) {
+    /// Translates a region for these forms of the float registers. `old` is the place's previous state.
+    fn translate(&mut self, index: usize, region: Option<CodeRegion>, forms: Forms, old: Place) {
         let start = std::time::Instant::now();
-        let code = |region: &Region, isa: &OwnedTargetIsa| {
+        let code = |region: &CodeRegion, isa: &OwnedTargetIsa| {
             Code::new(lower(&self.text, region, isa.frontend_config()), isa)
         };
         let region = region.map(|region| region.prepared(&self.text, forms));
@@ -487,7 +493,7 @@ impl Jit {
         self.translated.time += start.elapsed();
     }
 
-    /// Puts what is known of a place where it belongs.
+    /// Stores a place.
     fn put(&mut self, index: usize, place: Place) {
         let entry = self.text.address(index);
         if place.code.is_some() && !self.entries.contains(&entry) {

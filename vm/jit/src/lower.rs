@@ -1,10 +1,11 @@
-//! A region as a function of Cranelift.
+//! Lowers a region to a Cranelift function.
 //!
-//! The function has the machine's registers in variables. It takes a [`Context`](crate::context::Context), float registers in the
-//! forms that the code was made for, and how many steps may be made; it returns how many are left, the registers and pc in
-//! the context. It leaves at the beginning of an instruction: before one that the
-//! interpreter has to execute, before one whose access or jump isn't ordinary, where too few steps are left for the
-//! way to the next check, and where the region ends. So what stops or traps is always the interpreter's.
+//! The function keeps the machine's registers in variables. Its argument is a
+//! [`Context`](crate::context::Context) with the registers (floats in the forms that the code was made for)
+//! and the number of steps it may make. It returns the remaining steps, the registers and the pc in the
+//! context. It always exits at the start of an instruction: before one that the interpreter must execute,
+//! before an unusual access or jump, when too few steps are left to reach the next check, and at the end of
+//! the region. So only the interpreter traps or ends a run.
 
 mod turns;
 
@@ -13,7 +14,7 @@ use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
 use crate::form::{BOX, Form, Forms, NAN_32, NAN_64, boxed, form_of, format_of, is_arithmetic};
-use crate::region::{Block, End, Region, Registers, Text, members};
+use crate::region::{Block, End, CodeRegion, Registers, Text, members};
 use cranelift_codegen::ir::condcodes::{CondCode as _, FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};
@@ -28,8 +29,8 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 use step::MachineProfile;
 
-/// The region as a function, where float registers have the forms of its entry block.
-pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) -> Function {
+/// The function of a region. Float registers have the forms of its entry block.
+pub(crate) fn lower(text: &Text, region: &CodeRegion, host: TargetFrontendConfig) -> Function {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params = vec![AbiParam::new(I64)];
     let mut function = Function::with_name_signature(UserFuncName::default(), signature);
@@ -75,10 +76,10 @@ pub(crate) fn lower(text: &Text, region: &Region, host: TargetFrontendConfig) ->
     function
 }
 
-/// Why the code has to leave.
+/// A condition under which the code has to exit.
 struct Wrong {
     condition: Value,
-    /// Nothing is wrong if the accesses are here instead.
+    /// The accesses are still fine if they are in this range.
     unless: Option<Range>,
 }
 
@@ -88,64 +89,65 @@ impl From<Value> for Wrong {
     }
 }
 
-/// Where accesses may be.
+/// A range of memory for accesses.
 #[derive(Clone, Copy)]
 struct Range {
-    /// The address of the first.
+    /// The address of the first access.
     first: Value,
-    /// The logarithm of the largest one's size.
+    /// log2 of the largest access's size.
     bits: u32,
-    /// The first address of the range, a multiple of that size.
+    /// The start of the range, a multiple of that size.
     start: u64,
-    /// How far behind that the first access may be.
+    /// The largest valid distance of the first access from the start.
     last: i64,
 }
 
 struct Lowering<'a> {
     text: &'a Text,
-    region: &'a Region,
+    region: &'a CodeRegion,
     code: FunctionBuilder<'a>,
-    /// The context.
+    /// The pointer to the context.
     pointer: Value,
     /// The guest's memory, and the marks of its pages.
     memory: Value,
     marks: Value,
-    /// Where memory can be accessed, the largest part first.
+    /// The accessible parts of memory, the largest first.
     data: Vec<std::ops::Range<u64>>,
     x: [Variable; 32],
     single: [Variable; 32],
     double: [Variable; 32],
-    /// The steps that are left, those of the current block taken off.
+    /// The remaining steps, already without those of the current block.
     left: Variable,
     blocks: BTreeMap<u64, ir::Block>,
-    /// Where turns of the current block begin that need no checks, if it is a loop that has such.
+    /// If the current block is a loop with hoisted checks: its address, and the block where an iteration
+    /// without them starts.
     turn: Option<(u64, ir::Block)>,
-    /// What the current instruction loads from code.
+    /// The value that the current instruction loads from code.
     literal: Option<u64>,
-    /// Whether the page to which the current instruction writes is marked.
+    /// Whether the current store's page is already marked.
     is_marked: bool,
     /// The forms before the current instruction.
     forms: Forms,
-    /// Registers that are in variables; the others are in the context, in these forms.
+    /// The registers that are in variables. The others are in the context.
     kept: Registers,
-    /// Which of these aren't in the context as they are.
+    /// Those whose value in the context is out of date.
     stale: Registers,
-    /// What has been computed for the current instruction: integers, and exact and arithmetic numbers.
+    /// The values computed for the current instruction: integers, and floats by whether they are exact.
     values: Vec<(Id, Value)>,
     floats: Vec<((Id, bool), Value)>,
 }
 
-/// Where a machine's memory can be accessed: all of it but what code hides, the largest part first.
+/// The accessible parts of a machine's memory, the largest first: everything that code doesn't hide.
 fn data(profile: MachineProfile) -> Vec<std::ops::Range<u64>> {
     let (base, size) = (profile.code_base(), profile.memory_size());
-    let (before, behind) = (0..base.min(size), base.saturating_add(profile.code_size()).min(size)..size);
-    let mut parts = vec![before, behind];
+    let (before, after) = (0..base.min(size), base.saturating_add(profile.code_size()).min(size)..size);
+    let mut parts = vec![before, after];
     parts.retain(|part| !part.is_empty());
     parts.sort_by_key(|part| std::cmp::Reverse(part.end - part.start));
     parts
 }
 
-/// The address of a field of the context.
+/// The offset of a field in the context.
 macro_rules! field {
     ($field:ident) => {
         i32::try_from(offset_of!(Context, $field)).unwrap_or_default()
@@ -157,7 +159,7 @@ use field;
 // ---- Entry, blocks, exits
 
 impl Lowering<'_> {
-    /// Takes the registers and goes to the first block.
+    /// Loads the pointers and the step count, and jumps to the first block.
     fn enter(&mut self) {
         self.memory = self.field(field!(memory));
         self.marks = self.field(field!(marks));
@@ -167,12 +169,12 @@ impl Lowering<'_> {
         self.jump(self.region.entry);
     }
 
-    /// Reads a field of the context.
+    /// Loads a field of the context.
     fn field(&mut self, offset: i32) -> Value {
         self.code.ins().load(I64, MemFlagsData::trusted(), self.pointer, offset)
     }
 
-    /// An integer register, from the context unless it is held.
+    /// An integer register. It is loaded from the context if it isn't in a variable.
     fn x(&mut self, register: u8) -> Value {
         let variable = self.x[usize::from(register)];
         if (Registers::x(register) - self.kept).is_empty() {
@@ -184,7 +186,7 @@ impl Lowering<'_> {
         value
     }
 
-    /// A float register in its form, from the context unless it is held.
+    /// A float register in its form. It is loaded from the context if it isn't in a variable.
     fn f(&mut self, register: u8) -> Value {
         let (variable, of) = self.variable(register);
         if (Registers::f(register) - self.kept).is_empty() {
@@ -197,20 +199,20 @@ impl Lowering<'_> {
         value
     }
 
-    /// The variable of a float register, and the type that it has in its form.
+    /// The variable of a float register, and its type in the current form.
     fn variable(&self, register: u8) -> (Variable, Type) {
         let at = usize::from(register);
         if self.forms[at].is_single() { (self.single[at], F32) } else { (self.double[at], F64) }
     }
 
-    /// Writes an integer register.
+    /// Sets an integer register.
     fn set_x(&mut self, register: u8, value: Value) {
         self.code.def_var(self.x[usize::from(register)], value);
         self.kept |= Registers::x(register);
         self.stale |= Registers::x(register);
     }
 
-    /// Writes a float register in a form.
+    /// Sets a float register in a form.
     fn set_f(&mut self, register: u8, form: Form, value: Value) {
         self.forms[usize::from(register)] = form;
         self.code.def_var(self.variable(register).0, value);
@@ -218,7 +220,7 @@ impl Lowering<'_> {
         self.stale |= Registers::f(register);
     }
 
-    /// Goes to a place in the region, or out of it.
+    /// Jumps to an address, inside or outside the region.
     fn jump(&mut self, target: u64) {
         match (self.entrance(target), self.region.blocks.get(&target)) {
             (Some(block), Some(next)) => {
@@ -229,13 +231,13 @@ impl Lowering<'_> {
         }
     }
 
-    /// Where a place in the region is entered from the current block.
+    /// The block to which the current block jumps for an address in the region.
     fn entrance(&self, target: u64) -> Option<ir::Block> {
         let turn = self.turn.filter(|&(place, _)| place == target).map(|(_, block)| block);
         turn.or_else(|| self.blocks.get(&target).copied())
     }
 
-    /// Brings registers to where a block expects them, and into its forms.
+    /// Brings registers to the places and forms that a block expects.
     fn prepare(&mut self, next: &Block) {
         let unfit = self.unfit(next);
         self.exit_if_payload(
@@ -256,7 +258,7 @@ impl Lowering<'_> {
         members(missing.f).for_each(|register| _ = self.f(register));
     }
 
-    /// Leaves before the next block if a binary32 is a NaN that isn't the canonical one.
+    /// Exits before the next block if one of these binary32 registers holds a NaN that isn't canonical.
     fn exit_if_payload(&mut self, registers: impl Iterator<Item = u8>, pc: u64) {
         let values: Vec<_> = registers.map(|register| self.f(register)).collect();
         if values.is_empty() {
@@ -287,27 +289,27 @@ impl Lowering<'_> {
         self.code.switch_to_block(on);
     }
 
-    /// The registers whose forms are others in a block, and those.
+    /// The registers that have other forms in a block, with those forms.
     fn unfit(&self, next: &Block) -> Vec<(u8, Form)> {
         let forms =
             members(self.region.writes.f).map(|register| (register, next.forms[usize::from(register)]));
         forms.filter(|&(register, form)| self.forms[usize::from(register)] != form).collect()
     }
 
-    /// Whether nothing has to be done on the way to a block.
+    /// Whether a block can be entered without any preparation.
     fn is_ready(&self, next: &Block) -> bool {
         (self.stale - next.stale).is_empty()
             && (next.kept - self.kept).is_empty()
             && self.unfit(next).is_empty()
     }
 
-    /// Leaves at an address before the next block.
+    /// Exits before the next block, at an address.
     fn exit_at(&mut self, pc: u64) {
         let pc = self.code.ins().iconst(I64, pc.cast_signed());
         self.exit(pc, 0);
     }
 
-    /// Leaves at an address, with these steps of the block not made: the registers that were written go back.
+    /// Exits at an address and writes the changed registers back. `unmade` steps of the block were not made.
     fn exit(&mut self, pc: Value, unmade: u64) {
         self.write(self.stale);
         if self.region.writes.f != 0 {
@@ -326,12 +328,12 @@ impl Lowering<'_> {
         self.code.ins().return_(&[]);
     }
 
-    /// A sum with a constant.
+    /// Adds a constant.
     fn plus(&mut self, value: Value, constant: i64) -> Value {
         if constant == 0 { value } else { self.code.ins().iadd_imm_s(value, constant) }
     }
 
-    /// Writes registers that are held into the context.
+    /// Writes registers from variables to the context.
     fn write(&mut self, registers: Registers) {
         for register in members(registers.x) {
             let value = self.code.use_var(self.x[usize::from(register)]);
@@ -353,13 +355,13 @@ impl Lowering<'_> {
         }
     }
 
-    /// Writes registers into the context, where they are from now on.
+    /// Writes registers to the context, and marks them as up to date.
     fn put_back(&mut self, registers: Registers) {
         self.write(registers);
         self.stale = self.stale - registers;
     }
 
-    /// Leaves if something is wrong, with these steps of the block not made.
+    /// Exits if a condition holds. `unmade` steps of the block were not made.
     fn exit_if(&mut self, wrong: &[Wrong], pc: u64, unmade: u64) {
         if wrong.is_empty() {
             return;
@@ -416,13 +418,14 @@ impl Lowering<'_> {
         self.exit_if(&wrong, block.start, 0);
         let left = self.code.use_var(self.left);
         let left = self.code.ins().iadd_imm_s(left, -block.len.cast_signed());
-        // No code comes of these two. But Cranelift doesn't see through them: it would else compute the steps behind this block and all
-        // exits from those before it, for which a loop would need another register, and moves at its end.
+        // These two instructions produce no code, but hide the subtraction from Cranelift. Otherwise it would
+        // derive the count after the block and in all exits from the count before it. A loop would then need
+        // another register, and moves at its end.
         let both = self.code.ins().iconcat(left, left);
         let (left, _) = self.code.ins().isplit(both);
         self.code.def_var(self.left, left);
         let finals = self.text.finals(block);
-        let held = self.region.stale_behind(block);
+        let held = self.region.stale_after(block);
         let mut last = None;
         for ((index, pc), finals) in (0..).zip(block.addresses()).zip(finals) {
             let unmade = block.len - index;
@@ -435,24 +438,24 @@ impl Lowering<'_> {
             self.literal = literals.iter().find(|(place, _)| *place == index).map(|&(_, value)| value);
             self.is_marked = steady.stores.contains(&index);
             last = self.instruction(&effect, pc, unmade);
-            // At once, so that the host needs no register for it until the end.
+            // Written at once, so that no host register holds it until the end of the block.
             self.put_back(finals - held);
         }
         self.end(block, last);
     }
 
-    /// Goes on behind a block; `value` is the condition or the target of its last instruction.
+    /// Ends a block. `value` is the condition or target of its last instruction.
     fn end(&mut self, block: &Block, value: Option<Value>) {
-        self.put_back(self.stale - self.region.stale_behind(block));
+        self.put_back(self.stale - self.region.stale_after(block));
         match (block.end, value) {
             (End::To(target), _) => self.jump(target),
-            // A block may start here that holds nothing: it would lead to itself.
+            // An empty block starts at `pc` itself, so a jump there would be endless.
             (End::Out(pc), _) => self.exit_at(pc),
-            (End::Branch(target, behind), Some(condition)) => {
-                let [taken, not] = [target, behind].map(|target| self.place(target));
+            (End::Branch(target, after), Some(condition)) => {
+                let [taken, not] = [target, after].map(|target| self.place(target));
                 self.code.ins().brif(condition, taken, &[], not, &[]);
                 self.finish(target, taken);
-                self.finish(behind, not);
+                self.finish(after, not);
             }
             (End::Indirect, Some(target)) => {
                 let mut switch = Switch::new();
@@ -465,12 +468,13 @@ impl Lowering<'_> {
                 self.code.switch_to_block(other);
                 self.exit(target, 0);
             }
-            // A block that ends in a branch or a jump has its value.
+            // A block that ends in a branch or an indirect jump always has a value.
             (End::Branch(..) | End::Indirect, None) => self.exit_at(block.start),
         }
     }
 
-    /// The block of a place if it can be entered as things are, or a new one that leads there. It has to be [finished](Self::finish).
+    /// The block of a target if it can be entered without preparation. Otherwise a new block, to be
+    /// [finished](Self::finish).
     fn place(&mut self, target: u64) -> ir::Block {
         let ready = self.region.blocks.get(&target).is_some_and(|next| self.is_ready(next));
         match self.entrance(target) {
@@ -493,7 +497,7 @@ impl Lowering<'_> {
 // ---- Instructions
 
 impl Lowering<'_> {
-    /// One instruction; gives the condition of a branch or the target of a jump.
+    /// Lowers one instruction. Returns the condition of a branch or the target of an indirect jump.
     fn instruction(&mut self, effect: &Effect, pc: u64, unmade: u64) -> Option<Value> {
         self.values.clear();
         self.floats.clear();
@@ -501,13 +505,13 @@ impl Lowering<'_> {
             let condition = self.condition(condition);
             self.exit_if(&[condition.into()], pc, unmade);
         }
-        // Everything is computed before anything is written.
+        // All results are computed before any register is written.
         let x = effect.x.map(|(register, id)| (register, self.word(id)));
         let f = effect.f.map(|(register, id)| (register, form_of(id, &self.forms), self.new_float(id)));
         let next = match effect.next {
             Next::Branch(condition, _) => Some(self.condition(condition)),
             Next::Indirect(target) => Some(self.word(target)),
-            Next::Behind | Next::Jump(_) => None,
+            Next::Following | Next::Jump(_) => None,
         };
         if let Some(Access { address, size, value: Some(value) }) = effect.access {
             self.store(address, size, value);
@@ -521,7 +525,7 @@ impl Lowering<'_> {
         next
     }
 
-    /// Adds what is wrong unless the accesses from here on are aligned and in memory, and not to code that hides it.
+    /// Adds the exit conditions for the accesses from here on: misaligned, outside memory, or hidden by code.
     fn check(&mut self, point: &AccessCheck, wrong: &mut Vec<Wrong>) {
         for span in &point.spans {
             self.check_span(*span, wrong);
@@ -531,18 +535,18 @@ impl Lowering<'_> {
         }
     }
 
-    /// The same for accesses with one register.
+    /// Adds the exit condition for a span.
     fn check_span(&mut self, span: Span, wrong: &mut Vec<Wrong>) {
         let (usual, other) = self.ranges(span);
         let condition = match usual {
             Some(usual) => self.outside(usual),
-            // Nothing can be accessed at all.
+            // There is no accessible memory.
             None => self.code.ins().iconst(I8, 1),
         };
         wrong.push(Wrong { condition, unless: other });
     }
 
-    /// Where accesses with one register may be.
+    /// The ranges for the accesses of a span: the largest, and the other one.
     fn ranges(&mut self, span: Span) -> (Option<Range>, Option<Range>) {
         let (low, length) = span.aligned();
         let base = self.x(span.register);
@@ -556,8 +560,8 @@ impl Lowering<'_> {
         (ranges.next(), ranges.next())
     }
 
-    /// Whether accesses are outside a range, or not aligned: a distance that is turned right by the logarithm of their size is small
-    /// only if it is small and aligned.
+    /// Whether accesses are misaligned or outside a range. Rotating the distance right by log2 of their size
+    /// makes it large if it isn't aligned, so one comparison decides both.
     fn outside(&mut self, range: Range) -> Value {
         let Range { first, bits, start, last } = range;
         if last < 0 {
@@ -569,7 +573,7 @@ impl Lowering<'_> {
         self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, last)
     }
 
-    /// Where an address is on the host: behind a pointer.
+    /// The host address of a guest address: a pointer and an offset.
     fn host(&mut self, address: Id) -> (Value, i32) {
         let distance =
             |distance| constant(distance).and_then(|distance| i32::try_from(distance.cast_signed()).ok());
@@ -583,7 +587,7 @@ impl Lowering<'_> {
         (self.code.ins().iadd(self.memory, base), distance)
     }
 
-    /// Writes to memory and marks the page.
+    /// Stores a value and marks its page.
     fn store(&mut self, address: Id, size: Size, value: Id) {
         let flags = MemFlagsData::trusted();
         let (to, at) = self.host(address);
@@ -606,7 +610,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// Marks the page of an address, and lists it if it has no mark yet.
+    /// Marks the page of an address, and lists it if it wasn't marked.
     fn mark(&mut self, address: Value) {
         let flags = MemFlagsData::trusted();
         let page = self.code.ins().ushr_imm_u(address, i64::from(memory::PAGE_BITS));
@@ -628,7 +632,7 @@ impl Lowering<'_> {
         self.code.switch_to_block(on);
     }
 
-    /// What is stored as a number of the host, if that is what it is.
+    /// The stored value as a host float, if it is one.
     fn number(&mut self, value: Id, size: Size) -> Option<Value> {
         match (node(value), size) {
             (Node::F(register), Size::Word) if self.forms[usize::from(register)].is_single() => {
@@ -740,7 +744,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Total division: by 0 it gives 0, and by -1 there is no overflow. Of 32 bits if that is enough, which is quicker.
+    /// Total division: by 0 it gives 0, and by -1 it doesn't overflow. It uses 32 bits where possible, which
+    /// is faster.
     fn division(&mut self, operator: Binary, a: Id, b: Id) -> Value {
         let signed = matches!(operator, Binary::DivS | Binary::RemS);
         let short = [a, b].into_iter().all(|id| is_short(id, signed));
@@ -770,17 +775,17 @@ impl Lowering<'_> {
                 let result = code.ins().select(is_minus, negated, result);
                 code.ins().select(is_zero, zero, result)
             }
-            // By 1, as is divided then, nothing remains.
+            // Special cases divide by 1, which leaves no remainder.
             _ => result,
         }
     }
 
-    /// An expression as a condition of eight bits.
+    /// An expression as an 8-bit condition.
     fn condition(&mut self, id: Id) -> Value {
         self.test(id, true)
     }
 
-    /// Whether a condition is what is said.
+    /// Tests whether a condition is true, or false if `holds` is false.
     fn test(&mut self, id: Id, holds: bool) -> Value {
         match node(id) {
             Node::Not(inner) => self.test(inner, !holds),
@@ -811,7 +816,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// A number rounded to an integer that saturates; a NaN counts as infinity. What is shorter than 64 bits is extended.
+    /// A number rounded to an integer, saturating. A NaN counts as positive infinity. A 32-bit result is
+    /// extended.
     fn rounded(&mut self, format: Format, x: Id, bits: u32, signed: bool, mode: u8) -> Value {
         let x = self.float(x, format, false);
         let ins = self.code.ins();
@@ -849,7 +855,7 @@ fn is_short(id: Id, signed: bool) -> bool {
     }
 }
 
-/// Whether an operator gives a condition.
+/// Whether an operator yields a condition.
 fn is_comparison(operator: Binary) -> bool {
     matches!(operator, Binary::Equal | Binary::LessU | Binary::LessS)
 }
@@ -857,7 +863,7 @@ fn is_comparison(operator: Binary) -> bool {
 // ---- Numbers
 
 impl Lowering<'_> {
-    /// What is put into a float register, in the form of the expression.
+    /// The new value of a float register, in the form of the expression.
     fn new_float(&mut self, id: Id) -> Value {
         let form = form_of(id, &self.forms);
         let exact = !form.is_arithmetic();
@@ -868,7 +874,7 @@ impl Lowering<'_> {
             };
         }
         match node(boxed(id).unwrap_or(id)) {
-            // A move, with all that the form leaves open.
+            // A move keeps the form.
             Node::F(register) | Node::Unboxed(register) if self.forms[usize::from(register)].is_single() => {
                 self.f(register)
             }
@@ -876,7 +882,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// An expression as a number: in every bit if `exact`, else with any NaN.
+    /// An expression as a number: exact to the bit if `exact`, otherwise any NaN stands for the canonical
+    /// one.
     fn float(&mut self, id: Id, format: Format, exact: bool) -> Value {
         let key = (id, exact);
         if let Some(&(_, value)) = self.floats.iter().find(|(known, _)| *known == key) {
@@ -926,7 +933,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// What the hardware computes.
+    /// An operation of the host's hardware.
     fn arithmetic(&mut self, operation: Node, format: Format) -> Value {
         let of = type_of(format);
         match operation {
@@ -959,16 +966,16 @@ impl Lowering<'_> {
                 let x = self.float(x, from, false);
                 if of == F64 { self.code.ins().fpromote(F64, x) } else { self.code.ins().fdemote(F32, x) }
             }
-            // Nothing else is arithmetic.
+            // `is_arithmetic` admits nothing else.
             _ => self.nan(format),
         }
     }
 
-    /// The smaller or the larger number, in every bit: of zeros the negative one is smaller, and a NaN loses.
+    /// The minimum or maximum, exact to the bit. -0 is smaller than +0, and a number wins over a NaN.
     fn min_max(&mut self, larger: bool, format: Format, a: Id, b: Id) -> Value {
         let (a, b) = (self.float(a, format, true), self.float(b, format, true));
         let (bits_a, bits_b) = (self.bits(a, format), self.bits(b, format));
-        // Equal numbers have equal bits, but for the sign of a zero.
+        // Equal numbers have equal bits, except for the sign of a zero.
         let ins = self.code.ins();
         let equal = if larger { ins.band(bits_a, bits_b) } else { ins.bor(bits_a, bits_b) };
         let equal = self.of_bits(equal, format);
@@ -987,7 +994,7 @@ impl Lowering<'_> {
         code.ins().select(both, nan, result)
     }
 
-    /// The binary32 in a register: the canonical NaN if it isn't boxed.
+    /// The binary32 in a register. The canonical NaN if the register isn't boxed.
     fn unboxed(&mut self, register: u8, exact: bool) -> Value {
         let at = usize::from(register);
         if self.forms[at].is_single() {
@@ -1005,7 +1012,7 @@ impl Lowering<'_> {
         self.code.ins().select(is_boxed, number, nan)
     }
 
-    /// A register in every bit: its binary32, which it must have, or all 64 bits.
+    /// A register, exact to the bit: its binary32, which it must have, or all 64 bits.
     fn register(&mut self, register: u8, format: Format) -> Value {
         let at = usize::from(register);
         let form = self.forms[at];
@@ -1020,7 +1027,7 @@ impl Lowering<'_> {
         self.of_bits(bits, Format::F64)
     }
 
-    /// A number's bits, extended with zeros.
+    /// The bits of a number, zero-extended.
     fn bits(&mut self, value: Value, format: Format) -> Value {
         if format == Format::F64 {
             return self.code.ins().bitcast(I64, MemFlagsData::new(), value);
@@ -1029,7 +1036,7 @@ impl Lowering<'_> {
         self.code.ins().uextend(I64, bits)
     }
 
-    /// The number of these bits, the lower half if they are too many.
+    /// The number with these bits. A binary32 has the lower half.
     fn of_bits(&mut self, bits: Value, format: Format) -> Value {
         if format == Format::F64 {
             return self.code.ins().bitcast(F64, MemFlagsData::new(), bits);
@@ -1046,7 +1053,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The number, or the canonical NaN; by a branch, because NaNs are rare.
+    /// Makes a NaN canonical. It branches, because NaNs are rare.
     fn canonical(&mut self, value: Value, format: Format) -> Value {
         let (rare, on) = (self.code.create_block(), self.code.create_block());
         self.code.set_cold_block(rare);

@@ -1,17 +1,17 @@
-//! The machine inside, for callers. Nobody can replace it or its memory: translated code was made for them.
+//! Access to the machine inside. Callers can't replace it or its memory, for which code was translated.
 
 use crate::Jit;
 use interpreter::{Census, Interpreter, Outcome, Snapshot};
 use step::{Proof, Root, State, Status, WitnessError};
 
 impl Jit {
-    /// The machine, to look at.
+    /// The machine, for inspection.
     #[must_use]
     pub fn interpreter(&self) -> &Interpreter {
         &self.machine
     }
 
-    /// Whether it runs.
+    /// Whether the machine runs, and if not, how it ended.
     #[must_use]
     pub fn status(&self) -> Status {
         self.machine.status()
@@ -29,25 +29,25 @@ impl Jit {
         self.machine.pc()
     }
 
-    /// An integer register; 0 for those that do not exist.
+    /// An integer register; 0 if there is no such register.
     #[must_use]
     pub fn x(&self, register: u8) -> u64 {
         self.machine.x(register)
     }
 
-    /// Bytes of memory; `None` if they aren't all there.
+    /// Bytes of memory; `None` if they aren't all in memory.
     #[must_use]
     pub fn read_memory(&self, address: u64, len: usize) -> Option<&[u8]> {
         self.machine.read_memory(address, len)
     }
 
-    /// Writes bytes of memory; `None`, and nothing written, if they aren't all there.
+    /// Writes bytes of memory. `None`, and nothing is written, if they aren't all in memory.
     #[must_use]
     pub fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
         self.machine.write_memory(address, bytes)
     }
 
-    /// Makes the 2^bits bytes of memory that hold an address zero.
+    /// Zeroes the 2^bits bytes of memory around an address.
     pub fn clear_memory(&mut self, address: u64, bits: u32) {
         self.machine.memory_mut().clear(address, bits);
     }
@@ -57,7 +57,7 @@ impl Jit {
         self.machine.memory_mut().root()
     }
 
-    /// The root of the 2^bits bytes of memory that hold an address, with its siblings up to the root of memory.
+    /// The root of the 2^bits bytes of memory around an address, with its siblings up to the root of memory.
     pub fn subtree(&mut self, address: u64, bits: u32) -> Proof {
         self.machine.memory_mut().subtree_proof(address, bits)
     }
@@ -72,12 +72,12 @@ impl Jit {
         self.machine.state_root()
     }
 
-    /// The witness of the next step, which is not made, and the state root after it.
+    /// The witness of the next step, and the state root after it. The step is not made.
     pub fn witness(&mut self) -> Result<(Vec<u8>, Root), WitnessError> {
         self.machine.witness()
     }
 
-    /// Starts a big step: registers as at reset, memory as it is.
+    /// Starts a big step: the registers are reset, memory stays.
     pub fn start(&mut self, entry: u64) {
         self.machine.start(entry);
     }
@@ -87,12 +87,13 @@ impl Jit {
         self.machine.step();
     }
 
-    /// Runs in the interpreter, and counts at each address.
+    /// Runs in the interpreter, and counts the steps at each address.
     pub fn run_census(&mut self, limit: u64, census: &mut Census) -> Outcome {
         self.machine.run_census(limit, census)
     }
 
-    /// Runs in the interpreter, and asks before each step at one of these addresses whether to make it.
+    /// Runs in the interpreter. Before each step at one of these addresses, `make` decides whether to
+    /// continue.
     pub fn run_watched(
         &mut self,
         limit: u64,
@@ -102,13 +103,13 @@ impl Jit {
         self.machine.run_watched(limit, addresses, make)
     }
 
-    /// Keeps what the machine is (see [`Interpreter::snapshot`]).
+    /// Takes a snapshot of the machine (see [`Interpreter::snapshot`]).
     pub fn snapshot(&mut self) -> Snapshot {
         self.machine.snapshot()
     }
 
-    /// Makes the machine what it, or another of the same image, was then. `None`, and nothing done, if it is a snapshot
-    /// of a machine of another image.
+    /// Restores a snapshot of this machine, or of another one of the same image. `None`, and nothing changes,
+    /// if the snapshot is of another image.
     #[must_use]
     pub fn restore(&mut self, snapshot: &Snapshot) -> Option<()> {
         self.machine.restore(snapshot)

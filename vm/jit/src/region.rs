@@ -1,4 +1,5 @@
-//! Which instructions are translated together: all that are reached from an entry by direct jumps, calls and returns.
+//! Selects the instructions that are translated together: all that an entry reaches through direct jumps,
+//! calls and returns.
 
 use crate::domain::Node;
 use crate::effect::{Effect, Next, effect, visit};
@@ -11,13 +12,14 @@ use std::ops::{BitAnd, BitOr, BitOrAssign, Range, Sub};
 use std::sync::OnceLock;
 use step::MachineProfile;
 
-/// The most instructions of a region.
+/// The maximum number of instructions in a region.
 const LIMIT: usize = 1500;
-/// The most places to which a return is looked up in the region itself.
+/// The maximum number of return targets that are looked up inside the region.
 const RETURNS: usize = 64;
 
-/// The most integer and float registers that the code holds from block to block. The host has some more, but needs them to compute: a
-/// register that is read from the context and written back costs less than one that Cranelift has to put on the stack and back.
+/// How many integer and float registers the code keeps in variables from block to block. The host has a few
+/// more, but needs them for temporaries: reloading a register from the context costs less than a spill by
+/// Cranelift.
 const INTEGERS: usize = 8;
 const FLOATS: usize = 9;
 
@@ -26,11 +28,11 @@ const FLOATS: usize = 9;
 pub(crate) struct Text {
     profile: MachineProfile,
     bytes: Bytes,
-    /// Instructions, decoded page by page when they are asked for.
+    /// Instructions, decoded by page on demand.
     pages: Vec<OnceLock<Box<[Option<Instruction>]>>>,
 }
 
-/// Words of a page.
+/// Words per page.
 const PAGE: usize = 1 << 10;
 
 impl Text {
@@ -40,12 +42,12 @@ impl Text {
         Self { profile, bytes, pages: (0..pages).map(|_| OnceLock::new()).collect() }
     }
 
-    /// How many words it has.
+    /// The number of words.
     pub fn len(&self) -> usize {
         self.bytes.len() / 4
     }
 
-    /// The instruction of a word.
+    /// The instruction at an index.
     fn instruction(&self, index: usize) -> Option<Instruction> {
         let page = self.pages.get(index / PAGE)?.get_or_init(|| {
             let words = self.bytes.as_chunks::<4>().0.iter().skip(index / PAGE * PAGE).take(PAGE);
@@ -59,14 +61,14 @@ impl Text {
         self.profile
     }
 
-    /// Which word of the code an address is.
+    /// The index of the word at an address.
     pub fn index(&self, pc: u64) -> Option<usize> {
         let offset = pc.wrapping_sub(self.profile.code_base());
         let index = usize::try_from(offset / 4).ok()?;
         (offset.is_multiple_of(4) && index < self.len()).then_some(index)
     }
 
-    /// Where a word of the code is.
+    /// The address of a word.
     pub fn address(&self, index: usize) -> u64 {
         self.profile.code_base().wrapping_add(4 * index as u64)
     }
@@ -76,7 +78,7 @@ impl Text {
         address.is_multiple_of(size.bytes()) && self.profile.is_writable(address)
     }
 
-    /// What an aligned load from code gives.
+    /// The value of an aligned load from code.
     pub fn load(&self, address: u64, size: Size) -> Option<u64> {
         let inside = self.profile.is_code(address) && address.is_multiple_of(size.bytes());
         let at = usize::try_from(address.wrapping_sub(self.profile.code_base())).ok().filter(|_| inside)?;
@@ -84,7 +86,7 @@ impl Text {
         Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
     }
 
-    /// Which registers each instruction of a block writes that no later one of the block writes.
+    /// For each instruction of a block, the registers that it writes last in the block.
     pub fn finals(&self, block: &Block) -> Vec<Registers> {
         let mut finals: Vec<_> =
             block.addresses().filter_map(|pc| self.effect(pc)).map(|effect| written(&effect)).collect();
@@ -95,56 +97,56 @@ impl Text {
         finals
     }
 
-    /// What happens at an address; `None` if the interpreter has to see to it.
+    /// The effect of the instruction at an address. `None` if the interpreter must execute it.
     pub fn effect(&self, pc: u64) -> Option<Effect> {
         let instruction = self.instruction(self.index(pc)?)?;
         effect(instruction, pc)
     }
 }
 
-/// Instructions that follow each other, and where they lead.
+/// Consecutive instructions, and where they lead.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub start: u64,
-    /// How many.
+    /// The number of instructions.
     pub len: u64,
     pub end: End,
-    /// Whether there have to be enough steps left here for the way to the next such place, and how many that are.
+    /// If steps are checked at the start: how many must be left to reach the next check.
     pub check: Option<u64>,
     /// The forms of the float registers at the start.
     pub forms: Forms,
     /// Registers that are read here or later in the region before they are written.
     live: Registers,
-    /// Registers that the code holds at the start; the others are in the context.
+    /// Registers that are in variables at the start. The others are in the context.
     pub kept: Registers,
-    /// Which of these may not be in the context.
+    /// Those of them whose value in the context may be out of date.
     pub stale: Registers,
 }
 
-/// Where a block leads.
+/// The end of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// There.
+    /// Continues at an address.
     To(u64),
-    /// There, or behind.
+    /// A branch: its target, and the address after it.
     Branch(u64, u64),
-    /// Anywhere, likely to a return.
+    /// An indirect jump, probably to one of the region's return targets.
     Indirect,
-    /// To the interpreter, at this address.
+    /// Leaves to the interpreter at this address.
     Out(u64),
 }
 
 /// Instructions that are translated together.
 #[derive(Debug)]
-pub(crate) struct Region {
+pub(crate) struct CodeRegion {
     pub entry: u64,
-    /// By their addresses.
+    /// The blocks by address.
     pub blocks: BTreeMap<u64, Block>,
-    /// Where calls in it return to, and other places to which it is known to jump.
+    /// Return addresses of the region's calls, and other known targets of its indirect jumps.
     pub returns: Vec<u64>,
-    /// Which registers are read or written, as bits.
+    /// The registers that are read or written.
     pub uses: Registers,
-    /// Which registers are written.
+    /// The registers that are written.
     pub writes: Registers,
 }
 
@@ -166,7 +168,7 @@ impl Registers {
         Self { x: 0, f: 1 << register }
     }
 
-    /// Whether it has no members.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
@@ -221,20 +223,20 @@ impl Block {
         (0..self.len).map(move |index| start.wrapping_add(4 * index))
     }
 
-    /// Whether it leads to itself.
+    /// Whether the block branches to its own start.
     pub fn is_loop(&self) -> bool {
         matches!(self.end, End::Branch(target, _) if target == self.start)
     }
 
-    /// The address behind it.
-    fn behind(&self) -> u64 {
+    /// The address after the block.
+    fn after(&self) -> u64 {
         self.start.wrapping_add(4 * self.len)
     }
 }
 
-impl Region {
-    /// The blocks of the region of an entry, of which it is known that jumps go to these targets. `None` if its first instruction is the
-    /// interpreter's.
+impl CodeRegion {
+    /// The region of an entry, given known targets of its indirect jumps. `None` if the interpreter must
+    /// execute its first instruction.
     pub fn new(text: &Text, entry: u64, targets: &[u64]) -> Option<Self> {
         text.effect(entry)?;
         let mut region = Self {
@@ -249,7 +251,7 @@ impl Region {
         Some(region)
     }
 
-    /// The same with all that is known of its blocks, where float registers have these forms at the entry.
+    /// Completes the analysis of the blocks for these forms of the float registers at the entry.
     pub fn prepared(mut self, text: &Text, forms: Forms) -> Self {
         self.check();
         self.propagate(text, forms);
@@ -257,12 +259,12 @@ impl Region {
         self
     }
 
-    /// How many instructions it has.
+    /// The number of instructions.
     pub fn len(&self) -> u64 {
         self.blocks.values().map(|block| block.len).sum()
     }
 
-    /// Whether it jumps to where registers say.
+    /// Whether it has indirect jumps.
     pub fn is_open(&self) -> bool {
         self.blocks.values().any(|block| block.end == End::Indirect)
     }
@@ -272,12 +274,12 @@ impl Region {
         self.blocks.get(&self.entry).map_or_else(Forms::default, |block| block.forms)
     }
 
-    /// The most steps from its entry until the code looks at how many are left.
+    /// The most steps from its entry to the next check of the remaining steps.
     pub fn longest(&self) -> u64 {
         self.blocks.get(&self.entry).and_then(|block| block.check).unwrap_or(u64::MAX)
     }
 
-    /// Where blocks start, and what is in them.
+    /// Finds the starts of blocks, and all instructions of the region.
     fn find(&mut self, text: &Text, targets: &[u64]) -> (BTreeSet<u64>, BTreeSet<u64>) {
         let (mut leaders, mut seen) = (BTreeSet::from([self.entry]), BTreeSet::new());
         let mut waiting = vec![self.entry];
@@ -285,25 +287,25 @@ impl Region {
             while seen.len() < LIMIT && seen.insert(pc) {
                 let Some(effect) = text.effect(pc) else { break };
                 self.note(&effect);
-                let behind = pc.wrapping_add(4);
+                let after = pc.wrapping_add(4);
                 let mut lead = |target: u64| {
                     leaders.insert(target);
                     waiting.push(target);
                 };
                 match effect.next {
-                    Next::Behind => {}
+                    Next::Following => {}
                     Next::Branch(_, target) => {
-                        lead(behind);
+                        lead(after);
                         lead(target);
                         break;
                     }
                     Next::Jump(target) => {
                         if effect.x.is_some()
                             && self.returns.len() < RETURNS
-                            && !self.returns.contains(&behind)
+                            && !self.returns.contains(&after)
                         {
-                            self.returns.push(behind);
-                            lead(behind);
+                            self.returns.push(after);
+                            lead(after);
                         }
                         lead(target);
                         break;
@@ -313,7 +315,7 @@ impl Region {
                         break;
                     }
                 }
-                pc = behind;
+                pc = after;
             }
         }
         leaders.retain(|leader| seen.contains(leader));
@@ -321,13 +323,13 @@ impl Region {
         (leaders, seen)
     }
 
-    /// Notes which registers an instruction uses.
+    /// Records the registers that an instruction uses.
     fn note(&mut self, effect: &Effect) {
         self.writes |= written(effect);
         self.uses |= read(effect) | written(effect);
     }
 
-    /// Makes blocks of what starts at the leaders.
+    /// Builds the blocks that start at the leaders.
     fn cut(&mut self, text: &Text, leaders: &BTreeSet<u64>, seen: &BTreeSet<u64>) {
         for &start in leaders {
             let mut len = 0;
@@ -336,11 +338,11 @@ impl Region {
                 if len > 0 && leaders.contains(&pc) {
                     break End::To(pc);
                 }
-                // What is beyond the limit is another region's.
+                // Instructions beyond the limit belong to another region.
                 let Some(effect) = text.effect(pc).filter(|_| seen.contains(&pc)) else { break End::Out(pc) };
                 len += 1;
                 match effect.next {
-                    Next::Behind => {}
+                    Next::Following => {}
                     Next::Branch(_, target) => break End::Branch(target, pc.wrapping_add(4)),
                     Next::Jump(target) => break End::To(target),
                     Next::Indirect(_) => break End::Indirect,
@@ -351,23 +353,24 @@ impl Region {
         }
     }
 
-    /// Where a block leads inside of the region.
+    /// The successors of a block inside the region.
     pub fn successors(&self, block: &Block) -> Vec<u64> {
         let targets = match block.end {
             End::To(target) => vec![target],
-            End::Branch(target, behind) => vec![target, behind],
+            End::Branch(target, after) => vec![target, after],
             End::Indirect => self.returns.clone(),
             End::Out(_) => Vec::new(),
         };
         targets.into_iter().filter(|target| self.blocks.contains_key(target)).collect()
     }
 
-    /// Finds where steps have to be checked: at the entry and wherever the code jumps back to. Between two such places
-    /// addresses only rise, so the longest way to the next one is found from the last block to the first.
+    /// Finds the blocks that check steps: the entry, and all targets of backward jumps. Between two such
+    /// blocks addresses only increase, so one pass from the last block to the first finds the longest path to
+    /// the next check.
     fn check(&mut self) {
         let back = |block: &Block| {
             let targets = self.successors(block).into_iter();
-            targets.filter(|&target| target < block.behind()).collect::<Vec<_>>()
+            targets.filter(|&target| target < block.after()).collect::<Vec<_>>()
         };
         let mut places: BTreeSet<u64> = self.blocks.values().flat_map(back).collect();
         places.insert(self.entry);
@@ -382,7 +385,7 @@ impl Region {
         }
     }
 
-    /// Finds the forms at the start of every block.
+    /// Determines the forms at the start of every block.
     fn propagate(&mut self, text: &Text, entry: Forms) {
         let mut known: BTreeMap<u64, Forms> = BTreeMap::from([(self.entry, entry)]);
         let mut waiting = BTreeSet::from([self.entry]);
@@ -396,7 +399,7 @@ impl Region {
             });
             for target in self.successors(block) {
                 let old = known.get(&target).copied();
-                // The entry takes registers as they are.
+                // The entry must accept the forms of its caller.
                 let both = if target == self.entry { Form::join } else { Form::meet };
                 let joined = old.map_or(after, |old| std::array::from_fn(|i| both(old[i], after[i])));
                 if old != Some(joined) {
@@ -405,7 +408,7 @@ impl Region {
                 }
             }
         }
-        // What isn't reached is never executed: a return site whose callee doesn't return.
+        // Unreached blocks are never executed, such as the return address of a call that doesn't return.
         self.blocks.retain(|start, _| known.contains_key(start));
         self.returns.retain(|target| known.contains_key(target));
         for (start, block) in &mut self.blocks {
@@ -413,17 +416,17 @@ impl Region {
         }
     }
 
-    /// Finds which registers the code holds from block to block, so that a loop carries only what it needs: those that are read later
-    /// and used in the loop itself, and that a block before had.
+    /// Determines which registers stay in variables between blocks, so that a loop carries only what it
+    /// needs: registers that the loop uses, that are read later, and that an earlier block has loaded.
     fn keep(&mut self, text: &Text) {
         let sets: BTreeMap<u64, (Registers, Registers)> =
             self.blocks.iter().map(|(&at, block)| (at, used(text, block))).collect();
-        // From the last block to the first, until nothing changes.
+        // Iterates from the last block to the first until nothing changes.
         let mut changed = true;
         while changed {
             changed = false;
             for (at, &(reads, writes)) in sets.iter().rev() {
-                let Some(live) = self.blocks.get(at).map(|block| reads | (self.live_behind(block) - writes))
+                let Some(live) = self.blocks.get(at).map(|block| reads | (self.live_after(block) - writes))
                 else {
                     continue;
                 };
@@ -434,7 +437,8 @@ impl Region {
         }
         let mut best: BTreeMap<u64, Registers> = BTreeMap::new();
         for (places, used) in self.loops(text, &sets) {
-            // A loop of one block holds what it only writes too, instead of writing it to the context in every turn.
+            // A single-block loop also keeps the registers that it only writes, so that it needn't store them
+            // in every iteration.
             let is_single = self.blocks.range(places.clone()).count() == 1;
             let held = |block: &Block| if is_single { used } else { block.live & used };
             best.extend(self.blocks.range(places).map(|(&at, block)| (at, held(block))));
@@ -444,7 +448,7 @@ impl Region {
         self.spread(&sets, |(_, writes)| writes, |next| (next.kept, &mut next.stale));
     }
 
-    /// Adds to a set of every block what blocks before it use, and what is in their sets, as far as it may hold that.
+    /// Propagates what each block uses to the sets of all later blocks, as far as `part` allows.
     fn spread(
         &mut self,
         sets: &BTreeMap<u64, (Registers, Registers)>,
@@ -468,8 +472,8 @@ impl Region {
         }
     }
 
-    /// The loops of the region, as ranges of addresses, the outer before the inner ones, and which registers the code may hold there:
-    /// those that are used in it, but no more than the host has.
+    /// The loops of the region as ranges of addresses, outer before inner, each with the registers that stay
+    /// in variables there: those that it uses, up to the host's limit.
     fn loops(
         &self,
         text: &Text,
@@ -477,10 +481,10 @@ impl Region {
     ) -> Vec<(Range<u64>, Registers)> {
         let mut loops: Vec<Range<u64>> = std::iter::once(0..u64::MAX).collect();
         for block in self.blocks.values() {
-            let is_call = text.effect(block.behind().wrapping_sub(4)).is_some_and(|last| last.x.is_some());
+            let is_call = text.effect(block.after().wrapping_sub(4)).is_some_and(|last| last.x.is_some());
             let targets =
                 self.successors(block).into_iter().filter(|_| block.end != End::Indirect && !is_call);
-            loops.extend(targets.filter(|&to| to <= block.start).map(|to| to..block.behind()));
+            loops.extend(targets.filter(|&to| to <= block.start).map(|to| to..block.after()));
         }
         loops.sort_by_key(|places| std::cmp::Reverse(places.end - places.start));
         let held = |places: &Range<u64>| {
@@ -493,22 +497,22 @@ impl Region {
         loops.into_iter().map(|places| (places.clone(), held(&places))).collect()
     }
 
-    /// Registers that are live behind a block.
-    fn live_behind(&self, block: &Block) -> Registers {
-        self.behind(block, |next| next.live)
+    /// Registers that are live after a block.
+    fn live_after(&self, block: &Block) -> Registers {
+        self.after(block, |next| next.live)
     }
 
-    /// Registers that need not be in the context behind a block.
-    pub fn stale_behind(&self, block: &Block) -> Registers {
-        self.behind(block, |next| next.stale)
+    /// Registers whose value in the context may be out of date after a block.
+    pub fn stale_after(&self, block: &Block) -> Registers {
+        self.after(block, |next| next.stale)
     }
 
-    fn behind(&self, block: &Block, of: impl Fn(&Block) -> Registers) -> Registers {
+    fn after(&self, block: &Block, of: impl Fn(&Block) -> Registers) -> Registers {
         self.successors(block).iter().filter_map(|target| self.blocks.get(target)).map(of).sum()
     }
 }
 
-/// The members of a set that most of other sets have, so many at most.
+/// At most `limit` members of a set: those that occur in most of the other sets.
 fn most(set: u32, limit: usize, others: impl Iterator<Item = u32> + Clone) -> u32 {
     let mut all: Vec<u8> = members(set).collect();
     all.sort_by_cached_key(|member| {
@@ -517,7 +521,7 @@ fn most(set: u32, limit: usize, others: impl Iterator<Item = u32> + Clone) -> u3
     all.into_iter().take(limit).fold(0, |all, member| all | 1 << member)
 }
 
-/// Which registers an instruction reads.
+/// The registers that an instruction reads.
 fn read(effect: &Effect) -> Registers {
     let mut reads = Registers::default();
     let mut see = |node| match node {
@@ -529,13 +533,13 @@ fn read(effect: &Effect) -> Registers {
     reads
 }
 
-/// Which registers an instruction writes.
+/// The registers that an instruction writes.
 pub(crate) fn written(effect: &Effect) -> Registers {
     let x = effect.x.map_or_else(Registers::default, |(register, _)| Registers::x(register));
     effect.f.map_or(x, |(register, _)| x | Registers::f(register))
 }
 
-/// Which registers a block reads before it writes them, and which it writes.
+/// The registers that a block reads before it writes them, and those that it writes.
 fn used(text: &Text, block: &Block) -> (Registers, Registers) {
     let (mut reads, mut writes) = (Registers::default(), Registers::default());
     for effect in block.addresses().filter_map(|pc| text.effect(pc)) {

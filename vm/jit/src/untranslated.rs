@@ -1,4 +1,4 @@
-//! What is left to the interpreter, each with its reason. A test over the instruction table keeps the lists complete.
+//! What is left to the interpreter, with reasons. A test over the instruction table keeps the lists complete.
 
 use isa::Op;
 use std::ops::RangeInclusive;

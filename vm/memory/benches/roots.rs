@@ -1,4 +1,5 @@
-//! How fast roots are, in one thread and by every way of hashing that the processor has: `cargo bench -p opml-memory`.
+//! Measures how fast roots are, in one thread and with every hasher that the processor supports. Run with
+//! `cargo bench -p opml-memory`.
 
 use memory::{Hasher, Memory, PAGE};
 use merkle::Root;
@@ -6,16 +7,16 @@ use rayon::ThreadPoolBuilder;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// How often each thing is timed. The best counts: others may use the machine too.
+/// How often each measurement is repeated. The best result counts, since other programs may be running.
 const ROUNDS: usize = 40;
 
-/// Bytes of the memory that is hashed whole.
+/// The bytes of memory that are hashed completely.
 const FULL: usize = 4 << 20;
 
-/// Pages that are touched, of memory of 2^33 bytes.
+/// The number of touched pages, in memory of 2^33 bytes.
 const TOUCHED: u64 = 1000;
 
-/// The least time in seconds of `work` on what `prepare` makes.
+/// The minimum time in seconds of `work` on the result of `prepare`.
 fn best<T, R>(mut prepare: impl FnMut() -> T, mut work: impl FnMut(&mut T) -> R) -> f64 {
     let round = |_| {
         let mut subject = prepare();
@@ -31,21 +32,21 @@ fn bytes(length: usize) -> Vec<u8> {
     (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8 | 1).collect()
 }
 
-/// Nanoseconds a hash in a batch of many.
+/// Nanoseconds per hash in a large batch.
 fn nodes(parents: impl Fn(&[Root], &mut [Root])) -> f64 {
     let children: Vec<Root> = bytes(32 << 11).as_chunks().0.iter().map(|&bytes| Root(bytes)).collect();
     let mut out = vec![Root::ZERO; children.len() / 2];
     best(|| (), |()| parents(&children, &mut out)) / out.len() as f64 * 1e9
 }
 
-/// What there was before: one node after the other, by sha3.
+/// The baseline: one node after the other, with sha3.
 fn one_by_one(children: &[Root], out: &mut [Root]) {
     for (out, [left, right]) in out.iter_mut().zip(children.as_chunks().0) {
         *out = merkle::node(*left, *right);
     }
 }
 
-/// Gigabytes a second of the root of memory that was written once, with page faults of the tree.
+/// Gigabytes per second for the root of memory that was written once, including page faults of the tree.
 fn full(hasher: Hasher) -> f64 {
     let bytes = bytes(FULL);
     let prepare = || {
@@ -56,8 +57,8 @@ fn full(hasher: Hasher) -> f64 {
     FULL as f64 / best(prepare, Memory::root) / 1e9
 }
 
-/// Milliseconds of a root after pages were touched: all side by side, or each far from the others. They had a root before,
-/// as they do between two big steps.
+/// Milliseconds for a root after pages were touched, either adjacent or far apart. They had a root before, as
+/// between two big steps.
 fn touched(hasher: Hasher, apart: u64) -> f64 {
     let bytes = bytes(PAGE);
     let write = |memory: &mut Memory| {
@@ -75,7 +76,7 @@ fn touched(hasher: Hasher, apart: u64) -> f64 {
     best(prepare, Memory::root) * 1e3
 }
 
-/// Microseconds of a small memory's life: it is made, written, and hashed.
+/// Microseconds for the life of a small memory: created, written and hashed.
 fn small() -> f64 {
     let life = |()| {
         for _ in 0..100 {

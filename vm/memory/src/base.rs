@@ -1,4 +1,4 @@
-//! What memory holds at first, in a file: so that it takes neither memory nor time before it is touched.
+//! The initial contents of memory, in a file. They take neither memory nor time until they are touched.
 
 use crate::space::overlay;
 use crate::tree::{self, PageTree};
@@ -10,16 +10,16 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-/// Pages that are hashed between two reports of how far it is.
+/// The number of pages hashed between two progress reports.
 const AT_ONCE: usize = 1 << 14;
 
-/// Pages of memory and the nodes above them, as they lie in a part of a file.
+/// Pages of memory and the nodes above them, stored in part of a file.
 ///
-/// The pages come first, in the order of their addresses, then the blocks of the tree (see `tree.rs`) that are above any of
-/// them, in the order of their numbers. Everything else is zero.
+/// The pages come first, by address. Then come the blocks of the tree (see `tree.rs`) above any of these
+/// pages, by number. Everything else is zero.
 ///
-/// The file must not be changed or shortened while it is in use: the system shows changes, and ends a program that touches
-/// what isn't there any more. A file that is replaced by another of its name stays what it is.
+/// The file must not be changed or truncated while it is in use: changes would show in memory, and the system
+/// would kill a program that touches missing bytes. Replacing the file by another of the same name is safe.
 #[derive(Debug)]
 pub struct Base {
     bits: u32,
@@ -30,19 +30,19 @@ pub struct Base {
     map: Mmap,
 }
 
-/// Why pages can't be had from a file.
+/// Why pages can't be read from a file.
 #[derive(Debug)]
 pub enum BaseError {
-    /// They are not ascending ranges, with gaps between them, of the pages of memory.
+    /// The extents are not ascending, separate ranges of pages inside memory.
     Extents,
     /// The file is too short.
     Length {
-        /// How many bytes it would have, at least.
+        /// The length in bytes that it needs.
         expected: u64,
-        /// How many it has.
+        /// Its length in bytes.
         found: u64,
     },
-    /// The system.
+    /// The system reported an error.
     Io(io::Error),
 }
 
@@ -52,21 +52,21 @@ impl From<io::Error> for BaseError {
     }
 }
 
-/// What is wrong with stored nodes.
+/// How stored nodes are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
-    /// The pages have another root than the nodes say, this one.
+    /// The pages have this root, not the stored one.
     Root(Root),
-    /// The root is right, but not every node below it, and this is the number of a page under one that isn't.
+    /// The root is right, but a node below it is wrong. This is the number of a page under the wrong node.
     Node(u64),
 }
 
 impl Base {
-    /// Pages that hold these pieces of memory, in a file of their own without a name. The pieces are in the order of their addresses, do
-    /// not overlap, and lie in 2^bits bytes.
+    /// Stores pieces of memory in a temporary file. The pieces must be in ascending order, must not overlap,
+    /// and must lie within 2^bits bytes.
     pub fn new(bits: u32, pieces: &[(u64, &[u8])]) -> Result<Self, BaseError> {
         let layout = Layout::new(bits, &extents(pieces))?;
-        // Written and not mapped to be written: a full disk is an error then.
+        // Uses writes and not a writable mapping, so that a full disk causes an error.
         let file = tempfile::tempfile()?;
         file.set_len(layout.length)?;
         for &(address, bytes) in pieces.iter().filter(|(_, bytes)| !bytes.is_empty()) {
@@ -80,7 +80,8 @@ impl Base {
         Self::with(layout, file, 0)
     }
 
-    /// Pages in the ranges `extents` and their nodes, from this place of a file on, a multiple of [`PAGE`]. Nothing is read.
+    /// Uses the pages in `extents` and their nodes, stored at an offset of a file that is a multiple of
+    /// [`PAGE`]. Reads nothing yet.
     pub fn open(file: File, offset: u64, bits: u32, extents: &[Range<u64>]) -> Result<Self, BaseError> {
         Self::with(Layout::new(bits, extents)?, file, offset)
     }
@@ -101,29 +102,30 @@ impl Base {
         self.bits
     }
 
-    /// How many bytes of a file such pages and their nodes take.
+    /// The number of bytes that such pages and their nodes take in a file.
     pub fn length(bits: u32, extents: &[Range<u64>]) -> Result<u64, BaseError> {
         Layout::new(bits, extents).map(|layout| layout.length)
     }
 
-    /// The bytes of the file: pages and nodes.
+    /// The stored bytes: pages and nodes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.map
     }
 
-    /// The pages: the address of the first of each range, and where their bytes lie in [`bytes`](Self::bytes).
+    /// The ranges of pages: the address of each, and the range of its bytes in [`bytes`](Self::bytes).
     pub fn extents(&self) -> impl Iterator<Item = (u64, Range<usize>)> {
         self.pages.0.iter().map(|run| (run.first << PAGE_BITS, run.place..run.place + run.bytes()))
     }
 
-    /// The root of memory, as it is stored.
+    /// The stored root of memory.
     #[must_use]
     pub fn root(&self) -> Root {
         self.node(self.bits - PAGE_BITS, 0)
     }
 
-    /// Hashes all pages, and compares what comes out with the nodes that are stored. Is told after how many pages it is.
+    /// Hashes all pages and compares the results with the stored nodes. Calls `progress` with the number of
+    /// pages hashed so far.
     pub fn verify(&self, progress: impl FnMut(u64)) -> Result<Result<(), Damage>, io::Error> {
         let layout = Layout::new(self.bits, &self.pages.ranges());
         let layout = layout.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -148,7 +150,7 @@ impl Base {
         self.pages.0.iter().map(|run| run.count).sum()
     }
 
-    /// A page; none where memory is zero.
+    /// The bytes of a page. `None` if the page is zero.
     pub(crate) fn page(&self, index: u64) -> Option<&[u8; PAGE]> {
         self.map.get(self.pages.place(index)?..)?.first_chunk()
     }
@@ -161,12 +163,12 @@ impl Base {
         bytes.map_or(Root::ZERO, |&bytes| Root(bytes))
     }
 
-    /// Puts the pages where they belong in memory.
+    /// Maps the pages to their addresses in memory.
     pub(crate) fn overlay_pages(&self, memory: &mut MmapMut) -> io::Result<()> {
         self.overlay(&self.pages, memory)
     }
 
-    /// Puts the blocks where they belong in a tree.
+    /// Maps the blocks to their places in a tree.
     pub(crate) fn overlay_blocks(&self, slots: &mut MmapMut) -> io::Result<()> {
         self.overlay(&self.blocks, slots)
     }
@@ -179,7 +181,8 @@ impl Base {
     }
 }
 
-/// The ranges of pages that hold pieces of memory, given in the order of addresses; adjacent ones are one.
+/// The ranges of pages that contain these pieces of memory, given by ascending address. Adjacent ranges are
+/// merged.
 #[must_use]
 pub fn extents(pieces: &[(u64, &[u8])]) -> Vec<Range<u64>> {
     let pages = |&(address, bytes): &(u64, &[u8])| {
@@ -189,7 +192,7 @@ pub fn extents(pieces: &[(u64, &[u8])]) -> Vec<Range<u64>> {
     merged(pieces.iter().filter(|(_, bytes)| !bytes.is_empty()).map(pages))
 }
 
-/// Ranges in order of their starts, those that touch or overlap made one.
+/// Merges ranges that touch or overlap. They must be sorted by start.
 fn merged(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in ranges {
@@ -201,7 +204,7 @@ fn merged(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
     merged
 }
 
-/// Where things lie in the part of the file.
+/// Where the pages and blocks are in the file.
 struct Layout {
     bits: u32,
     pages: Runs,
@@ -226,11 +229,11 @@ impl Layout {
             .flat_map(|group| merged(extents.iter().map(|extent| tree::blocks_above(depth, group, extent))))
             .collect();
         let blocks = Runs::lay(&merged(blocks.into_iter()), &mut place);
-        // Nothing comes near 2^64, since there are fewer than 2^52 pages, and less than half as many blocks.
+        // This can't overflow: there are fewer than 2^52 pages, and less than half as many blocks.
         Ok(Self { bits, pages, blocks, length: place << PAGE_BITS })
     }
 
-    /// The tree over pages that lie in bytes of the file.
+    /// The tree over the pages in these bytes of the file.
     fn hash(&self, bytes: &[u8], mut progress: impl FnMut(u64)) -> io::Result<PageTree> {
         let mut tree = PageTree::new(self.bits - PAGE_BITS)?;
         let all: Vec<u64> = self.pages.ranges().into_iter().flatten().collect();
@@ -246,12 +249,12 @@ impl Layout {
     }
 }
 
-/// Things of [`PAGE`] bytes with consecutive numbers, that lie one after the other in a file.
+/// Consecutively numbered units of [`PAGE`] bytes, stored one after the other in a file.
 #[derive(Debug)]
 struct Run {
     first: u64,
     count: u64,
-    /// Where the first one lies.
+    /// The offset of the first unit.
     place: usize,
 }
 
@@ -265,12 +268,12 @@ impl Run {
     }
 }
 
-/// Runs in the order of numbers.
+/// Runs, sorted by number.
 #[derive(Debug)]
 struct Runs(Vec<Run>);
 
 impl Runs {
-    /// Ranges of numbers, from this place on, which is counted in pages.
+    /// Lays out ranges of numbers, starting at the page `place` of the file.
     fn lay(ranges: &[Range<u64>], place: &mut u64) -> Self {
         let lay = |range: &Range<u64>| {
             let run = Run {
@@ -288,18 +291,18 @@ impl Runs {
         self.0.iter().map(Run::range).collect()
     }
 
-    /// Where the thing of a number lies.
+    /// The offset of the unit with a number.
     fn place(&self, number: u64) -> Option<usize> {
         let run = self.0[..self.0.partition_point(|run| run.first <= number)].last()?;
         run.range().contains(&number).then(|| run.place + ((number - run.first) << PAGE_BITS) as usize)
     }
 }
 
-/// A part of a file to read. What [`Base`] says of its file holds for this one too.
+/// Maps part of a file for reading. The file must not be changed, as described at [`Base`].
 pub fn map(file: &File, offset: u64, length: u64) -> io::Result<Mmap> {
     let length = usize::try_from(length).map_err(io::Error::other)?;
-    // SAFETY: nobody but this program has a file without a name, and of other files it is said what must not be done to them.
-    // Bytes of any value are valid.
+    // SAFETY: No other program has access to a file without a name. For other files, the documentation above
+    // forbids changes. Any byte values are valid.
     #[expect(unsafe_code, reason = "a mapping of a file")]
     unsafe {
         MmapOptions::new().offset(offset).len(length).map(file)

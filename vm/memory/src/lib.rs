@@ -1,12 +1,14 @@
 //! The machine's memory and its Merkle tree.
 //!
-//! Memory is one mapping of the whole address space, reserved but not backed: the system gives a page on first touch, zeros or
-//! a page of the image's file ([`Base`]), so an access is a bounds check and a move, and untouched memory costs nothing. Writes
-//! mark 4 KiB pages; a root hashes the marked pages again and the nodes above them, so its cost grows with what changed since the
-//! last one. It does so in batches, and in several threads where many pages changed; roots depend on neither. A [`Snapshot`]
-//! copies what changed since the last, and brings it back.
+//! Memory is one mapping of the whole address space, reserved but not backed. On first touch, the system
+//! supplies a page: zeros, or a page of the image's file ([`Base`]). An access is therefore a bounds check
+//! and a move, and untouched memory costs nothing. Writes mark 4 KiB pages. A root rehashes the marked pages
+//! and the nodes above them, so its cost depends on what changed since the last root. Hashing uses batches,
+//! and several threads if many pages changed. Roots depend on neither. A [`Snapshot`] copies what changed
+//! since the previous one, and can be restored.
 
 mod base;
+mod executable;
 mod page_map;
 mod pages;
 mod snapshot;
@@ -15,6 +17,7 @@ mod tree;
 mod view;
 
 pub use base::{Base, BaseError, Damage, extents, map};
+pub use executable::Executable;
 use isa::Size;
 use memmap2::MmapMut;
 pub use merkle::Hasher;
@@ -37,11 +40,11 @@ pub struct Memory {
     bits: u32,
     bytes: MmapMut,
     tree: PageTree,
-    /// What it held at first; nothing but zeros if there is none.
+    /// The initial contents; `None` if all bytes are zero.
     base: Option<Arc<Base>>,
     /// The pages written since the last root.
     changed: Pages,
-    /// The pages that were in `changed` since the last snapshot.
+    /// The pages that left `changed` since the last snapshot.
     unsaved: Pages,
     /// The pages of the last snapshot.
     saved: Saved,
@@ -49,15 +52,15 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Memory of 2^bits zero bytes, at least a page. Fails where the system can't reserve that many addresses.
+    /// Memory of 2^bits zero bytes, at least a page. Fails if the system can't reserve that many addresses.
     pub fn new(bits: u32) -> std::io::Result<Self> {
         let bits = bits.max(PAGE_BITS);
-        // Where there is room for memory there is room for what is about its pages.
+        // If there are enough addresses for memory, there are enough for data about its pages.
         let bytes = space::reserve_power(bits)?;
         Self::with(bits, bytes, PageTree::new(bits - PAGE_BITS)?)
     }
 
-    /// Memory that holds at first what a base has. Nothing is read, copied or hashed before it is needed.
+    /// Memory with the initial contents of a base. Nothing is read, copied or hashed before it is needed.
     pub fn over(base: &Arc<Base>) -> std::io::Result<Self> {
         let mut bytes = space::reserve_power(base.bits())?;
         base.overlay_pages(&mut bytes)?;
@@ -72,7 +75,7 @@ impl Memory {
         Ok(Self { bits, bytes, tree, base, changed, unsaved, saved, hashed })
     }
 
-    /// The same memory, hashed in this way and not in the fastest. Roots do not depend on it.
+    /// The same memory with another hasher than the fastest. Roots do not depend on it.
     #[must_use]
     pub fn with_hasher(mut self, hasher: Hasher) -> Self {
         self.tree.set_hasher(hasher);
@@ -85,7 +88,8 @@ impl Memory {
         self.bits
     }
 
-    /// Reads `size` little-endian bytes, zero-extended. An access that isn't wholly inside memory gives 0.
+    /// Reads `size` little-endian bytes, zero-extended. Returns 0 unless the access lies wholly inside
+    /// memory.
     #[inline(always)]
     #[must_use]
     pub fn load(&self, address: u64, size: Size) -> u64 {
@@ -98,8 +102,8 @@ impl Memory {
         }
     }
 
-    /// Writes the low `size` bytes of `value`. An access that isn't wholly inside memory does nothing; one that is must be
-    /// aligned, so that it lies in one page.
+    /// Writes the low `size` bytes of `value`. Does nothing unless the access lies wholly inside memory. The
+    /// access must be aligned, so that it lies in one page.
     #[inline(always)]
     pub fn store(&mut self, address: u64, size: Size, value: u64) {
         let mut view = self.view();
@@ -118,7 +122,7 @@ impl Memory {
         self.bytes.get(at..at.checked_add(length)?)
     }
 
-    /// Writes bytes at an address; `None`, and nothing written, if they aren't wholly inside memory.
+    /// Writes bytes at an address. `None`, and nothing is written, if they aren't wholly inside memory.
     #[must_use]
     pub fn write(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
         let at = usize::try_from(address).ok()?;
@@ -130,8 +134,8 @@ impl Memory {
         Some(())
     }
 
-    /// Makes the 2^bits bytes that hold an address zero. Pages that are already, as far as the tree knows, aren't looked at, so it
-    /// costs what has been in use, however large the region is.
+    /// Zeroes the 2^bits bytes around an address. Pages that the tree shows to be zero are skipped, so the
+    /// cost depends on what has been used, not on the size of the region.
     pub fn clear(&mut self, address: u64, bits: u32) {
         let bits = bits.min(self.bits);
         let level = bits.saturating_sub(PAGE_BITS);
@@ -142,19 +146,21 @@ impl Memory {
         for page in pages {
             let at = if bits < PAGE_BITS { address >> bits << bits } else { page << PAGE_BITS };
             if self.read(at, length).is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0)) {
-                // What can be read can be written.
+                // A range that can be read can be written.
                 let _ = self.write(at, &[0; PAGE][..length]);
             }
         }
     }
 
-    /// All of memory, for writes that are then reported by [`touch`](Self::touch): the tree only follows what is reported.
+    /// All of memory, for writes that the caller then reports to [`touch`](Self::touch). The tree follows
+    /// only reported writes.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// Notes that bytes were written by way of [`bytes_mut`](Self::bytes_mut). Outside memory nothing is noted.
+    /// Records that bytes were written through [`bytes_mut`](Self::bytes_mut). Addresses outside memory are
+    /// ignored.
     pub fn touch(&mut self, address: u64, length: u64) {
         let end = address.saturating_add(length).min(self.bytes.len() as u64);
         for page in address >> PAGE_BITS..end.div_ceil(PAGE as u64) {
@@ -168,8 +174,8 @@ impl Memory {
         self.tree.root()
     }
 
-    /// The root of the 2^bits bytes, at least 32, that hold an address: what commits to a tensor that fills them.
-    /// Outside memory everything is zero.
+    /// The root of the aligned 2^bits bytes, at least 32, around an address. It commits to a tensor that
+    /// fills them. Memory is zero beyond its end.
     pub fn subtree(&mut self, address: u64, bits: u32) -> Root {
         self.settle();
         let at = (address >> PAGE_BITS) as usize;
@@ -179,13 +185,15 @@ impl Memory {
         }
     }
 
-    /// How many nodes have been hashed for roots so far, those over zeros counted too: what roots have cost.
+    /// The number of nodes hashed for roots so far, including those over zeros. A measure of what roots have
+    /// cost.
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.hashed
     }
 
-    /// The leaf that holds an address, with its siblings up to the root. Outside memory the proof leads nowhere.
+    /// The leaf that contains an address, with its siblings up to the root. Outside memory, the proof is
+    /// invalid.
     pub fn proof(&mut self, address: u64) -> Proof {
         self.settle();
         let at = (address >> PAGE_BITS) as usize;
@@ -194,7 +202,8 @@ impl Memory {
         proof
     }
 
-    /// The root of the 2^bits bytes, at least 32, that hold an address, with its siblings up to the root of memory.
+    /// The root of the aligned 2^bits bytes, at least 32, around an address, with its siblings up to the root
+    /// of memory.
     pub fn subtree_proof(&mut self, address: u64, bits: u32) -> Proof {
         let level = bits.saturating_sub(LEAF.ilog2()) as usize;
         let siblings = self.proof(address).siblings.into_iter().skip(level).collect();
@@ -213,20 +222,20 @@ impl Memory {
         self.hashed += self.tree.update(changed, |index| page(bytes, index as usize));
     }
 
-    /// Some bytes, if they are inside memory.
+    /// `N` bytes, if they are inside memory.
     #[inline(always)]
     fn array<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         self.bytes.get(at..at.checked_add(N)?)?.try_into().ok()
     }
 
-    /// Memory as a tight loop wants it.
+    /// A view of memory for a tight loop.
     #[must_use]
     pub fn view(&mut self) -> View<'_> {
         View { bytes: &mut self.bytes, marks: &mut self.changed.marks, list: &mut self.changed.list }
     }
 }
 
-/// A page's bytes; none outside memory.
+/// A page's bytes; empty outside memory.
 fn page(bytes: &[u8], page: usize) -> &[u8] {
     page.checked_mul(PAGE).and_then(|start| bytes.get(start..start.checked_add(PAGE)?)).unwrap_or(&[])
 }
@@ -253,7 +262,7 @@ mod tests {
             for (address, size, value, check) in writes {
                 let size = [Size::Byte, Size::Half, Size::Word, Size::Double][size];
                 let address = (address & ((1 << bits) - 1)) & !(size.bytes() - 1);
-                // Zeros come often, so that subtrees become zero again.
+                // Zeros are frequent, so that subtrees become zero again.
                 let value = if value % 3 == 0 { 0 } else { value };
                 memory.store(address, size, value);
                 prop_assert_eq!(memory.load(address, size), value & (u64::MAX >> (64 - size.bits())));
@@ -317,7 +326,7 @@ mod tests {
 
     #[test]
     fn neither_threads_nor_hashers_change_a_root() {
-        // So many pages that levels above them are shared between threads too, with a gap of zeros.
+        // Enough pages that threads share the levels above them too, with a gap of zeros.
         const PAGES: u64 = 1 << 15;
         let root = |threads: usize, hasher: Hasher| {
             let mut memory = Memory::new(PAGE_BITS + 15).expect("a mapping").with_hasher(hasher);
@@ -336,7 +345,7 @@ mod tests {
         let expected = root(1, Hasher::best());
         assert_eq!(expected[1], expected[2]);
         assert_eq!(root(3, Hasher::best()), expected);
-        // One word a page is eight nodes a page: few enough for every hasher.
+        // One word per page makes eight nodes per page: few enough for every hasher.
         assert!(Hasher::all().all(|hasher| root(2, hasher) == expected));
     }
 

@@ -1,11 +1,12 @@
-//! A persistent map of pages: a copy costs nothing, and shares with the original what neither has changed since.
+//! A persistent map of pages. A copy costs nothing and shares with the original what neither has changed
+//! since.
 //!
-//! It is a radix tree over page numbers. A change copies the nodes on the way to its page that other maps share, 128
-//! bytes each, and two maps are compared without a look at what they share.
+//! It is a radix tree over page numbers. A change copies the shared nodes on the path to its page, 128 bytes
+//! each. Comparing two maps skips the nodes that they share.
 
 use std::sync::Arc;
 
-/// Bits of a page number that a level decides.
+/// Bits of a page number per level.
 const BITS: u32 = 4;
 const FANOUT: usize = 1 << BITS;
 
@@ -13,7 +14,7 @@ const FANOUT: usize = 1 << BITS;
 #[derive(Debug, Clone)]
 pub struct PageMap<T> {
     root: Link<T>,
-    /// The level of the root; the values are at level 0.
+    /// The level of the root. Values are at level 0.
     top: u32,
     len: usize,
 }
@@ -56,7 +57,7 @@ impl<T: Clone + PartialEq> PageMap<T> {
         Self { root: None, top: bits.div_ceil(BITS).saturating_sub(1), len: 0 }
     }
 
-    /// How many pages have a value.
+    /// The number of pages with a value.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -70,7 +71,7 @@ impl<T: Clone + PartialEq> PageMap<T> {
         node.value(slot(page, 0))
     }
 
-    /// Gives a page a value.
+    /// Sets the value of a page.
     pub fn insert(&mut self, page: u64, value: T) {
         let (mut link, mut level) = (&mut self.root, self.top);
         loop {
@@ -85,16 +86,16 @@ impl<T: Clone + PartialEq> PageMap<T> {
         }
     }
 
-    /// Takes the value of a page away.
+    /// Removes the value of a page.
     pub fn remove(&mut self, page: u64) {
-        // What isn't there is no reason to copy shared nodes.
+        // If the page has no value, shared nodes need not be copied.
         if self.get(page).is_some() {
             remove(&mut self.root, page, self.top);
             self.len -= 1;
         }
     }
 
-    /// The pages whose values differ in two maps of the same size, in order.
+    /// The pages whose values differ between two maps of the same size, in order.
     pub fn differences(&self, other: &Self) -> Vec<u64> {
         let mut pages = Vec::new();
         compare(self.root.as_ref(), other.root.as_ref(), 0, self.top, &mut pages);
@@ -102,12 +103,12 @@ impl<T: Clone + PartialEq> PageMap<T> {
     }
 }
 
-/// Where a page is in a node of a level.
+/// The index of a page in a node of a level.
 fn slot(page: u64, level: u32) -> usize {
     (page >> (BITS * level)) as usize % FANOUT
 }
 
-/// Removes a page, and the nodes that are empty then.
+/// Removes a page, and the nodes that become empty.
 fn remove<T: Clone>(link: &mut Link<T>, page: u64, level: u32) {
     let Some(node) = link else { return };
     let is_empty = match Arc::make_mut(node) {
@@ -125,7 +126,7 @@ fn remove<T: Clone>(link: &mut Link<T>, page: u64, level: u32) {
     }
 }
 
-/// Adds the pages that differ below two nodes of a level; `above` is the part of their numbers that leads there.
+/// Adds the pages that differ below two nodes of a level. `above` is the prefix of their numbers.
 fn compare<T: PartialEq>(
     a: Option<&Arc<Node<T>>>,
     b: Option<&Arc<Node<T>>>,
@@ -208,7 +209,7 @@ mod tests {
                 .filter(|&i| a.child(i).zip(b.child(i)).is_some_and(|(a, b)| Arc::ptr_eq(a, b)))
                 .count()
         };
-        // From the top there is one way to all pages; where it forks, all ways but one are shared.
+        // There is one path to all pages. Where it forks, all branches but one are shared.
         let (mut a, mut b) = (a.clone(), b.clone());
         while let Some((x, y)) = a.child(0).cloned().zip(b.child(0).cloned()).filter(|_| shared(&a, &b) == 0)
         {

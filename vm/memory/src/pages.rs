@@ -1,24 +1,24 @@
-//! Sets of pages that are added to in a tight loop.
+//! Sets of pages that grow in a tight loop.
 
 use crate::space::reserve_power;
 use memmap2::MmapMut;
 
-/// A set of pages: a mark for each page, and a list of those that have one.
+/// A set of pages: a mark for each page, and a list of the marked pages.
 #[derive(Debug)]
 pub struct Pages {
-    /// One byte a page.
+    /// One byte per page.
     pub marks: MmapMut,
-    /// In the order in which they were added.
+    /// In the order of insertion.
     pub list: Vec<u64>,
 }
 
 impl Pages {
-    /// None of 2^bits pages.
+    /// An empty set for 2^bits pages.
     pub fn new(bits: u32) -> std::io::Result<Self> {
         Ok(Self { marks: reserve_power(bits)?, list: Vec::new() })
     }
 
-    /// Adds a page, if there is one of that number.
+    /// Inserts a page, if a page with this number exists.
     #[inline(always)]
     pub fn insert(&mut self, page: usize) {
         if let Some(mark @ 0) = self.marks.get_mut(page) {
@@ -27,7 +27,7 @@ impl Pages {
         }
     }
 
-    /// The pages, in no order; none are left.
+    /// Removes and returns all pages, in no particular order.
     pub fn take(&mut self) -> Vec<u64> {
         let list = std::mem::take(&mut self.list);
         for &page in &list {
@@ -39,7 +39,7 @@ impl Pages {
     }
 }
 
-/// Lists a page that had no mark. Rare, so it stays out of the loop.
+/// Lists a page that wasn't marked. Rare, so it stays out of the loop.
 #[cold]
 #[inline(never)]
 pub fn listed(list: &mut Vec<u64>, page: usize) {

@@ -1,4 +1,4 @@
-//! What memory holds at one point of a run.
+//! The contents of memory at one point of a run.
 
 use crate::base::Base;
 use crate::page_map::PageMap;
@@ -6,10 +6,10 @@ use crate::{Memory, PAGE};
 use merkle::Root;
 use std::sync::Arc;
 
-/// What memory holds at one point, to come back to: on this memory, or on another of the same base.
+/// The contents of memory at one point. They can be restored to this memory, or to another of the same base.
 ///
-/// It holds the pages that differ from the base and shares them with the snapshots before it, so it costs what changed
-/// since the last one.
+/// A snapshot holds the pages that differ from the base. It shares them with earlier snapshots, so it costs
+/// only what changed since the last one.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     base: Option<Arc<Base>>,
@@ -18,7 +18,7 @@ pub struct Snapshot {
     copied: usize,
 }
 
-/// Pages by number that differ from those of the base.
+/// The pages that differ from the base, by number.
 pub type Saved = PageMap<Page>;
 
 /// The bytes of a page, with their root.
@@ -26,20 +26,20 @@ pub type Saved = PageMap<Page>;
 pub struct Page(Arc<(Root, [u8; PAGE])>);
 
 impl PartialEq for Page {
-    /// Whether they are the same copy; two copies with equal bytes are not.
+    /// Whether both are the same copy. Two copies with equal bytes are not.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl Snapshot {
-    /// How many pages it keeps.
+    /// The number of pages that it holds.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.pages.len()
     }
 
-    /// How many of them were copied for it: the others it shares with the snapshot before it.
+    /// The number of pages copied for this snapshot. It shares the others with the snapshot before it.
     #[must_use]
     pub fn copied(&self) -> usize {
         self.copied
@@ -47,7 +47,7 @@ impl Snapshot {
 }
 
 impl Memory {
-    /// Keeps what memory holds. This costs a root, and a copy of the pages that changed since the last snapshot.
+    /// Takes a snapshot. This costs a root, and a copy of the pages that changed since the last snapshot.
     pub fn snapshot(&mut self) -> Snapshot {
         self.settle();
         let mut copied = 0;
@@ -66,8 +66,8 @@ impl Memory {
         Snapshot { base: self.base.clone(), bits: self.bits, pages: self.saved.clone(), copied }
     }
 
-    /// Makes memory hold again what it held then. This costs a copy of the pages that differ, and the nodes above them.
-    /// `None`, and nothing done, if it is a snapshot of memory of another base.
+    /// Restores a snapshot. This costs a copy of the pages that differ, and hashing the nodes above them.
+    /// `None`, and nothing changes, if the snapshot has another base.
     #[must_use]
     pub fn restore(&mut self, snapshot: &Snapshot) -> Option<()> {
         let bases = [&self.base, &snapshot.base].map(|base| base.as_ref().map(Arc::as_ptr));

@@ -1,4 +1,4 @@
-//! Addresses that are reserved and backed page by page: by zeros, or by a file.
+//! Reserved addresses, backed page by page with zeros or a file.
 
 use crate::PAGE;
 use memmap2::{MmapMut, MmapOptions};
@@ -12,29 +12,30 @@ pub fn reserve_power(bits: u32) -> io::Result<MmapMut> {
     reserve(1u64.checked_shl(bits).unwrap_or(u64::MAX))
 }
 
-/// So many zero bytes of address space, that take no memory until they are touched.
+/// Zero bytes of address space. They take no memory until they are touched.
 pub fn reserve(length: u64) -> io::Result<MmapMut> {
     let length = usize::try_from(length).ok().filter(|&length| isize::try_from(length).is_ok());
     let length = length.ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
     MmapOptions::new().len(length).no_reserve_swap().map_anon()
 }
 
-/// Puts pages of a file in place of some of these. They are read when they are touched, and what is written stays here.
-/// Both places are multiples of [`PAGE`], and the file has so many bytes.
+/// Maps pages of a file over part of the space. They are read when touched, and writes don't reach the file.
+/// `at` and `offset` are multiples of [`PAGE`], and the file must be long enough.
 pub fn overlay(space: &mut MmapMut, at: usize, length: usize, file: &File, offset: u64) -> io::Result<()> {
     let end = at.checked_add(length);
     let part = end.and_then(|end| space.get_mut(at..end)).ok_or(io::ErrorKind::InvalidInput)?;
     if !PAGE.is_multiple_of(rustix::param::page_size()) || !(at | offset as usize).is_multiple_of(PAGE) {
-        // A host with larger pages can't map ours.
+        // A host with larger pages can't map these.
         return file.read_exact_at(part, offset);
     }
     if part.is_empty() {
         return Ok(());
     }
-    // SAFETY: the addresses are those of `part`, which is borrowed from a mapping that `space` owns alone; they begin at one of the
-    // host's pages and no other mapping has any of them. They stay readable and writable, so that `space` goes on to be
-    // what it says, and `space` unmaps them with all its others. The mapping is private: nobody else sees what is written, and no
-    // file changes. Like every mapping of a file it relies on others not to shorten the file meanwhile.
+    // SAFETY: The addresses are those of `part`, which is borrowed from a mapping that `space` alone owns.
+    // They begin at a page of the host, and no other mapping contains any of them. They stay readable and
+    // writable, so `space` remains valid, and unmapping `space` unmaps them too. The mapping is private:
+    // writes are visible to no other process and don't reach the file. As with every mapping of a file, the
+    // file must not be truncated while it is in use.
     #[expect(unsafe_code, reason = "a mapping at a fixed address")]
     unsafe {
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;

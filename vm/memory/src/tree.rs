@@ -1,4 +1,4 @@
-//! The tree above pages, in flat reserved memory, and the little trees inside them, hashed when they are needed.
+//! The tree above pages, in flat reserved memory, and the small trees inside pages, hashed on demand.
 
 use crate::PAGE_BITS;
 use crate::base::Base;
@@ -17,21 +17,24 @@ pub const NODES_IN_PAGE: u64 = (1 << PAGE_LEVELS) - 1;
 /// Leaves of a page.
 const LEAVES: usize = 1 << PAGE_LEVELS;
 
-/// Pages that are hashed together: their nodes stay in the processor's first cache, and only the top level doesn't fill a
-/// batch of eight.
+/// The number of pages hashed together. Their nodes stay in the L1 cache, and only the top level doesn't fill
+/// a batch of eight.
 const TOGETHER: usize = 8;
 
-/// Fewer pages than this, or as many hashes above them, are not worth a second thread: half a millisecond at most.
+/// Fewer pages than this, or an equivalent number of hashes above them, take half a millisecond at most. A second
+/// thread doesn't pay for those.
 const WORTH_THREADS: usize = 64;
 
-/// Levels of a block. A block of nodes with all above them, as far as it goes, fills a page but for one place.
+/// Levels per block. A block holds a node and up to six levels below it, which fills a page except for one
+/// slot.
 const BLOCK_LEVELS: u32 = PAGE_LEVELS;
 
 /// The nodes from the pages up.
 ///
-/// They lie in one mapping, reserved as memory is: what was never written is zero, and so is the root of zeros. Seven levels
-/// make a block of 4 KiB: the node at its top, the two below it, and so on. So a path from a page to the root touches a page
-/// of the host every seven levels and not at each, also where memory is large and what changes in it far apart.
+/// They are in one mapping, reserved like memory itself: what was never written is zero, which is also the
+/// root of zeros. Seven levels form a block of 4 KiB, from its top node down. A path from a page to the root
+/// therefore touches one host page per seven levels instead of one per level, even if memory is large and the
+/// changes are far apart.
 #[derive(Debug)]
 pub struct PageTree {
     /// Levels above the pages.
@@ -47,14 +50,14 @@ impl PageTree {
         Ok(Self { depth, slots: reserve(blocks << PAGE_BITS)?, hasher: Hasher::best() })
     }
 
-    /// The tree over pages that are zero but for those of a base.
+    /// The tree over pages that are zero except for those of a base.
     pub fn over(base: &Base) -> std::io::Result<Self> {
         let mut tree = Self::new(base.bits() - PAGE_BITS)?;
         base.overlay_blocks(&mut tree.slots)?;
         Ok(tree)
     }
 
-    /// Changes how nodes are hashed, but not what comes out.
+    /// Sets the hasher. Results do not depend on it.
     pub fn set_hasher(&mut self, hasher: Hasher) {
         self.hasher = hasher;
     }
@@ -70,12 +73,12 @@ impl PageTree {
         slot.map_or(Root::ZERO, |&bytes| Root(bytes))
     }
 
-    /// The bytes of blocks.
+    /// The bytes of a range of blocks.
     pub fn blocks(&self, blocks: Range<u64>) -> &[u8] {
         &self.slots[(blocks.start << PAGE_BITS) as usize..(blocks.end << PAGE_BITS) as usize]
     }
 
-    /// The pages below a node that aren't zero.
+    /// The nonzero pages below a node.
     pub fn pages(&self, level: u32, index: u64) -> Vec<u64> {
         let (mut pages, mut waiting) = (Vec::new(), vec![(level, index)]);
         while let Some((level, index)) = waiting.pop() {
@@ -93,14 +96,15 @@ impl PageTree {
         (0..self.depth).map(move |level| self.node(level, page >> level ^ 1))
     }
 
-    /// Hashes pages, given in order by index, and what is above them, each node once; says how many nodes.
+    /// Hashes pages, given in ascending order, and each node above them once. Returns the number of nodes.
     pub fn update<'a>(&mut self, indices: Vec<u64>, page: impl Fn(u64) -> &'a [u8] + Sync) -> u64 {
         let in_pages = indices.len() as u64 * NODES_IN_PAGE;
         let roots = self.page_roots(&indices, page);
         in_pages + self.replace(indices, &roots)
     }
 
-    /// Takes the roots of pages, given in order by index, and hashes what is above them, each node once; says how many nodes.
+    /// Stores the roots of pages, given in ascending order, and hashes each node above them once. Returns the
+    /// number of nodes.
     pub fn replace(&mut self, mut indices: Vec<u64>, roots: &[Root]) -> u64 {
         let mut hashed = 0;
         self.set(0, &indices, roots);
@@ -129,7 +133,7 @@ impl PageTree {
         roots
     }
 
-    /// The nodes of a level over those of the level below.
+    /// Hashes the nodes of a level from the level below.
     fn parents(&self, level: u32, indices: &[u64]) -> Vec<Root> {
         let mut roots = vec![Root::ZERO; indices.len()];
         let work = |(indices, out): (&[u64], &mut [Root])| {
@@ -146,33 +150,33 @@ impl PageTree {
         roots
     }
 
-    /// Keeps nodes of a level.
+    /// Stores nodes of a level.
     fn set(&mut self, level: u32, indices: &[u64], roots: &[Root]) {
         for (&index, root) in indices.iter().zip(roots) {
             let slot = self.at(level, index).and_then(|at| self.slots.get_mut(at..)?.first_chunk_mut());
-            // A zero that is there already would only make the system give a page for it.
+            // Writing a zero over a zero would only make the system allocate a page.
             if let Some(slot) = slot.filter(|slot| **slot != root.0) {
                 *slot = root.0;
             }
         }
     }
 
-    /// Where a node lies in the mapping.
+    /// The offset of a node in the mapping.
     fn at(&self, level: u32, index: u64) -> Option<usize> {
         slot(self.depth, level, index).map(|slot| ((slot.block << PAGE_BITS) as usize) + slot.offset)
     }
 }
 
-/// Where a node lies.
+/// The location of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Slot {
     /// The number of its block.
     pub block: u64,
-    /// Its place there in bytes.
+    /// Its offset in the block, in bytes.
     pub offset: usize,
 }
 
-/// Where a node of a tree of some depth lies; nowhere if it is outside the tree.
+/// The location of a node in a tree of some depth. `None` outside the tree.
 pub fn slot(depth: u32, level: u32, index: u64) -> Option<Slot> {
     if level > depth || index >> (depth - level) != 0 {
         return None;
@@ -182,7 +186,7 @@ pub fn slot(depth: u32, level: u32, index: u64) -> Option<Slot> {
     Some(Slot { block: first_block(depth, group) + (index >> above), offset: in_block as usize * LEAF })
 }
 
-/// The groups of seven levels of a tree, from the pages up.
+/// The groups of seven levels in a tree, from the pages up.
 pub fn groups(depth: u32) -> Range<u32> {
     0..depth / BLOCK_LEVELS + 1
 }
@@ -204,12 +208,12 @@ fn first_block(depth: u32, group: u32) -> u64 {
     (0..group).map(|group| 1u64 << depth.saturating_sub(top(group))).sum()
 }
 
-/// The level of a group's topmost nodes, if the tree goes so far.
+/// The level of a group's topmost nodes, if the tree reaches that far.
 fn top(group: u32) -> u32 {
     group * BLOCK_LEVELS + BLOCK_LEVELS - 1
 }
 
-/// The roots of up to [`TOGETHER`] whole pages: level by level, all pages at once.
+/// The roots of up to [`TOGETHER`] whole pages, computed level by level for all pages at once.
 fn page_roots(hasher: Hasher, pages: &[&[u8]], out: &mut [Root]) {
     const HALF: usize = LEAVES / 2;
     let (mut lower, mut upper) = ([Root::ZERO; TOGETHER * HALF], [Root::ZERO; TOGETHER * HALF / 2]);
@@ -240,7 +244,7 @@ pub fn leaf_in_page(page: &[u8], offset: usize) -> Proof {
     Tree::of_bytes(page, PAGE_LEVELS).proof((offset / LEAF) as u64)
 }
 
-/// The root of the 2^bits bytes, at least a leaf, that hold an offset in a page.
+/// The root of the aligned 2^bits bytes, at least a leaf, around an offset in a page.
 pub fn part_of_page(page: &[u8], offset: usize, bits: u32) -> Root {
     let levels = bits.saturating_sub(LEAF.ilog2());
     let length = LEAF << levels;

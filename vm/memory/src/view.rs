@@ -1,9 +1,9 @@
-//! Memory in the shape that an interpreter's loop wants: slices, and no failures that carry data.
+//! A view of memory for an interpreter's loop: slices, and no errors that carry data.
 
 use crate::PAGE_BITS;
 use crate::pages::listed;
 
-/// Memory to read and write in a tight loop.
+/// Memory for reads and writes in a tight loop.
 #[derive(Debug)]
 pub struct View<'a> {
     pub(crate) bytes: &'a mut [u8],
@@ -12,7 +12,7 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// The same memory for a shorter time.
+    /// The same view for a shorter time.
     #[inline(always)]
     #[must_use]
     pub fn reborrow(&mut self) -> View<'_> {
@@ -34,7 +34,7 @@ impl View<'_> {
         self.bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
     }
 
-    /// Replaces bytes at an aligned address; nothing happens outside memory.
+    /// Replaces bytes at an aligned address. Does nothing outside memory.
     #[inline(always)]
     pub fn store<const N: usize>(&mut self, address: u64, value: [u8; N]) {
         let at = address as usize;

@@ -1,4 +1,4 @@
-//! Memory that comes from a file, and memory that comes back, against a list of bytes and trees hashed from scratch.
+//! Tests memory from a file, and restored memory, against plain bytes and trees hashed from scratch.
 
 use isa::Size;
 use memory::{Base, BaseError, Damage, Memory, PAGE, Snapshot, extents};
@@ -13,14 +13,14 @@ use std::sync::Arc;
 const BITS: u32 = 17;
 const SIZE: usize = 1 << BITS;
 
-/// Does something to memory, or to what it should be.
+/// An operation on memory, or on its model.
 #[derive(Debug, Clone)]
 enum Deed {
     Store(u64, u64),
     Write(u64, Vec<u8>),
-    /// Bytes that the tree is told of later.
+    /// Writes bytes that are reported to the tree later.
     Touch(u64, u8),
-    /// Zeros in so many bytes, as a logarithm.
+    /// Zeroes 2^bits bytes.
     Clear(u64, u32),
     Root,
     Snapshot,
@@ -77,7 +77,7 @@ fn root(bytes: &[u8]) -> Root {
     Tree::of_bytes(bytes, BITS - 5).root()
 }
 
-/// A file that begins with a page of something else.
+/// A file that begins with an unrelated page.
 fn copied(base: &Base) -> File {
     let mut file = tempfile::tempfile().expect("a file");
     file.write_all(&[0xee; PAGE]).expect("room");
@@ -96,7 +96,7 @@ proptest! {
     #[test]
     fn memory_is_what_it_was(pieces in pieces(), deeds in prop::collection::vec(deed(), 1..60)) {
         let base = base(&pieces);
-        // A second memory of the same base follows the first by snapshots alone.
+        // A second memory of the same base follows the first through snapshots alone.
         let (mut memory, mut other) = (Memory::over(&base).expect("memory"), Memory::over(&base).expect("memory"));
         let mut bytes = flat(&pieces);
         let mut kept: Vec<(Snapshot, Vec<u8>)> = Vec::new();
@@ -138,7 +138,7 @@ proptest! {
         if let Some((_, bytes)) = kept.last() {
             prop_assert_eq!(other.root(), root(bytes));
         }
-        // What was written stayed in memory.
+        // The writes stayed in memory.
         prop_assert_eq!(base.verify(|_| ()).expect("memory"), Ok(()));
     }
 
@@ -169,7 +169,8 @@ proptest! {
 fn every_damaged_byte_is_found() {
     let made = base(&[(0x1003, vec![7; 5000]), (0x1_5000, vec![9; 10])]);
     let bytes = made.bytes();
-    // Three pages and a block, in which the pages' nodes and those above them are stored: every byte but the block's free place.
+    // Three pages and a block, which stores the pages' nodes and those above them. Tests every byte except
+    // the block's unused slot.
     assert_eq!(bytes.len(), 4 * PAGE);
     for at in (0..bytes.len()).step_by(31).chain([bytes.len() - 1]) {
         let mut damaged = bytes.to_vec();
@@ -254,10 +255,11 @@ fn a_snapshot_costs_what_changed() {
     memory.store(4096, Size::Byte, 1);
     memory.store(0, Size::Byte, 1);
     memory.store(20 * PAGE as u64, Size::Byte, 0);
-    // They are again what the base has.
+    // The pages equal the base again.
     assert_eq!(memory.snapshot().pages(), 0);
     let before = memory.hashed();
     memory.restore(&changed).expect("the same base");
-    // Two ways of five nodes above pages, of which the topmost is one; nothing in the pages.
+    // Two paths of five nodes above pages, which share the topmost node. The pages themselves need no
+    // hashing.
     assert_eq!(memory.hashed() - before, 9);
 }

@@ -1,9 +1,10 @@
-//! Loops of one block: what would be checked in every turn is checked for many turns at once.
+//! Hoists checks out of single-block loops.
 //!
-//! Accesses that move by the same distance in every turn stay in memory, and in the page that they are in, for a number of turns that is
-//! known before the first of them. As every turn takes the same number of steps off the counter, that is the same as saying how many
-//! steps must be left. So the one comparison that a turn needs anyway, whether there are steps enough, stands for all checks, and
-//! pages are marked before the first turn.
+//! Accesses that move by a fixed distance per iteration stay in memory, and in their current page, for a
+//! number of iterations that can be computed in advance. Every iteration takes the same number of steps off
+//! the counter, so that number corresponds to a minimum of remaining steps. Each iteration compares the
+//! remaining steps anyway. This one comparison covers all checks, and pages are marked before the first
+//! iteration.
 
 use super::{Lowering, Range, Wrong, field};
 use crate::access::{Span, Steady, Stride};
@@ -15,14 +16,15 @@ use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Value};
 use memory::PAGE_BITS;
 use std::mem::offset_of;
 
-/// The last byte of a page, from its first.
+/// The offset of the last byte in a page.
 const LAST: i64 = (1 << PAGE_BITS) - 1;
-/// No distance of a turn is larger, so that what is turned right by the logarithm of a size stays comparable.
+/// The largest distance per iteration. Up to this, a distance rotated right by log2 of a size stays
+/// comparable.
 const FARTHEST: i64 = 1 << 62;
 
 impl Lowering<'_> {
-    /// Begins a block that is a loop, where a turn needs so many steps: with all checks, and from then on with one that says whether they
-    /// are still good. Gives the place where other turns begin.
+    /// Begins a block that is a loop and needs `needed` steps: first with all checks, then with the one
+    /// comparison that keeps them valid. Returns the block where later iterations start.
     pub(super) fn begin_turns(&mut self, block: &Block, needed: u64, steady: &Steady) -> ir::Block {
         let [turn, body] = std::array::from_fn(|_| self.code.create_block());
         let Some(here) = self.code.current_block() else { return turn };
@@ -62,7 +64,7 @@ impl Lowering<'_> {
         turn
     }
 
-    /// Marks the pages that a span writes to: all between the first and the last are these two, as no span is longer than a page.
+    /// Marks the pages that a span writes to. A span is no longer than a page, so it touches at most two.
     fn mark_span(&mut self, span: Span) {
         let Some((first, last, both)) = span.written() else { return };
         let base = self.x(span.register);
@@ -72,7 +74,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// How many turns after this one a span surely stays where its checks and marks are good for; nothing if it does so for ever.
+    /// For how many further iterations the span's checks and marks surely hold. `None` if they hold forever.
     fn turns(&mut self, span: Span, stride: Stride) -> Option<Value> {
         let falls = match stride {
             Stride::By(0) => return None,
@@ -86,7 +88,7 @@ impl Lowering<'_> {
                 let distance = self.x(register);
                 let bits = i64::from(span.size.bytes().ilog2());
                 let turned = if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, bits) };
-                // Large if it falls, isn't aligned or, as one is taken off, nothing.
+                // Too large if the distance is negative, misaligned or, because of the subtraction, zero.
                 let turned = self.code.ins().iadd_imm_s(turned, -1);
                 let limit = self.code.ins().iconst(I64, (FARTHEST >> bits) - 1);
                 let bad = self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, limit);
@@ -98,7 +100,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// A number by a constant, or one less.
+    /// Divides by a constant. The result may be one too small.
     fn quotient(&mut self, number: Value, by: u64) -> Value {
         if by.is_power_of_two() {
             return self.code.ins().ushr_imm_u(number, i64::from(by.ilog2()));
@@ -107,8 +109,8 @@ impl Lowering<'_> {
         self.code.ins().umulhi(number, inverse)
     }
 
-    /// How many bytes a span can move on or, if it falls, back: as long as it stays in memory's largest part, and where it writes,
-    /// in the last or first page that it writes to. None if it isn't in that part.
+    /// How many bytes a span can move forward or, if it falls, backward. It must stay in the largest part of
+    /// memory and, if it writes, in the last or first page that it writes to. Zero if it isn't in that part.
     fn room(&mut self, span: Span, stride: Stride, falls: bool) -> Value {
         let (usual, other) = self.ranges(span);
         let Some(Range { first, start, last, .. }) = usual.filter(|range| range.last >= 0) else {

@@ -1,0 +1,211 @@
+"""Claims about the generated Solidity: every instruction word does what the manual says.
+
+A claim is made out of each line of `integers.txt`: for all registers, memories, addresses and operands, the word
+that the manual's encoding gives has the effect that the line says, and no other. One more claim is that all
+other words are illegal. Halmos runs the compiled code on symbols, and Bitwuzla decides.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WORK = ROOT / "target" / "proofs"
+HEAD = "// SPDX-License-Identifier: MIT OR Apache-2.0\npragma solidity ^0.8.24;\n\n"
+
+# Compiled as the verifiers are (tests/src/solc.rs).
+SETTINGS = f"""[profile.default]
+solc = "{ROOT}/vm/solidity/solc.mjs"
+evm_version = "cancun"
+optimizer = true
+optimizer_runs = 200
+bytecode_hash = "none"
+offline = true
+libs = []
+
+[lint]
+lint_on_build = false
+"""
+
+# Mistakes, each of which has to be found: the claim that finds it, and what is replaced by what in its instruction.
+BUGS = [
+    ("addiw", "immI(instruction), 32", "immI(instruction), 33"),
+    ("bgeu", ">=", ">"),
+    ("divw", "? WORD", "? 0"),
+    ("ecall", "!= 93", "== 93"),
+    ("illegal", "instruction & 0x7000 == 0x00", "true"),
+    ("jal", "pc + 4", "pc + 8"),
+    ("jalr", "0xfffffffffffffffe", "WORD"),
+    ("lb", "signExtend(value, 8)", "value"),
+    ("ld", "& 7", "& 3"),
+    ("lwu", "setRd(instruction, value)", "setRd(instruction, signExtend(value, 32))"),
+    ("mulhsu", "lessSigned(a, 0)", "lessSigned(b, 0)"),
+    ("remu", "? dividend", "? 0"),
+    ("sh", "STORE_MISALIGNED", "LOAD_MISALIGNED"),
+    ("sltiu", "rs1(instruction) < immI(instruction)", "lessSigned(rs1(instruction), immI(instruction))"),
+    ("sraw", "& 31", "& 63"),
+    ("sub", "& WORD", ""),
+    ("sw", "!writable(location)", "!readable(location)"),
+]
+
+
+class Instruction:
+    """One line of the manual: its encoding, and what it does."""
+
+    def __init__(self, line):
+        self.name, rest = line.split(None, 1)
+        encoding, self.effect = re.split(r"\s{2,}", rest.strip(), maxsplit=1)
+        # The fixed bits of the word, and how the others are made of the claim's variables.
+        self.mask = self.bits = 0
+        self.variables, self.parts, self.immediate = [], [], []
+        at = 32
+        for part in encoding.split():
+            if set(part) <= {"0", "1"}:
+                at -= len(part)
+                self.mask |= (2 ** len(part) - 1) << at
+                self.bits |= int(part, 2) << at
+                continue
+            name, spans = re.fullmatch(r"(\w+)(?:\[(.*)\])?", part).groups()
+            for span in (spans or "4:0").split("|"):
+                high, low = (int(end) for end in (span.split(":") * 2)[:2])
+                at -= high - low + 1
+                self.part(name, high, low, at)
+        assert at == 0, line
+
+    def part(self, name, high, low, at):
+        """Bits `high` to `low` of an operand are at this place of the word."""
+        if name not in self.variables:
+            self.variables.append(name)
+        if name == "imm":
+            self.immediate.append((high, low))
+        self.parts.append(f"({name} / 2 ** {low} % 2 ** {high - low + 1}) * 2 ** {at}")
+
+    def claim(self):
+        """The claim as a test in Solidity."""
+        lines = [f"execute({' + '.join([hex(self.bits), *self.parts])}, place);"]
+        if self.immediate:
+            sign = max(high for high, _ in self.immediate)
+            low = min(low for _, low in self.immediate)
+            lines.append(f"imm = imm % 2 ** {sign + 1} / 2 ** {low} * 2 ** {low};")
+            lines.append(f"int64 immediate = int64(int256(imm)) - (imm < 2 ** {sign} ? int64(0) : int64(2 ** {sign + 1}));")
+        for letter, register in ("a", "rs1"), ("b", "rs2"):
+            for sort, name in ("uint64", letter), ("int64", f"s{letter}"), ("uint32", f"{letter}32"), ("int32", f"s{letter}32"):
+                if re.search(rf"\b{name}\b", self.effect):
+                    bits = re.search(r"\d+", sort)[0]
+                    lines.append(f"{sort} {name} = {sort}(uint{bits}(register({register} % 32)));")
+        if "shamt" in self.effect:
+            lines.append(f"shamt %= {2 ** self.effect_bits()};")
+        effect = re.sub(r"\bimm\b", "immediate", self.effect)
+        lines += [f"{effect};", "done();"]
+        body = "".join(f"            {line}\n" for line in lines)
+        variables = ", ".join(f"uint256 {name}" for name in [*self.variables, "place"])
+        return f"    function check_{self.name}({variables}) external {{\n        unchecked {{\n{body}        }}\n    }}\n"
+
+    def effect_bits(self):
+        """The number of bits of a shift amount."""
+        return int(re.search(r"shamt / 2 \*\* 0 % 2 \*\* (\d+)", " ".join(self.parts))[1])
+
+
+def table(name):
+    lines = (HERE / name).read_text().splitlines()
+    return [Instruction(line) for line in lines if line and not line.startswith("#")]
+
+
+def illegal(rows):
+    """Every word that is in no line traps."""
+    known = "".join(f"        if (word & {row.mask:#x} == {row.bits:#x}) return;\n" for row in rows)
+    return (
+        f"    function check_illegal(uint32 word, uint256 place) external {{\n{known}"
+        "        execute(word, place);\n        traps(2);\n        done();\n    }\n"
+    )
+
+
+def generated(extensions):
+    """The instructions of a verifier as they are, on top of the machine that stands for its witness."""
+    text = (ROOT / "vm/solidity/generated" / extensions / "StepVerifier.sol").read_text()
+    numbers = re.search(r"    // ---- Numbers\n.*?(?=    // ----)", text, re.S)[0]
+    code = text[text.index("    // ---- Instructions\n") :]
+    # What touches the machine is not `view` here.
+    code = re.sub(r"\bprivate (?:pure|view)\b", "internal", code)
+    code = re.sub(r"(function field(?:Rd|Rs1|Rs2)\(.*?\)) internal", r"\1 internal pure override", code)
+    code = numbers.replace(" private ", " internal ") + code
+    return f'{HEAD}import {{Machine}} from "../Machine.sol";\n\nabstract contract Instructions is Machine {{\n{code}'
+
+
+def with_bugs(code):
+    """The same with all the mistakes. Above each instruction is a comment with its name."""
+    for name, old, new in BUGS:
+        comment = re.search(rf"// {name}\b.*\n.*// .*\n", code)
+        start = comment.end() if comment else 0
+        assert old in (code[start:].split("//")[0] if comment else code), name
+        code = code[:start] + code[start:].replace(old, new, 1)
+    return code
+
+
+def write(folder, code, claims):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Instructions.sol").write_text(code)
+    (folder / "Claims.sol").write_text((HERE / "Claims.sol").read_text())
+    name = folder.name.capitalize()
+    body = "\n".join(claims)
+    (folder / f"{name}.sol").write_text(
+        f'{HEAD}import {{Claims}} from "./Claims.sol";\n\ncontract {name} is Claims {{\n{body}}}\n'
+    )
+
+
+def halmos(contract):
+    """What Halmos finds: the claims by whether it proves, refutes or can't decide them."""
+    result = WORK / f"{contract}.json"
+    result.unlink(missing_ok=True)
+    command = [Path(sys.executable).with_name("halmos"), "--contract", contract, "--json-output", result]
+    command += ["--solver-command", f"{sys.executable} {HERE}/solver.py", "--solver-timeout-assertion", "60000"]
+    command += ["--solver-threads", "1", "--no-status", *(["--early-exit"] if contract == "Bugs" else [])]
+    path = f"{ROOT}/node_modules/@foundry-rs/forge-linux-amd64/bin:{os.environ['PATH']}"
+    run = subprocess.run(command, cwd=WORK, capture_output=True, text=True, env={**os.environ, "PATH": path})
+    if not result.exists():
+        sys.exit((run.stdout + run.stderr)[-4000:])
+    [tests] = json.loads(result.read_text())["test_results"].values()
+    verdicts = {0: "proved", 1: "refuted"}
+    return {test["name"].split("(")[0][6:]: verdicts.get(test["exitcode"], "undecided") for test in tests}
+
+
+def lemmas():
+    """What Claims.sol needs of numbers; true of words of 256 bits."""
+    import z3
+
+    # A signed number is the unsigned one with the same bits, less 2^64 where it is negative.
+    x = z3.BitVec("x", 64)
+    wrap = z3.BitVecVal(2**64, 256)
+    signed = z3.ZeroExt(192, x) - z3.If(x < 0, wrap, z3.BitVecVal(0, 256))
+    solver = z3.Solver()
+    solver.add(z3.SignExt(192, x) != signed)
+    # The product of two such differences, multiplied out; true in every ring.
+    a, b, s, t = z3.BitVecs("a b s t", 256)
+    product = a * b - wrap * s * b - wrap * t * a + wrap * wrap * s * t
+    rest = z3.simplify((a - wrap * s) * (b - wrap * t) - product, som=True)
+    return {"sign": solver.check() == z3.unsat, "product": z3.is_bv_value(rest) and rest.as_long() == 0}
+
+
+def prove():
+    """Prints how many; returns what is not as it should be."""
+    source = WORK / "src"
+    source.mkdir(parents=True, exist_ok=True)
+    (WORK / "foundry.toml").write_text(SETTINGS)
+    (source / "Machine.sol").write_text((HERE / "Machine.sol").read_text())
+    integers = table("integers.txt")
+    claims = [row.claim() for row in integers]
+    write(source / "rv64im", generated("rv64im"), [*claims, illegal(integers)])
+    broken = {name for name, *_ in BUGS}
+    some = [row.claim() for row in integers if row.name in broken]
+    write(source / "bugs", with_bugs(generated("rv64im")), [*some, illegal(integers)])
+
+    wrong = [f"lemma: {name}" for name, holds in lemmas().items() if not holds]
+    for contract, wanted in ("Rv64im", "proved"), ("Bugs", "refuted"):
+        verdicts = halmos(contract)
+        wrong += [f"{contract} {name}: {verdict}" for name, verdict in verdicts.items() if verdict != wanted]
+        print(f"{contract}: {list(verdicts.values()).count(wanted)} of {len(verdicts)} {wanted}", flush=True)
+    return wrong

@@ -3,11 +3,14 @@
 import sys
 import time
 
+import floats
 import instructions
 
+if sys.argv[1:] not in ([], ["quick"]):
+    sys.exit("usage: tests/prove [quick]")
 start = time.monotonic()
-wrong = instructions.prove()
+wrong = instructions.prove() + floats.prove(quick="quick" in sys.argv)
 for claim in wrong:
-    print(f"NOT PROVED: {claim}")
-print(f"{len(wrong)} claims not proved, {time.monotonic() - start:.0f} s")
+    print(f"WRONG: {claim}")
+print(f"{'Failed' if wrong else 'All as it should be'} after {time.monotonic() - start:.0f} s")
 sys.exit(bool(wrong))

@@ -18,6 +18,7 @@ pub mod random;
 pub mod report;
 #[cfg(feature = "chain")]
 pub mod service;
+pub mod smt;
 #[cfg(feature = "chain")]
 pub mod solc;
 pub mod soup;

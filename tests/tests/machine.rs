@@ -5,6 +5,7 @@ mod fuzz_smoke;
 mod jit;
 mod models;
 mod programs;
+mod proofs;
 mod qemu;
 mod replay;
 mod softfloat;

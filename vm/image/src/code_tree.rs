@@ -1,5 +1,5 @@
-//! The Merkle tree over code: nodes are kept from 4 KiB blocks up, and those inside a block are hashed when a proof needs
-//! them. So the tree of a gibibyte of code takes 16 MiB.
+//! The Merkle tree over code. Nodes are kept from 4 KiB blocks up, and nodes inside a block are hashed when a
+//! proof needs them. The tree of a gibibyte of code takes 16 MiB.
 
 use bytes::Bytes;
 use step::merkle::LEAF;
@@ -12,7 +12,7 @@ const BLOCK_LEVELS: u32 = 7;
 #[derive(Debug, Clone)]
 pub struct CodeTree {
     code: Bytes,
-    /// Levels inside a block: fewer if the code is smaller than one.
+    /// Levels inside a block. Fewer if the code is smaller than a block.
     levels: u32,
     /// The tree over the blocks' roots.
     blocks: Tree,

@@ -1,4 +1,4 @@
-//! What is in an image, and when it makes sense.
+//! The contents of an image, and their validation.
 
 use crate::{ImageError, MAX_CODE, Shown};
 use bytes::Bytes;
@@ -15,36 +15,36 @@ pub struct Contents {
     pub profile: MachineProfile,
     /// The address of the first instruction.
     pub entry: u64,
-    /// The first value of the stack pointer (x2); the stack grows down from there.
+    /// The initial stack pointer (x2). The stack grows down from there.
     pub sp: u64,
-    /// The code, as many bytes as the profile says.
+    /// The code. Its length is that in the profile.
     pub code: Bytes,
-    /// Memory that isn't zero at first, in the order of addresses.
+    /// Memory that is initially not zero, in ascending order of addresses.
     pub segments: Vec<Segment>,
     /// Tensors in memory.
     pub tensors: Vec<Tensor>,
-    /// Functions and objects that have names.
+    /// Named functions and objects.
     pub symbols: Vec<Symbol>,
-    /// What to compute, in order; empty if the image is one program that starts at its entry.
+    /// The big steps in order. Empty if the image is a single program that starts at its entry.
     pub schedule: Vec<BigStep>,
-    /// What a dispute has to know; `None` if the image can't be disputed.
+    /// What a dispute needs; `None` if the image can't be disputed.
     pub interface: Option<Interface>,
 }
 
-/// What a whole run reads, writes and takes.
+/// The inputs and outputs of a whole run, and its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
-    /// What holds the inputs and nothing else.
+    /// The subtree that contains only the inputs.
     pub input: Region,
-    /// What holds the outputs and nothing else.
+    /// The subtree that contains only the outputs.
     pub output: Region,
-    /// log2 of the bytes at the top of memory that count as zero between big steps and at the end.
+    /// log2 of the number of bytes at the top of memory that count as zero between big steps and at the end.
     pub scratch_bits: u8,
-    /// The most steps that a run from the entry takes.
+    /// The maximum number of steps of a run from the entry.
     pub bound: u64,
 }
 
-/// 2^bits bytes at a multiple of as many: a subtree of memory.
+/// 2^bits bytes at a multiple of 2^bits: a subtree of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
     /// The first address.
@@ -54,7 +54,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Its addresses, if it is a subtree of a memory of any size.
+    /// Its addresses, if it is a subtree of some memory.
     #[must_use]
     pub fn range(self) -> Option<Range<u64>> {
         let size = 1u64.checked_shl(self.bits.into()).filter(|&size| size >= LEAF as u64)?;
@@ -76,11 +76,11 @@ pub struct Segment {
 pub struct Tensor {
     /// Its name in the model.
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
     /// The type of its elements.
     pub dtype: Dtype,
-    /// Its dimensions, outermost first; none for a scalar.
+    /// Its dimensions, outermost first. Empty for a scalar.
     pub shape: Vec<u64>,
     /// The address of its first element.
     pub address: u64,
@@ -89,27 +89,27 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// How many elements its shape has, if 64 bits can tell.
+    /// The number of elements of its shape; `None` if that exceeds 64 bits.
     #[must_use]
     pub fn elements(&self) -> Option<u64> {
         self.shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension))
     }
 }
 
-/// What a tensor is for.
+/// The role of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Written before the first step.
     Input,
     /// Read after the last.
     Output,
-    /// A weight or another number that never changes.
+    /// A weight or another constant.
     Constant,
     /// An intermediate result.
     Activation,
 }
 
-/// The type of a tensor's elements; all are little-endian.
+/// The type of a tensor's elements. All are little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Dtype {
@@ -161,7 +161,7 @@ impl Dtype {
         }
     }
 
-    /// The type of a name.
+    /// The type with a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dtype| dtype.name() == name)
@@ -201,9 +201,9 @@ pub struct Symbol {
 pub struct BigStep {
     /// The kernel, as an index into the symbols.
     pub kernel: u32,
-    /// The operator that it is for.
+    /// The operator that it computes.
     pub operator: String,
-    /// The name of the node that it is for.
+    /// The name of its node.
     pub node: String,
     /// The tensor that it writes, as an index into the tensors.
     pub output: u32,
@@ -215,12 +215,12 @@ pub struct BigStep {
     pub arguments: Vec<u64>,
     /// The address of its first instruction.
     pub entry: u64,
-    /// The most steps that it takes.
+    /// The maximum number of steps that it takes.
     pub bound: u64,
 }
 
 impl Contents {
-    /// Checks everything but the code itself.
+    /// Checks everything except the code itself.
     pub(crate) fn check(&self) -> Result<(), ImageError> {
         let profile = &self.profile;
         if self.code.len() as u64 != profile.code_size() {
@@ -242,12 +242,12 @@ impl Contents {
         self.interface.iter().try_for_each(|interface| self.check_interface(interface))
     }
 
-    /// Inputs, outputs and scratch are subtrees of memory that do not overlap, with the tensors in theirs.
+    /// Inputs, outputs and scratch must be disjoint subtrees of memory and contain their tensors.
     fn check_interface(&self, interface: &Interface) -> Result<(), ImageError> {
         let size = self.profile.memory_size();
         let scratch =
             1u64.checked_shl(interface.scratch_bits.into()).and_then(|scratch| size.checked_sub(scratch));
-        // Scratch beyond memory is no region either.
+        // Scratch larger than memory is not a region either.
         let scratch = Region { address: scratch.unwrap_or(u64::MAX), bits: interface.scratch_bits };
         let mut ranges = Vec::new();
         for (what, region) in [("input", interface.input), ("output", interface.output), ("scratch", scratch)]
@@ -277,7 +277,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Segments are inside memory, in order, do not overlap, and are zero where code hides them.
+    /// Segments must be inside memory, ascending and disjoint, and zero where code hides them.
     fn check_segments(&self) -> Result<(), ImageError> {
         let mut end = 0;
         for (i, segment) in self.segments.iter().enumerate() {
@@ -301,7 +301,7 @@ impl Contents {
         Ok(())
     }
 
-    /// A tensor is inside memory and as long as its shape says.
+    /// A tensor must be inside memory and as long as its shape requires.
     fn check_tensor(&self, tensor: &Tensor) -> Result<(), ImageError> {
         let expected = tensor.elements().and_then(|elements| elements.checked_mul(tensor.dtype.size()));
         if expected != Some(tensor.bytes) {
@@ -311,7 +311,7 @@ impl Contents {
         self.check_range(|| format!("tensor {}", tensor.name), tensor.address, tensor.bytes)
     }
 
-    /// What a big step names is there.
+    /// Everything that a big step refers to must exist.
     fn check_big_step(&self, index: usize, step: &BigStep) -> Result<(), ImageError> {
         let missing = |what, found, count| ImageError::Reference { index, what, found, count };
         if step.kernel as usize >= self.symbols.len() {
@@ -329,7 +329,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Bytes are inside memory.
+    /// Bytes must be inside memory.
     fn check_range(&self, what: impl Fn() -> String, address: u64, len: u64) -> Result<(), ImageError> {
         match address.checked_add(len) {
             Some(end) if end <= self.profile.memory_size() => Ok(()),

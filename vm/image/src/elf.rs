@@ -1,13 +1,13 @@
-//! Freestanding RISC-V programs as images.
+//! Turns freestanding RISC-V programs into images.
 //!
-//! [`load`] takes what `riscv64-unknown-elf-gcc -march=rv64imfd -mabi=lp64d -static -nostdlib` links, at any address,
-//! and adds what a program may expect of its surroundings: a stack, `gp`, and pointers to its inputs and outputs. A
-//! dispute fixes the machine's state at the first step, so a few instructions in front of the program set these
-//! registers up (`elf/start.rs`). `docs/c-programs.md` is the page for those who write such programs.
+//! [`load`] accepts what `riscv64-unknown-elf-gcc -march=rv64imfd -mabi=lp64d -static -nostdlib` links, at
+//! any address, and adds what a program expects of its environment: a stack, `gp`, and pointers to its inputs
+//! and outputs. A dispute fixes the machine's state at the first step, so a few instructions before the
+//! program set up these registers (`elf/start.rs`). `docs/c-programs.md` explains how to write such programs.
 //!
-//! One thing is translated: compilers mark float instructions with the *dynamic* rounding mode, which the machine does
-//! not have. A hart's mode is 0 at reset, and only instructions that this machine lacks could change it, so the mode
-//! becomes what it would always mean: to nearest, ties to even.
+//! One thing is translated. Compilers mark float instructions with the *dynamic* rounding mode, which the
+//! machine does not have. A hart's mode is 0 at reset, and only instructions that this machine lacks could
+//! change it. So the dynamic mode is replaced by its only possible meaning: to nearest, ties to even.
 
 mod code;
 mod error;
@@ -24,12 +24,13 @@ use interface::Declared;
 use std::ops::Range;
 use step::MachineProfile;
 
-/// What the file does not say.
+/// Options for what the file doesn't specify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// The least size of the stack in bytes.
+    /// The minimum size of the stack in bytes.
     pub stack: u64,
-    /// The most steps that a run takes: a longer run has no result. Without it the image can't be disputed.
+    /// The maximum number of steps of a run. A longer run has no result. Without a maximum, the image can't
+    /// be disputed.
     pub max_steps: Option<u64>,
 }
 
@@ -42,26 +43,26 @@ impl Default for Options {
 /// A loaded program.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Program {
-    /// What becomes an image.
+    /// The contents for an image.
     pub contents: Contents,
-    /// Where its stack is.
+    /// The stack.
     pub stack: Stack,
-    /// Words among its instructions that trap if they are reached.
+    /// Words among the instructions that trap if they are reached.
     pub not_instructions: Option<NotInstructions>,
 }
 
-/// Where a stack is.
+/// The place of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stack {
     /// The address from which it grows down.
     pub top: u64,
-    /// How many bytes of room it has.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Whether an overflow leaves memory, and so traps. If not, it overwrites the program's data.
+    /// Whether an overflow leaves memory and traps. Otherwise it overwrites the program's data.
     pub guarded: bool,
 }
 
-/// Loads a program, with everything that it needs to be run.
+/// Loads a program and adds everything that it needs to run.
 pub fn load(bytes: &[u8], options: &Options) -> Result<Program, ElfError> {
     let mut linked = Linked::parse(bytes)?;
     let entry = linked.elf.entry;
@@ -86,8 +87,8 @@ pub fn load(bytes: &[u8], options: &Options) -> Result<Program, ElfError> {
     Ok(Program { contents, stack, not_instructions })
 }
 
-/// The address from which the stack of a loaded program grows down, which its start-up code sets. `None` if the image
-/// has no such code. Only for showing: nothing keeps an image from having the symbol of something else.
+/// The address from which the stack of a loaded program grows down, which its start-up code sets. `None` if
+/// the image has no such code. For display only: an image may use the symbol for something else.
 pub fn stack_pointer(image: &Contents) -> Option<u64> {
     let start =
         image.symbols.iter().find(|symbol| symbol.name == start::NAME && symbol.address == image.entry)?;
@@ -96,8 +97,8 @@ pub fn stack_pointer(image: &Contents) -> Option<u64> {
     start::stack_pointer(image.code.get(at..)?, arguments)
 }
 
-/// Reads a program as it is, for those who have linked it for this very machine: nothing is added, memory is the
-/// smallest that holds everything, and every word that is meant as an instruction has to be one.
+/// Reads a program that was linked for exactly this machine. Nothing is added, memory is the smallest that
+/// holds everything, and every word in the code's sections must be an instruction.
 pub fn read(bytes: &[u8]) -> Result<Contents, ElfError> {
     let linked = Linked::parse(bytes)?;
     if let Some(NotInstructions { place, word, .. }) = &linked.words.not_instructions {
@@ -130,8 +131,8 @@ impl<'a> Linked<'a> {
         Ok(Self { elf, symbols, code, words, data })
     }
 
-    /// What `gp` has to hold: the linker makes short accesses to data relative to it, and the start-up code of a C
-    /// library, which isn't there, would set it.
+    /// The value that `gp` needs. The linker addresses data relative to it. The start-up code of a C library
+    /// would set it, but there is none.
     fn global_pointer(&self) -> Result<u64, ElfError> {
         let symbol = |symbol: &sym::Sym| self.elf.strtab.get_at(symbol.st_name) == Some("__global_pointer$");
         match self.elf.syms.iter().find(symbol) {
@@ -141,7 +142,7 @@ impl<'a> Linked<'a> {
         }
     }
 
-    /// Makes room for start-up code of this size, a multiple of 32, behind the program's code or before it.
+    /// Makes room for start-up code of this size, a multiple of 32, after the program's code or before it.
     fn reserve_start(&mut self, size: u64) -> Result<u64, ElfError> {
         let Range { start, end } = self.code.range();
         let free = |from: Option<u64>, to: Option<u64>| {
@@ -157,15 +158,15 @@ impl<'a> Linked<'a> {
         Ok(at)
     }
 
-    /// The first address behind everything.
+    /// The first address after everything.
     fn end(&self) -> u64 {
         self.data.iter().map(|load| load.range.end).max().unwrap_or(0).max(self.code.range().end)
     }
 
-    /// Where the stack is, and the logarithm of memory's size, where everything else ends at `end`.
+    /// The place of the stack, and log2 of the size of memory, if everything else ends at `end`.
     ///
-    /// Below the program, an overflow goes beyond address 0 and traps. Where that isn't room enough, the stack is above
-    /// everything.
+    /// The stack is below the program if there is enough room. An overflow then goes below address 0 and
+    /// traps. Otherwise the stack is above everything.
     fn stack(&self, end: u64, options: &Options) -> Result<(Stack, u8), ElfError> {
         let lowest = self.data.iter().map(|load| load.range.start).chain([self.code.base]).min().unwrap_or(0);
         let top = lowest & !15;
@@ -178,8 +179,8 @@ impl<'a> Linked<'a> {
         Ok((Stack { top, bytes: top - end, guarded: false }, bits))
     }
 
-    /// The program with so much memory and this entry. The stack pointer at reset is the one that a dispute begins
-    /// with.
+    /// The program with this much memory and this entry. The stack pointer at reset is the one with which a
+    /// dispute begins.
     fn contents(self, memory_bits: u8, entry: u64) -> Result<Contents, ElfError> {
         let Self { symbols, code, words, data, .. } = self;
         let profile = MachineProfile::new(words.extensions, memory_bits, code.base, code.bytes.len() as u64)?;
@@ -199,12 +200,13 @@ impl<'a> Linked<'a> {
     }
 }
 
-/// A file that can't be taken apart.
+/// A file that can't be parsed.
 fn malformed(reason: impl Into<String>) -> ElfError {
     ElfError::Malformed { reason: reason.into() }
 }
 
-/// The first bytes say which machine the file is for; this comes before anything else is read in the wrong way.
+/// The first bytes tell which machine the file is for. They are checked before anything else could be
+/// misread.
 fn check_header(bytes: &[u8]) -> Result<(), ElfError> {
     let Some((ident, rest)) = bytes.split_first_chunk::<{ header::SIZEOF_IDENT }>() else {
         return Err(malformed(format!("{} bytes are too few", bytes.len())));
@@ -226,7 +228,7 @@ fn check_header(bytes: &[u8]) -> Result<(), ElfError> {
     Err(ElfError::Machine { found })
 }
 
-/// The file must be a linked program without compressed instructions, and not expect a dynamic linker.
+/// The file must be a linked program without compressed instructions, and must not need a dynamic linker.
 fn check_kind(elf: &Elf<'_>) -> Result<(), ElfError> {
     let kind = |found: &str| Err(ElfError::Kind { found: found.to_owned() });
     match elf.header.e_type {
@@ -249,7 +251,7 @@ fn check_kind(elf: &Elf<'_>) -> Result<(), ElfError> {
     Ok(())
 }
 
-/// The functions and objects with names, in the order of addresses.
+/// The named functions and objects, by ascending address.
 fn symbols(elf: &Elf<'_>) -> Vec<Symbol> {
     let named = elf.syms.iter().filter_map(|symbol| {
         let kept = matches!(symbol.st_type(), sym::STT_FUNC | sym::STT_OBJECT | sym::STT_NOTYPE)
@@ -275,7 +277,7 @@ impl<'a> Load<'a> {
         self.range.end - self.range.start
     }
 
-    /// What is before an address, and the rest, which is data.
+    /// Splits a segment at an address into code and data.
     fn split(self, at: u64) -> [Self; 2] {
         let Self { range, bytes, executable } = self;
         let (code, data) = bytes.split_at(bytes.len().min((at - range.start) as usize));
@@ -286,8 +288,9 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Where data starts in a segment that is writable and executable, by its sections: linkers join small programs to one
-/// such segment. Code ends there with a whole leaf. `None` if code and data can't be told apart.
+/// Where data starts in a segment that is both writable and executable, according to the sections: linkers
+/// join small programs into one segment. Code ends there with a whole leaf. `None` if code and data can't be
+/// separated.
 fn data_start(elf: &Elf<'_>, segment: &Range<u64>) -> Option<u64> {
     let is_inside = |section: &&sh::SectionHeader| {
         section.is_alloc() && section.sh_size > 0 && segment.contains(&section.sh_addr)
@@ -300,7 +303,7 @@ fn data_start(elf: &Elf<'_>, segment: &Range<u64>) -> Option<u64> {
     Some(data_start & !31).filter(|&at| code_end <= at && segment.start < at)
 }
 
-/// The segments to load, in the order of addresses.
+/// The segments to load, by ascending address.
 fn loads<'a>(elf: &Elf<'_>, bytes: &'a [u8]) -> Result<Vec<Load<'a>>, ElfError> {
     let mut loads = Vec::new();
     for header in
@@ -333,7 +336,7 @@ fn part(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     bytes.get(usize::try_from(offset).ok()?..usize::try_from(offset.checked_add(size)?).ok()?)
 }
 
-/// Segments must not overlap each other or the leaves of the code.
+/// Segments must not overlap each other, nor the leaves of the code.
 fn check_overlaps(data: &[Load<'_>], code: Range<u64>) -> Result<(), ElfError> {
     let mut ranges: Vec<_> = data.iter().map(|load| load.range.clone()).chain([code]).collect();
     ranges.sort_by_key(|range| range.start);
@@ -343,7 +346,7 @@ fn check_overlaps(data: &[Load<'_>], code: Range<u64>) -> Result<(), ElfError> {
     }
 }
 
-/// The logarithm of the smallest memory that has this many bytes; `stack` of them are the stack's.
+/// log2 of the smallest memory with this many bytes, of which `stack` are the stack's.
 fn memory_bits(size: u64, stack: u64) -> Result<u8, ElfError> {
     let too_large = ElfError::TooLarge { stack };
     let size = size.checked_next_power_of_two().ok_or(too_large.clone())?;

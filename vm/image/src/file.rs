@@ -1,4 +1,5 @@
-//! The file: magic, version, metadata with its hash, then the code, and at a multiple of the page size memory with its nodes.
+//! The file: magic, version, metadata and its hash, then the code, and from a page boundary on memory with
+//! its nodes.
 
 use crate::contents::{BigStep, Contents, Interface, Segment, Symbol, Tensor};
 use crate::{Image, ImageError, MAX_CODE, check_segments};
@@ -15,16 +16,16 @@ use step::{MachineProfile, Root, keccak};
 
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
-/// The version of the format that is written and read.
+/// The version of the format that this crate reads and writes.
 pub const VERSION: u32 = 3;
 
 /// Bytes before the metadata: magic, version, length and hash of the metadata.
 const HEADER: u64 = 8 + 4 + 4 + 32;
 
-/// The most bytes of metadata: decoded, they take up to twenty times as much memory.
+/// The maximum size of metadata. Decoded, it takes up to twenty times as much memory.
 const MAX_METADATA: u64 = 1 << 26;
 
-/// What the file says besides the bytes of code and memory.
+/// The contents of the file besides the bytes of code and memory.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     extensions: u8,
@@ -35,7 +36,7 @@ struct Metadata {
     sp: u64,
     code_root: [u8; 32],
     memory_root: [u8; 32],
-    /// Pages of memory in the file: ranges of their numbers, as the first and how many.
+    /// The pages of memory in the file: ranges of page numbers, as start and count.
     pages: Vec<(u64, u64)>,
     tensors: Vec<Tensor>,
     symbols: Vec<Symbol>,
@@ -44,7 +45,7 @@ struct Metadata {
 }
 
 impl Image {
-    /// The bytes of the file; the same image always has the same.
+    /// The bytes of the file. Equal images have equal bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ImageError> {
         let mut bytes = Vec::new();
         self.write_to(&mut bytes).map_err(|error| damaged(error.to_string()))?;
@@ -66,7 +67,7 @@ impl Image {
         to.write_all(self.base().bytes())
     }
 
-    /// The image of a file's bytes. Every hash is checked.
+    /// Reads an image from a file's bytes. Checks every hash.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ImageError> {
         let path = std::env::temp_dir();
         let attempt = || {
@@ -80,22 +81,22 @@ impl Image {
         Ok(image)
     }
 
-    /// Reads an image. Every hash is checked.
+    /// Reads an image. Checks every hash.
     pub fn read(path: &Path) -> Result<Self, ImageError> {
         let image = Self::open(path)?;
         image.verify(|_| ())?;
         Ok(image)
     }
 
-    /// Opens an image. Memory stays in the file: its bytes are read when they are needed, and they and the nodes above
-    /// them are believed, but for the root, until [`verify`](Self::verify) says that they are right. The file must not be changed
-    /// meanwhile; it may be replaced.
+    /// Opens an image. Memory stays in the file, and its bytes are read on demand. Except for the root, they
+    /// and the nodes above them are trusted until [`verify`](Self::verify) confirms them. The file must not
+    /// be changed while it is open, but may be replaced.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
         Self::from_file(File::open(path).map_err(|source| io_error("read", path, source))?, path)
     }
 
-    /// Checks the bytes of memory and the stored nodes against the root, and tells now and then how many of the
-    /// [bytes](Self::stored) are done.
+    /// Checks the bytes of memory and the stored nodes against the root. Reports from time to time how many
+    /// of the [bytes](Self::stored) are done.
     pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<(), ImageError> {
         let bits = self.profile.memory_bits();
         let verdict = self
@@ -108,13 +109,13 @@ impl Image {
         })
     }
 
-    /// How many bytes of memory the file has.
+    /// The number of bytes of memory in the file.
     #[must_use]
     pub fn stored(&self) -> u64 {
         self.base().count() << PAGE_BITS
     }
 
-    /// Writes an image. A file that was there before is replaced when the new one is complete, or not at all.
+    /// Writes an image. An existing file is replaced only once the new one is complete.
     pub fn write(&self, path: &Path) -> Result<(), ImageError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let attempt = || {
@@ -130,7 +131,7 @@ impl Image {
         attempt().map_err(|source| io_error("write", path, source))
     }
 
-    /// What the file says besides code and memory.
+    /// The metadata.
     fn metadata(&self) -> Metadata {
         let page =
             |segment: &Segment| (segment.address >> PAGE_BITS, segment.bytes.len() as u64 >> PAGE_BITS);
@@ -151,7 +152,7 @@ impl Image {
         }
     }
 
-    /// The image of a file. Everything is checked but the bytes and inner nodes of memory.
+    /// The image of a file. Checks everything except the bytes and inner nodes of memory.
     fn from_file(file: File, path: &Path) -> Result<Self, ImageError> {
         let metadata = file.metadata().map_err(|source| io_error("read", path, source))?;
         if !metadata.is_file() && !metadata.is_dir() {
@@ -212,7 +213,7 @@ fn profile(metadata: &Metadata) -> Result<MachineProfile, ImageError> {
     Ok(MachineProfile::new(extensions, metadata.memory_bits, metadata.code_base, metadata.code_size)?)
 }
 
-/// The memory of a file from some place on, which is the rest of it.
+/// The memory of a file, which is everything from an offset on.
 fn base(file: File, found: u64, offset: u64, metadata: &Metadata) -> Result<Base, ImageError> {
     check_segments(metadata.pages.len())?;
     let bits = metadata.memory_bits;
@@ -243,11 +244,11 @@ fn make_readable(file: &fs::File) -> io::Result<()> {
     Ok(())
 }
 
-/// A file taken apart from its start.
+/// A file that is parsed from its start.
 struct Parts<'a> {
     file: &'a File,
     path: &'a Path,
-    /// How long the file is.
+    /// The length of the file.
     found: u64,
     at: u64,
 }
@@ -265,7 +266,7 @@ impl Parts<'_> {
         Ok(bytes)
     }
 
-    /// The next bytes, left in the file until they are needed.
+    /// The next bytes, which stay in the file until they are needed.
     fn map(&mut self, len: u64) -> Result<Bytes, ImageError> {
         let end = self.at.saturating_add(len);
         if end > self.found {
@@ -300,12 +301,12 @@ impl Parts<'_> {
     }
 }
 
-/// Metadata that makes no sense.
+/// The error for invalid metadata.
 fn damaged(reason: String) -> ImageError {
     ImageError::Metadata { reason }
 }
 
-/// What goes wrong with a file.
+/// The error of an operation on a file.
 fn io_error(verb: &'static str, path: &Path, source: io::Error) -> ImageError {
     ImageError::Io { verb, path: path.to_owned(), source }
 }
@@ -315,7 +316,7 @@ fn check_size(what: &'static str, found: u64, most: u64) -> Result<(), ImageErro
     if found <= most { Ok(()) } else { Err(ImageError::TooMany { what, unit: "bytes", found, most }) }
 }
 
-/// Bytes must have the hash that the file says.
+/// Bytes must have the hash in the file.
 fn check_root(what: &'static str, expected: Root, found: Root) -> Result<(), ImageError> {
     if found == expected { Ok(()) } else { Err(ImageError::Root { what, expected, found }) }
 }

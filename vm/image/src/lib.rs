@@ -1,7 +1,7 @@
 //! A program, its data and its roots in one file.
 //!
-//! [`Contents`] is what a compiler fills in; [`Image::new`] checks it and computes the roots. [`elf`] makes contents of
-//! a freestanding RISC-V program. `docs/formats.md` gives the file's bytes.
+//! A compiler fills in [`Contents`]. [`Image::new`] checks them and computes the roots. [`elf`] makes
+//! contents from a freestanding RISC-V program. `docs/formats.md` documents the file's bytes.
 
 mod code_tree;
 mod contents;
@@ -24,15 +24,16 @@ use std::sync::Arc;
 use step::{ProfileError, Root, State};
 use thiserror::Error;
 
-/// The most bytes of code. They stay in the file, and are decoded where they are reached.
+/// The maximum number of bytes of code. They stay in the file and are decoded on demand.
 pub const MAX_CODE: u64 = 1 << 30;
 
-/// The most segments, those that share a page or have adjacent ones counted as one: each is a mapping of its own.
+/// The maximum number of segments, counting those on the same or adjacent pages as one. Each is a separate
+/// mapping.
 pub const MAX_SEGMENTS: usize = 1024;
 
-/// Contents that make sense, with their roots. The segments are whole pages.
+/// Valid contents with their roots. The segments are whole pages.
 ///
-/// Memory lies in a file, so an image takes little of this computer's, and so does a copy of one.
+/// Memory is in a file, so an image takes little memory of this computer, and so does a copy.
 #[derive(Debug, Clone)]
 pub struct Image {
     contents: Contents,
@@ -41,39 +42,39 @@ pub struct Image {
 }
 
 impl PartialEq for Image {
-    /// Whether everything is the same but for the files.
+    /// Whether everything is equal except the files.
     fn eq(&self, other: &Self) -> bool {
         self.contents == other.contents
     }
 }
 
-/// What is wrong with an image.
+/// Why an image is invalid.
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// No machine has this shape.
     #[error(transparent)]
     MachineProfile(#[from] ProfileError),
-    /// Code of another size than the profile's.
+    /// The code's size differs from the profile's.
     #[error("{found} bytes of code; the profile says {expected}")]
     CodeSize {
-        /// The profile's.
+        /// The profile's size.
         expected: u64,
-        /// The code's.
+        /// The code's size.
         found: usize,
     },
-    /// An entry point, of the program or of a big step, where no instruction can be.
+    /// An entry point, of the program or of a big step, can't be an instruction.
     #[error("the entry point {entry:#x} is not a multiple of 4 inside the code")]
     Entry {
         /// The address.
         entry: u64,
     },
-    /// A stack that starts nowhere.
+    /// The stack can't start there.
     #[error("the stack pointer {sp:#x} is not a multiple of 16 up to the end of memory")]
     StackPointer {
         /// The address.
         sp: u64,
     },
-    /// Something that is not in memory.
+    /// Something is not in memory.
     #[error("{what} is {len} bytes at {address:#x}, which are not all in the 2^{bits} bytes of memory")]
     Outside {
         /// What it is.
@@ -85,29 +86,29 @@ pub enum ImageError {
         /// The logarithm of memory's size.
         bits: u8,
     },
-    /// Two things at one address.
+    /// Two things overlap.
     #[error("{first} and {second} overlap at {address:#x}")]
     Overlap {
-        /// The one.
+        /// The first one.
         first: String,
-        /// The other.
+        /// The second one.
         second: String,
-        /// Where they meet.
+        /// The address where they overlap.
         address: u64,
     },
-    /// A region that is not a subtree of memory.
+    /// A region is not a subtree of memory.
     #[error(
         "the {what} region of 2^{bits} bytes at {address:#x} is not 32 bytes or more at a multiple of its size in memory"
     )]
     Region {
-        /// What it is for.
+        /// Its role.
         what: &'static str,
         /// Its first address.
         address: u64,
-        /// The logarithm of its size.
+        /// log2 of its size.
         bits: u8,
     },
-    /// An input or an output that is somewhere else.
+    /// An input or an output is outside its region.
     #[error("tensor {name} is not in the {what} region")]
     NotInRegion {
         /// Its name.
@@ -115,96 +116,96 @@ pub enum ImageError {
         /// The region.
         what: &'static str,
     },
-    /// A tensor whose length is not that of its shape.
+    /// A tensor's length doesn't match its shape.
     #[error("tensor {name} has {found} bytes; its shape and type need {expected}")]
     TensorSize {
         /// Its name.
         name: String,
-        /// What its shape and type need; `None` is too many for 64 bits.
+        /// What its shape and type require; `None` if that exceeds 64 bits.
         expected: Shown,
-        /// What it has.
+        /// Its length.
         found: u64,
     },
-    /// A big step that names something that is not there.
+    /// A big step refers to something that doesn't exist.
     #[error("big step {index} names {what} {found}, but there are {count}")]
     Reference {
-        /// Which big step.
+        /// The big step.
         index: usize,
-        /// What it names.
+        /// The kind of thing.
         what: &'static str,
-        /// The number that it gives.
+        /// Its index.
         found: u32,
-        /// How many there are.
+        /// The number of such things.
         count: usize,
     },
-    /// A big step that computes nothing or more than its tensor has.
+    /// A big step computes nothing, or more than its tensor has.
     #[error("big step {index} computes elements {lo} to {hi} of a tensor of {count}")]
     Range {
-        /// Which big step.
+        /// The big step.
         index: usize,
         /// The first element.
         lo: u64,
         /// One past the last.
         hi: u64,
-        /// How many elements there are.
+        /// The number of elements.
         count: u64,
     },
-    /// More of something than is handled.
+    /// The image exceeds a limit.
     #[error("{found} {unit} of {what}; an image has at most {most}")]
     TooMany {
-        /// Of what.
+        /// The thing that exceeds it.
         what: &'static str,
-        /// What is counted.
+        /// The unit.
         unit: &'static str,
-        /// How many there are.
+        /// The number found.
         found: u64,
-        /// The most.
+        /// The maximum.
         most: u64,
     },
-    /// Memory that can't be had.
+    /// The system can't provide the memory.
     #[error("can't reserve 2^{bits} bytes of address space for memory: {source}")]
     Memory {
-        /// The logarithm of memory's size.
+        /// log2 of memory's size.
         bits: u8,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file that is not an image.
+    /// The file is not an image.
     #[error("not an opml image: it does not start with the bytes \"opmlimg\"")]
     Magic,
-    /// An image of another version.
+    /// The image has another version.
     #[error("image version {found}; this program reads version {expected}")]
     Version {
-        /// The file's.
+        /// The file's version.
         found: u32,
-        /// Ours.
+        /// The supported version.
         expected: u32,
     },
-    /// A file of the wrong length.
+    /// The file has the wrong length.
     #[error("the file has {found} bytes; its header says {expected}")]
     Length {
-        /// What the header says, and needs at least if it is itself cut off.
+        /// The length in the header, or the minimum if the header itself is cut off.
         expected: u64,
-        /// What is there.
+        /// The length found.
         found: u64,
     },
-    /// Metadata that can't be read.
+    /// The metadata is invalid.
     #[error("the image's metadata is damaged: {reason}")]
     Metadata {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Bytes and hash that do not belong together.
+    /// Some bytes don't match their hash.
     #[error("the image's {what} has the hash {found}; the file says {expected}: it is damaged")]
     Root {
-        /// What was hashed.
+        /// The part that was hashed.
         what: &'static str,
         /// The hash in the file.
         expected: Root,
         /// The hash of the bytes.
         found: Root,
     },
-    /// A stored node that isn't over what is below it.
+    /// A stored node doesn't match what is below it.
     #[error(
         "a stored node above the page at {address:#x} is not the hash of what is below it: the image is damaged"
     )]
@@ -212,19 +213,19 @@ pub enum ImageError {
         /// The page's address.
         address: u64,
     },
-    /// A file that can't be read or written.
+    /// A file can't be read or written.
     #[error("can't {verb} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         verb: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// A number that may be beyond 64 bits.
+/// A number that may exceed 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown(pub Option<u64>);
 
@@ -238,7 +239,7 @@ impl std::fmt::Display for Shown {
 }
 
 impl Image {
-    /// Checks contents and computes their roots. Memory is written to a file without a name.
+    /// Checks contents and computes their roots. Memory is written to a temporary file without a name.
     pub fn new(contents: Contents) -> Result<Self, ImageError> {
         contents.check()?;
         let pieces: Vec<(u64, &[u8])> =
@@ -248,7 +249,7 @@ impl Image {
         let base = Base::new(bits.into(), &pieces).map_err(|error| {
             let source = match error {
                 BaseError::Io(source) => source,
-                // The segments have been checked, and the file is as long as it was made.
+                // The segments have been checked, and the file has just been written with the right length.
                 other => io::Error::other(format!("{other:?}")),
             };
             ImageError::Io { verb: "write a temporary file in", path: std::env::temp_dir(), source }
@@ -256,7 +257,7 @@ impl Image {
         Ok(Self::with(contents, base))
     }
 
-    /// The image of contents but for their segments, which the base has.
+    /// The image of a base and of contents without segments.
     fn with(mut contents: Contents, base: Base) -> Self {
         let code_tree = Arc::new(CodeTree::new(contents.code.clone(), contents.profile.code_depth()));
         let base = Arc::new(base);
@@ -284,18 +285,18 @@ impl Image {
         self.base.root()
     }
 
-    /// What memory holds before the first step.
+    /// The initial contents of memory.
     pub(crate) fn base(&self) -> &Base {
         &self.base
     }
 
-    /// Memory before the first step. It takes nothing of this computer's before it is touched.
+    /// Memory before the first step. It takes no memory of this computer until it is touched.
     pub fn memory(&self) -> Result<Memory, ImageError> {
         let bits = self.profile.memory_bits();
         Memory::over(&self.base).map_err(|source| ImageError::Memory { bits, source })
     }
 
-    /// The state before the first step, inputs all zero.
+    /// The state before the first step, with all inputs zero.
     #[must_use]
     pub fn state(&self) -> State {
         State::reset(self.code_root(), self.memory_root(), self.contents.entry, self.contents.sp)
@@ -307,7 +308,7 @@ impl Image {
         self.contents.profile.extensions()
     }
 
-    /// The contents, to change them.
+    /// The contents, for changes.
     #[must_use]
     pub fn into_contents(self) -> Contents {
         self.contents
@@ -321,7 +322,7 @@ impl Deref for Image {
     }
 }
 
-/// The bytes of a base, to share them.
+/// The bytes of a base, shared.
 struct Part(Arc<Base>);
 
 impl AsRef<[u8]> for Part {
@@ -330,7 +331,7 @@ impl AsRef<[u8]> for Part {
     }
 }
 
-/// There must not be more segments than are mapped.
+/// There must not be more segments than can be mapped.
 fn check_segments(found: usize) -> Result<(), ImageError> {
     if found <= MAX_SEGMENTS {
         return Ok(());

@@ -1,14 +1,14 @@
-//! The schedule as it is committed to.
+//! The schedule and its commitment.
 
 use crate::{BigStep, Image};
 use step::{Proof, Root, Tree, keccak};
 
-/// What is committed of a big step.
+/// The committed part of a big step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leaf {
     /// The address of its first instruction.
     pub entry: u64,
-    /// The most steps that it takes.
+    /// The maximum number of steps that it takes.
     pub bound: u64,
 }
 
@@ -69,14 +69,14 @@ impl Image {
         Schedule::new(self.schedule.iter().map(Leaf::from).collect())
     }
 
-    /// The whole program as the one big step, if it is known how long it takes: single-phase.
+    /// The whole program as a single big step, if its number of steps is bounded: single-phase.
     #[must_use]
     pub fn single_phase(&self) -> Option<Schedule> {
         self.interface
             .map(|interface| Schedule::new(vec![Leaf { entry: self.entry, bound: interface.bound }]))
     }
 
-    /// The root of the big steps.
+    /// The root of the schedule tree over the big steps.
     #[must_use]
     pub fn schedule_root(&self) -> Root {
         self.big_steps().root()

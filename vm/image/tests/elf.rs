@@ -1,4 +1,4 @@
-//! Programs that the loader takes, and everything that it refuses, with the words that it says.
+//! Programs that the loader accepts, and everything that it refuses, with the error messages.
 
 use image::elf::{ElfError, NotInstructions, Options, Program, Stack, load, read};
 use image::{Dtype, Image, Region, Role, Segment, Symbol};
@@ -38,7 +38,7 @@ struct File {
     flags: u32,
     entry: u64,
     headers: Vec<Header>,
-    /// Executable sections: address and size. With none there are no section headers.
+    /// Executable sections: address and size. Without any, there are no section headers.
     sections: Vec<(u64, u64)>,
     /// Sections of data, likewise.
     data: Vec<(u64, u64)>,
@@ -96,7 +96,7 @@ impl File {
         head.extend(64u64.to_le_bytes());
         head.extend(if sections == 0 { 0u64 } else { section_table }.to_le_bytes());
         head.extend(self.flags.to_le_bytes());
-        // The last section has the names.
+        // The last section contains the names.
         let names = sections.saturating_sub(1);
         for half in [64, 56, self.headers.len() as u16, if sections == 0 { 0 } else { 64 }, sections, names] {
             head.extend(half.to_le_bytes());
@@ -156,7 +156,7 @@ impl File {
     }
 }
 
-/// Adds bytes to a file at a multiple of 8; gives their offset.
+/// Appends bytes to a file at a multiple of 8. Returns their offset.
 fn append(out: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     out.resize(out.len().next_multiple_of(8), 0);
     let offset = out.len() as u64;
@@ -174,7 +174,7 @@ fn loaded(file: &File) -> image::Contents {
     program_of(file).contents
 }
 
-/// The start-up code of a program, instruction by instruction, and the numbers behind it.
+/// The start-up code of a program, instruction by instruction, and the values after it.
 fn start_of(contents: &image::Contents) -> (Vec<String>, Vec<u64>) {
     let start = contents.symbols.iter().find(|symbol| symbol.name == "_opml_start").expect("start-up code");
     assert_eq!(start.address, contents.entry);
@@ -281,7 +281,7 @@ fn start_up_code_is_where_there_is_room() {
 
 #[test]
 fn a_segment_that_is_writable_and_executable_is_split_by_its_sections() {
-    // As ld joins a small program: code, constants, a gap, data, and data that is zero at first.
+    // A small program as ld joins it: code, constants, a gap, data, and zero-initialised data.
     let file = |data: u64| {
         let mut bytes = bytes_of(&[ADDI, ECALL, 0x1234]);
         bytes.resize(0x104, 7);
@@ -319,7 +319,7 @@ fn the_dynamic_rounding_mode_becomes_nearest() {
 
 #[test]
 fn only_sections_of_code_are_decoded() {
-    // Data between marks, and outside of the section, is left alone.
+    // Data between marks and outside the section stays unchanged.
     let words = [ADDI, FADD_DYNAMIC, 0x1234, ECALL, FADD_DYNAMIC];
     let file = program(&words).with(|f| {
         f.sections = vec![(0x1_0000, 16)];
@@ -334,7 +334,7 @@ fn only_sections_of_code_are_decoded() {
 
 #[test]
 fn what_is_no_instruction_stays_and_is_counted() {
-    // Padding, an atomic instruction, data, half a word at the end: the program is loaded all the same.
+    // Padding, an atomic instruction, data, half a word at the end: the program is loaded anyway.
     let words = [ADDI, 0, LR_W, 0x1234_5678, ECALL];
     let file = program(&words).with(|f| {
         f.headers[0].bytes.extend([0x13, 0]);
@@ -346,7 +346,7 @@ fn what_is_no_instruction_stays_and_is_counted() {
     assert_eq!(program.contents.code[..20], bytes_of(&words));
     let NotInstructions { count, place, word } = program.not_instructions.expect("words that are noted");
     assert_eq!((count, place.to_string(), word), (3, "0x10008 (<lock+0x4>)".to_owned(), LR_W));
-    // Whoever links for this machine is told.
+    // `read`, which is for programs linked for this machine, refuses it.
     let error = read(&file.write()).expect_err("an atomic instruction");
     assert_eq!(
         error.to_string(),
@@ -364,7 +364,7 @@ fn gp_is_what_the_linker_says() {
     };
     assert_eq!(start_of(&loaded(&named(&[LW_GP, ECALL]))).1[0], 0x1_1930);
     assert_eq!(start_of(&loaded(&named(&[ECALL]))).1[0], 0x1_1930);
-    // Without symbols: it must be set by the program itself, or not be used.
+    // Without symbols, the program itself must set it, or not use it.
     assert_eq!(load(&program(&[LW_GP, ECALL]).write(), &Options::default()), Err(ElfError::GlobalPointer));
     for words in [[LI_GP, LW_GP], [ADDI, ECALL]] {
         assert_eq!(start_of(&loaded(&program(&words))).1[0], 0);
@@ -400,10 +400,10 @@ fn inputs_and_outputs_are_declared() {
     assert_eq!(text[3..6], ["ld a0, 64(t0)", "ld a1, 72(t0)", "ld a2, 80(t0)"]);
     assert_eq!(values[..5], [0, 0x1_0000, 0x1_0000, 0x1_0080, 0x1_0100]);
     let image = Image::new(contents).expect("an image");
-    // A dispute starts where a run does.
+    // A dispute starts in the same state as a run.
     assert_eq!(image.single_phase().expect("a bound").root(), image.schedule_root());
     assert_eq!(image.sp, image.profile.memory_size());
-    // Without a bound it can be run, but not disputed.
+    // Without a bound, it can be run but not disputed.
     let contents = load(&file.write(), &Options::default()).expect("a program").contents;
     assert_eq!((contents.tensors.len(), contents.schedule.len(), contents.interface), (3, 0, None));
 }

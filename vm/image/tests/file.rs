@@ -1,4 +1,4 @@
-//! The file of an image: written and read again it is the same, and no damage passes.
+//! Image files: reading a written file gives the same image, and all damage is detected.
 
 use image::{
     BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor,
@@ -62,7 +62,7 @@ fn a_file_holds_the_image() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.image");
     image().write(&path).expect("write");
-    // Writing over it is fine, and leaves nothing else behind.
+    // Writing over it works, and leaves no other file behind.
     image().write(&path).expect("write again");
     assert_eq!(std::fs::read_dir(folder.path()).expect("list").count(), 1);
     assert_eq!(Image::read(&path).expect("read"), image());
@@ -102,7 +102,7 @@ fn errors_say_what_is_damaged() {
     assert_eq!(message(&|b| b[0] = 0), "not an opml image: it does not start with the bytes \"opmlimg\"");
     assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 3");
     assert!(message(&|b| b[60] ^= 1).starts_with("the image's metadata has the hash 0x"));
-    // Two pages and a block with all nodes: in the second half of it those of pages, the root first of all.
+    // Two pages and a block with all nodes: the root first, and those of pages in the second half.
     let (pages, block) = (good.len() - 3 * 4096, good.len() - 4096);
     assert!(message(&|b| b[pages + 7] ^= 1).starts_with("the image's memory has the hash 0x"));
     let root = good.windows(32).rposition(|bytes| bytes == image().memory_root().0).expect("the root");
@@ -128,12 +128,12 @@ fn an_image_is_opened_without_its_memory() {
     std::fs::write(&path, &bytes).expect("write");
     let opened = Image::open(&path).expect("an image");
     assert_eq!((&opened, opened.verify(|_| ()).is_ok(), opened.stored()), (&image(), true, 8192));
-    // A file that is replaced stays what it was for who has it open.
+    // A replaced file stays the same for a process that has it open.
     let other = Image::new(Contents { segments: Vec::new(), ..contents() }).expect("an image");
     other.write(&path).expect("write");
     assert_eq!(opened.memory().expect("memory").read(0x1000, 4), Some(&[1, 2, 3, 4][..]));
     assert!(opened.verify(|_| ()).is_ok() && Image::open(&path).expect("an image") == other);
-    // What is wrong in memory is found by who looks there.
+    // Damage in memory is found when it is verified.
     let page = bytes.len() - 3 * 4096;
     bytes[page] ^= 1;
     std::fs::write(&path, &bytes).expect("write");
@@ -156,7 +156,7 @@ fn segments_are_whole_pages() {
     let image = with(&[(0x1ffe, 2), (0x2100, 4), (0x2fff, 2), (0x7000, 0x1000)]).expect("an image");
     assert_eq!(segments(&image), [(0x1000, 3 * 4096), (0x7000, 4096)]);
     assert_eq!(Image::new(image.clone().into_contents()).expect("the same"), image);
-    // A page may be shared with code.
+    // A page can be shared with code.
     let image = with(&[(0x8040, 1)]).expect("an image");
     assert_eq!(Image::from_bytes(&image.to_bytes().expect("bytes")).expect("the same"), image);
 }
@@ -174,7 +174,7 @@ fn what_is_too_much_is_refused() {
     assert_eq!(error, "1025 segments of memory; an image has at most 1024");
     let most = with(1024).expect("an image");
     assert_eq!(most.memory().expect("memory").root(), most.memory_root());
-    // The length of the metadata is looked at before anything is read.
+    // The length of the metadata is checked before anything is read.
     let mut bytes = image().to_bytes().expect("bytes");
     bytes[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
     let error = Image::from_bytes(&bytes).expect_err("too many").to_string();
@@ -186,7 +186,7 @@ proptest! {
     fn any_bytes_are_an_image_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), metadata in any::<bool>()) {
         let mut file = bytes.clone();
         if metadata {
-            // A header that belongs to these bytes, so that they are read as metadata.
+            // A header that matches these bytes, so that they are read as metadata.
             file = [&image::MAGIC[..], &image::VERSION.to_le_bytes(), &(bytes.len() as u32).to_le_bytes()].concat();
             file.extend(step::keccak(&bytes).0);
             file.extend(&bytes);

@@ -1,5 +1,7 @@
-//! How many million instructions a second the interpreter makes: `cargo bench -p opml-interpreter`, or for images of your own
-//! `cargo bench -p opml-interpreter -- model.opml`, inputs zero.
+//! Measures how many million instructions per second the interpreter executes.
+//!
+//! Run with `cargo bench -p opml-interpreter`, or with `cargo bench -p opml-interpreter -- model.opml` for
+//! your own images. All inputs are zero.
 
 mod loops;
 
@@ -8,10 +10,10 @@ use interpreter::{Arithmetic, Census, Interpreter};
 use loops::{floats, image_of, integers};
 use std::time::Instant;
 
-/// Steps timed at once.
+/// Steps per measurement.
 const STEPS: u64 = 100_000_000;
 
-/// Runs an image to its end, and hashes what it wrote.
+/// Runs an image to its end and hashes the memory that it wrote.
 fn time_image(path: &str) {
     let image = Image::read(path.as_ref()).unwrap_or_else(|error| panic!("{error}"));
     let mut machine = Interpreter::new(&image).expect("memory");
@@ -29,7 +31,7 @@ fn time_image(path: &str) {
 }
 
 fn main() {
-    // Cargo adds options of its own.
+    // Cargo adds its own options.
     let images: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if !images.is_empty() {

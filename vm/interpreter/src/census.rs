@@ -1,4 +1,4 @@
-//! How often each instruction was executed, and in which section of the run.
+//! Counts how often each instruction was executed, in each section of the run.
 
 use crate::Interpreter;
 use crate::hart::Observer;
@@ -6,40 +6,40 @@ use isa::Op;
 use std::collections::{BTreeMap, HashMap};
 use step::MachineProfile;
 
-/// Words of code that are settled together.
+/// Words of code that are processed together at the end of a section.
 const BLOCK: usize = 64;
 
-/// Counts executions by address. The run is cut into sections: each begins where the machine passes its entry and ends
-/// where it passes the next one.
+/// Counts executions by address. A section of the run begins when the machine passes its entry, and ends when
+/// it passes the next entry.
 #[derive(Debug, Clone)]
 pub struct Census {
     base: u64,
-    /// Executions of each word of the code in this section.
+    /// Executions in this section of each word of the code.
     words: Vec<u64>,
-    /// Which blocks of words have any, so that the end of a section need not look at all of the code.
+    /// The blocks of words that have any, so that the end of a section need not scan the whole code.
     touched: Vec<bool>,
-    /// The touched blocks.
+    /// The blocks that were touched.
     blocks: Vec<usize>,
     /// The sections by their entries.
     entries: HashMap<u64, usize>,
     section: Option<usize>,
-    /// What is counted of other sections, and of places that are no words of the code.
+    /// Counts of earlier sections, and of addresses that are not words of the code.
     settled: BTreeMap<(Option<usize>, u64), u64>,
 }
 
-/// Executions of one instruction in one section.
+/// The executions of one instruction in one section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
     /// The section, as an index into the entries; `None` before the first.
     pub section: Option<usize>,
-    /// The program counter. It is outside the code, or no multiple of four, if the machine went there and trapped.
+    /// The program counter. It is outside the code or misaligned if the machine jumped there and trapped.
     pub address: u64,
-    /// How many steps were made there.
+    /// The number of steps at this address.
     pub steps: u64,
 }
 
 impl Census {
-    /// Nothing executed. Of sections with the same entry the first counts.
+    /// A census without executions. If several sections have the same entry, the first one counts.
     #[must_use]
     pub fn new(profile: MachineProfile, entries: impl IntoIterator<Item = u64>) -> Self {
         let words = (profile.code_size() / 4) as usize;
@@ -58,24 +58,25 @@ impl Census {
         }
     }
 
-    /// Where sections begin.
+    /// The entries of the sections.
     pub(crate) fn entries(&self) -> impl Iterator<Item = u64> {
         self.entries.keys().copied()
     }
 
-    /// The counts that aren't zero, by section and address.
+    /// The nonzero counts, by section and address.
     pub fn counts(&mut self) -> impl Iterator<Item = Count> {
         self.settle();
         self.settled.iter().map(|(&(section, address), &steps)| Count { section, address, steps })
     }
 
-    /// How many counts are kept of the sections that are over: what the census costs in memory besides its size.
+    /// How many counts are kept of finished sections. They determine the memory that the census takes besides
+    /// its fixed size.
     #[must_use]
     pub fn kept(&self) -> usize {
         self.settled.len()
     }
 
-    /// Moves what was counted in this section to where it stays.
+    /// Moves the counts of this section to the finished ones.
     fn settle(&mut self) {
         for block in std::mem::take(&mut self.blocks) {
             self.touched[block] = false;
@@ -90,7 +91,7 @@ impl Census {
         }
     }
 
-    /// Notes a block that was not executed before in this section. Rare, so it stays out of the loop.
+    /// Records the first execution of a block in this section. Rare, so it stays out of the loop.
     #[cold]
     #[inline(never)]
     fn touch(&mut self, block: usize) {
@@ -110,7 +111,7 @@ impl Observer for Census {
         }
     }
 
-    /// The loop leaves the entries of sections to the driver, and what traps before it is an instruction.
+    /// The loop leaves section entries to the driver, and also steps that trap before an instruction is decoded.
     fn leave(&mut self, machine: &Interpreter) -> bool {
         let pc = machine.pc();
         if let Some(&section) = self.entries.get(&pc) {

@@ -1,19 +1,20 @@
-//! The code of a machine, decoded where it has been reached.
+//! The code of a machine, decoded on demand.
 //!
-//! Decoding takes twice the code's memory and far more time than reading it, and programs reach little of a large code.
-//! So records are made page by page. They lie in chunks, large enough that the loop hardly ever goes from one to another.
+//! Decoding takes twice the code's memory and much longer than reading it, and programs reach only little of
+//! a large code. So records are made page by page. They are stored in chunks that are large enough for the
+//! loop to rarely leave one.
 
 use crate::hart::Record;
 use bytes::Bytes;
 use isa::decode;
 use step::MachineProfile;
 
-/// Words of a page.
+/// Words per page.
 const PAGE: usize = 1 << 10;
-/// Words of a chunk: those of 256 KiB of code.
+/// Words per chunk: 256 KiB of code.
 const CHUNK: usize = 1 << 16;
 
-/// Code with its records.
+/// Code with its decoded records.
 #[derive(Debug)]
 pub(crate) struct Code {
     profile: MachineProfile,
@@ -24,7 +25,7 @@ pub(crate) struct Code {
 #[derive(Debug)]
 struct Chunk {
     records: Box<[Record]>,
-    /// Which pages have been decoded. The records of the others stop the loop.
+    /// The decoded pages. The records of all other pages stop the loop.
     decoded: [bool; CHUNK / PAGE],
 }
 
@@ -40,13 +41,13 @@ impl Code {
         &self.bytes
     }
 
-    /// The word at an address, if it is one.
+    /// The word at an address, if there is one.
     pub(crate) fn word(&self, address: u64) -> Option<usize> {
         let offset = address.wrapping_sub(self.profile.code_base());
         (offset < self.profile.code_size() && offset.is_multiple_of(4)).then_some((offset / 4) as usize)
     }
 
-    /// The record of a word, decoded.
+    /// The record of a word. Decodes its page if necessary.
     pub(crate) fn record(&mut self, word: usize) -> Option<&mut Record> {
         let words = self.bytes.as_chunks::<4>().0;
         let first = word / CHUNK * CHUNK;
@@ -65,7 +66,7 @@ impl Code {
         chunk.records.get_mut(word - first)
     }
 
-    /// The records around a word that has been decoded, and how many bytes into the code they begin.
+    /// The records around a decoded word, and their byte offset in the code.
     pub(crate) fn records(&self, word: usize) -> (&[Record], u64) {
         let chunk = self.chunks.get(word / CHUNK).and_then(Option::as_ref);
         (chunk.map_or(&[], |chunk| &chunk.records), (word / CHUNK * CHUNK * 4) as u64)

@@ -1,22 +1,23 @@
-//! Floating point by the host's hardware, where that is equal to the machine's in every bit.
+//! Floating point in the host's hardware, where its results equal the machine's in every bit.
 //!
-//! Hardware adds, multiplies, divides, takes roots and fuses exactly as IEEE 754 says, to nearest; what it says of NaNs
-//! differs, so results are made canonical. That happens on integers: a compiler may assume that nobody looks at a NaN's
-//! bits in a float. Every other rounding mode is software, and so is everything on hosts that we know nothing of.
+//! Hardware adds, multiplies, divides, takes roots and fuses exactly as IEEE 754 defines, in round-to-nearest
+//! mode. Its NaNs differ, so results are made canonical. This is done on integers, since a compiler may
+//! assume that a float's NaN bits don't matter. All other rounding modes use software, and so do hosts
+//! without known properties.
 
 use isa::{FloatUnit, Format, Native, SoftFloat, U128};
 
-/// To nearest, ties to even: the mode that hosts are in.
+/// To nearest, ties to even: the default mode of hosts.
 const NEAREST: U128 = U128(0);
 
-/// The host's float unit; `FMA` says whether it fuses in hardware where this is compiled.
+/// The host's float unit. `FMA` tells whether the compilation target fuses in hardware.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Host<const FMA: bool>;
 
-/// Whether the host's arithmetic is known to be IEEE 754's without excess precision.
+/// Whether the host is known to follow IEEE 754 without excess precision.
 const TRUSTED: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
-/// Declares the operations: name, parameters, what `f32` and `f64` do, and when they may.
+/// Declares the operations: name, parameters, what `f32` and `f64` compute, and the condition for using them.
 macro_rules! operations {
     ($($name:ident, $soft:ident ($($a:ident),*) = $host:expr, if $trusted:expr;)*) => {
         impl<const FMA: bool> FloatUnit<Native> for Host<FMA> {$(
@@ -52,7 +53,7 @@ operations! {
     fma, soft_fma(a, b, c) = a.mul_add(b, c), if TRUSTED && FMA;
 }
 
-/// A result's bits, with one NaN.
+/// The bits of a binary32 result, with NaNs made canonical.
 #[inline(always)]
 fn canonical_f32(value: f32) -> U128 {
     let bits = value.to_bits();

@@ -1,7 +1,7 @@
 //! The fast loop: predecoded instructions over registers and memory.
 //!
-//! It handles the common case, a legal instruction inside the code, and stops before anything else, which the driver in
-//! [`step`] then handles.
+//! It handles the common case, a legal instruction inside the code. It stops before anything else, which the
+//! driver in [`step`] then handles.
 
 use crate::Interpreter;
 use isa::{
@@ -12,26 +12,26 @@ use memory::View;
 use std::marker::PhantomData;
 use step::{Floats, Status};
 
-/// Where writes to x0 go.
+/// The register that receives writes to x0.
 const NOWHERE: u8 = 32;
 
 /// A predecoded instruction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
-    /// None if the word is illegal, or the loop has to stop there.
+    /// `None` if the word is illegal, or if the loop has to stop here.
     op: Option<Op>,
-    /// The destination; for x0 a place that nothing reads.
+    /// The destination. For x0, a register that is never read.
     rd: u8,
     rs1: u8,
     rs2: u8,
-    /// The immediate; for float instructions that have none, `rs3` and above it the rounding mode.
+    /// The immediate. For float instructions without one, `rs3`, and the rounding mode above it.
     imm: i32,
 }
 
 const _: () = assert!(size_of::<Record>() == 8, "eight records share a cache line");
 
 impl Record {
-    /// What the loop stops at, whatever the word is. The driver decodes the word itself.
+    /// A record that stops the loop, whatever the word is. The driver decodes the word itself.
     pub(crate) const STOP: Self = Self { op: None, rd: 0, rs1: 0, rs2: 0, imm: 0 };
 
     /// Whether the loop executes it.
@@ -54,7 +54,8 @@ impl Record {
     }
 }
 
-/// The registers, 32 of each sort: as many places as a byte can name, so that no index needs a check.
+/// The registers of one kind, of which the first 32 exist. There is one for each value of a byte, so that no
+/// index needs a check.
 #[derive(Debug, Clone)]
 pub(crate) struct Registers {
     pub(crate) x: [u64; 256],
@@ -62,12 +63,12 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// The integer registers as they are hashed.
+    /// The integer registers that are hashed.
     pub(crate) fn integers(&self) -> [u64; 32] {
         std::array::from_fn(|i| self.x[i])
     }
 
-    /// The float registers as they are hashed.
+    /// The float registers that are hashed.
     pub(crate) fn floats(&self) -> Floats {
         Floats(std::array::from_fn(|i| self.f[i]))
     }
@@ -78,33 +79,34 @@ impl Registers {
     }
 }
 
-/// What the loop needs of a machine.
+/// The parts of a machine that the loop uses.
 pub(crate) struct Hart<'a> {
     pub(crate) registers: &'a mut Registers,
     pub(crate) view: View<'a>,
     pub(crate) code: &'a [u8],
     pub(crate) base: u64,
-    /// A part of the code, decoded, and where in the code it begins.
+    /// A decoded part of the code, and its offset in the code.
     pub(crate) records: &'a [Record],
     pub(crate) first: u64,
 }
 
 /// Where the loop stopped.
 pub(crate) struct Stopped {
-    /// How many steps it made.
+    /// The number of steps.
     pub(crate) steps: u64,
     /// The program counter.
     pub(crate) pc: u64,
-    /// Whether it runs. If it does and fewer steps were made than allowed, the next one is for the driver.
+    /// Whether it runs. If it does although fewer steps were made than allowed, the driver must make the next
+    /// one.
     pub(crate) status: Status,
 }
 
-/// Told of every instruction.
+/// Observes every instruction.
 pub(crate) trait Observer {
-    /// The loop is about to execute this instruction, so many words into the code.
+    /// The loop is about to execute this instruction, at this word of the code.
     fn see(&mut self, op: Op, word: usize);
 
-    /// The driver is about to make a step that the loop leaves to it; says whether it shall.
+    /// The driver is about to make a step for the loop. Returns whether it may.
     fn leave(&mut self, _: &Interpreter) -> bool {
         true
     }
@@ -148,7 +150,7 @@ pub(crate) fn run<F: FloatUnit<Native>, O: Observer>(
     Stopped { steps: limit - left, pc: base.wrapping_add(offset), status }
 }
 
-/// Where the code is, and where in it the machine is.
+/// The address of the code, and the machine's offset in it.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     code: &'a [u8],
@@ -193,8 +195,9 @@ impl<'a, F: FloatUnit<Native>> Current<'a, F> {
     }
 }
 
-/// Executes the current instruction; conversions outside of the loop, whose code would not fit into the cache. An
-/// illegal word does nothing and stops with a machine that runs.
+/// Executes the current instruction. Conversions are outside the loop, whose code would not fit into the
+/// cache otherwise. An illegal word has no effect and stops the loop while the machine's status is still
+/// running.
 macro_rules! dispatch {
     ($($op:ident $function:ident $mnemonic:literal $extension:ident $layout:ident $fixed:expr, $syntax:literal $doc:literal;)*) => {
         #[inline(always)]
@@ -216,7 +219,8 @@ macro_rules! dispatch {
 }
 for_each_instruction!(dispatch);
 
-/// Whether an instruction is a rounding conversion. These only compute: they don't touch memory, jump or stop.
+/// Whether an instruction is a rounding conversion. These only compute: they don't access memory, jump or
+/// stop.
 const fn is_conversion(op: Op) -> bool {
     use Op::*;
     matches!(

@@ -1,8 +1,8 @@
 //! Runs images fast, stops at any step, and proves the next one.
 //!
-//! [`Interpreter::run`] executes decoded instructions in one loop whose body is [`isa::semantics`]. What the loop does not
-//! handle (a fetch that traps, an illegal word) goes through [`step::step`], the driver that recording and replaying
-//! machines use too.
+//! [`Interpreter::run`] executes decoded instructions in one loop whose body is [`isa::semantics`].
+//! Everything else (a fetch that traps, an illegal word) goes through [`step::step`], the driver that the
+//! recording and replaying machines share.
 
 mod census;
 mod code;
@@ -23,7 +23,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use step::{Access, Floats, MachineProfile, Proof, Root, Source, State, Status, WitnessError};
 
-/// A live machine.
+/// A running machine.
 #[derive(Debug)]
 pub struct Interpreter {
     profile: MachineProfile,
@@ -40,9 +40,9 @@ pub struct Interpreter {
 /// The parts of a running machine.
 #[derive(Debug)]
 pub struct Live<'a> {
-    /// The integer registers and room for more; `x[0]` is 0.
+    /// The integer registers, with spare elements; `x[0]` is 0.
     pub x: &'a mut [u64; 256],
-    /// The float registers and room for more.
+    /// The float registers, with spare elements.
     pub f: &'a mut [u64; 256],
     /// Memory.
     pub memory: &'a mut Memory,
@@ -52,20 +52,20 @@ pub struct Live<'a> {
     pub steps: &'a mut u64,
 }
 
-/// Who adds and multiplies floating-point numbers.
+/// How floating-point arithmetic is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arithmetic {
-    /// The host where it is known to be equal, software elsewhere.
+    /// In hardware where it is known to be equal, in software elsewhere.
     #[default]
     Host,
-    /// Software: the reference.
+    /// In software: the reference.
     Soft,
 }
 
 /// Where a run stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// How many steps were made. The one that exits or traps counts.
+    /// The number of steps. The one that exits or traps is included.
     pub steps: u64,
     /// Whether the machine still runs.
     pub status: Status,
@@ -76,7 +76,7 @@ pub struct Outcome {
 pub struct Mix(Vec<u64>);
 
 impl Mix {
-    /// Nothing executed.
+    /// A count without executions.
     #[must_use]
     pub fn new() -> Self {
         Self(vec![0; TABLE.len()])
@@ -88,7 +88,7 @@ impl Mix {
         self.0.get(op as usize).copied().unwrap_or(0)
     }
 
-    /// The instructions that were executed, the commonest first.
+    /// The executed instructions, the most frequent first.
     #[must_use]
     pub fn commonest(&self) -> Vec<(Op, u64)> {
         let counts = TABLE.iter().map(|entry| (entry.op, self.count(entry.op)));
@@ -144,7 +144,7 @@ impl Interpreter {
         })
     }
 
-    /// The same machine with other arithmetic; results do not depend on it.
+    /// The same machine with another arithmetic. Results do not depend on it.
     #[must_use]
     pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
@@ -155,7 +155,8 @@ impl Interpreter {
         self.run_observed(limit, &mut Unobserved)
     }
 
-    /// The same, counting instructions. Words that are no instruction aren't counted, though they make a step.
+    /// The same, counting instructions. Words that are not instructions aren't counted, although they make a
+    /// step.
     pub fn run_counting(&mut self, limit: u64, mix: &mut Mix) -> Outcome {
         self.run_observed(limit, mix)
     }
@@ -166,13 +167,14 @@ impl Interpreter {
         self.run_interrupted(limit, &entries, census)
     }
 
-    /// Runs at full speed, and asks before each step at one of these addresses whether to make it. It also asks before a
-    /// step that the fast loop does not handle.
+    /// Runs at full speed. Before each step at one of these addresses, `make` decides whether to continue. It
+    /// is also asked before steps that the fast loop does not handle.
     pub fn run_watched(&mut self, limit: u64, addresses: &[u64], make: impl FnMut(&Self) -> bool) -> Outcome {
         self.run_interrupted(limit, addresses, &mut Watch(make))
     }
 
-    /// Runs with a loop that leaves the steps at these addresses to the driver. So nothing is asked at any other step.
+    /// Runs with a loop that leaves the steps at these addresses to the driver, so other steps are not slowed
+    /// down.
     fn run_interrupted<O: Observer>(&mut self, limit: u64, addresses: &[u64], observer: &mut O) -> Outcome {
         let mut hidden = Vec::new();
         for &address in addresses {
@@ -182,7 +184,7 @@ impl Interpreter {
             }
         }
         let outcome = self.run_observed(limit, observer);
-        // Backwards, for an address that is there twice.
+        // In reverse order, for addresses that occur twice.
         for (word, record) in hidden.into_iter().rev() {
             if let Some(place) = self.code.record(word) {
                 *place = record;
@@ -201,7 +203,7 @@ impl Interpreter {
                 left -= self.run_fast(word, left, observer);
                 continue;
             }
-            // Something that the loop doesn't handle.
+            // A step that the loop doesn't handle.
             if !observer.leave(self) {
                 break;
             }
@@ -212,7 +214,7 @@ impl Interpreter {
         Outcome { steps: limit - left, status: self.status }
     }
 
-    /// Makes steps from this word of the code as long as they are ordinary and near it.
+    /// Makes steps from this word of the code as long as the loop can handle them nearby.
     fn run_fast<O: Observer>(&mut self, word: usize, limit: u64, observer: &mut O) -> u64 {
         let (records, first) = self.code.records(word);
         let hart = Hart {
@@ -231,7 +233,7 @@ impl Interpreter {
         steps
     }
 
-    /// The next step through the driver that all machines share; slow, and the same.
+    /// Makes the next step through the driver that all machines share. It is slow, but has the same effect.
     pub fn step(&mut self) {
         if self.status == Status::Running {
             self.steps = self.steps.wrapping_add(1);
@@ -251,7 +253,7 @@ impl Interpreter {
         self.profile
     }
 
-    /// Whether it runs.
+    /// Whether the machine runs, and if not, how it ended.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
@@ -263,12 +265,13 @@ impl Interpreter {
         self.pc
     }
 
-    /// Continues elsewhere.
+    /// Sets the program counter.
     pub fn set_pc(&mut self, pc: u64) {
         self.pc = pc;
     }
 
-    /// Starts a big step: its entry, registers as at reset, the stack pointer at the end of memory, memory as it is.
+    /// Starts a big step: sets the program counter to its entry, resets the registers, and sets the stack
+    /// pointer to the end of memory. Memory stays.
     pub fn start(&mut self, entry: u64) {
         self.registers.x = [0; 256];
         self.registers.x[2] = self.profile.memory_size();
@@ -276,13 +279,13 @@ impl Interpreter {
         (self.pc, self.status) = (entry, Status::Running);
     }
 
-    /// An integer register; 0 for those that do not exist.
+    /// An integer register; 0 if there is no such register.
     #[must_use]
     pub fn x(&self, register: u8) -> u64 {
         if register < 32 { self.registers.x[usize::from(register)] } else { 0 }
     }
 
-    /// Writes an integer register; nothing happens for x0 and those that do not exist.
+    /// Sets an integer register. Does nothing for x0 and for registers that don't exist.
     pub fn set_x(&mut self, register: u8, value: u64) {
         if (1..32).contains(&register) {
             self.registers.x[usize::from(register)] = value;
@@ -295,12 +298,13 @@ impl Interpreter {
         self.registers.floats()
     }
 
-    /// Writes the float registers.
+    /// Sets the float registers.
     pub fn set_floats(&mut self, floats: Floats) {
         self.registers.set_floats(floats);
     }
 
-    /// The parts of the machine, for code that runs it in another way. What is done with them must be what steps do.
+    /// The parts of the machine, for code that runs it in another way. Such code must change them exactly as
+    /// steps would.
     pub fn live(&mut self) -> Live<'_> {
         let Registers { x, f } = &mut self.registers;
         Live { x, f, memory: &mut self.memory, pc: &mut self.pc, steps: &mut self.steps }
@@ -317,13 +321,13 @@ impl Interpreter {
         &mut self.memory
     }
 
-    /// Bytes of memory; `None` if they aren't all there.
+    /// Bytes of memory; `None` if they aren't all in memory.
     #[must_use]
     pub fn read_memory(&self, address: u64, len: usize) -> Option<&[u8]> {
         self.memory.read(address, len)
     }
 
-    /// Writes bytes of memory; `None`, and nothing written, if they aren't all there.
+    /// Writes bytes of memory. `None`, and nothing is written, if they aren't all in memory.
     #[must_use]
     pub fn write_memory(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
         self.memory.write(address, bytes)
@@ -346,22 +350,22 @@ impl Interpreter {
         self.state().root()
     }
 
-    /// The witness of the next step, which is not made, and the state root after it.
+    /// The witness of the next step, and the state root after it. The step is not made.
     pub fn witness(&mut self) -> Result<(Vec<u8>, Root), WitnessError> {
         step::record(self).map(|(witness, after)| (witness, after.root()))
     }
 }
 
-/// Runs with the host's arithmetic, compiled for its fused multiply-add if it has one.
+/// Runs with the host's arithmetic. Uses the host's fused multiply-add if it has one.
 fn run_host<O: Observer>(hart: Hart<'_>, pc: u64, limit: u64, observer: &mut O) -> Stopped {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("fma") {
-        /// The loop with the instructions of FMA3.
+        /// The loop, compiled with FMA3.
         #[target_feature(enable = "fma")]
         fn run_fused<O: Observer>(hart: Hart<'_>, pc: u64, limit: u64, observer: &mut O) -> Stopped {
             hart::run::<Host<true>, O>(hart, pc, limit, observer)
         }
-        // SAFETY: the one requirement, that the processor has FMA3, was checked just now.
+        // SAFETY: The only requirement is that the processor has FMA3, which was just checked.
         #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
         return unsafe { run_fused(hart, pc, limit, observer) };
     }

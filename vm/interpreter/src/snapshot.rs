@@ -3,7 +3,8 @@
 use crate::Interpreter;
 use step::{Floats, Status};
 
-/// The state of a machine at one point of its run, to return to it: on this machine, or on another of the same image.
+/// The state of a machine at one point of its run. It can be restored to this machine, or to another one of
+/// the same image.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     memory: memory::Snapshot,
@@ -23,7 +24,7 @@ impl Snapshot {
 }
 
 impl Interpreter {
-    /// Keeps the machine's state. This costs the root of its memory, and a copy of the pages that changed since the last
+    /// Takes a snapshot. This costs the root of memory, and a copy of the pages that changed since the last
     /// snapshot.
     pub fn snapshot(&mut self) -> Snapshot {
         Snapshot {
@@ -36,8 +37,8 @@ impl Interpreter {
         }
     }
 
-    /// Returns the machine to the state of a snapshot. This costs a copy of the pages that differ. `None`, and nothing
-    /// done, if it is a snapshot of a machine of another image.
+    /// Restores a snapshot. This costs a copy of the pages that differ. `None`, and nothing changes, if the
+    /// snapshot is of another image.
     #[must_use]
     pub fn restore(&mut self, snapshot: &Snapshot) -> Option<()> {
         self.memory.restore(&snapshot.memory)?;

@@ -1,4 +1,5 @@
-//! Running and stopping: any number of steps is a place to stop, and every way there leads to the same state.
+//! Running and stopping: a run can stop after any number of steps, and every path there leads to the same
+//! state.
 
 use image::{Contents, Image};
 use interpreter::{Arithmetic, Census, Count, Interpreter, Mix, Outcome};
@@ -33,7 +34,7 @@ fn machine(program: &[Instruction]) -> Interpreter {
     Interpreter::new(&Image::new(contents).expect("an image")).expect("memory")
 }
 
-/// Adds 1 to 10 into memory and exits with the sum: 2 + 10 * 4 + 4 steps.
+/// Adds the numbers 1 to 10 in memory and exits with the sum: 2 + 10 * 4 + 4 steps.
 fn sum() -> Vec<Instruction> {
     use Op::*;
     vec![
@@ -88,7 +89,7 @@ proptest! {
         one.run(pieces.iter().sum());
         for piece in pieces {
             many.run(piece);
-            // A root in between changes nothing.
+            // Computing a root in between changes nothing.
             many.state_root();
         }
         prop_assert_eq!(one.state(), many.state());
@@ -105,7 +106,7 @@ fn instructions_are_counted() {
     assert_eq!(total, STEPS);
 }
 
-/// What a census should say: where each step is made, seen one by one.
+/// The expected census: where each step is made, observed step by step.
 fn counted_slowly(program: &[Instruction], entries: &[u64], limit: u64) -> Vec<Count> {
     let mut machine = machine(program);
     let (mut section, mut counts) = (None, BTreeMap::new());
@@ -117,7 +118,7 @@ fn counted_slowly(program: &[Instruction], entries: &[u64], limit: u64) -> Vec<C
     counts.into_iter().map(|((section, address), steps)| Count { section, address, steps }).collect()
 }
 
-/// What it says, of a run in pieces.
+/// The census of a run in pieces.
 fn counted(program: &[Instruction], entries: &[u64], limit: u64, piece: u64) -> (Vec<Count>, u64) {
     let mut machine = machine(program);
     let mut census = Census::new(machine.profile(), entries.iter().copied());
@@ -166,7 +167,7 @@ fn a_watched_run_asks_at_its_addresses_and_nowhere_else() {
     assert_eq!(outcome, Outcome { steps: STEPS, status: Status::Exited });
     assert_eq!(seen.iter().map(|&(pc, _)| pc).collect::<Vec<_>>(), [store; 10]);
     assert_eq!(seen[..3], [(store, 10), (store, 19), (store, 27)]);
-    // The step that is refused is not made, and nothing of it is left when the machine runs on.
+    // The refused step is not made, and has no effect when the machine continues.
     let mut stopped = machine(&sum());
     assert_eq!(stopped.run_watched(u64::MAX, &[store], |machine| machine.x(10) < 19).steps, 7);
     assert_eq!((stopped.pc(), stopped.steps()), (store, 7));

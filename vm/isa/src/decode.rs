@@ -1,4 +1,4 @@
-//! Instruction words into instructions, and back; both read the table.
+//! Decodes instruction words and encodes instructions. Both directions read the table.
 
 use crate::domain::Word;
 use crate::fields;
@@ -106,7 +106,7 @@ pub fn encode(instruction: Instruction) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// Every bit pattern that a table entry fixes, with the free bits filled from a small generator.
+    /// Every table entry, with its free bits filled from a small generator.
     fn samples() -> impl Iterator<Item = (&'static InstructionEntry, u32)> {
         let mut state = 1u64;
         TABLE.iter().flat_map(|entry| core::iter::repeat_n(entry, 200)).map(move |entry| {

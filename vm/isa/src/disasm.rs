@@ -41,7 +41,7 @@ impl Display for Instruction {
 }
 
 impl Instruction {
-    /// Writes the operand that a word of the syntax stands for.
+    /// Writes the operand for a word of the syntax.
     fn operand(&self, word: &str, f: &mut Formatter<'_>) -> fmt::Result {
         let name = |names: &[&'static str], index: u8| names.get(usize::from(index)).copied().unwrap_or("?");
         match word {
@@ -53,7 +53,7 @@ impl Instruction {
             "frs2" => f.write_str(name(&FLOAT_REGISTERS, self.rs2)),
             "frs3" => f.write_str(name(&FLOAT_REGISTERS, self.rs3)),
             "rm" => f.write_str(name(&ROUNDING_MODES, self.rm)),
-            // The assembler takes the upper 20 bits as a number of their own.
+            // The assembler expects the upper 20 bits as a separate number.
             "imm" if self.op.entry().layout == Layout::U => {
                 write!(f, "{:#x}", self.imm.cast_unsigned() >> 12)
             }

@@ -1,9 +1,9 @@
 //! Domains: the arithmetic in which instruction functions are written, and in which they can run.
 //!
 //! There are three sorts. A [`Word`] is a machine register: 64 bits, arithmetic modulo 2^64. A [`Nat`] is a
-//! natural number below 2^128 that *never* overflows and never goes below zero; so any integer type of at
-//! least 128 bits, the EVM's 256 included, gives the same results without masking. A [`Bool`] is a condition.
-//! Every operation is total.
+//! natural number below 2^128 that *never* overflows and never goes below zero. Any integer type of at least
+//! 128 bits, including the EVM's 256, therefore gives the same results without masking. A [`Bool`] is a
+//! condition. Every operation is total.
 
 use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Not, Rem, Shl, Shr, Sub};
 
@@ -148,7 +148,7 @@ pub trait Domain: Copy + Sized + 'static {
     ) -> [Self::Nat; R];
 }
 
-/// `def!(sum = a + b)` is `let sum = a + b` whose name survives into printed code.
+/// `def!(sum = a + b)` is `let sum = a + b`, and printed code keeps the name.
 #[macro_export]
 macro_rules! def {
     ([$($name:ident),*] = $value:expr) => {

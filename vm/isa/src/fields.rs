@@ -1,6 +1,6 @@
 //! The fields of an instruction word (unprivileged specification, chapter "Base Instruction Formats").
 //!
-//! Generic over the domain, so that the decoder and the verifier take instructions apart with the same text.
+//! They are generic over the domain, so the decoder and the verifier share the same definitions.
 
 use crate::domain::{Domain, Word};
 

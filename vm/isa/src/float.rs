@@ -1,12 +1,12 @@
-//! IEEE-754 binary floating point out of natural numbers, with RISC-V's NaN rules ("F" chapter of the
-//! unprivileged specification): every NaN result is the canonical one, no flags, no traps.
+//! IEEE-754 binary floating point on natural numbers, with RISC-V's NaN rules ("F" chapter of the
+//! unprivileged specification): every NaN result is the canonical one, and there are no flags and no traps.
 //!
-//! One text serves both formats: `man` is the number of stored significand bits and `width` that of all bits,
-//! so (23, 32) is binary32 and (52, 64) is binary64. Addition is `a * 1 + b` and multiplication is `a * b +
-//! 0`: there is one rounding path in the machine, and one to audit.
+//! The same functions serve both formats. `man` is the number of stored significand bits and `width` the
+//! number of all bits, so (23, 32) is binary32 and (52, 64) is binary64. Addition is `a * 1 + b` and
+//! multiplication is `a * b + 0`, so the machine has a single rounding path to audit.
 //!
-//! A finite number is `(-1)^sign * sig * 2^(exp - BIAS)`, with [`BIAS`] so large that no exponent is ever
-//! negative; `sig` is normalised to `man + 1` bits, and zero has `sig = 0` with an exponent below any other
+//! A finite number is `(-1)^sign * sig * 2^(exp - BIAS)`. [`BIAS`] is so large that no exponent is ever
+//! negative. `sig` is normalised to `man + 1` bits. Zero has `sig = 0` and an exponent below all others
 //! ([`ZERO`]).
 
 use crate::def;
@@ -40,7 +40,7 @@ impl Format {
         D::nat(bias << self.man)
     }
 
-    /// The bit of the sign.
+    /// The sign bit.
     #[inline(always)]
     fn sign<D: Domain>(self) -> D::Nat {
         D::nat(1 << (self.width - 1))
@@ -61,12 +61,12 @@ pub mod rounding {
     pub const RMM: u8 = 4;
 }
 
-/// What is added to the exponent of the least significant bit, so that it is never negative.
+/// The bias of the exponent of the least significant bit, which keeps it from being negative.
 pub const BIAS: u128 = 8192;
-/// The exponent of zero: below that of any other number, even below that of a product's.
+/// The exponent of zero, which is below that of any other number, including products.
 pub const ZERO: u128 = 4096;
 
-/// Declares functions over naturals that printed code keeps as functions, with their names and doc comments.
+/// Declares functions over naturals. Printed code keeps them as functions, with their names and doc comments.
 macro_rules! functions {
     ($(
         $(#[doc = $doc:literal])*
@@ -107,13 +107,13 @@ fn n<D: Domain>(value: u128) -> D::Nat {
     D::nat(value)
 }
 
-/// The smaller of two numbers, the second a constant.
+/// The smaller of a number and a constant.
 #[inline(always)]
 fn at_most<D: Domain>(x: D::Nat, limit: u128) -> D::Nat {
     x.lt(n::<D>(limit)).select(x, n::<D>(limit))
 }
 
-/// Whether the rounding mode is this one.
+/// Whether `rm` is this rounding mode.
 #[inline(always)]
 fn is<D: Domain>(rm: D::Nat, mode: u8) -> D::Bool {
     rm.eq(n::<D>(u128::from(mode)))
@@ -142,12 +142,12 @@ functions! {
         x & ((n::<D>(1) << (width - n::<D>(1))) - n::<D>(1))
     }
 
-    /// Takes a finite number apart; `sig` is normalised to `man + 1` bits unless it is zero.
+    /// Unpacks a finite number. `sig` is normalised to `man + 1` bits unless it is zero.
     fn unpack(x, man, width) -> [sign, exp, sig] {
         def!(fraction = x & ((n::<D>(1) << man) - n::<D>(1)));
         def!(mag = magnitude::<D>(x, width));
         def!(field = mag >> man);
-        // The exponent of the least significant bit of a subnormal, which is also that of field 1.
+        // The exponent of a subnormal's least significant bit. Exponent field 1 has the same.
         def!(least = n::<D>(BIAS + 2) - (n::<D>(1) << (width - man - n::<D>(2))) - man);
         let [exp, sig] = D::branch(
             field.eq(n::<D>(0)),
@@ -162,8 +162,8 @@ functions! {
         [x >> (width - n::<D>(1)), exp, sig]
     }
 
-    /// `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two bits
-    /// further up.
+    /// `x >> count`, with the lowest bit set if any bit was lost ("jamming"). The result rounds like `x`, as
+    /// long as the rounding point is at least two bits higher.
     fn shift_right_jam(x, count) -> jammed {
         def!(down = at_most::<D>(count, 127));
         def!(kept = x >> down);
@@ -171,12 +171,12 @@ functions! {
         kept | lost.nat()
     }
 
-    /// `sig / 2^count` rounded to an integer as `rm` says; `sig` < 2^126.
+    /// Rounds `sig / 2^count` to an integer in mode `rm`; `sig` < 2^126.
     fn round_shift(sign, sig, count, rm) -> rounded {
         def!(down = at_most::<D>(count, 127));
         def!(floor = sig >> down);
         def!(rest = sig - (floor << down));
-        // Twice the discarded part, against one unit of the result.
+        // Compare twice the discarded part with one unit of the result.
         def!(twice = rest << n::<D>(1));
         def!(unit = n::<D>(1) << down);
         let above = unit.lt(twice);
@@ -191,11 +191,11 @@ functions! {
         floor + up.nat()
     }
 
-    /// The number `(-1)^sign * sig * 2^(exp - BIAS)` rounded to the format; `sig` < 2^126.
+    /// Rounds `(-1)^sign * sig * 2^(exp - BIAS)` to the format; `sig` < 2^126.
     fn round_pack(sign, exp, sig, rm, man, width) -> packed {
         def!(least = n::<D>(BIAS + 2) - (n::<D>(1) << (width - man - n::<D>(2))) - man);
-        // The exponent of the result's least significant bit: room for man + 1 bits, but not below a
-        // subnormal's.
+        // The exponent of the result's least significant bit. It leaves room for man + 1 bits, but isn't
+        // below that of a subnormal.
         def!(fit = exp + sig.bit_length() - man - n::<D>(1));
         def!(lsb = fit.lt(least).select(least, fit));
         let rounded = D::either(
@@ -227,7 +227,7 @@ functions! {
         finite | (sign << (width - n::<D>(1)))
     }
 
-    /// The sum of two signed magnitudes; if they cancel it is +0, and -0 only when rounding down.
+    /// The sum of two signed magnitudes. If they cancel, it is -0 when rounding down and +0 otherwise.
     fn add_signed(rm, sign_a, a, sign_b, b) -> [sign, sum] {
         D::branch(
             sign_a.eq(sign_b),
@@ -247,7 +247,7 @@ functions! {
         )
     }
 
-    /// `a * b + c` where one of the three is infinite or NaN.
+    /// `a * b + c` where at least one operand is infinite or NaN.
     fn fma_special(a, b, c, man, width) -> result {
         def!(inf = infinity::<D>(man, width));
         def!(mag_a = magnitude::<D>(a, width));
@@ -276,9 +276,9 @@ functions! {
         [sign_a ^ sign_b, exp_a + exp_b - n::<D>(BIAS), sig_a * sig_b]
     }
 
-    /// Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher up
-    /// moves left as far as there is room, and only then the other one moves right, so what is jammed lies
-    /// far below the rounding point.
+    /// Aligns a product (below 2^106) and an addend (below 2^53) to one exponent. The one with the larger
+    /// exponent moves left as far as there is room, and only then the other one moves right. What is jammed
+    /// therefore lies far below the rounding point.
     fn align(exp_p, product, exp_c, addend) -> [exp, p, c] {
         D::branch(
             exp_p.lt(exp_c),
@@ -298,14 +298,14 @@ functions! {
         )
     }
 
-    /// A product plus an addend, exact but for what is jammed.
+    /// A product plus an addend, exact except for jamming.
     fn add_product(rm, sign_p, exp_p, product, sign_c, exp_c, addend) -> [sign, exp, sum] {
         def!([exp, high, low] = align::<D>(exp_p, product, exp_c, addend));
         def!([sign, sum] = add_signed::<D>(rm, sign_p, high, sign_c, low));
         [sign, exp, sum]
     }
 
-    /// `a * b + c` before rounding; all three finite.
+    /// `a * b + c` before rounding. All three must be finite.
     fn fused(a, b, c, rm, man, width) -> [sign, exp, sum] {
         def!([sign_p, exp_p, product] = multiply::<D>(a, b, man, width));
         def!([sign_c, exp_c, addend] = unpack::<D>(c, man, width));
@@ -313,7 +313,7 @@ functions! {
         [sign, exp, sum]
     }
 
-    /// `a * b + c`, rounded once; all three finite.
+    /// `a * b + c`, rounded once. All three must be finite.
     fn fma_finite(a, b, c, rm, man, width) -> result {
         def!([sign, exp, sum] = fused::<D>(a, b, c, rm, man, width));
         round_pack::<D>(sign, exp, sum, rm, man, width)
@@ -333,8 +333,8 @@ functions! {
         )
     }
 
-    /// The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits;
-    /// jammed.
+    /// The jammed quotient of two significands. The dividend is extended by `man + 4` bits, so the quotient
+    /// has at least `man + 4` bits.
     fn divide_jam(sig_a, sig_b, man) -> jammed {
         def!(dividend = sig_a << (man + n::<D>(4)));
         def!(quotient = dividend / sig_b);
@@ -342,7 +342,7 @@ functions! {
         quotient | (!exact).nat()
     }
 
-    /// `a / b`; both finite, `b` not zero.
+    /// `a / b`. Both must be finite, and `b` nonzero.
     fn divide_finite(a, b, rm, man, width) -> result {
         def!([sign_a, exp_a, sig_a] = unpack::<D>(a, man, width));
         def!([sign_b, exp_b, sig_b] = unpack::<D>(b, man, width));
@@ -350,7 +350,7 @@ functions! {
         round_pack::<D>(sign_a ^ sign_b, exp_a + n::<D>(BIAS) - exp_b - man - n::<D>(4), quotient, rm, man, width)
     }
 
-    /// `a / b` where one is zero, infinite or NaN.
+    /// `a / b` where an operand is zero, infinite or NaN.
     fn divide_special(a, b, man, width) -> result {
         def!(inf = infinity::<D>(man, width));
         def!(mag_a = magnitude::<D>(a, width));
@@ -391,8 +391,8 @@ functions! {
         (estimate + x / estimate) >> n::<D>(1)
     }
 
-    /// The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps leave
-    /// nothing but the last division to be one too high.
+    /// The integer part of the square root of `x`, 2^108 <= x < 2^110. Newton's method starts at 2^55, above
+    /// the root. After seven steps the estimate is at most one too high.
     fn integer_sqrt(x) -> root {
         def!(estimate = (0..7).fold(n::<D>(1 << 55), |estimate, _| newton::<D>(x, estimate)));
         estimate - x.lt(estimate * estimate).nat()
@@ -401,7 +401,7 @@ functions! {
     /// The square root of a positive finite number.
     fn square_root_finite(a, rm, man, width) -> result {
         def!([_sign, exp, sig] = unpack::<D>(a, man, width));
-        // The radicand needs an even exponent and, whatever the format, 109 or 110 bits.
+        // The exponent of the radicand must be even. In every format, the radicand has 109 or 110 bits.
         def!(up = n::<D>(108) - man + ((exp + man) & n::<D>(1)));
         def!(radicand = sig << up);
         def!(root = integer_sqrt::<D>(radicand));
@@ -409,7 +409,7 @@ functions! {
         round_pack::<D>(n::<D>(0), (exp + n::<D>(BIAS) - up) >> n::<D>(1), jammed, rm, man, width)
     }
 
-    /// The square root of `a`, rounded once; that of -0 is -0.
+    /// The square root of `a`, rounded once. The square root of -0 is -0.
     fn square_root(a, rm, man, width) -> result {
         def!(inf = infinity::<D>(man, width));
         def!(mag = magnitude::<D>(a, width));
@@ -436,13 +436,13 @@ functions! {
         inf.lt(mag).nat()
     }
 
-    /// A number that orders like `x` does among numbers, with -0 just below +0.
+    /// A rank that orders numbers, with -0 just below +0.
     fn order(x, width) -> rank {
         def!(sign_bit = n::<D>(1) << (width - n::<D>(1)));
         x.lt(sign_bit).select(x + sign_bit, sign_bit + sign_bit - n::<D>(1) - x)
     }
 
-    /// 1 if neither is a NaN and `a < b`, or also if they are equal where `or_equal` is 1; zeros are equal.
+    /// 1 if neither is a NaN and `a < b`. If `or_equal` is 1, also if they are equal. Zeros are equal.
     fn compare_less(a, b, or_equal, man, width) -> holds {
         def!(nan_a = is_nan::<D>(a, man, width));
         def!(nan_b = is_nan::<D>(b, man, width));
@@ -455,15 +455,14 @@ functions! {
         (ordered & equal.eq(one).select(or_equal, less.nat()).eq(one)).nat()
     }
 
-    /// 1 if neither is a NaN and both are equal; zeros are equal.
+    /// 1 if neither is a NaN and they are equal. Zeros are equal.
     fn compare_equal(a, b, man, width) -> holds {
         def!(nan = is_nan::<D>(a, man, width));
         def!(zeros = magnitude::<D>(a | b, width));
         ((a.eq(b) & nan.eq(n::<D>(0))) | zeros.eq(n::<D>(0))).nat()
     }
 
-    /// The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses against a
-    /// number.
+    /// The smaller number, or the larger one if `larger` is 1. -0 is below +0, and a number wins over a NaN.
     fn min_max(a, b, larger, man, width) -> result {
         def!(nan_a = is_nan::<D>(a, man, width));
         def!(nan_b = is_nan::<D>(b, man, width));
@@ -493,7 +492,7 @@ functions! {
             "mask",
             || n::<D>(256) << ((mag >> (man - n::<D>(1))) & n::<D>(1)),
             || {
-                // How far from zero: 0 zero, 1 subnormal, 2 normal, 3 infinite.
+                // The magnitude: 0 zero, 1 subnormal, 2 normal, 3 infinite.
                 def!(distance = (!mag.eq(n::<D>(0))).nat()
                     + (!mag.lt(n::<D>(1) << man)).nat()
                     + mag.eq(inf).nat());
@@ -502,8 +501,8 @@ functions! {
         )
     }
 
-    /// The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit
-    /// saturates and a NaN counts as positive infinity. The result is the integer modulo 2^64.
+    /// Rounds a number to an integer of `bits` bits, signed if `signed` is 1. The result saturates, and a NaN
+    /// counts as positive infinity. It is returned modulo 2^64.
     fn to_integer(x, rm, bits, signed, man, width) -> integer {
         def!(nan = is_nan::<D>(x, man, width));
         def!([sign_x, exp, sig] = unpack::<D>(x, man, width));
@@ -520,7 +519,7 @@ functions! {
         negate.select(n::<D>(1 << 64) - saturated, saturated)
     }
 
-    /// The largest magnitude of an integer of `bits` bits with this sign.
+    /// The largest magnitude of an integer with `bits` bits and this sign.
     fn integer_limit(sign, bits, signed) -> limit {
         def!(range = n::<D>(1) << (bits - signed));
         let negative = sign.eq(n::<D>(1));
@@ -528,14 +527,14 @@ functions! {
         negative.select(lowest, range - n::<D>(1))
     }
 
-    /// The 64-bit integer `x`, two's complement where `signed` is 1, rounded to the format.
+    /// Rounds the 64-bit integer `x` to the format; two's complement if `signed` is 1.
     fn from_integer(x, rm, signed, man, width) -> result {
         def!(sign = (x >> n::<D>(63)) & signed);
         def!(sig = sign.eq(n::<D>(1)).select(n::<D>(1 << 64) - x, x));
         round_pack::<D>(sign, n::<D>(BIAS), sig, rm, man, width)
     }
 
-    /// The number `x` of one format rounded to the other, `to_man` and `to_width`.
+    /// Rounds `x` from one format to the format of `to_man` and `to_width`.
     fn convert(x, rm, man, width, to_man, to_width) -> result {
         def!(inf = infinity::<D>(man, width));
         def!(mag = magnitude::<D>(x, width));
@@ -567,8 +566,8 @@ pub fn add<D: Domain>(format: Format, a: D::Nat, b: D::Nat, rm: D::Nat) -> D::Na
     fma::<D>(format, a, format.one::<D>(), b, rm)
 }
 
-/// `a * b`: the multiply-add with a zero of the product's sign, which changes neither an exact zero nor a
-/// rounding.
+/// `a * b`: the multiply-add with a zero of the product's sign. That zero changes neither the sign of a zero
+/// result nor the rounding.
 #[inline(always)]
 pub fn mul<D: Domain>(format: Format, a: D::Nat, b: D::Nat, rm: D::Nat) -> D::Nat {
     fma::<D>(format, a, b, (a ^ b) & format.sign::<D>(), rm)
@@ -598,7 +597,7 @@ pub fn sqrt<D: Domain>(format: Format, a: D::Nat, rm: D::Nat) -> D::Nat {
     result
 }
 
-/// `-x`, NaN or not.
+/// `-x`, also for NaNs.
 #[inline(always)]
 pub fn negate<D: Domain>(format: Format, x: D::Nat) -> D::Nat {
     x ^ format.sign::<D>()
@@ -659,7 +658,7 @@ pub fn class<D: Domain>(format: Format, x: D::Nat) -> D::Nat {
     mask
 }
 
-/// The number as an integer of `bits` bits, saturating; a result of 32 bits is sign-extended even when
+/// The number as an integer of `bits` bits, saturating. A 32-bit result is sign-extended, even if it is
 /// unsigned.
 #[inline(always)]
 pub fn to_int<D: Domain>(format: Format, x: D::Nat, rm: D::Nat, bits: u32, signed: bool) -> D::Word {
@@ -668,7 +667,7 @@ pub fn to_int<D: Domain>(format: Format, x: D::Nat, rm: D::Nat, bits: u32, signe
     if bits == 32 { integer.word().sext(32) } else { integer.word() }
 }
 
-/// The integer as a number; the word is already extended from its source width.
+/// The integer as a number. The word is already extended from its source width.
 #[inline(always)]
 pub fn from_int<D: Domain>(format: Format, x: D::Word, rm: D::Nat, signed: bool) -> D::Nat {
     let (man, width) = format.params::<D>();

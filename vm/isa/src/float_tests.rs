@@ -1,5 +1,5 @@
-//! A first check of the soft-float against the host's hardware; the oracle proper (Berkeley SoftFloat) is in
-//! `tests/`.
+//! A first check of the software floats against the host's hardware. The full oracle, Berkeley SoftFloat, is
+//! in `tests/`.
 
 use crate::float::{self, Format};
 use crate::native::{Native, U128};

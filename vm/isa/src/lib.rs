@@ -1,12 +1,11 @@
 //! The instruction set of the opml machine: RV64IMFD without CSRs, compressed or atomic instructions.
 //!
-//! Every instruction is defined once. [`table`] declares it (name, bits, syntax, doc line); [`semantics`]
+//! Every instruction is defined once. [`table`] declares it (name, bits, syntax, doc line). [`semantics`]
 //! gives its meaning as one Rust function that is generic over the [`Domain`] in which it computes. On
-//! machine integers ([`Native`]) this function is the interpreter; on expressions it prints the Solidity
-//! verifier. [`float`] builds the machine's IEEE-754 arithmetic from natural numbers, in the same generic
-//! way.
+//! machine integers ([`Native`]), this function is the interpreter. On expressions, it prints the Solidity
+//! verifier. [`float`] builds the machine's IEEE-754 arithmetic from natural numbers in the same generic way.
 //!
-//! Nothing here allocates, and nothing here uses the host's floating point.
+//! This crate does not allocate, and does not use the host's floating point.
 #![no_std]
 
 pub mod decode;

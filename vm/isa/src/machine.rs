@@ -1,7 +1,7 @@
 //! The accessors through which an instruction reads and changes the machine.
 //!
-//! The interpreter, the recording and the replaying machine and the Solidity printer all implement
-//! [`Machine`].
+//! [`Machine`] is implemented by the interpreter, the machines that record and replay, and the Solidity
+//! printer.
 
 use crate::domain::{Domain, Nat};
 use crate::float::{self, Format};
@@ -45,7 +45,7 @@ impl Trap {
         Self::EnvironmentCall,
     ];
 
-    /// A message for people.
+    /// A description for people.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -62,11 +62,11 @@ impl Trap {
     }
 }
 
-/// The machine has stopped; nothing more happens in this step.
+/// The machine has stopped, and this step has no further effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop;
 
-/// What an instruction function returns.
+/// The result of an instruction function.
 pub type Done = Result<(), Stop>;
 
 /// The size of a memory access.
@@ -181,7 +181,7 @@ pub trait FloatUnit<D: Domain> {
     fn sqrt(format: Format, a: D::Nat, rm: D::Nat) -> D::Nat {
         float::sqrt::<D>(format, a, rm)
     }
-    /// The binary32 in a float register: the canonical NaN unless it is boxed.
+    /// The binary32 in a float register. The canonical NaN unless it is boxed.
     #[inline(always)]
     fn unbox(register: D::Nat) -> D::Nat {
         float::unbox::<D>(register)
@@ -216,7 +216,7 @@ pub trait FloatUnit<D: Domain> {
     fn to_int(format: Format, x: D::Nat, rm: D::Nat, bits: u32, signed: bool) -> D::Word {
         float::to_int::<D>(format, x, rm, bits, signed)
     }
-    /// The integer as a number; the word is already extended from its source width.
+    /// The integer as a number. The word is already extended from its source width.
     #[inline(always)]
     fn from_int(format: Format, x: D::Word, rm: D::Nat, signed: bool) -> D::Nat {
         float::from_int::<D>(format, x, rm, signed)

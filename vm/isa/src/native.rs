@@ -1,4 +1,4 @@
-//! The domain of machine integers: what the interpreter runs on.
+//! The domain of machine integers, on which the interpreter runs.
 
 use crate::domain::{Bool, Domain, Function, Nat, Word};
 use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Rem, Shl, Shr, Sub};

@@ -82,7 +82,7 @@ instructions! {
         m.jump(target)
     };
     jalr(m) => {
-        // The lowest bit is cleared by the instruction.
+        // The instruction clears the lowest bit.
         def!(target = (m.rs1() + m.imm()) & word::<M>(!1));
         m.trap_if(misaligned::<M>(target, Size::Word), Trap::InstructionMisaligned)?;
         let link = m.pc() + word::<M>(4);
@@ -103,7 +103,7 @@ fn misaligned<M: Machine>(address: W<M>, size: Size) -> B<M> {
     !(address & word::<M>(size.bytes() - 1)).eq(word::<M>(0))
 }
 
-/// Branches relative to pc; the target matters only if the branch is taken.
+/// Branches relative to pc. The target matters only if the branch is taken.
 #[inline(always)]
 fn branch<M: Machine>(m: &mut M, condition: B<M>) -> Done {
     def!(taken = condition);
@@ -132,7 +132,7 @@ instructions! {
     fsd(m) => { let value = m.frs2(); store(m, Size::Double, value) };
 }
 
-/// Loads from `rs1 + imm`. A misaligned address traps as such even where nothing is mapped.
+/// Loads from `rs1 + imm`. A misaligned address traps as misaligned, even outside memory.
 #[inline(always)]
 fn load<M: Machine>(m: &mut M, size: Size) -> Result<W<M>, crate::machine::Stop> {
     def!(location = m.rs1() + m.imm());
@@ -203,7 +203,7 @@ instructions! {
     mulhsu(m) => {
         def!(a = m.rs1());
         def!(b = m.rs2());
-        // A negative a counts 2^64 too much, so the high half counts b too much.
+        // A negative a is read as 2^64 too large, so the high half is too large by b.
         let excess = negative::<M>(a).select_word(b, word::<M>(0));
         def!(unsigned = high::<M>(a.nat() * b.nat()));
         m.set_rd(unsigned - excess)
@@ -239,7 +239,7 @@ fn high<M: Machine>(product: N<M>) -> W<M> {
     (product >> <M::D as Domain>::nat(64)).word()
 }
 
-/// The quotient, all ones if the divisor is 0.
+/// The quotient. All ones if the divisor is 0.
 #[inline(always)]
 fn quotient<M: Machine>(a: W<M>, b: W<M>, signed: bool) -> W<M> {
     def!(divisor = b);
@@ -247,7 +247,7 @@ fn quotient<M: Machine>(a: W<M>, b: W<M>, signed: bool) -> W<M> {
     divisor.eq(word::<M>(0)).select_word(word::<M>(u64::MAX), quotient)
 }
 
-/// The remainder, the dividend if the divisor is 0.
+/// The remainder. The dividend if the divisor is 0.
 #[inline(always)]
 fn remainder<M: Machine>(a: W<M>, b: W<M>, signed: bool) -> W<M> {
     def!(dividend = a);
@@ -282,7 +282,7 @@ fn frs3<M: Machine>(m: &mut M, format: Format) -> N<M> {
     unboxed::<M>(value, format)
 }
 
-/// A register's bits as a number of the format; a binary32 must be boxed in ones.
+/// A register's bits as a number of the format. A binary32 must be boxed in ones.
 #[inline(always)]
 fn unboxed<M: Machine>(register: W<M>, format: Format) -> N<M> {
     if format == S { M::Float::unbox(register.nat()) } else { register.nat() }
@@ -358,14 +358,14 @@ fn multiply_add<M: Machine>(m: &mut M, f: Format, negate_product: bool, negate_a
     set_frd(m, f, M::Float::fma(f, a, b, c, rm))
 }
 
-/// To an integer.
+/// Converts to an integer.
 #[inline(always)]
 fn to_int<M: Machine>(m: &mut M, f: Format, bits: u32, signed: bool) -> Done {
     let (a, rm) = (frs1(m, f), m.rm());
     m.set_rd(M::Float::to_int(f, a, rm, bits, signed))
 }
 
-/// From an integer.
+/// Converts from an integer.
 #[inline(always)]
 fn from_int<M: Machine>(m: &mut M, f: Format, a: W<M>, signed: bool) -> Done {
     let rm = m.rm();

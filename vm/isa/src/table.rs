@@ -20,7 +20,7 @@ pub enum Extension {
 }
 
 impl Extension {
-    /// What the extension adds, as a heading.
+    /// The extension's heading in the documentation.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ impl Extensions {
         Self::ALL.iter().copied().find(|set| set.name() == name)
     }
 
-    /// The smallest set that has all of this set and this extension.
+    /// The smallest set that contains this set and this extension.
     #[must_use]
     pub fn with(self, extension: Extension) -> Option<Self> {
         let needed = self.bits() | extension as u8;
@@ -100,7 +100,7 @@ impl Extensions {
     }
 }
 
-// An instruction that no machine has would be declared, tested and printed for nothing.
+// An instruction that no machine has would be declared, tested and printed needlessly.
 const _: () = {
     let mut row = 0;
     while row < TABLE.len() {
@@ -148,7 +148,7 @@ pub struct InstructionEntry {
     pub op: Op,
     /// The assembler's name.
     pub mnemonic: &'static str,
-    /// The extension to which it belongs.
+    /// The extension that defines it.
     pub extension: Extension,
     /// Where its operands are.
     pub layout: Layout,

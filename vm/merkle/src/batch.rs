@@ -1,9 +1,9 @@
-//! Parents of many pairs of nodes, hashed as many at a time as the processor allows.
+//! Hashes the parents of many pairs of nodes, as many at once as the processor allows.
 
 use crate::Root;
 use crate::keccak;
 
-/// A way to hash many nodes. All give the same result. A value exists only where the processor supports it.
+/// A way to hash many nodes. All ways give the same result. A value exists only if the processor supports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hasher(Kind);
 
@@ -55,12 +55,12 @@ impl Hasher {
         None
     }
 
-    /// The ways that this processor supports, the slowest first.
+    /// The hashers that this processor supports, the slowest first.
     pub fn all() -> impl Iterator<Item = Self> {
         [Some(Self::PORTABLE), Self::sse2(), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
 
-    /// The fastest way that this processor supports.
+    /// The fastest hasher that this processor supports.
     #[must_use]
     pub fn best() -> Self {
         Self::avx512().or_else(Self::avx2).or(Self::sse2()).unwrap_or(Self::PORTABLE)
@@ -80,14 +80,14 @@ impl Hasher {
         }
     }
 
-    /// The nodes over neighbours: `out[i]` over `children[2 * i]` and the next. Children that are missing are
-    /// zero.
+    /// The parents of neighbours: `out[i]` is the parent of `children[2 * i]` and the next one. Missing
+    /// children are zero.
     pub fn parents(self, children: &[Root], out: &mut [Root]) {
         match self.0 {
             Kind::Portable => batched(children, out, |[pair]: &[_; 1]| [one(pair)]),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Sse2 => batched(children, out, |pairs: &[_; 2]| {
-                // SAFETY: the one requirement is SSE2, which is part of x86-64.
+                // SAFETY: The only requirement is SSE2, which is part of x86-64.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
                     crate::wide::two(pairs)
@@ -95,7 +95,7 @@ impl Hasher {
             }),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx2 => batched(children, out, |pairs: &[_; 4]| {
-                // SAFETY: the one requirement is AVX2, and this kind is made only where it was found.
+                // SAFETY: The only requirement is AVX2. This variant is created only where AVX2 was detected.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
                     crate::wide::four(pairs)
@@ -103,7 +103,8 @@ impl Hasher {
             }),
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             Kind::Avx512 => batched(children, out, |pairs: &[_; 8]| {
-                // SAFETY: the one requirement is AVX-512F, and this kind is made only where it was found.
+                // SAFETY: The only requirement is AVX-512F. This variant is created only where AVX-512F was
+                // detected.
                 #[expect(unsafe_code, reason = "a call to a function compiled for more than the baseline")]
                 unsafe {
                     crate::wide::eight(pairs)
@@ -119,7 +120,7 @@ impl Default for Hasher {
     }
 }
 
-/// The nodes over neighbours, by the [best](Hasher::best) way.
+/// The parents of neighbours, computed by the [best](Hasher::best) hasher.
 pub fn parents(children: &[Root], out: &mut [Root]) {
     Hasher::best().parents(children, out);
 }
@@ -127,7 +128,7 @@ pub fn parents(children: &[Root], out: &mut [Root]) {
 /// Two nodes side by side: a message of 64 bytes.
 pub type Pair = [Root; 2];
 
-/// Hashes `N` pairs at once. Pairs of zeros have a parent without a hash, so they take no place.
+/// Hashes `N` pairs at once. Pairs of zeros need no hash, so they are left out.
 #[inline(always)]
 fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[Pair; N]) -> [Root; N]) {
     const ZERO: Pair = [Root::ZERO; 2];
@@ -157,7 +158,7 @@ fn batched<const N: usize>(children: &[Root], out: &mut [Root], hash: impl Fn(&[
     }
     match count {
         0 => {}
-        // One state alone is quicker than many.
+        // A single state alone is faster than several.
         1 => out[places[0]] = one(&waiting[0]),
         _ => put(out, &places[..count], &hash(&waiting)),
     }
@@ -181,7 +182,7 @@ fn words(root: &Root) -> [u64; 4] {
     core::array::from_fn(|word| u64::from_le_bytes(words[word]))
 }
 
-/// Puts nodes where they belong.
+/// Stores nodes at their places.
 #[inline(always)]
 fn put(out: &mut [Root], places: &[usize], nodes: &[Root]) {
     for (&place, &node) in places.iter().zip(nodes) {

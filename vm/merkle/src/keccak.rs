@@ -3,7 +3,7 @@
 /// What the permutation does with a lane: 64 bits of one state, or the same 64 bits of several states side by
 /// side.
 pub trait Lane: Copy {
-    /// A lane like this one with this word in every state.
+    /// A lane with this word in every state.
     fn like(self, word: u64) -> Self;
     /// Exclusive or.
     fn xor(self, other: Self) -> Self;
@@ -38,7 +38,7 @@ impl Lane for u64 {
     }
 }
 
-/// The constants of iota.
+/// The round constants of iota.
 const ROUNDS: [u64; 24] = [
     0x0000_0000_0000_0001,
     0x0000_0000_0000_8082,
@@ -79,12 +79,12 @@ pub fn digest<L: Lane>(message: [L; 8]) -> [L; 4] {
         zero, zero, zero, zero, zero,
     ];
     let [start, rounds @ .., end] = &ROUNDS;
-    // Not in the loop, so that the compiler sees the zeros.
+    // Outside the loop, so that the compiler sees the zeros.
     let mut state = round(state, *start);
     for &constant in rounds {
         state = round(state, constant);
     }
-    // Of the last round only the first row is asked for.
+    // The result needs only the first row of the last round.
     let [a, b, c, d, _] = row0(&theta(state));
     [a.xor(a.like(*end)), b, c, d]
 }
@@ -126,8 +126,8 @@ fn round<L: Lane>(state: [L; 25], constant: u64) -> [L; 25] {
     [b0, b1, b2, b3, b4, c0, c1, c2, c3, c4, d0, d1, d2, d3, d4, e0, e1, e2, e3, e4, f0, f1, f2, f3, f4]
 }
 
-/// Mixes columns. Spelled out, as everything here: a call of `map` would not be compiled for the caller's
-/// processor.
+/// Mixes columns. Written out, like everything here: a call of `map` would not be compiled for the caller's
+/// processor features.
 #[inline(always)]
 fn theta<L: Lane>(a: [L; 25]) -> [L; 25] {
     let c =
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use sha3::{Digest, Keccak256};
 
-    /// A lane whose rotation by 56 is wrong: one of 24 rotations, and none of the last round's.
+    /// A lane whose rotation by 56 is wrong. This is one of 24 rotations, and the last round doesn't use it.
     #[derive(Clone, Copy)]
     struct Wrong(u64);
 
@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Whether a digest of these words is what sha3 says.
+    /// Whether sha3 gives the same digest for these words.
     fn right(message: [u64; 8], digest: [u64; 4]) -> bool {
         let bytes: alloc::vec::Vec<u8> = message.iter().flat_map(|word| word.to_le_bytes()).collect();
         let found: alloc::vec::Vec<u8> = digest.iter().flat_map(|word| word.to_le_bytes()).collect();

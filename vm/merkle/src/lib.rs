@@ -1,8 +1,8 @@
-//! Merkle trees over 32-byte leaves, with the zero tree free, and keccak of many nodes at once.
+//! Merkle trees over 32-byte leaves, where zeros need no hashing, and keccak of many nodes at once.
 //!
-//! A node is the hash of exactly 64 bytes: a single permutation. The permutation is written once, over any
-//! kind of lane; processors differ only in how many states share a lane. [`Hasher`] chooses at run time, so
-//! one build serves every processor.
+//! A node is the hash of exactly 64 bytes, which takes a single permutation. The permutation is written once,
+//! over any kind of lane. Processors differ only in how many states share a lane. [`Hasher`] chooses at run
+//! time, so one build serves every processor.
 #![no_std]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! Roots, nodes, proofs, and trees that are held in memory.
+//! Roots, nodes, proofs, and trees in memory.
 
 use crate::batch::Hasher;
 use alloc::vec;
@@ -9,7 +9,7 @@ use sha3::{Digest, Keccak256};
 /// Bytes in a leaf.
 pub const LEAF: usize = 32;
 
-/// The root of a tree, or the hash of something else: 32 bytes as the EVM writes them.
+/// The root of a tree, or the hash of something else: 32 bytes, in the EVM's order.
 ///
 /// An inner node is the root of the tree below it, and so is a leaf.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -28,7 +28,7 @@ impl Root {
         Self(memory)
     }
 
-    /// The bytes of memory that a leaf stands for.
+    /// The bytes of memory that a leaf represents.
     #[must_use]
     pub fn memory(self) -> [u8; LEAF] {
         Self::leaf(self.0).0
@@ -77,12 +77,12 @@ pub fn node(left: Root, right: Root) -> Root {
 pub struct Proof {
     /// The leaf.
     pub leaf: Root,
-    /// One sibling a level.
+    /// One sibling per level.
     pub siblings: Vec<Root>,
 }
 
 impl Proof {
-    /// The root that the siblings lead to from this leaf at this index.
+    /// The root to which this leaf at this index leads with its siblings.
     #[must_use]
     pub fn root(&self, leaf: Root, index: u64) -> Root {
         let mut at = index;
@@ -94,22 +94,22 @@ impl Proof {
     }
 }
 
-/// A tree with all its nodes in memory: for code, schedules and other data that never changes.
+/// A tree with all its nodes in memory, for data that never changes, such as code and schedules.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    /// From the leaves to the root, each without the zeros on its right.
+    /// The levels from the leaves to the root. Zeros at the end of each are omitted.
     levels: Vec<Vec<Root>>,
 }
 
 impl Tree {
-    /// The tree of this many levels over bytes, the last leaf padded with zeros. Bytes beyond the tree are
-    /// ignored.
+    /// The tree with this many levels over bytes. The last leaf is padded with zeros. Bytes beyond the tree
+    /// are ignored.
     #[must_use]
     pub fn of_bytes(bytes: &[u8], depth: u32) -> Self {
         Self::of_leaves(bytes.chunks(LEAF).map(|chunk| Root::leaf(padded(chunk))).collect(), depth)
     }
 
-    /// The tree of this many levels over leaves; missing ones are zero.
+    /// The tree with this many levels over leaves. Missing leaves are zero.
     #[must_use]
     pub fn of_leaves(leaves: Vec<Root>, depth: u32) -> Self {
         let hasher = Hasher::best();
@@ -136,7 +136,7 @@ impl Tree {
         Proof { leaf: self.node(0, index), siblings }
     }
 
-    /// A node by its level, counted from the leaves, and its index there.
+    /// A node by its level, counted from the leaves, and its index in the level.
     fn node(&self, level: usize, index: u64) -> Root {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         self.levels.get(level).and_then(|nodes| nodes.get(index)).copied().unwrap_or(Root::ZERO)

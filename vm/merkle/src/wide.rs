@@ -9,23 +9,23 @@ use core::arch::x86_64::*;
 use core::hint::black_box;
 use core::mem::{MaybeUninit, transmute};
 
-/// Two states. A value is made in [`two`] only; SSE2 is what it requires, and every x86-64 has that.
+/// Two states. Values are created only in [`two`]. They need SSE2, which every x86-64 has.
 #[derive(Clone, Copy)]
 struct Two(__m128i);
 
-/// Four states. A value is made in [`four`] only, so where there is one, the processor has AVX2.
+/// Four states. Values are created only in [`four`], so a value exists only if the processor has AVX2.
 #[derive(Clone, Copy)]
 struct Four(__m256i);
 
-/// Eight states. A value is made in [`eight`] only, so where there is one, the processor has AVX-512F.
+/// Eight states. Values are created only in [`eight`], so a value exists only if the processor has AVX-512F.
 #[derive(Clone, Copy)]
 struct Eight(__m512i);
 
-/// Calls intrinsics that a lane's existence allows.
+/// Calls intrinsics that the existence of a lane permits.
 macro_rules! with_lane {
     ($body:expr) => {{
-        // SAFETY: these are operations on registers only; their one requirement is the processor's feature,
-        // and `self` is a value of a type that is made only by a function which requires that feature (and by
+        // SAFETY: These operations only use registers. They require only a feature of the processor, and
+        // `self` has a type whose values are created only by a function that requires this feature (and by
         // these operations).
         #[expect(unsafe_code, reason = "instructions beyond the baseline")]
         unsafe {
@@ -34,7 +34,7 @@ macro_rules! with_lane {
     }};
 }
 
-/// A lane of a vector that has neither rotations nor operations on three: by the names of what it has.
+/// A lane of vectors without rotations or three-operand instructions, by the names of its intrinsics.
 macro_rules! lane {
     ($lane:ident: $set:ident, $xor:ident, $andnot:ident, $or:ident, $left:ident, $right:ident) => {
         impl Lane for $lane {
@@ -80,7 +80,7 @@ impl Lane for Eight {
     }
     #[inline(always)]
     fn chi(self, b: Self, c: Self) -> Self {
-        // Bit 4a + 2b + c of the number is a ^ (!b & c).
+        // Bit 4a + 2b + c of this number is a ^ (!b & c).
         with_lane!(Self(_mm512_ternarylogic_epi64::<0xd2>(self.0, b.0, c.0)))
     }
     #[inline(always)]
@@ -89,9 +89,9 @@ impl Lane for Eight {
     }
 }
 
-/// Aligns the caller's frame for vectors of this type. A state has more lanes than there are registers, and
-/// the compiler keeps the others wherever the frame happens to start: where that isn't aligned, each of them
-/// may straddle two cache lines, and hashing takes up to 1.7 times as long.
+/// Aligns the caller's frame for vectors of this type. A state has more lanes than there are registers, so
+/// the compiler keeps some in the frame. If the frame isn't aligned, each of them may straddle two cache
+/// lines, and hashing takes up to 1.7 times as long.
 #[inline(always)]
 fn align_frame<V>() {
     black_box(&MaybeUninit::<V>::uninit());
@@ -112,7 +112,7 @@ pub fn two([a, b]: &[Pair; 2]) -> [Root; 2] {
 
 #[target_feature(enable = "sse2")]
 fn load2(&pair: &Pair) -> [__m128i; 4] {
-    // SAFETY: both are 512 bits, and every value of them is one of four vectors.
+    // SAFETY: Both have 512 bits, and any bits are valid for four vectors.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
         transmute::<Pair, [__m128i; 4]>(pair)
@@ -121,7 +121,7 @@ fn load2(&pair: &Pair) -> [__m128i; 4] {
 
 #[target_feature(enable = "sse2")]
 fn store2(lanes: [__m128i; 2]) -> Root {
-    // SAFETY: both are 256 bits, and every value of them is a root.
+    // SAFETY: Both have 256 bits, and any bits are valid for a root.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
         transmute::<[__m128i; 2], Root>(lanes)
@@ -140,7 +140,7 @@ pub fn four([a, b, c, d]: &[Pair; 4]) -> [Root; 4] {
     [store4(a), store4(b), store4(c), store4(d)]
 }
 
-/// Four rows of four words as four columns.
+/// Transposes four rows of four words.
 #[target_feature(enable = "avx2")]
 fn turned4([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
     let (ab0, ab1) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
@@ -155,7 +155,7 @@ fn turned4([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
 
 #[target_feature(enable = "avx2")]
 fn load4(&root: &Root) -> __m256i {
-    // SAFETY: both are 256 bits, and every value of them is one of a vector.
+    // SAFETY: Both have 256 bits, and any bits are valid for a vector.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
         transmute::<Root, __m256i>(root)
@@ -164,7 +164,7 @@ fn load4(&root: &Root) -> __m256i {
 
 #[target_feature(enable = "avx2")]
 fn store4(lane: __m256i) -> Root {
-    // SAFETY: both are 256 bits, and every value of them is a root.
+    // SAFETY: Both have 256 bits, and any bits are valid for a root.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
         transmute::<__m256i, Root>(lane)
@@ -184,7 +184,7 @@ pub fn eight([a, b, c, d, e, f, g, h]: &[Pair; 8]) -> [Root; 8] {
     [half(a), half(b), half(c), half(d), half(e), half(f), half(g), half(h)]
 }
 
-/// Eight rows of eight words as eight columns.
+/// Transposes eight rows of eight words.
 #[target_feature(enable = "avx512f")]
 fn turned([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
     // Pairs of rows: their even words, and their odd words.
@@ -192,14 +192,13 @@ fn turned([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
     let (cd0, cd1) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
     let (ef0, ef1) = (_mm512_unpacklo_epi64(e, f), _mm512_unpackhi_epi64(e, f));
     let (gh0, gh1) = (_mm512_unpacklo_epi64(g, h), _mm512_unpackhi_epi64(g, h));
-    // Each of them is four quarters, one for every second column; so are the four of one such column
-    // together.
+    // Each has four quarters, one for every second column. Combine the four quarters of each column.
     let [c0, c2, c4, c6] = turned_quarters([ab0, cd0, ef0, gh0]);
     let [c1, c3, c5, c7] = turned_quarters([ab1, cd1, ef1, gh1]);
     [c0, c1, c2, c3, c4, c5, c6, c7]
 }
 
-/// Four rows of four quarters as four columns.
+/// Transposes four rows of four quarters.
 #[target_feature(enable = "avx512f")]
 fn turned_quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     let (ab_low, ab_high) = (_mm512_shuffle_i64x2::<0x44>(a, b), _mm512_shuffle_i64x2::<0xee>(a, b));
@@ -214,7 +213,7 @@ fn turned_quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
 
 #[target_feature(enable = "avx512f")]
 fn load8(&pair: &Pair) -> __m512i {
-    // SAFETY: both are 512 bits, and every value of them is one of a vector.
+    // SAFETY: Both have 512 bits, and any bits are valid for a vector.
     #[expect(unsafe_code, reason = "the same bits")]
     unsafe {
         transmute::<Pair, __m512i>(pair)

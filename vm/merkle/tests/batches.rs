@@ -1,21 +1,21 @@
-//! Every way to hash many nodes gives what sha3 gives for one.
+//! All hashers compute what sha3 computes for single nodes.
 
 use merkle::{Hasher, Root, Tree, keccak, node, parents};
 use proptest::prelude::*;
 
-/// The node over two others, by the text of the definition.
+/// The parent of two nodes, by definition.
 fn expected(left: Root, right: Root) -> Root {
     if left.is_zero() && right.is_zero() { Root::ZERO } else { keccak(&[left.0, right.0].concat()) }
 }
 
-/// Compares all ways over some children; the last one may lack its neighbour.
+/// Compares all hashers on some children. The last child may lack its neighbour.
 fn check(children: &[Root]) {
     let expected: Vec<Root> = children
         .chunks(2)
         .map(|pair| expected(pair[0], pair.get(1).copied().unwrap_or(Root::ZERO)))
         .collect();
     for hasher in Hasher::all() {
-        // Filled with something, so that what isn't written shows.
+        // Filled, so that a missing write shows.
         let mut out = vec![Root([7; 32]); expected.len()];
         hasher.parents(children, &mut out);
         assert_eq!(out, expected, "{}", hasher.name());

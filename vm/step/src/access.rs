@@ -1,4 +1,4 @@
-//! The step: fetch, decode, execute, over any state.
+//! A step over any state: fetch, decode, execute.
 
 use crate::profile::MachineProfile;
 use crate::state::Status;
@@ -8,7 +8,7 @@ use isa::{Done, FloatUnit, Instruction, Machine, Native, Size, Stop, Trap, U64, 
 pub trait Access {
     /// The unit that rounds floating-point operations.
     type Float: FloatUnit<Native>;
-    /// Why an access fails; a live machine's accesses never do.
+    /// Why an access fails. A live machine's accesses never fail.
     type Error;
 
     /// The machine's shape.
@@ -62,7 +62,7 @@ pub fn step<A: Access>(access: &mut A) -> Result<(), A::Error> {
         access.open_floats()?;
     }
     let mut current = Current { access, instruction, next: pc.wrapping_add(4), error: None };
-    // A machine that stopped has its new status, and stays where it is.
+    // The machine's new status is set. Its pc stays.
     if semantics::execute(&mut current, instruction.op).is_err() {
         current.next = pc;
     }
@@ -76,7 +76,7 @@ struct Current<'a, A: Access> {
     access: &'a mut A,
     instruction: Instruction,
     next: u64,
-    /// The access that failed. The instruction carries on with a zero, and its result is discarded.
+    /// The access that failed. The instruction continues with a zero, and its result is discarded.
     error: Option<A::Error>,
 }
 

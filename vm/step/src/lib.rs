@@ -1,12 +1,12 @@
 //! One machine step over any state, and its proof.
 //!
-//! [`step`](step()) is the only driver: it fetches, decodes and executes one instruction over anything that
+//! [`step`](step()) is the only driver. It fetches, decodes and executes one instruction over anything that
 //! implements [`Access`]. A live machine uses its registers and its memory. [`record`] and [`verify`] work
 //! over a hashed [`State`] and differ only in the source of the proofs: `record` asks the live machine for
-//! them and writes them down; `verify` reads them from the witness and checks every one. So the order of
-//! accesses defines the witness, and nothing else.
+//! them and writes them down, and `verify` reads them from the witness and checks each one. So the order of
+//! accesses alone defines the witness.
 //!
-//! `docs/formats.md` gives every byte.
+//! `docs/formats.md` documents every byte.
 #![no_std]
 
 extern crate alloc;

@@ -12,7 +12,7 @@ pub struct MachineProfile {
     code_size: u64,
 }
 
-/// Why a machine cannot have this shape.
+/// Why no machine can have this shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ProfileError {
     /// Too little or too much memory.
@@ -40,7 +40,7 @@ pub enum ProfileError {
 }
 
 impl MachineProfile {
-    /// The binary logarithms of the memory sizes that a machine may have.
+    /// The binary logarithms of the allowed memory sizes.
     pub const MEMORY_BITS: core::ops::RangeInclusive<u8> = 12..=45;
 
     /// A machine with 2^`memory_bits` bytes of memory and `code_size` bytes of code at `code_base`.

@@ -1,4 +1,5 @@
-//! Steps over a hashed state: recorded with a live machine's proofs, or verified with a witness's.
+//! Steps over a hashed state: recorded with the proofs of a live machine, or verified with those of a
+//! witness.
 
 use crate::access::{Access, step};
 use crate::floats::Floats;
@@ -9,7 +10,7 @@ use alloc::vec::Vec;
 use isa::{Size, SoftFloat};
 use merkle::{LEAF, Proof, Root};
 
-/// A live machine that can prove what it holds.
+/// A live machine that can prove its contents.
 pub trait Source {
     /// Its shape.
     fn profile(&self) -> MachineProfile;
@@ -23,7 +24,7 @@ pub trait Source {
     fn memory_proof(&mut self, leaf: u64) -> Proof;
 }
 
-/// The witness of a machine's next step, which leaves the machine as it is, and the state after that step.
+/// The witness of a machine's next step, and the state after that step. The machine doesn't change.
 ///
 /// Fails only if the machine's proofs do not lead to the roots in its state.
 pub fn record<S: Source>(source: &mut S) -> Result<(Vec<u8>, State), WitnessError> {
@@ -49,7 +50,7 @@ pub fn verify(profile: MachineProfile, witness: &[u8], before: Root) -> Result<R
     Ok(machine.state.root())
 }
 
-/// Where the parts of a witness come from.
+/// The source of a witness's parts.
 trait Oracle {
     /// The float registers.
     fn floats(&mut self) -> Result<Floats, WitnessError>;
@@ -60,7 +61,7 @@ trait Oracle {
 /// A leaf of one of the two trees.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// What it is needed for.
+    /// The part of the witness.
     part: Part,
     /// Whether it is a leaf of the code.
     code: bool,
@@ -70,7 +71,7 @@ struct Place {
     depth: u32,
 }
 
-/// Asks a live machine for proofs, and writes them down.
+/// Asks a live machine for proofs and writes them down.
 struct Recorder<'a, S> {
     source: &'a mut S,
     witness: Vec<u8>,
@@ -102,17 +103,17 @@ impl Oracle for Reader<'_> {
     }
 }
 
-/// A machine of which only the hashed state is known; everything else is proven when it is needed.
+/// A machine of which only the hashed state is given. Everything else is proven when it is needed.
 struct Proven<O> {
     profile: MachineProfile,
     state: State,
-    /// What the float registers are, once they are open.
+    /// The float registers, once their hash has been opened.
     floats: Floats,
     oracle: O,
 }
 
 impl<O: Oracle> Proven<O> {
-    /// The place and the proof of the leaf at an address, checked against the state.
+    /// The index and the proof of the leaf at an address, checked against the state.
     fn leaf(&mut self, part: Part, address: u64) -> Result<(Place, Proof), WitnessError> {
         let code = self.profile.is_code(address);
         let (base, depth, expected) = if code {

@@ -35,26 +35,26 @@ pub enum WitnessError {
     /// It ends too early.
     #[error("the witness ends in its {part}: {expected} bytes expected, {found} left")]
     TooShort {
-        /// Where it ends.
+        /// The part in which it ends.
         part: Part,
-        /// The bytes that come next.
+        /// The number of bytes that this part needs.
         expected: usize,
-        /// The bytes that are left.
+        /// The number of bytes left.
         found: usize,
     },
     /// It has bytes that the step does not read.
     #[error("{count} bytes are left over behind the witness")]
     TooLong {
-        /// How many bytes are left.
+        /// The number of bytes left over.
         count: usize,
     },
-    /// No status has this byte.
+    /// The status byte is invalid.
     #[error("status byte {found}; it must be 0 (running), 1 (exited) or 16 to 24 (trapped)")]
     Status {
         /// The byte.
         found: u8,
     },
-    /// The state has another root.
+    /// The state has a different root.
     #[error("the state in the witness has the root {found}; {expected} was expected")]
     State {
         /// The root before the step.
@@ -62,7 +62,7 @@ pub enum WitnessError {
         /// The root of the witness's state.
         found: Root,
     },
-    /// A mask with more bits than the tree has levels.
+    /// A mask has more bits than the tree has levels.
     #[error("mask {mask:#x} in the {part} has bits beyond the tree's {depth} levels")]
     Mask {
         /// Which proof.
@@ -72,7 +72,7 @@ pub enum WitnessError {
         /// Levels of the tree.
         depth: u32,
     },
-    /// A sibling that should have been left out.
+    /// A sibling should have been omitted.
     #[error("the {part}'s sibling at level {level} is zero; the mask has to leave it out")]
     ZeroSibling {
         /// Which proof.
@@ -80,7 +80,7 @@ pub enum WitnessError {
         /// Which sibling.
         level: u32,
     },
-    /// A proof that leads to another root.
+    /// A proof leads to a different root.
     #[error("the {part} leads to the root {found}; the state has {expected}")]
     Proof {
         /// Which proof.
@@ -90,16 +90,16 @@ pub enum WitnessError {
         /// The root that the proof leads to.
         found: Root,
     },
-    /// Float registers in an unknown form.
+    /// The float registers have an unknown form.
     #[error("the float registers have form {found}; it must be 0 (64 bits each) or 1 (32 bits each)")]
     FloatForm {
         /// The byte.
         found: u8,
     },
-    /// Float registers in the long form although the short form would do.
+    /// The float registers have the long form although the short form would do.
     #[error("every float register is boxed, so they must be sent as 32 bits each")]
     FloatsNotShort,
-    /// Float registers with another hash.
+    /// The float registers have a different hash.
     #[error("the float registers have the hash {found}; the state has {expected}")]
     Floats {
         /// The hash in the state.

@@ -1,4 +1,5 @@
-//! The bytes of `docs/formats.md`, against numbers that were written down by hand or come from elsewhere.
+//! Checks the bytes of `docs/formats.md` against numbers that were written by hand or come from other
+//! sources.
 
 use isa::{Extensions, Trap};
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ use step::{
 
 #[test]
 fn keccak_is_the_one_of_the_evm() {
-    // The empty string's hash, as the yellow paper has it.
+    // The hash of the empty string, from the yellow paper.
     let expected = "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470";
     assert_eq!(keccak(b"").to_string(), expected);
 }
@@ -128,7 +129,7 @@ proptest! {
         }
     }
 
-    /// Whoever makes up the witness may also make up the root: any bytes are a step or an error.
+    /// The author of a witness can also choose the root, so any bytes must lead to a step or an error.
     #[test]
     fn no_witness_is_a_panic(
         mut bytes in prop::collection::vec(any::<u8>(), 0..1200),
@@ -139,7 +140,7 @@ proptest! {
             bytes[104] = if status == 0 { bytes[104] } else { 0 };
             bytes[96..104].copy_from_slice(&(0x100 + 2 * at).to_be_bytes());
             if real {
-                // With a true proof of the code the step goes further.
+                // With a valid proof of the code, the step gets further.
                 let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
                 let tree = Tree::of_bytes(&code, 1);
                 bytes[..32].copy_from_slice(&tree.root().0);

@@ -1,4 +1,4 @@
-//! The code of a program: one range of words, decoded where the file says that instructions are.
+//! The code of a program: one range of words, decoded where the file declares instructions.
 
 use super::error::{ElfError, Place};
 use super::{Load, malformed};
@@ -10,19 +10,19 @@ use std::ops::Range;
 /// The rounding mode's bits in a word, all set: the dynamic mode.
 const DYNAMIC: u32 = 7 << 12;
 
-/// The global pointer's register.
+/// The number of the global pointer's register.
 const GP: u8 = 3;
 
 /// The code, extended with zeros to whole leaves of its tree.
 pub(super) struct Code {
     pub(super) base: u64,
     pub(super) bytes: Vec<u8>,
-    /// The part that the file holds.
+    /// The part that the file contains.
     inner: Range<u64>,
 }
 
 impl Code {
-    /// Executable segments, which must touch.
+    /// The executable segments, which must be adjacent.
     pub(super) fn join(loads: &[Load<'_>]) -> Result<Self, ElfError> {
         let first = loads.first().ok_or(ElfError::NoCode)?.range.start;
         let mut inner = first..first;
@@ -43,12 +43,12 @@ impl Code {
         Ok(Self { base, bytes, inner })
     }
 
-    /// Its addresses. The end may be one leaf beyond the last address, and is then refused with the profile.
+    /// Its addresses. The end can exceed the last address by one leaf. The profile then rejects it.
     pub(super) fn range(&self) -> Range<u64> {
         self.base..self.base.saturating_add(self.bytes.len() as u64)
     }
 
-    /// Makes room for more code behind it.
+    /// Makes room for more code after it.
     pub(super) fn append(&mut self, size: u64) {
         self.bytes.resize(self.bytes.len() + size as usize, 0);
     }
@@ -59,15 +59,15 @@ impl Code {
         self.bytes.splice(..0, (0..size).map(|_| 0));
     }
 
-    /// Replaces bytes; says whether they are all in the code.
+    /// Replaces bytes. Returns whether they are all inside the code.
     pub(super) fn put(&mut self, address: u64, bytes: &[u8]) -> bool {
         let at = address.wrapping_sub(self.base) as usize;
         let to = self.bytes.get_mut(at..).and_then(|code| code.get_mut(..bytes.len()));
         to.map(|to| to.copy_from_slice(bytes)).is_some()
     }
 
-    /// Decodes every word that is meant as an instruction, and makes its rounding mode static. Padding and data may be
-    /// among them: what doesn't decode stays as it is, and traps if it is reached.
+    /// Decodes every word that should be an instruction, and makes its rounding mode static. Padding and data
+    /// may be among them: a word that doesn't decode is kept, and traps if it is reached.
     pub(super) fn decode(&mut self, elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Words, ElfError> {
         let mut words =
             Words { extensions: Extensions::IM, reads_gp: false, writes_gp: false, not_instructions: None };
@@ -97,23 +97,24 @@ impl Code {
     }
 }
 
-/// What the words of a program are.
+/// Statistics about the words of a program.
 pub(super) struct Words {
     /// The extensions that are used.
     pub(super) extensions: Extensions,
     /// Whether an instruction reads `gp`, and whether one sets it.
     pub(super) reads_gp: bool,
     pub(super) writes_gp: bool,
-    /// Those that are not instructions.
+    /// The words that are not instructions.
     pub(super) not_instructions: Option<NotInstructions>,
 }
 
-/// Words where instructions are expected, but that this machine does not have as instructions: padding, data, or extensions that it lacks.
+/// Words in the place of instructions that this machine can't decode: padding, data, or extensions that it
+/// lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotInstructions {
-    /// How many.
+    /// The number of such words.
     pub count: u64,
-    /// The place of the first that isn't zero, or of the first.
+    /// The address of the first nonzero one. If all are zero, of the first one.
     pub place: Place,
     /// The word there.
     pub word: u32,
@@ -122,7 +123,7 @@ pub struct NotInstructions {
 impl Words {
     fn note(&mut self, instruction: Instruction) {
         let entry = instruction.op.entry();
-        // An instruction that no machine has beside the others stays illegal.
+        // An instruction that no machine supports together with the others stays illegal.
         self.extensions = self.extensions.with(entry.extension).unwrap_or(self.extensions);
         self.writes_gp |= entry.has("rd") && instruction.rd == GP;
         self.reads_gp |=
@@ -134,7 +135,7 @@ impl Words {
             None => self.not_instructions = Some(NotInstructions { count: 1, place: place(), word }),
             Some(others) => {
                 others.count += 1;
-                // Zeros are padding: what isn't zero is more worth a look.
+                // Zeros are padding, so a nonzero word is the more useful example.
                 if others.word == 0 && word != 0 {
                     (others.place, others.word) = (place(), word);
                 }
@@ -152,8 +153,8 @@ fn static_rounding(word: u32) -> Option<(u32, Instruction)> {
     })
 }
 
-/// The ranges of addresses that hold instructions: the executable sections without the data that mapping symbols mark
-/// in them, or everything if the file has no sections.
+/// The ranges of addresses with instructions: the executable sections without the data that mapping symbols
+/// mark in them. Everything if the file has no sections.
 fn instructions(elf: &Elf<'_>, code: &Range<u64>) -> Result<Vec<Range<u64>>, ElfError> {
     let executable = u64::from(sh::SHF_EXECINSTR | sh::SHF_ALLOC);
     let sections = elf.section_headers.iter().filter(|section| section.sh_flags & executable == executable);
@@ -173,7 +174,8 @@ fn instructions(elf: &Elf<'_>, code: &Range<u64>) -> Result<Vec<Range<u64>>, Elf
     Ok(ranges)
 }
 
-/// Where instructions (`$x`, true) and data (`$d`, false) start, by the mapping symbols of the psABI.
+/// Where instructions (`$x`, true) and data (`$d`, false) start, according to the mapping symbols of the
+/// psABI.
 fn marks(elf: &Elf<'_>) -> Vec<(u64, bool)> {
     let mark = |symbol: goblin::elf::Sym| {
         let name = elf.strtab.get_at(symbol.st_name)?;
@@ -183,7 +185,7 @@ fn marks(elf: &Elf<'_>) -> Vec<(u64, bool)> {
     elf.syms.iter().filter_map(mark).collect()
 }
 
-/// Adds the parts of a section that are instructions; it starts with them unless it is marked.
+/// Adds the parts of a section that are instructions. Without a mark, it starts with instructions.
 fn without_data(section: Range<u64>, marks: &[(u64, bool)], ranges: &mut Vec<Range<u64>>) {
     let first = marks.partition_point(|&(address, _)| address < section.start);
     let last = marks.partition_point(|&(address, _)| address < section.end);
@@ -200,7 +202,7 @@ fn without_data(section: Range<u64>, marks: &[(u64, bool)], ranges: &mut Vec<Ran
     ranges.retain(|range| !range.is_empty());
 }
 
-/// An address with the symbol that it is in.
+/// An address and the symbol that contains it.
 fn place(address: u64, symbols: &[Symbol]) -> Place {
     let after = symbols.partition_point(|symbol| symbol.address <= address);
     Place { address, symbol: symbols[..after].last().cloned() }

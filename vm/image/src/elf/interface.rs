@@ -1,7 +1,7 @@
-//! Inputs and outputs of a program, as it declares them itself.
+//! The inputs and outputs that a program declares.
 //!
-//! The section `.opml` holds a line of text for each: `input data f32[16]`, `output mean f32[13]`. The loader finds room
-//! for them above the program, and the entry is called with pointers to them, in the order of the lines.
+//! The section `.opml` has one line of text for each: `input data f32[16]`, `output mean f32[13]`. The loader
+//! places them above the program, and calls the entry with pointers to them in the order of the lines.
 
 use super::error::ElfError;
 use super::start::MOST_ARGUMENTS;
@@ -12,25 +12,25 @@ use goblin::elf::{Elf, section_header as sh};
 /// The section with the declarations.
 const SECTION: &str = ".opml";
 
-/// Every tensor starts at a multiple of this, and no region is smaller: two leaves, so that its root is a hash.
+/// The alignment of every tensor, and the minimum size of a region: two leaves, so that its root is a hash.
 const ALIGNMENT: u64 = 64;
 
-/// log2 of the bytes at the top of memory that count as zero at the end: the fewest that there can be, because a
-/// program's stack is no matter of the dispute.
+/// log2 of the number of bytes at the top of memory that count as zero at the end. It is the minimum, since a
+/// dispute doesn't depend on a program's stack.
 const SCRATCH_BITS: u8 = 5;
 
-/// What a program declares.
+/// The declarations of a program.
 pub(super) struct Declared {
-    /// In the order of the lines, at no address yet.
+    /// In the order of the lines, without addresses yet.
     pub tensors: Vec<Tensor>,
 }
 
-/// Where it all goes.
+/// The addresses of the tensors.
 pub(super) struct Layout {
     pub tensors: Vec<Tensor>,
     /// The regions of inputs and outputs, if there are any.
     regions: Option<[Region; 2]>,
-    /// The first address behind everything, the scratch included.
+    /// The first address after everything, including the scratch.
     pub end: u64,
 }
 
@@ -66,8 +66,8 @@ impl Declared {
         Ok(Self { tensors })
     }
 
-    /// Places the regions behind an address, the larger one first, so that less is lost to alignment. `None` if they go
-    /// beyond all addresses.
+    /// Places the regions after an address, the larger one first, which wastes less to alignment. `None` if
+    /// they don't fit into the address space.
     pub fn place(mut self, end: u64) -> Option<Layout> {
         if self.tensors.is_empty() {
             return Some(Layout { tensors: self.tensors, regions: None, end });
@@ -93,8 +93,8 @@ impl Declared {
 }
 
 impl Layout {
-    /// Adds the tensors to an image, and, if the steps of a run are bounded, the schedule: the whole program is one big
-    /// step. `start` is the number of the symbol of its first instruction.
+    /// Adds the tensors to an image. If the number of steps is bounded, also adds the schedule, where the
+    /// whole program is one big step. `start` is the index of the symbol of its first instruction.
     pub fn describe(self, contents: &mut Contents, start: usize, bound: Option<u64>) -> Result<(), ElfError> {
         let Self { tensors, regions, .. } = self;
         contents.tensors = tensors;
@@ -124,7 +124,7 @@ fn region_size(tensors: &[Tensor], role: Role) -> Option<u64> {
     sum.sum::<Option<u64>>()?.max(ALIGNMENT).checked_next_power_of_two()
 }
 
-/// The tensor of a line such as `input data f32[16]`.
+/// Parses a line such as `input data f32[16]`.
 fn tensor(line: &str) -> Result<Tensor, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let &[role, name, ty] = words.as_slice() else {

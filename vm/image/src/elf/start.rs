@@ -1,15 +1,15 @@
-//! The start-up code: it sets the registers that a program expects, calls the program's entry like a function, and
-//! exits with what that returns.
+//! The start-up code. It sets the registers that a program expects, calls the program's entry like a
+//! function, and exits with its result.
 //!
-//! The values are loaded from behind the instructions, because loads may read code and a load takes one instruction
-//! wherever the value points.
+//! The values are stored after the instructions and loaded from there. Loads may read code, and a load takes
+//! one instruction regardless of the value.
 
 use isa::{Instruction, Op, encode};
 
 /// The name of its symbol.
 pub(super) const NAME: &str = "_opml_start";
 
-/// The registers that take part.
+/// The registers that it uses.
 const RA: u8 = 1;
 const SP: u8 = 2;
 const GP: u8 = 3;
@@ -20,25 +20,25 @@ const A7: u8 = 17;
 /// The number of the system call that ends a run.
 const EXIT: i32 = 93;
 
-/// The most pointers that are passed in registers.
+/// The maximum number of pointers passed in registers.
 pub(super) const MOST_ARGUMENTS: usize = 8;
 
-/// Bytes of its instructions.
+/// The size of its instructions in bytes.
 pub(super) fn instructions(arguments: usize) -> u64 {
     4 * (7 + arguments as u64)
 }
 
-/// Its size: a multiple of 32.
+/// Its size, a multiple of 32.
 pub(super) fn size(arguments: usize) -> u64 {
     (values_at(arguments) + 8 * (3 + arguments as u64)).next_multiple_of(32)
 }
 
-/// Where the values are: an aligned place behind the instructions.
+/// The offset of the values: an aligned place after the instructions.
 fn values_at(arguments: usize) -> u64 {
     instructions(arguments).next_multiple_of(8)
 }
 
-/// The value of `sp` that start-up code of this many arguments, in these bytes, loads.
+/// The value of `sp` that start-up code with this many arguments loads, if these bytes are such code.
 pub(super) fn stack_pointer(code: &[u8], arguments: usize) -> Option<u64> {
     let at = values_at(arguments) as usize + 8;
     Some(u64::from_le_bytes(*code.get(at..)?.first_chunk()?))

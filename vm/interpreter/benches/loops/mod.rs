@@ -1,4 +1,4 @@
-//! Endless programs to time.
+//! Endless programs for measurements.
 
 use image::{Contents, Image, Segment};
 use isa::{Extensions, Instruction, Op, encode};
@@ -29,7 +29,7 @@ pub fn integers() -> Vec<Instruction> {
     ]
 }
 
-/// A dot product of two arrays of 512 numbers, again and again.
+/// An endlessly repeated dot product of two arrays of 512 numbers.
 pub fn floats() -> Vec<Instruction> {
     use Op::*;
     vec![
@@ -48,7 +48,7 @@ pub fn floats() -> Vec<Instruction> {
     ]
 }
 
-/// An image with such a program, numbers in its memory.
+/// An image of such a program, with numbers in its memory.
 pub fn image_of(program: &[Instruction]) -> Image {
     let words = program.iter().map(|&i| encode(i).expect("operands that fit"));
     let mut code: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();

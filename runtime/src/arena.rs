@@ -1,5 +1,5 @@
-//! A request and its dispute, played twice at once: by `game::dispute` in Rust and by the real service in the embedded
-//! EVM. The two must agree after every move.
+//! A request and its dispute, played twice in parallel: by `game::dispute` in Rust, and by the real service
+//! in the embedded EVM. The two must agree after every move.
 
 use contracts::{
     Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Request, SolCall, U256,
@@ -33,21 +33,22 @@ const FEE: u64 = 10 * FINNEY;
 /// A transaction.
 #[derive(Debug)]
 pub struct Transaction {
-    /// Who sent it.
+    /// The sender.
     pub who: &'static str,
     /// What it does.
     pub name: &'static str,
     /// Its subject: bytes, a range of steps, an amount.
     pub about: String,
-    /// Its gas, the floor included.
+    /// Its gas, including the floor.
     pub gas: u64,
-    /// The number of bytes of its calldata.
+    /// The size of its calldata in bytes.
     pub calldata: usize,
-    /// Whether it belongs to the dispute, which goes from the challenge to the end of the game, with all payments.
+    /// Whether it belongs to the dispute: everything from the challenge to the end of the game, including all
+    /// payments.
     pub disputed: bool,
 }
 
-/// A request on the chain, with its dispute there and in Rust.
+/// A request on the chain, and its dispute on the chain and in Rust.
 pub struct Arena {
     chain: Chain,
     service: Address,
@@ -82,8 +83,8 @@ impl Arena {
         for account in [REQUESTER, ASSERTER, CHALLENGER] {
             chain.fund(account, U256::from(10 * 1000 * FINNEY));
         }
-        let known = LoadedModel::new(image.clone(), None).map_err(Failure::from_error)?;
-        let (registry, listing, contract_model) = registered(&mut chain, image, &known, model)?;
+        let loaded = LoadedModel::new(image.clone(), None).map_err(Failure::from_error)?;
+        let (registry, listing, contract_model) = registered(&mut chain, image, &loaded, model)?;
         let code = contracts::inference_service(registry, &contract_terms(&terms)?);
         let (service, _) = chain.deploy(REQUESTER, code).map_err(Failure::from_error)?;
         let mut new = Self {
@@ -116,17 +117,17 @@ impl Arena {
         if new.request.inputRoot != contracts::word(input_root) { Err(differ()) } else { Ok(new) }
     }
 
-    /// Posts an answer of one side.
-    pub fn answer(&mut self, side: Side, said: &Computed) -> Result<(), Failure> {
+    /// Posts one side's answer.
+    pub fn answer(&mut self, side: Side, computed: &Computed) -> Result<(), Failure> {
         let call = IInferenceService::answerCall {
             id: self.id,
             request: self.request.clone(),
-            output: said.output.clone(),
+            output: computed.output.clone(),
         };
-        let about = format!("{} bytes of output", count(said.output.len() as u64));
+        let about = format!("{} bytes of output", count(computed.output.len() as u64));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
         let (asserter, model, input, output) =
-            (account(side), self.rust_model, self.input, Root(said.root.0));
+            (account(side), self.rust_model, self.input, Root(computed.root.0));
         self.dispute =
             Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
         self.attempt += 1;
@@ -150,7 +151,7 @@ impl Arena {
         self.agree()
     }
 
-    /// Makes a move of the side whose turn it is.
+    /// Makes a move for the side whose turn it is.
     pub fn play(&mut self, move_: &Move, about: String) -> Result<Outcome, Failure> {
         self.think();
         let (id, state) = (self.game_id(), self.state()?);
@@ -169,7 +170,7 @@ impl Arena {
         self.take(&paid)
     }
 
-    /// Lets the clock of the side to move run out, and has the other side claim the win.
+    /// Lets the clock of the side to move run out. The other side then claims the win.
     pub fn let_time_pass(&mut self, about: String) -> Result<Outcome, Failure> {
         let (id, state) = (self.game_id(), self.state()?);
         let side = self.mover()?.other();
@@ -182,14 +183,14 @@ impl Arena {
     }
 
     /// Waits until the answer can no longer be challenged, and makes it final.
-    pub fn settle(&mut self, side: Side, said: &Computed) -> Result<(), Failure> {
+    pub fn settle(&mut self, side: Side, computed: &Computed) -> Result<(), Failure> {
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
         self.now = self.now.max(dispute.window_end());
         let Payment { amount, .. } = dispute.settle(self.now).map_err(Failure::from_error)?;
         let call = IInferenceService::settleCall {
             id: self.id,
             request: self.request.clone(),
-            output: said.output.clone(),
+            output: computed.output.clone(),
             callbackData: Bytes::new(),
         };
         self.send(account(side), "settle", "the answer is final".to_owned(), &call, 0, false)?;
@@ -197,7 +198,7 @@ impl Arena {
         self.agree()
     }
 
-    /// Pays out what a side has been credited.
+    /// Pays out what was credited to a side.
     pub fn withdraw(&mut self, side: Side) -> Result<(), Failure> {
         let credited = std::mem::take(&mut self.credited[side as usize]);
         let about = format!("{} ETH", credited as f64 / 1e3 / FINNEY as f64);
@@ -205,12 +206,12 @@ impl Arena {
         self.agree()
     }
 
-    /// The game as Rust sees it.
+    /// The game in Rust.
     pub fn game(&self) -> Result<&Game, Failure> {
         Ok(self.dispute.as_ref().and_then(|dispute| dispute.game(0)).ok_or_else(differ)?.1)
     }
 
-    /// Whose turn it is.
+    /// The side to move.
     fn mover(&self) -> Result<Side, Failure> {
         self.game()?.mover().ok_or_else(|| Failure::new("the game is over"))
     }
@@ -228,7 +229,7 @@ impl Arena {
         Ok(contracts::state(self.game()?, &self.model, ASSERTER, CHALLENGER))
     }
 
-    /// Credits payments, and returns how the game stands.
+    /// Credits payments, and returns the outcome of the game so far.
     fn take(&mut self, paid: &[Payment<Address>]) -> Result<Outcome, Failure> {
         for Payment { to, amount } in paid {
             let side = if *to == ASSERTER { Side::Asserter } else { Side::Challenger };
@@ -308,19 +309,19 @@ impl Arena {
 fn registered(
     chain: &mut Chain,
     image: &Image,
-    known: &LoadedModel,
+    loaded: &LoadedModel,
     model: &Model,
 ) -> Result<(Address, B256, contracts::Model), Failure> {
     let hash = |extensions| B256::new(keccak(&solidity::bytecode(extensions)).0);
     let code = contracts::model_registry(hash(Extensions::IM), hash(Extensions::IMFD));
     let (registry, _) = chain.deploy(REQUESTER, code).map_err(Failure::from_error)?;
-    let machine = known.machine();
+    let machine = loaded.machine();
     let code = solidity::bytecode(image.extensions()).into();
     let call = IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: code };
     let (verifier, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
     let model = contracts::model(model, verifier);
     let listing =
-        Listing { model: model.clone(), ..known.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO) };
+        Listing { model: model.clone(), ..loaded.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO) };
     let call = IModelRegistry::registerCall { listing, machine };
     let (id, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
     Ok((registry, id, model))
@@ -345,7 +346,7 @@ fn account(side: Side) -> Address {
     }
 }
 
-/// The error for what must not happen.
+/// The error if Rust and the contracts disagree, which must not happen.
 fn differ() -> Failure {
     Failure::new("the contract and the game in Rust disagree: please report this")
 }

@@ -17,13 +17,13 @@ pub struct Claim {
     pub step: u64,
     /// The state root before the step.
     pub before: Root,
-    /// The state root that is claimed to come after it.
+    /// The claimed state root after the step.
     pub after: Root,
     /// The witness, as the contract takes it.
     pub witness: Vec<u8>,
 }
 
-/// The most bytes of a witness file; real ones are far smaller.
+/// The maximum size of a witness file. Real ones are far smaller.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The file's fields.

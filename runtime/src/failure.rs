@@ -1,4 +1,4 @@
-//! How a command fails: what went wrong, and what to do about it.
+//! How a command fails: what went wrong, and how to fix it.
 
 use std::fmt::{Display, Formatter};
 use std::process::ExitCode;
@@ -8,22 +8,22 @@ use crate::output;
 /// An error for people, with an optional hint.
 #[derive(Debug)]
 pub struct Failure {
-    /// What kind of failure it is; the exit status follows from it.
+    /// The kind of failure, which determines the exit status.
     pub kind: Kind,
     /// What went wrong, where, and what would be right.
     pub message: String,
-    /// What to do.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
-/// Kinds of failures that scripts may want to tell apart.
+/// The kinds of failures that scripts may need to distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The command could not do what it was asked to do.
+    /// The command could not do what was asked.
     Failed,
-    /// The command line itself is wrong.
+    /// The command line is wrong.
     Usage,
-    /// What was waited for has not happened yet; later it may.
+    /// What the command waited for has not happened yet, but may happen later.
     Pending,
 }
 
@@ -44,7 +44,7 @@ impl Failure {
         Self { kind: Kind::Failed, message: message.into(), hint: None }
     }
 
-    /// A mistake in the command line.
+    /// An error in the command line.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { kind: Kind::Usage, ..Self::new(message) }
     }
@@ -54,7 +54,7 @@ impl Failure {
         Self { kind: Kind::Pending, ..Self::new(message) }
     }
 
-    /// An error that says everything itself.
+    /// An error whose message is complete.
     pub fn from_error(error: impl Display) -> Self {
         Self::new(error.to_string())
     }
@@ -64,7 +64,7 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// What clap says about a command line: the message, and below it the advice.
+    /// An error from clap: its message, with its advice as the hint.
     pub fn from_clap(text: &str) -> Self {
         let text = text.strip_prefix("error: ").unwrap_or(text).trim_end();
         match text.split_once("\n\n") {
@@ -76,19 +76,19 @@ impl Failure {
     /// An operating-system error: "cannot read x.npy: no such file".
     pub fn io(action: &str, path: &str, error: &std::io::Error) -> Self {
         let reason = error.to_string();
-        // Errors of temporary files end with a name that the user never chose.
+        // Errors about temporary files end with a name that the user has never seen.
         let reason = reason.split_once(" at path ").map_or(&*reason, |(reason, _)| reason);
         Self::new(format!("cannot {action} {path}: {reason}"))
     }
 
-    /// An error of one of our crates, with the file it is about. Some errors name the file themselves.
+    /// An error of one of our crates, with the file that it is about. Some errors name the file themselves.
     pub fn about(path: &std::path::Path, error: impl Display) -> Self {
         let (file, error) = (path.display(), error.to_string());
         let named = error.starts_with(&format!("{file} ")) || error.contains(&format!("{file}: "));
         Self::new(if named { error } else { format!("{file}: {error}") })
     }
 
-    /// Reports the failure: as text on standard error, or as the one JSON object on standard output.
+    /// Reports the failure: as text on standard error, or as the JSON object on standard output.
     pub fn print(&self, json: bool) {
         if json {
             let object = serde_json::json!({

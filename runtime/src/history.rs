@@ -1,4 +1,4 @@
-//! The disputes about a request, as far as the chain tells: how far each is narrowed, and how it ended.
+//! The disputes about a request, as far as the chain shows: how far each is narrowed, and how it ended.
 
 use crate::claim::unhex;
 use crate::commands::disasm::place;
@@ -24,34 +24,34 @@ pub struct Disputed {
     challenger: Address,
     narrowed: Segment,
     ending: Ending,
-    /// The machine before the step that the contract executed; known with the image only.
+    /// The machine before the step that the contract executed. Available only with the image.
     row: Option<Row>,
-    /// What the image adds to the story.
+    /// The additional facts from the image.
     details: Option<Details>,
 }
 
-/// How a dispute ended, or that it goes on.
+/// The state of a dispute.
 enum Ending {
-    /// A side is to move.
+    /// The dispute is running, and it is this side's turn.
     Open { asserter_moves: bool },
     /// The contract executed a step, which begins with this program counter and is this instruction.
     Executed { asserter_won: bool, pc: u64, instruction: String },
     /// A side did not answer in time.
     Timeout { asserter_won: bool },
-    /// Won in another way, or by a transaction that isn't a call of the service.
+    /// The dispute was won in another way, or by a transaction that isn't a call of the service.
     Won { asserter_won: bool },
 }
 
-/// What only the image tells.
+/// Facts that only the image provides.
 struct Details {
     place: Option<String>,
     operator: Option<(String, String)>,
     element: Option<String>,
-    /// The first output element that the answer has wrong: its name, the claimed value, the right one.
+    /// The first wrong output element: its name, the claimed value, the right value.
     wrong: Option<(String, String, String)>,
 }
 
-/// A game with its latest state, and whether the asserter won, with the log that says so.
+/// A game with its latest state. If it is over, whether the asserter won, and the log that shows it.
 type Found<'a> = (U256, Game, Option<(bool, &'a Log)>);
 
 /// The disputes about a request, in the order of their first moves.
@@ -89,7 +89,7 @@ pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<D
     Ok(disputes)
 }
 
-/// What was sent to the chain for an event; empty if the node doesn't tell.
+/// The calldata that caused an event. Empty if the node doesn't provide it.
 async fn calldata(session: &Session, log: &Log) -> Result<Vec<u8>, Failure> {
     let Some(hash) = log.transaction_hash else { return Ok(Vec::new()) };
     let asked =
@@ -97,7 +97,7 @@ async fn calldata(session: &Session, log: &Log) -> Result<Vec<u8>, Failure> {
     Ok(asked["input"].as_str().and_then(unhex).unwrap_or_default())
 }
 
-/// How a game was won, read from the call that won it. A step narrows the segment to itself.
+/// How a game was won, according to the call that won it. A step narrows the segment to itself.
 fn ending(asserter_won: bool, call: &[u8], narrowed: &mut Segment, arity: u64) -> Ending {
     if let Ok(call) = IDisputeGame::proveCall::abi_decode(call) {
         *narrowed = narrowed.part(call.pick.part.into(), arity);
@@ -111,7 +111,8 @@ fn ending(asserter_won: bool, call: &[u8], narrowed: &mut Segment, arity: u64) -
     Ending::Won { asserter_won }
 }
 
-/// The program counter and the instruction of a witness: it begins with the state and the leaf of code around it.
+/// The program counter and the instruction of a witness, which starts with the state and the leaf of code
+/// around it.
 fn executed(witness: &[u8]) -> Option<(u64, String)> {
     let (state, rest) = witness.split_first_chunk::<{ State::SIZE }>()?;
     let pc = State::from_bytes(state).ok()?.pc;
@@ -126,17 +127,17 @@ fn executed(witness: &[u8]) -> Option<(u64, String)> {
 }
 
 impl Disputed {
-    /// Runs the model to add what only the image tells.
+    /// Runs the model to add the facts that only the image provides.
     pub fn explain(
         &mut self,
-        known: &LoadedModel,
+        loaded: &LoadedModel,
         id: U256,
         logs: &[Log],
         inputs: Option<&Path>,
     ) -> Result<(), Failure> {
-        let input = input(known, id, logs, inputs)?;
-        let image = &known.image;
-        let inputs = vec![(known.input().address, input.to_vec())];
+        let input = input(loaded, id, logs, inputs)?;
+        let image = &loaded.image;
+        let inputs = vec![(loaded.input().address, input.to_vec())];
         let execution = Execution::new(image.clone(), image.big_steps(), inputs).map_err(Failure::from)?;
         let mut execution = execution.with_limit(MemoryLimit::new(None));
         if let (Ending::Executed { .. }, Level::Steps { big_step }) = (&self.ending, self.narrowed.level) {
@@ -153,8 +154,8 @@ impl Disputed {
         let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
         let answer =
             answers.map(|event| event.data).find(|data| data.id == id && data.attempt == self.attempt);
-        let right = known.result(&mut execution)?;
-        let wrong = answer.and_then(|answer| wrong_element(known, &answer.output, &right.output));
+        let right = loaded.result(&mut execution)?;
+        let wrong = answer.and_then(|answer| wrong_element(loaded, &answer.output, &right.output));
         self.details = Some(Details {
             place: self.row.as_ref().map(|row| place(image, row.pc)),
             operator: node.map(|step| (step.operator.clone(), step.node.clone())),
@@ -248,7 +249,7 @@ impl Disputed {
 }
 
 /// The input of a request: from its event, or from the folder with inputs by root.
-fn input(known: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) -> Result<Bytes, Failure> {
+fn input(loaded: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) -> Result<Bytes, Failure> {
     let requests = logs.iter().filter_map(Event::<IInferenceService::Requested>::of);
     let request = requests.map(|event| event.data).find(|data| data.id == id);
     let request = request.ok_or_else(|| Failure::new("the node does not have the event with the request"))?;
@@ -258,11 +259,11 @@ fn input(known: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) -> 
             Failure::new(format!("request {id} gives its input by the root {root} only"))
                 .hint("--inputs DIR names the folder with ROOT.bin, or leave --image out")
         })?;
-        Bytes::from(read_file(&folder.join(format!("{root}.bin")), known.input_bytes())?)
+        Bytes::from(read_file(&folder.join(format!("{root}.bin")), loaded.input_bytes())?)
     } else {
         request.input
     };
-    if input.len() as u64 != known.input_bytes() || contracts::word(input_root(known.input(), &input)) != root
+    if input.len() as u64 != loaded.input_bytes() || contracts::word(input_root(loaded.input(), &input)) != root
     {
         return Err(
             Failure::new("the request's input does not fit the image").hint("is it about another model?")
@@ -271,11 +272,11 @@ fn input(known: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) -> 
     Ok(input)
 }
 
-/// The first output element that an answer has wrong: its name, the claimed value, the right one.
-fn wrong_element(known: &LoadedModel, claimed: &[u8], right: &[u8]) -> Option<(String, String, String)> {
-    let outputs = known.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+/// The first wrong output element of an answer: its name, the claimed value, the right value.
+fn wrong_element(loaded: &LoadedModel, claimed: &[u8], right: &[u8]) -> Option<(String, String, String)> {
+    let outputs = loaded.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
     for tensor in outputs {
-        let start = usize::try_from(tensor.address.checked_sub(known.output().address)?).ok()?;
+        let start = usize::try_from(tensor.address.checked_sub(loaded.output().address)?).ok()?;
         let end = start.checked_add(usize::try_from(tensor.bytes).ok()?)?;
         let (Some(claimed), Some(right)) = (claimed.get(start..end), right.get(start..end)) else { continue };
         let size = tensor.dtype.size() as usize;

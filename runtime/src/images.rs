@@ -6,7 +6,8 @@ use crate::output::Output;
 use image::{Image, ImageError};
 use std::path::Path;
 
-/// How many bytes of memory are always hashed when an image is opened: 64 MiB, a tenth of a second.
+/// The size of memory up to which all of it is hashed when an image is opened: 64 MiB, which takes a tenth of
+/// a second.
 const SMALL: u64 = 1 << 26;
 
 /// Writes an image and returns its size.
@@ -17,8 +18,8 @@ pub fn save(image: &Image, path: &Path) -> Result<u64, Failure> {
         .map_err(|error| Failure::io("read", &path.display().to_string(), &error))
 }
 
-/// Opens an image. If it is small, every hash in it is checked. The memory of a large image and its tree are trusted, apart
-/// from the root, and read when they are needed: so even a large image opens at once.
+/// Opens an image. If it is small, every hash in it is checked. The memory of a large image and its tree are
+/// trusted, except for the root, and are read on demand. So even a large image opens at once.
 pub fn load(path: &Path) -> Result<Image, Failure> {
     let image = Image::open(path).map_err(|error| failure(path, &error))?;
     if image.stored() <= SMALL {
@@ -27,7 +28,7 @@ pub fn load(path: &Path) -> Result<Image, Failure> {
     Ok(image)
 }
 
-/// Opens an image and checks every hash in it: for commands that stake money on it.
+/// Opens an image and checks every hash in it, for commands that stake money on it.
 pub fn load_verified(path: &Path, output: Output) -> Result<Image, Failure> {
     let image = load(path)?;
     if image.stored() > SMALL {
@@ -38,7 +39,7 @@ pub fn load_verified(path: &Path, output: Output) -> Result<Image, Failure> {
     Ok(image)
 }
 
-/// What is wrong with an image file.
+/// The error for an image file.
 fn failure(path: &Path, error: &ImageError) -> Failure {
     match error {
         ImageError::Io { verb, source, .. } => Failure::io(verb, &path.display().to_string(), source),
@@ -55,7 +56,7 @@ fn failure(path: &Path, error: &ImageError) -> Failure {
     }
 }
 
-/// Adds what to do where the system has not enough addresses for a machine's memory.
+/// Adds a hint if the system has too few addresses for a machine's memory.
 pub fn reserved(failure: Failure, error: &ImageError) -> Failure {
     match error {
         ImageError::Memory { .. } => failure.hint(

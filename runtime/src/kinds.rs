@@ -1,4 +1,5 @@
-//! What a file is by its first bytes, so that a command given the wrong kind of file can say which one would be right.
+//! Recognizes files by their first bytes, so that a command given the wrong kind of file can tell which one
+//! is right.
 
 use std::fs::File;
 use std::io::Read;
@@ -31,20 +32,20 @@ pub enum Kind {
     Html,
 }
 
-/// How many first bytes are looked at.
+/// The number of bytes that are examined.
 const HEAD: u64 = 512;
 
 impl Kind {
     /// The kind of a file; `None` if it is unknown or can't be read.
     pub fn of_file(path: &Path) -> Option<Self> {
-        // Reading from a pipe or a device would take bytes away from whoever reads it next.
+        // Reading from a pipe or a device would take bytes away from the next reader.
         let mut head = Vec::new();
         let regular = std::fs::metadata(path).ok()?.is_file();
         File::open(path).ok().filter(|_| regular)?.take(HEAD).read_to_end(&mut head).ok()?;
         Self::of(&head)
     }
 
-    /// The kind of a file that begins with these bytes.
+    /// The kind of a file that starts with these bytes.
     pub fn of(head: &[u8]) -> Option<Self> {
         let starts = |magic: &[u8]| head.starts_with(magic);
         let text = head.trim_ascii_start().to_ascii_lowercase();
@@ -92,7 +93,7 @@ impl Kind {
         }
     }
 
-    /// What to do where a command wants an image, but got this file.
+    /// The hint of a command that needs an image but got this file.
     pub fn instead_of_image(&self, file: &Path) -> Option<String> {
         let file = file.display();
         Some(match self {
@@ -109,7 +110,7 @@ impl Kind {
         })
     }
 
-    /// What to do where a command wants an ONNX model, but got this file.
+    /// The hint of a command that needs an ONNX model but got this file.
     pub fn instead_of_model(&self, file: &Path) -> Option<String> {
         let file = file.display();
         Some(match self {
@@ -124,7 +125,7 @@ impl Kind {
         })
     }
 
-    /// What to do where a command wants a NumPy array, but got this file.
+    /// The hint of a command that needs a NumPy array but got this file.
     pub fn instead_of_array(&self, file: &Path) -> Option<String> {
         let file = file.display();
         Some(match self {
@@ -151,8 +152,8 @@ fn first_member(head: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(head.get(30..30 + length)?).into_owned())
 }
 
-/// Whether bytes look like those of an ONNX model, which has no magic number: the field `ir_version` with a small number,
-/// followed by another field of a model.
+/// Whether bytes look like an ONNX model, which has no magic number: the field `ir_version` with a small
+/// number, followed by another field of a model.
 fn is_onnx(head: &[u8]) -> bool {
     matches!(head, [0x08, 1..=32, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..])
 }

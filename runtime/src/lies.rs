@@ -1,14 +1,15 @@
-//! Runs that lie, for trying out what happens to them.
+//! Runs that lie, to demonstrate what happens to them.
 
 use crate::cli::Cheat;
 use crate::failure::Failure;
 use game::{Change, Execution, Oracle};
 use image::{Image, Role, Tensor};
 
-/// How many numbers of a tensor are tried for a lie that shows.
+/// How many numbers of a tensor are tried until one changes the result.
 const TRIED: u64 = 4;
 
-/// Single bits whose change may make a run a lie, in the exponents of the first numbers of tensors: where, and when.
+/// Changes that may turn a run into a lie: single bits in the exponents of the first numbers of tensors, and
+/// when they change.
 pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<Change>, Failure> {
     let last = honest.model().big_steps.saturating_sub(1);
     let tensors = |roles: &[Role]| -> Vec<&Tensor> {
@@ -17,7 +18,8 @@ pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<C
     let (places, tensors) = match cheat {
         Cheat::Weight => (vec![(0, 1)], tensors(&[Role::Constant])),
         Cheat::Step => {
-            // A change may come before the number is written or after it was read, so several places are tried.
+            // A change may come before the number is written or after it is read, so several places are
+            // tried.
             let middle = last.div_ceil(2);
             let steps = honest.steps(middle)?;
             let places = (1..=8).map(|eighths| (middle, (steps * eighths / 8).saturating_sub(1))).collect();
@@ -35,13 +37,13 @@ pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<C
         let (address, size) = (tensor.address, tensor.dtype.size());
         (1..=tensor.elements().unwrap_or(0).min(TRIED)).map(move |number| address + number * size - 1)
     };
-    // The last tensors are nearest to the output.
+    // The last tensors are closest to the output.
     let addresses: Vec<u64> = tensors.into_iter().rev().flat_map(numbers).collect();
     let at = |place| addresses.iter().map(move |&address| Change { place, address, bits: 0x40 });
     Ok(places.into_iter().flat_map(at).collect())
 }
 
-/// A run that lies about its result.
+/// A run with a wrong result.
 pub fn liar(
     honest: &mut Execution,
     fresh: impl Fn() -> Result<Execution, Failure>,

@@ -1,4 +1,4 @@
-//! What images may cost this computer. `docs/machine.md` has a table of all limits.
+//! Limits on what images may cost this computer. `docs/machine.md` lists all limits.
 
 use crate::cli::Limits;
 use crate::failure::Failure;
@@ -7,22 +7,22 @@ use game::{Exceeded, ExecutionError, MemoryLimit};
 use image::{Image, Role, Schedule};
 
 impl Limits {
-    /// How much memory a run may take.
+    /// The limit on the memory that a run takes.
     pub fn memory(&self) -> MemoryLimit {
         MemoryLimit::new(self.max_memory)
     }
 
-    /// Refuses a schedule with more steps, before anything is run.
+    /// Rejects a schedule with more steps, before anything runs.
     pub fn admit(&self, schedule: &Schedule) -> Result<(), Failure> {
         self.admit_steps(schedule.leaves().iter().map(|leaf| leaf.bound).fold(0, u64::saturating_add))
     }
 
-    /// The same where native code leads to each big step.
+    /// The same for runs in which native code computes the start of each big step.
     pub fn admit_big_steps(&self, schedule: &Schedule) -> Result<(), Failure> {
         self.admit_steps(schedule.leaves().iter().map(|leaf| leaf.bound).max().unwrap_or_default())
     }
 
-    /// Refuses outputs that are too large to be copied and written.
+    /// Rejects outputs that are too large to be copied and written.
     pub fn admit_outputs(&self, image: &Image) -> Result<(), Failure> {
         let outputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
         let bytes = outputs.fold(0u64, |bytes, tensor| bytes.saturating_add(tensor.bytes));
@@ -37,7 +37,7 @@ impl Limits {
         .hint("raise --max-memory if the image is meant to give so much"))
     }
 
-    /// The most steps that a run of this image makes; `None` if the image has no bound.
+    /// The maximum number of steps in a run of this image. `None` if the image has no bound.
     pub fn most_steps(&self, image: &Image) -> Option<u64> {
         image.interface.map(|interface| interface.bound.min(self.max_steps))
     }

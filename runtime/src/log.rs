@@ -52,7 +52,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
     }
 }
 
-/// How a level is shown: what is usual has no word.
+/// How a level is shown. Ordinary messages show none.
 fn level(level: Level) -> (&'static str, &'static str) {
     match level {
         Level::ERROR => ("error: ", "\x1b[31m"),
@@ -68,7 +68,7 @@ fn clock(seconds: u64) -> String {
     format!("{:02}:{:02}:{:02}", day / 3600, day / 60 % 60, day % 60)
 }
 
-/// The parts of an event.
+/// The fields of an event.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -78,7 +78,7 @@ struct Fields {
 }
 
 impl Fields {
-    /// About which request and model, what happened, and the rest.
+    /// The request and model, what happened, and the remaining fields.
     fn line(&self) -> String {
         let subject = match (&*self.request, &*self.model) {
             ("", "") => String::new(),
@@ -96,7 +96,7 @@ impl Fields {
             "message" => self.message = value,
             "request" => self.request = value,
             "model" => self.model = value,
-            // Amounts have their unit with them.
+            // Amounts include their unit.
             _ if value.ends_with(" ETH") => self.others.push(value),
             name => self.others.push(format!("{} {value}", name.replace('_', " "))),
         }

@@ -14,19 +14,19 @@ use crate::images::{load, reserved};
 use crate::output::count;
 use crate::tensors::read_inputs;
 
-/// An image and its machine, inputs in place.
+/// An image with its machine, whose memory holds the inputs.
 pub struct Loaded {
     /// The image.
     pub image: Image,
     /// The machine.
     pub machine: Jit,
-    /// How much memory the run may take.
+    /// The limit on the memory that the run takes.
     pub memory: MemoryLimit,
 }
 
 impl Loaded {
-    /// Runs to the end; an error if that is not reached within `max` steps or within the image's own bound, or if the
-    /// machine traps.
+    /// Runs to the end. Fails if the run doesn't end within `max` steps or within the image's own bound, or
+    /// if the machine traps.
     pub fn run_to_end(&mut self, max: u64, bar: &ProgressBar) -> Result<(), Failure> {
         let bound = self.image.interface.map_or(u64::MAX, |interface| interface.bound);
         run_to(&mut self.machine, max.min(bound), &self.memory, bar)?;
@@ -54,7 +54,7 @@ pub fn prepare(run: &RunArgs, backend: Backend) -> Result<Loaded, Failure> {
     Ok(Loaded { image, machine, memory: run.limits.memory() })
 }
 
-/// The machine of an image, inputs zero.
+/// The machine of an image with all inputs zero.
 pub fn start(image: &Image, backend: Backend) -> Result<Jit, Failure> {
     let machine = Jit::new(image).map_err(|error| {
         let failure = Failure::from_error(&error);
@@ -71,8 +71,8 @@ pub fn start(image: &Image, backend: Backend) -> Result<Jit, Failure> {
     })
 }
 
-/// Where translated code is kept: in the folder that OPML_CACHE names, nowhere if it is empty, and where the user's caches are
-/// if it isn't set.
+/// The folder for translated code: the one in OPML_CACHE, or the user's cache folder if that isn't set.
+/// `None` if OPML_CACHE is empty.
 fn cache_folder() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     let usual = || {
@@ -96,7 +96,7 @@ pub fn run_to(
     })
 }
 
-/// The same by way of something else than a plain run, which makes up to so many steps and says whether to go on.
+/// The same with another way to run: `run` makes up to this many steps and returns whether to continue.
 pub fn run_by(
     machine: &mut Jit,
     target: u64,
@@ -104,7 +104,7 @@ pub fn run_by(
     bar: &ProgressBar,
     mut run: impl FnMut(&mut Jit, u64) -> bool,
 ) -> Result<(), Failure> {
-    // What is there already may be too much.
+    // The memory already in use may exceed the limit.
     memory.check()?;
     let mut more = true;
     while more && machine.steps() < target && machine.status() == Status::Running {
@@ -113,12 +113,12 @@ pub fn run_by(
         bar.set_position(machine.steps());
         memory.check()?;
     }
-    // Without it the next run only takes longer.
+    // Without the cache, the next run only takes longer.
     let _ = machine.keep();
     Ok(())
 }
 
-/// Refuses a step that lies beyond `--max-steps`, before the machine runs there.
+/// Rejects a step beyond `--max-steps`, before the machine runs there.
 pub fn check_reach(run: &RunArgs, target: u64) -> Result<(), Failure> {
     let most = run.limits.max_steps;
     if target <= most {
@@ -127,7 +127,7 @@ pub fn check_reach(run: &RunArgs, target: u64) -> Result<(), Failure> {
     Err(Failure::new(format!("step {target} is beyond --max-steps, {most}")).hint("raise --max-steps"))
 }
 
-/// Runs until step `target`; an error if the machine stops before.
+/// Runs until step `target`. Fails if the machine stops before.
 pub fn run_exactly(
     machine: &mut Jit,
     target: u64,
@@ -146,7 +146,7 @@ pub fn run_exactly(
     .hint(format!("choose a step from 0 to {}", machine.steps())))
 }
 
-/// Runs to the end; an error if that is not reached within `max` steps, or if the machine traps.
+/// Runs to the end. Fails if the run doesn't end within `max` steps, or if the machine traps.
 pub fn run_to_end(
     machine: &mut Jit,
     max: u64,

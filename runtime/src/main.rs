@@ -43,9 +43,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reports what clap has to say: help and the version are answers, everything else is a mistake in the command line.
+/// Reports a message from clap. Help and the version are results; everything else is an error in the command
+/// line.
 fn answer(error: &clap::Error) -> ExitCode {
-    // Nothing is parsed yet, so the arguments themselves show whether JSON was asked for.
+    // Parsing has failed, so the arguments themselves show whether JSON was asked for.
     let json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() {
         let failure = Failure::from_clap(&error.to_string());
@@ -64,7 +65,7 @@ fn answer(error: &clap::Error) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Hands a command to its module.
+/// Runs a command.
 fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Compile(args) => commands::compile::run(&args, output),

@@ -1,4 +1,4 @@
-//! What a dispute was about, in words: the instruction that decides it, what it was computing, and both values.
+//! Describes a dispute in words: the instruction that decides it, what it was computing, and both values.
 
 use crate::commands::trace::{Row, element, element_name, instruction, operator, trace_next};
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ use jit::Jit;
 use serde_json::{Value, json};
 use step::Floats;
 
-/// The step that two runs of an image disagree about.
+/// The step at which two runs of an image diverge.
 pub struct DisputedStep {
     /// The big step.
     pub big_step: u64,
@@ -20,16 +20,16 @@ pub struct DisputedStep {
     pub whole: bool,
     /// The machine before the step.
     pub row: Row,
-    /// What differs after the step.
+    /// The difference after the step.
     pub difference: Option<Difference>,
 }
 
-/// The first thing that differs between two machines.
+/// The first difference between two machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What it is: `scores[0, 3]`, `register fa0`, `the byte at 0x1000`.
+    /// The place: `scores[0, 3]`, `register fa0`, `the byte at 0x1000`.
     pub what: String,
-    /// The tensor and the number of the element, if it is one.
+    /// The tensor and the index of the element, if the difference is in a tensor.
     pub element: Option<(String, u64)>,
     /// Its value in the false run.
     pub claimed: String,
@@ -38,15 +38,15 @@ pub struct Difference {
 }
 
 impl DisputedStep {
-    /// Looks for the first step of a segment that two runs disagree about. `None` if there is none, or if it lies behind
-    /// the end of the run.
+    /// Searches a segment for the first step at which two runs diverge. `None` if there is none, or if it is
+    /// after the end of the run.
     pub fn find(
         image: &Image,
         segment: Segment,
         claimed: &mut Execution,
         right: &mut Execution,
     ) -> Result<Option<Self>, Failure> {
-        /// Into how many parts the search cuts a segment.
+        /// The number of parts into which the search cuts a segment.
         const ARITY: u64 = 20;
         let mut segment = segment;
         loop {
@@ -76,7 +76,7 @@ impl DisputedStep {
         }
     }
 
-    /// Describes a step that two runs disagree about.
+    /// Describes a step at which two runs diverge.
     fn at(
         image: &Image,
         big_step: u64,
@@ -85,9 +85,9 @@ impl DisputedStep {
         right: &mut Execution,
     ) -> Result<Self, Failure> {
         let whole = right.model().big_steps == 1 && image.schedule.len() != 1;
-        let known = if whole { None } else { usize::try_from(big_step).ok() };
+        let current = if whole { None } else { usize::try_from(big_step).ok() };
         let row = right
-            .visit(big_step, step, |machine| trace_next(image, machine, known, &MemoryLimit::none()))??;
+            .visit(big_step, step, |machine| trace_next(image, machine, current, &MemoryLimit::none()))??;
         let last = row.big_step;
         let difference = claimed.visit(big_step, step + 1, |claimed| {
             right.visit(big_step, step + 1, |right| difference(image, last, claimed, right))
@@ -95,7 +95,7 @@ impl DisputedStep {
         Ok(Self { big_step, step, whole, row, difference })
     }
 
-    /// Where it is: `step 1,204 of big step 3 (Gemm, node fc2)`.
+    /// The place of the step: `step 1,204 of big step 3 (Gemm, node fc2)`.
     pub fn place(&self, image: &Image) -> String {
         let node = operator(image, &self.row).map(|step| node_name(&step.operator, &step.node));
         let step = count(self.step);
@@ -107,7 +107,7 @@ impl DisputedStep {
         }
     }
 
-    /// What it is: the instruction with its address, and the output element that it helps to compute.
+    /// The step: the instruction with its address, and the output element that it helps to compute.
     pub fn instruction(&self, image: &Image) -> String {
         let Row { pc, place, .. } = &self.row;
         let at = if place.starts_with("0x") { place.clone() } else { format!("{pc:#x} ({place})") };
@@ -142,7 +142,7 @@ impl DisputedStep {
     }
 }
 
-/// An operator with its node, as short as it is clear.
+/// An operator and its node, as briefly as is unambiguous.
 pub fn node_name(operator: &str, node: &str) -> String {
     match (operator, node) {
         ("", name) | (name, "") => name.to_owned(),
@@ -159,7 +159,7 @@ fn root(level: Level, place: u64, run: &mut Execution) -> Result<step::Root, Fai
     })
 }
 
-/// The first thing that differs between two machines: in memory, then in registers, then in what comes next.
+/// The first difference between two machines: in memory, then in registers, then in how they continue.
 fn difference(
     image: &Image,
     big_step: Option<usize>,
@@ -196,7 +196,7 @@ fn difference(
     Ok((claimed != right).then(|| plain("the status".to_owned(), claimed.to_string(), right.to_string())))
 }
 
-/// The address of the first byte of memory that differs, found from the root down.
+/// The address of the first byte of memory that differs, found from the root downwards.
 fn differing_byte(image: &Image, claimed: &mut Jit, right: &mut Jit) -> Option<u64> {
     const LEAF_BITS: u32 = step::merkle::LEAF.ilog2();
     let mut bits = u32::from(image.profile.memory_bits());
@@ -218,7 +218,7 @@ fn differing_byte(image: &Image, claimed: &mut Jit, right: &mut Jit) -> Option<u
     Some(address + offset as u64)
 }
 
-/// The difference at an address: of an element if there is a tensor, of the byte otherwise.
+/// The difference at an address: an element if there is a tensor, otherwise the byte.
 fn difference_at(
     image: &Image,
     big_step: Option<usize>,
@@ -247,7 +247,8 @@ fn difference_at(
     Difference { what: format!("the byte at {address:#x}"), element: None, claimed, right }
 }
 
-/// The tensor at an address while a big step runs. Tensors may share memory: it is the one that was written last.
+/// The tensor at an address during a big step. Tensors may share memory; this is the one that was written
+/// last.
 pub fn tensor_at(image: &Image, big_step: Option<usize>, address: u64) -> Option<&Tensor> {
     let holds =
         |tensor: &&Tensor| (tensor.address..tensor.address.saturating_add(tensor.bytes)).contains(&address);
@@ -263,7 +264,7 @@ pub fn tensor_at(image: &Image, big_step: Option<usize>, address: u64) -> Option
         .or_else(|| image.tensors.iter().find(holds))
 }
 
-/// An element for people: as short as it is exact.
+/// An element for people, as short as is exact.
 pub fn value(dtype: Dtype, bytes: &[u8]) -> String {
     let mut word = [0; 8];
     word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
@@ -312,7 +313,7 @@ pub fn wrapped(text: &str, width: usize) -> String {
     lines
 }
 
-/// A line of at most `width` characters: what is too much becomes "…".
+/// A line of at most `width` characters. Longer text ends in "…".
 pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -332,7 +333,7 @@ pub fn range(segment: Segment) -> String {
     }
 }
 
-/// An address or a hash for people who only need to recognise it: `0x7099…79c8`.
+/// A shortened address or hash, for people who only need to recognise it: `0x7099…79c8`.
 pub fn short_hex(number: impl std::fmt::Display) -> String {
     let text = number.to_string();
     match (text.get(..6), text.get(text.len().saturating_sub(4)..)) {

@@ -1,4 +1,4 @@
-//! What commands that talk to a chain have in common.
+//! What commands that use a chain have in common.
 
 use crate::cli::{Key, Network, Wei};
 use crate::failure::Failure;
@@ -13,16 +13,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a node may take for an answer.
+/// The timeout for a node's responses.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a transaction is waited for.
+/// How long to wait for a transaction.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The longest file with a deployment.
+/// The maximum size of a deployment file.
 const LONGEST: u64 = 1 << 16;
-/// How many blocks are asked for events at once.
+/// How many blocks a query for events covers.
 const CHUNK: u64 = 2_000;
 
-/// Runs what waits for a network.
+/// Runs a future that uses the network.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Runtime::new().map_err(Failure::from_error)?.block_on(work)
 }
@@ -36,7 +36,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, and looks whether the deployment is on that chain.
+    /// Connects, and checks that the deployment is on that chain.
     pub async fn open(network: &Network) -> Result<Self, Failure> {
         let deployment = deployment(network)?;
         let node = connect(&deployment.rpc).await?;
@@ -56,12 +56,12 @@ impl Session {
         self.node.head().await.map_err(Failure::from_error)
     }
 
-    /// Asks the service.
+    /// Queries the service.
     pub async fn service<C: SolCall>(&self, call: &C) -> Result<C::Return, Failure> {
         self.ask(self.deployment.service, call).await
     }
 
-    /// Asks the registry.
+    /// Queries the registry.
     pub async fn registry<C: SolCall>(&self, call: &C) -> Result<C::Return, Failure> {
         self.ask(self.deployment.registry, call).await
     }
@@ -88,7 +88,7 @@ impl Session {
     }
 }
 
-/// Reads where the contracts are.
+/// Reads the deployment.
 pub fn deployment(network: &Network) -> Result<Deployment, Failure> {
     let path = &network.deployment;
     let hint = "`opml devnet` and `opml deploy` write such a file; --deployment FILE says where it is";
@@ -110,7 +110,7 @@ pub async fn connect(rpc: &str) -> Result<RpcNode, Failure> {
     })
 }
 
-/// Loads a key. The password of a keystore is asked for if it isn't given and someone sits at a terminal.
+/// Loads a key. Asks for the password of a keystore if it isn't given and there is a terminal.
 pub fn signer(key: &Key) -> Result<PrivateKeySigner, Failure> {
     let source = KeySource { keystore: key.keystore.clone(), password_file: key.password_file.clone() };
     let loaded = match (source.load(), &key.keystore) {
@@ -122,27 +122,27 @@ pub fn signer(key: &Key) -> Result<PrivateKeySigner, Failure> {
     loaded.map_err(Failure::from_error)
 }
 
-/// Whether a question can be answered.
+/// Whether the user can be asked.
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Asks for a secret, which isn't shown while it is typed.
+/// Asks for a secret and hides the input.
 pub fn ask_secret(question: &str) -> Result<String, Failure> {
     let terminal = console::Term::stderr();
     let answer = terminal.write_str(question).and_then(|()| terminal.read_secure_line());
     answer.map_err(|error| Failure::io("read from", "the terminal", &error))
 }
 
-/// A key that sends single transactions and waits for each.
+/// A key that sends transactions one by one and waits for each.
 pub struct Sender {
     wallet: Wallet,
     node: RpcNode,
 }
 
-/// A transaction that was mined and did something.
+/// A transaction that was mined and succeeded.
 pub struct Receipt {
-    /// What it cost, and where it is.
+    /// Its cost and its block.
     pub sent: Sent,
     /// The contract that it deployed.
     pub created: Option<Address>,
@@ -151,7 +151,7 @@ pub struct Receipt {
 }
 
 impl Sender {
-    /// The key's.
+    /// The wallet of the key.
     pub fn new(signer: PrivateKeySigner, node: &RpcNode) -> Result<Self, Failure> {
         let store = Arc::new(Store::in_memory().map_err(Failure::from_error)?);
         let wallet =
@@ -206,7 +206,7 @@ impl Sender {
                 return Err(Failure::new(format!("{what}: transaction {} was reverted", mined.hash)));
             }
             let (created, logs) = self.node.effects(mined.hash).await.map_err(Failure::from_error)?;
-            // What is done may be done again.
+            // The same action may be repeated.
             self.wallet = self.wallet.fresh().map_err(Failure::from_error)?;
             return Ok(Receipt { sent: mined.sent, created, logs });
         }
@@ -214,12 +214,12 @@ impl Sender {
     }
 }
 
-/// An amount for people: ether, as exact as it is.
+/// An amount for people: in ether, exact.
 pub fn ether(wei: U256) -> String {
     format!("{} ETH", Ether(wei))
 }
 
-/// The licence's hash: zero without a text.
+/// The licence's hash. Zero without a text.
 pub fn licence(path: Option<&Path>) -> Result<B256, Failure> {
     let Some(path) = path else { return Ok(B256::ZERO) };
     Ok(B256::new(step::keccak(&read_file(path, 1 << 24)?).0))

@@ -1,7 +1,7 @@
 //! NumPy's .npy files: one array, as typed bytes (NEP 1, "A simple file format for NumPy arrays").
 //!
-//! This is our own code because the crates for it overflow their stack or their integers on hostile headers. It reads
-//! only what a model can take: versions 1 to 3, little-endian numbers and booleans, C order.
+//! opml has its own reader because the existing crates overflow their stack or their integers on hostile
+//! headers. It reads only what a model can use: versions 1 to 3, little-endian numbers and booleans, C order.
 
 use onnx::{ElementType, Tensor};
 use std::path::Path;
@@ -9,24 +9,24 @@ use thiserror::Error;
 
 /// The bytes that every file begins with.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// No header that NumPy writes comes near this.
+/// More than any header that NumPy writes.
 const MAX_HEADER: usize = 4096;
 
 /// Why a file is not a usable .npy file.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum NpyError {
-    /// Not an .npy file at all.
+    /// It is not an .npy file.
     #[error("not an .npy file: it does not begin with \\x93NUMPY and a version from 1 to 3")]
     Magic,
     /// The header is cut off or too long.
     #[error("the header is cut off or longer than 4096 bytes")]
     HeaderLength,
-    /// The header is not the dictionary that it should be.
+    /// The header is not the expected dictionary.
     #[error(
         "the header should be {{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28), }}, but is: {0}"
     )]
     Header(String),
-    /// The elements have a type that no tensor has.
+    /// Tensors have no such element type.
     #[error(
         "elements of type '{0}' are not supported; supported are numbers and booleans, for example '<f4'"
     )]
@@ -37,7 +37,7 @@ pub enum NpyError {
     /// Fortran order.
     #[error("the array is in Fortran order (columns first); only C order (rows first) is read")]
     FortranOrder,
-    /// The data does not fit the header.
+    /// The data does not match the header.
     #[error("{found} bytes follow the header; shape {shape:?} of {element} needs {expected}")]
     Length { shape: Vec<u64>, element: &'static str, expected: u128, found: usize },
 }
@@ -59,7 +59,7 @@ const ELEMENTS: [(&str, ElementType); 12] = [
 ];
 
 impl NpyError {
-    /// What to do about it in Python, where that is known.
+    /// How to fix it in Python, if there is a known way.
     pub fn hint(&self, file: &Path) -> Option<String> {
         let file = file.display();
         Some(match self {
@@ -111,14 +111,14 @@ pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
     })
 }
 
-/// What is wrong with elements of a type that is not in the table.
+/// The error for elements of a type that is not in the table.
 fn unsupported(element: &str) -> NpyError {
     let little = element.replacen('>', "<", 1);
-    let known = ELEMENTS.iter().any(|(name, _)| *name == little);
-    if known { NpyError::BigEndian(element.to_owned()) } else { NpyError::Element(element.to_owned()) }
+    let supported = ELEMENTS.iter().any(|(name, _)| *name == little);
+    if supported { NpyError::BigEndian(element.to_owned()) } else { NpyError::Element(element.to_owned()) }
 }
 
-/// Writes an array, as NumPy itself would: the data begins at a multiple of 64.
+/// Writes an array as NumPy would. The data starts at a multiple of 64.
 pub fn encode(tensor: &Tensor) -> Vec<u8> {
     let name =
         ELEMENTS.iter().find(|(_, element)| *element == tensor.element()).map_or("|u1", |(name, _)| name);
@@ -154,14 +154,14 @@ fn split(bytes: &[u8]) -> Result<(&str, &[u8]), NpyError> {
     Ok((header, data))
 }
 
-/// What follows a key of the header's dictionary.
+/// The text after a key of the header's dictionary.
 fn value_after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let quoted = [format!("'{key}'"), format!("\"{key}\"")];
     let (_, rest) = quoted.iter().find_map(|key| header.split_once(key.as_str()))?;
     Some(rest.trim_start().strip_prefix(':')?.trim_start())
 }
 
-/// The quoted string that follows a key.
+/// The quoted string after a key.
 fn text_after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let value = value_after(header, key)?;
     let quote = value.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
@@ -230,7 +230,8 @@ mod tests {
         assert_eq!(decode(b""), Err(NpyError::Magic));
     }
 
-    /// Any damage is an error or another array, never a panic and never more memory than the file.
+    /// All damage leads to an error or another array. It never causes a panic, and never needs more memory
+    /// than the file.
     #[test]
     fn damaged_files() {
         let tensor = Tensor::new(ElementType::Float32, vec![2, 3], (0..24).collect()).expect("the size fits");

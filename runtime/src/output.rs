@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// Where a command reports to.
+/// Where a command sends its report.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
@@ -23,7 +23,7 @@ impl Output {
         Self { json }
     }
 
-    /// Whether JSON was asked for.
+    /// Whether JSON was requested.
     pub fn is_json(self) -> bool {
         self.json
     }
@@ -33,12 +33,12 @@ impl Output {
         if self.json { print_object(object) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
     }
 
-    /// Prints the result of a command whose text is printed already.
+    /// Prints the object of a command that has already printed its text.
     pub fn object(self, object: &Value) -> Result<(), Failure> {
         if self.json { print_object(object) } else { Ok(()) }
     }
 
-    /// Prints progress text, which has no place in JSON.
+    /// Prints progress text. Does nothing with JSON.
     pub fn say(self, text: &str) -> Result<(), Failure> {
         if self.json {
             return Ok(());
@@ -46,7 +46,7 @@ impl Output {
         self.raw(format!("{text}\n").as_bytes())
     }
 
-    /// Prints bytes as they are. It is fine if the reader has seen enough (`opml disasm IMAGE | head`).
+    /// Prints bytes unchanged. The reader may stop early (`opml disasm IMAGE | head`).
     fn raw(self, bytes: &[u8]) -> Result<(), Failure> {
         print(bytes)
     }
@@ -74,15 +74,15 @@ impl Output {
     }
 }
 
-/// Notes on standard error about what a command waits for: on a terminal one line that is replaced, in a file a line for each
-/// change.
+/// Notes on standard error about what a command waits for. A terminal shows one line that is replaced, and a
+/// file gets a line for each change.
 pub struct Notes {
     spinner: Option<ProgressBar>,
     last: RefCell<String>,
 }
 
 impl Output {
-    /// Begins to write notes.
+    /// Starts writing notes.
     pub fn notes(self) -> Notes {
         let terminal = std::io::stderr().is_terminal();
         Notes { spinner: terminal.then(|| self.spinner("")), last: RefCell::default() }
@@ -90,7 +90,7 @@ impl Output {
 }
 
 impl Notes {
-    /// Shows a note. In a file, it is left out as long as `topic` stays the same.
+    /// Shows a note. In a file, it is omitted while `topic` stays the same.
     pub fn show(&self, note: &str, topic: &str) {
         if let Some(spinner) = &self.spinner {
             spinner.set_message(note.to_owned());
@@ -104,8 +104,8 @@ impl Notes {
 /// How long work may take before its progress is shown.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A bar that appears when the work takes longer than a second, and only on a terminal. It disappears when the work ends,
-/// also when it fails.
+/// A progress bar that appears after a second, and only on a terminal. It disappears when the work ends or
+/// fails.
 fn late(bar: ProgressBar, template: &str) -> ProgressBar {
     let bar = bar.with_finish(ProgressFinish::AndClear);
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -122,7 +122,7 @@ fn late(bar: ProgressBar, template: &str) -> ProgressBar {
     bar
 }
 
-/// Whether the one object of `--json` has been printed.
+/// Whether the JSON object of `--json` has been printed.
 static PRINTED: AtomicBool = AtomicBool::new(false);
 
 fn print_object(object: &Value) -> Result<(), Failure> {
@@ -130,8 +130,8 @@ fn print_object(object: &Value) -> Result<(), Failure> {
     print(format!("{object}\n").as_bytes())
 }
 
-/// Prints the object of an error: in place of the result, or on standard error if the command has printed its object
-/// before (`opml devnet` does, and runs on).
+/// Prints the object of an error: in place of the result, or on standard error if the command has already
+/// printed its object (`opml devnet` does, and continues to run).
 pub fn print_error(object: &Value) {
     if PRINTED.load(Ordering::Relaxed) || print_object(object).is_err() {
         eprintln!("{object}");
@@ -148,12 +148,12 @@ fn print(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// The columns that a table may have: those of the terminal, or 80 in a file.
+/// The maximum number of columns in a table: those of the terminal, or 80 in a file.
 fn columns() -> u16 {
     console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns)
 }
 
-/// A table for people, as wide as the terminal at most.
+/// A table for people, at most as wide as the terminal.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
@@ -164,12 +164,12 @@ pub fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-/// A path in JSON. What isn't Unicode in it becomes U+FFFD, because JSON has no other bytes.
+/// A path in JSON. Bytes that aren't Unicode become U+FFFD, because JSON can't represent them.
 pub fn path(path: &Path) -> Value {
     path.to_string_lossy().into()
 }
 
-/// Writes a file as a whole: under another name first, then renamed.
+/// Writes a complete file: under a temporary name first, then renamed.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let fail = |error: &std::io::Error| Failure::io("write", &path.display().to_string(), error);
     let folder = match path.parent() {
@@ -191,7 +191,7 @@ pub fn create_folder(path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::io("create folder", &path.display().to_string(), &error))
 }
 
-/// Reads a file of at most `limit` bytes, whatever the system says of its size.
+/// Reads a file of at most `limit` bytes, regardless of the size that the system reports.
 pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)

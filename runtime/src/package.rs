@@ -1,4 +1,4 @@
-//! The Foundry package for an image: contracts, deploy script, and tests that are made from real runs of it.
+//! The Foundry package for an image: contracts, a deploy script, and tests made from real runs of the image.
 
 pub mod runs;
 
@@ -15,16 +15,16 @@ use runs::{Example, Recorded};
 use solidity::{File, fill};
 use std::fmt::Write as _;
 
-/// The bare game is for tests of ours.
+/// Packages leave out the bare game, which is only for opml's own tests.
 const NOT_DEPLOYED: &str = "OpenDisputes.sol";
-/// What the service's test asks with, if its input is not too long to be in a test.
+/// The request in the service's test, if its input is short enough for a test.
 const ASK: &str = r#"service.requestCallback(listing, input(), address(this), CALLBACK_GAS, "")"#;
-/// And if it is.
+/// The same if it isn't.
 const ASK_BY_ROOT: &str = r#"service.requestByRoot(listing, INPUT_ROOT, address(this), CALLBACK_GAS, "")"#;
-/// The most bytes of an input that are written into a test.
+/// The maximum size of an input that is written into a test.
 const LONGEST_INPUT: usize = 1 << 15;
 
-/// The package's files. Inputs are addresses and bytes; what isn't given is zero.
+/// The package's files. Inputs are given as addresses and bytes. Everything else is zero.
 pub fn package(
     image: &Image,
     stem: &str,
@@ -57,7 +57,7 @@ pub fn package(
     Ok(files)
 }
 
-/// What the contracts of an image are called after: the last file is its verifier.
+/// The name of an image's contracts: the last file is its verifier.
 fn contract_name(verifier: &[File]) -> String {
     let last = verifier.last().map_or("", |file| &file.name);
     last.trim_end_matches("Verifier.sol").to_owned()
@@ -67,7 +67,7 @@ fn in_folder(folder: &str, name: &str, text: String) -> File {
     File { name: format!("{folder}/{name}"), text }
 }
 
-/// What a package has besides the verifier, if the image is one of a model.
+/// The package's other files, if the image is that of a model.
 fn service_package(image: &Image, name: &str, recorded: &Recorded) -> Result<Vec<File>, Failure> {
     let sources = SOURCES.iter().filter(|(file, _)| *file != NOT_DEPLOYED);
     let mut files: Vec<_> = sources.map(|(file, text)| in_folder("src", file, (*text).to_owned())).collect();
@@ -77,7 +77,7 @@ fn service_package(image: &Image, name: &str, recorded: &Recorded) -> Result<Vec
     Ok(files)
 }
 
-/// A text with the contracts' name and the default terms in it, which are those of `opml deploy`.
+/// A template, filled with the contracts' name and with the default terms of `opml deploy`.
 fn fill_terms(text: &str, name: &str) -> Result<String, Failure> {
     let terms = terms::defaults()?;
     let [asserter, challenger, burned]: [U256; 3] =
@@ -97,7 +97,7 @@ fn fill_terms(text: &str, name: &str) -> Result<String, Failure> {
     Ok(fill(text, &values))
 }
 
-/// The library of what the registry must know.
+/// The library with the data for the registry.
 fn model(image: &Image, name: &str, recorded: &Recorded) -> String {
     let model = contracts::model(&recorded.model, Address::ZERO);
     let code = |extensions| step::keccak(&solidity::bytecode(extensions)).to_string();
@@ -150,7 +150,7 @@ fn steps_test(name: &str, steps: &[Example]) -> String {
 /// The test of the service.
 fn service_test(name: &str, recorded: &Recorded) -> String {
     let Recorded { model, opening, moves, .. } = recorded;
-    // The test puts its own game and model in the place of these.
+    // The test replaces these with its own game and model.
     let (game, model) = (contracts::Game::default(), contracts::model(model, Address::ZERO));
     let mut calls = String::new();
     for (index, move_) in moves.iter().enumerate() {
@@ -181,7 +181,7 @@ fn service_test(name: &str, recorded: &Recorded) -> String {
     )
 }
 
-/// Bytes as Solidity's hexadecimal literals have them.
+/// Bytes as a hexadecimal literal of Solidity.
 fn hex(bytes: &[u8]) -> String {
     crate::output::hex(bytes).split_off(2)
 }

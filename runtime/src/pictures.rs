@@ -1,6 +1,7 @@
-//! Pictures as SVG text: shapes with hover texts, labels that are cut to fit, colours by name.
+//! Pictures as SVG text: shapes with hover texts, labels that are cut to fit, and colours derived from names.
 //!
-//! Every name in a picture comes from a model or a program, so it may be hostile. All text passes through [`escape`].
+//! Every name in a picture comes from a model or a program, so it may be hostile. All text passes through
+//! [`escape`].
 
 pub mod flame;
 mod graph;
@@ -12,16 +13,16 @@ use std::fmt::Write;
 
 /// The width of every picture, in pixels.
 pub const WIDTH: f64 = 1200.0;
-/// The empty border of a picture.
+/// The empty margin of a picture.
 pub const MARGIN: f64 = 20.0;
-/// The size of ordinary text.
+/// The ordinary font size.
 pub const SIZE: f64 = 12.0;
-/// The longest text that is written, in characters. Names have no limit of their own.
+/// The maximum length of a text in characters. Names have no limit of their own.
 const LONGEST: usize = 400;
 
 /// Black, for text.
 pub const INK: &str = "#1f2328";
-/// Grey, for what is less important.
+/// Grey, for secondary text.
 pub const PALE: &str = "#6b7280";
 /// Light grey, for lines and empty space.
 pub const FAINT: &str = "#e5e7eb";
@@ -33,9 +34,9 @@ pub struct Area {
     pub x: f64,
     /// The upper edge.
     pub y: f64,
-    /// How wide it is.
+    /// Its width.
     pub width: f64,
-    /// How high it is.
+    /// Its height.
     pub height: f64,
 }
 
@@ -68,7 +69,7 @@ impl Picture {
         );
     }
 
-    /// A filled rectangle with a label, if there is room for one, and a text that is shown when the mouse is over it.
+    /// A filled rectangle with a hover text, and with a label if there is room.
     pub fn label(&mut self, area: Area, fill: &str, label: &str, title: &str) {
         let _ = writeln!(self.body, "<g><title>{}</title>", escape(title));
         self.rect(area, fill);
@@ -98,7 +99,7 @@ impl Picture {
         };
     }
 
-    /// The title of the whole picture, with a line below it that explains.
+    /// The title of the picture, with an explanation below it.
     pub fn heading(&mut self, title: &str, below: &str) {
         let width = WIDTH - 2.0 * MARGIN;
         self.sized(MARGIN, 34.0, 18.0, INK, Anchor::Start, &fit(title, width, 18.0));
@@ -118,7 +119,7 @@ impl Picture {
         let _ = writeln!(self.body, "<polyline points=\"{points}\" fill=\"none\" stroke=\"{stroke}\"/>");
     }
 
-    /// The file, for a picture of this height.
+    /// The SVG file of a picture with this height.
     pub fn finish(self, height: f64) -> Vec<u8> {
         let (width, height) = (number(WIDTH), number(height));
         let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
@@ -131,8 +132,8 @@ impl Picture {
     }
 }
 
-/// Text as it stands in XML: markup is escaped, and what XML does not allow, or what would turn other text around, is
-/// replaced. Very long text is cut.
+/// Text for XML. Markup is escaped. Characters that XML does not allow are replaced, and so are those that
+/// would reorder the surrounding text. Very long text is cut.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for (index, letter) in text.chars().enumerate() {
@@ -158,7 +159,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// About how wide a text is. Fonts differ; these are the widths of a wide one.
+/// The approximate width of a text. Fonts differ; this assumes a wide one.
 pub fn text_width(text: &str, size: f64) -> f64 {
     let letter = |letter: char| match letter {
         'i' | 'j' | 'l' | 'I' | '|' | '\'' => 0.3,
@@ -171,7 +172,7 @@ pub fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(letter).sum::<f64>() * size
 }
 
-/// As much of a text as fits into a width, with "…" where it is cut; nothing if that would say nothing.
+/// As much of a text as fits into a width, with "…" where it is cut. Empty if too little would be left.
 pub fn fit(text: &str, width: f64, size: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_owned();
@@ -186,16 +187,16 @@ pub fn fit(text: &str, width: f64, size: f64) -> String {
     if cut.chars().count() < 2 { String::new() } else { format!("{cut}…") }
 }
 
-/// The colour of a name: the same in every picture. A lightness from 60 to 90 leaves black text readable.
+/// The colour of a name, the same in every picture. A lightness from 60 to 90 keeps black text readable.
 pub fn colour(name: &str, lightness: u8) -> String {
-    // FNV-1a. This seed gives the operators that are common in networks hues that are far apart.
+    // FNV-1a. With this seed, the common operators get hues that are far apart.
     const SEED: u64 = 558;
     let hash = name.bytes().fold(SEED, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     let hue = (hash ^ hash >> 32) % 36 * 10;
     format!("hsl({hue},58%,{lightness}%)")
 }
 
-/// A number with at most two digits behind the point.
+/// A number with at most two decimals.
 fn number(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

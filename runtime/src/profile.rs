@@ -1,4 +1,4 @@
-//! Where the steps of a run went: the counts at each address, summed in several ways.
+//! Where a run spends its steps: the counts at each address, summed in several ways.
 
 use crate::commands::disasm::target;
 use crate::commands::trace::instruction_at;
@@ -11,17 +11,17 @@ use std::hash::Hash;
 
 /// Shown for steps before the first big step: the start of the program.
 const NO_BIG_STEP: &str = "(before the first big step)";
-/// Shown for instructions that belong to no function.
+/// Shown for instructions outside all functions.
 const NO_FUNCTION: &str = "(no symbol)";
-/// Shown for steps that trap because there is no code at their address, as function and as instruction.
+/// Shown as function and instruction for steps that trap because their address has no code.
 const NO_CODE: &str = "(no code)";
-/// Shown for words that are not an instruction.
+/// Shown for words that are not instructions.
 const ILLEGAL: &str = "(illegal)";
 
-/// What the steps of an instruction count towards.
+/// The place of an instruction, to which its steps are attributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place<'a> {
-    /// The big step, by number.
+    /// The index of the big step.
     pub big_step: Option<usize>,
     /// Its operator, if the image has a schedule.
     pub operator: &'a str,
@@ -33,14 +33,14 @@ pub struct Place<'a> {
     pub instruction: &'static str,
 }
 
-/// A basic block: instructions that are always executed one after the other.
+/// A basic block: instructions that are always executed in sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// The address of the first instruction.
     pub address: u64,
     /// The number of instructions.
     pub length: u64,
-    /// How often each of them was executed.
+    /// How often each instruction was executed.
     pub times: u64,
 }
 
@@ -51,17 +51,17 @@ impl Block {
     }
 }
 
-/// Where the steps of a run went.
+/// Where a run spent its steps.
 pub struct RunProfile<'a> {
     image: &'a Image,
-    /// The steps at each address in each big step, with what they count towards.
+    /// The steps at each address in each big step, with the place they are attributed to.
     lines: Vec<(Place<'a>, u64)>,
     /// The steps at each address.
     addresses: BTreeMap<u64, u64>,
 }
 
 impl<'a> RunProfile<'a> {
-    /// The profile of a run of `steps` steps. The counts must cover every one of them.
+    /// The profile of a run of `steps` steps. The counts must cover all of them.
     pub fn new(image: &'a Image, counts: impl Iterator<Item = Count>, steps: u64) -> Result<Self, Failure> {
         let functions = functions(image);
         let mut addresses = BTreeMap::new();
@@ -80,7 +80,7 @@ impl<'a> RunProfile<'a> {
         Ok(Self { image, lines, addresses })
     }
 
-    /// Whether the image has a schedule, so that steps count towards operators and nodes.
+    /// Whether the image has a schedule, so that steps are attributed to operators and nodes.
     pub fn has_schedule(&self) -> bool {
         !self.image.schedule.is_empty()
     }
@@ -120,8 +120,8 @@ impl<'a> RunProfile<'a> {
         addresses
     }
 
-    /// The basic blocks, those with the most steps first. A block ends where control may leave or enter it. Jumps through
-    /// registers do not name their target, but there the counts differ.
+    /// The basic blocks, those with the most steps first. A block ends where control may leave or enter. The
+    /// targets of jumps through registers aren't known, but the counts differ there.
     pub fn blocks(&self) -> Vec<Block> {
         let leaders = leaders(self.image, self.addresses.keys().copied());
         let mut blocks: Vec<Block> = Vec::new();
@@ -155,7 +155,7 @@ fn functions(image: &Image) -> Vec<&Symbol> {
     functions
 }
 
-/// What the steps at an address count towards.
+/// The place of the steps at an address.
 fn place<'a>(image: &'a Image, functions: &[&'a Symbol], big_step: Option<usize>, address: u64) -> Place<'a> {
     let step: Option<&BigStep> = big_step.and_then(|index| image.schedule.get(index));
     let (operator, node) = step.map_or((NO_BIG_STEP, NO_BIG_STEP), |step| (&step.operator, &step.node));
@@ -170,7 +170,7 @@ fn place<'a>(image: &'a Image, functions: &[&'a Symbol], big_step: Option<usize>
     Place { big_step, operator, node, function, instruction }
 }
 
-/// Where basic blocks begin: at symbols and entries, behind jumps, and at the targets of jumps that were executed.
+/// The starts of basic blocks: symbols, entries, addresses after jumps, and targets of executed jumps.
 fn leaders(image: &Image, executed: impl Iterator<Item = u64>) -> BTreeSet<u64> {
     let mut leaders: BTreeSet<u64> = image.symbols.iter().map(|symbol| symbol.address).collect();
     leaders.extend(image.schedule.iter().map(|step| step.entry));

@@ -31,13 +31,13 @@ const TYPES: [(Dtype, ElementType); 11] = [
 /// The bytes of an input tensor.
 #[derive(Debug)]
 pub struct InputBytes {
-    /// Where they go in the machine's memory.
+    /// Their address in the machine's memory.
     pub address: u64,
     /// The elements.
     pub bytes: Vec<u8>,
 }
 
-/// Reads the inputs that an image needs, each exactly once, each of the right type and shape.
+/// Reads the inputs of an image. Each must be given exactly once, with the right type and shape.
 pub fn read_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputBytes>, Failure> {
     let given = read_given_inputs(image, inputs)?;
     match wanted(image).find(|tensor| given.iter().all(|given| given.address != tensor.address)) {
@@ -55,13 +55,13 @@ fn wanted(image: &Image) -> impl Iterator<Item = &image::Tensor> {
     image.tensors.iter().filter(|tensor| tensor.role == Role::Input)
 }
 
-/// Names, types and shapes of an image's inputs, for people.
+/// Describes an image's inputs for people: names, types and shapes.
 fn names(image: &Image) -> String {
     let names = wanted(image).map(describe).collect::<Vec<_>>().join("; ");
     if names.is_empty() { "no inputs".to_owned() } else { names }
 }
 
-/// Reads inputs of an image, each at most once, each of the right type and shape.
+/// Reads inputs of an image. Each may be given at most once, and must have the right type and shape.
 pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputBytes>, Failure> {
     let mut named = Vec::new();
     // Names are checked before any file is read.
@@ -78,7 +78,7 @@ pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputByt
     named.into_iter().map(read).collect()
 }
 
-/// The input of an image with a name; the name may be left out if there is only one input.
+/// The input of an image with a name. The name is optional if there is only one input.
 fn find<'a>(image: &'a Image, name: Option<&str>) -> Result<&'a image::Tensor, Failure> {
     let Some(name) = name else {
         let mut inputs = wanted(image);
@@ -100,7 +100,7 @@ fn find<'a>(image: &'a Image, name: Option<&str>) -> Result<&'a image::Tensor, F
     })
 }
 
-/// How similar a name must be to be suggested in place of another.
+/// The similarity from which a name is suggested in place of another.
 const ALIKE: f64 = 0.7;
 
 /// "image: f32 [1, 28, 28]".
@@ -108,7 +108,7 @@ fn describe(tensor: &image::Tensor) -> String {
     format!("{}: {} {:?}", tensor.name, tensor.dtype, tensor.shape)
 }
 
-/// Reads one input and checks that it is what the image takes.
+/// Reads one input and checks that the image accepts it.
 fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
     let found = read_tensor(path, wanted.bytes)?;
     let dtype = TYPES.iter().find(|(_, element)| *element == found.element()).map(|(dtype, _)| *dtype);
@@ -125,7 +125,7 @@ fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// What makes a file's array the one that an image takes, in Python.
+/// How to convert a file's array to the one that an image accepts, in Python.
 fn conversion(wanted: &image::Tensor, found: &Tensor, path: &Path) -> Option<String> {
     let file = path.display();
     let elements = |dims: &[u64]| dims.iter().fold(1u128, |product, &dim| product.saturating_mul(dim.into()));
@@ -152,7 +152,8 @@ fn conversion(wanted: &image::Tensor, found: &Tensor, path: &Path) -> Option<Str
     Some(format!("np.save('{file}', {array})"))
 }
 
-/// How much longer a tensor's file may be than the tensor: names and headers, and any other small tensor by mistake.
+/// How much longer a tensor's file may be than the tensor. This is enough for names and headers, and for any
+/// other small tensor given by mistake.
 const MARGIN: u64 = 1 << 20;
 
 /// Reads an .npy file, or an ONNX TensorProto from a file whose name ends in .pb.
@@ -167,7 +168,7 @@ fn read_tensor(path: &Path, bytes: u64) -> Result<Tensor, Failure> {
     npy::decode(&bytes).map_err(|error| not_an_array(path, &bytes, &error))
 }
 
-/// What is wrong with a file that is not a readable array, and what to do about it.
+/// The error for a file that is not a readable array, with a hint.
 fn not_an_array(path: &Path, bytes: &[u8], error: &NpyError) -> Failure {
     let kind = Kind::of(bytes).filter(|kind| *error == NpyError::Magic && *kind != Kind::Npy);
     let failure = match &kind {
@@ -180,7 +181,7 @@ fn not_an_array(path: &Path, bytes: &[u8], error: &NpyError) -> Failure {
     }
 }
 
-/// The outputs of an image, taken out of memory by `read`.
+/// The outputs of an image. `read` gets their bytes from memory.
 pub fn outputs<'a>(
     image: &Image,
     read: impl Fn(u64, u64) -> Option<&'a [u8]>,
@@ -211,8 +212,9 @@ pub fn write_outputs(folder: &Path, outputs: &[(String, Tensor)]) -> Result<Vec<
     Ok(files)
 }
 
-/// The files of outputs, each with its own: NAME.npy, or a name as near to it as the file system allows. Outputs whose names
-/// can be files keep them; of others that want the same file, the later ones are numbered.
+/// The files of outputs, a different one for each: NAME.npy, or a name as close to it as the file system
+/// allows. Names that can be files are kept. If several others want the same file, the later ones are
+/// numbered.
 fn file_names(outputs: &[&str]) -> Vec<String> {
     let mut taken = HashSet::new();
     let mut files = vec![None; outputs.len()];
@@ -224,24 +226,25 @@ fn file_names(outputs: &[&str]) -> Vec<String> {
             }
             let numbered = (2u64..).map(|number| format!("{stem}-{number}.npy"));
             let mut candidates = std::iter::once(format!("{stem}.npy")).chain(numbered);
-            // Some file systems take upper and lower case for the same.
+            // Some file systems don't distinguish upper and lower case.
             *file = candidates.find(|candidate| taken.insert(candidate.to_lowercase()));
         }
     }
     files.into_iter().flatten().collect()
 }
 
-/// The most bytes of an output's name that are in its file's. File systems take 255 bytes or more for a whole name.
+/// How much of an output's name its file name may contain, in bytes. File systems allow 255 bytes or more in
+/// total.
 const LONGEST_NAME: usize = 120;
 
-/// An output's name as a file's: what can't be in one becomes '_', and long names are cut.
+/// An output's name as a file name: forbidden characters become '_', and long names are cut.
 fn stem(name: &str) -> String {
     let safe = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
     let stem: String = name[..name.floor_char_boundary(LONGEST_NAME)].chars().map(safe).collect();
     if stem.is_empty() { "_".to_owned() } else { stem }
 }
 
-/// What `run` and `result` show of outputs: shape, file and first numbers of each.
+/// How `run` and `result` show outputs: the shape, file and first numbers of each.
 pub fn show(outputs: &[(String, Tensor)], files: &[(String, PathBuf)]) -> String {
     let mut text = String::new();
     for ((name, tensor), (_, path)) in outputs.iter().zip(files) {

@@ -1,4 +1,4 @@
-//! The terms that a service is deployed with, and their defaults: those of `opml deploy` and of a package's deploy script.
+//! The terms of a service and their defaults, which `opml deploy` and a package's deploy script share.
 
 use crate::cli::{self, Wei};
 use crate::failure::Failure;
@@ -7,14 +7,14 @@ use contracts::{Terms, U256};
 
 /// How long an answer can be challenged: a day, in seconds.
 pub const WINDOW: u32 = 86_400;
-/// How much time each side of a game has for all its moves together: half a day, in seconds.
+/// The time of each side of a game for all its moves together: half a day, in seconds.
 pub const CLOCK: u32 = 43_200;
 /// How many parts a move cuts the disputed segment into; 20 is the cheapest (docs/protocol.md).
 pub const ARITY: u16 = 20;
 /// The gas price up to which the default bonds cover a whole game: 50 gwei.
 const GAS_PRICE: Wei = Wei(50_000_000_000);
 
-/// The terms if nothing else is chosen.
+/// The default terms.
 pub fn defaults() -> Result<Terms, Failure> {
     terms(&cli::Terms {
         window: WINDOW,
@@ -27,7 +27,7 @@ pub fn defaults() -> Result<Terms, Failure> {
     })
 }
 
-/// The chosen terms as the contract has them, if it accepts them.
+/// The chosen terms in the contract's types, if the contract accepts them.
 pub fn terms(terms: &cli::Terms) -> Result<Terms, Failure> {
     // The contract has 96 bits for an amount.
     let amount = |wei: u128| {

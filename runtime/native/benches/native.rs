@@ -1,4 +1,5 @@
-//! The bundled CNN natively and in the machine, and what commitments cost: `cargo bench -p opml-native`.
+//! Measures the bundled CNN natively and in the machine, and the cost of commitments. Run with `cargo bench
+//! -p opml-native`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use native::{Native, Run};
 use onnx::Limits;
 use step::Tree;
 
-/// The shortest of some runs.
+/// The shortest time of several runs.
 fn best(runs: u32, mut run: impl FnMut()) -> Duration {
     let time = |_| {
         let start = Instant::now();

@@ -1,10 +1,10 @@
-//! Models run natively: the kernels compiled for this host, over the machine's memory.
+//! Runs models natively: kernels compiled for this host, over the machine's memory.
 //!
-//! A tensor has the same address as in the machine, and every kernel gives the same bits, so after every big step the
-//! memory is the machine's but for the scratch at its top, which nothing native touches. There the machine can take over:
-//! [`Run::machine`].
+//! Tensors have the same addresses as in the machine, and kernels compute the same bits. After every big
+//! step, memory therefore equals the machine's, except for the scratch at its top, which native code never
+//! touches. The machine can take over at these points: [`Run::machine`].
 //!
-//! What a [`Native`] runs comes from a [`Compiled`] model. An image alone is not enough: its kernels are code of the guest.
+//! A [`Native`] is made from a [`Compiled`] model. An image is not enough, since its kernels are guest code.
 
 mod code;
 mod run;
@@ -28,77 +28,77 @@ use steps::{Node, Step};
 /// Why something cannot be run natively.
 #[derive(Debug, thiserror::Error)]
 pub enum NativeError {
-    /// A kernel has no code for this host.
+    /// A kernel can't be compiled for this host.
     #[error("cannot run natively: {0}")]
     Codegen(#[from] CodegenError),
-    /// The system gives no executable memory.
+    /// The system provides no executable memory.
     #[error("cannot make memory executable: {0}")]
     Code(std::io::Error),
-    /// The system gives no threads.
+    /// The system provides no threads.
     #[error("cannot start threads: {0}")]
     Threads(#[from] ThreadPoolBuildError),
-    /// A schedule that is not the compiler's.
+    /// The schedule is not one that the compiler makes.
     #[error("big step {index} (node `{node}`) has {what}")]
     Schedule {
-        /// Which big step.
+        /// The big step.
         index: usize,
         /// Its node.
         node: String,
-        /// What it has.
+        /// What is wrong with it.
         what: &'static str,
     },
-    /// Memory of another size than the model's.
+    /// The memory's size differs from the model's.
     #[error("the memory has 2^{found} bytes; the model needs 2^{expected}")]
     MemorySize {
-        /// log2 of the model's.
+        /// log2 of the model's size.
         expected: u32,
-        /// log2 of what was given.
+        /// log2 of the memory's size.
         found: u32,
     },
-    /// Big steps that there are not.
+    /// The schedule has no such big steps.
     #[error("big steps {from} to {to} were asked for; there are {count}")]
     Boundary {
         /// The first.
         from: usize,
         /// One past the last.
         to: usize,
-        /// How many there are.
+        /// The number of big steps.
         count: usize,
     },
-    /// An image that was not made from the model.
+    /// The image was not made from the model.
     #[error("the image is not that of the model: its state root is {found}, the model's is {expected}")]
     OtherImage {
-        /// The model's.
+        /// The model's state root.
         expected: Root,
-        /// The image's.
+        /// The image's state root.
         found: Root,
     },
-    /// The wrong number of inputs, or an input of the wrong size.
+    /// The number of inputs, or the size of one, is wrong.
     #[error(
         "input {index} is {found} bytes long; the model has {count} inputs, and this one takes {expected}"
     )]
     Input {
-        /// Which input.
+        /// The input.
         index: usize,
-        /// How many inputs there are.
+        /// The number of inputs that the model has.
         count: usize,
-        /// How long it must be; 0 if there is no such input.
+        /// The length that it must have; 0 if the model has no such input.
         expected: u64,
-        /// How long it is; 0 if it is not given.
+        /// The length that it has; 0 if it is missing.
         found: u64,
     },
-    /// The image has no memory.
+    /// The image's memory can't be created.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
 
-/// Below this many machine steps threads are not worth their while: some ten microseconds.
+/// Fewer machine steps than this, about ten microseconds, aren't worth several threads.
 const WORTH_THREADS: u64 = 100_000;
 
-/// How many pieces of work there are for each thread, so that a slow one does not hold up the others.
+/// The number of pieces of work per thread, so that a slow piece does not hold up the others.
 const PIECES: u64 = 4;
 
-/// A model ready to be run.
+/// A model that is ready to run.
 pub struct Native {
     kernels: Vec<Kernel>,
     code: Code,
@@ -110,7 +110,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// Compiles a model's kernels for this host, to run in so many threads; 0 is as many as the host has processors.
+    /// Compiles a model's kernels for this host. They run in this many threads; 0 means one per processor.
     pub fn new(compiled: &Compiled, threads: usize) -> Result<Self, NativeError> {
         let (nodes, steps) = steps::steps(compiled)?;
         Ok(Self {
@@ -124,7 +124,7 @@ impl Native {
         })
     }
 
-    /// How many big steps there are.
+    /// The number of big steps.
     #[must_use]
     pub fn big_steps(&self) -> usize {
         self.steps.len()
@@ -135,7 +135,7 @@ impl Native {
         self.run_range(memory, 0..self.steps.len())
     }
 
-    /// Runs some big steps, after those before them have been run.
+    /// Runs some big steps. Those before them must have been run.
     pub fn run_range(&self, memory: &mut Memory, range: Range<usize>) -> Result<(), NativeError> {
         if memory.bits() != self.memory_bits {
             return Err(NativeError::MemorySize { expected: self.memory_bits, found: memory.bits() });
@@ -144,7 +144,7 @@ impl Native {
         let boundary = NativeError::Boundary { from: range.start, to: range.end, count };
         let mut rest = self.steps.get(range).ok_or(boundary)?;
         while let Some(first) = rest.first() {
-            // Big steps that wait for nothing from the first on.
+            // The longest prefix of big steps that wait for none in it.
             let ready = |step: &&Step| self.nodes[step.node].after.is_none_or(|after| after < first.node);
             let (level, later) = rest.split_at(rest.iter().take_while(ready).count());
             self.run_level(memory, &joined(level));
@@ -178,20 +178,21 @@ impl Native {
         for (to, argument) in arguments.iter_mut().zip(addresses.chain([step.lo, step.hi])) {
             *to = argument;
         }
-        // SAFETY: `steps::node` has checked that the kernel is one that dnn-lib makes for an operator, with a range of its
-        // units; such a kernel accesses elements of its tensors only, and writes only those elements of its output that
-        // belong to its units (the contract of `dnn_lib::kernel`, to which all its operators are held by tests that count
-        // an access outside as an error). The same function has checked that each of the tensors is aligned and inside
-        // `0..2^memory_bits`, and `run_range` that memory has that size, so with `memory.start` added they lie in the
-        // mapping, which `memory` borrows mutably. What runs at the same time writes somewhere else: another range of the
-        // same node by the contract, another node because its `after` says so; and an output is apart from its inputs.
+        // SAFETY: `steps::node` has checked that the kernel is one that dnn-lib makes for an operator, with a
+        // range of its units. Such a kernel accesses only elements of its tensors, and writes only those
+        // elements of its output that belong to its units. That is the contract of `dnn_lib::kernel`; tests
+        // hold all its operators to it and count an access outside as an error. `steps::node` has also
+        // checked that each tensor is aligned and inside `0..2^memory_bits`, and `run_range` that memory has
+        // that size. With `memory.start` added, the tensors therefore lie in the mapping, which `memory`
+        // borrows mutably. Concurrent work writes elsewhere: another range of the same node by the contract,
+        // another node because of its `after`. An output doesn't overlap its inputs.
         #[expect(unsafe_code, reason = "the code was made at run time")]
         unsafe {
             self.code.call(node.kernel, arguments);
         }
     }
 
-    /// Tells memory what a big step wrote.
+    /// Reports to memory what a big step wrote.
     fn touch(&self, memory: &mut Memory, step: &Step) {
         let node = &self.nodes[step.node];
         let kernel = &self.kernels[node.kernel];
@@ -210,7 +211,7 @@ impl Native {
     }
 }
 
-/// Memory that kernels may use as long as it is borrowed.
+/// Memory for kernels to use while it is borrowed.
 struct Bytes<'a> {
     start: u64,
     _borrowed: std::marker::PhantomData<&'a mut [u8]>,
@@ -225,7 +226,7 @@ impl Bytes<'_> {
     }
 }
 
-/// The same work with neighbouring ranges of a node joined.
+/// The same work, with adjacent ranges of a node joined.
 fn joined(steps: &[Step]) -> Vec<Step> {
     let mut joined: Vec<Step> = Vec::new();
     for step in steps {
@@ -240,7 +241,7 @@ fn joined(steps: &[Step]) -> Vec<Step> {
     joined
 }
 
-/// A big step in pieces of about this much work.
+/// Cuts a big step into pieces of about this much work.
 fn pieces(step: &Step, work: u64) -> impl Iterator<Item = Step> + use<> {
     let (step, units) = (*step, step.hi - step.lo);
     let count = step.work.div_ceil(work.max(1)).clamp(1, units.max(1));
@@ -249,7 +250,7 @@ fn pieces(step: &Step, work: u64) -> impl Iterator<Item = Step> + use<> {
     (0..count).map(move |piece| Step { lo: border(piece), hi: border(piece + 1), ..step })
 }
 
-/// The runs of neighbouring elements of a box: the first and how many.
+/// The runs of adjacent elements in a box: the first element and the number of elements.
 fn rows(shape: &[u64], ranges: &[Range<u64>]) -> Vec<(u64, u64)> {
     let mut rows = vec![(0, 1)];
     for (axis, (&size, range)) in shape.iter().zip(ranges).enumerate() {

@@ -1,4 +1,4 @@
-//! One inference, big step by big step.
+//! An inference, one big step at a time.
 
 use image::{Image, Role, Tensor};
 use interpreter::Interpreter;
@@ -7,7 +7,7 @@ use step::{Root, Tree};
 
 use crate::{Native, NativeError};
 
-/// A run of a model on some inputs, which stands between two big steps.
+/// A run of a model on some inputs. It always stands between two big steps.
 pub struct Run<'a> {
     native: &'a Native,
     image: &'a Image,
@@ -18,7 +18,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run before its first big step. The image is the model's; the inputs are in its order.
+    /// A run before its first big step. The image must be the model's, and the inputs in its order.
     pub fn new(native: &'a Native, image: &'a Image, inputs: &[&[u8]]) -> Result<Self, NativeError> {
         let (expected, found) = (native.state_root, image.state().root());
         if expected != found {
@@ -36,27 +36,27 @@ impl<'a> Run<'a> {
         }
         let mut memory = image.memory()?;
         for (tensor, input) in tensors(image, Role::Input).zip(inputs) {
-            // An image has all its tensors in memory.
+            // An image's tensors are always inside memory.
             let _ = memory.write(tensor.address, input);
         }
         let start = memory.snapshot();
         Ok(Self { native, image, memory, boundary: 0, start })
     }
 
-    /// How many big steps have been run.
+    /// The number of big steps run so far.
     #[must_use]
     pub fn boundary(&self) -> usize {
         self.boundary
     }
 
-    /// Goes to a boundary; to an earlier one by starting again.
+    /// Goes to a boundary. An earlier one requires a restart.
     pub fn run_to(&mut self, boundary: usize) -> Result<(), NativeError> {
         let count = self.native.big_steps();
         if boundary > count {
             return Err(NativeError::Boundary { from: self.boundary, to: boundary, count });
         }
         if boundary < self.boundary {
-            // It is this memory's own.
+            // The snapshot was taken from this memory.
             let _ = self.memory.restore(&self.start);
             self.boundary = 0;
         }
@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The memory root after so many big steps. Scratch is zero.
+    /// The memory root after this many big steps. Scratch is zero.
     pub fn memory_root_at(&mut self, boundary: usize) -> Result<Root, NativeError> {
         self.run_to(boundary)?;
         Ok(self.memory.root())
@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
         &mut self.memory
     }
 
-    /// Runs to the end, and gives the outputs.
+    /// Runs to the end and returns the outputs.
     pub fn outputs(&mut self) -> Result<Vec<Vec<u8>>, NativeError> {
         self.run_to(self.native.big_steps())?;
         let bytes =
@@ -84,8 +84,8 @@ impl<'a> Run<'a> {
         Ok(tensors(self.image, Role::Output).filter_map(bytes).collect())
     }
 
-    /// Runs to the end, and gives the root of the output region. Nothing else is hashed: when nobody disputes, this is
-    /// all that a commitment costs.
+    /// Runs to the end and returns the root of the output region. Nothing else is hashed: without a dispute,
+    /// this is the whole cost of a commitment.
     pub fn output_root(&mut self) -> Result<Root, NativeError> {
         self.run_to(self.native.big_steps())?;
         let Some(region) = self.image.interface.map(|interface| interface.output) else {
@@ -95,12 +95,12 @@ impl<'a> Run<'a> {
         Ok(Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(5)).root())
     }
 
-    /// The machine before the big step after this boundary, as the contract derives it: memory as it is here, registers
-    /// as at reset, at the big step's entry. After the last big step there is none.
+    /// The machine before the next big step, as the contract derives it: memory as it is here, registers as
+    /// at reset, pc at the big step's entry. `None` after the last big step.
     pub fn machine(&mut self) -> Result<Option<Interpreter>, NativeError> {
         let Some(step) = self.image.schedule.get(self.boundary) else { return Ok(None) };
         let mut machine = Interpreter::new(self.image)?;
-        // Both are over the memory of one image.
+        // Both use the memory of the same image.
         let _ = machine.memory_mut().restore(&self.memory.snapshot());
         machine.set_x(2, self.image.profile.memory_size());
         machine.set_pc(step.entry);

@@ -1,4 +1,4 @@
-//! The big steps of a model with all that is needed to run them safely and in parallel.
+//! The big steps of a model, with everything needed to run them safely and in parallel.
 
 use std::ops::Range;
 
@@ -12,14 +12,14 @@ use crate::NativeError;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub kernel: usize,
-    /// Of the inputs and the output.
+    /// The addresses of the inputs and the output.
     pub addresses: Vec<u64>,
-    /// How many units there are.
+    /// The number of units.
     pub units: u64,
     reads: Vec<Range<u64>>,
     pub writes: Range<u64>,
-    /// The last node before this one that it has to wait for: one that writes where this one reads or writes, or reads
-    /// where it writes.
+    /// The last earlier node that this one must wait for, because one of the two writes what the other reads
+    /// or writes.
     pub after: Option<usize>,
 }
 
@@ -29,11 +29,11 @@ pub(crate) struct Step {
     pub node: usize,
     pub lo: u64,
     pub hi: u64,
-    /// An upper bound of machine steps: how much work it is.
+    /// An upper bound of machine steps, as a measure of the work.
     pub work: u64,
 }
 
-/// Takes the schedule of a model apart, and checks it.
+/// Reads and checks the schedule of a model.
 pub(crate) fn steps(compiled: &Compiled) -> Result<(Vec<Node>, Vec<Step>), NativeError> {
     let (mut nodes, mut steps): (Vec<Node>, Vec<Step>) = (Vec::new(), Vec::new());
     let mut last = None;
@@ -59,8 +59,9 @@ fn refuse(compiled: &Compiled, index: usize, what: &'static str) -> NativeError 
     NativeError::Schedule { index, node, what }
 }
 
-/// The node of a big step. Its kernel must be the one that dnn-lib makes for its operator, because such a kernel stays
-/// inside its tensors; and these must be in memory, the output apart from the inputs, all aligned.
+/// The node of a big step. Its kernel must be the one that dnn-lib makes for its operator, because such a
+/// kernel stays inside its tensors. The tensors must be aligned and in memory, and the output must not
+/// overlap the inputs.
 fn node(compiled: &Compiled, index: usize) -> Result<Node, NativeError> {
     let refuse = |what| refuse(compiled, index, what);
     let step = &compiled.schedule.steps[index];
@@ -81,7 +82,7 @@ fn node(compiled: &Compiled, index: usize) -> Result<Node, NativeError> {
     Ok(Node { kernel: step.kernel, addresses, units: kernel.units(), reads: ranges, writes, after: None })
 }
 
-/// Where a kernel's inputs and its output lie, if they do in memory.
+/// The memory ranges of a kernel's inputs and its output, if they are in memory.
 fn ranges(kernel: &Kernel, addresses: &[u64], memory: u64) -> Option<Vec<Range<u64>>> {
     let tensors = kernel.inputs.iter().chain([&kernel.output]);
     let range = |(ty, &address): (&dnn_lib::tensor::TensorType, &u64)| {

@@ -1,6 +1,6 @@
-//! After every big step native memory and the machine's memory have one root, and no big step takes more steps than its
-//! bound: for the bundled networks and every operator case, for several budgets and numbers of threads, with ordinary
-//! inputs and with every kind of float.
+//! Native memory and the machine's memory have the same root after every big step, and no big step takes more
+//! steps than its bound. Tested for the bundled networks and every operator case, for several budgets and
+//! numbers of threads, with ordinary inputs and with all kinds of floats.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn inputs(case: &Path) -> Vec<onnx::Tensor> {
         .collect()
 }
 
-/// A model, open dimensions as in the inputs that it comes with, and these inputs.
+/// A model with the inputs that come with it, which determine its open dimensions.
 fn compile(case: &Path, budget: Option<u64>) -> (Compiled, Vec<Vec<u8>>) {
     let (model, inputs) = (case.join("model.onnx"), inputs(case));
     let declared = onnx::read_model(&model, &Limits::default()).expect("a model").graph;
@@ -49,7 +49,7 @@ fn slices(inputs: &[Vec<u8>]) -> Vec<&[u8]> {
     inputs.iter().map(Vec::as_slice).collect()
 }
 
-/// Bounds and actual steps, summed up by kernel.
+/// Bounds and actual steps, summed by kernel.
 #[derive(Default)]
 struct Report(BTreeMap<String, (u64, u64, f64)>);
 
@@ -75,7 +75,7 @@ impl Report {
     }
 }
 
-/// Runs every big step natively and in the machine, and gives the memory roots at all boundaries.
+/// Runs every big step natively and in the machine. Returns the memory roots at all boundaries.
 fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Root> {
     let image = &compiled.image;
     let scratch = image.interface.expect("an interface").scratch_bits;
@@ -97,7 +97,7 @@ fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Ro
     roots
 }
 
-/// Runs the program as a whole in the machine: the memory root at the end and the outputs.
+/// Runs the program as a whole in the machine. Returns the memory root at the end and the outputs.
 fn single_phase(compiled: &Compiled, inputs: &[Vec<u8>]) -> (Root, Vec<Vec<u8>>) {
     let image = &compiled.image;
     let interface = image.interface.expect("an interface");
@@ -116,7 +116,7 @@ fn single_phase(compiled: &Compiled, inputs: &[Vec<u8>]) -> (Root, Vec<Vec<u8>>)
     (machine.state().memory_root, outputs)
 }
 
-/// Everything about one model, one budget and some inputs.
+/// All checks of one model, one budget and some inputs.
 fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
     let roots = roots(compiled, inputs, report);
     let (end, outputs) = single_phase(compiled, inputs);
@@ -140,7 +140,7 @@ fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
     }
 }
 
-/// The bytes of floats of every kind, by turns; of other types the bytes as they are.
+/// Floats of all kinds in turn, as bytes. Other types stay unchanged.
 fn special(dtype: Dtype, bytes: &[u8], first: usize) -> Vec<u8> {
     const F32: [u32; 16] = [
         0x7fc0_0000,
@@ -177,7 +177,7 @@ fn special(dtype: Dtype, bytes: &[u8], first: usize) -> Vec<u8> {
     }
 }
 
-/// The inputs with floats of every kind in them.
+/// The inputs with floats of all kinds in them.
 fn special_inputs(compiled: &Compiled, inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let tensors = compiled.image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
     tensors
@@ -227,7 +227,7 @@ fn operator_cases() {
         println!("{}", case.display());
         for budget in [None, Some(300)] {
             let (compiled, inputs) = compile(&case, budget);
-            // Many big steps of the larger cases are like the others.
+            // Many big steps of the larger cases are alike.
             let few = compiled.image.schedule.len() <= 64;
             for inputs in [special_inputs(&compiled, &inputs), inputs] {
                 if few {
@@ -239,7 +239,7 @@ fn operator_cases() {
     report.print("operator cases");
 }
 
-/// Runs a big step over memory in which only its inputs are what they should be, and all else is one byte.
+/// Runs a big step over memory in which only its inputs are right. All other bytes have one value.
 fn poisoned(compiled: &Compiled, native: &Native, run: &mut Run<'_>, index: usize, poison: u8) -> Vec<u8> {
     let (graph, plan, step) = (&compiled.graph, &compiled.plan, &compiled.schedule.steps[index]);
     let bits = plan.memory_bits;
@@ -254,7 +254,7 @@ fn poisoned(compiled: &Compiled, native: &Native, run: &mut Run<'_>, index: usiz
     memory.read(0, 1 << bits).expect("all of it").to_vec()
 }
 
-/// What `unsafe` rests on: a kernel touches its tensors only, and of its output the elements of its units.
+/// The assumption of `unsafe`: a kernel touches only its tensors, and writes only the elements of its units.
 #[test]
 fn big_steps_read_their_inputs_and_write_their_output_only() {
     for case in cases() {
@@ -270,7 +270,7 @@ fn big_steps_read_their_inputs_and_write_their_output_only() {
                 let output = compiled.plan.address(step.output)..compiled.plan.address(step.output) + bytes;
                 let written = |at: u64| !(a[at as usize] == 0x5a && b[at as usize] == 0xc3);
                 for at in (0..a.len() as u64).filter(|&at| written(at)) {
-                    // An input or an element of the output: either way the same whatever lies around it.
+                    // An input or an element of the output must not depend on what surrounds it.
                     assert_eq!(
                         a[at as usize],
                         b[at as usize],

@@ -53,7 +53,7 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     output.result(&object, &text)
 }
 
-/// The most machine steps that any big step takes.
+/// The maximum number of machine steps in any big step.
 fn longest(image: &Image) -> u64 {
     image.schedule.iter().map(|step| step.bound).max().unwrap_or(0)
 }
@@ -63,7 +63,7 @@ pub fn compile(model: &Path, options: &Options) -> Result<Compiled, Failure> {
     compile_with_progress(model, options, &|_| {})
 }
 
-/// Compiles a model, with a bar that shows how far it is.
+/// Compiles a model, with a progress bar.
 fn watched(model: &Path, options: &Options, output: Output) -> Result<Compiled, Failure> {
     let bar = output.spinner("compiling");
     let compiled = compile_with_progress(model, options, &|phase| show(&bar, phase));
@@ -85,7 +85,7 @@ fn compile_with_progress(
     })
 }
 
-/// Shows a phase; the kernels, whose number is known, with a bar.
+/// Shows a phase. Kernels have a bar, since their number is known.
 fn show(bar: &ProgressBar, phase: Phase) {
     let (message, template) = match phase {
         Phase::Reading => ("reading the model", "{spinner} {msg} {elapsed}"),

@@ -1,4 +1,4 @@
-//! One step on the contract: the generated verifier executes a claim's witness in the embedded EVM.
+//! Executes one step in the contract: the generated verifier gets a claim's witness in the embedded EVM.
 
 use crate::claim::Claim;
 use crate::failure::Failure;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fmt::{Display, Formatter};
 use step::Root;
 
-/// What the contract made of a step.
+/// The contract's result for a step.
 pub struct ContractStep {
     /// The state root after the step.
     pub root: Root,
@@ -41,7 +41,7 @@ impl Display for Bill {
     }
 }
 
-/// Has the contract execute a claim's step.
+/// Executes a claim's step in the contract.
 pub fn execute(claim: &Claim) -> Result<ContractStep, Failure> {
     let mut verifier = Verifier::new(&claim.profile).map_err(Failure::from_error)?;
     let (answer, cost) = verifier.step(claim.before, &claim.witness).map_err(Failure::from_error)?;

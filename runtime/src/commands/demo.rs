@@ -1,4 +1,4 @@
-//! `opml demo`: the whole way, from a model to a step that the contract verifies.
+//! `opml demo`: the complete path, from a model to a step that the contract verifies.
 
 use super::contract_step::{Bill, execute};
 use super::prove::claim_of_next_step;
@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 use std::time::Instant;
 use step::{Root, Status};
 
-/// A convolutional network trained on handwritten digits, and a digit that it never saw.
+/// A convolutional network trained on handwritten digits, and a digit that is not in its training data.
 const MODEL: &[u8] = include_bytes!("../../../fixtures/mnist-cnn/model.onnx");
 const DIGIT: &[u8] = include_bytes!("../../../fixtures/digits/7.npy");
 const LABEL: usize = 7;
 
-/// Shows the whole way: compile, run, prove, verify.
+/// Shows the complete path: compile, run, prove, verify.
 pub fn run(output: Output) -> Result<(), Failure> {
     let (compiled, compile) = show_compilation(output)?;
     let image = &compiled.image;
@@ -62,7 +62,7 @@ fn show_compilation(output: Output) -> Result<(Compiled, Value), Failure> {
     Ok((compiled, object))
 }
 
-/// The machine of the image, with the digit as its input.
+/// The image's machine, with the digit as its input.
 fn machine_with(image: &Image, digit: &Tensor) -> Result<Jit, Failure> {
     let mut machine = start(image, Backend::Jit)?;
     let input = image.tensors.iter().find(|tensor| tensor.role == Role::Input);
@@ -95,7 +95,7 @@ fn show_run(image: &Image, digit: &Tensor, output: Output) -> Result<(u64, Value
     Ok((steps, object))
 }
 
-/// A picture of 28 by 28 numbers from 0 to 1, with two rows in each line of text.
+/// A picture of 28 by 28 numbers from 0 to 1. Each line of text shows two rows.
 fn drawing(pixels: &[f64]) -> String {
     let rows: Vec<&[f64]> = pixels.chunks(28).collect();
     let dark =
@@ -153,7 +153,7 @@ fn show_verdicts(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure> 
     let mut wrong_result = honest.clone();
     wrong_result.after = flipped(honest.after);
     let mut wrong_state = honest.clone();
-    // Somewhere in the saved registers.
+    // A byte in the saved registers.
     if let Some(byte) = wrong_state.witness.get_mut(200) {
         *byte ^= 1;
     }
@@ -189,7 +189,7 @@ fn show_verdicts(honest: &Claim, output: Output) -> Result<Vec<Value>, Failure> 
         .collect()
 }
 
-/// Text in lines that fit 80 columns, each moved to the right.
+/// Wraps text to 80 columns and indents it.
 fn indented(text: &str, by: usize) -> String {
     let lines: Vec<_> = wrapped(text, 80 - by).lines().map(|line| format!("{:by$}{line}", "")).collect();
     lines.join("\n")

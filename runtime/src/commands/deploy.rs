@@ -10,7 +10,7 @@ use contracts::B256;
 use isa::Extensions;
 use serde_json::json;
 
-/// How many blocks deep a block is safe from reorganisations.
+/// How many blocks deep a block is considered safe from reorganisations.
 pub const BURIED: u64 = 64;
 
 /// Deploys registry and service.
@@ -46,7 +46,8 @@ pub async fn deploy(
     sender: &mut Sender,
     terms: &contracts::Terms,
 ) -> Result<Deployment, Failure> {
-    // No event is older than the block before. Its hash says which chain it is, so no reorganisation may undo it.
+    // No event is older than the block before. Its hash identifies the chain, so it must be safe from
+    // reorganisations.
     let head = node.head().await.map_err(Failure::from_error)?;
     let block = head.number.saturating_sub(BURIED);
     let block_hash = node.block_hash(block).await.map_err(Failure::from_error)?;

@@ -23,7 +23,7 @@ const KEYS: [(&str, &str); 4] = [
     ("validator", "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6"),
 ];
 
-/// Starts the chain and keeps it until the command is ended.
+/// Starts the chain and keeps it running until the command ends.
 pub fn run(args: &Devnet, output: Output) -> Result<(), Failure> {
     block_on(async {
         let mut chain = start(args)?;
@@ -41,7 +41,8 @@ pub fn run(args: &Devnet, output: Output) -> Result<(), Failure> {
     })
 }
 
-/// Where anvil may be: named by the variable OPML_ANVIL, on the path, or installed by npm here or above.
+/// Where to find anvil: in the variable OPML_ANVIL, on the path, or installed by npm in this folder or a
+/// parent.
 fn candidates() -> Vec<PathBuf> {
     let named = std::env::var_os("OPML_ANVIL").map(PathBuf::from);
     let here = std::env::current_dir().unwrap_or_default();
@@ -60,7 +61,7 @@ fn start(args: &Devnet) -> Result<Child, Failure> {
     for anvil in candidates() {
         let mut command = Command::new(&anvil);
         command.args(["--host", "127.0.0.1", "--port", &port, "--block-time", &block_time, "--quiet"]);
-        // anvil's complaints are shown; it must not outlive the command.
+        // anvil's error messages are shown. It must not outlive the command.
         command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         match command.spawn() {
             Ok(child) => return Ok(child),

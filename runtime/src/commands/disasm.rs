@@ -13,7 +13,7 @@ use std::fmt::Write;
 struct Line {
     address: u64,
     word: u32,
-    /// Nothing if the word is data.
+    /// `None` if the word is data.
     instruction: Option<Instruction>,
 }
 
@@ -49,12 +49,12 @@ fn lines(image: &Image) -> Vec<Line> {
         .collect()
 }
 
-/// The instruction, with the place that it jumps to.
+/// The instruction, with the target of its jump.
 fn text(image: &Image, line: &Line) -> String {
     line.instruction.map_or(".word".to_owned(), |instruction| described(image, line.address, instruction))
 }
 
-/// An instruction at an address, with the place that it jumps to.
+/// An instruction at an address, with the target of its jump.
 pub fn described(image: &Image, address: u64, instruction: Instruction) -> String {
     match target(address, instruction) {
         Some(target) => format!("{instruction}  # {}", place(image, target)),
@@ -62,7 +62,7 @@ pub fn described(image: &Image, address: u64, instruction: Instruction) -> Strin
     }
 }
 
-/// Where an instruction at an address jumps or branches to, if the instruction itself says so.
+/// The target of a jump or branch, if the instruction encodes it.
 pub fn target(address: u64, instruction: Instruction) -> Option<u64> {
     let relative = matches!(instruction.op.entry().layout, Layout::B | Layout::J);
     relative.then(|| address.wrapping_add_signed(instruction.imm.into()))
@@ -77,7 +77,7 @@ pub fn place(image: &Image, address: u64) -> String {
     }
 }
 
-/// The symbol that an address of the code belongs to: the last one that starts at or before it.
+/// The symbol for an address of the code: the last one that starts at or before it.
 pub fn symbol_at(image: &Image, address: u64) -> Option<&Symbol> {
     let code = |symbol: &&Symbol| image.profile.is_code(symbol.address) && symbol.address <= address;
     image.symbols.iter().filter(code).max_by_key(|symbol| symbol.address)

@@ -21,14 +21,14 @@ use step::Root;
 /// The width of text.
 const COLUMNS: usize = 80;
 
-/// A dispute that has been played.
+/// A finished dispute.
 pub struct Played {
     pub arity: u64,
     pub winner: Side,
     pub ending: Ending,
-    /// The claims and what the opponent picked of each.
+    /// The claims, and the opponent's pick from each.
     pub rounds: Vec<Round>,
-    /// The step that the two sides disagree about, if there is one.
+    /// The disputed step, if there is one.
     pub step: Option<DisputedStep>,
     transactions: Vec<Transaction>,
     time: Duration,
@@ -39,9 +39,9 @@ pub struct Played {
 pub enum Ending {
     /// The contract executed the step.
     Executed,
-    /// There was no memory to go on from, and the loser claimed one.
+    /// There was no memory to continue from, but the loser claimed some.
     Void,
-    /// The loser was silent from the start.
+    /// The loser never answered.
     Silence,
     /// The loser had no legal move left.
     NoMove,
@@ -59,7 +59,7 @@ impl Ending {
 }
 
 impl Played {
-    /// The number of transactions, their gas and their bytes: of the dispute alone, or of everything.
+    /// The number of transactions, their gas and their size: of the dispute only, or of everything.
     fn bill(&self, all: bool) -> (u64, u64, u64) {
         let counted = self.transactions.iter().filter(|transaction| all || transaction.disputed);
         counted.fold((0, 0, 0), |(number, gas, bytes), transaction| {
@@ -67,7 +67,7 @@ impl Played {
         })
     }
 
-    /// The part of the run that the dispute was narrowed to.
+    /// The part of the run to which the dispute was narrowed.
     pub fn narrowed(&self) -> Option<Segment> {
         let last = self.rounds.last()?;
         Some(last.picked.map_or(last.segment, |part| last.segment.part(part, self.arity)))
@@ -122,7 +122,7 @@ pub fn run(args: &Dispute, output: Output) -> Result<(), Failure> {
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|input| (input.address, input.bytes)).collect();
     let bar = output.spinner("running the model on both sides");
     let disputed = args.arity.iter().map(|&arity| {
-        // Several disputes are compared in a table; the moves of one are printed as they are played.
+        // Several disputes are compared in a table. With only one, each move is printed when it is played.
         let moves = if args.arity.len() == 1 { Some(output) } else { None };
         Match::new(&image, &inputs, args, arity, Announcer { moves, bar: &bar, shown: 0 })?.play()
     });
@@ -146,22 +146,22 @@ pub fn run(args: &Dispute, output: Output) -> Result<(), Failure> {
     output.result(&object, &text)
 }
 
-/// The side that doesn't cheat.
+/// The honest side.
 fn honest_side(cheat: Cheat) -> Side {
     if cheat == Cheat::Challenger { Side::Asserter } else { Side::Challenger }
 }
 
-/// Shows moves while they are played.
+/// Prints moves as they are played.
 struct Announcer<'a> {
-    /// Where to print moves; `None` if they are not to be printed.
+    /// The output; `None` to print nothing.
     moves: Option<Output>,
     bar: &'a ProgressBar,
-    /// How many are printed.
+    /// The number of moves printed so far.
     shown: usize,
 }
 
 impl Announcer<'_> {
-    /// Prints the new moves, a line each.
+    /// Prints the new moves, one per line.
     fn announce(&mut self, transactions: &[Transaction]) -> Result<(), Failure> {
         let Some(output) = self.moves else { return Ok(()) };
         for transaction in &transactions[self.shown..] {
@@ -172,16 +172,16 @@ impl Announcer<'_> {
     }
 }
 
-/// A move in a line of text.
+/// A move as a line of text.
 fn line(number: usize, transaction: &Transaction) -> String {
     let Transaction { who, name, about, gas, .. } = transaction;
     format!("{number:>2} {who:<10} {name:<9} {:<41} {:>9} gas", cut(about, 41), count(*gas))
 }
 
-/// Both players and the contract between them.
+/// Both players, and the contract between them.
 struct Match<'a> {
     image: &'a Image,
-    known: LoadedModel,
+    loaded: LoadedModel,
     model: Model,
     arity: u64,
     /// Whether the asserter never answers.
@@ -205,7 +205,7 @@ impl<'a> Match<'a> {
         let start = Instant::now();
         let schedule = schedule(image, args.phases)?;
         args.limits.admit(&schedule)?;
-        let known = LoadedModel::new(image.clone(), None).map_err(Failure::from_error)?;
+        let loaded = LoadedModel::new(image.clone(), None).map_err(Failure::from_error)?;
         let execution = || {
             let execution = Execution::new(image.clone(), schedule.clone(), inputs.to_vec())?;
             Ok(execution.with_limit(args.limits.memory()))
@@ -220,7 +220,7 @@ impl<'a> Match<'a> {
         let rounds = Vec::new();
         Ok(Self {
             image,
-            known,
+            loaded,
             model,
             arity,
             silent,
@@ -233,22 +233,22 @@ impl<'a> Match<'a> {
         })
     }
 
-    /// Plays until an answer is final and its money withdrawn.
+    /// Plays until an answer is final and its money is withdrawn.
     fn play(mut self) -> Result<Played, Failure> {
-        let input = pack(self.known.input(), self.known.input_bytes(), self.inputs);
+        let input = pack(self.loaded.input(), self.loaded.input_bytes(), self.inputs);
         let root = self.challenger.input_root()?;
         let mut arena = Arena::open(self.image, &self.model, input, root, self.arity)?;
-        let said = self.known.result(&mut self.asserter)?;
-        arena.answer(Side::Asserter, &said)?;
+        let claimed = self.loaded.result(&mut self.asserter)?;
+        arena.answer(Side::Asserter, &claimed)?;
         self.announcer.announce(&arena.transactions)?;
         let opening = challenge(&self.model, self.arity, &mut self.challenger)?;
         let about = format!("{} in {}", range(self.whole()), parts(opening.claims.len()));
         arena.challenge(&opening, about)?;
         self.record(Side::Challenger, &arena)?;
         let (winner, ending) = self.play_game(&mut arena, opening.claims)?;
-        let mut standing = said;
+        let mut standing = claimed;
         if winner == Side::Challenger {
-            standing = self.known.result(&mut self.challenger)?;
+            standing = self.loaded.result(&mut self.challenger)?;
             arena.answer(winner, &standing)?;
         }
         arena.settle(winner, &standing)?;
@@ -272,7 +272,7 @@ impl<'a> Match<'a> {
         Segment { level: game::Level::BigSteps, lo: 0, hi: self.model.big_steps }
     }
 
-    /// Notes that a side has made claims about a segment, and prints the move.
+    /// Records a side's claims about a segment, and prints the move.
     fn record(&mut self, by: Side, arena: &Arena) -> Result<(), Failure> {
         let segment = arena.game()?.segment();
         let (name, gas) = arena.transactions.last().map_or(("", 0), |last| (last.name, last.gas));
@@ -309,7 +309,7 @@ impl<'a> Match<'a> {
         }
     }
 
-    /// The most steps of a big step.
+    /// The maximum number of steps in a big step.
     fn longest(&self) -> u64 {
         let bounds = self.image.schedule.iter().map(|step| step.bound);
         let whole =
@@ -317,7 +317,7 @@ impl<'a> Match<'a> {
         whole.or_else(|| bounds.max()).unwrap_or(1)
     }
 
-    /// The move of the side whose turn it is: none if it is silent, or if its lies leave it no legal one.
+    /// The move of the side to move. `None` if it is silent, or if its lies leave it no legal move.
     fn next(&mut self, game: &Game, theirs: &[Root]) -> Result<Option<Move>, Failure> {
         let oracle = match game.mover() {
             Some(Side::Asserter) if self.silent => return Ok(None),
@@ -334,7 +334,7 @@ impl<'a> Match<'a> {
     }
 }
 
-/// What the dispute is cut into: all big steps, or the whole program as one.
+/// The units of the dispute: all big steps, or the whole program as one.
 fn schedule(image: &Image, phases: u8) -> Result<Schedule, Failure> {
     let schedule = if phases == 1 { image.single_phase() } else { Some(image.big_steps()) };
     schedule.filter(|schedule| !schedule.leaves().is_empty()).ok_or_else(|| {
@@ -343,7 +343,7 @@ fn schedule(image: &Image, phases: u8) -> Result<Schedule, Failure> {
     })
 }
 
-/// What a move is about.
+/// The subject of a move.
 fn about(image: &Image, move_: &Move, game: &Game) -> String {
     let part = game.segment().part(move_.pick().part, game.arity());
     match move_ {
@@ -394,7 +394,7 @@ fn segment(segment: Segment) -> Value {
     json!({ "unit": unit, "big_step": big_step, "from": segment.lo, "to": segment.hi })
 }
 
-/// How a dispute ended and what it cost, as text.
+/// The outcome and cost of a dispute, as text.
 fn ending(image: &Image, played: &Played) -> String {
     let bill = |(transactions, gas, bytes)| {
         format!("{transactions:>3} transactions {:>11} gas {:>9} bytes of calldata", count(gas), count(bytes))

@@ -1,4 +1,4 @@
-//! `opml image from-elf`: any freestanding RISC-V program becomes an image.
+//! `opml image from-elf`: makes an image from a freestanding RISC-V program.
 
 use crate::cli::FromElf;
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use image::{Image, Role};
 use serde_json::json;
 use std::fmt::Write;
 
-/// The longest ELF file that is read.
+/// The maximum size of an ELF file.
 const MAX_PROGRAM: u64 = 1 << 32;
 
 /// Loads the program and writes the image.

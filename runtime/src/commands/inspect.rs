@@ -1,4 +1,4 @@
-//! `opml inspect`: what an image holds.
+//! `opml inspect`: shows the contents of an image.
 
 use crate::cli::Inspect;
 use crate::failure::Failure;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Shows the image, and draws it if that was asked for.
+/// Shows the image, and draws it if `--svg` is given.
 pub fn run(args: &Inspect, output: Output) -> Result<(), Failure> {
     let image = if args.verify { load_verified(&args.image, output)? } else { load(&args.image)? };
     let (mut object, mut text) = (object(&image), text(&image));
@@ -38,7 +38,7 @@ fn mix(image: &Image) -> Vec<(Op, u64)> {
     counts
 }
 
-/// The number of big steps of each operator, in the order of their first appearance.
+/// The number of big steps per operator, in the order of first appearance.
 fn operators(image: &Image) -> Vec<(&str, u64)> {
     let mut counts: Vec<(&str, u64)> = Vec::new();
     for step in &image.schedule {
@@ -77,7 +77,8 @@ fn object(image: &Image) -> Value {
     })
 }
 
-/// Where inputs, outputs and scratch are, and the bound of the whole run; null if the image does not say.
+/// The regions of inputs, outputs and scratch, and the bound of the whole run. Null if the image doesn't
+/// declare them.
 fn interface(image: &Image) -> Value {
     let region = |region: image::Region| json!({ "address": region.address, "bits": region.bits });
     image.interface.map_or(Value::Null, |interface| {
@@ -86,7 +87,8 @@ fn interface(image: &Image) -> Value {
     })
 }
 
-/// The address from which the stack grows down: that of a C program's start-up code, or that at reset.
+/// The address from which the stack grows down. A C program's start-up code sets it; otherwise it is the
+/// value at reset.
 fn stack_pointer(image: &Image) -> u64 {
     image::elf::stack_pointer(image).unwrap_or(image.sp)
 }

@@ -37,7 +37,7 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     }
     let key = signer(&args.key)?;
     log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
-    let models = args.models.iter().map(|path| known(path, args, output)).collect::<Result<Vec<_>, _>>()?;
+    let models = args.models.iter().map(|path| load_model(path, args, output)).collect::<Result<Vec<_>, _>>()?;
     if let Some(address) = args.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
         exporter
@@ -86,9 +86,9 @@ async fn player(
 }
 
 /// A model to play for: compiled here and run natively, or an image.
-fn known(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Failure> {
+fn load_model(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Failure> {
     let limits = args.limits;
-    let known = if path.extension().is_some_and(|extension| extension == "onnx") {
+    let loaded = if path.extension().is_some_and(|extension| extension == "onnx") {
         let compiled = compile(path, &compiler::Options::default())?;
         limits.admit_big_steps(&compiled.image.big_steps())?;
         let native = Native::new(&compiled, args.threads).map_err(|error| Failure::about(path, error))?;
@@ -98,24 +98,24 @@ fn known(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Fai
         limits.admit(&image.big_steps())?;
         LoadedModel::new(image, None)
     };
-    let model = known.map_err(|error| Failure::about(path, error))?;
+    let model = loaded.map_err(|error| Failure::about(path, error))?;
     Ok(model.named(&path.file_stem().unwrap_or_default().to_string_lossy()))
 }
 
-/// How to lie in this way about any inference.
+/// A way to lie about any inference.
 fn tamper(cheat: Cheat) -> Tamper {
-    Arc::new(move |known, fresh| {
+    Arc::new(move |loaded, fresh| {
         let fresh = || fresh().map_err(Failure::new);
         let lie = || {
             let mut honest = fresh()?;
-            let changes = lies(&known.image, &mut honest, cheat)?;
+            let changes = lies(&loaded.image, &mut honest, cheat)?;
             liar(&mut honest, fresh, &changes)
         };
         lie().map_err(|failure| failure.message)
     })
 }
 
-/// Waits for Ctrl-C or a signal to end.
+/// Waits for Ctrl-C or a termination signal.
 pub async fn interrupted() {
     #[cfg(unix)]
     if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

@@ -1,4 +1,4 @@
-//! `opml profile`: where the steps of a run go.
+//! `opml profile`: shows where a run spends its steps.
 
 use super::disasm::{described, place};
 use super::trace::instruction_at;
@@ -19,10 +19,10 @@ use std::path::Path;
 use std::time::Instant;
 use step::Status;
 
-/// The most counts to keep: there is one for each instruction in each big step that executes it.
+/// The maximum number of counts. There is one for each instruction in each big step that executes it.
 const MAX_COUNTS: usize = 1 << 24;
 
-/// How many instructions of a hot block to list.
+/// The maximum number of instructions that are listed for a hot block.
 const LISTED: u64 = 16;
 
 /// Runs the image and reports where the steps went.
@@ -78,7 +78,7 @@ fn flame_graph(profile: &RunProfile<'_>, image: &Path, machine: &Jit) -> Result<
     Ok(flame::draw(&flame::frames(&model, profile), &totals))
 }
 
-/// A profile with what its report needs.
+/// A profile and what its report needs.
 struct Shown<'a> {
     image: &'a Image,
     machine: &'a Jit,
@@ -215,7 +215,7 @@ impl Shown<'_> {
         let all = self.machine.steps();
         let mut table = table(header);
         table.set_header(header.iter().copied().chain(["steps", "per cent"]));
-        // Numbers to the right, names to the left.
+        // Align numbers to the right and names to the left.
         let names = header
             .iter()
             .take_while(|title| ["node", "operator", "function", "block"].contains(title))

@@ -1,4 +1,4 @@
-//! `opml prove`: the witness of one step.
+//! `opml prove`: writes the witness of one step.
 
 use crate::claim::Claim;
 use crate::cli::{Backend, Prove};
@@ -32,7 +32,7 @@ pub fn run(args: &Prove, output: Output) -> Result<(), Failure> {
     output.result(&object, &text)
 }
 
-/// The true claim about a machine's next step. The machine does not execute it.
+/// The true claim about a machine's next step, which is not executed.
 pub fn claim_of_next_step(machine: &mut Jit) -> Result<Claim, Failure> {
     let before = machine.state_root();
     let (witness, after) = machine.witness().map_err(Failure::from_error)?;

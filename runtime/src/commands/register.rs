@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// Registers the model, and deploys the verifier of its machine if it isn't deployed yet.
 pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
-    let known = LoadedModel::new(load_verified(&args.image, output)?, None)
+    let loaded = LoadedModel::new(load_verified(&args.image, output)?, None)
         .map_err(|error| Failure::about(&args.image, error))?;
     let licence = licence(args.licence.as_deref())?;
     let fee = U256::from(args.licence_fee.unwrap_or(Wei(0)).0);
@@ -20,17 +20,17 @@ pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
     let (id, listing, verifier, gas) = block_on(async {
         let session = Session::open(&args.network).await?;
         let mut sender = Sender::new(key, &session.node)?;
-        let (machine, registry) = (known.machine(), session.deployment.registry);
+        let (machine, registry) = (loaded.machine(), session.deployment.registry);
         let mut gas = 0;
         let mut verifier =
             session.registry(&IModelRegistry::verifierOfCall { machine: machine.clone() }).await?;
         if verifier == Address::ZERO {
-            let code = solidity::bytecode(known.image.extensions()).into();
+            let code = solidity::bytecode(loaded.image.extensions()).into();
             let call = IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: code };
             gas += sender.call(registry, &call, Wei(0)).await?.sent.gas;
             verifier = session.registry(&IModelRegistry::verifierOfCall { machine: machine.clone() }).await?;
         }
-        let listing = known.listing(verifier, args.licensor.unwrap_or_default(), fee, licence);
+        let listing = loaded.listing(verifier, args.licensor.unwrap_or_default(), fee, licence);
         let id = contracts::B256::new(step::keccak(&listing.abi_encode()).0);
         let call = IModelRegistry::registerCall { listing: listing.clone(), machine };
         gas += sender.call(registry, &call, Wei(0)).await?.sent.gas;
@@ -38,12 +38,12 @@ pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
     })?;
     spinner.finish_and_clear();
     let object = json!({
-        "listing": id, "model": known.hash(verifier), "verifier": verifier, "input_bytes": listing.inputBytes,
+        "listing": id, "model": loaded.hash(verifier), "verifier": verifier, "input_bytes": listing.inputBytes,
         "output_bytes": listing.outputBytes, "gas": gas,
     });
     let text = format!(
         "listing   {id}\nmodel     {}\nverifier  {verifier}\ninput     {} bytes\noutput    {} bytes\ngas       {}",
-        known.hash(verifier),
+        loaded.hash(verifier),
         count(listing.inputBytes),
         count(listing.outputBytes),
         count(gas)

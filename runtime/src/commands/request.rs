@@ -1,4 +1,4 @@
-//! `opml request`: asks for an inference.
+//! `opml request`: requests an inference.
 
 use super::wait::final_answer;
 use crate::cli::Request;
@@ -12,7 +12,7 @@ use contracts::{Address, B256, Bytes, IInferenceService, IModelRegistry, SolCall
 use players::{LoadedModel, input_root, pack};
 use serde_json::json;
 
-/// The most gas that the service gives a callback; `InferenceService.sol` has the same number.
+/// The maximum gas that the service gives a callback. `InferenceService.sol` has the same number.
 const MAX_CALLBACK_GAS: u64 = 8_000_000;
 
 /// Sends the request.
@@ -21,12 +21,12 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         return Err(Failure::usage(format!("--callback-gas is {}", count(args.callback_gas)))
             .hint(format!("a callback may have at most {} gas", count(MAX_CALLBACK_GAS))));
     }
-    let known =
+    let loaded =
         LoadedModel::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
-    let inputs = read_inputs(&known.image, &args.inputs)?;
+    let inputs = read_inputs(&loaded.image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
-    let input = pack(known.input(), known.input_bytes(), &inputs);
-    let root = contracts::word(input_root(known.input(), &input));
+    let input = pack(loaded.input(), loaded.input_bytes(), &inputs);
+    let root = contracts::word(input_root(loaded.input(), &input));
     let key = signer(&args.key)?;
     if let Some(folder) = &args.by_root {
         create_folder(folder)?;
@@ -37,7 +37,7 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         let session = Session::open(&args.network).await?;
         let listing = match args.listing {
             Some(listing) => listing,
-            None => plain_listing(&session, &known).await?,
+            None => plain_listing(&session, &loaded).await?,
         };
         let mut sender = Sender::new(key, &session.node)?;
         let (callback, gas) = (args.callback.unwrap_or_default(), args.callback_gas);
@@ -65,7 +65,7 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
             ether(U256::from(args.fee.0)),
             count(gas)
         );
-        // The number is known before the wait, which may end without an answer.
+        // The number is printed before the wait, which may end without an answer.
         output.say(&text)?;
         let mut object = json!({
             "request": id.saturating_to::<u64>(), "listing": listing, "input_root": root,
@@ -84,10 +84,10 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
     output.object(&object)
 }
 
-/// The listing of a model that has no licence.
-async fn plain_listing(session: &Session, known: &LoadedModel) -> Result<B256, Failure> {
-    let verifier = session.registry(&IModelRegistry::verifierOfCall { machine: known.machine() }).await?;
-    let listing = known.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO);
+/// The listing of a model without a licence.
+async fn plain_listing(session: &Session, loaded: &LoadedModel) -> Result<B256, Failure> {
+    let verifier = session.registry(&IModelRegistry::verifierOfCall { machine: loaded.machine() }).await?;
+    let listing = loaded.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO);
     let id = B256::new(step::keccak(&listing.abi_encode()).0);
     match session.registry(&IModelRegistry::cardOfCall { id }).await {
         Ok(_) => Ok(id),

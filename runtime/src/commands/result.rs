@@ -14,7 +14,7 @@ use serde_json::json;
 
 /// Shows or writes the output.
 pub fn run(args: &ResultOf, output: Output) -> Result<(), Failure> {
-    let known = match &args.image {
+    let loaded = match &args.image {
         Some(path) => Some(LoadedModel::new(load(path)?, None).map_err(|error| Failure::about(path, error))?),
         None => None,
     };
@@ -24,24 +24,24 @@ pub fn run(args: &ResultOf, output: Output) -> Result<(), Failure> {
         return output
             .result(&object, &format!("final: the model has no result on this input\nroot    {root}"));
     }
-    let Some(known) = known else {
+    let Some(loaded) = loaded else {
         let object = json!({ "request": args.request, "output_root": root, "output": hex(&bytes) });
         return output.result(&object, &format!("final\nroot    {root}\noutput  {}", hex(&bytes)));
     };
-    if known.output_bytes() != bytes.len() as u64 {
+    if loaded.output_bytes() != bytes.len() as u64 {
         return Err(Failure::new(format!(
             "the output has {} bytes, but the image's outputs have {}",
             bytes.len(),
-            known.output_bytes()
+            loaded.output_bytes()
         ))
         .hint("the request was about another model"));
     }
-    let start = known.output().address;
+    let start = loaded.output().address;
     let read = |address: u64, size: u64| {
         let at = usize::try_from(address.checked_sub(start)?).ok()?;
         bytes.get(at..at.checked_add(usize::try_from(size).ok()?)?)
     };
-    let tensors = outputs(&known.image, read)?;
+    let tensors = outputs(&loaded.image, read)?;
     create_folder(&args.output)?;
     let files = write_outputs(&args.output, &tensors)?;
     let text = format!("final\nroot    {root}\n{}", show(&tensors, &files));

@@ -1,4 +1,4 @@
-//! `opml status`: how a request stands, and how it came to that.
+//! `opml status`: shows the state of a request, and its history.
 
 use crate::cli::Status;
 use crate::failure::Failure;
@@ -23,7 +23,7 @@ struct Happened {
 /// Shows the request.
 pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
     let id = U256::from(args.request);
-    let known = match &args.image {
+    let loaded = match &args.image {
         Some(path) => Some(LoadedModel::new(load(path)?, None).map_err(|error| Failure::about(path, error))?),
         None => None,
     };
@@ -40,10 +40,10 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
             Failure::new(format!("there is no request {id}")).hint("`opml request` prints the number")
         );
     }
-    if let Some(known) = &known {
+    if let Some(loaded) = &loaded {
         let spinner = output.spinner("running the model");
         for disputed in &mut disputes {
-            disputed.explain(known, id, &logs, args.inputs.as_deref())?;
+            disputed.explain(loaded, id, &logs, args.inputs.as_deref())?;
         }
         spinner.finish_and_clear();
     }
@@ -80,7 +80,7 @@ fn standing(answer: &Answer, cancelled: bool) -> &'static str {
     }
 }
 
-/// How the last answer stands.
+/// The state of the last answer.
 fn summary(answer: &Answer, terms: &Terms, left: u64) -> String {
     let more = match answer.standing {
         Standing::Pending => {
@@ -96,7 +96,7 @@ fn summary(answer: &Answer, terms: &Terms, left: u64) -> String {
     format!("answer  {} by {}\noutput  {}\n{more}", answer.attempt, answer.asserter, answer.outputRoot)
 }
 
-/// Text whose addresses and hashes are short enough for a table.
+/// A text with addresses and hashes short enough for a table.
 fn shortened(text: &str) -> String {
     let words = text.split(' ').map(|word| {
         let number = word.trim_end_matches([':', ';', ',']);

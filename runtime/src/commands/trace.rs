@@ -1,4 +1,4 @@
-//! `opml trace`: the machine at chosen steps.
+//! `opml trace`: shows the machine at chosen steps.
 
 use super::disasm::{place, symbol_at};
 use crate::cli::{Backend, Trace};
@@ -14,13 +14,13 @@ use jit::Jit;
 use serde_json::{Value, json};
 use step::{Root, Status};
 
-/// How many steps ahead to look for the element that a step works on.
+/// How many steps ahead to search for the element that a step computes.
 const LOOKAHEAD: u64 = 10_000_000;
 
-/// The most rows to show.
+/// The maximum number of rows.
 const MAX_ROWS: usize = 100_000;
 
-/// What a trace shows of a step.
+/// A row of a trace: one step.
 pub struct Row {
     /// The step.
     pub step: u64,
@@ -34,9 +34,9 @@ pub struct Row {
     pub instruction: Option<Instruction>,
     /// The machine's status.
     pub status: Status,
-    /// The number of the big step that it belongs to.
+    /// The index of its big step.
     pub big_step: Option<usize>,
-    /// The element of the big step's output that it helps to compute: the next one that is stored.
+    /// The element of the big step's output that the step helps to compute: the next one to be stored.
     pub element: Option<u64>,
 }
 
@@ -55,7 +55,7 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     let image = &loaded.image;
     let object = json!({ "steps": rows.iter().map(|row| object(image, row)).collect::<Vec<_>>() });
     let mut text = table(["step", "pc", "place", "instruction", "operator", "element"]);
-    // Roots are as wide as a page, so they have a table of their own.
+    // Roots are as wide as a page, so they get a separate table.
     let mut roots = table(["step", "state root"]);
     for row in &rows {
         roots.add_row([count(row.step), row.root.to_string()]);
@@ -71,7 +71,7 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
     output.result(&object, &format!("{text}\n\n{roots}"))
 }
 
-/// The instruction, or how the machine ended if it did.
+/// The instruction, or how the machine ended.
 pub fn instruction(row: &Row) -> String {
     match (row.status, &row.instruction) {
         (Status::Running, Some(instruction)) => instruction.to_string(),
@@ -129,12 +129,12 @@ fn chosen(args: &Trace) -> Result<Vec<u64>, Failure> {
     Ok(steps)
 }
 
-/// The error for more rows than anyone reads.
+/// The error for too many rows.
 fn too_many() -> Failure {
     Failure::new(format!("this would show more than {} steps", count(MAX_ROWS as u64)))
 }
 
-/// Traces these steps, which are sorted, in one pass.
+/// Traces these steps in one pass. They must be sorted.
 pub fn trace(
     image: &Image,
     machine: &mut Jit,
@@ -147,7 +147,7 @@ pub fn trace(
     Ok(tracer.rows)
 }
 
-/// Traces the next step of a machine that is in a known big step; that of the whole program if `None`.
+/// Traces the next step of a machine in the given big step, or in a run of the whole program if `None`.
 pub fn trace_next(
     image: &Image,
     machine: &mut Jit,
@@ -155,7 +155,7 @@ pub fn trace_next(
     memory: &MemoryLimit,
 ) -> Result<Row, Failure> {
     let bar = ProgressBar::hidden();
-    let mut tracer = Tracer { known: big_step, ..Tracer::new(image, memory, &bar) };
+    let mut tracer = Tracer { big_step, ..Tracer::new(image, memory, &bar) };
     tracer.trace(machine, &[machine.steps()])?;
     tracer.rows.pop().ok_or_else(|| Failure::new("there is no next step"))
 }
@@ -180,29 +180,29 @@ pub fn instruction_at(image: &Image, pc: u64) -> Option<Instruction> {
     decode(word, image.extensions())
 }
 
-/// Rows in the making: some still wait for their element.
+/// Rows under construction. Some still lack their element.
 struct Tracer<'a> {
     image: &'a Image,
     memory: &'a MemoryLimit,
     bar: &'a ProgressBar,
-    /// The big step of every row, if the machine runs only that.
-    known: Option<usize>,
+    /// The big step of all rows, if the machine runs only that one.
+    big_step: Option<usize>,
     /// The return addresses of the calls that start big steps.
     calls: Vec<u64>,
     /// The addresses of the instructions that store.
     stores: Vec<u64>,
     rows: Vec<Row>,
-    /// Rows whose element is not known yet.
+    /// Rows whose element has not been found yet.
     open: Vec<usize>,
 }
 
 impl<'a> Tracer<'a> {
     fn new(image: &'a Image, memory: &'a MemoryLimit, bar: &'a ProgressBar) -> Self {
         let (calls, stores) = (call_sites(image), stores(image));
-        Self { image, memory, bar, known: None, calls, stores, rows: Vec::new(), open: Vec::new() }
+        Self { image, memory, bar, big_step: None, calls, stores, rows: Vec::new(), open: Vec::new() }
     }
 
-    /// Traces these steps, which are sorted.
+    /// Traces these steps, which must be sorted.
     fn trace(&mut self, machine: &mut Jit, at: &[u64]) -> Result<(), Failure> {
         for &step in at {
             self.seek(machine, step)?;
@@ -212,7 +212,8 @@ impl<'a> Tracer<'a> {
         self.seek(machine, u64::MAX)
     }
 
-    /// Traces every so many steps up to the end of the run, or up to `max`, and some others, which are sorted.
+    /// Traces every `every`-th step up to the end of the run, or up to `max`, and additional steps, which
+    /// must be sorted.
     fn trace_every(&mut self, machine: &mut Jit, every: u64, max: u64, at: &[u64]) -> Result<(), Failure> {
         let mut at = at.iter().copied().peekable();
         let mut point = Some(0);
@@ -235,7 +236,7 @@ impl<'a> Tracer<'a> {
         self.seek(machine, u64::MAX)
     }
 
-    /// Adds a row for the machine's next step. With `element`, looks for its element from now on.
+    /// Adds a row for the machine's next step. With `element`, searches for its element from now on.
     fn look(&mut self, machine: &mut Jit, element: bool) -> Result<(), Failure> {
         if self.rows.len() == MAX_ROWS {
             return Err(too_many().hint("raise --every"));
@@ -258,8 +259,8 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    /// Runs on to find the missing elements, but neither beyond a step nor for too long. The machine runs at full speed
-    /// from store to store.
+    /// Continues the run to find the missing elements, but neither beyond a step nor for too long. The
+    /// machine runs at full speed from store to store.
     fn seek(&mut self, machine: &mut Jit, step: u64) -> Result<(), Failure> {
         let Some(&last) = self.open.last() else { return Ok(()) };
         let end = self.rows[last].step.saturating_add(LOOKAHEAD);
@@ -282,10 +283,10 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    /// The big step that the machine is in. A kernel calls nothing, so `ra` still points to its caller.
+    /// The machine's current big step. A kernel calls nothing, so `ra` still points to its caller.
     fn big_step(&self, machine: &Jit) -> Option<usize> {
-        if self.known.is_some() {
-            return self.known;
+        if self.big_step.is_some() {
+            return self.big_step;
         }
         let in_start =
             symbol_at(self.image, machine.pc())?.address == symbol_at(self.image, self.image.entry)?.address;
@@ -312,7 +313,7 @@ fn stored(image: &Image, machine: &Interpreter) -> Option<u64> {
     store.then(|| machine.x(instruction.rs1).wrapping_add_signed(instruction.imm.into()))
 }
 
-/// The element of its big step's output that lies at an address.
+/// The element of its big step's output at an address.
 fn output_element(image: &Image, row: &Row, address: u64) -> Option<u64> {
     let tensor = image.tensors.get(operator(image, row)?.output as usize)?;
     let offset = address.checked_sub(tensor.address).filter(|&offset| offset < tensor.bytes)?;

@@ -18,9 +18,9 @@ pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|input| (input.address, input.bytes)).collect();
     let stem = args.image.file_stem().unwrap_or_default().to_string_lossy();
     args.limits.admit(&image.big_steps())?;
-    // What can't be written is found out before the image runs.
+    // A package that can't be written is rejected before the image runs.
     let place = Place::open(&args.output, args.force)?;
-    let progress = output.steps(Some(runs::looked_at(&image)));
+    let progress = output.steps(Some(runs::steps_searched(&image)));
     let files = package(&image, &identifier(&stem), &inputs, &args.limits.memory(), &progress)?;
     progress.finish_and_clear();
     place.write(&files)?;
@@ -30,15 +30,15 @@ pub fn run(args: &Verifier, output: Output) -> Result<(), Failure> {
     output.result(&object, &list.join("\n"))
 }
 
-/// Where a package is written.
+/// Where to write a package.
 enum Place<'a> {
-    /// A folder that isn't there yet: it appears with all its files at once.
+    /// A new folder, which appears with all its files at once.
     New {
         folder: &'a Path,
-        /// Beside it; removed again if the package isn't finished.
+        /// A temporary folder beside it. It is removed if the package isn't finished.
         draft: TempDir,
     },
-    /// A folder that is there.
+    /// An existing folder.
     Old { folder: &'a Path, force: bool },
 }
 
@@ -71,12 +71,12 @@ impl<'a> Place<'a> {
             Self::New { folder, draft } => {
                 write_all(draft.path(), files)?;
                 std::fs::rename(draft.path(), folder).map_err(|error| cannot_write(folder, &error))?;
-                // It is in its place now.
+                // The folder is in its place now.
                 let _ = draft.keep();
                 Ok(())
             }
             Self::Old { folder, force } => {
-                // What can't be read may be anything.
+                // A file that can't be read may contain anything.
                 let differ = |file: &&File| match std::fs::read(folder.join(&file.name)) {
                     Ok(old) => old != file.text.as_bytes(),
                     Err(error) => error.kind() != std::io::ErrorKind::NotFound,
@@ -106,11 +106,11 @@ fn cannot_write(folder: &Path, error: &std::io::Error) -> Failure {
     Failure::io("write", &folder.display().to_string(), error)
 }
 
-/// The first part of a contract's name, from a file's name: "mnist-cnn.v2" becomes "MnistCnnV2".
+/// The first part of a contract's name, derived from a file name: "mnist-cnn.v2" becomes "MnistCnnV2".
 fn identifier(stem: &str) -> String {
     let words = stem.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let name: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
-    // StepVerifier and IStepVerifier are the files beside it, also where file names ignore case.
+    // StepVerifier and IStepVerifier are files beside it. Some file systems ignore case.
     let taken = ["step", "istep"].contains(&name.to_ascii_lowercase().as_str());
     if name.starts_with(|c: char| c.is_ascii_alphabetic()) && !taken { name } else { format!("Model{name}") }
 }

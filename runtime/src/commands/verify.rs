@@ -8,7 +8,7 @@ use crate::output::{Output, count};
 use serde_json::json;
 use step::MachineProfile;
 
-/// Executes the step in Rust, and in the EVM if asked; checks it against an image if one is given.
+/// Executes the step in Rust, and in the EVM if asked. Checks it against an image if one is given.
 pub fn run(args: &Verify, output: Output) -> Result<(), Failure> {
     let claim = Claim::read(&args.witness)?;
     let computed = step::verify(claim.profile, &claim.witness, claim.before)
@@ -60,11 +60,11 @@ pub fn run(args: &Verify, output: Output) -> Result<(), Failure> {
     output.result(&object, &format!("{text}\n{ending}"))
 }
 
-/// What a witness alone doesn't prove: the state has no step number, and only what a step touches depends on the
-/// machine's shape.
+/// What a witness alone doesn't prove. The state has no step number, and the witness depends on the machine's
+/// shape only where the step touches it.
 const UNCHECKED: [&str; 5] = ["step", "extensions", "memory_bits", "code_base", "code_size"];
 
-/// Runs the image up to the claim's step; an error unless machine and state are the claim's.
+/// Runs the image up to the claim's step. Fails unless machine and state match the claim.
 fn check_image(args: &Verify, claim: &Claim, image: &std::path::Path, output: Output) -> Result<(), Failure> {
     let run = RunArgs { image: image.to_owned(), inputs: args.inputs.clone(), limits: args.limits };
     check_reach(&run, claim.step)?;
@@ -92,7 +92,7 @@ fn check_image(args: &Verify, claim: &Claim, image: &std::path::Path, output: Ou
     Err(Failure::about(&args.witness, message).hint(hint))
 }
 
-/// A machine's shape for people.
+/// Describes a machine's shape for people.
 fn shape(profile: MachineProfile) -> String {
     format!(
         "{}, 2^{} bytes of memory, {} bytes of code at {:#x}",

@@ -48,7 +48,7 @@ pub async fn final_answer(
     }
 }
 
-/// What is waited for, and until when.
+/// Describes what the command waits for, and until when.
 struct State {
     what: String,
     until: String,
@@ -60,7 +60,7 @@ impl std::fmt::Display for State {
     }
 }
 
-/// How a request that isn't final stands.
+/// Describes the state of a request that isn't final.
 fn state(answer: &Answer, terms: &Terms, now: u64) -> State {
     let ends = answer.posted.to::<u64>() + u64::from(terms.window);
     let (what, until) = match (answer.standing, answer.openGames) {

@@ -1,4 +1,4 @@
-//! `opml withdraw`: takes out what the service has credited to an account.
+//! `opml withdraw`: withdraws what the service has credited to an account.
 
 use crate::cli::{Keyed, Wei};
 use crate::failure::Failure;

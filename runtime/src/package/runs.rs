@@ -1,4 +1,4 @@
-//! The runs of an image that the tests of its package are made from.
+//! The runs of an image from which the tests of its package are made.
 
 use crate::claim::Claim;
 use crate::cli::Backend;
@@ -17,15 +17,15 @@ use players::{LoadedModel, ModelError, pack};
 use std::collections::HashSet;
 use step::{Root, Status};
 
-/// How many parts segments are cut into.
+/// The number of parts into which segments are cut.
 const ARITY: u64 = crate::terms::ARITY as u64;
-/// The most steps of a run that are searched for instructions.
+/// The maximum number of steps of a run in which instructions are searched.
 const SEARCHED: u64 = 1 << 24;
-/// The most instructions that are tested.
+/// The maximum number of instructions that are tested.
 const TESTED: usize = 64;
 
-/// How many steps of a run are searched at most.
-pub fn looked_at(image: &Image) -> u64 {
+/// The maximum number of steps of a run that are searched.
+pub fn steps_searched(image: &Image) -> u64 {
     image.interface.map_or(SEARCHED, |interface| interface.bound.min(SEARCHED))
 }
 
@@ -37,17 +37,17 @@ pub struct Example {
     pub claim: Claim,
 }
 
-/// A run with its result, and a game about it that ends in one step.
+/// A run with its result, and a game about it that ends in a single step.
 pub struct Recorded {
     /// The model.
     pub model: Model,
-    /// All inputs, as they lie in the input region.
+    /// All inputs, as the input region contains them.
     pub input: Vec<u8>,
     /// Their root.
     pub input_root: Root,
     /// The size of the output in bytes.
     pub output_bytes: u64,
-    /// The true output; empty if the model has none on this input.
+    /// The true output. Empty if the model has none for this input.
     pub output: Bytes,
     /// Its root.
     pub output_root: Root,
@@ -57,7 +57,7 @@ pub struct Recorded {
     pub opening: Challenge,
     /// All moves after it.
     pub moves: Vec<Move>,
-    /// Who wins.
+    /// The winner.
     pub winner: Side,
 }
 
@@ -86,25 +86,26 @@ pub fn steps(
     Ok(examples)
 }
 
-/// Plays games with liars until one ends in the proof of a step; `None` if the image has no inputs and outputs.
+/// Plays games with liars until one ends in the proof of a step. `None` if the image has no inputs and
+/// outputs.
 pub fn record(
     image: &Image,
     inputs: &[(u64, Vec<u8>)],
     memory: &MemoryLimit,
     bar: &ProgressBar,
 ) -> Result<Option<Recorded>, Failure> {
-    let known = match LoadedModel::new(image.clone(), None) {
+    let loaded = match LoadedModel::new(image.clone(), None) {
         Err(ModelError::NoInterface) => return Ok(None),
-        known => known.map_err(Failure::from_error)?,
+        loaded => loaded.map_err(Failure::from_error)?,
     };
     let mut failure =
         Failure::new("none of the lies tried ends in the proof of one step").hint("choose another --input");
-    // Whose turn it is at the last step depends on how long the run and the disputed big step are, and only the honest side
-    // can prove that step.
+    // The side to move at the last step depends on the lengths of the run and of the disputed big step. Only
+    // the honest side can prove that step.
     let cheats = [Cheat::Weight, Cheat::Step, Cheat::Output, Cheat::Challenger];
     for (number, cheat) in (1..).zip(cheats) {
         bar.set_message(format!("recording a dispute (lie {number} of at most {}), after ", cheats.len()));
-        match play(&known, inputs, cheat, memory) {
+        match play(&loaded, inputs, cheat, memory) {
             Ok(None) => {}
             Ok(recorded) => return Ok(recorded),
             Err(other) => failure = other,
@@ -115,12 +116,12 @@ pub fn record(
 
 /// A game with a liar; `None` if the loser stops answering before the last step.
 fn play(
-    known: &LoadedModel,
+    loaded: &LoadedModel,
     inputs: &[(u64, Vec<u8>)],
     cheat: Cheat,
     memory: &MemoryLimit,
 ) -> Result<Option<Recorded>, Failure> {
-    let image = &known.image;
+    let image = &loaded.image;
     let execution = || {
         let execution = Execution::new(image.clone(), image.big_steps(), inputs.to_vec())?;
         Ok(execution.with_limit(memory.clone()))
@@ -131,16 +132,16 @@ fn play(
     let model = *honest.model();
     let input_root = honest.input_root()?;
     let output_root = honest.result(&model)?;
-    let output = known.result(&mut honest)?.output;
+    let output = loaded.result(&mut honest)?.output;
     let (winner, answered) = if cheat == Cheat::Challenger {
         (Side::Asserter, output.clone())
     } else {
-        (Side::Challenger, known.result(&mut lying)?.output)
+        (Side::Challenger, loaded.result(&mut lying)?.output)
     };
     let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
     let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
-    let input = pack(known.input(), known.input_bytes(), inputs);
-    let output_bytes = known.output_bytes();
+    let input = pack(loaded.input(), loaded.input_bytes(), inputs);
+    let output_bytes = loaded.output_bytes();
     Ok(Some(Recorded {
         model,
         input,
@@ -155,7 +156,7 @@ fn play(
     }))
 }
 
-/// The moves of asserter and challenger, if the last one proves a step.
+/// The moves of asserter and challenger. `None` unless the last one proves a step.
 fn moves(
     model: &Model,
     input: Root,

@@ -1,4 +1,4 @@
-//! The flame graph of a run: who took the steps, from left to right in the order of execution.
+//! The flame graph of a run: what took the steps, from left to right in the order of execution.
 
 use crate::output::count;
 use crate::pictures::{Anchor, Area, FAINT, INK, MARGIN, PALE, Picture, SIZE, WIDTH, colour, fit};
@@ -8,28 +8,28 @@ use crate::profile::RunProfile;
 const ROW: f64 = 24.0;
 /// The upper edge of the first row.
 const TOP: f64 = 70.0;
-/// Boxes that are narrower are left out, so a picture has a largest size however long the schedule is.
+/// Narrower boxes are omitted, which limits the size of a picture for any schedule.
 const NARROWEST: f64 = 0.3;
-/// How many names the legend lists.
+/// The number of names in the legend.
 const LISTED: usize = 30;
 
-/// A box: a name and its steps, with the boxes that share them.
+/// A box: a name and its steps, with the boxes inside it.
 #[derive(Debug, Default)]
 pub struct Frame {
     name: String,
-    /// What decides the colour.
+    /// The key of its colour.
     kind: String,
     steps: u64,
     inside: Vec<Frame>,
 }
 
 impl Frame {
-    /// An empty one.
+    /// An empty box.
     fn new(name: &str, kind: &str) -> Self {
         Self { name: name.to_owned(), kind: kind.to_owned(), ..Self::default() }
     }
 
-    /// The box inside for what comes next in the order of execution: the last one if the name is the same.
+    /// The inner box for what is executed next: the last one if the name is the same, otherwise a new one.
     fn next(&mut self, name: &str, kind: &str) -> &mut Self {
         if self.inside.last().is_none_or(|last| last.name != name) {
             self.inside.push(Self::new(name, kind));
@@ -38,7 +38,7 @@ impl Frame {
         &mut self.inside[last]
     }
 
-    /// The box inside with this name, wherever it is.
+    /// The inner box with this name, at any position.
     fn named(&mut self, name: &str, kind: &str) -> &mut Self {
         let found = self.inside.iter().position(|frame| frame.name == name);
         let index = found.unwrap_or_else(|| {
@@ -48,20 +48,20 @@ impl Frame {
         &mut self.inside[index]
     }
 
-    /// How many rows of boxes it has below itself.
+    /// The number of rows of boxes below it.
     fn depth(&self) -> usize {
         self.inside.iter().map(|frame| 1 + frame.depth()).max().unwrap_or(0)
     }
 }
 
-/// The boxes of a run: operators and nodes in the order of the schedule, with functions and instructions, the largest
-/// first. A program without a schedule has only those.
+/// The boxes of a run: operators and nodes in the order of the schedule. Inside them are functions and
+/// instructions, the largest first. A program without a schedule has only the latter.
 pub fn frames(model: &str, profile: &RunProfile<'_>) -> Frame {
     let schedule = profile.has_schedule();
     let mut root = Frame::new(model, "");
     let mut lines =
         profile.by(|place| (place.big_step, place.operator, place.node, place.function, place.instruction));
-    // `by` puts the largest first; the sort is stable, so they stay first within a big step.
+    // `by` puts the largest first. The sort is stable, so they stay first within a big step.
     lines.sort_by_key(|((big_step, ..), _)| *big_step);
     for ((_, operator, node, function, instruction), steps) in lines {
         root.steps += steps;
@@ -107,7 +107,7 @@ fn draw_frame(picture: &mut Picture, frame: &Frame, above: &[&str], x: f64, y: f
     };
     let title =
         format!("{}\n{} steps, {} of all", path.join(" › "), count(frame.steps), per_cent(frame.steps, all));
-    // A gap between boxes, unless they are too narrow for one.
+    // A gap between boxes, unless they are too narrow.
     let gap = if width > 3.0 { 1.0 } else { 0.0 };
     picture.label(Area { x, y, width: width - gap, height: ROW - 2.0 }, &fill, &frame.name, &title);
     let mut x = x;
@@ -117,7 +117,7 @@ fn draw_frame(picture: &mut Picture, frame: &Frame, above: &[&str], x: f64, y: f
     }
 }
 
-/// Names with their colours and steps, in three columns; gives the lower edge.
+/// Names with their colours and steps, in three columns. Returns the lower edge.
 fn legend(picture: &mut Picture, totals: &[(&str, u64)], top: f64, all: u64) -> f64 {
     const COLUMNS: usize = 3;
     let (listed, rest) = totals.split_at(totals.len().min(LISTED));

@@ -1,39 +1,39 @@
-//! The graph of an image as rows: who computes what from what, read from the schedule and the addresses in it.
+//! The graph of an image as rows: each node with its inputs, derived from the schedule and its addresses.
 
 use image::{Image, Role, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most rows of nodes with a row of their own.
+/// The maximum number of nodes with separate rows.
 const ALONE: usize = 160;
-/// The most inputs with a row of their own.
+/// The maximum number of inputs with separate rows.
 const INPUTS: usize = 20;
 
-/// A row: a node, an input, or several nodes that have few steps.
+/// A row: a node, an input, or several nodes with few steps.
 #[derive(Debug, Default)]
 pub struct Entry {
-    /// The operator; empty for inputs and for several nodes.
+    /// The operator. Empty for inputs and for several nodes.
     pub operator: String,
     /// The name of the node.
     pub node: String,
-    /// How many nodes it stands for.
+    /// The number of nodes in the row.
     pub nodes: u64,
-    /// How many big steps they have.
+    /// The number of their big steps.
     pub big_steps: u64,
-    /// The most steps that they take.
+    /// The maximum number of steps that they take.
     pub steps: u64,
-    /// The bytes of the weights that they read.
+    /// The bytes of weights that they read.
     pub weights: u64,
     /// The bytes that they write.
     pub written: u64,
-    /// What they write: name, type and shape.
+    /// Their output: name, type and shape.
     pub output: String,
-    /// Whether that is an output of the model.
+    /// Whether it is an output of the model.
     pub is_output: bool,
-    /// What they read, but weights.
+    /// Their inputs, except weights.
     pub sources: BTreeSet<Source>,
 }
 
-/// Where an input of a node comes from.
+/// The source of a node's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A row of the picture.
@@ -77,7 +77,7 @@ pub fn entries(image: &Image) -> Vec<Entry> {
     rows
 }
 
-/// A row for one node, its sources still missing.
+/// A row for one node, without its sources.
 fn node_row(node: &Entry) -> Entry {
     Entry {
         operator: node.operator.clone(),
@@ -100,7 +100,7 @@ fn join(row: &mut Entry, node: &Entry) {
     row.is_output |= node.is_output;
 }
 
-/// Which nodes have a row of their own: all, or those with the most steps.
+/// The nodes with separate rows: all, or those with the most steps.
 fn alone(nodes: &[Entry]) -> Vec<bool> {
     if nodes.len() <= 2 * ALONE {
         return vec![true; nodes.len()];
@@ -112,7 +112,7 @@ fn alone(nodes: &[Entry]) -> Vec<bool> {
     alone
 }
 
-/// A row for each input; the last one stands for all that are left.
+/// A row for each input. The last one stands for all that remain.
 fn inputs(image: &Image) -> Vec<Entry> {
     let inputs: Vec<&Tensor> = inputs_of(image).collect();
     let row = |inputs: &[&Tensor]| {
@@ -135,7 +135,7 @@ fn described(tensor: &Tensor) -> String {
     format!("{}: {} {:?}", tensor.name, tensor.dtype, tensor.shape)
 }
 
-/// What lies at an address.
+/// What is at an address.
 #[derive(Clone, Copy)]
 enum Holder {
     Node(usize),
@@ -143,9 +143,10 @@ enum Holder {
     Weights(usize),
 }
 
-/// The nodes of the schedule: big steps of one node that follow each other are one.
+/// The nodes of the schedule. Consecutive big steps of one node are joined.
 fn nodes(image: &Image) -> Vec<Entry> {
-    // By first address: the end, and who has written there. Tensors share memory, so who writes takes over.
+    // By first address: the end, and the node that wrote there last. Tensors share memory, so each write
+    // takes over.
     let mut holders: BTreeMap<u64, (u64, Holder)> = BTreeMap::new();
     let mut place = |tensor: &Tensor, holder| {
         holders.insert(tensor.address, (tensor.address.saturating_add(tensor.bytes), holder));

@@ -1,4 +1,5 @@
-//! The picture of an image: its nodes in the order of execution with steps and bytes, and a map of its memory.
+//! The picture of an image: its nodes in the order of execution with steps and bytes, and a map of its
+//! memory.
 
 use crate::narration::node_name;
 use crate::output::count;
@@ -8,17 +9,17 @@ use crate::pictures::{Anchor, Area, FAINT, INK, MARGIN, PALE, Picture, SIZE, WID
 use image::{Image, Symbol};
 use std::collections::BTreeMap;
 
-/// The distance from one row to the next, and the height of its box.
+/// The distance from one row to the next, and the height of a box.
 const ROW: f64 = 26.0;
 const BOX: f64 = 20.0;
-/// The left edge of the boxes. Left of it are the lines of data that skip rows.
+/// The left edge of the boxes. To the left of it are the lines of data that skip rows.
 const LEFT: f64 = 130.0;
 /// The left edges of the columns.
 const TENSOR: f64 = 430.0;
 const STEPS: f64 = 680.0;
 const READ: f64 = 860.0;
 const WRITTEN: f64 = 1030.0;
-/// The most functions that are listed of a program.
+/// The maximum number of functions listed for a program.
 const FUNCTIONS: usize = 60;
 
 /// Draws an image.
@@ -50,7 +51,7 @@ fn titles(picture: &mut Picture, y: f64, titles: &[(f64, &str)]) {
     picture.line(&[(MARGIN, y + 7.0), (WIDTH - MARGIN, y + 7.0)], FAINT);
 }
 
-/// The nodes, one a row; gives the lower edge.
+/// The nodes, one per row. Returns the lower edge.
 fn graph(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     let rows = entries(image);
     let heads = [
@@ -114,7 +115,8 @@ fn bar(picture: &mut Picture, x: f64, y: f64, amount: u64, most: u64, fill: &str
     }
 }
 
-/// Lines from each row to those that read its output. To the next row it is a short one; others have lanes on the left.
+/// Lines from each row to the rows that read its output. A line to the next row is short; others use lanes on
+/// the left.
 fn lines(picture: &mut Picture, rows: &[Entry], top: f64) {
     let mut readers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
@@ -147,7 +149,7 @@ fn lines(picture: &mut Picture, rows: &[Entry], top: f64) {
         let stroke = colour(&rows[source].operator, 45);
         let x = LEFT - 12.0 - lane as f64 * space;
         let last = far.last().copied().unwrap_or(source);
-        // It leaves its box a little lower than others reach it.
+        // It leaves its box slightly below the point where others reach it.
         picture.line(
             &[(LEFT, centre(source) + 4.0), (x, centre(source) + 4.0), (x, centre(last) - 4.0)],
             &stroke,
@@ -160,7 +162,7 @@ fn lines(picture: &mut Picture, rows: &[Entry], top: f64) {
     }
 }
 
-/// The functions of a program, the largest of them, by address; gives the lower edge.
+/// The largest functions of a program, by address. Returns the lower edge.
 fn functions(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     titles(picture, top, &[(MARGIN, "function"), (TENSOR, "address"), (STEPS, "bytes of code")]);
     let code = |symbol: &&Symbol| image.profile.is_code(symbol.address) && symbol.size > 0;

@@ -1,19 +1,19 @@
-//! The map of an image's memory: what lies where, to scale, with a list of the same.
+//! The map of an image's memory, to scale, with a list of its ranges.
 
 use crate::output::count;
 use crate::pictures::{Anchor, Area, FAINT, INK, MARGIN, PALE, Picture, SIZE, WIDTH, colour, fit};
 use image::{Image, Role};
 use std::ops::Range;
 
-/// The most ranges in a map.
+/// The maximum number of ranges in a map.
 const RANGES: usize = 24;
 
-/// What memory is for. Where two overlap, the first one counts.
+/// The uses of memory. Where two overlap, the first one counts.
 const KINDS: [&str; 7] = ["code", "input", "output", "stack and scratch", "weights", "activations", "data"];
-/// Memory that is for nothing.
+/// Unused memory.
 const UNUSED: &str = "unused";
 
-/// Draws memory as a strip; gives its lower edge.
+/// Draws memory as a strip. Returns its lower edge.
 pub fn draw_memory(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     const HEIGHT: f64 = 34.0;
     let bits = image.profile.memory_bits();
@@ -51,7 +51,7 @@ pub fn draw_memory(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     y + HEIGHT
 }
 
-/// Lists the ranges of the map; gives the lower edge.
+/// Lists the ranges of the map. Returns the lower edge.
 pub fn legend_of_memory(picture: &mut Picture, image: &Image, top: f64) -> f64 {
     let mut y = top;
     for (kind, range) in ranges(image) {
@@ -69,7 +69,7 @@ fn fill(kind: &str) -> String {
     if kind == UNUSED { FAINT.to_owned() } else { colour(kind, 74) }
 }
 
-/// What memory is for, from the first address to the last. Small gaps count to what is beside them.
+/// The uses of memory, from the first address to the last. Small gaps are merged into their neighbours.
 fn ranges(image: &Image) -> Vec<(&'static str, Range<u64>)> {
     let used = used(image);
     let mut gap = 4096;
@@ -82,7 +82,7 @@ fn ranges(image: &Image) -> Vec<(&'static str, Range<u64>)> {
     }
 }
 
-/// Every range that is for something, by kind.
+/// All used ranges, by kind.
 fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
     let size = image.profile.memory_size();
     let span = |address: u64, bytes: u64| address.min(size)..address.saturating_add(bytes).min(size);
@@ -90,7 +90,7 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
         image.tensors.iter().filter(|t| t.role == role).map(|t| span(t.address, t.bytes)).collect()
     };
     let code = span(image.profile.code_base(), image.profile.code_size());
-    // The segments of a model are its weights, filled up to whole pages.
+    // The segments of a model are its weights, padded to whole pages.
     let is_model = image.schedule.len() > 1;
     let data = image.segments.iter().filter(|_| !is_model).map(|s| span(s.address, s.bytes.len() as u64));
     let data: Vec<_> = data.collect();
@@ -107,7 +107,7 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
             let scratch = 1u64.checked_shl(interface.scratch_bits.into()).unwrap_or(0);
             size.saturating_sub(scratch)..size
         }
-        // The stack of a program grows down from `sp`, at most to what lies below it.
+        // The stack of a program grows down from `sp`, at most to the next range below it.
         _ => {
             let sp = program.unwrap_or(image.sp);
             let below = data.iter().chain([&code]).chain(&input).chain(&output);
@@ -118,7 +118,7 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
     vec![vec![code], input, output, stack, tensors(Role::Constant), tensors(Role::Activation), data]
 }
 
-/// One kind for each range, neighbours of a kind joined over gaps up to a size.
+/// One kind for each range. Neighbours of the same kind are joined over gaps up to a size.
 fn painted(used: &[Vec<Range<u64>>], gap: u64, size: u64) -> Vec<(&'static str, Range<u64>)> {
     let joined: Vec<Vec<Range<u64>>> = used.iter().map(|ranges| join(ranges, gap)).collect();
     let mut edges: Vec<u64> = joined.iter().flatten().flat_map(|range| [range.start, range.end]).collect();
@@ -140,7 +140,7 @@ fn painted(used: &[Vec<Range<u64>>], gap: u64, size: u64) -> Vec<(&'static str, 
     painted
 }
 
-/// Ranges in order, those that overlap or have a smaller gap between them as one.
+/// Sorts ranges, and joins those that overlap or are separated by less than `gap`.
 fn join(ranges: &[Range<u64>], gap: u64) -> Vec<Range<u64>> {
     let mut sorted: Vec<Range<u64>> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
     sorted.sort_by_key(|range| range.start);

@@ -19,20 +19,20 @@ const TOP: f64 = 100.0;
 const DISPUTED: &str = "#f59e0b";
 const LEADING: &str = "#fef3c7";
 
-/// Claims about a segment, and the part of them that the opponent disagrees with.
+/// Claims about a segment, and the part with which the opponent disagrees.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
-    /// Whose claims they are.
+    /// The side that made them.
     pub by: Side,
     /// The name of the move that made them.
     pub name: &'static str,
     /// The gas of that move.
     pub gas: u64,
-    /// What they are about.
+    /// The segment.
     pub segment: Segment,
-    /// How many parts the segment is cut into.
+    /// The number of parts into which the segment is cut.
     pub parts: u64,
-    /// The number of the part that the opponent picked, counted from 1; `None` if the opponent did not answer.
+    /// The part that the opponent picked, counted from 1. `None` if the opponent did not answer.
     pub picked: Option<u64>,
 }
 
@@ -115,20 +115,20 @@ fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round
     }
 }
 
-/// The left and the right edge of a part.
+/// The left and right edges of a part.
 fn edges(round: &Round, part: u64) -> (f64, f64) {
     let edge = |index: u64| LEFT + LENGTH * index as f64 / round.parts.max(1) as f64;
     (edge(part.saturating_sub(1)), edge(part))
 }
 
-/// Leads the eye from the part that was picked to the next bar.
+/// Connects the picked part to the next bar.
 fn lead(picture: &mut Picture, round: &Round, top: f64, bottom: f64) {
     let Some(part) = round.picked else { return };
     let (left, right) = edges(round, part);
     picture.polygon(&[(left, top), (right, top), (LEFT + LENGTH, bottom), (LEFT, bottom)], LEADING);
 }
 
-/// What came out; gives the lower edge.
+/// Shows the outcome. Returns the lower edge.
 fn verdict(picture: &mut Picture, image: &Image, played: &Played, top: f64) -> f64 {
     let (winner, loser) = (side(played.winner), side(played.winner.other()));
     let mut lines = vec![("The winner", format!("the {winner}: {}", how(played, loser)))];

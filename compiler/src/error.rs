@@ -14,19 +14,19 @@ pub enum CompileError {
     /// The file could not be read, or is not an ONNX model.
     #[error(transparent)]
     Read(#[from] onnx::Error),
-    /// The model has faults, or needs something that is not supported.
+    /// The model has errors, or needs something that is not supported.
     #[error(transparent)]
     Import(#[from] ImportErrors),
     /// The model does not fit into memory.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// An operator was accepted, but cannot be computed: a fault of its kernel.
+    /// An operator was accepted but cannot be computed, which is an error in its kernel.
     #[error(transparent)]
     Operator(#[from] OperatorError),
     /// A kernel could not be turned into code.
     #[error(transparent)]
     Codegen(#[from] codegen::CodegenError),
-    /// The program does not make an image: a fault of the compiler.
+    /// The program is not a valid image, which is an error in the compiler.
     #[error(transparent)]
     Image(#[from] image::ImageError),
     /// The kernels could not be linked to a program.
@@ -34,10 +34,10 @@ pub enum CompileError {
     Link(#[from] LinkError),
 }
 
-/// What the user should know about a model that was accepted.
+/// A warning about a model that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Warning {
-    /// An output whose declared shape is wrong.
+    /// The declared shape of an output is wrong.
     #[error(
         "output `{name}` is declared {declared}, but its nodes compute {computed}; the declared shape is ignored"
     )]
@@ -49,7 +49,7 @@ pub enum Warning {
         /// The shape that its nodes compute.
         computed: String,
     },
-    /// An input that is declared with a dimension of 0.
+    /// An input is declared with a dimension of 0.
     #[error(
         "input `{name}` is declared {declared} and has no elements; if its 0 stands for an open dimension, add --shape \
          {name}={suggestion}"
@@ -59,10 +59,10 @@ pub enum Warning {
         name: String,
         /// The shape that the model declares.
         declared: String,
-        /// A shape that would do.
+        /// A shape that would work.
         suggestion: String,
     },
-    /// An output without elements.
+    /// An output has no elements.
     #[error("output `{name}` has shape {shape} and no elements: the model computes nothing for it")]
     EmptyOutput {
         /// The output.
@@ -72,21 +72,21 @@ pub enum Warning {
     },
 }
 
-/// What can be wrong with a graph apart from its nodes.
+/// An error in a graph outside its nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ModelError {
-    /// An unknown version of the operator set.
+    /// The version of the operator set is unknown.
     #[error("opset {found} is not supported; supported: 1 to {newest}")]
     Opset {
         /// The model's version.
         found: i64,
-        /// The newest known.
+        /// The newest supported version.
         newest: i64,
     },
-    /// A graph without outputs.
+    /// The graph has no outputs.
     #[error("the graph has no outputs; declare at least one tensor as its output")]
     NoOutputs,
-    /// A tensor that is defined twice.
+    /// A tensor is defined twice.
     #[error("tensor `{name}` is defined twice: as {first} and as {second}")]
     Duplicate {
         /// The tensor.
@@ -96,7 +96,7 @@ pub enum ModelError {
         /// The other.
         second: String,
     },
-    /// A tensor that nothing defines.
+    /// A tensor is never defined.
     #[error("tensor `{name}`, used by {user}, is not defined by any input, initializer or node")]
     Undefined {
         /// The tensor.
@@ -104,19 +104,19 @@ pub enum ModelError {
         /// What uses it.
         user: String,
     },
-    /// Nodes that depend on each other.
+    /// Nodes depend on each other.
     #[error("the graph has a cycle through {}; a node must not depend on its own output", nodes.join(", "))]
     Cycle {
         /// The nodes.
         nodes: Vec<String>,
     },
-    /// An input without an element type.
+    /// An input has no element type.
     #[error("input `{name}` has no element type; the model must declare one")]
     InputWithoutType {
         /// The input.
         name: String,
     },
-    /// An element type that is not supported.
+    /// An element type is not supported.
     #[error(
         "tensor `{name}` has element type {found}, which is not supported; supported: float, double, bool, (u)int8 to \
          (u)int64; convert the model, to float for example"
@@ -127,17 +127,17 @@ pub enum ModelError {
         /// ONNX's name of the type.
         found: &'static str,
     },
-    /// An input whose shape the model leaves open.
+    /// The model leaves the shape of an input open.
     #[error("input `{name}` has {shape}, which is not fixed; add --shape {name}={suggestion}")]
     DynamicShape {
         /// The input.
         name: String,
         /// What the model declares: `shape [batch, 784]`.
         shape: String,
-        /// A shape that would do.
+        /// A shape that would work.
         suggestion: String,
     },
-    /// A shape given for something that is not an input.
+    /// A shape was given for something that is not an input.
     #[error("--shape {name}: the model has no such input; inputs: {}", inputs.join(", "))]
     ShapeOfUnknownInput {
         /// The name given.
@@ -145,17 +145,17 @@ pub enum ModelError {
         /// The inputs.
         inputs: Vec<String>,
     },
-    /// A shape given that contradicts the model, or another shape given.
+    /// A given shape contradicts the model, or another given shape.
     #[error("--shape {name}={given} contradicts the declared shape {declared}")]
     ShapeContradicted {
         /// The input.
         name: String,
         /// The shape given.
         given: String,
-        /// The shape declared, with names replaced by the sizes that other inputs give them.
+        /// The declared shape, with names replaced by the sizes that other inputs give them.
         declared: String,
     },
-    /// An output with another element type than declared.
+    /// An output's element type differs from the declared one.
     #[error(
         "output `{name}` is declared {declared}, but its nodes compute {computed}; correct its declaration"
     )]
@@ -167,28 +167,28 @@ pub enum ModelError {
         /// The type that its nodes compute.
         computed: String,
     },
-    /// More memory than is allowed.
+    /// The model needs more memory than is allowed.
     #[error("{what} needs {bytes} bytes; the limit is {limit}")]
     TooLarge {
         /// A tensor, or all of them.
         what: String,
         /// Its size.
         bytes: u128,
-        /// The most that is supported.
+        /// The maximum supported size.
         limit: u64,
     },
 }
 
-/// What can be wrong with a node.
+/// An error in a node.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum NodeError {
-    /// An operator that is not in the table.
+    /// The operator is not in the table.
     #[error("the operator is not supported; supported: {supported}")]
     Unsupported {
         /// The operators in the table.
         supported: String,
     },
-    /// An old form of an operator.
+    /// The operator's form is too old.
     #[error(
         "the form of opset {found} is not supported; supported: opset {since} and newer; convert the model, with \
          onnx.version_converter for example"
@@ -196,15 +196,15 @@ pub enum NodeError {
     Opset {
         /// The model's opset.
         found: i64,
-        /// The oldest supported.
+        /// The oldest supported opset.
         since: i64,
     },
-    /// An attribute that the operator does not have.
+    /// The operator has no such attribute.
     #[error("attribute `{attribute}` is unknown; supported: {known}")]
     UnknownAttribute {
         /// The attribute.
         attribute: String,
-        /// Those that the operator has.
+        /// The operator's attributes.
         known: String,
     },
     /// A required attribute is missing.
@@ -213,27 +213,27 @@ pub enum NodeError {
         /// The attribute.
         attribute: &'static str,
     },
-    /// An attribute of another kind.
+    /// An attribute has the wrong kind.
     #[error("attribute `{attribute}` is of kind {found}; expected {expected}")]
     AttributeKind {
         /// The attribute.
         attribute: String,
         /// The kind found.
         found: &'static str,
-        /// The kind that the operator has.
+        /// The kind that the operator requires.
         expected: &'static str,
     },
-    /// An attribute's value that is not supported.
+    /// An attribute's value is not supported.
     #[error("attribute `{attribute}` is {found}; supported: {supported}")]
     AttributeValue {
         /// The attribute.
         attribute: String,
         /// The value found.
         found: String,
-        /// What would be accepted.
+        /// The supported values.
         supported: String,
     },
-    /// Too few or too many inputs.
+    /// It has too few or too many inputs.
     #[error("has {found} inputs; expected {expected}")]
     InputCount {
         /// The number of inputs.
@@ -241,58 +241,58 @@ pub enum NodeError {
         /// The numbers that are accepted.
         expected: String,
     },
-    /// A required input is left out.
+    /// A required input is omitted.
     #[error("input {index} is left out, but required")]
     MissingInput {
-        /// Which.
+        /// The index of the input.
         index: usize,
     },
-    /// A second output that is used.
+    /// A second output is used.
     #[error("output {index} (`{name}`) is used, but only output 0 is supported")]
     Output {
-        /// Which.
+        /// The index of the output.
         index: usize,
         /// Its name.
         name: String,
     },
-    /// An input that must be known at compile time.
+    /// An input must be known at compile time.
     #[error("input {index} (`{tensor}`) must be a constant: {why}")]
     NotConstant {
-        /// Which.
+        /// The index of the input.
         index: usize,
         /// The tensor.
         tensor: String,
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
-    /// An input of the wrong element type.
+    /// An input has the wrong element type.
     #[error("input {index} (`{tensor}`) is {found}; expected {expected}")]
     ElementType {
-        /// Which.
+        /// The index of the input.
         index: usize,
         /// The tensor.
         tensor: String,
         /// Its type, as ONNX calls it.
         found: &'static str,
-        /// What the operator takes.
+        /// The types that the operator accepts.
         expected: String,
     },
-    /// An input whose value is not supported.
+    /// The value of an input is not supported.
     #[error("input {index} (`{tensor}`) is {found}; supported: {supported}")]
     InputValue {
-        /// Which.
+        /// The index of the input.
         index: usize,
         /// The tensor.
         tensor: String,
         /// Its value.
         found: String,
-        /// What would be accepted.
+        /// The supported values.
         supported: &'static str,
     },
     /// The operator refuses its inputs or attributes.
     #[error("{}", .0.problem)]
     Operands(OperatorError),
-    /// A result that is too large.
+    /// The result is too large.
     #[error("the output {ty} needs {bytes} bytes; the limit is {limit}")]
     TooLarge {
         /// The type of the output.
@@ -302,10 +302,10 @@ pub enum NodeError {
         /// The limit.
         limit: u64,
     },
-    /// Its value could not be computed at compile time: a fault of a kernel.
+    /// Its value could not be computed at compile time, which is an error in a kernel.
     #[error("constant folding: {0}")]
     Fold(#[from] EvalError),
-    /// An operator with several outputs.
+    /// The operator has several outputs.
     #[error("the operator has {found} outputs; only operators with one output are supported")]
     Outputs {
         /// The number of outputs.
@@ -326,33 +326,33 @@ pub enum LinkError {
         /// The bytes that are available.
         limit: u64,
     },
-    /// A kernel with a loop whose length depends on data.
+    /// A kernel has a loop whose length depends on data.
     #[error("kernel {kernel} has no upper bound of steps: a loop in it depends on data")]
     Unbounded {
         /// The kernel.
         kernel: String,
     },
-    /// Too many big steps.
+    /// There are too many big steps.
     #[error("a budget of {budget} steps makes more than {limit} big steps; choose a larger --budget")]
     Steps {
         /// The budget.
         budget: u64,
-        /// The most big steps.
+        /// The maximum number of big steps.
         limit: usize,
     },
-    /// Something that does not fit into an instruction.
+    /// A value does not fit into an instruction.
     #[error("{what} cannot be encoded")]
     Encoding {
-        /// What.
+        /// The value.
         what: String,
     },
     /// The ELF file could not be written.
     #[error("cannot write the ELF file: {0}")]
     Elf(#[from] object::write::Error),
-    /// The loader refuses the linked program: a fault of the linker.
+    /// The loader refuses the linked program, which is an error in the linker.
     #[error("the linked program was refused: {0}")]
     Load(#[from] image::elf::ElfError),
-    /// A big step whose kernel or output is not in the image: a fault of the linker.
+    /// The kernel or output of a big step is not in the image, which is an error in the linker.
     #[error("node `{node}`: its kernel or its output is not in the image")]
     Lost {
         /// The node.

@@ -22,7 +22,7 @@ impl TensorId {
 /// A tensor: its name, its type and, for a constant, its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    /// The name: that in the model if it has one. Not unique.
+    /// The name, taken from the model if it has one there. Not unique.
     pub name: String,
     /// Element type and shape.
     pub ty: TensorType,
@@ -43,20 +43,20 @@ pub struct GraphNode {
     pub output: TensorId,
 }
 
-/// A model as a list of nodes, each after those that it depends on.
+/// A model as a list of nodes, each after its dependencies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     /// The model's name.
     pub name: String,
-    /// All tensors, including those that nothing uses.
+    /// All tensors, including unused ones.
     pub tensors: Vec<Tensor>,
     /// The nodes in their order of execution.
     pub nodes: Vec<GraphNode>,
-    /// The tensors that a run is given.
+    /// The inputs of a run.
     pub inputs: Vec<TensorId>,
-    /// The tensors that a run computes.
+    /// The outputs of a run.
     pub outputs: Vec<TensorId>,
-    /// What the user should know although the model was accepted.
+    /// Warnings about the model, which was nevertheless accepted.
     pub warnings: Vec<Warning>,
 }
 
@@ -83,7 +83,7 @@ impl Graph {
         ids.iter().map(|&id| self.tensor(id).ty.clone()).collect()
     }
 
-    /// For each tensor, whether it is an input or an output, or belongs to a node.
+    /// For each tensor, whether it is an input or output, or belongs to a node.
     pub fn used(&self) -> Vec<bool> {
         let mut used = vec![false; self.tensors.len()];
         let of_nodes = self.nodes.iter().flat_map(|node| node.inputs.iter().chain([&node.output]));
@@ -129,7 +129,7 @@ impl fmt::Display for Graph {
     }
 }
 
-/// An operator as `Name { attributes }`: the content of its variant.
+/// An operator as `Name { attributes }`: the contents of its variant.
 fn attributes(operator: &Operator) -> String {
     let text = format!("{operator:?}");
     let inner = text.strip_prefix(operator.name()).and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'));

@@ -1,8 +1,8 @@
-//! From ONNX to the graph: names become ids, shapes are inferred, constants folded, and old forms of
-//! operators replaced by the newest.
+//! Converts ONNX to the graph. Names become ids, shapes are inferred, constants are folded, and old forms of
+//! operators are replaced by the newest.
 //!
-//! The importer does not stop at the first problem. What a problem leaves unknown has no entry in
-//! [`Import::names`], and of the nodes that depend on it only the form is checked.
+//! The importer does not stop at the first problem. Tensors that a problem leaves unknown have no entry in
+//! [`Import::names`], and nodes that depend on them are only checked for their form.
 
 mod call;
 mod operators;
@@ -21,7 +21,7 @@ use crate::error::{ImportErrors, ModelError, NodeError, Warning};
 use crate::graph::{Graph, GraphNode, Tensor, TensorId};
 use crate::passes;
 
-/// The newest version of the operator set that the importer has been compared with.
+/// The newest version of the operator set with which the importer has been compared.
 const NEWEST_OPSET: i64 = 28;
 
 /// Imports a model.
@@ -31,7 +31,7 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, ImportErro
     }
     let mut import = Import::new(model.opset, options.max_memory);
     let order = order::order(&model.graph, &mut import.errors);
-    // Where the structure is wrong, a name may stand for the wrong tensor, and types would only mislead.
+    // If the structure is wrong, a name may stand for the wrong tensor, and errors about types would mislead.
     let sound = import.errors.is_empty();
     let onnx::ModelGraph { name, nodes, initializers, inputs, outputs } = model.graph;
     import.graph.name = name;
@@ -66,10 +66,10 @@ pub(crate) fn label(node: &onnx::ModelNode, index: usize) -> String {
 /// A graph under construction.
 pub(crate) struct Import {
     opset: i64,
-    /// The most bytes of a tensor.
+    /// The maximum size of a tensor in bytes.
     limit: u64,
     graph: Graph,
-    /// The tensors that are known, by their names in the model.
+    /// The known tensors, by their names in the model.
     names: BTreeMap<String, TensorId>,
     /// The names of all tensors that a needed node reads or that are outputs of the graph.
     used: BTreeSet<String>,
@@ -93,7 +93,7 @@ impl Import {
         }
     }
 
-    /// Adds a constant, if anything uses it.
+    /// Adds a constant, if it is used.
     fn initializer(&mut self, initializer: onnx::Initializer) {
         let onnx::Initializer { name, tensor } = initializer;
         if !self.used.contains(&name) {
@@ -135,8 +135,8 @@ impl Import {
         self.names.get(name).copied()
     }
 
-    /// Adds a node and returns its output, which gets the name. A node whose inputs are constants becomes a
-    /// constant.
+    /// Adds a node and returns its output, which gets the name. A node whose inputs are all constants becomes
+    /// a constant.
     pub(crate) fn apply(
         &mut self,
         node: &str,
@@ -164,7 +164,8 @@ impl Import {
         Ok(output)
     }
 
-    /// The error for the user: a wrong element type with the tensor's name and ONNX's names of the types.
+    /// The error for the user: for a wrong element type, with the tensor's name and ONNX's names of the
+    /// types.
     fn operands_error(&self, error: dnn_lib::operator::OperatorError, inputs: &[TensorId]) -> NodeError {
         use dnn_lib::operator::Problem;
         match &error.problem {
@@ -178,7 +179,7 @@ impl Import {
         }
     }
 
-    /// The shape that the model declares decides nothing: many exporters leave a wrong one.
+    /// The declared shape is only compared, since many exporters leave a wrong one.
     fn output(&mut self, declared: &onnx::Value) {
         let Some(id) = self.named(&declared.name) else { return };
         let (name, computed) = (|| declared.name.clone(), &self.graph.tensor(id).ty);
@@ -207,7 +208,7 @@ impl Import {
     }
 }
 
-/// The element type of the kernels, if they support it.
+/// The element type for the kernels, if they support it.
 fn element_type(element: ElementType) -> Option<DType> {
     Some(match element {
         ElementType::Float32 => DType::F32,

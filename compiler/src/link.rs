@@ -20,7 +20,7 @@ pub(crate) const START: &str = "_start";
 /// The name of the code that the big steps call.
 const NODES: &str = "_nodes";
 
-/// The size that code is padded to: a leaf of its Merkle tree.
+/// Code is padded to a multiple of this: a leaf of its Merkle tree.
 const LEAF: u64 = 32;
 
 /// A function or an object in the code.
@@ -31,11 +31,11 @@ pub(crate) struct Symbol {
     pub size: u64,
 }
 
-/// Where a big step begins.
+/// The address at which a big step begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub address: u64,
-    /// The most steps that it takes.
+    /// The maximum number of steps that it takes.
     pub bound: u64,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Text {
     pub mapping: Vec<(&'static str, u64)>,
     /// The big steps.
     pub entries: Vec<Entry>,
-    /// The most steps that the whole run takes.
+    /// The maximum number of steps of the whole run.
     pub bound: u64,
 }
 
@@ -59,7 +59,7 @@ impl Text {
         self.address + self.bytes.len() as u64
     }
 
-    /// Marks the kind of the next bytes, unless it is that of the bytes before.
+    /// Marks the kind of the next bytes, unless it is the same as before.
     fn mark(&mut self, kind: &'static str, address: u64) {
         if self.mapping.last().is_some_and(|&(_, last)| last == address) {
             self.mapping.pop();
@@ -105,7 +105,7 @@ pub(crate) struct Linkable {
 }
 
 impl Linkable {
-    /// An upper bound for a big step of so many units, including the steps before and after the kernel.
+    /// An upper bound for a big step with this many units, including the steps before and after the kernel.
     pub fn bound(&self, units: u64) -> u64 {
         start::MOST_STEPS.saturating_add(self.steps.most(units))
     }
@@ -141,8 +141,8 @@ pub(crate) fn text(schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Re
         }
         ranges.push(start::Range { node: nodes.len() - 1, lo: step.lo, hi: step.hi });
     }
-    // The code before the kernels has the same size wherever they are, so a draft of it gives their
-    // addresses.
+    // The size of the code before the kernels does not depend on their addresses, so a draft of it determines
+    // them.
     let start = |kernels: &[u64]| Start::new(plan.memory_size(), &nodes, &ranges, kernels);
     let draft = place(&start(&[])?, schedule, kernels, plan);
     let places: Vec<u64> = draft.kernels().iter().map(|symbol| symbol.address).collect();
@@ -179,7 +179,7 @@ mod tests {
     use dnn_lib::kernel::{Builder, Kernel};
     use dnn_lib::tensor::{DType, TensorType};
 
-    /// A kernel that carries this many numbers through a loop, which registers cannot hold.
+    /// A kernel that carries this many numbers through a loop, more than registers can hold.
     fn wide(numbers: u64) -> Kernel {
         let tensor = TensorType::new(DType::F32, [numbers]);
         let mut b = Builder::new("wide", &[], &tensor, &[1]);

@@ -1,4 +1,4 @@
-//! Makes the image: the linked program is loaded like any other, and gets the tensor table and the schedule.
+//! Makes the image: loads the linked program like any other, and adds the tensor table and the schedule.
 
 use dnn_lib::tensor::DType;
 use image::{BigStep, Dtype, Image, Interface, Role, Tensor};
@@ -19,7 +19,7 @@ pub(crate) fn image(
     schedule: &Schedule,
 ) -> Result<Image, CompileError> {
     let mut contents = image::elf::read(elf).map_err(LinkError::from)?;
-    // The loader makes memory for all addresses; here the code lies above memory.
+    // The loader provides memory for all addresses, but here the code is above memory.
     let extensions = contents.profile.extensions();
     let (code_base, code_size) = (contents.profile.code_base(), contents.profile.code_size());
     contents.profile = MachineProfile::new(extensions, plan.memory_bits as u8, code_base, code_size)
@@ -57,7 +57,7 @@ pub(crate) fn image(
     Ok(Image::new(contents)?)
 }
 
-/// The tensors that the image describes, in order.
+/// The tensors of the image's table, in order.
 struct Table {
     rows: Vec<(Role, TensorId)>,
     /// For each tensor of the graph, its row.
@@ -65,7 +65,7 @@ struct Table {
 }
 
 impl Table {
-    /// Inputs and outputs in the order of the model, then all other tensors in use.
+    /// Inputs and outputs in the order of the model, then all other used tensors.
     fn of(graph: &Graph) -> Self {
         let used = graph.used();
         let inputs = graph.inputs.iter().map(|&id| (Role::Input, id));

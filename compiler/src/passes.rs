@@ -1,4 +1,4 @@
-//! From graph to graph.
+//! Passes that transform the graph.
 
 pub(crate) mod dead;
 pub(crate) mod fold;

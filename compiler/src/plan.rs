@@ -1,9 +1,9 @@
-//! The memory plan: an address in guest memory for every tensor. The memory is kept small, because every
-//! doubling adds a level to every proof.
+//! The memory plan: an address in guest memory for every tensor. Memory is kept small, because every doubling
+//! adds a level to every proof.
 //!
-//! From address 0 there are the constants, then the inputs and outputs, then intermediate tensors, and the
-//! stack at the very top. Each input and output is an aligned power of two of bytes, so that a node of the
-//! memory's Merkle tree commits to it; all inputs share one such region, and all outputs another.
+//! The constants start at address 0. They are followed by the inputs and outputs, then intermediate tensors,
+//! with the stack at the very top. Each input and output is an aligned power of two of bytes, so that a node
+//! of the memory's Merkle tree commits to it. All inputs share one such region, and all outputs another.
 //! Intermediate tensors share memory where their lifetimes allow it.
 
 use std::collections::BTreeMap;
@@ -21,22 +21,22 @@ pub const STACK_BITS: u8 = 12;
 /// Bytes of scratch memory for the kernels' stack frames: a subtree at the very top.
 pub const STACK_BYTES: u64 = 1 << STACK_BITS;
 
-/// Every address is a multiple of this: a leaf of the memory's Merkle tree.
+/// The alignment of every address: a leaf of the memory's Merkle tree.
 const LEAF: u64 = 32;
 
-/// Bytes of the smallest region: two leaves, so that its root is a hash.
+/// The size of the smallest region in bytes: two leaves, so that its root is a hash.
 const LEAST_REGION: u64 = 2 * LEAF;
 
-/// The addresses of everything.
+/// All addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The address of each tensor of the graph; 0 for one that is not in use.
+    /// The address of each tensor of the graph; 0 for an unused one.
     pub addresses: Vec<u64>,
-    /// The constants with their addresses, in ascending order; equal ones are stored once.
+    /// The constants with their addresses, in ascending order. Equal ones are stored once.
     pub constants: Vec<(u64, Arc<Vec<u8>>)>,
-    /// The region that holds the inputs and nothing else.
+    /// The region that contains only the inputs.
     pub input: Region,
-    /// The region that holds the outputs and nothing else.
+    /// The region that contains only the outputs.
     pub output: Region,
     /// Memory is `2^memory_bits` bytes.
     pub memory_bits: u32,
@@ -56,10 +56,10 @@ impl Plan {
 
 /// A piece of memory to be placed.
 struct Request {
-    /// The tensor whose memory it is; views share it.
+    /// The tensor that owns the memory. Views share it.
     root: TensorId,
     size: u64,
-    /// The nodes, by number, during which it is in use.
+    /// The range of nodes during which it is in use.
     life: Range<usize>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
     let constants = place_constants(graph, &mut space, &mut addresses);
     let (inputs, outputs) =
         (Group::of(graph, &roots, &graph.inputs), Group::of(graph, &roots, &graph.outputs));
-    // The larger one comes first, so that alignment wastes less.
+    // The larger one comes first, which wastes less to alignment.
     let input_first = (inputs.size >= outputs.size).then(|| inputs.place(&mut space, &mut addresses));
     let output = outputs.place(&mut space, &mut addresses);
     let input = input_first.unwrap_or_else(|| inputs.place(&mut space, &mut addresses));
@@ -91,7 +91,7 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
     Ok(Plan { addresses, constants, input, output, memory_bits: memory.trailing_zeros() })
 }
 
-/// Places the constants one after the other; equal ones only once.
+/// Places the constants one after the other, equal ones only once.
 fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> Vec<(u64, Arc<Vec<u8>>)> {
     let mut placed: BTreeMap<&[u8], u64> = BTreeMap::new();
     let mut constants = Vec::new();
@@ -141,12 +141,12 @@ impl Group {
     }
 }
 
-/// The size of the smallest subtree that holds so many bytes. Sizes beyond all memory stay too large.
+/// The size of the smallest subtree with room for this many bytes. Sizes beyond all memory stay too large.
 fn power_of_two(bytes: u64) -> u64 {
     bytes.max(LEAF).checked_next_power_of_two().unwrap_or(1 << 63)
 }
 
-/// All other memory, in the order in which it is placed.
+/// All other memory, in the order of placement.
 fn requests(graph: &Graph, roots: &[TensorId]) -> Vec<Request> {
     let mut fixed = vec![false; graph.tensors.len()];
     graph.inputs.iter().chain(&graph.outputs).for_each(|id| fixed[roots[id.index()].index()] = true);
@@ -155,12 +155,12 @@ fn requests(graph: &Graph, roots: &[TensorId]) -> Vec<Request> {
     let size = |root: TensorId| graph.tensor(root).ty.bytes().unwrap_or(u64::MAX);
     let mut requests: Vec<Request> =
         lives.map(|(root, life)| Request { root, size: size(root), life }).collect();
-    // Large ones first: the small ones then fill the gaps.
+    // Large ones first, so that small ones fill the gaps.
     requests.sort_by_key(|request| std::cmp::Reverse(request.size));
     requests
 }
 
-/// From which node to after which node each computed tensor is in use.
+/// The range of nodes during which each computed tensor is in use.
 fn lifetimes(graph: &Graph, roots: &[TensorId]) -> BTreeMap<TensorId, Range<usize>> {
     let mut lives: BTreeMap<TensorId, Range<usize>> = BTreeMap::new();
     for (index, node) in graph.nodes.iter().enumerate() {
@@ -180,7 +180,7 @@ struct Space {
 }
 
 impl Space {
-    /// Takes the lowest address at which nothing else lies at the same time.
+    /// Takes the lowest address that is free during its lifetime.
     fn place(&mut self, size: u64, align: u64, life: &Range<usize>) -> u64 {
         let mut start = 0u64;
         for (taken, other) in &self.taken {

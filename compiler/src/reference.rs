@@ -1,5 +1,5 @@
-//! The reference backend: executes a graph with the reference evaluator of kernels. It is slow; every other
-//! backend is compared with it.
+//! The reference backend: executes a graph with the reference evaluator of kernels. It is slow, and every
+//! other backend is compared with it.
 
 use dnn_lib::kernel::EvalError;
 use dnn_lib::operator::OperatorError;
@@ -11,7 +11,7 @@ use crate::work::{self, Work};
 /// Why a graph could not be executed.
 #[derive(Debug, Error)]
 pub enum ReferenceError {
-    /// The wrong number of inputs.
+    /// The number of inputs is wrong.
     #[error("the graph has {expected} inputs, {found} are given")]
     Inputs {
         /// The number of inputs of the graph.
@@ -19,7 +19,7 @@ pub enum ReferenceError {
         /// The number given.
         found: usize,
     },
-    /// A node uses a tensor that nothing before it defines. The importer does not make such graphs.
+    /// A node uses a tensor that was not defined before it. The importer does not make such graphs.
     #[error("node `{node}` uses a tensor that is not defined before it")]
     Order {
         /// The node.

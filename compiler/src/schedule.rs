@@ -1,5 +1,5 @@
 //! The schedule: which kernel computes which range of which tensor, and in which order. Each such range is a
-//! big step. Between big steps, the state is memory alone.
+//! big step. Between big steps, the state consists of memory alone.
 
 use std::collections::HashMap;
 
@@ -16,14 +16,14 @@ use crate::work::{self, Work};
 pub struct Schedule {
     /// The kernels, without duplicates.
     pub kernels: Vec<Kernel>,
-    /// The big steps in order. Those of a node follow each other, and their ranges cover its units.
+    /// The big steps in order. Those of a node are consecutive, and their ranges cover its units.
     pub steps: Vec<BigStep>,
 }
 
 /// A kernel over a range of its units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BigStep {
-    /// The node that it belongs to.
+    /// The name of its node.
     pub node: String,
     /// The index of the node in [`Graph::nodes`].
     pub place: usize,
@@ -48,7 +48,8 @@ impl BigStep {
     }
 }
 
-/// The most big steps. A game over more of them would not be shorter than one over fewer, longer ones.
+/// The maximum number of big steps. A game over more of them would not be shorter than one over fewer, longer
+/// ones.
 const MAX_STEPS: usize = 1 << 20;
 
 /// One big step for each node that has a kernel.
@@ -78,7 +79,7 @@ pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
 
 impl Schedule {
     /// The same work in big steps of at most `budget` steps, or of one unit if that takes more. `bound` gives
-    /// the bound of a kernel (by index) for a number of units; more units never have a smaller bound.
+    /// the bound of a kernel (by index) for a number of units. It never decreases with more units.
     pub(crate) fn split(self, budget: u64, bound: impl Fn(usize, u64) -> u64) -> Result<Self, LinkError> {
         let mut steps = Vec::new();
         for step in self.steps {
@@ -99,8 +100,8 @@ impl Schedule {
     }
 }
 
-/// The largest number from 1 to `units` that fits, or 1 if none does. If a number fits, so do all smaller
-/// ones.
+/// The largest number from 1 to `units` that fits; 1 if none does. If a number fits, all smaller ones must
+/// too.
 fn most_units(units: u64, fits: impl Fn(u64) -> bool) -> u64 {
     let (mut least, mut end) = (1, units.saturating_add(1));
     while end - least > 1 {

@@ -1,4 +1,4 @@
-//! What there is to do for a node.
+//! The work for a node.
 
 use dnn_lib::kernel::Kernel;
 use dnn_lib::operator::{Lowering, Operator, OperatorError, Problem};
@@ -6,7 +6,7 @@ use dnn_lib::tensor::TensorType;
 
 use crate::graph::{Graph, GraphNode};
 
-/// What there is to do for a node.
+/// The work for a node.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Work {
     /// Nothing: its output is its input with another shape.
@@ -28,7 +28,7 @@ pub(crate) fn of_operator(operator: &Operator, inputs: &[TensorType]) -> Result<
     of_lowering(operator.lower(inputs)?).map_err(problem)
 }
 
-/// A node has one output, so an operator may have one kernel: a second one would be lost.
+/// A node has one output, so an operator may have only one kernel. A second one would be lost.
 fn of_lowering(lowering: Lowering) -> Result<Work, Problem> {
     let Lowering::Kernels(kernels) = lowering else { return Ok(Work::View) };
     match <[Kernel; 1]>::try_from(kernels) {

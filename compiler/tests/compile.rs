@@ -1,4 +1,4 @@
-//! Models become images: complete, small, and the same every time.
+//! Models become images that are complete, small, and the same every time.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ fn every_operator_case_becomes_an_image() {
     for case in std::fs::read_dir(fixtures().join("operators")).unwrap() {
         let model = case.unwrap().path().join("model.onnx");
         let name = model.display().to_string();
-        // Cases with open dimensions need shapes; the message says so.
+        // Cases with open dimensions need shapes, and the message must say so.
         match compiler::compile(&model, &Options::default()) {
             Err(error) if model.exists() && !error.to_string().contains("--shape") => {
                 failures.push(format!("{name}: {error}"));
@@ -35,7 +35,7 @@ fn every_operator_case_becomes_an_image() {
     assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Native execution: the same kernels, again without a call or a relocation.
+/// Native code: the same kernels, again without calls and relocations.
 #[test]
 fn every_kernel_is_compiled_for_the_host_too() {
     let host = codegen::Target::host().unwrap();

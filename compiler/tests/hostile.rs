@@ -1,4 +1,4 @@
-//! Every bad model of fixtures/hostile is refused with a message that has the words that the case lists.
+//! Every bad model of fixtures/hostile is refused with the words that its case lists.
 
 use std::path::Path;
 

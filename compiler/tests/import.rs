@@ -1,5 +1,5 @@
-//! Old and new forms of operators mean the same, shapes are bound by name, and what is dead or constant
-//! disappears. Models are made here, from the plain types that the ONNX reader gives.
+//! Old and new forms of operators mean the same, shapes are bound by name, and dead or constant nodes
+//! disappear. The models are built from the plain types of the ONNX reader.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn symbol(name: &str) -> Dimension {
     Dimension::Symbol(name.to_owned())
 }
 
-/// A model with input `x` of the shape given and output `y` of any shape.
+/// A model with an input `x` of the given shape and an output `y` of any shape.
 fn model(opset: i64, shape: &[u64], initializers: &[(&str, Tensor)], nodes: &[ModelNode]) -> Model {
     let initializer =
         |(name, tensor): &(&str, Tensor)| Initializer { name: (*name).to_owned(), tensor: tensor.clone() };
@@ -72,7 +72,7 @@ fn floats(count: usize) -> Vec<u8> {
     (0..count).flat_map(|x| (x as f32 - 2.5).to_le_bytes()).collect()
 }
 
-/// What the graph computes of `0 - 2.5, 1 - 2.5, ...`.
+/// The graph's result for `0 - 2.5, 1 - 2.5, ...`.
 fn execute(graph: &Graph) -> Vec<u8> {
     let count = graph.tensor(graph.inputs[0]).ty.elements().unwrap() as usize;
     reference::execute(graph, &[&floats(count)]).unwrap().remove(0)
@@ -325,7 +325,7 @@ fn the_same_problem_of_many_nodes_is_told_once() {
     assert!(error.starts_with(&format!("{nodes}: the form of opset 6 is not supported")), "{error}");
 }
 
-/// A model that copies `x` with the shape declared for it to `y`, and the shapes given.
+/// A model that copies `x` to `y`, with a declared shape for `x` and the given shapes.
 fn copy(x: Vec<Dimension>, y: Vec<Dimension>, given: &[u64]) -> Result<(Vec<u64>, Vec<String>), String> {
     let mut model = model(13, &[], &[], &[node("Relu", &["x"], "y")]);
     model.graph.inputs = vec![value("x", Some(x))];

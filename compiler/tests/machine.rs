@@ -1,4 +1,4 @@
-//! Images run in the machine give, bit for bit, what the kernels' reference evaluator gives.
+//! Images run in the machine give the same bits as the kernels' reference evaluator.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! From model to image: importing, passes, plans, linking, and what hostile models get.
+//! From model to image: importing, passes, plans, linking, and how hostile models are refused.
 
 mod compile;
 mod hostile;

@@ -1,12 +1,12 @@
-//! Damaged models never make the compiler panic or take memory that the file does not have; they are refused
-//! or compiled.
+//! Damaged models never make the compiler panic, or take memory out of proportion to the file. They are
+//! refused or compiled.
 
 use std::path::Path;
 
 use compiler::Options;
 use onnx::Limits;
 
-/// A small generator of numbers, so that failures repeat.
+/// A small random number generator, so that failures can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -16,7 +16,7 @@ impl Random {
     }
 }
 
-/// One to four changes: a byte replaced, removed, repeated, or everything behind it cut off.
+/// One to four changes: a byte is replaced, removed or repeated, or everything after it is cut off.
 fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..=random.below(4) {
@@ -54,7 +54,7 @@ fn damaged_models_are_refused_or_compiled() {
             let model = onnx::decode_model(&damage(&bytes, &mut random), &Limits::default());
             let result = model.map_err(Into::into).and_then(|model| {
                 let graph = compiler::import_model(model, &options)?;
-                // Kernels for sizes that a damaged file may have take long to run, but not to make.
+                // Kernels for the sizes in a damaged file may run for long, but compile quickly.
                 compiler::compile_graph(graph, &options)
             });
             match result {

@@ -1,4 +1,4 @@
-//! Every case of fixtures/operators and both networks, executed by the reference evaluator, against the
+//! Runs every case of fixtures/operators and both networks in the reference evaluator, and compares with the
 //! stored outputs.
 
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
-/// How far an output may be from onnxruntime's, relative to its size and absolute. Operators that round once
-/// per element are exact; a sum may be taken in another order there.
+/// The tolerance against onnxruntime, relative and absolute. Operators that round once per element are exact.
+/// A sum may be computed in another order there.
 fn tolerance(case: &str) -> (f64, f64) {
     const EXACT: (f64, f64) = (0.0, 0.0);
     let exact = [
@@ -63,7 +63,7 @@ fn check(case: &Path, tolerance: (f64, f64)) -> Result<(), String> {
     let inputs = tensors(case, "input");
     let mut options = Options::default();
     let model = case.join("model.onnx");
-    // Cases with open dimensions are compiled for the inputs that they come with.
+    // Cases with open dimensions are compiled for the shapes of their inputs.
     let declared = onnx::read_model(&model, &Limits::default()).map_err(|error| error.to_string())?.graph;
     let initializer = |name: &str| declared.initializers.iter().any(|initializer| initializer.name == name);
     for (value, input) in declared.inputs.iter().filter(|value| !initializer(&value.name)).zip(&inputs) {
@@ -142,7 +142,7 @@ fn the_bundled_networks_give_the_stored_outputs() {
     }
 }
 
-/// The models that PyTorch exported for ONNX's own tests, in the pinned `onnx` wheel.
+/// The models that PyTorch exported for ONNX's own tests, from the pinned `onnx` wheel.
 fn pytorch_cases() -> Vec<PathBuf> {
     let pins = std::fs::read_to_string(fixtures().join("train/requirements.txt")).unwrap();
     let version =
@@ -152,8 +152,8 @@ fn pytorch_cases() -> Vec<PathBuf> {
     ["pytorch-converted", "pytorch-operator"].iter().flat_map(|kind| folders(&folder.join(kind))).collect()
 }
 
-/// PyTorch computed these outputs. Many models are in an old form or use operators that are not supported;
-/// those must be refused for just that reason.
+/// PyTorch computed these outputs. Many models are in an old form or use unsupported operators, and must be
+/// refused for exactly that reason.
 #[test]
 fn models_that_pytorch_exported_give_the_stored_outputs() {
     let (mut same, mut refused, mut failures) = (0, 0, Vec::new());

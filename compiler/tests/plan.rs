@@ -1,5 +1,5 @@
-//! What the memory plan promises, on every bundled model: nothing in use at the same time overlaps, what is
-//! proven as a whole is a subtree, and no memory is wasted on a level of the tree that is not needed.
+//! The guarantees of the memory plan, on every bundled model: tensors in use at the same time don't overlap,
+//! whatever is proven as a whole is a subtree, and the tree has no unnecessary level.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,14 +31,14 @@ fn compiled() -> impl Iterator<Item = (String, Compiled)> {
 /// A tensor's memory and the big steps during which it must keep its contents.
 struct Use {
     tensor: TensorId,
-    /// Whether a kernel writes it; a view is not written.
+    /// Whether a kernel writes it. A view is not written.
     written: bool,
     memory: Range<u64>,
     steps: Range<usize>,
 }
 
 /// What the schedule reads and writes. A tensor lives from the step that writes it to the last one that reads
-/// it; inputs, outputs and constants all the time.
+/// it. Inputs, outputs and constants live all the time.
 fn uses(Compiled { graph, plan, schedule, .. }: &Compiled) -> Vec<Use> {
     let end = schedule.steps.len();
     graph
@@ -131,7 +131,7 @@ fn regions_hold_all_inputs_or_all_outputs_and_nothing_else() {
         for (region, own) in [(plan.input, &graph.inputs), (plan.output, &graph.outputs)] {
             let region = region.range().unwrap();
             assert!(region.end - region.start >= 64 && !overlap(&region, &scratch), "{model}");
-            // A view of an output lies where the output does.
+            // A view of an output is at the output's address.
             let own: Vec<u64> = own.iter().map(|&id| plan.address(id)).collect();
             let used = graph.used();
             for id in graph.ids().filter(|id| used[id.index()]) {

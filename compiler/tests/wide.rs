@@ -8,7 +8,7 @@ use image::Role;
 use interpreter::Interpreter;
 use step::Status;
 
-/// The concatenation, along the last axis, of so many inputs: one with 1 column, one with 2, and so on.
+/// The concatenation of this many inputs along the last axis: one with 1 column, one with 2, and so on.
 fn graph(inputs: u64) -> Graph {
     let mut graph = Graph::default();
     let mut tensor = |name: String, columns: u64| {

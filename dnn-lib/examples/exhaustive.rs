@@ -1,5 +1,5 @@
-//! Compares exp, tanh and sigmoid with the right answer for all 2^32 inputs, or for every `STEP`th of those
-//! between two bit patterns (in hexadecimal). All takes about 20 minutes of a core for each function.
+//! Compares exp, tanh and sigmoid with the correct results for all 2^32 inputs, or for every `STEP`th input
+//! between two bit patterns (in hexadecimal). A full run takes about 20 core minutes per function.
 //!
 //! The right answer is that of the platform's `f64` functions, wherever their error cannot change how it is
 //! rounded to `f32`; the inputs that are left are those of `tests/hard_cases.txt`, with answers from MPFR.

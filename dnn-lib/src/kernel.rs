@@ -1,12 +1,12 @@
 //! The kernel language: small typed loop programs over the memory of one machine.
 //!
-//! A [`Kernel`] computes a range `[lo, hi)` of the units of one output tensor; a unit is usually one element,
-//! and is computed on its own, so that the same bits come out however a range is split. [`Builder`] makes
+//! A [`Kernel`] computes a range `[lo, hi)` of the units of one output tensor. A unit is usually one element.
+//! Units are computed independently, so the bits are the same however a range is split. [`Builder`] makes
 //! kernels, [`Kernel::eval`] runs them (the reference), and the compiler turns them into code.
 //!
 //! # Semantics
 //!
-//! Everything but memory access is total, and nothing depends on the host.
+//! Everything except memory access is total, and nothing depends on the host.
 //!
 //! * Integers wrap. Shift amounts are taken modulo the width. Division is RISC-V's: `x / 0` has all bits set,
 //!   `x % 0` is `x`, and the overflowing `MIN / -1` is `MIN` with remainder 0.
@@ -22,10 +22,10 @@
 //! **There is one NaN.** A NaN has no sign and no payload. It gets bits only where it is observed, by a float
 //! [`store`](Builder::store) or a [`bitcast`](Builder::bitcast) to an integer, and these are always the
 //! canonical ones (`0x7fc00000`, `0x7ff8000000000000`). Negation and `abs` of a NaN are the NaN. Hosts
-//! disagree on the NaNs that arithmetic gives, so an implementation of the language canonicalizes them at
-//! these two places, unless the value cannot be a NaN or can only be the canonical one.
+//! produce different NaNs in arithmetic, so an implementation of the language canonicalizes them at these two
+//! places, unless the value cannot be a NaN or can only be the canonical one.
 //!
-//! Kernels that only move data load and store integers of the same size, and so keep every bit.
+//! Kernels that only move data load and store integers of the same size, which keeps every bit.
 
 mod builder;
 mod display;

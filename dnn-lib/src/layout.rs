@@ -2,7 +2,7 @@
 
 use crate::kernel::{Builder, Value};
 
-/// A dimension of an iteration: its size, and how far apart its elements lie in a tensor, in elements.
+/// A dimension of an iteration: its size, and the distance of its elements in a tensor, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dim {
     /// The number of elements.
@@ -50,7 +50,8 @@ pub fn broadcast_shape(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
         .collect()
 }
 
-/// The same iteration in as few dimensions as possible: without those of size 1, and with neighbours joined.
+/// The same iteration in as few dimensions as possible: without those of size 1, and with adjacent ones
+/// joined.
 fn joined(dims: &[Dim]) -> Vec<Dim> {
     let mut joined: Vec<Dim> = Vec::new();
     for &dim in dims.iter().filter(|dim| dim.size != 1) {
@@ -64,7 +65,7 @@ fn joined(dims: &[Dim]) -> Vec<Dim> {
     joined
 }
 
-/// The stride of an iteration over `dims`, if it has one stride throughout.
+/// The stride of an iteration over `dims`, if a single stride covers it.
 pub fn single_stride(dims: &[Dim]) -> Option<u64> {
     match joined(dims)[..] {
         [] => Some(0),
@@ -94,7 +95,7 @@ pub fn position(b: &mut Builder, index: Value, dims: &[Dim]) -> Value {
     sum.unwrap_or_else(|| b.i64(0))
 }
 
-/// The coordinates of step `index` of a row-major iteration over a grid; dimensions of size 1 give a constant
+/// The coordinates of step `index` of a row-major iteration over a grid. Dimensions of size 1 give a constant
 /// 0.
 pub fn coordinates(b: &mut Builder, index: Value, grid: &[u64]) -> Vec<Value> {
     let zero = b.i64(0);

@@ -1,6 +1,6 @@
 //! The DNN kernels and the operator table.
 //!
-//! A kernel is written once, as a small typed loop program ([`kernel`]); the compiler turns it into guest and
+//! A kernel is written once, as a small typed loop program ([`kernel`]). The compiler turns it into guest and
 //! host code. An [`operator`] knows the shape of its output and the kernel that computes it. This crate knows
 //! nothing about ONNX, files or hosts.
 //!

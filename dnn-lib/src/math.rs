@@ -1,9 +1,9 @@
 //! Elementary functions, as routines of the kernel language: correctly rounded in `f32`, evaluated in `f64`.
 //!
-//! Only `+ * fma /` and integer operations are used, so that every backend gives the same bits. An `f64`
+//! They use only `+ * fma /` and integer operations, so that every backend computes the same bits. An `f64`
 //! evaluation with an error of about one unit in the last place rounds almost every `f32` input correctly.
-//! The few results that lie closer to the midpoint of two floats are listed in `tests/hard_cases.txt` and
-//! have been tested one by one. `examples/exhaustive.rs` tests all 2^32 inputs.
+//! The few results that are closer to the midpoint of two floats are listed in `tests/hard_cases.txt` and
+//! have been tested individually. `examples/exhaustive.rs` tests all 2^32 inputs.
 
 use crate::kernel::{BinaryOp, Builder, Conversion, Type, Value};
 
@@ -17,7 +17,7 @@ const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fefa_3000);
 /// ln 2 - LN2_HIGH.
 const LN2_LOW: f64 = f64::from_bits(0x3d53_de6a_f278_ece6);
 
-/// The Taylor series of (exp(r) - 1 - r) / r^2 has the coefficients 1 / (i + 2)!; with this many, the rest is
+/// The number of coefficients 1 / (i + 2)! in the Taylor series of (exp(r) - 1 - r) / r^2. The remainder is
 /// below 2^-57 for |r| <= ln(2) / 2.
 const TERMS: u64 = 12;
 
@@ -54,7 +54,7 @@ fn series(b: &mut Builder, r: Value) -> Value {
     sum
 }
 
-/// An `F64` times 2^n, where that is a normal number; a NaN stays one.
+/// An `F64` times 2^n, if that is a normal number. A NaN stays a NaN.
 fn scale(b: &mut Builder, x: Value, n: Value) -> Value {
     let shift = b.i64(52);
     let exponent = b.binary(BinaryOp::Shl, n, shift);
@@ -71,7 +71,7 @@ fn exp_f64(b: &mut Builder, x: Value) -> Value {
     scale(b, mantissa, split.n)
 }
 
-/// `x`, or the limit if that is smaller; a NaN stays one.
+/// The smaller of `x` and the limit. A NaN stays a NaN.
 fn at_most(b: &mut Builder, x: Value, limit: f32) -> Value {
     let limit = b.f32(limit);
     let beyond = b.lt(limit, x);
@@ -116,7 +116,7 @@ pub(crate) fn tanh(b: &mut Builder, x: Value) -> Value {
     with_sign_of(b, y, x)
 }
 
-/// A magnitude with the sign of another `F32`; a NaN stays one.
+/// A magnitude with the sign of another `F32`. A NaN stays a NaN.
 fn with_sign_of(b: &mut Builder, magnitude: Value, x: Value) -> Value {
     let mask = b.i32(i32::MIN);
     let x = b.bitcast(x);
@@ -146,8 +146,8 @@ pub(crate) fn sigmoid(b: &mut Builder, x: Value) -> Value {
     demote(b, y)
 }
 
-/// 1/2 + x/4 - x^3/48 + ... for |x| < 2^-12. Where 1/2 + x/4 is the midpoint of two floats, the cubic term
-/// decides, however small it is; so x/4 is reduced by an amount that is too small to matter elsewhere.
+/// 1/2 + x/4 - x^3/48 + ... for |x| < 2^-12. If 1/2 + x/4 is the midpoint of two floats, the cubic term
+/// decides, however small it is. So x/4 is reduced by an amount that is too small to matter elsewhere.
 fn near_half(b: &mut Builder, x: Value) -> Value {
     let x = promote(b, x);
     let slope = b.f64(0.25 - f64::from_bits(0x3e20_0000_0000_0000)); // 2^-29

@@ -1,9 +1,9 @@
 //! The operators: the shapes of their outputs, and the kernels that compute them.
 //!
-//! Each operator is one entry of [the table](Operator::TABLE) and a struct of its attributes, in a file of
-//! its own, that implements [`Semantics`]. The operators are those of ONNX in their newest form, with
-//! attributes resolved to plain values; the importer translates older forms. Inputs come in order. Optional
-//! inputs are the last ones, and are left out by giving fewer.
+//! Each operator is one entry of [the table](Operator::TABLE) and a struct of its attributes, in a separate
+//! file, that implements [`Semantics`]. The operators are those of ONNX in their newest form, with attributes
+//! resolved to plain values. The importer translates older forms. Inputs come in order. Optional inputs are
+//! the last ones and may be omitted.
 //!
 //! # Adding an operator
 //!
@@ -57,7 +57,7 @@ use crate::tensor::TensorType;
 pub enum Lowering {
     /// The output has the bytes of input 0.
     View,
-    /// One kernel for each output, each with all inputs in order; none if there is nothing to compute.
+    /// One kernel for each output, each with all inputs in order. Empty if there is nothing to compute.
     Kernels(Vec<Kernel>),
 }
 
@@ -66,7 +66,7 @@ pub trait Semantics {
     /// The type of the output.
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem>;
 
-    /// How the output is computed; `output` is what [`infer`](Self::infer) gave.
+    /// How the output is computed, given its type from [`infer`](Self::infer).
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem>;
 }
 
@@ -75,11 +75,11 @@ pub trait Semantics {
 pub struct OperatorEntry {
     /// The name, as in ONNX.
     pub name: &'static str,
-    /// What it computes, in a line.
+    /// What it computes, on one line.
     pub doc: &'static str,
-    /// How many inputs it takes.
+    /// The numbers of inputs that it accepts.
     pub inputs: RangeInclusive<usize>,
-    /// Whether only the compiler makes it, so that no importer has to know it: `Name: 1..=1, internal;`.
+    /// Whether only the compiler makes it, so that the importer needs no entry: `Name: 1..=1, internal;`.
     pub internal: bool,
 }
 
@@ -210,7 +210,7 @@ impl Operator {
     }
 }
 
-/// The largest tensor: offsets then never come near the end of the address space.
+/// The maximum size of a tensor. It keeps offsets far from the end of the address space.
 const MAX_BYTES: u64 = 1 << 44;
 
 fn check_size(ty: &TensorType) -> Result<(), Problem> {

@@ -56,7 +56,7 @@ impl DType {
         }
     }
 
-    /// The integer type of the same size, for moving elements without looking at them.
+    /// The integer type of the same size, for moving elements without interpreting them.
     pub const fn bits(self) -> DType {
         match self {
             DType::F32 => DType::I32,
@@ -104,18 +104,18 @@ impl TensorType {
         Self { dtype, shape: shape.into() }
     }
 
-    /// The number of elements, or `None` if it does not fit.
+    /// The number of elements; `None` if it does not fit.
     pub fn elements(&self) -> Option<u64> {
         elements(&self.shape)
     }
 
-    /// The size in bytes, or `None` if it does not fit.
+    /// The size in bytes; `None` if it does not fit.
     pub fn bytes(&self) -> Option<u64> {
         self.elements()?.checked_mul(self.dtype.size())
     }
 }
 
-/// The product of some dimensions, or `None` if it does not fit. One zero makes it zero.
+/// The product of some dimensions; `None` if it does not fit. A single zero makes it zero.
 pub fn elements(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {
         return Some(0);

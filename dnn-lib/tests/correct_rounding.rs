@@ -1,5 +1,5 @@
-//! exp, tanh and sigmoid are correctly rounded. `examples/exhaustive.rs` tries all inputs; this, those that
-//! matter most.
+//! exp, tanh and sigmoid are correctly rounded. `examples/exhaustive.rs` tries all inputs; this test tries
+//! those that matter most.
 
 use crate::oracle::{Function, HardCases, evaluate};
 

@@ -1,9 +1,9 @@
-//! The kernel language: what its operations mean where hosts disagree, and what the builder refuses.
+//! The kernel language: what its operations mean where hosts differ, and what the builder refuses.
 
 use dnn_lib::kernel::{BinaryOp, BuildError, Builder, Conversion, EvalError, Memory, Type, UnaryOp, Value};
 use dnn_lib::tensor::{DType, TensorType};
 
-/// Evaluates one expression of two values and gives what is stored.
+/// Evaluates one expression of two values. Returns what is stored.
 fn eval(
     dtype: DType,
     operands: [u64; 2],
@@ -48,7 +48,7 @@ fn division_is_total() {
             "{op:?} {a:x} {b:x}"
         );
     }
-    // The same in 32 bits, where the overflow is another one.
+    // The same in 32 bits, with a different overflow.
     let narrow = |op, a: i32, b: i32| {
         eval(DType::I32, [a as u32 as u64, b as u32 as u64], DType::I32, |k, [a, b]| k.binary(op, a, b))
             as i32

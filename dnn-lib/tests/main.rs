@@ -1,4 +1,4 @@
-//! Kernels, operators, and the functions that are correctly rounded.
+//! Kernels, operators, and correctly rounded functions.
 
 mod correct_rounding;
 mod kernel;

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::process::ExitCode;
 
-use crate::output;
+use crate::output::{self, printable};
 
 /// An error for people, with an optional hint.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Kind {
 impl Failure {
     /// A failure without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Failed, message: message.into(), hint: None }
+        Self { kind: Kind::Failed, message: printable(&message.into()), hint: None }
     }
 
     /// An error in the command line.
@@ -61,7 +61,7 @@ impl Failure {
 
     /// The same with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self { hint: Some(printable(&hint.into())), ..self }
     }
 
     /// An error from clap: its message, with its advice as the hint.

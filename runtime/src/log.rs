@@ -12,6 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::LogFormat;
 use crate::failure::Failure;
+use crate::output::printable;
 
 /// Starts the log. The variable `RUST_LOG` sets its level.
 pub fn start(format: LogFormat) -> Result<(), Failure> {
@@ -43,7 +44,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
         let (word, colour) = level(*event.metadata().level());
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let line = fields.line();
+        let line = printable(&fields.line());
         if writer.has_ansi_escapes() {
             writeln!(writer, "\x1b[2m{}\x1b[0m {colour}{word}\x1b[0m{line}", clock(now))
         } else {

@@ -30,7 +30,7 @@ impl Output {
 
     /// Prints the result: the object, or the text.
     pub fn result(self, object: &Value, text: &str) -> Result<(), Failure> {
-        if self.json { print_object(object) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
+        if self.json { print_object(object) } else { self.raw(&format!("{}\n", text.trim_end())) }
     }
 
     /// Prints the object of a command that has already printed its text.
@@ -43,12 +43,12 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        self.raw(format!("{text}\n").as_bytes())
+        self.raw(&format!("{text}\n"))
     }
 
-    /// Prints bytes unchanged. The reader may stop early (`opml disasm IMAGE | head`).
-    fn raw(self, bytes: &[u8]) -> Result<(), Failure> {
-        print(bytes)
+    /// Prints text. The reader may stop early (`opml disasm IMAGE | head`).
+    fn raw(self, text: &str) -> Result<(), Failure> {
+        print(printable(text).as_bytes())
     }
 
     /// A spinner on standard error.
@@ -92,13 +92,27 @@ impl Output {
 impl Notes {
     /// Shows a note. In a file, it is omitted while `topic` stays the same.
     pub fn show(&self, note: &str, topic: &str) {
+        let note = printable(note);
         if let Some(spinner) = &self.spinner {
-            spinner.set_message(note.to_owned());
+            spinner.set_message(note);
         } else if *self.last.borrow() != topic {
             eprintln!("{note}");
             topic.clone_into(&mut self.last.borrow_mut());
         }
     }
+}
+
+/// Text that is safe to show. Names in files and messages of nodes may contain anything; characters that control
+/// the terminal or reorder the surrounding text become U+FFFD.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|letter| if is_printable(letter) { letter } else { '\u{fffd}' }).collect()
+}
+
+/// Whether a character neither controls the terminal nor reorders the text around it.
+pub fn is_printable(letter: char) -> bool {
+    let reorders =
+        matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    matches!(letter, '\n' | '\t') || !(letter.is_control() || reorders)
 }
 
 /// How long work may take before its progress is shown.
@@ -227,6 +241,13 @@ pub fn count(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_cannot_control_the_terminal() {
+        let text = "\u{1b}]0;title\u{7}\r\u{9b}2Ja\u{202e}b\u{7f}\n\tö";
+        assert_eq!(printable(text), "\u{fffd}]0;title\u{fffd}\u{fffd}\u{fffd}2Ja\u{fffd}b\u{fffd}\n\tö");
+        assert_eq!(Failure::new("\u{1b}c").hint("\u{1b}c").to_string(), "error: \u{fffd}c\n  hint: \u{fffd}c");
+    }
 
     #[test]
     fn numbers() {

@@ -9,6 +9,7 @@ pub mod map;
 mod memory;
 pub mod narrowing;
 
+use crate::output::is_printable;
 use std::fmt::Write;
 
 /// The width of every picture, in pixels.
@@ -147,12 +148,8 @@ pub fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            '\n' => escaped.push('\n'),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                escaped.push('\u{fffd}')
-            }
             '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            letter if letter.is_control() => escaped.push('\u{fffd}'),
+            letter if !is_printable(letter) => escaped.push('\u{fffd}'),
             letter => escaped.push(letter),
         }
     }

@@ -67,13 +67,31 @@ fn inspect_shows_an_image() {
     assert_eq!(object["memory_depth"], object["memory_bits"].as_u64().expect("a number") - 5);
     let words: u64 =
         object["instruction_mix"].as_object().expect("a mix").values().filter_map(Value::as_u64).sum();
-    assert!(words * 4 <= object["code_size"].as_u64().expect("a size"));
+    let others = object["not_instructions"].as_u64().expect("a number");
+    assert_eq!((words + others) * 4, object["code_size"].as_u64().expect("a size"));
+    assert_ne!(others, 0, "the code has literals");
     let text = folder.text(&["inspect", "net.opml"]);
+    assert!(text.contains(&format!("other words  {others}: data or padding")), "{text}");
     for word in
         ["fc1.weight", "[20, 784]", "Softmax", "fmadd.s", object["image_root"].as_str().expect("a root")]
     {
         assert!(text.contains(word), "{word} is missing in {text}");
     }
+}
+
+#[test]
+fn names_in_files_cannot_control_the_terminal() {
+    let folder = Folder::new();
+    let model = std::fs::read(fixture("operators/graph_two_outputs/model.onnx")).expect("a model");
+    folder.write("model.onnx", replace(&model, b"inner", b"\x1b[2Jx"));
+    folder.text(&["compile", "model.onnx", "-o", "net.opml"]);
+    let object = folder.json(&["inspect", "net.opml"]);
+    let tensors = object["tensors"].as_array().expect("tensors");
+    assert!(tensors.iter().any(|tensor| tensor["name"] == "\u{1b}[2Jx"), "JSON has the name as it is: {object}");
+    let text = folder.text(&["inspect", "net.opml"]);
+    assert!(text.contains("\u{fffd}[2Jx") && !text.contains('\u{1b}'), "{text:?}");
+    let complaint = folder.fails(&["run", "net.opml", "--input", "\u{1b}[2J=x.npy"]);
+    assert!(!complaint.error.contains('\u{1b}') && !complaint.hint.contains('\u{1b}'), "{complaint:?}");
 }
 
 #[test]

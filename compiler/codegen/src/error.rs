@@ -2,20 +2,21 @@
 
 use thiserror::Error;
 
-/// Why a kernel cannot be compiled. All but too many parameters are faults of the code that built the kernel.
+/// Why a kernel cannot be compiled. Except for too many parameters, the code that built the kernel is at
+/// fault.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CodegenError {
-    /// More parameters than the calling convention has registers for.
+    /// It has more parameters than the calling convention has registers.
     #[error("kernel {kernel} has {found} parameters; at most {limit} are passed in registers")]
     TooManyParameters {
         /// The kernel's name.
         kernel: String,
         /// The number of its parameters.
         found: usize,
-        /// The most parameters.
+        /// The maximum number of parameters.
         limit: usize,
     },
-    /// A value that is used before it is defined.
+    /// A value is used before it is defined.
     #[error("kernel {kernel}: value {value} is used but not defined")]
     Undefined {
         /// The kernel's name.
@@ -23,15 +24,15 @@ pub enum CodegenError {
         /// The value's number.
         value: usize,
     },
-    /// An operation or a list of values of the wrong types.
+    /// An operation or a list of values has the wrong types.
     #[error("kernel {kernel}: the types of {what} do not fit")]
     Types {
         /// The kernel's name.
         kernel: String,
-        /// Where.
+        /// The place.
         what: String,
     },
-    /// Cranelift's verifier or code generator refused.
+    /// Cranelift's verifier or code generator rejected it.
     #[error("kernel {kernel}: {reason}")]
     Cranelift {
         /// The kernel's name.
@@ -61,7 +62,7 @@ pub enum CodegenError {
     /// There is no code generator for this computer.
     #[error("no code generator for this host: {reason}")]
     Host {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,15 +1,15 @@
-//! Tells code from data in the functions of the guest.
+//! Distinguishes code from data in guest functions.
 //!
-//! Cranelift puts literals that do not fit into an instruction behind a function or between its parts. They
-//! may look like instructions, so the code is followed from its entry: what is reached is decoded, and the
-//! rest is data.
+//! Cranelift puts literals that do not fit into an instruction after a function or between its parts. They
+//! may look like instructions. So the code is followed from its entry: whatever is reached is decoded, and
+//! the rest is data.
 
 use std::ops::Range;
 
 use isa::table::Layout;
 use isa::{Extensions, Op, decode};
 
-/// A word that is reached, but is not an instruction of the machine.
+/// A reachable word that is not an instruction of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Illegal {
     pub offset: usize,
@@ -34,10 +34,10 @@ pub(crate) fn literals(code: &[u8]) -> Result<Vec<Range<usize>>, Illegal> {
     Ok(gaps(&reached, code.len()))
 }
 
-/// The instructions of the function that may come after this one; `None` if this is not an instruction.
+/// The possible next instructions of the function; `None` if this word is not an instruction.
 pub(crate) fn successors(index: usize, word: u32) -> Option<Vec<usize>> {
     let instruction = decode(word, Extensions::IMFD)?;
-    // A target before the function becomes a number that is far too large, and so is found to be outside.
+    // A target before the function becomes a huge number, which is then found to be outside.
     let target = index.wrapping_add_signed((instruction.imm / 4) as isize);
     Some(match (instruction.op, instruction.op.entry().layout) {
         // Kernels call nothing: the only indirect jump is the return.

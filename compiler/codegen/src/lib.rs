@@ -1,8 +1,8 @@
-//! Compiles kernels to machine code with Cranelift: for the guest (RV64IMFD) and, from the same kernel, for
-//! the host.
+//! Compiles kernels to machine code with Cranelift, for the guest (RV64IMFD) and from the same kernel for the
+//! host.
 //!
-//! The code of a kernel is position independent, calls nothing and refers to nothing outside itself; a kernel
-//! that cannot be compiled that way is an error. Literals may follow the last instruction.
+//! The code of a kernel is position independent, calls nothing, and refers to nothing outside itself. A
+//! kernel that cannot be compiled that way is an error. Literals may follow the last instruction.
 
 mod error;
 mod guest;

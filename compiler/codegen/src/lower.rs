@@ -1,7 +1,7 @@
-//! From the kernel language to Cranelift's language.
+//! Translates the kernel language to Cranelift's language.
 //!
-//! Both are in SSA form, so almost every operation has its counterpart. Two promises of the kernel language
-//! that Cranelift does not make are added here: total division, and a single NaN wherever one is observed.
+//! Both are in SSA form, so almost every operation has a counterpart. Two guarantees of the kernel language
+//! that Cranelift does not give are added here: total division, and a single NaN wherever one is observed.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -17,7 +17,7 @@ use dnn_lib::tensor::DType;
 
 use crate::{CodegenError, Target, nan};
 
-/// The most parameters of a kernel: as many as RISC-V passes in registers.
+/// The maximum number of parameters of a kernel: those that RISC-V passes in registers.
 const MAX_PARAMETERS: usize = 8;
 
 const CANONICAL_F32: u32 = 0x7fc0_0000;
@@ -127,7 +127,7 @@ impl Lowering<'_> {
         values.iter().map(|&value| Ok(BlockArg::Value(self.value(value)?))).collect()
     }
 
-    /// A new block whose parameters are these values of the kernel.
+    /// A new block with these values of the kernel as parameters.
     fn block_with(&mut self, params: &[Value]) -> Result<ir::Block, CodegenError> {
         let block = self.code.create_block();
         for &param in params {
@@ -286,8 +286,8 @@ impl Lowering<'_> {
     }
 
     /// Division as RISC-V defines it. Cranelift's division traps where RISC-V gives a value, so a divisor
-    /// that would trap is replaced by 1 first: for `MIN / -1` that already gives the right answer, for 0 the
-    /// answer is chosen afterwards.
+    /// that would trap is first replaced by 1. For `MIN / -1` that already gives the right result. For 0 the
+    /// result is selected afterwards.
     fn divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, divisor: Option<Const>) -> ir::Value {
         let signed = matches!(op, BinaryOp::DivS | BinaryOp::RemS);
         let harmless = match divisor {
@@ -376,7 +376,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// The value with its NaN, if it is one, in the canonical form.
+    /// The value, with a NaN made canonical.
     fn observed(&mut self, value: Value) -> Result<ir::Value, CodegenError> {
         let x = self.value(value)?;
         let nan = match self.ty(value) {

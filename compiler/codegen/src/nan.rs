@@ -5,12 +5,12 @@ use dnn_lib::kernel::{BinaryOp, Block, Const, Conversion, Expr, Kernel, Statemen
 
 /// For each value of the kernel, whether it may be a NaN that is not the canonical one.
 ///
-/// `canonical_arithmetic` says whether the only NaN of the target's own arithmetic is the canonical one: true
-/// for RISC-V, false for x86.
+/// `canonical_arithmetic` tells whether the target's arithmetic produces only the canonical NaN: true for
+/// RISC-V, false for x86.
 pub(crate) fn foreign(kernel: &Kernel, canonical_arithmetic: bool) -> Vec<bool> {
     let mut analysis =
         Analysis { foreign: vec![false; kernel.types.len()], canonical_arithmetic, changed: true };
-    // Loops carry values backwards; the set only grows, so this ends.
+    // Loops carry values backwards. The set only grows, so this terminates.
     while std::mem::take(&mut analysis.changed) {
         analysis.block(&kernel.body);
     }
@@ -70,7 +70,7 @@ impl Analysis {
             Expr::Const(Const::F32(bits)) => f32::from_bits(bits).is_nan(),
             Expr::Const(Const::F64(bits)) => f64::from_bits(bits).is_nan(),
             Expr::Const(_) | Expr::Compare(..) => false,
-            // The canonical NaN with its sign changed is another one.
+            // The canonical NaN with its sign flipped is a different NaN.
             Expr::Unary(dnn_lib::kernel::UnaryOp::Neg | dnn_lib::kernel::UnaryOp::Abs, _) => true,
             Expr::Select { then, otherwise, .. } => self.is(then) || self.is(otherwise),
             Expr::Convert(Conversion::Promote | Conversion::Demote, ..)

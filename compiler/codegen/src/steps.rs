@@ -1,15 +1,15 @@
 //! An upper bound for the instructions that a guest function executes, for any data.
 //!
-//! The bound is the longest path through the machine code itself, in which every loop counts as often as the
-//! kernel's loops can run. A mark tells which loop of the kernel a loop of the code is: the branch that ends
-//! an iteration has the loop's number as its source location.
+//! The bound is the longest path through the machine code, in which every loop counts as often as the
+//! kernel's loops can run. A mark links a loop of the code to a loop of the kernel: the branch that ends an
+//! iteration has the loop's number as its source location.
 //!
 //! Why the bound holds: instructions that reach each other form loops, each with one entry, its header (code
-//! with other loops is refused). Without the edges to the header a loop is a graph without cycles but for the
-//! loops inside it, and each time the header is executed, one path through that graph follows, which leads
-//! back to the header or, the last time, out of the loop. The header is executed as often as the loop's
-//! iterations are made; where several loops of the kernel share one header, at most the product of their
-//! numbers.
+//! with other loops is refused). Without the edges to the header, a loop is a graph without cycles, except
+//! for the loops inside it. Each execution of the header is followed by one path through that graph, which
+//! leads back to the header or, the last time, out of the loop. The header is executed once per iteration of
+//! the loop. If several loops of the kernel share one header, it is executed at most as often as the product
+//! of their numbers of iterations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +22,14 @@ use petgraph::graphmap::DiGraphMap;
 
 use crate::guest;
 
-/// An upper bound for the instructions of one call, depending on the number of units.
+/// An upper bound for the instructions of one call, as a function of the number of units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepBound {
     body: Region,
 }
 
 impl StepBound {
-    /// The most instructions that a call for this many units executes. More units never have a smaller bound.
+    /// The maximum number of instructions of a call for this many units. It never decreases with more units.
     pub fn most(&self, units: u64) -> u64 {
         // A function that never returns has no bound.
         self.body.longest(units).out.unwrap_or(u64::MAX)
@@ -39,18 +39,18 @@ impl StepBound {
 /// A graph without cycles and with one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Region {
-    /// Each comes after all that it leads to, so the entry is the last.
+    /// Each part comes after all its successors, so the entry is the last.
     parts: Vec<Part>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
     work: Work,
-    /// The parts that may come next.
+    /// The parts that can come next.
     next: Vec<usize>,
-    /// Whether the header of the loop may come next.
+    /// Whether the header of the loop can come next.
     back: bool,
-    /// Whether something outside may come next, or nothing.
+    /// Whether the graph can be left, or the function can end.
     out: bool,
 }
 
@@ -60,7 +60,7 @@ enum Work {
     Loop { trips: Vec<Trips>, body: Region },
 }
 
-/// The longest paths from a place, by where they lead; `None` where none does.
+/// The longest paths from a place, by destination; `None` if there is none.
 #[derive(Clone, Copy)]
 struct Longest {
     /// Back to the header of the loop.
@@ -75,7 +75,7 @@ impl Region {
         let mut longest: Vec<Longest> = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
             let own = part.work.most(units);
-            // No path is less than any path.
+            // An empty path is shorter than any other.
             let path = |ends: bool, of: fn(&Longest) -> Option<u64>| {
                 let rest = part
                     .next
@@ -110,7 +110,7 @@ impl Work {
 /// A range of code bytes and the number of the loop whose last branch it is.
 pub(crate) type Mark = (std::ops::Range<usize>, u32);
 
-/// The bound of a function; `None` if a loop has no bound or is not a loop of the kernel.
+/// The bound of a function; `None` if a loop has no bound, or isn't a loop of the kernel.
 pub(crate) fn bound(kernel: &Kernel, code: &[u8], marks: &[Mark]) -> Option<StepBound> {
     let numbered = kernel.trips().into_iter().map(|(index, trips)| (index.index() as u32, trips)).collect();
     let flow = Flow::of(code, marks, numbered)?;
@@ -119,7 +119,7 @@ pub(crate) fn bound(kernel: &Kernel, code: &[u8], marks: &[Mark]) -> Option<Step
     Some(StepBound { body })
 }
 
-/// The instructions that are reached, by their number.
+/// The reachable instructions, by their index.
 struct Flow {
     next: BTreeMap<usize, Vec<usize>>,
     /// The conditional branches that end iterations, with the loop's number.
@@ -141,7 +141,7 @@ impl Flow {
             let next = guest::successors(index, word)?;
             pending.extend(&next);
             flow.next.insert(index, next);
-            // What follows the branch on its ways may have its source location too, but is no branch.
+            // The instructions after the branch may have its source location too, but they aren't branches.
             let branch = decode(word, Extensions::IMFD)?.op.entry().layout == Layout::B;
             if let Some((_, number)) = marks.iter().find(|(range, _)| branch && range.contains(&(index * 4)))
             {
@@ -151,9 +151,9 @@ impl Flow {
         Some(flow)
     }
 
-    /// The part of the code made of these instructions, which is entered at one of them, and the numbers of
-    /// the loops that end their iterations in it but not in a loop inside. Edges to the header, if it has
-    /// one, are left out.
+    /// The part of the code with these instructions, which is entered at one of them, and the numbers of the
+    /// loops that end their iterations in it but not in an inner loop. Edges to the header, if it has one,
+    /// are left out.
     fn region(
         &self,
         inside: &BTreeSet<usize>,
@@ -168,7 +168,7 @@ impl Flow {
             }
         }
         let (mut places, mut parts, mut ends) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        // In an order in which each component comes after all that it leads to.
+        // In an order in which each component comes after all its successors.
         for component in kosaraju_scc(&graph) {
             let members: BTreeSet<usize> = component.into_iter().collect();
             let leaving =
@@ -211,7 +211,7 @@ impl Flow {
     }
 }
 
-/// The instruction, if it is one alone that does not lead to itself.
+/// The instruction, if it is a single one that is not its own successor.
 fn component_of_one(graph: &DiGraphMap<usize, ()>, members: &BTreeSet<usize>) -> Option<usize> {
     let &first = members.first()?;
     (members.len() == 1 && !graph.contains_edge(first, first)).then_some(first)

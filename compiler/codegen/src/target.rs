@@ -14,7 +14,7 @@ use crate::guest;
 use crate::lower::lower;
 use crate::steps::{Mark, StepBound};
 
-/// The triple of the guest. Cranelift asks for all of G, but emits only what the machine has: no atomics, no
+/// The triple of the guest. Cranelift requires all of G, but emits only what the machine has: no atomics, no
 /// CSRs and no compressed instructions.
 const GUEST: &str = "riscv64gc-unknown-none-elf";
 
@@ -27,20 +27,21 @@ const EBREAK: u32 = 0x0010_0073;
 pub struct Code {
     /// The bytes; the first is the entry.
     pub bytes: Vec<u8>,
-    /// The ranges of bytes that are literals instead of instructions; known for the guest only.
+    /// The ranges of bytes that are literals and not instructions. Known only for the guest.
     pub literals: Vec<Range<usize>>,
     /// The alignment of the first byte.
     pub alignment: u32,
-    /// Bytes of stack that the code uses.
+    /// The bytes of stack that the code uses.
     pub stack: u32,
-    /// The most instructions that a call executes; known for the guest unless a loop has no bound.
+    /// The maximum number of instructions that a call executes. Known for the guest, unless a loop has no
+    /// bound.
     pub steps: Option<StepBound>,
 }
 
 /// A machine to compile for, with the settings of the code generator.
 pub struct Target {
     pub(crate) isa: OwnedTargetIsa,
-    /// Whether the only NaN that arithmetic gives is the canonical one.
+    /// Whether arithmetic produces only the canonical NaN.
     pub(crate) canonical_arithmetic: bool,
     /// Whether this is the guest, whose words are all checked.
     guest: bool,
@@ -53,7 +54,7 @@ impl Target {
         Ok(Self { isa: finish(builder)?, canonical_arithmetic: true, guest: true })
     }
 
-    /// The computer that this program runs on, with the features that it has.
+    /// The computer that this program runs on, with all its features.
     pub fn host() -> Result<Self, CodegenError> {
         let builder = cranelift_native::builder().map_err(host_error)?;
         Ok(Self { isa: finish(builder)?, canonical_arithmetic: false, guest: false })
@@ -74,7 +75,7 @@ impl Target {
                 symbol: format!("{:?}", relocation.target),
             });
         }
-        // Above the frame lie the caller's frame pointer and the return address.
+        // The caller's frame pointer and the return address are above the frame.
         let frame = compiled.buffer.frame_layout().map_or(0, |frame| frame.frame_to_fp_offset);
         let mut bytes = compiled.buffer.data().to_vec();
         let (mut literals, mut steps) = (Vec::new(), None);
@@ -114,7 +115,7 @@ fn finish(builder: isa::Builder) -> Result<OwnedTargetIsa, CodegenError> {
         ("opt_level", "speed"),
         ("is_pic", "false"),
         ("unwind_info", "false"),
-        // A kernel that does not make sense is refused instead of compiled to something.
+        // An invalid kernel is refused.
         ("enable_verifier", "true"),
     ] {
         flags.set(name, value).map_err(host_error)?;

@@ -1,5 +1,5 @@
-//! Every operation of the kernel language becomes code, for the guest and for the host, that refers to
-//! nothing.
+//! Every operation of the kernel language becomes code for the guest and for the host that refers to nothing
+//! outside itself.
 
 use codegen::{CodegenError, Target};
 use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Type, UnaryOp, Value};
@@ -12,7 +12,7 @@ fn build(inputs: usize, body: impl FnOnce(&mut Builder)) -> Kernel {
     b.finish().expect("the kernel makes sense")
 }
 
-/// Combines a value with itself by everything that its type allows, and keeps it alive by a store.
+/// Combines a value with itself in every way that its type allows, and stores the result to keep it alive.
 fn everything(b: &mut Builder, dtype: DType) {
     use BinaryOp::*;
     let (input, output) = (b.input(0), b.output());
@@ -114,8 +114,8 @@ fn sum(b: &mut Builder, body: impl FnOnce(&mut Builder, Value) -> Value) {
     b.store(DType::F32, output, 0, total[0]);
 }
 
-/// The guest's compiler decodes every word that it emits, so compiling is the test; literals must be found
-/// for what it is worth.
+/// The guest's compiler decodes every word that it emits, so compiling is the test. Literals must also be
+/// recognised.
 #[test]
 fn literals_are_told_from_instructions() {
     let constant = |x: i64| {

@@ -1,4 +1,4 @@
-//! Guest code, run in the machine, means what the kernel language says: every operation on awkward operands,
+//! Guest code, run in the machine, implements the kernel language: every operation on difficult operands,
 //! against the reference evaluator, bit for bit.
 
 use codegen::Target;
@@ -12,11 +12,11 @@ use step::MachineProfile;
 /// Memory of the tests: operands from 0, results from here.
 const OUTPUT: u64 = 0x8000;
 const MEMORY_BITS: u8 = 17;
-/// What memory holds where no result is.
+/// The contents of memory where no result is stored.
 const UNTOUCHED: u8 = 0xaa;
 const CODE: u64 = 1 << MEMORY_BITS;
 
-/// Bits of numbers that are likely to be treated wrongly.
+/// Bits of numbers that are often handled wrongly.
 fn operands(ty: Type) -> Vec<u64> {
     let ints = [0, 1, 2, 7, 31, 32, 63, 64, 100, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xffff_fffe];
     let wide =
@@ -98,7 +98,7 @@ fn kernel(ty: Type, operation: impl FnOnce(&mut Builder, Value, Value) -> Value)
     b.finish().expect("the kernel makes sense")
 }
 
-/// All pairs of operands, in two arrays, and how many.
+/// All pairs of operands in two arrays, and their number.
 fn pairs(ty: Type) -> (Vec<u8>, Vec<u8>, u64) {
     let (operands, size) = (operands(ty), dtype(ty).size() as usize);
     let (mut left, mut right) = (Vec::new(), Vec::new());
@@ -111,7 +111,7 @@ fn pairs(ty: Type) -> (Vec<u8>, Vec<u8>, u64) {
     (left, right, (operands.len() * operands.len()) as u64)
 }
 
-/// The results in the machine and those of the reference.
+/// The results of the machine and of the reference.
 fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
     let (left, right, count) = pairs(ty);
     let start = (left.len() as u64).next_multiple_of(64);
@@ -139,7 +139,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
     for (register, argument) in (10..).zip(arguments) {
         machine.set_x(register, argument);
     }
-    // The return address is 0, which is no code: the machine stops there.
+    // The return address is 0, where there is no code, so the machine stops there.
     let outcome = machine.run(1 << 24);
     assert_eq!(machine.pc(), 0, "the kernel does not return: {outcome:?}\n{kernel}");
 

@@ -1,4 +1,4 @@
-//! The bound of a kernel's steps holds, and is exact where there is nothing to choose.
+//! The bound of a kernel's steps holds, and is exact if there are no branches.
 
 use codegen::Target;
 use dnn_lib::kernel::{Builder, Kernel, Value};
@@ -18,7 +18,7 @@ fn build(body: impl FnOnce(&mut Builder)) -> Kernel {
     b.finish().expect("the kernel makes sense")
 }
 
-/// How many steps a call for some units takes: input at 0x1000, output at 0x2000.
+/// The number of steps of a call for some units. The input is at 0x1000, the output at 0x2000.
 fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
     let mut code = Target::guest().unwrap().compile(kernel).unwrap().bytes;
     code.resize(code.len().next_multiple_of(32), 0);
@@ -37,7 +37,7 @@ fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
     for (register, argument) in (10..).zip([0x1000, 0x2000, lo, hi]) {
         machine.set_x(register, argument);
     }
-    // The return address is 0, which is no code: the machine traps there with one more step.
+    // The return address is 0, where there is no code, so the machine traps there with one more step.
     let outcome = machine.run(1 << 24);
     assert_eq!(machine.pc(), 0, "the kernel does not return: {outcome:?}");
     outcome.steps - 1
@@ -47,7 +47,7 @@ fn bound(kernel: &Kernel, units: u64) -> Option<u64> {
     Target::guest().unwrap().compile(kernel).unwrap().steps.map(|steps| steps.most(units))
 }
 
-/// Adds the numbers in a loop over 0 to `end`, and does something else with each.
+/// Adds the numbers of a loop over 0 to `end`, and applies another operation to each.
 fn sum(
     b: &mut Builder,
     end: i64,
@@ -88,7 +88,7 @@ fn loops_without_choices_are_exact() {
             })
         });
     });
-    // Nothing stands between the loops, so they may share a header.
+    // There is no code between the loops, so they may share a header.
     let tight = build(|b| {
         each_unit(b, |b, unit| {
             let x = load(b, unit);

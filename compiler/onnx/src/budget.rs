@@ -1,16 +1,15 @@
 //! Counts the fields of a file before it is decoded.
 //!
-//! An empty message takes two bytes in the file and hundreds once decoded, so a small file could ask for a
-//! lot of memory. A real model is large because of its tensors' bytes, not because of the number of its
-//! fields.
+//! An empty message takes two bytes in the file and hundreds once decoded, so a small file could demand a lot
+//! of memory. A real model is large because of its tensors' bytes, not because of the number of its fields.
 
-/// The most fields of a file. Models with many thousand nodes have a tenth of it.
+/// The maximum number of fields in a file. Models with many thousand nodes have a tenth of it.
 const MAX_FIELDS: u64 = 1 << 22;
 
-/// How deeply messages may be nested; the decoder itself goes no deeper.
+/// The maximum nesting depth of messages. The decoder has the same limit.
 const MAX_DEPTH: u32 = 100;
 
-/// The messages whose fields can be messages again. The others, and those that are skipped, are leaves.
+/// The messages with fields that can be messages. All others, and those that are skipped, are leaves.
 #[derive(Clone, Copy)]
 pub(crate) enum Message {
     Model,
@@ -44,7 +43,7 @@ impl Message {
 }
 
 /// Whether the message has few enough fields to be decoded. Bytes that are not a message are left to the
-/// decoder, which says what is wrong with them.
+/// decoder, which reports what is wrong with them.
 pub(crate) fn fits(bytes: &[u8], message: Message) -> bool {
     let mut left = MAX_FIELDS;
     count(bytes, message, MAX_DEPTH, &mut left);
@@ -64,7 +63,7 @@ fn count(mut bytes: &[u8], message: Message, depth: u32, left: &mut u64) -> Opti
             1 => 8,
             2 => varint(&mut bytes)?,
             5 => 4,
-            // The ends of a group, which the decoder skips: what lies between them counts as well.
+            // The ends of a group, which the decoder skips. The fields in it count as well.
             3 | 4 => 0,
             _ => return None,
         };
@@ -78,7 +77,7 @@ fn count(mut bytes: &[u8], message: Message, depth: u32, left: &mut u64) -> Opti
     Some(())
 }
 
-/// Protobuf's numbers: seven bits a byte, the lowest first.
+/// Protobuf's numbers: seven bits per byte, the lowest first.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {

@@ -1,4 +1,4 @@
-//! From protobuf messages to the plain types of [`crate::model`].
+//! Converts protobuf messages to the plain types of [`crate::model`].
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -51,12 +51,12 @@ fn graph(proto: GraphProto, source: &Source) -> Result<ModelGraph, Error> {
     })
 }
 
-/// Text that only people read, or that is compared with known words: what is not UTF-8 is replaced.
+/// Text that only people read, or that is compared with fixed words. Bytes that are not UTF-8 are replaced.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The name of a tensor. Two names must stay two, so nothing in them is replaced.
+/// The name of a tensor. Different names must stay different, so nothing in them is replaced.
 fn tensor_name(bytes: Vec<u8>, place: impl Fn() -> String) -> Result<String, Error> {
     String::from_utf8(bytes)
         .map_err(|error| Error::Name { place: place(), name: error.as_bytes().escape_ascii().to_string() })
@@ -173,7 +173,7 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
     })
 }
 
-/// Old exporters write -1 for a dimension that is left open.
+/// Old exporters write -1 for an open dimension.
 fn dimension(proto: DimensionProto) -> Dimension {
     match proto.kind {
         Some(DimensionKind::Size(size)) => u64::try_from(size).map_or(Dimension::Unknown, Dimension::Fixed),

@@ -1,4 +1,4 @@
-//! What can be wrong with a file, and where.
+//! The errors in a file, and where they are.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Why a file could not be read.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The file system refused.
+    /// The file system reported an error.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
@@ -25,7 +25,7 @@ pub enum Error {
         /// The largest size accepted.
         limit: u64,
     },
-    /// The bytes are not protobuf of the expected message.
+    /// The bytes are not a protobuf message of the expected type.
     #[error("not an ONNX {what} (truncated or damaged): {}", brief(source))]
     Decode {
         /// `model` or `tensor`.
@@ -33,13 +33,13 @@ pub enum Error {
         /// The decoder's reason.
         source: prost::DecodeError,
     },
-    /// So many parts that decoding them would take very much memory.
+    /// It has so many parts that decoding them would take a lot of memory.
     #[error("the {what} has more than four million fields, which is not supported")]
     Fields {
         /// `model` or `tensor`.
         what: &'static str,
     },
-    /// Something every model has is absent.
+    /// Something that every model has is missing.
     #[error("{place}: {what} is missing")]
     Missing {
         /// Where it should be.
@@ -47,17 +47,17 @@ pub enum Error {
         /// What should be there.
         what: &'static str,
     },
-    /// A name appears twice where it may appear once.
+    /// A name that must be unique appears twice.
     #[error("{place}: {what} `{name}` appears twice")]
     Duplicate {
         /// Where.
         place: String,
-        /// What kind of thing.
+        /// The kind of thing.
         what: &'static str,
         /// Its name.
         name: String,
     },
-    /// The name of a tensor in an unknown encoding.
+    /// The name of a tensor has an unknown encoding.
     #[error("{place}: the name `{name}` is not UTF-8; rename the tensor")]
     Name {
         /// Where.
@@ -65,7 +65,7 @@ pub enum Error {
         /// The name, with escapes.
         name: String,
     },
-    /// A feature of ONNX that this reader does not support.
+    /// This reader does not support a feature of ONNX.
     #[error("{place}: {found} is not supported; supported: {supported}")]
     Unsupported {
         /// Where.
@@ -78,7 +78,7 @@ pub enum Error {
     /// A tensor's contents are wrong.
     #[error("{place}: {error}")]
     Tensor {
-        /// Which tensor.
+        /// The tensor.
         place: String,
         /// What is wrong with it.
         #[source]
@@ -86,7 +86,7 @@ pub enum Error {
     },
 }
 
-/// The decoder names every message that it is in; the innermost reason and the outermost message are enough.
+/// The decoder names every enclosing message. The innermost reason and the outermost message are enough.
 fn brief(source: &prost::DecodeError) -> String {
     let text = source.to_string();
     let mut parts: Vec<&str> = text.rsplitn(3, ": ").collect();
@@ -95,10 +95,10 @@ fn brief(source: &prost::DecodeError) -> String {
     parts.join(": ")
 }
 
-/// What can be wrong with one tensor.
+/// What is wrong with a tensor.
 #[derive(Debug, Error)]
 pub enum TensorError {
-    /// An element type that is unknown or not made of whole bytes.
+    /// Its element type is unknown or does not consist of whole bytes.
     #[error(
         "element type {found} is not supported; supported: float, double, float16, bfloat16, bool, (u)int8 to (u)int64"
     )]
@@ -106,15 +106,15 @@ pub enum TensorError {
         /// ONNX's name, or the code if it has none.
         found: String,
     },
-    /// A negative dimension.
+    /// A dimension is negative.
     #[error("dimension {axis} is {found}; a tensor's dimensions are 0 or more")]
     Dimension {
-        /// Which dimension.
+        /// The index of the dimension.
         axis: usize,
         /// Its value.
         found: i64,
     },
-    /// The tensor is larger than the limit, or than 64 bits can say.
+    /// The tensor is larger than the limit, or than 64 bits can express.
     #[error("shape {dims:?} needs more than {limit} bytes, the limit for one tensor")]
     TooLarge {
         /// The shape.
@@ -122,7 +122,7 @@ pub enum TensorError {
         /// The limit.
         limit: u64,
     },
-    /// The data does not have the size that the shape says.
+    /// The data does not have the size that the shape requires.
     #[error("{field} holds {found} bytes, but {element} of shape {dims:?} needs {expected}")]
     Length {
         /// The field of the message.
@@ -136,7 +136,7 @@ pub enum TensorError {
         /// Bytes needed.
         expected: u64,
     },
-    /// Data in more than one field.
+    /// There is data in more than one field.
     #[error("holds data in both {first} and {second}; expected one of them")]
     SeveralFields {
         /// One field.
@@ -144,20 +144,20 @@ pub enum TensorError {
         /// Another.
         second: &'static str,
     },
-    /// An element that its type cannot hold.
+    /// An element is out of range for its type.
     #[error("element {index} is {found}, which is not a valid {element}")]
     Element {
-        /// Which element.
+        /// The index of the element.
         index: usize,
         /// Its value.
         found: i64,
         /// The element type.
         element: &'static str,
     },
-    /// A tensor cut into segments.
+    /// The tensor is cut into segments.
     #[error("stored in segments, which is not supported; store it whole")]
     Segment,
-    /// A location that does not lead to a place below the model's folder.
+    /// A location does not lead to a file below the model's folder.
     #[error(
         "external data `{location}` lies outside the model's folder; only files below it are read, so save the model \
          with its data beside it"
@@ -166,7 +166,7 @@ pub enum TensorError {
         /// The location in the file.
         location: String,
     },
-    /// A symbolic link that leads out of the model's folder.
+    /// A symbolic link leads out of the model's folder.
     #[error(
         "external data `{location}` is a link to {}, outside the model's folder; copy the file there",
         target.display()
@@ -177,13 +177,13 @@ pub enum TensorError {
         /// Where the link leads.
         target: PathBuf,
     },
-    /// External data in a model that was not read from a file.
+    /// The model has external data but was not read from a file.
     #[error("the data is in another file, `{location}`, but the model was not read from a file")]
     NoFolder {
         /// The location in the file.
         location: String,
     },
-    /// A wrong entry in the list that describes external data.
+    /// An entry in the description of external data is wrong.
     #[error("external data: {key} is `{found}`; expected {expected}")]
     ExternalEntry {
         /// The key.

@@ -8,7 +8,7 @@ use crate::TensorError;
 use crate::messages::EntryProto;
 use crate::tensor::Header;
 
-/// The bytes of a tensor, from the place that the entries describe.
+/// The bytes of a tensor, from the place given by the entries.
 pub(crate) fn read(
     entries: &[EntryProto],
     header: &Header,
@@ -44,7 +44,7 @@ fn number(key: &'static str, text: Option<&[u8]>) -> Result<Option<u64>, TensorE
     })
 }
 
-/// The location as a path. File names need not be UTF-8 where the system does not ask for it.
+/// The location as a path. File names need not be UTF-8 on systems that allow other names.
 fn relative_path(location: &[u8]) -> Option<&Path> {
     #[cfg(unix)]
     let path: &Path = Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(location));
@@ -53,8 +53,8 @@ fn relative_path(location: &[u8]) -> Option<&Path> {
     (!location.is_empty()).then_some(path)
 }
 
-/// The file that a location names: below the first folder that has it. Symbolic links are followed, but only
-/// to files below one of the folders.
+/// The file at a location, below the first folder that contains it. Symbolic links are followed, but only to
+/// files below one of the folders.
 fn resolve(relative: &Path, name: &str, folders: &[PathBuf]) -> Result<PathBuf, TensorError> {
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     if !relative.components().all(plain) {

@@ -1,6 +1,6 @@
 //! Reads ONNX files.
 //!
-//! Nothing outside this crate knows protobuf. It hands out the plain types of [`model`], and tensors as typed
+//! Only this crate knows protobuf. Its results are the plain types of [`model`], and tensors as typed
 //! little-endian bytes whose length has been checked.
 
 mod budget;

@@ -1,8 +1,8 @@
 //! The protobuf messages of an ONNX file, reduced to the fields that the importer reads.
 //!
-//! The field numbers are ONNX's. The decoder skips every other field unread, so nothing that a file says
-//! there can make it unreadable. Text is kept as bytes, because many exporters write it in the local
-//! encoding: `convert` turns it into strings and decides where that matters.
+//! The field numbers are ONNX's. The decoder skips every other field, so nothing in those can make a file
+//! unreadable. Text is kept as bytes, because many exporters write it in the local encoding. `convert` turns
+//! it into strings and decides where that matters.
 
 use prost::{Enumeration, Message, Oneof};
 
@@ -25,7 +25,7 @@ pub(crate) struct OperatorSetProto {
     pub version: i64,
 }
 
-/// Nodes, constants, and what goes in and out.
+/// Nodes, constants, inputs and outputs.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
@@ -46,7 +46,7 @@ pub(crate) struct GraphProto {
 /// One application of an operator.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct NodeProto {
-    /// Tensor names; an empty one stands for an input that is left out.
+    /// Tensor names. An empty one stands for an omitted input.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub input: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "2")]
@@ -61,7 +61,7 @@ pub(crate) struct NodeProto {
     pub domain: Vec<u8>,
 }
 
-/// A named attribute; `kind` says which of the other fields holds its value.
+/// A named attribute. `kind` tells which of the other fields holds its value.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct AttributeProto {
     #[prost(bytes = "vec", tag = "1")]
@@ -121,7 +121,7 @@ pub(crate) struct TypeProto {
     pub kind: Option<TypeKind>,
 }
 
-/// A tensor or one of the kinds that are only named in an error.
+/// A tensor, or one of the kinds that are only named in an error.
 #[derive(Clone, PartialEq, Oneof)]
 pub(crate) enum TypeKind {
     #[prost(message, tag = "1")]
@@ -161,7 +161,7 @@ pub(crate) struct DimensionProto {
     pub kind: Option<DimensionKind>,
 }
 
-/// A size, or the name of one that is left open.
+/// A size, or the name of an open dimension.
 #[derive(Clone, PartialEq, Oneof)]
 pub(crate) enum DimensionKind {
     #[prost(int64, tag = "1")]
@@ -217,6 +217,6 @@ pub(crate) struct EntryProto {
     pub value: Vec<u8>,
 }
 
-/// A message of which only the presence is of interest.
+/// A message of which only the presence matters.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct Unread {}

@@ -1,4 +1,4 @@
-//! A model as the rest of the compiler sees it: ONNX's own concepts, without its encoding.
+//! A model in ONNX's own concepts, without its encoding, for the rest of the compiler.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct Model {
     pub graph: ModelGraph,
 }
 
-/// A graph as the file has it: nodes in the order of the file, tensors referred to by name.
+/// A graph as in the file: nodes in the order of the file, with references to tensors by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelGraph {
     /// The graph's name, for messages only.
@@ -38,10 +38,10 @@ pub struct Initializer {
     pub tensor: Tensor,
 }
 
-/// A node as the file has it: one application of an operator.
+/// A node as in the file: one application of an operator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelNode {
-    /// The node's name, for messages only; may be empty.
+    /// The node's name, for messages only. May be empty.
     pub name: String,
     /// The operator, such as `Conv`.
     pub operator: String,
@@ -97,9 +97,9 @@ impl Attribute {
 pub struct Value {
     /// The tensor's name.
     pub name: String,
-    /// The element type, where the file declares one.
+    /// The element type, if the file declares one.
     pub element: Option<ElementType>,
-    /// The dimensions, where the file declares a shape.
+    /// The dimensions, if the file declares a shape.
     pub shape: Option<Vec<Dimension>>,
 }
 
@@ -165,7 +165,7 @@ element_types! {
 }
 
 impl ElementType {
-    /// The supported types as messages list them.
+    /// The supported types, as messages list them.
     pub(crate) const SUPPORTED: &str = "float, double, float16, bfloat16, bool, (u)int8 to (u)int64";
 
     /// ONNX's name of any element type, or its code if it has none.

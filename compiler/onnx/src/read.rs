@@ -1,4 +1,4 @@
-//! From files and bytes to models and tensors.
+//! Reads models and tensors from files and bytes.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,10 +12,10 @@ use crate::messages::{ModelProto, TensorProto};
 use crate::tensor::Source;
 use crate::{Error, Model, Tensor};
 
-/// The largest sizes that are accepted.
+/// The limits on sizes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a model file. Protobuf itself ends at 2 GiB; larger weights are external data.
+    /// Bytes of a model file. Protobuf's own limit is 2 GiB. Larger weights are external data.
     pub file: u64,
     /// Bytes of one tensor.
     pub tensor: u64,
@@ -28,7 +28,7 @@ impl Default for Limits {
 }
 
 /// Reads a model file. External data must be below the file's folder or, if the file is a symbolic link,
-/// below the folder of the file that it leads to.
+/// below the folder of the link's target.
 pub fn read_model(path: &Path, limits: &Limits) -> Result<Model, Error> {
     decode_model_in(&read_file(path, limits.file)?, folders_of(path), limits)
 }
@@ -66,7 +66,7 @@ fn check_fields(what: &'static str, bytes: &[u8], message: Message) -> Result<()
     if budget::fits(bytes, message) { Ok(()) } else { Err(Error::Fields { what }) }
 }
 
-/// The folder of a file and, if the file is a link, that of the file that it leads to.
+/// The folder of a file and, if the file is a link, that of its target.
 fn folders_of(path: &Path) -> Vec<PathBuf> {
     let parent = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -76,7 +76,7 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
     [parent.to_owned()].into_iter().chain(real).collect()
 }
 
-/// Reads a file of at most `limit` bytes, whatever size the file system reports beforehand.
+/// Reads a file of at most `limit` bytes, regardless of the size that the file system reports.
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn text_that_decides_nothing_may_be_in_any_encoding() {
-        // The producer, its version, the domain, the text for people and the metadata of the model.
+        // The producer, its version, the domain, the doc string and the metadata of the model.
         let unread = [2, 3, 4, 6, 14].map(unread).concat();
         let bytes = [unread, model(b"x").encode_to_vec()].concat();
         let model = decode_model(&bytes, &Limits::default()).unwrap();

@@ -6,7 +6,7 @@ use crate::external;
 use crate::messages::{DataLocation, TensorProto};
 use crate::{ElementType, TensorError};
 
-/// A tensor: little-endian elements in row-major order. The length always fits the type and the shape.
+/// A tensor: little-endian elements in row-major order. The length always matches the type and the shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     element: ElementType,
@@ -20,7 +20,7 @@ impl Tensor {
         self.element
     }
 
-    /// The shape; a scalar has none.
+    /// The shape. Empty for a scalar.
     pub fn dims(&self) -> &[u64] {
         &self.dims
     }
@@ -35,22 +35,22 @@ impl Tensor {
         (self.element, self.dims, self.bytes)
     }
 
-    /// A tensor with these bytes; `None` if the type and the shape need another number of them.
+    /// A tensor with these bytes; `None` if the type and the shape need a different number of bytes.
     pub fn new(element: ElementType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
         let size = byte_size(&dims, element)?;
         (size == bytes.len() as u64).then_some(Self { element, dims, bytes })
     }
 }
 
-/// Where the data of tensors may be.
+/// Where tensors' data may be.
 pub(crate) struct Source {
-    /// The folders that external data is looked for in. None of it may lie outside them.
+    /// The folders in which external data is searched. It must not be outside them.
     pub folders: Vec<PathBuf>,
-    /// The most bytes of a tensor.
+    /// The maximum size of a tensor in bytes.
     pub limit: u64,
 }
 
-/// The type, the shape and the size of a tensor, known before its data is read.
+/// The type, the shape and the size of a tensor, which are known before its data is read.
 pub(crate) struct Header {
     pub element: ElementType,
     pub dims: Vec<u64>,
@@ -108,14 +108,14 @@ fn header(proto: &TensorProto, limit: u64) -> Result<Header, TensorError> {
     Ok(Header { element, dims, size })
 }
 
-/// The bytes of a tensor; `None` where 64 bits cannot hold their number, even if a dimension is zero.
+/// The size of a tensor in bytes; `None` if it exceeds 64 bits, even if a dimension is zero.
 fn byte_size(dims: &[u64], element: ElementType) -> Option<u64> {
     let mut nonzero = dims.iter().filter(|&&size| size != 0);
     let size = nonzero.try_fold(element.bytes(), |size, &dim| size.checked_mul(dim))?;
     Some(if dims.contains(&0) { 0 } else { size })
 }
 
-/// Data in two fields is refused: readers would disagree about which one counts.
+/// Data in two fields is refused, since readers would disagree about which one counts.
 fn check_single_field(proto: &TensorProto) -> Result<(), TensorError> {
     let fields = [
         ("raw_data", proto.raw_data.is_some()),
@@ -156,7 +156,7 @@ fn bytes_of<T: Copy, const N: usize>(data: &[T], to_bytes: impl Fn(T) -> [u8; N]
     data.iter().flat_map(|&x| to_bytes(x)).collect()
 }
 
-/// The elements of a field of wide numbers as bytes of their own, narrower type.
+/// Narrows the elements of a field of wide numbers to bytes of their type.
 fn narrow<Wide, Narrow, const N: usize>(
     data: &[Wide],
     element: ElementType,

@@ -1,16 +1,16 @@
-//! Everything that is wrong with a model, in one message.
+//! All errors in a model, in one message.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{ModelError, NodeError};
 
-/// What is wrong with a model: all that the importer could find in one pass. There is at least one problem.
+/// The errors in a model: all that the importer could find in one pass. There is at least one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportErrors {
     /// The problems in the order in which they were found.
     pub problems: Vec<ImportProblem>,
-    /// Where the problems of nodes are in the list, by operator and text.
+    /// The indices of the nodes' problems in the list, by operator and text.
     known: BTreeMap<(String, String), usize>,
 }
 
@@ -30,10 +30,10 @@ pub enum ImportProblem {
     },
 }
 
-/// The most problems that a message lists.
+/// The maximum number of problems that a message lists.
 const LISTED: usize = 40;
 
-/// The most nodes that a problem names.
+/// The maximum number of nodes that a problem names.
 const NAMED: usize = 5;
 
 /// Operators that exporters use to compute shapes. With fixed input shapes they can be folded away.
@@ -41,7 +41,7 @@ const SHAPE_ARITHMETIC: &[&str] =
     &["Cast", "ConstantOfShape", "Equal", "Expand", "Gather", "Range", "Shape", "Size", "Slice", "Where"];
 
 impl ImportErrors {
-    /// Whether nothing is wrong.
+    /// Whether there are no problems.
     pub(crate) fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
@@ -50,7 +50,7 @@ impl ImportErrors {
         self.problems.push(ImportProblem::Model(error));
     }
 
-    /// Adds a problem of a node to those that have the same one.
+    /// Adds a problem of a node, merged with the same problem of other nodes.
     pub(crate) fn node(&mut self, node: String, operator: String, error: NodeError) {
         let place = *self.known.entry((operator.clone(), error.to_string())).or_insert(self.problems.len());
         match self.problems.get_mut(place) {
@@ -128,7 +128,7 @@ impl fmt::Display for ImportProblem {
     }
 }
 
-/// The nodes by name, and how many there are if they are more than one.
+/// The nodes by name, and their number if there are several.
 fn names(nodes: &[String]) -> String {
     let quoted: Vec<String> = nodes.iter().take(NAMED).map(|node| format!("`{node}`")).collect();
     let more = if nodes.len() > NAMED { ", ..." } else { "" };

@@ -1,5 +1,4 @@
-//! One node of the model while it is imported: access to its inputs and attributes, with errors that name
-//! them.
+//! One node of the model during import: access to its inputs and attributes, with errors that name them.
 
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::{DType, TensorType};
@@ -15,7 +14,7 @@ pub(super) struct Call<'a> {
     pub node: &'a onnx::ModelNode,
     pub label: String,
     pub opset: i64,
-    /// The inputs; `None` stands for one that is left out. Those left out at the end are missing.
+    /// The inputs; `None` stands for an omitted one. Omitted inputs at the end are not in the list.
     pub inputs: Vec<Option<TensorId>>,
 }
 
@@ -30,7 +29,7 @@ impl Call<'_> {
         self.inputs.get(index).copied().flatten()
     }
 
-    /// All inputs, none of which may be left out.
+    /// All inputs, none of which may be omitted.
     pub fn all(&self) -> Result<Vec<TensorId>, NodeError> {
         (0..self.inputs.len()).map(|index| self.input(index)).collect()
     }
@@ -59,7 +58,7 @@ impl Call<'_> {
         self.import.apply(&self.label, operator, inputs, name)
     }
 
-    /// Adds an intermediate operator; the name of its output is made from the node's output and `what`.
+    /// Adds an intermediate operator. The name of its output is derived from the node's output and `what`.
     pub fn step(
         &mut self,
         what: &str,
@@ -96,7 +95,7 @@ impl Call<'_> {
         })
     }
 
-    /// An attribute that is a list of sizes, empty where it is left out.
+    /// An attribute that is a list of sizes. Empty if it is omitted.
     pub fn sizes(&self, name: &str) -> Result<Vec<u64>, NodeError> {
         let values = self.ints(name)?.unwrap_or_default();
         let sizes: Option<Vec<u64>> = values.iter().map(|&value| u64::try_from(value).ok()).collect();
@@ -152,7 +151,7 @@ impl Call<'_> {
     }
 }
 
-/// An attribute with a value that is not supported.
+/// The error for an attribute with an unsupported value.
 pub(super) fn value_error(attribute: &str, found: &dyn std::fmt::Display, supported: &str) -> NodeError {
     NodeError::AttributeValue {
         attribute: attribute.to_owned(),

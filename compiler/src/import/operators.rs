@@ -1,4 +1,4 @@
-//! The supported operators of ONNX: one entry each, and the translation of every form into the newest one.
+//! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
 mod constant;
 mod reduce;
@@ -67,7 +67,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
 ];
 
-/// Adds what a node means to the graph. If something about its inputs is unknown, only its form is checked.
+/// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
 pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) -> Result<(), NodeError> {
     let entry = entry(node)?;
     check(entry, node, import)?;
@@ -136,7 +136,7 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     if !call.flag("spatial", true)? {
         return Err(value_error("spatial", &0, "1"));
     }
-    // Before opset 14, naming the statistics as further outputs meant training.
+    // Before opset 14, a node that names the statistics as further outputs is for training.
     if call.opset < 14
         && let Some(name) = call.node.outputs.iter().skip(1).find(|name| !name.is_empty())
     {
@@ -148,7 +148,7 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply(op::BatchNormalization { epsilon })
 }
 
-/// Inference drops nothing.
+/// Dropout does nothing during inference.
 fn dropout(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.float("ratio")?;
     call.int("seed")?;
@@ -164,7 +164,7 @@ fn dropout(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply_to(op::Identity, &[input])
 }
 
-/// Before opset 13, the dimensions from `axis` on were one: the rows of a matrix were normalized.
+/// Before opset 13, the dimensions from `axis` on counted as one: the rows of a matrix were normalized.
 fn softmax(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     let input = call.input(0)?;
     if call.opset >= 13 {
@@ -181,10 +181,11 @@ fn softmax(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply_to(op::Reshape { shape, allow_zero: true }, &[normalized])
 }
 
-/// The most tensors that one kernel joins: their addresses, the output's and the range must fit in registers.
+/// The maximum number of tensors that one kernel joins: their addresses, the output's and the range must fit
+/// in registers.
 const CONCAT_INPUTS: usize = 5;
 
-/// Many tensors are joined group by group, and then the groups.
+/// Many tensors are joined in groups, and then the groups.
 fn concat(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     let axis = call.int("axis")?.ok_or(NodeError::MissingAttribute { attribute: "axis" })?;
     let mut parts = call.all()?;

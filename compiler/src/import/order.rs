@@ -1,4 +1,4 @@
-//! The nodes that are needed, in an order in which each comes after those that it depends on.
+//! The needed nodes, each after its dependencies.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use super::label;
 use crate::error::{ImportErrors, ModelError};
 
-/// What defines a tensor.
+/// The definition of a tensor.
 enum Definition {
     Input,
     Initializer,
     Node(usize),
 }
 
-/// The most nodes that a message about a cycle names.
+/// The maximum number of nodes named in a message about a cycle.
 const NAMED: usize = 8;
 
-/// The numbers of the nodes that the outputs need, in order. The structure of the whole graph is checked,
-/// dead nodes included.
+/// The indices of the nodes that the outputs need, in order. The structure of the whole graph is checked,
+/// including dead nodes.
 pub(super) fn order(graph: &onnx::ModelGraph, errors: &mut ImportErrors) -> Vec<usize> {
     let nodes = &graph.nodes;
     let definitions = definitions(graph, errors);
@@ -128,7 +128,7 @@ fn dependencies(
     dependencies
 }
 
-/// All nodes in dependency order. Of those that are ready, the first in the file comes first.
+/// All nodes in dependency order. Among those that are ready, the first in the file comes first.
 fn sort(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>]) -> Result<Vec<usize>, ModelError> {
     let mut waiting: Vec<usize> = dependencies.iter().map(Vec::len).collect();
     let mut users = vec![Vec::new(); nodes.len()];
@@ -153,7 +153,7 @@ fn sort(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>]) -> Result<Vec<us
     Err(ModelError::Cycle { nodes: cycle(nodes, dependencies, &waiting) })
 }
 
-/// The names of the nodes of one cycle: starting at any waiting node, follows what each waits for until one
+/// The names of the nodes in one cycle. Starts at any waiting node and follows dependencies until one
 /// repeats.
 fn cycle(nodes: &[onnx::ModelNode], dependencies: &[Vec<usize>], waiting: &[usize]) -> Vec<String> {
     let mut path: Vec<usize> = Vec::new();

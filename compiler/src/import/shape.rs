@@ -1,4 +1,4 @@
-//! The shapes of inputs: those that the model declares, with `--shape` for their open dimensions.
+//! The shapes of inputs: those declared by the model, with `--shape` for open dimensions.
 //!
 //! Some old exporters declare an open dimension as 0, so `--shape` may replace that too.
 
@@ -10,7 +10,7 @@ use onnx::{Dimension, Value};
 use super::element_type;
 use crate::error::{ImportErrors, ModelError, Warning};
 
-/// The type of each input, or `None` where it is not known. The reasons are added to the errors.
+/// The type of each input; `None` if it is not known. The reasons are added to the errors.
 pub(super) fn bind(
     inputs: &[Value],
     given: &BTreeMap<String, Vec<u64>>,
@@ -30,8 +30,8 @@ pub(super) fn bind(
     inputs.iter().map(|input| ty(input, given, &symbols).map_err(|error| errors.model(error)).ok()).collect()
 }
 
-/// The sizes that the given shapes bind the names of dimensions to, so that one shape can bind those of other
-/// inputs.
+/// The sizes that given shapes assign to the names of dimensions. A shape can thereby determine those of
+/// other inputs.
 fn symbols<'a>(
     inputs: &'a [Value],
     given: &BTreeMap<String, Vec<u64>>,
@@ -86,7 +86,7 @@ fn ty(
     Ok(TensorType::new(dtype, shape))
 }
 
-/// A warning for an input that holds nothing because of a declared 0.
+/// A warning for an input that is empty because of a declared 0.
 pub(super) fn empty_input(input: &Value, given: &BTreeMap<String, Vec<u64>>) -> Option<Warning> {
     let declared = input.shape.as_ref().filter(|shape| shape.contains(&Dimension::Fixed(0)))?;
     (!given.contains_key(&input.name)).then(|| Warning::EmptyInput {
@@ -109,7 +109,7 @@ fn contradicted(
     }
 }
 
-/// The shape with names replaced by their sizes where these are known.
+/// The shape with names replaced by their sizes, where these are known.
 fn resolved(shape: &[Dimension], symbols: &BTreeMap<&str, u64>) -> Vec<Dimension> {
     let resolve = |dimension: &Dimension| match dimension {
         Dimension::Symbol(name) => symbols.get(name.as_str()).map(|&size| Dimension::Fixed(size)),

@@ -1,4 +1,4 @@
-//! The entries of the program: of the whole run, and of each big step.
+//! The entries of the program: for the whole run, and for each big step.
 //!
 //! ```text
 //! _start:     s0 = 1                    the whole run; at the start of a big step s0 is 0, as at any reset
@@ -9,7 +9,7 @@
 //! node 0:     its addresses; go on to the kernel, which returns to the big step
 //! ```
 //!
-//! So a big step is the same code whether it runs alone or after the others.
+//! A big step therefore has the same code whether it runs alone or after the others.
 
 use isa::{Instruction, Op, encode};
 
@@ -18,7 +18,7 @@ use crate::error::LinkError;
 const ZERO: u8 = 0;
 const RA: u8 = 1;
 const T1: u8 = 6;
-/// Kernels preserve it, as every function does.
+/// Kernels preserve it, like every function.
 const S0: u8 = 8;
 const A0: u8 = 10;
 const A7: u8 = 17;
@@ -27,7 +27,7 @@ const EXIT: u64 = 93;
 /// Bytes of the code that exits.
 const EXIT_BYTES: i32 = 12;
 
-/// The arguments of a kernel apart from the range.
+/// The number of a kernel's arguments besides the range.
 pub(super) struct Node {
     pub addresses: Vec<u64>,
     /// The index of the kernel.
@@ -53,20 +53,20 @@ pub(super) struct Entry {
 /// arguments, two calls of two, the branch and the exit.
 pub(super) const MOST_STEPS: u64 = 8 * 8 + 2 * 2 + 1 + 3;
 
-/// How many instructions the whole run executes for big steps that execute so many when each is run alone.
+/// How many instructions the whole run executes, given the instructions of each big step when it runs alone.
 pub(super) fn whole_run(steps: impl Iterator<Item = u64>) -> u64 {
     let exit = EXIT_BYTES as u64 / 4;
     let start = 1 + exit;
     steps.map(|steps| steps - exit).fold(start, u64::saturating_add)
 }
 
-/// The code that comes before the kernels. Its size does not depend on where anything is.
+/// The code before the kernels. Its size does not depend on addresses.
 #[derive(Debug, Default)]
 pub(super) struct Start {
     /// The whole run and the big steps.
     pub steps: Vec<u8>,
     pub entries: Vec<Entry>,
-    /// The code that the big steps call, to be placed right behind them.
+    /// The code that the big steps call, which is placed directly after them.
     pub nodes: Vec<u8>,
     /// The offset of each node in that code.
     places: Vec<u64>,
@@ -143,7 +143,7 @@ impl Assembler {
         self.push(Instruction { rd, rs1, imm, ..Instruction::new(op) })
     }
 
-    /// Any number: the upper part first, shifted into place, then 12 bits at a time.
+    /// Loads any number: first the upper part, shifted into place, then 12 bits at a time.
     fn load_immediate(&mut self, rd: u8, value: u64) -> Result<(), LinkError> {
         let signed = value.cast_signed();
         let low = low_12(signed);
@@ -162,8 +162,8 @@ impl Assembler {
         if low == 0 { Ok(()) } else { self.immediate(Op::Addi, rd, rd, low) }
     }
 
-    /// A jump of any distance by way of a register, with the address behind it in another: a call if that is
-    /// `ra`.
+    /// A jump of any distance through a register, with the return address in another register. A call if that
+    /// is `ra`.
     fn jump(&mut self, link: u8, by: u8, target: u64) -> Result<(), LinkError> {
         let distance = target.wrapping_sub(self.here()).cast_signed();
         let low = low_12(distance);
@@ -181,7 +181,7 @@ impl Assembler {
     }
 }
 
-/// The low 12 bits as a signed number: what an instruction adds to the part above them.
+/// The low 12 bits as a signed number, which an instruction adds to the upper part.
 fn low_12(value: i64) -> i32 {
     ((value << 52) >> 52) as i32
 }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use isa::{Extensions, decode};
 
-    /// The value of a register after straight code of the few instructions used here.
+    /// The value of a register after straight-line code of the few instructions used here.
     fn execute(words: &[u32]) -> u64 {
         let mut x = 0i64;
         for &word in words {

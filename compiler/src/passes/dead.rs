@@ -8,7 +8,7 @@ pub(crate) fn remove(graph: &mut Graph) {
     for output in &graph.outputs {
         needed[output.index()] = true;
     }
-    // Users come after what they use, so one walk backwards sees every use first.
+    // Users come after what they use, so one pass backwards sees every use first.
     let mut keep = vec![false; graph.nodes.len()];
     for (node, keep) in graph.nodes.iter().zip(&mut keep).rev() {
         *keep = needed[node.output.index()];

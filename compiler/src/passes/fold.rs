@@ -10,12 +10,12 @@ use crate::error::NodeError;
 use crate::graph::Tensor;
 use crate::work::{self, Work};
 
-/// The most statements that the evaluator executes for one node, about a second's worth. The arithmetic of
-/// shapes needs far fewer, and so does moving most weights; larger nodes are left to the machine.
+/// The maximum number of statements that the evaluator executes for one node, about a second's worth. The
+/// arithmetic of shapes needs far fewer, and so does moving most weights. Larger nodes are left to the
+/// machine.
 const MAX_WORK: u64 = 1 << 24;
 
-/// The value of the operator on these tensors, if they are all constants and it does not take too long to
-/// compute.
+/// The result of the operator on these tensors, if they are all constants and it can be computed quickly.
 pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Arc<Vec<u8>>>, NodeError> {
     let values: Option<Vec<&Arc<Vec<u8>>>> = inputs.iter().map(|tensor| tensor.value.as_ref()).collect();
     let Some(values) = values else { return Ok(None) };
@@ -32,7 +32,7 @@ pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Arc
     Ok(Some(Arc::new(kernel.run(&values)?)))
 }
 
-/// The most statements that the kernel executes over all its units.
+/// The maximum number of statements that the kernel executes over all its units.
 fn statements(kernel: &Kernel) -> u64 {
     // The only loop without a bound is the one over the units.
     block(&kernel.body, kernel.units())

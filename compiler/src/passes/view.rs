@@ -1,4 +1,5 @@
-//! Views: nodes whose output has the bytes of their input. The two share memory, and a view costs nothing.
+//! Views: nodes whose output has the same bytes as their input. The two share memory, so a view costs
+//! nothing.
 
 use dnn_lib::operator::{Operator, OperatorError, Transpose};
 
@@ -16,8 +17,8 @@ pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
     Ok(roots)
 }
 
-/// Gives every output memory of its own: one that would share the memory of an input or a constant becomes a
-/// copy.
+/// Gives every output its own memory. An output that would share the memory of an input or a constant becomes
+/// a copy.
 pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
     let roots = roots(graph)?;
     let mut computed = vec![false; graph.tensors.len()];

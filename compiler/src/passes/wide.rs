@@ -1,11 +1,11 @@
-//! Splits nodes with more inputs than a kernel can have: joining a few tensors at a time gives the same
+//! Splits nodes with more inputs than a kernel can have. Joining a few tensors at a time gives the same
 //! bytes.
 
 use dnn_lib::operator::{Operator, OperatorError};
 
 use crate::graph::{Graph, GraphNode, Tensor, TensorId};
 
-/// A kernel's parameters are its inputs, its output and a range, and at most eight of them are passed in
+/// A kernel's parameters are its inputs, its output and a range. At most eight of them are passed in
 /// registers.
 const MOST_INPUTS: usize = 5;
 

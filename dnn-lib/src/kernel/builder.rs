@@ -5,7 +5,7 @@ use crate::kernel::ir::{
 };
 use crate::tensor::{DType, TensorType};
 
-/// A kernel that is not valid: a fault of the code that built it, not of its input.
+/// Why a kernel is not valid: an error in the code that built it, not in that code's input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// An operation that is not defined for the types of its operands.
@@ -36,7 +36,8 @@ pub enum BuildError {
     },
 }
 
-/// Builds a [`Kernel`]. Errors are kept until [`Builder::finish`], so that kernels read as straight code.
+/// Builds a [`Kernel`]. Errors are kept until [`Builder::finish`], so that kernels can be written as
+/// straight-line code.
 #[derive(Debug)]
 pub struct Builder {
     kernel: Kernel,
@@ -103,7 +104,7 @@ impl Builder {
         self.kernel.ty(value)
     }
 
-    /// The constant that a value is, if it is one.
+    /// The value of a constant; `None` for other values.
     pub fn constant(&self, value: Value) -> Option<Const> {
         self.constants[value.index()]
     }
@@ -242,7 +243,7 @@ impl Builder {
         self.binary(BinaryOp::Div, a, b)
     }
 
-    /// `a + constant`, of `I64`; nothing is added for 0.
+    /// `a + constant`, of `I64`. Adds nothing for 0.
     pub fn add_const(&mut self, a: Value, constant: i64) -> Value {
         if constant == 0 {
             return a;
@@ -251,7 +252,7 @@ impl Builder {
         self.add(a, constant)
     }
 
-    /// `a * constant`, of `I64`; nothing is multiplied by 1.
+    /// `a * constant`, of `I64`. Multiplies nothing by 1.
     pub fn mul_const(&mut self, a: Value, constant: i64) -> Value {
         if constant == 1 {
             return a;
@@ -342,7 +343,7 @@ impl Builder {
     }
 
     /// `for index in (start..end).step_by(step)`, as signed `I64`. The body gets the index and the carried
-    /// values and returns the next ones; the loop gives the last ones (`init`, if it never runs).
+    /// values and returns the next ones. The loop returns the last ones (`init`, if it never runs).
     pub fn for_(
         &mut self,
         start: Value,
@@ -360,7 +361,7 @@ impl Builder {
         self.loop_(start, end, step, bound, init, body)
     }
 
-    /// Like [`for_`](Self::for_), with the promise that there are at most `bound` iterations.
+    /// Like [`for_`](Self::for_), with the guarantee that there are at most `bound` iterations.
     pub fn for_bounded(
         &mut self,
         start: Value,

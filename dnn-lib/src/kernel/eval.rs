@@ -10,7 +10,7 @@ use crate::tensor::{DType, TensorType};
 /// Why a kernel could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
-    /// An access outside memory, or not aligned to its size.
+    /// An access is outside memory, or not aligned to its size.
     #[error(
         "kernel {kernel}: access of {size} bytes at address {address:#x} is misaligned or outside of the memory"
     )]
@@ -32,7 +32,7 @@ pub enum EvalError {
         /// The bound.
         bound: u64,
     },
-    /// The wrong number of arguments.
+    /// The number of arguments is wrong.
     #[error("kernel {kernel} takes {expected} arguments, not {found}")]
     Arguments {
         /// The kernel's name.
@@ -42,19 +42,19 @@ pub enum EvalError {
         /// The number of arguments.
         found: usize,
     },
-    /// A tensor of the wrong size.
+    /// A tensor has the wrong size.
     #[error("kernel {kernel}: input {index} is {ty}, which does not have {found} bytes")]
     Size {
         /// The kernel's name.
         kernel: String,
-        /// Which input.
+        /// The index of the input.
         index: usize,
         /// Its type.
         ty: TensorType,
         /// The size given.
         found: usize,
     },
-    /// An output too large for this machine.
+    /// The output is too large for this machine.
     #[error("kernel {kernel}: an output of type {ty} does not fit")]
     Output {
         /// The kernel's name.
@@ -64,7 +64,7 @@ pub enum EvalError {
     },
 }
 
-/// The memory that a kernel works on: bytes, from address 0.
+/// The memory of a kernel: bytes from address 0.
 #[derive(Debug)]
 pub struct Memory<'a>(pub &'a mut [u8]);
 
@@ -89,7 +89,7 @@ impl Memory<'_> {
 }
 
 impl Kernel {
-    /// Evaluates the kernel over memory; the arguments are those of [`Kernel`]: input addresses, output
+    /// Evaluates the kernel over memory. The arguments are those of [`Kernel`]: input addresses, output
     /// address, lo, hi.
     pub fn eval(&self, memory: &mut Memory<'_>, arguments: &[u64]) -> Result<(), EvalError> {
         if arguments.len() != self.params() {
@@ -143,8 +143,8 @@ impl Kernel {
     }
 }
 
-/// The bits of a float, the canonical ones for a NaN. On integers, because a compiler may drop float code
-/// that only changes a NaN into another.
+/// The bits of a float, canonical for a NaN. Computed on integers, because a compiler may drop float code
+/// that only changes one NaN into another.
 fn observe(ty: Type, bits: u64) -> u64 {
     const INF32: u64 = 0x7f80_0000;
     const INF64: u64 = 0x7ff0_0000_0000_0000;
@@ -168,7 +168,7 @@ macro_rules! float {
     };
 }
 
-/// An integer in `ty`, sign-extended: how all integers are held here.
+/// An integer in `ty`, sign-extended. The evaluator represents all integers this way.
 fn wrap(ty: Type, x: i64) -> u64 {
     match ty {
         Type::I32 => x as i32 as i64 as u64,
@@ -275,7 +275,7 @@ fn convert(conversion: Conversion, from: Type, to: Type, a: u64) -> u64 {
     }
 }
 
-/// A loaded element in its value's type.
+/// A loaded element, in the type of its value.
 fn widen(dtype: DType, bits: u64) -> u64 {
     match dtype {
         DType::I8 => bits as i8 as i64 as u64,

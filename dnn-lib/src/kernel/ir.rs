@@ -1,4 +1,4 @@
-//! The program itself: plain data, to be built, printed, evaluated and lowered.
+//! The program itself: plain data that can be built, printed, evaluated and lowered.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use crate::tensor::{DType, TensorType};
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
-    /// A truth value, as comparisons give it.
+    /// A truth value: the result of a comparison.
     Bool,
-    /// 32 bits; signed or not is a matter of the operation.
+    /// 32 bits. The operation decides whether they are signed.
     I32,
     /// 64 bits: integers, indices and addresses.
     I64,
@@ -20,7 +20,7 @@ pub enum Type {
 }
 
 impl Type {
-    /// The type in which an element is computed with: narrow integers are widened to `I32`.
+    /// The type in which an element is used in computations: narrow integers are widened to `I32`.
     pub const fn of(dtype: DType) -> Type {
         match dtype {
             DType::F32 => Type::F32,
@@ -214,8 +214,8 @@ impl Expr {
         }
     }
 
-    /// The type of its value, given the types of all values before it; `None` where it has none. This is the
-    /// one place where the types of operations are defined.
+    /// The type of its value, given the types of all values before it; `None` if the operation is not defined
+    /// for them. This function alone defines the types of operations.
     pub fn ty(&self, types: &[Type]) -> Option<Type> {
         let ty = |value: Value| types.get(value.index()).copied();
         let if_ = |condition: bool, ty: Type| condition.then_some(ty);
@@ -278,7 +278,8 @@ impl Conversion {
     }
 }
 
-/// Statements in their order of execution, and the values that the block hands to what it belongs to.
+/// Statements in their order of execution, and the values that the block passes to the statement that
+/// contains it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Block {
     /// The statements.
@@ -301,26 +302,26 @@ pub enum Statement {
         base: Value,
         /// A displacement in bytes.
         offset: i32,
-        /// What is stored.
+        /// The stored value.
         value: Value,
     },
     /// A counted loop: `for index = start; index < end; index += step`, signed `I64`.
     For {
         /// The counter, defined in the body.
         index: Value,
-        /// Where it starts.
+        /// The first index.
         start: Value,
-        /// Where it ends, exclusive.
+        /// The end of the index, exclusive.
         end: Value,
-        /// How it grows; positive.
+        /// The increment, which is positive.
         step: i64,
-        /// An upper bound for the number of iterations, where one is known without the kernel's arguments.
+        /// An upper bound for the number of iterations, if one is known without the kernel's arguments.
         bound: Option<u64>,
         /// The initial carried values.
         init: Vec<Value>,
         /// The carried values, defined in the body.
         carried: Vec<Value>,
-        /// The body; it yields the next carried values.
+        /// The body. It yields the next carried values.
         body: Block,
         /// The carried values after the last iteration, defined after the loop.
         results: Vec<Value>,
@@ -333,7 +334,7 @@ pub enum Statement {
         then: Block,
         /// Executed if it does not.
         otherwise: Block,
-        /// What the executed block yields, defined after the branch.
+        /// The values that the executed block yields, defined after the branch.
         results: Vec<Value>,
     },
 }
@@ -355,17 +356,17 @@ pub struct Kernel {
     pub tile: Vec<u64>,
     /// The type of every value.
     pub types: Vec<Type>,
-    /// What it does. The block yields nothing.
+    /// The code. The block yields nothing.
     pub body: Block,
 }
 
 impl Kernel {
-    /// The number of units, each of which can be computed on its own.
+    /// The number of units, which can be computed independently.
     pub fn units(&self) -> u64 {
         self.grid().iter().product()
     }
 
-    /// How many units there are along each dimension of the output.
+    /// The number of units along each dimension of the output.
     pub fn grid(&self) -> Vec<u64> {
         self.output.shape.iter().zip(&self.tile).map(|(&size, &tile)| size.div_ceil(tile)).collect()
     }

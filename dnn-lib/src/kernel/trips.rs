@@ -1,12 +1,13 @@
-//! Upper bounds for the iterations of a kernel's loops, for any data.
+//! Upper bounds for the iterations of a kernel's loops that hold for any data.
 //!
 //! A bound follows from the program alone. If the start and the end of a loop differ by a constant and a
-//! multiple of `hi - lo`, the count is exact; this covers loops over addresses too, because their common base
+//! multiple of `hi - lo`, the count is exact. This covers loops over addresses too, because their common base
 //! cancels out. Otherwise the ranges of the two values decide, which covers windows that are clipped at the
 //! border of an image. A loop for which neither works has no entry.
 //!
-//! Integers wrap, and a difference is right modulo 2^64; so it is right as it stands when start and end are,
-//! as indices and addresses are, far away from the ends of `i64`. Ranges give up where a value might wrap.
+//! Integers wrap, and a difference is exact modulo 2^64. It is exact without the modulus if start and end are
+//! far away from the limits of `i64`, as indices and addresses are. The analysis of ranges gives up where a
+//! value might wrap.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ pub struct Trips {
 }
 
 impl Trips {
-    /// The bound for this many units. More units never have a smaller bound.
+    /// The bound for this many units. It never decreases with more units.
     pub fn most(&self, units: u64) -> u64 {
         let span = i128::from(self.fixed) + i128::from(self.per_unit) * i128::from(units);
         let trips = (span.max(0) as u128).div_ceil(self.step.max(1) as u128);
@@ -51,7 +52,7 @@ impl Kernel {
     }
 }
 
-/// More terms than this are not followed.
+/// Sums with more terms are not followed.
 const MAX_TERMS: usize = 8;
 
 /// A sum of multiples of other values, and a constant.
@@ -62,7 +63,7 @@ struct Form {
 }
 
 impl Form {
-    /// The value as it is.
+    /// The value itself.
     fn of(value: Value) -> Self {
         Self { terms: BTreeMap::from([(value, 1)]), constant: 0 }
     }
@@ -88,7 +89,7 @@ impl Form {
     }
 }
 
-/// The signed numbers that a value can be; wide enough that sums and products of two `i64` do not wrap.
+/// The signed numbers that a value can be. Wide enough that sums and products of two `i64` do not wrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
     min: i128,
@@ -102,7 +103,7 @@ impl Range {
         Self { min: x.into(), max: x.into() }
     }
 
-    /// The smallest range that contains these numbers; all of `i64` if one of them does not fit.
+    /// The smallest range that contains these numbers. All of `i64` if one of them does not fit.
     fn hull(numbers: &[i128]) -> Self {
         let (min, max) = (numbers.iter().min(), numbers.iter().max());
         match (min, max) {
@@ -130,7 +131,7 @@ impl Analysis<'_> {
                     if let Some(trips) = self.count(*start, *end, *step) {
                         self.trips.insert(*index, trips);
                     }
-                    // What is inside runs only if the start is less than the end.
+                    // The body runs only if the start is less than the end.
                     let (start, end) = (self.range(*start), self.range(*end));
                     self.set_range(*index, Range { min: start.min, max: start.min.max(end.max - 1) });
                     self.block(body);

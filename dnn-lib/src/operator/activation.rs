@@ -28,7 +28,7 @@ macro_rules! activations {
 const F32: &[DType] = &[DType::F32];
 
 activations! {
-    /// x if it is positive, else 0; a NaN stays a NaN.
+    /// x if it is positive, else 0. A NaN stays a NaN.
     Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
     /// The exponential, correctly rounded.
     Exp: F32, math::exp;
@@ -40,7 +40,7 @@ activations! {
 
 fn relu(b: &mut Builder, x: Value) -> Value {
     let zero = b.number(b.ty(x), 0);
-    // Not `0 < x`: a NaN is neither, and must stay.
+    // Not `0 < x`, which is false for a NaN, and a NaN must stay.
     let cut = b.le(x, zero);
     b.select(cut, zero, x)
 }
@@ -53,7 +53,7 @@ fn lower(
 ) -> Result<Lowering, Problem> {
     let dtype = output.dtype;
     let mut b = Builder::new(name, inputs, output, &vec![1; output.shape.len()]);
-    // The address in the input is what the loop counts.
+    // The loop counts in addresses of the input.
     let (lo, hi, x, y) = (b.lo(), b.hi(), b.input(0), b.output());
     let start = b.element(dtype, x, lo);
     let end = b.element(dtype, x, hi);

@@ -31,7 +31,7 @@ arithmetic! {
     Sub = |_| BinaryOp::Sub;
     /// Product; integers wrap.
     Mul = |_| BinaryOp::Mul;
-    /// Quotient. Integers are rounded towards zero; a quotient by zero has all bits set, as in the kernel
+    /// Quotient. Integers are rounded towards zero. A quotient by zero has all bits set, as in the kernel
     /// language.
     Div = division;
 }

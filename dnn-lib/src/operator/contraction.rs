@@ -1,33 +1,33 @@
 //! Sums of products: the inner loops of matrix products and convolutions.
 //!
-//! Every output has one accumulator, which takes its products in ascending order of k, each by one fused
-//! multiply-add. For speed, some outputs are computed side by side: a tile of rows and columns loads `rows +
-//! columns` elements for `rows * columns` products. This changes no output.
+//! Every output has one accumulator, which takes its products in ascending order of k, each with one fused
+//! multiply-add. For speed, several outputs are computed side by side: a tile of rows and columns loads `rows
+//! + columns` elements for `rows * columns` products. This changes no output.
 
 use crate::kernel::{Builder, Type, Value};
 use crate::layout::{Dim, coordinates, position};
 use crate::tensor::DType;
 
-/// One factor of the products: `count` vectors (rows of the one or columns of the other), all of the same
-/// length.
+/// One factor of the products: `count` vectors of the same length (the rows of one factor or the columns of
+/// the other).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Factor {
     /// The address of element 0 of vector 0.
     pub(super) base: Value,
     /// The number of vectors.
     pub(super) count: u64,
-    /// The distance of vectors, in bytes.
+    /// The distance between vectors, in bytes.
     pub(super) stride: i64,
-    /// The distance of the elements of a vector, in bytes.
+    /// The distance between elements of a vector, in bytes.
     pub(super) step: i64,
 }
 
-/// Displacements up to this are part of a load instruction (on RISC-V, 12 bits, signed); beyond it, addresses
-/// are carried.
+/// The largest displacement in a load instruction (on RISC-V, 12 bits, signed). Beyond it, more addresses are
+/// carried.
 const REACH: i64 = 2047;
 
-/// A factor's loads: addresses to be carried through the loop, and for each vector which of them it uses and
-/// how far from it.
+/// A factor's loads: the addresses to be carried through the loop, and for each vector the address that it
+/// uses and its displacement.
 struct Loads {
     bases: Vec<Value>,
     vectors: Vec<(usize, i64)>,
@@ -35,7 +35,7 @@ struct Loads {
 }
 
 impl Loads {
-    /// Lets as many vectors as possible share an address, if `unroll` elements are to be reached from it.
+    /// Lets as many vectors as possible share an address, if `unroll` elements must be reachable from it.
     fn new(b: &mut Builder, factor: &Factor, unroll: u64) -> Self {
         let room = REACH - (unroll as i64 - 1) * factor.step;
         let shared = if factor.stride == 0 { factor.count } else { (room / factor.stride + 1).max(1) as u64 };
@@ -90,7 +90,7 @@ pub(super) fn accumulate(
     let mut carried = [&loads[0].bases[..], &loads[1].bases, accumulators].concat();
     let (rounds, rest) = (depth / unroll, depth % unroll);
     if rounds > 1 {
-        // The first address is also what the loop counts.
+        // The loop counts in the first address.
         let step = loads[0].step * unroll as i64;
         let (start, init) = (carried[0], carried[1..].to_vec());
         let end = b.add_const(start, rounds as i64 * step);
@@ -110,8 +110,8 @@ pub(super) fn accumulate(
     products(b, &carried, if rounds > 1 { rest } else { depth })
 }
 
-/// How many elements of each vector to take in one iteration: few where the tile is large, and only as many
-/// as can be reached from one address.
+/// How many elements of each vector to take in one iteration: few if the tile is large, and only as many as
+/// can be reached from one address.
 fn unroll(depth: u64, factors: &[Factor; 2]) -> u64 {
     let tile = factors[0].count * factors[1].count;
     let reachable = |unroll: u64| factors.iter().all(|factor| (unroll as i64 - 1) * factor.step <= REACH);
@@ -125,7 +125,7 @@ pub(super) fn tile(size: u64, most: u64) -> u64 {
 }
 
 /// Builds code for the part of `0..size` that begins at `start`, a multiple of `tile`: once for a whole tile
-/// and, where the last one is smaller, once for that.
+/// and, if the last one is smaller, once for that.
 pub(super) fn by_extent(
     b: &mut Builder,
     start: Value,
@@ -153,27 +153,27 @@ pub(super) fn by_extent(
     b.if_(whole, build(tile), build(rest));
 }
 
-/// A stack of matrix products, as they lie in memory; all strides are in elements.
+/// A stack of matrix products and their layout in memory. All strides are in elements.
 #[derive(Clone, Debug)]
 pub(super) struct Product {
     pub(super) dtype: DType,
-    /// The stack: how both factors are laid out in it.
+    /// The stack: the layout of both factors in it.
     pub(super) stack: [Vec<Dim>; 2],
-    /// The rows of the output; `None` where the output has no such dimension.
+    /// The rows of the output; `None` if the output has no such dimension.
     pub(super) rows: Option<Dim>,
-    /// The columns of the output; `None` where the output has no such dimension.
+    /// The columns of the output; `None` if the output has no such dimension.
     pub(super) columns: Option<Dim>,
     /// The length of the sums.
     pub(super) depth: u64,
-    /// The distances of the elements of a row of the first and of a column of the second factor.
+    /// The distances between elements in a row of the first factor and in a column of the second.
     pub(super) steps: [u64; 2],
 }
 
-/// Turns a sum, with its row and column, into the value that is stored.
+/// Converts a sum, with its row and column, to the value that is stored.
 pub(super) type Finish<'a> = &'a mut dyn FnMut(&mut Builder, Value, [Value; 2]) -> Value;
 
 impl Product {
-    /// The sizes of a tile of the output. Few elements are loaded for many products if it is square.
+    /// The size of a tile of the output. A square tile needs the fewest loads per product.
     fn tile_sizes(&self) -> [u64; 2] {
         let size = |dim: Option<Dim>| dim.map_or(1, |dim| dim.size);
         match [size(self.rows), size(self.columns)] {
@@ -233,7 +233,7 @@ impl Product {
         });
     }
 
-    /// The rows from `first` on of the first factor, or the columns of the second.
+    /// The rows of the first factor, or the columns of the second, from `first` on.
     fn vectors(&self, b: &mut Builder, factor: usize, stack: Value, first: Value, stride: u64) -> Factor {
         let size = self.dtype.size();
         let matrix = position(b, stack, &self.stack[factor]);

@@ -11,8 +11,9 @@ use crate::tensor::{DType, TensorType};
 /// `Y[n, m, o...]` is `B[m]` plus the sum over `(k..., c)` of
 /// `X[n, c, o * stride + k * dilation - pad...] * W[m, c, k...]`.
 ///
-/// The sum starts at +0, takes kernel positions in row-major order and within each the channels of the group
-/// in order, one fused multiply-add each; positions in the padding are left out. The bias is added last.
+/// The sum starts at +0. It takes kernel positions in row-major order, and the channels of the group in order
+/// within each position, with one fused multiply-add each. Positions in the padding are left out. The bias is
+/// added last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv {
     /// How the kernel moves.
@@ -67,7 +68,7 @@ impl Semantics for Conv {
         let channels = tile(inputs[1].shape[0] / self.group, 8);
         let mut shape = vec![1; output.shape.len()];
         shape[1] = channels;
-        // A unit must not reach over two groups.
+        // A unit must not span two groups.
         if self.group > 1 && !(output.shape[1] / self.group).is_multiple_of(channels) {
             shape[1] = 1;
         }
@@ -136,7 +137,7 @@ impl Lower<'_> {
         self.store(b, at, channel, &sums);
     }
 
-    /// Adds the bias and stores what has been computed for some channels.
+    /// Adds the bias to the sums of some channels and stores them.
     fn store(&self, b: &mut Builder, at: &[Value], channel: Value, sums: &[Value]) {
         let dtype = self.dtype();
         let y = self.strides(self.output);

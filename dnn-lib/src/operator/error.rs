@@ -1,11 +1,11 @@
-//! What can be wrong with an operator's inputs and attributes, and small checks that many operators share.
+//! The errors in an operator's inputs and attributes, and small checks that many operators share.
 
 use std::ops::RangeInclusive;
 
 use crate::kernel::BuildError;
 use crate::tensor::{DType, TensorType};
 
-/// An operator that cannot be computed as it stands.
+/// Why an operator cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operator}: {problem}")]
 pub struct OperatorError {
@@ -15,10 +15,10 @@ pub struct OperatorError {
     pub problem: Problem,
 }
 
-/// What is wrong with an operator: what was found, and what would be right.
+/// What is wrong with an operator, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The number of inputs.
+    /// The number of inputs is wrong.
     #[error("has {found} inputs, but takes {}", counts(.expected))]
     Inputs {
         /// The number of inputs.
@@ -26,37 +26,37 @@ pub enum Problem {
         /// The numbers that are accepted.
         expected: RangeInclusive<usize>,
     },
-    /// The element type of an input.
+    /// The element type of an input is wrong.
     #[error("input {input} is of type {found}, but must be {}", names(.expected))]
     DType {
-        /// Which input.
+        /// The index of the input.
         input: usize,
         /// Its element type.
         found: DType,
-        /// The types that it may have.
+        /// The allowed types.
         expected: Vec<DType>,
     },
-    /// The shape of an input.
+    /// The shape of an input is wrong.
     #[error("input {input} has shape {found:?}, but {expected}")]
     Shape {
-        /// Which input.
+        /// The index of the input.
         input: usize,
         /// Its shape.
         found: Vec<u64>,
-        /// What is right, as a clause.
+        /// What would be right, as a clause.
         expected: String,
     },
-    /// An attribute.
+    /// An attribute is wrong.
     #[error("attribute {name} is {found}, but {expected}")]
     Attribute {
         /// Its name.
         name: &'static str,
         /// Its value.
         found: String,
-        /// What is right, as a clause.
+        /// What would be right, as a clause.
         expected: String,
     },
-    /// Two shapes that cannot be broadcast together.
+    /// Two shapes cannot be broadcast together.
     #[error("shapes {a:?} and {b:?} cannot be broadcast: aligned at the right, sizes must be equal or 1")]
     Broadcast {
         /// One shape.
@@ -64,19 +64,19 @@ pub enum Problem {
         /// The other.
         b: Vec<u64>,
     },
-    /// A tensor that is too large.
+    /// A tensor is too large.
     #[error("a tensor of type {found} is too large: at most 2^44 bytes are supported")]
     TooLarge {
         /// Its type.
         found: TensorType,
     },
-    /// Several kernels for one output.
+    /// There are several kernels for one output.
     #[error("has {found} kernels; an operator with one output has one")]
     Kernels {
         /// The number of kernels.
         found: usize,
     },
-    /// A kernel that is not valid: a fault of this library.
+    /// A kernel is not valid, which is an error in this library.
     #[error(transparent)]
     Kernel(#[from] BuildError),
 }
@@ -133,7 +133,7 @@ pub(super) fn check_attribute(
     Err(Problem::Attribute { name, found: format!("{found:?}"), expected: expected() })
 }
 
-/// An axis counted from 0, from one that may count from the end.
+/// An axis counted from 0. The given one may count from the end.
 pub(super) fn resolve_axis(axis: i64, rank: usize) -> Result<usize, Problem> {
     let rank = rank as i64;
     check_attribute("axis", axis, (-rank..rank).contains(&axis), || {

@@ -9,13 +9,13 @@ use crate::tensor::{DType, TensorType};
 
 /// Y = alpha * A' * B' + beta * C.
 ///
-/// Each sum of products is complete before it is multiplied by alpha; then beta * C is added by a fused
-/// multiply-add (plainly added if beta is 1).
+/// Each sum of products is complete before it is multiplied by alpha. Then beta * C is added by a fused
+/// multiply-add (by a plain addition if beta is 1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gemm {
-    /// What the product is multiplied by.
+    /// The factor of the product.
     pub alpha: f32,
-    /// What C is multiplied by.
+    /// The factor of C.
     pub beta: f32,
     /// Whether A is given transposed.
     pub trans_a: bool,

@@ -12,7 +12,7 @@ use crate::tensor::TensorType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul;
 
-/// A factor: its stack, the dimension that stays (not in a vector), and the one that is summed over.
+/// A factor: its stack, the dimension that remains (none in a vector), and the one that is summed.
 struct Split<'a> {
     stack: &'a [u64],
     outer: Option<Dim>,

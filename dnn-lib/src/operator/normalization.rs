@@ -6,11 +6,11 @@ use crate::operator::error::{FLOATS, check_shape, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
-/// Y = (X - mean) * (scale / sqrt(variance + epsilon)) + B, for each channel (dimension 1); the last product
+/// Y = (X - mean) * (scale / sqrt(variance + epsilon)) + B, for each channel (dimension 1). The last product
 /// and sum are one fused multiply-add.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormalization {
-    /// What is added to the variance.
+    /// The constant added to the variance.
     pub epsilon: f32,
 }
 

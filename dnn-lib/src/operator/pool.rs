@@ -7,14 +7,14 @@ use crate::operator::window::{self, Axis, Stream};
 use crate::operator::{Lowering, Problem, Semantics, Window};
 use crate::tensor::{DType, TensorType};
 
-/// The maximum over a window; the padding does not count, and a NaN in the window gives a NaN.
+/// The maximum over a window. The padding does not count, and a NaN in the window gives a NaN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaxPool {
     /// The size of the window.
     pub kernel: Vec<u64>,
     /// How it moves.
     pub window: Window,
-    /// Whether a last window that is only partly inside gives an output.
+    /// Whether a last window that is only partly inside the input gives an output.
     pub ceil_mode: bool,
 }
 
@@ -25,13 +25,13 @@ pub struct AveragePool {
     pub kernel: Vec<u64>,
     /// How it moves.
     pub window: Window,
-    /// Whether a last window that is only partly inside gives an output.
+    /// Whether a last window that is only partly inside the input gives an output.
     pub ceil_mode: bool,
     /// Whether positions in the padding count (as 0).
     pub count_include_pad: bool,
 }
 
-/// What is done with a window.
+/// The operation on a window.
 type Reduce<'a> = &'a mut dyn FnMut(&mut Builder, &Pool, &[Value], &Stream) -> Value;
 
 /// A pooling operator with all sizes known.
@@ -107,7 +107,7 @@ impl Pool {
 const MAX_POOL: &[DType] =
     &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8];
 
-/// The least value of a type in which elements are compared.
+/// The lowest value of a type, for comparisons of elements.
 fn least(b: &mut Builder, dtype: DType) -> Value {
     b.define(Expr::Const(match Type::of(dtype) {
         Type::F32 => Const::F32(f32::NEG_INFINITY.to_bits()),

@@ -16,11 +16,11 @@ pub struct Softmax {
     pub axis: i64,
 }
 
-/// What is done at an address, with the carried values.
+/// The operation at an address, with the carried values.
 type Body<'a> = &'a mut dyn FnMut(&mut Builder, Value, &[Value]) -> Vec<Value>;
 
 /// A row along the axis, in the input and in the output: the address of its first element, and the distance
-/// of elements.
+/// between elements.
 #[derive(Clone, Copy)]
 struct Row {
     from: Value,
@@ -44,7 +44,8 @@ impl Semantics for Softmax {
         let mut b = Builder::new("softmax", inputs, output, &tile);
         let (lo, hi) = (b.lo(), b.hi());
         b.for_(lo, hi, 1, &[], |b, unit, _| {
-            // Units are numbered without the axis, so the dimensions before it are further apart by its size.
+            // Units are numbered without the axis, so the strides of the dimensions before it grow by its
+            // size.
             let (outer, inner) = b.div_rem(unit, dim.stride);
             let outer = b.mul_const(outer, (dim.size * dim.stride) as i64);
             let first = b.add(outer, inner);
@@ -88,7 +89,7 @@ fn row(b: &mut Builder, row: Row) {
 }
 
 impl Row {
-    /// Goes over the addresses of a row.
+    /// Iterates over the addresses of a row.
     fn each(&self, b: &mut Builder, start: Value, init: &[Value], body: Body<'_>) -> Vec<Value> {
         let end = b.add_const(start, (self.count * self.stride) as i64);
         b.for_bounded(start, end, self.stride as i64, self.count, init, body)

@@ -11,12 +11,12 @@ pub struct Identity;
 /// A matrix with the dimensions before `axis` as rows and the others as columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flatten {
-    /// The first dimension of the columns; a negative one counts from the end, and the rank itself gives one
+    /// The first dimension of the columns. A negative one counts from the end, and the rank itself gives one
     /// column.
     pub axis: i64,
 }
 
-/// Another shape with as many elements.
+/// Another shape with the same number of elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reshape {
     /// The new shape. One dimension may be -1: whatever remains. A 0 copies the input's dimension, or is 0

@@ -4,25 +4,25 @@ use crate::kernel::{BinaryOp, Builder, Const, Value};
 use crate::operator::Problem;
 use crate::operator::error::check_attribute;
 
-/// What surrounds the input of a window operator.
+/// The padding around the input of a window operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// How many positions before and after, in each spatial dimension; empty for none.
+    /// The positions before and after the input in each spatial dimension. Empty for none.
     Explicit(Vec<(u64, u64)>),
-    /// As much as makes the output `ceil(input / stride)` long, the odd one at the end.
+    /// Enough to make the output `ceil(input / stride)` long, with the odd position at the end.
     SameUpper,
-    /// As much as makes the output `ceil(input / stride)` long, the odd one at the beginning.
+    /// Enough to make the output `ceil(input / stride)` long, with the odd position at the beginning.
     SameLower,
 }
 
 /// How a window moves over its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// How far it moves in each spatial dimension; empty for 1.
+    /// The step in each spatial dimension. Empty for 1.
     pub strides: Vec<u64>,
-    /// How far apart the positions are that it looks at; empty for 1.
+    /// The distance between positions of the window in each dimension. Empty for 1.
     pub dilations: Vec<u64>,
-    /// What surrounds the input.
+    /// The padding.
     pub padding: Padding,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Axis {
     pub(super) pad: (u64, u64),
 }
 
-/// No attribute is larger than this, so that no sum of a few products of sizes overflows.
+/// The limit on attributes, so that no sum of a few products of sizes overflows.
 const MAX: u64 = 1 << 30;
 
 impl Window {
@@ -102,7 +102,7 @@ fn per_axis(name: &'static str, values: &[u64], rank: usize) -> Result<Vec<u64>,
 }
 
 impl Axis {
-    /// Works out padding and output size.
+    /// Computes the padding and the output size.
     fn place(mut self, pad: Option<(u64, u64)>, window: &Window, ceil_mode: bool) -> Result<Self, Problem> {
         let extent = (self.kernel - 1) * self.dilation + 1;
         let Some(pad) = pad else {
@@ -126,8 +126,8 @@ impl Axis {
         Ok(self)
     }
 
-    /// The first window position that lies in the input, as a position of the kernel at output `o`: at least
-    /// 0.
+    /// The first position of the window at output `o` that is in the input, as a position of the kernel. At
+    /// least 0.
     fn first(&self, b: &mut Builder, start: Value) -> Value {
         let zero = b.i64(0);
         if self.pad.0 == 0 {
@@ -140,7 +140,7 @@ impl Axis {
         self.in_dilations(b, missing)
     }
 
-    /// The end of the window positions that lie before `limit` positions of the input.
+    /// The end of the window positions before position `limit` of the input.
     fn end(&self, b: &mut Builder, start: Value, limit: u64) -> Value {
         let kernel = b.i64(self.kernel as i64);
         if (self.output.max(1) - 1) * self.stride + (self.kernel - 1) * self.dilation < limit + self.pad.0 {
@@ -154,7 +154,7 @@ impl Axis {
         b.min(there, kernel)
     }
 
-    /// Whether a range from [`range`](Self::range) is the whole window, wherever that is.
+    /// Whether a range from [`range`](Self::range) is the whole window at any output.
     fn never_clipped(&self, b: &Builder, first: Value, end: Value) -> bool {
         b.constant(first) == Some(Const::I64(0)) && b.constant(end) == Some(Const::I64(self.kernel as i64))
     }
@@ -167,20 +167,19 @@ impl Axis {
         b.binary(BinaryOp::DivU, positions, dilation)
     }
 
-    /// The position in the input at which the window of output `o` begins; negative in the padding.
+    /// The input position at which the window of output `o` begins. Negative in the padding.
     fn start(&self, b: &mut Builder, o: Value) -> Value {
         let start = b.mul_const(o, self.stride as i64);
         b.add_const(start, -(self.pad.0 as i64))
     }
 
-    /// How many positions of the window at output `o` lie in the input or in its padding.
+    /// The number of positions of the window at output `o` in the input or in its padding.
     fn padded_count(&self, b: &mut Builder, o: Value) -> Value {
         let start = self.start(b, o);
         self.end(b, start, self.input + self.pad.1)
     }
 
-    /// Where the window at output `o` lies: `(start, first, end)`, of which the last two count positions of
-    /// the kernel.
+    /// The window at output `o`: `(start, first, end)`. The last two count positions of the kernel.
     fn range(&self, b: &mut Builder, o: Value) -> (Value, Value, Value) {
         let start = self.start(b, o);
         let first = self.first(b, start);
@@ -189,18 +188,18 @@ impl Axis {
     }
 }
 
-/// How a window's positions lie in one tensor: the address of position (0, 0, ...) of the *input* (not of the
-/// window) or of the kernel, and the distance of neighbours in bytes for each spatial dimension.
+/// The layout of a window's positions in one tensor: the address of position (0, 0, ...) of the *input* (not
+/// of the window) or of the kernel, and the distance between neighbours in bytes for each spatial dimension.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) base: Value,
     pub(super) strides: Vec<i64>,
 }
 
-/// What is done at a position: gets the addresses in the input and in the kernel, and the accumulators.
+/// The operation at a position. It gets the addresses in the input and in the kernel, and the accumulators.
 pub(super) type Step<'a> = &'a mut dyn FnMut(&mut Builder, Value, Value, &[Value]) -> Vec<Value>;
 
-/// Folds over the positions of the window at output `at` that lie in the input, in row-major order.
+/// Folds over the positions of the window at output `at` that are in the input, in row-major order.
 pub(super) fn fold(
     b: &mut Builder,
     axes: &[Axis],
@@ -239,11 +238,10 @@ pub(super) fn fold(
     results[streams..].to_vec()
 }
 
-/// Windows up to this size in a dimension are written out, if they are only pooled: a loop would cost more
-/// than what it does.
+/// Pooling windows up to this size in a dimension are unrolled, since a loop would cost more than its body.
 const UNROLLED: u64 = 4;
 
-/// [`fold`] without a kernel, over a window that is never clipped in the first dimension, written out.
+/// [`fold`] without a kernel, unrolled, over a window that is never clipped in the first dimension.
 fn unrolled(
     b: &mut Builder,
     axes: &[Axis],
@@ -268,7 +266,8 @@ fn at_position(b: &mut Builder, base: Value, position: Value, stride: i64) -> Va
     b.add(base, offset)
 }
 
-/// The number of positions of the window at output `at`: those in the input, or also those in its padding.
+/// The number of positions of the window at output `at`: those in the input, optionally with those in its
+/// padding.
 pub(super) fn count(b: &mut Builder, axes: &[Axis], at: &[Value], with_padding: bool) -> Value {
     let mut product = b.i64(1);
     for (axis, &o) in axes.iter().zip(at) {

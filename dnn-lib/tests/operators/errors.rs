@@ -1,4 +1,4 @@
-//! Bad inputs and attributes: what is said about them.
+//! The messages for bad inputs and attributes.
 
 use dnn_lib::operator::{
     Add, Concat, Conv, Gemm, MatMul, MaxPool, Operator, Padding, Relu, Reshape, Softmax, Transpose, Window,

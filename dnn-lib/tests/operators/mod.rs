@@ -1,7 +1,7 @@
 //! Every operator against a plain reference, on random shapes, attributes and values.
 //!
-//! The references are written as a reader would who knows the operator's definition and the order of its
-//! sums, so the bits must be equal. Each kernel is also run range by range.
+//! The references follow the operator's definition and the order of its sums in the most direct way, so the
+//! bits must be equal. Each kernel is also run range by range.
 
 mod elementwise;
 mod errors;
@@ -28,7 +28,7 @@ impl Tensor {
         Self { shape: shape.into(), data }
     }
 
-    /// Made element by element, from indices.
+    /// Computes a tensor element by element, from indices.
     fn from_fn(shape: &[u64], mut element: impl FnMut(&[u64]) -> f32) -> Self {
         let data = indices(shape).map(|index| element(&index)).collect();
         Self::new(shape, data)
@@ -47,7 +47,7 @@ impl Tensor {
         self.data[position as usize]
     }
 
-    /// The element at an index of something that this tensor is broadcast to.
+    /// The element at an index of a shape to which this tensor is broadcast.
     fn at_broadcast(&self, index: &[u64]) -> f32 {
         let own = &index[index.len() - self.shape.len()..];
         let own: Vec<u64> =
@@ -101,12 +101,12 @@ fn run(operator: impl Into<Operator>, inputs: &[&Tensor]) -> Tensor {
     Tensor::new(ty.shape, data.collect())
 }
 
-/// The bits of an observed float: there is one NaN.
+/// The bits of an observed float. There is one NaN.
 fn observed(x: f32) -> u32 {
     if x.is_nan() { 0x7fc0_0000 } else { x.to_bits() }
 }
 
-/// Demands equal shapes and bits.
+/// Requires equal shapes and bits.
 #[track_caller]
 fn assert_same(found: &Tensor, right: &Tensor) {
     assert_eq!(found.shape, right.shape);
@@ -115,7 +115,7 @@ fn assert_same(found: &Tensor, right: &Tensor) {
     }
 }
 
-/// A sum in 16 lanes, halved.
+/// A sum in 16 lanes, by halving.
 fn lane_sum(values: impl IntoIterator<Item = f32>) -> f32 {
     let mut lanes = [0f32; 16];
     for (i, value) in values.into_iter().enumerate() {
@@ -129,7 +129,7 @@ fn lane_sum(values: impl IntoIterator<Item = f32>) -> f32 {
     lanes[0]
 }
 
-/// Mostly plain numbers; now and then one of those that go wrong first.
+/// Mostly ordinary numbers, and occasionally one that fails first.
 fn element() -> impl Strategy<Value = f32> {
     let special = prop::sample::select(vec![
         0.0,
@@ -145,7 +145,7 @@ fn element() -> impl Strategy<Value = f32> {
     prop_oneof![30 => -4.0..4.0f32, 1 => special]
 }
 
-/// A tensor of this shape: of plain numbers, or also of special ones.
+/// A tensor of this shape, with ordinary numbers or also special ones.
 fn tensor(shape: impl Into<Vec<u64>>) -> impl Strategy<Value = Tensor> {
     let shape = shape.into();
     let count = shape.iter().product::<u64>() as usize;
@@ -153,7 +153,7 @@ fn tensor(shape: impl Into<Vec<u64>>) -> impl Strategy<Value = Tensor> {
         .prop_map(move |data| Tensor::new(shape.clone(), data))
 }
 
-/// A shape of some rank with dimensions up to some size.
+/// A shape of a given rank, with dimensions up to a limit.
 fn shape(rank: impl Into<prop::collection::SizeRange>, most: u64) -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(1..=most, rank)
 }

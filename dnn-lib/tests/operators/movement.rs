@@ -1,4 +1,4 @@
-//! Transpose and Concat: every bit stays, also of a NaN.
+//! Transpose and Concat keep every bit, including those of NaNs.
 
 use dnn_lib::operator::{Concat, Transpose};
 use dnn_lib::tensor::{DType, TensorType};

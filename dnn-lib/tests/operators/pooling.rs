@@ -40,7 +40,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// What a window position is.
+/// The kind of a window position.
 #[derive(PartialEq)]
 enum Position {
     Inside(Vec<u64>),
@@ -60,8 +60,8 @@ impl Case {
             let (pad, stride) = (self.pad(axis), self.window.strides[axis]);
             let size = self.x.shape[axis + 2];
             let last = size + pad.0 + pad.1 - ((self.kernel[axis] - 1) * self.window.dilations[axis] + 1);
-            // Windows start at 0, stride, ...: as long as they fit, or with ceil_mode one more if it starts
-            // in the input.
+            // Windows start at 0, stride, ... as long as they fit. With ceil_mode there may be one more, if
+            // it starts in the input.
             let mut starts: Vec<u64> = (0..=last).step_by(stride as usize).collect();
             if self.ceil_mode && !last.is_multiple_of(stride) && starts.len() as u64 * stride < size + pad.0 {
                 starts.push(starts.len() as u64 * stride);
@@ -133,7 +133,8 @@ proptest! {
     }
 }
 
-/// The largest element at each corner of its window: a window that is one too short or too long shows.
+/// The largest element at each corner of its window, which reveals a window that is too short or too long by
+/// one.
 #[test]
 fn a_window_ends_where_it_should() {
     let pool = MaxPool {

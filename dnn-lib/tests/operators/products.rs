@@ -28,7 +28,7 @@ fn gemm_case() -> impl Strategy<Value = GemmCase> {
     )
 }
 
-/// A sum of products as all kernels make it.
+/// A sum of products in the order that all kernels use.
 fn dot(products: impl IntoIterator<Item = (f32, f32)>) -> f32 {
     products.into_iter().fold(0.0, |sum, (a, b)| a.mul_add(b, sum))
 }
@@ -69,7 +69,7 @@ fn matmul_shapes() -> impl Strategy<Value = (Vec<u64>, Vec<u64>)> {
 }
 
 fn matmul(a: &Tensor, b: &Tensor) -> Tensor {
-    // As numpy has it: vectors become matrices, and the added dimension goes away again.
+    // As in numpy, vectors become matrices, and the added dimension is removed afterwards.
     let (row, column) = (a.shape.len() == 1, b.shape.len() == 1);
     let a = if row { Tensor::new([1, a.shape[0]], a.data.clone()) } else { a.clone() };
     let b = if column { Tensor::new([b.shape[0], 1], b.data.clone()) } else { b.clone() };
@@ -128,7 +128,7 @@ fn conv_case() -> impl Strategy<Value = ConvCase> {
     )
 }
 
-/// Where position k of the window at output o lies, if it is not in the padding.
+/// The position k of the window at output o, unless it is in the padding.
 fn position(window: &Window, axis: usize, size: u64, o: u64, k: u64) -> Option<u64> {
     let Padding::Explicit(pads) = &window.padding else { panic!("explicit padding") };
     let at = (o * window.strides[axis] + k * window.dilations[axis]).checked_sub(pads[axis].0)?;
@@ -182,7 +182,8 @@ proptest! {
     }
 }
 
-/// SAME padding is what makes the output `ceil(input / stride)` long; the odd position is after or before.
+/// SAME padding makes the output `ceil(input / stride)` long. The odd position is at the end or at the
+/// beginning.
 #[test]
 fn same_padding_is_explicit_padding() {
     let x = Tensor::from_fn(&[1, 1, 5], |i| (i[2] + 1) as f32);
@@ -192,7 +193,7 @@ fn same_padding_is_explicit_padding() {
     assert_eq!(run(same(Padding::SameLower), &[&x, &w]).data, [10.0, 21.0, 32.0, 43.0, 54.0]);
 }
 
-/// Positions in the padding are left out: a kernel's infinity must not meet a 0 there.
+/// Positions in the padding are left out: a kernel's infinity must not be multiplied by a 0 there.
 #[test]
 fn padding_is_skipped_and_not_multiplied_by_zero() {
     let x = Tensor::new([1, 1, 2], vec![1.0, 2.0]);

@@ -13,7 +13,7 @@ fn softmax(x: &Tensor, axis: usize) -> Tensor {
     Tensor::from_fn(&x.shape, |i| {
         let row = along(i);
         let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| if max < x { x } else { max });
-        // The platform's f64 exponential, rounded: right but for a few inputs of 2^32.
+        // The platform's f64 exponential, rounded. It is right except for a few of the 2^32 inputs.
         let exp = |x: f32| f64::from(x - max).exp() as f32;
         exp(row[i[axis] as usize]) / lane_sum(row.iter().map(|&x| exp(x)))
     })

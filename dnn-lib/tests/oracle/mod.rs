@@ -1,4 +1,4 @@
-//! The right answers of exp, tanh and sigmoid in `f32`: shared by a test and the exhaustive check.
+//! The correct results of exp, tanh and sigmoid in `f32`, shared by a test and the exhaustive check.
 #![allow(dead_code)]
 
 use std::collections::HashMap;
@@ -39,7 +39,8 @@ impl Function {
         }
     }
 
-    /// The right answer, by the platform's `f64` functions, if their error cannot matter; bits in, bits out.
+    /// The correct result according to the platform's `f64` functions, if their error cannot matter. From
+    /// bits to bits.
     pub fn by_f64(self, bits: u32) -> Option<u32> {
         let x = f64::from(f32::from_bits(bits));
         if x.is_nan() {
@@ -54,15 +55,15 @@ impl Function {
         if y == 0.0 || y.is_infinite() {
             return Some((y as f32).to_bits());
         }
-        // The platform's functions are good to 2 units of the last place, 2^-51; division and sum add as
-        // much.
+        // The platform's functions are accurate to 2 units in the last place, 2^-51. Division and sum add the
+        // same again.
         let error = y.abs() * (-49f64).exp2();
         let (low, high) = ((y - error) as f32, (y + error) as f32);
         (low.to_bits() == high.to_bits()).then_some(low.to_bits())
     }
 }
 
-/// The inputs that `f64` leaves open, with answers from MPFR (see `tests/hard_cases.py`).
+/// The inputs that `f64` can't decide, with results from MPFR (see `tests/hard_cases.py`).
 pub struct HardCases(HashMap<(Function, u32), u32>);
 
 impl HardCases {
@@ -87,7 +88,7 @@ impl HardCases {
         self.0.keys().copied()
     }
 
-    /// The right answer, if it is known.
+    /// The correct result, if it is known.
     pub fn right(&self, function: Function, x: u32) -> Option<u32> {
         function.by_f64(x).or_else(|| self.0.get(&(function, x)).copied())
     }

@@ -4,7 +4,7 @@ use crate::cli::Compile;
 use crate::failure::Failure;
 use crate::images::save;
 use crate::kinds::Kind;
-use crate::output::{self, Output, count};
+use crate::output::{self, Output, count, printable};
 use compiler::{CompileError, Compiled, Options, Phase};
 use image::Image;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,7 +27,7 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     let seconds = start.elapsed().as_secs_f64();
     let warnings: Vec<String> = compiled.graph.warnings.iter().map(ToString::to_string).collect();
     if !output.is_json() {
-        warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        warnings.iter().for_each(|warning| eprintln!("warning: {}", printable(warning)));
     }
     let bytes = save(&compiled.image, &args.output)?;
     let image = &compiled.image;

@@ -26,16 +26,19 @@ pub fn run(args: &Inspect, output: Output) -> Result<(), Failure> {
     output.result(&object, &text)
 }
 
-/// How often each instruction occurs in the code, the commonest first.
-fn mix(image: &Image) -> Vec<(Op, u64)> {
+/// How often each instruction occurs in the code, the most frequent first, and how many words are not instructions.
+fn mix(image: &Image) -> (Vec<(Op, u64)>, u64) {
     let words = image.code.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
-    let mut counts = BTreeMap::new();
-    for instruction in words.filter_map(|word| decode(word, image.extensions())) {
-        *counts.entry(instruction.op).or_insert(0) += 1;
+    let (mut counts, mut others) = (BTreeMap::new(), 0);
+    for word in words {
+        match decode(word, image.extensions()) {
+            Some(instruction) => *counts.entry(instruction.op).or_insert(0) += 1,
+            None => others += 1,
+        }
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|&(op, count)| (std::cmp::Reverse(count), op));
-    counts
+    (counts, others)
 }
 
 /// The number of big steps per operator, in the order of first appearance.
@@ -62,8 +65,8 @@ fn object(image: &Image) -> Value {
                 "output": image.tensors.get(s.output as usize).map(|t| &t.name), "lo": s.lo, "hi": s.hi,
                 "entry": s.entry, "bound": s.bound })
     });
-    let mix: BTreeMap<_, _> =
-        mix(image).into_iter().map(|(op, count)| (op.entry().mnemonic, count)).collect();
+    let (mix, others) = mix(image);
+    let mix: BTreeMap<_, _> = mix.into_iter().map(|(op, count)| (op.entry().mnemonic, count)).collect();
     json!({
         "image_root": image.state().root().to_string(), "code_root": image.code_root().to_string(),
         "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(),
@@ -71,7 +74,7 @@ fn object(image: &Image) -> Value {
         "code_base": image.profile.code_base(), "code_size": image.profile.code_size(),
         "code_depth": image.profile.code_depth(), "entry": image.entry, "sp": stack_pointer(image),
         "segments": segments.collect::<Vec<_>>(), "tensors": tensors.collect::<Vec<_>>(),
-        "schedule": steps.collect::<Vec<_>>(), "instruction_mix": mix,
+        "schedule": steps.collect::<Vec<_>>(), "instruction_mix": mix, "not_instructions": others,
         "operators": operators(image).into_iter().collect::<BTreeMap<_, _>>(),
         "schedule_root": image.schedule_root().to_string(), "interface": interface(image),
     })
@@ -169,8 +172,11 @@ fn text(image: &Image) -> String {
             operators(image).into_iter().map(|(name, count)| format!("{name} {count}")).collect();
         let _ = writeln!(text, "operators    {}\n", operators.join(", "));
     }
-    let mix: Vec<_> =
-        mix(image).into_iter().map(|(op, count)| format!("{} {count}", op.entry().mnemonic)).collect();
+    let (mix, others) = mix(image);
+    let mix: Vec<_> = mix.into_iter().map(|(op, count)| format!("{} {count}", op.entry().mnemonic)).collect();
     let _ = writeln!(text, "instructions {}", mix.join(", "));
+    if others > 0 {
+        let _ = writeln!(text, "\nother words  {}: data or padding, which trap if they are reached", count(others));
+    }
     text
 }

@@ -1,6 +1,7 @@
-//! The figures that we promise, beside what others reach: `cargo bench -p opml-tests --bench figures`.
+//! Measures the promised figures, beside those of others. Run with `cargo bench -p opml-tests --bench
+//! figures`.
 //!
-//! With OPML_BLESS=1 they are written to docs/figures.md too.
+//! With OPML_BLESS=1 they are also written to docs/figures.md.
 
 #[path = "../../vm/interpreter/benches/loops/mod.rs"]
 mod loops;
@@ -20,15 +21,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use step::{MachineProfile, Status, Tree};
 
-/// How often something is timed; the median counts.
+/// How often each measurement is repeated. The median counts.
 const ROUNDS: usize = 15;
-/// Steps of an endless loop that are timed at once.
+/// Steps of an endless loop in one measurement.
 const STEPS: u64 = 20_000_000;
 
 /// More steps than any of these runs needs.
 const ENOUGH: u64 = 1 << 30;
 
-/// Ways to hash: the least gigabytes a second, and the most milliseconds for the root after touching pages.
+/// Hashers, with the minimum gigabytes per second, and the maximum milliseconds for the root after touching
+/// pages.
 const HASHERS: [(&str, Goal, Goal); 4] = [
     ("portable", Goal::AtLeast(0.1), Goal::None),
     ("SSE2", Goal::AtLeast(0.1), Goal::None),
@@ -45,7 +47,7 @@ struct Figure {
     baseline: &'static str,
 }
 
-/// What a figure should be.
+/// The target of a figure.
 enum Goal {
     AtMost(f64),
     Below(f64),
@@ -54,7 +56,7 @@ enum Goal {
 }
 
 impl Goal {
-    /// As text, and whether a figure reaches it.
+    /// The target as text, and whether a figure reaches it.
     fn judge(&self, ours: f64) -> (String, bool) {
         match *self {
             Self::AtMost(limit) => (format!("≤ {}", number(limit)), ours <= limit),
@@ -103,7 +105,7 @@ impl Net {
         machine
     }
 
-    /// Where the digit belongs.
+    /// The class of the digit.
     fn address(&self) -> u64 {
         let input = self.image().tensors.iter().find(|tensor| tensor.role == Role::Input);
         input.expect("an input").address
@@ -119,7 +121,7 @@ fn compile(folder: &Path) -> Compiled {
 }
 
 fn main() {
-    // Cargo's test runner tries benchmarks too; only `cargo bench` asks for the figures.
+    // Cargo's test runner also starts benchmarks, but only `cargo bench` should measure.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -140,7 +142,7 @@ fn main() {
     }
 }
 
-/// The median of some timings in seconds of what `work` does with what `prepare` makes.
+/// The median time in seconds of `work` on the result of `prepare`.
 fn median<T, R>(mut prepare: impl FnMut() -> T, mut work: impl FnMut(&mut T) -> R) -> f64 {
     let mut seconds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
@@ -154,7 +156,7 @@ fn median<T, R>(mut prepare: impl FnMut() -> T, mut work: impl FnMut(&mut T) -> 
     seconds[ROUNDS / 2]
 }
 
-/// Runs a machine to its end and says how many steps that took.
+/// Runs a machine to its end. Returns the number of steps.
 fn finish(machine: &mut Interpreter) -> u64 {
     let outcome = machine.run(ENOUGH);
     assert_eq!(outcome.status, Status::Exited);
@@ -182,7 +184,7 @@ fn inference(net: &Net, steps: &'static str, milliseconds: Goal, time: &'static 
     ]
 }
 
-/// Million instructions a second.
+/// Million instructions per second.
 fn speed(cnn: &Net) -> [Figure; 4] {
     let endless = |program: Vec<Instruction>| {
         let seconds = median(
@@ -214,7 +216,8 @@ fn speed(cnn: &Net) -> [Figure; 4] {
     ]
 }
 
-/// A sort of instructions, named as in the table, with the most gas that it may cost and what its like costs in Cannon.
+/// A kind of instruction, named as in the table, with the maximum gas that it may cost and the cost of a
+/// similar one in Cannon.
 type Sort = (&'static str, fn(Op) -> bool, f64, &'static str);
 
 const SORTS: [Sort; 4] = [
@@ -233,7 +236,7 @@ fn opcode(op: Op) -> u32 {
     op.entry().bits & 0x7f
 }
 
-/// What the contract costs at worst, over the sampled steps of whole runs.
+/// The contract's maximum cost over the sampled steps of whole runs.
 fn gas(nets: &[&Net]) -> Vec<Figure> {
     let costs: Vec<(Op, Cost)> = nets.iter().flat_map(|net| sample(net)).collect();
     let worst = |wanted: &dyn Fn(Op) -> bool, amount: fn(&Cost) -> u64| {
@@ -267,7 +270,7 @@ fn gas(nets: &[&Net]) -> Vec<Figure> {
     figures
 }
 
-/// The costs of steps of a run: each instruction the first time, the second, the fourth, the eighth and so on.
+/// The costs of steps in a run: the first, second, fourth, eighth step of each instruction, and so on.
 fn sample(net: &Net) -> Vec<(Op, Cost)> {
     let image = net.image();
     let mut verifier = Verifier::new(&image.profile).expect("a verifier");
@@ -315,7 +318,7 @@ fn compilation(cnn: &Net) -> [Figure; 5] {
     let image = cnn.image();
     let written = tempfile::NamedTempFile::new().expect("a file");
     image.write(written.path()).expect("room");
-    // What `opml run` does: everything from the file to the state root.
+    // The work of `opml run`: everything from the file to the state root.
     let end_to_end = |_: &mut ()| {
         let image = Image::read(written.path()).expect("an image");
         let mut machine = Jit::new(&image).expect("memory");
@@ -355,7 +358,7 @@ fn compilation(cnn: &Net) -> [Figure; 5] {
     ]
 }
 
-/// Roots of memory in one thread, by each way of hashing that this processor has.
+/// Roots of memory in one thread, with each hasher that this processor supports.
 fn hashing() -> Vec<Figure> {
     const FULL: usize = 16 << 20;
     const TOUCHED: usize = 1000;
@@ -404,7 +407,7 @@ fn table(figures: &[Figure]) -> String {
     report::table(&rows)
 }
 
-/// The page that the table stands on.
+/// The page with the table.
 fn document(table: &str) -> String {
     format!(
         "# Figures

@@ -1,7 +1,7 @@
-//! An image larger than anybody wants to hold in memory: `cargo bench -p opml-tests --bench large`, with OPML_GIB=N for another
-//! size than 8 GiB. Needs twice as much room on the disk.
+//! Measures an image too large to hold in memory. Run with `cargo bench -p opml-tests --bench large`.
+//! OPML_GIB=N sets another size than 8 GiB. It needs twice as much disk space.
 //!
-//! With OPML_BLESS=1 the table is written to docs/large-images.md too.
+//! With OPML_BLESS=1 the table is also written to docs/large-images.md.
 
 use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Segment, Symbol, Tensor};
 use interpreter::Interpreter;
@@ -17,16 +17,16 @@ use step::{MachineProfile, Status};
 
 /// log2 of the bytes of a layer's weights.
 const LAYER_BITS: u32 = 26;
-/// Where the sum of all weights goes.
+/// The address of the sum of all weights.
 const OUTPUT: u64 = 0x1000;
-/// Where code is.
+/// The address of the code.
 const CODE: u64 = 0x10_0000;
-/// How often something is measured; the median counts.
+/// How often each measurement is repeated. The median counts.
 const ROUNDS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    // Cargo's test runner tries benchmarks too; only `cargo bench` asks for the figures.
+    // Cargo's test runner also starts benchmarks, but only `cargo bench` should measure.
     match &arguments[..] {
         [_, child, path] if child == "child" => child_of(Path::new(path)),
         _ if arguments.iter().any(|argument| argument == "--bench") => measure(),
@@ -34,7 +34,7 @@ fn main() {
     }
 }
 
-/// Makes the image, and has it opened and run by processes of its own.
+/// Makes the image. Separate processes open and run it.
 fn measure() {
     let gigabytes: u64 =
         std::env::var("OPML_GIB").map_or(8, |text| text.parse().expect("OPML_GIB is a number"));
@@ -87,7 +87,7 @@ fn measure() {
     }
 }
 
-/// Opens the image, runs it, and says what that took.
+/// Opens and runs the image, and reports the cost.
 fn child_of(path: &Path) {
     let mut start = Instant::now();
     let mut say = |name: &str| {
@@ -126,14 +126,14 @@ fn child_of(path: &Path) {
     assert_eq!(again.state_root(), root, "the interpreter");
 }
 
-/// The most bytes that this process has had in memory.
+/// The maximum number of bytes that this process has had in memory.
 fn most_resident() -> f64 {
     let text = fs::read_to_string("/proc/self/status").expect("a process");
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
     line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0
 }
 
-/// Layers of random weights; a big step for each that adds them up.
+/// Layers of random weights, with one big step for each that sums them.
 fn contents(gigabytes: u64) -> Contents {
     let layers = gigabytes << (30 - LAYER_BITS);
     let mut random = 2026u64;

@@ -1,4 +1,4 @@
-//! Roads: ways to run an image. Whatever can run a program is held against the others here, by one driver.
+//! Backends: the ways to run an image. One driver compares all of them.
 
 use crate::flat::Flat;
 use image::Image;
@@ -6,41 +6,41 @@ use interpreter::{Arithmetic, Interpreter};
 use jit::Jit;
 use step::{Floats, Root, State, Status};
 
-/// Bytes to write before the first step, and where.
+/// Bytes to write before the first step, and their address.
 pub type Input = (u64, Vec<u8>);
 
-/// Where a run came to.
+/// The end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// The steps made.
+    /// The number of steps.
     pub steps: u64,
-    /// The state after them; its root covers every register and byte.
+    /// The state after them. Its root covers every register and byte.
     pub state: State,
-    /// What was asked for of the memory.
+    /// The requested part of memory.
     pub output: Vec<u8>,
 }
 
-/// The registers at the start, where they are not those of a reset.
+/// The initial registers, if they are not those at reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Registers {
-    /// The integer registers; that of x0 is ignored.
+    /// The integer registers. The value for x0 is ignored.
     pub x: [u64; 32],
     /// The float registers.
     pub f: [u64; 32],
 }
 
-/// What to run.
+/// A run to make.
 #[derive(Debug, Clone)]
 pub struct Job<'a> {
     /// The program.
     pub image: &'a Image,
     /// Other registers than those at reset.
     pub registers: Option<Registers>,
-    /// What to write first.
+    /// The inputs, written first.
     pub inputs: &'a [Input],
-    /// Steps to make at most.
+    /// The maximum number of steps.
     pub limit: u64,
-    /// Address and length of what to read at the end.
+    /// The address and length of the memory to read at the end.
     pub output: (u64, u64),
 }
 
@@ -59,11 +59,11 @@ pub trait Backend {
     /// Runs until the machine stops or the job's steps are made.
     ///
     /// # Errors
-    /// If the backend breaks down, which is a failure of the test.
+    /// If the backend breaks down, which fails the test.
     fn run(&self, job: &Job<'_>) -> Result<Ending, String>;
 }
 
-/// The backends that are quick enough for whole programs.
+/// The backends that are fast enough for whole programs.
 pub const BACKENDS: &[&dyn Backend] = &[
     &InterpreterBackend(Arithmetic::Host),
     &InterpreterBackend(Arithmetic::Soft),
@@ -72,7 +72,7 @@ pub const BACKENDS: &[&dyn Backend] = &[
     &FlatBackend,
 ];
 
-/// Every backend; replaying hashes at each step, so programs must be short.
+/// Every backend. Replaying hashes at each step, so programs must be short.
 pub const ALL_BACKENDS: &[&dyn Backend] = &[
     &InterpreterBackend(Arithmetic::Host),
     &InterpreterBackend(Arithmetic::Soft),
@@ -81,7 +81,7 @@ pub const ALL_BACKENDS: &[&dyn Backend] = &[
     &ReplayBackend,
 ];
 
-/// Runs a job on every backend, and gives the ending that they share.
+/// Runs a job on every backend. Returns the ending, which must be the same on all.
 ///
 /// # Panics
 /// If two backends end differently.
@@ -104,7 +104,7 @@ pub fn agree(backends: &[&dyn Backend], job: &Job<'_>) -> Ending {
 pub struct InterpreterBackend(pub Arithmetic);
 
 impl InterpreterBackend {
-    /// The machine before its first step, inputs written.
+    /// The machine before its first step, with its inputs in memory.
     ///
     /// # Errors
     /// If the system has no memory, or an input does not fit into it.
@@ -130,7 +130,7 @@ fn prepare(machine: &mut Interpreter, job: &Job<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Where an interpreter is.
+/// The state of an interpreter.
 fn ending(machine: &mut Interpreter, job: &Job<'_>) -> Result<Ending, String> {
     let (address, len) = job.output;
     let output = machine.read_memory(address, len as usize).ok_or("output outside memory")?.to_vec();
@@ -152,7 +152,7 @@ impl Backend for InterpreterBackend {
     }
 }
 
-/// Code of the host, for what the interpreter has made this many steps at.
+/// Translates each place after the interpreter has made this many steps there.
 #[derive(Debug, Clone, Copy)]
 pub struct JitBackend(pub u64);
 
@@ -172,8 +172,8 @@ impl Backend for JitBackend {
     }
 }
 
-/// Records a witness of every step and verifies it; the live machine only makes the proofs. What it comes to must be
-/// what verification says.
+/// Records a witness of every step and verifies it. The live machine only makes the proofs. It must arrive at
+/// the verified state.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplayBackend;
 
@@ -200,7 +200,7 @@ impl Backend for ReplayBackend {
     }
 }
 
-/// The step over registers and bytes, soft floats; hashes only at the end.
+/// The step over registers and bytes, with software floats. Hashes only at the end.
 #[derive(Debug, Clone, Copy)]
 pub struct FlatBackend;
 
@@ -236,7 +236,7 @@ fn flat_state(machine: &Flat, image: &Image) -> Result<State, String> {
     })
 }
 
-/// The root of a flat machine's memory. Code hides the memory below it, which stays zero.
+/// The root of a flat machine's memory. Memory hidden by code stays zero.
 fn flat_root(machine: &Flat) -> Result<Root, String> {
     let profile = machine.profile();
     let mut memory = memory::Memory::new(profile.memory_bits().into()).map_err(|error| error.to_string())?;

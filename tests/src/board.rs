@@ -1,5 +1,5 @@
-//! One game on two boards: by the rules in Rust and by the contracts in an Ethereum machine, which must agree on every
-//! move, the illegal ones included.
+//! One game played twice: by the rules in Rust, and by the contracts in an EVM. Both must agree on every
+//! move, including illegal ones.
 
 use contracts::{Address, B256, IDisputeGame, IOpenDisputes, SolCall as _, SolValue as _, U256};
 use evm::chain::{Chain, Outcome as Executed, Receipt};
@@ -11,37 +11,37 @@ const ASSERTER: Address = Address::repeat_byte(0xaa);
 const CHALLENGER: Address = Address::repeat_byte(0xcc);
 const DEPLOYER: Address = Address::repeat_byte(0xdd);
 
-/// Where a game takes place.
+/// Where games are played.
 pub struct Place {
     /// The chain.
     pub chain: Chain,
     disputes: Address,
     verifier: Address,
-    /// How many games there are.
+    /// The number of games so far.
     games: u64,
 }
 
-/// The creation code of a verifier that is told the answers.
+/// The creation code of a verifier that is given the results.
 #[must_use]
 pub fn told_verifier() -> Vec<u8> {
     // Returns calldata[100..132] if calldata[132..164] is calldata[4..36]; reverts otherwise.
     solidity::from_hex("601780600a5f395ff300 60043560843514600d575f5ffd5b6064355f5260205ff3")
 }
 
-/// Judges steps the same way in Rust and on the chain.
+/// Executes steps in Rust, and encodes their witnesses for the chain's verifier.
 pub trait StepRules: Rules {
-    /// The witness as the contract wants it.
+    /// The witness in the contract's encoding.
     fn witness(&self, model: &Model, before: Root, witness: &[u8]) -> Vec<u8>;
 }
 
-/// The verifier is one that is told the answer: it takes `after || before`, and refuses anything else.
+/// The verifier that is given the result: it takes `after || before`, and refuses anything else.
 impl StepRules for Fake {
     fn witness(&self, model: &Model, before: Root, witness: &[u8]) -> Vec<u8> {
         self.successor(model, before, witness).map(|after| [after.0, before.0].concat()).unwrap_or_default()
     }
 }
 
-/// The verifier is the real one.
+/// The real verifier.
 impl StepRules for game::Protocol {
     fn witness(&self, _: &Model, _: Root, witness: &[u8]) -> Vec<u8> {
         witness.to_vec()
@@ -49,13 +49,13 @@ impl StepRules for game::Protocol {
 }
 
 impl Place {
-    /// A chain whose verifier is told the answers, for games about [`Fake`] runs.
+    /// A chain whose verifier is given the results, for games about [`Fake`] runs.
     #[must_use]
     pub fn of_fakes() -> Self {
         Self::of_fakes_with(contracts::open_disputes())
     }
 
-    /// The same with other creation code of the game.
+    /// The same with different creation code for the game.
     ///
     /// # Panics
     /// If it can't be deployed.
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-/// A game on both boards.
+/// A game in Rust and in the contract.
 pub struct Board<'a, R> {
     place: &'a mut Place,
     rules: &'a R,
@@ -94,18 +94,18 @@ pub struct Board<'a, R> {
     pub game: Game,
     /// The time of the next move.
     pub now: u64,
-    /// What the moves cost.
+    /// The gas of the moves.
     pub receipts: Vec<(&'static str, Receipt)>,
 }
 
-/// What both say of a move: what becomes of the game, or the error's name.
+/// The result of a move: the state of the game, or the error's name.
 pub type Verdict<T> = Result<T, &'static str>;
 
 impl<'a, R: StepRules> Board<'a, R> {
     /// Opens a game.
     ///
     /// # Panics
-    /// If the boards differ; so do all the others.
+    /// If the two differ, as in all other functions.
     #[expect(clippy::too_many_arguments, reason = "those of the challenge itself")]
     pub fn open(
         place: &'a mut Place,
@@ -143,13 +143,13 @@ impl<'a, R: StepRules> Board<'a, R> {
         Ok(board)
     }
 
-    /// Who judges steps.
+    /// The verifier of steps.
     #[must_use]
     pub fn rules(&self) -> &'a R {
         self.rules
     }
 
-    /// Makes a move on both boards.
+    /// Makes a move in both.
     pub fn play(&mut self, side: Side, move_: &Move) -> Verdict<Outcome> {
         self.place.chain.set_time(self.now);
         let calldata = contracts::calldata(
@@ -165,7 +165,7 @@ impl<'a, R: StepRules> Board<'a, R> {
         Ok(outcome)
     }
 
-    /// Says on both boards that the mover's time is over.
+    /// Claims in both that the mover's time is over.
     pub fn timeout(&mut self) -> Verdict<Outcome> {
         self.place.chain.set_time(self.now);
         let ours = self.game.timeout_under(self.rules, self.now);
@@ -190,7 +190,7 @@ impl<'a, R: StepRules> Board<'a, R> {
         self.compare();
     }
 
-    /// Holds the boards against each other.
+    /// Compares the two.
     fn compare(&self) {
         if self.game.winner().is_some() {
             return;
@@ -200,7 +200,7 @@ impl<'a, R: StepRules> Board<'a, R> {
     }
 }
 
-/// A move with its witness as the contract wants it.
+/// A move with its witness in the contract's encoding.
 #[must_use]
 pub fn translated(rules: &impl StepRules, game: &Game, move_: &Move) -> Move {
     let Move::Prove { pick, witness } = move_ else { return move_.clone() };
@@ -208,7 +208,7 @@ pub fn translated(rules: &impl StepRules, game: &Game, move_: &Move) -> Move {
     Move::Prove { pick: pick.clone(), witness: rules.witness(game.model(), before, witness) }
 }
 
-/// What both boards say of a move, which must be the same.
+/// The result of a move, which must be the same in both.
 fn same<T>(ours: Result<T, game::Illegal>, receipt: &Receipt) -> Verdict<T> {
     match (ours, &receipt.outcome) {
         (Ok(ours), Executed::Success { .. }) => Ok(ours),

@@ -1,10 +1,11 @@
-//! The steps that cost most: no byte of the witness is zero that need not be, and no float register is short.
+//! The most expensive steps: no byte of the witness is zero unless it must be, and no float register is
+//! short.
 
 use crate::random::{Random, special_floats};
 use isa::{Extensions, Format, Instruction, InstructionEntry, Op, decode_any};
 use step::{Floats, MachineProfile, Proof, Root, Source, State};
 
-/// How large a machine's trees are.
+/// The size of a machine's trees.
 #[derive(Debug, Clone, Copy)]
 pub struct Trees {
     /// The logarithm of the bytes of memory.
@@ -13,8 +14,8 @@ pub struct Trees {
     pub code_bits: u8,
 }
 
-/// A machine before one step. Of its code and its memory, only the leaves that the step reads exist, and the siblings
-/// on their paths, none of which is zero; so it can be of any size.
+/// A machine before one step. Only the leaves of its code and memory that the step reads exist, and the
+/// siblings on their paths, none of which is zero. It can therefore be of any size.
 #[derive(Debug, Clone)]
 pub struct Dearest {
     profile: MachineProfile,
@@ -25,11 +26,11 @@ pub struct Dearest {
     word: u32,
 }
 
-/// Where the instruction is: an address without a zero byte, beyond any memory.
+/// The address of the instruction: one without a zero byte, beyond any memory.
 const PC: u64 = 0x1111_1111_1111_1114;
 
 impl Dearest {
-    /// A machine whose transaction costs as much as one with this instruction can.
+    /// A machine whose transaction has the maximum cost for this instruction.
     ///
     /// # Panics
     /// If there is no such machine.
@@ -47,14 +48,14 @@ impl Dearest {
         }
     }
 
-    /// A machine with random operands, among which those are that arithmetic has most to do with.
+    /// A machine with random operands, including those that are most expensive for arithmetic.
     ///
     /// # Panics
     /// If there is no such machine.
     #[must_use]
     pub fn execution(entry: &InstructionEntry, trees: Trees, random: &mut Random) -> Self {
         let (word, mut x) = operands(entry, random);
-        // An access has its address in a register already.
+        // The address of an access is already in a register.
         let is_access = is_access(entry);
         for (register, x) in x.iter_mut().enumerate().skip(1) {
             if !is_access || register != usize::from(decode_any(word).map_or(0, |it| it.rs1)) {
@@ -112,8 +113,8 @@ impl Dearest {
         (witness, after.root())
     }
 
-    /// How many bytes of a witness of this length have to be zero: the status of a running machine, the form of long
-    /// floats, the bits of a mask beyond its tree, and what the instruction is encoded in.
+    /// How many bytes of a witness of this length must be zero: the status of a running machine, the form of
+    /// long floats, the bits of a mask beyond its tree, and the encoding of the instruction.
     #[must_use]
     pub fn zeros(&self) -> usize {
         let mask = |depth: u32| 8 - depth.div_ceil(8) as usize;
@@ -151,8 +152,8 @@ pub fn is_access(entry: &InstructionEntry) -> bool {
     entry.syntax.ends_with("imm(rs1)") && entry.op != Op::Jalr
 }
 
-/// An instruction word with random operands that doesn't trap, and integer registers for it without a zero byte, as
-/// far as the address of an access allows that.
+/// An instruction word with random operands that doesn't trap, and integer registers for it without zero
+/// bytes, as far as the address of an access permits.
 fn operands(entry: &InstructionEntry, random: &mut Random) -> (u32, [u64; 32]) {
     loop {
         let word = entry.bits | random.bits() as u32 & !entry.mask;
@@ -164,14 +165,14 @@ fn operands(entry: &InstructionEntry, random: &mut Random) -> (u32, [u64; 32]) {
             if rs1 == 0 {
                 continue;
             }
-            // The address is low, so that a register far below zero and a positive immediate come to it.
+            // The address is low: the sum of a register far below zero and a positive immediate.
             x[usize::from(rs1)] = (8 * random.below(256)).wrapping_sub(i64::from(imm).cast_unsigned());
         }
         return (word, x);
     }
 }
 
-/// The same with the fewest zero bytes that are found.
+/// The same with the fewest zero bytes found.
 fn full_operands(entry: &InstructionEntry, random: &mut Random) -> (u32, [u64; 32]) {
     let zeros = |(word, x): &(u32, [u64; 32])| {
         let words = x.iter().skip(1).flat_map(|x| x.to_le_bytes());

@@ -1,15 +1,15 @@
-//! Writes small static RISC-V executables, byte by byte: tests also need ones that no linker would make.
+//! Writes small static RISC-V executables byte by byte, since tests also need ones that no linker would make.
 
 /// A loadable segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it is loaded; a multiple of 4,096 to please qemu.
+    /// Its address, a multiple of 4,096 as qemu requires.
     pub address: u64,
     /// `PF_X` 1, `PF_W` 2, `PF_R` 4.
     pub flags: u32,
-    /// What is in the file.
+    /// Its contents in the file.
     pub bytes: Vec<u8>,
-    /// Size in memory; what lies beyond the bytes is zero.
+    /// Its size in memory. The part beyond the bytes is zero.
     pub size: u64,
 }
 

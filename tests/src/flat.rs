@@ -1,5 +1,5 @@
-//! The step without hashes: registers and bytes, soft floats, no roots. A semantics bug shows here as well, a Merkle
-//! bug does not.
+//! The step without hashes: registers and bytes, software floats, no roots. It shares bugs in the semantics,
+//! but not in Merkle trees.
 
 use image::Image;
 use isa::{Extensions, Size, SoftFloat};
@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use step::{Access, MachineProfile, Status};
 
-/// Bytes of a page.
+/// Bytes per page.
 const PAGE: u64 = 4096;
 
-/// A machine that is only registers and bytes.
+/// A machine that consists only of registers and bytes.
 #[derive(Debug, Clone)]
 pub struct Flat {
     profile: MachineProfile,
@@ -41,7 +41,7 @@ impl Flat {
         }
     }
 
-    /// A machine with everything in reach, and this code.
+    /// A machine with large memory and code, and this code.
     ///
     /// # Panics
     /// If the code is not at a multiple of 32.
@@ -94,7 +94,7 @@ impl Flat {
             .collect()
     }
 
-    /// Runs until the machine stops or has made `limit` steps; says how many it made.
+    /// Runs until the machine stops or has made `limit` steps. Returns the number of steps.
     pub fn run(&mut self, limit: u64) -> u64 {
         let mut steps = 0;
         while self.status == Status::Running && steps < limit {

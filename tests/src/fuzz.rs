@@ -1,7 +1,7 @@
-//! Fuzz targets, and a small fuzzer to run them briefly without anything installed.
+//! Fuzz targets, and a small fuzzer that runs them briefly without any installation.
 //!
-//! A target is a function of bytes that panics if something is wrong. `tests/fuzz` hands the same functions to
-//! libFuzzer; `tests/tests/fuzz_smoke.rs` runs them over mutations of the fixtures.
+//! A target is a function of bytes that panics if something is wrong. `tests/fuzz` passes the same functions
+//! to libFuzzer. `tests/tests/fuzz_smoke.rs` runs them on mutations of the fixtures.
 
 use crate::backend::{ALL_BACKENDS, Backend, InterpreterBackend, JitBackend, Job, Registers, agree};
 use crate::random::Random;
@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use step::{MachineProfile, Root, State, Status};
 
-/// A function to feed with bytes, and bytes to start from.
+/// A function to be called with bytes, and a corpus to start from.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
     /// Its name.
@@ -40,7 +40,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "jit", run: jit, corpus: machines },
 ];
 
-/// Small, so that a hostile size shows as an error and not as an hour of zeros.
+/// Small, so that a hostile size causes an error and not an hour of zeros.
 const LIMITS: onnx::Limits = onnx::Limits { file: 1 << 20, tensor: 1 << 20 };
 
 /// Any bytes are a model or an error, and any model is a graph or an error.
@@ -50,7 +50,8 @@ pub fn onnx_model(bytes: &[u8]) {
     let _ = compiler::import_model(model, &options);
 }
 
-/// Any model that has a graph becomes an image or an error, and the image runs to its end: no compiled program traps.
+/// Any model with a graph becomes an image or an error, and the image runs to its end, since no compiled
+/// program traps.
 pub fn compile(bytes: &[u8]) {
     let Ok(model) = onnx::decode_model(bytes, &LIMITS) else { return };
     let options = compiler::Options { max_memory: 1 << 16, limits: LIMITS, ..compiler::Options::default() };
@@ -67,7 +68,7 @@ pub fn compile(bytes: &[u8]) {
     );
 }
 
-/// Any bytes are a tensor or an error, and a tensor has as many bytes as its shape says.
+/// Any bytes are a tensor or an error, and a tensor has as many bytes as its shape requires.
 pub fn onnx_tensor(bytes: &[u8]) {
     let Ok((_, tensor)) = onnx::decode_tensor(bytes, &LIMITS) else { return };
     let elements: u64 = tensor.dims().iter().product();
@@ -78,7 +79,7 @@ pub fn onnx_tensor(bytes: &[u8]) {
     );
 }
 
-/// Any bytes are a program or an error, and what is loaded is an image or an error.
+/// Any bytes are a program or an error, and a loaded program is an image or an error.
 pub fn elf(bytes: &[u8]) {
     if let Ok(image::elf::Program { contents, .. }) = image::elf::load(bytes, &image::elf::Options::default())
     {
@@ -86,8 +87,8 @@ pub fn elf(bytes: &[u8]) {
     }
 }
 
-/// Any bytes are an image or an error, also if the hash of the metadata is made to fit; an image written and read again
-/// is the same. An image that nobody has verified can be run.
+/// Any bytes are an image or an error, even if the hash of the metadata is made to match. Writing and reading
+/// an image gives the same image. Even an unverified image can be run.
 pub fn image(bytes: &[u8]) {
     reread(bytes);
     let mut bytes = bytes.to_vec();
@@ -99,7 +100,7 @@ pub fn image(bytes: &[u8]) {
     }
 }
 
-/// Reads an image, and again what was read; and runs it as it is.
+/// Reads an image, reads what it writes, and runs it unverified.
 fn reread(bytes: &[u8]) {
     unverified(bytes);
     let Ok(image) = Image::from_bytes(bytes) else { return };
@@ -108,7 +109,7 @@ fn reread(bytes: &[u8]) {
     assert!(again == image, "an image changed when it was written and read");
 }
 
-/// Opens an image and does with it what can be done. Its nodes may be wrong, so roots may be too.
+/// Opens an image and uses it in every way. Its nodes may be wrong, so roots may be too.
 fn unverified(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(bytes).expect("room");
@@ -127,7 +128,7 @@ fn unverified(bytes: &[u8]) {
     machine.restore(&after).expect("its own snapshot");
 }
 
-/// A step with its one witness.
+/// A step with its only valid witness.
 struct Step {
     profile: MachineProfile,
     before: Root,
@@ -135,13 +136,13 @@ struct Step {
     after: Root,
 }
 
-/// Steps with few instructions alike, taken from a random program and a linked one.
+/// Steps of many different instructions, from a random program and a linked one.
 static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
     let mut steps = Vec::new();
     for image in images() {
         let image = Image::from_bytes(&image).expect("an image");
         let mut machine = InterpreterBackend(Arithmetic::Soft).start(&Job::whole(&image)).expect("a machine");
-        // Blocks of the random program are short, loops of the linked one are long.
+        // Blocks of the random program are short, and loops of the linked one are long.
         while machine.status() == Status::Running && steps.len() < 250 {
             let before = machine.state_root();
             let (witness, after) = machine.witness().expect("a witness of a live machine");
@@ -152,8 +153,8 @@ static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
     steps
 });
 
-/// After a byte that chooses a step: its one witness verifies to its one state after, and nothing else to anything.
-/// Whatever state the bytes hold, verifying them never panics.
+/// The first byte chooses a step. Only that step's witness may verify, and only to its state. Verifying never
+/// panics, whatever state the bytes contain.
 pub fn witness(bytes: &[u8]) {
     let Some((&choice, candidate)) = bytes.split_first() else { return };
     let step = &STEPS[usize::from(choice) % STEPS.len()];
@@ -180,18 +181,19 @@ fn witnesses() -> Vec<Vec<u8>> {
 const MEMORY_BITS: u8 = 14;
 /// Where its code is: in the middle, so that it hides memory.
 const CODE: u64 = 0x2000;
-/// Steps that it makes at most.
+/// The maximum number of steps that it makes.
 const STEP_LIMIT: u64 = 40;
 
-/// A machine made of the bytes does the same on every backend. The first byte chooses extensions and registers; words of
-/// code follow.
+/// A machine made from the bytes does the same on every backend. The first byte chooses extensions and
+/// registers. The words of code follow.
 pub fn step(bytes: &[u8]) {
     let Some((image, registers)) = machine_of(bytes) else { return };
     let (registers, output) = (Some(registers), (0, CODE));
     agree(ALL_BACKENDS, &Job { registers, limit: STEP_LIMIT, output, ..Job::whole(&image) });
 }
 
-/// Translated code does what the interpreter does with soft floats, for longer, and stops where it is told to.
+/// Translated code does the same as the interpreter with software floats, in longer runs, and stops where it
+/// should.
 pub fn jit(bytes: &[u8]) {
     let Some((image, registers)) = machine_of(bytes) else { return };
     let (registers, output) = (Some(registers), (0, CODE));
@@ -202,7 +204,7 @@ pub fn jit(bytes: &[u8]) {
     }
 }
 
-/// The machine and the registers that bytes stand for.
+/// The machine and the registers made from bytes.
 fn machine_of(bytes: &[u8]) -> Option<(Image, Registers)> {
     let (&choice, code) = bytes.split_first()?;
     let words: Vec<u32> =
@@ -211,8 +213,8 @@ fn machine_of(bytes: &[u8]) -> Option<(Image, Registers)> {
     Some((small_image(extensions, &words), hostile_registers(&mut Random::new(choice.into()))))
 }
 
-/// Most words are no instructions, and most programs of such would end at once; so one in eight stays as it is, and
-/// the others become the nearest instruction of one of the table's entries.
+/// Most words are not instructions, and most programs of random words would end at once. So one word in eight
+/// stays unchanged, and the others become the most similar instruction of one of the table's entries.
 fn legal(word: u32) -> u32 {
     if word >> 29 == 0 {
         return word;
@@ -241,7 +243,7 @@ fn small_image(extensions: Extensions, words: &[u32]) -> Image {
     Image::new(contents).expect("an image")
 }
 
-/// Registers that are addresses of memory and code, or near their ends, or any words; and all kinds of floats.
+/// Registers that are addresses in memory and code, or near their ends, or any words. Floats of all kinds.
 fn hostile_registers(random: &mut Random) -> Registers {
     let edges = [0, CODE - 8, CODE, CODE + 64, (1 << MEMORY_BITS) - 8, 1 << MEMORY_BITS, 93];
     let x = std::array::from_fn(|register| match (register, random.below(4)) {
@@ -274,7 +276,7 @@ fn machines() -> Vec<Vec<u8>> {
     (0..64).map(&mut machine).collect()
 }
 
-/// The files with this ending in a folder of the fixtures and its subfolders, as long as they are small.
+/// The small files with this ending in a folder of the fixtures and its subfolders.
 fn fixtures(folder: &str, ending: &str) -> Vec<Vec<u8>> {
     fn collect(folder: &Path, ending: &str, into: &mut Vec<Vec<u8>>) {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -319,7 +321,7 @@ fn images() -> Vec<Vec<u8>> {
     elves().into_iter().map(image).collect()
 }
 
-/// Bytes that are close to some of the corpus.
+/// Bytes similar to some of the corpus.
 fn mutant(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut bytes = random.pick(corpus).clone();
     for _ in 0..1 + random.below(4) {
@@ -328,7 +330,7 @@ fn mutant(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Changes something.
+/// Makes a change.
 fn mutate(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
     let at = random.below(bytes.len() as u64 + 1) as usize;
     let rest = bytes.len() - at;
@@ -336,7 +338,7 @@ fn mutate(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
         0 => bytes.truncate(at),
         1 => bytes.insert(at, random.bits() as u8),
         2 => drop(bytes.drain(at..at + random.below(rest.min(16) as u64 + 1) as usize)),
-        // A number of some width that is special to some parser.
+        // A number of some width that parsers may treat specially.
         3 => {
             let number = random.word().to_le_bytes();
             let width = rest.min(1 << random.below(4));
@@ -355,10 +357,10 @@ fn mutate(bytes: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
 }
 
 impl Target {
-    /// Runs the corpus as it is, then mutations of it until the time is up; the seed decides which.
+    /// Runs the corpus unchanged, then mutations of it until the time is up. The seed determines them.
     ///
     /// # Errors
-    /// With the first input that the target fails on.
+    /// With the first input on which the target fails.
     pub fn fuzz(&self, seed: u64, time: Duration) -> Result<u64, Vec<u8>> {
         let corpus = (self.corpus)();
         let mut random = Random::new(seed);

@@ -1,13 +1,13 @@
-//! Files that are checked in although they are made from others: compared by tests, written with `OPML_BLESS=1`.
+//! Generated files that are checked in. Tests compare them, and `OPML_BLESS=1` rewrites them.
 
 use isa::{Extension, Extensions};
 use std::fs;
 use std::path::Path;
 
-/// Compares a checked-in file with what it should be, or writes it.
+/// Compares a checked-in file with its expected contents, or writes it.
 ///
 /// # Panics
-/// If it is something else.
+/// If it differs.
 pub fn check(path: &Path, text: &str) {
     if std::env::var_os("OPML_BLESS").is_some() {
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -23,7 +23,7 @@ pub fn check(path: &Path, text: &str) {
     );
 }
 
-/// The most bytes that a verifier's deployed code may have; EIP-170 allows 24,576.
+/// The maximum size of a verifier's deployed code. EIP-170 allows 24,576 bytes.
 #[must_use]
 pub fn size_limit(extensions: Extensions) -> usize {
     if extensions.has(Extension::F) { 22_000 } else { 12_000 }

@@ -1,5 +1,5 @@
 //! Freestanding C programs, compiled by Debian's riscv gcc: those of `fixtures/programs`, and those of
-//! `tests/benches/guests`, which are timed and take their size when they are compiled.
+//! `tests/benches/guests`, which are used for timing and get their size at compile time.
 
 use crate::tools::{self, in_repository};
 use std::fmt::{self, Display, Formatter};
@@ -19,14 +19,14 @@ pub const PROGRAMS: [&str; 10] = [
     "sponge",
 ];
 
-/// How a program is compiled and where it is linked.
+/// How a program is compiled, and where it is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
-    /// Whether the machine has floats; otherwise libgcc's software does them.
+    /// Whether the machine has floats. Otherwise libgcc's software computes them.
     pub floats: bool,
     /// The optimisation option.
     pub optimisation: &'static str,
-    /// Whether a product and a sum may become one fused instruction.
+    /// Whether a product and a sum may be fused into one instruction.
     pub fused: bool,
     /// The address of the code: any multiple of 4,096.
     pub origin: u64,
@@ -43,7 +43,7 @@ impl Display for Build {
 /// Compiles a program into an ELF file.
 ///
 /// # Panics
-/// If gcc is missing or refuses.
+/// If gcc is missing or fails.
 #[must_use]
 pub fn compile(program: &str, build: Build) -> Vec<u8> {
     link(&in_repository(&format!("{FOLDER}/{program}.c")), build, &[])
@@ -56,10 +56,10 @@ pub struct Guest {
     pub name: &'static str,
     /// Whether it computes with floats.
     pub floats: bool,
-    /// How often it does its work where it is timed: 100 to 400 million instructions. Without and with float
-    /// instructions; a float in software is some 50 instructions.
+    /// How often it repeats its work when it is timed: 100 to 400 million instructions. Given without and
+    /// with float instructions; a float operation in software takes some 50 instructions.
     pub sizes: [u32; 2],
-    /// The same where it is only tested.
+    /// The same when it is only tested.
     pub small: u32,
 }
 
@@ -83,18 +83,18 @@ impl Guest {
     /// Compiles it for the machine, into an ELF file.
     ///
     /// # Panics
-    /// If gcc is missing or refuses.
+    /// If gcc is missing or fails.
     #[must_use]
     pub fn compile(&self, build: Build, size: u32) -> Vec<u8> {
         link(&self.source(), build, &self.defines(build.floats, size))
     }
 
-    /// Compiles it for this computer, as fast as without vectors, into this executable; its floats are those of a build
-    /// with float instructions or without. gcc writes the file itself: what this process has written could not be
-    /// started while another thread is starting something.
+    /// Compiles it for this computer into an executable at this path, with all optimisations except vectors.
+    /// Floats are those of a build with or without float instructions. gcc writes the file itself: a file
+    /// written by this process can't be started while another thread is starting a process.
     ///
     /// # Panics
-    /// If gcc is missing or refuses.
+    /// If gcc is missing or fails.
     pub fn compile_natively(&self, floats: bool, size: u32, executable: &Path) {
         let mut arguments = words("-O2 -fno-tree-vectorize -ffp-contract=off -Wall -Wextra -Werror");
         if floats && cfg!(target_arch = "x86_64") {
@@ -109,7 +109,7 @@ impl Guest {
         in_repository(&format!("tests/benches/guests/{}.c", self.name))
     }
 
-    /// Where a machine has float instructions, the programs may use the fused ones.
+    /// If a machine has float instructions, the programs may use fused ones.
     fn defines(&self, floats: bool, size: u32) -> Vec<String> {
         let mut defines = vec![format!("-DSIZE={size}"), format!("-I{}", in_repository(FOLDER).display())];
         defines.extend(floats.then(|| "-DFUSED".into()));
@@ -117,7 +117,7 @@ impl Guest {
     }
 }
 
-/// Where start-up, linker script and header are.
+/// The folder with start-up code, linker script and header.
 const FOLDER: &str = "fixtures/programs";
 
 /// Compiles a freestanding program into an ELF file.

@@ -1,4 +1,4 @@
-//! A small machine that keeps its trees whole and can prove every leaf: the quickest maker of witnesses.
+//! A small machine that keeps its complete trees and can prove every leaf: the fastest way to make witnesses.
 
 use isa::Extensions;
 use step::{Floats, MachineProfile, Proof, Root, Source, State, Status, Tree};
@@ -7,7 +7,7 @@ use step::{Floats, MachineProfile, Proof, Root, Source, State, Status, Tree};
 #[derive(Debug, Clone)]
 pub struct Hashed {
     profile: MachineProfile,
-    /// Status, pc and registers; the roots in it are those of the trees.
+    /// Status, pc and registers. Its roots are those of the trees.
     pub state: State,
     floats: Floats,
     code: Tree,

@@ -1,4 +1,5 @@
-//! Single steps from states that no honest program reaches: any instruction, any register, any pc, machines of any shape.
+//! Single steps from states that no honest program reaches: any instruction, any registers, any pc, machines
+//! of any shape.
 
 use crate::random::{Random, special_floats};
 use image::{Contents, Image};
@@ -25,10 +26,10 @@ pub struct Case {
 }
 
 impl Case {
-    /// A case whose pc mostly stands at this instruction, with random operands.
+    /// A case whose pc is usually at this instruction, with random operands.
     ///
     /// # Panics
-    /// If the generator makes a machine that there can't be.
+    /// If the generator makes an impossible machine.
     #[must_use]
     pub fn random(entry: &InstructionEntry, random: &mut Random) -> Self {
         let profile = profile(entry, random);
@@ -100,7 +101,7 @@ impl Display for Case {
 
 /// A machine of any shape that has room for a few instructions.
 fn profile(entry: &InstructionEntry, random: &mut Random) -> MachineProfile {
-    // Mostly a machine that has the instruction.
+    // Usually a machine that has the instruction.
     let has_entry = |extensions: &Extensions| extensions.has(entry.extension);
     let having: Vec<_> = Extensions::ALL.iter().copied().filter(has_entry).collect();
     let sets = if random.one_in(32) { Extensions::ALL } else { &having };
@@ -114,7 +115,7 @@ fn profile(entry: &InstructionEntry, random: &mut Random) -> MachineProfile {
     MachineProfile::new(extensions, bits as u8, base, size).expect("a machine")
 }
 
-/// An instruction word with random operands, legal but for its rounding mode.
+/// An instruction word with random operands. It is legal, except for its rounding mode.
 fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
     let instruction = Instruction {
         rd: random.below(32) as u8,
@@ -123,7 +124,7 @@ fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
         rs3: random.below(32) as u8,
         ..Instruction::new(entry.op)
     };
-    // Jumps go to words more often than not.
+    // Jumps usually go to words.
     let free = match entry.layout {
         Layout::B | Layout::J if !random.one_in(4) => random.bits() as u32 & !(1 << 21 | 1 << 8),
         _ => random.bits() as u32,
@@ -132,7 +133,7 @@ fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
     if entry.is_rounded() && !random.one_in(16) {
         word = word & !(7 << 12) | (random.below(5) as u32) << 12;
     }
-    // Now and then not an instruction at all, or the plainest form of it.
+    // Sometimes not an instruction, or its plainest form.
     match random.below(64) {
         0 => random.bits() as u32,
         1 => 0,
@@ -141,7 +142,7 @@ fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
     }
 }
 
-/// An address close to an edge of something.
+/// An address close to an edge.
 fn near(profile: &MachineProfile, random: &mut Random) -> u64 {
     let (base, size, memory) = (profile.code_base(), profile.code_size(), profile.memory_size());
     let edges = [
@@ -156,7 +157,7 @@ fn near(profile: &MachineProfile, random: &mut Random) -> u64 {
     random.pick(&edges).wrapping_add(random.below(24)).wrapping_sub(12)
 }
 
-/// What an integer register may hold: often an address, often an aligned one.
+/// The value of an integer register: often an address, often an aligned one.
 fn register(profile: &MachineProfile, random: &mut Random) -> u64 {
     match random.below(8) {
         0..4 => near(profile, random) & !(random.pick(&[0, 7, 7, 3]) & 7),
@@ -166,7 +167,7 @@ fn register(profile: &MachineProfile, random: &mut Random) -> u64 {
     }
 }
 
-/// Mostly makes an access go where something is, whatever its immediate.
+/// Usually makes an access hit existing memory, whatever its immediate.
 fn aim(word: u32, profile: &MachineProfile, x: &mut [u64; 32], random: &mut Random) {
     let Some(instruction) = isa::decode_any(word) else { return };
     if instruction.op.entry().syntax.ends_with("imm(rs1)") && !random.one_in(4) {
@@ -175,7 +176,7 @@ fn aim(word: u32, profile: &MachineProfile, x: &mut [u64; 32], random: &mut Rand
     }
 }
 
-/// Float registers of every kind: all boxed, mostly boxed, not boxed.
+/// Float registers of every kind: all boxed, most boxed, not boxed.
 fn floats(random: &mut Random) -> Floats {
     let loose = *random.pick(&[0u64, 0, 1, 8]);
     Floats(std::array::from_fn(|_| {
@@ -186,7 +187,7 @@ fn floats(random: &mut Random) -> Floats {
     }))
 }
 
-/// Something in memory, often where the instruction reaches.
+/// Some bytes of memory, often where the instruction accesses it.
 fn memory(profile: &MachineProfile, word: u32, x: &[u64; 32], random: &mut Random) -> Vec<(u64, u64)> {
     let size = profile.memory_size();
     let reached =
@@ -199,13 +200,13 @@ fn memory(profile: &MachineProfile, word: u32, x: &[u64; 32], random: &mut Rando
     places.into_iter().map(|address| (address, random.bits())).collect()
 }
 
-/// Any status but the usual one.
+/// Any status except running.
 fn status(random: &mut Random) -> Status {
     let trapped = Trap::ALL.map(Status::Trapped);
     *random.pick(&[&trapped[..], &[Status::Exited]].concat())
 }
 
-/// A name for what a step did, to see that everything happened: the instruction, or the trap.
+/// A name for a step's effect, to check that all of them occur: the instruction, or the trap.
 #[must_use]
 pub fn event(case: &Case, after: Status) -> Event {
     let executed = case.word().and_then(|word| isa::decode(word, case.image.profile.extensions()));
@@ -216,13 +217,13 @@ pub fn event(case: &Case, after: Status) -> Event {
     }
 }
 
-/// What a step did.
+/// The effect of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// An instruction was executed.
     Executed(Op),
     /// The machine trapped.
     Trapped(Trap),
-    /// The machine did not run.
+    /// The machine was not running.
     Nothing,
 }

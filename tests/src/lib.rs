@@ -1,6 +1,7 @@
-//! Everything that crosses two crates: oracles, backends, whole programs and models, fuzzing. Helpers shared by `tests/`.
+//! Tests across crates: oracles, backends, whole programs and models, fuzzing. These helpers are shared by
+//! `tests/`.
 //!
-//! What a test needs and can't find is a failure that says how to get it, never a skip.
+//! If a test lacks a tool, it fails and tells how to get it. It is never skipped.
 
 pub mod backend;
 #[cfg(feature = "chain")]

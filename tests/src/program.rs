@@ -1,31 +1,31 @@
 //! Random straight-line programs over the whole instruction table.
 //!
-//! A program is a sequence of *blocks*. Each loads every register from a table, executes a few random instructions
-//! (branches only forward, loads and stores only in a small sandbox), and stores every register to a slot of its own.
-//! At the end it writes the slots and the sandbox to standard output by system calls: under qemu they arrive; our
-//! machine, which has no such call, traps there with the same bytes in memory.
+//! A program is a sequence of *blocks*. Each loads every register from a table, executes a few random
+//! instructions (branches only forward, loads and stores only in a small sandbox), and stores every register
+//! to its own slot. At the end it writes the slots and the sandbox to standard output with system calls. qemu
+//! executes these. opml's machine has no such call and traps there, with the same bytes in memory.
 
 use crate::elf::{self, Segment};
 use crate::random::{Random, special_floats};
 use isa::{Extension, Format, Instruction, InstructionEntry, Layout, Op, TABLE, encode};
 
-/// Where the code is.
+/// The address of the code.
 pub const CODE: u64 = 0x1_0000;
-/// Where the data is: sandbox, slots for results, then the tables of initial values.
+/// The address of the data: sandbox, slots for results, then the tables of initial values.
 pub const DATA: u64 = 0x100_0000;
 /// Bytes that random loads and stores may touch.
 pub const SANDBOX: u64 = 4096;
-/// Registers of a block: x0 to x31, f0 to f31. The slot of x0 and that of the base register stay zero.
+/// Registers of a block: x0 to x31, f0 to f31. The slots of x0 and of the base register stay zero.
 pub const REGISTERS: u64 = 64;
 /// Bytes of a slot or a table.
 const SLOT: u64 = 8 * REGISTERS;
-/// Random instructions in a block: few, so that most results are still there at the end.
+/// The number of random instructions in a block: few, so that most results survive to the end.
 const BLOCK: usize = 24;
 
 /// A block's random part.
 #[derive(Debug, Clone)]
 pub struct Block {
-    /// The register that holds the address of the sandbox's middle and is not compared.
+    /// The register with the address of the sandbox's middle. It is not compared.
     pub base: u8,
     /// The registers' initial values, x then f.
     pub values: Vec<u64>,
@@ -38,17 +38,18 @@ pub struct Block {
 pub struct Program {
     /// The blocks.
     pub blocks: Vec<Block>,
-    /// What the sandbox holds at the start.
+    /// The initial contents of the sandbox.
     pub sandbox: Vec<u8>,
 }
 
-/// Every instruction but the two that end a program.
+/// All instructions except the two that end a program.
 pub fn candidates() -> impl Iterator<Item = &'static InstructionEntry> {
     TABLE.iter().filter(|entry| !matches!(entry.op, Op::Ecall | Op::Ebreak))
 }
 
 impl Program {
-    /// A program of so many blocks. Adds what surely gets executed to `executed`, one count an [`Op`].
+    /// A program of this many blocks. Instructions that are certain to be executed are added to `executed`,
+    /// one count per [`Op`].
     #[must_use]
     pub fn random(blocks: usize, random: &mut Random, executed: &mut [u64]) -> Self {
         let sandbox = (0..SANDBOX / 8).flat_map(|_| random.word().to_le_bytes()).collect();
@@ -67,7 +68,7 @@ impl Program {
         elf::write(CODE, &[Segment::code(CODE, &self.words()), Segment::data(DATA, self.data())])
     }
 
-    /// What is at [`DATA`]: the sandbox, empty slots and the tables.
+    /// The contents at [`DATA`]: the sandbox, empty slots and the tables.
     #[must_use]
     pub fn data(&self) -> Vec<u8> {
         let mut data = self.sandbox.clone();
@@ -130,7 +131,7 @@ impl Block {
         while generator.instructions.len() < BLOCK {
             generator.item();
         }
-        // The last branches must not lead into what follows the block.
+        // The last branches must not go beyond the block.
         while generator.reachable > 0 {
             generator.push(Instruction::new(Op::Addi));
         }
@@ -139,7 +140,7 @@ impl Block {
     }
 }
 
-/// Initial registers. Half of the blocks see special values only, so that the rare pairs meet.
+/// Initial registers. Half of the blocks use only special values, so that rare pairs occur.
 fn values(random: &mut Random) -> Vec<u64> {
     let special = random.one_in(2);
     let words = [0, 1, 2, 31, 32, 63, 64, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 63, (1 << 63) - 1, u64::MAX];
@@ -157,7 +158,8 @@ fn values(random: &mut Random) -> Vec<u64> {
     values
 }
 
-/// Even float registers mostly hold singles, odd ones doubles: a single that is not boxed is just a NaN.
+/// Even float registers usually hold singles, odd ones doubles, since a single that is not boxed is just a
+/// NaN.
 fn format_of(register: u64) -> Format {
     if register.is_multiple_of(2) { Format::F32 } else { Format::F64 }
 }
@@ -167,7 +169,7 @@ struct Generator<'a> {
     base: u8,
     random: &'a mut Random,
     instructions: Vec<Instruction>,
-    /// How many instructions from here on some branch may skip.
+    /// How many of the next instructions some branch may skip.
     reachable: usize,
     executed: &'a mut [u64],
 }
@@ -202,7 +204,7 @@ impl Generator<'_> {
         }
     }
 
-    /// Appends an instruction and counts it unless a branch may skip it.
+    /// Appends an instruction. Counts it unless a branch may skip it.
     fn push(&mut self, instruction: Instruction) {
         if self.reachable == 0 {
             self.executed[instruction.op as usize] += 1;
@@ -211,7 +213,7 @@ impl Generator<'_> {
         self.instructions.push(instruction);
     }
 
-    /// How far a jump goes: to one of the next instructions of the block, or to its end.
+    /// The distance of a jump: to one of the next instructions of the block, or to its end.
     fn skip(&mut self) -> i32 {
         4 * (1 + self.random.below(3)) as i32
     }
@@ -226,7 +228,7 @@ impl Generator<'_> {
         }
     }
 
-    /// A float register, mostly one for this format.
+    /// A float register, usually one for this format.
     fn float(&mut self, format: Format) -> u8 {
         let register = self.random.below(32);
         if self.random.one_in(16) || format_of(register) == format {
@@ -300,7 +302,7 @@ impl Assembler {
         self.words.push(encode(instruction).unwrap_or_else(|| panic!("{instruction} has no encoding")));
     }
 
-    /// Puts an address into a register.
+    /// Loads an address into a register.
     fn address(&mut self, rd: u8, address: u64) {
         let here = CODE + 4 * self.words.len() as u64;
         let offset = address.wrapping_sub(here) as i32;
@@ -309,7 +311,7 @@ impl Assembler {
         self.emit(Instruction { rd, rs1: rd, imm: low, ..Instruction::new(Op::Addi) });
     }
 
-    /// Loads or stores every register but x0 and `base`, which is overwritten.
+    /// Loads or stores every register except x0 and `base`, which is overwritten.
     fn registers(&mut self, base: u8, at: u64, integer: Op, float: Op) {
         self.address(base, at);
         for register in 0..32u8 {
@@ -327,7 +329,8 @@ impl Assembler {
         self.emit(Instruction { rd, rs1: base, rs2, imm, ..Instruction::new(op) });
     }
 
-    /// `write(1, address, size)` and `exit(0)`. The write goes on until all is out: pipes take 64 KiB at a time.
+    /// `write(1, address, size)` and `exit(0)`. The write is repeated until everything is written, since
+    /// pipes take 64 KiB at a time.
     fn write_and_exit(&mut self, address: u64, size: u64) {
         let [a0, a1, a2, a7, end] = [10, 11, 12, 17, 18];
         self.address(a1, address);

@@ -1,4 +1,4 @@
-//! Seeded random numbers that like the places where arithmetic goes wrong.
+//! Seeded random numbers that favour the values where arithmetic goes wrong.
 
 use isa::Format;
 
@@ -31,7 +31,7 @@ impl Random {
         self.below(n) == 0
     }
 
-    /// One of these.
+    /// A random element.
     ///
     /// # Panics
     /// If there are none.
@@ -39,7 +39,7 @@ impl Random {
         &from[self.below(from.len() as u64) as usize]
     }
 
-    /// A machine word: often a special one or close to it, often short, often with few bits set.
+    /// A machine word: often a special one or close to one, often short, often with few bits set.
     pub fn word(&mut self) -> u64 {
         let special =
             [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 63, u64::MAX];
@@ -57,8 +57,8 @@ impl Random {
         (u64::MAX << self.below(64)) ^ (u64::MAX << self.below(64)) ^ (1 << self.below(64))
     }
 
-    /// The bits of a floating-point number: often special, subnormal or near the ends of the range, often with a
-    /// short significand (so that products, quotients and roots come out exact or tied).
+    /// The bits of a floating-point number: often special, subnormal or near the ends of the range, often
+    /// with a short significand (so that products, quotients and roots are exact or ties).
     pub fn float(&mut self, format: Format) -> u64 {
         let man = u32::from(format.man);
         let width = u32::from(format.width);
@@ -81,7 +81,7 @@ impl Random {
     }
 }
 
-/// The floating-point numbers that every operation should be tried on in all combinations, both signs of each.
+/// The floating-point numbers on which every operation should be tried in all combinations, with both signs.
 #[must_use]
 pub fn special_floats(format: Format) -> Vec<u64> {
     let man = u32::from(format.man);

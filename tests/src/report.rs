@@ -1,10 +1,10 @@
-//! What pages of measurements are made of.
+//! The parts of pages with measurements.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-/// A table in Markdown. The first row is the head; every row has its length.
+/// A table in Markdown. The first row is the head. All rows have its length.
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
@@ -22,7 +22,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A number with as many digits as say something.
+/// A number with only the significant digits.
 #[must_use]
 pub fn number(value: f64) -> String {
     match value {
@@ -39,7 +39,7 @@ pub fn grouped(value: u64) -> String {
     if value < 1000 { value.to_string() } else { format!("{},{:03}", grouped(value / 1000), value % 1000) }
 }
 
-/// Today, as the clock of this computer says.
+/// Today's date on this computer.
 #[must_use]
 pub fn today() -> String {
     said_by("date", &["+%F"])
@@ -53,7 +53,7 @@ pub fn computer() -> String {
     format!("{processor} with {cores} cores, {system}, {}", said_by("rustc", &["--version"]))
 }
 
-/// The first line that a command says.
+/// The first line of a command's output.
 #[must_use]
 pub fn said_by(command: &str, arguments: &[&str]) -> String {
     let output = Command::new(command).args(arguments).output();

@@ -1,5 +1,5 @@
-//! One request on two boards: `game::dispute` in Rust and the service in an Ethereum machine, which must agree on every act,
-//! every refusal and every wei.
+//! One request played twice: by `game::dispute` in Rust, and by the service in an EVM. Both must agree on
+//! every act, every refusal and every wei.
 
 use crate::board::{told_verifier, translated};
 use contracts::{
@@ -13,17 +13,17 @@ use game::{Challenge, Clocks, Model, Move};
 use std::collections::BTreeMap;
 use step::keccak;
 
-/// Who asks.
+/// The requester.
 pub const REQUESTER: Address = Address::repeat_byte(0x0e);
 const DEPLOYER: Address = Address::repeat_byte(0xdd);
 const LICENSOR: Address = Address::repeat_byte(0x1c);
-/// What a request pays, and of it for the licence.
+/// What a request pays, and the part for the licence.
 const FEE: u64 = 1_000;
 const LICENCE_FEE: u64 = 300;
-/// What the chain knows of a machine that is told the answers.
+/// The chain's model of a machine whose verifier is given the results.
 const INPUT: usize = 32;
 
-/// What is agreed, on both boards.
+/// The terms, in both.
 pub const TERMS: dispute::Terms = dispute::Terms {
     window: 100,
     clocks: Clocks { asserter: 40, challenger: 40 },
@@ -48,9 +48,9 @@ pub struct Stage {
     /// The challengers, in the order of their games.
     pub challengers: Vec<Address>,
     output: Vec<u8>,
-    /// Games that were open when an earlier answer fell, with their states.
+    /// Games that were open when an earlier answer was overturned, with their states.
     past: Vec<(Address, U256, contracts::Game)>,
-    /// Bonds that the fall of an answer frees, until they are reclaimed.
+    /// Bonds that an overturned answer has freed, until they are reclaimed.
     owed: BTreeMap<Address, u64>,
     credited: BTreeMap<Address, u64>,
     burned: u64,
@@ -59,14 +59,14 @@ pub struct Stage {
     pub now: u64,
 }
 
-/// What both boards say: nothing, or the error's name.
+/// The result of an act: nothing, or the error's name.
 pub type Verdict = Result<(), &'static str>;
 
 impl Stage {
     /// A request for a run, on the service with this creation code.
     ///
     /// # Panics
-    /// If something can't be deployed, or the boards differ; so do all the others.
+    /// If something can't be deployed, or if the two differ, as in all other functions.
     #[must_use]
     pub fn with(code: Option<Vec<u8>>, truth: &Fake) -> Self {
         const NOW: u64 = 1_700_000_000;
@@ -76,7 +76,7 @@ impl Stage {
         for account in [REQUESTER].into_iter().chain((0..=255).map(account)) {
             chain.fund(account, U256::from(1u64 << 40));
         }
-        // Who judges is a verifier that is told the answers.
+        // The verifier of steps is given the results.
         let hash = B256::new(keccak(&told_verifier()).0);
         let (registry, _) =
             chain.deploy(DEPLOYER, contracts::model_registry(hash, hash)).expect("a registry");
@@ -141,7 +141,7 @@ impl Stage {
         }
     }
 
-    /// Answers as a run says.
+    /// Posts a run's result as an answer.
     pub fn answer(&mut self, asserter: Address, run: &Fake) -> Verdict {
         let call = IInferenceService::answerCall {
             id: self.id,
@@ -199,7 +199,7 @@ impl Stage {
         self.pay(ours, &receipt)
     }
 
-    /// Says that a mover's time is over.
+    /// Claims that a mover's time is over.
     pub fn timeout(&mut self, game: usize) -> Verdict {
         let (id, state) = self.game(game);
         let ours = self.dispute.as_mut().expect("an answer").timeout(&self.truth, game, self.now);
@@ -226,7 +226,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes back the bond of a game that ended with its answer.
+    /// Reclaims the bond of a game that ended with its answer.
     pub fn reclaim(&mut self, game: usize) -> Verdict {
         let (id, state) = self.game(game);
         let challenger = self.challengers[game];
@@ -237,7 +237,8 @@ impl Stage {
         self.reclaim_from(challenger, id, state, ours)
     }
 
-    /// The same for a game about an earlier answer, in which nobody can move any more either; nothing if there is none.
+    /// The same for a game about an earlier answer, in which no more moves are possible. Does nothing if
+    /// there is none.
     pub fn reclaim_past(&mut self) -> Verdict {
         let Some((challenger, id, state)) = self.past.pop() else { return Ok(()) };
         let late = self.send(DEPLOYER, &IDisputeGame::timeoutCall { id, game: state.clone() }, 0);
@@ -268,13 +269,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Who has which balance according to Rust.
+    /// All balances according to Rust.
     #[must_use]
     pub fn credited(&self, account: Address) -> u64 {
         self.credited.get(&account).copied().unwrap_or(0)
     }
 
-    /// A game's id and its state as the contract has it.
+    /// A game's id and its state in the contract.
     fn game(&self, game: usize) -> (U256, contracts::Game) {
         let dispute = self.dispute.as_ref().expect("an answer");
         let (challenger, rust) = dispute.game(game).expect("a game");
@@ -283,7 +284,7 @@ impl Stage {
         (id, contracts::state(rust, &self.contract_model, dispute.assertion().asserter, challenger))
     }
 
-    /// Notes who gets what; what the fall of an answer gives back is reclaimed later.
+    /// Records payments. Those of an overturned answer are reclaimed later.
     fn pay(&mut self, ours: Result<Vec<Payment<Address>>, Refused>, receipt: &Receipt) -> Verdict {
         let verdict = ours.as_ref().map(|_| ()).map_err(contracts::refusal);
         self.same(verdict, receipt)?;
@@ -305,7 +306,7 @@ impl Stage {
         self.chain.pay_to(from, self.service, call.abi_encode(), U256::from(value)).expect("a receipt")
     }
 
-    /// What both say, which must be the same; a refusal changes nothing.
+    /// The result, which must be the same in both. A refusal changes nothing.
     fn same(&mut self, ours: Verdict, receipt: &Receipt) -> Verdict {
         match (ours, &receipt.outcome) {
             (Ok(()), Executed::Success { .. }) => {}
@@ -317,7 +318,7 @@ impl Stage {
         ours
     }
 
-    /// Holds the boards against each other.
+    /// Compares the two.
     fn compare(&mut self) {
         let (id, service) = (self.id, self.service);
         let answer = self
@@ -358,7 +359,7 @@ impl Stage {
         self.compare_money(standing, open);
     }
 
-    /// Every account has what Rust says, and the service holds exactly what it owes and what is burned.
+    /// Every account has Rust's balance, and the service holds exactly what it owes and what is burned.
     fn compare_money(&mut self, standing: Standing, open: u32) {
         let accounts: Vec<Address> =
             self.credited.keys().chain(self.owed.keys()).chain(&self.challengers).copied().collect();

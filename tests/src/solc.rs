@@ -6,23 +6,23 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// Asks the pinned compiler.
+/// Calls the pinned compiler.
 const SCRIPT: &str = "vm/solidity/solc.mjs";
 
-/// Compiles contracts, given as file names and texts, and answers in the compiler's standard JSON.
+/// Compiles contracts, given as file names and texts. Returns the compiler's standard JSON.
 ///
 /// # Panics
-/// If the compiler is not there, or has anything to say about the contracts, warnings included.
+/// If the compiler is missing, or reports anything about the contracts, including warnings.
 #[must_use]
 pub fn compile(files: &[(String, String)]) -> Value {
     checked(&json!({ "language": "Solidity", "sources": sources(files), "settings": settings() }))
 }
 
-/// The creation bytecode of one of these contracts. The compiler makes no code for the others, which saves a third of
-/// its time.
+/// The creation bytecode of one of these contracts. No code is generated for the others, which saves a third
+/// of the time.
 ///
 /// # Panics
-/// As [`compile`] does.
+/// Like [`compile`].
 #[must_use]
 pub fn compile_one(files: &[(String, String)], contract: &str) -> Vec<u8> {
     let mut settings = settings();
@@ -31,19 +31,19 @@ pub fn compile_one(files: &[(String, String)], contract: &str) -> Vec<u8> {
     solidity::from_hex(bytecode(&output, contract).0)
 }
 
-/// File names and texts as the compiler wants them.
+/// File names and texts in the compiler's format.
 fn sources(files: &[(String, String)]) -> Value {
     files.iter().map(|(name, text)| (name.clone(), json!({ "content": text }))).collect::<Map<_, _>>().into()
 }
 
-/// What the compiler answers, which must have nothing to say about the contracts.
+/// The compiler's output, which must have no messages about the contracts.
 fn checked(input: &Value) -> Value {
     let output = cached(input);
     assert_eq!(output["errors"], Value::Null, "the compiler complains");
     output
 }
 
-/// The compiler's answer, from the last time that it was asked the same: equal inputs have equal outputs.
+/// The compiler's output, cached: equal inputs have equal outputs.
 fn cached(input: &Value) -> Value {
     let script = fs::read(in_repository(SCRIPT)).expect("the script");
     let versions = fs::read(in_repository("package-lock.json")).expect("the versions");
@@ -54,7 +54,7 @@ fn cached(input: &Value) -> Value {
     kept.unwrap_or_else(|| {
         let output = standard_json(input);
         fs::create_dir_all(&folder).expect("a folder");
-        // Tests run side by side: a file appears whole or not at all.
+        // Tests run concurrently, so a file must appear complete or not at all.
         let mut file = tempfile::NamedTempFile::new_in(&folder).expect("a file");
         file.write_all(output.to_string().as_bytes()).expect("a file is written");
         file.persist(&path).expect("a file is renamed");
@@ -70,7 +70,7 @@ pub fn bytecode<'a>(output: &'a Value, contract: &str) -> (&'a str, &'a str) {
     (code("bytecode"), code("deployedBytecode"))
 }
 
-/// Everything that decides about the bytecode, but for the sources and the compiler.
+/// Everything that determines the bytecode, except the sources and the compiler.
 #[must_use]
 pub fn settings() -> Value {
     json!({
@@ -90,7 +90,7 @@ fn standard_json(input: &Value) -> Value {
         .spawn()
         .expect("node is not installed; the contracts are checked with solc from npm, which needs Node 20 or later");
     let mut stdin = node.stdin.take().expect("a pipe");
-    // If node dies early its own message says more than a broken pipe does.
+    // If node fails early, its message is more useful than a broken pipe.
     let _ = stdin.write_all(input.to_string().as_bytes());
     drop(stdin);
     let output = node.wait_with_output().expect("node ends");

@@ -1,4 +1,5 @@
-//! Random programs that jump anywhere: loops, calls, traps. Most run for a while before they stop, if they ever do.
+//! Random programs that jump anywhere: loops, calls, traps. Most run for a while before they stop, if they
+//! ever do.
 
 use crate::backend::Registers;
 use crate::program::candidates;
@@ -9,17 +10,17 @@ use step::MachineProfile;
 
 /// log2 of the bytes of memory.
 const MEMORY_BITS: u8 = 15;
-/// Registers that mostly hold addresses, and are written now and then only.
+/// Registers that usually hold addresses, and are rarely written.
 const BASES: [u8; 3] = [8, 9, 18];
 
-/// A program of so many instructions, and registers to start with.
+/// A program with this many instructions, and its initial registers.
 ///
 /// # Panics
-/// If there is no such machine, which would be a mistake here.
+/// If the generated machine is impossible, which would be a bug here.
 #[must_use]
 pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
     let memory = 1u64 << MEMORY_BITS;
-    // Code in memory hides it; beyond it, it doesn't.
+    // Code inside memory hides it. Code beyond memory doesn't.
     let code_base = if random.one_in(2) { memory } else { memory / 4 };
     let most = &Extensions::ALL[Extensions::ALL.len() - 1..];
     let sets = if random.one_in(2) { Extensions::ALL } else { most };
@@ -27,7 +28,7 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
     let code: Vec<u8> = (0..length)
         .flat_map(|at| {
             let instruction = instruction(at, length, random);
-            // Now and then what is no instruction, or one of an extension that isn't there.
+            // Occasionally a word that is not an instruction, or one of a missing extension.
             let word =
                 if random.one_in(400) { random.bits() as u32 } else { encode(instruction).unwrap_or(0) };
             word.to_le_bytes()
@@ -56,7 +57,7 @@ fn registers(code_base: u64, length: u64, random: &mut Random) -> Registers {
     for base in BASES {
         x[usize::from(base)] = (1 << (MEMORY_BITS - 1)) + 4096 + 8 * random.below(512);
     }
-    // Returns lead somewhere.
+    // Returns have a valid target.
     x[1] = code_base + 4 * random.below(length);
     let mut f = [0; 32];
     for register in &mut f {
@@ -69,7 +70,7 @@ fn registers(code_base: u64, length: u64, random: &mut Random) -> Registers {
     Registers { x, f }
 }
 
-/// An instruction at a place of the code.
+/// An instruction for a place in the code.
 fn instruction(at: u64, length: u64, random: &mut Random) -> Instruction {
     let entries: Vec<_> = candidates().collect();
     let entry = *random.pick(&entries);
@@ -93,7 +94,7 @@ fn instruction(at: u64, length: u64, random: &mut Random) -> Instruction {
         Layout::I | Layout::S => random.below(4096) as i32 - 2048,
         _ => 0,
     };
-    // Mostly to nearest, as compilers have it.
+    // Usually to nearest, as compilers do.
     let rm = if random.one_in(4) { random.below(5) as u8 } else { 0 };
     let field =
         |names: &[&str], register: u8| if names.iter().any(|name| entry.has(name)) { register } else { 0 };

@@ -1,4 +1,4 @@
-//! Programs from outside that tests run: the oracle and the compiler.
+//! External programs that tests run: the oracle and the compiler.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +17,7 @@ pub const OBJDUMP: &str = "riscv64-unknown-elf-objdump";
 /// Runs a tool to its end.
 ///
 /// # Panics
-/// If it is not there, with the way to get it.
+/// If it is missing. The message tells how to get it.
 pub fn run<S: AsRef<OsStr>>(tool: &str, arguments: impl IntoIterator<Item = S>) -> Output {
     Command::new(tool).args(arguments).output().unwrap_or_else(|error| match error.kind() {
         ErrorKind::NotFound => {
@@ -30,7 +30,7 @@ pub fn run<S: AsRef<OsStr>>(tool: &str, arguments: impl IntoIterator<Item = S>) 
 /// Runs an executable under qemu.
 ///
 /// # Panics
-/// If qemu is not there or the file can't be written.
+/// If qemu is missing or the file can't be written.
 #[must_use]
 pub fn qemu(elf: &[u8]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -39,7 +39,7 @@ pub fn qemu(elf: &[u8]) -> Output {
     run(QEMU, [path])
 }
 
-/// Writes a file that qemu runs: one that may be executed.
+/// Writes a file with permission to be executed, for qemu.
 ///
 /// # Panics
 /// If that fails.
@@ -48,10 +48,10 @@ pub fn write_executable(path: &Path, elf: &[u8]) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("make the program executable");
 }
 
-/// A number in the environment, or what stands in for it.
+/// A number from an environment variable, or a default.
 ///
 /// # Panics
-/// If it is there and no number.
+/// If it is set to something else.
 #[must_use]
 pub fn number(variable: &str, default: u64) -> u64 {
     let Ok(text) = std::env::var(variable) else { return default };

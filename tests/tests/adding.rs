@@ -1,7 +1,9 @@
-//! `docs/adding-an-instruction.md`, followed to the letter: its changes are made in a copy of the sources, which has to
-//! compile; and its instruction does what it should in Rust, in the witness's verification and in the contract.
+//! `docs/adding-an-instruction.md`, followed exactly. Its changes are made in a copy of the sources, which
+//! must compile. Its instruction must do the right thing in Rust, in the verification of the witness, and in
+//! the contract.
 //!
-//! The JIT and the services aren't compiled anew; that the places exist which the page names for them is checked.
+//! The JIT and the services aren't compiled again. The test only checks that the places named on the page
+//! exist.
 
 use evm::{Answer, Verifier};
 use isa::Extensions;
@@ -13,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use step::{MachineProfile, Root};
 
-/// A change that the page asks for.
+/// A change described on the page.
 struct Change {
     file: String,
     below: String,
@@ -33,7 +35,7 @@ fn changes() -> Vec<Change> {
     changes.collect()
 }
 
-/// The files that the page changes, as they are after it.
+/// The changed files.
 fn changed() -> BTreeMap<String, String> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for Change { file, below, text } in changes() {
@@ -50,7 +52,7 @@ fn changed() -> BTreeMap<String, String> {
     files
 }
 
-/// The crates that are compiled anew.
+/// The crates that are compiled again.
 const CRATES: [&str; 4] = ["vm/isa", "vm/merkle", "vm/step", "vm/solidity"];
 
 /// Copies a folder.
@@ -138,7 +140,7 @@ fn the_page_about_adding_an_instruction_is_right() {
     let output = Command::new(cargo)
         .args(["run", "--quiet", "--offline", "-p", "new"])
         .current_dir(folder.path())
-        // Kept, so that only what changed is compiled again.
+        // Kept, so that only changes are compiled again.
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("adding"))
         .output()
         .expect("cargo");

@@ -1,4 +1,4 @@
-//! What ends in an Ethereum machine: verifiers, games, contracts.
+//! Tests that use an EVM: verifiers, games, contracts.
 
 mod adding;
 mod contracts;

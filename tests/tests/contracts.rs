@@ -1,7 +1,8 @@
-//! The dispute game in Solidity: that what is checked in is what the compiler makes of it, and that it plays by the
-//! rules of the game in Rust, refusals included.
+//! The dispute game in Solidity: the checked-in bytecode is the compiler's, and it plays by the rules of the
+//! game in Rust, including refusals.
 //!
-//! `OPML_BLESS=1` writes the bytecode anew. The compiler is solc from npm: `npm ci` in the repository's root.
+//! `OPML_BLESS=1` rewrites the bytecode. The compiler is solc from npm: run `npm ci` in the repository's
+//! root.
 
 use compiler::{Options, compile_graph, import_model};
 use contracts::{DEPLOYABLE, SOURCES};
@@ -24,7 +25,7 @@ use std::panic::catch_unwind;
 use step::merkle::node;
 use step::{Proof, Root};
 
-/// The most bytes that a contract may have (EIP-170).
+/// The maximum size of a contract (EIP-170).
 const LIMIT: usize = 24_576;
 
 fn sources() -> Vec<(String, String)> {
@@ -56,7 +57,7 @@ fn bytecode_is_up_to_date() {
 
 // ---- Whole games
 
-/// A true run, and one that is equal to it up to a place.
+/// A true run, and one that equals it up to a place.
 fn runs(random: &mut Random) -> (Fake, Fake) {
     let (big_steps, steps) = (1 + random.below(20), random.below(40));
     let mut truth = Fake::new(random.bits(), big_steps, steps);
@@ -64,14 +65,14 @@ fn runs(random: &mut Random) -> (Fake, Fake) {
         truth.traps = Some(random.below(big_steps));
     }
     let from = (random.below(big_steps), 1 + random.below(steps.max(1)));
-    // A lie about a whole big step is one about what it leaves behind.
+    // A lie about a whole big step is a lie about what it leaves behind.
     let from = if from.1 >= steps { (from.0 + 1, 0) } else { from };
     let what = *random.pick(&[What::Other(1), What::Other(2), What::Void, What::Scratch, What::Same]);
     let liar = truth.clone().lying(from..(big_steps, 1), what);
     (truth, liar)
 }
 
-/// Plays to the end; the side without a legal reply loses by time. Before each move a few bad ones are tried.
+/// Plays to the end. A side without a legal reply loses by time. Before each move, a few bad ones are tried.
 fn play_out(
     board: &mut Board<'_, Fake>,
     mut theirs: Vec<Root>,
@@ -82,7 +83,7 @@ fn play_out(
     loop {
         let side = board.game.mover().expect("a game that goes on");
         let deadline = board.game.deadline().expect("a deadline");
-        // The very end of a clock is in time.
+        // A move at the very end of a clock is in time.
         board.now = if random.one_in(8) { deadline } else { deadline.min(board.now + random.below(4)) };
         let [asserter, challenger] = &mut *players;
         let player = if side == Side::Asserter { asserter } else { challenger };
@@ -118,7 +119,7 @@ fn play_out(
     }
 }
 
-/// Lets the mover's time pass; then no move helps.
+/// Lets the mover's time pass. After that, no move is accepted.
 fn late(
     board: &mut Board<'_, Fake>,
     side: Side,
@@ -135,7 +136,7 @@ fn late(
     board.timeout().expect("an end")
 }
 
-/// A move that must be refused, or else is a legal move other than the player's own; then it isn't made.
+/// A move that must be refused, unless it is a legal move other than the player's own. Then it isn't made.
 fn try_only(board: &mut Board<'_, Fake>, side: Side, move_: &Move) -> Option<&'static str> {
     let mut trial = board.game;
     let legal = trial.apply_under(board.rules(), side, move_, board.now).is_ok();
@@ -189,7 +190,7 @@ fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
                 2 => pick.before.leaf.0[31] ^= 1,
                 3 => pick.before.siblings.push(Root::ZERO),
                 4 => pick.after.leaf.0[0] ^= 1,
-                // The node above in place of the claim.
+                // The node above, instead of the claim.
                 5 if !pick.after.siblings.is_empty() => {
                     let sibling = pick.after.siblings.remove(0);
                     pick.after.leaf = node(pick.after.leaf, sibling);
@@ -212,7 +213,7 @@ fn no_entry() -> BigStepEntry {
     }
 }
 
-/// Plays many games; the errors that were seen.
+/// Plays many games. Returns the errors that occurred.
 fn campaign(place: &mut Place, games: u64) -> BTreeSet<&'static str> {
     let mut random = Random::new(3);
     let (mut seen, mut won) = (BTreeSet::new(), [0; 2]);
@@ -231,7 +232,7 @@ fn campaign(place: &mut Place, games: u64) -> BTreeSet<&'static str> {
                 assert_eq!(winner, honest);
                 won[usize::from(winner == Side::Challenger)] += 1;
             }
-            // Runs that end the same are no dispute, and a memory that isn't reset has its output elsewhere.
+            // Runs with the same end are not a dispute, and memory that isn't reset has its output elsewhere.
             Err(error) => {
                 assert!(error == "Agrees" || honest == Side::Asserter && error == "Proof", "{error}")
             }
@@ -266,7 +267,7 @@ fn planted_bugs_are_noticed() {
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }
 
-/// A text in the contract, and one to put in its place that is wrong.
+/// A text in the contract, and a wrong replacement.
 const PLANTED: [(&str, &str); 8] = [
     ("if (used > clock)", "if (used >= clock)"),
     ("block.timestamp - game.since <= clockOf(game)", "block.timestamp - game.since < clockOf(game)"),
@@ -321,7 +322,7 @@ fn bad_challenges_are_refused() {
     assert_eq!(open(model, 4, &|opening| *opening = lie.clone()), Some("Agrees"));
 }
 
-/// Both reply until one wins or has nothing legal to say, and so runs out of time.
+/// Both reply until one wins or has no legal move and runs out of time.
 fn duel<O: Oracle<Error: Debug>>(
     board: &mut Board<'_, impl StepRules>,
     mut theirs: Vec<Root>,
@@ -376,11 +377,11 @@ fn the_real_verifier_decides_games_about_a_network() {
     }
 }
 
-// ---- What it costs
+// ---- Costs
 
 #[test]
 fn gas_by_arity() {
-    /// About what a small network has.
+    /// Roughly the size of a small network.
     const BIG_STEPS: u64 = 32;
     const STEPS: u64 = 1 << 14;
     let mut text = format!(

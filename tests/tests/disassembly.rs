@@ -1,5 +1,5 @@
-//! Our decoder and disassembler against binutils' objdump, which we did not write: on encodings of every instruction and
-//! on random words, of which both must see the same as instructions.
+//! The decoder and disassembler against binutils' objdump, as an independent oracle, on encodings of every
+//! instruction and on random words. Both must accept the same words as instructions.
 
 use isa::{Instruction, InstructionEntry, Layout, Op, TABLE, decode_any};
 use opml_tests::random::Random;
@@ -31,7 +31,8 @@ fn objdump(words: &[u32]) -> Vec<Shown> {
     shown
 }
 
-/// What objdump should show of an instruction: branches as targets, upper immediates and shifts in hexadecimal.
+/// objdump's expected output for an instruction: branches with targets, upper immediates and shifts in
+/// hexadecimal.
 fn expected(instruction: Instruction, address: i64) -> Shown {
     let entry = instruction.op.entry();
     let text = instruction.to_string();
@@ -48,12 +49,13 @@ fn expected(instruction: Instruction, address: i64) -> Shown {
     (entry.mnemonic.to_owned(), format!("{rest},{imm}"))
 }
 
-/// Conversions that are exact whatever the rounding mode; binutils knows them with mode 0 only, which it does not show.
+/// Conversions that are exact in any rounding mode. binutils knows them only in mode 0, which it does not
+/// show.
 fn is_exact(op: Op) -> bool {
     matches!(op, Op::FcvtDS | Op::FcvtDW | Op::FcvtDWu)
 }
 
-/// A word of an entry, other bits random.
+/// A word of an entry, with the other bits random.
 fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
     let free = random.bits() as u32 & !entry.mask;
     let rounded = if is_exact(entry.op) { free & !(7 << 12) } else { free };
@@ -64,12 +66,14 @@ fn word(entry: &InstructionEntry, random: &mut Random) -> u32 {
 fn compare(word: u32, address: i64, shown: &Shown) -> Result<(), String> {
     let ours = decode_any(word);
     let known = TABLE.iter().find(|entry| entry.mnemonic == shown.0);
-    // objdump also shows instructions with rounding modes that the machine refuses: dynamic and reserved ones.
+    // objdump also shows instructions with rounding modes that the machine refuses: dynamic and reserved
+    // ones.
     let refused = word >> 12 & 7 > 4;
     let theirs = known.filter(|entry| !(entry.is_rounded() && refused));
     match (ours, theirs) {
         (None, None) => Ok(()),
-        // What a fence orders and its reserved fields are to be ignored, and so they are; binutils looks at them.
+        // The machine ignores a fence's ordering and reserved fields, as the specification requires. binutils
+        // decodes them.
         (Some(Instruction { op: Op::Fence, .. }), _) => Ok(()),
         (Some(ours), None) if is_exact(ours.op) && word >> 12 & 7 != 0 => Ok(()),
         (Some(ours), Some(_)) => {
@@ -113,7 +117,7 @@ fn every_instruction_reads_as_in_objdump() {
 #[test]
 fn the_same_random_words_are_instructions() {
     let mut random = Random::new(1);
-    // Words that differ from an instruction in a few bits, and words with the opcodes that the machine has.
+    // Words that differ from an instruction in a few bits, and words with the machine's opcodes.
     let words: Vec<u32> = (0..30_000)
         .map(|_| {
             let entry = random.pick(TABLE);

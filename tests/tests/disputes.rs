@@ -1,4 +1,4 @@
-//! Whole disputes about the bundled networks, down to the step that the verifier makes.
+//! Whole disputes about the bundled networks, down to the step that the verifier executes.
 
 use compiler::{Options, compile_graph, import_model};
 use game::{Change, Clocks, Execution, Game, Illegal, Move, Oracle, Side, player};
@@ -8,7 +8,7 @@ use opml_tests::tools::in_repository;
 
 const CLOCKS: Clocks = Clocks { asserter: 10, challenger: 10 };
 
-/// The networks, and the ending of the digits' files that fit them.
+/// The networks, and the suffix of the digits' files for each.
 const NETWORKS: [(&str, &str); 2] = [("mnist-mlp", "flat.npy"), ("mnist-cnn", "npy")];
 
 fn compiled(network: &str) -> Image {
@@ -20,7 +20,7 @@ fn compiled(network: &str) -> Image {
     compiled.unwrap_or_else(|error| panic!("{network}: {error}")).image
 }
 
-/// The numbers behind the header of a digit's .npy file, whose length is at byte 8 (NEP 1).
+/// The numbers after the header of a digit's .npy file, whose length is at byte 8 (NEP 1).
 fn digit(ending: &str) -> Vec<u8> {
     let path = in_repository(&format!("fixtures/digits/7.{ending}"));
     let file = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -40,7 +40,7 @@ fn run(image: &Image, schedule: &Schedule, digit: &[u8], changes: Vec<Change>) -
     run.with_changes(changes).expect("a run")
 }
 
-/// Both play to the end; the one who can't go on runs out of time. The winner, and how many moves there were.
+/// Both play to the end. A side without a move runs out of time. Returns the winner and the number of moves.
 fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Result<(Side, u64), Illegal> {
     let model = *asserter.model();
     let (input, asserted) =
@@ -59,7 +59,7 @@ fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Res
     Ok((game.winner().expect("the game is over"), moves))
 }
 
-/// What a cheater may change: a weight of the last layer at once or on the way, or the output after all.
+/// A cheater's possible changes: a weight of the last layer at the start or later, or the output at the end.
 fn cheats(image: &Image, schedule: &Schedule) -> [(&'static str, Change); 3] {
     let (weight, output) = (address(image, Role::Constant), address(image, Role::Output));
     let last = schedule.leaves().len() as u64 - 1;

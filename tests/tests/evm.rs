@@ -1,6 +1,6 @@
-//! The generated contract in an Ethereum machine, held against the step that it was printed from.
+//! The generated contract in an EVM, compared with the step from which it was printed.
 //!
-//! `OPML_EVM_CASES` sets how many cases each instruction gets (200).
+//! `OPML_EVM_CASES` sets the number of cases per instruction (200).
 
 use evm::{Answer, Verifier};
 use image::{Contents, Image};
@@ -26,7 +26,7 @@ impl Contracts {
         Self { code: None, deployed: Vec::new() }
     }
 
-    /// What the contract answers.
+    /// The contract's result.
     fn step(&mut self, profile: MachineProfile, before: Root, witness: &[u8]) -> Result<Answer, String> {
         let known = self.deployed.iter().position(|(of, _)| *of == profile);
         let known = match known {
@@ -36,7 +36,7 @@ impl Contracts {
                     Some(code) => Verifier::deploy(code, &profile),
                     None => Verifier::new(&profile),
                 };
-                // Many shapes are seen once only.
+                // Many shapes occur only once.
                 self.deployed.truncate(64);
                 self.deployed.insert(0, (profile, verifier.map_err(|error| error.to_string())?));
                 0
@@ -46,7 +46,7 @@ impl Contracts {
         Ok(answer)
     }
 
-    /// Whether contract and Rust say the same of a witness; if so, what.
+    /// The result for a witness, if contract and Rust agree.
     fn agree(
         &mut self,
         profile: MachineProfile,
@@ -61,7 +61,8 @@ impl Contracts {
         }
     }
 
-    /// Holds the step of a case against the interpreter's, and a tampered witness of it against Rust's verdict.
+    /// Compares the step of a case with the interpreter's, and the contract's result for a tampered witness
+    /// with Rust's.
     fn compare(&mut self, case: &Case, random: &mut Random) -> Result<Event, String> {
         let mut machine = case.machine();
         let (profile, before) = (case.image.profile, machine.state_root());
@@ -98,7 +99,7 @@ fn tampered(witness: &[u8], random: &mut Random) -> Vec<u8> {
     bad
 }
 
-/// Tries an instruction in hostile states; says how often it was executed.
+/// Tries an instruction in hostile states. Returns how often it was executed.
 fn differential(
     contracts: &mut Contracts,
     entry: &InstructionEntry,
@@ -114,7 +115,7 @@ fn differential(
     Ok(executed)
 }
 
-/// Every `n`th instruction of the table, so that tests can share the work.
+/// Every `n`th instruction of the table, to divide the work among tests.
 fn every_instruction(offset: usize, n: usize) {
     let mut contracts = Contracts::new();
     let mut random = Random::new(offset as u64);
@@ -137,7 +138,7 @@ fn every_instruction_second_half() {
 
 // ---- Whole programs
 
-/// Holds every step of a program against the contract.
+/// Compares every step of a program with the contract.
 fn every_step(image: &Image) -> State {
     let mut machine = Interpreter::new(image).expect("memory");
     let mut contracts = Contracts::new();
@@ -169,7 +170,7 @@ fn squares() -> Image {
         Instruction { rd: ft0, imm: 64, ..i(Op::Flw) },
         Instruction { rd: t0, rs1: t0, imm: -1, ..i(Op::Addi) },
         Instruction { rs1: t0, imm: -20, ..i(Op::Bne) },
-        // The sum to an integer, by way of memory.
+        // The sum as an integer, through memory.
         Instruction { rd: t1, rs1: ft0, ..i(Op::FcvtLS) },
         Instruction { rs2: t1, imm: 128, ..i(Op::Sd) },
         Instruction { rd: a0, imm: 128, ..i(Op::Lhu) },
@@ -216,7 +217,7 @@ fn every_step_of_a_random_program() {
 
 // ---- Malformed witnesses
 
-/// A machine before `fld` with nothing but full trees around it, and without a single boxed float.
+/// A machine before `fld` whose trees are full, without any boxed float.
 fn loading() -> Hashed {
     let random = &mut Random::new(5);
     let load = Instruction { rd: 3, rs1: 4, imm: 8, ..Instruction::new(Op::Fld) };
@@ -230,13 +231,13 @@ fn loading() -> Hashed {
     machine
 }
 
-/// Where the parts of that witness start.
+/// The offsets of that witness's parts.
 const CODE_PROOF: usize = State::SIZE;
 const FLOATS: usize = CODE_PROOF + 40 + 3 * 32;
 const ACCESS_PROOF: usize = FLOATS + 257;
 const END: usize = ACCESS_PROOF + 40 + 7 * 32;
 
-/// The error that the contract has for one of Rust's.
+/// The contract's error for one of Rust's.
 fn error_name(error: &WitnessError) -> &'static str {
     match error {
         WitnessError::TooShort { .. } | WitnessError::TooLong { .. } => "WitnessLength",
@@ -343,7 +344,7 @@ fn the_witness_names_its_parts() {
 
 // ---- Planted bugs
 
-/// Bugs that a verifier might have: what the text says, what it should not say, and an instruction that shows it.
+/// Bugs that a verifier might have: a text, its wrong replacement, and an instruction that reveals it.
 const BUGS: [(Extensions, &str, &str, Op); 10] = [
     (
         Extensions::IM,

@@ -4,7 +4,7 @@ use opml_tests::fuzz::{TARGETS, Target};
 use opml_tests::tools::number;
 use std::time::Duration;
 
-/// Fuzzes one target; leaves an input that it fails on in a file.
+/// Fuzzes one target. Writes an input on which it fails to a file.
 fn fuzz(name: &str) {
     let target: &Target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
     let time = Duration::from_secs(number("OPML_FUZZ_SECONDS", 3));

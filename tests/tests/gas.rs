@@ -1,7 +1,8 @@
-//! What a step costs in the contract: a golden file, and the figures that we promise.
+//! The cost of a step in the contract: a golden file, and the promised figures.
 //!
-//! Typical steps are measured in the middle of their work. The dearest ones are made so that no byte of their calldata
-//! is zero that need not be; what they cost is computed from the format too, so nothing can cost more.
+//! Typical steps are measured in the middle of their work. The most expensive ones are built so that no byte
+//! of their calldata is zero unless it must be. Their cost is also computed from the format, so nothing can
+//! cost more.
 
 use evm::{Answer, Cost, Verifier};
 use isa::{Extension, Extensions, InstructionEntry, Layout, Op, TABLE};
@@ -13,13 +14,13 @@ use opml_tests::tools::{in_repository, number};
 use std::fmt::Write as _;
 use step::{Floats, MachineProfile, Root};
 
-/// 128 KiB of memory, about what the bundled multi-layer perceptron needs.
+/// 128 KiB of memory, roughly what the bundled multi-layer perceptron needs.
 const MEMORY_BITS: u8 = 17;
-/// The code is behind the memory.
+/// The code is after the memory.
 const BASE: u64 = 1 << MEMORY_BITS;
 /// Words of code: 8 KiB.
 const CODE: usize = 2048;
-/// Float registers in use; the others are as they were at reset.
+/// Float registers in use. The others are as at reset.
 const FLOATS_IN_USE: usize = 16;
 
 /// A machine before this instruction, in the middle of its work: no sibling in a tree is zero.
@@ -43,7 +44,8 @@ fn machine(entry: &InstructionEntry, extensions: Extensions, floats_in_use: usiz
     machine
 }
 
-/// The instruction with registers 5 to 8, to nearest even, with an immediate that keeps addresses aligned.
+/// The instruction with registers 5 to 8, rounding to nearest even, with an immediate that keeps addresses
+/// aligned.
 fn typical(entry: &InstructionEntry) -> u32 {
     let [rd, rs1, rs2, rs3] = [5 << 7, 6 << 15, 7 << 20, 8 << 27];
     let operands = match entry.layout {
@@ -56,7 +58,7 @@ fn typical(entry: &InstructionEntry) -> u32 {
     entry.bits | operands & !entry.mask
 }
 
-/// A number like those in the middle of a net.
+/// A number as in the middle of a network.
 fn value(entry: &InstructionEntry, register: usize) -> u64 {
     let value = 0.37 + register as f64 / 7.0;
     if entry.extension == Extension::D {
@@ -78,7 +80,7 @@ fn cost(verifier: &mut Verifier, mut machine: Hashed) -> Cost {
     cost
 }
 
-/// What an instruction may cost in execution.
+/// The maximum execution cost of an instruction.
 fn limit(entry: &InstructionEntry) -> u64 {
     match (is_access(entry), entry.layout) {
         (true, Layout::S) => 13_000,
@@ -88,8 +90,8 @@ fn limit(entry: &InstructionEntry) -> u64 {
     }
 }
 
-/// The dearest transaction with this instruction in a machine of this size, and with it the proof that there is none
-/// dearer: the price follows from the format, and every byte that may be other than zero is.
+/// The most expensive transaction with this instruction in a machine of this size, and the proof that there
+/// is none more expensive: the price follows from the format, and every byte that can be nonzero is.
 fn dearest(entry: &InstructionEntry, trees: Trees, verifier: &mut Verifier) -> Cost {
     let mut machine = Dearest::transaction(entry, trees, &mut Random::new(8));
     let (witness, after) = machine.record();
@@ -103,7 +105,7 @@ fn dearest(entry: &InstructionEntry, trees: Trees, verifier: &mut Verifier) -> C
     cost
 }
 
-/// The dearest execution of this instruction that is found.
+/// The most expensive execution found for this instruction.
 fn dearest_execution(entry: &InstructionEntry, trees: Trees, verifier: &mut Verifier) -> u64 {
     let mut random = Random::new(9);
     let costs = (0..number("OPML_GAS_CASES", 30)).map(|_| {
@@ -121,7 +123,7 @@ fn verifier_of(trees: Trees) -> Verifier {
     Verifier::new(&machine.profile()).expect("a verifier")
 }
 
-/// The dearest step of machines of some sizes, in `docs/costs.md`.
+/// The most expensive step of machines of some sizes, in `docs/costs.md`.
 #[test]
 fn the_dearest_steps_are_in_the_docs() {
     let mut table =

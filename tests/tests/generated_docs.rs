@@ -1,4 +1,4 @@
-//! Reference pages that are made from tables. `OPML_BLESS=1` rewrites them.
+//! Reference pages generated from tables. `OPML_BLESS=1` rewrites them.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ fn operators() {
     check("operators.md", &page);
 }
 
-/// The table of bounds in the page about costs; the rest of that page is written by hand.
+/// The table of bounds in the page about costs. The rest of that page is written by hand.
 #[test]
 fn costs() {
     let (begin, end) = ("<!-- made by a test -->\n\n", "\n<!-- end -->");
@@ -70,7 +70,7 @@ fn costs() {
     check("costs.md", &format!("{before}{begin}{}{end}{after}", bounds()));
 }
 
-/// What disputes about models of some sizes cost at most.
+/// The maximum costs of disputes about models of some sizes.
 fn bounds() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/mnist-cnn/model.onnx");
     let image = compiler::compile(&path, &compiler::Options::default()).expect("an image").image;
@@ -118,7 +118,7 @@ fn bounds() -> String {
     table
 }
 
-/// With commas.
+/// A number with commas.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =

@@ -11,7 +11,7 @@ use opml_tests::{backend, program::Program};
 use std::path::Path;
 use step::{Floats, MachineProfile, Status};
 
-/// Gives both machines these registers; all else is the reference's.
+/// Sets the registers of both machines. Everything else is as at reset.
 fn start(reference: &mut Interpreter, machine: &mut Jit, registers: &Registers) {
     (1..).zip(&registers.x[1..]).for_each(|(register, &value)| reference.set_x(register, value));
     reference.set_floats(Floats(registers.f));
@@ -38,7 +38,7 @@ fn random_programs_stop_at_any_step_in_the_same_state() {
             assert_eq!(found, expected, "program {number} at step {}", reference.steps());
             assert_eq!(machine.interpreter().floats(), reference.floats(), "program {number}");
             if reference.status() == Status::Running {
-                // The next step is proved from either machine.
+                // Either machine proves the next step.
                 assert_eq!(machine.witness().expect("a witness"), reference.witness().expect("a witness"));
             }
         }
@@ -70,7 +70,7 @@ fn straight_programs_give_what_soft_floats_give() {
     }
 }
 
-/// One instruction again and again, translated, with operands that arithmetic goes wrong with.
+/// One instruction repeated and translated, with operands that are difficult for arithmetic.
 #[test]
 fn every_computing_instruction_gives_what_the_interpreter_gives() {
     let mut random = Random::new(3);
@@ -119,7 +119,8 @@ fn every_computing_instruction_gives_what_the_interpreter_gives() {
     assert!(compared > 50_000, "{compared}");
 }
 
-/// Accesses that are checked together, at the edges of memory and of code that hides some: what the first may do, the last may not.
+/// Accesses that are checked together, at the edges of memory and of code that hides some. One of them may be
+/// valid while another is not.
 #[test]
 fn no_access_leaves_memory() {
     use Op::{Addi, Fld, Flw, Fsd, Fsw, Lb, Ld, Lh, Lw, Sb, Sd, Sh, Sw};
@@ -179,8 +180,8 @@ fn no_access_leaves_memory() {
     assert!((5_000..28_000).contains(&trapped), "{trapped}");
 }
 
-/// Loops whose accesses move by the same distance in every turn, up and down, by what a register says too: to the edges of memory, of
-/// pages and of code that hides memory, and over them.
+/// Loops whose accesses move by the same distance in every iteration, up and down, also by the value of a
+/// register: to the edges of memory, of pages and of code that hides memory, and beyond them.
 #[test]
 fn no_loop_leaves_memory_or_a_page_unmarked() {
     use Op::{Add, Addi, Bne, Lb, Ld, Lw, Sb, Sd, Sh, Sw};
@@ -314,7 +315,7 @@ fn a_cache_that_is_not_good_is_as_none() {
         permit(what, mine);
         assert!(regions() > 0);
     }
-    // Another machine with the same words, and no folder at all.
+    // Another machine with the same words, and no cache folder.
     assert_eq!(
         Jit::new(&image).expect("a host").with_cache(Path::new("/proc/none"), &image).translated().regions,
         0
@@ -323,7 +324,8 @@ fn a_cache_that_is_not_good_is_as_none() {
     assert_eq!(Jit::new(&other).expect("a host").with_cache(folder.path(), &other).translated().regions, 0);
 }
 
-/// A loop that jumps to one of eight places at each turn, which are regions of their own until it is known that it jumps there.
+/// A loop that jumps to one of eight places in each iteration. They are separate regions until the JIT has
+/// learnt these jumps.
 #[test]
 fn regions_that_learn_where_they_jump_stop_in_the_same_state() {
     use Op::{Add, Addi, Andi, FaddS, Jal, Jalr, Slli, Srli, Xor};
@@ -352,7 +354,7 @@ fn regions_that_learn_where_they_jump_stop_in_the_same_state() {
         assert_eq!(machine.run(limit), reference.run(limit));
         assert_eq!(machine.state(), reference.state(), "at step {}", reference.steps());
     }
-    // One for each place where a region starts, and more for what was learnt.
+    // One for each place where a region starts, and more for the learnt jumps.
     assert!(machine.translated().regions > HANDLERS + 1, "{:?}", machine.translated());
 }
 

@@ -1,4 +1,5 @@
-//! The machine and the compiler against their oracles. Needs neither a node nor solc: `./test core` runs it.
+//! The machine and the compiler against their oracles. `./test core` runs these tests, which need neither a
+//! node nor solc.
 
 mod disassembly;
 mod fuzz_smoke;

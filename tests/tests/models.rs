@@ -1,5 +1,5 @@
-//! The bundled networks and the operator cases as images: all backends agree to the bit, the networks answer
-//! like onnxruntime and like float64 arithmetic, and their roots stay what they are.
+//! The bundled networks and the operator cases as images. All backends agree to the bit, the networks'
+//! outputs are close to onnxruntime's and to float64 arithmetic, and their roots don't change.
 
 use compiler::{Compiled, Options, compile_graph, import_model};
 use image::{Image, Role};
@@ -16,11 +16,11 @@ use step::Status;
 /// The networks, and the suffix of the digits' files for each.
 const NETWORKS: [(&str, &str); 2] = [("mnist-mlp", "flat.npy"), ("mnist-cnn", "npy")];
 
-/// How far from another implementation's answer an output may be.
+/// The tolerance against another implementation's output.
 const TOLERANCE: f64 = 1e-5;
 
-/// The numbers in a little-endian .npy file, and their bytes. The array is what follows the header, whose
-/// length is at byte 8 (NEP 1).
+/// The numbers in a little-endian .npy file, and their bytes. The array follows the header, whose length is
+/// at byte 8 (NEP 1).
 fn npy(path: &Path) -> (Vec<f64>, Vec<u8>) {
     let file = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let data = 10 + usize::from(u16::from_le_bytes([file[8], file[9]]));
@@ -56,7 +56,7 @@ fn digit(digit: u32, ending: &str) -> Vec<u8> {
     npy(&in_repository(&format!("fixtures/digits/{digit}.{ending}"))).1
 }
 
-/// Runs an image with these inputs on these backends, and reads its first output.
+/// Runs an image with these inputs on these backends. Returns its first output.
 fn run(backends: &[&dyn Backend], image: &Image, inputs: &[&[u8]]) -> Ending {
     let tensors = |role| image.tensors.iter().filter(move |tensor| tensor.role == role);
     let inputs: Vec<Input> =
@@ -67,7 +67,7 @@ fn run(backends: &[&dyn Backend], image: &Image, inputs: &[&[u8]]) -> Ending {
     ending
 }
 
-/// The largest distance of a network's answer on a digit from the two stored answers.
+/// The maximum distance of a network's output for a digit from the two stored outputs.
 fn distance(network: &str, digit: u32, answer: &[f64]) -> f64 {
     let distance = |kind| {
         let path = in_repository(&format!("fixtures/{network}/expected/{digit}.{kind}.npy"));
@@ -78,7 +78,7 @@ fn distance(network: &str, digit: u32, answer: &[f64]) -> f64 {
     f64::max(distance("onnxruntime"), distance("float64"))
 }
 
-/// The digit that an answer is for.
+/// The class with the highest score.
 fn best(answer: &[f64]) -> u32 {
     let best = answer.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
     best.map_or(0, |(digit, _)| digit as u32)
@@ -120,7 +120,8 @@ fn the_step_without_hashes_computes_the_same() {
 fn a_pool_window_that_is_off_by_one_is_noticed() {
     let mut model = read("mnist-cnn");
     let pools = model.graph.nodes.iter_mut().filter(|node| node.operator == "MaxPool");
-    // 28 rows with one of padding above still make 14 windows of two, each one row too high.
+    // 28 rows with one row of padding above still make 14 windows of two, each one row higher than it should
+    // be.
     let moved = pools
         .map(|pool| pool.attributes.insert("pads".to_owned(), Attribute::Ints(vec![1, 1, 0, 0])))
         .count();
@@ -143,7 +144,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-/// A case's image and inputs. Dimensions that it leaves open are those of the inputs.
+/// A case's image and inputs. Its open dimensions are those of the inputs.
 fn case(folder: &Path) -> (Image, Vec<Vec<u8>>) {
     let limits = Limits::default();
     let model = onnx::read_model(&folder.join("model.onnx"), &limits).expect("a model");

@@ -1,5 +1,5 @@
-//! Freestanding C programs: our machine and qemu must exit with the same code, wherever the program is linked and
-//! however it is compiled.
+//! Freestanding C programs: opml's machine and qemu must exit with the same code, wherever the program is
+//! linked and however it is compiled.
 
 use image::Image;
 use image::elf::{ElfError, Options, Program};
@@ -31,7 +31,7 @@ fn load(elf: &[u8]) -> Result<Image, Box<dyn std::error::Error>> {
     Ok(Image::new(image::elf::load(elf, &Options::default())?.contents)?)
 }
 
-/// Runs every program, built in one of the ways, on our machine and under qemu.
+/// Runs every program, built in one of the ways, on opml's machine and under qemu.
 fn exit_as_under_qemu(build: Build) {
     let mut failures = Vec::new();
     for program in PROGRAMS {
@@ -51,7 +51,7 @@ fn exit_as_under_qemu(build: Build) {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-// A test for each way, so that they run side by side.
+// A test for each way, so that they run concurrently.
 #[test]
 fn unoptimised_programs_exit_as_under_qemu() {
     exit_as_under_qemu(BUILDS[0]);
@@ -82,7 +82,7 @@ fn programs_with_fused_floats_exit_as_under_qemu() {
     exit_as_under_qemu(BUILDS[5]);
 }
 
-/// IEEE arithmetic has one answer, in software or in hardware, as long as nothing is fused.
+/// IEEE arithmetic has one result, in software or in hardware, as long as nothing is fused.
 #[test]
 fn builds_have_one_answer_under_qemu() {
     for program in PROGRAMS {
@@ -95,7 +95,7 @@ fn builds_have_one_answer_under_qemu() {
 /// The backends for millions of steps.
 const QUICK: &[&dyn Backend] = &[&InterpreterBackend(Arithmetic::Host), &JitBackend(0), &JitBackend(1 << 12)];
 
-/// The exit code on our machine, which must not trap.
+/// The exit code on opml's machine, which must not trap.
 fn ours(guest: &Guest, build: Build, elf: &[u8]) -> i32 {
     let image = load(elf).unwrap_or_else(|error| panic!("{}, {build}: {error}", guest.name));
     let ending = agree(QUICK, &Job::whole(&image));
@@ -169,7 +169,7 @@ fn globals_and_float_constants_work_as_gcc_and_ld_place_them() {
         volatile float scale = 2.5f; static int calls;
         static float twice(float x) { calls++; return x * scale + 0.125f; }
         int _start(void) { return table[2] == 3 && limit == 1000 && twice(counter) == 12.625f && calls == 1 ? 42 : 1; }";
-    // So little that ld makes one segment of everything, which may be written and executed.
+    // Small enough for ld to make a single segment that is writable and executable.
     let small = "volatile float total; volatile float step = 0.75f;
         int _start(void) { for (int i = 0; i < 4; i++) total += step * i; return total == 4.5f ? 42 : 1; }";
     for source in [large, small] {
@@ -180,7 +180,7 @@ fn globals_and_float_constants_work_as_gcc_and_ld_place_them() {
             assert!(loaded.stack.guarded && loaded.not_instructions.is_none(), "{more:?}");
             assert_eq!(ending(&image), (Status::Exited, 42), "{more:?}: {source}");
         }
-        // Without symbols nobody knows what gp should be.
+        // Without symbols, the value for gp is unknown.
         let stripped = image::elf::load(&build(source, &["-s"]), &Options::default());
         assert_eq!(stripped, Err(ElfError::GlobalPointer));
     }
@@ -218,7 +218,7 @@ fn a_word_that_is_no_instruction_traps_if_it_is_reached_and_only_then() {
             );
             let elf = build(&source, &["-falign-functions=16"]);
             let (loaded, image) = program(&elf, Options::default());
-            // The assembler may mark the word as data; then it isn't counted.
+            // The assembler may mark the word as data. Then it isn't counted.
             assert!(loaded.not_instructions.is_none_or(|others| others.count >= 1));
             let ending = agree(ALL_BACKENDS, &Job::whole(&image));
             let expected = match reached {

@@ -1,5 +1,5 @@
-//! Random programs over every table entry, under qemu-riscv64 and on our machine: every register and byte of memory
-//! must come out the same. qemu is an oracle that we did not write.
+//! Random programs over every table entry, under qemu-riscv64 and on opml's machine: every register and byte
+//! of memory must be the same. qemu is an independent oracle.
 //!
 //! `OPML_PROGRAMS` sets how many programs run (20).
 
@@ -11,17 +11,17 @@ use opml_tests::random::Random;
 use opml_tests::tools;
 use step::Status;
 
-/// Blocks a program: enough to make starting qemu cheap.
+/// Blocks per program: enough to make the start of qemu cheap.
 const BLOCKS: usize = 200;
 
-/// What a program leaves in memory under qemu.
+/// The memory that a program leaves under qemu.
 fn oracle(program: &Program) -> Vec<u8> {
     let output = tools::qemu(&program.elf());
     assert!(output.status.success(), "qemu: {}, {}", output.status, String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
-/// What a program leaves in memory on all backends.
+/// The memory that a program leaves on all backends.
 fn ours(program: &Program) -> Vec<u8> {
     let contents =
         image::elf::load(&program.elf(), &image::elf::Options::default()).expect("a program").contents;
@@ -47,7 +47,7 @@ fn every_instruction_agrees_with_qemu() {
     assert!(rare.is_empty(), "executed fewer than 100 times: {rare:?}");
 }
 
-/// A semantics mistake: one instruction takes the other's place wherever it stands.
+/// A bug in the semantics: one instruction replaces the other wherever it occurs.
 const MISTAKES: [(Op, Op); 8] = [
     (Op::Srlw, Op::Sraw),
     (Op::Bltu, Op::Blt),

@@ -1,7 +1,7 @@
-//! One step on every backend that takes one: the loop with hardware and software floats, the shared driver on a live
-//! machine, recording, and verification of what was recorded. And nothing but the recorded witness verifies.
+//! One step on every backend that takes one: the loop with hardware and software floats, the shared driver on
+//! a live machine, recording, and verification of what was recorded. Only the recorded witness verifies.
 //!
-//! `OPML_CASES` sets how many cases each instruction gets (60).
+//! `OPML_CASES` sets the number of cases per instruction (60).
 
 use interpreter::{Arithmetic, Interpreter};
 use isa::{TABLE, Trap};
@@ -50,7 +50,7 @@ fn all_roads_take_the_same_step() {
     }
     let unseen: Vec<_> =
         TABLE.iter().filter(|entry| executed[entry.op as usize] == 0).map(|e| e.mnemonic).collect();
-    // `ebreak` does nothing but trap.
+    // `ebreak` only traps.
     assert_eq!(unseen, ["ebreak"], "never executed");
     assert!(trapped.iter().all(|&count| count > 0), "traps: {trapped:?}");
 }
@@ -69,7 +69,7 @@ fn a_step_has_one_witness() {
             bytes[at] ^= 1 << random.below(8);
             forged.push(bytes);
         }
-        // A piece of the witness left out, doubled or cleared.
+        // A piece of the witness omitted, doubled or cleared.
         for _ in 0..10 {
             let at = 353 + random.below(witness.len() as u64 - 352) as usize;
             let end = (at + random.pick(&[1usize, 8, 32, 128])).min(witness.len());
@@ -104,7 +104,7 @@ fn witnesses_of_other_states_do_not_verify() {
 fn errors_name_the_part() {
     let mut random = Random::new(4);
     let entry = isa::Op::FaddS.entry();
-    // A step that has code and floats in its witness.
+    // A step with code and floats in its witness.
     let case = loop {
         let case = Case::random(entry, &mut random);
         let executes = event(&case, case.status) == Event::Executed(entry.op);

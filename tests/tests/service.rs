@@ -1,5 +1,5 @@
-//! The service in Solidity against `game::dispute` in Rust: any number of players of any kind, legal acts and others, to the
-//! second and to the wei.
+//! The service in Solidity against `game::dispute` in Rust: any number of players of any kind, legal and
+//! illegal acts, compared to the second and to the wei.
 
 use contracts::Address;
 use game::dispute::Standing;
@@ -15,7 +15,7 @@ use step::Root;
 
 const ASSERTER: u8 = 0;
 
-/// The players of one request: what each believes, the asserter first.
+/// The players of one request: the run that each believes in, with the asserter first.
 struct Players {
     runs: Vec<Fake>,
     /// The last claims in each game.
@@ -38,7 +38,7 @@ impl Players {
         &mut self.runs[index]
     }
 
-    /// The move of whoever is to move in a game, if it has one.
+    /// The move of the side to move in a game, if it has one.
     fn next(&mut self, stage: &Stage, game: usize) -> Option<(Address, Move)> {
         let dispute = stage.dispute.as_ref()?;
         let (challenger, state) = dispute.game(game)?;
@@ -69,7 +69,7 @@ impl Players {
     }
 }
 
-/// A moment that matters, or a little later than now.
+/// A time that matters, or one a little later than now.
 fn moment(stage: &Stage, random: &mut Random) -> u64 {
     let Some(dispute) = &stage.dispute else { return stage.now };
     let games = (0..stage.challengers.len()).filter_map(|game| dispute.game(game));
@@ -87,7 +87,7 @@ fn moment(stage: &Stage, random: &mut Random) -> u64 {
     }
 }
 
-/// Random acts of random players about one request; what was refused, by name.
+/// Random acts of random players about one request. Returns what was refused, by name.
 fn campaign(code: Option<&[u8]>, seed: u64) -> BTreeSet<&'static str> {
     let mut random = Random::new(seed);
     let (truth, liar) = runs(&mut random);
@@ -116,7 +116,7 @@ fn campaign(code: Option<&[u8]>, seed: u64) -> BTreeSet<&'static str> {
             (3, Some(game)) => stage.timeout(game),
             (4, Some(game)) => stage.reclaim(game),
             (4, None) => stage.reclaim_past(),
-            // Somebody else makes the move.
+            // Another account makes the move.
             (5, Some(game)) => match players.next(&stage, game) {
                 Some((mover, move_)) if mover != player => players.play(&mut stage, game, player, &move_),
                 _ => Ok(()),
@@ -145,7 +145,7 @@ fn contract_and_rust_agree_on_every_act_and_every_wei() {
     }
 }
 
-/// Plays everything to its end: every side moves at once, or loses by time if it has nothing to say.
+/// Plays everything to its end. Every side moves at once, or loses by time if it has no move.
 fn play_out(stage: &mut Stage, players: &mut Players) {
     loop {
         let pending = stage.dispute.as_ref().is_some_and(|dispute| dispute.standing() == Standing::Pending);
@@ -222,7 +222,7 @@ fn one_honest_challenger_among_a_hundred_brings_a_lie_down() {
     assert!(honest >= TERMS.challenger_bond, "the honest challenger's bond is back: {honest}");
 }
 
-/// A text in the contract, and one to put in its place that is wrong.
+/// A text in the contract, and a wrong replacement.
 const PLANTED: [(&str, &str); 12] = [
     (
         "block.timestamp - given.posted >= WINDOW) revert WindowOver();",

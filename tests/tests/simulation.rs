@@ -1,7 +1,7 @@
-//! Seeded disputes between honest, lying, silent, late, griefing and crashing players: the honest side wins its games
-//! and keeps its bond, and the end comes in time. Bugs planted in the rules are noticed.
+//! Seeded disputes between honest, lying, silent, late, griefing and crashing players. The honest side wins
+//! its games and keeps its bond, and the disputes end in time. Bugs planted in the rules are noticed.
 //!
-//! `OPML_DISPUTES` sets how many are played (1500). A failure names its seed.
+//! `OPML_DISPUTES` sets how many are played (1500). A failure reports its seed.
 
 use game::dispute::{Assertion, Dispute, Payment, Refused, Standing, Terms};
 use game::fake::{Fake, What};
@@ -23,20 +23,20 @@ fn sure<T>(result: Result<T, Infallible>) -> T {
     value
 }
 
-/// A check that is left out of the rules.
+/// A check that is removed from the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bug {
-    /// A part beyond the last is one.
+    /// A part beyond the last is accepted.
     Part,
     /// Any siblings prove anything.
     Proof,
-    /// A move may come to the claim that it rejects.
+    /// A move may arrive at the claim that it rejects.
     Agreement,
     /// A big step ends in any status.
     Status,
-    /// Scratch memory stays as it is.
+    /// Scratch memory isn't cleared.
     Scratch,
-    /// Thinking costs no time.
+    /// Thinking takes no time.
     Clock,
 }
 
@@ -86,29 +86,29 @@ impl Rules for FaultyRules {
 /// How a player plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Character {
-    /// Says the truth, soon.
+    /// Tells the truth, without delay.
     Honest,
-    /// Says the truth, but is away for a long time once in a while and knows nothing when it is back.
+    /// Tells the truth, but is occasionally away for a long time and has no state afterwards.
     Crashing,
     /// Tells one story to the end.
     Liar,
     /// Tells another story at each move.
     Fickle,
-    /// A liar who stops talking.
+    /// A liar that stops answering.
     Silent,
-    /// A liar who answers after its time is over.
+    /// A liar that answers after its time is over.
     Late,
-    /// A liar who takes all the time there is.
+    /// A liar that uses all of its time.
     Slow,
-    /// A liar who tries whatever is forbidden first.
+    /// A liar that tries all illegal moves first.
     Griefer,
-    /// Asserts a lie, and then insists on the truth: picks what is true, and comes to the same.
+    /// Asserts a lie, then insists on the truth: picks true claims, and arrives at the same roots.
     Sophist,
-    /// Says everywhere the same.
+    /// Claims the same root everywhere.
     Monotone,
-    /// Says that big steps don't end.
+    /// Claims that big steps don't end.
     Gloomy,
-    /// Leaves scratch memory as it is.
+    /// Doesn't clear scratch memory.
     Dirty,
 }
 
@@ -123,7 +123,7 @@ impl Character {
     }
 }
 
-/// What a dispute is about.
+/// The subject of a dispute.
 #[derive(Debug, Clone)]
 struct World {
     truth: Fake,
@@ -159,7 +159,7 @@ impl World {
         Game::most_moves(self.truth.big_steps, self.truth.steps.max(1), self.terms.arity)
     }
 
-    /// A story whose result isn't the true one.
+    /// A story whose result differs from the true one.
     fn story(&self, random: &mut Random) -> Fake {
         let Fake { big_steps, steps, .. } = self.truth;
         let other = What::Other(random.below(3));
@@ -220,7 +220,7 @@ impl Player {
         sure(player::challenge(&world.model, world.terms.arity, &mut self.oracle))
     }
 
-    /// What it does when it is to move.
+    /// A player's turn.
     fn attempts(&mut self, world: &World, game: &Game, theirs: &[Root]) -> Vec<Attempt> {
         if self.character == Fickle {
             self.oracle = world.story(&mut self.random);
@@ -252,7 +252,7 @@ impl Player {
     }
 }
 
-/// Somebody who says that a big step traps, or doesn't where it does.
+/// Claims that a big step traps, or that it doesn't although it does.
 fn gloomy(truth: &Fake, traps: u64) -> Fake {
     let traps = if truth.traps.is_none() { Some(traps) } else { None };
     Fake { traps, ..truth.clone() }
@@ -264,14 +264,14 @@ fn mischief(world: &World, game: &Game, theirs: &[Root], random: &mut Random) ->
     let (segment, arity) = (game.segment(), game.arity());
     let parts = segment.parts(arity);
     let mut moves = Vec::new();
-    // A part before the first, and one behind the last, whose leaf is zero or, where the tree is full, the first.
+    // A part before the first, and one after the last, whose leaf is zero or, if the tree is full, the first.
     let tree = commit(theirs);
     let (full, beyond) = (parts.next_power_of_two(), segment.hi);
     let outside = Pick { part: parts + 1, before: tree.proof(parts - 1), after: tree.proof(parts % full) };
     moves.push(with_witness(outside.clone(), segment.level, beyond));
     moves.push(Move::Dissect { pick: outside, claims: vec![Root::ZERO; arity as usize] });
     moves.push(Move::Void { pick: pick(theirs, 0) });
-    // What the opponent never said.
+    // What the opponent never claimed.
     let part = 1 + random.below(parts);
     let lo = segment.part(part, arity).lo;
     let mut forged = pick(theirs, part);
@@ -308,7 +308,7 @@ fn with_witness(pick: Pick, level: Level, step: u64) -> Move {
     Move::Prove { pick, witness: [big_step.to_be_bytes(), step.to_be_bytes()].concat() }
 }
 
-/// The honest way on from every part, whether there is anything to disagree with or not.
+/// The honest continuation of every part, whether there is anything to disagree with or not.
 fn sophistry(world: &World, game: &Game, theirs: &[Root]) -> Vec<Move> {
     let truth = &mut world.truth.clone();
     let (segment, arity) = (game.segment(), game.arity());
@@ -320,7 +320,7 @@ fn sophistry(world: &World, game: &Game, theirs: &[Root]) -> Vec<Move> {
     (1..=segment.parts(arity)).rev().take(8).map(way_on).collect()
 }
 
-/// What happens next.
+/// The next event.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Challenge(usize),
@@ -330,16 +330,16 @@ enum Event {
     Settle,
 }
 
-/// A dispute while it is played.
+/// A dispute in progress.
 struct Simulation {
     rules: FaultyRules,
     world: World,
     players: Vec<Player>,
     dispute: Dispute<usize>,
-    /// By time; what is said at one time is heard in order.
+    /// By time. Events at the same time are handled in order.
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     sequence: u64,
-    /// Each game's turn, claims of the last move, and what the mover tries.
+    /// Each game's turn, the claims of the last move, and the move that the player tries.
     turns: Vec<(u64, Vec<Root>, Vec<Move>)>,
     balances: Vec<i64>,
     refusals: u64,
@@ -347,7 +347,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    /// The first character asserts, the others challenge.
+    /// The first player asserts, the others challenge.
     fn new(world: World, characters: &[Character], bug: Option<Bug>, random: &mut Random) -> Self {
         let players: Vec<Player> =
             characters.iter().map(|&character| Player::new(character, &world, random)).collect();
@@ -382,7 +382,7 @@ impl Simulation {
         self.events.push(Reverse((time, self.sequence, event)));
     }
 
-    /// Plays to the end. Longer than this a dispute can't be, unless a rule is broken.
+    /// Plays to the end. A dispute can't be longer than this unless a rule is broken.
     fn run(&mut self) {
         let patience = 2 * self.world.deadline();
         while let Some(Reverse((now, _, event))) = self.events.pop() {
@@ -411,7 +411,7 @@ impl Simulation {
 
     fn challenge(&mut self, challenger: usize, now: u64) {
         let challenge = self.players[challenger].challenge(&self.world);
-        // An honest player has nothing against a true result.
+        // An honest player has no move against a true result.
         match self.dispute.challenge(&self.rules, challenger, &challenge, now) {
             Ok(game) => {
                 self.balances[challenger] -= self.world.terms.challenger_bond as i64;
@@ -422,7 +422,7 @@ impl Simulation {
         }
     }
 
-    /// Somebody's turn begins.
+    /// A side's turn begins.
     fn turn(&mut self, game: usize, now: u64) {
         let Some((challenger, state)) = self.dispute.game(game) else { return };
         let (Some(mover), Some(deadline)) = (state.mover(), state.deadline()) else { return };
@@ -463,7 +463,7 @@ impl Simulation {
         }
     }
 
-    /// Anybody may settle, as soon as it is possible.
+    /// Anyone may settle as soon as it is possible.
     fn settle_later(&mut self, now: u64) {
         self.push(now.max(self.dispute.window_end()), Event::Settle);
     }
@@ -479,7 +479,7 @@ impl Simulation {
         (0..self.turns.len()).filter_map(|game| self.dispute.game(game))
     }
 
-    /// What is wrong with how it went.
+    /// What went wrong in the dispute.
     fn violation(&self) -> Option<String> {
         let honest = |player: usize| self.players[player].character.is_honest();
         let says =
@@ -552,13 +552,13 @@ fn the_honest_side_wins_and_keeps_its_bond_in_time() {
             _ => standing += 1,
         }
     }
-    // All of it happened, and often.
+    // All of these happened, and often.
     let least =
         [(games as u64, disputes), (refusals, disputes), (fallen, disputes / 10), (standing, disputes / 10)];
     assert!(least.iter().all(|(count, least)| count >= least), "{least:?}");
 }
 
-/// Plays one dispute of these characters; the first asserts.
+/// Plays one dispute of these players. The first asserts.
 fn play_characters(seed: u64, characters: &[Character], bug: Option<Bug>) -> Simulation {
     let random = &mut Random::new(seed);
     let world = World::random(random);
@@ -575,7 +575,7 @@ fn a_true_result_survives_a_hundred_challengers() {
         let simulation = play_characters(seed, &characters, None);
         assert_eq!(simulation.violation(), None, "seed {seed}");
         assert_eq!(simulation.dispute.standing(), Standing::Final);
-        // Each challenger who was heard paid for it.
+        // Each challenger that was heard paid for it.
         let heard = simulation.turns.len();
         assert!(heard >= 80, "{heard} challenges");
         assert_eq!(simulation.balances[ASSERTER], 100 * heard as i64);
@@ -605,7 +605,7 @@ fn every_planted_bug_is_noticed() {
     }
 }
 
-/// A world in which two players meet: no traps, times and bonds that are easy to add up.
+/// A setting for two players: no traps, and times and bonds that are easy to add up.
 fn meeting(traps: Option<u64>) -> World {
     let clocks = Clocks { asserter: 10_000, challenger: 10_000 };
     let terms =
@@ -613,7 +613,7 @@ fn meeting(traps: Option<u64>) -> World {
     World::new(Fake { traps, ..Fake::new(5, 100, 1000) }, terms)
 }
 
-/// Who meets whom, and what comes of it.
+/// The pairs of players and the outcomes.
 const MEETINGS: &str = "
     honest   against honest   -> Final  asserter    0, challenger    0
     honest   against crashing -> Final  asserter    0, challenger    0

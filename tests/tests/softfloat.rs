@@ -1,7 +1,7 @@
-//! The machine's floating point against Berkeley SoftFloat, which we did not write.
+//! The machine's floating point against Berkeley SoftFloat, as an independent oracle.
 //!
-//! Special values in every combination come first, then random cases: 100,000 an operation and format, or as many as
-//! `OPML_CASES` says. The long run is
+//! All combinations of special values come first, then random cases: 100,000 per operation and format, or the
+//! number in `OPML_CASES`. The long run is
 //!
 //!     OPML_CASES=10000000 cargo test --release -p opml-tests --test softfloat
 
@@ -55,7 +55,7 @@ impl Berkeley for F64 {
     }
 }
 
-/// What an operation is applied to.
+/// The operands of an operation.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     operands: [u64; 3],
@@ -87,7 +87,7 @@ enum Operands {
 /// A way to compute an operation's result.
 type Compute = Box<dyn Fn(&Case) -> u64 + Sync>;
 
-/// An operation, ours and theirs.
+/// An operation, in opml and in SoftFloat.
 struct Operation {
     name: &'static str,
     operands: Operands,
@@ -132,7 +132,7 @@ impl Operation {
         Self::new(name, Operands::Floats(2), ours, oracle)
     }
 
-    /// A function of two numbers that rounds nothing.
+    /// A function of two numbers without rounding.
     fn exact<T: Berkeley>(
         name: &'static str,
         ours: fn(Format, U128, U128) -> U128,
@@ -162,7 +162,7 @@ impl Operation {
         Self::new(name, Operands::Floats(1), ours, move |case| oracle(T::of(case.operands[0]), case.mode()))
     }
 
-    /// A conversion from an integer, which `extend` extends from its width.
+    /// A conversion from an integer. `extend` extends it from its width.
     fn from_int<T: Berkeley>(
         name: &'static str,
         extend: fn(U64) -> U64,
@@ -176,7 +176,7 @@ impl Operation {
     }
 }
 
-/// Two answers that should be one.
+/// Two results that should be equal.
 #[derive(Debug)]
 struct Mismatch {
     operation: &'static str,
@@ -197,7 +197,7 @@ impl Display for Mismatch {
     }
 }
 
-/// Every operation of a format, its rounding arithmetic done by a float unit.
+/// Every operation of a format, with a float unit for its rounding arithmetic.
 fn operations<T: Berkeley, U: FloatUnit<Native>>() -> Vec<Operation> {
     let other = if T::FORMAT == Format::F32 { Format::F64 } else { Format::F32 };
     let fma = |case: &Case| {
@@ -212,7 +212,7 @@ fn operations<T: Berkeley, U: FloatUnit<Native>>() -> Vec<Operation> {
         bits(float::change_format::<Native>(T::FORMAT, other, case.nats()[0], case.rounding()))
     };
     let oracle_convert = |case: &Case| T::of(case.operands[0]).converted(case.mode());
-    // RV64 sign-extends every 32-bit result, the unsigned ones too.
+    // RV64 sign-extends every 32-bit result, including unsigned ones.
     fn extend(x: i32) -> u64 {
         i64::from(x).cast_unsigned()
     }
@@ -241,7 +241,7 @@ fn operations<T: Berkeley, U: FloatUnit<Native>>() -> Vec<Operation> {
     ]
 }
 
-/// A result's bits: no result has more than 64.
+/// A result's bits. No result has more than 64.
 fn bits(x: U128) -> u64 {
     u64::try_from(x.0).expect("a result of at most 64 bits")
 }
@@ -308,8 +308,8 @@ fn special_cases(operands: Operands, format: Format) -> Vec<Case> {
     cases
 }
 
-/// A random case. The third operand is sometimes next to what cancels the product of the others, and the second
-/// sometimes next to the first: sums of unrelated numbers hardly ever cancel.
+/// A random case. The third operand is sometimes next to the number that cancels the product of the others,
+/// and the second sometimes next to the first, since sums of unrelated numbers hardly ever cancel.
 fn random_case<T: Berkeley>(operands: Operands, random: &mut Random) -> Case {
     let rm = random.below(5) as u8;
     if operands == Operands::Integer {
@@ -342,7 +342,7 @@ fn check_all<T: Berkeley, U: FloatUnit<Native>>() {
     let operations = operations::<T, U>();
     let seed = u64::from(T::FORMAT.width) << 32;
     let failures: Vec<String> = std::thread::scope(|scope| {
-        // Two halves on two threads: the table alternates well enough between cheap and dear.
+        // Two halves on two threads. Cheap and expensive operations alternate in the table.
         let work = |first: usize| {
             let operations = &operations;
             scope.spawn(move || {
@@ -371,7 +371,7 @@ fn binary64_agrees_with_berkeley() {
     check_all::<F64, SoftFloat>();
 }
 
-/// A unit with mistakes that software floats have had: each must be noticed.
+/// A float unit with known bugs of software floats. Each must be noticed.
 struct Mistaken;
 
 impl FloatUnit<Native> for Mistaken {
@@ -390,14 +390,14 @@ impl FloatUnit<Native> for Mistaken {
     fn fma(format: Format, a: U128, b: U128, c: U128, rm: U128) -> U128 {
         float::add::<Native>(format, float::mul::<Native>(format, a, b, rm), c, rm)
     }
-    /// Passes a NaN operand's payload on.
+    /// Propagates a NaN operand's payload.
     fn div(format: Format, a: U128, b: U128, rm: U128) -> U128 {
         if float::is_nan::<Native>(a, U128(format.man.into()), U128(format.width.into())).0 == 1 {
             return a;
         }
         float::div::<Native>(format, a, b, rm)
     }
-    /// Takes ties to away as ties to even, which no square root can tell: see the test.
+    /// Treats ties away from zero as ties to even, which no square root can reveal: see the test.
     fn sqrt(format: Format, a: U128, rm: U128) -> U128 {
         float::sqrt::<Native>(format, a, if rm.0 == 4 { U128(0) } else { rm })
     }
@@ -413,7 +413,7 @@ fn planted_mistakes_are_noticed() {
             .map(|operation| operation.name)
             .collect()
     }
-    // A root is never exactly halfway between two numbers, so the last mistake is none.
+    // A root is never exactly halfway between two numbers, so the last bug has no effect.
     assert_eq!(noticed::<F32>(), ["add", "sub", "mul", "fma", "div"]);
     assert_eq!(noticed::<F64>(), ["add", "sub", "mul", "fma", "div"]);
 }

@@ -1,6 +1,6 @@
-//! The checked-in verifiers are what the generator prints and what the pinned compiler makes of it.
+//! The checked-in verifiers are the generator's output, and the pinned compiler's output for it.
 //!
-//! `OPML_BLESS=1` writes them anew. The compiler is solc from npm: `npm ci` in the repository's root.
+//! `OPML_BLESS=1` rewrites them. The compiler is solc from npm: run `npm ci` in the repository's root.
 
 use isa::Extensions;
 use opml_tests::generated::{check, lines, size_limit};
@@ -9,7 +9,7 @@ use opml_tests::tools::in_repository;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Where the checked-in verifier of these extensions is.
+/// The folder of the checked-in verifier for these extensions.
 fn folder(extensions: Extensions) -> PathBuf {
     in_repository("vm/solidity/generated").join(extensions.name())
 }

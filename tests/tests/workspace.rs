@@ -1,5 +1,5 @@
-//! What `cargo metadata` says of the workspace: whose licences we link, who depends on whom, and that no test file is
-//! left out.
+//! Checks on `cargo metadata` for the workspace: the licences of all dependencies, the dependencies between
+//! crates, and that every test file is included.
 
 use opml_tests::tools::in_repository;
 use serde_json::Value;
@@ -49,7 +49,7 @@ fn ours() -> impl Iterator<Item = &'static Value> {
     list(&METADATA["packages"]).iter().filter(move |package| members.contains(text(&package["id"])))
 }
 
-/// What each package needs at run time, by id: no build scripts, no tests.
+/// The run-time dependencies of each package, by id: no build scripts, no tests.
 fn links() -> HashMap<&'static str, Vec<&'static str>> {
     let normal =
         |dependency: &Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
@@ -62,7 +62,7 @@ fn links() -> HashMap<&'static str, Vec<&'static str>> {
         .collect()
 }
 
-/// A package and all that it needs, directly or through others.
+/// A package and all its dependencies, direct and indirect.
 fn reached(from: &'static str, links: &HashMap<&'static str, Vec<&'static str>>) -> BTreeSet<&'static str> {
     let (mut found, mut open) = (BTreeSet::new(), vec![from]);
     while let Some(id) = open.pop() {
@@ -161,7 +161,7 @@ fn all_that_the_command_links_is_permissive() {
     assert!(refused.is_empty(), "not on deny.toml's list of licences: {refused:#?}");
 }
 
-/// Our packages that a package needs directly.
+/// A package's direct dependencies in the workspace.
 fn direct(package: &Value) -> BTreeSet<String> {
     list(&package["dependencies"])
         .iter()
@@ -170,7 +170,7 @@ fn direct(package: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// The rows of the table in docs/architecture.md that has this head, as cells.
+/// The rows, as cells, of the table in docs/architecture.md with this head.
 fn table(head: &str) -> Vec<Vec<String>> {
     let page = fs::read_to_string(in_repository("docs/architecture.md")).expect("the page");
     let rows = page.lines().skip_while(|line| *line != head).skip(2).take_while(|line| line.starts_with('|'));

@@ -1,7 +1,7 @@
-//! Our machines beside others: `cargo bench -p opml-peers`, or for some programs only
+//! Compares opml's machines with others. Run with `cargo bench -p opml-peers`, or for selected programs with
 //! `cargo bench -p opml-peers -- keccak sieve`.
 //!
-//! With OPML_BLESS=1 the tables are written to docs/machines.md too.
+//! With OPML_BLESS=1 the tables are also written to docs/machines.md.
 
 #[path = "machines/engines.rs"]
 mod engines;
@@ -16,9 +16,9 @@ use opml_tests::report::{self, grouped, number};
 use opml_tests::tools::{QEMU, in_repository};
 use programs::Program;
 
-/// How often each run is timed; the median counts.
+/// How often each run is timed. The median counts.
 const ROUNDS: usize = 5;
-/// How often starting is timed, which takes milliseconds.
+/// How often the start is timed, which takes milliseconds.
 const STARTS: usize = 21;
 /// The steps between two stops.
 const SLICE: u64 = 1_000_000;
@@ -30,19 +30,19 @@ const SLICED: [(&str, &str); 4] = [
     ("two convolutions", "model, rv64imfd"),
 ];
 
-/// What was measured of a program, each for every engine that can run it.
+/// The measurements of a program, one for each engine that can run it.
 struct Line {
     name: String,
     build: &'static str,
-    /// Steps from the beginning to the end.
+    /// Steps from the start to the end.
     steps: u64,
-    /// Million steps a second.
+    /// Million steps per second.
     speeds: Vec<Option<f64>>,
-    /// Milliseconds that pass before the first step.
+    /// Milliseconds before the first step.
     starts: Vec<Option<f64>>,
 }
 
-/// What stopping costs an engine that can stop.
+/// The cost of stopping, for engines that can stop.
 struct Stops {
     program: String,
     engine: &'static str,
@@ -52,7 +52,7 @@ struct Stops {
 }
 
 fn main() {
-    // Cargo's test runner tries benchmarks too; only `cargo bench` asks for the figures.
+    // Cargo's test runner also starts benchmarks, but only `cargo bench` should measure.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -77,7 +77,7 @@ fn main() {
     }
 }
 
-/// Seconds of processor time, the system's included, that this process and its children have used.
+/// The processor time in seconds, including the system's, that this process and its children have used.
 fn processor_time() -> f64 {
     let of = |who| {
         let usage = getrusage(who).expect("the system counts");
@@ -86,7 +86,7 @@ fn processor_time() -> f64 {
     of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN)
 }
 
-/// How long something takes, and what it gives.
+/// The time and the result of `work`.
 fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let before = processor_time();
     let result = work();
@@ -98,7 +98,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What each engine takes to run a program that does nothing: a process has to be started.
+/// The time that each engine takes to run a program that does nothing, since a process must be started.
 fn start_ups(engines: &[Box<dyn Engine>]) -> Vec<f64> {
     let empty = programs::empty();
     let once = |engine: &dyn Engine| {
@@ -108,7 +108,7 @@ fn start_ups(engines: &[Box<dyn Engine>]) -> Vec<f64> {
     engines.iter().map(|engine| median((0..STARTS).map(|_| once(engine.as_ref())).collect())).collect()
 }
 
-/// Times a program on all engines in turn, after a run that compares what they compute.
+/// Times a program on all engines in turn, after a run that compares their results.
 fn measure(engines: &[Box<dyn Engine>], start_ups: &[f64], program: &Program) -> Line {
     let steps = compare(engines, program);
     let mut samples = vec![Vec::new(); engines.len()];
@@ -124,8 +124,8 @@ fn measure(engines: &[Box<dyn Engine>], start_ups: &[f64], program: &Program) ->
     Line { name: program.name.clone(), build: program.build, steps, speeds, starts }
 }
 
-/// Runs a program to its end everywhere. All must come to the same, and who counts steps must count the same number,
-/// which is what this gives.
+/// Runs a program to its end on all engines. All must have the same result. Engines that count steps must
+/// agree on the number, which is returned.
 fn compare(engines: &[Box<dyn Engine>], program: &Program) -> u64 {
     let (mut checksum, mut steps) = (None, None);
     for engine in engines {
@@ -142,7 +142,7 @@ fn compare(engines: &[Box<dyn Engine>], program: &Program) -> u64 {
     steps.expect("the interpreter counts")
 }
 
-/// Milliseconds to make a program ready, and million steps a second after that.
+/// Milliseconds to prepare a program, and million steps per second after that.
 fn round(engine: &dyn Engine, start_up: f64, program: &Program, steps: u64) -> Option<(f64, f64)> {
     let repeat = program.repeat;
     let (start, runs) = timed(|| (0..repeat).map(|_| engine.start(program)).collect::<Option<Vec<_>>>());
@@ -154,7 +154,7 @@ fn round(engine: &dyn Engine, start_up: f64, program: &Program, steps: u64) -> O
     Some((start * 1e3 / repeat, steps / (seconds - start_up * repeat).max(1e-6) / 1e6))
 }
 
-/// What it costs to stop, where a machine can stop exactly.
+/// The cost of stopping, for machines that can stop exactly.
 fn stop(engine: &dyn Engine, program: &Program, steps: u64) -> Option<Stops> {
     engine.start(program)?.steps()?;
     let mut random = Random::new(3);
@@ -178,14 +178,14 @@ fn stop(engine: &dyn Engine, program: &Program, steps: u64) -> Option<Stops> {
     })
 }
 
-/// Runs to a step and makes sure that it is this one.
+/// Runs to a step and checks that it is this one.
 fn run_to(run: &mut dyn Run, stop: u64, end: u64) {
     run.run(stop);
     assert_eq!(run.steps(), Some(stop.min(end)));
     assert_eq!(run.checksum().is_some(), stop >= end);
 }
 
-/// The page that the tables stand on.
+/// The page with the tables.
 fn page(engines: &[Box<dyn Engine>], lines: &[Line], stops: &[Stops]) -> String {
     let names: Vec<&str> = engines.iter().map(|engine| engine.name()).collect();
     let [.., native] = names.as_slice() else { panic!("there are engines") };
@@ -249,7 +249,7 @@ checked to be at exactly that step. qemu can't stop.
     )
 }
 
-/// A figure, or where there is none.
+/// A figure, or a mark if there is none.
 fn cell(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), number)
 }
@@ -293,7 +293,7 @@ fn slowdown_table(names: &[&str], lines: &[Line]) -> String {
     report::table(&rows)
 }
 
-/// The geometric mean of each machine's figures, over the programs that every machine with a figure has run.
+/// The geometric mean of each machine's figures, over the programs that all machines with figures have run.
 fn mean_row(values: &[Vec<Option<f64>>], first: &[&str]) -> Vec<String> {
     let machines = 0..values.first().map_or(0, Vec::len);
     let takes_part: Vec<bool> =

@@ -1,1 +1,1 @@
-//! Nothing but the benchmark `machines`, which compares our machines with those of others.
+//! Contains only the benchmark `machines`, which compares opml's machines with others.

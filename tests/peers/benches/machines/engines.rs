@@ -1,4 +1,4 @@
-//! The ways to run a program: our machines and their peers.
+//! The ways to run a program: opml's machines and their peers.
 
 use crate::programs::{self, Program};
 use ckb_vm::decoder::{Decoder, build_decoder};
@@ -20,32 +20,32 @@ use step::Status;
 
 /// A way to run programs.
 pub trait Engine {
-    /// What the table calls it.
+    /// Its name in the table.
     fn name(&self) -> &'static str;
 
-    /// A program before its first step, or nothing where it can't run here.
+    /// A program before its first step; `None` if it can't run here.
     fn start(&self, program: &Program) -> Option<Box<dyn Run>>;
 
-    /// Whether running it starts a process, which takes time of its own.
+    /// Whether running it starts a process, which takes extra time.
     fn is_process(&self, _: &Program) -> bool {
         false
     }
 }
 
-/// A program on its way.
+/// A running program.
 pub trait Run {
-    /// Goes on to the end, but not beyond this number of steps, counted from the start of the program. Who can't stop
-    /// is only ever given `u64::MAX`.
+    /// Continues to the end, but not beyond this number of steps, counted from the start of the program.
+    /// Engines that can't stop are only given `u64::MAX`.
     fn run(&mut self, until: u64);
 
-    /// Steps made so far, where they are counted.
+    /// The number of steps so far, if they are counted.
     fn steps(&self) -> Option<u64>;
 
-    /// What the program has computed, if it has ended; nothing where that can't be seen.
+    /// The program's result, if it has ended; `None` if the result can't be seen.
     fn checksum(&self) -> Option<u64>;
 }
 
-/// All of them, in the order of the table.
+/// All engines, in the order of the table.
 pub fn all() -> Vec<Box<dyn Engine>> {
     vec![
         Box::new(Ours { translates: true }),
@@ -56,14 +56,14 @@ pub fn all() -> Vec<Box<dyn Engine>> {
     ]
 }
 
-/// Our machine, with translated code or without.
+/// opml's machine, with or without translated code.
 struct Ours {
     translates: bool,
 }
 
 struct OurRun {
     machine: Jit,
-    /// Addresses and lengths of what a model computes.
+    /// Addresses and lengths of a model's outputs.
     outputs: Vec<(u64, usize)>,
 }
 
@@ -106,21 +106,22 @@ fn outputs(image: &Image) -> Vec<(u64, usize)> {
     outputs.map(|tensor| (tensor.address, tensor.bytes as usize)).collect()
 }
 
-/// The exit code of a program that has no outputs, and otherwise a hash of both (FNV-1a).
+/// The exit code of a program without outputs, otherwise a hash of both (FNV-1a).
 fn checksum<'a>(code: u64, outputs: impl Iterator<Item = &'a [u8]>) -> u64 {
     outputs.flatten().fold(code, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// ckb-vm's interpreter in assembly. It has no floats and 4 MiB of memory, and counts cycles, of which we make steps.
+/// ckb-vm's interpreter in assembly. It has no floats and 4 MiB of memory. It counts cycles, which stand for
+/// steps here.
 struct Ckb;
 
 struct CkbRun {
     machine: AsmMachine,
-    /// Takes one instruction at a time.
+    /// Executes one instruction at a time.
     decoder: Decoder,
 }
 
-/// What it understands; MOP makes one instruction of some pairs.
+/// The instruction set. MOP fuses some pairs of instructions.
 const ISA: u8 = ISA_IMC | ISA_B | ISA_MOP;
 
 impl Engine for Ckb {
@@ -142,7 +143,7 @@ impl Engine for Ckb {
 }
 
 impl Run for CkbRun {
-    /// It stops before the first block that would go too far; what is left are single steps.
+    /// It stops before the first block that would exceed the limit. Single steps make up the rest.
     fn run(&mut self, until: u64) {
         self.machine.set_max_cycles(until);
         stopped(self.machine.run().map(drop));
@@ -160,7 +161,7 @@ impl Run for CkbRun {
     }
 }
 
-/// A limit is no mistake.
+/// Reaching the limit is not an error.
 fn stopped(result: Result<(), Error>) {
     if let Err(error) = result
         && !matches!(error, Error::CyclesExceeded)
@@ -175,7 +176,7 @@ struct Qemu;
 /// A process that runs the program.
 struct Process {
     command: Command,
-    /// Whether its exit code says what was computed.
+    /// Whether its exit code is its result.
     tells: bool,
     code: Option<i32>,
 }
@@ -189,7 +190,7 @@ impl Engine for Qemu {
         true
     }
 
-    /// What is run several times takes less time than qemu's start.
+    /// If it runs several times, the run dominates qemu's start.
     fn start(&self, program: &Program) -> Option<Box<dyn Run>> {
         if program.repeat > 1 {
             return None;

@@ -1,4 +1,4 @@
-//! What is run: C programs in two builds, and models that our compiler has compiled.
+//! The benchmark programs: C programs in two builds, and models compiled by opml.
 
 use compiler::graph::{GraphNode, Tensor, TensorId};
 use compiler::{Compiled, Graph, Options};
@@ -12,36 +12,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Where programs are linked: low, for machines whose memory is small.
+/// Where programs are linked: at low addresses, for machines with little memory.
 const ORIGIN: u64 = 0x1_0000;
 
-/// A program, ready for every machine.
+/// A program for every machine.
 pub struct Program {
     /// Its name.
     pub name: String,
-    /// What it was compiled for.
+    /// Its build.
     pub build: &'static str,
-    /// For our machines.
+    /// The program for opml's machines.
     pub image: Image,
-    /// What is written into memory before the first step.
+    /// The inputs, written into memory before the first step.
     pub inputs: Vec<(u64, Vec<u8>)>,
-    /// The same as a file.
+    /// The program as a file.
     pub elf: Vec<u8>,
-    /// The same as a file that can be executed.
+    /// The program as an executable file.
     pub executable: PathBuf,
-    /// The same program for this computer: a file, or a model's kernels.
+    /// The program for this computer: a file, or a model's kernels.
     pub native: Native,
-    /// How often it is run in one round, always from its beginning.
+    /// How often it runs in one round, always from its start.
     pub repeat: usize,
-    /// Where the executables are.
+    /// The folder of the executables.
     _folder: TempDir,
 }
 
 /// A program for this computer.
 pub enum Native {
-    /// By gcc.
+    /// Compiled by gcc.
     Executable(PathBuf),
-    /// By our compiler, as operators run it: in one thread.
+    /// Compiled by opml, run in one thread.
     Model(Arc<native::Native>),
 }
 
@@ -84,7 +84,7 @@ fn load(elf: &[u8]) -> Image {
     Image::new(contents).expect("an image")
 }
 
-/// Models: the bundled networks, several times as they are short, and two that are larger.
+/// Models: the bundled networks, repeated since they are short, and two larger ones.
 fn models() -> Vec<Program> {
     let bundled = |folder: &str| {
         let model = in_repository(&format!("fixtures/{folder}/model.onnx"));
@@ -142,7 +142,7 @@ fn convolutions() -> Graph {
     graph
 }
 
-/// A matrix times a constant one.
+/// A matrix times a constant matrix.
 fn product() -> Graph {
     let mut graph = Graph::default();
     let shape = [640, 640];

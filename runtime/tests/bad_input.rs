@@ -1,4 +1,5 @@
-//! Whatever the `opml` command is given, it refuses what it can't use with an exit status, a reason, and no trace on disk.
+//! Whatever input the `opml` command is given, it refuses what it can't use with an exit status and a reason,
+//! and leaves no trace on disk.
 
 use crate::common::{Folder, fixture, npy, program};
 use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
@@ -7,12 +8,13 @@ use serde_json::Value;
 use std::path::Path;
 use step::MachineProfile;
 
-/// All complaints of a table of cases at once.
+/// Reports all complaints of a table of cases at once.
 fn report(failures: &[String], cases: usize) {
     assert!(failures.is_empty(), "{} of {cases} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// The cases of a folder of bad files: the file, what is wrong with it, and words that the message should have.
+/// The cases of a folder of bad files: the file, what is wrong with it, and words that the message should
+/// have.
 fn cases(folder: &str) -> Vec<(String, String, Vec<String>)> {
     let text = std::fs::read(fixture(&format!("{folder}/cases.json"))).expect("the cases");
     let cases: Value = serde_json::from_slice(&text).expect("JSON");
@@ -207,7 +209,7 @@ fn damaged_images() {
         }
         assert_eq!(folder.files(), ["bad.opml", "net.opml"]);
     };
-    // Cut off.
+    // Truncated.
     for part in 0..16 {
         let length = good.len() * part / 16;
         check(&good[..length], &[&format!("the file has {length} bytes; its header says")]);
@@ -243,7 +245,7 @@ fn every_flipped_bit_of_an_image_is_noticed() {
     let folder = Folder::new();
     folder.text(&["image", "from-elf", &fixture("programs/crc32.elf"), "-o", "net.opml"]);
     let good = folder.read("net.opml");
-    // A linear congruential generator of Knuth's: the same bits every time.
+    // Knuth's linear congruential generator: the same bits every time.
     let mut random = 2026u64;
     for _ in 0..100 {
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -344,7 +346,7 @@ fn command_lines_that_make_no_sense() {
         (&["completions", "tcsh"], &["tcsh", "bash"]),
         (&["demo", "please"], &["please"]),
     ] {
-        // Without a command, help is what is printed, and that is not an error in words.
+        // Without a command, help is printed, which is not an error message.
         if says.is_empty() {
             let output = folder.output(args);
             assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -366,7 +368,8 @@ fn places_that_cannot_be_written() {
     folder.write("file", "mine");
     std::fs::create_dir(folder.path("folder")).expect("a folder");
     let before = folder.files();
-    // A file is no folder and the other way round. (Permissions would not stop a root user, who runs many tests.)
+    // A file where a folder is expected, and the reverse. (Permissions would not stop root, which runs many
+    // tests.)
     for place in ["file/out", "nowhere/out", "folder"] {
         for args in [
             &["compile", &model, "-o", place][..],
@@ -420,7 +423,7 @@ fn a_command_that_fails_leaves_the_old_output_alone() {
     }
 }
 
-/// The fields of a witness file, `step.json`, of the first step from here on with this instruction.
+/// The fields of a witness file, `step.json`, of the first step at or after this one with this instruction.
 fn witness(folder: &Folder, from: u64, mnemonic: &str) -> serde_json::Map<String, Value> {
     let input = fixture("digits/7.flat.npy");
     let steps = format!("{from}..{}", from + 20);
@@ -501,7 +504,7 @@ fn tampered_witness_files() {
     }
 }
 
-/// Other values that a field of a witness file could have.
+/// Other possible values for a field of a witness file.
 fn other_values(value: &Value) -> Vec<Value> {
     if let Some(number) = value.as_u64() {
         let other =
@@ -522,7 +525,7 @@ fn other_values(value: &Value) -> Vec<Value> {
     flipped.chain([format!("{text}00").into(), text[..text.len() - 2].into()]).collect()
 }
 
-/// Whatever is changed in a witness file is noticed, or reported as unchecked; and with the image it is always noticed.
+/// Every change to a witness file is noticed or reported as unchecked. With the image, it is always noticed.
 #[test]
 fn no_field_of_a_witness_file_is_just_believed() {
     let folder = Folder::with_net("mnist-mlp");
@@ -549,7 +552,7 @@ fn no_field_of_a_witness_file_is_just_believed() {
                 if output.status.code() == Some(1) {
                     continue;
                 }
-                // The same verdict, about what the file now claims; and it says that this is a claim.
+                // The same verdict on what the file now claims, with a note that it is only a claim.
                 let mut expected = honest.clone();
                 let place =
                     if field == "step" { &mut expected[field] } else { &mut expected["machine"][field] };
@@ -600,7 +603,7 @@ fn a_machine_that_traps_or_never_ends() {
         .says(&["--max-steps"]);
     folder.fails(&["trace", "loop.opml", "--at", "18446744073709551614"]).says(&["--max-steps"]);
     assert_eq!(folder.json(&["profile", "loop.opml", "--max-steps", "1000000"])["steps"], 1_000_000);
-    // ld x0, 0(x0) is a step like any other; the first steps are those that every program starts with.
+    // ld x0, 0(x0) is an ordinary step. The first steps are the same in every program.
     folder.fails(&["run", "trap.opml"]).says(&["trapped at step 7", "opml trace --at STEP"]);
     let row = &folder.json(&["trace", "trap.opml", "--at", "7"])["steps"][0];
     assert_eq!(row["status"], "running");
@@ -622,7 +625,8 @@ fn images_that_want_more_than_there_is() {
     let largest = (1u64 << 44).to_string();
     folder.text(&["image", "from-elf", "greedy.elf", "-o", "greedy.opml", "--stack", &largest]);
     assert_eq!(folder.json(&["inspect", "greedy.opml"])["memory_bits"], 45);
-    // What is only asked for costs nothing where the system can give addresses, and is an error where it can't.
+    // Memory that is only requested costs nothing if the system can provide addresses, and is an error
+    // otherwise.
     for command in
         ["run greedy.opml", "inspect greedy.opml", "trace greedy.opml --at 5", "profile greedy.opml"]
     {
@@ -639,7 +643,7 @@ fn images_that_want_more_than_there_is() {
             "{command}: {stderr}"
         );
     }
-    // What is touched has a limit. The program would go on for 2^33 pages.
+    // Touched memory is limited. The program would continue for 2^33 pages.
     for command in ["run", "profile", "trace"] {
         let mut args = vec![command, "greedy.opml", "--max-memory", "200000000"];
         if command == "trace" {
@@ -650,7 +654,7 @@ fn images_that_want_more_than_there_is() {
     folder
         .fails(&["image", "from-elf", "greedy.elf", "-o", "no.opml", "--stack", &(1u64 << 45).to_string()])
         .says(&["2^45"]);
-    // An image file that is longer than it says is refused unread.
+    // An image file that is longer than its header says is refused without being read.
     std::fs::copy(folder.path("greedy.opml"), folder.path("long.opml")).expect("a copy");
     let file = std::fs::File::options().write(true).open(folder.path("long.opml")).expect("a file");
     file.set_len((1 << 36) + 1).expect("a file with a hole");
@@ -659,7 +663,8 @@ fn images_that_want_more_than_there_is() {
     }
 }
 
-/// Writes the image of a model with inputs, outputs and scratch of so many bytes, as logarithms, whose only big step runs this.
+/// Writes the image of a model whose only big step runs this code. The sizes of inputs, outputs and scratch
+/// are given as log2.
 fn model(path: &Path, bits: [u8; 3], words: &[u32], bound: u64) {
     const CODE: u64 = 1 << 13;
     let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -694,23 +699,23 @@ fn models_that_want_more_than_there_is() {
     let exit = [0x05d0_0893, 0x0000_0073];
     folder.write("in.npy", npy("|u1", "(4096,)", &[0; 1 << 12]));
     let fails = |args: &str| folder.fails(&args.split(' ').collect::<Vec<_>>());
-    // Outputs that no memory holds.
+    // Outputs that don't fit into any memory.
     model(&folder.path("wide.opml"), [12, 43, 44], &exit, 1000);
     fails("run wide.opml --input in.npy").says(&["the outputs have 8,796,093,022,208 bytes", "--max-memory"]);
     for args in ["verifier wide.opml -o out", "dispute wide.opml --input in.npy --cheat output"] {
         fails(args).says(&["the outputs have 8796093022208 bytes; at most 1073741824"]);
     }
-    // Scratch that nobody could clear byte by byte costs nothing.
+    // Scratch too large to be cleared byte by byte costs nothing.
     model(&folder.path("deep.opml"), [12, 14, 44], &exit, 1000);
     let dispute = ["dispute", "deep.opml", "--input", "in.npy", "--cheat", "output"];
     assert_eq!(folder.json(&dispute)["disputes"][0]["winner"], "challenger");
-    // More steps than anybody wants to wait for.
+    // More steps than anyone would wait for.
     model(&folder.path("long.opml"), [12, 14, 12], &exit, 1 << 41);
     for args in ["verifier long.opml -o out", "dispute long.opml --input in.npy --cheat output"] {
         fails(args).says(&["the image may run for 2,199,023,255,552 steps", "raise --max-steps"]);
         fails(&format!("{args} --max-steps 1000")).says(&["more than --max-steps, 1,000"]);
     }
-    // A program that touches pages as long as it may.
+    // A program that touches pages as long as it can.
     model(&folder.path("greedy.opml"), [12, 14, 12], &greedy(), 1 << 39);
     if cfg!(target_os = "linux") {
         for args in ["verifier greedy.opml -o out", "dispute greedy.opml --input in.npy --cheat output"] {

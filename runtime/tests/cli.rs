@@ -1,4 +1,4 @@
-//! The `opml` command does what it says: every subcommand, in text and in JSON.
+//! Every subcommand of `opml` works, in text and in JSON.
 
 use crate::common::{Folder, assert_near, fixture, numbers};
 use serde_json::Value;
@@ -46,7 +46,7 @@ fn a_shape_closes_an_open_dimension() {
     let folder = Folder::new();
     let model = fixture("operators/graph_dynamic_batch/model.onnx");
     let complaint = folder.fails(&["compile", &model, "-o", "net.opml"]);
-    // The advice is followed to the letter.
+    // Following the advice exactly works.
     let (_, shape) = complaint.error.rsplit_once("--shape ").expect("advice");
     folder.text(&["compile", &model, "-o", "net.opml", "--shape", shape]);
     let input = &folder.json(&["inspect", "net.opml"])["tensors"][0];
@@ -478,9 +478,9 @@ fn translated_code_is_kept_between_runs() {
         let output =
             command.args(["run", "loop.opml", "--backend", backend, "--json"]).output().expect("opml starts");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(said["steps"], 10_485_763);
-        said["state_root"].as_str().expect("a root").to_owned()
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(printed["steps"], 10_485_763);
+        printed["state_root"].as_str().expect("a root").to_owned()
     };
     let expected = run("", "reference");
     assert!(!folder.files().contains(&"kept".to_owned()));

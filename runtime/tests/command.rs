@@ -1,5 +1,5 @@
-//! What all commands have in common: one JSON object, exit statuses, file names of any kind, and complaints that give the
-//! way out.
+//! What all commands have in common: one JSON object, exit statuses, arbitrary file names, and errors with a
+//! hint.
 
 use crate::common::{Folder, fixture, npy};
 use serde_json::Value;
@@ -123,7 +123,7 @@ fn paths_need_not_be_text() {
         }
     }
     assert!(path("-out/output.npy").exists() && path("-package/foundry.toml").exists());
-    // Refused, but not with a panic.
+    // Refused, but without a panic.
     let nothing = name("nothing");
     folder.fails(&[s("run"), &nothing]).says(&["nothing"]);
     folder.fails(&[s("account"), s("address"), s("--keystore"), &nothing]).says(&["nothing"]);
@@ -193,7 +193,7 @@ fn a_package_keeps_what_was_edited() {
     let folder = Folder::with_net("mnist-mlp");
     let write = ["verifier", "net.opml", "-o", "package"];
     folder.text(&write);
-    // The same again is no change, whatever forge or the user has put beside it.
+    // Writing the same again changes nothing, whatever forge or the user has added.
     folder.write("package/test/Mine.t.sol", "// mine");
     folder.text(&write);
     let original = folder.read("package/foundry.toml");
@@ -210,12 +210,12 @@ fn a_package_keeps_what_was_edited() {
     folder.text(&[&write[..], &["--force"]].concat());
     assert_eq!(folder.read("package/foundry.toml"), original);
     assert_eq!(folder.read("package/test/Mine.t.sol"), b"// mine");
-    // A folder with other things in it is not taken for a package.
+    // A folder with other contents is not mistaken for a package.
     std::fs::create_dir(folder.path("home")).expect("a folder");
     folder.write("home/notes.txt", "mine");
     folder.fails(&["verifier", "net.opml", "-o", "home"]).says(&["home", "not a package", "--force"]);
     assert_eq!(std::fs::read_dir(folder.path("home")).expect("a folder").count(), 1);
-    // A run that fails leaves nothing behind, not even the folder.
+    // A failed run leaves nothing behind, not even the folder.
     folder.fails(&["verifier", "net.opml", "-o", "new", "--max-memory", "1B"]);
     assert_eq!(folder.files(), ["home", "net.opml", "package"]);
     #[cfg(unix)]
@@ -276,7 +276,7 @@ fn help_has_an_example_for_every_command() {
     let help = folder.text(&["--help"]);
     let (_, list) = help.split_once("Commands:\n").expect("commands");
     let commands: Vec<&str> = list.lines().take_while(|line| line.starts_with("  ")).collect();
-    // A description may go on in the next line, further to the right.
+    // A description may continue on the next line, further to the right.
     let commands: Vec<&str> = commands.into_iter().filter(|line| !line.starts_with("   ")).collect();
     assert!(commands.len() > 20, "{help}");
     for line in commands {

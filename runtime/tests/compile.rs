@@ -1,8 +1,8 @@
-//! What `opml compile` says about models that it accepts.
+//! The messages of `opml compile` about models that it accepts.
 
 use super::common::{Folder, fixture};
 
-/// An input and an output that are declared without elements.
+/// An input and an output declared without elements.
 const EMPTY: &str = "operators/reshape_empty_zero_copies/model.onnx";
 
 #[test]

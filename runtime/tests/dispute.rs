@@ -1,4 +1,4 @@
-//! What `opml dispute` says about how a dispute ended.
+//! The messages of `opml dispute` about how a dispute ended.
 
 use crate::common::{Folder, fixture};
 use serde_json::Value;
@@ -20,7 +20,7 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             let played = dispute(&folder, cheat, &["--phases", phases]);
             let step = &played["disputed_step"];
             let story = played["story"].as_str().expect("a story");
-            // In one phase, the lies about the end lead to the `ecall` behind the last big step.
+            // With one phase, lies about the end lead to the `ecall` after the last big step.
             let last = phases == "1" && !["weight", "step"].contains(&cheat);
             assert_eq!(step["big_step"].is_null(), last, "{played:#}");
             let big_step = step["big_step"].as_u64().map_or(&Value::Null, |index| &schedule[index as usize]);
@@ -29,7 +29,7 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
                 (&big_step["operator"], &big_step["node"]),
                 "{played:#}"
             );
-            // In one phase, steps are those of the whole run, as in a trace.
+            // With one phase, steps are those of the whole run, as in a trace.
             if phases == "1" {
                 let at = step["step"].to_string();
                 let row = &folder.json(&["trace", "net.opml", "--input", &digit, "--at", &at])["steps"][0];
@@ -38,7 +38,7 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             }
             let difference = &step["difference"];
             assert_ne!(difference["claimed"], difference["right"], "{played:#}");
-            // The lies are about the last weight, about the middle of the schedule, and about the output.
+            // The lies are about the last weight, the middle of the schedule, and the output.
             let tensor = match (cheat, phases) {
                 ("weight", _) => "fc.bias",
                 ("step", "1") => "conv1.out",
@@ -56,7 +56,7 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             let timeout = story.contains("no step was executed");
             assert_eq!(timeout, played["ending"] == "timeout", "{story}");
             assert_eq!(story.contains("did not answer in time"), cheat == "silent", "{story}");
-            // What was executed is the disputed step, and what was not lies in the part that is left.
+            // An executed step is the disputed one. Otherwise it is in the remaining part.
             let left = &played["narrowed_to"];
             if left["unit"] == "steps" {
                 let bounds = [&left["from"], &step["step"], &left["to"]]
@@ -95,7 +95,7 @@ fn moves_are_told_one_a_line_in_80_columns() {
                 assert!(line.contains(act[field].as_str().expect("text")), "{act} is not in {line}");
             }
         }
-        // The rounds narrow what is in dispute, each a part of the one before.
+        // The rounds narrow the disputed part, each to a part of the one before.
         for pair in played["rounds"].as_array().expect("rounds").windows(2) {
             let (picked, next) = (&pair[0]["picked"], &pair[1]["about"]);
             assert!(

@@ -1,4 +1,4 @@
-//! What documents promise besides their commands: links lead somewhere, lines are short, code for other
+//! The guarantees about documents besides their commands: links are valid, lines are short, code in other
 //! languages can be parsed, the index is complete, and the examples pass their own tests.
 
 use std::collections::HashMap;
@@ -8,9 +8,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The most columns that a line of prose has.
+/// The maximum length of a line of prose.
 const COLUMNS: usize = 110;
-/// Folders that hold what others wrote or what builds made.
+/// Folders with third-party or generated files.
 const NOT_OURS: [&str; 5] = ["target", "node_modules", ".git", ".venv", ".cache"];
 
 /// The repository's root.
@@ -54,7 +54,7 @@ fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect()
 }
 
-/// Where the links of a line lead.
+/// The targets of the links in a line.
 fn targets(line: &str) -> Vec<String> {
     let line = without_code(line);
     let ends = line.match_indices("](").map(|(at, _)| &line[at + 2..]);
@@ -142,7 +142,7 @@ fn broken_links_are_found() {
     }
 }
 
-/// How many columns a line has that could be broken: tables can't, and a link counts as its text.
+/// The length of a line that could be broken. Tables can't be, and a link counts as its text.
 fn columns(line: &str) -> usize {
     if line.trim_end().ends_with('|') {
         return 0;
@@ -172,14 +172,14 @@ fn long_lines_are_found() {
     assert_eq!(prose(&code).collect::<Vec<_>>(), [(5, "prose")]);
 }
 
-/// The blocks of a document that are in a language.
+/// The blocks of a document in a language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let starts = text.split("```").skip(1).step_by(2);
     let inside = |block: &'a str| block.strip_prefix(language)?.strip_prefix('\n');
     starts.filter_map(inside).collect()
 }
 
-/// What Python says about a program, without running it.
+/// Python's errors in a program, without running it.
 fn parse_python(program: &str) -> Result<(), String> {
     let parse = "import ast, sys; ast.parse(sys.stdin.read())";
     let mut python = Command::new("python3")
@@ -208,7 +208,7 @@ fn python_in_documents_is_python() {
     assert!(parse_python("def f(:").is_err());
 }
 
-/// forge runs in the example as it is, with the compiler from npm and its products elsewhere.
+/// Runs forge in the unmodified example, with the compiler from npm and a separate output folder.
 #[test]
 fn the_consumer_passes_its_tests() {
     let root = root();

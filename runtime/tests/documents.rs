@@ -1,5 +1,5 @@
-//! What the documents tell a reader to type, works: the commands in fenced blocks marked `console` are run in order,
-//! each document's in a folder of its own that has `fixtures/` and `examples/` in it, and must succeed.
+//! The commands in the documents work: those in fenced blocks marked `console` are run in order, each
+//! document's in a separate folder that contains `fixtures/` and `examples/`, and must succeed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

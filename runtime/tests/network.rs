@@ -1,5 +1,5 @@
-//! The players on a real chain (anvil from npm): requests answered and delivered, lies brought down, killed players that
-//! go on, and what the commands say when something is missing.
+//! The players on a real chain (anvil from npm): answered and delivered requests, overturned lies, killed
+//! players that continue, and the commands' messages when something is missing.
 
 use crate::common::{Folder, fixture};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const SERVER: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804
 const SERVER_ACCOUNT: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
 const VALIDATOR: &str = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6";
 const VALIDATOR_ACCOUNT: &str = "0x90F79bf6EB2c4f870365E785982E1f101E93b906";
-/// How long anything may take on a busy machine.
+/// The time limit for each action, enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A process that does not outlive the test.
@@ -49,7 +49,7 @@ struct Net {
 }
 
 impl Net {
-    /// One on which the model is registered.
+    /// A chain on which the model is registered.
     fn start() -> Self {
         let net = Self::start_empty();
         net.json(REQUESTER, &["register", "net.opml"]);
@@ -71,7 +71,7 @@ impl Net {
         Self { folder, rpc: format!("http://127.0.0.1:{port}"), _chain: chain }
     }
 
-    /// What a command says that must succeed.
+    /// The output of a command that must succeed.
     fn json(&self, key: &str, args: &[&str]) -> Value {
         let output = command(&self.folder, Some(key)).arg("--json").args(args).output().expect("opml starts");
         let error = String::from_utf8_lossy(&output.stderr);
@@ -83,12 +83,12 @@ impl Net {
         spawn(&self.folder, Some(key), args)
     }
 
-    /// Asks for the digit 7, with the deployment's consumer as callback.
+    /// Requests the digit 7, with the deployment's consumer as callback.
     fn request(&self, more: &[&str]) -> String {
         self.request_about(7, more)
     }
 
-    /// Asks for a digit.
+    /// Requests a digit.
     fn request_about(&self, digit: usize, more: &[&str]) -> String {
         let deployment: Value = serde_json::from_slice(&self.folder.read("deployment.json")).expect("JSON");
         let input = format!("image={}", fixture(&format!("digits/{digit}.npy")));
@@ -97,7 +97,7 @@ impl Net {
         self.json(REQUESTER, &args)["request"].to_string()
     }
 
-    /// Waits until a request's status is as it should be.
+    /// Waits until a request has the expected status.
     fn wait(&self, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         loop {
@@ -114,7 +114,7 @@ impl Net {
         self.wait(id, "final", |status| status["standing"] == "final")
     }
 
-    /// The digit that the final output says, as the consumer has it.
+    /// The digit in the final output, as the consumer has it.
     fn digit(&self, id: &str) -> usize {
         self.json(REQUESTER, &["result", id, "--image", "net.opml", "-o", "out"]);
         let file = self.folder.read("out/probabilities.npy");
@@ -129,7 +129,7 @@ impl Net {
         self.node(async |node| node.balance(account).await).to()
     }
 
-    /// Asks the chain itself.
+    /// Queries the chain directly.
     fn ask(&self, method: &'static str, params: Value) -> Value {
         self.node(async |node| node.raw(method, params).await)
     }
@@ -166,7 +166,7 @@ fn log(folder: &Folder) -> String {
     std::fs::read_to_string(folder.path("log")).unwrap_or_default()
 }
 
-/// The events of a request's history of one kind.
+/// The events of one kind in a request's history.
 fn events<'a>(status: &'a Value, kind: &str) -> Vec<&'a str> {
     let history = status["history"].as_array().expect("a history");
     let events = history.iter().filter(|event| event["event"] == kind);
@@ -203,7 +203,7 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
         let status = net.wait_final(&id);
         assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()));
         assert!(events(&status, "final")[0].contains("delivered to the callback"), "{status:#}");
-        assert!(events(&status, "moved").is_empty(), "nobody challenges what is right: {status:#}");
+        assert!(events(&status, "moved").is_empty(), "a right answer is not challenged: {status:#}");
         assert_eq!(net.digit(&id), 7);
     }
 }
@@ -223,7 +223,8 @@ fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
     let (_server, _validator) = (net.play(SERVER, &serve), net.play(VALIDATOR, &watch));
     let status = net.wait_final(&id);
     assert_eq!(events(&status, "game over"), ["the challenger has won"], "{status:#}");
-    // Without the image the chain tells the instruction, with it also what it computes and what the answer has wrong.
+    // Without the image, the chain gives the instruction. With it, also what the instruction computes and the
+    // wrong output element.
     let told = &status["disputes"][0];
     assert_eq!(
         (&told["winner"], &told["attempt"], &told["details"]),
@@ -260,11 +261,11 @@ fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
     assert_eq!(answers.len(), 2, "the lie, and the truth: {status:#}");
     assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(VALIDATOR_ACCOUNT.to_lowercase()));
     assert_eq!(net.digit(&id), 7);
-    // Nobody said two things about one state: every move cuts another segment.
+    // No player made two claims about one state: every move cuts another segment.
     let moves = events(&status, "moved");
     let distinct: std::collections::BTreeSet<_> = moves.iter().collect();
     assert_eq!(moves.len(), distinct.len(), "{status:#}");
-    // The cheater's bond is gone: half to the validator, half to nobody. 10^17 wei are half of it.
+    // The cheater's bond is gone: half goes to the validator, and half is burned. 10^17 wei are half of it.
     const HALF: u128 = 100_000_000_000_000_000;
     let start = Instant::now();
     while net.balance(VALIDATOR_ACCOUNT) < before.1 + HALF / 2 && start.elapsed() < PATIENCE {
@@ -348,7 +349,7 @@ fn a_deployment_names_a_block_that_no_reorganisation_undoes() {
 }
 
 #[test]
-fn what_nobody_answers_is_cancelled() {
+fn unanswered_requests_are_cancelled() {
     let net = Net::start();
     let before = net.balance(REQUESTER_ACCOUNT);
     let id = net.request(&["--fee", "1eth"]);

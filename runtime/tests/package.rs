@@ -1,5 +1,5 @@
-//! The Foundry packages that `opml verifier` writes pass their own tests under the real forge, and those tests notice
-//! what is wrong.
+//! The Foundry packages written by `opml verifier` pass their own tests under the real forge, and those tests
+//! notice errors.
 //!
 //! forge and the compiler come from npm: `npm ci` in the repository's root.
 
@@ -37,7 +37,7 @@ fn assert_has(found: &[String], expected: &[&str]) {
     }
 }
 
-/// What a package of a model tests beside single steps.
+/// The tests of a model's package besides those of single steps.
 const SERVICE: [&str; 4] = [
     "test_theCompilerMakesTheKnownVerifier",
     "test_anAnswerBecomesFinal",
@@ -65,7 +65,7 @@ fn a_package_of_a_program_has_its_steps() {
     assert!(!folder.path("package/script").exists(), "there is no model to register");
 }
 
-/// In which file, what, and what in its place that is wrong.
+/// The file, a text in it, and a wrong replacement.
 type Bug<'a> = (&'a str, &'a str, &'a str);
 
 #[test]
@@ -88,8 +88,8 @@ fn a_package_without_inputs_passes_and_notices_bugs() {
         assert!(good.contains(right), "{right} is not in {file}");
         folder.write(&format!("package/{file}"), good.replacen(right, wrong, 1));
         let output = forge(&folder.path("package"), &["test"]);
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(!output.status.success() && said.contains("[FAIL"), "{file}: {said}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success() && printed.contains("[FAIL"), "{file}: {printed}");
         folder.write(&format!("package/{file}"), good);
     }
 }
@@ -114,7 +114,7 @@ impl Chain {
         chain
     }
 
-    /// What a node says; `None` if it doesn't answer.
+    /// A node's response; `None` if it doesn't answer.
     fn node<T>(&self, question: impl AsyncFnOnce(chain::RpcNode) -> Option<T>) -> Option<T> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
@@ -164,7 +164,7 @@ fn a_package_deploys_what_players_take() {
             String::from_utf8_lossy(&output.stderr)
         );
     };
-    // A rehearsal deploys nothing, so it writes nothing either.
+    // A dry run deploys nothing, so it writes nothing either.
     run(&script);
     assert!(!package.join("deployment.json").exists());
     run(&[&script[..], &["--broadcast"]].concat());
@@ -180,7 +180,7 @@ fn a_package_deploys_what_players_take() {
     };
     let input = fixture("digits/7.flat.npy");
     opml(&["request", "net.opml", "--input", &input, "--deployment", "package/deployment.json"]);
-    // The defaults are the same, whichever way a service is deployed.
+    // The defaults are the same, however a service is deployed.
     opml(&["deploy", "--rpc", &chain.1]);
     let [by_script, by_command] =
         ["package/deployment.json", "deployment.json"].map(|file| chain.terms(&folder.read(file)));

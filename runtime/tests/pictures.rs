@@ -1,4 +1,4 @@
-//! Pictures are well-formed, bounded, the same for the same input, and say what the numbers say.
+//! Pictures are well-formed, bounded, the same for the same input, and consistent with the numbers.
 
 use crate::common::{Folder, fixture, program};
 use roxmltree::{Document, Node};
@@ -107,7 +107,8 @@ fn inspect_draws_programs() {
     assert!(words(&svg(&folder, "exit.svg")).contains("_opml_start"));
 }
 
-/// An image whose schedule is `big_steps`, each a node of its own that reads the one before it and the one ten before it.
+/// An image whose schedule is `big_steps`. Each is a separate node that reads the one before it and the one
+/// ten before it.
 fn chain(names: impl Fn(usize) -> (String, String), big_steps: usize) -> image::Image {
     let tensor = |index: usize| image::Tensor {
         name: names(index).1,

@@ -1,4 +1,4 @@
-//! Where the steps of a run go, and what the machine is at any of them.
+//! Where a run spends its steps, and the machine's state at any of them.
 
 use crate::common::{Folder, fixture, program};
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn trace_takes_ranges_and_shows_long_runs_from_afar() {
     expected.push(last);
     assert_eq!(numbers(&every), expected);
     assert_eq!(every.last().expect("rows")["status"], "exited");
-    // Whatever the way there, a step has one root and one element.
+    // However it is reached, a step has one root and one element.
     let both = rows(&["--every", "10000", "--at", "1001", "--at", "10000", "--at", &last.to_string()]);
     assert_eq!(both.len(), every.len() + 1);
     for row in every.iter().chain(&range) {
@@ -31,7 +31,7 @@ fn trace_takes_ranges_and_shows_long_runs_from_afar() {
     let single = rows(&["--at", "10000"]);
     assert_eq!(single[0], both[2]);
     assert!(single[0]["element"].is_number() && every[1]["element"].is_null(), "{single:?}");
-    // A run that is cut off shows where.
+    // A truncated run shows where it ended.
     assert_eq!(numbers(&rows(&["--every", "10", "--max-steps", "25"])), [0, 10, 20, 25]);
     for (args, says) in [
         (&["--at", "5..5"][..], &["5..5", "does not include its end"][..]),
@@ -66,7 +66,7 @@ fn profile_books_every_step() {
         for table in ["operators", "nodes", "functions", "instructions", "blocks", "addresses"] {
             assert_eq!(sum(&profile[table]), steps, "{net}: {table}");
         }
-        // All but the first step belong to a big step, and none takes more than its bound.
+        // All steps except the first belong to a big step, and none takes more than its bound.
         assert_eq!(sum(&profile["big_steps"]), steps - 1);
         let big_steps = profile["big_steps"].as_array().expect("rows");
         assert!(
@@ -130,7 +130,7 @@ fn profile_takes_programs() {
 #[test]
 fn a_profile_of_a_known_program_has_known_counts() {
     let folder = Folder::new();
-    // li t0, 100; loop: addi t0, t0, -1; sw t0, 64(zero); bnez t0, loop; then exit, or a word that is none.
+    // li t0, 100; loop: addi t0, t0, -1; sw t0, 64(zero); bnez t0, loop; then exit, or an illegal word.
     let turns = [0x0640_0293, 0xfff2_8293, 0x0450_2023, 0xfe02_9ce3];
     folder.write("exit.elf", program(&[&turns[..], &[0x05d0_0893, 0x0000_0073]].concat()));
     folder.write("trap.elf", program(&[&turns[..], &[0x0000_3003, 0x0000_0073]].concat()));
@@ -155,12 +155,12 @@ fn a_profile_of_a_known_program_has_known_counts() {
     let texts: Vec<_> =
         hot["instructions"].as_array().expect("lines").iter().map(|line| &line["text"]).collect();
     assert_eq!(texts, ["addi t0, t0, -1", "sw t0, 64(zero)", "bne t0, zero, -8  # 0x10004"]);
-    // A run that traps or goes on is shown as far as it went.
+    // A run that traps or continues is shown as far as it went.
     let trapped = folder.json(&["profile", "trap.opml"]);
     assert_eq!(sum(&trapped["instructions"]), trapped["steps"].as_u64().expect("a number"));
     assert!(trapped["ending"].as_str().expect("text").contains("trapped at pc 0x1001"), "{trapped}");
     assert!(folder.text(&["profile", "trap.opml"]).contains("the machine trapped"));
-    // li t0, -4; jr t0: the last address that there is.
+    // li t0, -4; jr t0: the last possible address.
     folder.write("far.elf", program(&[0xffc0_0293, 0x0002_8067]));
     folder.text(&["image", "from-elf", "far.elf", "-o", "far.opml"]);
     let far = folder.json(&["profile", "far.opml", "--flame", "far.svg"]);

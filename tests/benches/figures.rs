@@ -425,7 +425,7 @@ eighth and so on. One KB is 1,024 bytes.
 
 {table}
 The baselines are opML's own MNIST example and verifier, and Cannon's single-step contract, the best peer.
-\"-\" means that nobody has a figure, or that we promise none.
+\"-\" means that there is no figure, or no promise.
 ",
         report::today(),
         report::computer(),

@@ -289,12 +289,12 @@ impl Stage {
         let verdict = ours.as_ref().map(|_| ()).map_err(contracts::refusal);
         self.same(verdict, receipt)?;
         let payments = ours.expect("both have accepted");
-        let fallen = self.dispute.as_ref().map(Dispute::standing) == Some(dispute::Standing::Overturned);
+        let overturned = self.dispute.as_ref().map(Dispute::standing) == Some(dispute::Standing::Overturned);
         for (number, Payment { to, amount }) in payments.into_iter().enumerate() {
-            let into = if fallen && number > 0 { &mut self.owed } else { &mut self.credited };
+            let into = if overturned && number > 0 { &mut self.owed } else { &mut self.credited };
             *into.entry(to).or_default() += amount;
         }
-        if fallen {
+        if overturned {
             self.burned += TERMS.burned;
         }
         self.compare();

@@ -70,7 +70,7 @@ impl Players {
 }
 
 /// A time that matters, or one a little later than now.
-fn moment(stage: &Stage, random: &mut Random) -> u64 {
+fn later(stage: &Stage, random: &mut Random) -> u64 {
     let Some(dispute) = &stage.dispute else { return stage.now };
     let games = (0..stage.challengers.len()).filter_map(|game| dispute.game(game));
     let deadlines: Vec<u64> = games.filter_map(|(_, game)| game.deadline()).collect();
@@ -95,10 +95,10 @@ fn campaign(code: Option<&[u8]>, seed: u64) -> BTreeSet<&'static str> {
     let mut players = Players { runs, theirs: Vec::new() };
     let mut stage = Stage::with(code.map(<[u8]>::to_vec), &truth);
     let mut refused = BTreeSet::new();
-    let said = players.runs[0].clone();
-    stage.answer(account(ASSERTER), &said).expect("the first answer");
+    let claimed = players.runs[0].clone();
+    stage.answer(account(ASSERTER), &claimed).expect("the first answer");
     for _ in 0..60 {
-        stage.now = moment(&stage, &mut random);
+        stage.now = later(&stage, &mut random);
         let player = account(random.below(4) as u8);
         let games = stage.challengers.len();
         let game = (games > 0).then(|| random.below(games as u64) as usize);
@@ -195,7 +195,7 @@ fn a_true_answer_earns_from_a_hundred_lying_challengers() {
     }
     let start = stage.now;
     play_out(&mut stage, &mut players);
-    assert!(stage.now - start <= TERMS.window + 2 * (TERMS.clocks.asserter + 1), "nobody puts off the end");
+    assert!(stage.now - start <= TERMS.window + 2 * (TERMS.clocks.asserter + 1), "the end can't be delayed");
     stage.now = stage.now.max(start + TERMS.window);
     stage.settle().expect("final");
     assert!(stage.credited(account(ASSERTER)) >= TERMS.asserter_bond + 100 * TERMS.challenger_bond);

@@ -537,7 +537,7 @@ fn play(seed: u64, bug: Option<Bug>) -> Simulation {
 
 #[test]
 fn the_honest_side_wins_and_keeps_its_bond_in_time() {
-    let (mut games, mut refusals, mut fallen, mut standing) = (0, 0, 0, 0);
+    let (mut games, mut refusals, mut overturned, mut standing) = (0, 0, 0, 0);
     let disputes = number("OPML_DISPUTES", 1500);
     for seed in 0..disputes {
         let simulation = play(seed, None);
@@ -548,13 +548,13 @@ fn the_honest_side_wins_and_keeps_its_bond_in_time() {
         games += simulation.turns.len();
         refusals += simulation.refusals;
         match simulation.dispute.standing() {
-            Standing::Overturned => fallen += 1,
+            Standing::Overturned => overturned += 1,
             _ => standing += 1,
         }
     }
     // All of these happened, and often.
     let least =
-        [(games as u64, disputes), (refusals, disputes), (fallen, disputes / 10), (standing, disputes / 10)];
+        [(games as u64, disputes), (refusals, disputes), (overturned, disputes / 10), (standing, disputes / 10)];
     assert!(least.iter().all(|(count, least)| count >= least), "{least:?}");
 }
 
@@ -601,7 +601,7 @@ fn one_honest_challenger_among_a_hundred_is_enough() {
 fn every_planted_bug_is_noticed() {
     for bug in [Bug::Part, Bug::Proof, Bug::Agreement, Bug::Status, Bug::Scratch, Bug::Clock] {
         let noticed = (0..number("OPML_DISPUTES", 1500)).find_map(|seed| play(seed, Some(bug)).violation());
-        assert!(noticed.is_some(), "nobody noticed that {bug:?} isn't checked");
+        assert!(noticed.is_some(), "no dispute showed that {bug:?} isn't checked");
     }
 }
 
@@ -644,7 +644,7 @@ const MEETINGS: &str = "
 fn character(name: &str) -> Character {
     let all = [Honest, Crashing].into_iter().chain(DISHONEST);
     let named = |character: &Character| format!("{character:?}").to_lowercase() == name;
-    all.into_iter().find(named).unwrap_or_else(|| panic!("who is {name:?}?"))
+    all.into_iter().find(named).unwrap_or_else(|| panic!("unknown player {name:?}"))
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub enum CodegenError {
         symbol: String,
     },
     /// The guest code has an instruction that the machine lacks.
-    #[error("kernel {kernel}: {word:#010x} at offset {offset:#x} is no instruction of the machine")]
+    #[error("kernel {kernel}: {word:#010x} at offset {offset:#x} is not an instruction of the machine")]
     Instruction {
         /// The kernel's name.
         kernel: String,

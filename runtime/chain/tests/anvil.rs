@@ -220,7 +220,7 @@ async fn a_move_is_not_stuck_behind_what_could_wait() {
         wallet.tend(&head).await.expect("tended");
         chain.ask("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 100 * GWEI)])).await;
     }
-    assert_eq!(chain.received().await, 2, "nobody pays more for it");
+    assert_eq!(chain.received().await, 2, "its price stays the same");
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ fn a_server_answers_what_pays_once_it_knows_the_answer() {
     assert_eq!(what(Role { answers: Some(U256::from(1)), ..SERVER }, 0, &open), []);
     assert_eq!(what(VALIDATOR, 0, &open), []);
     open.answered = true;
-    assert_eq!(what(SERVER, 0, &open), [], "nobody answers twice");
+    assert_eq!(what(SERVER, 0, &open), [], "a request is not answered twice");
     open.request = None;
     assert_eq!(what(SERVER, 0, &open), []);
 }
@@ -166,7 +166,7 @@ fn a_validator_challenges_what_is_wrong_within_the_window_and_once() {
     wrong.games = vec![game(THEM, ME, true)];
     assert_eq!(what(VALIDATOR, POSTED, &wrong), []);
     wrong.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Over(Some(Side::Asserter)))];
-    assert_eq!(what(VALIDATOR, POSTED, &wrong), [], "who has lost doesn't try again");
+    assert_eq!(what(VALIDATOR, POSTED, &wrong), [], "a player that has lost doesn't try again");
     wrong.truth = None;
     wrong.games.clear();
     assert_eq!(what(VALIDATOR, POSTED, &wrong), [Duty::Compute]);

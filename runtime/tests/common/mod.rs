@@ -1,4 +1,4 @@
-//! Runs the `opml` command and says what it did.
+//! Runs the `opml` command and checks its results.
 
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of this")]
 
@@ -16,7 +16,7 @@ impl Folder {
         Self(TempDir::new().expect("a folder"))
     }
 
-    /// One that holds the image of a bundled network as `net.opml`.
+    /// A folder that contains the image of a bundled network as `net.opml`.
     pub fn with_net(net: &str) -> Self {
         let folder = Self::new();
         folder.text(&["compile", &fixture(&format!("{net}/model.onnx")), "-o", "net.opml"]);
@@ -46,11 +46,11 @@ impl Folder {
 
     pub fn output(&self, args: &[impl AsRef<OsStr>]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
-        // Nothing is kept in the home of who runs the tests.
+        // Nothing is stored in the user's home folder.
         command.current_dir(self.0.path()).env("OPML_CACHE", "").args(args).output().expect("opml starts")
     }
 
-    /// What a command prints that succeeds.
+    /// The output of a command that must succeed.
     pub fn text(&self, args: &[&str]) -> String {
         let output = self.output(args);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -61,7 +61,7 @@ impl Folder {
         text
     }
 
-    /// What it prints with `--json`: one object, alone on its line.
+    /// Its output with `--json`: one object, alone on its line.
     pub fn json(&self, args: &[&str]) -> Value {
         let text = self.text(&[args, &["--json"]].concat());
         assert_eq!(text.lines().count(), 1, "{text}");
@@ -71,20 +71,21 @@ impl Folder {
         object
     }
 
-    /// The complaint of a command that fails as it should: exit status 1, or 2 if the command line is wrong, nothing but
-    /// the complaint printed, the same words in text and in JSON.
+    /// The complaint of a command that must fail with exit status 1, or 2 if the command line is wrong. It
+    /// must print only the complaint, with the same words in text and in JSON.
     pub fn fails(&self, args: &[impl AsRef<OsStr>]) -> Complaint {
         self.try_fails(args).unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
-    /// The same for a command line that is wrong: exit status 2.
+    /// The same for a wrong command line: exit status 2.
     pub fn misused(&self, args: &[impl AsRef<OsStr>]) -> Complaint {
         let complaint = self.fails(args);
         assert_eq!(complaint.status, 2, "{complaint:?}");
         complaint
     }
 
-    /// The same for a table of cases that reports them all: what is wrong with the failure is the error.
+    /// The same for a table of cases that reports them all. If the command fails in the wrong way, the error
+    /// describes how.
     pub fn try_fails(&self, args: &[impl AsRef<OsStr>]) -> Result<Complaint, String> {
         let args: Vec<&OsStr> = args.iter().map(AsRef::as_ref).collect();
         let wrong = |wrong: String| format!("opml {args:?}: {wrong}");
@@ -120,19 +121,19 @@ pub struct Complaint {
 }
 
 impl Complaint {
-    /// Checks that it has words in it, in the error or in the hint.
+    /// Checks that the error or the hint contains these words.
     pub fn says(&self, words: &[&str]) {
         assert_eq!(self.missing(words), [""; 0], "{self:?}");
     }
 
-    /// The words that are not in it.
+    /// The words that neither contains.
     pub fn missing<'a>(&self, words: &[&'a str]) -> Vec<&'a str> {
         let missing = words.iter().filter(|&&word| !self.error.contains(word) && !self.hint.contains(word));
         missing.copied().collect()
     }
 }
 
-/// What a command complained, if it failed properly: with one stream that has the complaint and another that is empty.
+/// A command's complaint, if it failed properly: one stream has the complaint, and the other is empty.
 fn complaint_of(output: &Output, complaint: &[u8], other: &[u8]) -> Result<String, String> {
     let complaint = String::from_utf8_lossy(complaint).into_owned();
     let other = String::from_utf8_lossy(other);

@@ -1,4 +1,4 @@
-// Heapsort of random numbers, SIZE times: branches that nobody can predict.
+// Heapsort of random numbers, SIZE times: branches that can't be predicted.
 #include "program.h"
 
 #define N 4096

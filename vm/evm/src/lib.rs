@@ -1,6 +1,6 @@
-//! An Ethereum machine in this process, with a one-step verifier deployed on it.
+//! An EVM in this process, with a one-step verifier deployed on it.
 //!
-//! [`Verifier::step`] sends a witness to the contract in a transaction, and returns the answer and its cost.
+//! [`Verifier::step`] sends a witness to the contract in a transaction, and returns the result and its cost.
 //! [`chain`] hosts any contracts.
 
 pub mod chain;
@@ -15,11 +15,11 @@ use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, Main
 use step::{MachineProfile, Root, keccak};
 use thiserror::Error;
 
-/// The most gas that a transaction may use (EIP-7825).
+/// The maximum gas of a transaction (EIP-7825).
 const GAS_LIMIT: u64 = 1 << 24;
-/// Who sends the transactions.
+/// The sender of the transactions.
 const SENDER: Address = Address::repeat_byte(0x11);
-/// The rules: Osaka, with EIP-7623's floor under the price of calldata.
+/// The rules: Osaka, including EIP-7623's floor for the price of calldata.
 const SPEC: SpecId = SpecId::OSAKA;
 
 /// A contract's answer to [`Verifier::step`].
@@ -56,7 +56,7 @@ pub struct Cost {
     pub zeros: usize,
 }
 
-/// Why a contract gave no answer.
+/// Why a contract returned no result.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EvmError {
     /// The contract could not be deployed.
@@ -189,7 +189,7 @@ fn transaction(kind: TxKind, data: Vec<u8>) -> Result<TxEnv, String> {
     builder.build().map_err(|error| format!("{error:?}"))
 }
 
-/// What a call cost, taken apart.
+/// The parts of a call's cost.
 fn cost(calldata: &[u8], gas: &revm::context::result::ResultGas) -> Cost {
     let zeros = calldata.iter().filter(|&&byte| byte == 0).count();
     let intrinsic = 21_000 + 4 * zeros as u64 + 16 * (calldata.len() - zeros) as u64;

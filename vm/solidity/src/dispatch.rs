@@ -1,4 +1,5 @@
-//! From an instruction word to what it does: a decision tree read off the instruction table.
+//! Dispatches from an instruction word to its meaning, with a decision tree derived from the instruction
+//! table.
 
 use crate::machine::Recorder;
 use crate::print;
@@ -10,7 +11,7 @@ use std::fmt::Write as _;
 /// An instruction and its recorded meaning.
 pub type Recorded = (&'static InstructionEntry, Vec<Statement>);
 
-/// As many values as are compared one after the other; more are halved first.
+/// Up to this many values are compared one after the other. More are halved first.
 const CHAIN: usize = 3;
 
 /// The bits of every opcode.
@@ -21,14 +22,14 @@ const OPCODE: u32 = 0x7f;
 pub fn record(entry: &'static InstructionEntry) -> Recorded {
     let statements = block(|| {
         let mut recorder = Recorder::new(entry);
-        // The recorder never stops early: every alternative is written down.
+        // The recorder never stops early, so every alternative is recorded.
         let _ = semantics::execute(&mut recorder, entry.op);
         recorder.finish();
     });
     (entry, statements)
 }
 
-/// The functions that execute an instruction: one that looks at the opcode and one for each opcode.
+/// The functions that execute an instruction: one that examines the opcode, and one for each opcode.
 #[must_use]
 pub fn functions(arena: &Arena, instructions: &[Recorded]) -> String {
     let mut opcodes: BTreeMap<u32, Vec<&Recorded>> = BTreeMap::new();
@@ -78,7 +79,7 @@ fn opcode_function(arena: &Arena, opcode: u32, instructions: &[&Recorded]) -> St
     text + "        }\n    }\n"
 }
 
-/// Tells instructions apart by the lowest field in which they differ; `known` are the bits looked at before.
+/// Distinguishes instructions by the lowest field in which they differ. `known` are the bits examined before.
 fn tree(text: &mut String, arena: &Arena, instructions: &[&Recorded], known: u32, indent: usize) {
     if let [instruction] = instructions {
         return leaf(text, arena, instruction, known, indent);
@@ -122,7 +123,7 @@ fn search<T>(
     }
 }
 
-/// One instruction: what is left to check, and what it does.
+/// One instruction: the remaining checks, and its code.
 fn leaf(text: &mut String, arena: &Arena, (entry, statements): &Recorded, known: u32, indent: usize) {
     let rest = entry.mask & !known;
     let mut conditions = Vec::new();
@@ -144,7 +145,7 @@ fn leaf(text: &mut String, arena: &Arena, (entry, statements): &Recorded, known:
     }
 }
 
-/// Names that the functions here use themselves.
+/// Names that these functions use themselves.
 const RESERVED: [&str; 8] = ["instruction", "pc", "opcode", "funct3", "funct6", "funct7", "funct5", "next"];
 
 /// The runs of ones in a mask, lowest first.
@@ -160,7 +161,7 @@ fn runs(mut mask: u32) -> Vec<u32> {
     runs
 }
 
-/// What the specification calls a field.
+/// The specification's name for a field.
 fn field_name(field: u32) -> &'static str {
     match (field.trailing_zeros(), field.count_ones()) {
         (12, 3) => "funct3",

@@ -1,4 +1,4 @@
-//! The machine as the printer sees it: every access is a call of a helper of the verifier.
+//! The printer's machine: every access is a call of a helper of the verifier.
 
 use crate::symbolic::{
     Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, is_never, name, parameter, read, read_now,
@@ -26,7 +26,7 @@ pub fn trap_name(trap: Trap) -> String {
     name
 }
 
-/// The generated function that takes the immediate out of an instruction.
+/// The generated function that extracts the immediate from an instruction.
 #[must_use]
 pub fn immediate(layout: Layout) -> &'static str {
     match layout {
@@ -53,7 +53,7 @@ impl Recorder {
         recorder
     }
 
-    /// Ends the instruction: what did not jump goes on behind it.
+    /// Ends the instruction. Unless it jumped, execution continues after it.
     pub fn finish(mut self) {
         if !self.ended {
             let next = self.next();

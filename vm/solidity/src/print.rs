@@ -4,14 +4,14 @@ use crate::symbolic::{Arena, Definition, Expression, Id, Operator, Statement, Va
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-/// The longest line before a condition is broken up.
+/// The maximum length of a line before a condition is broken up.
 const LINE: usize = 110;
 
 /// Prints the statements of one function.
 pub struct Printer<'a> {
     arena: &'a Arena,
     names: HashMap<Variable, String>,
-    /// Names that can't be declared again: those in scope, one set a block.
+    /// Names that can't be declared again: those in scope, one set per block.
     scopes: Vec<HashSet<String>>,
     indent: usize,
     text: String,
@@ -41,7 +41,7 @@ pub fn function(arena: &Arena, definition: &Definition) -> String {
     text + &printer.text + "        }\n    }\n"
 }
 
-/// A doc comment of a member of the contract, filled anew to the length of a line.
+/// A doc comment of a member of the contract, rewrapped.
 #[must_use]
 pub fn comment(doc: &str) -> String {
     let mut lines = vec![String::from("    ///")];
@@ -73,14 +73,14 @@ impl<'a> Printer<'a> {
         Self { arena, names: HashMap::new(), scopes: vec![functions], indent, text: String::new() }
     }
 
-    /// Parameters or results as they stand in a function's header.
+    /// Parameters or results as they appear in a function's header.
     fn header(&mut self, variables: &[Variable]) -> String {
         let names: Vec<_> =
             variables.iter().map(|&variable| format!("uint256 {}", self.declare(variable))).collect();
         names.join(", ")
     }
 
-    /// Gives a variable a name that nothing in scope has.
+    /// Gives a variable a name that is not in scope.
     fn declare(&mut self, variable: Variable) -> String {
         let wanted = camel_case(&self.arena.declaration(variable).name);
         let taken = |name: &String| self.scopes.iter().any(|scope| scope.contains(name));
@@ -154,7 +154,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// A call for its effect.
+    /// A call for its side effect.
     fn effect(&mut self, function: &str, args: &[Id]) {
         let line = format!("{};", self.call(function, args));
         if 4 * self.indent + line.len() <= LINE {
@@ -178,7 +178,7 @@ impl<'a> Printer<'a> {
         self.line("}");
     }
 
-    /// The left side of a declaration, or of an assignment where the variable is declared already.
+    /// The left side of a declaration, or of an assignment if the variable is already declared.
     fn target(&mut self, variable: Variable) -> String {
         if self.is_declared(variable) {
             return self.name(variable);
@@ -191,7 +191,8 @@ impl<'a> Printer<'a> {
         self.broken(&format!("{head} = "), value, ";");
     }
 
-    /// A line with an expression in it, broken up at the operator that binds least if it is too long.
+    /// A line with an expression. If it is too long, it is broken up at the operator with the lowest
+    /// precedence.
     fn broken(&mut self, before: &str, value: Id, after: &str) {
         let text = self.expression(value);
         if 4 * self.indent + before.len() + text.len() + after.len() <= LINE {
@@ -272,7 +273,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// A call of several results; those whose name starts with an underscore are dropped.
+    /// A call with several results. Those whose name starts with an underscore are dropped.
     fn several(&mut self, variables: &[Variable], function: &str, args: &[Id]) {
         let call = self.call(function, args);
         let dropped = |printer: &Self, variable| printer.arena.declaration(variable).name.starts_with('_');
@@ -316,7 +317,7 @@ impl<'a> Printer<'a> {
             },
             Expression::Select(condition, a, b) => {
                 let [condition, a, b] = [condition, a, b].map(|part| self.choice_part(part));
-                // Two literals would make a choice of eight bits.
+                // With two literals, the choice would have eight bits.
                 let literal = a.starts_with(char::is_numeric) && b.starts_with(char::is_numeric);
                 let a = if literal { format!("uint256({a})") } else { a };
                 format!("{condition} ? {a} : {b}")
@@ -335,7 +336,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// An operand, in parentheses where a reader could be in doubt.
+    /// An operand, in parentheses if the precedence could be unclear to a reader.
     fn operand(&self, id: Id, parent: Operator, right: bool) -> String {
         let bare = match *self.arena.expression(id) {
             Expression::Binary(child, ..) => needs_no_parentheses(parent, child, right),
@@ -383,7 +384,7 @@ fn symbol(operator: Operator) -> &'static str {
     }
 }
 
-/// A number: the mask of a word by its name, what is large in hexadecimal.
+/// A number. The mask of a word is shown by its name, and large numbers in hexadecimal.
 #[must_use]
 pub fn number(value: u128) -> String {
     if value == u128::from(u64::MAX) {

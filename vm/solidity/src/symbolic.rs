@@ -1,7 +1,7 @@
-//! The domain of expressions: run in it, semantics write themselves down instead of computing.
+//! The domain of expressions. In this domain, semantics record themselves instead of computing.
 //!
-//! Values are `Copy` handles into an arena that belongs to the thread while [`session`] runs. Expressions are
-//! recorded as trees and printed where they are used; a name, a branch or a call of several results is a
+//! Values are `Copy` handles into a thread-local arena that exists while [`session`] runs. Expressions are
+//! recorded as trees and printed where they are used. A name, a branch or a call with several results is a
 //! [`Statement`].
 
 use isa::domain::{Bool as IsaBool, Domain, Function, Nat as IsaNat, Word as IsaWord};
@@ -13,7 +13,7 @@ use std::ops;
 
 /// The mask of a machine word.
 const WORD_MASK: u128 = u64::MAX as u128;
-/// The width given to a value of which only the type is known.
+/// The width assumed for a value of which only the type is known.
 const UNBOUNDED: u32 = 256;
 
 /// The domain of expressions.
@@ -92,22 +92,22 @@ pub enum Expression {
     Select(Id, Id, Id),
     /// A call of a function with one result.
     Call(String, Vec<Id>),
-    /// A call that reads the machine's state, and how often the state had been written before.
+    /// A call that reads the machine's state, and how often the state had been written before it.
     Read(String, Vec<Id>, u32),
 }
 
-/// What is declared of a variable.
+/// The declaration of a variable.
 #[derive(Debug, Clone)]
 pub struct Declaration {
     /// Its name, as in Rust.
     pub name: String,
     /// Whether it is a condition.
     pub is_bool: bool,
-    /// The variable that it turned out to be another name of.
+    /// The variable of which it is another name.
     pub alias: Option<Variable>,
     /// Whether the semantics may still give it a name.
     renamable: bool,
-    /// How many bits it may have.
+    /// The maximum number of its bits.
     width: u32,
     /// The block that declares it.
     block: u32,
@@ -124,7 +124,7 @@ pub enum Statement {
     Branch(Id, Vec<Variable>, Vec<Statement>, Vec<Statement>),
     /// Gives a variable that is declared elsewhere its value.
     Assign(Variable, Id),
-    /// A call for its effect.
+    /// A call for its side effect.
     Do(String, Vec<Id>),
     /// Returns, if the condition holds.
     ReturnIf(Id, Id),
@@ -141,7 +141,7 @@ pub struct Definition {
     pub params: Vec<Variable>,
     /// The results, declared in the header.
     pub results: Vec<Variable>,
-    /// What it does.
+    /// The body.
     pub body: Vec<Statement>,
 }
 
@@ -176,14 +176,14 @@ pub fn session<R>(record: impl FnOnce() -> R) -> (R, Arena) {
     (result, ARENA.take())
 }
 
-/// Records what is done into a block of its own.
+/// Records into a separate block.
 pub fn block(record: impl FnOnce()) -> Vec<Statement> {
     ARENA.with_borrow_mut(Arena::open_block);
     record();
     ARENA.with_borrow_mut(Arena::close_block)
 }
 
-/// A variable that the surroundings declare, such as a parameter.
+/// A variable that is declared outside, such as a parameter.
 pub fn parameter(name: &str, width: u32) -> Id {
     ARENA.with_borrow_mut(|arena| {
         let variable = arena.declare(name, false, false, width);
@@ -191,7 +191,7 @@ pub fn parameter(name: &str, width: u32) -> Id {
     })
 }
 
-/// A call of a function that depends on its arguments only.
+/// A call of a function that depends only on its arguments.
 pub fn call(name: &str, args: &[Id]) -> Id {
     ARENA.with_borrow_mut(|arena| arena.push(Expression::Call(name.to_owned(), args.to_vec())))
 }
@@ -201,8 +201,7 @@ pub fn read(name: &str, args: &[Id]) -> Id {
     ARENA.with_borrow_mut(|arena| arena.push(Expression::Read(name.to_owned(), args.to_vec(), arena.writes)))
 }
 
-/// A call that reads the machine's state here and nowhere else; its result gets the name that semantics give
-/// it.
+/// A call that reads the machine's state exactly here. Its result gets the name that semantics give it.
 pub fn read_now(result: &str, name: &str, args: &[Id]) -> Id {
     ARENA.with_borrow_mut(|arena| {
         let value = arena.push(Expression::Read(name.to_owned(), args.to_vec(), arena.writes));
@@ -212,7 +211,7 @@ pub fn read_now(result: &str, name: &str, args: &[Id]) -> Id {
     })
 }
 
-/// Adds a statement. A statement for its effect makes what was read before it stale.
+/// Adds a statement. A statement with a side effect makes earlier reads stale.
 pub fn emit(statement: Statement) {
     ARENA.with_borrow_mut(|arena| {
         let effect = matches!(statement, Statement::Do(..));
@@ -249,7 +248,7 @@ fn modular(operator: Operator, a: Word, b: Word) -> Word {
     wrapped(binary(operator, a, b))
 }
 
-/// An expression cut to 64 bits.
+/// An expression truncated to 64 bits.
 fn wrapped(value: Id) -> Word {
     Word(ARENA.with_borrow_mut(|arena| arena.masked(value, 64)))
 }
@@ -261,13 +260,13 @@ impl Arena {
         &self.expressions[id.0 as usize]
     }
 
-    /// A variable's declaration, aliases followed.
+    /// A variable's declaration, with aliases resolved.
     #[must_use]
     pub fn declaration(&self, variable: Variable) -> &Declaration {
         &self.variables[self.resolve(variable).0 as usize]
     }
 
-    /// The variable that a variable turned out to be.
+    /// The variable that an alias stands for.
     #[must_use]
     pub fn resolve(&self, variable: Variable) -> Variable {
         match self.variables[variable.0 as usize].alias {
@@ -312,8 +311,8 @@ impl Arena {
         }
     }
 
-    /// Checks that nothing was written between the reads in an expression and its use here: they'd see the
-    /// new state.
+    /// Checks that nothing was written between the reads in an expression and its use here. They would see
+    /// the new state.
     fn assert_fresh(&self, id: Id) {
         if let Expression::Read(name, _, writes) = self.expression(id) {
             assert_eq!(
@@ -324,8 +323,8 @@ impl Arena {
         self.expression(id).children().into_iter().for_each(|child| self.assert_fresh(child));
     }
 
-    /// Closes a block whose results go to variables declared outside of it. A variable of the block that
-    /// holds a result becomes another name of the outer variable, so that nothing is copied.
+    /// Closes a block whose results go to variables declared outside it. A variable of the block that holds a
+    /// result becomes another name for the outer variable, so that nothing is copied.
     fn deliver(&mut self, targets: &[Variable], values: &[Id]) -> Vec<Statement> {
         let number = self.open.last().map_or(0, |block| block.number);
         for (&target, &value) in targets.iter().zip(values) {
@@ -339,7 +338,7 @@ impl Arena {
         self.close_block()
     }
 
-    /// Whether a variable is declared by a statement of this block (and not by its surroundings).
+    /// Whether a variable is declared by a statement of this block (and not outside it).
     fn is_result_of(&self, variable: Variable, block: u32) -> bool {
         let declaration = &self.variables[variable.0 as usize];
         declaration.block == block && declaration.alias.is_none() && !declaration.is_bool
@@ -352,7 +351,7 @@ impl Arena {
         }
     }
 
-    /// An upper bound of the number of bits of a value.
+    /// An upper bound for the number of bits of a value.
     fn width(&self, id: Id) -> u32 {
         match *self.expression(id) {
             Expression::Constant(value) => u128::BITS - value.leading_zeros(),
@@ -396,12 +395,12 @@ impl Arena {
         self.binary(Operator::And, value, mask)
     }
 
-    /// The low bits of a value; nothing if it has no others.
+    /// The low bits of a value. Unchanged if it has no others.
     fn masked(&mut self, value: Id, width: u32) -> Id {
         if self.width(value) <= width { value } else { self.masked_by(value, (1 << width) - 1) }
     }
 
-    /// A value without the mask of a word around it, for users that look at no more than the low 64 bits.
+    /// A value without the mask of a surrounding word, for users of at most the low 64 bits.
     fn unmasked(&self, id: Id) -> Id {
         match *self.expression(id) {
             Expression::Binary(Operator::And, value, mask) if self.constant_of(mask) == Some(WORD_MASK) => {
@@ -438,8 +437,8 @@ impl Arena {
 
 #[cfg(test)]
 impl Arena {
-    /// Expressions in statements that are printed, and so computed, more than once although they are not
-    /// trivial: the semantics should name them.
+    /// Nontrivial expressions in statements that are printed, and so computed, more than once. The semantics
+    /// should name them.
     #[must_use]
     pub fn repeated(&self, statements: &[Statement]) -> Vec<Id> {
         let mut uses = HashMap::new();
@@ -463,7 +462,7 @@ impl Arena {
         self.expression(id).children().into_iter().for_each(|child| self.count_uses_of(child, uses));
     }
 
-    /// Operations in an expression; a call counts as several.
+    /// The number of operations in an expression. A call counts as several.
     fn work(&self, id: Id) -> u32 {
         let own = match self.expression(id) {
             Expression::Constant(_) | Expression::Variable(_) | Expression::Name(_) => 0,
@@ -486,7 +485,7 @@ const WORD_HELPERS: [&str; 7] = [
 ];
 
 impl Expression {
-    /// The expressions that it is made of.
+    /// The operands of an expression.
     #[must_use]
     pub fn children(&self) -> Vec<Id> {
         match *self {
@@ -500,7 +499,7 @@ impl Expression {
 }
 
 impl Statement {
-    /// The expressions that it evaluates itself.
+    /// The expressions that a statement evaluates itself.
     #[must_use]
     pub fn values(&self) -> &[Id] {
         match self {

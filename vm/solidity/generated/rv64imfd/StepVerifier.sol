@@ -2171,7 +2171,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Takes a finite number apart; `sig` is normalised to `man + 1` bits unless it is zero.
+    /// @dev Unpacks a finite number. `sig` is normalised to `man + 1` bits unless it is zero.
     function unpack(uint256 x, uint256 man, uint256 width)
         private
         pure
@@ -2209,8 +2209,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `x >> count`, with the lowest bit set if any bit was lost ("jamming"): rounds like `x` itself two
-    /// bits further up.
+    /// @dev `x >> count`, with the lowest bit set if any bit was lost ("jamming"). The result rounds like
+    /// `x`, as long as the rounding point is at least two bits higher.
     function shiftRightJam(uint256 x, uint256 count) private pure returns (uint256 jammed) {
         unchecked {
             uint256 down = count < 127 ? count : 127;
@@ -2220,9 +2220,9 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Brings a product (below 2^106) and an addend (below 2^53) to one exponent. The one that is higher
-    /// up moves left as far as there is room, and only then the other one moves right, so what is jammed lies
-    /// far below the rounding point.
+    /// @dev Aligns a product (below 2^106) and an addend (below 2^53) to one exponent. The one with the
+    /// larger exponent moves left as far as there is room, and only then the other one moves right. What is
+    /// jammed therefore lies far below the rounding point.
     function align(uint256 expP, uint256 product, uint256 expC, uint256 addend)
         private
         pure
@@ -2245,7 +2245,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The sum of two signed magnitudes; if they cancel it is +0, and -0 only when rounding down.
+    /// @dev The sum of two signed magnitudes. If they cancel, it is -0 when rounding down and +0 otherwise.
     function addSigned(uint256 rm, uint256 signA, uint256 a, uint256 signB, uint256 b)
         private
         pure
@@ -2268,7 +2268,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev A product plus an addend, exact but for what is jammed.
+    /// @dev A product plus an addend, exact except for jamming.
     function addProduct(
         uint256 rm,
         uint256 signP,
@@ -2290,7 +2290,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `a * b + c` before rounding; all three finite.
+    /// @dev `a * b + c` before rounding. All three must be finite.
     function fused(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width)
         private
         pure
@@ -2303,7 +2303,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `sig / 2^count` rounded to an integer as `rm` says; `sig` < 2^126.
+    /// @dev Rounds `sig / 2^count` to an integer in mode `rm`; `sig` < 2^126.
     function roundShift(uint256 sign, uint256 sig, uint256 count, uint256 rm)
         private
         pure
@@ -2324,7 +2324,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The number `(-1)^sign * sig * 2^(exp - BIAS)` rounded to the format; `sig` < 2^126.
+    /// @dev Rounds `(-1)^sign * sig * 2^(exp - BIAS)` to the format; `sig` < 2^126.
     function roundPack(uint256 sign, uint256 exp, uint256 sig, uint256 rm, uint256 man, uint256 width)
         private
         pure
@@ -2348,7 +2348,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `a * b + c`, rounded once; all three finite.
+    /// @dev `a * b + c`, rounded once. All three must be finite.
     function fmaFinite(uint256 a, uint256 b, uint256 c, uint256 rm, uint256 man, uint256 width)
         private
         pure
@@ -2367,7 +2367,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `a * b + c` where one of the three is infinite or NaN.
+    /// @dev `a * b + c` where at least one operand is infinite or NaN.
     function fmaSpecial(uint256 a, uint256 b, uint256 c, uint256 man, uint256 width)
         private
         pure
@@ -2408,8 +2408,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The quotient of two significands with `man + 4` more bits, which gives at least `man + 4` bits;
-    /// jammed.
+    /// @dev The jammed quotient of two significands. The dividend is extended by `man + 4` bits, so the
+    /// quotient has at least `man + 4` bits.
     function divideJam(uint256 sigA, uint256 sigB, uint256 man) private pure returns (uint256 jammed) {
         unchecked {
             uint256 dividend = sigA << (man + 4);
@@ -2419,7 +2419,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `a / b`; both finite, `b` not zero.
+    /// @dev `a / b`. Both must be finite, and `b` nonzero.
     function divideFinite(uint256 a, uint256 b, uint256 rm, uint256 man, uint256 width)
         private
         pure
@@ -2433,7 +2433,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev `a / b` where one is zero, infinite or NaN.
+    /// @dev `a / b` where an operand is zero, infinite or NaN.
     function divideSpecial(uint256 a, uint256 b, uint256 man, uint256 width)
         private
         pure
@@ -2475,8 +2475,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The integer part of the square root of `x`, 2^108 <= x < 2^110. From above, 2^55, seven steps
-    /// leave nothing but the last division to be one too high.
+    /// @dev The integer part of the square root of `x`, 2^108 <= x < 2^110. Newton's method starts at 2^55,
+    /// above the root. After seven steps the estimate is at most one too high.
     function integerSqrt(uint256 x) private pure returns (uint256 root) {
         unchecked {
             uint256 estimate = newton(
@@ -2502,7 +2502,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The square root of `a`, rounded once; that of -0 is -0.
+    /// @dev The square root of `a`, rounded once. The square root of -0 is -0.
     function squareRoot(uint256 a, uint256 rm, uint256 man, uint256 width)
         private
         pure
@@ -2528,7 +2528,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev A number that orders like `x` does among numbers, with -0 just below +0.
+    /// @dev A rank that orders numbers, with -0 just below +0.
     function order(uint256 x, uint256 width) private pure returns (uint256 rank) {
         unchecked {
             uint256 signBit = 1 << (width - 1);
@@ -2536,8 +2536,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The smaller number, or the larger one where `larger` is 1; -0 is below +0, and a NaN loses
-    /// against a number.
+    /// @dev The smaller number, or the larger one if `larger` is 1. -0 is below +0, and a number wins over a
+    /// NaN.
     function minMax(uint256 a, uint256 b, uint256 larger, uint256 man, uint256 width)
         private
         pure
@@ -2557,7 +2557,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The largest magnitude of an integer of `bits` bits with this sign.
+    /// @dev The largest magnitude of an integer with `bits` bits and this sign.
     function integerLimit(uint256 sign, uint256 bits, uint256 signed) private pure returns (uint256 limit) {
         unchecked {
             uint256 range = 1 << (bits - signed);
@@ -2565,8 +2565,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The number rounded to an integer of `bits` bits, signed where `signed` is 1; what does not fit
-    /// saturates and a NaN counts as positive infinity. The result is the integer modulo 2^64.
+    /// @dev Rounds a number to an integer of `bits` bits, signed if `signed` is 1. The result saturates, and
+    /// a NaN counts as positive infinity. It is returned modulo 2^64.
     function toInteger(uint256 x, uint256 rm, uint256 bits, uint256 signed, uint256 man, uint256 width)
         private
         pure
@@ -2600,7 +2600,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev 1 if neither is a NaN and both are equal; zeros are equal.
+    /// @dev 1 if neither is a NaN and they are equal. Zeros are equal.
     function compareEqual(uint256 a, uint256 b, uint256 man, uint256 width)
         private
         pure
@@ -2613,8 +2613,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev 1 if neither is a NaN and `a < b`, or also if they are equal where `or_equal` is 1; zeros are
-    /// equal.
+    /// @dev 1 if neither is a NaN and `a < b`. If `or_equal` is 1, also if they are equal. Zeros are equal.
     function compareLess(uint256 a, uint256 b, uint256 orEqual, uint256 man, uint256 width)
         private
         pure
@@ -2630,7 +2629,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The 64-bit integer `x`, two's complement where `signed` is 1, rounded to the format.
+    /// @dev Rounds the 64-bit integer `x` to the format; two's complement if `signed` is 1.
     function fromInteger(uint256 x, uint256 rm, uint256 signed, uint256 man, uint256 width)
         private
         pure
@@ -2643,7 +2642,7 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The number `x` of one format rounded to the other, `to_man` and `to_width`.
+    /// @dev Rounds `x` from one format to the format of `to_man` and `to_width`.
     function convert(uint256 x, uint256 rm, uint256 man, uint256 width, uint256 toMan, uint256 toWidth)
         private
         pure

@@ -263,7 +263,8 @@ fn input(loaded: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) ->
     } else {
         request.input
     };
-    if input.len() as u64 != loaded.input_bytes() || contracts::word(input_root(loaded.input(), &input)) != root
+    if input.len() as u64 != loaded.input_bytes()
+        || contracts::word(input_root(loaded.input(), &input)) != root
     {
         return Err(
             Failure::new("the request's input does not fit the image").hint("is it about another model?")

@@ -246,7 +246,10 @@ mod tests {
     fn text_cannot_control_the_terminal() {
         let text = "\u{1b}]0;title\u{7}\r\u{9b}2Ja\u{202e}b\u{7f}\n\tö";
         assert_eq!(printable(text), "\u{fffd}]0;title\u{fffd}\u{fffd}\u{fffd}2Ja\u{fffd}b\u{fffd}\n\tö");
-        assert_eq!(Failure::new("\u{1b}c").hint("\u{1b}c").to_string(), "error: \u{fffd}c\n  hint: \u{fffd}c");
+        assert_eq!(
+            Failure::new("\u{1b}c").hint("\u{1b}c").to_string(),
+            "error: \u{fffd}c\n  hint: \u{fffd}c"
+        );
     }
 
     #[test]

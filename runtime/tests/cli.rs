@@ -87,7 +87,10 @@ fn names_in_files_cannot_control_the_terminal() {
     folder.text(&["compile", "model.onnx", "-o", "net.opml"]);
     let object = folder.json(&["inspect", "net.opml"]);
     let tensors = object["tensors"].as_array().expect("tensors");
-    assert!(tensors.iter().any(|tensor| tensor["name"] == "\u{1b}[2Jx"), "JSON has the name as it is: {object}");
+    assert!(
+        tensors.iter().any(|tensor| tensor["name"] == "\u{1b}[2Jx"),
+        "JSON has the name as it is: {object}"
+    );
     let text = folder.text(&["inspect", "net.opml"]);
     assert!(text.contains("\u{fffd}[2Jx") && !text.contains('\u{1b}'), "{text:?}");
     let complaint = folder.fails(&["run", "net.opml", "--input", "\u{1b}[2J=x.npy"]);

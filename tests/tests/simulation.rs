@@ -553,8 +553,12 @@ fn the_honest_side_wins_and_keeps_its_bond_in_time() {
         }
     }
     // All of these happened, and often.
-    let least =
-        [(games as u64, disputes), (refusals, disputes), (overturned, disputes / 10), (standing, disputes / 10)];
+    let least = [
+        (games as u64, disputes),
+        (refusals, disputes),
+        (overturned, disputes / 10),
+        (standing, disputes / 10),
+    ];
     assert!(least.iter().all(|(count, least)| count >= least), "{least:?}");
 }
 

@@ -176,7 +176,11 @@ fn text(image: &Image) -> String {
     let mix: Vec<_> = mix.into_iter().map(|(op, count)| format!("{} {count}", op.entry().mnemonic)).collect();
     let _ = writeln!(text, "instructions {}", mix.join(", "));
     if others > 0 {
-        let _ = writeln!(text, "\nother words  {}: data or padding, which trap if they are reached", count(others));
+        let _ = writeln!(
+            text,
+            "\nother words  {}: data or padding, which trap if they are reached",
+            count(others)
+        );
     }
     text
 }

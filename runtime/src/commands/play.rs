@@ -37,7 +37,8 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     }
     let key = signer(&args.key)?;
     log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
-    let models = args.models.iter().map(|path| load_model(path, args, output)).collect::<Result<Vec<_>, _>>()?;
+    let models =
+        args.models.iter().map(|path| load_model(path, args, output)).collect::<Result<Vec<_>, _>>()?;
     if let Some(address) = args.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
         exporter

@@ -452,7 +452,7 @@ fn errors() {
     let malformed = |reason: &str| ElfError::Malformed { reason: reason.to_owned() };
     let cases = [
         (Vec::new(), malformed("0 bytes are too few")),
-        (b"#!/bin/sh\necho this is not a program\n".to_vec(), malformed("it does not start with 7f 45 4c 46")),
+        (b"#!/bin/sh\necho not a program\n".to_vec(), malformed("it does not start with 7f 45 4c 46")),
         (with(&|f| f.ident[4] = 3), malformed("unknown class or byte order")),
         (with(&|f| f.ident[4] = 1), machine("a 32-bit machine")),
         (with(&|f| f.ident[5] = 2), machine("a big-endian machine")),

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::domain::{Binary, Float, Id, Node, constant, node};
 use crate::effect::{Access, Effect, Next};
 use crate::form::{BOX, Form, Forms, NAN_32, NAN_64, boxed, form_of, format_of, is_arithmetic};
-use crate::region::{Block, End, CodeRegion, Registers, Text, members};
+use crate::region::{Block, CodeRegion, End, Registers, Text, members};
 use cranelift_codegen::ir::condcodes::{CondCode as _, FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};

@@ -611,7 +611,7 @@ fn a_machine_that_traps_or_never_ends() {
     assert_eq!(folder.json(&["verify", "step.json", "--evm"])["holds"], true);
 }
 
-/// A page of memory with every turn: lui t0, 256; lui t1, 1; loop: sd t1, 0(t0); add t0, t0, t1; 60 nops; j loop.
+/// A page of memory in each iteration: lui t0, 256; lui t1, 1; loop: sd t1, 0(t0); add t0, t0, t1; 60 nops; j loop.
 fn greedy() -> Vec<u32> {
     [&[0x0010_02b7, 0x0000_1337, 0x0062_b023, 0x0062_82b3], &[0x0000_0013; 60][..], &[0xf09f_f06f]].concat()
 }

@@ -621,7 +621,7 @@ fn help_and_completions() {
 
 #[test]
 #[cfg(unix)]
-fn a_reader_who_leaves_early_is_no_error() {
+fn a_reader_that_stops_early_is_not_an_error() {
     use std::process::{Command, Stdio};
     let folder = Folder::with_net("mnist-cnn");
     for args in [&["disasm", "net.opml"][..], &["completions", "bash"]] {

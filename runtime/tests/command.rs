@@ -64,7 +64,7 @@ fn model(outputs: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn outputs_whose_names_are_no_file_names_have_files() {
+fn outputs_whose_names_are_not_file_names_have_files() {
     let folder = Folder::new();
     let long = "x".repeat(300);
     folder.write("model.onnx", model(&["a/b", "a_b", &long]));

@@ -57,7 +57,7 @@ enum Goal {
 
 impl Goal {
     /// The target as text, and whether a figure reaches it.
-    fn judge(&self, ours: f64) -> (String, bool) {
+    fn compare(&self, ours: f64) -> (String, bool) {
         match *self {
             Self::AtMost(limit) => (format!("≤ {}", number(limit)), ours <= limit),
             Self::Below(limit) => (format!("< {}", number(limit)), ours < limit),
@@ -396,7 +396,7 @@ fn hashing() -> Vec<Figure> {
 fn table(figures: &[Figure]) -> String {
     let mut rows = vec![["figure", "ours", "to reach", "baseline"].map(str::to_owned).to_vec()];
     for Figure { name, ours, unit, goal, baseline } in figures {
-        let (goal, reached) = goal.judge(*ours);
+        let (goal, reached) = goal.compare(*ours);
         let ours = match number(*ours) {
             _ if ours.is_nan() => "not on this processor".to_owned(),
             ours if reached => format!("{ours} {unit}"),

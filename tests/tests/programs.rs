@@ -208,7 +208,7 @@ fn a_stack_overflow_traps_and_overwrites_nothing() {
 }
 
 #[test]
-fn a_word_that_is_no_instruction_traps_if_it_is_reached_and_only_then() {
+fn a_word_that_is_not_an_instruction_traps_only_if_it_is_reached() {
     for word in ["0x00000000", "0x1000a52f", "0xffffffff", "0x00000001"] {
         for reached in [false, true] {
             let skip = if reached { "" } else { "j 1f" };

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reached_word_that_is_no_instruction_is_an_error() {
+    fn a_reached_word_that_is_not_an_instruction_is_an_error() {
         assert_eq!(literals(&bytes(&[NOP, 0])), Err(Illegal { offset: 4, word: 0 }));
         assert_eq!(literals(&bytes(&[NOP])), Err(Illegal { offset: 4, word: 0 }));
     }

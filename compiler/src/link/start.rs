@@ -86,16 +86,16 @@ impl Start {
         kernels: &[u64],
         draft: &Self,
     ) -> Result<Self, LinkError> {
-        let behind = address + draft.steps.len() as u64;
+        let calls_start = address + draft.steps.len() as u64;
         let (mut places, mut lengths) = (Vec::new(), Vec::new());
-        let mut calls = Assembler { address: behind, words: Vec::new() };
+        let mut calls = Assembler { address: calls_start, words: Vec::new() };
         for node in nodes {
             let start = calls.here();
             for (register, &argument) in (A0..).zip(&node.addresses) {
                 calls.load_immediate(register, argument)?;
             }
             calls.jump(ZERO, T1, kernels.get(node.kernel).copied().unwrap_or(address))?;
-            places.push(start - behind);
+            places.push(start - calls_start);
             lengths.push(calls.here() - start);
         }
         let mut code = Assembler { address, words: Vec::new() };
@@ -106,7 +106,7 @@ impl Start {
             let range = A0 + nodes.get(step.node).map_or(0, |node| node.addresses.len() as u8);
             code.load_immediate(range, step.lo)?;
             code.load_immediate(range + 1, step.hi)?;
-            code.jump(RA, RA, behind + draft.places.get(step.node).unwrap_or(&0))?;
+            code.jump(RA, RA, calls_start + draft.places.get(step.node).unwrap_or(&0))?;
             code.push(Instruction { rs1: S0, imm: 4 + EXIT_BYTES, ..Instruction::new(Op::Bne) })?;
             code.exit()?;
             let node = lengths.get(step.node).copied().unwrap_or(0);

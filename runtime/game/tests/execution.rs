@@ -225,7 +225,7 @@ fn a_changed_byte_loses() {
 }
 
 #[test]
-fn what_does_not_change_the_result_is_no_dispute() {
+fn what_does_not_change_the_result_is_not_disputed() {
     for (what, changes) in [
         ("scratch memory after its use", &[((0, 18), 0x1ff8)][..]),
         ("wrong in the middle and put right", &[((1, 0), 256), ((2, 0), 256)]),

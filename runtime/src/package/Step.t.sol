@@ -1,7 +1,7 @@
 
     /// Step {{step}}.
     function test_{{mnemonic}}() public view {
-        judge(
+        verify(
             {{before}},
             {{after}},
             hex"{{witness}}"

@@ -4,8 +4,8 @@ pragma solidity ^0.8.24;
 
 import {{{name}}Verifier} from "../src/{{name}}Verifier.sol";
 
-/// @dev The first step of every instruction in a run of the image: the verifier comes from the state before it to the one
-/// behind it, and takes no other witness.
+/// @dev The first step of every instruction in a run of the image: the verifier computes the state after it from the
+/// state before it, and accepts no other witness.
 contract StepsTest {
     {{name}}Verifier private verifier;
 
@@ -13,11 +13,11 @@ contract StepsTest {
         verifier = new {{name}}Verifier();
     }
 
-    function judge(bytes32 before, bytes32 behind, bytes memory witness) private view {
-        require(verifier.step(before, witness) == behind, "another state");
+    function verify(bytes32 before, bytes32 next, bytes memory witness) private view {
+        require(verifier.step(before, witness) == next, "another state");
         refuse(~before, witness);
         refuse(before, bytes.concat(witness, hex"00"));
-        // A bit here and there, in every part of the witness.
+        // Single bits, in every part of the witness.
         for (uint256 i = 0; i < witness.length; i += 13) {
             bytes1 kept = witness[i];
             witness[i] = kept ^ bytes1(uint8(1 << (i % 8)));

@@ -271,7 +271,7 @@ fn start_up_code_is_where_there_is_room() {
         program(&[ADDI, ECALL]).with(|f| f.headers.push(segment(R | W, address, vec![7; 64]))).write()
     };
     let entry = |address| load(&with(address), &Options::default()).map(|program| program.contents.entry);
-    assert_eq!(entry(0x1_0060), Ok(0x1_0020), "right behind the code");
+    assert_eq!(entry(0x1_0060), Ok(0x1_0020), "directly after the code");
     assert_eq!(entry(0x1_0040), Ok(0xffc0), "before it, as data follows");
     let both = program(&[ADDI, ECALL])
         .with(|f| f.headers.extend([0xffa0, 0x1_0020].map(|address| segment(R | W, address, vec![7; 64]))));
@@ -333,7 +333,7 @@ fn only_sections_of_code_are_decoded() {
 }
 
 #[test]
-fn what_is_no_instruction_stays_and_is_counted() {
+fn words_that_are_not_instructions_stay_and_are_counted() {
     // Padding, an atomic instruction, data, half a word at the end: the program is loaded anyway.
     let words = [ADDI, 0, LR_W, 0x1234_5678, ECALL];
     let file = program(&words).with(|f| {

@@ -7,7 +7,7 @@
 //! before an unusual access or jump, when too few steps are left to reach the next check, and at the end of
 //! the region. So only the interpreter traps or ends a run.
 
-mod turns;
+mod iterations;
 
 use crate::access::{AccessCheck, Accesses, Span, Steady, accesses};
 use crate::context::Context;
@@ -57,7 +57,7 @@ pub(crate) fn lower(text: &Text, region: &CodeRegion, host: TargetFrontendConfig
         double,
         left,
         blocks,
-        turn: None,
+        iteration: None,
         literal: None,
         is_marked: false,
         forms: Forms::default(),
@@ -121,7 +121,7 @@ struct Lowering<'a> {
     blocks: BTreeMap<u64, ir::Block>,
     /// If the current block is a loop with hoisted checks: its address, and the block where an iteration
     /// without them starts.
-    turn: Option<(u64, ir::Block)>,
+    iteration: Option<(u64, ir::Block)>,
     /// The value that the current instruction loads from code.
     literal: Option<u64>,
     /// Whether the current store's page is already marked.
@@ -233,8 +233,8 @@ impl Lowering<'_> {
 
     /// The block to which the current block jumps for an address in the region.
     fn entrance(&self, target: u64) -> Option<ir::Block> {
-        let turn = self.turn.filter(|&(place, _)| place == target).map(|(_, block)| block);
-        turn.or_else(|| self.blocks.get(&target).copied())
+        let iteration = self.iteration.filter(|&(place, _)| place == target).map(|(_, block)| block);
+        iteration.or_else(|| self.blocks.get(&target).copied())
     }
 
     /// Brings registers to the places and forms that a block expects.
@@ -400,10 +400,10 @@ impl Lowering<'_> {
         let Accesses { points, literals, .. } = accesses;
         let mut points = points.into_iter().peekable();
         let mut wrong = Vec::new();
-        self.turn = None;
+        self.iteration = None;
         match block.check {
             Some(needed) if !steady.spans.is_empty() => {
-                self.turn = Some((block.start, self.begin_turns(block, needed, &steady)));
+                self.iteration = Some((block.start, self.begin_iterations(block, needed, &steady)));
             }
             Some(needed) => {
                 let left = self.code.use_var(self.left);
@@ -568,9 +568,10 @@ impl Lowering<'_> {
             return self.code.ins().iconst(I8, 1);
         }
         let distance = self.plus(first, start.wrapping_neg().cast_signed());
-        let turned = if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, i64::from(bits)) };
+        let rotated =
+            if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, i64::from(bits)) };
         let last = self.code.ins().iconst(I64, last >> bits);
-        self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, last)
+        self.code.ins().icmp(IntCC::UnsignedGreaterThan, rotated, last)
     }
 
     /// The host address of a guest address: a pointer and an offset.

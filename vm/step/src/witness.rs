@@ -43,7 +43,7 @@ pub enum WitnessError {
         found: usize,
     },
     /// It has bytes that the step does not read.
-    #[error("{count} bytes are left over behind the witness")]
+    #[error("{count} bytes are left over after the witness")]
     TooLong {
         /// The number of bytes left over.
         count: usize,

@@ -78,7 +78,7 @@ pub enum ElfError {
     GlobalPointer,
     /// There is no room for the start-up code.
     #[error(
-        "no room for {size} bytes of start-up code right before or behind the code at {start:#x} to {end:#x}"
+        "no room for {size} bytes of start-up code directly before or after the code at {start:#x} to {end:#x}"
     )]
     NoRoom {
         /// The number of bytes needed.

@@ -345,7 +345,7 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Hashes a leaf up to the root. `proof` points to the mask of the non-zero siblings, which follow
-    /// it; `end` points behind them.
+    /// it; `end` points after them.
     function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
         private
         pure

@@ -25,9 +25,9 @@ const FARTHEST: i64 = 1 << 62;
 impl Lowering<'_> {
     /// Begins a block that is a loop and needs `needed` steps: first with all checks, then with the one
     /// comparison that keeps them valid. Returns the block where later iterations start.
-    pub(super) fn begin_turns(&mut self, block: &Block, needed: u64, steady: &Steady) -> ir::Block {
-        let [turn, body] = std::array::from_fn(|_| self.code.create_block());
-        let Some(here) = self.code.current_block() else { return turn };
+    pub(super) fn begin_iterations(&mut self, block: &Block, needed: u64, steady: &Steady) -> ir::Block {
+        let [iteration, body] = std::array::from_fn(|_| self.code.create_block());
+        let Some(here) = self.code.current_block() else { return iteration };
         let state = (self.kept, self.stale);
         let left = self.code.use_var(self.left);
         let needed = self.code.ins().iconst(I64, needed.cast_signed());
@@ -36,32 +36,32 @@ impl Lowering<'_> {
             self.check_span(*span, &mut wrong);
         }
         self.exit_if(&wrong, block.start, 0);
-        let mut turns: Option<Value> = None;
+        let mut iterations: Option<Value> = None;
         for &(span, stride) in &steady.spans {
             if stride.lingers() {
                 self.mark_span(span);
             }
-            let more = self.turns(span, stride);
-            turns = match (turns, more) {
-                (Some(turns), Some(more)) => Some(self.code.ins().umin(turns, more)),
-                (turns, more) => turns.or(more),
+            let more = self.iterations(span, stride);
+            iterations = match (iterations, more) {
+                (Some(iterations), Some(more)) => Some(self.code.ins().umin(iterations, more)),
+                (iterations, more) => iterations.or(more),
             };
         }
-        let bound = turns.map_or(needed, |turns| {
-            let steps = self.code.ins().imul_imm_s(turns, block.len.cast_signed());
+        let bound = iterations.map_or(needed, |iterations| {
+            let steps = self.code.ins().imul_imm_s(iterations, block.len.cast_signed());
             let bound = self.code.ins().isub(left, steps);
             self.code.ins().smax(bound, needed)
         });
         self.code.ins().store(MemFlagsData::trusted(), bound, self.pointer, field!(bound));
-        self.code.ins().jump(turn, &[]);
+        self.code.ins().jump(iteration, &[]);
 
-        self.code.switch_to_block(turn);
+        self.code.switch_to_block(iteration);
         (self.kept, self.stale) = state;
         let (left, bound) = (self.code.use_var(self.left), self.field(field!(bound)));
         let is_over = self.code.ins().icmp(IntCC::SignedLessThan, left, bound);
         self.code.ins().brif(is_over, here, &[], body, &[]);
         self.code.switch_to_block(body);
-        turn
+        iteration
     }
 
     /// Marks the pages that a span writes to. A span is no longer than a page, so it touches at most two.
@@ -75,7 +75,7 @@ impl Lowering<'_> {
     }
 
     /// For how many further iterations the span's checks and marks surely hold. `None` if they hold forever.
-    fn turns(&mut self, span: Span, stride: Stride) -> Option<Value> {
+    fn iterations(&mut self, span: Span, stride: Stride) -> Option<Value> {
         let falls = match stride {
             Stride::By(0) => return None,
             Stride::By(distance) => distance < 0,
@@ -87,15 +87,15 @@ impl Lowering<'_> {
             Stride::Register(register) => {
                 let distance = self.x(register);
                 let bits = i64::from(span.size.bytes().ilog2());
-                let turned = if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, bits) };
+                let rotated = if bits == 0 { distance } else { self.code.ins().rotr_imm_u(distance, bits) };
                 // Too large if the distance is negative, misaligned or, because of the subtraction, zero.
-                let turned = self.code.ins().iadd_imm_s(turned, -1);
+                let rotated = self.code.ins().iadd_imm_s(rotated, -1);
                 let limit = self.code.ins().iconst(I64, (FARTHEST >> bits) - 1);
-                let bad = self.code.ins().icmp(IntCC::UnsignedGreaterThan, turned, limit);
+                let bad = self.code.ins().icmp(IntCC::UnsignedGreaterThan, rotated, limit);
                 let [none, one] = [0, 1].map(|number| self.code.ins().iconst(I64, number));
                 let divisor = self.code.ins().select(bad, one, distance);
-                let turns = self.code.ins().udiv(room, divisor);
-                self.code.ins().select(bad, none, turns)
+                let iterations = self.code.ins().udiv(room, divisor);
+                self.code.ins().select(bad, none, iterations)
             }
         })
     }

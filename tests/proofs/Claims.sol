@@ -8,8 +8,9 @@ import {Outcome} from "../Machine.sol";
 /// @dev Solidity's own signed and narrow integers are the manual's, so that a claim shares no arithmetic with
 /// the generated code, which has one type and masks.
 abstract contract Claims is Instructions {
-    Outcome private want;
-    uint256 private rd;
+    /// What it has to do.
+    Outcome internal want;
+    uint256 internal rd;
     /// The address of the instruction.
     int64 internal pc;
     /// What a load has read.
@@ -98,6 +99,7 @@ abstract contract Claims is Instructions {
         assert(
             got.pc == want.pc && got.status == want.status && got.rd == want.rd && got.value == want.value
                 && got.location == want.location && got.size == want.size && got.stored == want.stored
+                && got.frd == want.frd && got.number == want.number
         );
     }
 }

@@ -15,6 +15,9 @@ struct Outcome {
     uint256 location;
     uint256 size;
     uint256 stored;
+    /// One more than the number of the float register that is written.
+    uint256 frd;
+    uint256 number;
 }
 
 /// @title The machine as the generated instructions see it, with anything in its registers and memory.

@@ -8,6 +8,7 @@ other words are illegal. Halmos runs the compiled code on symbols, and Bitwuzla 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +36,16 @@ lint_on_build = false
 BUGS = [
     ("addiw", "immI(instruction), 32", "immI(instruction), 33"),
     ("bgeu", ">=", ">"),
+    ("bitLength", "shl(5, lt(0xffffffff", "shl(5, lt(0x7fffffff"),
     ("divw", "? WORD", "? 0"),
     ("ecall", "!= 93", "== 93"),
+    ("fcvt.lu.d", ", 64, 0, 52", ", 64, 1, 52"),
+    ("fcvt.s.d", "52, 64, 23, 32", "23, 32, 52, 64"),
+    ("fcvt.d.wu", "& 0xffffffff", "& WORD"),
+    ("fmsub.s", "^ 0x80000000", ""),
+    ("fmv.w.x", "| 0xffffffff00000000", ""),
+    ("fsgnjn.d", "^ 0x8000000000000000", ""),
+    ("fsub.s", "unbox(frs2(instruction))", "frs2(instruction)"),
     ("illegal", "instruction & 0x7000 == 0x00", "true"),
     ("jal", "pc + 4", "pc + 8"),
     ("jalr", "0xfffffffffffffffe", "WORD"),
@@ -70,7 +79,7 @@ class Instruction:
                 self.bits |= int(part, 2) << at
                 continue
             name, spans = re.fullmatch(r"(\w+)(?:\[(.*)\])?", part).groups()
-            for span in (spans or "4:0").split("|"):
+            for span in (spans or ("2:0" if name == "rm" else "4:0")).split("|"):
                 high, low = (int(end) for end in (span.split(":") * 2)[:2])
                 at -= high - low + 1
                 self.part(name, high, low, at)
@@ -92,22 +101,26 @@ class Instruction:
             low = min(low for _, low in self.immediate)
             lines.append(f"imm = imm % 2 ** {sign + 1} / 2 ** {low} * 2 ** {low};")
             lines.append(f"int64 immediate = int64(int256(imm)) - (imm < 2 ** {sign} ? int64(0) : int64(2 ** {sign + 1}));")
-        for letter, register in ("a", "rs1"), ("b", "rs2"):
-            for sort, name in ("uint64", letter), ("int64", f"s{letter}"), ("uint32", f"{letter}32"), ("int32", f"s{letter}32"):
+        for letter, register in ("a", "rs1"), ("b", "rs2"), ("c", "rs3"):
+            integer, number = f"register({register} % 32)", f"floatRegister({register} % 32)"
+            for name, value in {
+                letter: f"uint64 {letter} = uint64({integer})",
+                f"s{letter}": f"int64 s{letter} = int64(uint64({integer}))",
+                f"{letter}32": f"uint32 {letter}32 = uint32({integer})",
+                f"s{letter}32": f"int32 s{letter}32 = int32(uint32({integer}))",
+                f"f{letter}": f"uint64 f{letter} = uint64({number})",
+                f"h{letter}": f"uint32 h{letter} = unboxed({number})",
+            }.items():
                 if re.search(rf"\b{name}\b", self.effect):
-                    bits = re.search(r"\d+", sort)[0]
-                    lines.append(f"{sort} {name} = {sort}(uint{bits}(register({register} % 32)));")
-        if "shamt" in self.effect:
-            lines.append(f"shamt %= {2 ** self.effect_bits()};")
+                    lines.append(f"{value};")
+        if "rm" in self.variables:
+            # The other three modes are reserved, or mean a register that this machine doesn't have.
+            lines += ["rm %= 8;", "if (rm > 4) traps(2); else"]
         effect = re.sub(r"\bimm\b", "immediate", self.effect)
         lines += [f"{effect};", "done();"]
         body = "".join(f"            {line}\n" for line in lines)
         variables = ", ".join(f"uint256 {name}" for name in [*self.variables, "place"])
-        return f"    function check_{self.name}({variables}) external {{\n        unchecked {{\n{body}        }}\n    }}\n"
-
-    def effect_bits(self):
-        """The number of bits of a shift amount."""
-        return int(re.search(r"shamt / 2 \*\* 0 % 2 \*\* (\d+)", " ".join(self.parts))[1])
+        return f"    function check_{self.name.replace('.', '_')}({variables}) external {{\n        unchecked {{\n{body}        }}\n    }}\n"
 
 
 def table(name):
@@ -124,16 +137,27 @@ def illegal(rows):
     )
 
 
+LENGTH = """    function check_bitLength(uint128 x) external {
+        uint256 length = bitLength(x);
+        assert(x >> length == 0 && (length == 0 ? x == 0 : x >> (length - 1) == 1));
+    }
+"""
+# The soft-float's operations, for which FloatMachine.sol has others.
+OPERATIONS = "multiplyAdd divide squareRoot minMax compareEqual compareLess classify toInteger fromInteger convert"
+
+
 def generated(extensions):
     """The instructions of a verifier as they are, on top of the machine that stands for its witness."""
     text = (ROOT / "vm/solidity/generated" / extensions / "StepVerifier.sol").read_text()
     numbers = re.search(r"    // ---- Numbers\n.*?(?=    // ----)", text, re.S)[0]
     code = text[text.index("    // ---- Instructions\n") :]
+    code = re.sub(rf"function ({OPERATIONS.replace(' ', '|')})\(", r"function \1Unused(", code)
     # What touches the machine is not `view` here.
-    code = re.sub(r"\bprivate (?:pure|view)\b", "internal", code)
-    code = re.sub(r"(function field(?:Rd|Rs1|Rs2)\(.*?\)) internal", r"\1 internal pure override", code)
+    code = re.sub(r"\bprivate (?:pure|view)\b|\bprivate\s+pure\b", "internal", code)
+    code = re.sub(r"(function field(?:Rd|Rs1|Rs2|Rs3)\(.*?\)) internal", r"\1 internal pure override", code)
     code = numbers.replace(" private ", " internal ") + code
-    return f'{HEAD}import {{Machine}} from "../Machine.sol";\n\nabstract contract Instructions is Machine {{\n{code}'
+    base = "FloatMachine" if "loadFloats" in code else "Machine"
+    return f'{HEAD}import {{{base}}} from "../{base}.sol";\n\nabstract contract Instructions is {base} {{\n{code}'
 
 
 def with_bugs(code):
@@ -146,14 +170,17 @@ def with_bugs(code):
     return code
 
 
-def write(folder, code, claims):
+def write(contract, code, claims):
+    """A contract in a folder of its own."""
+    folder = WORK / "src" / contract
     folder.mkdir(parents=True, exist_ok=True)
+    base = "FloatClaims" if "FloatMachine" in code else "Claims"
     (folder / "Instructions.sol").write_text(code)
-    (folder / "Claims.sol").write_text((HERE / "Claims.sol").read_text())
-    name = folder.name.capitalize()
+    for name in {"Claims", base}:
+        (folder / f"{name}.sol").write_text((HERE / f"{name}.sol").read_text())
     body = "\n".join(claims)
-    (folder / f"{name}.sol").write_text(
-        f'{HEAD}import {{Claims}} from "./Claims.sol";\n\ncontract {name} is Claims {{\n{body}}}\n'
+    (folder / f"{contract}.sol").write_text(
+        f'{HEAD}import {{{base}}} from "./{base}.sol";\n\ncontract {contract} is {base} {{\n{body}}}\n'
     )
 
 
@@ -162,7 +189,7 @@ def halmos(contract):
     result = WORK / f"{contract}.json"
     result.unlink(missing_ok=True)
     command = [Path(sys.executable).with_name("halmos"), "--contract", contract, "--json-output", result]
-    command += ["--solver-command", f"{sys.executable} {HERE}/solver.py", "--solver-timeout-assertion", "60000"]
+    command += ["--solver-command", f"{sys.executable} {HERE}/solver.py", "--solver-timeout-assertion", "600000"]
     command += ["--solver-threads", "1", "--no-status", *(["--early-exit"] if contract == "Bugs" else [])]
     path = f"{ROOT}/node_modules/@foundry-rs/forge-linux-amd64/bin:{os.environ['PATH']}"
     run = subprocess.run(command, cwd=WORK, capture_output=True, text=True, env={**os.environ, "PATH": path})
@@ -170,7 +197,7 @@ def halmos(contract):
         sys.exit((run.stdout + run.stderr)[-4000:])
     [tests] = json.loads(result.read_text())["test_results"].values()
     verdicts = {0: "proved", 1: "refuted"}
-    return {test["name"].split("(")[0][6:]: verdicts.get(test["exitcode"], "undecided") for test in tests}
+    return {test["name"].split("(")[0][6:].replace("_", "."): verdicts.get(test["exitcode"], "undecided") for test in tests}
 
 
 def lemmas():
@@ -190,21 +217,24 @@ def lemmas():
     return {"sign": solver.check() == z3.unsat, "product": z3.is_bv_value(rest) and rest.as_long() == 0}
 
 
-def prove():
-    """Prints how many; returns what is not as it should be."""
-    source = WORK / "src"
-    source.mkdir(parents=True, exist_ok=True)
+def prove(quick):
+    """Prints how many; returns what is not as it should be. The instructions of rv64im are all among those of
+    rv64imfd, so the quick way is to prove of rv64im only that other words are illegal."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    (WORK / "src").mkdir(parents=True)
     (WORK / "foundry.toml").write_text(SETTINGS)
-    (source / "Machine.sol").write_text((HERE / "Machine.sol").read_text())
-    integers = table("integers.txt")
-    claims = [row.claim() for row in integers]
-    write(source / "rv64im", generated("rv64im"), [*claims, illegal(integers)])
-    broken = {name for name, *_ in BUGS}
-    some = [row.claim() for row in integers if row.name in broken]
-    write(source / "bugs", with_bugs(generated("rv64im")), [*some, illegal(integers)])
+    for name in "Machine.sol", "FloatMachine.sol":
+        (WORK / "src" / name).write_text((HERE / name).read_text())
+    integers, floats = table("integers.txt"), table("floats.txt")
+    claims = {row.name: row.claim() for row in integers + floats} | {"bitLength": LENGTH}
+    of_integers = [] if quick else [claims[row.name] for row in integers] + [LENGTH]
+    write("Rv64im", generated("rv64im"), [*of_integers, illegal(integers)])
+    claims["illegal"] = illegal(integers + floats)
+    write("Rv64imfd", generated("rv64imfd"), claims.values())
+    write("Bugs", with_bugs(generated("rv64imfd")), [claims[name] for name, *_ in BUGS])
 
-    wrong = [f"lemma: {name}" for name, holds in lemmas().items() if not holds]
-    for contract, wanted in ("Rv64im", "proved"), ("Bugs", "refuted"):
+    wrong = [f"lemma about numbers: {name}" for name, holds in lemmas().items() if not holds]
+    for contract, wanted in ("Rv64im", "proved"), ("Rv64imfd", "proved"), ("Bugs", "refuted"):
         verdicts = halmos(contract)
         wrong += [f"{contract} {name}: {verdict}" for name, verdict in verdicts.items() if verdict != wanted]
         print(f"{contract}: {list(verdicts.values()).count(wanted)} of {len(verdicts)} {wanted}", flush=True)

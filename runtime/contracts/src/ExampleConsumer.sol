@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IInferenceConsumer, IInferenceService, Request} from "./Interfaces.sol";
+import {IInferenceConsumer, IInferenceService, Order, Request} from "./Interfaces.sol";
 
-/// @title An example of a consumer: it stores the outputs that it receives.
+/// @title An example of a consumer: it stores the outputs that it asked for.
 /// @notice Use it as a template for your own. docs/integrating.md explains how consumers work.
 contract ExampleConsumer is IInferenceConsumer {
     IInferenceService public immutable SERVICE;
@@ -13,6 +13,7 @@ contract ExampleConsumer is IInferenceConsumer {
     event Delivered(uint256 indexed id, bytes output);
 
     error NotTheService();
+    error NotAsked();
     error NotTheAsker();
     error Refused();
 
@@ -21,22 +22,31 @@ contract ExampleConsumer is IInferenceConsumer {
     }
 
     /// @notice Requests an inference. Once its output is final, it is in `outputs(id)`.
-    function ask(bytes32 listing, bytes calldata input) external payable returns (uint256 id) {
-        id = SERVICE.requestCallback{value: msg.value}(listing, input, address(this), 300_000, "");
+    function ask(bytes32 model, bytes calldata input) external payable returns (uint256 id) {
+        Order memory order = Order({
+            model: model,
+            repetitions: 0,
+            callback: address(this),
+            callbackGas: 300_000,
+            callbackData: ""
+        });
+        id = SERVICE.request{value: msg.value}(order, input);
         // The service makes no external call to this contract when it takes a request.
         // slither-disable-next-line reentrancy-benign
         askers[id] = msg.sender;
     }
 
-    /// @notice Cancels a request that was not answered within the service's window. The money goes back to
-    /// the asker.
+    /// @notice Gives notice that the asker wants its money back. Called again once the notice period is over,
+    /// it returns the money, unless an answer has come.
     function cancel(uint256 id, Request calldata request) external {
         if (msg.sender != askers[id]) revert NotTheAsker();
-        delete askers[id];
+        uint256 before = SERVICE.balances(address(this));
         SERVICE.cancel(id, request);
+        if (SERVICE.balances(address(this)) == before) return;
+        delete askers[id];
         SERVICE.withdraw();
         // slither-disable-next-line low-level-calls
-        (bool taken,) = msg.sender.call{value: uint256(request.fee) + request.licenceFee}("");
+        (bool taken,) = msg.sender.call{value: request.fee}("");
         if (!taken) revert Refused();
     }
 
@@ -44,9 +54,17 @@ contract ExampleConsumer is IInferenceConsumer {
     receive() external payable {}
 
     /// @inheritdoc IInferenceConsumer
-    function inferenceCallback(uint256 id, bytes calldata output, bytes calldata) external {
+    function inferenceCallback(
+        uint256 id,
+        address requester,
+        bytes32,
+        bytes calldata output,
+        bytes calldata
+    ) external {
         // Anyone can call this function, but only the service knows which outputs are final.
         if (msg.sender != address(SERVICE)) revert NotTheService();
+        // Anyone can make a request that names this contract; only its own concern it.
+        if (requester != address(this)) revert NotAsked();
         outputs[id] = output;
         emit Delivered(id, output);
     }

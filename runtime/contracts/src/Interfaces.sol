@@ -1,57 +1,53 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-/// @notice An aligned subtree of memory: its level, counted from the leaves, and its index in that level.
-struct Subtree {
-    uint8 level;
-    uint64 index;
-}
-
-/// @notice A model, as the game sees it.
-struct Model {
+/// @notice What a machine executes, and in which order. Its hash is the program's name in a game.
+/// @dev Two fields are packed (docs/formats.md, "Words of the contracts"). A field's bits are counted from
+/// the lowest.
+struct Program {
+    /// The root of the code.
     bytes32 codeRoot;
-    bytes32 memoryRoot;
+    /// The machine: extensions << 136 | memory bits << 128 | code base << 64 | code size.
+    uint256 machine;
+    /// The root of the schedule's tree: a leaf for each big step of prologue, period and epilogue.
     bytes32 scheduleRoot;
-    uint64 bigSteps;
-    uint8 memoryBits;
-    uint8 scratchBits;
-    Subtree input;
-    Subtree output;
-    address verifier;
+    /// The shape: scratch bits << 176 | prologue << 144 | period << 112 | epilogue << 80 | least << 40 | most.
+    /// The first is a logarithm of bytes; then come numbers of big steps; then how often the period may be
+    /// repeated.
+    uint256 shape;
 }
 
-/// @notice A running game.
+/// @notice A program with its data. Its hash is the model's ID, on every chain.
+/// @dev Input and output are aligned subtrees of memory: level << 128 | index << 64 | bytes. The level is
+/// counted from the leaves, the index within the level. The tensors are the first bytes of the subtree; the
+/// rest of it is zero.
+struct Model {
+    Program program;
+    /// The root of memory, without an input.
+    bytes32 memoryRoot;
+    uint256 input;
+    uint256 output;
+}
+
+/// @notice A running game, as each move passes it in.
+/// @dev The contract stores one word: `keccak256(id, subject, position, claims)`. `claims` is the root of the
+/// tree over the segment's agreed start and the claims of the side that moved last.
 struct Game {
-    /// The hash of the model.
-    bytes32 model;
-    address asserter;
-    address challenger;
-    /// The number of parts that a segment is cut into.
-    uint16 arity;
-    /// Whether it is the asserter's turn.
-    bool asserterMoves;
-    /// The seconds that each side has left.
-    uint32 asserterClock;
-    uint32 challengerClock;
-    /// When the mover's clock started.
-    uint64 since;
-    /// Whether the segment consists of machine steps of big step `bigStep`; otherwise it consists of big
-    /// steps.
-    bool inSteps;
-    uint64 bigStep;
-    uint64 lo;
-    uint64 hi;
-    /// The root at `lo`, on which both sides agree.
-    bytes32 start;
-    /// The Merkle root of the claims of the side that moved last.
-    bytes32 claims;
+    /// While the segment consists of big steps: the hash of the program. After that: its machine.
+    bytes32 subject;
+    /// flags << 240 | asserter's clock << 208 | challenger's clock << 176 | since << 136 | place << 96 |
+    /// lo << 48 | hi. Flag 1: the asserter moves. Flag 2: the segment consists of the machine steps of big
+    /// step `place`; otherwise it consists of big steps, and `place` tells how often the period is repeated.
+    uint256 position;
 }
 
 /// @notice The challenger's first move: it goes from the request to big steps.
 struct Opening {
+    /// The input's subtree as it is in the image.
     bytes32 input;
     bytes32[] inputSiblings;
     bytes32[] claims;
+    /// The output's subtree of the last claim; ignored if that is void.
     bytes32 output;
     bytes32[] outputSiblings;
 }
@@ -59,11 +55,12 @@ struct Opening {
 /// @notice The part of the opponent's claims that the mover disputes: it accepts the root where the part
 /// begins and rejects the root where it ends.
 struct Pick {
+    /// The part's number, counted from 1.
     uint16 part;
-    bytes32 begin;
-    bytes32[] beginSiblings;
+    bytes32 agreed;
     bytes32 rejected;
-    bytes32[] rejectedSiblings;
+    /// What leads from both to the root of the claims (docs/formats.md, "Pairs of claims").
+    bytes32[] siblings;
 }
 
 /// @notice What a move brings to go from one big step to its machine steps.
@@ -80,15 +77,15 @@ struct BigStepEntry {
 /// @title The moves of a dispute and their errors.
 /// @notice docs/protocol.md defines every move and the order in which errors are checked.
 interface IDisputeGame {
-    /// @notice A side has moved. `claims` are its claims; `game` is the state that the next move must pass
-    /// in.
-    event Moved(uint256 indexed id, Game game, bytes32[] claims);
+    /// @notice A side has moved. `game` is the state that the next move must pass in; `start` is the root on
+    /// which both sides agree, and `claims` are the mover's claims.
+    event Moved(uint256 indexed id, Game game, bytes32 start, bytes32[] claims);
     /// @notice Game `id` is over.
     event Won(uint256 indexed id, bool asserterWon);
 
-    /// The model or the arity is out of range.
+    /// No image can have these values.
     error InvalidModel();
-    /// The hash of the given game or model is not the stored one.
+    /// The given game, claims or program are not those whose hash is stored.
     error StateMismatch();
     /// The game is over.
     error Over();
@@ -121,36 +118,34 @@ interface IDisputeGame {
     /// challenger won, 3 if it ended because another game overturned the answer; 0 if there is no such game.
     function games(uint256 id) external view returns (bytes32);
 
+    /// @notice The same for many games.
+    function gamesOf(uint256[] calldata ids) external view returns (bytes32[] memory);
+
     /// @notice The hash that identifies a model.
     function hashOf(Model calldata model) external pure returns (bytes32);
 
     /// @notice Picks a part of the opponent's claims and cuts it into smaller parts, with one claim for each.
-    function dissect(uint256 id, Game memory game, Pick calldata pick, bytes32[] calldata claims) external;
+    function dissect(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata claims) external;
 
     /// @notice Picks one big step and goes down to its machine steps.
     function enter(
         uint256 id,
-        Game memory game,
-        Model calldata model,
+        Game calldata game,
+        Program calldata program,
         Pick calldata pick,
         BigStepEntry calldata entry
     ) external;
 
     /// @notice Wins the game: after a void memory everything is void, and the opponent claims otherwise.
-    function proveVoid(uint256 id, Game memory game, Pick calldata pick) external;
+    function proveVoid(uint256 id, Game calldata game, Pick calldata pick) external;
 
     /// @notice Wins the game: the contract executes the one step in dispute, and its result is not what the
     /// opponent claims.
-    function prove(
-        uint256 id,
-        Game memory game,
-        Model calldata model,
-        Pick calldata pick,
-        bytes calldata witness
-    ) external;
+    function prove(uint256 id, Game calldata game, Pick calldata pick, bytes calldata witness) external;
 
     /// @notice Ends a game whose mover has run out of time. Anyone may call it.
-    function timeout(uint256 id, Game memory game) external;
+    /// @param claims The root of the claims, start included.
+    function timeout(uint256 id, Game calldata game, bytes32 claims) external;
 }
 
 /// @title The game alone, without bonds.
@@ -162,6 +157,7 @@ interface IOpenDisputes is IDisputeGame {
         uint16 arity,
         uint32 clock,
         Model calldata model,
+        uint64 repetitions,
         bytes32 inputRoot,
         bytes32 asserted,
         Opening calldata opening
@@ -170,79 +166,46 @@ interface IOpenDisputes is IDisputeGame {
 
 // ---- The service
 
-/// @notice The machine whose steps a verifier executes.
-struct Machine {
-    /// Whether it has floats (RV64IMFD) or not (RV64IM).
-    bool floats;
-    uint8 memoryBits;
-    uint64 codeBase;
-    uint64 codeSize;
-}
-
-/// @notice A model on offer: what it computes, its input and output sizes, and its licence fee.
-struct Listing {
-    Model model;
-    /// The bytes of an input. The rest of the input region is zero.
-    uint64 inputBytes;
-    /// The bytes of an output. The rest of the output region is zero.
-    uint64 outputBytes;
-    /// Who receives the licence fee of every settled request.
-    address licensor;
-    /// The licence fee, in wei.
-    uint96 licenceFee;
-    /// The keccak-256 hash of the licence's text; zero if there is none.
-    bytes32 licence;
-}
-
-/// @notice What the registry stores of a listing.
-struct Card {
-    /// The hash of the model.
-    bytes32 model;
-    uint64 inputBytes;
-    uint64 outputBytes;
-    uint8 inputLevel;
-    uint8 outputLevel;
-    address licensor;
-    uint96 licenceFee;
-}
-
-/// @title The registry of models. The ID of a listing is its hash.
-/// @notice Anyone may register any model. An ID is a hash, so nobody can take or change the listing of
-/// somebody else.
+/// @title The registry of models. The ID of a model is its hash.
+/// @notice Anyone may register any model. Registering makes nobody its owner.
 interface IModelRegistry {
-    /// @notice A verifier was deployed.
-    event Deployed(address indexed verifier, Machine machine);
-    /// @notice A listing was registered and can be used.
-    event Registered(bytes32 indexed id, Listing listing, Machine machine);
+    /// @notice The verifier of machines with these extensions was deployed.
+    event Deployed(uint32 indexed extensions, address verifier);
+    /// @notice A model was registered and can be used.
+    event Registered(bytes32 indexed id, Model model);
 
-    /// The creation code is not the one that the registry knows.
+    /// The creation code is not the one that the registry knows for these extensions.
     error CreationCode();
-    /// The machine has no verifier yet, or the model names another verifier or memory size.
-    error NotItsVerifier(address expected);
     /// The verifier cannot be deployed.
     error NotDeployed();
-    /// An input or output has no bytes, or more than its region holds.
-    error Size();
-    /// There is no such listing.
+    /// The verifier of the model's machine is not deployed yet, or the registry knows none.
+    error NoVerifier(uint32 extensions);
+    /// There is no such model.
     error Unknown();
+    /// There must be as many hashes as sets of extensions, and no set twice.
+    error InvalidSets();
 
-    /// @notice The verifier of a machine; zero if none is deployed.
-    function verifierOf(Machine calldata machine) external view returns (address);
+    /// @notice The sets of extensions whose verifiers the registry knows.
+    function sets() external view returns (uint32[] memory);
 
-    /// @notice Deploys the verifier of a machine, unless it is deployed already. The hash of its creation
-    /// code is fixed.
-    function deployVerifier(Machine calldata machine, bytes calldata creationCode) external returns (address);
+    /// @notice The address of the verifier of machines with these extensions, deployed or not; zero if the
+    /// registry knows none.
+    function verifierOf(uint32 extensions) external view returns (address);
 
-    /// @notice Registers a model. The same listing has the same ID, whoever registers it.
-    function register(Listing calldata listing, Machine calldata machine) external returns (bytes32 id);
+    /// @notice Deploys a verifier, unless it is deployed already. The hash of its creation code is fixed.
+    function deployVerifier(uint32 extensions, bytes calldata creationCode) external returns (address);
 
-    /// @notice The stored part of a listing; reverts if there is no such listing.
-    function cardOf(bytes32 id) external view returns (Card memory);
+    /// @notice Registers a model. The same model has the same ID, whoever registers it.
+    function register(Model calldata model) external returns (bytes32 id);
+
+    /// @notice What a request must know of a model; reverts if there is no such model.
+    function cardOf(bytes32 id) external view returns (uint256 input, uint256 output, uint256 shape);
 }
 
 /// @notice The terms of a service. Times are in seconds, amounts in wei.
 struct Terms {
-    /// An answer can be challenged until this much time has passed since it was posted.
+    /// An answer can be challenged until this much time has passed since it was posted. It is also the notice
+    /// period of a cancellation.
     uint32 window;
     /// The total time that each side has for its moves in a game.
     uint32 clock;
@@ -256,23 +219,33 @@ struct Terms {
     uint96 burned;
 }
 
-/// @notice A request for an inference. Only its hash is stored.
+/// @notice What a requester orders.
+struct Order {
+    /// The ID of the model.
+    bytes32 model;
+    /// How often the model's period is repeated; zero means as often as the model allows.
+    uint64 repetitions;
+    /// The contract to call once the answer is final; zero for none.
+    address callback;
+    /// The gas of the callback.
+    uint64 callbackGas;
+    /// Data that the callback receives with the output.
+    bytes callbackData;
+}
+
+/// @notice A request for an inference. Only `keccak256(id, request)` is stored.
 struct Request {
-    /// The hash of the model.
     bytes32 model;
     bytes32 inputRoot;
-    /// Who gets the fees back if the request is cancelled.
+    /// Who gets the fee back if the request is cancelled.
     address requester;
     /// The fee for the answer, in wei.
     uint96 fee;
-    address licensor;
-    uint96 licenceFee;
-    /// The contract to call once the answer is final; zero for none.
+    uint64 repetitions;
+    /// The model's output region.
+    uint256 output;
     address callback;
     uint64 callbackGas;
-    uint64 created;
-    uint64 outputBytes;
-    uint8 outputLevel;
     /// The keccak-256 hash of the data that the callback receives with the output.
     bytes32 callbackData;
 }
@@ -295,43 +268,64 @@ struct Answer {
     uint40 posted;
     /// The number of the answer among those to its request, counted from 1.
     uint16 attempt;
-    uint32 openGames;
+    /// The games that are running; once the answer is overturned, those that were.
+    uint24 openGames;
     Standing standing;
+    /// Whether the callback has succeeded, or there is none.
+    bool delivered;
     bytes32 outputRoot;
+}
+
+/// @notice All that the service stores of a request.
+struct RequestStatus {
+    /// The hash of ID and request; zero if there is no such request or it was cancelled.
+    bytes32 hash;
+    /// When the requester may cancel it; zero if it gave no notice.
+    uint64 cancellable;
+    Answer answer;
 }
 
 /// @title Requests, answers, bonds and callbacks.
 /// @notice An answer is final once its window is over and its asserter has won every game against it. It is
 /// overturned when it loses one game; then the request can be answered again. docs/protocol.md has the rules.
-/// @dev The ID of a game is `request << 176 | attempt << 160 | challenger`.
+/// @dev The IDs of requests are 1, 2, 3 and so on. The ID of a game is
+/// `request << 176 | attempt << 160 | challenger`.
 interface IInferenceService is IDisputeGame {
     /// @notice Somebody requests an inference. `input` is empty if it was given by its root.
     event Requested(
-        uint256 indexed id, bytes32 indexed listing, Request request, bytes input, bytes callbackData
+        uint256 indexed id, bytes32 indexed model, Request request, bytes input, bytes callbackData
     );
-    /// @notice A request was cancelled; its fees were credited to the requester.
+    /// @notice The requester may cancel the request from this time on.
+    event CancelNotice(uint256 indexed id, uint64 cancellable);
+    /// @notice A request was cancelled; its fee was credited to the requester.
     event Cancelled(uint256 indexed id);
     /// @notice Somebody answered with a bond. `output` is empty if the model has no output for this input.
     event Answered(
         uint256 indexed id, uint16 attempt, address indexed asserter, bytes32 outputRoot, bytes output
     );
-    /// @notice An answer is final. `delivered` tells whether there was a callback and it succeeded.
+    /// @notice An answer is final. `delivered` is false only if there is a callback and it failed.
     event Settled(uint256 indexed id, bytes32 outputRoot, bool delivered);
+    /// @notice A callback that had failed has succeeded.
+    event Redelivered(uint256 indexed id);
     /// @notice An account's balance was paid out.
     event Withdrawn(address indexed account, uint256 wei_);
 
-    /// A time or bond is zero, the arity is out of range, or more would be burned than is bonded.
+    /// A term is outside the limits in docs/protocol.md.
     error InvalidTerms();
     /// The transaction does not send the required amount.
     error Value(uint256 expected);
     /// The input or output does not have the size that the model requires.
     error Size();
+    /// The model does not allow as many repetitions, or as few.
+    error Repetitions();
     /// The callback gas exceeds MAX_CALLBACK_GAS (8,000,000).
     error CallbackGas();
-    /// The hash of the given request is not the stored one.
+    /// The given request is not the one whose hash is stored.
     error RequestMismatch();
-    /// Only the requester can cancel, a window after the request, while no answer is pending or final.
+    /// Only the requester can cancel, while no answer is pending or final.
     error NotCancellable();
+    /// The notice period of the cancellation is not over.
+    error Notice(uint64 cancellable);
     /// The request has an answer that is pending or final.
     error AnsweredAlready();
     /// There is no answer, or it is final or overturned.
@@ -352,62 +346,61 @@ interface IInferenceService is IDisputeGame {
     error Gas();
     /// The answer is not final.
     error NotFinal();
+    /// There is no callback, or it has succeeded.
+    error DeliveredAlready();
+    /// The callback failed again.
+    error CallbackFailed();
     /// The sender has no balance to withdraw.
     error Nothing();
     /// The account refuses the payment.
     error Refused();
 
-    /// @notice Requests an inference on these bytes. The amount sent is the licence fee plus the fee for the
-    /// answer.
-    /// @param listing The ID of the model's listing in the registry.
-    /// @param input The bytes of all inputs, as they lie in the input region.
-    /// @param callback The contract to call once the answer is final; zero for none.
-    /// @param callbackGas The gas of the callback.
-    /// @param callbackData Data that the callback receives with the output.
-    function requestCallback(
-        bytes32 listing,
-        bytes calldata input,
-        address callback,
-        uint64 callbackGas,
-        bytes calldata callbackData
-    ) external payable returns (uint256 id);
+    /// @notice Requests an inference on these bytes: all inputs, as they lie in the input region. The amount
+    /// sent is the fee for the answer.
+    function request(Order calldata order, bytes calldata input) external payable returns (uint256 id);
 
     /// @notice Requests an inference on an input that is given by its root. The requester must get the input
     /// to servers and validators.
-    function requestByRoot(
-        bytes32 listing,
-        bytes32 inputRoot,
-        address callback,
-        uint64 callbackGas,
-        bytes calldata callbackData
-    ) external payable returns (uint256 id);
+    function requestByRoot(Order calldata order, bytes32 inputRoot) external payable returns (uint256 id);
 
-    /// @notice Cancels a request and credits its fees to the requester. Only the requester may call it, once
-    /// a window's time has passed since the request, while no answer is pending or final.
-    function cancel(uint256 id, Request calldata request) external;
+    /// @notice Gives notice of a cancellation, or cancels once the notice period is over. Only the requester
+    /// may call it, while no answer is pending or final. Cancelling credits the fee to the requester.
+    function cancel(uint256 id, Request calldata request_) external;
 
     /// @notice Answers a request, with a bond. An empty output asserts that the model has no output for this
     /// input.
-    function answer(uint256 id, Request calldata request, bytes calldata output) external payable;
+    function answer(uint256 id, Request calldata request_, bytes calldata output) external payable;
 
     /// @notice Challenges the answer, with a bond: opens a game between the sender and the asserter.
     /// @param asserted The output root that the sender disputes.
     function challenge(
         uint256 id,
-        Request calldata request,
+        Request calldata request_,
         Model calldata model,
         bytes32 asserted,
         Opening calldata opening
     ) external payable returns (uint256 game);
 
-    /// @notice Makes an answer final once it can no longer be overturned; credits the fees and calls the
+    /// @notice Makes an answer final once it can no longer be overturned; credits bond and fee and calls the
     /// callback.
-    function settle(uint256 id, Request calldata request, bytes calldata output, bytes calldata callbackData)
-        external;
+    function settle(
+        uint256 id,
+        Request calldata request_,
+        bytes calldata output,
+        bytes calldata callbackData
+    ) external;
 
-    /// @notice Returns the bond of a challenger whose game was still open when another game overturned the
-    /// answer.
-    function reclaim(uint256 game, Game calldata state) external;
+    /// @notice Makes a callback again that failed when the answer was settled. Reverts if it fails again.
+    function redeliver(
+        uint256 id,
+        Request calldata request_,
+        bytes calldata output,
+        bytes calldata callbackData
+    ) external;
+
+    /// @notice Returns the bond of a challenger whose game was still running when another game overturned the
+    /// answer, with a share of the asserter's bond.
+    function reclaim(uint256 id, Game calldata game, bytes32 claims) external;
 
     /// @notice Pays out the sender's balance.
     function withdraw() external;
@@ -418,8 +411,11 @@ interface IInferenceService is IDisputeGame {
     /// @notice The registry of the models.
     function registry() external view returns (IModelRegistry);
 
-    /// @notice The hash of a request; zero if there is no such request or it was cancelled.
-    function requests(uint256 id) external view returns (bytes32);
+    /// @notice The number of requests so far, which is the ID of the last one.
+    function requestCount() external view returns (uint256);
+
+    /// @notice What is stored of these requests.
+    function statusOf(uint256[] calldata ids) external view returns (RequestStatus[] memory);
 
     /// @notice The output root of a final answer; reverts if the answer is not final.
     function result(uint256 id) external view returns (bytes32);
@@ -433,7 +429,14 @@ interface IInferenceService is IDisputeGame {
 
 /// @title A contract that is called once an answer is final.
 interface IInferenceConsumer {
-    /// @notice The service calls this once, with the final output; it is empty if the model has no output for
-    /// the input.
-    function inferenceCallback(uint256 id, bytes calldata output, bytes calldata callbackData) external;
+    /// @notice The service calls this with the final output, until it succeeds once; the output is empty if
+    /// the model has none for the input. Anyone can name any contract in a request: check that `requester` is
+    /// one from whom you expect results, and `model` the one that you trust.
+    function inferenceCallback(
+        uint256 id,
+        address requester,
+        bytes32 model,
+        bytes calldata output,
+        bytes calldata callbackData
+    ) external;
 }

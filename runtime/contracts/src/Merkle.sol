@@ -27,16 +27,74 @@ library Merkle {
         }
     }
 
-    /// @notice The root of the smallest tree over these leaves. There must be at least one; missing leaves
-    /// are zero.
-    function rootOf(bytes32[] calldata leaves) internal pure returns (bytes32) {
+    /// @notice Folds two neighbouring leaves, number `index` and the next one, of the smallest tree over
+    /// `count` leaves. The siblings come from the bottom up, the left one first; those behind the last leaf
+    /// are zero and left out. There must be exactly as many as that takes.
+    function foldPair(bytes32 left, bytes32 right, uint256 index, uint256 count, bytes32[] calldata siblings)
+        internal
+        pure
+        returns (bytes32 root)
+    {
+        uint256 used;
+        assembly ("memory-safe") {
+            // While the two nodes have different parents, the left one is a right child and vice versa.
+            for {} and(index, 1) {} {
+                let sibling := calldataload(add(siblings.offset, shl(5, used)))
+                used := add(used, 1)
+                left := parent(sibling, left)
+                sibling := 0
+                // The right sibling of the right node.
+                if lt(add(index, 2), count) {
+                    sibling := calldataload(add(siblings.offset, shl(5, used)))
+                    used := add(used, 1)
+                }
+                right := parent(right, sibling)
+                index := shr(1, index)
+                count := shr(1, add(count, 1))
+            }
+            root := parent(left, right)
+            index := shr(1, index)
+            count := shr(1, add(count, 1))
+            for {} gt(count, 1) {} {
+                switch and(index, 1)
+                case 0 {
+                    let sibling := 0
+                    if lt(add(index, 1), count) {
+                        sibling := calldataload(add(siblings.offset, shl(5, used)))
+                        used := add(used, 1)
+                    }
+                    root := parent(root, sibling)
+                }
+                default {
+                    let sibling := calldataload(add(siblings.offset, shl(5, used)))
+                    used := add(used, 1)
+                    root := parent(sibling, root)
+                }
+                index := shr(1, index)
+                count := shr(1, add(count, 1))
+            }
+            function parent(a, b) -> node {
+                if or(a, b) {
+                    mstore(0, a)
+                    mstore(32, b)
+                    node := keccak256(0, 64)
+                }
+            }
+        }
+        // Other bytes of the call were read in place of siblings that are missing.
+        if (used != siblings.length) root = ~root;
+    }
+
+    /// @notice The root of the smallest tree over `first` and these leaves. Missing leaves are zero.
+    function rootOf(bytes32 first, bytes32[] calldata leaves) internal pure returns (bytes32) {
         uint256 nodes;
         assembly ("memory-safe") {
             // Uses free memory, which stays free.
             nodes := mload(0x40)
-            calldatacopy(nodes, leaves.offset, shl(5, leaves.length))
+            mstore(nodes, first)
+            calldatacopy(add(nodes, 32), leaves.offset, shl(5, leaves.length))
         }
-        return reduce(nodes, leaves.length);
+        return reduce(nodes, leaves.length + 1);
     }
 
     /// @notice The root of an aligned subtree of memory, `level` levels above the leaves, that starts with

@@ -1,82 +1,80 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {Card, IModelRegistry, Listing, Machine, Model} from "./Interfaces.sol";
+import {IModelRegistry, Model} from "./Interfaces.sol";
 import {Models} from "./Models.sol";
 
-/// @title The registry of models. The ID of a listing is its hash.
-/// @notice The registry deploys the verifiers itself, from creation code whose hash is fixed at construction.
-/// So only the verifier of its machine decides disputes about a registered model. The registry has no owner.
+/// @title The registry of models. The ID of a model is its hash.
+/// @notice The registry deploys the verifiers itself, one for each set of extensions, from creation code whose
+/// hash is fixed at construction. So only these verifiers decide disputes about registered models. The
+/// registry has no owner.
 contract ModelRegistry is IModelRegistry {
-    /// @notice The hash of the creation code of the RV64IM verifier, without constructor arguments.
-    bytes32 public immutable INTEGER_CODE;
-    /// @notice The hash of the creation code of the RV64IMFD verifier, without constructor arguments.
-    bytes32 public immutable FLOAT_CODE;
+    /// @dev What is stored of a model. The output region is never zero.
+    struct Card {
+        uint256 input;
+        uint256 output;
+        uint256 shape;
+    }
 
-    mapping(bytes32 machine => address) private verifiers;
+    uint32[] private known;
+    mapping(uint32 extensions => address) private verifiers;
     mapping(bytes32 id => Card) private cards;
 
-    constructor(bytes32 integerCode, bytes32 floatCode) {
-        (INTEGER_CODE, FLOAT_CODE) = (integerCode, floatCode);
+    /// @param extensions The sets of extensions that have a verifier.
+    /// @param codeHashes For each of them, the hash of the verifier's creation code.
+    constructor(uint32[] memory extensions, bytes32[] memory codeHashes) {
+        if (extensions.length != codeHashes.length) revert InvalidSets();
+        known = extensions;
+        for (uint256 i = 0; i < extensions.length; ++i) {
+            if (verifiers[extensions[i]] != address(0)) revert InvalidSets();
+            // CREATE2 (EIP-1014): the address follows from the code alone, not from the order of deployment.
+            bytes32 place = keccak256(abi.encodePacked(bytes1(0xff), address(this), bytes32(0), codeHashes[i]));
+            verifiers[extensions[i]] = address(uint160(uint256(place)));
+        }
     }
 
     /// @inheritdoc IModelRegistry
-    function deployVerifier(Machine calldata machine, bytes calldata creationCode)
+    function deployVerifier(uint32 extensions, bytes calldata creationCode)
         external
         returns (address verifier)
     {
-        verifier = verifierOf(machine);
-        if (verifier != address(0)) return verifier;
-        if (keccak256(creationCode) != (machine.floats ? FLOAT_CODE : INTEGER_CODE)) revert CreationCode();
-        bytes memory arguments = abi.encode(uint256(machine.memoryBits), machine.codeBase, machine.codeSize);
-        bytes memory code = bytes.concat(creationCode, arguments);
+        verifier = verifiers[extensions];
+        if (verifier == address(0)) revert NoVerifier(extensions);
+        if (verifier.code.length != 0) return verifier;
+        bytes memory code = creationCode;
+        address created;
         assembly ("memory-safe") {
-            verifier := create(0, add(code, 32), mload(code))
+            created := create2(0, add(code, 32), mload(code), 0)
         }
-        if (verifier == address(0)) revert NotDeployed();
-        verifiers[hashOf(machine)] = verifier;
-        emit Deployed(verifier, machine);
+        if (created == address(0)) revert NotDeployed();
+        if (created != verifier) revert CreationCode();
+        emit Deployed(extensions, verifier);
     }
 
     /// @inheritdoc IModelRegistry
-    function register(Listing calldata listing, Machine calldata machine) external returns (bytes32 id) {
-        Model calldata model = listing.model;
+    function register(Model calldata model) external returns (bytes32 id) {
         Models.requireValid(model);
-        address verifier = verifierOf(machine);
-        bool its =
-            verifier != address(0) && verifier == model.verifier && machine.memoryBits == model.memoryBits;
-        if (!its) revert NotItsVerifier(verifier);
-        requireSize(listing.inputBytes, model.input.level);
-        requireSize(listing.outputBytes, model.output.level);
-        id = keccak256(abi.encode(listing));
-        cards[id] = Card({
-            model: Models.hashOf(model),
-            inputBytes: listing.inputBytes,
-            outputBytes: listing.outputBytes,
-            inputLevel: model.input.level,
-            outputLevel: model.output.level,
-            licensor: listing.licensor,
-            licenceFee: listing.licenceFee
-        });
-        emit Registered(id, listing, machine);
+        uint32 extensions = Models.extensionsOf(model.program.machine);
+        if (verifiers[extensions].code.length == 0) revert NoVerifier(extensions);
+        id = Models.hashOf(model);
+        cards[id] = Card(model.input, model.output, model.program.shape);
+        emit Registered(id, model);
     }
 
     /// @inheritdoc IModelRegistry
-    function verifierOf(Machine calldata machine) public view returns (address) {
-        return verifiers[hashOf(machine)];
+    function sets() external view returns (uint32[] memory) {
+        return known;
     }
 
     /// @inheritdoc IModelRegistry
-    function cardOf(bytes32 id) external view returns (Card memory card) {
-        card = cards[id];
-        if (card.model == 0) revert Unknown();
+    function verifierOf(uint32 extensions) external view returns (address) {
+        return verifiers[extensions];
     }
 
-    function hashOf(Machine calldata machine) private pure returns (bytes32) {
-        return keccak256(abi.encode(machine));
-    }
-
-    function requireSize(uint256 size, uint256 level) private pure {
-        if (size == 0 || size > Models.sizeOf(level)) revert Size();
+    /// @inheritdoc IModelRegistry
+    function cardOf(bytes32 id) external view returns (uint256 input, uint256 output, uint256 shape) {
+        Card storage card = cards[id];
+        (input, output, shape) = (card.input, card.output, card.shape);
+        if (output == 0) revert Unknown();
     }
 }

@@ -1,35 +1,136 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IDisputeGame, Model, Subtree} from "./Interfaces.sol";
+import {IDisputeGame, Model, Program} from "./Interfaces.sol";
 
-/// @title Validity and hashes of models.
+/// @title Hashes, packed words and validity of models.
 library Models {
     /// @notice A leaf of memory has 2^LEAF_BITS bytes.
     uint256 internal constant LEAF_BITS = 5;
+    /// @notice The most big steps of a run, repetitions included.
+    uint256 internal constant MAX_BIG_STEPS = 1 << 40;
+
+    uint256 private constant U64 = type(uint64).max;
+    uint256 private constant U40 = type(uint40).max;
+    uint256 private constant U32 = type(uint32).max;
+
+    // ---- Hashes
+
+    /// @notice The hash that identifies a program.
+    function hashOf(Program calldata program) internal pure returns (bytes32) {
+        return keccak256(abi.encode(program));
+    }
 
     /// @notice The hash that identifies a model.
     function hashOf(Model calldata model) internal pure returns (bytes32) {
-        return keccak256(abi.encode(model));
+        return keccak256(abi.encode(hashOf(model.program), model.memoryRoot, model.input, model.output));
     }
+
+    // ---- Machines
+
+    function extensionsOf(uint256 machine) internal pure returns (uint32) {
+        // Valid machines have no higher bits.
+        return uint32(machine >> 136);
+    }
+
+    function memoryBitsOf(uint256 machine) internal pure returns (uint256) {
+        return machine >> 128 & 0xff;
+    }
+
+    // ---- Regions
+
+    function levelOf(uint256 region) internal pure returns (uint256) {
+        return region >> 128;
+    }
+
+    function indexOf(uint256 region) internal pure returns (uint256) {
+        return region >> 64 & U64;
+    }
+
+    function bytesOf(uint256 region) internal pure returns (uint256) {
+        return region & U64;
+    }
+
+    // ---- Schedules
+
+    function scratchBitsOf(uint256 shape) internal pure returns (uint256) {
+        return shape >> 176;
+    }
+
+    /// @notice The leaves of the schedule's tree.
+    function leavesOf(uint256 shape) internal pure returns (uint256) {
+        return (shape >> 144 & U32) + (shape >> 112 & U32) + (shape >> 80 & U32);
+    }
+
+    /// @notice The big steps of a run that repeats the period this often.
+    function bigStepsOf(uint256 shape, uint256 repetitions) internal pure returns (uint256) {
+        return (shape >> 144 & U32) + repetitions * (shape >> 112 & U32) + (shape >> 80 & U32);
+    }
+
+    /// @notice The leaf of big step `index`.
+    function leafOf(uint256 shape, uint256 repetitions, uint256 index) internal pure returns (uint256) {
+        uint256 prologue = shape >> 144 & U32;
+        uint256 period = shape >> 112 & U32;
+        if (index < prologue || period == 0) return index;
+        index -= prologue;
+        uint256 repeated = repetitions * period;
+        return prologue + (index < repeated ? index % period : period + index - repeated);
+    }
+
+    /// @notice The fewest and the most repetitions.
+    function repetitionsOf(uint256 shape) internal pure returns (uint256 least, uint256 most) {
+        return (shape >> 40 & U40, shape & U40);
+    }
+
+    // ---- Validity
 
     /// @notice Reverts if no image can have these values.
     function requireValid(Model calldata model) internal pure {
-        bool memoryValid = model.memoryBits >= 12 && model.memoryBits <= 45 && model.scratchBits >= LEAF_BITS
-            && model.scratchBits <= model.memoryBits;
-        if (!memoryValid || model.bigSteps == 0) revert IDisputeGame.InvalidModel();
-        uint256 depth = model.memoryBits - LEAF_BITS;
-        // A single leaf can be any 32 bytes, so the root of a one-leaf output could be void. A hash never is.
-        if (model.output.level == 0) revert IDisputeGame.InvalidModel();
-        if (!inside(model.input, depth) || !inside(model.output, depth)) revert IDisputeGame.InvalidModel();
+        Program calldata program = model.program;
+        uint256 scratchBits = scratchBitsOf(program.shape);
+        uint256 memoryBits = memoryBitsOf(program.machine);
+        bool valid = machineValid(program.machine) && scheduleValid(program.shape)
+            && scratchBits >= LEAF_BITS && scratchBits <= memoryBits
+            && regionValid(model.input, memoryBits, scratchBits)
+            && regionValid(model.output, memoryBits, scratchBits)
+            // A single leaf can be any 32 bytes, so the root of a one-leaf output could be void. A hash never
+            // is.
+            && levelOf(model.output) != 0 && !overlap(model.input, model.output);
+        if (!valid) revert IDisputeGame.InvalidModel();
     }
 
-    /// @notice The number of bytes in a subtree of this level.
-    function sizeOf(uint256 level) internal pure returns (uint256) {
-        return uint256(1) << (level + LEAF_BITS);
+    function machineValid(uint256 machine) private pure returns (bool) {
+        uint256 memoryBits = memoryBitsOf(machine);
+        uint256 codeBase = machine >> 64 & U64;
+        uint256 codeSize = machine & U64;
+        return machine >> 168 == 0 && memoryBits >= 12 && memoryBits <= 45 && codeSize != 0
+            && (codeBase | codeSize) & 31 == 0 && codeBase + codeSize <= U64;
     }
 
-    function inside(Subtree calldata subtree, uint256 depth) private pure returns (bool) {
-        return subtree.level <= depth && subtree.index >> (depth - subtree.level) == 0;
+    function scheduleValid(uint256 shape) private pure returns (bool) {
+        (uint256 least, uint256 most) = repetitionsOf(shape);
+        bool repeats = shape >> 112 & U32 != 0;
+        bool repetitionsValid = repeats ? least != 0 && least <= most : most == 0 && least == 0;
+        return repetitionsValid && leavesOf(shape) != 0 && bigStepsOf(shape, most) <= MAX_BIG_STEPS;
+    }
+
+    /// @dev Whether a region is inside memory, holds its bytes, and does not touch scratch memory.
+    function regionValid(uint256 region, uint256 memoryBits, uint256 scratchBits)
+        private
+        pure
+        returns (bool)
+    {
+        uint256 level = levelOf(region);
+        if (level + LEAF_BITS > memoryBits) return false;
+        uint256 size = uint256(1) << level + LEAF_BITS;
+        uint256 end = (indexOf(region) + 1) * size;
+        uint256 scratch = (uint256(1) << memoryBits) - (uint256(1) << scratchBits);
+        return bytesOf(region) != 0 && bytesOf(region) <= size && end <= scratch;
+    }
+
+    /// @dev Whether one region is inside the other: aligned subtrees overlap in no other way.
+    function overlap(uint256 a, uint256 b) private pure returns (bool) {
+        (uint256 low, uint256 high) = levelOf(a) < levelOf(b) ? (a, b) : (b, a);
+        return indexOf(low) >> levelOf(high) - levelOf(low) == indexOf(high);
     }
 }

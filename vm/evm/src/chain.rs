@@ -9,7 +9,7 @@ use revm::handler::MainnetContext;
 use revm::primitives::{Address, Bytes, Log, TxKind, U256};
 use revm::state::AccountInfo;
 use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetEvm};
-use step::MachineProfile;
+use isa::Extensions;
 use thiserror::Error;
 
 /// A chain with rules as of Osaka, on which gas costs nothing.
@@ -133,13 +133,13 @@ impl Chain {
         }
     }
 
-    /// Deploys the precompiled verifier of a machine.
+    /// Deploys the precompiled verifier of machines with these extensions.
     pub fn deploy_verifier(
         &mut self,
         from: Address,
-        profile: &MachineProfile,
+        extensions: Extensions,
     ) -> Result<(Address, Receipt), ChainError> {
-        self.deploy(from, crate::creation_code(&solidity::bytecode(profile.extensions()), profile))
+        self.deploy(from, solidity::bytecode(extensions))
     }
 
     /// Sends a call in a transaction; a revert is an error.

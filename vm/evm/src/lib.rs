@@ -77,6 +77,7 @@ pub enum EvmError {
 pub struct Verifier {
     evm: MainnetEvm<MainnetContext<CacheDB<EmptyDB>>>,
     address: Address,
+    machine: [u8; 32],
     deployment: u64,
     code_size: usize,
 }
@@ -87,7 +88,7 @@ impl Verifier {
         Self::deploy(&solidity::bytecode(profile.extensions()), profile)
     }
 
-    /// Deploys a verifier from its creation code, without the constructor's arguments: those are the profile.
+    /// Deploys a verifier from its creation code. Its calls will name this machine.
     pub fn deploy(creation_code: &[u8], profile: &MachineProfile) -> Result<Self, EvmError> {
         let mut evm = Context::mainnet()
             .with_db(CacheDB::<EmptyDB>::default())
@@ -96,14 +97,14 @@ impl Verifier {
                 cfg.disable_nonce_check = true;
             })
             .build_mainnet();
-        let data = self::creation_code(creation_code, profile);
         let fail = |reason: String| EvmError::Deploy { reason };
         let result = evm
-            .transact_commit(transaction(TxKind::Create, data).map_err(fail)?)
+            .transact_commit(transaction(TxKind::Create, creation_code.to_vec()).map_err(fail)?)
             .map_err(|error| fail(error.to_string()))?;
         match result {
             ExecutionResult::Success { output: Output::Create(code, Some(address)), ref gas, .. } => {
-                Ok(Self { evm, address, deployment: gas.tx_gas_used(), code_size: code.len() })
+                let (machine, deployment, code_size) = (profile.word(), gas.tx_gas_used(), code.len());
+                Ok(Self { evm, address, machine, deployment, code_size })
             }
             other => Err(fail(format!("{other:?}"))),
         }
@@ -124,7 +125,7 @@ impl Verifier {
     /// Sends a witness to the contract.
     pub fn step(&mut self, before: Root, witness: &[u8]) -> Result<(Answer, Cost), EvmError> {
         let fail = |reason: String| EvmError::Call { reason };
-        let calldata = calldata(before, witness);
+        let calldata = calldata(before, self.machine, witness);
         let call = transaction(TxKind::Call(self.address), calldata.clone()).map_err(fail)?;
         let result = self.evm.transact(call).map_err(|error| fail(error.to_string()))?.result;
         let cost = cost(&calldata, result.gas());
@@ -141,12 +142,6 @@ impl Verifier {
     }
 }
 
-/// A verifier's creation code with the constructor's arguments: the profile.
-fn creation_code(code: &[u8], profile: &MachineProfile) -> Vec<u8> {
-    let arguments = [u64::from(profile.memory_bits()), profile.code_base(), profile.code_size()];
-    [code, arguments.map(word).as_flattened()].concat()
-}
-
 /// A number as an argument.
 fn word(value: u64) -> [u8; 32] {
     let mut word = [0; 32];
@@ -154,15 +149,16 @@ fn word(value: u64) -> [u8; 32] {
     word
 }
 
-/// The call of `step`: selector, root, offset and length of the witness, the witness padded to whole words.
+/// The call of `step`: selector, root, machine, offset and length of the witness, the witness padded to whole words.
 #[must_use]
-pub fn calldata(before: Root, witness: &[u8]) -> Vec<u8> {
-    let mut data = selector("step(bytes32,bytes)").to_vec();
+pub fn calldata(before: Root, machine: [u8; 32], witness: &[u8]) -> Vec<u8> {
+    let mut data = selector("step(bytes32,uint256,bytes)").to_vec();
     data.extend(before.0);
-    data.extend(word(64));
+    data.extend(machine);
+    data.extend(word(96));
     data.extend(word(witness.len() as u64));
     data.extend(witness);
-    data.resize(4 + 96 + witness.len().next_multiple_of(32), 0);
+    data.resize(4 + 128 + witness.len().next_multiple_of(32), 0);
     data
 }
 

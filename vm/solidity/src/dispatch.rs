@@ -38,7 +38,7 @@ pub fn functions(arena: &Arena, instructions: &[Recorded]) -> String {
     }
     let mut text = String::from(
         "    /// @dev Executes an instruction and returns the next program counter.\n    \
-         function dispatch(uint256 instruction, uint256 pc) private view returns (uint256) {\n        \
+         function dispatch(uint256 instruction, uint256 pc) private pure returns (uint256) {\n        \
          unchecked {\n",
     );
     let _ = writeln!(text, "            uint256 opcode = instruction & {};", hex(OPCODE));
@@ -62,12 +62,11 @@ fn function_name(opcode: u32) -> String {
 fn opcode_function(arena: &Arena, opcode: u32, instructions: &[&Recorded]) -> String {
     let mut body = String::new();
     tree(&mut body, arena, instructions, OPCODE, 3);
-    let mutability = if body.contains("able(location)") { "view" } else { "pure" };
     let mnemonics: Vec<_> = instructions.iter().map(|(entry, _)| entry.mnemonic).collect();
     let mut text = print::comment(&format!("@dev Opcode {}: {}.", hex(opcode), mnemonics.join(", ")));
     let _ = writeln!(
         text,
-        "    function {}(uint256 instruction, uint256 pc) private {mutability} returns (uint256) {{",
+        "    function {}(uint256 instruction, uint256 pc) private pure returns (uint256) {{",
         function_name(opcode)
     );
     text.push_str("        unchecked {\n");

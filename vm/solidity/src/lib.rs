@@ -3,8 +3,8 @@
 //! The verifier is a Solidity contract that executes one instruction, given the root of a state and a
 //! witness. Its instructions and arithmetic are printed by running [`isa::semantics`] over expressions
 //! (`symbolic`) instead of numbers; names and doc comments come from the Rust code. Hand-written accessors
-//! (`templates/`) surround them. Each set of extensions has one contract. The rest of a machine's profile
-//! goes to the constructor, so the precompiled bytecode serves every image.
+//! (`templates/`) surround them. Each set of extensions has one contract. The rest of a machine's profile is an
+//! argument of every call, so one deployed contract serves every image.
 
 mod dispatch;
 mod machine;
@@ -55,6 +55,7 @@ pub fn verifier(extensions: Extensions) -> String {
             ("machine", extensions.name()),
             ("constants", &constants(extensions)),
             ("layout", &layout()),
+            ("extensions", &extensions.bits().to_string()),
             ("last_trap", &Trap::ALL.map(|trap| trap as u8).into_iter().max().unwrap_or(0).to_string()),
             ("min_memory_bits", &MachineProfile::MEMORY_BITS.start().to_string()),
             ("max_memory_bits", &MachineProfile::MEMORY_BITS.end().to_string()),
@@ -96,7 +97,8 @@ fn constants(extensions: Extensions) -> String {
 fn layout() -> String {
     // Solidity's own memory ends here.
     const CURSOR: usize = 0x80;
-    const STATE: usize = CURSOR + 3 * 32;
+    const MACHINE: usize = CURSOR + 3 * 32;
+    const STATE: usize = MACHINE + 4 * 32;
     const FLOATS: usize = (STATE + State::SIZE).next_multiple_of(32);
     // The word that ends where a field of the state ends.
     let ending = |end: usize| STATE + end - 32;
@@ -104,6 +106,10 @@ fn layout() -> String {
         ("CURSOR", CURSOR, "The next byte of the witness, as an offset into calldata."),
         ("WITNESS_START", CURSOR + 32, "The first byte of the witness."),
         ("WITNESS_END", CURSOR + 64, "The end of the witness."),
+        ("MEMORY_BITS", MACHINE, "Memory spans the addresses below 2^MEMORY_BITS."),
+        ("CODE_BASE", MACHINE + 32, "The first address of the code."),
+        ("CODE_SIZE", MACHINE + 64, "The size of the code in bytes."),
+        ("CODE_DEPTH", MACHINE + 96, "The depth of the code tree."),
         ("STATE", STATE, "The state, in the form in which it is hashed."),
         ("STATE_SIZE", State::SIZE, "The length of the state in bytes."),
         ("CODE_ROOT", STATE, "The root of the code."),
@@ -163,18 +169,19 @@ fn field_functions(extensions: Extensions) -> Vec<FieldFunction> {
 }
 
 /// The files that verify the steps of one image's machine: the interface, the verifier for its extensions,
-/// and a contract that is this verifier with the machine's profile. It is named after the image: `mnist-cnn`
-/// becomes `MnistCnnVerifier`.
+/// and a library with the machine that the verifier's calls must name. It is called after the image:
+/// `mnist-cnn` becomes `MnistCnnMachine`.
 #[must_use]
 pub fn generate(profile: &MachineProfile, image: &str) -> Vec<File> {
     let file = |name: &str, text: String| File { name: format!("{name}.sol"), text };
     let name = identifier(image);
-    let contract = format!("{name}Verifier");
+    let library = format!("{name}Machine");
     let image = fill(
-        include_str!("templates/ImageVerifier.sol"),
+        include_str!("templates/ImageMachine.sol"),
         &[
-            ("name", &contract),
+            ("name", &library),
             ("image", &name),
+            ("machine", &step::Root(profile.word()).to_string()),
             ("memory_bits", &profile.memory_bits().to_string()),
             ("code_base", &format!("{:#x}", profile.code_base())),
             ("code_size", &profile.code_size().to_string()),
@@ -183,7 +190,7 @@ pub fn generate(profile: &MachineProfile, image: &str) -> Vec<File> {
     vec![
         file("IStepVerifier", interface().to_owned()),
         file(CONTRACT, verifier(profile.extensions())),
-        file(&contract, image),
+        file(&library, image),
     ]
 }
 
@@ -191,9 +198,7 @@ pub fn generate(profile: &MachineProfile, image: &str) -> Vec<File> {
 fn identifier(name: &str) -> String {
     let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let capitalised: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
-    // `StepVerifier` is taken.
-    let plain = capitalised.starts_with(|letter: char| letter.is_ascii_alphabetic()) && capitalised != "Step";
-    if plain { capitalised } else { format!("Image{capitalised}") }
+    if capitalised.starts_with(|letter: char| letter.is_ascii_alphabetic()) { capitalised } else { format!("Image{capitalised}") }
 }
 
 /// The interface that every verifier has.
@@ -217,8 +222,7 @@ fn signature(declaration: &str) -> String {
     format!("{name}({})", types.join(","))
 }
 
-/// The precompiled creation code of [`verifier`]. Append the constructor's arguments: `memory_bits`,
-/// `code_base` and `code_size`, 32 bytes each. A test compares the code with the compiler's output for the
+/// The precompiled creation code of [`verifier`]; its constructor takes no arguments. A test compares the code with the compiler's output for the
 /// source.
 #[must_use]
 pub fn bytecode(extensions: Extensions) -> Vec<u8> {
@@ -242,7 +246,7 @@ mod tests {
     #[test]
     fn contracts_are_called_after_images() {
         let names = ["mnist-cnn", "Mnist", "7 nets/b.onnx", "", "step", "I", "\u{fc}ber"].map(identifier);
-        assert_eq!(names, ["MnistCnn", "Mnist", "Image7NetsBOnnx", "Image", "ImageStep", "I", "Ber"]);
+        assert_eq!(names, ["MnistCnn", "Mnist", "Image7NetsBOnnx", "Image", "Step", "I", "Ber"]);
     }
 
     #[test]

@@ -62,6 +62,18 @@ impl MachineProfile {
         Ok(Self { extensions, memory_bits, code_base, code_size })
     }
 
+    /// The profile as one word of a contract: 11 zero bytes, then the extensions (32 bits), the memory bits
+    /// (8 bits), the code's base and its size (64 bits each), all big-endian.
+    #[must_use]
+    pub fn word(&self) -> [u8; 32] {
+        let mut word = [0; 32];
+        word[11..15].copy_from_slice(&u32::from(self.extensions.bits()).to_be_bytes());
+        word[15] = self.memory_bits;
+        word[16..24].copy_from_slice(&self.code_base.to_be_bytes());
+        word[24..].copy_from_slice(&self.code_size.to_be_bytes());
+        word
+    }
+
     /// The extensions whose instructions are legal.
     #[must_use]
     pub const fn extensions(&self) -> Extensions {

@@ -6,8 +6,8 @@ pragma solidity ^0.8.24;
 /// returns. An error means that the witness is not the one witness of this step, and says nothing about
 /// either claim.
 interface IStepVerifier {
-    /// The constructor's arguments do not describe a machine.
-    error InvalidProfile();
+    /// No machine has this profile, or it has other extensions than this contract.
+    error InvalidMachine();
     /// The witness has `given` bytes, but this step reads `needed` bytes (or more, if `needed` is larger).
     error WitnessLength(uint256 needed, uint256 given);
     /// The state in the witness does not hash to the pre-state root.
@@ -25,7 +25,12 @@ interface IStepVerifier {
 
     /// @notice Executes one instruction.
     /// @param preStateRoot the root of the state before the step, on which both parties agree
+    /// @param machine the machine: extensions << 136 | memory bits << 128 | code base << 64 | code size
+    /// (formats.md, "Machine")
     /// @param witness what the step reads (formats.md, "Witness")
     /// @return postStateRoot the root of the state after the step
-    function step(bytes32 preStateRoot, bytes calldata witness) external view returns (bytes32 postStateRoot);
+    function step(bytes32 preStateRoot, uint256 machine, bytes calldata witness)
+        external
+        view
+        returns (bytes32 postStateRoot);
 }

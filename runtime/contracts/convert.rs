@@ -1,11 +1,11 @@
 //! Translates between the game in Rust and the game on the chain.
 
 use crate::{
-    Address, B256, BigStepEntry, Bytes, Game, IDisputeGame, IInferenceService, IModelRegistry, Model,
-    Opening, Pick, SolCall as _, SolValue as _, Subtree, U256,
+    B256, BigStepEntry, Bytes, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Opening, Pick,
+    Position, Program, Request, SolCall as _, SolValue as _, U256,
 };
 use game::dispute::Refused;
-use game::{Challenge, Illegal, Level, Move, Side};
+use game::{Challenge, Illegal, Level, Move, Proven, Side};
 use step::{Root, keccak};
 
 /// A root in the contracts' type.
@@ -20,25 +20,63 @@ pub fn words(roots: &[Root]) -> Vec<B256> {
     roots.iter().copied().map(word).collect()
 }
 
-/// A model in the contracts' type, with the verifier of its machine.
+/// A model in the contracts' type.
 #[must_use]
-pub fn model(model: &game::Model, verifier: Address) -> Model {
+pub fn model(model: &game::Model) -> Model {
     Model {
-        codeRoot: word(model.code_root),
+        program: program(model),
         memoryRoot: word(model.memory_root),
-        scheduleRoot: word(model.schedule_root),
-        bigSteps: model.big_steps,
-        memoryBits: model.profile.memory_bits(),
-        scratchBits: model.scratch_bits,
-        input: subtree(model.input),
-        output: subtree(model.output),
-        verifier,
+        input: region(model.input, model.input_bytes),
+        output: region(model.output, model.output_bytes),
     }
 }
 
-fn subtree(subtree: game::Subtree) -> Subtree {
-    // A level that doesn't fit is out of range in either type.
-    Subtree { level: u8::try_from(subtree.level).unwrap_or(u8::MAX), index: subtree.index }
+/// What a game's moves need of a model.
+#[must_use]
+pub fn program(model: &game::Model) -> Program {
+    let game::Model { shape, scratch_bits, .. } = model;
+    // Longer ones are out of range in either type.
+    let repetitions = |count: u64| U256::from(count.min((1 << 40) - 1));
+    Program {
+        codeRoot: word(model.code_root),
+        machine: machine(model),
+        scheduleRoot: word(model.schedule_root),
+        shape: (U256::from(*scratch_bits) << 176)
+            | (U256::from(shape.prologue) << 144)
+            | (U256::from(shape.period) << 112)
+            | (U256::from(shape.epilogue) << 80)
+            | (repetitions(shape.least) << 40)
+            | repetitions(shape.most),
+    }
+}
+
+/// A model's machine as verifiers take it.
+#[must_use]
+pub fn machine(model: &game::Model) -> U256 {
+    U256::from_be_bytes(model.profile.word())
+}
+
+fn region(subtree: game::Subtree, bytes: u64) -> U256 {
+    (U256::from(subtree.level) << 128) | (U256::from(subtree.index) << 64) | U256::from(bytes)
+}
+
+/// The hash by which games know a model's program.
+#[must_use]
+pub fn program_hash(model: &game::Model) -> B256 {
+    word(keccak(&program(model).abi_encode()))
+}
+
+/// A model's ID.
+#[must_use]
+pub fn model_id(model: &game::Model) -> B256 {
+    let Model { memoryRoot, input, output, .. } = self::model(model);
+    word(keccak(&(program_hash(model), memoryRoot, input, output).abi_encode()))
+}
+
+/// The hash that the service stores of a request.
+#[must_use]
+pub fn request_hash(id: U256, request: &Request) -> B256 {
+    word(keccak(&(id, request.clone()).abi_encode()))
 }
 
 /// A challenge in the contracts' type.
@@ -53,39 +91,32 @@ pub fn opening(challenge: &Challenge) -> Opening {
     }
 }
 
-/// The Rust game of a running game on the chain.
+/// The Rust game of a running game on the chain, whose claims begin at `start`.
 #[must_use]
-pub fn resume(state: &Game, model: &game::Model) -> game::Game {
-    let root = |word: B256| Root(word.0);
-    let big_step = state.bigStep;
-    let level = if state.inSteps { game::Level::Steps { big_step } } else { game::Level::BigSteps };
-    game::Game::resume(
-        model,
-        state.arity.into(),
-        if state.asserterMoves { game::Side::Asserter } else { game::Side::Challenger },
-        game::Clocks { asserter: state.asserterClock.into(), challenger: state.challengerClock.into() },
-        state.since,
-        game::Segment { level, lo: state.lo, hi: state.hi },
-        root(state.start),
-        root(state.claims),
-    )
+pub fn resume(state: &Game, model: &game::Model, arity: u64, start: B256, claims: &[B256]) -> game::Game {
+    let root = |word: &B256| Root(word.0);
+    let Position { mover, clocks, since, segment, .. } = Position::unpack(state.position);
+    let claims: Vec<Root> = claims.iter().map(root).collect();
+    let committed = game::commit(root(&start), &claims);
+    game::Game::resume(model, arity, mover, clocks, since, segment, root(&start), committed)
 }
 
 /// The calldata of a move in game `id`, whose state is `game`.
 #[must_use]
-pub fn calldata(id: U256, game: &Game, model: &Model, move_: &Move) -> Vec<u8> {
-    let (game, model, pick) = (game.clone(), model.clone(), pick(move_.pick()));
+pub fn calldata(id: U256, game: &Game, program: &Program, move_: &Move) -> Vec<u8> {
+    let (game, pick) = (game.clone(), pick(move_.pick()));
     match move_ {
         Move::Dissect { claims, .. } => {
             IDisputeGame::dissectCall { id, game, pick, claims: words(claims) }.abi_encode()
         }
         Move::Enter { entry, .. } => {
-            IDisputeGame::enterCall { id, game, model, pick, entry: self::entry(entry) }.abi_encode()
+            let (program, entry) = (program.clone(), self::entry(entry));
+            IDisputeGame::enterCall { id, game, program, pick, entry }.abi_encode()
         }
         Move::Void { .. } => IDisputeGame::proveVoidCall { id, game, pick }.abi_encode(),
         Move::Prove { witness, .. } => {
             let witness = Bytes::copy_from_slice(witness);
-            IDisputeGame::proveCall { id, game, model, pick, witness }.abi_encode()
+            IDisputeGame::proveCall { id, game, pick, witness }.abi_encode()
         }
     }
 }
@@ -94,10 +125,9 @@ fn pick(pick: &game::Pick) -> Pick {
     Pick {
         // A part that doesn't fit is out of range in either type.
         part: u16::try_from(pick.part).unwrap_or(u16::MAX),
-        begin: word(pick.before.leaf),
-        beginSiblings: words(&pick.before.siblings),
-        rejected: word(pick.after.leaf),
-        rejectedSiblings: words(&pick.after.siblings),
+        agreed: word(pick.agreed),
+        rejected: word(pick.rejected),
+        siblings: words(&pick.siblings),
     }
 }
 
@@ -115,36 +145,43 @@ fn entry(entry: &game::BigStepEntry) -> BigStepEntry {
 
 /// A running game in the contracts' type.
 #[must_use]
-pub fn state(game: &game::Game, model: &Model, asserter: Address, challenger: Address) -> Game {
-    let (segment, clocks) = (game.segment(), game.clocks());
-    // The contract's clocks are never longer.
-    let seconds = |clock: u64| u32::try_from(clock).unwrap_or(u32::MAX);
-    Game {
-        model: word(keccak(&model.abi_encode())),
-        asserter,
-        challenger,
-        arity: u16::try_from(game.arity()).unwrap_or(u16::MAX),
-        asserterMoves: game.mover() == Some(Side::Asserter),
-        asserterClock: seconds(clocks.asserter),
-        challengerClock: seconds(clocks.challenger),
+pub fn state(game: &game::Game) -> Game {
+    let (model, segment) = (game.model(), game.segment());
+    let position = Position {
+        mover: game.mover().unwrap_or(Side::Asserter),
+        clocks: game.clocks(),
         since: game.since(),
-        inSteps: segment.level != Level::BigSteps,
-        bigStep: if let Level::Steps { big_step } = segment.level { big_step } else { 0 },
-        lo: segment.lo,
-        hi: segment.hi,
-        start: word(game.start()),
-        claims: word(game.claims()),
-    }
+        repetitions: Some(model.repetitions),
+        segment,
+    };
+    let subject = match segment.level {
+        Level::BigSteps => program_hash(model),
+        Level::Steps { .. } => machine(model).into(),
+    };
+    Game { subject, position: position.pack() }
 }
 
 /// What the contract stores of a game: the hash of its state, or who won.
 #[must_use]
-pub fn stored(game: &game::Game, model: &Model, asserter: Address, challenger: Address) -> B256 {
+pub fn stored(id: U256, game: &game::Game) -> B256 {
     match game.winner() {
         Some(Side::Asserter) => B256::with_last_byte(1),
         Some(Side::Challenger) => B256::with_last_byte(2),
-        None => word(keccak(&state(game, model, asserter, challenger).abi_encode())),
+        None => state_hash(id, &state(game), word(game.claims())),
     }
+}
+
+/// The hash that the contract stores of a running game.
+#[must_use]
+pub fn state_hash(id: U256, state: &Game, claims: B256) -> B256 {
+    word(keccak(&(id, state.subject, state.position, claims).abi_encode()))
+}
+
+/// The root of a game's claims, which begin at `start`.
+#[must_use]
+pub fn claims_root(start: B256, claims: &[B256]) -> B256 {
+    let claims: Vec<Root> = claims.iter().map(|claim| Root(claim.0)).collect();
+    word(game::commit(Root(start.0), &claims))
 }
 
 /// The name of the error with which the service refuses an act that breaks this rule.
@@ -172,6 +209,7 @@ pub const fn error(illegal: &Illegal) -> &'static str {
         Illegal::Late => "Late",
         Illegal::Early => "Early",
         Illegal::Part { .. } => "Part",
+        Illegal::Proof(Proven::Claims) => "StateMismatch",
         Illegal::Proof(_) => "Proof",
         Illegal::Level => "Level",
         Illegal::Units { .. } => "Units",

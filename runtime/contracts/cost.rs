@@ -77,7 +77,7 @@ impl Shape {
         let regions = [model.input, model.output, model.scratch()];
         Self {
             arity,
-            big_steps: model.big_steps,
+            big_steps: model.big_steps(),
             steps: steps.max(1),
             code_depth: model.profile.code_depth().into(),
             memory_depth: model.profile.memory_depth().into(),
@@ -112,12 +112,13 @@ impl Shape {
     /// The words of calldata after the selector.
     fn words(&self, kind: Kind) -> u64 {
         // The ID, and structs whose fields have fixed sizes.
-        const GAME: u64 = 1 + 14;
-        const MODEL: u64 = 11;
-        const REQUEST: u64 = 12;
+        const GAME: u64 = 1 + 2;
+        const PROGRAM: u64 = 4;
+        const MODEL: u64 = PROGRAM + 3;
+        const REQUEST: u64 = 9;
         let claims = |units: u64| 1 + units.min(self.arity);
-        // The part, two claims, the offsets of their siblings, and the siblings with their counts.
-        let pick = 5 + 2 * (1 + depth(self.arity));
+        // The part, two claims, the siblings' offset, their count, and the siblings of both claims.
+        let pick = 5 + 2 * depth(self.arity + 1);
         match kind {
             Kind::Challenge => {
                 let [input, output, _] = self.regions;
@@ -127,7 +128,7 @@ impl Shape {
             Kind::Enter => {
                 let end = 1 + (State::SIZE as u64).div_ceil(32);
                 let proofs = (1 + depth(self.big_steps)) + (1 + self.regions[2]);
-                GAME + MODEL + 2 + pick + 7 + end + proofs + claims(self.steps)
+                GAME + PROGRAM + 2 + pick + 7 + end + proofs + claims(self.steps)
             }
             Kind::Prove => {
                 let floats = 1 + 256;
@@ -135,9 +136,9 @@ impl Shape {
                 // A load may read code.
                 let access = self.code_depth.max(self.memory_depth);
                 let witness = State::SIZE as u64 + proof(self.code_depth) + floats + proof(access);
-                GAME + MODEL + 2 + pick + 1 + witness.div_ceil(32)
+                GAME + 2 + pick + 1 + witness.div_ceil(32)
             }
-            Kind::Timeout => GAME,
+            Kind::Timeout => GAME + 1,
         }
     }
 

@@ -6,14 +6,18 @@
 //! compiler generates.
 
 mod convert;
+mod position;
 pub mod cost;
 
 pub use alloy_primitives::{Address, B256, Bytes, U256};
+use isa::Extensions;
 pub use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
 pub use bindings::*;
 pub use convert::{
-    calldata, error, error_name, error_text, model, opening, refusal, resume, state, stored, word, words,
+    calldata, claims_root, error, error_name, error_text, machine, model, model_id, opening, program,
+    program_hash, refusal, request_hash, resume, state, state_hash, stored, word, words,
 };
+pub use position::Position;
 
 /// The types that `sol!` generates from the interfaces.
 #[allow(missing_docs)]
@@ -44,17 +48,19 @@ pub const DEPLOYABLE: [&str; 4] = ["ExampleConsumer", "InferenceService", "Model
 /// the output of such a run.
 pub const VOID: B256 = B256::repeat_byte(0xff);
 
-/// The creation code of `OpenDisputes`, which takes no arguments.
+/// The creation code of `OpenDisputes` with its argument.
 #[must_use]
-pub fn open_disputes() -> Vec<u8> {
-    from_hex(include_str!("generated/OpenDisputes.hex"))
+pub fn open_disputes(registry: Address) -> Vec<u8> {
+    [from_hex(include_str!("generated/OpenDisputes.hex")), registry.abi_encode()].concat()
 }
 
-/// The creation code of `ModelRegistry` with its arguments: the hashes of the creation codes of the verifiers
-/// for RV64IM and RV64IMFD, without their own arguments.
+/// The creation code of `ModelRegistry` with its arguments: sets of extensions, and for each of them the hash
+/// of its verifier's creation code.
 #[must_use]
-pub fn model_registry(integer_code: B256, float_code: B256) -> Vec<u8> {
-    [from_hex(include_str!("generated/ModelRegistry.hex")), (integer_code, float_code).abi_encode()].concat()
+pub fn model_registry(verifiers: &[(Extensions, B256)]) -> Vec<u8> {
+    let sets: Vec<u32> = verifiers.iter().map(|(extensions, _)| extensions.bits().into()).collect();
+    let hashes: Vec<B256> = verifiers.iter().map(|&(_, hash)| hash).collect();
+    [from_hex(include_str!("generated/ModelRegistry.hex")), (sets, hashes).abi_encode_params()].concat()
 }
 
 /// The creation code of `InferenceService` with its arguments.

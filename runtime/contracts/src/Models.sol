@@ -95,7 +95,7 @@ library Models {
             && regionValid(model.output, memoryBits, scratchBits)
             // A single leaf can be any 32 bytes, so the root of a one-leaf output could be void. A hash never
             // is.
-            && levelOf(model.output) != 0 && !overlap(model.input, model.output);
+            && levelOf(model.output) != 0 && compatible(model.input, model.output);
         if (!valid) revert IDisputeGame.InvalidModel();
     }
 
@@ -128,9 +128,11 @@ library Models {
         return bytesOf(region) != 0 && bytesOf(region) <= size && end <= scratch;
     }
 
-    /// @dev Whether one region is inside the other: aligned subtrees overlap in no other way.
-    function overlap(uint256 a, uint256 b) private pure returns (bool) {
-        (uint256 low, uint256 high) = levelOf(a) < levelOf(b) ? (a, b) : (b, a);
-        return indexOf(low) >> levelOf(high) - levelOf(low) == indexOf(high);
+    /// @dev Whether input and output are apart or the same subtree, which then changes in place. If aligned
+    /// subtrees overlap, one is inside the other.
+    function compatible(uint256 input, uint256 output) private pure returns (bool) {
+        if (levelOf(input) == levelOf(output)) return true;
+        (uint256 low, uint256 high) = levelOf(input) < levelOf(output) ? (input, output) : (output, input);
+        return indexOf(low) >> levelOf(high) - levelOf(low) != indexOf(high);
     }
 }

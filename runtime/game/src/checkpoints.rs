@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The maximum number of checkpoints.
-const MOST: usize = 512;
-
-/// The maximum number of pages in all checkpoints together: one gibibyte.
+/// The most pages in all checkpoints together: a gibibyte.
 const MOST_PAGES: usize = 1 << 18;
 
 /// The newest checkpoints, which are not dropped: enough for a few lists of claims.
@@ -41,6 +38,11 @@ impl<P, T> Default for Checkpoints<P, T> {
     }
 }
 
+impl<P, T> Checkpoints<P, T> {
+    /// The most checkpoints that are kept.
+    pub const MOST: u64 = 512;
+}
+
 impl<P: Ord + Copy, T> Checkpoints<P, T> {
     /// The last checkpoint at or before a place.
     pub fn before(&self, place: P) -> Option<(P, &T)> {
@@ -58,7 +60,7 @@ impl<P: Ord + Copy, T> Checkpoints<P, T> {
         self.forget(place);
         self.kept.insert(place, Kept { checkpoint, distance, pages, born: self.clock });
         self.pages += pages;
-        while self.kept.len() > MOST || self.pages > MOST_PAGES {
+        while self.kept.len() as u64 > Self::MOST || self.pages > MOST_PAGES {
             let Some(place) = self.dispensable() else { break };
             self.forget(place);
         }
@@ -84,6 +86,8 @@ impl<P: Ord + Copy, T> Checkpoints<P, T> {
 mod tests {
     use super::*;
 
+    const MOST: u64 = Checkpoints::<u64, u64>::MOST;
+
     #[test]
     fn the_last_before_a_place() {
         let mut checkpoints = Checkpoints::default();
@@ -103,11 +107,11 @@ mod tests {
     #[test]
     fn there_are_never_too_many_and_they_lie_evenly() {
         let (mut many, mut large) = (Checkpoints::default(), Checkpoints::default());
-        for place in 0..10 * MOST as u64 {
+        for place in 0..10 * MOST {
             many.keep(place, place, place, 0);
             large.keep(place, place, place, MOST_PAGES / 100);
-            assert!(many.kept.len() <= MOST && large.pages <= MOST_PAGES);
-            for (checkpoints, count) in [(&many, MOST as u64), (&large, 100)] {
+            assert!(many.kept.len() as u64 <= MOST && large.pages <= MOST_PAGES);
+            for (checkpoints, count) in [(&many, MOST), (&large, 100)] {
                 let far =
                     (0..=place).map(|place| place - checkpoints.before(place).expect("the first").0).max();
                 assert!(far.expect("places") <= 2 * place / (count - RECENT) + 1, "{far:?} at {place}");
@@ -125,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_alone_may_be_large() {
+    fn a_checkpoint_alone_may_be_large() {
         let mut checkpoints = Checkpoints::default();
         for place in [0u64, 5, 7] {
             checkpoints.keep(place, (), place, 2 * MOST_PAGES);

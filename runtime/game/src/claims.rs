@@ -1,5 +1,6 @@
 //! The segment in dispute, how it is cut, and how claims about its boundaries are committed.
 
+use step::merkle::node;
 use step::{Proof, Root, Tree};
 
 /// The sequence that a segment belongs to.
@@ -65,10 +66,58 @@ pub fn depth(leaves: u64) -> u32 {
     leaves.checked_sub(1).map_or(0, |last| u64::BITS - last.leading_zeros())
 }
 
-/// The tree that commits to a list of claims.
+/// The root that commits to a segment's agreed start and the claims about its other boundaries.
 #[must_use]
-pub fn commit(claims: &[Root]) -> Tree {
-    Tree::of_leaves(claims.to_vec(), depth(claims.len() as u64))
+pub fn commit(start: Root, claims: &[Root]) -> Root {
+    let leaves: Vec<Root> = std::iter::once(start).chain(claims.iter().copied()).collect();
+    let levels = depth(leaves.len() as u64);
+    Tree::of_leaves(leaves, levels).root()
+}
+
+/// The siblings that lead from two neighbouring leaves, `index` and the next one, to the root: from the bottom
+/// up, the left one first. Those behind the last leaf are zero and left out.
+#[must_use]
+pub fn pair(start: Root, claims: &[Root], index: u64) -> Vec<Root> {
+    let mut nodes: Vec<Root> = std::iter::once(start).chain(claims.iter().copied()).collect();
+    let (mut siblings, mut index, mut split) = (Vec::new(), index, true);
+    while nodes.len() > 1 {
+        let at = |index: Option<u64>| index.and_then(|index| nodes.get(usize::try_from(index).ok()?)).copied();
+        if split && index % 2 == 0 {
+            split = false;
+        } else if split {
+            siblings.extend([at(index.checked_sub(1)), at(index.checked_add(2))].into_iter().flatten());
+        } else {
+            siblings.extend(at(Some(index ^ 1)));
+        }
+        nodes = nodes.chunks(2).map(|two| node(two[0], two.get(1).copied().unwrap_or_default())).collect();
+        index /= 2;
+    }
+    siblings
+}
+
+/// The root to which two neighbouring leaves of a tree over `count` leaves lead with these siblings; `None` if
+/// there are too many or too few.
+#[must_use]
+pub fn fold_pair(left: Root, right: Root, index: u64, count: u64, siblings: &[Root]) -> Option<Root> {
+    let mut siblings = siblings.iter().copied();
+    let (mut left, mut right, mut index, mut count) = (left, right, index, count);
+    while index % 2 == 1 {
+        left = node(siblings.next()?, left);
+        let beyond = index.saturating_add(2) >= count;
+        right = node(right, if beyond { Root::ZERO } else { siblings.next()? });
+        (index, count) = (index / 2, count.div_ceil(2));
+    }
+    let mut root = node(left, right);
+    (index, count) = (index / 2, count.div_ceil(2));
+    while count > 1 {
+        root = match index % 2 {
+            0 if index.saturating_add(1) >= count => node(root, Root::ZERO),
+            0 => node(root, siblings.next()?),
+            _ => node(siblings.next()?, root),
+        };
+        (index, count) = (index / 2, count.div_ceil(2));
+    }
+    siblings.next().is_none().then_some(root)
 }
 
 /// Whether a proof leads from its leaf at this index to the root of a tree with this many levels above the

@@ -8,6 +8,7 @@ use image::{Image, ImageError, Leaf, Schedule};
 use interpreter::Snapshot;
 use jit::{Jit, JitError};
 use memory::Memory;
+use std::collections::BTreeMap;
 use step::{Proof, Root, Status, WitnessError};
 use thiserror::Error;
 
@@ -17,7 +18,7 @@ pub struct Execution {
     image: Image,
     model: Model,
     schedule: Schedule,
-    /// Before each big step, the largest number of steps so far. The last element is the total.
+    /// The most steps before each leaf of the schedule, and in total.
     begins: Vec<u64>,
     inputs: Vec<(u64, Vec<u8>)>,
     changes: Vec<Change>,
@@ -26,9 +27,9 @@ pub struct Execution {
     at: (u64, u64),
     /// Whether an earlier big step ended void.
     void: bool,
-    /// The memory roots before the big steps that have been reached.
-    memories: Vec<Root>,
-    /// The machine with its inputs, before the first step.
+    /// The memory roots that have been asked for, by the big step before which they are.
+    memories: BTreeMap<u64, Root>,
+    /// The machine with its inputs, before anything happened.
     start: Snapshot,
     /// Checkpoints at places that were asked for. The flag is set if an earlier big step ended void.
     checkpoints: Checkpoints<(u64, u64), (Snapshot, bool)>,
@@ -94,13 +95,16 @@ pub enum ExecutionError {
         /// The number of bytes.
         len: usize,
     },
-    /// The schedule has no such big step.
+    /// More or fewer repetitions than the model allows.
+    #[error("the model's period can't be repeated {0} times")]
+    Repetitions(u64),
+    /// A big step that isn't in the schedule.
     #[error("big step {found}; the schedule has {count}")]
     BigStep {
         /// The big step that was asked for.
         found: u64,
-        /// The number of big steps.
-        count: usize,
+        /// How many there are.
+        count: u64,
     },
 }
 
@@ -168,7 +172,7 @@ impl Execution {
     pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
         changes.sort_by_key(|change| change.place);
         (self.changes, self.memories, self.shortcut, self.checkpoints) =
-            (changes, Vec::new(), None, Checkpoints::default());
+            (changes, BTreeMap::new(), None, Checkpoints::default());
         self.restore(&self.start.clone())?;
         self.void = false;
         self.begin(0);
@@ -193,7 +197,7 @@ impl Execution {
 
     /// Bytes of memory at the end of the run.
     pub fn read(&mut self, address: u64, len: usize) -> Result<&[u8], ExecutionError> {
-        self.seek(self.model.big_steps, 0)?;
+        self.seek(self.model.big_steps(), 0)?;
         self.machine.read_memory(address, len).ok_or(ExecutionError::Outside { address, len })
     }
 
@@ -219,9 +223,8 @@ impl Execution {
     }
 
     fn leaf(&self, big_step: u64) -> Result<Leaf, ExecutionError> {
-        let (found, leaves) = (big_step, self.schedule.leaves());
-        let leaf = usize::try_from(big_step).ok().and_then(|index| leaves.get(index));
-        leaf.copied().ok_or(ExecutionError::BigStep { found, count: leaves.len() })
+        let (found, count) = (big_step, self.schedule.big_steps());
+        self.schedule.leaf(big_step).ok_or(ExecutionError::BigStep { found, count })
     }
 
     /// Restores the machine to a checkpoint.
@@ -229,26 +232,36 @@ impl Execution {
         self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)
     }
 
-    /// Keeps this checkpoint, unless it is kept already.
+    /// Keeps this place as a checkpoint, unless it is one already.
     fn keep(&mut self) {
         if !self.checkpoints.has(self.at) {
             let snapshot = self.machine.snapshot();
             let copied = snapshot.memory().copied();
-            let begin = self.begins.get(self.at.0 as usize).copied().unwrap_or(u64::MAX);
-            let distance = begin.saturating_add(self.at.1);
+            let distance = self.distance(self.at);
             self.checkpoints.keep(self.at, (snapshot, self.void), distance, copied);
         }
+    }
+
+    /// The most steps from the start of the run to a place in it.
+    fn distance(&self, (big_step, step): (u64, u64)) -> u64 {
+        let begin = |leaf: u64| {
+            let index = usize::try_from(leaf).unwrap_or(usize::MAX);
+            self.begins.get(index).or(self.begins.last()).copied().unwrap_or(0)
+        };
+        let (shape, repetitions) = (self.schedule.shape(), self.schedule.repetitions());
+        let (prologue, period) = (u64::from(shape.prologue), u64::from(shape.period));
+        let around = begin(prologue + period) - begin(prologue);
+        let rounds = big_step.saturating_sub(prologue).checked_div(period).unwrap_or(0).min(repetitions);
+        let inside = self.schedule.index(big_step).unwrap_or_else(|| shape.leaves());
+        // What is behind the period has the leaves of one repetition before it already.
+        let again = if inside >= prologue + period { rounds.saturating_sub(1) } else { rounds };
+        begin(inside).saturating_add(around.saturating_mul(again)).saturating_add(step)
     }
 
     /// Begins a big step, or ends the run.
     fn begin(&mut self, big_step: u64) {
         self.at = (big_step, 0);
         self.change();
-        let known = self.memories.len() as u64 > big_step;
-        if !known {
-            let root = if self.void { VOID } else { self.machine.memory_root() };
-            self.memories.push(root);
-        }
         self.ready();
     }
 
@@ -257,7 +270,12 @@ impl Execution {
         if let Ok(leaf) = self.leaf(self.at.0) {
             self.machine.start(leaf.entry);
         }
-        self.keep();
+        // Of very many short big steps, those that nobody asks about are not all kept.
+        let far = self.distance((self.schedule.big_steps(), 0)) / Checkpoints::<(u64, u64), ()>::MOST;
+        let last = self.checkpoints.before(self.at).map(|(place, _)| self.distance(place));
+        if last.is_none_or(|last| self.distance(self.at) - last >= far) {
+            self.keep();
+        }
     }
 
     /// Goes to a place.
@@ -324,15 +342,18 @@ impl Oracle for Execution {
     type Error = ExecutionError;
 
     fn memory(&mut self, big_step: u64) -> Result<Root, ExecutionError> {
-        let index = usize::try_from(big_step).unwrap_or(usize::MAX);
-        if let Some(&known) = self.memories.get(index) {
+        if let Some(&known) = self.memories.get(&big_step) {
             return Ok(known);
         }
-        if let Some(shortcut) = &mut self.shortcut {
-            return shortcut.root(big_step).map_err(ExecutionError::Shortcut);
-        }
-        self.seek(big_step, 0)?;
-        Ok(self.memories.get(index).copied().unwrap_or(VOID))
+        let root = if let Some(shortcut) = &mut self.shortcut {
+            shortcut.root(big_step).map_err(ExecutionError::Shortcut)?
+        } else {
+            self.seek(big_step, 0)?;
+            self.keep();
+            if self.void { VOID } else { self.machine.memory_root() }
+        };
+        self.memories.insert(big_step, root);
+        Ok(root)
     }
 
     fn state(&mut self, big_step: u64, step: u64) -> Result<Root, ExecutionError> {
@@ -356,7 +377,8 @@ impl Oracle for Execution {
     }
 
     fn schedule(&mut self, big_step: u64) -> Result<(Leaf, Vec<Root>), ExecutionError> {
-        Ok((self.leaf(big_step)?, self.schedule.proof(big_step).siblings))
+        let leaf = self.leaf(big_step)?;
+        Ok((leaf, self.schedule.proof(self.model.leaf(big_step)).siblings))
     }
 
     fn input(&mut self) -> Result<Proof, ExecutionError> {
@@ -365,7 +387,7 @@ impl Oracle for Execution {
     }
 
     fn output(&mut self) -> Result<Proof, ExecutionError> {
-        self.seek(self.model.big_steps, 0)?;
+        self.seek(self.model.big_steps(), 0)?;
         let output = self.model.output;
         Ok(self.machine.subtree(output.address(), output.bits()))
     }

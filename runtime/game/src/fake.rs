@@ -7,7 +7,7 @@ use crate::claims::depth;
 use crate::model::{Model, Subtree, VOID};
 use crate::oracle::Oracle;
 use crate::rules::Rules;
-use image::Leaf;
+use image::{Leaf, Shape};
 use isa::{Extensions, Trap};
 use std::convert::Infallible;
 use std::ops::Range;
@@ -84,11 +84,28 @@ impl Fake {
             code_root: self.code(),
             memory_root: Root::ZERO,
             schedule_root: self.schedule_nodes().last().unwrap_or_default(),
-            big_steps: self.big_steps,
+            shape: self.shape(),
+            repetitions: self.shape().most,
             scratch_bits: Self::SCRATCH_BITS,
             input: half,
+            input_bytes: LEAF as u64,
             output: half,
+            output_bytes: LEAF as u64,
         })
+    }
+
+    /// Short runs have a leaf for each big step. Long ones repeat a period.
+    fn shape(&self) -> Shape {
+        /// The longest run without a period.
+        const SHORT: u64 = 1000;
+        const PERIOD: u32 = 3;
+        if self.big_steps <= SHORT {
+            return Shape::plain(self.big_steps as u32);
+        }
+        let behind = self.big_steps - (SHORT - u64::from(PERIOD));
+        let (repetitions, rest) = (behind / u64::from(PERIOD), behind % u64::from(PERIOD));
+        let (prologue, epilogue) = (rest as u32, SHORT as u32 - PERIOD);
+        Shape { prologue, period: PERIOD, epilogue, least: repetitions, most: repetitions }
     }
 
     /// The input of the run.
@@ -129,7 +146,7 @@ impl Fake {
 
     /// The schedule's leaf, then the nodes above it. All leaves are equal, so all nodes of a level are too.
     fn schedule_nodes(&self) -> impl Iterator<Item = Root> {
-        let levels = depth(self.big_steps) as usize;
+        let levels = depth(self.shape().leaves()) as usize;
         std::iter::successors(Some(self.leaf().root()), |&below| Some(node(below, below))).take(levels + 1)
     }
 
@@ -236,7 +253,7 @@ impl Oracle for Fake {
         Ok([big_step.to_be_bytes(), step.to_be_bytes()].concat())
     }
     fn schedule(&mut self, _: u64) -> Result<(Leaf, Vec<Root>), Infallible> {
-        Ok((self.leaf(), self.schedule_nodes().take(depth(self.big_steps) as usize).collect()))
+        Ok((self.leaf(), self.schedule_nodes().take(depth(self.shape().leaves()) as usize).collect()))
     }
     fn input(&mut self) -> Result<Proof, Infallible> {
         Ok(Proof { leaf: Root::ZERO, siblings: vec![Root::ZERO] })

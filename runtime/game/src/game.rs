@@ -1,6 +1,6 @@
 //! The state machine.
 
-use crate::claims::{Level, Segment, commit, depth};
+use crate::claims::{Level, Segment, commit};
 use crate::model::{Model, VOID, steps};
 use crate::moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
 use crate::rules::{Protocol, Rules};
@@ -122,7 +122,7 @@ impl Game {
         if !Self::ARITIES.contains(&arity) {
             return Err(Illegal::Model);
         }
-        let segment = Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps };
+        let segment = Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps() };
         let last = last(&challenge.claims, &segment, arity)?;
         let above = model.levels_above(model.input);
         if !rules.leads(&challenge.input, model.input.index, above, model.memory_root) {
@@ -132,7 +132,7 @@ impl Game {
             return Err(Illegal::Agrees);
         }
         let start = model.memory_with(input, &challenge.input);
-        let (claims, outcome) = (commit(&challenge.claims).root(), Outcome::Open(Side::Asserter));
+        let (claims, outcome) = (commit(start, &challenge.claims), Outcome::Open(Side::Asserter));
         Ok(Self { model: *model, arity, outcome, clocks, since: now, segment, start, claims })
     }
 
@@ -215,17 +215,11 @@ impl Game {
         if !rules.is_part(pick.part, parts) {
             return Err(Illegal::Part { found: pick.part, parts });
         }
-        // Claim j is leaf j - 1.
-        let claimed = |proof, part: u64| rules.leads(proof, part.wrapping_sub(1), depth(parts), self.claims);
-        let first = pick.part == 1;
-        if !first && !claimed(&pick.before, pick.part.wrapping_sub(1)) {
-            return Err(Illegal::Proof(Proven::Before));
+        if !rules.picks(pick, parts, self.claims) {
+            return Err(Illegal::Proof(Proven::Claims));
         }
-        if !claimed(&pick.after, pick.part) {
-            return Err(Illegal::Proof(Proven::After));
-        }
-        let start = if first { self.start } else { pick.before.leaf };
-        Ok(Picked { part: self.segment.part(pick.part, self.arity), start, rejected: pick.after.leaf })
+        let (start, rejected) = (pick.agreed, pick.rejected);
+        Ok(Picked { part: self.segment.part(pick.part, self.arity), start, rejected })
     }
 
     fn dissect(&self, rules: &impl Rules, picked: &Picked, claims: &[Root]) -> Result<Next, Illegal> {
@@ -235,7 +229,8 @@ impl Game {
         }
         let last = last(claims, &picked.part, self.arity)?;
         differ(rules, last, picked.rejected)?;
-        Ok(Next::Segment { segment: picked.part, start: picked.start, claims: commit(claims).root() })
+        let (segment, start) = (picked.part, picked.start);
+        Ok(Next::Segment { segment, start, claims: commit(start, claims) })
     }
 
     fn enter(&self, rules: &impl Rules, picked: &Picked, entry: &BigStepEntry) -> Result<Next, Illegal> {
@@ -244,7 +239,8 @@ impl Game {
             return Err(Illegal::Void);
         }
         let leaf = Proof { leaf: entry.leaf.root(), siblings: entry.schedule.clone() };
-        if !rules.leads(&leaf, big_step, self.model.schedule_depth(), self.model.schedule_root) {
+        let (index, depth) = (self.model.leaf(big_step), self.model.schedule_depth());
+        if !rules.leads(&leaf, index, depth, self.model.schedule_root) {
             return Err(Illegal::Proof(Proven::Schedule));
         }
         let segment = Segment { level: Level::Steps { big_step }, lo: 0, hi: steps(entry.leaf) };
@@ -255,7 +251,7 @@ impl Game {
         }
         differ(rules, rules.end(&self.model, end, &entry.scratch)?, picked.rejected)?;
         let start = self.model.start(picked.start, entry.leaf.entry);
-        Ok(Next::Segment { segment, start, claims: commit(&entry.claims).root() })
+        Ok(Next::Segment { segment, start, claims: commit(start, &entry.claims) })
     }
 
     fn void(&self, rules: &impl Rules, picked: &Picked) -> Result<Next, Illegal> {
@@ -342,7 +338,7 @@ impl Game {
         self.start
     }
 
-    /// The root of the last mover's claims.
+    /// The root of the start and the last mover's claims.
     #[must_use]
     pub fn claims(&self) -> Root {
         self.claims

@@ -18,11 +18,11 @@ pub mod player;
 mod rules;
 
 pub use checkpoints::Checkpoints;
-pub use claims::{Level, Segment, commit};
+pub use claims::{Level, Segment, commit, fold_pair, pair};
 pub use execution::{Change, Execution, ExecutionError, Shortcut, ShortcutError};
 pub use game::{Clocks, Game, Outcome, Side};
 pub use limit::{Exceeded, MemoryLimit};
-pub use model::{Model, Subtree, VOID, steps};
+pub use model::{MAX_STEPS, Model, Subtree, VOID, steps};
 pub use moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
 pub use oracle::Oracle;
 pub use rules::{Protocol, Rules};

@@ -2,7 +2,7 @@
 
 use crate::claims::depth;
 use crate::moves::Illegal;
-use image::{Image, Leaf, Schedule};
+use image::{Image, Leaf, Role, Schedule, Shape};
 use step::merkle::LEAF;
 use step::{MachineProfile, Proof, Root, State};
 
@@ -32,13 +32,19 @@ impl Subtree {
         self.level + LEAF.ilog2()
     }
 
-    /// Whether it fits into a tree with this many levels.
+    /// Whether two subtrees are apart, or are the same one. If they overlap, one is inside the other.
+    fn is_compatible_with(self, other: Self) -> bool {
+        let (low, high) = if self.level < other.level { (self, other) } else { (other, self) };
+        low.level == high.level || low.index.checked_shr(high.level - low.level).unwrap_or(0) != high.index
+    }
+
+    /// Whether it is in a tree of this many levels.
     fn is_in(self, depth: u32) -> bool {
         self.level <= depth && self.index.checked_shr(depth - self.level).unwrap_or(0) == 0
     }
 }
 
-/// What the registry stores about a model.
+/// What a game is about: a model as its hash commits to it, and how often its period is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Model {
     /// The machine's shape.
@@ -49,14 +55,20 @@ pub struct Model {
     pub memory_root: Root,
     /// The root of the schedule.
     pub schedule_root: Root,
-    /// The number of big steps.
-    pub big_steps: u64,
+    /// How the schedule's leaves are repeated.
+    pub shape: Shape,
+    /// How often the period is repeated. The model's hash doesn't depend on it.
+    pub repetitions: u64,
     /// Scratch memory is the last 2^`scratch_bits` bytes.
     pub scratch_bits: u8,
     /// The subtree of the input.
     pub input: Subtree,
-    /// The subtree of the output.
+    /// The bytes of an input; what is behind them in the subtree is zero.
+    pub input_bytes: u64,
+    /// Where the output is.
     pub output: Subtree,
+    /// The bytes of an output.
+    pub output_bytes: u64,
 }
 
 impl From<image::Region> for Subtree {
@@ -77,24 +89,51 @@ impl Model {
             code_root: image.code_root(),
             memory_root: image.memory_root(),
             schedule_root: schedule.root(),
-            big_steps: schedule.leaves().len() as u64,
+            shape: schedule.shape(),
+            repetitions: schedule.repetitions(),
             scratch_bits: interface.scratch_bits,
             input: interface.input.into(),
+            input_bytes: extent(image, Role::Input, interface.input),
             output: interface.output.into(),
+            output_bytes: extent(image, Role::Output, interface.output),
         })
     }
 
     /// Rejects what the registry rejects.
     pub fn check(&self) -> Result<(), Illegal> {
-        let depth = self.profile.memory_depth();
         let scratch = (5..=self.profile.memory_bits()).contains(&self.scratch_bits);
-        // The root of a single leaf is arbitrary, so it could be void. A hash can't.
-        let output = self.output.level >= 1 && self.output.is_in(depth);
-        let good = self.big_steps >= 1 && scratch && output && self.input.is_in(depth);
+        // The root of a single leaf is any 32 bytes, so it could be void; a hash can't.
+        let good = scratch
+            && self.shape.is_valid()
+            && self.shape.allows(self.repetitions)
+            && self.output.level >= 1
+            && self.is_region(self.input, self.input_bytes)
+            && self.is_region(self.output, self.output_bytes)
+            && self.input.is_compatible_with(self.output);
         if good { Ok(()) } else { Err(Illegal::Model) }
     }
 
-    /// The subtree of scratch memory. The model must be valid.
+    /// Whether a region is inside memory, holds its bytes, and doesn't touch scratch memory.
+    fn is_region(&self, region: Subtree, bytes: u64) -> bool {
+        let scratch = self.profile.memory_size() - (1 << self.scratch_bits);
+        region.is_in(self.profile.memory_depth())
+            && (1..=1 << region.bits()).contains(&bytes)
+            && region.address() + (1 << region.bits()) <= scratch
+    }
+
+    /// The number of big steps of the run.
+    #[must_use]
+    pub fn big_steps(&self) -> u64 {
+        self.shape.big_steps(self.repetitions)
+    }
+
+    /// The index of a big step's leaf in the schedule.
+    #[must_use]
+    pub fn leaf(&self, big_step: u64) -> u64 {
+        self.shape.leaf(self.repetitions, big_step)
+    }
+
+    /// The subtree of scratch memory. The model must have been checked.
     #[must_use]
     pub fn scratch(&self) -> Subtree {
         let above = u32::from(self.profile.memory_bits().saturating_sub(self.scratch_bits));
@@ -110,7 +149,7 @@ impl Model {
     /// The number of siblings in the proof of a schedule leaf.
     #[must_use]
     pub fn schedule_depth(&self) -> u32 {
-        depth(self.big_steps)
+        depth(self.shape.leaves())
     }
 
     /// The memory root before the first big step, computed from the input subtree as the image has it.
@@ -126,8 +165,19 @@ impl Model {
     }
 }
 
-/// The number of steps of a big step that a game can reach: its bound, and at least one.
+/// The most steps that a game can be about in a big step.
+pub const MAX_STEPS: u64 = (1 << 48) - 1;
+
+/// The number of steps that a game can be about in a big step: its bound, but at least 1 and at most
+/// [`MAX_STEPS`].
 #[must_use]
 pub fn steps(leaf: Leaf) -> u64 {
-    leaf.bound.max(1)
+    leaf.bound.clamp(1, MAX_STEPS)
+}
+
+/// The bytes from the start of a region to the end of its last tensor.
+fn extent(image: &Image, role: Role, region: image::Region) -> u64 {
+    let tensors = image.tensors.iter().filter(|tensor| tensor.role == role);
+    let ends = tensors.map(|tensor| tensor.address.saturating_add(tensor.bytes));
+    ends.max().unwrap_or(0).saturating_sub(region.address)
 }

@@ -20,10 +20,12 @@ pub struct Challenge {
 pub struct Pick {
     /// Which part, counted from 1.
     pub part: u64,
-    /// The agreed claim before it. Ignored for part 1.
-    pub before: Proof,
-    /// The rejected claim after it.
-    pub after: Proof,
+    /// The root where the part begins: the start or a claim of the opponent.
+    pub agreed: Root,
+    /// The opponent's claim where the part ends.
+    pub rejected: Root,
+    /// What leads from both to the root of the claims (see [`crate::pair`]).
+    pub siblings: Vec<Root>,
 }
 
 /// The data that a move needs to enter a big step.
@@ -98,10 +100,8 @@ impl Move {
 /// The subject of a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proven {
-    /// The agreed claim.
-    Before,
-    /// The rejected claim.
-    After,
+    /// The agreed and the rejected claim.
+    Claims,
     /// The schedule leaf.
     Schedule,
     /// The input subtree.

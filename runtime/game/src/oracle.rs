@@ -26,6 +26,6 @@ pub trait Oracle {
 
     /// The output root, which an asserter posts.
     fn result(&mut self, model: &Model) -> Result<Root, Self::Error> {
-        if self.memory(model.big_steps)? == VOID { Ok(VOID) } else { Ok(self.output()?.leaf) }
+        if self.memory(model.big_steps())? == VOID { Ok(VOID) } else { Ok(self.output()?.leaf) }
     }
 }

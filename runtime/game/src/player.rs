@@ -1,7 +1,7 @@
 //! The players. Their oracle alone decides whether they are honest: the same functions are honest with a true
 //! oracle and lie with a false one.
 
-use crate::claims::{Level, Segment, commit};
+use crate::claims::{Level, Segment, pair};
 use crate::game::Game;
 use crate::model::{Model, VOID, steps};
 use crate::moves::{BigStepEntry, Challenge, Move, Pick};
@@ -11,7 +11,7 @@ use step::{Proof, Root};
 /// The challenger's first move.
 pub fn challenge<O: Oracle>(model: &Model, arity: u64, oracle: &mut O) -> Result<Challenge, O::Error> {
     let input = oracle.input()?;
-    let claims = claims(Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps }, arity, oracle)?;
+    let claims = claims(Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps() }, arity, oracle)?;
     let output = if claims.last() == Some(&VOID) { nothing() } else { oracle.output()? };
     Ok(Challenge { input, claims, output })
 }
@@ -22,9 +22,8 @@ pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<
     let (segment, arity) = (game.segment(), game.arity());
     for (number, (&claim, place)) in (1..).zip(theirs.iter().zip(segment.boundaries(arity))) {
         if root(segment.level, place, oracle)? != claim {
-            let (part, pick) = (segment.part(number, arity), pick(theirs, number));
-            let start = number.checked_sub(2).and_then(|index| theirs.get(index as usize)).copied();
-            return go_on(arity, part, start.unwrap_or(game.start()), pick, oracle).map(Some);
+            let (part, pick) = (segment.part(number, arity), pick(game.start(), theirs, number));
+            return go_on(arity, part, pick, oracle).map(Some);
         }
     }
     Ok(None)
@@ -34,24 +33,26 @@ pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<
 pub fn go_on<O: Oracle>(
     arity: u64,
     part: Segment,
-    start: Root,
     pick: Pick,
     oracle: &mut O,
 ) -> Result<Move, O::Error> {
     Ok(match part.level {
         _ if part.units() > 1 => Move::Dissect { pick, claims: claims(part, arity, oracle)? },
-        Level::BigSteps if start == VOID => Move::Void { pick },
+        Level::BigSteps if pick.agreed == VOID => Move::Void { pick },
         Level::BigSteps => Move::Enter { pick, entry: entry(part.lo, arity, oracle)? },
         Level::Steps { big_step } => Move::Prove { pick, witness: oracle.witness(big_step, part.lo)? },
     })
 }
 
-/// Picks a part, counted from 1, of a list of claims.
+/// Picks a part, counted from 1, of a list of claims that begins at `start`.
 #[must_use]
-pub fn pick(theirs: &[Root], part: u64) -> Pick {
-    let tree = commit(theirs);
-    let claim = |number: u64| number.checked_sub(1).map_or_else(nothing, |index| tree.proof(index));
-    Pick { part, before: claim(part.saturating_sub(1)), after: claim(part) }
+pub fn pick(start: Root, theirs: &[Root], part: u64) -> Pick {
+    let index = part.saturating_sub(1);
+    let claim = |number: u64| match usize::try_from(number).ok().and_then(|number| number.checked_sub(1)) {
+        None => start,
+        Some(index) => theirs.get(index).copied().unwrap_or_default(),
+    };
+    Pick { part, agreed: claim(index), rejected: claim(part), siblings: pair(start, theirs, index) }
 }
 
 /// Claims for a segment.

@@ -2,7 +2,7 @@
 
 use crate::claims;
 use crate::model::{Model, VOID};
-use crate::moves::{Illegal, Proven};
+use crate::moves::{Illegal, Pick, Proven};
 use step::{Proof, Root, State, Status, WitnessError};
 
 /// How a game decides. [`Protocol`] follows the contract. Tests use another machine or a planted bug.
@@ -13,6 +13,12 @@ pub trait Rules {
     /// Whether a part with this number exists.
     fn is_part(&self, number: u64, parts: u64) -> bool {
         (1..=parts).contains(&number)
+    }
+
+    /// Whether a pick leads to a list of claims about this many parts.
+    fn picks(&self, pick: &Pick, parts: u64, claims: Root) -> bool {
+        let index = pick.part.wrapping_sub(1);
+        claims::fold_pair(pick.agreed, pick.rejected, index, parts + 1, &pick.siblings) == Some(claims)
     }
 
     /// Whether a proof leads from its leaf to a root.

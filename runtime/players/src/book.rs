@@ -1,5 +1,6 @@
-//! What the events of the chain contain, stored on disk. Every entry is found by its hash, so a
-//! reorganization can't make it wrong: the contract's storage says which hashes are current.
+//! What the events of the chain contain, stored on disk. Everything is found by the hash that the contract
+//! stores of it, IDs included, so it stays right in a reorganization of the chain: the contract's storage says
+//! which hashes are current.
 
 use chain::{Event, NodeError, RpcNode, Store, StoreError};
 use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Request, SolValue, U256};
@@ -29,10 +30,32 @@ pub struct Asked {
 /// A state of a game with its claims.
 #[derive(Debug, Clone)]
 pub struct Position {
-    /// The state.
+    /// The state, as the next move must pass it in.
     pub game: Game,
+    /// The root on which both sides agree.
+    pub start: B256,
     /// The claims of the side that moved last.
     pub claims: Vec<B256>,
+}
+
+impl Position {
+    /// The state's packed word, unpacked.
+    #[must_use]
+    pub fn place(&self) -> contracts::Position {
+        contracts::Position::unpack(self.game.position)
+    }
+
+    /// The root of the claims.
+    #[must_use]
+    pub fn claims_root(&self) -> B256 {
+        contracts::claims_root(self.start, &self.claims)
+    }
+
+    /// The hash that the contract stores.
+    #[must_use]
+    pub fn hash(&self, id: U256) -> B256 {
+        contracts::state_hash(id, &self.game, self.claims_root())
+    }
 }
 
 /// The contents of all events.
@@ -66,7 +89,7 @@ pub enum BookError {
 }
 
 type RequestEntry = (U256, Request, Bytes, Bytes);
-type PositionEntry = (U256, Game, Vec<B256>);
+type PositionEntry = (U256, Game, B256, Vec<B256>);
 
 impl Book {
     /// The book of a service whose events begin after a block.
@@ -118,8 +141,8 @@ impl Book {
 
     fn requested(&mut self, event: IInferenceService::Requested) -> Result<(), BookError> {
         let IInferenceService::Requested { id, request, input, callbackData, .. } = event;
-        let hash = hash(&request);
-        // Wrong bytes mean that the node lied. They must not keep out the true ones.
+        let hash = contracts::request_hash(id, &request);
+        // Wrong bytes would be a lie of the node. They must not keep out the true ones.
         let its = (input.is_empty() || is_below(&input, request.inputRoot))
             && keccak(&callbackData) == request.callbackData;
         let stored = self.requests.get(&hash).is_some_and(|stored| stored.input == input);
@@ -132,13 +155,13 @@ impl Book {
     }
 
     fn moved(&mut self, event: IDisputeGame::Moved) -> Result<(), BookError> {
-        let IDisputeGame::Moved { id, game, claims } = event;
-        let hash = hash(&game);
-        // Wrong claims mean that the node lied.
-        let roots: Vec<Root> = claims.iter().map(|claim| Root(claim.0)).collect();
-        let its = contracts::word(game::commit(&roots).root()) == game.claims;
-        if its && !self.positions.contains_key(&hash) {
-            let entry: PositionEntry = (id, game, claims);
+        let IDisputeGame::Moved { id, game, start, claims } = event;
+        let position = Position { game, start, claims };
+        // If the node lies about any of it, the hash is one that the contract doesn't have.
+        let hash = position.hash(id);
+        if !self.positions.contains_key(&hash) {
+            let Position { game, start, claims } = position;
+            let entry: PositionEntry = (id, game, start, claims);
             self.store
                 .save(&format!("position/{id:064x}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
             self.learn_position(entry);
@@ -147,12 +170,14 @@ impl Book {
     }
 
     fn learn_request(&mut self, (id, request, input, callback_data): RequestEntry) {
-        self.requests.insert(hash(&request), Asked { request, input, callback_data });
+        let hash = contracts::request_hash(id, &request);
+        self.requests.insert(hash, Asked { request, input, callback_data });
         self.open.entry(id).or_default();
     }
 
-    fn learn_position(&mut self, (id, game, claims): PositionEntry) {
-        self.positions.insert(hash(&game), Position { game, claims });
+    fn learn_position(&mut self, (id, game, start, claims): PositionEntry) {
+        let position = Position { game, start, claims };
+        self.positions.insert(position.hash(id), position);
         *self.open.entry(crate::game_of(id).0).or_default().entry(id).or_default() += 1;
     }
 
@@ -209,11 +234,6 @@ impl Book {
     }
 }
 
-/// The hash under which a contract stores a value.
-pub(crate) fn hash(value: &impl SolValue) -> B256 {
-    keccak(&value.abi_encode())
-}
-
 fn keccak(bytes: &[u8]) -> B256 {
     B256::new(step::keccak(bytes).0)
 }
@@ -239,13 +259,13 @@ mod tests {
 
     /// The event of a request whose input is the subtree of this level.
     fn event(input: &[u8], level: u32) -> IInferenceService::Requested {
-        let request = Request::abi_decode(&[0; 12 * 32]).expect("zeros");
+        let request = Request::default();
         let input_root = contracts::word(Tree::of_bytes(input, level).root());
         let request = Request { inputRoot: input_root, callbackData: keccak(b"more"), ..request };
         let (input, more) = (Bytes::copy_from_slice(input), Bytes::from_static(b"more"));
         IInferenceService::Requested {
             id: U256::from(3),
-            listing: B256::ZERO,
+            model: B256::ZERO,
             request,
             input,
             callbackData: more,
@@ -257,7 +277,7 @@ mod tests {
         let mut book = book(&Arc::new(Store::in_memory().expect("a store")));
         for (input, level) in [(&[7; 100][..], 2), (&[7; 100], 9), (&[7; 33], 1), (&[7; 5], 0), (&[], 3)] {
             let event = event(input, level);
-            let hash = hash(&event.request);
+            let hash = contracts::request_hash(event.id, &event.request);
             let other = Bytes::from_static(b"other");
             book.requested(IInferenceService::Requested { input: other.clone(), ..event.clone() })
                 .expect("an event");
@@ -277,7 +297,7 @@ mod tests {
         let store = Arc::new(Store::in_memory().expect("a store"));
         let mut book = book(&store);
         let event = event(&[1; 40], 1);
-        let hash = hash(&event.request);
+        let hash = contracts::request_hash(event.id, &event.request);
         book.requested(event).expect("an event");
         assert_eq!(
             Book::open(Arc::clone(&store), SERVICE, 0).expect("a book").open_requests(),

@@ -1,7 +1,8 @@
 //! What a player has to do: a pure function of the state of the chain.
 
 use crate::show::GameName;
-use contracts::{Address, Answer, B256, Game, Request, Standing, Terms, U256};
+use crate::book::Position;
+use contracts::{Address, Answer, B256, Request, Standing, Terms, U256};
 use game::Side;
 use std::fmt::{Display, Formatter};
 
@@ -34,7 +35,7 @@ pub enum GameStanding {
     /// There is no game.
     None,
     /// It is running.
-    Open(Box<Game>),
+    Open(Box<Position>),
     /// It is running, but the player hasn't seen the event of its current state.
     Unseen,
     /// It is over, and this side won. `None` if another game overturned the answer.
@@ -50,6 +51,8 @@ pub struct Case {
     pub hash: B256,
     /// The request; `None` if it was cancelled.
     pub request: Option<Request>,
+    /// When the requester may cancel it; zero if it gave no notice.
+    pub cancellable: u64,
     /// The last answer.
     pub answer: Answer,
     /// The games by their IDs: those against the player's answers, and those that it opened.
@@ -69,9 +72,11 @@ impl Case {
     /// which no event was seen.
     #[must_use]
     pub fn misses_events(&self, me: Address) -> bool {
-        let defended = |(id, standing): &&(U256, GameStanding)| matches!(standing, GameStanding::Open(game) if game.asserter == me && game_of(*id).1 == self.answer.attempt);
+        let defended = |(id, standing): &&(U256, GameStanding)| {
+            matches!(standing, GameStanding::Open(_)) && game_of(*id).1 == self.answer.attempt
+        };
         let against = if self.answer.standing == Standing::Pending && self.answer.asserter == me {
-            self.answer.openGames as usize
+            self.answer.openGames.to()
         } else {
             0
         };
@@ -127,13 +132,21 @@ pub fn game_of(game: U256) -> (U256, u16) {
     (game >> 176, attempt.to())
 }
 
+/// The challenger of a game.
+#[must_use]
+pub fn challenger_of(game: U256) -> Address {
+    Address::from_slice(&game.to_be_bytes::<32>()[12..])
+}
+
 /// Whether `me` may have something to do in a game. Once an answer is overturned, only its challengers do:
 /// they get their bonds back.
 #[must_use]
 pub fn concerns(me: Address, answer: &Answer, id: U256, standing: &GameStanding) -> bool {
     match standing {
-        GameStanding::Open(game) => game.challenger == me || (game.asserter == me && is_alive(answer, id)),
-        _ => id == game_id(game_of(id).0, game_of(id).1, me),
+        GameStanding::Open(_) => {
+            challenger_of(id) == me || (answer.asserter == me && is_alive(answer, id))
+        }
+        _ => challenger_of(id) == me,
     }
 }
 
@@ -153,14 +166,11 @@ fn about_game(me: Address, now: u64, case: &Case, id: U256, standing: &GameStand
     let GameStanding::Open(game) = standing else { return None };
     // A game ends with the answer that it challenges.
     if !is_alive(&case.answer, id) {
-        return (game.challenger == me).then_some(Duty::Reclaim(id));
+        return (challenger_of(id) == me).then_some(Duty::Reclaim(id));
     }
-    let (mover, clock) = if game.asserterMoves {
-        (game.asserter, game.asserterClock)
-    } else {
-        (game.challenger, game.challengerClock)
-    };
-    match (mover == me, now.saturating_sub(game.since) > clock.into()) {
+    let place = game.place();
+    let mover = if place.mover == Side::Asserter { case.answer.asserter } else { challenger_of(id) };
+    match (mover == me, now > place.deadline()) {
         (true, false) => Some(Duty::Reply(id)),
         (false, true) => Some(Duty::Timeout(id)),
         _ => None,
@@ -180,11 +190,13 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
             let repair = role.repairs && answer.standing == Standing::Overturned && pays(U256::ZERO);
             let paid = role.answers.is_some_and(pays);
             // A player whose answer was overturned doesn't answer again.
-            ((repair || paid) && !case.answered && can_be_settled(request, case.callback_data))
+            // Whoever shows an answer that can be cancelled away gives it for nothing.
+            let safe = case.cancellable == 0 || now + u64::from(terms.window) / 2 < case.cancellable;
+            ((repair || paid) && !case.answered && safe && can_be_settled(request, case.callback_data))
                 .then(|| once_known(Duty::Answer))
         }
         Standing::Pending if answer.asserter == me => {
-            (over && answer.openGames == 0).then(|| once_known(Duty::Settle))
+            (over && answer.openGames.is_zero()).then(|| once_known(Duty::Settle))
         }
         Standing::Pending if role.challenges && !over => {
             let mine = game_id(case.id, answer.attempt, me);
@@ -202,7 +214,8 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
 fn can_be_settled(request: &Request, callback_data: usize) -> bool {
     /// The size of the rest of the transaction: the request, lengths, the signature.
     const REST: u64 = 1024;
-    request.outputBytes.saturating_add(callback_data as u64).saturating_add(REST) <= chain::MOST_BYTES as u64
+    let output = request.output.wrapping_to::<u64>();
+    output.saturating_add(callback_data as u64).saturating_add(REST) <= chain::MOST_BYTES as u64
 }
 
 /// The callback's cost for the settler, in wei.

@@ -14,8 +14,8 @@ mod shortcut;
 mod show;
 mod work;
 
-pub use book::{Book, BookError};
-pub use duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id, game_of};
+pub use book::{Book, BookError, Position};
+pub use duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id, game_of};
 pub use model::{Computed, LoadedModel, ModelError, input_root, pack};
 pub use player::{Config, Player, PlayerError};
 pub use shortcut::NativeShortcut;

@@ -1,9 +1,8 @@
 //! A model that a player can run: its image, and its native code if it was compiled here.
 
-use contracts::{Address, B256, Bytes, Listing, Machine, SolValue as _, U256};
+use contracts::{B256, Bytes};
 use game::{Execution, ExecutionError, Model, Oracle as _, VOID};
-use image::{Image, Interface, Region, Role};
-use isa::Extensions;
+use image::{Image, Interface, Region};
 use native::Native;
 use step::{Root, Tree};
 use thiserror::Error;
@@ -47,20 +46,9 @@ pub enum ModelError {
         /// The size in bytes.
         bytes: u64,
     },
-    /// The registry has no verifier for the machine.
-    #[error("the registry has no verifier for {} machines yet", .0.name())]
-    NoVerifier(Extensions),
-    /// The model breaks the game's rules.
+    /// The game's rules.
     #[error("the model can't be disputed: {0}")]
     Illegal(#[from] game::Illegal),
-}
-
-/// Which of the registry's two verifiers a machine has: that with floats or the other. `None` if neither.
-const fn has_floats(extensions: Extensions) -> Option<bool> {
-    match extensions {
-        Extensions::IM => Some(false),
-        Extensions::IMFD => Some(true),
-    }
 }
 
 impl LoadedModel {
@@ -69,8 +57,6 @@ impl LoadedModel {
         let interface = image.interface.ok_or(ModelError::NoInterface)?;
         let commitment = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
         commitment.check()?;
-        let extensions = image.profile.extensions();
-        has_floats(extensions).ok_or(ModelError::NoVerifier(extensions))?;
         let name = crate::show::Short(contracts::word(commitment.memory_root)).to_string();
         let model = Self { name, image, native, commitment, interface };
         for (what, bytes) in [("inputs", model.input_bytes()), ("outputs", model.output_bytes())] {
@@ -92,8 +78,7 @@ impl LoadedModel {
     /// The maximum number of moves in a game about it.
     #[must_use]
     pub fn most_moves(&self, arity: u64) -> u64 {
-        let longest = self.image.schedule.iter().map(|step| step.bound).max().unwrap_or(0);
-        game::Game::most_moves(self.commitment.big_steps, longest.max(1), arity)
+        game::Game::most_moves(self.commitment.big_steps(), self.longest(), arity)
     }
 
     /// The input region.
@@ -111,46 +96,19 @@ impl LoadedModel {
     /// The bytes of an input: from the start of the region to the end of the last input tensor.
     #[must_use]
     pub fn input_bytes(&self) -> u64 {
-        self.extent(Role::Input, self.interface.input)
+        self.commitment.input_bytes
     }
 
     /// The bytes of an output.
     #[must_use]
     pub fn output_bytes(&self) -> u64 {
-        self.extent(Role::Output, self.interface.output)
+        self.commitment.output_bytes
     }
 
-    fn extent(&self, role: Role, region: Region) -> u64 {
-        let tensors = self.image.tensors.iter().filter(|tensor| tensor.role == role);
-        tensors
-            .map(|tensor| (tensor.address + tensor.bytes).saturating_sub(region.address))
-            .max()
-            .unwrap_or(0)
-    }
-
-    /// The machine whose verifier executes its steps.
+    /// The bound of the longest big step.
     #[must_use]
-    pub fn machine(&self) -> Machine {
-        let profile = self.image.profile;
-        Machine {
-            floats: has_floats(profile.extensions()) == Some(true),
-            memoryBits: profile.memory_bits(),
-            codeBase: profile.code_base(),
-            codeSize: profile.code_size(),
-        }
-    }
-
-    /// The model's listing for the registry.
-    #[must_use]
-    pub fn listing(&self, verifier: Address, licensor: Address, licence_fee: U256, licence: B256) -> Listing {
-        Listing {
-            model: contracts::model(&self.commitment, verifier),
-            inputBytes: self.input_bytes(),
-            outputBytes: self.output_bytes(),
-            licensor,
-            licenceFee: licence_fee.saturating_to(),
-            licence,
-        }
+    pub fn longest(&self) -> u64 {
+        self.image.schedule.iter().map(|step| step.bound).max().unwrap_or(0).max(1)
     }
 
     /// The result of the model's run in the machine, truthful or not.
@@ -163,10 +121,10 @@ impl LoadedModel {
         Ok(Computed { root: contracts::word(root), output: Bytes::copy_from_slice(output) })
     }
 
-    /// The hash by which the contracts identify the model.
+    /// The model's ID: the hash by which the contracts know it, on every chain.
     #[must_use]
-    pub fn hash(&self, verifier: Address) -> B256 {
-        B256::new(step::keccak(&contracts::model(&self.commitment, verifier).abi_encode()).0)
+    pub fn id(&self) -> B256 {
+        contracts::model_id(&self.commitment)
     }
 }
 

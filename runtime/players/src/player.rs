@@ -1,7 +1,7 @@
 //! A player: polls the chain and does what is due.
 
-use crate::book::{Asked, Book, BookError};
-use crate::duty::{Case, Duty, GameStanding, Role, concerns, duties, game_id};
+use crate::book::{Asked, Book, BookError, Position};
+use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id};
 use crate::model::{Computed, LoadedModel};
 use crate::show::{Deadline, GameName, Short, action, range};
 use crate::work::{Inference, Tamper, WorkError};
@@ -9,8 +9,10 @@ use chain::{
     Act, Deployment, Ether, Fees, Head, NodeError, PrivateKeySigner, RpcNode, Store, StoreError, Wallet,
     WalletError,
 };
+use contracts::cost::Shape;
 use contracts::{
-    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, SolCall, Standing, Terms, U256,
+    Address, Answer, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, RequestStatus, SolCall,
+    Standing, Terms, U256,
 };
 use game::{Challenge, Move, Side};
 use std::collections::{HashMap, HashSet};
@@ -113,15 +115,15 @@ pub struct Player {
     terms: Terms,
     book: Book,
     models: HashMap<B256, Arc<LoadedModel>>,
-    /// Models that are not registered yet: the verifier of their machine isn't deployed.
-    unregistered: Vec<Arc<LoadedModel>>,
     inferences: HashMap<B256, Arc<Inference>>,
     /// By the hashes of requests: after a reorganization a number may belong to another request.
     results: HashMap<B256, Computed>,
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<(Job, Result<Found, WorkError>)>,
-    /// A clone of this is held by every job that computes a result, to count them.
+    /// How many answers of the player may still be challenged.
+    defending: u64,
+    /// Held by every job that computes a result.
     computing: Arc<()>,
     /// The names of jobs that are running or have failed, and of messages that were logged.
     started: HashSet<String>,
@@ -155,46 +157,44 @@ impl Player {
         let account = wallet.address();
         let eth = Ether(node.balance(account).await?);
         tracing::info!(%account, %eth, chain = chain_id, %service, role = config.role.name(), "ready");
-        let mut new = Self {
+        let new = Self {
             node,
             wallet,
             store,
             config,
             terms,
             book,
-            models: HashMap::new(),
-            unregistered: models.into_iter().map(Arc::new).collect(),
+            models: models.into_iter().map(|model| (model.id(), Arc::new(model))).collect(),
             inferences: HashMap::new(),
             results: HashMap::new(),
             openings: HashMap::new(),
             replies: HashMap::new(),
             jobs: JoinSet::new(),
+            defending: 0,
             computing: Arc::default(),
             started: HashSet::new(),
         };
-        new.find_models(&head).await?;
-        for model in &new.unregistered {
-            tracing::warn!(
-                model = model.name,
-                "the model is not registered yet; `opml register` registers it"
-            );
+        for (id, model) in &new.models {
+            let runs = if model.native.is_some() { "natively" } else { "in the machine" };
+            tracing::info!(model = model.name, %id, runs, "the model is ready");
+            if !new.is_registered(*id, &head).await? {
+                tracing::warn!(
+                    model = model.name,
+                    "the model is not registered yet; `opml register` registers it"
+                );
+            }
         }
         Ok(new)
     }
 
-    /// Computes the hashes by which the contracts identify the models. They depend on the verifier's address.
-    async fn find_models(&mut self, head: &Head) -> Result<(), PlayerError> {
-        for model in self.unregistered.clone() {
-            let verifier = self.verifier(&model, head).await?;
-            if verifier != Address::ZERO {
-                let hash = model.hash(verifier);
-                let runs = if model.native.is_some() { "natively" } else { "in the machine" };
-                tracing::info!(model = model.name, %hash, runs, "the model is ready");
-                self.unregistered.retain(|other| !Arc::ptr_eq(other, &model));
-                self.models.insert(hash, model);
-            }
+    /// Whether requests can be made for a model.
+    async fn is_registered(&self, id: B256, head: &Head) -> Result<bool, PlayerError> {
+        let call = IModelRegistry::cardOfCall { id };
+        match self.node.call(self.config.deployment.registry, &call, head.hash).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is("Unknown") => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 
     /// Plays until `stop` completes. What fails in one poll is tried again in the next.
@@ -235,19 +235,22 @@ impl Player {
         }
         let head = self.node.head().await?;
         metrics::gauge!("opml_head_block").set(head.number as f64);
-        self.find_models(&head).await?;
         self.book.follow(&self.node, head.number).await?;
         self.wallet.tend(&head).await?;
         let mut missed = false;
         let (mut games, mut nearest) = (0, u64::from(self.terms.clock));
-        for id in self.book.open_requests() {
-            let case = self.case(id, &head).await?;
-            for (_, standing) in &case.games {
-                if let GameStanding::Open(game) = standing {
+        let open = self.book.open_requests();
+        let statuses = self.statuses(&open, &head).await?;
+        self.defending = statuses.iter().filter(|status| self.defends(&status.answer)).count() as u64;
+        for (id, status) in open.into_iter().zip(statuses) {
+            let case = self.case(id, status, &head).await?;
+            for (game, standing) in &case.games {
+                if let GameStanding::Open(state) = standing {
                     games += 1;
-                    let mover = if game.asserterMoves { game.asserter } else { game.challenger };
-                    if mover == self.wallet.address() {
-                        nearest = nearest.min(deadline(game).saturating_sub(head.time));
+                    let place = state.place();
+                    let mine = challenger_of(*game) == self.wallet.address();
+                    if mine == (place.mover == Side::Challenger) {
+                        nearest = nearest.min(place.deadline().saturating_sub(head.time));
                     }
                 }
             }
@@ -312,12 +315,25 @@ impl Player {
 
     // ---- The state of the chain
 
+    /// What the service stores of requests, in a constant number of calls for each hundred of them.
+    async fn statuses(&self, ids: &[U256], head: &Head) -> Result<Vec<RequestStatus>, PlayerError> {
+        let mut found = Vec::new();
+        for ids in ids.chunks(MOST_IDS) {
+            let call = IInferenceService::statusOfCall { ids: ids.to_vec() };
+            found.extend(self.node.call(self.config.deployment.service, &call, head.hash).await?);
+        }
+        Ok(found)
+    }
+
+    /// Whether an answer is the player's and may still be challenged, or is.
+    fn defends(&self, answer: &Answer) -> bool {
+        answer.standing == Standing::Pending && answer.asserter == self.wallet.address()
+    }
+
     /// The state of a request.
-    async fn case(&self, id: U256, head: &Head) -> Result<Case, PlayerError> {
+    async fn case(&self, id: U256, status: RequestStatus, head: &Head) -> Result<Case, PlayerError> {
         let (service, me) = (self.config.deployment.service, self.wallet.address());
-        let stored = self.node.call(service, &IInferenceService::requestsCall { id }, head.hash).await?;
-        let answer =
-            self.node.call(service, &IInferenceService::provisionalAnswerCall { id }, head.hash).await?;
+        let RequestStatus { hash: stored, cancellable, answer } = status;
         let asked = self.book.request(stored);
         let mut ids: Vec<U256> = self.book.games(id);
         ids.extend(
@@ -327,11 +343,14 @@ impl Player {
                 .collect::<Vec<_>>(),
         );
         let mut games = Vec::new();
-        for game in ids {
-            let stored = self.node.call(service, &IDisputeGame::gamesCall { id: game }, head.hash).await?;
-            let standing = self.standing(stored);
-            if concerns(me, &answer, game, &standing) {
-                games.push((game, standing));
+        for ids in ids.chunks(MOST_IDS) {
+            let call = IDisputeGame::gamesOfCall { ids: ids.to_vec() };
+            let stored = self.node.call(service, &call, head.hash).await?;
+            for (&game, stored) in ids.iter().zip(stored) {
+                let standing = self.standing(stored);
+                if concerns(me, &answer, game, &standing) {
+                    games.push((game, standing));
+                }
             }
         }
         let answered = self.has_answered(id, stored, &answer)?;
@@ -339,6 +358,7 @@ impl Player {
             id,
             hash: stored,
             request: asked.map(|asked| asked.request.clone()),
+            cancellable,
             answer,
             games,
             truth: self.results.get(&stored).map(|computed| computed.root),
@@ -371,7 +391,7 @@ impl Player {
                 _ => None,
             }),
             _ => match self.book.position(stored) {
-                Some(position) => GameStanding::Open(Box::new(position.game.clone())),
+                Some(position) => GameStanding::Open(Box::new(position.clone())),
                 None => GameStanding::Unseen,
             },
         }
@@ -413,8 +433,11 @@ impl Player {
                 if let (Some(request), Some(computed)) = (&case.request, self.results.get(&case.hash)) {
                     let (request, output) = (request.clone(), computed.output.clone());
                     let (fee, root) = (Ether(request.fee.to()), Short(computed.root));
-                    let call = IInferenceService::answerCall { id, request, output };
+                    let call = IInferenceService::answerCall { id, request_: request, output };
                     let bond = U256::from(self.terms.asserterBond);
+                    if self.is_new(&name)? && !self.can_defend(case, bond).await? {
+                        return Ok(());
+                    }
                     if self.is_new(&name)? {
                         let (model, eth) = (self.model_name(case), Ether(bond));
                         tracing::info!(request = %id, model, attempt, %root, %fee, %eth, "answering, with a bond");
@@ -429,7 +452,8 @@ impl Player {
                     let (request, callback) = (asked.request.clone(), asked.callback_data.clone());
                     let output = computed.output.clone();
                     let earned = U256::from(self.terms.asserterBond).saturating_add(U256::from(request.fee));
-                    let call = IInferenceService::settleCall { id, request, output, callbackData: callback };
+                    let call =
+                        IInferenceService::settleCall { id, request_: request, output, callbackData: callback };
                     if self.is_new(&name)? {
                         let (model, eth) = (self.model_name(case), Ether(earned));
                         tracing::info!(request = %id, model, %eth, "the window is over: settling for bond and fee");
@@ -441,10 +465,12 @@ impl Player {
             Duty::Reply(game) => self.reply(case, *game, head).await?,
             Duty::Timeout(game) => {
                 if let Some(state) = open(case, *game) {
-                    let name = format!("timeout/{game}/{}", hash(state));
-                    let call = IDisputeGame::timeoutCall { id: *game, game: state.clone() };
+                    let name = format!("timeout/{game}/{}", state.hash(*game));
+                    let claims = state.claims_root();
+                    let call = IDisputeGame::timeoutCall { id: *game, game: state.game.clone(), claims };
                     if self.is_new(&name)? {
-                        let (model, game, range) = (self.model_name(case), GameName(*game), range(state));
+                        let (model, game, range) =
+                            (self.model_name(case), GameName(*game), range(&state.place()));
                         tracing::info!(request = %id, model, %game, range, "the opponent ran out of time: ending the game");
                     }
                     self.act(
@@ -460,8 +486,9 @@ impl Player {
             }
             Duty::Reclaim(game) => {
                 if let Some(state) = open(case, *game) {
-                    let call = IInferenceService::reclaimCall { game: *game, state: state.clone() };
-                    let name = format!("reclaim/{game}/{}", hash(state));
+                    let claims = state.claims_root();
+                    let call = IInferenceService::reclaimCall { id: *game, game: state.game.clone(), claims };
+                    let name = format!("reclaim/{game}/{}", state.hash(*game));
                     if self.is_new(&name)? {
                         let (model, eth) = (self.model_name(case), Ether(self.terms.challengerBond.to()));
                         let game = GameName(*game);
@@ -480,6 +507,28 @@ impl Player {
             }
         }
         Ok(())
+    }
+
+    /// Whether the player can pay the bond of one more answer, and for a game against each answer that may
+    /// still be challenged. A server that can't pay for its moves loses true answers.
+    async fn can_defend(&mut self, case: &Case, bond: U256) -> Result<bool, PlayerError> {
+        let Some(model) = self.model(case) else { return Ok(false) };
+        let shape = Shape::of(&model.commitment, model.longest(), self.terms.arity.into());
+        let game = U256::from(shape.gas(Side::Asserter)) * U256::from(case.gas_price);
+        let needed = bond + game * U256::from(self.defending + 1);
+        let balance = self.node.balance(self.wallet.address()).await?;
+        if balance >= needed {
+            self.defending += 1;
+            return Ok(true);
+        }
+        if self.started.insert(format!("reserve/{}", case.id)) {
+            let (needed, eth) = (Ether(needed), Ether(balance));
+            tracing::warn!(
+                request = %case.id, model = model.name, %needed, %eth, answers = self.defending,
+                "not answering: the balance doesn't cover the bond and a game for every answer that may still be challenged"
+            );
+        }
+        Ok(false)
     }
 
     async fn challenge(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
@@ -505,8 +554,8 @@ impl Player {
         if let (Some(request), Some(model)) = (&case.request, self.model(case)) {
             let call = IInferenceService::challengeCall {
                 id,
-                request: request.clone(),
-                model: self.contract_model(&model, request.model, head).await?,
+                request_: request.clone(),
+                model: contracts::model(&model.commitment),
                 asserted: case.answer.outputRoot,
                 opening: contracts::opening(opening),
             };
@@ -526,8 +575,9 @@ impl Player {
         }
         let Some(state) = open(case, game) else { return Ok(()) };
         let (request, shown) = (case.id, GameName(game));
-        let deadline = Deadline { at: deadline(state), now: head.time };
-        let stake = if state.asserterMoves { self.terms.asserterBond } else { self.terms.challengerBond };
+        let (place, hash) = (state.place(), state.hash(game));
+        let deadline = Deadline { at: place.deadline(), now: head.time };
+        let stake = if place.mover == Side::Asserter { self.terms.asserterBond } else { self.terms.challengerBond };
         let eth = Ether(stake.to());
         let (Some(model), Some(inference)) = (self.model(case), self.inference(case)) else {
             if self.started.insert(format!("lacks/{game}")) {
@@ -538,7 +588,7 @@ impl Player {
             }
             return Ok(());
         };
-        let name = format!("move/{game}/{}", hash(state));
+        let name = format!("move/{game}/{hash}");
         if self.wallet.has(&name) {
             return Ok(());
         }
@@ -546,21 +596,19 @@ impl Player {
         if let Some(act) = self.store.load::<Act>(&journal(&name))? {
             return Ok(self.wallet.submit(act, head).await?);
         }
-        let Some(position) = self.book.position(hash(state)) else { return Ok(()) };
-        let rust = contracts::resume(state, &model.commitment);
-        let round =
-            format!("{} of at most {}", self.book.rounds(game) + 1, model.most_moves(state.arity.into()));
+        let (arity, commitment) = (u64::from(self.terms.arity), inference.commitment());
+        let rust = contracts::resume(&state.game, &commitment, arity, state.start, &state.claims);
+        let round = format!("{} of at most {}", self.book.rounds(game) + 1, model.most_moves(arity));
         let Some(move_) = self.replies.get(&name) else {
-            let theirs: Vec<step::Root> = position.claims.iter().map(|claim| step::Root(claim.0)).collect();
-            let (job, range, model) = (self.job(name, case), range(state), &model.name);
+            let theirs: Vec<step::Root> = state.claims.iter().map(|claim| step::Root(claim.0)).collect();
+            let (job, range, model) = (self.job(name, case), range(&place), &model.name);
             if self.start(job, move || Ok(Found::Reply(inference.reply(&rust, &theirs)?))) {
                 tracing::info!(%request, model, game = %shown, round, range, %deadline, "our turn: computing the reply");
             }
             return Ok(());
         };
         let Some(move_) = move_ else { return Ok(()) };
-        let contract_model = self.contract_model(&model, state.model, head).await?;
-        let data = contracts::calldata(game, state, &contract_model, move_);
+        let data = contracts::calldata(game, &state.game, &contracts::program(&commitment), move_);
         let (action, model) = (action(move_), &model.name);
         tracing::info!(%request, model, game = %shown, round, %deadline, %eth, "replying: {action}");
         let act = Act {
@@ -714,7 +762,7 @@ impl Player {
     }
 
     fn asked(&self, case: &Case) -> Option<&Asked> {
-        self.book.request(hash(case.request.as_ref()?))
+        self.book.request(case.hash)
     }
 
     fn model(&self, case: &Case) -> Option<Arc<LoadedModel>> {
@@ -729,8 +777,8 @@ impl Player {
     /// The inference for a request, if the model and the input are available.
     fn inference(&mut self, case: &Case) -> Option<Arc<Inference>> {
         let (model, asked) = (self.model(case)?, self.asked(case)?);
-        let (root, hash) = (asked.request.inputRoot, asked.request.model);
-        let key = B256::new(step::keccak(&[root.0, hash.0].concat()).0);
+        let (root, id, repetitions) = (asked.request.inputRoot, asked.request.model, asked.request.repetitions);
+        let key = B256::new(step::keccak(&[&root.0[..], &id.0, &repetitions.to_be_bytes()].concat()).0);
         if let Some(inference) = self.inferences.get(&key) {
             return Some(Arc::clone(inference));
         }
@@ -751,7 +799,7 @@ impl Player {
             return None;
         }
         let inference =
-            Arc::new(Inference::new(model, input, self.config.tamper.clone(), self.config.max_memory));
+            Arc::new(Inference::new(model, repetitions, input, self.config.tamper.clone(), self.config.max_memory));
         // Machines are large, so those that no request needs are dropped.
         if self.inferences.len() >= MOST_INFERENCES {
             self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);
@@ -765,40 +813,19 @@ impl Player {
         let path = self.config.inputs.as_ref()?.join(format!("{root}.bin"));
         std::fs::read(path).ok().map(Bytes::from)
     }
-
-    /// A model in the contracts' type.
-    async fn contract_model(
-        &self,
-        model: &LoadedModel,
-        hash: B256,
-        head: &Head,
-    ) -> Result<contracts::Model, PlayerError> {
-        let verifier = self.verifier(model, head).await?;
-        debug_assert_eq!(model.hash(verifier), hash);
-        Ok(contracts::model(&model.commitment, verifier))
-    }
-
-    /// The verifier of a model's machine; zero if it isn't deployed.
-    async fn verifier(&self, model: &LoadedModel, head: &Head) -> Result<Address, PlayerError> {
-        let call = IModelRegistry::verifierOfCall { machine: model.machine() };
-        Ok(self.node.call(self.config.deployment.registry, &call, head.hash).await?)
-    }
 }
 
-/// The number of results that may be computed at the same time.
+/// How many IDs are asked about in one call.
+const MOST_IDS: usize = 100;
+
+/// How many results are computed at the same time.
 const MOST_RESULTS: usize = 4;
 
 /// The maximum number of runs that are kept.
 const MOST_INFERENCES: usize = 16;
 
-/// The time by which the side to move must have moved.
-fn deadline(game: &contracts::Game) -> u64 {
-    let clock = if game.asserterMoves { game.asserterClock } else { game.challengerClock };
-    game.since.saturating_add(clock.into())
-}
-
 /// The state of a running game.
-fn open(case: &Case, game: U256) -> Option<&contracts::Game> {
+fn open(case: &Case, game: U256) -> Option<&Position> {
     case.games.iter().find_map(|(id, standing)| match standing {
         GameStanding::Open(state) if *id == game => Some(&**state),
         _ => None,
@@ -807,10 +834,6 @@ fn open(case: &Case, game: U256) -> Option<&contracts::Game> {
 
 fn ether(wei: U256) -> f64 {
     f64::from(wei) / 1e18
-}
-
-fn hash(value: &impl contracts::SolValue) -> B256 {
-    crate::book::hash(value)
 }
 
 /// The name under which a decided act is stored.

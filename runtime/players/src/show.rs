@@ -1,9 +1,9 @@
 //! How logs show games, deadlines and roots.
 
-use crate::duty::game_of;
-use chain::{Address, U256};
-use contracts::{B256, Game};
-use game::Move;
+use crate::duty::{challenger_of, game_of};
+use chain::U256;
+use contracts::{B256, Position};
+use game::{Level, Move};
 use std::fmt::{Display, Formatter, Result};
 
 /// The ID of a game as its three parts: request, attempt and the challenger's account, shortened.
@@ -12,8 +12,7 @@ pub(crate) struct GameName(pub U256);
 impl Display for GameName {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let (request, attempt) = game_of(self.0);
-        let challenger = Address::from_slice(&self.0.to_be_bytes::<32>()[12..]);
-        write!(f, "{request}/{attempt}/{}", &challenger.to_string()[..10])
+        write!(f, "{request}/{attempt}/{}", &challenger_of(self.0).to_string()[..10])
     }
 }
 
@@ -72,11 +71,14 @@ fn date(mut days: u64) -> (u64, usize, u64) {
     (year, 12, 31)
 }
 
-/// The segment that a game has narrowed the dispute to.
-pub(crate) fn range(game: &Game) -> String {
-    let units = if game.inSteps { "steps" } else { "big steps" };
-    let inside = if game.inSteps { format!(" of big step {}", game.bigStep) } else { String::new() };
-    format!("{units} {} to {}{inside} ({} left)", game.lo, game.hi, game.hi.saturating_sub(game.lo))
+/// The segment that a game is about: what is left of the run.
+pub(crate) fn range(position: &Position) -> String {
+    let segment = position.segment;
+    let (units, inside) = match segment.level {
+        Level::BigSteps => ("big steps", String::new()),
+        Level::Steps { big_step } => ("steps", format!(" of big step {big_step}")),
+    };
+    format!("{units} {} to {}{inside} ({} left)", segment.lo, segment.hi, segment.units())
 }
 
 /// What a move does.
@@ -93,6 +95,7 @@ pub(crate) fn action(move_: &Move) -> &'static str {
 mod tests {
     use super::*;
     use crate::duty::game_id;
+    use chain::Address;
 
     #[test]
     fn times_are_in_utc() {

@@ -4,7 +4,7 @@ use crate::model::{Computed, LoadedModel, input_root};
 use crate::shortcut::NativeShortcut;
 use contracts::{B256, Bytes};
 use game::player::{challenge, reply};
-use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Move};
+use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Model, Move, VOID};
 use image::Role;
 use std::sync::{Arc, Mutex};
 use step::Root;
@@ -30,6 +30,12 @@ pub enum WorkError {
     /// The lie of a cheating player can't be told.
     #[error("{0}")]
     Tamper(String),
+    /// The bytes that would be shown are not those of the root. The image's tensors lie about its outputs.
+    #[error("the output's {bytes} bytes do not have the root of the run's output: the image contradicts itself")]
+    Shown {
+        /// How many bytes.
+        bytes: usize,
+    },
     /// Another thread panicked while it ran the model.
     #[error("the run of the model was interrupted")]
     BrokenOff,
@@ -46,6 +52,7 @@ impl WorkError {
 /// A model on an input. The machine is created when it is first needed.
 pub struct Inference {
     model: Arc<LoadedModel>,
+    repetitions: u64,
     input: Bytes,
     tamper: Option<Tamper>,
     max_memory: Option<u64>,
@@ -56,19 +63,24 @@ impl Inference {
     /// An inference that has not run yet.
     pub fn new(
         model: Arc<LoadedModel>,
+        repetitions: u64,
         input: Bytes,
         tamper: Option<Tamper>,
         max_memory: Option<u64>,
     ) -> Self {
-        Self { model, input, tamper, max_memory, machine: Mutex::default() }
+        Self { model, repetitions, input, tamper, max_memory, machine: Mutex::default() }
     }
 
-    /// The result: from native code if there is any, otherwise from the machine.
+    /// The result: from native code if there is some, otherwise from the machine. Its bytes have its root: a
+    /// server that shows others loses its bond.
     pub fn result(&self) -> Result<Computed, WorkError> {
-        match &self.model.native {
-            Some(native) if self.tamper.is_none() => self.native(native),
-            _ => self.with_machine(|machine| Ok(self.model.result(machine)?)),
-        }
+        let computed = match &self.model.native {
+            Some(native) if self.tamper.is_none() => self.native(native)?,
+            _ => self.with_machine(|machine| Ok(self.model.result(machine)?))?,
+        };
+        let bytes = computed.output.len();
+        let shown = if bytes == 0 { VOID } else { input_root(self.model.output(), &computed.output) };
+        if contracts::word(shown) == computed.root { Ok(computed) } else { Err(WorkError::Shown { bytes }) }
     }
 
     fn native(&self, native: &native::Native) -> Result<Computed, WorkError> {
@@ -91,7 +103,14 @@ impl Inference {
 
     /// The first move of a challenger.
     pub fn opening(&self, arity: u64) -> Result<Challenge, WorkError> {
-        self.with_machine(|machine| Ok(challenge(&self.model.commitment, arity, machine)?))
+        let commitment = self.commitment();
+        self.with_machine(|machine| Ok(challenge(&commitment, arity, machine)?))
+    }
+
+    /// The model with the request's repetitions.
+    #[must_use]
+    pub fn commitment(&self) -> Model {
+        Model { repetitions: self.repetitions, ..self.model.commitment }
     }
 
     /// The next move in a game; `None` if there is nothing to disagree with.
@@ -118,7 +137,9 @@ impl Inference {
         let image = &self.model.image;
         let inputs = vec![(self.model.input().address, self.input.to_vec())];
         let honest = || {
-            let execution = Execution::new(image.clone(), image.big_steps(), inputs.clone())?;
+            let (repetitions, schedule) = (self.repetitions, image.big_steps());
+            let schedule = schedule.repeated(repetitions).ok_or(ExecutionError::Repetitions(repetitions))?;
+            let execution = Execution::new(image.clone(), schedule, inputs.clone())?;
             Ok(execution.with_limit(MemoryLimit::new(self.max_memory)))
         };
         match &self.tamper {
@@ -137,7 +158,8 @@ impl Inference {
 
     /// Whether an input has this root.
     pub fn is_input(model: &LoadedModel, input: &[u8], root: B256) -> bool {
-        input.len() as u64 == model.input_bytes() && contracts::word(input_root(model.input(), input)) == root
+        let fits = input.len() as u64 <= 1 << model.input().bits;
+        fits && contracts::word(input_root(model.input(), input)) == root
     }
 }
 
@@ -163,7 +185,7 @@ mod tests {
         let model =
             Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
         let input = Bytes::from(vec![0; model.input_bytes() as usize]);
-        let inference = Inference::new(model, input, None, Some(1000));
+        let inference = Inference::new(model, 0, input, None, Some(1000));
         for result in [inference.result().err(), inference.opening(20).err(), inference.result().err()] {
             assert!(result.as_ref().is_some_and(WorkError::is_memory), "{result:?}");
         }

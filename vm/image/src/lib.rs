@@ -12,7 +12,7 @@ mod schedule;
 pub use code_tree::CodeTree;
 pub use contents::{BigStep, Contents, Dtype, Interface, Region, Role, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
-pub use schedule::{Leaf, Schedule};
+pub use schedule::{Leaf, Schedule, Shape};
 
 use bytes::Bytes;
 use isa::Extensions;

@@ -157,13 +157,14 @@ impl Shape {
 }
 
 impl Bonds {
-    /// Bonds that cover the largest game at this gas price (in wei): the loser of a game pays for the
-    /// winner's gas, and a cheater who loses to a second key of its own burns as much.
+    /// Bonds that cover the largest game at this gas price (in wei). The loser of a game pays for the winner's
+    /// gas even if the winner gets only half of the prize, because other challengers share it. A cheater who
+    /// loses to a second key of its own burns as much as a game costs.
     #[must_use]
     pub fn at(shape: &Shape, gas_price: u128) -> Self {
         let cost = |side| u128::from(shape.gas(side)).saturating_mul(gas_price);
         let (asserter, challenger) = (cost(Side::Asserter), cost(Side::Challenger));
-        Self { asserter: challenger.saturating_mul(2), challenger: asserter, burned: challenger }
+        Self { asserter: challenger.saturating_mul(3), challenger: asserter, burned: challenger }
     }
 }
 

@@ -2,17 +2,17 @@
 //! in the embedded EVM. The two must agree after every move.
 
 use contracts::{
-    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Request, SolCall, U256,
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Order, Request, SolCall, U256,
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::dispute::{Assertion, Dispute, Payment, Standing, Terms};
 use game::{Challenge, Clocks, Game, Model, Move, Outcome, Protocol, Side};
 use image::Image;
-use isa::Extensions;
-use players::{Computed, LoadedModel};
-use step::{Root, keccak};
+use players::Computed;
+use step::Root;
 
 use crate::failure::Failure;
+use crate::network::verifiers;
 use crate::output::count;
 
 /// The requester's account.
@@ -54,8 +54,7 @@ pub struct Arena {
     service: Address,
     id: U256,
     request: Request,
-    model: contracts::Model,
-    rust_model: Model,
+    model: Model,
     input: Root,
     terms: Terms,
     dispute: Option<Dispute<Address>>,
@@ -83,8 +82,7 @@ impl Arena {
         for account in [REQUESTER, ASSERTER, CHALLENGER] {
             chain.fund(account, U256::from(10 * 1000 * FINNEY));
         }
-        let loaded = LoadedModel::new(image.clone(), None).map_err(Failure::from_error)?;
-        let (registry, listing, contract_model) = registered(&mut chain, image, &loaded, model)?;
+        let (registry, id) = registered(&mut chain, image, model)?;
         let code = contracts::inference_service(registry, &contract_terms(&terms)?);
         let (service, _) = chain.deploy(REQUESTER, code).map_err(Failure::from_error)?;
         let mut new = Self {
@@ -92,8 +90,7 @@ impl Arena {
             service,
             id: U256::ONE,
             request: Request::default(),
-            model: contract_model,
-            rust_model: *model,
+            model: *model,
             input: input_root,
             terms,
             dispute: None,
@@ -103,13 +100,14 @@ impl Arena {
             transactions: Vec::new(),
         };
         let about = format!("{} bytes of input", count(input.len() as u64));
-        let call = IInferenceService::requestCallbackCall {
-            listing,
-            input: input.into(),
+        let order = Order {
+            model: id,
+            repetitions: model.repetitions,
             callback: Address::ZERO,
             callbackGas: 0,
             callbackData: Bytes::new(),
         };
+        let call = IInferenceService::requestCall { order, input: input.into() };
         let receipt = new.send(REQUESTER, "request", about, &call, FEE, false)?;
         let event = receipt.event::<IInferenceService::Requested>();
         new.request =
@@ -121,13 +119,13 @@ impl Arena {
     pub fn answer(&mut self, side: Side, computed: &Computed) -> Result<(), Failure> {
         let call = IInferenceService::answerCall {
             id: self.id,
-            request: self.request.clone(),
-            output: computed.output.clone(),
+            request_: self.request.clone(),
+            output: said.output.clone(),
         };
         let about = format!("{} bytes of output", count(computed.output.len() as u64));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
         let (asserter, model, input, output) =
-            (account(side), self.rust_model, self.input, Root(computed.root.0));
+            (account(side), self.model, self.input, Root(said.root.0));
         self.dispute =
             Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
         self.attempt += 1;
@@ -142,8 +140,8 @@ impl Arena {
         dispute.challenge(&Protocol, CHALLENGER, challenge, self.now).map_err(Failure::from_error)?;
         let call = IInferenceService::challengeCall {
             id: self.id,
-            request: self.request.clone(),
-            model: self.model.clone(),
+            request_: self.request.clone(),
+            model: contracts::model(&self.model),
             asserted,
             opening: contracts::opening(challenge),
         };
@@ -156,7 +154,7 @@ impl Arena {
         self.think();
         let (id, state) = (self.game_id(), self.state()?);
         let mover = self.mover()?;
-        let calldata = contracts::calldata(id, &state, &self.model, move_);
+        let calldata = contracts::calldata(id, &state, &contracts::program(&self.model), move_);
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
         let paid =
             dispute.apply(&Protocol, 0, account(mover), move_, self.now).map_err(Failure::from_error)?;
@@ -173,11 +171,12 @@ impl Arena {
     /// Lets the clock of the side to move run out. The other side then claims the win.
     pub fn let_time_pass(&mut self, about: String) -> Result<Outcome, Failure> {
         let (id, state) = (self.game_id(), self.state()?);
+        let claims = contracts::word(self.game()?.claims());
         let side = self.mover()?.other();
         self.now = self.now.max(self.game()?.deadline().unwrap_or_default()) + 1;
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
         let paid = dispute.timeout(&Protocol, 0, self.now).map_err(Failure::from_error)?;
-        let call = IDisputeGame::timeoutCall { id, game: state };
+        let call = IDisputeGame::timeoutCall { id, game: state, claims };
         self.send(account(side), "timeout", about, &call, 0, true)?;
         self.take(&paid)
     }
@@ -189,8 +188,8 @@ impl Arena {
         let Payment { amount, .. } = dispute.settle(self.now).map_err(Failure::from_error)?;
         let call = IInferenceService::settleCall {
             id: self.id,
-            request: self.request.clone(),
-            output: computed.output.clone(),
+            request_: self.request.clone(),
+            output: said.output.clone(),
             callbackData: Bytes::new(),
         };
         self.send(account(side), "settle", "the answer is final".to_owned(), &call, 0, false)?;
@@ -226,7 +225,7 @@ impl Arena {
 
     /// The game's state as the contract stores it.
     fn state(&self) -> Result<contracts::Game, Failure> {
-        Ok(contracts::state(self.game()?, &self.model, ASSERTER, CHALLENGER))
+        Ok(contracts::state(self.game()?))
     }
 
     /// Credits payments, and returns the outcome of the game so far.
@@ -292,8 +291,8 @@ impl Arena {
         };
         let answer = self.chain.call(REQUESTER, service, &IInferenceService::provisionalAnswerCall { id });
         let mut same = answer.map_err(Failure::from_error)?.standing == standing;
-        if let Some((challenger, game)) = dispute.game(0) {
-            let expected = contracts::stored(game, &self.model, dispute.assertion().asserter, challenger);
+        if let Some((_, game)) = dispute.game(0) {
+            let expected = contracts::stored(self.game_id(), game);
             let stored = self.chain.call(REQUESTER, service, &IDisputeGame::gamesCall { id: self.game_id() });
             same &= stored.map_err(Failure::from_error)? == expected;
         }
@@ -306,25 +305,18 @@ impl Arena {
 }
 
 /// Deploys the registry and registers the model with its verifier.
-fn registered(
-    chain: &mut Chain,
-    image: &Image,
-    loaded: &LoadedModel,
-    model: &Model,
-) -> Result<(Address, B256, contracts::Model), Failure> {
-    let hash = |extensions| B256::new(keccak(&solidity::bytecode(extensions)).0);
-    let code = contracts::model_registry(hash(Extensions::IM), hash(Extensions::IMFD));
+fn registered(chain: &mut Chain, image: &Image, model: &Model) -> Result<(Address, B256), Failure> {
+    let code = contracts::model_registry(&verifiers());
     let (registry, _) = chain.deploy(REQUESTER, code).map_err(Failure::from_error)?;
-    let machine = loaded.machine();
-    let code = solidity::bytecode(image.extensions()).into();
-    let call = IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: code };
-    let (verifier, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
-    let model = contracts::model(model, verifier);
-    let listing =
-        Listing { model: model.clone(), ..loaded.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO) };
-    let call = IModelRegistry::registerCall { listing, machine };
+    let extensions = image.extensions();
+    let call = IModelRegistry::deployVerifierCall {
+        extensions: extensions.bits().into(),
+        creationCode: solidity::bytecode(extensions).into(),
+    };
+    chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
+    let call = IModelRegistry::registerCall { model: contracts::model(model) };
     let (id, _) = chain.transact(REQUESTER, registry, &call).map_err(Failure::from_error)?;
-    Ok((registry, id, model))
+    Ok((registry, id))
 }
 
 fn contract_terms(terms: &Terms) -> Result<contracts::Terms, Failure> {

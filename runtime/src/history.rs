@@ -8,11 +8,11 @@ use crate::narration::{node_name, range, short_hex, value};
 use crate::network::Session;
 use crate::output::read_file;
 use chain::{Event, Log};
-use contracts::{Address, Bytes, Game, IDisputeGame, IInferenceService, SolCall as _, U256};
-use game::{Execution, Level, MemoryLimit, Segment};
+use contracts::{Address, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, U256};
+use game::{Execution, Level, MemoryLimit, Segment, Side};
 use image::Role;
 use isa::{Extensions, decode};
-use players::{LoadedModel, game_of, input_root};
+use players::{LoadedModel, challenger_of, game_of, input_root};
 use serde_json::{Value, json};
 use std::path::Path;
 use step::State;
@@ -51,8 +51,8 @@ struct Details {
     wrong: Option<(String, String, String)>,
 }
 
-/// A game with its latest state. If it is over, whether the asserter won, and the log that shows it.
-type Found<'a> = (U256, Game, Option<(bool, &'a Log)>);
+/// A game with its latest position, and whether the asserter won, with the log that says so.
+type Found<'a> = (U256, Position, Option<(bool, &'a Log)>);
 
 /// The disputes about a request, in the order of their first moves.
 pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<Disputed>, Failure> {
@@ -62,8 +62,8 @@ pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<D
             Event::<IDisputeGame::Moved>::of(log).filter(|e| game_of(e.data.id).0 == id)
         {
             match found.iter_mut().find(|(game, ..)| *game == data.id) {
-                Some((_, state, _)) => *state = data.game,
-                None => found.push((data.id, data.game, None)),
+                Some((_, position, _)) => *position = Position::unpack(data.game.position),
+                None => found.push((data.id, Position::unpack(data.game.position), None)),
             }
         } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Won>::of(log)
             && let Some((.., won)) = found.iter_mut().find(|(game, ..)| *game == data.id)
@@ -72,24 +72,31 @@ pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<D
         }
     }
     let mut disputes = Vec::new();
-    for (game, state, won) in found {
-        let level = if state.inSteps { Level::Steps { big_step: state.bigStep } } else { Level::BigSteps };
-        let mut narrowed = Segment { level, lo: state.lo, hi: state.hi };
+    let arity = u64::from(session.terms().await?.arity);
+    for (game, position, won) in found {
+        let mut narrowed = position.segment;
         let ending = match won {
-            None => Ending::Open { asserter_moves: state.asserterMoves },
+            None => Ending::Open { asserter_moves: position.mover == Side::Asserter },
             Some((asserter_won, log)) => {
                 let call = calldata(session, log).await?;
-                ending(asserter_won, &call, &mut narrowed, state.arity.into())
+                ending(asserter_won, &call, &mut narrowed, arity)
             }
         };
-        let (asserter, challenger) = (state.asserter, state.challenger);
-        let attempt = game_of(game).1;
+        let (attempt, challenger) = (game_of(game).1, challenger_of(game));
+        let asserter = asserter_of(id, attempt, logs);
         disputes.push(Disputed { attempt, asserter, challenger, narrowed, ending, row: None, details: None });
     }
     Ok(disputes)
 }
 
-/// The calldata that caused an event. Empty if the node doesn't provide it.
+/// Who gave an answer; zero if the node doesn't have the event.
+pub fn asserter_of(request: U256, attempt: u16, logs: &[Log]) -> Address {
+    let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
+    let mut its = answers.filter(|event| event.data.id == request && event.data.attempt == attempt);
+    its.next().map(|event| event.data.asserter).unwrap_or_default()
+}
+
+/// What was sent to the chain for an event; empty if the node doesn't tell.
 async fn calldata(session: &Session, log: &Log) -> Result<Vec<u8>, Failure> {
     let Some(hash) = log.transaction_hash else { return Ok(Vec::new()) };
     let asked =

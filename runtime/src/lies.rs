@@ -11,7 +11,7 @@ const TRIED: u64 = 4;
 /// Changes that may turn a run into a lie: single bits in the exponents of the first numbers of tensors, and
 /// when they change.
 pub fn lies(image: &Image, honest: &mut Execution, cheat: Cheat) -> Result<Vec<Change>, Failure> {
-    let last = honest.model().big_steps.saturating_sub(1);
+    let last = honest.model().big_steps().saturating_sub(1);
     let tensors = |roles: &[Role]| -> Vec<&Tensor> {
         image.tensors.iter().filter(|tensor| roles.contains(&tensor.role)).collect()
     };

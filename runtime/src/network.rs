@@ -8,8 +8,8 @@ use chain::{
     Store, Wallet, endpoint,
 };
 use contracts::{Address, B256, Bytes, IInferenceService, SolCall, Terms, U256};
+use isa::Extensions;
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -219,8 +219,8 @@ pub fn ether(wei: U256) -> String {
     format!("{} ETH", Ether(wei))
 }
 
-/// The licence's hash. Zero without a text.
-pub fn licence(path: Option<&Path>) -> Result<B256, Failure> {
-    let Some(path) = path else { return Ok(B256::ZERO) };
-    Ok(B256::new(step::keccak(&read_file(path, 1 << 24)?).0))
+/// The verifiers that a registry is deployed with: for each set of extensions, the hash of the creation code.
+pub fn verifiers() -> Vec<(Extensions, B256)> {
+    let hash = |extensions| B256::new(step::keccak(&solidity::bytecode(extensions)).0);
+    Extensions::ALL.iter().map(|&extensions| (extensions, hash(extensions))).collect()
 }

@@ -4,9 +4,9 @@ pub mod runs;
 
 use crate::commands::deploy::BURIED;
 use crate::failure::Failure;
-use crate::network::ether;
+use crate::network::{ether, verifiers};
 use crate::terms;
-use contracts::{Address, CHEATCODES, SOURCES, SolValue as _, U256};
+use contracts::{B256, CHEATCODES, SOURCES, SolValue as _, U256};
 use game::{MemoryLimit, Side};
 use image::Image;
 use indicatif::ProgressBar;
@@ -17,11 +17,11 @@ use std::fmt::Write as _;
 
 /// Packages leave out the bare game, which is only for opml's own tests.
 const NOT_DEPLOYED: &str = "OpenDisputes.sol";
-/// The request in the service's test, if its input is short enough for a test.
-const ASK: &str = r#"service.requestCallback(listing, input(), address(this), CALLBACK_GAS, "")"#;
-/// The same if it isn't.
-const ASK_BY_ROOT: &str = r#"service.requestByRoot(listing, INPUT_ROOT, address(this), CALLBACK_GAS, "")"#;
-/// The maximum size of an input that is written into a test.
+/// What the service's test asks with, if its input is not too long to be in a test.
+const ASK: &str = "service.request(order(), input())";
+/// And if it is.
+const ASK_BY_ROOT: &str = "service.requestByRoot(order(), INPUT_ROOT)";
+/// The most bytes of an input that are written into a test.
 const LONGEST_INPUT: usize = 1 << 15;
 
 /// The package's files. Inputs are given as addresses and bytes. Everything else is zero.
@@ -57,10 +57,10 @@ pub fn package(
     Ok(files)
 }
 
-/// The name of an image's contracts: the last file is its verifier.
+/// What the contracts of an image are called after: the last file is its machine.
 fn contract_name(verifier: &[File]) -> String {
     let last = verifier.last().map_or("", |file| &file.name);
-    last.trim_end_matches("Verifier.sol").to_owned()
+    last.trim_end_matches("Machine.sol").to_owned()
 }
 
 fn in_folder(folder: &str, name: &str, text: String) -> File {
@@ -99,32 +99,35 @@ fn fill_terms(text: &str, name: &str) -> Result<String, Failure> {
 
 /// The library with the data for the registry.
 fn model(image: &Image, name: &str, recorded: &Recorded) -> String {
-    let model = contracts::model(&recorded.model, Address::ZERO);
-    let code = |extensions| step::keccak(&solidity::bytecode(extensions)).to_string();
-    let profile = image.profile;
+    let model = contracts::model(&recorded.model);
+    let known = verifiers();
+    let list = |element: fn(usize, &(Extensions, B256)) -> String| -> String {
+        known.iter().enumerate().map(|(index, verifier)| element(index, verifier)).collect()
+    };
+    let verifiers = list(|index, (extensions, hash)| {
+        format!(
+            "        // {}\n        extensions[{index}] = {};\n        hashes[{index}] = {hash};\n",
+            extensions.name(),
+            extensions.bits()
+        )
+    });
+    let word = |word: U256| format!("{word:#066x}");
     fill(
         include_str!("package/Model.sol"),
         &[
             ("name", name),
             ("image", name),
-            ("machine", image.extensions().name()),
-            ("integer_code", &code(Extensions::IM)),
-            ("float_code", &code(Extensions::IMFD)),
-            ("floats", &image.extensions().has(isa::Extension::F).to_string()),
-            ("memory_bits", &profile.memory_bits().to_string()),
-            ("code_base", &format!("{:#x}", profile.code_base())),
-            ("code_size", &profile.code_size().to_string()),
-            ("code_root", &model.codeRoot.to_string()),
+            ("id", &contracts::model_id(&recorded.model).to_string()),
+            ("extensions", &image.extensions().bits().to_string()),
+            ("count", &known.len().to_string()),
+            ("verifiers", &verifiers),
+            ("code_root", &model.program.codeRoot.to_string()),
+            ("machine", &word(model.program.machine)),
+            ("schedule_root", &model.program.scheduleRoot.to_string()),
+            ("shape", &word(model.program.shape)),
             ("memory_root", &model.memoryRoot.to_string()),
-            ("schedule_root", &model.scheduleRoot.to_string()),
-            ("big_steps", &model.bigSteps.to_string()),
-            ("scratch_bits", &model.scratchBits.to_string()),
-            ("input_level", &model.input.level.to_string()),
-            ("input_index", &model.input.index.to_string()),
-            ("output_level", &model.output.level.to_string()),
-            ("output_index", &model.output.index.to_string()),
-            ("input_bytes", &recorded.input.len().to_string()),
-            ("output_bytes", &recorded.output_bytes.to_string()),
+            ("input", &word(model.input)),
+            ("output", &word(model.output)),
         ],
     )
 }
@@ -150,11 +153,11 @@ fn steps_test(name: &str, steps: &[Example]) -> String {
 /// The test of the service.
 fn service_test(name: &str, recorded: &Recorded) -> String {
     let Recorded { model, opening, moves, .. } = recorded;
-    // The test replaces these with its own game and model.
-    let (game, model) = (contracts::Game::default(), contracts::model(model, Address::ZERO));
+    // The test puts its own game in the place of this one.
+    let (game, program) = (contracts::Game::default(), contracts::program(model));
     let mut calls = String::new();
     for (index, move_) in moves.iter().enumerate() {
-        let call = contracts::calldata(contracts::U256::ZERO, &game, &model, move_);
+        let call = contracts::calldata(contracts::U256::ZERO, &game, &program, move_);
         let _ = writeln!(calls, "        calls[{index}] = hex\"{}\";", hex(&call));
     }
     let short = recorded.input.len() <= LONGEST_INPUT;

@@ -9,6 +9,10 @@ use contracts::{Terms, U256};
 pub const WINDOW: u32 = 86_400;
 /// The time of each side of a game for all its moves together: half a day, in seconds.
 pub const CLOCK: u32 = 43_200;
+/// How long windows and clocks may be: the contract has the same limits.
+pub const TIMES: std::ops::RangeInclusive<i64> = 10..=365 * 86_400;
+/// The least bond: 0.001 ether.
+const MIN_BOND: u128 = 1_000_000_000_000_000;
 /// How many parts a move cuts the disputed segment into; 20 is the cheapest (docs/protocol.md).
 pub const ARITY: u16 = 20;
 /// The gas price up to which the default bonds cover a whole game: 50 gwei.
@@ -42,12 +46,13 @@ pub fn terms(terms: &cli::Terms) -> Result<Terms, Failure> {
     let bonds = Bonds::at(&shape, terms.gas_price.0);
     let asserter = terms.asserter_bond.map_or(bonds.asserter, |wei| wei.0);
     let challenger = terms.challenger_bond.map_or(bonds.challenger, |wei| wei.0);
-    let burned = terms.burned.map_or(asserter / 2, |wei| wei.0);
-    if asserter == 0 || challenger == 0 {
-        return Err(Failure::usage("a bond of zero deters no one").hint("raise the bond"));
+    let burned = terms.burned.map_or(asserter / 3, |wei| wei.0);
+    if asserter < MIN_BOND || challenger < MIN_BOND {
+        return Err(Failure::usage("a bond is too low").hint("the least that deters anyone is 0.001eth"));
     }
-    if burned > asserter {
-        return Err(Failure::usage("more would be burned than the asserter's bond").hint("lower --burned"));
+    if !(asserter / 10..=asserter / 10 * 9).contains(&burned) {
+        return Err(Failure::usage("too much or too little of the asserter's bond would be burned")
+            .hint("--burned must be a tenth to nine tenths of it: the rest pays whoever proves a lie"));
     }
     Ok(Terms {
         window: terms.window,

@@ -187,9 +187,19 @@ impl<K: Copy + Eq> Dispute<K> {
             Outcome::Won(Side::Challenger) => {
                 self.standing = Standing::Overturned;
                 let prize = self.terms.asserter_bond.saturating_sub(self.terms.burned);
-                let open = self.matches.iter().filter(|match_| match_.game.mover().is_some());
-                let back = open.map(|match_| Payment { to: match_.challenger, amount: bond });
-                let won = Payment { to: challenger, amount: bond.saturating_add(prize) };
+                let open: Vec<&Match<K>> =
+                    self.matches.iter().filter(|match_| match_.game.mover().is_some()).collect();
+                // Whoever was on the way to win as well gets a share, so that a friend of the asserter who
+                // wins first doesn't take everything.
+                let others = open.len() as u64;
+                let share = (prize / 2).checked_div(others).unwrap_or(0);
+                let back = open
+                    .into_iter()
+                    .map(|match_| Payment { to: match_.challenger, amount: bond.saturating_add(share) });
+                let won = Payment {
+                    to: challenger,
+                    amount: bond.saturating_add(prize.saturating_sub(share.saturating_mul(others))),
+                };
                 std::iter::once(won).chain(back).collect()
             }
         }

@@ -79,11 +79,11 @@ pub struct Keyed {
 /// The terms that a service is deployed with.
 #[derive(Debug, Args)]
 pub struct Terms {
-    /// How long an answer can be challenged
-    #[arg(long, value_name = "SECONDS", default_value_t = terms::WINDOW, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How long an answer can be challenged, 10 s to 365 days
+    #[arg(long, value_name = "SECONDS", default_value_t = terms::WINDOW, value_parser = clap::value_parser!(u32).range(terms::TIMES))]
     pub window: u32,
-    /// How much time each side of a game has for all its moves together
-    #[arg(long, value_name = "SECONDS", default_value_t = terms::CLOCK, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How much time each side of a game has for all its moves together, 10 s to 365 days
+    #[arg(long, value_name = "SECONDS", default_value_t = terms::CLOCK, value_parser = clap::value_parser!(u32).range(terms::TIMES))]
     pub clock: u32,
     /// How many parts each move cuts the disputed segment into, 2 to 256
     #[arg(long, default_value_t = terms::ARITY, value_parser = clap::value_parser!(u16).range(2..=256))]
@@ -115,10 +115,10 @@ pub struct Devnet {
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]
     pub deployment: PathBuf,
     /// How long an answer can be challenged
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(terms::TIMES))]
     pub window: u32,
     /// How much time each side of a game has for all its moves together
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(terms::TIMES))]
     pub clock: u32,
     /// The time between two blocks
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
@@ -148,20 +148,10 @@ pub struct Deploy {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  opml register model.opml
-  opml register model.opml --licensor 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --licence-fee 0.001eth")]
+  opml register model.opml")]
 pub struct Register {
     /// The image
     pub image: PathBuf,
-    /// The account that is paid for each answered request
-    #[arg(long, value_name = "ADDRESS", requires = "licence_fee")]
-    pub licensor: Option<contracts::Address>,
-    /// How much it is paid, for example 0.001eth
-    #[arg(long, value_name = "AMOUNT", requires = "licensor")]
-    pub licence_fee: Option<Wei>,
-    /// The text of the licence, whose hash is registered
-    #[arg(long, value_name = "FILE")]
-    pub licence: Option<PathBuf>,
     #[command(flatten)]
     pub network: Network,
     #[command(flatten)]
@@ -181,10 +171,10 @@ pub struct Request {
     /// An input tensor: NAME=FILE, as in `opml run`
     #[arg(long = "input", value_name = "NAME=FILE", value_parser = InputParser)]
     pub inputs: Vec<Input>,
-    /// The listing, if the model has several or costs a licence fee [default: the one without a licence]
-    #[arg(long, value_name = "ID")]
-    pub listing: Option<contracts::B256>,
-    /// What the answer is worth to you, licence fee included
+    /// How often the model's period is repeated, if it has one [default: as often as the model allows]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = number)]
+    pub repetitions: u64,
+    /// What the answer is worth to you
     #[arg(long, value_name = "AMOUNT", default_value = "0.01eth")]
     pub fee: Wei,
     /// Send only the input's root, and write the input to ROOT.bin in this folder, where servers look for it
@@ -230,7 +220,8 @@ pub struct Status {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  opml cancel 1 && opml withdraw")]
+  opml cancel 1                     gives notice, which lasts as long as the challenge window
+  opml cancel 1 && opml withdraw    afterwards")]
 pub struct Cancel {
     /// The number of the request, as `opml request` prints it
     pub request: u64,

@@ -1,4 +1,4 @@
-//! `opml cancel`: gets back the money of a request without an answer.
+//! `opml cancel`: gets back the fee of a request without an answer.
 
 use crate::cli::{Cancel, Wei};
 use crate::failure::Failure;
@@ -8,29 +8,41 @@ use chain::Event;
 use contracts::{IInferenceService, U256};
 use serde_json::json;
 
-/// Has the service credit the money to the requester.
+/// Gives notice, or has the service credit the fee to the requester once the notice period is over.
 pub fn run(args: &Cancel, output: Output) -> Result<(), Failure> {
     let key = signer(&args.key)?;
     let id = U256::from(args.request);
-    let amount = block_on(async {
+    let (notice, amount) = block_on(async {
         let session = Session::open(&args.network).await?;
         let service = session.deployment.service;
         let logs = session.events(service).await?;
         let mut asked = logs.iter().filter_map(Event::<IInferenceService::Requested>::of);
         let event = asked.find(|event| event.data.id == id);
         let request = event.ok_or_else(|| Failure::new(format!("there is no request {id}")))?.data.request;
-        let amount = U256::from(request.fee) + U256::from(request.licenceFee);
+        let amount = U256::from(request.fee);
         let mut sender = Sender::new(key, &session.node)?;
-        let call = IInferenceService::cancelCall { id, request };
-        sender.call(service, &call, Wei(0)).await.map_err(|failure| {
+        let call = IInferenceService::cancelCall { id, request_: request };
+        let receipt = sender.call(service, &call, Wei(0)).await.map_err(|failure| {
             failure.hint(
-                "only the requester can cancel, once the window has passed since the request and while no answer stands or is disputed",
+                "only the requester can cancel, while no answer stands or is disputed, and once the notice period \
+                 is over; the first `opml cancel` gives notice",
             )
         })?;
-        Ok(amount)
+        let notice = receipt.logs.iter().find_map(Event::<IInferenceService::CancelNotice>::of);
+        let now = session.head().await?.time;
+        Ok((notice.map(|event| event.data.cancellable.saturating_sub(now)), amount))
     })?;
+    let text = match notice {
+        Some(seconds) => format!(
+            "notice given: if no answer to request {id} comes in {seconds} s, `opml cancel {id}` returns the fee"
+        ),
+        None => format!("request {id} is cancelled; {} can be taken out with `opml withdraw`", ether(amount)),
+    };
     output.result(
-        &json!({ "request": args.request, "wei": amount.to_string() }),
-        &format!("request {id} is cancelled; {} can be taken out with `opml withdraw`", ether(amount)),
+        &json!({
+            "request": args.request, "cancelled": notice.is_none(), "cancellable_in": notice,
+            "wei": amount.to_string(),
+        }),
+        &text,
     )
 }

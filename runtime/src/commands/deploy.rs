@@ -2,12 +2,10 @@
 
 use crate::cli::Deploy;
 use crate::failure::Failure;
-use crate::network::{Sender, block_on, connect, ether, signer};
+use crate::network::{Sender, block_on, connect, ether, signer, verifiers};
 use crate::output::{Output, write_file};
 use crate::terms::terms;
 use chain::{Deployment, RpcNode};
-use contracts::B256;
-use isa::Extensions;
 use serde_json::json;
 
 /// How many blocks deep a block is considered safe from reorganisations.
@@ -52,8 +50,7 @@ pub async fn deploy(
     let block = head.number.saturating_sub(BURIED);
     let block_hash = node.block_hash(block).await.map_err(Failure::from_error)?;
     let block_hash = block_hash.ok_or_else(|| Failure::new(format!("the node has no block {block}")))?;
-    let hash = |extensions| B256::new(step::keccak(&solidity::bytecode(extensions)).0);
-    let code = contracts::model_registry(hash(Extensions::IM), hash(Extensions::IMFD));
+    let code = contracts::model_registry(&verifiers());
     let registry = sender.deploy("deploying the registry", code).await?;
     let code = contracts::inference_service(registry, terms);
     let service = sender.deploy("deploying the service", code).await?;

@@ -269,7 +269,7 @@ impl<'a> Match<'a> {
 
     /// All big steps.
     fn whole(&self) -> Segment {
-        Segment { level: game::Level::BigSteps, lo: 0, hi: self.model.big_steps }
+        Segment { level: game::Level::BigSteps, lo: 0, hi: self.model.big_steps() }
     }
 
     /// Records a side's claims about a segment, and prints the move.
@@ -284,7 +284,7 @@ impl<'a> Match<'a> {
         loop {
             let game = *arena.game()?;
             let mover = game.mover().unwrap_or(Side::Asserter);
-            let most = Game::most_moves(self.model.big_steps, self.longest(), self.arity);
+            let most = Game::most_moves(self.model.big_steps(), self.longest(), self.arity);
             let round = self.rounds.len() + 1;
             self.announcer
                 .bar
@@ -313,7 +313,7 @@ impl<'a> Match<'a> {
     fn longest(&self) -> u64 {
         let bounds = self.image.schedule.iter().map(|step| step.bound);
         let whole =
-            self.image.interface.map(|interface| interface.bound).filter(|_| self.model.big_steps == 1);
+            self.image.interface.map(|interface| interface.bound).filter(|_| self.model.big_steps() == 1);
         whole.or_else(|| bounds.max()).unwrap_or(1)
     }
 
@@ -349,7 +349,7 @@ fn about(image: &Image, move_: &Move, game: &Game) -> String {
     match move_ {
         Move::Dissect { claims, .. } => format!("{} in {}", narrowing::short(part), parts(claims.len())),
         Move::Enter { entry, .. } => {
-            let step = image.schedule.get(part.lo as usize).filter(|_| game.model().big_steps > 1);
+            let step = image.schedule.get(part.lo as usize).filter(|_| game.model().big_steps() > 1);
             let node = step.map(|step| format!(", {} {}", step.operator, step.node)).unwrap_or_default();
             format!("{} steps of big step {}{node}", count(entry.leaf.bound), part.lo)
         }

@@ -3,49 +3,51 @@
 use crate::cli::{Register, Wei};
 use crate::failure::Failure;
 use crate::images::load_verified;
-use crate::network::{Sender, Session, block_on, licence, signer};
+use crate::network::{Sender, Session, block_on, signer};
 use crate::output::{Output, count};
-use contracts::{Address, IModelRegistry, SolValue as _, U256};
+use contracts::IModelRegistry;
 use players::LoadedModel;
 use serde_json::json;
 
 /// Registers the model, and deploys the verifier of its machine if it isn't deployed yet.
 pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
-    let loaded = LoadedModel::new(load_verified(&args.image, output)?, None)
+    let model = LoadedModel::new(load_verified(&args.image, output)?, None)
         .map_err(|error| Failure::about(&args.image, error))?;
-    let licence = licence(args.licence.as_deref())?;
-    let fee = U256::from(args.licence_fee.unwrap_or(Wei(0)).0);
     let key = signer(&args.key)?;
     let spinner = output.spinner("registering");
-    let (id, listing, verifier, gas) = block_on(async {
+    let (verifier, gas) = block_on(async {
         let session = Session::open(&args.network).await?;
         let mut sender = Sender::new(key, &session.node)?;
-        let (machine, registry) = (loaded.machine(), session.deployment.registry);
-        let mut gas = 0;
-        let mut verifier =
-            session.registry(&IModelRegistry::verifierOfCall { machine: machine.clone() }).await?;
-        if verifier == Address::ZERO {
-            let code = solidity::bytecode(loaded.image.extensions()).into();
-            let call = IModelRegistry::deployVerifierCall { machine: machine.clone(), creationCode: code };
-            gas += sender.call(registry, &call, Wei(0)).await?.sent.gas;
-            verifier = session.registry(&IModelRegistry::verifierOfCall { machine: machine.clone() }).await?;
+        let registry = session.deployment.registry;
+        let extensions = model.image.extensions();
+        let set = u32::from(extensions.bits());
+        let verifier = session.registry(&IModelRegistry::verifierOfCall { extensions: set }).await?;
+        if verifier.is_zero() {
+            return Err(Failure::new(format!(
+                "the registry knows no verifier for {} machines",
+                extensions.name()
+            ))
+            .hint("it was deployed by a version of opml without them; `opml deploy` deploys a new one"));
         }
-        let listing = loaded.listing(verifier, args.licensor.unwrap_or_default(), fee, licence);
-        let id = contracts::B256::new(step::keccak(&listing.abi_encode()).0);
-        let call = IModelRegistry::registerCall { listing: listing.clone(), machine };
+        let mut gas = 0;
+        if !session.node.has_code(verifier).await.map_err(Failure::from_error)? {
+            let code = solidity::bytecode(extensions).into();
+            let call = IModelRegistry::deployVerifierCall { extensions: set, creationCode: code };
+            gas += sender.call(registry, &call, Wei(0)).await?.sent.gas;
+        }
+        let call = IModelRegistry::registerCall { model: contracts::model(&model.commitment) };
         gas += sender.call(registry, &call, Wei(0)).await?.sent.gas;
-        Ok((id, listing, verifier, gas))
+        Ok((verifier, gas))
     })?;
     spinner.finish_and_clear();
+    let (id, input, output_bytes) = (model.id(), model.input_bytes(), model.output_bytes());
     let object = json!({
-        "listing": id, "model": loaded.hash(verifier), "verifier": verifier, "input_bytes": listing.inputBytes,
-        "output_bytes": listing.outputBytes, "gas": gas,
+        "model": id, "verifier": verifier, "input_bytes": input, "output_bytes": output_bytes, "gas": gas,
     });
     let text = format!(
-        "listing   {id}\nmodel     {}\nverifier  {verifier}\ninput     {} bytes\noutput    {} bytes\ngas       {}",
-        loaded.hash(verifier),
-        count(listing.inputBytes),
-        count(listing.outputBytes),
+        "model     {id}\nverifier  {verifier}\ninput     {} bytes\noutput    {} bytes\ngas       {}",
+        count(input),
+        count(output_bytes),
         count(gas)
     );
     output.result(&object, &text)

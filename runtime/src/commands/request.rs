@@ -8,7 +8,7 @@ use crate::network::{Sender, Session, block_on, ether, signer};
 use crate::output::{Output, count, create_folder, write_file};
 use crate::tensors::read_inputs;
 use chain::Event;
-use contracts::{Address, B256, Bytes, IInferenceService, IModelRegistry, SolCall as _, SolValue as _, U256};
+use contracts::{B256, Bytes, IInferenceService, IModelRegistry, Order, U256};
 use players::{LoadedModel, input_root, pack};
 use serde_json::json;
 
@@ -21,12 +21,12 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         return Err(Failure::usage(format!("--callback-gas is {}", count(args.callback_gas)))
             .hint(format!("a callback may have at most {} gas", count(MAX_CALLBACK_GAS))));
     }
-    let loaded =
+    let model =
         LoadedModel::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
-    let inputs = read_inputs(&loaded.image, &args.inputs)?;
+    let inputs = read_inputs(&model.image, &args.inputs)?;
     let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
-    let input = pack(loaded.input(), loaded.input_bytes(), &inputs);
-    let root = contracts::word(input_root(loaded.input(), &input));
+    let input = pack(model.input(), model.input_bytes(), &inputs);
+    let root = contracts::word(input_root(model.input(), &input));
     let key = signer(&args.key)?;
     if let Some(folder) = &args.by_root {
         create_folder(folder)?;
@@ -35,25 +35,21 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
     let spinner = output.spinner("requesting");
     let object = block_on(async {
         let session = Session::open(&args.network).await?;
-        let listing = match args.listing {
-            Some(listing) => listing,
-            None => plain_listing(&session, &loaded).await?,
-        };
+        require_registered(&session, model.id()).await?;
         let mut sender = Sender::new(key, &session.node)?;
-        let (callback, gas) = (args.callback.unwrap_or_default(), args.callback_gas);
         let service = session.deployment.service;
+        let order = Order {
+            model: model.id(),
+            repetitions: args.repetitions,
+            callback: args.callback.unwrap_or_default(),
+            callbackGas: args.callback_gas,
+            callbackData: Bytes::new(),
+        };
         let receipt = if args.by_root.is_some() {
-            let call =
-                IInferenceService::requestByRootCall::new((listing, root, callback, gas, Bytes::new()));
+            let call = IInferenceService::requestByRootCall { order, inputRoot: root };
             sender.call(service, &call, args.fee).await?
         } else {
-            let call = IInferenceService::requestCallbackCall::new((
-                listing,
-                input.into(),
-                callback,
-                gas,
-                Bytes::new(),
-            ));
+            let call = IInferenceService::requestCall { order, input: input.into() };
             sender.call(service, &call, args.fee).await?
         };
         let event = receipt.logs.iter().find_map(Event::<IInferenceService::Requested>::of);
@@ -61,14 +57,15 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         spinner.finish_and_clear();
         let (id, gas) = (event.data.id, receipt.sent.gas);
         let text = format!(
-            "request     {id}\nlisting     {listing}\ninput root  {root}\nfee         {}\ngas         {}",
+            "request     {id}\nmodel       {}\ninput root  {root}\nfee         {}\ngas         {}",
+            model.id(),
             ether(U256::from(args.fee.0)),
             count(gas)
         );
-        // The number is printed before the wait, which may end without an answer.
+        // The number is model before the wait, which may end without an answer.
         output.say(&text)?;
         let mut object = json!({
-            "request": id.saturating_to::<u64>(), "listing": listing, "input_root": root,
+            "request": id.saturating_to::<u64>(), "model": model.id(), "input_root": root,
             "fee_wei": args.fee.0.to_string(), "gas": gas,
         });
         if args.wait.is_some() {
@@ -84,16 +81,12 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
     output.object(&object)
 }
 
-/// The listing of a model without a licence.
-async fn plain_listing(session: &Session, loaded: &LoadedModel) -> Result<B256, Failure> {
-    let verifier = session.registry(&IModelRegistry::verifierOfCall { machine: loaded.machine() }).await?;
-    let listing = loaded.listing(verifier, Address::ZERO, U256::ZERO, B256::ZERO);
-    let id = B256::new(step::keccak(&listing.abi_encode()).0);
+/// Fails if requests can't be made for the model.
+async fn require_registered(session: &Session, id: B256) -> Result<(), Failure> {
     match session.registry(&IModelRegistry::cardOfCall { id }).await {
-        Ok(_) => Ok(id),
+        Ok(_) => Ok(()),
         Err(failure) if failure.message.contains("Unknown") => {
-            Err(Failure::new("the model is not registered")
-                .hint("`opml register IMAGE` registers it; --listing ID chooses a listing with a licence"))
+            Err(Failure::new("the model is not registered").hint("`opml register IMAGE` registers it"))
         }
         Err(failure) => Err(failure),
     }

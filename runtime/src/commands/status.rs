@@ -2,15 +2,15 @@
 
 use crate::cli::Status;
 use crate::failure::Failure;
-use crate::history::{Disputed, disputes};
+use crate::history::{Disputed, asserter_of, disputes};
 use crate::images::load;
 use crate::narration::{range, short_hex, wrapped};
 use crate::network::{Session, block_on};
 use crate::output::{Output, table};
 use chain::{Event, Log};
-use contracts::{Answer, IDisputeGame, IInferenceService, Standing, Terms, U256};
-use game::{Level, Segment};
-use players::{LoadedModel, game_of};
+use contracts::{Answer, IDisputeGame, IInferenceService, Position, Standing, Terms, U256};
+use game::Side;
+use players::{LoadedModel, challenger_of, game_of};
 use serde_json::{Value, json};
 
 /// An event about the request.
@@ -34,7 +34,7 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
         let disputes = disputes(&session, id, &logs).await?;
         Ok((answer, session.terms().await?, session.head().await?.time, logs, disputes))
     })?;
-    let history: Vec<Happened> = logs.iter().filter_map(|log| happened(id, log)).collect();
+    let history: Vec<Happened> = logs.iter().filter_map(|log| happened(id, log, &logs)).collect();
     if history.is_empty() {
         return Err(
             Failure::new(format!("there is no request {id}")).hint("`opml request` prints the number")
@@ -55,7 +55,7 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
         .collect();
     let object = json!({
         "request": args.request, "standing": standing, "asserter": answer.asserter, "output_root": answer.outputRoot,
-        "attempt": answer.attempt, "open_games": answer.openGames,
+        "attempt": answer.attempt, "open_games": answer.openGames.to::<u32>(),
         "window_ends_in": (answer.standing == Standing::Pending).then_some(left),
         "disputes": disputes.iter().map(Disputed::json).collect::<Vec<_>>(), "history": events,
     });
@@ -106,13 +106,13 @@ fn shortened(text: &str) -> String {
 }
 
 /// An event, if it is about the request.
-fn happened(id: U256, log: &Log) -> Option<Happened> {
+fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
     let of = |game: U256| game_of(game).0 == id;
     let new = |block, what, about| Some(Happened { block, what, about });
     if let Some(Event { data, block }) =
         Event::<IInferenceService::Requested>::of(log).filter(|e| e.data.id == id)
     {
-        new(block, "requested", format!("by {}, listing {}", data.request.requester, data.listing))
+        new(block, "requested", format!("by {}, model {}", data.request.requester, data.model))
     } else if let Some(Event { data, block }) =
         Event::<IInferenceService::Answered>::of(log).filter(|e| e.data.id == id)
     {
@@ -120,11 +120,12 @@ fn happened(id: U256, log: &Log) -> Option<Happened> {
     } else if let Some(Event { data, block }) =
         Event::<IDisputeGame::Moved>::of(log).filter(|e| of(e.data.id))
     {
-        let game = data.game;
-        let (mover, next) =
-            if game.asserterMoves { (game.challenger, "asserter") } else { (game.asserter, "challenger") };
-        let level = if game.inSteps { Level::Steps { big_step: game.bigStep } } else { Level::BigSteps };
-        let range = range(Segment { level, lo: game.lo, hi: game.hi });
+        let position = Position::unpack(data.game.position);
+        let (mover, next) = match position.mover {
+            Side::Asserter => (challenger_of(data.id), "asserter"),
+            Side::Challenger => (asserter_of(id, game_of(data.id).1, logs), "challenger"),
+        };
+        let range = range(position.segment);
         new(block, "moved", format!("{mover}: {range}; the {next} is to move"))
     } else if let Some(Event { data, block }) = Event::<IDisputeGame::Won>::of(log).filter(|e| of(e.data.id))
     {
@@ -134,8 +135,16 @@ fn happened(id: U256, log: &Log) -> Option<Happened> {
         Event::<IInferenceService::Settled>::of(log).filter(|e| e.data.id == id)
     {
         let delivered =
-            if data.delivered { "delivered to the callback" } else { "no callback, or it failed" };
+            if data.delivered { "no callback, or it succeeded" } else { "the callback failed" };
         new(block, "final", format!("{}; {delivered}", data.outputRoot))
+    } else if let Some(Event { data, block }) =
+        Event::<IInferenceService::CancelNotice>::of(log).filter(|e| e.data.id == id)
+    {
+        new(block, "notice", format!("can be cancelled from {} on (seconds since 1970)", data.cancellable))
+    } else if let Some(Event { block, .. }) =
+        Event::<IInferenceService::Redelivered>::of(log).filter(|e| e.data.id == id)
+    {
+        new(block, "redelivered", "the callback succeeded".to_owned())
     } else {
         let Event { block, .. } =
             Event::<IInferenceService::Cancelled>::of(log).filter(|e| e.data.id == id)?;

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::network::Session;
 use crate::output::Output;
-use contracts::{Answer, B256, IInferenceService, Standing, Terms, U256};
+use contracts::{Answer, B256, IInferenceService, RequestStatus, Standing, Terms, U256};
 use std::time::{Duration, Instant};
 
 /// The pause between two polls.
@@ -20,11 +20,14 @@ pub async fn final_answer(
     let terms = session.terms().await?;
     let notes = output.notes();
     loop {
-        let answer = session.service(&IInferenceService::provisionalAnswerCall { id }).await?;
+        let statuses = session.service(&IInferenceService::statusOfCall { ids: vec![id] }).await?;
+        let status = statuses.into_iter().next();
+        let RequestStatus { hash, answer, .. } =
+            status.ok_or_else(|| Failure::new("the node gives no status of the request"))?;
         if answer.standing == Standing::Final {
             return Ok(answer);
         }
-        if session.service(&IInferenceService::requestsCall { id }).await? == B256::ZERO {
+        if hash == B256::ZERO {
             return Err(Failure::new(format!("there is no request {id}, or it was cancelled"))
                 .hint("`opml request` prints the number of a request"));
         }
@@ -63,7 +66,7 @@ impl std::fmt::Display for State {
 /// Describes the state of a request that isn't final.
 fn state(answer: &Answer, terms: &Terms, now: u64) -> State {
     let ends = answer.posted.to::<u64>() + u64::from(terms.window);
-    let (what, until) = match (answer.standing, answer.openGames) {
+    let (what, until) = match (answer.standing, answer.openGames.to::<u32>()) {
         (Standing::Pending, 0) if ends > now => {
             let what = format!("answered by {}; the answer can still be challenged", answer.asserter);
             (what, format!(" for {} s", ends - now))

@@ -16,11 +16,11 @@ contract Deploy {
 
     function run()
         external
-        returns (ModelRegistry registry, InferenceService service, address verifier, bytes32 listing)
+        returns (ModelRegistry registry, InferenceService service, address verifier, bytes32 model)
     {
         uint256 block_ = block.number > BURIED ? block.number - BURIED : 0;
         vm.startBroadcast();
-        (registry, service, verifier, listing) = deploy(terms());
+        (registry, service, verifier, model) = deploy(terms());
         vm.stopBroadcast();
         if (vm.isContext(Vm.ForgeContext.ScriptBroadcast)) write(registry, service, block_);
     }
@@ -42,17 +42,13 @@ contract Deploy {
 
     function deploy(Terms memory agreed)
         public
-        returns (ModelRegistry registry, InferenceService service, address verifier, bytes32 listing)
+        returns (ModelRegistry registry, InferenceService service, address verifier, bytes32 model)
     {
-        registry = new ModelRegistry({{name}}Model.INTEGER_CODE, {{name}}Model.FLOAT_CODE);
-        verifier = registry.deployVerifier({{name}}Model.machine(), type(StepVerifier).creationCode);
+        (uint32[] memory extensions, bytes32[] memory hashes) = {{name}}Model.verifiers();
+        registry = new ModelRegistry(extensions, hashes);
+        verifier = registry.deployVerifier({{name}}Model.EXTENSIONS, type(StepVerifier).creationCode);
         service = new InferenceService(registry, agreed);
-        address licensor = address(uint160(setting("LICENSOR", 0, type(uint160).max)));
-        uint96 licenceFee = uint96(setting("LICENCE_FEE", 0, type(uint96).max));
-        bytes32 licence = bytes32(setting("LICENCE", 0, type(uint256).max));
-        listing = registry.register(
-            {{name}}Model.listing(verifier, licensor, licenceFee, licence), {{name}}Model.machine()
-        );
+        model = registry.register({{name}}Model.model());
     }
 
     /// The terms of the service: those of `opml deploy`, unless the environment changes them. The bonds cover what a whole
@@ -65,7 +61,7 @@ contract Deploy {
             arity: uint16(setting("ARITY", {{arity}}, 256)),
             asserterBond: asserterBond,
             challengerBond: uint96(setting("CHALLENGER_BOND", {{challenger_bond}}, type(uint96).max)),
-            burned: uint96(setting("BURNED", asserterBond / 2, asserterBond))
+            burned: uint96(setting("BURNED", asserterBond / 3, asserterBond))
         });
     }
 

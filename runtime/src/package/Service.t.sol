@@ -11,7 +11,9 @@ import {
     IInferenceConsumer,
     Model,
     Opening,
+    Order,
     Pick,
+    Program,
     Request,
     Standing,
     Terms
@@ -30,7 +32,6 @@ contract ServiceTest is IInferenceConsumer {
     InferenceService private service;
     Terms private terms;
     Model private model;
-    bytes32 private listing;
     bytes private delivered;
 
     function setUp() public {
@@ -39,21 +40,29 @@ contract ServiceTest is IInferenceConsumer {
         terms = script.terms();
         // The recorded game's.
         terms.arity = {{arity}};
-        address verifier;
-        (, service, verifier, listing) = script.deploy(terms);
-        model = {{name}}Model.model(verifier);
+        bytes32 id;
+        (, service,, id) = script.deploy(terms);
+        require(id == {{name}}Model.ID, "another model");
+        model = {{name}}Model.model();
         vm.deal(ASSERTER, 2 * uint256(terms.asserterBond));
         vm.deal(CHALLENGER, 2 * uint256(terms.challengerBond));
     }
 
-    function inferenceCallback(uint256, bytes calldata result, bytes calldata) external {
-        require(msg.sender == address(service), "who calls?");
+    function inferenceCallback(uint256, address requester, bytes32, bytes calldata result, bytes calldata)
+        external
+    {
+        require(msg.sender == address(service) && requester == address(this), "who calls?");
         delivered = result;
     }
 
     function test_theCompilerMakesTheKnownVerifier() public pure {
-        bytes32 code = {{name}}Model.machine().floats ? {{name}}Model.FLOAT_CODE : {{name}}Model.INTEGER_CODE;
-        require(keccak256(type(StepVerifier).creationCode) == code, "see foundry.toml for the compiler and its settings");
+        (uint32[] memory extensions, bytes32[] memory hashes) = {{name}}Model.verifiers();
+        bool known = false;
+        for (uint256 i = 0; i < hashes.length; i++) {
+            bool its = extensions[i] == {{name}}Model.EXTENSIONS;
+            known = known || (its && keccak256(type(StepVerifier).creationCode) == hashes[i]);
+        }
+        require(known, "see foundry.toml for the compiler and its settings");
     }
 
     function test_anAnswerBecomesFinal() public {
@@ -89,7 +98,7 @@ contract ServiceTest is IInferenceConsumer {
         for (uint256 i = 0; i < recorded.length; i++) {
             bytes memory call = this.put(recorded[i], number, game);
             vm.recordLogs();
-            vm.prank(game.asserterMoves ? ASSERTER : CHALLENGER);
+            vm.prank(game.position >> 240 & 1 != 0 ? ASSERTER : CHALLENGER);
             (bool made,) = address(service).call(call);
             require(made, "a move is refused");
             if (i + 1 < recorded.length) game = moved();
@@ -113,6 +122,16 @@ contract ServiceTest is IInferenceConsumer {
         (request,,) = abi.decode(vm.getRecordedLogs()[0].data, (Request, bytes, bytes));
     }
 
+    function order() private view returns (Order memory) {
+        return Order({
+            model: {{name}}Model.ID,
+            repetitions: 0,
+            callback: address(this),
+            callbackGas: CALLBACK_GAS,
+            callbackData: ""
+        });
+    }
+
     function answer(uint256 id, Request memory request, bytes memory given) private {
         vm.prank(ASSERTER);
         service.answer{value: terms.asserterBond}(id, request, given);
@@ -120,7 +139,7 @@ contract ServiceTest is IInferenceConsumer {
 
     function moved() private returns (Game memory game) {
         Vm.Log[] memory logs = vm.getRecordedLogs();
-        (game,) = abi.decode(logs[logs.length - 1].data, (Game, bytes32[]));
+        (game,,) = abi.decode(logs[logs.length - 1].data, (Game, bytes32, bytes32[]));
     }
 
     /// A recorded move, put into the game that is played here.
@@ -134,12 +153,12 @@ contract ServiceTest is IInferenceConsumer {
         }
         if (kind == IDisputeGame.enter.selector) {
             BigStepEntry memory entry;
-            (,,, pick, entry) = abi.decode(call[4:], (uint256, Game, Model, Pick, BigStepEntry));
-            return abi.encodeCall(IDisputeGame.enter, (id, game, model, pick, entry));
+            (,,, pick, entry) = abi.decode(call[4:], (uint256, Game, Program, Pick, BigStepEntry));
+            return abi.encodeCall(IDisputeGame.enter, (id, game, model.program, pick, entry));
         }
         bytes memory witness;
-        (,,, pick, witness) = abi.decode(call[4:], (uint256, Game, Model, Pick, bytes));
-        return abi.encodeCall(IDisputeGame.prove, (id, game, model, pick, witness));
+        (,, pick, witness) = abi.decode(call[4:], (uint256, Game, Pick, bytes));
+        return abi.encodeCall(IDisputeGame.prove, (id, game, pick, witness));
     }
 
     // ---- The runs

@@ -2,19 +2,20 @@
 // Generated from a run of an image: do not edit.
 pragma solidity ^0.8.24;
 
-import {{{name}}Verifier} from "../src/{{name}}Verifier.sol";
+import {StepVerifier} from "../src/StepVerifier.sol";
+import {{{name}}Machine} from "../src/{{name}}Machine.sol";
 
 /// @dev The first step of every instruction in a run of the image: the verifier computes the state after it from the
 /// state before it, and accepts no other witness.
 contract StepsTest {
-    {{name}}Verifier private verifier;
+    StepVerifier private verifier;
 
     function setUp() public {
-        verifier = new {{name}}Verifier();
+        verifier = new StepVerifier();
     }
 
-    function verify(bytes32 before, bytes32 next, bytes memory witness) private view {
-        require(verifier.step(before, witness) == next, "another state");
+    function judge(bytes32 before, bytes32 behind, bytes memory witness) private view {
+        require(verifier.step(before, {{name}}Machine.MACHINE, witness) == behind, "another state");
         refuse(~before, witness);
         refuse(before, bytes.concat(witness, hex"00"));
         // Single bits, in every part of the witness.
@@ -31,7 +32,7 @@ contract StepsTest {
     }
 
     function refuse(bytes32 before, bytes memory witness) private view {
-        try verifier.step(before, witness) returns (bytes32) {
+        try verifier.step(before, {{name}}Machine.MACHINE, witness) returns (bytes32) {
             revert("a changed witness was accepted");
         } catch {}
     }

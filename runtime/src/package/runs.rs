@@ -45,9 +45,7 @@ pub struct Recorded {
     pub input: Vec<u8>,
     /// Their root.
     pub input_root: Root,
-    /// The size of the output in bytes.
-    pub output_bytes: u64,
-    /// The true output. Empty if the model has none for this input.
+    /// The true output; empty if the model has none on this input.
     pub output: Bytes,
     /// Its root.
     pub output_root: Root,
@@ -140,13 +138,11 @@ fn play(
     };
     let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
     let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
-    let input = pack(loaded.input(), loaded.input_bytes(), inputs);
-    let output_bytes = loaded.output_bytes();
+    let input = pack(known.input(), known.input_bytes(), inputs);
     Ok(Some(Recorded {
         model,
         input,
         input_root,
-        output_bytes,
         output,
         output_root,
         answered,

@@ -48,10 +48,10 @@ pub const DEPLOYABLE: [&str; 4] = ["ExampleConsumer", "InferenceService", "Model
 /// the output of such a run.
 pub const VOID: B256 = B256::repeat_byte(0xff);
 
-/// The creation code of `OpenDisputes` with its argument.
+/// The creation code of `OpenDisputes`, without its argument, the registry's address.
 #[must_use]
-pub fn open_disputes(registry: Address) -> Vec<u8> {
-    [from_hex(include_str!("generated/OpenDisputes.hex")), registry.abi_encode()].concat()
+pub fn open_disputes() -> Vec<u8> {
+    from_hex(include_str!("generated/OpenDisputes.hex"))
 }
 
 /// The creation code of `ModelRegistry` with its arguments: sets of extensions, and for each of them the hash

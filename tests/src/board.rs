@@ -1,11 +1,12 @@
 //! One game played twice: by the rules in Rust, and by the contracts in an EVM. Both must agree on every
 //! move, including illegal ones.
 
-use contracts::{Address, B256, IDisputeGame, IOpenDisputes, SolCall as _, SolValue as _, U256};
+use contracts::{Address, B256, IDisputeGame, IModelRegistry, IOpenDisputes, SolCall as _, SolValue as _, U256};
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::fake::Fake;
 use game::{Challenge, Clocks, Game, Model, Move, Outcome, Rules, Side};
-use step::Root;
+use isa::Extensions;
+use step::{Root, keccak};
 
 const ASSERTER: Address = Address::repeat_byte(0xaa);
 const CHALLENGER: Address = Address::repeat_byte(0xcc);
@@ -16,16 +17,15 @@ pub struct Place {
     /// The chain.
     pub chain: Chain,
     disputes: Address,
-    verifier: Address,
-    /// The number of games so far.
+    /// How many games there are.
     games: u64,
 }
 
 /// The creation code of a verifier that is given the results.
 #[must_use]
 pub fn told_verifier() -> Vec<u8> {
-    // Returns calldata[100..132] if calldata[132..164] is calldata[4..36]; reverts otherwise.
-    solidity::from_hex("601780600a5f395ff300 60043560843514600d575f5ffd5b6064355f5260205ff3")
+    // Returns calldata[132..164] if calldata[164..196] is calldata[4..36]; reverts otherwise.
+    solidity::from_hex("601780600a5f395ff300 60043560a43514600d575f5ffd5b6084355f5260205ff3")
 }
 
 /// Executes steps in Rust, and encodes their witnesses for the chain's verifier.
@@ -55,40 +55,55 @@ impl Place {
         Self::of_fakes_with(contracts::open_disputes())
     }
 
-    /// The same with different creation code for the game.
+    /// The same with other creation code of the game, without its argument.
     ///
     /// # Panics
     /// If it can't be deployed.
     #[must_use]
     pub fn of_fakes_with(code: Vec<u8>) -> Self {
-        let verifier = |chain: &mut Chain| chain.deploy(DEPLOYER, told_verifier()).expect("a verifier").0;
-        Self::with(verifier, code)
+        Self::with(Extensions::IM, told_verifier(), code)
     }
 
-    /// A chain with the real verifier of a machine.
+    /// A chain with the real verifier of machines with these extensions.
     ///
     /// # Panics
     /// If it can't be deployed.
     #[must_use]
-    pub fn of_machines(profile: &step::MachineProfile) -> Self {
-        let verifier = |chain: &mut Chain| chain.deploy_verifier(DEPLOYER, profile).expect("a verifier").0;
-        Self::with(verifier, contracts::open_disputes())
+    pub fn of_machines(extensions: Extensions) -> Self {
+        Self::with(extensions, solidity::bytecode(extensions), contracts::open_disputes())
     }
 
-    fn with(verifier: impl FnOnce(&mut Chain) -> Address, code: Vec<u8>) -> Self {
+    fn with(extensions: Extensions, verifier: Vec<u8>, code: Vec<u8>) -> Self {
         let mut chain = Chain::new();
-        let verifier = verifier(&mut chain);
+        let registry = registry(&mut chain, extensions, verifier);
+        let code = [code, registry.abi_encode()].concat();
         let (disputes, _) = chain.deploy(DEPLOYER, code).expect("a contract");
-        Self { chain, disputes, verifier, games: 0 }
+        Self { chain, disputes, games: 0 }
     }
 }
 
-/// A game in Rust and in the contract.
+/// A registry that has deployed this verifier for these extensions.
+///
+/// # Panics
+/// If something can't be deployed.
+pub fn registry(chain: &mut Chain, extensions: Extensions, verifier: Vec<u8>) -> Address {
+    let hash = B256::new(keccak(&verifier).0);
+    let code = contracts::model_registry(&[(extensions, hash)]);
+    let (registry, _) = chain.deploy(DEPLOYER, code).expect("a registry");
+    let call = IModelRegistry::deployVerifierCall {
+        extensions: extensions.bits().into(),
+        creationCode: verifier.into(),
+    };
+    chain.transact(DEPLOYER, registry, &call).expect("a verifier");
+    registry
+}
+
+/// A game on both boards.
 pub struct Board<'a, R> {
     place: &'a mut Place,
     rules: &'a R,
     id: U256,
-    model: contracts::Model,
+    program: contracts::Program,
     state: contracts::Game,
     /// The game in Rust.
     pub game: Game,
@@ -124,7 +139,8 @@ impl<'a, R: StepRules> Board<'a, R> {
             asserter: ASSERTER,
             arity,
             clock,
-            model: contracts::model(model, place.verifier),
+            model: contracts::model(model),
+            repetitions: model.repetitions,
             inputRoot: contracts::word(input),
             asserted: contracts::word(asserted),
             opening: contracts::opening(challenge),
@@ -135,10 +151,10 @@ impl<'a, R: StepRules> Board<'a, R> {
         place.games += 1;
         let moved = receipt.event::<IDisputeGame::Moved>().expect("an event");
         assert_eq!(moved.claims, contracts::words(&challenge.claims));
-        let (id, state, model) = (U256::from(place.games), moved.game, call.model);
+        let (id, state, program) = (U256::from(place.games), moved.game, call.model.program);
         assert_eq!(moved.id, id);
-        let board =
-            Self { place, rules, id, model, state, game, now: NOW, receipts: vec![("challenge", receipt)] };
+        let mut board =
+            Self { place, rules, id, program, state, game, now: NOW, receipts: vec![("challenge", receipt)] };
         board.compare();
         Ok(board)
     }
@@ -155,7 +171,7 @@ impl<'a, R: StepRules> Board<'a, R> {
         let calldata = contracts::calldata(
             self.id,
             &self.state,
-            &self.model,
+            &self.program,
             &translated(self.rules, &self.game, move_),
         );
         let ours = self.game.apply_under(self.rules, side, move_, self.now);
@@ -169,7 +185,8 @@ impl<'a, R: StepRules> Board<'a, R> {
     pub fn timeout(&mut self) -> Verdict<Outcome> {
         self.place.chain.set_time(self.now);
         let ours = self.game.timeout_under(self.rules, self.now);
-        let call = IDisputeGame::timeoutCall { id: self.id, game: self.state.clone() };
+        let claims = contracts::word(self.game.claims());
+        let call = IDisputeGame::timeoutCall { id: self.id, game: self.state.clone(), claims };
         let receipt = send(self.place, DEPLOYER, call.abi_encode());
         let outcome = same(ours, &receipt)?;
         self.take("timeout", receipt, &[]);
@@ -184,19 +201,23 @@ impl<'a, R: StepRules> Board<'a, R> {
         } else {
             let moved = receipt.event::<IDisputeGame::Moved>().expect("an event");
             assert_eq!((moved.id, &moved.claims[..]), (self.id, claims));
+            assert_eq!(moved.start, contracts::word(self.game.start()));
             self.state = moved.game;
         }
         self.receipts.push((name, receipt));
         self.compare();
     }
 
-    /// Compares the two.
-    fn compare(&self) {
+    /// Holds the boards against each other.
+    fn compare(&mut self) {
         if self.game.winner().is_some() {
             return;
         }
-        let expected = contracts::state(&self.game, &self.model, ASSERTER, CHALLENGER);
+        let expected = contracts::state(&self.game);
         assert!(expected.abi_encode() == self.state.abi_encode(), "the boards differ: {:?}", self.game);
+        let (disputes, call) = (self.place.disputes, IDisputeGame::gamesCall { id: self.id });
+        let stored = self.place.chain.call(DEPLOYER, disputes, &call).expect("a hash");
+        assert_eq!(stored, contracts::stored(self.id, &self.game), "another hash is stored");
     }
 }
 
@@ -204,8 +225,7 @@ impl<'a, R: StepRules> Board<'a, R> {
 #[must_use]
 pub fn translated(rules: &impl StepRules, game: &Game, move_: &Move) -> Move {
     let Move::Prove { pick, witness } = move_ else { return move_.clone() };
-    let before = if pick.part == 1 { game.start() } else { pick.before.leaf };
-    Move::Prove { pick: pick.clone(), witness: rules.witness(game.model(), before, witness) }
+    Move::Prove { pick: pick.clone(), witness: rules.witness(game.model(), pick.agreed, witness) }
 }
 
 /// The result of a move, which must be the same in both.

@@ -1,37 +1,35 @@
 //! One request played twice: by `game::dispute` in Rust, and by the service in an EVM. Both must agree on
 //! every act, every refusal and every wei.
 
-use crate::board::{told_verifier, translated};
+use crate::board::{registry, told_verifier, translated};
 use contracts::{
-    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Listing, Machine, Request,
-    SolCall, Standing, Terms, U256,
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Order, Request, SolCall, Standing,
+    Terms, U256,
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::dispute::{self, Assertion, Dispute, Payment, Refused};
 use game::fake::Fake;
 use game::{Challenge, Clocks, Model, Move};
 use std::collections::BTreeMap;
-use step::keccak;
 
 /// The requester.
 pub const REQUESTER: Address = Address::repeat_byte(0x0e);
 const DEPLOYER: Address = Address::repeat_byte(0xdd);
-const LICENSOR: Address = Address::repeat_byte(0x1c);
-/// What a request pays, and the part for the licence.
+/// What a request pays.
 const FEE: u64 = 1_000;
-const LICENCE_FEE: u64 = 300;
-/// The chain's model of a machine whose verifier is given the results.
-const INPUT: usize = 32;
 
 /// The terms, in both.
 pub const TERMS: dispute::Terms = dispute::Terms {
     window: 100,
     clocks: Clocks { asserter: 40, challenger: 40 },
     arity: 4,
-    asserter_bond: 5_000,
-    challenger_bond: 2_000,
-    burned: 1_500,
+    asserter_bond: 5_000_000_000_000_000,
+    challenger_bond: 2_000_000_000_000_000,
+    burned: 1_500_000_000_000_000,
 };
+
+/// A game's state as calls pass it in, with the root of its claims.
+type State = (contracts::Game, B256);
 
 /// A request, its answers and the games against them.
 pub struct Stage {
@@ -40,7 +38,6 @@ pub struct Stage {
     id: U256,
     request: Request,
     model: Model,
-    contract_model: contracts::Model,
     truth: Fake,
     attempt: u16,
     /// The dispute in Rust, once there is an answer.
@@ -48,10 +45,12 @@ pub struct Stage {
     /// The challengers, in the order of their games.
     pub challengers: Vec<Address>,
     output: Vec<u8>,
-    /// Games that were open when an earlier answer was overturned, with their states.
-    past: Vec<(Address, U256, contracts::Game)>,
-    /// Bonds that an overturned answer has freed, until they are reclaimed.
+    /// Games that were open when an earlier answer fell, with their states.
+    past: Vec<(Address, U256, State)>,
+    /// Bonds that the fall of an answer frees, until they are reclaimed.
     owed: BTreeMap<Address, u64>,
+    /// What each game gets beside its bond if its answer was overturned in another one.
+    shares: BTreeMap<U256, u64>,
     credited: BTreeMap<Address, u64>,
     burned: u64,
     settled: bool,
@@ -74,51 +73,31 @@ impl Stage {
         let mut chain = Chain::new();
         chain.set_time(NOW);
         for account in [REQUESTER].into_iter().chain((0..=255).map(account)) {
-            chain.fund(account, U256::from(1u64 << 40));
+            chain.fund(account, U256::from(1u64 << 60));
         }
-        // The verifier of steps is given the results.
-        let hash = B256::new(keccak(&told_verifier()).0);
-        let (registry, _) =
-            chain.deploy(DEPLOYER, contracts::model_registry(hash, hash)).expect("a registry");
-        let machine = Machine {
-            floats: false,
-            memoryBits: model.profile.memory_bits(),
-            codeBase: model.profile.code_base(),
-            codeSize: model.profile.code_size(),
-        };
-        let call = IModelRegistry::deployVerifierCall {
-            machine: machine.clone(),
-            creationCode: told_verifier().into(),
-        };
-        let (verifier, _) = chain.transact(DEPLOYER, registry, &call).expect("a verifier");
-        let contract_model = contracts::model(&model, verifier);
-        let listing = Listing {
-            model: contract_model.clone(),
-            inputBytes: INPUT as u64,
-            outputBytes: INPUT as u64,
-            licensor: LICENSOR,
-            licenceFee: U256::from(LICENCE_FEE).to(),
-            licence: B256::ZERO,
-        };
-        let call = IModelRegistry::registerCall { listing, machine };
-        let (listing, _) = chain.transact(DEPLOYER, registry, &call).expect("a listing");
+        // Steps are decided by a verifier that is told the answers.
+        let registry = registry(&mut chain, model.profile.extensions(), told_verifier());
+        let call = IModelRegistry::registerCall { model: contracts::model(&model) };
+        let (listed, _) = chain.transact(DEPLOYER, registry, &call).expect("a model");
+        assert_eq!(listed, contracts::model_id(&model));
         let code = match code {
             None => contracts::inference_service(registry, &contract_terms()),
             Some(code) => contracts::service_from(code, registry, &contract_terms()),
         };
         let (service, _) = chain.deploy(DEPLOYER, code).expect("a service");
-        let call = IInferenceService::requestCallbackCall {
-            listing,
-            input: truth.input_bytes().into(),
+        let order = Order {
+            model: listed,
+            repetitions: 0,
             callback: Address::ZERO,
             callbackGas: 0,
             callbackData: Bytes::new(),
         };
+        let call = IInferenceService::requestCall { order, input: truth.input_bytes().into() };
         let (id, receipt) = chain.pay(REQUESTER, service, &call, U256::from(FEE)).expect("a request");
         let request = receipt.event::<IInferenceService::Requested>().expect("an event").request;
         assert_eq!(request.inputRoot, contracts::word(truth.input_root()), "the root of the input");
         let (dispute, challengers, output, past) = (None, Vec::new(), Vec::new(), Vec::new());
-        let (attempt, owed, credited, burned, settled) = Default::default();
+        let (attempt, owed, shares, credited, burned, settled) = Default::default();
         let truth = truth.clone();
         Self {
             chain,
@@ -126,7 +105,6 @@ impl Stage {
             id,
             request,
             model,
-            contract_model,
             truth,
             attempt,
             dispute,
@@ -134,6 +112,7 @@ impl Stage {
             output,
             past,
             owed,
+            shares,
             credited,
             burned,
             settled,
@@ -145,7 +124,7 @@ impl Stage {
     pub fn answer(&mut self, asserter: Address, run: &Fake) -> Verdict {
         let call = IInferenceService::answerCall {
             id: self.id,
-            request: self.request.clone(),
+            request_: self.request.clone(),
             output: run.output_bytes().into(),
         };
         let receipt = self.send(asserter, &call, TERMS.asserter_bond);
@@ -174,8 +153,8 @@ impl Stage {
         let ours = dispute.challenge(truth, challenger, challenge, self.now);
         let call = IInferenceService::challengeCall {
             id: self.id,
-            request: self.request.clone(),
-            model: self.contract_model.clone(),
+            request_: self.request.clone(),
+            model: contracts::model(&self.model),
             asserted,
             opening: contracts::opening(challenge),
         };
@@ -188,11 +167,11 @@ impl Stage {
 
     /// Makes a move in a game.
     pub fn play(&mut self, game: usize, player: Address, move_: &Move) -> Verdict {
-        let (id, state) = self.game(game);
+        let (id, (state, _)) = self.game(game);
         let dispute = self.dispute.as_mut().expect("an answer");
         let rust = *dispute.game(game).expect("a game").1;
-        let calldata =
-            contracts::calldata(id, &state, &self.contract_model, &translated(&self.truth, &rust, move_));
+        let program = contracts::program(&self.model);
+        let calldata = contracts::calldata(id, &state, &program, &translated(&self.truth, &rust, move_));
         let ours = dispute.apply(&self.truth, game, player, move_, self.now);
         self.chain.set_time(self.now);
         let receipt = self.chain.send_to(player, self.service, calldata).expect("a receipt");
@@ -201,9 +180,9 @@ impl Stage {
 
     /// Claims that a mover's time is over.
     pub fn timeout(&mut self, game: usize) -> Verdict {
-        let (id, state) = self.game(game);
+        let (id, (state, claims)) = self.game(game);
         let ours = self.dispute.as_mut().expect("an answer").timeout(&self.truth, game, self.now);
-        let receipt = self.send(DEPLOYER, &IDisputeGame::timeoutCall { id, game: state }, 0);
+        let receipt = self.send(DEPLOYER, &IDisputeGame::timeoutCall { id, game: state, claims }, 0);
         self.pay(ours, &receipt)
     }
 
@@ -212,15 +191,14 @@ impl Stage {
         let ours = self.dispute.as_mut().expect("an answer").settle(self.now);
         let call = IInferenceService::settleCall {
             id: self.id,
-            request: self.request.clone(),
+            request_: self.request.clone(),
             output: self.output.clone().into(),
             callbackData: Bytes::new(),
         };
         let receipt = self.send(DEPLOYER, &call, 0);
         self.same(ours.map(|_| ()).map_err(|refused| contracts::refusal(&refused)), &receipt)?;
         let Payment { to, amount } = ours.expect("both have accepted");
-        *self.credited.entry(to).or_default() += amount + FEE - LICENCE_FEE;
-        *self.credited.entry(LICENSOR).or_default() += LICENCE_FEE;
+        *self.credited.entry(to).or_default() += amount + FEE;
         self.settled = true;
         self.compare();
         Ok(())
@@ -241,7 +219,8 @@ impl Stage {
     /// there is none.
     pub fn reclaim_past(&mut self) -> Verdict {
         let Some((challenger, id, state)) = self.past.pop() else { return Ok(()) };
-        let late = self.send(DEPLOYER, &IDisputeGame::timeoutCall { id, game: state.clone() }, 0);
+        let (game, claims) = state.clone();
+        let late = self.send(DEPLOYER, &IDisputeGame::timeoutCall { id, game, claims }, 0);
         let refused = self.same(Err("Decided"), &late);
         assert_eq!(refused, Err("Decided"));
         self.reclaim_from(challenger, id, state, Ok(()))
@@ -257,14 +236,17 @@ impl Stage {
         &mut self,
         challenger: Address,
         id: U256,
-        state: contracts::Game,
+        (game, claims): State,
         ours: Verdict,
     ) -> Verdict {
-        let receipt = self.send(DEPLOYER, &IInferenceService::reclaimCall { game: id, state }, 0);
+        let receipt = self.send(DEPLOYER, &IInferenceService::reclaimCall { id, game, claims }, 0);
         self.same(ours, &receipt)?;
-        *self.owed.get_mut(&challenger).expect("both have accepted") -= TERMS.challenger_bond;
+        // The last answer's, if the challenger had games against several.
+        let owed = self.owed.get_mut(&challenger).expect("both have accepted");
+        let back = TERMS.challenger_bond + self.shares.get(&id).copied().unwrap_or(0);
+        *owed -= back;
         self.owed.retain(|_, owed| *owed > 0);
-        *self.credited.entry(challenger).or_default() += TERMS.challenger_bond;
+        *self.credited.entry(challenger).or_default() += back;
         self.compare();
         Ok(())
     }
@@ -275,13 +257,13 @@ impl Stage {
         self.credited.get(&account).copied().unwrap_or(0)
     }
 
-    /// A game's id and its state in the contract.
-    fn game(&self, game: usize) -> (U256, contracts::Game) {
+    /// A game's id and its state as the contract has it.
+    fn game(&self, game: usize) -> (U256, State) {
         let dispute = self.dispute.as_ref().expect("an answer");
         let (challenger, rust) = dispute.game(game).expect("a game");
         let id =
             (self.id << 176) | (U256::from(self.attempt) << 160) | U256::from_be_slice(challenger.as_slice());
-        (id, contracts::state(rust, &self.contract_model, dispute.assertion().asserter, challenger))
+        (id, (contracts::state(rust), contracts::word(rust.claims())))
     }
 
     /// Records payments. Those of an overturned answer are reclaimed later.
@@ -291,8 +273,13 @@ impl Stage {
         let payments = ours.expect("both have accepted");
         let overturned = self.dispute.as_ref().map(Dispute::standing) == Some(dispute::Standing::Overturned);
         for (number, Payment { to, amount }) in payments.into_iter().enumerate() {
-            let into = if overturned && number > 0 { &mut self.owed } else { &mut self.credited };
-            *into.entry(to).or_default() += amount;
+            if fallen && number > 0 {
+                let id = (self.id << 176) | (U256::from(self.attempt) << 160) | U256::from_be_slice(to.as_slice());
+                self.shares.insert(id, amount - TERMS.challenger_bond);
+                *self.owed.entry(to).or_default() += amount;
+            } else {
+                *self.credited.entry(to).or_default() += amount;
+            }
         }
         if overturned {
             self.burned += TERMS.burned;
@@ -345,16 +332,14 @@ impl Stage {
                 playing && standing == Standing::Overturned && !self.owed.contains_key(&challenger);
             let expected = match reclaimed {
                 true => B256::with_last_byte(3),
-                false => {
-                    contracts::stored(rust, &self.contract_model, dispute.assertion().asserter, challenger)
-                }
+                false => contracts::stored(game, rust),
             };
             let stored =
                 self.chain.call(DEPLOYER, service, &IDisputeGame::gamesCall { id: game }).expect("a game");
             assert_eq!(stored, expected, "game {number}");
         }
         if standing == Standing::Pending {
-            assert_eq!(answer.openGames, open);
+            assert_eq!(answer.openGames.to::<u32>(), open);
         }
         self.compare_money(standing, open);
     }

@@ -11,7 +11,7 @@ use game::player::{challenge, pick, reply};
 use game::{
     BigStepEntry, Challenge, Change, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Side, Subtree,
 };
-use image::Role;
+use image::{Role, Shape};
 use onnx::Limits;
 use opml_tests::board::{Board, Place, StepRules};
 use opml_tests::generated::{check, lines};
@@ -90,7 +90,7 @@ fn play_out(
         let Ok(move_) = reply(&board.game, &theirs, player);
         if let Some(move_) = &move_ {
             for _ in 0..4 {
-                let bad = tampered(move_, &theirs, random);
+                let bad = tampered(move_, board.game.start(), &theirs, random);
                 seen.extend(try_only(board, side, &bad));
             }
             seen.extend(try_only(board, side.other(), move_));
@@ -144,10 +144,10 @@ fn try_only(board: &mut Board<'_, Fake>, side: Side, move_: &Move) -> Option<&'s
 }
 
 /// A move with one thing wrong.
-fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
+fn tampered(move_: &Move, start: Root, theirs: &[Root], random: &mut Random) -> Move {
     let mut bad = move_.clone();
     if random.one_in(3) {
-        let any = pick(theirs, 1 + random.below(theirs.len() as u64));
+        let any = pick(start, theirs, 1 + random.below(theirs.len() as u64));
         let pick = if random.one_in(2) { any } else { move_.pick().clone() };
         return match random.below(4) {
             0 => Move::Void { pick },
@@ -163,7 +163,7 @@ fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
         (Move::Dissect { claims, pick }, 0) => match random.below(3) {
             0 => claims.push(Root::ZERO),
             1 => claims.truncate(claims.len() - 1),
-            _ => *claims.last_mut().expect("a claim") = pick.after.leaf,
+            _ => *claims.last_mut().expect("a claim") = pick.rejected,
         },
         (Move::Enter { entry, .. }, 0) => match random.below(7) {
             0 => entry.leaf.bound ^= 1,
@@ -187,15 +187,16 @@ fn tampered(move_: &Move, theirs: &[Root], random: &mut Random) -> Move {
             match random.below(7) {
                 0 => pick.part = 0,
                 1 => pick.part = theirs.len() as u64 + 1,
-                2 => pick.before.leaf.0[31] ^= 1,
-                3 => pick.before.siblings.push(Root::ZERO),
-                4 => pick.after.leaf.0[0] ^= 1,
-                // The node above, instead of the claim.
-                5 if !pick.after.siblings.is_empty() => {
-                    let sibling = pick.after.siblings.remove(0);
-                    pick.after.leaf = node(pick.after.leaf, sibling);
+                2 => pick.agreed.0[31] ^= 1,
+                3 => pick.siblings.push(Root::ZERO),
+                4 => pick.rejected.0[0] ^= 1,
+                5 if !pick.siblings.is_empty() => drop(pick.siblings.pop()),
+                // The nodes above in place of the claims.
+                _ if pick.part % 2 == 0 && pick.siblings.len() > 2 => {
+                    pick.agreed = node(pick.siblings.remove(0), pick.agreed);
+                    pick.rejected = node(pick.rejected, pick.siblings.remove(0));
                 }
-                _ => pick.after.siblings.push(Root::ZERO),
+                _ => std::mem::swap(&mut pick.agreed, &mut pick.rejected),
             }
         }
     }
@@ -247,8 +248,8 @@ fn contract_and_rust_play_the_same_game() {
     let mut seen = campaign(&mut Place::of_fakes(), number("OPML_GAMES", 150));
     seen.remove("none");
     let all = [
-        "Agrees", "Count", "Early", "EndState", "Late", "Level", "Over", "Part", "Proof", "Turn", "Units",
-        "Void", "Witness",
+        "Agrees", "Count", "Early", "EndState", "Late", "Level", "Over", "Part", "Proof", "StateMismatch",
+        "Turn", "Units", "Void", "Witness",
     ];
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), all);
 }
@@ -267,16 +268,19 @@ fn planted_bugs_are_noticed() {
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }
 
-/// A text in the contract, and a wrong replacement.
-const PLANTED: [(&str, &str); 8] = [
-    ("if (used > clock)", "if (used >= clock)"),
-    ("block.timestamp - game.since <= clockOf(game)", "block.timestamp - game.since < clockOf(game)"),
+/// A text in the contract, and one to put in its place that is wrong.
+const PLANTED: [(&str, &str); 11] = [
+    ("if (used > clockOf(table)) revert Late();", "if (used >= clockOf(table)) revert Late();"),
+    ("block.timestamp - table.since <= clockOf(table)", "block.timestamp - table.since < clockOf(table)"),
     ("part == 0 || part > count", "part == 0 || part > count + 1"),
-    ("siblings.length != depth ||", "siblings.length > depth ||"),
-    ("if (claims[claims.length - 1] == pick.rejected) revert Agrees();", ""),
-    ("if (pick.rejected == VOID) revert Agrees();", ""),
-    ("entry.bound == 0 ? 1 : entry.bound", "entry.bound"),
-    ("finish(id, game, !game.asserterMoves)", "finish(id, game, game.asserterMoves)"),
+    ("scheduleSiblings.length != depth", "scheduleSiblings.length > depth"),
+    ("if (claims[claims.length - 1] == table.rejected) revert Agrees();", ""),
+    ("if (table.rejected == VOID) revert Agrees();", ""),
+    ("entry.bound == 0 ? 1 : entry.bound > MAX_STEPS", "entry.bound > MAX_STEPS"),
+    ("finish(id, !table.asserterMoves)", "finish(id, table.asserterMoves)"),
+    ("if (table.asserterMoves) table.asserterClock -= used;", "table.asserterClock -= used;"),
+    ("table.lo += units * (part - 1) / count;", "table.lo += units / count * (part - 1);"),
+    ("requireState(id, game, Merkle.foldPair(pick.agreed, pick.rejected, part - 1, count + 1, pick.siblings));", ""),
 ];
 
 #[test]
@@ -299,7 +303,16 @@ fn bad_challenges_are_refused() {
     }
     let region = |level, index| Subtree { level, index };
     for model in [
-        Model { big_steps: 0, ..model },
+        Model { shape: Shape::plain(0), ..model },
+        Model { shape: Shape { least: 1, ..model.shape }, ..model },
+        Model { shape: Shape { period: 1, ..model.shape }, ..model },
+        Model { shape: Shape { period: 1, least: 2, most: 1, ..model.shape }, ..model },
+        Model { shape: Shape { period: 2, least: 1, most: 1 << 39, ..model.shape }, ..model },
+        Model { repetitions: 1, ..model },
+        Model { input_bytes: 0, ..model },
+        Model { output_bytes: (1 << 12) + 1, ..model },
+        Model { input: region(6, 0), ..model },
+        Model { output: region(7, 1), ..model },
         Model { scratch_bits: 4, ..model },
         Model { scratch_bits: 14, ..model },
         Model { input: region(9, 0), ..model },
@@ -359,9 +372,9 @@ fn the_real_verifier_decides_games_about_a_network() {
     };
     let mut truth = run(Vec::new());
     let model = *truth.model();
-    let last = model.big_steps - 1;
+    let last = model.big_steps() - 1;
     let end = truth.steps(last).expect("steps");
-    let mut place = Place::of_machines(&image.profile);
+    let mut place = Place::of_machines(image.profile.extensions());
     for (arity, honest) in [(16, Side::Asserter), (16, Side::Challenger), (2, Side::Challenger)] {
         let liar = run(vec![Change { place: (last, end - 2), address: output, bits: 1 }]);
         let mut players =

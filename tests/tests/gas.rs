@@ -97,7 +97,7 @@ fn dearest(entry: &InstructionEntry, trees: Trees, verifier: &mut Verifier) -> C
     let (witness, after) = machine.record();
     let (answer, cost) = verifier.step(machine.root(), &witness).expect("an answer");
     assert_eq!(answer, Answer::Root(after));
-    let frame = evm::calldata(Root([1; 32]), &vec![1; witness.len()]);
+    let frame = evm::calldata(Root([1; 32]), machine.profile().word(), &vec![1; witness.len()]);
     let zeros = machine.zeros() + frame.iter().filter(|&&byte| byte == 0).count();
     assert_eq!(cost.zeros, zeros, "{}: {cost:?}", entry.mnemonic);
     let floor = 21_000 + 40 * (cost.calldata - zeros) + 10 * zeros;

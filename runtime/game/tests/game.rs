@@ -3,8 +3,9 @@
 use game::fake::{Fake, What};
 use game::player::{self, pick};
 use game::{
-    BigStepEntry, Challenge, Clocks, Game, Illegal, Level, Move, Outcome, Proven, Segment, Side, VOID,
+    BigStepEntry, Challenge, Clocks, Game, Illegal, Level, Move, Outcome, Pick, Proven, Segment, Side, VOID,
 };
+use image::Shape;
 use proptest::prelude::*;
 use std::convert::Infallible;
 use step::{Proof, Root, Status};
@@ -162,8 +163,8 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
         return words(table.game.timeout(now));
     }
     let reply = table.reply(side);
-    let mut move_ = reply.unwrap_or_else(|| Move::Void { pick: pick(&table.claims, 1) });
-    let rejected = move_.pick().after.leaf;
+    let mut move_ = reply.unwrap_or_else(|| Move::Void { pick: pick(table.game.start(), &table.claims, 1) });
+    let rejected = move_.pick().rejected;
     let claims = match &mut move_ {
         Move::Dissect { claims, .. } => Some(claims),
         Move::Enter { entry, .. } => Some(&mut entry.claims),
@@ -181,7 +182,7 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
             | Move::Enter { pick, .. }
             | Move::Prove { pick, .. }
             | Move::Void { pick } => {
-                pick.after.leaf = Root([9; 32]);
+                pick.rejected = Root([9; 32]);
             }
         },
         "enters" => {
@@ -204,7 +205,7 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
         "proves" => move_ = Move::Prove { pick: move_.pick().clone(), witness: vec![0; 16] },
         "dissects" => move_ = Move::Dissect { pick: move_.pick().clone(), claims: vec![Root::ZERO; 2] },
         _ if what.starts_with("picks part") => {
-            let pick = pick(&table.claims, number.expect("a part"));
+            let pick = pick(table.game.start(), &table.claims, number.expect("a part"));
             move_ = Move::Dissect { pick, claims: vec![Root([3; 32]), Root([4; 32])] };
         }
         _ => panic!("what is {what:?}?"),
@@ -322,17 +323,17 @@ fn a_model_that_traps_has_the_result_void() {
     // Void follows void, even if a player claims otherwise.
     let mut table = Table::new(&truth, &truth, &revived, 16).expect("a challenge");
     table.claims[2] = VOID;
-    let claims = game::commit(&table.claims);
-    assert_eq!(claims.root(), table.game.claims(), "void was claimed after big step 2");
-    let void = |part| Move::Void { pick: pick(&table.claims, part) };
+    let claims = game::commit(table.game.start(), &table.claims);
+    assert_eq!(claims, table.game.claims(), "void was claimed after big step 2");
+    let void = |part| Move::Void { pick: pick(table.game.start(), &table.claims, part) };
     for (part, outcome) in [(1, "Void"), (3, "Void"), (4, "asserter wins")] {
         let mut game = table.game;
         assert_eq!(words(game.apply(Side::Asserter, &void(part), 0)), outcome, "part {part}");
     }
     assert!(matches!(table.reply(Side::Asserter), Some(Move::Void { .. })));
     // The big step can't be entered.
-    let (segment, four) = (table.game.segment(), pick(&table.claims, 4));
-    let enter = sure(player::go_on(16, segment.part(4, 16), Root::ZERO, four, &mut truth.clone()));
+    let (segment, four) = (table.game.segment(), pick(table.game.start(), &table.claims, 4));
+    let enter = sure(player::go_on(16, segment.part(4, 16), Pick { agreed: Root::ZERO, ..four }, &mut truth.clone()));
     assert!(matches!(enter, Move::Enter { .. }));
     assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Void));
 }
@@ -355,8 +356,7 @@ fn an_end_state_must_be_an_end() {
         let way_on = player::go_on(
             2,
             table.game.segment(),
-            table.game.start(),
-            pick(&table.claims, 1),
+            pick(table.game.start(), &table.claims, 1),
             &mut truth.clone(),
         );
         let mut enter = sure(way_on);
@@ -389,7 +389,7 @@ fn challenges_are_checked() {
         Game::challenge(model, input, output, arity, CLOCKS, &challenge, 0).map(|_| ())
     };
     let nothing: &dyn Fn(&mut Challenge) = &|_| {};
-    let empty = game::Model { big_steps: 0, ..model };
+    let empty = game::Model { shape: Shape::plain(0), ..model };
     let single = game::Model { output: game::Subtree { level: 0, index: 0 }, ..model };
     let outside = game::Model { input: game::Subtree { level: 7, index: 2 }, ..model };
     let scratch = game::Model { scratch_bits: 14, ..model };
@@ -438,9 +438,14 @@ fn any_proof() -> impl Strategy<Value = Proof> {
         .prop_map(|(leaf, siblings)| Proof { leaf, siblings })
 }
 
-fn any_pick() -> impl Strategy<Value = game::Pick> {
+fn any_pick() -> impl Strategy<Value = Pick> {
     let part = prop_oneof![0..5u64, any::<u64>()];
-    (part, any_proof(), any_proof()).prop_map(|(part, before, after)| game::Pick { part, before, after })
+    (part, any_proof(), any_root()).prop_map(|(part, Proof { leaf, siblings }, rejected)| Pick {
+        part,
+        agreed: leaf,
+        rejected,
+        siblings,
+    })
 }
 
 fn any_move() -> impl Strategy<Value = Move> {
@@ -513,7 +518,7 @@ proptest! {
                 Action::Replies => reply,
                 Action::Moves(move_) => Some(move_),
                 Action::Mixes(move_) => reply.map(|reply| with_pick(move_, reply.pick().clone())),
-                Action::Picks(part) => reply.map(|reply| with_pick(reply, pick(&table.claims, part))),
+                Action::Picks(part) => reply.map(|reply| with_pick(reply, pick(table.game.start(), &table.claims, part))),
                 Action::CallsTime => {
                     let (before, result) = (table.game, table.game.timeout(now));
                     prop_assert!(result.is_ok() || table.game == before);
@@ -539,7 +544,7 @@ proptest! {
         let challenge = Challenge { input, claims, output };
         for model in [
             model,
-            game::Model { big_steps, ..model },
+            game::Model { shape: Shape { most: big_steps, ..model.shape }, ..model },
             game::Model { scratch_bits, ..model },
             game::Model { input: region, output: region, ..model },
         ] {

@@ -116,7 +116,7 @@ fn main() {
 fn median(image: &Image, setting: &Setting) -> Effort {
     let output = image.tensors.iter().rfind(|tensor| tensor.role == image::Role::Output).expect("an output");
     let mut run = setting.run();
-    let last = run.model().big_steps - 1;
+    let last = run.model().big_steps() - 1;
     let steps = run.steps(last).expect("steps");
     let lies = (1..=4).map(|number| Change {
         place: (last, steps),

@@ -151,6 +151,7 @@ pub fn input_root(region: Region, bytes: &[u8]) -> Root {
 mod tests {
     use super::*;
     use compiler::Options;
+    use image::Role;
     use std::path::Path;
     use step::MachineProfile;
 

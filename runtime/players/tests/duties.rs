@@ -1,8 +1,8 @@
 //! The duties of a player, case by case.
 
-use contracts::{Address, Answer, B256, Game, Request, SolValue, Standing, Terms, U256};
-use game::Side;
-use players::{Case, Duty, GameStanding, Role, concerns, duties, game_id, game_of};
+use contracts::{Address, Answer, B256, Game, Request, Standing, Terms, U256};
+use game::{Clocks, Level, Segment, Side};
+use players::{Case, Duty, GameStanding, Position, Role, concerns, duties, game_id, game_of};
 
 const ME: Address = Address::repeat_byte(1);
 const THEM: Address = Address::repeat_byte(2);
@@ -27,40 +27,58 @@ fn terms() -> Terms {
     }
 }
 
-/// A value with all fields zero.
-fn zero<T: SolValue + From<<T::SolType as alloy_sol_types::SolType>::RustType>>() -> T {
-    T::abi_decode(
-        &[0; 32 * 20][..<T::SolType as alloy_sol_types::SolType>::ENCODED_SIZE.expect("a fixed size")],
-    )
-    .expect("zeros")
+/// Nothing was answered yet.
+fn no_answer() -> Answer {
+    Answer {
+        asserter: Address::ZERO,
+        posted: U256::ZERO.to(),
+        attempt: 0,
+        openGames: U256::ZERO.to(),
+        standing: Standing::None,
+        delivered: false,
+        outputRoot: B256::ZERO,
+    }
 }
 
 fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
-    let open: Answer = zero();
-    Answer { asserter, outputRoot: root, standing, attempt: 1, posted: U256::from(POSTED).to(), ..open }
+    Answer {
+        asserter,
+        outputRoot: root,
+        standing,
+        attempt: 1,
+        posted: U256::from(POSTED).to(),
+        ..no_answer()
+    }
 }
 
 fn case(answer: Answer) -> Case {
-    let request: Request = zero();
-    let (id, games) = (U256::from(5), Vec::new());
-    let (hash, truth, answered, gas_price) = (B256::ZERO, Some(TRUTH), false, 10);
-    Case { id, hash, request: Some(request), answer, games, truth, answered, callback_data: 0, gas_price }
+    Case {
+        id: U256::from(5),
+        hash: B256::ZERO,
+        request: Some(Request::default()),
+        cancellable: 0,
+        answer,
+        games: Vec::new(),
+        truth: Some(TRUTH),
+        answered: false,
+        callback_data: 0,
+        gas_price: 10,
+    }
 }
 
 /// A game of `challenger` against the answer, in which this side is to move since `POSTED`.
-fn game(asserter: Address, challenger: Address, asserter_moves: bool) -> (U256, GameStanding) {
-    let blank: Game = zero();
-    let (clock, since) = (CLOCK, POSTED);
-    let game = Game {
-        asserter,
-        challenger,
-        asserterMoves: asserter_moves,
-        asserterClock: clock,
-        challengerClock: clock,
-        since,
-        ..blank
+fn game(challenger: Address, asserter_moves: bool) -> (U256, GameStanding) {
+    let clock = u64::from(CLOCK);
+    let position = contracts::Position {
+        mover: if asserter_moves { Side::Asserter } else { Side::Challenger },
+        clocks: Clocks { asserter: clock, challenger: clock },
+        since: POSTED,
+        repetitions: Some(0),
+        segment: Segment { level: Level::BigSteps, lo: 0, hi: 9 },
     };
-    (game_id(U256::from(5), 1, challenger), GameStanding::Open(Box::new(game)))
+    let game = Game { subject: B256::ZERO, position: position.pack() };
+    let state = Position { game, start: B256::ZERO, claims: Vec::new() };
+    (game_id(U256::from(5), 1, challenger), GameStanding::Open(Box::new(state)))
 }
 
 fn what(role: Role, now: u64, case: &Case) -> Vec<Duty> {
@@ -76,7 +94,7 @@ fn a_game_is_named_after_request_attempt_and_challenger() {
 
 #[test]
 fn a_server_answers_what_pays_once_it_knows_the_answer() {
-    let mut open = case(zero());
+    let mut open = case(no_answer());
     assert_eq!(what(SERVER, 0, &open), [Duty::Answer]);
     open.truth = None;
     assert_eq!(what(SERVER, 0, &open), [Duty::Compute]);
@@ -93,9 +111,9 @@ fn requests_that_could_not_be_settled_are_not_answered() {
     let mut open = case(answer(THEM, LIE, Standing::Overturned));
     for (callback_data, output, fits) in [(120_000, 10_000, true), (130_900, 10, false), (10, 130_900, false)]
     {
-        let request: Request = zero();
+        let request = Request::default();
         (open.callback_data, open.request) =
-            (callback_data, Some(Request { outputBytes: output, ..request }));
+            (callback_data, Some(Request { output: U256::from(output), ..request }));
         let expected = if fits { vec![Duty::Answer] } else { vec![] };
         assert_eq!((what(SERVER, 0, &open), what(VALIDATOR, 0, &open)), (expected.clone(), expected));
     }
@@ -104,7 +122,7 @@ fn requests_that_could_not_be_settled_are_not_answered() {
 #[test]
 fn requests_that_pay_less_than_their_callback_costs_are_not_answered() {
     let pays = |fee: u64, callback| {
-        let blank: Request = zero();
+        let blank = Request::default();
         Some(Request { fee: U256::from(fee).to(), callback, callbackGas: 8_000_000, ..blank })
     };
     let server = Role { answers: Some(U256::from(5)), ..SERVER };
@@ -124,28 +142,28 @@ fn requests_that_pay_less_than_their_callback_costs_are_not_answered() {
 
 #[test]
 fn a_game_against_an_overturned_answer_concerns_its_challenger_only() {
-    let (ours, theirs) = (game(ME, THEM, true), game(THEM, ME, true));
+    let (ours, theirs) = (game(THEM, true), game(ME, true));
     let is_ours =
         |standing, (id, state): &(U256, GameStanding)| concerns(ME, &answer(ME, LIE, standing), *id, state);
     assert!(is_ours(Standing::Pending, &ours) && is_ours(Standing::Pending, &theirs));
     assert!(!is_ours(Standing::Overturned, &ours), "or nothing is ever withdrawn again");
     assert!(is_ours(Standing::Overturned, &theirs), "the bond is to be got back");
-    assert!(!is_ours(Standing::Pending, &game(THEM, Address::repeat_byte(3), true)));
+    assert!(!is_ours(Standing::Pending, &game(Address::repeat_byte(3), true)));
 }
 
 #[test]
 fn missed_events_are_noticed() {
     let mut ours = case(answer(ME, TRUTH, Standing::Pending));
     assert!(!ours.misses_events(ME));
-    ours.answer.openGames = 2;
-    ours.games = vec![game(ME, THEM, true)];
+    ours.answer.openGames = U256::from(2).to();
+    ours.games = vec![game(THEM, true)];
     assert!(ours.misses_events(ME), "a game against us");
-    ours.games.push(game(ME, Address::repeat_byte(3), true));
+    ours.games.push(game(Address::repeat_byte(3), true));
     assert!(!ours.misses_events(ME));
     ours.answer.attempt = 2;
     assert!(ours.misses_events(ME), "those are against an older answer");
     let mut theirs = case(answer(THEM, LIE, Standing::Pending));
-    theirs.answer.openGames = 1;
+    theirs.answer.openGames = U256::from(1).to();
     assert!(!theirs.misses_events(ME), "what others play is theirs");
     theirs.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Unseen)];
     assert!(theirs.misses_events(ME), "a state of our game");
@@ -163,7 +181,7 @@ fn a_validator_challenges_what_is_wrong_within_the_window_and_once() {
     assert_eq!(what(VALIDATOR, POSTED + WINDOW - 1, &wrong), [Duty::Challenge]);
     assert_eq!(what(VALIDATOR, POSTED + WINDOW, &wrong), []);
     assert_eq!(what(SERVER, POSTED, &wrong), []);
-    wrong.games = vec![game(THEM, ME, true)];
+    wrong.games = vec![game(ME, true)];
     assert_eq!(what(VALIDATOR, POSTED, &wrong), []);
     wrong.games = vec![(game_id(U256::from(5), 1, ME), GameStanding::Over(Some(Side::Asserter)))];
     assert_eq!(what(VALIDATOR, POSTED, &wrong), [], "a player that has lost doesn't try again");
@@ -179,18 +197,18 @@ fn the_mover_moves_and_a_late_opponent_is_timed_out() {
     let last = POSTED + u64::from(CLOCK);
     let id = game_id(U256::from(5), 1, ME);
     let mut ours = case(answer(THEM, LIE, Standing::Pending));
-    ours.games = vec![game(THEM, ME, false)];
+    ours.games = vec![game(ME, false)];
     assert_eq!(what(VALIDATOR, last, &ours), [Duty::Reply(id)]);
     assert_eq!(what(VALIDATOR, last + 1, &ours), [], "it is too late");
-    ours.games = vec![game(THEM, ME, true)];
+    ours.games = vec![game(ME, true)];
     assert_eq!(what(VALIDATOR, last, &ours), []);
     assert_eq!(what(VALIDATOR, last + 1, &ours), [Duty::Timeout(id)]);
 
     // A server defends its answer in several games at once.
     let mut defended = case(answer(ME, TRUTH, Standing::Pending));
-    defended.answer.openGames = 2;
+    defended.answer.openGames = U256::from(2).to();
     let other = Address::repeat_byte(3);
-    defended.games = vec![game(ME, THEM, true), game(ME, other, false)];
+    defended.games = vec![game(THEM, true), game(other, false)];
     let [first, second] = [THEM, other].map(|challenger| game_id(U256::from(5), 1, challenger));
     assert_eq!(what(SERVER, POSTED, &defended), [Duty::Reply(first)]);
     assert_eq!(what(SERVER, last + 1, &defended), [Duty::Timeout(second)]);
@@ -216,7 +234,7 @@ fn after_an_overturned_answer_the_true_one_is_given_and_bonds_are_reclaimed() {
     assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Answer]);
     assert_eq!(what(Role { repairs: false, ..VALIDATOR }, POSTED, &overturned), []);
     // Our game was still running.
-    overturned.games = vec![game(THEM, ME, false)];
+    overturned.games = vec![game(ME, false)];
     assert_eq!(what(VALIDATOR, POSTED, &overturned), [Duty::Reclaim(id), Duty::Answer]);
     // Another answer has come in between.
     overturned.answer = Answer { attempt: 2, ..answer(THEM, TRUTH, Standing::Pending) };

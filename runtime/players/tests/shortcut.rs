@@ -29,7 +29,7 @@ fn every_place_is_the_same_in_any_order() {
     for (net, budget) in [("mnist-mlp", None), ("mnist-cnn", Some(200_000))] {
         let (mut machine, mut native) = runs(net, budget);
         let model = *machine.model();
-        let last = model.big_steps;
+        let last = model.big_steps();
         assert_eq!(machine.result(&model).expect("a result"), native.result(&model).expect("a result"));
         // Back and forth, so that both ways to reach a place are used.
         for big_step in [last, 0, last / 2, last - 1, 1 % last, last / 2] {

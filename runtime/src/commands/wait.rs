@@ -90,15 +90,16 @@ fn state(answer: &Answer, terms: &Terms, now: u64) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contracts::Address;
 
     #[test]
     #[allow(non_snake_case, reason = "fields have the contract's names")]
     fn it_says_what_is_waited_for_and_until_when() {
         let terms = Terms { window: 60, clock: 30, ..Terms::default() };
         let state = |standing, attempt, games, posted: u64| {
-            let (asserter, posted, outputRoot) = (Address::ZERO, U256::from(posted).to(), B256::ZERO);
-            let answer = Answer { asserter, posted, attempt, openGames: games, standing, outputRoot };
+            let (posted, openGames) = (U256::from(posted).to(), U256::from(games).to());
+            let (asserter, outputRoot, delivered) = Default::default();
+            let answer =
+                Answer { asserter, posted, attempt, openGames, standing, delivered, outputRoot };
             state(&answer, &terms, 1000).to_string()
         };
         assert_eq!(state(Standing::None, 0, 0, 0), "waiting for an answer");

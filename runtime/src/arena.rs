@@ -120,12 +120,12 @@ impl Arena {
         let call = IInferenceService::answerCall {
             id: self.id,
             request_: self.request.clone(),
-            output: said.output.clone(),
+            output: computed.output.clone(),
         };
         let about = format!("{} bytes of output", count(computed.output.len() as u64));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
         let (asserter, model, input, output) =
-            (account(side), self.model, self.input, Root(said.root.0));
+            (account(side), self.model, self.input, Root(computed.root.0));
         self.dispute =
             Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
         self.attempt += 1;
@@ -189,7 +189,7 @@ impl Arena {
         let call = IInferenceService::settleCall {
             id: self.id,
             request_: self.request.clone(),
-            output: said.output.clone(),
+            output: computed.output.clone(),
             callbackData: Bytes::new(),
         };
         self.send(account(side), "settle", "the answer is final".to_owned(), &call, 0, false)?;

@@ -85,7 +85,7 @@ impl DisputedStep {
         right: &mut Execution,
     ) -> Result<Self, Failure> {
         let whole = right.model().big_steps() == 1 && image.schedule.len() != 1;
-        let known = if whole { None } else { usize::try_from(big_step).ok() };
+        let current = if whole { None } else { usize::try_from(big_step).ok() };
         let row = right
             .visit(big_step, step, |machine| trace_next(image, machine, current, &MemoryLimit::none()))??;
         let last = row.big_step;

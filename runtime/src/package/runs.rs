@@ -138,7 +138,7 @@ fn play(
     };
     let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
     let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
-    let input = pack(known.input(), known.input_bytes(), inputs);
+    let input = pack(loaded.input(), loaded.input_bytes(), inputs);
     Ok(Some(Recorded {
         model,
         input,

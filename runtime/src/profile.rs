@@ -242,6 +242,7 @@ mod tests {
             tensors: vec![output],
             symbols: vec![symbol("_start", CODE), symbol("turn", CODE + 32)],
             schedule: vec![big_step("First", "a node", CODE + 4), big_step("Second", "b;c", CODE + 12)],
+            period: None,
             interface: None,
         })
         .expect("an image")

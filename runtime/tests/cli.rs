@@ -472,6 +472,7 @@ fn translated_code_is_kept_between_runs() {
         tensors: Vec::new(),
         symbols: Vec::new(),
         schedule: Vec::new(),
+        period: None,
         interface: None,
     };
     image::Image::new(contents).expect("an image").write(&folder.path("loop.opml")).expect("room");

@@ -143,6 +143,7 @@ fn chain(names: impl Fn(usize) -> (String, String), big_steps: usize) -> image::
         tensors: (0..big_steps).map(tensor).collect(),
         symbols: vec![image::Symbol { name: names(0).0, address: 0x8_0000, size: 32 }],
         schedule: (0..big_steps).map(step).collect(),
+        period: None,
         interface: None,
     })
     .expect("an image")

@@ -173,6 +173,7 @@ fn contents(gigabytes: u64) -> Contents {
         tensors: vec![tensor("sum", Role::Output, OUTPUT), tensor("start", Role::Input, 0x2000)],
         symbols: vec![Symbol { name: "sum".to_owned(), address: CODE, size: 0 }],
         schedule,
+        period: None,
         interface: Some(Interface {
             input: Region { address: 0x2000, bits: 5 },
             output: Region { address: OUTPUT, bits: 5 },

@@ -238,6 +238,7 @@ fn small_image(extensions: Extensions, words: &[u32]) -> Image {
         tensors: Vec::new(),
         symbols: Vec::new(),
         schedule: Vec::new(),
+        period: None,
         interface: None,
     };
     Image::new(contents).expect("an image")

@@ -50,7 +50,7 @@ impl Case {
         let (segments, tensors, symbols, schedule) = Default::default();
         let entry = profile.code_base();
         let contents =
-            Contents { profile, entry, sp: 0, code, segments, tensors, symbols, schedule, interface: None };
+            Contents { profile, entry, sp: 0, code, segments, tensors, symbols, schedule, period: None, interface: None };
         Self {
             image: Image::new(contents).expect("an image"),
             status: if random.one_in(64) { status(random) } else { Status::Running },

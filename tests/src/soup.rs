@@ -46,6 +46,7 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
         tensors: Vec::new(),
         symbols: Vec::new(),
         schedule: Vec::new(),
+        period: None,
         interface: None,
     };
     (Image::new(contents).expect("an image"), registers(code_base, length, random))

@@ -191,6 +191,7 @@ fn squares() -> Image {
         tensors,
         symbols,
         schedule,
+        period: None,
         interface: None,
     })
     .expect("an image")

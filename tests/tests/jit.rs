@@ -383,6 +383,7 @@ fn program_in(bits: u8, base: u64, words: &[u32]) -> Image {
         tensors,
         symbols,
         schedule,
+        period: None,
         interface: None,
     };
     Image::new(contents).expect("an image")

@@ -133,6 +133,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
         tensors: vec![],
         symbols: vec![],
         schedule: vec![],
+        period: None,
         interface: None,
     });
     let mut machine = Interpreter::new(&image.unwrap()).unwrap();

@@ -31,6 +31,7 @@ fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
         tensors: vec![],
         symbols: vec![],
         schedule: vec![],
+        period: None,
         interface: None,
     };
     let mut machine = Interpreter::new(&Image::new(contents).unwrap()).unwrap();

@@ -4,7 +4,7 @@
 //! [`Fake`] with lies equals the true run everywhere else.
 
 use crate::claims::depth;
-use crate::model::{Model, Subtree, VOID};
+use crate::model::{Model, Subtree, VOID, steps};
 use crate::oracle::Oracle;
 use crate::rules::Rules;
 use image::{Leaf, Shape};
@@ -150,6 +150,11 @@ impl Fake {
         std::iter::successors(Some(self.leaf().root()), |&below| Some(node(below, below))).take(levels + 1)
     }
 
+    /// The step at the end of every big step.
+    fn last_step(&self) -> u64 {
+        steps(self.leaf())
+    }
+
     fn leaf(&self) -> Leaf {
         Leaf { entry: Self::ENTRY, bound: self.steps }
     }
@@ -190,7 +195,7 @@ impl Fake {
 
     /// The scratch memory that a big step leaves behind.
     fn scratch(&self, big_step: u64) -> Root {
-        self.hash(b"scra", self.variant((big_step, self.steps)), (big_step, 0))
+        self.hash(b"scra", self.variant((big_step, self.last_step())), (big_step, 0))
     }
 
     fn memory_root(&self, big_step: u64) -> Root {
@@ -206,7 +211,7 @@ impl Fake {
         match step {
             0 => State::reset(self.code(), self.memory_root(big_step), Self::ENTRY, 1 << Self::MEMORY_BITS)
                 .root(),
-            step if step >= self.steps.max(1) => self.end_state(big_step).root(),
+            step if step >= self.last_step() => self.end_state(big_step).root(),
             _ => match self.lie((big_step, step)) {
                 Some(What::Same) => self.hash(b"same", 0, (0, 0)),
                 _ => self.hash(b"step", self.variant((big_step, step)), (big_step, step)),
@@ -217,7 +222,7 @@ impl Fake {
     fn end_state(&self, big_step: u64) -> State {
         let memory = node(self.half(big_step.saturating_add(1)), self.scratch(big_step));
         let mut state =
-            State::reset(self.code(), memory, Self::ENTRY, self.variant((big_step, self.steps.max(1))));
+            State::reset(self.code(), memory, Self::ENTRY, self.variant((big_step, self.last_step())));
         let traps = self.traps == Some(big_step);
         let status = if traps { Status::Trapped(Trap::Breakpoint) } else { Status::Exited };
         state.status = self.status.unwrap_or(status);

@@ -102,6 +102,7 @@ fn image(bound: u64) -> Image {
         tensors,
         symbols,
         schedule,
+        period: None,
         interface,
     })
     .expect("an image")

@@ -3,7 +3,8 @@
 use game::fake::{Fake, What};
 use game::player::{self, pick};
 use game::{
-    BigStepEntry, Challenge, Clocks, Game, Illegal, Level, Move, Outcome, Pick, Proven, Segment, Side, VOID,
+    BigStepEntry, Challenge, Clocks, Game, Illegal, Level, MAX_STEPS, Move, Outcome, Pick, Proven, Segment,
+    Side, VOID,
 };
 use image::Shape;
 use proptest::prelude::*;
@@ -104,20 +105,21 @@ fn segments_are_cut_evenly() {
 fn the_honest_side_wins_within_the_bound() {
     for arity in [2, 3, 4, 16, 256] {
         for big_steps in [1, 2, 3, 5, 16, 17, 1000, 1 << 40] {
-            for steps in [0, 1, 2, 3, 16, 257, 1 << 33, u64::MAX] {
-                let last = (big_steps - 1, steps.max(1));
+            for bound in [0, 1, 2, 3, 16, 257, 1 << 33, u64::MAX] {
+                let steps = bound.clamp(1, MAX_STEPS);
+                let last = (big_steps - 1, steps);
                 for from in [(0, 1), (big_steps / 2, 1 + steps / 2), last, (big_steps / 3, 0), (big_steps, 0)]
                 {
                     let from = from.max((0, 1));
-                    let (truth, liar) = pair(big_steps, steps, from);
-                    let bound = Game::most_moves(big_steps, steps.max(1), arity);
+                    let (truth, liar) = pair(big_steps, bound, from);
+                    let most = Game::most_moves(big_steps, steps, arity);
                     for (asserter, challenger, winner) in
                         [(&truth, &liar, Side::Asserter), (&liar, &truth, Side::Challenger)]
                     {
                         let mut table = Table::new(&truth, asserter, challenger, arity).expect("a challenge");
                         let context = format!("{big_steps} x {steps} by {arity}, lies from {from:?}");
                         assert_eq!(table.play(), winner, "{context}");
-                        assert!(table.moves <= bound, "{} moves of {bound}: {context}", table.moves);
+                        assert!(table.moves <= most, "{} moves of {most}: {context}", table.moves);
                     }
                 }
             }
@@ -333,8 +335,10 @@ fn a_model_that_traps_has_the_result_void() {
     assert!(matches!(table.reply(Side::Asserter), Some(Move::Void { .. })));
     // The big step can't be entered.
     let (segment, four) = (table.game.segment(), pick(table.game.start(), &table.claims, 4));
-    let enter = sure(player::go_on(16, segment.part(4, 16), Pick { agreed: Root::ZERO, ..four }, &mut truth.clone()));
-    assert!(matches!(enter, Move::Enter { .. }));
+    let other = Pick { agreed: Root::ZERO, ..four.clone() };
+    let mut enter = sure(player::go_on(16, segment.part(4, 16), other, &mut truth.clone()));
+    let Move::Enter { pick, .. } = &mut enter else { panic!("{enter:?}") };
+    *pick = four;
     assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Void));
 }
 

@@ -148,7 +148,8 @@ fn a_game_against_an_overturned_answer_concerns_its_challenger_only() {
     assert!(is_ours(Standing::Pending, &ours) && is_ours(Standing::Pending, &theirs));
     assert!(!is_ours(Standing::Overturned, &ours), "or nothing is ever withdrawn again");
     assert!(is_ours(Standing::Overturned, &theirs), "the bond is to be got back");
-    assert!(!is_ours(Standing::Pending, &game(Address::repeat_byte(3), true)));
+    let (id, state) = game(Address::repeat_byte(3), true);
+    assert!(!concerns(ME, &answer(THEM, LIE, Standing::Pending), id, &state));
 }
 
 #[test]

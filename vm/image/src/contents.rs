@@ -1,6 +1,6 @@
 //! The contents of an image, and their validation.
 
-use crate::{ImageError, MAX_CODE, Shown};
+use crate::{ImageError, MAX_CODE, Shape, Shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
@@ -27,8 +27,23 @@ pub struct Contents {
     pub symbols: Vec<Symbol>,
     /// The big steps in order. Empty if the image is a single program that starts at its entry.
     pub schedule: Vec<BigStep>,
+    /// The big steps that are repeated; `None` if each is made once.
+    pub period: Option<Period>,
     /// What a dispute needs; `None` if the image can't be disputed.
     pub interface: Option<Interface>,
+}
+
+/// The big steps of a schedule that are repeated. Those before are the prologue, those behind the epilogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// The first big step.
+    pub start: u32,
+    /// The number of big steps.
+    pub count: u32,
+    /// The fewest repetitions of a run, at least 1.
+    pub least: u64,
+    /// The most repetitions.
+    pub most: u64,
 }
 
 /// The inputs and outputs of a whole run, and its limits.
@@ -239,7 +254,18 @@ impl Contents {
         self.check_segments()?;
         self.tensors.iter().try_for_each(|tensor| self.check_tensor(tensor))?;
         self.schedule.iter().enumerate().try_for_each(|(index, step)| self.check_big_step(index, step))?;
+        self.check_period()?;
         self.interface.iter().try_for_each(|interface| self.check_interface(interface))
+    }
+
+    /// A period must lie in the schedule, and repeat it a possible number of times.
+    fn check_period(&self) -> Result<(), ImageError> {
+        let Some(Period { start, count, least, most }) = self.period else { return Ok(()) };
+        let big_steps = self.schedule.len();
+        match Shape::of(big_steps, self.period) {
+            Some(shape) if shape.is_valid() => Ok(()),
+            _ => Err(ImageError::Period { start, count, least, most, big_steps }),
+        }
     }
 
     /// Inputs, outputs and scratch must be disjoint subtrees of memory and contain their tensors.

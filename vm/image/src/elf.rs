@@ -195,6 +195,7 @@ impl<'a> Linked<'a> {
             tensors: Vec::new(),
             symbols,
             schedule: Vec::new(),
+            period: None,
             interface: None,
         })
     }

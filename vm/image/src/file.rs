@@ -1,7 +1,7 @@
 //! The file: magic, version, metadata and its hash, then the code, and from a page boundary on memory with
 //! its nodes.
 
-use crate::contents::{BigStep, Contents, Interface, Segment, Symbol, Tensor};
+use crate::contents::{BigStep, Contents, Interface, Period, Segment, Symbol, Tensor};
 use crate::{Image, ImageError, MAX_CODE, check_segments};
 use bytes::Bytes;
 use isa::Extensions;
@@ -17,7 +17,7 @@ use step::{MachineProfile, Root, keccak};
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
 /// The version of the format that this crate reads and writes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Bytes before the metadata: magic, version, length and hash of the metadata.
 const HEADER: u64 = 8 + 4 + 4 + 32;
@@ -41,6 +41,7 @@ struct Metadata {
     tensors: Vec<Tensor>,
     symbols: Vec<Symbol>,
     schedule: Vec<BigStep>,
+    period: Option<Period>,
     interface: Option<Interface>,
 }
 
@@ -148,6 +149,7 @@ impl Image {
             tensors: self.tensors.clone(),
             symbols: self.symbols.clone(),
             schedule: self.schedule.clone(),
+            period: self.period,
             interface: self.interface,
         }
     }
@@ -195,6 +197,7 @@ impl Image {
             tensors,
             symbols,
             schedule,
+            period: metadata.period,
             interface,
         };
         let image = Self::with(contents, base);

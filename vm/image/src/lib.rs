@@ -10,7 +10,7 @@ mod file;
 mod schedule;
 
 pub use code_tree::CodeTree;
-pub use contents::{BigStep, Contents, Dtype, Interface, Region, Role, Segment, Symbol, Tensor};
+pub use contents::{BigStep, Contents, Dtype, Interface, Period, Region, Role, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule, Shape};
 
@@ -137,6 +137,24 @@ pub enum ImageError {
         found: u32,
         /// The number of such things.
         count: usize,
+    },
+    /// A period that a schedule can't have.
+    #[error(
+        "{count} big steps from {start} on can't be repeated {least} to {most} times in a schedule of \
+         {big_steps}: a period lies in the schedule and is repeated at least once, and a run has at most 2^40 \
+         big steps"
+    )]
+    Period {
+        /// The first big step.
+        start: u32,
+        /// The number of big steps.
+        count: u32,
+        /// The fewest repetitions.
+        least: u64,
+        /// The most repetitions.
+        most: u64,
+        /// The number of big steps in the schedule.
+        big_steps: usize,
     },
     /// A big step computes nothing, or more than its tensor has.
     #[error("big step {index} computes elements {lo} to {hi} of a tensor of {count}")]

@@ -1,6 +1,6 @@
 //! The schedule and its commitment.
 
-use crate::{BigStep, Image};
+use crate::{BigStep, Image, Period};
 use serde::{Deserialize, Serialize};
 use step::{Proof, Root, Tree, keccak};
 
@@ -53,6 +53,15 @@ impl Shape {
     #[must_use]
     pub const fn plain(big_steps: u32) -> Self {
         Self { prologue: big_steps, period: 0, epilogue: 0, least: 0, most: 0 }
+    }
+
+    /// The shape of a schedule of this length with a period; `None` if the period isn't in it.
+    #[must_use]
+    pub fn of(big_steps: usize, period: Option<Period>) -> Option<Self> {
+        let big_steps = u32::try_from(big_steps).ok()?;
+        let Some(Period { start, count, least, most }) = period else { return Some(Self::plain(big_steps)) };
+        let epilogue = big_steps.checked_sub(start.checked_add(count)?)?;
+        (count > 0).then_some(Self { prologue: start, period: count, epilogue, least, most })
     }
 
     /// The number of different big steps: the leaves of the schedule's tree.
@@ -178,8 +187,8 @@ impl Image {
     /// How the big steps are repeated.
     #[must_use]
     pub fn shape(&self) -> Shape {
-        // There are never more: an image's metadata have a limit.
-        Shape::plain(u32::try_from(self.schedule.len()).unwrap_or(u32::MAX))
+        // Contents are checked, and metadata have a limit, so this is a shape.
+        Shape::of(self.schedule.len(), self.period).unwrap_or(Shape::plain(u32::MAX))
     }
 
     /// The whole program as a single big step, if its number of steps is bounded: single-phase.

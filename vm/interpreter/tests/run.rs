@@ -29,6 +29,7 @@ fn machine(program: &[Instruction]) -> Interpreter {
         tensors,
         symbols,
         schedule,
+        period: None,
         interface: None,
     };
     Interpreter::new(&Image::new(contents).expect("an image")).expect("memory")

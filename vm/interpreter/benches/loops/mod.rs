@@ -66,6 +66,7 @@ pub fn image_of(program: &[Instruction]) -> Image {
         tensors,
         symbols,
         schedule,
+        period: None,
         interface: None,
     };
     Image::new(contents).expect("an image")

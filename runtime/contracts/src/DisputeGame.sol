@@ -183,7 +183,9 @@ abstract contract DisputeGame is IDisputeGame {
         uint256 part = pick.part;
         if (part == 0 || part > count) revert Part();
         // Only here it is known that the state is the game's.
-        requireState(id, game, Merkle.foldPair(pick.agreed, pick.rejected, part - 1, count + 1, pick.siblings));
+        requireState(
+            id, game, Merkle.foldPair(pick.agreed, pick.rejected, part - 1, count + 1, pick.siblings)
+        );
         if (table.asserterMoves) table.asserterClock -= used;
         else table.challengerClock -= used;
         table.since = block.timestamp;
@@ -237,8 +239,8 @@ abstract contract DisputeGame is IDisputeGame {
     function pack(Table memory table) private pure returns (Game memory game) {
         game.subject = table.subject;
         uint256 flags = (table.asserterMoves ? 1 : 0) | (table.inSteps ? 2 : 0);
-        game.position = flags << 240 | table.asserterClock << 208 | table.challengerClock << 176
-            | table.since << 136 | table.place << 96 | table.lo << 48 | table.hi;
+        game.position = flags << 240 | table.asserterClock << 208 | table.challengerClock << 176 | table.since
+            << 136 | table.place << 96 | table.lo << 48 | table.hi;
     }
 
     function unpack(uint256 id, Game calldata game) private view returns (Table memory table) {

@@ -24,11 +24,7 @@ contract ExampleConsumer is IInferenceConsumer {
     /// @notice Requests an inference. Once its output is final, it is in `outputs(id)`.
     function ask(bytes32 model, bytes calldata input) external payable returns (uint256 id) {
         Order memory order = Order({
-            model: model,
-            repetitions: 0,
-            callback: address(this),
-            callbackGas: 300_000,
-            callbackData: ""
+            model: model, repetitions: 0, callback: address(this), callbackGas: 300_000, callbackData: ""
         });
         id = SERVICE.request{value: msg.value}(order, input);
         // The service makes no external call to this contract when it takes a request.
@@ -54,13 +50,9 @@ contract ExampleConsumer is IInferenceConsumer {
     receive() external payable {}
 
     /// @inheritdoc IInferenceConsumer
-    function inferenceCallback(
-        uint256 id,
-        address requester,
-        bytes32,
-        bytes calldata output,
-        bytes calldata
-    ) external {
+    function inferenceCallback(uint256 id, address requester, bytes32, bytes calldata output, bytes calldata)
+        external
+    {
         // Anyone can call this function, but only the service knows which outputs are final.
         if (msg.sender != address(SERVICE)) revert NotTheService();
         // Anyone can make a request that names this contract; only its own concern it.

@@ -154,12 +154,9 @@ contract InferenceService is DisputeGame, IInferenceService {
     }
 
     /// @inheritdoc IInferenceService
-    function settle(
-        uint256 id,
-        Request calldata request_,
-        bytes calldata output,
-        bytes calldata callbackData
-    ) external {
+    function settle(uint256 id, Request calldata request_, bytes calldata output, bytes calldata callbackData)
+        external
+    {
         requireRequest(id, request_);
         Answer storage given = answers[id];
         if (given.standing != Standing.Pending) revert Decided();

@@ -383,12 +383,8 @@ interface IInferenceService is IDisputeGame {
 
     /// @notice Makes an answer final once it can no longer be overturned; credits bond and fee and calls the
     /// callback.
-    function settle(
-        uint256 id,
-        Request calldata request_,
-        bytes calldata output,
-        bytes calldata callbackData
-    ) external;
+    function settle(uint256 id, Request calldata request_, bytes calldata output, bytes calldata callbackData)
+        external;
 
     /// @notice Makes a callback again that failed when the answer was settled. Reverts if it fails again.
     function redeliver(

@@ -28,7 +28,8 @@ contract ModelRegistry is IModelRegistry {
         for (uint256 i = 0; i < extensions.length; ++i) {
             if (verifiers[extensions[i]] != address(0)) revert InvalidSets();
             // CREATE2 (EIP-1014): the address follows from the code alone, not from the order of deployment.
-            bytes32 place = keccak256(abi.encodePacked(bytes1(0xff), address(this), bytes32(0), codeHashes[i]));
+            bytes32 place =
+                keccak256(abi.encodePacked(bytes1(0xff), address(this), bytes32(0), codeHashes[i]));
             verifiers[extensions[i]] = address(uint160(uint256(place)));
         }
     }

@@ -89,9 +89,8 @@ library Models {
         Program calldata program = model.program;
         uint256 scratchBits = scratchBitsOf(program.shape);
         uint256 memoryBits = memoryBitsOf(program.machine);
-        bool valid = machineValid(program.machine) && scheduleValid(program.shape)
-            && scratchBits >= LEAF_BITS && scratchBits <= memoryBits
-            && regionValid(model.input, memoryBits, scratchBits)
+        bool valid = machineValid(program.machine) && scheduleValid(program.shape) && scratchBits >= LEAF_BITS
+            && scratchBits <= memoryBits && regionValid(model.input, memoryBits, scratchBits)
             && regionValid(model.output, memoryBits, scratchBits)
             // A single leaf can be any 32 bytes, so the root of a one-leaf output could be void. A hash never
             // is.

@@ -2,52 +2,75 @@
 pragma solidity ^0.8.24;
 
 import {IInferenceConsumer, IInferenceService, InferenceService} from "../src/InferenceService.sol";
-import {Request, Standing} from "../src/Interfaces.sol";
+import {ExampleConsumer} from "../src/ExampleConsumer.sol";
+import {Order, Request, Standing} from "../src/Interfaces.sol";
+import {Naive} from "./Naive.sol";
 import {Stage} from "./Stage.sol";
 import {Toy} from "./Toy.sol";
 import {vm} from "./Vm.sol";
 
-/// @dev Keeps what it is told, and with how much gas.
+/// @dev Records what it is told, and with how much gas.
 contract Consumer is IInferenceConsumer {
     address public caller;
     uint256 public id;
+    address public requester;
+    bytes32 public model;
     bytes public output;
     bytes public data;
     uint256 public gas;
     uint256 public calls;
 
-    function inferenceCallback(uint256 id_, bytes calldata output_, bytes calldata data_) external {
+    function inferenceCallback(
+        uint256 id_,
+        address requester_,
+        bytes32 model_,
+        bytes calldata output_,
+        bytes calldata data_
+    ) external {
         gas = gasleft();
-        (caller, id, output, data) = (msg.sender, id_, output_, data_);
+        (caller, id, requester, model, output, data) = (msg.sender, id_, requester_, model_, output_, data_);
         calls += 1;
     }
 }
 
-contract FailingConsumer is IInferenceConsumer {
-    function inferenceCallback(uint256, bytes calldata, bytes calldata) external pure {
-        revert("no");
+/// @dev Fails until it is told not to.
+contract StubbornConsumer is IInferenceConsumer {
+    bool private willing;
+    uint256 public calls;
+    uint256 public gas;
+
+    function agree() external {
+        willing = true;
+    }
+
+    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external {
+        gas = gasleft();
+        require(willing, "not yet");
+        calls += 1;
     }
 }
 
 contract GreedyConsumer is IInferenceConsumer {
-    function inferenceCallback(uint256, bytes calldata, bytes calldata) external pure {
+    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external pure {
         while (true) {}
     }
 }
 
-/// @dev Answers with so much that reading it would cost the caller all its gas.
+/// @dev Returns so much that reading it would cost the caller all its gas.
 contract BombConsumer is IInferenceConsumer {
-    function inferenceCallback(uint256, bytes calldata, bytes calldata) external pure {
+    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external pure {
         assembly ("memory-safe") {
             revert(0, 500000)
         }
     }
 }
 
-/// @dev Tries to be paid or called twice, or to turn the answer.
+/// @dev Tries to be paid or called twice, or to change the answer.
 contract ReentrantConsumer is IInferenceConsumer {
     InferenceService private immutable SERVICE;
     Request private request;
+    bool private failing;
+    uint256 public calls;
     uint256 public tries;
     uint256 public succeeded;
 
@@ -55,12 +78,17 @@ contract ReentrantConsumer is IInferenceConsumer {
         SERVICE = service;
     }
 
-    function expect(Request calldata asked) external {
-        request = asked;
+    function expect(Request calldata asked, bool fails) external {
+        (request, failing) = (asked, fails);
     }
 
-    function inferenceCallback(uint256 id, bytes calldata output, bytes calldata data) external {
+    function inferenceCallback(uint256 id, address, bytes32, bytes calldata output, bytes calldata data)
+        external
+    {
+        require(!failing, "not yet");
+        calls += 1;
         attempt(abi.encodeCall(IInferenceService.settle, (id, request, output, data)), 0);
+        attempt(abi.encodeCall(IInferenceService.redeliver, (id, request, output, data)), 0);
         attempt(abi.encodeCall(IInferenceService.cancel, (id, request)), 0);
         attempt(abi.encodeCall(IInferenceService.answer, (id, request, output)), SERVICE.terms().asserterBond);
         attempt(abi.encodeCall(IInferenceService.withdraw, ()), 0);
@@ -73,6 +101,25 @@ contract ReentrantConsumer is IInferenceConsumer {
     }
 
     receive() external payable {}
+}
+
+/// @dev A consumer whose guarded function settles: while it runs, the guard refuses the callback.
+contract GuardedConsumer is IInferenceConsumer {
+    bool private entered;
+    uint256 public calls;
+
+    function settle(InferenceService service, uint256 id, Request calldata request, bytes calldata output)
+        external
+    {
+        entered = true;
+        service.settle(id, request, output, "");
+        entered = false;
+    }
+
+    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external {
+        require(!entered, "reentered");
+        calls += 1;
+    }
 }
 
 contract CallbacksTest is Stage {
@@ -88,23 +135,29 @@ contract CallbacksTest is Stage {
         vm.warp(block.timestamp + WINDOW);
     }
 
-    /// Settles with all the gas there is, or with so much, and says whether the consumer took it.
+    /// Settles, and says whether the consumer took the output.
     function delivered(Asked memory asked) private returns (bool) {
         vm.recordLogs();
         settle(asked, truth(asked));
         check(standing(asked) == Standing.Final, "not final");
         check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "not paid");
-        check(service.balances(LICENSOR) == LICENCE_FEE, "not paid");
         (, bool was) = abi.decode(vm.getRecordedLogs()[0].data, (bytes32, bool));
+        check(service.provisionalAnswer(asked.id).delivered == was, "the event says something else");
         return was;
     }
 
-    function test_theConsumerIsCalledOnceItIsFinal() public {
+    function redeliver(Asked memory asked) private {
+        service.redeliver(asked.id, asked.request, Toy.output(truth(asked)), asked.callbackData);
+    }
+
+    // ---- The call
+
+    function test_theConsumerIsCalledOnceTheAnswerIsFinal() public {
         Consumer consumer = new Consumer();
         Asked memory asked = ask(address(consumer), GAS, "some data");
         answer(asked, truth(asked));
         vm.warp(block.timestamp + WINDOW - 1);
-        vm.expectRevert(abi.encodeWithSelector(IInferenceService.Unsettled.selector));
+        refuse(IInferenceService.Unsettled.selector);
         settle(asked, truth(asked));
         check(consumer.calls() == 0, "called before finality");
         vm.warp(block.timestamp + 1);
@@ -112,12 +165,43 @@ contract CallbacksTest is Stage {
         check(consumer.calls() == 1 && consumer.caller() == address(service), "called");
         check(consumer.id() == asked.id && keccak256(consumer.data()) == keccak256("some data"), "which");
         check(keccak256(consumer.output()) == keccak256(Toy.output(truth(asked))), "output");
-        vm.expectRevert(abi.encodeWithSelector(IInferenceService.Decided.selector));
+        refuse(IInferenceService.Decided.selector);
         settle(asked, truth(asked));
     }
 
+    /// A consumer learns who asked for which model, whoever settles.
+    function test_theConsumerKnowsRequesterAndModel() public {
+        Consumer consumer = new Consumer();
+        Asked memory asked = ask(Toy.periodic(), 3, address(consumer), GAS, "");
+        answer(OTHER, asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        vm.prank(THIRD);
+        settle(asked, truth(asked));
+        check(consumer.requester() == REQUESTER && consumer.model() == idOf(Toy.periodic()), "who, what");
+        // Somebody else's request that names the consumer.
+        Order memory ordered = order(address(consumer), GAS, "");
+        asked.plan = Toy.plain();
+        asked.request = expected(OTHER, ordered);
+        vm.prank(OTHER);
+        asked.id = service.request{value: FEE}(ordered, someInput());
+        answer(asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        settle(asked, truth(asked));
+        check(consumer.requester() == OTHER && consumer.model() == idOf(Toy.plain()), "who, what");
+    }
+
+    function test_anEmptyOutputIsDeliveredToo() public {
+        Consumer consumer = new Consumer();
+        Asked memory asked = ask(address(consumer), GAS, "data");
+        vm.prank(ASSERTER);
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, "");
+        vm.warp(block.timestamp + WINDOW);
+        service.settle(asked.id, asked.request, "", "data");
+        check(consumer.calls() == 1 && consumer.output().length == 0, "not delivered");
+    }
+
     function test_aFailingConsumerHarmsNobody() public {
-        check(!delivered(ready(address(new FailingConsumer()), GAS, "")), "delivered");
+        check(!delivered(ready(address(new StubbornConsumer()), GAS, "")), "delivered");
     }
 
     function test_aGreedyConsumerGetsWhatItAskedFor() public {
@@ -143,14 +227,18 @@ contract CallbacksTest is Stage {
         ReentrantConsumer consumer = new ReentrantConsumer(service);
         vm.deal(address(consumer), 100 ether);
         Asked memory asked = ready(address(consumer), 2_000_000, "");
-        consumer.expect(asked.request);
+        consumer.expect(asked.request, false);
         check(delivered(asked), "the attempts didn't come to their end");
-        check(consumer.tries() == 4 && consumer.succeeded() == 0, "one succeeded");
+        check(consumer.tries() == 5 && consumer.succeeded() == 0, "one succeeded");
+        check(consumer.calls() == 1, "called twice");
         check(service.result(asked.id) == Toy.outputRoot(truth(asked)), "another result");
-        check(address(service).balance == ASSERTER_BOND + FEE + LICENCE_FEE, "money went");
+        check(address(service).balance == ASSERTER_BOND + FEE, "money went");
     }
 
-    /// Whoever settles with too little gas can't make a callback fail: it gets all that it asked for, or nothing happens.
+    // ---- Gas
+
+    /// Whoever settles with too little gas can't make a callback fail: it gets all that it asked for, or
+    /// nothing happens.
     function testFuzz_aStarvedCallbackIsNotMade(uint256 gas) public {
         gas = 30_000 + gas % 900_000;
         Consumer consumer = new Consumer();
@@ -164,13 +252,184 @@ contract CallbacksTest is Stage {
         if (settled) check(consumer.gas() > GAS - 2_000, "less gas than it asked for");
     }
 
-    function test_tooLittleGasIsSaid() public {
-        Asked memory asked = ready(address(new Consumer()), GAS, "");
-        bytes memory call =
-            abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, Toy.output(truth(asked)), ""));
-        (bool settled, bytes memory reason) = address(service).call{gas: 300_000}(call);
-        check(!settled && bytes4(reason) == IInferenceService.Gas.selector, "settled, or another error");
-        (settled,) = address(service).call{gas: 500_000}(call);
-        check(settled, "enough gas");
+    /// The same for a callback that is made again.
+    function testFuzz_aStarvedCallbackIsNotMadeAgain(uint256 gas) public {
+        gas = 30_000 + gas % 900_000;
+        StubbornConsumer consumer = new StubbornConsumer();
+        Asked memory asked = ready(address(consumer), GAS, "");
+        check(!delivered(asked), "delivered");
+        consumer.agree();
+        bytes memory call = abi.encodeCall(
+            IInferenceService.redeliver, (asked.id, asked.request, Toy.output(truth(asked)), "")
+        );
+        (bool done,) = address(service).call{gas: gas}(call);
+        check(done == (consumer.calls() == 1), "not called");
+        check(done == service.provisionalAnswer(asked.id).delivered, "half delivered");
+        if (done) check(consumer.gas() > GAS - 2_000, "less gas than it asked for");
+    }
+
+    function test_tooLittleGasIsAnError() public {
+        StubbornConsumer consumer = new StubbornConsumer();
+        Asked memory asked = ready(address(consumer), GAS, "");
+        bytes memory output = Toy.output(truth(asked));
+        bytes memory call = abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, output, ""));
+        startsWithEnoughGas(call);
+        consumer.agree();
+        call = abi.encodeCall(IInferenceService.redeliver, (asked.id, asked.request, output, ""));
+        startsWithEnoughGas(call);
+    }
+
+    function startsWithEnoughGas(bytes memory call) private {
+        (bool done, bytes memory reason) = address(service).call{gas: 300_000}(call);
+        check(!done && bytes4(reason) == IInferenceService.Gas.selector, "done, or another error");
+        (done,) = address(service).call{gas: 500_000}(call);
+        check(done, "enough gas");
+    }
+
+    /// The most gas that a request can ask for is still there when it is made.
+    function test_theMostGas() public {
+        Consumer consumer = new Consumer();
+        uint64 most = uint64(service.MAX_CALLBACK_GAS());
+        check(delivered(ready(address(consumer), most, "")), "not delivered");
+        check(consumer.gas() > most - 2_000, "less gas than it asked for");
+    }
+
+    // ---- Again
+
+    function test_aFailedCallbackCanBeMadeAgain() public {
+        StubbornConsumer consumer = new StubbornConsumer();
+        Asked memory asked = ready(address(consumer), GAS, "data");
+        check(!delivered(asked), "delivered");
+        uint256 held = address(service).balance;
+        // It fails again, which changes nothing.
+        for (uint256 i = 0; i < 2; i++) {
+            refuse(IInferenceService.CallbackFailed.selector);
+            redeliver(asked);
+            check(!service.provisionalAnswer(asked.id).delivered, "delivered");
+        }
+        consumer.agree();
+        vm.warp(block.timestamp + 1000 days);
+        vm.expectEmit();
+        emit IInferenceService.Redelivered(asked.id);
+        vm.prank(THIRD);
+        redeliver(asked);
+        check(consumer.calls() == 1 && service.provisionalAnswer(asked.id).delivered, "not delivered");
+        refuse(IInferenceService.DeliveredAlready.selector);
+        redeliver(asked);
+        check(consumer.calls() == 1, "delivered twice");
+        // No money moves, and the answer stands.
+        check(address(service).balance == held, "money went");
+        check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "paid twice");
+        check(service.result(asked.id) == Toy.outputRoot(truth(asked)), "another result");
+    }
+
+    function test_onlyFailedCallbacksOfFinalAnswers() public {
+        Consumer consumer = new Consumer();
+        Asked memory asked = ask(address(consumer), GAS, "");
+        refuse(IInferenceService.NotFinal.selector);
+        redeliver(asked);
+        answer(asked, truth(asked));
+        refuse(IInferenceService.NotFinal.selector);
+        redeliver(asked);
+        vm.warp(block.timestamp + WINDOW);
+        refuse(IInferenceService.NotFinal.selector);
+        redeliver(asked);
+        check(consumer.calls() == 0, "called before finality");
+        check(delivered(asked), "not delivered");
+        refuse(IInferenceService.DeliveredAlready.selector);
+        redeliver(asked);
+        // Without a callback there is nothing to deliver.
+        asked = ready(address(0), 0, "");
+        settle(asked, truth(asked));
+        refuse(IInferenceService.DeliveredAlready.selector);
+        redeliver(asked);
+    }
+
+    function test_onlyTheOutputIsMadeAgain() public {
+        StubbornConsumer consumer = new StubbornConsumer();
+        Asked memory asked = ready(address(consumer), GAS, "data");
+        check(!delivered(asked), "delivered");
+        consumer.agree();
+        bytes memory output = Toy.output(truth(asked));
+        bytes memory other = Toy.output(lie(asked, 16));
+        refuse(IInferenceService.NotTheOutput.selector);
+        service.redeliver(asked.id, asked.request, other, "data");
+        refuse(IInferenceService.NotTheOutput.selector);
+        service.redeliver(asked.id, asked.request, output, "other data");
+        refuse(IInferenceService.NotTheOutput.selector);
+        service.redeliver(asked.id, asked.request, "", "data");
+        other = bytes.concat(output, hex"00");
+        refuse(IInferenceService.Size.selector);
+        service.redeliver(asked.id, asked.request, other, "data");
+        Request memory request = asked.request;
+        request.callback = OTHER;
+        refuse(IInferenceService.RequestMismatch.selector);
+        service.redeliver(asked.id, request, output, "data");
+        request.callback = address(consumer);
+        service.redeliver(asked.id, request, output, "data");
+        check(consumer.calls() == 1, "not delivered");
+    }
+
+    /// From inside its callback, a consumer can't have it made a second time.
+    function test_aCallbackMadeAgainIsNotReentered() public {
+        ReentrantConsumer consumer = new ReentrantConsumer(service);
+        vm.deal(address(consumer), 100 ether);
+        Asked memory asked = ready(address(consumer), 2_000_000, "");
+        consumer.expect(asked.request, true);
+        check(!delivered(asked), "delivered");
+        consumer.expect(asked.request, false);
+        redeliver(asked);
+        check(consumer.tries() == 5 && consumer.succeeded() == 0, "one succeeded");
+        check(consumer.calls() == 1, "called twice");
+        check(address(service).balance == ASSERTER_BOND + FEE, "money went");
+    }
+
+    /// Whoever settles from inside a consumer's guarded function makes the callback fail, but not for ever.
+    function test_settlingInsideAGuardHarmsOnlyUntilItIsMadeAgain() public {
+        GuardedConsumer consumer = new GuardedConsumer();
+        Asked memory asked = ready(address(consumer), GAS, "");
+        consumer.settle(service, asked.id, asked.request, Toy.output(truth(asked)));
+        check(standing(asked) == Standing.Final && consumer.calls() == 0, "the guard is open");
+        redeliver(asked);
+        check(consumer.calls() == 1, "not delivered");
+    }
+
+    /// An overturned answer is never delivered; the one that takes its place is.
+    function test_anOverturnedAnswerIsNotDelivered() public {
+        Consumer consumer = new Consumer();
+        Asked memory asked = ask(address(consumer), GAS, "");
+        answer(asked, lie(asked, 7));
+        check(!playOut(challenge(CHALLENGER, asked, truth(asked)), lie(asked, 7), truth(asked)), "lost");
+        refuse(IInferenceService.NotFinal.selector);
+        redeliver(asked);
+        answer(asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        check(delivered(asked), "not delivered");
+    }
+
+    // ---- The example
+
+    function test_theExampleStoresOnlyWhatItAskedFor() public {
+        ExampleConsumer consumer = new ExampleConsumer(service);
+        vm.prank(OTHER);
+        uint256 id = consumer.ask{value: FEE}(idOf(Toy.plain()), someInput());
+        Asked memory asked;
+        (asked.id, asked.plan) = (id, Toy.plain());
+        asked.request = expected(address(consumer), order(address(consumer), GAS, ""));
+        answer(asked, truth(asked));
+        // Somebody else names the example in a request of its own.
+        Asked memory unsolicited = ask(address(consumer), GAS, "");
+        answer(unsolicited, lie(unsolicited, 3));
+        vm.warp(block.timestamp + WINDOW);
+        vm.expectEmit();
+        emit IInferenceService.Settled(id, Toy.outputRoot(truth(asked)), true);
+        settle(asked, truth(asked));
+        check(keccak256(consumer.outputs(id)) == keccak256(Toy.output(truth(asked))), "not stored");
+        vm.expectEmit();
+        emit IInferenceService.Settled(unsolicited.id, Toy.outputRoot(lie(unsolicited, 3)), false);
+        settle(unsolicited, lie(unsolicited, 3));
+        check(consumer.outputs(unsolicited.id).length == 0, "stored for somebody else");
+        refuse(ExampleConsumer.NotTheService.selector);
+        consumer.inferenceCallback(id, address(consumer), idOf(Toy.plain()), "false", "");
     }
 }

@@ -1,17 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {Game, IInferenceConsumer, Listing, Machine, Opening} from "../src/Interfaces.sol";
+import {IInferenceConsumer, Model} from "../src/Interfaces.sol";
 import {Stage} from "./Stage.sol";
-import {Run, Toy, ToyVerifier} from "./Toy.sol";
+import {Naive} from "./Naive.sol";
+import {Run, Toy, ToyVerifier, Turn} from "./Toy.sol";
 import {vm} from "./Vm.sol";
 
 contract QuietConsumer is IInferenceConsumer {
-    function inferenceCallback(uint256, bytes calldata, bytes calldata) external pure {}
+    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external pure {}
 }
 
-/// @dev What each call costs, in `snapshots/`: forge compares. Every call is a transaction of its own, so its gas is
-/// that of the chain, calldata included.
+/// @dev Fails until it is told not to.
+contract StubbornConsumer is IInferenceConsumer {
+    bool private willing;
+
+    function agree() external {
+        willing = true;
+    }
+
+    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external view {
+        require(willing, "not yet");
+    }
+}
+
+/// @dev What each call costs, in `snapshots/`: forge compares. Every call is a transaction of its own, so its
+/// gas is what the chain charges, calldata included.
 /// forge-config: default.isolate = true
 contract GasTest is Stage {
     function note(string memory name) private {
@@ -19,19 +33,17 @@ contract GasTest is Stage {
     }
 
     function test_registry() public {
-        Machine memory another = machine();
-        another.codeSize = 96;
-        registry.deployVerifier(another, type(ToyVerifier).creationCode);
+        registry = newRegistry();
+        registry.deployVerifier(Toy.EXTENSIONS, type(ToyVerifier).creationCode);
         note("deployVerifier (of the toy)");
-        Listing memory offered = offer();
-        offered.licenceFee = 0;
-        registry.register(offered, machine());
+        Model memory model = Toy.model(Toy.plain());
+        registry.register(model);
         note("register");
     }
 
     function test_service() public {
         Asked memory asked = ask();
-        note("requestCallback (40 bytes)");
+        note("request (40 bytes)");
         answer(asked, truth(asked));
         note("answer (32 bytes)");
         vm.warp(block.timestamp + WINDOW);
@@ -40,12 +52,32 @@ contract GasTest is Stage {
         vm.prank(ASSERTER);
         service.withdraw();
         note("withdraw");
-        asked = ask(address(new QuietConsumer()), 100_000, "data");
+        vm.prank(REQUESTER);
+        service.requestByRoot{value: FEE}(order(), Naive.memoryRoot(someInput(), 1));
+        note("requestByRoot");
+    }
+
+    function test_callbacks() public {
+        Asked memory asked = ask(address(new QuietConsumer()), 100_000, "data");
         answer(asked, truth(asked));
         vm.warp(block.timestamp + WINDOW);
         settle(asked, truth(asked));
         note("settle with callback");
-        asked = ask();
+        StubbornConsumer stubborn = new StubbornConsumer();
+        asked = ask(address(stubborn), 100_000, "data");
+        answer(asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        settle(asked, truth(asked));
+        stubborn.agree();
+        service.redeliver(asked.id, asked.request, Toy.output(truth(asked)), "data");
+        note("redeliver");
+    }
+
+    function test_cancel() public {
+        Asked memory asked = ask();
+        vm.prank(REQUESTER);
+        service.cancel(asked.id, asked.request);
+        note("cancel (notice)");
         vm.warp(block.timestamp + WINDOW);
         vm.prank(REQUESTER);
         service.cancel(asked.id, asked.request);
@@ -56,30 +88,31 @@ contract GasTest is Stage {
         Asked memory asked = ask();
         Run memory lied = lie(asked, 7);
         answer(asked, lied);
-        (uint256 other, Game memory state,) = challenge(OTHER, asked, truth(asked));
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
+        Turn memory other = challenge(OTHER, asked, truth(asked));
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
         note("challenge");
         string[4] memory names =
             ["dissect big steps", "enter", "dissect steps", "prove (with the toy's verifier)"];
         for (uint256 i = 0; i < names.length; i++) {
-            bytes memory call = Toy.reply(game.asserterMoves ? lied : truth(asked), id, game, model, claims);
+            bool asserters = Toy.position(turn.game).asserterMoves;
+            bytes memory call = Toy.reply(asserters ? lied : truth(asked), turn, ARITY);
             vm.recordLogs();
-            vm.prank(game.asserterMoves ? ASSERTER : CHALLENGER);
+            vm.prank(Toy.mover(turn));
             (bool made,) = address(service).call(call);
             check(made, names[i]);
             note(names[i]);
-            if (i < 3) (game, claims) = moved();
+            if (i < 3) moved(turn);
         }
-        service.reclaim(other, state);
+        reclaim(other);
         note("reclaim");
     }
 
     function test_timeout() public {
         Asked memory asked = ask();
         answer(asked, lie(asked, 7));
-        (uint256 id, Game memory game,) = challenge(CHALLENGER, asked, truth(asked));
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
         vm.warp(block.timestamp + CLOCK + 1);
-        service.timeout(id, game);
+        timeout(turn);
         note("timeout");
     }
 }

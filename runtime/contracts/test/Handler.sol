@@ -7,44 +7,49 @@ import {
     Game,
     IDisputeGame,
     IInferenceService,
-    Model,
     Opening,
+    Order,
     Request,
+    RequestStatus,
     Standing
 } from "../src/Interfaces.sol";
-import {Naive} from "./Naive.sol";
-import {Run, Toy} from "./Toy.sol";
+import {Plan, Run, Toy, Turn} from "./Toy.sol";
 import {Vm, vm} from "./Vm.sol";
 
-/// @title People who do anything at any time, truly or not, with a service; and what must hold of every single act.
-/// @dev Each act is chosen by a seed, may be one that the service refuses, and then changes nothing.
+/// @title People who do anything at any time, honestly or not, and what must hold after every single act.
+/// @dev A seed chooses each act. The service may refuse it; then nothing changes. Only one thing is not left
+/// to chance: whoever plays an honest game moves before its time runs out.
 contract Handler {
-    /// A request, and the lies that its answers were made with (0 is the truth).
+    /// A request, and how its last answer came about.
     struct Asked {
         Request request;
+        bool periodic;
+        /// The step at which the last answer lies; 0 if it is true.
         uint256 lie;
         bool cancelled;
         bytes32 finalRoot;
     }
 
-    /// A game, its state and what the players' runs are.
+    /// A game, and at which steps its players' runs lie.
     struct Played {
-        uint256 id;
         uint256 request;
-        Game game;
-        bytes32[] claims;
+        uint256 attempt;
+        Turn turn;
         uint256 asserterLie;
         uint256 challengerLie;
+        /// What its challenger may still reclaim beside the bond.
+        uint256 share;
     }
 
     InferenceService private immutable SERVICE;
-    bytes32 private immutable LISTING;
-    uint96 private immutable ASSERTER_BOND;
-    uint96 private immutable CHALLENGER_BOND;
-    uint96 private immutable BURNED;
+    uint256 private immutable WINDOW;
+    uint256 private immutable ARITY;
+    uint256 private immutable ASSERTER_BOND;
+    uint256 private immutable CHALLENGER_BOND;
+    uint256 private immutable BURNED;
     uint256 private constant PEOPLE = 5;
-    bytes private input = new bytes(40);
-    Model private model;
+    /// The root of the input, which is all zeros.
+    bytes32 private constant INPUT_ROOT = 0;
 
     Asked[] private asked;
     Played[] private played;
@@ -53,8 +58,10 @@ contract Handler {
     /// How often each kind of act succeeded.
     mapping(string act => uint256) public succeeded;
 
-    constructor(InferenceService service, bytes32 listing, Model memory about) {
-        (SERVICE, LISTING, model) = (service, listing, about);
+    constructor(InferenceService service) {
+        SERVICE = service;
+        WINDOW = service.terms().window;
+        ARITY = service.terms().arity;
         ASSERTER_BOND = service.terms().asserterBond;
         CHALLENGER_BOND = service.terms().challengerBond;
         BURNED = service.terms().burned;
@@ -67,13 +74,22 @@ contract Handler {
         return address(uint160(0x1000 + seed % PEOPLE));
     }
 
-    /// One of the last few: old ones have little left to happen to them.
+    /// One of the last few: little can still happen to old ones.
     function recent(uint256 seed, uint256 count) private pure returns (uint256) {
         return count - 1 - seed % (count < 4 ? count : 4);
     }
 
-    /// Sends a call from somebody. Nobody's wei may change by it but the sender's, and the sender's only by what it
-    /// sends along, or by what was credited to it if it withdraws.
+    function planOf(bool periodic) private pure returns (Plan memory) {
+        return periodic ? Toy.periodic() : Toy.plain();
+    }
+
+    function runOf(uint256 id, uint256 lie) private view returns (Run memory) {
+        Asked storage its = asked[id - 1];
+        return Toy.run(planOf(its.periodic), its.request.repetitions, INPUT_ROOT, lie);
+    }
+
+    /// Makes a call. It may change nobody's wallet but the sender's, and the sender's only by what it sends
+    /// along, or by its credit if it withdraws.
     function act(string memory name, address sender, uint256 value, bytes memory call)
         private
         returns (bool done)
@@ -101,26 +117,31 @@ contract Handler {
 
     // ---- Acts
 
-    function request(uint256 who, uint96 fee) external {
-        address requester = person(who);
-        fee = 0.2 ether + fee % 1 ether;
-        uint256 id = asked.length + 1;
-        bytes memory call =
-            abi.encodeCall(IInferenceService.requestCallback, (LISTING, input, address(0), 0, ""));
+    /// Sometimes the same request twice in one block.
+    function request(uint256 who, uint256 fee, uint256 repetitions) external {
+        for (uint256 i = 0; i <= who % 2; i++) {
+            requestOnce(person(who / 2), uint96(fee % 1 ether), uint64(repetitions % 4));
+        }
+    }
+
+    function requestOnce(address requester, uint96 fee, uint64 repetitions) private {
+        bool periodic = repetitions != 0;
+        Order memory order;
+        (order.model, order.repetitions) = (SERVICE.hashOf(Toy.model(planOf(periodic))), repetitions);
+        bytes memory call = abi.encodeCall(IInferenceService.request, (order, new bytes(Toy.INPUT_BYTES)));
         if (!act("request", requester, fee, call)) return;
         asked.push();
-        asked[id - 1].request = Request({
-            model: keccak256(abi.encode(model)),
-            inputRoot: 0,
+        Asked storage made = asked[asked.length - 1];
+        made.periodic = periodic;
+        made.request = Request({
+            model: order.model,
+            inputRoot: INPUT_ROOT,
             requester: requester,
-            fee: fee - 0.2 ether,
-            licensor: person(4),
-            licenceFee: 0.2 ether,
+            fee: fee,
+            repetitions: repetitions,
+            output: Toy.OUTPUT,
             callback: address(0),
             callbackGas: 0,
-            created: uint64(block.timestamp),
-            outputBytes: 32,
-            outputLevel: 1,
             callbackData: keccak256("")
         });
     }
@@ -129,45 +150,62 @@ contract Handler {
         if (asked.length == 0) return;
         uint256 id = 1 + recent(which, asked.length);
         Request memory its = asked[id - 1].request;
-        address sender = who % 2 == 0 ? its.requester : person(who);
-        bool done = act("cancel", sender, 0, abi.encodeCall(IInferenceService.cancel, (id, its)));
-        require(!done || sender == its.requester, "somebody else cancelled");
-        if (done) asked[id - 1].cancelled = true;
+        address sender = who % 8 == 0 ? person(who / 8) : its.requester;
+        uint256 from = statusOf(id).cancellable;
+        bool second = from != 0;
+        bytes memory call = abi.encodeCall(IInferenceService.cancel, (id, its));
+        if (!act(second ? "cancel" : "notice", sender, 0, call)) return;
+        require(sender == its.requester, "somebody else cancelled");
+        if (!second) {
+            require(statusOf(id).cancellable == block.timestamp + WINDOW, "the wrong notice");
+            return;
+        }
+        require(block.timestamp >= from, "cancelled before its time");
+        asked[id - 1].cancelled = true;
     }
 
     function answer(uint256 who, uint256 which, uint256 lie) external {
         if (asked.length == 0) return;
         uint256 id = 1 + recent(which, asked.length);
         // Half of the answers are true.
-        lie = lie % 2 == 0 ? 0 : 1 + lie % 16;
+        lie = someLie(id, lie);
         Standing before = SERVICE.provisionalAnswer(id).standing;
-        bytes memory output = Toy.output(Toy.run(0, lie));
+        bytes memory output = Toy.output(runOf(id, lie));
         bytes memory call = abi.encodeCall(IInferenceService.answer, (id, asked[id - 1].request, output));
         if (!act("answer", person(who), ASSERTER_BOND, call)) return;
         require(before == Standing.None || before == Standing.Overturned, "an answer took another's place");
         asked[id - 1].lie = lie;
     }
 
+    /// 0 in half of the cases; otherwise a step of the run.
+    function someLie(uint256 id, uint256 seed) private view returns (uint256) {
+        if (seed % 2 == 0) return 0;
+        return 1 + seed / 2 % (runOf(id, 0).leaves.length - 1);
+    }
+
     function challenge(uint256 who, uint256 which, uint256 lie) external {
         if (asked.length == 0) return;
         uint256 id = 1 + recent(which, asked.length);
         // Half of the challengers tell the truth.
-        lie = lie % 2 == 0 ? 0 : 1 + lie % 16;
+        lie = someLie(id, lie);
         Answer memory given = SERVICE.provisionalAnswer(id);
-        Opening memory opening = Toy.opening(Toy.run(0, lie), SERVICE.terms().arity);
+        Opening memory opening = Toy.opening(runOf(id, lie), ARITY);
         bytes memory call = abi.encodeCall(
-            IInferenceService.challenge, (id, asked[id - 1].request, model, given.outputRoot, opening)
+            IInferenceService.challenge,
+            (id, asked[id - 1].request, Toy.model(planOf(asked[id - 1].periodic)), given.outputRoot, opening)
         );
         if (!act("challenge", person(who), CHALLENGER_BOND, call)) return;
         require(person(who) != given.asserter, "it plays against itself");
         played.push();
         Played storage one = played[played.length - 1];
-        one.id = id << 176 | uint256(given.attempt) << 160 | uint160(person(who));
-        (one.request, one.asserterLie, one.challengerLie) = (id, asked[id - 1].lie, lie);
-        (one.game, one.claims) = moved();
+        (one.request, one.attempt) = (id, given.attempt);
+        (one.asserterLie, one.challengerLie) = (asked[id - 1].lie, lie);
+        one.turn.id = id << 176 | uint256(given.attempt) << 160 | uint160(person(who));
+        (one.turn.asserter, one.turn.challenger) = (given.asserter, person(who));
+        takeOver(one);
     }
 
-    /// Some moves of one game.
+    /// A few moves of one game.
     function reply(uint256 which, uint256 times) external {
         if (played.length == 0) return;
         Played storage one = played[recent(which, played.length)];
@@ -178,61 +216,124 @@ contract Handler {
 
     /// Says whether the game goes on.
     function replyOnce(Played storage one) private returns (bool) {
-        bool asserters = one.game.asserterMoves;
-        Run memory made = Toy.run(0, asserters ? one.asserterLie : one.challengerLie);
-        bytes memory call = Toy.reply(made, one.id, one.game, model, one.claims);
+        Turn memory turn = one.turn;
+        bool asserters = Toy.position(turn.game).asserterMoves;
+        Run memory made = runOf(one.request, asserters ? one.asserterLie : one.challengerLie);
+        bytes memory call = Toy.reply(made, turn, ARITY);
         bool proves = bytes4(call) == IDisputeGame.prove.selector;
-        address mover = asserters ? one.game.asserter : one.game.challenger;
-        if (call.length == 0 || !act(proves ? "prove" : "move", mover, 0, call)) return false;
+        if (!act(proves ? "prove" : "move", Toy.mover(turn), 0, call)) return false;
         if (!proves) {
-            (one.game, one.claims) = moved();
+            takeOver(one);
             return true;
         }
-        require(
-            (asserters ? one.challengerLie : one.asserterLie) != 0, "something false was proven of the truth"
-        );
-        if (!asserters) burned += BURNED;
+        require((asserters ? one.challengerLie : one.asserterLie) != 0, "the truth was refuted");
+        if (!asserters) overturned(one);
         return false;
+    }
+
+    function takeOver(Played storage one) private {
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        (one.turn.game, one.turn.start, one.turn.claims) =
+            abi.decode(logs[logs.length - 1].data, (Game, bytes32, bytes32[]));
+    }
+
+    /// What follows for all games against an answer that has lost one.
+    function overturned(Played storage one) private {
+        require(one.asserterLie != 0, "a true answer was overturned");
+        burned += BURNED;
+        uint256 others;
+        for (uint256 i = 0; i < played.length; i++) {
+            if (isBeside(played[i], one)) others += 1;
+        }
+        for (uint256 i = 0; i < played.length; i++) {
+            if (isBeside(played[i], one)) played[i].share = (ASSERTER_BOND - BURNED) / 2 / others;
+        }
+    }
+
+    /// Whether a game is still stored as running and is against the same answer.
+    function isBeside(Played storage game, Played storage one) private view returns (bool) {
+        return game.request == one.request && game.attempt == one.attempt && isOpen(game);
+    }
+
+    function isOpen(Played storage game) private view returns (bool) {
+        return uint256(SERVICE.games(game.turn.id)) > 3;
     }
 
     function timeout(uint256 who, uint256 which) external {
         if (played.length == 0) return;
         Played storage one = played[recent(which, played.length)];
-        bytes memory call = abi.encodeCall(IDisputeGame.timeout, (one.id, one.game));
-        if (act("timeout", person(who), 0, call) && one.game.asserterMoves) burned += BURNED;
+        Turn memory turn = one.turn;
+        bytes memory call = abi.encodeCall(IDisputeGame.timeout, (turn.id, turn.game, Toy.claimsRoot(turn)));
+        bool asserters = Toy.position(turn.game).asserterMoves;
+        if (!act("timeout", person(who), 0, call)) return;
+        require((asserters ? one.asserterLie : one.challengerLie) != 0, "an honest player was too late");
+        if (asserters) overturned(one);
     }
 
     function settle(uint256 who, uint256 which) external {
         if (asked.length == 0) return;
         uint256 id = 1 + recent(which, asked.length);
-        bytes memory output = Toy.output(Toy.run(0, asked[id - 1].lie));
+        bytes memory output = Toy.output(runOf(id, asked[id - 1].lie));
         bytes memory call = abi.encodeCall(IInferenceService.settle, (id, asked[id - 1].request, output, ""));
-        if (act("settle", person(who), 0, call)) asked[id - 1].finalRoot = SERVICE.result(id);
+        if (!act("settle", person(who), 0, call)) return;
+        asked[id - 1].finalRoot = SERVICE.result(id);
+        // A lie becomes final only if no honest challenger came.
+        bool seen;
+        for (uint256 i = 0; i < played.length; i++) {
+            bool against =
+                played[i].request == id && played[i].attempt == SERVICE.provisionalAnswer(id).attempt;
+            seen = seen || (against && played[i].challengerLie == 0);
+        }
+        require(asked[id - 1].lie == 0 || !seen, "a lie is final that was challenged honestly");
     }
 
     function reclaim(uint256 who, uint256 which) external {
         if (played.length == 0) return;
         Played storage one = played[recent(which, played.length)];
-        act("reclaim", person(who), 0, abi.encodeCall(IInferenceService.reclaim, (one.id, one.game)));
+        Turn memory turn = one.turn;
+        uint256 before = SERVICE.balances(turn.challenger);
+        bytes memory call =
+            abi.encodeCall(IInferenceService.reclaim, (turn.id, turn.game, Toy.claimsRoot(turn)));
+        if (!act("reclaim", person(who), 0, call)) return;
+        uint256 credited = SERVICE.balances(turn.challenger) - before;
+        require(credited == CHALLENGER_BOND + one.share, "not its bond and share");
+        one.share = 0;
     }
 
     function withdraw(uint256 who) external {
         act("withdraw", person(who), 0, abi.encodeCall(IInferenceService.withdraw, ()));
     }
 
+    /// Time passes, sometimes so much that clocks and windows run out. Honest players move first.
     function wait(uint256 time) external {
-        // Long enough for clocks and windows to run out now and then.
+        for (uint256 i = 0; i < played.length; i++) {
+            moveHonestly(played[i]);
+        }
         vm.warp(block.timestamp + time % 700);
+        vm.roll(block.number + 1);
     }
 
-    function moved() private returns (Game memory game, bytes32[] memory claims) {
-        Vm.Log[] memory logs = vm.getRecordedLogs();
-        return abi.decode(logs[logs.length - 1].data, (Game, bytes32[]));
+    function moveHonestly(Played storage one) private {
+        if (!isOpen(one)) return;
+        Answer memory given = SERVICE.provisionalAnswer(one.request);
+        if (given.attempt != one.attempt || given.standing != Standing.Pending) return;
+        bool asserters = Toy.position(one.turn.game).asserterMoves;
+        if ((asserters ? one.asserterLie : one.challengerLie) != 0) return;
+        // Two honest players never meet.
+        require(Toy.firstWrong(runOf(one.request, 0), one.turn, ARITY) != 0, "nothing to reject");
+        bool open = replyOnce(one);
+        require(open || !isOpen(one), "the honest move was refused");
     }
 
-    // ---- What is there
+    // ---- The state of things
 
-    /// What the service must hold: what is credited, open bonds, open fees, and what is burned.
+    function statusOf(uint256 id) private view returns (RequestStatus memory) {
+        uint256[] memory ids = new uint256[](1);
+        ids[0] = id;
+        return SERVICE.statusOf(ids)[0];
+    }
+
+    /// What the service must hold: credits, bonds, fees, shares that wait to be reclaimed, and what is burned.
     function owed() external view returns (uint256 sum) {
         sum = burned;
         for (uint256 i = 0; i < PEOPLE; i++) {
@@ -240,16 +341,15 @@ contract Handler {
         }
         for (uint256 i = 0; i < asked.length; i++) {
             Standing standing = SERVICE.provisionalAnswer(i + 1).standing;
-            Request storage its = asked[i].request;
-            if (!asked[i].cancelled && standing != Standing.Final) sum += uint256(its.fee) + its.licenceFee;
+            if (!asked[i].cancelled && standing != Standing.Final) sum += asked[i].request.fee;
             if (standing == Standing.Pending) sum += ASSERTER_BOND;
         }
         for (uint256 i = 0; i < played.length; i++) {
-            if (uint256(SERVICE.games(played[i].id)) > 3) sum += CHALLENGER_BOND;
+            if (isOpen(played[i])) sum += CHALLENGER_BOND + played[i].share;
         }
     }
 
-    /// Final answers are what they were when they became final; what isn't final has no result.
+    /// Final answers are what they were when they became final; whatever is not final has no result.
     function finalsStand() external view returns (bool stand) {
         stand = true;
         for (uint256 i = 0; i < asked.length; i++) {
@@ -259,18 +359,71 @@ contract Handler {
         }
     }
 
-    /// A pending answer knows how many games are open against it; a game that runs is one about the last answer.
-    function gamesAreCounted() external view returns (bool counted) {
-        counted = true;
+    /// Honest players have moved in time, so no true answer is overturned.
+    function truthStands() external view returns (bool stand) {
+        stand = true;
         for (uint256 i = 0; i < asked.length; i++) {
-            Answer memory given = SERVICE.provisionalAnswer(i + 1);
-            uint256 open;
-            for (uint256 j = 0; j < played.length; j++) {
-                bool its = played[j].id >> 160 == ((i + 1) << 16 | given.attempt);
-                if (its && uint256(SERVICE.games(played[j].id)) > 3) open += 1;
-            }
-            if (given.standing == Standing.Pending) counted = counted && open == given.openGames;
-            if (given.standing == Standing.Final) counted = counted && open == 0;
+            bool overturned_ = SERVICE.provisionalAnswer(i + 1).standing == Standing.Overturned;
+            stand = stand && !(overturned_ && asked[i].lie == 0);
         }
+    }
+
+    /// What is stored of all games, in their order.
+    function storedGames() private view returns (bytes32[] memory) {
+        uint256[] memory ids = new uint256[](played.length);
+        for (uint256 i = 0; i < ids.length; i++) {
+            ids[i] = played[i].turn.id;
+        }
+        return SERVICE.gamesOf(ids);
+    }
+
+    /// What is stored of all requests, in their order.
+    function storedRequests() private view returns (RequestStatus[] memory) {
+        uint256[] memory ids = new uint256[](asked.length);
+        for (uint256 i = 0; i < ids.length; i++) {
+            ids[i] = i + 1;
+        }
+        return SERVICE.statusOf(ids);
+    }
+
+    /// A pending answer knows how many games against it are open.
+    function gamesAreCounted() external view returns (bool counted) {
+        RequestStatus[] memory requests = storedRequests();
+        bytes32[] memory games = storedGames();
+        uint256[] memory open = new uint256[](requests.length);
+        for (uint256 i = 0; i < games.length; i++) {
+            uint256 its = played[i].request - 1;
+            bool last = played[i].attempt == requests[its].answer.attempt;
+            if (last && uint256(games[i]) > 3) open[its] += 1;
+        }
+        counted = true;
+        for (uint256 i = 0; i < requests.length; i++) {
+            Answer memory given = requests[i].answer;
+            if (given.standing == Standing.Pending) counted = counted && open[i] == given.openGames;
+            if (given.standing == Standing.Final) counted = counted && open[i] == 0;
+        }
+    }
+
+    /// No two requests have the same hash, nor do two open games.
+    function hashesDiffer() external view returns (bool differ) {
+        RequestStatus[] memory requests = storedRequests();
+        differ = SERVICE.requestCount() == requests.length;
+        bytes32[] memory hashes = new bytes32[](requests.length);
+        for (uint256 i = 0; i < requests.length; i++) {
+            hashes[i] = requests[i].hash;
+            differ = differ && (hashes[i] == 0) == asked[i].cancelled;
+        }
+        differ = differ && allDiffer(hashes) && allDiffer(storedGames());
+    }
+
+    /// Whether no hash occurs twice; words up to 3 are no hashes.
+    function allDiffer(bytes32[] memory words) private pure returns (bool) {
+        for (uint256 i = 0; i < words.length; i++) {
+            if (uint256(words[i]) <= 3) continue;
+            for (uint256 j = 0; j < i; j++) {
+                if (words[i] == words[j]) return false;
+            }
+        }
+        return true;
     }
 }

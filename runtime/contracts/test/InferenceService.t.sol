@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {ExampleConsumer} from "../src/ExampleConsumer.sol";
 import {InferenceService} from "../src/InferenceService.sol";
 import {
     Answer,
-    Game,
     IDisputeGame,
     IInferenceService,
-    Listing,
+    Model,
     Opening,
     Request,
-    Standing,
-    Terms
+    Standing
 } from "../src/Interfaces.sol";
-import {Naive} from "./Naive.sol";
 import {Stage} from "./Stage.sol";
-import {Run, Toy} from "./Toy.sol";
+import {Position, Run, Toy, Turn} from "./Toy.sol";
 import {vm} from "./Vm.sol";
 
-/// @dev Doesn't take money, until it is told to.
+/// @dev Refuses money until it is told to take it.
 contract Refusing {
     bool private taking;
 
@@ -43,171 +39,10 @@ contract Refusing {
     }
 }
 
+/// @dev Answers, challenges, shares and money.
 contract InferenceServiceTest is Stage {
-    bytes32 private constant VOID = bytes32(type(uint256).max);
-
-    function refuse(bytes4 reason) private {
-        vm.expectRevert(abi.encodeWithSelector(reason));
-    }
-
-    // ---- Terms
-
-    function test_termsAreKept() public view {
-        check(keccak256(abi.encode(service.terms())) == keccak256(abi.encode(terms())), "other terms");
-        check(address(service.registry()) == address(registry), "another registry");
-    }
-
-    function test_termsMustMakeLiesCost() public {
-        Terms[7] memory bad;
-        for (uint256 i = 0; i < bad.length; i++) {
-            bad[i] = terms();
-        }
-        bad[0].window = 0;
-        bad[1].clock = 0;
-        bad[2].arity = 1;
-        bad[3].arity = 257;
-        bad[4].asserterBond = 0;
-        bad[5].challengerBond = 0;
-        bad[6].burned = ASSERTER_BOND + 1;
-        for (uint256 i = 0; i < bad.length; i++) {
-            refuse(IInferenceService.InvalidTerms.selector);
-            new InferenceService(registry, bad[i]);
-        }
-        Terms memory edge = terms();
-        (edge.window, edge.clock, edge.arity, edge.burned) = (1, 1, 256, ASSERTER_BOND);
-        new InferenceService(registry, edge);
-    }
-
-    // ---- Requests
-
-    function test_aRequestIsStoredByItsHash() public {
-        Request memory request = expected(REQUESTER, someInput(), OTHER, 100_000, "data");
-        vm.prank(REQUESTER);
-        vm.expectEmit();
-        emit IInferenceService.Requested(1, listing, request, someInput(), "data");
-        uint256 id =
-            service.requestCallback{value: FEE + LICENCE_FEE}(listing, someInput(), OTHER, 100_000, "data");
-        check(id == 1 && service.requests(1) == keccak256(abi.encode(request)), "another request");
-        check(ask().id == 2, "the next one");
-    }
-
-    function test_aRequestByRootIsTheSame() public {
-        Request memory request = expected(REQUESTER, someInput(), OTHER, 100_000, "data");
-        vm.prank(REQUESTER);
-        vm.expectEmit();
-        emit IInferenceService.Requested(1, listing, request, "", "data");
-        uint256 id = service.requestByRoot{value: FEE + LICENCE_FEE}(
-            listing, Naive.memoryRoot(someInput(), 1), OTHER, 100_000, "data"
-        );
-        check(service.requests(id) == keccak256(abi.encode(request)), "another request");
-    }
-
-    function test_inputsHaveExactlyTheirSize() public {
-        uint256[5] memory sizes = [uint256(0), 1, INPUT_BYTES - 1, INPUT_BYTES + 1, 64];
-        for (uint256 i = 0; i < sizes.length; i++) {
-            refuse(IInferenceService.Size.selector);
-            service.requestCallback{value: 1 ether}(listing, new bytes(sizes[i]), address(0), 0, "");
-        }
-    }
-
-    function test_theLicenceFeeIsTheLeast() public {
-        bytes memory reason = abi.encodeWithSelector(IInferenceService.Value.selector, LICENCE_FEE);
-        vm.expectRevert(reason);
-        service.requestCallback{value: LICENCE_FEE - 1}(listing, someInput(), address(0), 0, "");
-        vm.deal(address(this), uint256(1) << 100);
-        vm.expectRevert(reason);
-        service.requestCallback{value: uint256(1) << 96}(listing, someInput(), address(0), 0, "");
-        // An answer may be worth nothing.
-        service.requestCallback{value: LICENCE_FEE}(listing, someInput(), address(0), 0, "");
-        service.requestCallback{value: type(uint96).max}(listing, someInput(), address(0), 0, "");
-    }
-
-    function test_callbacksHaveAMostOfGas() public {
-        uint64 most = uint64(service.MAX_CALLBACK_GAS());
-        service.requestCallback{value: FEE}(listing, someInput(), OTHER, most, "");
-        refuse(IInferenceService.CallbackGas.selector);
-        service.requestCallback{value: FEE}(listing, someInput(), OTHER, most + 1, "");
-    }
-
-    function test_nothingGoesWithAnotherRequest() public {
-        Asked memory asked = ask();
-        Asked memory other = ask(OTHER, 5, "");
-        refuse(IInferenceService.RequestMismatch.selector);
-        service.answer{value: ASSERTER_BOND}(asked.id, other.request, "");
-        refuse(IInferenceService.RequestMismatch.selector);
-        service.answer{value: ASSERTER_BOND}(3, asked.request, "");
-        refuse(IInferenceService.RequestMismatch.selector);
-        vm.prank(REQUESTER);
-        service.cancel(asked.id, other.request);
-        answer(asked, truth(asked));
-        refuse(IInferenceService.RequestMismatch.selector);
-        service.settle(asked.id, other.request, "", "");
-        refuse(IInferenceService.RequestMismatch.selector);
-        service.challenge{value: CHALLENGER_BOND}(
-            asked.id, other.request, model, 0, Toy.opening(truth(asked), ARITY)
-        );
-    }
-
-    // ---- Cancelling
-
-    function test_whoWasNotAnsweredGetsAllBack() public {
-        Asked memory asked = ask();
-        vm.warp(block.timestamp + WINDOW - 1);
-        vm.prank(REQUESTER);
-        refuse(IInferenceService.NotCancellable.selector);
-        service.cancel(asked.id, asked.request);
-        vm.warp(block.timestamp + 1);
-        refuse(IInferenceService.NotCancellable.selector);
-        service.cancel(asked.id, asked.request);
-        vm.prank(REQUESTER);
-        vm.expectEmit();
-        emit IInferenceService.Cancelled(asked.id);
-        service.cancel(asked.id, asked.request);
-        check(service.balances(REQUESTER) == FEE + LICENCE_FEE, "not all");
-        vm.prank(REQUESTER);
-        refuse(IInferenceService.RequestMismatch.selector);
-        service.cancel(asked.id, asked.request);
-        refuse(IInferenceService.RequestMismatch.selector);
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, "");
-    }
-
-    function test_whatIsAnsweredIsNotCancelled() public {
-        Asked memory asked = ask();
-        answer(asked, truth(asked));
-        vm.warp(block.timestamp + WINDOW);
-        vm.prank(REQUESTER);
-        refuse(IInferenceService.NotCancellable.selector);
-        service.cancel(asked.id, asked.request);
-        settle(asked, truth(asked));
-        vm.prank(REQUESTER);
-        refuse(IInferenceService.NotCancellable.selector);
-        service.cancel(asked.id, asked.request);
-    }
-
-    function test_afterAnOverturnedAnswerThereIsAnotherOrNone() public {
-        (Asked memory asked,) = overturned();
-        vm.warp(block.timestamp + WINDOW);
-        vm.prank(REQUESTER);
-        service.cancel(asked.id, asked.request);
-        check(service.balances(REQUESTER) == FEE + LICENCE_FEE, "not all");
-    }
-
-    function test_whoAskedThroughTheExampleGetsAllBackFromIt() public {
-        ExampleConsumer consumer = new ExampleConsumer(service);
-        vm.prank(OTHER);
-        uint256 id = consumer.ask{value: FEE + LICENCE_FEE}(listing, someInput());
-        Request memory request = expected(address(consumer), someInput(), address(consumer), 300_000, "");
-        vm.warp(block.timestamp + WINDOW);
-        refuse(ExampleConsumer.NotTheAsker.selector);
-        consumer.cancel(id, request);
-        uint256 before = OTHER.balance;
-        vm.prank(OTHER);
-        consumer.cancel(id, request);
-        check(OTHER.balance == before + FEE + LICENCE_FEE, "not all");
-        vm.prank(OTHER);
-        refuse(ExampleConsumer.NotTheAsker.selector);
-        consumer.cancel(id, request);
-    }
+    bytes32 private constant VOID = Toy.VOID;
+    uint256 private constant PRIZE = ASSERTER_BOND - BURNED;
 
     // ---- Answers
 
@@ -221,7 +56,7 @@ contract InferenceServiceTest is Stage {
         Answer memory given = service.provisionalAnswer(asked.id);
         check(given.standing == Standing.Pending && given.attempt == 1 && given.openGames == 0, "standing");
         check(given.asserter == ASSERTER && given.posted == block.timestamp, "whose");
-        check(given.outputRoot == Toy.outputRoot(made), "what");
+        check(given.outputRoot == Toy.outputRoot(made) && !given.delivered, "what");
 
         vm.warp(block.timestamp + WINDOW - 1);
         refuse(IInferenceService.Unsettled.selector);
@@ -229,12 +64,13 @@ contract InferenceServiceTest is Stage {
         refuse(IInferenceService.NotFinal.selector);
         service.result(asked.id);
         vm.warp(block.timestamp + 1);
+        // Without a callback there is nothing that could fail.
         vm.expectEmit();
-        emit IInferenceService.Settled(asked.id, Toy.outputRoot(made), false);
+        emit IInferenceService.Settled(asked.id, Toy.outputRoot(made), true);
         settle(asked, made);
         check(service.result(asked.id) == Toy.outputRoot(made), "another result");
+        check(service.provisionalAnswer(asked.id).delivered, "not delivered");
         check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "the asserter's");
-        check(service.balances(LICENSOR) == LICENCE_FEE, "the licensor's");
         refuse(IInferenceService.Decided.selector);
         settle(asked, made);
     }
@@ -298,6 +134,7 @@ contract InferenceServiceTest is Stage {
         answer(asked, truth(asked));
         bytes32 asserted = Toy.outputRoot(truth(asked));
         Opening memory opening = Toy.opening(lie(asked, 1), ARITY);
+        Model memory model = Toy.model(asked.plan);
         for (uint256 i = 0; i < 2; i++) {
             vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, CHALLENGER_BOND));
             service.challenge{value: CHALLENGER_BOND - 1 + 2 * i}(
@@ -308,37 +145,30 @@ contract InferenceServiceTest is Stage {
 
     // ---- Challenges
 
-    /// An overturned answer, with the loser's output.
-    function overturned() private returns (Asked memory asked, Run memory lied) {
-        asked = ask();
-        lied = lie(asked, 11);
-        answer(asked, lied);
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
-        check(!playOut(id, game, claims, lied, truth(asked)), "the liar wins");
-        check(standing(asked) == Standing.Overturned, "it stands");
-    }
-
     /// A challenge that must be refused.
     function refused(address sender, Asked memory asked, bytes32 asserted, bytes4 reason) private {
         Opening memory opening = Toy.opening(truth(asked), ARITY);
+        Model memory model = Toy.model(asked.plan);
         vm.prank(sender);
         refuse(reason);
         service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
     }
 
-    function test_aGameHasItsPlayers() public {
-        Asked memory asked = ask();
+    function test_aGameBeginsWithAllBigSteps() public {
+        Asked memory asked = ask(Toy.periodic(), 3);
         answer(asked, lie(asked, 5));
         vm.warp(block.timestamp + 7);
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
-        check(id == asked.id << 176 | 1 << 160 | uint160(CHALLENGER), "id");
-        check(game.model == asked.request.model && game.arity == ARITY, "model, arity");
-        check(game.asserter == ASSERTER && game.challenger == CHALLENGER && game.asserterMoves, "players");
-        check(game.asserterClock == CLOCK && game.challengerClock == CLOCK, "clocks");
-        check(game.since == block.timestamp && game.lo == 0 && game.hi == 4 && !game.inSteps, "segment");
-        check(game.start == Toy.memoryRoot(asked.request.inputRoot, 0), "start");
-        check(game.claims == Naive.root(claims) && claims.length == 2, "claims");
-        check(service.games(id) == keccak256(abi.encode(game)), "hash");
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
+        check(turn.id == asked.id << 176 | 1 << 160 | uint160(CHALLENGER), "id");
+        check(turn.game.subject == keccak256(abi.encode(Toy.program(asked.plan))), "subject");
+        Position memory here = Toy.position(turn.game);
+        check(here.asserterMoves && !here.inSteps && turn.game.position >> 242 == 0, "flags");
+        check(here.asserterClock == CLOCK && here.challengerClock == CLOCK, "clocks");
+        check(here.since == block.timestamp && here.lo == 0 && here.hi == 8 && here.place == 3, "segment");
+        check(turn.start == Toy.memoryRoot(asked.request.inputRoot, 0) && turn.claims.length == 2, "claims");
+        bytes32 word =
+            keccak256(abi.encodePacked(turn.id, turn.game.subject, turn.game.position, Toy.claimsRoot(turn)));
+        check(service.games(turn.id) == word, "hash");
         check(service.provisionalAnswer(asked.id).openGames == 1, "count");
     }
 
@@ -351,7 +181,7 @@ contract InferenceServiceTest is Stage {
         refused(CHALLENGER, asked, lied, IInferenceService.WindowOver.selector);
         vm.warp(block.timestamp - 1);
         challenge(CHALLENGER, asked, truth(asked));
-        // With a game, the window's end isn't the answer's.
+        // While a game is open, the answer does not become final when its window ends.
         vm.warp(block.timestamp + 1);
         refuse(IInferenceService.Unsettled.selector);
         settle(asked, lie(asked, 5));
@@ -373,95 +203,284 @@ contract InferenceServiceTest is Stage {
         Asked memory asked = ask();
         answer(asked, lie(asked, 5));
         bytes32 lied = Toy.outputRoot(lie(asked, 5));
+        bytes32 other = Toy.outputRoot(lie(asked, 6));
         Opening memory opening = Toy.opening(truth(asked), ARITY);
+        Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         vm.expectRevert(abi.encodeWithSelector(IInferenceService.OtherAnswer.selector, lied));
-        service.challenge{value: CHALLENGER_BOND}(
-            asked.id, asked.request, model, Toy.outputRoot(lie(asked, 6)), opening
-        );
+        service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, other, opening);
     }
 
     function test_aChallengeIsAboutTheModel() public {
         Asked memory asked = ask();
         answer(asked, lie(asked, 5));
-        bytes32 lied = Toy.outputRoot(lie(asked, 5));
-        model.scheduleRoot = bytes32(uint256(1));
-        refused(CHALLENGER, asked, lied, IDisputeGame.StateMismatch.selector);
+        bytes32 asserted = Toy.outputRoot(lie(asked, 5));
+        Opening memory opening = Toy.opening(truth(asked), ARITY);
+        for (uint256 i = 0; i < 7; i++) {
+            Model memory model = Toy.model(asked.plan);
+            if (i == 0) model.program.codeRoot = "other code";
+            if (i == 1) model.program.machine += 32;
+            if (i == 2) model.program.scheduleRoot = "another schedule";
+            if (i == 3) model.program.shape += 1;
+            if (i == 4) model.memoryRoot = "another memory";
+            if (i == 5) model.input += 1;
+            if (i == 6) model.output += 1;
+            vm.prank(CHALLENGER);
+            refuse(IDisputeGame.StateMismatch.selector);
+            service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
+        }
     }
 
     function test_aLostChallengePaysTheAsserter() public {
         Asked memory asked = ask();
         answer(asked, truth(asked));
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, lie(asked, 9));
-        check(playOut(id, game, claims, truth(asked), lie(asked, 9)), "the liar wins");
+        Turn memory turn = challenge(CHALLENGER, asked, lie(asked, 9));
+        check(playOut(turn, truth(asked), lie(asked, 9)), "the liar wins");
         check(service.balances(ASSERTER) == CHALLENGER_BOND, "the bond");
         check(service.provisionalAnswer(asked.id).openGames == 0, "count");
-        // One game an answer, also when it is lost.
+        // One game an answer, even when it is lost.
         refused(CHALLENGER, asked, Toy.outputRoot(truth(asked)), IInferenceService.Challenged.selector);
+        bytes32 claims = Toy.claimsRoot(turn);
         refuse(IDisputeGame.Over.selector);
-        service.timeout(id, game);
+        service.timeout(turn.id, turn.game, claims);
         vm.warp(service.provisionalAnswer(asked.id).posted + WINDOW);
         settle(asked, truth(asked));
         check(service.balances(ASSERTER) == CHALLENGER_BOND + ASSERTER_BOND + FEE, "all of it");
         refuse(IDisputeGame.Over.selector);
-        service.reclaim(id, game);
+        service.reclaim(turn.id, turn.game, claims);
+    }
+
+    // ---- Overturned answers
+
+    /// An answer by ASSERTER that these challenge truthfully, and that the first of them overturns.
+    function overturned(address[] memory challengers)
+        private
+        returns (Asked memory asked, Turn[] memory turns)
+    {
+        asked = ask();
+        answer(asked, lie(asked, 11));
+        turns = new Turn[](challengers.length);
+        for (uint256 i = 0; i < challengers.length; i++) {
+            turns[i] = challenge(challengers[i], asked, truth(asked));
+        }
+        check(!playOut(turns[0], lie(asked, 11), truth(asked)), "the liar wins");
+        check(standing(asked) == Standing.Overturned, "it stands");
+    }
+
+    function overturned() private returns (Asked memory asked) {
+        address[] memory only = new address[](1);
+        only[0] = CHALLENGER;
+        (asked,) = overturned(only);
     }
 
     function test_aWonChallengeIsPaid() public {
-        (Asked memory asked,) = overturned();
-        uint256 prize = uint256(CHALLENGER_BOND) + ASSERTER_BOND - BURNED;
-        check(service.balances(CHALLENGER) == prize && service.balances(ASSERTER) == 0, "the prize");
+        Asked memory asked = overturned();
+        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE, "the prize");
+        check(service.balances(ASSERTER) == 0, "the asserter is paid");
         vm.warp(block.timestamp + WINDOW);
         refuse(IInferenceService.Decided.selector);
         settle(asked, lie(asked, 11));
-        // The request can be answered again, and challenged again by the same.
+        // The request can be answered again, and challenged again by the same account.
         answer(asked, lie(asked, 12));
         check(service.provisionalAnswer(asked.id).attempt == 2, "attempt");
-        (uint256 id,,) = challenge(CHALLENGER, asked, truth(asked));
-        check(id == asked.id << 176 | 2 << 160 | uint160(CHALLENGER), "id");
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
+        check(turn.id == asked.id << 176 | 2 << 160 | uint160(CHALLENGER), "id");
+    }
+
+    /// With 1 to 20 challengers: the winner gets at least half of the prize, each other one an equal share of
+    /// the other half, and all of it together is the prize to the wei.
+    function test_othersShareHalfOfThePrize() public {
+        uint8[6] memory counts = [1, 2, 3, 4, 8, 20];
+        for (uint256 i = 0; i < counts.length; i++) {
+            shares(counts[i], 0xa000 + 0x100 * i);
+        }
+        // What burned is still there, and nothing else.
+        check(address(service).balance == counts.length * uint256(BURNED + FEE), "money went");
+    }
+
+    function shares(uint256 count, uint256 first) private {
+        address[] memory challengers = new address[](count);
+        for (uint256 i = 0; i < count; i++) {
+            challengers[i] = address(uint160(first + i));
+            vm.deal(challengers[i], CHALLENGER_BOND);
+        }
+        (, Turn[] memory turns) = overturned(challengers);
+        uint256 others = count - 1;
+        uint256 share = others == 0 ? 0 : PRIZE / 2 / others;
+        uint256 winner = service.balances(challengers[0]);
+        check(winner == CHALLENGER_BOND + PRIZE - share * others, "the winner's");
+        check(winner >= CHALLENGER_BOND + PRIZE / 2, "less than half");
+        uint256 all = withdraw(challengers[0]);
+        for (uint256 i = 1; i < count; i++) {
+            check(service.balances(challengers[i]) == 0, "before it reclaims");
+            reclaim(turns[i]);
+            check(service.balances(challengers[i]) == CHALLENGER_BOND + share, "its share");
+            all += withdraw(challengers[i]);
+            // Once.
+            bytes32 claims = Toy.claimsRoot(turns[i]);
+            refuse(IDisputeGame.Over.selector);
+            service.reclaim(turns[i].id, turns[i].game, claims);
+        }
+        check(all == count * CHALLENGER_BOND + PRIZE, "the sum");
+    }
+
+    function withdraw(address who) private returns (uint256 amount) {
+        amount = who.balance;
+        vm.prank(who);
+        service.withdraw();
+        amount = who.balance - amount;
+    }
+
+    /// A friend of the liar that wins first loses at least what the honest challenger gains.
+    function test_aFriendThatWinsFirstDoesNotTakeItAll() public {
+        address[] memory challengers = new address[](2);
+        (challengers[0], challengers[1]) = (OTHER, CHALLENGER);
+        (, Turn[] memory turns) = overturned(challengers);
+        reclaim(turns[1]);
+        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE / 2, "the honest challenger's");
+        uint256 pair = service.balances(OTHER) + service.balances(ASSERTER);
+        check(pair == CHALLENGER_BOND + PRIZE / 2, "the pair's");
+        check(pair + BURNED + PRIZE / 2 == uint256(CHALLENGER_BOND) + ASSERTER_BOND, "lying was cheaper");
+    }
+
+    /// Friends that share with an honest challenger make its share smaller, but never take its bond.
+    function test_manyFriendsOfTheLiar() public {
+        address[] memory challengers = new address[](4);
+        (challengers[0], challengers[1], challengers[2], challengers[3]) =
+        (OTHER, CHALLENGER, THIRD, REQUESTER);
+        (, Turn[] memory turns) = overturned(challengers);
+        reclaim(turns[1]);
+        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE / 6, "its share");
+    }
+
+    /// A game that was lost before the answer was overturned has no share.
+    function test_whoHasLostHasNoShare() public {
+        Asked memory asked = ask();
+        answer(asked, lie(asked, 11));
+        Turn memory loser = challenge(OTHER, asked, lie(asked, 3));
+        Turn memory winner = challenge(CHALLENGER, asked, truth(asked));
+        // Both lie. The challenger's clock runs out.
+        check(move(loser, lie(asked, 11)), "no move");
+        vm.warp(block.timestamp + CLOCK);
+        check(move(winner, lie(asked, 11)), "no move");
+        vm.warp(block.timestamp + 1);
+        timeout(loser);
+        check(service.balances(ASSERTER) == CHALLENGER_BOND, "the loser's bond");
+        check(service.provisionalAnswer(asked.id).openGames == 1, "count");
+        check(!playOut(winner, lie(asked, 11), truth(asked)), "the liar wins");
+        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE, "the whole prize");
+        bytes32 claims = Toy.claimsRoot(loser);
+        refuse(IDisputeGame.Over.selector);
+        service.reclaim(loser.id, loser.game, claims);
     }
 
     function test_gamesEndWithTheAnswer() public {
         Asked memory asked = ask();
         Run memory lied = lie(asked, 11);
         answer(asked, lied);
-        (uint256 slow, Game memory state, bytes32[] memory theirs) = challenge(OTHER, asked, truth(asked));
-        (uint256 quick, Game memory game, bytes32[] memory claims) =
-            challenge(CHALLENGER, asked, truth(asked));
+        Turn memory slow = challenge(OTHER, asked, truth(asked));
+        Turn memory quick = challenge(CHALLENGER, asked, truth(asked));
+        bytes32 claims = Toy.claimsRoot(slow);
         refuse(IInferenceService.Unsettled.selector);
-        service.reclaim(slow, state);
-        check(!playOut(quick, game, claims, lied, truth(asked)), "the liar wins");
+        service.reclaim(slow.id, slow.game, claims);
+        check(!playOut(quick, lied, truth(asked)), "the liar wins");
+        check(service.provisionalAnswer(asked.id).openGames == 1, "those that were");
 
-        // No move counts any more, and the bond returns, once.
-        bytes memory move = Toy.reply(lied, slow, state, model, theirs);
+        // No move counts any more, and bond and share return, once.
+        bytes memory call = Toy.reply(lied, slow, ARITY);
         vm.prank(ASSERTER);
-        (bool moved_, bytes memory reason) = address(service).call(move);
-        check(!moved_ && bytes4(reason) == IInferenceService.Decided.selector, "a move");
+        (bool made, bytes memory reason) = address(service).call(call);
+        check(!made && bytes4(reason) == IInferenceService.Decided.selector, "a move");
         vm.warp(block.timestamp + CLOCK + 1);
         refuse(IInferenceService.Decided.selector);
-        service.timeout(slow, state);
+        service.timeout(slow.id, slow.game, claims);
+        bytes32 others = Toy.claimsRoot(quick);
         refuse(IDisputeGame.StateMismatch.selector);
-        service.reclaim(slow, game);
+        service.reclaim(slow.id, quick.game, others);
+        refuse(IDisputeGame.StateMismatch.selector);
+        service.reclaim(slow.id, slow.game, others);
         vm.prank(ASSERTER);
-        service.reclaim(slow, state);
-        check(service.balances(OTHER) == CHALLENGER_BOND && service.balances(ASSERTER) == 0, "the bond");
+        service.reclaim(slow.id, slow.game, claims);
+        check(service.balances(OTHER) == CHALLENGER_BOND + PRIZE / 2, "bond and share");
+        check(service.balances(ASSERTER) == 0, "whoever calls gets nothing");
+        check(uint256(service.games(slow.id)) == 3, "closed");
         refuse(IDisputeGame.Over.selector);
-        service.reclaim(slow, state);
+        service.reclaim(slow.id, slow.game, claims);
 
         // Nor does the next answer bring it back.
         answer(asked, truth(asked));
         refuse(IDisputeGame.Over.selector);
-        service.reclaim(slow, state);
+        service.reclaim(slow.id, slow.game, claims);
         refuse(IInferenceService.Decided.selector);
-        service.timeout(slow, state);
+        service.timeout(slow.id, slow.game, claims);
+    }
+
+    /// The share is that of the answer that was overturned, however late it is reclaimed.
+    function test_sharesBelongToTheirAnswer() public {
+        address[] memory challengers = new address[](3);
+        (challengers[0], challengers[1], challengers[2]) = (OTHER, CHALLENGER, THIRD);
+        (Asked memory asked, Turn[] memory turns) = overturned(challengers);
+        // A second answer loses against two.
+        answer(asked, lie(asked, 4));
+        Turn memory again = challenge(CHALLENGER, asked, truth(asked));
+        Turn memory slow = challenge(OTHER, asked, truth(asked));
+        check(!playOut(again, lie(asked, 4), truth(asked)), "the liar wins");
+        // And a third one is final.
+        answer(asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        settle(asked, truth(asked));
+        uint256 before = service.balances(OTHER);
+        reclaim(slow);
+        check(service.balances(OTHER) == before + CHALLENGER_BOND + PRIZE / 2, "the second answer's");
+        before = service.balances(CHALLENGER);
+        reclaim(turns[1]);
+        check(service.balances(CHALLENGER) == before + CHALLENGER_BOND + PRIZE / 4, "the first answer's");
+        reclaim(turns[2]);
+        check(service.balances(THIRD) == CHALLENGER_BOND + PRIZE / 4, "the first answer's");
+        uint256 left = 2 * uint256(BURNED) + service.balances(OTHER) + service.balances(CHALLENGER)
+            + service.balances(THIRD) + service.balances(ASSERTER);
+        check(address(service).balance == left, "the sum");
     }
 
     function test_reclaimNeedsAGame() public {
-        (Asked memory asked, Run memory lied) = overturned();
-        Game memory never;
+        address[] memory challengers = new address[](1);
+        challengers[0] = CHALLENGER;
+        (Asked memory asked, Turn[] memory turns) = overturned(challengers);
+        // OTHER had no game; CHALLENGER's is over; and there is no such attempt or request.
+        uint256 never = asked.id << 176 | 1 << 160 | uint160(OTHER);
+        bytes32 claims = Toy.claimsRoot(turns[0]);
         refuse(IDisputeGame.StateMismatch.selector);
-        service.reclaim(asked.id << 176 | 1 << 160 | uint160(OTHER), never);
-        lied;
+        service.reclaim(never, turns[0].game, claims);
+        refuse(IDisputeGame.Over.selector);
+        service.reclaim(turns[0].id, turns[0].game, claims);
+        refuse(IDisputeGame.StateMismatch.selector);
+        service.reclaim(asked.id << 176 | 2 << 160 | uint160(CHALLENGER), turns[0].game, claims);
+        refuse(IDisputeGame.StateMismatch.selector);
+        service.reclaim(7 << 176 | 1 << 160 | uint160(CHALLENGER), turns[0].game, claims);
+        refuse(IDisputeGame.StateMismatch.selector);
+        service.reclaim(0, turns[0].game, claims);
+    }
+
+    /// A game's state is refused in another game, for every function that takes it.
+    function test_aStateBelongsToItsGame() public {
+        (Asked memory one, Asked memory two) = (ask(), ask());
+        answer(one, lie(one, 5));
+        answer(two, lie(two, 5));
+        Turn memory first = challenge(CHALLENGER, one, truth(one));
+        Turn memory second = challenge(CHALLENGER, two, truth(two));
+        check(move(first, lie(one, 5)), "no move");
+        uint256 id = first.id;
+        first.id = second.id;
+        bytes memory move_ = Toy.reply(truth(one), first, ARITY);
+        first.id = id;
+        // The second game is at an earlier state, in which the asserter moves.
+        vm.prank(CHALLENGER);
+        (bool made, bytes memory reason) = address(service).call(move_);
+        check(!made && bytes4(reason) == IDisputeGame.StateMismatch.selector, "a move of another game");
+        vm.warp(block.timestamp + CLOCK + 1);
+        bytes32 claims = Toy.claimsRoot(first);
+        refuse(IDisputeGame.StateMismatch.selector);
+        service.timeout(second.id, first.game, claims);
     }
 
     // ---- Money
@@ -483,7 +502,7 @@ contract InferenceServiceTest is Stage {
         service.withdraw();
     }
 
-    function test_whoRefusesMoneyKeepsItsCredit() public {
+    function test_whoeverRefusesMoneyKeepsItsCredit() public {
         Asked memory asked = ask();
         Refusing refusing = new Refusing();
         refusing.answer{value: ASSERTER_BOND}(service, asked.id, asked.request, Toy.output(truth(asked)));

@@ -6,8 +6,8 @@ import {Naive} from "./Naive.sol";
 
 contract MerkleTest {
     // The library takes calldata.
-    function rootOf(bytes32[] calldata leaves) external pure returns (bytes32) {
-        return Merkle.rootOf(leaves);
+    function rootOf(bytes32 first, bytes32[] calldata leaves) external pure returns (bytes32) {
+        return Merkle.rootOf(first, leaves);
     }
 
     function rootOfMemory(bytes calldata data, uint256 level) external pure returns (bytes32) {
@@ -16,6 +16,14 @@ contract MerkleTest {
 
     function fold(bytes32 from, uint256 index, bytes32[] calldata siblings) external pure returns (bytes32) {
         return Merkle.fold(from, index, siblings);
+    }
+
+    function foldPair(bytes32 left, bytes32 right, uint256 index, uint256 count, bytes32[] calldata siblings)
+        external
+        pure
+        returns (bytes32)
+    {
+        return Merkle.foldPair(left, right, index, count, siblings);
     }
 
     /// Leaves of which some are zero, and so are whole subtrees.
@@ -34,9 +42,9 @@ contract MerkleTest {
         }
     }
 
-    function testFuzz_rootOf(uint256 seed, uint16 length) public view {
-        bytes32[] memory leaves = someLeaves(seed, 1 + length % 300);
-        require(this.rootOf(leaves) == Naive.root(leaves), "another root");
+    function testFuzz_rootOf(uint256 seed, uint16 length, bytes32 first) public view {
+        bytes32[] memory leaves = someLeaves(seed, length % 300);
+        require(this.rootOf(first, leaves) == Naive.root(Naive.prepend(first, leaves)), "another root");
     }
 
     function testFuzz_rootOfMemory(uint256 seed, uint16 length, uint8 more) public view {
@@ -60,10 +68,139 @@ contract MerkleTest {
     function test_everyLength() public view {
         for (uint256 length = 0; length <= 70; length++) {
             bytes32[] memory leaves = someLeaves(1, length);
-            require(this.rootOf(leaves) == (length == 0 ? bytes32(0) : Naive.root(leaves)), "leaves");
+            require(this.rootOf("first", leaves) == Naive.root(Naive.prepend("first", leaves)), "leaves");
             bytes memory data = someBytes(2, length);
             require(this.rootOfMemory(data, 2) == Naive.memoryRoot(data, 2), "bytes");
         }
+    }
+
+    // ---- Pairs
+
+    /// Whether the proof of a pair leads to the root of the tree.
+    function pairFolds(bytes32 root, bytes32[] memory leaves, uint256 index, bytes32[] memory siblings)
+        private
+        view
+        returns (bool)
+    {
+        return this.foldPair(leaves[index], leaves[index + 1], index, leaves.length, siblings) == root;
+    }
+
+    /// Every pair of every tree of 2 to 40 leaves; and no proof that is shorter, longer or different.
+    function test_everyPair() public view {
+        for (uint256 count = 2; count <= 40; count++) {
+            for (uint256 index = 0; index + 1 < count; index++) {
+                // Each in a call of its own, which gives its memory back.
+                this.hasOneProof(count, index);
+            }
+        }
+    }
+
+    function hasOneProof(uint256 count, uint256 index) external view {
+        bytes32[] memory leaves = someLeavesWithoutZeros(count);
+        bytes32 root = Naive.root(leaves);
+        bytes32[] memory siblings = Naive.pairSiblings(leaves, index);
+        require(pairFolds(root, leaves, index, siblings), "a proof is refused");
+        refusesOthers(root, leaves, index, siblings);
+        for (uint256 other = 0; other + 1 < count; other++) {
+            if (other == index) continue;
+            bytes32 folded = this.foldPair(leaves[index], leaves[index + 1], other, count, siblings);
+            require(folded != root, "another index");
+        }
+    }
+
+    function refusesOthers(bytes32 root, bytes32[] memory leaves, uint256 index, bytes32[] memory siblings)
+        private
+        view
+    {
+        // One more: a word at the end, zeros included.
+        bytes32[] memory longer = new bytes32[](siblings.length + 1);
+        for (uint256 i = 0; i < siblings.length; i++) {
+            longer[i] = siblings[i];
+        }
+        require(!pairFolds(root, leaves, index, longer), "an extra zero");
+        longer[siblings.length] = leaves[index];
+        require(!pairFolds(root, leaves, index, longer), "an extra sibling");
+        for (uint256 place = 0; place < siblings.length; place++) {
+            // One less, at any place.
+            bytes32[] memory shorter = new bytes32[](siblings.length - 1);
+            for (uint256 i = 0; i < shorter.length; i++) {
+                shorter[i] = siblings[i < place ? i : i + 1];
+            }
+            require(!pairFolds(root, leaves, index, shorter), "a missing sibling");
+            // One other.
+            bytes32 kept = siblings[place];
+            siblings[place] = kept ^ bytes32(uint256(1));
+            require(!pairFolds(root, leaves, index, siblings), "a wrong sibling");
+            siblings[place] = 0;
+            require(!pairFolds(root, leaves, index, siblings), "a zero sibling");
+            siblings[place] = kept;
+        }
+        // Two in the other order.
+        for (uint256 place = 0; place + 1 < siblings.length; place++) {
+            (siblings[place], siblings[place + 1]) = (siblings[place + 1], siblings[place]);
+            require(!pairFolds(root, leaves, index, siblings), "swapped siblings");
+            (siblings[place], siblings[place + 1]) = (siblings[place + 1], siblings[place]);
+        }
+    }
+
+    /// A missing sibling is not replaced by bytes that follow the array in the calldata.
+    function test_siblingsOutsideTheArrayDoNotCount() public view {
+        bytes32[] memory leaves = someLeavesWithoutZeros(9);
+        for (uint256 index = 0; index < 8; index++) {
+            bytes32[] memory siblings = Naive.pairSiblings(leaves, index);
+            bytes memory data = abi.encodeCall(
+                this.foldPair, (leaves[index], leaves[index + 1], index, leaves.length, siblings)
+            );
+            // Cut the array's length, but leave its words.
+            for (uint256 length = 0; length < siblings.length; length++) {
+                uint256 place = 4 + 5 * 32;
+                assembly ("memory-safe") {
+                    mstore(add(add(data, 32), place), length)
+                }
+                (bool done, bytes memory root) = address(this).staticcall(data);
+                require(done && bytes32(root) != Naive.root(leaves), "words outside the array");
+            }
+        }
+    }
+
+    function someLeavesWithoutZeros(uint256 count) private pure returns (bytes32[] memory leaves) {
+        leaves = new bytes32[](count);
+        for (uint256 i = 0; i < count; i++) {
+            leaves[i] = keccak256(abi.encode("leaf", i));
+        }
+    }
+
+    function testFuzz_pairsWithZeros(uint256 seed, uint16 length, uint16 place) public view {
+        bytes32[] memory leaves = someLeaves(seed, 2 + length % 300);
+        uint256 index = place % (leaves.length - 1);
+        require(
+            pairFolds(Naive.root(leaves), leaves, index, Naive.pairSiblings(leaves, index)), "another root"
+        );
+    }
+
+    /// The most leaves: 256 claims and their start.
+    function test_pairsOfTheLargestTree() public view {
+        bytes32[] memory leaves = someLeavesWithoutZeros(257);
+        bytes32 root = Naive.root(leaves);
+        uint16[6] memory places = [uint16(0), 1, 127, 128, 254, 255];
+        for (uint256 i = 0; i < places.length; i++) {
+            require(pairFolds(root, leaves, places[i], Naive.pairSiblings(leaves, places[i])), "another root");
+        }
+    }
+
+    /// By hand: three leaves, so one level has two nodes and the other one sibling that is left out.
+    function test_aPairByHand() public view {
+        bytes32[] memory siblings = new bytes32[](1);
+        bytes32 one = keccak256(abi.encode("a", "b"));
+        siblings[0] = "z";
+        // Leaves 1 and 2 of three: the left sibling of leaf 1 is leaf 0; leaf 2 has none.
+        bytes32 left = keccak256(abi.encodePacked(bytes32("z"), one));
+        bytes32 right = keccak256(abi.encodePacked(bytes32("y"), bytes32(0)));
+        bytes32 root = keccak256(abi.encodePacked(left, right));
+        require(this.foldPair(one, "y", 1, 3, siblings) == root, "leaves 1 and 2");
+        // Leaves 0 and 1: their only sibling is the parent of leaf 2 and zero.
+        siblings[0] = right;
+        require(this.foldPair("z", one, 0, 3, siblings) == root, "leaves 0 and 1");
     }
 
     /// By hand, without anybody's code: byte i of memory is byte i of the number.
@@ -82,15 +219,17 @@ contract MerkleTest {
     function test_zerosHaveNoHash() public view {
         require(this.rootOfMemory("", 9) == 0, "no bytes");
         require(this.rootOfMemory(new bytes(100), 40) == 0, "zeros");
-        require(this.rootOf(new bytes32[](37)) == 0, "zero leaves");
+        require(this.rootOf(0, new bytes32[](37)) == 0, "zero leaves");
         require(this.fold(0, 5, new bytes32[](7)) == 0, "zero siblings");
+        bytes32[] memory zeros = Naive.pairSiblings(new bytes32[](9), 3);
+        require(this.foldPair(0, 0, 3, 9, zeros) == 0, "a pair of zeros");
     }
 
     /// Two roots in one call: the first must not stay in the memory that the second is computed in.
     function test_memoryIsLeftInOrder() public view {
         bytes32[] memory leaves = someLeaves(3, 33);
         (bytes32 one, bytes32 two, bytes32 three) = this.several(leaves, someBytes(4, 50));
-        require(one == Naive.root(leaves) && three == one, "leaves");
+        require(one == Naive.root(Naive.prepend("first", leaves)) && three == one, "leaves");
         require(two == Naive.memoryRoot(someBytes(4, 50), 1), "bytes");
     }
 
@@ -100,9 +239,9 @@ contract MerkleTest {
         returns (bytes32, bytes32, bytes32)
     {
         bytes memory kept = abi.encode(leaves.length);
-        bytes32 one = Merkle.rootOf(leaves);
+        bytes32 one = Merkle.rootOf("first", leaves);
         bytes32 two = Merkle.rootOfMemory(data, 1);
-        bytes32 three = Merkle.rootOf(leaves);
+        bytes32 three = Merkle.rootOf("first", leaves);
         require(abi.decode(kept, (uint256)) == leaves.length, "memory in use was overwritten");
         return (one, two, three);
     }

@@ -3,29 +3,23 @@ pragma solidity ^0.8.24;
 
 import {
     BigStepEntry,
-    Game,
     IDisputeGame,
-    IInferenceConsumer,
     IInferenceService,
-    IModelRegistry,
-    Machine,
     Model,
     Opening,
+    Order,
     Pick,
+    Program,
     Request,
     Standing
 } from "../src/Interfaces.sol";
 import {Naive} from "./Naive.sol";
 import {Stage} from "./Stage.sol";
-import {Run, Toy} from "./Toy.sol";
+import {Run, Toy, Turn} from "./Toy.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice The holes that the contracts of the first opML (2023) had, each tried here.
 contract PredecessorTest is Stage {
-    function refuse(bytes4 reason) private {
-        vm.expectRevert(abi.encodeWithSelector(reason));
-    }
-
     /// There, a player who fell silent kept a dispute open for ever.
     function test_noClocks() public {
         Asked memory asked = ask();
@@ -33,28 +27,19 @@ contract PredecessorTest is Stage {
         answer(asked, lie(asked, 7));
         // The latest that a game can be opened, and then everybody thinks as long as it may.
         vm.warp(posted + WINDOW - 1);
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
         vm.warp(block.timestamp + CLOCK);
-        bytes memory call = Toy.reply(lie(asked, 7), id, game, model, claims);
-        vm.recordLogs();
-        vm.prank(ASSERTER);
-        (bool made,) = address(service).call(call);
-        check(made, "the last second is in time");
-        (game, claims) = moved();
-        check(game.asserterClock == 0, "a move is free");
+        check(move(turn, lie(asked, 7)), "the last second is in time");
+        check(Toy.position(turn.game).asserterClock == 0, "a move is free");
         vm.warp(block.timestamp + CLOCK);
-        call = Toy.reply(truth(asked), id, game, model, claims);
-        vm.recordLogs();
-        vm.prank(CHALLENGER);
-        (made,) = address(service).call(call);
-        check(made, "the last second is in time");
-        (game, claims) = moved();
-        // The asserter has used its time and says nothing. Anyone may end it.
+        check(move(turn, truth(asked)), "the last second is in time");
+        // The asserter has used its time and is silent. Anyone may end the game.
+        bytes32 claims = Toy.claimsRoot(turn);
         refuse(IDisputeGame.Early.selector);
-        service.timeout(id, game);
+        service.timeout(turn.id, turn.game, claims);
         vm.warp(block.timestamp + 1);
         vm.prank(OTHER);
-        service.timeout(id, game);
+        service.timeout(turn.id, turn.game, claims);
         check(standing(asked) == Standing.Overturned, "it goes on");
         check(
             block.timestamp <= posted + WINDOW + 2 * uint256(CLOCK), "it took longer than window and clocks"
@@ -70,12 +55,14 @@ contract PredecessorTest is Stage {
         service.answer(asked.id, asked.request, output);
         uint256 before = ASSERTER.balance;
         answer(asked, lie(asked, 2));
+        bytes32 asserted = Toy.outputRoot(lie(asked, 2));
         Opening memory opening = Toy.opening(truth(asked), ARITY);
+        Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, CHALLENGER_BOND));
-        service.challenge(asked.id, asked.request, model, Toy.outputRoot(lie(asked, 2)), opening);
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
-        check(!playOut(id, game, claims, lie(asked, 2), truth(asked)), "the liar wins");
+        service.challenge(asked.id, asked.request, model, asserted, opening);
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
+        check(!playOut(turn, lie(asked, 2), truth(asked)), "the liar wins");
         vm.prank(ASSERTER);
         refuse(IInferenceService.Nothing.selector);
         service.withdraw();
@@ -88,8 +75,8 @@ contract PredecessorTest is Stage {
     function test_ownerCanWithdraw() public {
         Asked memory asked = ask();
         answer(asked, lie(asked, 7));
-        (uint256 id, Game memory game,) = challenge(CHALLENGER, asked, truth(asked));
-        bytes[] memory calls = everyFunction(asked, id, game);
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
+        bytes[] memory calls = everyFunction(asked, turn);
         (uint256 held, uint256 before) = (address(service).balance, address(this).balance);
         for (uint256 i = 0; i < calls.length; i++) {
             (bool done,) = address(service).call(calls[i]);
@@ -102,11 +89,7 @@ contract PredecessorTest is Stage {
         check(standing(asked) == Standing.Pending, "turned");
     }
 
-    function everyFunction(Asked memory asked, uint256 id, Game memory game)
-        private
-        view
-        returns (bytes[] memory calls)
-    {
+    function everyFunction(Asked memory asked, Turn memory turn) private view returns (bytes[] memory calls) {
         Pick memory picked;
         BigStepEntry memory into;
         bytes32[] memory none;
@@ -125,7 +108,9 @@ contract PredecessorTest is Stage {
             "upgradeTo(address)",
             "initialize()"
         ];
-        calls = new bytes[](11 + owners.length);
+        Model memory model = Toy.model(asked.plan);
+        bytes32 claims = Toy.claimsRoot(turn);
+        calls = new bytes[](12 + owners.length);
         calls[0] = abi.encodeCall(IInferenceService.withdraw, ());
         calls[1] = abi.encodeCall(IInferenceService.cancel, (asked.id, asked.request));
         calls[2] = abi.encodeCall(IInferenceService.answer, (asked.id, asked.request, output));
@@ -133,14 +118,15 @@ contract PredecessorTest is Stage {
             IInferenceService.challenge, (asked.id, asked.request, model, opening.output, opening)
         );
         calls[4] = abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, output, ""));
-        calls[5] = abi.encodeCall(IInferenceService.reclaim, (id, game));
-        calls[6] = abi.encodeCall(IDisputeGame.dissect, (id, game, picked, none));
-        calls[7] = abi.encodeCall(IDisputeGame.enter, (id, game, model, picked, into));
-        calls[8] = abi.encodeCall(IDisputeGame.proveVoid, (id, game, picked));
-        calls[9] = abi.encodeCall(IDisputeGame.prove, (id, game, model, picked, ""));
-        calls[10] = abi.encodeCall(IDisputeGame.timeout, (id, game));
+        calls[5] = abi.encodeCall(IInferenceService.redeliver, (asked.id, asked.request, output, ""));
+        calls[6] = abi.encodeCall(IInferenceService.reclaim, (turn.id, turn.game, claims));
+        calls[7] = abi.encodeCall(IDisputeGame.dissect, (turn.id, turn.game, picked, none));
+        calls[8] = abi.encodeCall(IDisputeGame.enter, (turn.id, turn.game, model.program, picked, into));
+        calls[9] = abi.encodeCall(IDisputeGame.proveVoid, (turn.id, turn.game, picked));
+        calls[10] = abi.encodeCall(IDisputeGame.prove, (turn.id, turn.game, picked, ""));
+        calls[11] = abi.encodeCall(IDisputeGame.timeout, (turn.id, turn.game, claims));
         for (uint256 i = 0; i < owners.length; i++) {
-            calls[11 + i] = abi.encodeWithSignature(owners[i], address(this), address(this).balance);
+            calls[12 + i] = abi.encodeWithSignature(owners[i], address(this), address(this).balance);
         }
     }
 
@@ -172,18 +158,19 @@ contract PredecessorTest is Stage {
         // The challenger can't show another output than its run ends with either.
         Opening memory opening = Toy.opening(truth(asked), ARITY);
         opening.output = Toy.outputRoot(lie(asked, 15));
+        Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         refuse(IDisputeGame.Proof.selector);
         service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(CHALLENGER, asked, truth(asked));
+        Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
         // All true claims: the asserter can only reject what is its own.
         bytes32[] memory same = Toy.claims(truth(asked), ARITY, false, 0, 2, 4);
-        Pick memory last = Toy.pick(claims, 2);
+        Pick memory last = Toy.pick(turn, 2);
         vm.prank(ASSERTER);
         refuse(IDisputeGame.Agrees.selector);
-        service.dissect(id, game, last, same);
+        service.dissect(turn.id, turn.game, last, same);
         vm.warp(block.timestamp + CLOCK + 1);
-        service.timeout(id, game);
+        timeout(turn);
         check(standing(asked) == Standing.Overturned, "it stands");
     }
 
@@ -194,6 +181,7 @@ contract PredecessorTest is Stage {
         answer(asked, truth(asked));
         bytes32 asserted = Toy.outputRoot(truth(asked));
         Opening memory same = Toy.opening(truth(asked), ARITY);
+        Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         refuse(IDisputeGame.Agrees.selector);
         service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, same);
@@ -213,8 +201,8 @@ contract PredecessorTest is Stage {
     /// A challenge to a true answer, by a liar.
     function loses(address challenger, Asked memory asked, Run memory lied) private {
         uint256 now_ = block.timestamp;
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(challenger, asked, lied);
-        check(playOut(id, game, claims, truth(asked), lied), "the liar wins");
+        Turn memory turn = challenge(challenger, asked, lied);
+        check(playOut(turn, truth(asked), lied), "the liar wins");
         // What the other one does meanwhile: games go on side by side.
         vm.warp(now_);
     }
@@ -226,6 +214,7 @@ contract PredecessorTest is Stage {
         answer(asked, truth(asked));
         bytes32 asserted = Toy.outputRoot(truth(asked));
         Opening memory opening = Toy.opening(lie(asked, 1), ARITY);
+        Model memory model = Toy.model(asked.plan);
         for (uint256 count = 0; count <= 4; count++) {
             if (count == ARITY) continue;
             opening.claims = new bytes32[](count);
@@ -234,96 +223,93 @@ contract PredecessorTest is Stage {
             service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
         }
         // Of steps: the bound is the schedule's.
-        (Asked memory other, uint256 id, Game memory game, Pick memory picked) = atTheEntry();
+        (Asked memory other, Turn memory turn) = atTheEntry();
+        Pick memory picked = Toy.pick(turn, 1);
+        bytes32 before = service.games(turn.id);
         BigStepEntry memory into = Toy.entry(truth(other), 0, ARITY);
         for (uint64 bound = 0; bound < 9; bound++) {
             into.bound = bound;
             vm.prank(CHALLENGER);
             if (bound != Toy.STEPS) refuse(IDisputeGame.Proof.selector);
-            service.enter(id, game, model, picked, into);
+            service.enter(turn.id, turn.game, model.program, picked, into);
             if (bound == Toy.STEPS) break;
         }
-        check(
-            uint256(service.games(id)) != uint256(keccak256(abi.encode(game))), "the right bound is refused"
-        );
+        check(service.games(turn.id) != before, "the right bound is refused");
     }
 
     /// There, anyone could open the inner phase of anyone's dispute, from any state.
     function test_anyoneHandsOverBetweenPhasesWithAnyState() public {
-        (Asked memory asked, uint256 id, Game memory game, Pick memory picked) = atTheEntry();
+        (Asked memory asked, Turn memory turn) = atTheEntry();
+        Pick memory picked = Toy.pick(turn, 1);
+        Program memory program = Toy.program(asked.plan);
         BigStepEntry memory into = Toy.entry(truth(asked), 0, ARITY);
         address[3] memory strangers = [OTHER, REQUESTER, ASSERTER];
         for (uint256 i = 0; i < strangers.length; i++) {
-            enterAs(strangers[i], id, game, picked, into, IDisputeGame.Turn.selector);
+            enterAs(strangers[i], turn, program, picked, into, IDisputeGame.Turn.selector);
         }
-        // Nor can the mover choose the place, the end, the memory or the model.
+        // Nor can the mover choose the place, the end, the memory or the program.
         into.entry += 4;
-        enterAs(CHALLENGER, id, game, picked, into, IDisputeGame.Proof.selector);
+        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.Proof.selector);
         into.entry -= 4;
         into.endState = Toy.state(lie(asked, 2), 0, 4);
-        enterAs(CHALLENGER, id, game, picked, into, IDisputeGame.EndState.selector);
+        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.EndState.selector);
         into = Toy.entry(truth(asked), 0, ARITY);
-        enterAs(CHALLENGER, id, game, Toy.pick(new bytes32[](2), 1), into, IDisputeGame.Proof.selector);
-        game.start = keccak256("another memory");
-        enterAs(CHALLENGER, id, game, picked, into, IDisputeGame.StateMismatch.selector);
-        game.start = Toy.memoryRoot(asked.request.inputRoot, 0);
-        model.codeRoot = keccak256("other code");
-        enterAs(CHALLENGER, id, game, picked, into, IDisputeGame.StateMismatch.selector);
-        model.codeRoot = Toy.CODE_ROOT;
+        picked.agreed = keccak256("another memory");
+        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
+        picked = Toy.pick(turn, 1);
+        picked.rejected = keccak256("another claim");
+        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
+        picked = Toy.pick(turn, 1);
+        program.codeRoot = keccak256("other code");
+        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
+        program = Toy.program(Toy.periodic());
+        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
+        program = Toy.program(asked.plan);
         // The start is derived: code, agreed memory, entry, and everything else as at reset.
         vm.recordLogs();
-        enterAs(CHALLENGER, id, game, picked, into, 0);
-        (game,) = moved();
-        check(game.start == keccak256(Toy.state(truth(asked), 0, 0)), "another start");
+        enterAs(CHALLENGER, turn, program, picked, into, 0);
+        moved(turn);
+        check(turn.start == keccak256(Toy.state(truth(asked), 0, 0)), "another start");
     }
 
     function enterAs(
         address who,
-        uint256 id,
-        Game memory game,
+        Turn memory turn,
+        Program memory program,
         Pick memory picked,
         BigStepEntry memory into,
         bytes4 refusal
     ) private {
-        Model memory about = model;
         vm.prank(who);
         if (refusal != 0) refuse(refusal);
-        service.enter(id, game, about, picked, into);
+        service.enter(turn.id, turn.game, program, picked, into);
     }
 
-    /// A game against an answer that is false from its first step on: the challenger is to go into big step 0.
-    function atTheEntry()
-        private
-        returns (Asked memory asked, uint256 id, Game memory game, Pick memory picked)
-    {
+    /// A game against an answer that is false from its first step on: the challenger must go into big step 0.
+    function atTheEntry() private returns (Asked memory asked, Turn memory turn) {
         asked = ask();
         answer(asked, lie(asked, 1));
-        bytes32[] memory claims;
-        (id, game, claims) = challenge(CHALLENGER, asked, truth(asked));
-        bytes memory call = Toy.reply(lie(asked, 1), id, game, model, claims);
-        vm.recordLogs();
-        vm.prank(ASSERTER);
-        (bool made,) = address(service).call(call);
-        check(made, "no move");
-        (game, claims) = moved();
-        picked = Toy.pick(claims, 1);
+        turn = challenge(CHALLENGER, asked, truth(asked));
+        check(move(turn, lie(asked, 1)), "no move");
     }
 
     /// There, an input longer than expected was cut off without a word.
     function test_inputsAreSilentlyTruncated() public {
+        Order memory ordered = order();
         bytes memory long = bytes.concat(someInput(), hex"01");
         refuse(IInferenceService.Size.selector);
-        service.requestCallback{value: FEE}(listing, long, address(0), 0, "");
+        service.request{value: FEE}(ordered, long);
         bytes memory short = new bytes(INPUT_BYTES - 1);
         refuse(IInferenceService.Size.selector);
-        service.requestCallback{value: FEE}(listing, short, address(0), 0, "");
+        service.request{value: FEE}(ordered, short);
         // The last byte counts.
         bytes memory other = someInput();
         other[INPUT_BYTES - 1] ^= 0x01;
-        Request memory request = expected(address(this), other, address(0), 0, "");
-        uint256 id = service.requestCallback{value: FEE + LICENCE_FEE}(listing, other, address(0), 0, "");
-        check(service.requests(id) == keccak256(abi.encode(request)), "another input");
-        check(request.inputRoot != Naive.memoryRoot(someInput(), 1), "the last byte doesn't count");
+        Request memory request = expected(address(this), ordered);
+        check(request.inputRoot != Naive.memoryRoot(other, 1), "the last byte doesn't count");
+        request.inputRoot = Naive.memoryRoot(other, 1);
+        uint256 id = service.request{value: FEE}(ordered, other);
+        check(statusOf(id).hash == keccak256(abi.encode(id, request)), "another input");
     }
 
     /// There, an asserter could play its own challenger and win. Here one key can't, and a second one costs.
@@ -332,16 +318,20 @@ contract PredecessorTest is Stage {
         answer(asked, lie(asked, 7));
         bytes32 asserted = Toy.outputRoot(lie(asked, 7));
         Opening memory opening = Toy.opening(truth(asked), ARITY);
+        Model memory model = Toy.model(asked.plan);
         vm.prank(ASSERTER);
         refuse(IInferenceService.Itself.selector);
         service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
-        // OTHER is the asserter's second key. It loses to itself, before an honest challenger comes to its end.
-        (uint256 honest, Game memory state,) = challenge(CHALLENGER, asked, truth(asked));
-        (uint256 id, Game memory game, bytes32[] memory claims) = challenge(OTHER, asked, truth(asked));
-        check(!playOut(id, game, claims, lie(asked, 7), truth(asked)), "it lost to its friend");
+        // OTHER is the asserter's second key. It loses to itself before an honest challenger gets to the end.
+        Turn memory honest = challenge(CHALLENGER, asked, truth(asked));
+        Turn memory turn = challenge(OTHER, asked, truth(asked));
+        check(!playOut(turn, lie(asked, 7), truth(asked)), "it lost to its friend");
+        reclaim(honest);
+        uint256 prize = ASSERTER_BOND - BURNED;
         uint256 back = service.balances(OTHER) + service.balances(ASSERTER);
-        check(back == uint256(ASSERTER_BOND) + CHALLENGER_BOND - BURNED && BURNED > 0, "lying was free");
-        service.reclaim(honest, state);
-        check(service.balances(CHALLENGER) == CHALLENGER_BOND, "the honest challenger lost its bond");
+        check(back == CHALLENGER_BOND + prize / 2 && prize / 2 < ASSERTER_BOND, "lying was free");
+        check(
+            service.balances(CHALLENGER) == CHALLENGER_BOND + prize / 2, "the honest challenger got nothing"
+        );
     }
 }

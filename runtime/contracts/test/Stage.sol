@@ -6,20 +6,21 @@ import {
     Answer,
     Game,
     IDisputeGame,
-    Listing,
-    Machine,
+    IInferenceService,
     Model,
     Opening,
+    Order,
     Request,
+    RequestStatus,
     Standing,
     Terms
 } from "../src/Interfaces.sol";
 import {ModelRegistry} from "../src/ModelRegistry.sol";
 import {Naive} from "./Naive.sol";
-import {Run, Toy, ToyVerifier} from "./Toy.sol";
+import {Plan, Run, Toy, ToyVerifier, Turn} from "./Toy.sol";
 import {Vm, vm} from "./Vm.sol";
 
-/// @title A registry with the toy model, a service, people with money, and shorthands for what they do.
+/// @title A registry with the toy's models, a service, people with money, and shorthands for what they do.
 abstract contract Stage {
     uint32 internal constant WINDOW = 1000;
     uint32 internal constant CLOCK = 500;
@@ -27,54 +28,45 @@ abstract contract Stage {
     uint96 internal constant ASSERTER_BOND = 10 ether;
     uint96 internal constant CHALLENGER_BOND = 3 ether;
     uint96 internal constant BURNED = 4 ether;
-    uint96 internal constant LICENCE_FEE = 0.2 ether;
     uint96 internal constant FEE = 1 ether;
-    uint256 internal constant INPUT_BYTES = 40;
+    uint256 internal constant INPUT_BYTES = Toy.INPUT_BYTES;
 
     address internal constant REQUESTER = address(0x1001);
     address internal constant ASSERTER = address(0x1002);
     address internal constant CHALLENGER = address(0x1003);
     address internal constant OTHER = address(0x1004);
-    address internal constant LICENSOR = address(0x1005);
+    address internal constant THIRD = address(0x1005);
 
     ModelRegistry internal registry;
     InferenceService internal service;
-    Model internal model;
-    bytes32 internal listing;
 
-    /// A request with all that its answer needs.
+    /// A request with everything that its answer needs.
     struct Asked {
         uint256 id;
+        Plan plan;
         Request request;
         bytes callbackData;
     }
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
-        registry = new ModelRegistry(keccak256(type(ToyVerifier).creationCode), keccak256("no other machine"));
-        address verifier = registry.deployVerifier(machine(), type(ToyVerifier).creationCode);
-        model = Toy.model(verifier);
-        listing = registry.register(offer(), machine());
+        registry = newRegistry();
+        registry.deployVerifier(Toy.EXTENSIONS, type(ToyVerifier).creationCode);
+        registry.register(Toy.model(Toy.plain()));
+        registry.register(Toy.model(Toy.periodic()));
         service = new InferenceService(registry, terms());
-        address[5] memory people = [REQUESTER, ASSERTER, CHALLENGER, OTHER, LICENSOR];
+        address[5] memory people = [REQUESTER, ASSERTER, CHALLENGER, OTHER, THIRD];
         for (uint256 i = 0; i < people.length; i++) {
             vm.deal(people[i], 1000 ether);
         }
     }
 
-    function machine() internal pure returns (Machine memory) {
-        return Machine({floats: false, memoryBits: Toy.MEMORY_BITS, codeBase: 0x1000, codeSize: 64});
-    }
-
-    function offer() internal view returns (Listing memory) {
-        return Listing({
-            model: model,
-            inputBytes: uint64(INPUT_BYTES),
-            outputBytes: 32,
-            licensor: LICENSOR,
-            licenceFee: LICENCE_FEE,
-            licence: keccak256("free as in beer")
-        });
+    /// A registry that knows the toy's verifier only.
+    function newRegistry() internal returns (ModelRegistry) {
+        uint32[] memory sets = new uint32[](1);
+        bytes32[] memory hashes = new bytes32[](1);
+        (sets[0], hashes[0]) = (Toy.EXTENSIONS, keccak256(type(ToyVerifier).creationCode));
+        return new ModelRegistry(sets, hashes);
     }
 
     function terms() internal pure returns (Terms memory) {
@@ -88,6 +80,30 @@ abstract contract Stage {
         });
     }
 
+    function refuse(bytes4 reason) internal {
+        vm.expectRevert(abi.encodeWithSelector(reason));
+    }
+
+    function check(bool holds, string memory what) internal pure {
+        require(holds, what);
+    }
+
+    // ---- Models
+
+    /// The ID of a model, computed here from its definition.
+    function idOf(Model memory model) internal pure returns (bytes32) {
+        bytes32 program = keccak256(
+            abi.encodePacked(
+                model.program.codeRoot, model.program.machine, model.program.scheduleRoot, model.program.shape
+            )
+        );
+        return keccak256(abi.encodePacked(program, model.memoryRoot, model.input, model.output));
+    }
+
+    function idOf(Plan memory plan) internal pure returns (bytes32) {
+        return idOf(Toy.model(plan));
+    }
+
     // ---- Requests
 
     function someInput() internal pure returns (bytes memory input) {
@@ -97,58 +113,91 @@ abstract contract Stage {
         }
     }
 
-    /// What the contract must make of a request, worked out here.
-    function expected(
-        address requester,
-        bytes memory input,
-        address callback,
-        uint64 callbackGas,
-        bytes memory data
-    ) internal view returns (Request memory) {
-        return Request({
-            model: keccak256(abi.encode(model)),
-            inputRoot: Naive.memoryRoot(input, 1),
-            requester: requester,
-            fee: FEE,
-            licensor: LICENSOR,
-            licenceFee: LICENCE_FEE,
+    /// An order of a run of the plain model.
+    function order(address callback, uint64 callbackGas, bytes memory data)
+        internal
+        pure
+        returns (Order memory)
+    {
+        return Order({
+            model: idOf(Toy.plain()),
+            repetitions: 0,
             callback: callback,
             callbackGas: callbackGas,
-            created: uint64(block.timestamp),
-            outputBytes: 32,
-            outputLevel: 1,
-            callbackData: keccak256(data)
+            callbackData: data
         });
     }
 
-    function ask(address callback, uint64 callbackGas, bytes memory data)
-        internal
-        returns (Asked memory asked)
-    {
-        asked.request = expected(REQUESTER, someInput(), callback, callbackGas, data);
+    function order() internal pure returns (Order memory) {
+        return order(address(0), 0, "");
+    }
+
+    /// The request that an order must become.
+    function expected(address requester, Order memory ordered) internal pure returns (Request memory) {
+        return Request({
+            model: ordered.model,
+            inputRoot: Naive.memoryRoot(someInput(), 1),
+            requester: requester,
+            fee: FEE,
+            repetitions: ordered.repetitions,
+            output: Toy.OUTPUT,
+            callback: ordered.callback,
+            callbackGas: ordered.callbackGas,
+            callbackData: keccak256(ordered.callbackData)
+        });
+    }
+
+    function ask(
+        Plan memory plan,
+        uint64 repetitions,
+        address callback,
+        uint64 callbackGas,
+        bytes memory data
+    ) internal returns (Asked memory asked) {
+        Order memory ordered = order(callback, callbackGas, data);
+        (ordered.model, ordered.repetitions) = (idOf(plan), repetitions);
+        asked.plan = plan;
+        asked.request = expected(REQUESTER, ordered);
+        if (repetitions == 0) asked.request.repetitions = uint64(plan.most);
         asked.callbackData = data;
         vm.prank(REQUESTER);
-        asked.id = service.requestCallback{value: FEE + LICENCE_FEE}(
-            listing, someInput(), callback, callbackGas, data
-        );
+        asked.id = service.request{value: FEE}(ordered, someInput());
+    }
+
+    function ask(address callback, uint64 callbackGas, bytes memory data) internal returns (Asked memory) {
+        return ask(Toy.plain(), 0, callback, callbackGas, data);
+    }
+
+    function ask(Plan memory plan, uint64 repetitions) internal returns (Asked memory) {
+        return ask(plan, repetitions, address(0), 0, "");
     }
 
     function ask() internal returns (Asked memory) {
         return ask(address(0), 0, "");
     }
 
+    function statusOf(uint256 id) internal view returns (RequestStatus memory) {
+        uint256[] memory ids = new uint256[](1);
+        ids[0] = id;
+        return service.statusOf(ids)[0];
+    }
+
     // ---- Answers
 
     function truth(Asked memory asked) internal pure returns (Run memory) {
-        return Toy.run(asked.request.inputRoot, 0);
+        return lie(asked, 0);
     }
 
     function lie(Asked memory asked, uint256 step) internal pure returns (Run memory) {
-        return Toy.run(asked.request.inputRoot, step);
+        return Toy.run(asked.plan, asked.request.repetitions, asked.request.inputRoot, step);
     }
 
     function answer(Asked memory asked, Run memory made) internal {
-        vm.prank(ASSERTER);
+        answer(ASSERTER, asked, made);
+    }
+
+    function answer(address asserter, Asked memory asked, Run memory made) internal {
+        vm.prank(asserter);
         service.answer{value: ASSERTER_BOND}(asked.id, asked.request, Toy.output(made));
     }
 
@@ -164,48 +213,81 @@ abstract contract Stage {
 
     function challenge(address challenger, Asked memory asked, Run memory made)
         internal
-        returns (uint256 id, Game memory game, bytes32[] memory claims)
+        returns (Turn memory turn)
     {
-        bytes32 asserted = service.provisionalAnswer(asked.id).outputRoot;
+        Answer memory given = service.provisionalAnswer(asked.id);
         Opening memory opening = Toy.opening(made, ARITY);
+        Model memory model = Toy.model(asked.plan);
+        (turn.asserter, turn.challenger) = (given.asserter, challenger);
         vm.recordLogs();
         vm.prank(challenger);
-        id = service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
-        (game, claims) = moved();
+        turn.id = service.challenge{value: CHALLENGER_BOND}(
+            asked.id, asked.request, model, given.outputRoot, opening
+        );
+        moved(turn);
     }
 
-    /// The game as the last event has it.
-    function moved() internal returns (Game memory game, bytes32[] memory claims) {
+    /// Takes over the game as the last event shows it.
+    function moved(Turn memory turn) internal {
         Vm.Log[] memory logs = vm.getRecordedLogs();
-        return abi.decode(logs[logs.length - 1].data, (Game, bytes32[]));
+        Vm.Log memory last = logs[logs.length - 1];
+        check(last.topics[0] == IDisputeGame.Moved.selector, "no move");
+        check(uint256(last.topics[1]) == turn.id, "another game");
+        (turn.game, turn.start, turn.claims) = abi.decode(last.data, (Game, bytes32, bytes32[]));
     }
 
-    /// Both reply as their runs have it, until one wins; who has nothing to say loses by time.
+    /// A game's next move according to this run; false if there is none or the contract refuses it.
+    function move(IDisputeGame place, Turn memory turn, Run memory made, uint256 arity)
+        internal
+        returns (bool done)
+    {
+        bytes memory call = Toy.reply(made, turn, arity);
+        vm.recordLogs();
+        vm.prank(Toy.mover(turn));
+        (done,) = address(place).call(call);
+        if (done && runs(place, turn)) moved(turn);
+    }
+
+    function move(Turn memory turn, Run memory made) internal returns (bool) {
+        return move(service, turn, made, ARITY);
+    }
+
+    function runs(IDisputeGame place, Turn memory turn) internal view returns (bool) {
+        return uint256(place.games(turn.id)) > 3;
+    }
+
+    /// Both reply according to their runs until one wins; whoever has no move loses by time.
     function playOut(
-        uint256 id,
-        Game memory game,
-        bytes32[] memory claims,
+        IDisputeGame place,
+        Turn memory turn,
         Run memory asserters,
-        Run memory challengers
-    ) internal returns (bool asserterWon) {
-        while (uint256(service.games(id)) > 3) {
-            address mover = game.asserterMoves ? game.asserter : game.challenger;
-            bytes memory call =
-                Toy.reply(game.asserterMoves ? asserters : challengers, id, game, model, claims);
-            vm.recordLogs();
-            vm.prank(mover);
-            (bool made,) = address(service).call(call);
-            if (!made) {
-                vm.warp(block.timestamp + CLOCK + 1);
-                service.timeout(id, game);
-            } else if (uint256(service.games(id)) > 3) {
-                (game, claims) = moved();
+        Run memory challengers,
+        uint256 arity
+    ) internal returns (bool asserterWon, uint256 moves) {
+        while (runs(place, turn)) {
+            bool asserterMoves = Toy.position(turn.game).asserterMoves;
+            if (move(place, turn, asserterMoves ? asserters : challengers, arity)) {
+                moves += 1;
+                continue;
             }
+            vm.warp(block.timestamp + CLOCK + 1);
+            place.timeout(turn.id, turn.game, Toy.claimsRoot(turn));
         }
-        return uint256(service.games(id)) == 1;
+        asserterWon = uint256(place.games(turn.id)) == 1;
     }
 
-    function check(bool holds, string memory what) internal pure {
-        require(holds, what);
+    function playOut(Turn memory turn, Run memory asserters, Run memory challengers)
+        internal
+        returns (bool asserterWon)
+    {
+        (asserterWon,) = playOut(service, turn, asserters, challengers, ARITY);
+    }
+
+    function timeout(Turn memory turn) internal {
+        service.timeout(turn.id, turn.game, Toy.claimsRoot(turn));
+    }
+
+    function reclaim(Turn memory turn) internal {
+        service.reclaim(turn.id, turn.game, Toy.claimsRoot(turn));
     }
 }

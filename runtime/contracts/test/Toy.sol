@@ -2,26 +2,68 @@
 pragma solidity ^0.8.24;
 
 import {IStepVerifier} from "../src/IStepVerifier.sol";
-import {BigStepEntry, Game, IDisputeGame, Model, Opening, Pick, Subtree} from "../src/Interfaces.sol";
+import {BigStepEntry, Game, IDisputeGame, Model, Opening, Pick, Program} from "../src/Interfaces.sol";
 import {Naive} from "./Naive.sol";
 
-// A machine so small that games about it can be played in Solidity. Its memory is 4 KiB, of which the input is 64 bytes
-// at 0, the output 32 bytes at 64, and nothing else is ever used. Each step hashes input, output and pc into the output.
-// A run is four big steps of four steps each.
+// A machine so small that games about it can be played in Solidity. Its memory is 4 KiB, of which the input
+// is 64 bytes at 0, the output 32 bytes at 64, and nothing else is ever used. Each step hashes input, output
+// and pc into the output. A big step is four steps.
 
-/// @notice A run: the input's root, and the output leaf after every step of all big steps, lies included.
+/// @notice The order of a program's big steps, and one leaf of the schedule whose bound is a step too small.
+struct Plan {
+    uint256 prologue;
+    uint256 period;
+    uint256 epilogue;
+    uint256 least;
+    uint256 most;
+    /// `Toy.NONE` if all bounds are large enough.
+    uint256 short;
+}
+
+/// @notice What somebody claims to have run.
 struct Run {
+    Plan plan;
     bytes32 inputRoot;
-    bytes32[17] leaves;
+    /// The leaf of the schedule for each big step.
+    uint256[] order;
+    /// The output's leaf after every step of all big steps, lies included.
+    bytes32[] leaves;
+    /// Memory is void after this many big steps; `Toy.NONE` if it never is.
+    uint256 voidFrom;
+    /// A liar's memory is there again after this many; otherwise `Toy.NONE`.
+    uint256 backFrom;
+}
+
+/// @notice A game at the moment of a move: its players and what the last event showed.
+struct Turn {
+    uint256 id;
+    address asserter;
+    address challenger;
+    Game game;
+    bytes32 start;
+    bytes32[] claims;
+}
+
+/// @notice What a game's position says.
+struct Position {
+    bool asserterMoves;
+    bool inSteps;
+    uint256 asserterClock;
+    uint256 challengerClock;
+    uint256 since;
+    uint256 place;
+    uint256 lo;
+    uint256 hi;
 }
 
 /// @title Executes a step of the toy machine. The witness is the state, the input's root and the output's leaf.
 contract ToyVerifier is IStepVerifier {
-    constructor(uint256 memoryBits, uint64, uint64) {
-        if (memoryBits != Toy.MEMORY_BITS) revert InvalidProfile();
-    }
-
-    function step(bytes32 preStateRoot, bytes calldata witness) external pure returns (bytes32) {
+    function step(bytes32 preStateRoot, uint256 machine, bytes calldata witness)
+        external
+        pure
+        returns (bytes32)
+    {
+        if (machine != Toy.MACHINE) revert InvalidMachine();
         if (witness.length != 353 + 64) revert WitnessLength(353 + 64, witness.length);
         bytes calldata state = witness[:353];
         if (keccak256(state) != preStateRoot) revert StateMismatch(preStateRoot, keccak256(state));
@@ -36,65 +78,131 @@ contract ToyVerifier is IStepVerifier {
     }
 }
 
-/// @title What is true of the toy machine, and how it is played about.
+/// @title The toy machine: its runs, and players who act on them.
 library Toy {
-    uint8 internal constant MEMORY_BITS = 12;
-    uint64 internal constant BIG_STEPS = 4;
-    uint64 internal constant STEPS = 4;
+    uint256 internal constant STEPS = 4;
+    uint256 internal constant NONE = type(uint256).max;
+    uint32 internal constant EXTENSIONS = 5;
+    uint256 internal constant MEMORY_BITS = 12;
+    uint256 internal constant SCRATCH_BITS = 5;
+    uint256 internal constant MACHINE = uint256(EXTENSIONS) << 136 | MEMORY_BITS << 128 | 0x1000 << 64 | 64;
+    uint256 internal constant INPUT_BYTES = 40;
+    uint256 internal constant OUTPUT_BYTES = 32;
+    /// Both regions are of one level: input at index 0, output at index 1.
+    uint256 internal constant INPUT = 1 << 128 | INPUT_BYTES;
+    uint256 internal constant OUTPUT = 1 << 128 | 1 << 64 | OUTPUT_BYTES;
     bytes32 internal constant CODE_ROOT = keccak256("the toy's code");
-    /// Levels between input or output, which are one above the leaves, and the root.
+    bytes32 internal constant VOID = bytes32(type(uint256).max);
+    /// Levels between input or output and the root.
     uint256 private constant ABOVE = 6;
 
-    // ---- The machine
+    // ---- Models
 
-    function model(address verifier) internal pure returns (Model memory) {
-        return Model({
+    /// Four big steps in a row.
+    function plain() internal pure returns (Plan memory) {
+        return Plan({prologue: 4, period: 0, epilogue: 0, least: 0, most: 0, short: NONE});
+    }
+
+    /// One big step, then two that are repeated, then one.
+    function periodic() internal pure returns (Plan memory) {
+        return Plan({prologue: 1, period: 2, epilogue: 1, least: 1, most: 5, short: NONE});
+    }
+
+    function model(Plan memory plan) internal pure returns (Model memory) {
+        return Model({program: program(plan), memoryRoot: 0, input: INPUT, output: OUTPUT});
+    }
+
+    function program(Plan memory plan) internal pure returns (Program memory) {
+        return Program({
             codeRoot: CODE_ROOT,
-            memoryRoot: 0,
-            scheduleRoot: Naive.root(schedule()),
-            bigSteps: BIG_STEPS,
-            memoryBits: MEMORY_BITS,
-            scratchBits: 5,
-            input: Subtree({level: 1, index: 0}),
-            output: Subtree({level: 1, index: 1}),
-            verifier: verifier
+            machine: MACHINE,
+            scheduleRoot: Naive.root(schedule(plan)),
+            shape: shape(plan)
         });
     }
 
-    function schedule() private pure returns (bytes32[] memory leaves) {
-        leaves = new bytes32[](BIG_STEPS);
-        for (uint64 i = 0; i < BIG_STEPS; i++) {
-            leaves[i] = keccak256(abi.encodePacked(16 * i, STEPS));
+    function shape(Plan memory plan) internal pure returns (uint256) {
+        return SCRATCH_BITS << 176 | plan.prologue << 144 | plan.period << 112 | plan.epilogue << 80
+            | plan.least << 40 | plan.most;
+    }
+
+    function schedule(Plan memory plan) internal pure returns (bytes32[] memory leaves) {
+        leaves = new bytes32[](plan.prologue + plan.period + plan.epilogue);
+        for (uint256 i = 0; i < leaves.length; i++) {
+            leaves[i] = keccak256(abi.encodePacked(uint64(16 * i), uint64(bound(plan, i))));
         }
     }
+
+    function bound(Plan memory plan, uint256 leaf) private pure returns (uint256) {
+        return leaf == plan.short ? STEPS - 1 : STEPS;
+    }
+
+    /// The schedule's leaves in the order of the run, written out.
+    function orderOf(Plan memory plan, uint256 repetitions) internal pure returns (uint256[] memory order) {
+        order = new uint256[](plan.prologue + repetitions * plan.period + plan.epilogue);
+        uint256 used;
+        for (uint256 i = 0; i < plan.prologue; i++) {
+            order[used++] = i;
+        }
+        for (uint256 repetition = 0; repetition < repetitions; repetition++) {
+            for (uint256 i = 0; i < plan.period; i++) {
+                order[used++] = plan.prologue + i;
+            }
+        }
+        for (uint256 i = 0; i < plan.epilogue; i++) {
+            order[used++] = plan.prologue + plan.period + i;
+        }
+    }
+
+    // ---- Runs
 
     /// The output's leaf after a step.
     function next(bytes32 inputRoot, bytes32 leaf, uint64 pc) internal pure returns (bytes32) {
         return keccak256(abi.encode(inputRoot, leaf, pc));
     }
 
-    /// A run that is true up to step `lieAt`, which leaves another bit behind; 0 for a true one.
-    function run(bytes32 inputRoot, uint256 lieAt) internal pure returns (Run memory made) {
-        made.inputRoot = inputRoot;
-        for (uint64 i = 0; i < BIG_STEPS * STEPS; i++) {
-            made.leaves[i + 1] = next(inputRoot, made.leaves[i], 4 * i);
-            if (i + 1 == lieAt) made.leaves[i + 1] ^= bytes32(uint256(1));
+    /// A run that is true except that step `lieAt`, counted from 1, flips a bit; 0 for a true run.
+    function run(Plan memory plan, uint256 repetitions, bytes32 inputRoot, uint256 lieAt)
+        internal
+        pure
+        returns (Run memory made)
+    {
+        (made.plan, made.inputRoot, made.order) = (plan, inputRoot, orderOf(plan, repetitions));
+        made.leaves = new bytes32[](STEPS * made.order.length + 1);
+        (made.voidFrom, made.backFrom) = (NONE, NONE);
+        bytes32 leaf;
+        for (uint256 i = 0; i < made.leaves.length - 1; i++) {
+            uint256 its = made.order[i / STEPS];
+            if (i % STEPS < bound(plan, its)) {
+                leaf = next(inputRoot, leaf, uint64(16 * its + 4 * (i % STEPS)));
+            }
+            if (i + 1 == lieAt) leaf ^= bytes32(uint256(1));
+            made.leaves[i + 1] = leaf;
+            // The bound is over before the program exits.
+            if (its == plan.short && made.voidFrom == NONE) made.voidFrom = i / STEPS + 1;
         }
     }
 
     /// The output's bytes: a leaf is little-endian.
     function output(Run memory made) internal pure returns (bytes memory data) {
+        if (isVoid(made, made.order.length)) return "";
         data = new bytes(32);
+        bytes32 leaf = made.leaves[made.leaves.length - 1];
         for (uint256 i = 0; i < 32; i++) {
-            data[i] = made.leaves[16][31 - i];
+            data[i] = leaf[31 - i];
         }
     }
 
     function outputRoot(Run memory made) internal pure returns (bytes32) {
-        return Naive.node(made.leaves[16], 0);
+        if (isVoid(made, made.order.length)) return VOID;
+        return Naive.node(made.leaves[made.leaves.length - 1], 0);
     }
 
-    /// Memory is zero but for input and output, which lie side by side.
+    function isVoid(Run memory made, uint256 bigStep) private pure returns (bool) {
+        return bigStep >= made.voidFrom && bigStep < made.backFrom;
+    }
+
+    /// Memory is zero except for input and output, which are side by side.
     function memoryRoot(bytes32 inputRoot, bytes32 leaf) internal pure returns (bytes32) {
         return Naive.node(lowerHalf(inputRoot, leaf), 0);
     }
@@ -106,88 +214,97 @@ library Toy {
         }
     }
 
-    function state(Run memory made, uint64 bigStep, uint64 step) internal pure returns (bytes memory) {
+    function state(Run memory made, uint256 bigStep, uint256 step) internal pure returns (bytes memory) {
         (bytes32 no, bytes32 all) = (0, bytes32(type(uint256).max));
         bytes32 floats = keccak256(abi.encodePacked(no, no, no, no, all, all, all, all));
-        bytes32 memory_ = memoryRoot(made.inputRoot, made.leaves[4 * bigStep + step]);
-        uint64 pc = 16 * bigStep + 4 * step;
-        uint8 status = step == STEPS ? 1 : 0;
-        bytes memory registers = abi.encodePacked(uint64(0), uint64(1) << MEMORY_BITS, new bytes(29 * 8));
-        return abi.encodePacked(CODE_ROOT, memory_, floats, pc, status, registers);
+        bytes32 memory_ = memoryRoot(made.inputRoot, made.leaves[STEPS * bigStep + step]);
+        uint64 pc = uint64(16 * made.order[bigStep] + 4 * step);
+        bytes memory registers = abi.encodePacked(uint64(0), uint64(1 << MEMORY_BITS), new bytes(29 * 8));
+        return abi.encodePacked(CODE_ROOT, memory_, floats, pc, status(made, bigStep, step), registers);
     }
 
-    // ---- The player, who tells the truth if its run is true
+    /// 0 while the machine runs, 1 once it has exited, 2 if it has trapped.
+    function status(Run memory made, uint256 bigStep, uint256 step) private pure returns (uint8) {
+        if (step < bound(made.plan, made.order[bigStep])) return 0;
+        if (!isVoid(made, bigStep + 1)) return 1;
+        return step == STEPS ? 2 : 0;
+    }
+
+    // ---- Players. A player tells the truth if its run is true.
 
     /// The first move.
     function opening(Run memory made, uint256 arity) internal pure returns (Opening memory move) {
         move.inputSiblings = new bytes32[](ABOVE);
-        move.claims = claims(made, arity, false, 0, 0, BIG_STEPS);
+        move.claims = claims(made, arity, false, 0, 0, made.order.length);
         move.output = outputRoot(made);
         move.outputSiblings = new bytes32[](ABOVE);
         move.outputSiblings[0] = made.inputRoot;
     }
 
-    /// The calldata of the answer to the opponent's claims; empty if the player finds nothing wrong with them.
-    function reply(Run memory made, uint256 id, Game memory game, Model memory about, bytes32[] memory theirs)
-        internal
-        pure
-        returns (bytes memory)
-    {
-        uint256 part = firstWrong(made, game, theirs);
+    /// The calldata of the reply to the opponent's claims; empty if the player finds nothing wrong with them.
+    function reply(Run memory made, Turn memory turn, uint256 arity) internal pure returns (bytes memory) {
+        uint256 part = firstWrong(made, turn, arity);
         if (part == 0) return "";
-        Pick memory picked = pick(theirs, part);
-        (uint64 lo, uint64 hi) = (boundary(game, part - 1), boundary(game, part));
+        Position memory here = position(turn.game);
+        Pick memory picked = pick(turn, part);
+        (uint256 lo, uint256 hi) = (boundary(here, arity, part - 1), boundary(here, arity, part));
         if (hi - lo > 1) {
-            bytes32[] memory ours = claims(made, game.arity, game.inSteps, game.bigStep, lo, hi);
-            return abi.encodeCall(IDisputeGame.dissect, (id, game, picked, ours));
+            bytes32[] memory ours = claims(made, arity, here.inSteps, here.place, lo, hi);
+            return abi.encodeCall(IDisputeGame.dissect, (turn.id, turn.game, picked, ours));
         }
-        if (!game.inSteps) {
-            return abi.encodeCall(IDisputeGame.enter, (id, game, about, picked, entry(made, lo, game.arity)));
+        if (!here.inSteps && picked.agreed == VOID) {
+            return abi.encodeCall(IDisputeGame.proveVoid, (turn.id, turn.game, picked));
         }
-        bytes memory witness =
-            bytes.concat(state(made, game.bigStep, lo), made.inputRoot, made.leaves[4 * game.bigStep + lo]);
-        return abi.encodeCall(IDisputeGame.prove, (id, game, about, picked, witness));
+        if (!here.inSteps) {
+            BigStepEntry memory into = entry(made, lo, arity);
+            return abi.encodeCall(IDisputeGame.enter, (turn.id, turn.game, program(made.plan), picked, into));
+        }
+        return abi.encodeCall(IDisputeGame.prove, (turn.id, turn.game, picked, witness(made, here.place, lo)));
     }
 
-    /// The first part, counted from 1, that ends otherwise than in this run; 0 if there is none.
-    function firstWrong(Run memory made, Game memory game, bytes32[] memory theirs)
-        internal
-        pure
-        returns (uint256)
-    {
-        for (uint256 part = 1; part <= theirs.length; part++) {
-            bytes32 ours = rootAt(made, game.inSteps, game.bigStep, boundary(game, part));
-            if (ours != theirs[part - 1]) return part;
+    function witness(Run memory made, uint256 bigStep, uint256 step) internal pure returns (bytes memory) {
+        return bytes.concat(state(made, bigStep, step), made.inputRoot, made.leaves[STEPS * bigStep + step]);
+    }
+
+    /// The first part, counted from 1, whose end is another in this run; 0 if there is none.
+    function firstWrong(Run memory made, Turn memory turn, uint256 arity) internal pure returns (uint256) {
+        Position memory here = position(turn.game);
+        for (uint256 part = 1; part <= turn.claims.length; part++) {
+            bytes32 ours = rootAt(made, here.inSteps, here.place, boundary(here, arity, part));
+            if (ours != turn.claims[part - 1]) return part;
         }
         return 0;
     }
 
-    function pick(bytes32[] memory theirs, uint256 part) internal pure returns (Pick memory picked) {
+    function pick(Turn memory turn, uint256 part) internal pure returns (Pick memory picked) {
+        bytes32[] memory leaves = Naive.prepend(turn.start, turn.claims);
         picked.part = uint16(part);
-        if (part > 1) {
-            picked.begin = theirs[part - 2];
-            picked.beginSiblings = Naive.siblings(theirs, part - 2);
-        }
-        picked.rejected = theirs[part - 1];
-        picked.rejectedSiblings = Naive.siblings(theirs, part - 1);
+        (picked.agreed, picked.rejected) = (leaves[part - 1], leaves[part]);
+        picked.siblings = Naive.pairSiblings(leaves, part - 1);
     }
 
-    function entry(Run memory made, uint64 bigStep, uint256 arity)
+    /// The root of a turn's claims, the agreed start included.
+    function claimsRoot(Turn memory turn) internal pure returns (bytes32) {
+        return Naive.root(Naive.prepend(turn.start, turn.claims));
+    }
+
+    function entry(Run memory made, uint256 bigStep, uint256 arity)
         internal
         pure
         returns (BigStepEntry memory into)
     {
-        into.entry = 16 * bigStep;
-        into.bound = STEPS;
-        into.scheduleSiblings = Naive.siblings(schedule(), bigStep);
-        into.endState = state(made, bigStep, STEPS);
-        // Scratch memory is the last leaf; all memory beside it is in the other half.
+        uint256 leaf = made.order[bigStep];
+        uint256 steps = bound(made.plan, leaf);
+        (into.entry, into.bound) = (uint64(16 * leaf), uint64(steps));
+        into.scheduleSiblings = Naive.siblings(schedule(made.plan), leaf);
+        into.endState = state(made, bigStep, steps);
+        // Scratch memory is the last leaf; all memory that is used is in the other half.
         into.scratchSiblings = new bytes32[](7);
-        into.scratchSiblings[6] = lowerHalf(made.inputRoot, made.leaves[4 * bigStep + STEPS]);
-        into.claims = claims(made, arity, true, bigStep, 0, STEPS);
+        into.scratchSiblings[6] = lowerHalf(made.inputRoot, made.leaves[STEPS * bigStep + steps]);
+        into.claims = claims(made, arity, true, bigStep, 0, steps);
     }
 
-    function claims(Run memory made, uint256 arity, bool inSteps, uint64 bigStep, uint64 lo, uint64 hi)
+    function claims(Run memory made, uint256 arity, bool inSteps, uint256 bigStep, uint256 lo, uint256 hi)
         internal
         pure
         returns (bytes32[] memory roots)
@@ -195,22 +312,47 @@ library Toy {
         uint256 count = hi - lo < arity ? hi - lo : arity;
         roots = new bytes32[](count);
         for (uint256 i = 1; i <= count; i++) {
-            roots[i - 1] = rootAt(made, inSteps, bigStep, uint64(lo + (hi - lo) * i / count));
+            roots[i - 1] = rootAt(made, inSteps, bigStep, lo + (hi - lo) * i / count);
         }
     }
 
-    function boundary(Game memory game, uint256 part) private pure returns (uint64) {
-        uint256 units = game.hi - game.lo;
-        uint256 count = units < game.arity ? units : game.arity;
-        return uint64(game.lo + units * part / count);
+    function boundary(Position memory here, uint256 arity, uint256 part) private pure returns (uint256) {
+        uint256 units = here.hi - here.lo;
+        uint256 count = units < arity ? units : arity;
+        return here.lo + units * part / count;
     }
 
-    function rootAt(Run memory made, bool inSteps, uint64 bigStep, uint64 place)
+    function rootAt(Run memory made, bool inSteps, uint256 bigStep, uint256 place)
         private
         pure
         returns (bytes32)
     {
         if (inSteps) return keccak256(state(made, bigStep, place));
-        return memoryRoot(made.inputRoot, made.leaves[4 * place]);
+        return isVoid(made, place) ? VOID : memoryRoot(made.inputRoot, made.leaves[STEPS * place]);
+    }
+
+    // ---- Positions
+
+    function position(Game memory game) internal pure returns (Position memory here) {
+        bytes memory word = abi.encodePacked(game.position);
+        // Flags take two bytes; clocks four each; then come five, five, six and six.
+        here.asserterMoves = uint8(word[1]) & 1 == 1;
+        here.inSteps = uint8(word[1]) & 2 == 2;
+        here.asserterClock = field(word, 2, 4);
+        here.challengerClock = field(word, 6, 4);
+        here.since = field(word, 10, 5);
+        here.place = field(word, 15, 5);
+        here.lo = field(word, 20, 6);
+        here.hi = field(word, 26, 6);
+    }
+
+    function field(bytes memory word, uint256 start, uint256 size) private pure returns (uint256 value) {
+        for (uint256 i = start; i < start + size; i++) {
+            value = value << 8 | uint8(word[i]);
+        }
+    }
+
+    function mover(Turn memory turn) internal pure returns (address) {
+        return position(turn.game).asserterMoves ? turn.asserter : turn.challenger;
     }
 }

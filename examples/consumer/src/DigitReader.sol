@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IInferenceConsumer, IInferenceService, Request} from "opml/Interfaces.sol";
+import {IInferenceConsumer, IInferenceService, Order, Request} from "opml/Interfaces.sol";
 
 /// @title Asks which digit an image shows, and keeps the answer once it is final.
 /// @notice Made for fixtures/mnist-cnn: 28 x 28 grey levels in, ten probabilities out, all float32.
@@ -10,7 +10,7 @@ contract DigitReader is IInferenceConsumer {
     uint64 public constant CALLBACK_GAS = 200_000;
 
     IInferenceService public immutable SERVICE;
-    /// @notice The listing's id, as `opml register` prints it.
+    /// @notice The model's ID, as `opml register` prints it.
     bytes32 public immutable MODEL;
 
     mapping(uint256 id => address) public askers;
@@ -22,6 +22,7 @@ contract DigitReader is IInferenceConsumer {
     event NoResult(uint256 indexed id);
 
     error NotTheService();
+    error NotAsked();
     error NotTheAsker();
     error NotTenFloats();
     error Refused();
@@ -36,27 +37,38 @@ contract DigitReader is IInferenceConsumer {
     /// @notice Asks for the digit. The money sent is the fee for whoever answers.
     /// @param image 28 x 28 float32 in rows, little-endian: 3,136 bytes.
     function ask(bytes calldata image) external payable returns (uint256 id) {
-        id = SERVICE.requestCallback{value: msg.value}(MODEL, image, address(this), CALLBACK_GAS, "");
+        Order memory order = Order({
+            model: MODEL, repetitions: 0, callback: address(this), callbackGas: CALLBACK_GAS, callbackData: ""
+        });
+        id = SERVICE.request{value: msg.value}(order, image);
         askers[id] = msg.sender;
         emit Asked(id, msg.sender);
     }
 
-    /// @notice Cancels a request that nobody answered within a window's time, and returns the fee.
+    /// @notice Gives notice that the asker wants the fee back. Called again after the notice period, it
+    /// returns the fee, unless an answer has come.
     /// @param request The request as the service's `Requested` event shows it.
     function cancel(uint256 id, Request calldata request) external {
         if (msg.sender != askers[id]) revert NotTheAsker();
-        delete askers[id];
+        uint256 before = SERVICE.balances(address(this));
         SERVICE.cancel(id, request);
+        if (SERVICE.balances(address(this)) == before) return;
+        delete askers[id];
         SERVICE.withdraw();
-        (bool taken,) = msg.sender.call{value: uint256(request.fee) + request.licenceFee}("");
+        (bool taken,) = msg.sender.call{value: request.fee}("");
         if (!taken) revert Refused();
     }
 
     /// @inheritdoc IInferenceConsumer
-    /// @dev Called once, when the answer is final. If this reverts, the answer is final all the same.
-    function inferenceCallback(uint256 id, bytes calldata output, bytes calldata) external {
+    /// @dev Called when the answer is final. If this reverts, the answer is final all the same, and anyone can
+    /// have the call made again.
+    function inferenceCallback(uint256 id, address requester, bytes32, bytes calldata output, bytes calldata)
+        external
+    {
         // Anyone can call this function; only the service knows what is final.
         if (msg.sender != address(SERVICE)) revert NotTheService();
+        // Anyone can name this contract in a request, with another model too; only its own concern it.
+        if (requester != address(this)) revert NotAsked();
         // Models can trap. Then there is no output, and that is final too.
         if (output.length == 0) {
             emit NoResult(id);

@@ -2,31 +2,40 @@
 pragma solidity ^0.8.24;
 
 import {DigitReader} from "../src/DigitReader.sol";
-import {IInferenceService, Request} from "opml/Interfaces.sol";
+import {IInferenceService, Order, Request} from "opml/Interfaces.sol";
 
 /// Stands in for the service: it takes requests and calls back when the test says so.
 contract FakeService {
     uint256 public count;
     uint256 public fee;
     DigitReader private reader;
+    mapping(address account => uint256) public balances;
+    mapping(uint256 id => bool) private noticed;
 
-    function requestCallback(bytes32, bytes calldata, address callback, uint64, bytes calldata)
-        external
-        payable
-        returns (uint256)
-    {
-        (reader, fee) = (DigitReader(payable(callback)), msg.value);
+    function request(Order calldata order, bytes calldata) external payable returns (uint256) {
+        (reader, fee) = (DigitReader(payable(order.callback)), msg.value);
         return ++count;
     }
 
     function settle(uint256 id, bytes calldata output) external {
-        reader.inferenceCallback{gas: reader.CALLBACK_GAS()}(id, output, "");
+        callBack(id, address(reader), output);
     }
 
-    function cancel(uint256, Request calldata) external {}
+    /// What the service does for a request of somebody else that names the reader.
+    function callBack(uint256 id, address requester, bytes calldata output) public {
+        reader.inferenceCallback{gas: reader.CALLBACK_GAS()}(id, requester, reader.MODEL(), output, "");
+    }
+
+    /// The first call is the notice.
+    function cancel(uint256 id, Request calldata) external {
+        if (noticed[id]) balances[msg.sender] += fee;
+        noticed[id] = true;
+    }
 
     function withdraw() external {
-        (bool taken,) = msg.sender.call{value: fee}("");
+        uint256 amount = balances[msg.sender];
+        balances[msg.sender] = 0;
+        (bool taken,) = msg.sender.call{value: amount}("");
         require(taken, "the reader takes its money");
     }
 }
@@ -54,11 +63,21 @@ contract DigitReaderTest {
 
     function test_nobodyElseCanCallBack() external {
         uint256 id = reader.ask(new bytes(3136));
-        try reader.inferenceCallback(id, probabilities(7), "") {
+        try reader.inferenceCallback(id, address(reader), reader.MODEL(), probabilities(7), "") {
             revert("only the service can call back");
         } catch (bytes memory reason) {
             require(bytes4(reason) == DigitReader.NotTheService.selector, "and the error says so");
         }
+    }
+
+    function test_requestsOfOthersDoNotCount() external {
+        uint256 id = reader.ask(new bytes(3136));
+        try service.callBack(id, address(this), probabilities(7)) {
+            revert("somebody else asked");
+        } catch (bytes memory reason) {
+            require(bytes4(reason) == DigitReader.NotAsked.selector, "and the error says so");
+        }
+        require(reader.digits(id) == 0, "nothing is kept");
     }
 
     function test_aModelWithoutAResultIsNoDigit() external {
@@ -72,6 +91,8 @@ contract DigitReaderTest {
         uint256 before = address(this).balance;
         Request memory request;
         request.fee = 1 ether;
+        reader.cancel(id, request);
+        require(address(this).balance == before && reader.askers(id) == address(this), "notice first");
         reader.cancel(id, request);
         require(address(this).balance == before + 1 ether, "the fee is back");
         try reader.cancel(id, request) {

@@ -6,6 +6,7 @@ mod disputes;
 mod evm;
 mod gas;
 mod generated_docs;
+mod period;
 mod service;
 mod simulation;
 mod verifier_source;

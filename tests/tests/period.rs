@@ -201,7 +201,7 @@ fn a_lie_in_repetition_one_million_is_found() {
     for (counted, lie) in [
         (0, Change { place: (MILLIONTH, 3), address: COUNTER, bits: 1 }),
         (0, Change { place: (MILLIONTH + 1, 4), address: SUM, bits: 4 }),
-        (1_000_001, Change { place: (MILLIONTH + 1, 9), address: GUARD, bits: 1 }),
+        (1_000_002, Change { place: (MILLIONTH + 1, 9), address: GUARD, bits: 1 }),
     ] {
         let mut truth = run(&image, REPETITIONS, counted, Vec::new());
         assert_eq!(truth.read(OUTPUT, 8).expect("an output"), expected(REPETITIONS, counted).to_le_bytes());

@@ -223,7 +223,7 @@ fn one_honest_challenger_among_a_hundred_brings_a_lie_down() {
 }
 
 /// A text in the contract, and a wrong replacement.
-const PLANTED: [(&str, &str); 12] = [
+const PLANTED: [(&str, &str); 15] = [
     (
         "block.timestamp - given.posted >= WINDOW) revert WindowOver();",
         "block.timestamp - given.posted > WINDOW) revert WindowOver();",
@@ -235,12 +235,15 @@ const PLANTED: [(&str, &str); 12] = [
     ("if (given.openGames != 0 || ", "if ("),
     ("if (msg.sender == given.asserter) revert Itself();", ""),
     ("if (games[game] != 0) revert Challenged();", ""),
-    ("--given.openGames;", ""),
+    ("= --given.openGames;", "= given.openGames;"),
     ("++answers[id].openGames;", "answers[id].openGames += 2;"),
     ("given.standing = Standing.Overturned;", ""),
-    (" + ASSERTER_BOND - BURNED", " + ASSERTER_BOND"),
-    ("balances[game.asserter] += CHALLENGER_BOND;", "balances[game.challenger] += CHALLENGER_BOND;"),
-    ("if (isAlive(game)) revert Unsettled();", ""),
+    ("prize = ASSERTER_BOND - BURNED;", "prize = ASSERTER_BOND;"),
+    ("balances[given.asserter] += CHALLENGER_BOND;", "balances[playerOf(id, false)] += CHALLENGER_BOND;"),
+    ("if (isAlive(id)) revert Unsettled();", ""),
+    ("shares[id >> ATTEMPT_SHIFT] = share;", ""),
+    ("prize -= share * others;", ""),
+    ("CHALLENGER_BOND + shares[id >> ATTEMPT_SHIFT]", "CHALLENGER_BOND"),
     ("&& given.attempt == uint16(game >> ATTEMPT_SHIFT)", ""),
 ];
 

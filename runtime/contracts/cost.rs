@@ -1,12 +1,83 @@
 //! Upper bounds of what a dispute costs (moves, calldata and gas), computed from the shapes of its calls, and
 //! bonds that cover them.
 //!
-//! A transaction pays 21,000 gas plus the larger of two sums (EIP-7623): 16 gas per byte of calldata and the
-//! execution, or 40 gas per byte. All bytes are counted as if none were zero. `docs/costs.md` discusses the
-//! numbers.
+//! A transaction pays a base and the larger of two sums: 16 gas per byte of calldata, 4 for one that is zero,
+//! and the execution; or a floor per byte. All bytes of a bound are counted as if none were zero. [`Schedule`]
+//! has the prices, today's and those that are announced. `docs/costs.md` discusses the numbers.
 
 use game::{Game, Model, Side};
 use step::State;
+
+/// What gas costs on a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its name.
+    pub name: &'static str,
+    /// Paid by every transaction.
+    pub base: u64,
+    /// The least that a byte of calldata costs, if it isn't zero and if it is.
+    pub floor: [u64; 2],
+    /// A storage slot that was zero, the access included.
+    pub new_slot: u64,
+    /// Another change of a storage slot, the access included.
+    pub changed_slot: u64,
+    /// A byte of deployed code.
+    pub code_byte: u64,
+}
+
+/// What a transaction uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Bytes of calldata.
+    pub bytes: u64,
+    /// Those among them that are zero.
+    pub zeros: u64,
+    /// Gas of the execution under Osaka's schedule, less refunds.
+    pub execution: u64,
+    /// Storage slots that were zero before.
+    pub new_slots: u64,
+    /// Other storage slots that change.
+    pub changed_slots: u64,
+    /// Bytes of code that are deployed.
+    pub code: u64,
+}
+
+impl Schedule {
+    /// Ethereum since Osaka, with EIP-7623's floor.
+    pub const OSAKA: Self = Self {
+        name: "Osaka",
+        base: 21_000,
+        floor: [40, 10],
+        new_slot: 22_100,
+        changed_slot: 5_000,
+        code_byte: 200,
+    };
+    /// What is announced for Glamsterdam: a higher floor (EIP-7976), another base (EIP-2780: 12,000, and 3,000
+    /// for the account that is called), and dearer state (EIP-8037, EIP-8038). Computation costs the same.
+    pub const GLAMSTERDAM: Self = Self {
+        name: "Glamsterdam",
+        base: 15_000,
+        floor: [64, 64],
+        new_slot: 110_000,
+        changed_slot: 10_000,
+        code_byte: 1_530,
+    };
+    /// All schedules.
+    pub const ALL: [Self; 2] = [Self::OSAKA, Self::GLAMSTERDAM];
+
+    /// The gas of a whole transaction.
+    #[must_use]
+    pub const fn gas(&self, usage: &Usage) -> u64 {
+        let Usage { bytes, zeros, execution, new_slots, changed_slots, code } = *usage;
+        let full = bytes - zeros;
+        let dearer = new_slots * (self.new_slot - Self::OSAKA.new_slot)
+            + changed_slots * (self.changed_slot - Self::OSAKA.changed_slot)
+            + code * (self.code_byte - Self::OSAKA.code_byte);
+        let [floor, zero] = self.floor;
+        let (floor, spent) = (floor * full + zero * zeros, 16 * full + 4 * zeros + execution + dearer);
+        self.base + if floor > spent { floor } else { spent }
+    }
+}
 
 /// What the cost of a dispute about a model depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,20 +164,26 @@ impl Shape {
 
     /// The most that a transaction of this kind costs.
     #[must_use]
-    pub fn bound(&self, kind: Kind) -> Bound {
-        let bytes = 4 + 32 * self.words(kind);
-        let gas = 21_000 + (40 * bytes).max(16 * bytes + self.execution(kind));
-        Bound { bytes, gas }
+    pub fn bound(&self, kind: Kind, schedule: &Schedule) -> Bound {
+        let (bytes, execution) = (4 + 32 * self.words(kind), self.execution(kind));
+        let (new_slots, changed_slots) = Self::slots(kind);
+        let usage = Usage { bytes, execution, new_slots, changed_slots, ..Usage::default() };
+        Bound { bytes, gas: schedule.gas(&usage) }
+    }
+
+    /// The most gas that one side spends on a game under the dearest schedule.
+    #[must_use]
+    pub fn most_gas(&self, side: Side) -> u64 {
+        Schedule::ALL.iter().map(|schedule| self.gas(side, schedule)).max().unwrap_or_default()
     }
 
     /// The most gas that one side spends on a game: its share of the moves (at most half of them, rounded
     /// up), and the payment of the bonds.
     #[must_use]
-    pub fn gas(&self, side: Side) -> u64 {
-        let dissections = self.moves().div_ceil(2) * self.bound(Kind::Dissect).gas;
-        let once = [Kind::Enter, Kind::Prove].map(|kind| self.bound(kind).gas).iter().sum::<u64>();
-        let first = if side == Side::Challenger { self.bound(Kind::Challenge).gas } else { 0 };
-        dissections + once + first
+    pub fn gas(&self, side: Side, schedule: &Schedule) -> u64 {
+        let gas = |kind| self.bound(kind, schedule).gas;
+        let first = if side == Side::Challenger { gas(Kind::Challenge) } else { 0 };
+        self.moves().div_ceil(2) * gas(Kind::Dissect) + gas(Kind::Enter) + gas(Kind::Prove) + first
     }
 
     /// The words of calldata after the selector.
@@ -126,23 +203,35 @@ impl Shape {
             }
             Kind::Dissect => GAME + 2 + pick + claims(u64::MAX),
             Kind::Enter => {
-                let end = 1 + (State::SIZE as u64).div_ceil(32);
+                let end = 1 + (State::MOST_BYTES as u64).div_ceil(32);
                 let proofs = (1 + depth(self.big_steps)) + (1 + self.regions[2]);
                 GAME + PROGRAM + 2 + pick + 7 + end + proofs + claims(self.steps)
             }
             Kind::Prove => {
-                let floats = 1 + 256;
-                let proof = |depth: u64| 32 + 8 + 32 * depth;
+                let floats = 16 + 256;
+                let proof = |depth: u64| 32 + depth.div_ceil(8) + 32 * depth;
                 // A load may read code.
                 let access = self.code_depth.max(self.memory_depth);
-                let witness = State::SIZE as u64 + proof(self.code_depth) + floats + proof(access);
+                // All roots follow from the proofs and the float registers.
+                let core = (State::MOST_BYTES - 96) as u64;
+                let witness = core + proof(self.code_depth) + floats + proof(access);
                 GAME + 2 + pick + 1 + witness.div_ceil(32)
             }
             Kind::Timeout => GAME + 1,
         }
     }
 
-    /// The gas of the execution: measured values, rounded up, with the terms that they grow with.
+    /// The storage slots that a transaction of this kind fills, and those that it changes otherwise.
+    const fn slots(kind: Kind) -> (u64, u64) {
+        match kind {
+            Kind::Challenge => (3, 1),
+            Kind::Dissect | Kind::Enter => (0, 1),
+            // The winner's credit is new.
+            Kind::Prove | Kind::Timeout => (1, 4),
+        }
+    }
+
+    /// The gas of the execution under Osaka's schedule: measured values, rounded up, with the terms that they grow with.
     fn execution(&self, kind: Kind) -> u64 {
         let claims = 700 * self.arity;
         match kind {
@@ -157,12 +246,12 @@ impl Shape {
 }
 
 impl Bonds {
-    /// Bonds that cover the largest game at this gas price (in wei). The loser of a game pays for the winner's
+    /// Bonds that cover the largest game at this gas price (in wei), under the dearer schedule. The loser of a game pays for the winner's
     /// gas even if the winner gets only half of the prize, because other challengers share it. A cheater who
     /// loses to a second key of its own burns as much as a game costs.
     #[must_use]
     pub fn at(shape: &Shape, gas_price: u128) -> Self {
-        let cost = |side| u128::from(shape.gas(side)).saturating_mul(gas_price);
+        let cost = |side| u128::from(shape.most_gas(side)).saturating_mul(gas_price);
         let (asserter, challenger) = (cost(Side::Asserter), cost(Side::Challenger));
         Self { asserter: challenger.saturating_mul(3), challenger: asserter, burned: challenger }
     }

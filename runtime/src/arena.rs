@@ -1,6 +1,7 @@
 //! A request and its dispute, played twice in parallel: by `game::dispute` in Rust, and by the real service
 //! in the embedded EVM. The two must agree after every move.
 
+use contracts::cost::{Schedule, Usage};
 use contracts::{
     Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Order, Request, SolCall, U256,
 };
@@ -41,6 +42,8 @@ pub struct Transaction {
     pub about: String,
     /// Its gas, including the floor.
     pub gas: u64,
+    /// What it would cost under the announced schedule.
+    pub glamsterdam: u64,
     /// The size of its calldata in bytes.
     pub calldata: usize,
     /// Whether it belongs to the dispute: everything from the challenge to the end of the game, including all
@@ -275,8 +278,14 @@ impl Arena {
             CHALLENGER => "challenger",
             _ => "requester",
         };
-        let (gas, calldata) = (receipt.gas, receipt.calldata);
-        self.transactions.push(Transaction { who, name, about, gas, calldata, disputed });
+        let Receipt { gas, calldata, zeros, execution, new_slots, changed_slots, .. } = receipt;
+        let (bytes, zeros) = (calldata as u64, zeros as u64);
+        let usage = Usage { bytes, zeros, execution, new_slots, changed_slots, code: 0 };
+        if Schedule::OSAKA.gas(&usage) != gas {
+            return Err(Failure::new(format!("the EVM took {gas} gas for {usage:?}; please report this")));
+        }
+        let glamsterdam = Schedule::GLAMSTERDAM.gas(&usage);
+        self.transactions.push(Transaction { who, name, about, gas, glamsterdam, calldata, disputed });
         Ok(receipt)
     }
 

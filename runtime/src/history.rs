@@ -15,7 +15,6 @@ use isa::{Extensions, decode};
 use players::{LoadedModel, challenger_of, game_of, input_root};
 use serde_json::{Value, json};
 use std::path::Path;
-use step::State;
 
 /// A dispute about an answer.
 pub struct Disputed {
@@ -118,15 +117,10 @@ fn ending(asserter_won: bool, call: &[u8], narrowed: &mut Segment, arity: u64) -
     Ending::Won { asserter_won }
 }
 
-/// The program counter and the instruction of a witness, which starts with the state and the leaf of code
-/// around it.
+/// The program counter and the instruction of a witness.
 fn executed(witness: &[u8]) -> Option<(u64, String)> {
-    let (state, rest) = witness.split_first_chunk::<{ State::SIZE }>()?;
-    let pc = State::from_bytes(state).ok()?.pc;
-    let at = pc as usize % step::merkle::LEAF;
-    let leaf = step::Root(*rest.first_chunk()?).memory();
-    let word = u32::from_le_bytes(*leaf.get(at..)?.first_chunk()?);
-    let instruction = decode(word, Extensions::IMFD).filter(|_| at.is_multiple_of(4));
+    let (pc, word) = step::instruction_of(witness)?;
+    let instruction = decode(word, Extensions::IMFD);
     Some((
         pc,
         instruction.map_or("an illegal instruction".to_owned(), |instruction| format!("`{instruction}`")),

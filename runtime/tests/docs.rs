@@ -223,5 +223,5 @@ fn the_consumer_passes_its_tests() {
         .unwrap_or_else(|error| panic!("forge can't be started ({error}): run `npm ci`"));
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}{errors}");
-    assert!(text.contains("4 passed") && !text.contains("Warning"), "{text}{errors}");
+    assert!(text.contains("5 passed") && !text.contains("Warning"), "{text}{errors}");
 }

@@ -85,8 +85,8 @@ abstract contract Claims is Instructions {
         (want.location, want.size, want.stored) = (location, size, value);
     }
 
-    /// `(a - 2^64 s) (b - 2^64 t)`, multiplied out. The lemmas in instructions.py say that this is the product
-    /// of the numbers with these bits, where `s` and `t` say which of them are negative.
+    /// `(a - 2^64 s) (b - 2^64 t)`, multiplied out. The lemmas in instructions.py say that this is the
+    /// product of the numbers with these bits, where `s` and `t` say which of them are negative.
     function product(uint256 a, bool s, uint256 b, bool t) internal pure returns (int256) {
         unchecked {
             return int256(a * b) - (s ? int256(b << 64) : int256(0)) - (t ? int256(a << 64) : int256(0))

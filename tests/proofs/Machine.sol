@@ -21,8 +21,8 @@ struct Outcome {
 }
 
 /// @title The machine as the generated instructions see it, with anything in its registers and memory.
-/// @dev It stands where the verifier has its witness: instructions run against it unchanged, and it notes what
-/// they do. That registers and memory are what the state's hash says is proved by the witness, not here.
+/// @dev It stands where the verifier has its witness: instructions run against it unchanged, and it notes
+/// what they do. That registers and memory are what the state's hash says is proved by the witness, not here.
 abstract contract Machine {
     Solver internal constant SOLVER = Solver(0xF3993A62377BCd56AE39D773740A5390411E8BC9);
 

@@ -1,8 +1,9 @@
 """Claims about the soft-float: what it computes is what SMT-LIB's theory of floating point says.
 
-`softfloat.smt2` is the code that the interpreter runs and that the verifier is printed from, written down for a
-solver. Each claim is about one operation, one format and one rounding mode, and about all numbers: the result is
-the theory's, with RISC-V's rules where IEEE 754 leaves a choice, and nothing in it overflows. Bitwuzla decides.
+`softfloat.smt2` is the code that the interpreter runs and that the verifier is printed from, written down for
+a solver. Each claim is about one operation, one format and one rounding mode, and about all numbers: the
+result is the theory's, with RISC-V's rules where IEEE 754 leaves a choice, and nothing in it overflows.
+Bitwuzla decides.
 """
 
 import os
@@ -57,8 +58,8 @@ def flag(condition):
 
 
 def integer(form, mode, bits, signed):
-    """The result is the number rounded to an integer; the nearest one there is if it doesn't fit, the largest one
-    of a NaN. Integers of 32 bits are sign-extended, signed or not."""
+    """The result is the number rounded to an integer: the nearest one there is if it doesn't fit, the largest
+    one for a NaN. Integers of 32 bits are sign-extended, signed or not."""
     x = f"((_ to_fp {SORT[form]}) a)"
     rounded = f"(fp.roundToIntegral {MODES[mode]} {x})"
     # A power of two is exact in both formats.
@@ -98,7 +99,8 @@ def classes(form):
         f"(and (fp.isNaN {x}) (not {quiet}))",
         f"(and (fp.isNaN {x}) {quiet})",
     ]
-    return "(and " + " ".join(f"(=> {test} (= result (_ bv{2 ** bit} 128)))" for bit, test in enumerate(tests)) + ")"
+    ones = [f"(=> {test} (= result (_ bv{2**bit} 128)))" for bit, test in enumerate(tests)]
+    return f"(and {' '.join(ones)})"
 
 
 def claims():
@@ -111,7 +113,8 @@ def claims():
         yield Claim(f"{form}.max", two, smaller(form, True))
         yield Claim(f"{form}.class", one, classes(form))
         for mode, name in enumerate(MODES):
-            yield Claim(f"{form}.to_{other}", one, number(other, f"((_ to_fp {SORT[other]}) {name} {a})"), mode)
+            value = f"((_ to_fp {SORT[other]}) {name} {a})"
+            yield Claim(f"{form}.to_{other}", one, number(other, value), mode)
             for bits in 32, 64:
                 for signed in True, False:
                     sort = f"{'i' if signed else 'u'}{bits}"
@@ -121,14 +124,15 @@ def claims():
                 yield Claim(f"{form}.from_{sort}", {"a": 64}, number(form, value), mode)
 
 
-# Mistakes, each of which has to be found: the claim that finds it, and what is replaced by what in the soft-float.
+# Mistakes, each of which has to be found: the claim that finds it, and what is replaced by what in the
+# soft-float.
 BUGS = [
     ("f32.to_u64 RNE", "(= (bvand floor.1 (_ bv1 128)) (_ bv1 128))", "true"),
     ("f32.from_i64 RTP", "(not (= sign (_ bv1 128)))) (not (= rest.2", "true) (not (= rest.2"),
     ("f64.to_f32 RTZ", "(or (or (= rm (_ bv1 128)) (and", "(or (or false (and"),
     ("f64.to_i32 RNE", "(bvand sign.1 (bvsub (_ bv1 128) nan.0))", "sign.1"),
     ("f32.to_u32 RNE", "(bvsub range.0 (_ bv1 128))", "range.0"),
-    ("f64.min", "(bvsub (bvsub (bvadd sign_bit.0 sign_bit.0) (_ bv1 128)) x)", "(bvsub (bvadd sign_bit.0 sign_bit.0) x)"),
+    ("f64.min", "(bvsub (bvadd sign_bit.0 sign_bit.0) (_ bv1 128))", "(bvadd sign_bit.0 sign_bit.0)"),
     ("f32.max", "(ite taken.2 pattern.3", "(ite taken.2 a"),
     ("f32.equal", "(= mag.1 (_ bv0 128))", "false"),
     ("f64.less_equal", "(bvor nan.0 nan.1)", "nan.0"),
@@ -165,5 +169,6 @@ def prove(quick):
     for wanted in "proved", "refuted":
         found = [(name, verdict) for (name, want, _), verdict in zip(jobs, verdicts) if want == wanted]
         wrong += [f"{name}: {verdict}, but {wanted} is right" for name, verdict in found if verdict != wanted]
-        print(f"Floats: {[verdict for _, verdict in found].count(wanted)} of {len(found)} {wanted}", flush=True)
+        right = [verdict for _, verdict in found].count(wanted)
+        print(f"Floats: {right} of {len(found)} {wanted}", flush=True)
     return wrong

@@ -1,8 +1,8 @@
 """Claims about the generated Solidity: every instruction word does what the manual says.
 
-A claim is made out of each line of `integers.txt`: for all registers, memories, addresses and operands, the word
-that the manual's encoding gives has the effect that the line says, and no other. One more claim is that all
-other words are illegal. Halmos runs the compiled code on symbols, and Bitwuzla decides.
+A claim is made out of each line of `integers.txt` and `floats.txt`: for all registers, memories, addresses
+and operands, the word that the manual's encoding gives has the effect that the line says, and no other. One
+more claim is that all other words are illegal. Halmos runs the compiled code on symbols, Bitwuzla decides.
 """
 
 import json
@@ -32,7 +32,11 @@ libs = []
 lint_on_build = false
 """
 
-# Mistakes, each of which has to be found: the claim that finds it, and what is replaced by what in its instruction.
+# The sets of extensions, smaller ones first, and the tables of their instructions.
+SETS = {"rv64im": ["integers.txt"], "rv64imfd": ["integers.txt", "floats.txt"]}
+
+# Mistakes, each of which has to be found: the claim that finds it, and what is replaced by what in its
+# instruction.
 BUGS = [
     ("addiw", "immI(instruction), 32", "immI(instruction), 33"),
     ("bgeu", ">=", ">"),
@@ -100,7 +104,8 @@ class Instruction:
             sign = max(high for high, _ in self.immediate)
             low = min(low for _, low in self.immediate)
             lines.append(f"imm = imm % 2 ** {sign + 1} / 2 ** {low} * 2 ** {low};")
-            lines.append(f"int64 immediate = int64(int256(imm)) - (imm < 2 ** {sign} ? int64(0) : int64(2 ** {sign + 1}));")
+            lines.append(f"uint256 negative = imm / 2 ** {sign};")
+            lines.append(f"int64 immediate = int64(int256(imm)) - int64(int256(negative * 2 ** {sign + 1}));")
         for letter, register in ("a", "rs1"), ("b", "rs2"), ("c", "rs3"):
             integer, number = f"register({register} % 32)", f"floatRegister({register} % 32)"
             for name, value in {
@@ -120,7 +125,8 @@ class Instruction:
         lines += [f"{effect};", "done();"]
         body = "".join(f"            {line}\n" for line in lines)
         variables = ", ".join(f"uint256 {name}" for name in [*self.variables, "place"])
-        return f"    function check_{self.name.replace('.', '_')}({variables}) external {{\n        unchecked {{\n{body}        }}\n    }}\n"
+        head = f"    function check_{self.name.replace('.', '_')}({variables}) external {{\n"
+        return f"{head}        unchecked {{\n{body}        }}\n    }}\n"
 
 
 def table(name):
@@ -143,7 +149,9 @@ LENGTH = """    function check_bitLength(uint128 x) external {
     }
 """
 # The soft-float's operations, for which FloatMachine.sol has others.
-OPERATIONS = "multiplyAdd divide squareRoot minMax compareEqual compareLess classify toInteger fromInteger convert"
+OPERATIONS = (
+    "multiplyAdd|divide|squareRoot|minMax|compareEqual|compareLess|classify|toInteger|fromInteger|convert"
+)
 
 
 def generated(extensions):
@@ -151,13 +159,14 @@ def generated(extensions):
     text = (ROOT / "vm/solidity/generated" / extensions / "StepVerifier.sol").read_text()
     numbers = re.search(r"    // ---- Numbers\n.*?(?=    // ----)", text, re.S)[0]
     code = text[text.index("    // ---- Instructions\n") :]
-    code = re.sub(rf"function ({OPERATIONS.replace(' ', '|')})\(", r"function \1Unused(", code)
+    code = re.sub(rf"function ({OPERATIONS})\(", r"function \1Unused(", code)
     # What touches the machine is not `view` here.
     code = re.sub(r"\bprivate (?:pure|view)\b|\bprivate\s+pure\b", "internal", code)
     code = re.sub(r"(function field(?:Rd|Rs1|Rs2|Rs3)\(.*?\)) internal", r"\1 internal pure override", code)
     code = numbers.replace(" private ", " internal ") + code
     base = "FloatMachine" if "loadFloats" in code else "Machine"
-    return f'{HEAD}import {{{base}}} from "../{base}.sol";\n\nabstract contract Instructions is {base} {{\n{code}'
+    head = f'{HEAD}import {{{base}}} from "../{base}.sol";\n\n'
+    return f"{head}abstract contract Instructions is {base} {{\n{code}"
 
 
 def with_bugs(code):
@@ -189,15 +198,20 @@ def halmos(contract):
     result = WORK / f"{contract}.json"
     result.unlink(missing_ok=True)
     command = [Path(sys.executable).with_name("halmos"), "--contract", contract, "--json-output", result]
-    command += ["--solver-command", f"{sys.executable} {HERE}/solver.py", "--solver-timeout-assertion", "600000"]
-    command += ["--solver-threads", "1", "--no-status", *(["--early-exit"] if contract == "Bugs" else [])]
+    command += ["--solver-command", f"{sys.executable} {HERE}/solver.py", "--solver-threads", "1"]
+    command += ["--solver-timeout-assertion", "600000", "--no-status"]
+    command += ["--early-exit"] if contract == "Bugs" else []
     path = f"{ROOT}/node_modules/@foundry-rs/forge-linux-amd64/bin:{os.environ['PATH']}"
     run = subprocess.run(command, cwd=WORK, capture_output=True, text=True, env={**os.environ, "PATH": path})
     if not result.exists():
         sys.exit((run.stdout + run.stderr)[-4000:])
     [tests] = json.loads(result.read_text())["test_results"].values()
     verdicts = {0: "proved", 1: "refuted"}
-    return {test["name"].split("(")[0][6:].replace("_", "."): verdicts.get(test["exitcode"], "undecided") for test in tests}
+    found = {}
+    for test in tests:
+        name = test["name"].split("(")[0].removeprefix("check_").replace("_", ".")
+        found[name] = verdicts.get(test["exitcode"], "undecided")
+    return found
 
 
 def lemmas():
@@ -218,24 +232,30 @@ def lemmas():
 
 
 def prove(quick):
-    """Prints how many; returns what is not as it should be. The instructions of rv64im are all among those of
-    rv64imfd, so the quick way is to prove of rv64im only that other words are illegal."""
+    """Prints how many; returns what is not as it should be. The largest set has all instructions, so the
+    quick way is to prove of the others only that other words are illegal."""
+    checked_in = {path.name for path in (ROOT / "vm/solidity/generated").iterdir() if path.is_dir()}
+    assert checked_in == set(SETS), "each set of extensions needs its tables in SETS"
     shutil.rmtree(WORK, ignore_errors=True)
     (WORK / "src").mkdir(parents=True)
     (WORK / "foundry.toml").write_text(SETTINGS)
     for name in "Machine.sol", "FloatMachine.sol":
         (WORK / "src" / name).write_text((HERE / name).read_text())
-    integers, floats = table("integers.txt"), table("floats.txt")
-    claims = {row.name: row.claim() for row in integers + floats} | {"bitLength": LENGTH}
-    of_integers = [] if quick else [claims[row.name] for row in integers] + [LENGTH]
-    write("Rv64im", generated("rv64im"), [*of_integers, illegal(integers)])
-    claims["illegal"] = illegal(integers + floats)
-    write("Rv64imfd", generated("rv64imfd"), claims.values())
-    write("Bugs", with_bugs(generated("rv64imfd")), [claims[name] for name, *_ in BUGS])
+    contracts = {}
+    for extensions, tables in SETS.items():
+        rows = [row for name in tables for row in table(name)]
+        claims = {row.name: row.claim() for row in rows} | {"bitLength": LENGTH, "illegal": illegal(rows)}
+        largest = extensions == list(SETS)[-1]
+        contract = extensions.capitalize()
+        contracts[contract] = list(claims) if largest or not quick else ["illegal"]
+        write(contract, generated(extensions), [claims[name] for name in contracts[contract]])
+    contracts["Bugs"] = [name for name, *_ in BUGS]
+    write("Bugs", with_bugs(generated(extensions)), [claims[name] for name in contracts["Bugs"]])
 
     wrong = [f"lemma about numbers: {name}" for name, holds in lemmas().items() if not holds]
-    for contract, wanted in ("Rv64im", "proved"), ("Rv64imfd", "proved"), ("Bugs", "refuted"):
-        verdicts = halmos(contract)
+    for contract, names in contracts.items():
+        wanted = "refuted" if contract == "Bugs" else "proved"
+        verdicts = dict.fromkeys(names, "missing") | halmos(contract)
         wrong += [f"{contract} {name}: {verdict}" for name, verdict in verdicts.items() if verdict != wanted]
         print(f"{contract}: {list(verdicts.values()).count(wanted)} of {len(verdicts)} {wanted}", flush=True)
     return wrong

@@ -38,7 +38,8 @@ impl Dearest {
     pub fn transaction(entry: &InstructionEntry, trees: Trees, random: &mut Random) -> Self {
         let (word, x) = full_operands(entry, random);
         loop {
-            let floats = Floats(std::array::from_fn(|_| full(random)));
+            // Less what they are at reset, no byte of them is zero.
+            let floats = Floats(Floats::RESET.0.map(|zero| zero ^ full(random)));
             let machine = Self::new(word, x, floats, trees, random);
             let State { code_root, memory_root, float_hash, .. } = machine.state;
             let roots = [code_root, memory_root, float_hash, machine.root()];
@@ -113,18 +114,11 @@ impl Dearest {
         (witness, after.root())
     }
 
-    /// How many bytes of a witness of this length must be zero: the status of a running machine, the form of
-    /// long floats, the bits of a mask beyond its tree, and the encoding of the instruction.
+    /// How many bytes of a witness of this length have to be zero: the status of a running machine, and what the
+    /// instruction is encoded in.
     #[must_use]
     pub fn zeros(&self) -> usize {
-        let mask = |depth: u32| 8 - depth.div_ceil(8) as usize;
-        let instruction = decode_any(self.word).map(|it| it.op.entry());
-        let floats = instruction.is_some_and(|entry| entry.uses_floats());
-        let access = instruction.is_some_and(is_access);
-        1 + mask(self.profile.code_depth())
-            + usize::from(floats)
-            + if access { mask(self.profile.memory_depth()) } else { 0 }
-            + self.word.to_le_bytes().iter().filter(|&&byte| byte == 0).count()
+        1 + self.word.to_le_bytes().iter().filter(|&&byte| byte == 0).count()
     }
 }
 

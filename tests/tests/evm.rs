@@ -79,6 +79,12 @@ impl Contracts {
         if bad != witness && self.agree(profile, before, &bad)?.is_some() {
             return Err("a tampered witness passes".to_owned());
         }
+        // It may well be the witness of another state, which need not be one that a machine can have.
+        if let Err(WitnessError::State { found, .. }) = verify(profile, &bad, before)
+            && self.agree(profile, found, &bad)?.is_none()
+        {
+            return Err("the witness of another state is refused".to_owned());
+        }
         Ok(event(case, machine.status()))
     }
 }
@@ -232,11 +238,11 @@ fn loading() -> Hashed {
     machine
 }
 
-/// The offsets of that witness's parts.
-const CODE_PROOF: usize = State::SIZE;
-const FLOATS: usize = CODE_PROOF + 40 + 3 * 32;
-const ACCESS_PROOF: usize = FLOATS + 257;
-const END: usize = ACCESS_PROOF + 40 + 7 * 32;
+/// Where the parts of that witness start.
+const CODE_PROOF: usize = 1 + 16 + 2 + 2;
+const FLOATS: usize = CODE_PROOF + 33 + 3 * 32;
+const ACCESS_PROOF: usize = FLOATS + 16 + 256;
+const END: usize = ACCESS_PROOF + 33 + 7 * 32;
 
 /// The contract's error for one of Rust's.
 fn error_name(error: &WitnessError) -> &'static str {
@@ -244,10 +250,9 @@ fn error_name(error: &WitnessError) -> &'static str {
         WitnessError::TooShort { .. } | WitnessError::TooLong { .. } => "WitnessLength",
         WitnessError::Status { .. } => "InvalidStatus",
         WitnessError::State { .. } => "StateMismatch",
+        WitnessError::Length { .. } => "NumberTooLong",
         WitnessError::Mask { .. } | WitnessError::ZeroSibling { .. } => "ProofNotCanonical",
         WitnessError::Proof { .. } => "ProofMismatch",
-        WitnessError::FloatForm { .. } | WitnessError::FloatsNotShort => "FloatsNotCanonical",
-        WitnessError::Floats { .. } => "FloatsMismatch",
     }
 }
 
@@ -266,13 +271,19 @@ fn malformed_witnesses_revert_with_the_same_error() {
     };
     let swap = |at: usize| changed(&|bad| (0..32).for_each(|i| bad.swap(at + i, at + 32 + i)));
     let flip = |at: usize| changed(&|bad| bad[at] ^= 1);
-    let mut all_boxed = loading().with_floats(step::Floats::RESET);
-    let short = all_boxed.record().0;
-    let long = [&short[..FLOATS], &[0], &[0; 128], &[0xff; 128], &short[FLOATS + 129..]].concat();
-    assert_eq!(short.len() + 128, long.len());
+    // A load from code proves two leaves of one tree.
+    let mut twice = loading();
+    twice.state.x[4] = 0x1010 - 8;
+    let (from_code, second) = (twice.record().0, ACCESS_PROOF + 31);
+    let another_leaf = [&from_code[..second], &[from_code[second] ^ 1], &from_code[second + 1..]].concat();
+    // A sibling that is zero, and one that is left out because it is.
+    let mut sparse = loading().with_memory(&[7; 1024]);
+    let mut spelled_out = sparse.record().0;
+    spelled_out[ACCESS_PROOF + 32] |= 0x40;
+    spelled_out.extend([0; 32]);
     let cases = [
         ("nothing", before, Vec::new(), "WitnessLength"),
-        ("half a state", before, witness[..200].to_vec(), "WitnessLength"),
+        ("half the registers", before, witness[..20].to_vec(), "WitnessLength"),
         ("no code proof", before, witness[..CODE_PROOF].to_vec(), "WitnessLength"),
         ("half a code proof", before, witness[..CODE_PROOF + 70].to_vec(), "WitnessLength"),
         ("no floats", before, witness[..FLOATS].to_vec(), "WitnessLength"),
@@ -282,26 +293,30 @@ fn malformed_witnesses_revert_with_the_same_error() {
         ("a byte short", before, witness[..END - 1].to_vec(), "WitnessLength"),
         ("a byte long", before, [&witness[..], &[0]].concat(), "WitnessLength"),
         ("a word long", before, [&witness[..], &[1; 32]].concat(), "WitnessLength"),
+        ("no status", before, changed(&|bad| bad[0] = 2), "InvalidStatus"),
+        ("a register of nine bytes", before, changed(&|bad| bad[10] = 0x90), "NumberTooLong"),
+        ("a register of fifteen bytes", before, changed(&|bad| bad[10] = 0x0f), "NumberTooLong"),
+        ("a float of ten bytes", before, changed(&|bad| bad[FLOATS] = 0xa8), "NumberTooLong"),
         ("another state", after, witness.clone(), "StateMismatch"),
-        ("another register", before, flip(300), "StateMismatch"),
-        ("another pc", before, flip(103), "StateMismatch"),
-        ("another instruction", before, flip(CODE_PROOF), "ProofMismatch"),
-        ("code siblings swapped", before, swap(CODE_PROOF + 40), "ProofMismatch"),
-        ("code mask too long", before, flip(CODE_PROOF + 32), "ProofNotCanonical"),
+        ("another register", before, flip(17), "StateMismatch"),
+        ("another pc", before, changed(&|bad| bad[20] ^= 0x20), "StateMismatch"),
+        ("another instruction", before, flip(CODE_PROOF), "StateMismatch"),
+        ("code siblings swapped", before, swap(CODE_PROOF + 33), "StateMismatch"),
+        ("code mask too long", before, changed(&|bad| bad[CODE_PROOF + 32] |= 8), "ProofNotCanonical"),
         (
             "code sibling zero",
             before,
-            changed(&|bad| bad[CODE_PROOF + 40..][..32].fill(0)),
+            changed(&|bad| bad[CODE_PROOF + 33..][..32].fill(0)),
             "ProofNotCanonical",
         ),
-        ("no form of floats", before, changed(&|bad| bad[FLOATS] = 2), "FloatsNotCanonical"),
-        ("another float, low half", before, flip(FLOATS + 1), "FloatsMismatch"),
-        ("another float, high half", before, flip(ACCESS_PROOF - 1), "FloatsMismatch"),
-        ("boxed floats at length", all_boxed.root(), long, "FloatsNotCanonical"),
-        ("another value", before, flip(ACCESS_PROOF + 5), "ProofMismatch"),
-        ("siblings swapped", before, swap(ACCESS_PROOF + 40 + 96), "ProofMismatch"),
-        ("mask too long", before, changed(&|bad| bad[ACCESS_PROOF + 39] |= 0x80), "ProofNotCanonical"),
+        ("another float", before, flip(FLOATS + 16), "StateMismatch"),
+        ("the last float", before, flip(ACCESS_PROOF - 1), "StateMismatch"),
+        ("another value", before, flip(ACCESS_PROOF + 5), "StateMismatch"),
+        ("siblings swapped", before, swap(ACCESS_PROOF + 33 + 96), "StateMismatch"),
+        ("mask too long", before, changed(&|bad| bad[ACCESS_PROOF + 32] |= 0x80), "ProofNotCanonical"),
         ("sibling zero", before, changed(&|bad| bad[END - 32..].fill(0)), "ProofNotCanonical"),
+        ("a sibling that is zero", sparse.root(), spelled_out, "ProofNotCanonical"),
+        ("two roots of the code", twice.root(), another_leaf, "ProofMismatch"),
     ];
     for (what, root, bad, expected) in cases {
         let rust = verify(profile, &bad, root).expect_err(what);
@@ -313,19 +328,55 @@ fn malformed_witnesses_revert_with_the_same_error() {
     }
 }
 
+/// A state with a root that isn't in the form of one is malformed, whatever machine it is shown to.
 #[test]
-fn a_status_that_no_machine_has_is_malformed() {
-    let mut state = loading().state.to_bytes();
+fn no_state_has_another_status_or_longer_numbers() {
+    let profile = loading().profile();
     let mut contracts = Contracts::new();
-    for status in [2, 15, 25, 255] {
-        state[104] = status;
-        let root = step::keccak(&state);
-        let rust = verify(loading().profile(), &state, root);
-        assert!(matches!(rust, Err(WitnessError::Status { .. })), "{rust:?}");
-        match contracts.step(loading().profile(), root, &state) {
-            Ok(Answer::Malformed(revert)) => assert_eq!(revert.name, "InvalidStatus"),
-            other => panic!("{status}: {other:?}"),
+    let core = |status: u8, lengths: &[u8], numbers: usize| {
+        let mut core = vec![0; 1 + 16 + numbers];
+        core[0] = status;
+        core[1..][..lengths.len()].copy_from_slice(lengths);
+        core
+    };
+    let cases = [2, 15, 25, 255].map(|status| (core(status, &[], 0), "InvalidStatus"));
+    let longer = [(0x90, 9), (0x09, 9), (0xa0, 10), (0x0c, 12), (0xf0, 15), (0x8f, 23)]
+        .map(|(lengths, numbers)| (core(Status::Exited.byte(), &[0, 0, lengths], numbers), "NumberTooLong"));
+    for (core, expected) in cases.into_iter().chain(longer) {
+        // A machine that doesn't run shows all roots.
+        let roots = [1; 96];
+        let (root, witness) =
+            (step::keccak(&[&roots[..], &core].concat()), [&core[..], &roots].concat());
+        let rust = verify(profile, &witness, root).expect_err("no state");
+        assert_eq!(error_name(&rust), expected, "{rust}");
+        match contracts.step(profile, root, &witness) {
+            Ok(Answer::Malformed(revert)) => assert_eq!(revert.name, expected),
+            other => panic!("{core:?}: {other:?}"),
         }
+    }
+    let good = core(Status::Exited.byte(), &[0, 0, 0x88], 16);
+    let (root, witness) = (step::keccak(&[&[1; 96][..], &good].concat()), [&good[..], &[1; 96]].concat());
+    assert_eq!(contracts.agree(profile, root, &witness), Ok(Some(root)));
+}
+
+/// A state whose numbers have zeros in front is none that a machine has. It has a root all the same, and a step.
+#[test]
+fn numbers_with_zeros_in_front_keep_them() {
+    let mut machine = loading();
+    let (witness, after) = machine.record();
+    let (profile, mut contracts) = (machine.profile(), Contracts::new());
+    // Where a length is, how it grows, and where the zero goes: x1, x4, x5, and the program counter.
+    for (at, by, zero) in [(1, 0x10, 17), (2, 0x01, 17), (3, 0x10, 19), (16, 0x01, 19)] {
+        let mut longer = witness.clone();
+        longer[at] += by;
+        longer.insert(zero, 0);
+        let Err(WitnessError::State { found, .. }) = verify(profile, &longer, Root::ZERO) else {
+            panic!("a witness with the length at {at}");
+        };
+        assert_ne!(found, machine.root());
+        let root = contracts.agree(profile, found, &longer).expect("one answer").expect("a root");
+        // Only the program counter is written again.
+        assert_eq!(root == after, at == 16);
     }
 }
 
@@ -345,8 +396,8 @@ fn the_witness_names_its_parts() {
 
 // ---- Planted bugs
 
-/// Bugs that a verifier might have: a text, its wrong replacement, and an instruction that reveals it.
-const BUGS: [(Extensions, &str, &str, Op); 10] = [
+/// Bugs that a verifier might have: what the text says, what it should not say, and an instruction that shows it.
+const BUGS: [(Extensions, &str, &str, Op); 16] = [
     (
         Extensions::IM,
         "(rs1(instruction) << shamt6(instruction)) & WORD",
@@ -361,7 +412,13 @@ const BUGS: [(Extensions, &str, &str, Op); 10] = [
     ),
     (Extensions::IM, "sdiv(signextend(7, a), signextend(7, b))", "sdiv(a, b)", Op::Div),
     (Extensions::IM, "((instruction >> 7) & 1) << 11", "((instruction >> 7) & 1) << 12", Op::Beq),
-    (Extensions::IM, "if (index != 0) setField", "setField", Op::Addi),
+    (Extensions::IM, "if (index == 0) return;", "", Op::Addi),
+    (Extensions::IM, "if (given != preStateRoot)", "if (false)", Op::Xor),
+    (Extensions::IM, "if (read != witness.length)", "if (read > witness.length)", Op::Or),
+    (Extensions::IM, "wordAt(REVEALED) != 0 && root != known", "root == 0 && root != known", Op::Ld),
+    (Extensions::IM, "if and(shr(place, hidden), 1)", "if iszero(mload(add(OLD, place)))", Op::Lw),
+    (Extensions::IM, "xor(length, newLength)", "or(length, newLength)", Op::Add),
+    (Extensions::IMFD, "reveal(FLOAT_HASH, hashOf", "setWord(NEW + FLOAT_HASH, hashOf", Op::FaddD),
     (Extensions::IM, "(location & 3) != 0", "(location & 1) != 0", Op::Lw),
     (Extensions::IM, "mstore(xor(place, 32), sibling)", "mstore(sub(32, place), root)", Op::Add),
     (Extensions::IM, "MEMORY_BITS == 0 && !inCode(location)", "MEMORY_BITS == 0", Op::Sd),

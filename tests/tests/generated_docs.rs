@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use contracts::cost::{Bonds, Kind, Shape};
+use contracts::cost::{Bonds, Kind, Schedule, Shape};
 use game::Side;
 
 fn path(name: &str) -> PathBuf {
@@ -96,7 +96,10 @@ fn bounds() -> String {
                      |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
         .to_owned();
     for (name, shape) in shapes {
-        let gas = |kind| thousands(shape.bound(kind).gas);
+        // Under both schedules.
+        let both =
+            |gas: &dyn Fn(&Schedule) -> u64| Schedule::ALL.map(|schedule| thousands(gas(&schedule))).join("; ");
+        let bound = |kind| both(&|schedule| shape.bound(kind, schedule).gas);
         let bonds = Bonds::at(&shape, 50_000_000_000);
         let ether = |wei: u128| wei as f64 / 1e18;
         let _ = writeln!(
@@ -105,12 +108,12 @@ fn bounds() -> String {
             thousands(shape.big_steps),
             thousands(shape.steps),
             shape.moves(),
-            gas(Kind::Challenge),
-            gas(Kind::Dissect),
-            gas(Kind::Enter),
-            gas(Kind::Prove),
-            thousands(shape.gas(Side::Challenger)),
-            thousands(shape.gas(Side::Asserter)),
+            bound(Kind::Challenge),
+            bound(Kind::Dissect),
+            bound(Kind::Enter),
+            bound(Kind::Prove),
+            both(&|schedule| shape.gas(Side::Challenger, schedule)),
+            both(&|schedule| shape.gas(Side::Asserter, schedule)),
             ether(bonds.asserter),
             ether(bonds.challenger),
         );

@@ -71,10 +71,10 @@ impl Rules for FaultyRules {
     fn left(&self, clock: u64, used: u64) -> Option<u64> {
         self.truth.left(clock, if self.has(Bug::Clock) { 0 } else { used })
     }
-    fn ended(&self, model: &Model, state: &[u8; State::SIZE]) -> Option<Root> {
+    fn ended(&self, model: &Model, state: &[u8; State::HEAD]) -> Option<Root> {
         let mut state = *state;
         if self.has(Bug::Status) {
-            state[104] = Status::Exited.byte();
+            state[96] = Status::Exited.byte();
         }
         self.truth.ended(model, &state)
     }
@@ -296,7 +296,7 @@ fn mischief(world: &World, game: &Game, theirs: &[Root], random: &mut Random) ->
             change(&mut entry);
             Move::Enter { pick: pick.clone(), entry }
         };
-        moves.push(change(&|entry| entry.end = vec![0; 353]));
+        moves.push(change(&|entry| entry.end = vec![0; State::HEAD]));
         moves.push(change(&|entry| entry.leaf.bound ^= 1));
         moves.push(change(&|entry| entry.claims.push(Root::ZERO)));
         moves.push(change(&|entry| entry.scratch.leaf = Root([7; 32])));

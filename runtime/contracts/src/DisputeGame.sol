@@ -24,12 +24,12 @@ abstract contract DisputeGame is IDisputeGame {
     bytes32 private constant CHALLENGER_WON = bytes32(uint256(2));
     bytes32 private constant CLOSED = bytes32(uint256(3));
     // The layout of a machine state's bytes (docs/formats.md).
-    uint256 private constant STATE_SIZE = 353;
     uint256 private constant MEMORY_ROOT_AT = 32;
-    uint256 private constant STATUS_AT = 104;
+    uint256 private constant STATUS_AT = 96;
+    uint256 private constant NUMBERS_AT = 113;
     uint8 private constant EXITED = 1;
-    /// The bytes of the registers x3 to x31, which are zero at reset.
-    uint256 private constant OTHER_REGISTERS = 29 * 8;
+    /// The shift to the length of x2, among the lengths of x1 to x31 and of the program counter.
+    uint256 private constant SP_LENGTH = 4 * 30;
 
     /// @inheritdoc IDisputeGame
     mapping(uint256 id => bytes32) public games;
@@ -319,22 +319,35 @@ abstract contract DisputeGame is IDisputeGame {
     }
 
     /// @dev The state root at the start of a big step. It is derived here; no player asserts it.
-    function startOf(Program calldata program, bytes32 memoryRoot, uint64 pc) private pure returns (bytes32) {
-        bytes32 zeros = 0;
-        bytes32 ones = bytes32(type(uint256).max);
-        bytes32 floats = keccak256(abi.encodePacked(zeros, zeros, zeros, zeros, ones, ones, ones, ones));
-        uint64 sp = uint64(1 << Models.memoryBitsOf(program.machine));
-        bytes memory others = new bytes(OTHER_REGISTERS);
-        return keccak256(
-            abi.encodePacked(program.codeRoot, memoryRoot, floats, pc, uint8(0), uint64(0), sp, others)
-        );
+    function startOf(Program calldata program, bytes32 memoryRoot, uint64 pc)
+        private
+        pure
+        returns (bytes32 root)
+    {
+        // At reset float registers have no bytes, and of the integer registers only sp does.
+        bytes32 floats = keccak256(abi.encodePacked(uint128(0)));
+        uint256 memoryBits = Models.memoryBitsOf(program.machine);
+        uint256 spBytes = memoryBits / 8 + 1;
+        uint256 pcBytes = 0;
+        for (uint256 rest = pc; rest != 0; rest >>= 8) {
+            pcBytes++;
+        }
+        uint128 lengths = uint128((spBytes << SP_LENGTH) | pcBytes);
+        uint256 count = spBytes + pcBytes;
+        uint256 sp = uint256(1) << memoryBits;
+        uint256 numbers = ((sp << (8 * pcBytes)) | pc) << (256 - 8 * count);
+        bytes memory state = abi.encodePacked(program.codeRoot, memoryRoot, floats, uint8(0), lengths, numbers);
+        uint256 size = NUMBERS_AT + count;
+        assembly ("memory-safe") {
+            root := keccak256(add(state, 32), size)
+        }
     }
 
     /// @dev The memory root with which an end state ends its big step: its memory with the scratch part
     /// zeroed, or void.
     function endOf(Program calldata program, BigStepEntry calldata entry) private pure returns (bytes32) {
         bytes calldata state = entry.endState;
-        if (state.length != STATE_SIZE || keccak256(state) != entry.claims[entry.claims.length - 1]) {
+        if (state.length <= STATUS_AT || keccak256(state) != entry.claims[entry.claims.length - 1]) {
             revert EndState();
         }
         if (uint8(state[STATUS_AT]) != EXITED || bytes32(state[:32]) != program.codeRoot) return VOID;

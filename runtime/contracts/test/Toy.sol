@@ -64,17 +64,17 @@ contract ToyVerifier is IStepVerifier {
         returns (bytes32)
     {
         if (machine != Toy.MACHINE) revert InvalidMachine();
-        if (witness.length != 353 + 64) revert WitnessLength(353 + 64, witness.length);
-        bytes calldata state = witness[:353];
+        if (witness.length < 113 + 64) revert WitnessLength(113 + 64, witness.length);
+        bytes calldata state = witness[:witness.length - 64];
         if (keccak256(state) != preStateRoot) revert StateMismatch(preStateRoot, keccak256(state));
-        if (state[104] != 0) return preStateRoot;
-        (bytes32 inputRoot, bytes32 leaf) = abi.decode(witness[353:], (bytes32, bytes32));
+        if (state[96] != 0) return preStateRoot;
+        (bytes32 inputRoot, bytes32 leaf) = abi.decode(witness[state.length:], (bytes32, bytes32));
         bytes32 memoryRoot = bytes32(state[32:64]);
         if (Toy.memoryRoot(inputRoot, leaf) != memoryRoot) revert ProofMismatch(memoryRoot, 0);
-        uint64 pc = uint64(bytes8(state[96:104]));
+        // The program counter comes last, and has one byte unless it is 0.
+        uint64 pc = uint8(state[112]) == 0 ? 0 : uint8(state[state.length - 1]);
         memoryRoot = Toy.memoryRoot(inputRoot, Toy.next(inputRoot, leaf, pc));
-        (uint64 after_, uint8 status) = (pc + 4, (pc + 4) % 16 == 0 ? 1 : 0);
-        return keccak256(abi.encodePacked(state[:32], memoryRoot, state[64:96], after_, status, state[105:]));
+        return keccak256(Toy.stateOf(memoryRoot, pc + 4, (pc + 4) % 16 == 0 ? 1 : 0));
     }
 }
 
@@ -215,12 +215,17 @@ library Toy {
     }
 
     function state(Run memory made, uint256 bigStep, uint256 step) internal pure returns (bytes memory) {
-        (bytes32 no, bytes32 all) = (0, bytes32(type(uint256).max));
-        bytes32 floats = keccak256(abi.encodePacked(no, no, no, no, all, all, all, all));
         bytes32 memory_ = memoryRoot(made.inputRoot, made.leaves[STEPS * bigStep + step]);
         uint64 pc = uint64(16 * made.order[bigStep] + 4 * step);
-        bytes memory registers = abi.encodePacked(uint64(0), uint64(1 << MEMORY_BITS), new bytes(29 * 8));
-        return abi.encodePacked(CODE_ROOT, memory_, floats, pc, status(made, bigStep, step), registers);
+        return stateOf(memory_, pc, status(made, bigStep, step));
+    }
+
+    /// Of all registers only x2 isn't zero; it has two bytes. The program counter has one, or none if it is 0.
+    function stateOf(bytes32 memory_, uint64 pc, uint8 status_) internal pure returns (bytes memory) {
+        bytes32 floats = keccak256(new bytes(16));
+        uint128 lengths = (uint128(2) << 120) | (pc == 0 ? 0 : 1);
+        bytes memory last = pc == 0 ? bytes("") : abi.encodePacked(uint8(pc));
+        return abi.encodePacked(CODE_ROOT, memory_, floats, status_, lengths, uint16(1) << MEMORY_BITS, last);
     }
 
     /// 0 while the machine runs, 1 once it has exited, 2 if it has trapped.

@@ -245,8 +245,8 @@ impl Game {
         }
         let segment = Segment { level: Level::Steps { big_step }, lo: 0, hi: steps(entry.leaf) };
         let last = last(&entry.claims, &segment, self.arity)?;
-        let end: &[u8; State::SIZE] = entry.end.as_slice().try_into().map_err(|_| Illegal::EndState)?;
-        if keccak(end) != last {
+        let end = entry.end.first_chunk::<{ State::HEAD }>().ok_or(Illegal::EndState)?;
+        if keccak(&entry.end) != last {
             return Err(Illegal::EndState);
         }
         differ(rules, rules.end(&self.model, end, &entry.scratch)?, picked.rejected)?;

@@ -162,7 +162,7 @@ pub enum Illegal {
         found: usize,
     },
     /// The end state is not the claimed one.
-    #[error("the end state isn't 353 bytes that hash to the last claim")]
+    #[error("the end state isn't the state whose root is the last claim")]
     EndState,
     /// The move agrees with the claim that it rejects.
     #[error("the move comes to the claim that it rejects")]

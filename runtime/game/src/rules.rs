@@ -37,7 +37,7 @@ pub trait Rules {
     }
 
     /// The memory root with which a state ends its big step; possibly void.
-    fn end(&self, model: &Model, state: &[u8; State::SIZE], scratch: &Proof) -> Result<Root, Illegal> {
+    fn end(&self, model: &Model, state: &[u8; State::HEAD], scratch: &Proof) -> Result<Root, Illegal> {
         let Some(memory) = self.ended(model, state) else { return Ok(VOID) };
         let region = model.scratch();
         if !self.leads(scratch, region.index, model.levels_above(region), memory) {
@@ -47,9 +47,9 @@ pub trait Rules {
     }
 
     /// The memory root of a state that ends a big step, with scratch memory unchanged.
-    fn ended(&self, model: &Model, state: &[u8; State::SIZE]) -> Option<Root> {
+    fn ended(&self, model: &Model, state: &[u8; State::HEAD]) -> Option<Root> {
         let root = |at: usize| Root(std::array::from_fn(|i| state[at + i]));
-        (state[104] == Status::Exited.byte() && root(0) == model.code_root).then(|| root(32))
+        (state[96] == Status::Exited.byte() && root(0) == model.code_root).then(|| root(32))
     }
 
     /// The memory root with scratch memory zeroed.

@@ -158,7 +158,7 @@ fn big_steps_compute_and_leave_no_scratch() {
     assert_eq!(run.read(OUTPUT, 8).expect("memory"), 30u64.to_le_bytes());
     assert_eq!([0, 1, 2].map(|big_step| run.steps(big_step).expect("a big step")), [1 + 3 * 4 + 3 + 2, 6, 6]);
     let (end, scratch) = run.end(0).expect("an end");
-    let end = State::from_bytes(&end.try_into().expect("a state")).expect("a state");
+    let end = State::from_bytes(&end).expect("a state");
     assert_eq!((end.status, end.x[7]), (Status::Exited, 10));
     assert_eq!(scratch.root(scratch.leaf, 1), end.memory_root);
     assert!(!scratch.leaf.is_zero(), "the sum was on the stack");

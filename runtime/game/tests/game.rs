@@ -9,7 +9,7 @@ use game::{
 use image::Shape;
 use proptest::prelude::*;
 use std::convert::Infallible;
-use step::{Proof, Root, Status};
+use step::{Proof, Root, State, Status};
 
 const CLOCKS: Clocks = Clocks { asserter: 100, challenger: 100 };
 const END: (u64, u64) = (u64::MAX, u64::MAX);
@@ -354,7 +354,7 @@ fn an_end_state_must_be_an_end() {
     }
     // A state of other code, or with an invalid status, isn't accepted either.
     let (truth, liar) = pair(1, 8, (0, 1));
-    for (at, byte) in [(0, 1), (104, 2), (104, 255)] {
+    for (at, byte) in [(0, 1), (96, 2), (96, 255)] {
         let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
         // The true continuation leads to the very claim that it rejects.
         let way_on = player::go_on(
@@ -455,7 +455,7 @@ fn any_pick() -> impl Strategy<Value = Pick> {
 fn any_move() -> impl Strategy<Value = Move> {
     let claims = || prop::collection::vec(any_root(), 0..5);
     let bytes =
-        || prop_oneof![prop::collection::vec(any::<u8>(), 353), prop::collection::vec(any::<u8>(), 0..20)];
+        || prop_oneof![prop::collection::vec(any::<u8>(), State::HEAD..State::MOST_BYTES), prop::collection::vec(any::<u8>(), 0..20)];
     let leaf = prop_oneof![Just((0x2000, 8)), any::<(u64, u64)>()]
         .prop_map(|(entry, bound)| image::Leaf { entry, bound });
     let entry = (leaf, prop::collection::vec(any_root(), 0..5), claims(), bytes(), any_proof()).prop_map(

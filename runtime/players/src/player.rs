@@ -514,7 +514,7 @@ impl Player {
     async fn can_defend(&mut self, case: &Case, bond: U256) -> Result<bool, PlayerError> {
         let Some(model) = self.model(case) else { return Ok(false) };
         let shape = Shape::of(&model.commitment, model.longest(), self.terms.arity.into());
-        let game = U256::from(shape.gas(Side::Asserter)) * U256::from(case.gas_price);
+        let game = U256::from(shape.most_gas(Side::Asserter)) * U256::from(case.gas_price);
         let needed = bond + game * U256::from(self.defending + 1);
         let balance = self.node.balance(self.wallet.address()).await?;
         if balance >= needed {

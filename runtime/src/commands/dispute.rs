@@ -15,6 +15,7 @@ use image::{Image, Schedule};
 use indicatif::ProgressBar;
 use players::{LoadedModel, pack};
 use serde_json::{Value, json};
+use std::fmt::{Display, Formatter};
 use std::time::{Duration, Instant};
 use step::Root;
 
@@ -47,6 +48,32 @@ pub enum Ending {
     NoMove,
 }
 
+/// The cost of some transactions.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bill {
+    transactions: u64,
+    /// What the EVM took.
+    gas: u64,
+    /// What it would take under the announced schedule.
+    glamsterdam: u64,
+    bytes: u64,
+}
+
+impl Bill {
+    fn json(self) -> Value {
+        let Self { transactions, gas, glamsterdam, bytes } = self;
+        json!({ "transactions": transactions, "gas": gas, "glamsterdam_gas": glamsterdam, "calldata_bytes": bytes })
+    }
+}
+
+impl Display for Bill {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { transactions, gas, glamsterdam, bytes } = *self;
+        let [gas, glamsterdam, bytes] = [gas, glamsterdam, bytes].map(count);
+        write!(f, "{transactions:>3} transactions, {bytes:>7} bytes of calldata, {gas:>9} gas ({glamsterdam} under Glamsterdam)")
+    }
+}
+
 impl Ending {
     /// Its name in JSON.
     fn name(self) -> &'static str {
@@ -59,12 +86,16 @@ impl Ending {
 }
 
 impl Played {
-    /// The number of transactions, their gas and their size: of the dispute only, or of everything.
-    fn bill(&self, all: bool) -> (u64, u64, u64) {
-        let counted = self.transactions.iter().filter(|transaction| all || transaction.disputed);
-        counted.fold((0, 0, 0), |(number, gas, bytes), transaction| {
-            (number + 1, gas + transaction.gas, bytes + transaction.calldata as u64)
-        })
+    /// What the dispute only, or everything, cost.
+    fn bill(&self, all: bool) -> Bill {
+        let mut bill = Bill::default();
+        for transaction in self.transactions.iter().filter(|transaction| all || transaction.disputed) {
+            bill.transactions += 1;
+            bill.gas += transaction.gas;
+            bill.glamsterdam += transaction.glamsterdam;
+            bill.bytes += transaction.calldata as u64;
+        }
+        bill
     }
 
     /// The part of the run to which the dispute was narrowed.
@@ -366,22 +397,22 @@ fn parts(number: usize) -> String {
 /// A dispute as JSON.
 fn object(image: &Image, played: &Played) -> Value {
     let moves = played.transactions.iter().map(|transaction| {
-        let Transaction { who, name, about, gas, calldata, disputed } = transaction;
-        json!({ "who": who, "move": name, "gas": gas, "calldata_bytes": calldata, "about": about, "disputed": disputed })
+        let Transaction { who, name, about, gas, glamsterdam, calldata, disputed } = transaction;
+        json!({ "who": who, "move": name, "gas": gas, "glamsterdam_gas": glamsterdam, "calldata_bytes": calldata, "about": about, "disputed": disputed })
     });
     let rounds = played.rounds.iter().map(|round| {
         let picked = round.picked.map(|part| segment(round.segment.part(part, played.arity)));
         json!({ "by": side(round.by), "move": round.name, "about": segment(round.segment), "parts": round.parts,
                 "picked_part": round.picked, "picked": picked })
     });
-    let ((transactions, gas, bytes), whole) = (played.bill(false), played.bill(true));
+    let Bill { transactions, gas, glamsterdam, bytes } = played.bill(false);
     json!({
         "arity": played.arity, "winner": side(played.winner), "ending": played.ending.name(),
         "story": played.story(image).join(" "), "narrowed_to": played.narrowed().map(segment),
         "disputed_step": played.step.as_ref().map(|step| step.json(image)),
         "rounds": rounds.collect::<Vec<_>>(), "moves": moves.collect::<Vec<_>>(),
-        "transactions": transactions, "gas": gas, "calldata_bytes": bytes, "seconds": played.time.as_secs_f64(),
-        "whole": { "transactions": whole.0, "gas": whole.1, "calldata_bytes": whole.2 },
+        "transactions": transactions, "gas": gas, "glamsterdam_gas": glamsterdam, "calldata_bytes": bytes, "seconds": played.time.as_secs_f64(),
+        "whole": played.bill(true).json(),
     })
 }
 
@@ -396,31 +427,29 @@ fn segment(segment: Segment) -> Value {
 
 /// The outcome and cost of a dispute, as text.
 fn ending(image: &Image, played: &Played) -> String {
-    let bill = |(transactions, gas, bytes)| {
-        format!("{transactions:>3} transactions {:>11} gas {:>9} bytes of calldata", count(gas), count(bytes))
-    };
     format!(
         "\n{}\n\nthe dispute alone  {}\neverything         {}\nBoth sides together computed for {:.0} ms.",
         wrapped(&played.story(image).join(" "), COLUMNS),
-        bill(played.bill(false)),
-        bill(played.bill(true)),
+        played.bill(false),
+        played.bill(true),
         played.time.as_secs_f64() * 1e3,
     )
 }
 
 /// Several disputes as a table.
 fn arities(played: &[Played]) -> String {
-    let mut rows = table(["arity", "winner", "transactions", "gas", "bytes", "ms", "gas of all"]);
+    let mut rows = table(["arity", "winner", "transactions", "gas", "Glamsterdam", "bytes", "ms", "gas of all"]);
     for played in played {
-        let (transactions, gas, bytes) = played.bill(false);
+        let Bill { transactions, gas, glamsterdam, bytes } = played.bill(false);
         rows.add_row([
             played.arity.to_string(),
             side(played.winner).to_owned(),
             transactions.to_string(),
             count(gas),
+            count(glamsterdam),
             count(bytes),
             format!("{:.0}", played.time.as_secs_f64() * 1e3),
-            count(played.bill(true).1),
+            count(played.bill(true).gas),
         ]);
     }
     rows.to_string()

@@ -1,7 +1,7 @@
 
     /// Step {{step}}.
     function test_{{mnemonic}}() public view {
-        verify(
+        check(
             {{before}},
             {{after}},
             hex"{{witness}}"

@@ -14,7 +14,7 @@ contract StepsTest {
         verifier = new StepVerifier();
     }
 
-    function judge(bytes32 before, bytes32 behind, bytes memory witness) private view {
+    function check(bytes32 before, bytes32 behind, bytes memory witness) private view {
         require(verifier.step(before, {{name}}Machine.MACHINE, witness) == behind, "another state");
         refuse(~before, witness);
         refuse(before, bytes.concat(witness, hex"00"));

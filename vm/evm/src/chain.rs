@@ -28,6 +28,14 @@ pub struct Receipt {
     pub floor: u64,
     /// Bytes of calldata.
     pub calldata: usize,
+    /// The number of these bytes that are zero.
+    pub zeros: usize,
+    /// Gas of everything but the base and the calldata, less refunds.
+    pub execution: u64,
+    /// Storage slots that were zero before and aren't now.
+    pub new_slots: u64,
+    /// Other storage slots that have changed.
+    pub changed_slots: u64,
 }
 
 /// How a transaction ended.
@@ -200,11 +208,20 @@ impl Chain {
         data: Vec<u8>,
         wei: U256,
     ) -> Result<Receipt, ChainError> {
-        let calldata = data.len();
+        let (calldata, zeros) = (data.len(), crate::zeros(&data));
+        let intrinsic = crate::intrinsic(&data);
         let transaction = transaction(from, kind, data, wei)?;
-        let result = self.evm.transact_commit(transaction).map_err(|error| refused(error.to_string()))?;
-        let (outcome, gas) = outcome(result);
-        Ok(Receipt { outcome, gas: gas.tx_gas_used(), floor: gas.floor_gas(), calldata })
+        let executed = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?;
+        let slots = executed.state.values().flat_map(|account| account.storage.values());
+        let changes = slots.filter(|slot| slot.is_changed());
+        let (new, changed): (Vec<_>, Vec<_>) = changes.partition(|slot| slot.original_value.is_zero());
+        let (new_slots, changed_slots) = (new.len() as u64, changed.len() as u64);
+        self.evm.commit(executed.state);
+        let (outcome, gas) = outcome(executed.result);
+        let spent = gas.total_gas_spent().saturating_sub(gas.inner_refunded());
+        let (execution, floor) = (spent.saturating_sub(intrinsic), gas.floor_gas());
+        let gas = gas.tx_gas_used();
+        Ok(Receipt { outcome, gas, floor, calldata, zeros, execution, new_slots, changed_slots })
     }
 }
 

@@ -149,7 +149,7 @@ fn word(value: u64) -> [u8; 32] {
     word
 }
 
-/// The call of `step`: selector, root, machine, offset and length of the witness, the witness padded to whole words.
+/// The call of `step`: selector, root, machine, offset and length of the witness, the witness.
 #[must_use]
 pub fn calldata(before: Root, machine: [u8; 32], witness: &[u8]) -> Vec<u8> {
     let mut data = selector("step(bytes32,uint256,bytes)").to_vec();
@@ -158,7 +158,6 @@ pub fn calldata(before: Root, machine: [u8; 32], witness: &[u8]) -> Vec<u8> {
     data.extend(word(96));
     data.extend(word(witness.len() as u64));
     data.extend(witness);
-    data.resize(4 + 128 + witness.len().next_multiple_of(32), 0);
     data
 }
 
@@ -187,13 +186,22 @@ fn transaction(kind: TxKind, data: Vec<u8>) -> Result<TxEnv, String> {
 
 /// The parts of a call's cost.
 fn cost(calldata: &[u8], gas: &revm::context::result::ResultGas) -> Cost {
-    let zeros = calldata.iter().filter(|&&byte| byte == 0).count();
-    let intrinsic = 21_000 + 4 * zeros as u64 + 16 * (calldata.len() - zeros) as u64;
     Cost {
-        execution: gas.total_gas_spent().saturating_sub(intrinsic),
+        execution: gas.total_gas_spent().saturating_sub(intrinsic(calldata)),
         transaction: gas.tx_gas_used(),
         floor: gas.floor_gas(),
         calldata: calldata.len(),
-        zeros,
+        zeros: zeros(calldata),
     }
+}
+
+/// The number of bytes that are zero.
+fn zeros(calldata: &[u8]) -> usize {
+    calldata.iter().filter(|&&byte| byte == 0).count()
+}
+
+/// What a transaction with this calldata pays before it executes anything.
+fn intrinsic(calldata: &[u8]) -> u64 {
+    let zeros = zeros(calldata);
+    21_000 + 4 * zeros as u64 + 16 * (calldata.len() - zeros) as u64
 }

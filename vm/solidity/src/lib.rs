@@ -97,33 +97,34 @@ fn constants(extensions: Extensions) -> String {
 fn layout() -> String {
     // Solidity's own memory ends here.
     const CURSOR: usize = 0x80;
-    const MACHINE: usize = CURSOR + 3 * 32;
-    const STATE: usize = MACHINE + 4 * 32;
-    const FLOATS: usize = (STATE + State::SIZE).next_multiple_of(32);
-    // The word that ends where a field of the state ends.
-    let ending = |end: usize| STATE + end - 32;
+    const MACHINE: usize = CURSOR + 6 * 32;
+    const OLD: usize = MACHINE + 4 * 32;
+    // A number may be written with the word that it is at the start of.
+    const STATE: usize = (State::MOST_BYTES + 32).next_multiple_of(32);
+    const LIST: usize = (State::MOST_BYTES - State::HEAD + 32).next_multiple_of(32);
+    const NEW: usize = OLD + STATE;
+    const FLOATS: usize = NEW + STATE;
     let places = [
         ("CURSOR", CURSOR, "The next byte of the witness, as an offset into calldata."),
-        ("WITNESS_START", CURSOR + 32, "The first byte of the witness."),
-        ("WITNESS_END", CURSOR + 64, "The end of the witness."),
+        ("OLD_END", CURSOR + 32, "The end of the state before the step."),
+        ("NEW_END", CURSOR + 160, "The end of the state after the step."),
+        ("FLOATS_END", CURSOR + 128, "The end of the list of the float registers before the step."),
+        ("REVEALED", CURSOR + 64, "For each hash of the state that is known, the bit at its place."),
+        ("NOT_CANONICAL", CURSOR + 96, "1 if a proof isn't in its one form."),
         ("MEMORY_BITS", MACHINE, "Memory spans the addresses below 2^MEMORY_BITS."),
         ("CODE_BASE", MACHINE + 32, "The first address of the code."),
         ("CODE_SIZE", MACHINE + 64, "The size of the code in bytes."),
         ("CODE_DEPTH", MACHINE + 96, "The depth of the code tree."),
-        ("STATE", STATE, "The state, in the form in which it is hashed."),
-        ("STATE_SIZE", State::SIZE, "The length of the state in bytes."),
-        ("CODE_ROOT", STATE, "The root of the code."),
-        ("MEMORY_ROOT", STATE + 32, "The root of the memory."),
-        ("FLOAT_HASH", STATE + 64, "The hash of the float registers."),
-        ("PC", ending(104), "The program counter, 64 bits."),
-        ("STATUS", ending(105), "The status, 8 bits."),
-        (
-            "REGISTERS",
-            ending(105),
-            "The place that x0 would have if it were stored; register i is 8 i bytes further up.",
-        ),
-        ("FLOATS", FLOATS, "The float registers: 32 low halves, then 32 high halves."),
-        ("FLOATS_END", FLOATS + 256, "The end of the float registers."),
+        ("OLD", OLD, "The state before the step."),
+        ("NEW", NEW, "The state after the step."),
+        ("FLOATS", FLOATS, "The list of the float registers before the step."),
+        ("NEW_FLOATS", FLOATS + LIST, "The list of the float registers after the step."),
+        ("MEMORY_END", FLOATS + 2 * LIST, "The end of all these."),
+        ("CODE_ROOT", 0, "In a state: the root of the code."),
+        ("MEMORY_ROOT", 32, "In a state: the root of the memory."),
+        ("FLOAT_HASH", 64, "In a state: the hash of the float registers."),
+        ("STATUS", State::HEAD - 1, "In a state: the status, one byte."),
+        ("NUMBERS", State::HEAD, "In a state: the list of x1 to x31 and, last, the program counter."),
     ];
     places
         .iter()

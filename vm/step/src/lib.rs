@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod access;
 mod floats;
+mod packed;
 mod profile;
 mod proven;
 mod state;
@@ -23,6 +24,6 @@ pub use floats::Floats;
 pub use merkle;
 pub use merkle::{Proof, Root, Tree, keccak};
 pub use profile::{MachineProfile, ProfileError};
-pub use proven::{Source, record, verify};
+pub use proven::{Source, instruction_of, record, verify};
 pub use state::{State, Status};
 pub use witness::{Part, WitnessError};

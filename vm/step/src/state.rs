@@ -1,7 +1,9 @@
 //! The state of a machine, and how it is hashed.
 
 use crate::floats::Floats;
+use crate::packed::Packed;
 use crate::witness::{Part, Reader, WitnessError};
+use alloc::vec::Vec;
 use core::fmt::{self, Display, Formatter};
 use isa::Trap;
 use merkle::{Root, keccak};
@@ -73,8 +75,10 @@ pub struct State {
 }
 
 impl State {
-    /// The size of a serialised state in bytes.
-    pub const SIZE: usize = 353;
+    /// The bytes of a state before its numbers: the roots, the float hash and the status.
+    pub const HEAD: usize = 3 * 32 + 1;
+    /// The most bytes that a state can have.
+    pub const MOST_BYTES: usize = Self::HEAD + Packed::MOST;
 
     /// The state at reset.
     #[must_use]
@@ -93,37 +97,107 @@ impl State {
 
     /// The bytes from which the state root is computed.
     #[must_use]
-    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        bytes[..32].copy_from_slice(&self.code_root.0);
-        bytes[32..64].copy_from_slice(&self.memory_root.0);
-        bytes[64..96].copy_from_slice(&self.float_hash.0);
-        bytes[96..104].copy_from_slice(&self.pc.to_be_bytes());
-        bytes[104] = self.status.byte();
-        for (to, x) in bytes[105..].as_chunks_mut::<8>().0.iter_mut().zip(&self.x[1..]) {
-            *to = x.to_be_bytes();
-        }
-        bytes
+    pub fn to_bytes(&self) -> Vec<u8> {
+        Form::from(self).to_bytes()
     }
 
     /// Reads a state from its bytes.
-    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Result<Self, WitnessError> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WitnessError> {
         let mut reader = Reader::new(bytes);
         let mut root = || reader.take(Part::State).map(Root);
-        let (code_root, memory_root, float_hash) = (root()?, root()?, root()?);
-        let pc = u64::from_be_bytes(reader.take(Part::State)?);
-        let [byte] = reader.take(Part::State)?;
-        let status = Status::from_byte(byte).ok_or(WitnessError::Status { found: byte })?;
-        let mut x = [0; 32];
-        for register in &mut x[1..] {
-            *register = u64::from_be_bytes(reader.take(Part::State)?);
-        }
-        Ok(Self { code_root, memory_root, float_hash, pc, status, x })
+        let roots = [root()?, root()?, root()?];
+        let core = Core::read(&mut reader)?;
+        reader.end()?;
+        let state = Self::from(&Form { roots, core });
+        let (expected, found) = (keccak(bytes), state.root());
+        if found == expected { Ok(state) } else { Err(WitnessError::State { expected, found }) }
     }
 
     /// The state root.
     #[must_use]
     pub fn root(&self) -> Root {
+        Form::from(self).root()
+    }
+}
+
+/// The part of a state that isn't a hash: status, integer registers and pc.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Core {
+    pub(crate) status: Status,
+    /// x1 to x31, then pc.
+    numbers: Packed,
+}
+
+impl Core {
+    /// The place of pc among the numbers.
+    const PC: usize = 31;
+
+    pub(crate) fn pc(&self) -> u64 {
+        self.numbers.get(Self::PC)
+    }
+    pub(crate) fn set_pc(&mut self, pc: u64) {
+        self.numbers.set(Self::PC, pc);
+    }
+    /// An integer register; x0 is 0.
+    pub(crate) fn x(&self, register: u8) -> u64 {
+        self.numbers.get(usize::from(register % 32).wrapping_sub(1))
+    }
+    /// Writes an integer register; x0 stays 0.
+    pub(crate) fn set_x(&mut self, register: u8, value: u64) {
+        self.numbers.set(usize::from(register % 32).wrapping_sub(1), value);
+    }
+
+    /// Appends it to some bytes.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.push(self.status.byte());
+        self.numbers.write(bytes);
+    }
+
+    /// Reads it.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, WitnessError> {
+        let [byte] = reader.take(Part::State)?;
+        let status = Status::from_byte(byte).ok_or(WitnessError::Status { found: byte })?;
+        Ok(Self { status, numbers: Packed::read(reader, Part::State)? })
+    }
+}
+
+/// A state as it is hashed.
+pub(crate) struct Form {
+    /// Of the code, of the memory, and the hash of the float registers.
+    pub(crate) roots: [Root; 3],
+    pub(crate) core: Core,
+}
+
+impl Form {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(State::MOST_BYTES);
+        self.roots.iter().for_each(|root| bytes.extend(root.0));
+        self.core.write(&mut bytes);
+        bytes
+    }
+
+    /// The state root.
+    pub(crate) fn root(&self) -> Root {
         keccak(&self.to_bytes())
+    }
+}
+
+impl From<&State> for Form {
+    fn from(state: &State) -> Self {
+        let mut numbers = state.x;
+        numbers.rotate_left(1);
+        numbers[Core::PC] = state.pc;
+        let roots = [state.code_root, state.memory_root, state.float_hash];
+        Self { roots, core: Core { status: state.status, numbers: Packed::new(numbers) } }
+    }
+}
+
+impl From<&Form> for State {
+    fn from(form: &Form) -> Self {
+        let [code_root, memory_root, float_hash] = form.roots;
+        let mut x = form.core.numbers.numbers();
+        let pc = core::mem::take(&mut x[Core::PC]);
+        x.rotate_right(1);
+        Self { code_root, memory_root, float_hash, pc, status: form.core.status, x }
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// A part of a witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The state before the step.
+    /// Status, registers and pc before the step.
     State,
     /// The proof of the instruction.
     Code,
@@ -16,6 +16,8 @@ pub enum Part {
     Floats,
     /// The proof of the leaf that is loaded or replaced.
     Access,
+    /// The hashes in the state that nothing before them gives.
+    Roots,
 }
 
 impl Display for Part {
@@ -25,6 +27,7 @@ impl Display for Part {
             Self::Code => "code proof",
             Self::Floats => "float registers",
             Self::Access => "access proof",
+            Self::Roots => "roots",
         })
     }
 }
@@ -80,32 +83,23 @@ pub enum WitnessError {
         /// Which sibling.
         level: u32,
     },
-    /// A proof leads to a different root.
-    #[error("the {part} leads to the root {found}; the state has {expected}")]
+    /// A proof that leads to another root than a proof in the same tree before it.
+    #[error("the {part} leads to the root {found}; the proof before it leads to {expected}")]
     Proof {
         /// Which proof.
         part: Part,
-        /// The root in the state.
+        /// The root of the earlier proof.
         expected: Root,
         /// The root that the proof leads to.
         found: Root,
     },
-    /// The float registers have an unknown form.
-    #[error("the float registers have form {found}; it must be 0 (64 bits each) or 1 (32 bits each)")]
-    FloatForm {
-        /// The byte.
+    /// A register longer than a machine word.
+    #[error("a number in the {part} has {found} bytes; it must have at most 8")]
+    Length {
+        /// Where it is.
+        part: Part,
+        /// Its bytes.
         found: u8,
-    },
-    /// The float registers have the long form although the short form would do.
-    #[error("every float register is boxed, so they must be sent as 32 bits each")]
-    FloatsNotShort,
-    /// The float registers have a different hash.
-    #[error("the float registers have the hash {found}; the state has {expected}")]
-    Floats {
-        /// The hash in the state.
-        expected: Root,
-        /// The hash of the witness's registers.
-        found: Root,
     },
 }
 
@@ -127,10 +121,19 @@ impl<'a> Reader<'a> {
         Ok(*bytes)
     }
 
+    /// The next bytes, if their number isn't known before.
+    pub(crate) fn bytes(&mut self, part: Part, count: usize) -> Result<&'a [u8], WitnessError> {
+        let too_short = WitnessError::TooShort { part, expected: count, found: self.rest.len() };
+        let (bytes, rest) = self.rest.split_at_checked(count).ok_or(too_short)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
     /// The next proof in a tree of this many levels.
     pub(crate) fn proof(&mut self, part: Part, depth: u32) -> Result<Proof, WitnessError> {
         let leaf = Root(self.take(part)?);
-        let mask = u64::from_be_bytes(self.take(part)?);
+        let mask = self.bytes(part, mask_bytes(depth))?;
+        let mask = mask.iter().fold(0, |mask, &byte| mask << 8 | u64::from(byte));
         if mask.checked_shr(depth).unwrap_or(0) != 0 {
             return Err(WitnessError::Mask { part, mask, depth });
         }
@@ -153,11 +156,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes of the mask of a proof in a tree of this many levels.
+const fn mask_bytes(depth: u32) -> usize {
+    depth.div_ceil(8) as usize
+}
+
 /// Appends a proof to a witness.
 pub(crate) fn write_proof(proof: &Proof, witness: &mut Vec<u8>) {
     let given = || proof.siblings.iter().enumerate().filter(|(_, sibling)| !sibling.is_zero());
     let mask = given().fold(0u64, |mask, (level, _)| mask | 1 << level);
     witness.extend(proof.leaf.0);
-    witness.extend(mask.to_be_bytes());
+    let start = mask.to_be_bytes().len().saturating_sub(mask_bytes(proof.siblings.len() as u32));
+    witness.extend(&mask.to_be_bytes()[start..]);
     given().for_each(|(_, sibling)| witness.extend(sibling.0));
 }

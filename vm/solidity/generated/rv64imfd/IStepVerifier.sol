@@ -8,20 +8,18 @@ pragma solidity ^0.8.24;
 interface IStepVerifier {
     /// No machine has this profile, or it has other extensions than this contract.
     error InvalidMachine();
-    /// The witness has `given` bytes, but this step reads `needed` bytes (or more, if `needed` is larger).
+    /// The witness has `given` bytes, but this step reads `needed` bytes.
     error WitnessLength(uint256 needed, uint256 given);
     /// The state in the witness does not hash to the pre-state root.
     error StateMismatch(bytes32 preStateRoot, bytes32 given);
     /// No machine has this status.
     error InvalidStatus(uint256 status);
-    /// A proof leads to a root other than the one in the state.
+    /// A number in the witness is said to have more than eight bytes.
+    error NumberTooLong();
+    /// Two proofs in the code's tree lead to different roots.
     error ProofMismatch(bytes32 root, bytes32 given);
     /// A proof names a sibling outside the tree, or a sibling that is zero.
     error ProofNotCanonical();
-    /// The float registers in the witness do not hash to the value in the state.
-    error FloatsMismatch(bytes32 floatHash, bytes32 given);
-    /// The float registers are in the long form although the short form would do, or in an unknown form.
-    error FloatsNotCanonical();
 
     /// @notice Executes one instruction.
     /// @param preStateRoot the root of the state before the step, on which both parties agree

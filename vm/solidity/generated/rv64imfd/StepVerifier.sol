@@ -9,15 +9,28 @@ import {IStepVerifier} from "./IStepVerifier.sol";
 /// instructions; and the arithmetic that they use. The last two are printed from the code that the
 /// interpreter runs, names included.
 /// @dev A machine word is a number below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so all
-/// arithmetic is unchecked. The state is kept in memory in the form in which it is hashed, and is changed in
-/// place.
+/// arithmetic is unchecked. The states before and after the step are kept in memory in the form in which they
+/// are hashed. What can be derived is not in the witness: a proof gives the root of its tree, the float
+/// registers give their hash. So the step is executed first, and only then is it known whether it was made
+/// from the right state.
 contract StepVerifier is IStepVerifier {
+    // ---- The machine's profile
+
+    /// Memory spans the addresses below 2^MEMORY_BITS.
+    uint256 private immutable MEMORY_BITS;
+    /// The first address of the code.
+    uint256 private immutable CODE_BASE;
+    /// The size of the code in bytes.
+    uint256 private immutable CODE_SIZE;
+    /// The depth of the code tree.
+    uint256 private immutable CODE_DEPTH;
+
     // ---- Numbers
 
-    /// The extensions that this contract executes.
-    uint256 private constant EXTENSIONS = 15;
     /// The mask of a machine word.
     uint256 private constant WORD = 0xffffffffffffffff;
+    /// The lower half of each of 16 bytes.
+    uint256 private constant HALF_BYTES = 0x0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f;
     /// The binary logarithm of the bytes in a leaf.
     uint256 private constant LEAF_BITS = 5;
     uint256 private constant RMM = 4;
@@ -34,87 +47,76 @@ contract StepVerifier is IStepVerifier {
     uint256 private constant STORE_FAULT = 7;
     uint256 private constant ENVIRONMENT_CALL = 8;
 
-    // ---- Layout of this contract's memory. A field shorter than 32 bytes is given by the 32 bytes that end
-    // with it, so that it is the low bits of a word.
+    // ---- Layout of this contract's memory
 
     /// The next byte of the witness, as an offset into calldata.
     uint256 private constant CURSOR = 0x80;
-    /// The first byte of the witness.
-    uint256 private constant WITNESS_START = 0xa0;
-    /// The end of the witness.
-    uint256 private constant WITNESS_END = 0xc0;
-    /// Memory spans the addresses below 2^MEMORY_BITS.
-    uint256 private constant MEMORY_BITS = 0xe0;
-    /// The first address of the code.
-    uint256 private constant CODE_BASE = 0x100;
-    /// The size of the code in bytes.
-    uint256 private constant CODE_SIZE = 0x120;
-    /// The depth of the code tree.
-    uint256 private constant CODE_DEPTH = 0x140;
-    /// The state, in the form in which it is hashed.
-    uint256 private constant STATE = 0x160;
-    /// The length of the state in bytes.
-    uint256 private constant STATE_SIZE = 0x161;
-    /// The root of the code.
-    uint256 private constant CODE_ROOT = 0x160;
-    /// The root of the memory.
-    uint256 private constant MEMORY_ROOT = 0x180;
-    /// The hash of the float registers.
-    uint256 private constant FLOAT_HASH = 0x1a0;
-    /// The program counter, 64 bits.
-    uint256 private constant PC = 0x1a8;
-    /// The status, 8 bits.
-    uint256 private constant STATUS = 0x1a9;
-    /// The place that x0 would have if it were stored; register i is 8 i bytes further up.
-    uint256 private constant REGISTERS = 0x1a9;
-    /// The float registers: 32 low halves, then 32 high halves.
-    uint256 private constant FLOATS = 0x2e0;
-    /// The end of the float registers.
-    uint256 private constant FLOATS_END = 0x3e0;
+    /// The end of the state before the step.
+    uint256 private constant OLD_END = 0xa0;
+    /// The end of the state after the step.
+    uint256 private constant NEW_END = 0x120;
+    /// The end of the list of the float registers before the step.
+    uint256 private constant FLOATS_END = 0x100;
+    /// For each hash of the state that is known, the bit at its place.
+    uint256 private constant REVEALED = 0xc0;
+    /// 1 if a proof isn't in its one form.
+    uint256 private constant NOT_CANONICAL = 0xe0;
+    /// The state before the step.
+    uint256 private constant OLD = 0x140;
+    /// The state after the step.
+    uint256 private constant NEW = 0x2e0;
+    /// The list of the float registers before the step.
+    uint256 private constant FLOATS = 0x480;
+    /// The list of the float registers after the step.
+    uint256 private constant NEW_FLOATS = 0x5c0;
+    /// The end of all these.
+    uint256 private constant MEMORY_END = 0x700;
+    /// In a state: the root of the code.
+    uint256 private constant CODE_ROOT = 0x0;
+    /// In a state: the root of the memory.
+    uint256 private constant MEMORY_ROOT = 0x20;
+    /// In a state: the hash of the float registers.
+    uint256 private constant FLOAT_HASH = 0x40;
+    /// In a state: the status, one byte.
+    uint256 private constant STATUS = 0x60;
+    /// In a state: the list of x1 to x31 and, last, the program counter.
+    uint256 private constant NUMBERS = 0x61;
+
+    /// @param memoryBits memory spans the addresses below 2^memoryBits
+    /// @param codeBase the first address of the code
+    /// @param codeSize the size of the code in bytes
+    constructor(uint256 memoryBits, uint256 codeBase, uint256 codeSize) {
+        bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
+        bool codeValid = codeSize != 0 && codeSize % 32 == 0 && codeBase % 32 == 0;
+        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) {
+            revert InvalidProfile();
+        }
+        MEMORY_BITS = memoryBits;
+        CODE_BASE = codeBase;
+        CODE_SIZE = codeSize;
+        CODE_DEPTH = bitLength(codeSize / 32 - 1);
+    }
 
     /// @inheritdoc IStepVerifier
-    function step(bytes32 preStateRoot, uint256 machine, bytes calldata witness)
+    function step(bytes32 preStateRoot, bytes calldata witness)
         external
-        pure
+        view
         returns (bytes32 postStateRoot)
     {
-        loadMachine(machine);
-        loadState(preStateRoot, witness);
-        if (wordAt(STATUS) & 0xff == RUNNING) {
-            uint256 pc = wordAt(PC) & WORD;
-            setField(PC, execute(pc));
-        }
-        requireAllRead(witness.length);
-        return stateRoot();
+        (uint256 status, uint256 pc) = loadState(witness);
+        if (status == RUNNING) pc = execute(pc);
+        requireTrue(preStateRoot, witness);
+        return bytes32(hashOf(NEW, setPc(pc)));
     }
 
     /// @dev Executes the instruction at `pc` and returns the next program counter.
-    function execute(uint256 pc) private pure returns (uint256) {
+    function execute(uint256 pc) private view returns (uint256) {
         if (!inCode(pc)) return trap(INSTRUCTION_FAULT, pc);
         if (pc & 3 != 0) return trap(INSTRUCTION_MISALIGNED, pc);
         return dispatch(fetch(pc), pc);
     }
 
     // ---- State
-
-    /// @dev Unpacks the machine and refuses one that cannot exist or has other extensions.
-    function loadMachine(uint256 machine) private pure {
-        unchecked {
-            uint256 memoryBits = (machine >> 128) & 0xff;
-            uint256 codeBase = (machine >> 64) & WORD;
-            uint256 codeSize = machine & WORD;
-            bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
-            bool codeValid = codeSize != 0 && (codeSize | codeBase) & 31 == 0 && codeBase + codeSize <= WORD;
-            if (!memoryValid || !codeValid || machine >> 136 != EXTENSIONS) revert InvalidMachine();
-            uint256 codeDepth = bitLength(codeSize / 32 - 1);
-            assembly ("memory-safe") {
-                mstore(MEMORY_BITS, memoryBits)
-                mstore(CODE_BASE, codeBase)
-                mstore(CODE_SIZE, codeSize)
-                mstore(CODE_DEPTH, codeDepth)
-            }
-        }
-    }
 
     /// @dev The 32 bytes at `place` in this contract's memory.
     function wordAt(uint256 place) private pure returns (uint256 value) {
@@ -123,40 +125,80 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Replaces the low 64 bits of the 32 bytes at `place` in this contract's memory.
-    function setField(uint256 place, uint256 value) private pure {
+    function setWord(uint256 place, uint256 value) private pure {
         assembly ("memory-safe") {
-            mstore(place, or(and(mload(place), not(WORD)), value))
+            mstore(place, value)
         }
     }
 
-    /// @dev Copies the state from the witness and checks its root.
-    function loadState(bytes32 preStateRoot, bytes calldata witness) private pure {
-        if (witness.length < STATE_SIZE) revert WitnessLength(STATE_SIZE, witness.length);
+    /// @dev Hashes this contract's memory from `start` to `end`.
+    function hashOf(uint256 start, uint256 end) private pure returns (uint256 hash) {
         assembly ("memory-safe") {
-            mstore(0x40, FLOATS_END)
-            mstore(CURSOR, add(witness.offset, STATE_SIZE))
-            mstore(WITNESS_START, witness.offset)
-            mstore(WITNESS_END, add(witness.offset, witness.length))
-            calldatacopy(STATE, witness.offset, STATE_SIZE)
+            hash := keccak256(start, sub(end, start))
         }
-        bytes32 given = stateRoot();
+    }
+
+    /// @dev Reads status, registers and program counter from the witness. The roots follow from its other
+    /// parts, so only `requireTrue` can tell whether this is the state before the step.
+    function loadState(bytes calldata witness) private pure returns (uint256 status, uint256 counter) {
+        unchecked {
+            assembly ("memory-safe") {
+                mstore(0x40, MEMORY_END)
+                mstore(CURSOR, add(witness.offset, 1))
+                status := byte(0, calldataload(witness.offset))
+                mstore8(add(OLD, STATUS), status)
+            }
+            bool trapped = status >= TRAPPED && status <= TRAPPED + 8;
+            if (status != RUNNING && status != EXITED && !trapped) revert InvalidStatus(status);
+            uint256 end = loadNumbers(OLD + NUMBERS);
+            assembly ("memory-safe") {
+                mstore(OLD_END, end)
+                mstore(NEW_END, add(end, sub(NEW, OLD)))
+                mcopy(add(NEW, STATUS), add(OLD, STATUS), sub(end, add(OLD, STATUS)))
+                // The program counter comes last.
+                let bits := shl(3, and(mload(add(OLD, sub(NUMBERS, 16))), 15))
+                counter := and(mload(sub(end, 32)), sub(shl(bits, 1), 1))
+            }
+        }
+    }
+
+    /// @dev Notes a root or a hash of the state, at its place there, which a part of the witness gives. Until
+    /// the step changes it, it is the same after the step.
+    function reveal(uint256 place, uint256 hash) private pure {
+        assembly ("memory-safe") {
+            mstore(add(OLD, place), hash)
+            mstore(add(NEW, place), hash)
+            mstore(REVEALED, or(mload(REVEALED), shl(place, 1)))
+        }
+    }
+
+    /// @dev Reads the hashes of the state that no other part of the witness has given. Reverts unless the
+    /// witness is well-formed, has nothing more, and shows the state with this root.
+    function requireTrue(bytes32 preStateRoot, bytes calldata witness) private pure {
+        uint256 read;
+        bytes32 given;
+        assembly ("memory-safe") {
+            let cursor := mload(CURSOR)
+            let hidden := not(mload(REVEALED))
+            for { let place := CODE_ROOT } lt(place, STATUS) { place := add(place, 32) } {
+                if and(shr(place, hidden), 1) {
+                    calldatacopy(add(OLD, place), cursor, 32)
+                    calldatacopy(add(NEW, place), cursor, 32)
+                    cursor := add(cursor, 32)
+                }
+            }
+            read := sub(cursor, witness.offset)
+            given := keccak256(OLD, sub(mload(OLD_END), OLD))
+        }
+        if (read != witness.length) revert WitnessLength(read, witness.length);
+        if (wordAt(NOT_CANONICAL) != 0) revert ProofNotCanonical();
         if (given != preStateRoot) revert StateMismatch(preStateRoot, given);
-        uint256 status = wordAt(STATUS) & 0xff;
-        bool trapped = status >= TRAPPED && status <= TRAPPED + 8;
-        if (status != RUNNING && status != EXITED && !trapped) revert InvalidStatus(status);
-    }
-
-    function stateRoot() private pure returns (bytes32 root) {
-        assembly ("memory-safe") {
-            root := keccak256(STATE, STATE_SIZE)
-        }
     }
 
     /// @dev Stops the machine at this instruction.
     function stop(uint256 status, uint256 pc) private pure returns (uint256) {
         assembly ("memory-safe") {
-            mstore8(add(STATUS, 31), status)
+            mstore8(add(NEW, STATUS), status)
         }
         return pc;
     }
@@ -180,10 +222,10 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The integer register `index`; x0 is always 0.
-    function register(uint256 index) private pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            value := mul(and(mload(add(REGISTERS, shl(3, index))), WORD), iszero(iszero(index)))
+    /// @dev The integer register `index`. The lists begin with x1; x0 has no place in them, and is 0.
+    function register(uint256 index) private pure returns (uint256) {
+        unchecked {
+            return numberAt(OLD + NUMBERS, index - 1);
         }
     }
 
@@ -199,52 +241,117 @@ contract StepVerifier is IStepVerifier {
     function setRd(uint256 instruction, uint256 value) private pure {
         unchecked {
             uint256 index = fieldRd(instruction);
-            if (index != 0) setField(REGISTERS + 8 * index, value);
+            if (index == 0) return;
+            uint256 end = replace(OLD + NUMBERS, wordAt(OLD_END), NEW + NUMBERS, index - 1, value);
+            setWord(NEW_END, end);
+        }
+    }
+
+    /// @dev Writes the program counter of the state after the step, and returns the end of that state.
+    function setPc(uint256 counter) private pure returns (uint256 end) {
+        uint256 length = byteLength(counter);
+        assembly ("memory-safe") {
+            // The word that ends with the lengths.
+            let lengths := mload(add(NEW, sub(NUMBERS, 16)))
+            let place := sub(mload(NEW_END), and(lengths, 15))
+            mstore(place, shl(sub(256, shl(3, length)), counter))
+            mstore8(add(NEW, add(NUMBERS, 15)), or(and(lengths, 0xf0), length))
+            end := add(place, length)
+        }
+    }
+
+    // ---- Lists of 32 numbers: half a byte each for how many bytes they have, then these bytes
+
+    /// @dev Copies the next list from the witness into this contract's memory, and returns its end there.
+    function loadNumbers(uint256 list) private pure returns (uint256 end) {
+        unchecked {
+            uint256 cursor = wordAt(CURSOR);
+            uint256 tooLong;
+            assembly ("memory-safe") {
+                let lengths := calldataload(cursor)
+                mstore(list, lengths)
+                // More than eight: the highest of the four bits, and any other.
+                tooLong := or(or(lengths, shr(1, lengths)), shr(2, lengths))
+                tooLong := and(and(tooLong, shr(3, lengths)), shl(128, 0x11111111111111111111111111111111))
+            }
+            if (tooLong != 0) revert NumberTooLong();
+            (uint256 place, uint256 length) = find(list, 31);
+            end = place + length;
+            assembly ("memory-safe") {
+                calldatacopy(list, cursor, sub(end, list))
+            }
+            setWord(CURSOR, cursor + end - list);
+        }
+    }
+
+    /// @dev The place of number `index` of a list, and how many bytes it has. An index of -1 finds nothing.
+    function find(uint256 list, uint256 index) private pure returns (uint256 place, uint256 length) {
+        assembly ("memory-safe") {
+            let lengths := mload(list)
+            let bits := shl(2, index)
+            length := shr(252, shl(bits, lengths))
+            // The sum of the lengths before it: of pairs first, whose sum is the remainder by 255.
+            lengths := shr(sub(256, bits), lengths)
+            lengths := add(and(lengths, HALF_BYTES), and(shr(4, lengths), HALF_BYTES))
+            place := add(add(list, 16), mod(lengths, 255))
+        }
+    }
+
+    /// @dev Number `index` of a list; 0 if there is none.
+    function numberAt(uint256 list, uint256 index) private pure returns (uint256 value) {
+        (uint256 place, uint256 length) = find(list, index);
+        assembly ("memory-safe") {
+            value := shr(sub(256, shl(3, length)), mload(place))
+        }
+    }
+
+    /// @dev Copies the list between `from` and `end` with number `index` replaced; returns the copy's end.
+    function replace(uint256 from, uint256 end, uint256 to, uint256 index, uint256 value)
+        private
+        pure
+        returns (uint256 newEnd)
+    {
+        (uint256 place, uint256 length) = find(from, index);
+        uint256 newLength = byteLength(value);
+        assembly ("memory-safe") {
+            let head := sub(place, from)
+            mcopy(to, from, head)
+            newEnd := add(to, head)
+            mstore(newEnd, shl(sub(256, shl(3, newLength)), value))
+            newEnd := add(newEnd, newLength)
+            place := add(place, length)
+            mcopy(newEnd, place, sub(end, place))
+            newEnd := add(newEnd, sub(end, place))
+            // Only the length of this number changes.
+            mstore(to, xor(mload(to), shl(sub(252, shl(2, index)), xor(length, newLength))))
+        }
+    }
+
+    /// @dev The number of bytes needed to write a word: 0 for 0.
+    function byteLength(uint256 x) private pure returns (uint256 length) {
+        assembly ("memory-safe") {
+            length := shl(2, lt(0xffffffff, x))
+            length := or(length, shl(1, lt(0xffff, shr(shl(3, length), x))))
+            length := or(length, lt(0xff, shr(shl(3, length), x)))
+            length := add(length, iszero(iszero(x)))
         }
     }
 
     // ---- Float registers
 
-    /// @dev Reads the float registers from the witness and checks their hash.
-    function loadFloats() private pure {
-        unchecked {
-            uint256 cursor = wordAt(CURSOR);
-            uint256 form;
-            bool boxed;
-            assembly ("memory-safe") {
-                form := byte(0, calldataload(cursor))
-                calldatacopy(FLOATS, add(cursor, 1), 256)
-                if eq(form, 1) {
-                    // Every high half is all ones, and none is in the witness.
-                    for { let place := add(FLOATS, 128) } lt(place, FLOATS_END) { place := add(place, 32) } {
-                        mstore(place, not(0))
-                    }
-                }
-                let high := and(mload(add(FLOATS, 128)), mload(add(FLOATS, 160)))
-                high := and(high, and(mload(add(FLOATS, 192)), mload(add(FLOATS, 224))))
-                boxed := iszero(not(high))
-            }
-            advance(cursor + 1 + (form == 1 ? uint256(128) : 256));
-            if (form > 1 || boxed != (form == 1)) revert FloatsNotCanonical();
-            uint256 given = hashFloats();
-            if (given != wordAt(FLOAT_HASH)) {
-                revert FloatsMismatch(bytes32(wordAt(FLOAT_HASH)), bytes32(given));
-            }
-        }
-    }
+    /// What each float register is at reset, and less which it is written: NaN-boxed +0.
+    uint256 private constant BOXED_ZERO = 0xffffffff00000000;
 
-    function hashFloats() private pure returns (uint256 root) {
-        assembly ("memory-safe") {
-            root := keccak256(FLOATS, 256)
-        }
+    /// @dev Reads the float registers from the witness, which gives their hash.
+    function loadFloats() private pure {
+        uint256 end = loadNumbers(FLOATS);
+        setWord(FLOATS_END, end);
+        reveal(FLOAT_HASH, hashOf(FLOATS, end));
     }
 
     /// @dev The float register `index`, all 64 bits.
-    function floatRegister(uint256 index) private pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            let place := add(FLOATS, shl(2, index))
-            value := or(shr(224, mload(place)), shl(32, shr(224, mload(add(place, 128)))))
-        }
+    function floatRegister(uint256 index) private pure returns (uint256) {
+        return numberAt(FLOATS, index) ^ BOXED_ZERO;
     }
 
     function frs1(uint256 instruction) private pure returns (uint256) {
@@ -261,90 +368,84 @@ contract StepVerifier is IStepVerifier {
 
     /// @dev Writes all 64 bits of the destination float register, and updates the hash.
     function setFrd(uint256 instruction, uint256 value) private pure {
-        uint256 index = fieldRd(instruction);
-        assembly ("memory-safe") {
-            // The low 32 bits of the word that ends with a half are that half.
-            let place := add(sub(FLOATS, 28), shl(2, index))
-            mstore(place, or(and(mload(place), not(0xffffffff)), and(value, 0xffffffff)))
-            place := add(place, 128)
-            mstore(place, or(and(mload(place), not(0xffffffff)), shr(32, value)))
-        }
-        uint256 root = hashFloats();
-        assembly ("memory-safe") {
-            mstore(FLOAT_HASH, root)
-        }
+        uint256 number = value ^ BOXED_ZERO;
+        uint256 end = replace(FLOATS, wordAt(FLOATS_END), NEW_FLOATS, fieldRd(instruction), number);
+        setWord(NEW + FLOAT_HASH, hashOf(NEW_FLOATS, end));
     }
 
     // ---- Memory and code
 
-    function inCode(uint256 location) private pure returns (bool) {
+    function inCode(uint256 location) private view returns (bool) {
         unchecked {
-            return location - wordAt(CODE_BASE) < wordAt(CODE_SIZE);
+            return location - CODE_BASE < CODE_SIZE;
         }
     }
 
     /// @dev Whether an aligned load may read this address: memory or code.
-    function readable(uint256 location) private pure returns (bool) {
-        return location >> wordAt(MEMORY_BITS) == 0 || inCode(location);
+    function readable(uint256 location) private view returns (bool) {
+        return location >> MEMORY_BITS == 0 || inCode(location);
     }
 
     /// @dev Whether an aligned store may write this address: memory that is not hidden by code.
-    function writable(uint256 location) private pure returns (bool) {
-        return location >> wordAt(MEMORY_BITS) == 0 && !inCode(location);
+    function writable(uint256 location) private view returns (bool) {
+        return location >> MEMORY_BITS == 0 && !inCode(location);
     }
 
     /// @dev The instruction at an address of the code, with its proof checked.
-    function fetch(uint256 pc) private pure returns (uint256) {
+    function fetch(uint256 pc) private view returns (uint256) {
         return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
     }
 
     /// @dev `size` bytes at an address, with their proof checked.
-    function load(uint256 location, uint256 size) private pure returns (uint256) {
+    function load(uint256 location, uint256 size) private view returns (uint256) {
         uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
         return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
     }
 
-    /// @dev Stores `size` bytes at an address: checks the proof of the old leaf, then hashes the new leaf up
-    /// the same path.
-    function store(uint256 location, uint256 size, uint256 value) private pure {
+    /// @dev Stores `size` bytes at an address: hashes the new leaf up the same path as the old one.
+    function store(uint256 location, uint256 size, uint256 value) private view {
         unchecked {
             uint256 proof = wordAt(CURSOR);
             uint256 leaf = memoryLeaf(location);
             uint256 shift = 8 * (location & 31);
             uint256 mask = (1 << (8 * size)) - 1;
             leaf = (leaf & ~(mask << shift)) | ((value & mask) << shift);
-            (uint256 root,,) = fold(leaf, location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS, proof + 32);
-            assembly ("memory-safe") {
-                mstore(MEMORY_ROOT, root)
-            }
+            (uint256 root,) = fold(leaf, location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS, proof + 32);
+            setWord(NEW + MEMORY_ROOT, root);
         }
     }
 
-    function codeLeaf(uint256 location) private pure returns (uint256) {
+    function codeLeaf(uint256 location) private view returns (uint256 leaf) {
         unchecked {
-            return provenLeaf(wordAt(CODE_ROOT), (location - wordAt(CODE_BASE)) >> LEAF_BITS, wordAt(CODE_DEPTH));
+            uint256 root;
+            (leaf, root) = provenLeaf((location - CODE_BASE) >> LEAF_BITS, CODE_DEPTH);
+            uint256 known = wordAt(OLD + CODE_ROOT);
+            if (wordAt(REVEALED) != 0 && root != known) revert ProofMismatch(bytes32(known), bytes32(root));
+            reveal(CODE_ROOT, root);
         }
     }
 
-    function memoryLeaf(uint256 location) private pure returns (uint256) {
+    function memoryLeaf(uint256 location) private view returns (uint256 leaf) {
         unchecked {
-            return provenLeaf(wordAt(MEMORY_ROOT), location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS);
+            uint256 root;
+            (leaf, root) = provenLeaf(location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS);
+            reveal(MEMORY_ROOT, root);
         }
     }
 
     // ---- Proofs
 
-    /// @dev Reads and checks the next proof in the witness: that of leaf `index` in the tree with this root.
-    function provenLeaf(uint256 root, uint256 index, uint256 depth) private pure returns (uint256 leaf) {
+    /// @dev Reads the next proof in the witness: that of leaf `index` in a tree of this depth. It gives the
+    /// root of the tree.
+    function provenLeaf(uint256 index, uint256 depth) private pure returns (uint256 leaf, uint256 root) {
         unchecked {
             uint256 proof = wordAt(CURSOR);
             assembly ("memory-safe") {
                 leaf := calldataload(proof)
             }
-            (uint256 given, uint256 end, bool canonical) = fold(leaf, index, depth, proof + 32);
-            advance(end);
-            if (!canonical) revert ProofNotCanonical();
-            if (given != root) revert ProofMismatch(bytes32(root), bytes32(given));
+            uint256 end;
+            (root, end) = fold(leaf, index, depth, proof + 32);
+            setWord(CURSOR, end);
         }
     }
 
@@ -353,19 +454,21 @@ contract StepVerifier is IStepVerifier {
     function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
         private
         pure
-        returns (uint256 root, uint256 end, bool canonical)
+        returns (uint256 root, uint256 end)
     {
         assembly ("memory-safe") {
             root := leaf
-            let mask := shr(192, calldataload(proof))
-            canonical := iszero(shr(depth, mask))
-            end := add(proof, 8)
+            // A bit for each level, in whole bytes.
+            let size := shr(3, add(depth, 7))
+            let mask := shr(sub(256, shl(3, size)), calldataload(proof))
+            end := add(proof, size)
+            let bad := shr(depth, mask)
             for {} depth { depth := sub(depth, 1) } {
                 let sibling := 0
                 if and(mask, 1) {
                     sibling := calldataload(end)
                     end := add(end, 32)
-                    if iszero(sibling) { canonical := 0 }
+                    if iszero(sibling) { bad := 1 }
                 }
                 // The parent of two zeros is zero.
                 if or(root, sibling) {
@@ -377,31 +480,14 @@ contract StepVerifier is IStepVerifier {
                 mask := shr(1, mask)
                 index := shr(1, index)
             }
-        }
-    }
-
-    /// @dev Records that the witness has been read up to `end`.
-    function advance(uint256 end) private pure {
-        uint256 start = wordAt(WITNESS_START);
-        uint256 limit = wordAt(WITNESS_END);
-        if (end > limit) revert WitnessLength(end - start, limit - start);
-        assembly ("memory-safe") {
-            mstore(CURSOR, end)
-        }
-    }
-
-    /// @dev The witness must have no bytes that the step does not read.
-    function requireAllRead(uint256 given) private pure {
-        unchecked {
-            uint256 left = wordAt(WITNESS_END) - wordAt(CURSOR);
-            if (left != 0) revert WitnessLength(given - left, given);
+            if bad { mstore(NOT_CANONICAL, 1) }
         }
     }
 
     // ---- Instructions
 
     /// @dev Executes an instruction and returns the next program counter.
-    function dispatch(uint256 instruction, uint256 pc) private pure returns (uint256) {
+    function dispatch(uint256 instruction, uint256 pc) private view returns (uint256) {
         unchecked {
             uint256 opcode = instruction & 0x7f;
             if (opcode < 0x3b) {
@@ -483,7 +569,7 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Opcode 0x03: lb, lh, lw, ld, lbu, lhu, lwu.
-    function opcode03(uint256 instruction, uint256 pc) private pure returns (uint256) {
+    function opcode03(uint256 instruction, uint256 pc) private view returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x03) {
@@ -563,7 +649,7 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Opcode 0x07: flw, fld.
-    function opcode07(uint256 instruction, uint256 pc) private pure returns (uint256) {
+    function opcode07(uint256 instruction, uint256 pc) private view returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 == 0x02) {
@@ -729,7 +815,7 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Opcode 0x23: sb, sh, sw, sd.
-    function opcode23(uint256 instruction, uint256 pc) private pure returns (uint256) {
+    function opcode23(uint256 instruction, uint256 pc) private view returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x02) {
@@ -774,7 +860,7 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Opcode 0x27: fsw, fsd.
-    function opcode27(uint256 instruction, uint256 pc) private pure returns (uint256) {
+    function opcode27(uint256 instruction, uint256 pc) private view returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 == 0x02) {

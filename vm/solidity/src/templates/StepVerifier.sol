@@ -9,8 +9,10 @@ import {IStepVerifier} from "./IStepVerifier.sol";
 /// instructions; and the arithmetic that they use. The last two are printed from the code that the
 /// interpreter runs, names included.
 /// @dev A machine word is a number below 2^64 in a `uint256`. Nothing here can overflow 256 bits, so all
-/// arithmetic is unchecked. The state is kept in memory in the form in which it is hashed, and is changed in
-/// place.
+/// arithmetic is unchecked. The states before and after the step are kept in memory in the form in which they
+/// are hashed. What can be derived is not in the witness: a proof gives the root of its tree, the float
+/// registers give their hash. So the step is executed first, and only then is it known whether it was made
+/// from the right state.
 contract StepVerifier is IStepVerifier {
     // ---- Numbers
 
@@ -18,11 +20,12 @@ contract StepVerifier is IStepVerifier {
     uint256 private constant EXTENSIONS = {{extensions}};
     /// The mask of a machine word.
     uint256 private constant WORD = 0xffffffffffffffff;
+    /// The lower half of each of 16 bytes.
+    uint256 private constant HALF_BYTES = 0x0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f;
     /// The binary logarithm of the bytes in a leaf.
     uint256 private constant LEAF_BITS = 5;
 {{constants}}
-    // ---- Layout of this contract's memory. A field shorter than 32 bytes is given by the 32 bytes that end
-    // with it, so that it is the low bits of a word.
+    // ---- Layout of this contract's memory
 
 {{layout}}
     /// @inheritdoc IStepVerifier
@@ -32,13 +35,10 @@ contract StepVerifier is IStepVerifier {
         returns (bytes32 postStateRoot)
     {
         loadMachine(machine);
-        loadState(preStateRoot, witness);
-        if (wordAt(STATUS) & 0xff == RUNNING) {
-            uint256 pc = wordAt(PC) & WORD;
-            setField(PC, execute(pc));
-        }
-        requireAllRead(witness.length);
-        return stateRoot();
+        (uint256 status, uint256 pc) = loadState(witness);
+        if (status == RUNNING) pc = execute(pc);
+        requireTrue(preStateRoot, witness);
+        return bytes32(hashOf(NEW, setPc(pc)));
     }
 
     /// @dev Executes the instruction at `pc` and returns the next program counter.
@@ -76,40 +76,80 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Replaces the low 64 bits of the 32 bytes at `place` in this contract's memory.
-    function setField(uint256 place, uint256 value) private pure {
+    function setWord(uint256 place, uint256 value) private pure {
         assembly ("memory-safe") {
-            mstore(place, or(and(mload(place), not(WORD)), value))
+            mstore(place, value)
         }
     }
 
-    /// @dev Copies the state from the witness and checks its root.
-    function loadState(bytes32 preStateRoot, bytes calldata witness) private pure {
-        if (witness.length < STATE_SIZE) revert WitnessLength(STATE_SIZE, witness.length);
+    /// @dev Hashes this contract's memory from `start` to `end`.
+    function hashOf(uint256 start, uint256 end) private pure returns (uint256 hash) {
         assembly ("memory-safe") {
-            mstore(0x40, FLOATS_END)
-            mstore(CURSOR, add(witness.offset, STATE_SIZE))
-            mstore(WITNESS_START, witness.offset)
-            mstore(WITNESS_END, add(witness.offset, witness.length))
-            calldatacopy(STATE, witness.offset, STATE_SIZE)
+            hash := keccak256(start, sub(end, start))
         }
-        bytes32 given = stateRoot();
+    }
+
+    /// @dev Reads status, registers and program counter from the witness. The roots follow from its other
+    /// parts, so only `requireTrue` can tell whether this is the state before the step.
+    function loadState(bytes calldata witness) private pure returns (uint256 status, uint256 counter) {
+        unchecked {
+            assembly ("memory-safe") {
+                mstore(0x40, MEMORY_END)
+                mstore(CURSOR, add(witness.offset, 1))
+                status := byte(0, calldataload(witness.offset))
+                mstore8(add(OLD, STATUS), status)
+            }
+            bool trapped = status >= TRAPPED && status <= TRAPPED + {{last_trap}};
+            if (status != RUNNING && status != EXITED && !trapped) revert InvalidStatus(status);
+            uint256 end = loadNumbers(OLD + NUMBERS);
+            assembly ("memory-safe") {
+                mstore(OLD_END, end)
+                mstore(NEW_END, add(end, sub(NEW, OLD)))
+                mcopy(add(NEW, STATUS), add(OLD, STATUS), sub(end, add(OLD, STATUS)))
+                // The program counter comes last.
+                let bits := shl(3, and(mload(add(OLD, sub(NUMBERS, 16))), 15))
+                counter := and(mload(sub(end, 32)), sub(shl(bits, 1), 1))
+            }
+        }
+    }
+
+    /// @dev Notes a root or a hash of the state, at its place there, which a part of the witness gives. Until
+    /// the step changes it, it is the same after the step.
+    function reveal(uint256 place, uint256 hash) private pure {
+        assembly ("memory-safe") {
+            mstore(add(OLD, place), hash)
+            mstore(add(NEW, place), hash)
+            mstore(REVEALED, or(mload(REVEALED), shl(place, 1)))
+        }
+    }
+
+    /// @dev Reads the hashes of the state that no other part of the witness has given. Reverts unless the
+    /// witness is well-formed, has nothing more, and shows the state with this root.
+    function requireTrue(bytes32 preStateRoot, bytes calldata witness) private pure {
+        uint256 read;
+        bytes32 given;
+        assembly ("memory-safe") {
+            let cursor := mload(CURSOR)
+            let hidden := not(mload(REVEALED))
+            for { let place := CODE_ROOT } lt(place, STATUS) { place := add(place, 32) } {
+                if and(shr(place, hidden), 1) {
+                    calldatacopy(add(OLD, place), cursor, 32)
+                    calldatacopy(add(NEW, place), cursor, 32)
+                    cursor := add(cursor, 32)
+                }
+            }
+            read := sub(cursor, witness.offset)
+            given := keccak256(OLD, sub(mload(OLD_END), OLD))
+        }
+        if (read != witness.length) revert WitnessLength(read, witness.length);
+        if (wordAt(NOT_CANONICAL) != 0) revert ProofNotCanonical();
         if (given != preStateRoot) revert StateMismatch(preStateRoot, given);
-        uint256 status = wordAt(STATUS) & 0xff;
-        bool trapped = status >= TRAPPED && status <= TRAPPED + {{last_trap}};
-        if (status != RUNNING && status != EXITED && !trapped) revert InvalidStatus(status);
-    }
-
-    function stateRoot() private pure returns (bytes32 root) {
-        assembly ("memory-safe") {
-            root := keccak256(STATE, STATE_SIZE)
-        }
     }
 
     /// @dev Stops the machine at this instruction.
     function stop(uint256 status, uint256 pc) private pure returns (uint256) {
         assembly ("memory-safe") {
-            mstore8(add(STATUS, 31), status)
+            mstore8(add(NEW, STATUS), status)
         }
         return pc;
     }
@@ -133,10 +173,10 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev The integer register `index`; x0 is always 0.
-    function register(uint256 index) private pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            value := mul(and(mload(add(REGISTERS, shl(3, index))), WORD), iszero(iszero(index)))
+    /// @dev The integer register `index`. The lists begin with x1; x0 has no place in them, and is 0.
+    function register(uint256 index) private pure returns (uint256) {
+        unchecked {
+            return numberAt(OLD + NUMBERS, index - 1);
         }
     }
 
@@ -152,7 +192,99 @@ contract StepVerifier is IStepVerifier {
     function setRd(uint256 instruction, uint256 value) private pure {
         unchecked {
             uint256 index = fieldRd(instruction);
-            if (index != 0) setField(REGISTERS + 8 * index, value);
+            if (index == 0) return;
+            uint256 end = replace(OLD + NUMBERS, wordAt(OLD_END), NEW + NUMBERS, index - 1, value);
+            setWord(NEW_END, end);
+        }
+    }
+
+    /// @dev Writes the program counter of the state after the step, and returns the end of that state.
+    function setPc(uint256 counter) private pure returns (uint256 end) {
+        uint256 length = byteLength(counter);
+        assembly ("memory-safe") {
+            // The word that ends with the lengths.
+            let lengths := mload(add(NEW, sub(NUMBERS, 16)))
+            let place := sub(mload(NEW_END), and(lengths, 15))
+            mstore(place, shl(sub(256, shl(3, length)), counter))
+            mstore8(add(NEW, add(NUMBERS, 15)), or(and(lengths, 0xf0), length))
+            end := add(place, length)
+        }
+    }
+
+    // ---- Lists of 32 numbers: half a byte each for how many bytes they have, then these bytes
+
+    /// @dev Copies the next list from the witness into this contract's memory, and returns its end there.
+    function loadNumbers(uint256 list) private pure returns (uint256 end) {
+        unchecked {
+            uint256 cursor = wordAt(CURSOR);
+            uint256 tooLong;
+            assembly ("memory-safe") {
+                let lengths := calldataload(cursor)
+                mstore(list, lengths)
+                // More than eight: the highest of the four bits, and any other.
+                tooLong := or(or(lengths, shr(1, lengths)), shr(2, lengths))
+                tooLong := and(and(tooLong, shr(3, lengths)), shl(128, 0x11111111111111111111111111111111))
+            }
+            if (tooLong != 0) revert NumberTooLong();
+            (uint256 place, uint256 length) = find(list, 31);
+            end = place + length;
+            assembly ("memory-safe") {
+                calldatacopy(list, cursor, sub(end, list))
+            }
+            setWord(CURSOR, cursor + end - list);
+        }
+    }
+
+    /// @dev The place of number `index` of a list, and how many bytes it has. An index of -1 finds nothing.
+    function find(uint256 list, uint256 index) private pure returns (uint256 place, uint256 length) {
+        assembly ("memory-safe") {
+            let lengths := mload(list)
+            let bits := shl(2, index)
+            length := shr(252, shl(bits, lengths))
+            // The sum of the lengths before it: of pairs first, whose sum is the remainder by 255.
+            lengths := shr(sub(256, bits), lengths)
+            lengths := add(and(lengths, HALF_BYTES), and(shr(4, lengths), HALF_BYTES))
+            place := add(add(list, 16), mod(lengths, 255))
+        }
+    }
+
+    /// @dev Number `index` of a list; 0 if there is none.
+    function numberAt(uint256 list, uint256 index) private pure returns (uint256 value) {
+        (uint256 place, uint256 length) = find(list, index);
+        assembly ("memory-safe") {
+            value := shr(sub(256, shl(3, length)), mload(place))
+        }
+    }
+
+    /// @dev Copies the list between `from` and `end` with number `index` replaced; returns the copy's end.
+    function replace(uint256 from, uint256 end, uint256 to, uint256 index, uint256 value)
+        private
+        pure
+        returns (uint256 newEnd)
+    {
+        (uint256 place, uint256 length) = find(from, index);
+        uint256 newLength = byteLength(value);
+        assembly ("memory-safe") {
+            let head := sub(place, from)
+            mcopy(to, from, head)
+            newEnd := add(to, head)
+            mstore(newEnd, shl(sub(256, shl(3, newLength)), value))
+            newEnd := add(newEnd, newLength)
+            place := add(place, length)
+            mcopy(newEnd, place, sub(end, place))
+            newEnd := add(newEnd, sub(end, place))
+            // Only the length of this number changes.
+            mstore(to, xor(mload(to), shl(sub(252, shl(2, index)), xor(length, newLength))))
+        }
+    }
+
+    /// @dev The number of bytes needed to write a word: 0 for 0.
+    function byteLength(uint256 x) private pure returns (uint256 length) {
+        assembly ("memory-safe") {
+            length := shl(2, lt(0xffffffff, x))
+            length := or(length, shl(1, lt(0xffff, shr(shl(3, length), x))))
+            length := or(length, lt(0xff, shr(shl(3, length), x)))
+            length := add(length, iszero(iszero(x)))
         }
     }
 {{floats}}
@@ -185,8 +317,7 @@ contract StepVerifier is IStepVerifier {
         return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
     }
 
-    /// @dev Stores `size` bytes at an address: checks the proof of the old leaf, then hashes the new leaf up
-    /// the same path.
+    /// @dev Stores `size` bytes at an address: hashes the new leaf up the same path as the old one.
     function store(uint256 location, uint256 size, uint256 value) private pure {
         unchecked {
             uint256 proof = wordAt(CURSOR);
@@ -194,38 +325,42 @@ contract StepVerifier is IStepVerifier {
             uint256 shift = 8 * (location & 31);
             uint256 mask = (1 << (8 * size)) - 1;
             leaf = (leaf & ~(mask << shift)) | ((value & mask) << shift);
-            (uint256 root,,) = fold(leaf, location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS, proof + 32);
-            assembly ("memory-safe") {
-                mstore(MEMORY_ROOT, root)
-            }
+            (uint256 root,) = fold(leaf, location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS, proof + 32);
+            setWord(NEW + MEMORY_ROOT, root);
         }
     }
 
-    function codeLeaf(uint256 location) private pure returns (uint256) {
+    function codeLeaf(uint256 location) private pure returns (uint256 leaf) {
         unchecked {
-            return provenLeaf(wordAt(CODE_ROOT), (location - wordAt(CODE_BASE)) >> LEAF_BITS, wordAt(CODE_DEPTH));
+            uint256 root;
+            (leaf, root) = provenLeaf((location - wordAt(CODE_BASE)) >> LEAF_BITS, wordAt(CODE_DEPTH));
+            uint256 known = wordAt(OLD + CODE_ROOT);
+            if (wordAt(REVEALED) != 0 && root != known) revert ProofMismatch(bytes32(known), bytes32(root));
+            reveal(CODE_ROOT, root);
         }
     }
 
-    function memoryLeaf(uint256 location) private pure returns (uint256) {
+    function memoryLeaf(uint256 location) private pure returns (uint256 leaf) {
         unchecked {
-            return provenLeaf(wordAt(MEMORY_ROOT), location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS);
+            uint256 root;
+            (leaf, root) = provenLeaf(location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS);
+            reveal(MEMORY_ROOT, root);
         }
     }
 
     // ---- Proofs
 
-    /// @dev Reads and checks the next proof in the witness: that of leaf `index` in the tree with this root.
-    function provenLeaf(uint256 root, uint256 index, uint256 depth) private pure returns (uint256 leaf) {
+    /// @dev Reads the next proof in the witness: that of leaf `index` in a tree of this depth. It gives the
+    /// root of the tree.
+    function provenLeaf(uint256 index, uint256 depth) private pure returns (uint256 leaf, uint256 root) {
         unchecked {
             uint256 proof = wordAt(CURSOR);
             assembly ("memory-safe") {
                 leaf := calldataload(proof)
             }
-            (uint256 given, uint256 end, bool canonical) = fold(leaf, index, depth, proof + 32);
-            advance(end);
-            if (!canonical) revert ProofNotCanonical();
-            if (given != root) revert ProofMismatch(bytes32(root), bytes32(given));
+            uint256 end;
+            (root, end) = fold(leaf, index, depth, proof + 32);
+            setWord(CURSOR, end);
         }
     }
 
@@ -234,19 +369,21 @@ contract StepVerifier is IStepVerifier {
     function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
         private
         pure
-        returns (uint256 root, uint256 end, bool canonical)
+        returns (uint256 root, uint256 end)
     {
         assembly ("memory-safe") {
             root := leaf
-            let mask := shr(192, calldataload(proof))
-            canonical := iszero(shr(depth, mask))
-            end := add(proof, 8)
+            // A bit for each level, in whole bytes.
+            let size := shr(3, add(depth, 7))
+            let mask := shr(sub(256, shl(3, size)), calldataload(proof))
+            end := add(proof, size)
+            let bad := shr(depth, mask)
             for {} depth { depth := sub(depth, 1) } {
                 let sibling := 0
                 if and(mask, 1) {
                     sibling := calldataload(end)
                     end := add(end, 32)
-                    if iszero(sibling) { canonical := 0 }
+                    if iszero(sibling) { bad := 1 }
                 }
                 // The parent of two zeros is zero.
                 if or(root, sibling) {
@@ -258,24 +395,7 @@ contract StepVerifier is IStepVerifier {
                 mask := shr(1, mask)
                 index := shr(1, index)
             }
-        }
-    }
-
-    /// @dev Records that the witness has been read up to `end`.
-    function advance(uint256 end) private pure {
-        uint256 start = wordAt(WITNESS_START);
-        uint256 limit = wordAt(WITNESS_END);
-        if (end > limit) revert WitnessLength(end - start, limit - start);
-        assembly ("memory-safe") {
-            mstore(CURSOR, end)
-        }
-    }
-
-    /// @dev The witness must have no bytes that the step does not read.
-    function requireAllRead(uint256 given) private pure {
-        unchecked {
-            uint256 left = wordAt(WITNESS_END) - wordAt(CURSOR);
-            if (left != 0) revert WitnessLength(given - left, given);
+            if bad { mstore(NOT_CANONICAL, 1) }
         }
     }
 

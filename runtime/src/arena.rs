@@ -127,8 +127,7 @@ impl Arena {
         };
         let about = format!("{} bytes of output", count(computed.output.len() as u64));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
-        let (asserter, model, input, output) =
-            (account(side), self.model, self.input, Root(computed.root.0));
+        let (asserter, model, input, output) = (account(side), self.model, self.input, Root(computed.root.0));
         self.dispute =
             Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
         self.attempt += 1;

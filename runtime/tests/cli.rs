@@ -563,7 +563,8 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
                         [(&Schedule::OSAKA, "gas"), (&Schedule::GLAMSTERDAM, "glamsterdam_gas")]
                     {
                         let bound = shape.bound(kind, schedule);
-                        let (bytes, gas) = (act["calldata_bytes"].as_u64(), act[field].as_u64().expect("gas"));
+                        let (bytes, gas) =
+                            (act["calldata_bytes"].as_u64(), act[field].as_u64().expect("gas"));
                         assert!(
                             bytes <= Some(bound.bytes) && gas <= bound.gas,
                             "{act} is above {bound:?} of {shape:?} under {}",

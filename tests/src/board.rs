@@ -1,7 +1,9 @@
 //! One game played twice: by the rules in Rust, and by the contracts in an EVM. Both must agree on every
 //! move, including illegal ones.
 
-use contracts::{Address, B256, IDisputeGame, IModelRegistry, IOpenDisputes, SolCall as _, SolValue as _, U256};
+use contracts::{
+    Address, B256, IDisputeGame, IModelRegistry, IOpenDisputes, SolCall as _, SolValue as _, U256,
+};
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::fake::Fake;
 use game::{Challenge, Clocks, Game, Model, Move, Outcome, Rules, Side};

@@ -49,8 +49,18 @@ impl Case {
         let code = code.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>().into();
         let (segments, tensors, symbols, schedule) = Default::default();
         let entry = profile.code_base();
-        let contents =
-            Contents { profile, entry, sp: 0, code, segments, tensors, symbols, schedule, period: None, interface: None };
+        let contents = Contents {
+            profile,
+            entry,
+            sp: 0,
+            code,
+            segments,
+            tensors,
+            symbols,
+            schedule,
+            period: None,
+            interface: None,
+        };
         Self {
             image: Image::new(contents).expect("an image"),
             status: if random.one_in(64) { status(random) } else { Status::Running },

@@ -274,7 +274,8 @@ impl Stage {
         let overturned = self.dispute.as_ref().map(Dispute::standing) == Some(dispute::Standing::Overturned);
         for (number, Payment { to, amount }) in payments.into_iter().enumerate() {
             if overturned && number > 0 {
-                let id = (self.id << 176) | (U256::from(self.attempt) << 160) | U256::from_be_slice(to.as_slice());
+                let id =
+                    (self.id << 176) | (U256::from(self.attempt) << 160) | U256::from_be_slice(to.as_slice());
                 self.shares.insert(id, amount - TERMS.challenger_bond);
                 *self.owed.entry(to).or_default() += amount;
             } else {

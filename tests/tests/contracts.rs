@@ -248,8 +248,20 @@ fn contract_and_rust_play_the_same_game() {
     let mut seen = campaign(&mut Place::of_fakes(), number("OPML_GAMES", 150));
     seen.remove("none");
     let all = [
-        "Agrees", "Count", "Early", "EndState", "Late", "Level", "Over", "Part", "Proof", "StateMismatch",
-        "Turn", "Units", "Void", "Witness",
+        "Agrees",
+        "Count",
+        "Early",
+        "EndState",
+        "Late",
+        "Level",
+        "Over",
+        "Part",
+        "Proof",
+        "StateMismatch",
+        "Turn",
+        "Units",
+        "Void",
+        "Witness",
     ];
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), all);
 }

@@ -345,8 +345,7 @@ fn no_state_has_another_status_or_longer_numbers() {
     for (core, expected) in cases.into_iter().chain(longer) {
         // A machine that doesn't run shows all roots.
         let roots = [1; 96];
-        let (root, witness) =
-            (step::keccak(&[&roots[..], &core].concat()), [&core[..], &roots].concat());
+        let (root, witness) = (step::keccak(&[&roots[..], &core].concat()), [&core[..], &roots].concat());
         let rust = verify(profile, &witness, root).expect_err("no state");
         assert_eq!(error_name(&rust), expected, "{rust}");
         match contracts.step(profile, root, &witness) {
@@ -421,7 +420,7 @@ const BUGS: [(Extensions, &str, &str, Op); 16] = [
     (Extensions::IMFD, "reveal(FLOAT_HASH, hashOf", "setWord(NEW + FLOAT_HASH, hashOf", Op::FaddD),
     (Extensions::IM, "(location & 3) != 0", "(location & 1) != 0", Op::Lw),
     (Extensions::IM, "mstore(xor(place, 32), sibling)", "mstore(sub(32, place), root)", Op::Add),
-    (Extensions::IM, "MEMORY_BITS == 0 && !inCode(location)", "MEMORY_BITS == 0", Op::Sd),
+    (Extensions::IM, "wordAt(MEMORY_BITS) == 0 && !inCode(location)", "wordAt(MEMORY_BITS) == 0", Op::Sd),
     (Extensions::IMFD, "quotient | toUint(!exact)", "quotient | toUint(exact)", Op::FdivD),
     (Extensions::IMFD, "sign = toUint(rm == 2);", "sign = toUint(rm == 3);", Op::FaddS),
 ];

@@ -133,8 +133,9 @@ fn verifier_of(trees: Trees) -> Verifier {
 /// The most expensive step of machines of some sizes, in `docs/costs.md`.
 #[test]
 fn the_dearest_steps_are_in_the_docs() {
-    let mut table =
-        String::from("| Memory | Code | Calldata, bytes | Gas, Osaka | Gas, Glamsterdam | Instructions |\n|---|---|---:|---:|---:|---|\n");
+    let mut table = String::from(
+        "| Memory | Code | Calldata, bytes | Gas, Osaka | Gas, Glamsterdam | Instructions |\n|---|---|---:|---:|---:|---|\n",
+    );
     for (memory, code, memory_bits, code_bits) in
         [("128 KiB", "8 KiB", 17, 13), ("2^45 bytes", "8 KiB", 45, 13), ("2^45 bytes", "1 GiB", 45, 30)]
     {

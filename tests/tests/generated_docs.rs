@@ -97,8 +97,9 @@ fn bounds() -> String {
         .to_owned();
     for (name, shape) in shapes {
         // Under both schedules.
-        let both =
-            |gas: &dyn Fn(&Schedule) -> u64| Schedule::ALL.map(|schedule| thousands(gas(&schedule))).join("; ");
+        let both = |gas: &dyn Fn(&Schedule) -> u64| {
+            Schedule::ALL.map(|schedule| thousands(gas(&schedule))).join("; ")
+        };
         let bound = |kind| both(&|schedule| shape.bound(kind, schedule).gas);
         let bonds = Bonds::at(&shape, 50_000_000_000);
         let ether = |wei: u128| wei as f64 / 1e18;

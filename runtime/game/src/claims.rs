@@ -81,7 +81,8 @@ pub fn pair(start: Root, claims: &[Root], index: u64) -> Vec<Root> {
     let mut nodes: Vec<Root> = std::iter::once(start).chain(claims.iter().copied()).collect();
     let (mut siblings, mut index, mut split) = (Vec::new(), index, true);
     while nodes.len() > 1 {
-        let at = |index: Option<u64>| index.and_then(|index| nodes.get(usize::try_from(index).ok()?)).copied();
+        let at =
+            |index: Option<u64>| index.and_then(|index| nodes.get(usize::try_from(index).ok()?)).copied();
         if split && index % 2 == 0 {
             split = false;
         } else if split {

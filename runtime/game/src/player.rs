@@ -30,12 +30,7 @@ pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<
 }
 
 /// The move that continues with a part.
-pub fn go_on<O: Oracle>(
-    arity: u64,
-    part: Segment,
-    pick: Pick,
-    oracle: &mut O,
-) -> Result<Move, O::Error> {
+pub fn go_on<O: Oracle>(arity: u64, part: Segment, pick: Pick, oracle: &mut O) -> Result<Move, O::Error> {
     Ok(match part.level {
         _ if part.units() > 1 => Move::Dissect { pick, claims: claims(part, arity, oracle)? },
         Level::BigSteps if pick.agreed == VOID => Move::Void { pick },

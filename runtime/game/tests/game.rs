@@ -454,8 +454,12 @@ fn any_pick() -> impl Strategy<Value = Pick> {
 
 fn any_move() -> impl Strategy<Value = Move> {
     let claims = || prop::collection::vec(any_root(), 0..5);
-    let bytes =
-        || prop_oneof![prop::collection::vec(any::<u8>(), State::HEAD..State::MOST_BYTES), prop::collection::vec(any::<u8>(), 0..20)];
+    let bytes = || {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), State::HEAD..State::MOST_BYTES),
+            prop::collection::vec(any::<u8>(), 0..20)
+        ]
+    };
     let leaf = prop_oneof![Just((0x2000, 8)), any::<(u64, u64)>()]
         .prop_map(|(entry, bound)| image::Leaf { entry, bound });
     let entry = (leaf, prop::collection::vec(any_root(), 0..5), claims(), bytes(), any_proof()).prop_map(

@@ -1,7 +1,7 @@
 //! What a player has to do: a pure function of the state of the chain.
 
-use crate::show::GameName;
 use crate::book::Position;
+use crate::show::GameName;
 use contracts::{Address, Answer, B256, Request, Standing, Terms, U256};
 use game::Side;
 use std::fmt::{Display, Formatter};
@@ -143,9 +143,7 @@ pub fn challenger_of(game: U256) -> Address {
 #[must_use]
 pub fn concerns(me: Address, answer: &Answer, id: U256, standing: &GameStanding) -> bool {
     match standing {
-        GameStanding::Open(_) => {
-            challenger_of(id) == me || (answer.asserter == me && is_alive(answer, id))
-        }
+        GameStanding::Open(_) => challenger_of(id) == me || (answer.asserter == me && is_alive(answer, id)),
         _ => challenger_of(id) == me,
     }
 }

@@ -452,8 +452,12 @@ impl Player {
                     let (request, callback) = (asked.request.clone(), asked.callback_data.clone());
                     let output = computed.output.clone();
                     let earned = U256::from(self.terms.asserterBond).saturating_add(U256::from(request.fee));
-                    let call =
-                        IInferenceService::settleCall { id, request_: request, output, callbackData: callback };
+                    let call = IInferenceService::settleCall {
+                        id,
+                        request_: request,
+                        output,
+                        callbackData: callback,
+                    };
                     if self.is_new(&name)? {
                         let (model, eth) = (self.model_name(case), Ether(earned));
                         tracing::info!(request = %id, model, %eth, "the window is over: settling for bond and fee");
@@ -577,7 +581,8 @@ impl Player {
         let (request, shown) = (case.id, GameName(game));
         let (place, hash) = (state.place(), state.hash(game));
         let deadline = Deadline { at: place.deadline(), now: head.time };
-        let stake = if place.mover == Side::Asserter { self.terms.asserterBond } else { self.terms.challengerBond };
+        let stake =
+            if place.mover == Side::Asserter { self.terms.asserterBond } else { self.terms.challengerBond };
         let eth = Ether(stake.to());
         let (Some(model), Some(inference)) = (self.model(case), self.inference(case)) else {
             if self.started.insert(format!("lacks/{game}")) {
@@ -777,7 +782,8 @@ impl Player {
     /// The inference for a request, if the model and the input are available.
     fn inference(&mut self, case: &Case) -> Option<Arc<Inference>> {
         let (model, asked) = (self.model(case)?, self.asked(case)?);
-        let (root, id, repetitions) = (asked.request.inputRoot, asked.request.model, asked.request.repetitions);
+        let (root, id, repetitions) =
+            (asked.request.inputRoot, asked.request.model, asked.request.repetitions);
         let key = B256::new(step::keccak(&[&root.0[..], &id.0, &repetitions.to_be_bytes()].concat()).0);
         if let Some(inference) = self.inferences.get(&key) {
             return Some(Arc::clone(inference));
@@ -798,8 +804,13 @@ impl Player {
             }
             return None;
         }
-        let inference =
-            Arc::new(Inference::new(model, repetitions, input, self.config.tamper.clone(), self.config.max_memory));
+        let inference = Arc::new(Inference::new(
+            model,
+            repetitions,
+            input,
+            self.config.tamper.clone(),
+            self.config.max_memory,
+        ));
         // Machines are large, so those that no request needs are dropped.
         if self.inferences.len() >= MOST_INFERENCES {
             self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);

@@ -31,7 +31,9 @@ pub enum WorkError {
     #[error("{0}")]
     Tamper(String),
     /// The bytes that would be shown are not those of the root. The image's tensors lie about its outputs.
-    #[error("the output's {bytes} bytes do not have the root of the run's output: the image contradicts itself")]
+    #[error(
+        "the output's {bytes} bytes do not have the root of the run's output: the image contradicts itself"
+    )]
     Shown {
         /// How many bytes.
         bytes: usize,

@@ -70,7 +70,10 @@ impl Display for Bill {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let Self { transactions, gas, glamsterdam, bytes } = *self;
         let [gas, glamsterdam, bytes] = [gas, glamsterdam, bytes].map(count);
-        write!(f, "{transactions:>3} transactions, {bytes:>7} bytes of calldata, {gas:>9} gas ({glamsterdam} under Glamsterdam)")
+        write!(
+            f,
+            "{transactions:>3} transactions, {bytes:>7} bytes of calldata, {gas:>9} gas ({glamsterdam} under Glamsterdam)"
+        )
     }
 }
 
@@ -438,7 +441,8 @@ fn ending(image: &Image, played: &Played) -> String {
 
 /// Several disputes as a table.
 fn arities(played: &[Played]) -> String {
-    let mut rows = table(["arity", "winner", "transactions", "gas", "Glamsterdam", "bytes", "ms", "gas of all"]);
+    let mut rows =
+        table(["arity", "winner", "transactions", "gas", "Glamsterdam", "bytes", "ms", "gas of all"]);
     for played in played {
         let Bill { transactions, gas, glamsterdam, bytes } = played.bill(false);
         rows.add_row([

@@ -77,6 +77,7 @@ fn object(image: &Image) -> Value {
         "schedule": steps.collect::<Vec<_>>(), "instruction_mix": mix, "not_instructions": others,
         "operators": operators(image).into_iter().collect::<BTreeMap<_, _>>(),
         "schedule_root": image.schedule_root().to_string(), "interface": interface(image),
+        "period": image.period, "model": model_id(image),
     })
 }
 
@@ -88,6 +89,12 @@ fn interface(image: &Image) -> Value {
         json!({ "input": region(interface.input), "output": region(interface.output),
                 "scratch_bits": interface.scratch_bits, "bound": interface.bound })
     })
+}
+
+/// The ID by which every registry knows the image's model; `None` if the image can't be disputed.
+fn model_id(image: &Image) -> Option<contracts::B256> {
+    let model = game::Model::of(image, &image.big_steps())?;
+    model.check().is_ok().then(|| contracts::model_id(&model))
 }
 
 /// The address from which the stack grows down. A C program's start-up code sets it; otherwise it is the
@@ -115,6 +122,13 @@ fn text(image: &Image) -> String {
         image.entry,
         stack_pointer(image)
     );
+    if let Some(id) = model_id(image) {
+        let _ = writeln!(text, "model        {id}, its ID on every chain");
+    }
+    if let Some(image::Period { start, count, least, most }) = image.period {
+        let last = u64::from(start) + u64::from(count) - 1;
+        let _ = writeln!(text, "period       big steps {start} to {last}, {least} to {most} times");
+    }
     if let Some(interface) = &image.interface {
         for (name, image::Region { address, bits }) in
             [("inputs", interface.input), ("outputs", interface.output)]

@@ -134,8 +134,7 @@ fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
     } else if let Some(Event { data, block }) =
         Event::<IInferenceService::Settled>::of(log).filter(|e| e.data.id == id)
     {
-        let delivered =
-            if data.delivered { "no callback, or it succeeded" } else { "the callback failed" };
+        let delivered = if data.delivered { "no callback, or it succeeded" } else { "the callback failed" };
         new(block, "final", format!("{}; {delivered}", data.outputRoot))
     } else if let Some(Event { data, block }) =
         Event::<IInferenceService::CancelNotice>::of(log).filter(|e| e.data.id == id)

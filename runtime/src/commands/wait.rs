@@ -98,8 +98,7 @@ mod tests {
         let state = |standing, attempt, games, posted: u64| {
             let (posted, openGames) = (U256::from(posted).to(), U256::from(games).to());
             let (asserter, outputRoot, delivered) = Default::default();
-            let answer =
-                Answer { asserter, posted, attempt, openGames, standing, delivered, outputRoot };
+            let answer = Answer { asserter, posted, attempt, openGames, standing, delivered, outputRoot };
             state(&answer, &terms, 1000).to_string()
         };
         assert_eq!(state(Standing::None, 0, 0, 0), "waiting for an answer");

@@ -139,17 +139,7 @@ fn play(
     let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
     let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
     let input = pack(loaded.input(), loaded.input_bytes(), inputs);
-    Ok(Some(Recorded {
-        model,
-        input,
-        input_root,
-        output,
-        output_root,
-        answered,
-        opening,
-        moves,
-        winner,
-    }))
+    Ok(Some(Recorded { model, input, input_root, output, output_root, answered, opening, moves, winner }))
 }
 
 /// The moves of asserter and challenger. `None` unless the last one proves a step.

@@ -2,6 +2,7 @@
 
 use crate::{GAS_LIMIT, SPEC};
 use alloy_sol_types::{SolCall, SolError, SolEvent};
+use isa::Extensions;
 use revm::context::TxEnv;
 use revm::context::result::{ExecutionResult, Output, ResultGas};
 use revm::database::{CacheDB, EmptyDB};
@@ -9,7 +10,6 @@ use revm::handler::MainnetContext;
 use revm::primitives::{Address, Bytes, Log, TxKind, U256};
 use revm::state::AccountInfo;
 use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetEvm};
-use isa::Extensions;
 use thiserror::Error;
 
 /// A chain with rules as of Osaka, on which gas costs nothing.

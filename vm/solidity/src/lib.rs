@@ -199,7 +199,11 @@ pub fn generate(profile: &MachineProfile, image: &str) -> Vec<File> {
 fn identifier(name: &str) -> String {
     let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let capitalised: String = words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
-    if capitalised.starts_with(|letter: char| letter.is_ascii_alphabetic()) { capitalised } else { format!("Image{capitalised}") }
+    if capitalised.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
+        capitalised
+    } else {
+        format!("Image{capitalised}")
+    }
 }
 
 /// The interface that every verifier has.

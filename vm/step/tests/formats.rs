@@ -71,7 +71,13 @@ fn bytes_that_are_no_state() {
     assert!(matches!(error(&|b| b.truncate(115)), WitnessError::TooShort { expected: 2, found: 1, .. }));
     assert!(matches!(error(&|b| b[100] = 0x09), WitnessError::Length { found: 9, .. }));
     // A number with a zero in front, which no machine writes.
-    assert!(matches!(error(&|b| { b[97] = 0x11; b.insert(113, 0); }), WitnessError::State { .. }));
+    assert!(matches!(
+        error(&|b| {
+            b[97] = 0x11;
+            b.insert(113, 0);
+        }),
+        WitnessError::State { .. }
+    ));
 }
 
 #[test]

@@ -14,19 +14,10 @@ import {IStepVerifier} from "./IStepVerifier.sol";
 /// registers give their hash. So the step is executed first, and only then is it known whether it was made
 /// from the right state.
 contract StepVerifier is IStepVerifier {
-    // ---- The machine's profile
-
-    /// Memory spans the addresses below 2^MEMORY_BITS.
-    uint256 private immutable MEMORY_BITS;
-    /// The first address of the code.
-    uint256 private immutable CODE_BASE;
-    /// The size of the code in bytes.
-    uint256 private immutable CODE_SIZE;
-    /// The depth of the code tree.
-    uint256 private immutable CODE_DEPTH;
-
     // ---- Numbers
 
+    /// The extensions that this contract executes.
+    uint256 private constant EXTENSIONS = 3;
     /// The mask of a machine word.
     uint256 private constant WORD = 0xffffffffffffffff;
     /// The lower half of each of 16 bytes.
@@ -60,16 +51,24 @@ contract StepVerifier is IStepVerifier {
     uint256 private constant REVEALED = 0xc0;
     /// 1 if a proof isn't in its one form.
     uint256 private constant NOT_CANONICAL = 0xe0;
+    /// Memory spans the addresses below 2^MEMORY_BITS.
+    uint256 private constant MEMORY_BITS = 0x140;
+    /// The first address of the code.
+    uint256 private constant CODE_BASE = 0x160;
+    /// The size of the code in bytes.
+    uint256 private constant CODE_SIZE = 0x180;
+    /// The depth of the code tree.
+    uint256 private constant CODE_DEPTH = 0x1a0;
     /// The state before the step.
-    uint256 private constant OLD = 0x140;
+    uint256 private constant OLD = 0x1c0;
     /// The state after the step.
-    uint256 private constant NEW = 0x2e0;
+    uint256 private constant NEW = 0x360;
     /// The list of the float registers before the step.
-    uint256 private constant FLOATS = 0x480;
+    uint256 private constant FLOATS = 0x500;
     /// The list of the float registers after the step.
-    uint256 private constant NEW_FLOATS = 0x5c0;
+    uint256 private constant NEW_FLOATS = 0x640;
     /// The end of all these.
-    uint256 private constant MEMORY_END = 0x700;
+    uint256 private constant MEMORY_END = 0x780;
     /// In a state: the root of the code.
     uint256 private constant CODE_ROOT = 0x0;
     /// In a state: the root of the memory.
@@ -81,27 +80,13 @@ contract StepVerifier is IStepVerifier {
     /// In a state: the list of x1 to x31 and, last, the program counter.
     uint256 private constant NUMBERS = 0x61;
 
-    /// @param memoryBits memory spans the addresses below 2^memoryBits
-    /// @param codeBase the first address of the code
-    /// @param codeSize the size of the code in bytes
-    constructor(uint256 memoryBits, uint256 codeBase, uint256 codeSize) {
-        bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
-        bool codeValid = codeSize != 0 && codeSize % 32 == 0 && codeBase % 32 == 0;
-        if (!memoryValid || !codeValid || codeBase > WORD || codeSize > WORD - codeBase) {
-            revert InvalidProfile();
-        }
-        MEMORY_BITS = memoryBits;
-        CODE_BASE = codeBase;
-        CODE_SIZE = codeSize;
-        CODE_DEPTH = bitLength(codeSize / 32 - 1);
-    }
-
     /// @inheritdoc IStepVerifier
-    function step(bytes32 preStateRoot, bytes calldata witness)
+    function step(bytes32 preStateRoot, uint256 machine, bytes calldata witness)
         external
-        view
+        pure
         returns (bytes32 postStateRoot)
     {
+        loadMachine(machine);
         (uint256 status, uint256 pc) = loadState(witness);
         if (status == RUNNING) pc = execute(pc);
         requireTrue(preStateRoot, witness);
@@ -109,13 +94,32 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Executes the instruction at `pc` and returns the next program counter.
-    function execute(uint256 pc) private view returns (uint256) {
+    function execute(uint256 pc) private pure returns (uint256) {
         if (!inCode(pc)) return trap(INSTRUCTION_FAULT, pc);
         if (pc & 3 != 0) return trap(INSTRUCTION_MISALIGNED, pc);
         return dispatch(fetch(pc), pc);
     }
 
     // ---- State
+
+    /// @dev Unpacks the machine and refuses one that cannot exist or has other extensions.
+    function loadMachine(uint256 machine) private pure {
+        unchecked {
+            uint256 memoryBits = (machine >> 128) & 0xff;
+            uint256 codeBase = (machine >> 64) & WORD;
+            uint256 codeSize = machine & WORD;
+            bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
+            bool codeValid = codeSize != 0 && (codeSize | codeBase) & 31 == 0 && codeBase + codeSize <= WORD;
+            if (!memoryValid || !codeValid || machine >> 136 != EXTENSIONS) revert InvalidMachine();
+            uint256 codeDepth = bitLength(codeSize / 32 - 1);
+            assembly ("memory-safe") {
+                mstore(MEMORY_BITS, memoryBits)
+                mstore(CODE_BASE, codeBase)
+                mstore(CODE_SIZE, codeSize)
+                mstore(CODE_DEPTH, codeDepth)
+            }
+        }
+    }
 
     /// @dev The 32 bytes at `place` in this contract's memory.
     function wordAt(uint256 place) private pure returns (uint256 value) {
@@ -338,60 +342,60 @@ contract StepVerifier is IStepVerifier {
 
     // ---- Memory and code
 
-    function inCode(uint256 location) private view returns (bool) {
+    function inCode(uint256 location) private pure returns (bool) {
         unchecked {
-            return location - CODE_BASE < CODE_SIZE;
+            return location - wordAt(CODE_BASE) < wordAt(CODE_SIZE);
         }
     }
 
     /// @dev Whether an aligned load may read this address: memory or code.
-    function readable(uint256 location) private view returns (bool) {
-        return location >> MEMORY_BITS == 0 || inCode(location);
+    function readable(uint256 location) private pure returns (bool) {
+        return location >> wordAt(MEMORY_BITS) == 0 || inCode(location);
     }
 
     /// @dev Whether an aligned store may write this address: memory that is not hidden by code.
-    function writable(uint256 location) private view returns (bool) {
-        return location >> MEMORY_BITS == 0 && !inCode(location);
+    function writable(uint256 location) private pure returns (bool) {
+        return location >> wordAt(MEMORY_BITS) == 0 && !inCode(location);
     }
 
     /// @dev The instruction at an address of the code, with its proof checked.
-    function fetch(uint256 pc) private view returns (uint256) {
+    function fetch(uint256 pc) private pure returns (uint256) {
         return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
     }
 
     /// @dev `size` bytes at an address, with their proof checked.
-    function load(uint256 location, uint256 size) private view returns (uint256) {
+    function load(uint256 location, uint256 size) private pure returns (uint256) {
         uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
         return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
     }
 
     /// @dev Stores `size` bytes at an address: hashes the new leaf up the same path as the old one.
-    function store(uint256 location, uint256 size, uint256 value) private view {
+    function store(uint256 location, uint256 size, uint256 value) private pure {
         unchecked {
             uint256 proof = wordAt(CURSOR);
             uint256 leaf = memoryLeaf(location);
             uint256 shift = 8 * (location & 31);
             uint256 mask = (1 << (8 * size)) - 1;
             leaf = (leaf & ~(mask << shift)) | ((value & mask) << shift);
-            (uint256 root,) = fold(leaf, location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS, proof + 32);
+            (uint256 root,) = fold(leaf, location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS, proof + 32);
             setWord(NEW + MEMORY_ROOT, root);
         }
     }
 
-    function codeLeaf(uint256 location) private view returns (uint256 leaf) {
+    function codeLeaf(uint256 location) private pure returns (uint256 leaf) {
         unchecked {
             uint256 root;
-            (leaf, root) = provenLeaf((location - CODE_BASE) >> LEAF_BITS, CODE_DEPTH);
+            (leaf, root) = provenLeaf((location - wordAt(CODE_BASE)) >> LEAF_BITS, wordAt(CODE_DEPTH));
             uint256 known = wordAt(OLD + CODE_ROOT);
             if (wordAt(REVEALED) != 0 && root != known) revert ProofMismatch(bytes32(known), bytes32(root));
             reveal(CODE_ROOT, root);
         }
     }
 
-    function memoryLeaf(uint256 location) private view returns (uint256 leaf) {
+    function memoryLeaf(uint256 location) private pure returns (uint256 leaf) {
         unchecked {
             uint256 root;
-            (leaf, root) = provenLeaf(location >> LEAF_BITS, MEMORY_BITS - LEAF_BITS);
+            (leaf, root) = provenLeaf(location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS);
             reveal(MEMORY_ROOT, root);
         }
     }
@@ -450,7 +454,7 @@ contract StepVerifier is IStepVerifier {
     // ---- Instructions
 
     /// @dev Executes an instruction and returns the next program counter.
-    function dispatch(uint256 instruction, uint256 pc) private view returns (uint256) {
+    function dispatch(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 opcode = instruction & 0x7f;
             if (opcode < 0x33) {
@@ -505,7 +509,7 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Opcode 0x03: lb, lh, lw, ld, lbu, lhu, lwu.
-    function opcode03(uint256 instruction, uint256 pc) private view returns (uint256) {
+    function opcode03(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x03) {
@@ -721,7 +725,7 @@ contract StepVerifier is IStepVerifier {
     }
 
     /// @dev Opcode 0x23: sb, sh, sw, sd.
-    function opcode23(uint256 instruction, uint256 pc) private view returns (uint256) {
+    function opcode23(uint256 instruction, uint256 pc) private pure returns (uint256) {
         unchecked {
             uint256 funct3 = (instruction >> 12) & 0x07;
             if (funct3 < 0x02) {

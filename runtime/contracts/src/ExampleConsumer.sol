@@ -37,6 +37,8 @@ contract ExampleConsumer is IInferenceConsumer {
     function cancel(uint256 id, Request calldata request) external {
         if (msg.sender != askers[id]) revert NotTheAsker();
         uint256 before = SERVICE.balances(address(this));
+        // The service makes no external call when it cancels.
+        // slither-disable-next-line reentrancy-no-eth
         SERVICE.cancel(id, request);
         if (SERVICE.balances(address(this)) == before) return;
         delete askers[id];

@@ -62,6 +62,8 @@ contract InferenceService is DisputeGame, IInferenceService {
         bool timely = agreed.window >= MIN_TIME && agreed.window <= MAX_TIME && agreed.clock >= MIN_TIME
             && agreed.clock <= MAX_TIME;
         // A tenth to nine tenths of the bond burn: the former deters, the latter pays whoever wins.
+        // Rounding by a few wei is harmless.
+        // slither-disable-next-line divide-before-multiply
         bool costly = agreed.asserterBond >= MIN_BOND && agreed.challengerBond >= MIN_BOND
             && agreed.burned >= agreed.asserterBond / 10 && agreed.burned <= agreed.asserterBond / 10 * 9;
         if (!timely || !costly || agreed.arity < 2 || agreed.arity > MAX_ARITY) revert InvalidTerms();
@@ -70,6 +72,8 @@ contract InferenceService is DisputeGame, IInferenceService {
         (ASSERTER_BOND, CHALLENGER_BOND, BURNED) = (agreed.asserterBond, agreed.challengerBond, agreed.burned);
         uint32[] memory sets = models.sets();
         for (uint256 i = 0; i < sets.length; ++i) {
+            // The deployer chooses the registry, and with it how many sets there are.
+            // slither-disable-next-line calls-loop
             verifiers[sets[i]] = models.verifierOf(sets[i]);
         }
     }
@@ -89,6 +93,8 @@ contract InferenceService is DisputeGame, IInferenceService {
 
     /// @inheritdoc IInferenceService
     function requestByRoot(Order calldata order, bytes32 inputRoot) external payable returns (uint256 id) {
+        // The input's region does not matter: its root is given.
+        // slither-disable-next-line unused-return
         (, uint256 output, uint256 shape) = registry.cardOf(order.model);
         Request memory made;
         (id, made) = store(order, inputRoot, output, shape);
@@ -298,6 +304,8 @@ contract InferenceService is DisputeGame, IInferenceService {
         // Whoever was on the way to win as well gets a share, so that a friend of the asserter who wins first
         // does not take everything.
         if (others != 0) {
+            // What the division leaves over is the winner's.
+            // slither-disable-next-line divide-before-multiply
             uint256 share = prize / 2 / others;
             shares[id >> ATTEMPT_SHIFT] = share;
             prize -= share * others;

@@ -178,12 +178,14 @@ impl Shape {
     }
 
     /// The most gas that one side spends on a game: its share of the moves (at most half of them, rounded
-    /// up), and the payment of the bonds.
+    /// up), and the payment of the bonds. If other games against the answer are open, the winner notes their
+    /// challengers' share in another new slot.
     #[must_use]
     pub fn gas(&self, side: Side, schedule: &Schedule) -> u64 {
         let gas = |kind| self.bound(kind, schedule).gas;
         let first = if side == Side::Challenger { gas(Kind::Challenge) } else { 0 };
-        self.moves().div_ceil(2) * gas(Kind::Dissect) + gas(Kind::Enter) + gas(Kind::Prove) + first
+        let share = schedule.new_slot;
+        self.moves().div_ceil(2) * gas(Kind::Dissect) + gas(Kind::Enter) + gas(Kind::Prove) + share + first
     }
 
     /// The words of calldata after the selector.
@@ -224,10 +226,10 @@ impl Shape {
     /// The storage slots that a transaction of this kind fills, and those that it changes otherwise.
     const fn slots(kind: Kind) -> (u64, u64) {
         match kind {
-            Kind::Challenge => (3, 1),
+            Kind::Challenge => (1, 1),
             Kind::Dissect | Kind::Enter => (0, 1),
             // The winner's credit is new.
-            Kind::Prove | Kind::Timeout => (1, 4),
+            Kind::Prove | Kind::Timeout => (1, 2),
         }
     }
 

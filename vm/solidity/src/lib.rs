@@ -57,8 +57,6 @@ pub fn verifier(extensions: Extensions) -> String {
             ("layout", &layout()),
             ("extensions", &extensions.bits().to_string()),
             ("last_trap", &Trap::ALL.map(|trap| trap as u8).into_iter().max().unwrap_or(0).to_string()),
-            ("min_memory_bits", &MachineProfile::MEMORY_BITS.start().to_string()),
-            ("max_memory_bits", &MachineProfile::MEMORY_BITS.end().to_string()),
             ("floats", floats),
             ("execute", &dispatch::functions(&arena, &instructions)),
             ("fields", &fields.join("\n")),

@@ -102,22 +102,15 @@ contract StepVerifier is IStepVerifier {
 
     // ---- State
 
-    /// @dev Unpacks the machine and refuses one that cannot exist or has other extensions.
+    /// @dev Unpacks the machine.
     function loadMachine(uint256 machine) private pure {
         unchecked {
-            uint256 memoryBits = (machine >> 128) & 0xff;
-            uint256 codeBase = (machine >> 64) & WORD;
+            if (machine >> 136 != EXTENSIONS) revert InvalidMachine();
             uint256 codeSize = machine & WORD;
-            bool memoryValid = memoryBits >= 12 && memoryBits <= 45;
-            bool codeValid = codeSize != 0 && (codeSize | codeBase) & 31 == 0 && codeBase + codeSize <= WORD;
-            if (!memoryValid || !codeValid || machine >> 136 != EXTENSIONS) revert InvalidMachine();
-            uint256 codeDepth = bitLength(codeSize / 32 - 1);
-            assembly ("memory-safe") {
-                mstore(MEMORY_BITS, memoryBits)
-                mstore(CODE_BASE, codeBase)
-                mstore(CODE_SIZE, codeSize)
-                mstore(CODE_DEPTH, codeDepth)
-            }
+            setWord(MEMORY_BITS, (machine >> 128) & 0xff);
+            setWord(CODE_BASE, (machine >> 64) & WORD);
+            setWord(CODE_SIZE, codeSize);
+            setWord(CODE_DEPTH, bitLength(codeSize / 32 - 1));
         }
     }
 

@@ -6,7 +6,7 @@ pragma solidity ^0.8.24;
 /// returns. An error means that the witness is not the one witness of this step, and says nothing about
 /// either claim.
 interface IStepVerifier {
-    /// No machine has this profile, or it has other extensions than this contract.
+    /// The machine has other extensions than this contract.
     error InvalidMachine();
     /// The witness has `given` bytes, but this step reads `needed` bytes.
     error WitnessLength(uint256 needed, uint256 given);
@@ -23,7 +23,7 @@ interface IStepVerifier {
 
     /// @notice Executes one instruction.
     /// @param preStateRoot the root of the state before the step, on which both parties agree
-    /// @param machine the machine: extensions << 136 | memory bits << 128 | code base << 64 | code size
+    /// @param machine a valid machine: extensions << 136 | memory bits << 128 | code base << 64 | code size
     /// (formats.md, "Machine")
     /// @param witness what the step reads (formats.md, "Witness")
     /// @return postStateRoot the root of the state after the step

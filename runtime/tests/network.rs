@@ -2,6 +2,7 @@
 //! players that continue, and the commands' messages when something is missing.
 
 use crate::common::{Folder, fixture};
+use contracts::{B256, Bytes, SolValue as _, U256};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -97,6 +98,36 @@ impl Net {
         self.json(REQUESTER, &args)["request"].to_string()
     }
 
+    /// Has the deployment's consumer ask for the digit 7.
+    fn request_through_consumer(&self) -> String {
+        let deployment: Value = serde_json::from_slice(&self.folder.read("deployment.json")).expect("JSON");
+        let model = self.json(REQUESTER, &["inspect", "net.opml"])["model"].clone();
+        let model: B256 = model.as_str().expect("an ID").parse().expect("32 bytes");
+        let image = std::fs::read(fixture("digits/7.npy")).expect("a digit");
+        let image = Bytes::copy_from_slice(&image[image.len() - 28 * 28 * 4..]);
+        let selector = &step::keccak(b"ask(bytes32,bytes)").0[..4];
+        let data = Bytes::from([selector, &(model, image).abi_encode_params()].concat());
+        let call = json!({
+            "from": REQUESTER_ACCOUNT, "to": deployment["consumer"], "value": "0x2386f26fc10000", "data": data,
+        });
+        self.ask("eth_sendTransaction", json!([call]));
+        let call = contracts::IInferenceService::requestCountCall {};
+        let service = deployment["service"].as_str().expect("a service").parse().expect("an address");
+        let start = Instant::now();
+        loop {
+            let count = self.node(async |node| {
+                let head = node.head().await?;
+                node.call(service, &call, head.hash).await
+            });
+            // The two requests before are mined already.
+            if count == U256::from(3) {
+                return count.to_string();
+            }
+            assert!(start.elapsed() < PATIENCE, "the consumer's request is not mined");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until a request has the expected status.
     fn wait(&self, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
@@ -181,6 +212,7 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
     let _validator = net.play(VALIDATOR, &["watch", "net.opml", "--poll", "100", "--inputs", "inputs"]);
     let by_bytes = net.request(&[]);
     let by_root = net.request(&["--by-root", "inputs"]);
+    let through_consumer = net.request_through_consumer();
     let pending = net.wait(&by_bytes, "answered", |status| status["standing"] == "pending");
     assert!(
         events(&pending, "final").is_empty(),
@@ -199,10 +231,14 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
     }
     let waited = net.json(REQUESTER, &["result", &by_bytes, "--wait"]);
     assert!(waited["output"].as_str().expect("an output").len() > 40, "{waited}");
-    for id in [by_bytes, by_root] {
+    // A consumer takes only what it has asked for itself.
+    let unasked = "the callback failed";
+    for (id, delivered) in
+        [(by_bytes, unasked), (by_root, unasked), (through_consumer, "no callback, or it succeeded")]
+    {
         let status = net.wait_final(&id);
         assert_eq!(status["asserter"].as_str().map(str::to_lowercase), Some(SERVER_ACCOUNT.to_lowercase()));
-        assert!(events(&status, "final")[0].contains("no callback, or it succeeded"), "{status:#}");
+        assert!(events(&status, "final")[0].contains(delivered), "{status:#}");
         assert!(events(&status, "moved").is_empty(), "a right answer is not challenged: {status:#}");
         assert_eq!(net.digit(&id), 7);
     }

@@ -291,7 +291,10 @@ const PLANTED: [(&str, &str); 10] = [
     ("finish(id, !table.asserterMoves)", "finish(id, table.asserterMoves)"),
     ("if (table.asserterMoves) table.asserterClock", "if (!table.asserterMoves) table.asserterClock"),
     ("table.lo += units * (part - 1) / count;", "table.lo += units / count * (part - 1);"),
-    ("if (games[id] != hashOf(id, game, claims)) revert StateMismatch();", "hashOf(id, game, claims);"),
+    (
+        "if (games[id] != hashOf(id, game, claims)) revert StateMismatch();",
+        "if (games[id] == 0 && hashOf(id, game, claims) == 0) revert StateMismatch();",
+    ),
 ];
 
 #[test]

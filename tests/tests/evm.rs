@@ -33,7 +33,7 @@ impl Contracts {
             Some(known) => known,
             None => {
                 let verifier = match &self.code {
-                    Some(code) => Verifier::deploy(code, &profile),
+                    Some(code) => Verifier::deploy(code, profile.word()),
                     None => Verifier::new(&profile),
                 };
                 // Many shapes occur only once.

@@ -199,8 +199,8 @@ fn a_lie_in_repetition_one_million_is_found() {
     let mut place = Place::of_machines(Extensions::IM);
     // The whole run, and one whose guard ends it just after the lie.
     for (counted, lie) in [
-        (0, Change { place: (MILLIONTH, 3), address: COUNTER, bits: 1 }),
-        (0, Change { place: (MILLIONTH + 1, 4), address: SUM, bits: 4 }),
+        (0, Change { place: (MILLIONTH, 2), address: COUNTER, bits: 1 }),
+        (0, Change { place: (MILLIONTH + 1, 2), address: SUM, bits: 4 }),
         (1_000_002, Change { place: (MILLIONTH + 1, 9), address: GUARD, bits: 1 }),
     ] {
         let mut truth = run(&image, REPETITIONS, counted, Vec::new());

@@ -56,8 +56,9 @@ fn a_package_for_an_image_compiles() {
         let profile = step::MachineProfile::new(extensions, 20, 0x10_0000, 4096).expect("a machine");
         let files = solidity::generate(&profile, "Mnist").into_iter().map(|file| (file.name, file.text));
         let output = compile(&files.filter(|(name, _)| name.ends_with(".sol")).collect::<Vec<_>>());
-        let bytes = bytecode(&output, "MnistVerifier").1.len() / 2;
+        let bytes = bytecode(&output, "StepVerifier").1.len() / 2;
         assert!(bytes > 0 && bytes < size_limit(extensions), "{bytes} bytes");
+        assert!(output["contracts"]["MnistMachine.sol"]["MnistMachine"].is_object(), "no machine");
     }
 }
 

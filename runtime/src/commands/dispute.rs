@@ -72,7 +72,8 @@ impl Display for Bill {
         let [gas, glamsterdam, bytes] = [gas, glamsterdam, bytes].map(count);
         write!(
             f,
-            "{transactions:>3} transactions, {bytes:>7} bytes of calldata, {gas:>9} gas ({glamsterdam} under Glamsterdam)"
+            "{transactions:>3} transactions, {bytes:>7} bytes of calldata, {gas:>9} gas\n{:>64}{glamsterdam:>9} gas",
+            "under Glamsterdam's schedule "
         )
     }
 }

@@ -85,11 +85,11 @@ pub struct Verifier {
 impl Verifier {
     /// Deploys the precompiled verifier of a machine.
     pub fn new(profile: &MachineProfile) -> Result<Self, EvmError> {
-        Self::deploy(&solidity::bytecode(profile.extensions()), profile)
+        Self::deploy(&solidity::bytecode(profile.extensions()), profile.word())
     }
 
-    /// Deploys a verifier from its creation code. Its calls will name this machine.
-    pub fn deploy(creation_code: &[u8], profile: &MachineProfile) -> Result<Self, EvmError> {
+    /// Deploys a verifier from its creation code. Its calls will name this machine, as a word.
+    pub fn deploy(creation_code: &[u8], machine: [u8; 32]) -> Result<Self, EvmError> {
         let mut evm = Context::mainnet()
             .with_db(CacheDB::<EmptyDB>::default())
             .modify_cfg_chained(|cfg| {
@@ -103,7 +103,7 @@ impl Verifier {
             .map_err(|error| fail(error.to_string()))?;
         match result {
             ExecutionResult::Success { output: Output::Create(code, Some(address)), ref gas, .. } => {
-                let (machine, deployment, code_size) = (profile.word(), gas.tx_gas_used(), code.len());
+                let (deployment, code_size) = (gas.tx_gas_used(), code.len());
                 Ok(Self { evm, address, machine, deployment, code_size })
             }
             other => Err(fail(format!("{other:?}"))),

@@ -1,7 +1,7 @@
 //! Reductions: sums whose order is fixed by 16 lanes.
 //!
-//! Element i goes to lane i mod 16, in ascending order, and each lane starts at +0. Then lane j adds lanes j
-//! + 8, j + 4, j + 2 and j + 1 in turn, and lane 0 is the sum. A vector machine of any width up to 16 can
+//! Element i goes to lane i mod 16, in ascending order, and each lane starts at +0. Then lane j adds lanes
+//! j + 8, j + 4, j + 2 and j + 1 in turn, and lane 0 is the sum. A vector machine of any width up to 16 can
 //! keep this order.
 
 use crate::kernel::{Builder, Type, Value};

@@ -342,7 +342,8 @@ abstract contract DisputeGame is IDisputeGame {
         uint256 count = spBytes + pcBytes;
         uint256 sp = uint256(1) << memoryBits;
         uint256 numbers = ((sp << (8 * pcBytes)) | pc) << (256 - 8 * count);
-        bytes memory state = abi.encodePacked(program.codeRoot, memoryRoot, floats, uint8(0), lengths, numbers);
+        bytes memory state =
+            abi.encodePacked(program.codeRoot, memoryRoot, floats, uint8(0), lengths, numbers);
         uint256 size = NUMBERS_AT + count;
         assembly ("memory-safe") {
             root := keccak256(add(state, 32), size)

@@ -225,7 +225,7 @@ library Toy {
         bytes32 floats = keccak256(new bytes(16));
         uint128 lengths = (uint128(2) << 120) | (pc == 0 ? 0 : 1);
         bytes memory last = pc == 0 ? bytes("") : abi.encodePacked(uint8(pc));
-        return abi.encodePacked(CODE_ROOT, memory_, floats, status_, lengths, uint16(1) << MEMORY_BITS, last);
+        return abi.encodePacked(CODE_ROOT, memory_, floats, status_, lengths, uint16(1 << MEMORY_BITS), last);
     }
 
     /// 0 while the machine runs, 1 once it has exited, 2 if it has trapped.

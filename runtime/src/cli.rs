@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
 pub use dispute::{Cheat, Dispute};
 pub use images::{Compile, FromElf, ImageCommand, ImageOnly, Inspect, Verifier};
 pub use network::{
-    AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, Register,
-    Request, ResultOf, Status, Terms,
+    AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, OnChain,
+    Register, Request, ResultOf, Status, Terms,
 };
 pub use play::{LogFormat, Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
@@ -93,6 +93,8 @@ pub enum Command {
     Devnet(Devnet),
     /// Deploy registry and service on a chain, and write their addresses to a file
     Deploy(Deploy),
+    /// Check that the contracts of a deployment are those of this version, and show their terms
+    VerifyDeployment(OnChain),
     /// Make keys and show their addresses
     #[command(subcommand)]
     Account(AccountCommand),

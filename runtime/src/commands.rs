@@ -22,5 +22,6 @@ pub mod status;
 pub mod trace;
 pub mod verifier;
 pub mod verify;
+pub mod verify_deployment;
 mod wait;
 pub mod withdraw;

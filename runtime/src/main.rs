@@ -87,6 +87,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Status(args) => commands::status::run(&args, output),
         Command::Result(args) => commands::result::run(&args, output),
         Command::Cancel(args) => commands::cancel::run(&args, output),
+        Command::VerifyDeployment(args) => commands::verify_deployment::run(&args, output),
         Command::Withdraw(args) => commands::withdraw::run(&args, output),
         Command::Serve(args) => commands::play::serve(&args, output),
         Command::Watch(args) => commands::play::watch(&args, output),

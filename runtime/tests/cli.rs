@@ -600,6 +600,7 @@ fn help_and_completions() {
         "dispute",
         "devnet",
         "deploy",
+        "verify-deployment",
         "account",
         "register",
         "request",

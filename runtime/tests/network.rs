@@ -385,6 +385,40 @@ fn a_deployment_names_a_block_that_no_reorganisation_undoes() {
 }
 
 #[test]
+fn a_deployment_of_other_code_is_noticed() {
+    let net = Net::start_empty();
+    let verify = || {
+        let mut verify = command(&net.folder, None);
+        verify.args(["--json", "verify-deployment"]).output().expect("opml starts")
+    };
+    let good = verify();
+    let object: Value = serde_json::from_slice(&good.stdout).expect("JSON");
+    assert!(good.status.success() && object["window"] == 12, "{object}");
+    assert!(object["notes"].as_array().is_some_and(|notes| notes.len() >= 2), "a window of 12 s: {object}");
+    net.json(REQUESTER, &["register", "net.opml"]);
+    assert!(verify().status.success(), "with a verifier");
+    let deployment: Value = serde_json::from_slice(&net.folder.read("deployment.json")).expect("JSON");
+    // The same code with a byte behind it does the same, but isn't the same.
+    for what in ["service", "registry"] {
+        let address = &deployment[what];
+        let code = net.ask("eth_getCode", json!([address, "latest"]));
+        net.ask("anvil_setCode", json!([address, format!("{}00", code.as_str().expect("code"))]));
+        let bad = verify();
+        let error = String::from_utf8_lossy(&bad.stdout);
+        assert!(!bad.status.success() && error.contains(&format!("the {what} has other code")), "{error}");
+        net.ask("anvil_setCode", json!([address, code]));
+    }
+    assert!(verify().status.success(), "the code is as it was");
+    let other = format!("0x{}", "12".repeat(20));
+    let mut theirs = deployment;
+    theirs["service"] = json!(other);
+    net.folder.write("deployment.json", theirs.to_string());
+    let bad = verify();
+    let error = String::from_utf8_lossy(&bad.stdout);
+    assert!(!bad.status.success() && error.contains("there is no service at"), "{error}");
+}
+
+#[test]
 fn unanswered_requests_are_cancelled() {
     let net = Net::start();
     let before = net.balance(REQUESTER_ACCOUNT);

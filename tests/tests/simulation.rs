@@ -3,6 +3,7 @@
 //!
 //! `OPML_DISPUTES` sets how many are played (1500). A failure reports its seed.
 
+use contracts::cost::{Bonds, Kind, Schedule, Shape};
 use game::dispute::{Assertion, Dispute, Payment, Refused, Standing, Terms};
 use game::fake::{Fake, What};
 use game::player::{self, pick};
@@ -699,4 +700,81 @@ fn who_may_not_play() {
     assert_eq!(paid, Ok(vec![Payment { to: 1, amount: 850 }]));
     assert_eq!(dispute.settle(11_500), Err(Refused::Decided));
     assert_eq!(dispute.apply(&rules, 0, 0, &reply, 11_500), Err(Refused::Decided));
+}
+
+/// What a move costs at most, in gas.
+fn gas_of(move_: &Move) -> u64 {
+    let kind = match move_ {
+        Move::Dissect { .. } => Kind::Dissect,
+        Move::Enter { .. } => Kind::Enter,
+        Move::Void { .. } | Move::Prove { .. } => Kind::Prove,
+    };
+    Shape::LARGE.bound(kind, &Schedule::OSAKA).gas
+}
+
+/// A lie that is challenged by an honest player and by friends of the liar, one of whom wins just before the
+/// honest player would have: what the honest player has in the end, less its gas at this price.
+fn honest_gain(friends: usize, gas_price: u64) -> i64 {
+    const HONEST: usize = 1;
+    let bonds = Bonds::at(&Shape::LARGE, 50);
+    let amount = |amount: u128| u64::try_from(amount).expect("bonds at a low price");
+    let Shape { arity, big_steps, steps, .. } = Shape::LARGE;
+    let terms = Terms {
+        window: 100,
+        clocks: Clocks { asserter: 1000, challenger: 1000 },
+        arity,
+        asserter_bond: amount(bonds.asserter),
+        challenger_bond: amount(bonds.challenger),
+        burned: amount(bonds.burned),
+    };
+    let mut truth = Fake::new(3, big_steps, steps);
+    let mut liar = truth.clone().lying((big_steps / 3, steps / 3)..END, What::Other(1));
+    let model = truth.model().expect("a model");
+    let (input, output) = (truth.input_root(), liar.output_root());
+    let mut dispute = Dispute::post(Assertion { asserter: ASSERTER, model, input, output }, terms, 0);
+    let rules = truth.clone();
+    let opening = sure(player::challenge(&model, arity, &mut truth));
+    let challenge = Shape::LARGE.bound(Kind::Challenge, &Schedule::OSAKA).gas;
+    let mut balance = -((terms.challenger_bond + challenge * gas_price) as i64);
+    // The honest player's game is the first.
+    for challenger in HONEST..=HONEST + friends {
+        dispute.challenge(&rules, challenger, &opening, 1).expect("a challenge");
+    }
+    let mut paid = Vec::new();
+    for game in [0, 1] {
+        let mut theirs = opening.claims.clone();
+        while let Some(mover) = dispute.game(game).expect("a game").1.mover() {
+            let (challenger, state) = dispute.game(game).expect("a game");
+            let oracle = if mover == Side::Asserter { &mut liar } else { &mut truth };
+            let Some(move_) = sure(player::reply(state, &theirs, oracle)) else { break };
+            let player = if mover == Side::Asserter { ASSERTER } else { challenger };
+            let wins = matches!(move_, Move::Prove { .. } | Move::Void { .. }) && mover == Side::Challenger;
+            if wins && challenger == HONEST {
+                break;
+            }
+            let Ok(payments) = dispute.apply(&rules, game, player, &move_, 2) else { break };
+            theirs = move_.claims().to_vec();
+            if challenger == HONEST && mover == Side::Challenger {
+                balance -= (gas_of(&move_) * gas_price) as i64;
+            }
+            paid.extend(payments);
+        }
+    }
+    if dispute.standing() == Standing::Pending {
+        // The liar has no move left in the friend's game.
+        paid.extend(dispute.timeout(&rules, 1, 2000).expect("its time is over"));
+    }
+    assert_eq!(dispute.standing(), Standing::Overturned);
+    let back = paid.iter().filter(|payment| payment.to == HONEST).map(|payment| payment.amount as i64);
+    balance + back.sum::<i64>()
+}
+
+#[test]
+fn friends_of_a_liar_do_not_take_an_honest_challengers_gas() {
+    // The bonds are made for one friend at 50, so they suffice for ten at 5.
+    for (friends, gas_price) in [(1, 50), (2, 25), (5, 10), (10, 5), (50, 1)] {
+        let gain = honest_gain(friends, gas_price);
+        assert!(gain >= 0, "{friends} friends at {gas_price}: the honest challenger loses {}", -gain);
+    }
+    assert!(honest_gain(200, 50) < 0, "the limit that docs/costs.md states");
 }

@@ -17,6 +17,16 @@ pub struct Network {
     pub rpc: Option<String>,
 }
 
+/// `opml verify-deployment`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml verify-deployment --deployment theirs.json --rpc https://rpc.example")]
+pub struct OnChain {
+    #[command(flatten)]
+    pub network: Network,
+}
+
 /// Which key signs. Keys are never on the command line.
 #[derive(Debug, Args)]
 pub struct Key {

@@ -60,8 +60,9 @@ Example:
 pub struct Serve {
     #[command(flatten)]
     pub playing: Playing,
-    /// Answer only requests that pay at least this much on top of their callback's gas
-    #[arg(long, value_name = "AMOUNT", default_value = "0wei")]
+    /// Answer only requests that pay at least this much on top of their callback's gas; answering and settling take
+    /// about 130,000 gas, which the default pays at 15 gwei
+    #[arg(long, value_name = "AMOUNT", default_value = "0.002eth")]
     pub min_fee: Wei,
 }
 

@@ -6,8 +6,10 @@ use contracts::{
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::fake::Fake;
-use game::{Challenge, Clocks, Game, Model, Move, Outcome, Rules, Side};
+use game::player::reply;
+use game::{Challenge, Clocks, Game, Model, Move, Oracle, Outcome, Rules, Side};
 use isa::Extensions;
+use std::fmt::Debug;
 use step::{Root, keccak};
 
 const ASSERTER: Address = Address::repeat_byte(0xaa);
@@ -193,6 +195,26 @@ impl<'a, R: StepRules> Board<'a, R> {
         let outcome = same(ours, &receipt)?;
         self.take("timeout", receipt, &[]);
         Ok(outcome)
+    }
+
+    /// Both reply until one wins or has no legal move and runs out of time.
+    ///
+    /// # Panics
+    /// If a player can't compute its reply.
+    pub fn duel<O: Oracle<Error: Debug>>(&mut self, mut theirs: Vec<Root>, players: &mut [O; 2]) -> Side {
+        while let Some(side) = self.game.mover() {
+            self.now += 1;
+            let player = &mut players[usize::from(side == Side::Challenger)];
+            let move_ = reply(&self.game, &theirs, player).expect("an answer");
+            match move_.filter(|move_| self.play(side, move_).is_ok()) {
+                Some(move_) => theirs = move_.claims().to_vec(),
+                None => {
+                    self.now = self.game.deadline().expect("a deadline") + 1;
+                    self.timeout().expect("an end");
+                }
+            }
+        }
+        self.game.winner().expect("an end")
     }
 
     /// The state of the contract after a legal move.

@@ -13,14 +13,14 @@ use game::{
 };
 use image::{Role, Shape};
 use onnx::Limits;
-use opml_tests::board::{Board, Place, StepRules};
+use opml_tests::board::{Board, Place};
 use opml_tests::generated::{check, lines};
 use opml_tests::random::Random;
 use opml_tests::solc::{bytecode, compile, compile_one, settings};
 use opml_tests::tools::{in_repository, number};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::fmt::{Debug, Write as _};
+use std::fmt::Write as _;
 use std::panic::catch_unwind;
 use step::merkle::node;
 use step::{Proof, Root};
@@ -349,27 +349,6 @@ fn bad_challenges_are_refused() {
     assert_eq!(open(model, 4, &|opening| *opening = lie.clone()), Some("Agrees"));
 }
 
-/// Both reply until one wins or has no legal move and runs out of time.
-fn duel<O: Oracle<Error: Debug>>(
-    board: &mut Board<'_, impl StepRules>,
-    mut theirs: Vec<Root>,
-    players: &mut [O; 2],
-) -> Side {
-    while let Some(side) = board.game.mover() {
-        board.now += 1;
-        let player = &mut players[usize::from(side == Side::Challenger)];
-        let move_ = reply(&board.game, &theirs, player).expect("an answer");
-        match move_.filter(|move_| board.play(side, move_).is_ok()) {
-            Some(move_) => theirs = move_.claims().to_vec(),
-            None => {
-                board.now = board.game.deadline().expect("a deadline") + 1;
-                board.timeout().expect("an end");
-            }
-        }
-    }
-    board.game.winner().expect("an end")
-}
-
 #[test]
 fn the_real_verifier_decides_games_about_a_network() {
     let path = in_repository("fixtures/mnist-mlp/model.onnx");
@@ -398,7 +377,7 @@ fn the_real_verifier_decides_games_about_a_network() {
         let opening = challenge(&model, arity.into(), &mut players[1]).expect("a challenge");
         let board = Board::open(&mut place, &Protocol, &model, input, asserted, arity, 3600, &opening);
         let mut board = board.expect("a game");
-        assert_eq!(duel(&mut board, opening.claims, &mut players), honest);
+        assert_eq!(board.duel(opening.claims, &mut players), honest);
         let (name, receipt) = board.receipts.last().expect("a move");
         assert!(*name == "prove" && receipt.gas > 21_000 || *name == "timeout", "{name}");
     }
@@ -426,7 +405,7 @@ fn gas_by_arity() {
         let (input, asserted) = (truth.input_root(), liar.output_root());
         let mut board =
             Board::open(&mut place, &truth, &model, input, asserted, arity, 3600, &opening).expect("a game");
-        assert_eq!(duel(&mut board, opening.claims, &mut players), Side::Challenger);
+        assert_eq!(board.duel(opening.claims, &mut players), Side::Challenger);
         let most =
             |name| board.receipts.iter().filter(|(of, _)| *of == name).map(|(_, receipt)| receipt.gas).max();
         let gas: u64 = board.receipts.iter().map(|(_, receipt)| receipt.gas).sum();

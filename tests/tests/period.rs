@@ -1,12 +1,12 @@
 //! Schedules with a period: a program that counts its repetitions, disputed at any of them, by the rules in Rust and by
 //! the contracts, with the real verifier.
 
-use game::player::{challenge, reply};
+use game::player::challenge;
 use game::{Change, Execution, Oracle as _, Protocol, Side};
 use image::{BigStep, Contents, Dtype, Image, ImageError, Interface, Period, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
 use opml_tests::board::{Board, Place};
-use step::{MachineProfile, Root};
+use step::MachineProfile;
 
 const CODE: u64 = 0x2000;
 /// How many repetitions do something; none after them does.
@@ -116,20 +116,7 @@ fn duel(place: &mut Place, players: &mut [Execution; 2]) -> Side {
     let asserted = players[0].result(&model).expect("a result");
     let opening = challenge(&model, ARITY.into(), &mut players[1]).expect("a challenge");
     let board = Board::open(place, &Protocol, &model, input, asserted, ARITY, 3600, &opening);
-    let (mut board, mut theirs): (_, Vec<Root>) = (board.expect("a game"), opening.claims);
-    while let Some(side) = board.game.mover() {
-        board.now += 1;
-        let player = &mut players[usize::from(side == Side::Challenger)];
-        let move_ = reply(&board.game, &theirs, player).expect("an answer");
-        match move_.filter(|move_| board.play(side, move_).is_ok()) {
-            Some(move_) => theirs = move_.claims().to_vec(),
-            None => {
-                board.now = board.game.deadline().expect("a deadline") + 1;
-                board.timeout().expect("an end");
-            }
-        }
-    }
-    board.game.winner().expect("an end")
+    board.expect("a game").duel(opening.claims, players)
 }
 
 #[test]

@@ -71,6 +71,14 @@ pub enum PlayerError {
         "the node's block {0} is not the deployment's: it is another chain, or a test chain that was restarted"
     )]
     OtherChain(u64),
+    /// An answer of the node that leaves something out, or adds something.
+    #[error("the node gave {found} answers to {asked} questions in one call; is it out of order?")]
+    Incomplete {
+        /// The number of IDs in the call.
+        asked: usize,
+        /// The number of answers.
+        found: usize,
+    },
     /// The contracts are not on the chain.
     #[error("there is no contract at {0}")]
     NoContract(Address),
@@ -320,7 +328,8 @@ impl Player {
         let mut found = Vec::new();
         for ids in ids.chunks(MOST_IDS) {
             let call = IInferenceService::statusOfCall { ids: ids.to_vec() };
-            found.extend(self.node.call(self.config.deployment.service, &call, head.hash).await?);
+            let answers = self.node.call(self.config.deployment.service, &call, head.hash).await?;
+            found.extend(complete(ids, answers)?);
         }
         Ok(found)
     }
@@ -346,7 +355,7 @@ impl Player {
         for ids in ids.chunks(MOST_IDS) {
             let call = IDisputeGame::gamesOfCall { ids: ids.to_vec() };
             let stored = self.node.call(service, &call, head.hash).await?;
-            for (&game, stored) in ids.iter().zip(stored) {
+            for (&game, stored) in ids.iter().zip(complete(ids, stored)?) {
                 let standing = self.standing(stored);
                 if concerns(me, &answer, game, &standing) {
                     games.push((game, standing));
@@ -826,6 +835,12 @@ impl Player {
     }
 }
 
+/// The answers to a call about these IDs. A request that is left out would go unseen.
+fn complete<T>(ids: &[U256], answers: Vec<T>) -> Result<Vec<T>, PlayerError> {
+    let (asked, found) = (ids.len(), answers.len());
+    if asked == found { Ok(answers) } else { Err(PlayerError::Incomplete { asked, found }) }
+}
+
 /// How many IDs are asked about in one call.
 const MOST_IDS: usize = 100;
 
@@ -855,4 +870,20 @@ fn journal(name: &str) -> String {
 /// The name under which the store notes that a request was answered.
 fn answered(id: U256, request: B256) -> String {
     format!("answered/{id}/{request}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_leaves_something_out_is_an_error() {
+        let ids = [U256::from(1), U256::from(2)];
+        assert!(complete(&ids, vec![7, 8]).is_ok());
+        for answers in [vec![], vec![7], vec![7, 8, 9]] {
+            let found = answers.len();
+            let error = complete(&ids, answers).expect_err("another number of answers");
+            assert!(matches!(error, PlayerError::Incomplete { asked: 2, found: same } if same == found));
+        }
+    }
 }

@@ -191,9 +191,8 @@ mod tests {
     }
 
     fn link(kernel: Kernel) -> Result<Text, String> {
-        let nowhere = image::Region { address: 0, bits: 5 };
         let plan =
-            Plan { addresses: vec![], constants: vec![], input: nowhere, output: nowhere, memory_bits: 16 };
+            Plan { addresses: vec![], constants: vec![], inputs: vec![], outputs: vec![], memory_bits: 16 };
         let schedule = Schedule { kernels: vec![kernel], steps: vec![] };
         let kernels = compile(&schedule.kernels, &|_| {}).map_err(|error| error.to_string())?;
         text(&schedule, &kernels, &plan).map_err(|error| error.to_string())

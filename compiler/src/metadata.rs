@@ -29,8 +29,8 @@ pub(crate) fn image(
     let table = Table::of(graph);
     contents.tensors = table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect();
     contents.interface = Some(Interface {
-        input: plan.input,
-        output: plan.output,
+        inputs: plan.inputs.clone(),
+        outputs: plan.outputs.clone(),
         scratch_bits: STACK_BITS,
         bound: text.bound,
     });

@@ -2,9 +2,9 @@
 //! adds a level to every proof.
 //!
 //! The constants start at address 0. They are followed by the inputs and outputs, then intermediate tensors,
-//! with the stack at the very top. Each input and output is an aligned power of two of bytes, so that a node
-//! of the memory's Merkle tree commits to it. All inputs share one such region, and all outputs another.
-//! Intermediate tensors share memory where their lifetimes allow it.
+//! with the stack at the very top. Each input and output has an aligned power of two of bytes to itself, so that
+//! a node of the memory's Merkle tree commits to it. The inputs are in the order of the model, and so are the
+//! outputs. Intermediate tensors fill the gaps, and share memory where their lifetimes allow it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,9 +24,6 @@ pub const STACK_BYTES: u64 = 1 << STACK_BITS;
 /// The alignment of every address: a leaf of the memory's Merkle tree.
 const LEAF: u64 = 32;
 
-/// The size of the smallest region in bytes: two leaves, so that its root is a hash.
-const LEAST_REGION: u64 = 2 * LEAF;
-
 /// All addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -34,10 +31,10 @@ pub struct Plan {
     pub addresses: Vec<u64>,
     /// The constants with their addresses, in ascending order. Equal ones are stored once.
     pub constants: Vec<(u64, Arc<Vec<u8>>)>,
-    /// The region that contains only the inputs.
-    pub input: Region,
-    /// The region that contains only the outputs.
-    pub output: Region,
+    /// For each input of the graph, the region that contains only this input. They ascend.
+    pub inputs: Vec<Region>,
+    /// Likewise for the outputs.
+    pub outputs: Vec<Region>,
     /// Memory is `2^memory_bits` bytes.
     pub memory_bits: u32,
 }
@@ -71,12 +68,12 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
     let constants = place_constants(graph, &mut space, &mut addresses);
     let (inputs, outputs) =
         (Group::of(graph, &roots, &graph.inputs), Group::of(graph, &roots, &graph.outputs));
-    // The larger one comes first, which wastes less to alignment.
-    let input_first = (inputs.size >= outputs.size).then(|| inputs.place(&mut space, &mut addresses));
-    let output = outputs.place(&mut space, &mut addresses);
-    let input = input_first.unwrap_or_else(|| inputs.place(&mut space, &mut addresses));
+    // The larger ones come first, and the others fill gaps between them.
+    let input_first = (inputs.size() >= outputs.size()).then(|| inputs.place(&mut space, &mut addresses));
+    let outputs = outputs.place(&mut space, &mut addresses);
+    let inputs = input_first.unwrap_or_else(|| inputs.place(&mut space, &mut addresses));
     for request in requests(graph, &roots) {
-        addresses[request.root.index()] = space.place(request.size, LEAF, &request.life);
+        addresses[request.root.index()] = space.place(0, request.size, LEAF, &request.life);
     }
     for id in graph.ids() {
         addresses[id.index()] = addresses[roots[id.index()].index()];
@@ -88,7 +85,7 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
         bytes: total.into(),
         limit,
     })?;
-    Ok(Plan { addresses, constants, input, output, memory_bits: memory.trailing_zeros() })
+    Ok(Plan { addresses, constants, inputs, outputs, memory_bits: memory.trailing_zeros() })
 }
 
 /// Places the constants one after the other, equal ones only once.
@@ -97,7 +94,7 @@ fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> V
     let mut constants = Vec::new();
     for (id, value) in graph.constants() {
         let address = *placed.entry(value.as_slice()).or_insert_with(|| {
-            let address = space.place(value.len() as u64, LEAF, &(0..usize::MAX));
+            let address = space.place(0, value.len() as u64, LEAF, &(0..usize::MAX));
             constants.push((address, Arc::clone(value)));
             address
         });
@@ -106,38 +103,29 @@ fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> V
     constants
 }
 
-/// The inputs or the outputs: a region for each, and one around them all.
-struct Group {
-    /// Each tensor with its offset in the region.
-    tensors: Vec<(TensorId, u64)>,
-    size: u64,
-}
+/// The inputs or the outputs: the tensors that own their memory, each with the size of its region.
+struct Group(Vec<(TensorId, u64)>);
 
 impl Group {
     fn of(graph: &Graph, roots: &[TensorId], ids: &[TensorId]) -> Self {
-        let mut sizes: BTreeMap<TensorId, u64> = BTreeMap::new();
-        for id in ids {
-            let root = roots[id.index()];
-            sizes.insert(root, power_of_two(graph.tensor(root).ty.bytes().unwrap_or(u64::MAX)));
-        }
-        let mut sizes: Vec<(TensorId, u64)> = sizes.into_iter().collect();
-        // After a larger power of two, a smaller one is aligned.
-        sizes.sort_by_key(|&(_, size)| std::cmp::Reverse(size));
-        let mut end = 0u64;
-        let place = |(id, size): (TensorId, u64)| {
-            let start = end;
-            end = end.saturating_add(size);
-            (id, start)
-        };
-        Self { tensors: sizes.into_iter().map(place).collect(), size: power_of_two(end.max(LEAST_REGION)) }
+        let size = |root: TensorId| power_of_two(graph.tensor(root).ty.bytes().unwrap_or(u64::MAX));
+        Self(ids.iter().map(|id| roots[id.index()]).map(|root| (root, size(root))).collect())
     }
 
-    fn place(&self, space: &mut Space, addresses: &mut [u64]) -> Region {
-        let address = space.place(self.size, self.size, &(0..usize::MAX));
-        for &(id, start) in &self.tensors {
-            addresses[id.index()] = address.saturating_add(start);
-        }
-        Region { address, bits: self.size.trailing_zeros() as u8 }
+    fn size(&self) -> u64 {
+        self.0.iter().fold(0, |sum, &(_, size)| sum.saturating_add(size))
+    }
+
+    /// Places the tensors in their order.
+    fn place(&self, space: &mut Space, addresses: &mut [u64]) -> Vec<Region> {
+        let mut end = 0;
+        let place = |&(id, size): &(TensorId, u64)| {
+            let address = space.place(end, size, size, &(0..usize::MAX));
+            end = address.saturating_add(size);
+            addresses[id.index()] = address;
+            Region { address, bits: size.trailing_zeros() as u8 }
+        };
+        self.0.iter().map(place).collect()
     }
 }
 
@@ -180,9 +168,9 @@ struct Space {
 }
 
 impl Space {
-    /// Takes the lowest address that is free during its lifetime.
-    fn place(&mut self, size: u64, align: u64, life: &Range<usize>) -> u64 {
-        let mut start = 0u64;
+    /// Takes the lowest address from one on that is free during its lifetime.
+    fn place(&mut self, from: u64, size: u64, align: u64, life: &Range<usize>) -> u64 {
+        let mut start = aligned(from, align);
         for (taken, other) in &self.taken {
             let disjoint = other.end <= life.start || life.end <= other.start;
             if disjoint || taken.end <= start {

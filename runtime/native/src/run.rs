@@ -1,8 +1,9 @@
 //! An inference, one big step at a time.
 
-use image::{Image, Role, Tensor};
+use image::{Image, Region, Role, Tensor};
 use interpreter::Interpreter;
 use memory::{Memory, Snapshot};
+use step::merkle::LEAF;
 use step::{Root, Tree};
 
 use crate::{Native, NativeError};
@@ -84,15 +85,16 @@ impl<'a> Run<'a> {
         Ok(tensors(self.image, Role::Output).filter_map(bytes).collect())
     }
 
-    /// Runs to the end and returns the root of the output region. Nothing else is hashed: without a dispute,
+    /// Runs to the end and returns the roots of the output parts. Nothing else is hashed: without a dispute,
     /// this is the whole cost of a commitment.
-    pub fn output_root(&mut self) -> Result<Root, NativeError> {
+    pub fn output_roots(&mut self) -> Result<Vec<Root>, NativeError> {
         self.run_to(self.native.big_steps())?;
-        let Some(region) = self.image.interface.map(|interface| interface.output) else {
-            return Ok(Root::ZERO);
+        let outputs = self.image.interface.as_ref().map_or(&[][..], |interface| &interface.outputs);
+        let root = |region: &Region| {
+            let bytes = self.memory.read(region.address, 1 << region.bits).unwrap_or_default();
+            Tree::of_bytes(bytes, u32::from(region.bits) - LEAF.ilog2()).root()
         };
-        let bytes = self.memory.read(region.address, 1 << region.bits).unwrap_or_default();
-        Ok(Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(5)).root())
+        Ok(outputs.iter().map(root).collect())
     }
 
     /// The machine before the next big step, as the contract derives it: memory as it is here, registers as

@@ -1,6 +1,6 @@
 //! The contents of an image, and their validation.
 
-use crate::{ImageError, MAX_CODE, Shape, Shown};
+use crate::{ImageError, MAX_CODE, MOST_PARTS, Shape, Shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
@@ -47,12 +47,12 @@ pub struct Period {
 }
 
 /// The inputs and outputs of a whole run, and its limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
-    /// The subtree that contains only the inputs.
-    pub input: Region,
-    /// The subtree that contains only the outputs.
-    pub output: Region,
+    /// The subtrees that contain the inputs: 1 to [`MOST_PARTS`], ascending and disjoint.
+    pub inputs: Vec<Region>,
+    /// The subtrees that contain the outputs, likewise. One may be that of an input, which changes in place.
+    pub outputs: Vec<Region>,
     /// log2 of the number of bytes at the top of memory that count as zero between big steps and at the end.
     pub scratch_bits: u8,
     /// The maximum number of steps of a run from the entry.
@@ -75,6 +75,24 @@ impl Region {
         let size = 1u64.checked_shl(self.bits.into()).filter(|&size| size >= LEAF as u64)?;
         self.address.is_multiple_of(size).then_some(self.address..self.address.checked_add(size)?)
     }
+}
+
+/// A subtree of memory that is given or committed to as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Where it is.
+    pub region: Region,
+    /// The number of its bytes that are used: up to the end of its last tensor. The others are zero.
+    pub bytes: u64,
+}
+
+/// What an [`Interface`] consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    /// In ascending order of addresses.
+    pub inputs: Vec<Part>,
+    /// Likewise.
+    pub outputs: Vec<Part>,
 }
 
 /// Bytes of memory before the first step.
@@ -235,6 +253,25 @@ pub struct BigStep {
 }
 
 impl Contents {
+    /// The parts of memory with the inputs and the outputs; `None` without an interface.
+    #[must_use]
+    pub fn parts(&self) -> Option<Parts> {
+        let parts = |role, regions: &[Region]| {
+            let part = |&region| Part { region, bytes: self.extent(role, region) };
+            regions.iter().map(part).collect()
+        };
+        let Interface { inputs, outputs, .. } = self.interface.as_ref()?;
+        Some(Parts { inputs: parts(Role::Input, inputs), outputs: parts(Role::Output, outputs) })
+    }
+
+    /// The bytes from the start of a region to the end of its last tensor of a role.
+    fn extent(&self, role: Role, region: Region) -> u64 {
+        let tensors = self.tensors.iter().filter(|tensor| tensor.role == role);
+        let here = tensors.filter(|tensor| region.range().is_some_and(|all| all.contains(&tensor.address)));
+        let end = here.map(|tensor| tensor.address.saturating_add(tensor.bytes)).max();
+        end.map_or(0, |end| end - region.address)
+    }
+
     /// Checks everything except the code itself.
     pub(crate) fn check(&self) -> Result<(), ImageError> {
         let profile = &self.profile;
@@ -268,39 +305,70 @@ impl Contents {
         }
     }
 
-    /// Inputs, outputs and scratch must be disjoint subtrees of memory and contain their tensors.
+    /// Parts must be ascending subtrees of memory apart from scratch, and contain exactly their tensors. An
+    /// input part and an output part may be the same.
     fn check_interface(&self, interface: &Interface) -> Result<(), ImageError> {
         let size = self.profile.memory_size();
         let scratch =
             1u64.checked_shl(interface.scratch_bits.into()).and_then(|scratch| size.checked_sub(scratch));
-        // Scratch larger than memory is not a region either.
+        // Scratch larger than memory is not a subtree either.
         let scratch = Region { address: scratch.unwrap_or(u64::MAX), bits: interface.scratch_bits };
-        let mut ranges = Vec::new();
-        for (what, region) in [("input", interface.input), ("output", interface.output), ("scratch", scratch)]
-        {
-            let Region { address, bits } = region;
-            let range = region.range().filter(|range| range.end <= size);
-            ranges.push((what, range.ok_or(ImageError::Region { what, address, bits })?));
-        }
-        for (index, (second, range)) in ranges.iter().enumerate() {
-            if let Some((first, _)) = ranges[..index].iter().find(|(_, other)| overlap(other, range)) {
-                let [first, second] = [first, second].map(|what| format!("the {what} region"));
-                return Err(ImageError::Overlap { first, second, address: range.start });
-            }
-        }
-        let home = |role| match role {
-            Role::Input => ranges.first(),
-            Role::Output => ranges.get(1),
-            Role::Constant | Role::Activation => None,
-        };
-        for tensor in &self.tensors {
-            if let Some((what, range)) = home(tensor.role)
-                && (tensor.address < range.start || range.end < tensor.address + tensor.bytes)
-            {
-                return Err(ImageError::NotInRegion { name: tensor.name.clone(), what });
+        let scratch = self.subtree(|| "scratch".to_owned(), scratch)?;
+        let inputs = self.check_parts("input", Role::Input, &interface.inputs, &scratch)?;
+        let outputs = self.check_parts("output", Role::Output, &interface.outputs, &scratch)?;
+        for (i, input) in inputs.iter().enumerate() {
+            let clash = |output: &&Range<u64>| overlap(input, output) && input != *output;
+            if let Some(o) = outputs.iter().position(|output| clash(&output)) {
+                let [first, second] = [format!("input part {i}"), format!("output part {o}")];
+                let address = input.start.max(outputs[o].start);
+                return Err(ImageError::Overlap { first, second, address });
             }
         }
         Ok(())
+    }
+
+    /// Checks the parts of a role, and returns their addresses.
+    fn check_parts(
+        &self,
+        what: &'static str,
+        role: Role,
+        regions: &[Region],
+        scratch: &Range<u64>,
+    ) -> Result<Vec<Range<u64>>, ImageError> {
+        if !(1..=MOST_PARTS).contains(&regions.len()) {
+            return Err(ImageError::PartCount { what, found: regions.len() });
+        }
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (index, &region) in regions.iter().enumerate() {
+            let name = || format!("{what} part {index}");
+            let range = self.subtree(name, region)?;
+            if overlap(&range, scratch) {
+                let (second, address) = ("the scratch".to_owned(), range.start.max(scratch.start));
+                return Err(ImageError::Overlap { first: name(), second, address });
+            }
+            if let Some(last) = ranges.last().filter(|last| range.start < last.end) {
+                return Err(ImageError::PartOrder { what, index, address: range.start, end: last.end });
+            }
+            ranges.push(range);
+        }
+        let mut empty = vec![true; ranges.len()];
+        for tensor in self.tensors.iter().filter(|tensor| tensor.role == role) {
+            let home = ranges.iter().position(|range| range.contains(&tensor.address));
+            let home = home.filter(|&home| tensor.address + tensor.bytes <= ranges[home].end);
+            let home = home.ok_or_else(|| ImageError::NotInPart { name: tensor.name.clone(), what })?;
+            empty[home] = false;
+        }
+        match empty.iter().position(|&empty| empty) {
+            Some(index) => Err(ImageError::EmptyPart { what, index, address: ranges[index].start }),
+            None => Ok(ranges),
+        }
+    }
+
+    /// The addresses of a region, which must be a subtree of memory.
+    fn subtree(&self, what: impl Fn() -> String, region: Region) -> Result<Range<u64>, ImageError> {
+        let Region { address, bits } = region;
+        let range = region.range().filter(|range| range.end <= self.profile.memory_size());
+        range.ok_or_else(|| ImageError::Region { what: what(), address, bits })
     }
 
     /// Segments must be inside memory, ascending and disjoint, and zero where code hides them.

@@ -74,11 +74,10 @@ pub fn load(bytes: &[u8], options: &Options) -> Result<Program, ElfError> {
     let start = linked.reserve_start(start::size(declared.tensors.len()))?;
     let layout = declared.place(linked.end()).ok_or(ElfError::TooLarge { stack: options.stack })?;
     let (stack, memory_bits) = linked.stack(layout.end, options)?;
-    let addresses: Vec<u64> = layout.tensors.iter().map(|tensor| tensor.address).collect();
-    let instructions = linked.code.put(start, &start::bytes(gp, stack.top, entry, &addresses));
+    let instructions = linked.code.put(start, &start::bytes(gp, stack.top, entry, &layout.addresses));
     debug_assert!(instructions);
     let name = start::NAME.to_owned();
-    let symbol = Symbol { name, address: start, size: start::instructions(addresses.len()) };
+    let symbol = Symbol { name, address: start, size: start::instructions(layout.addresses.len()) };
     let place = linked.symbols.partition_point(|other| other.address <= start);
     linked.symbols.insert(place, symbol);
     let not_instructions = linked.words.not_instructions.take();

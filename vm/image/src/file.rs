@@ -17,7 +17,7 @@ use step::{MachineProfile, Root, keccak};
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
 /// The version of the format that this crate reads and writes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Bytes before the metadata: magic, version, length and hash of the metadata.
 const HEADER: u64 = 8 + 4 + 4 + 32;
@@ -150,7 +150,7 @@ impl Image {
             symbols: self.symbols.clone(),
             schedule: self.schedule.clone(),
             period: self.period,
-            interface: self.interface,
+            interface: self.interface.clone(),
         }
     }
 
@@ -162,28 +162,28 @@ impl Image {
             return Err(io_error("map", path, source));
         }
         let found = metadata.len();
-        let mut parts = Parts { file: &file, path, found, at: 0 };
-        let magic = parts.take(8.min(found))?;
+        let mut reader = Reader { file: &file, path, found, at: 0 };
+        let magic = reader.take(8.min(found))?;
         if !MAGIC.starts_with(&magic) {
             return Err(ImageError::Magic);
         }
-        parts.at = 8;
-        let version = parts.number()?;
+        reader.at = 8;
+        let version = reader.number()?;
         if version != VERSION {
             return Err(ImageError::Version { found: version, expected: VERSION });
         }
-        let length = parts.number()?.into();
-        let expected = parts.root()?;
+        let length = reader.number()?.into();
+        let expected = reader.root()?;
         check_size("metadata", length, MAX_METADATA)?;
-        let metadata = parts.take(length)?;
+        let metadata = reader.take(length)?;
         check_root("metadata", expected, keccak(&metadata))?;
         let metadata: Metadata =
             postcard::from_bytes(&metadata).map_err(|error| damaged(error.to_string()))?;
         let profile = profile(&metadata)?;
         check_size("code", metadata.code_size, MAX_CODE)?;
-        let code = parts.map(metadata.code_size)?;
-        parts.padding()?;
-        let offset = parts.at;
+        let code = reader.map(metadata.code_size)?;
+        reader.padding()?;
+        let offset = reader.at;
         let roots = [metadata.code_root, metadata.memory_root];
         let base = base(file, found, offset, &metadata)?;
         let (entry, sp, interface) = (metadata.entry, metadata.sp, metadata.interface);
@@ -202,6 +202,7 @@ impl Image {
         };
         let image = Self::with(contents, base);
         image.check()?;
+        image.check_inputs()?;
         check_root("code", Root(roots[0]), image.code_root())?;
         check_root("memory", Root(roots[1]), image.memory_root())?;
         Ok(image)
@@ -248,7 +249,7 @@ fn make_readable(file: &fs::File) -> io::Result<()> {
 }
 
 /// A file that is parsed from its start.
-struct Parts<'a> {
+struct Reader<'a> {
     file: &'a File,
     path: &'a Path,
     /// The length of the file.
@@ -256,7 +257,7 @@ struct Parts<'a> {
     at: u64,
 }
 
-impl Parts<'_> {
+impl Reader<'_> {
     /// The next bytes.
     fn take(&mut self, len: u64) -> Result<Vec<u8>, ImageError> {
         let end = self.at.saturating_add(len);
@@ -314,7 +315,7 @@ fn io_error(verb: &'static str, path: &Path, source: io::Error) -> ImageError {
     ImageError::Io { verb, path: path.to_owned(), source }
 }
 
-/// A part must not have more bytes than this.
+/// A section must not have more bytes than this.
 fn check_size(what: &'static str, found: u64, most: u64) -> Result<(), ImageError> {
     if found <= most { Ok(()) } else { Err(ImageError::TooMany { what, unit: "bytes", found, most }) }
 }

@@ -10,7 +10,9 @@ mod file;
 mod schedule;
 
 pub use code_tree::CodeTree;
-pub use contents::{BigStep, Contents, Dtype, Interface, Period, Region, Role, Segment, Symbol, Tensor};
+pub use contents::{
+    BigStep, Contents, Dtype, Interface, Part, Parts, Period, Region, Role, Segment, Symbol, Tensor,
+};
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule, Shape};
 
@@ -30,6 +32,9 @@ pub const MAX_CODE: u64 = 1 << 30;
 /// The maximum number of segments, counting those on the same or adjacent pages as one. Each is a separate
 /// mapping.
 pub const MAX_SEGMENTS: usize = 1024;
+
+/// The maximum number of parts of the inputs, and of the outputs.
+pub const MOST_PARTS: usize = 64;
 
 /// Valid contents with their roots. The segments are whole pages.
 ///
@@ -98,23 +103,69 @@ pub enum ImageError {
     },
     /// A region is not a subtree of memory.
     #[error(
-        "the {what} region of 2^{bits} bytes at {address:#x} is not 32 bytes or more at a multiple of its size in memory"
+        "{what} of 2^{bits} bytes at {address:#x} is not 32 bytes or more at a multiple of its size in memory"
     )]
     Region {
-        /// Its role.
-        what: &'static str,
+        /// What it is.
+        what: String,
         /// Its first address.
         address: u64,
         /// log2 of its size.
         bits: u8,
     },
-    /// An input or an output is outside its region.
-    #[error("tensor {name} is not in the {what} region")]
-    NotInRegion {
+    /// An interface has no parts of a role, or too many.
+    #[error("{found} {what} parts; an interface has 1 to {MOST_PARTS}")]
+    PartCount {
+        /// Their role.
+        what: &'static str,
+        /// The number of parts.
+        found: usize,
+    },
+    /// A part is not after the one before.
+    #[error(
+        "{what} part {index} is at {address:#x}, and the one before ends at {end:#x}: parts are in ascending \
+         order of addresses and don't overlap"
+    )]
+    PartOrder {
+        /// Its role.
+        what: &'static str,
+        /// Its place in the list.
+        index: usize,
+        /// Its first address.
+        address: u64,
+        /// The end of the part before.
+        end: u64,
+    },
+    /// An input or an output is outside all parts.
+    #[error("tensor {name} is not in one of the {what} parts")]
+    NotInPart {
         /// Its name.
         name: String,
-        /// The region.
+        /// The role of the parts.
         what: &'static str,
+    },
+    /// There is no tensor in a part.
+    #[error("{what} part {index} at {address:#x} contains no {what}")]
+    EmptyPart {
+        /// Its role.
+        what: &'static str,
+        /// Its place in the list.
+        index: usize,
+        /// Its first address.
+        address: u64,
+    },
+    /// Memory under an input is not zero.
+    #[error(
+        "input part {index} of 2^{bits} bytes at {address:#x} is not zero before the first step: an image has \
+         no values for its inputs. Give them with the run, or put initial data outside the input parts."
+    )]
+    InputNotZero {
+        /// The part's place in the list.
+        index: usize,
+        /// Its first address.
+        address: u64,
+        /// log2 of its size.
+        bits: u8,
     },
     /// A tensor's length doesn't match its shape.
     #[error("tensor {name} has {found} bytes; its shape and type need {expected}")]
@@ -272,17 +323,31 @@ impl Image {
             };
             ImageError::Io { verb: "write a temporary file in", path: std::env::temp_dir(), source }
         })?;
-        Ok(Self::with(contents, base))
+        let image = Self::with(contents, base);
+        image.check_inputs()?;
+        Ok(image)
     }
 
     /// The image of a base and of contents without segments.
     fn with(mut contents: Contents, base: Base) -> Self {
         let code_tree = Arc::new(CodeTree::new(contents.code.clone(), contents.profile.code_depth()));
         let base = Arc::new(base);
-        let bytes = Bytes::from_owner(Part(base.clone()));
+        let bytes = Bytes::from_owner(Shared(base.clone()));
         contents.segments =
             base.extents().map(|(address, range)| Segment { address, bytes: bytes.slice(range) }).collect();
         Self { contents, code_tree, base }
+    }
+
+    /// Memory must be zero in every input part. This reads stored nodes, or a single page.
+    fn check_inputs(&self) -> Result<(), ImageError> {
+        let inputs = self.interface.as_ref().map_or(&[][..], |interface| &interface.inputs);
+        match inputs.iter().position(|region| !self.base.is_zero(region.address, region.bits.into())) {
+            Some(index) => {
+                let Region { address, bits } = inputs[index];
+                Err(ImageError::InputNotZero { index, address, bits })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The root of the code.
@@ -341,9 +406,9 @@ impl Deref for Image {
 }
 
 /// The bytes of a base, shared.
-struct Part(Arc<Base>);
+struct Shared(Arc<Base>);
 
-impl AsRef<[u8]> for Part {
+impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
         self.0.bytes()
     }

@@ -194,7 +194,7 @@ impl Image {
     /// The whole program as a single big step, if its number of steps is bounded: single-phase.
     #[must_use]
     pub fn single_phase(&self) -> Option<Schedule> {
-        self.interface.map(|interface| {
+        self.interface.as_ref().map(|interface| {
             Schedule::new(vec![Leaf { entry: self.entry, bound: interface.bound }], Shape::plain(1))
         })
     }

@@ -124,6 +124,19 @@ impl Base {
         self.node(self.bits - PAGE_BITS, 0)
     }
 
+    /// Whether the subtree of 2^`bits` bytes at an address is zero, according to the stored nodes. Of a subtree
+    /// below a page, looks at the bytes.
+    #[must_use]
+    pub fn is_zero(&self, address: u64, bits: u32) -> bool {
+        let page = address >> PAGE_BITS;
+        match bits.checked_sub(PAGE_BITS) {
+            Some(level) => self.node(level, page.checked_shr(level).unwrap_or(0)) == Root::ZERO,
+            None => self.page(page).is_none_or(|bytes| {
+                bytes.iter().skip(address as usize % PAGE).take(1 << bits).all(|&byte| byte == 0)
+            }),
+        }
+    }
+
     /// Hashes all pages and compares the results with the stored nodes. Calls `progress` with the number of
     /// pages hashed so far.
     pub fn verify(&self, progress: impl FnMut(u64)) -> Result<Result<(), Damage>, io::Error> {

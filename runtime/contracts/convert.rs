@@ -1,11 +1,11 @@
 //! Translates between the game in Rust and the game on the chain.
 
 use crate::{
-    B256, BigStepEntry, Bytes, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Opening, Pick,
-    Position, Program, Request, SolCall as _, SolValue as _, U256,
+    B256, Bytes, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Pick, Position, Program,
+    Request, SolCall as _, SolValue as _, U256,
 };
 use game::dispute::Refused;
-use game::{Challenge, Illegal, Level, Move, Proven, Side};
+use game::{Challenge, Illegal, Level, Move, Proven, Regions, Side};
 use step::{Root, keccak};
 
 /// A root in the contracts' type.
@@ -26,8 +26,8 @@ pub fn model(model: &game::Model) -> Model {
     Model {
         program: program(model),
         memoryRoot: word(model.memory_root),
-        input: region(model.input, model.input_bytes),
-        output: region(model.output, model.output_bytes),
+        inputs: model.inputs.iter().map(region).collect(),
+        outputs: model.outputs.iter().map(region).collect(),
     }
 }
 
@@ -56,8 +56,9 @@ pub fn machine(model: &game::Model) -> U256 {
     U256::from_be_bytes(model.profile.word())
 }
 
-fn region(subtree: game::Subtree, bytes: u64) -> U256 {
-    (U256::from(subtree.level) << 128) | (U256::from(subtree.index) << 64) | U256::from(bytes)
+fn region(region: &game::Region) -> U256 {
+    let game::Region { subtree, bytes } = region;
+    (U256::from(subtree.level) << 128) | (U256::from(subtree.index) << 64) | U256::from(*bytes)
 }
 
 /// The hash by which games know a model's program.
@@ -69,26 +70,23 @@ pub fn program_hash(model: &game::Model) -> B256 {
 /// A model's ID.
 #[must_use]
 pub fn model_id(model: &game::Model) -> B256 {
-    let Model { memoryRoot, input, output, .. } = self::model(model);
-    word(keccak(&(program_hash(model), memoryRoot, input, output).abi_encode()))
+    let Model { memoryRoot, inputs, outputs, .. } = self::model(model);
+    let [inputs, outputs] = [inputs, outputs].map(|regions| word(keccak(&regions.abi_encode_packed())));
+    word(keccak(&(program_hash(model), memoryRoot, inputs, outputs).abi_encode()))
 }
 
 /// The hash that the service stores of a request.
 #[must_use]
 pub fn request_hash(id: U256, request: &Request) -> B256 {
-    word(keccak(&(id, request.clone()).abi_encode()))
+    word(keccak(&(id, request.clone()).abi_encode_params()))
 }
 
-/// A challenge in the contracts' type.
+/// The words that a challenge brings.
 #[must_use]
-pub fn opening(challenge: &Challenge) -> Opening {
-    Opening {
-        input: word(challenge.input.leaf),
-        inputSiblings: words(&challenge.input.siblings),
-        claims: words(&challenge.claims),
-        output: word(challenge.output.leaf),
-        outputSiblings: words(&challenge.output.siblings),
-    }
+pub fn opening(challenge: &Challenge) -> Vec<B256> {
+    let Challenge { inputs, outputs, claims } = challenge;
+    let regions = |regions: &Regions| [&regions.roots[..], &regions.siblings].concat();
+    words(&[regions(inputs), regions(outputs), claims.clone()].concat())
 }
 
 /// The Rust game of a running game on the chain, whose claims begin at `start`.
@@ -104,42 +102,28 @@ pub fn resume(state: &Game, model: &game::Model, arity: u64, start: B256, claims
 /// The calldata of a move in game `id`, whose state is `game`.
 #[must_use]
 pub fn calldata(id: U256, game: &Game, program: &Program, move_: &Move) -> Vec<u8> {
-    let (game, pick) = (game.clone(), pick(move_.pick()));
+    let (game, siblings) = (game.clone(), &move_.pick().siblings);
+    let pick = Pick {
+        part: U256::from(move_.pick().part),
+        agreed: word(move_.pick().agreed),
+        rejected: word(move_.pick().rejected),
+    };
+    // The siblings come first and the claims last.
+    let words = |between: &[Root]| words(&[&siblings[..], between, move_.claims()].concat());
     match move_ {
-        Move::Dissect { claims, .. } => {
-            IDisputeGame::dissectCall { id, game, pick, claims: words(claims) }.abi_encode()
-        }
+        Move::Dissect { .. } => IDisputeGame::dissectCall { id, game, pick, words: words(&[]) }.abi_encode(),
         Move::Enter { entry, .. } => {
-            let (program, entry) = (program.clone(), self::entry(entry));
-            IDisputeGame::enterCall { id, game, program, pick, entry }.abi_encode()
+            let game::BigStepEntry { leaf, schedule, end, scratch, .. } = entry;
+            let between = [&schedule[..], &[scratch.leaf], &scratch.siblings].concat();
+            let leaf = (U256::from(leaf.entry) << 64) | U256::from(leaf.bound);
+            let (program, end, words) = (program.clone(), Bytes::copy_from_slice(end), words(&between));
+            IDisputeGame::enterCall { id, game, pick, program, leaf, end, words }.abi_encode()
         }
-        Move::Void { .. } => IDisputeGame::proveVoidCall { id, game, pick }.abi_encode(),
-        Move::Prove { witness, .. } => {
-            let witness = Bytes::copy_from_slice(witness);
-            IDisputeGame::proveCall { id, game, pick, witness }.abi_encode()
+        Move::Void { .. } => IDisputeGame::proveVoidCall { id, game, pick, words: words(&[]) }.abi_encode(),
+        Move::Prove { witnesses, .. } => {
+            let witnesses = witnesses.iter().map(|witness| Bytes::copy_from_slice(witness)).collect();
+            IDisputeGame::proveCall { id, game, pick, words: words(&[]), witnesses }.abi_encode()
         }
-    }
-}
-
-fn pick(pick: &game::Pick) -> Pick {
-    Pick {
-        // A part that doesn't fit is out of range in either type.
-        part: u16::try_from(pick.part).unwrap_or(u16::MAX),
-        agreed: word(pick.agreed),
-        rejected: word(pick.rejected),
-        siblings: words(&pick.siblings),
-    }
-}
-
-fn entry(entry: &game::BigStepEntry) -> BigStepEntry {
-    BigStepEntry {
-        entry: entry.leaf.entry,
-        bound: entry.leaf.bound,
-        scheduleSiblings: words(&entry.schedule),
-        endState: Bytes::copy_from_slice(&entry.end),
-        scratch: word(entry.scratch.leaf),
-        scratchSiblings: words(&entry.scratch.siblings),
-        claims: words(&entry.claims),
     }
 }
 
@@ -215,6 +199,7 @@ pub const fn error(illegal: &Illegal) -> &'static str {
         Illegal::Units { .. } => "Units",
         Illegal::Void => "Void",
         Illegal::Count { .. } => "Count",
+        Illegal::Inputs => "Inputs",
         Illegal::EndState => "EndState",
         Illegal::Agrees => "Agrees",
         Illegal::Witness(_) => "Witness",

@@ -5,7 +5,8 @@
 //! and the execution; or a floor per byte. All bytes of a bound are counted as if none were zero. [`Schedule`]
 //! has the prices, today's and those that are announced. `docs/costs.md` discusses the numbers.
 
-use game::{Game, Model, Side};
+use game::regions::sibling_count;
+use game::{Game, Model, Region, Side};
 use step::State;
 
 /// What gas costs on a chain.
@@ -92,8 +93,12 @@ pub struct Shape {
     pub code_depth: u64,
     /// Siblings in a proof of the memory.
     pub memory_depth: u64,
-    /// Siblings in the proofs of the input subtree, the output subtree and the scratch subtree.
-    pub regions: [u64; 3],
+    /// How many inputs there are, and the siblings that lead from all of them to the root of memory.
+    pub inputs: [u64; 2],
+    /// The same of the outputs.
+    pub outputs: [u64; 2],
+    /// Siblings in the proof of scratch memory.
+    pub scratch_depth: u64,
 }
 
 /// A kind of transaction.
@@ -105,8 +110,8 @@ pub enum Kind {
     Dissect,
     /// Goes from a big step to its machine steps.
     Enter,
-    /// Has a step executed.
-    Prove,
+    /// Has so many steps executed.
+    Prove(u64),
     /// Ends a game whose mover has run out of time.
     Timeout,
 }
@@ -139,20 +144,25 @@ impl Shape {
         steps: 1 << 26,
         code_depth: 15,
         memory_depth: 31,
-        regions: [24, 24, 24],
+        inputs: [4, 27],
+        outputs: [4, 27],
+        scratch_depth: 24,
     };
 
     /// The shape of disputes about a model whose longest big step has this bound.
     #[must_use]
     pub fn of(model: &Model, steps: u64, arity: u64) -> Self {
-        let regions = [model.input, model.output, model.scratch()];
+        let depth = model.profile.memory_depth();
+        let parts = |regions: &[Region]| [regions.len() as u64, sibling_count(regions, depth) as u64];
         Self {
             arity,
             big_steps: model.big_steps(),
             steps: steps.max(1),
             code_depth: model.profile.code_depth().into(),
-            memory_depth: model.profile.memory_depth().into(),
-            regions: regions.map(|region| model.levels_above(region).into()),
+            memory_depth: depth.into(),
+            inputs: parts(&model.inputs),
+            outputs: parts(&model.outputs),
+            scratch_depth: model.levels_above(model.scratch()).into(),
         }
     }
 
@@ -185,31 +195,36 @@ impl Shape {
         let gas = |kind| self.bound(kind, schedule).gas;
         let first = if side == Side::Challenger { gas(Kind::Challenge) } else { 0 };
         let share = schedule.new_slot;
-        self.moves().div_ceil(2) * gas(Kind::Dissect) + gas(Kind::Enter) + gas(Kind::Prove) + share + first
+        self.moves().div_ceil(2) * gas(Kind::Dissect) + gas(Kind::Enter) + gas(Kind::Prove(1)) + share + first
     }
 
     /// The words of calldata after the selector.
     fn words(&self, kind: Kind) -> u64 {
+        // An offset and a length.
+        const LIST: u64 = 2;
         // The ID, and structs whose fields have fixed sizes.
         const GAME: u64 = 1 + 2;
         const PROGRAM: u64 = 4;
-        const MODEL: u64 = PROGRAM + 3;
-        const REQUEST: u64 = 9;
-        let claims = |units: u64| 1 + units.min(self.arity);
-        // The part, two claims, the siblings' offset, their count, and the siblings of both claims.
-        let pick = 5 + 2 * depth(self.arity + 1);
+        const MODEL: u64 = PROGRAM + 1 + 2 * LIST;
+        const REQUEST: u64 = 9 + LIST;
+        let claims = |units: u64| units.min(self.arity);
+        // The part, two claims, and the siblings of both.
+        let pick = 3 + 2 * depth(self.arity + 1);
         match kind {
             Kind::Challenge => {
-                let [input, output, _] = self.regions;
-                1 + REQUEST + MODEL + 2 + 5 + (1 + input) + (1 + output) + claims(self.big_steps)
+                let ([inputs, below], [outputs, beyond]) = (self.inputs, self.outputs);
+                let layouts = inputs + 2 * outputs;
+                let words = inputs + below + outputs + beyond + claims(self.big_steps);
+                // The ID, the offsets of request and model, and the asserted result.
+                4 + REQUEST + MODEL + layouts + LIST + words
             }
-            Kind::Dissect => GAME + 2 + pick + claims(u64::MAX),
+            Kind::Dissect => GAME + pick + LIST + claims(u64::MAX),
             Kind::Enter => {
-                let end = 1 + (State::MOST_BYTES as u64).div_ceil(32);
-                let proofs = (1 + depth(self.big_steps)) + (1 + self.regions[2]);
-                GAME + PROGRAM + 2 + pick + 7 + end + proofs + claims(self.steps)
+                let end = (State::MOST_BYTES as u64 - 64).div_ceil(32);
+                let proofs = depth(self.big_steps) + 1 + self.scratch_depth;
+                GAME + pick + PROGRAM + 1 + LIST + end + LIST + proofs + claims(self.steps)
             }
-            Kind::Prove => {
+            Kind::Prove(steps) => {
                 let floats = 16 + 256;
                 let proof = |depth: u64| 32 + depth.div_ceil(8) + 32 * depth;
                 // A load may read code.
@@ -217,7 +232,7 @@ impl Shape {
                 // All roots follow from the proofs and the float registers.
                 let core = (State::MOST_BYTES - 96) as u64;
                 let witness = core + proof(self.code_depth) + floats + proof(access);
-                GAME + 2 + pick + 1 + witness.div_ceil(32)
+                GAME + pick + LIST + LIST + steps * (LIST + witness.div_ceil(32))
             }
             Kind::Timeout => GAME + 1,
         }
@@ -228,8 +243,7 @@ impl Shape {
         match kind {
             Kind::Challenge => (1, 1),
             Kind::Dissect | Kind::Enter => (0, 1),
-            // The winner's credit is new.
-            Kind::Prove | Kind::Timeout => (1, 2),
+            Kind::Prove(_) | Kind::Timeout => (0, 2),
         }
     }
 
@@ -237,11 +251,13 @@ impl Shape {
     fn execution(&self, kind: Kind) -> u64 {
         let claims = 700 * self.arity;
         match kind {
-            Kind::Challenge => 52_000 + claims + 300 * (self.regions[0] + self.regions[1]),
+            Kind::Challenge => 52_000 + claims + 400 * (self.inputs[1] + self.outputs[1]) + 600 * (self.inputs[0] + self.outputs[0]),
             Kind::Dissect => 20_000 + claims,
-            Kind::Enter => 26_000 + claims + 600 * self.regions[2],
+            Kind::Enter => 26_000 + claims + 600 * self.scratch_depth,
             // The verifier's part depends on the instruction; soft floats cost the most.
-            Kind::Prove => 70_000 + 400 * (self.code_depth + 2 * self.memory_depth),
+            Kind::Prove(steps) => {
+                35_000 + steps * (45_000 + 400 * (self.code_depth + 2 * self.memory_depth))
+            }
             Kind::Timeout => 38_000,
         }
     }

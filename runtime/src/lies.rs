@@ -49,7 +49,7 @@ pub fn liar(
     fresh: impl Fn() -> Result<Execution, Failure>,
     lies: &[Change],
 ) -> Result<Execution, Failure> {
-    let model = *honest.model();
+    let model = honest.model().clone();
     let truth = honest.result(&model)?;
     for change in lies {
         let mut liar = fresh()?.with_changes(vec![*change])?;

@@ -95,7 +95,7 @@ impl Stage {
         let call = IInferenceService::requestCall { order, input: truth.input_bytes().into() };
         let (id, receipt) = chain.pay(REQUESTER, service, &call, U256::from(FEE)).expect("a request");
         let request = receipt.event::<IInferenceService::Requested>().expect("an event").request;
-        assert_eq!(request.inputRoot, contracts::word(truth.input_root()), "the root of the input");
+        assert_eq!(request.inputRoot, contracts::word(truth.inputs_commitment()), "the root of the input");
         let (dispute, challengers, output, past) = (None, Vec::new(), Vec::new(), Vec::new());
         let (attempt, owed, shares, credited, burned, settled) = Default::default();
         let truth = truth.clone();
@@ -137,7 +137,7 @@ impl Stage {
             (self.challengers[game], id, state)
         });
         self.past = left.collect();
-        let (model, input, output) = (self.model, self.truth.input_root(), run.output_root());
+        let (model, input, output) = (self.model, self.truth.inputs_commitment(), run.result_commitment());
         self.dispute = Some(Dispute::post(Assertion { asserter, model, input, output }, TERMS, self.now));
         self.output = run.output_bytes();
         self.challengers.clear();

@@ -225,9 +225,9 @@ fn campaign(place: &mut Place, games: u64) -> BTreeSet<&'static str> {
         let mut players =
             if honest == Side::Asserter { [truth.clone(), liar] } else { [liar, truth.clone()] };
         let model = truth.model().expect("a model");
-        let asserted = players[0].output_root();
+        let asserted = players[0].result_commitment();
         let Ok(opening) = challenge(&model, arity.into(), &mut players[1]);
-        match Board::open(place, &truth, &model, truth.input_root(), asserted, arity, 1000, &opening) {
+        match Board::open(place, &truth, &model, truth.inputs_commitment(), asserted, arity, 1000, &opening) {
             Ok(mut board) => {
                 let winner = play_out(&mut board, opening.claims, &mut players, &mut random, &mut seen);
                 assert_eq!(winner, honest);
@@ -307,7 +307,7 @@ fn bad_challenges_are_refused() {
     let mut open = |model: Model, arity: u16, change: &dyn Fn(&mut Challenge)| {
         let mut opening = good.clone();
         change(&mut opening);
-        let (input, asserted) = (truth.input_root(), liar.output_root());
+        let (input, asserted) = (truth.inputs_commitment(), liar.result_commitment());
         Board::open(&mut place, &truth, &model, input, asserted, arity, 60, &opening).err()
     };
     let same = |_: &mut Challenge| {};
@@ -344,7 +344,7 @@ fn bad_challenges_are_refused() {
     assert_eq!(open(model, 4, &|opening| opening.input.siblings.push(Root::ZERO)), Some("Proof"));
     assert_eq!(open(model, 4, &|opening| opening.output.leaf.0[0] ^= 1), Some("Proof"));
     assert_eq!(open(model, 4, &|opening| opening.output.siblings.clear()), Some("Proof"));
-    assert_eq!(open(model, 4, &|opening| opening.output.leaf = liar.output_root()), Some("Proof"));
+    assert_eq!(open(model, 4, &|opening| opening.output.leaf = liar.result_commitment()), Some("Proof"));
     let Ok(lie) = challenge(&model, 4, &mut liar.clone());
     assert_eq!(open(model, 4, &|opening| *opening = lie.clone()), Some("Agrees"));
 }
@@ -364,7 +364,7 @@ fn the_real_verifier_decides_games_about_a_network() {
         run.with_changes(changes).expect("a run")
     };
     let mut truth = run(Vec::new());
-    let model = *truth.model();
+    let model = truth.model().clone();
     let last = model.big_steps() - 1;
     let end = truth.steps(last).expect("steps");
     let mut place = Place::of_machines(image.profile.extensions());
@@ -372,7 +372,7 @@ fn the_real_verifier_decides_games_about_a_network() {
         let liar = run(vec![Change { place: (last, end - 2), address: output, bits: 1 }]);
         let mut players =
             if honest == Side::Asserter { [run(Vec::new()), liar] } else { [liar, run(Vec::new())] };
-        let input = truth.input_root().expect("an input");
+        let input = truth.inputs().expect("inputs").commitment();
         let asserted = players[0].result(&model).expect("a result");
         let opening = challenge(&model, arity.into(), &mut players[1]).expect("a challenge");
         let board = Board::open(&mut place, &Protocol, &model, input, asserted, arity, 3600, &opening);
@@ -402,7 +402,7 @@ fn gas_by_arity() {
         let mut place = Place::of_fakes();
         let mut players = [liar.clone(), truth.clone()];
         let Ok(opening) = challenge(&model, arity.into(), &mut players[1]);
-        let (input, asserted) = (truth.input_root(), liar.output_root());
+        let (input, asserted) = (truth.inputs_commitment(), liar.result_commitment());
         let mut board =
             Board::open(&mut place, &truth, &model, input, asserted, arity, 3600, &opening).expect("a game");
         assert_eq!(board.duel(opening.claims, &mut players), Side::Challenger);

@@ -42,9 +42,9 @@ fn run(image: &Image, schedule: &Schedule, digit: &[u8], changes: Vec<Change>) -
 
 /// Both play to the end. A side without a move runs out of time. Returns the winner and the number of moves.
 fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Result<(Side, u64), Illegal> {
-    let model = *asserter.model();
+    let model = asserter.model().clone();
     let (input, asserted) =
-        (asserter.input_root().expect("an input"), asserter.result(&model).expect("a result"));
+        (asserter.inputs().expect("inputs").commitment(), asserter.result(&model).expect("a result"));
     let challenge = player::challenge(&model, arity, challenger).expect("a challenge");
     let mut game = Game::challenge(&model, input, asserted, arity, CLOCKS, &challenge, 0)?;
     let (mut claims, mut moves) = (challenge.claims, 1);
@@ -104,7 +104,7 @@ fn both_phases_come_to_the_same_result() {
         let (image, digit) = (compiled(network), digit(ending));
         let results = [image.big_steps(), image.single_phase().expect("a bound")].map(|schedule| {
             let mut run = run(&image, &schedule, &digit, Vec::new());
-            let model = *run.model();
+            let model = run.model().clone();
             run.result(&model).expect("a result")
         });
         assert_eq!(results[0], results[1], "{network}");

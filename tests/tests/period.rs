@@ -87,8 +87,8 @@ fn contents(most: u64) -> Contents {
         schedule,
         period: Some(Period { start: PROLOGUE as u32, count: PERIOD as u32, least: 1, most }),
         interface: Some(Interface {
-            input: region(INPUT),
-            output: region(OUTPUT),
+            inputs: vec![region(INPUT)],
+            outputs: vec![region(OUTPUT)],
             scratch_bits: 5,
             bound: BOUND,
         }),
@@ -111,8 +111,8 @@ fn expected(repetitions: u64, counted: u64) -> u64 {
 
 /// Both play to the end, in Rust and in the contracts.
 fn duel(place: &mut Place, players: &mut [Execution; 2]) -> Side {
-    let model = *players[0].model();
-    let input = players[0].input_root().expect("an input");
+    let model = players[0].model().clone();
+    let input = players[0].inputs().expect("inputs").commitment();
     let asserted = players[0].result(&model).expect("a result");
     let opening = challenge(&model, ARITY.into(), &mut players[1]).expect("a challenge");
     let board = Board::open(place, &Protocol, &model, input, asserted, ARITY, 3600, &opening);
@@ -165,7 +165,7 @@ fn the_honest_side_wins_at_every_big_step_of_every_repetition() {
             // A guard that is set too early, a wrong sum, a wrong output; some change nothing in the end.
             let truth = || run(&image, REPETITIONS, 0, Vec::new());
             let (mut honest, mut liar) = (truth(), run(&image, REPETITIONS, 0, lies));
-            let model = *honest.model();
+            let model = honest.model().clone();
             let results = [&mut honest, &mut liar].map(|run| run.result(&model).expect("a result"));
             if results[0] == results[1] {
                 continue;

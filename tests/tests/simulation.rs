@@ -217,7 +217,7 @@ impl Player {
 
     /// The output root that it asserts.
     fn result(&self) -> Root {
-        self.oracle.output_root()
+        self.oracle.result_commitment()
     }
 
     fn challenge(&mut self, world: &World) -> Challenge {
@@ -353,7 +353,7 @@ impl Simulation {
     fn new(world: World, characters: &[Character], bug: Option<Bug>, random: &mut Random) -> Self {
         let players: Vec<Player> =
             characters.iter().map(|&character| Player::new(character, &world, random)).collect();
-        let (model, input, output) = (world.model, world.truth.input_root(), players[ASSERTER].result());
+        let (model, input, output) = (world.model, world.truth.inputs_commitment(), players[ASSERTER].result());
         let dispute = Dispute::post(Assertion { asserter: ASSERTER, model, input, output }, world.terms, 0);
         let mut balances = vec![0; players.len()];
         balances[ASSERTER] -= world.terms.asserter_bond as i64;
@@ -486,7 +486,7 @@ impl Simulation {
         let honest = |player: usize| self.players[player].character.is_honest();
         let says =
             |side: Side, challenger| honest(if side == Side::Asserter { ASSERTER } else { challenger });
-        let true_result = self.players[ASSERTER].result() == self.world.truth.output_root();
+        let true_result = self.players[ASSERTER].result() == self.world.truth.result_commitment();
         let standing = self.dispute.standing();
         let watched = (1..self.players.len()).any(honest);
         if standing == Standing::Pending || self.end > self.world.deadline() {
@@ -681,7 +681,7 @@ fn who_may_not_play() {
     let world = meeting(None);
     let random = &mut Random::new(1);
     let (mut liar, mut honest) = (Player::new(Liar, &world, random), Player::new(Honest, &world, random));
-    let (model, input, output) = (world.model, world.truth.input_root(), liar.result());
+    let (model, input, output) = (world.model, world.truth.inputs_commitment(), liar.result());
     let mut dispute = Dispute::post(Assertion { asserter: 0, model, input, output }, world.terms, 1000);
     let rules = FaultyRules { truth: world.truth.clone(), bug: None };
     let (good, bad) = (honest.challenge(&world), liar.challenge(&world));
@@ -730,7 +730,7 @@ fn honest_gain(friends: usize, gas_price: u64) -> i64 {
     let mut truth = Fake::new(3, big_steps, steps);
     let mut liar = truth.clone().lying((big_steps / 3, steps / 3)..END, What::Other(1));
     let model = truth.model().expect("a model");
-    let (input, output) = (truth.input_root(), liar.output_root());
+    let (input, output) = (truth.inputs_commitment(), liar.result_commitment());
     let mut dispute = Dispute::post(Assertion { asserter: ASSERTER, model, input, output }, terms, 0);
     let rules = truth.clone();
     let opening = sure(player::challenge(&model, arity, &mut truth));

@@ -96,10 +96,11 @@ pub fn pair(start: Root, claims: &[Root], index: u64) -> Vec<Root> {
     siblings
 }
 
-/// The root to which two neighbouring leaves of a tree over `count` leaves lead with these siblings; `None` if
-/// there are too many or too few.
+/// The root to which two neighbouring leaves of a tree over `count` leaves lead, and how many of the siblings
+/// that takes; `None` if there are too few.
 #[must_use]
-pub fn fold_pair(left: Root, right: Root, index: u64, count: u64, siblings: &[Root]) -> Option<Root> {
+pub fn fold_pair(left: Root, right: Root, index: u64, count: u64, siblings: &[Root]) -> Option<(Root, usize)> {
+    let given = siblings.len();
     let mut siblings = siblings.iter().copied();
     let (mut left, mut right, mut index, mut count) = (left, right, index, count);
     while index % 2 == 1 {
@@ -118,7 +119,7 @@ pub fn fold_pair(left: Root, right: Root, index: u64, count: u64, siblings: &[Ro
         };
         (index, count) = (index / 2, count.div_ceil(2));
     }
-    siblings.next().is_none().then_some(root)
+    Some((root, given - siblings.len()))
 }
 
 /// Whether a proof leads from its leaf at this index to the root of a tree with this many levels above the

@@ -26,16 +26,16 @@ pub struct Terms {
 }
 
 /// What an asserter asserts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assertion<K> {
     /// The asserter.
     pub asserter: K,
     /// The model.
     pub model: Model,
-    /// The input root.
-    pub input: Root,
-    /// The output root.
-    pub output: Root,
+    /// The commitment to the inputs' roots.
+    pub inputs: Root,
+    /// The commitment to the outputs' roots, or void.
+    pub result: Root,
 }
 
 /// The status of an assertion.
@@ -88,7 +88,7 @@ pub enum Refused {
 }
 
 /// A game with its challenger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Match<K> {
     challenger: K,
     game: Game,
@@ -128,9 +128,9 @@ impl<K: Copy + Eq> Dispute<K> {
         if self.matches.iter().any(|match_| match_.challenger == challenger) {
             return Err(Refused::Challenged);
         }
-        let Assertion { model, input, output, .. } = &self.assertion;
+        let Assertion { model, inputs, result, .. } = &self.assertion;
         let Terms { arity, clocks, .. } = self.terms;
-        let game = Game::challenge_under(rules, model, *input, *output, arity, clocks, challenge, now)?;
+        let game = Game::challenge_under(rules, model, *inputs, *result, arity, clocks, challenge, now)?;
         self.matches.push(Match { challenger, game });
         Ok(self.matches.len() - 1)
     }

@@ -4,10 +4,10 @@ use crate::checkpoints::Checkpoints;
 use crate::limit::{Exceeded, MemoryLimit};
 use crate::model::{Model, VOID, steps};
 use crate::oracle::Oracle;
+use crate::regions::{Region, Regions};
 use image::{Image, ImageError, Leaf, Schedule};
 use interpreter::Snapshot;
 use jit::{Jit, JitError};
-use memory::Memory;
 use std::collections::BTreeMap;
 use step::{Proof, Root, Status, WitnessError};
 use thiserror::Error;
@@ -177,14 +177,6 @@ impl Execution {
         self.void = false;
         self.begin(0);
         Ok(self)
-    }
-
-    /// The root of the inputs.
-    pub fn input_root(&mut self) -> Result<Root, ExecutionError> {
-        let mut memory = self.image.memory()?;
-        write_all(&mut memory, &self.inputs)?;
-        let input = self.model.input;
-        Ok(memory.subtree_proof(input.address(), input.bits()).leaf)
     }
 
     /// The number of steps that a big step actually takes.
@@ -365,9 +357,15 @@ impl Oracle for Execution {
 
     fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), ExecutionError> {
         self.seek(big_step, steps(self.leaf(big_step)?))?;
-        let state = self.machine.state().to_bytes().to_vec();
-        let scratch = self.model.scratch();
-        Ok((state, self.machine.subtree(scratch.address(), scratch.bits())))
+        let state = self.machine.state();
+        let scratch = match state.status {
+            Status::Exited => {
+                let scratch = self.model.scratch();
+                self.machine.subtree(scratch.address(), scratch.bits())
+            }
+            _ => Proof { leaf: state.memory_root, siblings: Vec::new() },
+        };
+        Ok((state.to_bytes().split_off(ROOTS), scratch))
     }
 
     fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, ExecutionError> {
@@ -381,23 +379,28 @@ impl Oracle for Execution {
         Ok((leaf, self.schedule.proof(self.model.leaf(big_step)).siblings))
     }
 
-    fn input(&mut self) -> Result<Proof, ExecutionError> {
-        let input = self.model.input;
-        Ok(self.image.memory()?.subtree_proof(input.address(), input.bits()))
+    fn inputs(&mut self) -> Result<Regions, ExecutionError> {
+        let mut memory = self.image.memory()?;
+        for (address, bytes) in &self.inputs {
+            let outside = ExecutionError::Outside { address: *address, len: bytes.len() };
+            memory.write(*address, bytes).ok_or(outside)?;
+        }
+        Ok(regions(&self.model, &self.model.inputs, |address, bits| memory.subtree_proof(address, bits)))
     }
 
-    fn output(&mut self) -> Result<Proof, ExecutionError> {
+    fn outputs(&mut self) -> Result<Regions, ExecutionError> {
         self.seek(self.model.big_steps(), 0)?;
-        let output = self.model.output;
-        Ok(self.machine.subtree(output.address(), output.bits()))
+        let machine = &mut self.machine;
+        Ok(regions(&self.model, &self.model.outputs, |address, bits| machine.subtree(address, bits)))
     }
 }
 
-/// Writes all inputs.
-fn write_all(memory: &mut Memory, inputs: &[(u64, Vec<u8>)]) -> Result<(), ExecutionError> {
-    for (address, bytes) in inputs {
-        let outside = ExecutionError::Outside { address: *address, len: bytes.len() };
-        memory.write(*address, bytes).ok_or(outside)?;
-    }
-    Ok(())
+/// The bytes of a state before the float hash: its code root and its memory root.
+const ROOTS: usize = 64;
+
+/// Regions of a memory whose subtrees can be proved.
+fn regions(model: &Model, regions: &[Region], mut prove: impl FnMut(u64, u32) -> Proof) -> Regions {
+    let subtrees = regions.iter().map(|region| region.subtree);
+    let proofs: Vec<Proof> = subtrees.map(|subtree| prove(subtree.address(), subtree.bits())).collect();
+    Regions::from_proofs(regions, &proofs, model.profile.memory_depth())
 }

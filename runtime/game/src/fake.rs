@@ -4,8 +4,9 @@
 //! [`Fake`] with lies equals the true run everywhere else.
 
 use crate::claims::depth;
-use crate::model::{Model, Subtree, VOID, steps};
+use crate::model::{Model, VOID, steps};
 use crate::oracle::Oracle;
+use crate::regions::{Region, Regions, Subtree, commitment};
 use crate::rules::Rules;
 use image::{Leaf, Shape};
 use isa::{Extensions, Trap};
@@ -78,7 +79,8 @@ impl Fake {
     /// The model of the run.
     pub fn model(&self) -> Result<Model, ProfileError> {
         let profile = MachineProfile::new(Extensions::IM, Self::MEMORY_BITS, Self::ENTRY, 32)?;
-        let half = Subtree { level: profile.memory_depth() - 1, index: 0 };
+        let subtree = Subtree { level: profile.memory_depth() - 1, index: 0 };
+        let half = Region { subtree, bytes: LEAF as u64 };
         Ok(Model {
             profile,
             code_root: self.code(),
@@ -87,10 +89,8 @@ impl Fake {
             shape: self.shape(),
             repetitions: self.shape().most,
             scratch_bits: Self::SCRATCH_BITS,
-            input: half,
-            input_bytes: LEAF as u64,
-            output: half,
-            output_bytes: LEAF as u64,
+            inputs: [half].into(),
+            outputs: [half].into(),
         })
     }
 
@@ -108,9 +108,13 @@ impl Fake {
         Shape { prologue, period: PERIOD, epilogue, least: repetitions, most: repetitions }
     }
 
-    /// The input of the run.
+    /// The commitment to the run's only input.
     #[must_use]
-    pub fn input_root(&self) -> Root {
+    pub fn inputs_commitment(&self) -> Root {
+        commitment(&[self.input_root()])
+    }
+
+    fn input_root(&self) -> Root {
         filled(self.input_leaf())
     }
 
@@ -124,10 +128,10 @@ impl Fake {
         self.hash(b"half", 0, (0, 0))
     }
 
-    /// The output root of the run.
+    /// The run's result: the commitment to its only output, or void.
     #[must_use]
-    pub fn output_root(&self) -> Root {
-        if self.memory_root(self.big_steps) == VOID { VOID } else { self.half(self.big_steps) }
+    pub fn result_commitment(&self) -> Root {
+        if self.memory_root(self.big_steps) == VOID { VOID } else { commitment(&[self.half(self.big_steps)]) }
     }
 
     /// The bytes of the output, without the zeros that follow. Empty if there is no output.
@@ -251,8 +255,15 @@ impl Oracle for Fake {
         Ok(self.state_root(big_step, step))
     }
     fn end(&mut self, big_step: u64) -> Result<(Vec<u8>, Proof), Infallible> {
-        let siblings = vec![self.half(big_step.saturating_add(1))];
-        Ok((self.end_state(big_step).to_bytes().to_vec(), Proof { leaf: self.scratch(big_step), siblings }))
+        let state = self.end_state(big_step);
+        let scratch = match state.status {
+            Status::Exited => {
+                let siblings = vec![self.half(big_step.saturating_add(1))];
+                Proof { leaf: self.scratch(big_step), siblings }
+            }
+            _ => Proof { leaf: state.memory_root, siblings: Vec::new() },
+        };
+        Ok((state.to_bytes().split_off(2 * LEAF), scratch))
     }
     fn witness(&mut self, big_step: u64, step: u64) -> Result<Vec<u8>, Infallible> {
         Ok([big_step.to_be_bytes(), step.to_be_bytes()].concat())
@@ -260,11 +271,11 @@ impl Oracle for Fake {
     fn schedule(&mut self, _: u64) -> Result<(Leaf, Vec<Root>), Infallible> {
         Ok((self.leaf(), self.schedule_nodes().take(depth(self.shape().leaves()) as usize).collect()))
     }
-    fn input(&mut self) -> Result<Proof, Infallible> {
-        Ok(Proof { leaf: Root::ZERO, siblings: vec![Root::ZERO] })
+    fn inputs(&mut self) -> Result<Regions, Infallible> {
+        Ok(Regions { roots: vec![self.input_root()], siblings: vec![Root::ZERO] })
     }
-    fn output(&mut self) -> Result<Proof, Infallible> {
-        Ok(Proof { leaf: self.half(self.big_steps), siblings: vec![Root::ZERO] })
+    fn outputs(&mut self) -> Result<Regions, Infallible> {
+        Ok(Regions { roots: vec![self.half(self.big_steps)], siblings: vec![Root::ZERO] })
     }
 }
 

@@ -1,15 +1,16 @@
 //! The state machine.
 
-use crate::claims::{Level, Segment, commit};
+use crate::claims::{Level, Segment, commit, fold_pair};
 use crate::model::{Model, VOID, steps};
 use crate::moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
+use crate::regions::{self, Region, Regions};
 use crate::rules::{Protocol, Rules};
-use step::{Proof, Root, State, keccak};
+use step::{Proof, Root, keccak};
 
 /// One of the two players.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Posted the output root.
+    /// Posted the result.
     Asserter,
     /// Disagrees with it.
     Challenger,
@@ -64,7 +65,7 @@ pub enum Outcome {
 }
 
 /// A game between an asserter and a challenger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Game {
     model: Model,
     arity: u64,
@@ -81,6 +82,16 @@ struct Picked {
     part: Segment,
     start: Root,
     rejected: Root,
+    /// The siblings that the proof takes, and those that are there.
+    siblings: [usize; 2],
+}
+
+impl Picked {
+    /// Fails if there are more siblings than the proof takes.
+    fn exact(&self) -> Result<(), Illegal> {
+        let [taken, found] = self.siblings;
+        count("siblings", taken as u64, found)
+    }
 }
 
 /// The result of a legal move.
@@ -93,17 +104,17 @@ impl Game {
     /// The numbers of parts into which a segment may be cut.
     pub const ARITIES: std::ops::RangeInclusive<u64> = 2..=256;
 
-    /// Opens a game: a challenge to an asserted output root.
+    /// Opens a game: a challenge to an asserted result about these inputs.
     pub fn challenge(
         model: &Model,
-        input: Root,
+        inputs: Root,
         asserted: Root,
         arity: u64,
         clocks: Clocks,
         challenge: &Challenge,
         now: u64,
     ) -> Result<Self, Illegal> {
-        Self::challenge_under(&Protocol, model, input, asserted, arity, clocks, challenge, now)
+        Self::challenge_under(&Protocol, model, inputs, asserted, arity, clocks, challenge, now)
     }
 
     /// The same with other rules.
@@ -111,7 +122,7 @@ impl Game {
     pub fn challenge_under(
         rules: &impl Rules,
         model: &Model,
-        input: Root,
+        inputs: Root,
         asserted: Root,
         arity: u64,
         clocks: Clocks,
@@ -124,16 +135,23 @@ impl Game {
         }
         let segment = Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps() };
         let last = last(&challenge.claims, &segment, arity)?;
-        let above = model.levels_above(model.input);
-        if !rules.leads(&challenge.input, model.input.index, above, model.memory_root) {
-            return Err(Illegal::Proof(Proven::Input));
+        let depth = model.profile.memory_depth();
+        complete(&challenge.inputs, &model.inputs, depth)?;
+        let outputs: &[Region] = if last == VOID { &[] } else { &model.outputs };
+        complete(&challenge.outputs, outputs, depth)?;
+        let (Regions { roots, siblings }, zeros) = (&challenge.inputs, vec![Root::ZERO; model.inputs.len()]);
+        if !rules.folds(&model.inputs, &zeros, depth, siblings, model.memory_root) {
+            return Err(Illegal::Proof(Proven::Inputs));
         }
-        if !rules.differs(output(rules, model, last, &challenge.output)?, asserted) {
+        if challenge.inputs.commitment() != inputs {
+            return Err(Illegal::Inputs);
+        }
+        if !rules.differs(result(rules, model, last, &challenge.outputs)?, asserted) {
             return Err(Illegal::Agrees);
         }
-        let start = model.memory_with(input, &challenge.input);
+        let start = regions::fold(&model.inputs, roots, depth, siblings).unwrap_or_default();
         let (claims, outcome) = (commit(start, &challenge.claims), Outcome::Open(Side::Asserter));
-        Ok(Self { model: *model, arity, outcome, clocks, since: now, segment, start, claims })
+        Ok(Self { model: model.clone(), arity, outcome, clocks, since: now, segment, start, claims })
     }
 
     /// Restores a running game from its state on a chain.
@@ -149,7 +167,8 @@ impl Game {
         start: Root,
         claims: Root,
     ) -> Self {
-        Self { model: *model, arity, outcome: Outcome::Open(mover), clocks, since, segment, start, claims }
+        let (model, outcome) = (model.clone(), Outcome::Open(mover));
+        Self { model, arity, outcome, clocks, since, segment, start, claims }
     }
 
     /// Makes a move. A refused move changes nothing.
@@ -205,7 +224,7 @@ impl Game {
             Move::Dissect { claims, .. } => self.dissect(rules, &picked, claims),
             Move::Enter { entry, .. } => self.enter(rules, &picked, entry),
             Move::Void { .. } => self.void(rules, &picked),
-            Move::Prove { witness, .. } => self.prove(rules, &picked, witness),
+            Move::Prove { witnesses, .. } => self.prove(rules, &picked, witnesses),
         }
     }
 
@@ -218,8 +237,10 @@ impl Game {
         if !rules.picks(pick, parts, self.claims) {
             return Err(Illegal::Proof(Proven::Claims));
         }
-        let (start, rejected) = (pick.agreed, pick.rejected);
-        Ok(Picked { part: self.segment.part(pick.part, self.arity), start, rejected })
+        let (start, rejected, index) = (pick.agreed, pick.rejected, pick.part.wrapping_sub(1));
+        let taken = fold_pair(start, rejected, index, parts + 1, &pick.siblings).map_or(0, |(_, taken)| taken);
+        let part = self.segment.part(pick.part, self.arity);
+        Ok(Picked { part, start, rejected, siblings: [taken, pick.siblings.len()] })
     }
 
     fn dissect(&self, rules: &impl Rules, picked: &Picked, claims: &[Root]) -> Result<Next, Illegal> {
@@ -227,6 +248,7 @@ impl Game {
         if found <= 1 {
             return Err(Illegal::Units { found });
         }
+        picked.exact()?;
         let last = last(claims, &picked.part, self.arity)?;
         differ(rules, last, picked.rejected)?;
         let (segment, start) = (picked.part, picked.start);
@@ -238,19 +260,26 @@ impl Game {
         if picked.start == VOID {
             return Err(Illegal::Void);
         }
-        let leaf = Proof { leaf: entry.leaf.root(), siblings: entry.schedule.clone() };
-        let (index, depth) = (self.model.leaf(big_step), self.model.schedule_depth());
-        if !rules.leads(&leaf, index, depth, self.model.schedule_root) {
-            return Err(Illegal::Proof(Proven::Schedule));
-        }
+        let model = &self.model;
+        let ended = rules.has_ended(*entry.end.get(BigStepEntry::STATUS).ok_or(Illegal::EndState)?);
+        let (scratch, depth) = (model.scratch(), model.schedule_depth());
+        picked.exact()?;
+        count("siblings of the schedule's leaf", depth.into(), entry.schedule.len())?;
+        let above = if ended { model.levels_above(scratch) } else { 0 };
+        count("siblings of scratch memory", above.into(), entry.scratch.siblings.len())?;
         let segment = Segment { level: Level::Steps { big_step }, lo: 0, hi: steps(entry.leaf) };
         let last = last(&entry.claims, &segment, self.arity)?;
-        let end = entry.end.first_chunk::<{ State::HEAD }>().ok_or(Illegal::EndState)?;
-        if keccak(&entry.end) != last {
+        let leaf = Proof { leaf: entry.leaf.root(), siblings: entry.schedule.clone() };
+        if !rules.leads(&leaf, model.leaf(big_step), depth, model.schedule_root) {
+            return Err(Illegal::Proof(Proven::Schedule));
+        }
+        let memory = entry.scratch.root(entry.scratch.leaf, scratch.index);
+        if keccak(&[&model.code_root.0[..], &memory.0, &entry.end].concat()) != last {
             return Err(Illegal::EndState);
         }
-        differ(rules, rules.end(&self.model, end, &entry.scratch)?, picked.rejected)?;
-        let start = self.model.start(picked.start, entry.leaf.entry);
+        let end = if ended { rules.reset(model, &entry.scratch) } else { VOID };
+        differ(rules, end, picked.rejected)?;
+        let start = model.start(picked.start, entry.leaf.entry);
         Ok(Next::Segment { segment, start, claims: commit(start, &entry.claims) })
     }
 
@@ -259,17 +288,22 @@ impl Game {
         if picked.start != VOID {
             return Err(Illegal::Void);
         }
+        picked.exact()?;
         differ(rules, VOID, picked.rejected)?;
         Ok(Next::Proven)
     }
 
-    fn prove(&self, rules: &impl Rules, picked: &Picked, witness: &[u8]) -> Result<Next, Illegal> {
+    fn prove(&self, rules: &impl Rules, picked: &Picked, witnesses: &[Vec<u8>]) -> Result<Next, Illegal> {
         if picked.part.level == Level::BigSteps {
             return Err(Illegal::Level);
         }
-        one(&picked.part)?;
-        let successor = rules.successor(&self.model, picked.start, witness)?;
-        differ(rules, successor, picked.rejected)?;
+        picked.exact()?;
+        count("witnesses", picked.part.units(), witnesses.len())?;
+        let mut state = picked.start;
+        for witness in witnesses {
+            state = rules.successor(&self.model, state, witness)?;
+        }
+        differ(rules, state, picked.rejected)?;
         Ok(Next::Proven)
     }
 
@@ -360,19 +394,32 @@ fn cuts(units: u64, arity: u64) -> u64 {
 
 /// The last claim. There must be one for each part.
 fn last(claims: &[Root], segment: &Segment, arity: u64) -> Result<Root, Illegal> {
-    let (expected, found) = (segment.parts(arity), claims.len());
-    claims.last().copied().filter(|_| found as u64 == expected).ok_or(Illegal::Count { expected, found })
+    count("claims", segment.parts(arity), claims.len())?;
+    Ok(claims.last().copied().unwrap_or_default())
 }
 
-/// The output root of a memory root.
-fn output(rules: &impl Rules, model: &Model, memory: Root, proof: &Proof) -> Result<Root, Illegal> {
+/// There must be exactly as many.
+fn count(what: &'static str, expected: u64, found: usize) -> Result<(), Illegal> {
+    if found as u64 == expected { Ok(()) } else { Err(Illegal::Count { what, expected, found }) }
+}
+
+/// There must be a root for each region, and exactly the siblings that they need.
+fn complete(given: &Regions, regions: &[Region], depth: u32) -> Result<(), Illegal> {
+    count("roots of inputs or outputs", regions.len() as u64, given.roots.len())?;
+    let siblings = regions::sibling_count(regions, depth);
+    count("siblings of inputs or outputs", siblings as u64, given.siblings.len())
+}
+
+/// The result in the memory of the last claim.
+fn result(rules: &impl Rules, model: &Model, memory: Root, outputs: &Regions) -> Result<Root, Illegal> {
     if memory == VOID {
         return Ok(VOID);
     }
-    if !rules.leads(proof, model.output.index, model.levels_above(model.output), memory) {
-        return Err(Illegal::Proof(Proven::Output));
+    let depth = model.profile.memory_depth();
+    if !rules.folds(&model.outputs, &outputs.roots, depth, &outputs.siblings, memory) {
+        return Err(Illegal::Proof(Proven::Outputs));
     }
-    Ok(proof.leaf)
+    Ok(outputs.commitment())
 }
 
 /// The part must be a single big step.

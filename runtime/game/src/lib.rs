@@ -15,6 +15,7 @@ mod model;
 mod moves;
 mod oracle;
 pub mod player;
+pub mod regions;
 mod rules;
 
 pub use checkpoints::Checkpoints;
@@ -22,7 +23,8 @@ pub use claims::{Level, Segment, commit, fold_pair, pair};
 pub use execution::{Change, Execution, ExecutionError, Shortcut, ShortcutError};
 pub use game::{Clocks, Game, Outcome, Side};
 pub use limit::{Exceeded, MemoryLimit};
-pub use model::{MAX_STEPS, Model, Subtree, VOID, steps};
+pub use model::{MAX_STEPS, Model, VOID, steps};
 pub use moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
 pub use oracle::Oracle;
+pub use regions::{Region, Regions, Subtree};
 pub use rules::{Protocol, Rules};

@@ -1,5 +1,6 @@
 //! The moves and their errors.
 
+use crate::regions::Regions;
 use image::Leaf;
 use step::{Proof, Root, WitnessError};
 use thiserror::Error;
@@ -7,12 +8,12 @@ use thiserror::Error;
 /// The first move, by the challenger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
-    /// The input subtree as the image has it.
-    pub input: Proof,
+    /// The inputs' roots, with their siblings in the image's memory.
+    pub inputs: Regions,
+    /// The outputs in the memory of the last claim; empty if that is void.
+    pub outputs: Regions,
     /// Memory roots at the boundaries of all big steps.
     pub claims: Vec<Root>,
-    /// The output subtree of the last claim. Ignored if that claim is void.
-    pub output: Proof,
 }
 
 /// The part of the opponent's claims that a move continues with.
@@ -37,10 +38,15 @@ pub struct BigStepEntry {
     pub schedule: Vec<Root>,
     /// State roots at the boundaries of the big step.
     pub claims: Vec<Root>,
-    /// The bytes of the state that the last claim commits to.
+    /// The bytes of the state that the last claim commits to, without its code root and its memory root.
     pub end: Vec<u8>,
-    /// That state's scratch subtree. Ignored unless the state ends the big step.
+    /// That state's scratch subtree if it has exited; otherwise its memory root, without siblings.
     pub scratch: Proof,
+}
+
+impl BigStepEntry {
+    /// Where the status is in the bytes of an end state.
+    pub const STATUS: usize = 32;
 }
 
 /// A move after the first.
@@ -65,12 +71,12 @@ pub enum Move {
         /// The part, a single big step.
         pick: Pick,
     },
-    /// Proves the true result of a step.
+    /// Proves the true result of one step, or of several.
     Prove {
-        /// The part, a single step.
+        /// The part, which consists of these steps.
         pick: Pick,
-        /// The step's witness.
-        witness: Vec<u8>,
+        /// The witness of each step.
+        witnesses: Vec<Vec<u8>>,
     },
 }
 
@@ -104,12 +110,10 @@ pub enum Proven {
     Claims,
     /// The schedule leaf.
     Schedule,
-    /// The input subtree.
-    Input,
-    /// The output subtree.
-    Output,
-    /// The scratch subtree.
-    Scratch,
+    /// The inputs, which are zero in the image.
+    Inputs,
+    /// The outputs.
+    Outputs,
 }
 
 /// The rule that a move breaks. `docs/protocol.md` lists them.
@@ -138,7 +142,7 @@ pub enum Illegal {
         /// The number of parts.
         parts: u64,
     },
-    /// A proof leads to another root, or has the wrong number of siblings.
+    /// A proof leads to another root.
     #[error("the proof of {0:?} doesn't lead to its root")]
     Proof(Proven),
     /// A move for big steps at the level of steps, or vice versa.
@@ -153,14 +157,19 @@ pub enum Illegal {
     /// The move enters a void memory, or proves void after a memory that is not void.
     #[error("the agreed memory is void where it may not be, or isn't where it must be")]
     Void,
-    /// The wrong number of claims.
-    #[error("{found} claims instead of {expected}")]
+    /// The wrong number of claims, siblings or witnesses.
+    #[error("{found} {what} instead of {expected}")]
     Count {
-        /// The number of claims needed, one per part.
+        /// What there are too many or too few of.
+        what: &'static str,
+        /// The number that is needed.
         expected: u64,
-        /// The number of claims given.
+        /// The number that was given.
         found: usize,
     },
+    /// Other inputs than the request's.
+    #[error("the roots aren't those of the request's inputs")]
+    Inputs,
     /// The end state is not the claimed one.
     #[error("the end state isn't the state whose root is the last claim")]
     EndState,

@@ -6,36 +6,52 @@ use crate::game::Game;
 use crate::model::{Model, VOID, steps};
 use crate::moves::{BigStepEntry, Challenge, Move, Pick};
 use crate::oracle::Oracle;
-use step::{Proof, Root};
+use crate::regions::Regions;
+use step::Root;
 
 /// The challenger's first move.
 pub fn challenge<O: Oracle>(model: &Model, arity: u64, oracle: &mut O) -> Result<Challenge, O::Error> {
-    let input = oracle.input()?;
+    let inputs = oracle.inputs()?;
     let claims = claims(Segment { level: Level::BigSteps, lo: 0, hi: model.big_steps() }, arity, oracle)?;
-    let output = if claims.last() == Some(&VOID) { nothing() } else { oracle.output()? };
-    Ok(Challenge { input, claims, output })
+    let outputs = if claims.last() == Some(&VOID) { Regions::default() } else { oracle.outputs()? };
+    Ok(Challenge { inputs, outputs, claims })
 }
 
-/// The reply to the opponent's claims. It disputes the first false one. `None` if all are true, which an
-/// honest player never encounters.
-pub fn reply<O: Oracle>(game: &Game, theirs: &[Root], oracle: &mut O) -> Result<Option<Move>, O::Error> {
+/// The reply to the opponent's claims. It disputes the first false one, and proves it false if that takes no
+/// more than `at_once` steps. `None` if all claims are true, which an honest player never encounters.
+pub fn reply<O: Oracle>(
+    game: &Game,
+    theirs: &[Root],
+    at_once: u64,
+    oracle: &mut O,
+) -> Result<Option<Move>, O::Error> {
     let (segment, arity) = (game.segment(), game.arity());
     for (number, (&claim, place)) in (1..).zip(theirs.iter().zip(segment.boundaries(arity))) {
         if root(segment.level, place, oracle)? != claim {
             let (part, pick) = (segment.part(number, arity), pick(game.start(), theirs, number));
-            return go_on(arity, part, pick, oracle).map(Some);
+            return go_on(arity, part, pick, at_once, oracle).map(Some);
         }
     }
     Ok(None)
 }
 
-/// The move that continues with a part.
-pub fn go_on<O: Oracle>(arity: u64, part: Segment, pick: Pick, oracle: &mut O) -> Result<Move, O::Error> {
+/// The move that continues with a part. At the level of steps it is a proof if the part has at most `at_once`
+/// of them, and in any case if it has one.
+pub fn go_on<O: Oracle>(
+    arity: u64,
+    part: Segment,
+    pick: Pick,
+    at_once: u64,
+    oracle: &mut O,
+) -> Result<Move, O::Error> {
     Ok(match part.level {
+        Level::Steps { big_step } if part.units() <= at_once.max(1) => {
+            let witnesses = (part.lo..part.hi).map(|step| oracle.witness(big_step, step));
+            Move::Prove { pick, witnesses: witnesses.collect::<Result<_, _>>()? }
+        }
         _ if part.units() > 1 => Move::Dissect { pick, claims: claims(part, arity, oracle)? },
         Level::BigSteps if pick.agreed == VOID => Move::Void { pick },
-        Level::BigSteps => Move::Enter { pick, entry: entry(part.lo, arity, oracle)? },
-        Level::Steps { big_step } => Move::Prove { pick, witness: oracle.witness(big_step, part.lo)? },
+        _ => Move::Enter { pick, entry: entry(part.lo, arity, oracle)? },
     })
 }
 
@@ -70,9 +86,4 @@ fn root<O: Oracle>(level: Level, place: u64, oracle: &mut O) -> Result<Root, O::
         Level::BigSteps => oracle.memory(place),
         Level::Steps { big_step } => oracle.state(big_step, place),
     }
-}
-
-/// A placeholder where no proof is needed.
-fn nothing() -> Proof {
-    Proof { leaf: Root::ZERO, siblings: Vec::new() }
 }

@@ -1,9 +1,10 @@
 //! The decisions in a game.
 
 use crate::claims;
-use crate::model::{Model, VOID};
-use crate::moves::{Illegal, Pick, Proven};
-use step::{Proof, Root, State, Status, WitnessError};
+use crate::model::Model;
+use crate::moves::Pick;
+use crate::regions::{self, Region};
+use step::{Proof, Root, Status, WitnessError};
 
 /// How a game decides. [`Protocol`] follows the contract. Tests use another machine or a planted bug.
 pub trait Rules {
@@ -18,12 +19,18 @@ pub trait Rules {
     /// Whether a pick leads to a list of claims about this many parts.
     fn picks(&self, pick: &Pick, parts: u64, claims: Root) -> bool {
         let index = pick.part.wrapping_sub(1);
-        claims::fold_pair(pick.agreed, pick.rejected, index, parts + 1, &pick.siblings) == Some(claims)
+        let folded = claims::fold_pair(pick.agreed, pick.rejected, index, parts + 1, &pick.siblings);
+        folded.is_some_and(|(root, _)| root == claims)
     }
 
     /// Whether a proof leads from its leaf to a root.
     fn leads(&self, proof: &Proof, index: u64, depth: u32, root: Root) -> bool {
         claims::leads(proof, index, depth, root)
+    }
+
+    /// Whether the roots of regions lead to a root of memory.
+    fn folds(&self, regions: &[Region], roots: &[Root], depth: u32, siblings: &[Root], root: Root) -> bool {
+        regions::fold(regions, roots, depth, siblings) == Some(root)
     }
 
     /// Whether a move disagrees with the claim that it rejects.
@@ -36,20 +43,9 @@ pub trait Rules {
         clock.checked_sub(used)
     }
 
-    /// The memory root with which a state ends its big step; possibly void.
-    fn end(&self, model: &Model, state: &[u8; State::HEAD], scratch: &Proof) -> Result<Root, Illegal> {
-        let Some(memory) = self.ended(model, state) else { return Ok(VOID) };
-        let region = model.scratch();
-        if !self.leads(scratch, region.index, model.levels_above(region), memory) {
-            return Err(Illegal::Proof(Proven::Scratch));
-        }
-        Ok(self.reset(model, scratch))
-    }
-
-    /// The memory root of a state that ends a big step, with scratch memory unchanged.
-    fn ended(&self, model: &Model, state: &[u8; State::HEAD]) -> Option<Root> {
-        let root = |at: usize| Root(std::array::from_fn(|i| state[at + i]));
-        (state[96] == Status::Exited.byte() && root(0) == model.code_root).then(|| root(32))
+    /// Whether a state with this status ends its big step with a memory.
+    fn has_ended(&self, status: u8) -> bool {
+        status == Status::Exited.byte()
     }
 
     /// The memory root with scratch memory zeroed.

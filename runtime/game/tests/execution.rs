@@ -85,8 +85,8 @@ fn image(bound: u64) -> Image {
         Tensor { name, role, dtype, shape: vec![1], address, bytes: 8 }
     };
     let interface = Interface {
-        input: Region { address: INPUT, bits: 6 },
-        output: Region { address: OUTPUT, bits: 6 },
+        inputs: vec![Region { address: INPUT, bits: 6 }],
+        outputs: vec![Region { address: OUTPUT, bits: 6 }],
         scratch_bits: 12,
         bound,
     };
@@ -123,15 +123,15 @@ fn changed(bound: u64, n: u64, changes: &[((u64, u64), u64)]) -> Execution {
 
 /// Both play to the end. A side that has no move runs out of time.
 fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Result<(Side, u64), Illegal> {
-    let model: Model = *asserter.model();
+    let model: Model = asserter.model().clone();
     let (input, asserted) =
-        (asserter.input_root().expect("an input"), asserter.result(&model).expect("a result"));
+        (asserter.inputs().expect("inputs").commitment(), asserter.result(&model).expect("a result"));
     let challenge = player::challenge(&model, arity, challenger).expect("a challenge");
     let mut game = Game::challenge(&model, input, asserted, arity, CLOCKS, &challenge, 0)?;
     let (mut claims, mut moves) = (challenge.claims, 1);
     while let Some(mover) = game.mover() {
         let oracle = if mover == Side::Asserter { &mut *asserter } else { &mut *challenger };
-        let reply = player::reply(&game, &claims, oracle).expect("an answer");
+        let reply = player::reply(&game, &claims, 1, oracle).expect("an answer");
         match reply.filter(|move_| game.apply(mover, move_, 0).is_ok()) {
             Some(move_) => (claims, moves) = (move_.claims().to_vec(), moves + 1),
             None => drop(game.timeout(11).expect("no time left")),
@@ -239,7 +239,7 @@ fn what_does_not_change_the_result_is_not_disputed() {
 #[test]
 fn a_run_without_result_has_the_result_void() {
     let void = |mut run: Execution| {
-        let model = *run.model();
+        let model = run.model().clone();
         run.result(&model).expect("a result") == VOID
     };
     assert!(void(run(100, 3)), "18 traps");
@@ -288,7 +288,7 @@ fn too_much_memory_is_an_error() {
     };
     // It never ends, so it is checked during the run.
     let mut endless = run(1 << 40, 0).with_limit(MemoryLimit::new(Some(1000)));
-    let model = *endless.model();
+    let model = endless.model().clone();
     if cfg!(target_os = "linux") {
         assert_eq!(exceeded(endless.result(&model)), Some(1000));
         assert_eq!(exceeded(endless.state(2, 0)), Some(1000), "again");

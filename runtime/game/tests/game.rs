@@ -3,8 +3,8 @@
 use game::fake::{Fake, What};
 use game::player::{self, pick};
 use game::{
-    BigStepEntry, Challenge, Clocks, Game, Illegal, Level, MAX_STEPS, Move, Outcome, Pick, Proven, Segment,
-    Side, VOID,
+    BigStepEntry, Challenge, Clocks, Game, Illegal, Level, MAX_STEPS, Move, Outcome, Pick, Proven, Region,
+    Regions, Segment, Side, Subtree, VOID,
 };
 use image::Shape;
 use proptest::prelude::*;
@@ -28,6 +28,8 @@ struct Table {
     game: Game,
     claims: Vec<Root>,
     moves: u64,
+    /// How many steps are proved at once.
+    at_once: u64,
 }
 
 impl Table {
@@ -35,10 +37,10 @@ impl Table {
         let model = rules.model().expect("a model");
         let mut challenger = challenger.clone();
         let challenge = sure(player::challenge(&model, arity, &mut challenger));
-        let (input, output) = (rules.input_root(), asserter.output_root());
-        let game = Game::challenge_under(rules, &model, input, output, arity, CLOCKS, &challenge, 0)?;
+        let (inputs, result) = (rules.inputs_commitment(), asserter.result_commitment());
+        let game = Game::challenge_under(rules, &model, inputs, result, arity, CLOCKS, &challenge, 0)?;
         let (rules, asserter) = (rules.clone(), asserter.clone());
-        Ok(Self { rules, asserter, challenger, game, claims: challenge.claims, moves: 1 })
+        Ok(Self { rules, asserter, challenger, game, claims: challenge.claims, moves: 1, at_once: 1 })
     }
 
     /// A side's reply.
@@ -47,11 +49,11 @@ impl Table {
             Side::Asserter => &mut self.asserter,
             Side::Challenger => &mut self.challenger,
         };
-        sure(player::reply(&self.game, &self.claims, oracle))
+        sure(player::reply(&self.game, &self.claims, self.at_once, oracle))
     }
 
     fn apply(&mut self, side: Side, move_: &Move, now: u64) -> Result<Outcome, Illegal> {
-        let before = self.game;
+        let before = self.game.clone();
         let result = self.game.apply_under(&self.rules, side, move_, now);
         match result {
             Ok(_) => {
@@ -204,7 +206,7 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
             }
         }
         "says void" => move_ = Move::Void { pick: move_.pick().clone() },
-        "proves" => move_ = Move::Prove { pick: move_.pick().clone(), witness: vec![0; 16] },
+        "proves" => move_ = Move::Prove { pick: move_.pick().clone(), witnesses: vec![vec![0; 16]] },
         "dissects" => move_ = Move::Dissect { pick: move_.pick().clone(), claims: vec![Root::ZERO; 2] },
         _ if what.starts_with("picks part") => {
             let pick = pick(table.game.start(), &table.claims, number.expect("a part"));
@@ -303,7 +305,7 @@ fn time_runs_out_for_the_mover_only() {
 #[test]
 fn a_model_that_traps_has_the_result_void() {
     let truth = Fake { traps: Some(2), ..Fake::new(3, 5, 8) };
-    assert_eq!(truth.output_root(), VOID);
+    assert_eq!(truth.result_commitment(), VOID);
     // An invented result: the liar claims that the big step ended, and continues from there.
     let liar = Fake { traps: None, ..truth.clone() };
     // Or that there is no result although there is one.
@@ -329,14 +331,14 @@ fn a_model_that_traps_has_the_result_void() {
     assert_eq!(claims, table.game.claims(), "void was claimed after big step 2");
     let void = |part| Move::Void { pick: pick(table.game.start(), &table.claims, part) };
     for (part, outcome) in [(1, "Void"), (3, "Void"), (4, "asserter wins")] {
-        let mut game = table.game;
+        let mut game = table.game.clone();
         assert_eq!(words(game.apply(Side::Asserter, &void(part), 0)), outcome, "part {part}");
     }
     assert!(matches!(table.reply(Side::Asserter), Some(Move::Void { .. })));
     // The big step can't be entered.
     let (segment, four) = (table.game.segment(), pick(table.game.start(), &table.claims, 4));
     let other = Pick { agreed: Root::ZERO, ..four.clone() };
-    let mut enter = sure(player::go_on(16, segment.part(4, 16), other, &mut truth.clone()));
+    let mut enter = sure(player::go_on(16, segment.part(4, 16), other, 1, &mut truth.clone()));
     let Move::Enter { pick, .. } = &mut enter else { panic!("{enter:?}") };
     *pick = four;
     assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Void));
@@ -352,23 +354,32 @@ fn an_end_state_must_be_an_end() {
         assert_eq!(table.play(), Side::Challenger);
         assert!(table.moves > 2, "it could enter");
     }
-    // A state of other code, or with an invalid status, isn't accepted either.
+    // A state with a status that no machine has doesn't end the big step either: its memory root is given as it
+    // is.
     let (truth, liar) = pair(1, 8, (0, 1));
-    for (at, byte) in [(0, 1), (96, 2), (96, 255)] {
+    for byte in [2, 255] {
         let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
         // The true continuation leads to the very claim that it rejects.
         let way_on = player::go_on(
             2,
             table.game.segment(),
             pick(table.game.start(), &table.claims, 1),
+            1,
             &mut truth.clone(),
         );
         let mut enter = sure(way_on);
         assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::Agrees));
         let Move::Enter { entry, .. } = &mut enter else { panic!("{enter:?}") };
-        entry.end[at] ^= byte;
-        entry.claims[1] = step::keccak(&entry.end);
-        assert_eq!(table.apply(Side::Asserter, &enter, 0), Ok(Outcome::Open(Side::Challenger)), "{at}");
+        entry.end[BigStepEntry::STATUS] ^= byte;
+        let siblings = Illegal::Count { what: "siblings of scratch memory", expected: 0, found: 1 };
+        assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(siblings), "{byte}");
+        let Move::Enter { entry, .. } = &mut enter else { panic!("{enter:?}") };
+        entry.scratch = Proof { leaf: Root([5; 32]), siblings: Vec::new() };
+        assert_eq!(table.apply(Side::Asserter, &enter, 0), Err(Illegal::EndState), "{byte}");
+        let Move::Enter { entry, .. } = &mut enter else { panic!("{enter:?}") };
+        let code = table.rules.model().expect("a model").code_root;
+        entry.claims[1] = step::keccak(&[&code.0[..], &[5; 32], &entry.end].concat());
+        assert_eq!(table.apply(Side::Asserter, &enter, 0), Ok(Outcome::Open(Side::Challenger)), "{byte}");
     }
     // A player that counts scratch memory as it was left gets the same end state as the honest one.
     let truth = Fake::new(3, 2, 8);
@@ -386,55 +397,121 @@ fn challenges_are_checked() {
     let (truth, liar) = pair(4, 4, (1, 3));
     let model = truth.model().expect("a model");
     let good = sure(player::challenge(&model, 2, &mut liar.clone()));
-    let (input, output) = (truth.input_root(), truth.output_root());
-    let open = |model: &game::Model, output, arity, change: &dyn Fn(&mut Challenge)| {
+    let (inputs, result) = (truth.inputs_commitment(), truth.result_commitment());
+    let open = |model: &game::Model, result, arity, change: &dyn Fn(&mut Challenge)| {
         let mut challenge = good.clone();
         change(&mut challenge);
-        Game::challenge(model, input, output, arity, CLOCKS, &challenge, 0).map(|_| ())
+        Game::challenge(model, inputs, result, arity, CLOCKS, &challenge, 0).map(|_| ())
     };
     let nothing: &dyn Fn(&mut Challenge) = &|_| {};
-    let empty = game::Model { shape: Shape::plain(0), ..model };
-    let single = game::Model { output: game::Subtree { level: 0, index: 0 }, ..model };
-    let outside = game::Model { input: game::Subtree { level: 7, index: 2 }, ..model };
-    let scratch = game::Model { scratch_bits: 14, ..model };
+    let region = |level, index, bytes| Region { subtree: Subtree { level, index }, bytes };
+    let with = |inputs: &[Region], outputs: &[Region]| game::Model {
+        inputs: inputs.into(),
+        outputs: outputs.into(),
+        ..model.clone()
+    };
+    let (half, quarter) = (region(7, 0, 32), region(6, 1, 32));
+    let bad_models = [
+        ("no big steps", game::Model { shape: Shape::plain(0), ..model.clone() }),
+        ("too much scratch", game::Model { scratch_bits: 14, ..model.clone() }),
+        ("no inputs", with(&[], &[half])),
+        ("no outputs", with(&[half], &[])),
+        ("too many", with(&[half], &(0..65).map(|index| region(0, index, 1)).collect::<Vec<_>>())),
+        ("an input outside", with(&[region(7, 2, 32)], &[half])),
+        ("an input in scratch memory", with(&[region(7, 1, 32)], &[half])),
+        ("no bytes", with(&[half], &[region(7, 0, 0)])),
+        ("more bytes than a region has", with(&[half], &[region(0, 0, 33)])),
+        ("regions that descend", with(&[quarter, region(6, 0, 32)], &[half])),
+        ("a region twice", with(&[half], &[quarter, quarter])),
+        ("a region in another", with(&[half], &[half, quarter])),
+        ("an output in an input", with(&[half], &[quarter])),
+        ("an input in an output", with(&[quarter], &[half])),
+    ];
+    for (what, model) in bad_models {
+        assert_eq!(open(&model, result, 2, nothing), Err(Illegal::Model), "{what}");
+    }
+    let count = |what, expected, found| Err(Illegal::Count { what, expected, found });
+    let siblings = "siblings of inputs or outputs";
     for (what, found, expected) in [
-        ("a good one", open(&model, output, 2, nothing), Ok(())),
-        ("equal results", open(&model, liar.output_root(), 2, nothing), Err(Illegal::Agrees)),
-        ("no big steps", open(&empty, output, 2, nothing), Err(Illegal::Model)),
-        ("an output of one leaf", open(&single, output, 2, nothing), Err(Illegal::Model)),
-        ("an input outside", open(&outside, output, 2, nothing), Err(Illegal::Model)),
-        ("too much scratch", open(&scratch, output, 2, nothing), Err(Illegal::Model)),
-        ("arity 1", open(&model, output, 1, nothing), Err(Illegal::Model)),
-        ("arity 257", open(&model, output, 257, nothing), Err(Illegal::Model)),
-        ("arity 3", open(&model, output, 3, nothing), Err(Illegal::Count { expected: 3, found: 2 })),
+        ("a good one", open(&model, result, 2, nothing), Ok(())),
+        ("equal results", open(&model, liar.result_commitment(), 2, nothing), Err(Illegal::Agrees)),
+        ("arity 1", open(&model, result, 1, nothing), Err(Illegal::Model)),
+        ("arity 257", open(&model, result, 257, nothing), Err(Illegal::Model)),
+        ("arity 3", open(&model, result, 3, nothing), count("claims", 3, 2)),
+        ("no claims", open(&model, result, 2, &|c| c.claims.clear()), count("claims", 2, 0)),
+        ("no siblings", open(&model, result, 2, &|c| c.inputs.siblings.clear()), count(siblings, 1, 0)),
         (
-            "no claims",
-            open(&model, output, 2, &|c| c.claims.clear()),
-            Err(Illegal::Count { expected: 2, found: 0 }),
+            "a sibling too many",
+            open(&model, result, 2, &|c| c.outputs.siblings.push(Root::ZERO)),
+            count(siblings, 1, 2),
         ),
         (
-            "no siblings",
-            open(&model, output, 2, &|c| c.input.siblings.clear()),
-            Err(Illegal::Proof(Proven::Input)),
+            "another image",
+            open(&model, result, 2, &|c| c.inputs.siblings[0] = Root([1; 32])),
+            Err(Illegal::Proof(Proven::Inputs)),
         ),
-        (
-            "a forged image",
-            open(&model, output, 2, &|c| c.input.leaf = Root([1; 32])),
-            Err(Illegal::Proof(Proven::Input)),
-        ),
+        ("other inputs", open(&model, result, 2, &|c| c.inputs.roots[0] = Root([1; 32])), Err(Illegal::Inputs)),
         (
             "a forged output",
-            open(&model, output, 2, &|c| c.output.leaf = Root([1; 32])),
-            Err(Illegal::Proof(Proven::Output)),
+            open(&model, result, 2, &|c| c.outputs.roots[0] = Root([1; 32])),
+            Err(Illegal::Proof(Proven::Outputs)),
         ),
     ] {
         assert_eq!(found, expected, "{what}");
     }
 }
 
+#[test]
+fn several_steps_are_proved_at_once() {
+    let (truth, liar) = pair(4, 1000, (1, 313));
+    for (at_once, least, most) in [(1, 12, 12), (2, 10, 11), (7, 8, 9), (64, 5, 6), (1000, 4, 4)] {
+        for (asserter, challenger, winner) in
+            [(&truth, &liar, Side::Asserter), (&liar, &truth, Side::Challenger)]
+        {
+            let mut table = Table::new(&truth, asserter, challenger, 2).expect("a challenge");
+            table.at_once = at_once;
+            assert_eq!(table.play(), winner);
+            assert!((least..=most).contains(&table.moves), "{} moves with {at_once}", table.moves);
+        }
+    }
+    // Each step needs its witness, in order, and the last state must differ from the rejected claim.
+    let mut table = Table::new(&truth, &liar, &truth, 2).expect("a challenge");
+    table.at_once = 1000;
+    loop {
+        let mover = table.game.mover().expect("a running game");
+        let move_ = table.reply(mover).expect("a reply");
+        let Move::Prove { pick, witnesses } = move_.clone() else {
+            table.apply(mover, &move_, 0).expect("a legal move");
+            continue;
+        };
+        let tried = |witnesses: Vec<Vec<u8>>| {
+            table.game.clone().apply_under(&table.rules, mover, &Move::Prove { pick: pick.clone(), witnesses }, 0)
+        };
+        let count = witnesses.len();
+        assert!(count > 100, "{count} steps");
+        assert!(matches!(tried(witnesses[1..].to_vec()), Err(Illegal::Count { .. })));
+        assert!(matches!(tried([&witnesses[..], &witnesses[..1]].concat()), Err(Illegal::Count { .. })));
+        assert!(matches!(tried(Vec::new()), Err(Illegal::Count { .. })));
+        let mut swapped = witnesses.clone();
+        swapped.swap(3, 4);
+        assert!(matches!(tried(swapped), Err(Illegal::Witness(_))));
+        if tried(witnesses.clone()).is_err() {
+            // It was the liar's.
+            let honest = sure(player::reply(&table.game, &table.claims, 1, &mut truth.clone()));
+            assert_eq!(honest, None);
+        }
+        break;
+    }
+}
+
 /// Roots that are often equal, void or zero.
 fn any_root() -> impl Strategy<Value = Root> {
     prop_oneof![Just(VOID), Just(Root::ZERO), Just(Root([1; 32])), any::<[u8; 32]>().prop_map(Root)]
+}
+
+fn any_regions() -> impl Strategy<Value = Regions> {
+    let roots = || prop::collection::vec(any_root(), 0..4);
+    (roots(), roots()).prop_map(|(roots, siblings)| Regions { roots, siblings })
 }
 
 fn any_proof() -> impl Strategy<Value = Proof> {
@@ -469,7 +546,8 @@ fn any_move() -> impl Strategy<Value = Move> {
         (any_pick(), claims()).prop_map(|(pick, claims)| Move::Dissect { pick, claims }),
         (any_pick(), entry).prop_map(|(pick, entry)| Move::Enter { pick, entry }),
         any_pick().prop_map(|pick| Move::Void { pick }),
-        (any_pick(), bytes()).prop_map(|(pick, witness)| Move::Prove { pick, witness }),
+        (any_pick(), prop::collection::vec(bytes(), 0..4))
+            .prop_map(|(pick, witnesses)| Move::Prove { pick, witnesses }),
     ]
 }
 
@@ -528,7 +606,7 @@ proptest! {
                 Action::Mixes(move_) => reply.map(|reply| with_pick(move_, reply.pick().clone())),
                 Action::Picks(part) => reply.map(|reply| with_pick(reply, pick(table.game.start(), &table.claims, part))),
                 Action::CallsTime => {
-                    let (before, result) = (table.game, table.game.timeout(now));
+                    let (before, result) = (table.game.clone(), table.game.timeout(now));
                     prop_assert!(result.is_ok() || table.game == before);
                     None
                 }
@@ -543,18 +621,18 @@ proptest! {
     /// Arbitrary challenges and models are answered too.
     #[test]
     fn challenges_are_total(
-        (input, claims, output) in (any_proof(), prop::collection::vec(any_root(), 0..5), any_proof()),
+        (inputs, claims, outputs) in (any_regions(), prop::collection::vec(any_root(), 0..5), any_regions()),
         (level, index, scratch_bits, big_steps) in any::<(u32, u64, u8, u64)>(),
         (arity, now) in any::<(u64, u64)>(),
     ) {
         let model = Fake::new(1, 3, 3).model().expect("a model");
-        let region = game::Subtree { level, index };
-        let challenge = Challenge { input, claims, output };
+        let region = Region { subtree: Subtree { level, index }, bytes: 1 };
+        let challenge = Challenge { inputs, claims, outputs };
         for model in [
-            model,
-            game::Model { shape: Shape { most: big_steps, ..model.shape }, ..model },
-            game::Model { scratch_bits, ..model },
-            game::Model { input: region, output: region, ..model },
+            model.clone(),
+            game::Model { shape: Shape { most: big_steps, ..model.shape }, ..model.clone() },
+            game::Model { scratch_bits, ..model.clone() },
+            game::Model { inputs: [region].into(), outputs: [region, region].into(), ..model },
         ] {
             let opened = Game::challenge(&model, VOID, Root::ZERO, arity, CLOCKS, &challenge, now);
             prop_assert!(opened.is_err(), "hashes were guessed");

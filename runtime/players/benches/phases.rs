@@ -51,7 +51,7 @@ impl Setting {
     /// Plays a dispute about a lie; `None` if it doesn't change the result.
     fn dispute(&self, lie: Change) -> Option<Effort> {
         let (mut liar, mut honest) = (self.run().with_changes(vec![lie]).expect("a run"), self.honest());
-        let model = *liar.model();
+        let model = liar.model().clone();
         let asserted = liar.result(&model).expect("a result");
         let (mut time, clocks) = (Duration::ZERO, Clocks { asserter: 1, challenger: 1 });
         let input = input_root(self.model.input(), &self.input);

@@ -2,27 +2,27 @@
 //! stores of it, IDs included, so it stays right in a reorganization of the chain: the contract's storage says
 //! which hashes are current.
 
+use crate::inputs::roots;
+use crate::model::LoadedModel;
 use chain::{Event, NodeError, RpcNode, Store, StoreError};
-use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Request, SolValue, U256};
+use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Input, Request, SolValue, U256};
+use game::regions::commitment;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use step::{Root, Tree};
 use thiserror::Error;
 
 /// How many blocks each poll reads again, to find events moved by a reorganization.
 const AGAIN: u64 = 32;
 /// How many blocks one query covers.
 const CHUNK: u64 = 2_000;
-/// More levels than any memory has.
-const MOST_LEVELS: usize = 41;
 
-/// A request with its input.
+/// A request with its inputs.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The request.
     pub request: Request,
-    /// The input; empty if it was given by its root.
-    pub input: Bytes,
+    /// The inputs as they were given.
+    pub inputs: Vec<Input>,
     /// The data that the callback receives with the output.
     pub callback_data: Bytes,
 }
@@ -59,10 +59,11 @@ impl Position {
 }
 
 /// The contents of all events.
-#[derive(Debug)]
 pub struct Book {
     store: Arc<Store>,
     service: Address,
+    /// The models whose requests are checked, by their IDs.
+    models: HashMap<B256, Arc<LoadedModel>>,
     /// The first block that hasn't been read.
     next: u64,
     /// The block after which events can occur.
@@ -88,15 +89,20 @@ pub enum BookError {
     Entry(String),
 }
 
-type RequestEntry = (U256, Request, Bytes, Bytes);
+type RequestEntry = (U256, Request, Vec<Input>, Bytes);
 type PositionEntry = (U256, Game, B256, Vec<B256>);
 
 impl Book {
-    /// The book of a service whose events begin after a block.
-    pub fn open(store: Arc<Store>, service: Address, block: u64) -> Result<Self, BookError> {
+    /// The book of a service whose events begin after a block, for a player with these models.
+    pub fn open(
+        store: Arc<Store>,
+        service: Address,
+        block: u64,
+        models: HashMap<B256, Arc<LoadedModel>>,
+    ) -> Result<Self, BookError> {
         let next = store.load("next block")?.unwrap_or(block);
         let (requests, positions, open) = Default::default();
-        let mut new = Self { store, service, next, first: block, requests, positions, open };
+        let mut new = Self { store, service, models, next, first: block, requests, positions, open };
         for (name, bytes) in new.store.scan::<Bytes>("request/")? {
             let entry = RequestEntry::abi_decode_params(&bytes).map_err(|_| BookError::Entry(name))?;
             new.learn_request(entry);
@@ -140,14 +146,17 @@ impl Book {
     }
 
     fn requested(&mut self, event: IInferenceService::Requested) -> Result<(), BookError> {
-        let IInferenceService::Requested { id, request, input, callbackData, .. } = event;
+        let IInferenceService::Requested { id, request, inputs, callbackData, .. } = event;
         let hash = contracts::request_hash(id, &request);
         // Wrong bytes would be a lie of the node. They must not keep out the true ones.
-        let its = (input.is_empty() || is_below(&input, request.inputRoot))
-            && keccak(&callbackData) == request.callbackData;
-        let stored = self.requests.get(&hash).is_some_and(|stored| stored.input == input);
-        if its && !stored {
-            let entry: RequestEntry = (id, request, input, callbackData);
+        let given = |model: &Arc<LoadedModel>| {
+            let roots = roots(model.inputs(), &inputs)?;
+            (contracts::word(commitment(&roots)) == request.inputs).then_some(())
+        };
+        let its = keccak(&callbackData) == request.callbackData
+            && self.models.get(&request.model).is_none_or(|model| given(model).is_some());
+        if its && !self.requests.contains_key(&hash) {
+            let entry: RequestEntry = (id, request, inputs, callbackData);
             self.store.save(&format!("request/{id:020}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
             self.learn_request(entry);
         }
@@ -169,9 +178,9 @@ impl Book {
         Ok(())
     }
 
-    fn learn_request(&mut self, (id, request, input, callback_data): RequestEntry) {
+    fn learn_request(&mut self, (id, request, inputs, callback_data): RequestEntry) {
         let hash = contracts::request_hash(id, &request);
-        self.requests.insert(hash, Asked { request, input, callback_data });
+        self.requests.insert(hash, Asked { request, inputs, callback_data });
         self.open.entry(id).or_default();
     }
 
@@ -238,73 +247,82 @@ fn keccak(bytes: &[u8]) -> B256 {
     B256::new(step::keccak(bytes).0)
 }
 
-/// Whether this is the root of some subtree of memory, at any level, that starts with these bytes followed by
-/// zeros.
-fn is_below(bytes: &[u8], root: B256) -> bool {
-    let leaves = bytes.len().div_ceil(step::merkle::LEAF).max(1);
-    let lowest = Tree::of_bytes(bytes, leaves.next_power_of_two().ilog2()).root();
-    let above = |node: &Root| Some(Tree::of_leaves(vec![*node], 1).root());
-    std::iter::successors(Some(lowest), above).take(MOST_LEVELS).any(|node| contracts::word(node) == root)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use compiler::Options;
+    use contracts::Source;
+    use std::path::Path;
 
     const SERVICE: Address = Address::repeat_byte(9);
 
-    fn book(store: &Arc<Store>) -> Book {
-        Book::open(Arc::clone(store), SERVICE, 0).expect("a book")
+    fn model() -> Arc<LoadedModel> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let image = compiler::compile(&path, &Options::default()).expect("an image").image;
+        Arc::new(LoadedModel::new(image, None).expect("a model"))
     }
 
-    /// The event of a request whose input is the subtree of this level.
-    fn event(input: &[u8], level: u32) -> IInferenceService::Requested {
-        let request = Request::default();
-        let input_root = contracts::word(Tree::of_bytes(input, level).root());
-        let request = Request { inputRoot: input_root, callbackData: keccak(b"more"), ..request };
-        let (input, more) = (Bytes::copy_from_slice(input), Bytes::from_static(b"more"));
+    fn book(store: &Arc<Store>, models: &[Arc<LoadedModel>]) -> Book {
+        let models = models.iter().map(|model| (model.id(), Arc::clone(model))).collect();
+        Book::open(Arc::clone(store), SERVICE, 0, models).expect("a book")
+    }
+
+    /// The event of a request about these bytes.
+    fn event(model: &LoadedModel, bytes: Vec<u8>) -> IInferenceService::Requested {
+        let bytes = Bytes::from(bytes);
+        let inputs = crate::model::inputs_commitment(model.inputs(), std::slice::from_ref(&bytes));
+        let request = Request {
+            model: model.id(),
+            inputs: inputs.expect("bytes that fit"),
+            callbackData: keccak(b"more"),
+            ..Request::default()
+        };
         IInferenceService::Requested {
             id: U256::from(3),
-            model: B256::ZERO,
+            model: model.id(),
             request,
-            input,
-            callbackData: more,
+            inputs: vec![Input { source: Source::Bytes, data: bytes }],
+            callbackData: Bytes::from_static(b"more"),
         }
     }
 
     #[test]
     fn a_node_that_lies_about_bytes_does_not_keep_out_the_true_ones() {
-        let mut book = book(&Arc::new(Store::in_memory().expect("a store")));
-        for (input, level) in [(&[7; 100][..], 2), (&[7; 100], 9), (&[7; 33], 1), (&[7; 5], 0), (&[], 3)] {
-            let event = event(input, level);
-            let hash = contracts::request_hash(event.id, &event.request);
-            let other = Bytes::from_static(b"other");
-            book.requested(IInferenceService::Requested { input: other.clone(), ..event.clone() })
-                .expect("an event");
-            book.requested(IInferenceService::Requested { callbackData: other, ..event.clone() })
-                .expect("an event");
-            assert!(book.request(hash).is_none(), "{level}");
-            // An empty input can't be recognized as a lie, but it can be replaced later.
-            book.requested(IInferenceService::Requested { input: Bytes::new(), ..event.clone() })
-                .expect("an event");
-            book.requested(event).expect("an event");
-            assert_eq!(book.request(hash).map(|asked| &asked.input[..]), Some(input), "{level}");
+        let model = model();
+        let mut book = book(&Arc::new(Store::in_memory().expect("a store")), &[Arc::clone(&model)]);
+        let event = event(&model, vec![7; model.inputs()[0].bytes as usize]);
+        let hash = contracts::request_hash(event.id, &event.request);
+        let other = Bytes::from_static(b"other");
+        let lies = [
+            vec![],
+            vec![Input { source: Source::Bytes, data: other.clone() }],
+            vec![Input { source: Source::Root, data: other.clone() }],
+            vec![Input { source: Source::Result, data: other.clone() }],
+            vec![Input { source: Source::Root, data: Bytes::from(vec![1; 32]) }],
+            [event.inputs.clone(), event.inputs.clone()].concat(),
+        ];
+        for inputs in lies {
+            book.requested(IInferenceService::Requested { inputs, ..event.clone() }).expect("an event");
+            assert!(book.request(hash).is_none());
         }
+        let lie = IInferenceService::Requested { callbackData: other, ..event.clone() };
+        book.requested(lie).expect("an event");
+        assert!(book.request(hash).is_none());
+        book.requested(event.clone()).expect("an event");
+        assert_eq!(book.request(hash).map(|asked| &asked.inputs), Some(&event.inputs));
     }
 
     #[test]
     fn closed_requests_are_forgotten_on_disk_and_in_memory() {
-        let store = Arc::new(Store::in_memory().expect("a store"));
-        let mut book = book(&store);
-        let event = event(&[1; 40], 1);
+        let (store, model) = (Arc::new(Store::in_memory().expect("a store")), model());
+        let mut book = book(&store, &[]);
+        let event = event(&model, vec![1; 40]);
         let hash = contracts::request_hash(event.id, &event.request);
         book.requested(event).expect("an event");
-        assert_eq!(
-            Book::open(Arc::clone(&store), SERVICE, 0).expect("a book").open_requests(),
-            [U256::from(3)]
-        );
+        let again = || Book::open(Arc::clone(&store), SERVICE, 0, HashMap::new()).expect("a book");
+        assert_eq!(again().open_requests(), [U256::from(3)]);
         book.close(U256::from(3)).expect("a write");
         assert!(book.open_requests().is_empty() && book.request(hash).is_none());
-        assert!(Book::open(store, SERVICE, 0).expect("a book").request(hash).is_none());
+        assert!(again().request(hash).is_none());
     }
 }

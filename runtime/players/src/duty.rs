@@ -1,6 +1,7 @@
 //! What a player has to do: a pure function of the state of the chain.
 
 use crate::book::Position;
+use crate::model::is_by_root;
 use crate::show::GameName;
 use contracts::{Address, Answer, B256, Request, Standing, Terms, U256};
 use game::Side;
@@ -200,20 +201,26 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
             let mine = game_id(case.id, answer.attempt, me);
             let played =
                 case.games.iter().any(|(id, game)| *id == mine && !matches!(game, GameStanding::None));
-            let wrong = case.truth != Some(answer.outputRoot);
+            let wrong = case.truth != Some(answer.result);
             (!played && wrong).then(|| once_known(Duty::Challenge))
         }
         _ => None,
     }
 }
 
-/// Whether the transaction that settles a request is small enough for nodes to relay: it contains the output
-/// and the callback data.
+/// Whether the transactions that answer and settle a request are small enough for nodes to relay: they contain
+/// the outputs, and the latter the callback data.
 fn can_be_settled(request: &Request, callback_data: usize) -> bool {
-    /// The size of the rest of the transaction: the request, lengths, the signature.
+    /// The size of the rest of a transaction: the request, lengths, the signature.
     const REST: u64 = 1024;
-    let output = request.output.wrapping_to::<u64>();
-    output.saturating_add(callback_data as u64).saturating_add(REST) <= chain::MOST_BYTES as u64
+    /// The offset and the length of an output.
+    const HEAD: u64 = 64;
+    let shown = request.outputs.iter().zip(0..).map(|(region, index)| match is_by_root(request.byRoot, index) {
+        true => HEAD + 32,
+        false => region.wrapping_to::<u64>().saturating_add(HEAD),
+    });
+    let outputs = shown.fold(REST, u64::saturating_add);
+    outputs.saturating_add(callback_data as u64) <= chain::MOST_BYTES as u64
 }
 
 /// The callback's cost for the settler, in wei.

@@ -8,6 +8,7 @@
 
 mod book;
 mod duty;
+mod inputs;
 mod model;
 mod player;
 mod shortcut;
@@ -16,7 +17,9 @@ mod work;
 
 pub use book::{Book, BookError, Position};
 pub use duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id, game_of};
-pub use model::{Computed, LoadedModel, ModelError, input_root, pack};
+pub use model::{
+    Computed, LoadedModel, ModelError, Output, inputs_commitment, is_by_root, pack, region_root,
+};
 pub use player::{Config, Player, PlayerError};
 pub use shortcut::NativeShortcut;
 pub use work::{Tamper, WorkError};

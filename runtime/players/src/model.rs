@@ -1,13 +1,14 @@
 //! A model that a player can run: its image, and its native code if it was compiled here.
 
 use contracts::{B256, Bytes};
-use game::{Execution, ExecutionError, Model, Oracle as _, VOID};
-use image::{Image, Interface, Region};
+use game::regions::commitment;
+use game::{Execution, ExecutionError, Model, Oracle as _, Region, VOID};
+use image::Image;
 use native::Native;
 use step::{Root, Tree};
 use thiserror::Error;
 
-/// The largest input or output, in bytes. They are copied as a whole. A transaction can hold far less.
+/// The most bytes of all inputs or all outputs. They are copied as a whole. A transaction can hold far less.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// A model that can be run.
@@ -20,16 +21,62 @@ pub struct LoadedModel {
     pub native: Option<Native>,
     /// The registry's commitment to it, and the subject of its games.
     pub commitment: Model,
-    interface: Interface,
 }
 
-/// The result of a model on an input.
+/// The result of a model on its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Computed {
-    /// The output root.
-    pub root: B256,
-    /// The output. Empty if the model has none for the input.
-    pub output: Bytes,
+    /// The result, as answers commit to it.
+    pub result: B256,
+    /// Each output with its root. None if the model has no outputs for the inputs.
+    pub outputs: Vec<Output>,
+}
+
+/// An output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// The root of its region.
+    pub root: Root,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl Computed {
+    /// The outputs as an answer gives them: the root of each whose bit is set, the bytes of all others.
+    #[must_use]
+    pub fn shown(&self, by_root: u64) -> Vec<Bytes> {
+        let outputs = self.outputs.iter().zip(0..);
+        outputs
+            .map(|(output, index)| match is_by_root(by_root, index) {
+                true => Bytes::copy_from_slice(&output.root.0),
+                false => output.bytes.clone(),
+            })
+            .collect()
+    }
+
+    /// The bytes of all outputs together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.outputs.iter().map(|output| output.bytes.len() as u64).sum()
+    }
+
+    /// Whether the outputs' bytes have their roots, and these the result.
+    pub(crate) fn is_consistent(&self, regions: &[Region]) -> bool {
+        if self.outputs.is_empty() {
+            return self.result == contracts::VOID;
+        }
+        let roots: Vec<Root> = self.outputs.iter().map(|output| output.root).collect();
+        let shown = self.outputs.iter().zip(regions);
+        self.outputs.len() == regions.len()
+            && contracts::word(commitment(&roots)) == self.result
+            && shown.into_iter().all(|(output, region)| region_root(region, &output.bytes) == output.root)
+    }
+}
+
+/// Whether answers give an output by its root.
+#[must_use]
+pub fn is_by_root(by_root: u64, index: u32) -> bool {
+    by_root.checked_shr(index).unwrap_or(0) & 1 == 1
 }
 
 /// Why a model can't be served.
@@ -54,19 +101,16 @@ pub enum ModelError {
 impl LoadedModel {
     /// A model from its image. Until it is [`named`](Self::named), its memory root is its name.
     pub fn new(image: Image, native: Option<Native>) -> Result<Self, ModelError> {
-        let interface = image.interface.ok_or(ModelError::NoInterface)?;
         let commitment = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
         commitment.check()?;
         let name = crate::show::Short(contracts::word(commitment.memory_root)).to_string();
-        let model = Self { name, image, native, commitment, interface };
-        for (what, bytes) in [("inputs", model.input_bytes()), ("outputs", model.output_bytes())] {
-            match bytes {
-                0 => return Err(ModelError::NoInterface),
-                1..=MOST_BYTES => {}
-                _ => return Err(ModelError::TooLarge { what, bytes }),
+        for (what, regions) in [("inputs", &commitment.inputs), ("outputs", &commitment.outputs)] {
+            let bytes = regions.iter().fold(0u64, |sum, region| sum.saturating_add(region.bytes));
+            if bytes > MOST_BYTES {
+                return Err(ModelError::TooLarge { what, bytes });
             }
         }
-        Ok(model)
+        Ok(Self { name, image, native, commitment })
     }
 
     /// The same model with a name for logs.
@@ -81,28 +125,16 @@ impl LoadedModel {
         game::Game::most_moves(self.commitment.big_steps(), self.longest(), arity)
     }
 
-    /// The input region.
+    /// Where the inputs are.
     #[must_use]
-    pub fn input(&self) -> Region {
-        self.interface.input
+    pub fn inputs(&self) -> &[Region] {
+        &self.commitment.inputs
     }
 
-    /// The output region.
+    /// Where the outputs are.
     #[must_use]
-    pub fn output(&self) -> Region {
-        self.interface.output
-    }
-
-    /// The bytes of an input: from the start of the region to the end of the last input tensor.
-    #[must_use]
-    pub fn input_bytes(&self) -> u64 {
-        self.commitment.input_bytes
-    }
-
-    /// The bytes of an output.
-    #[must_use]
-    pub fn output_bytes(&self) -> u64 {
-        self.commitment.output_bytes
+    pub fn outputs(&self) -> &[Region] {
+        &self.commitment.outputs
     }
 
     /// The bound of the longest big step.
@@ -113,12 +145,15 @@ impl LoadedModel {
 
     /// The result of the model's run in the machine, truthful or not.
     pub fn result(&self, machine: &mut Execution) -> Result<Computed, ExecutionError> {
-        // The run may use another schedule than the listing. The result is the same.
-        let commitment = *machine.model();
-        let root = machine.result(&commitment)?;
-        let bytes = usize::try_from(self.output_bytes()).unwrap_or(usize::MAX);
-        let output = if root == VOID { &[][..] } else { machine.read(self.output().address, bytes)? };
-        Ok(Computed { root: contracts::word(root), output: Bytes::copy_from_slice(output) })
+        // The run may use another schedule than the registered one. The result is the same.
+        let commitment = machine.model().clone();
+        let result = machine.result(&commitment)?;
+        let roots = if result == VOID { Vec::new() } else { machine.outputs()?.roots };
+        let outputs = roots.into_iter().zip(self.outputs()).map(|(root, region)| {
+            let bytes = machine.read(region.subtree.address(), size(region))?;
+            Ok(Output { root, bytes: Bytes::copy_from_slice(bytes) })
+        });
+        Ok(Computed { result: contracts::word(result), outputs: outputs.collect::<Result<_, ExecutionError>>()? })
     }
 
     /// The model's ID: the hash by which the contracts know it, on every chain.
@@ -128,23 +163,42 @@ impl LoadedModel {
     }
 }
 
-/// The bytes of a region: every tensor's bytes at its address, zeros elsewhere.
+/// The bytes of each region: every tensor's bytes at its address, zeros elsewhere.
 #[must_use]
-pub fn pack(region: Region, bytes: u64, tensors: &[(u64, Vec<u8>)]) -> Vec<u8> {
-    let mut packed = vec![0; usize::try_from(bytes).unwrap_or(0)];
-    for (address, tensor) in tensors {
-        let at = usize::try_from(address.saturating_sub(region.address)).unwrap_or(usize::MAX);
-        for (to, from) in packed.iter_mut().skip(at).zip(tensor) {
-            *to = *from;
+pub fn pack(regions: &[Region], tensors: &[(u64, Vec<u8>)]) -> Vec<Bytes> {
+    let packed = regions.iter().map(|region| {
+        let mut packed = vec![0; size(region)];
+        for (address, tensor) in tensors {
+            let Some(at) = address.checked_sub(region.subtree.address()) else { continue };
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
+            for (to, from) in packed.iter_mut().skip(at).zip(tensor) {
+                *to = *from;
+            }
         }
-    }
-    packed
+        Bytes::from(packed)
+    });
+    packed.collect()
 }
 
-/// The root of a region that starts with these bytes followed by zeros.
+/// The number of bytes in a region. A loaded model has no larger ones than a computer can hold.
+pub(crate) fn size(region: &Region) -> usize {
+    usize::try_from(region.bytes).unwrap_or(0)
+}
+
+/// The root of a region that begins with these bytes, followed by zeros.
 #[must_use]
-pub fn input_root(region: Region, bytes: &[u8]) -> Root {
-    Tree::of_bytes(bytes, u32::from(region.bits).saturating_sub(step::merkle::LEAF.ilog2())).root()
+pub fn region_root(region: &Region, bytes: &[u8]) -> Root {
+    Tree::of_bytes(bytes, region.subtree.level).root()
+}
+
+/// The commitment to inputs with these bytes; `None` if there are more or fewer than regions, or one doesn't fit
+/// into its region.
+#[must_use]
+pub fn inputs_commitment(regions: &[Region], inputs: &[Bytes]) -> Option<B256> {
+    let fits = inputs.len() == regions.len()
+        && inputs.iter().zip(regions).all(|(input, region)| input.len() as u64 <= 1 << region.subtree.bits());
+    let root = |(region, input): (&Region, &Bytes)| region_root(region, input);
+    fits.then(|| contracts::word(commitment(&regions.iter().zip(inputs).map(root).collect::<Vec<Root>>())))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use crate::book::{Asked, Book, BookError, Position};
 use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id};
-use crate::model::{Computed, LoadedModel};
+use crate::inputs::{Parts, root};
+use crate::model::{Computed, LoadedModel, is_by_root};
 use crate::show::{Deadline, GameName, Short, action, range};
 use crate::work::{Inference, Tamper, WorkError};
 use chain::{
@@ -11,8 +12,8 @@ use chain::{
 };
 use contracts::cost::Shape;
 use contracts::{
-    Address, Answer, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, RequestStatus, SolCall,
-    Standing, Terms, U256,
+    Address, Answer, B256, IDisputeGame, IInferenceService, IModelRegistry, Request, RequestStatus, SolCall,
+    Source, Standing, Terms, U256,
 };
 use game::{Challenge, Move, Side};
 use std::collections::{HashMap, HashSet};
@@ -33,8 +34,11 @@ pub struct Config {
     pub fees: Fees,
     /// The time between two polls of the chain.
     pub poll_interval: Duration,
-    /// The folder with inputs of requests that give only a root. The files are named `ROOT.bin`.
+    /// The folder with inputs of requests that give only a root, and for outputs that are answered by root. The
+    /// files are named `ROOT.bin`.
     pub inputs: Option<PathBuf>,
+    /// How many steps it proves at once rather than cutting them once more.
+    pub at_once: u64,
     /// How it lies, for tests of other players.
     pub tamper: Option<Tamper>,
     /// Whether it never moves in a game, for tests of other players.
@@ -126,6 +130,8 @@ pub struct Player {
     inferences: HashMap<B256, Arc<Inference>>,
     /// By the hashes of requests: after a reorganization a number may belong to another request.
     results: HashMap<B256, Computed>,
+    /// The bytes of inputs and outputs that are given by root.
+    parts: Parts,
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<(Job, Result<Found, WorkError>)>,
@@ -161,7 +167,10 @@ impl Player {
         let head = node.head().await?;
         let terms = node.call(service, &IInferenceService::termsCall {}, head.hash).await?;
         let wallet = Wallet::open(signer, node.clone(), Arc::clone(&store), config.fees)?;
-        let book = Book::open(Arc::clone(&store), service, block)?;
+        let models: HashMap<B256, Arc<LoadedModel>> =
+            models.into_iter().map(|model| (model.id(), Arc::new(model))).collect();
+        let book = Book::open(Arc::clone(&store), service, block, models.clone())?;
+        let parts = Parts::new(config.inputs.clone());
         let account = wallet.address();
         let eth = Ether(node.balance(account).await?);
         tracing::info!(%account, %eth, chain = chain_id, %service, role = config.role.name(), "ready");
@@ -172,9 +181,10 @@ impl Player {
             config,
             terms,
             book,
-            models: models.into_iter().map(|model| (model.id(), Arc::new(model))).collect(),
+            models,
             inferences: HashMap::new(),
             results: HashMap::new(),
+            parts,
             openings: HashMap::new(),
             replies: HashMap::new(),
             jobs: JoinSet::new(),
@@ -298,8 +308,8 @@ impl Player {
         let (request, model, answer) = (case.id, self.model_name(case), &case.answer);
         let (attempt, asserter, me) = (answer.attempt, answer.asserter, self.wallet.address());
         let right =
-            answer.standing == Standing::Pending && case.truth == Some(answer.outputRoot) && asserter != me;
-        if right && self.started.insert(format!("right/{request}/{attempt}/{}", answer.outputRoot)) {
+            answer.standing == Standing::Pending && case.truth == Some(answer.result) && asserter != me;
+        if right && self.started.insert(format!("right/{request}/{attempt}/{}", answer.result)) {
             tracing::info!(%request, model, attempt, %asserter, "checked the answer: it is right");
         }
         let overturned = answer.standing == Standing::Overturned;
@@ -370,7 +380,7 @@ impl Player {
             cancellable,
             answer,
             games,
-            truth: self.results.get(&stored).map(|computed| computed.root),
+            truth: self.results.get(&stored).map(|computed| computed.result),
             answered,
             callback_data: asked.map_or(0, |asked| asked.callback_data.len()),
             gas_price: chain::bid(&self.config.fees, head.base_fee, 1, 0, false).max_fee,
@@ -440,31 +450,35 @@ impl Player {
                 let attempt = case.answer.attempt + 1;
                 let name = format!("answer/{id}/{}/{attempt}", case.hash);
                 if let (Some(request), Some(computed)) = (&case.request, self.results.get(&case.hash)) {
-                    let (request, output) = (request.clone(), computed.output.clone());
-                    let (fee, root) = (Ether(request.fee.to()), Short(computed.root));
-                    let call = IInferenceService::answerCall { id, request_: request, output };
+                    let (fee, result) = (Ether(request.fee.to()), Short(computed.result));
+                    let outputs = computed.shown(request.byRoot);
+                    let call = IInferenceService::answerCall { id, request_: request.clone(), outputs };
                     let bond = U256::from(self.terms.asserterBond);
                     if self.is_new(&name)? && !self.can_defend(case, bond).await? {
                         return Ok(());
                     }
                     if self.is_new(&name)? {
                         let (model, eth) = (self.model_name(case), Ether(bond));
-                        tracing::info!(request = %id, model, attempt, %root, %fee, %eth, "answering, with a bond");
+                        tracing::info!(request = %id, model, attempt, %result, %fee, %eth, "answering, with a bond");
                     }
                     self.act(name, format!("answer request {id}"), &call, bond, None, head).await?;
                 }
             }
             Duty::Settle => {
                 let name =
-                    format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.outputRoot);
+                    format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.result);
                 if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&case.hash)) {
-                    let (request, callback) = (asked.request.clone(), asked.callback_data.clone());
-                    let output = computed.output.clone();
+                    let request = asked.request.clone();
+                    // Only a callback needs them.
+                    let (outputs, callback) = match request.callback {
+                        Address::ZERO => Default::default(),
+                        _ => (computed.shown(request.byRoot), asked.callback_data.clone()),
+                    };
                     let earned = U256::from(self.terms.asserterBond).saturating_add(U256::from(request.fee));
                     let call = IInferenceService::settleCall {
                         id,
                         request_: request,
-                        output,
+                        outputs,
                         callbackData: callback,
                     };
                     if self.is_new(&name)? {
@@ -546,7 +560,7 @@ impl Player {
 
     async fn challenge(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
         let (id, attempt) = (case.id, case.answer.attempt);
-        let name = format!("challenge/{id}/{}/{attempt}/{}", case.hash, case.answer.outputRoot);
+        let name = format!("challenge/{id}/{}/{attempt}/{}", case.hash, case.answer.result);
         let until = case.answer.posted.to::<u64>() + u64::from(self.terms.window);
         let deadline = Deadline { at: until, now: head.time };
         let (bond, game) =
@@ -556,7 +570,7 @@ impl Player {
             let (job, arity) = (self.job(name, case), self.terms.arity.into());
             let (model, asserter) = (job.model.clone(), case.answer.asserter);
             if self.start(job, move || Ok(Found::Opening(inference.opening(arity)?))) {
-                let (claimed, ours) = (Short(case.answer.outputRoot), Short(case.truth.unwrap_or_default()));
+                let (claimed, ours) = (Short(case.answer.result), Short(case.truth.unwrap_or_default()));
                 tracing::info!(
                     request = %id, model, attempt, %asserter, %claimed, %ours, %deadline,
                     "the answer is wrong: preparing a challenge"
@@ -569,8 +583,8 @@ impl Player {
                 id,
                 request_: request.clone(),
                 model: contracts::model(&model.commitment),
-                asserted: case.answer.outputRoot,
-                opening: contracts::opening(opening),
+                asserted: case.answer.result,
+                words: contracts::opening(opening),
             };
             if self.is_new(&name)? {
                 let (model, eth) = (&model.name, Ether(bond));
@@ -616,7 +630,8 @@ impl Player {
         let Some(move_) = self.replies.get(&name) else {
             let theirs: Vec<step::Root> = state.claims.iter().map(|claim| step::Root(claim.0)).collect();
             let (job, range, model) = (self.job(name, case), range(&place), &model.name);
-            if self.start(job, move || Ok(Found::Reply(inference.reply(&rust, &theirs)?))) {
+            let at_once = self.config.at_once;
+            if self.start(job, move || Ok(Found::Reply(inference.reply(&rust, &theirs, at_once)?))) {
                 tracing::info!(%request, model, game = %shown, round, range, %deadline, "our turn: computing the reply");
             }
             return Ok(());
@@ -674,7 +689,7 @@ impl Player {
         Ok(self.wallet.submit(act, head).await?)
     }
 
-    /// Withdraws what was credited, while no games are running.
+    /// Withdraws what could not be paid at once, while no games are running.
     async fn collect(&mut self, games: u32, head: &Head) -> Result<(), PlayerError> {
         let (service, account) = (self.config.deployment.service, self.wallet.address());
         let credited =
@@ -748,8 +763,9 @@ impl Player {
         };
         match result {
             Ok(Found::Result(hash, computed)) => {
-                let (root, bytes) = (Short(computed.root), computed.output.len());
-                tracing::info!(%request, model, %root, bytes, "computed the result");
+                let (result, bytes) = (Short(computed.result), computed.bytes());
+                tracing::info!(%request, model, %result, bytes, "computed the result");
+                self.keep_outputs(hash, &computed);
                 self.started.remove(&name);
                 self.results.insert(hash, computed);
             }
@@ -791,32 +807,36 @@ impl Player {
     /// The inference for a request, if the model and the input are available.
     fn inference(&mut self, case: &Case) -> Option<Arc<Inference>> {
         let (model, asked) = (self.model(case)?, self.asked(case)?);
-        let (root, id, repetitions) =
-            (asked.request.inputRoot, asked.request.model, asked.request.repetitions);
-        let key = B256::new(step::keccak(&[&root.0[..], &id.0, &repetitions.to_be_bytes()].concat()).0);
+        let Request { inputs: commitment, model: id, repetitions, .. } = asked.request;
+        let key = [&commitment.0[..], &id.0, &repetitions.to_be_bytes()].concat();
+        let key = B256::new(step::keccak(&key).0);
         if let Some(inference) = self.inferences.get(&key) {
             return Some(Arc::clone(inference));
         }
-        let input = if asked.input.is_empty() { self.stored_input(root) } else { Some(asked.input.clone()) };
-        let Some(input) = input else {
-            if self.started.insert(format!("input/{root}")) {
-                tracing::warn!(
-                    request = %case.id, model = model.name, %root,
-                    "the request gives its input by root, but the folder of --inputs has no file ROOT.bin"
-                );
-            }
-            return None;
-        };
-        if !Inference::is_input(&model, &input, root) {
-            if self.started.insert(format!("input/{root}")) {
-                tracing::warn!(request = %case.id, model = model.name, %root, "the input does not have the request's root");
+        let mut inputs = Vec::new();
+        for (region, input) in model.inputs().iter().zip(asked.inputs.clone()) {
+            inputs.push(match input.source {
+                Source::Bytes => input.data,
+                _ => {
+                    let root = contracts::word(root(region, &input)?);
+                    let Some(bytes) = self.parts.find(root, region) else {
+                        self.warn_of_missing(case, &model, inputs.len(), root);
+                        return None;
+                    };
+                    bytes
+                }
+            });
+        }
+        if !Inference::are_inputs(&model, &inputs, commitment) {
+            if self.started.insert(format!("input/{commitment}")) {
+                tracing::warn!(request = %case.id, model = model.name, "the inputs are not those of the request");
             }
             return None;
         }
         let inference = Arc::new(Inference::new(
             model,
             repetitions,
-            input,
+            inputs,
             self.config.tamper.clone(),
             self.config.max_memory,
         ));
@@ -828,10 +848,25 @@ impl Player {
         Some(inference)
     }
 
-    /// The input with this root, from the folder of inputs.
-    fn stored_input(&self, root: B256) -> Option<Bytes> {
-        let path = self.config.inputs.as_ref()?.join(format!("{root}.bin"));
-        std::fs::read(path).ok().map(Bytes::from)
+    /// Warns once of an input without which a request can't be run.
+    fn warn_of_missing(&mut self, case: &Case, model: &LoadedModel, input: usize, root: B256) {
+        if self.started.insert(format!("input/{root}")) {
+            tracing::warn!(
+                request = %case.id, model = model.name, input, %root,
+                "the request gives an input by root, but the folder of --inputs has no file ROOT.bin"
+            );
+        }
+    }
+
+    /// Keeps the outputs that are answered by root: a later request may take them as inputs.
+    fn keep_outputs(&mut self, request: B256, computed: &Computed) {
+        let by_root = self.book.request(request).map_or(0, |asked| asked.request.byRoot);
+        for (output, index) in computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index)) {
+            let root = contracts::word(output.root);
+            if let Err(error) = self.parts.keep(root, &output.bytes) {
+                tracing::error!(output = index, %root, %error, "cannot keep an output, which later requests may need");
+            }
+        }
     }
 }
 

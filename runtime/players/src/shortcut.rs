@@ -1,13 +1,14 @@
 //! The first phase at native speed: native code computes the memory between big steps.
 
 use crate::model::LoadedModel;
+use contracts::Bytes;
 use game::{Checkpoints, Shortcut, ShortcutError};
 use memory::{Memory, Snapshot};
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 use step::Root;
 
-/// A native run of a model on an input. It always stands between two big steps.
+/// A native run of a model on its inputs. It always stands between two big steps.
 pub struct NativeShortcut {
     model: Arc<LoadedModel>,
     memory: Memory,
@@ -18,9 +19,9 @@ pub struct NativeShortcut {
 
 impl NativeShortcut {
     /// A run at the first big step. `None` if the model has no native code.
-    pub fn new(model: Arc<LoadedModel>, input: &[u8]) -> Option<Result<Self, ShortcutError>> {
+    pub fn new(model: Arc<LoadedModel>, inputs: &[Bytes]) -> Option<Result<Self, ShortcutError>> {
         model.native.as_ref()?;
-        let run = before(&model, input).map(|memory| {
+        let run = before(&model, inputs).map(|memory| {
             let mut run = Self { model, memory, boundary: 0, checkpoints: Checkpoints::default() };
             run.keep();
             run
@@ -76,8 +77,10 @@ impl Debug for NativeShortcut {
 }
 
 /// Memory before the first big step.
-fn before(model: &LoadedModel, input: &[u8]) -> Result<Memory, ShortcutError> {
+fn before(model: &LoadedModel, inputs: &[Bytes]) -> Result<Memory, ShortcutError> {
     let mut memory = model.image.memory()?;
-    memory.write(model.input().address, input).ok_or("the input is not in memory")?;
+    for (region, input) in model.inputs().iter().zip(inputs) {
+        memory.write(region.subtree.address(), input).ok_or("an input is not in memory")?;
+    }
     Ok(memory)
 }

@@ -87,7 +87,8 @@ pub(crate) fn action(move_: &Move) -> &'static str {
         Move::Dissect { .. } => "dissect",
         Move::Enter { .. } => "enter a big step",
         Move::Void { .. } => "prove void",
-        Move::Prove { .. } => "prove a step",
+        Move::Prove { witnesses, .. } if witnesses.len() == 1 => "prove a step",
+        Move::Prove { .. } => "prove several steps",
     }
 }
 

@@ -1,11 +1,13 @@
 //! The slow work, done on other threads: running models and finding moves.
 
-use crate::model::{Computed, LoadedModel, input_root};
+use crate::model::{Computed, LoadedModel, Output, inputs_commitment, size};
 use crate::shortcut::NativeShortcut;
 use contracts::{B256, Bytes};
 use game::player::{challenge, reply};
-use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Model, Move, VOID};
-use image::Role;
+use game::regions::commitment;
+use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Model, Move, Region};
+use image::{Role, Tensor};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use step::Root;
 use thiserror::Error;
@@ -31,12 +33,10 @@ pub enum WorkError {
     #[error("{0}")]
     Tamper(String),
     /// The bytes that would be shown are not those of the root. The image's tensors lie about its outputs.
-    #[error(
-        "the output's {bytes} bytes do not have the root of the run's output: the image contradicts itself"
-    )]
+    #[error("the outputs' {bytes} bytes do not have the roots of the run's outputs: the image contradicts itself")]
     Shown {
         /// How many bytes.
-        bytes: usize,
+        bytes: u64,
     },
     /// Another thread panicked while it ran the model.
     #[error("the run of the model was interrupted")]
@@ -51,11 +51,11 @@ impl WorkError {
     }
 }
 
-/// A model on an input. The machine is created when it is first needed.
+/// A model on its inputs. The machine is created when it is first needed.
 pub struct Inference {
     model: Arc<LoadedModel>,
     repetitions: u64,
-    input: Bytes,
+    inputs: Vec<Bytes>,
     tamper: Option<Tamper>,
     max_memory: Option<u64>,
     machine: Mutex<Option<Execution>>,
@@ -66,11 +66,11 @@ impl Inference {
     pub fn new(
         model: Arc<LoadedModel>,
         repetitions: u64,
-        input: Bytes,
+        inputs: Vec<Bytes>,
         tamper: Option<Tamper>,
         max_memory: Option<u64>,
     ) -> Self {
-        Self { model, repetitions, input, tamper, max_memory, machine: Mutex::default() }
+        Self { model, repetitions, inputs, tamper, max_memory, machine: Mutex::default() }
     }
 
     /// The result: from native code if there is some, otherwise from the machine. Its bytes have its root: a
@@ -80,27 +80,34 @@ impl Inference {
             Some(native) if self.tamper.is_none() => self.native(native)?,
             _ => self.with_machine(|machine| Ok(self.model.result(machine)?))?,
         };
-        let bytes = computed.output.len();
-        let shown = if bytes == 0 { VOID } else { input_root(self.model.output(), &computed.output) };
-        if contracts::word(shown) == computed.root { Ok(computed) } else { Err(WorkError::Shown { bytes }) }
+        let bytes = computed.bytes();
+        if computed.is_consistent(self.model.outputs()) { Ok(computed) } else { Err(WorkError::Shown { bytes }) }
     }
 
     fn native(&self, native: &native::Native) -> Result<Computed, WorkError> {
         let image = &self.model.image;
-        let start = self.model.input().address;
-        let inputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
-        let inputs: Vec<&[u8]> = inputs
-            .map(|tensor| {
-                let at = usize::try_from(tensor.address - start).unwrap_or(usize::MAX);
-                let bytes = self.input.get(at..).unwrap_or_default();
-                bytes.get(..usize::try_from(tensor.bytes).unwrap_or(usize::MAX)).unwrap_or(bytes)
-            })
-            .collect();
+        let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
+        let inputs: Vec<&[u8]> = tensors.map(|tensor| self.input_of(tensor)).collect();
         let mut run = native::Run::new(native, image, &inputs)?;
-        let root = contracts::word(run.output_root()?);
-        let bytes = usize::try_from(self.model.output_bytes()).unwrap_or(usize::MAX);
-        let output = run.memory().read(self.model.output().address, bytes).unwrap_or_default();
-        Ok(Computed { root, output: Bytes::copy_from_slice(output) })
+        let roots = run.output_roots()?;
+        let outputs = roots.iter().zip(self.model.outputs()).map(|(&root, region)| {
+            let bytes = run.memory().read(region.subtree.address(), size(region)).unwrap_or_default();
+            Output { root, bytes: Bytes::copy_from_slice(bytes) }
+        });
+        let outputs = outputs.collect();
+        Ok(Computed { result: contracts::word(commitment(&roots)), outputs })
+    }
+
+    /// The bytes of an input tensor. Each is in one region.
+    fn input_of(&self, tensor: &Tensor) -> &[u8] {
+        let part = |(region, input): (&Region, &'_ Bytes)| -> Option<Range<usize>> {
+            let at = usize::try_from(tensor.address.checked_sub(region.subtree.address())?).ok()?;
+            let end = at.checked_add(usize::try_from(tensor.bytes).ok()?)?;
+            (end <= input.len()).then_some(at..end)
+        };
+        let mut inputs = self.model.inputs().iter().zip(&self.inputs);
+        let found = inputs.find_map(|(region, input)| input.get(part((region, input))?));
+        found.unwrap_or_default()
     }
 
     /// The first move of a challenger.
@@ -112,12 +119,13 @@ impl Inference {
     /// The model with the request's repetitions.
     #[must_use]
     pub fn commitment(&self) -> Model {
-        Model { repetitions: self.repetitions, ..self.model.commitment }
+        Model { repetitions: self.repetitions, ..self.model.commitment.clone() }
     }
 
-    /// The next move in a game; `None` if there is nothing to disagree with.
-    pub fn reply(&self, game: &Game, theirs: &[Root]) -> Result<Option<Move>, WorkError> {
-        self.with_machine(|machine| Ok(reply(game, theirs, machine)?))
+    /// The next move in a game, which may prove so many steps at once; `None` if there is nothing to disagree
+    /// with.
+    pub fn reply(&self, game: &Game, theirs: &[Root], at_once: u64) -> Result<Option<Move>, WorkError> {
+        self.with_machine(|machine| Ok(reply(game, theirs, at_once, machine)?))
     }
 
     fn with_machine<T>(
@@ -137,7 +145,8 @@ impl Inference {
 
     fn start(&self) -> Result<Execution, WorkError> {
         let image = &self.model.image;
-        let inputs = vec![(self.model.input().address, self.input.to_vec())];
+        let regions = self.model.inputs().iter().map(|region| region.subtree.address());
+        let inputs: Vec<(u64, Vec<u8>)> = regions.zip(self.inputs.iter().map(|input| input.to_vec())).collect();
         let honest = || {
             let (repetitions, schedule) = (self.repetitions, image.big_steps());
             let schedule = schedule.repeated(repetitions).ok_or(ExecutionError::Repetitions(repetitions))?;
@@ -145,7 +154,7 @@ impl Inference {
             Ok(execution.with_limit(MemoryLimit::new(self.max_memory)))
         };
         match &self.tamper {
-            None => match NativeShortcut::new(Arc::clone(&self.model), &self.input) {
+            None => match NativeShortcut::new(Arc::clone(&self.model), &self.inputs) {
                 Some(shortcut) => {
                     Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?)))
                 }
@@ -158,16 +167,16 @@ impl Inference {
         }
     }
 
-    /// Whether an input has this root.
-    pub fn is_input(model: &LoadedModel, input: &[u8], root: B256) -> bool {
-        let fits = input.len() as u64 <= 1 << model.input().bits;
-        fits && contracts::word(input_root(model.input(), input)) == root
+    /// Whether inputs have this commitment.
+    pub fn are_inputs(model: &LoadedModel, inputs: &[Bytes], commitment: B256) -> bool {
+        inputs_commitment(model.inputs(), inputs) == Some(commitment)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::pack;
     use compiler::Options;
     use image::Image;
     use std::path::Path;
@@ -186,8 +195,8 @@ mod tests {
         contents.schedule[0].bound = 1 << 40;
         let model =
             Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
-        let input = Bytes::from(vec![0; model.input_bytes() as usize]);
-        let inference = Inference::new(model, 0, input, None, Some(1000));
+        let inputs = pack(model.inputs(), &[]);
+        let inference = Inference::new(model, 0, inputs, None, Some(1000));
         for result in [inference.result().err(), inference.opening(20).err(), inference.result().err()] {
             assert!(result.as_ref().is_some_and(WorkError::is_memory), "{result:?}");
         }

@@ -28,7 +28,7 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
 fn every_place_is_the_same_in_any_order() {
     for (net, budget) in [("mnist-mlp", None), ("mnist-cnn", Some(200_000))] {
         let (mut machine, mut native) = runs(net, budget);
-        let model = *machine.model();
+        let model = machine.model().clone();
         let last = model.big_steps();
         assert_eq!(machine.result(&model).expect("a result"), native.result(&model).expect("a result"));
         // Back and forth, so that both ways to reach a place are used.

@@ -246,7 +246,7 @@ impl<'a> Match<'a> {
             Ok(execution.with_limit(args.limits.memory()))
         };
         let mut honest = execution()?;
-        let model = *honest.model();
+        let model = honest.model().clone();
         let lies = lies(image, &mut honest, args.cheat)?;
         let liar = liar(&mut honest, execution, &lies)?;
         let (asserter, challenger) =

@@ -127,7 +127,7 @@ fn play(
     let mut honest = execution()?;
     let lies = lies(image, &mut honest, cheat)?;
     let mut lying = liar(&mut honest, execution, &lies)?;
-    let model = *honest.model();
+    let model = honest.model().clone();
     let input_root = honest.input_root()?;
     let output_root = honest.result(&model)?;
     let output = loaded.result(&mut honest)?.output;

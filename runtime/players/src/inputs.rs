@@ -1,0 +1,146 @@
+//! The inputs of requests, which are given by their bytes or by their roots, and what is kept of them.
+
+use crate::model::region_root;
+use contracts::{B256, Bytes, Input, Source};
+use game::Region;
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use step::Root;
+
+/// The root of an input as it was given; `None` if it isn't one.
+pub(crate) fn root(region: &Region, input: &Input) -> Option<Root> {
+    let data = &input.data;
+    match input.source {
+        Source::Bytes => (data.len() as u64 == region.bytes).then(|| region_root(region, data)),
+        Source::Root => Some(Root(data[..].try_into().ok()?)),
+        // The number of a request, the index of one of its outputs, and the roots of all of them.
+        Source::Result => {
+            let mut words = data.chunks_exact(32);
+            let (_, index) = (words.next()?, words.next()?);
+            let (high, low) = index.split_at(24);
+            let index = usize::try_from(u64::from_be_bytes(low.try_into().ok()?)).ok()?;
+            let word = words.nth(index).filter(|_| high.iter().all(|&byte| byte == 0))?;
+            Some(Root(word.try_into().ok()?))
+        }
+        Source::__Invalid => None,
+    }
+}
+
+/// The roots of all inputs of a request; `None` if they aren't as many as the regions.
+pub(crate) fn roots(regions: &[Region], inputs: &[Input]) -> Option<Vec<Root>> {
+    let both = regions.iter().zip(inputs);
+    (regions.len() == inputs.len()).then(|| both.map(|(region, input)| root(region, input)).collect())?
+}
+
+/// The bytes behind roots: files `ROOT.bin` of a folder, and outputs that were computed here.
+#[derive(Debug, Default)]
+pub struct Parts {
+    folder: Option<PathBuf>,
+    kept: HashMap<B256, Bytes>,
+}
+
+impl Parts {
+    /// Those in a folder. Without one, they are only in memory.
+    #[must_use]
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder, kept: HashMap::new() }
+    }
+
+    /// The bytes with this root that fit into a region.
+    pub fn find(&self, root: B256, region: &Region) -> Option<Bytes> {
+        let is_it = |bytes: &Bytes| {
+            bytes.len() as u64 <= 1 << region.subtree.bits()
+                && contracts::word(region_root(region, bytes)) == root
+        };
+        let kept = self.kept.get(&root).filter(|bytes| is_it(bytes)).cloned();
+        kept.or_else(|| self.read(root, region).filter(is_it))
+    }
+
+    /// A file. One that is no file, or is too large, isn't read.
+    fn read(&self, root: B256, region: &Region) -> Option<Bytes> {
+        let path = self.folder.as_ref()?.join(format!("{root}.bin"));
+        let metadata = std::fs::metadata(&path).ok()?;
+        let fits = metadata.is_file() && metadata.len() <= 1 << region.subtree.bits();
+        fits.then(|| std::fs::read(path).ok().map(Bytes::from))?
+    }
+
+    /// Keeps an output that a later request may take as an input.
+    pub fn keep(&mut self, root: B256, bytes: &Bytes) -> io::Result<()> {
+        let Some(folder) = &self.folder else {
+            self.kept.insert(root, bytes.clone());
+            return Ok(());
+        };
+        let path = folder.join(format!("{root}.bin"));
+        if path.exists() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder)?;
+        // Nobody sees a half-written file.
+        let draft = folder.join(format!("{root}.new"));
+        std::fs::write(&draft, bytes)?;
+        std::fs::rename(draft, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use game::Subtree;
+
+    const REGION: Region = Region { subtree: Subtree { level: 1, index: 0 }, bytes: 40 };
+
+    fn word(number: u64) -> Root {
+        let mut word = Root::ZERO;
+        word.0[24..].copy_from_slice(&number.to_be_bytes());
+        word
+    }
+
+    fn given(source: Source, data: &[u8]) -> Option<Root> {
+        root(&REGION, &Input { source, data: Bytes::copy_from_slice(data) })
+    }
+
+    #[test]
+    fn roots_are_found_in_every_source() {
+        let words = |words: &[u64]| words.iter().flat_map(|&number| word(number).0).collect::<Vec<u8>>();
+        assert_eq!(given(Source::Bytes, &[3; 40]), Some(region_root(&REGION, &[3; 40])));
+        assert_eq!(given(Source::Bytes, &[3; 39]), None);
+        assert_eq!(given(Source::Root, &words(&[7])), Some(word(7)));
+        assert_eq!(given(Source::Root, &words(&[7, 8])), None);
+        assert_eq!(given(Source::Result, &words(&[1, 0, 7, 8])), Some(word(7)));
+        assert_eq!(given(Source::Result, &words(&[1, 1, 7, 8])), Some(word(8)));
+        for bad in [&[1, 2, 7, 8][..], &[1, 0], &[1], &[], &[1, u64::MAX, 7]] {
+            assert_eq!(given(Source::Result, &words(bad)), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn outputs_are_found_again_with_a_folder_and_without() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for place in [None, Some(folder.path().join("parts"))] {
+            let mut parts = Parts::new(place);
+            let bytes = Bytes::from(vec![5; 40]);
+            let root = contracts::word(region_root(&REGION, &bytes));
+            assert_eq!(parts.find(root, &REGION), None);
+            parts.keep(root, &bytes).expect("it is kept");
+            parts.keep(root, &bytes).expect("it is kept already");
+            assert_eq!(parts.find(root, &REGION), Some(bytes));
+            assert_eq!(parts.find(B256::ZERO, &REGION), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_large_or_other_bytes_is_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let parts = Parts::new(Some(folder.path().to_owned()));
+        let root = contracts::word(region_root(&REGION, &[5; 40]));
+        let path = folder.path().join(format!("{root}.bin"));
+        std::fs::create_dir(&path).expect("a folder in its place");
+        assert_eq!(parts.find(root, &REGION), None);
+        std::fs::remove_dir(&path).expect("it goes");
+        for bytes in [vec![5; 65], vec![6; 40], vec![]] {
+            std::fs::write(&path, bytes).expect("a file");
+            assert_eq!(parts.find(root, &REGION), None);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {IStepVerifier} from "./IStepVerifier.sol";
-import {BigStepEntry, Game, IDisputeGame, Model, Opening, Pick, Program} from "./Interfaces.sol";
+import {Game, IDisputeGame, Model, Pick, Program} from "./Interfaces.sol";
 import {Merkle} from "./Merkle.sol";
 import {Models} from "./Models.sol";
 
@@ -13,7 +13,7 @@ import {Models} from "./Models.sol";
 /// contains. The inheriting contract defines who plays, and what follows from winning.
 abstract contract DisputeGame is IDisputeGame {
     /// @notice The root that stands for "nothing": the memory after a big step that trapped or exceeded its
-    /// bound, and the output of such a run.
+    /// bound, and the result of such a run.
     bytes32 public constant VOID = bytes32(type(uint256).max);
     /// @notice The most parts that a segment can be cut into.
     uint256 public constant MAX_ARITY = 256;
@@ -23,8 +23,9 @@ abstract contract DisputeGame is IDisputeGame {
     bytes32 private constant ASSERTER_WON = bytes32(uint256(1));
     bytes32 private constant CHALLENGER_WON = bytes32(uint256(2));
     bytes32 private constant CLOSED = bytes32(uint256(3));
-    // The layout of a machine state's bytes (docs/formats.md).
-    uint256 private constant MEMORY_ROOT_AT = 32;
+    // The layout of a machine state's bytes (docs/formats.md). The first two words are the roots of code and
+    // memory.
+    uint256 private constant ROOTS = 64;
     uint256 private constant STATUS_AT = 96;
     uint256 private constant NUMBERS_AT = 113;
     uint8 private constant EXITED = 1;
@@ -51,19 +52,21 @@ abstract contract DisputeGame is IDisputeGame {
         bytes32 start;
         /// The claim that the mover rejects.
         bytes32 rejected;
+        /// How many of the move's words have been used.
+        uint256 used;
     }
 
     // ---- Moves
 
-    /// @dev Opens game `id` against the asserted output root.
+    /// @dev Opens game `id` against the asserted result.
     function openGame(
         uint256 id,
         Model calldata model,
         uint256 repetitions,
         uint32 clock,
-        bytes32 inputRoot,
+        bytes32 inputs,
         bytes32 asserted,
-        Opening calldata opening
+        bytes32[] calldata words
     ) internal {
         uint256 bigSteps = Models.bigStepsOf(model.program.shape, repetitions);
         // All other fields are meant to be zero.
@@ -72,10 +75,11 @@ abstract contract DisputeGame is IDisputeGame {
         (table.id, table.arity, table.subject) = (id, arityOf(id), Models.hashOf(model.program));
         (table.asserterClock, table.challengerClock, table.since) = (clock, clock, block.timestamp);
         (table.place, table.hi) = (repetitions, bigSteps);
-        if (opening.claims.length != parts(bigSteps, table.arity)) revert Count();
-        table.start = graft(model, opening, inputRoot);
-        if (outputOf(model, opening) == asserted) revert Agrees();
-        pass(table, opening.claims);
+        uint256 claims = parts(bigSteps, table.arity);
+        (bytes32 start, bytes32 result) = endsOf(model, inputs, words, claims);
+        if (result == asserted) revert Agrees();
+        table.start = start;
+        pass(table, words[words.length - claims:]);
     }
 
     // Slither finds equalities that somebody could shift a little. Here hashes are compared, and counts that the
@@ -83,59 +87,56 @@ abstract contract DisputeGame is IDisputeGame {
     // slither-disable-start incorrect-equality
 
     /// @inheritdoc IDisputeGame
-    function dissect(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata claims) external {
-        Table memory table = begin(id, game, pick);
+    function dissect(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata words) external {
+        Table memory table = begin(id, game, pick, words);
         uint256 units = table.hi - table.lo;
         if (units == 1) revert Units();
-        if (claims.length != parts(units, table.arity)) revert Count();
-        if (claims[claims.length - 1] == table.rejected) revert Agrees();
-        pass(table, claims);
+        if (words.length != table.used + parts(units, table.arity)) revert Count();
+        if (words[words.length - 1] == table.rejected) revert Agrees();
+        pass(table, words[table.used:]);
     }
 
     /// @inheritdoc IDisputeGame
     function enter(
         uint256 id,
         Game calldata game,
-        Program calldata program,
         Pick calldata pick,
-        BigStepEntry calldata entry
+        Program calldata program,
+        uint256 leaf,
+        bytes calldata end,
+        bytes32[] calldata words
     ) external {
-        Table memory table = begin(id, game, pick);
+        Table memory table = begin(id, game, pick, words);
         requireBigStep(table);
         if (Models.hashOf(program) != table.subject) revert StateMismatch();
         if (table.start == VOID) revert Void();
-        requireScheduled(program, Models.leafOf(program.shape, table.place, table.lo), entry);
-        uint256 bound = entry.bound == 0 ? 1 : entry.bound > MAX_STEPS ? MAX_STEPS : entry.bound;
-        if (entry.claims.length != parts(bound, table.arity)) revert Count();
-        if (endOf(program, entry) == table.rejected) revert Agrees();
-        table.start = startOf(program, table.start, entry.entry);
-        table.subject = bytes32(program.machine);
-        table.inSteps = true;
-        (table.place, table.lo, table.hi) = (table.lo, 0, bound);
-        pass(table, entry.claims);
+        descend(table, program, leaf, end, words);
     }
 
     /// @inheritdoc IDisputeGame
-    function proveVoid(uint256 id, Game calldata game, Pick calldata pick) external {
-        Table memory table = begin(id, game, pick);
+    function proveVoid(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata words)
+        external
+    {
+        Table memory table = begin(id, game, pick, words);
         requireBigStep(table);
         if (table.start != VOID) revert Void();
+        if (words.length != table.used) revert Count();
         if (table.rejected == VOID) revert Agrees();
         finish(id, table.asserterMoves);
     }
 
     /// @inheritdoc IDisputeGame
-    function prove(uint256 id, Game calldata game, Pick calldata pick, bytes calldata witness) external {
-        Table memory table = begin(id, game, pick);
+    function prove(
+        uint256 id,
+        Game calldata game,
+        Pick calldata pick,
+        bytes32[] calldata words,
+        bytes[] calldata witnesses
+    ) external {
+        Table memory table = begin(id, game, pick, words);
         if (!table.inSteps) revert Level();
-        if (table.hi - table.lo != 1) revert Units();
-        uint256 machine = uint256(table.subject);
-        IStepVerifier verifier = IStepVerifier(verifierOf(Models.extensionsOf(machine)));
-        try verifier.step(table.start, machine, witness) returns (bytes32 successor) {
-            if (successor == table.rejected) revert Agrees();
-        } catch {
-            revert Witness();
-        }
+        if (words.length != table.used || witnesses.length != table.hi - table.lo) revert Count();
+        if (afterSteps(table, witnesses) == table.rejected) revert Agrees();
         finish(id, table.asserterMoves);
     }
 
@@ -171,8 +172,8 @@ abstract contract DisputeGame is IDisputeGame {
     // ---- Turns
 
     /// @dev Begins a move: reverts unless the sender may make it and the state is the stored one; charges the
-    /// mover's clock, and narrows the segment to the picked part.
-    function begin(uint256 id, Game calldata game, Pick calldata pick)
+    /// mover's clock, and narrows the segment to the picked part. The first words are the pair's siblings.
+    function begin(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata words)
         private
         view
         returns (Table memory table)
@@ -188,10 +189,10 @@ abstract contract DisputeGame is IDisputeGame {
         uint256 count = parts(units, table.arity);
         uint256 part = pick.part;
         if (part == 0 || part > count) revert Part();
+        bytes32 claims;
+        (claims, table.used) = Merkle.foldPair(pick.agreed, pick.rejected, part - 1, count + 1, words);
         // Only here it is known that the state is the game's.
-        requireState(
-            id, game, Merkle.foldPair(pick.agreed, pick.rejected, part - 1, count + 1, pick.siblings)
-        );
+        requireState(id, game, claims);
         if (table.asserterMoves) table.asserterClock -= used;
         else table.challengerClock -= used;
         table.since = block.timestamp;
@@ -281,47 +282,116 @@ abstract contract DisputeGame is IDisputeGame {
         return Models.hashOf(model);
     }
 
-    /// @dev The memory root before the first big step: the image's memory with the input in place.
-    function graft(Model calldata model, Opening calldata opening, bytes32 inputRoot)
+    /// @dev The memory root before the first big step, which is the image's memory with the inputs in place,
+    /// and the result that belongs to the last claim.
+    function endsOf(Model calldata model, bytes32 inputs, bytes32[] calldata words, uint256 claims)
+        private
+        pure
+        returns (bytes32 start, bytes32 result)
+    {
+        uint256 depth = Models.depthOf(model.program.machine);
+        uint256 used;
+        (start, used) = Merkle.foldParts(model.inputs, depth, words, false);
+        if (words.length < used + claims) revert Count();
+        bytes32[] calldata rest = words[used:];
+        bytes32 last = rest[rest.length - 1];
+        // The root to which the outputs lead.
+        bytes32 end = VOID;
+        used = 0;
+        if (last != VOID) (end, used) = Merkle.foldParts(model.outputs, depth, rest, false);
+        if (rest.length != used + claims) revert Count();
+        requireInputs(model, depth, inputs, words);
+        if (end != last) revert Proof();
+        result = last == VOID ? VOID : keccak256(abi.encodePacked(rest[:model.outputs.length]));
+    }
+
+    /// @dev Reverts unless the words are siblings of the image's inputs, and roots of these inputs.
+    function requireInputs(Model calldata model, uint256 depth, bytes32 inputs, bytes32[] calldata words)
+        private
+        pure
+    {
+        // The words after the siblings are not used.
+        // slither-disable-next-line unused-return
+        (bytes32 image,) = Merkle.foldParts(model.inputs, depth, words, true);
+        if (image != model.memoryRoot) revert Proof();
+        if (keccak256(abi.encodePacked(words[:model.inputs.length])) != inputs) revert Inputs();
+    }
+
+    /// @dev Goes from one big step to its machine steps.
+    function descend(
+        Table memory table,
+        Program calldata program,
+        uint256 leaf,
+        bytes calldata end,
+        bytes32[] calldata words
+    ) private {
+        uint256 bound = uint64(leaf);
+        bound = bound == 0 ? 1 : bound > MAX_STEPS ? MAX_STEPS : bound;
+        uint256 node = table.used + Merkle.depth(Models.leavesOf(program.shape));
+        uint256 claims = node + 1 + levelsAbove(program, end);
+        if (words.length != claims + parts(bound, table.arity)) revert Count();
+        requireScheduled(program, table, leaf, words[table.used:node]);
+        bytes32 last = words[words.length - 1];
+        if (endOf(program, end, words[node:claims], last) == table.rejected) revert Agrees();
+        table.start = startOf(program, table.start, uint64(leaf >> 64));
+        table.subject = bytes32(program.machine);
+        table.inSteps = true;
+        (table.place, table.lo, table.hi) = (table.lo, 0, bound);
+        pass(table, words[claims:]);
+    }
+
+    /// @dev Reverts unless the schedule has this leaf for the table's big step.
+    function requireScheduled(
+        Program calldata program,
+        Table memory table,
+        uint256 leaf,
+        bytes32[] calldata siblings
+    ) private pure {
+        // The tree has the hash of the leaf's 16 bytes.
+        if (leaf >> 128 != 0) revert Proof();
+        bytes32 hash = keccak256(abi.encodePacked(uint128(leaf)));
+        uint256 index = Models.leafOf(program.shape, table.place, table.lo);
+        if (Merkle.fold(hash, index, siblings) != program.scheduleRoot) revert Proof();
+    }
+
+    /// @dev The levels between the scratch part and the root of memory, where scratch memory is zeroed after
+    /// the big step; none if there is no memory after it, because it has not exited.
+    function levelsAbove(Program calldata program, bytes calldata end) private pure returns (uint256) {
+        if (end.length <= STATUS_AT - ROOTS || uint8(end[STATUS_AT - ROOTS]) != EXITED) return 0;
+        return Models.memoryBitsOf(program.machine) - Models.scratchBitsOf(program.shape);
+    }
+
+    /// @dev The memory root with which a big step ends: that of its end state with the scratch part zeroed, or
+    /// void.
+    function endOf(Program calldata program, bytes calldata end, bytes32[] calldata path, bytes32 last)
         private
         pure
         returns (bytes32)
     {
-        uint256 memoryBits = Models.memoryBitsOf(model.program.machine);
-        requireSubtree(memoryBits, model.input, opening.input, opening.inputSiblings, model.memoryRoot);
-        return Merkle.fold(inputRoot, Models.indexOf(model.input), opening.inputSiblings);
+        bytes32[] calldata siblings = path[1:];
+        uint256 top = (uint256(1) << siblings.length) - 1;
+        bytes32 memoryRoot = Merkle.fold(path[0], top, siblings);
+        bool its = end.length > STATUS_AT - ROOTS
+            && keccak256(abi.encodePacked(program.codeRoot, memoryRoot, end)) == last;
+        if (!its) revert EndState();
+        // The scratch part is never all of memory.
+        return siblings.length == 0 ? VOID : Merkle.fold(bytes32(0), top, siblings);
     }
 
-    /// @dev The output root that belongs to the last claim.
-    function outputOf(Model calldata model, Opening calldata opening) private pure returns (bytes32) {
-        bytes32 last = opening.claims[opening.claims.length - 1];
-        if (last == VOID) return VOID;
-        uint256 memoryBits = Models.memoryBitsOf(model.program.machine);
-        requireSubtree(memoryBits, model.output, opening.output, opening.outputSiblings, last);
-        return opening.output;
-    }
-
-    /// @dev Reverts unless a region's proof leads to the memory root.
-    function requireSubtree(
-        uint256 memoryBits,
-        uint256 region,
-        bytes32 subtree,
-        bytes32[] calldata siblings,
-        bytes32 root
-    ) private pure {
-        if (siblings.length != memoryBits - Models.LEAF_BITS - Models.levelOf(region)) revert Proof();
-        if (Merkle.fold(subtree, Models.indexOf(region), siblings) != root) revert Proof();
-    }
-
-    /// @dev Reverts unless the schedule's leaf `index` says `entry.entry` and `entry.bound`.
-    function requireScheduled(Program calldata program, uint256 index, BigStepEntry calldata entry)
-        private
-        pure
-    {
-        uint256 depth = Merkle.depth(Models.leavesOf(program.shape));
-        if (entry.scheduleSiblings.length != depth) revert Proof();
-        bytes32 leaf = keccak256(abi.encodePacked(entry.entry, entry.bound));
-        if (Merkle.fold(leaf, index, entry.scheduleSiblings) != program.scheduleRoot) revert Proof();
+    /// @dev The state root after the steps of the table's part.
+    function afterSteps(Table memory table, bytes[] calldata witnesses) private view returns (bytes32 root) {
+        uint256 machine = uint256(table.subject);
+        IStepVerifier verifier = IStepVerifier(verifierOf(Models.extensionsOf(machine)));
+        root = table.start;
+        for (uint256 i = 0; i < witnesses.length; ++i) {
+            // The caller chooses how many, and pays for them.
+            // slither-disable-next-line calls-loop
+            try verifier.step(root, machine, witnesses[i]) returns (bytes32 successor) {
+                root = successor;
+            } catch {
+                revert Witness();
+            }
+        }
     }
 
     /// @dev The state root at the start of a big step. It is derived here; no player asserts it.
@@ -348,22 +418,6 @@ abstract contract DisputeGame is IDisputeGame {
         assembly ("memory-safe") {
             root := keccak256(add(state, 32), size)
         }
-    }
-
-    /// @dev The memory root with which an end state ends its big step: its memory with the scratch part
-    /// zeroed, or void.
-    function endOf(Program calldata program, BigStepEntry calldata entry) private pure returns (bytes32) {
-        bytes calldata state = entry.endState;
-        if (state.length <= STATUS_AT || keccak256(state) != entry.claims[entry.claims.length - 1]) {
-            revert EndState();
-        }
-        if (uint8(state[STATUS_AT]) != EXITED || bytes32(state[:32]) != program.codeRoot) return VOID;
-        uint256 above = Models.memoryBitsOf(program.machine) - Models.scratchBitsOf(program.shape);
-        uint256 top = (uint256(1) << above) - 1;
-        if (entry.scratchSiblings.length != above) revert Proof();
-        bytes32 memoryRoot = bytes32(state[MEMORY_ROOT_AT:MEMORY_ROOT_AT + 32]);
-        if (Merkle.fold(entry.scratch, top, entry.scratchSiblings) != memoryRoot) revert Proof();
-        return Merkle.fold(bytes32(0), top, entry.scratchSiblings);
     }
 
     // ---- Views

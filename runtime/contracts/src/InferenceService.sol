@@ -8,11 +8,12 @@ import {
     IInferenceConsumer,
     IInferenceService,
     IModelRegistry,
+    Input,
     Model,
-    Opening,
     Order,
     Request,
     RequestStatus,
+    Source,
     Standing,
     Terms
 } from "./Interfaces.sol";
@@ -21,8 +22,8 @@ import {Models} from "./Models.sol";
 
 /// @title Requests, bonded answers, bonded challenges, and callbacks once an answer is final.
 /// @notice The contract has no owner, and nothing can be changed once it is deployed. Money leaves only
-/// through `withdraw`, to the account it was credited to. `game::dispute` in Rust is the same without
-/// requests, fees and callbacks.
+/// through `pay` and `withdraw`, to the account that it belongs to. `game::dispute` in Rust is the same
+/// without requests, fees and callbacks.
 contract InferenceService is DisputeGame, IInferenceService {
     /// @notice The most gas that a request can ask for its callback.
     uint256 public constant MAX_CALLBACK_GAS = 8_000_000;
@@ -31,8 +32,11 @@ contract InferenceService is DisputeGame, IInferenceService {
     uint256 public constant MAX_TIME = 365 days;
     /// @notice The least bond, in wei.
     uint256 public constant MIN_BOND = 1e15;
-    /// @dev The gas that is kept for the rest of `settle` when a callback uses all of its own.
-    uint256 private constant RESERVED_GAS = 40_000;
+    /// @notice The gas that an account has to take a payment.
+    uint256 public constant PAYMENT_GAS = 20_000;
+    /// @dev The gas that is kept for the rest of `settle` when a callback uses all of its own: about 85,000 if
+    /// the asserter does not exist any more or refuses the payment.
+    uint256 private constant RESERVED_GAS = 100_000;
     uint256 private constant REQUEST_SHIFT = 176;
     uint256 private constant ATTEMPT_SHIFT = 160;
 
@@ -45,8 +49,8 @@ contract InferenceService is DisputeGame, IInferenceService {
     uint96 private immutable CHALLENGER_BOND;
     uint96 private immutable BURNED;
 
-    /// @inheritdoc IInferenceService
-    uint256 public requestCount;
+    /// @dev The ID of the next request. It is never zero: the first request fills no new slot with it.
+    uint256 private next = 1;
     mapping(uint256 id => bytes32) private requests;
     mapping(uint256 id => uint256) private cancellable;
     mapping(uint256 id => Answer) private answers;
@@ -81,24 +85,23 @@ contract InferenceService is DisputeGame, IInferenceService {
     // ---- Requests
 
     /// @inheritdoc IInferenceService
-    function request(Order calldata order, bytes calldata input) external payable returns (uint256 id) {
-        (uint256 region, uint256 output, uint256 shape) = registry.cardOf(order.model);
-        // An input is never truncated or padded.
-        if (input.length != Models.bytesOf(region)) revert Size();
-        bytes32 inputRoot = Merkle.rootOfMemory(input, Models.levelOf(region));
+    function request(Order calldata order, Input[] calldata inputs) external payable returns (uint256 id) {
+        (uint256 shape, uint256[] memory given, uint256[] memory outputs) = registry.cardOf(order.model);
+        if (uint256(order.byRoot) >> outputs.length != 0) revert ByRoot();
+        // All other fields are set below.
+        // slither-disable-next-line uninitialized-local
         Request memory made;
-        (id, made) = store(order, inputRoot, output, shape);
-        emit Requested(id, order.model, made, input, order.callbackData);
-    }
-
-    /// @inheritdoc IInferenceService
-    function requestByRoot(Order calldata order, bytes32 inputRoot) external payable returns (uint256 id) {
-        // The input's region does not matter: its root is given.
-        // slither-disable-next-line unused-return
-        (, uint256 output, uint256 shape) = registry.cardOf(order.model);
-        Request memory made;
-        (id, made) = store(order, inputRoot, output, shape);
-        emit Requested(id, order.model, made, "", order.callbackData);
+        made.inputs = commitmentOf(given, inputs);
+        if (order.callbackGas > MAX_CALLBACK_GAS) revert CallbackGas();
+        if (msg.value > type(uint96).max) revert Value(type(uint96).max);
+        made.repetitions = uint64(repetitionsOf(shape, order.repetitions));
+        (made.model, made.requester, made.fee) = (order.model, msg.sender, uint96(msg.value));
+        (made.byRoot, made.outputs) = (order.byRoot, outputs);
+        (made.callback, made.callbackGas) = (order.callback, order.callbackGas);
+        made.callbackData = keccak256(order.callbackData);
+        id = next++;
+        requests[id] = keccak256(abi.encode(id, made));
+        emit Requested(id, order.model, made, inputs, order.callbackData);
     }
 
     /// @inheritdoc IInferenceService
@@ -116,27 +119,45 @@ contract InferenceService is DisputeGame, IInferenceService {
         }
         if (block.timestamp < from) revert Notice(uint64(from));
         delete requests[id];
-        balances[request_.requester] += request_.fee;
         emit Cancelled(id);
+        pay(request_.requester, request_.fee);
     }
 
-    function store(Order calldata order, bytes32 inputRoot, uint256 output, uint256 shape)
-        private
-        returns (uint256 id, Request memory made)
-    {
-        if (order.callbackGas > MAX_CALLBACK_GAS) revert CallbackGas();
-        if (msg.value > type(uint96).max) revert Value(type(uint96).max);
+    function repetitionsOf(uint256 shape, uint256 wanted) private pure returns (uint256) {
         (uint256 least, uint256 most) = Models.repetitionsOf(shape);
-        uint256 repetitions = order.repetitions == 0 ? most : order.repetitions;
-        if (repetitions < least || repetitions > most) revert Repetitions();
-        made.model = order.model;
-        made.inputRoot = inputRoot;
-        (made.requester, made.fee) = (msg.sender, uint96(msg.value));
-        (made.repetitions, made.output) = (uint64(repetitions), output);
-        (made.callback, made.callbackGas) = (order.callback, order.callbackGas);
-        made.callbackData = keccak256(order.callbackData);
-        id = ++requestCount;
-        requests[id] = keccak256(abi.encode(id, made));
+        if (wanted == 0) return most;
+        if (wanted < least || wanted > most) revert Repetitions();
+        return wanted;
+    }
+
+    /// @dev The hash of the roots of these inputs, each for its part.
+    function commitmentOf(uint256[] memory parts, Input[] calldata inputs) private view returns (bytes32) {
+        if (inputs.length != parts.length) revert Size();
+        bytes32[] memory roots = new bytes32[](parts.length);
+        for (uint256 i = 0; i < roots.length; ++i) {
+            (Source source, bytes calldata data) = (inputs[i].source, inputs[i].data);
+            roots[i] =
+                source == Source.Result ? rootInResult(data) : rootOf(parts[i], source == Source.Root, data);
+        }
+        return keccak256(abi.encodePacked(roots));
+    }
+
+    /// @dev The root of an output of another request's result: ID, index, all roots.
+    function rootInResult(bytes calldata data) private view returns (bytes32) {
+        if (data.length < 96 || data.length % 32 != 0) revert Size();
+        uint256 index = uint256(bytes32(data[32:64]));
+        bytes calldata roots = data[64:];
+        if (index >= roots.length / 32) revert Size();
+        Answer storage given = answers[uint256(bytes32(data[:32]))];
+        if (given.standing != Standing.Final) revert NotFinal();
+        if (keccak256(roots) != given.result) revert NotTheOutput();
+        return bytes32(roots[32 * index:]);
+    }
+
+    /// @dev The root of a part that is given by its root or by its bytes, which are never truncated or padded.
+    function rootOf(uint256 part, bool byRoot, bytes calldata data) private pure returns (bytes32) {
+        if (data.length != (byRoot ? 32 : Models.bytesOf(part))) revert Size();
+        return byRoot ? bytes32(data) : Merkle.rootOfMemory(data, Models.levelOf(part));
     }
 
     function requireRequest(uint256 id, Request calldata request_) private view {
@@ -146,53 +167,58 @@ contract InferenceService is DisputeGame, IInferenceService {
     // ---- Answers
 
     /// @inheritdoc IInferenceService
-    function answer(uint256 id, Request calldata request_, bytes calldata output) external payable {
+    function answer(uint256 id, Request calldata request_, bytes[] calldata outputs) external payable {
         requireRequest(id, request_);
         requireValue(ASSERTER_BOND);
         Answer memory given = answers[id];
         if (given.standing == Standing.Pending || given.standing == Standing.Final) revert AnsweredAlready();
-        bytes32 root = outputRoot(request_, output);
+        if (given.attempt == type(uint16).max) revert TooMany();
         ++given.attempt;
         (given.asserter, given.posted, given.openGames) = (msg.sender, uint40(block.timestamp), 0);
-        (given.standing, given.outputRoot) = (Standing.Pending, root);
+        (given.standing, given.result) = (Standing.Pending, resultOf(request_, outputs));
         answers[id] = given;
-        emit Answered(id, given.attempt, msg.sender, root, output);
+        emit Answered(id, given.attempt, msg.sender, given.result, outputs);
     }
 
     /// @inheritdoc IInferenceService
-    function settle(uint256 id, Request calldata request_, bytes calldata output, bytes calldata callbackData)
-        external
-    {
+    function settle(
+        uint256 id,
+        Request calldata request_,
+        bytes[] calldata outputs,
+        bytes calldata callbackData
+    ) external {
         requireRequest(id, request_);
         Answer storage given = answers[id];
         if (given.standing != Standing.Pending) revert Decided();
         if (given.openGames != 0 || block.timestamp - given.posted < WINDOW) revert Unsettled();
-        bytes32 root = given.outputRoot;
-        requireOutput(request_, output, callbackData, root);
         given.standing = Standing.Final;
         // Set before the call, so that nobody can have it made twice from inside.
         given.delivered = true;
-        balances[given.asserter] += uint256(ASSERTER_BOND) + request_.fee;
-        bool delivered = request_.callback == address(0) || deliver(id, request_, output, callbackData);
-        if (!delivered) given.delivered = false;
-        emit Settled(id, root, delivered);
+        bool delivered = true;
+        if (request_.callback != address(0)) {
+            requireOutputs(request_, outputs, callbackData, given.result);
+            delivered = deliver(id, request_, outputs, callbackData);
+            if (!delivered) given.delivered = false;
+        }
+        emit Settled(id, given.result, delivered);
+        pay(given.asserter, uint256(ASSERTER_BOND) + request_.fee);
     }
 
     /// @inheritdoc IInferenceService
     function redeliver(
         uint256 id,
         Request calldata request_,
-        bytes calldata output,
+        bytes[] calldata outputs,
         bytes calldata callbackData
     ) external {
         requireRequest(id, request_);
         Answer storage given = answers[id];
         if (given.standing != Standing.Final) revert NotFinal();
         if (given.delivered) revert DeliveredAlready();
-        requireOutput(request_, output, callbackData, given.outputRoot);
+        requireOutputs(request_, outputs, callbackData, given.result);
         given.delivered = true;
         emit Redelivered(id);
-        if (!deliver(id, request_, output, callbackData)) revert CallbackFailed();
+        if (!deliver(id, request_, outputs, callbackData)) revert CallbackFailed();
     }
 
     /// @dev A consumer can harm only itself: it gets the gas that the request asked for, its failure changes
@@ -200,12 +226,12 @@ contract InferenceService is DisputeGame, IInferenceService {
     function deliver(
         uint256 id,
         Request calldata request_,
-        bytes calldata output,
+        bytes[] calldata outputs,
         bytes calldata callbackData
     ) private returns (bool delivered) {
         bytes memory data = abi.encodeCall(
             IInferenceConsumer.inferenceCallback,
-            (id, request_.requester, request_.model, output, callbackData)
+            (id, request_.requester, request_.model, outputs, callbackData)
         );
         (address callback, uint256 callbackGas) = (request_.callback, request_.callbackGas);
         // A call gets at most 63/64 of the remaining gas (EIP-150).
@@ -215,21 +241,25 @@ contract InferenceService is DisputeGame, IInferenceService {
         }
     }
 
-    function requireOutput(
+    function requireOutputs(
         Request calldata request_,
-        bytes calldata output,
+        bytes[] calldata outputs,
         bytes calldata callbackData,
-        bytes32 root
+        bytes32 result_
     ) private pure {
-        bool its = outputRoot(request_, output) == root && keccak256(callbackData) == request_.callbackData;
+        bool its = resultOf(request_, outputs) == result_ && keccak256(callbackData) == request_.callbackData;
         if (!its) revert NotTheOutput();
     }
 
-    /// @dev The root of an output. An empty output is void.
-    function outputRoot(Request calldata request_, bytes calldata output) private pure returns (bytes32) {
-        if (output.length == 0) return VOID;
-        if (output.length != Models.bytesOf(request_.output)) revert Size();
-        return Merkle.rootOfMemory(output, Models.levelOf(request_.output));
+    /// @dev The result that consists of these outputs. None are void.
+    function resultOf(Request calldata request_, bytes[] calldata outputs) private pure returns (bytes32) {
+        if (outputs.length == 0) return VOID;
+        if (outputs.length != request_.outputs.length) revert Size();
+        bytes32[] memory roots = new bytes32[](outputs.length);
+        for (uint256 i = 0; i < roots.length; ++i) {
+            roots[i] = rootOf(request_.outputs[i], request_.byRoot >> i & 1 != 0, outputs[i]);
+        }
+        return keccak256(abi.encodePacked(roots));
     }
 
     // ---- Challenges
@@ -240,7 +270,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         Request calldata request_,
         Model calldata model,
         bytes32 asserted,
-        Opening calldata opening
+        bytes32[] calldata words
     ) external payable returns (uint256 game) {
         requireRequest(id, request_);
         requireValue(CHALLENGER_BOND);
@@ -249,19 +279,20 @@ contract InferenceService is DisputeGame, IInferenceService {
         if (block.timestamp - given.posted >= WINDOW) revert WindowOver();
         if (msg.sender == given.asserter) revert Itself();
         // A reorganization may have put another answer in its place, and that one may be right.
-        if (given.outputRoot != asserted) revert OtherAnswer(given.outputRoot);
+        if (given.result != asserted) revert OtherAnswer(given.result);
         game = id << REQUEST_SHIFT | uint256(given.attempt) << ATTEMPT_SHIFT | uint160(msg.sender);
         if (games[game] != 0) revert Challenged();
         if (hashOf(model) != request_.model) revert StateMismatch();
+        if (given.openGames == type(uint24).max) revert TooMany();
         ++answers[id].openGames;
-        openGame(game, model, request_.repetitions, CLOCK, request_.inputRoot, asserted, opening);
+        openGame(game, model, request_.repetitions, CLOCK, request_.inputs, asserted, words);
     }
 
     /// @inheritdoc IInferenceService
     function reclaim(uint256 id, Game calldata game, bytes32 claims) external {
         if (isAlive(id)) revert Unsettled();
         close(id, game, claims);
-        balances[playerOf(id, false)] += CHALLENGER_BOND + shares[id >> ATTEMPT_SHIFT];
+        pay(playerOf(id, false), CHALLENGER_BOND + shares[id >> ATTEMPT_SHIFT]);
     }
 
     /// @inheritdoc DisputeGame
@@ -296,7 +327,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         Answer storage given = answers[id >> REQUEST_SHIFT];
         uint256 others = --given.openGames;
         if (asserterWon) {
-            balances[given.asserter] += CHALLENGER_BOND;
+            pay(given.asserter, CHALLENGER_BOND);
             return;
         }
         given.standing = Standing.Overturned;
@@ -310,10 +341,23 @@ contract InferenceService is DisputeGame, IInferenceService {
             shares[id >> ATTEMPT_SHIFT] = share;
             prize -= share * others;
         }
-        balances[playerOf(id, false)] += CHALLENGER_BOND + prize;
+        pay(playerOf(id, false), CHALLENGER_BOND + prize);
     }
 
     // ---- Money
+
+    /// @dev Pays an account at once, or credits it if it does not take the money. Like a consumer, it can harm
+    /// only itself: its gas is limited, its return data is not read, and everything is stored before.
+    function pay(address account, uint256 amount) private {
+        if (amount == 0) return;
+        bool taken;
+        assembly ("memory-safe") {
+            taken := call(PAYMENT_GAS, account, amount, 0, 0, 0, 0)
+        }
+        if (taken) return;
+        balances[account] += amount;
+        emit Credited(account, amount);
+    }
 
     /// @inheritdoc IInferenceService
     function withdraw() external {
@@ -332,6 +376,11 @@ contract InferenceService is DisputeGame, IInferenceService {
     }
 
     // ---- Views
+
+    /// @inheritdoc IInferenceService
+    function requestCount() external view returns (uint256) {
+        return next - 1;
+    }
 
     /// @inheritdoc IInferenceService
     function terms() external view returns (Terms memory) {
@@ -358,7 +407,7 @@ contract InferenceService is DisputeGame, IInferenceService {
     function result(uint256 id) external view returns (bytes32) {
         Answer storage given = answers[id];
         if (given.standing != Standing.Final) revert NotFinal();
-        return given.outputRoot;
+        return given.result;
     }
 
     /// @inheritdoc IInferenceService

@@ -18,15 +18,15 @@ struct Program {
 }
 
 /// @notice A program with its data. Its hash is the model's ID, on every chain.
-/// @dev Input and output are aligned subtrees of memory: level << 128 | index << 64 | bytes. The level is
-/// counted from the leaves, the index within the level. The tensors are the first bytes of the subtree; the
-/// rest of it is zero.
+/// @dev Each input and each output is a part of memory, which is an aligned subtree: level << 128 |
+/// index << 64 | bytes. The level is counted from the leaves, the index within the level. The tensor is the
+/// first bytes of the subtree; the rest of it is zero. Both lists are ascending by address.
 struct Model {
     Program program;
-    /// The root of memory, without an input.
+    /// The root of memory in which every input part is zero.
     bytes32 memoryRoot;
-    uint256 input;
-    uint256 output;
+    uint256[] inputs;
+    uint256[] outputs;
 }
 
 /// @notice A running game, as each move passes it in.
@@ -41,41 +41,20 @@ struct Game {
     uint256 position;
 }
 
-/// @notice The challenger's first move: it goes from the request to big steps.
-struct Opening {
-    /// The input's subtree as it is in the image.
-    bytes32 input;
-    bytes32[] inputSiblings;
-    bytes32[] claims;
-    /// The output's subtree of the last claim; ignored if that is void.
-    bytes32 output;
-    bytes32[] outputSiblings;
-}
-
 /// @notice The part of the opponent's claims that the mover disputes: it accepts the root where the part
 /// begins and rejects the root where it ends.
 struct Pick {
     /// The part's number, counted from 1.
-    uint16 part;
+    uint256 part;
     bytes32 agreed;
     bytes32 rejected;
-    /// What leads from both to the root of the claims (docs/formats.md, "Pairs of claims").
-    bytes32[] siblings;
-}
-
-/// @notice What a move brings to go from one big step to its machine steps.
-struct BigStepEntry {
-    uint64 entry;
-    uint64 bound;
-    bytes32[] scheduleSiblings;
-    bytes endState;
-    bytes32 scratch;
-    bytes32[] scratchSiblings;
-    bytes32[] claims;
 }
 
 /// @title The moves of a dispute and their errors.
 /// @notice docs/protocol.md defines every move and the order in which errors are checked.
+/// @dev The hashes that a move brings are in one list, `words`. First come the siblings that lead from the
+/// picked pair to the root of the opponent's claims (docs/formats.md, "Pairs of claims"); the mover's own
+/// claims, one for each part, come last.
 interface IDisputeGame {
     /// @notice A side has moved. `game` is the state that the next move must pass in; `start` is the root on
     /// which both sides agree, and `claims` are the mover's claims.
@@ -105,8 +84,10 @@ interface IDisputeGame {
     error Units();
     /// The part must not begin void for this move, or must.
     error Void();
-    /// There must be one claim for every part.
+    /// There are too few or too many words or witnesses.
     error Count();
+    /// The input roots are not those of the run.
+    error Inputs();
     /// The end state is not that of the last claim.
     error EndState();
     /// The move results in the claim that it rejects.
@@ -125,23 +106,39 @@ interface IDisputeGame {
     function hashOf(Model calldata model) external pure returns (bytes32);
 
     /// @notice Picks a part of the opponent's claims and cuts it into smaller parts, with one claim for each.
-    function dissect(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata claims) external;
+    /// @param words The pair's siblings, and the claims.
+    function dissect(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata words) external;
 
     /// @notice Picks one big step and goes down to its machine steps.
+    /// @param leaf The big step's leaf in the schedule: entry << 64 | bound.
+    /// @param end The end state without the roots of code and memory.
+    /// @param words The pair's siblings; the leaf's siblings; the scratch part of the end state's memory and its
+    /// siblings, or only that memory's root if the big step has not exited; the claims.
     function enter(
         uint256 id,
         Game calldata game,
-        Program calldata program,
         Pick calldata pick,
-        BigStepEntry calldata entry
+        Program calldata program,
+        uint256 leaf,
+        bytes calldata end,
+        bytes32[] calldata words
     ) external;
 
     /// @notice Wins the game: after a void memory everything is void, and the opponent claims otherwise.
-    function proveVoid(uint256 id, Game calldata game, Pick calldata pick) external;
+    /// @param words The pair's siblings.
+    function proveVoid(uint256 id, Game calldata game, Pick calldata pick, bytes32[] calldata words) external;
 
-    /// @notice Wins the game: the contract executes the one step in dispute, and its result is not what the
-    /// opponent claims.
-    function prove(uint256 id, Game calldata game, Pick calldata pick, bytes calldata witness) external;
+    /// @notice Wins the game: the contract executes the steps of the picked part, and the result is not what
+    /// the opponent claims.
+    /// @param words The pair's siblings.
+    /// @param witnesses One for each step.
+    function prove(
+        uint256 id,
+        Game calldata game,
+        Pick calldata pick,
+        bytes32[] calldata words,
+        bytes[] calldata witnesses
+    ) external;
 
     /// @notice Ends a game whose mover has run out of time. Anyone may call it.
     /// @param claims The root of the claims, start included.
@@ -150,17 +147,21 @@ interface IDisputeGame {
 
 /// @title The game alone, without bonds.
 interface IOpenDisputes is IDisputeGame {
-    /// @notice Opens a game in which the sender challenges an output root. It is not checked that `asserter`
-    /// asserted it.
+    /// @notice Opens a game in which the sender challenges a result. It is not checked that `asserter` asserted
+    /// it.
+    /// @param inputs The keccak-256 hash of the roots of the input parts.
+    /// @param asserted The keccak-256 hash of the roots of the output parts, or void.
+    /// @param words The roots of the input parts and their siblings; the roots of the output parts in the memory
+    /// of the last claim and their siblings, neither if that claim is void; the claims.
     function challenge(
         address asserter,
         uint16 arity,
         uint32 clock,
         Model calldata model,
         uint64 repetitions,
-        bytes32 inputRoot,
+        bytes32 inputs,
         bytes32 asserted,
-        Opening calldata opening
+        bytes32[] calldata words
     ) external returns (uint256 id);
 }
 
@@ -199,7 +200,10 @@ interface IModelRegistry {
     function register(Model calldata model) external returns (bytes32 id);
 
     /// @notice What a request must know of a model; reverts if there is no such model.
-    function cardOf(bytes32 id) external view returns (uint256 input, uint256 output, uint256 shape);
+    function cardOf(bytes32 id)
+        external
+        view
+        returns (uint256 shape, uint256[] memory inputs, uint256[] memory outputs);
 }
 
 /// @notice The terms of a service. Times are in seconds, amounts in wei.
@@ -219,35 +223,56 @@ struct Terms {
     uint96 burned;
 }
 
+/// @notice How an input is given.
+enum Source {
+    /// The part's bytes, exactly as many as the model says.
+    Bytes,
+    /// The part's root, 32 bytes. The requester must get the bytes to servers and validators.
+    Root,
+    /// `abi.encodePacked(uint256 id, uint256 index, bytes32[] roots)`: output `index` of request `id`, whose
+    /// answer is final and has parts with these roots.
+    Result
+}
+
+/// @notice An input of a request.
+struct Input {
+    Source source;
+    bytes data;
+}
+
 /// @notice What a requester orders.
 struct Order {
     /// The ID of the model.
     bytes32 model;
     /// How often the model's period is repeated; zero means as often as the model allows.
     uint64 repetitions;
+    /// Bit i: answers give output i by its root, 32 bytes, instead of its bytes.
+    uint64 byRoot;
     /// The contract to call once the answer is final; zero for none.
     address callback;
     /// The gas of the callback.
     uint64 callbackGas;
-    /// Data that the callback receives with the output.
+    /// Data that the callback receives with the outputs.
     bytes callbackData;
 }
 
 /// @notice A request for an inference. Only `keccak256(id, request)` is stored.
 struct Request {
     bytes32 model;
-    bytes32 inputRoot;
+    /// The keccak-256 hash of the roots of the input parts.
+    bytes32 inputs;
     /// Who gets the fee back if the request is cancelled.
     address requester;
     /// The fee for the answer, in wei.
     uint96 fee;
     uint64 repetitions;
-    /// The model's output region.
-    uint256 output;
+    uint64 byRoot;
     address callback;
     uint64 callbackGas;
-    /// The keccak-256 hash of the data that the callback receives with the output.
+    /// The keccak-256 hash of the data that the callback receives with the outputs.
     bytes32 callbackData;
+    /// The model's output parts.
+    uint256[] outputs;
 }
 
 /// @notice The status of a request's last answer.
@@ -273,7 +298,8 @@ struct Answer {
     Standing standing;
     /// Whether the callback has succeeded, or there is none.
     bool delivered;
-    bytes32 outputRoot;
+    /// The keccak-256 hash of the roots of the output parts, or void.
+    bytes32 result;
 }
 
 /// @notice All that the service stores of a request.
@@ -289,24 +315,27 @@ struct RequestStatus {
 /// @notice An answer is final once its window is over and its asserter has won every game against it. It is
 /// overturned when it loses one game; then the request can be answered again. docs/protocol.md has the rules.
 /// @dev The IDs of requests are 1, 2, 3 and so on. The ID of a game is
-/// `request << 176 | attempt << 160 | challenger`.
+/// `request << 176 | attempt << 160 | challenger`. Outputs are a list with one element for each output of the
+/// model, in the form that the request's `byRoot` says, or an empty list if the run has none.
 interface IInferenceService is IDisputeGame {
-    /// @notice Somebody requests an inference. `input` is empty if it was given by its root.
+    /// @notice Somebody requests an inference.
     event Requested(
-        uint256 indexed id, bytes32 indexed model, Request request, bytes input, bytes callbackData
+        uint256 indexed id, bytes32 indexed model, Request request, Input[] inputs, bytes callbackData
     );
     /// @notice The requester may cancel the request from this time on.
     event CancelNotice(uint256 indexed id, uint64 cancellable);
-    /// @notice A request was cancelled; its fee was credited to the requester.
+    /// @notice A request was cancelled; its fee went back to the requester.
     event Cancelled(uint256 indexed id);
-    /// @notice Somebody answered with a bond. `output` is empty if the model has no output for this input.
+    /// @notice Somebody answered with a bond. `outputs` is empty if the model has none for these inputs.
     event Answered(
-        uint256 indexed id, uint16 attempt, address indexed asserter, bytes32 outputRoot, bytes output
+        uint256 indexed id, uint16 attempt, address indexed asserter, bytes32 result, bytes[] outputs
     );
     /// @notice An answer is final. `delivered` is false only if there is a callback and it failed.
-    event Settled(uint256 indexed id, bytes32 outputRoot, bool delivered);
+    event Settled(uint256 indexed id, bytes32 result, bool delivered);
     /// @notice A callback that had failed has succeeded.
     event Redelivered(uint256 indexed id);
+    /// @notice An account did not take a payment, and can withdraw it.
+    event Credited(address indexed account, uint256 wei_);
     /// @notice An account's balance was paid out.
     event Withdrawn(address indexed account, uint256 wei_);
 
@@ -314,7 +343,9 @@ interface IInferenceService is IDisputeGame {
     error InvalidTerms();
     /// The transaction does not send the required amount.
     error Value(uint256 expected);
-    /// The input or output does not have the size that the model requires.
+    /// The order wants an output by its root that the model does not have.
+    error ByRoot();
+    /// The inputs or outputs are not as many, or not as long, as they must be.
     error Size();
     /// The model does not allow as many repetitions, or as few.
     error Repetitions();
@@ -337,10 +368,12 @@ interface IInferenceService is IDisputeGame {
     /// The sender already has, or had, a game against this answer.
     error Challenged();
     /// The answer is not the one that the challenge is against.
-    error OtherAnswer(bytes32 outputRoot);
+    error OtherAnswer(bytes32 result);
+    /// The request has too many answers, or the answer too many games.
+    error TooMany();
     /// The window is still open, or a game is still running.
     error Unsettled();
-    /// The output is not the asserted one, or the callback data is not the request's.
+    /// The outputs are not those of the answer, or the callback data is not the request's.
     error NotTheOutput();
     /// The transaction has too little gas for the callback.
     error Gas();
@@ -355,50 +388,51 @@ interface IInferenceService is IDisputeGame {
     /// The account refuses the payment.
     error Refused();
 
-    /// @notice Requests an inference on these bytes: all inputs, as they lie in the input region. The amount
-    /// sent is the fee for the answer.
-    function request(Order calldata order, bytes calldata input) external payable returns (uint256 id);
-
-    /// @notice Requests an inference on an input that is given by its root. The requester must get the input
-    /// to servers and validators.
-    function requestByRoot(Order calldata order, bytes32 inputRoot) external payable returns (uint256 id);
+    /// @notice Requests an inference. The amount sent is the fee for the answer.
+    /// @param inputs One for each input of the model.
+    function request(Order calldata order, Input[] calldata inputs) external payable returns (uint256 id);
 
     /// @notice Gives notice of a cancellation, or cancels once the notice period is over. Only the requester
-    /// may call it, while no answer is pending or final. Cancelling credits the fee to the requester.
+    /// may call it, while no answer is pending or final. Cancelling pays the fee back to the requester.
     function cancel(uint256 id, Request calldata request_) external;
 
-    /// @notice Answers a request, with a bond. An empty output asserts that the model has no output for this
-    /// input.
-    function answer(uint256 id, Request calldata request_, bytes calldata output) external payable;
+    /// @notice Answers a request, with a bond. No outputs at all assert that the model has none for these
+    /// inputs.
+    function answer(uint256 id, Request calldata request_, bytes[] calldata outputs) external payable;
 
     /// @notice Challenges the answer, with a bond: opens a game between the sender and the asserter.
-    /// @param asserted The output root that the sender disputes.
+    /// @param asserted The result that the sender disputes.
+    /// @param words As in `IOpenDisputes.challenge`.
     function challenge(
         uint256 id,
         Request calldata request_,
         Model calldata model,
         bytes32 asserted,
-        Opening calldata opening
+        bytes32[] calldata words
     ) external payable returns (uint256 game);
 
-    /// @notice Makes an answer final once it can no longer be overturned; credits bond and fee and calls the
-    /// callback.
-    function settle(uint256 id, Request calldata request_, bytes calldata output, bytes calldata callbackData)
-        external;
+    /// @notice Makes an answer final once it can no longer be overturned; calls the callback and pays bond and
+    /// fee to the asserter. Without a callback, nothing looks at outputs and callback data.
+    function settle(
+        uint256 id,
+        Request calldata request_,
+        bytes[] calldata outputs,
+        bytes calldata callbackData
+    ) external;
 
     /// @notice Makes a callback again that failed when the answer was settled. Reverts if it fails again.
     function redeliver(
         uint256 id,
         Request calldata request_,
-        bytes calldata output,
+        bytes[] calldata outputs,
         bytes calldata callbackData
     ) external;
 
-    /// @notice Returns the bond of a challenger whose game was still running when another game overturned the
+    /// @notice Pays back the bond of a challenger whose game was still running when another game overturned the
     /// answer, with a share of the asserter's bond.
     function reclaim(uint256 id, Game calldata game, bytes32 claims) external;
 
-    /// @notice Pays out the sender's balance.
+    /// @notice Pays out the sender's balance, with all gas.
     function withdraw() external;
 
     /// @notice The terms.
@@ -413,26 +447,27 @@ interface IInferenceService is IDisputeGame {
     /// @notice What is stored of these requests.
     function statusOf(uint256[] calldata ids) external view returns (RequestStatus[] memory);
 
-    /// @notice The output root of a final answer; reverts if the answer is not final.
+    /// @notice The result of a final answer: the keccak-256 hash of the roots of the output parts, or void.
+    /// Reverts if the answer is not final.
     function result(uint256 id) external view returns (bytes32);
 
     /// @notice The last answer to a request. It may be false: do not rely on it unless it is `Final`.
     function provisionalAnswer(uint256 id) external view returns (Answer memory);
 
-    /// @notice What an account can withdraw, in wei.
+    /// @notice What an account can withdraw, in wei: the payments that it did not take.
     function balances(address account) external view returns (uint256);
 }
 
 /// @title A contract that is called once an answer is final.
 interface IInferenceConsumer {
-    /// @notice The service calls this with the final output, until it succeeds once; the output is empty if
-    /// the model has none for the input. Anyone can name any contract in a request: check that `requester` is
-    /// one from whom you expect results, and `model` the one that you trust.
+    /// @notice The service calls this with the final outputs, until it succeeds once; there are none if the
+    /// model has none for the inputs. Anyone can name any contract in a request: check that `requester` is one
+    /// from whom you expect results, and `model` the one that you trust.
     function inferenceCallback(
         uint256 id,
         address requester,
         bytes32 model,
-        bytes calldata output,
+        bytes[] calldata outputs,
         bytes calldata callbackData
     ) external;
 }

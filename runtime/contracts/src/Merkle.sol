@@ -29,13 +29,13 @@ library Merkle {
 
     /// @notice Folds two neighbouring leaves, number `index` and the next one, of the smallest tree over
     /// `count` leaves. The siblings come from the bottom up, the left one first; those behind the last leaf
-    /// are zero and left out. There must be exactly as many as that takes.
+    /// are zero and left out. `used` tells how many that takes. In place of missing ones, other bytes of the
+    /// call are read.
     function foldPair(bytes32 left, bytes32 right, uint256 index, uint256 count, bytes32[] calldata siblings)
         internal
         pure
-        returns (bytes32 root)
+        returns (bytes32 root, uint256 used)
     {
-        uint256 used;
         assembly ("memory-safe") {
             // While the two nodes have different parents, the left one is a right child and vice versa.
             for {} and(index, 1) {} {
@@ -81,8 +81,71 @@ library Merkle {
                 }
             }
         }
-        // Other bytes of the call were read in place of siblings that are missing.
-        if (used != siblings.length) root = ~root;
+    }
+
+    /// @notice Folds parts of memory to its root. `words` are the roots of the parts, all taken as zero if
+    /// `blank`; then the siblings in the order in which they are needed: up from the first part, then from the
+    /// next one, and so on (docs/formats.md). `used` tells how many words that takes. In place of missing ones,
+    /// other bytes of the call are read.
+    /// @param parts Valid parts of memory (`Models`), ascending and apart.
+    /// @param levels The levels of the tree over memory.
+    function foldParts(uint256[] calldata parts, uint256 levels, bytes32[] calldata words, bool blank)
+        internal
+        pure
+        returns (bytes32 root, uint256 used)
+    {
+        assembly ("memory-safe") {
+            used := parts.length
+            // Free memory, which stays free, has a place for each level: for a left child that waits until its
+            // sibling is known. `waiting` has a bit for each place.
+            let waiting := 0
+            for { let i := 0 } lt(i, parts.length) {} {
+                let level := calldataload(add(parts.offset, shl(5, i)))
+                let index := and(shr(64, level), 0xffffffffffffffff)
+                level := shr(128, level)
+                root := mul(calldataload(add(words.offset, shl(5, i))), iszero(blank))
+                i := add(i, 1)
+                // The leaf with which the next part begins.
+                let following := not(0)
+                if lt(i, parts.length) {
+                    let part := calldataload(add(parts.offset, shl(5, i)))
+                    following := shl(shr(128, part), and(shr(64, part), 0xffffffffffffffff))
+                }
+                for {} lt(level, levels) {} {
+                    switch and(index, 1)
+                    case 0 {
+                        // Whether the next part is in the sibling.
+                        if eq(shr(level, following), add(index, 1)) {
+                            mstore(add(mload(0x40), shl(5, level)), root)
+                            waiting := or(waiting, shl(level, 1))
+                            break
+                        }
+                        root := parent(root, calldataload(add(words.offset, shl(5, used))))
+                        used := add(used, 1)
+                    }
+                    default {
+                        switch and(shr(level, waiting), 1)
+                        case 0 {
+                            root := parent(calldataload(add(words.offset, shl(5, used))), root)
+                            used := add(used, 1)
+                        }
+                        default {
+                            root := parent(mload(add(mload(0x40), shl(5, level))), root)
+                            waiting := xor(waiting, shl(level, 1))
+                        }
+                    }
+                    level := add(level, 1)
+                    index := shr(1, index)
+                }
+            }
+            function parent(a, b) -> node {
+                if or(a, b) {
+                    mstore(0, a)
+                    mstore(32, b)
+                    node := keccak256(0, 64)
+                }
+            }
+        }
     }
 
     /// @notice The root of the smallest tree over `first` and these leaves. Missing leaves are zero.

@@ -9,11 +9,13 @@ import {Models} from "./Models.sol";
 /// hash is fixed at construction. So only these verifiers decide disputes about registered models. The
 /// registry has no owner.
 contract ModelRegistry is IModelRegistry {
-    /// @dev What is stored of a model. The output region is never zero.
+    /// @dev What is stored of a model. A shape has no higher bits, and there is always an input.
     struct Card {
-        uint256 input;
-        uint256 output;
-        uint256 shape;
+        uint184 shape;
+        uint8 inputCount;
+        uint8 outputCount;
+        mapping(uint256 number => uint256) inputs;
+        mapping(uint256 number => uint256) outputs;
     }
 
     uint32[] private known;
@@ -58,7 +60,15 @@ contract ModelRegistry is IModelRegistry {
         uint32 extensions = Models.extensionsOf(model.program.machine);
         if (verifiers[extensions].code.length == 0) revert NoVerifier(extensions);
         id = Models.hashOf(model);
-        cards[id] = Card(model.input, model.output, model.program.shape);
+        Card storage card = cards[id];
+        card.shape = uint184(model.program.shape);
+        (card.inputCount, card.outputCount) = (uint8(model.inputs.length), uint8(model.outputs.length));
+        for (uint256 i = 0; i < model.inputs.length; ++i) {
+            card.inputs[i] = model.inputs[i];
+        }
+        for (uint256 i = 0; i < model.outputs.length; ++i) {
+            card.outputs[i] = model.outputs[i];
+        }
         emit Registered(id, model);
     }
 
@@ -73,9 +83,20 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function cardOf(bytes32 id) external view returns (uint256 input, uint256 output, uint256 shape) {
+    function cardOf(bytes32 id)
+        external
+        view
+        returns (uint256 shape, uint256[] memory inputs, uint256[] memory outputs)
+    {
         Card storage card = cards[id];
-        (input, output, shape) = (card.input, card.output, card.shape);
-        if (output == 0) revert Unknown();
+        shape = card.shape;
+        (inputs, outputs) = (new uint256[](card.inputCount), new uint256[](card.outputCount));
+        if (inputs.length == 0) revert Unknown();
+        for (uint256 i = 0; i < inputs.length; ++i) {
+            inputs[i] = card.inputs[i];
+        }
+        for (uint256 i = 0; i < outputs.length; ++i) {
+            outputs[i] = card.outputs[i];
+        }
     }
 }

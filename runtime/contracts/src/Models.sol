@@ -9,6 +9,8 @@ library Models {
     uint256 internal constant LEAF_BITS = 5;
     /// @notice The most big steps of a run, repetitions included.
     uint256 internal constant MAX_BIG_STEPS = 1 << 40;
+    /// @notice The most inputs, and the most outputs, of a model.
+    uint256 internal constant MAX_PARTS = 64;
 
     uint256 private constant U64 = type(uint64).max;
     uint256 private constant U40 = type(uint40).max;
@@ -23,7 +25,14 @@ library Models {
 
     /// @notice The hash that identifies a model.
     function hashOf(Model calldata model) internal pure returns (bytes32) {
-        return keccak256(abi.encode(hashOf(model.program), model.memoryRoot, model.input, model.output));
+        return keccak256(
+            abi.encode(
+                hashOf(model.program),
+                model.memoryRoot,
+                keccak256(abi.encodePacked(model.inputs)),
+                keccak256(abi.encodePacked(model.outputs))
+            )
+        );
     }
 
     // ---- Machines
@@ -37,18 +46,33 @@ library Models {
         return machine >> 128 & 0xff;
     }
 
-    // ---- Regions
-
-    function levelOf(uint256 region) internal pure returns (uint256) {
-        return region >> 128;
+    /// @notice The levels of the tree over memory.
+    function depthOf(uint256 machine) internal pure returns (uint256) {
+        return memoryBitsOf(machine) - LEAF_BITS;
     }
 
-    function indexOf(uint256 region) internal pure returns (uint256) {
-        return region >> 64 & U64;
+    // ---- Parts
+
+    function levelOf(uint256 part) internal pure returns (uint256) {
+        return part >> 128;
     }
 
-    function bytesOf(uint256 region) internal pure returns (uint256) {
-        return region & U64;
+    function indexOf(uint256 part) internal pure returns (uint256) {
+        return part >> 64 & U64;
+    }
+
+    function bytesOf(uint256 part) internal pure returns (uint256) {
+        return part & U64;
+    }
+
+    /// @dev The leaf with which a part begins.
+    function startOf(uint256 part) private pure returns (uint256) {
+        return indexOf(part) << levelOf(part);
+    }
+
+    /// @dev The leaf after a part.
+    function endOf(uint256 part) private pure returns (uint256) {
+        return indexOf(part) + 1 << levelOf(part);
     }
 
     // ---- Schedules
@@ -90,11 +114,8 @@ library Models {
         uint256 scratchBits = scratchBitsOf(program.shape);
         uint256 memoryBits = memoryBitsOf(program.machine);
         bool valid = machineValid(program.machine) && scheduleValid(program.shape) && scratchBits >= LEAF_BITS
-            && scratchBits <= memoryBits && regionValid(model.input, memoryBits, scratchBits)
-            && regionValid(model.output, memoryBits, scratchBits)
-            // A single leaf can be any 32 bytes, so the root of a one-leaf output could be void. A hash never
-            // is.
-            && levelOf(model.output) != 0 && compatible(model.input, model.output);
+            && scratchBits <= memoryBits && partsValid(model.inputs, memoryBits, scratchBits)
+            && partsValid(model.outputs, memoryBits, scratchBits) && compatible(model.inputs, model.outputs);
         if (!valid) revert IDisputeGame.InvalidModel();
     }
 
@@ -113,25 +134,46 @@ library Models {
         return repetitionsValid && leavesOf(shape) != 0 && bigStepsOf(shape, most) <= MAX_BIG_STEPS;
     }
 
-    /// @dev Whether a region is inside memory, holds its bytes, and does not touch scratch memory.
-    function regionValid(uint256 region, uint256 memoryBits, uint256 scratchBits)
+    /// @dev Whether parts are some, not too many, valid, ascending by address, and apart.
+    function partsValid(uint256[] calldata parts, uint256 memoryBits, uint256 scratchBits)
         private
         pure
         returns (bool)
     {
-        uint256 level = levelOf(region);
-        if (level + LEAF_BITS > memoryBits) return false;
-        uint256 size = uint256(1) << level + LEAF_BITS;
-        uint256 end = (indexOf(region) + 1) * size;
-        uint256 scratch = (uint256(1) << memoryBits) - (uint256(1) << scratchBits);
-        return bytesOf(region) != 0 && bytesOf(region) <= size && end <= scratch;
+        if (parts.length == 0 || parts.length > MAX_PARTS) return false;
+        uint256 end = 0;
+        for (uint256 i = 0; i < parts.length; ++i) {
+            if (!partValid(parts[i], memoryBits, scratchBits) || startOf(parts[i]) < end) return false;
+            end = endOf(parts[i]);
+        }
+        return true;
     }
 
-    /// @dev Whether input and output are apart or the same subtree, which then changes in place. If aligned
-    /// subtrees overlap, one is inside the other.
-    function compatible(uint256 input, uint256 output) private pure returns (bool) {
-        if (levelOf(input) == levelOf(output)) return true;
-        (uint256 low, uint256 high) = levelOf(input) < levelOf(output) ? (input, output) : (output, input);
-        return indexOf(low) >> levelOf(high) - levelOf(low) != indexOf(high);
+    /// @dev Whether a part is inside memory, holds its bytes, and does not touch scratch memory.
+    function partValid(uint256 part, uint256 memoryBits, uint256 scratchBits) private pure returns (bool) {
+        uint256 level = levelOf(part);
+        if (level + LEAF_BITS > memoryBits) return false;
+        uint256 size = uint256(1) << level + LEAF_BITS;
+        uint256 end = (indexOf(part) + 1) * size;
+        uint256 scratch = (uint256(1) << memoryBits) - (uint256(1) << scratchBits);
+        return bytesOf(part) != 0 && bytesOf(part) <= size && end <= scratch;
+    }
+
+    /// @dev Whether every input and every output are apart or the same subtree, which then changes in place.
+    function compatible(uint256[] calldata inputs, uint256[] calldata outputs) private pure returns (bool) {
+        (uint256 i, uint256 j) = (0, 0);
+        while (i < inputs.length && j < outputs.length) {
+            (uint256 input, uint256 output) = (inputs[i], outputs[j]);
+            if (endOf(input) <= startOf(output)) {
+                ++i;
+            } else if (endOf(output) <= startOf(input)) {
+                ++j;
+            } else {
+                // They overlap.
+                if (input >> 64 != output >> 64) return false;
+                (i, j) = (i + 1, j + 1);
+            }
+        }
+        return true;
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.24;
 
 import {DisputeGame} from "./DisputeGame.sol";
-import {IDisputeGame, IModelRegistry, IOpenDisputes, Model, Opening} from "./Interfaces.sol";
+import {IDisputeGame, IModelRegistry, IOpenDisputes, Model} from "./Interfaces.sol";
 import {Models} from "./Models.sol";
 
 /// @title The game alone, without bonds. It is for tests only.
@@ -29,9 +29,9 @@ contract OpenDisputes is DisputeGame, IOpenDisputes {
         uint32 clock,
         Model calldata model,
         uint64 repetitions,
-        bytes32 inputRoot,
+        bytes32 inputs,
         bytes32 asserted,
-        Opening calldata opening
+        bytes32[] calldata words
     ) external returns (uint256 id) {
         Models.requireValid(model);
         (uint256 least, uint256 most) = Models.repetitionsOf(model.program.shape);
@@ -40,7 +40,7 @@ contract OpenDisputes is DisputeGame, IOpenDisputes {
         }
         id = next++;
         players[id] = Players(asserter, arity, msg.sender);
-        openGame(id, model, repetitions, clock, inputRoot, asserted, opening);
+        openGame(id, model, repetitions, clock, inputs, asserted, words);
     }
 
     function playerOf(uint256 id, bool asserter) internal view override returns (address) {

@@ -62,6 +62,18 @@ pub enum Warning {
         /// A shape that would work.
         suggestion: String,
     },
+    /// There are too many inputs or outputs for a dispute, or none.
+    #[error(
+        "the model has {count} {what}: it can be run but not registered or disputed, for which a model has 1 to \
+         {most}",
+        most = image::MOST_PARTS
+    )]
+    Undisputable {
+        /// Inputs or outputs.
+        what: &'static str,
+        /// Their number.
+        count: usize,
+    },
     /// An output has no elements.
     #[error("output `{name}` has shape {shape} and no elements: the model computes nothing for it")]
     EmptyOutput {

@@ -133,5 +133,6 @@ pub fn import_model(model: onnx::Model, options: &Options) -> Result<Graph, Comp
     let mut graph = import::import(model, options)?;
     passes::dead::remove(&mut graph);
     passes::view::separate_outputs(&mut graph)?;
+    graph.warnings.extend(metadata::warnings(&graph));
     Ok(graph)
 }

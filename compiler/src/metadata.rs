@@ -1,10 +1,10 @@
 //! Makes the image: loads the linked program like any other, and adds the tensor table and the schedule.
 
 use dnn_lib::tensor::DType;
-use image::{BigStep, Dtype, Image, Interface, Role, Tensor};
+use image::{BigStep, Dtype, Image, Interface, MOST_PARTS, Role, Tensor};
 use step::MachineProfile;
 
-use crate::error::{CompileError, LinkError};
+use crate::error::{CompileError, LinkError, Warning};
 use crate::graph::{Graph, TensorId};
 use crate::link::Text;
 use crate::plan::{Plan, STACK_BITS};
@@ -28,7 +28,7 @@ pub(crate) fn image(
 
     let table = Table::of(graph);
     contents.tensors = table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect();
-    contents.interface = Some(Interface {
+    contents.interface = warnings(graph).next().is_none().then(|| Interface {
         inputs: plan.inputs.clone(),
         outputs: plan.outputs.clone(),
         scratch_bits: STACK_BITS,
@@ -55,6 +55,13 @@ pub(crate) fn image(
     });
     contents.schedule = steps.collect::<Result<_, LinkError>>()?;
     Ok(Image::new(contents)?)
+}
+
+/// Why a model can be run but not disputed: its image gets no interface.
+pub(crate) fn warnings(graph: &Graph) -> impl Iterator<Item = Warning> {
+    let counts = [("inputs", graph.inputs.len()), ("outputs", graph.outputs.len())];
+    let wrong = counts.into_iter().filter(|(_, count)| !(1..=MOST_PARTS).contains(count));
+    wrong.map(|(what, count)| Warning::Undisputable { what, count })
 }
 
 /// The tensors of the image's table, in order.

@@ -42,7 +42,7 @@ fn any_number_of_tensors_is_joined() {
         for (tensor, input) in tensors(Role::Input).zip(&inputs) {
             machine.write_memory(tensor.address, input).expect("inside");
         }
-        assert_eq!(machine.run(image.interface.expect("an interface").bound).status, Status::Exited);
+        assert_eq!(machine.run(image.interface.as_ref().expect("an interface").bound).status, Status::Exited);
         let output = tensors(Role::Output).next().expect("an output");
         assert_eq!(
             machine.read_memory(output.address, output.bytes as usize),

@@ -1,6 +1,8 @@
 //! Views: nodes whose output has the same bytes as their input. The two share memory, so a view costs
 //! nothing.
 
+use std::collections::BTreeSet;
+
 use dnn_lib::operator::{Operator, OperatorError, Transpose};
 
 use crate::graph::{Graph, GraphNode, Tensor, TensorId};
@@ -17,15 +19,17 @@ pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
     Ok(roots)
 }
 
-/// Gives every output its own memory. An output that would share the memory of an input or a constant becomes
-/// a copy.
+/// Gives every output its own memory. An output that would share the memory of an input, a constant or an
+/// earlier output becomes a copy. A tensor that is listed twice is one output.
 pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
+    let mut listed = BTreeSet::new();
+    graph.outputs.retain(|&output| listed.insert(output));
     let roots = roots(graph)?;
-    let mut computed = vec![false; graph.tensors.len()];
-    graph.nodes.iter().for_each(|node| computed[node.output.index()] = true);
+    let mut taken = vec![true; graph.tensors.len()];
+    graph.nodes.iter().for_each(|node| taken[node.output.index()] = false);
     for place in 0..graph.outputs.len() {
         let output = graph.outputs[place];
-        if !computed[roots[output.index()].index()] {
+        if std::mem::replace(&mut taken[roots[output.index()].index()], true) {
             graph.outputs[place] = copy(graph, output);
         }
     }

@@ -78,7 +78,7 @@ impl Report {
 /// Runs every big step natively and in the machine. Returns the memory roots at all boundaries.
 fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Root> {
     let image = &compiled.image;
-    let scratch = image.interface.expect("an interface").scratch_bits;
+    let scratch = image.interface.as_ref().expect("an interface").scratch_bits;
     let native = Native::new(compiled, 1).expect("native code");
     let mut run = Run::new(&native, image, &slices(inputs)).expect("a run");
     let mut roots = vec![run.memory_root_at(0).expect("a root")];
@@ -100,7 +100,7 @@ fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Ro
 /// Runs the program as a whole in the machine. Returns the memory root at the end and the outputs.
 fn single_phase(compiled: &Compiled, inputs: &[Vec<u8>]) -> (Root, Vec<Vec<u8>>) {
     let image = &compiled.image;
-    let interface = image.interface.expect("an interface");
+    let interface = image.interface.as_ref().expect("an interface");
     let mut machine = Interpreter::new(image).expect("memory");
     let tensors = |role| image.tensors.iter().filter(move |tensor| tensor.role == role);
     for (tensor, input) in tensors(Role::Input).zip(inputs) {
@@ -125,9 +125,10 @@ fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
         let native = Native::new(compiled, threads).expect("native code");
         let mut run = Run::new(&native, &compiled.image, &slices(inputs)).expect("a run");
         assert_eq!(run.outputs().expect("outputs"), outputs, "{threads} threads");
-        let region = compiled.image.interface.expect("an interface").output;
-        let root = run.output_root().expect("a root");
-        assert_eq!(root, run.memory().subtree(region.address, region.bits.into()));
+        let found = run.output_roots().expect("roots");
+        let parts = compiled.image.parts().expect("an interface").outputs;
+        let root = |part: &image::Part| run.memory().subtree(part.region.address, part.region.bits.into());
+        assert_eq!(found, parts.iter().map(root).collect::<Vec<_>>());
         assert_eq!(run.memory().root(), end, "{threads} threads");
         // In strides, the first of which goes back to the start.
         for boundary in (0..roots.len()).step_by(1 + roots.len() / 7) {

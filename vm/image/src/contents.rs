@@ -343,7 +343,7 @@ impl Contents {
             let name = || format!("{what} part {index}");
             let range = self.subtree(name, region)?;
             if overlap(&range, scratch) {
-                let (second, address) = ("the scratch".to_owned(), range.start.max(scratch.start));
+                let (second, address) = ("scratch".to_owned(), range.start.max(scratch.start));
                 return Err(ImageError::Overlap { first: name(), second, address });
             }
             if let Some(last) = ranges.last().filter(|last| range.start < last.end) {

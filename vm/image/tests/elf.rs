@@ -182,7 +182,7 @@ fn start_of(contents: &image::Contents) -> (Vec<String>, Vec<u64>) {
     let (code, values) = code.split_at(start.size.next_multiple_of(8) as usize);
     let words = code[..start.size as usize].as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes));
     let text = words.map(|word| decode(word, Extensions::IM).expect("an instruction").to_string()).collect();
-    (text, values.as_chunks().0.iter().take(5).map(|&bytes| u64::from_le_bytes(bytes)).collect())
+    (text, values.as_chunks().0.iter().take(6).map(|&bytes| u64::from_le_bytes(bytes)).collect())
 }
 
 #[test]
@@ -380,25 +380,26 @@ fn inputs_and_outputs_are_declared() {
     let tensors: Vec<_> = contents.tensors.iter().collect();
     let found: Vec<_> =
         tensors.iter().map(|t| (t.role, &*t.name, t.dtype, &*t.shape, t.address, t.bytes)).collect();
-    // Code ends at 0x10080; inputs take 128 bytes, outputs 64.
+    // Code ends at 0x10080. Each tensor is alone in an aligned power of two of bytes.
     assert_eq!(
         found,
         [
             (Role::Input, "data", Dtype::F32, &[16][..], 0x1_0080, 64),
-            (Role::Output, "mean", Dtype::F64, &[2, 3], 0x1_0100, 48),
-            (Role::Input, "scale", Dtype::U8, &[], 0x1_00c0, 1),
+            (Role::Output, "mean", Dtype::F64, &[2, 3], 0x1_00c0, 48),
+            (Role::Input, "scale", Dtype::U8, &[], 0x1_0100, 1),
         ]
     );
-    let interface = contents.interface.expect("an interface");
-    assert_eq!(interface.input, Region { address: 0x1_0080, bits: 7 });
-    assert_eq!(interface.output, Region { address: 0x1_0100, bits: 6 });
+    let interface = contents.interface.as_ref().expect("an interface");
+    let region = |address, bits| Region { address, bits };
+    assert_eq!(interface.inputs, [region(0x1_0080, 6), region(0x1_0100, 5)]);
+    assert_eq!(interface.outputs, [region(0x1_00c0, 6)]);
     assert_eq!((interface.scratch_bits, interface.bound), (5, 1000));
     let [step] = contents.schedule.as_slice() else { panic!("one big step") };
     assert_eq!((step.entry, step.bound, step.output, step.lo, step.hi), (contents.entry, 1000, 1, 0, 6));
     assert_eq!(contents.symbols[step.kernel as usize].name, "_opml_start");
     let (text, values) = start_of(&contents);
     assert_eq!(text[3..6], ["ld a0, 64(t0)", "ld a1, 72(t0)", "ld a2, 80(t0)"]);
-    assert_eq!(values[..5], [0, 0x1_0000, 0x1_0000, 0x1_0080, 0x1_0100]);
+    assert_eq!(values, [0, 0x1_0000, 0x1_0000, 0x1_0080, 0x1_00c0, 0x1_0100]);
     let image = Image::new(contents).expect("an image");
     // A dispute starts in the same state as a run.
     assert_eq!(image.single_phase().expect("a bound").root(), image.schedule_root());
@@ -409,20 +410,53 @@ fn inputs_and_outputs_are_declared() {
 }
 
 #[test]
+fn a_state_is_an_input_and_an_output_in_place() {
+    let text = "output mean f32\nstate sums i64[5]\nstate count u8";
+    let file = program(&[ADDI, ECALL]).with(|f| f.declared = Some(text));
+    let options = Options { max_steps: Some(1000), ..Options::default() };
+    let contents = load(&file.write(), &options).expect("a program").contents;
+    let tensors = contents.tensors.iter();
+    let found: Vec<_> = tensors.map(|tensor| (tensor.role, &*tensor.name, tensor.address)).collect();
+    assert_eq!(
+        found,
+        [
+            (Role::Output, "mean", 0x1_0080),
+            (Role::Input, "sums", 0x1_00c0),
+            (Role::Output, "sums", 0x1_00c0),
+            (Role::Input, "count", 0x1_0100),
+            (Role::Output, "count", 0x1_0100),
+        ]
+    );
+    // One pointer each.
+    assert_eq!(start_of(&contents).1[3..6], [0x1_0080, 0x1_00c0, 0x1_0100]);
+    assert_eq!(contents.schedule[0].arguments, [0x1_0080, 0x1_00c0, 0x1_0100]);
+    let parts = Image::new(contents).expect("an image").parts().expect("an interface");
+    assert_eq!((parts.inputs.len(), parts.outputs.len()), (2, 3));
+    assert_eq!(parts.inputs, parts.outputs[1..]);
+    // Alone, it is the input and the output that a program needs.
+    let alone = program(&[ADDI, ECALL]).with(|f| f.declared = Some("state count u8"));
+    assert!(load(&alone.write(), &options).is_ok());
+}
+
+#[test]
 fn declarations_that_make_no_sense() {
     let error = |text| {
         let file = program(&[ADDI, ECALL]).with(|f| f.declared = Some(text));
         load(&file.write(), &Options::default()).expect_err(text).to_string()
     };
     for (text, expected) in [
-        ("input data", "declares \"input data\": expected three words: input or output, a name, a type;"),
-        ("in data f32", "it begins with in, not with input or output"),
+        (
+            "input data",
+            "declares \"input data\": expected three words: input, output or state, a name, a type;",
+        ),
+        ("in data f32", "it begins with in, not with input, output or state"),
         ("input data float[2]", "the type float is not one of f32, f64, i8,"),
         ("input data f32[0]", "the shape in f32[0] is not like [2,3]"),
         ("input data f32[2", "the shape in f32[2 is not like [2,3]"),
         ("input data f32[]", "the shape in f32[] is not like [2,3]"),
         ("input data f32[9999999,99999999999]", "f32[9999999,99999999999] is too large"),
         ("input a u8\noutput a u8", "declares \"output a u8\": the name a is taken"),
+        ("state a u8\ninput a u8", "declares \"input a u8\": the name a is taken"),
         ("input a u8", "declares no output"),
         ("output a u8", "declares no input"),
         ("input a u8[17592186044416]\noutput b u8[17592186044416]", "end beyond 2^45 bytes of memory"),

@@ -1,7 +1,7 @@
 //! Image files: reading a written file gives the same image, and all damage is detected.
 
 use image::{
-    BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor,
+    BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Part, Region, Role, Segment, Symbol, Tensor,
 };
 use isa::Extensions;
 use proptest::prelude::*;
@@ -27,6 +27,8 @@ fn contents() -> Contents {
             tensor("weights", Role::Constant, Dtype::F32, &[5, 5], 0x1000),
             tensor("scalar", Role::Input, Dtype::Bool, &[], 0x2000),
             tensor("output", Role::Output, Dtype::I64, &[2, 3], 0x3000),
+            tensor("state", Role::Input, Dtype::U8, &[40], 0x4000),
+            tensor("state", Role::Output, Dtype::U8, &[40], 0x4000),
         ],
         symbols: vec![symbol("matmul", 0x8000, 32), symbol("relu", 0x8020, 0)],
         schedule: vec![BigStep {
@@ -42,12 +44,16 @@ fn contents() -> Contents {
         }],
         period: None,
         interface: Some(Interface {
-            inputs: vec![Region { address: 0x2000, bits: 5 }],
-            outputs: vec![Region { address: 0x3000, bits: 6 }],
+            inputs: vec![region(0x2000, 5), region(0x4000, 6)],
+            outputs: vec![region(0x3000, 6), region(0x4000, 6)],
             scratch_bits: 12,
             bound: 1000,
         }),
     }
+}
+
+fn region(address: u64, bits: u8) -> Region {
+    Region { address, bits }
 }
 
 fn interface(contents: &mut Contents) -> &mut Interface {
@@ -228,41 +234,142 @@ fn contents_that_make_no_sense() {
             "tensor weights is 100 bytes at 0x10000, which are not all in the 2^16 bytes of memory",
         ),
         (check(&|c| c.schedule[0].kernel = 2), "big step 0 names symbol 2, but there are 2"),
-        (check(&|c| c.schedule[0].output = 3), "big step 0 names tensor 3, but there are 3"),
+        (check(&|c| c.schedule[0].output = 5), "big step 0 names tensor 5, but there are 5"),
         (check(&|c| c.schedule[0].hi = 7), "big step 0 computes elements 0 to 7 of a tensor of 6"),
         (
             check(&|c| c.schedule[0].entry = 0x8040),
             "the entry point 0x8040 is not a multiple of 4 inside the code",
         ),
         (
-            check(&|c| interface(c).input.address = 0x2010),
-            "the input region of 2^5 bytes at 0x2010 is not 32 bytes or more at a multiple of its size in memory",
+            check(&|c| interface(c).inputs[0].address = 0x2010),
+            "input part 0 of 2^5 bytes at 0x2010 is not 32 bytes or more at a multiple of its size in memory",
         ),
         (
-            check(&|c| interface(c).output.bits = 17),
-            "the output region of 2^17 bytes at 0x3000 is not 32 bytes or more at a multiple of its size in memory",
+            check(&|c| interface(c).outputs[1].bits = 17),
+            "output part 1 of 2^17 bytes at 0x4000 is not 32 bytes or more at a multiple of its size in memory",
         ),
         (
-            check(&|c| interface(c).output = Region { address: 0, bits: 64 }),
-            "the output region of 2^64 bytes at 0x0 is not 32 bytes or more at a multiple of its size in memory",
+            check(&|c| interface(c).outputs[0] = region(0, 64)),
+            "output part 0 of 2^64 bytes at 0x0 is not 32 bytes or more at a multiple of its size in memory",
         ),
         (
             check(&|c| interface(c).scratch_bits = 17),
-            "the scratch region of 2^17 bytes at 0xffffffffffffffff is not 32 bytes or more at a multiple of its size in memory",
+            "scratch of 2^17 bytes at 0xffffffffffffffff is not 32 bytes or more at a multiple of its size in memory",
+        ),
+        (check(&|c| interface(c).scratch_bits = 16), "input part 0 and scratch overlap at 0x2000"),
+        (
+            check(&|c| interface(c).outputs.push(region(0xf800, 11))),
+            "output part 2 and scratch overlap at 0xf800",
+        ),
+        (check(&|c| interface(c).inputs.clear()), "0 input parts; an interface has 1 to 64"),
+        (
+            check(&|c| interface(c).outputs = (0..65).map(|i| region(32 * i, 5)).collect()),
+            "65 output parts; an interface has 1 to 64",
         ),
         (
-            check(&|c| interface(c).scratch_bits = 16),
-            "the input region and the scratch region overlap at 0x0",
+            check(&|c| interface(c).inputs.reverse()),
+            "input part 1 is at 0x2000, and the one before ends at 0x4040: parts are in ascending order of \
+             addresses and don't overlap",
         ),
         (
-            check(&|c| interface(c).input = Region { address: 0x3000, bits: 12 }),
-            "the input region and the output region overlap at 0x3000",
+            check(&|c| interface(c).outputs.insert(1, region(0x3020, 5))),
+            "output part 1 is at 0x3020, and the one before ends at 0x3040: parts are in ascending order of \
+             addresses and don't overlap",
         ),
-        (check(&|c| interface(c).input.address = 0x2020), "tensor scalar is not in the input region"),
-        (check(&|c| interface(c).output.bits = 5), "tensor output is not in the output region"),
+        (check(&|c| interface(c).outputs[1].bits = 7), "input part 1 and output part 1 overlap at 0x4000"),
+        (
+            check(&|c| interface(c).inputs.insert(1, region(0x3020, 5))),
+            "input part 1 at 0x3020 contains no input",
+        ),
+        (check(&|c| interface(c).outputs.truncate(1)), "tensor state is not in one of the output parts"),
+        (
+            check(&|c| interface(c).inputs[0].address = 0x2020),
+            "tensor scalar is not in one of the input parts",
+        ),
+        (check(&|c| interface(c).outputs[0].bits = 5), "tensor output is not in one of the output parts"),
         (check(&|c| c.schedule[0].lo = 6), "big step 0 computes elements 6 to 6 of a tensor of 6"),
     ] {
         assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn parts_end_with_their_last_tensor() {
+    let part = |address, bits, bytes| Part { region: region(address, bits), bytes };
+    let mut contents = contents();
+    let parts = contents.parts().expect("an interface");
+    assert_eq!(parts.inputs, [part(0x2000, 5, 1), part(0x4000, 6, 40)]);
+    assert_eq!(parts.outputs, [part(0x3000, 6, 48), part(0x4000, 6, 40)]);
+    // Several tensors in a part, in any order. An output is not an input, even if it is there.
+    let tensor = |address| Tensor { address, ..contents.tensors[1].clone() };
+    let more = [tensor(0x201f), tensor(0x2003)];
+    contents.tensors.extend(more);
+    interface(&mut contents).outputs = vec![region(0x2000, 5), region(0x3000, 6), region(0x4000, 6)];
+    let parts = contents.parts().expect("an interface");
+    assert_eq!(parts.inputs, [part(0x2000, 5, 32), part(0x4000, 6, 40)]);
+    assert_eq!(parts.outputs[0], part(0x2000, 5, 0));
+    contents.interface = None;
+    assert_eq!(contents.parts(), None);
+}
+
+/// The contents with one input, which is this part of memory, and with a byte at an address.
+fn with_byte(input: Region, at: u64, byte: u8) -> Contents {
+    let segment = |address, byte| Segment { address, bytes: vec![byte].into() };
+    let mut contents = Contents { segments: vec![segment(0x1000, 7), segment(at, byte)], ..contents() };
+    contents.tensors.truncate(3);
+    contents.tensors[1].address = input.address;
+    let interface = interface(&mut contents);
+    (interface.inputs, interface.outputs) = (vec![input], vec![region(0x3000, 6)]);
+    contents
+}
+
+/// The file of an image with the memory of another one, which is in the same pages.
+fn file_with_memory(image: &Image, other: &Image) -> Vec<u8> {
+    let mut file = image.to_bytes().expect("bytes");
+    let length = u32::from_le_bytes(*file[12..].first_chunk().expect("a length")) as usize;
+    let metadata = &mut file[48..48 + length];
+    let root = image.memory_root().0;
+    let place = metadata.windows(32).position(|bytes| bytes == root).expect("the root");
+    metadata[place..place + 32].copy_from_slice(&other.memory_root().0);
+    let hash = step::keccak(metadata).0;
+    file[16..48].copy_from_slice(&hash);
+    let memory = file.len() - (48 + length + 64).next_multiple_of(4096);
+    let other = other.to_bytes().expect("bytes");
+    let at = file.len() - memory;
+    file[at..].copy_from_slice(&other[other.len() - memory..]);
+    file
+}
+
+/// Whether an image with a byte in memory may have this input: as contents, and in a file.
+fn accepted(input: Region, at: u64) -> bool {
+    let direct = Image::new(with_byte(input, at, 9));
+    let other = Contents { interface: None, ..with_byte(input, at, 9) };
+    let other = Image::new(other).expect("without an interface");
+    // A page that is zero is in the file too.
+    let image = Image::new(with_byte(input, at, 0)).expect("zero memory");
+    let read = Image::from_bytes(&file_with_memory(&image, &other));
+    for result in [&direct, &read] {
+        if let Err(error) = result {
+            let Region { address, bits } = input;
+            let start =
+                format!("input part 0 of 2^{bits} bytes at {address:#x} is not zero before the first step");
+            assert!(error.to_string().starts_with(&start), "{error}");
+        }
+    }
+    assert_eq!(direct.is_ok(), read.is_ok());
+    direct.is_ok()
+}
+
+#[test]
+fn memory_is_zero_in_every_input_part() {
+    for (input, inside, outside) in [
+        (region(0x2020, 5), [0x2020, 0x203f], [0x201f, 0x2040]),
+        (region(0x2800, 11), [0x2800, 0x2fff], [0x27ff, 0x3000]),
+        (region(0x4000, 12), [0x4000, 0x4fff], [0x3fff, 0x5000]),
+        (region(0x4000, 14), [0x5000, 0x7fff], [0x3fff, 0x9000]),
+    ] {
+        assert_eq!(inside.map(|at| accepted(input, at)), [false; 2], "{input:?}");
+        assert_eq!(outside.map(|at| accepted(input, at)), [true; 2], "{input:?}");
     }
 }
 

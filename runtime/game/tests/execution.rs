@@ -158,9 +158,12 @@ fn big_steps_compute_and_leave_no_scratch() {
     assert_eq!(run.read(OUTPUT, 8).expect("memory"), 30u64.to_le_bytes());
     assert_eq!([0, 1, 2].map(|big_step| run.steps(big_step).expect("a big step")), [1 + 3 * 4 + 3 + 2, 6, 6]);
     let (end, scratch) = run.end(0).expect("an end");
+    let memory = scratch.root(scratch.leaf, 1);
+    let end = [&run.model().code_root.0[..], &memory.0, &end].concat();
     let end = State::from_bytes(&end).expect("a state");
     assert_eq!((end.status, end.x[7]), (Status::Exited, 10));
-    assert_eq!(scratch.root(scratch.leaf, 1), end.memory_root);
+    let steps = run.steps(0).expect("steps");
+    assert_eq!(end.root(), run.state(0, steps).expect("a root"));
     assert!(!scratch.leaf.is_zero(), "the sum was on the stack");
     assert_eq!(scratch.root(Root::ZERO, 1), run.memory(1).expect("a root"));
 }

@@ -219,11 +219,11 @@ mod tests {
             contents.profile = MachineProfile::new(old.extensions(), 40, old.code_base(), old.code_size())
                 .expect("a machine");
             let interface = contents.interface.as_mut().expect("an interface");
-            interface.input = Region { address: 1 << 35, bits: 35 };
+            interface.inputs = vec![image::Region { address: 1 << 35, bits: 35 }];
             let input =
                 contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Input).expect("an input");
             input.address = (1 << 35) + beginning;
-            LoadedModel::new(Image::new(contents).expect("an image"), None).map(|model| model.input_bytes())
+            LoadedModel::new(Image::new(contents).expect("an image"), None).map(|model| model.inputs()[0].bytes)
         };
         // The bytes between the start of the region and the tensor count too.
         let size = model(0).expect("a model");

@@ -108,7 +108,10 @@ fn compile_graph_with_progress(
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
+    // The importer has done this already; a graph may come from elsewhere.
+    passes::view::separate_outputs(&mut graph)?;
     passes::wide::narrow(&mut graph)?;
+    graph.warnings.extend(metadata::warnings(&graph));
     let plan = plan::plan(&graph, options.max_memory)?;
     let mut schedule = schedule::schedule(&graph)?;
     let kernels = link::compile(&schedule.kernels, progress)?;
@@ -133,6 +136,5 @@ pub fn import_model(model: onnx::Model, options: &Options) -> Result<Graph, Comp
     let mut graph = import::import(model, options)?;
     passes::dead::remove(&mut graph);
     passes::view::separate_outputs(&mut graph)?;
-    graph.warnings.extend(metadata::warnings(&graph));
     Ok(graph)
 }

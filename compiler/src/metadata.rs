@@ -58,7 +58,7 @@ pub(crate) fn image(
 }
 
 /// Why a model can be run but not disputed: its image gets no interface.
-pub(crate) fn warnings(graph: &Graph) -> impl Iterator<Item = Warning> {
+pub(crate) fn warnings(graph: &Graph) -> impl Iterator<Item = Warning> + use<> {
     let counts = [("inputs", graph.inputs.len()), ("outputs", graph.outputs.len())];
     let wrong = counts.into_iter().filter(|(_, count)| !(1..=MOST_PARTS).contains(count));
     wrong.map(|(what, count)| Warning::Undisputable { what, count })

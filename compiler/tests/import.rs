@@ -202,6 +202,18 @@ fn outputs_that_are_inputs_or_constants_are_copied() {
     }
 }
 
+#[test]
+fn outputs_that_are_views_of_another_are_copied() {
+    let nodes = [node("Relu", &["x"], "y"), node("Identity", &["y"], "z")];
+    let mut model = model(13, &[2], &[], &nodes);
+    model.graph.outputs = ["z", "y"].map(|name| value(name, None)).into();
+    let compiled = compiler::compile_graph(import(model).unwrap(), &Options::default()).unwrap();
+    let outputs = compiled.image.tensors.iter().filter(|tensor| tensor.role == image::Role::Output);
+    let names: Vec<&str> = outputs.map(|tensor| &*tensor.name).collect();
+    assert_eq!(names, ["z", "y"]);
+    assert_eq!(compiled.image.schedule.len(), 2);
+}
+
 /// Shapes given, by input.
 type Given<'a> = &'a [(&'a str, &'a [u64])];
 /// The shapes of the inputs, or the error.

@@ -3,10 +3,18 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use compiler::graph::TensorId;
+use compiler::graph::{GraphNode, Tensor, TensorId};
 use compiler::plan::STACK_BYTES;
-use compiler::{Compiled, Options};
+use compiler::{Compiled, Graph, Options, reference};
+use dnn_lib::operator::{Concat, Identity, Operator, Transpose};
+use dnn_lib::tensor::{DType, TensorType};
+use image::{Interface, MOST_PARTS, Role};
+use interpreter::Interpreter;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use step::Status;
 
 fn models() -> Vec<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
@@ -111,36 +119,122 @@ fn everything_lies_below_the_stack_and_the_memory_is_no_larger_than_it_must_be()
     assert_eq!(mlp.plan.memory_bits, 17, "63 KB of weights, 4 KB of input and 4 KB of stack");
 }
 
-#[test]
-fn inputs_and_outputs_are_aligned_powers_of_two() {
-    for (model, Compiled { graph, plan, .. }) in compiled() {
-        for &id in graph.inputs.iter().chain(&graph.outputs) {
-            let size = graph.tensor(id).ty.bytes().unwrap().next_power_of_two().max(32);
-            assert_eq!(plan.address(id) % size, 0, "{model}: {}", graph.tensor(id).name);
+/// Each input and output is alone in an aligned power of two of bytes, and they ascend in the order of the model.
+fn check_parts(model: &str, Compiled { graph, plan, image, .. }: &Compiled) {
+    let Some(Interface { inputs, outputs, scratch_bits, .. }) = &image.interface else {
+        assert!(graph.inputs.is_empty(), "{model} has no interface");
+        return;
+    };
+    assert_eq!((inputs, outputs, 1 << scratch_bits), (&plan.inputs, &plan.outputs, STACK_BYTES), "{model}");
+    let used = graph.used();
+    for (regions, ids) in [(inputs, &graph.inputs), (outputs, &graph.outputs)] {
+        assert!(regions.is_sorted_by_key(|region| region.address), "{model}: {regions:x?}");
+        assert_eq!(regions.len(), ids.len(), "{model}");
+        for (region, &id) in regions.iter().zip(ids) {
+            let ty = &graph.tensor(id).ty;
+            let size = ty.bytes().unwrap().next_power_of_two().max(32);
+            let range = region.range().expect("aligned");
+            assert_eq!(
+                range,
+                plan.address(id)..plan.address(id) + size,
+                "{model}: {}",
+                graph.tensor(id).name
+            );
+            assert!(range.end <= plan.memory_size() - STACK_BYTES, "{model}");
+            // A view is at the address of its tensor. An input or output is not such a view.
+            let fixed = |other| graph.inputs.contains(&other) || graph.outputs.contains(&other);
+            let own = |other| other == id || plan.address(other) == range.start && !fixed(other);
+            for other in graph.ids().filter(|id| used[id.index()]) {
+                let start = plan.address(other);
+                let apart = !overlap(&range, &(start..start + graph.tensor(other).ty.bytes().unwrap()));
+                assert!(apart || own(other), "{model}: {} in {region:x?}", graph.tensor(other).name);
+            }
         }
     }
 }
 
 #[test]
-fn regions_hold_all_inputs_or_all_outputs_and_nothing_else() {
-    for (model, Compiled { graph, plan, image, .. }) in compiled() {
-        let interface = image.interface.unwrap();
-        assert_eq!((interface.input, interface.output), (plan.input, plan.output));
-        assert_eq!(1u64 << interface.scratch_bits, STACK_BYTES);
-        let scratch = plan.memory_size() - STACK_BYTES..plan.memory_size();
-        for (region, own) in [(plan.input, &graph.inputs), (plan.output, &graph.outputs)] {
-            let region = region.range().unwrap();
-            assert!(region.end - region.start >= 64 && !overlap(&region, &scratch), "{model}");
-            // A view of an output is at the output's address.
-            let own: Vec<u64> = own.iter().map(|&id| plan.address(id)).collect();
-            let used = graph.used();
-            for id in graph.ids().filter(|id| used[id.index()]) {
-                let (start, size) = (plan.address(id), graph.tensor(id).ty.bytes().unwrap());
-                let inside = region.start <= start && start + size <= region.end;
-                let right =
-                    if own.contains(&start) { inside } else { !overlap(&region, &(start..start + size)) };
-                assert!(right || size == 0, "{model}: {} and the region {region:x?}", graph.tensor(id).name);
-            }
+fn each_input_and_output_is_a_part_of_memory() {
+    compiled().for_each(|(model, compiled)| check_parts(&model, &compiled));
+}
+
+/// Small tensors through views, copies and joins. Any of them are outputs, some of them twice.
+fn arbitrary_graph() -> impl Strategy<Value = Graph> {
+    let sizes = prop::collection::vec(0u64..100, 1..6);
+    let nodes = prop::collection::vec((any::<Index>(), any::<Index>(), 0..3), 0..8);
+    let outputs = prop::collection::vec(any::<Index>(), 1..8);
+    (sizes, nodes, outputs).prop_map(|(sizes, nodes, outputs)| {
+        let mut graph = Graph::default();
+        let add = |graph: &mut Graph, ty, value| {
+            let name = format!("t{}", graph.tensors.len());
+            graph.add_tensor(Tensor { name, ty, value })
+        };
+        let mut ids = Vec::new();
+        for size in sizes {
+            ids.push(add(&mut graph, TensorType::new(DType::I16, [size]), None));
         }
+        graph.inputs.clone_from(&ids);
+        let value = Some(Arc::new(vec![1, 2, 3, 4, 5, 6]));
+        ids.push(add(&mut graph, TensorType::new(DType::I16, [3]), value));
+        for (a, b, kind) in nodes {
+            let (a, b) = (*a.get(&ids), *b.get(&ids));
+            let (operator, inputs) = match kind {
+                0 => (Operator::from(Identity), vec![a]),
+                1 => (Operator::from(Transpose { perm: Some(vec![0]) }), vec![a]),
+                _ => (Operator::from(Concat { axis: 0 }), vec![a, b]),
+            };
+            let ty = operator.infer(&graph.types(&inputs)).expect("a type").remove(0);
+            let output = add(&mut graph, ty, None);
+            graph.nodes.push(GraphNode { name: String::new(), operator, inputs, output });
+            ids.push(output);
+        }
+        graph.outputs = outputs.iter().map(|index| *index.get(&ids)).collect();
+        graph
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn any_graph_has_a_part_for_each_input_and_output(graph in arbitrary_graph()) {
+        let compiled = compiler::compile_graph(graph.clone(), &Options::default()).expect("an image");
+        check_parts("", &compiled);
+        let image = &compiled.image;
+        let tensors = |role| image.tensors.iter().filter(move |tensor| tensor.role == role);
+        let fill = |tensor: &image::Tensor| (0..tensor.bytes).map(|at| (at * 7 + tensor.address) as u8).collect();
+        let inputs: Vec<Vec<u8>> = tensors(Role::Input).map(fill).collect();
+        let mut machine = Interpreter::new(image).expect("memory");
+        for (tensor, input) in tensors(Role::Input).zip(&inputs) {
+            machine.write_memory(tensor.address, input).expect("inside");
+        }
+        prop_assert_eq!(machine.run(u64::MAX).status, Status::Exited);
+        let read = |tensor: &image::Tensor| machine.read_memory(tensor.address, tensor.bytes as usize);
+        let found: Option<Vec<&[u8]>> = tensors(Role::Output).map(read).collect();
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+        let expected = reference::execute(&graph, &inputs).expect("the reference");
+        prop_assert_eq!(found.expect("inside"), expected);
     }
+}
+
+#[test]
+fn a_model_with_too_many_tensors_or_none_can_be_run_but_not_disputed() {
+    let compile = |inputs: usize, outputs: usize| {
+        let mut graph = Graph::default();
+        let ty = TensorType::new(DType::I8, [1]);
+        let mut tensors = |count: usize, value: Option<Arc<Vec<u8>>>| -> Vec<TensorId> {
+            let tensor = || Tensor { name: String::new(), ty: ty.clone(), value: value.clone() };
+            (0..count).map(|_| graph.add_tensor(tensor())).collect()
+        };
+        let (inputs, outputs) = (tensors(inputs, None), tensors(outputs, Some(Arc::new(vec![1]))));
+        (graph.inputs, graph.outputs) = (inputs, outputs);
+        let compiled = compiler::compile_graph(graph, &Options::default()).expect("an image");
+        let warnings: Vec<String> = compiled.graph.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(compiled.image.interface.is_some(), warnings.is_empty());
+        warnings
+    };
+    assert_eq!(compile(MOST_PARTS, MOST_PARTS), [""; 0]);
+    let rest = "it can be run but not registered or disputed, for which a model has 1 to 64";
+    assert_eq!(compile(0, 1), [format!("the model has 0 inputs: {rest}")]);
+    let [inputs, outputs] = ["inputs", "outputs"].map(|what| format!("the model has 65 {what}: {rest}"));
+    assert_eq!(compile(65, 65), [inputs, outputs]);
 }

@@ -1,8 +1,6 @@
 //! Views: nodes whose output has the same bytes as their input. The two share memory, so a view costs
 //! nothing.
 
-use std::collections::BTreeSet;
-
 use dnn_lib::operator::{Operator, OperatorError, Transpose};
 
 use crate::graph::{Graph, GraphNode, Tensor, TensorId};
@@ -20,10 +18,8 @@ pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
 }
 
 /// Gives every output its own memory. An output that would share the memory of an input, a constant or an
-/// earlier output becomes a copy. A tensor that is listed twice is one output.
+/// earlier output becomes a copy.
 pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
-    let mut listed = BTreeSet::new();
-    graph.outputs.retain(|&output| listed.insert(output));
     let roots = roots(graph)?;
     let mut taken = vec![true; graph.tensors.len()];
     graph.nodes.iter().for_each(|node| taken[node.output.index()] = false);

@@ -43,6 +43,10 @@ pub struct Usage {
     pub code: u64,
 }
 
+/// How many steps a player proves at once by default. Two cost no more than cutting them apart and proving one,
+/// and the opponent isn't waited for.
+pub const AT_ONCE: u64 = 2;
+
 impl Schedule {
     /// Ethereum since Osaka, with EIP-7623's floor.
     pub const OSAKA: Self = Self {

@@ -3,7 +3,8 @@
 
 use contracts::cost::{Schedule, Usage};
 use contracts::{
-    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Order, Request, SolCall, U256,
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Input, Order, Request, SolCall, Source,
+    U256,
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::dispute::{Assertion, Dispute, Payment, Standing, Terms};
@@ -28,6 +29,8 @@ const START: u64 = 1_700_000_000;
 const THINKING: u64 = 12;
 /// 10^15 wei.
 const FINNEY: u64 = 1_000_000_000_000_000;
+/// What each account has at the beginning.
+const MONEY: u64 = 10 * 1000 * FINNEY;
 /// The fee of the request.
 const FEE: u64 = 10 * FINNEY;
 
@@ -58,11 +61,12 @@ pub struct Arena {
     id: U256,
     request: Request,
     model: Model,
-    input: Root,
+    inputs: Root,
     terms: Terms,
     dispute: Option<Dispute<Address>>,
     attempt: u16,
-    credited: [u64; 2],
+    /// What each side has at the moment.
+    money: [u64; 2],
     now: u64,
     /// All transactions since the model was registered.
     pub transactions: Vec<Transaction>,
@@ -73,8 +77,8 @@ impl Arena {
     pub fn open(
         image: &Image,
         model: &Model,
-        input: Vec<u8>,
-        input_root: Root,
+        inputs: Vec<Bytes>,
+        commitment: Root,
         arity: u64,
     ) -> Result<Self, Failure> {
         let clocks = Clocks { asserter: 3600, challenger: 3600 };
@@ -83,7 +87,7 @@ impl Arena {
         let mut chain = Chain::new();
         chain.set_time(START);
         for account in [REQUESTER, ASSERTER, CHALLENGER] {
-            chain.fund(account, U256::from(10 * 1000 * FINNEY));
+            chain.fund(account, U256::from(MONEY));
         }
         let (registry, id) = registered(&mut chain, image, model)?;
         let code = contracts::inference_service(registry, &contract_terms(&terms)?);
@@ -93,29 +97,32 @@ impl Arena {
             service,
             id: U256::ONE,
             request: Request::default(),
-            model: *model,
-            input: input_root,
+            model: model.clone(),
+            inputs: commitment,
             terms,
             dispute: None,
             attempt: 0,
-            credited: [0; 2],
+            money: [MONEY; 2],
             now: START,
             transactions: Vec::new(),
         };
-        let about = format!("{} bytes of input", count(input.len() as u64));
+        let bytes = inputs.iter().map(|input| input.len() as u64).sum();
+        let about = format!("{} bytes of input", count(bytes));
         let order = Order {
             model: id,
             repetitions: model.repetitions,
+            byRoot: 0,
             callback: Address::ZERO,
             callbackGas: 0,
             callbackData: Bytes::new(),
         };
-        let call = IInferenceService::requestCall { order, input: input.into() };
+        let inputs = inputs.into_iter().map(|data| Input { source: Source::Bytes, data }).collect();
+        let call = IInferenceService::requestCall { order, inputs };
         let receipt = new.send(REQUESTER, "request", about, &call, FEE, false)?;
         let event = receipt.event::<IInferenceService::Requested>();
         new.request =
             event.ok_or_else(|| Failure::new("the service emitted no event for the request"))?.request;
-        if new.request.inputRoot != contracts::word(input_root) { Err(differ()) } else { Ok(new) }
+        if new.request.inputs != contracts::word(commitment) { Err(differ()) } else { Ok(new) }
     }
 
     /// Posts one side's answer.
@@ -123,13 +130,15 @@ impl Arena {
         let call = IInferenceService::answerCall {
             id: self.id,
             request_: self.request.clone(),
-            output: computed.output.clone(),
+            outputs: computed.shown(0),
         };
-        let about = format!("{} bytes of output", count(computed.output.len() as u64));
+        let about = format!("{} bytes of output", count(computed.bytes()));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
-        let (asserter, model, input, output) = (account(side), self.model, self.input, Root(computed.root.0));
+        self.money[side as usize] -= self.terms.asserter_bond;
+        let (asserter, model) = (account(side), self.model.clone());
+        let (inputs, result) = (self.inputs, Root(computed.result.0));
         self.dispute =
-            Some(Dispute::post(Assertion { asserter, model, input, output }, self.terms, self.now));
+            Some(Dispute::post(Assertion { asserter, model, inputs, result }, self.terms, self.now));
         self.attempt += 1;
         self.agree()
     }
@@ -138,16 +147,17 @@ impl Arena {
     pub fn challenge(&mut self, challenge: &Challenge, about: String) -> Result<(), Failure> {
         self.think();
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
-        let asserted = contracts::word(dispute.assertion().output);
+        let asserted = contracts::word(dispute.assertion().result);
         dispute.challenge(&Protocol, CHALLENGER, challenge, self.now).map_err(Failure::from_error)?;
         let call = IInferenceService::challengeCall {
             id: self.id,
             request_: self.request.clone(),
             model: contracts::model(&self.model),
             asserted,
-            opening: contracts::opening(challenge),
+            words: contracts::opening(challenge),
         };
         self.send(CHALLENGER, "challenge", about, &call, self.terms.challenger_bond, true)?;
+        self.money[Side::Challenger as usize] -= self.terms.challenger_bond;
         self.agree()
     }
 
@@ -170,6 +180,26 @@ impl Arena {
         self.take(&paid)
     }
 
+    /// Sends a move that both must refuse, as one that comes to the claim that it rejects.
+    pub fn play_refused(&mut self, move_: &Move, about: String) -> Result<(), Failure> {
+        self.think();
+        let (id, state, mover) = (self.game_id(), self.state()?, self.mover()?);
+        let calldata = contracts::calldata(id, &state, &contracts::program(&self.model), move_);
+        let dispute = self.dispute.as_mut().ok_or_else(differ)?;
+        let refused = dispute.apply(&Protocol, 0, account(mover), move_, self.now).err().ok_or_else(differ)?;
+        self.chain.set_time(self.now);
+        let receipt = self.chain.send_to(account(mover), self.service, calldata).map_err(Failure::from_error)?;
+        let found = match &receipt.outcome {
+            Executed::Revert(data) => contracts::error_name(data),
+            _ => None,
+        };
+        if found != Some(contracts::refusal(&refused)) {
+            return Err(differ());
+        }
+        self.record(account(mover), "refused", about, &receipt, true)?;
+        self.agree()
+    }
+
     /// Lets the clock of the side to move run out. The other side then claims the win.
     pub fn let_time_pass(&mut self, about: String) -> Result<Outcome, Failure> {
         let (id, state) = (self.game_id(), self.state()?);
@@ -184,26 +214,18 @@ impl Arena {
     }
 
     /// Waits until the answer can no longer be challenged, and makes it final.
-    pub fn settle(&mut self, side: Side, computed: &Computed) -> Result<(), Failure> {
+    pub fn settle(&mut self, side: Side) -> Result<(), Failure> {
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
         self.now = self.now.max(dispute.window_end());
         let Payment { amount, .. } = dispute.settle(self.now).map_err(Failure::from_error)?;
         let call = IInferenceService::settleCall {
             id: self.id,
             request_: self.request.clone(),
-            output: computed.output.clone(),
+            outputs: Vec::new(),
             callbackData: Bytes::new(),
         };
         self.send(account(side), "settle", "the answer is final".to_owned(), &call, 0, false)?;
-        self.credited[side as usize] += amount + FEE;
-        self.agree()
-    }
-
-    /// Pays out what was credited to a side.
-    pub fn withdraw(&mut self, side: Side) -> Result<(), Failure> {
-        let credited = std::mem::take(&mut self.credited[side as usize]);
-        let about = format!("{} ETH", credited as f64 / 1e3 / FINNEY as f64);
-        self.send(account(side), "withdraw", about, &IInferenceService::withdrawCall {}, 0, false)?;
+        self.money[side as usize] += amount + FEE;
         self.agree()
     }
 
@@ -230,11 +252,11 @@ impl Arena {
         Ok(contracts::state(self.game()?))
     }
 
-    /// Credits payments, and returns the outcome of the game so far.
+    /// Counts payments, and returns the outcome of the game so far.
     fn take(&mut self, paid: &[Payment<Address>]) -> Result<Outcome, Failure> {
         for Payment { to, amount } in paid {
             let side = if *to == ASSERTER { Side::Asserter } else { Side::Challenger };
-            self.credited[side as usize] += amount;
+            self.money[side as usize] += amount;
         }
         self.agree()?;
         let game = self.game()?;
@@ -272,12 +294,25 @@ impl Arena {
                 "the contract refuses {name}, but Rust accepts it: {outcome:?}; please report this"
             )));
         }
+        self.record(from, name, about, &receipt, disputed)?;
+        Ok(receipt)
+    }
+
+    /// Records what a transaction cost.
+    fn record(
+        &mut self,
+        from: Address,
+        name: &'static str,
+        about: String,
+        receipt: &Receipt,
+        disputed: bool,
+    ) -> Result<(), Failure> {
         let who = match from {
             ASSERTER => "asserter",
             CHALLENGER => "challenger",
             _ => "requester",
         };
-        let Receipt { gas, calldata, zeros, execution, new_slots, changed_slots, .. } = receipt;
+        let Receipt { gas, calldata, zeros, execution, new_slots, changed_slots, .. } = *receipt;
         let (bytes, zeros) = (calldata as u64, zeros as u64);
         let usage = Usage { bytes, zeros, execution, new_slots, changed_slots, code: 0 };
         if Schedule::OSAKA.gas(&usage) != gas {
@@ -285,7 +320,7 @@ impl Arena {
         }
         let glamsterdam = Schedule::GLAMSTERDAM.gas(&usage);
         self.transactions.push(Transaction { who, name, about, gas, glamsterdam, calldata, disputed });
-        Ok(receipt)
+        Ok(())
     }
 
     /// Checks that the contracts are in the same state as Rust: the answer, the game, and all balances.
@@ -304,9 +339,8 @@ impl Arena {
             let stored = self.chain.call(REQUESTER, service, &IDisputeGame::gamesCall { id: self.game_id() });
             same &= stored.map_err(Failure::from_error)? == expected;
         }
-        for (account, credited) in [ASSERTER, CHALLENGER].into_iter().zip(self.credited) {
-            let balance = self.chain.call(REQUESTER, service, &IInferenceService::balancesCall { account });
-            same &= balance.map_err(Failure::from_error)? == U256::from(credited);
+        for (account, money) in [ASSERTER, CHALLENGER].into_iter().zip(self.money) {
+            same &= self.chain.balance(account) == U256::from(money);
         }
         if same { Ok(()) } else { Err(differ()) }
     }

@@ -6,15 +6,16 @@ use crate::commands::trace::{Row, element, element_name, trace_next};
 use crate::failure::Failure;
 use crate::narration::{node_name, range, short_hex, value};
 use crate::network::Session;
-use crate::output::read_file;
 use chain::{Event, Log};
-use contracts::{Address, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, U256};
-use game::{Execution, Level, MemoryLimit, Segment, Side};
+use contracts::{Address, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256};
+use game::regions::commitment;
+use game::{Execution, Level, MemoryLimit, Region, Segment, Side, Subtree};
 use image::Role;
 use isa::{Extensions, decode};
-use players::{LoadedModel, challenger_of, game_of, input_root};
+use players::{Computed, LoadedModel, Parts, challenger_of, game_of, input_root, inputs_commitment, is_by_root, region_root};
 use serde_json::{Value, json};
 use std::path::Path;
+use step::Root;
 
 /// A dispute about an answer.
 pub struct Disputed {
@@ -106,8 +107,8 @@ async fn calldata(session: &Session, log: &Log) -> Result<Vec<u8>, Failure> {
 /// How a game was won, according to the call that won it. A step narrows the segment to itself.
 fn ending(asserter_won: bool, call: &[u8], narrowed: &mut Segment, arity: u64) -> Ending {
     if let Ok(call) = IDisputeGame::proveCall::abi_decode(call) {
-        *narrowed = narrowed.part(call.pick.part.into(), arity);
-        if let Some((pc, instruction)) = executed(&call.witness) {
+        *narrowed = narrowed.part(call.pick.part.saturating_to(), arity);
+        if let Some((pc, instruction)) = call.witnesses.first().and_then(|witness| executed(witness)) {
             return Ending::Executed { asserter_won, pc, instruction };
         }
     }
@@ -136,9 +137,9 @@ impl Disputed {
         logs: &[Log],
         inputs: Option<&Path>,
     ) -> Result<(), Failure> {
-        let input = input(loaded, id, logs, inputs)?;
+        let by_root = requested(logs, id)?.request.byRoot;
+        let inputs = inputs_of(loaded, id, logs, inputs)?;
         let image = &loaded.image;
-        let inputs = vec![(loaded.input().address, input.to_vec())];
         let execution = Execution::new(image.clone(), image.big_steps(), inputs).map_err(Failure::from)?;
         let mut execution = execution.with_limit(MemoryLimit::new(None));
         if let (Ending::Executed { .. }, Level::Steps { big_step }) = (&self.ending, self.narrowed.level) {
@@ -156,7 +157,7 @@ impl Disputed {
         let answer =
             answers.map(|event| event.data).find(|data| data.id == id && data.attempt == self.attempt);
         let right = loaded.result(&mut execution)?;
-        let wrong = answer.and_then(|answer| wrong_element(loaded, &answer.output, &right.output));
+        let wrong = answer.and_then(|answer| wrong_element(loaded, by_root, &answer.outputs, &right));
         self.details = Some(Details {
             place: self.row.as_ref().map(|row| place(image, row.pc)),
             operator: node.map(|step| (step.operator.clone(), step.node.clone())),
@@ -249,45 +250,90 @@ impl Disputed {
     }
 }
 
-/// The input of a request: from its event, or from the folder with inputs by root.
-fn input(loaded: &LoadedModel, id: U256, logs: &[Log], folder: Option<&Path>) -> Result<Bytes, Failure> {
+/// The event of a request.
+pub fn requested(logs: &[Log], id: U256) -> Result<IInferenceService::Requested, Failure> {
     let requests = logs.iter().filter_map(Event::<IInferenceService::Requested>::of);
     let request = requests.map(|event| event.data).find(|data| data.id == id);
-    let request = request.ok_or_else(|| Failure::new("the node does not have the event with the request"))?;
-    let root = request.request.inputRoot;
-    let input = if request.input.is_empty() {
-        let folder = folder.ok_or_else(|| {
-            Failure::new(format!("request {id} gives its input by the root {root} only"))
-                .hint("--inputs DIR names the folder with ROOT.bin, or leave --image out")
-        })?;
-        Bytes::from(read_file(&folder.join(format!("{root}.bin")), loaded.input_bytes())?)
-    } else {
-        request.input
-    };
-    if input.len() as u64 != loaded.input_bytes()
-        || contracts::word(input_root(loaded.input(), &input)) != root
-    {
-        return Err(
-            Failure::new("the request's input does not fit the image").hint("is it about another model?")
-        );
-    }
-    Ok(input)
+    request.ok_or_else(|| Failure::new(format!("the node does not have the event of request {id}")))
 }
 
-/// The first wrong output element of an answer: its name, the claimed value, the right value.
-fn wrong_element(loaded: &LoadedModel, claimed: &[u8], right: &[u8]) -> Option<(String, String, String)> {
-    let outputs = loaded.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
-    for tensor in outputs {
-        let start = usize::try_from(tensor.address.checked_sub(loaded.output().address)?).ok()?;
-        let end = start.checked_add(usize::try_from(tensor.bytes).ok()?)?;
-        let (Some(claimed), Some(right)) = (claimed.get(start..end), right.get(start..end)) else { continue };
-        let size = tensor.dtype.size() as usize;
-        let elements = claimed.chunks(size).zip(right.chunks(size));
-        if let Some((index, (claimed, right))) =
-            elements.enumerate().find(|(_, (claimed, right))| claimed != right)
-        {
-            let name = element_name(tensor, index as u64)?;
-            return Some((name, value(tensor.dtype, claimed), value(tensor.dtype, right)));
+/// The roots of the outputs of a final answer, as its events show them.
+pub fn output_roots(logs: &[Log], id: U256) -> Result<Vec<Root>, Failure> {
+    let request = requested(logs, id)?.request;
+    let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
+    let answer = answers.map(|event| event.data).filter(|data| data.id == id).last();
+    let answer = answer.ok_or_else(|| Failure::new("the node does not have the event with the outputs"))?;
+    let root = |((index, word), bytes): ((u32, &U256), &Bytes)| match is_by_root(request.byRoot, index) {
+        true => Some(Root(bytes[..].try_into().ok()?)),
+        false => {
+            let level = (*word >> 128usize).saturating_to();
+            let region = Region { subtree: Subtree { level, index: 0 }, bytes: bytes.len() as u64 };
+            Some(region_root(&region, bytes))
+        }
+    };
+    let roots: Option<Vec<Root>> = (0..).zip(&request.outputs).zip(&answer.outputs).map(root).collect();
+    let roots = roots.filter(|roots| contracts::word(commitment(roots)) == answer.result);
+    roots.ok_or_else(|| Failure::new(format!("the outputs of request {id} do not have the result's roots")))
+}
+
+/// The inputs of a request, with their addresses: from its event, or from the folder with inputs by root.
+fn inputs_of(
+    loaded: &LoadedModel,
+    id: U256,
+    logs: &[Log],
+    folder: Option<&Path>,
+) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+    let IInferenceService::Requested { request, inputs: given, .. } = requested(logs, id)?;
+    let parts = Parts::new(folder.map(Path::to_owned));
+    let mut inputs = Vec::new();
+    for (region, input) in loaded.inputs().iter().zip(&given) {
+        let bytes = match input.source {
+            Source::Bytes => Some(input.data.clone()),
+            _ => {
+                let root = input_root(region, input).map(contracts::word);
+                let found = root.and_then(|root| parts.find(root, region));
+                if let (Some(root), None) = (root, &found) {
+                    let message = format!("request {id} gives input {} by the root {root} only", inputs.len());
+                    return Err(Failure::new(message)
+                        .hint("--inputs DIR names the folder with ROOT.bin, or leave --image out"));
+                }
+                found
+            }
+        };
+        inputs.extend(bytes);
+    }
+    if inputs_commitment(loaded.inputs(), &inputs) != Some(request.inputs) {
+        return Err(
+            Failure::new("the request's inputs do not fit the image").hint("is it about another model?")
+        );
+    }
+    let addresses = loaded.inputs().iter().map(|region| region.subtree.address());
+    Ok(addresses.zip(inputs.into_iter().map(|input| input.to_vec())).collect())
+}
+
+/// The first wrong output element of an answer: its name, the claimed value, the right value. Outputs that are
+/// given by root don't tell.
+fn wrong_element(
+    loaded: &LoadedModel,
+    by_root: u64,
+    claimed: &[Bytes],
+    right: &Computed,
+) -> Option<(String, String, String)> {
+    let regions = (0..).zip(loaded.outputs().iter().zip(claimed).zip(&right.outputs));
+    for (_, ((region, claimed), right)) in regions.filter(|(index, _)| !is_by_root(by_root, *index)) {
+        let tensors = loaded.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+        for tensor in tensors {
+            let Some(start) = tensor.address.checked_sub(region.subtree.address()) else { continue };
+            let start = usize::try_from(start).ok()?;
+            let end = start.checked_add(usize::try_from(tensor.bytes).ok()?)?;
+            let (claimed, right) = (claimed.get(start..end), right.bytes.get(start..end));
+            let (Some(claimed), Some(right)) = (claimed, right) else { continue };
+            let size = tensor.dtype.size() as usize;
+            let mut elements = (0..).zip(claimed.chunks(size).zip(right.chunks(size)));
+            if let Some((index, (claimed, right))) = elements.find(|(_, (claimed, right))| claimed != right) {
+                let name = element_name(tensor, index)?;
+                return Some((name, value(tensor.dtype, claimed), value(tensor.dtype, right)));
+            }
         }
     }
     None

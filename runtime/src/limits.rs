@@ -39,7 +39,7 @@ impl Limits {
 
     /// The maximum number of steps in a run of this image. `None` if the image has no bound.
     pub fn most_steps(&self, image: &Image) -> Option<u64> {
-        image.interface.map(|interface| interface.bound.min(self.max_steps))
+        image.interface.as_ref().map(|interface| interface.bound.min(self.max_steps))
     }
 
     fn admit_steps(&self, steps: u64) -> Result<(), Failure> {

@@ -28,7 +28,7 @@ impl Loaded {
     /// Runs to the end. Fails if the run doesn't end within `max` steps or within the image's own bound, or
     /// if the machine traps.
     pub fn run_to_end(&mut self, max: u64, bar: &ProgressBar) -> Result<(), Failure> {
-        let bound = self.image.interface.map_or(u64::MAX, |interface| interface.bound);
+        let bound = self.image.interface.as_ref().map_or(u64::MAX, |interface| interface.bound);
         run_to(&mut self.machine, max.min(bound), &self.memory, bar)?;
         if self.machine.status() == Status::Running && bound <= max {
             let bound = count(bound);

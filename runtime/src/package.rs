@@ -6,22 +6,19 @@ use crate::commands::deploy::BURIED;
 use crate::failure::Failure;
 use crate::network::{ether, verifiers};
 use crate::terms;
-use contracts::{B256, CHEATCODES, SOURCES, SolValue as _, U256};
+use contracts::{B256, Bytes, CHEATCODES, SOURCES, U256};
 use game::{MemoryLimit, Side};
 use image::Image;
 use indicatif::ProgressBar;
 use isa::Extensions;
+use players::region_root;
 use runs::{Example, Recorded};
 use solidity::{File, fill};
 use std::fmt::Write as _;
 
 /// Packages leave out the bare game, which is only for opml's own tests.
 const NOT_DEPLOYED: &str = "OpenDisputes.sol";
-/// What the service's test asks with, if its input is not too long to be in a test.
-const ASK: &str = "service.request(order(), input())";
-/// And if it is.
-const ASK_BY_ROOT: &str = "service.requestByRoot(order(), INPUT_ROOT)";
-/// The most bytes of an input that are written into a test.
+/// The most bytes of an input that are written into a test. A longer one is given by its root.
 const LONGEST_INPUT: usize = 1 << 15;
 
 /// The package's files. Inputs are given as addresses and bytes. Everything else is zero.
@@ -112,6 +109,10 @@ fn model(image: &Image, name: &str, recorded: &Recorded) -> String {
         )
     });
     let word = |word: U256| format!("{word:#066x}");
+    let regions = |name: &str, regions: &[U256]| -> String {
+        let assign = |(index, region): (usize, &U256)| format!("        its.{name}[{index}] = {};\n", word(*region));
+        regions.iter().enumerate().map(assign).collect()
+    };
     fill(
         include_str!("package/Model.sol"),
         &[
@@ -126,8 +127,10 @@ fn model(image: &Image, name: &str, recorded: &Recorded) -> String {
             ("schedule_root", &model.program.scheduleRoot.to_string()),
             ("shape", &word(model.program.shape)),
             ("memory_root", &model.memoryRoot.to_string()),
-            ("input", &word(model.input)),
-            ("output", &word(model.output)),
+            ("input_count", &model.inputs.len().to_string()),
+            ("inputs", &regions("inputs", &model.inputs)),
+            ("output_count", &model.outputs.len().to_string()),
+            ("outputs", &regions("outputs", &model.outputs)),
         ],
     )
 }
@@ -160,24 +163,41 @@ fn service_test(name: &str, recorded: &Recorded) -> String {
         let call = contracts::calldata(contracts::U256::ZERO, &game, &program, move_);
         let _ = writeln!(calls, "        calls[{index}] = hex\"{}\";", hex(&call));
     }
-    let short = recorded.input.len() <= LONGEST_INPUT;
-    let input = format!(
-        "\n    function input() private pure returns (bytes memory) {{\n        return hex\"{}\";\n    }}\n",
-        hex(&recorded.input)
-    );
+    let regions = recorded.model.inputs.iter().zip(&recorded.inputs).enumerate();
+    let inputs: String = regions
+        .map(|(index, (region, bytes))| {
+            let (source, data) = match bytes.len() <= LONGEST_INPUT {
+                true => ("Bytes", hex(bytes)),
+                false => ("Root", hex(&region_root(region, bytes).0)),
+            };
+            format!("        given[{index}] = Input(Source.{source}, hex\"{data}\");\n")
+        })
+        .collect();
+    let outputs = |outputs: &[Bytes]| -> String {
+        let assign = |(index, bytes): (usize, &Bytes)| format!("        all[{index}] = hex\"{}\";\n", hex(bytes));
+        outputs.iter().enumerate().map(assign).collect()
+    };
+    let words: String = contracts::opening(opening)
+        .iter()
+        .enumerate()
+        .map(|(index, word)| format!("        words[{index}] = {word};\n"))
+        .collect();
+    let (computed, answered) = (recorded.computed.shown(0), &recorded.answered);
     fill(
         include_str!("package/Service.t.sol"),
         &[
             ("name", name),
             ("arity", &terms::ARITY.to_string()),
-            ("ask", if short { ASK } else { ASK_BY_ROOT }),
-            ("input_root", &recorded.input_root.to_string()),
-            ("input", if short { &input } else { "" }),
-            ("output_root", &recorded.output_root.to_string()),
-            ("output", &hex(&recorded.output)),
-            ("answered", &hex(&recorded.answered)),
+            ("input_count", &recorded.inputs.len().to_string()),
+            ("inputs", &inputs),
+            ("result", &recorded.computed.result.to_string()),
+            ("output_count", &computed.len().to_string()),
+            ("outputs", &outputs(&computed)),
+            ("answered_count", &answered.len().to_string()),
+            ("answered", &outputs(answered)),
             ("asserter_wins", &(recorded.winner == Side::Asserter).to_string()),
-            ("opening", &hex(&contracts::opening(opening).abi_encode())),
+            ("word_count", &contracts::opening(opening).len().to_string()),
+            ("words", &words),
             ("move_count", &moves.len().to_string()),
             ("moves", &calls),
         ],

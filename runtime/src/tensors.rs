@@ -66,7 +66,7 @@ pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputByt
     let mut named = Vec::new();
     // Names are checked before any file is read.
     for input in inputs {
-        let tensor = find(image, input.name.as_deref())?;
+        let tensor = find_input(image, input.name.as_deref())?;
         if named.iter().any(|(other, _): &(&image::Tensor, _)| other.name == tensor.name) {
             return Err(Failure::usage(format!("input '{}' is given twice", tensor.name)));
         }
@@ -79,7 +79,7 @@ pub fn read_given_inputs(image: &Image, inputs: &[Input]) -> Result<Vec<InputByt
 }
 
 /// The input of an image with a name. The name is optional if there is only one input.
-fn find<'a>(image: &'a Image, name: Option<&str>) -> Result<&'a image::Tensor, Failure> {
+pub fn find_input<'a>(image: &'a Image, name: Option<&str>) -> Result<&'a image::Tensor, Failure> {
     let Some(name) = name else {
         let mut inputs = wanted(image);
         return match (inputs.next(), inputs.next()) {
@@ -186,7 +186,16 @@ pub fn outputs<'a>(
     image: &Image,
     read: impl Fn(u64, u64) -> Option<&'a [u8]>,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
-    let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+    outputs_where(image, |_| true, read)
+}
+
+/// Those of the outputs that are wanted.
+pub fn outputs_where<'a>(
+    image: &Image,
+    wanted: impl Fn(&image::Tensor) -> bool,
+    read: impl Fn(u64, u64) -> Option<&'a [u8]>,
+) -> Result<Vec<(String, Tensor)>, Failure> {
+    let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Output && wanted(tensor));
     tensors
         .map(|tensor| {
             let element = TYPES.iter().find(|(dtype, _)| *dtype == tensor.dtype).map(|(_, element)| *element);

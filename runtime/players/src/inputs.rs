@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use step::Root;
 
 /// The root of an input as it was given; `None` if it isn't one.
-pub(crate) fn root(region: &Region, input: &Input) -> Option<Root> {
+#[must_use]
+pub fn root(region: &Region, input: &Input) -> Option<Root> {
     let data = &input.data;
     match input.source {
         Source::Bytes => (data.len() as u64 == region.bytes).then(|| region_root(region, data)),

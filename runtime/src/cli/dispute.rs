@@ -3,6 +3,7 @@
 use super::values::InputParser;
 use super::{Input, Limits};
 use clap::{Args, ValueEnum};
+use contracts::cost::AT_ONCE;
 use std::path::PathBuf;
 
 /// `opml dispute`.
@@ -26,6 +27,9 @@ pub struct Dispute {
     /// 2: narrow down to a big step first, then to a machine step; 1: machine steps of the whole run at once
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub phases: u8,
+    /// How many steps the honest side has executed at once rather than cutting them into parts once more
+    #[arg(long, value_name = "STEPS", default_value_t = AT_ONCE, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub prove_at_once: u64,
     /// Draw how the dispute is narrowed, from big steps to the instruction that decides it
     #[arg(long, value_name = "FILE.svg")]
     pub svg: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! Requests on a chain, and the accounts that send them.
 
 use super::values::{InputParser, number};
-use super::{Input, Wei};
+use super::{EarlierResult, Input, RootOf, Wei};
 use crate::terms;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -174,7 +174,8 @@ pub struct Register {
 Examples:
   opml request model.opml --input image=digit.npy --fee 0.02eth
   opml request model.opml --input image=digit.npy --wait          until the answer is final
-  opml request model.opml --input image=digit.npy --wait=600      for ten minutes at most")]
+  opml request model.opml --input image=digit.npy --wait=600      for ten minutes at most
+  opml request chat.opml --input token=next.npy --result cache=7/1 --output-by-root cache")]
 pub struct Request {
     /// The image of the model
     pub image: PathBuf,
@@ -187,9 +188,18 @@ pub struct Request {
     /// What the answer is worth to you
     #[arg(long, value_name = "AMOUNT", default_value = "0.01eth")]
     pub fee: Wei,
-    /// Send only the input's root, and write the input to ROOT.bin in this folder, where servers look for it
+    /// Send only the roots of the inputs, and write each to ROOT.bin in this folder, where servers look for it
     #[arg(long, value_name = "DIR")]
     pub by_root: Option<PathBuf>,
+    /// An input by its root, which you need not have: NAME=0xROOT
+    #[arg(long = "root", value_name = "NAME=ROOT")]
+    pub roots: Vec<RootOf>,
+    /// An input that is an output of an earlier request: NAME=REQUEST/OUTPUT, outputs counted from 0
+    #[arg(long = "result", value_name = "NAME=REQUEST/OUTPUT")]
+    pub results: Vec<EarlierResult>,
+    /// An output of which the answer gives only the root, because it is large or a later request continues from it
+    #[arg(long = "output-by-root", value_name = "NAME")]
+    pub outputs_by_root: Vec<String>,
     /// The contract to call when the answer is final
     #[arg(long, value_name = "ADDRESS")]
     pub callback: Option<contracts::Address>,
@@ -231,7 +241,7 @@ pub struct Status {
 #[command(after_help = "\
 Example:
   opml cancel 1                     gives notice, which lasts as long as the challenge window
-  opml cancel 1 && opml withdraw    afterwards")]
+  opml cancel 1                     returns the fee, once that time is over")]
 pub struct Cancel {
     /// The number of the request, as `opml request` prints it
     pub request: u64,

@@ -2,6 +2,7 @@
 
 use super::{Cheat, Key, Limits, Network, Wei};
 use clap::{Args, ValueEnum};
+use contracts::cost::AT_ONCE;
 use std::path::PathBuf;
 
 /// What serve and watch have in common.
@@ -13,9 +14,14 @@ pub struct Playing {
     /// The folder for what must survive a crash; use one key and one folder per player
     #[arg(long, value_name = "DIR", default_value = "opml-state")]
     pub state: PathBuf,
-    /// The folder with inputs that requests give by root only: ROOT.bin each, as `opml request --by-root` writes them
+    /// The folder with inputs that requests give by root only: ROOT.bin each, as `opml request --by-root` writes them;
+    /// outputs that are answered by root are kept there for later requests [default: inputs in the folder of --state]
     #[arg(long, value_name = "DIR")]
     pub inputs: Option<PathBuf>,
+    /// Prove at most this many steps of a game at once: one transaction of up to 100,000 gas a step, instead of waiting
+    /// for an opponent who may never answer
+    #[arg(long, value_name = "STEPS", default_value_t = AT_ONCE, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub prove_at_once: u64,
     /// Serve Prometheus metrics at this address, for example 127.0.0.1:9000
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<std::net::SocketAddr>,

@@ -150,6 +150,46 @@ fn split_at(argument: &OsStr, at: usize) -> Option<OsString> {
     argument.to_str()?.get(at..).map(OsString::from)
 }
 
+/// `NAME=0xROOT`: an input by its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootOf {
+    pub name: String,
+    pub root: contracts::B256,
+}
+
+impl FromStr for RootOf {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (name, root) = text.split_once('=')?;
+            Some(Self { name: name.to_owned(), root: root.parse().ok()? })
+        };
+        read().ok_or("expected NAME=ROOT, where ROOT is 0x and 64 hexadecimal digits")
+    }
+}
+
+/// `NAME=REQUEST/OUTPUT`: an input that is an output of an earlier request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierResult {
+    pub name: String,
+    pub request: u64,
+    pub output: usize,
+}
+
+impl FromStr for EarlierResult {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (name, place) = text.split_once('=')?;
+            let (request, output) = place.split_once('/')?;
+            Some(Self { name: name.to_owned(), request: request.parse().ok()?, output: output.parse().ok()? })
+        };
+        read().ok_or("expected NAME=REQUEST/OUTPUT, such as weights=7/1 for the second output of request 7")
+    }
+}
+
 /// Reads an [`Input`].
 #[derive(Debug, Clone)]
 pub struct InputParser;

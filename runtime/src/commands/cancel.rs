@@ -8,7 +8,7 @@ use chain::Event;
 use contracts::{IInferenceService, U256};
 use serde_json::json;
 
-/// Gives notice, or has the service credit the fee to the requester once the notice period is over.
+/// Gives notice, or has the service return the fee to the requester once the notice period is over.
 pub fn run(args: &Cancel, output: Output) -> Result<(), Failure> {
     let key = signer(&args.key)?;
     let id = U256::from(args.request);
@@ -36,7 +36,7 @@ pub fn run(args: &Cancel, output: Output) -> Result<(), Failure> {
         Some(seconds) => format!(
             "notice given: if no answer to request {id} comes in {seconds} s, `opml cancel {id}` returns the fee"
         ),
-        None => format!("request {id} is cancelled; {} can be taken out with `opml withdraw`", ether(amount)),
+        None => format!("request {id} is cancelled; {} went back to the requester", ether(amount)),
     };
     output.result(
         &json!({

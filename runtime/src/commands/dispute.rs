@@ -10,7 +10,7 @@ use crate::output::{Output, count, table, write_file};
 use crate::pictures::narrowing::{self, Round};
 use crate::tensors::read_inputs;
 use game::player::{challenge, reply};
-use game::{Execution, Game, Model, Move, Outcome, Segment, Side};
+use game::{Execution, Game, Illegal, Model, Move, Oracle as _, Outcome, Segment, Side};
 use image::{Image, Schedule};
 use indicatif::ProgressBar;
 use players::{LoadedModel, pack};
@@ -44,7 +44,9 @@ pub enum Ending {
     Void,
     /// The loser never answered.
     Silence,
-    /// The loser had no legal move left.
+    /// The contract executed the step and refused the loser's proof; then its time ran out.
+    Refused,
+    /// The loser had no move left at all, and its time ran out.
     NoMove,
 }
 
@@ -84,6 +86,7 @@ impl Ending {
         match self {
             Self::Executed => "executed",
             Self::Void => "void",
+            Self::Refused => "refused",
             Self::Silence | Self::NoMove => "timeout",
         }
     }
@@ -114,7 +117,7 @@ impl Played {
         let narrowed = self.narrowed().map(range).unwrap_or_default();
         let mut story = Vec::new();
         let late = match self.ending {
-            Ending::Executed => None,
+            Ending::Executed | Ending::Refused => None,
             Ending::Void => {
                 story.push(format!(
                     "The {winner} wins: the run has no memory before {narrowed}, but the {loser} claims one after it."
@@ -124,23 +127,22 @@ impl Played {
             Ending::Silence => Some("did not answer in time"),
             Ending::NoMove => Some("had no legal move left and ran out of time"),
         };
-        let values = |step: &DisputedStep| step.values(loser);
-        match (late, &self.step) {
-            (None, Some(step)) => {
-                let (place, instruction) = (step.place(image), step.instruction(image));
-                story.push(format!("The {winner} wins: the contract executed {place}, {instruction}."));
-                story.push(values(step));
-            }
-            (None, None) => story.push(format!("The {winner} wins: the contract executed {narrowed}.")),
-            (Some(late), step) => {
+        match late {
+            None => story.push(format!("The {winner} wins: the contract executed {narrowed}.")),
+            Some(late) => {
                 story.push(format!("The {winner} wins: the {loser} {late}, so no step was executed."));
                 story.push(format!("The dispute had been narrowed to {narrowed}."));
-                if let Some(step) = step {
-                    let (place, instruction) = (step.place(image), step.instruction(image));
-                    story.push(format!("The two sides first disagree about {place}, {instruction}."));
-                    story.push(values(step));
-                }
             }
+        }
+        if self.ending == Ending::Refused {
+            story.push(format!(
+                "The {loser} had tried to prove its claim, but it came to the {winner}'s, and its time ran out."
+            ));
+        }
+        if let Some(step) = &self.step {
+            let (place, instruction) = (step.place(image), step.instruction(image));
+            story.push(format!("The two sides first disagree about {place}, {instruction}."));
+            story.push(step.values(loser));
         }
         story
     }
@@ -219,6 +221,9 @@ struct Match<'a> {
     loaded: LoadedModel,
     model: Model,
     arity: u64,
+    honest: Side,
+    /// How many steps the honest side proves at once.
+    at_once: u64,
     /// Whether the asserter never answers.
     silent: bool,
     inputs: &'a [(u64, Vec<u8>)],
@@ -249,8 +254,9 @@ impl<'a> Match<'a> {
         let model = honest.model().clone();
         let lies = lies(image, &mut honest, args.cheat)?;
         let liar = liar(&mut honest, execution, &lies)?;
+        let (honest_side, at_once) = (honest_side(args.cheat), args.prove_at_once);
         let (asserter, challenger) =
-            if honest_side(args.cheat) == Side::Asserter { (honest, liar) } else { (liar, honest) };
+            if honest_side == Side::Asserter { (honest, liar) } else { (liar, honest) };
         let silent = args.cheat == Cheat::Silent;
         let rounds = Vec::new();
         Ok(Self {
@@ -258,6 +264,8 @@ impl<'a> Match<'a> {
             loaded,
             model,
             arity,
+            honest: honest_side,
+            at_once,
             silent,
             inputs,
             asserter,
@@ -268,11 +276,11 @@ impl<'a> Match<'a> {
         })
     }
 
-    /// Plays until an answer is final and its money is withdrawn.
+    /// Plays until an answer is final.
     fn play(mut self) -> Result<Played, Failure> {
-        let input = pack(self.loaded.input(), self.loaded.input_bytes(), self.inputs);
-        let root = self.challenger.input_root()?;
-        let mut arena = Arena::open(self.image, &self.model, input, root, self.arity)?;
+        let inputs = pack(self.loaded.inputs(), self.inputs);
+        let commitment = self.challenger.inputs()?.commitment();
+        let mut arena = Arena::open(self.image, &self.model, inputs, commitment, self.arity)?;
         let claimed = self.loaded.result(&mut self.asserter)?;
         arena.answer(Side::Asserter, &claimed)?;
         self.announcer.announce(&arena.transactions)?;
@@ -281,13 +289,10 @@ impl<'a> Match<'a> {
         arena.challenge(&opening, about)?;
         self.record(Side::Challenger, &arena)?;
         let (winner, ending) = self.play_game(&mut arena, opening.claims)?;
-        let mut standing = claimed;
         if winner == Side::Challenger {
-            standing = self.loaded.result(&mut self.challenger)?;
-            arena.answer(winner, &standing)?;
+            arena.answer(winner, &self.loaded.result(&mut self.challenger)?)?;
         }
-        arena.settle(winner, &standing)?;
-        arena.withdraw(winner)?;
+        arena.settle(winner)?;
         self.announcer.announce(&arena.transactions)?;
         let (arity, time) = (self.arity, self.start.elapsed());
         let (rounds, transactions) = (self.rounds, arena.transactions);
@@ -317,23 +322,29 @@ impl<'a> Match<'a> {
 
     fn play_game(&mut self, arena: &mut Arena, mut theirs: Vec<Root>) -> Result<(Side, Ending), Failure> {
         loop {
-            let game = *arena.game()?;
+            let game = arena.game()?.clone();
             let mover = game.mover().unwrap_or(Side::Asserter);
             let most = Game::most_moves(self.model.big_steps(), self.longest(), self.arity);
             let round = self.rounds.len() + 1;
             self.announcer
                 .bar
                 .set_message(format!("move {round} of at most {most}: the {} computes", side(mover)));
-            let Some(move_) = self.next(&game, &theirs)? else {
-                let about = format!("the {}'s time has run out", side(mover));
-                arena.let_time_pass(about)?;
-                self.announcer.announce(&arena.transactions)?;
-                return Ok((mover.other(), if self.silent { Ending::Silence } else { Ending::NoMove }));
-            };
-            theirs = move_.claims().to_vec();
-            if let Some(last) = self.rounds.last_mut() {
+            let next = self.next(&game, &theirs)?;
+            if let (Next::Legal(move_) | Next::Refused(move_), Some(last)) = (&next, self.rounds.last_mut()) {
                 last.picked = Some(move_.pick().part);
             }
+            let Next::Legal(move_) = next else {
+                let mut ending = if self.silent { Ending::Silence } else { Ending::NoMove };
+                if let Next::Refused(move_) = next {
+                    let about = about(self.image, &move_, &game);
+                    arena.play_refused(&move_, format!("{about}, which is right"))?;
+                    ending = Ending::Refused;
+                }
+                arena.let_time_pass(format!("the {}'s time has run out", side(mover)))?;
+                self.announcer.announce(&arena.transactions)?;
+                return Ok((mover.other(), ending));
+            };
+            theirs = move_.claims().to_vec();
             let outcome = arena.play(&move_, about(self.image, &move_, &game))?;
             if let Outcome::Won(winner) = outcome {
                 self.announcer.announce(&arena.transactions)?;
@@ -347,26 +358,37 @@ impl<'a> Match<'a> {
     /// The maximum number of steps in a big step.
     fn longest(&self) -> u64 {
         let bounds = self.image.schedule.iter().map(|step| step.bound);
-        let whole =
-            self.image.interface.map(|interface| interface.bound).filter(|_| self.model.big_steps() == 1);
-        whole.or_else(|| bounds.max()).unwrap_or(1)
+        let interface = self.image.interface.as_ref().filter(|_| self.model.big_steps() == 1);
+        interface.map(|interface| interface.bound).or_else(|| bounds.max()).unwrap_or(1)
     }
 
-    /// The move of the side to move. `None` if it is silent, or if its lies leave it no legal move.
-    fn next(&mut self, game: &Game, theirs: &[Root]) -> Result<Option<Move>, Failure> {
-        let oracle = match game.mover() {
-            Some(Side::Asserter) if self.silent => return Ok(None),
-            Some(Side::Asserter) => &mut self.asserter,
-            _ => &mut self.challenger,
+    /// The move of the side to move.
+    fn next(&mut self, game: &Game, theirs: &[Root]) -> Result<Next, Failure> {
+        let mover = game.mover().unwrap_or(Side::Asserter);
+        let oracle = match mover {
+            Side::Asserter if self.silent => return Ok(Next::Nothing),
+            Side::Asserter => &mut self.asserter,
+            Side::Challenger => &mut self.challenger,
         };
-        let move_ = reply(game, theirs, oracle)?;
-        let legal = |move_: &Move| {
-            let mut next = *game;
-            game.mover()
-                .is_some_and(|side| next.apply(side, move_, game.deadline().unwrap_or_default()).is_ok())
-        };
-        Ok(move_.filter(legal))
+        // A liar has no true witnesses after its lie.
+        let at_once = if mover == self.honest { self.at_once } else { 1 };
+        let Some(move_) = reply(game, theirs, at_once, oracle)? else { return Ok(Next::Nothing) };
+        Ok(match game.clone().apply(mover, &move_, game.deadline().unwrap_or_default()) {
+            Ok(_) => Next::Legal(move_),
+            Err(Illegal::Agrees) if matches!(move_, Move::Prove { .. }) => Next::Refused(move_),
+            Err(_) => Next::Nothing,
+        })
     }
+}
+
+/// What a side does when it is its turn.
+enum Next {
+    /// A move.
+    Legal(Move),
+    /// A proof of a lie, which comes to the truth.
+    Refused(Move),
+    /// Nothing: it is silent, or has no legal move.
+    Nothing,
 }
 
 /// The units of the dispute: all big steps, or the whole program as one.

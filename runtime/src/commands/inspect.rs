@@ -84,9 +84,12 @@ fn object(image: &Image) -> Value {
 /// The regions of inputs, outputs and scratch, and the bound of the whole run. Null if the image doesn't
 /// declare them.
 fn interface(image: &Image) -> Value {
-    let region = |region: image::Region| json!({ "address": region.address, "bits": region.bits });
-    image.interface.map_or(Value::Null, |interface| {
-        json!({ "input": region(interface.input), "output": region(interface.output),
+    let regions = |regions: &[image::Region]| -> Vec<Value> {
+        let region = |region: &image::Region| json!({ "address": region.address, "bits": region.bits });
+        regions.iter().map(region).collect()
+    };
+    image.interface.as_ref().map_or(Value::Null, |interface| {
+        json!({ "inputs": regions(&interface.inputs), "outputs": regions(&interface.outputs),
                 "scratch_bits": interface.scratch_bits, "bound": interface.bound })
     })
 }
@@ -130,10 +133,10 @@ fn text(image: &Image) -> String {
         let _ = writeln!(text, "period       big steps {start} to {last}, {least} to {most} times");
     }
     if let Some(interface) = &image.interface {
-        for (name, image::Region { address, bits }) in
-            [("inputs", interface.input), ("outputs", interface.output)]
-        {
-            let _ = writeln!(text, "{name:<12} 2^{bits} bytes at {address:#x}");
+        for (name, regions) in [("input", &interface.inputs), ("output", &interface.outputs)] {
+            for (index, image::Region { address, bits }) in regions.iter().enumerate() {
+                let _ = writeln!(text, "{:<12} 2^{bits} bytes at {address:#x}", format!("{name} {index}"));
+            }
         }
         let _ = writeln!(
             text,

@@ -40,15 +40,22 @@ pub fn run(args: &Register, output: Output) -> Result<(), Failure> {
         Ok((verifier, gas))
     })?;
     spinner.finish_and_clear();
-    let (id, input, output_bytes) = (model.id(), model.input_bytes(), model.output_bytes());
+    let id = model.id();
+    let bytes = |regions: &[game::Region]| regions.iter().map(|region| region.bytes).collect::<Vec<u64>>();
+    let (inputs, outputs) = (bytes(model.inputs()), bytes(model.outputs()));
     let object = json!({
-        "model": id, "verifier": verifier, "input_bytes": input, "output_bytes": output_bytes, "gas": gas,
+        "model": id, "verifier": verifier, "input_bytes": inputs, "output_bytes": outputs, "gas": gas,
     });
     let text = format!(
-        "model     {id}\nverifier  {verifier}\ninput     {} bytes\noutput    {} bytes\ngas       {}",
-        count(input),
-        count(output_bytes),
+        "model     {id}\nverifier  {verifier}\ninputs    {} bytes\noutputs   {} bytes\ngas       {}",
+        listed(&inputs),
+        listed(&outputs),
         count(gas)
     );
     output.result(&object, &text)
+}
+
+/// `3,136` or `3,136 + 40`.
+fn listed(bytes: &[u64]) -> String {
+    bytes.iter().map(|&bytes| count(bytes)).collect::<Vec<_>>().join(" + ")
 }

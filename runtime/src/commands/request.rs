@@ -3,17 +3,23 @@
 use super::wait::final_answer;
 use crate::cli::Request;
 use crate::failure::Failure;
+use crate::history::output_roots;
 use crate::images::load;
 use crate::network::{Sender, Session, block_on, ether, signer};
 use crate::output::{Output, count, create_folder, write_file};
-use crate::tensors::read_inputs;
+use crate::tensors::{find_input, read_given_inputs};
 use chain::Event;
-use contracts::{B256, Bytes, IInferenceService, IModelRegistry, Order, U256};
-use players::{LoadedModel, input_root, pack};
+use contracts::{B256, Bytes, IInferenceService, IModelRegistry, Input, Order, SolCall as _, Source, U256};
+use game::Region;
+use image::{Role, Tensor};
+use players::{LoadedModel, pack, region_root};
 use serde_json::json;
 
 /// The maximum gas that the service gives a callback. `InferenceService.sol` has the same number.
 const MAX_CALLBACK_GAS: u64 = 8_000_000;
+
+/// Calldata of more bytes costs more gas than a transaction may have under EIP-7825, or nearly so.
+const LARGE: usize = 96 * 1024;
 
 /// Sends the request.
 pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
@@ -23,14 +29,17 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
     }
     let model =
         LoadedModel::new(load(&args.image)?, None).map_err(|error| Failure::about(&args.image, error))?;
-    let inputs = read_inputs(&model.image, &args.inputs)?;
-    let inputs: Vec<(u64, Vec<u8>)> = inputs.into_iter().map(|fed| (fed.address, fed.bytes)).collect();
-    let input = pack(model.input(), model.input_bytes(), &inputs);
-    let root = contracts::word(input_root(model.input(), &input));
+    let by_root = by_root(&model, &args.outputs_by_root)?;
+    let given = given(&model, args)?;
     let key = signer(&args.key)?;
     if let Some(folder) = &args.by_root {
         create_folder(folder)?;
-        write_file(&folder.join(format!("{root}.bin")), &input)?;
+        for (region, given) in model.inputs().iter().zip(&given) {
+            if let Given::Bytes(bytes) = given {
+                let root = contracts::word(region_root(region, bytes));
+                write_file(&folder.join(format!("{root}.bin")), bytes)?;
+            }
+        }
     }
     let spinner = output.spinner("requesting");
     let object = block_on(async {
@@ -41,44 +50,143 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         let order = Order {
             model: model.id(),
             repetitions: args.repetitions,
+            byRoot: by_root,
             callback: args.callback.unwrap_or_default(),
             callbackGas: args.callback_gas,
             callbackData: Bytes::new(),
         };
-        let receipt = if args.by_root.is_some() {
-            let call = IInferenceService::requestByRootCall { order, inputRoot: root };
-            sender.call(service, &call, args.fee).await?
-        } else {
-            let call = IInferenceService::requestCall { order, input: input.into() };
-            sender.call(service, &call, args.fee).await?
-        };
+        let mut inputs = Vec::new();
+        for (region, given) in model.inputs().iter().zip(given) {
+            inputs.push(match given {
+                Given::Bytes(bytes) if args.by_root.is_none() => Input { source: Source::Bytes, data: bytes },
+                Given::Bytes(bytes) => root_input(contracts::word(region_root(region, &bytes))),
+                Given::Root(root) => root_input(root),
+                Given::Result { request, output: output_index } => earlier(&session, request, output_index, output).await?,
+            });
+        }
+        let call = IInferenceService::requestCall { order, inputs };
+        let receipt = sender.call(service, &call, args.fee).await.map_err(|failure| too_large(failure, &call))?;
         let event = receipt.logs.iter().find_map(Event::<IInferenceService::Requested>::of);
         let event = event.ok_or_else(|| Failure::new("the service reports no request"))?;
         spinner.finish_and_clear();
-        let (id, gas) = (event.data.id, receipt.sent.gas);
+        let (id, inputs, gas) = (event.data.id, event.data.request.inputs, receipt.sent.gas);
         let text = format!(
-            "request     {id}\nmodel       {}\ninput root  {root}\nfee         {}\ngas         {}",
+            "request     {id}\nmodel       {}\ninputs      {inputs}\nfee         {}\ngas         {}",
             model.id(),
             ether(U256::from(args.fee.0)),
             count(gas)
         );
-        // The number is model before the wait, which may end without an answer.
+        // The number is shown before the wait, which may end without an answer.
         output.say(&text)?;
         let mut object = json!({
-            "request": id.saturating_to::<u64>(), "model": model.id(), "input_root": root,
+            "request": id.saturating_to::<u64>(), "model": model.id(), "inputs": inputs,
             "fee_wei": args.fee.0.to_string(), "gas": gas,
         });
         if args.wait.is_some() {
             let answer = final_answer(&session, id, args.wait, output).await?;
-            output.say(&format!("final       {} by {}", answer.outputRoot, answer.asserter))?;
+            output.say(&format!("final       {} by {}", answer.result, answer.asserter))?;
             output
                 .say(&format!("\n`opml result {id} --image {}` writes the outputs", args.image.display()))?;
-            object["output_root"] = json!(answer.outputRoot);
+            object["result"] = json!(answer.result);
             object["asserter"] = json!(answer.asserter);
         }
         Ok(object)
     })?;
     output.object(&object)
+}
+
+/// How an input is given.
+enum Given {
+    Bytes(Bytes),
+    Root(B256),
+    Result { request: u64, output: usize },
+}
+
+/// How each input of the model is given.
+fn given(model: &LoadedModel, args: &Request) -> Result<Vec<Given>, Failure> {
+    let image = &model.image;
+    let bytes = read_given_inputs(image, &args.inputs)?;
+    let mut elsewhere = Vec::new();
+    for root in &args.roots {
+        elsewhere.push((find_input(image, Some(&root.name))?, Given::Root(root.root)));
+    }
+    for result in &args.results {
+        let given = Given::Result { request: result.request, output: result.output };
+        elsewhere.push((find_input(image, Some(&result.name))?, given));
+    }
+    let tensors: Vec<(u64, Vec<u8>)> = bytes.into_iter().map(|input| (input.address, input.bytes)).collect();
+    let inputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
+    for tensor in inputs {
+        let times = tensors.iter().filter(|(address, _)| *address == tensor.address).count()
+            + elsewhere.iter().filter(|(other, _)| other.address == tensor.address).count();
+        let name = &tensor.name;
+        match times {
+            0 => {
+                return Err(Failure::usage(format!("input '{name}' is missing"))
+                    .hint(format!("add --input {name}=FILE.npy, --root {name}=ROOT or --result {name}=REQUEST/OUTPUT")));
+            }
+            1 => {}
+            _ => return Err(Failure::usage(format!("input '{name}' is given twice"))),
+        }
+    }
+    let packed = pack(model.inputs(), &tensors).into_iter().zip(model.inputs());
+    let given = packed.map(|(bytes, region)| {
+        let its = elsewhere.iter().position(|(tensor, _)| holds(region, tensor));
+        its.map_or(Given::Bytes(bytes), |its| elsewhere.swap_remove(its).1)
+    });
+    Ok(given.collect())
+}
+
+/// Whether a tensor is in a region.
+fn holds(region: &Region, tensor: &Tensor) -> bool {
+    tensor.address.checked_sub(region.subtree.address()).is_some_and(|offset| offset < region.bytes)
+}
+
+/// The outputs of which the answer gives only the root, as a mask.
+fn by_root(model: &LoadedModel, names: &[String]) -> Result<u64, Failure> {
+    let mut mask = 0;
+    for name in names {
+        let outputs = || model.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+        let tensor = outputs().find(|tensor| tensor.name == *name).ok_or_else(|| {
+            let names: Vec<&str> = outputs().map(|tensor| &*tensor.name).collect();
+            Failure::usage(format!("the image has no output '{name}'"))
+                .hint(format!("it has {}", names.join(", ")))
+        })?;
+        let place = model.outputs().iter().position(|region| holds(region, tensor));
+        mask |= place.map_or(0, |place| 1 << place);
+    }
+    Ok(mask)
+}
+
+fn root_input(root: B256) -> Input {
+    Input { source: Source::Root, data: Bytes::copy_from_slice(&root[..]) }
+}
+
+/// An output of an earlier request as an input.
+async fn earlier(session: &Session, request: u64, index: usize, output: Output) -> Result<Input, Failure> {
+    let id = U256::from(request);
+    final_answer(session, id, None, output).await?;
+    let roots = output_roots(&session.events(session.deployment.service).await?, id)?;
+    if index >= roots.len() {
+        let count = roots.len();
+        return Err(Failure::new(format!("request {request} has no output {index}, but {count} outputs"))
+            .hint("outputs are counted from 0"));
+    }
+    let numbers = [id, U256::from(index)].map(|number| number.to_be_bytes::<32>());
+    let words = numbers.into_iter().chain(roots.into_iter().map(|root| root.0));
+    Ok(Input { source: Source::Result, data: words.flatten().collect::<Vec<u8>>().into() })
+}
+
+/// Says what helps if a request's inputs are too large for a transaction.
+fn too_large(failure: Failure, call: &IInferenceService::requestCall) -> Failure {
+    let bytes = call.abi_encode().len();
+    if bytes <= LARGE {
+        return failure;
+    }
+    failure.hint(format!(
+        "the inputs make a transaction of {} bytes, more than many nodes or a block take: --by-root DIR sends only their roots",
+        count(bytes as u64)
+    ))
 }
 
 /// Fails if requests can't be made for the model.

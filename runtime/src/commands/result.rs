@@ -1,55 +1,78 @@
-//! `opml result`: the final output of a request.
+//! `opml result`: the final outputs of a request.
 
 use super::wait::final_answer;
 use crate::cli::ResultOf;
 use crate::failure::Failure;
+use crate::history::requested;
 use crate::images::load;
 use crate::network::{Session, block_on};
 use crate::output::{Output, create_folder, hex};
-use crate::tensors::{outputs, paths, show, write_outputs};
+use crate::tensors::{outputs_where, paths, show, write_outputs};
 use chain::Event;
 use contracts::{B256, Bytes, IInferenceService, U256};
-use players::LoadedModel;
+use image::Tensor;
+use players::{LoadedModel, is_by_root};
 use serde_json::json;
 
-/// Shows or writes the output.
+/// Shows or writes the outputs.
 pub fn run(args: &ResultOf, output: Output) -> Result<(), Failure> {
     let loaded = match &args.image {
         Some(path) => Some(LoadedModel::new(load(path)?, None).map_err(|error| Failure::about(path, error))?),
         None => None,
     };
-    let (root, bytes) = block_on(answer(args, output))?;
-    if bytes.is_empty() {
-        let object = json!({ "request": args.request, "output_root": root, "void": true });
+    let Found { result, by_root, outputs: given } = block_on(answer(args, output))?;
+    let mut object = json!({ "request": args.request, "result": result });
+    if given.is_empty() {
+        object["void"] = json!(true);
         return output
-            .result(&object, &format!("final: the model has no result on this input\nroot    {root}"));
+            .result(&object, &format!("final: the model has no result on these inputs\nresult  {result}"));
     }
     let Some(loaded) = loaded else {
-        let object = json!({ "request": args.request, "output_root": root, "output": hex(&bytes) });
-        return output.result(&object, &format!("final\nroot    {root}\noutput  {}", hex(&bytes)));
+        let shown: Vec<String> = given.iter().map(|bytes| hex(bytes)).collect();
+        let mut text = format!("final\nresult  {result}");
+        for (index, shown) in (0..).zip(&shown) {
+            let by_root = if is_by_root(by_root, index) { " (its root)" } else { "" };
+            text += &format!("\noutput {index}{by_root}  {shown}");
+        }
+        object["outputs"] = json!(shown);
+        object["by_root"] = json!((0..).take(shown.len()).filter(|&index| is_by_root(by_root, index)).collect::<Vec<u32>>());
+        return output.result(&object, &text);
     };
-    if loaded.output_bytes() != bytes.len() as u64 {
-        return Err(Failure::new(format!(
-            "the output has {} bytes, but the image's outputs have {}",
-            bytes.len(),
-            loaded.output_bytes()
-        ))
-        .hint("the request was about another model"));
+    let shown = || (0..).zip(loaded.outputs().iter().zip(&given)).filter(|(index, _)| !is_by_root(by_root, *index));
+    if given.len() != loaded.outputs().len()
+        || shown().any(|(_, (region, bytes))| bytes.len() as u64 != region.bytes)
+    {
+        return Err(Failure::new("the outputs are not as many, or not as long, as the image's")
+            .hint("the request was about another model"));
     }
-    let start = loaded.output().address;
     let read = |address: u64, size: u64| {
-        let at = usize::try_from(address.checked_sub(start)?).ok()?;
-        bytes.get(at..at.checked_add(usize::try_from(size).ok()?)?)
+        shown().find_map(|(_, (region, bytes))| {
+            let at = usize::try_from(address.checked_sub(region.subtree.address())?).ok()?;
+            bytes.get(at..at.checked_add(usize::try_from(size).ok()?)?)
+        })
     };
-    let tensors = outputs(&loaded.image, read)?;
+    let of_bytes = |tensor: &Tensor| read(tensor.address, tensor.bytes).is_some();
+    let tensors = outputs_where(&loaded.image, of_bytes, read)?;
     create_folder(&args.output)?;
     let files = write_outputs(&args.output, &tensors)?;
-    let text = format!("final\nroot    {root}\n{}", show(&tensors, &files));
-    output.result(&json!({ "request": args.request, "output_root": root, "outputs": paths(&files) }), &text)
+    let mut text = format!("final\nresult  {result}\n{}", show(&tensors, &files));
+    for (index, root) in (0..).zip(&given).filter(|(index, _)| is_by_root(by_root, *index)) {
+        text += &format!("output {index} is given by its root, {}\n", hex(root));
+    }
+    object["outputs"] = paths(&files);
+    output.result(&object, &text)
 }
 
-/// The final output with its root.
-async fn answer(args: &ResultOf, output: Output) -> Result<(B256, Bytes), Failure> {
+/// A final answer.
+struct Found {
+    result: B256,
+    /// Which outputs are given by their roots.
+    by_root: u64,
+    outputs: Vec<Bytes>,
+}
+
+/// The final answer to the request.
+async fn answer(args: &ResultOf, output: Output) -> Result<Found, Failure> {
     let session = Session::open(&args.network).await?;
     let id = U256::from(args.request);
     let answer = final_answer(&session, id, args.wait, output).await?;
@@ -57,6 +80,7 @@ async fn answer(args: &ResultOf, output: Output) -> Result<(B256, Bytes), Failur
     let answered = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
     let found =
         answered.filter(|event| event.data.id == id).find(|event| event.data.attempt == answer.attempt);
-    let event = found.ok_or_else(|| Failure::new("the node does not have the event with the output"))?;
-    Ok((answer.outputRoot, event.data.output))
+    let event = found.ok_or_else(|| Failure::new("the node does not have the event with the outputs"))?;
+    let by_root = requested(&logs, id)?.request.byRoot;
+    Ok(Found { result: answer.result, by_root, outputs: event.data.outputs })
 }

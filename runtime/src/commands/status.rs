@@ -54,7 +54,7 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
         .map(|happened| json!({ "block": happened.block, "event": happened.what, "about": happened.about }))
         .collect();
     let object = json!({
-        "request": args.request, "standing": standing, "asserter": answer.asserter, "output_root": answer.outputRoot,
+        "request": args.request, "standing": standing, "asserter": answer.asserter, "result": answer.result,
         "attempt": answer.attempt, "open_games": answer.openGames.to::<u32>(),
         "window_ends_in": (answer.standing == Standing::Pending).then_some(left),
         "disputes": disputes.iter().map(Disputed::json).collect::<Vec<_>>(), "history": events,
@@ -93,7 +93,7 @@ fn summary(answer: &Answer, terms: &Terms, left: u64) -> String {
         Standing::Overturned => "It lost a dispute and is overturned.".to_owned(),
         _ => return "There is no answer yet.".to_owned(),
     };
-    format!("answer  {} by {}\noutput  {}\n{more}", answer.attempt, answer.asserter, answer.outputRoot)
+    format!("answer  {} by {}\nresult  {}\n{more}", answer.attempt, answer.asserter, answer.result)
 }
 
 /// A text with addresses and hashes short enough for a table.
@@ -116,7 +116,7 @@ fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
     } else if let Some(Event { data, block }) =
         Event::<IInferenceService::Answered>::of(log).filter(|e| e.data.id == id)
     {
-        new(block, "answered", format!("by {}: {}", data.asserter, data.outputRoot))
+        new(block, "answered", format!("by {}: {}", data.asserter, data.result))
     } else if let Some(Event { data, block }) =
         Event::<IDisputeGame::Moved>::of(log).filter(|e| of(e.data.id))
     {
@@ -135,7 +135,7 @@ fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
         Event::<IInferenceService::Settled>::of(log).filter(|e| e.data.id == id)
     {
         let delivered = if data.delivered { "no callback, or it succeeded" } else { "the callback failed" };
-        new(block, "final", format!("{}; {delivered}", data.outputRoot))
+        new(block, "final", format!("{}; {delivered}", data.result))
     } else if let Some(Event { data, block }) =
         Event::<IInferenceService::CancelNotice>::of(log).filter(|e| e.data.id == id)
     {

@@ -97,8 +97,8 @@ mod tests {
         let terms = Terms { window: 60, clock: 30, ..Terms::default() };
         let state = |standing, attempt, games, posted: u64| {
             let (posted, openGames) = (U256::from(posted).to(), U256::from(games).to());
-            let (asserter, outputRoot, delivered) = Default::default();
-            let answer = Answer { asserter, posted, attempt, openGames, standing, delivered, outputRoot };
+            let (asserter, result, delivered) = Default::default();
+            let answer = Answer { asserter, posted, attempt, openGames, standing, delivered, result };
             state(&answer, &terms, 1000).to_string()
         };
         assert_eq!(state(Standing::None, 0, 0, 0), "waiting for an answer");

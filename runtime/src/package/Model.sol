@@ -12,19 +12,16 @@ library {{name}}Model {
     uint32 internal constant EXTENSIONS = {{extensions}};
 
     /// Interfaces.sol explains the packed words.
-    function model() internal pure returns (Model memory) {
-        return Model({
-            program: Program({
-                codeRoot: {{code_root}},
-                machine: {{machine}},
-                scheduleRoot: {{schedule_root}},
-                shape: {{shape}}
-            }),
-            memoryRoot: {{memory_root}},
-            input: {{input}},
-            output: {{output}}
+    function model() internal pure returns (Model memory its) {
+        its.program = Program({
+            codeRoot: {{code_root}},
+            machine: {{machine}},
+            scheduleRoot: {{schedule_root}},
+            shape: {{shape}}
         });
-    }
+        its.memoryRoot = {{memory_root}};
+        (its.inputs, its.outputs) = (new uint256[]({{input_count}}), new uint256[]({{output_count}}));
+{{inputs}}{{outputs}}    }
 
     /// The sets of extensions that have a verifier, and the hashes of the verifiers' creation codes.
     function verifiers() internal pure returns (uint32[] memory extensions, bytes32[] memory hashes) {

@@ -5,16 +5,16 @@ pragma solidity ^0.8.24;
 import {Deploy} from "../script/Deploy.s.sol";
 import {InferenceService} from "../src/InferenceService.sol";
 import {
-    BigStepEntry,
     Game,
     IDisputeGame,
     IInferenceConsumer,
+    Input,
     Model,
-    Opening,
     Order,
     Pick,
     Program,
     Request,
+    Source,
     Standing,
     Terms
 } from "../src/Interfaces.sol";
@@ -32,7 +32,7 @@ contract ServiceTest is IInferenceConsumer {
     InferenceService private service;
     Terms private terms;
     Model private model;
-    bytes private delivered;
+    bytes32 private delivered;
 
     function setUp() public {
         vm.warp(1_700_000_000);
@@ -48,11 +48,11 @@ contract ServiceTest is IInferenceConsumer {
         vm.deal(CHALLENGER, 2 * uint256(terms.challengerBond));
     }
 
-    function inferenceCallback(uint256, address requester, bytes32, bytes calldata result, bytes calldata)
+    function inferenceCallback(uint256, address requester, bytes32, bytes[] calldata result, bytes calldata)
         external
     {
         require(msg.sender == address(service) && requester == address(this), "who calls?");
-        delivered = result;
+        delivered = keccak256(abi.encode(result));
     }
 
     function test_theCompilerMakesTheKnownVerifier() public pure {
@@ -67,19 +67,19 @@ contract ServiceTest is IInferenceConsumer {
 
     function test_anAnswerBecomesFinal() public {
         (uint256 id, Request memory request) = ask();
-        answer(id, request, output());
+        answer(id, request, outputs());
         vm.warp(block.timestamp + terms.window);
-        service.settle(id, request, output(), "");
-        require(service.result(id) == OUTPUT_ROOT, "another root");
-        require(keccak256(delivered) == keccak256(output()), "another output");
+        service.settle(id, request, outputs(), "");
+        require(service.result(id) == RESULT, "another result");
+        require(delivered == keccak256(abi.encode(outputs())), "other outputs");
     }
 
-    function test_anOpeningLeadsToItsOutput() public {
+    function test_anOpeningLeadsToItsOutputs() public {
         (uint256 id, Request memory request) = ask();
         answer(id, request, answered());
-        Opening memory bad = opening();
-        bad.claims[bad.claims.length - 1] = keccak256("no memory of this run");
-        bytes32 asserted = service.provisionalAnswer(id).outputRoot;
+        bytes32[] memory bad = opening();
+        bad[bad.length - 1] = keccak256("no memory of this run");
+        bytes32 asserted = service.provisionalAnswer(id).result;
         vm.deal(address(this), terms.challengerBond);
         vm.expectRevert(abi.encodeWithSelector(IDisputeGame.Proof.selector));
         service.challenge{value: terms.challengerBond}(id, request, model, asserted, bad);
@@ -89,7 +89,8 @@ contract ServiceTest is IInferenceConsumer {
     function test_aDisputeEndsInOneStep() public {
         (uint256 id, Request memory request) = ask();
         answer(id, request, answered());
-        bytes32 asserted = service.provisionalAnswer(id).outputRoot;
+        bytes32 asserted = service.provisionalAnswer(id).result;
+        uint256[2] memory before = [ASSERTER.balance, CHALLENGER.balance];
         vm.recordLogs();
         vm.prank(CHALLENGER);
         uint256 number = service.challenge{value: terms.challengerBond}(id, request, model, asserted, opening());
@@ -108,31 +109,30 @@ contract ServiceTest is IInferenceConsumer {
         require(asserterWon == ASSERTER_WINS, "the liar wins");
         Standing standing = service.provisionalAnswer(id).standing;
         require(standing == (asserterWon ? Standing.Pending : Standing.Overturned), "the wrong answer stands");
-        address winner = asserterWon ? ASSERTER : CHALLENGER;
-        require(service.balances(winner) >= terms.challengerBond, "the winner isn't paid");
-        vm.prank(winner);
-        service.withdraw();
+        if (asserterWon) require(ASSERTER.balance == before[0] + terms.challengerBond, "the winner isn't paid");
+        else require(CHALLENGER.balance > before[1], "the winner isn't paid");
     }
 
     // ---- What the tests are made of
 
     function ask() private returns (uint256 id, Request memory request) {
         vm.recordLogs();
-        id = {{ask}};
-        (request,,) = abi.decode(vm.getRecordedLogs()[0].data, (Request, bytes, bytes));
+        id = service.request(order(), inputs());
+        (request,,) = abi.decode(vm.getRecordedLogs()[0].data, (Request, Input[], bytes));
     }
 
     function order() private view returns (Order memory) {
         return Order({
             model: {{name}}Model.ID,
             repetitions: 0,
+            byRoot: 0,
             callback: address(this),
             callbackGas: CALLBACK_GAS,
             callbackData: ""
         });
     }
 
-    function answer(uint256 id, Request memory request, bytes memory given) private {
+    function answer(uint256 id, Request memory request, bytes[] memory given) private {
         vm.prank(ASSERTER);
         service.answer{value: terms.asserterBond}(id, request, given);
     }
@@ -146,40 +146,46 @@ contract ServiceTest is IInferenceConsumer {
     function put(bytes calldata call, uint256 id, Game memory game) external view returns (bytes memory) {
         bytes4 kind = bytes4(call);
         Pick memory pick;
+        bytes32[] memory words;
         if (kind == IDisputeGame.dissect.selector) {
-            bytes32[] memory claims;
-            (,, pick, claims) = abi.decode(call[4:], (uint256, Game, Pick, bytes32[]));
-            return abi.encodeCall(IDisputeGame.dissect, (id, game, pick, claims));
+            (,, pick, words) = abi.decode(call[4:], (uint256, Game, Pick, bytes32[]));
+            return abi.encodeCall(IDisputeGame.dissect, (id, game, pick, words));
         }
         if (kind == IDisputeGame.enter.selector) {
-            BigStepEntry memory entry;
-            (,,, pick, entry) = abi.decode(call[4:], (uint256, Game, Program, Pick, BigStepEntry));
-            return abi.encodeCall(IDisputeGame.enter, (id, game, model.program, pick, entry));
+            uint256 leaf;
+            bytes memory end;
+            (,, pick,, leaf, end, words) =
+                abi.decode(call[4:], (uint256, Game, Pick, Program, uint256, bytes, bytes32[]));
+            return abi.encodeCall(IDisputeGame.enter, (id, game, pick, model.program, leaf, end, words));
         }
-        bytes memory witness;
-        (,, pick, witness) = abi.decode(call[4:], (uint256, Game, Pick, bytes));
-        return abi.encodeCall(IDisputeGame.prove, (id, game, pick, witness));
+        bytes[] memory witnesses;
+        (,, pick, words, witnesses) = abi.decode(call[4:], (uint256, Game, Pick, bytes32[], bytes[]));
+        return abi.encodeCall(IDisputeGame.prove, (id, game, pick, words, witnesses));
     }
 
     // ---- The runs
 
-    bytes32 private constant INPUT_ROOT = {{input_root}};
-    bytes32 private constant OUTPUT_ROOT = {{output_root}};
+    bytes32 private constant RESULT = {{result}};
     bool private constant ASSERTER_WINS = {{asserter_wins}};
-{{input}}
-    /// The model's output on the input.
-    function output() private pure returns (bytes memory) {
-        return hex"{{output}}";
-    }
 
-    /// What the asserter of the recorded game says it is.
-    function answered() private pure returns (bytes memory) {
-        return hex"{{answered}}";
-    }
+    function inputs() private pure returns (Input[] memory given) {
+        given = new Input[]({{input_count}});
+{{inputs}}    }
 
-    function opening() private pure returns (Opening memory) {
-        return abi.decode(hex"{{opening}}", (Opening));
-    }
+    /// The model's outputs on these inputs.
+    function outputs() private pure returns (bytes[] memory all) {
+        all = new bytes[]({{output_count}});
+{{outputs}}    }
+
+    /// What the asserter of the recorded game says they are.
+    function answered() private pure returns (bytes[] memory all) {
+        all = new bytes[]({{answered_count}});
+{{answered}}    }
+
+    /// The words of the challenge.
+    function opening() private pure returns (bytes32[] memory words) {
+        words = new bytes32[]({{word_count}});
+{{words}}    }
 
     function moves() private pure returns (bytes[] memory calls) {
         calls = new bytes[]({{move_count}});

@@ -13,7 +13,7 @@ use game::player::{challenge, reply};
 use game::{Challenge, Clocks, Execution, Game, MemoryLimit, Model, Move, Oracle, Side};
 use image::Image;
 use indicatif::ProgressBar;
-use players::{LoadedModel, ModelError, pack};
+use players::{Computed, LoadedModel, ModelError, pack};
 use std::collections::HashSet;
 use step::{Root, Status};
 
@@ -26,7 +26,7 @@ const TESTED: usize = 64;
 
 /// The maximum number of steps of a run that are searched.
 pub fn steps_searched(image: &Image) -> u64 {
-    image.interface.map_or(SEARCHED, |interface| interface.bound.min(SEARCHED))
+    image.interface.as_ref().map_or(SEARCHED, |interface| interface.bound.min(SEARCHED))
 }
 
 /// The first step of an instruction.
@@ -41,16 +41,12 @@ pub struct Example {
 pub struct Recorded {
     /// The model.
     pub model: Model,
-    /// All inputs, as the input region contains them.
-    pub input: Vec<u8>,
-    /// Their root.
-    pub input_root: Root,
-    /// The true output; empty if the model has none on this input.
-    pub output: Bytes,
-    /// Its root.
-    pub output_root: Root,
-    /// The output that the asserter claims.
-    pub answered: Bytes,
+    /// The bytes of each input.
+    pub inputs: Vec<Bytes>,
+    /// The true result.
+    pub computed: Computed,
+    /// The outputs that the asserter claims.
+    pub answered: Vec<Bytes>,
     /// The challenger's first move.
     pub opening: Challenge,
     /// All moves after it.
@@ -128,24 +124,23 @@ fn play(
     let lies = lies(image, &mut honest, cheat)?;
     let mut lying = liar(&mut honest, execution, &lies)?;
     let model = honest.model().clone();
-    let input_root = honest.input_root()?;
-    let output_root = honest.result(&model)?;
-    let output = loaded.result(&mut honest)?.output;
+    let commitment = honest.inputs()?.commitment();
+    let computed = loaded.result(&mut honest)?;
     let (winner, answered) = if cheat == Cheat::Challenger {
-        (Side::Asserter, output.clone())
+        (Side::Asserter, computed.shown(0))
     } else {
-        (Side::Challenger, loaded.result(&mut lying)?.output)
+        (Side::Challenger, loaded.result(&mut lying)?.shown(0))
     };
     let mut players = if winner == Side::Asserter { [honest, lying] } else { [lying, honest] };
-    let Some((opening, moves)) = moves(&model, input_root, &mut players)? else { return Ok(None) };
-    let input = pack(loaded.input(), loaded.input_bytes(), inputs);
-    Ok(Some(Recorded { model, input, input_root, output, output_root, answered, opening, moves, winner }))
+    let Some((opening, moves)) = moves(&model, commitment, &mut players)? else { return Ok(None) };
+    let inputs = pack(loaded.inputs(), inputs);
+    Ok(Some(Recorded { model, inputs, computed, answered, opening, moves, winner }))
 }
 
 /// The moves of asserter and challenger. `None` unless the last one proves a step.
 fn moves(
     model: &Model,
-    input: Root,
+    inputs: Root,
     [asserter, challenger]: &mut [Execution; 2],
 ) -> Result<Option<(Challenge, Vec<Move>)>, Failure> {
     let asserted = asserter.result(model)?;
@@ -153,12 +148,12 @@ fn moves(
     // Time stands still.
     let clocks = Clocks { asserter: 0, challenger: 0 };
     let mut game =
-        Game::challenge(model, input, asserted, ARITY, clocks, &opening, 0).map_err(Failure::from_error)?;
+        Game::challenge(model, inputs, asserted, ARITY, clocks, &opening, 0).map_err(Failure::from_error)?;
     let mut moves: Vec<Move> = Vec::new();
     while let Some(side) = game.mover() {
         let theirs = moves.last().map_or(&*opening.claims, Move::claims);
         let player = if side == Side::Asserter { &mut *asserter } else { &mut *challenger };
-        let Some(move_) = reply(&game, theirs, player)? else { return Ok(None) };
+        let Some(move_) = reply(&game, theirs, 1, player)? else { return Ok(None) };
         if game.apply(side, &move_, 0).is_err() {
             return Ok(None);
         }

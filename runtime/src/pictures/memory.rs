@@ -95,14 +95,16 @@ fn used(image: &Image) -> Vec<Vec<Range<u64>>> {
     let data = image.segments.iter().filter(|_| !is_model).map(|s| span(s.address, s.bytes.len() as u64));
     let data: Vec<_> = data.collect();
     let once = |range: std::ops::Range<u64>| std::iter::once(range).collect::<Vec<_>>();
-    let region =
-        |region: image::Region| vec![span(region.address, 1u64.checked_shl(region.bits.into()).unwrap_or(0))];
-    let (input, output) = match image.interface {
-        Some(interface) => (region(interface.input), region(interface.output)),
+    let regions = |regions: &[image::Region]| -> Vec<Range<u64>> {
+        let size = |region: &image::Region| 1u64.checked_shl(region.bits.into()).unwrap_or(0);
+        regions.iter().map(|region| span(region.address, size(region))).collect()
+    };
+    let (input, output) = match &image.interface {
+        Some(interface) => (regions(&interface.inputs), regions(&interface.outputs)),
         None => (Vec::new(), Vec::new()),
     };
     let program = image::elf::stack_pointer(image);
-    let stack = match (program, image.interface) {
+    let stack = match (program, &image.interface) {
         (None, Some(interface)) => {
             let scratch = 1u64.checked_shl(interface.scratch_bits.into()).unwrap_or(0);
             size.saturating_sub(scratch)..size

@@ -50,7 +50,7 @@ pub fn draw(image: &Image, played: &Played) -> Vec<u8> {
     let mut picture = Picture::default();
     let rounds = &played.rounds;
     let title = match played.narrowed() {
-        Some(segment) if played.ending == Ending::Executed => {
+        Some(segment) if matches!(played.ending, Ending::Executed | Ending::Refused) => {
             format!("A dispute, narrowed to {}", range(segment))
         }
         _ => "A dispute, ended by a timeout".to_owned(),
@@ -133,7 +133,8 @@ fn verdict(picture: &mut Picture, image: &Image, played: &Played, top: f64) -> f
     let (winner, loser) = (side(played.winner), side(played.winner.other()));
     let mut lines = vec![("The winner", format!("the {winner}: {}", how(played, loser)))];
     if let Some(step) = &played.step {
-        let place = if played.ending == Ending::Executed { "The step" } else { "First disagreement" };
+        let executed = matches!(played.ending, Ending::Executed | Ending::Refused);
+        let place = if executed { "The step" } else { "First disagreement" };
         lines.push((place, step.place(image)));
         lines.push(("The instruction", step.instruction(image).replace('`', "")));
         if let Some(difference) = &step.difference {
@@ -157,6 +158,7 @@ fn verdict(picture: &mut Picture, image: &Image, played: &Played, top: f64) -> f
 fn how(played: &Played, loser: &str) -> String {
     match played.ending {
         Ending::Executed => "the contract executed the step".to_owned(),
+        Ending::Refused => format!("the contract executed the step and refused the {loser}'s proof"),
         Ending::Void => "there is no memory to go on from".to_owned(),
         Ending::Silence => format!("the {loser} did not answer in time; no step was executed"),
         Ending::NoMove => {

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IInferenceConsumer, IInferenceService, Input, Order, Request, Source} from "./Interfaces.sol";
+import {IInferenceConsumer, IInferenceService, Input, Order, Request} from "./Interfaces.sol";
 
-/// @title An example of a consumer: it stores the outputs that it asked for, of models with one input and one
-/// output.
+/// @title An example of a consumer: it stores the outputs that it asked for.
 /// @notice Use it as a template for your own. docs/integrating.md explains how consumers work.
 contract ExampleConsumer is IInferenceConsumer {
     IInferenceService public immutable SERVICE;
-    mapping(uint256 id => bytes) public outputs;
+    mapping(uint256 id => bytes[]) private delivered;
     mapping(uint256 id => address) public askers;
 
-    event Delivered(uint256 indexed id, bytes output);
+    event Delivered(uint256 indexed id, bytes[] outputs);
 
     error NotTheService();
     error NotAsked();
@@ -22,8 +21,8 @@ contract ExampleConsumer is IInferenceConsumer {
         SERVICE = service;
     }
 
-    /// @notice Requests an inference. Once its output is final, it is in `outputs(id)`.
-    function ask(bytes32 model, bytes calldata input) external payable returns (uint256 id) {
+    /// @notice Requests an inference. Once its outputs are final, they are in `outputsOf(id)`.
+    function ask(bytes32 model, Input[] calldata inputs) external payable returns (uint256 id) {
         Order memory order = Order({
             model: model,
             repetitions: 0,
@@ -32,12 +31,15 @@ contract ExampleConsumer is IInferenceConsumer {
             callbackGas: 300_000,
             callbackData: ""
         });
-        Input[] memory inputs = new Input[](1);
-        inputs[0] = Input(Source.Bytes, input);
         id = SERVICE.request{value: msg.value}(order, inputs);
         // The service makes no external call to this contract when it takes a request.
         // slither-disable-next-line reentrancy-benign
         askers[id] = msg.sender;
+    }
+
+    /// @notice The outputs of a request; none if they are not final, or if the model has none for its inputs.
+    function outputsOf(uint256 id) external view returns (bytes[] memory) {
+        return delivered[id];
     }
 
     /// @notice Gives notice that the asker wants its money back. Called again once the notice period is over,
@@ -59,16 +61,20 @@ contract ExampleConsumer is IInferenceConsumer {
     receive() external payable {}
 
     /// @inheritdoc IInferenceConsumer
-    function inferenceCallback(uint256 id, address requester, bytes32, bytes[] calldata given, bytes calldata)
-        external
-    {
+    function inferenceCallback(
+        uint256 id,
+        address requester,
+        bytes32,
+        bytes[] calldata outputs,
+        bytes calldata
+    ) external {
         // Anyone can call this function, but only the service knows which outputs are final.
         if (msg.sender != address(SERVICE)) revert NotTheService();
         // Anyone can make a request that names this contract; only its own concern it.
         if (requester != address(this)) revert NotAsked();
-        // There is no output if the model has none for the input.
-        bytes memory output = given.length == 0 ? bytes("") : given[0];
-        outputs[id] = output;
-        emit Delivered(id, output);
+        for (uint256 i = 0; i < outputs.length; ++i) {
+            delivered[id].push(outputs[i]);
+        }
+        emit Delivered(id, outputs);
     }
 }

@@ -15,7 +15,7 @@ contract Consumer is IInferenceConsumer {
     uint256 public id;
     address public requester;
     bytes32 public model;
-    bytes public output;
+    bytes[] private given;
     bytes public data;
     uint256 public gas;
     uint256 public calls;
@@ -24,12 +24,20 @@ contract Consumer is IInferenceConsumer {
         uint256 id_,
         address requester_,
         bytes32 model_,
-        bytes calldata output_,
+        bytes[] calldata outputs_,
         bytes calldata data_
     ) external {
         gas = gasleft();
-        (caller, id, requester, model, output, data) = (msg.sender, id_, requester_, model_, output_, data_);
+        (caller, id, requester, model, data) = (msg.sender, id_, requester_, model_, data_);
+        delete given;
+        for (uint256 i = 0; i < outputs_.length; i++) {
+            given.push(outputs_[i]);
+        }
         calls += 1;
+    }
+
+    function outputs() external view returns (bytes[] memory) {
+        return given;
     }
 }
 
@@ -43,7 +51,7 @@ contract StubbornConsumer is IInferenceConsumer {
         willing = true;
     }
 
-    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external {
+    function inferenceCallback(uint256, address, bytes32, bytes[] calldata, bytes calldata) external {
         gas = gasleft();
         require(willing, "not yet");
         calls += 1;
@@ -51,14 +59,14 @@ contract StubbornConsumer is IInferenceConsumer {
 }
 
 contract GreedyConsumer is IInferenceConsumer {
-    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external pure {
+    function inferenceCallback(uint256, address, bytes32, bytes[] calldata, bytes calldata) external pure {
         while (true) {}
     }
 }
 
 /// @dev Returns so much that reading it would cost the caller all its gas.
 contract BombConsumer is IInferenceConsumer {
-    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external pure {
+    function inferenceCallback(uint256, address, bytes32, bytes[] calldata, bytes calldata) external pure {
         assembly ("memory-safe") {
             revert(0, 500000)
         }
@@ -82,15 +90,15 @@ contract ReentrantConsumer is IInferenceConsumer {
         (request, failing) = (asked, fails);
     }
 
-    function inferenceCallback(uint256 id, address, bytes32, bytes calldata output, bytes calldata data)
+    function inferenceCallback(uint256 id, address, bytes32, bytes[] calldata outputs, bytes calldata data)
         external
     {
         require(!failing, "not yet");
         calls += 1;
-        attempt(abi.encodeCall(IInferenceService.settle, (id, request, output, data)), 0);
-        attempt(abi.encodeCall(IInferenceService.redeliver, (id, request, output, data)), 0);
+        attempt(abi.encodeCall(IInferenceService.settle, (id, request, outputs, data)), 0);
+        attempt(abi.encodeCall(IInferenceService.redeliver, (id, request, outputs, data)), 0);
         attempt(abi.encodeCall(IInferenceService.cancel, (id, request)), 0);
-        attempt(abi.encodeCall(IInferenceService.answer, (id, request, output)), SERVICE.terms().asserterBond);
+        attempt(abi.encodeCall(IInferenceService.answer, (id, request, outputs)), SERVICE.terms().asserterBond);
         attempt(abi.encodeCall(IInferenceService.withdraw, ()), 0);
     }
 
@@ -108,15 +116,15 @@ contract GuardedConsumer is IInferenceConsumer {
     bool private entered;
     uint256 public calls;
 
-    function settle(InferenceService service, uint256 id, Request calldata request, bytes calldata output)
+    function settle(InferenceService service, uint256 id, Request calldata request, bytes[] calldata outputs)
         external
     {
         entered = true;
-        service.settle(id, request, output, "");
+        service.settle(id, request, outputs, "");
         entered = false;
     }
 
-    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external {
+    function inferenceCallback(uint256, address, bytes32, bytes[] calldata, bytes calldata) external {
         require(!entered, "reentered");
         calls += 1;
     }
@@ -140,14 +148,14 @@ contract CallbacksTest is Stage {
         vm.recordLogs();
         settle(asked, truth(asked));
         check(standing(asked) == Standing.Final, "not final");
-        check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "not paid");
+        check(paid(ASSERTER) == ASSERTER_BOND + FEE, "not paid");
         (, bool was) = abi.decode(vm.getRecordedLogs()[0].data, (bytes32, bool));
         check(service.provisionalAnswer(asked.id).delivered == was, "the event says something else");
         return was;
     }
 
     function redeliver(Asked memory asked) private {
-        service.redeliver(asked.id, asked.request, Toy.output(truth(asked)), asked.callbackData);
+        service.redeliver(asked.id, asked.request, Toy.outputs(truth(asked)), asked.callbackData);
     }
 
     // ---- The call
@@ -164,7 +172,8 @@ contract CallbacksTest is Stage {
         check(delivered(asked), "not delivered");
         check(consumer.calls() == 1 && consumer.caller() == address(service), "called");
         check(consumer.id() == asked.id && keccak256(consumer.data()) == keccak256("some data"), "which");
-        check(keccak256(consumer.output()) == keccak256(Toy.output(truth(asked))), "output");
+        bytes memory outputs = abi.encode(Toy.outputs(truth(asked)));
+        check(keccak256(abi.encode(consumer.outputs())) == keccak256(outputs), "outputs");
         refuse(IInferenceService.Decided.selector);
         settle(asked, truth(asked));
     }
@@ -183,7 +192,7 @@ contract CallbacksTest is Stage {
         asked.plan = Toy.plain();
         asked.request = expected(OTHER, ordered);
         vm.prank(OTHER);
-        asked.id = service.request{value: FEE}(ordered, someInput());
+        asked.id = service.request{value: FEE}(ordered, someInputs());
         answer(asked, truth(asked));
         vm.warp(block.timestamp + WINDOW);
         settle(asked, truth(asked));
@@ -194,10 +203,27 @@ contract CallbacksTest is Stage {
         Consumer consumer = new Consumer();
         Asked memory asked = ask(address(consumer), GAS, "data");
         vm.prank(ASSERTER);
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, "");
+        bytes[] memory none = new bytes[](0);
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, none);
         vm.warp(block.timestamp + WINDOW);
-        service.settle(asked.id, asked.request, "", "data");
-        check(consumer.calls() == 1 && consumer.output().length == 0, "not delivered");
+        service.settle(asked.id, asked.request, none, "data");
+        check(consumer.calls() == 1 && consumer.outputs().length == 0, "not delivered");
+    }
+
+    /// A consumer gets each output in the form that the request says.
+    function test_aConsumerGetsRoots() public {
+        for (uint64 byRoot = 0; byRoot < 4; byRoot++) {
+            Consumer consumer = new Consumer();
+            Order memory ordered = order(address(consumer), GAS, "data");
+            ordered.byRoot = byRoot;
+            Asked memory asked =
+                ask(Toy.plain(), ordered, someInputs(), someInputRoot(), Toy.FIRST_STATE);
+            answer(asked, truth(asked));
+            vm.warp(block.timestamp + WINDOW);
+            settle(asked, truth(asked));
+            bytes memory outputs = abi.encode(Toy.outputs(truth(asked), byRoot));
+            check(keccak256(abi.encode(consumer.outputs())) == keccak256(outputs), "outputs");
+        }
     }
 
     function test_aFailingConsumerHarmsNobody() public {
@@ -231,8 +257,8 @@ contract CallbacksTest is Stage {
         check(delivered(asked), "the attempts didn't come to their end");
         check(consumer.tries() == 5 && consumer.succeeded() == 0, "one succeeded");
         check(consumer.calls() == 1, "called twice");
-        check(service.result(asked.id) == Toy.outputRoot(truth(asked)), "another result");
-        check(address(service).balance == ASSERTER_BOND + FEE, "money went");
+        check(service.result(asked.id) == Toy.result(truth(asked)), "another result");
+        check(address(service).balance == 0 && paid(ASSERTER) == ASSERTER_BOND + FEE, "money went");
     }
 
     // ---- Gas
@@ -244,7 +270,7 @@ contract CallbacksTest is Stage {
         Consumer consumer = new Consumer();
         Asked memory asked = ready(address(consumer), GAS, "");
         bytes memory call =
-            abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, Toy.output(truth(asked)), ""));
+            abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, Toy.outputs(truth(asked)), ""));
         (bool settled,) = address(service).call{gas: gas}(call);
         check(settled == (consumer.calls() == 1), "settled without the callback");
         check(settled == (standing(asked) == Standing.Final), "half settled");
@@ -260,7 +286,7 @@ contract CallbacksTest is Stage {
         check(!delivered(asked), "delivered");
         consumer.agree();
         bytes memory call = abi.encodeCall(
-            IInferenceService.redeliver, (asked.id, asked.request, Toy.output(truth(asked)), "")
+            IInferenceService.redeliver, (asked.id, asked.request, Toy.outputs(truth(asked)), "")
         );
         (bool done,) = address(service).call{gas: gas}(call);
         check(done == (consumer.calls() == 1), "not called");
@@ -271,11 +297,11 @@ contract CallbacksTest is Stage {
     function test_tooLittleGasIsAnError() public {
         StubbornConsumer consumer = new StubbornConsumer();
         Asked memory asked = ready(address(consumer), GAS, "");
-        bytes memory output = Toy.output(truth(asked));
-        bytes memory call = abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, output, ""));
+        bytes[] memory outputs = Toy.outputs(truth(asked));
+        bytes memory call = abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, outputs, ""));
         startsWithEnoughGas(call);
         consumer.agree();
-        call = abi.encodeCall(IInferenceService.redeliver, (asked.id, asked.request, output, ""));
+        call = abi.encodeCall(IInferenceService.redeliver, (asked.id, asked.request, outputs, ""));
         startsWithEnoughGas(call);
     }
 
@@ -319,8 +345,8 @@ contract CallbacksTest is Stage {
         check(consumer.calls() == 1, "delivered twice");
         // No money moves, and the answer stands.
         check(address(service).balance == held, "money went");
-        check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "paid twice");
-        check(service.result(asked.id) == Toy.outputRoot(truth(asked)), "another result");
+        check(paid(ASSERTER) == ASSERTER_BOND + FEE, "paid twice");
+        check(service.result(asked.id) == Toy.result(truth(asked)), "another result");
     }
 
     function test_onlyFailedCallbacksOfFinalAnswers() public {
@@ -350,23 +376,23 @@ contract CallbacksTest is Stage {
         Asked memory asked = ready(address(consumer), GAS, "data");
         check(!delivered(asked), "delivered");
         consumer.agree();
-        bytes memory output = Toy.output(truth(asked));
-        bytes memory other = Toy.output(lie(asked, 16));
+        bytes[] memory outputs = Toy.outputs(truth(asked));
+        bytes[] memory other = Toy.outputs(lie(asked, 16));
         refuse(IInferenceService.NotTheOutput.selector);
         service.redeliver(asked.id, asked.request, other, "data");
         refuse(IInferenceService.NotTheOutput.selector);
-        service.redeliver(asked.id, asked.request, output, "other data");
+        service.redeliver(asked.id, asked.request, outputs, "other data");
         refuse(IInferenceService.NotTheOutput.selector);
-        service.redeliver(asked.id, asked.request, "", "data");
-        other = bytes.concat(output, hex"00");
+        service.redeliver(asked.id, asked.request, new bytes[](0), "data");
+        other[1] = bytes.concat(outputs[1], hex"00");
         refuse(IInferenceService.Size.selector);
         service.redeliver(asked.id, asked.request, other, "data");
         Request memory request = asked.request;
         request.callback = OTHER;
         refuse(IInferenceService.RequestMismatch.selector);
-        service.redeliver(asked.id, request, output, "data");
+        service.redeliver(asked.id, request, outputs, "data");
         request.callback = address(consumer);
-        service.redeliver(asked.id, request, output, "data");
+        service.redeliver(asked.id, request, outputs, "data");
         check(consumer.calls() == 1, "not delivered");
     }
 
@@ -381,14 +407,14 @@ contract CallbacksTest is Stage {
         redeliver(asked);
         check(consumer.tries() == 5 && consumer.succeeded() == 0, "one succeeded");
         check(consumer.calls() == 1, "called twice");
-        check(address(service).balance == ASSERTER_BOND + FEE, "money went");
+        check(address(service).balance == 0 && paid(ASSERTER) == ASSERTER_BOND + FEE, "money went");
     }
 
     /// Whoever settles from inside a consumer's guarded function makes the callback fail, but not for ever.
     function test_settlingInsideAGuardHarmsOnlyUntilItIsMadeAgain() public {
         GuardedConsumer consumer = new GuardedConsumer();
         Asked memory asked = ready(address(consumer), GAS, "");
-        consumer.settle(service, asked.id, asked.request, Toy.output(truth(asked)));
+        consumer.settle(service, asked.id, asked.request, Toy.outputs(truth(asked)));
         check(standing(asked) == Standing.Final && consumer.calls() == 0, "the guard is open");
         redeliver(asked);
         check(consumer.calls() == 1, "not delivered");
@@ -412,9 +438,10 @@ contract CallbacksTest is Stage {
     function test_theExampleStoresOnlyWhatItAskedFor() public {
         ExampleConsumer consumer = new ExampleConsumer(service);
         vm.prank(OTHER);
-        uint256 id = consumer.ask{value: FEE}(idOf(Toy.plain()), someInput());
+        uint256 id = consumer.ask{value: FEE}(idOf(Toy.plain()), someInputs());
         Asked memory asked;
         (asked.id, asked.plan) = (id, Toy.plain());
+        (asked.inputRoot, asked.firstState) = (someInputRoot(), Toy.FIRST_STATE);
         asked.request = expected(address(consumer), order(address(consumer), GAS, ""));
         answer(asked, truth(asked));
         // Somebody else names the example in a request of its own.
@@ -422,14 +449,15 @@ contract CallbacksTest is Stage {
         answer(unsolicited, lie(unsolicited, 3));
         vm.warp(block.timestamp + WINDOW);
         vm.expectEmit();
-        emit IInferenceService.Settled(id, Toy.outputRoot(truth(asked)), true);
+        emit IInferenceService.Settled(id, Toy.result(truth(asked)), true);
         settle(asked, truth(asked));
-        check(keccak256(consumer.outputs(id)) == keccak256(Toy.output(truth(asked))), "not stored");
+        bytes memory outputs = abi.encode(Toy.outputs(truth(asked)));
+        check(keccak256(abi.encode(consumer.outputsOf(id))) == keccak256(outputs), "not stored");
         vm.expectEmit();
-        emit IInferenceService.Settled(unsolicited.id, Toy.outputRoot(lie(unsolicited, 3)), false);
+        emit IInferenceService.Settled(unsolicited.id, Toy.result(lie(unsolicited, 3)), false);
         settle(unsolicited, lie(unsolicited, 3));
-        check(consumer.outputs(unsolicited.id).length == 0, "stored for somebody else");
+        check(consumer.outputsOf(unsolicited.id).length == 0, "stored for somebody else");
         refuse(ExampleConsumer.NotTheService.selector);
-        consumer.inferenceCallback(id, address(consumer), idOf(Toy.plain()), "false", "");
+        consumer.inferenceCallback(id, address(consumer), idOf(Toy.plain()), new bytes[](1), "");
     }
 }

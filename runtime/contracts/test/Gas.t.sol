@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IInferenceConsumer, Model} from "../src/Interfaces.sol";
+import {IInferenceConsumer, Input, Model, Source} from "../src/Interfaces.sol";
 import {Stage} from "./Stage.sol";
-import {Naive} from "./Naive.sol";
 import {Run, Toy, ToyVerifier, Turn} from "./Toy.sol";
 import {vm} from "./Vm.sol";
 
 contract QuietConsumer is IInferenceConsumer {
-    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external pure {}
+    function inferenceCallback(uint256, address, bytes32, bytes[] calldata, bytes calldata) external pure {}
 }
 
 /// @dev Fails until it is told not to.
@@ -19,7 +18,20 @@ contract StubbornConsumer is IInferenceConsumer {
         willing = true;
     }
 
-    function inferenceCallback(uint256, address, bytes32, bytes calldata, bytes calldata) external view {
+    function inferenceCallback(uint256, address, bytes32, bytes[] calldata, bytes calldata) external view {
+        require(willing, "not yet");
+    }
+}
+
+/// @dev Takes no money until it is told to.
+contract RefusingAsserter {
+    bool private willing;
+
+    function agree() external {
+        willing = true;
+    }
+
+    receive() external payable {
         require(willing, "not yet");
     }
 }
@@ -43,18 +55,34 @@ contract GasTest is Stage {
 
     function test_service() public {
         Asked memory asked = ask();
-        note("request (40 bytes)");
+        note("request (40 and 32 bytes)");
         answer(asked, truth(asked));
-        note("answer (32 bytes)");
+        note("answer (two of 32 bytes)");
         vm.warp(block.timestamp + WINDOW);
-        settle(asked, truth(asked));
+        service.settle(asked.id, asked.request, new bytes[](0), "");
         note("settle");
-        vm.prank(ASSERTER);
+        // The next one goes on with the state.
+        Input[] memory inputs = someInputs();
+        inputs[0] = Input(Source.Root, abi.encode(someInputRoot()));
+        inputs[1].source = Source.Result;
+        inputs[1].data = abi.encodePacked(asked.id, uint256(1), Toy.outputRoots(truth(asked)));
+        vm.prank(REQUESTER);
+        service.request{value: FEE}(order(), inputs);
+        note("request (root and result)");
+    }
+
+    function test_withdraw() public {
+        Asked memory asked = ask();
+        RefusingAsserter refusing = new RefusingAsserter();
+        vm.deal(address(refusing), WEALTH);
+        answer(address(refusing), asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        service.settle(asked.id, asked.request, new bytes[](0), "");
+        note("settle (refused)");
+        refusing.agree();
+        vm.prank(address(refusing));
         service.withdraw();
         note("withdraw");
-        vm.prank(REQUESTER);
-        service.requestByRoot{value: FEE}(order(), Naive.memoryRoot(someInput(), 1));
-        note("requestByRoot");
     }
 
     function test_callbacks() public {
@@ -69,7 +97,7 @@ contract GasTest is Stage {
         vm.warp(block.timestamp + WINDOW);
         settle(asked, truth(asked));
         stubborn.agree();
-        service.redeliver(asked.id, asked.request, Toy.output(truth(asked)), "data");
+        service.redeliver(asked.id, asked.request, Toy.outputs(truth(asked)), "data");
         note("redeliver");
     }
 

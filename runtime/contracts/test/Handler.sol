@@ -7,14 +7,23 @@ import {
     Game,
     IDisputeGame,
     IInferenceService,
-    Opening,
+    Input,
+    Model,
     Order,
     Request,
     RequestStatus,
+    Source,
     Standing
 } from "../src/Interfaces.sol";
 import {Plan, Run, Toy, Turn} from "./Toy.sol";
 import {Vm, vm} from "./Vm.sol";
+
+/// @dev Takes money in every other second only.
+contract Moody {
+    receive() external payable {
+        require(block.timestamp % 2 == 0, "not now");
+    }
+}
 
 /// @title People who do anything at any time, honestly or not, and what must hold after every single act.
 /// @dev A seed chooses each act. The service may refuse it; then nothing changes. Only one thing is not left
@@ -24,10 +33,12 @@ contract Handler {
     struct Asked {
         Request request;
         bool periodic;
+        /// With which state its run starts.
+        bytes32 firstState;
         /// The step at which the last answer lies; 0 if it is true.
         uint256 lie;
         bool cancelled;
-        bytes32 finalRoot;
+        bytes32 result;
     }
 
     /// A game, and at which steps its players' runs lie.
@@ -48,6 +59,8 @@ contract Handler {
     uint256 private immutable CHALLENGER_BOND;
     uint256 private immutable BURNED;
     uint256 private constant PEOPLE = 5;
+    /// One of them is moody.
+    uint256 private constant MOODY = 4;
     /// The root of the input, which is all zeros.
     bytes32 private constant INPUT_ROOT = 0;
 
@@ -68,6 +81,7 @@ contract Handler {
         for (uint256 i = 0; i < PEOPLE; i++) {
             vm.deal(person(i), 1e6 ether);
         }
+        vm.etch(person(MOODY), type(Moody).runtimeCode);
     }
 
     function person(uint256 seed) private pure returns (address) {
@@ -85,33 +99,65 @@ contract Handler {
 
     function runOf(uint256 id, uint256 lie) private view returns (Run memory) {
         Asked storage its = asked[id - 1];
-        return Toy.run(planOf(its.periodic), its.request.repetitions, INPUT_ROOT, lie);
+        return Toy.run(planOf(its.periodic), its.request.repetitions, INPUT_ROOT, its.firstState, lie);
     }
 
-    /// Makes a call. It may change nobody's wallet but the sender's, and the sender's only by what it sends
-    /// along, or by its credit if it withdraws.
-    function act(string memory name, address sender, uint256 value, bytes memory call)
+    /// What somebody is due if an act succeeds.
+    struct Due {
+        address payee;
+        uint256 amount;
+    }
+
+    function nobody() private pure returns (Due memory due) {}
+
+    /// Makes a call. It may change nobody's money but the sender's by what it sends along, and that of who is due
+    /// something: that goes to the wallet, or becomes a credit if the account does not take it.
+    function act(string memory name, address sender, uint256 value, bytes memory call, Due memory due)
         private
         returns (bool done)
     {
-        uint256[] memory before = wallets();
-        uint256 credit = SERVICE.balances(sender);
+        (uint256[] memory wallets_, uint256[] memory credits_) = (wallets(), credits());
+        bool withdraws = bytes4(call) == IInferenceService.withdraw.selector;
         vm.recordLogs();
         vm.prank(sender);
         (done,) = address(SERVICE).call{value: value}(call);
         if (done) succeeded[name] += 1;
-        uint256 received = bytes4(call) == IInferenceService.withdraw.selector && done ? credit : 0;
         for (uint256 i = 0; i < PEOPLE; i++) {
-            uint256 due = before[i];
-            if (person(i) == sender) due = due + received - (done ? value : 0);
-            require(person(i).balance == due, "somebody's money changed");
+            if (done && person(i) == sender) wallets_[i] -= value;
+            if (done && person(i) == sender && withdraws) {
+                (wallets_[i], credits_[i]) = (wallets_[i] + credits_[i], 0);
+            }
+            if (done && person(i) == due.payee) {
+                if (i == MOODY && block.timestamp % 2 != 0) {
+                    credits_[i] += due.amount;
+                    if (due.amount != 0) succeeded["credit"] += 1;
+                } else {
+                    wallets_[i] += due.amount;
+                }
+            }
+            require(person(i).balance == wallets_[i], "somebody's money changed");
+            require(SERVICE.balances(person(i)) == credits_[i], "somebody's credit changed");
         }
+    }
+
+    function act(string memory name, address sender, uint256 value, bytes memory call)
+        private
+        returns (bool)
+    {
+        return act(name, sender, value, call, nobody());
     }
 
     function wallets() private view returns (uint256[] memory found) {
         found = new uint256[](PEOPLE);
         for (uint256 i = 0; i < PEOPLE; i++) {
             found[i] = person(i).balance;
+        }
+    }
+
+    function credits() private view returns (uint256[] memory found) {
+        found = new uint256[](PEOPLE);
+        for (uint256 i = 0; i < PEOPLE; i++) {
+            found[i] = SERVICE.balances(person(i));
         }
     }
 
@@ -128,22 +174,42 @@ contract Handler {
         bool periodic = repetitions != 0;
         Order memory order;
         (order.model, order.repetitions) = (SERVICE.hashOf(Toy.model(planOf(periodic))), repetitions);
-        bytes memory call = abi.encodeCall(IInferenceService.request, (order, new bytes(Toy.INPUT_BYTES)));
-        if (!act("request", requester, fee, call)) return;
+        order.byRoot = uint64(fee % 4);
+        (Input[] memory inputs, bytes32 firstState) = inputsOf(fee / 4);
+        bytes memory call = abi.encodeCall(IInferenceService.request, (order, inputs));
+        bool chained = inputs[1].source == Source.Result;
+        if (!act(chained ? "request from a result" : "request", requester, fee, call)) return;
         asked.push();
         Asked storage made = asked[asked.length - 1];
-        made.periodic = periodic;
+        (made.periodic, made.firstState) = (periodic, firstState);
         made.request = Request({
             model: order.model,
-            inputRoot: INPUT_ROOT,
+            inputs: Toy.commitment(INPUT_ROOT, firstState),
             requester: requester,
             fee: fee,
             repetitions: repetitions,
-            output: Toy.OUTPUT,
+            byRoot: order.byRoot,
             callback: address(0),
             callbackGas: 0,
-            callbackData: keccak256("")
+            callbackData: keccak256(""),
+            outputs: Toy.outputs()
         });
+    }
+
+    /// The input is given by its bytes or its root; the state by its bytes, or by a result if one is final.
+    function inputsOf(uint256 seed) private view returns (Input[] memory inputs, bytes32 firstState) {
+        inputs = new Input[](2);
+        inputs[0] = seed % 2 == 0
+            ? Input(Source.Bytes, new bytes(Toy.INPUT_BYTES))
+            : Input(Source.Root, bytes.concat(INPUT_ROOT));
+        firstState = Toy.FIRST_STATE;
+        inputs[1] = Input(Source.Bytes, Toy.bytesOf(firstState));
+        for (uint256 id = asked.length; id > 0 && seed / 2 % 2 == 0; id--) {
+            if (asked[id - 1].result == 0) continue;
+            bytes32[] memory roots = Toy.outputRoots(runOf(id, asked[id - 1].lie));
+            inputs[1] = Input(Source.Result, abi.encodePacked(id, uint256(1), roots));
+            return (inputs, roots[1]);
+        }
     }
 
     function cancel(uint256 who, uint256 which) external {
@@ -154,7 +220,8 @@ contract Handler {
         uint256 from = statusOf(id).cancellable;
         bool second = from != 0;
         bytes memory call = abi.encodeCall(IInferenceService.cancel, (id, its));
-        if (!act(second ? "cancel" : "notice", sender, 0, call)) return;
+        Due memory due = Due(its.requester, second ? its.fee : 0);
+        if (!act(second ? "cancel" : "notice", sender, 0, call, due)) return;
         require(sender == its.requester, "somebody else cancelled");
         if (!second) {
             require(statusOf(id).cancellable == block.timestamp + WINDOW, "the wrong notice");
@@ -170,8 +237,9 @@ contract Handler {
         // Half of the answers are true.
         lie = someLie(id, lie);
         Standing before = SERVICE.provisionalAnswer(id).standing;
-        bytes memory output = Toy.output(runOf(id, lie));
-        bytes memory call = abi.encodeCall(IInferenceService.answer, (id, asked[id - 1].request, output));
+        Request memory its = asked[id - 1].request;
+        bytes[] memory outputs = Toy.outputs(runOf(id, lie), its.byRoot);
+        bytes memory call = abi.encodeCall(IInferenceService.answer, (id, its, outputs));
         if (!act("answer", person(who), ASSERTER_BOND, call)) return;
         require(before == Standing.None || before == Standing.Overturned, "an answer took another's place");
         asked[id - 1].lie = lie;
@@ -189,10 +257,10 @@ contract Handler {
         // Half of the challengers tell the truth.
         lie = someLie(id, lie);
         Answer memory given = SERVICE.provisionalAnswer(id);
-        Opening memory opening = Toy.opening(runOf(id, lie), ARITY);
+        bytes32[] memory opening = Toy.opening(runOf(id, lie), ARITY);
+        Model memory model = Toy.model(planOf(asked[id - 1].periodic));
         bytes memory call = abi.encodeCall(
-            IInferenceService.challenge,
-            (id, asked[id - 1].request, Toy.model(planOf(asked[id - 1].periodic)), given.outputRoot, opening)
+            IInferenceService.challenge, (id, asked[id - 1].request, model, given.result, opening)
         );
         if (!act("challenge", person(who), CHALLENGER_BOND, call)) return;
         require(person(who) != given.asserter, "it plays against itself");
@@ -221,7 +289,9 @@ contract Handler {
         Run memory made = runOf(one.request, asserters ? one.asserterLie : one.challengerLie);
         bytes memory call = Toy.reply(made, turn, ARITY);
         bool proves = bytes4(call) == IDisputeGame.prove.selector;
-        if (!act(proves ? "prove" : "move", Toy.mover(turn), 0, call)) return false;
+        Due memory due;
+        if (proves) due = dueToWinner(one, asserters);
+        if (!act(proves ? "prove" : "move", Toy.mover(turn), 0, call, due)) return false;
         if (!proves) {
             takeOver(one);
             return true;
@@ -235,6 +305,20 @@ contract Handler {
         Vm.Log[] memory logs = vm.getRecordedLogs();
         (one.turn.game, one.turn.start, one.turn.claims) =
             abi.decode(logs[logs.length - 1].data, (Game, bytes32, bytes32[]));
+    }
+
+    /// What the winner of a game gets.
+    function dueToWinner(Played storage one, bool asserterWins) private view returns (Due memory) {
+        if (asserterWins) return Due(one.turn.asserter, CHALLENGER_BOND);
+        uint256 others;
+        for (uint256 i = 0; i < played.length; i++) {
+            if (isBeside(played[i], one)) others += 1;
+        }
+        // Itself is among them.
+        others = others == 0 ? 0 : others - 1;
+        uint256 prize = ASSERTER_BOND - BURNED;
+        if (others != 0) prize -= prize / 2 / others * others;
+        return Due(one.turn.challenger, CHALLENGER_BOND + prize);
     }
 
     /// What follows for all games against an answer that has lost one.
@@ -265,7 +349,7 @@ contract Handler {
         Turn memory turn = one.turn;
         bytes memory call = abi.encodeCall(IDisputeGame.timeout, (turn.id, turn.game, Toy.claimsRoot(turn)));
         bool asserters = Toy.position(turn.game).asserterMoves;
-        if (!act("timeout", person(who), 0, call)) return;
+        if (!act("timeout", person(who), 0, call, dueToWinner(one, !asserters))) return;
         require((asserters ? one.asserterLie : one.challengerLie) != 0, "an honest player was too late");
         if (asserters) overturned(one);
     }
@@ -273,10 +357,12 @@ contract Handler {
     function settle(uint256 who, uint256 which) external {
         if (asked.length == 0) return;
         uint256 id = 1 + recent(which, asked.length);
-        bytes memory output = Toy.output(runOf(id, asked[id - 1].lie));
-        bytes memory call = abi.encodeCall(IInferenceService.settle, (id, asked[id - 1].request, output, ""));
-        if (!act("settle", person(who), 0, call)) return;
-        asked[id - 1].finalRoot = SERVICE.result(id);
+        Request memory its = asked[id - 1].request;
+        // Without a callback nobody needs the outputs.
+        bytes memory call = abi.encodeCall(IInferenceService.settle, (id, its, new bytes[](0), ""));
+        Due memory due = Due(SERVICE.provisionalAnswer(id).asserter, ASSERTER_BOND + its.fee);
+        if (!act("settle", person(who), 0, call, due)) return;
+        asked[id - 1].result = SERVICE.result(id);
         // A lie becomes final only if no honest challenger came.
         bool seen;
         for (uint256 i = 0; i < played.length; i++) {
@@ -291,12 +377,10 @@ contract Handler {
         if (played.length == 0) return;
         Played storage one = played[recent(which, played.length)];
         Turn memory turn = one.turn;
-        uint256 before = SERVICE.balances(turn.challenger);
         bytes memory call =
             abi.encodeCall(IInferenceService.reclaim, (turn.id, turn.game, Toy.claimsRoot(turn)));
-        if (!act("reclaim", person(who), 0, call)) return;
-        uint256 credited = SERVICE.balances(turn.challenger) - before;
-        require(credited == CHALLENGER_BOND + one.share, "not its bond and share");
+        Due memory due = Due(turn.challenger, CHALLENGER_BOND + one.share);
+        if (!act("reclaim", person(who), 0, call, due)) return;
         one.share = 0;
     }
 
@@ -354,8 +438,8 @@ contract Handler {
         stand = true;
         for (uint256 i = 0; i < asked.length; i++) {
             bool isFinal = SERVICE.provisionalAnswer(i + 1).standing == Standing.Final;
-            stand = stand && isFinal == (asked[i].finalRoot != 0);
-            if (isFinal) stand = stand && SERVICE.result(i + 1) == asked[i].finalRoot;
+            stand = stand && isFinal == (asked[i].result != 0);
+            if (isFinal) stand = stand && SERVICE.result(i + 1) == asked[i].result;
         }
     }
 

@@ -7,7 +7,7 @@ import {
     IDisputeGame,
     IInferenceService,
     Model,
-    Opening,
+    Order,
     Request,
     Standing
 } from "../src/Interfaces.sol";
@@ -19,11 +19,11 @@ import {vm} from "./Vm.sol";
 contract Refusing {
     bool private taking;
 
-    function answer(InferenceService service, uint256 id, Request calldata request, bytes calldata output)
+    function answer(InferenceService service, uint256 id, Request calldata request, bytes[] calldata outputs)
         external
         payable
     {
-        service.answer{value: msg.value}(id, request, output);
+        service.answer{value: msg.value}(id, request, outputs);
     }
 
     function withdraw(InferenceService service) external {
@@ -51,12 +51,12 @@ contract InferenceServiceTest is Stage {
         Run memory made = truth(asked);
         vm.prank(ASSERTER);
         vm.expectEmit();
-        emit IInferenceService.Answered(asked.id, 1, ASSERTER, Toy.outputRoot(made), Toy.output(made));
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, Toy.output(made));
+        emit IInferenceService.Answered(asked.id, 1, ASSERTER, Toy.result(made), Toy.outputs(made));
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, Toy.outputs(made));
         Answer memory given = service.provisionalAnswer(asked.id);
         check(given.standing == Standing.Pending && given.attempt == 1 && given.openGames == 0, "standing");
         check(given.asserter == ASSERTER && given.posted == block.timestamp, "whose");
-        check(given.outputRoot == Toy.outputRoot(made) && !given.delivered, "what");
+        check(given.result == Toy.result(made) && !given.delivered, "what");
 
         vm.warp(block.timestamp + WINDOW - 1);
         refuse(IInferenceService.Unsettled.selector);
@@ -66,33 +66,113 @@ contract InferenceServiceTest is Stage {
         vm.warp(block.timestamp + 1);
         // Without a callback there is nothing that could fail.
         vm.expectEmit();
-        emit IInferenceService.Settled(asked.id, Toy.outputRoot(made), true);
+        emit IInferenceService.Settled(asked.id, Toy.result(made), true);
         settle(asked, made);
-        check(service.result(asked.id) == Toy.outputRoot(made), "another result");
+        check(service.result(asked.id) == Toy.result(made), "another result");
         check(service.provisionalAnswer(asked.id).delivered, "not delivered");
-        check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "the asserter's");
+        check(paid(ASSERTER) == ASSERTER_BOND + FEE && address(service).balance == 0, "the asserter's");
         refuse(IInferenceService.Decided.selector);
         settle(asked, made);
     }
 
     function test_anAnswerHasTheOutputsSize() public {
         Asked memory asked = ask();
-        uint256[3] memory sizes = [uint256(1), 31, 33];
-        for (uint256 i = 0; i < sizes.length; i++) {
+        bytes[] memory outputs = Toy.outputs(truth(asked));
+        uint8[4] memory sizes = [0, 1, 31, 33];
+        for (uint256 i = 0; i < 2 * sizes.length; i++) {
+            bytes memory kept = outputs[i % 2];
+            outputs[i % 2] = new bytes(sizes[i / 2]);
             refuse(IInferenceService.Size.selector);
-            service.answer{value: ASSERTER_BOND}(asked.id, asked.request, new bytes(sizes[i]));
+            service.answer{value: ASSERTER_BOND}(asked.id, asked.request, outputs);
+            outputs[i % 2] = kept;
         }
+        for (uint256 count = 1; count < 4; count++) {
+            if (count == 2) continue;
+            bytes[] memory others = new bytes[](count);
+            for (uint256 i = 0; i < count; i++) {
+                others[i] = outputs[i % 2];
+            }
+            refuse(IInferenceService.Size.selector);
+            service.answer{value: ASSERTER_BOND}(asked.id, asked.request, others);
+        }
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, outputs);
+    }
+
+    /// Each output in the form that the request wants, and in no other.
+    function test_outputsByRoot() public {
+        for (uint64 byRoot = 0; byRoot < 4; byRoot++) {
+            Asked memory asked = askByRoot(byRoot);
+            for (uint64 other = 0; other < 4; other++) {
+                if (other == byRoot) continue;
+                // The output has 32 bytes and its root too, so only the lengths of the last part differ not.
+                bytes[] memory wrong = Toy.outputs(truth(asked), other);
+                vm.prank(ASSERTER);
+                service.answer{value: ASSERTER_BOND}(asked.id, asked.request, wrong);
+                check(service.provisionalAnswer(asked.id).result != Toy.result(truth(asked)), "any form");
+                Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
+                vm.warp(block.timestamp + CLOCK + 1);
+                timeout(turn);
+            }
+            answer(asked, truth(asked));
+            check(service.provisionalAnswer(asked.id).result == Toy.result(truth(asked)), "another result");
+            vm.warp(block.timestamp + WINDOW);
+            settle(asked, truth(asked));
+        }
+    }
+
+    function askByRoot(uint64 byRoot) private returns (Asked memory) {
+        Order memory ordered = order(OTHER, 1000, "data");
+        ordered.byRoot = byRoot;
+        return ask(Toy.plain(), ordered, someInputs(), someInputRoot(), Toy.FIRST_STATE);
+    }
+
+    /// A root has 32 bytes, however many the part has.
+    function test_rootsOfOutputsHaveTheirSize() public {
+        Model memory model = Toy.model(Toy.plain());
+        (model.outputs[0], model.outputs[1]) = (1 << 128 | 1 << 64 | 40, Toy.STATE);
+        Order memory ordered = order();
+        (ordered.model, ordered.byRoot) = (registry.register(model), 1);
+        Request memory request = expected(address(this), ordered);
+        request.fee = 0;
+        request.outputs = model.outputs;
+        uint256 id = service.request(ordered, someInputs());
+        bytes[] memory outputs = new bytes[](2);
+        outputs[1] = new bytes(32);
+        uint8[4] memory sizes = [0, 31, 33, 40];
+        for (uint256 i = 0; i < sizes.length; i++) {
+            outputs[0] = new bytes(sizes[i]);
+            refuse(IInferenceService.Size.selector);
+            service.answer{value: ASSERTER_BOND}(id, request, outputs);
+        }
+        outputs[0] = bytes.concat(bytes32("any root"));
+        service.answer{value: ASSERTER_BOND}(id, request, outputs);
+        bytes32 result = keccak256(bytes.concat(bytes32("any root"), bytes32(0)));
+        check(service.provisionalAnswer(id).result == result, "another result");
     }
 
     function test_noOutputIsAnAnswerToo() public {
         Asked memory asked = ask();
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, "");
-        check(service.provisionalAnswer(asked.id).outputRoot == VOID, "not void");
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, new bytes[](0));
+        check(service.provisionalAnswer(asked.id).result == VOID, "not void");
         vm.warp(block.timestamp + WINDOW);
-        refuse(IInferenceService.NotTheOutput.selector);
-        settle(asked, truth(asked));
-        service.settle(asked.id, asked.request, "", "");
+        service.settle(asked.id, asked.request, new bytes[](0), "");
         check(service.result(asked.id) == VOID, "not void");
+    }
+
+    /// Without a callback nothing looks at outputs and data.
+    function test_settlingWithoutACallback() public {
+        for (uint256 i = 0; i < 3; i++) {
+            Asked memory asked = ask();
+            answer(asked, truth(asked));
+            vm.warp(block.timestamp + WINDOW);
+            bytes[] memory outputs = i == 0 ? new bytes[](0) : Toy.outputs(lie(asked, 16));
+            if (i == 2) outputs[0] = new bytes(5);
+            vm.expectEmit();
+            emit IInferenceService.Settled(asked.id, Toy.result(truth(asked)), true);
+            service.settle(asked.id, asked.request, outputs, i == 0 ? bytes("") : bytes("any"));
+            check(service.result(asked.id) == Toy.result(truth(asked)), "another result");
+            check(paid(ASSERTER) == (i + 1) * uint256(ASSERTER_BOND + FEE), "not paid");
+        }
     }
 
     function test_settlingTakesTheVeryOutputAndData() public {
@@ -101,24 +181,29 @@ contract InferenceServiceTest is Stage {
         vm.warp(block.timestamp + WINDOW);
         refuse(IInferenceService.NotTheOutput.selector);
         settle(asked, lie(asked, 16));
-        bytes memory output = Toy.output(truth(asked));
+        bytes[] memory outputs = Toy.outputs(truth(asked));
         refuse(IInferenceService.NotTheOutput.selector);
-        service.settle(asked.id, asked.request, output, "other");
+        service.settle(asked.id, asked.request, outputs, "other");
+        refuse(IInferenceService.NotTheOutput.selector);
+        service.settle(asked.id, asked.request, new bytes[](0), "data");
+        bytes memory kept = outputs[1];
+        outputs[1] = bytes.concat(kept, hex"00");
         refuse(IInferenceService.Size.selector);
-        service.settle(asked.id, asked.request, bytes.concat(output, hex"00"), "data");
-        service.settle(asked.id, asked.request, output, "data");
+        service.settle(asked.id, asked.request, outputs, "data");
+        outputs[1] = kept;
+        service.settle(asked.id, asked.request, outputs, "data");
     }
 
     function test_oneAnswerAtATime() public {
         Asked memory asked = ask();
         answer(asked, lie(asked, 3));
-        bytes memory output = Toy.output(truth(asked));
+        bytes[] memory outputs = Toy.outputs(truth(asked));
         refuse(IInferenceService.AnsweredAlready.selector);
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, output);
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, outputs);
         vm.warp(block.timestamp + WINDOW);
         settle(asked, lie(asked, 3));
         refuse(IInferenceService.AnsweredAlready.selector);
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, output);
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, outputs);
         Asked memory unasked = ask();
         refuse(IInferenceService.Decided.selector);
         settle(unasked, truth(unasked));
@@ -126,14 +211,14 @@ contract InferenceServiceTest is Stage {
 
     function test_bondsAreExact() public {
         Asked memory asked = ask();
-        bytes memory output = Toy.output(truth(asked));
+        bytes[] memory outputs = Toy.outputs(truth(asked));
         for (uint256 i = 0; i < 2; i++) {
             vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, ASSERTER_BOND));
-            service.answer{value: ASSERTER_BOND - 1 + 2 * i}(asked.id, asked.request, output);
+            service.answer{value: ASSERTER_BOND - 1 + 2 * i}(asked.id, asked.request, outputs);
         }
         answer(asked, truth(asked));
-        bytes32 asserted = Toy.outputRoot(truth(asked));
-        Opening memory opening = Toy.opening(lie(asked, 1), ARITY);
+        bytes32 asserted = Toy.result(truth(asked));
+        bytes32[] memory opening = Toy.opening(lie(asked, 1), ARITY);
         Model memory model = Toy.model(asked.plan);
         for (uint256 i = 0; i < 2; i++) {
             vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, CHALLENGER_BOND));
@@ -147,7 +232,7 @@ contract InferenceServiceTest is Stage {
 
     /// A challenge that must be refused.
     function refused(address sender, Asked memory asked, bytes32 asserted, bytes4 reason) private {
-        Opening memory opening = Toy.opening(truth(asked), ARITY);
+        bytes32[] memory opening = Toy.opening(truth(asked), ARITY);
         Model memory model = Toy.model(asked.plan);
         vm.prank(sender);
         refuse(reason);
@@ -165,7 +250,7 @@ contract InferenceServiceTest is Stage {
         check(here.asserterMoves && !here.inSteps && turn.game.position >> 242 == 0, "flags");
         check(here.asserterClock == CLOCK && here.challengerClock == CLOCK, "clocks");
         check(here.since == block.timestamp && here.lo == 0 && here.hi == 8 && here.place == 3, "segment");
-        check(turn.start == Toy.memoryRoot(asked.request.inputRoot, 0) && turn.claims.length == 2, "claims");
+        check(turn.start == Toy.memoryRoot(truth(asked), 0) && turn.claims.length == 2, "claims");
         bytes32 word =
             keccak256(abi.encodePacked(turn.id, turn.game.subject, turn.game.position, Toy.claimsRoot(turn)));
         check(service.games(turn.id) == word, "hash");
@@ -174,7 +259,7 @@ contract InferenceServiceTest is Stage {
 
     function test_theWindowIsExactToTheSecond() public {
         Asked memory asked = ask();
-        bytes32 lied = Toy.outputRoot(lie(asked, 5));
+        bytes32 lied = Toy.result(lie(asked, 5));
         refused(CHALLENGER, asked, 0, IInferenceService.Decided.selector);
         answer(asked, lie(asked, 5));
         vm.warp(block.timestamp + WINDOW);
@@ -189,7 +274,7 @@ contract InferenceServiceTest is Stage {
 
     function test_whoMayChallenge() public {
         Asked memory asked = ask();
-        bytes32 lied = Toy.outputRoot(lie(asked, 5));
+        bytes32 lied = Toy.result(lie(asked, 5));
         answer(asked, lie(asked, 5));
         refused(ASSERTER, asked, lied, IInferenceService.Itself.selector);
         challenge(CHALLENGER, asked, truth(asked));
@@ -202,9 +287,9 @@ contract InferenceServiceTest is Stage {
     function test_aChallengeNamesTheAnswer() public {
         Asked memory asked = ask();
         answer(asked, lie(asked, 5));
-        bytes32 lied = Toy.outputRoot(lie(asked, 5));
-        bytes32 other = Toy.outputRoot(lie(asked, 6));
-        Opening memory opening = Toy.opening(truth(asked), ARITY);
+        bytes32 lied = Toy.result(lie(asked, 5));
+        bytes32 other = Toy.result(lie(asked, 6));
+        bytes32[] memory opening = Toy.opening(truth(asked), ARITY);
         Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         vm.expectRevert(abi.encodeWithSelector(IInferenceService.OtherAnswer.selector, lied));
@@ -214,17 +299,17 @@ contract InferenceServiceTest is Stage {
     function test_aChallengeIsAboutTheModel() public {
         Asked memory asked = ask();
         answer(asked, lie(asked, 5));
-        bytes32 asserted = Toy.outputRoot(lie(asked, 5));
-        Opening memory opening = Toy.opening(truth(asked), ARITY);
-        for (uint256 i = 0; i < 7; i++) {
+        bytes32 asserted = Toy.result(lie(asked, 5));
+        bytes32[] memory opening = Toy.opening(truth(asked), ARITY);
+        for (uint256 i = 0; i < 9; i++) {
             Model memory model = Toy.model(asked.plan);
             if (i == 0) model.program.codeRoot = "other code";
             if (i == 1) model.program.machine += 32;
             if (i == 2) model.program.scheduleRoot = "another schedule";
             if (i == 3) model.program.shape += 1;
             if (i == 4) model.memoryRoot = "another memory";
-            if (i == 5) model.input += 1;
-            if (i == 6) model.output += 1;
+            if (i == 5 || i == 6) model.inputs[i - 5] += 1;
+            if (i == 7 || i == 8) model.outputs[i - 7] += 1;
             vm.prank(CHALLENGER);
             refuse(IDisputeGame.StateMismatch.selector);
             service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
@@ -236,16 +321,16 @@ contract InferenceServiceTest is Stage {
         answer(asked, truth(asked));
         Turn memory turn = challenge(CHALLENGER, asked, lie(asked, 9));
         check(playOut(turn, truth(asked), lie(asked, 9)), "the liar wins");
-        check(service.balances(ASSERTER) == CHALLENGER_BOND, "the bond");
+        check(paid(ASSERTER) == CHALLENGER_BOND, "the bond");
         check(service.provisionalAnswer(asked.id).openGames == 0, "count");
         // One game an answer, even when it is lost.
-        refused(CHALLENGER, asked, Toy.outputRoot(truth(asked)), IInferenceService.Challenged.selector);
+        refused(CHALLENGER, asked, Toy.result(truth(asked)), IInferenceService.Challenged.selector);
         bytes32 claims = Toy.claimsRoot(turn);
         refuse(IDisputeGame.Over.selector);
         service.timeout(turn.id, turn.game, claims);
         vm.warp(service.provisionalAnswer(asked.id).posted + WINDOW);
         settle(asked, truth(asked));
-        check(service.balances(ASSERTER) == CHALLENGER_BOND + ASSERTER_BOND + FEE, "all of it");
+        check(paid(ASSERTER) == CHALLENGER_BOND + ASSERTER_BOND + FEE, "all of it");
         refuse(IDisputeGame.Over.selector);
         service.reclaim(turn.id, turn.game, claims);
     }
@@ -275,8 +360,8 @@ contract InferenceServiceTest is Stage {
 
     function test_aWonChallengeIsPaid() public {
         Asked memory asked = overturned();
-        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE, "the prize");
-        check(service.balances(ASSERTER) == 0, "the asserter is paid");
+        check(paid(CHALLENGER) == CHALLENGER_BOND + PRIZE, "the prize");
+        check(paid(ASSERTER) == 0, "the asserter is paid");
         vm.warp(block.timestamp + WINDOW);
         refuse(IInferenceService.Decided.selector);
         settle(asked, lie(asked, 11));
@@ -302,20 +387,20 @@ contract InferenceServiceTest is Stage {
         address[] memory challengers = new address[](count);
         for (uint256 i = 0; i < count; i++) {
             challengers[i] = address(uint160(first + i));
-            vm.deal(challengers[i], CHALLENGER_BOND);
+            vm.deal(challengers[i], WEALTH);
         }
         (, Turn[] memory turns) = overturned(challengers);
         uint256 others = count - 1;
         uint256 share = others == 0 ? 0 : PRIZE / 2 / others;
-        uint256 winner = service.balances(challengers[0]);
+        uint256 winner = paid(challengers[0]);
         check(winner == CHALLENGER_BOND + PRIZE - share * others, "the winner's");
         check(winner >= CHALLENGER_BOND + PRIZE / 2, "less than half");
-        uint256 all = withdraw(challengers[0]);
+        uint256 all = winner;
         for (uint256 i = 1; i < count; i++) {
-            check(service.balances(challengers[i]) == 0, "before it reclaims");
+            check(paid(challengers[i]) == 0, "before it reclaims");
             reclaim(turns[i]);
-            check(service.balances(challengers[i]) == CHALLENGER_BOND + share, "its share");
-            all += withdraw(challengers[i]);
+            check(paid(challengers[i]) == CHALLENGER_BOND + share, "its share");
+            all += paid(challengers[i]);
             // Once.
             bytes32 claims = Toy.claimsRoot(turns[i]);
             refuse(IDisputeGame.Over.selector);
@@ -324,21 +409,14 @@ contract InferenceServiceTest is Stage {
         check(all == count * CHALLENGER_BOND + PRIZE, "the sum");
     }
 
-    function withdraw(address who) private returns (uint256 amount) {
-        amount = who.balance;
-        vm.prank(who);
-        service.withdraw();
-        amount = who.balance - amount;
-    }
-
     /// A friend of the liar that wins first loses at least what the honest challenger gains.
     function test_aFriendThatWinsFirstDoesNotTakeItAll() public {
         address[] memory challengers = new address[](2);
         (challengers[0], challengers[1]) = (OTHER, CHALLENGER);
         (, Turn[] memory turns) = overturned(challengers);
         reclaim(turns[1]);
-        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE / 2, "the honest challenger's");
-        uint256 pair = service.balances(OTHER) + service.balances(ASSERTER);
+        check(paid(CHALLENGER) == CHALLENGER_BOND + PRIZE / 2, "the honest challenger's");
+        uint256 pair = paid(OTHER) + paid(ASSERTER);
         check(pair == CHALLENGER_BOND + PRIZE / 2, "the pair's");
         check(pair + BURNED + PRIZE / 2 == uint256(CHALLENGER_BOND) + ASSERTER_BOND, "lying was cheaper");
     }
@@ -350,7 +428,7 @@ contract InferenceServiceTest is Stage {
         (OTHER, CHALLENGER, THIRD, REQUESTER);
         (, Turn[] memory turns) = overturned(challengers);
         reclaim(turns[1]);
-        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE / 6, "its share");
+        check(paid(CHALLENGER) == CHALLENGER_BOND + PRIZE / 6, "its share");
     }
 
     /// A game that was lost before the answer was overturned has no share.
@@ -365,10 +443,10 @@ contract InferenceServiceTest is Stage {
         check(move(winner, lie(asked, 11)), "no move");
         vm.warp(block.timestamp + 1);
         timeout(loser);
-        check(service.balances(ASSERTER) == CHALLENGER_BOND, "the loser's bond");
+        check(paid(ASSERTER) == CHALLENGER_BOND, "the loser's bond");
         check(service.provisionalAnswer(asked.id).openGames == 1, "count");
         check(!playOut(winner, lie(asked, 11), truth(asked)), "the liar wins");
-        check(service.balances(CHALLENGER) == CHALLENGER_BOND + PRIZE, "the whole prize");
+        check(paid(CHALLENGER) == CHALLENGER_BOND + PRIZE, "the whole prize");
         bytes32 claims = Toy.claimsRoot(loser);
         refuse(IDisputeGame.Over.selector);
         service.reclaim(loser.id, loser.game, claims);
@@ -401,8 +479,8 @@ contract InferenceServiceTest is Stage {
         service.reclaim(slow.id, slow.game, others);
         vm.prank(ASSERTER);
         service.reclaim(slow.id, slow.game, claims);
-        check(service.balances(OTHER) == CHALLENGER_BOND + PRIZE / 2, "bond and share");
-        check(service.balances(ASSERTER) == 0, "whoever calls gets nothing");
+        check(paid(OTHER) == CHALLENGER_BOND + PRIZE / 2, "bond and share");
+        check(paid(ASSERTER) == 0, "whoever calls gets nothing");
         check(uint256(service.games(slow.id)) == 3, "closed");
         refuse(IDisputeGame.Over.selector);
         service.reclaim(slow.id, slow.game, claims);
@@ -429,17 +507,15 @@ contract InferenceServiceTest is Stage {
         answer(asked, truth(asked));
         vm.warp(block.timestamp + WINDOW);
         settle(asked, truth(asked));
-        uint256 before = service.balances(OTHER);
+        uint256 before = paid(OTHER);
         reclaim(slow);
-        check(service.balances(OTHER) == before + CHALLENGER_BOND + PRIZE / 2, "the second answer's");
-        before = service.balances(CHALLENGER);
+        check(paid(OTHER) == before + CHALLENGER_BOND + PRIZE / 2, "the second answer's");
+        before = paid(CHALLENGER);
         reclaim(turns[1]);
-        check(service.balances(CHALLENGER) == before + CHALLENGER_BOND + PRIZE / 4, "the first answer's");
+        check(paid(CHALLENGER) == before + CHALLENGER_BOND + PRIZE / 4, "the first answer's");
         reclaim(turns[2]);
-        check(service.balances(THIRD) == CHALLENGER_BOND + PRIZE / 4, "the first answer's");
-        uint256 left = 2 * uint256(BURNED) + service.balances(OTHER) + service.balances(CHALLENGER)
-            + service.balances(THIRD) + service.balances(ASSERTER);
-        check(address(service).balance == left, "the sum");
+        check(paid(THIRD) == CHALLENGER_BOND + PRIZE / 4, "the first answer's");
+        check(address(service).balance == 2 * uint256(BURNED), "the sum");
     }
 
     function test_reclaimNeedsAGame() public {
@@ -485,35 +561,99 @@ contract InferenceServiceTest is Stage {
 
     // ---- Money
 
-    function test_moneyGoesToWhomItIsCredited() public {
+    /// Whoever takes its payments has no credit.
+    function test_nobodyIsCreditedWhoIsPaid() public {
         overturned();
-        uint256 prize = service.balances(CHALLENGER);
-        uint256 before = CHALLENGER.balance;
-        vm.prank(CHALLENGER);
-        vm.expectEmit();
-        emit IInferenceService.Withdrawn(CHALLENGER, prize);
-        service.withdraw();
-        check(CHALLENGER.balance == before + prize && service.balances(CHALLENGER) == 0, "not all");
-        vm.prank(CHALLENGER);
-        refuse(IInferenceService.Nothing.selector);
-        service.withdraw();
-        vm.prank(OTHER);
-        refuse(IInferenceService.Nothing.selector);
-        service.withdraw();
+        address[5] memory people = [REQUESTER, ASSERTER, CHALLENGER, OTHER, THIRD];
+        for (uint256 i = 0; i < people.length; i++) {
+            check(service.balances(people[i]) == 0, "credited");
+            vm.prank(people[i]);
+            refuse(IInferenceService.Nothing.selector);
+            service.withdraw();
+        }
+        check(address(service).balance == BURNED + FEE, "money stayed");
     }
 
-    function test_whoeverRefusesMoneyKeepsItsCredit() public {
+    function test_whoeverRefusesMoneyHasACredit() public {
         Asked memory asked = ask();
         Refusing refusing = new Refusing();
-        refusing.answer{value: ASSERTER_BOND}(service, asked.id, asked.request, Toy.output(truth(asked)));
+        refusing.answer{value: ASSERTER_BOND}(service, asked.id, asked.request, Toy.outputs(truth(asked)));
         vm.warp(block.timestamp + WINDOW);
+        vm.expectEmit();
+        emit IInferenceService.Settled(asked.id, Toy.result(truth(asked)), true);
+        vm.expectEmit();
+        emit IInferenceService.Credited(address(refusing), ASSERTER_BOND + FEE);
         settle(asked, truth(asked));
         refuse(IInferenceService.Refused.selector);
         refusing.withdraw(service);
         check(service.balances(address(refusing)) == ASSERTER_BOND + FEE, "the credit is gone");
         refusing.take();
+        vm.expectEmit();
+        emit IInferenceService.Withdrawn(address(refusing), ASSERTER_BOND + FEE);
         refusing.withdraw(service);
         check(address(refusing).balance == ASSERTER_BOND + FEE, "not all");
+        check(service.balances(address(refusing)) == 0 && address(service).balance == 0, "still credited");
+        refuse(IInferenceService.Nothing.selector);
+        refusing.withdraw(service);
+    }
+
+    // ---- Limits
+
+    /// The word of an answer that has asserter and counts: asserter, posted, attempt, openGames and so on.
+    function store(Asked memory asked, uint256 word) private {
+        vm.store(address(service), slotOf(asked), bytes32(word));
+    }
+
+    function load(Asked memory asked) private view returns (uint256) {
+        return uint256(vm.load(address(service), slotOf(asked)));
+    }
+
+    /// Where an answer is stored: found by what is there.
+    function slotOf(Asked memory asked) private view returns (bytes32 slot) {
+        for (uint256 i = 0; i < 20; i++) {
+            slot = keccak256(abi.encode(asked.id, i));
+            if (vm.load(address(service), bytes32(uint256(slot) + 1)) == Toy.result(truth(asked))) return slot;
+        }
+        revert("no answer");
+    }
+
+    /// After 65,535 answers there is no number for another one.
+    function test_tooManyAnswers() public {
+        Asked memory asked = ask();
+        answer(asked, truth(asked));
+        Turn memory turn = challenge(CHALLENGER, asked, lie(asked, 7));
+        // The last attempt but one.
+        uint256 attempt = 0xffff << 200;
+        store(asked, (load(asked) & ~attempt) | 0xfffe << 200);
+        check(service.provisionalAnswer(asked.id).attempt == 0xfffe, "another field");
+        // It is overturned; so is the next one, which is the last.
+        store(asked, (load(asked) & ~(uint256(0xff) << 240)) | uint256(Standing.Overturned) << 240);
+        check(standing(asked) == Standing.Overturned, "another field");
+        answer(asked, truth(asked));
+        check(service.provisionalAnswer(asked.id).attempt == 0xffff, "not the last");
+        turn = challenge(CHALLENGER, asked, lie(asked, 7));
+        check(turn.id == asked.id << 176 | 0xffff << 160 | uint160(CHALLENGER), "id");
+        vm.warp(block.timestamp + CLOCK);
+        store(asked, (load(asked) & ~(uint256(0xff) << 240)) | uint256(Standing.Overturned) << 240);
+        bytes[] memory outputs = Toy.outputs(truth(asked));
+        refuse(IInferenceService.TooMany.selector);
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, outputs);
+    }
+
+    /// After 16,777,215 games at once there is no room for another one.
+    function test_tooManyGames() public {
+        Asked memory asked = ask();
+        answer(asked, truth(asked));
+        store(asked, load(asked) | 0xfffffe << 216);
+        check(service.provisionalAnswer(asked.id).openGames == 0xfffffe, "another field");
+        challenge(CHALLENGER, asked, lie(asked, 7));
+        check(service.provisionalAnswer(asked.id).openGames == 0xffffff, "count");
+        bytes32[] memory opening = Toy.opening(lie(asked, 7), ARITY);
+        Model memory model = Toy.model(asked.plan);
+        bytes32 asserted = Toy.result(truth(asked));
+        vm.prank(OTHER);
+        refuse(IInferenceService.TooMany.selector);
+        service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
     }
 
     function test_moneyThatIsJustSentComesBack() public {

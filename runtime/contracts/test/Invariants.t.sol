@@ -34,8 +34,9 @@ contract InvariantsTest is Stage {
             bytes32 seed = keccak256(abi.encode(i));
             doSomething(uint8(seed[0]) % 20, uint8(seed[1]), uint8(seed[2]), uint8(seed[3]));
         }
-        string[11] memory acts = [
+        string[13] memory acts = [
             "request",
+            "request from a result",
             "notice",
             "cancel",
             "answer",
@@ -44,6 +45,7 @@ contract InvariantsTest is Stage {
             "prove",
             "timeout",
             "settle",
+            "credit",
             "withdraw",
             "reclaim"
         ];

@@ -21,9 +21,17 @@ contract MerkleTest {
     function foldPair(bytes32 left, bytes32 right, uint256 index, uint256 count, bytes32[] calldata siblings)
         external
         pure
-        returns (bytes32)
+        returns (bytes32, uint256)
     {
         return Merkle.foldPair(left, right, index, count, siblings);
+    }
+
+    function foldParts(uint256[] calldata parts, uint256 levels, bytes32[] calldata words, bool blank)
+        external
+        pure
+        returns (bytes32, uint256)
+    {
+        return Merkle.foldParts(parts, levels, words, blank);
     }
 
     /// Leaves of which some are zero, and so are whole subtrees.
@@ -76,13 +84,15 @@ contract MerkleTest {
 
     // ---- Pairs
 
-    /// Whether the proof of a pair leads to the root of the tree.
+    /// Whether the proof of a pair leads to the root of the tree, and nothing of it is left over.
     function pairFolds(bytes32 root, bytes32[] memory leaves, uint256 index, bytes32[] memory siblings)
         private
         view
         returns (bool)
     {
-        return this.foldPair(leaves[index], leaves[index + 1], index, leaves.length, siblings) == root;
+        (bytes32 folded, uint256 used) =
+            this.foldPair(leaves[index], leaves[index + 1], index, leaves.length, siblings);
+        return folded == root && used == siblings.length;
     }
 
     /// Every pair of every tree of 2 to 40 leaves; and no proof that is shorter, longer or different.
@@ -103,7 +113,7 @@ contract MerkleTest {
         refusesOthers(root, leaves, index, siblings);
         for (uint256 other = 0; other + 1 < count; other++) {
             if (other == index) continue;
-            bytes32 folded = this.foldPair(leaves[index], leaves[index + 1], other, count, siblings);
+            (bytes32 folded,) = this.foldPair(leaves[index], leaves[index + 1], other, count, siblings);
             require(folded != root, "another index");
         }
     }
@@ -143,22 +153,24 @@ contract MerkleTest {
         }
     }
 
-    /// A missing sibling is not replaced by bytes that follow the array in the calldata.
-    function test_siblingsOutsideTheArrayDoNotCount() public view {
+    /// A missing sibling may be replaced by bytes that follow the list in the calldata, but it still counts.
+    function test_siblingsOutsideTheListCount() public view {
         bytes32[] memory leaves = someLeavesWithoutZeros(9);
         for (uint256 index = 0; index < 8; index++) {
             bytes32[] memory siblings = Naive.pairSiblings(leaves, index);
             bytes memory data = abi.encodeCall(
                 this.foldPair, (leaves[index], leaves[index + 1], index, leaves.length, siblings)
             );
-            // Cut the array's length, but leave its words.
+            // Cut the list's length, but leave its words.
             for (uint256 length = 0; length < siblings.length; length++) {
                 uint256 place = 4 + 5 * 32;
                 assembly ("memory-safe") {
                     mstore(add(add(data, 32), place), length)
                 }
-                (bool done, bytes memory root) = address(this).staticcall(data);
-                require(done && bytes32(root) != Naive.root(leaves), "words outside the array");
+                (bool done, bytes memory found) = address(this).staticcall(data);
+                (bytes32 root, uint256 used) = abi.decode(found, (bytes32, uint256));
+                require(done && root == Naive.root(leaves), "another root");
+                require(used == siblings.length, "words outside the list are not counted");
             }
         }
     }
@@ -197,11 +209,144 @@ contract MerkleTest {
         bytes32 left = keccak256(abi.encodePacked(bytes32("z"), one));
         bytes32 right = keccak256(abi.encodePacked(bytes32("y"), bytes32(0)));
         bytes32 root = keccak256(abi.encodePacked(left, right));
-        require(this.foldPair(one, "y", 1, 3, siblings) == root, "leaves 1 and 2");
+        require(folds(one, "y", 1, siblings, root), "leaves 1 and 2");
         // Leaves 0 and 1: their only sibling is the parent of leaf 2 and zero.
         siblings[0] = right;
-        require(this.foldPair("z", one, 0, 3, siblings) == root, "leaves 0 and 1");
+        require(folds("z", one, 0, siblings, root), "leaves 0 and 1");
     }
+
+    /// Whether a pair of three leaves folds to a root with one sibling.
+    function folds(bytes32 left, bytes32 right, uint256 index, bytes32[] memory siblings, bytes32 root)
+        private
+        view
+        returns (bool)
+    {
+        (bytes32 folded, uint256 used) = this.foldPair(left, right, index, 3, siblings);
+        return folded == root && used == 1;
+    }
+
+    // ---- Parts
+
+    uint256 private constant LEVELS = 6;
+
+    /// Parts here and there, of all levels.
+    function someParts(uint256 seed) private pure returns (uint256[] memory parts) {
+        uint256[] memory all = new uint256[](1 << LEVELS);
+        uint256 count;
+        uint256 leaf = 0;
+        for (uint256 i = 0; leaf < 1 << LEVELS; i++) {
+            uint256 noise = uint256(keccak256(abi.encode("part", seed, i)));
+            uint256 level = noise % 4;
+            while (leaf % (1 << level) != 0) level--;
+            // A seed chooses how many there are.
+            if (noise / 4 % 64 < 1 + seed % 64) all[count++] = level << 128 | leaf >> level << 64 | 1;
+            leaf += 1 << level;
+        }
+        // One at least.
+        if (count == 0) all[count++] = (seed % (1 << LEVELS)) << 64 | 1;
+        parts = new uint256[](count);
+        for (uint256 i = 0; i < count; i++) {
+            parts[i] = all[i];
+        }
+    }
+
+    /// Random parts with random roots in random memory: the fold is what the whole tree says, and takes as many
+    /// words as there are roots and siblings.
+    function testFuzz_foldParts(uint256 seed) public view {
+        uint256[] memory parts = someParts(seed);
+        bytes32[] memory leaves = someLeaves(seed, 1 << LEVELS);
+        partsFold(leaves, parts, someLeaves(~seed, parts.length));
+    }
+
+    function partsFold(bytes32[] memory leaves, uint256[] memory parts, bytes32[] memory roots) private view {
+        (bytes32 root, bytes32[] memory siblings) = Naive.replaced(leaves, parts, roots);
+        require(siblings.length == Naive.siblingsOf(parts, LEVELS), "another number of siblings");
+        bytes32[] memory words = Naive.concat(roots, siblings);
+        (bytes32 folded, uint256 used) = this.foldParts(parts, LEVELS, words, false);
+        require(folded == root && used == words.length, "another root");
+        // More words change nothing.
+        words = Naive.concat(words, someLeaves(1, 3));
+        (folded, used) = this.foldParts(parts, LEVELS, words, false);
+        require(folded == root && used == words.length - 3, "words that are not used");
+        // Blank, the roots are zero.
+        (root, siblings) = Naive.replaced(leaves, parts, new bytes32[](parts.length));
+        (folded, used) = this.foldParts(parts, LEVELS, words, true);
+        require(folded == root && used == words.length - 3, "another blank root");
+    }
+
+    /// Every part alone, and every two of them.
+    function test_everyTwoParts() public view {
+        for (uint256 one = 0; one < 1 << 4; one++) {
+            for (uint256 two = one; two < 1 << 4; two++) {
+                // Each in a call of its own, which gives its memory back.
+                this.twoPartsFold(one, two);
+            }
+        }
+    }
+
+    function twoPartsFold(uint256 one, uint256 two) external view {
+        for (uint256 level = 0; level < 3; level++) {
+            for (uint256 other = 0; other < 3; other++) {
+                uint256 first = level << 128 | one << 64 | 1;
+                uint256 second = other << 128 | two << 64 | 1;
+                if ((one + 1) << level > 1 << LEVELS || (two + 1) << other > 1 << LEVELS) continue;
+                bool apart = (one + 1) << level <= two << other;
+                if (!apart && first != second) continue;
+                uint256[] memory parts = new uint256[](apart ? 2 : 1);
+                parts[0] = first;
+                if (apart) parts[1] = second;
+                partsFold(someLeavesWithoutZeros(1 << LEVELS), parts, someLeavesWithoutZeros(parts.length));
+            }
+        }
+    }
+
+    /// Every altered word leads to another root, and so do roots in another order.
+    function testFuzz_everyWordOfPartsCounts(uint256 seed, uint256 bit) public view {
+        uint256[] memory parts = someParts(seed);
+        bytes32[] memory roots = someLeavesWithoutZeros(parts.length);
+        (bytes32 root, bytes32[] memory siblings) =
+            Naive.replaced(someLeavesWithoutZeros(1 << LEVELS), parts, roots);
+        bytes32[] memory words = Naive.concat(roots, siblings);
+        for (uint256 i = 0; i < words.length; i++) {
+            words[i] ^= bytes32(1 << bit % 256);
+            (bytes32 folded,) = this.foldParts(parts, LEVELS, words, false);
+            require(folded != root, "a word is ignored");
+            words[i] ^= bytes32(1 << bit % 256);
+        }
+        for (uint256 i = 1; i < words.length; i++) {
+            if (words[i] == words[i - 1]) continue;
+            (words[i], words[i - 1]) = (words[i - 1], words[i]);
+            (bytes32 folded,) = this.foldParts(parts, LEVELS, words, false);
+            require(folded != root, "the order is ignored");
+            (words[i], words[i - 1]) = (words[i - 1], words[i]);
+        }
+    }
+
+    /// Words that are missing are read from what follows, but counted.
+    function test_partsWithoutWords() public view {
+        uint256[] memory parts = new uint256[](1);
+        parts[0] = 1 << 128 | 3 << 64 | 1;
+        (, uint256 used) = this.foldParts(parts, LEVELS, new bytes32[](0), false);
+        require(used == 6, "words that aren't there are not counted");
+    }
+
+    /// By hand: leaves 1 and 2 of four, whose paths meet at the root.
+    function test_partsByHand() public view {
+        uint256[] memory parts = new uint256[](2);
+        (parts[0], parts[1]) = (1 << 64 | 1, 2 << 64 | 1);
+        bytes32[] memory words = new bytes32[](4);
+        (words[0], words[1], words[2], words[3]) = ("one", "two", "zero", "three");
+        bytes32 left = keccak256(bytes.concat(bytes32("zero"), bytes32("one")));
+        bytes32 right = keccak256(bytes.concat(bytes32("two"), bytes32("three")));
+        (bytes32 root, uint256 used) = this.foldParts(parts, 2, words, false);
+        require(root == keccak256(bytes.concat(left, right)) && used == 4, "another root");
+        left = keccak256(bytes.concat(bytes32("zero"), bytes32(0)));
+        right = keccak256(bytes.concat(bytes32(0), bytes32("three")));
+        (root, used) = this.foldParts(parts, 2, words, true);
+        require(root == keccak256(bytes.concat(left, right)) && used == 4, "another blank root");
+    }
+
+    // ---- Bytes
 
     /// By hand, without anybody's code: byte i of memory is byte i of the number.
     function test_leavesAreLittleEndian() public view {
@@ -222,7 +367,10 @@ contract MerkleTest {
         require(this.rootOf(0, new bytes32[](37)) == 0, "zero leaves");
         require(this.fold(0, 5, new bytes32[](7)) == 0, "zero siblings");
         bytes32[] memory zeros = Naive.pairSiblings(new bytes32[](9), 3);
-        require(this.foldPair(0, 0, 3, 9, zeros) == 0, "a pair of zeros");
+        (bytes32 root,) = this.foldPair(0, 0, 3, 9, zeros);
+        require(root == 0, "a pair of zeros");
+        (root,) = this.foldParts(someParts(5), LEVELS, new bytes32[](200), false);
+        require(root == 0, "parts of zeros");
     }
 
     /// Two roots in one call: the first must not stay in the memory that the second is computed in.

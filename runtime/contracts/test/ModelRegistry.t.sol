@@ -90,7 +90,7 @@ contract ModelRegistryTest is Stage {
         service = new InferenceService(empty, terms());
         Order memory ordered = order();
         refuse(IModelRegistry.Unknown.selector);
-        service.request(ordered, someInput());
+        service.request(ordered, someInputs());
     }
 
     // ---- Verifiers
@@ -217,8 +217,32 @@ contract ModelRegistryTest is Stage {
         emit IModelRegistry.Registered(idOf(model), model);
         check(registry.register(model) == idOf(model), "another ID");
         check(service.hashOf(model) == idOf(model), "another hash");
-        (uint256 input, uint256 output, uint256 shape) = registry.cardOf(idOf(model));
-        check(input == Toy.INPUT && output == Toy.OUTPUT && shape == Toy.shape(Toy.periodic()), "card");
+        sameCard(model);
+    }
+
+    function sameCard(Model memory model) private view {
+        (uint256 shape, uint256[] memory inputs, uint256[] memory outputs) = registry.cardOf(idOf(model));
+        bytes memory card = abi.encode(model.program.shape, model.inputs, model.outputs);
+        check(keccak256(abi.encode(shape, inputs, outputs)) == keccak256(card), "another card");
+    }
+
+    /// As many parts as a model can have, and other numbers of inputs than of outputs.
+    function test_cardsOfEverySize() public {
+        uint8[2][5] memory counts = [[1, 1], [1, 64], [64, 1], [64, 64], [3, 2]];
+        for (uint256 i = 0; i < counts.length; i++) {
+            Model memory model = Toy.model(Toy.periodic());
+            model.inputs = new uint256[](counts[i][0]);
+            model.outputs = new uint256[](counts[i][1]);
+            // Inputs are the even leaves up to 126, outputs the odd ones up to 125, and one is the same.
+            for (uint256 j = 0; j < model.inputs.length; j++) {
+                model.inputs[j] = 2 * j << 64 | (1 + j % 32);
+            }
+            for (uint256 j = 0; j < model.outputs.length; j++) {
+                model.outputs[j] = (j == 0 ? 0 : 2 * j - 1) << 64 | (32 - j % 32);
+            }
+            registry.register(model);
+            sameCard(model);
+        }
     }
 
     /// The ID is the same on every chain, whoever registers it, and however often.
@@ -237,7 +261,7 @@ contract ModelRegistryTest is Stage {
     /// Every word of a model is part of its ID.
     function testFuzz_everyBitCounts(uint8 bit) public view {
         bytes32 id = idOf(Toy.model(Toy.periodic()));
-        for (uint256 word = 0; word < 7; word++) {
+        for (uint256 word = 0; word < 9; word++) {
             Model memory model = Toy.model(Toy.periodic());
             uint256 flip = uint256(1) << bit;
             if (word == 0) model.program.codeRoot ^= bytes32(flip);
@@ -245,10 +269,23 @@ contract ModelRegistryTest is Stage {
             if (word == 2) model.program.scheduleRoot ^= bytes32(flip);
             if (word == 3) model.program.shape ^= flip;
             if (word == 4) model.memoryRoot ^= bytes32(flip);
-            if (word == 5) model.input ^= flip;
-            if (word == 6) model.output ^= flip;
+            if (word == 5 || word == 6) model.inputs[word - 5] ^= flip;
+            if (word == 7 || word == 8) model.outputs[word - 7] ^= flip;
             check(service.hashOf(model) == idOf(model) && service.hashOf(model) != id, "a bit is ignored");
         }
+    }
+
+    /// So is the border between inputs and outputs.
+    function test_inputsAreNotOutputs() public view {
+        Model memory one = Toy.model(Toy.periodic());
+        Model memory two = Toy.model(Toy.periodic());
+        one.inputs = new uint256[](3);
+        (one.inputs[0], one.inputs[1], one.inputs[2]) = (1, 2, 3);
+        one.outputs = new uint256[](1);
+        one.outputs[0] = 4;
+        (two.inputs, two.outputs) = (Toy.pair(1, 2), Toy.pair(3, 4));
+        check(service.hashOf(one) != service.hashOf(two), "one ID for two models");
+        check(service.hashOf(one) == idOf(one) && service.hashOf(two) == idOf(two), "another hash");
     }
 
     function test_unknownModels() public {
@@ -259,9 +296,7 @@ contract ModelRegistryTest is Stage {
             registry.cardOf(unknown[i]);
             ordered.model = unknown[i];
             refuse(IModelRegistry.Unknown.selector);
-            service.request{value: 1 ether}(ordered, someInput());
-            refuse(IModelRegistry.Unknown.selector);
-            service.requestByRoot{value: 1 ether}(ordered, 0);
+            service.request{value: 1 ether}(ordered, someInputs());
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IDisputeGame, Model, Opening} from "../src/Interfaces.sol";
+import {IDisputeGame, Model} from "../src/Interfaces.sol";
 import {Models} from "../src/Models.sol";
 import {OpenDisputes} from "../src/OpenDisputes.sol";
 import {Stage} from "./Stage.sol";
@@ -14,7 +14,7 @@ contract ModelsTest is Stage {
     uint256 private constant U64 = type(uint64).max;
 
     OpenDisputes private disputes;
-    Opening private opening;
+    bytes32[] private none;
 
     function setUp() public override {
         super.setUp();
@@ -29,7 +29,7 @@ contract ModelsTest is Stage {
         return extensions << 136 | bits << 128 | base << 64 | size;
     }
 
-    function region(uint256 level, uint256 index, uint256 size) private pure returns (uint256) {
+    function part(uint256 level, uint256 index, uint256 size) private pure returns (uint256) {
         return level << 128 | index << 64 | size;
     }
 
@@ -54,7 +54,7 @@ contract ModelsTest is Stage {
         refuse(IDisputeGame.InvalidModel.selector);
         registry.register(model);
         refuse(IDisputeGame.InvalidModel.selector);
-        disputes.challenge(ASSERTER, ARITY, CLOCK, model, 1, 0, 0, opening);
+        disputes.challenge(ASSERTER, ARITY, CLOCK, model, 1, 0, 0, none);
     }
 
     // ---- Machines
@@ -158,7 +158,7 @@ contract ModelsTest is Stage {
     function test_scratchIsALeafToAllMemory() public {
         uint256 shape = Toy.shape(Toy.periodic()) & ((1 << 176) - 1);
         for (uint256 bits = 0; bits < 14; bits++) {
-            // Input and output take the first 128 bytes. The largest scratch that leaves them is 2 KiB.
+            // Inputs and outputs take the first 192 bytes. The largest scratch that leaves them is 2 KiB.
             bool valid = bits >= 5 && bits <= 11;
             if (valid) acceptShape(shape | bits << 176);
             else rejectShape(shape | bits << 176);
@@ -171,90 +171,173 @@ contract ModelsTest is Stage {
         }
     }
 
-    // ---- Regions
+    // ---- Parts
 
-    function acceptRegions(uint256 input, uint256 output) private {
-        Model memory model = toy();
-        (model.input, model.output) = (input, output);
-        accept(model);
+    /// The toy with these parts.
+    function withParts(uint256[] memory inputs, uint256[] memory outputs)
+        private
+        pure
+        returns (Model memory model)
+    {
+        model = toy();
+        (model.inputs, model.outputs) = (inputs, outputs);
     }
 
-    function rejectRegions(uint256 input, uint256 output) private {
-        Model memory model = toy();
-        (model.input, model.output) = (input, output);
-        reject(model);
+    function list(uint256 only) private pure returns (uint256[] memory parts) {
+        parts = new uint256[](1);
+        parts[0] = only;
     }
 
-    function test_regionsHoldTheirBytes() public {
-        // Regions of one level hold 64 bytes.
+    /// A list of three.
+    function list(uint256 one, uint256 two, uint256 three) private pure returns (uint256[] memory parts) {
+        parts = new uint256[](3);
+        (parts[0], parts[1], parts[2]) = (one, two, three);
+    }
+
+    function acceptParts(uint256 input, uint256 output) private {
+        accept(withParts(list(input), list(output)));
+    }
+
+    function rejectParts(uint256 input, uint256 output) private {
+        reject(withParts(list(input), list(output)));
+    }
+
+    function test_partsHoldTheirBytes() public {
+        // Parts of one level hold 64 bytes.
         uint64[5] memory sizes = [uint64(0), 1, 64, 65, type(uint64).max];
         for (uint256 i = 0; i < sizes.length; i++) {
             bool bad = sizes[i] == 0 || sizes[i] > 64;
-            (uint256 input, uint256 output) = (region(1, 0, sizes[i]), region(1, 1, sizes[i]));
+            (uint256 input, uint256 output) = (part(1, 0, sizes[i]), part(1, 1, sizes[i]));
             if (bad) {
-                rejectRegions(input, Toy.OUTPUT);
-                rejectRegions(Toy.INPUT, output);
+                rejectParts(input, Toy.OUTPUT);
+                rejectParts(Toy.INPUT, output);
             } else {
-                acceptRegions(input, Toy.OUTPUT);
-                acceptRegions(Toy.INPUT, output);
+                acceptParts(input, Toy.OUTPUT);
+                acceptParts(Toy.INPUT, output);
             }
         }
     }
 
-    function test_regionsAreInsideMemory() public {
+    function test_partsAreInsideMemory() public {
         // 4 KiB have 7 levels above the leaves.
         uint128[6] memory levels = [uint128(8), 9, 251, 255, 256, type(uint128).max];
         for (uint256 i = 0; i < levels.length; i++) {
-            rejectRegions(region(levels[i], 0, 32), Toy.OUTPUT);
-            rejectRegions(Toy.INPUT, region(levels[i], 0, 32));
+            rejectParts(part(levels[i], 0, 32), Toy.OUTPUT);
+            rejectParts(Toy.INPUT, part(levels[i], 0, 32));
         }
         uint64[3] memory indexes = [uint64(64), 1 << 32, type(uint64).max];
         for (uint256 i = 0; i < indexes.length; i++) {
-            rejectRegions(region(1, indexes[i], 32), Toy.OUTPUT);
-            rejectRegions(Toy.INPUT, region(1, indexes[i], 32));
+            rejectParts(part(1, indexes[i], 32), Toy.OUTPUT);
+            rejectParts(Toy.INPUT, part(1, indexes[i], 32));
         }
-        acceptRegions(region(1, 62, 32), Toy.OUTPUT);
-        acceptRegions(region(6, 0, 32), region(5, 2, 32));
+        acceptParts(part(1, 62, 32), Toy.OUTPUT);
+        acceptParts(part(5, 0, 32), part(5, 2, 32));
     }
 
-    function test_regionsHaveNoHigherBits() public {
+    /// At every place of both lists.
+    function test_partsHaveNoHigherBits() public {
         for (uint256 bit = 131; bit < 256; bit++) {
-            rejectRegions(Toy.INPUT | 1 << bit, Toy.OUTPUT);
-            rejectRegions(Toy.INPUT, Toy.OUTPUT | 1 << bit);
+            for (uint256 place = 0; place < 4; place++) {
+                Model memory model = toy();
+                uint256[] memory parts = place < 2 ? model.inputs : model.outputs;
+                parts[place % 2] |= 1 << bit;
+                reject(model);
+            }
         }
     }
 
     /// Scratch memory is the last leaf: the last pair of leaves is not free.
-    function test_regionsDoNotTouchScratch() public {
-        rejectRegions(region(1, 63, 32), Toy.OUTPUT);
-        rejectRegions(Toy.INPUT, region(1, 63, 32));
-        rejectRegions(region(7, 0, 32), Toy.OUTPUT);
-        rejectRegions(region(6, 1, 32), Toy.OUTPUT);
-        rejectRegions(Toy.INPUT, region(6, 1, 32));
-        // The input may be a leaf: the one just before scratch, but not scratch itself.
-        acceptRegions(region(0, 126, 32), Toy.OUTPUT);
-        rejectRegions(region(0, 127, 32), Toy.OUTPUT);
+    function test_partsDoNotTouchScratch() public {
+        rejectParts(part(1, 63, 32), Toy.OUTPUT);
+        rejectParts(Toy.INPUT, part(1, 63, 32));
+        rejectParts(part(7, 0, 32), Toy.OUTPUT);
+        rejectParts(part(6, 1, 32), Toy.OUTPUT);
+        rejectParts(Toy.INPUT, part(6, 1, 32));
+        // A part may be a leaf: the one just before scratch, but not scratch itself.
+        acceptParts(part(0, 126, 32), Toy.OUTPUT);
+        acceptParts(Toy.INPUT, part(0, 126, 32));
+        rejectParts(part(0, 127, 32), Toy.OUTPUT);
+        rejectParts(Toy.INPUT, part(0, 127, 32));
+        // Nor does a part that is not the first.
+        Model memory model = toy();
+        model.inputs[1] = part(0, 127, 32);
+        reject(model);
+        model = toy();
+        model.outputs[1] = part(0, 127, 32);
+        reject(model);
     }
 
-    function test_anOutputIsLargerThanALeaf() public {
-        rejectRegions(Toy.INPUT, region(0, 2, 32));
-        acceptRegions(region(0, 0, 32), Toy.OUTPUT);
-    }
-
-    /// Every pair of regions of up to three levels in the first 512 bytes, compared byte by byte: they are
+    /// Every input and output of up to three levels in the first 512 bytes, compared byte by byte: they are
     /// apart or the same.
-    function test_regionsAreApartOrTheSame() public {
+    function test_inputsAndOutputsAreApartOrTheSame() public {
         for (uint256 a = 0; a <= 3; a++) {
-            for (uint256 b = 1; b <= 3; b++) {
+            for (uint256 b = 0; b <= 3; b++) {
                 for (uint256 i = 0; i < 16 >> a; i++) {
                     for (uint256 j = 0; j < 16 >> b; j++) {
                         bool apart = (i + 1) << a <= j << b || (j + 1) << b <= i << a;
                         bool same = a == b && i == j;
-                        if (apart || same) acceptRegions(region(a, i, 1), region(b, j, 1));
-                        else rejectRegions(region(a, i, 1), region(b, j, 1));
+                        if (apart || same) acceptParts(part(a, i, 1), part(b, j, 2));
+                        else rejectParts(part(a, i, 1), part(b, j, 2));
                     }
                 }
             }
+        }
+    }
+
+    /// The same for two inputs, or two outputs: they are apart, and the first one comes first.
+    function test_partsOfAListAreAscendingAndApart() public {
+        for (uint256 a = 0; a <= 2; a++) {
+            for (uint256 b = 0; b <= 2; b++) {
+                for (uint256 i = 0; i < 8 >> a; i++) {
+                    for (uint256 j = 0; j < 8 >> b; j++) {
+                        uint256[] memory parts = Toy.pair(part(a, i, 1), part(b, j, 1));
+                        uint256[] memory far = list(part(3, 5, 1));
+                        bool valid = (i + 1) << a <= j << b;
+                        if (valid) accept(withParts(parts, far));
+                        else reject(withParts(parts, far));
+                        if (valid) accept(withParts(far, parts));
+                        else reject(withParts(far, parts));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lists of several, in which the second or third one is wrong.
+    function test_longerLists() public {
+        uint256[] memory good = list(part(0, 0, 1), part(1, 1, 1), part(2, 1, 1));
+        uint256[] memory far = list(part(0, 40, 1), part(0, 41, 1), part(1, 21, 1));
+        accept(withParts(good, far));
+        accept(withParts(good, good));
+        // Two neighbours the wrong way round, and the same one twice.
+        reject(withParts(list(good[1], good[0], good[2]), far));
+        reject(withParts(list(good[0], good[2], good[1]), far));
+        reject(withParts(far, list(good[0], good[2], good[1])));
+        reject(withParts(list(good[0], good[1], good[1]), far));
+        reject(withParts(far, list(good[0], good[0], good[1])));
+        // An output in the last input, and an input in the last output.
+        uint256 inside = part(1, 3, 1);
+        reject(withParts(good, list(far[0], far[1], part(2, 10, 1))));
+        reject(withParts(good, list(part(0, 1, 1), inside, far[0])));
+        reject(withParts(list(part(0, 1, 1), inside, far[0]), good));
+        // The same subtree may say another number of bytes.
+        accept(withParts(good, list(part(0, 1, 1), part(1, 1, 2), far[0])));
+        accept(withParts(list(part(0, 1, 1), part(1, 1, 2), far[0]), good));
+    }
+
+    function test_oneToSixtyFourParts() public {
+        uint8[5] memory counts = [0, 1, 63, 64, 65];
+        for (uint256 i = 0; i < counts.length; i++) {
+            uint256[] memory parts = new uint256[](counts[i]);
+            for (uint256 j = 0; j < parts.length; j++) {
+                parts[j] = part(0, j, 32);
+            }
+            uint256[] memory far = list(part(2, 20, 1));
+            bool valid = i != 0 && i != 4;
+            if (valid) accept(withParts(parts, far));
+            else reject(withParts(parts, far));
+            if (valid) accept(withParts(far, parts));
+            else reject(withParts(far, parts));
         }
     }
 

@@ -81,6 +81,96 @@ library Naive {
         return root(leaves);
     }
 
+    // ---- Parts
+
+    /// A tree of memory in which parts have other roots.
+    struct Replaced {
+        bytes32[] leaves;
+        uint256[] parts;
+        bytes32[] roots;
+        /// The siblings of the parts so far.
+        bytes32[] siblings;
+        uint256 used;
+    }
+
+    /// The root of memory, and the siblings of the parts: those of all parts in the left child come first, then
+    /// those in the right child, and then the other child if only one has parts.
+    function replaced(bytes32[] memory leaves, uint256[] memory parts, bytes32[] memory roots)
+        internal
+        pure
+        returns (bytes32 root_, bytes32[] memory siblings_)
+    {
+        uint256 levels = depth(leaves.length);
+        Replaced memory tree = Replaced(leaves, parts, roots, new bytes32[](levels * parts.length), 0);
+        (root_,) = visit(tree, levels, 0);
+        siblings_ = new bytes32[](tree.used);
+        for (uint256 i = 0; i < tree.used; i++) {
+            siblings_[i] = tree.siblings[i];
+        }
+    }
+
+    /// A node's hash, and whether there are parts in it.
+    function visit(Replaced memory tree, uint256 level, uint256 index)
+        private
+        pure
+        returns (bytes32 hash, bool its)
+    {
+        for (uint256 i = 0; i < tree.parts.length; i++) {
+            uint256 part = tree.parts[i];
+            if (part >> 128 == level && uint64(part >> 64) == index) return (tree.roots[i], true);
+        }
+        if (level == 0) return (tree.leaves[index], false);
+        (bytes32 left, bool inLeft) = visit(tree, level - 1, 2 * index);
+        (bytes32 right, bool inRight) = visit(tree, level - 1, 2 * index + 1);
+        if (inLeft != inRight) tree.siblings[tree.used++] = inLeft ? right : left;
+        return (node(left, right), inLeft || inRight);
+    }
+
+    /// How many siblings parts have: each has a path to the root, less what neighbours share above their lowest
+    /// common ancestor; and where two paths meet, neither needs the other as a sibling.
+    function siblingsOf(uint256[] memory parts, uint256 levels) internal pure returns (uint256 count) {
+        for (uint256 i = 0; i < parts.length; i++) {
+            count += levels - (parts[i] >> 128);
+        }
+        for (uint256 i = 1; i < parts.length; i++) {
+            (uint256 one, uint256 two) = (firstLeaf(parts[i - 1]), firstLeaf(parts[i]));
+            uint256 common = 0;
+            while (one >> common != two >> common) common++;
+            count -= levels - common;
+        }
+        count -= 2 * (parts.length - 1);
+    }
+
+    function firstLeaf(uint256 part) internal pure returns (uint256) {
+        return uint256(uint64(part >> 64)) << (part >> 128);
+    }
+
+    // ---- Lists
+
+    /// The bytes from `start` on.
+    function slice(bytes memory data, uint256 start) internal pure returns (bytes memory rest) {
+        rest = new bytes(data.length - start);
+        for (uint256 i = 0; i < rest.length; i++) {
+            rest[i] = data[start + i];
+        }
+    }
+
+    /// The words from `start` on.
+    function slice(bytes32[] memory words, uint256 start) internal pure returns (bytes32[] memory rest) {
+        rest = new bytes32[](words.length - start);
+        for (uint256 i = 0; i < rest.length; i++) {
+            rest[i] = words[start + i];
+        }
+    }
+
+    /// Two lists as one.
+    function concat(bytes32[] memory one, bytes32[] memory two) internal pure returns (bytes32[] memory all) {
+        all = new bytes32[](one.length + two.length);
+        for (uint256 i = 0; i < all.length; i++) {
+            all[i] = i < one.length ? one[i] : two[i - one.length];
+        }
+    }
+
     /// The elements after `first`, as one list with it.
     function prepend(bytes32 first, bytes32[] memory rest) internal pure returns (bytes32[] memory all) {
         all = new bytes32[](rest.length + 1);

@@ -2,11 +2,9 @@
 pragma solidity ^0.8.24;
 
 import {
-    BigStepEntry,
     IDisputeGame,
     IInferenceService,
     Model,
-    Opening,
     Order,
     Pick,
     Program,
@@ -49,14 +47,14 @@ contract PredecessorTest is Stage {
     /// There, neither a false result nor a false challenge cost its author anything.
     function test_noBonds() public {
         Asked memory asked = ask();
-        bytes memory output = Toy.output(lie(asked, 2));
+        bytes[] memory outputs = Toy.outputs(lie(asked, 2));
         vm.prank(ASSERTER);
         vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, ASSERTER_BOND));
-        service.answer(asked.id, asked.request, output);
+        service.answer(asked.id, asked.request, outputs);
         uint256 before = ASSERTER.balance;
         answer(asked, lie(asked, 2));
-        bytes32 asserted = Toy.outputRoot(lie(asked, 2));
-        Opening memory opening = Toy.opening(truth(asked), ARITY);
+        bytes32 asserted = Toy.result(lie(asked, 2));
+        bytes32[] memory opening = Toy.opening(truth(asked), ARITY);
         Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, CHALLENGER_BOND));
@@ -67,7 +65,7 @@ contract PredecessorTest is Stage {
         refuse(IInferenceService.Nothing.selector);
         service.withdraw();
         check(ASSERTER.balance == before - ASSERTER_BOND, "the lie was free");
-        check(service.balances(CHALLENGER) > CHALLENGER_BOND, "telling the truth doesn't pay");
+        check(paid(CHALLENGER) > CHALLENGER_BOND, "telling the truth doesn't pay");
     }
 
     /// There, the contract's owner could take all bonds. Here the deployer is nobody: it tries every function, and names
@@ -91,10 +89,9 @@ contract PredecessorTest is Stage {
 
     function everyFunction(Asked memory asked, Turn memory turn) private view returns (bytes[] memory calls) {
         Pick memory picked;
-        BigStepEntry memory into;
         bytes32[] memory none;
-        Opening memory opening = Toy.opening(lie(asked, 3), ARITY);
-        bytes memory output = Toy.output(truth(asked));
+        bytes32[] memory opening = Toy.opening(lie(asked, 3), ARITY);
+        bytes[] memory outputs = Toy.outputs(truth(asked));
         string[11] memory owners = [
             "owner()",
             "transferOwnership(address)",
@@ -113,17 +110,18 @@ contract PredecessorTest is Stage {
         calls = new bytes[](12 + owners.length);
         calls[0] = abi.encodeCall(IInferenceService.withdraw, ());
         calls[1] = abi.encodeCall(IInferenceService.cancel, (asked.id, asked.request));
-        calls[2] = abi.encodeCall(IInferenceService.answer, (asked.id, asked.request, output));
+        calls[2] = abi.encodeCall(IInferenceService.answer, (asked.id, asked.request, outputs));
         calls[3] = abi.encodeCall(
-            IInferenceService.challenge, (asked.id, asked.request, model, opening.output, opening)
+            IInferenceService.challenge, (asked.id, asked.request, model, Toy.result(lie(asked, 7)), opening)
         );
-        calls[4] = abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, output, ""));
-        calls[5] = abi.encodeCall(IInferenceService.redeliver, (asked.id, asked.request, output, ""));
+        calls[4] = abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, outputs, ""));
+        calls[5] = abi.encodeCall(IInferenceService.redeliver, (asked.id, asked.request, outputs, ""));
         calls[6] = abi.encodeCall(IInferenceService.reclaim, (turn.id, turn.game, claims));
         calls[7] = abi.encodeCall(IDisputeGame.dissect, (turn.id, turn.game, picked, none));
-        calls[8] = abi.encodeCall(IDisputeGame.enter, (turn.id, turn.game, model.program, picked, into));
-        calls[9] = abi.encodeCall(IDisputeGame.proveVoid, (turn.id, turn.game, picked));
-        calls[10] = abi.encodeCall(IDisputeGame.prove, (turn.id, turn.game, picked, ""));
+        calls[8] =
+            abi.encodeCall(IDisputeGame.enter, (turn.id, turn.game, picked, model.program, 0, "", none));
+        calls[9] = abi.encodeCall(IDisputeGame.proveVoid, (turn.id, turn.game, picked, none));
+        calls[10] = abi.encodeCall(IDisputeGame.prove, (turn.id, turn.game, picked, none, new bytes[](0)));
         calls[11] = abi.encodeCall(IDisputeGame.timeout, (turn.id, turn.game, claims));
         for (uint256 i = 0; i < owners.length; i++) {
             calls[12 + i] = abi.encodeWithSignature(owners[i], address(this), address(this).balance);
@@ -134,37 +132,38 @@ contract PredecessorTest is Stage {
     function test_anyoneCanOverwriteAResult() public {
         Asked memory asked = ask();
         answer(asked, truth(asked));
-        bytes memory other = Toy.output(lie(asked, 16));
+        bytes[] memory other = Toy.outputs(lie(asked, 16));
         vm.prank(OTHER);
         refuse(IInferenceService.AnsweredAlready.selector);
         service.answer{value: ASSERTER_BOND}(asked.id, asked.request, other);
         vm.warp(block.timestamp + WINDOW);
+        // Whatever whoever settles says that the outputs are.
         vm.prank(OTHER);
-        refuse(IInferenceService.NotTheOutput.selector);
         service.settle(asked.id, asked.request, other, "");
-        settle(asked, truth(asked));
         vm.prank(OTHER);
         refuse(IInferenceService.AnsweredAlready.selector);
         service.answer{value: ASSERTER_BOND}(asked.id, asked.request, other);
-        check(service.result(asked.id) == Toy.outputRoot(truth(asked)), "overwritten");
+        check(service.result(asked.id) == Toy.result(truth(asked)), "overwritten");
     }
 
     /// There, the output that was posted had nothing to do with the run that was proven. Here one who runs truly and
     /// posts another output has claims to answer whose end is its own, and can't go on.
     function test_outputIsNotBoundToTheFinalState() public {
         Asked memory asked = ask();
-        bytes32 asserted = Toy.outputRoot(lie(asked, 16));
+        bytes32 asserted = Toy.result(lie(asked, 16));
         answer(asked, lie(asked, 16));
         // The challenger can't show another output than its run ends with either.
-        Opening memory opening = Toy.opening(truth(asked), ARITY);
-        opening.output = Toy.outputRoot(lie(asked, 15));
+        bytes32[] memory opening = Toy.opening(truth(asked), ARITY);
+        check(opening[9] == Toy.outputRoots(truth(asked))[0], "another word");
+        opening[9] = Toy.outputRoots(lie(asked, 15))[0];
         Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         refuse(IDisputeGame.Proof.selector);
         service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
         Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
         // All true claims: the asserter can only reject what is its own.
-        bytes32[] memory same = Toy.claims(truth(asked), ARITY, false, 0, 2, 4);
+        bytes32[] memory same =
+            Naive.concat(Toy.pairSiblings(turn, 2), Toy.claims(truth(asked), ARITY, false, 0, 2, 4));
         Pick memory last = Toy.pick(turn, 2);
         vm.prank(ASSERTER);
         refuse(IDisputeGame.Agrees.selector);
@@ -179,8 +178,8 @@ contract PredecessorTest is Stage {
         Asked memory asked = ask();
         uint256 posted = block.timestamp;
         answer(asked, truth(asked));
-        bytes32 asserted = Toy.outputRoot(truth(asked));
-        Opening memory same = Toy.opening(truth(asked), ARITY);
+        bytes32 asserted = Toy.result(truth(asked));
+        bytes32[] memory same = Toy.opening(truth(asked), ARITY);
         Model memory model = Toy.model(asked.plan);
         vm.prank(CHALLENGER);
         refuse(IDisputeGame.Agrees.selector);
@@ -189,10 +188,10 @@ contract PredecessorTest is Stage {
         vm.warp(posted + WINDOW - 1);
         loses(CHALLENGER, asked, lie(asked, 4));
         loses(OTHER, asked, lie(asked, 8));
-        check(service.balances(ASSERTER) == 2 * uint256(CHALLENGER_BOND), "challenges are free");
+        check(paid(ASSERTER) == 2 * uint256(CHALLENGER_BOND), "challenges are free");
         vm.warp(posted + WINDOW + 2 * uint256(CLOCK));
         settle(asked, truth(asked));
-        Opening memory again = Toy.opening(lie(asked, 4), ARITY);
+        bytes32[] memory again = Toy.opening(lie(asked, 4), ARITY);
         vm.prank(OTHER);
         refuse(IInferenceService.Decided.selector);
         service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, again);
@@ -212,77 +211,86 @@ contract PredecessorTest is Stage {
         // Of big steps: there are as many claims as the model's count and the arity make.
         Asked memory asked = ask();
         answer(asked, truth(asked));
-        bytes32 asserted = Toy.outputRoot(truth(asked));
-        Opening memory opening = Toy.opening(lie(asked, 1), ARITY);
+        bytes32 asserted = Toy.result(truth(asked));
+        bytes32[] memory opening = Toy.opening(lie(asked, 1), ARITY);
         Model memory model = Toy.model(asked.plan);
         for (uint256 count = 0; count <= 4; count++) {
             if (count == ARITY) continue;
-            opening.claims = new bytes32[](count);
+            bytes32[] memory words = Naive.concat(new bytes32[](opening.length - ARITY), new bytes32[](count));
+            for (uint256 i = 0; i < opening.length - ARITY; i++) {
+                words[i] = opening[i];
+            }
             vm.prank(CHALLENGER);
             refuse(IDisputeGame.Count.selector);
-            service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
+            service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, words);
         }
         // Of steps: the bound is the schedule's.
         (Asked memory other, Turn memory turn) = atTheEntry();
-        Pick memory picked = Toy.pick(turn, 1);
         bytes32 before = service.games(turn.id);
-        BigStepEntry memory into = Toy.entry(truth(other), 0, ARITY);
+        Entering memory to = entering(other, turn);
         for (uint64 bound = 0; bound < 9; bound++) {
-            into.bound = bound;
-            vm.prank(CHALLENGER);
-            if (bound != Toy.STEPS) refuse(IDisputeGame.Proof.selector);
-            service.enter(turn.id, turn.game, model.program, picked, into);
+            to.leaf = to.leaf >> 64 << 64 | bound;
+            // Less than two steps make another number of claims.
+            bytes4 refusal = bound < 2 ? IDisputeGame.Count.selector : IDisputeGame.Proof.selector;
+            enterAs(CHALLENGER, turn, to, bound == Toy.STEPS ? bytes4(0) : refusal);
             if (bound == Toy.STEPS) break;
         }
         check(service.games(turn.id) != before, "the right bound is refused");
     }
 
+    /// What the move into a big step brings.
+    struct Entering {
+        Pick picked;
+        Program program;
+        uint256 leaf;
+        bytes end;
+        bytes32[] words;
+    }
+
+    function entering(Asked memory asked, Turn memory turn) private pure returns (Entering memory to) {
+        (to.picked, to.program) = (Toy.pick(turn, 1), Toy.program(asked.plan));
+        (to.leaf, to.end, to.words) = Toy.entry(truth(asked), 0, ARITY);
+        to.words = Naive.concat(Toy.pairSiblings(turn, 1), to.words);
+    }
+
     /// There, anyone could open the inner phase of anyone's dispute, from any state.
     function test_anyoneHandsOverBetweenPhasesWithAnyState() public {
         (Asked memory asked, Turn memory turn) = atTheEntry();
-        Pick memory picked = Toy.pick(turn, 1);
-        Program memory program = Toy.program(asked.plan);
-        BigStepEntry memory into = Toy.entry(truth(asked), 0, ARITY);
+        Entering memory to = entering(asked, turn);
         address[3] memory strangers = [OTHER, REQUESTER, ASSERTER];
         for (uint256 i = 0; i < strangers.length; i++) {
-            enterAs(strangers[i], turn, program, picked, into, IDisputeGame.Turn.selector);
+            enterAs(strangers[i], turn, to, IDisputeGame.Turn.selector);
         }
         // Nor can the mover choose the place, the end, the memory or the program.
-        into.entry += 4;
-        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.Proof.selector);
-        into.entry -= 4;
-        into.endState = Toy.state(lie(asked, 2), 0, 4);
-        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.EndState.selector);
-        into = Toy.entry(truth(asked), 0, ARITY);
-        picked.agreed = keccak256("another memory");
-        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
-        picked = Toy.pick(turn, 1);
-        picked.rejected = keccak256("another claim");
-        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
-        picked = Toy.pick(turn, 1);
-        program.codeRoot = keccak256("other code");
-        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
-        program = Toy.program(Toy.periodic());
-        enterAs(CHALLENGER, turn, program, picked, into, IDisputeGame.StateMismatch.selector);
-        program = Toy.program(asked.plan);
+        to.leaf += 4 << 64;
+        enterAs(CHALLENGER, turn, to, IDisputeGame.Proof.selector);
+        to = entering(asked, turn);
+        to.end = Naive.slice(Toy.state(lie(asked, 2), 0, 3), 64);
+        to.end[32] = 0x01;
+        enterAs(CHALLENGER, turn, to, IDisputeGame.EndState.selector);
+        to = entering(asked, turn);
+        to.picked.agreed = keccak256("another memory");
+        enterAs(CHALLENGER, turn, to, IDisputeGame.StateMismatch.selector);
+        to = entering(asked, turn);
+        to.picked.rejected = keccak256("another claim");
+        enterAs(CHALLENGER, turn, to, IDisputeGame.StateMismatch.selector);
+        to = entering(asked, turn);
+        to.program.codeRoot = keccak256("other code");
+        enterAs(CHALLENGER, turn, to, IDisputeGame.StateMismatch.selector);
+        to.program = Toy.program(Toy.periodic());
+        enterAs(CHALLENGER, turn, to, IDisputeGame.StateMismatch.selector);
         // The start is derived: code, agreed memory, entry, and everything else as at reset.
+        to = entering(asked, turn);
         vm.recordLogs();
-        enterAs(CHALLENGER, turn, program, picked, into, 0);
+        enterAs(CHALLENGER, turn, to, 0);
         moved(turn);
         check(turn.start == keccak256(Toy.state(truth(asked), 0, 0)), "another start");
     }
 
-    function enterAs(
-        address who,
-        Turn memory turn,
-        Program memory program,
-        Pick memory picked,
-        BigStepEntry memory into,
-        bytes4 refusal
-    ) private {
+    function enterAs(address who, Turn memory turn, Entering memory to, bytes4 refusal) private {
         vm.prank(who);
         if (refusal != 0) refuse(refusal);
-        service.enter(turn.id, turn.game, program, picked, into);
+        service.enter(turn.id, turn.game, to.picked, to.program, to.leaf, to.end, to.words);
     }
 
     /// A game against an answer that is false from its first step on: the challenger must go into big step 0.
@@ -298,17 +306,17 @@ contract PredecessorTest is Stage {
         Order memory ordered = order();
         bytes memory long = bytes.concat(someInput(), hex"01");
         refuse(IInferenceService.Size.selector);
-        service.request{value: FEE}(ordered, long);
+        service.request{value: FEE}(ordered, inputsOf(long));
         bytes memory short = new bytes(INPUT_BYTES - 1);
         refuse(IInferenceService.Size.selector);
-        service.request{value: FEE}(ordered, short);
+        service.request{value: FEE}(ordered, inputsOf(short));
         // The last byte counts.
         bytes memory other = someInput();
         other[INPUT_BYTES - 1] ^= 0x01;
         Request memory request = expected(address(this), ordered);
-        check(request.inputRoot != Naive.memoryRoot(other, 1), "the last byte doesn't count");
-        request.inputRoot = Naive.memoryRoot(other, 1);
-        uint256 id = service.request{value: FEE}(ordered, other);
+        check(someInputRoot() != Naive.memoryRoot(other, 1), "the last byte doesn't count");
+        request.inputs = Toy.commitment(Naive.memoryRoot(other, 1), Toy.FIRST_STATE);
+        uint256 id = service.request{value: FEE}(ordered, inputsOf(other));
         check(statusOf(id).hash == keccak256(abi.encode(id, request)), "another input");
     }
 
@@ -316,8 +324,8 @@ contract PredecessorTest is Stage {
     function test_sameKeyOnBothSides() public {
         Asked memory asked = ask();
         answer(asked, lie(asked, 7));
-        bytes32 asserted = Toy.outputRoot(lie(asked, 7));
-        Opening memory opening = Toy.opening(truth(asked), ARITY);
+        bytes32 asserted = Toy.result(lie(asked, 7));
+        bytes32[] memory opening = Toy.opening(truth(asked), ARITY);
         Model memory model = Toy.model(asked.plan);
         vm.prank(ASSERTER);
         refuse(IInferenceService.Itself.selector);
@@ -328,10 +336,10 @@ contract PredecessorTest is Stage {
         check(!playOut(turn, lie(asked, 7), truth(asked)), "it lost to its friend");
         reclaim(honest);
         uint256 prize = ASSERTER_BOND - BURNED;
-        uint256 back = service.balances(OTHER) + service.balances(ASSERTER);
+        uint256 back = paid(OTHER) + paid(ASSERTER);
         check(back == CHALLENGER_BOND + prize / 2 && prize / 2 < ASSERTER_BOND, "lying was free");
         check(
-            service.balances(CHALLENGER) == CHALLENGER_BOND + prize / 2, "the honest challenger got nothing"
+            paid(CHALLENGER) == CHALLENGER_BOND + prize / 2, "the honest challenger got nothing"
         );
     }
 }

@@ -7,11 +7,13 @@ import {
     Answer,
     IDisputeGame,
     IInferenceService,
+    IModelRegistry,
+    Input,
     Model,
-    Opening,
     Order,
     Request,
     RequestStatus,
+    Source,
     Standing,
     Terms
 } from "../src/Interfaces.sol";
@@ -98,14 +100,18 @@ contract RequestsTest is Stage {
         bytes memory words = abi.encodePacked(
             id,
             request.model,
-            request.inputRoot,
+            request.inputs,
             uint256(uint160(request.requester)),
             uint256(request.fee),
             uint256(request.repetitions),
-            request.output,
+            uint256(request.byRoot),
             uint256(uint160(request.callback))
         );
-        return keccak256(bytes.concat(words, bytes32(uint256(request.callbackGas)), request.callbackData));
+        words = bytes.concat(words, bytes32(uint256(request.callbackGas)), request.callbackData);
+        // The list comes last: its place, its length, its elements. In front is the place of the request.
+        words = bytes.concat(words, bytes32(uint256(320)), bytes32(request.outputs.length));
+        words = bytes.concat(words, abi.encodePacked(request.outputs));
+        return keccak256(bytes.concat(bytes32(id), bytes32(uint256(64)), Naive.slice(words, 32)));
     }
 
     function test_aRequestIsStoredAsAHash() public {
@@ -113,21 +119,271 @@ contract RequestsTest is Stage {
         Request memory request = expected(REQUESTER, ordered);
         vm.prank(REQUESTER);
         vm.expectEmit();
-        emit IInferenceService.Requested(1, ordered.model, request, someInput(), "data");
-        uint256 id = service.request{value: FEE}(ordered, someInput());
+        emit IInferenceService.Requested(1, ordered.model, request, someInputs(), "data");
+        uint256 id = service.request{value: FEE}(ordered, someInputs());
         check(id == 1 && statusOf(1).hash == hashOf(1, request), "another request");
         check(ask().id == 2 && service.requestCount() == 2, "the next one");
     }
 
+    /// Whichever inputs are given by their root.
     function test_aRequestByRootIsTheSame() public {
-        Order memory ordered = order(OTHER, 100_000, "data");
-        Request memory request = expected(REQUESTER, ordered);
-        vm.prank(REQUESTER);
-        vm.expectEmit();
-        emit IInferenceService.Requested(1, ordered.model, request, "", "data");
-        uint256 id = service.requestByRoot{value: FEE}(ordered, Naive.memoryRoot(someInput(), 1));
-        check(statusOf(id).hash == hashOf(id, request), "another request");
+        for (uint256 i = 1; i < 4; i++) {
+            Order memory ordered = order(OTHER, 100_000, "data");
+            Request memory request = expected(REQUESTER, ordered);
+            Input[] memory inputs = someInputs();
+            if (i & 1 != 0) inputs[0] = Input(Source.Root, bytes.concat(someInputRoot()));
+            if (i & 2 != 0) inputs[1] = Input(Source.Root, bytes.concat(Toy.FIRST_STATE));
+            vm.prank(REQUESTER);
+            vm.expectEmit();
+            emit IInferenceService.Requested(i, ordered.model, request, inputs, "data");
+            uint256 id = service.request{value: FEE}(ordered, inputs);
+            check(statusOf(id).hash == hashOf(id, request), "another request");
+        }
     }
+
+    // ---- Inputs from results
+
+    /// Input 1 is output `index` of request `id`, of whose parts these are the roots.
+    function fromResult(uint256 id, uint256 index, bytes32[] memory roots)
+        private
+        pure
+        returns (Input[] memory inputs)
+    {
+        inputs = someInputs();
+        inputs[1] = Input(Source.Result, abi.encodePacked(id, index, roots));
+    }
+
+    function refuseInputs(Input[] memory inputs, bytes4 reason) private {
+        Order memory ordered = order();
+        refuse(reason);
+        service.request(ordered, inputs);
+    }
+
+    /// A chain of requests, each of which takes the state where the one before has left it; the answer to the last
+    /// one is disputed.
+    function test_theStateGoesFromRequestToRequest() public {
+        Asked memory asked = ask();
+        for (uint256 i = 0; i < 3; i++) {
+            answer(asked, truth(asked));
+            vm.warp(block.timestamp + WINDOW);
+            settle(asked, truth(asked));
+            bytes32[] memory roots = Toy.outputRoots(truth(asked));
+            Input[] memory inputs = fromResult(asked.id, 1, roots);
+            asked = ask(Toy.plain(), order(), inputs, someInputRoot(), roots[1]);
+            check(statusOf(asked.id).hash == hashOf(asked.id, asked.request), "another request");
+            check(roots[1] != Toy.FIRST_STATE, "the state stays");
+        }
+        // Whoever runs with another state answers something else.
+        Run memory stale = Toy.run(asked.plan, 0, asked.inputRoot, Toy.FIRST_STATE, 0);
+        check(Toy.result(stale) != Toy.result(truth(asked)), "the state doesn't count");
+        answer(asked, stale);
+        bytes32[] memory opening = Toy.opening(stale, ARITY);
+        bytes32 asserted = Toy.result(stale);
+        Model memory model = Toy.model(asked.plan);
+        refuse(IDisputeGame.Inputs.selector);
+        service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, asserted, opening);
+        check(!playOut(challenge(CHALLENGER, asked, truth(asked)), stale, truth(asked)), "the liar wins");
+        check(standing(asked) == Standing.Overturned, "it stands");
+    }
+
+    /// Any output can be any input: the root counts, not the part.
+    function test_anOutputBecomesAnInput() public {
+        Asked memory asked = ask();
+        answer(asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        settle(asked, truth(asked));
+        bytes32[] memory roots = Toy.outputRoots(truth(asked));
+        Input[] memory inputs = fromResult(asked.id, 0, roots);
+        (inputs[0], inputs[1]) = (inputs[1], inputs[0]);
+        inputs[1] = Input(Source.Root, bytes.concat(roots[1]));
+        Asked memory second = ask(Toy.plain(), order(), inputs, roots[0], roots[1]);
+        check(statusOf(second.id).hash == hashOf(second.id, second.request), "another request");
+    }
+
+    function test_onlyFinalResultsAreInputs() public {
+        Asked memory asked = ask();
+        bytes32[] memory roots = Toy.outputRoots(truth(asked));
+        Input[] memory inputs = fromResult(asked.id, 1, roots);
+        refuseInputs(inputs, IInferenceService.NotFinal.selector);
+        answer(asked, truth(asked));
+        refuseInputs(inputs, IInferenceService.NotFinal.selector);
+        vm.warp(block.timestamp + WINDOW);
+        refuseInputs(inputs, IInferenceService.NotFinal.selector);
+        settle(asked, truth(asked));
+        service.request(order(), inputs);
+        // Nor are requests that were never made: none, the next one, and the last one of all.
+        uint256[3] memory ids = [uint256(0), service.requestCount() + 1, type(uint256).max];
+        for (uint256 i = 0; i < ids.length; i++) {
+            refuseInputs(fromResult(ids[i], 1, roots), IInferenceService.NotFinal.selector);
+        }
+        // Nor are overturned ones.
+        asked = ask();
+        answer(asked, lie(asked, 7));
+        check(!playOut(challenge(CHALLENGER, asked, truth(asked)), lie(asked, 7), truth(asked)), "lost");
+        inputs = fromResult(asked.id, 1, Toy.outputRoots(lie(asked, 7)));
+        refuseInputs(inputs, IInferenceService.NotFinal.selector);
+    }
+
+    function test_onlyTheResultsRootsAreInputs() public {
+        Asked memory asked = ask();
+        answer(asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        settle(asked, truth(asked));
+        bytes32[] memory roots = Toy.outputRoots(truth(asked));
+        bytes4 reason = IInferenceService.NotTheOutput.selector;
+        for (uint256 i = 0; i < 2; i++) {
+            roots[i] ^= bytes32(uint256(1));
+            refuseInputs(fromResult(asked.id, 1, roots), reason);
+            roots[i] ^= bytes32(uint256(1));
+        }
+        refuseInputs(fromResult(asked.id, 1, Naive.concat(roots, new bytes32[](1))), reason);
+        refuseInputs(fromResult(asked.id, 0, Naive.slice(roots, 1)), reason);
+        (roots[0], roots[1]) = (roots[1], roots[0]);
+        refuseInputs(fromResult(asked.id, 1, roots), reason);
+        // A final answer that is void has no parts, whatever roots are given.
+        asked = ask();
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, new bytes[](0));
+        vm.warp(block.timestamp + WINDOW);
+        service.settle(asked.id, asked.request, new bytes[](0), "");
+        refuseInputs(fromResult(asked.id, 1, roots), reason);
+        bytes32[] memory void = new bytes32[](1);
+        void[0] = Toy.VOID;
+        refuseInputs(fromResult(asked.id, 0, void), reason);
+    }
+
+    function test_resultsHaveTheirSize() public {
+        Asked memory asked = ask();
+        answer(asked, truth(asked));
+        vm.warp(block.timestamp + WINDOW);
+        settle(asked, truth(asked));
+        bytes32[] memory roots = Toy.outputRoots(truth(asked));
+        Input[] memory inputs = fromResult(asked.id, 1, roots);
+        bytes memory good = inputs[1].data;
+        for (uint256 size = 0; size < 160; size++) {
+            inputs[1].data = new bytes(size);
+            for (uint256 i = 0; i < size && i < good.length; i++) {
+                inputs[1].data[i] = good[i];
+            }
+            // One root alone has the right size, but index 1 is not in it.
+            if (size != 128) refuseInputs(inputs, IInferenceService.Size.selector);
+            else service.request(order(), inputs);
+        }
+        uint256[4] memory indexes = [uint256(2), 1 << 128, (1 << 251) + 1, type(uint256).max];
+        for (uint256 i = 0; i < indexes.length; i++) {
+            refuseInputs(fromResult(asked.id, indexes[i], roots), IInferenceService.Size.selector);
+        }
+        // The size is looked at first.
+        refuseInputs(fromResult(77, 2, roots), IInferenceService.Size.selector);
+    }
+
+    function test_rootsHaveTheirSize() public {
+        uint8[5] memory sizes = [0, 1, 31, 33, 40];
+        for (uint256 place = 0; place < 2; place++) {
+            for (uint256 i = 0; i < sizes.length; i++) {
+                Input[] memory inputs = someInputs();
+                inputs[place] = Input(Source.Root, new bytes(sizes[i]));
+                refuseInputs(inputs, IInferenceService.Size.selector);
+            }
+        }
+    }
+
+    /// There are three sources; what claims to be a fourth one is no call.
+    function test_unknownSources() public {
+        bytes memory data = abi.encodeCall(IInferenceService.request, (order(), someInputs()));
+        // The source of the first input: after its list's length and two places.
+        uint256 changed;
+        for (uint256 place = 4; place + 32 < data.length; place += 32) {
+            bytes32 word;
+            assembly ("memory-safe") {
+                word := mload(add(add(data, 32), place))
+            }
+            // The place of the data within an input, which its source precedes.
+            if (uint256(word) != 64 || place < 300) continue;
+            data[place - 1] = 0x03;
+            changed += 1;
+        }
+        check(changed == 3, "another layout");
+        (bool made, bytes memory reason) = address(service).call(data);
+        check(!made && reason.length == 0, "accepted");
+    }
+
+    // ---- Outputs by root
+
+    function test_byRootIsAboutOutputs() public {
+        Order memory ordered = order();
+        for (uint256 bit = 2; bit < 64; bit++) {
+            ordered.byRoot = uint64(1 << bit);
+            refuse(IInferenceService.ByRoot.selector);
+            service.request(ordered, someInputs());
+        }
+        for (uint64 byRoot = 0; byRoot < 4; byRoot++) {
+            ordered.byRoot = byRoot;
+            uint256 id = service.request{value: FEE}(ordered, someInputs());
+            Request memory request = expected(address(this), ordered);
+            check(statusOf(id).hash == hashOf(id, request), "another request");
+        }
+    }
+
+    /// With 64 outputs every bit means one of them.
+    function test_byRootOfSixtyFourOutputs() public {
+        Model memory model = Toy.model(Toy.plain());
+        model.outputs = new uint256[](64);
+        for (uint256 i = 0; i < 64; i++) {
+            model.outputs[i] = (32 + i) << 64 | 1;
+        }
+        Order memory ordered = order();
+        ordered.model = registry.register(model);
+        ordered.byRoot = type(uint64).max;
+        Request memory request = expected(address(this), ordered);
+        request.outputs = model.outputs;
+        uint256 id = service.request{value: FEE}(ordered, someInputs());
+        check(statusOf(id).hash == hashOf(id, request), "another request");
+        // All by their root but the last one, which is a byte.
+        ordered.byRoot = type(uint64).max >> 1;
+        request.byRoot = ordered.byRoot;
+        id = service.request{value: FEE}(ordered, someInputs());
+        bytes[] memory outputs = new bytes[](64);
+        bytes32[] memory roots = new bytes32[](64);
+        for (uint256 i = 0; i < 64; i++) {
+            roots[i] = bytes32(i == 63 ? 7 : i);
+            outputs[i] = i == 63 ? bytes(hex"07") : bytes.concat(roots[i]);
+        }
+        service.answer{value: ASSERTER_BOND}(id, request, outputs);
+        bytes32 result = keccak256(abi.encodePacked(roots));
+        check(service.provisionalAnswer(id).result == result, "another result");
+    }
+
+    /// Two errors at once: the first one counts.
+    function test_theOrderOfARequestsErrors() public {
+        vm.deal(address(this), uint256(1) << 100);
+        uint256 tooMuch = uint256(1) << 96;
+        Order memory ordered = order(OTHER, type(uint64).max, "");
+        (ordered.byRoot, ordered.repetitions) = (4, 1);
+        Input[] memory inputs = someInputs();
+        inputs[1].data = "short";
+        bytes32 model = ordered.model;
+        ordered.model = 0;
+        refuse(IModelRegistry.Unknown.selector);
+        service.request{value: tooMuch}(ordered, inputs);
+        ordered.model = model;
+        refuse(IInferenceService.ByRoot.selector);
+        service.request{value: tooMuch}(ordered, inputs);
+        ordered.byRoot = 3;
+        refuse(IInferenceService.Size.selector);
+        service.request{value: tooMuch}(ordered, inputs);
+        refuse(IInferenceService.NotFinal.selector);
+        service.request{value: tooMuch}(ordered, fromResult(1, 0, new bytes32[](1)));
+        inputs = someInputs();
+        refuse(IInferenceService.CallbackGas.selector);
+        service.request{value: tooMuch}(ordered, inputs);
+        ordered.callbackGas = 0;
+        vm.expectRevert(abi.encodeWithSelector(IInferenceService.Value.selector, type(uint96).max));
+        service.request{value: tooMuch}(ordered, inputs);
+        refuse(IInferenceService.Repetitions.selector);
+        service.request(ordered, inputs);
+    }
+
+    // ---- Requests
 
     /// The same request twice in one block: two requests, of which each is answered and settled on its own.
     function test_theSameRequestTwiceInOneBlock() public {
@@ -144,12 +400,12 @@ contract RequestsTest is Stage {
         vm.warp(block.timestamp + WINDOW);
         settle(one, truth(one));
         check(standing(one) == Standing.Final && standing(two) == Standing.Overturned, "standing");
-        check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "paid");
+        check(paid(ASSERTER) == ASSERTER_BOND + FEE, "paid");
         answer(two, truth(two));
         vm.warp(block.timestamp + WINDOW);
         settle(two, truth(two));
         check(service.result(one.id) == service.result(two.id), "two results");
-        check(service.balances(ASSERTER) == 2 * uint256(ASSERTER_BOND + FEE), "paid");
+        check(paid(ASSERTER) == 2 * uint256(ASSERTER_BOND + FEE), "paid");
     }
 
     /// Two true answers to two equal requests, challenged by one key in one block: two games, whose states
@@ -168,15 +424,27 @@ contract RequestsTest is Stage {
         // The games go on side by side.
         vm.warp(start);
         check(playOut(first, truth(one), lie(one, 5)), "the liar wins");
-        check(service.balances(ASSERTER) == 2 * CHALLENGER_BOND, "both bonds");
+        check(paid(ASSERTER) == 2 * CHALLENGER_BOND, "both bonds");
     }
 
     function test_inputsHaveExactlyTheirSize() public {
-        uint256[5] memory sizes = [uint256(0), 1, INPUT_BYTES - 1, INPUT_BYTES + 1, 64];
-        Order memory ordered = order();
+        uint256[6] memory sizes = [uint256(0), 1, 31, INPUT_BYTES - 1, INPUT_BYTES + 1, 64];
         for (uint256 i = 0; i < sizes.length; i++) {
-            refuse(IInferenceService.Size.selector);
-            service.request{value: 1 ether}(ordered, new bytes(sizes[i]));
+            refuseInputs(inputsOf(new bytes(sizes[i])), IInferenceService.Size.selector);
+            Input[] memory inputs = someInputs();
+            inputs[1].data = new bytes(sizes[i]);
+            refuseInputs(inputs, IInferenceService.Size.selector);
+        }
+    }
+
+    function test_thereIsOneInputForEachPart() public {
+        for (uint256 count = 0; count < 5; count++) {
+            if (count == 2) continue;
+            Input[] memory inputs = new Input[](count);
+            for (uint256 i = 0; i < count; i++) {
+                inputs[i] = someInputs()[i % 2];
+            }
+            refuseInputs(inputs, IInferenceService.Size.selector);
         }
     }
 
@@ -185,27 +453,23 @@ contract RequestsTest is Stage {
         Order memory ordered = order();
         bytes memory reason = abi.encodeWithSelector(IInferenceService.Value.selector, type(uint96).max);
         vm.expectRevert(reason);
-        service.request{value: uint256(1) << 96}(ordered, someInput());
-        vm.expectRevert(reason);
-        service.requestByRoot{value: uint256(1) << 96}(ordered, 0);
-        service.request{value: type(uint96).max}(ordered, someInput());
+        service.request{value: uint256(1) << 96}(ordered, someInputs());
+        service.request{value: type(uint96).max}(ordered, someInputs());
         // An answer may be worth nothing.
-        service.request(ordered, someInput());
+        service.request(ordered, someInputs());
     }
 
     function test_callbacksHaveAMostOfGas() public {
         uint64 most = uint64(service.MAX_CALLBACK_GAS());
         check(most == 8_000_000, "another most");
         Order memory ordered = order(OTHER, most, "");
-        service.request{value: FEE}(ordered, someInput());
+        service.request{value: FEE}(ordered, someInputs());
         ordered.callbackGas = most + 1;
         refuse(IInferenceService.CallbackGas.selector);
-        service.request{value: FEE}(ordered, someInput());
-        refuse(IInferenceService.CallbackGas.selector);
-        service.requestByRoot{value: FEE}(ordered, 0);
+        service.request{value: FEE}(ordered, someInputs());
         ordered.callbackGas = type(uint64).max;
         refuse(IInferenceService.CallbackGas.selector);
-        service.request{value: FEE}(ordered, someInput());
+        service.request{value: FEE}(ordered, someInputs());
     }
 
     // ---- Repetitions
@@ -220,9 +484,7 @@ contract RequestsTest is Stage {
         for (uint256 i = 0; i < bad.length; i++) {
             ordered.repetitions = bad[i];
             refuse(IInferenceService.Repetitions.selector);
-            service.request{value: FEE}(ordered, someInput());
-            refuse(IInferenceService.Repetitions.selector);
-            service.requestByRoot{value: FEE}(ordered, 0);
+            service.request{value: FEE}(ordered, someInputs());
         }
         for (uint64 i = 2; i <= 4; i++) {
             Asked memory asked = ask(plan, i);
@@ -245,7 +507,7 @@ contract RequestsTest is Stage {
         Order memory ordered = order();
         ordered.repetitions = 1;
         refuse(IInferenceService.Repetitions.selector);
-        service.request{value: FEE}(ordered, someInput());
+        service.request{value: FEE}(ordered, someInputs());
     }
 
     /// Requests that differ only in their repetitions have different answers.
@@ -254,7 +516,7 @@ contract RequestsTest is Stage {
             Asked memory asked = ask(Toy.periodic(), repetitions);
             // The answer to a request with one repetition more or less.
             Run memory other =
-                Toy.run(asked.plan, repetitions == 5 ? 4 : repetitions + 1, asked.request.inputRoot, 0);
+                Toy.run(asked.plan, repetitions == 5 ? 4 : repetitions + 1, asked.inputRoot, 0);
             answer(asked, other);
             Turn memory turn = challenge(CHALLENGER, asked, truth(asked));
             vm.warp(block.timestamp + CLOCK + 1);
@@ -278,34 +540,36 @@ contract RequestsTest is Stage {
     /// The same request under another ID is another request, even where that ID has an equal one.
     function test_everyFieldOfARequestCounts() public {
         Asked memory asked = ask();
-        for (uint256 i = 0; i < 9; i++) {
+        for (uint256 i = 0; i < 12; i++) {
             Request memory changed = abi.decode(abi.encode(asked.request), (Request));
             if (i == 0) changed.model ^= bytes32(uint256(1));
-            if (i == 1) changed.inputRoot ^= bytes32(uint256(1));
+            if (i == 1) changed.inputs ^= bytes32(uint256(1));
             if (i == 2) changed.requester = OTHER;
             if (i == 3) changed.fee += 1;
             if (i == 4) changed.repetitions += 1;
-            if (i == 5) changed.output += 1;
+            if (i == 5) changed.byRoot += 1;
             if (i == 6) changed.callback = OTHER;
             if (i == 7) changed.callbackGas += 1;
             if (i == 8) changed.callbackData ^= bytes32(uint256(1));
+            if (i == 9 || i == 10) changed.outputs[i - 9] += 1;
+            if (i == 11) changed.outputs = Toy.pair(changed.outputs[1], changed.outputs[0]);
             nothingGoes(asked.id, changed, truth(asked));
         }
     }
 
     function nothingGoes(uint256 id, Request memory request, Run memory made) private {
-        bytes memory output = Toy.output(made);
+        bytes[] memory outputs = Toy.outputs(made);
         bytes4 mismatch = IInferenceService.RequestMismatch.selector;
         refuse(mismatch);
-        service.answer{value: ASSERTER_BOND}(id, request, output);
+        service.answer{value: ASSERTER_BOND}(id, request, outputs);
         vm.prank(REQUESTER);
         refuse(mismatch);
         service.cancel(id, request);
         refuse(mismatch);
-        service.settle(id, request, output, "");
+        service.settle(id, request, outputs, "");
         refuse(mismatch);
-        service.redeliver(id, request, output, "");
-        Opening memory opening = Toy.opening(made, ARITY);
+        service.redeliver(id, request, outputs, "");
+        bytes32[] memory opening = Toy.opening(made, ARITY);
         Model memory model = Toy.model(made.plan);
         refuse(mismatch);
         service.challenge{value: CHALLENGER_BOND}(id, request, model, 0, opening);
@@ -331,7 +595,7 @@ contract RequestsTest is Stage {
         check(statusOf(asked.id).cancellable == 0, "notice from the start");
         vm.warp(block.timestamp + 100 days);
         uint256 from = giveNotice(asked);
-        check(service.balances(REQUESTER) == 0 && statusOf(asked.id).hash != 0, "cancelled at once");
+        check(paid(REQUESTER) == 0 && statusOf(asked.id).hash != 0, "cancelled at once");
         bytes memory reason = abi.encodeWithSelector(IInferenceService.Notice.selector, from);
         vm.expectRevert(reason);
         cancel(REQUESTER, asked);
@@ -342,14 +606,14 @@ contract RequestsTest is Stage {
         vm.expectEmit();
         emit IInferenceService.Cancelled(asked.id);
         cancel(REQUESTER, asked);
-        check(service.balances(REQUESTER) == FEE && statusOf(asked.id).hash == 0, "not all");
+        check(paid(REQUESTER) == FEE && statusOf(asked.id).hash == 0, "not all");
         // It is gone for everybody.
         refuse(IInferenceService.RequestMismatch.selector);
         cancel(REQUESTER, asked);
-        bytes memory output = Toy.output(truth(asked));
+        bytes[] memory outputs = Toy.outputs(truth(asked));
         refuse(IInferenceService.RequestMismatch.selector);
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, output);
-        check(service.balances(REQUESTER) == FEE, "paid twice");
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, outputs);
+        check(paid(REQUESTER) == FEE, "paid twice");
     }
 
     function test_onlyTheRequesterCancels() public {
@@ -381,7 +645,7 @@ contract RequestsTest is Stage {
         settle(asked, truth(asked));
         refuse(IInferenceService.NotCancellable.selector);
         cancel(REQUESTER, asked);
-        check(service.balances(ASSERTER) == ASSERTER_BOND + FEE && service.balances(REQUESTER) == 0, "paid");
+        check(paid(ASSERTER) == ASSERTER_BOND + FEE && paid(REQUESTER) == 0, "paid");
     }
 
     /// As long as nobody has cancelled, an answer is welcome after the notice period too.
@@ -393,7 +657,7 @@ contract RequestsTest is Stage {
         cancel(REQUESTER, asked);
         vm.warp(block.timestamp + WINDOW);
         settle(asked, truth(asked));
-        check(service.balances(ASSERTER) == ASSERTER_BOND + FEE, "not paid");
+        check(paid(ASSERTER) == ASSERTER_BOND + FEE, "not paid");
     }
 
     function test_aRequestWithoutNoticeIsNotCancelledWhenAnswered() public {
@@ -413,7 +677,7 @@ contract RequestsTest is Stage {
         check(!playOut(turn, lie(asked, 11), truth(asked)), "the liar wins");
         vm.warp(giveNotice(asked));
         cancel(REQUESTER, asked);
-        check(service.balances(REQUESTER) == FEE, "not all");
+        check(paid(REQUESTER) == FEE, "not all");
     }
 
     /// A notice stays: once a false answer is overturned, the notice period is over.
@@ -426,7 +690,7 @@ contract RequestsTest is Stage {
         check(statusOf(asked.id).cancellable == from, "another time");
         vm.warp(from);
         cancel(REQUESTER, asked);
-        check(service.balances(REQUESTER) == FEE, "not all");
+        check(paid(REQUESTER) == FEE, "not all");
         // The challenger has been paid already.
         bytes32 claims = Toy.claimsRoot(turn);
         refuse(IDisputeGame.Over.selector);
@@ -443,13 +707,13 @@ contract RequestsTest is Stage {
         vm.warp(giveNotice(asked));
         cancel(REQUESTER, asked);
         reclaim(slow);
-        check(service.balances(OTHER) == CHALLENGER_BOND + (ASSERTER_BOND - BURNED) / 2, "not its share");
+        check(paid(OTHER) == CHALLENGER_BOND + (ASSERTER_BOND - BURNED) / 2, "not its share");
     }
 
     function test_theExampleReturnsTheFee() public {
         ExampleConsumer consumer = new ExampleConsumer(service);
         vm.prank(OTHER);
-        uint256 id = consumer.ask{value: FEE}(idOf(Toy.plain()), someInput());
+        uint256 id = consumer.ask{value: FEE}(idOf(Toy.plain()), someInputs());
         Request memory request = expected(address(consumer), order(address(consumer), 300_000, ""));
         refuse(ExampleConsumer.NotTheAsker.selector);
         consumer.cancel(id, request);
@@ -512,7 +776,7 @@ contract RequestsTest is Stage {
         check(service.requestCount() == 0, "none");
         Asked memory asked = ask();
         ask();
-        service.requestByRoot(order(), 0);
+        service.request(order(), someInputs());
         check(service.requestCount() == 3, "three");
         vm.warp(giveNotice(asked));
         cancel(REQUESTER, asked);

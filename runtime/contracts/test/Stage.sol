@@ -7,11 +7,12 @@ import {
     Game,
     IDisputeGame,
     IInferenceService,
+    Input,
     Model,
-    Opening,
     Order,
     Request,
     RequestStatus,
+    Source,
     Standing,
     Terms
 } from "../src/Interfaces.sol";
@@ -30,6 +31,8 @@ abstract contract Stage {
     uint96 internal constant BURNED = 4 ether;
     uint96 internal constant FEE = 1 ether;
     uint256 internal constant INPUT_BYTES = Toy.INPUT_BYTES;
+    /// What everybody has at first.
+    uint256 internal constant WEALTH = 1000 ether;
 
     address internal constant REQUESTER = address(0x1001);
     address internal constant ASSERTER = address(0x1002);
@@ -39,11 +42,15 @@ abstract contract Stage {
 
     ModelRegistry internal registry;
     InferenceService internal service;
+    /// What these functions have sent to the service from each account.
+    mapping(address account => uint256) private spent;
 
     /// A request with everything that its answer needs.
     struct Asked {
         uint256 id;
         Plan plan;
+        bytes32 inputRoot;
+        bytes32 firstState;
         Request request;
         bytes callbackData;
     }
@@ -57,7 +64,7 @@ abstract contract Stage {
         service = new InferenceService(registry, terms());
         address[5] memory people = [REQUESTER, ASSERTER, CHALLENGER, OTHER, THIRD];
         for (uint256 i = 0; i < people.length; i++) {
-            vm.deal(people[i], 1000 ether);
+            vm.deal(people[i], WEALTH);
         }
     }
 
@@ -97,7 +104,9 @@ abstract contract Stage {
                 model.program.codeRoot, model.program.machine, model.program.scheduleRoot, model.program.shape
             )
         );
-        return keccak256(abi.encodePacked(program, model.memoryRoot, model.input, model.output));
+        bytes32 inputs = keccak256(abi.encodePacked(model.inputs));
+        bytes32 outputs = keccak256(abi.encodePacked(model.outputs));
+        return keccak256(bytes.concat(program, model.memoryRoot, inputs, outputs));
     }
 
     function idOf(Plan memory plan) internal pure returns (bytes32) {
@@ -113,6 +122,22 @@ abstract contract Stage {
         }
     }
 
+    /// An input by its bytes, the state by its bytes.
+    function someInputs() internal pure returns (Input[] memory) {
+        return inputsOf(someInput());
+    }
+
+    /// The same with these bytes as the input.
+    function inputsOf(bytes memory data) internal pure returns (Input[] memory inputs) {
+        inputs = new Input[](2);
+        inputs[0] = Input(Source.Bytes, data);
+        inputs[1] = Input(Source.Bytes, Toy.bytesOf(Toy.FIRST_STATE));
+    }
+
+    function someInputRoot() internal pure returns (bytes32) {
+        return Naive.memoryRoot(someInput(), 1);
+    }
+
     /// An order of a run of the plain model.
     function order(address callback, uint64 callbackGas, bytes memory data)
         internal
@@ -122,6 +147,7 @@ abstract contract Stage {
         return Order({
             model: idOf(Toy.plain()),
             repetitions: 0,
+            byRoot: 0,
             callback: callback,
             callbackGas: callbackGas,
             callbackData: data
@@ -136,14 +162,15 @@ abstract contract Stage {
     function expected(address requester, Order memory ordered) internal pure returns (Request memory) {
         return Request({
             model: ordered.model,
-            inputRoot: Naive.memoryRoot(someInput(), 1),
+            inputs: Toy.commitment(someInputRoot(), Toy.FIRST_STATE),
             requester: requester,
             fee: FEE,
             repetitions: ordered.repetitions,
-            output: Toy.OUTPUT,
+            byRoot: ordered.byRoot,
             callback: ordered.callback,
             callbackGas: ordered.callbackGas,
-            callbackData: keccak256(ordered.callbackData)
+            callbackData: keccak256(ordered.callbackData),
+            outputs: Toy.outputs()
         });
     }
 
@@ -156,12 +183,30 @@ abstract contract Stage {
     ) internal returns (Asked memory asked) {
         Order memory ordered = order(callback, callbackGas, data);
         (ordered.model, ordered.repetitions) = (idOf(plan), repetitions);
-        asked.plan = plan;
+        asked = ask(plan, ordered, someInputs(), someInputRoot(), Toy.FIRST_STATE);
+    }
+
+    /// A request with these inputs, of which these are the roots.
+    function ask(
+        Plan memory plan,
+        Order memory ordered,
+        Input[] memory inputs,
+        bytes32 inputRoot,
+        bytes32 firstState
+    ) internal returns (Asked memory asked) {
+        (asked.plan, asked.inputRoot, asked.firstState) = (plan, inputRoot, firstState);
         asked.request = expected(REQUESTER, ordered);
-        if (repetitions == 0) asked.request.repetitions = uint64(plan.most);
-        asked.callbackData = data;
+        asked.request.inputs = Toy.commitment(inputRoot, firstState);
+        if (ordered.repetitions == 0) asked.request.repetitions = uint64(plan.most);
+        asked.callbackData = ordered.callbackData;
+        spent[REQUESTER] += FEE;
         vm.prank(REQUESTER);
-        asked.id = service.request{value: FEE}(ordered, someInput());
+        asked.id = service.request{value: FEE}(ordered, inputs);
+    }
+
+    /// What an account has been paid by the service.
+    function paid(address account) internal view returns (uint256) {
+        return account.balance + spent[account] - WEALTH;
     }
 
     function ask(address callback, uint64 callbackGas, bytes memory data) internal returns (Asked memory) {
@@ -189,7 +234,7 @@ abstract contract Stage {
     }
 
     function lie(Asked memory asked, uint256 step) internal pure returns (Run memory) {
-        return Toy.run(asked.plan, asked.request.repetitions, asked.request.inputRoot, step);
+        return Toy.run(asked.plan, asked.request.repetitions, asked.inputRoot, asked.firstState, step);
     }
 
     function answer(Asked memory asked, Run memory made) internal {
@@ -197,12 +242,19 @@ abstract contract Stage {
     }
 
     function answer(address asserter, Asked memory asked, Run memory made) internal {
+        bytes[] memory outputs = outputsOf(asked, made);
+        spent[asserter] += ASSERTER_BOND;
         vm.prank(asserter);
-        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, Toy.output(made));
+        service.answer{value: ASSERTER_BOND}(asked.id, asked.request, outputs);
     }
 
     function settle(Asked memory asked, Run memory made) internal {
-        service.settle(asked.id, asked.request, Toy.output(made), asked.callbackData);
+        service.settle(asked.id, asked.request, outputsOf(asked, made), asked.callbackData);
+    }
+
+    /// A run's outputs as the request wants them.
+    function outputsOf(Asked memory asked, Run memory made) internal pure returns (bytes[] memory) {
+        return Toy.outputs(made, asked.request.byRoot);
     }
 
     function standing(Asked memory asked) internal view returns (Standing) {
@@ -216,14 +268,14 @@ abstract contract Stage {
         returns (Turn memory turn)
     {
         Answer memory given = service.provisionalAnswer(asked.id);
-        Opening memory opening = Toy.opening(made, ARITY);
+        bytes32[] memory opening = Toy.opening(made, ARITY);
         Model memory model = Toy.model(asked.plan);
         (turn.asserter, turn.challenger) = (given.asserter, challenger);
+        spent[challenger] += CHALLENGER_BOND;
         vm.recordLogs();
         vm.prank(challenger);
-        turn.id = service.challenge{value: CHALLENGER_BOND}(
-            asked.id, asked.request, model, given.outputRoot, opening
-        );
+        turn.id =
+            service.challenge{value: CHALLENGER_BOND}(asked.id, asked.request, model, given.result, opening);
         moved(turn);
     }
 

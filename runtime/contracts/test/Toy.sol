@@ -2,12 +2,13 @@
 pragma solidity ^0.8.24;
 
 import {IStepVerifier} from "../src/IStepVerifier.sol";
-import {BigStepEntry, Game, IDisputeGame, Model, Opening, Pick, Program} from "../src/Interfaces.sol";
+import {Game, IDisputeGame, Model, Pick, Program} from "../src/Interfaces.sol";
 import {Naive} from "./Naive.sol";
 
-// A machine so small that games about it can be played in Solidity. Its memory is 4 KiB, of which the input
-// is 64 bytes at 0, the output 32 bytes at 64, and nothing else is ever used. Each step hashes input, output
-// and pc into the output. A big step is four steps.
+// A machine so small that games about it can be played in Solidity. Its memory is 4 KiB, of which these leaves
+// are used: 0 and 1 are an input, 2 is an output, 4 has the weights, and 5 is a state: an input that changes in
+// place and is an output too. Each step hashes input, output, state and pc into output and state. A big step is
+// four steps.
 
 /// @notice The order of a program's big steps, and one leaf of the schedule whose bound is a step too small.
 struct Plan {
@@ -28,6 +29,8 @@ struct Run {
     uint256[] order;
     /// The output's leaf after every step of all big steps, lies included.
     bytes32[] leaves;
+    /// The same for the state.
+    bytes32[] states;
     /// Memory is void after this many big steps; `Toy.NONE` if it never is.
     uint256 voidFrom;
     /// A liar's memory is there again after this many; otherwise `Toy.NONE`.
@@ -56,7 +59,8 @@ struct Position {
     uint256 hi;
 }
 
-/// @title Executes a step of the toy machine. The witness is the state, the input's root and the output's leaf.
+/// @title Executes a step of the toy machine. The witness is the machine's state, the input's root, and the leaves
+/// of output and state.
 contract ToyVerifier is IStepVerifier {
     function step(bytes32 preStateRoot, uint256 machine, bytes calldata witness)
         external
@@ -64,17 +68,20 @@ contract ToyVerifier is IStepVerifier {
         returns (bytes32)
     {
         if (machine != Toy.MACHINE) revert InvalidMachine();
-        if (witness.length < 113 + 64) revert WitnessLength(113 + 64, witness.length);
-        bytes calldata state = witness[:witness.length - 64];
+        if (witness.length < 113 + 96) revert WitnessLength(113 + 96, witness.length);
+        bytes calldata state = witness[:witness.length - 96];
         if (keccak256(state) != preStateRoot) revert StateMismatch(preStateRoot, keccak256(state));
         if (state[96] != 0) return preStateRoot;
-        (bytes32 inputRoot, bytes32 leaf) = abi.decode(witness[state.length:], (bytes32, bytes32));
+        (bytes32 inputRoot, bytes32 leaf, bytes32 its) =
+            abi.decode(witness[state.length:], (bytes32, bytes32, bytes32));
         bytes32 memoryRoot = bytes32(state[32:64]);
-        if (Toy.memoryRoot(inputRoot, leaf) != memoryRoot) revert ProofMismatch(memoryRoot, 0);
+        if (Toy.memoryRoot(inputRoot, leaf, its) != memoryRoot) revert ProofMismatch(memoryRoot, 0);
         // The program counter comes last, and has one byte unless it is 0.
         uint64 pc = uint8(state[112]) == 0 ? 0 : uint8(state[state.length - 1]);
-        memoryRoot = Toy.memoryRoot(inputRoot, Toy.next(inputRoot, leaf, pc));
-        return keccak256(Toy.stateOf(memoryRoot, pc + 4, (pc + 4) % 16 == 0 ? 1 : 0));
+        (leaf, its) = Toy.next(inputRoot, leaf, its, pc);
+        return keccak256(
+            Toy.stateOf(Toy.memoryRoot(inputRoot, leaf, its), pc + 4, (pc + 4) % 16 == 0 ? 1 : 0)
+        );
     }
 }
 
@@ -88,13 +95,16 @@ library Toy {
     uint256 internal constant MACHINE = uint256(EXTENSIONS) << 136 | MEMORY_BITS << 128 | 0x1000 << 64 | 64;
     uint256 internal constant INPUT_BYTES = 40;
     uint256 internal constant OUTPUT_BYTES = 32;
-    /// Both regions are of one level: input at index 0, output at index 1.
+    uint256 internal constant STATE_BYTES = 32;
+    /// Input and output are of one level: at index 0 and at index 1. The state is a leaf.
     uint256 internal constant INPUT = 1 << 128 | INPUT_BYTES;
     uint256 internal constant OUTPUT = 1 << 128 | 1 << 64 | OUTPUT_BYTES;
+    uint256 internal constant STATE = 5 << 64 | STATE_BYTES;
+    bytes32 internal constant WEIGHTS = keccak256("the toy's weights");
+    /// The state with which runs start if nothing else is said.
+    bytes32 internal constant FIRST_STATE = keccak256("the toy's first state");
     bytes32 internal constant CODE_ROOT = keccak256("the toy's code");
     bytes32 internal constant VOID = bytes32(type(uint256).max);
-    /// Levels between input or output and the root.
-    uint256 private constant ABOVE = 6;
 
     // ---- Models
 
@@ -109,7 +119,24 @@ library Toy {
     }
 
     function model(Plan memory plan) internal pure returns (Model memory) {
-        return Model({program: program(plan), memoryRoot: 0, input: INPUT, output: OUTPUT});
+        return Model({
+            program: program(plan), memoryRoot: memoryRoot(0, 0, 0), inputs: inputs(), outputs: outputs()
+        });
+    }
+
+    /// The parts of the inputs.
+    function inputs() internal pure returns (uint256[] memory) {
+        return pair(INPUT, STATE);
+    }
+
+    /// The parts of the outputs.
+    function outputs() internal pure returns (uint256[] memory) {
+        return pair(OUTPUT, STATE);
+    }
+
+    function pair(uint256 one, uint256 two) internal pure returns (uint256[] memory both) {
+        both = new uint256[](2);
+        (both[0], both[1]) = (one, two);
     }
 
     function program(Plan memory plan) internal pure returns (Program memory) {
@@ -156,66 +183,118 @@ library Toy {
 
     // ---- Runs
 
-    /// The output's leaf after a step.
-    function next(bytes32 inputRoot, bytes32 leaf, uint64 pc) internal pure returns (bytes32) {
-        return keccak256(abi.encode(inputRoot, leaf, pc));
+    /// The leaves of output and state after a step.
+    function next(bytes32 inputRoot, bytes32 leaf, bytes32 its, uint64 pc)
+        internal
+        pure
+        returns (bytes32, bytes32)
+    {
+        bytes32 hash = keccak256(abi.encode(inputRoot, leaf, its, pc));
+        return (hash, keccak256(abi.encode(hash)));
     }
 
-    /// A run that is true except that step `lieAt`, counted from 1, flips a bit; 0 for a true run.
+    /// The same with the first state.
     function run(Plan memory plan, uint256 repetitions, bytes32 inputRoot, uint256 lieAt)
+        internal
+        pure
+        returns (Run memory)
+    {
+        return run(plan, repetitions, inputRoot, FIRST_STATE, lieAt);
+    }
+
+    /// A run that is true except that step `lieAt`, counted from 1, flips a bit: of the output if it is odd, of
+    /// the state if it is even; 0 for a true run.
+    function run(Plan memory plan, uint256 repetitions, bytes32 inputRoot, bytes32 firstState, uint256 lieAt)
         internal
         pure
         returns (Run memory made)
     {
         (made.plan, made.inputRoot, made.order) = (plan, inputRoot, orderOf(plan, repetitions));
-        made.leaves = new bytes32[](STEPS * made.order.length + 1);
+        uint256 steps = STEPS * made.order.length;
+        (made.leaves, made.states) = (new bytes32[](steps + 1), new bytes32[](steps + 1));
         (made.voidFrom, made.backFrom) = (NONE, NONE);
-        bytes32 leaf;
-        for (uint256 i = 0; i < made.leaves.length - 1; i++) {
+        made.states[0] = firstState;
+        for (uint256 i = 0; i < steps; i++) {
             uint256 its = made.order[i / STEPS];
+            (bytes32 leaf, bytes32 state_) = (made.leaves[i], made.states[i]);
             if (i % STEPS < bound(plan, its)) {
-                leaf = next(inputRoot, leaf, uint64(16 * its + 4 * (i % STEPS)));
+                (leaf, state_) = next(inputRoot, leaf, state_, uint64(16 * its + 4 * (i % STEPS)));
             }
-            if (i + 1 == lieAt) leaf ^= bytes32(uint256(1));
-            made.leaves[i + 1] = leaf;
+            if (i + 1 == lieAt && i % 2 == 0) leaf ^= bytes32(uint256(1));
+            if (i + 1 == lieAt && i % 2 == 1) state_ ^= bytes32(uint256(1));
+            (made.leaves[i + 1], made.states[i + 1]) = (leaf, state_);
             // The bound is over before the program exits.
             if (its == plan.short && made.voidFrom == NONE) made.voidFrom = i / STEPS + 1;
         }
     }
 
-    /// The output's bytes: a leaf is little-endian.
-    function output(Run memory made) internal pure returns (bytes memory data) {
-        if (isVoid(made, made.order.length)) return "";
+    /// The bytes of output and state; none if the run ends void.
+    function outputs(Run memory made) internal pure returns (bytes[] memory) {
+        return outputs(made, 0);
+    }
+
+    /// The same, but those whose bit is set by their root.
+    function outputs(Run memory made, uint64 byRoot) internal pure returns (bytes[] memory data) {
+        bytes32[] memory roots = outputRoots(made);
+        data = new bytes[](roots.length);
+        if (data.length == 0) return data;
+        data[0] = byRoot & 1 == 0 ? bytesOf(made.leaves[made.leaves.length - 1]) : bytes.concat(roots[0]);
+        data[1] = byRoot & 2 == 0 ? bytesOf(roots[1]) : bytes.concat(roots[1]);
+    }
+
+    /// A leaf's bytes: it is little-endian.
+    function bytesOf(bytes32 leaf) internal pure returns (bytes memory data) {
         data = new bytes(32);
-        bytes32 leaf = made.leaves[made.leaves.length - 1];
         for (uint256 i = 0; i < 32; i++) {
             data[i] = leaf[31 - i];
         }
     }
 
-    function outputRoot(Run memory made) internal pure returns (bytes32) {
+    /// The roots of output and state; none if the run ends void.
+    function outputRoots(Run memory made) internal pure returns (bytes32[] memory roots) {
+        if (isVoid(made, made.order.length)) return roots;
+        roots = new bytes32[](2);
+        uint256 last = made.leaves.length - 1;
+        (roots[0], roots[1]) = (Naive.node(made.leaves[last], 0), made.states[last]);
+    }
+
+    function result(Run memory made) internal pure returns (bytes32) {
         if (isVoid(made, made.order.length)) return VOID;
-        return Naive.node(made.leaves[made.leaves.length - 1], 0);
+        return keccak256(abi.encodePacked(outputRoots(made)));
+    }
+
+    /// The hash by which a request knows its inputs.
+    function commitment(bytes32 inputRoot, bytes32 firstState) internal pure returns (bytes32) {
+        return keccak256(bytes.concat(inputRoot, firstState));
+    }
+
+    function commitment(Run memory made) internal pure returns (bytes32) {
+        return commitment(made.inputRoot, made.states[0]);
     }
 
     function isVoid(Run memory made, uint256 bigStep) private pure returns (bool) {
         return bigStep >= made.voidFrom && bigStep < made.backFrom;
     }
 
-    /// Memory is zero except for input and output, which are side by side.
-    function memoryRoot(bytes32 inputRoot, bytes32 leaf) internal pure returns (bytes32) {
-        return Naive.node(lowerHalf(inputRoot, leaf), 0);
+    /// The rest of memory is zero.
+    function memoryRoot(bytes32 inputRoot, bytes32 leaf, bytes32 its) internal pure returns (bytes32) {
+        return Naive.node(lowerHalf(inputRoot, leaf, its), 0);
     }
 
-    function lowerHalf(bytes32 inputRoot, bytes32 leaf) private pure returns (bytes32 root) {
-        root = Naive.node(inputRoot, Naive.node(leaf, 0));
-        for (uint256 i = 0; i < 4; i++) {
+    function lowerHalf(bytes32 inputRoot, bytes32 leaf, bytes32 its) private pure returns (bytes32 root) {
+        bytes32 first = Naive.node(inputRoot, Naive.node(leaf, 0));
+        root = Naive.node(first, Naive.node(Naive.node(WEIGHTS, its), 0));
+        for (uint256 i = 0; i < 3; i++) {
             root = Naive.node(root, 0);
         }
     }
 
+    function memoryRoot(Run memory made, uint256 step) internal pure returns (bytes32) {
+        return memoryRoot(made.inputRoot, made.leaves[step], made.states[step]);
+    }
+
     function state(Run memory made, uint256 bigStep, uint256 step) internal pure returns (bytes memory) {
-        bytes32 memory_ = memoryRoot(made.inputRoot, made.leaves[STEPS * bigStep + step]);
+        bytes32 memory_ = memoryRoot(made, STEPS * bigStep + step);
         uint64 pc = uint64(16 * made.order[bigStep] + 4 * step);
         return stateOf(memory_, pc, status(made, bigStep, step));
     }
@@ -237,13 +316,19 @@ library Toy {
 
     // ---- Players. A player tells the truth if its run is true.
 
-    /// The first move.
-    function opening(Run memory made, uint256 arity) internal pure returns (Opening memory move) {
-        move.inputSiblings = new bytes32[](ABOVE);
-        move.claims = claims(made, arity, false, 0, 0, made.order.length);
-        move.output = outputRoot(made);
-        move.outputSiblings = new bytes32[](ABOVE);
-        move.outputSiblings[0] = made.inputRoot;
+    /// The words of the first move.
+    function opening(Run memory made, uint256 arity) internal pure returns (bytes32[] memory words) {
+        words = new bytes32[](9);
+        (words[0], words[1]) = (made.inputRoot, made.states[0]);
+        // The other siblings are zero: leaf 3, the leaves after 5, and what is above.
+        words[3] = WEIGHTS;
+        bytes32[] memory roots = outputRoots(made);
+        if (roots.length != 0) {
+            bytes32[] memory path = new bytes32[](7);
+            (path[0], path[1]) = (made.inputRoot, WEIGHTS);
+            words = Naive.concat(words, Naive.concat(roots, path));
+        }
+        words = Naive.concat(words, claims(made, arity, false, 0, 0, made.order.length));
     }
 
     /// The calldata of the reply to the opponent's claims; empty if the player finds nothing wrong with them.
@@ -252,23 +337,49 @@ library Toy {
         if (part == 0) return "";
         Position memory here = position(turn.game);
         Pick memory picked = pick(turn, part);
+        bytes32[] memory path = pairSiblings(turn, part);
         (uint256 lo, uint256 hi) = (boundary(here, arity, part - 1), boundary(here, arity, part));
         if (hi - lo > 1) {
-            bytes32[] memory ours = claims(made, arity, here.inSteps, here.place, lo, hi);
-            return abi.encodeCall(IDisputeGame.dissect, (turn.id, turn.game, picked, ours));
+            bytes32[] memory words =
+                Naive.concat(path, claims(made, arity, here.inSteps, here.place, lo, hi));
+            return abi.encodeCall(IDisputeGame.dissect, (turn.id, turn.game, picked, words));
         }
         if (!here.inSteps && picked.agreed == VOID) {
-            return abi.encodeCall(IDisputeGame.proveVoid, (turn.id, turn.game, picked));
+            return abi.encodeCall(IDisputeGame.proveVoid, (turn.id, turn.game, picked, path));
         }
-        if (!here.inSteps) {
-            BigStepEntry memory into = entry(made, lo, arity);
-            return abi.encodeCall(IDisputeGame.enter, (turn.id, turn.game, program(made.plan), picked, into));
-        }
-        return abi.encodeCall(IDisputeGame.prove, (turn.id, turn.game, picked, witness(made, here.place, lo)));
+        if (!here.inSteps) return enter(made, turn, part, lo, arity);
+        bytes[] memory shown = witnesses(made, here.place, lo, hi);
+        return abi.encodeCall(IDisputeGame.prove, (turn.id, turn.game, picked, path, shown));
+    }
+
+    /// The calldata of the move into a big step.
+    function enter(Run memory made, Turn memory turn, uint256 part, uint256 bigStep, uint256 arity)
+        internal
+        pure
+        returns (bytes memory)
+    {
+        (uint256 leaf, bytes memory end, bytes32[] memory words) = entry(made, bigStep, arity);
+        words = Naive.concat(pairSiblings(turn, part), words);
+        return abi.encodeCall(
+            IDisputeGame.enter, (turn.id, turn.game, pick(turn, part), program(made.plan), leaf, end, words)
+        );
     }
 
     function witness(Run memory made, uint256 bigStep, uint256 step) internal pure returns (bytes memory) {
-        return bytes.concat(state(made, bigStep, step), made.inputRoot, made.leaves[STEPS * bigStep + step]);
+        uint256 now_ = STEPS * bigStep + step;
+        return bytes.concat(state(made, bigStep, step), made.inputRoot, made.leaves[now_], made.states[now_]);
+    }
+
+    /// The witnesses of the steps from `lo` to `hi`.
+    function witnesses(Run memory made, uint256 bigStep, uint256 lo, uint256 hi)
+        internal
+        pure
+        returns (bytes[] memory shown)
+    {
+        shown = new bytes[](hi - lo);
+        for (uint256 i = 0; i < shown.length; i++) {
+            shown[i] = witness(made, bigStep, lo + i);
+        }
     }
 
     /// The first part, counted from 1, whose end is another in this run; 0 if there is none.
@@ -283,9 +394,12 @@ library Toy {
 
     function pick(Turn memory turn, uint256 part) internal pure returns (Pick memory picked) {
         bytes32[] memory leaves = Naive.prepend(turn.start, turn.claims);
-        picked.part = uint16(part);
+        picked.part = part;
         (picked.agreed, picked.rejected) = (leaves[part - 1], leaves[part]);
-        picked.siblings = Naive.pairSiblings(leaves, part - 1);
+    }
+
+    function pairSiblings(Turn memory turn, uint256 part) internal pure returns (bytes32[] memory) {
+        return Naive.pairSiblings(Naive.prepend(turn.start, turn.claims), part - 1);
     }
 
     /// The root of a turn's claims, the agreed start included.
@@ -293,20 +407,29 @@ library Toy {
         return Naive.root(Naive.prepend(turn.start, turn.claims));
     }
 
+    /// What the move into a big step brings: the schedule's leaf, the end state without its roots, and the words
+    /// after the pair's siblings.
     function entry(Run memory made, uint256 bigStep, uint256 arity)
         internal
         pure
-        returns (BigStepEntry memory into)
+        returns (uint256 leaf, bytes memory end, bytes32[] memory words)
     {
-        uint256 leaf = made.order[bigStep];
-        uint256 steps = bound(made.plan, leaf);
-        (into.entry, into.bound) = (uint64(16 * leaf), uint64(steps));
-        into.scheduleSiblings = Naive.siblings(schedule(made.plan), leaf);
-        into.endState = state(made, bigStep, steps);
-        // Scratch memory is the last leaf; all memory that is used is in the other half.
-        into.scratchSiblings = new bytes32[](7);
-        into.scratchSiblings[6] = lowerHalf(made.inputRoot, made.leaves[STEPS * bigStep + steps]);
-        into.claims = claims(made, arity, true, bigStep, 0, steps);
+        uint256 its = made.order[bigStep];
+        uint256 steps = bound(made.plan, its);
+        leaf = 16 * its << 64 | steps;
+        end = Naive.slice(state(made, bigStep, steps), 64);
+        words = Naive.siblings(schedule(made.plan), its);
+        uint256 now_ = STEPS * bigStep + steps;
+        bytes32[] memory node;
+        if (status(made, bigStep, steps) == 1) {
+            // Scratch memory is the last leaf, which is zero; all memory that is used is in the other half.
+            node = new bytes32[](8);
+            node[7] = lowerHalf(made.inputRoot, made.leaves[now_], made.states[now_]);
+        } else {
+            node = new bytes32[](1);
+            node[0] = memoryRoot(made, now_);
+        }
+        words = Naive.concat(Naive.concat(words, node), claims(made, arity, true, bigStep, 0, steps));
     }
 
     function claims(Run memory made, uint256 arity, bool inSteps, uint256 bigStep, uint256 lo, uint256 hi)
@@ -333,7 +456,7 @@ library Toy {
         returns (bytes32)
     {
         if (inSteps) return keccak256(state(made, bigStep, place));
-        return isVoid(made, place) ? VOID : memoryRoot(made.inputRoot, made.leaves[STEPS * place]);
+        return isVoid(made, place) ? VOID : memoryRoot(made, STEPS * place);
     }
 
     // ---- Positions

@@ -28,6 +28,12 @@ interface Vm {
     function warp(uint256 timestamp) external;
     /// Sets an account's wei.
     function deal(address account, uint256 wei_) external;
+    /// Gives an account code.
+    function etch(address account, bytes calldata code) external;
+    /// A word of an account's storage.
+    function load(address account, bytes32 slot) external view returns (bytes32);
+    /// Sets a word of an account's storage.
+    function store(address account, bytes32 slot, bytes32 word) external;
     /// The next call must revert with exactly this.
     function expectRevert(bytes calldata data) external;
     /// The next call must emit exactly what is emitted next.

@@ -420,11 +420,24 @@ fn disputes_end_with_the_honest_side() {
                     let played = &folder.json(&args)["disputes"];
                     assert_eq!(played[0]["winner"], winner, "{args:?}");
                     assert!(played[0]["transactions"].as_u64() <= Some(10), "{args:?}");
-                    // One answer stands in the end, and the last act takes the money for it.
+                    // Whoever isn't silent is shown wrong by a step that the contract executes.
+                    let ending = played[0]["ending"].as_str().expect("an ending");
+                    match cheat {
+                        "silent" => assert_eq!(ending, "timeout", "{args:?}"),
+                        _ => assert!(matches!(ending, "executed" | "refused"), "{args:?}: {ending}"),
+                    }
+                    let step = &played[0]["disputed_step"];
+                    for fact in ["instruction", "operator", "output_element"] {
+                        assert!(step[fact].is_string(), "{args:?}: {fact} of {step}");
+                    }
+                    for value in ["claimed", "right"] {
+                        assert!(step["difference"][value].is_string(), "{args:?}: {value} of {step}");
+                    }
+                    // One answer stands in the end, and the last act is its payment.
                     let moves = played[0]["moves"].as_array().expect("moves");
                     let names: Vec<_> = moves.iter().filter_map(|act| act["move"].as_str()).collect();
                     assert!(names.starts_with(&["request", "answer", "challenge"]), "{args:?}: {names:?}");
-                    assert!(names.ends_with(&["settle", "withdraw"]), "{args:?}: {names:?}");
+                    assert!(names.ends_with(&["settle"]), "{args:?}: {names:?}");
                     let answers = names.iter().filter(|name| **name == "answer").count();
                     assert_eq!(answers, if winner == "challenger" { 2 } else { 1 }, "{args:?}");
                 }
@@ -545,6 +558,9 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
             let args =
                 ["dispute", "net.opml", "--input", &fixture(digit), "--cheat", cheat, "--arity", "2,8,20,64"];
             for played in folder.json(&args)["disputes"].as_array().expect("disputes") {
+                let last = &played["rounds"].as_array().and_then(|rounds| rounds.last()).expect("a round")["picked"];
+                let place = |name: &str| last[name].as_u64().unwrap_or(0);
+                let executed = place("to") - place("from");
                 let shape = Shape::of(&model, longest, played["arity"].as_u64().expect("an arity"));
                 assert!(played["transactions"].as_u64() <= Some(shape.moves() + 1), "{played}");
                 for act in
@@ -554,7 +570,7 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
                         "challenge" => Kind::Challenge,
                         "dissect" => Kind::Dissect,
                         "enter" => Kind::Enter,
-                        "prove" => Kind::Prove,
+                        "prove" | "refused" => Kind::Prove(executed),
                         "timeout" => Kind::Timeout,
                         other => panic!("{other}"),
                     };

@@ -130,7 +130,7 @@ impl<'a, R: StepRules> Board<'a, R> {
         place: &'a mut Place,
         rules: &'a R,
         model: &Model,
-        input: Root,
+        inputs: Root,
         asserted: Root,
         arity: u16,
         clock: u32,
@@ -138,16 +138,16 @@ impl<'a, R: StepRules> Board<'a, R> {
     ) -> Verdict<Self> {
         const NOW: u64 = 1_700_000_000;
         let clocks = Clocks { asserter: clock.into(), challenger: clock.into() };
-        let ours = Game::challenge_under(rules, model, input, asserted, arity.into(), clocks, challenge, NOW);
+        let ours = Game::challenge_under(rules, model, inputs, asserted, arity.into(), clocks, challenge, NOW);
         let call = IOpenDisputes::challengeCall {
             asserter: ASSERTER,
             arity,
             clock,
             model: contracts::model(model),
             repetitions: model.repetitions,
-            inputRoot: contracts::word(input),
+            inputs: contracts::word(inputs),
             asserted: contracts::word(asserted),
-            opening: contracts::opening(challenge),
+            words: contracts::opening(challenge),
         };
         place.chain.set_time(NOW);
         let receipt = send(place, CHALLENGER, call.abi_encode());
@@ -197,15 +197,20 @@ impl<'a, R: StepRules> Board<'a, R> {
         Ok(outcome)
     }
 
-    /// Both reply until one wins or has no legal move and runs out of time.
+    /// Both reply until one wins or has no legal move and runs out of time. They prove so many steps at once.
     ///
     /// # Panics
     /// If a player can't compute its reply.
-    pub fn duel<O: Oracle<Error: Debug>>(&mut self, mut theirs: Vec<Root>, players: &mut [O; 2]) -> Side {
+    pub fn duel<O: Oracle<Error: Debug>>(
+        &mut self,
+        mut theirs: Vec<Root>,
+        players: &mut [O; 2],
+        at_once: u64,
+    ) -> Side {
         while let Some(side) = self.game.mover() {
             self.now += 1;
             let player = &mut players[usize::from(side == Side::Challenger)];
-            let move_ = reply(&self.game, &theirs, player).expect("an answer");
+            let move_ = reply(&self.game, &theirs, at_once, player).expect("an answer");
             match move_.filter(|move_| self.play(side, move_).is_ok()) {
                 Some(move_) => theirs = move_.claims().to_vec(),
                 None => {
@@ -248,8 +253,14 @@ impl<'a, R: StepRules> Board<'a, R> {
 /// A move with its witness in the contract's encoding.
 #[must_use]
 pub fn translated(rules: &impl StepRules, game: &Game, move_: &Move) -> Move {
-    let Move::Prove { pick, witness } = move_ else { return move_.clone() };
-    Move::Prove { pick: pick.clone(), witness: rules.witness(game.model(), pick.agreed, witness) }
+    let Move::Prove { pick, witnesses } = move_ else { return move_.clone() };
+    let mut before = pick.agreed;
+    let witnesses = witnesses.iter().map(|witness| {
+        let translated = rules.witness(game.model(), before, witness);
+        before = rules.successor(game.model(), before, witness).unwrap_or_default();
+        translated
+    });
+    Move::Prove { pick: pick.clone(), witnesses: witnesses.collect() }
 }
 
 /// The result of a move, which must be the same in both.

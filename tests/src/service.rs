@@ -3,8 +3,8 @@
 
 use crate::board::{registry, told_verifier, translated};
 use contracts::{
-    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Order, Request, SolCall, Standing,
-    Terms, U256,
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Input, Order, Request, SolCall,
+    Source, Standing, Terms, U256,
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::dispute::{self, Assertion, Dispute, Payment, Refused};
@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 /// The requester.
 pub const REQUESTER: Address = Address::repeat_byte(0x0e);
 const DEPLOYER: Address = Address::repeat_byte(0xdd);
+/// What each account has at the beginning.
+const MONEY: u64 = 1 << 62;
 /// What a request pays.
 const FEE: u64 = 1_000;
 
@@ -44,7 +46,8 @@ pub struct Stage {
     pub dispute: Option<Dispute<Address>>,
     /// The challengers, in the order of their games.
     pub challengers: Vec<Address>,
-    output: Vec<u8>,
+    /// What each account was given at the beginning, and what it has spent since.
+    spent: BTreeMap<Address, u64>,
     /// Games that were open when an earlier answer fell, with their states.
     past: Vec<(Address, U256, State)>,
     /// Bonds that the fall of an answer frees, until they are reclaimed.
@@ -73,7 +76,7 @@ impl Stage {
         let mut chain = Chain::new();
         chain.set_time(NOW);
         for account in [REQUESTER].into_iter().chain((0..=255).map(account)) {
-            chain.fund(account, U256::from(1u64 << 60));
+            chain.fund(account, U256::from(MONEY));
         }
         // Steps are decided by a verifier that is told the answers.
         let registry = registry(&mut chain, model.profile.extensions(), told_verifier());
@@ -88,15 +91,18 @@ impl Stage {
         let order = Order {
             model: listed,
             repetitions: 0,
+            byRoot: 0,
             callback: Address::ZERO,
             callbackGas: 0,
             callbackData: Bytes::new(),
         };
-        let call = IInferenceService::requestCall { order, input: truth.input_bytes().into() };
+        let inputs = vec![Input { source: Source::Bytes, data: truth.input_bytes().into() }];
+        let call = IInferenceService::requestCall { order, inputs };
         let (id, receipt) = chain.pay(REQUESTER, service, &call, U256::from(FEE)).expect("a request");
         let request = receipt.event::<IInferenceService::Requested>().expect("an event").request;
-        assert_eq!(request.inputRoot, contracts::word(truth.inputs_commitment()), "the root of the input");
-        let (dispute, challengers, output, past) = (None, Vec::new(), Vec::new(), Vec::new());
+        assert_eq!(request.inputs, contracts::word(truth.inputs_commitment()), "the roots of the inputs");
+        let (dispute, challengers, past) = (None, Vec::new(), Vec::new());
+        let spent = BTreeMap::new();
         let (attempt, owed, shares, credited, burned, settled) = Default::default();
         let truth = truth.clone();
         Self {
@@ -109,7 +115,7 @@ impl Stage {
             attempt,
             dispute,
             challengers,
-            output,
+            spent,
             past,
             owed,
             shares,
@@ -125,7 +131,7 @@ impl Stage {
         let call = IInferenceService::answerCall {
             id: self.id,
             request_: self.request.clone(),
-            output: run.output_bytes().into(),
+            outputs: outputs_of(run),
         };
         let receipt = self.send(asserter, &call, TERMS.asserter_bond);
         let standing = self.dispute.as_ref().map(Dispute::standing);
@@ -137,9 +143,10 @@ impl Stage {
             (self.challengers[game], id, state)
         });
         self.past = left.collect();
-        let (model, input, output) = (self.model, self.truth.inputs_commitment(), run.result_commitment());
-        self.dispute = Some(Dispute::post(Assertion { asserter, model, input, output }, TERMS, self.now));
-        self.output = run.output_bytes();
+        *self.spent.entry(asserter).or_default() += TERMS.asserter_bond;
+        let (model, inputs, result) =
+            (self.model.clone(), self.truth.inputs_commitment(), run.result_commitment());
+        self.dispute = Some(Dispute::post(Assertion { asserter, model, inputs, result }, TERMS, self.now));
         self.challengers.clear();
         self.attempt += 1;
         self.compare();
@@ -149,17 +156,18 @@ impl Stage {
     /// Challenges the answer.
     pub fn challenge(&mut self, challenger: Address, challenge: &Challenge) -> Verdict {
         let (dispute, truth) = (self.dispute.as_mut().expect("an answer"), &self.truth);
-        let asserted = contracts::word(dispute.assertion().output);
+        let asserted = contracts::word(dispute.assertion().result);
         let ours = dispute.challenge(truth, challenger, challenge, self.now);
         let call = IInferenceService::challengeCall {
             id: self.id,
             request_: self.request.clone(),
             model: contracts::model(&self.model),
             asserted,
-            opening: contracts::opening(challenge),
+            words: contracts::opening(challenge),
         };
         let receipt = self.send(challenger, &call, TERMS.challenger_bond);
         self.same(ours.map(|_| ()).map_err(|refused| contracts::refusal(&refused)), &receipt)?;
+        *self.spent.entry(challenger).or_default() += TERMS.challenger_bond;
         self.challengers.push(challenger);
         self.compare();
         Ok(())
@@ -169,7 +177,7 @@ impl Stage {
     pub fn play(&mut self, game: usize, player: Address, move_: &Move) -> Verdict {
         let (id, (state, _)) = self.game(game);
         let dispute = self.dispute.as_mut().expect("an answer");
-        let rust = *dispute.game(game).expect("a game").1;
+        let rust = dispute.game(game).expect("a game").1.clone();
         let program = contracts::program(&self.model);
         let calldata = contracts::calldata(id, &state, &program, &translated(&self.truth, &rust, move_));
         let ours = dispute.apply(&self.truth, game, player, move_, self.now);
@@ -192,7 +200,7 @@ impl Stage {
         let call = IInferenceService::settleCall {
             id: self.id,
             request_: self.request.clone(),
-            output: self.output.clone().into(),
+            outputs: Vec::new(),
             callbackData: Bytes::new(),
         };
         let receipt = self.send(DEPLOYER, &call, 0);
@@ -251,7 +259,7 @@ impl Stage {
         Ok(())
     }
 
-    /// All balances according to Rust.
+    /// What was paid to an account according to Rust.
     #[must_use]
     pub fn credited(&self, account: Address) -> u64 {
         self.credited.get(&account).copied().unwrap_or(0)
@@ -321,7 +329,7 @@ impl Stage {
         };
         assert_eq!((answer.standing, answer.attempt), (standing, self.attempt));
         let final_root = self.chain.call(DEPLOYER, service, &IInferenceService::resultCall { id }).ok();
-        assert_eq!(final_root, (standing == Standing::Final).then_some(answer.outputRoot));
+        assert_eq!(final_root, (standing == Standing::Final).then_some(answer.result));
         let mut open = 0;
         for number in 0..self.challengers.len() {
             let (game, _) = self.game(number);
@@ -350,16 +358,22 @@ impl Stage {
         let accounts: Vec<Address> =
             self.credited.keys().chain(self.owed.keys()).chain(&self.challengers).copied().collect();
         for account in accounts {
-            let balance =
-                self.chain.call(DEPLOYER, self.service, &IInferenceService::balancesCall { account });
-            assert_eq!(balance.expect("a balance"), U256::from(self.credited(account)), "{account}");
+            let spent = self.spent.get(&account).copied().unwrap_or(0);
+            let expected = MONEY - spent + self.credited(account);
+            assert_eq!(self.chain.balance(account), U256::from(expected), "{account}");
         }
         let bonds = u64::from(open) * TERMS.challenger_bond
             + u64::from(standing == Standing::Pending) * TERMS.asserter_bond;
         let fee = if self.settled { 0 } else { FEE };
-        let held = self.credited.values().chain(self.owed.values()).sum::<u64>() + bonds + fee + self.burned;
+        let held = self.owed.values().sum::<u64>() + bonds + fee + self.burned;
         assert_eq!(self.chain.balance(self.service), U256::from(held), "the service's money");
     }
+}
+
+/// A run's outputs as answers give them.
+fn outputs_of(run: &Fake) -> Vec<Bytes> {
+    let bytes = run.output_bytes();
+    if bytes.is_empty() { Vec::new() } else { vec![bytes.into()] }
 }
 
 /// An account.

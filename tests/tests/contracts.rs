@@ -9,7 +9,8 @@ use contracts::{DEPLOYABLE, SOURCES};
 use game::fake::{Fake, What};
 use game::player::{challenge, pick, reply};
 use game::{
-    BigStepEntry, Challenge, Change, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Side, Subtree,
+    BigStepEntry, Challenge, Change, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Region, Side,
+    Subtree,
 };
 use image::{Role, Shape};
 use onnx::Limits;
@@ -79,6 +80,7 @@ fn play_out(
     players: &mut [Fake; 2],
     random: &mut Random,
     seen: &mut BTreeSet<&'static str>,
+    at_once: u64,
 ) -> Side {
     loop {
         let side = board.game.mover().expect("a game that goes on");
@@ -87,7 +89,7 @@ fn play_out(
         board.now = if random.one_in(8) { deadline } else { deadline.min(board.now + random.below(4)) };
         let [asserter, challenger] = &mut *players;
         let player = if side == Side::Asserter { asserter } else { challenger };
-        let Ok(move_) = reply(&board.game, &theirs, player);
+        let Ok(move_) = reply(&board.game, &theirs, at_once, player);
         if let Some(move_) = &move_ {
             for _ in 0..4 {
                 let bad = tampered(move_, board.game.start(), &theirs, random);
@@ -130,7 +132,7 @@ fn late(
     board.now = board.game.deadline().expect("a deadline") + 1;
     let [asserter, challenger] = players;
     let player = if side == Side::Asserter { asserter } else { challenger };
-    if let Ok(Some(move_)) = reply(&board.game, theirs, player) {
+    if let Ok(Some(move_)) = reply(&board.game, theirs, 1, player) {
         seen.insert(board.play(side, &move_).expect_err("too late"));
     }
     board.timeout().expect("an end")
@@ -138,7 +140,7 @@ fn late(
 
 /// A move that must be refused, unless it is a legal move other than the player's own. Then it isn't made.
 fn try_only(board: &mut Board<'_, Fake>, side: Side, move_: &Move) -> Option<&'static str> {
-    let mut trial = board.game;
+    let mut trial = board.game.clone();
     let legal = trial.apply_under(board.rules(), side, move_, board.now).is_ok();
     if legal { None } else { board.play(side, move_).err() }
 }
@@ -151,7 +153,7 @@ fn tampered(move_: &Move, start: Root, theirs: &[Root], random: &mut Random) -> 
         let pick = if random.one_in(2) { any } else { move_.pick().clone() };
         return match random.below(4) {
             0 => Move::Void { pick },
-            1 => Move::Prove { pick, witness: vec![7; 16] },
+            1 => Move::Prove { pick, witnesses: vec![vec![7; 16]] },
             2 => Move::Dissect { pick, claims: move_.claims().to_vec() },
             _ => match move_ {
                 Move::Enter { entry, .. } => Move::Enter { pick, entry: entry.clone() },
@@ -174,9 +176,11 @@ fn tampered(move_: &Move, start: Root, theirs: &[Root], random: &mut Random) -> 
             5 => entry.scratch.leaf.0[0] ^= 1,
             _ => entry.scratch.siblings.push(Root::ZERO),
         },
-        (Move::Prove { witness, .. }, 0) => {
-            witness.pop();
-        }
+        (Move::Prove { witnesses, .. }, 0) => match random.below(3) {
+            0 => witnesses.push(vec![7; 16]),
+            1 => drop(witnesses.pop()),
+            _ => witnesses.iter_mut().for_each(|witness| drop(witness.pop())),
+        },
         (
             Move::Dissect { pick, .. }
             | Move::Enter { pick, .. }
@@ -229,7 +233,9 @@ fn campaign(place: &mut Place, games: u64) -> BTreeSet<&'static str> {
         let Ok(opening) = challenge(&model, arity.into(), &mut players[1]);
         match Board::open(place, &truth, &model, truth.inputs_commitment(), asserted, arity, 1000, &opening) {
             Ok(mut board) => {
-                let winner = play_out(&mut board, opening.claims, &mut players, &mut random, &mut seen);
+                let at_once = *random.pick(&[1, 1, 2, 3, 10]);
+                let winner =
+                    play_out(&mut board, opening.claims, &mut players, &mut random, &mut seen, at_once);
                 assert_eq!(winner, honest);
                 won[usize::from(winner == Side::Challenger)] += 1;
             }
@@ -281,14 +287,19 @@ fn planted_bugs_are_noticed() {
 }
 
 /// A text in the contract, and one to put in its place that is wrong.
-const PLANTED: [(&str, &str); 10] = [
+const PLANTED: [(&str, &str); 15] = [
     ("if (used > clockOf(table)) revert Late();", "if (used >= clockOf(table)) revert Late();"),
     ("block.timestamp - table.since <= clockOf(table)", "block.timestamp - table.since < clockOf(table)"),
     ("part == 0 || part > count", "part == 0 || part > count + 1"),
-    ("if (claims[claims.length - 1] == table.rejected) revert Agrees();", ""),
+    ("if (words[words.length - 1] == table.rejected) revert Agrees();", ""),
     ("if (table.rejected == VOID) revert Agrees();", ""),
-    ("entry.bound == 0 ? 1 : entry.bound > MAX_STEPS", "entry.bound > MAX_STEPS"),
+    ("bound == 0 ? 1 : bound > MAX_STEPS", "bound > MAX_STEPS"),
     ("finish(id, !table.asserterMoves)", "finish(id, table.asserterMoves)"),
+    ("|| witnesses.length != table.hi - table.lo", ""),
+    ("                root = successor;\n", "                if (i == 0) root = successor;\n"),
+    ("        if (leaf >> 128 != 0) revert Proof();\n        ", ""),
+    ("if (image != model.memoryRoot) revert Proof();", ""),
+    ("if (end != last) revert Proof();", ""),
     ("if (table.asserterMoves) table.asserterClock", "if (!table.asserterMoves) table.asserterClock"),
     ("table.lo += units * (part - 1) / count;", "table.lo += units / count * (part - 1);"),
     (
@@ -304,49 +315,63 @@ fn bad_challenges_are_refused() {
     let liar = truth.clone().lying((3, 0)..(5, 1), What::Other(1));
     let Ok(good) = challenge(&model, 4, &mut truth.clone());
     let mut place = Place::of_fakes();
-    let mut open = |model: Model, arity: u16, change: &dyn Fn(&mut Challenge)| {
+    let mut open = |model: &Model, arity: u16, change: &dyn Fn(&mut Challenge)| {
         let mut opening = good.clone();
         change(&mut opening);
-        let (input, asserted) = (truth.inputs_commitment(), liar.result_commitment());
-        Board::open(&mut place, &truth, &model, input, asserted, arity, 60, &opening).err()
+        let (inputs, asserted) = (truth.inputs_commitment(), liar.result_commitment());
+        Board::open(&mut place, &truth, model, inputs, asserted, arity, 60, &opening).err()
     };
     let same = |_: &mut Challenge| {};
-    assert_eq!(open(model, 4, &same), None);
+    assert_eq!(open(&model, 4, &same), None);
     for arity in [0, 1, 257] {
-        assert_eq!(open(model, arity, &same), Some("InvalidModel"), "{arity}");
+        assert_eq!(open(&model, arity, &same), Some("InvalidModel"), "{arity}");
     }
-    let region = |level, index| Subtree { level, index };
+    let region = |level, index, bytes| Region { subtree: Subtree { level, index }, bytes };
+    let with = |inputs: &[Region], outputs: &[Region]| Model {
+        inputs: inputs.into(),
+        outputs: outputs.into(),
+        ..model.clone()
+    };
+    let half = region(7, 0, 32);
     for model in [
-        Model { shape: Shape::plain(0), ..model },
-        Model { shape: Shape { least: 1, ..model.shape }, ..model },
-        Model { shape: Shape { period: 1, ..model.shape }, ..model },
-        Model { shape: Shape { period: 1, least: 2, most: 1, ..model.shape }, ..model },
-        Model { shape: Shape { period: 2, least: 1, most: 1 << 39, ..model.shape }, ..model },
-        Model { repetitions: 1, ..model },
-        Model { input_bytes: 0, ..model },
-        Model { output_bytes: (1 << 12) + 1, ..model },
-        Model { input: region(6, 0), ..model },
-        Model { output: region(7, 1), ..model },
-        Model { scratch_bits: 4, ..model },
-        Model { scratch_bits: 14, ..model },
-        Model { input: region(9, 0), ..model },
-        Model { input: region(7, 2), ..model },
-        Model { output: region(8, 1), ..model },
-        Model { output: region(0, 0), ..model },
-        Model { output: region(0xffff, 0), ..model },
-        Model { input: region(1, u64::MAX), ..model },
+        Model { shape: Shape::plain(0), ..model.clone() },
+        Model { shape: Shape { least: 1, ..model.shape }, ..model.clone() },
+        Model { shape: Shape { period: 1, ..model.shape }, ..model.clone() },
+        Model { shape: Shape { period: 1, least: 2, most: 1, ..model.shape }, ..model.clone() },
+        Model { shape: Shape { period: 2, least: 1, most: 1 << 39, ..model.shape }, ..model.clone() },
+        Model { repetitions: 1, ..model.clone() },
+        Model { scratch_bits: 4, ..model.clone() },
+        Model { scratch_bits: 14, ..model.clone() },
+        with(&[], &[half]),
+        with(&[half], &[]),
+        with(&(0..65).map(|index| region(0, index, 1)).collect::<Vec<_>>(), &[region(6, 1, 1)]),
+        with(&[region(7, 0, 0)], &[half]),
+        with(&[half], &[region(7, 0, (1 << 12) + 1)]),
+        with(&[region(6, 0, 32)], &[half]),
+        with(&[half], &[region(6, 0, 32)]),
+        with(&[half], &[region(7, 1, 32)]),
+        with(&[region(9, 0, 32)], &[half]),
+        with(&[region(7, 2, 32)], &[half]),
+        with(&[half], &[region(8, 1, 32)]),
+        with(&[half], &[region(0xffff, 0, 32)]),
+        with(&[region(1, u64::MAX, 32)], &[half]),
+        with(&[half, half], &[half]),
+        with(&[half], &[region(6, 1, 1), region(6, 0, 1)]),
     ] {
-        assert_eq!(open(model, 4, &same), Some("InvalidModel"), "{model:?}");
+        assert_eq!(open(&model, 4, &same), Some("InvalidModel"), "{model:?}");
     }
-    assert_eq!(open(model, 3, &same), Some("Count"));
-    assert_eq!(open(model, 4, &|opening| opening.claims.clear()), Some("Count"));
-    assert_eq!(open(model, 4, &|opening| opening.input.leaf.0[0] ^= 1), Some("Proof"));
-    assert_eq!(open(model, 4, &|opening| opening.input.siblings.push(Root::ZERO)), Some("Proof"));
-    assert_eq!(open(model, 4, &|opening| opening.output.leaf.0[0] ^= 1), Some("Proof"));
-    assert_eq!(open(model, 4, &|opening| opening.output.siblings.clear()), Some("Proof"));
-    assert_eq!(open(model, 4, &|opening| opening.output.leaf = liar.result_commitment()), Some("Proof"));
+    assert_eq!(open(&model, 3, &same), Some("Count"));
+    let mut refused = |change: &dyn Fn(&mut Challenge)| open(&model, 4, change);
+    assert_eq!(refused(&|opening| opening.claims.clear()), Some("Count"));
+    assert_eq!(refused(&|opening| opening.claims.push(Root::ZERO)), Some("Count"));
+    assert_eq!(refused(&|opening| opening.inputs.roots[0].0[0] ^= 1), Some("Inputs"));
+    assert_eq!(refused(&|opening| opening.inputs.siblings[0].0[0] ^= 1), Some("Proof"));
+    assert_eq!(refused(&|opening| opening.inputs.siblings.push(Root::ZERO)), Some("Count"));
+    assert_eq!(refused(&|opening| opening.outputs.roots[0].0[0] ^= 1), Some("Proof"));
+    assert_eq!(refused(&|opening| opening.outputs.siblings.clear()), Some("Count"));
+    assert_eq!(refused(&|opening| opening.outputs.roots[0] = liar.result_commitment()), Some("Proof"));
     let Ok(lie) = challenge(&model, 4, &mut liar.clone());
-    assert_eq!(open(model, 4, &|opening| *opening = lie.clone()), Some("Agrees"));
+    assert_eq!(refused(&|opening| *opening = lie.clone()), Some("Agrees"));
 }
 
 #[test]
@@ -372,12 +397,12 @@ fn the_real_verifier_decides_games_about_a_network() {
         let liar = run(vec![Change { place: (last, end - 2), address: output, bits: 1 }]);
         let mut players =
             if honest == Side::Asserter { [run(Vec::new()), liar] } else { [liar, run(Vec::new())] };
-        let input = truth.inputs().expect("inputs").commitment();
+        let inputs = truth.inputs().expect("inputs").commitment();
         let asserted = players[0].result(&model).expect("a result");
         let opening = challenge(&model, arity.into(), &mut players[1]).expect("a challenge");
-        let board = Board::open(&mut place, &Protocol, &model, input, asserted, arity, 3600, &opening);
+        let board = Board::open(&mut place, &Protocol, &model, inputs, asserted, arity, 3600, &opening);
         let mut board = board.expect("a game");
-        assert_eq!(board.duel(opening.claims, &mut players), honest);
+        assert_eq!(board.duel(opening.claims, &mut players, 1), honest);
         let (name, receipt) = board.receipts.last().expect("a move");
         assert!(*name == "prove" && receipt.gas > 21_000 || *name == "timeout", "{name}");
     }
@@ -402,10 +427,10 @@ fn gas_by_arity() {
         let mut place = Place::of_fakes();
         let mut players = [liar.clone(), truth.clone()];
         let Ok(opening) = challenge(&model, arity.into(), &mut players[1]);
-        let (input, asserted) = (truth.inputs_commitment(), liar.result_commitment());
+        let (inputs, asserted) = (truth.inputs_commitment(), liar.result_commitment());
         let mut board =
-            Board::open(&mut place, &truth, &model, input, asserted, arity, 3600, &opening).expect("a game");
-        assert_eq!(board.duel(opening.claims, &mut players), Side::Challenger);
+            Board::open(&mut place, &truth, &model, inputs, asserted, arity, 3600, &opening).expect("a game");
+        assert_eq!(board.duel(opening.claims, &mut players, 1), Side::Challenger);
         let most =
             |name| board.receipts.iter().filter(|(of, _)| *of == name).map(|(_, receipt)| receipt.gas).max();
         let gas: u64 = board.receipts.iter().map(|(_, receipt)| receipt.gas).sum();

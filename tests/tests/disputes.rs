@@ -50,7 +50,7 @@ fn duel(asserter: &mut Execution, challenger: &mut Execution, arity: u64) -> Res
     let (mut claims, mut moves) = (challenge.claims, 1);
     while let Some(mover) = game.mover() {
         let oracle = if mover == Side::Asserter { &mut *asserter } else { &mut *challenger };
-        let reply = player::reply(&game, &claims, oracle).expect("an answer");
+        let reply = player::reply(&game, &claims, 2, oracle).expect("an answer");
         match reply.filter(|move_: &Move| game.apply(mover, move_, 0).is_ok()) {
             Some(move_) => (claims, moves) = (move_.claims().to_vec(), moves + 1),
             None => drop(game.timeout(11).expect("no time left")),

@@ -78,18 +78,20 @@ fn bounds() -> String {
     let model = game::Model::of(&image, &schedule).expect("a model");
     let longest = schedule.leaves().iter().map(|leaf| leaf.bound).max().expect("a big step");
     let cnn = Shape::of(&model, longest, 20);
-    let shape = |big_steps, steps, code_depth, memory_depth, regions| Shape {
+    let shape = |big_steps, steps, code_depth, memory_depth, regions, scratch_depth| Shape {
         arity: 20,
         big_steps,
         steps,
         code_depth,
         memory_depth,
-        regions,
+        inputs: regions,
+        outputs: regions,
+        scratch_depth,
     };
     let shapes = [
         ("bundled CNN", cnn),
-        ("a hundred times that", shape(800, longest, 9, 18, [11; 3])),
-        ("7 B parameters, one token", shape(1 << 13, 1 << 26, 12, 30, [23; 3])),
+        ("a hundred times that", shape(800, longest, 9, 18, [1, 11], 11)),
+        ("7 B parameters, one token", shape(1 << 13, 1 << 26, 12, 30, [4, 26], 23)),
         ("the same, 1,000 tokens", Shape::LARGE),
     ];
     let mut table = "| Model | B | N | Moves | challenge | dissect | enter | prove | Challenger, gas | Asserter, gas | Bonds at 50 gwei, ETH |\n\
@@ -112,7 +114,7 @@ fn bounds() -> String {
             bound(Kind::Challenge),
             bound(Kind::Dissect),
             bound(Kind::Enter),
-            bound(Kind::Prove),
+            bound(Kind::Prove(1)),
             both(&|schedule| shape.gas(Side::Challenger, schedule)),
             both(&|schedule| shape.gas(Side::Asserter, schedule)),
             ether(bonds.asserter),

@@ -116,7 +116,7 @@ fn duel(place: &mut Place, players: &mut [Execution; 2]) -> Side {
     let asserted = players[0].result(&model).expect("a result");
     let opening = challenge(&model, ARITY.into(), &mut players[1]).expect("a challenge");
     let board = Board::open(place, &Protocol, &model, input, asserted, ARITY, 3600, &opening);
-    board.expect("a game").duel(opening.claims, players)
+    board.expect("a game").duel(opening.claims, players, 3)
 }
 
 #[test]

@@ -43,13 +43,13 @@ impl Players {
         let dispute = stage.dispute.as_ref()?;
         let (challenger, state) = dispute.game(game)?;
         let mover = if state.mover()? == Side::Asserter { dispute.assertion().asserter } else { challenger };
-        let (state, theirs) = (*state, self.theirs[game].clone());
-        let Ok(move_) = reply(&state, &theirs, self.run(mover));
+        let (state, theirs) = (state.clone(), self.theirs[game].clone());
+        let Ok(move_) = reply(&state, &theirs, 2, self.run(mover));
         Some((mover, move_?))
     }
 
     fn challenge(&mut self, stage: &mut Stage, player: Address) -> Result<(), &'static str> {
-        let model = *self.runs[0].model().as_ref().expect("a model");
+        let model = self.runs[0].model().expect("a model");
         let Ok(opening) = challenge(&model, TERMS.arity, self.run(player));
         stage.challenge(player, &opening)?;
         self.theirs.push(opening.claims);
@@ -239,7 +239,7 @@ const PLANTED: [(&str, &str); 15] = [
     ("++answers[id].openGames;", "answers[id].openGames += 2;"),
     ("given.standing = Standing.Overturned;", ""),
     ("prize = ASSERTER_BOND - BURNED;", "prize = ASSERTER_BOND;"),
-    ("balances[given.asserter] += CHALLENGER_BOND;", "balances[playerOf(id, false)] += CHALLENGER_BOND;"),
+    ("pay(given.asserter, CHALLENGER_BOND);", "pay(playerOf(id, false), CHALLENGER_BOND);"),
     ("if (isAlive(id)) revert Unsettled();", ""),
     ("shares[id >> ATTEMPT_SHIFT] = share;", ""),
     ("prize -= share * others;", ""),

@@ -3,17 +3,19 @@
 //!
 //! `OPML_DISPUTES` sets how many are played (1500). A failure reports its seed.
 
-use contracts::cost::{Bonds, Kind, Schedule, Shape};
+use contracts::cost::{AT_ONCE, Bonds, Kind, Schedule, Shape};
 use game::dispute::{Assertion, Dispute, Payment, Refused, Standing, Terms};
 use game::fake::{Fake, What};
 use game::player::{self, pick};
-use game::{BigStepEntry, Challenge, Clocks, Game, Level, Model, Move, Pick, Rules, Side, VOID, pair};
+use game::{
+    BigStepEntry, Challenge, Clocks, Game, Level, Model, Move, Pick, Region, Rules, Side, VOID, pair,
+};
 use opml_tests::random::Random;
 use opml_tests::tools::number;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::convert::Infallible;
-use step::{Proof, Root, State, Status, WitnessError};
+use step::{Proof, Root, WitnessError};
 
 const END: (u64, u64) = (u64::MAX, u64::MAX);
 const ASSERTER: usize = 0;
@@ -72,12 +74,11 @@ impl Rules for FaultyRules {
     fn left(&self, clock: u64, used: u64) -> Option<u64> {
         self.truth.left(clock, if self.has(Bug::Clock) { 0 } else { used })
     }
-    fn ended(&self, model: &Model, state: &[u8; State::HEAD]) -> Option<Root> {
-        let mut state = *state;
-        if self.has(Bug::Status) {
-            state[96] = Status::Exited.byte();
-        }
-        self.truth.ended(model, &state)
+    fn folds(&self, regions: &[Region], roots: &[Root], depth: u32, siblings: &[Root], root: Root) -> bool {
+        self.truth.folds(regions, roots, depth, siblings, root) || self.has(Bug::Proof)
+    }
+    fn has_ended(&self, status: u8) -> bool {
+        self.truth.has_ended(status) || self.has(Bug::Status)
     }
     fn reset(&self, model: &Model, scratch: &Proof) -> Root {
         if self.has(Bug::Scratch) {
@@ -189,6 +190,8 @@ struct Player {
     random: Random,
     /// How long it may still be away, in each game.
     away: u64,
+    /// How many steps it proves at once.
+    at_once: u64,
 }
 
 /// A move at a time.
@@ -212,7 +215,8 @@ impl Player {
             _ => world.story(&mut random),
         };
         let away = world.terms.clocks.asserter / 4;
-        Self { character, oracle, random, away }
+        let at_once = *random.pick(&[1, 2, 3, 64]);
+        Self { character, oracle, random, away, at_once }
     }
 
     /// The output root that it asserts.
@@ -229,7 +233,7 @@ impl Player {
         if self.character == Fickle {
             self.oracle = world.story(&mut self.random);
         }
-        let reply = sure(player::reply(game, theirs, &mut self.oracle));
+        let reply = sure(player::reply(game, theirs, self.at_once, &mut self.oracle));
         let left = game.mover().map_or(0, |mover| game.clocks().of(mover));
         let soon = self.random.below(1 + 5000 / world.most_moves());
         let at = |delay| move |move_| Attempt { delay, move_ };
@@ -288,16 +292,17 @@ fn mischief(world: &World, game: &Game, theirs: &[Root], random: &mut Random) ->
     let genuine = || pick(start, theirs, part);
     moves.push(Move::Void { pick: genuine() });
     moves.push(with_witness(genuine(), segment.level, lo));
-    moves.push(Move::Prove { pick: genuine(), witness: Vec::new() });
+    moves.push(Move::Prove { pick: genuine(), witnesses: vec![Vec::new()] });
+    moves.push(Move::Prove { pick: genuine(), witnesses: Vec::new() });
     moves.push(Move::Dissect { pick: genuine(), claims: Vec::new() });
     let unit = segment.part(part, arity);
-    if let Move::Enter { pick, entry } = sure(player::go_on(arity, unit, genuine(), truth)) {
+    if let Move::Enter { pick, entry } = sure(player::go_on(arity, unit, genuine(), 1, truth)) {
         let change = |change: &dyn Fn(&mut BigStepEntry)| {
             let mut entry = entry.clone();
             change(&mut entry);
             Move::Enter { pick: pick.clone(), entry }
         };
-        moves.push(change(&|entry| entry.end = vec![0; State::HEAD]));
+        moves.push(change(&|entry| entry.end = vec![0; 33]));
         moves.push(change(&|entry| entry.leaf.bound ^= 1));
         moves.push(change(&|entry| entry.claims.push(Root::ZERO)));
         moves.push(change(&|entry| entry.scratch.leaf = Root([7; 32])));
@@ -308,7 +313,7 @@ fn mischief(world: &World, game: &Game, theirs: &[Root], random: &mut Random) ->
 /// The witness of a place, which only the true state there accepts.
 fn with_witness(pick: Pick, level: Level, step: u64) -> Move {
     let big_step = if let Level::Steps { big_step } = level { big_step } else { 0 };
-    Move::Prove { pick, witness: [big_step.to_be_bytes(), step.to_be_bytes()].concat() }
+    Move::Prove { pick, witnesses: vec![[big_step.to_be_bytes(), step.to_be_bytes()].concat()] }
 }
 
 /// The honest continuation of every part, whether there is anything to disagree with or not.
@@ -317,7 +322,7 @@ fn sophistry(world: &World, game: &Game, theirs: &[Root]) -> Vec<Move> {
     let (segment, arity) = (game.segment(), game.arity());
     let way_on = |part: u64| {
         let pick = pick(game.start(), theirs, part);
-        sure(player::go_on(arity, segment.part(part, arity), pick, truth))
+        sure(player::go_on(arity, segment.part(part, arity), pick, 1, truth))
     };
     (1..=segment.parts(arity)).rev().take(8).map(way_on).collect()
 }
@@ -353,8 +358,8 @@ impl Simulation {
     fn new(world: World, characters: &[Character], bug: Option<Bug>, random: &mut Random) -> Self {
         let players: Vec<Player> =
             characters.iter().map(|&character| Player::new(character, &world, random)).collect();
-        let (model, input, output) = (world.model, world.truth.inputs_commitment(), players[ASSERTER].result());
-        let dispute = Dispute::post(Assertion { asserter: ASSERTER, model, input, output }, world.terms, 0);
+        let (model, inputs, result) = (world.model.clone(), world.truth.inputs_commitment(), players[ASSERTER].result());
+        let dispute = Dispute::post(Assertion { asserter: ASSERTER, model, inputs, result }, world.terms, 0);
         let mut balances = vec![0; players.len()];
         balances[ASSERTER] -= world.terms.asserter_bond as i64;
         let rules = FaultyRules { truth: world.truth.clone(), bug };
@@ -681,15 +686,15 @@ fn who_may_not_play() {
     let world = meeting(None);
     let random = &mut Random::new(1);
     let (mut liar, mut honest) = (Player::new(Liar, &world, random), Player::new(Honest, &world, random));
-    let (model, input, output) = (world.model, world.truth.inputs_commitment(), liar.result());
-    let mut dispute = Dispute::post(Assertion { asserter: 0, model, input, output }, world.terms, 1000);
+    let (model, inputs, result) = (world.model.clone(), world.truth.inputs_commitment(), liar.result());
+    let mut dispute = Dispute::post(Assertion { asserter: 0, model, inputs, result }, world.terms, 1000);
     let rules = FaultyRules { truth: world.truth.clone(), bug: None };
     let (good, bad) = (honest.challenge(&world), liar.challenge(&world));
     assert_eq!(dispute.challenge(&rules, 0, &good, 1000), Err(Refused::Itself));
     assert_eq!(dispute.challenge(&rules, 1, &bad, 1000), Err(Refused::Illegal(game::Illegal::Agrees)));
     assert_eq!(dispute.challenge(&rules, 1, &good, 1500), Err(Refused::WindowOver));
     assert_eq!(dispute.challenge(&rules, 1, &good, 1499), Ok(0));
-    let reply = sure(player::reply(dispute.game(0).expect("a game").1, &good.claims, &mut liar.oracle));
+    let reply = sure(player::reply(dispute.game(0).expect("a game").1, &good.claims, 1, &mut liar.oracle));
     let reply = reply.expect("a lie");
     assert_eq!(dispute.apply(&rules, 0, 2, &reply, 1500), Err(Refused::Stranger));
     assert_eq!(dispute.apply(&rules, 1, 0, &reply, 1500), Err(Refused::Game));
@@ -707,7 +712,8 @@ fn gas_of(move_: &Move) -> u64 {
     let kind = match move_ {
         Move::Dissect { .. } => Kind::Dissect,
         Move::Enter { .. } => Kind::Enter,
-        Move::Void { .. } | Move::Prove { .. } => Kind::Prove,
+        Move::Void { .. } => Kind::Prove(1),
+        Move::Prove { witnesses, .. } => Kind::Prove(witnesses.len() as u64),
     };
     Shape::LARGE.bound(kind, &Schedule::OSAKA).gas
 }
@@ -730,8 +736,8 @@ fn honest_gain(friends: usize, gas_price: u64) -> i64 {
     let mut truth = Fake::new(3, big_steps, steps);
     let mut liar = truth.clone().lying((big_steps / 3, steps / 3)..END, What::Other(1));
     let model = truth.model().expect("a model");
-    let (input, output) = (truth.inputs_commitment(), liar.result_commitment());
-    let mut dispute = Dispute::post(Assertion { asserter: ASSERTER, model, input, output }, terms, 0);
+    let (inputs, result) = (truth.inputs_commitment(), liar.result_commitment());
+    let mut dispute = Dispute::post(Assertion { asserter: ASSERTER, model: model.clone(), inputs, result }, terms, 0);
     let rules = truth.clone();
     let opening = sure(player::challenge(&model, arity, &mut truth));
     let challenge = Shape::LARGE.bound(Kind::Challenge, &Schedule::OSAKA).gas;
@@ -746,7 +752,7 @@ fn honest_gain(friends: usize, gas_price: u64) -> i64 {
         while let Some(mover) = dispute.game(game).expect("a game").1.mover() {
             let (challenger, state) = dispute.game(game).expect("a game");
             let oracle = if mover == Side::Asserter { &mut liar } else { &mut truth };
-            let Some(move_) = sure(player::reply(state, &theirs, oracle)) else { break };
+            let Some(move_) = sure(player::reply(state, &theirs, AT_ONCE, oracle)) else { break };
             let player = if mover == Side::Asserter { ASSERTER } else { challenger };
             let wins = matches!(move_, Move::Prove { .. } | Move::Void { .. }) && mover == Side::Challenger;
             if wins && challenger == HONEST {

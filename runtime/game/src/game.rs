@@ -261,7 +261,8 @@ impl Game {
             return Err(Illegal::Void);
         }
         let model = &self.model;
-        let ended = rules.has_ended(*entry.end.get(BigStepEntry::STATUS).ok_or(Illegal::EndState)?);
+        let status = entry.end.get(BigStepEntry::STATUS);
+        let ended = status.is_some_and(|&status| rules.has_ended(status));
         let (scratch, depth) = (model.scratch(), model.schedule_depth());
         picked.exact()?;
         count("siblings of the schedule's leaf", depth.into(), entry.schedule.len())?;
@@ -274,7 +275,8 @@ impl Game {
             return Err(Illegal::Proof(Proven::Schedule));
         }
         let memory = entry.scratch.root(entry.scratch.leaf, scratch.index);
-        if keccak(&[&model.code_root.0[..], &memory.0, &entry.end].concat()) != last {
+        let state = [&model.code_root.0[..], &memory.0, &entry.end].concat();
+        if status.is_none() || keccak(&state) != last {
             return Err(Illegal::EndState);
         }
         let end = if ended { rules.reset(model, &entry.scratch) } else { VOID };

@@ -11,7 +11,7 @@ use game::player::{challenge, reply};
 use game::{Change, Clocks, Execution, Game, Oracle as _};
 use image::{Image, Schedule};
 use native::Native;
-use players::{LoadedModel, NativeShortcut, input_root};
+use players::{LoadedModel, NativeShortcut};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ struct Setting {
 
 impl Setting {
     fn run(&self) -> Execution {
-        let inputs = vec![(self.model.input().address, self.input.clone())];
+        let inputs = vec![(self.model.inputs()[0].subtree.address(), self.input.clone())];
         Execution::new(self.model.image.clone(), self.schedule.clone(), inputs).expect("a run")
     }
 
@@ -44,7 +44,7 @@ impl Setting {
         if !self.native {
             return run;
         }
-        let shortcut = NativeShortcut::new(Arc::clone(&self.model), &self.input);
+        let shortcut = NativeShortcut::new(Arc::clone(&self.model), &[self.input.clone().into()]);
         run.with_shortcut(Box::new(shortcut.expect("native code").expect("a run")))
     }
 
@@ -54,16 +54,16 @@ impl Setting {
         let model = liar.model().clone();
         let asserted = liar.result(&model).expect("a result");
         let (mut time, clocks) = (Duration::ZERO, Clocks { asserter: 1, challenger: 1 });
-        let input = input_root(self.model.input(), &self.input);
+        let inputs = liar.inputs().expect("inputs").commitment();
         let start = Instant::now();
         let opening = challenge(&model, ARITY, &mut honest).expect("a challenge");
         time += start.elapsed();
-        let mut game = Game::challenge(&model, input, asserted, ARITY, clocks, &opening, 0).ok()?;
+        let mut game = Game::challenge(&model, inputs, asserted, ARITY, clocks, &opening, 0).ok()?;
         let (mut theirs, mut ours) = (opening.claims, true);
         while game.mover().is_some() {
             ours = !ours;
             let start = Instant::now();
-            let move_ = reply(&game, &theirs, if ours { &mut honest } else { &mut liar }).expect("a move");
+            let move_ = reply(&game, &theirs, 1, if ours { &mut honest } else { &mut liar }).expect("a move");
             time += if ours { start.elapsed() } else { Duration::ZERO };
             let side = game.mover().expect("a mover");
             // A liar may run out of lies.
@@ -85,10 +85,10 @@ fn main() {
         let native = Native::new(&compiled, 1).expect("native code");
         let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
         let input: Vec<u8> =
-            (0..model.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
+            (0..model.inputs()[0].bytes / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
         let image = &model.image;
         let big = image.big_steps();
-        let total = image.interface.expect("an interface").bound;
+        let total = image.interface.as_ref().expect("an interface").bound;
         let longest = big.leaves().iter().map(|leaf| leaf.bound).max().unwrap_or(0);
         let m = big.leaves().len() as u64;
         let settings = [

@@ -36,14 +36,14 @@ fn no_answer() -> Answer {
         openGames: U256::ZERO.to(),
         standing: Standing::None,
         delivered: false,
-        outputRoot: B256::ZERO,
+        result: B256::ZERO,
     }
 }
 
 fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
     Answer {
         asserter,
-        outputRoot: root,
+        result: root,
         standing,
         attempt: 1,
         posted: U256::from(POSTED).to(),
@@ -113,7 +113,7 @@ fn requests_that_could_not_be_settled_are_not_answered() {
     {
         let request = Request::default();
         (open.callback_data, open.request) =
-            (callback_data, Some(Request { output: U256::from(output), ..request }));
+            (callback_data, Some(Request { outputs: vec![U256::from(output)], ..request }));
         let expected = if fits { vec![Duty::Answer] } else { vec![] };
         assert_eq!((what(SERVER, 0, &open), what(VALIDATOR, 0, &open)), (expected.clone(), expected));
     }

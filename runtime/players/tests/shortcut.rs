@@ -14,13 +14,13 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
     let native = Native::new(&compiled, 1).expect("native code");
     let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
     let input: Vec<u8> =
-        (0..model.input_bytes() / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
+        (0..model.inputs()[0].bytes / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
     let image = &model.image;
     let run = || {
-        let inputs = vec![(model.input().address, input.clone())];
+        let inputs = vec![(model.inputs()[0].subtree.address(), input.clone())];
         Execution::new(image.clone(), image.big_steps(), inputs).expect("a run")
     };
-    let shortcut = NativeShortcut::new(Arc::clone(&model), &input).expect("native").expect("a run");
+    let shortcut = NativeShortcut::new(Arc::clone(&model), &[input.clone().into()]).expect("native").expect("a run");
     (run(), run().with_shortcut(Box::new(shortcut)))
 }
 
@@ -49,6 +49,6 @@ fn every_place_is_the_same_in_any_order() {
                 native.witness(big_step, 2).expect("a witness")
             );
         }
-        assert_eq!(machine.output().expect("an output"), native.output().expect("an output"));
+        assert_eq!(machine.outputs().expect("outputs"), native.outputs().expect("outputs"));
     }
 }

@@ -64,8 +64,8 @@ pub enum Warning {
     },
     /// There are too many inputs or outputs for a dispute, or none.
     #[error(
-        "the model has {count} {what}: it can be run but not registered or disputed, for which a model has 1 to \
-         {most}",
+        "the model has {count} {what}: it can be run but not registered or disputed, for which a model has 1 \
+         to {most}",
         most = image::MOST_PARTS
     )]
     Undisputable {

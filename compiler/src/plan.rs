@@ -2,9 +2,9 @@
 //! adds a level to every proof.
 //!
 //! The constants start at address 0. They are followed by the inputs and outputs, then intermediate tensors,
-//! with the stack at the very top. Each input and output has an aligned power of two of bytes to itself, so that
-//! a node of the memory's Merkle tree commits to it. The inputs are in the order of the model, and so are the
-//! outputs. Intermediate tensors fill the gaps, and share memory where their lifetimes allow it.
+//! with the stack at the very top. Each input and output has an aligned power of two of bytes to itself, so
+//! that a node of the memory's Merkle tree commits to it. The inputs are in the order of the model, and so
+//! are the outputs. Intermediate tensors fill the gaps, and share memory where their lifetimes allow it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -168,7 +168,7 @@ struct Space {
 }
 
 impl Space {
-    /// Takes the lowest address from one on that is free during its lifetime.
+    /// Takes the lowest address at or after `from` that is free during its lifetime.
     fn place(&mut self, from: u64, size: u64, align: u64, life: &Range<usize>) -> u64 {
         let mut start = aligned(from, align);
         for (taken, other) in &self.taken {

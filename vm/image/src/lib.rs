@@ -156,8 +156,8 @@ pub enum ImageError {
     },
     /// Memory under an input is not zero.
     #[error(
-        "input part {index} of 2^{bits} bytes at {address:#x} is not zero before the first step: an image has \
-         no values for its inputs. Give them with the run, or put initial data outside the input parts."
+        "input part {index} of 2^{bits} bytes at {address:#x} is not zero before the first step: an image has no \
+         values for its inputs; give them with the run, or put initial data outside the input parts"
     )]
     InputNotZero {
         /// The part's place in the list.

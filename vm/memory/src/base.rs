@@ -124,8 +124,8 @@ impl Base {
         self.node(self.bits - PAGE_BITS, 0)
     }
 
-    /// Whether the subtree of 2^`bits` bytes at an address is zero, according to the stored nodes. Of a subtree
-    /// below a page, looks at the bytes.
+    /// Whether the subtree of 2^`bits` bytes at an address is zero, according to the stored nodes. Below a
+    /// page, according to the bytes.
     #[must_use]
     pub fn is_zero(&self, address: u64, bits: u32) -> bool {
         let page = address >> PAGE_BITS;

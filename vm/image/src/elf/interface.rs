@@ -1,8 +1,8 @@
 //! The inputs and outputs that a program declares.
 //!
 //! The section `.opml` has one line of text for each tensor: `input data f32[16]`, `output mean f32[13]`,
-//! `state sums f32[4]`. The loader places them above the program in the order of the lines, and calls the entry
-//! with pointers to them in the same order.
+//! `state sums f32[4]`. The loader places them above the program in the order of the lines, and calls the
+//! entry with pointers to them in the same order.
 
 use super::error::ElfError;
 use super::start::MOST_ARGUMENTS;
@@ -76,8 +76,8 @@ impl Declared {
         Ok(Self { tensors })
     }
 
-    /// Places each tensor after an address and after the one before: an aligned power of two of bytes, so that
-    /// it is a part of memory. `None` if they don't fit into the address space.
+    /// Places each tensor after an address and after the one before: an aligned power of two of bytes, so
+    /// that it is a part of memory. `None` if they don't fit into the address space.
     pub fn place(self, mut end: u64) -> Option<Layout> {
         let (mut addresses, mut tensors) = (Vec::new(), Vec::new());
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());

@@ -175,8 +175,8 @@ fn contents(gigabytes: u64) -> Contents {
         schedule,
         period: None,
         interface: Some(Interface {
-            input: Region { address: 0x2000, bits: 5 },
-            output: Region { address: OUTPUT, bits: 5 },
+            inputs: vec![Region { address: 0x2000, bits: 5 }],
+            outputs: vec![Region { address: OUTPUT, bits: 5 }],
             scratch_bits: 12,
             bound: layers * bound,
         }),

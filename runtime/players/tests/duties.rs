@@ -109,7 +109,7 @@ fn a_server_answers_what_pays_once_it_knows_the_answer() {
 #[test]
 fn requests_that_could_not_be_settled_are_not_answered() {
     let mut open = case(answer(THEM, LIE, Standing::Overturned));
-    for (callback_data, output, fits) in [(120_000, 10_000, true), (130_900, 10, false), (10, 130_900, false)]
+    for (callback_data, output, fits) in [(119_900, 10_000, true), (130_900, 10, false), (10, 130_900, false)]
     {
         let request = Request::default();
         (open.callback_data, open.request) =

@@ -260,7 +260,7 @@ impl Shape {
             Kind::Enter => 26_000 + claims + 600 * self.scratch_depth,
             // The verifier's part depends on the instruction; soft floats cost the most.
             Kind::Prove(steps) => {
-                35_000 + steps * (45_000 + 400 * (self.code_depth + 2 * self.memory_depth))
+                15_000 + steps * (45_000 + 400 * (self.code_depth + 2 * self.memory_depth))
             }
             Kind::Timeout => 38_000,
         }

@@ -50,7 +50,7 @@ pub struct Transaction {
     /// The size of its calldata in bytes.
     pub calldata: usize,
     /// Whether it belongs to the dispute: everything from the challenge to the end of the game, including all
-    /// payments.
+    /// payments, but not what the contract refuses.
     pub disputed: bool,
 }
 
@@ -196,7 +196,7 @@ impl Arena {
         if found != Some(contracts::refusal(&refused)) {
             return Err(differ());
         }
-        self.record(account(mover), "refused", about, &receipt, true)?;
+        self.record(account(mover), "refused", about, &receipt, false)?;
         self.agree()
     }
 

@@ -570,7 +570,7 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
                         "challenge" => Kind::Challenge,
                         "dissect" => Kind::Dissect,
                         "enter" => Kind::Enter,
-                        "prove" | "refused" => Kind::Prove(executed),
+                        "prove" => Kind::Prove(executed),
                         "timeout" => Kind::Timeout,
                         other => panic!("{other}"),
                     };

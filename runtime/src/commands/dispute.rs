@@ -336,8 +336,9 @@ impl<'a> Match<'a> {
             let Next::Legal(move_) = next else {
                 let mut ending = if self.silent { Ending::Silence } else { Ending::NoMove };
                 if let Next::Refused(move_) = next {
-                    let about = about(self.image, &move_, &game);
-                    arena.play_refused(&move_, format!("{about}, which is right"))?;
+                    let part = narrowing::short(game.segment().part(move_.pick().part, self.arity));
+                    let about = format!("{part} proves the {} right", side(mover.other()));
+                    arena.play_refused(&move_, about)?;
                     ending = Ending::Refused;
                 }
                 arena.let_time_pass(format!("the {}'s time has run out", side(mover)))?;

@@ -84,9 +84,9 @@ library Merkle {
     }
 
     /// @notice Folds parts of memory to its root. `words` are the roots of the parts, all taken as zero if
-    /// `blank`; then the siblings in the order in which they are needed: up from the first part, then from the
-    /// next one, and so on (docs/formats.md). `used` tells how many words that takes. In place of missing ones,
-    /// other bytes of the call are read.
+    /// `blank`; then the siblings in the order in which they are needed: up from the first part, then from
+    /// the next one, and so on (docs/formats.md). `used` tells how many words that takes. In place of missing
+    /// ones, other bytes of the call are read.
     /// @param parts Valid parts of memory (`Models`), ascending and apart.
     /// @param levels The levels of the tree over memory.
     function foldParts(uint256[] calldata parts, uint256 levels, bytes32[] calldata words, bool blank)
@@ -96,8 +96,8 @@ library Merkle {
     {
         assembly ("memory-safe") {
             used := parts.length
-            // Free memory, which stays free, has a place for each level: for a left child that waits until its
-            // sibling is known. `waiting` has a bit for each place.
+            // Free memory, which stays free, has a place for each level: for a left child that waits until
+            // its sibling is known. `waiting` has a bit for each place.
             let waiting := 0
             for { let i := 0 } lt(i, parts.length) {} {
                 let level := calldataload(add(parts.offset, shl(5, i)))
@@ -117,6 +117,7 @@ library Merkle {
                         // Whether the next part is in the sibling.
                         if eq(shr(level, following), add(index, 1)) {
                             mstore(add(mload(0x40), shl(5, level)), root)
+                            // slither-disable-next-line incorrect-shift
                             waiting := or(waiting, shl(level, 1))
                             break
                         }
@@ -131,6 +132,7 @@ library Merkle {
                         }
                         default {
                             root := parent(mload(add(mload(0x40), shl(5, level))), root)
+                            // slither-disable-next-line incorrect-shift
                             waiting := xor(waiting, shl(level, 1))
                         }
                     }

@@ -115,7 +115,8 @@ library Merkle {
                     let sibling
                     switch and(shr(level, waiting), 1)
                     case 0 {
-                        // The next part is in the sibling, which is the right one.
+                        // The next part is in the sibling, which then is the right one.
+                        // slither-disable-next-line incorrect-exp
                         if eq(shr(level, following), xor(index, 1)) {
                             mstore(add(mload(0x40), shl(5, level)), root)
                             // slither-disable-next-line incorrect-shift

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.24;
 
-import {IInferenceConsumer, IInferenceService, Order, Request} from "opml/Interfaces.sol";
+import {IInferenceConsumer, IInferenceService, Input, Order, Request, Source} from "opml/Interfaces.sol";
 
 /// @title Asks which digit an image shows, and keeps the answer once it is final.
 /// @notice Made for fixtures/mnist-cnn: 28 x 28 grey levels in, ten probabilities out, all float32.
@@ -31,16 +31,23 @@ contract DigitReader is IInferenceConsumer {
         (SERVICE, MODEL) = (service, model);
     }
 
-    /// The service pays withdrawn money to this contract.
+    /// The service pays the fee of a cancelled request back to this contract.
     receive() external payable {}
 
     /// @notice Asks for the digit. The money sent is the fee for whoever answers.
     /// @param image 28 x 28 float32 in rows, little-endian: 3,136 bytes.
     function ask(bytes calldata image) external payable returns (uint256 id) {
         Order memory order = Order({
-            model: MODEL, repetitions: 0, callback: address(this), callbackGas: CALLBACK_GAS, callbackData: ""
+            model: MODEL,
+            repetitions: 0,
+            byRoot: 0,
+            callback: address(this),
+            callbackGas: CALLBACK_GAS,
+            callbackData: ""
         });
-        id = SERVICE.request{value: msg.value}(order, image);
+        Input[] memory inputs = new Input[](1);
+        inputs[0] = Input(Source.Bytes, image);
+        id = SERVICE.request{value: msg.value}(order, inputs);
         askers[id] = msg.sender;
         emit Asked(id, msg.sender);
     }
@@ -50,11 +57,10 @@ contract DigitReader is IInferenceConsumer {
     /// @param request The request as the service's `Requested` event shows it.
     function cancel(uint256 id, Request calldata request) external {
         if (msg.sender != askers[id]) revert NotTheAsker();
-        uint256 before = SERVICE.balances(address(this));
+        uint256 before = address(this).balance;
         SERVICE.cancel(id, request);
-        if (SERVICE.balances(address(this)) == before) return;
+        if (address(this).balance <= before) return;
         delete askers[id];
-        SERVICE.withdraw();
         (bool taken,) = msg.sender.call{value: request.fee}("");
         if (!taken) revert Refused();
     }
@@ -62,19 +68,23 @@ contract DigitReader is IInferenceConsumer {
     /// @inheritdoc IInferenceConsumer
     /// @dev Called when the answer is final. If this reverts, the answer is final all the same, and anyone can
     /// have the call made again.
-    function inferenceCallback(uint256 id, address requester, bytes32, bytes calldata output, bytes calldata)
-        external
-    {
+    function inferenceCallback(
+        uint256 id,
+        address requester,
+        bytes32,
+        bytes[] calldata outputs,
+        bytes calldata
+    ) external {
         // Anyone can call this function; only the service knows what is final.
         if (msg.sender != address(SERVICE)) revert NotTheService();
         // Anyone can name this contract in a request, with another model too; only its own concern it.
         if (requester != address(this)) revert NotAsked();
-        // Models can trap. Then there is no output, and that is final too.
-        if (output.length == 0) {
+        // Models can trap. Then there are no outputs, and that is final too.
+        if (outputs.length == 0) {
             emit NoResult(id);
             return;
         }
-        digits[id] = mostLikely(output);
+        digits[id] = mostLikely(outputs[0]);
         emit Read(id, digits[id]);
     }
 

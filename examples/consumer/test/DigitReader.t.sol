@@ -2,41 +2,38 @@
 pragma solidity ^0.8.24;
 
 import {DigitReader} from "../src/DigitReader.sol";
-import {IInferenceService, Order, Request} from "opml/Interfaces.sol";
+import {IInferenceService, Input, Order, Request, Source} from "opml/Interfaces.sol";
 
 /// Stands in for the service: it takes requests and calls back when the test says so.
 contract FakeService {
     uint256 public count;
     uint256 public fee;
     DigitReader private reader;
-    mapping(address account => uint256) public balances;
     mapping(uint256 id => bool) private noticed;
 
-    function request(Order calldata order, bytes calldata) external payable returns (uint256) {
+    function request(Order calldata order, Input[] calldata inputs) external payable returns (uint256) {
+        require(inputs.length == 1 && inputs[0].source == Source.Bytes, "one input, by its bytes");
+        require(inputs[0].data.length == 3136, "an image");
         (reader, fee) = (DigitReader(payable(order.callback)), msg.value);
         return ++count;
     }
 
-    function settle(uint256 id, bytes calldata output) external {
-        callBack(id, address(reader), output);
+    function settle(uint256 id, bytes[] calldata outputs) external {
+        callBack(id, address(reader), outputs);
     }
 
     /// What the service does for a request of somebody else that names the reader.
-    function callBack(uint256 id, address requester, bytes calldata output) public {
-        reader.inferenceCallback{gas: reader.CALLBACK_GAS()}(id, requester, reader.MODEL(), output, "");
+    function callBack(uint256 id, address requester, bytes[] calldata outputs) public {
+        reader.inferenceCallback{gas: reader.CALLBACK_GAS()}(id, requester, reader.MODEL(), outputs, "");
     }
 
-    /// The first call is the notice.
+    /// The first call is the notice; the second one pays the fee back.
     function cancel(uint256 id, Request calldata) external {
-        if (noticed[id]) balances[msg.sender] += fee;
+        if (noticed[id]) {
+            (bool taken,) = msg.sender.call{value: fee, gas: 20_000}("");
+            require(taken, "the reader takes its money");
+        }
         noticed[id] = true;
-    }
-
-    function withdraw() external {
-        uint256 amount = balances[msg.sender];
-        balances[msg.sender] = 0;
-        (bool taken,) = msg.sender.call{value: amount}("");
-        require(taken, "the reader takes its money");
     }
 }
 
@@ -47,10 +44,13 @@ contract DigitReaderTest {
     receive() external payable {}
 
     /// Ten float32, little-endian: 0.9 for the given digit, 0.01 for the others.
-    function probabilities(uint256 digit) private pure returns (bytes memory output) {
+    function probabilities(uint256 digit) private pure returns (bytes[] memory outputs) {
+        bytes memory output;
         for (uint256 i = 0; i < 10; ++i) {
             output = bytes.concat(output, i == digit ? bytes4(0x6666663f) : bytes4(0x0ad7233c));
         }
+        outputs = new bytes[](1);
+        outputs[0] = output;
     }
 
     function test_theDigitIsKeptWhenItIsFinal() external {
@@ -82,7 +82,7 @@ contract DigitReaderTest {
 
     function test_aModelWithoutAResultIsNoDigit() external {
         uint256 id = reader.ask(new bytes(3136));
-        service.settle(id, "");
+        service.settle(id, new bytes[](0));
         require(reader.digits(id) == 0, "nothing is kept");
     }
 

@@ -82,8 +82,8 @@ abstract contract DisputeGame is IDisputeGame {
         pass(table, words[words.length - claims:]);
     }
 
-    // Slither finds equalities that somebody could shift a little. Here hashes are compared, and counts that the
-    // stored state fixes.
+    // Slither finds equalities that somebody could shift a little. Here hashes are compared, and counts that
+    // the stored state fixes.
     // slither-disable-start incorrect-equality
 
     /// @inheritdoc IDisputeGame
@@ -332,6 +332,8 @@ abstract contract DisputeGame is IDisputeGame {
         if (words.length != claims + parts(bound, table.arity)) revert Count();
         requireScheduled(program, table, leaf, words[table.used:node]);
         bytes32 last = words[words.length - 1];
+        // Two hashes.
+        // slither-disable-next-line incorrect-equality
         if (endOf(program, end, words[node:claims], last) == table.rejected) revert Agrees();
         table.start = startOf(program, table.start, uint64(leaf >> 64));
         table.subject = bytes32(program.machine);
@@ -361,8 +363,8 @@ abstract contract DisputeGame is IDisputeGame {
         return Models.memoryBitsOf(program.machine) - Models.scratchBitsOf(program.shape);
     }
 
-    /// @dev The memory root with which a big step ends: that of its end state with the scratch part zeroed, or
-    /// void.
+    /// @dev The memory root with which a big step ends: that of its end state with the scratch part zeroed,
+    /// or void.
     function endOf(Program calldata program, bytes calldata end, bytes32[] calldata path, bytes32 last)
         private
         pure

@@ -50,7 +50,7 @@ contract ExampleConsumer is IInferenceConsumer {
         // When it cancels, the service calls nobody but `receive`.
         // slither-disable-next-line reentrancy-no-eth,reentrancy-balance
         SERVICE.cancel(id, request);
-        if (address(this).balance == before) return;
+        if (address(this).balance <= before) return;
         delete askers[id];
         // slither-disable-next-line low-level-calls
         (bool taken,) = msg.sender.call{value: request.fee}("");

@@ -34,9 +34,9 @@ contract InferenceService is DisputeGame, IInferenceService {
     uint256 public constant MIN_BOND = 1e15;
     /// @notice The gas that an account has to take a payment.
     uint256 public constant PAYMENT_GAS = 20_000;
-    /// @dev The gas that is kept for the rest of `settle` when a callback uses all of its own: about 85,000 if
-    /// the asserter does not exist any more or refuses the payment.
-    uint256 private constant RESERVED_GAS = 100_000;
+    /// @dev The gas that is kept for the rest of `settle` when a callback uses all of its own: about 62,000
+    /// if the asserter does so too and is credited.
+    uint256 private constant RESERVED_GAS = 70_000;
     uint256 private constant REQUEST_SHIFT = 176;
     uint256 private constant ATTEMPT_SHIFT = 160;
 
@@ -130,14 +130,14 @@ contract InferenceService is DisputeGame, IInferenceService {
         return wanted;
     }
 
-    /// @dev The hash of the roots of these inputs, each for its part.
-    function commitmentOf(uint256[] memory parts, Input[] calldata inputs) private view returns (bytes32) {
-        if (inputs.length != parts.length) revert Size();
-        bytes32[] memory roots = new bytes32[](parts.length);
+    /// @dev The hash of the roots of these inputs, one for each of a model's input parts.
+    function commitmentOf(uint256[] memory its, Input[] calldata inputs) private view returns (bytes32) {
+        if (inputs.length != its.length) revert Size();
+        bytes32[] memory roots = new bytes32[](its.length);
         for (uint256 i = 0; i < roots.length; ++i) {
             (Source source, bytes calldata data) = (inputs[i].source, inputs[i].data);
             roots[i] =
-                source == Source.Result ? rootInResult(data) : rootOf(parts[i], source == Source.Root, data);
+                source == Source.Result ? rootInResult(data) : rootOf(its[i], source == Source.Root, data);
         }
         return keccak256(abi.encodePacked(roots));
     }
@@ -154,7 +154,8 @@ contract InferenceService is DisputeGame, IInferenceService {
         return bytes32(roots[32 * index:]);
     }
 
-    /// @dev The root of a part that is given by its root or by its bytes, which are never truncated or padded.
+    /// @dev The root of a part that is given by its root or by its bytes, which are never truncated or
+    /// padded.
     function rootOf(uint256 part, bool byRoot, bytes calldata data) private pure returns (bytes32) {
         if (data.length != (byRoot ? 32 : Models.bytesOf(part))) revert Size();
         return byRoot ? bytes32(data) : Merkle.rootOfMemory(data, Models.levelOf(part));
@@ -346,8 +347,8 @@ contract InferenceService is DisputeGame, IInferenceService {
 
     // ---- Money
 
-    /// @dev Pays an account at once, or credits it if it does not take the money. Like a consumer, it can harm
-    /// only itself: its gas is limited, its return data is not read, and everything is stored before.
+    /// @dev Pays an account at once, or credits it if it does not take the money. Like a consumer, it can
+    /// harm only itself: its gas is limited, its return data is not read, and everything is stored before.
     function pay(address account, uint256 amount) private {
         if (amount == 0) return;
         bool taken;

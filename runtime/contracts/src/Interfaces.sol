@@ -11,9 +11,9 @@ struct Program {
     uint256 machine;
     /// The root of the schedule's tree: a leaf for each big step of prologue, period and epilogue.
     bytes32 scheduleRoot;
-    /// The shape: scratch bits << 176 | prologue << 144 | period << 112 | epilogue << 80 | least << 40 | most.
-    /// The first is a logarithm of bytes; then come numbers of big steps; then how often the period may be
-    /// repeated.
+    /// The shape: scratch bits << 176 | prologue << 144 | period << 112 | epilogue << 80 | least << 40 |
+    /// most. The first is a logarithm of bytes; then come numbers of big steps; then how often the period may
+    /// be repeated.
     uint256 shape;
 }
 
@@ -112,8 +112,8 @@ interface IDisputeGame {
     /// @notice Picks one big step and goes down to its machine steps.
     /// @param leaf The big step's leaf in the schedule: entry << 64 | bound.
     /// @param end The end state without the roots of code and memory.
-    /// @param words The pair's siblings; the leaf's siblings; the scratch part of the end state's memory and its
-    /// siblings, or only that memory's root if the big step has not exited; the claims.
+    /// @param words The pair's siblings; the leaf's siblings; the scratch part of the end state's memory and
+    /// its siblings, or only that memory's root if the big step has not exited; the claims.
     function enter(
         uint256 id,
         Game calldata game,
@@ -147,12 +147,12 @@ interface IDisputeGame {
 
 /// @title The game alone, without bonds.
 interface IOpenDisputes is IDisputeGame {
-    /// @notice Opens a game in which the sender challenges a result. It is not checked that `asserter` asserted
-    /// it.
+    /// @notice Opens a game in which the sender challenges a result. It is not checked that `asserter`
+    /// asserted it.
     /// @param inputs The keccak-256 hash of the roots of the input parts.
     /// @param asserted The keccak-256 hash of the roots of the output parts, or void.
-    /// @param words The roots of the input parts and their siblings; the roots of the output parts in the memory
-    /// of the last claim and their siblings, neither if that claim is void; the claims.
+    /// @param words The roots of the input parts and their siblings; the roots of the output parts in the
+    /// memory of the last claim and their siblings, neither if that claim is void; the claims.
     function challenge(
         address asserter,
         uint16 arity,
@@ -411,8 +411,8 @@ interface IInferenceService is IDisputeGame {
         bytes32[] calldata words
     ) external payable returns (uint256 game);
 
-    /// @notice Makes an answer final once it can no longer be overturned; calls the callback and pays bond and
-    /// fee to the asserter. Without a callback, nothing looks at outputs and callback data.
+    /// @notice Makes an answer final once it can no longer be overturned; calls the callback and pays bond
+    /// and fee to the asserter. Without a callback, nothing looks at outputs and callback data.
     function settle(
         uint256 id,
         Request calldata request_,
@@ -428,8 +428,8 @@ interface IInferenceService is IDisputeGame {
         bytes calldata callbackData
     ) external;
 
-    /// @notice Pays back the bond of a challenger whose game was still running when another game overturned the
-    /// answer, with a share of the asserter's bond.
+    /// @notice Pays back the bond of a challenger whose game was still running when another game overturned
+    /// the answer, with a share of the asserter's bond.
     function reclaim(uint256 id, Game calldata game, bytes32 claims) external;
 
     /// @notice Pays out the sender's balance, with all gas.
@@ -461,8 +461,8 @@ interface IInferenceService is IDisputeGame {
 /// @title A contract that is called once an answer is final.
 interface IInferenceConsumer {
     /// @notice The service calls this with the final outputs, until it succeeds once; there are none if the
-    /// model has none for the inputs. Anyone can name any contract in a request: check that `requester` is one
-    /// from whom you expect results, and `model` the one that you trust.
+    /// model has none for the inputs. Anyone can name any contract in a request: check that `requester` is
+    /// one from whom you expect results, and `model` the one that you trust.
     function inferenceCallback(
         uint256 id,
         address requester,

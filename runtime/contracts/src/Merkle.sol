@@ -84,9 +84,9 @@ library Merkle {
     }
 
     /// @notice Folds parts of memory to its root. `words` are the roots of the parts, all taken as zero if
-    /// `blank`; then the siblings in the order in which they are needed: up from the first part, then from the
-    /// next one, and so on (docs/formats.md). `used` tells how many words that takes. In place of missing ones,
-    /// other bytes of the call are read.
+    /// `blank`; then the siblings in the order in which they are needed: up from the first part, then from
+    /// the next one, and so on (docs/formats.md). `used` tells how many words that takes. In place of missing
+    /// ones, other bytes of the call are read.
     /// @param parts Valid parts of memory (`Models`), ascending and apart.
     /// @param levels The levels of the tree over memory.
     function foldParts(uint256[] calldata parts, uint256 levels, bytes32[] calldata words, bool blank)
@@ -95,7 +95,7 @@ library Merkle {
         returns (bytes32 root, uint256 used)
     {
         assembly ("memory-safe") {
-            used := parts.length
+            let next := add(words.offset, shl(5, parts.length))
             // Free memory, which stays free, has a place for each level: for a left child that waits until its
             // sibling is known. `waiting` has a bit for each place.
             let waiting := 0
@@ -111,40 +111,37 @@ library Merkle {
                     let part := calldataload(add(parts.offset, shl(5, i)))
                     following := shl(shr(128, part), and(shr(64, part), 0xffffffffffffffff))
                 }
-                for {} lt(level, levels) {} {
-                    switch and(index, 1)
+                for {} lt(level, levels) { level := add(level, 1) } {
+                    let sibling
+                    switch and(shr(level, waiting), 1)
                     case 0 {
-                        // Whether the next part is in the sibling.
-                        if eq(shr(level, following), add(index, 1)) {
+                        // The next part is in the sibling, which then is the right one.
+                        // slither-disable-next-line incorrect-exp
+                        if eq(shr(level, following), xor(index, 1)) {
                             mstore(add(mload(0x40), shl(5, level)), root)
+                            // slither-disable-next-line incorrect-shift
                             waiting := or(waiting, shl(level, 1))
                             break
                         }
-                        root := parent(root, calldataload(add(words.offset, shl(5, used))))
-                        used := add(used, 1)
+                        sibling := calldataload(next)
+                        next := add(next, 32)
                     }
                     default {
-                        switch and(shr(level, waiting), 1)
-                        case 0 {
-                            root := parent(calldataload(add(words.offset, shl(5, used))), root)
-                            used := add(used, 1)
-                        }
-                        default {
-                            root := parent(mload(add(mload(0x40), shl(5, level))), root)
-                            waiting := xor(waiting, shl(level, 1))
-                        }
+                        sibling := mload(add(mload(0x40), shl(5, level)))
+                        // slither-disable-next-line incorrect-shift
+                        waiting := xor(waiting, shl(level, 1))
                     }
-                    level := add(level, 1)
+                    if or(root, sibling) {
+                        let side := shl(5, and(index, 1))
+                        mstore(side, root)
+                        // slither-disable-next-line incorrect-exp
+                        mstore(xor(side, 32), sibling)
+                        root := keccak256(0, 64)
+                    }
                     index := shr(1, index)
                 }
             }
-            function parent(a, b) -> node {
-                if or(a, b) {
-                    mstore(0, a)
-                    mstore(32, b)
-                    node := keccak256(0, 64)
-                }
-            }
+            used := shr(5, sub(next, words.offset))
         }
     }
 

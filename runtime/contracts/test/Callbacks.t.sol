@@ -98,7 +98,9 @@ contract ReentrantConsumer is IInferenceConsumer {
         attempt(abi.encodeCall(IInferenceService.settle, (id, request, outputs, data)), 0);
         attempt(abi.encodeCall(IInferenceService.redeliver, (id, request, outputs, data)), 0);
         attempt(abi.encodeCall(IInferenceService.cancel, (id, request)), 0);
-        attempt(abi.encodeCall(IInferenceService.answer, (id, request, outputs)), SERVICE.terms().asserterBond);
+        attempt(
+            abi.encodeCall(IInferenceService.answer, (id, request, outputs)), SERVICE.terms().asserterBond
+        );
         attempt(abi.encodeCall(IInferenceService.withdraw, ()), 0);
     }
 
@@ -216,8 +218,7 @@ contract CallbacksTest is Stage {
             Consumer consumer = new Consumer();
             Order memory ordered = order(address(consumer), GAS, "data");
             ordered.byRoot = byRoot;
-            Asked memory asked =
-                ask(Toy.plain(), ordered, someInputs(), someInputRoot(), Toy.FIRST_STATE);
+            Asked memory asked = ask(Toy.plain(), ordered, someInputs(), someInputRoot(), Toy.FIRST_STATE);
             answer(asked, truth(asked));
             vm.warp(block.timestamp + WINDOW);
             settle(asked, truth(asked));
@@ -269,8 +270,9 @@ contract CallbacksTest is Stage {
         gas = 30_000 + gas % 900_000;
         Consumer consumer = new Consumer();
         Asked memory asked = ready(address(consumer), GAS, "");
-        bytes memory call =
-            abi.encodeCall(IInferenceService.settle, (asked.id, asked.request, Toy.outputs(truth(asked)), ""));
+        bytes memory call = abi.encodeCall(
+            IInferenceService.settle, (asked.id, asked.request, Toy.outputs(truth(asked)), "")
+        );
         (bool settled,) = address(service).call{gas: gas}(call);
         check(settled == (consumer.calls() == 1), "settled without the callback");
         check(settled == (standing(asked) == Standing.Final), "half settled");

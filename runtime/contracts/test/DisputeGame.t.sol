@@ -676,7 +676,8 @@ contract DisputeGameTest is Stage {
 
     // ---- Proofs of several steps
 
-    /// A game at the steps of a big step, with an arity of two: the claims are after two steps and after four.
+    /// A game at the steps of a big step, with an arity of two: the claims are after two steps and after
+    /// four.
     function atTheSteps(Run memory asserters, Run memory challengers) private returns (Turn memory turn) {
         turn = open(asserters, challengers, 0, 2, CLOCK);
         check(move(disputes, turn, asserters, 2) && move(disputes, turn, challengers, 2), "no move");
@@ -725,8 +726,8 @@ contract DisputeGameTest is Stage {
         is_(turn, proof(turn, 2, witnesses), 0);
     }
 
-    /// Each witness is of its step: whatever byte of whichever is altered, none is taken in another's place, and
-    /// none from another run.
+    /// Each witness is of its step: whatever byte of whichever is altered, none is taken in another's place,
+    /// and none from another run.
     function test_everyWitnessCounts() public {
         Turn memory turn = atTheSteps(run(0), run(3));
         bytes[] memory witnesses = Toy.witnesses(run(0), 0, 2, 4);

@@ -70,7 +70,7 @@ contract InferenceServiceTest is Stage {
         settle(asked, made);
         check(service.result(asked.id) == Toy.result(made), "another result");
         check(service.provisionalAnswer(asked.id).delivered, "not delivered");
-        check(paid(ASSERTER) == ASSERTER_BOND + FEE && address(service).balance == 0, "the asserter's");
+        check(ASSERTER.balance == WEALTH + FEE && address(service).balance == 0, "the asserter's");
         refuse(IInferenceService.Decided.selector);
         settle(asked, made);
     }
@@ -612,7 +612,9 @@ contract InferenceServiceTest is Stage {
     function slotOf(Asked memory asked) private view returns (bytes32 slot) {
         for (uint256 i = 0; i < 20; i++) {
             slot = keccak256(abi.encode(asked.id, i));
-            if (vm.load(address(service), bytes32(uint256(slot) + 1)) == Toy.result(truth(asked))) return slot;
+            if (vm.load(address(service), bytes32(uint256(slot) + 1)) == Toy.result(truth(asked))) {
+                return slot;
+            }
         }
         revert("no answer");
     }

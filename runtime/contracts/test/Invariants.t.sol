@@ -66,6 +66,6 @@ contract InvariantsTest is Stage {
         else if (what == 15) handler.settle(who, which);
         else if (what <= 17) handler.reclaim(who, which);
         else if (what == 18) handler.withdraw(who);
-        else handler.wait(lie * 4);
+        else handler.wait(lie * 4 + who % 2);
     }
 }

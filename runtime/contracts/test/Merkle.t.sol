@@ -250,8 +250,8 @@ contract MerkleTest {
         }
     }
 
-    /// Random parts with random roots in random memory: the fold is what the whole tree says, and takes as many
-    /// words as there are roots and siblings.
+    /// Random parts with random roots in random memory: the fold is what the whole tree says, and takes as
+    /// many words as there are roots and siblings.
     function testFuzz_foldParts(uint256 seed) public view {
         uint256[] memory parts = someParts(seed);
         bytes32[] memory leaves = someLeaves(seed, 1 << LEVELS);

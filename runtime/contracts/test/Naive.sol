@@ -93,8 +93,8 @@ library Naive {
         uint256 used;
     }
 
-    /// The root of memory, and the siblings of the parts: those of all parts in the left child come first, then
-    /// those in the right child, and then the other child if only one has parts.
+    /// The root of memory, and the siblings of the parts: those of all parts in the left child come first,
+    /// then those in the right child, and then the other child if only one has parts.
     function replaced(bytes32[] memory leaves, uint256[] memory parts, bytes32[] memory roots)
         internal
         pure
@@ -126,8 +126,8 @@ library Naive {
         return (node(left, right), inLeft || inRight);
     }
 
-    /// How many siblings parts have: each has a path to the root, less what neighbours share above their lowest
-    /// common ancestor; and where two paths meet, neither needs the other as a sibling.
+    /// How many siblings parts have: each has a path to the root, less what neighbours share above their
+    /// lowest common ancestor; and where two paths meet, neither needs the other as a sibling.
     function siblingsOf(uint256[] memory parts, uint256 levels) internal pure returns (uint256 count) {
         for (uint256 i = 0; i < parts.length; i++) {
             count += levels - (parts[i] >> 128);

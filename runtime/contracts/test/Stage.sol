@@ -10,6 +10,7 @@ import {
     Input,
     Model,
     Order,
+    Pick,
     Request,
     RequestStatus,
     Source,
@@ -333,6 +334,36 @@ abstract contract Stage {
         returns (bool asserterWon)
     {
         (asserterWon,) = playOut(service, turn, asserters, challengers, ARITY);
+    }
+
+    /// A call of every function of the service that could move money. The moves say nothing.
+    function everyFunction(Asked memory asked, Turn memory turn)
+        internal
+        pure
+        returns (bytes[] memory calls)
+    {
+        Pick memory picked;
+        bytes32[] memory none;
+        bytes32[] memory opening = Toy.opening(lie(asked, 3), ARITY);
+        bytes[] memory outputs = outputsOf(asked, truth(asked));
+        Model memory model = Toy.model(asked.plan);
+        bytes32 claims = Toy.claimsRoot(turn);
+        (uint256 id, bytes memory data) = (asked.id, asked.callbackData);
+        bytes32 asserted = Toy.result(lie(asked, 7));
+        calls = new bytes[](12);
+        calls[0] = abi.encodeCall(IInferenceService.withdraw, ());
+        calls[1] = abi.encodeCall(IInferenceService.cancel, (id, asked.request));
+        calls[2] = abi.encodeCall(IInferenceService.answer, (id, asked.request, outputs));
+        calls[3] = abi.encodeCall(IInferenceService.challenge, (id, asked.request, model, asserted, opening));
+        calls[4] = abi.encodeCall(IInferenceService.settle, (id, asked.request, outputs, data));
+        calls[5] = abi.encodeCall(IInferenceService.redeliver, (id, asked.request, outputs, data));
+        calls[6] = abi.encodeCall(IInferenceService.reclaim, (turn.id, turn.game, claims));
+        calls[7] = abi.encodeCall(IDisputeGame.dissect, (turn.id, turn.game, picked, none));
+        calls[8] =
+            abi.encodeCall(IDisputeGame.enter, (turn.id, turn.game, picked, model.program, 0, "", none));
+        calls[9] = abi.encodeCall(IDisputeGame.proveVoid, (turn.id, turn.game, picked, none));
+        calls[10] = abi.encodeCall(IDisputeGame.prove, (turn.id, turn.game, picked, none, new bytes[](0)));
+        calls[11] = abi.encodeCall(IDisputeGame.timeout, (turn.id, turn.game, claims));
     }
 
     function timeout(Turn memory turn) internal {

@@ -5,10 +5,10 @@ import {IStepVerifier} from "../src/IStepVerifier.sol";
 import {Game, IDisputeGame, Model, Pick, Program} from "../src/Interfaces.sol";
 import {Naive} from "./Naive.sol";
 
-// A machine so small that games about it can be played in Solidity. Its memory is 4 KiB, of which these leaves
-// are used: 0 and 1 are an input, 2 is an output, 4 has the weights, and 5 is a state: an input that changes in
-// place and is an output too. Each step hashes input, output, state and pc into output and state. A big step is
-// four steps.
+// A machine so small that games about it can be played in Solidity. Its memory is 4 KiB, of which these
+// leaves are used: 0 and 1 are an input, 2 is an output, 4 has the weights, and 5 is a state: an input that
+// changes in place and is an output too. Each step hashes input, output, state and pc into output and state.
+// A big step is four steps.
 
 /// @notice The order of a program's big steps, and one leaf of the schedule whose bound is a step too small.
 struct Plan {
@@ -59,8 +59,8 @@ struct Position {
     uint256 hi;
 }
 
-/// @title Executes a step of the toy machine. The witness is the machine's state, the input's root, and the leaves
-/// of output and state.
+/// @title Executes a step of the toy machine. The witness is the machine's state, the input's root, and the
+/// leaves of output and state.
 contract ToyVerifier is IStepVerifier {
     function step(bytes32 preStateRoot, uint256 machine, bytes calldata witness)
         external
@@ -79,9 +79,8 @@ contract ToyVerifier is IStepVerifier {
         // The program counter comes last, and has one byte unless it is 0.
         uint64 pc = uint8(state[112]) == 0 ? 0 : uint8(state[state.length - 1]);
         (leaf, its) = Toy.next(inputRoot, leaf, its, pc);
-        return keccak256(
-            Toy.stateOf(Toy.memoryRoot(inputRoot, leaf, its), pc + 4, (pc + 4) % 16 == 0 ? 1 : 0)
-        );
+        return
+            keccak256(Toy.stateOf(Toy.memoryRoot(inputRoot, leaf, its), pc + 4, (pc + 4) % 16 == 0 ? 1 : 0));
     }
 }
 
@@ -202,8 +201,8 @@ library Toy {
         return run(plan, repetitions, inputRoot, FIRST_STATE, lieAt);
     }
 
-    /// A run that is true except that step `lieAt`, counted from 1, flips a bit: of the output if it is odd, of
-    /// the state if it is even; 0 for a true run.
+    /// A run that is true except that step `lieAt`, counted from 1, flips a bit: of the output if it is odd,
+    /// of the state if it is even; 0 for a true run.
     function run(Plan memory plan, uint256 repetitions, bytes32 inputRoot, bytes32 firstState, uint256 lieAt)
         internal
         pure
@@ -299,7 +298,8 @@ library Toy {
         return stateOf(memory_, pc, status(made, bigStep, step));
     }
 
-    /// Of all registers only x2 isn't zero; it has two bytes. The program counter has one, or none if it is 0.
+    /// Of all registers only x2 isn't zero; it has two bytes. The program counter has one, or none if it is
+    /// 0.
     function stateOf(bytes32 memory_, uint64 pc, uint8 status_) internal pure returns (bytes memory) {
         bytes32 floats = keccak256(new bytes(16));
         uint128 lengths = (uint128(2) << 120) | (pc == 0 ? 0 : 1);
@@ -340,8 +340,7 @@ library Toy {
         bytes32[] memory path = pairSiblings(turn, part);
         (uint256 lo, uint256 hi) = (boundary(here, arity, part - 1), boundary(here, arity, part));
         if (hi - lo > 1) {
-            bytes32[] memory words =
-                Naive.concat(path, claims(made, arity, here.inSteps, here.place, lo, hi));
+            bytes32[] memory words = Naive.concat(path, claims(made, arity, here.inSteps, here.place, lo, hi));
             return abi.encodeCall(IDisputeGame.dissect, (turn.id, turn.game, picked, words));
         }
         if (!here.inSteps && picked.agreed == VOID) {
@@ -407,8 +406,8 @@ library Toy {
         return Naive.root(Naive.prepend(turn.start, turn.claims));
     }
 
-    /// What the move into a big step brings: the schedule's leaf, the end state without its roots, and the words
-    /// after the pair's siblings.
+    /// What the move into a big step brings: the schedule's leaf, the end state without its roots, and the
+    /// words after the pair's siblings.
     function entry(Run memory made, uint256 bigStep, uint256 arity)
         internal
         pure

@@ -427,9 +427,11 @@ fn disputes_end_with_the_honest_side() {
                         _ => assert!(matches!(ending, "executed" | "refused"), "{args:?}: {ending}"),
                     }
                     let step = &played[0]["disputed_step"];
-                    for fact in ["instruction", "operator", "output_element"] {
-                        assert!(step[fact].is_string(), "{args:?}: {fact} of {step}");
-                    }
+                    assert!(step["instruction"].is_string(), "{args:?}: {step}");
+                    // In one phase, the last step belongs to no operator.
+                    assert!(step["operator"].is_string() || phases == "1", "{args:?}: {step}");
+                    let element = &step["difference"]["element"];
+                    assert!(step["output_element"].is_string() || element.is_u64(), "{args:?}: {step}");
                     for value in ["claimed", "right"] {
                         assert!(step["difference"][value].is_string(), "{args:?}: {value} of {step}");
                     }

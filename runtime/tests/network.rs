@@ -2,7 +2,7 @@
 //! players that continue, and the commands' messages when something is missing.
 
 use crate::common::{Folder, fixture};
-use contracts::{B256, Bytes, SolValue as _, U256};
+use contracts::{B256, Bytes, Input, SolValue as _, Source, U256};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -105,8 +105,9 @@ impl Net {
         let model: B256 = model.as_str().expect("an ID").parse().expect("32 bytes");
         let image = std::fs::read(fixture("digits/7.npy")).expect("a digit");
         let image = Bytes::copy_from_slice(&image[image.len() - 28 * 28 * 4..]);
-        let selector = &step::keccak(b"ask(bytes32,bytes)").0[..4];
-        let data = Bytes::from([selector, &(model, image).abi_encode_params()].concat());
+        let selector = &step::keccak(b"ask(bytes32,(uint8,bytes)[])").0[..4];
+        let inputs = vec![Input { source: Source::Bytes, data: image }];
+        let data = Bytes::from([selector, &(model, inputs).abi_encode_params()].concat());
         let call = json!({
             "from": REQUESTER_ACCOUNT, "to": deployment["consumer"], "value": "0x2386f26fc10000", "data": data,
         });
@@ -230,7 +231,7 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
         );
     }
     let waited = net.json(REQUESTER, &["result", &by_bytes, "--wait"]);
-    assert!(waited["output"].as_str().expect("an output").len() > 40, "{waited}");
+    assert!(waited["outputs"][0].as_str().expect("an output").len() > 40, "{waited}");
     // A consumer takes only what it has asked for itself.
     let unasked = "the callback failed";
     for (id, delivered) in
@@ -440,8 +441,125 @@ fn unanswered_requests_are_cancelled() {
         std::thread::sleep(Duration::from_millis(500));
     }
     assert_eq!(net.json(REQUESTER, &["status", &id])["standing"], "cancelled");
-    net.json(REQUESTER, &["withdraw"]);
     assert!(net.balance(REQUESTER_ACCOUNT) > before - 10u128.pow(17), "all but gas");
+    assert_eq!(net.json(REQUESTER, &["withdraw"])["wei"], "0", "nothing is left to withdraw");
+}
+
+/// Writes the image of a program that adds a number to its state, and also gives twice the sum.
+fn adder(path: &std::path::Path) {
+    use isa::{Extensions, Instruction, Op, encode};
+    const CODE: u64 = 1 << 13;
+    const STATE: u64 = 64;
+    const NUMBER: u64 = 128;
+    const TWICE: u64 = 192;
+    let op = |op, rd, rs1, rs2, imm: u64| Instruction { rd, rs1, rs2, imm: imm as i32, ..Instruction::new(op) };
+    let code = [
+        op(Op::Ld, 5, 0, 0, NUMBER),
+        op(Op::Ld, 6, 0, 0, STATE),
+        op(Op::Add, 6, 6, 5, 0),
+        op(Op::Sd, 0, 0, 6, STATE),
+        op(Op::Add, 7, 6, 6, 0),
+        op(Op::Sd, 0, 0, 7, TWICE),
+        op(Op::Addi, 17, 0, 0, 93),
+        op(Op::Ecall, 0, 0, 0, 0),
+    ];
+    let code: Vec<u8> =
+        code.into_iter().flat_map(|op| encode(op).expect("operands that fit").to_le_bytes()).collect();
+    let profile = step::MachineProfile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
+    let tensor = |name: &str, role, address| image::Tensor {
+        name: name.to_owned(),
+        role,
+        dtype: image::Dtype::U64,
+        shape: vec![1],
+        address,
+        bytes: 8,
+    };
+    let region = |address| image::Region { address, bits: 5 };
+    let (operator, node, arguments) = Default::default();
+    let (kernel, output, lo, hi, bound) = (0, 1, 0, 1, 20);
+    let step = image::BigStep { kernel, operator, node, output, lo, hi, arguments, entry: CODE, bound };
+    let contents = image::Contents {
+        profile,
+        entry: CODE,
+        sp: profile.memory_size(),
+        code: code.into(),
+        segments: Vec::new(),
+        tensors: vec![
+            tensor("state", image::Role::Input, STATE),
+            tensor("state", image::Role::Output, STATE),
+            tensor("number", image::Role::Input, NUMBER),
+            tensor("twice", image::Role::Output, TWICE),
+        ],
+        symbols: vec![image::Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
+        schedule: vec![step],
+        period: None,
+        interface: Some(image::Interface {
+            inputs: vec![region(STATE), region(NUMBER)],
+            outputs: vec![region(STATE), region(TWICE)],
+            scratch_bits: 5,
+            bound,
+        }),
+    };
+    image::Image::new(contents).expect("an image").write(path).expect("room");
+}
+
+#[test]
+fn a_request_continues_from_the_state_that_another_left_behind() {
+    let net = Net::start_empty();
+    adder(&net.folder.path("adder.opml"));
+    let number = |name: &str, number: u64| {
+        let header = "{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }";
+        let head = format!("{header:<117}\n");
+        net.folder.write(name, [b"\x93NUMPY\x01\x00v\x00", head.as_bytes(), &number.to_le_bytes()].concat());
+    };
+    (number("zero.npy", 0), number("seven.npy", 7), number("five.npy", 5));
+    net.json(REQUESTER, &["register", "adder.opml"]);
+    let serve = ["serve", "adder.opml", "--poll", "100", "--state", "server"];
+    let server = net.play(SERVER, &serve);
+    let _validator = net.play(VALIDATOR, &["watch", "adder.opml", "--poll", "100", "--state", "validator"]);
+    let ask = |more: &[&str]| {
+        let args = [&["request", "adder.opml", "--output-by-root", "state"], more].concat();
+        net.json(REQUESTER, &args)["request"].to_string()
+    };
+    let twice = |id: &str| {
+        let shown = net.json(REQUESTER, &["result", id]);
+        assert_eq!(shown["by_root"], json!([0]), "{shown}");
+        let bytes = shown["outputs"][1].as_str().expect("bytes")[2..18].to_owned();
+        u64::from_str_radix(&bytes, 16).expect("a number").swap_bytes()
+    };
+    let first = ask(&["--input", "state=zero.npy", "--input", "number=seven.npy"]);
+    // What isn't final is no input.
+    let result = format!("state={first}/0");
+    let args = ["request", "adder.opml", "--input", "number=five.npy", "--result", &result];
+    let early = command(&net.folder, Some(REQUESTER)).args(args).output().expect("opml starts");
+    assert_eq!(early.status.code(), Some(3), "{}", String::from_utf8_lossy(&early.stderr));
+    net.wait_final(&first);
+    assert_eq!(twice(&first), 14);
+    // The server that lies about the second request has what it needs from the first.
+    server.kill();
+    let _liar = net.play(SERVER, &[&serve[..], &["--cheat", "output"]].concat());
+    let second = ask(&["--input", "number=five.npy", "--result", &result]);
+    let status = net.wait_final(&second);
+    assert_eq!(events(&status, "answered").len(), 2, "the lie, and the truth: {status:#}");
+    assert_eq!(twice(&second), 24);
+    let explained =
+        net.json(REQUESTER, &["status", &second, "--image", "adder.opml", "--inputs", "validator/inputs"]);
+    assert_eq!(explained["disputes"][0]["winner"], "challenger", "{explained:#}");
+    let wrong = &explained["disputes"][0]["details"]["wrong"];
+    assert_eq!(wrong["right"], "24", "{explained:#}");
+    for (args, words) in [
+        (&["--result", "state=9/0"][..], "there is no request 9"),
+        (&["--result", &format!("state={second}/2")], "counted from 0"),
+        (&["--result", &result, "--root", &format!("state=0x{}", "0".repeat(64))], "given twice"),
+        (&["--root", "state=0x12"], "64 hexadecimal digits"),
+        (&[], "input 'state' is missing"),
+        (&["--result", &result, "--output-by-root", "nothing"], "no output 'nothing'"),
+    ] {
+        let args = [&["request", "adder.opml", "--input", "number=five.npy"], args].concat();
+        let output = command(&net.folder, Some(REQUESTER)).args(&args).output().expect("opml starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains(words), "{args:?}: {error}");
+    }
 }
 
 #[test]

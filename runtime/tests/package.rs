@@ -41,7 +41,7 @@ fn assert_has(found: &[String], expected: &[&str]) {
 const SERVICE: [&str; 4] = [
     "test_theCompilerMakesTheKnownVerifier",
     "test_anAnswerBecomesFinal",
-    "test_anOpeningLeadsToItsOutput",
+    "test_anOpeningLeadsToItsOutputs",
     "test_aDisputeEndsInOneStep",
 ];
 
@@ -80,7 +80,7 @@ fn a_package_without_inputs_passes_and_notices_bugs() {
     let changed = if witness.starts_with('0') { "1" } else { "0" };
     let bugs: [Bug<'_>; 3] = [
         ("test/Steps.t.sol", witness, &(changed.to_owned() + &witness[1..])),
-        ("src/NetModel.sol", "memoryRoot: 0x", "memoryRoot: ~bytes32(0) ^ 0x"),
+        ("src/NetModel.sol", "memoryRoot = 0x", "memoryRoot = ~bytes32(0) ^ 0x"),
         ("src/StepVerifier.sol", "return (pc + 4) & WORD;", "return (pc + 8) & WORD;"),
     ];
     for (file, right, wrong) in bugs {

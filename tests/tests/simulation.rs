@@ -784,3 +784,55 @@ fn friends_of_a_liar_do_not_take_an_honest_challengers_gas() {
     }
     assert!(honest_gain(200, 50) < 0, "the limit that docs/costs.md states");
 }
+
+/// Plays a game against a liar that gives up when it can only come to the truth; whether it ended in a proof, or
+/// the honest side had to wait for the liar's clock.
+fn ends_in_a_proof(truth: &Fake, liar: &Fake, honest: Side, at_once: u64) -> bool {
+    let (model, clocks) = (truth.model().expect("a model"), Clocks { asserter: 1000, challenger: 1000 });
+    let (mut asserter, mut challenger) = match honest {
+        Side::Asserter => (truth.clone(), liar.clone()),
+        Side::Challenger => (liar.clone(), truth.clone()),
+    };
+    let opening = sure(player::challenge(&model, 20, &mut challenger));
+    let (inputs, asserted) = (truth.inputs_commitment(), asserter.result_commitment());
+    let game = Game::challenge_under(truth, &model, inputs, asserted, 20, clocks, &opening, 0);
+    let (mut game, mut theirs) = (game.expect("a challenge"), opening.claims);
+    while let Some(mover) = game.mover() {
+        let oracle = if mover == Side::Asserter { &mut asserter } else { &mut challenger };
+        let at_once = if mover == honest { at_once } else { 1 };
+        let move_ = sure(player::reply(&game, &theirs, at_once, oracle));
+        let legal = |move_: &Move| game.apply_under(truth, mover, move_, 0).is_ok();
+        match move_.filter(legal) {
+            Some(move_) => theirs = move_.claims().to_vec(),
+            None => {
+                assert_ne!(mover, honest, "the honest side always has a move");
+                return false;
+            }
+        }
+    }
+    assert_eq!(game.winner(), Some(honest));
+    true
+}
+
+/// How often a dispute ends in a proof, so that nobody waits for a clock, if the honest side proves so many steps
+/// at once. docs/decisions has the table.
+#[test]
+fn how_games_end() {
+    const GAMES: u64 = 400;
+    let mut text = "big steps of so many steps; steps proved at once: 1 2 4 20 64 (games of 100 that end in a proof)\n".to_owned();
+    for steps in [1_000, 456_829, 1 << 26] {
+        let shares = [1, 2, 4, 20, 64].map(|at_once| {
+            let random = &mut Random::new(steps);
+            let proofs = (0..GAMES).filter(|_| {
+                let truth = Fake::new(random.bits(), 8, steps);
+                let from = (random.below(8), 1 + random.below(steps));
+                let liar = truth.clone().lying(from..END, What::Other(1));
+                let honest = if random.one_in(2) { Side::Asserter } else { Side::Challenger };
+                ends_in_a_proof(&truth, &liar, honest, at_once)
+            });
+            (proofs.count() as u64 * 100 / GAMES).to_string()
+        });
+        text += &format!("{steps:>10}: {}\n", shares.join(" "));
+    }
+    insta::assert_snapshot!(text);
+}

@@ -101,13 +101,13 @@ pub struct Terms {
     /// The gas price up to which the default bonds cover a whole game
     #[arg(long, value_name = "AMOUNT", default_value = "50gwei")]
     pub gas_price: Wei,
-    /// The bond of an answer, for example 0.2eth [default: twice what a large game costs the challenger]
+    /// The bond of an answer, for example 0.2eth [default: three times what a large game costs the challenger]
     #[arg(long, value_name = "AMOUNT")]
     pub asserter_bond: Option<Wei>,
     /// The bond of a challenge [default: what a large game costs the asserter]
     #[arg(long, value_name = "AMOUNT")]
     pub challenger_bond: Option<Wei>,
-    /// The part of an overturned answer's bond that is burned [default: half of it]
+    /// The part of an overturned answer's bond that is burned [default: a third of it]
     #[arg(long, value_name = "AMOUNT")]
     pub burned: Option<Wei>,
 }

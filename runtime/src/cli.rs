@@ -13,7 +13,7 @@ pub use dispute::{Cheat, Dispute};
 pub use images::{Compile, FromElf, ImageCommand, ImageOnly, Inspect, Verifier};
 pub use network::{
     AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, OnChain,
-    Register, Request, ResultOf, Status, Terms,
+    Redeliver, Register, Request, ResultOf, Status, Terms,
 };
 pub use play::{LogFormat, Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
@@ -106,9 +106,11 @@ pub enum Command {
     Status(Status),
     /// Show the final output of a request, or write it as .npy files
     Result(ResultOf),
+    /// Have the callback of a final answer made again, after it has failed
+    Redeliver(Redeliver),
     /// Get back the money of a request that was not answered
     Cancel(Cancel),
-    /// Withdraw what the service has credited to an account
+    /// Withdraw what the service owes to an account that refused a payment
     Withdraw(Keyed),
     /// Answer requests: run the model, post results with a bond, and defend them
     Serve(Serve),

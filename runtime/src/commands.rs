@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod play;
 pub mod profile;
 pub mod prove;
+pub mod redeliver;
 pub mod register;
 pub mod request;
 pub mod result;

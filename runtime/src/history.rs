@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::narration::{node_name, range, short_hex, value};
 use crate::network::Session;
 use chain::{Event, Log};
-use contracts::{Address, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256};
+use contracts::{Address, Answer, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256};
 use game::regions::commitment;
 use game::{Execution, Level, MemoryLimit, Region, Segment, Side, Subtree};
 use image::Role;
@@ -257,12 +257,18 @@ pub fn requested(logs: &[Log], id: U256) -> Result<IInferenceService::Requested,
     request.ok_or_else(|| Failure::new(format!("the node does not have the event of request {id}")))
 }
 
-/// The roots of the outputs of a final answer, as its events show them.
-pub fn output_roots(logs: &[Log], id: U256) -> Result<Vec<Root>, Failure> {
+/// The outputs of a final answer, as its event shows them.
+pub fn final_outputs(logs: &[Log], id: U256, answer: &Answer) -> Result<Vec<Bytes>, Failure> {
+    let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of).map(|event| event.data);
+    let its = answers.filter(|data| data.id == id).find(|data| data.attempt == answer.attempt);
+    let its = its.ok_or_else(|| Failure::new("the node does not have the event with the outputs"))?;
+    Ok(its.outputs)
+}
+
+/// The roots of the outputs of a final answer.
+pub fn output_roots(logs: &[Log], id: U256, answer: &Answer) -> Result<Vec<Root>, Failure> {
     let request = requested(logs, id)?.request;
-    let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
-    let answer = answers.map(|event| event.data).filter(|data| data.id == id).last();
-    let answer = answer.ok_or_else(|| Failure::new("the node does not have the event with the outputs"))?;
+    let outputs = final_outputs(logs, id, answer)?;
     let root = |((index, word), bytes): ((u32, &U256), &Bytes)| match is_by_root(request.byRoot, index) {
         true => Some(Root(bytes[..].try_into().ok()?)),
         false => {
@@ -271,7 +277,7 @@ pub fn output_roots(logs: &[Log], id: U256) -> Result<Vec<Root>, Failure> {
             Some(region_root(&region, bytes))
         }
     };
-    let roots: Option<Vec<Root>> = (0..).zip(&request.outputs).zip(&answer.outputs).map(root).collect();
+    let roots: Option<Vec<Root>> = (0..).zip(&request.outputs).zip(&outputs).map(root).collect();
     let roots = roots.filter(|roots| contracts::word(commitment(roots)) == answer.result);
     roots.ok_or_else(|| Failure::new(format!("the outputs of request {id} do not have the result's roots")))
 }

@@ -86,6 +86,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Request(args) => commands::request::run(&args, output),
         Command::Status(args) => commands::status::run(&args, output),
         Command::Result(args) => commands::result::run(&args, output),
+        Command::Redeliver(args) => commands::redeliver::run(&args, output),
         Command::Cancel(args) => commands::cancel::run(&args, output),
         Command::VerifyDeployment(args) => commands::verify_deployment::run(&args, output),
         Command::Withdraw(args) => commands::withdraw::run(&args, output),

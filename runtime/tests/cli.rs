@@ -625,6 +625,7 @@ fn help_and_completions() {
         "status",
         "result",
         "cancel",
+        "redeliver",
         "withdraw",
         "serve",
         "watch",

@@ -243,6 +243,25 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
         assert!(events(&status, "moved").is_empty(), "a right answer is not challenged: {status:#}");
         assert_eq!(net.digit(&id), 7);
     }
+    // A callback that has failed can be made again, until it succeeds once.
+    let consumer = "0x00000000000000000000000000000000000c0de5";
+    let (reverts, stops) = ("0x5f5ffd", "0x00");
+    net.ask("anvil_setCode", json!([consumer, reverts]));
+    let args = ["request", "net.opml", "--input", &format!("image={}", fixture("digits/7.npy"))];
+    let id = net.json(REQUESTER, &[&args[..], &["--callback", consumer]].concat())["request"].to_string();
+    let redeliver = || command(&net.folder, Some(VALIDATOR)).args(["redeliver", &id]).output().expect("opml starts");
+    let refused = |words: &str| {
+        let output = redeliver();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains(words), "{error}");
+    };
+    refused("is not final");
+    net.wait_final(&id);
+    refused("CallbackFailed");
+    net.ask("anvil_setCode", json!([consumer, stops]));
+    assert!(redeliver().status.success());
+    refused("it has succeeded");
+    assert_eq!(events(&net.wait_final(&id), "redelivered").len(), 1);
 }
 
 #[test]

@@ -251,6 +251,20 @@ pub struct Cancel {
     pub key: Key,
 }
 
+/// `opml redeliver`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  opml redeliver 1")]
+pub struct Redeliver {
+    /// The number of the request, as `opml request` prints it
+    pub request: u64,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
+}
+
 /// `opml result`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -165,8 +165,8 @@ fn root_input(root: B256) -> Input {
 /// An output of an earlier request as an input.
 async fn earlier(session: &Session, request: u64, index: usize, output: Output) -> Result<Input, Failure> {
     let id = U256::from(request);
-    final_answer(session, id, None, output).await?;
-    let roots = output_roots(&session.events(session.deployment.service).await?, id)?;
+    let answer = final_answer(session, id, None, output).await?;
+    let roots = output_roots(&session.events(session.deployment.service).await?, id, &answer)?;
     if index >= roots.len() {
         let count = roots.len();
         return Err(Failure::new(format!("request {request} has no output {index}, but {count} outputs"))

@@ -3,13 +3,12 @@
 use super::wait::final_answer;
 use crate::cli::ResultOf;
 use crate::failure::Failure;
-use crate::history::requested;
+use crate::history::{final_outputs, requested};
 use crate::images::load;
 use crate::network::{Session, block_on};
 use crate::output::{Output, create_folder, hex};
 use crate::tensors::{outputs_where, paths, show, write_outputs};
-use chain::Event;
-use contracts::{B256, Bytes, IInferenceService, U256};
+use contracts::{B256, Bytes, U256};
 use image::Tensor;
 use players::{LoadedModel, is_by_root};
 use serde_json::json;
@@ -77,10 +76,6 @@ async fn answer(args: &ResultOf, output: Output) -> Result<Found, Failure> {
     let id = U256::from(args.request);
     let answer = final_answer(&session, id, args.wait, output).await?;
     let logs = session.events(session.deployment.service).await?;
-    let answered = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
-    let found =
-        answered.filter(|event| event.data.id == id).find(|event| event.data.attempt == answer.attempt);
-    let event = found.ok_or_else(|| Failure::new("the node does not have the event with the outputs"))?;
     let by_root = requested(&logs, id)?.request.byRoot;
-    Ok(Found { result: answer.result, by_root, outputs: event.data.outputs })
+    Ok(Found { result: answer.result, by_root, outputs: final_outputs(&logs, id, &answer)? })
 }

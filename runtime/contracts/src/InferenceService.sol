@@ -144,7 +144,7 @@ contract InferenceService is DisputeGame, IInferenceService {
 
     /// @dev The root of an output of another request's result: ID, index, all roots.
     function rootInResult(bytes calldata data) private view returns (bytes32) {
-        if (data.length < 96 || data.length % 32 != 0) revert Size();
+        if (data.length < 64 || data.length % 32 != 0) revert Size();
         uint256 index = uint256(bytes32(data[32:64]));
         bytes calldata roots = data[64:];
         if (index >= roots.length / 32) revert Size();

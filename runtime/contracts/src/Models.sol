@@ -169,9 +169,9 @@ library Models {
             } else if (endOf(output) <= startOf(input)) {
                 ++j;
             } else {
-                // They overlap.
-                if (input >> 64 != output >> 64) return false;
-                (i, j) = (i + 1, j + 1);
+                // They overlap: those of one level are the same.
+                if (levelOf(input) != levelOf(output)) return false;
+                ++i;
             }
         }
         return true;

@@ -237,7 +237,11 @@ mod tests {
     #[test]
     fn errors_are_explained() {
         assert_eq!(error_text(Some("Early")), "Early: the mover still has time");
-        assert!(error_text(Some("Size")).contains("not as many, or not as long"), "{}", error_text(Some("Size")));
+        assert!(
+            error_text(Some("Size")).contains("not as many, or not as long"),
+            "{}",
+            error_text(Some("Size"))
+        );
         assert_eq!(error_text(Some("Unheard")), "Unheard");
         assert_eq!(error_text(None), "it gives no known reason");
         let selectors = IDisputeGame::IDisputeGameErrors::SELECTORS.iter();

@@ -255,13 +255,16 @@ impl Shape {
     fn execution(&self, kind: Kind) -> u64 {
         let claims = 700 * self.arity;
         match kind {
-            Kind::Challenge => 52_000 + claims + 400 * (self.inputs[1] + self.outputs[1]) + 600 * (self.inputs[0] + self.outputs[0]),
+            Kind::Challenge => {
+                52_000
+                    + claims
+                    + 400 * (self.inputs[1] + self.outputs[1])
+                    + 600 * (self.inputs[0] + self.outputs[0])
+            }
             Kind::Dissect => 20_000 + claims,
             Kind::Enter => 26_000 + claims + 600 * self.scratch_depth,
             // The verifier's part depends on the instruction; soft floats cost the most.
-            Kind::Prove(steps) => {
-                15_000 + steps * (45_000 + 400 * (self.code_depth + 2 * self.memory_depth))
-            }
+            Kind::Prove(steps) => 15_000 + steps * (45_000 + 400 * (self.code_depth + 2 * self.memory_depth)),
             Kind::Timeout => 38_000,
         }
     }

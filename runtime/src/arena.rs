@@ -3,8 +3,8 @@
 
 use contracts::cost::{Schedule, Usage};
 use contracts::{
-    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Input, Order, Request, SolCall, Source,
-    U256,
+    Address, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Input, Order, Request, SolCall,
+    Source, U256,
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::dispute::{Assertion, Dispute, Payment, Standing, Terms};
@@ -186,9 +186,11 @@ impl Arena {
         let (id, state, mover) = (self.game_id(), self.state()?, self.mover()?);
         let calldata = contracts::calldata(id, &state, &contracts::program(&self.model), move_);
         let dispute = self.dispute.as_mut().ok_or_else(differ)?;
-        let refused = dispute.apply(&Protocol, 0, account(mover), move_, self.now).err().ok_or_else(differ)?;
+        let refused =
+            dispute.apply(&Protocol, 0, account(mover), move_, self.now).err().ok_or_else(differ)?;
         self.chain.set_time(self.now);
-        let receipt = self.chain.send_to(account(mover), self.service, calldata).map_err(Failure::from_error)?;
+        let receipt =
+            self.chain.send_to(account(mover), self.service, calldata).map_err(Failure::from_error)?;
         let found = match &receipt.outcome {
             Executed::Revert(data) => contracts::error_name(data),
             _ => None,

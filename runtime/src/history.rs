@@ -7,12 +7,17 @@ use crate::failure::Failure;
 use crate::narration::{node_name, range, short_hex, value};
 use crate::network::Session;
 use chain::{Event, Log};
-use contracts::{Address, Answer, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256};
+use contracts::{
+    Address, Answer, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256,
+};
 use game::regions::commitment;
 use game::{Execution, Level, MemoryLimit, Region, Segment, Side, Subtree};
 use image::Role;
 use isa::{Extensions, decode};
-use players::{Computed, LoadedModel, Parts, challenger_of, game_of, input_root, inputs_commitment, is_by_root, region_root};
+use players::{
+    Computed, LoadedModel, Parts, challenger_of, game_of, input_root, inputs_commitment, is_by_root,
+    region_root,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use step::Root;
@@ -299,7 +304,8 @@ fn inputs_of(
                 let root = input_root(region, input).map(contracts::word);
                 let found = root.and_then(|root| parts.find(root, region));
                 if let (Some(root), None) = (root, &found) {
-                    let message = format!("request {id} gives input {} by the root {root} only", inputs.len());
+                    let message =
+                        format!("request {id} gives input {} by the root {root} only", inputs.len());
                     return Err(Failure::new(message)
                         .hint("--inputs DIR names the folder with ROOT.bin, or leave --image out"));
                 }

@@ -110,7 +110,8 @@ fn model(image: &Image, name: &str, recorded: &Recorded) -> String {
     });
     let word = |word: U256| format!("{word:#066x}");
     let regions = |name: &str, regions: &[U256]| -> String {
-        let assign = |(index, region): (usize, &U256)| format!("        its.{name}[{index}] = {};\n", word(*region));
+        let assign =
+            |(index, region): (usize, &U256)| format!("        its.{name}[{index}] = {};\n", word(*region));
         regions.iter().enumerate().map(assign).collect()
     };
     fill(
@@ -174,7 +175,8 @@ fn service_test(name: &str, recorded: &Recorded) -> String {
         })
         .collect();
     let outputs = |outputs: &[Bytes]| -> String {
-        let assign = |(index, bytes): (usize, &Bytes)| format!("        all[{index}] = hex\"{}\";\n", hex(bytes));
+        let assign =
+            |(index, bytes): (usize, &Bytes)| format!("        all[{index}] = hex\"{}\";\n", hex(bytes));
         outputs.iter().enumerate().map(assign).collect()
     };
     let words: String = contracts::opening(opening)

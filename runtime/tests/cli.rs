@@ -560,7 +560,8 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
             let args =
                 ["dispute", "net.opml", "--input", &fixture(digit), "--cheat", cheat, "--arity", "2,8,20,64"];
             for played in folder.json(&args)["disputes"].as_array().expect("disputes") {
-                let last = &played["rounds"].as_array().and_then(|rounds| rounds.last()).expect("a round")["picked"];
+                let last =
+                    &played["rounds"].as_array().and_then(|rounds| rounds.last()).expect("a round")["picked"];
                 let place = |name: &str| last[name].as_u64().unwrap_or(0);
                 let executed = place("to") - place("from");
                 let shape = Shape::of(&model, longest, played["arity"].as_u64().expect("an arity"));

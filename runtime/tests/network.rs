@@ -249,7 +249,8 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
     net.ask("anvil_setCode", json!([consumer, reverts]));
     let args = ["request", "net.opml", "--input", &format!("image={}", fixture("digits/7.npy"))];
     let id = net.json(REQUESTER, &[&args[..], &["--callback", consumer]].concat())["request"].to_string();
-    let redeliver = || command(&net.folder, Some(VALIDATOR)).args(["redeliver", &id]).output().expect("opml starts");
+    let redeliver =
+        || command(&net.folder, Some(VALIDATOR)).args(["redeliver", &id]).output().expect("opml starts");
     let refused = |words: &str| {
         let output = redeliver();
         let error = String::from_utf8_lossy(&output.stderr);
@@ -471,7 +472,8 @@ fn adder(path: &std::path::Path) {
     const STATE: u64 = 64;
     const NUMBER: u64 = 128;
     const TWICE: u64 = 192;
-    let op = |op, rd, rs1, rs2, imm: u64| Instruction { rd, rs1, rs2, imm: imm as i32, ..Instruction::new(op) };
+    let op =
+        |op, rd, rs1, rs2, imm: u64| Instruction { rd, rs1, rs2, imm: imm as i32, ..Instruction::new(op) };
     let code = [
         op(Op::Ld, 5, 0, 0, NUMBER),
         op(Op::Ld, 6, 0, 0, STATE),
@@ -531,7 +533,9 @@ fn a_request_continues_from_the_state_that_another_left_behind() {
         let head = format!("{header:<117}\n");
         net.folder.write(name, [b"\x93NUMPY\x01\x00v\x00", head.as_bytes(), &number.to_le_bytes()].concat());
     };
-    (number("zero.npy", 0), number("seven.npy", 7), number("five.npy", 5));
+    for (name, value) in [("zero.npy", 0), ("seven.npy", 7), ("five.npy", 5)] {
+        number(name, value);
+    }
     net.json(REQUESTER, &["register", "adder.opml"]);
     let serve = ["serve", "adder.opml", "--poll", "100", "--state", "server"];
     let server = net.play(SERVER, &serve);

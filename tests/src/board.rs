@@ -138,7 +138,8 @@ impl<'a, R: StepRules> Board<'a, R> {
     ) -> Verdict<Self> {
         const NOW: u64 = 1_700_000_000;
         let clocks = Clocks { asserter: clock.into(), challenger: clock.into() };
-        let ours = Game::challenge_under(rules, model, inputs, asserted, arity.into(), clocks, challenge, NOW);
+        let ours =
+            Game::challenge_under(rules, model, inputs, asserted, arity.into(), clocks, challenge, NOW);
         let call = IOpenDisputes::challengeCall {
             asserter: ASSERTER,
             arity,

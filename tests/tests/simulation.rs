@@ -358,7 +358,8 @@ impl Simulation {
     fn new(world: World, characters: &[Character], bug: Option<Bug>, random: &mut Random) -> Self {
         let players: Vec<Player> =
             characters.iter().map(|&character| Player::new(character, &world, random)).collect();
-        let (model, inputs, result) = (world.model.clone(), world.truth.inputs_commitment(), players[ASSERTER].result());
+        let (model, inputs, result) =
+            (world.model.clone(), world.truth.inputs_commitment(), players[ASSERTER].result());
         let dispute = Dispute::post(Assertion { asserter: ASSERTER, model, inputs, result }, world.terms, 0);
         let mut balances = vec![0; players.len()];
         balances[ASSERTER] -= world.terms.asserter_bond as i64;
@@ -737,7 +738,8 @@ fn honest_gain(friends: usize, gas_price: u64) -> i64 {
     let mut liar = truth.clone().lying((big_steps / 3, steps / 3)..END, What::Other(1));
     let model = truth.model().expect("a model");
     let (inputs, result) = (truth.inputs_commitment(), liar.result_commitment());
-    let mut dispute = Dispute::post(Assertion { asserter: ASSERTER, model: model.clone(), inputs, result }, terms, 0);
+    let mut dispute =
+        Dispute::post(Assertion { asserter: ASSERTER, model: model.clone(), inputs, result }, terms, 0);
     let rules = truth.clone();
     let opening = sure(player::challenge(&model, arity, &mut truth));
     let challenge = Shape::LARGE.bound(Kind::Challenge, &Schedule::OSAKA).gas;
@@ -819,7 +821,9 @@ fn ends_in_a_proof(truth: &Fake, liar: &Fake, honest: Side, at_once: u64) -> boo
 #[test]
 fn how_games_end() {
     const GAMES: u64 = 400;
-    let mut text = "big steps of so many steps; steps proved at once: 1 2 4 20 64 (games of 100 that end in a proof)\n".to_owned();
+    let mut text =
+        "big steps of so many steps; steps proved at once: 1 2 4 20 64 (games of 100 that end in a proof)\n"
+            .to_owned();
     for steps in [1_000, 456_829, 1 << 26] {
         let shares = [1, 2, 4, 20, 64].map(|at_once| {
             let random = &mut Random::new(steps);

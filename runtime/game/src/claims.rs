@@ -99,7 +99,13 @@ pub fn pair(start: Root, claims: &[Root], index: u64) -> Vec<Root> {
 /// The root to which two neighbouring leaves of a tree over `count` leaves lead, and how many of the siblings
 /// that takes; `None` if there are too few.
 #[must_use]
-pub fn fold_pair(left: Root, right: Root, index: u64, count: u64, siblings: &[Root]) -> Option<(Root, usize)> {
+pub fn fold_pair(
+    left: Root,
+    right: Root,
+    index: u64,
+    count: u64,
+    siblings: &[Root],
+) -> Option<(Root, usize)> {
     let given = siblings.len();
     let mut siblings = siblings.iter().copied();
     let (mut left, mut right, mut index, mut count) = (left, right, index, count);

@@ -238,7 +238,8 @@ impl Game {
             return Err(Illegal::Proof(Proven::Claims));
         }
         let (start, rejected, index) = (pick.agreed, pick.rejected, pick.part.wrapping_sub(1));
-        let taken = fold_pair(start, rejected, index, parts + 1, &pick.siblings).map_or(0, |(_, taken)| taken);
+        let taken =
+            fold_pair(start, rejected, index, parts + 1, &pick.siblings).map_or(0, |(_, taken)| taken);
         let part = self.segment.part(pick.part, self.arity);
         Ok(Picked { part, start, rejected, siblings: [taken, pick.siblings.len()] })
     }

@@ -90,7 +90,8 @@ impl Model {
             } else if output.end() <= input.address() {
                 outputs.next();
             } else if input == output {
-                (inputs.next(), outputs.next());
+                inputs.next();
+                outputs.next();
             } else {
                 return false;
             }

@@ -450,7 +450,11 @@ fn challenges_are_checked() {
             open(&model, result, 2, &|c| c.inputs.siblings[0] = Root([1; 32])),
             Err(Illegal::Proof(Proven::Inputs)),
         ),
-        ("other inputs", open(&model, result, 2, &|c| c.inputs.roots[0] = Root([1; 32])), Err(Illegal::Inputs)),
+        (
+            "other inputs",
+            open(&model, result, 2, &|c| c.inputs.roots[0] = Root([1; 32])),
+            Err(Illegal::Inputs),
+        ),
         (
             "a forged output",
             open(&model, result, 2, &|c| c.outputs.roots[0] = Root([1; 32])),
@@ -487,7 +491,12 @@ fn several_steps_are_proved_at_once() {
             continue;
         };
         let tried = |witnesses: Vec<Vec<u8>>| {
-            table.game.clone().apply_under(&table.rules, mover, &Move::Prove { pick: pick.clone(), witnesses }, 0)
+            table.game.clone().apply_under(
+                &table.rules,
+                mover,
+                &Move::Prove { pick: pick.clone(), witnesses },
+                0,
+            )
         };
         let count = witnesses.len();
         assert!(count > 100, "{count} steps");

@@ -5,7 +5,9 @@
 use crate::inputs::roots;
 use crate::model::LoadedModel;
 use chain::{Event, NodeError, RpcNode, Store, StoreError};
-use contracts::{Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Input, Request, SolValue, U256};
+use contracts::{
+    Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Input, Request, SolValue, U256,
+};
 use game::regions::commitment;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -215,10 +215,11 @@ fn can_be_settled(request: &Request, callback_data: usize) -> bool {
     const REST: u64 = 1024;
     /// The offset and the length of an output.
     const HEAD: u64 = 64;
-    let shown = request.outputs.iter().zip(0..).map(|(region, index)| match is_by_root(request.byRoot, index) {
-        true => HEAD + 32,
-        false => region.wrapping_to::<u64>().saturating_add(HEAD),
-    });
+    let shown =
+        request.outputs.iter().zip(0..).map(|(region, index)| match is_by_root(request.byRoot, index) {
+            true => HEAD + 32,
+            false => region.wrapping_to::<u64>().saturating_add(HEAD),
+        });
     let outputs = shown.fold(REST, u64::saturating_add);
     outputs.saturating_add(callback_data as u64) <= chain::MOST_BYTES as u64
 }

@@ -153,7 +153,10 @@ impl LoadedModel {
             let bytes = machine.read(region.subtree.address(), size(region))?;
             Ok(Output { root, bytes: Bytes::copy_from_slice(bytes) })
         });
-        Ok(Computed { result: contracts::word(result), outputs: outputs.collect::<Result<_, ExecutionError>>()? })
+        Ok(Computed {
+            result: contracts::word(result),
+            outputs: outputs.collect::<Result<_, ExecutionError>>()?,
+        })
     }
 
     /// The model's ID: the hash by which the contracts know it, on every chain.
@@ -223,7 +226,8 @@ mod tests {
             let input =
                 contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Input).expect("an input");
             input.address = (1 << 35) + beginning;
-            LoadedModel::new(Image::new(contents).expect("an image"), None).map(|model| model.inputs()[0].bytes)
+            LoadedModel::new(Image::new(contents).expect("an image"), None)
+                .map(|model| model.inputs()[0].bytes)
         };
         // The bytes between the start of the region and the tensor count too.
         let size = model(0).expect("a model");

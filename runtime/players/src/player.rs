@@ -861,7 +861,9 @@ impl Player {
     /// Keeps the outputs that are answered by root: a later request may take them as inputs.
     fn keep_outputs(&mut self, request: B256, computed: &Computed) {
         let by_root = self.book.request(request).map_or(0, |asked| asked.request.byRoot);
-        for (output, index) in computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index)) {
+        for (output, index) in
+            computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index))
+        {
             let root = contracts::word(output.root);
             if let Err(error) = self.parts.keep(root, &output.bytes) {
                 tracing::error!(output = index, %root, %error, "cannot keep an output, which later requests may need");

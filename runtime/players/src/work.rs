@@ -33,7 +33,9 @@ pub enum WorkError {
     #[error("{0}")]
     Tamper(String),
     /// The bytes that would be shown are not those of the root. The image's tensors lie about its outputs.
-    #[error("the outputs' {bytes} bytes do not have the roots of the run's outputs: the image contradicts itself")]
+    #[error(
+        "the outputs' {bytes} bytes do not have the roots of the run's outputs: the image contradicts itself"
+    )]
     Shown {
         /// How many bytes.
         bytes: u64,
@@ -81,7 +83,11 @@ impl Inference {
             _ => self.with_machine(|machine| Ok(self.model.result(machine)?))?,
         };
         let bytes = computed.bytes();
-        if computed.is_consistent(self.model.outputs()) { Ok(computed) } else { Err(WorkError::Shown { bytes }) }
+        if computed.is_consistent(self.model.outputs()) {
+            Ok(computed)
+        } else {
+            Err(WorkError::Shown { bytes })
+        }
     }
 
     fn native(&self, native: &native::Native) -> Result<Computed, WorkError> {
@@ -146,7 +152,8 @@ impl Inference {
     fn start(&self) -> Result<Execution, WorkError> {
         let image = &self.model.image;
         let regions = self.model.inputs().iter().map(|region| region.subtree.address());
-        let inputs: Vec<(u64, Vec<u8>)> = regions.zip(self.inputs.iter().map(|input| input.to_vec())).collect();
+        let inputs: Vec<(u64, Vec<u8>)> =
+            regions.zip(self.inputs.iter().map(|input| input.to_vec())).collect();
         let honest = || {
             let (repetitions, schedule) = (self.repetitions, image.big_steps());
             let schedule = schedule.repeated(repetitions).ok_or(ExecutionError::Repetitions(repetitions))?;

@@ -41,14 +41,7 @@ fn no_answer() -> Answer {
 }
 
 fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {
-    Answer {
-        asserter,
-        result: root,
-        standing,
-        attempt: 1,
-        posted: U256::from(POSTED).to(),
-        ..no_answer()
-    }
+    Answer { asserter, result: root, standing, attempt: 1, posted: U256::from(POSTED).to(), ..no_answer() }
 }
 
 fn case(answer: Answer) -> Case {

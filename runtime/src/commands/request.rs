@@ -61,11 +61,14 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
                 Given::Bytes(bytes) if args.by_root.is_none() => Input { source: Source::Bytes, data: bytes },
                 Given::Bytes(bytes) => root_input(contracts::word(region_root(region, &bytes))),
                 Given::Root(root) => root_input(root),
-                Given::Result { request, output: output_index } => earlier(&session, request, output_index, output).await?,
+                Given::Result { request, output: output_index } => {
+                    earlier(&session, request, output_index, output).await?
+                }
             });
         }
         let call = IInferenceService::requestCall { order, inputs };
-        let receipt = sender.call(service, &call, args.fee).await.map_err(|failure| too_large(failure, &call))?;
+        let receipt =
+            sender.call(service, &call, args.fee).await.map_err(|failure| too_large(failure, &call))?;
         let event = receipt.logs.iter().find_map(Event::<IInferenceService::Requested>::of);
         let event = event.ok_or_else(|| Failure::new("the service reports no request"))?;
         spinner.finish_and_clear();
@@ -122,8 +125,9 @@ fn given(model: &LoadedModel, args: &Request) -> Result<Vec<Given>, Failure> {
         let name = &tensor.name;
         match times {
             0 => {
-                return Err(Failure::usage(format!("input '{name}' is missing"))
-                    .hint(format!("add --input {name}=FILE.npy, --root {name}=ROOT or --result {name}=REQUEST/OUTPUT")));
+                return Err(Failure::usage(format!("input '{name}' is missing")).hint(format!(
+                    "add --input {name}=FILE.npy, --root {name}=ROOT or --result {name}=REQUEST/OUTPUT"
+                )));
             }
             1 => {}
             _ => return Err(Failure::usage(format!("input '{name}' is given twice"))),

@@ -34,10 +34,12 @@ pub fn run(args: &ResultOf, output: Output) -> Result<(), Failure> {
             text += &format!("\noutput {index}{by_root}  {shown}");
         }
         object["outputs"] = json!(shown);
-        object["by_root"] = json!((0..).take(shown.len()).filter(|&index| is_by_root(by_root, index)).collect::<Vec<u32>>());
+        object["by_root"] =
+            json!((0..).take(shown.len()).filter(|&index| is_by_root(by_root, index)).collect::<Vec<u32>>());
         return output.result(&object, &text);
     };
-    let shown = || (0..).zip(loaded.outputs().iter().zip(&given)).filter(|(index, _)| !is_by_root(by_root, *index));
+    let shown =
+        || (0..).zip(loaded.outputs().iter().zip(&given)).filter(|(index, _)| !is_by_root(by_root, *index));
     if given.len() != loaded.outputs().len()
         || shown().any(|(_, (region, bytes))| bytes.len() as u64 != region.bytes)
     {

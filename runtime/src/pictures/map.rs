@@ -25,7 +25,8 @@ const FUNCTIONS: usize = 60;
 /// Draws an image.
 pub fn draw(image: &Image, name: &str) -> Vec<u8> {
     let mut picture = Picture::default();
-    let bound = image.interface.as_ref().map(|interface| format!(", at most {} steps", count(interface.bound)));
+    let bound =
+        image.interface.as_ref().map(|interface| format!(", at most {} steps", count(interface.bound)));
     let title =
         format!("{name}: {} bytes of code{}", count(image.profile.code_size()), bound.unwrap_or_default());
     picture.heading(

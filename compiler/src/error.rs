@@ -66,7 +66,7 @@ pub enum Warning {
     #[error(
         "the model has {count} {what}: it can be run but not registered or disputed, for which a model has 1 \
          to {most}",
-        most = image::MOST_PARTS
+        most = image::MOST_REGIONS
     )]
     Undisputable {
         /// Inputs or outputs.

@@ -1,7 +1,7 @@
 //! Makes the image: loads the linked program like any other, and adds the tensor table and the schedule.
 
 use dnn_lib::tensor::DType;
-use image::{BigStep, Dtype, Image, Interface, MOST_PARTS, Role, Tensor};
+use image::{BigStep, Dtype, Image, Interface, MOST_REGIONS, Role, Tensor};
 use step::MachineProfile;
 
 use crate::error::{CompileError, LinkError, Warning};
@@ -60,7 +60,7 @@ pub(crate) fn image(
 /// Why a model can be run but not disputed: its image gets no interface.
 pub(crate) fn warnings(graph: &Graph) -> impl Iterator<Item = Warning> + use<> {
     let counts = [("inputs", graph.inputs.len()), ("outputs", graph.outputs.len())];
-    let wrong = counts.into_iter().filter(|(_, count)| !(1..=MOST_PARTS).contains(count));
+    let wrong = counts.into_iter().filter(|(_, count)| !(1..=MOST_REGIONS).contains(count));
     wrong.map(|(what, count)| Warning::Undisputable { what, count })
 }
 

@@ -10,7 +10,7 @@ use compiler::plan::STACK_BYTES;
 use compiler::{Compiled, Graph, Options, reference};
 use dnn_lib::operator::{Concat, Identity, Operator, Transpose};
 use dnn_lib::tensor::{DType, TensorType};
-use image::{Interface, MOST_PARTS, Role};
+use image::{Interface, MOST_REGIONS, Role};
 use interpreter::Interpreter;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -233,7 +233,7 @@ fn a_model_with_too_many_tensors_or_none_can_be_run_but_not_disputed() {
         assert_eq!(compiled.image.interface.is_some(), warnings.is_empty());
         warnings
     };
-    assert_eq!(compile(MOST_PARTS, MOST_PARTS), [""; 0]);
+    assert_eq!(compile(MOST_REGIONS, MOST_REGIONS), [""; 0]);
     let rest = "it can be run but not registered or disputed, for which a model has 1 to 64";
     assert_eq!(compile(0, 1), [format!("the model has 0 inputs: {rest}")]);
     let [inputs, outputs] = ["inputs", "outputs"].map(|what| format!("the model has 65 {what}: {rest}"));

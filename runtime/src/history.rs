@@ -15,7 +15,7 @@ use game::{Execution, Level, MemoryLimit, Region, Segment, Side, Subtree};
 use image::Role;
 use isa::{Extensions, decode};
 use players::{
-    Computed, LoadedModel, Parts, challenger_of, game_of, input_root, inputs_commitment, is_by_root,
+    Computed, LoadedModel, Preimages, challenger_of, game_of, input_root, inputs_commitment, is_by_root,
     region_root,
 };
 use serde_json::{Value, json};
@@ -295,14 +295,14 @@ fn inputs_of(
     folder: Option<&Path>,
 ) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
     let IInferenceService::Requested { request, inputs: given, .. } = requested(logs, id)?;
-    let parts = Parts::new(folder.map(Path::to_owned));
+    let preimages = Preimages::new(folder.map(Path::to_owned));
     let mut inputs = Vec::new();
     for (region, input) in loaded.inputs().iter().zip(&given) {
         let bytes = match input.source {
             Source::Bytes => Some(input.data.clone()),
             _ => {
                 let root = input_root(region, input).map(contracts::word);
-                let found = root.and_then(|root| parts.find(root, region));
+                let found = root.and_then(|root| preimages.find(root, region));
                 if let (Some(root), None) = (root, &found) {
                     let message =
                         format!("request {id} gives input {} by the root {root} only", inputs.len());

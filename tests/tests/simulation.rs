@@ -65,8 +65,9 @@ impl Rules for FaultyRules {
     fn leads(&self, proof: &Proof, index: u64, depth: u32, root: Root) -> bool {
         self.truth.leads(proof, index, depth, root) || self.has(Bug::Proof)
     }
-    fn picks(&self, pick: &Pick, parts: u64, claims: Root) -> bool {
-        self.truth.picks(pick, parts, claims) || self.has(Bug::Proof)
+    fn picks(&self, pick: &Pick, parts: u64, claims: Root) -> Option<usize> {
+        let anything = self.has(Bug::Proof).then_some(pick.siblings.len());
+        self.truth.picks(pick, parts, claims).or(anything)
     }
     fn differs(&self, ours: Root, rejected: Root) -> bool {
         self.truth.differs(ours, rejected) || self.has(Bug::Agreement)

@@ -291,14 +291,14 @@ abstract contract DisputeGame is IDisputeGame {
     {
         uint256 depth = Models.depthOf(model.program.machine);
         uint256 used;
-        (start, used) = Merkle.foldParts(model.inputs, depth, words, false);
+        (start, used) = Merkle.foldRegions(model.inputs, depth, words, false);
         if (words.length < used + claims) revert Count();
         bytes32[] calldata rest = words[used:];
         bytes32 last = rest[rest.length - 1];
         // The root to which the outputs lead.
         bytes32 end = VOID;
         used = 0;
-        if (last != VOID) (end, used) = Merkle.foldParts(model.outputs, depth, rest, false);
+        if (last != VOID) (end, used) = Merkle.foldRegions(model.outputs, depth, rest, false);
         if (rest.length != used + claims) revert Count();
         requireInputs(model, depth, inputs, words);
         if (end != last) revert Proof();
@@ -312,7 +312,7 @@ abstract contract DisputeGame is IDisputeGame {
     {
         // The words after the siblings are not used.
         // slither-disable-next-line unused-return
-        (bytes32 image,) = Merkle.foldParts(model.inputs, depth, words, true);
+        (bytes32 image,) = Merkle.foldRegions(model.inputs, depth, words, true);
         if (image != model.memoryRoot) revert Proof();
         if (keccak256(abi.encodePacked(words[:model.inputs.length])) != inputs) revert Inputs();
     }

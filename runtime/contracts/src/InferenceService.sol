@@ -130,7 +130,7 @@ contract InferenceService is DisputeGame, IInferenceService {
         return wanted;
     }
 
-    /// @dev The hash of the roots of these inputs, one for each of a model's input parts.
+    /// @dev The hash of the roots of these inputs, one for each of a model's input regions.
     function commitmentOf(uint256[] memory its, Input[] calldata inputs) private view returns (bytes32) {
         if (inputs.length != its.length) revert Size();
         bytes32[] memory roots = new bytes32[](its.length);
@@ -154,11 +154,11 @@ contract InferenceService is DisputeGame, IInferenceService {
         return bytes32(roots[32 * index:]);
     }
 
-    /// @dev The root of a part that is given by its root or by its bytes, which are never truncated or
+    /// @dev The root of a region that is given by its root or by its bytes, which are never truncated or
     /// padded.
-    function rootOf(uint256 part, bool byRoot, bytes calldata data) private pure returns (bytes32) {
-        if (data.length != (byRoot ? 32 : Models.bytesOf(part))) revert Size();
-        return byRoot ? bytes32(data) : Merkle.rootOfMemory(data, Models.levelOf(part));
+    function rootOf(uint256 region, bool byRoot, bytes calldata data) private pure returns (bytes32) {
+        if (data.length != (byRoot ? 32 : Models.bytesOf(region))) revert Size();
+        return byRoot ? bytes32(data) : Merkle.rootOfMemory(data, Models.levelOf(region));
     }
 
     function requireRequest(uint256 id, Request calldata request_) private view {

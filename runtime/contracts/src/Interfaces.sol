@@ -18,12 +18,12 @@ struct Program {
 }
 
 /// @notice A program with its data. Its hash is the model's ID, on every chain.
-/// @dev Each input and each output is a part of memory, which is an aligned subtree: level << 128 |
+/// @dev Each input and each output is a region of memory, which is an aligned subtree: level << 128 |
 /// index << 64 | bytes. The level is counted from the leaves, the index within the level. The tensor is the
 /// first bytes of the subtree; the rest of it is zero. Both lists are ascending by address.
 struct Model {
     Program program;
-    /// The root of memory in which every input part is zero.
+    /// The root of memory in which every input region is zero.
     bytes32 memoryRoot;
     uint256[] inputs;
     uint256[] outputs;
@@ -149,9 +149,9 @@ interface IDisputeGame {
 interface IOpenDisputes is IDisputeGame {
     /// @notice Opens a game in which the sender challenges a result. It is not checked that `asserter`
     /// asserted it.
-    /// @param inputs The keccak-256 hash of the roots of the input parts.
-    /// @param asserted The keccak-256 hash of the roots of the output parts, or void.
-    /// @param words The roots of the input parts and their siblings; the roots of the output parts in the
+    /// @param inputs The keccak-256 hash of the roots of the input regions.
+    /// @param asserted The keccak-256 hash of the roots of the output regions, or void.
+    /// @param words The roots of the input regions and their siblings; the roots of the output regions in the
     /// memory of the last claim and their siblings, neither if that claim is void; the claims.
     function challenge(
         address asserter,
@@ -225,12 +225,12 @@ struct Terms {
 
 /// @notice How an input is given.
 enum Source {
-    /// The part's bytes, exactly as many as the model says.
+    /// The region's bytes, exactly as many as the model says.
     Bytes,
-    /// The part's root, 32 bytes. The requester must get the bytes to servers and validators.
+    /// The region's root, 32 bytes. The requester must get the bytes to servers and validators.
     Root,
     /// `abi.encodePacked(uint256 id, uint256 index, bytes32[] roots)`: output `index` of request `id`, whose
-    /// answer is final and has parts with these roots.
+    /// answer is final and has regions with these roots.
     Result
 }
 
@@ -259,7 +259,7 @@ struct Order {
 /// @notice A request for an inference. Only `keccak256(id, request)` is stored.
 struct Request {
     bytes32 model;
-    /// The keccak-256 hash of the roots of the input parts.
+    /// The keccak-256 hash of the roots of the input regions.
     bytes32 inputs;
     /// Who gets the fee back if the request is cancelled.
     address requester;
@@ -271,7 +271,7 @@ struct Request {
     uint64 callbackGas;
     /// The keccak-256 hash of the data that the callback receives with the outputs.
     bytes32 callbackData;
-    /// The model's output parts.
+    /// The model's output regions.
     uint256[] outputs;
 }
 
@@ -298,7 +298,7 @@ struct Answer {
     Standing standing;
     /// Whether the callback has succeeded, or there is none.
     bool delivered;
-    /// The keccak-256 hash of the roots of the output parts, or void.
+    /// The keccak-256 hash of the roots of the output regions, or void.
     bytes32 result;
 }
 
@@ -447,7 +447,7 @@ interface IInferenceService is IDisputeGame {
     /// @notice What is stored of these requests.
     function statusOf(uint256[] calldata ids) external view returns (RequestStatus[] memory);
 
-    /// @notice The result of a final answer: the keccak-256 hash of the roots of the output parts, or void.
+    /// @notice The result of a final answer: the keccak-256 hash of the roots of the output regions, or void.
     /// Reverts if the answer is not final.
     function result(uint256 id) external view returns (bytes32);
 

@@ -83,39 +83,39 @@ library Merkle {
         }
     }
 
-    /// @notice Folds parts of memory to its root. `words` are the roots of the parts, all taken as zero if
-    /// `blank`; then the siblings in the order in which they are needed: up from the first part, then from
+    /// @notice Folds regions of memory to its root. `words` are the roots of the regions, all taken as zero if
+    /// `blank`; then the siblings in the order in which they are needed: up from the first region, then from
     /// the next one, and so on (docs/formats.md). `used` tells how many words that takes. In place of missing
     /// ones, other bytes of the call are read.
-    /// @param parts Valid parts of memory (`Models`), ascending and apart.
+    /// @param regions Valid parts of memory (`Models`), ascending and apart.
     /// @param levels The levels of the tree over memory.
-    function foldParts(uint256[] calldata parts, uint256 levels, bytes32[] calldata words, bool blank)
+    function foldRegions(uint256[] calldata regions, uint256 levels, bytes32[] calldata words, bool blank)
         internal
         pure
         returns (bytes32 root, uint256 used)
     {
         assembly ("memory-safe") {
-            let next := add(words.offset, shl(5, parts.length))
+            let next := add(words.offset, shl(5, regions.length))
             // Free memory, which stays free, has a place for each level: for a left child that waits until its
             // sibling is known. `waiting` has a bit for each place.
             let waiting := 0
-            for { let i := 0 } lt(i, parts.length) {} {
-                let level := calldataload(add(parts.offset, shl(5, i)))
+            for { let i := 0 } lt(i, regions.length) {} {
+                let level := calldataload(add(regions.offset, shl(5, i)))
                 let index := and(shr(64, level), 0xffffffffffffffff)
                 level := shr(128, level)
                 root := mul(calldataload(add(words.offset, shl(5, i))), iszero(blank))
                 i := add(i, 1)
-                // The leaf with which the next part begins.
+                // The leaf with which the next region begins.
                 let following := not(0)
-                if lt(i, parts.length) {
-                    let part := calldataload(add(parts.offset, shl(5, i)))
-                    following := shl(shr(128, part), and(shr(64, part), 0xffffffffffffffff))
+                if lt(i, regions.length) {
+                    let region := calldataload(add(regions.offset, shl(5, i)))
+                    following := shl(shr(128, region), and(shr(64, region), 0xffffffffffffffff))
                 }
                 for {} lt(level, levels) { level := add(level, 1) } {
                     let sibling
                     switch and(shr(level, waiting), 1)
                     case 0 {
-                        // The next part is in the sibling, which then is the right one.
+                        // The next region is in the sibling, which then is the right one.
                         // slither-disable-next-line incorrect-exp
                         if eq(shr(level, following), xor(index, 1)) {
                             mstore(add(mload(0x40), shl(5, level)), root)

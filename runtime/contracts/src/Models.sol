@@ -10,7 +10,7 @@ library Models {
     /// @notice The most big steps of a run, repetitions included.
     uint256 internal constant MAX_BIG_STEPS = 1 << 40;
     /// @notice The most inputs, and the most outputs, of a model.
-    uint256 internal constant MAX_PARTS = 64;
+    uint256 internal constant MAX_REGIONS = 64;
 
     uint256 private constant U64 = type(uint64).max;
     uint256 private constant U40 = type(uint40).max;
@@ -51,28 +51,28 @@ library Models {
         return memoryBitsOf(machine) - LEAF_BITS;
     }
 
-    // ---- Parts
+    // ---- Regions
 
-    function levelOf(uint256 part) internal pure returns (uint256) {
-        return part >> 128;
+    function levelOf(uint256 region) internal pure returns (uint256) {
+        return region >> 128;
     }
 
-    function indexOf(uint256 part) internal pure returns (uint256) {
-        return part >> 64 & U64;
+    function indexOf(uint256 region) internal pure returns (uint256) {
+        return region >> 64 & U64;
     }
 
-    function bytesOf(uint256 part) internal pure returns (uint256) {
-        return part & U64;
+    function bytesOf(uint256 region) internal pure returns (uint256) {
+        return region & U64;
     }
 
-    /// @dev The leaf with which a part begins.
-    function startOf(uint256 part) private pure returns (uint256) {
-        return indexOf(part) << levelOf(part);
+    /// @dev The leaf with which a region begins.
+    function startOf(uint256 region) private pure returns (uint256) {
+        return indexOf(region) << levelOf(region);
     }
 
-    /// @dev The leaf after a part.
-    function endOf(uint256 part) private pure returns (uint256) {
-        return indexOf(part) + 1 << levelOf(part);
+    /// @dev The leaf after a region.
+    function endOf(uint256 region) private pure returns (uint256) {
+        return indexOf(region) + 1 << levelOf(region);
     }
 
     // ---- Schedules
@@ -114,8 +114,8 @@ library Models {
         uint256 scratchBits = scratchBitsOf(program.shape);
         uint256 memoryBits = memoryBitsOf(program.machine);
         bool valid = machineValid(program.machine) && scheduleValid(program.shape) && scratchBits >= LEAF_BITS
-            && scratchBits <= memoryBits && partsValid(model.inputs, memoryBits, scratchBits)
-            && partsValid(model.outputs, memoryBits, scratchBits) && compatible(model.inputs, model.outputs);
+            && scratchBits <= memoryBits && regionsValid(model.inputs, memoryBits, scratchBits)
+            && regionsValid(model.outputs, memoryBits, scratchBits) && compatible(model.inputs, model.outputs);
         if (!valid) revert IDisputeGame.InvalidModel();
     }
 
@@ -134,29 +134,33 @@ library Models {
         return repetitionsValid && leavesOf(shape) != 0 && bigStepsOf(shape, most) <= MAX_BIG_STEPS;
     }
 
-    /// @dev Whether parts are some, not too many, valid, ascending by address, and apart.
-    function partsValid(uint256[] calldata parts, uint256 memoryBits, uint256 scratchBits)
+    /// @dev Whether regions are some, not too many, valid, ascending by address, and apart.
+    function regionsValid(uint256[] calldata regions, uint256 memoryBits, uint256 scratchBits)
         private
         pure
         returns (bool)
     {
-        if (parts.length == 0 || parts.length > MAX_PARTS) return false;
+        if (regions.length == 0 || regions.length > MAX_REGIONS) return false;
         uint256 end = 0;
-        for (uint256 i = 0; i < parts.length; ++i) {
-            if (!partValid(parts[i], memoryBits, scratchBits) || startOf(parts[i]) < end) return false;
-            end = endOf(parts[i]);
+        for (uint256 i = 0; i < regions.length; ++i) {
+            if (!regionValid(regions[i], memoryBits, scratchBits) || startOf(regions[i]) < end) return false;
+            end = endOf(regions[i]);
         }
         return true;
     }
 
-    /// @dev Whether a part is inside memory, holds its bytes, and does not touch scratch memory.
-    function partValid(uint256 part, uint256 memoryBits, uint256 scratchBits) private pure returns (bool) {
-        uint256 level = levelOf(part);
+    /// @dev Whether a region is inside memory, holds its bytes, and does not touch scratch memory.
+    function regionValid(uint256 region, uint256 memoryBits, uint256 scratchBits)
+        private
+        pure
+        returns (bool)
+    {
+        uint256 level = levelOf(region);
         if (level + LEAF_BITS > memoryBits) return false;
         uint256 size = uint256(1) << level + LEAF_BITS;
-        uint256 end = (indexOf(part) + 1) * size;
+        uint256 end = (indexOf(region) + 1) * size;
         uint256 scratch = (uint256(1) << memoryBits) - (uint256(1) << scratchBits);
-        return bytesOf(part) != 0 && bytesOf(part) <= size && end <= scratch;
+        return bytesOf(region) != 0 && bytesOf(region) <= size && end <= scratch;
     }
 
     /// @dev Whether every input and every output are apart or the same subtree, which then changes in place.

@@ -26,12 +26,12 @@ contract MerkleTest {
         return Merkle.foldPair(left, right, index, count, siblings);
     }
 
-    function foldParts(uint256[] calldata parts, uint256 levels, bytes32[] calldata words, bool blank)
+    function foldRegions(uint256[] calldata parts, uint256 levels, bytes32[] calldata words, bool blank)
         external
         pure
         returns (bytes32, uint256)
     {
-        return Merkle.foldParts(parts, levels, words, blank);
+        return Merkle.foldRegions(parts, levels, words, blank);
     }
 
     /// Leaves of which some are zero, and so are whole subtrees.
@@ -252,7 +252,7 @@ contract MerkleTest {
 
     /// Random parts with random roots in random memory: the fold is what the whole tree says, and takes as
     /// many words as there are roots and siblings.
-    function testFuzz_foldParts(uint256 seed) public view {
+    function testFuzz_foldRegions(uint256 seed) public view {
         uint256[] memory parts = someParts(seed);
         bytes32[] memory leaves = someLeaves(seed, 1 << LEVELS);
         partsFold(leaves, parts, someLeaves(~seed, parts.length));
@@ -262,20 +262,20 @@ contract MerkleTest {
         (bytes32 root, bytes32[] memory siblings) = Naive.replaced(leaves, parts, roots);
         require(siblings.length == Naive.siblingsOf(parts, LEVELS), "another number of siblings");
         bytes32[] memory words = Naive.concat(roots, siblings);
-        (bytes32 folded, uint256 used) = this.foldParts(parts, LEVELS, words, false);
+        (bytes32 folded, uint256 used) = this.foldRegions(parts, LEVELS, words, false);
         require(folded == root && used == words.length, "another root");
         // More words change nothing.
         words = Naive.concat(words, someLeaves(1, 3));
-        (folded, used) = this.foldParts(parts, LEVELS, words, false);
+        (folded, used) = this.foldRegions(parts, LEVELS, words, false);
         require(folded == root && used == words.length - 3, "words that are not used");
         // Blank, the roots are zero.
         (root, siblings) = Naive.replaced(leaves, parts, new bytes32[](parts.length));
-        (folded, used) = this.foldParts(parts, LEVELS, words, true);
+        (folded, used) = this.foldRegions(parts, LEVELS, words, true);
         require(folded == root && used == words.length - 3, "another blank root");
     }
 
     /// Every part alone, and every two of them.
-    function test_everyTwoParts() public view {
+    function test_everyTwoRegions() public view {
         for (uint256 one = 0; one < 1 << 4; one++) {
             for (uint256 two = one; two < 1 << 4; two++) {
                 // Each in a call of its own, which gives its memory back.
@@ -309,14 +309,14 @@ contract MerkleTest {
         bytes32[] memory words = Naive.concat(roots, siblings);
         for (uint256 i = 0; i < words.length; i++) {
             words[i] ^= bytes32(1 << bit % 256);
-            (bytes32 folded,) = this.foldParts(parts, LEVELS, words, false);
+            (bytes32 folded,) = this.foldRegions(parts, LEVELS, words, false);
             require(folded != root, "a word is ignored");
             words[i] ^= bytes32(1 << bit % 256);
         }
         for (uint256 i = 1; i < words.length; i++) {
             if (words[i] == words[i - 1]) continue;
             (words[i], words[i - 1]) = (words[i - 1], words[i]);
-            (bytes32 folded,) = this.foldParts(parts, LEVELS, words, false);
+            (bytes32 folded,) = this.foldRegions(parts, LEVELS, words, false);
             require(folded != root, "the order is ignored");
             (words[i], words[i - 1]) = (words[i - 1], words[i]);
         }
@@ -326,7 +326,7 @@ contract MerkleTest {
     function test_partsWithoutWords() public view {
         uint256[] memory parts = new uint256[](1);
         parts[0] = 1 << 128 | 3 << 64 | 1;
-        (, uint256 used) = this.foldParts(parts, LEVELS, new bytes32[](0), false);
+        (, uint256 used) = this.foldRegions(parts, LEVELS, new bytes32[](0), false);
         require(used == 6, "words that aren't there are not counted");
     }
 
@@ -338,11 +338,11 @@ contract MerkleTest {
         (words[0], words[1], words[2], words[3]) = ("one", "two", "zero", "three");
         bytes32 left = keccak256(bytes.concat(bytes32("zero"), bytes32("one")));
         bytes32 right = keccak256(bytes.concat(bytes32("two"), bytes32("three")));
-        (bytes32 root, uint256 used) = this.foldParts(parts, 2, words, false);
+        (bytes32 root, uint256 used) = this.foldRegions(parts, 2, words, false);
         require(root == keccak256(bytes.concat(left, right)) && used == 4, "another root");
         left = keccak256(bytes.concat(bytes32("zero"), bytes32(0)));
         right = keccak256(bytes.concat(bytes32(0), bytes32("three")));
-        (root, used) = this.foldParts(parts, 2, words, true);
+        (root, used) = this.foldRegions(parts, 2, words, true);
         require(root == keccak256(bytes.concat(left, right)) && used == 4, "another blank root");
     }
 
@@ -369,7 +369,7 @@ contract MerkleTest {
         bytes32[] memory zeros = Naive.pairSiblings(new bytes32[](9), 3);
         (bytes32 root,) = this.foldPair(0, 0, 3, 9, zeros);
         require(root == 0, "a pair of zeros");
-        (root,) = this.foldParts(someParts(5), LEVELS, new bytes32[](200), false);
+        (root,) = this.foldRegions(someParts(5), LEVELS, new bytes32[](200), false);
         require(root == 0, "parts of zeros");
     }
 

@@ -1,6 +1,6 @@
 //! The state machine.
 
-use crate::claims::{Level, Segment, commit, fold_pair};
+use crate::claims::{Level, Segment, commit};
 use crate::model::{Model, VOID, steps};
 use crate::moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
 use crate::regions::{self, Region, Regions};
@@ -234,12 +234,8 @@ impl Game {
         if !rules.is_part(pick.part, parts) {
             return Err(Illegal::Part { found: pick.part, parts });
         }
-        if !rules.picks(pick, parts, self.claims) {
-            return Err(Illegal::Proof(Proven::Claims));
-        }
-        let (start, rejected, index) = (pick.agreed, pick.rejected, pick.part.wrapping_sub(1));
-        let taken =
-            fold_pair(start, rejected, index, parts + 1, &pick.siblings).map_or(0, |(_, taken)| taken);
+        let taken = rules.picks(pick, parts, self.claims).ok_or(Illegal::Proof(Proven::Claims))?;
+        let (start, rejected) = (pick.agreed, pick.rejected);
         let part = self.segment.part(pick.part, self.arity);
         Ok(Picked { part, start, rejected, siblings: [taken, pick.siblings.len()] })
     }

@@ -75,7 +75,7 @@ impl Model {
                 && (1..=1 << subtree.bits()).contains(bytes)
                 && subtree.end() <= scratch
         };
-        (1..=image::MOST_PARTS).contains(&regions.len())
+        (1..=image::MOST_REGIONS).contains(&regions.len())
             && regions.iter().all(is_region)
             && regions.is_sorted_by(|one, next| one.subtree.end() <= next.subtree.address())
     }

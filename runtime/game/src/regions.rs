@@ -1,6 +1,6 @@
 //! Where inputs and outputs lie, and how the roots of several places lead to the root of memory.
 
-use image::Image;
+use image::{Image, Role};
 use step::merkle::{LEAF, node};
 use step::{Proof, Root, keccak};
 
@@ -149,9 +149,10 @@ fn walk(
 
 /// The inputs and the outputs of an image.
 pub(crate) fn of_image(image: &Image) -> Option<[Vec<Region>; 2]> {
-    let image::Parts { inputs, outputs } = image.parts()?;
-    Some([inputs, outputs].map(|parts| {
-        let region = |part: image::Part| Region { subtree: part.region.into(), bytes: part.bytes };
-        parts.into_iter().map(region).collect()
-    }))
+    let interface = image.interface.as_ref()?;
+    let regions = |role, regions: &[image::Region]| {
+        let region = |&region| Region { subtree: Subtree::from(region), bytes: image.extent(role, region) };
+        regions.iter().map(region).collect()
+    };
+    Some([regions(Role::Input, &interface.inputs), regions(Role::Output, &interface.outputs)])
 }

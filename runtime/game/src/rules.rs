@@ -16,11 +16,11 @@ pub trait Rules {
         (1..=parts).contains(&number)
     }
 
-    /// Whether a pick leads to a list of claims about this many parts.
-    fn picks(&self, pick: &Pick, parts: u64, claims: Root) -> bool {
+    /// How many of a pick's siblings lead to a list of claims about this many parts; `None` if they don't.
+    fn picks(&self, pick: &Pick, parts: u64, claims: Root) -> Option<usize> {
         let index = pick.part.wrapping_sub(1);
         let folded = claims::fold_pair(pick.agreed, pick.rejected, index, parts + 1, &pick.siblings);
-        folded.is_some_and(|(root, _)| root == claims)
+        folded.filter(|(root, _)| *root == claims).map(|(_, taken)| taken)
     }
 
     /// Whether a proof leads from its leaf to a root.

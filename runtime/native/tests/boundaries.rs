@@ -126,9 +126,9 @@ fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
         let mut run = Run::new(&native, &compiled.image, &slices(inputs)).expect("a run");
         assert_eq!(run.outputs().expect("outputs"), outputs, "{threads} threads");
         let found = run.output_roots().expect("roots");
-        let parts = compiled.image.parts().expect("an interface").outputs;
-        let root = |part: &image::Part| run.memory().subtree(part.region.address, part.region.bits.into());
-        assert_eq!(found, parts.iter().map(root).collect::<Vec<_>>());
+        let interface = compiled.image.interface.as_ref().expect("an interface");
+        let root = |region: &image::Region| run.memory().subtree(region.address, region.bits.into());
+        assert_eq!(found, interface.outputs.iter().map(root).collect::<Vec<_>>());
         assert_eq!(run.memory().root(), end, "{threads} threads");
         // In strides, the first of which goes back to the start.
         for boundary in (0..roots.len()).step_by(1 + roots.len() / 7) {

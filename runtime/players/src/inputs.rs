@@ -36,12 +36,12 @@ pub(crate) fn roots(regions: &[Region], inputs: &[Input]) -> Option<Vec<Root>> {
 
 /// The bytes behind roots: files `ROOT.bin` of a folder, and outputs that were computed here.
 #[derive(Debug, Default)]
-pub struct Parts {
+pub struct Preimages {
     folder: Option<PathBuf>,
     kept: HashMap<B256, Bytes>,
 }
 
-impl Parts {
+impl Preimages {
     /// Those in a folder. Without one, they are only in memory.
     #[must_use]
     pub fn new(folder: Option<PathBuf>) -> Self {
@@ -119,29 +119,29 @@ mod tests {
     fn outputs_are_found_again_with_a_folder_and_without() {
         let folder = tempfile::tempdir().expect("a folder");
         for place in [None, Some(folder.path().join("parts"))] {
-            let mut parts = Parts::new(place);
+            let mut preimages = Preimages::new(place);
             let bytes = Bytes::from(vec![5; 40]);
             let root = contracts::word(region_root(&REGION, &bytes));
-            assert_eq!(parts.find(root, &REGION), None);
-            parts.keep(root, &bytes).expect("it is kept");
-            parts.keep(root, &bytes).expect("it is kept already");
-            assert_eq!(parts.find(root, &REGION), Some(bytes));
-            assert_eq!(parts.find(B256::ZERO, &REGION), None);
+            assert_eq!(preimages.find(root, &REGION), None);
+            preimages.keep(root, &bytes).expect("it is kept");
+            preimages.keep(root, &bytes).expect("it is kept already");
+            assert_eq!(preimages.find(root, &REGION), Some(bytes));
+            assert_eq!(preimages.find(B256::ZERO, &REGION), None);
         }
     }
 
     #[test]
     fn what_is_no_file_or_too_large_or_other_bytes_is_not_taken() {
         let folder = tempfile::tempdir().expect("a folder");
-        let parts = Parts::new(Some(folder.path().to_owned()));
+        let preimages = Preimages::new(Some(folder.path().to_owned()));
         let root = contracts::word(region_root(&REGION, &[5; 40]));
         let path = folder.path().join(format!("{root}.bin"));
         std::fs::create_dir(&path).expect("a folder in its place");
-        assert_eq!(parts.find(root, &REGION), None);
+        assert_eq!(preimages.find(root, &REGION), None);
         std::fs::remove_dir(&path).expect("it goes");
         for bytes in [vec![5; 65], vec![6; 40], vec![]] {
             std::fs::write(&path, bytes).expect("a file");
-            assert_eq!(parts.find(root, &REGION), None);
+            assert_eq!(preimages.find(root, &REGION), None);
         }
     }
 }

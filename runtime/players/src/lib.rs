@@ -17,7 +17,7 @@ mod work;
 
 pub use book::{Book, BookError, Position};
 pub use duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id, game_of};
-pub use inputs::{Parts, root as input_root};
+pub use inputs::{Preimages, root as input_root};
 pub use model::{
     Computed, LoadedModel, ModelError, Output, inputs_commitment, is_by_root, pack, region_root,
 };

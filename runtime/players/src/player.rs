@@ -2,7 +2,7 @@
 
 use crate::book::{Asked, Book, BookError, Position};
 use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id};
-use crate::inputs::{Parts, root};
+use crate::inputs::{Preimages, root};
 use crate::model::{Computed, LoadedModel, is_by_root};
 use crate::show::{Deadline, GameName, Short, action, range};
 use crate::work::{Inference, Tamper, WorkError};
@@ -131,7 +131,7 @@ pub struct Player {
     /// By the hashes of requests: after a reorganization a number may belong to another request.
     results: HashMap<B256, Computed>,
     /// The bytes of inputs and outputs that are given by root.
-    parts: Parts,
+    preimages: Preimages,
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<(Job, Result<Found, WorkError>)>,
@@ -170,7 +170,7 @@ impl Player {
         let models: HashMap<B256, Arc<LoadedModel>> =
             models.into_iter().map(|model| (model.id(), Arc::new(model))).collect();
         let book = Book::open(Arc::clone(&store), service, block, models.clone())?;
-        let parts = Parts::new(config.inputs.clone());
+        let preimages = Preimages::new(config.inputs.clone());
         let account = wallet.address();
         let eth = Ether(node.balance(account).await?);
         tracing::info!(%account, %eth, chain = chain_id, %service, role = config.role.name(), "ready");
@@ -184,7 +184,7 @@ impl Player {
             models,
             inferences: HashMap::new(),
             results: HashMap::new(),
-            parts,
+            preimages,
             openings: HashMap::new(),
             replies: HashMap::new(),
             jobs: JoinSet::new(),
@@ -819,7 +819,7 @@ impl Player {
                 Source::Bytes => input.data,
                 _ => {
                     let root = contracts::word(root(region, &input)?);
-                    let Some(bytes) = self.parts.find(root, region) else {
+                    let Some(bytes) = self.preimages.find(root, region) else {
                         self.warn_of_missing(case, &model, inputs.len(), root);
                         return None;
                     };
@@ -865,7 +865,7 @@ impl Player {
             computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index))
         {
             let root = contracts::word(output.root);
-            if let Err(error) = self.parts.keep(root, &output.bytes) {
+            if let Err(error) = self.preimages.keep(root, &output.bytes) {
                 tracing::error!(output = index, %root, %error, "cannot keep an output, which later requests may need");
             }
         }

@@ -1,6 +1,6 @@
 //! The contents of an image, and their validation.
 
-use crate::{ImageError, MAX_CODE, MOST_PARTS, Shape, Shown};
+use crate::{ImageError, MAX_CODE, MOST_REGIONS, Shape, Shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
@@ -49,7 +49,7 @@ pub struct Period {
 /// The inputs and outputs of a whole run, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
-    /// The subtrees that contain the inputs: 1 to [`MOST_PARTS`], ascending and disjoint.
+    /// The subtrees that contain the inputs: 1 to [`MOST_REGIONS`], ascending and disjoint.
     pub inputs: Vec<Region>,
     /// The subtrees that contain the outputs, likewise. One may be that of an input, which changes in place.
     pub outputs: Vec<Region>,
@@ -75,24 +75,6 @@ impl Region {
         let size = 1u64.checked_shl(self.bits.into()).filter(|&size| size >= LEAF as u64)?;
         self.address.is_multiple_of(size).then_some(self.address..self.address.checked_add(size)?)
     }
-}
-
-/// A subtree of memory that is given or committed to as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
-    /// Where it is.
-    pub region: Region,
-    /// The number of its bytes that are used: up to the end of its last tensor. The others are zero.
-    pub bytes: u64,
-}
-
-/// What an [`Interface`] consists of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parts {
-    /// In ascending order of addresses.
-    pub inputs: Vec<Part>,
-    /// Likewise.
-    pub outputs: Vec<Part>,
 }
 
 /// Bytes of memory before the first step.
@@ -253,19 +235,9 @@ pub struct BigStep {
 }
 
 impl Contents {
-    /// The parts of memory with the inputs and the outputs; `None` without an interface.
+    /// The bytes from the start of a region to the end of its last tensor of a role. The others are zero.
     #[must_use]
-    pub fn parts(&self) -> Option<Parts> {
-        let parts = |role, regions: &[Region]| {
-            let part = |&region| Part { region, bytes: self.extent(role, region) };
-            regions.iter().map(part).collect()
-        };
-        let Interface { inputs, outputs, .. } = self.interface.as_ref()?;
-        Some(Parts { inputs: parts(Role::Input, inputs), outputs: parts(Role::Output, outputs) })
-    }
-
-    /// The bytes from the start of a region to the end of its last tensor of a role.
-    fn extent(&self, role: Role, region: Region) -> u64 {
+    pub fn extent(&self, role: Role, region: Region) -> u64 {
         let tensors = self.tensors.iter().filter(|tensor| tensor.role == role);
         let here = tensors.filter(|tensor| region.range().is_some_and(|all| all.contains(&tensor.address)));
         let end = here.map(|tensor| tensor.address.saturating_add(tensor.bytes)).max();
@@ -305,8 +277,8 @@ impl Contents {
         }
     }
 
-    /// Parts must be ascending subtrees of memory apart from scratch, and contain exactly their tensors. An
-    /// input part and an output part may be the same.
+    /// Regions must be ascending subtrees of memory apart from scratch, and contain exactly their tensors. An
+    /// input region and an output region may be the same.
     fn check_interface(&self, interface: &Interface) -> Result<(), ImageError> {
         let size = self.profile.memory_size();
         let scratch =
@@ -319,7 +291,7 @@ impl Contents {
         for (i, input) in inputs.iter().enumerate() {
             let clash = |output: &&Range<u64>| overlap(input, output) && input != *output;
             if let Some(o) = outputs.iter().position(|output| clash(&output)) {
-                let [first, second] = [format!("input part {i}"), format!("output part {o}")];
+                let [first, second] = [format!("input region {i}"), format!("output region {o}")];
                 let address = input.start.max(outputs[o].start);
                 return Err(ImageError::Overlap { first, second, address });
             }
@@ -327,7 +299,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Checks the parts of a role, and returns their addresses.
+    /// Checks the regions of a role, and returns their addresses.
     fn check_parts(
         &self,
         what: &'static str,
@@ -335,19 +307,19 @@ impl Contents {
         regions: &[Region],
         scratch: &Range<u64>,
     ) -> Result<Vec<Range<u64>>, ImageError> {
-        if !(1..=MOST_PARTS).contains(&regions.len()) {
-            return Err(ImageError::PartCount { what, found: regions.len() });
+        if !(1..=MOST_REGIONS).contains(&regions.len()) {
+            return Err(ImageError::RegionCount { what, found: regions.len() });
         }
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for (index, &region) in regions.iter().enumerate() {
-            let name = || format!("{what} part {index}");
+            let name = || format!("{what} region {index}");
             let range = self.subtree(name, region)?;
             if overlap(&range, scratch) {
                 let (second, address) = ("scratch".to_owned(), range.start.max(scratch.start));
                 return Err(ImageError::Overlap { first: name(), second, address });
             }
             if let Some(last) = ranges.last().filter(|last| range.start < last.end) {
-                return Err(ImageError::PartOrder { what, index, address: range.start, end: last.end });
+                return Err(ImageError::RegionOrder { what, index, address: range.start, end: last.end });
             }
             ranges.push(range);
         }
@@ -355,11 +327,11 @@ impl Contents {
         for tensor in self.tensors.iter().filter(|tensor| tensor.role == role) {
             let home = ranges.iter().position(|range| range.contains(&tensor.address));
             let home = home.filter(|&home| tensor.address + tensor.bytes <= ranges[home].end);
-            let home = home.ok_or_else(|| ImageError::NotInPart { name: tensor.name.clone(), what })?;
+            let home = home.ok_or_else(|| ImageError::NotInRegion { name: tensor.name.clone(), what })?;
             empty[home] = false;
         }
         match empty.iter().position(|&empty| empty) {
-            Some(index) => Err(ImageError::EmptyPart { what, index, address: ranges[index].start }),
+            Some(index) => Err(ImageError::EmptyRegion { what, index, address: ranges[index].start }),
             None => Ok(ranges),
         }
     }

@@ -11,7 +11,7 @@ mod schedule;
 
 pub use code_tree::CodeTree;
 pub use contents::{
-    BigStep, Contents, Dtype, Interface, Part, Parts, Period, Region, Role, Segment, Symbol, Tensor,
+    BigStep, Contents, Dtype, Interface, Period, Region, Role, Segment, Symbol, Tensor,
 };
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule, Shape};
@@ -33,8 +33,8 @@ pub const MAX_CODE: u64 = 1 << 30;
 /// mapping.
 pub const MAX_SEGMENTS: usize = 1024;
 
-/// The maximum number of parts of the inputs, and of the outputs.
-pub const MOST_PARTS: usize = 64;
+/// The maximum number of regions of the inputs, and of the outputs.
+pub const MOST_REGIONS: usize = 64;
 
 /// Valid contents with their roots. The segments are whole pages.
 ///
@@ -113,40 +113,40 @@ pub enum ImageError {
         /// log2 of its size.
         bits: u8,
     },
-    /// An interface has no parts of a role, or too many.
-    #[error("{found} {what} parts; an interface has 1 to {MOST_PARTS}")]
-    PartCount {
+    /// An interface has no regions of a role, or too many.
+    #[error("{found} {what} regions; an interface has 1 to {MOST_REGIONS}")]
+    RegionCount {
         /// Their role.
         what: &'static str,
-        /// The number of parts.
+        /// The number of regions.
         found: usize,
     },
-    /// A part is not after the one before.
+    /// A region is not after the one before.
     #[error(
-        "{what} part {index} is at {address:#x}, and the one before ends at {end:#x}: parts are in ascending \
+        "{what} region {index} is at {address:#x}, and the one before ends at {end:#x}: regions are in ascending \
          order of addresses and don't overlap"
     )]
-    PartOrder {
+    RegionOrder {
         /// Its role.
         what: &'static str,
         /// Its place in the list.
         index: usize,
         /// Its first address.
         address: u64,
-        /// The end of the part before.
+        /// The end of the region before.
         end: u64,
     },
-    /// An input or an output is outside all parts.
-    #[error("tensor {name} is not in one of the {what} parts")]
-    NotInPart {
+    /// An input or an output is outside all regions.
+    #[error("tensor {name} is not in one of the {what} regions")]
+    NotInRegion {
         /// Its name.
         name: String,
-        /// The role of the parts.
+        /// The role of the regions.
         what: &'static str,
     },
-    /// There is no tensor in a part.
-    #[error("{what} part {index} at {address:#x} contains no {what}")]
-    EmptyPart {
+    /// There is no tensor in a region.
+    #[error("{what} region {index} at {address:#x} contains no {what}")]
+    EmptyRegion {
         /// Its role.
         what: &'static str,
         /// Its place in the list.
@@ -156,11 +156,11 @@ pub enum ImageError {
     },
     /// Memory under an input is not zero.
     #[error(
-        "input part {index} of 2^{bits} bytes at {address:#x} is not zero before the first step: an image has no \
-         values for its inputs; give them with the run, or put initial data outside the input parts"
+        "input region {index} of 2^{bits} bytes at {address:#x} is not zero before the first step: an image has no \
+         values for its inputs; give them with the run, or put initial data outside the input regions"
     )]
     InputNotZero {
-        /// The part's place in the list.
+        /// The region's place in the list.
         index: usize,
         /// Its first address.
         address: u64,
@@ -338,7 +338,7 @@ impl Image {
         Self { contents, code_tree, base }
     }
 
-    /// Memory must be zero in every input part. This reads stored nodes, or a single page.
+    /// Memory must be zero in every input region. This reads stored nodes, or a single page.
     fn check_inputs(&self) -> Result<(), ImageError> {
         let inputs = self.interface.as_ref().map_or(&[][..], |interface| &interface.inputs);
         match inputs.iter().position(|region| !self.base.is_zero(region.address, region.bits.into())) {

@@ -430,9 +430,9 @@ fn a_state_is_an_input_and_an_output_in_place() {
     // One pointer each.
     assert_eq!(start_of(&contents).1[3..6], [0x1_0080, 0x1_00c0, 0x1_0100]);
     assert_eq!(contents.schedule[0].arguments, [0x1_0080, 0x1_00c0, 0x1_0100]);
-    let parts = Image::new(contents).expect("an image").parts().expect("an interface");
-    assert_eq!((parts.inputs.len(), parts.outputs.len()), (2, 3));
-    assert_eq!(parts.inputs, parts.outputs[1..]);
+    let interface = Image::new(contents).expect("an image").interface.clone().expect("an interface");
+    assert_eq!((interface.inputs.len(), interface.outputs.len()), (2, 3));
+    assert_eq!(interface.inputs, interface.outputs[1..]);
     // Alone, it is the input and the output that a program needs.
     let alone = program(&[ADDI, ECALL]).with(|f| f.declared = Some("state count u8"));
     assert!(load(&alone.write(), &options).is_ok());

@@ -1,7 +1,7 @@
 //! Image files: reading a written file gives the same image, and all damage is detected.
 
 use image::{
-    BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Part, Region, Role, Segment, Symbol, Tensor,
+    BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor,
 };
 use isa::Extensions;
 use proptest::prelude::*;
@@ -242,51 +242,51 @@ fn contents_that_make_no_sense() {
         ),
         (
             check(&|c| interface(c).inputs[0].address = 0x2010),
-            "input part 0 of 2^5 bytes at 0x2010 is not 32 bytes or more at a multiple of its size in memory",
+            "input region 0 of 2^5 bytes at 0x2010 is not 32 bytes or more at a multiple of its size in memory",
         ),
         (
             check(&|c| interface(c).outputs[1].bits = 17),
-            "output part 1 of 2^17 bytes at 0x4000 is not 32 bytes or more at a multiple of its size in memory",
+            "output region 1 of 2^17 bytes at 0x4000 is not 32 bytes or more at a multiple of its size in memory",
         ),
         (
             check(&|c| interface(c).outputs[0] = region(0, 64)),
-            "output part 0 of 2^64 bytes at 0x0 is not 32 bytes or more at a multiple of its size in memory",
+            "output region 0 of 2^64 bytes at 0x0 is not 32 bytes or more at a multiple of its size in memory",
         ),
         (
             check(&|c| interface(c).scratch_bits = 17),
             "scratch of 2^17 bytes at 0xffffffffffffffff is not 32 bytes or more at a multiple of its size in memory",
         ),
-        (check(&|c| interface(c).scratch_bits = 16), "input part 0 and scratch overlap at 0x2000"),
+        (check(&|c| interface(c).scratch_bits = 16), "input region 0 and scratch overlap at 0x2000"),
         (
             check(&|c| interface(c).outputs.push(region(0xf800, 11))),
-            "output part 2 and scratch overlap at 0xf800",
+            "output region 2 and scratch overlap at 0xf800",
         ),
-        (check(&|c| interface(c).inputs.clear()), "0 input parts; an interface has 1 to 64"),
+        (check(&|c| interface(c).inputs.clear()), "0 input regions; an interface has 1 to 64"),
         (
             check(&|c| interface(c).outputs = (0..65).map(|i| region(32 * i, 5)).collect()),
-            "65 output parts; an interface has 1 to 64",
+            "65 output regions; an interface has 1 to 64",
         ),
         (
             check(&|c| interface(c).inputs.reverse()),
-            "input part 1 is at 0x2000, and the one before ends at 0x4040: parts are in ascending order of \
+            "input region 1 is at 0x2000, and the one before ends at 0x4040: regions are in ascending order of \
              addresses and don't overlap",
         ),
         (
             check(&|c| interface(c).outputs.insert(1, region(0x3020, 5))),
-            "output part 1 is at 0x3020, and the one before ends at 0x3040: parts are in ascending order of \
+            "output region 1 is at 0x3020, and the one before ends at 0x3040: regions are in ascending order of \
              addresses and don't overlap",
         ),
-        (check(&|c| interface(c).outputs[1].bits = 7), "input part 1 and output part 1 overlap at 0x4000"),
+        (check(&|c| interface(c).outputs[1].bits = 7), "input region 1 and output region 1 overlap at 0x4000"),
         (
             check(&|c| interface(c).inputs.insert(1, region(0x3020, 5))),
-            "input part 1 at 0x3020 contains no input",
+            "input region 1 at 0x3020 contains no input",
         ),
-        (check(&|c| interface(c).outputs.truncate(1)), "tensor state is not in one of the output parts"),
+        (check(&|c| interface(c).outputs.truncate(1)), "tensor state is not in one of the output regions"),
         (
             check(&|c| interface(c).inputs[0].address = 0x2020),
-            "tensor scalar is not in one of the input parts",
+            "tensor scalar is not in one of the input regions",
         ),
-        (check(&|c| interface(c).outputs[0].bits = 5), "tensor output is not in one of the output parts"),
+        (check(&|c| interface(c).outputs[0].bits = 5), "tensor output is not in one of the output regions"),
         (check(&|c| c.schedule[0].lo = 6), "big step 0 computes elements 6 to 6 of a tensor of 6"),
     ] {
         assert_eq!(found, expected);
@@ -294,25 +294,22 @@ fn contents_that_make_no_sense() {
 }
 
 #[test]
-fn parts_end_with_their_last_tensor() {
-    let part = |address, bits, bytes| Part { region: region(address, bits), bytes };
+fn regions_end_with_their_last_tensor() {
     let mut contents = contents();
-    let parts = contents.parts().expect("an interface");
-    assert_eq!(parts.inputs, [part(0x2000, 5, 1), part(0x4000, 6, 40)]);
-    assert_eq!(parts.outputs, [part(0x3000, 6, 48), part(0x4000, 6, 40)]);
-    // Several tensors in a part, in any order. An output is not an input, even if it is there.
+    let bytes = |contents: &Contents, role, at| contents.extent(role, region(at, 6));
+    assert_eq!(contents.extent(Role::Input, region(0x2000, 5)), 1);
+    assert_eq!(bytes(&contents, Role::Input, 0x4000), 40);
+    assert_eq!(bytes(&contents, Role::Output, 0x3000), 48);
+    assert_eq!(bytes(&contents, Role::Output, 0x4000), 40);
+    // Several tensors in a region, in any order. An output is not an input, even if it is there.
     let tensor = |address| Tensor { address, ..contents.tensors[1].clone() };
     let more = [tensor(0x201f), tensor(0x2003)];
     contents.tensors.extend(more);
-    interface(&mut contents).outputs = vec![region(0x2000, 5), region(0x3000, 6), region(0x4000, 6)];
-    let parts = contents.parts().expect("an interface");
-    assert_eq!(parts.inputs, [part(0x2000, 5, 32), part(0x4000, 6, 40)]);
-    assert_eq!(parts.outputs[0], part(0x2000, 5, 0));
-    contents.interface = None;
-    assert_eq!(contents.parts(), None);
+    assert_eq!(contents.extent(Role::Input, region(0x2000, 5)), 32);
+    assert_eq!(contents.extent(Role::Output, region(0x2000, 5)), 0);
 }
 
-/// The contents with one input, which is this part of memory, and with a byte at an address.
+/// The contents with one input, which is this region of memory, and with a byte at an address.
 fn with_byte(input: Region, at: u64, byte: u8) -> Contents {
     let segment = |address, byte| Segment { address, bytes: vec![byte].into() };
     let mut contents = Contents { segments: vec![segment(0x1000, 7), segment(at, byte)], ..contents() };
@@ -352,7 +349,7 @@ fn accepted(input: Region, at: u64) -> bool {
         if let Err(error) = result {
             let Region { address, bits } = input;
             let start =
-                format!("input part 0 of 2^{bits} bytes at {address:#x} is not zero before the first step");
+                format!("input region 0 of 2^{bits} bytes at {address:#x} is not zero before the first step");
             assert!(error.to_string().starts_with(&start), "{error}");
         }
     }

@@ -77,7 +77,7 @@ impl Declared {
     }
 
     /// Places each tensor after an address and after the one before: an aligned power of two of bytes, so
-    /// that it is a part of memory. `None` if they don't fit into the address space.
+    /// that it is a region of memory. `None` if they don't fit into the address space.
     pub fn place(self, mut end: u64) -> Option<Layout> {
         let (mut addresses, mut tensors) = (Vec::new(), Vec::new());
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());

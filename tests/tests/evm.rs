@@ -397,12 +397,7 @@ fn the_witness_names_its_parts() {
 
 /// Bugs that a verifier might have: what the text says, what it should not say, and an instruction that shows it.
 const BUGS: [(Extensions, &str, &str, Op); 16] = [
-    (
-        Extensions::IM,
-        "index - 1, value & WORD",
-        "index - 1, value",
-        Op::Slli,
-    ),
+    (Extensions::IM, "index - 1, value & WORD", "index - 1, value", Op::Slli),
     (
         Extensions::IM,
         "rs1(instruction) >> (rs2(instruction) & 63)",
@@ -414,7 +409,7 @@ const BUGS: [(Extensions, &str, &str, Op); 16] = [
     (Extensions::IM, "if (index == 0) return;", "", Op::Addi),
     (Extensions::IM, "if (given != preStateRoot)", "if (false)", Op::Xor),
     (Extensions::IM, "if (read != witness.length)", "if (read > witness.length)", Op::Or),
-    (Extensions::IM, "else if (root != known)", "else if (false)", Op::Ld),
+    (Extensions::IM, "if (!first && root != known)", "if (false)", Op::Ld),
     (Extensions::IM, "if and(shr(place, hidden), 1)", "if iszero(mload(add(OLD, place)))", Op::Lw),
     (Extensions::IM, "xor(length, newLength)", "or(length, newLength)", Op::Add),
     (Extensions::IMFD, "reveal(FLOAT_HASH, hashOf(FLOATS, end));", "", Op::FaddD),

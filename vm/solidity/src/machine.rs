@@ -1,8 +1,8 @@
 //! The printer's machine: every access is a call of a helper of the verifier.
 
 use crate::symbolic::{
-    Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, is_never, name, parameter, read, read_now,
-    unmasked,
+    Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, is_never, name, parameter, read,
+    read_now, unmasked,
 };
 use isa::{Done, InstructionEntry, Layout, Machine, REGISTERS, Size, SoftFloat, Trap, domain::Bool as _};
 

@@ -357,8 +357,8 @@ contract StepVerifier is IStepVerifier {
             known := mload(add(OLD, CODE_ROOT))
             first := iszero(mload(REVEALED))
         }
-        if (first) reveal(CODE_ROOT, uint256(root));
-        else if (root != known) revert ProofMismatch(known, root);
+        if (!first && root != known) revert ProofMismatch(known, root);
+        reveal(CODE_ROOT, uint256(root));
     }
 
     /// @dev Reads the next proof in the witness, of a leaf of the memory.

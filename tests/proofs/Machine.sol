@@ -51,7 +51,7 @@ abstract contract Machine {
 
     function setRd(uint256 instruction, uint256 value) internal {
         got.rd = fieldRd(instruction);
-        if (got.rd != 0) got.value = value;
+        if (got.rd != 0) got.value = value & 0xffffffffffffffff;
     }
 
     function readable(uint256 location) internal view returns (bool) {

@@ -61,7 +61,7 @@ BUGS = [
     ("sh", "STORE_MISALIGNED", "LOAD_MISALIGNED"),
     ("sltiu", "rs1(instruction) < immI(instruction)", "lessSigned(rs1(instruction), immI(instruction))"),
     ("sraw", "& 31", "& 63"),
-    ("sub", "& WORD", ""),
+    ("sub", " - ", " + "),
     ("sw", "!writable(location)", "!readable(location)"),
 ]
 

@@ -26,7 +26,7 @@ pub fn check(path: &Path, text: &str) {
 /// The maximum size of a verifier's deployed code. EIP-170 allows 24,576 bytes.
 #[must_use]
 pub fn size_limit(extensions: Extensions) -> usize {
-    if extensions.has(Extension::F) { 22_000 } else { 12_000 }
+    if extensions.has(Extension::F) { 16_384 } else { 7168 }
 }
 
 /// Hexadecimal digits in lines of a readable length.

@@ -397,12 +397,7 @@ fn the_witness_names_its_parts() {
 
 /// Bugs that a verifier might have: what the text says, what it should not say, and an instruction that shows it.
 const BUGS: [(Extensions, &str, &str, Op); 16] = [
-    (
-        Extensions::IM,
-        "(rs1(instruction) << shamt6(instruction)) & WORD",
-        "rs1(instruction) << shamt6(instruction)",
-        Op::Slli,
-    ),
+    (Extensions::IM, "index - 1, value & WORD", "index - 1, value", Op::Slli),
     (
         Extensions::IM,
         "rs1(instruction) >> (rs2(instruction) & 63)",
@@ -414,13 +409,13 @@ const BUGS: [(Extensions, &str, &str, Op); 16] = [
     (Extensions::IM, "if (index == 0) return;", "", Op::Addi),
     (Extensions::IM, "if (given != preStateRoot)", "if (false)", Op::Xor),
     (Extensions::IM, "if (read != witness.length)", "if (read > witness.length)", Op::Or),
-    (Extensions::IM, "wordAt(REVEALED) != 0 && root != known", "root == 0 && root != known", Op::Ld),
+    (Extensions::IM, "if (!first && root != known)", "if (false)", Op::Ld),
     (Extensions::IM, "if and(shr(place, hidden), 1)", "if iszero(mload(add(OLD, place)))", Op::Lw),
     (Extensions::IM, "xor(length, newLength)", "or(length, newLength)", Op::Add),
-    (Extensions::IMFD, "reveal(FLOAT_HASH, hashOf", "setWord(NEW + FLOAT_HASH, hashOf", Op::FaddD),
+    (Extensions::IMFD, "reveal(FLOAT_HASH, hashOf(FLOATS, end));", "", Op::FaddD),
     (Extensions::IM, "(location & 3) != 0", "(location & 1) != 0", Op::Lw),
     (Extensions::IM, "mstore(xor(place, 32), sibling)", "mstore(sub(32, place), root)", Op::Add),
-    (Extensions::IM, "wordAt(MEMORY_BITS) == 0 && !inCode(location)", "wordAt(MEMORY_BITS) == 0", Op::Sd),
+    (Extensions::IM, "inMemory(location) && !inCode(location)", "inMemory(location)", Op::Sd),
     (Extensions::IMFD, "quotient | toUint(!exact)", "quotient | toUint(exact)", Op::FdivD),
     (Extensions::IMFD, "sign = toUint(rm == 2);", "sign = toUint(rm == 3);", Op::FaddS),
 ];

@@ -112,7 +112,7 @@ fn layout() -> String {
         ("MEMORY_BITS", MACHINE, "Memory spans the addresses below 2^MEMORY_BITS."),
         ("CODE_BASE", MACHINE + 32, "The first address of the code."),
         ("CODE_SIZE", MACHINE + 64, "The size of the code in bytes."),
-        ("CODE_DEPTH", MACHINE + 96, "The depth of the code tree."),
+        ("CODE_BITS", MACHINE + 96, "Each offset into the code is below 2^CODE_BITS."),
         ("OLD", OLD, "The state before the step."),
         ("NEW", NEW, "The state after the step."),
         ("FLOATS", FLOATS, "The list of the float registers before the step."),

@@ -1,7 +1,8 @@
 //! The printer's machine: every access is a call of a helper of the verifier.
 
 use crate::symbolic::{
-    Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, is_never, name, parameter, read, read_now,
+    Bool, Id, Nat, Statement, Symbolic, Word, call, constant, emit, is_never, name, parameter, read,
+    read_now, unmasked,
 };
 use isa::{Done, InstructionEntry, Layout, Machine, REGISTERS, Size, SoftFloat, Trap, domain::Bool as _};
 
@@ -100,7 +101,8 @@ impl Machine for Recorder {
         Word(read("register", &[constant(a7 as u128)]))
     }
     fn set_rd(&mut self, value: Word) -> Done {
-        emit(Statement::Do("setRd".to_owned(), vec![self.instruction, value.0]));
+        // `setRd` takes the low 64 bits.
+        emit(Statement::Do("setRd".to_owned(), vec![self.instruction, unmasked(value.0)]));
         Ok(())
     }
     fn frs1(&mut self) -> Word {

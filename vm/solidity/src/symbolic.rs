@@ -244,8 +244,13 @@ fn binary(operator: Operator, a: Id, b: Id) -> Id {
 
 /// Sum, difference or product of words. The operands may be wrapped late, together with the result.
 fn modular(operator: Operator, a: Word, b: Word) -> Word {
-    let [a, b] = ARENA.with_borrow(|arena| [a.0, b.0].map(|value| arena.unmasked(value)));
+    let [a, b] = [a.0, b.0].map(unmasked);
     wrapped(binary(operator, a, b))
+}
+
+/// A value without the mask of a surrounding word, for users of at most the low 64 bits.
+pub fn unmasked(value: Id) -> Id {
+    ARENA.with_borrow(|arena| arena.unmasked(value))
 }
 
 /// An expression truncated to 64 bits.
@@ -400,7 +405,6 @@ impl Arena {
         if self.width(value) <= width { value } else { self.masked_by(value, (1 << width) - 1) }
     }
 
-    /// A value without the mask of a surrounding word, for users of at most the low 64 bits.
     fn unmasked(&self, id: Id) -> Id {
         match *self.expression(id) {
             Expression::Binary(Operator::And, value, mask) if self.constant_of(mask) == Some(WORD_MASK) => {
@@ -610,8 +614,7 @@ impl IsaWord for Word {
         Bool(call("lessSigned", &[self.0, other.0]))
     }
     fn sext(self, bits: u32) -> Self {
-        let value = ARENA.with_borrow(|arena| arena.unmasked(self.0));
-        Self(call("signExtend", &[value, constant(u128::from(bits))]))
+        Self(call("signExtend", &[unmasked(self.0), constant(u128::from(bits))]))
     }
     fn zext(self, bits: u32) -> Self {
         Self(ARENA.with_borrow_mut(|arena| arena.masked(self.0, bits)))

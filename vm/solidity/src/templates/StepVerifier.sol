@@ -55,23 +55,13 @@ contract StepVerifier is IStepVerifier {
         unchecked {
             if (machine >> 136 != EXTENSIONS) revert InvalidMachine();
             uint256 codeSize = machine & WORD;
-            setWord(MEMORY_BITS, (machine >> 128) & 0xff);
-            setWord(CODE_BASE, (machine >> 64) & WORD);
-            setWord(CODE_SIZE, codeSize);
-            setWord(CODE_DEPTH, bitLength(codeSize / 32 - 1));
-        }
-    }
-
-    /// @dev The 32 bytes at `place` in this contract's memory.
-    function wordAt(uint256 place) private pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            value := mload(place)
-        }
-    }
-
-    function setWord(uint256 place, uint256 value) private pure {
-        assembly ("memory-safe") {
-            mstore(place, value)
+            uint256 codeBits = bitLength(codeSize - 1);
+            assembly ("memory-safe") {
+                mstore(MEMORY_BITS, byte(15, machine))
+                mstore(CODE_BASE, and(shr(64, machine), WORD))
+                mstore(CODE_SIZE, codeSize)
+                mstore(CODE_BITS, codeBits)
+            }
         }
     }
 
@@ -92,8 +82,9 @@ contract StepVerifier is IStepVerifier {
                 status := byte(0, calldataload(witness.offset))
                 mstore8(add(OLD, STATUS), status)
             }
-            bool trapped = status >= TRAPPED && status <= TRAPPED + {{last_trap}};
-            if (status != RUNNING && status != EXITED && !trapped) revert InvalidStatus(status);
+            // Wraps below TRAPPED, to more than any trap.
+            bool trapped = status - TRAPPED <= {{last_trap}};
+            if (status > EXITED && !trapped) revert InvalidStatus(status);
             uint256 end = loadNumbers(OLD + NUMBERS);
             assembly ("memory-safe") {
                 mstore(OLD_END, end)
@@ -121,6 +112,7 @@ contract StepVerifier is IStepVerifier {
     function requireTrue(bytes32 preStateRoot, bytes calldata witness) private pure {
         uint256 read;
         bytes32 given;
+        bool canonical;
         assembly ("memory-safe") {
             let cursor := mload(CURSOR)
             let hidden := not(mload(REVEALED))
@@ -133,9 +125,10 @@ contract StepVerifier is IStepVerifier {
             }
             read := sub(cursor, witness.offset)
             given := keccak256(OLD, sub(mload(OLD_END), OLD))
+            canonical := iszero(mload(NOT_CANONICAL))
         }
         if (read != witness.length) revert WitnessLength(read, witness.length);
-        if (wordAt(NOT_CANONICAL) != 0) revert ProofNotCanonical();
+        if (!canonical) revert ProofNotCanonical();
         if (given != preStateRoot) revert StateMismatch(preStateRoot, given);
     }
 
@@ -169,7 +162,8 @@ contract StepVerifier is IStepVerifier {
     /// @dev The integer register `index`. The lists begin with x1; x0 has no place in them, and is 0.
     function register(uint256 index) private pure returns (uint256) {
         unchecked {
-            return numberAt(OLD + NUMBERS, index - 1);
+            (uint256 place, uint256 length) = find(OLD + NUMBERS, index - 1);
+            return numberAt(place, length);
         }
     }
 
@@ -181,13 +175,19 @@ contract StepVerifier is IStepVerifier {
         return register(fieldRs2(instruction));
     }
 
-    /// @dev Writes the destination register; writes to x0 are ignored.
+    /// @dev Writes the low 64 bits to the destination register; writes to x0 are ignored.
     function setRd(uint256 instruction, uint256 value) private pure {
         unchecked {
             uint256 index = fieldRd(instruction);
             if (index == 0) return;
-            uint256 end = replace(OLD + NUMBERS, wordAt(OLD_END), NEW + NUMBERS, index - 1, value);
-            setWord(NEW_END, end);
+            uint256 end;
+            assembly ("memory-safe") {
+                end := mload(OLD_END)
+            }
+            end = replace(OLD + NUMBERS, end, NEW + NUMBERS, index - 1, value & WORD);
+            assembly ("memory-safe") {
+                mstore(NEW_END, end)
+            }
         }
     }
 
@@ -209,9 +209,10 @@ contract StepVerifier is IStepVerifier {
     /// @dev Copies the next list from the witness into this contract's memory, and returns its end there.
     function loadNumbers(uint256 list) private pure returns (uint256 end) {
         unchecked {
-            uint256 cursor = wordAt(CURSOR);
+            uint256 cursor;
             uint256 tooLong;
             assembly ("memory-safe") {
+                cursor := mload(CURSOR)
                 let lengths := calldataload(cursor)
                 mstore(list, lengths)
                 // More than eight: the highest of the four bits, and any other.
@@ -222,9 +223,10 @@ contract StepVerifier is IStepVerifier {
             (uint256 place, uint256 length) = find(list, 31);
             end = place + length;
             assembly ("memory-safe") {
-                calldatacopy(list, cursor, sub(end, list))
+                let size := sub(end, list)
+                calldatacopy(list, cursor, size)
+                mstore(CURSOR, add(cursor, size))
             }
-            setWord(CURSOR, cursor + end - list);
         }
     }
 
@@ -241,9 +243,8 @@ contract StepVerifier is IStepVerifier {
         }
     }
 
-    /// @dev Number `index` of a list; 0 if there is none.
-    function numberAt(uint256 list, uint256 index) private pure returns (uint256 value) {
-        (uint256 place, uint256 length) = find(list, index);
+    /// @dev The number of up to 32 bytes at a place.
+    function numberAt(uint256 place, uint256 length) private pure returns (uint256 value) {
         assembly ("memory-safe") {
             value := shr(sub(256, shl(3, length)), mload(place))
         }
@@ -283,95 +284,123 @@ contract StepVerifier is IStepVerifier {
 {{floats}}
     // ---- Memory and code
 
-    function inCode(uint256 location) private pure returns (bool) {
-        unchecked {
-            return location - wordAt(CODE_BASE) < wordAt(CODE_SIZE);
+    function inCode(uint256 location) private pure returns (bool result) {
+        assembly ("memory-safe") {
+            result := lt(sub(location, mload(CODE_BASE)), mload(CODE_SIZE))
+        }
+    }
+
+    function inMemory(uint256 location) private pure returns (bool result) {
+        assembly ("memory-safe") {
+            result := iszero(shr(mload(MEMORY_BITS), location))
         }
     }
 
     /// @dev Whether an aligned load may read this address: memory or code.
     function readable(uint256 location) private pure returns (bool) {
-        return location >> wordAt(MEMORY_BITS) == 0 || inCode(location);
+        return inMemory(location) || inCode(location);
     }
 
     /// @dev Whether an aligned store may write this address: memory that is not hidden by code.
     function writable(uint256 location) private pure returns (bool) {
-        return location >> wordAt(MEMORY_BITS) == 0 && !inCode(location);
+        return inMemory(location) && !inCode(location);
     }
 
     /// @dev The instruction at an address of the code, with its proof checked.
     function fetch(uint256 pc) private pure returns (uint256) {
-        return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
+        unchecked {
+            return (codeLeaf(pc) >> (8 * (pc & 31))) & 0xffffffff;
+        }
     }
 
     /// @dev `size` bytes at an address, with their proof checked.
     function load(uint256 location, uint256 size) private pure returns (uint256) {
-        uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
-        return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
+        unchecked {
+            uint256 leaf = inCode(location) ? codeLeaf(location) : memoryLeaf(location);
+            return (leaf >> (8 * (location & 31))) & ((1 << (8 * size)) - 1);
+        }
     }
 
     /// @dev Stores `size` bytes at an address: hashes the new leaf up the same path as the old one.
     function store(uint256 location, uint256 size, uint256 value) private pure {
         unchecked {
-            uint256 proof = wordAt(CURSOR);
+            uint256 proof;
+            assembly ("memory-safe") {
+                proof := mload(CURSOR)
+            }
             uint256 leaf = memoryLeaf(location);
             uint256 shift = 8 * (location & 31);
             uint256 mask = (1 << (8 * size)) - 1;
             leaf = (leaf & ~(mask << shift)) | ((value & mask) << shift);
-            (uint256 root,) = fold(leaf, location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS, proof + 32);
-            setWord(NEW + MEMORY_ROOT, root);
+            uint256 root = memoryRoot(leaf, location, proof);
+            assembly ("memory-safe") {
+                mstore(add(NEW, MEMORY_ROOT), root)
+            }
         }
     }
 
+    /// @dev Reads the next proof in the witness, of a leaf of the code.
     function codeLeaf(uint256 location) private pure returns (uint256 leaf) {
-        unchecked {
-            uint256 root;
-            (leaf, root) = provenLeaf((location - wordAt(CODE_BASE)) >> LEAF_BITS, wordAt(CODE_DEPTH));
-            uint256 known = wordAt(OLD + CODE_ROOT);
-            if (wordAt(REVEALED) != 0 && root != known) revert ProofMismatch(bytes32(known), bytes32(root));
-            reveal(CODE_ROOT, root);
+        uint256 proof;
+        uint256 offset;
+        uint256 bits;
+        assembly ("memory-safe") {
+            proof := mload(CURSOR)
+            leaf := calldataload(proof)
+            offset := sub(location, mload(CODE_BASE))
+            bits := mload(CODE_BITS)
         }
+        bytes32 root = bytes32(fold(leaf, offset, bits, proof));
+        bytes32 known;
+        bool first;
+        assembly ("memory-safe") {
+            known := mload(add(OLD, CODE_ROOT))
+            first := iszero(mload(REVEALED))
+        }
+        if (!first && root != known) revert ProofMismatch(known, root);
+        reveal(CODE_ROOT, uint256(root));
     }
 
+    /// @dev Reads the next proof in the witness, of a leaf of the memory.
     function memoryLeaf(uint256 location) private pure returns (uint256 leaf) {
-        unchecked {
-            uint256 root;
-            (leaf, root) = provenLeaf(location >> LEAF_BITS, wordAt(MEMORY_BITS) - LEAF_BITS);
-            reveal(MEMORY_ROOT, root);
+        uint256 proof;
+        assembly ("memory-safe") {
+            proof := mload(CURSOR)
+            leaf := calldataload(proof)
         }
+        reveal(MEMORY_ROOT, memoryRoot(leaf, location, proof));
+    }
+
+    /// @dev The root of the memory with this leaf.
+    function memoryRoot(uint256 leaf, uint256 location, uint256 proof) private pure returns (uint256) {
+        uint256 bits;
+        assembly ("memory-safe") {
+            bits := mload(MEMORY_BITS)
+        }
+        return fold(leaf, location, bits, proof);
     }
 
     // ---- Proofs
 
-    /// @dev Reads the next proof in the witness: that of leaf `index` in a tree of this depth. It gives the
-    /// root of the tree.
-    function provenLeaf(uint256 index, uint256 depth) private pure returns (uint256 leaf, uint256 root) {
-        unchecked {
-            uint256 proof = wordAt(CURSOR);
-            assembly ("memory-safe") {
-                leaf := calldataload(proof)
-            }
-            uint256 end;
-            (root, end) = fold(leaf, index, depth, proof + 32);
-            setWord(CURSOR, end);
-        }
-    }
-
-    /// @dev Hashes a leaf up to the root. `proof` points to the mask of the non-zero siblings, which follow
-    /// it; `end` points after them.
-    function fold(uint256 leaf, uint256 index, uint256 depth, uint256 proof)
+    /// @dev Hashes the leaf at an offset below 2^bits up to the root, and moves the cursor behind the proof.
+    /// The proof has the leaf before the step, the mask of the non-zero siblings, and these siblings.
+    function fold(uint256 leaf, uint256 offset, uint256 bits, uint256 proof)
         private
         pure
-        returns (uint256 root, uint256 end)
+        returns (uint256 root)
     {
         assembly ("memory-safe") {
             root := leaf
+            let depth := sub(bits, LEAF_BITS)
             // A bit for each level, in whole bytes.
             let size := shr(3, add(depth, 7))
-            let mask := shr(sub(256, shl(3, size)), calldataload(proof))
-            end := add(proof, size)
+            let end := add(proof, 32)
+            let mask := shr(sub(256, shl(3, size)), calldataload(end))
+            end := add(end, size)
             let bad := shr(depth, mask)
-            for {} depth { depth := sub(depth, 1) } {
+            // The bit at LEAF_BITS says on which side of its parent a node is. A one above the offset ends
+            // the loop when it arrives there.
+            for { let path := or(offset, shl(bits, 1)) } gt(path, 63) { path := shr(1, path) } {
                 let sibling := 0
                 if and(mask, 1) {
                     sibling := calldataload(end)
@@ -380,14 +409,15 @@ contract StepVerifier is IStepVerifier {
                 }
                 // The parent of two zeros is zero.
                 if or(root, sibling) {
-                    let place := shl(5, and(index, 1))
+                    // A hash has 32 bytes, and that is the value of the bit.
+                    let place := and(path, 32)
                     mstore(place, root)
                     mstore(xor(place, 32), sibling)
                     root := keccak256(0, 64)
                 }
                 mask := shr(1, mask)
-                index := shr(1, index)
             }
+            mstore(CURSOR, end)
             if bad { mstore(NOT_CANONICAL, 1) }
         }
     }

@@ -7,13 +7,16 @@
     /// @dev Reads the float registers from the witness, which gives their hash.
     function loadFloats() private pure {
         uint256 end = loadNumbers(FLOATS);
-        setWord(FLOATS_END, end);
+        assembly ("memory-safe") {
+            mstore(FLOATS_END, end)
+        }
         reveal(FLOAT_HASH, hashOf(FLOATS, end));
     }
 
     /// @dev The float register `index`, all 64 bits.
     function floatRegister(uint256 index) private pure returns (uint256) {
-        return numberAt(FLOATS, index) ^ BOXED_ZERO;
+        (uint256 place, uint256 length) = find(FLOATS, index);
+        return numberAt(place, length) ^ BOXED_ZERO;
     }
 
     function frs1(uint256 instruction) private pure returns (uint256) {
@@ -30,7 +33,12 @@
 
     /// @dev Writes all 64 bits of the destination float register, and updates the hash.
     function setFrd(uint256 instruction, uint256 value) private pure {
-        uint256 number = value ^ BOXED_ZERO;
-        uint256 end = replace(FLOATS, wordAt(FLOATS_END), NEW_FLOATS, fieldRd(instruction), number);
-        setWord(NEW + FLOAT_HASH, hashOf(NEW_FLOATS, end));
+        uint256 end;
+        assembly ("memory-safe") {
+            end := mload(FLOATS_END)
+        }
+        end = replace(FLOATS, end, NEW_FLOATS, fieldRd(instruction), value ^ BOXED_ZERO);
+        assembly ("memory-safe") {
+            mstore(add(NEW, FLOAT_HASH), keccak256(NEW_FLOATS, sub(end, NEW_FLOATS)))
+        }
     }

@@ -84,7 +84,7 @@ fn cost(verifier: &mut Verifier, mut machine: Hashed) -> Cost {
 /// The maximum execution cost of an instruction.
 fn limit(entry: &InstructionEntry) -> u64 {
     match (is_access(entry), entry.layout) {
-        (true, Layout::S) => 14_500,
+        (true, Layout::S) => 13_500,
         (true, _) => 12_000,
         (false, _) if entry.uses_floats() => 16_000,
         (false, _) => 8_000,

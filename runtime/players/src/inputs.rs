@@ -4,7 +4,8 @@ use crate::model::{region_root, size};
 use contracts::{B256, Bytes, Input, Source};
 use game::Region;
 use std::collections::HashMap;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use step::Root;
 
@@ -78,13 +79,16 @@ impl Parts {
             return Ok(());
         };
         let path = folder.join(format!("{root}.bin"));
-        if path.exists() {
+        let kept = |found: &Metadata| found.is_file() && found.len() == bytes.len() as u64;
+        if std::fs::metadata(&path).is_ok_and(|found| kept(&found)) && std::fs::read(&path)? == bytes[..] {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
-        // Nobody sees a half-written file.
-        let draft = folder.join(format!("{root}.new"));
-        std::fs::write(&draft, bytes)?;
+        // Nobody sees a half-written file, also if several players share the folder.
+        let draft = folder.join(format!("{root}.{}.new", std::process::id()));
+        let mut file = File::create(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
         std::fs::rename(draft, path)
     }
 }
@@ -146,6 +150,20 @@ mod tests {
             // Nobody needs a file to know these.
             assert_eq!(parts.find(B256::ZERO, &REGION), Some(Bytes::from(vec![0; 40])));
         }
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_an_output_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut parts = Parts::new(Some(folder.path().to_owned()));
+        let bytes = Bytes::from(vec![5; 40]);
+        let root = contracts::word(region_root(&REGION, &bytes));
+        for other in [vec![], vec![6; 40], vec![5; 41]] {
+            std::fs::write(folder.path().join(format!("{root}.bin")), other).expect("a file");
+            parts.keep(root, &bytes).expect("it is kept");
+            assert_eq!(parts.find(root, &REGION), Some(bytes.clone()));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub struct Computed {
 pub struct Output {
     /// The root of its region.
     pub root: Root,
-    /// Its bytes.
+    /// Its bytes. If there is something else than zeros behind them in its region, they are those of the whole
+    /// region; none if that is too large.
     pub bytes: Bytes,
 }
 
@@ -60,16 +61,21 @@ impl Computed {
         self.outputs.iter().map(|output| output.bytes.len() as u64).sum()
     }
 
-    /// Whether the outputs' bytes have their roots, and these the result.
-    pub(crate) fn is_consistent(&self, regions: &[Region]) -> bool {
-        if self.outputs.is_empty() {
-            return self.result == contracts::VOID;
+    /// Whether an answer can give the outputs like this. It can't give one by its bytes if there is something
+    /// else than zeros behind them in its region.
+    #[must_use]
+    pub fn can_be_shown(&self, by_root: u64, regions: &[Region]) -> bool {
+        let mut outputs = self.outputs.iter().zip(regions).zip(0..);
+        outputs.all(|((output, region), index)| {
+            is_by_root(by_root, index) || output.bytes.len() as u64 == region.bytes
+        })
+    }
+
+    /// Forgets the bytes of the outputs that are given by their roots. They may be large, and many.
+    pub(crate) fn forget(&mut self, by_root: u64) {
+        for (output, _) in self.outputs.iter_mut().zip(0..).filter(|(_, index)| is_by_root(by_root, *index)) {
+            output.bytes = Bytes::new();
         }
-        let roots: Vec<Root> = self.outputs.iter().map(|output| output.root).collect();
-        let shown = self.outputs.iter().zip(regions);
-        self.outputs.len() == regions.len()
-            && contracts::word(commitment(&roots)) == self.result
-            && shown.into_iter().all(|(output, region)| region_root(region, &output.bytes) == output.root)
     }
 }
 
@@ -150,8 +156,14 @@ impl LoadedModel {
         let result = machine.result(&commitment)?;
         let roots = if result == VOID { Vec::new() } else { machine.outputs()?.roots };
         let outputs = roots.into_iter().zip(self.outputs()).map(|(root, region)| {
-            let bytes = machine.read(region.subtree.address(), size(region))?;
-            Ok(Output { root, bytes: Bytes::copy_from_slice(bytes) })
+            let address = region.subtree.address();
+            let mut bytes = Bytes::copy_from_slice(machine.read(address, size(region))?);
+            if region_root(region, &bytes) != root {
+                let whole = Region { bytes: 1 << region.subtree.bits(), ..*region };
+                let fits = whole.bytes <= MOST_BYTES;
+                bytes = if fits { Bytes::copy_from_slice(machine.read(address, size(&whole))?) } else { Bytes::new() };
+            }
+            Ok(Output { root, bytes })
         });
         Ok(Computed { result: contracts::word(result), outputs: outputs.collect::<Result<_, ExecutionError>>()? })
     }

@@ -1,5 +1,6 @@
 //! A model that a player can run: its image, and its native code if it was compiled here.
 
+use contracts::cost::{Kind, Schedule, Shape};
 use contracts::{B256, Bytes};
 use game::regions::commitment;
 use game::{Execution, ExecutionError, Model, Oracle as _, Region, VOID};
@@ -10,6 +11,12 @@ use thiserror::Error;
 
 /// The most bytes of all inputs or all outputs. They are copied as a whole. A transaction can hold far less.
 const MOST_BYTES: u64 = 1 << 30;
+
+/// The largest arity that a service can have.
+const MOST_ARITY: u64 = 256;
+
+/// The bytes of a transaction without its calldata, at most.
+const SIGNED: u64 = 256;
 
 /// A model that can be run.
 pub struct LoadedModel {
@@ -102,6 +109,15 @@ pub enum ModelError {
     /// The game's rules.
     #[error("the model can't be disputed: {0}")]
     Illegal(#[from] game::Illegal),
+    /// A false answer could not be challenged.
+    #[error(
+        "a challenge of an answer takes {bytes} bytes, but nodes relay at most {}: the inputs and outputs are too many, too far apart",
+        chain::MOST_BYTES
+    )]
+    TooFarApart {
+        /// The size of the transaction in bytes.
+        bytes: u64,
+    },
 }
 
 impl LoadedModel {
@@ -116,7 +132,13 @@ impl LoadedModel {
                 return Err(ModelError::TooLarge { what, bytes });
             }
         }
-        Ok(Self { name, image, native, commitment })
+        let new = Self { name, image, native, commitment };
+        let challenge = Shape::of(&new.commitment, new.longest(), MOST_ARITY);
+        let bytes = challenge.bound(Kind::Challenge, &Schedule::OSAKA).bytes + SIGNED;
+        if bytes > chain::MOST_BYTES as u64 {
+            return Err(ModelError::TooFarApart { bytes });
+        }
+        Ok(new)
     }
 
     /// The same model with a name for logs.
@@ -220,6 +242,34 @@ mod tests {
     use image::Role;
     use std::path::Path;
     use step::MachineProfile;
+
+    #[test]
+    fn what_could_not_be_challenged_is_refused() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
+        let model = |count: u64| {
+            let mut contents = contents.clone();
+            let old = contents.profile;
+            contents.profile = MachineProfile::new(old.extensions(), 45, old.code_base(), old.code_size())
+                .expect("a machine");
+            let interface = contents.interface.as_mut().expect("an interface");
+            for index in 1..count {
+                let regions = [(Role::Input, 0, &mut interface.inputs), (Role::Output, 1, &mut interface.outputs)];
+                for (role, half, regions) in regions {
+                    let address = (2 * index + half) << 37;
+                    let tensor = contents.tensors.iter().find(|tensor| tensor.role == role).expect("a tensor");
+                    let name = format!("{}{index}", tensor.name);
+                    let (shape, bytes) = (vec![1], tensor.dtype.size());
+                    contents.tensors.push(image::Tensor { name, address, shape, bytes, ..tensor.clone() });
+                    regions.push(image::Region { address, bits: 5 });
+                }
+            }
+            LoadedModel::new(Image::new(contents).expect("an image"), None)
+        };
+        assert!(model(32).is_ok());
+        let error = model(64).err().expect("too many");
+        assert!(matches!(error, ModelError::TooFarApart { bytes: 131_073..200_000 }), "{error}");
+    }
 
     #[test]
     fn inputs_have_a_limit() {

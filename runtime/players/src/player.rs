@@ -470,12 +470,13 @@ impl Player {
             Duty::Settle => {
                 let name =
                     format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.result);
-                if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&case.hash)) {
+                if let Some(asked) = self.asked(case) {
                     let request = asked.request.clone();
                     // Only a callback needs them.
-                    let (outputs, callback) = match request.callback {
-                        Address::ZERO => Default::default(),
-                        _ => (computed.shown(request.byRoot), asked.callback_data.clone()),
+                    let (outputs, callback) = match (request.callback, self.results.get(&case.hash)) {
+                        (Address::ZERO, _) => Default::default(),
+                        (_, Some(computed)) => (computed.shown(request.byRoot), asked.callback_data.clone()),
+                        (_, None) => return Ok(()),
                     };
                     let earned = U256::from(self.terms.asserterBond).saturating_add(U256::from(request.fee));
                     let call = IInferenceService::settleCall {

@@ -1,6 +1,6 @@
 //! The inputs of requests, which are given by their bytes or by their roots, and what is kept of them.
 
-use crate::model::{region_root, size};
+use crate::model::region_root;
 use contracts::{B256, Bytes, Input, Source};
 use game::Region;
 use std::collections::HashMap;
@@ -49,19 +49,18 @@ impl Parts {
         Self { folder, kept: HashMap::new() }
     }
 
-    /// The bytes with this root that fit into a region: at least as many as the input has, since zeros at the end
-    /// of a file may be missing.
+    /// The bytes with this root that fit into a region. Zeros at the end may be missing, and nobody needs a file
+    /// to know that all of them are zero.
     pub fn find(&self, root: B256, region: &Region) -> Option<Bytes> {
         if root == B256::ZERO {
-            return Some(filled(Bytes::new(), region));
+            return Some(Bytes::new());
         }
         let is_it = |bytes: &Bytes| {
             bytes.len() as u64 <= 1 << region.subtree.bits()
                 && contracts::word(region_root(region, bytes)) == root
         };
         let kept = self.kept.get(&root).filter(|bytes| is_it(bytes)).cloned();
-        let found = kept.or_else(|| self.read(root, region).filter(is_it))?;
-        Some(filled(found, region))
+        kept.or_else(|| self.read(root, region).filter(is_it))
     }
 
     /// A file. One that is no file, or is too large, isn't read.
@@ -91,17 +90,6 @@ impl Parts {
         file.sync_all()?;
         std::fs::rename(draft, path)
     }
-}
-
-/// Bytes with zeros behind them, as many as the input has. That doesn't change their root.
-fn filled(bytes: Bytes, region: &Region) -> Bytes {
-    let whole = size(region);
-    if bytes.len() >= whole {
-        return bytes;
-    }
-    let mut filled = bytes.to_vec();
-    filled.resize(whole, 0);
-    filled.into()
 }
 
 #[cfg(test)]
@@ -147,8 +135,7 @@ mod tests {
             parts.keep(root, &bytes).expect("it is kept already");
             assert_eq!(parts.find(root, &REGION), Some(bytes));
             assert_eq!(parts.find(B256::with_last_byte(1), &REGION), None);
-            // Nobody needs a file to know these.
-            assert_eq!(parts.find(B256::ZERO, &REGION), Some(Bytes::from(vec![0; 40])));
+            assert_eq!(parts.find(B256::ZERO, &REGION), Some(Bytes::new()));
         }
     }
 
@@ -164,18 +151,6 @@ mod tests {
             assert_eq!(parts.find(root, &REGION), Some(bytes.clone()));
         }
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
-    }
-
-    #[test]
-    fn zeros_at_the_end_may_be_missing() {
-        let mut parts = Parts::new(None);
-        for (kept, found) in [(7, 40), (40, 40), (50, 50), (64, 64)] {
-            let bytes = Bytes::from([vec![5; 7], vec![0; kept - 7]].concat());
-            let root = contracts::word(region_root(&REGION, &bytes));
-            parts.kept.insert(root, bytes);
-            let whole = [vec![5; 7], vec![0; found - 7]].concat();
-            assert_eq!(parts.find(root, &REGION), Some(Bytes::from(whole)));
-        }
     }
 
     #[test]

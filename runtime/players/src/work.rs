@@ -7,7 +7,6 @@ use game::player::{challenge, reply};
 use game::regions::commitment;
 use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Model, Move, Region};
 use image::{Role, Tensor};
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use step::Root;
 use thiserror::Error;
@@ -78,7 +77,8 @@ impl Inference {
     fn native(&self, native: &native::Native) -> Result<Computed, WorkError> {
         let image = &self.model.image;
         let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
-        let inputs: Vec<&[u8]> = tensors.map(|tensor| self.input_of(tensor)).collect();
+        let inputs: Vec<Vec<u8>> = tensors.map(|tensor| self.input_of(tensor)).collect();
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
         let mut run = native::Run::new(native, image, &inputs)?;
         let roots = run.output_roots()?;
         let outputs = roots.iter().zip(self.model.outputs()).map(|(&root, region)| {
@@ -89,16 +89,17 @@ impl Inference {
         Ok(Computed { result: contracts::word(commitment(&roots)), outputs })
     }
 
-    /// The bytes of an input tensor. Each is in one region.
-    fn input_of(&self, tensor: &Tensor) -> &[u8] {
-        let part = |(region, input): (&Region, &'_ Bytes)| -> Option<Range<usize>> {
-            let at = usize::try_from(tensor.address.checked_sub(region.subtree.address())?).ok()?;
-            let end = at.checked_add(usize::try_from(tensor.bytes).ok()?)?;
-            (end <= input.len()).then_some(at..end)
+    /// The bytes of an input tensor. Each is in one region. The zeros at the end of a region may be missing.
+    fn input_of(&self, tensor: &Tensor) -> Vec<u8> {
+        let part = |(region, input): (&Region, &'_ Bytes)| -> Option<Bytes> {
+            let at = tensor.address.checked_sub(region.subtree.address()).filter(|&at| at < region.bytes)?;
+            let at = usize::try_from(at).map_or(input.len(), |at| at.min(input.len()));
+            Some(input.slice(at..))
         };
-        let mut inputs = self.model.inputs().iter().zip(&self.inputs);
-        let found = inputs.find_map(|(region, input)| input.get(part((region, input))?));
-        found.unwrap_or_default()
+        let found = self.model.inputs().iter().zip(&self.inputs).find_map(part).unwrap_or_default();
+        let mut bytes = found.to_vec();
+        bytes.resize(usize::try_from(tensor.bytes).unwrap_or(0), 0);
+        bytes
     }
 
     /// The first move of a challenger.
@@ -171,6 +172,26 @@ mod tests {
     use compiler::Options;
     use image::Image;
     use std::path::Path;
+
+    #[test]
+    fn zeros_at_the_end_of_an_input_may_be_missing() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let result = |bytes: &[u8], native: bool| {
+            let compiled = compiler::compile(&path, &Options::default()).expect("an image");
+            let native = native.then(|| native::Native::new(&compiled, 1).expect("native code"));
+            let model = Arc::new(LoadedModel::new(compiled.image, native).expect("a model"));
+            Inference::new(model, 0, vec![Bytes::copy_from_slice(bytes)], None, None).result().expect("a result")
+        };
+        for bytes in [&[][..], &[1, 2, 3], &[0x3f; 2000]] {
+            let whole = [bytes, &vec![0; 3136 - bytes.len()]].concat();
+            let truth = result(&whole, false);
+            assert_eq!(result(bytes, false), truth);
+            assert_eq!(result(bytes, true), truth);
+            // What is behind the input in its region doesn't matter.
+            let more = [&whole[..], &[7; 5]].concat();
+            assert_eq!(result(&more, false), result(&more, true));
+        }
+    }
 
     #[test]
     fn a_result_whose_bytes_cannot_be_shown_is_known_all_the_same() {

@@ -21,6 +21,7 @@ use players::{
 use serde_json::{Value, json};
 use std::path::Path;
 use step::Root;
+use step::merkle::LEAF;
 
 /// A dispute about an answer.
 pub struct Disputed {
@@ -270,6 +271,12 @@ pub fn final_outputs(logs: &[Log], id: U256, answer: &Answer) -> Result<Vec<Byte
     Ok(its.outputs)
 }
 
+/// How many bytes an input or output has, and log2 of the size of its region, from the word of the region.
+pub fn sizes(word: U256) -> (u64, u32) {
+    let level: u32 = (word >> 128usize).saturating_to();
+    (word.wrapping_to(), level.saturating_add(LEAF.ilog2()))
+}
+
 /// The roots of the outputs of a final answer.
 pub fn output_roots(logs: &[Log], id: U256, answer: &Answer) -> Result<Vec<Root>, Failure> {
     let request = requested(logs, id)?.request;
@@ -277,13 +284,15 @@ pub fn output_roots(logs: &[Log], id: U256, answer: &Answer) -> Result<Vec<Root>
     let root = |((index, word), bytes): ((u32, &U256), &Bytes)| match is_by_root(request.byRoot, index) {
         true => Some(Root(bytes[..].try_into().ok()?)),
         false => {
-            let level = (*word >> 128usize).saturating_to();
+            let level = sizes(*word).1.checked_sub(LEAF.ilog2())?;
             let region = Region { subtree: Subtree { level, index: 0 }, bytes: bytes.len() as u64 };
-            Some(region_root(&region, bytes))
+            // No memory has more levels, whatever the node says.
+            (level <= u64::BITS).then(|| region_root(&region, bytes))
         }
     };
     let roots: Option<Vec<Root>> = (0..).zip(&request.outputs).zip(&outputs).map(root).collect();
-    let roots = roots.filter(|roots| contracts::word(commitment(roots)) == answer.result);
+    let roots = roots
+        .filter(|roots| roots.len() == outputs.len() && contracts::word(commitment(roots)) == answer.result);
     roots.ok_or_else(|| Failure::new(format!("the outputs of request {id} do not have the result's roots")))
 }
 
@@ -349,4 +358,16 @@ fn wrong_element(
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_from_any_word() {
+        assert_eq!(sizes((U256::from(3) << 128) | (U256::from(7) << 64) | U256::from(40)), (40, 8));
+        // A node may say anything.
+        assert_eq!(sizes(U256::MAX), (u64::MAX, u32::MAX));
+    }
 }

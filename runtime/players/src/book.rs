@@ -105,9 +105,21 @@ impl Book {
         let next = store.load("next block")?.unwrap_or(block);
         let (requests, positions, open) = Default::default();
         let mut new = Self { store, service, models, next, first: block, requests, positions, open };
+        let mut lacking = Vec::new();
         for (name, bytes) in new.store.scan::<Bytes>("request/")? {
-            let entry = RequestEntry::abi_decode_params(&bytes).map_err(|_| BookError::Entry(name))?;
-            new.learn_request(entry);
+            let Ok(entry) = RequestEntry::abi_decode_params(&bytes) else {
+                return Err(BookError::Entry(name));
+            };
+            match new.is_whole(&entry) {
+                true => new.learn_request(entry),
+                false => lacking.push((name, None)),
+            }
+        }
+        if !lacking.is_empty() {
+            // The model is new to the player. The events have all of it.
+            new.next = block;
+            new.store.save("next block", &new.next)?;
+            new.store.write(&lacking)?;
         }
         for (name, bytes) in new.store.scan::<Bytes>("position/")? {
             let entry = PositionEntry::abi_decode_params(&bytes).map_err(|_| BookError::Entry(name))?;
@@ -150,19 +162,26 @@ impl Book {
     fn requested(&mut self, event: IInferenceService::Requested) -> Result<(), BookError> {
         let IInferenceService::Requested { id, request, inputs, callbackData, .. } = event;
         let hash = contracts::request_hash(id, &request);
+        let mut entry: RequestEntry = (id, request, inputs, callbackData);
         // Wrong bytes would be a lie of the node. They must not keep out the true ones.
-        let given = |model: &Arc<LoadedModel>| {
-            let roots = roots(model.inputs(), &inputs)?;
-            (contracts::word(commitment(&roots)) == request.inputs).then_some(())
-        };
-        let its = keccak(&callbackData) == request.callbackData
-            && self.models.get(&request.model).is_none_or(|model| given(model).is_some());
-        if its && !self.requests.contains_key(&hash) {
-            let entry: RequestEntry = (id, request, inputs, callbackData);
+        if self.is_whole(&entry) && !self.requests.contains_key(&hash) {
+            if !self.models.contains_key(&entry.1.model) {
+                // Nothing is done about other models, and the bytes could be many.
+                (entry.2, entry.3) = Default::default();
+            }
             self.store.save(&format!("request/{id:020}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
             self.learn_request(entry);
         }
         Ok(())
+    }
+
+    /// Whether the inputs and the callback data are those of the request. Those of other models are not looked at.
+    fn is_whole(&self, (_, request, inputs, callback_data): &RequestEntry) -> bool {
+        self.models.get(&request.model).is_none_or(|model| {
+            let roots = roots(model.inputs(), inputs);
+            keccak(callback_data) == request.callbackData
+                && roots.is_some_and(|roots| contracts::word(commitment(&roots)) == request.inputs)
+        })
     }
 
     fn moved(&mut self, event: IDisputeGame::Moved) -> Result<(), BookError> {
@@ -312,6 +331,29 @@ mod tests {
         assert!(book.request(hash).is_none());
         book.requested(event.clone()).expect("an event");
         assert_eq!(book.request(hash).map(|asked| &asked.inputs), Some(&event.inputs));
+    }
+
+    #[test]
+    fn of_other_models_no_bytes_are_kept_and_events_are_read_again_once_they_are_known() {
+        let (store, model) = (Arc::new(Store::in_memory().expect("a store")), model());
+        let event = event(&model, vec![7; model.inputs()[0].bytes as usize]);
+        let hash = contracts::request_hash(event.id, &event.request);
+        let mut before = book(&store, &[]);
+        before.requested(event.clone()).expect("an event");
+        before.store.save("next block", &77u64).expect("a write");
+        assert_eq!(before.open_requests(), [event.id]);
+        let asked = before.request(hash).expect("a request");
+        assert!(asked.inputs.is_empty() && asked.callback_data.is_empty());
+        assert_eq!(book(&store, &[]).next, 77);
+        let mut after = book(&store, &[Arc::clone(&model)]);
+        assert_eq!((after.next, after.request(hash).is_none()), (0, true));
+        after.requested(event.clone()).expect("an event");
+        after.store.save("next block", &78u64).expect("a write");
+        let again = book(&store, &[model]);
+        assert_eq!(
+            (again.next, again.request(hash).map(|asked| asked.inputs.clone())),
+            (78, Some(event.inputs))
+        );
     }
 
     #[test]

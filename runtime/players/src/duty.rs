@@ -195,7 +195,12 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
                 .then(|| once_known(Duty::Answer))
         }
         Standing::Pending if answer.asserter == me => {
-            (over && answer.openGames.is_zero()).then(|| once_known(Duty::Settle))
+            // Only a callback needs the outputs.
+            let settle = match request.callback {
+                Address::ZERO => Duty::Settle,
+                _ => once_known(Duty::Settle),
+            };
+            (over && answer.openGames.is_zero()).then_some(settle)
         }
         Standing::Pending if role.challenges && !over => {
             let mine = game_id(case.id, answer.attempt, me);

@@ -4,7 +4,8 @@ use crate::model::region_root;
 use contracts::{B256, Bytes, Input, Source};
 use game::Region;
 use std::collections::HashMap;
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use step::Root;
 
@@ -48,8 +49,12 @@ impl Preimages {
         Self { folder, kept: HashMap::new() }
     }
 
-    /// The bytes with this root that fit into a region.
+    /// The bytes with this root that fit into a region. Zeros at the end may be missing, and nobody needs a file
+    /// to know that all of them are zero.
     pub fn find(&self, root: B256, region: &Region) -> Option<Bytes> {
+        if root == B256::ZERO {
+            return Some(Bytes::new());
+        }
         let is_it = |bytes: &Bytes| {
             bytes.len() as u64 <= 1 << region.subtree.bits()
                 && contracts::word(region_root(region, bytes)) == root
@@ -73,13 +78,16 @@ impl Preimages {
             return Ok(());
         };
         let path = folder.join(format!("{root}.bin"));
-        if path.exists() {
+        let kept = |found: &Metadata| found.is_file() && found.len() == bytes.len() as u64;
+        if std::fs::metadata(&path).is_ok_and(|found| kept(&found)) && std::fs::read(&path)? == bytes[..] {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
-        // Nobody sees a half-written file.
-        let draft = folder.join(format!("{root}.new"));
-        std::fs::write(&draft, bytes)?;
+        // Nobody sees a half-written file, also if several players share the folder.
+        let draft = folder.join(format!("{root}.{}.new", std::process::id()));
+        let mut file = File::create(&draft)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
         std::fs::rename(draft, path)
     }
 }
@@ -126,8 +134,23 @@ mod tests {
             preimages.keep(root, &bytes).expect("it is kept");
             preimages.keep(root, &bytes).expect("it is kept already");
             assert_eq!(preimages.find(root, &REGION), Some(bytes));
-            assert_eq!(preimages.find(B256::ZERO, &REGION), None);
+            assert_eq!(preimages.find(B256::with_last_byte(1), &REGION), None);
+            assert_eq!(preimages.find(B256::ZERO, &REGION), Some(Bytes::new()));
         }
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_an_output_is_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut preimages = Preimages::new(Some(folder.path().to_owned()));
+        let bytes = Bytes::from(vec![5; 40]);
+        let root = contracts::word(region_root(&REGION, &bytes));
+        for other in [vec![], vec![6; 40], vec![5; 41]] {
+            std::fs::write(folder.path().join(format!("{root}.bin")), other).expect("a file");
+            preimages.keep(root, &bytes).expect("it is kept");
+            assert_eq!(preimages.find(root, &REGION), Some(bytes.clone()));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 
     #[test]

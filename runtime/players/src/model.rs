@@ -1,5 +1,6 @@
 //! A model that a player can run: its image, and its native code if it was compiled here.
 
+use contracts::cost::{Kind, Schedule, Shape};
 use contracts::{B256, Bytes};
 use game::regions::commitment;
 use game::{Execution, ExecutionError, Model, Oracle as _, Region, VOID};
@@ -10,6 +11,12 @@ use thiserror::Error;
 
 /// The most bytes of all inputs or all outputs. They are copied as a whole. A transaction can hold far less.
 const MOST_BYTES: u64 = 1 << 30;
+
+/// The largest arity that a service can have.
+const MOST_ARITY: u64 = 256;
+
+/// The bytes of a transaction without its calldata, at most.
+const SIGNED: u64 = 256;
 
 /// A model that can be run.
 pub struct LoadedModel {
@@ -37,7 +44,8 @@ pub struct Computed {
 pub struct Output {
     /// The root of its region.
     pub root: Root,
-    /// Its bytes.
+    /// Its bytes. If there is something else than zeros behind them in its region, they are those of the whole
+    /// region; none if that is too large.
     pub bytes: Bytes,
 }
 
@@ -60,16 +68,21 @@ impl Computed {
         self.outputs.iter().map(|output| output.bytes.len() as u64).sum()
     }
 
-    /// Whether the outputs' bytes have their roots, and these the result.
-    pub(crate) fn is_consistent(&self, regions: &[Region]) -> bool {
-        if self.outputs.is_empty() {
-            return self.result == contracts::VOID;
+    /// Whether an answer can give the outputs like this. It can't give one by its bytes if there is something
+    /// else than zeros behind them in its region.
+    #[must_use]
+    pub fn can_be_shown(&self, by_root: u64, regions: &[Region]) -> bool {
+        let mut outputs = self.outputs.iter().zip(regions).zip(0..);
+        outputs.all(|((output, region), index)| {
+            is_by_root(by_root, index) || output.bytes.len() as u64 == region.bytes
+        })
+    }
+
+    /// Forgets the bytes of the outputs that are given by their roots. They may be large, and many.
+    pub(crate) fn forget(&mut self, by_root: u64) {
+        for (output, _) in self.outputs.iter_mut().zip(0..).filter(|(_, index)| is_by_root(by_root, *index)) {
+            output.bytes = Bytes::new();
         }
-        let roots: Vec<Root> = self.outputs.iter().map(|output| output.root).collect();
-        let shown = self.outputs.iter().zip(regions);
-        self.outputs.len() == regions.len()
-            && contracts::word(commitment(&roots)) == self.result
-            && shown.into_iter().all(|(output, region)| region_root(region, &output.bytes) == output.root)
     }
 }
 
@@ -96,6 +109,15 @@ pub enum ModelError {
     /// The game's rules.
     #[error("the model can't be disputed: {0}")]
     Illegal(#[from] game::Illegal),
+    /// A false answer could not be challenged.
+    #[error(
+        "a challenge of an answer takes {bytes} bytes, but nodes relay at most {}: the inputs and outputs are too many, too far apart",
+        chain::MOST_BYTES
+    )]
+    TooFarApart {
+        /// The size of the transaction in bytes.
+        bytes: u64,
+    },
 }
 
 impl LoadedModel {
@@ -110,7 +132,13 @@ impl LoadedModel {
                 return Err(ModelError::TooLarge { what, bytes });
             }
         }
-        Ok(Self { name, image, native, commitment })
+        let new = Self { name, image, native, commitment };
+        let challenge = Shape::of(&new.commitment, new.longest(), MOST_ARITY);
+        let bytes = challenge.bound(Kind::Challenge, &Schedule::OSAKA).bytes + SIGNED;
+        if bytes > chain::MOST_BYTES as u64 {
+            return Err(ModelError::TooFarApart { bytes });
+        }
+        Ok(new)
     }
 
     /// The same model with a name for logs.
@@ -150,8 +178,18 @@ impl LoadedModel {
         let result = machine.result(&commitment)?;
         let roots = if result == VOID { Vec::new() } else { machine.outputs()?.roots };
         let outputs = roots.into_iter().zip(self.outputs()).map(|(root, region)| {
-            let bytes = machine.read(region.subtree.address(), size(region))?;
-            Ok(Output { root, bytes: Bytes::copy_from_slice(bytes) })
+            let address = region.subtree.address();
+            let mut bytes = Bytes::copy_from_slice(machine.read(address, size(region))?);
+            if region_root(region, &bytes) != root {
+                let whole = Region { bytes: 1 << region.subtree.bits(), ..*region };
+                let fits = whole.bytes <= MOST_BYTES;
+                bytes = if fits {
+                    Bytes::copy_from_slice(machine.read(address, size(&whole))?)
+                } else {
+                    Bytes::new()
+                };
+            }
+            Ok(Output { root, bytes })
         });
         Ok(Computed {
             result: contracts::word(result),
@@ -211,6 +249,36 @@ mod tests {
     use image::Role;
     use std::path::Path;
     use step::MachineProfile;
+
+    #[test]
+    fn what_could_not_be_challenged_is_refused() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let contents = compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
+        let model = |count: u64| {
+            let mut contents = contents.clone();
+            let old = contents.profile;
+            contents.profile = MachineProfile::new(old.extensions(), 45, old.code_base(), old.code_size())
+                .expect("a machine");
+            let interface = contents.interface.as_mut().expect("an interface");
+            for index in 1..count {
+                let regions =
+                    [(Role::Input, 0, &mut interface.inputs), (Role::Output, 1, &mut interface.outputs)];
+                for (role, half, regions) in regions {
+                    let address = (2 * index + half) << 37;
+                    let tensor =
+                        contents.tensors.iter().find(|tensor| tensor.role == role).expect("a tensor");
+                    let name = format!("{}{index}", tensor.name);
+                    let (shape, bytes) = (vec![1], tensor.dtype.size());
+                    contents.tensors.push(image::Tensor { name, address, shape, bytes, ..tensor.clone() });
+                    regions.push(image::Region { address, bits: 5 });
+                }
+            }
+            LoadedModel::new(Image::new(contents).expect("an image"), None)
+        };
+        assert!(model(32).is_ok());
+        let error = model(64).err().expect("too many");
+        assert!(matches!(error, ModelError::TooFarApart { bytes: 131_073..200_000 }), "{error}");
+    }
 
     #[test]
     fn inputs_have_a_limit() {

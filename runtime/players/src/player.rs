@@ -449,6 +449,9 @@ impl Player {
             Duty::Answer => {
                 let attempt = case.answer.attempt + 1;
                 let name = format!("answer/{id}/{}/{attempt}", case.hash);
+                if !self.can_show(case) {
+                    return Ok(());
+                }
                 if let (Some(request), Some(computed)) = (&case.request, self.results.get(&case.hash)) {
                     let (fee, result) = (Ether(request.fee.to()), Short(computed.result));
                     let outputs = computed.shown(request.byRoot);
@@ -467,12 +470,13 @@ impl Player {
             Duty::Settle => {
                 let name =
                     format!("settle/{id}/{}/{}/{}", case.hash, case.answer.attempt, case.answer.result);
-                if let (Some(asked), Some(computed)) = (self.asked(case), self.results.get(&case.hash)) {
+                if let Some(asked) = self.asked(case) {
                     let request = asked.request.clone();
                     // Only a callback needs them.
-                    let (outputs, callback) = match request.callback {
-                        Address::ZERO => Default::default(),
-                        _ => (computed.shown(request.byRoot), asked.callback_data.clone()),
+                    let (outputs, callback) = match (request.callback, self.results.get(&case.hash)) {
+                        (Address::ZERO, _) => Default::default(),
+                        (_, Some(computed)) => (computed.shown(request.byRoot), asked.callback_data.clone()),
+                        (_, None) => return Ok(()),
                     };
                     let earned = U256::from(self.terms.asserterBond).saturating_add(U256::from(request.fee));
                     let call = IInferenceService::settleCall {
@@ -534,6 +538,20 @@ impl Player {
             }
         }
         Ok(())
+    }
+
+    /// Whether an answer can give the outputs as the request wants them.
+    fn can_show(&mut self, case: &Case) -> bool {
+        let (Some(request), Some(model)) = (&case.request, self.model(case)) else { return false };
+        let computed = self.results.get(&case.hash);
+        let can = computed.is_none_or(|computed| computed.can_be_shown(request.byRoot, model.outputs()));
+        if !can && self.started.insert(format!("not shown/{}", case.hash)) {
+            tracing::warn!(
+                request = %case.id, model = model.name,
+                "not answering: there is something behind an output in its region, so no bytes have its root"
+            );
+        }
+        can
     }
 
     /// Whether the player can pay the bond of one more answer, and for a game against each answer that may
@@ -762,10 +780,12 @@ impl Player {
             return tracing::error!("a thread panicked; please report this");
         };
         match result {
-            Ok(Found::Result(hash, computed)) => {
+            Ok(Found::Result(hash, mut computed)) => {
                 let (result, bytes) = (Short(computed.result), computed.bytes());
                 tracing::info!(%request, model, %result, bytes, "computed the result");
-                self.keep_outputs(hash, &computed);
+                let by_root = self.book.request(hash).map_or(0, |asked| asked.request.byRoot);
+                self.keep_outputs(by_root, &computed);
+                computed.forget(by_root);
                 self.started.remove(&name);
                 self.results.insert(hash, computed);
             }
@@ -859,8 +879,7 @@ impl Player {
     }
 
     /// Keeps the outputs that are answered by root: a later request may take them as inputs.
-    fn keep_outputs(&mut self, request: B256, computed: &Computed) {
-        let by_root = self.book.request(request).map_or(0, |asked| asked.request.byRoot);
+    fn keep_outputs(&mut self, by_root: u64, computed: &Computed) {
         for (output, index) in
             computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index))
         {

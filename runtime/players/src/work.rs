@@ -7,7 +7,6 @@ use game::player::{challenge, reply};
 use game::regions::commitment;
 use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Model, Move, Region};
 use image::{Role, Tensor};
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use step::Root;
 use thiserror::Error;
@@ -32,14 +31,6 @@ pub enum WorkError {
     /// The lie of a cheating player can't be told.
     #[error("{0}")]
     Tamper(String),
-    /// The bytes that would be shown are not those of the root. The image's tensors lie about its outputs.
-    #[error(
-        "the outputs' {bytes} bytes do not have the roots of the run's outputs: the image contradicts itself"
-    )]
-    Shown {
-        /// How many bytes.
-        bytes: u64,
-    },
     /// Another thread panicked while it ran the model.
     #[error("the run of the model was interrupted")]
     BrokenOff,
@@ -75,25 +66,19 @@ impl Inference {
         Self { model, repetitions, inputs, tamper, max_memory, machine: Mutex::default() }
     }
 
-    /// The result: from native code if there is some, otherwise from the machine. Its bytes have its root: a
-    /// server that shows others loses its bond.
+    /// The result: from native code if there is some, otherwise from the machine.
     pub fn result(&self) -> Result<Computed, WorkError> {
-        let computed = match &self.model.native {
-            Some(native) if self.tamper.is_none() => self.native(native)?,
-            _ => self.with_machine(|machine| Ok(self.model.result(machine)?))?,
-        };
-        let bytes = computed.bytes();
-        if computed.is_consistent(self.model.outputs()) {
-            Ok(computed)
-        } else {
-            Err(WorkError::Shown { bytes })
+        match &self.model.native {
+            Some(native) if self.tamper.is_none() => self.native(native),
+            _ => self.with_machine(|machine| Ok(self.model.result(machine)?)),
         }
     }
 
     fn native(&self, native: &native::Native) -> Result<Computed, WorkError> {
         let image = &self.model.image;
         let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
-        let inputs: Vec<&[u8]> = tensors.map(|tensor| self.input_of(tensor)).collect();
+        let inputs: Vec<Vec<u8>> = tensors.map(|tensor| self.input_of(tensor)).collect();
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
         let mut run = native::Run::new(native, image, &inputs)?;
         let roots = run.output_roots()?;
         let outputs = roots.iter().zip(self.model.outputs()).map(|(&root, region)| {
@@ -104,16 +89,17 @@ impl Inference {
         Ok(Computed { result: contracts::word(commitment(&roots)), outputs })
     }
 
-    /// The bytes of an input tensor. Each is in one region.
-    fn input_of(&self, tensor: &Tensor) -> &[u8] {
-        let part = |(region, input): (&Region, &'_ Bytes)| -> Option<Range<usize>> {
-            let at = usize::try_from(tensor.address.checked_sub(region.subtree.address())?).ok()?;
-            let end = at.checked_add(usize::try_from(tensor.bytes).ok()?)?;
-            (end <= input.len()).then_some(at..end)
+    /// The bytes of an input tensor. Each is in one region. The zeros at the end of a region may be missing.
+    fn input_of(&self, tensor: &Tensor) -> Vec<u8> {
+        let part = |(region, input): (&Region, &'_ Bytes)| -> Option<Bytes> {
+            let at = tensor.address.checked_sub(region.subtree.address()).filter(|&at| at < region.bytes)?;
+            let at = usize::try_from(at).map_or(input.len(), |at| at.min(input.len()));
+            Some(input.slice(at..))
         };
-        let mut inputs = self.model.inputs().iter().zip(&self.inputs);
-        let found = inputs.find_map(|(region, input)| input.get(part((region, input))?));
-        found.unwrap_or_default()
+        let found = self.model.inputs().iter().zip(&self.inputs).find_map(part).unwrap_or_default();
+        let mut bytes = found.to_vec();
+        bytes.resize(usize::try_from(tensor.bytes).unwrap_or(0), 0);
+        bytes
     }
 
     /// The first move of a challenger.
@@ -187,6 +173,53 @@ mod tests {
     use compiler::Options;
     use image::Image;
     use std::path::Path;
+
+    #[test]
+    fn zeros_at_the_end_of_an_input_may_be_missing() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let result = |bytes: &[u8], native: bool| {
+            let compiled = compiler::compile(&path, &Options::default()).expect("an image");
+            let native = native.then(|| native::Native::new(&compiled, 1).expect("native code"));
+            let model = Arc::new(LoadedModel::new(compiled.image, native).expect("a model"));
+            Inference::new(model, 0, vec![Bytes::copy_from_slice(bytes)], None, None)
+                .result()
+                .expect("a result")
+        };
+        for bytes in [&[][..], &[1, 2, 3], &[0x3f; 2000]] {
+            let whole = [bytes, &vec![0; 3136 - bytes.len()]].concat();
+            let truth = result(&whole, false);
+            assert_eq!(result(bytes, false), truth);
+            assert_eq!(result(bytes, true), truth);
+            // What is behind the input in its region doesn't matter.
+            let more = [&whole[..], &[7; 5]].concat();
+            assert_eq!(result(&more, false), result(&more, true));
+        }
+    }
+
+    #[test]
+    fn a_result_whose_bytes_cannot_be_shown_is_known_all_the_same() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
+        let mut contents =
+            compiler::compile(&path, &Options::default()).expect("an image").image.into_contents();
+        // Something stays behind the output, as it does behind a state that was given by its root.
+        let output =
+            contents.tensors.iter_mut().find(|tensor| tensor.role == Role::Output).expect("an output");
+        (output.shape, output.bytes) = (vec![1, 9], 36);
+        let model =
+            Arc::new(LoadedModel::new(Image::new(contents).expect("an image"), None).expect("a model"));
+        let inputs = pack(model.inputs(), &[]);
+        let mut computed =
+            Inference::new(Arc::clone(&model), 0, inputs, None, None).result().expect("a result");
+        let (region, output) = (&model.outputs()[0], &computed.outputs[0]);
+        assert_eq!((region.bytes, output.bytes.len()), (36, 64));
+        assert_eq!(crate::model::region_root(region, &output.bytes), output.root);
+        assert_eq!(computed.result, contracts::word(commitment(&[output.root])));
+        assert!(!computed.can_be_shown(0, model.outputs()) && computed.can_be_shown(1, model.outputs()));
+        computed.forget(0);
+        assert_eq!(computed.bytes(), 64);
+        computed.forget(1);
+        assert_eq!((computed.bytes(), computed.shown(1)[0].len()), (0, 32));
+    }
 
     #[test]
     #[cfg(target_os = "linux")]

@@ -215,6 +215,8 @@ fn an_asserter_settles_its_answer_once_it_cannot_be_overturned() {
     assert_eq!(what(SERVER, POSTED + WINDOW - 1, &ours), []);
     assert_eq!(what(SERVER, POSTED + WINDOW, &ours), [Duty::Settle]);
     ours.truth = None;
+    assert_eq!(what(SERVER, POSTED + WINDOW, &ours), [Duty::Settle], "nobody needs the outputs");
+    ours.request.as_mut().expect("a request").callback = Address::repeat_byte(7);
     assert_eq!(what(SERVER, POSTED + WINDOW, &ours), [Duty::Compute], "the output is shown again");
     ours.answer.standing = Standing::Final;
     assert_eq!(what(SERVER, POSTED + WINDOW, &ours), []);

@@ -3,7 +3,7 @@
 use super::wait::final_answer;
 use crate::cli::Request;
 use crate::failure::Failure;
-use crate::history::output_roots;
+use crate::history::{output_roots, requested, sizes};
 use crate::images::load;
 use crate::network::{Sender, Session, block_on, ether, signer};
 use crate::output::{Output, count, create_folder, write_file};
@@ -61,8 +61,8 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
                 Given::Bytes(bytes) if args.by_root.is_none() => Input { source: Source::Bytes, data: bytes },
                 Given::Bytes(bytes) => root_input(contracts::word(region_root(region, &bytes))),
                 Given::Root(root) => root_input(root),
-                Given::Result { request, output: output_index } => {
-                    earlier(&session, request, output_index, output).await?
+                Given::Result { request, output: index } => {
+                    earlier(&session, region, request, index, output).await?
                 }
             });
         }
@@ -167,14 +167,38 @@ fn root_input(root: B256) -> Input {
 }
 
 /// An output of an earlier request as an input.
-async fn earlier(session: &Session, request: u64, index: usize, output: Output) -> Result<Input, Failure> {
+async fn earlier(
+    session: &Session,
+    region: &Region,
+    request: u64,
+    index: usize,
+    output: Output,
+) -> Result<Input, Failure> {
     let id = U256::from(request);
     let answer = final_answer(session, id, None, output).await?;
-    let roots = output_roots(&session.events(session.deployment.service).await?, id, &answer)?;
+    if answer.result == contracts::VOID {
+        return Err(Failure::new(format!(
+            "request {request} has no outputs: the model has no result on its inputs"
+        )));
+    }
+    let logs = session.events(session.deployment.service).await?;
+    let roots = output_roots(&logs, id, &answer)?;
     if index >= roots.len() {
         let count = roots.len();
         return Err(Failure::new(format!("request {request} has no output {index}, but {count} outputs"))
             .hint("outputs are counted from 0"));
+    }
+    // The service would take another one, but there may be no bytes with its root.
+    let found = requested(&logs, id)?.request.outputs.get(index).map(|&word| sizes(word));
+    let needed = (region.bytes, region.subtree.bits());
+    if let Some(found) = found.filter(|found| *found != needed) {
+        let size = |(bytes, bits)| format!("{} bytes in a region of 2^{bits}", count(bytes));
+        let message = format!(
+            "output {index} of request {request} has {}, but the input has {}",
+            size(found),
+            size(needed)
+        );
+        return Err(Failure::new(message).hint("outputs are counted from 0"));
     }
     let numbers = [id, U256::from(index)].map(|number| number.to_be_bytes::<32>());
     let words = numbers.into_iter().chain(roots.into_iter().map(|root| root.0));

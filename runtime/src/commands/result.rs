@@ -3,7 +3,7 @@
 use super::wait::final_answer;
 use crate::cli::ResultOf;
 use crate::failure::Failure;
-use crate::history::{final_outputs, requested};
+use crate::history::{final_outputs, output_roots, requested};
 use crate::images::load;
 use crate::network::{Session, block_on};
 use crate::output::{Output, create_folder, hex};
@@ -79,5 +79,14 @@ async fn answer(args: &ResultOf, output: Output) -> Result<Found, Failure> {
     let answer = final_answer(&session, id, args.wait, output).await?;
     let logs = session.events(session.deployment.service).await?;
     let by_root = requested(&logs, id)?.request.byRoot;
-    Ok(Found { result: answer.result, by_root, outputs: final_outputs(&logs, id, &answer)? })
+    let outputs = final_outputs(&logs, id, &answer)?;
+    // The events are as good as the node; the result is what the contract says.
+    if answer.result != contracts::VOID {
+        output_roots(&logs, id, &answer)?;
+    } else if !outputs.is_empty() {
+        return Err(Failure::new(format!(
+            "request {id} has no outputs, but the node's event of its answer has some"
+        )));
+    }
+    Ok(Found { result: answer.result, by_root, outputs })
 }

@@ -276,7 +276,10 @@ fn contents_that_make_no_sense() {
             "output region 1 is at 0x3020, and the one before ends at 0x3040: regions are in ascending order of \
              addresses and don't overlap",
         ),
-        (check(&|c| interface(c).outputs[1].bits = 7), "input region 1 and output region 1 overlap at 0x4000"),
+        (
+            check(&|c| interface(c).outputs[1].bits = 7),
+            "input region 1 and output region 1 overlap at 0x4000",
+        ),
         (
             check(&|c| interface(c).inputs.insert(1, region(0x3020, 5))),
             "input region 1 at 0x3020 contains no input",

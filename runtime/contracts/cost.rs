@@ -258,8 +258,8 @@ impl Shape {
             Kind::Challenge => {
                 52_000
                     + claims
-                    + 400 * (self.inputs[1] + self.outputs[1])
-                    + 600 * (self.inputs[0] + self.outputs[0])
+                    + 600 * (self.inputs[1] + self.inputs[0] + self.outputs[0])
+                    + 400 * self.outputs[1]
             }
             Kind::Dissect => 20_000 + claims,
             Kind::Enter => 26_000 + claims + 600 * self.scratch_depth,

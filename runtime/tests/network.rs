@@ -570,6 +570,11 @@ fn a_request_continues_from_the_state_that_another_left_behind() {
     assert_eq!(explained["disputes"][0]["winner"], "challenger", "{explained:#}");
     let wrong = &explained["disputes"][0]["details"]["wrong"];
     assert_eq!(wrong["right"], "24", "{explained:#}");
+    // What an answer shows needs no file: players read it there.
+    let shown = format!("number={second}/1");
+    let third = ask(&["--input", "state=zero.npy", "--result", &shown]);
+    net.wait_final(&third);
+    assert_eq!(twice(&third), 48);
     for (args, words) in [
         (&["--result", "state=9/0"][..], "there is no request 9"),
         (&["--result", &format!("state={second}/2")], "counted from 0"),

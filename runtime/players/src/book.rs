@@ -144,6 +144,8 @@ impl Book {
                     self.requested(data)?;
                 } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(&log) {
                     self.moved(data)?;
+                } else if let Some(Event { data, block }) = Event::<IInferenceService::Answered>::of(&log) {
+                    self.store.save(&answered_in(data.id), &block)?;
                 }
             }
             from = to.saturating_add(1);
@@ -211,6 +213,11 @@ impl Book {
         *self.open.entry(crate::game_of(id).0).or_default().entry(id).or_default() += 1;
     }
 
+    /// The block with the last answer to a request, which has its outputs.
+    pub fn answered_in(&self, request: U256) -> Result<Option<u64>, StoreError> {
+        self.store.load(&answered_in(request))
+    }
+
     /// The requests that may still concern a player.
     #[must_use]
     pub fn open_requests(&self) -> Vec<U256> {
@@ -262,6 +269,11 @@ impl Book {
         }
         Ok(self.store.write(&gone)?)
     }
+}
+
+/// The name under which the store has the block of the last answer to a request.
+fn answered_in(request: U256) -> String {
+    format!("answered in/{request:020}")
 }
 
 fn keccak(bytes: &[u8]) -> B256 {

@@ -6,7 +6,7 @@ use game::Region;
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use step::Root;
 
 /// The root of an input as it was given; `None` if it isn't one.
@@ -33,6 +33,19 @@ pub fn root(region: &Region, input: &Input) -> Option<Root> {
 pub(crate) fn roots(regions: &[Region], inputs: &[Input]) -> Option<Vec<Root>> {
     let both = regions.iter().zip(inputs);
     (regions.len() == inputs.len()).then(|| both.map(|(region, input)| root(region, input)).collect())?
+}
+
+/// The most bytes that a folder may have for another output to be kept in it. Whoever asks for large outputs
+/// doesn't pay for the disk.
+const MOST_KEPT: u64 = 64 << 30;
+
+/// The bytes of all files in a folder.
+fn size(folder: &Path) -> io::Result<u64> {
+    let mut size = 0u64;
+    for entry in std::fs::read_dir(folder)? {
+        size = size.saturating_add(entry?.metadata()?.len());
+    }
+    Ok(size)
 }
 
 /// The bytes behind roots: files `ROOT.bin` of a folder, and outputs that were computed here.
@@ -71,7 +84,7 @@ impl Preimages {
         fits.then(|| std::fs::read(path).ok().map(Bytes::from))?
     }
 
-    /// Keeps an output that a later request may take as an input.
+    /// Keeps an output that a later request may take as an input, unless the folder is too large already.
     pub fn keep(&mut self, root: B256, bytes: &Bytes) -> io::Result<()> {
         let Some(folder) = &self.folder else {
             self.kept.insert(root, bytes.clone());
@@ -83,6 +96,13 @@ impl Preimages {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
+        if size(folder)?.saturating_add(bytes.len() as u64) > MOST_KEPT {
+            let limit = MOST_KEPT >> 30;
+            return Err(io::Error::other(format!(
+                "{} would have more than {limit} GiB: remove what no request needs any more",
+                folder.display()
+            )));
+        }
         // Nobody sees a half-written file, also if several players share the folder.
         let draft = folder.join(format!("{root}.{}.new", std::process::id()));
         let mut file = File::create(&draft)?;

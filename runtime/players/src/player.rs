@@ -3,19 +3,19 @@
 use crate::book::{Asked, Book, BookError, Position};
 use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id};
 use crate::inputs::{Preimages, root};
-use crate::model::{Computed, LoadedModel, is_by_root};
+use crate::model::{Computed, LoadedModel, is_by_root, region_root};
 use crate::show::{Deadline, GameName, Short, action, range};
 use crate::work::{Inference, Tamper, WorkError};
 use chain::{
-    Act, Deployment, Ether, Fees, Head, NodeError, PrivateKeySigner, RpcNode, Store, StoreError, Wallet,
-    WalletError,
+    Act, Deployment, Ether, Event, Fees, Head, NodeError, PrivateKeySigner, RpcNode, Store, StoreError,
+    Wallet, WalletError,
 };
 use contracts::cost::Shape;
 use contracts::{
-    Address, Answer, B256, IDisputeGame, IInferenceService, IModelRegistry, Request, RequestStatus, SolCall,
-    Source, Standing, Terms, U256,
+    Address, Answer, B256, Bytes, IDisputeGame, IInferenceService, IModelRegistry, Input, Request,
+    RequestStatus, SolCall, Source, Standing, Terms, U256,
 };
-use game::{Challenge, Move, Side};
+use game::{Challenge, Move, Region, Side};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -132,6 +132,8 @@ pub struct Player {
     results: HashMap<B256, Computed>,
     /// The bytes of inputs and outputs that are given by root.
     preimages: Preimages,
+    /// Inputs that lack their bytes, by root: the earlier request whose answer may show them, and their region.
+    wanted: HashMap<B256, (U256, Region)>,
     openings: HashMap<String, Challenge>,
     replies: HashMap<String, Option<Move>>,
     jobs: JoinSet<(Job, Result<Found, WorkError>)>,
@@ -185,6 +187,7 @@ impl Player {
             inferences: HashMap::new(),
             results: HashMap::new(),
             preimages,
+            wanted: HashMap::new(),
             openings: HashMap::new(),
             replies: HashMap::new(),
             jobs: JoinSet::new(),
@@ -201,8 +204,28 @@ impl Player {
                     "the model is not registered yet; `opml register` registers it"
                 );
             }
+            new.warn_of_low_bonds(model, &head);
         }
         Ok(new)
+    }
+
+    /// Warns if a game about a model can cost more gas than there is to win.
+    fn warn_of_low_bonds(&self, model: &LoadedModel, head: &Head) {
+        let shape = Shape::of(&model.commitment, model.longest(), self.terms.arity.into());
+        let price = U256::from(chain::bid(&self.config.fees, head.base_fee, 1, 0, false).max_fee);
+        let prize = U256::from(self.terms.asserterBond).saturating_sub(U256::from(self.terms.burned));
+        for (side, won) in
+            [(Side::Challenger, prize), (Side::Asserter, U256::from(self.terms.challengerBond))]
+        {
+            let cost = U256::from(shape.most_gas(side)).saturating_mul(price);
+            if cost > won {
+                let (cost, won) = (Ether(cost), Ether(won));
+                tracing::warn!(
+                    model = model.name, ?side, %cost, %won,
+                    "at this gas price, a game about the model can cost more than there is to win"
+                );
+            }
+        }
     }
 
     /// Whether requests can be made for a model.
@@ -287,7 +310,8 @@ impl Player {
         metrics::gauge!("opml_open_games").set(f64::from(games));
         // If nothing is due, use the whole clock: an alarm ends with its game.
         metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
-        self.collect(games, &head).await
+        self.collect(games, &head).await?;
+        self.fetch_wanted().await
     }
 
     /// Logs once why a duty can't be done. It is tried again at every poll.
@@ -728,7 +752,11 @@ impl Player {
             stake: 0,
         };
         tracing::info!(eth = %Ether(credited), "withdrawing what the service owes us");
-        Ok(self.wallet.submit(act, head).await?)
+        // An account that refused a payment may refuse this one too. All else goes on.
+        if let Err(error) = self.wallet.submit(act, head).await {
+            tracing::warn!(%error, "cannot withdraw what the service owes us");
+        }
+        Ok(())
     }
 
     // ---- Computations
@@ -841,6 +869,9 @@ impl Player {
                     let root = contracts::word(root(region, &input)?);
                     let Some(bytes) = self.preimages.find(root, region) else {
                         self.warn_of_missing(case, &model, inputs.len(), root);
+                        if let Some(earlier) = earlier(&input) {
+                            self.wanted.insert(root, (earlier, *region));
+                        }
                         return None;
                     };
                     bytes
@@ -871,11 +902,35 @@ impl Player {
     /// Warns once of an input without which a request can't be run.
     fn warn_of_missing(&mut self, case: &Case, model: &LoadedModel, input: usize, root: B256) {
         if self.started.insert(format!("input/{root}")) {
+            let folder = self.config.inputs.as_deref().unwrap_or(std::path::Path::new("DIR"));
+            let file = folder.join(format!("{root}.bin"));
             tracing::warn!(
-                request = %case.id, model = model.name, input, %root,
-                "the request gives an input by root, but the folder of --inputs has no file ROOT.bin"
+                request = %case.id, model = model.name, input, file = %file.display(),
+                "the bytes of an input are missing: the request doesn't show them, and there is no file with them"
             );
         }
+    }
+
+    /// Gets the bytes of inputs that earlier answers show. They are found at the next poll.
+    async fn fetch_wanted(&mut self) -> Result<(), PlayerError> {
+        for (root, (request, region)) in std::mem::take(&mut self.wanted) {
+            let name = format!("fetched/{root}");
+            let Some(block) = self.book.answered_in(request)?.filter(|_| !self.started.contains(&name))
+            else {
+                continue;
+            };
+            let logs = self.node.logs(self.config.deployment.service, block, block).await?;
+            let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
+            let outputs =
+                answers.filter(|event| event.data.id == request).flat_map(|event| event.data.outputs);
+            for bytes in outputs.filter(|bytes| bytes.len() as u64 <= 1 << region.subtree.bits()) {
+                if contracts::word(region_root(&region, &bytes)) == root {
+                    self.keep(root, &bytes);
+                }
+            }
+            self.started.insert(name);
+        }
+        Ok(())
     }
 
     /// Keeps the outputs that are answered by root: a later request may take them as inputs.
@@ -883,12 +938,22 @@ impl Player {
         for (output, index) in
             computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index))
         {
-            let root = contracts::word(output.root);
-            if let Err(error) = self.preimages.keep(root, &output.bytes) {
-                tracing::error!(output = index, %root, %error, "cannot keep an output, which later requests may need");
-            }
+            tracing::debug!(output = index, "keeping an output for later requests");
+            self.keep(contracts::word(output.root), &output.bytes);
         }
     }
+
+    fn keep(&mut self, root: B256, bytes: &Bytes) {
+        if let Err(error) = self.preimages.keep(root, bytes) {
+            tracing::error!(%root, %error, "cannot keep an output, which later requests may need");
+        }
+    }
+}
+
+/// The request whose result an input is taken from.
+fn earlier(input: &Input) -> Option<U256> {
+    let first = input.data.get(..32).filter(|_| input.source == Source::Result)?;
+    Some(U256::from_be_slice(first))
 }
 
 /// The answers to a call about these IDs. A request that is left out would go unseen.

@@ -208,7 +208,7 @@ impl Execution {
         Ok(seen)
     }
 
-    /// The number of memory nodes hashed so far (see [`Memory::hashed`]).
+    /// The number of memory nodes hashed so far (see [`memory::Memory::hashed`]).
     pub fn hashed(&mut self) -> u64 {
         let shortcut = self.shortcut.as_ref().map_or(0, |shortcut| shortcut.hashed());
         shortcut + self.machine.interpreter().memory().hashed()

@@ -119,7 +119,12 @@ pub fn signer(key: &Key) -> Result<PrivateKeySigner, Failure> {
         }
         (loaded, _) => loaded,
     };
-    loaded.map_err(Failure::from_error)
+    loaded.map_err(|error| {
+        let missing = matches!(error, KeyError::Missing);
+        let failure = Failure::from_error(error);
+        let hint = "`opml account new -o FILE` makes a key; `opml devnet` prints those of its test chain";
+        if missing { failure.hint(hint) } else { failure }
+    })
 }
 
 /// Whether the user can be asked.

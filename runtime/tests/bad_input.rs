@@ -706,6 +706,11 @@ fn models_that_want_more_than_there_is() {
     for args in ["verifier wide.opml -o out", "dispute wide.opml --input in.npy --cheat output"] {
         fails(args).says(&["the outputs have 8796093022208 bytes; at most 1073741824"]);
     }
+    // Outputs that no transaction can show, so that nobody could answer.
+    model(&folder.path("tall.opml"), [12, 17, 12], &exit, 1000);
+    fails("request tall.opml --input in.npy")
+        .says(&["nobody can answer: the outputs have 131,072 bytes", "--output-by-root Output"]);
+    fails("request tall.opml --input in.npy --output-by-root Output").says(&["no key"]);
     // Scratch too large to be cleared byte by byte costs nothing.
     model(&folder.path("deep.opml"), [12, 14, 44], &exit, 1000);
     let dispute = ["dispute", "deep.opml", "--input", "in.npy", "--cheat", "output"];
@@ -724,5 +729,5 @@ fn models_that_want_more_than_there_is() {
                 .says(&["more memory than the limit, 200000000 bytes", "raise --max-memory"]);
         }
     }
-    assert_eq!(folder.files(), ["deep.opml", "greedy.opml", "in.npy", "long.opml", "wide.opml"]);
+    assert_eq!(folder.files(), ["deep.opml", "greedy.opml", "in.npy", "long.opml", "tall.opml", "wide.opml"]);
 }

@@ -12,7 +12,7 @@ use chain::Event;
 use contracts::{B256, Bytes, IInferenceService, IModelRegistry, Input, Order, SolCall as _, Source, U256};
 use game::Region;
 use image::{Role, Tensor};
-use players::{LoadedModel, pack, region_root};
+use players::{LoadedModel, is_by_root, pack, region_root};
 use serde_json::json;
 
 /// The maximum gas that the service gives a callback. `InferenceService.sol` has the same number.
@@ -159,7 +159,27 @@ fn by_root(model: &LoadedModel, names: &[String]) -> Result<u64, Failure> {
         let place = model.outputs().iter().position(|region| holds(region, tensor));
         mask |= place.map_or(0, |place| 1 << place);
     }
+    require_answerable(model, mask)?;
     Ok(mask)
+}
+
+/// Fails if an answer would show more bytes than nodes relay.
+fn require_answerable(model: &LoadedModel, mask: u64) -> Result<(), Failure> {
+    let shown = (0..).zip(model.outputs()).filter(|(index, _)| !is_by_root(mask, *index));
+    let shown: Vec<&Region> = shown.map(|(_, region)| region).collect();
+    let bytes = shown.iter().fold(0u64, |sum, region| sum.saturating_add(region.bytes));
+    let largest = shown.iter().max_by_key(|region| region.bytes);
+    let outputs = model.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+    let name = largest.and_then(|region| outputs.into_iter().find(|tensor| holds(region, tensor)));
+    match name {
+        Some(tensor) if bytes >= chain::MOST_BYTES as u64 => Err(Failure::new(format!(
+            "nobody can answer: the outputs have {} bytes, but a transaction has at most {}",
+            count(bytes),
+            count(chain::MOST_BYTES as u64)
+        ))
+        .hint(format!("--output-by-root {} asks for the root of the largest", tensor.name))),
+        _ => Ok(()),
+    }
 }
 
 fn root_input(root: B256) -> Input {

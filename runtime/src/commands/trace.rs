@@ -64,7 +64,7 @@ pub fn run(args: &Trace, output: Output) -> Result<(), Failure> {
             format!("{:#x}", row.pc),
             row.place.clone(),
             instruction(row),
-            operator(image, row).map(|step| format!("{} ({})", step.operator, step.node)).unwrap_or_default(),
+            operator(image, row).map(named).unwrap_or_default(),
             element(image, row).unwrap_or_default(),
         ]);
     }
@@ -318,4 +318,12 @@ fn output_element(image: &Image, row: &Row, address: u64) -> Option<u64> {
     let tensor = image.tensors.get(operator(image, row)?.output as usize)?;
     let offset = address.checked_sub(tensor.address).filter(|&offset| offset < tensor.bytes)?;
     Some(offset / tensor.dtype.size())
+}
+
+/// `Conv (conv1)`; a program has no nodes.
+fn named(step: &BigStep) -> String {
+    match &*step.node {
+        "" => step.operator.clone(),
+        node => format!("{} ({node})", step.operator),
+    }
 }

@@ -145,7 +145,7 @@ impl Book {
                 } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(&log) {
                     self.moved(data)?;
                 } else if let Some(Event { data, block }) = Event::<IInferenceService::Answered>::of(&log) {
-                    self.store.save(&answered_in(data.id), &block)?;
+                    self.answered(data.id, block)?;
                 }
             }
             from = to.saturating_add(1);
@@ -211,6 +211,13 @@ impl Book {
         let position = Position { game, start, claims };
         self.positions.insert(position.hash(id), position);
         *self.open.entry(crate::game_of(id).0).or_default().entry(id).or_default() += 1;
+    }
+
+    /// Notes where an answer is. Each poll reads the last blocks again, and writing is slow, so only changes are
+    /// written.
+    fn answered(&self, request: U256, block: u64) -> Result<(), StoreError> {
+        let known = self.answered_in(request)? == Some(block);
+        if known { Ok(()) } else { self.store.save(&answered_in(request), &block) }
     }
 
     /// The block with the last answer to a request, which has its outputs.

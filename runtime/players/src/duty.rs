@@ -215,7 +215,8 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
 
 /// Whether the transactions that answer and settle a request are small enough for nodes to relay: they contain
 /// the outputs, and the latter the callback data.
-fn can_be_settled(request: &Request, callback_data: usize) -> bool {
+#[must_use]
+pub fn can_be_settled(request: &Request, callback_data: usize) -> bool {
     /// The size of the rest of a transaction: the request, lengths, the signature.
     const REST: u64 = 1024;
     /// The offset and the length of an output.

@@ -43,7 +43,8 @@ const MOST_KEPT: u64 = 64 << 30;
 fn size(folder: &Path) -> io::Result<u64> {
     let mut size = 0u64;
     for entry in std::fs::read_dir(folder)? {
-        size = size.saturating_add(entry?.metadata()?.len());
+        // Another player may have renamed or removed it meanwhile.
+        size = size.saturating_add(entry?.metadata().map_or(0, |found| found.len()));
     }
     Ok(size)
 }
@@ -171,6 +172,21 @@ mod tests {
             assert_eq!(preimages.find(root, &REGION), Some(bytes.clone()));
         }
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_too_large_keeps_no_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A file with a hole takes no room.
+        let large = File::create(folder.path().join("large")).expect("a file");
+        large.set_len(MOST_KEPT - 39).expect("a file with a hole");
+        let mut preimages = Preimages::new(Some(folder.path().to_owned()));
+        let bytes = Bytes::from(vec![5; 40]);
+        let root = contracts::word(region_root(&REGION, &bytes));
+        let error = preimages.keep(root, &bytes).expect_err("no room");
+        assert!(error.to_string().contains("more than 64 GiB"), "{error}");
+        large.set_len(MOST_KEPT - 40).expect("a smaller file");
+        preimages.keep(root, &bytes).expect("room for exactly this");
     }
 
     #[test]

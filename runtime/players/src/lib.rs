@@ -16,7 +16,9 @@ mod show;
 mod work;
 
 pub use book::{Book, BookError, Position};
-pub use duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id, game_of};
+pub use duty::{
+    Case, Duty, GameStanding, Role, can_be_settled, challenger_of, concerns, duties, game_id, game_of,
+};
 pub use inputs::{Preimages, root as input_root};
 pub use model::{
     Computed, LoadedModel, ModelError, Output, inputs_commitment, is_by_root, pack, region_root,

@@ -911,14 +911,11 @@ impl Player {
         }
     }
 
-    /// Gets the bytes of inputs that earlier answers show. They are found at the next poll.
+    /// Gets the bytes of inputs that earlier answers show, a few at each poll, in any order. They are found at the
+    /// next poll; what a node doesn't have now is asked for again.
     async fn fetch_wanted(&mut self) -> Result<(), PlayerError> {
-        for (root, (request, region)) in std::mem::take(&mut self.wanted) {
-            let name = format!("fetched/{root}");
-            let Some(block) = self.book.answered_in(request)?.filter(|_| !self.started.contains(&name))
-            else {
-                continue;
-            };
+        for (root, (request, region)) in std::mem::take(&mut self.wanted).into_iter().take(MOST_FETCHED) {
+            let Some(block) = self.book.answered_in(request)? else { continue };
             let logs = self.node.logs(self.config.deployment.service, block, block).await?;
             let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
             let outputs =
@@ -928,17 +925,13 @@ impl Player {
                     self.keep(root, &bytes);
                 }
             }
-            self.started.insert(name);
         }
         Ok(())
     }
 
     /// Keeps the outputs that are answered by root: a later request may take them as inputs.
     fn keep_outputs(&mut self, by_root: u64, computed: &Computed) {
-        for (output, index) in
-            computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index))
-        {
-            tracing::debug!(output = index, "keeping an output for later requests");
+        for (output, _) in computed.outputs.iter().zip(0..).filter(|(_, index)| is_by_root(by_root, *index)) {
             self.keep(contracts::word(output.root), &output.bytes);
         }
     }
@@ -964,6 +957,9 @@ fn complete<T>(ids: &[U256], answers: Vec<T>) -> Result<Vec<T>, PlayerError> {
 
 /// How many IDs are asked about in one call.
 const MOST_IDS: usize = 100;
+
+/// How many earlier answers are looked for at each poll.
+const MOST_FETCHED: usize = 4;
 
 /// How many results are computed at the same time.
 const MOST_RESULTS: usize = 4;

@@ -12,7 +12,7 @@ use chain::Event;
 use contracts::{B256, Bytes, IInferenceService, IModelRegistry, Input, Order, SolCall as _, Source, U256};
 use game::Region;
 use image::{Role, Tensor};
-use players::{LoadedModel, is_by_root, pack, region_root};
+use players::{LoadedModel, can_be_settled, is_by_root, pack, region_root};
 use serde_json::json;
 
 /// The maximum gas that the service gives a callback. `InferenceService.sol` has the same number.
@@ -163,23 +163,26 @@ fn by_root(model: &LoadedModel, names: &[String]) -> Result<u64, Failure> {
     Ok(mask)
 }
 
-/// Fails if an answer would show more bytes than nodes relay.
+/// Fails if no server would answer, because nodes don't relay transactions with that many bytes of outputs.
 fn require_answerable(model: &LoadedModel, mask: u64) -> Result<(), Failure> {
+    let outputs = contracts::model(&model.commitment).outputs;
+    let request = contracts::Request { byRoot: mask, outputs, ..contracts::Request::default() };
+    if can_be_settled(&request, 0) {
+        return Ok(());
+    }
     let shown = (0..).zip(model.outputs()).filter(|(index, _)| !is_by_root(mask, *index));
     let shown: Vec<&Region> = shown.map(|(_, region)| region).collect();
     let bytes = shown.iter().fold(0u64, |sum, region| sum.saturating_add(region.bytes));
     let largest = shown.iter().max_by_key(|region| region.bytes);
     let outputs = model.image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
     let name = largest.and_then(|region| outputs.into_iter().find(|tensor| holds(region, tensor)));
-    match name {
-        Some(tensor) if bytes >= chain::MOST_BYTES as u64 => Err(Failure::new(format!(
-            "nobody can answer: the outputs have {} bytes, but a transaction has at most {}",
-            count(bytes),
-            count(chain::MOST_BYTES as u64)
-        ))
-        .hint(format!("--output-by-root {} asks for the root of the largest", tensor.name))),
-        _ => Ok(()),
-    }
+    let name = name.map_or("", |tensor| &tensor.name);
+    let failure = Failure::new(format!(
+        "nobody can answer: the outputs have {} bytes, but a whole transaction has at most {}",
+        count(bytes),
+        count(chain::MOST_BYTES as u64)
+    ));
+    Err(failure.hint(format!("--output-by-root {name} asks for the root of the largest")))
 }
 
 fn root_input(root: B256) -> Input {

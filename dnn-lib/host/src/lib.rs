@@ -1,0 +1,7 @@
+//! Runs the definitions of operators on this computer, with its vector instructions.
+//!
+//! Lanes run over outputs, so every set of vector instructions gives the same bits.
+
+mod isa;
+
+pub use isa::{Isa, Unavailable, VARIABLE};

@@ -176,7 +176,7 @@ pub(crate) fn elf(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dnn_lib::kernel::{Builder, Kernel};
+    use dnn_lib::kernel::{Builder, Kernel, Ops};
     use dnn_lib::tensor::{DType, TensorType};
 
     /// A kernel that carries this many numbers through a loop, more than registers can hold.

@@ -35,5 +35,7 @@ mod trips;
 
 pub use builder::{BuildError, Builder};
 pub use eval::{EvalError, Memory};
-pub use ir::{BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value};
+pub use ir::{Block, Kernel, Statement};
+
+pub use crate::scalar::{BinaryOp, Comparison, Const, Conversion, Expr, Ops, Type, UnaryOp, Value};
 pub use trips::Trips;

@@ -1,6 +1,6 @@
 //! The layout of tensors: from an index to an address.
 
-use crate::kernel::{Builder, Value};
+use crate::kernel::{Builder, Ops, Value};
 
 /// A dimension of an iteration: its size, and the distance of its elements in a tensor, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

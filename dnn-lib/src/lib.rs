@@ -21,4 +21,5 @@ pub mod layout;
 mod math;
 pub mod operator;
 mod reduction;
+pub mod scalar;
 pub mod tensor;

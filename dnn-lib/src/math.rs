@@ -5,7 +5,7 @@
 //! The few results that are closer to the midpoint of two floats are listed in `tests/hard_cases.txt` and
 //! have been tested individually. `examples/exhaustive.rs` tests all 2^32 inputs.
 
-use crate::kernel::{BinaryOp, Builder, Conversion, Type, Value};
+use crate::kernel::{BinaryOp, Builder, Conversion, Ops, Type, Value};
 
 /// Adding this to a small `f64` and subtracting it again rounds to an integer, which is also in the low bits
 /// of the sum.

@@ -4,7 +4,7 @@
 //! j + 8, j + 4, j + 2 and j + 1 in turn, and lane 0 is the sum. A vector machine of any width up to 16 can
 //! keep this order.
 
-use crate::kernel::{Builder, Type, Value};
+use crate::kernel::{Builder, Ops, Type, Value};
 
 /// The number of lanes.
 const LANES: u64 = 16;

@@ -1,6 +1,8 @@
 //! The kernel language: what its operations mean where hosts differ, and what the builder refuses.
 
-use dnn_lib::kernel::{BinaryOp, BuildError, Builder, Conversion, EvalError, Memory, Type, UnaryOp, Value};
+use dnn_lib::kernel::{
+    BinaryOp, BuildError, Builder, Conversion, EvalError, Memory, Ops, Type, UnaryOp, Value,
+};
 use dnn_lib::tensor::{DType, TensorType};
 
 /// Evaluates one expression of two values. Returns what is stored.

@@ -90,6 +90,13 @@ impl Lowering<'_> {
                 }
                 self.define(*value, lowered)
             }
+            Statement::Load { value, dtype, base, offset } => {
+                if self.ty(*base) != Some(Type::I64) || self.ty(*value) != Some(Type::of(*dtype)) {
+                    return Err(self.types_error(format!("a load of {dtype}")));
+                }
+                let lowered = self.load(*dtype, *base, *offset)?;
+                self.define(*value, lowered)
+            }
             Statement::Store { dtype, base, offset, value } => self.store(*dtype, *base, *offset, *value),
             Statement::For { .. } => self.for_(statement),
             Statement::If { condition, then, otherwise, results } => {
@@ -229,6 +236,10 @@ impl Lowering<'_> {
                     UnaryOp::Neg => self.code.ins().fneg(a),
                     UnaryOp::Abs => self.code.ins().fabs(a),
                     UnaryOp::Sqrt => self.code.ins().sqrt(a),
+                    UnaryOp::Floor => self.code.ins().floor(a),
+                    UnaryOp::Ceil => self.code.ins().ceil(a),
+                    UnaryOp::Trunc => self.code.ins().trunc(a),
+                    UnaryOp::Round => self.code.ins().nearest(a),
                 }
             }
             Expr::Binary(op, a, b) => self.binary(op, a, b)?,
@@ -243,7 +254,6 @@ impl Lowering<'_> {
                 self.code.ins().select(condition, then, otherwise)
             }
             Expr::Convert(conversion, to, a) => self.convert(conversion, to, a)?,
-            Expr::Load { dtype, base, offset } => self.load(dtype, base, offset)?,
         })
     }
 

@@ -48,6 +48,7 @@ impl Analysis {
         for statement in &block.statements {
             match statement {
                 Statement::Let(value, expr) => self.join(*value, self.expr(expr)),
+                Statement::Load { value, .. } => self.join(*value, true),
                 Statement::Store { .. } => {}
                 Statement::For { init, carried, body, results, .. } => {
                     self.join_all(carried, init);
@@ -80,7 +81,7 @@ impl Analysis {
                 !self.canonical_arithmetic
             }
             Expr::Convert(Conversion::IntToFloat | Conversion::UintToFloat, ..) => false,
-            Expr::Convert(..) | Expr::Load { .. } | Expr::Binary(..) => true,
+            Expr::Convert(..) | Expr::Binary(..) => true,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! outside itself.
 
 use codegen::{CodegenError, Target};
-use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Type, UnaryOp, Value};
+use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Ops, Type, UnaryOp, Value};
 use dnn_lib::tensor::{DType, TensorType};
 
 fn build(inputs: usize, body: impl FnOnce(&mut Builder)) -> Kernel {

@@ -2,7 +2,7 @@
 //! against the reference evaluator, bit for bit.
 
 use codegen::Target;
-use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Memory, Type, UnaryOp, Value};
+use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Memory, Ops, Type, UnaryOp, Value};
 use dnn_lib::tensor::{DType, TensorType};
 use image::{Contents, Image, Segment};
 use interpreter::Interpreter;

@@ -1,7 +1,7 @@
 //! The bound of a kernel's steps holds, and is exact if there are no branches.
 
 use codegen::Target;
-use dnn_lib::kernel::{Builder, Kernel, Value};
+use dnn_lib::kernel::{Builder, Kernel, Ops, Value};
 use dnn_lib::tensor::{DType, TensorType};
 use image::{Contents, Image, Segment};
 use interpreter::Interpreter;

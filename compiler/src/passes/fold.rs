@@ -40,7 +40,7 @@ fn statements(kernel: &Kernel) -> u64 {
 
 fn block(code: &Block, unbounded: u64) -> u64 {
     let statement = |statement: &Statement| match statement {
-        Statement::Let(..) | Statement::Store { .. } => 1,
+        Statement::Let(..) | Statement::Load { .. } | Statement::Store { .. } => 1,
         Statement::For { bound, body, .. } => {
             bound.unwrap_or(unbounded).saturating_mul(block(body, unbounded).saturating_add(1))
         }

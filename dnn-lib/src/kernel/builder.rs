@@ -1,8 +1,7 @@
 //! Building kernels: one method for each operation, closures for loops and branches.
 
-use crate::kernel::ir::{
-    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value,
-};
+use crate::kernel::ir::{Block, Kernel, Statement};
+use crate::scalar::{Const, Expr, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// Why a kernel is not valid: an error in the code that built it, not in that code's input.
@@ -99,16 +98,6 @@ impl Builder {
         self.kernel.hi()
     }
 
-    /// The type of a value.
-    pub fn ty(&self, value: Value) -> Type {
-        self.kernel.ty(value)
-    }
-
-    /// The value of a constant; `None` for other values.
-    pub fn constant(&self, value: Value) -> Option<Const> {
-        self.constants[value.index()]
-    }
-
     fn value(&mut self, ty: Type) -> Value {
         let value = Value(self.kernel.types.len() as u32);
         self.kernel.types.push(ty);
@@ -147,187 +136,12 @@ impl Builder {
         }
     }
 
-    /// Adds a definition.
-    pub fn define(&mut self, expr: Expr) -> Value {
-        let operands = expr.operands();
-        self.check_visible(&operands);
-        let ty = expr.ty(&self.kernel.types).unwrap_or_else(|| {
-            self.fail_types(format!("{expr:?}"), &operands);
-            Type::I64
-        });
-        let value = self.value(ty);
-        if let Expr::Const(constant) = expr {
-            self.constants[value.index()] = Some(constant);
-        }
-        self.statements.push(Statement::Let(value, expr));
-        value
-    }
-
-    /// The constant `x`, of type `I32`.
-    pub fn i32(&mut self, x: i32) -> Value {
-        self.define(Expr::Const(Const::I32(x)))
-    }
-
-    /// The constant `x`, of type `I64`.
-    pub fn i64(&mut self, x: i64) -> Value {
-        self.define(Expr::Const(Const::I64(x)))
-    }
-
-    /// The constant `x`, of type `F32`.
-    pub fn f32(&mut self, x: f32) -> Value {
-        self.define(Expr::Const(Const::F32(x.to_bits())))
-    }
-
-    /// The constant `x`, of type `F64`.
-    pub fn f64(&mut self, x: f64) -> Value {
-        self.define(Expr::Const(Const::F64(x.to_bits())))
-    }
-
-    /// The integer `x` in any numeric type, rounded if it must be.
-    pub fn number(&mut self, ty: Type, x: i64) -> Value {
-        match ty {
-            Type::Bool | Type::I64 => self.i64(x),
-            Type::I32 => self.i32(x as i32),
-            Type::F32 => self.f32(x as f32),
-            Type::F64 => self.f64(x as f64),
-        }
-    }
-
-    /// Adds a unary operation.
-    pub fn unary(&mut self, op: UnaryOp, a: Value) -> Value {
-        self.define(Expr::Unary(op, a))
-    }
-
-    /// Adds a binary operation.
-    pub fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Value {
-        self.define(Expr::Binary(op, a, b))
-    }
-
-    /// Adds a comparison.
-    pub fn compare(&mut self, op: Comparison, a: Value, b: Value) -> Value {
-        self.define(Expr::Compare(op, a, b))
-    }
-
-    /// `-a`, of a float.
-    pub fn neg(&mut self, a: Value) -> Value {
-        self.unary(UnaryOp::Neg, a)
-    }
-
-    /// `|a|`, of a float.
-    pub fn abs(&mut self, a: Value) -> Value {
-        self.unary(UnaryOp::Abs, a)
-    }
-
-    /// The square root of a float.
-    pub fn sqrt(&mut self, a: Value) -> Value {
-        self.unary(UnaryOp::Sqrt, a)
-    }
-
-    /// `a + b`.
-    pub fn add(&mut self, a: Value, b: Value) -> Value {
-        self.binary(BinaryOp::Add, a, b)
-    }
-
-    /// `a - b`.
-    pub fn sub(&mut self, a: Value, b: Value) -> Value {
-        self.binary(BinaryOp::Sub, a, b)
-    }
-
-    /// `a * b`.
-    pub fn mul(&mut self, a: Value, b: Value) -> Value {
-        self.binary(BinaryOp::Mul, a, b)
-    }
-
-    /// `a / b`, of floats.
-    pub fn div(&mut self, a: Value, b: Value) -> Value {
-        self.binary(BinaryOp::Div, a, b)
-    }
-
-    /// `a + constant`, of `I64`. Adds nothing for 0.
-    pub fn add_const(&mut self, a: Value, constant: i64) -> Value {
-        if constant == 0 {
-            return a;
-        }
-        let constant = self.i64(constant);
-        self.add(a, constant)
-    }
-
-    /// `a * constant`, of `I64`. Multiplies nothing by 1.
-    pub fn mul_const(&mut self, a: Value, constant: i64) -> Value {
-        if constant == 1 {
-            return a;
-        }
-        let constant = self.i64(constant);
-        self.mul(a, constant)
-    }
-
-    /// The quotient and the remainder of an index `a >= 0` by a positive constant.
-    pub fn div_rem(&mut self, a: Value, divisor: u64) -> (Value, Value) {
-        let divisor = self.i64(divisor as i64);
-        (self.binary(BinaryOp::DivU, a, divisor), self.binary(BinaryOp::RemU, a, divisor))
-    }
-
-    /// `a * b + c` of floats, rounded once.
-    pub fn fma(&mut self, a: Value, b: Value, c: Value) -> Value {
-        self.define(Expr::Fma(a, b, c))
-    }
-
-    /// `a == b`.
-    pub fn eq(&mut self, a: Value, b: Value) -> Value {
-        self.compare(Comparison::Eq, a, b)
-    }
-
-    /// `a != b`.
-    pub fn ne(&mut self, a: Value, b: Value) -> Value {
-        self.compare(Comparison::Ne, a, b)
-    }
-
-    /// `a < b`, of signed integers or floats.
-    pub fn lt(&mut self, a: Value, b: Value) -> Value {
-        self.compare(Comparison::Lt, a, b)
-    }
-
-    /// `a <= b`, of signed integers or floats.
-    pub fn le(&mut self, a: Value, b: Value) -> Value {
-        self.compare(Comparison::Le, a, b)
-    }
-
-    /// `then` if the condition holds, else `otherwise`; both are evaluated.
-    pub fn select(&mut self, condition: Value, then: Value, otherwise: Value) -> Value {
-        self.define(Expr::Select { condition, then, otherwise })
-    }
-
-    /// The smaller of two signed integers.
-    pub fn min(&mut self, a: Value, b: Value) -> Value {
-        let less = self.lt(a, b);
-        self.select(less, a, b)
-    }
-
-    /// The larger of two signed integers.
-    pub fn max(&mut self, a: Value, b: Value) -> Value {
-        let less = self.lt(a, b);
-        self.select(less, b, a)
-    }
-
-    /// `value` converted to `ty`.
-    pub fn convert(&mut self, conversion: Conversion, ty: Type, value: Value) -> Value {
-        self.define(Expr::Convert(conversion, ty, value))
-    }
-
-    /// The bits of a float as an integer of the same size, or back.
-    pub fn bitcast(&mut self, value: Value) -> Value {
-        let ty = match self.ty(value) {
-            Type::F32 => Type::I32,
-            Type::F64 => Type::I64,
-            Type::I32 => Type::F32,
-            Type::I64 | Type::Bool => Type::F64,
-        };
-        self.convert(Conversion::Bitcast, ty, value)
-    }
-
     /// The element at address `base + offset`.
     pub fn load(&mut self, dtype: DType, base: Value, offset: i32) -> Value {
-        self.define(Expr::Load { dtype, base, offset })
+        self.expect_types("load", &[base], &[Type::I64]);
+        let value = self.value(Type::of(dtype));
+        self.statements.push(Statement::Load { value, dtype, base, offset });
+        value
     }
 
     /// Writes the element at address `base + offset`.
@@ -434,5 +248,30 @@ impl Builder {
         if types(values) != types(like) {
             self.fail_types(operation.to_owned(), values);
         }
+    }
+}
+
+impl Ops for Builder {
+    fn define(&mut self, expr: Expr) -> Value {
+        let operands = expr.operands();
+        self.check_visible(&operands);
+        let ty = expr.ty(&self.kernel.types).unwrap_or_else(|| {
+            self.fail_types(format!("{expr:?}"), &operands);
+            Type::I64
+        });
+        let value = self.value(ty);
+        if let Expr::Const(constant) = expr {
+            self.constants[value.index()] = Some(constant);
+        }
+        self.statements.push(Statement::Let(value, expr));
+        value
+    }
+
+    fn ty(&self, value: Value) -> Type {
+        self.kernel.ty(value)
+    }
+
+    fn constant(&self, value: Value) -> Option<Const> {
+        self.constants[value.index()]
     }
 }

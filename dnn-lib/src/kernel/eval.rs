@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use crate::kernel::ir::{
-    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, UnaryOp, Value,
-};
-use crate::tensor::{DType, TensorType};
+use crate::kernel::ir::{Block, Kernel, Statement};
+use crate::scalar::{Value, observe, widen};
+use crate::tensor::TensorType;
 
 /// Why a kernel could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,148 +142,6 @@ impl Kernel {
     }
 }
 
-/// The bits of a float, canonical for a NaN. Computed on integers, because a compiler may drop float code
-/// that only changes one NaN into another.
-fn observe(ty: Type, bits: u64) -> u64 {
-    const INF32: u64 = 0x7f80_0000;
-    const INF64: u64 = 0x7ff0_0000_0000_0000;
-    match ty {
-        Type::F32 if bits & 0x7fff_ffff > INF32 => 0x7fc0_0000,
-        Type::F64 if bits & !(1 << 63) > INF64 => 0x7ff8_0000_0000_0000,
-        _ => bits,
-    }
-}
-
-/// A function of floats, in the width of `ty`, from bits to bits.
-macro_rules! float {
-    ($ty:expr, |$($x:ident),+| $body:expr) => {
-        if $ty == Type::F32 {
-            $(let $x = f32::from_bits($x as u32);)+
-            u64::from(f32::to_bits($body))
-        } else {
-            $(let $x = f64::from_bits($x);)+
-            f64::to_bits($body)
-        }
-    };
-}
-
-/// An integer in `ty`, sign-extended. The evaluator represents all integers this way.
-fn wrap(ty: Type, x: i64) -> u64 {
-    match ty {
-        Type::I32 => x as i32 as i64 as u64,
-        _ => x as u64,
-    }
-}
-
-fn unsigned(ty: Type, x: u64) -> u64 {
-    if ty == Type::I32 { u64::from(x as u32) } else { x }
-}
-
-fn unary(op: UnaryOp, ty: Type, a: u64) -> u64 {
-    match op {
-        UnaryOp::Neg => float!(ty, |a| -a),
-        UnaryOp::Abs => float!(ty, |a| a.abs()),
-        UnaryOp::Sqrt => float!(ty, |a| a.sqrt()),
-    }
-}
-
-fn binary(op: BinaryOp, ty: Type, a: u64, b: u64) -> u64 {
-    use BinaryOp::*;
-    if ty.is_float() {
-        return match op {
-            Add => float!(ty, |a, b| a + b),
-            Sub => float!(ty, |a, b| a - b),
-            Mul => float!(ty, |a, b| a * b),
-            _ => float!(ty, |a, b| a / b),
-        };
-    }
-    let (sa, sb) = (a as i64, b as i64);
-    let (ua, ub) = (unsigned(ty, a), unsigned(ty, b));
-    let shift = (b % if ty == Type::I32 { 32 } else { 64 }) as u32;
-    let result = match op {
-        Add => sa.wrapping_add(sb),
-        Sub => sa.wrapping_sub(sb),
-        Mul => sa.wrapping_mul(sb),
-        Div | DivS => {
-            if sb == 0 {
-                -1
-            } else {
-                sa.wrapping_div(sb)
-            }
-        }
-        RemS => {
-            if sb == 0 {
-                sa
-            } else {
-                sa.wrapping_rem(sb)
-            }
-        }
-        DivU => ua.checked_div(ub).map_or(-1, |q| q as i64),
-        RemU => ua.checked_rem(ub).unwrap_or(ua) as i64,
-        And => sa & sb,
-        Or => sa | sb,
-        Xor => sa ^ sb,
-        Shl => sa << shift,
-        ShrS => sa >> shift,
-        ShrU => (ua >> shift) as i64,
-    };
-    wrap(ty, result)
-}
-
-fn compare(op: Comparison, ty: Type, a: u64, b: u64) -> bool {
-    use Comparison::*;
-    let ordering = match ty {
-        Type::F32 => f32::from_bits(a as u32).partial_cmp(&f32::from_bits(b as u32)),
-        Type::F64 => f64::from_bits(a).partial_cmp(&f64::from_bits(b)),
-        _ if matches!(op, LtU | LeU) => Some(unsigned(ty, a).cmp(&unsigned(ty, b))),
-        _ => Some((a as i64).cmp(&(b as i64))),
-    };
-    match op {
-        Eq => ordering.is_some_and(|o| o.is_eq()),
-        Ne => !ordering.is_some_and(|o| o.is_eq()),
-        Lt | LtU => ordering.is_some_and(|o| o.is_lt()),
-        Le | LeU => ordering.is_some_and(|o| o.is_le()),
-    }
-}
-
-fn convert(conversion: Conversion, from: Type, to: Type, a: u64) -> u64 {
-    use Conversion::*;
-    let from_float = |x: f64| match (conversion, to) {
-        (FloatToInt, Type::I32) => i64::from(x as i32) as u64,
-        (FloatToInt, _) => x as i64 as u64,
-        (_, Type::I32) => wrap(to, i64::from(x as u32)),
-        _ => x as u64,
-    };
-    match conversion {
-        FromBool | SignExtend => a,
-        ZeroExtend => unsigned(from, a),
-        Truncate => wrap(Type::I32, a as i64),
-        IntToFloat if to == Type::F32 => u64::from((a as i64 as f32).to_bits()),
-        IntToFloat => (a as i64 as f64).to_bits(),
-        UintToFloat if to == Type::F32 => u64::from((unsigned(from, a) as f32).to_bits()),
-        UintToFloat => (unsigned(from, a) as f64).to_bits(),
-        FloatToInt | FloatToUint if from == Type::F32 => from_float(f64::from(f32::from_bits(a as u32))),
-        FloatToInt | FloatToUint => from_float(f64::from_bits(a)),
-        Promote => f64::from(f32::from_bits(a as u32)).to_bits(),
-        Demote => u64::from((f64::from_bits(a) as f32).to_bits()),
-        Bitcast => match to {
-            Type::I32 => wrap(to, observe(from, a) as i64),
-            Type::F32 => u64::from(a as u32),
-            _ => observe(from, a),
-        },
-    }
-}
-
-/// A loaded element, in the type of its value.
-fn widen(dtype: DType, bits: u64) -> u64 {
-    match dtype {
-        DType::I8 => bits as i8 as i64 as u64,
-        DType::I16 => bits as i16 as i64 as u64,
-        DType::I32 | DType::U32 => bits as i32 as i64 as u64,
-        _ => bits,
-    }
-}
-
 struct Evaluator<'a, 'm> {
     kernel: &'a Kernel,
     memory: &'a mut Memory<'m>,
@@ -322,8 +179,14 @@ impl Evaluator<'_, '_> {
     fn statement(&mut self, statement: &Statement) -> Result<(), EvalError> {
         match statement {
             Statement::Let(value, expr) => {
-                let bits = self.expr(expr)?;
+                let bits = expr.eval(&self.kernel.types, &self.values);
                 self.set(*value, bits);
+            }
+            Statement::Load { value, dtype, base, offset } => {
+                let address = self.address(*base, *offset);
+                let bits = self.memory.read(address, dtype.size());
+                let bits = bits.ok_or_else(|| self.bad_access(address, dtype.size()))?;
+                self.set(*value, widen(*dtype, bits));
             }
             Statement::Store { dtype, base, offset, value } => {
                 let address = self.address(*base, *offset);
@@ -355,31 +218,5 @@ impl Evaluator<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    fn expr(&mut self, expr: &Expr) -> Result<u64, EvalError> {
-        Ok(match *expr {
-            Expr::Const(Const::I32(x)) => i64::from(x) as u64,
-            Expr::Const(Const::I64(x)) => x as u64,
-            Expr::Const(Const::F32(bits)) => bits.into(),
-            Expr::Const(Const::F64(bits)) => bits,
-            Expr::Unary(op, a) => unary(op, self.kernel.ty(a), self.get(a)),
-            Expr::Binary(op, a, b) => binary(op, self.kernel.ty(a), self.get(a), self.get(b)),
-            Expr::Compare(op, a, b) => u64::from(compare(op, self.kernel.ty(a), self.get(a), self.get(b))),
-            Expr::Fma(a, b, c) => {
-                let ty = self.kernel.ty(a);
-                let (a, b, c) = (self.get(a), self.get(b), self.get(c));
-                float!(ty, |a, b, c| a.mul_add(b, c))
-            }
-            Expr::Select { condition, then, otherwise } => {
-                self.get(if self.get(condition) != 0 { then } else { otherwise })
-            }
-            Expr::Convert(conversion, to, a) => convert(conversion, self.kernel.ty(a), to, self.get(a)),
-            Expr::Load { dtype, base, offset } => {
-                let address = self.address(base, offset);
-                let bits = self.memory.read(address, dtype.size());
-                widen(dtype, bits.ok_or_else(|| self.bad_access(address, dtype.size()))?)
-            }
-        })
     }
 }

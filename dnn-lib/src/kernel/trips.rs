@@ -11,9 +11,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::ir::{
-    BinaryOp, Block, Comparison, Const, Conversion, Expr, Kernel, Statement, Type, Value,
-};
+use crate::kernel::ir::{Block, Kernel, Statement};
+use crate::scalar::{BinaryOp, Comparison, Const, Conversion, Expr, Type, Value};
 
 /// An upper bound of a loop's iterations each time it is entered: `(fixed + per_unit * units) / step`,
 /// rounded up.
@@ -126,7 +125,7 @@ impl Analysis<'_> {
         for statement in &block.statements {
             match statement {
                 Statement::Let(value, expr) => self.define(*value, *expr),
-                Statement::Store { .. } => {}
+                Statement::Load { .. } | Statement::Store { .. } => {}
                 Statement::For { index, start, end, step, body, .. } => {
                     if let Some(trips) = self.count(*start, *end, *step) {
                         self.trips.insert(*index, trips);
@@ -246,7 +245,7 @@ impl Analysis<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Builder;
+    use crate::kernel::{Builder, Ops};
     use crate::tensor::{DType, TensorType};
 
     /// The bound of the one loop of a kernel over a vector of 100 elements, for this many units.

@@ -1,6 +1,6 @@
 //! Functions of one element.
 
-use crate::kernel::{Builder, Value};
+use crate::kernel::{Builder, Ops, Value};
 use crate::math;
 use crate::operator::error::same_dtype;
 use crate::operator::{Lowering, Problem, Semantics};

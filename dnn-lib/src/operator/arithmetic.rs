@@ -1,6 +1,6 @@
 //! Arithmetic of two tensors, element by element.
 
-use crate::kernel::{BinaryOp, Builder};
+use crate::kernel::{BinaryOp, Builder, Ops};
 use crate::layout::{broadcast, broadcast_shape, position};
 use crate::operator::error::same_dtype;
 use crate::operator::{Lowering, Problem, Semantics};

@@ -1,6 +1,6 @@
 //! Concatenation.
 
-use crate::kernel::{Builder, Value};
+use crate::kernel::{Builder, Ops, Value};
 use crate::operator::error::{check_shape, resolve_axis, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};
 use crate::tensor::{DType, TensorType};

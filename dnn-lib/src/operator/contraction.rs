@@ -4,7 +4,7 @@
 //! multiply-add. For speed, several outputs are computed side by side: a tile of rows and columns loads `rows
 //! + columns` elements for `rows * columns` products. This changes no output.
 
-use crate::kernel::{Builder, Type, Value};
+use crate::kernel::{Builder, Ops, Type, Value};
 use crate::layout::{Dim, coordinates, position};
 use crate::tensor::DType;
 

@@ -1,6 +1,6 @@
 //! Convolution.
 
-use crate::kernel::{Builder, Value};
+use crate::kernel::{Builder, Ops, Value};
 use crate::layout::{coordinates, strides};
 use crate::operator::contraction::{Factor, accumulate, by_extent, tile};
 use crate::operator::error::{FLOATS, check_attribute, check_shape, same_dtype};

@@ -1,6 +1,6 @@
 //! General matrix product.
 
-use crate::kernel::{Builder, Value};
+use crate::kernel::{Builder, Ops, Value};
 use crate::layout::{Dim, broadcast, dims};
 use crate::operator::contraction::Product;
 use crate::operator::error::{FLOATS, check_shape, same_dtype};

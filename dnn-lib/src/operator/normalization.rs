@@ -1,6 +1,6 @@
 //! Normalization with given statistics.
 
-use crate::kernel::{Builder, Value};
+use crate::kernel::{Builder, Ops, Value};
 use crate::layout::coordinates;
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};

@@ -1,6 +1,6 @@
 //! Pooling: reductions over a sliding window.
 
-use crate::kernel::{Builder, Const, Conversion, Expr, Type, Value};
+use crate::kernel::{Builder, Const, Conversion, Expr, Ops, Type, Value};
 use crate::layout::{coordinates, strides};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
 use crate::operator::window::{self, Axis, Stream};

@@ -1,6 +1,6 @@
 //! Means over whole dimensions.
 
-use crate::kernel::{Builder, Type};
+use crate::kernel::{Builder, Ops, Type};
 use crate::layout::{Dim, dims, position, single_stride};
 use crate::operator::error::{FLOATS, check_shape, resolve_axes, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};

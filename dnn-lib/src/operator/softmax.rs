@@ -1,6 +1,6 @@
 //! Softmax.
 
-use crate::kernel::{Builder, Value};
+use crate::kernel::{Builder, Ops, Value};
 use crate::layout::dims;
 use crate::math;
 use crate::operator::error::{resolve_axis, same_dtype};

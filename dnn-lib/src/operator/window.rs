@@ -1,6 +1,6 @@
 //! Sliding windows, in any number of spatial dimensions: shared by convolution and pooling.
 
-use crate::kernel::{BinaryOp, Builder, Const, Value};
+use crate::kernel::{BinaryOp, Builder, Const, Ops, Value};
 use crate::operator::Problem;
 use crate::operator::error::check_attribute;
 

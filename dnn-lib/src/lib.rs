@@ -16,9 +16,10 @@
 //! # Ok::<(), dnn_lib::operator::OperatorError>(())
 //! ```
 
+pub mod definition;
 pub mod kernel;
 pub mod layout;
-mod math;
+pub mod math;
 pub mod operator;
 mod reduction;
 pub mod scalar;

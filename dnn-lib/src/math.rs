@@ -154,3 +154,46 @@ fn near_half(b: &mut Builder, x: Value) -> Value {
     let half = b.f64(0.5);
     b.fma(x, slope, half)
 }
+
+/// The elementary functions of definitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Function {
+    /// The exponential.
+    Exp,
+    /// 1 / (1 + exp(-x)).
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Function {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exp => "exp",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+        }
+    }
+
+    /// Its code in a kernel.
+    pub fn emit(self, b: &mut Builder, x: Value) -> Value {
+        match self {
+            Self::Exp => exp(b, x),
+            Self::Sigmoid => sigmoid(b, x),
+            Self::Tanh => tanh(b, x),
+        }
+    }
+
+    /// Its value.
+    pub fn eval(self, x: f32) -> f32 {
+        let ty = crate::tensor::TensorType::new(crate::tensor::DType::F32, [1]);
+        let mut b = Builder::new("function", std::slice::from_ref(&ty), &ty, &[1]);
+        let (from, to) = (b.input(0), b.output());
+        let value = b.load(crate::tensor::DType::F32, from, 0);
+        let y = self.emit(&mut b, value);
+        b.store(crate::tensor::DType::F32, to, 0, y);
+        let bytes = b.finish().ok().and_then(|kernel| kernel.run(&[&x.to_le_bytes()]).ok());
+        bytes.and_then(|bytes| bytes.try_into().ok()).map_or(f32::NAN, f32::from_le_bytes)
+    }
+}

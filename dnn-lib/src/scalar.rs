@@ -5,7 +5,7 @@ use std::fmt;
 use crate::tensor::DType;
 
 /// The type of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Type {
     /// A truth value: the result of a comparison.
     Bool,
@@ -44,7 +44,7 @@ impl Type {
 }
 
 /// A value of a kernel: assigned once, then only read. An index into [`Kernel::types`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Value(pub(crate) u32);
 
 impl Value {
@@ -55,7 +55,7 @@ impl Value {
 }
 
 /// A constant. Floats are given by their bits, so that kernels can be compared and hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Const {
     /// A 32-bit integer.
     I32(i32),
@@ -80,7 +80,7 @@ impl Const {
 }
 
 /// Operations on one float.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum UnaryOp {
     /// The sign changed.
     Neg,
@@ -99,7 +99,7 @@ pub enum UnaryOp {
 }
 
 /// Operations on two values of one type, which is also the type of the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum BinaryOp {
     /// Sum, of integers or floats.
     Add,
@@ -129,10 +129,14 @@ pub enum BinaryOp {
     ShrS,
     /// Logical shift right, of integers.
     ShrU,
+    /// The second if it is less, else the first; signed integers or floats. A NaN if one of them is.
+    Min,
+    /// The second if it is larger, else the first; signed integers or floats. A NaN if one of them is.
+    Max,
 }
 
 /// Comparisons of two values of one type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Comparison {
     /// Equal, of integers or floats.
     Eq,
@@ -149,7 +153,7 @@ pub enum Comparison {
 }
 
 /// Conversions of a value to another type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Conversion {
     /// `Bool` to `I32`: 0 or 1.
     FromBool,
@@ -176,7 +180,7 @@ pub enum Conversion {
 }
 
 /// The right-hand side of a definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Expr {
     /// A constant.
     Const(Const),
@@ -236,7 +240,7 @@ impl BinaryOp {
     fn works_on(self, ty: Type) -> bool {
         use BinaryOp::*;
         match self {
-            Add | Sub | Mul => ty != Type::Bool,
+            Add | Sub | Mul | Min | Max => ty != Type::Bool,
             Div => ty.is_float(),
             And | Or | Xor => !ty.is_float(),
             DivS | DivU | RemS | RemU | Shl | ShrS | ShrU => ty.is_int(),
@@ -325,13 +329,15 @@ fn unary(op: UnaryOp, ty: Type, a: u64) -> u64 {
     }
 }
 
-fn binary(op: BinaryOp, ty: Type, a: u64, b: u64) -> u64 {
+pub(crate) fn binary(op: BinaryOp, ty: Type, a: u64, b: u64) -> u64 {
     use BinaryOp::*;
     if ty.is_float() {
         return match op {
             Add => float!(ty, |a, b| a + b),
             Sub => float!(ty, |a, b| a - b),
             Mul => float!(ty, |a, b| a * b),
+            Min => float!(ty, |a, b| if b < a || b.is_nan() { b } else { a }),
+            Max => float!(ty, |a, b| if b > a || b.is_nan() { b } else { a }),
             _ => float!(ty, |a, b| a / b),
         };
     }
@@ -364,6 +370,8 @@ fn binary(op: BinaryOp, ty: Type, a: u64, b: u64) -> u64 {
         Shl => sa << shift,
         ShrS => sa >> shift,
         ShrU => (ua >> shift) as i64,
+        Min => sa.min(sb),
+        Max => sa.max(sb),
     };
     wrap(ty, result)
 }
@@ -602,16 +610,14 @@ pub trait Ops {
         self.define(Expr::Select { condition, then, otherwise })
     }
 
-    /// The smaller of two signed integers.
+    /// The smaller of two numbers.
     fn min(&mut self, a: Value, b: Value) -> Value {
-        let less = self.lt(a, b);
-        self.select(less, a, b)
+        self.binary(BinaryOp::Min, a, b)
     }
 
-    /// The larger of two signed integers.
+    /// The larger of two numbers.
     fn max(&mut self, a: Value, b: Value) -> Value {
-        let less = self.lt(a, b);
-        self.select(less, b, a)
+        self.binary(BinaryOp::Max, a, b)
     }
 
     /// `value` converted to `ty`.
@@ -691,6 +697,8 @@ impl BinaryOp {
             BinaryOp::Shl => "shl",
             BinaryOp::ShrS => "shr_s",
             BinaryOp::ShrU => "shr_u",
+            BinaryOp::Min => "min",
+            BinaryOp::Max => "max",
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The type of a tensor's elements in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum DType {
     /// IEEE-754 binary32.
     F32,
@@ -90,7 +90,7 @@ impl fmt::Display for DType {
 }
 
 /// The element type and the shape of a tensor. A shape without dimensions is a scalar: one element.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TensorType {
     /// The type of the elements.
     pub dtype: DType,

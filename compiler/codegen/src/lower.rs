@@ -273,6 +273,9 @@ impl Lowering<'_> {
         if matches!(op, BinaryOp::DivS | BinaryOp::DivU | BinaryOp::RemS | BinaryOp::RemU) {
             return Ok(self.divide(op, x, y, self.constants[b.index()]));
         }
+        if matches!(op, BinaryOp::Min | BinaryOp::Max) {
+            return Ok(self.extreme(op, x, y, float));
+        }
         let ins = self.code.ins();
         Ok(match op {
             BinaryOp::Add if float => ins.fadd(x, y),
@@ -292,7 +295,26 @@ impl Lowering<'_> {
             BinaryOp::DivU => ins.udiv(x, y),
             BinaryOp::RemS => ins.srem(x, y),
             BinaryOp::RemU => ins.urem(x, y),
+            BinaryOp::Min | BinaryOp::Max => x,
         })
+    }
+
+    /// `y` if it is less or greater, or a NaN, else `x`.
+    fn extreme(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, float: bool) -> ir::Value {
+        let ins = self.code.ins();
+        let take = match (op, float) {
+            (BinaryOp::Min, false) => ins.icmp(IntCC::SignedLessThan, y, x),
+            (_, false) => ins.icmp(IntCC::SignedGreaterThan, y, x),
+            (BinaryOp::Min, true) => ins.fcmp(FloatCC::LessThan, y, x),
+            (_, true) => ins.fcmp(FloatCC::GreaterThan, y, x),
+        };
+        let take = if float {
+            let nan = self.code.ins().fcmp(FloatCC::Unordered, y, y);
+            self.code.ins().bor(take, nan)
+        } else {
+            take
+        };
+        self.code.ins().select(take, y, x)
     }
 
     /// Division as RISC-V defines it. Cranelift's division traps where RISC-V gives a value, so a divisor

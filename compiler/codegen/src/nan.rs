@@ -74,6 +74,7 @@ impl Analysis {
             // The canonical NaN with its sign flipped is a different NaN.
             Expr::Unary(dnn_lib::kernel::UnaryOp::Neg | dnn_lib::kernel::UnaryOp::Abs, _) => true,
             Expr::Select { then, otherwise, .. } => self.is(then) || self.is(otherwise),
+            Expr::Binary(BinaryOp::Min | BinaryOp::Max, a, b) => self.is(a) || self.is(b),
             Expr::Convert(Conversion::Promote | Conversion::Demote, ..)
             | Expr::Unary(..)
             | Expr::Fma(..)

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::kernel::ir::{Block, Kernel, Statement};
-use crate::scalar::{BinaryOp, Comparison, Const, Conversion, Expr, Type, Value};
+use crate::scalar::{BinaryOp, Const, Conversion, Expr, Type, Value};
 
 /// An upper bound of a loop's iterations each time it is entered: `(fixed + per_unit * units) / step`,
 /// rounded up.
@@ -37,7 +37,6 @@ impl Kernel {
     pub fn trips(&self) -> BTreeMap<Value, Trips> {
         let mut analysis = Analysis {
             kernel: self,
-            definitions: vec![None; self.types.len()],
             forms: (0..self.types.len()).map(|index| Form::of(Value(index as u32))).collect(),
             ranges: vec![Range::ALL; self.types.len()],
             trips: BTreeMap::new(),
@@ -114,7 +113,6 @@ impl Range {
 
 struct Analysis<'a> {
     kernel: &'a Kernel,
-    definitions: Vec<Option<Expr>>,
     forms: Vec<Form>,
     ranges: Vec<Range>,
     trips: BTreeMap<Value, Trips>,
@@ -159,7 +157,6 @@ impl Analysis<'_> {
     }
 
     fn define(&mut self, value: Value, expr: Expr) {
-        self.definitions[value.index()] = Some(expr);
         if self.kernel.types.get(value.index()) != Some(&Type::I64) {
             return;
         }
@@ -220,24 +217,21 @@ impl Analysis<'_> {
                 let (a, b) = pair(a, b);
                 Range { min: 0, max: a.max.min(b.max - 1) }
             }
-            Expr::Select { condition, then, otherwise } => self.select(condition, then, otherwise),
+            Expr::Binary(BinaryOp::Min, a, b) => {
+                let (a, b) = pair(a, b);
+                Range { min: a.min.min(b.min), max: a.max.min(b.max) }
+            }
+            Expr::Binary(BinaryOp::Max, a, b) => {
+                let (a, b) = pair(a, b);
+                Range { min: a.min.max(b.min), max: a.max.max(b.max) }
+            }
+            Expr::Select { then, otherwise, .. } => {
+                let (a, b) = pair(then, otherwise);
+                Range { min: a.min.min(b.min), max: a.max.max(b.max) }
+            }
             Expr::Convert(Conversion::SignExtend, ..) => Range { min: i32::MIN.into(), max: i32::MAX.into() },
             Expr::Convert(Conversion::ZeroExtend, ..) => Range { min: 0, max: u32::MAX.into() },
             _ => Range::ALL,
-        }
-    }
-
-    /// The smaller or the larger of two values, or either of them.
-    fn select(&self, condition: Value, then: Value, otherwise: Value) -> Range {
-        let (a, b) = (self.range(then), self.range(otherwise));
-        match self.definitions[condition.index()] {
-            Some(Expr::Compare(Comparison::Lt, x, y)) if (x, y) == (then, otherwise) => {
-                Range { min: a.min.min(b.min), max: a.max.min(b.max) }
-            }
-            Some(Expr::Compare(Comparison::Lt, x, y)) if (x, y) == (otherwise, then) => {
-                Range { min: a.min.max(b.min), max: a.max.max(b.max) }
-            }
-            _ => Range { min: a.min.min(b.min), max: a.max.max(b.max) },
         }
     }
 }

@@ -49,6 +49,7 @@ pub use transpose::Transpose;
 pub use view::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use window::{Padding, Window};
 
+use crate::definition::Definition;
 use crate::kernel::Kernel;
 use crate::tensor::TensorType;
 
@@ -61,10 +62,23 @@ pub enum Lowering {
     Kernels(Vec<Kernel>),
 }
 
+/// What an operator is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Meaning {
+    /// The output has the bytes of input 0.
+    View,
+    /// The output is computed. The definition sees the bytes of each tensor, perhaps with another shape, or as
+    /// integers if it only moves them.
+    Computed(Definition),
+}
+
 /// The meaning of an operator with its attributes. The number of inputs has been checked against the table.
 pub trait Semantics {
     /// The type of the output.
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem>;
+
+    /// What the output is, given its type from [`infer`](Self::infer).
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem>;
 
     /// How the output is computed, given its type from [`infer`](Self::infer).
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem>;
@@ -185,6 +199,15 @@ impl Operator {
         Ok(vec![self.output(inputs).map_err(|problem| self.error(problem))?])
     }
 
+    /// What the output is. `None` if it has no elements.
+    pub fn define(&self, inputs: &[TensorType]) -> Result<Option<Meaning>, OperatorError> {
+        let meaning = self.output(inputs).and_then(|output| match output.elements() {
+            Some(0) => Ok(None),
+            _ => self.semantics().define(inputs, &output).map(Some),
+        });
+        meaning.map_err(|problem| self.error(problem))
+    }
+
     /// How the outputs are computed.
     pub fn lower(&self, inputs: &[TensorType]) -> Result<Lowering, OperatorError> {
         let lowering = self.output(inputs).and_then(|output| match output.elements() {
@@ -217,5 +240,11 @@ fn check_size(ty: &TensorType) -> Result<(), Problem> {
     match ty.bytes() {
         Some(bytes) if bytes <= MAX_BYTES => Ok(()),
         _ => Err(Problem::TooLarge { found: ty.clone() }),
+    }
+}
+
+impl From<Definition> for Meaning {
+    fn from(definition: Definition) -> Self {
+        Self::Computed(definition)
     }
 }

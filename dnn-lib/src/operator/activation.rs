@@ -1,13 +1,14 @@
 //! Functions of one element.
 
+use crate::definition;
 use crate::kernel::{Builder, Ops, Value};
-use crate::math;
+use crate::math::{self, Function};
 use crate::operator::error::same_dtype;
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
 macro_rules! activations {
-    ($($(#[doc = $doc:literal])+ $name:ident: $dtypes:expr, $function:expr;)+) => {$(
+    ($($(#[doc = $doc:literal])+ $name:ident: $dtypes:expr, $define:expr, $function:expr;)+) => {$(
         $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name;
@@ -16,6 +17,14 @@ macro_rules! activations {
             fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
                 same_dtype(inputs, $dtypes)?;
                 Ok(inputs[0].clone())
+            }
+
+            fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+                let name = stringify!($name).to_lowercase();
+                let mut b = definition::Builder::new(&name, inputs, output);
+                let x = b.broadcast(0);
+                let y = $define(&mut b, x);
+                Ok(b.finish(y)?.into())
             }
 
             fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
@@ -29,16 +38,16 @@ const F32: &[DType] = &[DType::F32];
 
 activations! {
     /// x if it is positive, else 0. A NaN stays a NaN.
-    Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
+    Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu, relu;
     /// The exponential, correctly rounded.
-    Exp: F32, math::exp;
+    Exp: F32, |b: &mut definition::Builder, x| b.call(Function::Exp, x), math::exp;
     /// 1 / (1 + exp(-x)), correctly rounded.
-    Sigmoid: F32, math::sigmoid;
+    Sigmoid: F32, |b: &mut definition::Builder, x| b.call(Function::Sigmoid, x), math::sigmoid;
     /// The hyperbolic tangent, correctly rounded.
-    Tanh: F32, math::tanh;
+    Tanh: F32, |b: &mut definition::Builder, x| b.call(Function::Tanh, x), math::tanh;
 }
 
-fn relu(b: &mut Builder, x: Value) -> Value {
+fn relu(b: &mut impl Ops, x: Value) -> Value {
     let zero = b.number(b.ty(x), 0);
     // Not `0 < x`, which is false for a NaN, and a NaN must stay.
     let cut = b.le(x, zero);

@@ -1,9 +1,10 @@
 //! Arithmetic of two tensors, element by element.
 
+use crate::definition;
 use crate::kernel::{BinaryOp, Builder, Ops};
 use crate::layout::{broadcast, broadcast_shape, position};
 use crate::operator::error::same_dtype;
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
 macro_rules! arithmetic {
@@ -15,6 +16,14 @@ macro_rules! arithmetic {
         impl Semantics for $name {
             fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
                 infer(inputs)
+            }
+
+            fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+                let name = stringify!($name).to_lowercase();
+                let mut b = definition::Builder::new(&name, inputs, output);
+                let [x, y] = [0, 1].map(|input| b.broadcast(input));
+                let result = b.binary($op(output.dtype), x, y);
+                Ok(b.finish(result)?.into())
             }
 
             fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

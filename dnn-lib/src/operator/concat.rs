@@ -1,8 +1,9 @@
 //! Concatenation.
 
-use crate::kernel::{Builder, Ops, Value};
+use crate::definition::{self, Source};
+use crate::kernel::{Builder, Ops, Type, Value};
 use crate::operator::error::{check_shape, resolve_axis, same_dtype};
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
 /// Tensors joined along an axis.
@@ -26,6 +27,22 @@ impl Semantics for Concat {
             shape[axis] = shape[axis].saturating_add(other.shape[axis]);
         }
         Ok(TensorType::new(dtype, shape))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let axis = resolve_axis(self.axis, output.shape.len())?;
+        let moved = |ty: &TensorType| TensorType::new(ty.dtype.bits(), ty.shape.clone());
+        let inputs: Vec<TensorType> = inputs.iter().map(moved).collect();
+        let mut b = definition::Builder::new("concat", &inputs, &moved(output));
+        let ty = Type::of(output.dtype.bits());
+        let (mut value, mut end) = (b.number(ty, 0), output.shape[axis]);
+        for (index, input) in inputs.iter().enumerate().rev() {
+            end -= input.shape[axis];
+            let mut at = b.indices();
+            at[axis] = at[axis].clone() - end as i64;
+            value = b.load_or(Source::Input(index as u32), at, value);
+        }
+        Ok(b.finish(value)?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

@@ -1,11 +1,12 @@
 //! Convolution.
 
-use crate::kernel::{Builder, Ops, Value};
+use crate::definition::{self, Affine, Over, Source};
+use crate::kernel::{Builder, Ops, Type, Value};
 use crate::layout::{coordinates, strides};
 use crate::operator::contraction::{Factor, accumulate, by_extent, tile};
 use crate::operator::error::{FLOATS, check_attribute, check_shape, same_dtype};
 use crate::operator::window::{self, Axis, Stream};
-use crate::operator::{Lowering, Problem, Semantics, Window};
+use crate::operator::{Lowering, Meaning, Problem, Semantics, Window};
 use crate::tensor::{DType, TensorType};
 
 /// `Y[n, m, o...]` is `B[m]` plus the sum over `(k..., c)` of
@@ -61,6 +62,40 @@ impl Semantics for Conv {
         let mut shape = vec![inputs[0].shape[0], inputs[1].shape[0]];
         shape.extend(self.axes(inputs)?.iter().map(|axis| axis.output));
         Ok(TensorType::new(inputs[0].dtype, shape))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        // Groups are a dimension of their own: the same bytes with another shape.
+        let axes = self.axes(inputs)?;
+        let grouped = |ty: &TensorType, axis: usize, groups: u64| {
+            let mut shape = ty.shape.clone();
+            shape.splice(axis..=axis, [groups, ty.shape[axis] / groups]);
+            TensorType::new(ty.dtype, shape)
+        };
+        let mut types = vec![grouped(&inputs[0], 1, self.group), grouped(&inputs[1], 0, self.group)];
+        types.extend(inputs.get(2).map(|bias| grouped(bias, 0, self.group)));
+        let mut b = definition::Builder::new("conv", &types, &grouped(output, 1, self.group));
+        let o = b.indices();
+        let depth = inputs[1].shape[1];
+        let windows = axes.iter().zip(&o[3..]).map(|(axis, o)| axis.over(o.clone()));
+        let over: Vec<Over> = windows.chain([Over::all(depth)]).collect();
+        let zero = b.number(Type::of(output.dtype), 0);
+        let sum = b.fold(over, &[zero], |b, k, sum| {
+            let (channel, k) = (k[axes.len()].clone(), &k[..axes.len()]);
+            let position = |((axis, o), k): ((&Axis, &Affine), &Affine)| axis.position(o.clone(), k.clone());
+            let positions = axes.iter().zip(&o[3..]).zip(k).map(position);
+            let at = [o[0].clone(), o[1].clone(), channel.clone()].into_iter().chain(positions);
+            let x = b.load(Source::Input(0), at.collect::<Vec<_>>());
+            let at = [o[1].clone(), o[2].clone(), channel].into_iter().chain(k.iter().cloned());
+            let w = b.load(Source::Input(1), at.collect::<Vec<_>>());
+            vec![b.fma(x, w, sum[0])]
+        });
+        let mut sum = sum[0];
+        if inputs.len() > 2 {
+            let bias = b.load(Source::Input(2), [o[1].clone(), o[2].clone()]);
+            sum = b.add(sum, bias);
+        }
+        Ok(b.finish(sum)?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

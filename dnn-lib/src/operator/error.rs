@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::definition::DefinitionError;
 use crate::kernel::BuildError;
 use crate::tensor::{DType, TensorType};
 
@@ -76,6 +77,9 @@ pub enum Problem {
         /// The number of kernels.
         found: usize,
     },
+    /// A definition is not valid, which is an error in this library.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
     /// A kernel is not valid, which is an error in this library.
     #[error(transparent)]
     Kernel(#[from] BuildError),

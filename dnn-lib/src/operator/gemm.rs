@@ -1,10 +1,11 @@
 //! General matrix product.
 
-use crate::kernel::{Builder, Ops, Value};
+use crate::definition::{self, Affine, Over, Source};
+use crate::kernel::{Builder, Ops, Type, Value};
 use crate::layout::{Dim, broadcast, dims};
 use crate::operator::contraction::Product;
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
 /// Y = alpha * A' * B' + beta * C.
@@ -68,6 +69,35 @@ impl Semantics for Gemm {
         Ok(TensorType::new(dtype, shape))
     }
 
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let (dtype, depth) = (output.dtype, self.matrices(inputs)?[0][1].size);
+        let mut b = definition::Builder::new("gemm", inputs, output);
+        let zero = b.number(Type::of(dtype), 0);
+        let sum = b.fold([Over::all(depth)], &[zero], |b, k, sum| {
+            let order = |row: Affine, column: Affine, exchanged| {
+                if exchanged { [column, row] } else { [row, column] }
+            };
+            let x = b.load(Source::Input(0), order(b.at(0), k[0].clone(), self.trans_a));
+            let y = b.load(Source::Input(1), order(k[0].clone(), b.at(1), self.trans_b));
+            vec![b.fma(x, y, sum[0])]
+        });
+        let mut result = sum[0];
+        if self.alpha != 1.0 {
+            let alpha = float(&mut b, dtype, self.alpha);
+            result = b.mul(alpha, result);
+        }
+        if inputs.len() > 2 {
+            let c = b.broadcast(2);
+            result = if self.beta == 1.0 {
+                b.add(result, c)
+            } else {
+                let beta = float(&mut b, dtype, self.beta);
+                b.fma(beta, c, result)
+            };
+        }
+        Ok(b.finish(result)?.into())
+    }
+
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         let [[rows, depth], [b_depth, columns]] = self.matrices(inputs)?;
         let product = Product {
@@ -106,6 +136,6 @@ impl Gemm {
     }
 }
 
-fn float(b: &mut Builder, dtype: DType, x: f32) -> Value {
+fn float(b: &mut impl Ops, dtype: DType, x: f32) -> Value {
     if dtype == DType::F64 { b.f64(x.into()) } else { b.f32(x) }
 }

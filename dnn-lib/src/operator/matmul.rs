@@ -1,10 +1,11 @@
 //! Products of matrices and of stacks of matrices.
 
-use crate::kernel::Builder;
+use crate::definition::{self, Affine, Over, Source};
+use crate::kernel::{Builder, Ops, Type};
 use crate::layout::{Dim, broadcast, broadcast_shape, dims};
 use crate::operator::contraction::Product;
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::TensorType;
 
 /// The product of the last two dimensions, like `numpy.matmul`. The other dimensions are stacks, which are
@@ -53,6 +54,32 @@ impl Semantics for MatMul {
         let mut shape = broadcast_shape(a.stack, b.stack).ok_or_else(broadcast)?;
         shape.extend([a.outer, b.outer].into_iter().flatten().map(|dim| dim.size));
         Ok(TensorType::new(dtype, shape))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let [a, c] = factors(inputs)?;
+        let mut b = definition::Builder::new("matmul", inputs, output);
+        let outer = [a.outer, c.outer].map(|outer| outer.is_some());
+        let stack = output.shape.len() - outer.iter().filter(|outer| **outer).count();
+        // The indices of an input in the stack, aligned at the right, with dimensions of size 1 repeated.
+        let stacked = |b: &definition::Builder, own: &[u64]| -> Vec<Affine> {
+            let index = |(axis, &size): (usize, &u64)| match size {
+                1 => Affine::from(0),
+                _ => b.at(axis + stack - own.len()),
+            };
+            own.iter().enumerate().map(index).collect()
+        };
+        let zero = b.number(Type::of(output.dtype), 0);
+        let sum = b.fold([Over::all(a.inner.size)], &[zero], |b, k, sum| {
+            let row = outer[0].then(|| b.at(stack));
+            let column = outer[1].then(|| b.at(stack + usize::from(outer[0])));
+            let at = stacked(b, a.stack).into_iter().chain(row).chain([k[0].clone()]);
+            let x = b.load(Source::Input(0), at.collect::<Vec<_>>());
+            let at = stacked(b, c.stack).into_iter().chain([k[0].clone()]).chain(column);
+            let y = b.load(Source::Input(1), at.collect::<Vec<_>>());
+            vec![b.fma(x, y, sum[0])]
+        });
+        Ok(b.finish(sum[0])?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

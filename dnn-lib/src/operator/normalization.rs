@@ -1,9 +1,10 @@
 //! Normalization with given statistics.
 
+use crate::definition::{self, Source};
 use crate::kernel::{Builder, Ops, Value};
 use crate::layout::coordinates;
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
 /// Y = (X - mean) * (scale / sqrt(variance + epsilon)) + B, for each channel (dimension 1). The last product
@@ -25,6 +26,19 @@ impl Semantics for BatchNormalization {
             })?;
         }
         Ok(inputs[0].clone())
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let mut b = definition::Builder::new("batchnormalization", inputs, output);
+        b.rows_along(2..output.shape.len());
+        let [scale, variance] = [1, 4].map(|input| b.load(Source::Input(input), [b.at(1)]));
+        let factor = self.factor(&mut b, output.dtype, scale, variance);
+        let factor = b.stage(factor);
+        let (bias, mean) = (b.load(Source::Input(2), [b.at(1)]), b.load(Source::Input(3), [b.at(1)]));
+        let (x, factor) = (b.broadcast(0), b.of_row(factor));
+        let centred = b.sub(x, mean);
+        let y = b.fma(centred, factor, bias);
+        Ok(b.finish(y)?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
@@ -61,7 +75,7 @@ impl Semantics for BatchNormalization {
 }
 
 impl BatchNormalization {
-    fn factor(&self, b: &mut Builder, dtype: DType, scale: Value, variance: Value) -> Value {
+    fn factor(&self, b: &mut impl Ops, dtype: DType, scale: Value, variance: Value) -> Value {
         let epsilon = if dtype == DType::F64 { b.f64(self.epsilon.into()) } else { b.f32(self.epsilon) };
         let variance = b.add(variance, epsilon);
         let deviation = b.sqrt(variance);

@@ -1,10 +1,11 @@
 //! Pooling: reductions over a sliding window.
 
+use crate::definition::{self, Affine, Over, Source};
 use crate::kernel::{Builder, Const, Conversion, Expr, Ops, Type, Value};
 use crate::layout::{coordinates, strides};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
 use crate::operator::window::{self, Axis, Stream};
-use crate::operator::{Lowering, Problem, Semantics, Window};
+use crate::operator::{Lowering, Meaning, Problem, Semantics, Window};
 use crate::tensor::{DType, TensorType};
 
 /// The maximum over a window. The padding does not count, and a NaN in the window gives a NaN.
@@ -60,6 +61,25 @@ impl Pool {
         TensorType::new(self.dtype, shape)
     }
 
+    /// A fold over the window.
+    fn define(
+        &self,
+        b: &mut definition::Builder,
+        init: Value,
+        step: impl FnOnce(&mut definition::Builder, Value, Value) -> Value,
+    ) -> Value {
+        let o = b.indices();
+        let over: Vec<Over> = self.axes.iter().zip(&o[2..]).map(|(axis, o)| axis.over(o.clone())).collect();
+        let results = b.fold(over, &[init], |b, k, so_far| {
+            let position = |((axis, o), k): ((&Axis, &Affine), &Affine)| axis.position(o.clone(), k.clone());
+            let positions = self.axes.iter().zip(&o[2..]).zip(k).map(position);
+            let at = [o[0].clone(), o[1].clone()].into_iter().chain(positions);
+            let x = b.load(Source::Input(0), at.collect::<Vec<_>>());
+            vec![step(b, so_far[0], x)]
+        });
+        results[0]
+    }
+
     fn lower(
         &self,
         name: &str,
@@ -108,7 +128,7 @@ const MAX_POOL: &[DType] =
     &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8];
 
 /// The lowest value of a type, for comparisons of elements.
-fn least(b: &mut Builder, dtype: DType) -> Value {
+fn least(b: &mut impl Ops, dtype: DType) -> Value {
     b.define(Expr::Const(match Type::of(dtype) {
         Type::F32 => Const::F32(f32::NEG_INFINITY.to_bits()),
         Type::F64 => Const::F64(f64::NEG_INFINITY.to_bits()),
@@ -144,6 +164,14 @@ impl Semantics for MaxPool {
         Ok(self.pool(inputs)?.output(&inputs[0]))
     }
 
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let pool = self.pool(inputs)?;
+        let mut b = definition::Builder::new("maxpool", inputs, output);
+        let init = least(&mut b, pool.dtype);
+        let max = pool.define(&mut b, init, |b, max, x| b.max(max, x));
+        Ok(b.finish(max)?.into())
+    }
+
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         self.pool(inputs)?.lower("maxpool", inputs, output, &mut |b, pool, at, stream| {
             let init = least(b, pool.dtype);
@@ -161,6 +189,22 @@ impl AveragePool {
 impl Semantics for AveragePool {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         Ok(self.pool(inputs)?.output(&inputs[0]))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let pool = self.pool(inputs)?;
+        let ty = Type::of(pool.dtype);
+        let mut b = definition::Builder::new("averagepool", inputs, output);
+        let zero = b.number(ty, 0);
+        let sum = pool.define(&mut b, zero, |b, sum, x| b.add(sum, x));
+        let mut count = b.i64(1);
+        for (axis, o) in pool.axes.iter().zip(b.indices().into_iter().skip(2)) {
+            let along = axis.defined_count(&mut b, o, self.count_include_pad);
+            count = b.mul(count, along);
+        }
+        let count = b.convert(Conversion::IntToFloat, ty, count);
+        let mean = b.div(sum, count);
+        Ok(b.finish(mean)?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

@@ -1,9 +1,10 @@
 //! Means over whole dimensions.
 
-use crate::kernel::{Builder, Ops, Type};
+use crate::definition::{self, Source};
+use crate::kernel::{BinaryOp, Builder, Ops, Type};
 use crate::layout::{Dim, dims, position, single_stride};
 use crate::operator::error::{FLOATS, check_shape, resolve_axes, same_dtype};
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::reduction::sum;
 use crate::tensor::TensorType;
 
@@ -33,6 +34,10 @@ impl Semantics for GlobalAveragePool {
         self.reduction(inputs)?.infer(inputs)
     }
 
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        self.reduction(inputs)?.define(inputs, output)
+    }
+
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         self.reduction(inputs)?.lower(inputs, output)
     }
@@ -59,6 +64,29 @@ impl Semantics for ReduceMean {
                 true => self.keep_dims.then_some(1),
             });
         Ok(TensorType::new(dtype, sizes.collect::<Vec<_>>()))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let shape = &inputs[0].shape;
+        let reduced = self.reduced(shape.len())?;
+        let sizes: Vec<u64> =
+            shape.iter().zip(&reduced).filter(|(_, reduced)| **reduced).map(|(&size, _)| size).collect();
+        let ty = Type::of(output.dtype);
+        let mut b = definition::Builder::new("reducemean", inputs, output);
+        let zero = b.number(ty, 0);
+        let sum = b.in_lanes(BinaryOp::Add, sizes.iter().copied(), zero, |b, summed| {
+            let (mut summed, mut kept) = (summed.iter().cloned(), b.indices().into_iter());
+            let mut at = Vec::new();
+            for &reduced in &reduced {
+                // A reduced dimension that is kept has size 1 in the output.
+                let own = if reduced && !self.keep_dims { None } else { kept.next() };
+                at.extend(if reduced { summed.next() } else { own });
+            }
+            b.load(Source::Input(0), at)
+        });
+        let count = b.number(ty, sizes.iter().product::<u64>() as i64);
+        let mean = b.div(sum, count);
+        Ok(b.finish(mean)?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

@@ -1,10 +1,11 @@
 //! Softmax.
 
-use crate::kernel::{Builder, Ops, Value};
+use crate::definition::{self, Affine, Source};
+use crate::kernel::{BinaryOp, Builder, Ops, Value};
 use crate::layout::dims;
-use crate::math;
+use crate::math::{self, Function};
 use crate::operator::error::{resolve_axis, same_dtype};
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::reduction::sum;
 use crate::tensor::{DType, TensorType};
 
@@ -34,6 +35,31 @@ impl Semantics for Softmax {
         same_dtype(inputs, &[DType::F32])?;
         resolve_axis(self.axis, inputs[0].shape.len())?;
         Ok(inputs[0].clone())
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let axis = resolve_axis(self.axis, output.shape.len())?;
+        let size = output.shape[axis];
+        let mut b = definition::Builder::new("softmax", inputs, output);
+        b.rows_along([axis]);
+        let along = |b: &definition::Builder, index: &Affine| {
+            let mut at = b.indices();
+            at[axis] = index.clone();
+            at
+        };
+        let lowest = b.f32(f32::NEG_INFINITY);
+        let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| b.load(Source::Input(0), along(b, &k[0])));
+        let max = b.stage(max);
+        let (x, max) = (b.broadcast(0), b.of_row(max));
+        let x = b.sub(x, max);
+        let exponential = b.call(Function::Exp, x);
+        let exponential = b.row_stage(exponential);
+        let zero = b.f32(0.0);
+        let sum = b.in_lanes(BinaryOp::Add, [size], zero, |b, k| b.load(exponential, [k[0].clone()]));
+        let sum = b.stage(sum);
+        let (e, sum) = (b.load(exponential, [b.at(axis)]), b.of_row(sum));
+        let y = b.div(e, sum);
+        Ok(b.finish(y)?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

@@ -1,9 +1,10 @@
 //! Dimensions in another order.
 
+use crate::definition::{self, Source};
 use crate::kernel::Builder;
 use crate::layout::{Dim, dims, position};
 use crate::operator::error::check_attribute;
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::TensorType;
 
 /// The dimensions in another order.
@@ -14,17 +15,22 @@ pub struct Transpose {
 }
 
 impl Transpose {
-    /// The input's dimensions in the order of the output.
-    fn permuted(&self, input: &TensorType) -> Result<Vec<Dim>, Problem> {
-        let dims = dims(&input.shape);
-        let rank = dims.len() as u64;
+    /// For each dimension of the output, that of the input.
+    fn order(&self, input: &TensorType) -> Result<Vec<usize>, Problem> {
+        let rank = input.shape.len() as u64;
         let reversed = (0..rank).rev().collect();
         let perm = self.perm.as_ref().unwrap_or(&reversed);
-        let permutation = perm.len() == dims.len() && (0..rank).all(|axis| perm.contains(&axis));
+        let permutation = perm.len() as u64 == rank && (0..rank).all(|axis| perm.contains(&axis));
         check_attribute("perm", perm, permutation, || {
             format!("must name each of the {rank} dimensions once")
         })?;
-        Ok(perm.iter().map(|&axis| dims[axis as usize]).collect())
+        Ok(perm.iter().map(|&axis| axis as usize).collect())
+    }
+
+    /// The input's dimensions in the order of the output.
+    fn permuted(&self, input: &TensorType) -> Result<Vec<Dim>, Problem> {
+        let dims = dims(&input.shape);
+        Ok(self.order(input)?.into_iter().map(|axis| dims[axis]).collect())
     }
 }
 
@@ -32,6 +38,16 @@ impl Semantics for Transpose {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         let shape: Vec<u64> = self.permuted(&inputs[0])?.iter().map(|dim| dim.size).collect();
         Ok(TensorType::new(inputs[0].dtype, shape))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let perm = self.order(&inputs[0])?;
+        let moved = |ty: &TensorType| TensorType::new(ty.dtype.bits(), ty.shape.clone());
+        let mut b = definition::Builder::new("transpose", &[moved(&inputs[0])], &moved(output));
+        let mut at = b.indices();
+        perm.iter().enumerate().for_each(|(axis, &from)| at[from] = b.at(axis));
+        let value = b.load(Source::Input(0), at);
+        Ok(b.finish(value)?.into())
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {

@@ -1,7 +1,7 @@
 //! Operators that give the same bytes another shape.
 
 use crate::operator::error::{check_attribute, check_shape, resolve_axes, resolve_axis};
-use crate::operator::{Lowering, Problem, Semantics};
+use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{TensorType, elements};
 
 /// The same tensor.
@@ -50,6 +50,10 @@ macro_rules! views {
         impl Semantics for $name {
             fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
                 Ok(TensorType::new(inputs[0].dtype, self.shape(inputs)?))
+            }
+
+            fn define(&self, _: &[TensorType], _: &TensorType) -> Result<Meaning, Problem> {
+                Ok(Meaning::View)
             }
 
             fn lower(&self, _: &[TensorType], _: &TensorType) -> Result<Lowering, Problem> {

@@ -1,5 +1,6 @@
 //! Sliding windows, in any number of spatial dimensions: shared by convolution and pooling.
 
+use crate::definition::{self, Affine, Over};
 use crate::kernel::{BinaryOp, Builder, Const, Ops, Value};
 use crate::operator::Problem;
 use crate::operator::error::check_attribute;
@@ -126,6 +127,44 @@ impl Axis {
         Ok(self)
     }
 
+    /// The input position at which the window of an output begins. Negative in the padding.
+    fn begin(&self, o: Affine) -> Affine {
+        o * self.stride as i64 - self.pad.0 as i64
+    }
+
+    /// The positions of the window at an output that are in the input.
+    pub(super) fn over(&self, o: Affine) -> Over {
+        let last = (self.output.max(1) - 1) * self.stride + (self.kernel - 1) * self.dilation;
+        if self.pad.0 == 0 && last < self.input {
+            return Over::all(self.kernel);
+        }
+        Over::window(self.kernel, self.begin(o), self.dilation, self.input)
+    }
+
+    /// The input position of an index of the window at an output.
+    pub(super) fn position(&self, o: Affine, index: Affine) -> Affine {
+        self.begin(o) + index * self.dilation as i64
+    }
+
+    /// The number of positions of the window at an output that are in the input, optionally with its padding.
+    pub(super) fn defined_count(&self, b: &mut definition::Builder, o: Affine, with_padding: bool) -> Value {
+        let (begin, size) = match with_padding {
+            true => (self.begin(o) + self.pad.0 as i64, self.input + self.pad.0 + self.pad.1),
+            false => (self.begin(o), self.input),
+        };
+        let (zero, kernel) = (b.i64(0), b.i64(self.kernel as i64));
+        // ceil(x / dilation) for what is not negative.
+        let up_to = |b: &mut definition::Builder, distance: Affine| {
+            let distance = b.index(distance + (self.dilation as i64 - 1));
+            let distance = b.max(distance, zero);
+            let distance = self.in_dilations(b, distance);
+            b.min(distance, kernel)
+        };
+        let first = up_to(b, -begin.clone());
+        let end = up_to(b, -begin + size as i64);
+        b.sub(end, first)
+    }
+
     /// The first position of the window at output `o` that is in the input, as a position of the kernel. At
     /// least 0.
     fn first(&self, b: &mut Builder, start: Value) -> Value {
@@ -159,7 +198,7 @@ impl Axis {
         b.constant(first) == Some(Const::I64(0)) && b.constant(end) == Some(Const::I64(self.kernel as i64))
     }
 
-    fn in_dilations(&self, b: &mut Builder, positions: Value) -> Value {
+    fn in_dilations(&self, b: &mut impl Ops, positions: Value) -> Value {
         if self.dilation == 1 {
             return positions;
         }

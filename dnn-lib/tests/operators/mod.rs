@@ -12,7 +12,7 @@ mod reductions;
 mod views;
 
 use dnn_lib::kernel::Kernel;
-use dnn_lib::operator::{Lowering, Operator};
+use dnn_lib::operator::{Lowering, Meaning, Operator};
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
 
@@ -84,6 +84,9 @@ fn run_bytes(operator: &Operator, types: &[TensorType], inputs: &[&[u8]]) -> (Te
     let kernel = kernel(operator, types);
     assert_eq!(kernel.output, output);
     let whole = kernel.run(inputs).expect("no error");
+    if let Ok(Some(Meaning::Computed(definition))) = operator.define(types) {
+        assert_eq!(definition.eval(inputs).expect("good inputs"), whole, "{definition}");
+    }
     let units = kernel.units();
     let cuts = [0, units / 3, units / 2, units.saturating_sub(1), units];
     let ranges = cuts.windows(2).rev().map(|cut| cut[0]..cut[1].max(cut[0]));

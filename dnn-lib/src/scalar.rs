@@ -20,15 +20,26 @@ pub enum Type {
 }
 
 impl Type {
-    /// The type in which an element is used in computations: narrow integers are widened to `I32`.
+    /// The type in which an element is used in computations: narrow integers are widened to `I32`, halves to
+    /// `F32`.
     pub const fn of(dtype: DType) -> Type {
         match dtype {
-            DType::F32 => Type::F32,
+            DType::F32 | DType::F16 | DType::BF16 => Type::F32,
             DType::F64 => Type::F64,
             DType::I64 | DType::U64 => Type::I64,
             DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => {
                 Type::I32
             }
+            DType::I4 | DType::U4 => Type::I32,
+        }
+    }
+
+    /// The type in which an element is loaded and stored; `None` for halves and packed integers, which can't
+    /// be yet.
+    pub const fn loaded(dtype: DType) -> Option<Type> {
+        match dtype {
+            DType::F16 | DType::BF16 | DType::I4 | DType::U4 => None,
+            _ => Some(Type::of(dtype)),
         }
     }
 

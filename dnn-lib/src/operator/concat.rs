@@ -1,7 +1,7 @@
 //! Concatenation.
 
 use crate::kernel::{Builder, Ops, Value};
-use crate::operator::error::{check_shape, resolve_axis, same_dtype};
+use crate::operator::error::{check_shape, movable, resolve_axis, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
@@ -14,7 +14,7 @@ pub struct Concat {
 
 impl Semantics for Concat {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        let dtype = same_dtype(inputs, &DType::ALL)?;
+        let dtype = same_dtype(inputs, &movable())?;
         let mut shape = inputs[0].shape.clone();
         let axis = resolve_axis(self.axis, shape.len())?;
         for (input, other) in inputs.iter().enumerate().skip(1) {
@@ -30,7 +30,7 @@ impl Semantics for Concat {
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         let axis = resolve_axis(self.axis, output.shape.len())?;
-        let dtype = output.dtype.bits();
+        let dtype = output.dtype.as_integer();
         let mut b = Builder::new("concat", inputs, output, &vec![1; output.shape.len()]);
         let lengths: Vec<u64> = inputs.iter().map(|input| input.shape[axis..].iter().product()).collect();
         let (lo, hi) = (b.lo(), b.hi());

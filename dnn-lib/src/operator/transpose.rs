@@ -2,7 +2,7 @@
 
 use crate::kernel::Builder;
 use crate::layout::{Dim, dims, position};
-use crate::operator::error::check_attribute;
+use crate::operator::error::{check_attribute, movable, same_dtype};
 use crate::operator::{Lowering, Problem, Semantics};
 use crate::tensor::TensorType;
 
@@ -30,13 +30,14 @@ impl Transpose {
 
 impl Semantics for Transpose {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let dtype = same_dtype(inputs, &movable())?;
         let shape: Vec<u64> = self.permuted(&inputs[0])?.iter().map(|dim| dim.size).collect();
-        Ok(TensorType::new(inputs[0].dtype, shape))
+        Ok(TensorType::new(dtype, shape))
     }
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         let dims = self.permuted(&inputs[0])?;
-        let dtype = output.dtype.bits();
+        let dtype = output.dtype.as_integer();
         let mut b = Builder::new("transpose", inputs, output, &vec![1; output.shape.len()]);
         let (lo, hi) = (b.lo(), b.hi());
         b.for_(lo, hi, 1, &[], |b, unit, _| {

@@ -128,17 +128,6 @@ pub enum ModelError {
         /// The input.
         name: String,
     },
-    /// An element type is not supported.
-    #[error(
-        "tensor `{name}` has element type {found}, which is not supported; supported: float, double, bool, (u)int8 to \
-         (u)int64; convert the model, to float for example"
-    )]
-    ElementType {
-        /// The tensor.
-        name: String,
-        /// ONNX's name of the type.
-        found: &'static str,
-    },
     /// The model leaves the shape of an input open.
     #[error("input `{name}` has {shape}, which is not fixed; add --shape {name}={suggestion}")]
     DynamicShape {
@@ -174,10 +163,10 @@ pub enum ModelError {
     OutputType {
         /// The output.
         name: String,
-        /// The type that the model declares.
-        declared: String,
+        /// The type that the model declares, as ONNX calls it.
+        declared: &'static str,
         /// The type that its nodes compute.
-        computed: String,
+        computed: &'static str,
     },
     /// The model needs more memory than is allowed.
     #[error("{what} needs {bytes} bytes; the limit is {limit}")]

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dnn_lib::operator::Operator;
-use dnn_lib::tensor::{DType, TensorType};
-use onnx::ElementType;
+use dnn_lib::tensor::TensorType;
+use onnx::element_name;
 
 use crate::Options;
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
@@ -99,19 +99,15 @@ impl Import {
         if !self.used.contains(&name) {
             return;
         }
-        let (element, dims, bytes) = tensor.into_parts();
-        match element_type(element) {
-            Some(dtype) => {
-                self.add_tensor(&name, TensorType::new(dtype, dims), Some(Arc::new(bytes)));
-            }
-            None => self.errors.model(ModelError::ElementType { name, found: element.name() }),
-        }
+        let (dtype, dims, bytes) = tensor.into_parts();
+        self.add_tensor(&name, TensorType::new(dtype, dims), Some(Arc::new(bytes)));
     }
 
     /// Adds a tensor that the model names, unless it is too large.
     fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Arc<Vec<u8>>>) -> Option<TensorId> {
-        let bytes =
-            ty.shape.iter().try_fold(u128::from(ty.dtype.size()), |size, &dim| size.checked_mul(dim.into()));
+        let bits =
+            ty.shape.iter().try_fold(u128::from(ty.dtype.bits()), |size, &dim| size.checked_mul(dim.into()));
+        let bytes = bits.map(|bits| bits.div_ceil(8));
         if bytes.is_none_or(|bytes| bytes > self.limit.into()) {
             let what = format!("tensor `{name}` of type {ty}");
             let bytes = bytes.unwrap_or(u128::MAX);
@@ -172,8 +168,8 @@ impl Import {
             Problem::DType { input, found, expected } if *input < inputs.len() => NodeError::ElementType {
                 index: *input,
                 tensor: self.graph.tensor(inputs[*input]).name.clone(),
-                found: onnx_name(*found),
-                expected: expected.iter().map(|&dtype| onnx_name(dtype)).collect::<Vec<_>>().join(" or "),
+                found: element_name(*found),
+                expected: expected.iter().map(|&dtype| element_name(dtype)).collect::<Vec<_>>().join(" or "),
             },
             _ => NodeError::Operands(error),
         }
@@ -184,15 +180,9 @@ impl Import {
         let Some(id) = self.named(&declared.name) else { return };
         let (name, computed) = (|| declared.name.clone(), &self.graph.tensor(id).ty);
         let shape = format!("{:?}", computed.shape);
-        if let Some(element) = declared.element
-            && element_type(element) != Some(computed.dtype)
-        {
-            let computed = onnx_name(computed.dtype).to_owned();
-            self.errors.model(ModelError::OutputType {
-                name: name(),
-                declared: element.to_string(),
-                computed,
-            });
+        if let Some(declared) = declared.dtype.filter(|&declared| declared != computed.dtype) {
+            let [declared, computed] = [declared, computed.dtype].map(element_name);
+            self.errors.model(ModelError::OutputType { name: name(), declared, computed });
             return;
         }
         let contradicted = declared.shape.as_ref().filter(|shape| !shape::admits(shape, &computed.shape));
@@ -205,40 +195,5 @@ impl Import {
             computed.shape.contains(&0).then(|| Warning::EmptyOutput { name: name(), shape: shape.clone() });
         self.graph.warnings.extend(wrong.into_iter().chain(empty));
         self.graph.outputs.push(id);
-    }
-}
-
-/// The element type for the kernels, if they support it.
-fn element_type(element: ElementType) -> Option<DType> {
-    Some(match element {
-        ElementType::Float32 => DType::F32,
-        ElementType::Float64 => DType::F64,
-        ElementType::Int8 => DType::I8,
-        ElementType::Int16 => DType::I16,
-        ElementType::Int32 => DType::I32,
-        ElementType::Int64 => DType::I64,
-        ElementType::UInt8 => DType::U8,
-        ElementType::UInt16 => DType::U16,
-        ElementType::UInt32 => DType::U32,
-        ElementType::UInt64 => DType::U64,
-        ElementType::Bool => DType::Bool,
-        ElementType::Float16 | ElementType::BFloat16 => return None,
-    })
-}
-
-/// ONNX's name of an element type.
-pub(crate) fn onnx_name(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "float",
-        DType::F64 => "double",
-        DType::I8 => "int8",
-        DType::I16 => "int16",
-        DType::I32 => "int32",
-        DType::I64 => "int64",
-        DType::U8 => "uint8",
-        DType::U16 => "uint16",
-        DType::U32 => "uint32",
-        DType::U64 => "uint64",
-        DType::Bool => "bool",
     }
 }

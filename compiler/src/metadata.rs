@@ -1,7 +1,6 @@
 //! Makes the image: loads the linked program like any other, and adds the tensor table and the schedule.
 
-use dnn_lib::tensor::DType;
-use image::{BigStep, Dtype, Image, Interface, MOST_REGIONS, Role, Tensor};
+use image::{BigStep, Image, Interface, MOST_REGIONS, Role, Tensor};
 use step::MachineProfile;
 
 use crate::error::{CompileError, LinkError, Warning};
@@ -102,25 +101,9 @@ fn tensor(graph: &Graph, plan: &Plan, role: Role, id: TensorId) -> Tensor {
     Tensor {
         name: tensor.name.clone(),
         role,
-        dtype: dtype(tensor.ty.dtype),
+        dtype: tensor.ty.dtype,
         shape: tensor.ty.shape.clone(),
         address: plan.address(id),
         bytes: tensor.ty.bytes().unwrap_or(0),
-    }
-}
-
-fn dtype(dtype: DType) -> Dtype {
-    match dtype {
-        DType::F32 => Dtype::F32,
-        DType::F64 => Dtype::F64,
-        DType::I8 => Dtype::I8,
-        DType::I16 => Dtype::I16,
-        DType::I32 => Dtype::I32,
-        DType::I64 => Dtype::I64,
-        DType::U8 => Dtype::U8,
-        DType::U16 => Dtype::U16,
-        DType::U32 => Dtype::U32,
-        DType::U64 => Dtype::U64,
-        DType::Bool => Dtype::Bool,
     }
 }

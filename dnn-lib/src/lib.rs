@@ -23,4 +23,5 @@ pub mod math;
 pub mod operator;
 mod reduction;
 pub mod scalar;
-pub mod tensor;
+
+pub use tensor;

@@ -153,6 +153,19 @@ fn the_builder_refuses_what_makes_no_sense() {
 }
 
 #[test]
+fn halves_and_packed_elements_are_neither_loaded_nor_stored() {
+    for dtype in [DType::F16, DType::BF16, DType::I4, DType::U4] {
+        let mut b = builder();
+        b.load(dtype, b.input(0), 0);
+        assert!(matches!(b.finish(), Err(BuildError::Form { .. })), "a load of {dtype}");
+        let mut b = builder();
+        let value = b.number(Type::of(dtype), 0);
+        b.store(dtype, b.output(), 0, value);
+        assert!(matches!(b.finish(), Err(BuildError::Form { .. })), "a store of {dtype}");
+    }
+}
+
+#[test]
 fn the_evaluator_refuses_to_leave_its_memory_or_a_loops_bound() {
     let mut b = builder();
     let x = b.load(DType::F32, b.input(0), 0);

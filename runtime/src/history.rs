@@ -350,9 +350,10 @@ fn wrong_element(
             let (claimed, right) = (claimed.get(start..end), right.bytes.get(start..end));
             let (Some(claimed), Some(right)) = (claimed, right) else { continue };
             let size = tensor.dtype.size() as usize;
-            let mut elements = (0..).zip(claimed.chunks(size).zip(right.chunks(size)));
-            if let Some((index, (claimed, right))) = elements.find(|(_, (claimed, right))| claimed != right) {
-                let name = element_name(tensor, index)?;
+            let mut elements = (0..).step_by(size).zip(claimed.chunks(size).zip(right.chunks(size)));
+            if let Some((offset, (claimed, right))) = elements.find(|(_, (claimed, right))| claimed != right)
+            {
+                let name = element_name(tensor, tensor.dtype.element_at(offset))?;
                 return Some((name, value(tensor.dtype, claimed), value(tensor.dtype, right)));
             }
         }

@@ -4,11 +4,12 @@ use crate::commands::trace::{Row, element, element_name, instruction, operator, 
 use crate::failure::Failure;
 use crate::output::count;
 use game::{Execution, Level, MemoryLimit, Oracle, Segment, VOID, steps};
-use image::{Dtype, Image, Role, Tensor};
+use image::{Image, Role, Tensor};
 use isa::{FLOAT_REGISTERS, REGISTERS};
 use jit::Jit;
 use serde_json::{Value, json};
 use step::Floats;
+use tensor::DType;
 
 /// The step at which two runs of an image diverge.
 pub struct DisputedStep {
@@ -227,10 +228,9 @@ fn difference_at(
     right: &Jit,
 ) -> Difference {
     if let Some(tensor) = tensor_at(image, big_step, address) {
-        let index = (address - tensor.address) / tensor.dtype.size();
-        let first = tensor.address + index * tensor.dtype.size();
-        let read =
-            |machine: &Jit| machine.read_memory(first, tensor.dtype.size() as usize).map(<[u8]>::to_vec);
+        let (offset, size) = (address - tensor.address, tensor.dtype.size());
+        let (index, first) = (tensor.dtype.element_at(offset), address - offset % size);
+        let read = |machine: &Jit| machine.read_memory(first, size as usize).map(<[u8]>::to_vec);
         if let (Some(what), Some(claimed), Some(right)) =
             (element_name(tensor, index), read(claimed), read(right))
         {
@@ -265,19 +265,22 @@ pub fn tensor_at(image: &Image, big_step: Option<usize>, address: u64) -> Option
 }
 
 /// An element for people, as short as is exact.
-pub fn value(dtype: Dtype, bytes: &[u8]) -> String {
+pub fn value(dtype: DType, bytes: &[u8]) -> String {
     let mut word = [0; 8];
     word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     let unsigned = u64::from_le_bytes(word);
     match dtype {
-        Dtype::F32 => format!("{:?}", f32::from_bits(unsigned as u32)),
-        Dtype::F64 => format!("{:?}", f64::from_bits(unsigned)),
-        Dtype::I8 => (unsigned as i8).to_string(),
-        Dtype::I16 => (unsigned as i16).to_string(),
-        Dtype::I32 => (unsigned as i32).to_string(),
-        Dtype::I64 => (unsigned as i64).to_string(),
-        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => unsigned.to_string(),
-        Dtype::Bool => (unsigned != 0).to_string(),
+        DType::F32 => format!("{:?}", f32::from_bits(unsigned as u32)),
+        DType::F64 => format!("{:?}", f64::from_bits(unsigned)),
+        DType::I8 => (unsigned as i8).to_string(),
+        DType::I16 => (unsigned as i16).to_string(),
+        DType::I32 => (unsigned as i32).to_string(),
+        DType::I64 => (unsigned as i64).to_string(),
+        DType::U8 | DType::U16 | DType::U32 | DType::U64 => unsigned.to_string(),
+        DType::Bool => (unsigned != 0).to_string(),
+        // Kernels don't compute with these yet. Their bits are exact; those of packed elements are a byte.
+        DType::F16 | DType::BF16 => format!("{unsigned:#06x}"),
+        DType::I4 | DType::U4 => format!("{unsigned:#04x}"),
     }
 }
 

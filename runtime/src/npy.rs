@@ -3,8 +3,9 @@
 //! opml has its own reader because the existing crates overflow their stack or their integers on hostile
 //! headers. It reads only what a model can use: versions 1 to 3, little-endian numbers and booleans, C order.
 
-use onnx::{ElementType, Tensor};
+use onnx::Tensor;
 use std::path::Path;
+use tensor::DType;
 use thiserror::Error;
 
 /// The bytes that every file begins with.
@@ -38,25 +39,12 @@ pub enum NpyError {
     #[error("the array is in Fortran order (columns first); only C order (rows first) is read")]
     FortranOrder,
     /// The data does not match the header.
-    #[error("{found} bytes follow the header; shape {shape:?} of {element} needs {expected}")]
-    Length { shape: Vec<u64>, element: &'static str, expected: u128, found: usize },
+    #[error("{found} bytes follow the header; shape {shape:?} of {dtype} needs {expected}")]
+    Length { shape: Vec<u64>, dtype: DType, expected: u128, found: usize },
+    /// An array can't be written.
+    #[error("NumPy has no elements of type {0}, so an .npy file can't hold them")]
+    NoDescriptor(DType),
 }
-
-/// NumPy's names of the element types.
-const ELEMENTS: [(&str, ElementType); 12] = [
-    ("<f4", ElementType::Float32),
-    ("<f8", ElementType::Float64),
-    ("<f2", ElementType::Float16),
-    ("|i1", ElementType::Int8),
-    ("<i2", ElementType::Int16),
-    ("<i4", ElementType::Int32),
-    ("<i8", ElementType::Int64),
-    ("|u1", ElementType::UInt8),
-    ("<u2", ElementType::UInt16),
-    ("<u4", ElementType::UInt32),
-    ("<u8", ElementType::UInt64),
-    ("|b1", ElementType::Bool),
-];
 
 impl NpyError {
     /// How to fix it in Python, if there is a known way.
@@ -77,23 +65,12 @@ impl NpyError {
     }
 }
 
-/// What NumPy calls an element type: `np.float32`.
-pub fn numpy_name(element: ElementType) -> String {
-    match element.name() {
-        "float" => "np.float32".to_owned(),
-        "double" => "np.float64".to_owned(),
-        "bool" => "bool".to_owned(),
-        name => format!("np.{name}"),
-    }
-}
-
 /// Reads an array.
 pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
     let (header, data) = split(bytes)?;
     let broken = || NpyError::Header(header.chars().take(80).collect());
     let element = text_after(header, "descr").ok_or_else(broken)?;
-    let (_, element) =
-        ELEMENTS.iter().find(|(name, _)| *name == element).ok_or_else(|| unsupported(element))?;
+    let dtype = described(element).ok_or_else(|| unsupported(element))?;
     let order = value_after(header, "fortran_order").ok_or_else(broken)?;
     if order.starts_with("True") {
         return Err(NpyError::FortranOrder);
@@ -103,29 +80,35 @@ pub fn decode(bytes: &[u8]) -> Result<Tensor, NpyError> {
         return Err(broken());
     }
     let elements = shape.iter().fold(1u128, |product, &dim| product.saturating_mul(dim.into()));
-    Tensor::new(*element, shape.clone(), data.to_vec()).ok_or(NpyError::Length {
+    Tensor::new(dtype, shape.clone(), data.to_vec()).ok_or(NpyError::Length {
         shape,
-        element: element.name(),
-        expected: elements.saturating_mul(element.bytes().into()),
+        dtype,
+        expected: elements.saturating_mul(dtype.size().into()),
         found: data.len(),
     })
 }
 
-/// The error for elements of a type that is not in the table.
+/// The element type with a descriptor.
+fn described(descr: &str) -> Option<DType> {
+    DType::ALL.into_iter().find(|dtype| dtype.numpy().is_some_and(|numpy| numpy.descr == descr))
+}
+
+/// The error for elements of a type that we don't have.
 fn unsupported(element: &str) -> NpyError {
-    let little = element.replacen('>', "<", 1);
-    let supported = ELEMENTS.iter().any(|(name, _)| *name == little);
-    if supported { NpyError::BigEndian(element.to_owned()) } else { NpyError::Element(element.to_owned()) }
+    if described(&element.replacen('>', "<", 1)).is_some() {
+        NpyError::BigEndian(element.to_owned())
+    } else {
+        NpyError::Element(element.to_owned())
+    }
 }
 
 /// Writes an array as NumPy would. The data starts at a multiple of 64.
-pub fn encode(tensor: &Tensor) -> Vec<u8> {
-    let name =
-        ELEMENTS.iter().find(|(_, element)| *element == tensor.element()).map_or("|u1", |(name, _)| name);
+pub fn encode(tensor: &Tensor) -> Result<Vec<u8>, NpyError> {
+    let descr = tensor.dtype().numpy().ok_or(NpyError::NoDescriptor(tensor.dtype()))?.descr;
     let dims: Vec<String> = tensor.dims().iter().map(u64::to_string).collect();
     let comma = if dims.len() == 1 { "," } else { "" };
     let mut header =
-        format!("{{'descr': '{name}', 'fortran_order': False, 'shape': ({}{comma}), }}", dims.join(", "));
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", dims.join(", "));
     let unpadded = MAGIC.len() + 4 + header.len() + 1;
     header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
     header.push('\n');
@@ -134,7 +117,7 @@ pub fn encode(tensor: &Tensor) -> Vec<u8> {
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
     bytes.extend(tensor.bytes());
-    bytes
+    Ok(bytes)
 }
 
 /// Header text and data.
@@ -184,12 +167,18 @@ mod tests {
 
     #[test]
     fn arrays_survive() {
-        for dims in [vec![], vec![3], vec![0, 2], vec![2, 1, 3]] {
-            let count: u64 = dims.iter().product();
-            let tensor = Tensor::new(ElementType::Int16, dims, (0..count * 2).map(|i| i as u8).collect());
+        let dims = [vec![], vec![3], vec![0, 2], vec![2, 1, 3]];
+        for (dtype, dims) in DType::ALL.into_iter().flat_map(|dtype| dims.clone().map(|dims| (dtype, dims))) {
+            let size = dtype.bytes(dims.iter().product()).expect("it is small");
+            let tensor = Tensor::new(dtype, dims, (0..size).map(|i| i as u8).collect());
             let tensor = tensor.expect("the size fits");
-            let bytes = encode(&tensor);
-            assert_eq!(bytes.len() as u64 % 64, count * 2 % 64, "data is aligned");
+            let encoded = encode(&tensor);
+            if matches!(dtype, DType::BF16 | DType::I4 | DType::U4) {
+                assert_eq!(encoded, Err(NpyError::NoDescriptor(dtype)));
+                continue;
+            }
+            let bytes = encoded.expect("NumPy has the type");
+            assert_eq!(bytes.len() as u64 % 64, size % 64, "data is aligned");
             assert_eq!(decode(&bytes), Ok(tensor));
         }
     }
@@ -206,7 +195,7 @@ mod tests {
         let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
         assert!(decode(&file(good, &[0; 8])).is_ok());
         for (header, data, expected) in [
-            (good, 7, NpyError::Length { shape: vec![2], element: "float", expected: 8, found: 7 }),
+            (good, 7, NpyError::Length { shape: vec![2], dtype: DType::F32, expected: 8, found: 7 }),
             (&good.replace("<f4", ">f4"), 8, NpyError::BigEndian(">f4".to_owned())),
             (&good.replace("<f4", ">c8"), 8, NpyError::Element(">c8".to_owned())),
             (&good.replace("<f4", "<U7"), 8, NpyError::Element("<U7".to_owned())),
@@ -234,8 +223,8 @@ mod tests {
     /// than the file.
     #[test]
     fn damaged_files() {
-        let tensor = Tensor::new(ElementType::Float32, vec![2, 3], (0..24).collect()).expect("the size fits");
-        let good = encode(&tensor);
+        let tensor = Tensor::new(DType::F32, vec![2, 3], (0..24).collect()).expect("the size fits");
+        let good = encode(&tensor).expect("NumPy has the type");
         for length in 0..good.len() {
             assert!(decode(&good[..length]).is_err(), "{length} bytes");
         }

@@ -188,9 +188,10 @@ fn leaders(image: &Image, executed: impl Iterator<Item = u64>) -> BTreeSet<u64> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Contents, Dtype, Role, Tensor};
+    use image::{Contents, Role, Tensor};
     use interpreter::{Census, Interpreter};
     use isa::{Extensions, Instruction, encode};
+    use tensor::DType;
 
     const CODE: u64 = 0x1000;
 
@@ -232,7 +233,7 @@ mod tests {
             bound: 100,
         };
         let (name, shape) = ("out".to_owned(), vec![1]);
-        let output = Tensor { name, role: Role::Activation, dtype: Dtype::F32, shape, address: 0, bytes: 4 };
+        let output = Tensor { name, role: Role::Activation, dtype: DType::F32, shape, address: 0, bytes: 4 };
         Image::new(Contents {
             profile,
             entry: CODE,

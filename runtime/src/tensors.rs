@@ -1,32 +1,18 @@
 //! Tensors between files and the machine's memory.
 
-use image::{Dtype, Image, Role};
-use onnx::{ElementType, Tensor};
+use image::{Image, Role};
+use onnx::Tensor;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use tensor::DType;
 
 use crate::cli::Input;
 use crate::failure::Failure;
 use crate::kinds::Kind;
 use crate::npy::{self, NpyError};
 use crate::output::{self, read_file, write_file};
-
-/// The element types that both a machine's tensor and a file can have.
-const TYPES: [(Dtype, ElementType); 11] = [
-    (Dtype::F32, ElementType::Float32),
-    (Dtype::F64, ElementType::Float64),
-    (Dtype::I8, ElementType::Int8),
-    (Dtype::I16, ElementType::Int16),
-    (Dtype::I32, ElementType::Int32),
-    (Dtype::I64, ElementType::Int64),
-    (Dtype::U8, ElementType::UInt8),
-    (Dtype::U16, ElementType::UInt16),
-    (Dtype::U32, ElementType::UInt32),
-    (Dtype::U64, ElementType::UInt64),
-    (Dtype::Bool, ElementType::Bool),
-];
 
 /// The bytes of an input tensor.
 #[derive(Debug)]
@@ -111,10 +97,9 @@ fn describe(tensor: &image::Tensor) -> String {
 /// Reads one input and checks that the image accepts it.
 fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
     let found = read_tensor(path, wanted.bytes)?;
-    let dtype = TYPES.iter().find(|(_, element)| *element == found.element()).map(|(dtype, _)| *dtype);
-    if dtype != Some(wanted.dtype) || found.dims() != wanted.shape {
-        let element = dtype.map_or(found.element().name(), Dtype::name);
-        let message = format!("holds {element} {:?}, but the image takes {}", found.dims(), describe(wanted));
+    let (dtype, dims) = (found.dtype(), found.dims());
+    if dtype != wanted.dtype || dims != wanted.shape {
+        let message = format!("holds {dtype} {dims:?}, but the image takes {}", describe(wanted));
         let failure = Failure::about(path, message);
         return Err(match conversion(wanted, &found, path) {
             Some(hint) => failure.hint(hint),
@@ -141,9 +126,8 @@ fn conversion(wanted: &image::Tensor, found: &Tensor, path: &Path) -> Option<Str
         return None;
     }
     let mut array = format!("np.load('{file}')");
-    let (_, element) = TYPES.iter().find(|(dtype, _)| *dtype == wanted.dtype)?;
-    if *element != found.element() {
-        array += &format!(".astype({})", npy::numpy_name(*element));
+    if wanted.dtype != found.dtype() {
+        array += &format!(".astype(np.{})", wanted.dtype.numpy()?.name);
     }
     if found.dims() != wanted.shape {
         let dims: Vec<_> = wanted.shape.iter().map(u64::to_string).collect();
@@ -198,11 +182,8 @@ pub fn outputs_where<'a>(
     let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Output && wanted(tensor));
     tensors
         .map(|tensor| {
-            let element = TYPES.iter().find(|(dtype, _)| *dtype == tensor.dtype).map(|(_, element)| *element);
-            let bytes = read(tensor.address, tensor.bytes);
-            element
-                .zip(bytes)
-                .and_then(|(element, bytes)| Tensor::new(element, tensor.shape.clone(), bytes.to_vec()))
+            read(tensor.address, tensor.bytes)
+                .and_then(|bytes| Tensor::new(tensor.dtype, tensor.shape.clone(), bytes.to_vec()))
                 .map(|value| (tensor.name.clone(), value))
                 .ok_or_else(|| Failure::new(format!("output '{}' is not in memory", tensor.name)))
         })
@@ -215,7 +196,8 @@ pub fn write_outputs(folder: &Path, outputs: &[(String, Tensor)]) -> Result<Vec<
     let mut files = Vec::new();
     for (file, (name, tensor)) in file_names(&names).into_iter().zip(outputs) {
         let path = folder.join(file);
-        write_file(&path, &npy::encode(tensor))?;
+        let bytes = npy::encode(tensor).map_err(|error| Failure::about(&path, error))?;
+        write_file(&path, &bytes)?;
         files.push((name.clone(), path));
     }
     Ok(files)
@@ -281,14 +263,12 @@ pub fn paths(files: &[(String, PathBuf)]) -> Value {
 /// The elements of a small tensor as numbers, for people.
 pub fn numbers(tensor: &Tensor) -> Vec<f64> {
     let bytes = tensor.bytes();
-    match tensor.element() {
-        ElementType::Float32 => {
-            bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
-        }
-        ElementType::Float64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
-        ElementType::Int64 => bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
-        ElementType::Int32 => bytes.as_chunks().0.iter().map(|b| f64::from(i32::from_le_bytes(*b))).collect(),
-        ElementType::UInt8 | ElementType::Bool => bytes.iter().map(|&b| f64::from(b)).collect(),
+    match tensor.dtype() {
+        DType::F32 => bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
+        DType::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+        DType::I64 => bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
+        DType::I32 => bytes.as_chunks().0.iter().map(|b| f64::from(i32::from_le_bytes(*b))).collect(),
+        DType::U8 | DType::Bool => bytes.iter().map(|&b| f64::from(b)).collect(),
         _ => Vec::new(),
     }
 }

@@ -2,11 +2,12 @@
 //! and leaves no trace on disk.
 
 use crate::common::{Folder, fixture, npy, program};
-use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
+use image::{BigStep, Contents, Image, Interface, Region, Role, Symbol, Tensor};
 use isa::Extensions;
 use serde_json::Value;
 use std::path::Path;
 use step::MachineProfile;
+use tensor::DType;
 
 /// Reports all complaints of a table of cases at once.
 fn report(failures: &[String], cases: usize) {
@@ -675,7 +676,7 @@ fn model(path: &Path, bits: [u8; 3], words: &[u32], bound: u64) {
     let output = Region { address: 1 << output, bits: output };
     let tensor = |role, region: Region| {
         let (name, bytes) = (format!("{role:?}"), 1 << region.bits);
-        Tensor { name, role, dtype: Dtype::U8, shape: vec![bytes], address: region.address, bytes }
+        Tensor { name, role, dtype: DType::U8, shape: vec![bytes], address: region.address, bytes }
     };
     let (operator, node, arguments) = Default::default();
     let step = BigStep { kernel: 0, operator, node, output: 1, lo: 0, hi: 1, arguments, entry: CODE, bound };

@@ -490,7 +490,7 @@ fn adder(path: &std::path::Path) {
     let tensor = |name: &str, role, address| image::Tensor {
         name: name.to_owned(),
         role,
-        dtype: image::Dtype::U64,
+        dtype: tensor::DType::U64,
         shape: vec![1],
         address,
         bytes: 8,

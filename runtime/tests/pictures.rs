@@ -113,7 +113,7 @@ fn chain(names: impl Fn(usize) -> (String, String), big_steps: usize) -> image::
     let tensor = |index: usize| image::Tensor {
         name: names(index).1,
         role: image::Role::Activation,
-        dtype: image::Dtype::F32,
+        dtype: tensor::DType::F32,
         shape: vec![1],
         address: 4 * index as u64,
         bytes: 4,

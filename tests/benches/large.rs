@@ -3,7 +3,8 @@
 //!
 //! With OPML_BLESS=1 the table is also written to docs/large-images.md.
 
-use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Segment, Symbol, Tensor};
+use dnn_lib::tensor::DType;
+use image::{BigStep, Contents, Image, Interface, Region, Role, Segment, Symbol, Tensor};
 use interpreter::Interpreter;
 use isa::{Extensions, Instruction, Op, encode};
 use jit::Jit;
@@ -160,7 +161,7 @@ fn contents(gigabytes: u64) -> Contents {
     code.resize(code.len().next_multiple_of(32), 0);
     let memory_bits = (address(layers).next_power_of_two() << 1).ilog2() as u8;
     let tensor = |name: &str, role, address| {
-        let (dtype, shape, bytes) = (Dtype::U64, vec![1], 8);
+        let (dtype, shape, bytes) = (DType::U64, vec![1], 8);
         Tensor { name: name.to_owned(), role, dtype, shape, address, bytes }
     };
     Contents {

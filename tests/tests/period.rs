@@ -1,9 +1,10 @@
 //! Schedules with a period: a program that counts its repetitions, disputed at any of them, by the rules in Rust and by
 //! the contracts, with the real verifier.
 
+use dnn_lib::tensor::DType;
 use game::player::challenge;
 use game::{Change, Execution, Oracle as _, Protocol, Side};
-use image::{BigStep, Contents, Dtype, Image, ImageError, Interface, Period, Region, Role, Symbol, Tensor};
+use image::{BigStep, Contents, Image, ImageError, Interface, Period, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
 use opml_tests::board::{Board, Place};
 use step::MachineProfile;
@@ -72,7 +73,7 @@ fn contents(most: u64) -> Contents {
     code.resize(code.len().next_multiple_of(32), 0);
     let profile = MachineProfile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
     let tensor = |role, address| {
-        let (name, dtype) = (format!("{role:?}"), Dtype::U64);
+        let (name, dtype) = (format!("{role:?}"), DType::U64);
         Tensor { name, role, dtype, shape: vec![1], address, bytes: 8 }
     };
     let region = |address| Region { address, bits: 6 };

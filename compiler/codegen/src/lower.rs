@@ -91,7 +91,7 @@ impl Lowering<'_> {
                 self.define(*value, lowered)
             }
             Statement::Load { value, dtype, base, offset } => {
-                if self.ty(*base) != Some(Type::I64) || self.ty(*value) != Some(Type::of(*dtype)) {
+                if self.ty(*base) != Some(Type::I64) || self.ty(*value) != Type::loaded(*dtype) {
                     return Err(self.types_error(format!("a load of {dtype}")));
                 }
                 let lowered = self.load(*dtype, *base, *offset)?;
@@ -437,11 +437,14 @@ impl Lowering<'_> {
             DType::I64 | DType::U64 => ins.load(types::I64, flags, base, offset),
             DType::F32 => ins.load(types::F32, flags, base, offset),
             DType::F64 => ins.load(types::F64, flags, base, offset),
+            DType::F16 | DType::BF16 | DType::I4 | DType::U4 => {
+                return Err(self.types_error(format!("a load of {dtype}")));
+            }
         })
     }
 
     fn store(&mut self, dtype: DType, base: Value, offset: i32, value: Value) -> Result<(), CodegenError> {
-        if self.ty(base) != Some(Type::I64) || self.ty(value) != Some(Type::of(dtype)) {
+        if self.ty(base) != Some(Type::I64) || self.ty(value) != Type::loaded(dtype) {
             return Err(self.types_error(format!("a store of {dtype}")));
         }
         let (base, value) = (self.value(base)?, self.observed(value)?);

@@ -7,9 +7,9 @@ use crate::messages::{
     AttributeKind, AttributeProto, DimensionKind, DimensionProto, GraphProto, ModelProto, NodeProto,
     TensorProto, TypeKind, ValueProto,
 };
-use crate::model::{Attribute, Dimension, ElementType, Initializer, Model, ModelGraph, ModelNode, Value};
+use crate::model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Value};
 use crate::tensor::{self, Source};
-use crate::{Error, Tensor};
+use crate::{Error, Tensor, element};
 
 pub(crate) fn model(mut proto: ModelProto, source: &Source) -> Result<Model, Error> {
     let Some(graph) = proto.graph.take() else {
@@ -150,7 +150,7 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
         supported: "tensors",
     };
     let tensor = match proto.ty.and_then(|ty| ty.kind) {
-        None => return Ok(Value { name, element: None, shape: None }),
+        None => return Ok(Value { name, dtype: None, shape: None }),
         Some(TypeKind::Tensor(tensor)) => tensor,
         Some(TypeKind::Sequence(_)) => return Err(unsupported("a sequence")),
         Some(TypeKind::Map(_)) => return Err(unsupported("a map")),
@@ -158,19 +158,15 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
         Some(TypeKind::Optional(_)) => return Err(unsupported("an optional value")),
         Some(TypeKind::Opaque(_)) => return Err(unsupported("an opaque value")),
     };
-    let element = match tensor.elem_type {
+    let dtype = match tensor.elem_type {
         0 => None,
-        code => Some(ElementType::from_code(code).ok_or_else(|| Error::Unsupported {
+        code => Some(element::from_code(code).map_err(|found| Error::Unsupported {
             place: place.clone(),
-            found: format!("element type {}", ElementType::describe(code)),
-            supported: ElementType::SUPPORTED,
+            found: format!("element type {found}"),
+            supported: element::SUPPORTED,
         })?),
     };
-    Ok(Value {
-        name,
-        element,
-        shape: tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect()),
-    })
+    Ok(Value { name, dtype, shape: tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect()) })
 }
 
 /// Old exporters write -1 for an open dimension.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::element;
+
 /// Why a file could not be read.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -98,10 +100,8 @@ fn brief(source: &prost::DecodeError) -> String {
 /// What is wrong with a tensor.
 #[derive(Debug, Error)]
 pub enum TensorError {
-    /// Its element type is unknown or does not consist of whole bytes.
-    #[error(
-        "element type {found} is not supported; supported: float, double, float16, bfloat16, bool, (u)int8 to (u)int64"
-    )]
+    /// Its element type is unknown, or one that we don't have.
+    #[error("element type {found} is not supported; supported: {}", element::SUPPORTED)]
     ElementType {
         /// ONNX's name, or the code if it has none.
         found: String,
@@ -153,6 +153,12 @@ pub enum TensorError {
         found: i64,
         /// The element type.
         element: &'static str,
+    },
+    /// The number of 4-bit elements is odd, and the rest of the last byte is not zero.
+    #[error("the last byte is {found:#04x}; its upper half holds no element and must be zero")]
+    Padding {
+        /// The byte.
+        found: u8,
     },
     /// The tensor is cut into segments.
     #[error("stored in segments, which is not supported; store it whole")]

@@ -5,6 +5,7 @@
 
 mod budget;
 mod convert;
+mod element;
 mod error;
 mod external;
 mod messages;
@@ -12,7 +13,8 @@ pub mod model;
 mod read;
 mod tensor;
 
+pub use self::tensor::Tensor;
+pub use element::element_name;
 pub use error::{Error, TensorError};
-pub use model::{Attribute, Dimension, ElementType, Initializer, Model, ModelGraph, ModelNode, Value};
+pub use model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Value};
 pub use read::{Limits, decode_model, decode_tensor, read_model, read_tensor};
-pub use tensor::Tensor;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use tensor::DType;
+
 use crate::Tensor;
 
 /// A model: its operator set and its graph.
@@ -98,7 +100,7 @@ pub struct Value {
     /// The tensor's name.
     pub name: String,
     /// The element type, if the file declares one.
-    pub element: Option<ElementType>,
+    pub dtype: Option<DType>,
     /// The dimensions, if the file declares a shape.
     pub shape: Option<Vec<Dimension>>,
 }
@@ -121,83 +123,5 @@ impl fmt::Display for Dimension {
             Self::Symbol(name) => write!(f, "{name}"),
             Self::Unknown => write!(f, "?"),
         }
-    }
-}
-
-/// Declares every element type once: variant, code in the file, bytes, name.
-macro_rules! element_types {
-    ($($variant:ident = $code:literal, $bytes:literal, $name:literal;)*) => {
-        /// The element types whose elements are whole bytes. A tensor of any other type is refused.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum ElementType { $(#[doc = concat!("`", $name, "`")] $variant,)* }
-
-        impl ElementType {
-            /// The type with ONNX's code, if supported.
-            pub fn from_code(code: i32) -> Option<Self> {
-                match code { $($code => Some(Self::$variant),)* _ => None }
-            }
-            /// Size of one element in bytes.
-            pub const fn bytes(self) -> u64 {
-                match self { $(Self::$variant => $bytes,)* }
-            }
-            /// The name, as ONNX's documentation writes it.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-element_types! {
-    Float32 = 1, 4, "float";
-    UInt8 = 2, 1, "uint8";
-    Int8 = 3, 1, "int8";
-    UInt16 = 4, 2, "uint16";
-    Int16 = 5, 2, "int16";
-    Int32 = 6, 4, "int32";
-    Int64 = 7, 8, "int64";
-    Bool = 9, 1, "bool";
-    Float16 = 10, 2, "float16";
-    Float64 = 11, 8, "double";
-    UInt32 = 12, 4, "uint32";
-    UInt64 = 13, 8, "uint64";
-    BFloat16 = 16, 2, "bfloat16";
-}
-
-impl ElementType {
-    /// The supported types, as messages list them.
-    pub(crate) const SUPPORTED: &str = "float, double, float16, bfloat16, bool, (u)int8 to (u)int64";
-
-    /// ONNX's name of any element type, or its code if it has none.
-    pub(crate) fn describe(code: i32) -> String {
-        let name = match code {
-            0 => "undefined",
-            8 => "string",
-            14 => "complex64",
-            15 => "complex128",
-            17 => "float8e4m3fn",
-            18 => "float8e4m3fnuz",
-            19 => "float8e5m2",
-            20 => "float8e5m2fnuz",
-            21 => "uint4",
-            22 => "int4",
-            23 => "float4e2m1",
-            24 => "float8e8m0",
-            25 => "uint2",
-            26 => "int2",
-            27 => "float6e2m3",
-            28 => "float6e3m2",
-            code => {
-                return Self::from_code(code)
-                    .map_or_else(|| format!("code {code}"), |ty| ty.name().to_owned());
-            }
-        };
-        name.to_owned()
-    }
-}
-
-impl fmt::Display for ElementType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

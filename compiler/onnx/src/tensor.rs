@@ -2,22 +2,24 @@
 
 use std::path::PathBuf;
 
+use tensor::DType;
+
 use crate::external;
 use crate::messages::{DataLocation, TensorProto};
-use crate::{ElementType, TensorError};
+use crate::{TensorError, element, element_name};
 
 /// A tensor: little-endian elements in row-major order. The length always matches the type and the shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
-    element: ElementType,
+    dtype: DType,
     dims: Vec<u64>,
     bytes: Vec<u8>,
 }
 
 impl Tensor {
     /// The element type.
-    pub fn element(&self) -> ElementType {
-        self.element
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// The shape. Empty for a scalar.
@@ -31,14 +33,14 @@ impl Tensor {
     }
 
     /// The type, the shape and the bytes, without a copy.
-    pub fn into_parts(self) -> (ElementType, Vec<u64>, Vec<u8>) {
-        (self.element, self.dims, self.bytes)
+    pub fn into_parts(self) -> (DType, Vec<u64>, Vec<u8>) {
+        (self.dtype, self.dims, self.bytes)
     }
 
     /// A tensor with these bytes; `None` if the type and the shape need a different number of bytes.
-    pub fn new(element: ElementType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
-        let size = byte_size(&dims, element)?;
-        (size == bytes.len() as u64).then_some(Self { element, dims, bytes })
+    pub fn new(dtype: DType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
+        let size = byte_size(&dims, dtype)?;
+        (size == bytes.len() as u64).then_some(Self { dtype, dims, bytes })
     }
 }
 
@@ -52,7 +54,7 @@ pub(crate) struct Source {
 
 /// The type, the shape and the size of a tensor, which are known before its data is read.
 pub(crate) struct Header {
-    pub element: ElementType,
+    pub dtype: DType,
     pub dims: Vec<u64>,
     /// In bytes.
     pub size: u64,
@@ -69,15 +71,17 @@ pub(crate) fn convert(proto: TensorProto, source: &Source) -> Result<Tensor, Ten
     } else if let Some(raw) = proto.raw_data {
         ("raw_data", raw)
     } else {
-        typed(&proto, header.element)?
+        typed(&proto, header.dtype)?
     };
     if bytes.len() as u64 != header.size {
         return Err(header.length_error(field, bytes.len() as u64));
     }
-    if header.element == ElementType::Bool {
-        check_bools(&bytes)?;
+    match header.dtype {
+        DType::Bool => check_bools(&bytes)?,
+        DType::I4 | DType::U4 => check_padding(&header.dims, &bytes)?,
+        _ => {}
     }
-    Ok(Tensor { element: header.element, dims: header.dims, bytes })
+    Ok(Tensor { dtype: header.dtype, dims: header.dims, bytes })
 }
 
 impl Header {
@@ -85,7 +89,7 @@ impl Header {
         TensorError::Length {
             field,
             found,
-            element: self.element.name(),
+            element: element_name(self.dtype),
             dims: self.dims.clone(),
             expected: self.size,
         }
@@ -93,25 +97,23 @@ impl Header {
 }
 
 fn header(proto: &TensorProto, limit: u64) -> Result<Header, TensorError> {
-    let code = proto.data_type;
-    let element = ElementType::from_code(code)
-        .ok_or_else(|| TensorError::ElementType { found: ElementType::describe(code) })?;
+    let dtype = element::from_code(proto.data_type).map_err(|found| TensorError::ElementType { found })?;
     let dims = proto
         .dims
         .iter()
         .enumerate()
         .map(|(axis, &found)| u64::try_from(found).map_err(|_| TensorError::Dimension { axis, found }))
         .collect::<Result<Vec<_>, _>>()?;
-    let size = byte_size(&dims, element)
+    let size = byte_size(&dims, dtype)
         .filter(|&size| size <= limit)
         .ok_or_else(|| TensorError::TooLarge { dims: proto.dims.clone(), limit })?;
-    Ok(Header { element, dims, size })
+    Ok(Header { dtype, dims, size })
 }
 
 /// The size of a tensor in bytes; `None` if it exceeds 64 bits, even if a dimension is zero.
-fn byte_size(dims: &[u64], element: ElementType) -> Option<u64> {
+fn byte_size(dims: &[u64], dtype: DType) -> Option<u64> {
     let mut nonzero = dims.iter().filter(|&&size| size != 0);
-    let size = nonzero.try_fold(element.bytes(), |size, &dim| size.checked_mul(dim))?;
+    let size = dtype.bytes(nonzero.try_fold(1u64, |count, &dim| count.checked_mul(dim))?)?;
     Some(if dims.contains(&0) { 0 } else { size })
 }
 
@@ -134,21 +136,20 @@ fn check_single_field(proto: &TensorProto) -> Result<(), TensorError> {
 }
 
 /// The elements, as bytes, from the field in which ONNX stores the type.
-fn typed(proto: &TensorProto, element: ElementType) -> Result<(&'static str, Vec<u8>), TensorError> {
-    use ElementType as E;
-    Ok(match element {
-        E::Float32 => ("float_data", bytes_of(&proto.float_data, |x| x.to_le_bytes())),
-        E::Float64 => ("double_data", bytes_of(&proto.double_data, |x| x.to_le_bytes())),
-        E::Int64 => ("int64_data", bytes_of(&proto.int64_data, |x| x.to_le_bytes())),
-        E::UInt64 => ("uint64_data", bytes_of(&proto.uint64_data, |x| x.to_le_bytes())),
-        E::UInt32 => ("uint64_data", narrow(&proto.uint64_data, element, u32::to_le_bytes)?),
-        E::Int32 => ("int32_data", bytes_of(&proto.int32_data, |x| x.to_le_bytes())),
-        E::Int16 => ("int32_data", narrow(&proto.int32_data, element, i16::to_le_bytes)?),
-        E::UInt16 | E::Float16 | E::BFloat16 => {
-            ("int32_data", narrow(&proto.int32_data, element, u16::to_le_bytes)?)
-        }
-        E::Int8 => ("int32_data", narrow(&proto.int32_data, element, i8::to_le_bytes)?),
-        E::UInt8 | E::Bool => ("int32_data", narrow(&proto.int32_data, element, u8::to_le_bytes)?),
+fn typed(proto: &TensorProto, dtype: DType) -> Result<(&'static str, Vec<u8>), TensorError> {
+    use DType as D;
+    Ok(match dtype {
+        D::F32 => ("float_data", bytes_of(&proto.float_data, |x| x.to_le_bytes())),
+        D::F64 => ("double_data", bytes_of(&proto.double_data, |x| x.to_le_bytes())),
+        D::I64 => ("int64_data", bytes_of(&proto.int64_data, |x| x.to_le_bytes())),
+        D::U64 => ("uint64_data", bytes_of(&proto.uint64_data, |x| x.to_le_bytes())),
+        D::U32 => ("uint64_data", narrow(&proto.uint64_data, dtype, u32::to_le_bytes)?),
+        D::I32 => ("int32_data", bytes_of(&proto.int32_data, |x| x.to_le_bytes())),
+        D::I16 => ("int32_data", narrow(&proto.int32_data, dtype, i16::to_le_bytes)?),
+        D::U16 | D::F16 | D::BF16 => ("int32_data", narrow(&proto.int32_data, dtype, u16::to_le_bytes)?),
+        D::I8 => ("int32_data", narrow(&proto.int32_data, dtype, i8::to_le_bytes)?),
+        // Two packed elements are one number of the field.
+        D::U8 | D::Bool | D::I4 | D::U4 => ("int32_data", narrow(&proto.int32_data, dtype, u8::to_le_bytes)?),
     })
 }
 
@@ -159,7 +160,7 @@ fn bytes_of<T: Copy, const N: usize>(data: &[T], to_bytes: impl Fn(T) -> [u8; N]
 /// Narrows the elements of a field of wide numbers to bytes of their type.
 fn narrow<Wide, Narrow, const N: usize>(
     data: &[Wide],
-    element: ElementType,
+    dtype: DType,
     to_bytes: impl Fn(Narrow) -> [u8; N],
 ) -> Result<Vec<u8>, TensorError>
 where
@@ -172,7 +173,7 @@ where
         let narrow = Narrow::try_from(wide).map_err(|_| TensorError::Element {
             index,
             found: i64::try_from(i128::from(wide)).unwrap_or(i64::MAX),
-            element: element.name(),
+            element: element_name(dtype),
         })?;
         bytes.extend(to_bytes(narrow));
     }
@@ -183,6 +184,15 @@ fn check_bools(bytes: &[u8]) -> Result<(), TensorError> {
     match bytes.iter().position(|&byte| byte > 1) {
         None => Ok(()),
         Some(index) => Err(TensorError::Element { index, found: bytes[index].into(), element: "bool" }),
+    }
+}
+
+/// The same elements have the same bytes, also if their number is odd.
+fn check_padding(dims: &[u64], bytes: &[u8]) -> Result<(), TensorError> {
+    let odd = dims.iter().all(|dim| dim % 2 == 1);
+    match bytes.last() {
+        Some(&found) if odd && found > 0xf => Err(TensorError::Padding { found }),
+        _ => Ok(()),
     }
 }
 
@@ -216,6 +226,17 @@ mod tests {
         assert_eq!(read(int8).unwrap().bytes(), [0xff, 0x7f]);
         let uint32 = TensorProto { uint64_data: vec![1 << 31], ..proto(12, &[]) };
         assert_eq!(read(uint32).unwrap().bytes(), [0, 0, 0, 0x80]);
+        let half = TensorProto { int32_data: vec![0x3c00, 0xfc00], ..proto(10, &[2]) };
+        assert_eq!(read(half).unwrap().bytes(), [0, 0x3c, 0, 0xfc]);
+    }
+
+    #[test]
+    fn two_elements_of_four_bits_share_a_byte() {
+        let int4 = TensorProto { int32_data: vec![0x7f, 0x08], ..proto(22, &[3]) };
+        let raw = TensorProto { raw_data: Some(vec![0x7f, 0x08]), ..proto(22, &[3]) };
+        let tensor = read(int4).unwrap();
+        assert_eq!(tensor, read(raw).unwrap());
+        assert_eq!((tensor.dtype(), tensor.bytes()), (DType::I4, &[0x7f, 0x08][..]));
     }
 
     #[test]
@@ -243,6 +264,14 @@ mod tests {
             (
                 TensorProto { raw_data: Some(vec![1, 2]), ..proto(9, &[2]) },
                 "element 1 is 2, which is not a valid bool",
+            ),
+            (
+                TensorProto { raw_data: Some(vec![0; 3]), ..proto(21, &[3]) },
+                "raw_data holds 3 bytes, but uint4 of shape [3] needs 2",
+            ),
+            (
+                TensorProto { raw_data: Some(vec![0, 0x10]), ..proto(21, &[3, 1]) },
+                "the last byte is 0x10; its upper half holds no element",
             ),
         ] {
             let error = read(proto).unwrap_err();

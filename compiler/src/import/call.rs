@@ -2,9 +2,9 @@
 
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::{DType, TensorType};
-use onnx::Attribute;
+use onnx::{Attribute, element_name};
 
-use super::{Import, onnx_name};
+use super::Import;
 use crate::error::NodeError;
 use crate::graph::{Tensor, TensorId};
 
@@ -142,8 +142,8 @@ impl Call<'_> {
             return Err(NodeError::ElementType {
                 index,
                 tensor: tensor.name.clone(),
-                found: onnx_name(tensor.ty.dtype),
-                expected: onnx_name(DType::I64).to_owned(),
+                found: element_name(tensor.ty.dtype),
+                expected: element_name(DType::I64).to_owned(),
             });
         }
         let (numbers, _) = value.as_chunks();

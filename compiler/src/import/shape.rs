@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use dnn_lib::tensor::TensorType;
 use onnx::{Dimension, Value};
 
-use super::element_type;
 use crate::error::{ImportErrors, ModelError, Warning};
 
 /// The type of each input; `None` if it is not known. The reasons are added to the errors.
@@ -56,9 +55,7 @@ fn ty(
     symbols: &BTreeMap<&str, u64>,
 ) -> Result<TensorType, ModelError> {
     let name = || input.name.clone();
-    let element = input.element.ok_or_else(|| ModelError::InputWithoutType { name: name() })?;
-    let dtype = element_type(element)
-        .ok_or_else(|| ModelError::ElementType { name: name(), found: element.name() })?;
+    let dtype = input.dtype.ok_or_else(|| ModelError::InputWithoutType { name: name() })?;
     let shape = match (&input.shape, given.get(&input.name)) {
         (None, Some(given)) => given.clone(),
         (None, None) => {

@@ -150,7 +150,8 @@ impl Check<'_> {
             self.stage(stage)?;
         }
         let element = definition.types.get(last.value.index()).copied();
-        form(element == Some(Type::of(definition.output.dtype)), "the last stage is not of the output's type")
+        let right = element.is_some() && element == Type::loaded(definition.output.dtype);
+        form(right, "the last stage is not of the output's type")
     }
 
     fn of_output(&self, axes: &[Axis]) -> bool {
@@ -233,7 +234,9 @@ impl Check<'_> {
     fn load(&self, value: Value, load: &Load) -> Result<Type, Fault> {
         let definition = self.definition;
         let ty = match load.from {
-            Source::Input(index) => definition.inputs.get(index as usize).map(|input| Type::of(input.dtype)),
+            Source::Input(index) => {
+                definition.inputs.get(index as usize).and_then(|input| Type::loaded(input.dtype))
+            }
             Source::Stage(index) => definition
                 .stages
                 .get(index as usize)
@@ -388,7 +391,7 @@ fn ascending(axes: &[Axis]) -> bool {
 
 fn tensor(ty: &TensorType) -> Result<(), Fault> {
     match ty.bytes() {
-        Some(bytes) if bytes <= MOST_BYTES => Ok(()),
+        Some(bytes) if bytes <= MOST_BYTES && !ty.dtype.is_packed() => Ok(()),
         _ => Err(Fault::Tensor(ty.clone())),
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range as Rows;
 use super::affine::{Axis, Coordinate};
 use super::{Definition, LANES, Load, Order, Reduction, Source, Stage, Step};
 use crate::layout::strides;
-use crate::scalar::{Value, binary, observe, widen};
+use crate::scalar::{Value, binary, narrow, widen};
 use crate::tensor::TensorType;
 
 /// An input that a definition can't be evaluated on.
@@ -113,9 +113,9 @@ impl Evaluator<'_> {
         let strides = strides(&definition.output.shape);
         let last = definition.last();
         let count: u64 = last.axes.iter().map(|&axis| definition.size(axis)).product();
-        let (ty, size) = (definition.ty(last.value), definition.output.dtype.size() as usize);
+        let (dtype, size) = (definition.output.dtype, definition.output.dtype.size() as usize);
         for number in 0..count {
-            let bits = observe(ty, self.element(last, number));
+            let bits = narrow(dtype, self.element(last, number));
             let at = definition.output_axes().zip(&strides);
             let place: usize =
                 at.map(|(axis, &stride)| self.indices[axis.index()] as usize * stride as usize).sum();

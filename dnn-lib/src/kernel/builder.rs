@@ -139,6 +139,7 @@ impl Builder {
     /// The element at address `base + offset`.
     pub fn load(&mut self, dtype: DType, base: Value, offset: i32) -> Value {
         self.expect_types("load", &[base], &[Type::I64]);
+        self.expect_loaded(dtype);
         let value = self.value(Type::of(dtype));
         self.statements.push(Statement::Load { value, dtype, base, offset });
         value
@@ -147,7 +148,14 @@ impl Builder {
     /// Writes the element at address `base + offset`.
     pub fn store(&mut self, dtype: DType, base: Value, offset: i32, value: Value) {
         self.expect_types("store", &[base, value], &[Type::I64, Type::of(dtype)]);
+        self.expect_loaded(dtype);
         self.statements.push(Statement::Store { dtype, base, offset, value });
+    }
+
+    fn expect_loaded(&mut self, dtype: DType) {
+        if Type::loaded(dtype).is_none() {
+            self.fail_form("halves and packed elements can't be loaded or stored");
+        }
     }
 
     /// The address of element `index` of an array of `dtype` at `base`.

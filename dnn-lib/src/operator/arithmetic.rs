@@ -1,7 +1,7 @@
 //! Arithmetic of two tensors, element by element.
 
 use crate::definition;
-use crate::kernel::{BinaryOp, Builder, Ops};
+use crate::kernel::{BinaryOp, Builder, Ops, Type};
 use crate::layout::{broadcast, broadcast_shape, position};
 use crate::operator::error::same_dtype;
 use crate::operator::{Lowering, Meaning, Problem, Semantics};
@@ -54,8 +54,9 @@ fn division(dtype: DType) -> BinaryOp {
 }
 
 fn infer(inputs: &[TensorType]) -> Result<TensorType, Problem> {
-    let numbers = DType::ALL.into_iter().filter(|&dtype| dtype != DType::Bool).collect::<Vec<_>>();
-    let dtype = same_dtype(inputs, &numbers)?;
+    let numbers =
+        DType::ALL.into_iter().filter(|&dtype| dtype != DType::Bool && Type::loaded(dtype).is_some());
+    let dtype = same_dtype(inputs, &numbers.collect::<Vec<_>>())?;
     let (a, b) = (&inputs[0].shape, &inputs[1].shape);
     let shape = broadcast_shape(a, b).ok_or_else(|| Problem::Broadcast { a: a.clone(), b: b.clone() })?;
     Ok(TensorType::new(dtype, shape))

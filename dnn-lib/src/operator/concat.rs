@@ -2,7 +2,7 @@
 
 use crate::definition::{self, Source};
 use crate::kernel::{Builder, Ops, Type, Value};
-use crate::operator::error::{check_shape, resolve_axis, same_dtype};
+use crate::operator::error::{check_shape, movable, resolve_axis, same_dtype};
 use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
 
@@ -15,7 +15,7 @@ pub struct Concat {
 
 impl Semantics for Concat {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        let dtype = same_dtype(inputs, &DType::ALL)?;
+        let dtype = same_dtype(inputs, &movable())?;
         let mut shape = inputs[0].shape.clone();
         let axis = resolve_axis(self.axis, shape.len())?;
         for (input, other) in inputs.iter().enumerate().skip(1) {
@@ -31,10 +31,10 @@ impl Semantics for Concat {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let axis = resolve_axis(self.axis, output.shape.len())?;
-        let moved = |ty: &TensorType| TensorType::new(ty.dtype.bits(), ty.shape.clone());
+        let moved = |ty: &TensorType| TensorType::new(ty.dtype.as_integer(), ty.shape.clone());
         let inputs: Vec<TensorType> = inputs.iter().map(moved).collect();
         let mut b = definition::Builder::new("concat", &inputs, &moved(output));
-        let ty = Type::of(output.dtype.bits());
+        let ty = Type::of(output.dtype.as_integer());
         let (mut value, mut end) = (b.number(ty, 0), output.shape[axis]);
         for (index, input) in inputs.iter().enumerate().rev() {
             end -= input.shape[axis];
@@ -47,7 +47,7 @@ impl Semantics for Concat {
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         let axis = resolve_axis(self.axis, output.shape.len())?;
-        let dtype = output.dtype.bits();
+        let dtype = output.dtype.as_integer();
         let mut b = Builder::new("concat", inputs, output, &vec![1; output.shape.len()]);
         let lengths: Vec<u64> = inputs.iter().map(|input| input.shape[axis..].iter().product()).collect();
         let (lo, hi) = (b.lo(), b.hi());

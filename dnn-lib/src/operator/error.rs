@@ -99,6 +99,11 @@ fn names(dtypes: &[DType]) -> String {
 
 pub(super) const FLOATS: &[DType] = &[DType::F32, DType::F64];
 
+/// The types whose elements kernels can move: those that don't share a byte.
+pub(super) fn movable() -> Vec<DType> {
+    DType::ALL.into_iter().filter(|dtype| !dtype.is_packed()).collect()
+}
+
 /// Checks that all inputs have the same element type, one of those given.
 pub(super) fn same_dtype(inputs: &[TensorType], accepted: &[DType]) -> Result<DType, Problem> {
     let dtype = inputs[0].dtype;

@@ -3,7 +3,7 @@
 use crate::definition::{self, Source};
 use crate::kernel::Builder;
 use crate::layout::{Dim, dims, position};
-use crate::operator::error::check_attribute;
+use crate::operator::error::{check_attribute, movable, same_dtype};
 use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::TensorType;
 
@@ -36,13 +36,14 @@ impl Transpose {
 
 impl Semantics for Transpose {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let dtype = same_dtype(inputs, &movable())?;
         let shape: Vec<u64> = self.permuted(&inputs[0])?.iter().map(|dim| dim.size).collect();
-        Ok(TensorType::new(inputs[0].dtype, shape))
+        Ok(TensorType::new(dtype, shape))
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let perm = self.order(&inputs[0])?;
-        let moved = |ty: &TensorType| TensorType::new(ty.dtype.bits(), ty.shape.clone());
+        let moved = |ty: &TensorType| TensorType::new(ty.dtype.as_integer(), ty.shape.clone());
         let mut b = definition::Builder::new("transpose", &[moved(&inputs[0])], &moved(output));
         let mut at = b.indices();
         perm.iter().enumerate().for_each(|(axis, &from)| at[from] = b.at(axis));
@@ -52,7 +53,7 @@ impl Semantics for Transpose {
 
     fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
         let dims = self.permuted(&inputs[0])?;
-        let dtype = output.dtype.bits();
+        let dtype = output.dtype.as_integer();
         let mut b = Builder::new("transpose", inputs, output, &vec![1; output.shape.len()]);
         let (lo, hi) = (b.lo(), b.hi());
         b.for_(lo, hi, 1, &[], |b, unit, _| {

@@ -4,9 +4,10 @@ use game::player;
 use game::{
     Change, Clocks, Execution, ExecutionError, Game, Illegal, MemoryLimit, Model, Oracle, Side, VOID,
 };
-use image::{BigStep, Contents, Dtype, Image, Interface, Region, Role, Symbol, Tensor};
+use image::{BigStep, Contents, Image, Interface, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
 use step::{MachineProfile, Root, State, Status};
+use tensor::DType;
 
 const CODE: u64 = 0x2000;
 const CLOCKS: Clocks = Clocks { asserter: 10, challenger: 10 };
@@ -81,7 +82,7 @@ fn image(bound: u64) -> Image {
     code.resize(code.len().next_multiple_of(32), 0);
     let profile = MachineProfile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
     let tensor = |role, address| {
-        let (name, dtype) = (format!("{role:?}"), Dtype::U64);
+        let (name, dtype) = (format!("{role:?}"), DType::U64);
         Tensor { name, role, dtype, shape: vec![1], address, bytes: 8 }
     };
     let interface = Interface {

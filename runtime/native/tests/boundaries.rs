@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use compiler::{Compiled, Options};
-use image::{Dtype, Role};
+use dnn_lib::tensor::DType;
+use image::Role;
 use interpreter::Interpreter;
 use native::{Native, NativeError, Run};
 use onnx::Limits;
@@ -142,7 +143,7 @@ fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
 }
 
 /// Floats of all kinds in turn, as bytes. Other types stay unchanged.
-fn special(dtype: Dtype, bytes: &[u8], first: usize) -> Vec<u8> {
+fn special(dtype: DType, bytes: &[u8], first: usize) -> Vec<u8> {
     const F32: [u32; 16] = [
         0x7fc0_0000,
         0x7f80_0001,
@@ -172,8 +173,8 @@ fn special(dtype: Dtype, bytes: &[u8], first: usize) -> Vec<u8> {
         0x3ff0 << 48,
     ];
     match dtype {
-        Dtype::F32 => (0..bytes.len() / 4).flat_map(|i| F32[(first + i) % 16].to_le_bytes()).collect(),
-        Dtype::F64 => (0..bytes.len() / 8).flat_map(|i| F64[(first + i) % 8].to_le_bytes()).collect(),
+        DType::F32 => (0..bytes.len() / 4).flat_map(|i| F32[(first + i) % 16].to_le_bytes()).collect(),
+        DType::F64 => (0..bytes.len() / 8).flat_map(|i| F64[(first + i) % 8].to_le_bytes()).collect(),
         _ => bytes.to_vec(),
     }
 }

@@ -317,7 +317,7 @@ fn stored(image: &Image, machine: &Interpreter) -> Option<u64> {
 fn output_element(image: &Image, row: &Row, address: u64) -> Option<u64> {
     let tensor = image.tensors.get(operator(image, row)?.output as usize)?;
     let offset = address.checked_sub(tensor.address).filter(|&offset| offset < tensor.bytes)?;
-    Some(offset / tensor.dtype.size())
+    Some(tensor.dtype.element_at(offset))
 }
 
 /// `Conv (conv1)`; a program has no nodes.

@@ -3,10 +3,10 @@
 use crate::{ImageError, MAX_CODE, MOST_REGIONS, Shape, Shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 use step::MachineProfile;
 use step::merkle::LEAF;
+use tensor::DType;
 
 /// What is in an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +94,7 @@ pub struct Tensor {
     /// Its role.
     pub role: Role,
     /// The type of its elements.
-    pub dtype: Dtype,
+    pub dtype: DType,
     /// Its dimensions, outermost first. Empty for a scalar.
     pub shape: Vec<u64>,
     /// The address of its first element.
@@ -122,82 +122,6 @@ pub enum Role {
     Constant,
     /// An intermediate result.
     Activation,
-}
-
-/// The type of a tensor's elements. All are little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Dtype {
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    /// One byte, 0 or 1.
-    Bool,
-}
-
-impl Dtype {
-    /// Every type.
-    pub const ALL: [Self; 11] = [
-        Self::F32,
-        Self::F64,
-        Self::I8,
-        Self::I16,
-        Self::I32,
-        Self::I64,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::Bool,
-    ];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-            Self::I8 => "i8",
-            Self::I16 => "i16",
-            Self::I32 => "i32",
-            Self::I64 => "i64",
-            Self::U8 => "u8",
-            Self::U16 => "u16",
-            Self::U32 => "u32",
-            Self::U64 => "u64",
-            Self::Bool => "bool",
-        }
-    }
-
-    /// The type with a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
-    }
-
-    /// Bytes of an element.
-    #[must_use]
-    pub const fn size(self) -> u64 {
-        match self {
-            Self::I8 | Self::U8 | Self::Bool => 1,
-            Self::I16 | Self::U16 => 2,
-            Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F64 | Self::I64 | Self::U64 => 8,
-        }
-    }
-}
-
-impl Display for Dtype {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// A named function or object.
@@ -369,7 +293,7 @@ impl Contents {
 
     /// A tensor must be inside memory and as long as its shape requires.
     fn check_tensor(&self, tensor: &Tensor) -> Result<(), ImageError> {
-        let expected = tensor.elements().and_then(|elements| elements.checked_mul(tensor.dtype.size()));
+        let expected = tensor.elements().and_then(|elements| tensor.dtype.bytes(elements));
         if expected != Some(tensor.bytes) {
             let (name, found) = (tensor.name.clone(), tensor.bytes);
             return Err(ImageError::TensorSize { name, expected: Shown(expected), found });

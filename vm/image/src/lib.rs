@@ -10,7 +10,7 @@ mod file;
 mod schedule;
 
 pub use code_tree::CodeTree;
-pub use contents::{BigStep, Contents, Dtype, Interface, Period, Region, Role, Segment, Symbol, Tensor};
+pub use contents::{BigStep, Contents, Interface, Period, Region, Role, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule, Shape};
 

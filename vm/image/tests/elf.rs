@@ -1,8 +1,9 @@
 //! Programs that the loader accepts, and everything that it refuses, with the error messages.
 
 use image::elf::{ElfError, NotInstructions, Options, Program, Stack, load, read};
-use image::{Dtype, Image, Region, Role, Segment, Symbol};
+use image::{Image, Region, Role, Segment, Symbol};
 use isa::{Extensions, decode};
+use tensor::DType;
 
 const ADDI: u32 = 0x0010_0513; // addi a0, zero, 1
 const ECALL: u32 = 0x0000_0073;
@@ -384,9 +385,9 @@ fn inputs_and_outputs_are_declared() {
     assert_eq!(
         found,
         [
-            (Role::Input, "data", Dtype::F32, &[16][..], 0x1_0080, 64),
-            (Role::Output, "mean", Dtype::F64, &[2, 3], 0x1_00c0, 48),
-            (Role::Input, "scale", Dtype::U8, &[], 0x1_0100, 1),
+            (Role::Input, "data", DType::F32, &[16][..], 0x1_0080, 64),
+            (Role::Output, "mean", DType::F64, &[2, 3], 0x1_00c0, 48),
+            (Role::Input, "scale", DType::U8, &[], 0x1_0100, 1),
         ]
     );
     let interface = contents.interface.as_ref().expect("an interface");

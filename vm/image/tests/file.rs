@@ -1,16 +1,15 @@
 //! Image files: reading a written file gives the same image, and all damage is detected.
 
-use image::{
-    BigStep, Contents, Dtype, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor,
-};
+use image::{BigStep, Contents, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor};
 use isa::Extensions;
 use proptest::prelude::*;
 use step::MachineProfile;
+use tensor::DType;
 
 fn contents() -> Contents {
     let symbol = |name: &str, address, size| Symbol { name: name.to_owned(), address, size };
     let tensor = |name: &str, role, dtype, shape: &[u64], address| {
-        let bytes = shape.iter().product::<u64>() * Dtype::size(dtype);
+        let bytes = DType::bytes(dtype, shape.iter().product()).expect("it is small");
         Tensor { name: name.to_owned(), role, dtype, shape: shape.to_vec(), address, bytes }
     };
     Contents {
@@ -24,11 +23,12 @@ fn contents() -> Contents {
             Segment { address: 0x9001, bytes: vec![5].into() },
         ],
         tensors: vec![
-            tensor("weights", Role::Constant, Dtype::F32, &[5, 5], 0x1000),
-            tensor("scalar", Role::Input, Dtype::Bool, &[], 0x2000),
-            tensor("output", Role::Output, Dtype::I64, &[2, 3], 0x3000),
-            tensor("state", Role::Input, Dtype::U8, &[40], 0x4000),
-            tensor("state", Role::Output, Dtype::U8, &[40], 0x4000),
+            tensor("weights", Role::Constant, DType::F32, &[5, 5], 0x1000),
+            tensor("scalar", Role::Input, DType::Bool, &[], 0x2000),
+            tensor("output", Role::Output, DType::I64, &[2, 3], 0x3000),
+            tensor("state", Role::Input, DType::U8, &[40], 0x4000),
+            tensor("state", Role::Output, DType::U8, &[40], 0x4000),
+            tensor("packed", Role::Constant, DType::U4, &[3, 3], 0x1100),
         ],
         symbols: vec![symbol("matmul", 0x8000, 32), symbol("relu", 0x8020, 0)],
         schedule: vec![BigStep {
@@ -74,6 +74,16 @@ fn a_file_holds_the_image() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("list").count(), 1);
     assert_eq!(Image::read(&path).expect("read"), image());
     assert_eq!(std::fs::read(&path).expect("read"), image().to_bytes().expect("bytes"));
+}
+
+/// The types are numbered in the order that docs/formats.md gives.
+#[test]
+fn element_types_have_their_numbers() {
+    let order = DType::ALL.map(DType::name).join(" ");
+    assert!(include_str!("../../../docs/formats.md").contains(&format!("dtype ({order})")), "{order}");
+    for (number, dtype) in (0..).zip(DType::ALL) {
+        assert_eq!(postcard::to_stdvec(&dtype), Ok(vec![number]), "{dtype}");
+    }
 }
 
 #[test]

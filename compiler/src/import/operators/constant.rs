@@ -8,7 +8,6 @@ use onnx::Attribute;
 use crate::error::NodeError;
 use crate::graph::{Tensor, TensorId};
 use crate::import::call::{Call, value_error};
-use crate::import::element_type;
 
 /// The attributes of which exactly one gives the value.
 pub(super) const ATTRIBUTES: &[&str] = &["value", "value_float", "value_floats", "value_int", "value_ints"];
@@ -23,10 +22,7 @@ pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     };
     let (ty, bytes) = match value {
         Attribute::Tensor(tensor) => {
-            let dtype = element_type(tensor.element()).ok_or_else(|| {
-                value_error("value", &tensor.element(), "float, double, bool, (u)int8 to (u)int64")
-            })?;
-            (TensorType::new(dtype, tensor.dims()), tensor.bytes().to_vec())
+            (TensorType::new(tensor.dtype(), tensor.dims()), tensor.bytes().to_vec())
         }
         Attribute::Float(value) => (TensorType::new(DType::F32, []), value.to_le_bytes().to_vec()),
         Attribute::Int(value) => (TensorType::new(DType::I64, []), value.to_le_bytes().to_vec()),

@@ -7,9 +7,10 @@
 use super::error::ElfError;
 use super::start::MOST_ARGUMENTS;
 use super::{malformed, part};
-use crate::{BigStep, Contents, Dtype, Interface, Region, Role, Tensor};
+use crate::{BigStep, Contents, Interface, Region, Role, Tensor};
 use goblin::elf::{Elf, section_header as sh};
 use step::merkle::LEAF;
+use tensor::DType;
 
 /// The section with the declarations.
 const SECTION: &str = ".opml";
@@ -139,16 +140,17 @@ fn declaration(line: &str) -> Result<Declaration, String> {
         _ => return Err(format!("it begins with {word}, not with input, output or state")),
     };
     let (dtype, shape) = ty.split_once('[').map_or((ty, None), |(dtype, shape)| (dtype, Some(shape)));
-    let names = || Dtype::ALL.map(Dtype::name).join(", ");
+    let names = || DType::ALL.map(DType::name).join(", ");
     let dtype =
-        Dtype::from_name(dtype).ok_or_else(|| format!("the type {dtype} is not one of {}", names()))?;
+        DType::from_name(dtype).ok_or_else(|| format!("the type {dtype} is not one of {}", names()))?;
     let dimension = |text: &str| text.trim().parse().ok().filter(|&size: &u64| size > 0);
     let shape = match shape {
         None => Some(Vec::new()),
         Some(dims) => dims.strip_suffix(']').and_then(|dims| dims.split(',').map(dimension).collect()),
     };
     let shape: Vec<u64> = shape.ok_or_else(|| format!("the shape in {ty} is not like [2,3]"))?;
-    let bytes = shape.iter().try_fold(dtype.size(), |bytes, &size| bytes.checked_mul(size));
+    let elements = shape.iter().try_fold(1u64, |elements, &size| elements.checked_mul(size));
+    let bytes = elements.and_then(|elements| dtype.bytes(elements));
     let bytes = bytes.filter(|&bytes| bytes < 1 << 45).ok_or_else(|| format!("{ty} is too large"))?;
     let tensor = Tensor { name: name.to_owned(), role: roles[0], dtype, shape, address: 0, bytes };
     Ok(Declaration { roles, tensor })

@@ -18,7 +18,7 @@
 
 pub mod kernel;
 pub mod layout;
-mod math;
+pub mod math;
 pub mod operator;
 mod reduction;
 pub mod tensor;

@@ -1,7 +1,7 @@
 //! Functions of one element.
 
 use crate::kernel::{Builder, Value};
-use crate::math;
+use crate::math::Function;
 use crate::operator::error::same_dtype;
 use crate::operator::{Lowering, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
@@ -31,11 +31,11 @@ activations! {
     /// x if it is positive, else 0. A NaN stays a NaN.
     Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
     /// The exponential, correctly rounded.
-    Exp: F32, math::exp;
+    Exp: F32, |b, x| Function::Exp.apply(b, x);
     /// 1 / (1 + exp(-x)), correctly rounded.
-    Sigmoid: F32, math::sigmoid;
+    Sigmoid: F32, |b, x| Function::Sigmoid.apply(b, x);
     /// The hyperbolic tangent, correctly rounded.
-    Tanh: F32, math::tanh;
+    Tanh: F32, |b, x| Function::Tanh.apply(b, x);
 }
 
 fn relu(b: &mut Builder, x: Value) -> Value {

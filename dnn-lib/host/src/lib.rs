@@ -3,5 +3,6 @@
 //! Lanes run over outputs, so every set of vector instructions gives the same bits.
 
 mod isa;
+pub mod lanes;
 
 pub use isa::{Isa, Unavailable, VARIABLE};

@@ -150,7 +150,7 @@ impl Evaluator<'_> {
                 }
                 Step::Call(value, function, x) => {
                     let x = f32::from_bits(self.get(*x) as u32);
-                    self.set(*value, function.eval(x).to_bits().into());
+                    self.set(*value, function.of(x).to_bits().into());
                 }
                 Step::Index(value, index) => self.set(*value, index.at(&self.indices) as u64),
                 Step::Load(value, load) => {

@@ -2,7 +2,7 @@
 
 use crate::definition;
 use crate::kernel::{Builder, Ops, Value};
-use crate::math::{self, Function};
+use crate::math::Function;
 use crate::operator::error::same_dtype;
 use crate::operator::{Lowering, Meaning, Problem, Semantics};
 use crate::tensor::{DType, TensorType};
@@ -40,11 +40,11 @@ activations! {
     /// x if it is positive, else 0. A NaN stays a NaN.
     Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu, relu;
     /// The exponential, correctly rounded.
-    Exp: F32, |b: &mut definition::Builder, x| b.call(Function::Exp, x), math::exp;
+    Exp: F32, |b: &mut definition::Builder, x| b.call(Function::Exp, x), |b, x| Function::Exp.apply(b, x);
     /// 1 / (1 + exp(-x)), correctly rounded.
-    Sigmoid: F32, |b: &mut definition::Builder, x| b.call(Function::Sigmoid, x), math::sigmoid;
+    Sigmoid: F32, |b: &mut definition::Builder, x| b.call(Function::Sigmoid, x), |b, x| Function::Sigmoid.apply(b, x);
     /// The hyperbolic tangent, correctly rounded.
-    Tanh: F32, |b: &mut definition::Builder, x| b.call(Function::Tanh, x), math::tanh;
+    Tanh: F32, |b: &mut definition::Builder, x| b.call(Function::Tanh, x), |b, x| Function::Tanh.apply(b, x);
 }
 
 fn relu(b: &mut impl Ops, x: Value) -> Value {

@@ -1,0 +1,109 @@
+//! Elementary functions in vector registers.
+//!
+//! A vector is a domain of [`Arithmetic`], so the text of a function is that of the guest's code. [`Lanes`] adds
+//! how vectors are loaded and stored.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use dnn_lib::math::{Arithmetic, Function};
+
+use crate::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Level;
+#[cfg(target_arch = "x86_64")]
+use {avx2::Avx2, avx512::Avx512};
+
+use dnn_lib::math::Scalar as Portable;
+
+/// Vectors of floats. A value of such a type is the proof that its instructions can be executed.
+///
+/// The methods are inlined, and their instructions with them, if the caller is compiled for these instructions:
+/// see [`apply`].
+pub(crate) trait Lanes: Arithmetic + Copy {
+    /// The number of floats in a vector.
+    const COUNT: usize;
+
+    /// The first floats of a slice, which has enough of them.
+    fn load(self, from: &[f32]) -> Self::F32;
+
+    /// Writes the floats to the start of a slice, which has room for them. A NaN becomes the canonical one.
+    fn store(self, x: Self::F32, to: &mut [f32]);
+}
+
+/// `y[i] = function(x[i])`, correctly rounded. A NaN gives the canonical one.
+///
+/// Elements that only one of the slices has are left alone.
+pub fn apply(isa: Isa, function: Function, x: &[f32], y: &mut [f32]) {
+    match isa.level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => avx512::LOOPS[function as usize](Avx512::new(isa), x, y),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => avx2::LOOPS[function as usize](Avx2::new(isa), x, y),
+        _ => portable::LOOPS[function as usize](Portable, x, y),
+    }
+}
+
+/// Like [`apply`], with the results in the place of the arguments.
+pub fn apply_in_place(isa: Isa, function: Function, x: &mut [f32]) {
+    let mut arguments = [0.0; 1024];
+    for results in x.chunks_mut(arguments.len()) {
+        let arguments = &mut arguments[..results.len()];
+        arguments.copy_from_slice(results);
+        apply(isa, function, arguments, results);
+    }
+}
+
+/// A loop over vectors with the function that has this number, whose code is then a constant of the loop.
+type Loop<L> = fn(L, &[f32], &mut [f32]);
+
+/// The body of such a loop. The processor runs several vectors at once, because nothing connects them.
+#[inline(always)]
+fn each<L: Lanes, const FUNCTION: usize>(mut lanes: L, x: &[f32], y: &mut [f32]) {
+    let function = const { Function::ALL[FUNCTION] };
+    let count = x.len().min(y.len());
+    let (whole, rest) = (count - count % L::COUNT, count % L::COUNT);
+    for (x, y) in x[..whole].chunks_exact(L::COUNT).zip(y[..whole].chunks_exact_mut(L::COUNT)) {
+        let x = lanes.load(x);
+        let result = function.apply(&mut lanes, x);
+        lanes.store(result, y);
+    }
+    if rest > 0 {
+        let mut padded = [0.0; 16];
+        padded[..rest].copy_from_slice(&x[whole..count]);
+        let x = lanes.load(&padded);
+        let result = function.apply(&mut lanes, x);
+        lanes.store(result, &mut padded);
+        y[whole..count].copy_from_slice(&padded[..rest]);
+    }
+}
+
+/// A constant with a loop for each function, by its number.
+macro_rules! loops {
+    ($lanes:ty, $run:ident) => {
+        pub(super) const LOOPS: [super::Loop<$lanes>; dnn_lib::math::Function::ALL.len()] =
+            [$run::<0>, $run::<1>, $run::<2>];
+    };
+}
+use loops;
+
+/// Methods that are an instruction each.
+#[cfg(target_arch = "x86_64")]
+macro_rules! instructions {
+    ($($(#[$attribute:meta])* $name:ident($($x:ident: $from:ty),*) -> $to:ident = $body:expr;)+) => {$(
+        #[inline(always)]
+        #[expect(unsafe_code, reason = "vector instructions")]
+        fn $name(&mut self, $($x: $from),*) -> Self::$to {
+            // SAFETY: the processor has the instructions, or there would be no `self`.
+            unsafe { $body }
+        }
+    )+};
+}
+#[cfg(target_arch = "x86_64")]
+use instructions;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! What the functions are written with.
+
+/// Numbers and the operations on them. A domain is a kernel being built, the floats of Rust, or vectors.
+///
+/// Operations round once, to nearest even. A NaN has any bits, but never any in its low 29: it comes from an
+/// `f32` or from an invalid operation.
+pub trait Arithmetic {
+    /// An `f32`: an argument or a result.
+    type F32: Copy;
+    /// An `f64`, in which everything is computed.
+    type F64: Copy;
+    /// The bits of an `f64`, and a signed integer.
+    type I64: Copy;
+    /// The result of a comparison.
+    type Bool: Copy;
+
+    /// A constant.
+    fn f64(&mut self, x: f64) -> Self::F64;
+    /// A constant.
+    fn i64(&mut self, x: i64) -> Self::I64;
+
+    /// An `f32` as an `f64`, exactly.
+    fn promote(&mut self, x: Self::F32) -> Self::F64;
+    /// The nearest `f32`.
+    fn demote(&mut self, x: Self::F64) -> Self::F32;
+    /// The bits of a float.
+    fn bits(&mut self, x: Self::F64) -> Self::I64;
+    /// The float with these bits.
+    fn float(&mut self, bits: Self::I64) -> Self::F64;
+
+    /// `a + b`.
+    fn add(&mut self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a - b`.
+    fn sub(&mut self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a * b`.
+    fn mul(&mut self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a / b`.
+    fn div(&mut self, a: Self::F64, b: Self::F64) -> Self::F64;
+    /// `a * b + c`, rounded once.
+    fn fma(&mut self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
+    /// `a * b - c`, rounded once.
+    fn fms(&mut self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
+    /// `|x|`.
+    fn abs(&mut self, x: Self::F64) -> Self::F64;
+
+    /// `a + b`, of integers, wrapping.
+    fn add_int(&mut self, a: Self::I64, b: Self::I64) -> Self::I64;
+    /// `a - b`, of integers, wrapping.
+    fn sub_int(&mut self, a: Self::I64, b: Self::I64) -> Self::I64;
+    /// `x << COUNT`.
+    fn shift_left<const COUNT: u32>(&mut self, x: Self::I64) -> Self::I64;
+    /// `x >> COUNT`, with copies of the sign.
+    fn shift_right<const COUNT: u32>(&mut self, x: Self::I64) -> Self::I64;
+
+    /// `a < b`; false with a NaN.
+    fn less(&mut self, a: Self::F64, b: Self::F64) -> Self::Bool;
+    /// `then` where the condition holds, else `otherwise`.
+    fn select(&mut self, condition: Self::Bool, then: Self::F64, otherwise: Self::F64) -> Self::F64;
+
+    /// The smaller of `x` and a limit. A NaN stays a NaN.
+    #[inline(always)]
+    fn at_most(&mut self, x: Self::F64, limit: f64) -> Self::F64 {
+        let limit = self.f64(limit);
+        let beyond = self.less(limit, x);
+        self.select(beyond, limit, x)
+    }
+
+    /// The larger of `x` and a limit. A NaN stays a NaN.
+    #[inline(always)]
+    fn at_least(&mut self, x: Self::F64, limit: f64) -> Self::F64 {
+        let limit = self.f64(limit);
+        let beyond = self.less(x, limit);
+        self.select(beyond, limit, x)
+    }
+
+    /// A polynomial with the coefficients of x^0, x^1 and so on, by Horner's rule.
+    #[inline(always)]
+    fn polynomial(&mut self, x: Self::F64, coefficients: &[f64]) -> Self::F64 {
+        let (&last, rest) = coefficients.split_last().unwrap_or((&0.0, &[]));
+        let mut sum = self.f64(last);
+        for &coefficient in rest.iter().rev() {
+            let coefficient = self.f64(coefficient);
+            sum = self.fma(sum, x, coefficient);
+        }
+        sum
+    }
+}

@@ -1,0 +1,90 @@
+//! Functions as routines of the kernel language.
+
+use super::Arithmetic;
+use crate::kernel::{BinaryOp, Builder, Conversion, Ops, Type, Value};
+
+impl Arithmetic for Builder {
+    type F32 = Value;
+    type F64 = Value;
+    type I64 = Value;
+    type Bool = Value;
+
+    fn f64(&mut self, x: f64) -> Value {
+        Ops::f64(self, x)
+    }
+
+    fn i64(&mut self, x: i64) -> Value {
+        Ops::i64(self, x)
+    }
+
+    fn promote(&mut self, x: Value) -> Value {
+        Ops::convert(self, Conversion::Promote, Type::F64, x)
+    }
+
+    fn demote(&mut self, x: Value) -> Value {
+        Ops::convert(self, Conversion::Demote, Type::F32, x)
+    }
+
+    fn bits(&mut self, x: Value) -> Value {
+        Ops::bitcast(self, x)
+    }
+
+    fn float(&mut self, bits: Value) -> Value {
+        Ops::bitcast(self, bits)
+    }
+
+    fn add(&mut self, a: Value, b: Value) -> Value {
+        Ops::add(self, a, b)
+    }
+
+    fn sub(&mut self, a: Value, b: Value) -> Value {
+        Ops::sub(self, a, b)
+    }
+
+    fn mul(&mut self, a: Value, b: Value) -> Value {
+        Ops::mul(self, a, b)
+    }
+
+    fn div(&mut self, a: Value, b: Value) -> Value {
+        Ops::div(self, a, b)
+    }
+
+    fn fma(&mut self, a: Value, b: Value, c: Value) -> Value {
+        Ops::fma(self, a, b, c)
+    }
+
+    fn fms(&mut self, a: Value, b: Value, c: Value) -> Value {
+        let minus_c = Ops::neg(self, c);
+        Ops::fma(self, a, b, minus_c)
+    }
+
+    fn abs(&mut self, x: Value) -> Value {
+        Ops::abs(self, x)
+    }
+
+    fn add_int(&mut self, a: Value, b: Value) -> Value {
+        Ops::add(self, a, b)
+    }
+
+    fn sub_int(&mut self, a: Value, b: Value) -> Value {
+        Ops::sub(self, a, b)
+    }
+
+    fn shift_left<const COUNT: u32>(&mut self, x: Value) -> Value {
+        let count = Ops::i64(self, COUNT.into());
+        Ops::binary(self, BinaryOp::Shl, x, count)
+    }
+
+    fn shift_right<const COUNT: u32>(&mut self, x: Value) -> Value {
+        let count = Ops::i64(self, COUNT.into());
+        Ops::binary(self, BinaryOp::ShrS, x, count)
+    }
+
+    fn less(&mut self, a: Value, b: Value) -> Value {
+        Ops::lt(self, a, b)
+    }
+
+    fn select(&mut self, condition: Value, then: Value, otherwise: Value) -> Value {
+        Ops::select(self, condition, then, otherwise)
+    }
+}

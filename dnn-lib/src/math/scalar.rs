@@ -1,0 +1,109 @@
+//! The floats of Rust.
+
+use super::Arithmetic;
+
+/// The arithmetic of single floats. The bits of a NaN are those of this computer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scalar;
+
+impl Arithmetic for Scalar {
+    type F32 = f32;
+    type F64 = f64;
+    type I64 = i64;
+    type Bool = bool;
+
+    #[inline(always)]
+    fn f64(&mut self, x: f64) -> f64 {
+        x
+    }
+
+    #[inline(always)]
+    fn i64(&mut self, x: i64) -> i64 {
+        x
+    }
+
+    #[inline(always)]
+    fn promote(&mut self, x: f32) -> f64 {
+        x.into()
+    }
+
+    #[inline(always)]
+    fn demote(&mut self, x: f64) -> f32 {
+        x as f32
+    }
+
+    #[inline(always)]
+    fn bits(&mut self, x: f64) -> i64 {
+        x.to_bits().cast_signed()
+    }
+
+    #[inline(always)]
+    fn float(&mut self, bits: i64) -> f64 {
+        f64::from_bits(bits.cast_unsigned())
+    }
+
+    #[inline(always)]
+    fn add(&mut self, a: f64, b: f64) -> f64 {
+        a + b
+    }
+
+    #[inline(always)]
+    fn sub(&mut self, a: f64, b: f64) -> f64 {
+        a - b
+    }
+
+    #[inline(always)]
+    fn mul(&mut self, a: f64, b: f64) -> f64 {
+        a * b
+    }
+
+    #[inline(always)]
+    fn div(&mut self, a: f64, b: f64) -> f64 {
+        a / b
+    }
+
+    #[inline(always)]
+    fn fma(&mut self, a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn fms(&mut self, a: f64, b: f64, c: f64) -> f64 {
+        a.mul_add(b, -c)
+    }
+
+    #[inline(always)]
+    fn abs(&mut self, x: f64) -> f64 {
+        x.abs()
+    }
+
+    #[inline(always)]
+    fn add_int(&mut self, a: i64, b: i64) -> i64 {
+        a.wrapping_add(b)
+    }
+
+    #[inline(always)]
+    fn sub_int(&mut self, a: i64, b: i64) -> i64 {
+        a.wrapping_sub(b)
+    }
+
+    #[inline(always)]
+    fn shift_left<const COUNT: u32>(&mut self, x: i64) -> i64 {
+        x << COUNT
+    }
+
+    #[inline(always)]
+    fn shift_right<const COUNT: u32>(&mut self, x: i64) -> i64 {
+        x >> COUNT
+    }
+
+    #[inline(always)]
+    fn less(&mut self, a: f64, b: f64) -> bool {
+        a < b
+    }
+
+    #[inline(always)]
+    fn select(&mut self, condition: bool, then: f64, otherwise: f64) -> f64 {
+        if condition { then } else { otherwise }
+    }
+}

@@ -347,12 +347,12 @@ pub enum LinkError {
         /// The value.
         what: String,
     },
-    /// The ELF file could not be written.
-    #[error("cannot write the ELF file: {0}")]
-    Elf(#[from] object::write::Error),
-    /// The loader refuses the linked program, which is an error in the linker.
-    #[error("the linked program was refused: {0}")]
-    Load(#[from] image::elf::ElfError),
+    /// The code has a word that is not an instruction, which is an error in the linker.
+    #[error("the word at {address:#x} of the linked code is not an instruction")]
+    Illegal {
+        /// The address of the word.
+        address: u64,
+    },
     /// The kernel or output of a big step is not in the image, which is an error in the linker.
     #[error("node `{node}`: its kernel or its output is not in the image")]
     Lost {

@@ -5,6 +5,7 @@
 //! image. The same model always gives the same bytes: nothing depends on its folder, the clock, the number of
 //! threads or the order of a hash map.
 
+mod elf;
 mod error;
 pub mod graph;
 mod import;
@@ -17,9 +18,11 @@ pub mod schedule;
 mod work;
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 
 use image::Image;
+use link::Mark;
 
 pub use error::{CompileError, ImportErrors, ImportProblem, LinkError, ModelError, NodeError, Warning};
 pub use graph::Graph;
@@ -51,14 +54,21 @@ impl Default for Options {
 pub struct Compiled {
     /// The program that is executed and proven.
     pub image: Image,
-    /// The same program as an ELF file, for other tools.
-    pub elf: Vec<u8>,
     /// The model, with the warnings for the user.
     pub graph: Graph,
     /// The addresses of its tensors.
     pub plan: Plan,
     /// What is computed, and in which order.
     pub schedule: Schedule,
+    /// Where instructions and data begin in the image's code.
+    marks: Vec<Mark>,
+}
+
+impl Compiled {
+    /// Writes the program as an ELF file, for other tools.
+    pub fn write_elf(&self, to: impl Write) -> io::Result<()> {
+        elf::write(&self.image, &self.marks, to)
+    }
 }
 
 /// What the compiler is doing.
@@ -120,10 +130,10 @@ fn compile_graph_with_progress(
         schedule = schedule.split(budget, |kernel, units| kernels[kernel].bound(units))?;
     }
     let text = link::text(&schedule, &kernels, &plan)?;
-    let elf = link::elf(&text, &plan)?;
+    let marks = text.marks.clone();
     progress(Phase::Hashing);
-    let image = metadata::image(&elf, &text, &graph, &plan, &schedule)?;
-    Ok(Compiled { image, elf, graph, plan, schedule })
+    let image = Image::new(metadata::contents(text, &graph, &plan, &schedule)?)?;
+    Ok(Compiled { image, graph, plan, schedule, marks })
 }
 
 /// Reads a model file into the graph that is compiled.

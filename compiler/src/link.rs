@@ -1,13 +1,14 @@
 //! Links the kernels and the schedule into one program: code above memory, with an entry for the whole run
 //! and one for each big step.
 
-mod elf;
 mod start;
 
 use std::ops::Range;
 
 use codegen::{Code, StepBound, Target};
 use dnn_lib::kernel::Kernel;
+use image::Symbol;
+use isa::{Extensions, decode_any};
 
 use crate::Phase;
 use crate::error::{CompileError, LinkError};
@@ -20,16 +21,11 @@ pub(crate) const START: &str = "_start";
 /// The name of the code that the big steps call.
 const NODES: &str = "_nodes";
 
+/// The number of symbols before the kernels.
+const KERNELS: usize = 2;
+
 /// Code is padded to a multiple of this: a leaf of its Merkle tree.
 const LEAF: u64 = 32;
-
-/// A function or an object in the code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Symbol {
-    pub name: String,
-    pub address: u64,
-    pub size: u64,
-}
 
 /// The address at which a big step begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +35,30 @@ pub(crate) struct Entry {
     pub bound: u64,
 }
 
+/// What begins at an address of the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub address: u64,
+    pub kind: MarkKind,
+}
+
+/// What code consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MarkKind {
+    Instructions,
+    Data,
+}
+
 /// Code with its symbols.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text {
     pub address: u64,
     pub bytes: Vec<u8>,
-    /// The entry, the code that the big steps call, then the kernels in the order of the schedule.
+    /// The entry, the code that the big steps call, then the kernels in the order of the schedule. They
+    /// ascend.
     pub symbols: Vec<Symbol>,
-    /// Where instructions (`$x`) and data (`$d`) begin.
-    pub mapping: Vec<(&'static str, u64)>,
+    /// Where instructions and data begin.
+    pub marks: Vec<Mark>,
     /// The big steps.
     pub entries: Vec<Entry>,
     /// The maximum number of steps of the whole run.
@@ -60,18 +71,18 @@ impl Text {
     }
 
     /// Marks the kind of the next bytes, unless it is the same as before.
-    fn mark(&mut self, kind: &'static str, address: u64) {
-        if self.mapping.last().is_some_and(|&(_, last)| last == address) {
-            self.mapping.pop();
+    fn mark(&mut self, kind: MarkKind, address: u64) {
+        if self.marks.last().is_some_and(|last| last.address == address) {
+            self.marks.pop();
         }
-        if self.mapping.last().is_none_or(|&(last, _)| last != kind) {
-            self.mapping.push((kind, address));
+        if self.marks.last().is_none_or(|last| last.kind != kind) {
+            self.marks.push(Mark { address, kind });
         }
     }
 
     fn align(&mut self, alignment: u64) {
         if !self.end().is_multiple_of(alignment) {
-            self.mark("$d", self.end());
+            self.mark(MarkKind::Data, self.end());
             let padding = self.end().next_multiple_of(alignment) - self.end();
             self.bytes.resize(self.bytes.len() + padding as usize, 0);
         }
@@ -80,20 +91,35 @@ impl Text {
     fn append(&mut self, name: String, code: &[u8], literals: &[Range<usize>], alignment: u64) {
         self.align(alignment);
         let address = self.end();
-        self.mark("$x", address);
+        self.mark(MarkKind::Instructions, address);
         for literal in literals {
-            self.mark("$d", address + literal.start as u64);
+            self.mark(MarkKind::Data, address + literal.start as u64);
             if literal.end < code.len() {
-                self.mark("$x", address + literal.end as u64);
+                self.mark(MarkKind::Instructions, address + literal.end as u64);
             }
         }
         self.bytes.extend_from_slice(code);
         self.symbols.push(Symbol { name, address, size: code.len() as u64 });
     }
 
-    /// The kernels.
-    pub fn kernels(&self) -> &[Symbol] {
-        self.symbols.get(2..).unwrap_or(&[])
+    /// The place of a kernel among the symbols.
+    pub fn kernel(&self, index: usize) -> Option<u32> {
+        let place = KERNELS + index;
+        u32::try_from(place).ok().filter(|_| place < self.symbols.len())
+    }
+
+    /// The smallest machine with all instructions of the code.
+    pub fn extensions(&self) -> Result<Extensions, LinkError> {
+        let ends = self.marks.iter().skip(1).map(|mark| mark.address).chain([self.end()]);
+        let parts = self.marks.iter().zip(ends).filter(|(mark, _)| mark.kind == MarkKind::Instructions);
+        let mut extensions = Extensions::IM;
+        for address in parts.flat_map(|(mark, end)| (mark.address..end).step_by(4)) {
+            let bytes = self.bytes.get((address - self.address) as usize..).and_then(<[u8]>::first_chunk);
+            let instruction = bytes.and_then(|&bytes| decode_any(u32::from_le_bytes(bytes)));
+            let with = instruction.and_then(|found| extensions.with(found.op.entry().extension));
+            extensions = with.ok_or(LinkError::Illegal { address })?;
+        }
+        Ok(extensions)
     }
 }
 
@@ -145,7 +171,7 @@ pub(crate) fn text(schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Re
     // them.
     let start = |kernels: &[u64]| Start::new(plan.memory_size(), &nodes, &ranges, kernels);
     let draft = place(&start(&[])?, schedule, kernels, plan);
-    let places: Vec<u64> = draft.kernels().iter().map(|symbol| symbol.address).collect();
+    let places: Vec<u64> = draft.symbols.iter().skip(KERNELS).map(|symbol| symbol.address).collect();
     let start = start(&places)?;
     let mut text = place(&start, schedule, kernels, plan);
     for (step, entry) in schedule.steps.iter().zip(start.entries) {
@@ -166,11 +192,6 @@ fn place(start: &Start, schedule: &Schedule, kernels: &[Linkable], plan: &Plan) 
     }
     text.align(LEAF);
     text
-}
-
-/// The program as an ELF file.
-pub(crate) fn elf(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
-    elf::write(text, plan)
 }
 
 #[cfg(test)]
@@ -205,7 +226,7 @@ mod tests {
         assert!((text.bytes.len() as u64).is_multiple_of(LEAF));
         let names: Vec<&str> = text.symbols.iter().map(|symbol| symbol.name.as_str()).collect();
         assert_eq!(names, [START, NODES, "wide_0"]);
-        assert_eq!(text.mapping.first(), Some(&("$x", 1 << 16)));
+        assert_eq!(text.marks.first(), Some(&Mark { address: 1 << 16, kind: MarkKind::Instructions }));
     }
 
     #[test]

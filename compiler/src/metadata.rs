@@ -1,6 +1,7 @@
-//! Makes the image: loads the linked program like any other, and adds the tensor table and the schedule.
+//! Describes the linked program: its memory, the tensor table and the schedule.
 
-use image::{BigStep, Image, Interface, MOST_REGIONS, Role, Tensor};
+use bytes::Bytes;
+use image::{BigStep, Contents, ImageError, Interface, MOST_REGIONS, Role, Segment, Tensor};
 use step::MachineProfile;
 
 use crate::error::{CompileError, LinkError, Warning};
@@ -9,39 +10,21 @@ use crate::link::Text;
 use crate::plan::{Plan, STACK_BITS};
 use crate::schedule::Schedule;
 
-/// Loads the program like any other ELF file, and describes it.
-pub(crate) fn image(
-    elf: &[u8],
-    text: &Text,
+/// The contents of the image.
+pub(crate) fn contents(
+    text: Text,
     graph: &Graph,
     plan: &Plan,
     schedule: &Schedule,
-) -> Result<Image, CompileError> {
-    let mut contents = image::elf::read(elf).map_err(LinkError::from)?;
-    // The loader provides memory for all addresses, but here the code is above memory.
-    let extensions = contents.profile.extensions();
-    let (code_base, code_size) = (contents.profile.code_base(), contents.profile.code_size());
-    contents.profile = MachineProfile::new(extensions, plan.memory_bits as u8, code_base, code_size)
-        .map_err(image::ImageError::from)?;
-    contents.sp = plan.memory_size();
-
+) -> Result<Contents, CompileError> {
+    let size = text.bytes.len() as u64;
+    let profile = MachineProfile::new(text.extensions()?, plan.memory_bits as u8, text.address, size)
+        .map_err(ImageError::from)?;
     let table = Table::of(graph);
-    contents.tensors = table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect();
-    contents.interface = warnings(graph).next().is_none().then(|| Interface {
-        inputs: plan.inputs.clone(),
-        outputs: plan.outputs.clone(),
-        scratch_bits: STACK_BITS,
-        bound: text.bound,
-    });
-    let symbol = |kernel: usize| {
-        let wanted = text.kernels().get(kernel)?;
-        let place = contents.symbols.iter().position(|symbol| symbol.name == wanted.name)?;
-        u32::try_from(place).ok()
-    };
     let steps = schedule.steps.iter().zip(&text.entries).map(|(step, entry)| {
         let missing = || LinkError::Lost { node: step.node.clone() };
         Ok(BigStep {
-            kernel: symbol(step.kernel).ok_or_else(missing)?,
+            kernel: text.kernel(step.kernel).ok_or_else(missing)?,
             operator: step.operator.to_owned(),
             node: step.node.clone(),
             output: table.place(step.output).ok_or_else(missing)?,
@@ -52,8 +35,27 @@ pub(crate) fn image(
             bound: entry.bound,
         })
     });
-    contents.schedule = steps.collect::<Result<_, LinkError>>()?;
-    Ok(Image::new(contents)?)
+    let schedule = steps.collect::<Result<_, LinkError>>()?;
+    let constants = plan.constants.iter().filter(|(_, bytes)| !bytes.is_empty());
+    let segments =
+        constants.map(|(address, bytes)| Segment { address: *address, bytes: Bytes::copy_from_slice(bytes) });
+    Ok(Contents {
+        profile,
+        entry: text.address,
+        sp: plan.memory_size(),
+        segments: segments.collect(),
+        tensors: table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect(),
+        schedule,
+        period: None,
+        interface: warnings(graph).next().is_none().then(|| Interface {
+            inputs: plan.inputs.clone(),
+            outputs: plan.outputs.clone(),
+            scratch_bits: STACK_BITS,
+            bound: text.bound,
+        }),
+        code: text.bytes.into(),
+        symbols: text.symbols,
+    })
 }
 
 /// Why a model can be run but not disputed: its image gets no interface.

@@ -4,7 +4,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
 use std::cell::RefCell;
-use std::io::{ErrorKind, IsTerminal as _, Read, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal as _, Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -185,6 +186,11 @@ pub fn path(path: &Path) -> Value {
 
 /// Writes a complete file: under a temporary name first, then renamed.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Likewise, with a function that writes the bytes.
+pub fn write_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
     let fail = |error: &std::io::Error| Failure::io("write", &path.display().to_string(), error);
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -194,7 +200,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder).map_err(|error| fail(&error))?;
-    file.write_all(bytes).map_err(|error| fail(&error))?;
+    write(file.as_file_mut()).map_err(|error| fail(&error))?;
     file.persist(path).map_err(|error| fail(&error.error))?;
     Ok(())
 }

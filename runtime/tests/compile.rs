@@ -27,3 +27,17 @@ fn warnings_are_on_standard_error_and_in_the_json() {
     let net = fixture("mnist-mlp/model.onnx");
     assert_eq!(folder.json(&["compile", &net, "-o", "net.opml"])["warnings"], serde_json::json!([]));
 }
+
+#[test]
+fn the_program_is_written_as_an_elf_file_on_request() {
+    let folder = Folder::new();
+    let model = fixture("mnist-mlp/model.onnx");
+    let image = folder.json(&["compile", &model, "-o", "net.opml", "--elf", "net.elf"]);
+    assert_eq!(
+        (&image["elf"], folder.files()),
+        (&"net.elf".into(), vec!["net.elf".into(), "net.opml".into()])
+    );
+    let read = folder.json(&["image", "from-elf", "net.elf", "-o", "again.opml"]);
+    // Apart from the start that is added, it is the same code.
+    assert_eq!((&read["machine"], read["entry"].as_u64()), (&image["machine"], Some(0x2_0040)));
+}

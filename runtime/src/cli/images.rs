@@ -24,6 +24,9 @@ pub struct Compile {
     /// Cut nodes into big steps of at most this many machine steps, for example 1e7 [default: one big step a node]
     #[arg(long, value_name = "STEPS", value_parser = positive)]
     pub budget: Option<u64>,
+    /// Also write the program as an ELF file, for other tools
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
 }
 
 /// `opml disasm`.

@@ -30,6 +30,9 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
         warnings.iter().for_each(|warning| eprintln!("warning: {}", printable(warning)));
     }
     let bytes = save(&compiled.image, &args.output)?;
+    if let Some(path) = &args.elf {
+        output::write_with(path, |file| compiled.write_elf(file))?;
+    }
     let image = &compiled.image;
     let root = image.state().root();
     let object = json!({
@@ -37,7 +40,7 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
         "memory_root": image.memory_root().to_string(), "machine": image.extensions().name(), "bytes": bytes,
         "code_bytes": image.profile.code_size(), "memory_bits": image.profile.memory_bits(),
         "big_steps": image.schedule.len(), "most_steps": longest(image), "schedule_root": image.schedule_root().to_string(),
-        "seconds": seconds, "warnings": warnings,
+        "seconds": seconds, "warnings": warnings, "elf": args.elf.as_deref().map(output::path),
     });
     let text = format!(
         "{}  {} bytes\n  image root  {root}\n  machine     {}, 2^{} bytes of memory, {} bytes of code\n  schedule    {} big steps of at most {} machine steps\n  compiled in {:.0} ms",

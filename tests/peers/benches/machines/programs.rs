@@ -101,7 +101,9 @@ fn models() -> Vec<Program> {
 
 fn model(name: &str, compiled: Compiled, repeat: usize) -> Program {
     let native = Native::Model(Arc::new(native::Native::new(&compiled, 1).expect("kernels for this host")));
-    let Compiled { image, elf, .. } = compiled;
+    let mut elf = Vec::new();
+    compiled.write_elf(&mut elf).expect("an ELF file");
+    let image = compiled.image;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let executable = folder.path().join("program");
     write_executable(&executable, &elf);

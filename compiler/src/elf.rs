@@ -1,12 +1,14 @@
-//! The program as an ELF file: constants and all other memory in one segment, code in another.
+//! Writes an image as an ELF file: all other memory in one segment, code in another.
 
+use std::io::{self, BufWriter, Write};
+
+use image::Image;
+use object::Endianness;
 use object::elf;
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, Sym, Writer};
-use object::{Endianness, write::StringId};
+use object::write::{Error, StreamingBuffer, StringId};
 
-use super::{START, Text};
-use crate::error::LinkError;
-use crate::plan::Plan;
+use crate::link::{Mark, MarkKind, START};
 
 const PAGE: u64 = 4096;
 
@@ -18,16 +20,21 @@ struct Named {
     size: u64,
 }
 
-/// Writes the file.
-pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
-    let data = data(plan);
-    let mut file = Vec::new();
-    let mut writer = Writer::new(Endianness::Little, true, &mut file);
+/// Writes the file piece by piece. The marks say where instructions and data begin in the code.
+pub(crate) fn write(image: &Image, marks: &[Mark], to: impl Write) -> io::Result<()> {
+    let mut buffer = StreamingBuffer::new(BufWriter::new(to));
+    parts(image, marks, &mut Writer::new(Endianness::Little, true, &mut buffer)).map_err(io::Error::other)?;
+    buffer.flush()
+}
+
+fn parts<'a>(image: &'a Image, marks: &[Mark], writer: &mut Writer<'a>) -> Result<(), Error> {
+    let data_size = image.segments.last().map_or(0, |last| last.address + last.bytes.len() as u64);
+    let (text_address, text_size) = (image.profile.code_base(), image.profile.code_size());
 
     writer.reserve_file_header();
     writer.reserve_program_headers(2);
-    let data_offset = writer.reserve(data.len() as u64, PAGE);
-    let text_offset = writer.reserve(text.bytes.len() as u64, PAGE);
+    let data_offset = writer.reserve(data_size, PAGE);
+    let text_offset = writer.reserve(text_size, PAGE);
     writer.reserve_null_section_index();
     let data_name = writer.add_section_name(b".data");
     writer.reserve_section_index();
@@ -37,7 +44,7 @@ pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
     writer.reserve_strtab_section_index();
     writer.reserve_shstrtab_section_index();
     writer.reserve_null_symbol_index();
-    let (locals, symbols) = symbols(text, &mut writer);
+    let (locals, symbols) = symbols(image, marks, writer);
     for _ in &symbols {
         writer.reserve_symbol_index(Some(text_section));
     }
@@ -51,7 +58,7 @@ pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
         abi_version: 0,
         e_type: elf::ET_EXEC,
         e_machine: elf::EM_RISCV,
-        e_entry: text.address,
+        e_entry: image.entry,
         e_flags: elf::EF_RISCV_FLOAT_ABI_DOUBLE,
     })?;
     writer.write_align_program_headers();
@@ -65,25 +72,26 @@ pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
         p_memsz: memory_size,
         p_align: PAGE,
     };
-    let (data_size, text_size) = (data.len() as u64, text.bytes.len() as u64);
     writer.write_program_header(&segment(
         elf::PF_R | elf::PF_W,
         data_offset,
         0,
         data_size,
-        plan.memory_size(),
+        image.profile.memory_size(),
     ));
     writer.write_program_header(&segment(
         elf::PF_R | elf::PF_X,
         text_offset,
-        text.address,
+        text_address,
         text_size,
         text_size,
     ));
-    writer.pad_until(data_offset);
-    writer.write(&data);
+    for segment in &image.segments {
+        writer.pad_until(data_offset + segment.address);
+        writer.write(&segment.bytes);
+    }
     writer.pad_until(text_offset);
-    writer.write(&text.bytes);
+    writer.write(&image.code);
     writer.write_null_symbol();
     for symbol in &symbols {
         let st_name = writer.string_offset(Some(symbol.name));
@@ -118,7 +126,7 @@ pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
     writer.write_section_header(&section(
         name,
         elf::SHF_EXECINSTR,
-        text.address,
+        text_address,
         text_offset,
         text_size,
         PAGE,
@@ -126,27 +134,22 @@ pub(super) fn write(text: &Text, plan: &Plan) -> Result<Vec<u8>, LinkError> {
     writer.write_symtab_section_header(1 + locals);
     writer.write_strtab_section_header();
     writer.write_shstrtab_section_header();
-    Ok(file)
-}
-
-/// The memory from address 0 to the end of the last constant.
-fn data(plan: &Plan) -> Vec<u8> {
-    let mut data = Vec::new();
-    for (address, bytes) in &plan.constants {
-        data.resize(*address as usize, 0);
-        data.extend_from_slice(bytes);
-    }
-    data
+    Ok(())
 }
 
 /// All symbols, local ones first, and how many those are.
-fn symbols<'a>(text: &'a Text, writer: &mut Writer<'a>) -> (u32, Vec<Named>) {
+fn symbols<'a>(image: &'a Image, marks: &[Mark], writer: &mut Writer<'a>) -> (u32, Vec<Named>) {
     let mut symbols = Vec::new();
-    for &(kind, address) in &text.mapping {
+    for mark in marks {
         let info = elf::SymbolInfo::new(elf::STB_LOCAL, elf::STT_NOTYPE);
-        symbols.push(Named { name: writer.add_string(kind.as_bytes()), info, address, size: 0 });
+        // The names of the RISC-V psABI.
+        let name: &[u8] = match mark.kind {
+            MarkKind::Instructions => b"$x",
+            MarkKind::Data => b"$d",
+        };
+        symbols.push(Named { name: writer.add_string(name), info, address: mark.address, size: 0 });
     }
-    let (entry, kernels): (Vec<_>, Vec<_>) = text.symbols.iter().partition(|symbol| symbol.name == START);
+    let (entry, kernels): (Vec<_>, Vec<_>) = image.symbols.iter().partition(|symbol| symbol.name == START);
     let local = kernels.into_iter().map(|symbol| (elf::STB_LOCAL, symbol));
     for (bind, symbol) in local.chain(entry.into_iter().map(|symbol| (elf::STB_GLOBAL, symbol))) {
         let info = elf::SymbolInfo::new(bind, elf::STT_FUNC);

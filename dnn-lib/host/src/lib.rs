@@ -2,6 +2,7 @@
 //!
 //! Lanes run over outputs, so every set of vector instructions gives the same bits.
 
+pub mod contraction;
 mod isa;
 pub mod lanes;
 

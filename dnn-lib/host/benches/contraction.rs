@@ -1,0 +1,99 @@
+//! How fast contractions are: `cargo bench -p opml-host [-- NAME...]`.
+//!
+//! A line for each case and set of vector instructions: median time, and what it means.
+
+use host::Isa;
+use host::contraction::{Matrix, Output, Panels, multiply, multiply_unpacked};
+use std::time::Instant;
+
+/// A case: its name, what one run amounts to, and a run.
+struct Case {
+    name: &'static str,
+    amount: f64,
+    unit: &'static str,
+    run: Box<dyn FnMut()>,
+}
+
+fn main() {
+    let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let wanted =
+        |name: &str| names.is_empty() || names.iter().any(|wanted| name.starts_with(wanted.as_str()));
+    let sets = match std::env::var(host::VARIABLE) {
+        Ok(_) => vec![Isa::chosen().unwrap()],
+        Err(_) => Isa::available(),
+    };
+    for (name, case) in CASES {
+        for &isa in sets.iter().rev().filter(|_| wanted(name)) {
+            let mut case = case(name, isa);
+            let seconds = median(&mut case.run);
+            let rate = case.amount / seconds / 1e9;
+            println!("{:<24} {isa:<9} {:>10.4} ms {rate:>8.1} {}", case.name, seconds * 1e3, case.unit);
+        }
+    }
+}
+
+/// The median of runs over half a second, after one that nobody measures.
+fn median(run: &mut dyn FnMut()) -> f64 {
+    run();
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while times.len() < 5 || start.elapsed().as_secs_f64() < 0.5 {
+        let start = Instant::now();
+        run();
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+const CASES: &[(&str, fn(&'static str, Isa) -> Case)] = &[
+    ("matmul-512", |name, isa| matmul(name, isa, [512, 512, 512])),
+    ("matmul-1024", |name, isa| matmul(name, isa, [1024, 1024, 1024])),
+    ("matmul-128x384x384", |name, isa| matmul(name, isa, [128, 384, 384])),
+    ("matmul-128x384x1536", |name, isa| matmul(name, isa, [128, 384, 1536])),
+    ("matmul-128x1536x384", |name, isa| matmul(name, isa, [128, 1536, 384])),
+    ("unpacked-512", |name, isa| unpacked(name, isa, [512, 512, 512], false)),
+    ("unpacked-128x64x128", |name, isa| unpacked(name, isa, [128, 64, 128], false)),
+    ("transposed-128x64x128", |name, isa| unpacked(name, isa, [128, 64, 128], true)),
+    ("gemv-4096", |name, isa| matmul(name, isa, [1, 4096, 4096])),
+    ("gemv-2x4096", |name, isa| matmul(name, isa, [2, 4096, 4096])),
+    ("gemv-4x4096", |name, isa| matmul(name, isa, [4, 4096, 4096])),
+    ("gemv-1024x128", |name, isa| matmul(name, isa, [1, 1024, 128])),
+];
+
+fn values(length: usize) -> Vec<f32> {
+    (0..length as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5).collect()
+}
+
+fn matmul(name: &'static str, isa: Isa, [rows, depth, columns]: [usize; 3]) -> Case {
+    let (left, right) = (values(rows * depth), values(depth * columns));
+    let panels = Panels::pack(isa, &Matrix::contiguous(&right, [depth, columns]).unwrap());
+    let mut out = vec![0.0; rows * columns];
+    let run = Box::new(move || {
+        let left = Matrix::contiguous(&left, [rows, depth]).unwrap();
+        let out = Output::new(&mut out, [rows, columns], columns).unwrap();
+        multiply(&left, &panels, out, &mut |_, _, _| ()).unwrap();
+    });
+    let operations = 2 * rows * depth * columns;
+    if rows > 4 {
+        Case { name, amount: operations as f64, unit: "GFLOP/s", run }
+    } else {
+        Case { name, amount: (depth * columns * size_of::<f32>()) as f64, unit: "GB/s", run }
+    }
+}
+
+fn unpacked(name: &'static str, isa: Isa, [rows, depth, columns]: [usize; 3], transposed: bool) -> Case {
+    let (left, right) = (values(rows * depth), values(depth * columns));
+    let mut out = vec![0.0; rows * columns];
+    let run = Box::new(move || {
+        let left = Matrix::contiguous(&left, [rows, depth]).unwrap();
+        let right = if transposed {
+            Matrix::contiguous(&right, [columns, depth]).unwrap().transposed()
+        } else {
+            Matrix::contiguous(&right, [depth, columns]).unwrap()
+        };
+        let out = Output::new(&mut out, [rows, columns], columns).unwrap();
+        multiply_unpacked(isa, &left, &right, out, &mut |_, _, _| ()).unwrap();
+    });
+    Case { name, amount: (2 * rows * depth * columns) as f64, unit: "GFLOP/s", run }
+}

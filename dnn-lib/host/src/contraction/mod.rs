@@ -1,0 +1,55 @@
+//! Sums of products: matrices, convolutions.
+//!
+//! Every output element starts at +0 and takes its products in ascending order of k (a convolution's are ordered
+//! by kernel row, kernel column, channel), by one fused multiply-add each. Sums that are interrupted are stored
+//! and go on later; they are never added together. Lanes, tiles, blocks and windows run over outputs. So the bits
+//! are those of the plain loop, whatever the set of vector instructions and however outputs are split. NaNs are
+//! canonical when they are stored.
+//!
+//! The micro-kernel is in [`tile`]: one text for all sets. What is around it is plain code that brings factors
+//! into the layout that it reads.
+
+mod element;
+mod matmul;
+mod matrix;
+mod panels;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod vector;
+
+pub use element::Element;
+pub use matmul::{multiply, multiply_unpacked};
+pub use matrix::{Matrix, Output};
+pub use panels::Panels;
+
+/// What is done to finished elements while they are in the cache: it gets the row, the first column, and the
+/// elements from there, all counted in the whole result.
+pub type Epilogue<'a, E> = &'a mut dyn FnMut(usize, usize, &mut [E]);
+
+/// Why a contraction isn't computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A matrix isn't inside its elements.
+    #[error("{rows} rows and {columns} columns with strides {strides:?} don't fit into {elements} elements")]
+    Outside {
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+        /// Elements from a row to the next one, and from a column to the next one.
+        strides: [usize; 2],
+        /// How many elements there are.
+        elements: usize,
+    },
+    /// The factors and the result don't belong together.
+    #[error("a result of {out:?} rows and columns can't be part of the product of {left:?} and {right:?}")]
+    Mismatch {
+        /// Rows and columns of the left factor.
+        left: [usize; 2],
+        /// Rows and columns of the right factor.
+        right: [usize; 2],
+        /// Where the rows and columns to be computed end.
+        out: [usize; 2],
+    },
+}

@@ -23,4 +23,5 @@ pub mod math;
 pub mod operator;
 mod reduction;
 pub mod scalar;
+pub mod schedule;
 pub mod tensor;

@@ -23,5 +23,6 @@ pub mod math;
 pub mod operator;
 mod reduction;
 pub mod scalar;
+pub mod schedule;
 
 pub use tensor;

@@ -228,6 +228,21 @@ impl Expr {
         }
     }
 
+    /// The same operation on other values.
+    pub fn map(&self, mut by: impl FnMut(Value) -> Value) -> Self {
+        match *self {
+            Expr::Const(constant) => Expr::Const(constant),
+            Expr::Unary(op, a) => Expr::Unary(op, by(a)),
+            Expr::Binary(op, a, b) => Expr::Binary(op, by(a), by(b)),
+            Expr::Compare(op, a, b) => Expr::Compare(op, by(a), by(b)),
+            Expr::Fma(a, b, c) => Expr::Fma(by(a), by(b), by(c)),
+            Expr::Select { condition, then, otherwise } => {
+                Expr::Select { condition: by(condition), then: by(then), otherwise: by(otherwise) }
+            }
+            Expr::Convert(conversion, to, a) => Expr::Convert(conversion, to, by(a)),
+        }
+    }
+
     /// The type of its value, given the types of all values before it; `None` if the operation is not defined
     /// for them. This function alone defines the types of operations.
     pub fn ty(&self, types: &[Type]) -> Option<Type> {

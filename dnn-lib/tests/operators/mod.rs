@@ -86,6 +86,8 @@ fn run_bytes(operator: &Operator, types: &[TensorType], inputs: &[&[u8]]) -> (Te
     let whole = kernel.run(inputs).expect("no error");
     if let Ok(Some(Meaning::Computed(definition))) = operator.define(types) {
         assert_eq!(definition.eval(inputs).expect("good inputs"), whole, "{definition}");
+        let scheduled = dnn_lib::schedule::guest(&definition).expect("a kernel");
+        assert_eq!(scheduled.run(inputs).expect("no error"), whole, "{definition}\n{scheduled}");
     }
     let units = kernel.units();
     let cuts = [0, units / 3, units / 2, units.saturating_sub(1), units];

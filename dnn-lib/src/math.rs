@@ -40,9 +40,7 @@ macro_rules! functions {
             /// The value at `x`.
             #[inline(always)]
             pub fn apply<A: Arithmetic>(self, a: &mut A, x: A::F32) -> A::F32 {
-                let x = a.promote(x);
-                let y = match self {$(Self::$function => $text(a, x),)+};
-                a.demote(y)
+                match self {$(Self::$function => $text(a, x),)+}
             }
         }
     };

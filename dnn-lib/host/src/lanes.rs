@@ -8,6 +8,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+mod several;
 
 use dnn_lib::math::{Arithmetic, Function};
 
@@ -72,7 +73,7 @@ fn each<L: Lanes, const FUNCTION: usize>(mut lanes: L, x: &[f32], y: &mut [f32])
         lanes.store(result, y);
     }
     if rest > 0 {
-        let mut padded = [0.0; 16];
+        let mut padded = [0.0; 64];
         padded[..rest].copy_from_slice(&x[whole..count]);
         let x = lanes.load(&padded);
         let result = function.apply(&mut lanes, x);

@@ -19,6 +19,10 @@ pub trait Arithmetic {
     /// A constant.
     fn i64(&mut self, x: i64) -> Self::I64;
 
+    /// The smaller of `x` and a limit. A NaN stays a NaN.
+    fn at_most(&mut self, x: Self::F32, limit: f32) -> Self::F32;
+    /// The larger of `x` and a limit. A NaN stays a NaN.
+    fn at_least(&mut self, x: Self::F32, limit: f32) -> Self::F32;
     /// An `f32` as an `f64`, exactly.
     fn promote(&mut self, x: Self::F32) -> Self::F64;
     /// The nearest `f32`.
@@ -56,22 +60,6 @@ pub trait Arithmetic {
     fn less(&mut self, a: Self::F64, b: Self::F64) -> Self::Bool;
     /// `then` where the condition holds, else `otherwise`.
     fn select(&mut self, condition: Self::Bool, then: Self::F64, otherwise: Self::F64) -> Self::F64;
-
-    /// The smaller of `x` and a limit. A NaN stays a NaN.
-    #[inline(always)]
-    fn at_most(&mut self, x: Self::F64, limit: f64) -> Self::F64 {
-        let limit = self.f64(limit);
-        let beyond = self.less(limit, x);
-        self.select(beyond, limit, x)
-    }
-
-    /// The larger of `x` and a limit. A NaN stays a NaN.
-    #[inline(always)]
-    fn at_least(&mut self, x: Self::F64, limit: f64) -> Self::F64 {
-        let limit = self.f64(limit);
-        let beyond = self.less(x, limit);
-        self.select(beyond, limit, x)
-    }
 
     /// A polynomial with the coefficients of x^0, x^1 and so on, by Horner's rule.
     #[inline(always)]

@@ -20,21 +20,23 @@ pub(super) const ROUNDER: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
 
 /// c as a polynomial in r^2.
 const C: [f64; 5] = [
-    f64::from_bits(0x4007_1547_652b_8320),
-    f64::from_bits(0x3fbd_9303_fea1_97e3),
-    f64::from_bits(0xbf4e_5009_5e48_2332),
-    f64::from_bits(0x3ee6_3121_0bf9_cc56),
-    f64::from_bits(0xbe80_eb30_cd8b_a8ae),
+    f64::from_bits(0x4007_1547_652b_82fe),
+    f64::from_bits(0x3fbd_9303_fea2_8315),
+    f64::from_bits(0xbf4e_5009_64fb_a029),
+    f64::from_bits(0x3ee6_312a_0b9d_fe40),
+    f64::from_bits(0xbe80_ef35_3064_8159),
 ];
 
 /// Beyond this, exp rounds to infinity or 0, and so does the sigmoid to 1 or 0.
-const FAR: f64 = 110.0;
+const FAR: f32 = 110.0;
 
 /// The parts of 2^y.
 struct Power<A: Arithmetic> {
     /// n, in the low 12 bits; the other bits have no meaning.
     n: A::I64,
     r: A::F64,
+    /// r^2.
+    square: A::F64,
     c: A::F64,
 }
 
@@ -47,7 +49,7 @@ fn power<A: Arithmetic>(a: &mut A, x: A::F64, factor: f64, c: &[f64]) -> Power<A
     let r = a.fms(x, factor, n);
     let square = a.mul(r, r);
     let c = a.polynomial(square, c);
-    Power { n: a.bits(shifted), r, c }
+    Power { n: a.bits(shifted), r, square, c }
 }
 
 /// x 2^n, if that is a normal number. A NaN stays a NaN.
@@ -60,25 +62,28 @@ fn scale<A: Arithmetic>(a: &mut A, x: A::F64, n: A::I64) -> A::F64 {
 }
 
 #[inline(always)]
-pub(super) fn exp<A: Arithmetic>(a: &mut A, x: A::F64) -> A::F64 {
+pub(super) fn exp<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
     let x = a.at_most(x, FAR);
     let x = a.at_least(x, -FAR);
-    let Power { n, r, c } = power(a, x, LOG2_E, &C);
+    let x = a.promote(x);
+    let Power { n, r, c, .. } = power(a, x, LOG2_E, &C);
     let above = a.add(c, r);
     let below = a.sub(c, r);
     let y = a.div(above, below);
-    scale(a, y, n)
+    let y = scale(a, y, n);
+    a.demote(y)
 }
 
 /// (1 - 2^y) / (1 + 2^y), where y = -2 x log2(e).
 #[inline(always)]
-pub(super) fn tanh<A: Arithmetic>(a: &mut A, x: A::F64) -> A::F64 {
+pub(super) fn tanh<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
     // tanh(10) rounds to 1.
     let x = a.at_most(x, 10.0);
     let x = a.at_least(x, -10.0);
+    let x = a.promote(x);
     // -c instead of c, so that the numerator is -0 - 0 or -0 + 0 where x is a zero, and the quotient is x.
     let minus_c = C.map(|coefficient| -coefficient);
-    let Power { n, r, c } = power(a, x, -2.0 * LOG2_E, &minus_c);
+    let Power { n, r, c, .. } = power(a, x, -2.0 * LOG2_E, &minus_c);
     let one = a.f64(1.0);
     let p = scale(a, one, n);
     let difference = a.sub(one, p);
@@ -87,31 +92,33 @@ pub(super) fn tanh<A: Arithmetic>(a: &mut A, x: A::F64) -> A::F64 {
     let above = a.fma(difference, c, above);
     let below = a.mul(difference, r);
     let below = a.fma(sum, c, below);
-    a.div(above, below)
+    let y = a.div(above, below);
+    a.demote(y)
 }
 
 /// 1 / (1 + 2^y), where y = -x log2(e).
 #[inline(always)]
-pub(super) fn sigmoid<A: Arithmetic>(a: &mut A, x: A::F64) -> A::F64 {
+pub(super) fn sigmoid<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
     let x = a.at_most(x, FAR);
     let x = a.at_least(x, -FAR);
-    let x = away_from_midpoints(a, x);
-    let Power { n, r, c } = power(a, x, -LOG2_E, &C);
+    let x = a.promote(x);
+    let Power { n, r, square, c } = power(a, x, -LOG2_E, &C);
+    let r = away_from_midpoints(a, r, square);
     let above = a.sub(c, r);
     let other = a.add(c, r);
     let other = scale(a, other, n);
     let below = a.add(above, other);
-    a.div(above, below)
+    let y = a.div(above, below);
+    a.demote(y)
 }
 
-/// For |x| < 2^-12, the sigmoid is 1/2 + x/4 - x^3/48 + ... If 1/2 + x/4 is the midpoint of two floats, the
-/// cubic term decides, however small it is. So x is reduced by an amount that is too small to matter elsewhere.
+/// If 1/2 + x/4 is the midpoint of two floats, the cubic term of the sigmoid decides, 1/2 + x/4 - x^3/48, however
+/// small it is. So a small r, which is x / ln(2) then, is reduced by an amount that is too small to matter elsewhere.
 #[inline(always)]
-fn away_from_midpoints<A: Arithmetic>(a: &mut A, x: A::F64) -> A::F64 {
+fn away_from_midpoints<A: Arithmetic>(a: &mut A, r: A::F64, square: A::F64) -> A::F64 {
     let factor = a.f64(1.0 - f64::from_bits(0x3e60_0000_0000_0000)); // 2^-25
-    let reduced = a.mul(x, factor);
-    let magnitude = a.abs(x);
-    let limit = a.f64(f64::from_bits(0x3f30_0000_0000_0000)); // 2^-12
-    let small = a.less(magnitude, limit);
-    a.select(small, reduced, x)
+    let limit = a.f64(f64::from_bits(0x3e30_0000_0000_0000)); // 2^-28
+    let reduced = a.mul(r, factor);
+    let small = a.less(square, limit);
+    a.select(small, reduced, r)
 }

@@ -17,6 +17,18 @@ impl Arithmetic for Builder {
         Ops::i64(self, x)
     }
 
+    fn at_most(&mut self, x: Value, limit: f32) -> Value {
+        let limit = self.f32(limit);
+        let beyond = self.lt(limit, x);
+        self.select(beyond, limit, x)
+    }
+
+    fn at_least(&mut self, x: Value, limit: f32) -> Value {
+        let limit = self.f32(limit);
+        let beyond = self.lt(x, limit);
+        self.select(beyond, limit, x)
+    }
+
     fn promote(&mut self, x: Value) -> Value {
         Ops::convert(self, Conversion::Promote, Type::F64, x)
     }

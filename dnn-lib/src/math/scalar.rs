@@ -23,6 +23,16 @@ impl Arithmetic for Scalar {
     }
 
     #[inline(always)]
+    fn at_most(&mut self, x: f32, limit: f32) -> f32 {
+        if limit < x { limit } else { x }
+    }
+
+    #[inline(always)]
+    fn at_least(&mut self, x: f32, limit: f32) -> f32 {
+        if x < limit { limit } else { x }
+    }
+
+    #[inline(always)]
     fn promote(&mut self, x: f32) -> f64 {
         x.into()
     }

@@ -46,8 +46,8 @@ impl Arithmetic for Avx2 {
         select(condition: Self::Bool, then: Self::F64, otherwise: Self::F64) -> F64 =
             _mm256_blendv_pd(otherwise, then, condition);
         // These instructions give the second operand if one is a NaN.
-        at_most(x: Self::F64, limit: f64) -> F64 = _mm256_min_pd(_mm256_set1_pd(limit), x);
-        at_least(x: Self::F64, limit: f64) -> F64 = _mm256_max_pd(_mm256_set1_pd(limit), x);
+        at_most(x: Self::F32, limit: f32) -> F32 = _mm_min_ps(_mm_set1_ps(limit), x);
+        at_least(x: Self::F32, limit: f32) -> F32 = _mm_max_ps(_mm_set1_ps(limit), x);
     }
 
     #[inline(always)]
@@ -102,7 +102,7 @@ impl Lanes for Avx2 {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn compiled<const FUNCTION: usize>(lanes: Avx2, x: &[f32], y: &mut [f32]) {
-    each::<_, FUNCTION>(lanes, x, y);
+    each::<_, FUNCTION>(super::several::Several::<_, 4>(lanes), x, y);
 }
 
 #[expect(unsafe_code, reason = "code for these instructions")]

@@ -46,8 +46,8 @@ impl Arithmetic for Avx512 {
         select(condition: Self::Bool, then: Self::F64, otherwise: Self::F64) -> F64 =
             _mm512_mask_blend_pd(condition, otherwise, then);
         // These instructions give the second operand if one is a NaN.
-        at_most(x: Self::F64, limit: f64) -> F64 = _mm512_min_pd(_mm512_set1_pd(limit), x);
-        at_least(x: Self::F64, limit: f64) -> F64 = _mm512_max_pd(_mm512_set1_pd(limit), x);
+        at_most(x: Self::F32, limit: f32) -> F32 = _mm256_min_ps(_mm256_set1_ps(limit), x);
+        at_least(x: Self::F32, limit: f32) -> F32 = _mm256_max_ps(_mm256_set1_ps(limit), x);
     }
 
     #[inline(always)]
@@ -85,7 +85,8 @@ impl Lanes for Avx512 {
         // floats as the vector.
         unsafe {
             let nan = _mm256_set1_ps(f32::from_bits(0x7fc0_0000));
-            let x = _mm256_mask_blend_ps(_mm256_cmp_ps_mask::<_CMP_UNORD_Q>(x, x), x, nan);
+            // For each class of floats from the lowest digit on, where its result comes from: NaNs from `nan`.
+            let x = _mm256_fixupimm_ps::<0>(nan, x, _mm256_set1_epi32(0x1111_1100));
             _mm256_storeu_ps(to.as_mut_ptr(), x);
         }
     }
@@ -93,7 +94,7 @@ impl Lanes for Avx512 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn compiled<const FUNCTION: usize>(lanes: Avx512, x: &[f32], y: &mut [f32]) {
-    each::<_, FUNCTION>(lanes, x, y);
+    each::<_, FUNCTION>(super::several::Several::<_, 4>(lanes), x, y);
 }
 
 #[expect(unsafe_code, reason = "code for these instructions")]

@@ -261,10 +261,10 @@ impl<E: Element> Part<'_, E> {
 }
 
 /// Elements in the widest register of any set.
-const MOST_LANES: usize = 16;
+pub(super) const MOST_LANES: usize = 16;
 
 /// Rows in tiles of at most `most`, as even as they can be.
-fn tiles(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn tiles(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
     let count = rows.len().div_ceil(most);
     (0..count).map(move |i| rows.start + rows.len() * i / count..rows.start + rows.len() * (i + 1) / count)
 }

@@ -43,6 +43,15 @@ impl<'a, E> Matrix<'a, E> {
         }
     }
 
+    /// Some of its rows.
+    pub(super) fn part(&self, rows: Range<usize>) -> Self {
+        assert!(rows.start <= rows.end && rows.end <= self.rows);
+        let start = (rows.start * self.row_stride).min(self.elements.len());
+        let elements = &self.elements[start..];
+        let Self { columns, row_stride, column_stride, .. } = *self;
+        Self { elements, rows: rows.len(), columns, row_stride, column_stride }
+    }
+
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> usize {

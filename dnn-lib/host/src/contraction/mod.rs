@@ -9,7 +9,9 @@
 //! The micro-kernel is in [`tile`]: one text for all sets. What is around it is plain code that brings factors
 //! into the layout that it reads.
 
+mod convolution;
 mod element;
+mod geometry;
 mod matmul;
 mod matrix;
 mod panels;
@@ -18,7 +20,9 @@ mod tests;
 mod tile;
 mod vector;
 
+pub use convolution::Convolution;
 pub use element::Element;
+pub use geometry::Geometry;
 pub use matmul::{multiply, multiply_unpacked};
 pub use matrix::{Matrix, Output};
 pub use panels::Panels;
@@ -51,5 +55,16 @@ pub enum Error {
         right: [usize; 2],
         /// Where the rows and columns to be computed end.
         out: [usize; 2],
+    },
+    /// A convolution's sizes don't belong together, or are too large.
+    #[error("a convolution can't have these sizes: {0:?}")]
+    Geometry(Box<Geometry>),
+    /// A tensor has another size.
+    #[error("{expected} elements are expected, not {elements}")]
+    Length {
+        /// How many are expected.
+        expected: usize,
+        /// How many there are.
+        elements: usize,
     },
 }

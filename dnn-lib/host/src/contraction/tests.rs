@@ -136,3 +136,123 @@ proptest! {
         }
     }
 }
+
+/// A convolution of small sizes, its operands, and where its result is cut.
+#[derive(Clone, Debug)]
+struct Convolved {
+    geometry: Geometry,
+    input: Vec<f32>,
+    weights: Vec<f32>,
+    cuts: [usize; 2],
+}
+
+fn convolved() -> impl Strategy<Value = Convolved> {
+    let pair = |range: std::ops::Range<usize>| [range.clone(), range];
+    let groups = prop_oneof![
+        3 => (Just(1usize), 0..20usize, prop_oneof![0..20usize, 30..50usize]),
+        1 => (2..4usize, 1..5usize, 1..40usize),
+        2 => (1..20usize, Just(1), Just(1)),
+    ];
+    let shape = (groups, pair(0..24), pair(1..4), pair(1..4), pair(1..3), pair(0..4), pair(0..3));
+    let shape = prop_oneof![
+        2 => shape,
+        1 => (Just((1usize, 0usize, 0usize)), pair(0..24)).prop_flat_map(|(_, input)| {
+            let one = Just([1, 1]);
+            ((1..3usize, 0..20usize, 0..20usize), Just(input), one.clone(), one.clone(), one, Just([0, 0]), Just([0, 0]))
+        }),
+    ];
+    let geometry = shape.prop_map(|(groups, input, kernel, strides, dilations, padding, more)| {
+        let (groups, channels, filters) = groups;
+        // As many outputs as the padding on both sides makes, where it is another one below and on the right.
+        let output = std::array::from_fn(|axis| {
+            let padded = input[axis] + 2 * padding[axis] + more[axis];
+            let window = (kernel[axis] - 1) * dilations[axis] + 1;
+            if padded < window { 0 } else { (padded - window) / strides[axis] + 1 }
+        });
+        let (channels, filters) = (groups * channels, groups * filters);
+        Geometry { channels, filters, groups, input, kernel, strides, dilations, padding, output }
+    });
+    geometry.prop_flat_map(|geometry| {
+        let cuts = [0..=geometry.filters, 0..=geometry.pixels()];
+        (values(geometry.inputs()), values(geometry.weights()), cuts).prop_map(
+            move |(input, weights, cuts)| Convolved { geometry: geometry.clone(), input, weights, cuts },
+        )
+    })
+}
+
+/// The definition: the bits of each element of the result.
+fn plain_convolution(Convolved { geometry, input, weights, .. }: &Convolved) -> Vec<u32> {
+    let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
+    let [height, width] = geometry.input;
+    let inside = |axis: usize, position: usize, tap: usize| {
+        let place = position * geometry.strides[axis] + tap * geometry.dilations[axis];
+        place.checked_sub(geometry.padding[axis]).filter(|&place| place < geometry.input[axis])
+    };
+    let mut result = Vec::new();
+    for filter in 0..geometry.filters {
+        for pixel in 0..geometry.pixels() {
+            let [row, column] = [pixel / geometry.output[1], pixel % geometry.output[1]];
+            let mut acc = 0.0f32;
+            for y in 0..geometry.kernel[0] {
+                for x in 0..geometry.kernel[1] {
+                    let Some((from_y, from_x)) = inside(0, row, y).zip(inside(1, column, x)) else {
+                        continue;
+                    };
+                    for c in 0..channels {
+                        let channel = filter / filters * channels + c;
+                        let a = input[(channel * height + from_y) * width + from_x];
+                        let b = weights
+                            [((filter * channels + c) * geometry.kernel[0] + y) * geometry.kernel[1] + x];
+                        acc = a.mul_add(b, acc);
+                    }
+                }
+            }
+            result.push(acc.canonical().to_bits());
+        }
+    }
+    result
+}
+
+/// Convolves in four windows, and has each element seen once.
+fn check_convolution(convolved: &Convolved, expected: &[u32], isa: Isa) {
+    let Convolved { geometry, input, weights, cuts } = convolved;
+    let convolution = Convolution::new(isa, geometry.clone(), weights).unwrap();
+    let pixels = geometry.pixels();
+    let mut out = vec![7.0; geometry.filters * pixels];
+    let mut seen = vec![0; out.len()];
+    let window = Output::new(&mut out, [geometry.filters, pixels], pixels).unwrap();
+    let (top, bottom) = window.split_rows(cuts[0]);
+    for half in [top, bottom] {
+        let (start, end) = half.split_columns(cuts[1]);
+        for window in [start, end] {
+            let mut epilogue = |filter: usize, pixel: usize, run: &mut [f32]| {
+                for (i, value) in run.iter_mut().enumerate() {
+                    let index = filter * pixels + pixel + i;
+                    assert_eq!(
+                        value.to_bits(),
+                        expected[index],
+                        "{isa}, filter {filter}, pixel {}",
+                        pixel + i
+                    );
+                    seen[index] += 1;
+                    *value = 1.0;
+                }
+            };
+            convolution.run(input, window, &mut epilogue).unwrap();
+        }
+    }
+    assert!(seen.iter().all(|&times| times == 1), "{isa} {seen:?}");
+    assert!(out.iter().all(|&x| x == 1.0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn convolutions_have_the_bits_of_the_plain_loop(convolved in convolved()) {
+        let expected = plain_convolution(&convolved);
+        for isa in Isa::available() {
+            check_convolution(&convolved, &expected, isa);
+        }
+    }
+}

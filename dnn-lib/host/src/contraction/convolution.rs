@@ -1,0 +1,384 @@
+//! Convolutions in two dimensions.
+
+#![expect(unsafe_code, reason = "calls of the micro-kernel")]
+
+use crate::contraction::element::Element;
+use crate::contraction::geometry::{Geometry, Stretch};
+use crate::contraction::matmul::{MOST_LANES, multiply_unpacked, tiles};
+use crate::contraction::matrix::{Matrix, Output};
+use crate::contraction::panels::{Aligned, Panels};
+use crate::contraction::tile::{Call, MOST_ROWS, Run, Shape, WIDTH, kernel};
+use crate::contraction::{Epilogue, Error};
+use crate::isa::Isa;
+use std::ops::Range;
+
+/// A convolution whose weights are packed. Make it once, when a model is loaded.
+#[derive(Debug)]
+pub struct Convolution<E> {
+    isa: Isa,
+    geometry: Geometry,
+    weights: Weights<E>,
+}
+
+/// Weights in the layout of one of the ways to compute a convolution.
+#[derive(Debug)]
+enum Weights<E> {
+    /// Filters are in lanes, pixels are rows: panels of each group.
+    Filters(Vec<Panels<E>>),
+    /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in lanes.
+    Matrix(Vec<E>),
+}
+
+impl<E: Element> Convolution<E> {
+    /// Packs weights, which are in the order filter, channel of the group, kernel row, kernel column.
+    pub fn new(isa: Isa, geometry: Geometry, weights: &[E]) -> Result<Self, Error> {
+        geometry.check()?;
+        length(geometry.weights(), weights)?;
+        let weights = if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
+            Weights::Matrix(weights.to_vec())
+        } else {
+            let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
+            let taps = geometry.kernel[0] * geometry.kernel[1];
+            let pack = |group: usize| {
+                // The order of products is kernel row, kernel column, channel.
+                Panels::from_fn(isa, geometry.depth(), filters, |k, filter| {
+                    let (tap, channel) = (k / channels, k % channels);
+                    weights[((group * filters + filter) * channels + channel) * taps + tap]
+                })
+            };
+            Weights::Filters((0..geometry.groups).map(pack).collect())
+        };
+        Ok(Self { isa, geometry, weights })
+    }
+
+    /// Its sizes.
+    #[must_use]
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Convolves one image, for the filters and pixels of `out`, whose rows are filters, and whose columns are
+    /// pixels, row by row. `input` is in the order channel, row, column.
+    ///
+    /// `epilogue` gets finished pixels of a filter while they are in the cache: filter, first pixel, and the
+    /// elements from there. It sees each element once.
+    pub fn run(&self, input: &[E], out: Output<'_, E>, epilogue: Epilogue<'_, E>) -> Result<(), Error> {
+        let geometry = &self.geometry;
+        length(geometry.inputs(), input)?;
+        if out.rows().end > geometry.filters || out.columns().end > geometry.pixels() {
+            return Err(Error::Mismatch {
+                left: [geometry.filters, geometry.depth()],
+                right: [geometry.depth(), geometry.pixels()],
+                out: [out.rows().end, out.columns().end],
+            });
+        }
+        match &self.weights {
+            Weights::Filters(panels) => self.filters(panels, input, out, epilogue),
+            Weights::Matrix(weights) => return self.matrix(weights, input, out, epilogue),
+        }
+        Ok(())
+    }
+
+    /// A matrix of weights times the input, group by group.
+    fn matrix(
+        &self,
+        weights: &[E],
+        input: &[E],
+        mut out: Output<'_, E>,
+        epilogue: Epilogue<'_, E>,
+    ) -> Result<(), Error> {
+        let geometry = &self.geometry;
+        let (channels, filters, pixels) =
+            (geometry.group_channels(), geometry.group_filters(), geometry.pixels());
+        let right = Matrix::contiguous(input, [geometry.channels, pixels])?;
+        let left = Matrix::contiguous(weights, [geometry.filters, channels])?;
+        for group in 0..geometry.groups {
+            let (part, rest) = out.split_rows((group + 1) * filters);
+            let right = right.part(group * channels..(group + 1) * channels);
+            multiply_unpacked(self.isa, &left, &right, part, epilogue)?;
+            out = rest;
+        }
+        Ok(())
+    }
+
+    /// Filters in lanes.
+    fn filters(&self, panels: &[Panels<E>], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
+        let mut band = Band::new(&self.geometry, Shape::of::<E>(self.isa).rows);
+        let filters = self.geometry.group_filters();
+        for (group, panels) in panels.iter().enumerate() {
+            let wanted = intersection(&out.rows(), &(group * filters..(group + 1) * filters));
+            if wanted.is_empty() {
+                continue;
+            }
+            for pixels in self.bands::<E>(out.columns()) {
+                band.load(input, group, pixels);
+                for panel in 0..panels.count() {
+                    let range = panels.range(panel);
+                    let whole = group * filters + range.start..group * filters + range.end;
+                    let wanted = intersection(&wanted, &whole);
+                    if !wanted.is_empty() {
+                        band.convolve(self.isa, panels, panel, whole.start, wanted, &mut out, epilogue);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Pixels in parts of whole rows, or of a piece of a row. What a part reads of the input stays in the cache.
+    fn bands<T>(&self, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E, T> {
+        let [_, width] = self.geometry.output;
+        let row = self.geometry.strides[0] * self.geometry.input[1] * self.geometry.group_channels();
+        let rows = (BAND / size_of::<T>() / row.max(1)).max(1);
+        let mut start = pixels.start;
+        std::iter::from_fn(move || {
+            if start >= pixels.end {
+                return None;
+            }
+            let (row, piece) = (start / width, !start.is_multiple_of(width));
+            let end = if piece || pixels.end < (row + 1) * width {
+                (row + 1) * width
+            } else {
+                // As many whole rows as there are.
+                (row + rows).min(pixels.end / width) * width
+            };
+            let band = start..end.min(pixels.end);
+            start = band.end;
+            Some(band)
+        })
+    }
+}
+
+/// Bytes of the input that are read again and again: they fit into the second cache, beside the weights.
+const BAND: usize = 384 << 10;
+
+fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
+    let error = Error::Length { expected, elements: elements.len() };
+    (elements.len() == expected).then_some(()).ok_or(error)
+}
+
+fn intersection(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
+}
+
+/// Whether each output is a product of one pixel's channels.
+fn is_product(geometry: &Geometry) -> bool {
+    geometry.kernel == [1, 1]
+        && geometry.strides == [1, 1]
+        && geometry.padding == [0, 0]
+        && geometry.input == geometry.output
+}
+
+/// Whether a product is sooner done with pixels in lanes than with filters in lanes.
+///
+/// The former fills its lanes less well where an image is small; the latter has to turn input and output around,
+/// which is not little where sums are short.
+fn pixels_in_lanes<E: Element>(isa: Isa, geometry: &Geometry) -> bool {
+    const TURN: usize = 8;
+    let lanes = Shape::of::<E>(isa).lanes;
+    let (channels, filters, pixels) =
+        (geometry.group_channels(), geometry.group_filters(), geometry.pixels());
+    let in_lanes = filters * pixels.next_multiple_of(lanes) * channels;
+    let in_rows = pixels * filters.next_multiple_of(lanes) * channels + TURN * pixels * (channels + filters);
+    in_lanes <= in_rows
+}
+
+/// Some rows of outputs, or a piece of a row, and what they read.
+struct Band<'a, E> {
+    geometry: &'a Geometry,
+    /// The most pixels of a tile.
+    tallest: usize,
+    /// Elements from a pixel of `input` to the next one.
+    pitch: usize,
+    /// The input's rows that are read: row, column, channel of the group.
+    input: Aligned<E>,
+    pixels: Range<usize>,
+    tiles: Vec<Tile>,
+    /// The products of all tiles; a tile has a range of them.
+    runs: Vec<Run>,
+}
+
+/// A few pixels with the same part of the kernel over the input.
+struct Tile {
+    /// How many there are.
+    count: usize,
+    /// Where each one's first product is in the band's input.
+    from: [usize; MOST_ROWS],
+    /// Which pixel of the result each one is.
+    to: [usize; MOST_ROWS],
+    /// Their products.
+    runs: Range<usize>,
+}
+
+impl<'a, E: Element> Band<'a, E> {
+    fn new(geometry: &'a Geometry, tallest: usize) -> Self {
+        let (line, channels) = (64 / size_of::<E>(), geometry.group_channels());
+        // Pixels that are a power of two apart get into each other's way in the cache.
+        let pitch = if channels.is_multiple_of(8 * line) { channels + line } else { channels };
+        let input = Aligned::new();
+        Self { geometry, tallest, pitch, input, pixels: 0..0, tiles: Vec::new(), runs: Vec::new() }
+    }
+
+    /// Takes what some pixels need: their part of a group's channels, and which products they have.
+    fn load(&mut self, input: &[E], group: usize, pixels: Range<usize>) {
+        let geometry = self.geometry;
+        let [_, width] = geometry.output;
+        let rows = pixels.start / width..pixels.end.div_ceil(width);
+        let columns = if rows.len() == 1 {
+            pixels.start - rows.start * width..pixels.end - rows.start * width
+        } else {
+            0..width
+        };
+        let vertical = geometry.stretches(0, rows);
+        let horizontal = geometry.stretches(1, columns);
+        let read = self.read_rows(&vertical);
+        self.turn(input, group, read.clone());
+        self.pixels = pixels;
+        self.tiles.clear();
+        self.runs.clear();
+        for vertical in &vertical {
+            for horizontal in &horizontal {
+                self.cover(vertical, horizontal, read.start);
+            }
+        }
+    }
+
+    /// The rows of the input that some rows of outputs read.
+    fn read_rows(&self, vertical: &[Stretch]) -> Range<usize> {
+        let place = |position, tap| self.geometry.place(0, position, tap);
+        let used = || vertical.iter().filter(|stretch| !stretch.taps.is_empty());
+        let first = used().map(|stretch| place(stretch.positions.start, stretch.taps.start)).min();
+        let last = used().map(|stretch| place(stretch.positions.end - 1, stretch.taps.end - 1)).max();
+        first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
+    }
+
+    /// Copies rows of a group's channels to the order row, column, channel.
+    fn turn(&mut self, input: &[E], group: usize, rows: Range<usize>) {
+        let [height, width] = self.geometry.input;
+        let channels = self.geometry.group_channels();
+        self.input.resize(rows.len() * width * self.pitch);
+        if channels == 0 || width == 0 {
+            return;
+        }
+        let turned = self.input.get_mut().chunks_exact_mut(width * self.pitch);
+        for (to, row) in turned.zip(rows) {
+            for channel in 0..channels {
+                let from = &input[((group * channels + channel) * height + row) * width..][..width];
+                for (to, &from) in to[channel..].iter_mut().step_by(self.pitch).zip(from) {
+                    *to = from;
+                }
+            }
+        }
+    }
+
+    /// Covers the outputs of two stretches with tiles.
+    fn cover(&mut self, vertical: &Stretch, horizontal: &Stretch, first_row: usize) {
+        let geometry = self.geometry;
+        let [_, width] = geometry.output;
+        let runs = self.products(&vertical.taps, &horizontal.taps);
+        let (height, breadth) = (vertical.positions.len(), horizontal.positions.len());
+        // Without a product, it doesn't matter where the first one is.
+        let some = !runs.is_empty();
+        for range in tiles(0..height * breadth, self.tallest) {
+            let mut tile =
+                Tile { count: range.len(), from: [0; MOST_ROWS], to: [0; MOST_ROWS], runs: runs.clone() };
+            for (i, pixel) in range.enumerate() {
+                let row = vertical.positions.start + pixel / breadth;
+                let column = horizontal.positions.start + pixel % breadth;
+                tile.to[i] = row * width + column;
+                if some {
+                    let row = geometry.place(0, row, vertical.taps.start) - first_row;
+                    let column = geometry.place(1, column, horizontal.taps.start);
+                    tile.from[i] = (row * geometry.input[1] + column) * self.pitch;
+                }
+            }
+            self.tiles.push(tile);
+        }
+    }
+
+    /// The products of a part of the kernel, in their order. Places are relative to the first one.
+    fn products(&mut self, rows: &Range<usize>, columns: &Range<usize>) -> Range<usize> {
+        let geometry = self.geometry;
+        let channels = geometry.group_channels();
+        let start = self.runs.len();
+        for row in rows.clone() {
+            for column in columns.clone() {
+                let vertical = (row - rows.start) * geometry.dilations[0] * geometry.input[1];
+                let horizontal = (column - columns.start) * geometry.dilations[1];
+                let run = Run {
+                    left: (vertical + horizontal) * self.pitch,
+                    right: (row * geometry.kernel[1] + column) * channels,
+                    length: channels,
+                };
+                let mine = self.runs.len() > start;
+                match self.runs.last_mut() {
+                    Some(last)
+                        if mine
+                            && last.left + last.length == run.left
+                            && last.right + last.length == run.right =>
+                    {
+                        last.length += channels;
+                    }
+                    _ => self.runs.push(run),
+                }
+            }
+        }
+        start..self.runs.len()
+    }
+
+    /// Computes the band's pixels for a panel of filters, of which some are wanted.
+    #[expect(clippy::too_many_arguments, reason = "what a panel is and where it goes")]
+    fn convolve(
+        &self,
+        isa: Isa,
+        panels: &Panels<E>,
+        panel: usize,
+        first: usize,
+        wanted: Range<usize>,
+        out: &mut Output<'_, E>,
+        epilogue: Epilogue<'_, E>,
+    ) {
+        let shape = panels.shape();
+        let width = panels.width(panel);
+        let lanes = width * shape.lanes;
+        let weights = panels.panel(panel);
+        let input = self.input.get();
+        let mut sums = [E::ZERO; MOST_ROWS * WIDTH * MOST_LANES];
+        for tile in &self.tiles {
+            let runs = &self.runs[tile.runs.clone()];
+            let mut rows = [input.as_ptr(); MOST_ROWS];
+            if let Some(last) = runs.last() {
+                // The last product of the last run is the furthest one.
+                let reach = last.left + last.length;
+                for (row, &from) in rows.iter_mut().zip(&tile.from[..tile.count]) {
+                    *row = input[from..from + reach].as_ptr();
+                }
+                assert!((last.right + last.length) * lanes <= weights.len());
+            }
+            let call = Call {
+                rows,
+                runs,
+                panel: weights.as_ptr(),
+                panels: 0,
+                sums: sums.as_mut_ptr(),
+                stride: lanes,
+                first: true,
+                last: true,
+            };
+            // SAFETY: the set was found on this processor. Runs are in ascending order, so by the checks above all
+            // products of the rows are in the input, and those of the panel in the weights. The sums are an array
+            // with room for the tallest and widest tile.
+            unsafe { kernel::<E>(isa, tile.count, 1, width)(&call) };
+            for filter in wanted.clone() {
+                let filtered = out.run(filter, self.pixels.clone());
+                let sums = sums[filter - first..].iter().step_by(lanes);
+                for (&to, &sum) in tile.to[..tile.count].iter().zip(sums) {
+                    filtered[to - self.pixels.start] = sum;
+                }
+            }
+        }
+        for filter in wanted {
+            epilogue(filter, self.pixels.start, out.run(filter, self.pixels.clone()));
+        }
+    }
+}

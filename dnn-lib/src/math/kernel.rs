@@ -20,13 +20,13 @@ impl Arithmetic for Builder {
     fn at_most(&mut self, x: Value, limit: f32) -> Value {
         let limit = self.f32(limit);
         let beyond = self.lt(limit, x);
-        self.select(beyond, limit, x)
+        Ops::select(self, beyond, limit, x)
     }
 
     fn at_least(&mut self, x: Value, limit: f32) -> Value {
         let limit = self.f32(limit);
         let beyond = self.lt(x, limit);
-        self.select(beyond, limit, x)
+        Ops::select(self, beyond, limit, x)
     }
 
     fn promote(&mut self, x: Value) -> Value {

@@ -104,7 +104,7 @@ impl Emit<'_> {
                 }
                 Step::Call(value, function, x) => {
                     let x = self.get(*x);
-                    self.values[value.index()] = function.emit(b, x);
+                    self.values[value.index()] = function.apply(b, x);
                 }
                 Step::Index(value, index) => self.values[value.index()] = self.affine(b, index),
                 Step::Load(value, load) => self.values[value.index()] = self.load(b, load),

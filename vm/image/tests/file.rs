@@ -244,7 +244,7 @@ fn contents_that_make_no_sense() {
             "tensor weights is 100 bytes at 0x10000, which are not all in the 2^16 bytes of memory",
         ),
         (check(&|c| c.schedule[0].kernel = 2), "big step 0 names symbol 2, but there are 2"),
-        (check(&|c| c.schedule[0].output = 5), "big step 0 names tensor 5, but there are 5"),
+        (check(&|c| c.schedule[0].output = 6), "big step 0 names tensor 6, but there are 6"),
         (check(&|c| c.schedule[0].hi = 7), "big step 0 computes elements 0 to 7 of a tensor of 6"),
         (
             check(&|c| c.schedule[0].entry = 0x8040),

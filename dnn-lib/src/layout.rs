@@ -25,17 +25,6 @@ pub fn dims(shape: &[u64]) -> Vec<Dim> {
     shape.iter().zip(strides(shape)).map(|(&size, stride)| Dim { size, stride }).collect()
 }
 
-/// The dimensions of an iteration over `to`, of a tensor of shape `from` broadcast to it.
-pub fn broadcast(from: &[u64], to: &[u64]) -> Vec<Dim> {
-    let added = to.len() - from.len();
-    let mut own = dims(from).into_iter();
-    let dim = |(axis, &size): (usize, &u64)| match if axis < added { None } else { own.next() } {
-        Some(dim) if dim.size == size => dim,
-        _ => Dim { size, stride: 0 },
-    };
-    to.iter().enumerate().map(dim).collect()
-}
-
 /// The shape that two shapes broadcast to, aligned at the right.
 pub fn broadcast_shape(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
     let rank = a.len().max(b.len());
@@ -48,51 +37,6 @@ pub fn broadcast_shape(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
             _ => None,
         })
         .collect()
-}
-
-/// The same iteration in as few dimensions as possible: without those of size 1, and with adjacent ones
-/// joined.
-fn joined(dims: &[Dim]) -> Vec<Dim> {
-    let mut joined: Vec<Dim> = Vec::new();
-    for &dim in dims.iter().filter(|dim| dim.size != 1) {
-        match joined.last_mut() {
-            Some(outer) if outer.stride == dim.stride.saturating_mul(dim.size) => {
-                *outer = Dim { size: outer.size.saturating_mul(dim.size), stride: dim.stride };
-            }
-            _ => joined.push(dim),
-        }
-    }
-    joined
-}
-
-/// The stride of an iteration over `dims`, if a single stride covers it.
-pub fn single_stride(dims: &[Dim]) -> Option<u64> {
-    match joined(dims)[..] {
-        [] => Some(0),
-        [dim] => Some(dim.stride),
-        _ => None,
-    }
-}
-
-/// The position, in elements, of step `index` of a row-major iteration over `dims`.
-pub fn position(b: &mut Builder, index: Value, dims: &[Dim]) -> Value {
-    let dims = joined(dims);
-    let mut rest = index;
-    let mut sum: Option<Value> = None;
-    for (axis, dim) in dims.iter().enumerate().rev() {
-        let coordinate = if axis == 0 {
-            rest
-        } else {
-            let (quotient, remainder) = b.div_rem(rest, dim.size.max(1));
-            rest = quotient;
-            remainder
-        };
-        if dim.stride != 0 {
-            let term = b.mul_const(coordinate, dim.stride as i64);
-            sum = Some(sum.map_or(term, |sum| b.add(sum, term)));
-        }
-    }
-    sum.unwrap_or_else(|| b.i64(0))
 }
 
 /// The coordinates of step `index` of a row-major iteration over a grid. Dimensions of size 1 give a constant

@@ -1,19 +1,20 @@
-//! The DNN kernels and the operator table.
+//! The operators of neural networks, and what becomes of them.
 //!
-//! A kernel is written once, as a small typed loop program ([`kernel`]). The compiler turns it into guest and
-//! host code. An [`operator`] knows the shape of its output and the kernel that computes it. This crate knows
-//! nothing about ONNX, files or hosts.
+//! An [`operator`] knows the shape of its output and its [`definition`]: what an element of the output is. A
+//! scheduler makes a [`kernel`] of that, a small typed loop program ([`schedule`]), which the compiler turns
+//! into code of the machine. This crate knows nothing about ONNX, files or hosts.
 //!
 //! ```
-//! use dnn_lib::operator::{Add, Lowering, Operator};
+//! use dnn_lib::operator::{Add, Meaning, Operator};
 //! use dnn_lib::tensor::{DType, TensorType};
 //!
 //! let inputs = [TensorType::new(DType::F32, [2, 3]), TensorType::new(DType::F32, [3])];
 //! let add = Operator::from(Add);
 //! assert_eq!(add.infer(&inputs)?, [TensorType::new(DType::F32, [2, 3])]);
-//! let Lowering::Kernels(kernels) = add.lower(&inputs)? else { unreachable!("a sum is computed") };
-//! println!("{}", kernels[0]);
-//! # Ok::<(), dnn_lib::operator::OperatorError>(())
+//! let Some(Meaning::Computed(sum)) = add.define(&inputs)? else { unreachable!("a sum is computed") };
+//! println!("{sum}");
+//! println!("{}", dnn_lib::schedule::guest(&sum)?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod definition;
@@ -21,7 +22,7 @@ pub mod kernel;
 pub mod layout;
 pub mod math;
 pub mod operator;
-mod reduction;
+pub mod program;
 pub mod scalar;
 pub mod schedule;
 

@@ -19,7 +19,6 @@
 mod activation;
 mod arithmetic;
 mod concat;
-mod contraction;
 mod conv;
 mod error;
 mod gemm;
@@ -50,17 +49,7 @@ pub use view::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use window::{Padding, Window};
 
 use crate::definition::Definition;
-use crate::kernel::Kernel;
 use crate::tensor::TensorType;
-
-/// How an operator is computed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Lowering {
-    /// The output has the bytes of input 0.
-    View,
-    /// One kernel for each output, each with all inputs in order. Empty if there is nothing to compute.
-    Kernels(Vec<Kernel>),
-}
 
 /// What an operator is.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,9 +68,6 @@ pub trait Semantics {
 
     /// What the output is, given its type from [`infer`](Self::infer).
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem>;
-
-    /// How the output is computed, given its type from [`infer`](Self::infer).
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem>;
 }
 
 /// An entry of the operator table.
@@ -206,15 +192,6 @@ impl Operator {
             _ => self.semantics().define(inputs, &output).map(Some),
         });
         meaning.map_err(|problem| self.error(problem))
-    }
-
-    /// How the outputs are computed.
-    pub fn lower(&self, inputs: &[TensorType]) -> Result<Lowering, OperatorError> {
-        let lowering = self.output(inputs).and_then(|output| match output.elements() {
-            Some(0) => Ok(Lowering::Kernels(Vec::new())),
-            _ => self.semantics().lower(inputs, &output),
-        });
-        lowering.map_err(|problem| self.error(problem))
     }
 
     fn output(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {

@@ -1,10 +1,10 @@
 //! Arithmetic of two tensors, element by element.
 
-use crate::definition;
-use crate::kernel::{BinaryOp, Builder, Ops, Type};
-use crate::layout::{broadcast, broadcast_shape, position};
+use crate::definition::Builder;
+use crate::layout::broadcast_shape;
 use crate::operator::error::same_dtype;
-use crate::operator::{Lowering, Meaning, Problem, Semantics};
+use crate::operator::{Meaning, Problem, Semantics};
+use crate::scalar::{BinaryOp, Ops, Type};
 use crate::tensor::{DType, TensorType};
 
 macro_rules! arithmetic {
@@ -20,15 +20,12 @@ macro_rules! arithmetic {
 
             fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
                 let name = stringify!($name).to_lowercase();
-                let mut b = definition::Builder::new(&name, inputs, output);
+                let mut b = Builder::new(&name, inputs, output);
                 let [x, y] = [0, 1].map(|input| b.broadcast(input));
                 let result = b.binary($op(output.dtype), x, y);
                 Ok(b.finish(result)?.into())
             }
 
-            fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-                lower(&stringify!($name).to_lowercase(), $op(output.dtype), inputs, output)
-            }
         }
     )+};
 }
@@ -60,23 +57,4 @@ fn infer(inputs: &[TensorType]) -> Result<TensorType, Problem> {
     let (a, b) = (&inputs[0].shape, &inputs[1].shape);
     let shape = broadcast_shape(a, b).ok_or_else(|| Problem::Broadcast { a: a.clone(), b: b.clone() })?;
     Ok(TensorType::new(dtype, shape))
-}
-
-fn lower(name: &str, op: BinaryOp, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-    let dtype = output.dtype;
-    let mut b = Builder::new(name, inputs, output, &vec![1; output.shape.len()]);
-    let operands = [0, 1].map(|input: usize| broadcast(&inputs[input].shape, &output.shape));
-    let (lo, hi) = (b.lo(), b.hi());
-    b.for_(lo, hi, 1, &[], |b, unit, _| {
-        let [x, y] = [0, 1].map(|input| {
-            let index = position(b, unit, &operands[input]);
-            let address = b.element(dtype, b.input(input), index);
-            b.load(dtype, address, 0)
-        });
-        let result = b.binary(op, x, y);
-        let address = b.element(dtype, b.output(), unit);
-        b.store(dtype, address, 0, result);
-        vec![]
-    });
-    Ok(Lowering::Kernels(vec![b.finish()?]))
 }

@@ -1,13 +1,11 @@
 //! Convolution.
 
-use crate::definition::{self, Affine, Over, Source};
-use crate::kernel::{Builder, Ops, Type, Value};
-use crate::layout::{coordinates, strides};
-use crate::operator::contraction::{Factor, accumulate, by_extent, tile};
+use crate::definition::{Affine, Builder, Over, Source};
 use crate::operator::error::{FLOATS, check_attribute, check_shape, same_dtype};
-use crate::operator::window::{self, Axis, Stream};
-use crate::operator::{Lowering, Meaning, Problem, Semantics, Window};
-use crate::tensor::{DType, TensorType};
+use crate::operator::window::Axis;
+use crate::operator::{Meaning, Problem, Semantics, Window};
+use crate::scalar::{Ops, Type};
+use crate::tensor::TensorType;
 
 /// `Y[n, m, o...]` is `B[m]` plus the sum over `(k..., c)` of
 /// `X[n, c, o * stride + k * dilation - pad...] * W[m, c, k...]`.
@@ -74,7 +72,7 @@ impl Semantics for Conv {
         };
         let mut types = vec![grouped(&inputs[0], 1, self.group), grouped(&inputs[1], 0, self.group)];
         types.extend(inputs.get(2).map(|bias| grouped(bias, 0, self.group)));
-        let mut b = definition::Builder::new("conv", &types, &grouped(output, 1, self.group));
+        let mut b = Builder::new("conv", &types, &grouped(output, 1, self.group));
         let o = b.indices();
         let depth = inputs[1].shape[1];
         let windows = axes.iter().zip(&o[3..]).map(|(axis, o)| axis.over(o.clone()));
@@ -97,106 +95,4 @@ impl Semantics for Conv {
         }
         Ok(b.finish(sum)?.into())
     }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        let axes = self.axes(inputs)?;
-        let channels = tile(inputs[1].shape[0] / self.group, 8);
-        let mut shape = vec![1; output.shape.len()];
-        shape[1] = channels;
-        // A unit must not span two groups.
-        if self.group > 1 && !(output.shape[1] / self.group).is_multiple_of(channels) {
-            shape[1] = 1;
-        }
-        let mut b = Builder::new("conv", inputs, output, &shape);
-        let conv = Lower { group: self.group, axes: &axes, inputs, output, channels: shape[1] };
-        let (lo, hi) = (b.lo(), b.hi());
-        b.for_(lo, hi, 1, &[], |b, unit, _| {
-            conv.unit(b, unit);
-            vec![]
-        });
-        Ok(Lowering::Kernels(vec![b.finish()?]))
-    }
-}
-
-struct Lower<'a> {
-    group: u64,
-    axes: &'a [Axis],
-    inputs: &'a [TensorType],
-    output: &'a TensorType,
-    channels: u64,
-}
-
-impl Lower<'_> {
-    fn dtype(&self) -> DType {
-        self.output.dtype
-    }
-
-    /// The strides of a tensor in bytes.
-    fn strides(&self, ty: &TensorType) -> Vec<i64> {
-        strides(&ty.shape).iter().map(|&stride| (stride * self.dtype().size()) as i64).collect()
-    }
-
-    /// Computes some output channels at one position.
-    fn unit(&self, b: &mut Builder, unit: Value) {
-        let mut grid = self.output.shape.clone();
-        grid[1] = grid[1].div_ceil(self.channels);
-        let at = coordinates(b, unit, &grid);
-        let channel = b.mul_const(at[1], self.channels as i64);
-        by_extent(b, channel, self.output.shape[1], self.channels, &mut |b, channels| {
-            self.channels_at(b, &at, channel, channels);
-        });
-    }
-
-    fn channels_at(&self, b: &mut Builder, at: &[Value], channel: Value, channels: u64) {
-        let (x, w) = (self.strides(&self.inputs[0]), self.strides(&self.inputs[1]));
-        let depth = self.inputs[1].shape[1];
-        let image = offset(b, b.input(0), at[0], x[0]);
-        let image = match self.group {
-            1 => image,
-            group => {
-                let (which, _) = b.div_rem(channel, self.output.shape[1] / group);
-                offset(b, image, which, x[1] * depth as i64)
-            }
-        };
-        let filter = offset(b, b.input(1), channel, w[0]);
-        let zero = b.number(crate::kernel::Type::of(self.dtype()), 0);
-        let accumulators = vec![zero; channels as usize];
-        let input = Stream { base: image, strides: x[2..].to_vec() };
-        let kernel = Stream { base: filter, strides: w[2..].to_vec() };
-        let mut step = |b: &mut Builder, x_at: Value, w_at: Value, accumulators: &[Value]| {
-            let rows = Factor { base: x_at, count: 1, stride: 0, step: x[1] };
-            let columns = Factor { base: w_at, count: channels, stride: w[0], step: w[1] };
-            accumulate(b, self.dtype(), depth, [rows, columns], accumulators)
-        };
-        let sums = window::fold(b, self.axes, &at[2..], (&input, Some(&kernel)), &accumulators, &mut step);
-        self.store(b, at, channel, &sums);
-    }
-
-    /// Adds the bias to the sums of some channels and stores them.
-    fn store(&self, b: &mut Builder, at: &[Value], channel: Value, sums: &[Value]) {
-        let dtype = self.dtype();
-        let y = self.strides(self.output);
-        let mut address = offset(b, b.output(), channel, y[1]);
-        for axis in (0..at.len()).filter(|&axis| axis != 1) {
-            address = offset(b, address, at[axis], y[axis]);
-        }
-        let bias = self.inputs.get(2).map(|_| b.element(dtype, b.input(2), channel));
-        for (i, &sum) in sums.iter().enumerate() {
-            let sum = match bias {
-                Some(bias) => {
-                    let bias = b.load(dtype, bias, (i as u64 * dtype.size()) as i32);
-                    b.add(sum, bias)
-                }
-                None => sum,
-            };
-            let address = b.add_const(address, i as i64 * y[1]);
-            b.store(dtype, address, 0, sum);
-        }
-    }
-}
-
-/// `base + index * stride`.
-fn offset(b: &mut Builder, base: Value, index: Value, stride: i64) -> Value {
-    let offset = b.mul_const(index, stride);
-    b.add(base, offset)
 }

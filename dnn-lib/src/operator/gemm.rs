@@ -1,11 +1,10 @@
 //! General matrix product.
 
-use crate::definition::{self, Affine, Over, Source};
-use crate::kernel::{Builder, Ops, Type, Value};
-use crate::layout::{Dim, broadcast, dims};
-use crate::operator::contraction::Product;
+use crate::definition::{Affine, Builder, Over, Source};
+use crate::layout::{Dim, dims};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
-use crate::operator::{Lowering, Meaning, Problem, Semantics};
+use crate::operator::{Meaning, Problem, Semantics};
+use crate::scalar::{Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// Y = alpha * A' * B' + beta * C.
@@ -71,7 +70,7 @@ impl Semantics for Gemm {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let (dtype, depth) = (output.dtype, self.matrices(inputs)?[0][1].size);
-        let mut b = definition::Builder::new("gemm", inputs, output);
+        let mut b = Builder::new("gemm", inputs, output);
         let zero = b.number(Type::of(dtype), 0);
         let sum = b.fold([Over::all(depth)], &[zero], |b, k, sum| {
             let order = |row: Affine, column: Affine, exchanged| {
@@ -96,43 +95,6 @@ impl Semantics for Gemm {
             };
         }
         Ok(b.finish(result)?.into())
-    }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        let [[rows, depth], [b_depth, columns]] = self.matrices(inputs)?;
-        let product = Product {
-            dtype: output.dtype,
-            stack: [vec![], vec![]],
-            rows: Some(rows),
-            columns: Some(columns),
-            depth: depth.size,
-            steps: [depth.stride, b_depth.stride],
-        };
-        let mut b = Builder::new("gemm", inputs, output, &product.tile());
-        let c = inputs.get(2).map(|c| broadcast(&c.shape, &output.shape));
-        product.lower(&mut b, &mut |b, sum, at| self.finish(b, output.dtype, sum, at, c.as_deref()));
-        Ok(Lowering::Kernels(vec![b.finish()?]))
-    }
-}
-
-impl Gemm {
-    fn finish(&self, b: &mut Builder, dtype: DType, sum: Value, at: [Value; 2], c: Option<&[Dim]>) -> Value {
-        let mut result = sum;
-        if self.alpha != 1.0 {
-            let alpha = float(b, dtype, self.alpha);
-            result = b.mul(alpha, result);
-        }
-        let Some(c) = c else { return result };
-        let row = b.mul_const(at[0], c[0].stride as i64);
-        let column = b.mul_const(at[1], c[1].stride as i64);
-        let index = b.add(row, column);
-        let address = b.element(dtype, b.input(2), index);
-        let c = b.load(dtype, address, 0);
-        if self.beta == 1.0 {
-            return b.add(result, c);
-        }
-        let beta = float(b, dtype, self.beta);
-        b.fma(beta, c, result)
     }
 }
 

@@ -1,11 +1,10 @@
 //! Products of matrices and of stacks of matrices.
 
-use crate::definition::{self, Affine, Over, Source};
-use crate::kernel::{Builder, Ops, Type};
-use crate::layout::{Dim, broadcast, broadcast_shape, dims};
-use crate::operator::contraction::Product;
+use crate::definition::{Affine, Builder, Over, Source};
+use crate::layout::{Dim, broadcast_shape, dims};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
-use crate::operator::{Lowering, Meaning, Problem, Semantics};
+use crate::operator::{Meaning, Problem, Semantics};
+use crate::scalar::{Ops, Type};
 use crate::tensor::TensorType;
 
 /// The product of the last two dimensions, like `numpy.matmul`. The other dimensions are stacks, which are
@@ -58,11 +57,11 @@ impl Semantics for MatMul {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let [a, c] = factors(inputs)?;
-        let mut b = definition::Builder::new("matmul", inputs, output);
+        let mut b = Builder::new("matmul", inputs, output);
         let outer = [a.outer, c.outer].map(|outer| outer.is_some());
         let stack = output.shape.len() - outer.iter().filter(|outer| **outer).count();
         // The indices of an input in the stack, aligned at the right, with dimensions of size 1 repeated.
-        let stacked = |b: &definition::Builder, own: &[u64]| -> Vec<Affine> {
+        let stacked = |b: &Builder, own: &[u64]| -> Vec<Affine> {
             let index = |(axis, &size): (usize, &u64)| match size {
                 1 => Affine::from(0),
                 _ => b.at(axis + stack - own.len()),
@@ -80,26 +79,5 @@ impl Semantics for MatMul {
             vec![b.fma(x, y, sum[0])]
         });
         Ok(b.finish(sum[0])?.into())
-    }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        let [a, b] = factors(inputs)?;
-        let stack = broadcast_shape(a.stack, b.stack).unwrap_or_default();
-        let stacked = |factor: &Split<'_>| {
-            let matrix = factor.outer.map_or(1, |outer| outer.size) * factor.inner.size;
-            let scale = |dim: Dim| Dim { stride: dim.stride * matrix, ..dim };
-            broadcast(factor.stack, &stack).into_iter().map(scale).collect()
-        };
-        let product = Product {
-            dtype: output.dtype,
-            stack: [stacked(&a), stacked(&b)],
-            rows: a.outer,
-            columns: b.outer,
-            depth: a.inner.size,
-            steps: [a.inner.stride, b.inner.stride],
-        };
-        let mut builder = Builder::new("matmul", inputs, output, &product.tile());
-        product.lower(&mut builder, &mut |_, sum, _| sum);
-        Ok(Lowering::Kernels(vec![builder.finish()?]))
     }
 }

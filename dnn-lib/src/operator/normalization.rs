@@ -1,10 +1,9 @@
 //! Normalization with given statistics.
 
-use crate::definition::{self, Source};
-use crate::kernel::{Builder, Ops, Value};
-use crate::layout::coordinates;
+use crate::definition::{Builder, Source};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
-use crate::operator::{Lowering, Meaning, Problem, Semantics};
+use crate::operator::{Meaning, Problem, Semantics};
+use crate::scalar::{Ops, Value};
 use crate::tensor::{DType, TensorType};
 
 /// Y = (X - mean) * (scale / sqrt(variance + epsilon)) + B, for each channel (dimension 1). The last product
@@ -29,7 +28,7 @@ impl Semantics for BatchNormalization {
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
-        let mut b = definition::Builder::new("batchnormalization", inputs, output);
+        let mut b = Builder::new("batchnormalization", inputs, output);
         b.rows_along(2..output.shape.len());
         let [scale, variance] = [1, 4].map(|input| b.load(Source::Input(input), [b.at(1)]));
         let factor = self.factor(&mut b, output.dtype, scale, variance);
@@ -39,38 +38,6 @@ impl Semantics for BatchNormalization {
         let centred = b.sub(x, mean);
         let y = b.fma(centred, factor, bias);
         Ok(b.finish(y)?.into())
-    }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        let dtype = output.dtype;
-        let shape = &output.shape;
-        // A unit is a plane of one channel, so that the channel's factor is computed only once.
-        let plane: u64 = shape[2..].iter().product();
-        let tile = [&[1, 1], &shape[2..]].concat();
-        let mut b = Builder::new("batchnormalization", inputs, output, &tile);
-        let (lo, hi) = (b.lo(), b.hi());
-        b.for_(lo, hi, 1, &[], |b, unit, _| {
-            let channel = coordinates(b, unit, &shape[..2])[1];
-            let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|input| {
-                let address = b.element(dtype, b.input(input), channel);
-                b.load(dtype, address, 0)
-            });
-            let factor = self.factor(b, dtype, scale, variance);
-            let first = b.mul_const(unit, plane as i64);
-            let start = b.element(dtype, b.input(0), first);
-            let end = b.add_const(start, (plane * dtype.size()) as i64);
-            let distance = b.sub(b.output(), b.input(0));
-            b.for_bounded(start, end, dtype.size() as i64, plane, &[], |b, address, _| {
-                let x = b.load(dtype, address, 0);
-                let centred = b.sub(x, mean);
-                let y = b.fma(centred, factor, bias);
-                let address = b.add(address, distance);
-                b.store(dtype, address, 0, y);
-                vec![]
-            });
-            vec![]
-        });
-        Ok(Lowering::Kernels(vec![b.finish()?]))
     }
 }
 

@@ -1,11 +1,10 @@
 //! Pooling: reductions over a sliding window.
 
-use crate::definition::{self, Affine, Over, Source};
-use crate::kernel::{Builder, Const, Conversion, Expr, Ops, Type, Value};
-use crate::layout::{coordinates, strides};
+use crate::definition::{Affine, Builder, Over, Source};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
-use crate::operator::window::{self, Axis, Stream};
-use crate::operator::{Lowering, Meaning, Problem, Semantics, Window};
+use crate::operator::window::Axis;
+use crate::operator::{Meaning, Problem, Semantics, Window};
+use crate::scalar::{Const, Conversion, Expr, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// The maximum over a window. The padding does not count, and a NaN in the window gives a NaN.
@@ -31,9 +30,6 @@ pub struct AveragePool {
     /// Whether positions in the padding count (as 0).
     pub count_include_pad: bool,
 }
-
-/// The operation on a window.
-type Reduce<'a> = &'a mut dyn FnMut(&mut Builder, &Pool, &[Value], &Stream) -> Value;
 
 /// A pooling operator with all sizes known.
 struct Pool {
@@ -64,9 +60,9 @@ impl Pool {
     /// A fold over the window.
     fn define(
         &self,
-        b: &mut definition::Builder,
+        b: &mut Builder,
         init: Value,
-        step: impl FnOnce(&mut definition::Builder, Value, Value) -> Value,
+        step: impl FnOnce(&mut Builder, Value, Value) -> Value,
     ) -> Value {
         let o = b.indices();
         let over: Vec<Over> = self.axes.iter().zip(&o[2..]).map(|(axis, o)| axis.over(o.clone())).collect();
@@ -78,49 +74,6 @@ impl Pool {
             vec![step(b, so_far[0], x)]
         });
         results[0]
-    }
-
-    fn lower(
-        &self,
-        name: &str,
-        inputs: &[TensorType],
-        output: &TensorType,
-        reduce: Reduce<'_>,
-    ) -> Result<Lowering, Problem> {
-        let mut b = Builder::new(name, inputs, output, &vec![1; output.shape.len()]);
-        // Batch and channel are one dimension here: images.
-        let grid = [&[output.shape[0] * output.shape[1]], &output.shape[2..]].concat();
-        let size = self.dtype.size();
-        let strides: Vec<i64> =
-            strides(&inputs[0].shape)[1..].iter().map(|&stride| (stride * size) as i64).collect();
-        let (lo, hi) = (b.lo(), b.hi());
-        b.for_(lo, hi, 1, &[], |b, unit, _| {
-            let at = coordinates(b, unit, &grid);
-            let image = b.mul_const(at[0], strides[0]);
-            let base = b.add(b.input(0), image);
-            let stream = Stream { base, strides: strides[1..].to_vec() };
-            let result = reduce(b, self, &at[1..], &stream);
-            let address = b.element(self.dtype, b.output(), unit);
-            b.store(self.dtype, address, 0, result);
-            vec![]
-        });
-        Ok(Lowering::Kernels(vec![b.finish()?]))
-    }
-
-    /// Folds the elements of a window with one accumulator.
-    fn fold(
-        &self,
-        b: &mut Builder,
-        at: &[Value],
-        stream: &Stream,
-        init: Value,
-        step: &mut dyn FnMut(&mut Builder, Value, Value) -> Value,
-    ) -> Value {
-        let mut load_and_step = |b: &mut Builder, address: Value, _, accumulators: &[Value]| {
-            let x = b.load(self.dtype, address, 0);
-            vec![step(b, accumulators[0], x)]
-        };
-        window::fold(b, &self.axes, at, (stream, None), &[init], &mut load_and_step)[0]
     }
 }
 
@@ -142,17 +95,6 @@ fn least(b: &mut impl Ops, dtype: DType) -> Value {
     }))
 }
 
-/// The larger of two values, or a NaN if either is one.
-fn larger(b: &mut Builder, most: Value, x: Value) -> Value {
-    let more = b.lt(most, x);
-    if !b.ty(x).is_float() {
-        return b.select(more, x, most);
-    }
-    let nan = b.ne(x, x);
-    let take = b.binary(crate::kernel::BinaryOp::Or, more, nan);
-    b.select(take, x, most)
-}
-
 impl MaxPool {
     fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
         pool(inputs, MAX_POOL, &self.kernel, &self.window, self.ceil_mode)
@@ -166,17 +108,10 @@ impl Semantics for MaxPool {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let pool = self.pool(inputs)?;
-        let mut b = definition::Builder::new("maxpool", inputs, output);
+        let mut b = Builder::new("maxpool", inputs, output);
         let init = least(&mut b, pool.dtype);
         let max = pool.define(&mut b, init, |b, max, x| b.max(max, x));
         Ok(b.finish(max)?.into())
-    }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        self.pool(inputs)?.lower("maxpool", inputs, output, &mut |b, pool, at, stream| {
-            let init = least(b, pool.dtype);
-            pool.fold(b, at, stream, init, &mut larger)
-        })
     }
 }
 
@@ -194,7 +129,7 @@ impl Semantics for AveragePool {
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let pool = self.pool(inputs)?;
         let ty = Type::of(pool.dtype);
-        let mut b = definition::Builder::new("averagepool", inputs, output);
+        let mut b = Builder::new("averagepool", inputs, output);
         let zero = b.number(ty, 0);
         let sum = pool.define(&mut b, zero, |b, sum, x| b.add(sum, x));
         let mut count = b.i64(1);
@@ -205,16 +140,5 @@ impl Semantics for AveragePool {
         let count = b.convert(Conversion::IntToFloat, ty, count);
         let mean = b.div(sum, count);
         Ok(b.finish(mean)?.into())
-    }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        self.pool(inputs)?.lower("averagepool", inputs, output, &mut |b, pool, at, stream| {
-            let ty = Type::of(pool.dtype);
-            let zero = b.number(ty, 0);
-            let sum = pool.fold(b, at, stream, zero, &mut |b, sum, x| b.add(sum, x));
-            let count = window::count(b, &pool.axes, at, self.count_include_pad);
-            let count = b.convert(Conversion::IntToFloat, ty, count);
-            b.div(sum, count)
-        })
     }
 }

@@ -1,11 +1,9 @@
 //! Means over whole dimensions.
 
-use crate::definition::{self, Source};
-use crate::kernel::{BinaryOp, Builder, Ops, Type};
-use crate::layout::{Dim, dims, position, single_stride};
+use crate::definition::{Builder, Source};
 use crate::operator::error::{FLOATS, check_shape, resolve_axes, same_dtype};
-use crate::operator::{Lowering, Meaning, Problem, Semantics};
-use crate::reduction::sum;
+use crate::operator::{Meaning, Problem, Semantics};
+use crate::scalar::{BinaryOp, Ops, Type};
 use crate::tensor::TensorType;
 
 /// The mean over some axes: a sum in 16 lanes, divided by the count.
@@ -36,10 +34,6 @@ impl Semantics for GlobalAveragePool {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         self.reduction(inputs)?.define(inputs, output)
-    }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        self.reduction(inputs)?.lower(inputs, output)
     }
 }
 
@@ -72,7 +66,7 @@ impl Semantics for ReduceMean {
         let sizes: Vec<u64> =
             shape.iter().zip(&reduced).filter(|(_, reduced)| **reduced).map(|(&size, _)| size).collect();
         let ty = Type::of(output.dtype);
-        let mut b = definition::Builder::new("reducemean", inputs, output);
+        let mut b = Builder::new("reducemean", inputs, output);
         let zero = b.number(ty, 0);
         let sum = b.in_lanes(BinaryOp::Add, sizes.iter().copied(), zero, |b, summed| {
             let (mut summed, mut kept) = (summed.iter().cloned(), b.indices().into_iter());
@@ -87,40 +81,5 @@ impl Semantics for ReduceMean {
         let count = b.number(ty, sizes.iter().product::<u64>() as i64);
         let mean = b.div(sum, count);
         Ok(b.finish(mean)?.into())
-    }
-
-    fn lower(&self, inputs: &[TensorType], output: &TensorType) -> Result<Lowering, Problem> {
-        let (dtype, ty) = (output.dtype, Type::of(output.dtype));
-        let reduced = self.reduced(inputs[0].shape.len())?;
-        let all = || dims(&inputs[0].shape).into_iter().zip(&reduced);
-        let kept: Vec<Dim> = all().filter(|(_, reduced)| !**reduced).map(|(dim, _)| dim).collect();
-        let summed: Vec<Dim> = all().filter(|(_, reduced)| **reduced).map(|(dim, _)| dim).collect();
-        let count: u64 = summed.iter().map(|dim| dim.size).product();
-        let mut b = Builder::new("reducemean", inputs, output, &vec![1; output.shape.len()]);
-        let (lo, hi) = (b.lo(), b.hi());
-        b.for_(lo, hi, 1, &[], |b, unit, _| {
-            let first = position(b, unit, &kept);
-            let first = b.element(dtype, b.input(0), first);
-            let total = sum(b, ty, count, &mut |b, base, i| {
-                let (offset, displacement) =
-                    match single_stride(&summed).map(|stride| (stride, i * stride * dtype.size())) {
-                        Some((stride, displacement)) if displacement < 1 << 31 => {
-                            (b.mul_const(base, stride as i64), displacement)
-                        }
-                        _ => {
-                            let index = b.add_const(base, i as i64);
-                            (position(b, index, &summed), 0)
-                        }
-                    };
-                let address = b.element(dtype, first, offset);
-                b.load(dtype, address, displacement as i32)
-            });
-            let count = b.number(ty, count as i64);
-            let mean = b.div(total, count);
-            let address = b.element(dtype, b.output(), unit);
-            b.store(dtype, address, 0, mean);
-            vec![]
-        });
-        Ok(Lowering::Kernels(vec![b.finish()?]))
     }
 }

@@ -1,7 +1,7 @@
 //! Operators that give the same bytes another shape.
 
 use crate::operator::error::{check_attribute, check_shape, resolve_axes, resolve_axis};
-use crate::operator::{Lowering, Meaning, Problem, Semantics};
+use crate::operator::{Meaning, Problem, Semantics};
 use crate::tensor::{TensorType, elements};
 
 /// The same tensor.
@@ -56,9 +56,6 @@ macro_rules! views {
                 Ok(Meaning::View)
             }
 
-            fn lower(&self, _: &[TensorType], _: &TensorType) -> Result<Lowering, Problem> {
-                Ok(Lowering::View)
-            }
         }
     )+};
 }

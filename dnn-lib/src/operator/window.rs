@@ -1,9 +1,9 @@
 //! Sliding windows, in any number of spatial dimensions: shared by convolution and pooling.
 
-use crate::definition::{self, Affine, Over};
-use crate::kernel::{BinaryOp, Builder, Const, Ops, Value};
+use crate::definition::{Affine, Builder, Over};
 use crate::operator::Problem;
 use crate::operator::error::check_attribute;
+use crate::scalar::{BinaryOp, Ops, Value};
 
 /// The padding around the input of a window operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,14 +147,14 @@ impl Axis {
     }
 
     /// The number of positions of the window at an output that are in the input, optionally with its padding.
-    pub(super) fn defined_count(&self, b: &mut definition::Builder, o: Affine, with_padding: bool) -> Value {
+    pub(super) fn defined_count(&self, b: &mut Builder, o: Affine, with_padding: bool) -> Value {
         let (begin, size) = match with_padding {
             true => (self.begin(o) + self.pad.0 as i64, self.input + self.pad.0 + self.pad.1),
             false => (self.begin(o), self.input),
         };
         let (zero, kernel) = (b.i64(0), b.i64(self.kernel as i64));
         // ceil(x / dilation) for what is not negative.
-        let up_to = |b: &mut definition::Builder, distance: Affine| {
+        let up_to = |b: &mut Builder, distance: Affine| {
             let distance = b.index(distance + (self.dilation as i64 - 1));
             let distance = b.max(distance, zero);
             let distance = self.in_dilations(b, distance);
@@ -165,39 +165,6 @@ impl Axis {
         b.sub(end, first)
     }
 
-    /// The first position of the window at output `o` that is in the input, as a position of the kernel. At
-    /// least 0.
-    fn first(&self, b: &mut Builder, start: Value) -> Value {
-        let zero = b.i64(0);
-        if self.pad.0 == 0 {
-            return zero;
-        }
-        // ceil(-start / dilation), if start is negative.
-        let round = b.i64(self.dilation as i64 - 1);
-        let missing = b.sub(round, start);
-        let missing = b.max(missing, zero);
-        self.in_dilations(b, missing)
-    }
-
-    /// The end of the window positions before position `limit` of the input.
-    fn end(&self, b: &mut Builder, start: Value, limit: u64) -> Value {
-        let kernel = b.i64(self.kernel as i64);
-        if (self.output.max(1) - 1) * self.stride + (self.kernel - 1) * self.dilation < limit + self.pad.0 {
-            return kernel; // The last window fits, so all do.
-        }
-        let zero = b.i64(0);
-        let round = b.i64((limit + self.dilation - 1) as i64);
-        let there = b.sub(round, start);
-        let there = b.max(there, zero);
-        let there = self.in_dilations(b, there);
-        b.min(there, kernel)
-    }
-
-    /// Whether a range from [`range`](Self::range) is the whole window at any output.
-    fn never_clipped(&self, b: &Builder, first: Value, end: Value) -> bool {
-        b.constant(first) == Some(Const::I64(0)) && b.constant(end) == Some(Const::I64(self.kernel as i64))
-    }
-
     fn in_dilations(&self, b: &mut impl Ops, positions: Value) -> Value {
         if self.dilation == 1 {
             return positions;
@@ -205,119 +172,4 @@ impl Axis {
         let dilation = b.i64(self.dilation as i64);
         b.binary(BinaryOp::DivU, positions, dilation)
     }
-
-    /// The input position at which the window of output `o` begins. Negative in the padding.
-    fn start(&self, b: &mut Builder, o: Value) -> Value {
-        let start = b.mul_const(o, self.stride as i64);
-        b.add_const(start, -(self.pad.0 as i64))
-    }
-
-    /// The number of positions of the window at output `o` in the input or in its padding.
-    fn padded_count(&self, b: &mut Builder, o: Value) -> Value {
-        let start = self.start(b, o);
-        self.end(b, start, self.input + self.pad.1)
-    }
-
-    /// The window at output `o`: `(start, first, end)`. The last two count positions of the kernel.
-    fn range(&self, b: &mut Builder, o: Value) -> (Value, Value, Value) {
-        let start = self.start(b, o);
-        let first = self.first(b, start);
-        let end = self.end(b, start, self.input);
-        (start, first, end)
-    }
-}
-
-/// The layout of a window's positions in one tensor: the address of position (0, 0, ...) of the *input* (not
-/// of the window) or of the kernel, and the distance between neighbours in bytes for each spatial dimension.
-#[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) base: Value,
-    pub(super) strides: Vec<i64>,
-}
-
-/// The operation at a position. It gets the addresses in the input and in the kernel, and the accumulators.
-pub(super) type Step<'a> = &'a mut dyn FnMut(&mut Builder, Value, Value, &[Value]) -> Vec<Value>;
-
-/// Folds over the positions of the window at output `at` that are in the input, in row-major order.
-pub(super) fn fold(
-    b: &mut Builder,
-    axes: &[Axis],
-    at: &[Value],
-    streams: (&Stream, Option<&Stream>),
-    init: &[Value],
-    step: Step<'_>,
-) -> Vec<Value> {
-    let (input, kernel) = streams;
-    let Some((axis, inner_axes)) = axes.split_first() else {
-        return step(b, input.base, kernel.map_or(input.base, |kernel| kernel.base), init);
-    };
-    let (start, first, end) = axis.range(b, at[0]);
-    if kernel.is_none() && axis.kernel <= UNROLLED && axis.never_clipped(b, first, end) {
-        return unrolled(b, axes, at, input, start, init, step);
-    }
-    let skipped = b.mul_const(first, axis.dilation as i64);
-    let position = b.add(start, skipped);
-    let strides = [input.strides[0] * axis.dilation as i64, kernel.map_or(0, |kernel| kernel.strides[0])];
-    // The addresses are carried, because a machine adds faster than it multiplies.
-    let mut carried = vec![at_position(b, input.base, position, input.strides[0])];
-    carried.extend(kernel.map(|kernel| at_position(b, kernel.base, first, kernel.strides[0])));
-    let streams = carried.len();
-    carried.extend(init);
-    let results = b.for_bounded(first, end, 1, axis.kernel, &carried, |b, _, carried| {
-        let (bases, accumulators) = carried.split_at(streams);
-        let inner = Stream { base: bases[0], strides: input.strides[1..].to_vec() };
-        let inner_kernel =
-            kernel.map(|kernel| Stream { base: bases[1], strides: kernel.strides[1..].to_vec() });
-        let accumulators = fold(b, inner_axes, &at[1..], (&inner, inner_kernel.as_ref()), accumulators, step);
-        let mut next: Vec<_> =
-            bases.iter().zip(strides).map(|(&base, stride)| b.add_const(base, stride)).collect();
-        next.extend(accumulators);
-        next
-    });
-    results[streams..].to_vec()
-}
-
-/// Pooling windows up to this size in a dimension are unrolled, since a loop would cost more than its body.
-const UNROLLED: u64 = 4;
-
-/// [`fold`] without a kernel, unrolled, over a window that is never clipped in the first dimension.
-fn unrolled(
-    b: &mut Builder,
-    axes: &[Axis],
-    at: &[Value],
-    input: &Stream,
-    start: Value,
-    init: &[Value],
-    step: Step<'_>,
-) -> Vec<Value> {
-    let first = at_position(b, input.base, start, input.strides[0]);
-    let mut accumulators = init.to_vec();
-    for k in 0..axes[0].kernel {
-        let base = b.add_const(first, (k * axes[0].dilation) as i64 * input.strides[0]);
-        let inner = Stream { base, strides: input.strides[1..].to_vec() };
-        accumulators = fold(b, &axes[1..], &at[1..], (&inner, None), &accumulators, step);
-    }
-    accumulators
-}
-
-fn at_position(b: &mut Builder, base: Value, position: Value, stride: i64) -> Value {
-    let offset = b.mul_const(position, stride);
-    b.add(base, offset)
-}
-
-/// The number of positions of the window at output `at`: those in the input, optionally with those in its
-/// padding.
-pub(super) fn count(b: &mut Builder, axes: &[Axis], at: &[Value], with_padding: bool) -> Value {
-    let mut product = b.i64(1);
-    for (axis, &o) in axes.iter().zip(at) {
-        let count = if with_padding {
-            axis.padded_count(b, o)
-        } else {
-            let (_, first, end) = axis.range(b, o);
-            let (count, zero) = (b.sub(end, first), b.i64(0));
-            b.max(count, zero)
-        };
-        product = b.mul(product, count);
-    }
-    product
 }

@@ -11,8 +11,8 @@ mod products;
 mod reductions;
 mod views;
 
-use dnn_lib::kernel::Kernel;
-use dnn_lib::operator::{Lowering, Meaning, Operator};
+use dnn_lib::definition::Definition;
+use dnn_lib::operator::{Meaning, Operator};
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
 
@@ -70,25 +70,22 @@ fn indices(shape: &[u64]) -> impl Iterator<Item = Vec<u64>> {
     })
 }
 
-/// The only kernel of an operator.
-fn kernel(operator: &Operator, inputs: &[TensorType]) -> Kernel {
-    match operator.lower(inputs) {
-        Ok(Lowering::Kernels(mut kernels)) if kernels.len() == 1 => kernels.remove(0),
+/// The definition of an operator that computes something.
+fn definition(operator: &Operator, inputs: &[TensorType]) -> Definition {
+    match operator.define(inputs) {
+        Ok(Some(Meaning::Computed(definition))) => definition,
         other => panic!("{operator:?} on {inputs:?}: {other:?}"),
     }
 }
 
-/// Runs an operator as a whole and in ranges, which must agree.
+/// Evaluates an operator, and runs its kernel as a whole and in ranges, which must agree.
 fn run_bytes(operator: &Operator, types: &[TensorType], inputs: &[&[u8]]) -> (TensorType, Vec<u8>) {
     let output = operator.infer(types).expect("good inputs").remove(0);
-    let kernel = kernel(operator, types);
-    assert_eq!(kernel.output, output);
-    let whole = kernel.run(inputs).expect("no error");
-    if let Ok(Some(Meaning::Computed(definition))) = operator.define(types) {
-        assert_eq!(definition.eval(inputs).expect("good inputs"), whole, "{definition}");
-        let scheduled = dnn_lib::schedule::guest(&definition).expect("a kernel");
-        assert_eq!(scheduled.run(inputs).expect("no error"), whole, "{definition}\n{scheduled}");
-    }
+    let definition = definition(operator, types);
+    assert_eq!(definition.output.bytes(), output.bytes());
+    let whole = definition.eval(inputs).expect("good inputs");
+    let kernel = dnn_lib::schedule::guest(&definition).expect("a kernel");
+    assert_eq!(kernel.run(inputs).expect("no error"), whole, "{definition}\n{kernel}");
     let units = kernel.units();
     let cuts = [0, units / 3, units / 2, units.saturating_sub(1), units];
     let ranges = cuts.windows(2).rev().map(|cut| cut[0]..cut[1].max(cut[0]));

@@ -3,7 +3,7 @@
 use dnn_lib::operator::{Conv, Gemm, MatMul, Padding, Window};
 use proptest::prelude::*;
 
-use super::{Tensor, assert_same, kernel, run, tensor};
+use super::{Tensor, assert_same, definition, run, tensor};
 
 #[derive(Clone, Debug)]
 struct GemmCase {
@@ -207,5 +207,5 @@ fn padding_is_skipped_and_not_multiplied_by_zero() {
 fn a_small_conv_as_text() {
     let window = Window { padding: Padding::Explicit(vec![(1, 1), (0, 0)]), ..Window::default() };
     let types = [[1, 2, 4, 4], [3, 2, 3, 2]].map(|shape| Tensor::from_fn(&shape, |_| 0.0).ty());
-    insta::assert_snapshot!(kernel(&Conv { window, group: 1 }.into(), &types));
+    insta::assert_snapshot!(definition(&Conv { window, group: 1 }.into(), &types));
 }

@@ -8,7 +8,7 @@ use object::elf;
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, Sym, Writer};
 use object::write::{Error, StreamingBuffer, StringId};
 
-use crate::link::{Mark, MarkKind, START};
+use codegen::link::{Mark, MarkKind, START};
 
 const PAGE: u64 = 4096;
 

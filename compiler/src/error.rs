@@ -2,7 +2,7 @@
 
 mod import;
 
-use dnn_lib::kernel::EvalError;
+use dnn_lib::definition::InputError;
 use dnn_lib::operator::OperatorError;
 use thiserror::Error;
 
@@ -23,15 +23,21 @@ pub enum CompileError {
     /// An operator was accepted but cannot be computed, which is an error in its kernel.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// A kernel could not be turned into code.
-    #[error(transparent)]
-    Codegen(#[from] codegen::CodegenError),
     /// The program is not a valid image, which is an error in the compiler.
     #[error(transparent)]
     Image(#[from] image::ImageError),
-    /// The kernels could not be linked to a program.
+    /// A definition has no kernel, which is an error in the scheduler.
     #[error(transparent)]
-    Link(#[from] LinkError),
+    Kernel(#[from] dnn_lib::kernel::BuildError),
+    /// The kernels could not be turned into code, or linked to a program.
+    #[error(transparent)]
+    Link(#[from] codegen::LinkError),
+    /// There is no schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The program can't be written, which is an error in the compiler.
+    #[error(transparent)]
+    Program(#[from] dnn_lib::program::ProgramError),
 }
 
 /// A warning about a model that was accepted.
@@ -303,9 +309,9 @@ pub enum NodeError {
         /// The limit.
         limit: u64,
     },
-    /// Its value could not be computed at compile time, which is an error in a kernel.
+    /// Its value could not be computed at compile time, which is an error in a definition.
     #[error("constant folding: {0}")]
-    Fold(#[from] EvalError),
+    Fold(#[from] InputError),
     /// The operator has several outputs.
     #[error("the operator has {found} outputs; only operators with one output are supported")]
     Outputs {
@@ -314,25 +320,9 @@ pub enum NodeError {
     },
 }
 
-/// Why the kernels could not be linked.
+/// Why there is no schedule.
 #[derive(Debug, Error)]
-pub enum LinkError {
-    /// A kernel needs too much stack.
-    #[error("kernel {kernel} needs {found} bytes of stack; the limit is {limit}")]
-    Stack {
-        /// The kernel.
-        kernel: String,
-        /// The bytes that it uses.
-        found: u64,
-        /// The bytes that are available.
-        limit: u64,
-    },
-    /// A kernel has a loop whose length depends on data.
-    #[error("kernel {kernel} has no upper bound of steps: a loop in it depends on data")]
-    Unbounded {
-        /// The kernel.
-        kernel: String,
-    },
+pub enum ScheduleError {
     /// There are too many big steps.
     #[error("a budget of {budget} steps makes more than {limit} big steps; choose a larger --budget")]
     Steps {
@@ -341,19 +331,7 @@ pub enum LinkError {
         /// The maximum number of big steps.
         limit: usize,
     },
-    /// A value does not fit into an instruction.
-    #[error("{what} cannot be encoded")]
-    Encoding {
-        /// The value.
-        what: String,
-    },
-    /// The code has a word that is not an instruction, which is an error in the linker.
-    #[error("the word at {address:#x} of the linked code is not an instruction")]
-    Illegal {
-        /// The address of the word.
-        address: u64,
-    },
-    /// The kernel or output of a big step is not in the image, which is an error in the linker.
+    /// The kernel or output of a big step is not in the image, which is an error in the compiler.
     #[error("node `{node}`: its kernel or its output is not in the image")]
     Lost {
         /// The node.

@@ -9,22 +9,22 @@ mod elf;
 mod error;
 pub mod graph;
 mod import;
-mod link;
 mod metadata;
 mod passes;
 pub mod plan;
 pub mod reference;
 pub mod schedule;
-mod work;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
+use codegen::Target;
+use codegen::link::{self, Linkable, Mark};
+use dnn_lib::definition::Definition;
 use image::Image;
-use link::Mark;
 
-pub use error::{CompileError, ImportErrors, ImportProblem, LinkError, ModelError, NodeError, Warning};
+pub use error::{CompileError, ImportErrors, ImportProblem, ModelError, NodeError, ScheduleError, Warning};
 pub use graph::Graph;
 pub use plan::Plan;
 pub use schedule::Schedule;
@@ -124,16 +124,28 @@ fn compile_graph_with_progress(
     graph.warnings.extend(metadata::warnings(&graph));
     let plan = plan::plan(&graph, options.max_memory)?;
     let mut schedule = schedule::schedule(&graph)?;
-    let kernels = link::compile(&schedule.kernels, progress)?;
+    let kernels = kernels(&schedule.definitions, progress)?;
     progress(Phase::Linking);
     if let Some(budget) = options.budget {
-        schedule = schedule.split(budget, |kernel, units| kernels[kernel].bound(units))?;
+        schedule = schedule.split(budget, |definition, units| kernels[definition].bound(units))?;
     }
-    let text = link::text(&schedule, &kernels, &plan)?;
+    let (nodes, parts) = schedule.parts(&plan);
+    let text = link::text(plan.memory_size(), &kernels, &nodes, &parts)?;
     let marks = text.marks.clone();
     progress(Phase::Hashing);
     let image = Image::new(metadata::contents(text, &graph, &plan, &schedule)?)?;
     Ok(Compiled { image, graph, plan, schedule, marks })
+}
+
+/// The code of each definition.
+fn kernels(definitions: &[Definition], progress: &dyn Fn(Phase)) -> Result<Vec<Linkable>, CompileError> {
+    let target = Target::guest().map_err(codegen::LinkError::from)?;
+    let mut kernels = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        progress(Phase::Kernels { done: kernels.len(), total: definitions.len() });
+        kernels.push(Linkable::new(&dnn_lib::schedule::guest(definition)?, &target)?);
+    }
+    Ok(kernels)
 }
 
 /// Reads a model file into the graph that is compiled.

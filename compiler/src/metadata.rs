@@ -1,13 +1,15 @@
 //! Describes the linked program: its memory, the tensor table and the schedule.
 
 use bytes::Bytes;
-use image::{BigStep, Contents, ImageError, Interface, MOST_REGIONS, Role, Segment, Tensor};
+use image::{BigStep, Contents, ImageError, Interface, MOST_REGIONS, Role, Section, Segment, Tensor};
 use step::MachineProfile;
 
-use crate::error::{CompileError, LinkError, Warning};
+use codegen::link::{STACK_BITS, Text};
+use dnn_lib::program::{Node, Program};
+
+use crate::error::{CompileError, ScheduleError, Warning};
 use crate::graph::{Graph, TensorId};
-use crate::link::Text;
-use crate::plan::{Plan, STACK_BITS};
+use crate::plan::Plan;
 use crate::schedule::Schedule;
 
 /// The contents of the image.
@@ -18,13 +20,14 @@ pub(crate) fn contents(
     schedule: &Schedule,
 ) -> Result<Contents, CompileError> {
     let size = text.bytes.len() as u64;
-    let profile = MachineProfile::new(text.extensions()?, plan.memory_bits as u8, text.address, size)
+    let extensions = text.extensions()?;
+    let profile = MachineProfile::new(extensions, plan.memory_bits as u8, text.address, size)
         .map_err(ImageError::from)?;
     let table = Table::of(graph);
     let steps = schedule.steps.iter().zip(&text.entries).map(|(step, entry)| {
-        let missing = || LinkError::Lost { node: step.node.clone() };
+        let missing = || ScheduleError::Lost { node: step.node.clone() };
         Ok(BigStep {
-            kernel: text.kernel(step.kernel).ok_or_else(missing)?,
+            kernel: text.kernel(step.definition).ok_or_else(missing)?,
             operator: step.operator.to_owned(),
             node: step.node.clone(),
             output: table.place(step.output).ok_or_else(missing)?,
@@ -35,7 +38,8 @@ pub(crate) fn contents(
             bound: entry.bound,
         })
     });
-    let schedule = steps.collect::<Result<_, LinkError>>()?;
+    let program = program(schedule, &table)?;
+    let schedule = steps.collect::<Result<_, ScheduleError>>()?;
     let constants = plan.constants.iter().filter(|(_, bytes)| !bytes.is_empty());
     let segments =
         constants.map(|(address, bytes)| Segment { address: *address, bytes: Bytes::copy_from_slice(bytes) });
@@ -53,9 +57,29 @@ pub(crate) fn contents(
             scratch_bits: STACK_BITS,
             bound: text.bound,
         }),
+        sections: vec![Section::program(program.to_bytes()?)],
         code: text.bytes.into(),
         symbols: text.symbols,
     })
+}
+
+/// The program, over the tensors of the image's table.
+fn program(schedule: &Schedule, table: &Table) -> Result<Program, ScheduleError> {
+    let mut program = Program { definitions: schedule.definitions.clone(), ..Program::default() };
+    let mut last = None;
+    for step in &schedule.steps {
+        let lost = || ScheduleError::Lost { node: step.node.clone() };
+        if last.replace(step.place) != Some(step.place) {
+            let inputs = step.inputs.iter().map(|&id| table.place(id));
+            program.nodes.push(Node {
+                definition: u32::try_from(step.definition).map_err(|_| lost())?,
+                inputs: inputs.collect::<Option<_>>().ok_or_else(lost)?,
+                output: table.place(step.output).ok_or_else(lost)?,
+            });
+        }
+        program.steps.push(u32::try_from(program.nodes.len() - 1).map_err(|_| lost())?);
+    }
+    Ok(program)
 }
 
 /// Why a model can be run but not disputed: its image gets no interface.

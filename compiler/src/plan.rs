@@ -10,16 +10,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use codegen::link::STACK_BYTES;
 use image::Region;
 
 use crate::error::{CompileError, ModelError};
 use crate::graph::{Graph, TensorId};
 use crate::passes::view;
-
-/// log2 of [`STACK_BYTES`].
-pub const STACK_BITS: u8 = 12;
-/// Bytes of scratch memory for the kernels' stack frames: a subtree at the very top.
-pub const STACK_BYTES: u64 = 1 << STACK_BITS;
 
 /// The alignment of every address: a leaf of the memory's Merkle tree.
 const LEAF: u64 = 32;

@@ -1,12 +1,11 @@
-//! The reference backend: executes a graph with the reference evaluator of kernels. It is slow, and every
+//! The reference backend: executes a graph with the reference evaluator of definitions. It is slow, and every
 //! other backend is compared with it.
 
-use dnn_lib::kernel::EvalError;
-use dnn_lib::operator::OperatorError;
+use dnn_lib::definition::InputError;
+use dnn_lib::operator::{Meaning, OperatorError};
 use thiserror::Error;
 
 use crate::graph::Graph;
-use crate::work::{self, Work};
 
 /// Why a graph could not be executed.
 #[derive(Debug, Error)]
@@ -28,9 +27,9 @@ pub enum ReferenceError {
     /// An operator does not accept its inputs.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// A kernel failed.
+    /// An input is not what a definition takes.
     #[error(transparent)]
-    Eval(#[from] EvalError),
+    Input(#[from] InputError),
 }
 
 /// Computes the bytes of the outputs from the bytes of the inputs.
@@ -47,10 +46,10 @@ pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, Referenc
         let undefined = || ReferenceError::Order { node: node.name.clone() };
         let inputs: Option<Vec<&[u8]>> = node.inputs.iter().map(|id| values[id.index()].as_deref()).collect();
         let inputs = inputs.ok_or_else(undefined)?;
-        let output = match work::of_node(graph, node)? {
-            Work::View => inputs.first().ok_or_else(undefined)?.to_vec(),
-            Work::Empty => Vec::new(),
-            Work::Kernel(kernel) => kernel.run(&inputs)?,
+        let output = match node.operator.define(&graph.types(&node.inputs))? {
+            Some(Meaning::View) => inputs.first().ok_or_else(undefined)?.to_vec(),
+            None => Vec::new(),
+            Some(Meaning::Computed(definition)) => definition.eval(&inputs)?,
         };
         values[node.output.index()] = Some(output);
     }

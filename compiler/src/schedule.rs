@@ -3,19 +3,19 @@
 
 use std::collections::HashMap;
 
-use dnn_lib::kernel::Kernel;
-use dnn_lib::operator::OperatorError;
+use codegen::link::{Node, Part};
+use dnn_lib::definition::Definition;
+use dnn_lib::operator::{Meaning, OperatorError};
 
-use crate::error::LinkError;
+use crate::error::ScheduleError;
 use crate::graph::{Graph, TensorId};
 use crate::plan::Plan;
-use crate::work::{self, Work};
 
 /// The big steps of a model, and the kernels that they run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
-    /// The kernels, without duplicates.
-    pub kernels: Vec<Kernel>,
+    /// The definitions, without duplicates.
+    pub definitions: Vec<Definition>,
     /// The big steps in order. Those of a node are consecutive, and their ranges cover its units.
     pub steps: Vec<BigStep>,
 }
@@ -29,8 +29,8 @@ pub struct BigStep {
     pub place: usize,
     /// The node's operator.
     pub operator: &'static str,
-    /// The index of the kernel in [`Schedule::kernels`].
-    pub kernel: usize,
+    /// The index of the definition in [`Schedule::definitions`].
+    pub definition: usize,
     /// The tensors that it reads.
     pub inputs: Vec<TensorId>,
     /// The tensor that it writes.
@@ -52,22 +52,23 @@ impl BigStep {
 /// ones.
 const MAX_STEPS: usize = 1 << 20;
 
-/// One big step for each node that has a kernel.
+/// One big step for each node that computes something.
 pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
     let mut schedule = Schedule::default();
-    let mut known: HashMap<Kernel, usize> = HashMap::new();
+    let mut known: HashMap<Definition, usize> = HashMap::new();
     for (place, node) in graph.nodes.iter().enumerate() {
-        let Work::Kernel(kernel) = work::of_node(graph, node)? else { continue };
-        let (hi, kernel) = (kernel.units(), *kernel);
-        let number = *known.entry(kernel.clone()).or_insert(schedule.kernels.len());
-        if number == schedule.kernels.len() {
-            schedule.kernels.push(kernel);
+        let meaning = node.operator.define(&graph.types(&node.inputs))?;
+        let Some(Meaning::Computed(definition)) = meaning else { continue };
+        let hi = dnn_lib::schedule::units(&definition);
+        let number = *known.entry(definition.clone()).or_insert(schedule.definitions.len());
+        if number == schedule.definitions.len() {
+            schedule.definitions.push(definition);
         }
         schedule.steps.push(BigStep {
             node: node.name.clone(),
             place,
             operator: node.operator.name(),
-            kernel: number,
+            definition: number,
             inputs: node.inputs.clone(),
             output: node.output,
             lo: 0,
@@ -79,14 +80,14 @@ pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
 
 impl Schedule {
     /// The same work in big steps of at most `budget` steps, or of one unit if that takes more. `bound` gives
-    /// the bound of a kernel (by index) for a number of units. It never decreases with more units.
-    pub(crate) fn split(self, budget: u64, bound: impl Fn(usize, u64) -> u64) -> Result<Self, LinkError> {
+    /// the bound of a definition (by index) for a number of units. It never decreases with more units.
+    pub(crate) fn split(self, budget: u64, bound: impl Fn(usize, u64) -> u64) -> Result<Self, ScheduleError> {
         let mut steps = Vec::new();
         for step in self.steps {
             let units = step.hi - step.lo;
-            let parts = units.div_ceil(most_units(units, |units| bound(step.kernel, units) <= budget));
+            let parts = units.div_ceil(most_units(units, |units| bound(step.definition, units) <= budget));
             if parts > (MAX_STEPS - steps.len()) as u64 {
-                return Err(LinkError::Steps { budget, limit: MAX_STEPS });
+                return Err(ScheduleError::Steps { budget, limit: MAX_STEPS });
             }
             let border =
                 |part: u64| step.lo + (u128::from(units) * u128::from(part) / u128::from(parts)) as u64;
@@ -96,7 +97,20 @@ impl Schedule {
                 ..step.clone()
             }));
         }
-        Ok(Self { kernels: self.kernels, steps })
+        Ok(Self { definitions: self.definitions, steps })
+    }
+
+    /// The nodes and the big steps for the linker.
+    pub(crate) fn parts(&self, plan: &Plan) -> (Vec<Node>, Vec<Part>) {
+        let (mut nodes, mut parts) = (Vec::new(), Vec::new());
+        let mut last = None;
+        for step in &self.steps {
+            if last.replace(step.place) != Some(step.place) {
+                nodes.push(Node { addresses: step.addresses(plan), kernel: step.definition });
+            }
+            parts.push(Part { node: nodes.len() - 1, lo: step.lo, hi: step.hi });
+        }
+        (nodes, parts)
     }
 }
 

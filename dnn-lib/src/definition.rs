@@ -194,4 +194,24 @@ impl Definition {
             }
         }
     }
+
+    /// About how many steps the evaluator takes for the whole output.
+    pub fn work(&self) -> u64 {
+        let count = |axes: &[Axis]| axes.iter().map(|&axis| self.size(axis)).fold(1, u64::saturating_mul);
+        let stage = |stage: &Stage| count(&stage.axes).saturating_mul(self.work_of(&stage.steps));
+        let row = self.stages.iter().map(stage).fold(0, u64::saturating_add);
+        count(&self.outer()).saturating_mul(row)
+    }
+
+    fn work_of(&self, steps: &[Step]) -> u64 {
+        let work = |step: &Step| match step {
+            Step::Reduce(reduction) => {
+                let sizes = reduction.ranges.iter().map(|range| self.size(range.axis));
+                sizes.fold(self.work_of(&reduction.body), u64::saturating_mul)
+            }
+            Step::Call(..) => 32,
+            _ => 1,
+        };
+        steps.iter().map(work).fold(1, u64::saturating_add)
+    }
 }

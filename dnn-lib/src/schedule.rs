@@ -15,6 +15,12 @@ pub fn tile(definition: &Definition) -> Vec<u64> {
     definition.output_axes().map(axis).collect()
 }
 
+/// The number of units, which can be computed independently.
+pub fn units(definition: &Definition) -> u64 {
+    let axes = definition.output.shape.iter().zip(tile(definition));
+    axes.map(|(&size, tile)| size.div_ceil(tile)).product()
+}
+
 /// The kernel of a [checked](Definition::check) definition.
 pub fn guest(definition: &Definition) -> Result<Kernel, BuildError> {
     naive::kernel(definition)

@@ -245,6 +245,7 @@ mod tests {
             schedule: vec![big_step("First", "a node", CODE + 4), big_step("Second", "b;c", CODE + 12)],
             period: None,
             interface: None,
+            sections: Vec::new(),
         })
         .expect("an image")
     }

@@ -690,6 +690,7 @@ fn model(path: &Path, bits: [u8; 3], words: &[u32], bound: u64) {
         symbols: vec![Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
         schedule: vec![step],
         period: None,
+        sections: Vec::new(),
         interface: Some(Interface { inputs: vec![input], outputs: vec![output], scratch_bits, bound }),
     };
     Image::new(contents).expect("an image").write(path).expect("room");

@@ -489,6 +489,7 @@ fn translated_code_is_kept_between_runs() {
         schedule: Vec::new(),
         period: None,
         interface: None,
+        sections: Vec::new(),
     };
     image::Image::new(contents).expect("an image").write(&folder.path("loop.opml")).expect("room");
     let run = |cache: &str, backend: &str| {

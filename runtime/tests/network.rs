@@ -514,6 +514,7 @@ fn adder(path: &std::path::Path) {
         symbols: vec![image::Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
         schedule: vec![step],
         period: None,
+        sections: Vec::new(),
         interface: Some(image::Interface {
             inputs: vec![region(STATE), region(NUMBER)],
             outputs: vec![region(STATE), region(TWICE)],

@@ -145,6 +145,7 @@ fn chain(names: impl Fn(usize) -> (String, String), big_steps: usize) -> image::
         schedule: (0..big_steps).map(step).collect(),
         period: None,
         interface: None,
+        sections: Vec::new(),
     })
     .expect("an image")
 }

@@ -175,6 +175,7 @@ fn contents(gigabytes: u64) -> Contents {
         symbols: vec![Symbol { name: "sum".to_owned(), address: CODE, size: 0 }],
         schedule,
         period: None,
+        sections: Vec::new(),
         interface: Some(Interface {
             inputs: vec![Region { address: 0x2000, bits: 5 }],
             outputs: vec![Region { address: OUTPUT, bits: 5 }],

@@ -241,6 +241,7 @@ fn small_image(extensions: Extensions, words: &[u32]) -> Image {
         schedule: Vec::new(),
         period: None,
         interface: None,
+        sections: Vec::new(),
     };
     Image::new(contents).expect("an image")
 }

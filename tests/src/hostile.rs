@@ -60,6 +60,7 @@ impl Case {
             schedule,
             period: None,
             interface: None,
+            sections: Vec::new(),
         };
         Self {
             image: Image::new(contents).expect("an image"),

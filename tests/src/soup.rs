@@ -48,6 +48,7 @@ pub fn soup(length: u64, random: &mut Random) -> (Image, Registers) {
         schedule: Vec::new(),
         period: None,
         interface: None,
+        sections: Vec::new(),
     };
     (Image::new(contents).expect("an image"), registers(code_base, length, random))
 }

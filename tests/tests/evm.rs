@@ -199,6 +199,7 @@ fn squares() -> Image {
         schedule,
         period: None,
         interface: None,
+        sections: Vec::new(),
     })
     .expect("an image")
 }

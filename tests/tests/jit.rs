@@ -385,6 +385,7 @@ fn program_in(bits: u8, base: u64, words: &[u32]) -> Image {
         schedule,
         period: None,
         interface: None,
+        sections: Vec::new(),
     };
     Image::new(contents).expect("an image")
 }

@@ -87,6 +87,7 @@ fn contents(most: u64) -> Contents {
         symbols: vec![Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
         schedule,
         period: Some(Period { start: PROLOGUE as u32, count: PERIOD as u32, least: 1, most }),
+        sections: Vec::new(),
         interface: Some(Interface {
             inputs: vec![region(INPUT)],
             outputs: vec![region(OUTPUT)],

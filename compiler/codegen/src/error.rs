@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// Why a kernel cannot be compiled. Except for too many parameters, the code that built the kernel is at
 /// fault.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CodegenError {
     /// It has more parameters than the calling convention has registers.
     #[error("kernel {kernel} has {found} parameters; at most {limit} are passed in registers")]
@@ -64,5 +64,41 @@ pub enum CodegenError {
     Host {
         /// The reason.
         reason: String,
+    },
+}
+
+/// Why kernels can't be linked.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// A kernel can't be compiled.
+    #[error(transparent)]
+    Codegen(#[from] CodegenError),
+    /// A kernel needs too much stack.
+    #[error("kernel {kernel} needs {found} bytes of stack; the limit is {limit}")]
+    Stack {
+        /// The kernel.
+        kernel: String,
+        /// The bytes that it uses.
+        found: u64,
+        /// The bytes that are available.
+        limit: u64,
+    },
+    /// A kernel has a loop whose length depends on data.
+    #[error("kernel {kernel} has no upper bound of steps: a loop in it depends on data")]
+    Unbounded {
+        /// The kernel.
+        kernel: String,
+    },
+    /// A value does not fit into an instruction.
+    #[error("{what} cannot be encoded")]
+    Encoding {
+        /// The value.
+        what: String,
+    },
+    /// The code has a word that is not an instruction, which is an error in the linker.
+    #[error("the word at {address:#x} of the linked code is not an instruction")]
+    Illegal {
+        /// The address of the word.
+        address: u64,
     },
 }

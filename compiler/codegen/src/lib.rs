@@ -6,11 +6,12 @@
 
 mod error;
 mod guest;
+pub mod link;
 mod lower;
 mod nan;
 mod steps;
 mod target;
 
-pub use error::CodegenError;
+pub use error::{CodegenError, LinkError};
 pub use steps::StepBound;
 pub use target::{Code, Target};

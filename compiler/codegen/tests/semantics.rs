@@ -135,6 +135,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
         schedule: vec![],
         period: None,
         interface: None,
+        sections: Vec::new(),
     });
     let mut machine = Interpreter::new(&image.unwrap()).unwrap();
     for (register, argument) in (10..).zip(arguments) {

@@ -33,6 +33,7 @@ fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
         schedule: vec![],
         period: None,
         interface: None,
+        sections: Vec::new(),
     };
     let mut machine = Interpreter::new(&Image::new(contents).unwrap()).unwrap();
     for (register, argument) in (10..).zip([0x1000, 0x2000, lo, hi]) {

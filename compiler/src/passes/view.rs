@@ -1,16 +1,16 @@
 //! Views: nodes whose output has the same bytes as their input. The two share memory, so a view costs
 //! nothing.
 
-use dnn_lib::operator::{Operator, OperatorError, Transpose};
+use dnn_lib::operator::{Meaning, Operator, OperatorError, Transpose};
 
 use crate::graph::{Graph, GraphNode, Tensor, TensorId};
-use crate::work::{self, Work};
 
 /// For each tensor, the one whose memory it shares: itself, unless a view defines it.
 pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
     let mut roots: Vec<TensorId> = graph.ids().collect();
     for node in &graph.nodes {
-        if let (Some(input), Work::View) = (node.inputs.first(), work::of_node(graph, node)?) {
+        let meaning = node.operator.define(&graph.types(&node.inputs))?;
+        if let (Some(input), Some(Meaning::View)) = (node.inputs.first(), meaning) {
             roots[node.output.index()] = roots[input.index()];
         }
     }

@@ -105,6 +105,7 @@ fn image(bound: u64) -> Image {
         schedule,
         period: None,
         interface,
+        sections: Vec::new(),
     })
     .expect("an image")
 }

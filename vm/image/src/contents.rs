@@ -3,6 +3,7 @@
 use crate::{ImageError, MAX_CODE, MOST_REGIONS, Shape, Shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use step::MachineProfile;
 use step::merkle::LEAF;
@@ -31,6 +32,28 @@ pub struct Contents {
     pub period: Option<Period>,
     /// What a dispute needs; `None` if the image can't be disputed.
     pub interface: Option<Interface>,
+    /// What else is in the file, for those who know it.
+    pub sections: Vec<Section>,
+}
+
+/// Bytes that the machine doesn't need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// What they are. Each name is there at most once.
+    pub name: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Section {
+    /// The name of a model's program.
+    pub const PROGRAM: &str = "program";
+
+    /// A model's program.
+    #[must_use]
+    pub fn program(bytes: Vec<u8>) -> Self {
+        Self { name: Self::PROGRAM.to_owned(), bytes }
+    }
 }
 
 /// The big steps of a schedule that are repeated. Those before are the prologue, those behind the epilogue.
@@ -159,6 +182,12 @@ pub struct BigStep {
 }
 
 impl Contents {
+    /// The bytes of a section.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<&[u8]> {
+        self.sections.iter().find(|section| section.name == name).map(|section| &*section.bytes)
+    }
+
     /// The bytes from the start of a region to the end of its last tensor of a role. The others are zero.
     #[must_use]
     pub fn extent(&self, role: Role, region: Region) -> u64 {
@@ -188,7 +217,17 @@ impl Contents {
         self.tensors.iter().try_for_each(|tensor| self.check_tensor(tensor))?;
         self.schedule.iter().enumerate().try_for_each(|(index, step)| self.check_big_step(index, step))?;
         self.check_period()?;
+        self.check_sections()?;
         self.interface.iter().try_for_each(|interface| self.check_interface(interface))
+    }
+
+    /// No two sections have the same name.
+    fn check_sections(&self) -> Result<(), ImageError> {
+        let mut names = BTreeSet::new();
+        match self.sections.iter().find(|section| !names.insert(&section.name)) {
+            Some(twice) => Err(ImageError::Section { name: twice.name.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// A period must lie in the schedule, and repeat it a possible number of times.

@@ -196,6 +196,7 @@ impl<'a> Linked<'a> {
             schedule: Vec::new(),
             period: None,
             interface: None,
+            sections: Vec::new(),
         })
     }
 }

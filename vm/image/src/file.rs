@@ -1,7 +1,7 @@
 //! The file: magic, version, metadata and its hash, then the code, and from a page boundary on memory with
 //! its nodes.
 
-use crate::contents::{BigStep, Contents, Interface, Period, Segment, Symbol, Tensor};
+use crate::contents::{BigStep, Contents, Interface, Period, Section, Segment, Symbol, Tensor};
 use crate::{Image, ImageError, MAX_CODE, check_segments};
 use bytes::Bytes;
 use isa::Extensions;
@@ -17,7 +17,7 @@ use step::{MachineProfile, Root, keccak};
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
 /// The version of the format that this crate reads and writes.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Bytes before the metadata: magic, version, length and hash of the metadata.
 const HEADER: u64 = 8 + 4 + 4 + 32;
@@ -43,6 +43,7 @@ struct Metadata {
     schedule: Vec<BigStep>,
     period: Option<Period>,
     interface: Option<Interface>,
+    sections: Vec<Section>,
 }
 
 impl Image {
@@ -151,6 +152,7 @@ impl Image {
             schedule: self.schedule.clone(),
             period: self.period,
             interface: self.interface.clone(),
+            sections: self.sections.clone(),
         }
     }
 
@@ -199,6 +201,7 @@ impl Image {
             schedule,
             period: metadata.period,
             interface,
+            sections: metadata.sections,
         };
         let image = Self::with(contents, base);
         image.check()?;

@@ -10,7 +10,7 @@ mod file;
 mod schedule;
 
 pub use code_tree::CodeTree;
-pub use contents::{BigStep, Contents, Interface, Period, Region, Role, Segment, Symbol, Tensor};
+pub use contents::{BigStep, Contents, Interface, Period, Region, Role, Section, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule, Shape};
 
@@ -216,6 +216,12 @@ pub enum ImageError {
         hi: u64,
         /// The number of elements.
         count: u64,
+    },
+    /// Two sections have the same name.
+    #[error("there are two sections with the name {name}; which one counts would be a guess")]
+    Section {
+        /// The name.
+        name: String,
     },
     /// The image exceeds a limit.
     #[error("{found} {unit} of {what}; an image has at most {most}")]

@@ -43,6 +43,7 @@ fn contents() -> Contents {
             bound: 100,
         }],
         period: None,
+        sections: Vec::new(),
         interface: Some(Interface {
             inputs: vec![region(0x2000, 5), region(0x4000, 6)],
             outputs: vec![region(0x3000, 6), region(0x4000, 6)],

@@ -31,6 +31,7 @@ fn machine(program: &[Instruction]) -> Interpreter {
         schedule,
         period: None,
         interface: None,
+        sections: Vec::new(),
     };
     Interpreter::new(&Image::new(contents).expect("an image")).expect("memory")
 }

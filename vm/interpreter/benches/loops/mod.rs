@@ -68,6 +68,7 @@ pub fn image_of(program: &[Instruction]) -> Image {
         schedule,
         period: None,
         interface: None,
+        sections: Vec::new(),
     };
     Image::new(contents).expect("an image")
 }

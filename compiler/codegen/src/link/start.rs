@@ -27,17 +27,23 @@ const EXIT: u64 = 93;
 /// Bytes of the code that exits.
 const EXIT_BYTES: i32 = 12;
 
-/// The number of a kernel's arguments besides the range.
-pub(super) struct Node {
+/// A kernel and its arguments besides the range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The addresses of its inputs and its output.
     pub addresses: Vec<u64>,
     /// The index of the kernel.
     pub kernel: usize,
 }
 
 /// A big step: its node and its units.
-pub(super) struct Range {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The node.
     pub node: usize,
+    /// The first unit.
     pub lo: u64,
+    /// One past the last.
     pub hi: u64,
 }
 
@@ -74,7 +80,7 @@ pub(super) struct Start {
 
 impl Start {
     /// The code for its own address and those of the kernels.
-    pub fn new(address: u64, nodes: &[Node], steps: &[Range], kernels: &[u64]) -> Result<Self, LinkError> {
+    pub fn new(address: u64, nodes: &[Node], steps: &[Part], kernels: &[u64]) -> Result<Self, LinkError> {
         let draft = Self::assemble(address, nodes, steps, kernels, &Self::default())?;
         Self::assemble(address, nodes, steps, kernels, &draft)
     }
@@ -82,7 +88,7 @@ impl Start {
     fn assemble(
         address: u64,
         nodes: &[Node],
-        steps: &[Range],
+        steps: &[Part],
         kernels: &[u64],
         draft: &Self,
     ) -> Result<Self, LinkError> {

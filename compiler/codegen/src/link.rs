@@ -5,21 +5,24 @@ mod start;
 
 use std::ops::Range;
 
-use codegen::{Code, StepBound, Target};
 use dnn_lib::kernel::Kernel;
 use image::Symbol;
 use isa::{Extensions, decode_any};
 
-use crate::Phase;
-use crate::error::{CompileError, LinkError};
-use crate::plan::{Plan, STACK_BYTES};
-use crate::schedule::Schedule;
+use crate::error::LinkError;
+use crate::{Code, StepBound, Target};
 use start::Start;
+pub use start::{Node, Part};
 
 /// The name of the entry point; the big steps follow it.
-pub(crate) const START: &str = "_start";
+pub const START: &str = "_start";
 /// The name of the code that the big steps call.
 const NODES: &str = "_nodes";
+
+/// log2 of [`STACK_BYTES`].
+pub const STACK_BITS: u8 = 12;
+/// Bytes of scratch memory for the kernels' stack frames: a subtree at the very top.
+pub const STACK_BYTES: u64 = 1 << STACK_BITS;
 
 /// The number of symbols before the kernels.
 const KERNELS: usize = 2;
@@ -29,7 +32,8 @@ const LEAF: u64 = 32;
 
 /// The address at which a big step begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
+    /// The address.
     pub address: u64,
     /// The maximum number of steps that it takes.
     pub bound: u64,
@@ -37,22 +41,28 @@ pub(crate) struct Entry {
 
 /// What begins at an address of the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub struct Mark {
+    /// The address.
     pub address: u64,
+    /// What it is.
     pub kind: MarkKind,
 }
 
 /// What code consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MarkKind {
+pub enum MarkKind {
+    /// Instructions.
     Instructions,
+    /// Literals and padding.
     Data,
 }
 
 /// Code with its symbols.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Text {
+pub struct Text {
+    /// Where it begins: the end of memory.
     pub address: u64,
+    /// The code.
     pub bytes: Vec<u8>,
     /// The entry, the code that the big steps call, then the kernels in the order of the schedule. They
     /// ascend.
@@ -125,70 +135,54 @@ impl Text {
 
 /// A kernel's code with the bound of its steps.
 #[derive(Clone, Debug)]
-pub(crate) struct Linkable {
+pub struct Linkable {
+    name: String,
     code: Code,
     steps: StepBound,
 }
 
 impl Linkable {
+    /// Compiles a kernel for the machine.
+    pub fn new(kernel: &Kernel, guest: &Target) -> Result<Self, LinkError> {
+        let (name, mut code) = (kernel.name.clone(), guest.compile(kernel)?);
+        if u64::from(code.stack) > STACK_BYTES {
+            return Err(LinkError::Stack { kernel: name, found: code.stack.into(), limit: STACK_BYTES });
+        }
+        let Some(steps) = code.steps.take() else { return Err(LinkError::Unbounded { kernel: name }) };
+        Ok(Self { name, code, steps })
+    }
+
     /// An upper bound for a big step with this many units, including the steps before and after the kernel.
     pub fn bound(&self, units: u64) -> u64 {
         start::MOST_STEPS.saturating_add(self.steps.most(units))
     }
 }
 
-/// Compiles the kernels.
-pub(crate) fn compile(kernels: &[Kernel], progress: &dyn Fn(Phase)) -> Result<Vec<Linkable>, CompileError> {
-    let target = Target::guest()?;
-    let mut linkables = Vec::with_capacity(kernels.len());
-    for kernel in kernels {
-        progress(Phase::Kernels { done: linkables.len(), total: kernels.len() });
-        linkables.push(linkable(kernel, target.compile(kernel)?)?);
-    }
-    Ok(linkables)
-}
-
-fn linkable(kernel: &Kernel, mut code: Code) -> Result<Linkable, CompileError> {
-    let name = || kernel.name.clone();
-    if u64::from(code.stack) > STACK_BYTES {
-        return Err(LinkError::Stack { kernel: name(), found: code.stack.into(), limit: STACK_BYTES }.into());
-    }
-    let steps = code.steps.take().ok_or_else(|| LinkError::Unbounded { kernel: name() })?;
-    Ok(Linkable { code, steps })
-}
-
-/// Links the kernels' code with the schedule.
-pub(crate) fn text(schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Result<Text, CompileError> {
-    let (mut nodes, mut ranges): (Vec<start::Node>, Vec<start::Range>) = (Vec::new(), Vec::new());
-    let mut last = None;
-    for step in &schedule.steps {
-        if last.replace(step.place) != Some(step.place) {
-            nodes.push(start::Node { addresses: step.addresses(plan), kernel: step.kernel });
-        }
-        ranges.push(start::Range { node: nodes.len() - 1, lo: step.lo, hi: step.hi });
-    }
+/// Links kernels, the nodes that call them and the big steps, behind memory of this size.
+pub fn text(memory: u64, kernels: &[Linkable], nodes: &[Node], steps: &[Part]) -> Result<Text, LinkError> {
     // The size of the code before the kernels does not depend on their addresses, so a draft of it determines
     // them.
-    let start = |kernels: &[u64]| Start::new(plan.memory_size(), &nodes, &ranges, kernels);
-    let draft = place(&start(&[])?, schedule, kernels, plan);
+    let start = |kernels: &[u64]| Start::new(memory, nodes, steps, kernels);
+    let draft = place(&start(&[])?, kernels, memory);
     let places: Vec<u64> = draft.symbols.iter().skip(KERNELS).map(|symbol| symbol.address).collect();
     let start = start(&places)?;
-    let mut text = place(&start, schedule, kernels, plan);
-    for (step, entry) in schedule.steps.iter().zip(start.entries) {
-        let kernel = kernels.get(step.kernel).map_or(u64::MAX, |kernel| kernel.steps.most(step.hi - step.lo));
-        text.entries.push(Entry { address: entry.address, bound: entry.steps.saturating_add(kernel) });
+    let mut text = place(&start, kernels, memory);
+    for (step, entry) in steps.iter().zip(start.entries) {
+        let kernel = nodes.get(step.node).and_then(|node| kernels.get(node.kernel));
+        let most = kernel.map_or(u64::MAX, |kernel| kernel.steps.most(step.hi.saturating_sub(step.lo)));
+        text.entries.push(Entry { address: entry.address, bound: entry.steps.saturating_add(most) });
     }
     text.bound = start::whole_run(text.entries.iter().map(|entry| entry.bound));
     Ok(text)
 }
 
 /// Places the entries and the kernels one after the other, from the end of memory on.
-fn place(start: &Start, schedule: &Schedule, kernels: &[Linkable], plan: &Plan) -> Text {
-    let mut text = Text { address: plan.memory_size(), ..Text::default() };
+fn place(start: &Start, kernels: &[Linkable], memory: u64) -> Text {
+    let mut text = Text { address: memory, ..Text::default() };
     text.append(START.to_owned(), &start.steps, &[], 4);
     text.append(NODES.to_owned(), &start.nodes, &[], 4);
-    for (index, (kernel, Linkable { code, .. })) in schedule.kernels.iter().zip(kernels).enumerate() {
-        text.append(format!("{}_{index}", kernel.name), &code.bytes, &code.literals, code.alignment.into());
+    for (index, Linkable { name, code, .. }) in kernels.iter().enumerate() {
+        text.append(format!("{name}_{index}"), &code.bytes, &code.literals, code.alignment.into());
     }
     text.align(LEAF);
     text
@@ -212,11 +206,8 @@ mod tests {
     }
 
     fn link(kernel: Kernel) -> Result<Text, String> {
-        let plan =
-            Plan { addresses: vec![], constants: vec![], inputs: vec![], outputs: vec![], memory_bits: 16 };
-        let schedule = Schedule { kernels: vec![kernel], steps: vec![] };
-        let kernels = compile(&schedule.kernels, &|_| {}).map_err(|error| error.to_string())?;
-        text(&schedule, &kernels, &plan).map_err(|error| error.to_string())
+        let kernel = Linkable::new(&kernel, &Target::guest().unwrap()).map_err(|error| error.to_string())?;
+        text(1 << 16, &[kernel], &[], &[]).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod order;
 mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::{DType, TensorType};
 use onnx::ElementType;
@@ -102,14 +102,14 @@ impl Import {
         let (element, dims, bytes) = tensor.into_parts();
         match element_type(element) {
             Some(dtype) => {
-                self.add_tensor(&name, TensorType::new(dtype, dims), Some(Arc::new(bytes)));
+                self.add_tensor(&name, TensorType::new(dtype, dims), Some(bytes));
             }
             None => self.errors.model(ModelError::ElementType { name, found: element.name() }),
         }
     }
 
     /// Adds a tensor that the model names, unless it is too large.
-    fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Arc<Vec<u8>>>) -> Option<TensorId> {
+    fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Bytes>) -> Option<TensorId> {
         let bytes =
             ty.shape.iter().try_fold(u128::from(ty.dtype.size()), |size, &dim| size.checked_mul(dim.into()));
         if bytes.is_none_or(|bytes| bytes > self.limit.into()) {

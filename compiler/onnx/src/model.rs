@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use memory::Mapped;
+
 use crate::Tensor;
 
 /// A model: its operator set and its graph.
@@ -12,6 +14,9 @@ pub struct Model {
     pub opset: i64,
     /// The main graph.
     pub graph: ModelGraph,
+    /// The files that hold its tensors' bytes, as far as they are mapped. They can be
+    /// [released](Mapped::release) when the tensors aren't read for a while.
+    pub files: Vec<Mapped>,
 }
 
 /// A graph as in the file: nodes in the order of the file, with references to tensors by name.

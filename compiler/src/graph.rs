@@ -1,8 +1,8 @@
 //! The graph: a typed program over tensors, every shape known.
 
 use std::fmt;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::TensorType;
 
@@ -26,8 +26,9 @@ pub struct Tensor {
     pub name: String,
     /// Element type and shape.
     pub ty: TensorType,
-    /// The bytes of a constant. Views of one constant share them.
-    pub value: Option<Arc<Vec<u8>>>,
+    /// The bytes of a constant, which are shared and never copied: they are those of the model's file, or of
+    /// a result that was folded, and of the image once there is one.
+    pub value: Option<Bytes>,
 }
 
 /// A node of a [`Graph`]: one application of an operator.
@@ -94,7 +95,7 @@ impl Graph {
     }
 
     /// The constants in use, in the order of their definition.
-    pub fn constants(&self) -> impl Iterator<Item = (TensorId, &Arc<Vec<u8>>)> {
+    pub fn constants(&self) -> impl Iterator<Item = (TensorId, &Bytes)> {
         let used = self.used();
         self.tensors
             .iter()

@@ -10,8 +10,8 @@ mod order;
 mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::TensorType;
 use onnx::element_name;
@@ -100,11 +100,11 @@ impl Import {
             return;
         }
         let (dtype, dims, bytes) = tensor.into_parts();
-        self.add_tensor(&name, TensorType::new(dtype, dims), Some(Arc::new(bytes)));
+        self.add_tensor(&name, TensorType::new(dtype, dims), Some(bytes));
     }
 
     /// Adds a tensor that the model names, unless it is too large.
-    fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Arc<Vec<u8>>>) -> Option<TensorId> {
+    fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Bytes>) -> Option<TensorId> {
         let bits =
             ty.shape.iter().try_fold(u128::from(ty.dtype.bits()), |size, &dim| size.checked_mul(dim.into()));
         let bytes = bits.map(|bits| bits.div_ceil(8));

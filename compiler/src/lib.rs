@@ -88,10 +88,16 @@ pub enum Phase {
     /// Making one program of the kernels.
     Linking,
     /// Making the image and its hashes.
-    Hashing,
+    Hashing {
+        /// The bytes of constants that are done.
+        done: u64,
+        /// The bytes of all constants.
+        total: u64,
+    },
 }
 
-/// Compiles a model file.
+/// Compiles a model file. It and the files of its external data are mapped, not read. They must not be changed
+/// before this returns.
 pub fn compile(model: &Path, options: &Options) -> Result<Compiled, CompileError> {
     compile_with_progress(model, options, &|_| {})
 }
@@ -102,19 +108,48 @@ pub fn compile_with_progress(
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
+    compile_file(model, None, options, progress)
+}
+
+/// Likewise, and writes the image to a file, which is replaced only once the new one is complete. No other
+/// file is written, so this is the quickest way.
+pub fn compile_to(
+    image: &Path,
+    model: &Path,
+    options: &Options,
+    progress: &dyn Fn(Phase),
+) -> Result<Compiled, CompileError> {
+    compile_file(model, Some(image), options, progress)
+}
+
+fn compile_file(
+    model: &Path,
+    image: Option<&Path>,
+    options: &Options,
+    progress: &dyn Fn(Phase),
+) -> Result<Compiled, CompileError> {
     progress(Phase::Reading);
     let model = onnx::read_model(model, &options.limits)?;
     progress(Phase::Importing);
-    compile_graph_with_progress(import_model(model, options)?, options, progress)
+    let files = model.files.clone();
+    let graph = import_model(model, options)?;
+    compile_graph_to(graph, image, options, &|phase| {
+        if let Phase::Hashing { .. } = phase {
+            // Constants are read for the last time here, in the order of their addresses.
+            files.iter().for_each(|file| file.release());
+        }
+        progress(phase);
+    })
 }
 
 /// Compiles a graph.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
-    compile_graph_with_progress(graph, options, &|_| {})
+    compile_graph_to(graph, None, options, &|_| {})
 }
 
-fn compile_graph_with_progress(
+fn compile_graph_to(
     mut graph: Graph,
+    image: Option<&Path>,
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
@@ -132,8 +167,12 @@ fn compile_graph_with_progress(
     let (nodes, parts) = schedule.parts(&plan);
     let text = link::text(plan.memory_size(), &kernels, &nodes, &parts)?;
     let marks = text.marks.clone();
-    progress(Phase::Hashing);
-    let image = Image::new(metadata::contents(text, &graph, &plan, &schedule)?)?;
+    let contents = metadata::contents(text, &graph, &plan, &schedule)?;
+    let total = contents.segments.iter().map(|segment| segment.bytes.len() as u64).sum();
+    let hashing = |done: u64| progress(Phase::Hashing { done: done.min(total), total });
+    hashing(0);
+    let image = Image::create(contents, image, hashing)?;
+    share_constants(&mut graph, &plan, &image);
     Ok(Compiled { image, graph, plan, schedule, marks })
 }
 
@@ -146,6 +185,16 @@ fn kernels(definitions: &[Definition], progress: &dyn Fn(Phase)) -> Result<Vec<L
         kernels.push(Linkable::new(&dnn_lib::schedule::guest(definition)?, &target)?);
     }
     Ok(kernels)
+}
+
+/// Lets the constants be the bytes in the image. Nothing refers to the model's files any more.
+fn share_constants(graph: &mut Graph, plan: &Plan, image: &Image) {
+    let used = graph.used();
+    for id in graph.ids().filter(|id| used[id.index()]) {
+        let value = &mut graph.tensors[id.index()].value;
+        let stored = value.as_ref().and_then(|value| image.initial(plan.address(id), value.len()));
+        *value = stored.or(value.take());
+    }
 }
 
 /// Reads a model file into the graph that is compiled.

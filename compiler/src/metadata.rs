@@ -1,6 +1,5 @@
 //! Describes the linked program: its memory, the tensor table and the schedule.
 
-use bytes::Bytes;
 use image::{BigStep, Contents, ImageError, Interface, MOST_REGIONS, Role, Section, Segment, Tensor};
 use step::MachineProfile;
 
@@ -40,9 +39,10 @@ pub(crate) fn contents(
     });
     let program = program(schedule, &table)?;
     let schedule = steps.collect::<Result<_, ScheduleError>>()?;
-    let constants = plan.constants.iter().filter(|(_, bytes)| !bytes.is_empty());
-    let segments =
-        constants.map(|(address, bytes)| Segment { address: *address, bytes: Bytes::copy_from_slice(bytes) });
+    let segments = plan.constants.iter().filter_map(|&id| {
+        let bytes = graph.tensor(id).value.clone().filter(|bytes| !bytes.is_empty())?;
+        Some(Segment { address: plan.address(id), bytes })
+    });
     Ok(Contents {
         profile,
         entry: text.address,

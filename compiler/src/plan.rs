@@ -8,9 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
-use codegen::link::STACK_BYTES;
+pub use codegen::link::STACK_BYTES;
 use image::Region;
 
 use crate::error::{CompileError, ModelError};
@@ -25,8 +24,8 @@ const LEAF: u64 = 32;
 pub struct Plan {
     /// The address of each tensor of the graph; 0 for an unused one.
     pub addresses: Vec<u64>,
-    /// The constants with their addresses, in ascending order. Equal ones are stored once.
-    pub constants: Vec<(u64, Arc<Vec<u8>>)>,
+    /// The constants that are stored, by ascending address. Equal ones are stored once.
+    pub constants: Vec<TensorId>,
     /// For each input of the graph, the region that contains only this input. They ascend.
     pub inputs: Vec<Region>,
     /// Likewise for the outputs.
@@ -85,13 +84,14 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
 }
 
 /// Places the constants one after the other, equal ones only once.
-fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> Vec<(u64, Arc<Vec<u8>>)> {
-    let mut placed: BTreeMap<&[u8], u64> = BTreeMap::new();
+fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> Vec<TensorId> {
+    // Lengths are compared first, so that few bytes are read.
+    let mut placed: BTreeMap<(usize, &[u8]), u64> = BTreeMap::new();
     let mut constants = Vec::new();
     for (id, value) in graph.constants() {
-        let address = *placed.entry(value.as_slice()).or_insert_with(|| {
+        let address = *placed.entry((value.len(), value)).or_insert_with(|| {
             let address = space.place(0, value.len() as u64, LEAF, &(0..usize::MAX));
-            constants.push((address, Arc::clone(value)));
+            constants.push(id);
             address
         });
         addresses[id.index()] = address;

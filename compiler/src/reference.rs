@@ -1,6 +1,7 @@
 //! The reference backend: executes a graph with the reference evaluator of definitions. It is slow, and every
 //! other backend is compared with it.
 
+use bytes::Bytes;
 use dnn_lib::definition::InputError;
 use dnn_lib::operator::{Meaning, OperatorError};
 use thiserror::Error;
@@ -37,23 +38,24 @@ pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, Referenc
     if inputs.len() != graph.inputs.len() {
         return Err(ReferenceError::Inputs { expected: graph.inputs.len(), found: inputs.len() });
     }
-    let mut values: Vec<Option<Vec<u8>>> =
-        graph.tensors.iter().map(|tensor| tensor.value.as_ref().map(|value| value.to_vec())).collect();
+    let mut values: Vec<Option<Bytes>> = graph.tensors.iter().map(|tensor| tensor.value.clone()).collect();
     for (id, input) in graph.inputs.iter().zip(inputs) {
-        values[id.index()] = Some(input.to_vec());
+        values[id.index()] = Some(Bytes::copy_from_slice(input));
     }
     for node in &graph.nodes {
         let undefined = || ReferenceError::Order { node: node.name.clone() };
-        let inputs: Option<Vec<&[u8]>> = node.inputs.iter().map(|id| values[id.index()].as_deref()).collect();
+        let inputs: Option<Vec<Bytes>> = node.inputs.iter().map(|id| values[id.index()].clone()).collect();
         let inputs = inputs.ok_or_else(undefined)?;
         let output = match node.operator.define(&graph.types(&node.inputs))? {
-            Some(Meaning::View) => inputs.first().ok_or_else(undefined)?.to_vec(),
-            None => Vec::new(),
-            Some(Meaning::Computed(definition)) => definition.eval(&inputs)?,
+            Some(Meaning::View) => inputs.first().cloned().ok_or_else(undefined)?,
+            None => Bytes::new(),
+            Some(Meaning::Computed(definition)) => {
+                definition.eval(&inputs.iter().map(AsRef::as_ref).collect::<Vec<_>>())?.into()
+            }
         };
         values[node.output.index()] = Some(output);
     }
-    let output = |id: &crate::graph::TensorId| values[id.index()].clone();
+    let output = |id: &crate::graph::TensorId| values[id.index()].as_ref().map(|value| value.to_vec());
     graph
         .outputs
         .iter()

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use compiler::{Compiled, Options};
 use image::{Image, Role};
 use step::MachineProfile;
@@ -71,7 +72,7 @@ fn every_kernel_is_compiled_for_the_host_too() {
     for case in std::fs::read_dir(fixtures().join("operators")).unwrap() {
         let model = case.unwrap().path().join("model.onnx");
         let Ok(compiled) = compiler::compile(&model, &Options::default()) else { continue };
-        for kernel in &compiled.schedule.kernels {
+        for definition in &compiled.schedule.definitions {
             host.compile(kernel).unwrap_or_else(|error| panic!("{}: {error}", model.display()));
         }
     }
@@ -109,18 +110,48 @@ fn an_image_is_little_more_than_weights_and_code() {
 }
 
 #[test]
-fn inputs_and_outputs_are_subtrees_and_constants_are_in_place() {
-    for Compiled { image, graph, plan, .. } in networks() {
+fn inputs_and_outputs_are_subtrees() {
+    for Compiled { image, .. } in networks() {
         for tensor in image.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Input | Role::Output))
         {
             let subtree = tensor.bytes.next_power_of_two().max(32);
             assert_eq!(tensor.address % subtree, 0, "{} at {:#x}", tensor.name, tensor.address);
         }
-        let memory = image.memory().unwrap();
-        for (id, value) in graph.constants() {
-            assert_eq!(memory.read(plan.address(id), value.len()).unwrap(), **value);
-        }
     }
+}
+
+#[test]
+fn constants_are_the_bytes_of_the_model_until_they_are_those_of_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, path) = (folder.path().join("model.onnx"), folder.path().join("model.opml"));
+    std::fs::copy(fixtures().join("mnist-cnn/model.onnx"), &model).unwrap();
+    let read = onnx::read_model(&model, &onnx::Limits::default()).unwrap();
+    let files = read.files.clone();
+    let before = compiler::import_model(read, &Options::default()).unwrap();
+    let compiled = compiler::compile_to(&path, &model, &Options::default(), &|_| {}).unwrap();
+    assert_eq!(compiled.image, Image::read(&path).unwrap());
+    assert_eq!(compiled.image.to_bytes().unwrap(), compile(&model).image.to_bytes().unwrap());
+    let Compiled { image, graph, plan, .. } = compiled;
+    let memory = image.memory().unwrap();
+    let large = |value: &Bytes| value.len() > 1000;
+    assert!(before.constants().any(|(_, value)| large(value)));
+    for ((id, model), (_, stored)) in before.constants().zip(graph.constants()) {
+        assert_eq!(memory.read(plan.address(id), model.len()).unwrap(), model);
+        assert_eq!(model, stored);
+        let inside = |all: &[u8], part: &Bytes| all.as_ptr_range().contains(&part.as_ptr());
+        assert!(inside(&image.segments[0].bytes, stored), "{}", graph.tensor(id).name);
+        assert!(!large(model) || inside(&files[0], model), "{}", graph.tensor(id).name);
+    }
+}
+
+#[test]
+fn no_file_is_left_if_a_model_does_not_become_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixtures().join("mnist-mlp/model.onnx");
+    let options = Options { max_memory: 1000, ..Options::default() };
+    compiler::compile_to(&folder.path().join("model.opml"), &model, &options, &|_| {}).unwrap_err();
+    compiler::compile_to(folder.path(), &model, &Options::default(), &|_| {}).unwrap_err();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -166,9 +197,11 @@ fn progress_goes_through_all_phases_and_kernels() {
     let model = fixtures().join("mnist-cnn/model.onnx");
     let progress = |phase| phases.borrow_mut().push(phase);
     let compiled = compiler::compile_with_progress(&model, &Options::default(), &progress).unwrap();
-    let total = compiled.schedule.kernels.len();
+    let total = compiled.schedule.definitions.len();
     let kernels = (0..total).map(|done| Kernels { done, total });
-    let expected: Vec<Phase> =
-        [Reading, Importing].into_iter().chain(kernels).chain([Linking, Hashing]).collect();
+    let bytes = compiled.graph.constants().map(|(_, value)| value.len() as u64).sum();
+    let expected =
+        [Reading, Importing].into_iter().chain(kernels).chain([Linking, Hashing { done: 0, total: bytes }]);
+    let expected: Vec<Phase> = expected.chain([Hashing { done: bytes, total: bytes }]).collect();
     assert_eq!(phases.into_inner(), expected);
 }

@@ -24,7 +24,7 @@ fn with(mut node: ModelNode, name: &str, value: Attribute) -> ModelNode {
 }
 
 fn ints(values: &[i64]) -> Tensor {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Tensor::new(DType::I64, vec![values.len() as u64], bytes).unwrap()
 }
 
@@ -57,6 +57,7 @@ fn model(opset: i64, shape: &[u64], initializers: &[(&str, Tensor)], nodes: &[Mo
             inputs: vec![value("x", fixed(shape))],
             outputs: vec![value("y", None)],
         },
+        files: vec![],
     }
 }
 

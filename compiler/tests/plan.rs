@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use compiler::graph::{GraphNode, Tensor, TensorId};
 use compiler::plan::STACK_BYTES;
 use compiler::{Compiled, Graph, Options, reference};
@@ -175,7 +175,7 @@ fn arbitrary_graph() -> impl Strategy<Value = Graph> {
             ids.push(add(&mut graph, TensorType::new(DType::I16, [size]), None));
         }
         graph.inputs.clone_from(&ids);
-        let value = Some(Arc::new(vec![1, 2, 3, 4, 5, 6]));
+        let value = Some(vec![1, 2, 3, 4, 5, 6].into());
         ids.push(add(&mut graph, TensorType::new(DType::I16, [3]), value));
         for (a, b, kind) in nodes {
             let (a, b) = (*a.get(&ids), *b.get(&ids));
@@ -222,11 +222,11 @@ fn a_model_with_too_many_tensors_or_none_can_be_run_but_not_disputed() {
     let compile = |inputs: usize, outputs: usize| {
         let mut graph = Graph::default();
         let ty = TensorType::new(DType::I8, [1]);
-        let mut tensors = |count: usize, value: Option<Arc<Vec<u8>>>| -> Vec<TensorId> {
+        let mut tensors = |count: usize, value: Option<Bytes>| -> Vec<TensorId> {
             let tensor = || Tensor { name: String::new(), ty: ty.clone(), value: value.clone() };
             (0..count).map(|_| graph.add_tensor(tensor())).collect()
         };
-        let (inputs, outputs) = (tensors(inputs, None), tensors(outputs, Some(Arc::new(vec![1]))));
+        let (inputs, outputs) = (tensors(inputs, None), tensors(outputs, Some(vec![1].into())));
         (graph.inputs, graph.outputs) = (inputs, outputs);
         let compiled = compiler::compile_graph(graph, &Options::default()).expect("an image");
         let warnings: Vec<String> = compiled.graph.warnings.iter().map(ToString::to_string).collect();

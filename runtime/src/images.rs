@@ -13,6 +13,11 @@ const SMALL: u64 = 1 << 26;
 /// Writes an image and returns its size.
 pub fn save(image: &Image, path: &Path) -> Result<u64, Failure> {
     image.write(path).map_err(|error| failure(path, &error))?;
+    size(path)
+}
+
+/// The size of a file.
+pub fn size(path: &Path) -> Result<u64, Failure> {
     std::fs::metadata(path)
         .map(|data| data.len())
         .map_err(|error| Failure::io("read", &path.display().to_string(), &error))
@@ -40,7 +45,7 @@ pub fn load_verified(path: &Path, output: Output) -> Result<Image, Failure> {
 }
 
 /// The error for an image file.
-fn failure(path: &Path, error: &ImageError) -> Failure {
+pub fn failure(path: &Path, error: &ImageError) -> Failure {
     match error {
         ImageError::Io { verb, source, .. } => Failure::io(verb, &path.display().to_string(), source),
         ImageError::Memory { .. } => reserved(Failure::about(path, error), error),

@@ -107,7 +107,7 @@ fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
         });
     }
     let (_, _, bytes) = found.into_parts();
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 /// How to convert a file's array to the one that an image accepts, in Python.

@@ -15,7 +15,7 @@ pub(crate) fn model(mut proto: ModelProto, source: &Source) -> Result<Model, Err
     let Some(graph) = proto.graph.take() else {
         return Err(missing("model", "the graph"));
     };
-    Ok(Model { opset: default_opset(&proto)?, graph: self::graph(graph, source)? })
+    Ok(Model { opset: default_opset(&proto)?, graph: self::graph(graph, source)?, files: Vec::new() })
 }
 
 /// Whether a domain is that of ONNX's own operators.

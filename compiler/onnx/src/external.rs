@@ -1,19 +1,15 @@
 //! The data of tensors that is stored in files beside the model.
 
-use std::fs::File;
-use std::io::{Error as IoError, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
 
 use crate::TensorError;
 use crate::messages::EntryProto;
-use crate::tensor::Header;
+use crate::tensor::{Header, Source};
 
 /// The bytes of a tensor, from the place given by the entries.
-pub(crate) fn read(
-    entries: &[EntryProto],
-    header: &Header,
-    folders: &[PathBuf],
-) -> Result<Vec<u8>, TensorError> {
+pub(crate) fn read(entries: &[EntryProto], header: &Header, source: &Source) -> Result<Bytes, TensorError> {
     let entry =
         |key: &str| entries.iter().find(|entry| entry.key == key.as_bytes()).map(|entry| &entry.value[..]);
     let location = entry("location").unwrap_or_default();
@@ -30,8 +26,8 @@ pub(crate) fn read(
             expected: "the path of a file",
         });
     };
-    let path = resolve(relative, &name, folders)?;
-    read_range(&path, &name, offset, length)
+    let path = resolve(relative, &name, &source.folders)?;
+    range(&path, &name, offset, length, source)
 }
 
 fn number(key: &'static str, text: Option<&[u8]>) -> Result<Option<u64>, TensorError> {
@@ -74,28 +70,28 @@ fn resolve(relative: &Path, name: &str, folders: &[PathBuf]) -> Result<PathBuf, 
     Err(problem.map_or_else(|| TensorError::NoFolder { location: name.to_owned() }, io))
 }
 
-fn read_range(path: &Path, location: &str, offset: u64, length: u64) -> Result<Vec<u8>, TensorError> {
+/// Part of a file.
+fn range(
+    path: &Path,
+    location: &str,
+    offset: u64,
+    length: u64,
+    source: &Source,
+) -> Result<Bytes, TensorError> {
     let io = |source| TensorError::ExternalIo { location: location.to_owned(), source };
-    let metadata = path.metadata().map_err(io)?;
-    if !metadata.is_file() {
-        return Err(io(IoError::new(ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let (size, end) = (metadata.len(), offset.saturating_add(length));
+    let file = source.files.map(path).map_err(io)?;
+    let (size, end) = (file.len() as u64, offset.saturating_add(length));
     if end > size {
         return Err(TensorError::ExternalRange { location: location.to_owned(), offset, end, size });
     }
-    let mut file = File::open(path).map_err(io)?;
-    file.seek(SeekFrom::Start(offset)).map_err(io)?;
-    let mut bytes = Vec::new();
-    file.take(length).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
+    Ok(file.slice(offset as usize..end as usize))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::messages::{DataLocation, TensorProto};
-    use crate::tensor::{Source, convert};
+    use crate::tensor::convert;
 
     /// A float tensor with two elements, described by these entries.
     fn read_entries(entries: &[(&[u8], &[u8])], folders: &[&Path]) -> Result<Vec<u8>, String> {
@@ -107,8 +103,7 @@ mod tests {
             external_data: entries.iter().map(entry).collect(),
             ..TensorProto::default()
         };
-        let source =
-            Source { folders: folders.iter().map(|&folder| folder.to_owned()).collect(), limit: 1 << 20 };
+        let source = Source::new(folders.iter().map(|&folder| folder.to_owned()).collect(), 1 << 20);
         convert(proto, &source).map(|tensor| tensor.bytes().to_vec()).map_err(|error| error.to_string())
     }
 

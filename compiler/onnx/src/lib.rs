@@ -1,13 +1,14 @@
 //! Reads ONNX files.
 //!
 //! Only this crate knows protobuf. Its results are the plain types of [`model`], and tensors as typed
-//! little-endian bytes whose length has been checked.
+//! little-endian bytes whose length has been checked. A model's files are mapped, and tensors share their bytes.
 
 mod budget;
 mod convert;
 mod element;
 mod error;
 mod external;
+mod files;
 mod messages;
 pub mod model;
 mod read;

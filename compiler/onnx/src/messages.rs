@@ -4,6 +4,7 @@
 //! unreadable. Text is kept as bytes, because many exporters write it in the local encoding. `convert` turns
 //! it into strings and decides where that matters.
 
+use bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};
 
 /// A whole model file.
@@ -187,8 +188,9 @@ pub(crate) struct TensorProto {
     pub int64_data: Vec<i64>,
     #[prost(bytes = "vec", tag = "8")]
     pub name: Vec<u8>,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    pub raw_data: Option<Vec<u8>>,
+    /// A part of the file's bytes, not a copy.
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub raw_data: Option<Bytes>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]

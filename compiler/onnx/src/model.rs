@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use memory::Mapped;
 use tensor::DType;
 
 use crate::Tensor;
@@ -14,6 +15,9 @@ pub struct Model {
     pub opset: i64,
     /// The main graph.
     pub graph: ModelGraph,
+    /// The files that hold its tensors' bytes, as far as they are mapped. They can be
+    /// [released](Mapped::release) when the tensors aren't read for a while.
+    pub files: Vec<Mapped>,
 }
 
 /// A graph as in the file: nodes in the order of the file, with references to tensors by name.

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use prost::Message as _;
 
 use crate::budget::{self, Message};
 use crate::convert;
+use crate::files::Files;
 use crate::messages::{ModelProto, TensorProto};
 use crate::tensor::Source;
 use crate::{Error, Model, Tensor};
@@ -29,36 +31,43 @@ impl Default for Limits {
 
 /// Reads a model file. External data must be below the file's folder or, if the file is a symbolic link,
 /// below the folder of the link's target.
+///
+/// The files are mapped, as [`Model::files`] says. They must not be changed while the model is in use.
 pub fn read_model(path: &Path, limits: &Limits) -> Result<Model, Error> {
-    decode_model_in(&read_file(path, limits.file)?, folders_of(path), limits)
+    let source = Source::new(folders_of(path), limits.tensor);
+    decode_model_in(read_file(path, limits.file, Some(&source.files))?, source)
 }
 
 /// Reads a file that holds a single tensor, such as the inputs in ONNX's test data.
 pub fn read_tensor(path: &Path, limits: &Limits) -> Result<(String, Tensor), Error> {
-    decode_tensor_in(&read_file(path, limits.file)?, folders_of(path), limits)
+    let source = Source::new(folders_of(path), limits.tensor);
+    decode_tensor_in(read_file(path, limits.file, None)?, &source)
 }
 
 /// Decodes a model whose tensors are all in these bytes.
 pub fn decode_model(bytes: &[u8], limits: &Limits) -> Result<Model, Error> {
-    decode_model_in(bytes, Vec::new(), limits)
+    let source = Source::new(Vec::new(), limits.tensor);
+    decode_model_in(Bytes::copy_from_slice(bytes), source)
 }
 
 /// Decodes a single tensor, which must be in these bytes, and its name.
 pub fn decode_tensor(bytes: &[u8], limits: &Limits) -> Result<(String, Tensor), Error> {
-    decode_tensor_in(bytes, Vec::new(), limits)
+    let source = Source::new(Vec::new(), limits.tensor);
+    decode_tensor_in(Bytes::copy_from_slice(bytes), &source)
 }
 
-fn decode_model_in(bytes: &[u8], folders: Vec<PathBuf>, limits: &Limits) -> Result<Model, Error> {
-    check_fields("model", bytes, Message::Model)?;
+fn decode_model_in(bytes: Bytes, source: Source) -> Result<Model, Error> {
+    check_fields("model", &bytes, Message::Model)?;
     let proto = ModelProto::decode(bytes).map_err(|source| Error::Decode { what: "model", source })?;
-    convert::model(proto, &Source { folders, limit: limits.tensor })
+    let model = convert::model(proto, &source)?;
+    Ok(Model { files: source.files.into_mapped(), ..model })
 }
 
-fn decode_tensor_in(bytes: &[u8], folders: Vec<PathBuf>, limits: &Limits) -> Result<(String, Tensor), Error> {
-    check_fields("tensor", bytes, Message::Tensor)?;
+fn decode_tensor_in(bytes: Bytes, source: &Source) -> Result<(String, Tensor), Error> {
+    check_fields("tensor", &bytes, Message::Tensor)?;
     let proto = TensorProto::decode(bytes).map_err(|source| Error::Decode { what: "tensor", source })?;
     let name = String::from_utf8_lossy(&proto.name).into_owned();
-    let tensor = convert::tensor(proto, &name, &Source { folders, limit: limits.tensor })?;
+    let tensor = convert::tensor(proto, &name, source)?;
     Ok((name, tensor))
 }
 
@@ -76,21 +85,27 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
     [parent.to_owned()].into_iter().chain(real).collect()
 }
 
-/// Reads a file of at most `limit` bytes, regardless of the size that the file system reports.
-fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+/// The bytes of a file of at most `limit` bytes, regardless of the size that the file system reports. They
+/// are mapped if there is a place for the mapping and if the file is one on a disk; others are read.
+fn read_file(path: &Path, limit: u64, files: Option<&Files>) -> Result<Bytes, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
-    let found = file.metadata().map_err(io)?.len();
+    let metadata = file.metadata().map_err(io)?;
     let too_large = |found| Error::TooLarge { path: path.to_owned(), found, limit };
-    if found > limit {
-        return Err(too_large(found));
+    if metadata.len() > limit {
+        return Err(too_large(metadata.len()));
+    }
+    // Files that the system makes up, such as those below /proc, have no length.
+    let files = files.filter(|_| metadata.is_file() && metadata.len() > 0);
+    if let Some(bytes) = files.and_then(|files| files.add(path, &file, metadata.len()).ok()) {
+        return Ok(bytes);
     }
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > limit {
         return Err(too_large(bytes.len() as u64));
     }
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 #[cfg(test)]
@@ -142,6 +157,52 @@ mod tests {
         let error = decode_model(&bytes, &Limits::default()).unwrap_err().to_string();
         let place = "node `Gr\u{fffd}\u{fffd}e` (Relu), input 0";
         assert_eq!(error, format!(r"{place}: the name `Gr\xf6\xdfe` is not UTF-8; rename the tensor"));
+    }
+
+    #[test]
+    fn tensors_are_parts_of_the_files_and_not_copies() {
+        use crate::messages::{DataLocation, EntryProto};
+        let folder = tempfile::tempdir().unwrap();
+        let inner = TensorProto {
+            name: b"inner".to_vec(),
+            data_type: 1,
+            dims: vec![100],
+            raw_data: Some(vec![7; 400].into()),
+            ..TensorProto::default()
+        };
+        let outer = TensorProto {
+            name: b"outer".to_vec(),
+            raw_data: None,
+            data_location: DataLocation::External.into(),
+            external_data: vec![EntryProto { key: b"location".to_vec(), value: b"weights".to_vec() }],
+            ..inner.clone()
+        };
+        let again = TensorProto { name: b"again".to_vec(), ..outer.clone() };
+        let mut proto = model(b"x");
+        proto.graph.as_mut().unwrap().initializer.extend([inner, outer, again]);
+        let path = folder.path().join("model.onnx");
+        std::fs::write(&path, proto.encode_to_vec()).unwrap();
+        std::fs::write(folder.path().join("weights"), [8; 400]).unwrap();
+        let read = read_model(&path, &Limits::default()).unwrap();
+        assert_eq!(read.files.len(), 2);
+        for (index, byte) in [7, 8, 8].into_iter().enumerate() {
+            let bytes = read.graph.initializers[index].tensor.bytes();
+            assert_eq!(bytes, [byte; 400]);
+            assert!(read.files.iter().any(|file| file.as_ptr_range().contains(&bytes.as_ptr())));
+        }
+        read.files.iter().for_each(|file| file.release());
+        assert_eq!(read.graph.initializers[0].tensor.bytes(), [7; 400]);
+    }
+
+    /// What the system makes up has no length and can't be mapped.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_without_a_length_is_read() {
+        let error = read_model(Path::new("/proc/self/status"), &Limits::default()).unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{error}");
+        let limits = Limits { file: 3, ..Limits::default() };
+        let error = read_model(Path::new("/proc/self/status"), &limits).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { found: 4, .. }), "{error}");
     }
 
     /// Model and weights are links into a folder of blobs, as in the cache of Hugging Face.

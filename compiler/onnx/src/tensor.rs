@@ -2,18 +2,22 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use tensor::DType;
 
 use crate::external;
+use crate::files::Files;
 use crate::messages::{DataLocation, TensorProto};
 use crate::{TensorError, element, element_name};
 
 /// A tensor: little-endian elements in row-major order. The length always matches the type and the shape.
+///
+/// The bytes are shared: as far as possible they are those of the file, which is mapped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     dtype: DType,
     dims: Vec<u64>,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl Tensor {
@@ -33,13 +37,13 @@ impl Tensor {
     }
 
     /// The type, the shape and the bytes, without a copy.
-    pub fn into_parts(self) -> (DType, Vec<u64>, Vec<u8>) {
+    pub fn into_parts(self) -> (DType, Vec<u64>, Bytes) {
         (self.dtype, self.dims, self.bytes)
     }
 
     /// A tensor with these bytes; `None` if the type and the shape need a different number of bytes.
-    pub fn new(dtype: DType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
-        let size = byte_size(&dims, dtype)?;
+    pub fn new(dtype: DType, dims: Vec<u64>, bytes: impl Into<Bytes>) -> Option<Self> {
+        let (size, bytes) = (byte_size(&dims, dtype)?, bytes.into());
         (size == bytes.len() as u64).then_some(Self { dtype, dims, bytes })
     }
 }
@@ -50,6 +54,15 @@ pub(crate) struct Source {
     pub folders: Vec<PathBuf>,
     /// The maximum size of a tensor in bytes.
     pub limit: u64,
+    /// The files that are mapped.
+    pub files: Files,
+}
+
+impl Source {
+    /// Data in these folders.
+    pub fn new(folders: Vec<PathBuf>, limit: u64) -> Self {
+        Self { folders, limit, files: Files::default() }
+    }
 }
 
 /// The type, the shape and the size of a tensor, which are known before its data is read.
@@ -67,11 +80,12 @@ pub(crate) fn convert(proto: TensorProto, source: &Source) -> Result<Tensor, Ten
     let header = header(&proto, source.limit)?;
     check_single_field(&proto)?;
     let (field, bytes) = if proto.data_location() == DataLocation::External {
-        ("external data", external::read(&proto.external_data, &header, &source.folders)?)
+        ("external data", external::read(&proto.external_data, &header, source)?)
     } else if let Some(raw) = proto.raw_data {
         ("raw_data", raw)
     } else {
-        typed(&proto, header.dtype)?
+        let (field, bytes) = typed(&proto, header.dtype)?;
+        (field, bytes.into())
     };
     if bytes.len() as u64 != header.size {
         return Err(header.length_error(field, bytes.len() as u64));
@@ -207,14 +221,14 @@ mod tests {
     }
 
     fn read(proto: TensorProto) -> Result<Tensor, String> {
-        convert(proto, &Source { folders: vec![], limit: 1 << 20 }).map_err(|error| error.to_string())
+        convert(proto, &Source::new(vec![], 1 << 20)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn typed_fields_and_raw_data_give_the_same_bytes() {
         let typed = TensorProto { float_data: vec![1.0, -2.0], ..proto(FLOAT, &[2]) };
         let raw = [1.0f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
-        let raw = TensorProto { raw_data: Some(raw), ..proto(FLOAT, &[2]) };
+        let raw = TensorProto { raw_data: Some(raw.into()), ..proto(FLOAT, &[2]) };
         let tensor = read(typed).unwrap();
         assert_eq!(tensor, read(raw).unwrap());
         assert_eq!(tensor.bytes(), [0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0]);
@@ -245,11 +259,15 @@ mod tests {
         for (proto, expected) in [
             (proto(FLOAT, &[2]), "float_data holds 0 bytes, but float of shape [2] needs 8"),
             (
-                TensorProto { raw_data: Some(vec![0; 7]), ..proto(FLOAT, &[2]) },
+                TensorProto { raw_data: Some(vec![0; 7].into()), ..proto(FLOAT, &[2]) },
                 "raw_data holds 7 bytes, but float of shape [2] needs 8",
             ),
             (
-                TensorProto { raw_data: Some(vec![0; 8]), float_data: vec![0.0; 2], ..proto(FLOAT, &[2]) },
+                TensorProto {
+                    raw_data: Some(vec![0; 8].into()),
+                    float_data: vec![0.0; 2],
+                    ..proto(FLOAT, &[2])
+                },
                 "both raw_data and float_data",
             ),
             (proto(FLOAT, &[-1]), "dimension 0 is -1;"),
@@ -262,7 +280,7 @@ mod tests {
                 "element 0 is 300, which is not a valid int8",
             ),
             (
-                TensorProto { raw_data: Some(vec![1, 2]), ..proto(9, &[2]) },
+                TensorProto { raw_data: Some(vec![1, 2].into()), ..proto(9, &[2]) },
                 "element 1 is 2, which is not a valid bool",
             ),
             (

@@ -1,8 +1,8 @@
-//! Removes nodes whose output is not needed.
+//! Removes nodes whose output is not needed, and values that are not.
 
 use crate::graph::Graph;
 
-/// Removes dead nodes; tensors keep their ids.
+/// Removes dead nodes and the bytes of unused constants; tensors keep their ids.
 pub(crate) fn remove(graph: &mut Graph) {
     let mut needed = vec![false; graph.tensors.len()];
     for output in &graph.outputs {
@@ -18,4 +18,7 @@ pub(crate) fn remove(graph: &mut Graph) {
     }
     let mut keep = keep.into_iter();
     graph.nodes.retain(|_| keep.next().unwrap_or(true));
+    let used = graph.used();
+    let unused = graph.tensors.iter_mut().zip(used).filter(|(_, used)| !used);
+    unused.for_each(|(tensor, _)| tensor.value = None);
 }

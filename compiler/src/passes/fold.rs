@@ -1,7 +1,6 @@
 //! Constant folding: the reference evaluator computes nodes whose inputs are all constants.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use dnn_lib::operator::{Meaning, Operator};
 use dnn_lib::tensor::TensorType;
 
@@ -14,18 +13,18 @@ use crate::graph::Tensor;
 const MAX_WORK: u64 = 1 << 24;
 
 /// The result of the operator on these tensors, if they are all constants and it can be computed quickly.
-pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Arc<Vec<u8>>>, NodeError> {
-    let values: Option<Vec<&Arc<Vec<u8>>>> = inputs.iter().map(|tensor| tensor.value.as_ref()).collect();
+pub(crate) fn fold(operator: &Operator, inputs: &[&Tensor]) -> Result<Option<Bytes>, NodeError> {
+    let values: Option<Vec<&Bytes>> = inputs.iter().map(|tensor| tensor.value.as_ref()).collect();
     let Some(values) = values else { return Ok(None) };
     let types: Vec<TensorType> = inputs.iter().map(|tensor| tensor.ty.clone()).collect();
     let definition = match operator.define(&types).map_err(NodeError::Operands)? {
-        Some(Meaning::View) => return Ok(values.first().map(|&value| Arc::clone(value))),
-        None => return Ok(Some(Arc::default())),
+        Some(Meaning::View) => return Ok(values.first().map(|&value| value.clone())),
+        None => return Ok(Some(Bytes::new())),
         Some(Meaning::Computed(definition)) => definition,
     };
     if definition.work() > MAX_WORK {
         return Ok(None);
     }
-    let values: Vec<&[u8]> = values.iter().map(|value| value.as_slice()).collect();
-    Ok(Some(Arc::new(definition.eval(&values)?)))
+    let values: Vec<&[u8]> = values.into_iter().map(AsRef::as_ref).collect();
+    Ok(Some(definition.eval(&values)?.into()))
 }

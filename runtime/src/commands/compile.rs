@@ -2,11 +2,11 @@
 
 use crate::cli::Compile;
 use crate::failure::Failure;
-use crate::images::save;
+use crate::images::{self, size};
 use crate::kinds::Kind;
 use crate::output::{self, Output, count, printable};
 use compiler::{CompileError, Compiled, Options, Phase};
-use image::Image;
+use image::{Image, ImageError};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -23,13 +23,13 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     }
     let start = Instant::now();
     let options = Options { shapes, budget: args.budget, ..Options::default() };
-    let compiled = watched(&args.model, &options, output)?;
+    let compiled = watched(args, &options, output)?;
     let seconds = start.elapsed().as_secs_f64();
     let warnings: Vec<String> = compiled.graph.warnings.iter().map(ToString::to_string).collect();
     if !output.is_json() {
         warnings.iter().for_each(|warning| eprintln!("warning: {}", printable(warning)));
     }
-    let bytes = save(&compiled.image, &args.output)?;
+    let bytes = size(&args.output)?;
     if let Some(path) = &args.elf {
         output::write_with(path, |file| compiled.write_elf(file))?;
     }
@@ -63,32 +63,30 @@ fn longest(image: &Image) -> u64 {
 
 /// Compiles a model.
 pub fn compile(model: &Path, options: &Options) -> Result<Compiled, Failure> {
-    compile_with_progress(model, options, &|_| {})
+    compiler::compile(model, options).map_err(|error| failure(model, error))
 }
 
-/// Compiles a model, with a progress bar.
-fn watched(model: &Path, options: &Options, output: Output) -> Result<Compiled, Failure> {
+/// Compiles a model to an image file, with a progress bar.
+fn watched(args: &Compile, options: &Options, output: Output) -> Result<Compiled, Failure> {
     let bar = output.spinner("compiling");
-    let compiled = compile_with_progress(model, options, &|phase| show(&bar, phase));
+    let compiled = compiler::compile_to(&args.output, &args.model, options, &|phase| show(&bar, phase));
     bar.finish_and_clear();
-    compiled
-}
-
-fn compile_with_progress(
-    model: &Path,
-    options: &Options,
-    progress: &dyn Fn(Phase),
-) -> Result<Compiled, Failure> {
-    compiler::compile_with_progress(model, options, progress).map_err(|error| {
-        let kind = Kind::of_file(model).filter(|_| matches!(error, CompileError::Read(_)));
-        match kind.and_then(|kind| Some((kind.name(), kind.instead_of_model(model)?))) {
-            Some((name, hint)) => Failure::about(model, format!("not an ONNX model, but {name}")).hint(hint),
-            None => Failure::about(model, error),
-        }
+    compiled.map_err(|error| match error {
+        CompileError::Image(error @ ImageError::Io { .. }) => images::failure(&args.output, &error),
+        error => failure(&args.model, error),
     })
 }
 
-/// Shows a phase. Kernels have a bar, since their number is known.
+/// The error for a model.
+fn failure(model: &Path, error: CompileError) -> Failure {
+    let kind = Kind::of_file(model).filter(|_| matches!(error, CompileError::Read(_)));
+    match kind.and_then(|kind| Some((kind.name(), kind.instead_of_model(model)?))) {
+        Some((name, hint)) => Failure::about(model, format!("not an ONNX model, but {name}")).hint(hint),
+        None => Failure::about(model, error),
+    }
+}
+
+/// Shows a phase. Kernels and bytes have a bar, since their number is known.
 fn show(bar: &ProgressBar, phase: Phase) {
     let (message, template) = match phase {
         Phase::Reading => ("reading the model", "{spinner} {msg} {elapsed}"),
@@ -99,7 +97,11 @@ fn show(bar: &ProgressBar, phase: Phase) {
             ("compiling kernels", "{msg} {bar:30} {pos} of {len} {elapsed}")
         }
         Phase::Linking => ("linking", "{spinner} {msg} {elapsed}"),
-        Phase::Hashing => ("hashing", "{spinner} {msg} {elapsed}"),
+        Phase::Hashing { done, total } => {
+            bar.set_length(total);
+            bar.set_position(done);
+            ("writing and hashing", "{msg} {bar:30} {bytes} of {total_bytes} {elapsed}")
+        }
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -197,6 +197,17 @@ impl Contents {
         end.map_or(0, |end| end - region.address)
     }
 
+    /// The bytes at an address before the first step, shared with the segment that contains all of them. `None`
+    /// if there is none.
+    #[must_use]
+    pub fn initial(&self, address: u64, length: usize) -> Option<Bytes> {
+        let after = self.segments.partition_point(|segment| segment.address <= address);
+        let segment = self.segments[..after].last()?;
+        let start = usize::try_from(address - segment.address).ok()?;
+        let end = start.checked_add(length).filter(|&end| end <= segment.bytes.len())?;
+        Some(segment.bytes.slice(start..end))
+    }
+
     /// Checks everything except the code itself.
     pub(crate) fn check(&self) -> Result<(), ImageError> {
         let profile = &self.profile;

@@ -1,11 +1,11 @@
 //! The file: magic, version, metadata and its hash, then the code, and from a page boundary on memory with
 //! its nodes.
 
-use crate::contents::{BigStep, Contents, Interface, Period, Section, Segment, Symbol, Tensor};
-use crate::{Image, ImageError, MAX_CODE, check_segments};
+use crate::contents::{BigStep, Contents, Interface, Period, Section, Symbol, Tensor};
+use crate::{CodeTree, Image, ImageError, MAX_CODE, check_segments};
 use bytes::Bytes;
 use isa::Extensions;
-use memory::{Base, BaseError, Damage, PAGE, PAGE_BITS};
+use memory::{Base, BaseError, Damage, Mapped, PAGE, PAGE_BITS};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -24,6 +24,9 @@ const HEADER: u64 = 8 + 4 + 4 + 32;
 
 /// The maximum size of metadata. Decoded, it takes up to twenty times as much memory.
 const MAX_METADATA: u64 = 1 << 26;
+
+/// The number of bytes of a file that are copied at once.
+const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// The contents of the file besides the bytes of code and memory.
 #[derive(Serialize, Deserialize)]
@@ -46,27 +49,111 @@ struct Metadata {
     sections: Vec<Section>,
 }
 
+impl Metadata {
+    /// The metadata of contents whose segments are on these pages, without the root of memory.
+    fn new(contents: &Contents, pages: &[Range<u64>], code_root: Root) -> Self {
+        Self {
+            extensions: contents.profile.extensions().bits(),
+            memory_bits: contents.profile.memory_bits(),
+            code_base: contents.profile.code_base(),
+            code_size: contents.profile.code_size(),
+            entry: contents.entry,
+            sp: contents.sp,
+            code_root: code_root.0,
+            memory_root: Root::ZERO.0,
+            pages: pages.iter().map(|range| (range.start, range.end - range.start)).collect(),
+            tensors: contents.tensors.clone(),
+            symbols: contents.symbols.clone(),
+            schedule: contents.schedule.clone(),
+            period: contents.period,
+            interface: contents.interface.clone(),
+            sections: contents.sections.clone(),
+        }
+    }
+
+    /// The bytes of the file before the code.
+    fn head(&self) -> Result<Vec<u8>, ImageError> {
+        let bytes = postcard::to_stdvec(self).map_err(|error| damaged(error.to_string()))?;
+        let length = u32::try_from(bytes.len()).map_err(|error| damaged(error.to_string()))?;
+        Ok([&MAGIC[..], &VERSION.to_le_bytes(), &length.to_le_bytes(), &keccak(&bytes).0, &bytes].concat())
+    }
+}
+
 impl Image {
+    /// Checks contents, computes their roots and writes the image to a file: to the one at a path, which is
+    /// replaced only once the new one is complete, or to a temporary one without a name.
+    ///
+    /// The segments are read once, from the first byte to the last, and held nowhere else. Calls `progress`
+    /// with the number of bytes of memory that are done.
+    pub fn create(
+        contents: Contents,
+        path: Option<&Path>,
+        progress: impl FnMut(u64),
+    ) -> Result<Self, ImageError> {
+        contents.check()?;
+        let Some(path) = path else {
+            let folder = std::env::temp_dir();
+            let failure = |source| io_error("write a temporary file in", &folder, source);
+            return Self::store(contents, tempfile::tempfile().map_err(failure)?, &failure, progress);
+        };
+        let failure = |source| io_error("write", path, source);
+        let (file, place) = tempfile::NamedTempFile::new_in(folder(path)).map_err(failure)?.into_parts();
+        let image = Self::store(contents, file, &failure, progress)?;
+        make_readable(image.base().file()).map_err(failure)?;
+        place.persist(path).map_err(|error| failure(error.error))?;
+        Ok(image)
+    }
+
+    /// The image of checked contents, in an empty file.
+    fn store(
+        contents: Contents,
+        file: File,
+        failure: &dyn Fn(io::Error) -> ImageError,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Self, ImageError> {
+        let pieces: Vec<(u64, &[u8])> =
+            contents.segments.iter().map(|segment| (segment.address, &segment.bytes[..])).collect();
+        let extents = memory::extents(&pieces);
+        check_segments(extents.len())?;
+        let code_tree = CodeTree::new(contents.code.clone(), contents.profile.code_depth());
+        let mut metadata = Metadata::new(&contents, &extents, code_tree.root());
+        let code_at = metadata.head()?.len() as u64;
+        let memory_at = (code_at + contents.code.len() as u64).next_multiple_of(PAGE as u64);
+        let bits = contents.profile.memory_bits().into();
+        let base = Base::write(file, memory_at, bits, &pieces, |pages| progress(pages << PAGE_BITS));
+        let base = base.map_err(|error| match error {
+            BaseError::Io(source) => failure(source),
+            // The segments have been checked, and the file has just been written with the right length.
+            other => failure(io::Error::other(format!("{other:?}"))),
+        })?;
+        // The head comes last, since it contains the root. Any root has the same length.
+        metadata.memory_root = base.root().0;
+        base.file().write_all_at(&metadata.head()?, 0).map_err(failure)?;
+        base.file().write_all_at(&contents.code, code_at).map_err(failure)?;
+        let image = Self::with(contents, code_tree, base);
+        image.check_inputs()?;
+        Ok(image)
+    }
+
     /// The bytes of the file. Equal images have equal bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ImageError> {
         let mut bytes = Vec::new();
-        self.write_to(&mut bytes).map_err(|error| damaged(error.to_string()))?;
+        self.copy(&mut bytes).map_err(|error| damaged(error.to_string()))?;
         Ok(bytes)
     }
 
-    /// Writes the file's bytes.
-    fn write_to(&self, to: &mut impl Write) -> io::Result<()> {
-        let metadata = postcard::to_stdvec(&self.metadata()).map_err(io::Error::other)?;
-        let length = u32::try_from(metadata.len()).map_err(io::Error::other)?;
-        to.write_all(&MAGIC)?;
-        to.write_all(&VERSION.to_le_bytes())?;
-        to.write_all(&length.to_le_bytes())?;
-        to.write_all(&keccak(&metadata).0)?;
-        to.write_all(&metadata)?;
-        to.write_all(&self.code)?;
-        let end = HEADER as usize + metadata.len() + self.code.len();
-        to.write_all(&[0; PAGE][..end.next_multiple_of(PAGE) - end])?;
-        to.write_all(self.base().bytes())
+    /// Copies the file's bytes. They are read, since what is touched in a mapping stays in memory.
+    fn copy(&self, to: &mut impl Write) -> io::Result<()> {
+        let (file, mut at) = (self.base().file(), 0);
+        let mut buffer = vec![0; COPIED_AT_ONCE];
+        loop {
+            let count = file.read_at(&mut buffer, at)?;
+            if count == 0 {
+                return Ok(());
+            }
+            to.write_all(&buffer[..count])?;
+            at += count as u64;
+        }
     }
 
     /// Reads an image from a file's bytes. Checks every hash.
@@ -117,43 +204,16 @@ impl Image {
         self.base().count() << PAGE_BITS
     }
 
-    /// Writes an image. An existing file is replaced only once the new one is complete.
+    /// Copies the image to a path. An existing file is replaced only once the new one is complete.
     pub fn write(&self, path: &Path) -> Result<(), ImageError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let attempt = || {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            let mut buffered = io::BufWriter::new(file.as_file_mut());
-            self.write_to(&mut buffered)?;
-            buffered.flush()?;
-            drop(buffered);
+            let mut file = tempfile::NamedTempFile::new_in(folder(path))?;
+            self.copy(file.as_file_mut())?;
             make_readable(file.as_file())?;
             file.persist(path)?;
             Ok(())
         };
         attempt().map_err(|source| io_error("write", path, source))
-    }
-
-    /// The metadata.
-    fn metadata(&self) -> Metadata {
-        let page =
-            |segment: &Segment| (segment.address >> PAGE_BITS, segment.bytes.len() as u64 >> PAGE_BITS);
-        Metadata {
-            extensions: self.profile.extensions().bits(),
-            memory_bits: self.profile.memory_bits(),
-            code_base: self.profile.code_base(),
-            code_size: self.profile.code_size(),
-            entry: self.entry,
-            sp: self.sp,
-            code_root: self.code_root().0,
-            memory_root: self.memory_root().0,
-            pages: self.segments.iter().map(page).collect(),
-            tensors: self.tensors.clone(),
-            symbols: self.symbols.clone(),
-            schedule: self.schedule.clone(),
-            period: self.period,
-            interface: self.interface.clone(),
-            sections: self.sections.clone(),
-        }
     }
 
     /// The image of a file. Checks everything except the bytes and inner nodes of memory.
@@ -203,7 +263,8 @@ impl Image {
             interface,
             sections: metadata.sections,
         };
-        let image = Self::with(contents, base);
+        let code_tree = CodeTree::new(contents.code.clone(), contents.profile.code_depth());
+        let image = Self::with(contents, code_tree, base);
         image.check()?;
         image.check_inputs()?;
         check_root("code", Root(roots[0]), image.code_root())?;
@@ -238,6 +299,11 @@ fn base(file: File, found: u64, offset: u64, metadata: &Metadata) -> Result<Base
         return Err(ImageError::Length { expected, found });
     }
     Base::open(file, offset, bits.into(), &pages).map_err(failure)
+}
+
+/// The folder of a path.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Gives a temporary file the permissions of an ordinary one.
@@ -280,7 +346,7 @@ impl Reader<'_> {
             return Err(ImageError::Length { expected: end, found: self.found });
         }
         let map =
-            memory::map(self.file, self.at, len).map_err(|source| io_error("map", self.path, source))?;
+            Mapped::new(self.file, self.at, len).map_err(|source| io_error("map", self.path, source))?;
         self.at = end;
         Ok(Bytes::from_owner(map))
     }

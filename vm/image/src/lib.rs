@@ -16,7 +16,7 @@ pub use schedule::{Leaf, Schedule, Shape};
 
 use bytes::Bytes;
 use isa::Extensions;
-use memory::{Base, BaseError, Memory, extents};
+use memory::{Base, Memory};
 use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ pub const MOST_REGIONS: usize = 64;
 
 /// Valid contents with their roots. The segments are whole pages.
 ///
-/// Memory is in a file, so an image takes little memory of this computer, and so does a copy.
+/// An image is a file, so it takes little memory of this computer, and so does a copy.
 #[derive(Debug, Clone)]
 pub struct Image {
     contents: Contents,
@@ -312,29 +312,14 @@ impl std::fmt::Display for Shown {
 }
 
 impl Image {
-    /// Checks contents and computes their roots. Memory is written to a temporary file without a name.
+    /// Checks contents and computes their roots. The image is written to a temporary file without a name.
     pub fn new(contents: Contents) -> Result<Self, ImageError> {
-        contents.check()?;
-        let pieces: Vec<(u64, &[u8])> =
-            contents.segments.iter().map(|segment| (segment.address, &segment.bytes[..])).collect();
-        check_segments(extents(&pieces).len())?;
-        let bits = contents.profile.memory_bits();
-        let base = Base::new(bits.into(), &pieces).map_err(|error| {
-            let source = match error {
-                BaseError::Io(source) => source,
-                // The segments have been checked, and the file has just been written with the right length.
-                other => io::Error::other(format!("{other:?}")),
-            };
-            ImageError::Io { verb: "write a temporary file in", path: std::env::temp_dir(), source }
-        })?;
-        let image = Self::with(contents, base);
-        image.check_inputs()?;
-        Ok(image)
+        Self::create(contents, None, |_| ())
     }
 
-    /// The image of a base and of contents without segments.
-    fn with(mut contents: Contents, base: Base) -> Self {
-        let code_tree = Arc::new(CodeTree::new(contents.code.clone(), contents.profile.code_depth()));
+    /// The image of a base and of contents, whose segments are replaced by the base's.
+    fn with(mut contents: Contents, code_tree: CodeTree, base: Base) -> Self {
+        let code_tree = Arc::new(code_tree);
         let base = Arc::new(base);
         let bytes = Bytes::from_owner(Shared(base.clone()));
         contents.segments =

@@ -139,6 +139,22 @@ fn errors_say_what_is_damaged() {
 }
 
 #[test]
+fn an_image_is_made_in_its_place_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.image");
+    let mut done = 0;
+    let made = Image::create(contents(), Some(&path), |bytes| done = bytes).expect("an image");
+    assert_eq!((done, std::fs::read(&path).expect("the file")), (8192, image().to_bytes().expect("bytes")));
+    let invalid = Contents { entry: 3, ..contents() };
+    assert!(Image::create(invalid, Some(&path), |_| ()).is_err());
+    assert_eq!((Image::read(&path).expect("still there"), made), (image(), image()));
+    let error =
+        Image::create(contents(), Some("no/such/folder.image".as_ref()), |_| ()).expect_err("no folder");
+    assert!(error.to_string().starts_with("can't write no/such/folder.image: "), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("list").count(), 1);
+}
+
+#[test]
 fn an_image_is_opened_without_its_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.image");

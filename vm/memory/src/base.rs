@@ -2,8 +2,8 @@
 
 use crate::space::overlay;
 use crate::tree::{self, PageTree};
-use crate::{PAGE, PAGE_BITS};
-use memmap2::{Mmap, MmapMut, MmapOptions};
+use crate::{Mapped, PAGE, PAGE_BITS};
+use memmap2::MmapMut;
 use merkle::Root;
 use std::fs::File;
 use std::io;
@@ -12,14 +12,15 @@ use std::os::unix::fs::FileExt;
 
 /// The number of pages hashed between two progress reports.
 const AT_ONCE: usize = 1 << 14;
+/// The number of pages written at once: enough for all threads to hash, few enough to stay in a cache.
+const WRITTEN_AT_ONCE: u64 = 1 << 10;
 
 /// Pages of memory and the nodes above them, stored in part of a file.
 ///
 /// The pages come first, by address. Then come the blocks of the tree (see `tree.rs`) above any of these
 /// pages, by number. Everything else is zero.
 ///
-/// The file must not be changed or truncated while it is in use: changes would show in memory, and the system
-/// would kill a program that touches missing bytes. Replacing the file by another of the same name is safe.
+/// The file must not be changed while it is in use, as described at [`Mapped`].
 #[derive(Debug)]
 pub struct Base {
     bits: u32,
@@ -27,13 +28,14 @@ pub struct Base {
     blocks: Runs,
     file: File,
     offset: u64,
-    map: Mmap,
+    map: Mapped,
 }
 
 /// Why pages can't be read from a file.
 #[derive(Debug)]
 pub enum BaseError {
-    /// The extents are not ascending, separate ranges of pages inside memory.
+    /// The extents are not ascending, separate ranges of pages inside memory, or pieces of it are not
+    /// ascending and apart.
     Extents,
     /// The file is too short.
     Length {
@@ -65,19 +67,45 @@ impl Base {
     /// Stores pieces of memory in a temporary file. The pieces must be in ascending order, must not overlap,
     /// and must lie within 2^bits bytes.
     pub fn new(bits: u32, pieces: &[(u64, &[u8])]) -> Result<Self, BaseError> {
+        Self::write(tempfile::tempfile()?, 0, bits, pieces, |_| ())
+    }
+
+    /// Likewise, from an offset of a file on that is a multiple of [`PAGE`]. The pieces are read once, from
+    /// the first byte to the last, and every page is hashed while it is written. Calls `progress` with the
+    /// number of pages done so far. What is before them has been read for the last time.
+    pub fn write(
+        file: File,
+        offset: u64,
+        bits: u32,
+        pieces: &[(u64, &[u8])],
+        mut progress: impl FnMut(u64),
+    ) -> Result<Self, BaseError> {
+        let after = |pair: &[(u64, &[u8])]| pair[0].0.saturating_add(pair[0].1.len() as u64) <= pair[1].0;
+        if !pieces.windows(2).all(after) {
+            return Err(BaseError::Extents);
+        }
         let layout = Layout::new(bits, &extents(pieces))?;
         // Uses writes and not a writable mapping, so that a full disk causes an error.
-        let file = tempfile::tempfile()?;
-        file.set_len(layout.length)?;
-        for &(address, bytes) in pieces.iter().filter(|(_, bytes)| !bytes.is_empty()) {
-            let place = layout.pages.place(address >> PAGE_BITS).ok_or(BaseError::Extents)?;
-            file.write_all_at(bytes, place as u64 + address % PAGE as u64)?;
+        file.set_len(offset.saturating_add(layout.length))?;
+        let mut tree = PageTree::new(bits - PAGE_BITS)?;
+        let (mut bytes, mut done) = (Vec::new(), 0);
+        for run in &layout.pages.0 {
+            for first in run.range().step_by(WRITTEN_AT_ONCE as usize) {
+                let some = first..run.range().end.min(first + WRITTEN_AT_ONCE);
+                read(pieces, &some, &mut bytes);
+                let place = run.place as u64 + ((first - run.first) << PAGE_BITS);
+                let page = |index: u64| &bytes[((index - first) << PAGE_BITS) as usize..][..PAGE];
+                let hash = || tree.update(some.clone().collect(), page);
+                let (_, written) = rayon::join(hash, || file.write_all_at(&bytes, offset + place));
+                written?;
+                done += some.end - some.start;
+                progress(done);
+            }
         }
-        let tree = layout.hash(&map(&file, 0, layout.length)?, |_| ())?;
         for run in &layout.blocks.0 {
-            file.write_all_at(tree.blocks(run.range()), run.place as u64)?;
+            file.write_all_at(tree.blocks(run.range()), offset + run.place as u64)?;
         }
-        Self::with(layout, file, 0)
+        Self::with(layout, file, offset)
     }
 
     /// Uses the pages in `extents` and their nodes, stored at an offset of a file that is a multiple of
@@ -92,7 +120,7 @@ impl Base {
         if found < expected {
             return Err(BaseError::Length { expected, found });
         }
-        let map = map(&file, offset, length)?;
+        let map = Mapped::new(&file, offset, length)?;
         Ok(Self { bits, pages, blocks, file, offset, map })
     }
 
@@ -100,6 +128,12 @@ impl Base {
     #[must_use]
     pub fn bits(&self) -> u32 {
         self.bits
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// The number of bytes that such pages and their nodes take in a file.
@@ -205,6 +239,20 @@ pub fn extents(pieces: &[(u64, &[u8])]) -> Vec<Range<u64>> {
     merged(pieces.iter().filter(|(_, bytes)| !bytes.is_empty()).map(pages))
 }
 
+/// The bytes of some pages, given the pieces of memory by ascending address. Everything else is zero.
+fn read(pieces: &[(u64, &[u8])], pages: &Range<u64>, bytes: &mut Vec<u8>) {
+    let all = pages.start << PAGE_BITS..pages.end << PAGE_BITS;
+    let end = |&(address, piece): &(u64, &[u8])| address + piece.len() as u64;
+    let first = pieces.partition_point(|piece| end(piece) <= all.start);
+    bytes.clear();
+    for piece in pieces[first..].iter().take_while(|piece| piece.0 < all.end) {
+        let part = piece.0.max(all.start)..end(piece).min(all.end);
+        bytes.resize((part.start - all.start) as usize, 0);
+        bytes.extend_from_slice(&piece.1[(part.start - piece.0) as usize..(part.end - piece.0) as usize]);
+    }
+    bytes.resize((all.end - all.start) as usize, 0);
+}
+
 /// Merges ranges that touch or overlap. They must be sorted by start.
 fn merged(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
     let mut merged: Vec<Range<u64>> = Vec::new();
@@ -308,16 +356,5 @@ impl Runs {
     fn place(&self, number: u64) -> Option<usize> {
         let run = self.0[..self.0.partition_point(|run| run.first <= number)].last()?;
         run.range().contains(&number).then(|| run.place + ((number - run.first) << PAGE_BITS) as usize)
-    }
-}
-
-/// Maps part of a file for reading. The file must not be changed, as described at [`Base`].
-pub fn map(file: &File, offset: u64, length: u64) -> io::Result<Mmap> {
-    let length = usize::try_from(length).map_err(io::Error::other)?;
-    // SAFETY: No other program has access to a file without a name. For other files, the documentation above
-    // forbids changes. Any byte values are valid.
-    #[expect(unsafe_code, reason = "a mapping of a file")]
-    unsafe {
-        MmapOptions::new().offset(offset).len(length).map(file)
     }
 }

@@ -9,6 +9,7 @@
 
 mod base;
 mod executable;
+mod mapped;
 mod page_map;
 mod pages;
 mod snapshot;
@@ -16,9 +17,10 @@ mod space;
 mod tree;
 mod view;
 
-pub use base::{Base, BaseError, Damage, extents, map};
+pub use base::{Base, BaseError, Damage, extents};
 pub use executable::Executable;
 use isa::Size;
+pub use mapped::Mapped;
 use memmap2::MmapMut;
 pub use merkle::Hasher;
 use merkle::{LEAF, Proof, Root};

@@ -263,3 +263,26 @@ fn a_snapshot_costs_what_changed() {
     // hashing.
     assert_eq!(memory.hashed() - before, 9);
 }
+
+#[test]
+fn a_base_of_many_parts_is_the_tree_of_its_bytes() {
+    // Pieces that begin and end inside pages, over several of the parts that are written at once.
+    let bytes: Vec<u8> = (0..6u32 << 20).map(|at| (at.wrapping_mul(0x9e37_79b1) >> 11) as u8).collect();
+    let places = [(0x123, 0..100), (0x200, 100..5 << 20), ((9 << 20) + 5, 5 << 20..6 << 20)];
+    let pieces: Vec<(u64, &[u8])> =
+        places.iter().map(|(address, range)| (*address, &bytes[range.clone()])).collect();
+    let mut done = Vec::new();
+    let file = tempfile::tempfile().expect("a file");
+    let base = Base::write(file, PAGE as u64, 25, &pieces, |pages| done.push(pages)).expect("room");
+    assert!(done.is_sorted() && done.len() > 2 && done.last() == Some(&base.count()), "{done:?}");
+    let mut memory = Memory::new(25).expect("a mapping");
+    for (address, piece) in &pieces {
+        memory.write(*address, piece).expect("inside");
+    }
+    let mut over = Memory::over(&Arc::new(base)).expect("a mapping");
+    assert_eq!(over.root(), memory.root());
+    assert_eq!(over.read(0, 1 << 25), memory.read(0, 1 << 25));
+    for bad in [[(50, &bytes[..100]), (149, &bytes[..1])], [(50, &bytes[..1]), (0, &bytes[..1])]] {
+        assert!(matches!(Base::new(25, &bad), Err(BaseError::Extents)));
+    }
+}

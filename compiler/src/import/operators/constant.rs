@@ -1,7 +1,6 @@
 //! Constants in the form of nodes.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use dnn_lib::tensor::{DType, TensorType};
 use onnx::Attribute;
 
@@ -22,10 +21,11 @@ pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     };
     let (ty, bytes) = match value {
         Attribute::Tensor(tensor) => {
-            (TensorType::new(tensor.dtype(), tensor.dims()), tensor.bytes().to_vec())
+            let (dtype, dims, bytes) = tensor.clone().into_parts();
+            (TensorType::new(dtype, dims), bytes)
         }
-        Attribute::Float(value) => (TensorType::new(DType::F32, []), value.to_le_bytes().to_vec()),
-        Attribute::Int(value) => (TensorType::new(DType::I64, []), value.to_le_bytes().to_vec()),
+        Attribute::Float(value) => (TensorType::new(DType::F32, []), Bytes::from_owner(value.to_le_bytes())),
+        Attribute::Int(value) => (TensorType::new(DType::I64, []), Bytes::from_owner(value.to_le_bytes())),
         Attribute::Floats(values) => list(DType::F32, values, |x| x.to_le_bytes()),
         Attribute::Ints(values) => list(DType::I64, values, |x| x.to_le_bytes()),
         other => {
@@ -38,14 +38,14 @@ pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
         }
     };
     let name = call.node.outputs.first().cloned().unwrap_or_default();
-    Ok(call.import.graph.add_tensor(Tensor { name, ty, value: Some(Arc::new(bytes)) }))
+    Ok(call.import.graph.add_tensor(Tensor { name, ty, value: Some(bytes) }))
 }
 
 fn list<T: Copy, const N: usize>(
     dtype: DType,
     values: &[T],
     bytes: impl Fn(T) -> [u8; N],
-) -> (TensorType, Vec<u8>) {
+) -> (TensorType, Bytes) {
     let size = values.len() as u64;
     (TensorType::new(dtype, [size]), values.iter().flat_map(|&value| bytes(value)).collect())
 }

@@ -160,6 +160,6 @@ fn product() -> Graph {
 /// A tensor of floats, constant or not.
 fn tensor<const RANK: usize>(graph: &mut Graph, name: &str, shape: [u64; RANK], constant: bool) -> TensorId {
     let mut random = Random::new(2);
-    let value = constant.then(|| Arc::new(floats(shape.iter().product(), &mut random)));
+    let value = constant.then(|| floats(shape.iter().product(), &mut random).into());
     graph.add_tensor(Tensor { name: name.to_owned(), ty: TensorType::new(DType::F32, shape), value })
 }

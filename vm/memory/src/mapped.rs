@@ -1,0 +1,75 @@
+//! Files that are mapped for reading.
+
+use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Bytes of a file that the system reads when they are touched. Clones share them.
+///
+/// The file must not be changed or truncated while it is mapped: changes would show in the bytes, and the
+/// system would kill a program that touches missing ones. Replacing the file by another of the same name is
+/// safe.
+#[derive(Debug, Clone)]
+pub struct Mapped(Arc<Mmap>);
+
+impl Mapped {
+    /// Maps part of a file. It must not be changed, as described above.
+    pub fn new(file: &File, offset: u64, length: u64) -> io::Result<Self> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        // SAFETY: No other program has access to a file without a name. For other files, the documentation
+        // above forbids changes. Any byte values are valid.
+        #[expect(unsafe_code, reason = "a mapping of a file")]
+        let map = unsafe { MmapOptions::new().offset(offset).len(length).map(file) }?;
+        Ok(Self(Arc::new(map)))
+    }
+
+    /// Gives up the memory behind the bytes. They stay in the system's cache of the file, as far as it has
+    /// room, and come back when they are touched.
+    pub fn release(&self) {
+        // SAFETY: The mapping is of a file, shared and only readable, so it has no bytes of its own to lose.
+        // Whoever reads it meanwhile or later gets the same bytes of the file again.
+        #[expect(unsafe_code, reason = "advice that would lose bytes without a file")]
+        let advised = unsafe { self.0.unchecked_advise(UncheckedAdvice::DontNeed) };
+        // A system that doesn't take the advice only keeps more memory.
+        let _ = advised;
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Mapped {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn released_bytes_come_back() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&[[1; 4096], [2; 4096]].concat()).expect("room");
+        let map = Mapped::new(&file, 4096, 4096).expect("a mapping");
+        assert_eq!(map[..], [2; 4096]);
+        let copy = map.clone();
+        map.release();
+        assert_eq!((map[4095], copy[0], copy.len()), (2, 2, 4096));
+        Mapped::new(&file, 0, 0).expect("nothing").release();
+    }
+}

@@ -33,6 +33,7 @@ mod eval;
 mod ir;
 mod trips;
 
+pub(crate) use builder::Head;
 pub use builder::{BuildError, Builder};
 pub use eval::{EvalError, Memory};
 pub use ir::{Block, Kernel, Statement};

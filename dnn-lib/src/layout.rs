@@ -41,7 +41,7 @@ pub fn broadcast_shape(a: &[u64], b: &[u64]) -> Option<Vec<u64>> {
 
 /// The coordinates of step `index` of a row-major iteration over a grid. Dimensions of size 1 give a constant
 /// 0.
-pub fn coordinates(b: &mut Builder, index: Value, grid: &[u64]) -> Vec<Value> {
+pub fn coordinates(b: &mut impl Ops, index: Value, grid: &[u64]) -> Vec<Value> {
     let zero = b.i64(0);
     let mut coordinates = vec![zero; grid.len()];
     let outermost = grid.iter().position(|&size| size != 1);

@@ -4,15 +4,19 @@
 //! [`Definition::eval`](crate::definition::Definition::eval). A unit is an element, or a row where the
 //! definition has rows.
 
-mod naive;
+mod access;
+mod code;
+mod emit;
+mod fold;
+mod nest;
+mod plan;
 
 use crate::definition::Definition;
 use crate::kernel::{BuildError, Kernel};
 
 /// The shape of a unit of the output.
 pub fn tile(definition: &Definition) -> Vec<u64> {
-    let axis = |axis| if definition.row.contains(&axis) { definition.size(axis).max(1) } else { 1 };
-    definition.output_axes().map(axis).collect()
+    plan::Plan::of(definition).unit
 }
 
 /// The number of units, which can be computed independently.
@@ -23,5 +27,5 @@ pub fn units(definition: &Definition) -> u64 {
 
 /// The kernel of a [checked](Definition::check) definition.
 pub fn guest(definition: &Definition) -> Result<Kernel, BuildError> {
-    naive::kernel(definition)
+    nest::kernel(definition)
 }

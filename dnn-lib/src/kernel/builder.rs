@@ -40,11 +40,34 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct Builder {
     kernel: Kernel,
-    /// Whether each value can be used at the point that is being built.
-    visible: Vec<bool>,
+    /// How deep the block is that defines each value; `None` after its end.
+    depths: Vec<Option<usize>>,
     constants: Vec<Option<Const>>,
-    statements: Vec<Statement>,
+    /// The blocks that are being built, outermost first.
+    open: Vec<Open>,
+    /// The depth of the block that gets the next statement.
+    depth: usize,
     error: Option<BuildError>,
+}
+
+/// A block that is being built.
+#[derive(Debug, Default)]
+struct Open {
+    statements: Vec<Statement>,
+    /// The values that it defines.
+    values: Vec<Value>,
+}
+
+/// A loop without its body.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) index: Value,
+    pub(crate) start: Value,
+    pub(crate) end: Value,
+    pub(crate) step: i64,
+    pub(crate) bound: Option<u64>,
+    pub(crate) init: Vec<Value>,
+    pub(crate) carried: Vec<Value>,
 }
 
 impl Builder {
@@ -58,8 +81,14 @@ impl Builder {
             types: Vec::new(),
             body: Block::default(),
         };
-        let mut builder =
-            Self { kernel, visible: Vec::new(), constants: Vec::new(), statements: Vec::new(), error: None };
+        let mut builder = Self {
+            kernel,
+            depths: Vec::new(),
+            constants: Vec::new(),
+            open: vec![Open::default()],
+            depth: 0,
+            error: None,
+        };
         for _ in 0..builder.kernel.params() {
             builder.value(Type::I64);
         }
@@ -74,7 +103,8 @@ impl Builder {
         if let Some(error) = self.error {
             return Err(error);
         }
-        self.kernel.body = Block { statements: self.statements, yields: Vec::new() };
+        let statements = self.open.pop().unwrap_or_default().statements;
+        self.kernel.body = Block { statements, yields: Vec::new() };
         Ok(self.kernel)
     }
 
@@ -101,9 +131,56 @@ impl Builder {
     fn value(&mut self, ty: Type) -> Value {
         let value = Value(self.kernel.types.len() as u32);
         self.kernel.types.push(ty);
-        self.visible.push(true);
+        self.depths.push(Some(self.depth));
         self.constants.push(None);
+        if let Some(open) = self.open.get_mut(self.depth) {
+            open.values.push(value);
+        }
         value
+    }
+
+    fn push(&mut self, statement: Statement) {
+        if let Some(open) = self.open.get_mut(self.depth) {
+            open.statements.push(statement);
+        }
+    }
+
+    /// How deep the block is that gets the next statement: 0 for the kernel's body.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// How deep the block is that defines a value; `None` if it has ended.
+    pub(crate) fn depth_of(&self, value: Value) -> Option<usize> {
+        self.depths[value.index()]
+    }
+
+    /// Builds something at the present end of an outer block.
+    pub(crate) fn at_depth<T>(&mut self, depth: usize, build: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.depth, depth);
+        let built = build(self);
+        self.depth = before;
+        built
+    }
+
+    /// A value that the head of an open block defines, such as what a loop carries.
+    pub(crate) fn head(&mut self, depth: usize, ty: Type) -> Value {
+        self.at_depth(depth, |b| b.value(ty))
+    }
+
+    /// Begins a block.
+    pub(crate) fn begin(&mut self) {
+        self.open.push(Open::default());
+        self.depth = self.open.len() - 1;
+    }
+
+    /// Ends the innermost block, whose values can't be used any more.
+    pub(crate) fn end(&mut self, yields: Vec<Value>) -> Block {
+        self.check_visible(&yields);
+        let open = self.open.pop().unwrap_or_default();
+        open.values.iter().for_each(|value| self.depths[value.index()] = None);
+        self.depth = self.open.len().saturating_sub(1);
+        Block { statements: open.statements, yields }
     }
 
     fn values(&mut self, like: &[Value]) -> Vec<Value> {
@@ -124,7 +201,8 @@ impl Builder {
     }
 
     fn check_visible(&mut self, values: &[Value]) {
-        if let Some(&value) = values.iter().find(|value| !self.visible[value.index()]) {
+        let visible = |value: &Value| self.depth_of(*value).is_some_and(|depth| depth <= self.depth);
+        if let Some(&value) = values.iter().find(|value| !visible(value)) {
             self.fail(BuildError::Scope { kernel: self.kernel.name.clone(), value });
         }
     }
@@ -141,7 +219,7 @@ impl Builder {
         self.expect_types("load", &[base], &[Type::I64]);
         self.expect_loaded(dtype);
         let value = self.value(Type::of(dtype));
-        self.statements.push(Statement::Load { value, dtype, base, offset });
+        self.push(Statement::Load { value, dtype, base, offset });
         value
     }
 
@@ -149,7 +227,7 @@ impl Builder {
     pub fn store(&mut self, dtype: DType, base: Value, offset: i32, value: Value) {
         self.expect_types("store", &[base, value], &[Type::I64, Type::of(dtype)]);
         self.expect_loaded(dtype);
-        self.statements.push(Statement::Store { dtype, base, offset, value });
+        self.push(Statement::Store { dtype, base, offset, value });
     }
 
     fn expect_loaded(&mut self, dtype: DType) {
@@ -205,20 +283,26 @@ impl Builder {
         init: &[Value],
         body: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
     ) -> Vec<Value> {
+        self.begin();
+        let index = self.value(Type::I64);
+        let carried = self.values(init);
+        let yields = body(self, index, &carried);
+        let body = self.end(yields);
+        self.end_loop(Head { index, start, end, step, bound, init: init.to_vec(), carried }, body)
+    }
+
+    /// Adds a loop whose body has been built, and gives its results.
+    pub(crate) fn end_loop(&mut self, head: Head, body: Block) -> Vec<Value> {
+        let Head { index, start, end, step, bound, init, carried } = head;
         self.expect_types("a loop's range", &[start, end], &[Type::I64, Type::I64]);
-        self.check_visible(init);
+        self.check_visible(&init);
         if step <= 0 {
             self.fail_form("the step of a loop must be positive");
         }
-        let scope = self.kernel.types.len();
-        let index = self.value(Type::I64);
-        let carried = self.values(init);
-        let body = self.block(scope, |b| body(b, index, &carried));
-        self.expect_same_types("what a loop carries", &body.yields, init);
-        let results = self.values(init);
-        let init = init.to_vec();
+        self.expect_same_types("what a loop carries", &body.yields, &init);
+        let results = self.values(&init);
         let done = results.clone();
-        self.statements.push(Statement::For { index, start, end, step, bound, init, carried, body, results });
+        self.push(Statement::For { index, start, end, step, bound, init, carried, body, results });
         done
     }
 
@@ -230,25 +314,24 @@ impl Builder {
         otherwise: impl FnOnce(&mut Self) -> Vec<Value>,
     ) -> Vec<Value> {
         self.expect_types("a branch", &[condition], &[Type::Bool]);
-        let scope = self.kernel.types.len();
-        let then = self.block(scope, then);
-        let scope = self.kernel.types.len();
-        let otherwise = self.block(scope, otherwise);
+        let then = self.block(then);
+        let otherwise = self.block(otherwise);
+        self.end_if(condition, then, otherwise)
+    }
+
+    /// Adds a branch whose sides have been built, and gives its results.
+    pub(crate) fn end_if(&mut self, condition: Value, then: Block, otherwise: Block) -> Vec<Value> {
         self.expect_same_types("a branch's results", &then.yields, &otherwise.yields);
         let results = self.values(&then.yields);
         let done = results.clone();
-        self.statements.push(Statement::If { condition, then, otherwise, results });
+        self.push(Statement::If { condition, then, otherwise, results });
         done
     }
 
-    /// Builds a block, after which the values numbered from `scope` on are no longer visible.
-    fn block(&mut self, scope: usize, build: impl FnOnce(&mut Self) -> Vec<Value>) -> Block {
-        let outer = std::mem::take(&mut self.statements);
+    fn block(&mut self, build: impl FnOnce(&mut Self) -> Vec<Value>) -> Block {
+        self.begin();
         let yields = build(self);
-        self.check_visible(&yields);
-        self.visible[scope..].fill(false);
-        let statements = std::mem::replace(&mut self.statements, outer);
-        Block { statements, yields }
+        self.end(yields)
     }
 
     fn expect_same_types(&mut self, operation: &str, values: &[Value], like: &[Value]) {
@@ -271,7 +354,7 @@ impl Ops for Builder {
         if let Expr::Const(constant) = expr {
             self.constants[value.index()] = Some(constant);
         }
-        self.statements.push(Statement::Let(value, expr));
+        self.push(Statement::Let(value, expr));
         value
     }
 

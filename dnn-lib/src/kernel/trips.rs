@@ -2,8 +2,8 @@
 //!
 //! A bound follows from the program alone. If the start and the end of a loop differ by a constant and a
 //! multiple of `hi - lo`, the count is exact. This covers loops over addresses too, because their common base
-//! cancels out. Otherwise the ranges of the two values decide, which covers windows that are clipped at the
-//! border of an image. A loop for which neither works has no entry.
+//! cancels out. Otherwise the ranges of what the difference depends on decide, or those of the two values. This
+//! covers windows that are clipped at the border of an image. A loop for which none of it works has no entry.
 //!
 //! Integers wrap, and a difference is exact modulo 2^64. It is exact without the modulus if start and end are
 //! far away from the limits of `i64`, as indices and addresses are. The analysis of ranges gives up where a
@@ -150,10 +150,21 @@ impl Analysis<'_> {
         if let (false, 0, Ok(per_unit)) = (others, hi.wrapping_add(lo), u32::try_from(hi)) {
             return Some(Trips { fixed: span.constant, per_unit, step });
         }
-        let (start, end) = (self.range(start), self.range(end));
-        let known = start != Range::ALL && end != Range::ALL;
-        let fixed = i64::try_from(end.max - start.min).ok().filter(|_| known)?;
+        let most = self.most(&span).or_else(|| {
+            let (start, end) = (self.range(start), self.range(end));
+            (start != Range::ALL && end != Range::ALL).then(|| end.max - start.min)
+        });
+        let fixed = i64::try_from(most?).ok()?;
         Some(Trips { fixed, per_unit: 0, step })
+    }
+
+    /// The largest value of a sum whose terms are all known to lie in ranges.
+    fn most(&self, form: &Form) -> Option<i128> {
+        let term = |(&value, &factor): (&Value, &i64)| {
+            let (range, factor) = (self.range(value), i128::from(factor));
+            (range != Range::ALL).then(|| (range.min * factor).max(range.max * factor))
+        };
+        form.terms.iter().map(term).try_fold(form.constant.into(), |sum: i128, term| Some(sum + term?))
     }
 
     fn define(&mut self, value: Value, expr: Expr) {

@@ -2,6 +2,8 @@
 //!
 //! Lanes run over outputs, so every set of vector instructions gives the same bits.
 
+mod engine;
 mod isa;
 
+pub use engine::{PrepareError, Prepared, RunError, Scratch};
 pub use isa::{Isa, Unavailable, VARIABLE};

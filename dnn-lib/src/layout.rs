@@ -1,6 +1,7 @@
 //! The layout of tensors: from an index to an address.
 
-use crate::kernel::{Builder, Ops, Value};
+use crate::kernel::Ops;
+use crate::scalar::Value;
 
 /// A dimension of an iteration: its size, and the distance of its elements in a tensor, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -186,10 +186,9 @@ impl<'a> Emit<'a> {
             self,
             |emit| &mut emit.code,
             inside,
-            [
-                &mut |emit| vec![emit.element(load.from, at.clone(), site)],
-                &mut |emit| vec![emit.value(otherwise, site)],
-            ],
+            [&mut |emit| vec![emit.element(load.from, at.clone(), site)], &mut |emit| {
+                vec![emit.value(otherwise, site)]
+            }],
         );
         results[0]
     }

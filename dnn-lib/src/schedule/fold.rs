@@ -29,7 +29,8 @@ impl Emit<'_> {
             .collect();
         let results = match (reduction.order, reduction.combination()) {
             (Order::Lanes, Some((op, _))) => {
-                let lanes = active.iter().zip(&init).map(|(&site, init)| self.lanes(reduction, op, site, init[0]));
+                let lanes =
+                    active.iter().zip(&init).map(|(&site, init)| self.lanes(reduction, op, site, init[0]));
                 lanes.map(|result| vec![result]).collect()
             }
             _ => self.fold(reduction, 0, &active, init),
@@ -100,7 +101,9 @@ impl Emit<'_> {
             true => self.clipped(reduction, depth, active, carried, (window, &starts[0])),
             false => {
                 let alone = active.iter().zip(carried);
-                alone.flat_map(|(&site, carried)| self.fold(reduction, depth, &[site], vec![carried])).collect()
+                alone
+                    .flat_map(|(&site, carried)| self.fold(reduction, depth, &[site], vec![carried]))
+                    .collect()
             }
         }
     }
@@ -130,7 +133,13 @@ impl Emit<'_> {
     }
 
     /// Folds over all indices of an axis.
-    fn all(&mut self, reduction: &Reduction, depth: usize, active: &[usize], mut carried: Carried) -> Carried {
+    fn all(
+        &mut self,
+        reduction: &Reduction,
+        depth: usize,
+        active: &[usize],
+        mut carried: Carried,
+    ) -> Carried {
         let axis = reduction.ranges[depth].axis;
         let size = self.definition.size(axis);
         let weight = self.weight(reduction, depth + 1, active.len() as u64).max(1);
@@ -208,8 +217,7 @@ impl Emit<'_> {
         };
         let begin = self.code.index(&first);
         let count = self.code.sub(end, begin);
-        let (variable, values) =
-            self.code.begin_loop(first, 1, Count::UpTo(count, size), &carried.concat());
+        let (variable, values) = self.code.begin_loop(first, 1, Count::UpTo(count, size), &carried.concat());
         self.code.narrow(variable, 0, size as i64 - 1);
         self.bind(axis, active, &Affine::from(variable));
         let next = self.fold(reduction, depth + 1, active, apart(values, &carried));
@@ -290,7 +298,9 @@ impl Emit<'_> {
             [(axis, size)] => self.in_turn(reduction, site, lanes, size, &mut |emit, number| {
                 emit.bind(axis, &[site], number);
             }),
-            [.., (_, inner)] if inner.is_multiple_of(LANES as u64) => self.row_by_row(reduction, site, axes, lanes),
+            [.., (_, inner)] if inner.is_multiple_of(LANES as u64) => {
+                self.row_by_row(reduction, site, axes, lanes)
+            }
             _ => self.in_turn(reduction, site, lanes, count, &mut |emit, number| {
                 let mut rest = emit.code.index(number);
                 for (place, &(axis, size)) in axes.iter().enumerate().rev() {

@@ -18,7 +18,12 @@ const KINDS_CODE: usize = 1 << 11;
 pub(super) fn kernel(definition: &Definition) -> Result<Kernel, BuildError> {
     let plan = Plan::of(definition);
     let b = Builder::new(&definition.name, &definition.inputs, &definition.output, &plan.unit);
-    let nest = Nest { definition, plan: &plan, emit: Emit::new(definition, &plan, Code::new(b)), origin: Vec::new() };
+    let nest = Nest {
+        definition,
+        plan: &plan,
+        emit: Emit::new(definition, &plan, Code::new(b)),
+        origin: Vec::new(),
+    };
     nest.kernel()
 }
 
@@ -116,13 +121,18 @@ impl Nest<'_> {
     /// Compiles the kinds of units that differ at borders, for the axes along which units are numbered.
     fn kinds(&mut self, along: &[Along], extent: Vec<u64>) {
         let Some((first, others)) = along.split_first() else { return self.stages(&extent) };
-        let (axis, size, tile) = (first.axis, self.definition.output.shape[first.axis], self.plan.unit[first.axis]);
+        let (axis, size, tile) =
+            (first.axis, self.definition.output.shape[first.axis], self.plan.unit[first.axis]);
         let rest = size % tile;
-        let mut ends: Vec<u64> = self.unit_cuts(axis).into_iter().flat_map(|cut| {
-            let unit = cut as u64 / tile;
-            // A unit with a cut in it is a kind of its own.
-            if (cut as u64).is_multiple_of(tile) { vec![unit] } else { vec![unit, unit + 1] }
-        }).collect();
+        let mut ends: Vec<u64> = self
+            .unit_cuts(axis)
+            .into_iter()
+            .flat_map(|cut| {
+                let unit = cut as u64 / tile;
+                // A unit with a cut in it is a kind of its own.
+                if (cut as u64).is_multiple_of(tile) { vec![unit] } else { vec![unit, unit + 1] }
+            })
+            .collect();
         ends.extend((rest > 0).then_some(size / tile));
         let count = size.div_ceil(tile);
         ends.retain(|&end| 0 < end && end < count);
@@ -155,10 +165,15 @@ impl Nest<'_> {
         }
         let limit = self.code().i64(end as i64);
         let here = self.code().lt(along.number, limit);
-        Code::branch(self, |nest| &mut nest.emit.code, here, [&mut compile, &mut |nest| {
-            nest.kind(along, others, extent.clone(), end, &ends[1..]);
-            vec![]
-        }]);
+        Code::branch(
+            self,
+            |nest| &mut nest.emit.code,
+            here,
+            [&mut compile, &mut |nest| {
+                nest.kind(along, others, extent.clone(), end, &ends[1..]);
+                vec![]
+            }],
+        );
     }
 
     /// The cuts of an axis at which units are distinguished.
@@ -170,7 +185,11 @@ impl Nest<'_> {
         }
         let sites: u64 = self.plan.block.iter().product();
         let code = steps * sites as usize;
-        if cuts.len() > MOST_KINDS || code.saturating_mul(cuts.len() + 1) > KINDS_CODE { vec![] } else { cuts }
+        if cuts.len() > MOST_KINDS || code.saturating_mul(cuts.len() + 1) > KINDS_CODE {
+            vec![]
+        } else {
+            cuts
+        }
     }
 
     /// The rows of a unit.
@@ -245,8 +264,7 @@ impl Nest<'_> {
                 continue;
             }
             let start = Affine::from(run.start as i64);
-            let (variable, _) =
-                self.code().begin_loop(start, run.width as i64, Count::Fixed(run.count), &[]);
+            let (variable, _) = self.code().begin_loop(start, run.width as i64, Count::Fixed(run.count), &[]);
             bound[axis] = bound[axis].clone() + Affine::from(variable);
             self.blocks(stage, inner, bound, widths);
             self.code().end_loop(&[]);

@@ -57,7 +57,8 @@ fn block(definition: &Definition) -> Vec<u64> {
         return block;
     }
     // Two axes, each of which some factor has and another has not, make a tile of sums that share factors.
-    let has = |axis: usize| factors.iter().map(|place| place.factor(Axis(axis as u32)) != 0).collect::<Vec<_>>();
+    let has =
+        |axis: usize| factors.iter().map(|place| place.factor(Axis(axis as u32)) != 0).collect::<Vec<_>>();
     let splits = |axis: &usize| has(*axis).contains(&true) && has(*axis).contains(&false);
     let axes: Vec<usize> = (0..shape.len()).rev().filter(long).collect();
     let columns = axes.iter().copied().find(splits);
@@ -92,7 +93,8 @@ fn unit(definition: &Definition, block: &[u64]) -> Vec<u64> {
     for axis in (0..shape.len()).filter(|&axis| in_row(definition, axis)) {
         unit[axis] = shape[axis].max(1);
     }
-    let element = definition.stages.iter().map(|stage| steps(definition, &stage.steps)).fold(1, u64::saturating_add);
+    let element =
+        definition.stages.iter().map(|stage| steps(definition, &stage.steps)).fold(1, u64::saturating_add);
     for axis in (0..shape.len()).rev().filter(|&axis| !in_row(definition, axis) && shape[axis] > 1) {
         let others: u64 = (0..shape.len()).filter(|&other| other != axis).map(|other| unit[other]).product();
         let cost = others.saturating_mul(element);
@@ -141,7 +143,8 @@ fn kept(definition: &Definition) -> Vec<bool> {
             && definition.ty(stage.value) == definition.ty(definition.last().value);
         let read_later = (next + 1..=last).any(|later| reads(definition, later, index));
         // A stage that is computed where it is loaded would read this one there.
-        let between = (index + 1..next).any(|other| !definition.stages[other].axes.is_empty() && reads(definition, other, index));
+        let between = (index + 1..next)
+            .any(|other| !definition.stages[other].axes.is_empty() && reads(definition, other, index));
         if fits && costs(stage) && !read_later && !between && at_own_index(definition, next, index) {
             kept[index] = true;
             next = index;
@@ -177,7 +180,9 @@ fn at_own_index(definition: &Definition, stage: usize, from: usize) -> bool {
         definition.row.iter().map(|&axis| crate::definition::Affine::from(axis).into()).collect();
     let mut only = true;
     access::each_step(&definition.stages[stage].steps, 0, &mut |step, depth| {
-        if let Step::Load(_, load) = step && load.from == Source::Stage(from as u32) {
+        if let Step::Load(_, load) = step
+            && load.from == Source::Stage(from as u32)
+        {
             only &= depth == 0 && load.at == own;
         }
     });

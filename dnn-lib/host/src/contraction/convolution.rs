@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "calls of the micro-kernel")]
 
+use crate::contraction::depthwise;
 use crate::contraction::element::Element;
 use crate::contraction::geometry::{Geometry, Stretch};
 use crate::contraction::matmul::{MOST_LANES, multiply_unpacked, tiles};
@@ -27,6 +28,8 @@ enum Weights<E> {
     Filters(Vec<Panels<E>>),
     /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in lanes.
     Matrix(Vec<E>),
+    /// Few filters that see one channel each, as they were given: pixels of a row are in lanes.
+    Depthwise(Vec<E>),
 }
 
 impl<E: Element> Convolution<E> {
@@ -34,7 +37,10 @@ impl<E: Element> Convolution<E> {
     pub fn new(isa: Isa, geometry: Geometry, weights: &[E]) -> Result<Self, Error> {
         geometry.check()?;
         length(geometry.weights(), weights)?;
-        let weights = if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
+        let lanes = Shape::of::<E>(isa).lanes;
+        let weights = if geometry.group_channels() == 1 && geometry.group_filters() < lanes {
+            Weights::Depthwise(weights.to_vec())
+        } else if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
             Weights::Matrix(weights.to_vec())
         } else {
             let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
@@ -74,6 +80,7 @@ impl<E: Element> Convolution<E> {
         }
         match &self.weights {
             Weights::Filters(panels) => self.filters(panels, input, out, epilogue),
+            Weights::Depthwise(weights) => self.depthwise(weights, input, out, epilogue),
             Weights::Matrix(weights) => return self.matrix(weights, input, out, epilogue),
         }
         Ok(())
@@ -99,6 +106,17 @@ impl<E: Element> Convolution<E> {
             out = rest;
         }
         Ok(())
+    }
+
+    /// Pixels of a row in lanes.
+    fn depthwise(&self, weights: &[E], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
+        for pixels in self.bands::<E>(out.columns()) {
+            let (rows, columns) = rectangle(&self.geometry, &pixels);
+            let rows = self.geometry.stretches(0, rows);
+            let geometry = &self.geometry;
+            let band = depthwise::Band { geometry, input, weights, rows, columns, out: &mut out };
+            depthwise::convolve(self.isa, band, epilogue);
+        }
     }
 
     /// Filters in lanes.
@@ -159,6 +177,15 @@ fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
 fn intersection(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
+}
+
+/// The rows and columns of pixels that are whole rows or a piece of a row.
+fn rectangle(geometry: &Geometry, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    let [_, width] = geometry.output;
+    let rows = pixels.start / width..pixels.end.div_ceil(width);
+    let first = rows.start * width;
+    let columns = if rows.len() == 1 { pixels.start - first..pixels.end - first } else { 0..width };
+    (rows, columns)
 }
 
 /// Whether each output is a product of one pixel's channels.
@@ -222,13 +249,7 @@ impl<'a, E: Element> Band<'a, E> {
     /// Takes what some pixels need: their part of a group's channels, and which products they have.
     fn load(&mut self, input: &[E], group: usize, pixels: Range<usize>) {
         let geometry = self.geometry;
-        let [_, width] = geometry.output;
-        let rows = pixels.start / width..pixels.end.div_ceil(width);
-        let columns = if rows.len() == 1 {
-            pixels.start - rows.start * width..pixels.end - rows.start * width
-        } else {
-            0..width
-        };
+        let (rows, columns) = rectangle(geometry, &pixels);
         let vertical = geometry.stretches(0, rows);
         let horizontal = geometry.stretches(1, columns);
         let read = self.read_rows(&vertical);

@@ -10,6 +10,7 @@
 //! into the layout that it reads.
 
 mod convolution;
+mod depthwise;
 mod element;
 mod geometry;
 mod matmul;

@@ -12,6 +12,8 @@ use crate::contraction::element::{Element, sealed::Registers};
 /// that are compiled for it.
 pub trait Vector: Copy {
     type Element: Element;
+    /// Some of the lanes.
+    type Mask: Copy;
 
     /// Elements in a register.
     const LANES: usize;
@@ -27,6 +29,31 @@ pub trait Vector: Copy {
     unsafe fn fused(self, factor: Self, acc: Self) -> Self;
     /// Every NaN becomes the canonical one.
     unsafe fn canonical(self) -> Self;
+
+    /// The lanes from `start` to before `end`, which is at most `LANES`.
+    unsafe fn mask(start: usize, end: usize) -> Self::Mask;
+    /// Reads the elements of the mask's lanes and no others.
+    unsafe fn load_some(from: *const Self::Element, mask: Self::Mask) -> Self;
+    /// `self * factor + acc` in the mask's lanes, `acc` in the others.
+    unsafe fn fused_some(self, factor: Self, acc: Self, mask: Self::Mask) -> Self;
+    /// Writes the first `count` elements, which are at most `LANES`.
+    unsafe fn store_first(self, to: *mut Self::Element, count: usize);
+}
+
+/// For sets that can't write some lanes.
+///
+/// # Safety
+///
+/// That of [`Vector`], and `count` elements can be written.
+#[inline(always)]
+unsafe fn store_by_copy<V: Vector>(vector: V, to: *mut V::Element, count: usize) {
+    let mut elements = [V::Element::ZERO; 8];
+    assert!(count <= V::LANES && V::LANES <= elements.len());
+    // SAFETY: the array has room for the lanes; `to` for `count` elements, says the caller.
+    unsafe {
+        vector.store(elements.as_mut_ptr());
+        to.copy_from_nonoverlapping(elements.as_ptr(), count);
+    }
 }
 
 /// Elements one after another; the compiler makes of it what every processor of its kind has.
@@ -35,6 +62,7 @@ pub struct Scalars<E>([E; 4]);
 
 impl<E: Element> Vector for Scalars<E> {
     type Element = E;
+    type Mask = [bool; 4];
     const LANES: usize = 4;
     const ROWS: usize = 6;
 
@@ -64,6 +92,30 @@ impl<E: Element> Vector for Scalars<E> {
     unsafe fn canonical(self) -> Self {
         Self(self.0.map(E::canonical))
     }
+
+    #[inline(always)]
+    unsafe fn mask(start: usize, end: usize) -> [bool; 4] {
+        std::array::from_fn(|lane| (start..end).contains(&lane))
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(from: *const E, mask: [bool; 4]) -> Self {
+        // SAFETY: the caller vouches for the elements of these lanes.
+        Self(std::array::from_fn(|lane| if mask[lane] { unsafe { from.add(lane).read() } } else { E::ZERO }))
+    }
+
+    #[inline(always)]
+    unsafe fn fused_some(self, factor: Self, acc: Self, mask: [bool; 4]) -> Self {
+        Self(std::array::from_fn(|lane| {
+            if mask[lane] { self.0[lane].fused(factor.0[lane], acc.0[lane]) } else { acc.0[lane] }
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut E, count: usize) {
+        // SAFETY: the caller's.
+        unsafe { store_by_copy(self, to, count) }
+    }
 }
 
 impl Registers for f32 {
@@ -90,7 +142,11 @@ mod x86 {
     macro_rules! vector {
         (
             $(#[$doc:meta])* $name:ident($register:ident) of $lanes:literal $element:ident, $rows:literal rows,
-            $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr
+            $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr,
+            $mask:ident = |$start:ident, $end:ident| $lanes_of:expr,
+            |$from:ident, $loaded:ident| $load_some:expr,
+            |$a:ident, $b:ident, $c:ident, $some:ident| $fused_some:expr,
+            |$whole:ident, $to:ident, $count:ident| $store_first:expr
         ) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
@@ -98,6 +154,7 @@ mod x86 {
 
             impl Vector for $name {
                 type Element = $element;
+                type Mask = $mask;
                 const LANES: usize = $lanes;
                 const ROWS: usize = $rows;
 
@@ -131,6 +188,34 @@ mod x86 {
                     // SAFETY: the caller vouches for the processor.
                     Self(unsafe { $canonical })
                 }
+
+                #[inline(always)]
+                #[allow(unused_unsafe, reason = "some sets need no instruction for it")]
+                unsafe fn mask($start: usize, $end: usize) -> $mask {
+                    // SAFETY: the caller vouches for the processor.
+                    unsafe { $lanes_of }
+                }
+
+                #[inline(always)]
+                unsafe fn load_some($from: *const $element, $loaded: $mask) -> Self {
+                    // SAFETY: the caller vouches for the processor, and for the elements of the lanes; the
+                    // instruction reads no others.
+                    Self(unsafe { $load_some })
+                }
+
+                #[inline(always)]
+                unsafe fn fused_some(self, factor: Self, acc: Self, $some: $mask) -> Self {
+                    let ($a, $b, $c) = (self.0, factor.0, acc.0);
+                    // SAFETY: the caller vouches for the processor.
+                    Self(unsafe { $fused_some })
+                }
+
+                #[inline(always)]
+                unsafe fn store_first(self, $to: *mut $element, $count: usize) {
+                    let $whole = self;
+                    // SAFETY: the caller vouches for the processor, and for the elements.
+                    unsafe { $store_first }
+                }
             }
         };
     }
@@ -145,7 +230,15 @@ mod x86 {
             let magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fff_ffff));
             let nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f80_0000));
             _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc0_0000), nan))
-        }
+        },
+        __m256i = |start, end| {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let before = _mm256_cmpgt_epi32(_mm256_set1_epi32(start as i32), lanes);
+            _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32(end as i32), lanes))
+        },
+        |from, mask| _mm256_maskload_ps(from, mask),
+        |a, b, c, mask| _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(mask)),
+        |vector, to, count| super::store_by_copy(vector, to, count)
     }
 
     vector! {
@@ -156,7 +249,15 @@ mod x86 {
             let magnitude = _mm256_and_si256(bits, _mm256_set1_epi64x(0x7fff_ffff_ffff_ffff));
             let nan = _mm256_cmpgt_epi64(magnitude, _mm256_set1_epi64x(0x7ff0_0000_0000_0000));
             _mm256_castsi256_pd(_mm256_blendv_epi8(bits, _mm256_set1_epi64x(0x7ff8_0000_0000_0000), nan))
-        }
+        },
+        __m256i = |start, end| {
+            let lanes = _mm256_setr_epi64x(0, 1, 2, 3);
+            let before = _mm256_cmpgt_epi64(_mm256_set1_epi64x(start as i64), lanes);
+            _mm256_andnot_si256(before, _mm256_cmpgt_epi64(_mm256_set1_epi64x(end as i64), lanes))
+        },
+        |from, mask| _mm256_maskload_pd(from, mask),
+        |a, b, c, mask| _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), _mm256_castsi256_pd(mask)),
+        |vector, to, count| super::store_by_copy(vector, to, count)
     }
 
     vector! {
@@ -167,7 +268,11 @@ mod x86 {
             let magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fff_ffff));
             let nan = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32(0x7f80_0000));
             _mm512_castsi512_ps(_mm512_mask_blend_epi32(nan, bits, _mm512_set1_epi32(0x7fc0_0000)))
-        }
+        },
+        __mmask16 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u16,
+        |from, mask| _mm512_maskz_loadu_ps(mask, from),
+        |a, b, c, mask| _mm512_mask3_fmadd_ps(a, b, c, mask),
+        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(0, count), vector.0)
     }
 
     vector! {
@@ -178,6 +283,10 @@ mod x86 {
             let magnitude = _mm512_and_si512(bits, _mm512_set1_epi64(0x7fff_ffff_ffff_ffff));
             let nan = _mm512_cmpgt_epi64_mask(magnitude, _mm512_set1_epi64(0x7ff0_0000_0000_0000));
             _mm512_castsi512_pd(_mm512_mask_blend_epi64(nan, bits, _mm512_set1_epi64(0x7ff8_0000_0000_0000)))
-        }
+        },
+        __mmask8 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u8,
+        |from, mask| _mm512_maskz_loadu_pd(mask, from),
+        |a, b, c, mask| _mm512_mask3_fmadd_pd(a, b, c, mask),
+        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(0, count), vector.0)
     }
 }

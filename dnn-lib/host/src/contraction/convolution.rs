@@ -9,6 +9,7 @@ use crate::contraction::matmul::{MOST_LANES, multiply_unpacked, tiles};
 use crate::contraction::matrix::{Matrix, Output};
 use crate::contraction::panels::{Aligned, Panels};
 use crate::contraction::tile::{Call, MOST_ROWS, Run, Shape, WIDTH, kernel};
+use crate::contraction::turn::{Place, turn};
 use crate::contraction::{Epilogue, Error};
 use crate::isa::Isa;
 use std::ops::Range;
@@ -121,7 +122,7 @@ impl<E: Element> Convolution<E> {
 
     /// Filters in lanes.
     fn filters(&self, panels: &[Panels<E>], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
-        let mut band = Band::new(&self.geometry, Shape::of::<E>(self.isa).rows);
+        let mut band = Band::new(self.isa, &self.geometry);
         let filters = self.geometry.group_filters();
         for (group, panels) in panels.iter().enumerate() {
             let wanted = intersection(&out.rows(), &(group * filters..(group + 1) * filters));
@@ -135,7 +136,7 @@ impl<E: Element> Convolution<E> {
                     let whole = group * filters + range.start..group * filters + range.end;
                     let wanted = intersection(&wanted, &whole);
                     if !wanted.is_empty() {
-                        band.convolve(self.isa, panels, panel, whole.start, wanted, &mut out, epilogue);
+                        band.convolve(panels, panel, whole.start, wanted, &mut out, epilogue);
                     }
                 }
             }
@@ -212,9 +213,8 @@ fn pixels_in_lanes<E: Element>(isa: Isa, geometry: &Geometry) -> bool {
 
 /// Some rows of outputs, or a piece of a row, and what they read.
 struct Band<'a, E> {
+    isa: Isa,
     geometry: &'a Geometry,
-    /// The most pixels of a tile.
-    tallest: usize,
     /// Elements from a pixel of `input` to the next one.
     pitch: usize,
     /// The input's rows that are read: row, column, channel of the group.
@@ -238,12 +238,12 @@ struct Tile {
 }
 
 impl<'a, E: Element> Band<'a, E> {
-    fn new(geometry: &'a Geometry, tallest: usize) -> Self {
+    fn new(isa: Isa, geometry: &'a Geometry) -> Self {
         let (line, channels) = (64 / size_of::<E>(), geometry.group_channels());
         // Pixels that are a power of two apart get into each other's way in the cache.
         let pitch = if channels.is_multiple_of(8 * line) { channels + line } else { channels };
         let input = Aligned::new();
-        Self { geometry, tallest, pitch, input, pixels: 0..0, tiles: Vec::new(), runs: Vec::new() }
+        Self { isa, geometry, pitch, input, pixels: 0..0, tiles: Vec::new(), runs: Vec::new() }
     }
 
     /// Takes what some pixels need: their part of a group's channels, and which products they have.
@@ -283,12 +283,13 @@ impl<'a, E: Element> Band<'a, E> {
         }
         let turned = self.input.get_mut().chunks_exact_mut(width * self.pitch);
         for (to, row) in turned.zip(rows) {
-            for channel in 0..channels {
-                let from = &input[((group * channels + channel) * height + row) * width..][..width];
-                for (to, &from) in to[channel..].iter_mut().step_by(self.pitch).zip(from) {
-                    *to = from;
-                }
-            }
+            let from = &input[(group * channels * height + row) * width..];
+            assert!((channels - 1) * height * width + width <= from.len());
+            let from = Place { start: from.as_ptr(), stride: height * width };
+            let to = Place { start: to.as_mut_ptr(), stride: self.pitch };
+            // SAFETY: each channel has its row where it was, by the assertion. There is room for a row of pixels
+            // that are `pitch` apart, which is at least as many elements as there are channels.
+            unsafe { turn(self.isa, [channels, width], from, to) };
         }
     }
 
@@ -300,7 +301,7 @@ impl<'a, E: Element> Band<'a, E> {
         let (height, breadth) = (vertical.positions.len(), horizontal.positions.len());
         // Without a product, it doesn't matter where the first one is.
         let some = !runs.is_empty();
-        for range in tiles(0..height * breadth, self.tallest) {
+        for range in tiles(0..height * breadth, Shape::of::<E>(self.isa).rows) {
             let mut tile =
                 Tile { count: range.len(), from: [0; MOST_ROWS], to: [0; MOST_ROWS], runs: runs.clone() };
             for (i, pixel) in range.enumerate() {
@@ -348,10 +349,8 @@ impl<'a, E: Element> Band<'a, E> {
     }
 
     /// Computes the band's pixels for a panel of filters, of which some are wanted.
-    #[expect(clippy::too_many_arguments, reason = "what a panel is and where it goes")]
     fn convolve(
         &self,
-        isa: Isa,
         panels: &Panels<E>,
         panel: usize,
         first: usize,
@@ -389,13 +388,16 @@ impl<'a, E: Element> Band<'a, E> {
             // SAFETY: the set was found on this processor. Runs are in ascending order, so by the checks above all
             // products of the rows are in the input, and those of the panel in the weights. The sums are an array
             // with room for the tallest and widest tile.
-            unsafe { kernel::<E>(isa, tile.count, 1, width)(&call) };
-            for filter in wanted.clone() {
-                let filtered = out.run(filter, self.pixels.clone());
-                let sums = sums[filter - first..].iter().step_by(lanes);
-                for (&to, &sum) in tile.to[..tile.count].iter().zip(sums) {
-                    filtered[to - self.pixels.start] = sum;
-                }
+            unsafe { kernel::<E>(self.isa, tile.count, 1, width)(&call) };
+            let mut done = 0;
+            for run in tile.to[..tile.count].chunk_by(|a, b| a + 1 == *b) {
+                let from =
+                    Place { start: sums[done * lanes + wanted.start - first..].as_ptr(), stride: lanes };
+                let to = Place { start: out.place(wanted.start, run[0]), stride: out.stride() };
+                // SAFETY: the sums of these pixels are in the array. The run's pixels are one after another, they
+                // are in the window, and so are the wanted filters.
+                unsafe { turn(self.isa, [run.len(), wanted.len()], from, to) };
+                done += run.len();
             }
         }
         for filter in wanted {

@@ -19,6 +19,7 @@ mod panels;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod turn;
 mod vector;
 
 pub use convolution::Convolution;

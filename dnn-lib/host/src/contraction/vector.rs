@@ -3,6 +3,10 @@
 #![expect(unsafe_code, reason = "instructions beyond the baseline")]
 
 use crate::contraction::element::{Element, sealed::Registers};
+use crate::contraction::turn::Place;
+
+/// Rows and columns of the matrices that are turned at once.
+pub const SQUARE: usize = 8;
 
 /// A register of elements.
 ///
@@ -38,6 +42,30 @@ pub trait Vector: Copy {
     unsafe fn fused_some(self, factor: Self, acc: Self, mask: Self::Mask) -> Self;
     /// Writes the first `count` elements, which are at most `LANES`.
     unsafe fn store_first(self, to: *mut Self::Element, count: usize);
+
+    /// Copies a matrix so that rows become columns; there are at most [`SQUARE`] of each.
+    #[inline(always)]
+    unsafe fn turn(size: [usize; 2], from: Place<*const Self::Element>, to: Place<*mut Self::Element>) {
+        // SAFETY: the caller's.
+        unsafe { turn_one_by_one(size, from, to) }
+    }
+}
+
+/// For sets without instructions for it.
+///
+/// # Safety
+///
+/// That of [`Vector::turn`].
+#[inline(always)]
+unsafe fn turn_one_by_one<E: Copy>([rows, columns]: [usize; 2], from: Place<*const E>, to: Place<*mut E>) {
+    for column in 0..columns {
+        for row in 0..rows {
+            // SAFETY: the caller's.
+            unsafe {
+                *to.start.add(column * to.stride + row) = *from.start.add(row * from.stride + column);
+            }
+        }
+    }
 }
 
 /// For sets that can't write some lanes.
@@ -136,7 +164,7 @@ impl Registers for f64 {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Vector;
+    use super::{Place, SQUARE, Vector, turn_one_by_one};
     use std::arch::x86_64::*;
 
     macro_rules! vector {
@@ -147,6 +175,7 @@ mod x86 {
             |$from:ident, $loaded:ident| $load_some:expr,
             |$a:ident, $b:ident, $c:ident, $some:ident| $fused_some:expr,
             |$whole:ident, $to:ident, $count:ident| $store_first:expr
+            $(, |$size:ident, $source:ident, $target:ident| $turn:expr)?
         ) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
@@ -216,8 +245,66 @@ mod x86 {
                     // SAFETY: the caller vouches for the processor, and for the elements.
                     unsafe { $store_first }
                 }
+
+                $(
+                    #[inline(always)]
+                    unsafe fn turn($size: [usize; 2], $source: Place<*const $element>, $target: Place<*mut $element>) {
+                        // SAFETY: the caller vouches for the processor, and for the matrices.
+                        unsafe { $turn }
+                    }
+                )?
             }
         };
+    }
+
+    /// The columns of eight rows.
+    ///
+    /// # Safety
+    ///
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn columns(rows: [__m256; SQUARE]) -> [__m256; SQUARE] {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut pairs = rows;
+            for i in 0..4 {
+                pairs[2 * i] = _mm256_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm256_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            // Columns i and i + 4 of rows 0 to 3, and of rows 4 to 7.
+            let mut halves = pairs;
+            for i in [0, 4] {
+                halves[i] = _mm256_shuffle_ps::<0x44>(pairs[i], pairs[i + 2]);
+                halves[i + 1] = _mm256_shuffle_ps::<0xee>(pairs[i], pairs[i + 2]);
+                halves[i + 2] = _mm256_shuffle_ps::<0x44>(pairs[i + 1], pairs[i + 3]);
+                halves[i + 3] = _mm256_shuffle_ps::<0xee>(pairs[i + 1], pairs[i + 3]);
+            }
+            let mut columns = halves;
+            for i in 0..4 {
+                columns[i] = _mm256_permute2f128_ps::<0x20>(halves[i], halves[i + 4]);
+                columns[i + 4] = _mm256_permute2f128_ps::<0x31>(halves[i], halves[i + 4]);
+            }
+            columns
+        }
+    }
+
+    /// Turns a whole square.
+    ///
+    /// # Safety
+    ///
+    /// The processor has AVX, and the matrices' elements can be read and written.
+    #[inline(always)]
+    unsafe fn turn_whole(from: Place<*const f32>, to: Place<*mut f32>) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut rows = [_mm256_setzero_ps(); SQUARE];
+            for (i, row) in rows.iter_mut().enumerate() {
+                *row = _mm256_loadu_ps(from.start.add(i * from.stride));
+            }
+            for (i, column) in columns(rows).into_iter().enumerate() {
+                _mm256_storeu_ps(to.start.add(i * to.stride), column);
+            }
+        }
     }
 
     // NaNs are told by their bits, as integers: see `Element::canonical`.
@@ -238,7 +325,8 @@ mod x86 {
         },
         |from, mask| _mm256_maskload_ps(from, mask),
         |a, b, c, mask| _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(mask)),
-        |vector, to, count| super::store_by_copy(vector, to, count)
+        |vector, to, count| super::store_by_copy(vector, to, count),
+        |size, from, to| if size == [SQUARE; 2] { turn_whole(from, to) } else { turn_one_by_one(size, from, to) }
     }
 
     vector! {
@@ -272,7 +360,24 @@ mod x86 {
         __mmask16 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u16,
         |from, mask| _mm512_maskz_loadu_ps(mask, from),
         |a, b, c, mask| _mm512_mask3_fmadd_ps(a, b, c, mask),
-        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(0, count), vector.0)
+        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(0, count), vector.0),
+        |size, from, to| if size == [SQUARE; 2] {
+            turn_whole(from, to)
+        } else {
+            let (reads, writes) = (Self::mask(0, size[1]) as u8, Self::mask(0, size[0]) as u8);
+            let mut rows = [_mm256_setzero_ps(); SQUARE];
+            for i in 0..SQUARE {
+                if i < size[0] {
+                    rows[i] = _mm256_maskz_loadu_ps(reads, from.start.add(i * from.stride));
+                }
+            }
+            let columns = columns(rows);
+            for i in 0..SQUARE {
+                if i < size[1] {
+                    _mm256_mask_storeu_ps(to.start.add(i * to.stride), writes, columns[i]);
+                }
+            }
+        }
     }
 
     vector! {

@@ -147,7 +147,7 @@ impl<E: Element> Convolution<E> {
     fn bands<T>(&self, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E, T> {
         let [_, width] = self.geometry.output;
         let row = self.geometry.strides[0] * self.geometry.input[1] * self.geometry.group_channels();
-        let rows = (BAND / size_of::<T>() / row.max(1)).max(1);
+        let rows = (BAND / size_of::<T>() / row.max(1)).min(PIXELS / width.max(1)).max(1);
         let mut start = pixels.start;
         std::iter::from_fn(move || {
             if start >= pixels.end {
@@ -169,6 +169,9 @@ impl<E: Element> Convolution<E> {
 
 /// Bytes of the input that are read again and again: they fit into the second cache, beside the weights.
 const BAND: usize = 384 << 10;
+
+/// Outputs of a filter that are computed before the next filters' turn: their tiles' places stay in the cache.
+const PIXELS: usize = 2048;
 
 fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
     let error = Error::Length { expected, elements: elements.len() };
@@ -301,17 +304,20 @@ impl<'a, E: Element> Band<'a, E> {
         let (height, breadth) = (vertical.positions.len(), horizontal.positions.len());
         // Without a product, it doesn't matter where the first one is.
         let some = !runs.is_empty();
+        let (mut row, mut column) = (vertical.positions.start, horizontal.positions.start);
         for range in tiles(0..height * breadth, Shape::of::<E>(self.isa).rows) {
             let mut tile =
                 Tile { count: range.len(), from: [0; MOST_ROWS], to: [0; MOST_ROWS], runs: runs.clone() };
-            for (i, pixel) in range.enumerate() {
-                let row = vertical.positions.start + pixel / breadth;
-                let column = horizontal.positions.start + pixel % breadth;
+            for i in 0..tile.count {
                 tile.to[i] = row * width + column;
                 if some {
                     let row = geometry.place(0, row, vertical.taps.start) - first_row;
                     let column = geometry.place(1, column, horizontal.taps.start);
                     tile.from[i] = (row * geometry.input[1] + column) * self.pitch;
+                }
+                column += 1;
+                if column == horizontal.positions.end {
+                    (row, column) = (row + 1, horizontal.positions.start);
                 }
             }
             self.tiles.push(tile);

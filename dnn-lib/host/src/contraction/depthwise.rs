@@ -87,47 +87,91 @@ unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'
             &phases
         };
         let weights = &weights[filter * kernel_rows * kernel_columns..][..kernel_rows * kernel_columns];
+        let mut block = Block { geometry, places: &places, image, weights, filter, out: &mut *out };
         for stretch in &rows {
-            for row in stretch.positions.clone() {
+            let mut rows = stretch.positions.clone();
+            while !rows.is_empty() {
+                let (row, count) = (rows.start, if rows.len() >= ROWS { ROWS } else { 1 });
                 for register in &registers {
-                    let to = out.place(filter, row * breadth + register.column);
-                    // SAFETY: taps are those of `Geometry::taps`, so for each of them the input's row is in the
-                    // image. A lane that is read is over the input, and `Places` says where its element is. The
-                    // weights are as many as the kernel has elements. The register's pixels are in the window.
-                    unsafe {
-                        let mut sum = V::splat(V::Element::ZERO);
-                        for tap in stretch.taps.clone() {
-                            let from = geometry.place(0, row, tap) * places.pitch + register.column;
-                            let from = image.as_ptr().wrapping_add(from);
-                            let weights = weights.as_ptr().add(tap * kernel_columns);
-                            match &register.masks {
-                                None => {
-                                    for (tap, &offset) in places.offsets.iter().enumerate() {
-                                        let from = from.wrapping_offset(offset);
-                                        sum = V::load(from).fused(V::splat(*weights.add(tap)), sum);
-                                    }
-                                }
-                                Some(masks) => {
-                                    for (tap, (&offset, &mask)) in
-                                        places.offsets.iter().zip(masks).enumerate()
-                                    {
-                                        let from = V::load_some(from.wrapping_offset(offset), mask);
-                                        sum = from.fused_some(V::splat(*weights.add(tap)), sum, mask);
-                                    }
-                                }
+                    // SAFETY: the processor is the caller's part; these are rows of the stretch.
+                    match count {
+                        ROWS => unsafe { block.convolve::<V, ROWS>(row, &stretch.taps, register) },
+                        _ => unsafe { block.convolve::<V, 1>(row, &stretch.taps, register) },
+                    }
+                }
+                rows.start += count;
+            }
+        }
+        epilogue(filter, pixels.start, out.run(filter, pixels.clone()));
+    }
+}
+
+/// Rows that are computed at once, to hide the latency of one.
+const ROWS: usize = 4;
+
+/// One filter's share of a band.
+struct Block<'a, 'o, E> {
+    geometry: &'a Geometry,
+    places: &'a Places,
+    /// The channel's image, in parts if [`Places`] says so.
+    image: &'a [E],
+    weights: &'a [E],
+    filter: usize,
+    out: &'a mut Output<'o, E>,
+}
+
+impl<E: Element> Block<'_, '_, E> {
+    /// Computes a register of each of `R` rows from `row`, whose taps are all `taps`.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`. The taps are those of [`Geometry::taps`] for each of the rows.
+    #[inline(always)]
+    unsafe fn convolve<V: Vector<Element = E>, const R: usize>(
+        &mut self,
+        row: usize,
+        taps: &Range<usize>,
+        register: &Register<V::Mask>,
+    ) {
+        let Self { geometry, places, .. } = *self;
+        let [kernel_rows, kernel_columns] = geometry.kernel;
+        assert!(taps.end <= kernel_rows && self.weights.len() == kernel_rows * kernel_columns);
+        let step = geometry.strides[0] * places.pitch;
+        // SAFETY: for each of the taps, the input's row is in the image. A lane that is read is over the input, and
+        // `Places` says where its element is. The weights are as many as the kernel has elements. The register's
+        // pixels are in the window.
+        unsafe {
+            let mut sums = [V::splat(E::ZERO); R];
+            for tap in taps.clone() {
+                let from = geometry.place(0, row, tap) * places.pitch + register.column;
+                let from = self.image.as_ptr().wrapping_add(from);
+                let weights = self.weights.as_ptr().add(tap * kernel_columns);
+                match &register.masks {
+                    None => {
+                        for (tap, &offset) in places.offsets.iter().enumerate() {
+                            let (from, weight) = (from.wrapping_offset(offset), V::splat(*weights.add(tap)));
+                            for i in 0..R {
+                                sums[i] = V::load(from.wrapping_add(i * step)).fused(weight, sums[i]);
                             }
                         }
-                        let sum = sum.canonical();
-                        if register.count == V::LANES {
-                            sum.store(to);
-                        } else {
-                            sum.store_first(to, register.count);
+                    }
+                    Some(masks) => {
+                        for (tap, (&offset, &mask)) in places.offsets.iter().zip(masks).enumerate() {
+                            let (from, weight) = (from.wrapping_offset(offset), V::splat(*weights.add(tap)));
+                            for i in 0..R {
+                                let from = V::load_some(from.wrapping_add(i * step), mask);
+                                sums[i] = from.fused_some(weight, sums[i], mask);
+                            }
                         }
                     }
                 }
             }
+            for i in 0..R {
+                let to = self.out.place(self.filter, (row + i) * geometry.output[1] + register.column);
+                let sum = sums[i].canonical();
+                if register.count == V::LANES { sum.store(to) } else { sum.store_first(to, register.count) }
+            }
         }
-        epilogue(filter, pixels.start, out.run(filter, pixels.clone()));
     }
 }
 
@@ -192,6 +236,17 @@ impl Places {
             return;
         }
         for (from, to) in image.chunks_exact(self.width).zip(parted.chunks_exact_mut(self.pitch)) {
+            if self.phases == 2 {
+                // What a compiler does in vectors.
+                let (evens, odds) = to.split_at_mut(self.part.min(to.len()));
+                for ((pair, even), odd) in from.chunks_exact(2).zip(&mut *evens).zip(odds) {
+                    (*even, *odd) = (pair[0], pair[1]);
+                }
+                if let ([last], Some(even)) = (from.chunks_exact(2).remainder(), evens.last_mut()) {
+                    *even = *last;
+                }
+                continue;
+            }
             for (phase, to) in to.chunks_exact_mut(self.part).enumerate() {
                 for (to, &from) in to.iter_mut().zip(from[phase..].iter().step_by(self.phases)) {
                     *to = from;

@@ -1,62 +1,37 @@
-//! Kernels as machine code for this host.
+//! Whether the code of an image is the code of its program.
+//!
+//! The machine runs the code, and a dispute is about the code. Whoever runs the program instead must know that
+//! it says the same, and an image can come from someone who hopes that it doesn't. So the code is made again.
 
 use codegen::Target;
-use dnn_lib::kernel::Kernel;
-use memory::Executable;
+use codegen::link::{self, Linkable, Node, Part};
+use dnn_lib::program::Program;
+use image::Image;
+use rayon::prelude::*;
 
 use crate::NativeError;
 
-/// The number of arguments passed: the most that a kernel can have.
-pub(crate) const ARGUMENTS: usize = 8;
-
-/// The calling convention of the code: System V. On processors with only one convention, that is the C
-/// convention.
-#[cfg(target_arch = "x86_64")]
-type Function = unsafe extern "sysv64" fn(u64, u64, u64, u64, u64, u64, u64, u64);
-#[cfg(not(target_arch = "x86_64"))]
-type Function = unsafe extern "C" fn(u64, u64, u64, u64, u64, u64, u64, u64);
-
-/// The code of several kernels.
-pub(crate) struct Code {
-    text: Executable,
-    /// The offset of each kernel.
-    entries: Vec<usize>,
-}
-
-impl Code {
-    /// Compiles kernels for this host.
-    pub fn new(kernels: &[Kernel]) -> Result<Self, NativeError> {
-        let target = Target::host()?;
-        let (mut bytes, mut entries) = (Vec::new(), Vec::new());
-        for kernel in kernels {
-            let code = target.compile(kernel)?;
-            // The code starts at a page boundary, which satisfies all of these alignments.
-            bytes.resize(bytes.len().next_multiple_of(code.alignment.max(16) as usize), 0);
-            entries.push(bytes.len());
-            bytes.extend(code.bytes);
-        }
-        Ok(Self { text: Executable::new(&bytes).map_err(NativeError::Code)?, entries })
-    }
-
-    /// Calls a kernel. Arguments that it does not have are ignored. Does nothing if there is no such kernel.
-    ///
-    /// # Safety
-    ///
-    /// With these arguments, the kernel must only access memory of this process. During the call, no other
-    /// code may write to what it reads, or access what it writes.
-    #[expect(unsafe_code, reason = "the code was made at run time")]
-    pub unsafe fn call(&self, kernel: usize, arguments: [u64; ARGUMENTS]) {
-        let Some(entry) = self.entries.get(kernel).and_then(|&entry| self.text.get(entry..)) else { return };
-        // SAFETY: A function pointer is as large as a data pointer on all hosts that Cranelift supports. It
-        // points to the first instruction of a function that codegen compiled for this host with this calling
-        // convention, with at most eight integer parameters and no result. The mapping is executable and
-        // lives as long as `self`. In this convention the caller passes and removes the arguments, so the
-        // function may have fewer parameters. It preserves the registers that the convention requires, does
-        // not unwind, and calls nothing (codegen refuses relocations).
-        let function: Function = unsafe { std::mem::transmute(entry.as_ptr()) };
-        let [a, b, c, d, e, f, g, h] = arguments;
-        // SAFETY: The function only computes and accesses memory. The caller guarantees that these accesses
-        // are valid.
-        unsafe { function(a, b, c, d, e, f, g, h) }
-    }
+/// Makes the code of a program again, and compares it with the image's.
+pub(crate) fn check(image: &Image, program: &Program) -> Result<(), NativeError> {
+    let target = Target::guest().map_err(codegen::LinkError::from)?;
+    let kernel = |definition| {
+        let kernel = dnn_lib::schedule::guest(definition)?;
+        Ok::<_, NativeError>(Linkable::new(&kernel, &target)?)
+    };
+    let kernels: Vec<Linkable> = program.definitions.par_iter().map(kernel).collect::<Result<_, _>>()?;
+    let address = |&tensor: &u32| image.tensors.get(tensor as usize).map_or(0, |tensor| tensor.address);
+    let node = |node: &dnn_lib::program::Node| Node {
+        addresses: node.inputs.iter().chain([&node.output]).map(address).collect(),
+        kernel: node.definition as usize,
+    };
+    let nodes: Vec<Node> = program.nodes.iter().map(node).collect();
+    let part =
+        |(&node, step): (&u32, &image::BigStep)| Part { node: node as usize, lo: step.lo, hi: step.hi };
+    let parts: Vec<Part> = program.steps.iter().zip(&image.schedule).map(part).collect();
+    let text = link::text(image.profile.memory_size(), &kernels, &nodes, &parts)?;
+    let entries = image.schedule.iter().map(|step| (step.entry, step.bound));
+    let same = text.bytes == image.code
+        && text.address == image.entry
+        && entries.eq(text.entries.iter().map(|entry| (entry.address, entry.bound)));
+    if same { Ok(()) } else { Err(NativeError::OtherCode) }
 }

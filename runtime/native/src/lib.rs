@@ -1,52 +1,80 @@
-//! Runs models natively: kernels compiled for this host, over the machine's memory.
+//! Runs models natively, from their images: the definitions of an image's program, in this computer's vectors,
+//! over the machine's memory.
 //!
-//! Tensors have the same addresses as in the machine, and kernels compute the same bits. After every big
-//! step, memory therefore equals the machine's, except for the scratch at its top, which native code never
-//! touches. The machine can take over at these points: [`Run::machine`].
+//! Tensors have the same addresses as in the machine, and definitions have the same bits however they are run.
+//! After every big step, memory therefore equals the machine's, except for the scratch at its top, which native
+//! runs never touch. The machine can take over at these points: [`Run::machine`].
 //!
-//! A [`Native`] is made from a [`Compiled`] model. An image is not enough, since its kernels are guest code.
+//! An image can come from a stranger. [`Native::of`] runs only a program whose code is the image's.
 
 mod code;
+mod nodes;
+mod parts;
 mod run;
-mod steps;
 
+use std::cell::RefCell;
 use std::ops::Range;
 
-use codegen::CodegenError;
-use compiler::Compiled;
-use dnn_lib::kernel::Kernel;
-use image::ImageError;
+use dnn_lib::program::ProgramError;
+use host::{Isa, Prepared, Scratch};
+use image::{Image, ImageError};
 use memory::Memory;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use step::Root;
 
-use code::{ARGUMENTS, Code};
+use nodes::{Node, Step};
 pub use run::Run;
-use steps::{Node, Step};
 
 /// Why something cannot be run natively.
 #[derive(Debug, thiserror::Error)]
 pub enum NativeError {
-    /// A kernel can't be compiled for this host.
-    #[error("cannot run natively: {0}")]
-    Codegen(#[from] CodegenError),
-    /// The system provides no executable memory.
-    #[error("cannot make memory executable: {0}")]
-    Code(std::io::Error),
-    /// The system provides no threads.
-    #[error("cannot start threads: {0}")]
-    Threads(#[from] ThreadPoolBuildError),
-    /// The schedule is not one that the compiler makes.
-    #[error("big step {index} (node `{node}`) has {what}")]
-    Schedule {
-        /// The big step.
-        index: usize,
-        /// Its node.
-        node: String,
+    /// The image has no program.
+    #[error("the image has no program, only code: it runs on the machine")]
+    NoProgram,
+    /// The image's schedule repeats a period.
+    #[error("the image's schedule has a period, which native runs can't repeat yet")]
+    Period,
+    /// The image's program is not one.
+    #[error("the image's program is refused: {0}")]
+    Program(#[from] ProgramError),
+    /// The program has another number of big steps than the image.
+    #[error("the image's program is refused: it has {found} big steps, the image's schedule {expected}")]
+    Steps {
+        /// The image's.
+        expected: usize,
+        /// The program's.
+        found: usize,
+    },
+    /// A node can't be run.
+    #[error("the image's program is refused: node {node} has {what}")]
+    Node {
+        /// The node.
+        node: usize,
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The code of the image is not that of its program.
+    #[error(
+        "the image's code is not what this version of opml makes of its program: the program may say something else \
+         than the code, so only the machine can run it; compile the model again for native speed"
+    )]
+    OtherCode,
+    /// The code can't be made again.
+    #[error("the code of the image's program can't be made: {0}")]
+    Link(#[from] codegen::LinkError),
+    /// A definition has no kernel.
+    #[error("the code of the image's program can't be made: {0}")]
+    Kernel(#[from] dnn_lib::kernel::BuildError),
+    /// A definition can't be run on this computer.
+    #[error("cannot run natively: {0}")]
+    Prepare(#[from] host::PrepareError),
+    /// The vector instructions that were asked for are not there.
+    #[error(transparent)]
+    Isa(#[from] host::Unavailable),
+    /// The system provides no threads.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] ThreadPoolBuildError),
     /// The memory's size differs from the model's.
     #[error("the memory has 2^{found} bytes; the model needs 2^{expected}")]
     MemorySize {
@@ -65,7 +93,7 @@ pub enum NativeError {
         /// The number of big steps.
         count: usize,
     },
-    /// The image was not made from the model.
+    /// The image is another one.
     #[error("the image is not that of the model: its state root is {found}, the model's is {expected}")]
     OtherImage {
         /// The model's state root.
@@ -92,16 +120,15 @@ pub enum NativeError {
     Image(#[from] ImageError),
 }
 
-/// Fewer machine steps than this, about ten microseconds, aren't worth several threads.
-const WORTH_THREADS: u64 = 100_000;
+/// Fewer machine steps than this, some ten microseconds, aren't worth several threads.
+const WORTH_THREADS: u64 = 2_000_000;
 
 /// The number of pieces of work per thread, so that a slow piece does not hold up the others.
 const PIECES: u64 = 4;
 
 /// A model that is ready to run.
 pub struct Native {
-    kernels: Vec<Kernel>,
-    code: Code,
+    definitions: Vec<Prepared>,
     nodes: Vec<Node>,
     steps: Vec<Step>,
     memory_bits: u32,
@@ -110,16 +137,24 @@ pub struct Native {
 }
 
 impl Native {
-    /// Compiles a model's kernels for this host. They run in this many threads; 0 means one per processor.
-    pub fn new(compiled: &Compiled, threads: usize) -> Result<Self, NativeError> {
-        let (nodes, steps) = steps::steps(compiled)?;
+    /// Makes the program of an image ready to run in this many threads; 0 means one per processor. Fails if
+    /// the image has no program, or one that could say something else than its code.
+    pub fn of(image: &Image, threads: usize) -> Result<Self, NativeError> {
+        Self::with(Isa::chosen()?, image, threads)
+    }
+
+    /// Like [`of`](Self::of), with these vector instructions.
+    pub fn with(isa: Isa, image: &Image, threads: usize) -> Result<Self, NativeError> {
+        let program = nodes::program(image)?;
+        let (nodes, steps) = nodes::nodes(image, &program)?;
+        code::check(image, &program)?;
+        let prepare = |definition| Prepared::new(isa, definition);
         Ok(Self {
-            kernels: compiled.schedule.kernels.clone(),
-            code: Code::new(&compiled.schedule.kernels)?,
+            definitions: program.definitions.iter().map(prepare).collect::<Result<_, _>>()?,
             nodes,
             steps,
-            memory_bits: compiled.plan.memory_bits,
-            state_root: compiled.image.state().root(),
+            memory_bits: image.profile.memory_bits().into(),
+            state_root: image.state().root(),
             threads: ThreadPoolBuilder::new().num_threads(threads).build()?,
         })
     }
@@ -155,74 +190,86 @@ impl Native {
 
     /// Runs big steps that do not depend on each other.
     fn run_level(&self, memory: &mut Memory, level: &[Step]) {
-        let memory_bytes = Bytes::of(memory);
+        let bytes = Bytes::of(memory);
         let work: u64 = level.iter().map(|step| step.work).fold(0, u64::saturating_add);
         let threads = self.threads.current_num_threads() as u64;
         if threads == 1 || work < WORTH_THREADS {
-            level.iter().for_each(|step| self.compute(&memory_bytes, step));
+            level.iter().for_each(|step| self.compute(&bytes, step));
         } else {
             let least = work.div_ceil(threads * PIECES);
             let pieces: Vec<Step> = level.iter().flat_map(|step| pieces(step, least)).collect();
-            self.threads.install(|| pieces.par_iter().for_each(|step| self.compute(&memory_bytes, step)));
+            self.threads.install(|| pieces.par_iter().for_each(|step| self.compute(&bytes, step)));
         }
         for step in level {
             self.touch(memory, step);
         }
     }
 
-    /// Runs a kernel.
-    fn compute(&self, memory: &Bytes<'_>, step: &Step) {
+    /// The boxes of the output that a big step computes.
+    fn boxes(&self, step: &Step) -> Vec<parts::Box> {
         let node = &self.nodes[step.node];
-        let mut arguments = [0; ARGUMENTS];
-        let addresses = node.addresses.iter().map(|address| memory.start + address);
-        for (to, argument) in arguments.iter_mut().zip(addresses.chain([step.lo, step.hi])) {
-            *to = argument;
+        let shape = &self.definitions[node.definition].definition().output.shape;
+        parts::boxes(shape, &node.tile, step.lo, step.hi)
+    }
+
+    /// Runs a big step.
+    fn compute(&self, memory: &Bytes<'_>, step: &Step) {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
-        // SAFETY: `steps::node` has checked that the kernel is one that dnn-lib makes for an operator, with a
-        // range of its units. Such a kernel accesses only elements of its tensors, and writes only those
-        // elements of its output that belong to its units. That is the contract of `dnn_lib::kernel`; tests
-        // hold all its operators to it and count an access outside as an error. `steps::node` has also
-        // checked that each tensor is aligned and inside `0..2^memory_bits`, and `run_range` that memory has
-        // that size. With `memory.start` added, the tensors therefore lie in the mapping, which `memory`
-        // borrows mutably. Concurrent work writes elsewhere: another range of the same node by the contract,
-        // another node because of its `after`. An output doesn't overlap its inputs.
-        #[expect(unsafe_code, reason = "the code was made at run time")]
-        unsafe {
-            self.code.call(node.kernel, arguments);
-        }
+        let node = &self.nodes[step.node];
+        let prepared = &self.definitions[node.definition];
+        let inputs: Vec<*const u8> =
+            node.inputs.iter().map(|&address| memory.at(address).cast_const()).collect();
+        let output = memory.at(node.writes.start);
+        SCRATCH.with_borrow_mut(|scratch| {
+            for part in self.boxes(step) {
+                // SAFETY: `nodes::node` has checked that each tensor of the definition is inside
+                // `0..2^memory_bits` and aligned, and `run_range` that memory has that size and, with
+                // `memory.start` at a page boundary, the alignment. `memory` borrows all of it mutably.
+                // Concurrent work writes elsewhere: another range of units of the same node covers other
+                // boxes, and another node of the level neither writes what this one reads or writes nor reads
+                // what it writes (`after`). An output doesn't overlap its inputs.
+                #[expect(unsafe_code, reason = "several threads write to parts of one memory")]
+                unsafe {
+                    prepared.run_raw(scratch, &inputs, output, &part);
+                }
+            }
+        });
     }
 
     /// Reports to memory what a big step wrote.
     fn touch(&self, memory: &mut Memory, step: &Step) {
         let node = &self.nodes[step.node];
-        let kernel = &self.kernels[node.kernel];
-        let size = kernel.output.dtype.size();
         if step.lo == 0 && step.hi == node.units {
             return memory.touch(node.writes.start, node.writes.end - node.writes.start);
         }
-        if kernel.tile.iter().all(|&size| size == 1) {
-            return memory.touch(node.writes.start + step.lo * size, (step.hi - step.lo) * size);
-        }
-        for unit in step.lo..step.hi {
-            for (first, count) in rows(&kernel.output.shape, &kernel.unit(unit)) {
-                memory.touch(node.writes.start + first * size, count * size);
-            }
+        let output = &self.definitions[node.definition].definition().output;
+        let size = output.dtype.size();
+        for (first, count) in self.boxes(step).iter().flat_map(|part| parts::rows(&output.shape, part)) {
+            memory.touch(node.writes.start + first * size, count * size);
         }
     }
 }
 
-/// Memory for kernels to use while it is borrowed.
+/// Memory for big steps to use while it is borrowed.
 struct Bytes<'a> {
-    start: u64,
+    start: *mut u8,
     _borrowed: std::marker::PhantomData<&'a mut [u8]>,
 }
 
+// SAFETY: It is a mutable borrow of memory whose parts are used according to the contract of `compute`.
+#[expect(unsafe_code, reason = "several threads write to parts of one memory")]
+unsafe impl Sync for Bytes<'_> {}
+
 impl Bytes<'_> {
     fn of(memory: &mut Memory) -> Self {
-        Self {
-            start: memory.bytes_mut().as_mut_ptr().expose_provenance() as u64,
-            _borrowed: std::marker::PhantomData,
-        }
+        Self { start: memory.bytes_mut().as_mut_ptr(), _borrowed: std::marker::PhantomData }
+    }
+
+    /// The byte at an address, which is in memory.
+    fn at(&self, address: u64) -> *mut u8 {
+        self.start.wrapping_add(address as usize)
     }
 }
 
@@ -250,34 +297,9 @@ fn pieces(step: &Step, work: u64) -> impl Iterator<Item = Step> + use<> {
     (0..count).map(move |piece| Step { lo: border(piece), hi: border(piece + 1), ..step })
 }
 
-/// The runs of adjacent elements in a box: the first element and the number of elements.
-fn rows(shape: &[u64], ranges: &[Range<u64>]) -> Vec<(u64, u64)> {
-    let mut rows = vec![(0, 1)];
-    for (axis, (&size, range)) in shape.iter().zip(ranges).enumerate() {
-        let last = axis + 1 == shape.len();
-        let of = |first: u64| {
-            let at = |index: u64| first * size + index;
-            if last {
-                vec![(at(range.start), range.end - range.start)]
-            } else {
-                range.clone().map(|index| (at(index), 1)).collect()
-            }
-        };
-        rows = rows.into_iter().flat_map(|(first, _)| of(first)).collect();
-    }
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_rows_of_a_box_are_its_elements() {
-        assert_eq!(rows(&[], &[]), [(0, 1)]);
-        assert_eq!(rows(&[5], std::slice::from_ref(&(2..4))), [(2, 2)]);
-        assert_eq!(rows(&[2, 3, 4], &[1..2, 0..2, 1..4]), [(13, 3), (17, 3)]);
-    }
 
     #[test]
     fn pieces_are_the_whole() {

@@ -26,7 +26,7 @@ fn main() {
         Ok(compiled) => compiled,
         Err(error) => return println!("refused: {}", error.to_string().replace('\n', " ")),
     };
-    let native = Native::new(&compiled, threads.parse().expect("a number")).expect("native code");
+    let native = Native::of(&compiled.image, threads.parse().expect("a number")).expect("native code");
     let mut run = Run::new(&native, &compiled.image, &inputs).expect("a run");
     let outputs = run.outputs().expect("a run");
     // What is measured are runs over the same memory. They must not have changed their inputs.

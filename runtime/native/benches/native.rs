@@ -42,7 +42,7 @@ fn main() {
         let (vm, steps) = interpret(&compiled, input.bytes());
         println!("  machine: {vm:.2?} for {steps} steps, bound {}", interface.bound);
         for threads in [1, 2] {
-            let native = Native::new(&compiled, threads).expect("native code");
+            let native = Native::of(&compiled.image, threads).expect("native code");
             let mut run = Run::new(&native, &compiled.image, &[input.bytes()]).expect("a run");
             run.run_to(native.big_steps()).expect("a run");
             let time = best(500, || native.run(run.memory()).expect("a run"));

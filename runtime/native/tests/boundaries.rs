@@ -80,7 +80,7 @@ impl Report {
 fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Root> {
     let image = &compiled.image;
     let scratch = image.interface.as_ref().expect("an interface").scratch_bits;
-    let native = Native::new(compiled, 1).expect("native code");
+    let native = Native::of(&compiled.image, 1).expect("native code");
     let mut run = Run::new(&native, image, &slices(inputs)).expect("a run");
     let mut roots = vec![run.memory_root_at(0).expect("a root")];
     for (index, step) in image.schedule.iter().enumerate() {
@@ -123,7 +123,7 @@ fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
     let (end, outputs) = single_phase(compiled, inputs);
     assert_eq!(roots.last(), Some(&end));
     for threads in [1, 2, 4] {
-        let native = Native::new(compiled, threads).expect("native code");
+        let native = Native::of(&compiled.image, threads).expect("native code");
         let mut run = Run::new(&native, &compiled.image, &slices(inputs)).expect("a run");
         assert_eq!(run.outputs().expect("outputs"), outputs, "{threads} threads");
         let found = run.output_roots().expect("roots");
@@ -262,7 +262,7 @@ fn big_steps_read_their_inputs_and_write_their_output_only() {
     for case in cases() {
         for budget in [None, Some(300)] {
             let (compiled, inputs) = compile(&case, budget);
-            let native = Native::new(&compiled, 1).expect("native code");
+            let native = Native::of(&compiled.image, 1).expect("native code");
             let mut run = Run::new(&native, &compiled.image, &slices(&inputs)).expect("a run");
             for (index, step) in compiled.schedule.steps.iter().enumerate().take(40) {
                 run.run_to(index).expect("a run");
@@ -318,7 +318,7 @@ fn a_split_is_of_equal_ranges_in_order() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let (compiled, inputs) = compile(&fixtures().join("mnist-mlp"), None);
-    let native = Native::new(&compiled, 1).expect("native code");
+    let native = Native::of(&compiled.image, 1).expect("native code");
     let refused =
         |inputs: &[&[u8]]| Run::new(&native, &compiled.image, inputs).err().map(|error| error.to_string());
     assert_eq!(
@@ -344,9 +344,9 @@ fn what_does_not_fit_is_refused() {
 fn a_kernel_that_is_not_its_operators_is_not_run() {
     let (mut compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
     compiled.schedule.kernels.swap(0, 1);
-    assert!(matches!(Native::new(&compiled, 1), Err(NativeError::Schedule { index: 0, .. })));
+    assert!(matches!(Native::of(&compiled.image, 1), Err(NativeError::Schedule { index: 0, .. })));
     let (mut compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
     let output = compiled.schedule.steps[0].output;
     compiled.plan.addresses[output.index()] = compiled.plan.memory_size() - 16;
-    assert!(matches!(Native::new(&compiled, 1), Err(NativeError::Schedule { index: 0, .. })));
+    assert!(matches!(Native::of(&compiled.image, 1), Err(NativeError::Schedule { index: 0, .. })));
 }

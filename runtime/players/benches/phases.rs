@@ -82,7 +82,7 @@ fn main() {
     for (net, budget) in [("mnist-mlp", None), ("mnist-cnn", None), ("mnist-cnn", Some(20_000))] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
         let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
-        let native = Native::new(&compiled, 1).expect("native code");
+        let native = Native::of(&compiled.image, 1).expect("native code");
         let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
         let input: Vec<u8> =
             (0..model.inputs()[0].bytes / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();

@@ -179,7 +179,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
         let result = |bytes: &[u8], native: bool| {
             let compiled = compiler::compile(&path, &Options::default()).expect("an image");
-            let native = native.then(|| native::Native::new(&compiled, 1).expect("native code"));
+            let native = native.then(|| native::Native::of(&compiled.image, 1).expect("native code"));
             let model = Arc::new(LoadedModel::new(compiled.image, native).expect("a model"));
             Inference::new(model, 0, vec![Bytes::copy_from_slice(bytes)], None, None)
                 .result()

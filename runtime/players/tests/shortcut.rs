@@ -11,7 +11,7 @@ use std::sync::Arc;
 fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
     let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
-    let native = Native::new(&compiled, 1).expect("native code");
+    let native = Native::of(&compiled.image, 1).expect("native code");
     let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
     let input: Vec<u8> =
         (0..model.inputs()[0].bytes / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();

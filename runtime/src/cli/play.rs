@@ -8,8 +8,8 @@ use std::path::PathBuf;
 /// What serve and watch have in common.
 #[derive(Debug, Args)]
 pub struct Playing {
-    /// The models to play for: .onnx files, which run natively, or images, which run in the machine
-    #[arg(required = true, value_name = "MODEL")]
+    /// The images of the models to play for, as `opml compile` writes them
+    #[arg(required = true, value_name = "IMAGE")]
     pub models: Vec<PathBuf>,
     /// The folder for what must survive a crash; use one key and one folder per player
     #[arg(long, value_name = "DIR", default_value = "opml-state")]
@@ -62,7 +62,7 @@ pub enum LogFormat {
 #[command(after_help = "\
 Example:
   export OPML_KEY=0x...
-  opml serve model.onnx --deployment deployment.json --min-fee 0.005eth")]
+  opml serve model.opml --deployment deployment.json --min-fee 0.005eth")]
 pub struct Serve {
     #[command(flatten)]
     pub playing: Playing,
@@ -77,7 +77,7 @@ pub struct Serve {
 #[command(after_help = "\
 Example:
   export OPML_KEY=0x...
-  opml watch model.onnx --deployment deployment.json")]
+  opml watch model.opml --deployment deployment.json")]
 pub struct Watch {
     #[command(flatten)]
     pub playing: Playing,

@@ -1,6 +1,5 @@
 //! `opml serve` and `opml watch`: run the players.
 
-use super::compile::compile;
 use crate::cli::{Cheat, LogFormat, Playing, Serve, Watch};
 use crate::failure::Failure;
 use crate::images::load_verified;
@@ -10,7 +9,7 @@ use crate::network::{Session, block_on, signer};
 use crate::output::{Output, create_folder};
 use chain::{Fees, GWEI, PrivateKeySigner, Store};
 use contracts::U256;
-use native::Native;
+use native::{Native, NativeError};
 use players::{Config, LoadedModel, Player, Role, Tamper};
 use std::path::Path;
 use std::sync::Arc;
@@ -87,21 +86,22 @@ async fn player(
     Player::new(config, node, key, Arc::new(store), models).await.map_err(Failure::from_error)
 }
 
-/// A model to play for: compiled here and run natively, or an image.
+/// A model to play for. It runs natively if its image has a program, otherwise on the machine.
 fn load_model(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Failure> {
-    let limits = args.limits;
-    let loaded = if path.extension().is_some_and(|extension| extension == "onnx") {
-        let compiled = compile(path, &compiler::Options::default())?;
-        limits.admit_big_steps(&compiled.image.big_steps())?;
-        let native = Native::new(&compiled, args.threads).map_err(|error| Failure::about(path, error))?;
-        LoadedModel::new(compiled.image, Some(native))
-    } else {
-        let image = load_verified(path, output)?;
-        limits.admit(&image.big_steps())?;
-        LoadedModel::new(image, None)
+    let image = load_verified(path, output)?;
+    args.limits.admit(&image.big_steps())?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let native = match Native::of(&image, args.threads) {
+        Ok(native) => Some(native),
+        Err(NativeError::NoProgram) => None,
+        Err(error @ (NativeError::Isa(_) | NativeError::Threads(_))) => return Err(Failure::about(path, error)),
+        Err(error) => {
+            tracing::warn!(model = %name, "{error}");
+            None
+        }
     };
-    let model = loaded.map_err(|error| Failure::about(path, error))?;
-    Ok(model.named(&path.file_stem().unwrap_or_default().to_string_lossy()))
+    let model = LoadedModel::new(image, native).map_err(|error| Failure::about(path, error))?;
+    Ok(model.named(&name))
 }
 
 /// A way to lie about any inference.

@@ -26,7 +26,7 @@ pub enum CompileError {
     /// A kernel could not be turned into code.
     #[error(transparent)]
     Codegen(#[from] codegen::CodegenError),
-    /// The program is not a valid image, which is an error in the compiler.
+    /// The image can't be written, or the program is not a valid one, which is an error in the compiler.
     #[error(transparent)]
     Image(#[from] image::ImageError),
     /// The kernels could not be linked to a program.

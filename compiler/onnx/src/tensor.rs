@@ -41,9 +41,9 @@ impl Tensor {
     }
 
     /// A tensor with these bytes; `None` if the type and the shape need a different number of bytes.
-    pub fn new(element: ElementType, dims: Vec<u64>, bytes: impl Into<Bytes>) -> Option<Self> {
-        let (size, bytes) = (byte_size(&dims, element)?, bytes.into());
-        (size == bytes.len() as u64).then_some(Self { element, dims, bytes })
+    pub fn new(element: ElementType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
+        let size = byte_size(&dims, element)?;
+        (size == bytes.len() as u64).then(|| Self { element, dims, bytes: bytes.into() })
     }
 }
 

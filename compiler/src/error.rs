@@ -23,7 +23,7 @@ pub enum CompileError {
     /// An operator was accepted but cannot be computed, which is an error in its kernel.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// The program is not a valid image, which is an error in the compiler.
+    /// The image can't be written, or the program is not a valid one, which is an error in the compiler.
     #[error(transparent)]
     Image(#[from] image::ImageError),
     /// A definition has no kernel, which is an error in the scheduler.

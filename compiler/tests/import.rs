@@ -24,7 +24,7 @@ fn with(mut node: ModelNode, name: &str, value: Attribute) -> ModelNode {
 }
 
 fn ints(values: &[i64]) -> Tensor {
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Tensor::new(DType::I64, vec![values.len() as u64], bytes).unwrap()
 }
 

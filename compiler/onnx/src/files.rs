@@ -7,7 +7,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use memory::Mapped;
+use mapped::Mapped;
 
 /// The files that are mapped, each once.
 #[derive(Default)]

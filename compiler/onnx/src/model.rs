@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use memory::Mapped;
+use mapped::Mapped;
 use tensor::DType;
 
 use crate::Tensor;

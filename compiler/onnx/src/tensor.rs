@@ -42,9 +42,9 @@ impl Tensor {
     }
 
     /// A tensor with these bytes; `None` if the type and the shape need a different number of bytes.
-    pub fn new(dtype: DType, dims: Vec<u64>, bytes: impl Into<Bytes>) -> Option<Self> {
-        let (size, bytes) = (byte_size(&dims, dtype)?, bytes.into());
-        (size == bytes.len() as u64).then_some(Self { dtype, dims, bytes })
+    pub fn new(dtype: DType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
+        let size = byte_size(&dims, dtype)?;
+        (size == bytes.len() as u64).then(|| Self { dtype, dims, bytes: bytes.into() })
     }
 }
 

@@ -5,7 +5,8 @@ use crate::contents::{BigStep, Contents, Interface, Period, Section, Symbol, Ten
 use crate::{CodeTree, Image, ImageError, MAX_CODE, check_segments};
 use bytes::Bytes;
 use isa::Extensions;
-use memory::{Base, BaseError, Damage, Mapped, PAGE, PAGE_BITS};
+use mapped::Mapped;
+use memory::{Base, BaseError, Damage, PAGE, PAGE_BITS};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -2,7 +2,8 @@
 
 use crate::space::overlay;
 use crate::tree::{self, PageTree};
-use crate::{Mapped, PAGE, PAGE_BITS};
+use crate::{PAGE, PAGE_BITS};
+use mapped::Mapped;
 use memmap2::MmapMut;
 use merkle::Root;
 use std::fs::File;
@@ -172,11 +173,14 @@ impl Base {
     }
 
     /// Hashes all pages and compares the results with the stored nodes. Calls `progress` with the number of
-    /// pages hashed so far.
-    pub fn verify(&self, progress: impl FnMut(u64)) -> Result<Result<(), Damage>, io::Error> {
+    /// pages hashed so far. They don't stay in the memory of this process.
+    pub fn verify(&self, mut progress: impl FnMut(u64)) -> Result<Result<(), Damage>, io::Error> {
         let layout = Layout::new(self.bits, &self.pages.ranges());
         let layout = layout.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let tree = layout.hash(&self.map, progress)?;
+        let tree = layout.hash(&self.map, |pages| {
+            self.map.release();
+            progress(pages);
+        })?;
         if tree.root() != self.root() {
             return Ok(Err(Damage::Root(tree.root())));
         }

@@ -9,7 +9,6 @@
 
 mod base;
 mod executable;
-mod mapped;
 mod page_map;
 mod pages;
 mod snapshot;
@@ -20,7 +19,6 @@ mod view;
 pub use base::{Base, BaseError, Damage, extents};
 pub use executable::Executable;
 use isa::Size;
-pub use mapped::Mapped;
 use memmap2::MmapMut;
 pub use merkle::Hasher;
 use merkle::{LEAF, Proof, Root};

@@ -30,7 +30,7 @@ enum Weights<E> {
     /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in lanes.
     Matrix(Vec<E>),
     /// Few filters that see one channel each, as they were given: pixels of a row are in lanes.
-    Depthwise(Vec<E>),
+    Depthwise(Vec<E>, Option<depthwise::Overlap>),
 }
 
 impl<E: Element> Convolution<E> {
@@ -40,7 +40,7 @@ impl<E: Element> Convolution<E> {
         length(geometry.weights(), weights)?;
         let lanes = Shape::of::<E>(isa).lanes;
         let weights = if geometry.group_channels() == 1 && geometry.group_filters() < lanes {
-            Weights::Depthwise(weights.to_vec())
+            Weights::Depthwise(weights.to_vec(), depthwise::Overlap::new(&geometry))
         } else if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
             Weights::Matrix(weights.to_vec())
         } else {
@@ -81,7 +81,9 @@ impl<E: Element> Convolution<E> {
         }
         match &self.weights {
             Weights::Filters(panels) => self.filters(panels, input, out, epilogue),
-            Weights::Depthwise(weights) => self.depthwise(weights, input, out, epilogue),
+            Weights::Depthwise(weights, overlap) => {
+                self.depthwise(weights, overlap.as_ref(), input, out, epilogue)
+            }
             Weights::Matrix(weights) => return self.matrix(weights, input, out, epilogue),
         }
         Ok(())
@@ -110,12 +112,22 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Pixels of a row in lanes.
-    fn depthwise(&self, weights: &[E], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
-        for pixels in self.bands::<E>(out.columns()) {
-            let (rows, columns) = rectangle(&self.geometry, &pixels);
-            let rows = self.geometry.stretches(0, rows);
-            let geometry = &self.geometry;
-            let band = depthwise::Band { geometry, input, weights, rows, columns, out: &mut out };
+    fn depthwise(
+        &self,
+        weights: &[E],
+        overlap: Option<&depthwise::Overlap>,
+        input: &[E],
+        mut out: Output<'_, E>,
+        epilogue: Epilogue<'_, E>,
+    ) {
+        let geometry = &self.geometry;
+        let bands = if overlap.is_some() {
+            Vec::from_iter((!out.columns().is_empty()).then(|| out.columns()))
+        } else {
+            self.bands(DEPTHWISE_BAND / size_of::<E>(), out.columns()).collect()
+        };
+        for pixels in bands {
+            let band = depthwise::Band { geometry, input, weights, pixels, overlap, out: &mut out };
             depthwise::convolve(self.isa, band, epilogue);
         }
     }
@@ -129,7 +141,7 @@ impl<E: Element> Convolution<E> {
             if wanted.is_empty() {
                 continue;
             }
-            for pixels in self.bands::<E>(out.columns()) {
+            for pixels in self.bands(BAND / size_of::<E>(), out.columns()) {
                 band.load(input, group, pixels);
                 for panel in 0..panels.count() {
                     let range = panels.range(panel);
@@ -144,10 +156,10 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Pixels in parts of whole rows, or of a piece of a row. What a part reads of the input stays in the cache.
-    fn bands<T>(&self, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E, T> {
+    fn bands(&self, inputs: usize, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E> {
         let [_, width] = self.geometry.output;
         let row = self.geometry.strides[0] * self.geometry.input[1] * self.geometry.group_channels();
-        let rows = (BAND / size_of::<T>() / row.max(1)).min(PIXELS / width.max(1)).max(1);
+        let rows = (inputs / row.max(1)).min(PIXELS / width.max(1)).max(1);
         let mut start = pixels.start;
         std::iter::from_fn(move || {
             if start >= pixels.end {
@@ -170,6 +182,9 @@ impl<E: Element> Convolution<E> {
 /// Bytes of the input that are read again and again: they fit into the second cache, beside the weights.
 const BAND: usize = 384 << 10;
 
+/// The same where a channel is read once: it fits into the first cache.
+const DEPTHWISE_BAND: usize = 16 << 10;
+
 /// Outputs of a filter that are computed before the next filters' turn: their tiles' places stay in the cache.
 const PIXELS: usize = 2048;
 
@@ -181,15 +196,6 @@ fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
 fn intersection(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
-}
-
-/// The rows and columns of pixels that are whole rows or a piece of a row.
-fn rectangle(geometry: &Geometry, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
-    let [_, width] = geometry.output;
-    let rows = pixels.start / width..pixels.end.div_ceil(width);
-    let first = rows.start * width;
-    let columns = if rows.len() == 1 { pixels.start - first..pixels.end - first } else { 0..width };
-    (rows, columns)
 }
 
 /// Whether each output is a product of one pixel's channels.
@@ -252,10 +258,10 @@ impl<'a, E: Element> Band<'a, E> {
     /// Takes what some pixels need: their part of a group's channels, and which products they have.
     fn load(&mut self, input: &[E], group: usize, pixels: Range<usize>) {
         let geometry = self.geometry;
-        let (rows, columns) = rectangle(geometry, &pixels);
+        let (rows, columns) = geometry.rectangle(&pixels);
         let vertical = geometry.stretches(0, rows);
         let horizontal = geometry.stretches(1, columns);
-        let read = self.read_rows(&vertical);
+        let read = geometry.read_rows(&vertical);
         self.turn(input, group, read.clone());
         self.pixels = pixels;
         self.tiles.clear();
@@ -265,15 +271,6 @@ impl<'a, E: Element> Band<'a, E> {
                 self.cover(vertical, horizontal, read.start);
             }
         }
-    }
-
-    /// The rows of the input that some rows of outputs read.
-    fn read_rows(&self, vertical: &[Stretch]) -> Range<usize> {
-        let place = |position, tap| self.geometry.place(0, position, tap);
-        let used = || vertical.iter().filter(|stretch| !stretch.taps.is_empty());
-        let first = used().map(|stretch| place(stretch.positions.start, stretch.taps.start)).min();
-        let last = used().map(|stretch| place(stretch.positions.end - 1, stretch.taps.end - 1)).max();
-        first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
     }
 
     /// Copies rows of a group's channels to the order row, column, channel.

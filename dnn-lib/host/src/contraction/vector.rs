@@ -34,8 +34,8 @@ pub trait Vector: Copy {
     /// Every NaN becomes the canonical one.
     unsafe fn canonical(self) -> Self;
 
-    /// The lanes from `start` to before `end`, which is at most `LANES`.
-    unsafe fn mask(start: usize, end: usize) -> Self::Mask;
+    /// The lanes whose bits are set.
+    unsafe fn mask(lanes: u32) -> Self::Mask;
     /// Reads the elements of the mask's lanes and no others.
     unsafe fn load_some(from: *const Self::Element, mask: Self::Mask) -> Self;
     /// `self * factor + acc` in the mask's lanes, `acc` in the others.
@@ -122,8 +122,8 @@ impl<E: Element> Vector for Scalars<E> {
     }
 
     #[inline(always)]
-    unsafe fn mask(start: usize, end: usize) -> [bool; 4] {
-        std::array::from_fn(|lane| (start..end).contains(&lane))
+    unsafe fn mask(lanes: u32) -> [bool; 4] {
+        std::array::from_fn(|lane| lanes >> lane & 1 == 1)
     }
 
     #[inline(always)]
@@ -171,7 +171,7 @@ mod x86 {
         (
             $(#[$doc:meta])* $name:ident($register:ident) of $lanes:literal $element:ident, $rows:literal rows,
             $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr,
-            $mask:ident = |$start:ident, $end:ident| $lanes_of:expr,
+            $mask:ident = |$lane_bits:ident| $lanes_of:expr,
             |$from:ident, $loaded:ident| $load_some:expr,
             |$a:ident, $b:ident, $c:ident, $some:ident| $fused_some:expr,
             |$whole:ident, $to:ident, $count:ident| $store_first:expr
@@ -220,7 +220,7 @@ mod x86 {
 
                 #[inline(always)]
                 #[allow(unused_unsafe, reason = "some sets need no instruction for it")]
-                unsafe fn mask($start: usize, $end: usize) -> $mask {
+                unsafe fn mask($lane_bits: u32) -> $mask {
                     // SAFETY: the caller vouches for the processor.
                     unsafe { $lanes_of }
                 }
@@ -255,6 +255,12 @@ mod x86 {
                 )?
             }
         };
+    }
+
+    /// The first lanes.
+    #[inline(always)]
+    fn first(count: usize) -> u32 {
+        (1 << count) - 1
     }
 
     /// The columns of eight rows.
@@ -318,10 +324,9 @@ mod x86 {
             let nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f80_0000));
             _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc0_0000), nan))
         },
-        __m256i = |start, end| {
-            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            let before = _mm256_cmpgt_epi32(_mm256_set1_epi32(start as i32), lanes);
-            _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32(end as i32), lanes))
+        __m256i = |lanes| {
+            let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(lanes as i32), bits), bits)
         },
         |from, mask| _mm256_maskload_ps(from, mask),
         |a, b, c, mask| _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(mask)),
@@ -338,10 +343,9 @@ mod x86 {
             let nan = _mm256_cmpgt_epi64(magnitude, _mm256_set1_epi64x(0x7ff0_0000_0000_0000));
             _mm256_castsi256_pd(_mm256_blendv_epi8(bits, _mm256_set1_epi64x(0x7ff8_0000_0000_0000), nan))
         },
-        __m256i = |start, end| {
-            let lanes = _mm256_setr_epi64x(0, 1, 2, 3);
-            let before = _mm256_cmpgt_epi64(_mm256_set1_epi64x(start as i64), lanes);
-            _mm256_andnot_si256(before, _mm256_cmpgt_epi64(_mm256_set1_epi64x(end as i64), lanes))
+        __m256i = |lanes| {
+            let bits = _mm256_setr_epi64x(1, 2, 4, 8);
+            _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(i64::from(lanes)), bits), bits)
         },
         |from, mask| _mm256_maskload_pd(from, mask),
         |a, b, c, mask| _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), _mm256_castsi256_pd(mask)),
@@ -357,14 +361,14 @@ mod x86 {
             let nan = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32(0x7f80_0000));
             _mm512_castsi512_ps(_mm512_mask_blend_epi32(nan, bits, _mm512_set1_epi32(0x7fc0_0000)))
         },
-        __mmask16 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u16,
+        __mmask16 = |lanes| lanes as u16,
         |from, mask| _mm512_maskz_loadu_ps(mask, from),
         |a, b, c, mask| _mm512_mask3_fmadd_ps(a, b, c, mask),
-        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(0, count), vector.0),
+        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(first(count)), vector.0),
         |size, from, to| if size == [SQUARE; 2] {
             turn_whole(from, to)
         } else {
-            let (reads, writes) = (Self::mask(0, size[1]) as u8, Self::mask(0, size[0]) as u8);
+            let (reads, writes) = (first(size[1]) as u8, first(size[0]) as u8);
             let mut rows = [_mm256_setzero_ps(); SQUARE];
             for i in 0..SQUARE {
                 if i < size[0] {
@@ -389,9 +393,9 @@ mod x86 {
             let nan = _mm512_cmpgt_epi64_mask(magnitude, _mm512_set1_epi64(0x7ff0_0000_0000_0000));
             _mm512_castsi512_pd(_mm512_mask_blend_epi64(nan, bits, _mm512_set1_epi64(0x7ff8_0000_0000_0000)))
         },
-        __mmask8 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u8,
+        __mmask8 = |lanes| lanes as u8,
         |from, mask| _mm512_maskz_loadu_pd(mask, from),
         |a, b, c, mask| _mm512_mask3_fmadd_pd(a, b, c, mask),
-        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(0, count), vector.0)
+        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(first(count)), vector.0)
     }
 }

@@ -40,7 +40,7 @@ impl<E: Element> Convolution<E> {
         length(geometry.weights(), weights)?;
         let lanes = Shape::of::<E>(isa).lanes;
         let weights = if geometry.group_channels() == 1 && geometry.group_filters() < lanes {
-            Weights::Depthwise(weights.to_vec(), depthwise::Overlap::new(&geometry))
+            Weights::Depthwise(weights.to_vec(), depthwise::Overlap::new(&geometry, lanes))
         } else if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
             Weights::Matrix(weights.to_vec())
         } else {

@@ -60,11 +60,11 @@ pub struct Overlap(Vec<Vec<u64>>);
 
 impl Overlap {
     /// For a convolution whose pixels are computed as if they were one row: neighbours read neighbours, across the
-    /// ends of rows too. Where rows are short, this fills more lanes; where they are long, there are no masks away
-    /// from the border.
-    pub fn new(geometry: &Geometry) -> Option<Self> {
+    /// ends of rows too. That is worth while where a row would leave more than a quarter of its lanes empty.
+    pub fn new(geometry: &Geometry, lanes: usize) -> Option<Self> {
         let width = geometry.output[1];
-        if geometry.strides != [1, 1] || geometry.input[1] != width || width >= 32 {
+        let full = width * 4 >= width.next_multiple_of(lanes) * 3;
+        if geometry.strides != [1, 1] || geometry.input[1] != width || full {
             return None;
         }
         let [kernel_rows, kernel_columns] = geometry.kernel;
@@ -273,12 +273,41 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
             let mut rows = stretch.positions.clone();
             while !rows.is_empty() {
                 let (row, count) = (rows.start, rows.len().min(ROWS));
-                for register in &walk.registers {
-                    // SAFETY: the processor is the caller's part; these are rows of the stretch, the lengths are
-                    // right by the assertions.
-                    unsafe {
+                let mut registers = walk.registers.as_slice();
+                // SAFETY: the processor is the caller's part; these are rows of the stretch, the lengths are right
+                // by the assertions.
+                unsafe {
+                    while let [register, rest @ ..] = registers {
+                        registers = rest;
                         match (count, shared) {
-                            (ROWS, true) => self.threes::<V, ROWS>(row, register),
+                            (ROWS, true) => match (&register.masks, rest) {
+                                (None, [next, rest @ ..]) if next.masks.is_none() => {
+                                    self.threes::<V, 2>(
+                                        row,
+                                        [register, next],
+                                        |_, from| V::load(from),
+                                        |_, a, b, c| a.fused(b, c),
+                                    );
+                                    registers = rest;
+                                }
+                                (None, _) => {
+                                    self.threes::<V, 1>(
+                                        row,
+                                        [register],
+                                        |_, from| V::load(from),
+                                        |_, a, b, c| a.fused(b, c),
+                                    );
+                                }
+                                (Some(masks), _) => {
+                                    let masks = [masks[0], masks[1], masks[2]];
+                                    self.threes::<V, 1>(
+                                        row,
+                                        [register],
+                                        |column, from| V::load_some(from, masks[column]),
+                                        |column, a, b, c| a.fused_some(b, c, masks[column]),
+                                    );
+                                }
+                            },
                             (ROWS, false) => self.any::<V, ROWS>(row, &stretch.taps, register),
                             (3, _) => self.any::<V, 3>(row, &stretch.taps, register),
                             (2, _) => self.any::<V, 2>(row, &stretch.taps, register),
@@ -339,55 +368,47 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
         }
     }
 
-    /// The same for a kernel of three by three, all over the image, where what a row reads is read for the rows
-    /// above it, too.
+    /// The same for [`ROWS`] rows of `C` registers beside each other and a kernel of three by three, all over the
+    /// image, where what a row reads is read for the rows above it, too. Elements are read by `load`, and added
+    /// by `fused`, which get the column of the kernel.
     ///
     /// # Safety
     ///
     /// That of `any`.
     #[inline(always)]
-    unsafe fn threes<V: Vector<Element = E, Mask = M>, const R: usize>(
+    unsafe fn threes<V: Vector<Element = E, Mask = M>, const C: usize>(
         &mut self,
         row: usize,
-        register: &Register<M>,
+        registers: [&Register<M>; C],
+        load: impl Fn(usize, *const E) -> V,
+        fused: impl Fn(usize, V, V, V) -> V,
     ) {
-        let walk = self.walk;
+        let offsets = [self.walk.offsets[0], self.walk.offsets[1], self.walk.offsets[2]];
         // SAFETY: as in `any`.
         unsafe {
             let mut weights = [V::splat(E::ZERO); 9];
-            for (to, &weight) in weights.iter_mut().zip(self.weights) {
-                *to = V::splat(weight);
+            for i in 0..9 {
+                weights[i] = V::splat(self.weights[i]);
             }
-            let mut sums = [V::splat(E::ZERO); R];
-            for read in 0..R + 2 {
-                let from = self.reads(row, read, register);
+            let mut sums = [[V::splat(E::ZERO); ROWS]; C];
+            for read in 0..ROWS + 2 {
                 // Rows of pixels take the rows of the kernel in ascending order, since they are read so.
-                match &register.masks {
-                    None => {
-                        for (column, &offset) in walk.offsets.iter().enumerate().take(3) {
-                            let element = V::load(from.wrapping_offset(offset));
-                            for tap in 0..3 {
-                                if tap <= read && read - tap < R {
-                                    let sum = &mut sums[read - tap];
-                                    *sum = element.fused(weights[tap * 3 + column], *sum);
-                                }
-                            }
-                        }
-                    }
-                    Some(masks) => {
-                        for (column, (&offset, &mask)) in walk.offsets.iter().zip(masks).enumerate().take(3) {
-                            let element = V::load_some(from.wrapping_offset(offset), mask);
-                            for tap in 0..3 {
-                                if tap <= read && read - tap < R {
-                                    let sum = &mut sums[read - tap];
-                                    *sum = element.fused_some(weights[tap * 3 + column], *sum, mask);
-                                }
+                for column in 0..3 {
+                    for (register, sums) in registers.iter().zip(&mut sums) {
+                        let from = self.reads(row, read, register).wrapping_offset(offsets[column]);
+                        let element = load(column, from);
+                        for tap in 0..3 {
+                            if tap <= read && read - tap < ROWS {
+                                let sum = &mut sums[read - tap];
+                                *sum = fused(column, element, weights[tap * 3 + column], *sum);
                             }
                         }
                     }
                 }
             }
-            self.store::<V, R>(row, sums, register);
+            for (register, sums) in registers.into_iter().zip(sums) {
+                self.store::<V, ROWS>(row, sums, register);
+            }
         }
     }
 

@@ -142,7 +142,8 @@ unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'
     for filter in out.rows() {
         let channel = filter / geometry.group_filters();
         let image = &input[channel * height * width..][read.start * width..read.end * width];
-        let image = parts.part(image, &mut parted);
+        // SAFETY: the processor is the caller's part.
+        let image = unsafe { parts.part::<V>(image, &mut parted) };
         let weights = &weights[filter * taps..][..taps];
         // SAFETY: the processor is the caller's part.
         unsafe { Block { walk: &walk, image, weights, filter, out: &mut *out }.convolve::<V>() };
@@ -472,21 +473,27 @@ impl Parts {
     }
 
     /// Parts the rows of an image.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`.
     #[inline(always)]
-    fn part<'a, E: Element>(&self, image: &'a [E], parted: &'a mut Vec<E>) -> &'a [E] {
+    unsafe fn part<'a, V: Vector>(
+        &self,
+        image: &'a [V::Element],
+        parted: &'a mut Vec<V::Element>,
+    ) -> &'a [V::Element] {
         if self.count == 1 || image.is_empty() {
             return image;
         }
-        parted.resize(image.len() / self.width * self.pitch, E::ZERO);
+        parted.resize(image.len() / self.width * self.pitch, V::Element::ZERO);
         for (from, to) in image.chunks_exact(self.width).zip(parted.chunks_exact_mut(self.pitch)) {
             if self.count == 2 && self.width > 1 {
-                // What a compiler does in vectors.
                 let (evens, odds) = to.split_at_mut(self.length);
-                for ((pair, even), odd) in from.chunks_exact(2).zip(&mut *evens).zip(odds) {
-                    (*even, *odd) = (pair[0], pair[1]);
-                }
-                if let ([last], Some(even)) = (from.chunks_exact(2).remainder(), evens.last_mut()) {
-                    *even = *last;
+                let parts = evens.chunks_mut(V::LANES).zip(odds.chunks_mut(V::LANES));
+                for (from, (evens, odds)) in from.chunks(2 * V::LANES).zip(parts) {
+                    // SAFETY: the processor is the caller's part.
+                    unsafe { unzip::<V>(from, evens, odds) };
                 }
                 continue;
             }
@@ -497,5 +504,33 @@ impl Parts {
             }
         }
         parted
+    }
+}
+
+/// Parts at most two registers of elements. There may be one more odd element than there are to be had.
+///
+/// # Safety
+///
+/// The processor has the instructions of `V`.
+#[inline(always)]
+unsafe fn unzip<V: Vector>(from: &[V::Element], evens: &mut [V::Element], odds: &mut [V::Element]) {
+    let length = from.len();
+    assert!(length <= 2 * V::LANES && evens.len() == length.div_ceil(2) && odds.len() == evens.len());
+    let start = from.as_ptr();
+    // SAFETY: the processor is the caller's part. What is read is in `from`: two registers, or the first elements
+    // of each. The parts have as many elements as are written.
+    unsafe {
+        if length == 2 * V::LANES {
+            let (even, odd) = V::load(start).unzipped(V::load(start.add(V::LANES)));
+            even.store(evens.as_mut_ptr());
+            odd.store(odds.as_mut_ptr());
+        } else {
+            let first = |count: usize| V::mask((1 << count) - 1);
+            let one = V::load_some(start, first(length.min(V::LANES)));
+            let two = V::load_some(start.wrapping_add(V::LANES), first(length.saturating_sub(V::LANES)));
+            let (even, odd) = one.unzipped(two);
+            even.store_first(evens.as_mut_ptr(), evens.len());
+            odd.store_first(odds.as_mut_ptr(), odds.len());
+        }
     }
 }

@@ -43,6 +43,9 @@ pub trait Vector: Copy {
     /// Writes the first `count` elements, which are at most `LANES`.
     unsafe fn store_first(self, to: *mut Self::Element, count: usize);
 
+    /// Of the elements of two registers one after another, every other one from the first on, and the rest.
+    unsafe fn unzipped(self, next: Self) -> (Self, Self);
+
     /// Copies a matrix so that rows become columns; there are at most [`SQUARE`] of each.
     #[inline(always)]
     unsafe fn turn(size: [usize; 2], from: Place<*const Self::Element>, to: Place<*mut Self::Element>) {
@@ -140,6 +143,12 @@ impl<E: Element> Vector for Scalars<E> {
     }
 
     #[inline(always)]
+    unsafe fn unzipped(self, next: Self) -> (Self, Self) {
+        let (a, b) = (self.0, next.0);
+        (Self([a[0], a[2], b[0], b[2]]), Self([a[1], a[3], b[1], b[3]]))
+    }
+
+    #[inline(always)]
     unsafe fn store_first(self, to: *mut E, count: usize) {
         // SAFETY: the caller's.
         unsafe { store_by_copy(self, to, count) }
@@ -174,7 +183,8 @@ mod x86 {
             $mask:ident = |$lane_bits:ident| $lanes_of:expr,
             |$from:ident, $loaded:ident| $load_some:expr,
             |$a:ident, $b:ident, $c:ident, $some:ident| $fused_some:expr,
-            |$whole:ident, $to:ident, $count:ident| $store_first:expr
+            |$whole:ident, $to:ident, $count:ident| $store_first:expr,
+            |$one:ident, $two:ident| $unzipped:expr
             $(, |$size:ident, $source:ident, $target:ident| $turn:expr)?
         ) => {
             $(#[$doc])*
@@ -244,6 +254,14 @@ mod x86 {
                     let $whole = self;
                     // SAFETY: the caller vouches for the processor, and for the elements.
                     unsafe { $store_first }
+                }
+
+                #[inline(always)]
+                unsafe fn unzipped(self, next: Self) -> (Self, Self) {
+                    let ($one, $two) = (self.0, next.0);
+                    // SAFETY: the caller vouches for the processor.
+                    let (even, odd) = unsafe { $unzipped };
+                    (Self(even), Self(odd))
                 }
 
                 $(
@@ -331,6 +349,10 @@ mod x86 {
         |from, mask| _mm256_maskload_ps(from, mask),
         |a, b, c, mask| _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(mask)),
         |vector, to, count| super::store_by_copy(vector, to, count),
+        |a, b| {
+            let part = |halves| _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(halves)));
+            (part(_mm256_shuffle_ps::<0x88>(a, b)), part(_mm256_shuffle_ps::<0xdd>(a, b)))
+        },
         |size, from, to| if size == [SQUARE; 2] { turn_whole(from, to) } else { turn_one_by_one(size, from, to) }
     }
 
@@ -349,7 +371,11 @@ mod x86 {
         },
         |from, mask| _mm256_maskload_pd(from, mask),
         |a, b, c, mask| _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), _mm256_castsi256_pd(mask)),
-        |vector, to, count| super::store_by_copy(vector, to, count)
+        |vector, to, count| super::store_by_copy(vector, to, count),
+        |a, b| {
+            let part = |pairs| _mm256_permute4x64_pd::<0xd8>(pairs);
+            (part(_mm256_unpacklo_pd(a, b)), part(_mm256_unpackhi_pd(a, b)))
+        }
     }
 
     vector! {
@@ -365,6 +391,11 @@ mod x86 {
         |from, mask| _mm512_maskz_loadu_ps(mask, from),
         |a, b, c, mask| _mm512_mask3_fmadd_ps(a, b, c, mask),
         |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(first(count)), vector.0),
+        |a, b| {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+        },
         |size, from, to| if size == [SQUARE; 2] {
             turn_whole(from, to)
         } else {
@@ -396,6 +427,11 @@ mod x86 {
         __mmask8 = |lanes| lanes as u8,
         |from, mask| _mm512_maskz_loadu_pd(mask, from),
         |a, b, c, mask| _mm512_mask3_fmadd_pd(a, b, c, mask),
-        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(first(count)), vector.0)
+        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(first(count)), vector.0),
+        |a, b| {
+            let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+            let odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
+            (_mm512_permutex2var_pd(a, even, b), _mm512_permutex2var_pd(a, odd, b))
+        }
     }
 }

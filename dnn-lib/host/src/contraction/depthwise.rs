@@ -1,6 +1,7 @@
 //! Convolutions whose filters see one channel: pixels of a row are in lanes.
 
 #![expect(unsafe_code, reason = "instructions beyond the baseline, and pointers in the innermost loop")]
+#![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
 use crate::contraction::Epilogue;
 use crate::contraction::element::Element;

@@ -1,6 +1,7 @@
 //! Registers of elements, one type for each set of vector instructions.
 
 #![expect(unsafe_code, reason = "instructions beyond the baseline")]
+#![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
 use crate::contraction::element::{Element, sealed::Registers};
 use crate::contraction::turn::Place;

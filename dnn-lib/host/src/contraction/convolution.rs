@@ -30,7 +30,7 @@ enum Weights<E> {
     /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in lanes.
     Matrix(Vec<E>),
     /// Few filters that see one channel each, as they were given: pixels of a row are in lanes.
-    Depthwise(Vec<E>),
+    Depthwise(Vec<E>, Option<depthwise::Overlap>),
 }
 
 impl<E: Element> Convolution<E> {
@@ -40,7 +40,7 @@ impl<E: Element> Convolution<E> {
         length(geometry.weights(), weights)?;
         let lanes = Shape::of::<E>(isa).lanes;
         let weights = if geometry.group_channels() == 1 && geometry.group_filters() < lanes {
-            Weights::Depthwise(weights.to_vec())
+            Weights::Depthwise(weights.to_vec(), depthwise::Overlap::new(&geometry, lanes))
         } else if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
             Weights::Matrix(weights.to_vec())
         } else {
@@ -81,7 +81,9 @@ impl<E: Element> Convolution<E> {
         }
         match &self.weights {
             Weights::Filters(panels) => self.filters(panels, input, out, epilogue),
-            Weights::Depthwise(weights) => self.depthwise(weights, input, out, epilogue),
+            Weights::Depthwise(weights, overlap) => {
+                self.depthwise(weights, overlap.as_ref(), input, out, epilogue)
+            }
             Weights::Matrix(weights) => return self.matrix(weights, input, out, epilogue),
         }
         Ok(())
@@ -110,12 +112,22 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Pixels of a row in lanes.
-    fn depthwise(&self, weights: &[E], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
-        for pixels in self.bands::<E>(out.columns()) {
-            let (rows, columns) = rectangle(&self.geometry, &pixels);
-            let rows = self.geometry.stretches(0, rows);
-            let geometry = &self.geometry;
-            let band = depthwise::Band { geometry, input, weights, rows, columns, out: &mut out };
+    fn depthwise(
+        &self,
+        weights: &[E],
+        overlap: Option<&depthwise::Overlap>,
+        input: &[E],
+        mut out: Output<'_, E>,
+        epilogue: Epilogue<'_, E>,
+    ) {
+        let geometry = &self.geometry;
+        let bands = if overlap.is_some() {
+            Vec::from_iter((!out.columns().is_empty()).then(|| out.columns()))
+        } else {
+            self.bands(DEPTHWISE_BAND / size_of::<E>(), out.columns()).collect()
+        };
+        for pixels in bands {
+            let band = depthwise::Band { geometry, input, weights, pixels, overlap, out: &mut out };
             depthwise::convolve(self.isa, band, epilogue);
         }
     }
@@ -129,7 +141,7 @@ impl<E: Element> Convolution<E> {
             if wanted.is_empty() {
                 continue;
             }
-            for pixels in self.bands::<E>(out.columns()) {
+            for pixels in self.bands(BAND / size_of::<E>(), out.columns()) {
                 band.load(input, group, pixels);
                 for panel in 0..panels.count() {
                     let range = panels.range(panel);
@@ -144,10 +156,10 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Pixels in parts of whole rows, or of a piece of a row. What a part reads of the input stays in the cache.
-    fn bands<T>(&self, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E, T> {
+    fn bands(&self, inputs: usize, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E> {
         let [_, width] = self.geometry.output;
         let row = self.geometry.strides[0] * self.geometry.input[1] * self.geometry.group_channels();
-        let rows = (BAND / size_of::<T>() / row.max(1)).min(PIXELS / width.max(1)).max(1);
+        let rows = (inputs / row.max(1)).min(PIXELS / width.max(1)).max(1);
         let mut start = pixels.start;
         std::iter::from_fn(move || {
             if start >= pixels.end {
@@ -170,6 +182,13 @@ impl<E: Element> Convolution<E> {
 /// Bytes of the input that are read again and again: they fit into the second cache, beside the weights.
 const BAND: usize = 384 << 10;
 
+/// Pixels whose sums are put in their places at once. In one place after another, few filters' rows would be written
+/// at a time; and if they are a power of two apart, that is slow.
+const BATCH: usize = 128;
+
+/// The same where a channel is read once: it fits into the first cache.
+const DEPTHWISE_BAND: usize = 16 << 10;
+
 /// Outputs of a filter that are computed before the next filters' turn: their tiles' places stay in the cache.
 const PIXELS: usize = 2048;
 
@@ -181,15 +200,6 @@ fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
 fn intersection(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
-}
-
-/// The rows and columns of pixels that are whole rows or a piece of a row.
-fn rectangle(geometry: &Geometry, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
-    let [_, width] = geometry.output;
-    let rows = pixels.start / width..pixels.end.div_ceil(width);
-    let first = rows.start * width;
-    let columns = if rows.len() == 1 { pixels.start - first..pixels.end - first } else { 0..width };
-    (rows, columns)
 }
 
 /// Whether each output is a product of one pixel's channels.
@@ -224,18 +234,18 @@ struct Band<'a, E> {
     input: Aligned<E>,
     pixels: Range<usize>,
     tiles: Vec<Tile>,
+    /// Where each pixel's first product is in `input`.
+    from: Vec<usize>,
+    /// Which pixel of the result each one is.
+    to: Vec<usize>,
     /// The products of all tiles; a tile has a range of them.
     runs: Vec<Run>,
 }
 
 /// A few pixels with the same part of the kernel over the input.
 struct Tile {
-    /// How many there are.
-    count: usize,
-    /// Where each one's first product is in the band's input.
-    from: [usize; MOST_ROWS],
-    /// Which pixel of the result each one is.
-    to: [usize; MOST_ROWS],
+    /// Which of the band's `from` and `to` are theirs.
+    pixels: Range<usize>,
     /// Their products.
     runs: Range<usize>,
 }
@@ -245,35 +255,37 @@ impl<'a, E: Element> Band<'a, E> {
         let (line, channels) = (64 / size_of::<E>(), geometry.group_channels());
         // Pixels that are a power of two apart get into each other's way in the cache.
         let pitch = if channels.is_multiple_of(8 * line) { channels + line } else { channels };
-        let input = Aligned::new();
-        Self { isa, geometry, pitch, input, pixels: 0..0, tiles: Vec::new(), runs: Vec::new() }
+        Self {
+            isa,
+            geometry,
+            pitch,
+            input: Aligned::new(),
+            pixels: 0..0,
+            tiles: Vec::new(),
+            from: Vec::new(),
+            to: Vec::new(),
+            runs: Vec::new(),
+        }
     }
 
     /// Takes what some pixels need: their part of a group's channels, and which products they have.
     fn load(&mut self, input: &[E], group: usize, pixels: Range<usize>) {
         let geometry = self.geometry;
-        let (rows, columns) = rectangle(geometry, &pixels);
+        let (rows, columns) = geometry.rectangle(&pixels);
         let vertical = geometry.stretches(0, rows);
         let horizontal = geometry.stretches(1, columns);
-        let read = self.read_rows(&vertical);
+        let read = geometry.read_rows(&vertical);
         self.turn(input, group, read.clone());
         self.pixels = pixels;
         self.tiles.clear();
+        self.from.clear();
+        self.to.clear();
         self.runs.clear();
         for vertical in &vertical {
             for horizontal in &horizontal {
                 self.cover(vertical, horizontal, read.start);
             }
         }
-    }
-
-    /// The rows of the input that some rows of outputs read.
-    fn read_rows(&self, vertical: &[Stretch]) -> Range<usize> {
-        let place = |position, tap| self.geometry.place(0, position, tap);
-        let used = || vertical.iter().filter(|stretch| !stretch.taps.is_empty());
-        let first = used().map(|stretch| place(stretch.positions.start, stretch.taps.start)).min();
-        let last = used().map(|stretch| place(stretch.positions.end - 1, stretch.taps.end - 1)).max();
-        first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
     }
 
     /// Copies rows of a group's channels to the order row, column, channel.
@@ -306,21 +318,22 @@ impl<'a, E: Element> Band<'a, E> {
         let some = !runs.is_empty();
         let (mut row, mut column) = (vertical.positions.start, horizontal.positions.start);
         for range in tiles(0..height * breadth, Shape::of::<E>(self.isa).rows) {
-            let mut tile =
-                Tile { count: range.len(), from: [0; MOST_ROWS], to: [0; MOST_ROWS], runs: runs.clone() };
-            for i in 0..tile.count {
-                tile.to[i] = row * width + column;
-                if some {
+            let first = self.to.len();
+            for _ in range {
+                self.to.push(row * width + column);
+                self.from.push(if some {
                     let row = geometry.place(0, row, vertical.taps.start) - first_row;
                     let column = geometry.place(1, column, horizontal.taps.start);
-                    tile.from[i] = (row * geometry.input[1] + column) * self.pitch;
-                }
+                    (row * geometry.input[1] + column) * self.pitch
+                } else {
+                    0
+                });
                 column += 1;
                 if column == horizontal.positions.end {
                     (row, column) = (row + 1, horizontal.positions.start);
                 }
             }
-            self.tiles.push(tile);
+            self.tiles.push(Tile { pixels: first..self.to.len(), runs: runs.clone() });
         }
     }
 
@@ -369,45 +382,66 @@ impl<'a, E: Element> Band<'a, E> {
         let lanes = width * shape.lanes;
         let weights = panels.panel(panel);
         let input = self.input.get();
-        let mut sums = [E::ZERO; MOST_ROWS * WIDTH * MOST_LANES];
+        let mut sums = [E::ZERO; BATCH * WIDTH * MOST_LANES];
+        // Pixels whose sums are held there.
+        let mut held = 0..0;
         for tile in &self.tiles {
+            if tile.pixels.end - held.start > BATCH {
+                self.place(&sums, held, lanes, first, &wanted, out);
+                held = tile.pixels.start..tile.pixels.start;
+            }
             let runs = &self.runs[tile.runs.clone()];
             let mut rows = [input.as_ptr(); MOST_ROWS];
             if let Some(last) = runs.last() {
                 // The last product of the last run is the furthest one.
                 let reach = last.left + last.length;
-                for (row, &from) in rows.iter_mut().zip(&tile.from[..tile.count]) {
+                for (row, &from) in rows.iter_mut().zip(&self.from[tile.pixels.clone()]) {
                     *row = input[from..from + reach].as_ptr();
                 }
                 assert!((last.right + last.length) * lanes <= weights.len());
             }
+            let count = tile.pixels.len();
             let call = Call {
                 rows,
                 runs,
                 panel: weights.as_ptr(),
                 panels: 0,
-                sums: sums.as_mut_ptr(),
+                sums: sums[held.len() * lanes..][..count * lanes].as_mut_ptr(),
                 stride: lanes,
                 first: true,
                 last: true,
             };
             // SAFETY: the set was found on this processor. Runs are in ascending order, so by the checks above all
-            // products of the rows are in the input, and those of the panel in the weights. The sums are an array
-            // with room for the tallest and widest tile.
-            unsafe { kernel::<E>(self.isa, tile.count, 1, width)(&call) };
-            let mut done = 0;
-            for run in tile.to[..tile.count].chunk_by(|a, b| a + 1 == *b) {
-                let from =
-                    Place { start: sums[done * lanes + wanted.start - first..].as_ptr(), stride: lanes };
-                let to = Place { start: out.place(wanted.start, run[0]), stride: out.stride() };
-                // SAFETY: the sums of these pixels are in the array. The run's pixels are one after another, they
-                // are in the window, and so are the wanted filters.
-                unsafe { turn(self.isa, [run.len(), wanted.len()], from, to) };
-                done += run.len();
-            }
+            // products of the rows are in the input, and those of the panel in the weights. There is room for the
+            // sums.
+            unsafe { kernel::<E>(self.isa, count, 1, width)(&call) };
+            held.end = tile.pixels.end;
         }
+        self.place(&sums, held, lanes, first, &wanted, out);
         for filter in wanted {
             epilogue(filter, self.pixels.start, out.run(filter, self.pixels.clone()));
+        }
+    }
+
+    /// Puts the sums of some pixels in their places.
+    fn place(
+        &self,
+        sums: &[E],
+        pixels: Range<usize>,
+        lanes: usize,
+        first: usize,
+        wanted: &Range<usize>,
+        out: &mut Output<'_, E>,
+    ) {
+        let mut done = 0;
+        for run in self.to[pixels].chunk_by(|a, b| a + 1 == *b) {
+            let sums = &sums[done * lanes..(done + run.len()) * lanes];
+            let from = Place { start: sums[wanted.start - first..].as_ptr(), stride: lanes };
+            let to = Place { start: out.place(wanted.start, run[0]), stride: out.stride() };
+            // SAFETY: a pixel's sums are as many as there are lanes, of which the wanted ones are some. The run's
+            // pixels are one after another, they are in the window, and so are the wanted filters.
+            unsafe { turn(self.isa, [run.len(), wanted.len()], from, to) };
+            done += run.len();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Convolutions whose filters see one channel: pixels of a row are in lanes.
 
 #![expect(unsafe_code, reason = "instructions beyond the baseline, and pointers in the innermost loop")]
+#![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
 use crate::contraction::Epilogue;
 use crate::contraction::element::Element;
@@ -10,15 +11,17 @@ use crate::contraction::vector::Vector;
 use crate::isa::{Isa, Level};
 use std::ops::Range;
 
-/// Some pixels of the window's filters: whole rows, or a piece of a row.
+/// Some pixels of the window's filters.
 pub struct Band<'a, 'o, E> {
     pub geometry: &'a Geometry,
     /// The image: channel, row, column.
     pub input: &'a [E],
     /// Filter, kernel row, kernel column.
     pub weights: &'a [E],
-    pub rows: Vec<Stretch>,
-    pub columns: Range<usize>,
+    /// Whole rows, or a piece of a row; any pixels if there is an `overlap`.
+    pub pixels: Range<usize>,
+    /// What [`Overlap::new`] gave for the geometry.
+    pub overlap: Option<&'a Overlap>,
     pub out: &'a mut Output<'o, E>,
 }
 
@@ -52,13 +55,69 @@ fn avx512<E: Element>(band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
     unsafe { planes::<E::Avx512>(band, epilogue) }
 }
 
-/// A register of a row's pixels.
+/// For each element of the kernel, the pixels for which it is over the image, as bits.
+#[derive(Debug)]
+pub struct Overlap(Vec<Vec<u64>>);
+
+impl Overlap {
+    /// For a convolution whose pixels are computed as if they were one row: neighbours read neighbours, across the
+    /// ends of rows too. That is worth while where a row would leave more than a quarter of its lanes empty.
+    pub fn new(geometry: &Geometry, lanes: usize) -> Option<Self> {
+        let width = geometry.output[1];
+        let full = width * 4 >= width.next_multiple_of(lanes) * 3;
+        if geometry.strides != [1, 1] || geometry.input[1] != width || full {
+            return None;
+        }
+        let [kernel_rows, kernel_columns] = geometry.kernel;
+        let bits = |tap: usize| {
+            // One more word, so that a register's bits are always in two of them.
+            let mut bits = vec![0u64; geometry.pixels() / 64 + 2];
+            for row in geometry.positions(0, tap / kernel_columns) {
+                for column in geometry.positions(1, tap % kernel_columns) {
+                    let pixel = row * width + column;
+                    bits[pixel / 64] |= 1 << (pixel % 64);
+                }
+            }
+            bits
+        };
+        Some(Self((0..kernel_rows * kernel_columns).map(bits).collect()))
+    }
+
+    /// The bits of an element, from a pixel on.
+    fn from(&self, tap: usize, pixel: usize) -> u32 {
+        let bits = &self.0[tap][pixel / 64..][..2];
+        let bits = u128::from(bits[0]) | u128::from(bits[1]) << 64;
+        (bits >> (pixel % 64)) as u32
+    }
+}
+
+/// A register of pixels that are one after another.
 struct Register<M> {
     column: usize,
     count: usize,
-    /// For each column of the kernel, the lanes in which it is over the input; nothing if it is in all of them
-    /// for every column.
+    /// For each element of a row of the kernel, the lanes in which it is over the image, `Walk::masks` for each row
+    /// of pixels; nothing if it is in all of them for every element.
     masks: Option<Vec<M>>,
+}
+
+/// How pixels and the kernel are walked through: row by row, or as if the kernel had one row, and a register were a
+/// row of pixels.
+struct Walk<M> {
+    rows: Vec<Stretch>,
+    /// Rows of the kernel, and elements of each.
+    kernel: [usize; 2],
+    /// From what a row of pixels reads to what the next one does, and from a row of the kernel to the next one.
+    steps: [usize; 2],
+    /// From the start of the image to what the first row of the kernel reads for the first row of pixels.
+    start: isize,
+    /// For each element of a row of the kernel, from what `steps` say to what it reads.
+    offsets: Vec<isize>,
+    /// Pixels from a row to the next one, and to the end of the last one.
+    breadth: usize,
+    end: usize,
+    /// Masks from a row of pixels to the next one.
+    masks: usize,
+    registers: Vec<Register<M>>,
 }
 
 /// # Safety
@@ -66,192 +125,413 @@ struct Register<M> {
 /// The processor has the instructions of `V`.
 #[inline(always)]
 unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'_, V::Element>) {
-    let Band { geometry, input, weights, rows, columns, out } = band;
+    let Band { geometry, input, weights, pixels, overlap, out } = band;
+    let parts = Parts::new(geometry);
+    let (rows, columns) = geometry.rectangle(&pixels);
+    let rows = geometry.stretches(0, rows);
     let [height, width] = geometry.input;
-    let [_, breadth] = geometry.output;
-    let [kernel_rows, kernel_columns] = geometry.kernel;
-    let places = Places::new(geometry);
+    let read = if overlap.is_some() { 0..height } else { geometry.read_rows(&rows) };
     // SAFETY: the processor is the caller's part.
-    let registers = unsafe { registers::<V>(geometry, columns.clone()) };
-    let (Some(top), Some(bottom)) = (rows.first(), rows.last()) else { return };
-    let pixels =
-        top.positions.start * breadth + columns.start..(bottom.positions.end - 1) * breadth + columns.end;
-    let mut phases = Vec::new();
+    let walk = unsafe {
+        match overlap {
+            Some(overlap) => Walk::one_row::<V>(geometry, overlap, pixels.clone()),
+            None => Walk::by_rows::<V>(geometry, &parts, rows, read.start, columns),
+        }
+    };
+    let taps = geometry.kernel[0] * geometry.kernel[1];
+    let mut parted = Vec::new();
     for filter in out.rows() {
         let channel = filter / geometry.group_filters();
-        let image = &input[channel * height * width..][..height * width];
-        let image = if places.phases == 1 {
-            image
-        } else {
-            places.part(image, &mut phases);
-            &phases
-        };
-        let weights = &weights[filter * kernel_rows * kernel_columns..][..kernel_rows * kernel_columns];
-        let mut block = Block { geometry, places: &places, image, weights, filter, out: &mut *out };
-        for stretch in &rows {
-            let mut rows = stretch.positions.clone();
-            while !rows.is_empty() {
-                let (row, count) = (rows.start, if rows.len() >= ROWS { ROWS } else { 1 });
-                for register in &registers {
-                    // SAFETY: the processor is the caller's part; these are rows of the stretch.
-                    match count {
-                        ROWS => unsafe { block.convolve::<V, ROWS>(row, &stretch.taps, register) },
-                        _ => unsafe { block.convolve::<V, 1>(row, &stretch.taps, register) },
-                    }
-                }
-                rows.start += count;
-            }
-        }
+        let image = &input[channel * height * width..][read.start * width..read.end * width];
+        // SAFETY: the processor is the caller's part.
+        let image = unsafe { parts.part::<V>(image, &mut parted) };
+        let weights = &weights[filter * taps..][..taps];
+        // SAFETY: the processor is the caller's part.
+        unsafe { Block { walk: &walk, image, weights, filter, out: &mut *out }.convolve::<V>() };
         epilogue(filter, pixels.start, out.run(filter, pixels.clone()));
     }
+}
+
+impl<M: Copy> Walk<M> {
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn by_rows<V: Vector<Mask = M>>(
+        geometry: &Geometry,
+        parts: &Parts,
+        rows: Vec<Stretch>,
+        first: usize,
+        columns: Range<usize>,
+    ) -> Self {
+        let over: Vec<_> = (0..geometry.kernel[1]).map(|tap| geometry.positions(1, tap)).collect();
+        let inside = |column: usize, tap: usize| over[tap].contains(&column);
+        Self {
+            rows,
+            kernel: geometry.kernel,
+            steps: [geometry.strides[0], geometry.dilations[0]].map(|rows| rows * parts.pitch),
+            start: -((geometry.padding[0] + first) as isize) * parts.pitch as isize,
+            offsets: parts.offsets(geometry),
+            breadth: geometry.output[1],
+            end: usize::MAX,
+            masks: 0,
+            // SAFETY: the caller's.
+            registers: unsafe { registers::<V>(columns, geometry.kernel[1], inside) },
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn one_row<V: Vector<Mask = M>>(
+        geometry: &Geometry,
+        overlap: &Overlap,
+        pixels: Range<usize>,
+    ) -> Self {
+        let ([kernel_rows, kernel_columns], width) = (geometry.kernel, geometry.output[1]);
+        let taps = kernel_rows * kernel_columns;
+        let offset = |tap: usize| {
+            let row = tap / kernel_columns * geometry.dilations[0];
+            let column = tap % kernel_columns * geometry.dilations[1];
+            (row * width + column) as isize - (geometry.padding[0] * width + geometry.padding[1]) as isize
+        };
+        let registers = pixels.len().div_ceil(V::LANES);
+        let mask = |i: usize| {
+            let bits = overlap.from(i % taps, pixels.start + i / taps * V::LANES);
+            // SAFETY: the caller's.
+            unsafe { V::mask(bits & ((1 << V::LANES) - 1)) }
+        };
+        let masks = Some((0..registers * taps).map(mask).collect());
+        Self {
+            rows: vec![Stretch { positions: 0..registers, taps: 0..1 }],
+            kernel: [1, taps],
+            steps: [V::LANES, 0],
+            start: 0,
+            offsets: (0..taps).map(offset).collect(),
+            breadth: V::LANES,
+            end: pixels.len(),
+            masks: taps,
+            registers: vec![Register { column: pixels.start, count: V::LANES, masks }],
+        }
+    }
+}
+
+/// Registers for columns; `inside` says for a column and an element of a row of the kernel whether it is over the
+/// image there.
+///
+/// # Safety
+///
+/// The processor has the instructions of `V`.
+#[inline(always)]
+unsafe fn registers<V: Vector>(
+    columns: Range<usize>,
+    taps: usize,
+    inside: impl Fn(usize, usize) -> bool,
+) -> Vec<Register<V::Mask>> {
+    let register = |column: usize| {
+        let count = V::LANES.min(columns.end - column);
+        let lanes = |tap| {
+            let lane = |lane| u32::from(inside(column + lane, tap)) << lane;
+            (0..count).map(lane).sum::<u32>()
+        };
+        let whole = (0..taps).all(|tap| lanes(tap) == (1 << V::LANES) - 1);
+        // SAFETY: the caller's.
+        let masks = || (0..taps).map(|tap| unsafe { V::mask(lanes(tap)) }).collect();
+        Register { column, count, masks: (!whole).then(masks) }
+    };
+    columns.clone().step_by(V::LANES).map(register).collect()
 }
 
 /// Rows that are computed at once, to hide the latency of one.
 const ROWS: usize = 4;
 
 /// One filter's share of a band.
-struct Block<'a, 'o, E> {
-    geometry: &'a Geometry,
-    places: &'a Places,
-    /// The channel's image, in parts if [`Places`] says so.
+struct Block<'a, 'o, M, E> {
+    walk: &'a Walk<M>,
+    /// What is read of the channel, in parts if [`Parts`] says so.
     image: &'a [E],
     weights: &'a [E],
     filter: usize,
     out: &'a mut Output<'o, E>,
 }
 
-impl<E: Element> Block<'_, '_, E> {
-    /// Computes a register of each of `R` rows from `row`, whose taps are all `taps`.
+impl<M: Copy, E: Element> Block<'_, '_, M, E> {
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn convolve<V: Vector<Element = E, Mask = M>>(&mut self) {
+        let walk = self.walk;
+        let [kernel_rows, kernel_columns] = walk.kernel;
+        assert!(self.weights.len() == kernel_rows * kernel_columns && walk.offsets.len() == kernel_columns);
+        for stretch in &walk.rows {
+            assert!(stretch.taps.end <= kernel_rows);
+            // Where the kernel moves as far as its rows are apart, rows of pixels read the same.
+            let shared = walk.kernel == [3, 3]
+                && walk.masks == 0
+                && stretch.taps == (0..3)
+                && walk.steps[0] == walk.steps[1];
+            let mut rows = stretch.positions.clone();
+            while !rows.is_empty() {
+                let (row, count) = (rows.start, rows.len().min(ROWS));
+                let mut registers = walk.registers.as_slice();
+                // SAFETY: the processor is the caller's part; these are rows of the stretch, the lengths are right
+                // by the assertions.
+                unsafe {
+                    while let [register, rest @ ..] = registers {
+                        registers = rest;
+                        match (count, shared) {
+                            (ROWS, true) => match (&register.masks, rest) {
+                                (None, [next, rest @ ..]) if next.masks.is_none() => {
+                                    self.threes::<V, 2>(
+                                        row,
+                                        [register, next],
+                                        |_, from| V::load(from),
+                                        |_, a, b, c| a.fused(b, c),
+                                    );
+                                    registers = rest;
+                                }
+                                (None, _) => {
+                                    self.threes::<V, 1>(
+                                        row,
+                                        [register],
+                                        |_, from| V::load(from),
+                                        |_, a, b, c| a.fused(b, c),
+                                    );
+                                }
+                                (Some(masks), _) => {
+                                    let masks = [masks[0], masks[1], masks[2]];
+                                    self.threes::<V, 1>(
+                                        row,
+                                        [register],
+                                        |column, from| V::load_some(from, masks[column]),
+                                        |column, a, b, c| a.fused_some(b, c, masks[column]),
+                                    );
+                                }
+                            },
+                            (ROWS, false) => self.any::<V, ROWS>(row, &stretch.taps, register),
+                            (3, _) => self.any::<V, 3>(row, &stretch.taps, register),
+                            (2, _) => self.any::<V, 2>(row, &stretch.taps, register),
+                            _ => self.any::<V, 1>(row, &stretch.taps, register),
+                        }
+                    }
+                }
+                rows.start += count;
+            }
+        }
+    }
+
+    /// Computes a register of each of `R` rows from `row`, for which the rows `taps` of the kernel are over the image.
     ///
     /// # Safety
     ///
-    /// The processor has the instructions of `V`. The taps are those of [`Geometry::taps`] for each of the rows.
+    /// The processor has the instructions of `V`; these are rows of one stretch, and the register is the walk's.
     #[inline(always)]
-    unsafe fn convolve<V: Vector<Element = E>, const R: usize>(
+    unsafe fn any<V: Vector<Element = E, Mask = M>, const R: usize>(
         &mut self,
         row: usize,
         taps: &Range<usize>,
-        register: &Register<V::Mask>,
+        register: &Register<M>,
     ) {
-        let Self { geometry, places, .. } = *self;
-        let [kernel_rows, kernel_columns] = geometry.kernel;
-        assert!(taps.end <= kernel_rows && self.weights.len() == kernel_rows * kernel_columns);
-        let step = geometry.strides[0] * places.pitch;
-        // SAFETY: for each of the taps, the input's row is in the image. A lane that is read is over the input, and
-        // `Places` says where its element is. The weights are as many as the kernel has elements. The register's
-        // pixels are in the window.
+        let walk = self.walk;
+        // SAFETY: an element that is read is in the image: a whole register's are for every offset, and others are
+        // read by masks. There are as many weights as the kernel has elements.
         unsafe {
             let mut sums = [V::splat(E::ZERO); R];
             for tap in taps.clone() {
-                let from = geometry.place(0, row, tap) * places.pitch + register.column;
-                let from = self.image.as_ptr().wrapping_add(from);
-                let weights = self.weights.as_ptr().add(tap * kernel_columns);
+                let from = self.reads(row, tap, register);
+                let weights = self.weights.as_ptr().add(tap * walk.kernel[1]);
                 match &register.masks {
                     None => {
-                        for (tap, &offset) in places.offsets.iter().enumerate() {
+                        for (tap, &offset) in walk.offsets.iter().enumerate() {
                             let (from, weight) = (from.wrapping_offset(offset), V::splat(*weights.add(tap)));
                             for i in 0..R {
-                                sums[i] = V::load(from.wrapping_add(i * step)).fused(weight, sums[i]);
+                                sums[i] =
+                                    V::load(from.wrapping_add(i * walk.steps[0])).fused(weight, sums[i]);
                             }
                         }
                     }
                     Some(masks) => {
-                        for (tap, (&offset, &mask)) in places.offsets.iter().zip(masks).enumerate() {
+                        let masks: [_; R] =
+                            std::array::from_fn(|i| &masks[(row + i) * walk.masks..][..walk.offsets.len()]);
+                        for (tap, &offset) in walk.offsets.iter().enumerate() {
                             let (from, weight) = (from.wrapping_offset(offset), V::splat(*weights.add(tap)));
                             for i in 0..R {
-                                let from = V::load_some(from.wrapping_add(i * step), mask);
+                                let mask = *masks[i].as_ptr().add(tap);
+                                let from = V::load_some(from.wrapping_add(i * walk.steps[0]), mask);
                                 sums[i] = from.fused_some(weight, sums[i], mask);
                             }
                         }
                     }
                 }
             }
-            for i in 0..R {
-                let to = self.out.place(self.filter, (row + i) * geometry.output[1] + register.column);
-                let sum = sums[i].canonical();
-                if register.count == V::LANES { sum.store(to) } else { sum.store_first(to, register.count) }
+            self.store::<V, R>(row, sums, register);
+        }
+    }
+
+    /// The same for [`ROWS`] rows of `C` registers beside each other and a kernel of three by three, all over the
+    /// image, where what a row reads is read for the rows above it, too. Elements are read by `load`, and added
+    /// by `fused`, which get the column of the kernel.
+    ///
+    /// # Safety
+    ///
+    /// That of `any`.
+    #[inline(always)]
+    unsafe fn threes<V: Vector<Element = E, Mask = M>, const C: usize>(
+        &mut self,
+        row: usize,
+        registers: [&Register<M>; C],
+        load: impl Fn(usize, *const E) -> V,
+        fused: impl Fn(usize, V, V, V) -> V,
+    ) {
+        let offsets = [self.walk.offsets[0], self.walk.offsets[1], self.walk.offsets[2]];
+        // SAFETY: as in `any`.
+        unsafe {
+            let mut weights = [V::splat(E::ZERO); 9];
+            for i in 0..9 {
+                weights[i] = V::splat(self.weights[i]);
+            }
+            let mut sums = [[V::splat(E::ZERO); ROWS]; C];
+            for read in 0..ROWS + 2 {
+                // Rows of pixels take the rows of the kernel in ascending order, since they are read so.
+                for column in 0..3 {
+                    for (register, sums) in registers.iter().zip(&mut sums) {
+                        let from = self.reads(row, read, register).wrapping_offset(offsets[column]);
+                        let element = load(column, from);
+                        for tap in 0..3 {
+                            if tap <= read && read - tap < ROWS {
+                                let sum = &mut sums[read - tap];
+                                *sum = fused(column, element, weights[tap * 3 + column], *sum);
+                            }
+                        }
+                    }
+                }
+            }
+            for (register, sums) in registers.into_iter().zip(sums) {
+                self.store::<V, ROWS>(row, sums, register);
+            }
+        }
+    }
+
+    /// What a register reads for an offset of 0. It may be before the image, if no lane is over it there.
+    #[inline(always)]
+    fn reads(&self, row: usize, tap: usize, register: &Register<M>) -> *const E {
+        let from = row * self.walk.steps[0] + tap * self.walk.steps[1] + register.column;
+        self.image.as_ptr().wrapping_offset(self.walk.start).wrapping_add(from)
+    }
+
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn store<V: Vector<Element = E, Mask = M>, const R: usize>(
+        &mut self,
+        row: usize,
+        sums: [V; R],
+        register: &Register<M>,
+    ) {
+        for (i, sum) in sums.into_iter().enumerate() {
+            let start = (row + i) * self.walk.breadth;
+            let count = register.count.min(self.walk.end - start);
+            let to = self.out.place(self.filter, start + register.column);
+            // SAFETY: the register's pixels are in the window.
+            unsafe {
+                let sum = sum.canonical();
+                if count == V::LANES { sum.store(to) } else { sum.store_first(to, count) }
             }
         }
     }
 }
 
+/// How the elements that neighbouring pixels read come to be one after another: if the kernel moves by more than
+/// one, a row is parted into that many, each with every so manieth element.
+struct Parts {
+    count: usize,
+    /// Elements of a part.
+    length: usize,
+    /// Elements from a row to the next one.
+    pitch: usize,
+    width: usize,
+}
+
+impl Parts {
+    fn new(geometry: &Geometry) -> Self {
+        let (count, width) = (geometry.strides[1], geometry.input[1]);
+        let length = width.div_ceil(count);
+        // Of a very wide step, only those parts are there that have elements.
+        Self { count, length, pitch: length * count.min(width), width }
+    }
+
+    /// For each column of the kernel, from a pixel's column to what it reads.
+    fn offsets(&self, geometry: &Geometry) -> Vec<isize> {
+        let offset = |tap: usize| {
+            let from = (tap * geometry.dilations[1]) as isize - geometry.padding[1] as isize;
+            let count = self.count as isize;
+            from.div_euclid(count) + from.rem_euclid(count) * self.length as isize
+        };
+        (0..geometry.kernel[1]).map(offset).collect()
+    }
+
+    /// Parts the rows of an image.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn part<'a, V: Vector>(
+        &self,
+        image: &'a [V::Element],
+        parted: &'a mut Vec<V::Element>,
+    ) -> &'a [V::Element] {
+        if self.count == 1 || image.is_empty() {
+            return image;
+        }
+        parted.resize(image.len() / self.width * self.pitch, V::Element::ZERO);
+        for (from, to) in image.chunks_exact(self.width).zip(parted.chunks_exact_mut(self.pitch)) {
+            if self.count == 2 && self.width > 1 {
+                let (evens, odds) = to.split_at_mut(self.length);
+                let parts = evens.chunks_mut(V::LANES).zip(odds.chunks_mut(V::LANES));
+                for (from, (evens, odds)) in from.chunks(2 * V::LANES).zip(parts) {
+                    // SAFETY: the processor is the caller's part.
+                    unsafe { unzip::<V>(from, evens, odds) };
+                }
+                continue;
+            }
+            for (part, to) in to.chunks_exact_mut(self.length).enumerate() {
+                for (to, &from) in to.iter_mut().zip(from[part..].iter().step_by(self.count)) {
+                    *to = from;
+                }
+            }
+        }
+        parted
+    }
+}
+
+/// Parts at most two registers of elements. There may be one more odd element than there are to be had.
+///
 /// # Safety
 ///
 /// The processor has the instructions of `V`.
 #[inline(always)]
-unsafe fn registers<V: Vector>(geometry: &Geometry, columns: Range<usize>) -> Vec<Register<V::Mask>> {
-    let register = |column: usize| {
-        let count = V::LANES.min(columns.end - column);
-        let lanes = |tap: usize| {
-            let over = geometry.positions(1, tap);
-            let [start, end] =
-                [over.start, over.end].map(|position| position.saturating_sub(column).min(count));
-            start.min(end)..end
-        };
-        let whole = (0..geometry.kernel[1]).all(|tap| lanes(tap) == (0..V::LANES));
-        let masks = || {
-            let lanes = (0..geometry.kernel[1]).map(lanes);
-            // SAFETY: the caller's.
-            lanes.map(|lanes| unsafe { V::mask(lanes.start, lanes.end) }).collect()
-        };
-        Register { column, count, masks: (!whole).then(masks) }
-    };
-    columns.clone().step_by(V::LANES).map(register).collect()
-}
-
-/// Where the elements of a row are that neighbouring outputs read: one after another. If the kernel moves by more
-/// than one, a row is parted into that many, each with every so manieth element.
-struct Places {
-    /// Parts of a row.
-    phases: usize,
-    /// Elements of a part.
-    part: usize,
-    /// Elements from a row to the next one.
-    pitch: usize,
-    /// For each column of the kernel, from an output's column to the element that it reads.
-    offsets: Vec<isize>,
-    width: usize,
-}
-
-impl Places {
-    fn new(geometry: &Geometry) -> Self {
-        let (phases, width) = (geometry.strides[1], geometry.input[1]);
-        // Of a very wide step, only those parts are there that have elements.
-        let phases_used = phases.min(width.max(1));
-        let part = width.div_ceil(phases);
-        let offset = |tap: usize| {
-            let from = (tap * geometry.dilations[1]) as isize - geometry.padding[1] as isize;
-            let (whole, phase) = (from.div_euclid(phases as isize), from.rem_euclid(phases as isize));
-            whole + phase * part as isize
-        };
-        let offsets = (0..geometry.kernel[1]).map(offset).collect();
-        Self { phases, part, pitch: part * phases_used, offsets, width }
-    }
-
-    /// Parts the rows of an image.
-    #[inline(always)]
-    fn part<E: Element>(&self, image: &[E], parted: &mut Vec<E>) {
-        parted.resize(image.len() / self.width.max(1) * self.pitch, E::ZERO);
-        if image.is_empty() {
-            return;
-        }
-        for (from, to) in image.chunks_exact(self.width).zip(parted.chunks_exact_mut(self.pitch)) {
-            if self.phases == 2 {
-                // What a compiler does in vectors.
-                let (evens, odds) = to.split_at_mut(self.part.min(to.len()));
-                for ((pair, even), odd) in from.chunks_exact(2).zip(&mut *evens).zip(odds) {
-                    (*even, *odd) = (pair[0], pair[1]);
-                }
-                if let ([last], Some(even)) = (from.chunks_exact(2).remainder(), evens.last_mut()) {
-                    *even = *last;
-                }
-                continue;
-            }
-            for (phase, to) in to.chunks_exact_mut(self.part).enumerate() {
-                for (to, &from) in to.iter_mut().zip(from[phase..].iter().step_by(self.phases)) {
-                    *to = from;
-                }
-            }
+unsafe fn unzip<V: Vector>(from: &[V::Element], evens: &mut [V::Element], odds: &mut [V::Element]) {
+    let length = from.len();
+    assert!(length <= 2 * V::LANES && evens.len() == length.div_ceil(2) && odds.len() == evens.len());
+    let start = from.as_ptr();
+    // SAFETY: the processor is the caller's part. What is read is in `from`: two registers, or the first elements
+    // of each. The parts have as many elements as are written.
+    unsafe {
+        if length == 2 * V::LANES {
+            let (even, odd) = V::load(start).unzipped(V::load(start.add(V::LANES)));
+            even.store(evens.as_mut_ptr());
+            odd.store(odds.as_mut_ptr());
+        } else {
+            let first = |count: usize| V::mask((1 << count) - 1);
+            let one = V::load_some(start, first(length.min(V::LANES)));
+            let two = V::load_some(start.wrapping_add(V::LANES), first(length.saturating_sub(V::LANES)));
+            let (even, odd) = one.unzipped(two);
+            even.store_first(evens.as_mut_ptr(), evens.len());
+            odd.store_first(odds.as_mut_ptr(), odds.len());
         }
     }
 }

@@ -128,4 +128,21 @@ impl Geometry {
     pub(super) fn place(&self, axis: usize, position: usize, tap: usize) -> usize {
         position * self.strides[axis] + tap * self.dilations[axis] - self.padding[axis]
     }
+
+    /// The rows of the input that some rows of outputs read.
+    pub(super) fn read_rows(&self, rows: &[Stretch]) -> Range<usize> {
+        let used = || rows.iter().filter(|stretch| !stretch.taps.is_empty());
+        let first = used().map(|stretch| self.place(0, stretch.positions.start, stretch.taps.start)).min();
+        let last = used().map(|stretch| self.place(0, stretch.positions.end - 1, stretch.taps.end - 1)).max();
+        first.zip(last).map_or(0..0, |(first, last)| first..last + 1)
+    }
+
+    /// The rows and columns of pixels that are whole rows, or a piece of a row.
+    pub(super) fn rectangle(&self, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
+        let [_, width] = self.output;
+        let rows = pixels.start / width..pixels.end.div_ceil(width);
+        let first = rows.start * width;
+        let columns = if rows.len() == 1 { pixels.start - first..pixels.end - first } else { 0..width };
+        (rows, columns)
+    }
 }

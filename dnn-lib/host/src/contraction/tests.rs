@@ -126,7 +126,7 @@ fn check(product: &Product, expected: &[u32], isa: Isa) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn products_have_the_bits_of_the_plain_loop(product in product()) {
@@ -158,7 +158,7 @@ fn convolved() -> impl Strategy<Value = Convolved> {
         2 => shape,
         1 => (Just((1usize, 0usize, 0usize)), pair(0..24)).prop_flat_map(|(_, input)| {
             let one = Just([1, 1]);
-            ((1..3usize, 0..20usize, 0..20usize), Just(input), one.clone(), one.clone(), one, Just([0, 0]), Just([0, 0]))
+            ((1..3usize, 0..20usize, 0..20usize), Just(input), one, one, one, Just([0, 0]), Just([0, 0]))
         }),
     ];
     let geometry = shape.prop_map(|(groups, input, kernel, strides, dilations, padding, more)| {
@@ -211,6 +211,158 @@ fn plain_convolution(Convolved { geometry, input, weights, .. }: &Convolved) -> 
         }
     }
     result
+}
+
+/// Sizes that random ones don't reach: wide images, many pixels, many channels.
+const LARGE: [[usize; 7]; 9] = [
+    // Channels, filters, groups, height, width, kernel, stride.
+    [3, 3, 3, 40, 83, 3, 1],
+    [3, 3, 3, 40, 83, 3, 2],
+    [2, 2, 2, 9, 64, 5, 1],
+    [2, 4, 2, 30, 100, 3, 3],
+    [2, 2, 2, 14, 14, 3, 1],
+    [2, 33, 1, 50, 60, 3, 1],
+    [128, 17, 1, 6, 7, 3, 1],
+    [256, 40, 1, 3, 5, 1, 1],
+    [7, 50, 1, 8, 9, 1, 1],
+];
+
+/// Elements of which a few are special, the same at every run.
+fn some(length: usize) -> Vec<f32> {
+    let special = [f32::NAN, f32::INFINITY, -0.0, f32::from_bits(0xffc0_1234), f32::from_bits(1), -1e-30];
+    let element = |i: usize| {
+        let hash = (i as u32).wrapping_mul(2_654_435_761) >> 8;
+        let rare = hash % 4099 < special.len() as u32;
+        if rare { special[hash as usize % 4099] } else { hash as f32 / (1 << 23) as f32 - 1.0 }
+    };
+    (0..length).map(element).collect()
+}
+
+#[test]
+fn large_convolutions_have_the_bits_of_the_plain_loop() {
+    for [channels, filters, groups, height, width, kernel, stride] in LARGE {
+        let geometry = Geometry {
+            channels,
+            filters,
+            groups,
+            input: [height, width],
+            kernel: [kernel; 2],
+            strides: [stride; 2],
+            dilations: [1; 2],
+            padding: [kernel / 2; 2],
+            output: [height.div_ceil(stride), width.div_ceil(stride)],
+        };
+        let (input, weights) = (some(geometry.inputs()), some(geometry.weights()));
+        let cuts = [filters / 2, geometry.pixels() / 3];
+        let convolved = Convolved { geometry, input, weights, cuts };
+        let expected = plain_convolution(&convolved);
+        for isa in Isa::available() {
+            check_convolution(&convolved, &expected, isa);
+        }
+    }
+}
+
+#[test]
+fn f64_has_the_bits_of_the_plain_loop() {
+    for [rows, depth, columns] in [[1, 700, 70], [3, 5, 130], [29, 530, 37], [6, 0, 3]] {
+        let wide = |elements: Vec<f32>| elements.into_iter().map(f64::from).collect::<Vec<_>>();
+        let (left, right) = (wide(some(rows * depth)), wide(some(depth * columns)));
+        let right_matrix = Matrix::contiguous(&right, [depth, columns]).unwrap();
+        for isa in Isa::available() {
+            let mut out = vec![1.0; rows * columns];
+            let window = Output::new(&mut out, [rows, columns], columns).unwrap();
+            let left_matrix = Matrix::contiguous(&left, [rows, depth]).unwrap();
+            let panels = Panels::pack(isa, &right_matrix);
+            multiply(&left_matrix, &panels, window, &mut |_, _, _| ()).unwrap();
+            for (index, value) in out.iter().enumerate() {
+                let (row, column) = (index / columns, index % columns);
+                let product =
+                    |acc: f64, k: usize| left[row * depth + k].mul_add(right[k * columns + column], acc);
+                let sum = (0..depth).fold(0.0, product).canonical();
+                assert_eq!(value.to_bits(), sum.to_bits(), "{isa}, row {row}, column {column}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_padded_position_is_left_out() {
+    // Its product with an infinite weight would be a NaN, and its sum with -0 would be +0.
+    let geometry = Geometry {
+        channels: 1,
+        filters: 1,
+        groups: 1,
+        input: [1, 1],
+        kernel: [1, 2],
+        strides: [1, 1],
+        dilations: [1, 1],
+        padding: [0, 0],
+        output: [1, 1],
+    };
+    for isa in Isa::available() {
+        for (input, weights, expected) in
+            [(3.0, [2.0, f32::INFINITY], 6.0f32), (1e-30, [-1e-30, 1.0], -0.0), (3.0, [-0.0, f32::NAN], 0.0)]
+        {
+            let convolution = Convolution::new(isa, geometry.clone(), &weights).unwrap();
+            let mut out = [0.0];
+            let window = Output::new(&mut out, [1, 1], 1).unwrap();
+            convolution.run(&[input], window, &mut |_, _, _| ()).unwrap();
+            assert_eq!(out[0].to_bits(), expected.to_bits(), "{isa}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let elements = [0.0f32; 12];
+    assert!(Matrix::new(&elements, [3, 4], [4, 1]).is_ok());
+    assert!(Matrix::new(&elements, [3, 4], [5, 1]).is_err());
+    assert!(Matrix::new(&elements, [2, 2], [usize::MAX, 1]).is_err());
+    assert!(Matrix::new(&elements, [0, 4], [usize::MAX, 1]).is_ok());
+    let mut out = [0.0f32; 12];
+    assert!(Output::new(&mut out, [4, 4], 4).is_err());
+    // Rows that overlap aren't rows of a result.
+    assert!(Output::new(&mut out, [3, 4], 3).is_err());
+
+    let left = Matrix::contiguous(&elements, [3, 4]).unwrap();
+    for isa in Isa::available() {
+        let panels = Panels::pack(isa, &Matrix::contiguous(&elements, [4, 3]).unwrap());
+        let window = Output::new(&mut out, [3, 4], 4).unwrap();
+        let error = multiply(&left, &panels, window, &mut |_, _, _| ()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a result of [3, 4] rows and columns can't be part of the product of [3, 4] and [4, 3]"
+        );
+        let window = Output::new(&mut out, [3, 3], 3).unwrap();
+        assert!(multiply_unpacked(isa, &left, &left, window, &mut |_, _, _| ()).is_err());
+
+        let geometry = Geometry {
+            channels: 2,
+            filters: 2,
+            groups: 1,
+            input: [2, 2],
+            kernel: [1, 1],
+            strides: [1, 1],
+            dilations: [1, 1],
+            padding: [0, 0],
+            output: [2, 2],
+        };
+        let convolution = Convolution::new(isa, geometry.clone(), &elements[..4]).unwrap();
+        let window = Output::new(&mut out, [2, 4], 4).unwrap();
+        assert!(convolution.run(&elements[..7], window, &mut |_, _, _| ()).is_err());
+        let window = Output::new(&mut out, [2, 5], 5).unwrap();
+        assert!(convolution.run(&elements[..8], window, &mut |_, _, _| ()).is_err());
+        for wrong in [
+            Geometry { groups: 0, ..geometry.clone() },
+            Geometry { filters: 3, groups: 2, ..geometry.clone() },
+            Geometry { strides: [0, 1], ..geometry.clone() },
+            Geometry { dilations: [usize::MAX, 1], kernel: [2, 1], ..geometry.clone() },
+            Geometry { output: [usize::MAX, 2], ..geometry.clone() },
+        ] {
+            assert!(Convolution::new(isa, wrong, &elements[..4]).is_err());
+        }
+        assert!(Convolution::new(isa, geometry, &elements[..5]).is_err());
+    }
 }
 
 /// Convolves in four windows, and has each element seen once.

@@ -4,6 +4,7 @@
 //! outputs they hold, never in how one is computed.
 
 #![expect(unsafe_code, reason = "instructions beyond the baseline, and pointers in the innermost loop")]
+#![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
 use crate::contraction::element::Element;
 use crate::contraction::vector::Vector;

@@ -1,6 +1,7 @@
 //! Registers of elements, one type for each set of vector instructions.
 
 #![expect(unsafe_code, reason = "instructions beyond the baseline")]
+#![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
 use crate::contraction::element::{Element, sealed::Registers};
 use crate::contraction::turn::Place;
@@ -34,14 +35,17 @@ pub trait Vector: Copy {
     /// Every NaN becomes the canonical one.
     unsafe fn canonical(self) -> Self;
 
-    /// The lanes from `start` to before `end`, which is at most `LANES`.
-    unsafe fn mask(start: usize, end: usize) -> Self::Mask;
+    /// The lanes whose bits are set.
+    unsafe fn mask(lanes: u32) -> Self::Mask;
     /// Reads the elements of the mask's lanes and no others.
     unsafe fn load_some(from: *const Self::Element, mask: Self::Mask) -> Self;
     /// `self * factor + acc` in the mask's lanes, `acc` in the others.
     unsafe fn fused_some(self, factor: Self, acc: Self, mask: Self::Mask) -> Self;
     /// Writes the first `count` elements, which are at most `LANES`.
     unsafe fn store_first(self, to: *mut Self::Element, count: usize);
+
+    /// Of the elements of two registers one after another, every other one from the first on, and the rest.
+    unsafe fn unzipped(self, next: Self) -> (Self, Self);
 
     /// Copies a matrix so that rows become columns; there are at most [`SQUARE`] of each.
     #[inline(always)]
@@ -122,8 +126,8 @@ impl<E: Element> Vector for Scalars<E> {
     }
 
     #[inline(always)]
-    unsafe fn mask(start: usize, end: usize) -> [bool; 4] {
-        std::array::from_fn(|lane| (start..end).contains(&lane))
+    unsafe fn mask(lanes: u32) -> [bool; 4] {
+        std::array::from_fn(|lane| lanes >> lane & 1 == 1)
     }
 
     #[inline(always)]
@@ -137,6 +141,12 @@ impl<E: Element> Vector for Scalars<E> {
         Self(std::array::from_fn(|lane| {
             if mask[lane] { self.0[lane].fused(factor.0[lane], acc.0[lane]) } else { acc.0[lane] }
         }))
+    }
+
+    #[inline(always)]
+    unsafe fn unzipped(self, next: Self) -> (Self, Self) {
+        let (a, b) = (self.0, next.0);
+        (Self([a[0], a[2], b[0], b[2]]), Self([a[1], a[3], b[1], b[3]]))
     }
 
     #[inline(always)]
@@ -171,10 +181,11 @@ mod x86 {
         (
             $(#[$doc:meta])* $name:ident($register:ident) of $lanes:literal $element:ident, $rows:literal rows,
             $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr,
-            $mask:ident = |$start:ident, $end:ident| $lanes_of:expr,
+            $mask:ident = |$lane_bits:ident| $lanes_of:expr,
             |$from:ident, $loaded:ident| $load_some:expr,
             |$a:ident, $b:ident, $c:ident, $some:ident| $fused_some:expr,
-            |$whole:ident, $to:ident, $count:ident| $store_first:expr
+            |$whole:ident, $to:ident, $count:ident| $store_first:expr,
+            |$one:ident, $two:ident| $unzipped:expr
             $(, |$size:ident, $source:ident, $target:ident| $turn:expr)?
         ) => {
             $(#[$doc])*
@@ -220,7 +231,7 @@ mod x86 {
 
                 #[inline(always)]
                 #[allow(unused_unsafe, reason = "some sets need no instruction for it")]
-                unsafe fn mask($start: usize, $end: usize) -> $mask {
+                unsafe fn mask($lane_bits: u32) -> $mask {
                     // SAFETY: the caller vouches for the processor.
                     unsafe { $lanes_of }
                 }
@@ -246,6 +257,14 @@ mod x86 {
                     unsafe { $store_first }
                 }
 
+                #[inline(always)]
+                unsafe fn unzipped(self, next: Self) -> (Self, Self) {
+                    let ($one, $two) = (self.0, next.0);
+                    // SAFETY: the caller vouches for the processor.
+                    let (even, odd) = unsafe { $unzipped };
+                    (Self(even), Self(odd))
+                }
+
                 $(
                     #[inline(always)]
                     unsafe fn turn($size: [usize; 2], $source: Place<*const $element>, $target: Place<*mut $element>) {
@@ -255,6 +274,12 @@ mod x86 {
                 )?
             }
         };
+    }
+
+    /// The first lanes.
+    #[inline(always)]
+    fn first(count: usize) -> u32 {
+        (1 << count) - 1
     }
 
     /// The columns of eight rows.
@@ -318,14 +343,17 @@ mod x86 {
             let nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f80_0000));
             _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc0_0000), nan))
         },
-        __m256i = |start, end| {
-            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-            let before = _mm256_cmpgt_epi32(_mm256_set1_epi32(start as i32), lanes);
-            _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32(end as i32), lanes))
+        __m256i = |lanes| {
+            let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(lanes as i32), bits), bits)
         },
         |from, mask| _mm256_maskload_ps(from, mask),
         |a, b, c, mask| _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(mask)),
         |vector, to, count| super::store_by_copy(vector, to, count),
+        |a, b| {
+            let part = |halves| _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(halves)));
+            (part(_mm256_shuffle_ps::<0x88>(a, b)), part(_mm256_shuffle_ps::<0xdd>(a, b)))
+        },
         |size, from, to| if size == [SQUARE; 2] { turn_whole(from, to) } else { turn_one_by_one(size, from, to) }
     }
 
@@ -338,14 +366,17 @@ mod x86 {
             let nan = _mm256_cmpgt_epi64(magnitude, _mm256_set1_epi64x(0x7ff0_0000_0000_0000));
             _mm256_castsi256_pd(_mm256_blendv_epi8(bits, _mm256_set1_epi64x(0x7ff8_0000_0000_0000), nan))
         },
-        __m256i = |start, end| {
-            let lanes = _mm256_setr_epi64x(0, 1, 2, 3);
-            let before = _mm256_cmpgt_epi64(_mm256_set1_epi64x(start as i64), lanes);
-            _mm256_andnot_si256(before, _mm256_cmpgt_epi64(_mm256_set1_epi64x(end as i64), lanes))
+        __m256i = |lanes| {
+            let bits = _mm256_setr_epi64x(1, 2, 4, 8);
+            _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(i64::from(lanes)), bits), bits)
         },
         |from, mask| _mm256_maskload_pd(from, mask),
         |a, b, c, mask| _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), _mm256_castsi256_pd(mask)),
-        |vector, to, count| super::store_by_copy(vector, to, count)
+        |vector, to, count| super::store_by_copy(vector, to, count),
+        |a, b| {
+            let part = |pairs| _mm256_permute4x64_pd::<0xd8>(pairs);
+            (part(_mm256_unpacklo_pd(a, b)), part(_mm256_unpackhi_pd(a, b)))
+        }
     }
 
     vector! {
@@ -357,14 +388,19 @@ mod x86 {
             let nan = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32(0x7f80_0000));
             _mm512_castsi512_ps(_mm512_mask_blend_epi32(nan, bits, _mm512_set1_epi32(0x7fc0_0000)))
         },
-        __mmask16 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u16,
+        __mmask16 = |lanes| lanes as u16,
         |from, mask| _mm512_maskz_loadu_ps(mask, from),
         |a, b, c, mask| _mm512_mask3_fmadd_ps(a, b, c, mask),
-        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(0, count), vector.0),
+        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(first(count)), vector.0),
+        |a, b| {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+        },
         |size, from, to| if size == [SQUARE; 2] {
             turn_whole(from, to)
         } else {
-            let (reads, writes) = (Self::mask(0, size[1]) as u8, Self::mask(0, size[0]) as u8);
+            let (reads, writes) = (first(size[1]) as u8, first(size[0]) as u8);
             let mut rows = [_mm256_setzero_ps(); SQUARE];
             for i in 0..SQUARE {
                 if i < size[0] {
@@ -389,9 +425,14 @@ mod x86 {
             let nan = _mm512_cmpgt_epi64_mask(magnitude, _mm512_set1_epi64(0x7ff0_0000_0000_0000));
             _mm512_castsi512_pd(_mm512_mask_blend_epi64(nan, bits, _mm512_set1_epi64(0x7ff8_0000_0000_0000)))
         },
-        __mmask8 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u8,
+        __mmask8 = |lanes| lanes as u8,
         |from, mask| _mm512_maskz_loadu_pd(mask, from),
         |a, b, c, mask| _mm512_mask3_fmadd_pd(a, b, c, mask),
-        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(0, count), vector.0)
+        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(first(count)), vector.0),
+        |a, b| {
+            let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+            let odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
+            (_mm512_permutex2var_pd(a, even, b), _mm512_permutex2var_pd(a, odd, b))
+        }
     }
 }

@@ -95,13 +95,13 @@ impl Arithmetic for Builder {
     }
 
     fn look_up(&mut self, table: &[f64; 8], index: Value) -> Value {
-        let mask = self.i64(7);
-        let index = self.binary(BinaryOp::And, index, mask);
-        let mut found = self.f64(table[0]);
+        let mask = Ops::i64(self, 7);
+        let index = Ops::binary(self, BinaryOp::And, index, mask);
+        let mut found = Ops::f64(self, table[0]);
         for (i, &entry) in (0..).zip(table).skip(1) {
-            let (i, entry) = (self.i64(i), self.f64(entry));
+            let (i, entry) = (Ops::i64(self, i), Ops::f64(self, entry));
             let here = self.eq(index, i);
-            found = self.select(here, entry, found);
+            found = Ops::select(self, here, entry, found);
         }
         found
     }

@@ -10,6 +10,7 @@
 //! long enough that no input is rounded wrongly. `examples/exhaustive.rs` tests all 2^32 inputs.
 
 mod arithmetic;
+mod erf;
 mod exponential;
 mod kernel;
 mod scalar;
@@ -53,6 +54,8 @@ functions! {
     Tanh "tanh": exponential::tanh;
     /// 1 / (1 + e^-x).
     Sigmoid "sigmoid": exponential::sigmoid;
+    /// The error function: 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+    Erf "erf": erf::erf;
 }
 
 impl Function {

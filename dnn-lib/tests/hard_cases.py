@@ -1,6 +1,6 @@
 """Makes hard_cases.txt: the inputs that f64 arithmetic leaves open, with answers from MPFR.
 
-    cargo run --release -p opml-dnn-lib --example exhaustive -- hard > inputs.txt
+    cargo run --release -p opml-host --example exhaustive -- hard > inputs.txt
     pip install gmpy2==2.3.2
     python dnn-lib/tests/hard_cases.py inputs.txt > dnn-lib/tests/hard_cases.txt
 """
@@ -12,6 +12,7 @@ import gmpy2
 from gmpy2 import mpfr
 
 FUNCTIONS = {
+    "erf": gmpy2.erf,
     "exp": gmpy2.exp,
     "tanh": gmpy2.tanh,
     "sigmoid": lambda x: 1 / (1 + gmpy2.exp(-x)),

@@ -4,7 +4,6 @@
 //! that Cranelift does not give are added here: total division, and a single NaN wherever one is observed.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, Function, InstBuilder, MemFlagsData, Signature, SourceLoc, UserFuncName, types,
 };
@@ -257,14 +256,17 @@ impl Lowering<'_> {
         })
     }
 
+    /// A float is made of its bits: Cranelift makes a float constant again in every block that uses it, but moves
+    /// this out of loops, into a register.
     fn constant(&mut self, constant: Const) -> ir::Value {
-        let ins = self.code.ins();
-        match constant {
-            Const::I32(x) => ins.iconst(types::I32, i64::from(x)),
-            Const::I64(x) => ins.iconst(types::I64, x),
-            Const::F32(bits) => ins.f32const(Ieee32::with_bits(bits)),
-            Const::F64(bits) => ins.f64const(Ieee64::with_bits(bits)),
-        }
+        let (ty, bits) = match constant {
+            Const::I32(x) => (types::I32, i64::from(x)),
+            Const::I64(x) => (types::I64, x),
+            Const::F32(bits) => (types::F32, i64::from(bits)),
+            Const::F64(bits) => (types::F64, bits.cast_signed()),
+        };
+        let integer = self.code.ins().iconst(ty.as_int(), bits);
+        if ty.is_int() { integer } else { self.code.ins().bitcast(ty, MemFlagsData::new(), integer) }
     }
 
     fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Result<ir::Value, CodegenError> {

@@ -2,6 +2,7 @@
 
 use codegen::Target;
 use dnn_lib::kernel::{Builder, Kernel, Ops, Value};
+use dnn_lib::math::Function;
 use dnn_lib::tensor::{DType, TensorType};
 use image::{Contents, Image, Segment};
 use interpreter::Interpreter;
@@ -142,4 +143,25 @@ fn a_loop_whose_length_is_data_has_no_bound() {
         });
     });
     assert_eq!(bound(&kernel, 1), None);
+}
+
+/// What one more element of an elementary function costs at most.
+#[test]
+fn elementary_functions_take_few_steps() {
+    let ty = TensorType::new(DType::F32, [UNITS]);
+    for &function in Function::ALL {
+        let mut b = Builder::new(function.name(), std::slice::from_ref(&ty), &ty, &[1]);
+        let (lo, hi) = (b.lo(), b.hi());
+        b.for_(lo, hi, 1, &[], |b, unit, _| {
+            let address = b.element(DType::F32, b.input(0), unit);
+            let x = b.load(DType::F32, address, 0);
+            let y = function.apply(b, x);
+            let address = b.element(DType::F32, b.output(), unit);
+            b.store(DType::F32, address, 0, y);
+            vec![]
+        });
+        let kernel = b.finish().unwrap();
+        let each = bound(&kernel, 2).unwrap() - bound(&kernel, 1).unwrap();
+        assert!(each <= 40, "{}: {each} steps", function.name());
+    }
 }

@@ -86,7 +86,7 @@ fn each<L: Lanes, const FUNCTION: usize>(mut lanes: L, x: &[f32], y: &mut [f32])
 macro_rules! loops {
     ($lanes:ty, $run:ident) => {
         pub(super) const LOOPS: [super::Loop<$lanes>; dnn_lib::math::Function::ALL.len()] =
-            [$run::<0>, $run::<1>, $run::<2>];
+            [$run::<0>, $run::<1>, $run::<2>, $run::<3>];
     };
 }
 use loops;

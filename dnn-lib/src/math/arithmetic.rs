@@ -14,6 +14,9 @@ pub trait Arithmetic {
     /// The result of a comparison.
     type Bool: Copy;
 
+    /// Whether [`look_up`](Self::look_up) is as quick as an addition.
+    const TABLES: bool;
+
     /// A constant.
     fn f64(&mut self, x: f64) -> Self::F64;
     /// A constant.
@@ -55,6 +58,9 @@ pub trait Arithmetic {
     fn shift_left<const COUNT: u32>(&mut self, x: Self::I64) -> Self::I64;
     /// `x >> COUNT`, with copies of the sign.
     fn shift_right<const COUNT: u32>(&mut self, x: Self::I64) -> Self::I64;
+
+    /// `table[index % 8]`.
+    fn look_up(&mut self, table: &[f64; 8], index: Self::I64) -> Self::F64;
 
     /// `a < b`; false with a NaN.
     fn less(&mut self, a: Self::F64, b: Self::F64) -> Self::Bool;

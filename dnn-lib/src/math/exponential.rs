@@ -30,32 +30,56 @@ const C: [f64; 5] = [
 /// Beyond this, exp rounds to infinity or 0, and so does the sigmoid to 1 or 0.
 const FAR: f32 = 110.0;
 
-/// The parts of 2^y.
-struct Power<A: Arithmetic> {
-    /// n, in the low 12 bits; the other bits have no meaning.
+/// The eighth roots 2^(j/8) of powers of two, with j subtracted from the bits at EIGHTH. So the bits at EIGHTH of
+/// an integer k can be added to the root of its last three, and make it 2^(k/8).
+const ROOTS: [f64; 8] = [
+    f64::from_bits(0x3ff0_0000_0000_0000),
+    f64::from_bits(0x3ff1_72b8_3c7d_517b - (1 << EIGHTH)),
+    f64::from_bits(0x3ff3_06fe_0a31_b715 - (2 << EIGHTH)),
+    f64::from_bits(0x3ff4_bfda_d536_2a27 - (3 << EIGHTH)),
+    f64::from_bits(0x3ff6_a09e_667f_3bcd - (4 << EIGHTH)),
+    f64::from_bits(0x3ff8_ace5_422a_a0db - (5 << EIGHTH)),
+    f64::from_bits(0x3ffa_e89f_995a_d3ad - (6 << EIGHTH)),
+    f64::from_bits(0x3ffd_5818_dcfb_a487 - (7 << EIGHTH)),
+];
+
+/// Where the exponent of an `f64` is in its bits.
+const WHOLE: u32 = 52;
+
+/// Where the eighths of an exponent would be.
+const EIGHTH: u32 = WHOLE - 3;
+
+/// (2^(r/8) - 1) / r as a polynomial. The minimax one has an error of 2^-49, which two hard cases see; these are
+/// neighbours of its coefficients by which all results are right.
+const ROOT: [f64; 6] = [
+    f64::from_bits(0x3fb6_2e42_fefa_3b46),
+    f64::from_bits(0x3f6e_bfbd_ff82_f562),
+    f64::from_bits(0x3f1c_6b08_d5a1_7c3a),
+    f64::from_bits(0x3ec3_b2ab_6e2b_ff44),
+    f64::from_bits(0x3e65_d8e6_d616_3cba),
+    f64::from_bits(0x3e04_30ee_321a_be1f),
+];
+
+/// x factor = n + r. The product is of at most a few thousand.
+struct Split<A: Arithmetic> {
+    /// n, in the low bits; the other bits have no meaning.
     n: A::I64,
     r: A::F64,
-    /// r^2.
-    square: A::F64,
-    c: A::F64,
 }
 
-/// The parts of 2^(x * factor), of at most a few hundred.
 #[inline(always)]
-fn power<A: Arithmetic>(a: &mut A, x: A::F64, factor: f64, c: &[f64]) -> Power<A> {
+fn split<A: Arithmetic>(a: &mut A, x: A::F64, factor: f64) -> Split<A> {
     let (factor, rounder) = (a.f64(factor), a.f64(ROUNDER));
     let shifted = a.fma(x, factor, rounder);
     let n = a.sub(shifted, rounder);
     let r = a.fms(x, factor, n);
-    let square = a.mul(r, r);
-    let c = a.polynomial(square, c);
-    Power { n: a.bits(shifted), r, square, c }
+    Split { n: a.bits(shifted), r }
 }
 
-/// x 2^n, if that is a normal number. A NaN stays a NaN.
+/// x with the bits of n added from some bit on: x 2^n for WHOLE, if that is a normal number. A NaN stays a NaN.
 #[inline(always)]
-fn scale<A: Arithmetic>(a: &mut A, x: A::F64, n: A::I64) -> A::F64 {
-    let exponent = a.shift_left::<52>(n);
+fn scale<A: Arithmetic, const BIT: u32>(a: &mut A, x: A::F64, n: A::I64) -> A::F64 {
+    let exponent = a.shift_left::<BIT>(n);
     let bits = a.bits(x);
     let bits = a.add_int(bits, exponent);
     a.float(bits)
@@ -66,12 +90,30 @@ pub(super) fn exp<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
     let x = a.at_most(x, FAR);
     let x = a.at_least(x, -FAR);
     let x = a.promote(x);
-    let Power { n, r, c, .. } = power(a, x, LOG2_E, &C);
+    let y = if A::TABLES { exp_by_roots(a, x) } else { exp_by_division(a, x) };
+    a.demote(y)
+}
+
+#[inline(always)]
+fn exp_by_division<A: Arithmetic>(a: &mut A, x: A::F64) -> A::F64 {
+    let Split { n, r } = split(a, x, LOG2_E);
+    let square = a.mul(r, r);
+    let c = a.polynomial(square, &C);
     let above = a.add(c, r);
     let below = a.sub(c, r);
     let y = a.div(above, below);
-    let y = scale(a, y, n);
-    a.demote(y)
+    scale::<_, WHOLE>(a, y, n)
+}
+
+/// With a root for every eighth of n, r is so small that a short polynomial is quicker than a division.
+#[inline(always)]
+fn exp_by_roots<A: Arithmetic>(a: &mut A, x: A::F64) -> A::F64 {
+    let Split { n, r } = split(a, x, 8.0 * LOG2_E);
+    let root = a.look_up(&ROOTS, n);
+    let power = scale::<_, EIGHTH>(a, root, n);
+    let rest = a.polynomial(r, &ROOT);
+    let rest = a.mul(rest, r);
+    a.fma(power, rest, power)
 }
 
 /// (1 - 2^y) / (1 + 2^y), where y = -2 x log2(e).
@@ -83,9 +125,11 @@ pub(super) fn tanh<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
     let x = a.promote(x);
     // -c instead of c, so that the numerator is -0 - 0 or -0 + 0 where x is a zero, and the quotient is x.
     let minus_c = C.map(|coefficient| -coefficient);
-    let Power { n, r, c, .. } = power(a, x, -2.0 * LOG2_E, &minus_c);
+    let Split { n, r } = split(a, x, -2.0 * LOG2_E);
+    let square = a.mul(r, r);
+    let c = a.polynomial(square, &minus_c);
     let one = a.f64(1.0);
-    let p = scale(a, one, n);
+    let p = scale::<_, WHOLE>(a, one, n);
     let difference = a.sub(one, p);
     let sum = a.add(one, p);
     let above = a.mul(sum, r);
@@ -102,11 +146,13 @@ pub(super) fn sigmoid<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
     let x = a.at_most(x, FAR);
     let x = a.at_least(x, -FAR);
     let x = a.promote(x);
-    let Power { n, r, square, c } = power(a, x, -LOG2_E, &C);
+    let Split { n, r } = split(a, x, -LOG2_E);
+    let square = a.mul(r, r);
+    let c = a.polynomial(square, &C);
     let r = away_from_midpoints(a, r, square);
     let above = a.sub(c, r);
     let other = a.add(c, r);
-    let other = scale(a, other, n);
+    let other = scale::<_, WHOLE>(a, other, n);
     let below = a.add(above, other);
     let y = a.div(above, below);
     a.demote(y)

@@ -9,6 +9,8 @@ impl Arithmetic for Builder {
     type I64 = Value;
     type Bool = Value;
 
+    const TABLES: bool = false;
+
     fn f64(&mut self, x: f64) -> Value {
         Ops::f64(self, x)
     }
@@ -90,6 +92,18 @@ impl Arithmetic for Builder {
     fn shift_right<const COUNT: u32>(&mut self, x: Value) -> Value {
         let count = Ops::i64(self, COUNT.into());
         Ops::binary(self, BinaryOp::ShrS, x, count)
+    }
+
+    fn look_up(&mut self, table: &[f64; 8], index: Value) -> Value {
+        let mask = Ops::i64(self, 7);
+        let index = Ops::binary(self, BinaryOp::And, index, mask);
+        let mut found = Ops::f64(self, table[0]);
+        for (i, &entry) in (0..).zip(table).skip(1) {
+            let (i, entry) = (Ops::i64(self, i), Ops::f64(self, entry));
+            let here = self.eq(index, i);
+            found = Ops::select(self, here, entry, found);
+        }
+        found
     }
 
     fn less(&mut self, a: Value, b: Value) -> Value {

@@ -12,6 +12,9 @@ impl Arithmetic for Scalar {
     type I64 = i64;
     type Bool = bool;
 
+    // The text without tables, as in the guest.
+    const TABLES: bool = false;
+
     #[inline(always)]
     fn f64(&mut self, x: f64) -> f64 {
         x
@@ -105,6 +108,11 @@ impl Arithmetic for Scalar {
     #[inline(always)]
     fn shift_right<const COUNT: u32>(&mut self, x: i64) -> i64 {
         x >> COUNT
+    }
+
+    #[inline(always)]
+    fn look_up(&mut self, table: &[f64; 8], index: i64) -> f64 {
+        table[(index & 7) as usize]
     }
 
     #[inline(always)]

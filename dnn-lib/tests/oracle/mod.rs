@@ -22,6 +22,7 @@ fn platform(function: Function, x: f64) -> f64 {
         Function::Tanh => x.tanh(),
         Function::Sigmoid if x < 0.0 => x.exp() / (1.0 + x.exp()),
         Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Function::Erf => c::erf(x),
     }
 }
 

@@ -26,6 +26,8 @@ impl Arithmetic for Avx2 {
     type I64 = __m256i;
     type Bool = __m256d;
 
+    const TABLES: bool = false;
+
     instructions! {
         f64(x: f64) -> F64 = _mm256_set1_pd(x);
         i64(x: i64) -> I64 = _mm256_set1_epi64x(x);
@@ -70,6 +72,17 @@ impl Arithmetic for Avx2 {
                     sign,
                 )
             }
+        }
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "vector instructions")]
+    fn look_up(&mut self, table: &[f64; 8], index: __m256i) -> __m256d {
+        // SAFETY: the processor has the instructions, or there would be no `self`; and the masked indices are
+        // inside the table.
+        unsafe {
+            let index = _mm256_and_si256(index, _mm256_set1_epi64x(7));
+            _mm256_i64gather_pd::<8>(table.as_ptr(), index)
         }
     }
 }

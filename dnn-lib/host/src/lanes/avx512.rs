@@ -26,6 +26,8 @@ impl Arithmetic for Avx512 {
     type I64 = __m512i;
     type Bool = __mmask8;
 
+    const TABLES: bool = true;
+
     instructions! {
         f64(x: f64) -> F64 = _mm512_set1_pd(x);
         i64(x: i64) -> I64 = _mm512_set1_epi64(x);
@@ -62,6 +64,13 @@ impl Arithmetic for Avx512 {
     fn shift_right<const COUNT: u32>(&mut self, x: __m512i) -> __m512i {
         // SAFETY: the processor has the instructions, or there would be no `self`.
         unsafe { _mm512_sra_epi64(x, _mm_cvtsi32_si128(COUNT as i32)) }
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "vector instructions")]
+    fn look_up(&mut self, table: &[f64; 8], index: __m512i) -> __m512d {
+        // SAFETY: the processor has the instructions, or there would be no `self`; and the table is a vector long.
+        unsafe { _mm512_permutexvar_pd(index, _mm512_loadu_pd(table.as_ptr())) }
     }
 }
 

@@ -27,6 +27,8 @@ impl<L: Lanes, const VECTORS: usize> Arithmetic for Several<L, VECTORS> {
     type I64 = [L::I64; VECTORS];
     type Bool = [L::Bool; VECTORS];
 
+    const TABLES: bool = L::TABLES;
+
     for_each! {
         promote(x: F32) -> F64;
         demote(x: F64) -> F32;
@@ -73,6 +75,11 @@ impl<L: Lanes, const VECTORS: usize> Arithmetic for Several<L, VECTORS> {
     #[inline(always)]
     fn at_least(&mut self, x: Self::F32, limit: f32) -> Self::F32 {
         x.map(|x| self.0.at_least(x, limit))
+    }
+
+    #[inline(always)]
+    fn look_up(&mut self, table: &[f64; 8], index: Self::I64) -> Self::F64 {
+        index.map(|index| self.0.look_up(table, index))
     }
 }
 

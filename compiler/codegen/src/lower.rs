@@ -35,6 +35,8 @@ pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, Codege
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params = vec![AbiParam::new(types::I64); kernel.params()];
     let mut function = Function::with_name_signature(UserFuncName::default(), signature);
+    // Source locations are kept relative to the first one, and one of -1 would be taken for none.
+    function.params.ensure_base_srcloc(SourceLoc::new(0));
     let mut context = FunctionBuilderContext::new();
     let mut lowering = Lowering {
         kernel,

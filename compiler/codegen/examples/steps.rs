@@ -14,6 +14,14 @@ fn steps(kernel: &Kernel, units: u64) -> (u64, u64, usize) {
     let compiled = Target::guest().expect("a target").compile(kernel).expect("code");
     let mut code = compiled.bytes;
     let size = code.len() / 4;
+    if std::env::var("DISASM").is_ok_and(|name| name == kernel.name) {
+        for (i, word) in code.chunks_exact(4).enumerate() {
+            let word = u32::from_le_bytes(word.try_into().unwrap());
+            if let Some(x) = isa::decode(word, Extensions::IMFD) {
+                println!("{:5x} {:?} {} {} {} {}", i * 4, x.op, x.rd, x.rs1, x.rs2, x.imm);
+            }
+        }
+    }
     code.resize(code.len().next_multiple_of(32), 0);
     let start = 1u64 << 27;
     let mut arguments = vec![];

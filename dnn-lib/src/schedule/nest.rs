@@ -13,7 +13,7 @@ use crate::scalar::{Ops, Value};
 const MOST_KINDS: usize = 8;
 
 /// The code of an element may be compiled for several kinds of units up to this number of operations.
-const KINDS_CODE: u64 = 1 << 11;
+const KINDS_CODE: u64 = 1 << 10;
 
 pub(super) fn kernel(definition: &Definition) -> Result<Kernel, BuildError> {
     let plan = Plan::of(definition);
@@ -181,9 +181,12 @@ impl Nest<'_> {
         let cuts = access::cuts(self.definition, Axis(axis as u32));
         let sites: u64 = self.plan.block.iter().product();
         let stages = self.definition.stages.iter();
-        let code = stages.map(|stage| access::code(self.definition, &stage.steps)).fold(0, u64::saturating_add);
+        let code =
+            stages.map(|stage| access::code(self.definition, &stage.steps)).fold(0, u64::saturating_add);
         let code = code.saturating_mul(sites).saturating_mul(cuts.len() as u64 + 1);
-        if cuts.len() > MOST_KINDS || code > KINDS_CODE { vec![] } else { cuts }
+        // Where several elements along the axis are computed together, borders cost more.
+        let most = if self.plan.block[axis] > 1 { 8 * KINDS_CODE } else { KINDS_CODE };
+        if cuts.len() > MOST_KINDS || code > most { vec![] } else { cuts }
     }
 
     /// The rows of a unit.

@@ -95,7 +95,7 @@ pub struct Load {
 }
 
 /// Where an element comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// An input, by its index.
     Input(u32),

@@ -29,19 +29,33 @@ pub(crate) fn literals(code: &[u8]) -> Result<Vec<Range<usize>>, Illegal> {
             continue;
         }
         let word = u32::from_le_bytes(bytes);
-        pending.extend(successors(index, word).ok_or(Illegal { offset: index * 4, word })?);
+        let before = index.checked_sub(1).and_then(|before| words.get(before));
+        let before = before.map(|&bytes| u32::from_le_bytes(bytes));
+        pending.extend(successors(index, word, before).ok_or(Illegal { offset: index * 4, word })?);
     }
     Ok(gaps(&reached, code.len()))
 }
 
-/// The possible next instructions of the function; `None` if this word is not an instruction.
-pub(crate) fn successors(index: usize, word: u32) -> Option<Vec<usize>> {
+/// The register with the return address.
+const RA: u8 = 1;
+
+/// The possible next instructions of the function, given the word before this one; `None` if this word is not
+/// an instruction, or a jump to an unknown place.
+pub(crate) fn successors(index: usize, word: u32, before: Option<u32>) -> Option<Vec<usize>> {
     let instruction = decode(word, Extensions::IMFD)?;
     // A target before the function becomes a huge number, which is then found to be outside.
     let target = index.wrapping_add_signed((instruction.imm / 4) as isize);
     Some(match (instruction.op, instruction.op.entry().layout) {
-        // Kernels call nothing: the only indirect jump is the return.
-        (Op::Jalr | Op::Ebreak | Op::Ecall, _) => vec![],
+        (Op::Ebreak | Op::Ecall, _) => vec![],
+        // Kernels call nothing: a jump through this register is the return.
+        (Op::Jalr, _) if (instruction.rs1, instruction.imm) == (RA, 0) => vec![],
+        // A jump that is too far for a branch goes through a register.
+        (Op::Jalr, _) => {
+            let upper = decode(before?, Extensions::IMFD)?;
+            let here = upper.op == Op::Auipc && upper.rd == instruction.rs1 && instruction.rd == 0;
+            let distance = upper.imm.checked_add(instruction.imm)?;
+            vec![here.then(|| (index - 1).wrapping_add_signed((distance / 4) as isize))?]
+        }
         (Op::Jal, _) => vec![target],
         (_, Layout::B) => vec![index + 1, target],
         _ => vec![index + 1],
@@ -86,6 +100,17 @@ mod tests {
     fn what_is_behind_the_return_is_data() {
         assert_eq!(pairs(&[NOP, RET, 1, 2]), [(8, 16)]);
         assert_eq!(pairs(&[NOP, RET]), []);
+    }
+
+    /// `auipc x5, 0`
+    const UPPER: u32 = 0x0000_0297;
+    /// `jalr x0, 12(x5)`
+    const FAR: u32 = 0x00c2_8067;
+
+    #[test]
+    fn a_far_jump_is_followed_and_one_to_an_unknown_place_is_an_error() {
+        assert_eq!(pairs(&[UPPER, FAR, 7, NOP, RET]), [(8, 12)]);
+        assert_eq!(literals(&bytes(&[NOP, FAR, 7])), Err(Illegal { offset: 4, word: FAR }));
     }
 
     #[test]

@@ -34,13 +34,20 @@ pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, Codege
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params = vec![AbiParam::new(types::I64); kernel.params()];
     let mut function = Function::with_name_signature(UserFuncName::default(), signature);
+    // Source locations are kept relative to the first one, and one of -1 would be taken for none.
+    function.params.ensure_base_srcloc(SourceLoc::new(0));
     let mut context = FunctionBuilderContext::new();
     let mut lowering = Lowering {
         kernel,
         code: FunctionBuilder::new(&mut function, &mut context),
         values: vec![None; kernel.types.len()],
         constants: vec![None; kernel.types.len()],
+        spans: vec![None; kernel.types.len()],
         foreign: nan::foreign(kernel, target.canonical_arithmetic),
+        steps_count: target.canonical_arithmetic,
+        depth: 0,
+        nothing: None,
+        nan: [None; 2],
     };
     let result = lowering.function();
     lowering.code.seal_all_blocks();
@@ -55,8 +62,18 @@ struct Lowering<'a> {
     code: FunctionBuilder<'a>,
     values: Vec<Option<ir::Value>>,
     constants: Vec<Option<Const>>,
+    /// The value and the positive constant whose sum a value is.
+    spans: Vec<Option<(Value, i64)>>,
     /// Values that may be a NaN other than the canonical one.
     foreign: Vec<bool>,
+    /// Whether the target counts steps.
+    steps_count: bool,
+    /// The number of loops around the code.
+    depth: usize,
+    /// A zero that Cranelift does not know.
+    nothing: Option<ir::Value>,
+    /// The canonical NaNs, of `F32` and `F64`.
+    nan: [Option<ir::Value>; 2],
 }
 
 impl Lowering<'_> {
@@ -68,6 +85,11 @@ impl Lowering<'_> {
         for (slot, param) in self.values.iter_mut().zip(params) {
             *slot = Some(param);
         }
+        if self.steps_count {
+            let lo = self.value(self.kernel.lo())?;
+            self.nothing = Some(self.code.ins().ushr_imm_u(lo, 63));
+        }
+        self.nan = [Const::F32(CANONICAL_F32), Const::F64(CANONICAL_F64)].map(|nan| Some(self.constant(nan)));
         self.block(&self.kernel.body)?;
         self.code.ins().return_(&[]);
         Ok(())
@@ -84,8 +106,14 @@ impl Lowering<'_> {
                     return Err(self.types_error(format!("{expr:?}")));
                 }
                 let lowered = self.expr(expr)?;
-                if let Expr::Const(constant) = expr {
-                    self.constants[value.index()] = Some(*constant);
+                match *expr {
+                    Expr::Const(constant) => self.constants[value.index()] = Some(constant),
+                    Expr::Binary(BinaryOp::Add, start, span) => {
+                        if let Some(Const::I64(span @ 1..)) = self.constants[span.index()] {
+                            self.spans[value.index()] = Some((start, span));
+                        }
+                    }
+                    _ => {}
                 }
                 self.define(*value, lowered)
             }
@@ -165,7 +193,7 @@ impl Lowering<'_> {
 
         let params: Vec<Value> = std::iter::once(*index).chain(carried.iter().copied()).collect();
         let inside = self.block_with(&params)?;
-        let (first, last) = (self.value(*start)?, self.value(*end)?);
+        let (first, last) = (self.value(*start)?, self.loop_end(*end)?);
         let leave = self.arguments(init)?;
         let mut enter = vec![BlockArg::Value(first)];
         enter.extend(leave.iter().copied());
@@ -178,7 +206,9 @@ impl Lowering<'_> {
         }
 
         self.code.switch_to_block(inside);
+        self.depth += 1;
         self.block(body)?;
+        self.depth -= 1;
         let current = self.value(*index)?;
         let next = self.code.ins().iadd_imm_s(current, *step);
         let more = self.code.ins().icmp(IntCC::SignedLessThan, next, last);
@@ -197,8 +227,18 @@ impl Lowering<'_> {
         let constant = |value: Value| self.constants[value.index()];
         match (constant(start), constant(end)) {
             (Some(Const::I64(start)), Some(Const::I64(end))) => start < end,
-            _ => false,
+            _ => self.spans[end.index()].is_some_and(|(from, _)| from == start),
         }
+    }
+
+    /// The end of a loop. Cranelift computes sums with a constant anew where they are used: a step in each
+    /// iteration. So it must not see that the end is one.
+    fn loop_end(&mut self, end: Value) -> Result<ir::Value, CodegenError> {
+        let last = self.value(end)?;
+        Ok(match self.nothing {
+            Some(nothing) if self.spans[end.index()].is_some() => self.code.ins().ishl(last, nothing),
+            _ => last,
+        })
     }
 
     fn if_(
@@ -259,6 +299,26 @@ impl Lowering<'_> {
     /// A float is made of its bits: Cranelift makes a float constant again in every block that uses it, but moves
     /// this out of loops, into a register.
     fn constant(&mut self, constant: Const) -> ir::Value {
+        if let (Some(nothing), 0) = (self.nothing, self.depth) {
+            // Cranelift makes a constant anew in each block that uses it, which takes several steps for most
+            // floats. One that it can't see stays in a register.
+            let (ty, bits) = match constant {
+                Const::F32(bits) => (types::F32, self.code.ins().iconst(types::I32, i64::from(bits))),
+                Const::F64(bits) => (types::F64, self.code.ins().iconst(types::I64, bits.cast_signed())),
+                // It would be computed anew, too, or become a displacement that is too long.
+                Const::I64(x) if !(-2048..2048).contains(&x) => {
+                    let x = self.code.ins().iconst(types::I64, x);
+                    return self.code.ins().ishl(x, nothing);
+                }
+                _ => return self.plain_constant(constant),
+            };
+            let bits = self.code.ins().ishl(bits, nothing);
+            return self.code.ins().bitcast(ty, MemFlagsData::new(), bits);
+        }
+        self.plain_constant(constant)
+    }
+
+    fn plain_constant(&mut self, constant: Const) -> ir::Value {
         let (ty, bits) = match constant {
             Const::I32(x) => (types::I32, i64::from(x)),
             Const::I64(x) => (types::I64, x),
@@ -310,13 +370,12 @@ impl Lowering<'_> {
             (BinaryOp::Min, true) => ins.fcmp(FloatCC::LessThan, y, x),
             (_, true) => ins.fcmp(FloatCC::GreaterThan, y, x),
         };
-        let take = if float {
-            let nan = self.code.ins().fcmp(FloatCC::Unordered, y, y);
-            self.code.ins().bor(take, nan)
-        } else {
-            take
-        };
-        self.code.ins().select(take, y, x)
+        let extreme = self.code.ins().select(take, y, x);
+        if !float {
+            return extreme;
+        }
+        let number = self.code.ins().fcmp(FloatCC::Equal, y, y);
+        self.code.ins().select(number, extreme, y)
     }
 
     /// Division as RISC-V defines it. Cranelift's division traps where RISC-V gives a value, so a divisor
@@ -414,16 +473,13 @@ impl Lowering<'_> {
     fn observed(&mut self, value: Value) -> Result<ir::Value, CodegenError> {
         let x = self.value(value)?;
         let nan = match self.ty(value) {
-            Some(Type::F32) => Const::F32(CANONICAL_F32),
-            Some(Type::F64) => Const::F64(CANONICAL_F64),
-            _ => return Ok(x),
+            Some(Type::F32) => self.nan[0],
+            Some(Type::F64) => self.nan[1],
+            _ => None,
         };
-        if !self.foreign[value.index()] {
-            return Ok(x);
-        }
-        let nan = self.constant(nan);
-        let is_nan = self.code.ins().fcmp(FloatCC::Unordered, x, x);
-        Ok(self.code.ins().select(is_nan, nan, x))
+        let Some(nan) = nan.filter(|_| self.foreign[value.index()]) else { return Ok(x) };
+        let number = self.code.ins().fcmp(FloatCC::Equal, x, x);
+        Ok(self.code.ins().select(number, x, nan))
     }
 
     fn load(&mut self, dtype: DType, base: Value, offset: i32) -> Result<ir::Value, CodegenError> {

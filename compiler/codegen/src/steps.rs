@@ -138,7 +138,8 @@ impl Flow {
                 continue;
             }
             let word = *words.get(index)?;
-            let next = guest::successors(index, word)?;
+            let before = index.checked_sub(1).map(|before| words[before]);
+            let next = guest::successors(index, word, before)?;
             pending.extend(&next);
             flow.next.insert(index, next);
             // The instructions after the branch may have its source location too, but they aren't branches.

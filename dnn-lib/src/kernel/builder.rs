@@ -1,5 +1,7 @@
 //! Building kernels: one method for each operation, closures for loops and branches.
 
+use std::collections::HashMap;
+
 use crate::kernel::ir::{Block, Kernel, Statement};
 use crate::scalar::{Const, Expr, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
@@ -43,6 +45,7 @@ pub struct Builder {
     /// How deep the block is that defines each value; `None` after its end.
     depths: Vec<Option<usize>>,
     constants: Vec<Option<Const>>,
+    floats: HashMap<Expr, Value>,
     /// The blocks that are being built, outermost first.
     open: Vec<Open>,
     /// The depth of the block that gets the next statement.
@@ -85,6 +88,7 @@ impl Builder {
             kernel,
             depths: Vec::new(),
             constants: Vec::new(),
+            floats: HashMap::new(),
             open: vec![Open::default()],
             depth: 0,
             error: None,
@@ -143,6 +147,26 @@ impl Builder {
         if let Some(open) = self.open.get_mut(self.depth) {
             open.statements.push(statement);
         }
+    }
+
+    fn let_(&mut self, ty: Type, expr: Expr) -> Value {
+        let value = self.value(ty);
+        if let Expr::Const(constant) = expr {
+            self.constants[value.index()] = Some(constant);
+        }
+        self.push(Statement::Let(value, expr));
+        value
+    }
+
+    /// A float constant: each is defined once, outside of all loops.
+    fn float_constant(&mut self, expr: Expr) -> Value {
+        if let Some(&value) = self.floats.get(&expr) {
+            return value;
+        }
+        let ty = expr.ty(&self.kernel.types).unwrap_or(Type::F32);
+        let value = self.at_depth(0, |b| b.let_(ty, expr));
+        self.floats.insert(expr, value);
+        value
     }
 
     /// How deep the block is that gets the next statement: 0 for the kernel's body.
@@ -344,18 +368,16 @@ impl Builder {
 
 impl Ops for Builder {
     fn define(&mut self, expr: Expr) -> Value {
+        if let Expr::Const(Const::F32(_) | Const::F64(_)) = expr {
+            return self.float_constant(expr);
+        }
         let operands = expr.operands();
         self.check_visible(&operands);
         let ty = expr.ty(&self.kernel.types).unwrap_or_else(|| {
             self.fail_types(format!("{expr:?}"), &operands);
             Type::I64
         });
-        let value = self.value(ty);
-        if let Expr::Const(constant) = expr {
-            self.constants[value.index()] = Some(constant);
-        }
-        self.push(Statement::Let(value, expr));
-        value
+        self.let_(ty, expr)
     }
 
     fn ty(&self, value: Value) -> Type {

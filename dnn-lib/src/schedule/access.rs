@@ -161,3 +161,18 @@ pub(super) fn cuts(definition: &Definition, axis: Axis) -> Vec<i64> {
 
 /// Windows with more positions are not tested position by position.
 pub(super) const MOST_POSITIONS: usize = 32;
+
+/// About how many operations the code of some steps has, for one element.
+pub(super) fn code(definition: &Definition, steps: &[Step]) -> u64 {
+    let one = |step: &Step| match step {
+        Step::Call(..) => 64,
+        Step::Reduce(reduction) => {
+            let inner = code(definition, &reduction.body);
+            // Windows are unrolled at borders.
+            let windows = reduction.ranges.iter().filter(|range| range.window.is_some());
+            windows.map(|range| definition.size(range.axis)).fold(inner, u64::saturating_mul)
+        }
+        _ => 1,
+    };
+    steps.iter().map(one).fold(0, u64::saturating_add)
+}

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use crate::definition::{Affine, Axis};
 use crate::kernel::{BuildError, Builder, Head, Kernel};
 use crate::math::Function;
-use crate::scalar::{BinaryOp, Expr, Ops, Type, Value};
+use crate::scalar::{BinaryOp, Const, Expr, Ops, Type, Value};
 use crate::tensor::DType;
 
 /// Where an address begins.
@@ -71,10 +71,15 @@ enum Pure {
     Expr(Expr),
     Call(Function, Value),
     Load(DType, Value, i32),
+    /// A constant that is in a register from the beginning.
+    Far(i64),
 }
 
 /// The displacements that a load or a store can have (on RISC-V, 12 bits, signed), with room for its size.
 const REACH: std::ops::RangeInclusive<i64> = -2048..=2040;
+
+/// The distances that one instruction can add.
+const NEAR: std::ops::RangeInclusive<i64> = -2048..=2047;
 
 /// See the module's documentation.
 pub(super) struct Code {
@@ -127,7 +132,13 @@ impl Code {
         }
         let outermost = self.branches.last().copied().unwrap_or(0);
         let depths = operands.iter().filter_map(|&operand| self.b.depth_of(operand));
-        let depth = depths.fold(if operands.is_empty() { 0 } else { outermost }, usize::max);
+        // An integer is best a constant of the instruction that uses it.
+        let start = match key {
+            Pure::Expr(Expr::Const(Const::I32(_) | Const::I64(_))) => self.b.depth(),
+            _ if operands.is_empty() => 0,
+            _ => outermost,
+        };
+        let depth = depths.fold(start, usize::max);
         let value = self.b.at_depth(depth, build);
         self.pure.insert(key, value);
         value
@@ -176,6 +187,16 @@ impl Code {
         (value, (place.constant - constant) as i32)
     }
 
+    /// An address at a distance. A long distance is kept in a register; otherwise the compiler would compute it
+    /// anew for each load.
+    fn moved(&mut self, address: Value, distance: i64) -> Value {
+        if NEAR.contains(&distance) {
+            return self.add_const(address, distance);
+        }
+        let distance = self.pure(Pure::Far(distance), &[], |b| b.i64(distance));
+        self.add(address, distance)
+    }
+
     /// A new address near a place, and the constant of the place that it is the address of.
     fn new_address(&mut self, base: Base, place: &Affine) -> (i64, Value) {
         let innermost = place.terms.iter().copied().max_by_key(|&(variable, _)| {
@@ -189,7 +210,7 @@ impl Code {
                 Base::Zero => return (place.constant, self.i64(place.constant)),
             };
             let reached = if REACH.contains(&place.constant) { 0 } else { place.constant };
-            return (reached, self.add_const(start, reached));
+            return (reached, self.moved(start, reached));
         };
         let rest = place.clone() - Affine::from(variable) * factor;
         let Some(value) = self.variables[variable.index()].value else {
@@ -279,7 +300,7 @@ impl Code {
         let mut yields = next.to_vec();
         for (index, address) in addresses.iter().enumerate() {
             if Some(index) != counter {
-                yields.push(self.b.add_const(address.value, address.step));
+                yields.push(self.moved(address.value, address.step));
             }
         }
         let index = match counter {
@@ -317,6 +338,8 @@ impl Code {
             let mut last = last.into_iter();
             for (index, address) in addresses.iter().enumerate() {
                 let value = if Some(index) == counter { Some(end) } else { last.next() };
+                // The compiler adds a short step to displacements, which could then be too far.
+                let value = value.filter(|_| Some(index) == counter || !NEAR.contains(&address.step));
                 let key = (address.base, address.first.terms.clone());
                 let constant = address.first.constant + address.step * count as i64;
                 self.addresses.entry(key).or_default().extend(value.map(|value| (constant, value)));
@@ -372,7 +395,7 @@ impl Ops for Code {
         self.b.ty(value)
     }
 
-    fn constant(&self, value: Value) -> Option<crate::scalar::Const> {
+    fn constant(&self, value: Value) -> Option<Const> {
         self.b.constant(value)
     }
 }

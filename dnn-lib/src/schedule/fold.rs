@@ -15,6 +15,9 @@ const ITERATION: u64 = 96;
 /// ... but at most so often.
 const MOST_UNROLLED: u64 = 8;
 
+/// The registers for floats, and a few more, because some values are used up early.
+const REGISTERS: usize = 34;
+
 /// The values that sites carry.
 type Carried = Vec<Vec<Value>>;
 
@@ -118,18 +121,63 @@ impl Emit<'_> {
         (most < 0 || least >= size).then_some(false)
     }
 
-    /// The number of operations of an iteration of the loops from `depth` on.
-    fn weight(&self, reduction: &Reduction, depth: usize, sites: u64) -> u64 {
+    /// The number of operations of the code for the axes from `depth` on.
+    fn weight(&self, reduction: &Reduction, depth: usize, active: &[usize]) -> u64 {
         let Some(range) = reduction.ranges.get(depth) else {
             let mut steps = 0;
             access::each_step(&reduction.body, 0, &mut |_, _| steps += 1);
-            return steps * sites;
+            return (steps * active.len() as u64).max(1);
         };
-        let inner = self.weight(reduction, depth + 1, sites);
-        match self.definition.size(range.axis).saturating_mul(inner) {
-            all if all <= SMALL => all,
-            _ => inner * 2,
+        let inner = self.weight(reduction, depth + 1, active);
+        let unrolled = self.unrolled(reduction, depth, active, inner);
+        let rest = self.definition.size(range.axis) % unrolled;
+        inner.saturating_mul(unrolled + rest)
+    }
+
+    /// How many indices of an axis an iteration takes, given the operations for each.
+    fn unrolled(&self, reduction: &Reduction, depth: usize, active: &[usize], weight: u64) -> u64 {
+        let size = self.definition.size(reduction.ranges[depth].axis).max(1);
+        let room = REGISTERS.saturating_sub(active.len()).max(1);
+        let fits = |count: u64| self.loads(reduction, depth, active, count) <= room;
+        if size.saturating_mul(weight) <= SMALL && (size == 1 || fits(size)) {
+            return size;
         }
+        let most = (ITERATION / weight).clamp(1, MOST_UNROLLED).min(size);
+        (2..=most).rev().find(|&count| fits(count)).unwrap_or(1)
+    }
+
+    /// The number of elements that are loaded for `count` indices of an axis. They are all loaded before the
+    /// first is used, because that is how the compiler orders code, so they should fit in registers.
+    fn loads(&self, reduction: &Reduction, depth: usize, active: &[usize], count: u64) -> usize {
+        // The indices of the axes that are unrolled inside of it.
+        let mut inside: Vec<Vec<(Axis, u64)>> = vec![Vec::new()];
+        for (place, range) in reduction.ranges.iter().enumerate().skip(depth) {
+            let count = if place == depth { count } else { self.unrolled_inside(reduction, place, active) };
+            let indices = |known: Vec<(Axis, u64)>| {
+                (0..count).map(move |index| [&known[..], &[(range.axis, index)]].concat())
+            };
+            inside = inside.into_iter().flat_map(indices).collect();
+        }
+        let mut places = Vec::new();
+        access::each_step(&reduction.body, 0, &mut |step, _| {
+            let Step::Load(_, load) = step else { return };
+            let place = access::place(self.definition, load);
+            for &site in active {
+                let own = place.replace(|axis| self.sites[site][axis.index()].clone());
+                for indices in &inside {
+                    let moved = indices.iter().map(|&(axis, index)| place.factor(axis) * index as i64);
+                    places.push((load.from, own.terms.clone(), own.constant + moved.sum::<i64>()));
+                }
+            }
+        });
+        places.sort_unstable();
+        places.dedup();
+        places.len()
+    }
+
+    fn unrolled_inside(&self, reduction: &Reduction, depth: usize, active: &[usize]) -> u64 {
+        let weight = self.weight(reduction, depth + 1, active);
+        self.unrolled(reduction, depth, active, weight)
     }
 
     /// Folds over all indices of an axis.
@@ -142,10 +190,12 @@ impl Emit<'_> {
     ) -> Carried {
         let axis = reduction.ranges[depth].axis;
         let size = self.definition.size(axis);
-        let weight = self.weight(reduction, depth + 1, active.len() as u64).max(1);
+        for range in &reduction.ranges[depth..] {
+            self.bind(range.axis, active, &Affine::default());
+        }
+        let unrolled = self.unrolled_inside(reduction, depth, active);
         let mut first = 0;
-        if size.saturating_mul(weight) > SMALL {
-            let unrolled = (ITERATION / weight).clamp(1, MOST_UNROLLED);
+        if unrolled < size {
             let count = size / unrolled;
             first = count * unrolled;
             let (variable, values) = self.code.begin_loop(

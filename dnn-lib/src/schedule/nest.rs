@@ -13,7 +13,7 @@ use crate::scalar::{Ops, Value};
 const MOST_KINDS: usize = 8;
 
 /// The code of an element may be compiled for several kinds of units up to this number of operations.
-const KINDS_CODE: usize = 1 << 11;
+const KINDS_CODE: u64 = 1 << 10;
 
 pub(super) fn kernel(definition: &Definition) -> Result<Kernel, BuildError> {
     let plan = Plan::of(definition);
@@ -179,17 +179,14 @@ impl Nest<'_> {
     /// The cuts of an axis at which units are distinguished.
     fn unit_cuts(&self, axis: usize) -> Vec<i64> {
         let cuts = access::cuts(self.definition, Axis(axis as u32));
-        let mut steps = 0;
-        for stage in &self.definition.stages {
-            access::each_step(&stage.steps, 0, &mut |_, _| steps += 1);
-        }
         let sites: u64 = self.plan.block.iter().product();
-        let code = steps * sites as usize;
-        if cuts.len() > MOST_KINDS || code.saturating_mul(cuts.len() + 1) > KINDS_CODE {
-            vec![]
-        } else {
-            cuts
-        }
+        let stages = self.definition.stages.iter();
+        let code =
+            stages.map(|stage| access::code(self.definition, &stage.steps)).fold(0, u64::saturating_add);
+        let code = code.saturating_mul(sites).saturating_mul(cuts.len() as u64 + 1);
+        // Where several elements along the axis are computed together, borders cost more.
+        let most = if self.plan.block[axis] > 1 { 8 * KINDS_CODE } else { KINDS_CODE };
+        if cuts.len() > MOST_KINDS || code > most { vec![] } else { cuts }
     }
 
     /// The rows of a unit.

@@ -8,7 +8,7 @@ use crate::tensor::DType;
 const UNIT: u64 = 1 << 13;
 
 /// ... and that it may take if its axis is cut at a border, which costs nothing if the unit has all of it.
-const BORDERED: u64 = 1 << 17;
+const BORDERED: u64 = 1 << 19;
 
 /// The most elements of a block: as many sums fit in the registers of floats beside what is multiplied.
 const MOST_SUMS: u64 = 20;

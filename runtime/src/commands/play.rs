@@ -94,7 +94,9 @@ fn load_model(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel
     let native = match Native::of(&image, args.threads) {
         Ok(native) => Some(native),
         Err(NativeError::NoProgram) => None,
-        Err(error @ (NativeError::Isa(_) | NativeError::Threads(_))) => return Err(Failure::about(path, error)),
+        Err(error @ (NativeError::Isa(_) | NativeError::Threads(_))) => {
+            return Err(Failure::about(path, error));
+        }
         Err(error) => {
             tracing::warn!(model = %name, "{error}");
             None

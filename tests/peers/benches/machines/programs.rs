@@ -100,7 +100,8 @@ fn models() -> Vec<Program> {
 }
 
 fn model(name: &str, compiled: Compiled, repeat: usize) -> Program {
-    let native = Native::Model(Arc::new(native::Native::of(&compiled.image, 1).expect("kernels for this host")));
+    let native =
+        Native::Model(Arc::new(native::Native::of(&compiled.image, 1).expect("kernels for this host")));
     let mut elf = Vec::new();
     compiled.write_elf(&mut elf).expect("an ELF file");
     let image = compiled.image;

@@ -1,0 +1,605 @@
+//! Runs vector programs.
+
+use std::ops::Range;
+
+use super::program::{
+    Chunked, Copy, Fold, Instr, Load, Loop, Place, Program, Reduce, Slot, StageCode, Window,
+};
+use super::transfer::{self, Run};
+use super::translate::DIMS;
+use super::vector::{self, LANES, Op, Operands, lane_bytes};
+use crate::isa::Level;
+
+/// A block: its lanes run over indices of some axes, in row-major order.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    dims: &'a [usize],
+    /// The number of indices along each of `dims`.
+    counts: [usize; DIMS],
+    /// The lanes that are computed. They are all, unless the block has one dimension.
+    first: usize,
+    end: usize,
+}
+
+impl<'a> Block<'a> {
+    fn new(dims: &'a [usize], counts: [usize; DIMS]) -> Self {
+        Self { dims, counts, first: 0, end: counts[..dims.len()].iter().product() }
+    }
+
+    /// The number of lanes that are computed.
+    fn count(&self) -> usize {
+        self.end - self.first
+    }
+}
+
+/// A run of lanes, whose elements are at equal distances.
+struct Lanes {
+    first: usize,
+    count: usize,
+    /// The offset of the element of the first lane.
+    offset: i64,
+    step: i64,
+}
+
+/// Walks the lanes of a block in runs, with the distances of elements along its dimensions. As few runs as
+/// these distances allow.
+fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
+    let mut dims = [(1usize, 0i64); DIMS];
+    let mut rank = 0usize;
+    for (&count, &step) in block.counts.iter().zip(steps) {
+        match rank.checked_sub(1).map(|last| &mut dims[last]) {
+            Some(outer) if outer.1 == step.wrapping_mul(count as i64) => *outer = (outer.0 * count, step),
+            _ => {
+                dims[rank] = (count, step);
+                rank += 1;
+            }
+        }
+    }
+    walk_runs(block, &dims[..rank], &mut each);
+}
+
+fn walk_runs(block: &Block<'_>, dims: &[(usize, i64)], each: &mut impl FnMut(Lanes)) {
+    let Some((&(count, step), outer)) = dims.split_last() else {
+        return each(Lanes { first: block.first, count: block.count(), offset: 0, step: 0 });
+    };
+    if outer.is_empty() {
+        let offset = step.wrapping_mul(block.first as i64);
+        return each(Lanes { first: block.first, count: block.count(), offset, step });
+    }
+    let number: usize = outer.iter().map(|(count, _)| count).product();
+    for run in 0..number {
+        let (mut rest, mut offset) = (run, 0i64);
+        for &(count, step) in outer.iter().rev() {
+            offset = offset.wrapping_add(step.wrapping_mul((rest % count) as i64));
+            rest /= count;
+        }
+        each(Lanes { first: run * count, count, offset, step });
+    }
+}
+
+/// The indices i at which `position + step * i` is in `0..size`, as far as they are in `range`.
+fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> {
+    let ceil = |a: i64, b: i64| -(-a).div_euclid(b);
+    let (start, end) = match step {
+        0 if (0..size).contains(&position) => return range,
+        0 => (range.start, range.start),
+        1.. => (ceil(-position, step), ceil(size - position, step)),
+        _ => ((position - size).div_euclid(-step) + 1, position.div_euclid(-step) + 1),
+    };
+    let start = start.clamp(range.start, range.end);
+    start..end.clamp(start, range.end)
+}
+
+/// The state of a run.
+///
+/// Its memory is accessed by raw pointers only. These facts make that sound; `Machine::new` is given the first
+/// two, and the others follow from how programs are translated from checked definitions:
+///
+/// 1. The inputs and the output are where the caller says, aligned, and nothing else writes to what is read or
+///    accesses what is written.
+/// 2. Scratch memory has `Program::scratch` bytes, is initialised, and begins at a line of the cache. Slots,
+///    stages and the register are apart in it, and have room for `Program::lanes` lanes.
+/// 3. A block has at most `Program::lanes` lanes: chunks are made so.
+/// 4. A slot is read by instructions of the type that it is written with. Its pointer is that of its own
+///    memory, or of a contiguous run of elements of an input or a stage that are such lanes. Only the
+///    instruction that defines a slot writes to it, and it does so after it has set the slot to its own
+///    memory; only loads set it to something else.
+/// 5. An element of an input, a stage or the output is accessed only at coordinates in range. An affine one is
+///    in range wherever its load is reached, says `Definition::check`: joined axes have the same offsets, and
+///    an instruction is never moved out of a loop whose index or window it depends on. A tested one is
+///    compared, a computed one is compared or clamped.
+pub(crate) struct Machine<'a> {
+    program: &'a Program,
+    level: Level,
+    inputs: &'a [*const u8],
+    output: *mut u8,
+    memory: *mut u8,
+    slots: Vec<*mut u8>,
+    /// The index of each axis; of the first lane, if lanes run over it.
+    indices: Vec<i64>,
+    /// In a reduction along lanes: the lane of the block outside.
+    lane: usize,
+    /// The offsets of gathered elements.
+    offsets: Vec<i64>,
+}
+
+impl<'a> Machine<'a> {
+    /// Makes a machine.
+    ///
+    /// # Safety
+    ///
+    /// While it lives, facts 1 and 2 above hold.
+    #[expect(unsafe_code, reason = "it is given raw memory")]
+    pub(crate) unsafe fn new(
+        program: &'a Program,
+        level: Level,
+        inputs: &'a [*const u8],
+        output: *mut u8,
+        memory: *mut u8,
+    ) -> Self {
+        let slots: Vec<*mut u8> =
+            program.slots.iter().map(|&(offset, _)| memory.wrapping_add(offset)).collect();
+        for &(slot, bits) in &program.constants {
+            // SAFETY: Facts 2 and 4.
+            unsafe { fill(slots[slot], program.slots[slot].1, bits, program.lanes) };
+        }
+        let indices = vec![0; program.axes.sizes.len()];
+        Self { program, level, inputs, output, memory, slots, indices, lane: 0, offsets: Vec::new() }
+    }
+
+    /// Computes a box of the output, given by ranges of the joined axes. Ranges of axes of rows are whole.
+    pub(crate) fn run(&mut self, ranges: &[Range<u64>]) {
+        let program = self.program;
+        self.walk(&program.outer, ranges, [1; DIMS], 0, &mut |this, outer| {
+            for stage in &program.stages {
+                this.walk(&stage.axes, ranges, [1; DIMS], 0, &mut |this, counts| {
+                    let counts = if program.side_by_side { outer } else { counts };
+                    let block = Block::new(&stage.dims, counts);
+                    this.steps(&stage.code, block);
+                    this.store(stage, block);
+                });
+            }
+        });
+    }
+
+    /// Walks axes in chunks.
+    fn walk(
+        &mut self,
+        axes: &'a [Chunked],
+        ranges: &[Range<u64>],
+        counts: [usize; DIMS],
+        rank: usize,
+        each: &mut dyn FnMut(&mut Self, [usize; DIMS]),
+    ) {
+        let Some((Chunked { axis, chunk }, rest)) = axes.split_first() else { return each(self, counts) };
+        let Range { mut start, end } = ranges[*axis];
+        while start < end {
+            let count = (*chunk).min(end - start);
+            self.indices[*axis] = start as i64;
+            let (mut counts, mut rank) = (counts, rank);
+            if *chunk > 1 {
+                counts[rank] = count as usize;
+                rank += 1;
+            }
+            self.walk(rest, ranges, counts, rank, each);
+            start += count;
+        }
+    }
+
+    /// Where a lane of a slot is.
+    fn at(&self, slot: Slot, lane: usize) -> *mut u8 {
+        self.slots[slot].wrapping_add(lane * self.program.slots[slot].1)
+    }
+
+    /// Sets a slot to its own memory, and returns where a lane of it is.
+    fn own(&mut self, slot: Slot, lane: usize) -> *mut u8 {
+        self.slots[slot] = self.memory.wrapping_add(self.program.slots[slot].0);
+        self.at(slot, lane)
+    }
+
+    fn steps(&mut self, code: &'a [Instr], block: Block<'a>) {
+        for instr in code {
+            match instr {
+                Instr::Apply { op, to, from } => self.apply(*op, *to, *from, block),
+                Instr::Call { function, to, from } => self.call(*function, *to, *from, block),
+                Instr::Index { to, index, steps } => {
+                    let base = index.at(&self.indices);
+                    runs(&block, steps, |lanes| {
+                        for lane in 0..lanes.count {
+                            let value = base
+                                .wrapping_add(lanes.offset)
+                                .wrapping_add(lanes.step.wrapping_mul(lane as i64));
+                            let place = self.at(*to, lanes.first + lane);
+                            #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+                            // SAFETY: Facts 3 and 4.
+                            unsafe {
+                                place.cast::<i64>().write(value);
+                            }
+                        }
+                    });
+                }
+                Instr::Load(load) => self.load(load, block),
+                Instr::Reduce(reduce) => self.reduce(reduce, block),
+            }
+        }
+    }
+
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn apply(&self, op: Op, to: Slot, from: [Slot; 3], block: Block<'_>) {
+        let from = from.map(|slot| self.at(slot, block.first).cast_const());
+        let operands = Operands { count: block.count(), to: self.at(to, block.first), from };
+        // SAFETY: Facts 3 and 4. The target is no operand: each instruction has a target of its own, and an
+        // update is made only where nothing else uses the value that it changes.
+        unsafe { vector::apply(self.level, op, operands) }
+    }
+
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn call(&self, function: dnn_lib::math::Function, to: Slot, from: Slot, block: Block<'_>) {
+        // SAFETY: Facts 3 and 4.
+        let (x, y) = unsafe {
+            let x = std::slice::from_raw_parts(
+                self.at(from, block.first).cast::<f32>().cast_const(),
+                block.count(),
+            );
+            (x, std::slice::from_raw_parts_mut(self.at(to, block.first).cast::<f32>(), block.count()))
+        };
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = function.eval(x);
+        }
+    }
+
+    /// Copies the lanes of a block from slot to slot.
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn copy(&self, copy: Copy, block: Block<'_>) {
+        let (from, to) = (self.at(copy.from, block.first), self.at(copy.to, block.first));
+        // SAFETY: Facts 3 and 4. The slots are two.
+        unsafe { std::ptr::copy_nonoverlapping(from.cast_const(), to, block.count() * copy.bytes) }
+    }
+
+    #[expect(unsafe_code, reason = "elements are in untyped memory")]
+    fn store(&self, stage: &StageCode, block: Block<'_>) {
+        let to = stage.at.map_or(self.output, |at| self.memory.wrapping_add(at));
+        let base = stage.offset.at(&self.indices);
+        let bytes = stage.kind.bytes() as i64;
+        let write = |lanes: Lanes| {
+            let offset = base.wrapping_add(lanes.offset).wrapping_mul(bytes);
+            let run = Run { count: lanes.count, step: lanes.step };
+            let (from, to) = (self.at(stage.value, lanes.first), to.wrapping_offset(offset as isize));
+            // SAFETY: Facts 1 to 5.
+            unsafe { transfer::write(self.level, stage.kind, run, from.cast_const(), to) }
+        };
+        if stage.lanes.side_by_side {
+            return write(Lanes { first: 0, count: block.count(), offset: 0, step: 1 });
+        }
+        runs(&block, &stage.lanes.steps, write);
+    }
+
+    fn load(&mut self, load: &Load, block: Block<'_>) {
+        let from = match load.from {
+            Place::Input(input) => self.inputs[input],
+            Place::Scratch(at) => self.memory.wrapping_add(at).cast_const(),
+            Place::Lane(at) => self.memory.wrapping_add(at + self.lane * load.kind.bytes()).cast_const(),
+        };
+        let base = load.offset.at(&self.indices);
+        let apart = load.lanes.side_by_side && load.lanes.steps.iter().any(|&step| step != 0);
+        if apart || !load.computed.is_empty() || !load.tested.is_empty() {
+            return self.load_some(load, block, from, base);
+        }
+        if load.lanes.side_by_side {
+            let lanes =
+                Lanes { first: block.first, count: block.count(), offset: block.first as i64, step: 1 };
+            return self.load_run(load, lanes, from, base, true);
+        }
+        let whole = block.count();
+        runs(&block, &load.lanes.steps, |lanes| {
+            let all = lanes.count == whole;
+            self.load_run(load, lanes, from, base, all);
+        });
+    }
+
+    /// Loads a run. If it is all of the block, lanes that are elements stay where they are.
+    #[expect(unsafe_code, reason = "elements are in untyped memory")]
+    fn load_run(&mut self, load: &Load, lanes: Lanes, from: *const u8, base: i64, all: bool) {
+        let bytes = load.kind.bytes() as i64;
+        let offset = base.wrapping_add(lanes.offset);
+        debug_assert!(lanes.count == 0 || in_tensor(load, offset, lanes.step, lanes.count), "{load:?}");
+        let from = from.wrapping_offset(offset.wrapping_mul(bytes) as isize);
+        if all && load.kind.is_same() && (lanes.step == 1 || lanes.count == 1) {
+            let before = lanes.first * load.kind.bytes();
+            self.slots[load.to] = from.wrapping_sub(before).cast_mut();
+            return;
+        }
+        let to = self.own(load.to, lanes.first);
+        // SAFETY: Facts 1 to 5.
+        unsafe {
+            transfer::read(self.level, load.kind, Run { count: lanes.count, step: lanes.step }, from, to)
+        }
+    }
+
+    /// Loads elements some of which may be out of range, or whose places are computed.
+    fn load_some(&mut self, load: &Load, block: Block<'_>, from: *const u8, base: i64) {
+        let rank = block.dims.len();
+        let inner = rank.saturating_sub(1);
+        let count = if rank == 0 { 1 } else { block.counts[inner] };
+        let step = |steps: &[i64]| steps.last().copied().unwrap_or(0);
+        let number = block.counts[..inner].iter().product();
+        for run in 0..number {
+            // The indices along the outer dimensions, for this run.
+            let mut indices = [0i64; DIMS];
+            let mut rest = run;
+            for dim in (0..inner).rev() {
+                indices[dim] = (rest % block.counts[dim]) as i64;
+                rest /= block.counts[dim];
+            }
+            let outer = |steps: &[i64]| {
+                let terms = steps[..inner.min(steps.len())].iter().zip(indices);
+                terms.map(|(&step, index)| step.wrapping_mul(index)).fold(0, i64::wrapping_add)
+            };
+            let first = run * count;
+            let all = if number == 1 { block.first as i64..block.end as i64 } else { 0..count as i64 };
+            let mut range = all.clone();
+            for tested in &load.tested {
+                let position = tested.index.at(&self.indices) + outer(&tested.steps);
+                range = within(position, step(&tested.steps), tested.size, range);
+            }
+            let side_by_side = i64::from(load.lanes.side_by_side);
+            let offset =
+                base.wrapping_add(outer(&load.lanes.steps)).wrapping_add(side_by_side * first as i64);
+            let step = step(&load.lanes.steps).wrapping_add(side_by_side);
+            self.load_lanes(load, Part { first, all, range, offset, step, from });
+        }
+    }
+
+    #[expect(unsafe_code, reason = "elements are in untyped memory")]
+    fn load_lanes(&mut self, load: &Load, part: Part) {
+        let Part { first, all, mut range, mut offset, step, from } = part;
+        for computed in load.computed.iter().filter(|computed| computed.uniform && !all.is_empty()) {
+            let lane = first + all.start as usize;
+            // SAFETY: Facts 3 and 4.
+            let index = unsafe { self.at(computed.from, lane).cast::<i64>().read() };
+            if load.otherwise.is_some() && !(0..computed.size).contains(&index) {
+                range = all.start..all.start;
+            }
+            let index = index.clamp(0, (computed.size - 1).max(0));
+            offset = offset.wrapping_add(index.wrapping_mul(computed.stride));
+        }
+        self.own(load.to, 0);
+        if let Some(otherwise) = load.otherwise {
+            let bytes = load.kind.lane_bytes();
+            for lanes in [all.start..range.start, range.end..all.end] {
+                let lane = first + lanes.start as usize;
+                let (from, to) = (self.at(otherwise, lane).cast_const(), self.at(load.to, lane));
+                let count = (lanes.end - lanes.start) as usize;
+                // SAFETY: Facts 3 and 4. The slots are two.
+                unsafe { std::ptr::copy_nonoverlapping(from, to, count * bytes) }
+            }
+        }
+        if range.is_empty() {
+            return;
+        }
+        let lane = first + range.start as usize;
+        let start = offset.wrapping_add(step.wrapping_mul(range.start));
+        let count = (range.end - range.start) as usize;
+        if load.computed.iter().all(|computed| computed.uniform) {
+            debug_assert!(in_tensor(load, start, step, count), "{load:?}");
+            let from = from.wrapping_offset(start.wrapping_mul(load.kind.bytes() as i64) as isize);
+            // SAFETY: Facts 1 to 5.
+            return unsafe {
+                transfer::read(self.level, load.kind, Run { count, step }, from, self.at(load.to, lane))
+            };
+        }
+        let mut offsets = std::mem::take(&mut self.offsets);
+        offsets.clear();
+        offsets.extend((0..count as i64).map(|index| start.wrapping_add(step.wrapping_mul(index))));
+        let mut inside = vec![true; if load.otherwise.is_some() { count } else { 0 }];
+        for computed in load.computed.iter().filter(|computed| !computed.uniform) {
+            // SAFETY: Facts 3 and 4.
+            let indices =
+                unsafe { std::slice::from_raw_parts(self.at(computed.from, lane).cast::<i64>(), count) };
+            let last = (computed.size - 1).max(0);
+            for (offset, &index) in offsets.iter_mut().zip(indices) {
+                *offset = offset.wrapping_add(index.clamp(0, last).wrapping_mul(computed.stride));
+            }
+            for (inside, index) in inside.iter_mut().zip(indices) {
+                *inside &= (0..computed.size).contains(index);
+            }
+        }
+        let bytes = load.kind.lane_bytes();
+        for (index, &offset) in offsets.iter().enumerate() {
+            let to = self.at(load.to, lane + index);
+            match load.otherwise {
+                // SAFETY: Facts 3 and 4. The slots are two.
+                Some(otherwise) if !inside[index] => unsafe {
+                    std::ptr::copy_nonoverlapping(self.at(otherwise, lane + index).cast_const(), to, bytes);
+                },
+                _ => {
+                    debug_assert!(in_tensor(load, offset, 0, 1), "{load:?}");
+                    let from = from.wrapping_offset(offset.wrapping_mul(load.kind.bytes() as i64) as isize);
+                    // SAFETY: Facts 1 to 5.
+                    unsafe { transfer::read_one(load.kind, from, to) }
+                }
+            }
+        }
+        self.offsets = offsets;
+    }
+
+    fn reduce(&mut self, reduce: &'a Reduce, block: Block<'a>) {
+        match &reduce.fold {
+            Fold::Ascending { before, .. } => {
+                before.iter().for_each(|&copy| self.copy(copy, block));
+                self.each(reduce, &reduce.ranges, block, &mut 0);
+            }
+            &Fold::Blocks { op, ty, init, registers, .. } => {
+                for register in registers..registers + LANES {
+                    self.copy(Copy { from: init, to: register, bytes: lane_bytes(ty) }, block);
+                }
+                self.each(reduce, &reduce.ranges, block, &mut 0);
+                let mut half = LANES / 2;
+                while half > 0 {
+                    for to in registers..registers + half {
+                        self.apply(Op::Update(op, ty), to, [to + half; 3], block);
+                    }
+                    half /= 2;
+                }
+            }
+            Fold::Along { .. } => self.along(reduce, block),
+        }
+    }
+
+    /// Folds at each index of some axes.
+    fn each(&mut self, reduce: &'a Reduce, ranges: &'a [Loop], block: Block<'a>, number: &mut usize) {
+        let Some((Loop { axis, size, window }, rest)) = ranges.split_first() else {
+            return self.iteration(reduce, block, number);
+        };
+        let mut indices = 0..*size;
+        let mut moving = None;
+        if let Some(Window { start, step, size, lane_step }) = window {
+            let position = start.at(&self.indices);
+            if *lane_step == 0 {
+                indices = within(position, *step, *size, indices);
+            } else {
+                moving = Some((position, *step, *lane_step, *size));
+            }
+        }
+        for index in indices {
+            let mut block = block;
+            if let Some((position, step, lane_step, size)) = moving {
+                let lanes = block.first as i64..block.end as i64;
+                let lanes = within(position + step * index, lane_step, size, lanes);
+                (block.first, block.end) = (lanes.start as usize, lanes.end as usize);
+                if block.count() == 0 {
+                    continue;
+                }
+            }
+            self.indices[*axis] = index;
+            self.each(reduce, rest, block, number);
+        }
+    }
+
+    fn iteration(&mut self, reduce: &'a Reduce, block: Block<'a>, number: &mut usize) {
+        self.steps(&reduce.body, block);
+        match &reduce.fold {
+            Fold::Ascending { after, .. } => after.iter().for_each(|&copy| self.copy(copy, block)),
+            &Fold::Blocks { op, ty, registers, value, .. } => {
+                let register = registers + *number % LANES;
+                self.apply(Op::Update(op, ty), register, [value; 3], block);
+                *number += 1;
+            }
+            Fold::Along { .. } => {}
+        }
+    }
+
+    /// A reduction along lanes, for each lane of a block.
+    fn along(&mut self, reduce: &'a Reduce, block: Block<'a>) {
+        let Fold::Along { spread, .. } = &reduce.fold else { return };
+        let outside = (self.lane, self.indices.clone());
+        for lane in block.first..block.end {
+            self.lane = lane;
+            let mut rest = lane;
+            for (&axis, &count) in block.dims.iter().zip(&block.counts).rev() {
+                self.indices[axis] = outside.1[axis] + (rest % count) as i64;
+                rest /= count;
+            }
+            for copy in spread {
+                let bits = self.bits(copy.from, lane);
+                #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+                // SAFETY: Facts 2 and 4.
+                unsafe {
+                    fill(self.own(copy.to, 0), copy.bytes, bits, self.program.lanes);
+                }
+            }
+            self.fold(reduce, lane);
+        }
+        (self.lane, self.indices) = outside;
+    }
+
+    /// The bits of a lane.
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn bits(&self, slot: Slot, lane: usize) -> u64 {
+        let place = self.at(slot, lane);
+        // SAFETY: Facts 3 and 4.
+        unsafe {
+            if self.program.slots[slot].1 == 8 {
+                place.cast::<u64>().read()
+            } else {
+                place.cast::<u32>().read().into()
+            }
+        }
+    }
+
+    /// Folds along lanes into lane `lane` of the result.
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn fold(&mut self, reduce: &'a Reduce, lane: usize) {
+        let Fold::Along { op, ty, init, result, value, dims, .. } = &reduce.fold else { return };
+        let Some((last, outer)) = reduce.ranges.split_last() else { return };
+        let register = self.memory.wrapping_add(self.program.register);
+        let bytes = lane_bytes(*ty);
+        // SAFETY: Fact 2.
+        unsafe { fill(register, bytes, self.bits(*init, lane), LANES) };
+        let number: i64 = outer.iter().map(|range| range.size).product();
+        let chunk = self.program.lanes as i64;
+        for outer_number in 0..number {
+            let mut rest = outer_number;
+            for range in outer.iter().rev() {
+                self.indices[range.axis] = rest % range.size;
+                rest /= range.size;
+            }
+            let mut start = 0;
+            while start < last.size {
+                let count = chunk.min(last.size - start) as usize;
+                self.indices[last.axis] = start;
+                let mut counts = [1; DIMS];
+                counts[0] = count;
+                self.steps(&reduce.body, Block::new(dims, counts));
+                let start_lane = (outer_number.wrapping_mul(last.size).wrapping_add(start)) as usize;
+                let lanes = self.at(*value, 0).cast_const();
+                let fold = vector::Fold { register, start: start_lane, lanes, count };
+                // SAFETY: Facts 2 to 4.
+                unsafe { vector::fold(self.level, *op, *ty, fold) };
+                start += count as i64;
+            }
+        }
+        // SAFETY: Facts 2 to 4.
+        unsafe {
+            vector::halve(self.level, *op, *ty, register);
+            std::ptr::copy_nonoverlapping(register.cast_const(), self.at(*result, lane), bytes);
+        }
+    }
+}
+
+/// A part of a block, along its innermost dimension.
+struct Part {
+    /// The first lane of the innermost dimension.
+    first: usize,
+    /// The lanes that are computed, counted from there.
+    all: Range<i64>,
+    /// Those that are in range, as far as it is known.
+    range: Range<i64>,
+    /// The offset of the element of the first lane.
+    offset: i64,
+    step: i64,
+    from: *const u8,
+}
+
+/// Whether a run of elements is in its tensor.
+fn in_tensor(load: &Load, offset: i64, step: i64, count: usize) -> bool {
+    let end = offset + step * (count as i64 - 1);
+    (0..load.elements).contains(&offset) && (0..load.elements).contains(&end)
+}
+
+/// Sets lanes.
+///
+/// # Safety
+///
+/// There are `count` aligned lanes of so many bytes there, which nothing else accesses meanwhile.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+unsafe fn fill(to: *mut u8, bytes: usize, bits: u64, count: usize) {
+    // SAFETY: That of the caller.
+    unsafe {
+        if bytes == 8 {
+            std::slice::from_raw_parts_mut(to.cast::<u64>(), count).fill(bits);
+        } else {
+            std::slice::from_raw_parts_mut(to.cast::<u32>(), count).fill(bits as u32);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Vector programs: what a definition is translated to.
+
+use dnn_lib::math::Function;
+use dnn_lib::scalar::{BinaryOp, Type};
+
+use super::axes::{Axes, Linear};
+use super::transfer::{Read, Write};
+use super::vector::Op;
+
+/// A place for a block of lanes.
+pub(crate) type Slot = usize;
+
+/// A vector program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub axes: Axes,
+    /// Whether lanes run over rows, so that stages keep a block for each of their elements. Otherwise lanes
+    /// run along the row, one row at a time.
+    pub side_by_side: bool,
+    /// The axes that number the rows, outermost first, with the number of indices in a block.
+    pub outer: Vec<Chunked>,
+    pub stages: Vec<StageCode>,
+    /// The most lanes of a block.
+    pub lanes: usize,
+    /// The offset of each slot in scratch memory, and the bytes of its lanes.
+    pub slots: Vec<(usize, usize)>,
+    /// The bits that all lanes of a slot always have.
+    pub constants: Vec<(Slot, u64)>,
+    /// The offset of a register of a reduction in scratch memory.
+    pub register: usize,
+    /// The bytes of scratch memory.
+    pub scratch: usize,
+}
+
+/// An axis that is walked in chunks.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunked {
+    pub axis: usize,
+    pub chunk: u64,
+}
+
+/// The code of a stage.
+#[derive(Debug)]
+pub(crate) struct StageCode {
+    /// The axes of its elements, outermost first, with the number of indices in a block.
+    pub axes: Vec<Chunked>,
+    /// The axes of its blocks, outermost first.
+    pub dims: Vec<usize>,
+    pub code: Vec<Instr>,
+    pub value: Slot,
+    pub kind: Write,
+    /// Where its elements are in scratch memory; `None` for the output.
+    pub at: Option<usize>,
+    /// The offset of an element, in elements.
+    pub offset: Linear,
+    pub lanes: Lanes,
+}
+
+/// How the elements of a block's lanes follow each other.
+#[derive(Clone, Debug)]
+pub(crate) struct Lanes {
+    /// The steps along the dimensions of the block.
+    pub steps: Vec<i64>,
+    /// Whether each lane is one further besides.
+    pub side_by_side: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Instr {
+    Apply { op: Op, to: Slot, from: [Slot; 3] },
+    Call { function: Function, to: Slot, from: Slot },
+    Index { to: Slot, index: Linear, steps: Vec<i64> },
+    Load(Load),
+    Reduce(Reduce),
+}
+
+/// Loads elements.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub to: Slot,
+    pub from: Place,
+    pub kind: Read,
+    /// The offset of the first lane's element, as far as it is affine.
+    pub offset: Linear,
+    pub lanes: Lanes,
+    /// Coordinates that were computed.
+    pub computed: Vec<Computed>,
+    /// Affine coordinates that can be out of range.
+    pub tested: Vec<Tested>,
+    /// The value of elements out of range.
+    pub otherwise: Option<Slot>,
+    /// The number of elements of the tensor, for checks in tests.
+    pub elements: i64,
+}
+
+/// Where a tensor is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Input(usize),
+    /// At an offset in scratch memory.
+    Scratch(usize),
+    /// The same, at this lane of blocks.
+    Lane(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct Computed {
+    pub from: Slot,
+    pub size: i64,
+    pub stride: i64,
+    /// Whether it is the same in all lanes along the innermost dimension.
+    pub uniform: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tested {
+    pub index: Linear,
+    pub steps: Vec<i64>,
+    pub size: i64,
+}
+
+/// A copy of lanes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copy {
+    pub from: Slot,
+    pub to: Slot,
+    /// The bytes of a lane.
+    pub bytes: usize,
+}
+
+/// A reduction.
+#[derive(Debug)]
+pub(crate) struct Reduce {
+    pub ranges: Vec<Loop>,
+    pub body: Vec<Instr>,
+    pub fold: Fold,
+}
+
+#[derive(Debug)]
+pub(crate) enum Fold {
+    /// In ascending order: these copies before all, and these after each index.
+    Ascending { before: Vec<Copy>, after: Vec<Copy> },
+    /// In registers of lanes of blocks: these slots, from the first one on, take `value` in turn.
+    Blocks { op: BinaryOp, ty: Type, init: Slot, registers: Slot, value: Slot },
+    /// In lanes that run along the last range, for each lane of the block: with these values of that lane in
+    /// all lanes. `Reduce::ranges` are the others.
+    Along {
+        op: BinaryOp,
+        ty: Type,
+        init: Slot,
+        result: Slot,
+        value: Slot,
+        spread: Vec<Copy>,
+        dims: Vec<usize>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Loop {
+    pub axis: usize,
+    pub size: i64,
+    pub window: Option<Window>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Window {
+    pub start: Linear,
+    pub step: i64,
+    pub size: i64,
+    /// How far the position moves from lane to lane: then blocks have one dimension.
+    pub lane_step: i64,
+}

@@ -1,0 +1,226 @@
+//! Transfers between tensors and lanes: runs of elements at equal distances.
+
+use dnn_lib::scalar::Type;
+use dnn_lib::tensor::DType;
+
+use super::vector::{compiled, lane_bytes, observe32, observe64};
+
+/// How the elements of a tensor become lanes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Read {
+    /// The same four bytes.
+    Four,
+    /// The same eight bytes.
+    Eight,
+    I8,
+    U8,
+    I16,
+    U16,
+}
+
+/// How lanes become the elements of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Write {
+    /// The low byte.
+    One,
+    /// The low two bytes.
+    Two,
+    /// The same four bytes.
+    Four,
+    /// The same eight bytes.
+    Eight,
+    /// An `f32`, whose NaNs become the canonical one.
+    F32,
+    /// An `f64`, whose NaNs become the canonical one.
+    F64,
+}
+
+impl Read {
+    pub(crate) fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::I8 => Self::I8,
+            DType::U8 | DType::Bool => Self::U8,
+            DType::I16 => Self::I16,
+            DType::U16 => Self::U16,
+            DType::F32 | DType::I32 | DType::U32 => Self::Four,
+            DType::F64 | DType::I64 | DType::U64 => Self::Eight,
+        }
+    }
+
+    /// Of elements that are lanes already.
+    pub(crate) fn lanes(ty: Type) -> Self {
+        if lane_bytes(ty) == 8 { Self::Eight } else { Self::Four }
+    }
+
+    /// The bytes of an element.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 => 1,
+            Self::I16 | Self::U16 => 2,
+            Self::Four => 4,
+            Self::Eight => 8,
+        }
+    }
+
+    /// The bytes of a lane.
+    pub(crate) fn lane_bytes(self) -> usize {
+        if self == Self::Eight { 8 } else { 4 }
+    }
+
+    /// Whether lanes are what is in the tensor.
+    pub(crate) fn is_same(self) -> bool {
+        matches!(self, Self::Four | Self::Eight)
+    }
+}
+
+impl Write {
+    pub(crate) fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Self::F32,
+            DType::F64 => Self::F64,
+            DType::I8 | DType::U8 | DType::Bool => Self::One,
+            DType::I16 | DType::U16 => Self::Two,
+            DType::I32 | DType::U32 => Self::Four,
+            DType::I64 | DType::U64 => Self::Eight,
+        }
+    }
+
+    /// To elements that are lanes again.
+    pub(crate) fn lanes(ty: Type) -> Self {
+        if lane_bytes(ty) == 8 { Self::Eight } else { Self::Four }
+    }
+
+    /// The bytes of an element.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four | Self::F32 => 4,
+            Self::Eight | Self::F64 => 8,
+        }
+    }
+}
+
+/// A run: `count` elements, each `step` elements after the one before, and as many lanes side by side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub count: usize,
+    pub step: i64,
+}
+
+/// # Safety
+///
+/// That of [`read`], with elements of `E` and lanes of `L`.
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+#[inline(always)]
+unsafe fn read_as<E: Copy, L: Copy>(run: Run, from: *const u8, to: *mut u8, widen: impl Fn(E) -> L) {
+    let from = from.cast::<E>();
+    // SAFETY: That of the caller.
+    let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<L>(), run.count) };
+    match run.step {
+        1 => {
+            // SAFETY: The same: the elements are side by side.
+            let from = unsafe { std::slice::from_raw_parts(from, run.count) };
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = widen(from));
+        }
+        0 => {
+            if run.count > 0 {
+                // SAFETY: The same: there is one element.
+                to.fill(widen(unsafe { from.read() }));
+            }
+        }
+        step => {
+            for (index, to) in to.iter_mut().enumerate() {
+                // SAFETY: The same: element `index` is there.
+                *to = widen(unsafe { from.wrapping_offset(index as isize * step as isize).read() });
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+#[inline(always)]
+unsafe fn read_any(kind: Read, run: Run, from: *const u8, to: *mut u8) {
+    // SAFETY: That of the caller.
+    unsafe {
+        match kind {
+            Read::Four => read_as(run, from, to, |x: u32| x),
+            Read::Eight => read_as(run, from, to, |x: u64| x),
+            Read::I8 => read_as(run, from, to, |x: i8| i32::from(x)),
+            Read::U8 => read_as(run, from, to, |x: u8| i32::from(x)),
+            Read::I16 => read_as(run, from, to, |x: i16| i32::from(x)),
+            Read::U16 => read_as(run, from, to, |x: u16| i32::from(x)),
+        }
+    }
+}
+
+compiled! {
+    /// Reads a run of elements, the first of them at `from`.
+    ///
+    /// # Safety
+    ///
+    /// All elements of the run are readable, initialised and aligned, and nothing writes to them meanwhile.
+    /// There are `count` initialised and aligned lanes at `to`, which nothing else accesses meanwhile, apart
+    /// from the elements.
+    pub(crate) unsafe fn read(kind: Read, run: Run, from: *const u8, to: *mut u8) = read_any;
+}
+
+/// # Safety
+///
+/// That of [`write`], with elements of `E` and lanes of `L`.
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+#[inline(always)]
+unsafe fn write_as<L: Copy, E: Copy>(run: Run, from: *const u8, to: *mut u8, narrow: impl Fn(L) -> E) {
+    let to = to.cast::<E>();
+    // SAFETY: That of the caller.
+    let from = unsafe { std::slice::from_raw_parts(from.cast::<L>(), run.count) };
+    if run.step == 1 {
+        // SAFETY: The same: the elements are side by side.
+        let to = unsafe { std::slice::from_raw_parts_mut(to, run.count) };
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to = narrow(from));
+        return;
+    }
+    for (index, &from) in from.iter().enumerate() {
+        // SAFETY: The same: element `index` is there.
+        unsafe { to.wrapping_offset(index as isize * run.step as isize).write(narrow(from)) };
+    }
+}
+
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+#[inline(always)]
+unsafe fn write_any(kind: Write, run: Run, from: *const u8, to: *mut u8) {
+    // SAFETY: That of the caller.
+    unsafe {
+        match kind {
+            Write::One => write_as(run, from, to, |x: u32| x as u8),
+            Write::Two => write_as(run, from, to, |x: u32| x as u16),
+            Write::Four => write_as(run, from, to, |x: u32| x),
+            Write::Eight => write_as(run, from, to, |x: u64| x),
+            Write::F32 => write_as(run, from, to, observe32),
+            Write::F64 => write_as(run, from, to, observe64),
+        }
+    }
+}
+
+compiled! {
+    /// Writes a run of elements, the first of them at `to`.
+    ///
+    /// # Safety
+    ///
+    /// There are `count` initialised and aligned lanes at `from`, which nothing writes to meanwhile. All
+    /// elements of the run are writable and aligned, nothing else accesses them meanwhile, and they are apart
+    /// from the lanes.
+    pub(crate) unsafe fn write(kind: Write, run: Run, from: *const u8, to: *mut u8) = write_any;
+}
+
+/// Reads one element.
+///
+/// # Safety
+///
+/// That of [`read`] for a run of one.
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+#[inline]
+pub(crate) unsafe fn read_one(kind: Read, from: *const u8, to: *mut u8) {
+    // SAFETY: That of the caller.
+    unsafe { read_any(kind, Run { count: 1, step: 1 }, from, to) }
+}

@@ -1,0 +1,613 @@
+//! From definitions to vector programs.
+
+use std::collections::HashMap;
+
+use dnn_lib::definition::{Coordinate, Definition, Load, Order, Reduction, Source, Stage, Step};
+use dnn_lib::scalar::{Const, Expr, Value};
+
+use super::axes::{Axes, Linear, offset, strides, tested};
+use super::program::{
+    self, Chunked, Computed, Copy, Fold, Instr, Lanes, Loop, Place, Program, Reduce, Slot, StageCode, Tested,
+    Window,
+};
+use super::transfer::{Read, Write};
+use super::vector::{LANES, Op, lane_bytes};
+
+/// The most lanes of a block: so many that instructions cost little beside them, and so few that they stay in
+/// the first cache.
+const BLOCK: u64 = 512;
+/// The most bytes of the stages of a block of rows, so that they stay in the second cache.
+const STAGES: u64 = 1 << 18;
+/// Rows at least this long are taken one at a time.
+const LONG_ROW: u64 = 16;
+/// The most dimensions of a block.
+pub(crate) const DIMS: usize = 4;
+/// Slots begin at lines of the cache.
+const LINE: usize = 64;
+
+/// Translates a checked definition none of whose output's axes is empty. `None` if it needs more scratch memory
+/// than fits.
+pub(crate) fn translate(definition: &Definition) -> Option<Program> {
+    let axes = Axes::new(definition);
+    let rep = |axis: usize| axes.sizes[axis] != 1;
+    let output: Vec<usize> =
+        definition.output_axes().map(|axis| axis.index()).filter(|&axis| rep(axis)).collect();
+    let in_row = |axis: usize| definition.row.iter().any(|own| own.index() == axis);
+    let (row, outer): (Vec<usize>, Vec<usize>) = output.iter().partition(|&&axis| in_row(axis));
+    let along = row.last().is_some_and(|last| output.last() == Some(last) && axes.sizes[*last] >= LONG_ROW);
+    let side_by_side = !along && !(outer.is_empty() && !row.is_empty());
+    let windows = windows(definition, &axes);
+    let row_bytes = stage_elements(definition).fold(1u64, u64::saturating_add).saturating_mul(8);
+    let most = if side_by_side { (STAGES / row_bytes).clamp(LANES as u64, BLOCK) } else { 1 };
+    let outer = chunks(&outer, &axes, &windows, most);
+    let longest = axes
+        .sizes
+        .iter()
+        .copied()
+        .chain([output.iter().map(|&axis| axes.sizes[axis]).fold(1, u64::saturating_mul)]);
+    let lanes = longest.max().unwrap_or(1).clamp(LANES as u64, BLOCK) as usize;
+    let translator = Translator {
+        definition,
+        windows,
+        side_by_side,
+        outer,
+        lanes,
+        stages: Vec::new(),
+        values: vec![None; definition.types.len()],
+        depths: vec![0; definition.axes.len()],
+        constants: HashMap::new(),
+        slots: Vec::new(),
+        scratch: 0,
+        code: Vec::new(),
+        dims: Vec::new(),
+        spread: None,
+        axes,
+    };
+    translator.program()
+}
+
+/// The number of elements of each stage but the last.
+fn stage_elements(definition: &Definition) -> impl Iterator<Item = u64> {
+    let before = &definition.stages[..definition.stages.len() - 1];
+    before
+        .iter()
+        .map(|stage| stage.axes.iter().map(|&axis| definition.size(axis)).fold(1, u64::saturating_mul))
+}
+
+/// Walks axes in blocks of at most `most` indices: whole inner axes and a part of the next one. A block that a
+/// window can cut has one dimension.
+fn chunks(order: &[usize], axes: &Axes, windows: &[Linear], most: u64) -> Vec<Chunked> {
+    let mut rest = most;
+    let mut dims = 0;
+    let mut chunks: Vec<Chunked> = Vec::new();
+    for &axis in order.iter().rev() {
+        let cut = windows.iter().any(|window| window.factor(axis) != 0);
+        let chunk =
+            if rest <= 1 || dims == DIMS || (cut && dims > 0) { 1 } else { axes.sizes[axis].min(rest) };
+        dims += usize::from(chunk > 1);
+        rest = if chunk == axes.sizes[axis] && !cut { rest / chunk } else { 0 };
+        chunks.insert(0, Chunked { axis, chunk });
+    }
+    chunks
+}
+
+fn dims(chunks: &[Chunked]) -> Vec<usize> {
+    chunks.iter().filter(|chunked| chunked.chunk > 1).map(|chunked| chunked.axis).collect()
+}
+
+/// The positions of all windows.
+fn windows(definition: &Definition, axes: &Axes) -> Vec<Linear> {
+    fn collect(steps: &[Step], axes: &Axes, windows: &mut Vec<Linear>) {
+        for step in steps {
+            let Step::Reduce(reduction) = step else { continue };
+            let starts = reduction.ranges.iter().filter_map(|range| Some(&range.window.as_ref()?.start));
+            windows.extend(starts.map(|start| axes.linear(start)));
+            collect(&reduction.body, axes, windows);
+        }
+    }
+    let mut windows = Vec::new();
+    definition.stages.iter().for_each(|stage| collect(&stage.steps, axes, &mut windows));
+    windows
+}
+
+/// What is known of a value.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    slot: Slot,
+    /// In how many reductions it is computed; 0 too for a constant.
+    depth: usize,
+    constant: bool,
+    /// The axes that it depends on, by their bits; all if that isn't known.
+    depends: u64,
+}
+
+struct Translator<'a> {
+    definition: &'a Definition,
+    axes: Axes,
+    windows: Vec<Linear>,
+    side_by_side: bool,
+    outer: Vec<Chunked>,
+    lanes: usize,
+    /// Where the elements of the stages are in scratch memory.
+    stages: Vec<usize>,
+    values: Vec<Option<Known>>,
+    /// In how many reductions an axis has its index.
+    depths: Vec<usize>,
+    /// The slots of constants, by their bits and the bytes of a lane.
+    constants: HashMap<(u64, usize), Slot>,
+    slots: Vec<(usize, usize)>,
+    scratch: usize,
+    /// The code of the stage, then of the bodies of the reductions that are being translated.
+    code: Vec<Vec<Instr>>,
+    /// The dimensions of the block in each of them.
+    dims: Vec<Vec<usize>>,
+    /// In a reduction along lanes: the values of outside that are spread over the lanes.
+    spread: Option<HashMap<Slot, Copy>>,
+}
+
+impl Translator<'_> {
+    fn program(mut self) -> Option<Program> {
+        let definition = self.definition;
+        let mut stages = Vec::new();
+        for (index, stage) in definition.stages.iter().enumerate() {
+            stages.push(self.stage(stage, index + 1 == definition.stages.len())?);
+        }
+        let register = self.reserve(LANES * 8)?;
+        let scratch = self.reserve(0)?;
+        let constants = self.constants.iter().map(|(&(bits, _), &slot)| (slot, bits)).collect();
+        Some(Program {
+            axes: self.axes,
+            side_by_side: self.side_by_side,
+            outer: self.outer,
+            stages,
+            lanes: self.lanes,
+            slots: self.slots,
+            constants,
+            register,
+            scratch,
+        })
+    }
+
+    /// Reserves scratch memory. A line more than a power of two keeps slots from falling on the same lines of
+    /// the cache.
+    fn reserve(&mut self, bytes: usize) -> Option<usize> {
+        let at = self.scratch;
+        self.scratch = at.checked_add(bytes)?.checked_next_multiple_of(LINE)?;
+        (self.scratch <= super::MOST_SCRATCH).then_some(at)
+    }
+
+    fn slot(&mut self, bytes: usize) -> Slot {
+        // There are at most 2^14 values, so this fits into scratch memory, or `program` finds that it doesn't.
+        self.slots.push((self.scratch, bytes));
+        self.scratch = (self.scratch + self.lanes * bytes + LINE).next_multiple_of(LINE);
+        self.slots.len() - 1
+    }
+
+    fn slot_of(&mut self, value: Value) -> Slot {
+        self.slot(lane_bytes(self.definition.ty(value)))
+    }
+
+    fn stage(&mut self, stage: &Stage, last: bool) -> Option<StageCode> {
+        let sizes = &self.axes.sizes;
+        let order: Vec<usize> =
+            stage.axes.iter().map(|axis| axis.index()).filter(|&axis| sizes[axis] != 1).collect();
+        let most = if self.side_by_side { 1 } else { BLOCK };
+        let axes = chunks(&order, &self.axes, &self.windows, most);
+        let dims = dims(if self.side_by_side { &self.outer } else { &axes });
+        self.code = vec![Vec::new()];
+        self.dims = vec![dims.clone()];
+        self.steps(&stage.steps);
+        let value = self.operand(stage.value, 0);
+        let ty = self.definition.ty(stage.value);
+        let across = if self.side_by_side { self.lanes as i64 } else { 1 };
+        let (kind, at, offset, lanes) = if last {
+            let output = &self.definition.output;
+            let offset =
+                self.row_major(self.definition.output_axes().map(|axis| axis.index()), &output.shape);
+            let steps = dims.iter().map(|&axis| offset.factor(axis)).collect();
+            (Write::of(output.dtype), None, offset, Lanes { steps, side_by_side: false })
+        } else {
+            let shape: Vec<u64> = stage.axes.iter().map(|&axis| self.definition.size(axis)).collect();
+            let elements = shape.iter().try_fold(across as usize, |product, &size| {
+                product.checked_mul(usize::try_from(size).ok()?)
+            })?;
+            let at = self.reserve(elements.checked_mul(lane_bytes(ty))?)?;
+            self.stages.push(at);
+            let offset = self.row_major(stage.axes.iter().map(|axis| axis.index()), &shape).scaled(across);
+            let steps = dims.iter().map(|&axis| offset.factor(axis)).collect();
+            let lanes = Lanes { steps, side_by_side: self.side_by_side };
+            (Write::lanes(ty), Some(at), offset, lanes)
+        };
+        let code = self.code.pop().unwrap_or_default();
+        Some(StageCode { axes, dims, code, value, kind, at, offset, lanes })
+    }
+
+    /// The offset of the element at the indices of some axes, which are all dimensions of a tensor.
+    fn row_major(&self, order: impl Iterator<Item = usize>, shape: &[u64]) -> Linear {
+        let terms = order.zip(strides(shape)).filter(|&(axis, _)| self.axes.sizes[axis] != 1);
+        Linear { terms: terms.collect(), constant: 0 }
+    }
+
+    fn known(&self, value: Value) -> Known {
+        // `Definition::check` has seen that values are defined before they are used.
+        self.values[value.index()].unwrap_or(Known { slot: 0, depth: 0, constant: true, depends: 0 })
+    }
+
+    /// The slot of a value where it is used.
+    fn operand(&mut self, value: Value, depth: usize) -> Slot {
+        let known = self.known(value);
+        let outside = !known.constant && known.depth < depth && depth + 1 == self.code.len();
+        if !outside || self.spread.is_none() {
+            return known.slot;
+        }
+        let bytes = self.slots[known.slot].1;
+        if let Some(copy) = self.spread.as_ref().and_then(|spread| spread.get(&known.slot)) {
+            return copy.to;
+        }
+        let to = self.slot(bytes);
+        if let Some(spread) = &mut self.spread {
+            spread.insert(known.slot, Copy { from: known.slot, to, bytes });
+        }
+        to
+    }
+
+    fn define(&mut self, value: Value, slot: Slot, depth: usize, depends: u64) {
+        self.values[value.index()] = Some(Known { slot, depth, constant: false, depends });
+    }
+
+    fn depth(&self) -> usize {
+        self.code.len() - 1
+    }
+
+    /// The depth at which an index is known, and the axes that it depends on.
+    fn place(&self, index: &Linear) -> (usize, u64) {
+        let place = |(depth, depends): (usize, u64), &(axis, _): &(usize, i64)| {
+            (depth.max(self.depths[axis]), depends | 1 << axis)
+        };
+        index.terms.iter().fold((0, 0), place)
+    }
+
+    fn steps(&mut self, steps: &[Step]) {
+        steps.iter().for_each(|step| self.step(step));
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Let(value, Expr::Const(constant)) => self.constant(*value, *constant),
+            Step::Let(value, expr) => self.expr(*value, expr),
+            Step::Call(value, function, x) => {
+                let Known { depth, depends, .. } = self.known(*x);
+                let (from, to) = (self.operand(*x, depth), self.slot_of(*value));
+                self.code[depth].push(Instr::Call { function: *function, to, from });
+                self.define(*value, to, depth, depends);
+            }
+            Step::Index(value, index) => {
+                let index = self.axes.linear(index);
+                let (depth, depends) = self.place(&index);
+                let steps = self.dims[depth].iter().map(|&axis| index.factor(axis)).collect();
+                let to = self.slot_of(*value);
+                self.code[depth].push(Instr::Index { to, index, steps });
+                self.define(*value, to, depth, depends);
+            }
+            Step::Load(value, load) => self.load(*value, load),
+            Step::Reduce(reduction) => self.reduction(reduction),
+        }
+    }
+
+    fn constant(&mut self, value: Value, constant: Const) {
+        let bytes = lane_bytes(constant.ty());
+        let bits = match constant {
+            Const::I32(x) => u64::from(x as u32),
+            Const::I64(x) => x as u64,
+            Const::F32(bits) => bits.into(),
+            Const::F64(bits) => bits,
+        };
+        let slot = match self.constants.get(&(bits, bytes)) {
+            Some(&slot) => slot,
+            None => self.slot(bytes),
+        };
+        self.constants.insert((bits, bytes), slot);
+        self.values[value.index()] = Some(Known { slot, depth: 0, constant: true, depends: 0 });
+    }
+
+    fn expr(&mut self, value: Value, expr: &Expr) {
+        let ty = |value: Value| self.definition.ty(value);
+        let op = match *expr {
+            Expr::Const(_) => return,
+            Expr::Unary(op, a) => Op::Unary(op, ty(a)),
+            Expr::Binary(op, a, _) => Op::Binary(op, ty(a)),
+            Expr::Compare(op, a, _) => Op::Compare(op, ty(a)),
+            Expr::Fma(a, ..) => Op::Fma(ty(a)),
+            Expr::Select { then, .. } => Op::Select(ty(then)),
+            Expr::Convert(conversion, to, a) => Op::Convert(conversion, ty(a), to),
+        };
+        let operands = expr.operands();
+        let to = self.slot_of(value);
+        self.apply(op, to, &operands);
+        let (depth, depends) = self.join(&operands);
+        self.define(value, to, depth, depends);
+    }
+
+    /// The depth at which all of some values are known, and the axes that they depend on.
+    fn join(&self, values: &[Value]) -> (usize, u64) {
+        let join = |(depth, depends): (usize, u64), &value: &Value| {
+            let known = self.known(value);
+            (depth.max(known.depth), depends | known.depends)
+        };
+        values.iter().fold((0, 0), join)
+    }
+
+    fn apply(&mut self, op: Op, to: Slot, operands: &[Value]) {
+        let (depth, _) = self.join(operands);
+        self.apply_at(depth, op, to, operands);
+    }
+
+    fn apply_at(&mut self, depth: usize, op: Op, to: Slot, operands: &[Value]) {
+        let mut from = [to; 3];
+        for (slot, &operand) in from.iter_mut().zip(operands) {
+            *slot = self.operand(operand, depth);
+        }
+        self.code[depth].push(Instr::Apply { op, to, from });
+    }
+
+    fn load(&mut self, value: Value, load: &Load) {
+        let definition = self.definition;
+        let shape = definition.shape(load.from);
+        let computed: Vec<(Value, i64, i64)> = load
+            .at
+            .iter()
+            .zip(shape.iter().zip(strides(&shape)))
+            .filter_map(|(coordinate, (&size, stride))| match coordinate {
+                Coordinate::Value(index) => Some((*index, size as i64, stride)),
+                Coordinate::Affine(_) => None,
+            })
+            .collect();
+        let mut operands: Vec<Value> = computed.iter().map(|&(index, ..)| index).collect();
+        operands.extend(load.otherwise);
+        let of_stage = matches!(load.from, Source::Stage(_));
+        let scale = if of_stage && self.side_by_side { self.lanes as i64 } else { 1 };
+        let offset = self.axes.linear(&offset(definition, load)).scaled(scale);
+        let tested: Vec<(Linear, i64)> = tested(definition, load)
+            .into_iter()
+            .map(|(index, size)| (self.axes.linear(&index), size as i64))
+            .collect();
+        let (mut depth, mut depends) = self.join(&operands);
+        for index in tested.iter().map(|(index, _)| index).chain([&offset]) {
+            let place = self.place(index);
+            (depth, depends) = (depth.max(place.0), depends | place.1);
+        }
+        if scale != 1 || (of_stage && self.side_by_side) {
+            depends = u64::MAX;
+        }
+        let dims = self.dims[depth].clone();
+        let steps = |index: &Linear| dims.iter().map(|&axis| index.factor(axis)).collect::<Vec<_>>();
+        let along = self.spread.is_some() && depth + 1 == self.code.len();
+        let (from, kind) = match load.from {
+            Source::Input(index) => {
+                (Place::Input(index as usize), Read::of(definition.inputs[index as usize].dtype))
+            }
+            Source::Stage(index) => {
+                let at = self.stages[index as usize];
+                let place = if self.side_by_side && along { Place::Lane(at) } else { Place::Scratch(at) };
+                (place, Read::lanes(definition.ty(definition.stages[index as usize].value)))
+            }
+        };
+        let lanes = Lanes { steps: steps(&offset), side_by_side: of_stage && self.side_by_side && !along };
+        let innermost = dims.last().map_or(0, |&axis| 1u64 << axis);
+        let computed = computed
+            .into_iter()
+            .map(|(index, size, stride)| {
+                let known = self.known(index);
+                let outside = along && known.depth < depth;
+                let uniform = known.constant || outside || known.depends & innermost == 0;
+                let from = self.operand(index, depth);
+                Computed { from, size, stride: stride.wrapping_mul(scale), uniform }
+            })
+            .collect();
+        let tested =
+            tested.into_iter().map(|(index, size)| Tested { steps: steps(&index), index, size }).collect();
+        let otherwise = load.otherwise.map(|otherwise| self.operand(otherwise, depth));
+        let to = self.slot_of(value);
+        let elements = shape.iter().map(|&size| size as i64).fold(scale, i64::wrapping_mul);
+        let load = program::Load { to, from, kind, offset, lanes, computed, tested, otherwise, elements };
+        self.code[depth].push(Instr::Load(load));
+        self.define(value, to, depth, depends);
+    }
+
+    fn reduction(&mut self, reduction: &Reduction) {
+        let empty = reduction.ranges.iter().any(|range| self.definition.size(range.axis) == 0);
+        if empty {
+            for (&result, &init) in reduction.results.iter().zip(&reduction.init) {
+                self.values[result.index()] = Some(self.known(init));
+            }
+            return;
+        }
+        match (reduction.order, reduction.combination()) {
+            (Order::Lanes, Some((op, second))) => {
+                if self.runs_along(reduction) {
+                    self.along(reduction, op, second);
+                } else {
+                    self.in_blocks(reduction, op, second);
+                }
+            }
+            _ => self.ascending(reduction),
+        }
+    }
+
+    fn loops(&mut self, reduction: &Reduction) -> Vec<Loop> {
+        let depth = self.code.len();
+        let innermost = self.dims[depth - 1].last().copied();
+        let mut loops = Vec::new();
+        for range in &reduction.ranges {
+            let axis = range.axis.index();
+            self.depths[axis] = depth;
+            let window = range.window.as_ref().map(|window| {
+                let start = self.axes.linear(&window.start);
+                let lane_step = innermost.map_or(0, |axis| start.factor(axis));
+                Window { start, step: window.step as i64, size: window.size as i64, lane_step }
+            });
+            if !self.axes.is_single(axis) {
+                loops.push(Loop { axis, size: self.axes.sizes[axis] as i64, window });
+            }
+        }
+        loops
+    }
+
+    fn ascending(&mut self, reduction: &Reduction) {
+        let depth = self.depth();
+        let mut before = Vec::new();
+        for (&init, &carried) in reduction.init.iter().zip(&reduction.carried) {
+            let (from, to) = (self.operand(init, depth), self.slot_of(carried));
+            before.push(Copy { from, to, bytes: lane_bytes(self.definition.ty(init)) });
+            self.define(carried, to, depth + 1, u64::MAX);
+        }
+        let ranges = self.loops(reduction);
+        self.code.push(Vec::new());
+        self.dims.push(self.dims[depth].clone());
+        let mut updated = vec![false; reduction.carried.len()];
+        for step in &reduction.body {
+            match updates(reduction, step) {
+                Some(index) => {
+                    updated[index] = true;
+                    self.update(reduction, index, step);
+                }
+                None => self.step(step),
+            }
+        }
+        let mut after = Vec::new();
+        for (index, (&yielded, copy)) in reduction.yields.iter().zip(&before).enumerate() {
+            let from = self.operand(yielded, depth + 1);
+            if !updated[index] && from != copy.to {
+                after.push(Copy { from, ..*copy });
+            }
+        }
+        // Values that change places are copied away first.
+        if after.iter().any(|copy| before.iter().any(|carried| carried.to == copy.from)) {
+            let away: Vec<Copy> =
+                after.iter().map(|copy| Copy { to: self.slot(copy.bytes), ..*copy }).collect();
+            let back = away.iter().zip(&after).map(|(away, copy)| Copy { from: away.to, ..*copy });
+            after = away.iter().copied().chain(back).collect();
+        }
+        self.dims.pop();
+        let body = self.code.pop().unwrap_or_default();
+        for (&result, copy) in reduction.results.iter().zip(&before) {
+            self.define(result, copy.to, depth, u64::MAX);
+        }
+        let fold = Fold::Ascending { before, after };
+        self.code[depth].push(Instr::Reduce(Reduce { ranges, body, fold }));
+    }
+
+    /// Translates the step that makes the next value of a carried one, in its slot.
+    fn update(&mut self, reduction: &Reduction, index: usize, step: &Step) {
+        let carried = self.known(reduction.carried[index]);
+        let ty = self.definition.ty(reduction.carried[index]);
+        let Step::Let(value, expr) = step else { return };
+        match *expr {
+            Expr::Binary(op, _, b) => self.apply_at(carried.depth, Op::Update(op, ty), carried.slot, &[b]),
+            Expr::Fma(a, b, _) => self.apply_at(carried.depth, Op::UpdateFma(ty), carried.slot, &[a, b]),
+            _ => return,
+        }
+        self.values[value.index()] = Some(carried);
+    }
+
+    /// Whether lanes of a reduction should run along its last axis rather than over outputs: where its loads
+    /// are contiguous, or where there is only one output.
+    fn runs_along(&self, reduction: &Reduction) -> bool {
+        let depth = self.depth();
+        let sizes = &self.axes.sizes;
+        let ranges =
+            || reduction.ranges.iter().map(|range| range.axis.index()).filter(|&axis| sizes[axis] != 1);
+        let Some(last) = ranges().next_back() else { return false };
+        let nested = reduction.body.iter().any(|step| matches!(step, Step::Reduce(_)));
+        if nested || self.spread.is_some() {
+            return false;
+        }
+        let Some(&inner) = self.dims[depth].last() else { return true };
+        let mut contiguous = (0, 0);
+        for step in &reduction.body {
+            let Step::Load(_, load) = step else { continue };
+            if matches!(load.from, Source::Stage(_)) {
+                continue;
+            }
+            let offset = self.axes.linear(&offset(self.definition, load));
+            contiguous.0 += usize::from(offset.factor(last) == 1);
+            contiguous.1 += usize::from(offset.factor(inner) == 1);
+        }
+        contiguous.0 > contiguous.1 && sizes[last] >= LANES as u64
+    }
+
+    fn in_blocks(&mut self, reduction: &Reduction, op: dnn_lib::scalar::BinaryOp, second: Value) {
+        let depth = self.depth();
+        let ty = self.definition.ty(reduction.carried[0]);
+        let init = self.operand(reduction.init[0], depth);
+        let registers = self.slot(lane_bytes(ty));
+        for _ in 1..LANES {
+            self.slot(lane_bytes(ty));
+        }
+        let ranges = self.loops(reduction);
+        self.code.push(Vec::new());
+        self.dims.push(self.dims[depth].clone());
+        self.steps(&reduction.body[..reduction.body.len() - 1]);
+        let value = self.operand(second, depth + 1);
+        self.dims.pop();
+        let body = self.code.pop().unwrap_or_default();
+        self.define(reduction.results[0], registers, depth, u64::MAX);
+        let fold = Fold::Blocks { op, ty, init, registers, value };
+        self.code[depth].push(Instr::Reduce(Reduce { ranges, body, fold }));
+    }
+
+    fn along(&mut self, reduction: &Reduction, op: dnn_lib::scalar::BinaryOp, second: Value) {
+        let depth = self.depth();
+        let ty = self.definition.ty(reduction.carried[0]);
+        let init = self.operand(reduction.init[0], depth);
+        let ranges = self.loops(reduction);
+        let dims: Vec<usize> = ranges.last().map(|range| range.axis).into_iter().collect();
+        self.code.push(Vec::new());
+        self.dims.push(dims.clone());
+        self.spread = Some(HashMap::new());
+        self.steps(&reduction.body[..reduction.body.len() - 1]);
+        let value = self.operand(second, depth + 1);
+        let mut spread: Vec<Copy> = self.spread.take().unwrap_or_default().into_values().collect();
+        spread.sort_by_key(|copy| copy.to);
+        self.dims.pop();
+        let body = self.code.pop().unwrap_or_default();
+        let result = self.slot(lane_bytes(ty));
+        self.define(reduction.results[0], result, depth, u64::MAX);
+        let fold = Fold::Along { op, ty, init, result, value, spread, dims };
+        self.code[depth].push(Instr::Reduce(Reduce { ranges, body, fold }));
+    }
+}
+
+/// The index of the carried value whose next one a step makes in place: by one operation on it, which nothing
+/// else uses.
+fn updates(reduction: &Reduction, step: &Step) -> Option<usize> {
+    let Step::Let(value, expr) = step else { return None };
+    let carried = match *expr {
+        Expr::Binary(_, a, b) if a != b => a,
+        Expr::Fma(a, b, c) if a != c && b != c => c,
+        _ => return None,
+    };
+    let index = reduction.carried.iter().position(|&own| own == carried)?;
+    let once = reduction.yields.iter().filter(|&yielded| yielded == value).count() == 1;
+    let kept = reduction.yields.iter().any(|&yielded| yielded == carried);
+    let uses = |value: Value| reduction.body.iter().map(|step| uses(step, value)).sum::<usize>();
+    (reduction.yields[index] == *value && once && !kept && uses(carried) == 1 && uses(*value) == 0)
+        .then_some(index)
+}
+
+/// How many steps use a value.
+fn uses(step: &Step, value: Value) -> usize {
+    let uses_it = match step {
+        Step::Let(_, expr) => expr.operands().contains(&value),
+        Step::Call(_, _, x) => *x == value,
+        Step::Index(..) => false,
+        Step::Load(_, load) => load.otherwise == Some(value) || load.at.contains(&Coordinate::Value(value)),
+        Step::Reduce(reduction) => {
+            let inside: usize = reduction.body.iter().map(|step| uses(step, value)).sum();
+            let at_ends =
+                reduction.init.iter().chain(&reduction.yields).filter(|&&used| used == value).count();
+            return inside + at_ends;
+        }
+    };
+    usize::from(uses_it)
+}

@@ -1,0 +1,492 @@
+//! Operations on blocks of lanes, compiled for each set of vector instructions. Lanes are the bits of `i32`,
+//! `i64`, `f32` or `f64`; a truth value is an `i32` of 0 or 1.
+
+use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Type, UnaryOp};
+
+use crate::isa::Level;
+
+/// What is done to each lane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Op {
+    Unary(UnaryOp, Type),
+    Binary(BinaryOp, Type),
+    Compare(Comparison, Type),
+    Fma(Type),
+    /// The second where the first is not 0, else the third.
+    Select(Type),
+    /// From a type to another.
+    Convert(Conversion, Type, Type),
+    /// The target and the first operand make the target.
+    Update(BinaryOp, Type),
+    /// The target plus the product of the operands makes the target.
+    UpdateFma(Type),
+}
+
+/// The number of lanes of a register of a reduction.
+pub(crate) const LANES: usize = dnn_lib::definition::LANES;
+
+/// The bytes of a lane.
+pub(crate) fn lane_bytes(ty: Type) -> usize {
+    match ty {
+        Type::Bool | Type::I32 | Type::F32 => 4,
+        Type::I64 | Type::F64 => 8,
+    }
+}
+
+/// Calls a function that is compiled for a set of vector instructions.
+macro_rules! compiled {
+    ($(#[$attribute:meta])* $visible:vis unsafe fn $name:ident($($argument:ident: $ty:ty),+) = $body:path;) => {
+        $(#[$attribute])*
+        #[expect(unsafe_code, reason = "functions compiled for more than the baseline")]
+        $visible unsafe fn $name(level: $crate::isa::Level, $($argument: $ty),+) {
+            // SAFETY, of all these calls: that of the caller, who also has the instructions, since a `Level`
+            // is made only where they are.
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            unsafe fn avx2($($argument: $ty),+) {
+                unsafe { $body($($argument),+) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            unsafe fn avx512($($argument: $ty),+) {
+                unsafe { $body($($argument),+) }
+            }
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Level::Avx2 => unsafe { avx2($($argument),+) },
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Level::Avx512 => unsafe { avx512($($argument),+) },
+                _ => unsafe { $body($($argument),+) },
+            }
+        }
+    };
+}
+pub(crate) use compiled;
+
+/// Where operands are and where the result goes: lanes of the operation's types.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operands {
+    /// The number of lanes.
+    pub count: usize,
+    pub to: *mut u8,
+    pub from: [*const u8; 3],
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl Operands {
+    /// # Safety
+    ///
+    /// Operand `index` has `count` initialised lanes of `T`, which nothing writes meanwhile.
+    #[inline(always)]
+    unsafe fn lanes<'a, T>(self, index: usize) -> &'a [T] {
+        // SAFETY: That of the caller.
+        unsafe { std::slice::from_raw_parts(self.from[index].cast(), self.count) }
+    }
+
+    /// # Safety
+    ///
+    /// The target has `count` initialised lanes of `T`, which nothing else accesses meanwhile.
+    #[inline(always)]
+    unsafe fn target<'a, T>(self) -> &'a mut [T] {
+        // SAFETY: That of the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.to.cast(), self.count) }
+    }
+
+    /// # Safety
+    ///
+    /// The target and operand 0 have lanes of these types, apart from each other.
+    #[inline(always)]
+    unsafe fn map<A: Copy, R>(self, f: impl Fn(A) -> R) {
+        // SAFETY: That of the caller.
+        let (to, a) = unsafe { (self.target::<R>(), self.lanes::<A>(0)) };
+        for (to, &a) in to.iter_mut().zip(a) {
+            *to = f(a);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The target and operands 0 and 1 have lanes of these types, the target apart from the others.
+    #[inline(always)]
+    unsafe fn map2<A: Copy, R>(self, f: impl Fn(A, A) -> R) {
+        // SAFETY: That of the caller.
+        let (to, a, b) = unsafe { (self.target::<R>(), self.lanes::<A>(0), self.lanes::<A>(1)) };
+        for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
+            *to = f(a, b);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The target and all operands have lanes of these types, the target apart from the others.
+    #[inline(always)]
+    unsafe fn map3<A: Copy, T: Copy>(self, f: impl Fn(A, T, T) -> T) {
+        // SAFETY: That of the caller.
+        let (to, a) = unsafe { (self.target::<T>(), self.lanes::<A>(0)) };
+        // SAFETY: The same.
+        let (b, c) = unsafe { (self.lanes::<T>(1), self.lanes::<T>(2)) };
+        for (((to, &a), &b), &c) in to.iter_mut().zip(a).zip(b).zip(c) {
+            *to = f(a, b, c);
+        }
+    }
+}
+
+/// What is done with a function of two lanes.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+trait Use<T> {
+    /// # Safety
+    ///
+    /// What the implementor has accepted when it was made.
+    unsafe fn with(self, f: impl Fn(T, T) -> T);
+}
+
+/// Maps two operands.
+struct Map(Operands);
+
+/// Maps the target and an operand.
+struct Update(Operands);
+
+/// Folds lanes into a register; lane i goes to place `start + i` modulo the number of places.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fold {
+    pub register: *mut u8,
+    pub start: usize,
+    pub lanes: *const u8,
+    pub count: usize,
+}
+
+/// Folds a register into its first place.
+struct Halve(*mut u8);
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy> Use<T> for Map {
+    #[inline(always)]
+    unsafe fn with(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of the caller.
+        unsafe { self.0.map2(f) }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy> Use<T> for Update {
+    #[inline(always)]
+    unsafe fn with(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of the caller.
+        let (to, a) = unsafe { (self.0.target::<T>(), self.0.lanes::<T>(0)) };
+        for (to, &a) in to.iter_mut().zip(a) {
+            *to = f(*to, a);
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy> Use<T> for Fold {
+    #[inline(always)]
+    unsafe fn with(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of the caller: the register and the lanes are there, apart from each other.
+        let (register, lanes) = unsafe {
+            let lanes = std::slice::from_raw_parts(self.lanes.cast::<T>(), self.count);
+            (&mut *self.register.cast::<[T; LANES]>(), lanes)
+        };
+        let start = self.start % LANES;
+        let (head, rest) = lanes.split_at(((LANES - start) % LANES).min(lanes.len()));
+        for (place, &lane) in register[start..].iter_mut().zip(head) {
+            *place = f(*place, lane);
+        }
+        let (whole, tail) = rest.as_chunks::<LANES>();
+        let mut places = *register;
+        for lanes in whole {
+            for (place, &lane) in places.iter_mut().zip(lanes) {
+                *place = f(*place, lane);
+            }
+        }
+        for (place, &lane) in places.iter_mut().zip(tail) {
+            *place = f(*place, lane);
+        }
+        *register = places;
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy> Use<T> for Halve {
+    #[inline(always)]
+    unsafe fn with(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of the caller: the register is there.
+        let places = unsafe { &mut *self.0.cast::<[T; LANES]>() };
+        let mut half = LANES / 2;
+        while half > 0 {
+            for place in 0..half {
+                places[place] = f(places[place], places[place + half]);
+            }
+            half /= 2;
+        }
+    }
+}
+
+/// The operations on floats of a type.
+macro_rules! floats {
+    ($name:ident, $float:ty) => {
+        #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+        mod $name {
+            use super::{BinaryOp, Comparison, Operands, UnaryOp, Use};
+
+            // SAFETY, of all these functions: that of the caller.
+
+            #[inline(always)]
+            pub(super) unsafe fn unary(op: UnaryOp, o: Operands) {
+                unsafe {
+                    match op {
+                        UnaryOp::Neg => o.map(|a: $float| -a),
+                        UnaryOp::Abs => o.map(|a: $float| a.abs()),
+                        UnaryOp::Sqrt => o.map(|a: $float| a.sqrt()),
+                        UnaryOp::Floor => o.map(|a: $float| a.floor()),
+                        UnaryOp::Ceil => o.map(|a: $float| a.ceil()),
+                        UnaryOp::Trunc => o.map(|a: $float| a.trunc()),
+                        UnaryOp::Round => o.map(|a: $float| a.round_ties_even()),
+                    }
+                }
+            }
+
+            #[inline(always)]
+            pub(super) unsafe fn binary(op: BinaryOp, to: impl Use<$float>) {
+                unsafe {
+                    match op {
+                        BinaryOp::Add => to.with(|a, b| a + b),
+                        BinaryOp::Sub => to.with(|a, b| a - b),
+                        BinaryOp::Mul => to.with(|a, b| a * b),
+                        BinaryOp::Min => to.with(|a, b| if b < a || b.is_nan() { b } else { a }),
+                        BinaryOp::Max => to.with(|a, b| if b > a || b.is_nan() { b } else { a }),
+                        // The others are not defined for floats.
+                        _ => to.with(|a, b| a / b),
+                    }
+                }
+            }
+
+            #[inline(always)]
+            pub(super) unsafe fn compare(op: Comparison, o: Operands) {
+                unsafe {
+                    match op {
+                        Comparison::Eq => o.map2(|a: $float, b| i32::from(a == b)),
+                        Comparison::Ne => o.map2(|a: $float, b| i32::from(a != b)),
+                        Comparison::Lt | Comparison::LtU => o.map2(|a: $float, b| i32::from(a < b)),
+                        Comparison::Le | Comparison::LeU => o.map2(|a: $float, b| i32::from(a <= b)),
+                    }
+                }
+            }
+
+            #[inline(always)]
+            pub(super) unsafe fn fma(o: Operands) {
+                unsafe { o.map3(|a: $float, b, c| <$float>::mul_add(a, b, c)) }
+            }
+
+            #[inline(always)]
+            pub(super) unsafe fn update_fma(o: Operands) {
+                let (to, a, b) =
+                    unsafe { (o.target::<$float>(), o.lanes::<$float>(0), o.lanes::<$float>(1)) };
+                for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
+                    *to = a.mul_add(b, *to);
+                }
+            }
+        }
+    };
+}
+floats!(float32, f32);
+floats!(float64, f64);
+
+/// The operations on integers of a type.
+macro_rules! integers {
+    ($name:ident, $signed:ty, $unsigned:ty) => {
+        #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+        mod $name {
+            use super::{BinaryOp, Comparison, Operands, Use};
+
+            // SAFETY, of all these functions: that of the caller.
+
+            #[inline(always)]
+            pub(super) unsafe fn binary(op: BinaryOp, to: impl Use<$signed>) {
+                let unsigned = |f: fn($unsigned, $unsigned) -> $unsigned| {
+                    move |a: $signed, b: $signed| f(a as $unsigned, b as $unsigned) as $signed
+                };
+                unsafe {
+                    match op {
+                        BinaryOp::Add => to.with(|a, b| a.wrapping_add(b)),
+                        BinaryOp::Sub => to.with(|a, b| a.wrapping_sub(b)),
+                        BinaryOp::Mul => to.with(|a, b| a.wrapping_mul(b)),
+                        BinaryOp::Div | BinaryOp::DivS => {
+                            to.with(|a, b| if b == 0 { -1 } else { a.wrapping_div(b) })
+                        }
+                        BinaryOp::RemS => to.with(|a, b| if b == 0 { a } else { a.wrapping_rem(b) }),
+                        BinaryOp::DivU => {
+                            to.with(unsigned(|a, b| a.checked_div(b).unwrap_or(<$unsigned>::MAX)))
+                        }
+                        BinaryOp::RemU => to.with(unsigned(|a, b| a.checked_rem(b).unwrap_or(a))),
+                        BinaryOp::And => to.with(|a, b| a & b),
+                        BinaryOp::Or => to.with(|a, b| a | b),
+                        BinaryOp::Xor => to.with(|a, b| a ^ b),
+                        BinaryOp::Shl => to.with(|a, b| a.wrapping_shl(b as u32)),
+                        BinaryOp::ShrS => to.with(|a, b| a.wrapping_shr(b as u32)),
+                        BinaryOp::ShrU => to.with(unsigned(|a, b| a.wrapping_shr(b as u32))),
+                        BinaryOp::Min => to.with(|a, b| a.min(b)),
+                        BinaryOp::Max => to.with(|a, b| a.max(b)),
+                    }
+                }
+            }
+
+            #[inline(always)]
+            pub(super) unsafe fn compare(op: Comparison, o: Operands) {
+                unsafe {
+                    match op {
+                        Comparison::Eq => o.map2(|a: $signed, b| i32::from(a == b)),
+                        Comparison::Ne => o.map2(|a: $signed, b| i32::from(a != b)),
+                        Comparison::Lt => o.map2(|a: $signed, b| i32::from(a < b)),
+                        Comparison::Le => o.map2(|a: $signed, b| i32::from(a <= b)),
+                        Comparison::LtU => o.map2(|a: $unsigned, b| i32::from(a < b)),
+                        Comparison::LeU => o.map2(|a: $unsigned, b| i32::from(a <= b)),
+                    }
+                }
+            }
+        }
+    };
+}
+integers!(int32, i32, u32);
+integers!(int64, i64, u64);
+
+/// A float whose bits may be looked at: a NaN becomes the canonical one. Computed on integers, because a
+/// compiler may drop float code that only changes one NaN into another.
+#[inline(always)]
+pub(crate) fn observe32(bits: u32) -> u32 {
+    if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fc0_0000 } else { bits }
+}
+
+/// [`observe32`] of an `f64`.
+#[inline(always)]
+pub(crate) fn observe64(bits: u64) -> u64 {
+    if bits & !(1 << 63) > 0x7ff0_0000_0000_0000 { 0x7ff8_0000_0000_0000 } else { bits }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn convert(conversion: Conversion, from: Type, to: Type, o: Operands) {
+    use Conversion::*;
+    use Type::*;
+    // SAFETY: That of the caller. The types are those of `Expr::ty`; other combinations do nothing.
+    unsafe {
+        match (conversion, from, to) {
+            (FromBool, _, _) => o.map(|a: i32| a),
+            (SignExtend, _, _) => o.map(|a: i32| i64::from(a)),
+            (ZeroExtend, _, _) => o.map(|a: u32| u64::from(a)),
+            (Truncate, _, _) => o.map(|a: u64| a as u32),
+            (IntToFloat, I32, F32) => o.map(|a: i32| a as f32),
+            (IntToFloat, I32, F64) => o.map(|a: i32| f64::from(a)),
+            (IntToFloat, I64, F32) => o.map(|a: i64| a as f32),
+            (IntToFloat, I64, F64) => o.map(|a: i64| a as f64),
+            (UintToFloat, I32, F32) => o.map(|a: u32| a as f32),
+            (UintToFloat, I32, F64) => o.map(|a: u32| f64::from(a)),
+            (UintToFloat, I64, F32) => o.map(|a: u64| a as f32),
+            (UintToFloat, I64, F64) => o.map(|a: u64| a as f64),
+            (FloatToInt, F32, I32) => o.map(|a: f32| a as i32),
+            (FloatToInt, F32, I64) => o.map(|a: f32| a as i64),
+            (FloatToInt, F64, I32) => o.map(|a: f64| a as i32),
+            (FloatToInt, F64, I64) => o.map(|a: f64| a as i64),
+            (FloatToUint, F32, I32) => o.map(|a: f32| a as u32),
+            (FloatToUint, F32, I64) => o.map(|a: f32| a as u64),
+            (FloatToUint, F64, I32) => o.map(|a: f64| a as u32),
+            (FloatToUint, F64, I64) => o.map(|a: f64| a as u64),
+            (Promote, _, _) => o.map(|a: f32| f64::from(a)),
+            (Demote, _, _) => o.map(|a: f64| a as f32),
+            (Bitcast, F32, _) => o.map(observe32),
+            (Bitcast, F64, _) => o.map(observe64),
+            (Bitcast, I32, _) => o.map(|a: u32| a),
+            (Bitcast, _, _) => o.map(|a: u64| a),
+            _ => {}
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn each_lane(op: Op, o: Operands) {
+    // SAFETY: That of the caller.
+    unsafe {
+        match op {
+            Op::Unary(op, Type::F64) => float64::unary(op, o),
+            Op::Unary(op, _) => float32::unary(op, o),
+            Op::Binary(op, ty) => binary(op, ty, Map(o)),
+            Op::Update(op, ty) => binary(op, ty, Update(o)),
+            Op::Compare(op, Type::F32) => float32::compare(op, o),
+            Op::Compare(op, Type::F64) => float64::compare(op, o),
+            Op::Compare(op, Type::I64) => int64::compare(op, o),
+            Op::Compare(op, _) => int32::compare(op, o),
+            Op::Fma(Type::F64) => float64::fma(o),
+            Op::Fma(_) => float32::fma(o),
+            Op::UpdateFma(Type::F64) => float64::update_fma(o),
+            Op::UpdateFma(_) => float32::update_fma(o),
+            Op::Select(ty) if lane_bytes(ty) == 8 => o.map3(|a: i32, b: u64, c| if a != 0 { b } else { c }),
+            Op::Select(_) => o.map3(|a: i32, b: u32, c| if a != 0 { b } else { c }),
+            Op::Convert(conversion, from, to) => convert(conversion, from, to, o),
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn binary<U>(op: BinaryOp, ty: Type, to: U)
+where
+    U: Use<f32> + Use<f64> + Use<i32> + Use<i64>,
+{
+    // SAFETY: That of the caller.
+    unsafe {
+        match ty {
+            Type::F32 => float32::binary(op, to),
+            Type::F64 => float64::binary(op, to),
+            Type::I64 => int64::binary(op, to),
+            Type::I32 | Type::Bool => int32::binary(op, to),
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn fold_lanes(op: BinaryOp, ty: Type, fold: Fold) {
+    // SAFETY: That of the caller.
+    unsafe { binary(op, ty, fold) }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn halve_register(op: BinaryOp, ty: Type, register: *mut u8) {
+    // SAFETY: That of the caller.
+    unsafe { binary(op, ty, Halve(register)) }
+}
+
+compiled! {
+    /// Does an operation on lanes.
+    ///
+    /// # Safety
+    ///
+    /// The operands that the operation has are `count` initialised and aligned lanes of its types, and so is
+    /// the target. Nothing else accesses the target or writes to the operands meanwhile; the target does not
+    /// overlap the operands.
+    pub(crate) unsafe fn apply(op: Op, operands: Operands) = each_lane;
+}
+
+compiled! {
+    /// Folds lanes into a register.
+    ///
+    /// # Safety
+    ///
+    /// The register is [`LANES`] initialised and aligned values of this type, and there are `count` such
+    /// lanes, apart from it. Nothing else accesses them meanwhile.
+    pub(crate) unsafe fn fold(op: BinaryOp, ty: Type, fold: Fold) = fold_lanes;
+}
+
+/// Combines the places of a register: the first half with the second, until one is left.
+///
+/// # Safety
+///
+/// The register is [`LANES`] initialised and aligned values of this type. Nothing else accesses it meanwhile.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+pub(crate) unsafe fn halve(_: Level, op: BinaryOp, ty: Type, register: *mut u8) {
+    // SAFETY: That of the caller.
+    unsafe { halve_register(op, ty, register) }
+}

@@ -1,0 +1,5 @@
+//! Definitions run in vectors give the bits of their meaning.
+
+mod cases;
+mod check;
+mod random;

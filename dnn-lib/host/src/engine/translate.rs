@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dnn_lib::definition::{Coordinate, Definition, Load, Order, Reduction, Source, Stage, Step};
-use dnn_lib::scalar::{Const, Expr, Value};
+use dnn_lib::scalar::{BinaryOp, Const, Expr, Value};
 
 use super::axes::{Axes, Linear, offset, strides, tested};
 use super::program::{
@@ -415,12 +415,8 @@ impl Translator<'_> {
     }
 
     fn reduction(&mut self, reduction: &Reduction) {
-        let empty = reduction.ranges.iter().any(|range| self.definition.size(range.axis) == 0);
-        if empty {
-            for (&result, &init) in reduction.results.iter().zip(&reduction.init) {
-                self.values[result.index()] = Some(self.known(init));
-            }
-            return;
+        if reduction.ranges.iter().any(|range| self.definition.size(range.axis) == 0) {
+            return self.empty(reduction);
         }
         match (reduction.order, reduction.combination()) {
             (Order::Lanes, Some((op, second))) => {
@@ -431,6 +427,18 @@ impl Translator<'_> {
                 }
             }
             _ => self.ascending(reduction),
+        }
+    }
+
+    /// A reduction over no indices. Its body is nowhere, since its loads may not be in range.
+    fn empty(&mut self, reduction: &Reduction) {
+        if let (Order::Lanes, Some((op, _))) = (reduction.order, reduction.combination()) {
+            // Lanes are combined even if they have the initial value.
+            let never = Loop { axis: 0, size: 0, window: None };
+            return self.blocks(reduction, op, vec![never], |_| (Vec::new(), reduction.init[0]));
+        }
+        for (&result, &init) in reduction.results.iter().zip(&reduction.init) {
+            self.values[result.index()] = Some(self.known(init));
         }
     }
 
@@ -536,7 +544,26 @@ impl Translator<'_> {
         contiguous.0 > contiguous.1 && sizes[last] >= LANES as u64
     }
 
-    fn in_blocks(&mut self, reduction: &Reduction, op: dnn_lib::scalar::BinaryOp, second: Value) {
+    fn in_blocks(&mut self, reduction: &Reduction, op: BinaryOp, second: Value) {
+        let depth = self.depth();
+        let ranges = self.loops(reduction);
+        self.blocks(reduction, op, ranges, |this| {
+            this.code.push(Vec::new());
+            this.dims.push(this.dims[depth].clone());
+            this.steps(&reduction.body[..reduction.body.len() - 1]);
+            this.dims.pop();
+            (this.code.pop().unwrap_or_default(), second)
+        });
+    }
+
+    /// A reduction in registers of lanes of blocks: `body` makes its code, and the value that they take.
+    fn blocks(
+        &mut self,
+        reduction: &Reduction,
+        op: BinaryOp,
+        ranges: Vec<Loop>,
+        body: impl FnOnce(&mut Self) -> (Vec<Instr>, Value),
+    ) {
         let depth = self.depth();
         let ty = self.definition.ty(reduction.carried[0]);
         let init = self.operand(reduction.init[0], depth);
@@ -544,19 +571,14 @@ impl Translator<'_> {
         for _ in 1..LANES {
             self.slot(lane_bytes(ty));
         }
-        let ranges = self.loops(reduction);
-        self.code.push(Vec::new());
-        self.dims.push(self.dims[depth].clone());
-        self.steps(&reduction.body[..reduction.body.len() - 1]);
-        let value = self.operand(second, depth + 1);
-        self.dims.pop();
-        let body = self.code.pop().unwrap_or_default();
+        let (body, value) = body(self);
+        let value = self.known(value).slot;
         self.define(reduction.results[0], registers, depth, u64::MAX);
         let fold = Fold::Blocks { op, ty, init, registers, value };
         self.code[depth].push(Instr::Reduce(Reduce { ranges, body, fold }));
     }
 
-    fn along(&mut self, reduction: &Reduction, op: dnn_lib::scalar::BinaryOp, second: Value) {
+    fn along(&mut self, reduction: &Reduction, op: BinaryOp, second: Value) {
         let depth = self.depth();
         let ty = self.definition.ty(reduction.carried[0]);
         let init = self.operand(reduction.init[0], depth);

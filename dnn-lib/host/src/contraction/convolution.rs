@@ -2,12 +2,14 @@
 
 #![expect(unsafe_code, reason = "calls of the micro-kernel")]
 
+use crate::contraction::depthwise;
 use crate::contraction::element::Element;
 use crate::contraction::geometry::{Geometry, Stretch};
 use crate::contraction::matmul::{MOST_LANES, multiply_unpacked, tiles};
 use crate::contraction::matrix::{Matrix, Output};
 use crate::contraction::panels::{Aligned, Panels};
 use crate::contraction::tile::{Call, MOST_ROWS, Run, Shape, WIDTH, kernel};
+use crate::contraction::turn::{Place, turn};
 use crate::contraction::{Epilogue, Error};
 use crate::isa::Isa;
 use std::ops::Range;
@@ -27,6 +29,8 @@ enum Weights<E> {
     Filters(Vec<Panels<E>>),
     /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in lanes.
     Matrix(Vec<E>),
+    /// Few filters that see one channel each, as they were given: pixels of a row are in lanes.
+    Depthwise(Vec<E>),
 }
 
 impl<E: Element> Convolution<E> {
@@ -34,7 +38,10 @@ impl<E: Element> Convolution<E> {
     pub fn new(isa: Isa, geometry: Geometry, weights: &[E]) -> Result<Self, Error> {
         geometry.check()?;
         length(geometry.weights(), weights)?;
-        let weights = if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
+        let lanes = Shape::of::<E>(isa).lanes;
+        let weights = if geometry.group_channels() == 1 && geometry.group_filters() < lanes {
+            Weights::Depthwise(weights.to_vec())
+        } else if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
             Weights::Matrix(weights.to_vec())
         } else {
             let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
@@ -74,6 +81,7 @@ impl<E: Element> Convolution<E> {
         }
         match &self.weights {
             Weights::Filters(panels) => self.filters(panels, input, out, epilogue),
+            Weights::Depthwise(weights) => self.depthwise(weights, input, out, epilogue),
             Weights::Matrix(weights) => return self.matrix(weights, input, out, epilogue),
         }
         Ok(())
@@ -101,9 +109,20 @@ impl<E: Element> Convolution<E> {
         Ok(())
     }
 
+    /// Pixels of a row in lanes.
+    fn depthwise(&self, weights: &[E], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
+        for pixels in self.bands::<E>(out.columns()) {
+            let (rows, columns) = rectangle(&self.geometry, &pixels);
+            let rows = self.geometry.stretches(0, rows);
+            let geometry = &self.geometry;
+            let band = depthwise::Band { geometry, input, weights, rows, columns, out: &mut out };
+            depthwise::convolve(self.isa, band, epilogue);
+        }
+    }
+
     /// Filters in lanes.
     fn filters(&self, panels: &[Panels<E>], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
-        let mut band = Band::new(&self.geometry, Shape::of::<E>(self.isa).rows);
+        let mut band = Band::new(self.isa, &self.geometry);
         let filters = self.geometry.group_filters();
         for (group, panels) in panels.iter().enumerate() {
             let wanted = intersection(&out.rows(), &(group * filters..(group + 1) * filters));
@@ -117,7 +136,7 @@ impl<E: Element> Convolution<E> {
                     let whole = group * filters + range.start..group * filters + range.end;
                     let wanted = intersection(&wanted, &whole);
                     if !wanted.is_empty() {
-                        band.convolve(self.isa, panels, panel, whole.start, wanted, &mut out, epilogue);
+                        band.convolve(panels, panel, whole.start, wanted, &mut out, epilogue);
                     }
                 }
             }
@@ -128,7 +147,7 @@ impl<E: Element> Convolution<E> {
     fn bands<T>(&self, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E, T> {
         let [_, width] = self.geometry.output;
         let row = self.geometry.strides[0] * self.geometry.input[1] * self.geometry.group_channels();
-        let rows = (BAND / size_of::<T>() / row.max(1)).max(1);
+        let rows = (BAND / size_of::<T>() / row.max(1)).min(PIXELS / width.max(1)).max(1);
         let mut start = pixels.start;
         std::iter::from_fn(move || {
             if start >= pixels.end {
@@ -151,6 +170,9 @@ impl<E: Element> Convolution<E> {
 /// Bytes of the input that are read again and again: they fit into the second cache, beside the weights.
 const BAND: usize = 384 << 10;
 
+/// Outputs of a filter that are computed before the next filters' turn: their tiles' places stay in the cache.
+const PIXELS: usize = 2048;
+
 fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
     let error = Error::Length { expected, elements: elements.len() };
     (elements.len() == expected).then_some(()).ok_or(error)
@@ -159,6 +181,15 @@ fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
 fn intersection(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
+}
+
+/// The rows and columns of pixels that are whole rows or a piece of a row.
+fn rectangle(geometry: &Geometry, pixels: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    let [_, width] = geometry.output;
+    let rows = pixels.start / width..pixels.end.div_ceil(width);
+    let first = rows.start * width;
+    let columns = if rows.len() == 1 { pixels.start - first..pixels.end - first } else { 0..width };
+    (rows, columns)
 }
 
 /// Whether each output is a product of one pixel's channels.
@@ -185,9 +216,8 @@ fn pixels_in_lanes<E: Element>(isa: Isa, geometry: &Geometry) -> bool {
 
 /// Some rows of outputs, or a piece of a row, and what they read.
 struct Band<'a, E> {
+    isa: Isa,
     geometry: &'a Geometry,
-    /// The most pixels of a tile.
-    tallest: usize,
     /// Elements from a pixel of `input` to the next one.
     pitch: usize,
     /// The input's rows that are read: row, column, channel of the group.
@@ -211,24 +241,18 @@ struct Tile {
 }
 
 impl<'a, E: Element> Band<'a, E> {
-    fn new(geometry: &'a Geometry, tallest: usize) -> Self {
+    fn new(isa: Isa, geometry: &'a Geometry) -> Self {
         let (line, channels) = (64 / size_of::<E>(), geometry.group_channels());
         // Pixels that are a power of two apart get into each other's way in the cache.
         let pitch = if channels.is_multiple_of(8 * line) { channels + line } else { channels };
         let input = Aligned::new();
-        Self { geometry, tallest, pitch, input, pixels: 0..0, tiles: Vec::new(), runs: Vec::new() }
+        Self { isa, geometry, pitch, input, pixels: 0..0, tiles: Vec::new(), runs: Vec::new() }
     }
 
     /// Takes what some pixels need: their part of a group's channels, and which products they have.
     fn load(&mut self, input: &[E], group: usize, pixels: Range<usize>) {
         let geometry = self.geometry;
-        let [_, width] = geometry.output;
-        let rows = pixels.start / width..pixels.end.div_ceil(width);
-        let columns = if rows.len() == 1 {
-            pixels.start - rows.start * width..pixels.end - rows.start * width
-        } else {
-            0..width
-        };
+        let (rows, columns) = rectangle(geometry, &pixels);
         let vertical = geometry.stretches(0, rows);
         let horizontal = geometry.stretches(1, columns);
         let read = self.read_rows(&vertical);
@@ -262,12 +286,13 @@ impl<'a, E: Element> Band<'a, E> {
         }
         let turned = self.input.get_mut().chunks_exact_mut(width * self.pitch);
         for (to, row) in turned.zip(rows) {
-            for channel in 0..channels {
-                let from = &input[((group * channels + channel) * height + row) * width..][..width];
-                for (to, &from) in to[channel..].iter_mut().step_by(self.pitch).zip(from) {
-                    *to = from;
-                }
-            }
+            let from = &input[(group * channels * height + row) * width..];
+            assert!((channels - 1) * height * width + width <= from.len());
+            let from = Place { start: from.as_ptr(), stride: height * width };
+            let to = Place { start: to.as_mut_ptr(), stride: self.pitch };
+            // SAFETY: each channel has its row where it was, by the assertion. There is room for a row of pixels
+            // that are `pitch` apart, which is at least as many elements as there are channels.
+            unsafe { turn(self.isa, [channels, width], from, to) };
         }
     }
 
@@ -279,17 +304,20 @@ impl<'a, E: Element> Band<'a, E> {
         let (height, breadth) = (vertical.positions.len(), horizontal.positions.len());
         // Without a product, it doesn't matter where the first one is.
         let some = !runs.is_empty();
-        for range in tiles(0..height * breadth, self.tallest) {
+        let (mut row, mut column) = (vertical.positions.start, horizontal.positions.start);
+        for range in tiles(0..height * breadth, Shape::of::<E>(self.isa).rows) {
             let mut tile =
                 Tile { count: range.len(), from: [0; MOST_ROWS], to: [0; MOST_ROWS], runs: runs.clone() };
-            for (i, pixel) in range.enumerate() {
-                let row = vertical.positions.start + pixel / breadth;
-                let column = horizontal.positions.start + pixel % breadth;
+            for i in 0..tile.count {
                 tile.to[i] = row * width + column;
                 if some {
                     let row = geometry.place(0, row, vertical.taps.start) - first_row;
                     let column = geometry.place(1, column, horizontal.taps.start);
                     tile.from[i] = (row * geometry.input[1] + column) * self.pitch;
+                }
+                column += 1;
+                if column == horizontal.positions.end {
+                    (row, column) = (row + 1, horizontal.positions.start);
                 }
             }
             self.tiles.push(tile);
@@ -327,10 +355,8 @@ impl<'a, E: Element> Band<'a, E> {
     }
 
     /// Computes the band's pixels for a panel of filters, of which some are wanted.
-    #[expect(clippy::too_many_arguments, reason = "what a panel is and where it goes")]
     fn convolve(
         &self,
-        isa: Isa,
         panels: &Panels<E>,
         panel: usize,
         first: usize,
@@ -368,13 +394,16 @@ impl<'a, E: Element> Band<'a, E> {
             // SAFETY: the set was found on this processor. Runs are in ascending order, so by the checks above all
             // products of the rows are in the input, and those of the panel in the weights. The sums are an array
             // with room for the tallest and widest tile.
-            unsafe { kernel::<E>(isa, tile.count, 1, width)(&call) };
-            for filter in wanted.clone() {
-                let filtered = out.run(filter, self.pixels.clone());
-                let sums = sums[filter - first..].iter().step_by(lanes);
-                for (&to, &sum) in tile.to[..tile.count].iter().zip(sums) {
-                    filtered[to - self.pixels.start] = sum;
-                }
+            unsafe { kernel::<E>(self.isa, tile.count, 1, width)(&call) };
+            let mut done = 0;
+            for run in tile.to[..tile.count].chunk_by(|a, b| a + 1 == *b) {
+                let from =
+                    Place { start: sums[done * lanes + wanted.start - first..].as_ptr(), stride: lanes };
+                let to = Place { start: out.place(wanted.start, run[0]), stride: out.stride() };
+                // SAFETY: the sums of these pixels are in the array. The run's pixels are one after another, they
+                // are in the window, and so are the wanted filters.
+                unsafe { turn(self.isa, [run.len(), wanted.len()], from, to) };
+                done += run.len();
             }
         }
         for filter in wanted {

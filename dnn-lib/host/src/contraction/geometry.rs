@@ -103,6 +103,14 @@ impl Geometry {
         first.min(end)..end
     }
 
+    /// The outputs' positions along an axis for which a tap is over the input.
+    pub(super) fn positions(&self, axis: usize, tap: usize) -> Range<usize> {
+        let (start, stride, padding) = (tap * self.dilations[axis], self.strides[axis], self.padding[axis]);
+        let first = padding.saturating_sub(start).div_ceil(stride);
+        let end = (self.input[axis] + padding).saturating_sub(start).div_ceil(stride).min(self.output[axis]);
+        first.min(end)..end
+    }
+
     /// The positions along an axis, by the part of the kernel that is over the input.
     pub(super) fn stretches(&self, axis: usize, positions: Range<usize>) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();

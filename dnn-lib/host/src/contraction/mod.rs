@@ -10,6 +10,7 @@
 //! into the layout that it reads.
 
 mod convolution;
+mod depthwise;
 mod element;
 mod geometry;
 mod matmul;
@@ -18,6 +19,7 @@ mod panels;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod turn;
 mod vector;
 
 pub use convolution::Convolution;

@@ -3,6 +3,10 @@
 #![expect(unsafe_code, reason = "instructions beyond the baseline")]
 
 use crate::contraction::element::{Element, sealed::Registers};
+use crate::contraction::turn::Place;
+
+/// Rows and columns of the matrices that are turned at once.
+pub const SQUARE: usize = 8;
 
 /// A register of elements.
 ///
@@ -12,6 +16,8 @@ use crate::contraction::element::{Element, sealed::Registers};
 /// that are compiled for it.
 pub trait Vector: Copy {
     type Element: Element;
+    /// Some of the lanes.
+    type Mask: Copy;
 
     /// Elements in a register.
     const LANES: usize;
@@ -27,6 +33,55 @@ pub trait Vector: Copy {
     unsafe fn fused(self, factor: Self, acc: Self) -> Self;
     /// Every NaN becomes the canonical one.
     unsafe fn canonical(self) -> Self;
+
+    /// The lanes from `start` to before `end`, which is at most `LANES`.
+    unsafe fn mask(start: usize, end: usize) -> Self::Mask;
+    /// Reads the elements of the mask's lanes and no others.
+    unsafe fn load_some(from: *const Self::Element, mask: Self::Mask) -> Self;
+    /// `self * factor + acc` in the mask's lanes, `acc` in the others.
+    unsafe fn fused_some(self, factor: Self, acc: Self, mask: Self::Mask) -> Self;
+    /// Writes the first `count` elements, which are at most `LANES`.
+    unsafe fn store_first(self, to: *mut Self::Element, count: usize);
+
+    /// Copies a matrix so that rows become columns; there are at most [`SQUARE`] of each.
+    #[inline(always)]
+    unsafe fn turn(size: [usize; 2], from: Place<*const Self::Element>, to: Place<*mut Self::Element>) {
+        // SAFETY: the caller's.
+        unsafe { turn_one_by_one(size, from, to) }
+    }
+}
+
+/// For sets without instructions for it.
+///
+/// # Safety
+///
+/// That of [`Vector::turn`].
+#[inline(always)]
+unsafe fn turn_one_by_one<E: Copy>([rows, columns]: [usize; 2], from: Place<*const E>, to: Place<*mut E>) {
+    for column in 0..columns {
+        for row in 0..rows {
+            // SAFETY: the caller's.
+            unsafe {
+                *to.start.add(column * to.stride + row) = *from.start.add(row * from.stride + column);
+            }
+        }
+    }
+}
+
+/// For sets that can't write some lanes.
+///
+/// # Safety
+///
+/// That of [`Vector`], and `count` elements can be written.
+#[inline(always)]
+unsafe fn store_by_copy<V: Vector>(vector: V, to: *mut V::Element, count: usize) {
+    let mut elements = [V::Element::ZERO; 8];
+    assert!(count <= V::LANES && V::LANES <= elements.len());
+    // SAFETY: the array has room for the lanes; `to` for `count` elements, says the caller.
+    unsafe {
+        vector.store(elements.as_mut_ptr());
+        to.copy_from_nonoverlapping(elements.as_ptr(), count);
+    }
 }
 
 /// Elements one after another; the compiler makes of it what every processor of its kind has.
@@ -35,6 +90,7 @@ pub struct Scalars<E>([E; 4]);
 
 impl<E: Element> Vector for Scalars<E> {
     type Element = E;
+    type Mask = [bool; 4];
     const LANES: usize = 4;
     const ROWS: usize = 6;
 
@@ -64,6 +120,30 @@ impl<E: Element> Vector for Scalars<E> {
     unsafe fn canonical(self) -> Self {
         Self(self.0.map(E::canonical))
     }
+
+    #[inline(always)]
+    unsafe fn mask(start: usize, end: usize) -> [bool; 4] {
+        std::array::from_fn(|lane| (start..end).contains(&lane))
+    }
+
+    #[inline(always)]
+    unsafe fn load_some(from: *const E, mask: [bool; 4]) -> Self {
+        // SAFETY: the caller vouches for the elements of these lanes.
+        Self(std::array::from_fn(|lane| if mask[lane] { unsafe { from.add(lane).read() } } else { E::ZERO }))
+    }
+
+    #[inline(always)]
+    unsafe fn fused_some(self, factor: Self, acc: Self, mask: [bool; 4]) -> Self {
+        Self(std::array::from_fn(|lane| {
+            if mask[lane] { self.0[lane].fused(factor.0[lane], acc.0[lane]) } else { acc.0[lane] }
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut E, count: usize) {
+        // SAFETY: the caller's.
+        unsafe { store_by_copy(self, to, count) }
+    }
 }
 
 impl Registers for f32 {
@@ -84,13 +164,18 @@ impl Registers for f64 {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Vector;
+    use super::{Place, SQUARE, Vector, turn_one_by_one};
     use std::arch::x86_64::*;
 
     macro_rules! vector {
         (
             $(#[$doc:meta])* $name:ident($register:ident) of $lanes:literal $element:ident, $rows:literal rows,
-            $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr
+            $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr,
+            $mask:ident = |$start:ident, $end:ident| $lanes_of:expr,
+            |$from:ident, $loaded:ident| $load_some:expr,
+            |$a:ident, $b:ident, $c:ident, $some:ident| $fused_some:expr,
+            |$whole:ident, $to:ident, $count:ident| $store_first:expr
+            $(, |$size:ident, $source:ident, $target:ident| $turn:expr)?
         ) => {
             $(#[$doc])*
             #[derive(Clone, Copy)]
@@ -98,6 +183,7 @@ mod x86 {
 
             impl Vector for $name {
                 type Element = $element;
+                type Mask = $mask;
                 const LANES: usize = $lanes;
                 const ROWS: usize = $rows;
 
@@ -131,8 +217,94 @@ mod x86 {
                     // SAFETY: the caller vouches for the processor.
                     Self(unsafe { $canonical })
                 }
+
+                #[inline(always)]
+                #[allow(unused_unsafe, reason = "some sets need no instruction for it")]
+                unsafe fn mask($start: usize, $end: usize) -> $mask {
+                    // SAFETY: the caller vouches for the processor.
+                    unsafe { $lanes_of }
+                }
+
+                #[inline(always)]
+                unsafe fn load_some($from: *const $element, $loaded: $mask) -> Self {
+                    // SAFETY: the caller vouches for the processor, and for the elements of the lanes; the
+                    // instruction reads no others.
+                    Self(unsafe { $load_some })
+                }
+
+                #[inline(always)]
+                unsafe fn fused_some(self, factor: Self, acc: Self, $some: $mask) -> Self {
+                    let ($a, $b, $c) = (self.0, factor.0, acc.0);
+                    // SAFETY: the caller vouches for the processor.
+                    Self(unsafe { $fused_some })
+                }
+
+                #[inline(always)]
+                unsafe fn store_first(self, $to: *mut $element, $count: usize) {
+                    let $whole = self;
+                    // SAFETY: the caller vouches for the processor, and for the elements.
+                    unsafe { $store_first }
+                }
+
+                $(
+                    #[inline(always)]
+                    unsafe fn turn($size: [usize; 2], $source: Place<*const $element>, $target: Place<*mut $element>) {
+                        // SAFETY: the caller vouches for the processor, and for the matrices.
+                        unsafe { $turn }
+                    }
+                )?
             }
         };
+    }
+
+    /// The columns of eight rows.
+    ///
+    /// # Safety
+    ///
+    /// The processor has AVX.
+    #[inline(always)]
+    unsafe fn columns(rows: [__m256; SQUARE]) -> [__m256; SQUARE] {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut pairs = rows;
+            for i in 0..4 {
+                pairs[2 * i] = _mm256_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i + 1] = _mm256_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            // Columns i and i + 4 of rows 0 to 3, and of rows 4 to 7.
+            let mut halves = pairs;
+            for i in [0, 4] {
+                halves[i] = _mm256_shuffle_ps::<0x44>(pairs[i], pairs[i + 2]);
+                halves[i + 1] = _mm256_shuffle_ps::<0xee>(pairs[i], pairs[i + 2]);
+                halves[i + 2] = _mm256_shuffle_ps::<0x44>(pairs[i + 1], pairs[i + 3]);
+                halves[i + 3] = _mm256_shuffle_ps::<0xee>(pairs[i + 1], pairs[i + 3]);
+            }
+            let mut columns = halves;
+            for i in 0..4 {
+                columns[i] = _mm256_permute2f128_ps::<0x20>(halves[i], halves[i + 4]);
+                columns[i + 4] = _mm256_permute2f128_ps::<0x31>(halves[i], halves[i + 4]);
+            }
+            columns
+        }
+    }
+
+    /// Turns a whole square.
+    ///
+    /// # Safety
+    ///
+    /// The processor has AVX, and the matrices' elements can be read and written.
+    #[inline(always)]
+    unsafe fn turn_whole(from: Place<*const f32>, to: Place<*mut f32>) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut rows = [_mm256_setzero_ps(); SQUARE];
+            for (i, row) in rows.iter_mut().enumerate() {
+                *row = _mm256_loadu_ps(from.start.add(i * from.stride));
+            }
+            for (i, column) in columns(rows).into_iter().enumerate() {
+                _mm256_storeu_ps(to.start.add(i * to.stride), column);
+            }
+        }
     }
 
     // NaNs are told by their bits, as integers: see `Element::canonical`.
@@ -145,7 +317,16 @@ mod x86 {
             let magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fff_ffff));
             let nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f80_0000));
             _mm256_castsi256_ps(_mm256_blendv_epi8(bits, _mm256_set1_epi32(0x7fc0_0000), nan))
-        }
+        },
+        __m256i = |start, end| {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let before = _mm256_cmpgt_epi32(_mm256_set1_epi32(start as i32), lanes);
+            _mm256_andnot_si256(before, _mm256_cmpgt_epi32(_mm256_set1_epi32(end as i32), lanes))
+        },
+        |from, mask| _mm256_maskload_ps(from, mask),
+        |a, b, c, mask| _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(mask)),
+        |vector, to, count| super::store_by_copy(vector, to, count),
+        |size, from, to| if size == [SQUARE; 2] { turn_whole(from, to) } else { turn_one_by_one(size, from, to) }
     }
 
     vector! {
@@ -156,7 +337,15 @@ mod x86 {
             let magnitude = _mm256_and_si256(bits, _mm256_set1_epi64x(0x7fff_ffff_ffff_ffff));
             let nan = _mm256_cmpgt_epi64(magnitude, _mm256_set1_epi64x(0x7ff0_0000_0000_0000));
             _mm256_castsi256_pd(_mm256_blendv_epi8(bits, _mm256_set1_epi64x(0x7ff8_0000_0000_0000), nan))
-        }
+        },
+        __m256i = |start, end| {
+            let lanes = _mm256_setr_epi64x(0, 1, 2, 3);
+            let before = _mm256_cmpgt_epi64(_mm256_set1_epi64x(start as i64), lanes);
+            _mm256_andnot_si256(before, _mm256_cmpgt_epi64(_mm256_set1_epi64x(end as i64), lanes))
+        },
+        |from, mask| _mm256_maskload_pd(from, mask),
+        |a, b, c, mask| _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), _mm256_castsi256_pd(mask)),
+        |vector, to, count| super::store_by_copy(vector, to, count)
     }
 
     vector! {
@@ -167,6 +356,27 @@ mod x86 {
             let magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fff_ffff));
             let nan = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32(0x7f80_0000));
             _mm512_castsi512_ps(_mm512_mask_blend_epi32(nan, bits, _mm512_set1_epi32(0x7fc0_0000)))
+        },
+        __mmask16 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u16,
+        |from, mask| _mm512_maskz_loadu_ps(mask, from),
+        |a, b, c, mask| _mm512_mask3_fmadd_ps(a, b, c, mask),
+        |vector, to, count| _mm512_mask_storeu_ps(to, Self::mask(0, count), vector.0),
+        |size, from, to| if size == [SQUARE; 2] {
+            turn_whole(from, to)
+        } else {
+            let (reads, writes) = (Self::mask(0, size[1]) as u8, Self::mask(0, size[0]) as u8);
+            let mut rows = [_mm256_setzero_ps(); SQUARE];
+            for i in 0..SQUARE {
+                if i < size[0] {
+                    rows[i] = _mm256_maskz_loadu_ps(reads, from.start.add(i * from.stride));
+                }
+            }
+            let columns = columns(rows);
+            for i in 0..SQUARE {
+                if i < size[1] {
+                    _mm256_mask_storeu_ps(to.start.add(i * to.stride), writes, columns[i]);
+                }
+            }
         }
     }
 
@@ -178,6 +388,10 @@ mod x86 {
             let magnitude = _mm512_and_si512(bits, _mm512_set1_epi64(0x7fff_ffff_ffff_ffff));
             let nan = _mm512_cmpgt_epi64_mask(magnitude, _mm512_set1_epi64(0x7ff0_0000_0000_0000));
             _mm512_castsi512_pd(_mm512_mask_blend_epi64(nan, bits, _mm512_set1_epi64(0x7ff8_0000_0000_0000)))
-        }
+        },
+        __mmask8 = |start, end| ((1u32 << end) - 1 & !((1u32 << start) - 1)) as u8,
+        |from, mask| _mm512_maskz_loadu_pd(mask, from),
+        |a, b, c, mask| _mm512_mask3_fmadd_pd(a, b, c, mask),
+        |vector, to, count| _mm512_mask_storeu_pd(to, Self::mask(0, count), vector.0)
     }
 }

@@ -1,0 +1,81 @@
+//! Rows become columns.
+
+#![expect(unsafe_code, reason = "instructions beyond the baseline, and pointers")]
+
+use crate::contraction::element::Element;
+use crate::contraction::vector::{SQUARE, Vector};
+use crate::isa::{Isa, Level};
+
+/// A matrix in memory: where it starts, and elements from a row to the next one.
+#[derive(Clone, Copy)]
+pub struct Place<P> {
+    pub start: P,
+    pub stride: usize,
+}
+
+/// Copies a matrix of `rows` by `columns` so that rows become columns.
+///
+/// # Safety
+///
+/// The elements of both matrices can be read, and written, at their places, which have nothing in common.
+pub unsafe fn turn<E: Element>(
+    isa: Isa,
+    [rows, columns]: [usize; 2],
+    from: Place<*const E>,
+    to: Place<*mut E>,
+) {
+    match isa.level() {
+        // SAFETY: the caller's; every processor has this set.
+        Level::Portable => unsafe { squares::<E::Portable>([rows, columns], from, to) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the caller's; the set was found on this processor.
+        Level::Avx2 => unsafe { avx2([rows, columns], from, to) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the caller's; the set was found on this processor.
+        Level::Avx512 => unsafe { avx512([rows, columns], from, to) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Level::Avx2 | Level::Avx512 => unreachable!("sets of another processor"),
+    }
+}
+
+/// # Safety
+///
+/// That of [`turn`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2<E: Element>(size: [usize; 2], from: Place<*const E>, to: Place<*mut E>) {
+    // SAFETY: the caller's; the processor has the set.
+    unsafe { squares::<E::Avx2>(size, from, to) }
+}
+
+/// # Safety
+///
+/// That of [`turn`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn avx512<E: Element>(size: [usize; 2], from: Place<*const E>, to: Place<*mut E>) {
+    // SAFETY: the caller's; the processor has the set.
+    unsafe { squares::<E::Avx512>(size, from, to) }
+}
+
+/// # Safety
+///
+/// That of [`turn`], and the processor has the instructions of `V`.
+#[inline(always)]
+unsafe fn squares<V: Vector>(
+    [rows, columns]: [usize; 2],
+    from: Place<*const V::Element>,
+    to: Place<*mut V::Element>,
+) {
+    for column in (0..columns).step_by(SQUARE) {
+        for row in (0..rows).step_by(SQUARE) {
+            let size = [SQUARE.min(rows - row), SQUARE.min(columns - column)];
+            // SAFETY: a part of the matrices.
+            unsafe {
+                let from = Place { start: from.start.add(row * from.stride + column), ..from };
+                let to = Place { start: to.start.add(column * to.stride + row), ..to };
+                V::turn(size, from, to);
+            }
+        }
+    }
+}

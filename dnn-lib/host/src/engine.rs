@@ -18,6 +18,7 @@ use dnn_lib::tensor::TensorType;
 use crate::Isa;
 use execute::Machine;
 use program::Program;
+use transfer::{Read, Write};
 
 /// The most bytes of scratch memory: rows of more than about 2^27 elements are refused.
 const MOST_SCRATCH: usize = 1 << 30;
@@ -28,6 +29,14 @@ pub enum PrepareError {
     /// It isn't one.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
+    /// Elements of a tensor can't be computed with here.
+    #[error("definition {name}: elements of {ty} can't be computed with")]
+    Type {
+        /// Its name.
+        name: String,
+        /// The type of the tensor.
+        ty: TensorType,
+    },
     /// Its rows are too long.
     #[error("definition {name}: a row needs more than {MOST_SCRATCH} bytes of scratch memory")]
     Scratch {
@@ -96,10 +105,15 @@ impl Prepared {
     /// Checks a definition and makes it ready.
     pub fn new(isa: Isa, definition: &Definition) -> Result<Self, PrepareError> {
         definition.check()?;
+        let name = || definition.name.clone();
+        let known = |ty: &&TensorType| Read::of(ty.dtype).is_some() && Write::of(ty.dtype).is_some();
+        if let Some(ty) = definition.inputs.iter().chain([&definition.output]).find(|ty| !known(ty)) {
+            return Err(PrepareError::Type { name: name(), ty: ty.clone() });
+        }
         let program = match definition.output.elements() {
             Some(0) => None,
             _ => {
-                let scratch = || PrepareError::Scratch { name: definition.name.clone() };
+                let scratch = || PrepareError::Scratch { name: name() };
                 Some(translate::translate(definition).ok_or_else(scratch)?)
             }
         };
@@ -141,7 +155,7 @@ impl Prepared {
         let memory = scratch.reserve(program.scratch);
         // SAFETY: Fact 1 is the caller's promise. Fact 2: the memory was reserved and zeroed, and it is
         // borrowed until the machine is gone.
-        let mut machine = unsafe { Machine::new(program, self.isa.level(), inputs, output, memory) };
+        let mut machine = unsafe { Machine::new(program, self.isa, inputs, output, memory) };
         program.axes.joined(part, &mut |ranges| machine.run(ranges));
     }
 

@@ -28,8 +28,10 @@ struct Scope {
 /// `None` if it came out wrong, which is rare.
 fn definition(seed: u64) -> Option<Definition> {
     let mut numbers = Numbers(seed);
+    // Those that definitions can load and store.
+    let dtypes: Vec<DType> = DType::ALL.into_iter().filter(|&dtype| Type::loaded(dtype).is_some()).collect();
     let shape = shape(&mut numbers);
-    let output = TensorType::new(*numbers.pick(&DType::ALL), shape.clone());
+    let output = TensorType::new(*numbers.pick(&dtypes), shape.clone());
     let inputs: Vec<TensorType> = (0..1 + numbers.below(3))
         .map(|_| {
             let shape = match numbers.below(3) {
@@ -42,7 +44,7 @@ fn definition(seed: u64) -> Option<Definition> {
             };
             let shape: Vec<u64> =
                 if numbers.chance(5) { shape } else { shape.iter().map(|&size| size.max(1)).collect() };
-            let dtype = if numbers.chance(60) { DType::F32 } else { *numbers.pick(&DType::ALL) };
+            let dtype = if numbers.chance(60) { DType::F32 } else { *numbers.pick(&dtypes) };
             TensorType::new(dtype, shape)
         })
         .collect();

@@ -8,6 +8,7 @@ use super::program::{
 use super::transfer::{self, Run};
 use super::translate::DIMS;
 use super::vector::{self, LANES, Op, Operands, lane_bytes};
+use crate::Isa;
 use crate::isa::Level;
 
 /// A block: its lanes run over indices of some axes, in row-major order.
@@ -110,6 +111,7 @@ fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> 
 ///    compared, a computed one is compared or clamped.
 pub(crate) struct Machine<'a> {
     program: &'a Program,
+    isa: Isa,
     level: Level,
     inputs: &'a [*const u8],
     output: *mut u8,
@@ -132,7 +134,7 @@ impl<'a> Machine<'a> {
     #[expect(unsafe_code, reason = "it is given raw memory")]
     pub(crate) unsafe fn new(
         program: &'a Program,
-        level: Level,
+        isa: Isa,
         inputs: &'a [*const u8],
         output: *mut u8,
         memory: *mut u8,
@@ -144,7 +146,18 @@ impl<'a> Machine<'a> {
             unsafe { fill(slots[slot], program.slots[slot].1, bits, program.lanes) };
         }
         let indices = vec![0; program.axes.sizes.len()];
-        Self { program, level, inputs, output, memory, slots, indices, lane: 0, offsets: Vec::new() }
+        Self {
+            program,
+            isa,
+            level: isa.level(),
+            inputs,
+            output,
+            memory,
+            slots,
+            indices,
+            lane: 0,
+            offsets: Vec::new(),
+        }
     }
 
     /// Computes a box of the output, given by ranges of the joined axes. Ranges of axes of rows are whole.
@@ -243,9 +256,7 @@ impl<'a> Machine<'a> {
             );
             (x, std::slice::from_raw_parts_mut(self.at(to, block.first).cast::<f32>(), block.count()))
         };
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = function.eval(x);
-        }
+        crate::lanes::apply(self.isa, function, x, y);
     }
 
     /// Copies the lanes of a block from slot to slot.

@@ -16,6 +16,10 @@ pub(crate) enum Read {
     U8,
     I16,
     U16,
+    /// A binary16, which becomes an `f32`.
+    F16,
+    /// A bfloat16, which becomes an `f32`.
+    BF16,
 }
 
 /// How lanes become the elements of a tensor.
@@ -33,18 +37,26 @@ pub(crate) enum Write {
     F32,
     /// An `f64`, whose NaNs become the canonical one.
     F64,
+    /// An `f32`, rounded to nearest even; the only NaN is the canonical one.
+    F16,
+    /// The same.
+    BF16,
 }
 
 impl Read {
-    pub(crate) fn of(dtype: DType) -> Self {
-        match dtype {
+    /// `None` for elements that can't be read.
+    pub(crate) fn of(dtype: DType) -> Option<Self> {
+        Some(match dtype {
             DType::I8 => Self::I8,
             DType::U8 | DType::Bool => Self::U8,
             DType::I16 => Self::I16,
             DType::U16 => Self::U16,
             DType::F32 | DType::I32 | DType::U32 => Self::Four,
             DType::F64 | DType::I64 | DType::U64 => Self::Eight,
-        }
+            DType::F16 => Self::F16,
+            DType::BF16 => Self::BF16,
+            DType::I4 | DType::U4 => return None,
+        })
     }
 
     /// Of elements that are lanes already.
@@ -56,7 +68,7 @@ impl Read {
     pub(crate) fn bytes(self) -> usize {
         match self {
             Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 => 2,
+            Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
             Self::Four => 4,
             Self::Eight => 8,
         }
@@ -74,15 +86,19 @@ impl Read {
 }
 
 impl Write {
-    pub(crate) fn of(dtype: DType) -> Self {
-        match dtype {
+    /// `None` for elements that can't be written.
+    pub(crate) fn of(dtype: DType) -> Option<Self> {
+        Some(match dtype {
             DType::F32 => Self::F32,
             DType::F64 => Self::F64,
             DType::I8 | DType::U8 | DType::Bool => Self::One,
             DType::I16 | DType::U16 => Self::Two,
             DType::I32 | DType::U32 => Self::Four,
             DType::I64 | DType::U64 => Self::Eight,
-        }
+            DType::F16 => Self::F16,
+            DType::BF16 => Self::BF16,
+            DType::I4 | DType::U4 => return None,
+        })
     }
 
     /// To elements that are lanes again.
@@ -94,11 +110,42 @@ impl Write {
     pub(crate) fn bytes(self) -> usize {
         match self {
             Self::One => 1,
-            Self::Two => 2,
+            Self::Two | Self::F16 | Self::BF16 => 2,
             Self::Four | Self::F32 => 4,
             Self::Eight | Self::F64 => 8,
         }
     }
+}
+
+/// The bits of the `f32` of a binary16. It is read as if it were an `f32` with a smaller exponent, which a product
+/// with a power of two corrects exactly.
+#[inline(always)]
+fn from_f16(bits: u16) -> u32 {
+    let (sign, magnitude) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
+    let scaled = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
+    let special = 0x7f80_0000 | magnitude << 13;
+    sign | if magnitude < 0x7c00 { scaled.to_bits() } else { special }
+}
+
+/// The binary16 nearest to an `f32`, by its bits.
+#[inline(always)]
+fn to_f16(bits: u32) -> u16 {
+    let bits = observe32(bits);
+    let (sign, magnitude) = (bits >> 16 & 0x8000, bits & 0x7fff_ffff);
+    // Of a number below 2^-14, the sum with 1/2 has the bits at its end.
+    let small = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + (magnitude >> 13 & 1)) >> 13;
+    let finite = if magnitude < 0x3880_0000 { small } else { normal };
+    // From 65520 on, the nearest is infinity.
+    let right = if magnitude < 0x477f_f000 { finite } else { 0x7c00 };
+    (sign | if magnitude == 0x7fc0_0000 { 0x7e00 } else { right }) as u16
+}
+
+/// The bfloat16 nearest to an `f32`, by its bits.
+#[inline(always)]
+fn to_bf16(bits: u32) -> u16 {
+    let bits = observe32(bits);
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// A run: `count` elements, each `step` elements after the one before, and as many lanes side by side.
@@ -150,6 +197,8 @@ unsafe fn read_any(kind: Read, run: Run, from: *const u8, to: *mut u8) {
             Read::U8 => read_as(run, from, to, |x: u8| i32::from(x)),
             Read::I16 => read_as(run, from, to, |x: i16| i32::from(x)),
             Read::U16 => read_as(run, from, to, |x: u16| i32::from(x)),
+            Read::F16 => read_as(run, from, to, from_f16),
+            Read::BF16 => read_as(run, from, to, |x: u16| u32::from(x) << 16),
         }
     }
 }
@@ -198,6 +247,8 @@ unsafe fn write_any(kind: Write, run: Run, from: *const u8, to: *mut u8) {
             Write::Eight => write_as(run, from, to, |x: u64| x),
             Write::F32 => write_as(run, from, to, observe32),
             Write::F64 => write_as(run, from, to, observe64),
+            Write::F16 => write_as(run, from, to, to_f16),
+            Write::BF16 => write_as(run, from, to, to_bf16),
         }
     }
 }
@@ -223,4 +274,30 @@ compiled! {
 pub(crate) unsafe fn read_one(kind: Read, from: *const u8, to: *mut u8) {
     // SAFETY: That of the caller.
     unsafe { read_any(kind, Run { count: 1, step: 1 }, from, to) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_keep_their_bits_and_others_go_to_the_nearest() {
+        for half in 0..=u16::MAX {
+            let wide = f32::from_bits(from_f16(half));
+            assert_eq!(to_f16(wide.to_bits()), if wide.is_nan() { 0x7e00 } else { half }, "{half:#x}");
+            let wide = f32::from_bits(u32::from(half) << 16);
+            assert_eq!(to_bf16(wide.to_bits()), if wide.is_nan() { 0x7fc0 } else { half }, "{half:#x}");
+        }
+        for half in 0..0x7bffu16 {
+            let (low, high) = (f32::from_bits(from_f16(half)), f32::from_bits(from_f16(half + 1)));
+            let middle = (low + high) / 2.0;
+            let rounded = [middle.next_down(), middle, middle.next_up()].map(|x| to_f16(x.to_bits()));
+            assert_eq!(rounded, [half, half + (half & 1), half + 1], "{half:#x}");
+        }
+        assert_eq!(
+            [65504.0, 65520.0, f32::INFINITY].map(|x| to_f16(f32::to_bits(-x))),
+            [0xfbff, 0xfc00, 0xfc00]
+        );
+        assert_eq!(from_f16(0x3c00), 1f32.to_bits());
+    }
 }

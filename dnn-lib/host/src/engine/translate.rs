@@ -205,7 +205,7 @@ impl Translator<'_> {
             let offset =
                 self.row_major(self.definition.output_axes().map(|axis| axis.index()), &output.shape);
             let steps = dims.iter().map(|&axis| offset.factor(axis)).collect();
-            (Write::of(output.dtype), None, offset, Lanes { steps, side_by_side: false })
+            (Write::of(output.dtype)?, None, offset, Lanes { steps, side_by_side: false })
         } else {
             let shape: Vec<u64> = stage.axes.iter().map(|&axis| self.definition.size(axis)).collect();
             let elements = shape.iter().try_fold(across as usize, |product, &size| {
@@ -384,7 +384,8 @@ impl Translator<'_> {
         let along = self.spread.is_some() && depth + 1 == self.code.len();
         let (from, kind) = match load.from {
             Source::Input(index) => {
-                (Place::Input(index as usize), Read::of(definition.inputs[index as usize].dtype))
+                let kind = Read::of(definition.inputs[index as usize].dtype).unwrap_or(Read::U8);
+                (Place::Input(index as usize), kind)
             }
             Source::Stage(index) => {
                 let at = self.stages[index as usize];

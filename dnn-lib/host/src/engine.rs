@@ -5,6 +5,7 @@
 
 mod axes;
 mod execute;
+mod product;
 mod program;
 mod transfer;
 mod translate;
@@ -17,6 +18,7 @@ use dnn_lib::tensor::TensorType;
 
 use crate::Isa;
 use execute::Machine;
+use product::Product;
 use program::Program;
 use transfer::{Read, Write};
 
@@ -99,6 +101,8 @@ pub struct Prepared {
     definition: Definition,
     /// `None` if the output has no elements.
     program: Option<Program>,
+    /// The definition as a contraction, if it is one.
+    product: Option<Product>,
 }
 
 impl Prepared {
@@ -117,13 +121,32 @@ impl Prepared {
                 Some(translate::translate(definition).ok_or_else(scratch)?)
             }
         };
-        Ok(Self { isa, definition: definition.clone(), program })
+        let product = program.as_ref().and_then(|_| Product::new(definition));
+        Ok(Self { isa, definition: definition.clone(), program, product })
     }
 
     /// The definition.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    /// Packs an input that never changes, if runs are faster then. It must be given to them all the same.
+    pub fn pack(&mut self, input: usize, bytes: &[u8]) -> Result<(), InputError> {
+        let Definition { name, inputs: types, .. } = &self.definition;
+        let Some(ty) = types.get(input) else {
+            return Err(InputError::Count { name: name.clone(), expected: types.len(), found: input + 1 });
+        };
+        if ty.bytes() != Some(bytes.len() as u64) {
+            let (name, ty, found) = (name.clone(), ty.clone(), bytes.len());
+            return Err(InputError::Size { name, index: input, ty, found });
+        }
+        if let Some(product) = &mut self.product
+            && product.pack(self.isa, input, bytes).is_err()
+        {
+            self.product = None;
+        }
+        Ok(())
     }
 
     /// The whole output, as a part.
@@ -151,6 +174,13 @@ impl Prepared {
         let Some(program) = &self.program else { return };
         if !self.is_part(part) {
             return;
+        }
+        if let Some(product) = &self.product {
+            let memory = scratch.reserve(product.scratch());
+            // SAFETY: That of the caller.
+            if unsafe { product.run(self.isa, memory, inputs, output, part) }.is_ok() {
+                return;
+            }
         }
         let memory = scratch.reserve(program.scratch);
         // SAFETY: Fact 1 is the caller's promise. Fact 2: the memory was reserved and zeroed, and it is

@@ -113,7 +113,7 @@ pub(crate) struct Machine<'a> {
     program: &'a Program,
     isa: Isa,
     level: Level,
-    inputs: &'a [*const u8],
+    inputs: Vec<*const u8>,
     output: *mut u8,
     memory: *mut u8,
     slots: Vec<*mut u8>,
@@ -135,7 +135,7 @@ impl<'a> Machine<'a> {
     pub(crate) unsafe fn new(
         program: &'a Program,
         isa: Isa,
-        inputs: &'a [*const u8],
+        inputs: &[*const u8],
         output: *mut u8,
         memory: *mut u8,
     ) -> Self {
@@ -150,13 +150,22 @@ impl<'a> Machine<'a> {
             program,
             isa,
             level: isa.level(),
-            inputs,
+            inputs: inputs.to_vec(),
             output,
             memory,
             slots,
             indices,
             lane: 0,
             offsets: Vec::new(),
+        }
+    }
+
+    /// Says where the output is, which is also the last input: sums that are finished in their place. A block
+    /// is loaded before it is stored, and what is stored is never what was loaded.
+    pub(crate) fn move_to(&mut self, output: *mut u8) {
+        self.output = output;
+        if let Some(last) = self.inputs.last_mut() {
+            *last = output.cast_const();
         }
     }
 

@@ -155,7 +155,9 @@ impl Translator<'_> {
         let register = self.reserve(LANES * 8)?;
         let scratch = self.reserve(0)?;
         let constants = self.constants.iter().map(|(&(bits, _), &slot)| (slot, bits)).collect();
+        let output = definition.output_axes().map(|axis| (axis.index(), self.axes.sizes[axis.index()]));
         Some(Program {
+            output: output.filter(|&(_, size)| size != 1).collect(),
             axes: self.axes,
             side_by_side: self.side_by_side,
             outer: self.outer,

@@ -131,6 +131,12 @@ impl Prepared {
         &self.definition
     }
 
+    /// Whether it is computed as a product of matrices or a convolution, by a micro-kernel.
+    #[must_use]
+    pub fn is_contraction(&self) -> bool {
+        self.product.is_some()
+    }
+
     /// Packs an input that never changes, if runs are faster then. It must be given to them all the same.
     pub fn pack(&mut self, input: usize, bytes: &[u8]) -> Result<(), InputError> {
         let Definition { name, inputs: types, .. } = &self.definition;

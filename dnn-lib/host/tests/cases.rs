@@ -5,6 +5,8 @@ use dnn_lib::math::Function;
 use dnn_lib::scalar::{BinaryOp, Conversion, Ops, Type};
 use dnn_lib::tensor::{DType, TensorType};
 
+use host::{Isa, Prepared};
+
 use crate::check::check_with;
 
 fn f32s(shape: &[u64]) -> TensorType {
@@ -41,8 +43,16 @@ enum End {
     Formula,
 }
 
+/// Whether the last axis of the output belongs to one factor.
+fn names_end(shape: &[u64], left: &str, right: &str) -> bool {
+    shape.last().is_none_or(|&size| size == 1 || left.contains('n') != right.contains('n'))
+}
+
 /// The product of matrices with these coordinates of factors: `m`, `k`, `n`, and the axes of stacks before.
 fn product(dtype: DType, shape: &[u64], k: u64, left: &str, right: &str, end: End) {
+    // Not those of which an axis of the output's runs has products of both factors' elements, or of no element's.
+    let last = names_end(shape, left, right);
+    let known = k > 0 && last;
     let names = "abmn";
     let names = &names[names.len() - shape.len()..];
     let size = |name: char| names.find(name).map_or(k, |axis| shape[axis]);
@@ -67,7 +77,10 @@ fn product(dtype: DType, shape: &[u64], k: u64, left: &str, right: &str, end: En
         value = b.add(value, residual);
         value = b.max(value, zero);
     }
-    check_with(&b.finish(value).unwrap(), k);
+    let definition = b.finish(value).unwrap();
+    let prepared = Prepared::new(Isa::available()[0], &definition).unwrap();
+    assert_eq!(prepared.is_contraction(), known, "{definition}");
+    check_with(&definition, k);
 }
 
 #[test]
@@ -149,7 +162,10 @@ fn convolution(c: &Convolution, windows: bool, end: End) {
         value = b.add(value, residual);
         value = b.max(value, zero);
     }
-    check_with(&b.finish(value).unwrap(), c.stride);
+    let definition = b.finish(value).unwrap();
+    let prepared = Prepared::new(Isa::available()[0], &definition).unwrap();
+    assert_eq!(prepared.is_contraction(), rank <= 2, "{definition}");
+    check_with(&definition, c.stride);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use dnn_lib::definition::{Builder, Definition, Source};
+use dnn_lib::definition::{Builder, Definition, Over, Source};
 use dnn_lib::math::Function;
 use dnn_lib::scalar::{BinaryOp, Ops};
 use dnn_lib::tensor::{DType, TensorType};
@@ -27,9 +27,13 @@ fn buffer(bytes: u64) -> Vec<u64> {
 }
 
 fn measure(isa: Isa, name: &str, definition: &Definition) {
-    let prepared = Prepared::new(isa, definition).unwrap();
+    let mut prepared = Prepared::new(isa, definition).unwrap();
     let inputs: Vec<Vec<u64>> = definition.inputs.iter().map(|ty| buffer(ty.bytes().unwrap())).collect();
     let mut output = buffer(definition.output.bytes().unwrap());
+    if name.starts_with("matmul") {
+        let bytes: Vec<u8> = inputs[1].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        prepared.pack(1, &bytes).unwrap();
+    }
     let pointers: Vec<*const u8> = inputs.iter().map(|input| input.as_ptr().cast()).collect();
     let bytes: u64 = definition.inputs.iter().chain([&definition.output]).map(|ty| ty.bytes().unwrap()).sum();
     let (from, mut to) = (buffer(bytes / 2), buffer(bytes / 2));
@@ -76,6 +80,12 @@ fn cases() -> Vec<(String, Definition)> {
         add("softmax-channels", softmax(&[n >> 10, 64, 16], 1));
         add("layernorm-384", layernorm(n / 384 + 1, 384));
         add("exp", call(n, Function::Exp));
+    }
+    for (m, k, n) in [(512, 512, 512), (128, 384, 1536), (128, 64, 128), (1, 4096, 4096)] {
+        for formula in [false, true] {
+            let name = format!("matmul-{m}x{k}x{n}{}", if formula { "-bias-relu" } else { "" });
+            cases.push((name, matmul(m, k, n, formula)));
+        }
     }
     cases.push(("maxpool-64x112x112".to_owned(), maxpool()));
     cases
@@ -170,8 +180,24 @@ fn layernorm(rows: u64, size: u64) -> Definition {
     b.finish(y).unwrap()
 }
 
+fn matmul(m: u64, k: u64, n: u64, formula: bool) -> Definition {
+    let mut b = Builder::new("matmul", &[f32s(&[m, k]), f32s(&[k, n]), f32s(&[n])], &f32s(&[m, n]));
+    let (zero, row, column) = (b.f32(0.0), b.at(0), b.at(1));
+    let sum = b.fold([Over::all(k)], &[zero], |b, at, sum| {
+        let x = b.load(Source::Input(0), [row.clone(), at[0].clone()]);
+        let y = b.load(Source::Input(1), [at[0].clone(), column.clone()]);
+        vec![b.fma(x, y, sum[0])]
+    });
+    let mut value = sum[0];
+    if formula {
+        let bias = b.broadcast(2);
+        value = b.add(value, bias);
+        value = b.max(value, zero);
+    }
+    b.finish(value).unwrap()
+}
+
 fn maxpool() -> Definition {
-    use dnn_lib::definition::Over;
     let mut b = Builder::new("maxpool", &[f32s(&[64, 112, 112])], &f32s(&[64, 56, 56]));
     let lowest = b.f32(f32::NEG_INFINITY);
     let (c, y, x) = (b.at(0), b.at(1) * 2 - 1, b.at(2) * 2 - 1);

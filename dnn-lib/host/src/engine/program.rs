@@ -50,6 +50,8 @@ pub(crate) struct StageCode {
     pub dims: Vec<usize>,
     pub code: Vec<Instr>,
     pub value: Slot,
+    /// Whether an operation on whole blocks defines the value.
+    pub computed: bool,
     pub kind: Write,
     /// Where its elements are in scratch memory; `None` for the output.
     pub at: Option<usize>,

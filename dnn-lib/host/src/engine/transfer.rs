@@ -101,6 +101,11 @@ impl Write {
         })
     }
 
+    /// Whether lanes are what is in the tensor, but for NaNs.
+    pub(crate) fn is_same(self) -> bool {
+        matches!(self, Self::Four | Self::Eight | Self::F32 | Self::F64)
+    }
+
     /// To elements that are lanes again.
     pub(crate) fn lanes(ty: Type) -> Self {
         if lane_bytes(ty) == 8 { Self::Eight } else { Self::Four }
@@ -174,6 +179,13 @@ unsafe fn read_as<E: Copy, L: Copy>(run: Run, from: *const u8, to: *mut u8, wide
             if run.count > 0 {
                 // SAFETY: The same: there is one element.
                 to.fill(widen(unsafe { from.read() }));
+            }
+        }
+        2 => {
+            // A constant that a compiler can use.
+            for (index, to) in to.iter_mut().enumerate() {
+                // SAFETY: The same: element `index` is there.
+                *to = widen(unsafe { from.wrapping_add(index * 2).read() });
             }
         }
         step => {
@@ -262,6 +274,40 @@ compiled! {
     /// elements of the run are writable and aligned, nothing else accesses them meanwhile, and they are apart
     /// from the lanes.
     pub(crate) unsafe fn write(kind: Write, run: Run, from: *const u8, to: *mut u8) = write_any;
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn observe_any(kind: Write, count: usize, lanes: *mut u8) {
+    // SAFETY: That of the caller. There is mostly no NaN, and looking is faster than writing.
+    unsafe {
+        match kind {
+            Write::F32 => {
+                let lanes = std::slice::from_raw_parts_mut(lanes.cast::<u32>(), count);
+                let most = lanes.iter().fold(0, |most, &bits| (bits & 0x7fff_ffff).max(most));
+                if most > 0x7f80_0000 {
+                    lanes.iter_mut().for_each(|bits| *bits = observe32(*bits));
+                }
+            }
+            Write::F64 => {
+                let lanes = std::slice::from_raw_parts_mut(lanes.cast::<u64>(), count);
+                let most = lanes.iter().fold(0, |most, &bits| (bits & !(1 << 63)).max(most));
+                if most > 0x7ff0_0000_0000_0000 {
+                    lanes.iter_mut().for_each(|bits| *bits = observe64(*bits));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+compiled! {
+    /// Makes NaNs canonical in elements that are lanes side by side.
+    ///
+    /// # Safety
+    ///
+    /// There are `count` initialised and aligned lanes, which nothing else accesses meanwhile.
+    pub(crate) unsafe fn observe(kind: Write, count: usize, lanes: *mut u8) = observe_any;
 }
 
 /// Reads one element.

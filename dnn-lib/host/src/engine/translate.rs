@@ -16,6 +16,8 @@ use super::vector::{LANES, Op, lane_bytes};
 /// The most lanes of a block: so many that instructions cost little beside them, and so few that they stay in
 /// the first cache.
 const BLOCK: u64 = 512;
+/// Definitions of at most so many values have blocks of twice the lanes.
+const FEW: usize = 8;
 /// The most bytes of the stages of a block of rows, so that they stay in the second cache.
 const STAGES: u64 = 1 << 18;
 /// Rows at least this long are taken one at a time.
@@ -38,14 +40,18 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
     let side_by_side = !along && !(outer.is_empty() && !row.is_empty());
     let windows = windows(definition, &axes);
     let row_bytes = stage_elements(definition).fold(1u64, u64::saturating_add).saturating_mul(8);
-    let most = if side_by_side { (STAGES / row_bytes).clamp(LANES as u64, BLOCK) } else { 1 };
-    let outer = chunks(&outer, &axes, &windows, most);
+    let block = if definition.types.len() <= FEW { 2 * BLOCK } else { BLOCK };
+    let most = if side_by_side { (STAGES / row_bytes).clamp(LANES as u64, block) } else { 1 };
+    let outer = match turned(definition, &axes, &outer).filter(|_| side_by_side && windows.is_empty()) {
+        Some(axis) => tiles(&outer, &axes, axis, most),
+        None => chunks(&outer, &axes, &windows, most),
+    };
     let longest = axes
         .sizes
         .iter()
         .copied()
         .chain([output.iter().map(|&axis| axes.sizes[axis]).fold(1, u64::saturating_mul)]);
-    let lanes = longest.max().unwrap_or(1).clamp(LANES as u64, BLOCK) as usize;
+    let lanes = longest.max().unwrap_or(1).clamp(LANES as u64, block) as usize;
     let translator = Translator {
         definition,
         windows,
@@ -89,6 +95,37 @@ fn chunks(order: &[usize], axes: &Axes, windows: &[Linear], most: u64) -> Vec<Ch
         chunks.insert(0, Chunked { axis, chunk });
     }
     chunks
+}
+
+/// The axis along which elements of an input are side by side that are apart along the last axis.
+fn turned(definition: &Definition, axes: &Axes, order: &[usize]) -> Option<usize> {
+    let (&last, before) = order.split_last()?;
+    let mut found = None;
+    for step in definition.stages.iter().flat_map(|stage| &stage.steps) {
+        let Step::Load(_, load) = step else { continue };
+        if matches!(load.from, Source::Stage(_)) {
+            continue;
+        }
+        let offset = axes.linear(&offset(definition, load));
+        if offset.factor(last).unsigned_abs() > 1 {
+            found = found.or_else(|| before.iter().copied().find(|&axis| offset.factor(axis) == 1));
+        }
+    }
+    found
+}
+
+/// Walks axes in tiles of the last one and another one.
+fn tiles(order: &[usize], axes: &Axes, other: usize, most: u64) -> Vec<Chunked> {
+    let last = order.last().copied();
+    let chunk = |&axis: &usize| {
+        let most = match axis {
+            axis if Some(axis) == last => LANES as u64,
+            axis if axis == other => most / LANES as u64,
+            _ => 1,
+        };
+        Chunked { axis, chunk: axes.sizes[axis].min(most.max(1)) }
+    };
+    order.iter().map(chunk).collect()
 }
 
 fn dims(chunks: &[Chunked]) -> Vec<usize> {
@@ -193,7 +230,7 @@ impl Translator<'_> {
         let sizes = &self.axes.sizes;
         let order: Vec<usize> =
             stage.axes.iter().map(|axis| axis.index()).filter(|&axis| sizes[axis] != 1).collect();
-        let most = if self.side_by_side { 1 } else { BLOCK };
+        let most = if self.side_by_side { 1 } else { self.lanes as u64 };
         let axes = chunks(&order, &self.axes, &self.windows, most);
         let dims = dims(if self.side_by_side { &self.outer } else { &axes });
         self.code = vec![Vec::new()];
@@ -221,7 +258,10 @@ impl Translator<'_> {
             (Write::lanes(ty), Some(at), offset, lanes)
         };
         let code = self.code.pop().unwrap_or_default();
-        Some(StageCode { axes, dims, code, value, kind, at, offset, lanes })
+        let computed = code
+            .iter()
+            .any(|instr| matches!(instr, Instr::Apply { to, .. } | Instr::Call { to, .. } if *to == value));
+        Some(StageCode { axes, dims, code, value, computed, kind, at, offset, lanes })
     }
 
     /// The offset of the element at the indices of some axes, which are all dimensions of a tensor.

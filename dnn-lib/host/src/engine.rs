@@ -5,6 +5,7 @@
 
 mod axes;
 mod execute;
+mod product;
 mod program;
 mod transfer;
 mod translate;
@@ -13,12 +14,13 @@ mod vector;
 use std::ops::Range;
 
 use dnn_lib::definition::{Definition, DefinitionError, InputError};
-use dnn_lib::scalar::Type;
-use dnn_lib::tensor::{DType, TensorType};
+use dnn_lib::tensor::TensorType;
 
 use crate::Isa;
 use execute::Machine;
+use product::Product;
 use program::Program;
+use transfer::{Read, Write};
 
 /// The most bytes of scratch memory: rows of more than about 2^27 elements are refused.
 const MOST_SCRATCH: usize = 1 << 30;
@@ -29,13 +31,13 @@ pub enum PrepareError {
     /// It isn't one.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// It computes with elements that can't be run yet.
-    #[error("definition {name}: elements of type {dtype} can't be computed with on this computer yet")]
-    Element {
+    /// Elements of a tensor can't be computed with here.
+    #[error("definition {name}: elements of {ty} can't be computed with")]
+    Type {
         /// Its name.
         name: String,
-        /// The type.
-        dtype: DType,
+        /// The type of the tensor.
+        ty: TensorType,
     },
     /// Its rows are too long.
     #[error("definition {name}: a row needs more than {MOST_SCRATCH} bytes of scratch memory")]
@@ -99,30 +101,58 @@ pub struct Prepared {
     definition: Definition,
     /// `None` if the output has no elements.
     program: Option<Program>,
+    /// The definition as a contraction, if it is one.
+    product: Option<Product>,
 }
 
 impl Prepared {
     /// Checks a definition and makes it ready.
     pub fn new(isa: Isa, definition: &Definition) -> Result<Self, PrepareError> {
         definition.check()?;
-        let mut types = definition.inputs.iter().chain([&definition.output]).map(|ty| ty.dtype);
-        if let Some(dtype) = types.find(|&dtype| Type::loaded(dtype).is_none()) {
-            return Err(PrepareError::Element { name: definition.name.clone(), dtype });
+        let name = || definition.name.clone();
+        let known = |ty: &&TensorType| Read::of(ty.dtype).is_some() && Write::of(ty.dtype).is_some();
+        if let Some(ty) = definition.inputs.iter().chain([&definition.output]).find(|ty| !known(ty)) {
+            return Err(PrepareError::Type { name: name(), ty: ty.clone() });
         }
         let program = match definition.output.elements() {
             Some(0) => None,
             _ => {
-                let scratch = || PrepareError::Scratch { name: definition.name.clone() };
+                let scratch = || PrepareError::Scratch { name: name() };
                 Some(translate::translate(definition).ok_or_else(scratch)?)
             }
         };
-        Ok(Self { isa, definition: definition.clone(), program })
+        let product = program.as_ref().and_then(|_| Product::new(definition));
+        Ok(Self { isa, definition: definition.clone(), program, product })
     }
 
     /// The definition.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    /// Whether it is computed as a product of matrices or a convolution, by a micro-kernel.
+    #[must_use]
+    pub fn is_contraction(&self) -> bool {
+        self.product.is_some()
+    }
+
+    /// Packs an input that never changes, if runs are faster then. It must be given to them all the same.
+    pub fn pack(&mut self, input: usize, bytes: &[u8]) -> Result<(), InputError> {
+        let Definition { name, inputs: types, .. } = &self.definition;
+        let Some(ty) = types.get(input) else {
+            return Err(InputError::Count { name: name.clone(), expected: types.len(), found: input + 1 });
+        };
+        if ty.bytes() != Some(bytes.len() as u64) {
+            let (name, ty, found) = (name.clone(), ty.clone(), bytes.len());
+            return Err(InputError::Size { name, index: input, ty, found });
+        }
+        if let Some(product) = &mut self.product
+            && product.pack(self.isa, input, bytes).is_err()
+        {
+            self.product = None;
+        }
+        Ok(())
     }
 
     /// The whole output, as a part.
@@ -150,6 +180,13 @@ impl Prepared {
         let Some(program) = &self.program else { return };
         if !self.is_part(part) {
             return;
+        }
+        if let Some(product) = &self.product {
+            let memory = scratch.reserve(product.scratch());
+            // SAFETY: That of the caller.
+            if unsafe { product.run(self.isa, memory, inputs, output, part) }.is_ok() {
+                return;
+            }
         }
         let memory = scratch.reserve(program.scratch);
         // SAFETY: Fact 1 is the caller's promise. Fact 2: the memory was reserved and zeroed, and it is

@@ -5,6 +5,8 @@ use dnn_lib::math::Function;
 use dnn_lib::scalar::{BinaryOp, Conversion, Ops, Type};
 use dnn_lib::tensor::{DType, TensorType};
 
+use host::{Isa, Prepared};
+
 use crate::check::check_with;
 
 fn f32s(shape: &[u64]) -> TensorType {
@@ -33,42 +35,177 @@ fn sums_of_broadcast_tensors() {
     }
 }
 
+/// What follows a sum of products.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Nothing,
+    /// A bias along the last axis, a residual, a maximum with 0.
+    Formula,
+}
+
+/// Whether the last axis of the output belongs to one factor.
+fn names_end(shape: &[u64], left: &str, right: &str) -> bool {
+    shape.last().is_none_or(|&size| size == 1 || left.contains('n') != right.contains('n'))
+}
+
+/// The product of matrices with these coordinates of factors: `m`, `k`, `n`, and the axes of stacks before.
+fn product(dtype: DType, shape: &[u64], k: u64, left: &str, right: &str, end: End) {
+    // Not those of which an axis of the output's runs has products of both factors' elements, or of no element's.
+    let last = names_end(shape, left, right);
+    let known = k > 0 && last;
+    let names = "abmn";
+    let names = &names[names.len() - shape.len()..];
+    let size = |name: char| names.find(name).map_or(k, |axis| shape[axis]);
+    let ty = |names: &str| TensorType::new(dtype, names.chars().map(size).collect::<Vec<_>>());
+    let output = TensorType::new(dtype, shape);
+    let bias = TensorType::new(dtype, [*shape.last().unwrap_or(&1)]);
+    let mut b = Builder::new("product", &[ty(left), ty(right), bias, output.clone()], &output);
+    let zero = b.number(Type::of(dtype), 0);
+    let sum = b.fold([Over::all(k)], &[zero], |b, at, sum| {
+        let [x, y] = [left, right].map(|factor| {
+            let coordinate = |name| names.find(name).map_or(at[0].clone(), |axis| b.at(axis));
+            factor.chars().map(coordinate).collect::<Vec<_>>()
+        });
+        let (x, y) = (b.load(input(0), x), b.load(input(1), y));
+        vec![b.fma(x, y, sum[0])]
+    });
+    let mut value = sum[0];
+    if end == End::Formula {
+        let bias = b.broadcast(2);
+        value = b.add(value, bias);
+        let residual = b.broadcast(3);
+        value = b.add(value, residual);
+        value = b.max(value, zero);
+    }
+    let definition = b.finish(value).unwrap();
+    let prepared = Prepared::new(Isa::available()[0], &definition).unwrap();
+    assert_eq!(prepared.is_contraction(), known, "{definition}");
+    check_with(&definition, k);
+}
+
 #[test]
 fn matrix_products() {
-    for (m, k, n) in [(1, 1, 1), (3, 5, 7), (17, 33, 65), (1, 40, 600), (50, 9, 1), (4, 0, 5)] {
-        let mut b = Builder::new("matmul", &[f32s(&[m, k]), f32s(&[k, n])], &f32s(&[m, n]));
-        let zero = b.f32(0.0);
-        let (row, column) = (b.at(0), b.at(1));
-        let sum = b.fold([Over::all(k)], &[zero], |b, at, sum| {
-            let x = b.load(input(0), [row.clone(), at[0].clone()]);
-            let y = b.load(input(1), [at[0].clone(), column.clone()]);
-            vec![b.fma(x, y, sum[0])]
-        });
-        check_with(&b.finish(sum[0]).unwrap(), m + k + n);
+    for (m, k, n) in [(1, 1, 1), (3, 5, 7), (17, 33, 65), (1, 40, 600), (50, 9, 1), (4, 0, 5), (7, 1, 9)] {
+        for end in [End::Nothing, End::Formula] {
+            product(DType::F32, &[m, n], k, "mk", "kn", end);
+            product(DType::F64, &[m, n], k, "km", "nk", end);
+            product(DType::F32, &[m, n], k, "nk", "mk", end);
+        }
     }
 }
 
 #[test]
-fn convolutions_with_windows() {
-    for (stride, pad, size) in [(1, 1, 9), (2, 0, 20), (3, 2, 5)] {
-        let out = (size + 2 * pad - 3) / stride + 1;
-        let inputs = [f32s(&[2, 4, size, size]), f32s(&[6, 2, 3, 3]), f32s(&[6])];
-        let mut b = Builder::new("conv", &inputs, &f32s(&[2, 6, out, out]));
-        let zero = b.f32(0.0);
-        let (n, o, y, x) = (b.at(0), b.at(1), b.at(2), b.at(3));
-        let start = |at: &Affine| at.clone() * stride as i64 - pad as i64;
-        let over = [Over::window(3, start(&y), 1, size), Over::window(3, start(&x), 1, size), Over::all(2)];
-        let sum = b.fold(over, &[zero], |b, at, sum| {
-            let (row, column) = (start(&y) + at[0].clone(), start(&x) + at[1].clone());
-            let image = b.load(input(0), [n.clone(), at[2].clone(), row, column]);
-            let weight = b.load(input(1), [o.clone(), at[2].clone(), at[0].clone(), at[1].clone()]);
-            vec![b.fma(image, weight, sum[0])]
-        });
-        let bias = b.load(input(2), [o.clone()]);
-        let sum = b.add(sum[0], bias);
-        let zero = b.f32(0.0);
-        let relu = b.max(sum, zero);
-        check_with(&b.finish(relu).unwrap(), stride);
+fn stacks_of_matrix_products() {
+    for end in [End::Nothing, End::Formula] {
+        product(DType::F32, &[2, 3, 4, 20], 6, "abmk", "abkn", end);
+        product(DType::F32, &[2, 3, 4, 20], 6, "abmk", "kn", end);
+        product(DType::F32, &[2, 3, 4, 20], 6, "mk", "abkn", end);
+        product(DType::F32, &[2, 3, 4, 20], 6, "bmk", "ank", end);
+        product(DType::F32, &[2, 3, 4, 20], 6, "ambk", "kbn", end);
+        product(DType::F64, &[3, 4, 20], 6, "bk", "bkn", end);
+        product(DType::F32, &[9], 6, "k", "kn", end);
+        product(DType::F32, &[9], 6, "nk", "k", end);
+        product(DType::F32, &[9, 4], 6, "kmn", "nk", end);
+        product(DType::F32, &[], 6, "k", "k", end);
+    }
+}
+
+/// A convolution like that of an operator.
+#[derive(Clone)]
+struct Convolution {
+    batch: u64,
+    groups: u64,
+    channels: u64,
+    filters: u64,
+    size: Vec<u64>,
+    kernel: Vec<u64>,
+    stride: u64,
+    dilation: u64,
+    pad: u64,
+    dtype: DType,
+}
+
+fn convolution(c: &Convolution, windows: bool, end: End) {
+    let out = |axis: usize| (c.size[axis] + 2 * c.pad - (c.kernel[axis] - 1) * c.dilation - 1) / c.stride + 1;
+    let rank = c.size.len();
+    let ty = |shape: &[u64], rest: &[u64]| TensorType::new(c.dtype, [shape, rest].concat());
+    let output = ty(&[c.batch, c.groups, c.filters], &(0..rank).map(out).collect::<Vec<_>>());
+    let inputs = [
+        ty(&[c.batch, c.groups, c.channels], &c.size),
+        ty(&[c.groups, c.filters, c.channels], &c.kernel),
+        ty(&[c.groups, c.filters], &[]),
+        output.clone(),
+    ];
+    let mut b = Builder::new("conv", &inputs, &output);
+    let zero = b.number(Type::of(c.dtype), 0);
+    let o = b.indices();
+    let start = |axis: usize| o[3 + axis].clone() * c.stride as i64 - c.pad as i64;
+    let window = |axis: usize| match windows {
+        true => Over::window(c.kernel[axis], start(axis), c.dilation, c.size[axis]),
+        false => Over::all(c.kernel[axis]),
+    };
+    let over = (0..rank).map(window).chain([Over::all(c.channels)]);
+    let sum = b.fold(over, &[zero], |b, at, sum| {
+        let channel = at[rank].clone();
+        let position = |axis: usize| start(axis) + at[axis].clone() * c.dilation as i64;
+        let image = [o[0].clone(), o[1].clone(), channel.clone()].into_iter().chain((0..rank).map(position));
+        let image = b.load(input(0), image.collect::<Vec<_>>());
+        let weight = [o[1].clone(), o[2].clone(), channel].into_iter().chain(at[..rank].iter().cloned());
+        let weight = b.load(input(1), weight.collect::<Vec<_>>());
+        vec![b.fma(image, weight, sum[0])]
+    });
+    let mut value = sum[0];
+    if end == End::Formula {
+        let bias = b.load(input(2), [o[1].clone(), o[2].clone()]);
+        value = b.add(value, bias);
+        let residual = b.broadcast(3);
+        value = b.add(value, residual);
+        value = b.max(value, zero);
+    }
+    let definition = b.finish(value).unwrap();
+    let prepared = Prepared::new(Isa::available()[0], &definition).unwrap();
+    assert_eq!(prepared.is_contraction(), rank <= 2, "{definition}");
+    check_with(&definition, c.stride);
+}
+
+#[test]
+fn convolutions() {
+    let plain = Convolution {
+        batch: 2,
+        groups: 1,
+        channels: 4,
+        filters: 6,
+        size: vec![9, 9],
+        kernel: vec![3, 3],
+        stride: 1,
+        dilation: 1,
+        pad: 1,
+        dtype: DType::F32,
+    };
+    for end in [End::Nothing, End::Formula] {
+        convolution(&plain, true, end);
+        convolution(&Convolution { groups: 3, ..plain.clone() }, true, end);
+        convolution(&Convolution { groups: 5, channels: 1, filters: 1, ..plain.clone() }, true, end);
+        convolution(
+            &Convolution { groups: 3, channels: 1, filters: 2, stride: 2, ..plain.clone() },
+            true,
+            end,
+        );
+        convolution(
+            &Convolution { stride: 2, dilation: 2, pad: 3, dtype: DType::F64, ..plain.clone() },
+            true,
+            end,
+        );
+        convolution(&Convolution { kernel: vec![1, 1], pad: 0, ..plain.clone() }, false, end);
+        convolution(
+            &Convolution { kernel: vec![1, 1], pad: 0, groups: 2, stride: 2, ..plain.clone() },
+            false,
+            end,
+        );
+        convolution(&Convolution { kernel: vec![9, 9], pad: 0, ..plain.clone() }, false, end);
+        convolution(&Convolution { size: vec![40], kernel: vec![5], ..plain.clone() }, true, end);
+        convolution(&Convolution { size: vec![4, 5, 6], kernel: vec![3, 2, 3], ..plain.clone() }, true, end);
+        convolution(&Convolution { batch: 1, filters: 1, channels: 1, ..plain.clone() }, true, end);
     }
 }
 

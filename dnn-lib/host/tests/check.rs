@@ -96,13 +96,8 @@ fn bytes_mut(words: &mut [u64]) -> &mut [u8] {
 }
 
 /// The output of a definition, computed in parts, if nothing beside it was written.
-pub fn run(
-    isa: Isa,
-    definition: &Definition,
-    inputs: &[Vec<u8>],
-    parts: &[Vec<Range<u64>>],
-) -> Option<Vec<u8>> {
-    let prepared = Prepared::new(isa, definition).unwrap();
+pub fn run(prepared: &Prepared, inputs: &[Vec<u8>], parts: &[Vec<Range<u64>>]) -> Option<Vec<u8>> {
+    let definition = prepared.definition();
     let mut inputs: Vec<Guarded> = inputs
         .iter()
         .zip(&definition.inputs)
@@ -151,19 +146,26 @@ pub fn check(definition: &Definition, inputs: &[Vec<u8>], numbers: &mut Numbers)
     let slices: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
     let expected = definition.eval(&slices).map_err(|error| error.to_string())?;
     for isa in Isa::available() {
-        for parts in [vec![Prepared::new(isa, definition).unwrap().whole()], parts(definition, numbers)] {
-            let found = run(isa, definition, inputs, &parts);
-            let found = found
-                .ok_or_else(|| format!("{isa}: bytes beside the tensors were changed by\n{definition}"))?;
-            if found != expected {
+        let mut prepared = Prepared::new(isa, definition).unwrap();
+        for pack in [false, true] {
+            for (index, input) in inputs.iter().enumerate().filter(|_| pack) {
+                prepared.pack(index, input).unwrap();
+            }
+            for parts in [vec![prepared.whole()], parts(definition, numbers)] {
+                let found = run(&prepared, inputs, &parts).ok_or_else(|| {
+                    format!("{isa}: bytes beside the tensors were changed by\n{definition}")
+                })?;
                 let size = definition.output.dtype.size() as usize;
-                let place = (0..found.len()).find(|&place| found[place] != expected[place]).unwrap() / size;
-                let element = |bytes: &[u8]| bytes[place * size..][..size].to_vec();
-                return Err(format!(
-                    "{isa}, parts {parts:?}: element {place} is {:?}, not {:?}:\n{definition}",
-                    element(&found),
-                    element(&expected)
-                ));
+                let same = |place: &usize| found[*place] == expected[*place];
+                if let Some(place) = (0..found.len()).find(|place| !same(place)) {
+                    let element = |bytes: &[u8]| bytes[place / size * size..][..size].to_vec();
+                    return Err(format!(
+                        "{isa}, packed: {pack}, parts {parts:?}: element {} is {:?}, not {:?}:\n{definition}",
+                        place / size,
+                        element(&found),
+                        element(&expected)
+                    ));
+                }
             }
         }
     }

@@ -113,6 +113,22 @@ impl<'a, E> Output<'a, E> {
         Ok(Self { start, stride, rows: 0..rows, columns: 0..columns, owner: PhantomData })
     }
 
+    /// Some rows and columns of a result, the first of them at `start`.
+    ///
+    /// # Safety
+    ///
+    /// They are in memory, `stride` elements from row to row, at least as many as there are columns. Nothing else
+    /// accesses them for as long as the window lives.
+    #[expect(unsafe_code, reason = "other threads have other windows of the same result")]
+    pub(crate) unsafe fn from_raw(
+        start: *mut E,
+        stride: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> Self {
+        Self { start, stride, rows, columns, owner: PhantomData }
+    }
+
     /// Which rows of the whole result these are.
     #[must_use]
     pub fn rows(&self) -> Range<usize> {

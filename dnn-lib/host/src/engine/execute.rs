@@ -9,6 +9,7 @@ use super::transfer::{self, Run};
 use super::translate::DIMS;
 use super::vector::{self, LANES, Op, Operands, lane_bytes};
 use crate::Isa;
+use crate::isa::Level;
 
 /// A block: its lanes run over indices of some axes, in row-major order.
 #[derive(Clone, Copy)]
@@ -79,6 +80,11 @@ fn walk_runs(block: &Block<'_>, dims: &[(usize, i64)], each: &mut impl FnMut(Lan
 
 /// The indices i at which `position + step * i` is in `0..size`, as far as they are in `range`.
 fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> {
+    // Mostly they are all inside, which takes no division to see.
+    let inside = |index: i64| (0..size).contains(&(position + step * index));
+    if range.is_empty() || (inside(range.start) && inside(range.end - 1)) {
+        return range;
+    }
     let ceil = |a: i64, b: i64| -(-a).div_euclid(b);
     let (start, end) = match step {
         0 if (0..size).contains(&position) => return range,
@@ -101,9 +107,9 @@ fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> 
 ///    stages and the register are apart in it, and have room for `Program::lanes` lanes.
 /// 3. A block has at most `Program::lanes` lanes: chunks are made so.
 /// 4. A slot is read by instructions of the type that it is written with. Its pointer is that of its own
-///    memory, or of a contiguous run of elements of an input or a stage that are such lanes. Only the
-///    instruction that defines a slot writes to it, and it does so after it has set the slot to its own
-///    memory; only loads set it to something else.
+///    memory; or of a contiguous run of elements of an input or a stage that are such lanes; or, for the value
+///    of a stage, of the elements that it becomes. Only the instruction that defines a slot writes to it. A load
+///    writes only after it has set the slot to its own memory; other instructions never set a slot.
 /// 5. An element of an input, a stage or the output is accessed only at coordinates in range. An affine one is
 ///    in range wherever its load is reached, says `Definition::check`: joined axes have the same offsets, and
 ///    an instruction is never moved out of a loop whose index or window it depends on. A tested one is
@@ -111,7 +117,8 @@ fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> 
 pub(crate) struct Machine<'a> {
     program: &'a Program,
     isa: Isa,
-    inputs: &'a [*const u8],
+    level: Level,
+    inputs: Vec<*const u8>,
     output: *mut u8,
     memory: *mut u8,
     slots: Vec<*mut u8>,
@@ -121,6 +128,8 @@ pub(crate) struct Machine<'a> {
     lane: usize,
     /// The offsets of gathered elements.
     offsets: Vec<i64>,
+    /// Whether the last input is in the place of the output.
+    shared: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -133,7 +142,7 @@ impl<'a> Machine<'a> {
     pub(crate) unsafe fn new(
         program: &'a Program,
         isa: Isa,
-        inputs: &'a [*const u8],
+        inputs: &[*const u8],
         output: *mut u8,
         memory: *mut u8,
     ) -> Self {
@@ -144,7 +153,29 @@ impl<'a> Machine<'a> {
             unsafe { fill(slots[slot], program.slots[slot].1, bits, program.lanes) };
         }
         let indices = vec![0; program.axes.sizes.len()];
-        Self { program, isa, inputs, output, memory, slots, indices, lane: 0, offsets: Vec::new() }
+        Self {
+            program,
+            isa,
+            level: isa.level(),
+            inputs: inputs.to_vec(),
+            output,
+            memory,
+            slots,
+            indices,
+            lane: 0,
+            offsets: Vec::new(),
+            shared: false,
+        }
+    }
+
+    /// Says where the output is, which is also the last input: sums that are finished in their place. A block
+    /// is loaded before it is stored, and what is stored is never what was loaded.
+    pub(crate) fn move_to(&mut self, output: *mut u8) {
+        self.shared = true;
+        self.output = output;
+        if let Some(last) = self.inputs.last_mut() {
+            *last = output.cast_const();
+        }
     }
 
     /// Computes a box of the output, given by ranges of the joined axes. Ranges of axes of rows are whole.
@@ -155,8 +186,13 @@ impl<'a> Machine<'a> {
                 this.walk(&stage.axes, ranges, [1; DIMS], 0, &mut |this, counts| {
                     let counts = if program.side_by_side { outer } else { counts };
                     let block = Block::new(&stage.dims, counts);
+                    let in_place = this.place(stage, block);
                     this.steps(&stage.code, block);
-                    this.store(stage, block);
+                    if in_place {
+                        this.observe(stage, block);
+                    } else {
+                        this.store(stage, block);
+                    }
                 });
             }
         });
@@ -230,7 +266,7 @@ impl<'a> Machine<'a> {
         let operands = Operands { count: block.count(), to: self.at(to, block.first), from };
         // SAFETY: Facts 3 and 4. The target is no operand: each instruction has a target of its own, and an
         // update is made only where nothing else uses the value that it changes.
-        unsafe { vector::apply(self.isa.level(), op, operands) }
+        unsafe { vector::apply(self.level, op, operands) }
     }
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
@@ -254,9 +290,45 @@ impl<'a> Machine<'a> {
         unsafe { std::ptr::copy_nonoverlapping(from.cast_const(), to, block.count() * copy.bytes) }
     }
 
+    /// Lets the last instruction of a stage write its elements to where they belong, if they are lanes side by
+    /// side there. Returns whether it does.
+    fn place(&mut self, stage: &StageCode, block: Block<'_>) -> bool {
+        if !stage.computed || self.shared || !stage.kind.is_same() {
+            return false;
+        }
+        let whole = block.count();
+        let mut first = (stage.lanes.side_by_side && whole > 0).then_some(0);
+        if !stage.lanes.side_by_side {
+            runs(&block, &stage.lanes.steps, |lanes| {
+                let side_by_side = lanes.count == whole && (lanes.step == 1 || whole == 1);
+                first = side_by_side.then_some(lanes.offset);
+            });
+        }
+        let Some(first) = first else {
+            self.own(stage.value, 0);
+            return false;
+        };
+        let offset =
+            stage.offset.at(&self.indices).wrapping_add(first).wrapping_mul(stage.kind.bytes() as i64);
+        self.slots[stage.value] = self.target(stage).wrapping_offset(offset as isize);
+        true
+    }
+
+    /// Where the elements of a stage are.
+    fn target(&self, stage: &StageCode) -> *mut u8 {
+        stage.at.map_or(self.output, |at| self.memory.wrapping_add(at))
+    }
+
+    /// Makes NaNs canonical where the elements of a stage were computed in their place.
+    #[expect(unsafe_code, reason = "elements are in untyped memory")]
+    fn observe(&self, stage: &StageCode, block: Block<'_>) {
+        // SAFETY: Facts 1 to 5.
+        unsafe { transfer::observe(self.level, stage.kind, block.count(), self.at(stage.value, 0)) }
+    }
+
     #[expect(unsafe_code, reason = "elements are in untyped memory")]
     fn store(&self, stage: &StageCode, block: Block<'_>) {
-        let to = stage.at.map_or(self.output, |at| self.memory.wrapping_add(at));
+        let to = self.target(stage);
         let base = stage.offset.at(&self.indices);
         let bytes = stage.kind.bytes() as i64;
         let write = |lanes: Lanes| {
@@ -264,7 +336,7 @@ impl<'a> Machine<'a> {
             let run = Run { count: lanes.count, step: lanes.step };
             let (from, to) = (self.at(stage.value, lanes.first), to.wrapping_offset(offset as isize));
             // SAFETY: Facts 1 to 5.
-            unsafe { transfer::write(self.isa.level(), stage.kind, run, from.cast_const(), to) }
+            unsafe { transfer::write(self.level, stage.kind, run, from.cast_const(), to) }
         };
         if stage.lanes.side_by_side {
             return write(Lanes { first: 0, count: block.count(), offset: 0, step: 1 });
@@ -310,13 +382,7 @@ impl<'a> Machine<'a> {
         let to = self.own(load.to, lanes.first);
         // SAFETY: Facts 1 to 5.
         unsafe {
-            transfer::read(
-                self.isa.level(),
-                load.kind,
-                Run { count: lanes.count, step: lanes.step },
-                from,
-                to,
-            )
+            transfer::read(self.level, load.kind, Run { count: lanes.count, step: lanes.step }, from, to)
         }
     }
 
@@ -389,7 +455,7 @@ impl<'a> Machine<'a> {
             let from = from.wrapping_offset(start.wrapping_mul(load.kind.bytes() as i64) as isize);
             // SAFETY: Facts 1 to 5.
             return unsafe {
-                transfer::read(self.isa.level(), load.kind, Run { count, step }, from, self.at(load.to, lane))
+                transfer::read(self.level, load.kind, Run { count, step }, from, self.at(load.to, lane))
             };
         }
         let mut offsets = std::mem::take(&mut self.offsets);
@@ -496,13 +562,15 @@ impl<'a> Machine<'a> {
     /// A reduction along lanes, for each lane of a block.
     fn along(&mut self, reduce: &'a Reduce, block: Block<'a>) {
         let Fold::Along { spread, .. } = &reduce.fold else { return };
-        let outside = (self.lane, self.indices.clone());
+        let mut starts = [0i64; DIMS];
+        starts.iter_mut().zip(block.dims).for_each(|(start, &axis)| *start = self.indices[axis]);
+        let outside = self.lane;
         for lane in block.first..block.end {
             self.lane = lane;
             let mut rest = lane;
-            for (&axis, &count) in block.dims.iter().zip(&block.counts).rev() {
-                self.indices[axis] = outside.1[axis] + (rest % count) as i64;
-                rest /= count;
+            for dim in (0..block.dims.len()).rev() {
+                self.indices[block.dims[dim]] = starts[dim] + (rest % block.counts[dim]) as i64;
+                rest /= block.counts[dim];
             }
             for copy in spread {
                 let bits = self.bits(copy.from, lane);
@@ -514,7 +582,8 @@ impl<'a> Machine<'a> {
             }
             self.fold(reduce, lane);
         }
-        (self.lane, self.indices) = outside;
+        block.dims.iter().zip(starts).for_each(|(&axis, start)| self.indices[axis] = start);
+        self.lane = outside;
     }
 
     /// The bits of a lane.
@@ -559,13 +628,13 @@ impl<'a> Machine<'a> {
                 let lanes = self.at(*value, 0).cast_const();
                 let fold = vector::Fold { register, start: start_lane, lanes, count };
                 // SAFETY: Facts 2 to 4.
-                unsafe { vector::fold(self.isa.level(), *op, *ty, fold) };
+                unsafe { vector::fold(self.level, *op, *ty, fold) };
                 start += count as i64;
             }
         }
         // SAFETY: Facts 2 to 4.
         unsafe {
-            vector::halve(self.isa.level(), *op, *ty, register);
+            vector::halve(self.level, *op, *ty, register);
             std::ptr::copy_nonoverlapping(register.cast_const(), self.at(*result, lane), bytes);
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct Program {
     /// Whether lanes run over rows, so that stages keep a block for each of their elements. Otherwise lanes
     /// run along the row, one row at a time.
     pub side_by_side: bool,
+    /// The axes of the output, outermost first, with their sizes; none of size 1.
+    pub output: Vec<(usize, u64)>,
     /// The axes that number the rows, outermost first, with the number of indices in a block.
     pub outer: Vec<Chunked>,
     pub stages: Vec<StageCode>,
@@ -48,6 +50,8 @@ pub(crate) struct StageCode {
     pub dims: Vec<usize>,
     pub code: Vec<Instr>,
     pub value: Slot,
+    /// Whether an operation on whole blocks defines the value.
+    pub computed: bool,
     pub kind: Write,
     /// Where its elements are in scratch memory; `None` for the output.
     pub at: Option<usize>,

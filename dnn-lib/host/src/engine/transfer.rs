@@ -16,6 +16,10 @@ pub(crate) enum Read {
     U8,
     I16,
     U16,
+    /// A binary16, which becomes an `f32`.
+    F16,
+    /// A bfloat16, which becomes an `f32`.
+    BF16,
 }
 
 /// How lanes become the elements of a tensor.
@@ -33,19 +37,26 @@ pub(crate) enum Write {
     F32,
     /// An `f64`, whose NaNs become the canonical one.
     F64,
+    /// An `f32`, rounded to nearest even; the only NaN is the canonical one.
+    F16,
+    /// The same.
+    BF16,
 }
 
 impl Read {
-    pub(crate) fn of(dtype: DType) -> Self {
-        match dtype {
+    /// `None` for elements that can't be read.
+    pub(crate) fn of(dtype: DType) -> Option<Self> {
+        Some(match dtype {
             DType::I8 => Self::I8,
-            DType::U8 | DType::Bool | DType::I4 | DType::U4 => Self::U8,
+            DType::U8 | DType::Bool => Self::U8,
             DType::I16 => Self::I16,
-            // Halves and packed integers are refused before.
-            DType::U16 | DType::F16 | DType::BF16 => Self::U16,
+            DType::U16 => Self::U16,
             DType::F32 | DType::I32 | DType::U32 => Self::Four,
             DType::F64 | DType::I64 | DType::U64 => Self::Eight,
-        }
+            DType::F16 => Self::F16,
+            DType::BF16 => Self::BF16,
+            DType::I4 | DType::U4 => return None,
+        })
     }
 
     /// Of elements that are lanes already.
@@ -57,7 +68,7 @@ impl Read {
     pub(crate) fn bytes(self) -> usize {
         match self {
             Self::I8 | Self::U8 => 1,
-            Self::I16 | Self::U16 => 2,
+            Self::I16 | Self::U16 | Self::F16 | Self::BF16 => 2,
             Self::Four => 4,
             Self::Eight => 8,
         }
@@ -75,15 +86,24 @@ impl Read {
 }
 
 impl Write {
-    pub(crate) fn of(dtype: DType) -> Self {
-        match dtype {
+    /// `None` for elements that can't be written.
+    pub(crate) fn of(dtype: DType) -> Option<Self> {
+        Some(match dtype {
             DType::F32 => Self::F32,
             DType::F64 => Self::F64,
-            DType::I8 | DType::U8 | DType::Bool | DType::I4 | DType::U4 => Self::One,
-            DType::I16 | DType::U16 | DType::F16 | DType::BF16 => Self::Two,
+            DType::I8 | DType::U8 | DType::Bool => Self::One,
+            DType::I16 | DType::U16 => Self::Two,
             DType::I32 | DType::U32 => Self::Four,
             DType::I64 | DType::U64 => Self::Eight,
-        }
+            DType::F16 => Self::F16,
+            DType::BF16 => Self::BF16,
+            DType::I4 | DType::U4 => return None,
+        })
+    }
+
+    /// Whether lanes are what is in the tensor, but for NaNs.
+    pub(crate) fn is_same(self) -> bool {
+        matches!(self, Self::Four | Self::Eight | Self::F32 | Self::F64)
     }
 
     /// To elements that are lanes again.
@@ -95,11 +115,42 @@ impl Write {
     pub(crate) fn bytes(self) -> usize {
         match self {
             Self::One => 1,
-            Self::Two => 2,
+            Self::Two | Self::F16 | Self::BF16 => 2,
             Self::Four | Self::F32 => 4,
             Self::Eight | Self::F64 => 8,
         }
     }
+}
+
+/// The bits of the `f32` of a binary16. It is read as if it were an `f32` with a smaller exponent, which a product
+/// with a power of two corrects exactly.
+#[inline(always)]
+fn from_f16(bits: u16) -> u32 {
+    let (sign, magnitude) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
+    let scaled = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
+    let special = 0x7f80_0000 | magnitude << 13;
+    sign | if magnitude < 0x7c00 { scaled.to_bits() } else { special }
+}
+
+/// The binary16 nearest to an `f32`, by its bits.
+#[inline(always)]
+fn to_f16(bits: u32) -> u16 {
+    let bits = observe32(bits);
+    let (sign, magnitude) = (bits >> 16 & 0x8000, bits & 0x7fff_ffff);
+    // Of a number below 2^-14, the sum with 1/2 has the bits at its end.
+    let small = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + (magnitude >> 13 & 1)) >> 13;
+    let finite = if magnitude < 0x3880_0000 { small } else { normal };
+    // From 65520 on, the nearest is infinity.
+    let right = if magnitude < 0x477f_f000 { finite } else { 0x7c00 };
+    (sign | if magnitude == 0x7fc0_0000 { 0x7e00 } else { right }) as u16
+}
+
+/// The bfloat16 nearest to an `f32`, by its bits.
+#[inline(always)]
+fn to_bf16(bits: u32) -> u16 {
+    let bits = observe32(bits);
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// A run: `count` elements, each `step` elements after the one before, and as many lanes side by side.
@@ -130,6 +181,13 @@ unsafe fn read_as<E: Copy, L: Copy>(run: Run, from: *const u8, to: *mut u8, wide
                 to.fill(widen(unsafe { from.read() }));
             }
         }
+        2 => {
+            // A constant that a compiler can use.
+            for (index, to) in to.iter_mut().enumerate() {
+                // SAFETY: The same: element `index` is there.
+                *to = widen(unsafe { from.wrapping_add(index * 2).read() });
+            }
+        }
         step => {
             for (index, to) in to.iter_mut().enumerate() {
                 // SAFETY: The same: element `index` is there.
@@ -151,6 +209,8 @@ unsafe fn read_any(kind: Read, run: Run, from: *const u8, to: *mut u8) {
             Read::U8 => read_as(run, from, to, |x: u8| i32::from(x)),
             Read::I16 => read_as(run, from, to, |x: i16| i32::from(x)),
             Read::U16 => read_as(run, from, to, |x: u16| i32::from(x)),
+            Read::F16 => read_as(run, from, to, from_f16),
+            Read::BF16 => read_as(run, from, to, |x: u16| u32::from(x) << 16),
         }
     }
 }
@@ -199,6 +259,8 @@ unsafe fn write_any(kind: Write, run: Run, from: *const u8, to: *mut u8) {
             Write::Eight => write_as(run, from, to, |x: u64| x),
             Write::F32 => write_as(run, from, to, observe32),
             Write::F64 => write_as(run, from, to, observe64),
+            Write::F16 => write_as(run, from, to, to_f16),
+            Write::BF16 => write_as(run, from, to, to_bf16),
         }
     }
 }
@@ -214,6 +276,40 @@ compiled! {
     pub(crate) unsafe fn write(kind: Write, run: Run, from: *const u8, to: *mut u8) = write_any;
 }
 
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn observe_any(kind: Write, count: usize, lanes: *mut u8) {
+    // SAFETY: That of the caller. There is mostly no NaN, and looking is faster than writing.
+    unsafe {
+        match kind {
+            Write::F32 => {
+                let lanes = std::slice::from_raw_parts_mut(lanes.cast::<u32>(), count);
+                let most = lanes.iter().fold(0, |most, &bits| (bits & 0x7fff_ffff).max(most));
+                if most > 0x7f80_0000 {
+                    lanes.iter_mut().for_each(|bits| *bits = observe32(*bits));
+                }
+            }
+            Write::F64 => {
+                let lanes = std::slice::from_raw_parts_mut(lanes.cast::<u64>(), count);
+                let most = lanes.iter().fold(0, |most, &bits| (bits & !(1 << 63)).max(most));
+                if most > 0x7ff0_0000_0000_0000 {
+                    lanes.iter_mut().for_each(|bits| *bits = observe64(*bits));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+compiled! {
+    /// Makes NaNs canonical in elements that are lanes side by side.
+    ///
+    /// # Safety
+    ///
+    /// There are `count` initialised and aligned lanes, which nothing else accesses meanwhile.
+    pub(crate) unsafe fn observe(kind: Write, count: usize, lanes: *mut u8) = observe_any;
+}
+
 /// Reads one element.
 ///
 /// # Safety
@@ -224,4 +320,30 @@ compiled! {
 pub(crate) unsafe fn read_one(kind: Read, from: *const u8, to: *mut u8) {
     // SAFETY: That of the caller.
     unsafe { read_any(kind, Run { count: 1, step: 1 }, from, to) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_keep_their_bits_and_others_go_to_the_nearest() {
+        for half in 0..=u16::MAX {
+            let wide = f32::from_bits(from_f16(half));
+            assert_eq!(to_f16(wide.to_bits()), if wide.is_nan() { 0x7e00 } else { half }, "{half:#x}");
+            let wide = f32::from_bits(u32::from(half) << 16);
+            assert_eq!(to_bf16(wide.to_bits()), if wide.is_nan() { 0x7fc0 } else { half }, "{half:#x}");
+        }
+        for half in 0..0x7bffu16 {
+            let (low, high) = (f32::from_bits(from_f16(half)), f32::from_bits(from_f16(half + 1)));
+            let middle = (low + high) / 2.0;
+            let rounded = [middle.next_down(), middle, middle.next_up()].map(|x| to_f16(x.to_bits()));
+            assert_eq!(rounded, [half, half + (half & 1), half + 1], "{half:#x}");
+        }
+        assert_eq!(
+            [65504.0, 65520.0, f32::INFINITY].map(|x| to_f16(f32::to_bits(-x))),
+            [0xfbff, 0xfc00, 0xfc00]
+        );
+        assert_eq!(from_f16(0x3c00), 1f32.to_bits());
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dnn_lib::definition::{Coordinate, Definition, Load, Order, Reduction, Source, Stage, Step};
-use dnn_lib::scalar::{Const, Expr, Value};
+use dnn_lib::scalar::{BinaryOp, Const, Expr, Value};
 
 use super::axes::{Axes, Linear, offset, strides, tested};
 use super::program::{
@@ -16,6 +16,8 @@ use super::vector::{LANES, Op, lane_bytes};
 /// The most lanes of a block: so many that instructions cost little beside them, and so few that they stay in
 /// the first cache.
 const BLOCK: u64 = 512;
+/// Definitions of at most so many values have blocks of twice the lanes.
+const FEW: usize = 8;
 /// The most bytes of the stages of a block of rows, so that they stay in the second cache.
 const STAGES: u64 = 1 << 18;
 /// Rows at least this long are taken one at a time.
@@ -38,14 +40,18 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
     let side_by_side = !along && !(outer.is_empty() && !row.is_empty());
     let windows = windows(definition, &axes);
     let row_bytes = stage_elements(definition).fold(1u64, u64::saturating_add).saturating_mul(8);
-    let most = if side_by_side { (STAGES / row_bytes).clamp(LANES as u64, BLOCK) } else { 1 };
-    let outer = chunks(&outer, &axes, &windows, most);
+    let block = if definition.types.len() <= FEW { 2 * BLOCK } else { BLOCK };
+    let most = if side_by_side { (STAGES / row_bytes).clamp(LANES as u64, block) } else { 1 };
+    let outer = match turned(definition, &axes, &outer).filter(|_| side_by_side && windows.is_empty()) {
+        Some(axis) => tiles(&outer, &axes, axis, most),
+        None => chunks(&outer, &axes, &windows, most),
+    };
     let longest = axes
         .sizes
         .iter()
         .copied()
         .chain([output.iter().map(|&axis| axes.sizes[axis]).fold(1, u64::saturating_mul)]);
-    let lanes = longest.max().unwrap_or(1).clamp(LANES as u64, BLOCK) as usize;
+    let lanes = longest.max().unwrap_or(1).clamp(LANES as u64, block) as usize;
     let translator = Translator {
         definition,
         windows,
@@ -89,6 +95,37 @@ fn chunks(order: &[usize], axes: &Axes, windows: &[Linear], most: u64) -> Vec<Ch
         chunks.insert(0, Chunked { axis, chunk });
     }
     chunks
+}
+
+/// The axis along which elements of an input are side by side that are apart along the last axis.
+fn turned(definition: &Definition, axes: &Axes, order: &[usize]) -> Option<usize> {
+    let (&last, before) = order.split_last()?;
+    let mut found = None;
+    for step in definition.stages.iter().flat_map(|stage| &stage.steps) {
+        let Step::Load(_, load) = step else { continue };
+        if matches!(load.from, Source::Stage(_)) {
+            continue;
+        }
+        let offset = axes.linear(&offset(definition, load));
+        if offset.factor(last).unsigned_abs() > 1 {
+            found = found.or_else(|| before.iter().copied().find(|&axis| offset.factor(axis) == 1));
+        }
+    }
+    found
+}
+
+/// Walks axes in tiles of the last one and another one.
+fn tiles(order: &[usize], axes: &Axes, other: usize, most: u64) -> Vec<Chunked> {
+    let last = order.last().copied();
+    let chunk = |&axis: &usize| {
+        let most = match axis {
+            axis if Some(axis) == last => LANES as u64,
+            axis if axis == other => most / LANES as u64,
+            _ => 1,
+        };
+        Chunked { axis, chunk: axes.sizes[axis].min(most.max(1)) }
+    };
+    order.iter().map(chunk).collect()
 }
 
 fn dims(chunks: &[Chunked]) -> Vec<usize> {
@@ -155,7 +192,9 @@ impl Translator<'_> {
         let register = self.reserve(LANES * 8)?;
         let scratch = self.reserve(0)?;
         let constants = self.constants.iter().map(|(&(bits, _), &slot)| (slot, bits)).collect();
+        let output = definition.output_axes().map(|axis| (axis.index(), self.axes.sizes[axis.index()]));
         Some(Program {
+            output: output.filter(|&(_, size)| size != 1).collect(),
             axes: self.axes,
             side_by_side: self.side_by_side,
             outer: self.outer,
@@ -191,7 +230,7 @@ impl Translator<'_> {
         let sizes = &self.axes.sizes;
         let order: Vec<usize> =
             stage.axes.iter().map(|axis| axis.index()).filter(|&axis| sizes[axis] != 1).collect();
-        let most = if self.side_by_side { 1 } else { BLOCK };
+        let most = if self.side_by_side { 1 } else { self.lanes as u64 };
         let axes = chunks(&order, &self.axes, &self.windows, most);
         let dims = dims(if self.side_by_side { &self.outer } else { &axes });
         self.code = vec![Vec::new()];
@@ -205,7 +244,7 @@ impl Translator<'_> {
             let offset =
                 self.row_major(self.definition.output_axes().map(|axis| axis.index()), &output.shape);
             let steps = dims.iter().map(|&axis| offset.factor(axis)).collect();
-            (Write::of(output.dtype), None, offset, Lanes { steps, side_by_side: false })
+            (Write::of(output.dtype)?, None, offset, Lanes { steps, side_by_side: false })
         } else {
             let shape: Vec<u64> = stage.axes.iter().map(|&axis| self.definition.size(axis)).collect();
             let elements = shape.iter().try_fold(across as usize, |product, &size| {
@@ -219,7 +258,10 @@ impl Translator<'_> {
             (Write::lanes(ty), Some(at), offset, lanes)
         };
         let code = self.code.pop().unwrap_or_default();
-        Some(StageCode { axes, dims, code, value, kind, at, offset, lanes })
+        let computed = code
+            .iter()
+            .any(|instr| matches!(instr, Instr::Apply { to, .. } | Instr::Call { to, .. } if *to == value));
+        Some(StageCode { axes, dims, code, value, computed, kind, at, offset, lanes })
     }
 
     /// The offset of the element at the indices of some axes, which are all dimensions of a tensor.
@@ -384,7 +426,8 @@ impl Translator<'_> {
         let along = self.spread.is_some() && depth + 1 == self.code.len();
         let (from, kind) = match load.from {
             Source::Input(index) => {
-                (Place::Input(index as usize), Read::of(definition.inputs[index as usize].dtype))
+                let kind = Read::of(definition.inputs[index as usize].dtype).unwrap_or(Read::U8);
+                (Place::Input(index as usize), kind)
             }
             Source::Stage(index) => {
                 let at = self.stages[index as usize];
@@ -415,12 +458,8 @@ impl Translator<'_> {
     }
 
     fn reduction(&mut self, reduction: &Reduction) {
-        let empty = reduction.ranges.iter().any(|range| self.definition.size(range.axis) == 0);
-        if empty {
-            for (&result, &init) in reduction.results.iter().zip(&reduction.init) {
-                self.values[result.index()] = Some(self.known(init));
-            }
-            return;
+        if reduction.ranges.iter().any(|range| self.definition.size(range.axis) == 0) {
+            return self.empty(reduction);
         }
         match (reduction.order, reduction.combination()) {
             (Order::Lanes, Some((op, second))) => {
@@ -431,6 +470,18 @@ impl Translator<'_> {
                 }
             }
             _ => self.ascending(reduction),
+        }
+    }
+
+    /// A reduction over no indices. Its body is nowhere, since its loads may not be in range.
+    fn empty(&mut self, reduction: &Reduction) {
+        if let (Order::Lanes, Some((op, _))) = (reduction.order, reduction.combination()) {
+            // Lanes are combined even if they have the initial value.
+            let never = Loop { axis: 0, size: 0, window: None };
+            return self.blocks(reduction, op, vec![never], |_| (Vec::new(), reduction.init[0]));
+        }
+        for (&result, &init) in reduction.results.iter().zip(&reduction.init) {
+            self.values[result.index()] = Some(self.known(init));
         }
     }
 
@@ -536,7 +587,26 @@ impl Translator<'_> {
         contiguous.0 > contiguous.1 && sizes[last] >= LANES as u64
     }
 
-    fn in_blocks(&mut self, reduction: &Reduction, op: dnn_lib::scalar::BinaryOp, second: Value) {
+    fn in_blocks(&mut self, reduction: &Reduction, op: BinaryOp, second: Value) {
+        let depth = self.depth();
+        let ranges = self.loops(reduction);
+        self.blocks(reduction, op, ranges, |this| {
+            this.code.push(Vec::new());
+            this.dims.push(this.dims[depth].clone());
+            this.steps(&reduction.body[..reduction.body.len() - 1]);
+            this.dims.pop();
+            (this.code.pop().unwrap_or_default(), second)
+        });
+    }
+
+    /// A reduction in registers of lanes of blocks: `body` makes its code, and the value that they take.
+    fn blocks(
+        &mut self,
+        reduction: &Reduction,
+        op: BinaryOp,
+        ranges: Vec<Loop>,
+        body: impl FnOnce(&mut Self) -> (Vec<Instr>, Value),
+    ) {
         let depth = self.depth();
         let ty = self.definition.ty(reduction.carried[0]);
         let init = self.operand(reduction.init[0], depth);
@@ -544,19 +614,14 @@ impl Translator<'_> {
         for _ in 1..LANES {
             self.slot(lane_bytes(ty));
         }
-        let ranges = self.loops(reduction);
-        self.code.push(Vec::new());
-        self.dims.push(self.dims[depth].clone());
-        self.steps(&reduction.body[..reduction.body.len() - 1]);
-        let value = self.operand(second, depth + 1);
-        self.dims.pop();
-        let body = self.code.pop().unwrap_or_default();
+        let (body, value) = body(self);
+        let value = self.known(value).slot;
         self.define(reduction.results[0], registers, depth, u64::MAX);
         let fold = Fold::Blocks { op, ty, init, registers, value };
         self.code[depth].push(Instr::Reduce(Reduce { ranges, body, fold }));
     }
 
-    fn along(&mut self, reduction: &Reduction, op: dnn_lib::scalar::BinaryOp, second: Value) {
+    fn along(&mut self, reduction: &Reduction, op: BinaryOp, second: Value) {
         let depth = self.depth();
         let ty = self.definition.ty(reduction.carried[0]);
         let init = self.operand(reduction.init[0], depth);

@@ -14,6 +14,7 @@ mod run;
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use dnn_lib::program::ProgramError;
 use host::{Isa, Prepared, Scratch};
@@ -128,8 +129,11 @@ const PIECES: u64 = 4;
 
 /// A model that is ready to run.
 pub struct Native {
+    isa: Isa,
     definitions: Vec<Prepared>,
     nodes: Vec<Node>,
+    /// For each node, its definition with packed weights; made at its first run. `None` if it has none.
+    packed: Vec<OnceLock<Option<Prepared>>>,
     steps: Vec<Step>,
     memory_bits: u32,
     state_root: Root,
@@ -151,6 +155,8 @@ impl Native {
         let prepare = |definition| Prepared::new(isa, definition);
         Ok(Self {
             definitions: program.definitions.iter().map(prepare).collect::<Result<_, _>>()?,
+            isa,
+            packed: nodes.iter().map(|_| OnceLock::new()).collect(),
             nodes,
             steps,
             memory_bits: image.profile.memory_bits().into(),
@@ -205,6 +211,22 @@ impl Native {
         }
     }
 
+    /// The definition of a node, ready to run.
+    fn prepared(&self, number: usize) -> &Prepared {
+        let node = &self.nodes[number];
+        let shared = &self.definitions[node.definition];
+        let pack = || {
+            // It was made ready before.
+            let wanted = shared.is_contraction() && !node.constants.is_empty();
+            let mut packed = Prepared::new(self.isa, shared.definition()).ok().filter(|_| wanted)?;
+            for (input, bytes) in &node.constants {
+                packed.pack(*input, bytes).ok()?;
+            }
+            Some(packed)
+        };
+        self.packed[number].get_or_init(pack).as_ref().unwrap_or(shared)
+    }
+
     /// The boxes of the output that a big step computes.
     fn boxes(&self, step: &Step) -> Vec<parts::Box> {
         let node = &self.nodes[step.node];
@@ -218,7 +240,7 @@ impl Native {
             static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
         let node = &self.nodes[step.node];
-        let prepared = &self.definitions[node.definition];
+        let prepared = self.prepared(step.node);
         let inputs: Vec<*const u8> =
             node.inputs.iter().map(|&address| memory.at(address).cast_const()).collect();
         let output = memory.at(node.writes.start);

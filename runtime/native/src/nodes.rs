@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use dnn_lib::program::Program;
 use dnn_lib::tensor::TensorType;
-use image::Image;
+use image::{Image, Role};
 
 use crate::NativeError;
 
@@ -19,6 +20,8 @@ pub(crate) struct Node {
     pub tile: Vec<u64>,
     /// The number of units.
     pub units: u64,
+    /// The inputs that never change, with their bytes.
+    pub constants: Vec<(usize, Bytes)>,
     reads: Vec<Range<u64>>,
     /// The addresses of the output.
     pub writes: Range<u64>,
@@ -60,6 +63,7 @@ pub(crate) fn nodes(image: &Image, program: &Program) -> Result<(Vec<Node>, Vec<
     let mut nodes: Vec<Node> = nodes.collect::<Result<_, _>>()?;
     for index in 0..nodes.len() {
         nodes[index].after = (0..index).rev().find(|&before| conflict(&nodes[before], &nodes[index]));
+        nodes[index].constants = constants(image, &nodes, index);
     }
     let mut steps = Vec::with_capacity(program.steps.len());
     for (&number, big_step) in program.steps.iter().zip(&image.schedule) {
@@ -99,12 +103,26 @@ fn node(image: &Image, program: &Program, number: usize) -> Result<Node, NativeE
     Ok(Node {
         definition: node.definition as usize,
         inputs: reads.iter().map(|range| range.start).collect(),
+        constants: Vec::new(),
         tile: dnn_lib::schedule::tile(definition),
         units: dnn_lib::schedule::units(definition),
         reads,
         writes,
         after: None,
     })
+}
+
+/// The inputs of a node that are in the image and that nothing writes.
+fn constants(image: &Image, nodes: &[Node], index: usize) -> Vec<(usize, Bytes)> {
+    let inputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
+    let given: Vec<Range<u64>> =
+        inputs.map(|tensor| tensor.address..tensor.address.saturating_add(tensor.bytes)).collect();
+    let constant = |(input, reads): (usize, &Range<u64>)| {
+        let written = nodes.iter().map(|node| &node.writes).chain(&given).any(|range| overlap(range, reads));
+        let length = usize::try_from(reads.end - reads.start).ok().filter(|_| !written)?;
+        Some((input, image.initial(reads.start, length)?))
+    };
+    nodes[index].reads.iter().enumerate().filter_map(constant).collect()
 }
 
 /// The memory that counts as zero between big steps.

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use compiler::{Compiled, Options};
-use dnn_lib::tensor::DType;
-use image::Role;
+use dnn_lib::program::Program;
+use dnn_lib::schedule;
+use dnn_lib::tensor::{DType, TensorType};
+use image::{Contents, Image, Role, Section};
 use interpreter::Interpreter;
 use native::{Native, NativeError, Run};
 use onnx::Limits;
@@ -267,7 +269,8 @@ fn big_steps_read_their_inputs_and_write_their_output_only() {
             for (index, step) in compiled.schedule.steps.iter().enumerate().take(40) {
                 run.run_to(index).expect("a run");
                 let [a, b] = [0x5a, 0xc3].map(|poison| poisoned(&compiled, &native, &mut run, index, poison));
-                let kernel = &compiled.schedule.kernels[step.kernel];
+                let kernel =
+                    schedule::guest(&compiled.schedule.definitions[step.definition]).expect("a kernel");
                 let bytes = kernel.output.bytes().expect("a size");
                 let output = compiled.plan.address(step.output)..compiled.plan.address(step.output) + bytes;
                 let written = |at: u64| !(a[at as usize] == 0x5a && b[at as usize] == 0xc3);
@@ -340,13 +343,58 @@ fn what_does_not_fit_is_refused() {
     assert!(run.machine().expect("memory").is_none());
 }
 
+/// An image with another program.
+fn with(image: &Image, program: &Program) -> Image {
+    let mut contents = Contents::clone(image);
+    contents.sections = vec![Section::program(program.to_bytes().expect("bytes"))];
+    Image::new(contents).expect("an image")
+}
+
 #[test]
-fn a_kernel_that_is_not_its_operators_is_not_run() {
-    let (mut compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
-    compiled.schedule.kernels.swap(0, 1);
-    assert!(matches!(Native::of(&compiled.image, 1), Err(NativeError::Schedule { index: 0, .. })));
-    let (mut compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
-    let output = compiled.schedule.steps[0].output;
-    compiled.plan.addresses[output.index()] = compiled.plan.memory_size() - 16;
-    assert!(matches!(Native::of(&compiled.image, 1), Err(NativeError::Schedule { index: 0, .. })));
+fn a_program_that_is_not_its_codes_is_not_run() {
+    let (compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
+    let image = &compiled.image;
+    let types: Vec<TensorType> =
+        image.tensors.iter().map(|tensor| TensorType::new(tensor.dtype, tensor.shape.clone())).collect();
+    let program = Program::read(image.section(Section::PROGRAM).expect("a program"), &types).expect("good");
+    assert!(Native::of(&with(image, &program), 1).is_ok());
+    let refused = |change: &dyn Fn(&mut Program)| {
+        let mut changed = program.clone();
+        change(&mut changed);
+        Native::of(&with(image, &changed), 1).err().map(|error| error.to_string()).expect("refused")
+    };
+    let other_code = NativeError::OtherCode.to_string();
+    // Another meaning: a maximum in the place of the ReLU's selection, or other weights.
+    let relu = program.definitions.iter().position(|definition| definition.name == "relu").expect("a relu");
+    let doubled = |changed: &mut Program| {
+        let stage = changed.definitions[relu].stages.last_mut().expect("a stage");
+        let loaded = stage.steps.iter().find_map(|step| match step {
+            dnn_lib::definition::Step::Load(value, _) => Some(*value),
+            _ => None,
+        });
+        stage.value = loaded.expect("a load");
+    };
+    assert_eq!(refused(&doubled), other_code);
+    let gemms: Vec<usize> =
+        (0..program.nodes.len()).filter(|&node| program.nodes[node].inputs.len() == 3).collect();
+    assert_eq!(
+        refused(&|changed| changed.nodes[gemms[0]].definition = changed.nodes[gemms[1]].definition),
+        format!(
+            "the image's program is refused: node {}: an input has another size in its definition",
+            gemms[0]
+        )
+    );
+    assert!(
+        refused(&|changed| changed.steps.truncate(1)).contains("the last big step names none after node 1")
+    );
+    assert!(
+        refused(&|changed| changed.nodes[0].output = 10_000)
+            .contains("node 0 names tensor 10000, but there are")
+    );
+    assert!(
+        refused(&|changed| changed.nodes[0].output = changed.nodes[0].inputs[0]).contains("another size")
+    );
+    assert!(
+        refused(&|changed| changed.definitions[relu].axes[0] = 7).contains("the first axes are the output's")
+    );
 }

@@ -33,14 +33,14 @@ mod window;
 
 use std::ops::RangeInclusive;
 
-pub use activation::{Exp, Relu, Sigmoid, Tanh};
+pub use activation::{Erf, Exp, Relu, Sigmoid, Tanh};
 pub use arithmetic::{Add, Div, Mul, Sub};
 pub use concat::Concat;
 pub use conv::Conv;
 pub use error::{OperatorError, Problem};
 pub use gemm::Gemm;
 pub use matmul::MatMul;
-pub use normalization::BatchNormalization;
+pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{AveragePool, MaxPool};
 pub use reduction::{GlobalAveragePool, ReduceMean};
 pub use softmax::Softmax;
@@ -136,6 +136,8 @@ operators! {
     Conv: 2..=3;
     /// Quotient of two tensors, with broadcasting.
     Div: 2..=2;
+    /// The error function, correctly rounded.
+    Erf: 1..=1;
     /// The exponential, correctly rounded.
     Exp: 1..=1;
     /// The same bytes as a matrix.
@@ -146,6 +148,8 @@ operators! {
     GlobalAveragePool: 1..=1;
     /// The same tensor.
     Identity: 1..=1;
+    /// Normalization with the mean and the variance of trailing dimensions; inputs: X, scale, optionally B.
+    LayerNormalization: 2..=3;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
     /// Maximum over a sliding window.

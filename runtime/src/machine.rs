@@ -64,8 +64,8 @@ pub fn start(image: &Image, backend: Backend) -> Result<Jit, Failure> {
         }
     })?;
     Ok(match (backend, cache_folder()) {
-        (Backend::Jit, Some(folder)) => machine.with_cache(&folder, image),
-        (Backend::Jit, None) => machine,
+        (Backend::Native | Backend::Jit, Some(folder)) => machine.with_cache(&folder, image),
+        (Backend::Native | Backend::Jit, None) => machine,
         (Backend::Interpreter, _) => machine.interpreting(),
         (Backend::Reference, _) => machine.with_arithmetic(Arithmetic::Soft).interpreting(),
     })

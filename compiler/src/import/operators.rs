@@ -47,11 +47,13 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
     OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
     OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "Erf", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Erf) },
     OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
     OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
     OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
     OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
     OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
+    OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: layer_normalization },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
     OnnxOperator { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
@@ -125,6 +127,19 @@ fn gemm(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
         beta: call.float("beta")?.unwrap_or(1.0),
         trans_a: call.flag("transA", false)?,
         trans_b: call.flag("transB", false)?,
+    };
+    call.apply(operator)
+}
+
+fn layer_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+    // The sums are computed in the type of the elements, which is at least binary32.
+    let stash = call.int("stash_type")?.unwrap_or(1);
+    if stash != 1 {
+        return Err(value_error("stash_type", &stash, "1 (float)"));
+    }
+    let operator = op::LayerNormalization {
+        axis: call.int("axis")?.unwrap_or(-1),
+        epsilon: call.float("epsilon")?.unwrap_or(1e-5),
     };
     call.apply(operator)
 }

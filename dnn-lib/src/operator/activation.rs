@@ -35,6 +35,8 @@ const F32: &[DType] = &[DType::F32];
 activations! {
     /// x if it is positive, else 0. A NaN stays a NaN.
     Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
+    /// The error function, correctly rounded.
+    Erf: F32, |b: &mut Builder, x| b.call(Function::Erf, x);
     /// The exponential, correctly rounded.
     Exp: F32, |b: &mut Builder, x| b.call(Function::Exp, x);
     /// 1 / (1 + exp(-x)), correctly rounded.

@@ -1,6 +1,6 @@
-//! Softmax, ReduceMean and GlobalAveragePool.
+//! Softmax, ReduceMean, GlobalAveragePool and LayerNormalization.
 
-use dnn_lib::operator::{GlobalAveragePool, ReduceMean, Softmax};
+use dnn_lib::operator::{GlobalAveragePool, LayerNormalization, ReduceMean, Softmax};
 use proptest::prelude::*;
 
 use super::{Tensor, assert_same, indices, lane_sum, run, shape, tensor};
@@ -34,7 +34,44 @@ fn mean(x: &Tensor, reduced: &[bool], keep_dims: bool) -> Tensor {
     Tensor::new(shape.collect::<Vec<_>>(), all.data)
 }
 
+fn layer_normalization(
+    x: &Tensor,
+    axis: usize,
+    epsilon: f32,
+    scale: &Tensor,
+    bias: Option<&Tensor>,
+) -> Tensor {
+    let inner = &x.shape[axis..];
+    let count = inner.iter().product::<u64>() as f32;
+    Tensor::from_fn(&x.shape, |i| {
+        let row: Vec<f32> = indices(inner).map(|k| x.at(&[&i[..axis], &k].concat())).collect();
+        let mean = lane_sum(row.iter().copied()) / count;
+        let variance = lane_sum(row.iter().map(|x| (x - mean) * (x - mean))) / count;
+        let normal = (x.at(i) - mean) * (1.0 / (variance + epsilon).sqrt());
+        match bias {
+            Some(bias) => normal.mul_add(scale.at_broadcast(i), bias.at_broadcast(i)),
+            None => normal * scale.at_broadcast(i),
+        }
+    })
+}
+
 proptest! {
+    #[test]
+    fn layer_normalization_over_trailing_dimensions(
+        (x, axis, scale, bias) in prop_oneof![shape(1..=3, 6), shape(1..=2, 40)].prop_flat_map(|shape| {
+            let axis = 0..shape.len();
+            (tensor(shape.clone()), axis, Just(shape)).prop_flat_map(|(x, axis, shape)| {
+                let inner = shape[axis..].to_vec();
+                (Just(x), Just(axis), tensor(inner.clone()), prop::option::of(tensor(inner)))
+            })
+        }),
+        epsilon in prop_oneof![Just(1e-5f32), Just(0.0)],
+    ) {
+        let named = LayerNormalization { axis: axis as i64, epsilon };
+        let inputs: Vec<&Tensor> = [&x, &scale].into_iter().chain(&bias).collect();
+        assert_same(&run(named, &inputs), &layer_normalization(&x, axis, epsilon, &scale, bias.as_ref()));
+    }
+
     #[test]
     fn softmax_along_any_axis(
         (x, axis) in prop_oneof![shape(1..=3, 6), shape(1..=2, 40)]

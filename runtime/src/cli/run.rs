@@ -34,6 +34,7 @@ pub struct Limits {
 #[command(after_help = "\
 Examples:
   opml run model.opml --input image=digit.npy -o out
+  opml run model.opml --input image=digit.npy --backend jit      count the machine's steps, and its state root
   opml run model.opml --input image=digit.npy --json | jq -r '.outputs[]'    the files written")]
 pub struct Run {
     #[command(flatten)]
@@ -42,14 +43,20 @@ pub struct Run {
     /// and names that would collide are numbered
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub output: PathBuf,
-    /// How to execute the image; every backend gives the same bits
-    #[arg(long, value_enum, default_value_t = Backend::Jit)]
-    pub backend: Backend,
+    /// How to execute the image; every backend gives the same bits [default: native if the image has a program,
+    /// else jit]
+    #[arg(long, value_enum)]
+    pub backend: Option<Backend>,
+    /// Threads for a native run; 0 uses every processor
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
 }
 
 /// A way to execute an image; all give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
+    /// Compute the model's definitions in this computer's vectors (OPML_ISA=portable|avx2|avx512 chooses them)
+    Native,
     /// Translate what runs often to native code, and interpret the rest
     Jit,
     /// Interpret, with this computer's floating-point hardware where it is proven equal

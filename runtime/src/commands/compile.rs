@@ -61,11 +61,6 @@ fn longest(image: &Image) -> u64 {
     image.schedule.iter().map(|step| step.bound).max().unwrap_or(0)
 }
 
-/// Compiles a model.
-pub fn compile(model: &Path, options: &Options) -> Result<Compiled, Failure> {
-    compiler::compile(model, options).map_err(|error| failure(model, error))
-}
-
 /// Compiles a model to an image file, with a progress bar.
 fn watched(args: &Compile, options: &Options, output: Output) -> Result<Compiled, Failure> {
     let bar = output.spinner("compiling");

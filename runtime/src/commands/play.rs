@@ -89,7 +89,6 @@ async fn player(
 /// A model to play for. It runs natively if its image has a program, otherwise on the machine.
 fn load_model(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Failure> {
     let image = load_verified(path, output)?;
-    args.limits.admit(&image.big_steps())?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let native = match Native::of(&image, args.threads) {
         Ok(native) => Some(native),
@@ -102,6 +101,10 @@ fn load_model(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel
             None
         }
     };
+    match native {
+        Some(_) => args.limits.admit_big_steps(&image.big_steps())?,
+        None => args.limits.admit(&image.big_steps())?,
+    }
     let model = LoadedModel::new(image, native).map_err(|error| Failure::about(path, error))?;
     Ok(model.named(&name))
 }

@@ -96,13 +96,13 @@ pub enum Phase {
     },
 }
 
-/// Compiles a model file. It and the files of its external data are mapped, not read. They must not be changed
-/// before this returns.
+/// Compiles a model file. It and the files of its external data are mapped, not read. They must not be
+/// changed before this returns.
 pub fn compile(model: &Path, options: &Options) -> Result<Compiled, CompileError> {
     compile_with_progress(model, options, &|_| {})
 }
 
-/// Like [`compile`], and calls `progress` when a phase begins and when a kernel is done.
+/// Like [`compile`], and calls `progress` when a phase begins and when a part of it is done.
 pub fn compile_with_progress(
     model: &Path,
     options: &Options,
@@ -197,7 +197,8 @@ fn share_constants(graph: &mut Graph, plan: &Plan, image: &Image) {
     }
 }
 
-/// Reads a model file into the graph that is compiled.
+/// Reads a model file into the graph that is compiled. The graph's constants are in the model's files, which
+/// must not be changed while it is in use.
 pub fn graph(model: &Path, options: &Options) -> Result<Graph, CompileError> {
     import_model(onnx::read_model(model, &options.limits)?, options)
 }

@@ -1,7 +1,8 @@
 //! Reads ONNX files.
 //!
 //! Only this crate knows protobuf. Its results are the plain types of [`model`], and tensors as typed
-//! little-endian bytes whose length has been checked. A model's files are mapped, and tensors share their bytes.
+//! little-endian bytes whose length has been checked. A model's files are mapped, and tensors share their
+//! bytes.
 
 mod budget;
 mod convert;

@@ -1,5 +1,5 @@
-//! Measures an image too large to hold in memory, and the compilation of models with as many weights. Run with
-//! `cargo bench -p opml-tests --bench large`. OPML_GIB=N sets another size than 8 GiB. It needs three times as
+//! Measures an image too large to hold in memory, and the compilation of models with as many weights. Run
+//! with `cargo bench -p opml-tests --bench large`. OPML_GIB=N sets another size than 8 GiB. It needs twice as
 //! much disk space.
 //!
 //! With OPML_BLESS=1 the table is also written to docs/large-images.md.
@@ -241,11 +241,11 @@ wrote this page on {today}, on this computer: {computer}.
 The image is synthetic: layers of 64 MiB of random weights, and one big step per layer that adds them up.
 Every figure is the median of {ROUNDS} new processes. The file is in the system's cache as far as it fits.
 
-A model is compiled as carefully: its file and those of its external data are mapped, a constant is a part of
-such a mapping all the way to the image, and the image is written once, in its place, while its tree is hashed.
-What has been written leaves this process's memory again. The models are chains of matrix products with random
-weights, and the figures the medians of 5 new processes for the smaller one and 3 for the larger. Their image
-is hashed once more for the last row, and their weights are read and written once more.
+A model is compiled as sparingly. Its file and those of its external data are mapped, and a constant is a part
+of such a mapping all the way to the image. The image is written once, in its place, while its tree is hashed,
+and what has been written leaves the memory of the process. The models here are chains of matrix products with
+random weights. Their figures are medians of 5 new processes for the smaller one and of 3 for the larger. For
+the last row, the image is hashed once more, and the weights are read and written once more.
 
 {table}"
     )

@@ -72,4 +72,23 @@ mod tests {
         assert_eq!((map[4095], copy[0], copy.len()), (2, 2, 4096));
         Mapped::new(&file, 0, 0).expect("nothing").release();
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn released_bytes_leave_the_memory_of_this_process() {
+        let resident = || {
+            let text = std::fs::read_to_string("/proc/self/status").expect("a process");
+            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+            line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+        };
+        const LENGTH: u64 = 64 << 20;
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(LENGTH).expect("room");
+        let map = Mapped::new(&file, 0, LENGTH).expect("a mapping");
+        let before = resident();
+        assert!(map.iter().all(|&byte| byte == 0));
+        assert!(resident() > before + LENGTH / 2);
+        map.release();
+        assert!(resident() < before + LENGTH / 2);
+    }
 }

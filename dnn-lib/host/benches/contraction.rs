@@ -1,7 +1,7 @@
 //! How fast contractions are: `cargo bench -p opml-host [-- NAME...]`.
 //!
-//! A line for each case and set of vector instructions: the median and the least time of the processor, and what the
-//! median means.
+//! A line for each case and set of vector instructions: the median and the least time of the processor, and
+//! what the median means.
 
 use host::Isa;
 use host::contraction::{Convolution, Geometry, Matrix, Output, Panels, multiply, multiply_unpacked};

@@ -27,7 +27,8 @@ pub struct Convolution<E> {
 enum Weights<E> {
     /// Filters are in lanes, pixels are rows: panels of each group.
     Filters(Vec<Panels<E>>),
-    /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in lanes.
+    /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in
+    /// lanes.
     Matrix(Vec<E>),
     /// Few filters that see one channel each, as they were given: pixels of a row are in lanes.
     Depthwise(Vec<E>, Option<depthwise::Overlap>),
@@ -64,8 +65,8 @@ impl<E: Element> Convolution<E> {
         &self.geometry
     }
 
-    /// Convolves one image, for the filters and pixels of `out`, whose rows are filters, and whose columns are
-    /// pixels, row by row. `input` is in the order channel, row, column.
+    /// Convolves one image, for the filters and pixels of `out`, whose rows are filters, and whose columns
+    /// are pixels, row by row. `input` is in the order channel, row, column.
     ///
     /// `epilogue` gets finished pixels of a filter while they are in the cache: filter, first pixel, and the
     /// elements from there. It sees each element once.
@@ -155,7 +156,8 @@ impl<E: Element> Convolution<E> {
         }
     }
 
-    /// Pixels in parts of whole rows, or of a piece of a row. What a part reads of the input stays in the cache.
+    /// Pixels in parts of whole rows, or of a piece of a row. What a part reads of the input stays in the
+    /// cache.
     fn bands(&self, inputs: usize, pixels: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<E> {
         let [_, width] = self.geometry.output;
         let row = self.geometry.strides[0] * self.geometry.input[1] * self.geometry.group_channels();
@@ -182,14 +184,15 @@ impl<E: Element> Convolution<E> {
 /// Bytes of the input that are read again and again: they fit into the second cache, beside the weights.
 const BAND: usize = 384 << 10;
 
-/// Pixels whose sums are put in their places at once. In one place after another, few filters' rows would be written
-/// at a time; and if they are a power of two apart, that is slow.
+/// Pixels whose sums are put in their places at once. In one place after another, few filters' rows would be
+/// written at a time; and if they are a power of two apart, that is slow.
 const BATCH: usize = 128;
 
 /// The same where a channel is read once: it fits into the first cache.
 const DEPTHWISE_BAND: usize = 16 << 10;
 
-/// Outputs of a filter that are computed before the next filters' turn: their tiles' places stay in the cache.
+/// Outputs of a filter that are computed before the next filters' turn: their tiles' places stay in the
+/// cache.
 const PIXELS: usize = 2048;
 
 fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
@@ -212,8 +215,8 @@ fn is_product(geometry: &Geometry) -> bool {
 
 /// Whether a product is sooner done with pixels in lanes than with filters in lanes.
 ///
-/// The former fills its lanes less well where an image is small; the latter has to turn input and output around,
-/// which is not little where sums are short.
+/// The former fills its lanes less well where an image is small; the latter has to turn input and output
+/// around, which is not little where sums are short.
 fn pixels_in_lanes<E: Element>(isa: Isa, geometry: &Geometry) -> bool {
     const TURN: usize = 8;
     let lanes = Shape::of::<E>(isa).lanes;
@@ -302,8 +305,8 @@ impl<'a, E: Element> Band<'a, E> {
             assert!((channels - 1) * height * width + width <= from.len());
             let from = Place { start: from.as_ptr(), stride: height * width };
             let to = Place { start: to.as_mut_ptr(), stride: self.pitch };
-            // SAFETY: each channel has its row where it was, by the assertion. There is room for a row of pixels
-            // that are `pitch` apart, which is at least as many elements as there are channels.
+            // SAFETY: each channel has its row where it was, by the assertion. There is room for a row of
+            // pixels that are `pitch` apart, which is at least as many elements as there are channels.
             unsafe { turn(self.isa, [channels, width], from, to) };
         }
     }
@@ -411,9 +414,9 @@ impl<'a, E: Element> Band<'a, E> {
                 first: true,
                 last: true,
             };
-            // SAFETY: the set was found on this processor. Runs are in ascending order, so by the checks above all
-            // products of the rows are in the input, and those of the panel in the weights. There is room for the
-            // sums.
+            // SAFETY: the set was found on this processor. Runs are in ascending order, so by the checks
+            // above all products of the rows are in the input, and those of the panel in the weights. There
+            // is room for the sums.
             unsafe { kernel::<E>(self.isa, count, 1, width)(&call) };
             held.end = tile.pixels.end;
         }
@@ -438,8 +441,8 @@ impl<'a, E: Element> Band<'a, E> {
             let sums = &sums[done * lanes..(done + run.len()) * lanes];
             let from = Place { start: sums[wanted.start - first..].as_ptr(), stride: lanes };
             let to = Place { start: out.place(wanted.start, run[0]), stride: out.stride() };
-            // SAFETY: a pixel's sums are as many as there are lanes, of which the wanted ones are some. The run's
-            // pixels are one after another, they are in the window, and so are the wanted filters.
+            // SAFETY: a pixel's sums are as many as there are lanes, of which the wanted ones are some. The
+            // run's pixels are one after another, they are in the window, and so are the wanted filters.
             unsafe { turn(self.isa, [run.len(), wanted.len()], from, to) };
             done += run.len();
         }

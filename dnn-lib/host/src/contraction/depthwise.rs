@@ -60,8 +60,9 @@ fn avx512<E: Element>(band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
 pub struct Overlap(Vec<Vec<u64>>);
 
 impl Overlap {
-    /// For a convolution whose pixels are computed as if they were one row: neighbours read neighbours, across the
-    /// ends of rows too. That is worth while where a row would leave more than a quarter of its lanes empty.
+    /// For a convolution whose pixels are computed as if they were one row: neighbours read neighbours,
+    /// across the ends of rows too. That is worth while where a row would leave more than a quarter of its
+    /// lanes empty.
     pub fn new(geometry: &Geometry, lanes: usize) -> Option<Self> {
         let width = geometry.output[1];
         let full = width * 4 >= width.next_multiple_of(lanes) * 3;
@@ -95,18 +96,19 @@ impl Overlap {
 struct Register<M> {
     column: usize,
     count: usize,
-    /// For each element of a row of the kernel, the lanes in which it is over the image, `Walk::masks` for each row
-    /// of pixels; nothing if it is in all of them for every element.
+    /// For each element of a row of the kernel, the lanes in which it is over the image, `Walk::masks` for
+    /// each row of pixels; nothing if it is in all of them for every element.
     masks: Option<Vec<M>>,
 }
 
-/// How pixels and the kernel are walked through: row by row, or as if the kernel had one row, and a register were a
-/// row of pixels.
+/// How pixels and the kernel are walked through: row by row, or as if the kernel had one row, and a register
+/// were a row of pixels.
 struct Walk<M> {
     rows: Vec<Stretch>,
     /// Rows of the kernel, and elements of each.
     kernel: [usize; 2],
-    /// From what a row of pixels reads to what the next one does, and from a row of the kernel to the next one.
+    /// From what a row of pixels reads to what the next one does, and from a row of the kernel to the next
+    /// one.
     steps: [usize; 2],
     /// From the start of the image to what the first row of the kernel reads for the first row of pixels.
     start: isize,
@@ -217,8 +219,8 @@ impl<M: Copy> Walk<M> {
     }
 }
 
-/// Registers for columns; `inside` says for a column and an element of a row of the kernel whether it is over the
-/// image there.
+/// Registers for columns; `inside` says for a column and an element of a row of the kernel whether it is over
+/// the image there.
 ///
 /// # Safety
 ///
@@ -276,8 +278,8 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
             while !rows.is_empty() {
                 let (row, count) = (rows.start, rows.len().min(ROWS));
                 let mut registers = walk.registers.as_slice();
-                // SAFETY: the processor is the caller's part; these are rows of the stretch, the lengths are right
-                // by the assertions.
+                // SAFETY: the processor is the caller's part; these are rows of the stretch, the lengths are
+                // right by the assertions.
                 unsafe {
                     while let [register, rest @ ..] = registers {
                         registers = rest;
@@ -322,11 +324,13 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
         }
     }
 
-    /// Computes a register of each of `R` rows from `row`, for which the rows `taps` of the kernel are over the image.
+    /// Computes a register of each of `R` rows from `row`, for which the rows `taps` of the kernel are over
+    /// the image.
     ///
     /// # Safety
     ///
-    /// The processor has the instructions of `V`; these are rows of one stretch, and the register is the walk's.
+    /// The processor has the instructions of `V`; these are rows of one stretch, and the register is the
+    /// walk's.
     #[inline(always)]
     unsafe fn any<V: Vector<Element = E, Mask = M>, const R: usize>(
         &mut self,
@@ -335,8 +339,8 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
         register: &Register<M>,
     ) {
         let walk = self.walk;
-        // SAFETY: an element that is read is in the image: a whole register's are for every offset, and others are
-        // read by masks. There are as many weights as the kernel has elements.
+        // SAFETY: an element that is read is in the image: a whole register's are for every offset, and
+        // others are read by masks. There are as many weights as the kernel has elements.
         unsafe {
             let mut sums = [V::splat(E::ZERO); R];
             for tap in taps.clone() {
@@ -370,9 +374,9 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
         }
     }
 
-    /// The same for [`ROWS`] rows of `C` registers beside each other and a kernel of three by three, all over the
-    /// image, where what a row reads is read for the rows above it, too. Elements are read by `load`, and added
-    /// by `fused`, which get the column of the kernel.
+    /// The same for [`ROWS`] rows of `C` registers beside each other and a kernel of three by three, all over
+    /// the image, where what a row reads is read for the rows above it, too. Elements are read by `load`, and
+    /// added by `fused`, which get the column of the kernel.
     ///
     /// # Safety
     ///
@@ -444,8 +448,8 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
     }
 }
 
-/// How the elements that neighbouring pixels read come to be one after another: if the kernel moves by more than
-/// one, a row is parted into that many, each with every so manieth element.
+/// How the elements that neighbouring pixels read come to be one after another: if the kernel moves by more
+/// than one, a row is parted into that many, each with every so manieth element.
 struct Parts {
     count: usize,
     /// Elements of a part.
@@ -518,8 +522,8 @@ unsafe fn unzip<V: Vector>(from: &[V::Element], evens: &mut [V::Element], odds: 
     let length = from.len();
     assert!(length <= 2 * V::LANES && evens.len() == length.div_ceil(2) && odds.len() == evens.len());
     let start = from.as_ptr();
-    // SAFETY: the processor is the caller's part. What is read is in `from`: two registers, or the first elements
-    // of each. The parts have as many elements as are written.
+    // SAFETY: the processor is the caller's part. What is read is in `from`: two registers, or the first
+    // elements of each. The parts have as many elements as are written.
     unsafe {
         if length == 2 * V::LANES {
             let (even, odd) = V::load(start).unzipped(V::load(start.add(V::LANES)));

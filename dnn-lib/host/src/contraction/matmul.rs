@@ -17,8 +17,8 @@ const BLOCK: usize = 512 << 10;
 
 /// The product of `left` and a right factor that was packed before, in the rows and columns of `out`.
 ///
-/// `epilogue` gets finished elements while they are in the cache: row, first column, and the elements from there.
-/// It sees each element once.
+/// `epilogue` gets finished elements while they are in the cache: row, first column, and the elements from
+/// there. It sees each element once.
 pub fn multiply<E: Element>(
     left: &Matrix<'_, E>,
     right: &Panels<E>,
@@ -147,7 +147,8 @@ impl<'a, E: Element> Rows<'a, E> {
     }
 }
 
-/// Elements from a row to the next one that put rows into different parts of the cache: an odd number of lines.
+/// Elements from a row to the next one that put rows into different parts of the cache: an odd number of
+/// lines.
 fn pitch<E>(length: usize) -> usize {
     let line = 64 / size_of::<E>();
     (length.div_ceil(line) | 1) * line
@@ -233,9 +234,9 @@ impl<E: Element> Part<'_, E> {
             if column == start && left >= many * lanes && range.len() == lanes {
                 call.sums = out.place(rows.start, column);
                 call.stride = out.stride();
-                // SAFETY: the set was found on this processor. Row pointers are good for `length` products, as the
-                // panels are by the slices above; the sums are in the window: `many` panels of columns from here
-                // are, and so are the rows.
+                // SAFETY: the set was found on this processor. Row pointers are good for `length` products,
+                // as the panels are by the slices above; the sums are in the window: `many` panels of columns
+                // from here are, and so are the rows.
                 unsafe { kernel(&call) };
                 column += many * lanes;
                 continue;

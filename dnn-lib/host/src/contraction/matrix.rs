@@ -95,8 +95,8 @@ pub struct Output<'a, E> {
 }
 
 #[expect(unsafe_code, reason = "a pointer into a slice that is borrowed for as long as the window lives")]
-// SAFETY: a window is the only way to its elements: `new` borrows the slice, and `split_rows` and `split_columns`
-// give two windows without a common element. So it may go where `&mut [E]` may.
+// SAFETY: a window is the only way to its elements: `new` borrows the slice, and `split_rows` and
+// `split_columns` give two windows without a common element. So it may go where `&mut [E]` may.
 unsafe impl<E: Send> Send for Output<'_, E> {}
 
 impl<'a, E> Output<'a, E> {
@@ -149,8 +149,8 @@ impl<'a, E> Output<'a, E> {
         self.split(at, column)
     }
 
-    /// The columns before column `at` of the whole result, and those from there on. A column outside is moved to
-    /// the nearer end.
+    /// The columns before column `at` of the whole result, and those from there on. A column outside is moved
+    /// to the nearer end.
     #[must_use]
     pub fn split_columns(self, at: usize) -> (Self, Self) {
         let (row, at) = (self.rows.start, at.clamp(self.columns.start, self.columns.end));
@@ -181,8 +181,9 @@ impl<'a, E> Output<'a, E> {
         self.stride
     }
 
-    /// Where an element of the window is; row and column count in the whole result. It can be written for as long
-    /// as the window lives, and so can the rest of the window's row, and what lies below it in the window.
+    /// Where an element of the window is; row and column count in the whole result. It can be written for as
+    /// long as the window lives, and so can the rest of the window's row, and what lies below it in the
+    /// window.
     pub(super) fn place(&mut self, row: usize, column: usize) -> *mut E {
         debug_assert!(self.rows.contains(&row) && self.columns.contains(&column));
         self.start.wrapping_add((row - self.rows.start) * self.stride + (column - self.columns.start))
@@ -197,8 +198,8 @@ impl<'a, E> Output<'a, E> {
             .start
             .wrapping_add((row - self.rows.start) * self.stride + (columns.start - self.columns.start));
         #[expect(unsafe_code, reason = "a part of the slice that was borrowed")]
-        // SAFETY: they are in the window by the assertions, so in the slice; nothing else reaches them while the
-        // window is borrowed.
+        // SAFETY: they are in the window by the assertions, so in the slice; nothing else reaches them while
+        // the window is borrowed.
         unsafe {
             std::slice::from_raw_parts_mut(start, columns.len())
         }

@@ -1,13 +1,13 @@
 //! Sums of products: matrices, convolutions.
 //!
-//! Every output element starts at +0 and takes its products in ascending order of k (a convolution's are ordered
-//! by kernel row, kernel column, channel), by one fused multiply-add each. Sums that are interrupted are stored
-//! and go on later; they are never added together. Lanes, tiles, blocks and windows run over outputs. So the bits
-//! are those of the plain loop, whatever the set of vector instructions and however outputs are split. NaNs are
-//! canonical when they are stored.
+//! Every output element starts at +0 and takes its products in ascending order of k (a convolution's are
+//! ordered by kernel row, kernel column, channel), by one fused multiply-add each. Sums that are interrupted
+//! are stored and go on later; they are never added together. Lanes, tiles, blocks and windows run over
+//! outputs. So the bits are those of the plain loop, whatever the set of vector instructions and however
+//! outputs are split. NaNs are canonical when they are stored.
 //!
-//! The micro-kernel is in [`tile`]: one text for all sets. What is around it is plain code that brings factors
-//! into the layout that it reads.
+//! The micro-kernel is in `tile`: one text for all sets. What is around it is plain code that brings
+//! factors into the layout that it reads.
 
 mod convolution;
 mod depthwise;

@@ -7,8 +7,8 @@ use crate::isa::Isa;
 use std::ops::Range;
 
 /// A right factor of `depth` rows, laid out for a set of vector instructions: panels of as many columns as
-/// [`WIDTH`] registers hold, each panel row by row. The last panel is one register wide if that is enough; columns
-/// that are missing in it are zeros, whose sums nobody reads.
+/// `WIDTH` registers hold, each panel row by row. The last panel is one register wide if that is enough;
+/// columns that are missing in it are zeros, whose sums nobody reads.
 ///
 /// Pack a weight once, when a model is loaded.
 #[derive(Debug)]

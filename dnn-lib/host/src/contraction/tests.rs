@@ -83,7 +83,8 @@ fn product() -> impl Strategy<Value = Product> {
     })
 }
 
-/// Computes a product in four windows, from packed and from unpacked matrices, and has each element seen once.
+/// Computes a product in four windows, from packed and from unpacked matrices, and has each element seen
+/// once.
 fn check(product: &Product, expected: &[u32], isa: Isa) {
     let Product { left, right, cuts } = product;
     let [rows, columns] = [left.shape[0], right.shape[1]];

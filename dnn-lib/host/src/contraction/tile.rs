@@ -17,8 +17,8 @@ pub const MANY: usize = 4;
 /// Rows of the tallest tile of any set.
 pub const MOST_ROWS: usize = 14;
 
-/// Products that lie one after another: `length` elements from `left` in each row, and as many rows of the panel
-/// from `right`.
+/// Products that lie one after another: `length` elements from `left` in each row, and as many rows of the
+/// panel from `right`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     pub left: usize,
@@ -49,9 +49,9 @@ pub struct Call<'a, E> {
 ///
 /// # Safety
 ///
-/// For each of its rows, and each run, `length` elements from `left` can be read; for each of its panels, `length`
-/// rows from `right`. For each of its rows, as many elements as its panels are wide can be read and written at
-/// `sums`; nothing else is read or written there meanwhile.
+/// For each of its rows, and each run, `length` elements from `left` can be read; for each of its panels,
+/// `length` rows from `right`. For each of its rows, as many elements as its panels are wide can be read and
+/// written at `sums`; nothing else is read or written there meanwhile.
 pub type Kernel<E> = unsafe fn(&Call<'_, E>);
 
 /// How wide and tall the tiles of a set are.
@@ -90,7 +90,8 @@ impl Shape {
     }
 }
 
-/// The kernel for `rows` (1 to the shape's) by `panels` (1 or [`MANY`]) of `width` registers (1 or [`WIDTH`]).
+/// The kernel for `rows` (1 to the shape's) by `panels` (1 or [`MANY`]) of `width` registers (1 or
+/// [`WIDTH`]).
 pub fn kernel<E: Element>(isa: Isa, rows: usize, panels: usize, width: usize) -> Kernel<E> {
     match (panels, width) {
         (1, 1) => of_rows::<E, 1, 1>(isa, rows),
@@ -144,7 +145,8 @@ unsafe fn portable<E: Element, const R: usize, const P: usize, const W: usize>(c
 
 /// # Safety
 ///
-/// Those of [`Kernel`], and the processor has the instructions: it is reached through an [`Isa`] that says so.
+/// Those of [`Kernel`], and the processor has the instructions: it is reached through an [`Isa`] that says
+/// so.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<E: Element, const R: usize, const P: usize, const W: usize>(call: &Call<'_, E>) {
@@ -154,7 +156,8 @@ unsafe fn avx2<E: Element, const R: usize, const P: usize, const W: usize>(call:
 
 /// # Safety
 ///
-/// Those of [`Kernel`], and the processor has the instructions: it is reached through an [`Isa`] that says so.
+/// Those of [`Kernel`], and the processor has the instructions: it is reached through an [`Isa`] that says
+/// so.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 unsafe fn avx512<E: Element, const R: usize, const P: usize, const W: usize>(call: &Call<'_, E>) {
@@ -171,9 +174,9 @@ unsafe fn avx512<E: Element, const R: usize, const P: usize, const W: usize>(cal
 unsafe fn tile<V: Vector, const R: usize, const P: usize, const W: usize>(call: &Call<'_, V::Element>) {
     // Taller tiles are never asked for; this keeps their code from being made.
     assert!(R * P <= V::ROWS);
-    // SAFETY: the processor is the caller's part. Pointers stay within what the caller vouches for: row i reads
-    // `left + k` for k below `length`, panel p reads W registers at row `right + k`, sums are R rows of P * W
-    // registers.
+    // SAFETY: the processor is the caller's part. Pointers stay within what the caller vouches for: row i
+    // reads `left + k` for k below `length`, panel p reads W registers at row `right + k`, sums are R rows of
+    // P * W registers.
     unsafe {
         let place = |i: usize, p: usize, w: usize| call.sums.add(i * call.stride + (p * W + w) * V::LANES);
         let mut sums = [[[V::splat(V::Element::ZERO); W]; P]; R];

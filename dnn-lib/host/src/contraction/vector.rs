@@ -179,7 +179,8 @@ mod x86 {
 
     macro_rules! vector {
         (
-            $(#[$doc:meta])* $name:ident($register:ident) of $lanes:literal $element:ident, $rows:literal rows,
+            $(#[$doc:meta])*
+            $name:ident($register:ident) of $lanes:literal $element:ident, $rows:literal rows,
             $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr,
             $mask:ident = |$lane_bits:ident| $lanes_of:expr,
             |$from:ident, $loaded:ident| $load_some:expr,
@@ -267,7 +268,11 @@ mod x86 {
 
                 $(
                     #[inline(always)]
-                    unsafe fn turn($size: [usize; 2], $source: Place<*const $element>, $target: Place<*mut $element>) {
+                    unsafe fn turn(
+                        $size: [usize; 2],
+                        $source: Place<*const $element>,
+                        $target: Place<*mut $element>,
+                    ) {
                         // SAFETY: the caller vouches for the processor, and for the matrices.
                         unsafe { $turn }
                     }
@@ -354,7 +359,11 @@ mod x86 {
             let part = |halves| _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(halves)));
             (part(_mm256_shuffle_ps::<0x88>(a, b)), part(_mm256_shuffle_ps::<0xdd>(a, b)))
         },
-        |size, from, to| if size == [SQUARE; 2] { turn_whole(from, to) } else { turn_one_by_one(size, from, to) }
+        |size, from, to| if size == [SQUARE; 2] {
+            turn_whole(from, to)
+        } else {
+            turn_one_by_one(size, from, to)
+        }
     }
 
     vector! {

@@ -7,7 +7,7 @@
 //! An `f64` evaluation with an error of about one unit in the last place rounds almost every `f32` input
 //! correctly. The few results that are closer to the midpoint of two floats are listed in
 //! `tests/hard_cases.txt`. The coefficients are minimax polynomials, made by `tests/coefficients.py`, and just
-//! long enough that no input is rounded wrongly. `examples/exhaustive.rs` tests all 2^32 inputs.
+//! long enough that no input is rounded wrongly. `host/examples/exhaustive.rs` tests all 2^32 inputs.
 
 mod arithmetic;
 mod erf;

@@ -28,6 +28,7 @@ pub use geometry::Geometry;
 pub use matmul::{multiply, multiply_unpacked};
 pub use matrix::{Matrix, Output};
 pub use panels::Panels;
+pub(crate) use turn::{Place, turn};
 
 /// What is done to finished elements while they are in the cache: it gets the row, the first column, and the
 /// elements from there, all counted in the whole result.

@@ -33,18 +33,16 @@ impl<'a> Block<'a> {
     }
 }
 
-/// A run of lanes, whose elements are at equal distances.
+/// Rows of lanes, one after the other, whose elements are at equal distances.
 struct Lanes {
     first: usize,
-    count: usize,
+    run: Run,
     /// The offset of the element of the first lane.
     offset: i64,
-    step: i64,
 }
 
-/// Walks the lanes of a block in runs, with the distances of elements along its dimensions. As few runs as
-/// these distances allow.
-fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
+/// The dimensions of a block with the distances of elements along them: as few as these distances allow.
+fn joined(block: &Block<'_>, steps: &[i64]) -> ([(usize, i64); DIMS], usize) {
     let mut dims = [(1usize, 0i64); DIMS];
     let mut rank = 0usize;
     for (&count, &step) in block.counts.iter().zip(steps) {
@@ -56,25 +54,29 @@ fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
             }
         }
     }
-    walk_runs(block, &dims[..rank], &mut each);
+    (dims, rank)
 }
 
-fn walk_runs(block: &Block<'_>, dims: &[(usize, i64)], each: &mut impl FnMut(Lanes)) {
-    let Some((&(count, step), outer)) = dims.split_last() else {
-        return each(Lanes { first: block.first, count: block.count(), offset: 0, step: 0 });
+/// Walks the lanes of a block in rows, with the distances of elements along its dimensions.
+fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
+    let (dims, rank) = joined(block, steps);
+    let Some((&(count, step), outer)) = dims[..rank].split_last() else {
+        let run = Run::row(block.count(), 0);
+        return each(Lanes { first: block.first, run, offset: 0 });
     };
-    if outer.is_empty() {
-        let offset = step.wrapping_mul(block.first as i64);
-        return each(Lanes { first: block.first, count: block.count(), offset, step });
-    }
+    let Some((&(rows, row_step), outer)) = outer.split_last() else {
+        let run = Run::row(block.count(), step);
+        return each(Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
+    };
+    let run = Run { count, step, rows, row_step };
     let number: usize = outer.iter().map(|(count, _)| count).product();
-    for run in 0..number {
-        let (mut rest, mut offset) = (run, 0i64);
+    for part in 0..number {
+        let (mut rest, mut offset) = (part, 0i64);
         for &(count, step) in outer.iter().rev() {
             offset = offset.wrapping_add(step.wrapping_mul((rest % count) as i64));
             rest /= count;
         }
-        each(Lanes { first: run * count, count, offset, step });
+        each(Lanes { first: part * rows * count, run, offset });
     }
 }
 
@@ -240,22 +242,25 @@ impl<'a> Machine<'a> {
                 Instr::Call { function, to, from } => self.call(*function, *to, *from, block),
                 Instr::Index { to, index, steps } => {
                     let base = index.at(&self.indices);
-                    runs(&block, steps, |lanes| {
-                        for lane in 0..lanes.count {
-                            let value = base
-                                .wrapping_add(lanes.offset)
-                                .wrapping_add(lanes.step.wrapping_mul(lane as i64));
-                            let place = self.at(*to, lanes.first + lane);
-                            #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-                            // SAFETY: Facts 3 and 4.
-                            unsafe {
-                                place.cast::<i64>().write(value);
-                            }
-                        }
-                    });
+                    runs(&block, steps, |lanes| self.count(*to, base.wrapping_add(lanes.offset), lanes));
                 }
                 Instr::Load(load) => self.load(load, block),
                 Instr::Reduce(reduce) => self.reduce(reduce, block),
+            }
+        }
+    }
+
+    /// Writes indices, the first of them `start`.
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn count(&self, to: Slot, start: i64, lanes: Lanes) {
+        let Run { count, step, rows, row_step } = lanes.run;
+        for row in 0..rows {
+            let start = start.wrapping_add(row_step.wrapping_mul(row as i64));
+            let to = self.at(to, lanes.first + row * count).cast::<i64>();
+            // SAFETY: Facts 3 and 4.
+            let to = unsafe { std::slice::from_raw_parts_mut(to, count) };
+            for (index, to) in to.iter_mut().enumerate() {
+                *to = start.wrapping_add(step.wrapping_mul(index as i64));
             }
         }
     }
@@ -300,7 +305,7 @@ impl<'a> Machine<'a> {
         let mut first = (stage.lanes.side_by_side && whole > 0).then_some(0);
         if !stage.lanes.side_by_side {
             runs(&block, &stage.lanes.steps, |lanes| {
-                let side_by_side = lanes.count == whole && (lanes.step == 1 || whole == 1);
+                let side_by_side = lanes.run.count == whole && (lanes.run.step == 1 || whole == 1);
                 first = side_by_side.then_some(lanes.offset);
             });
         }
@@ -333,13 +338,13 @@ impl<'a> Machine<'a> {
         let bytes = stage.kind.bytes() as i64;
         let write = |lanes: Lanes| {
             let offset = base.wrapping_add(lanes.offset).wrapping_mul(bytes);
-            let run = Run { count: lanes.count, step: lanes.step };
+            let run = lanes.run;
             let (from, to) = (self.at(stage.value, lanes.first), to.wrapping_offset(offset as isize));
             // SAFETY: Facts 1 to 5.
             unsafe { transfer::write(self.level, stage.kind, run, from.cast_const(), to) }
         };
         if stage.lanes.side_by_side {
-            return write(Lanes { first: 0, count: block.count(), offset: 0, step: 1 });
+            return write(Lanes { first: 0, run: Run::row(block.count(), 1), offset: 0 });
         }
         runs(&block, &stage.lanes.steps, write);
     }
@@ -355,35 +360,29 @@ impl<'a> Machine<'a> {
         if apart || !load.computed.is_empty() || !load.tested.is_empty() {
             return self.load_some(load, block, from, base);
         }
-        if load.lanes.side_by_side {
-            let lanes =
-                Lanes { first: block.first, count: block.count(), offset: block.first as i64, step: 1 };
-            return self.load_run(load, lanes, from, base, true);
-        }
         let whole = block.count();
-        runs(&block, &load.lanes.steps, |lanes| {
-            let all = lanes.count == whole;
-            self.load_run(load, lanes, from, base, all);
-        });
+        if load.lanes.side_by_side {
+            let lanes = Lanes { first: block.first, run: Run::row(whole, 1), offset: block.first as i64 };
+            return self.load_run(load, lanes, from, base, whole);
+        }
+        runs(&block, &load.lanes.steps, |lanes| self.load_run(load, lanes, from, base, whole));
     }
 
-    /// Loads a run. If it is all of the block, lanes that are elements stay where they are.
+    /// Loads rows of a block. If they are all of it, lanes that are elements side by side stay where they are.
     #[expect(unsafe_code, reason = "elements are in untyped memory")]
-    fn load_run(&mut self, load: &Load, lanes: Lanes, from: *const u8, base: i64, all: bool) {
+    fn load_run(&mut self, load: &Load, lanes: Lanes, from: *const u8, base: i64, whole: usize) {
         let bytes = load.kind.bytes() as i64;
-        let offset = base.wrapping_add(lanes.offset);
-        debug_assert!(lanes.count == 0 || in_tensor(load, offset, lanes.step, lanes.count), "{load:?}");
+        let (offset, run) = (base.wrapping_add(lanes.offset), lanes.run);
+        debug_assert!(run.count == 0 || in_tensor(load, offset, run), "{load:?}");
         let from = from.wrapping_offset(offset.wrapping_mul(bytes) as isize);
-        if all && load.kind.is_same() && (lanes.step == 1 || lanes.count == 1) {
+        if run.count == whole && load.kind.is_same() && (run.step == 1 || run.count == 1) {
             let before = lanes.first * load.kind.bytes();
             self.slots[load.to] = from.wrapping_sub(before).cast_mut();
             return;
         }
         let to = self.own(load.to, lanes.first);
         // SAFETY: Facts 1 to 5.
-        unsafe {
-            transfer::read(self.level, load.kind, Run { count: lanes.count, step: lanes.step }, from, to)
-        }
+        unsafe { transfer::read_rows(self.isa, load.kind, run, from, to) }
     }
 
     /// Loads elements some of which may be out of range, or whose places are computed.
@@ -451,11 +450,11 @@ impl<'a> Machine<'a> {
         let start = offset.wrapping_add(step.wrapping_mul(range.start));
         let count = (range.end - range.start) as usize;
         if load.computed.iter().all(|computed| computed.uniform) {
-            debug_assert!(in_tensor(load, start, step, count), "{load:?}");
+            debug_assert!(in_tensor(load, start, Run::row(count, step)), "{load:?}");
             let from = from.wrapping_offset(start.wrapping_mul(load.kind.bytes() as i64) as isize);
             // SAFETY: Facts 1 to 5.
             return unsafe {
-                transfer::read(self.level, load.kind, Run { count, step }, from, self.at(load.to, lane))
+                transfer::read(self.level, load.kind, Run::row(count, step), from, self.at(load.to, lane))
             };
         }
         let mut offsets = std::mem::take(&mut self.offsets);
@@ -483,7 +482,7 @@ impl<'a> Machine<'a> {
                     std::ptr::copy_nonoverlapping(self.at(otherwise, lane + index).cast_const(), to, bytes);
                 },
                 _ => {
-                    debug_assert!(in_tensor(load, offset, 0, 1), "{load:?}");
+                    debug_assert!(in_tensor(load, offset, Run::row(1, 0)), "{load:?}");
                     let from = from.wrapping_offset(offset.wrapping_mul(load.kind.bytes() as i64) as isize);
                     // SAFETY: Facts 1 to 5.
                     unsafe { transfer::read_one(load.kind, from, to) }
@@ -654,10 +653,14 @@ struct Part {
     from: *const u8,
 }
 
-/// Whether a run of elements is in its tensor.
-fn in_tensor(load: &Load, offset: i64, step: i64, count: usize) -> bool {
-    let end = offset + step * (count as i64 - 1);
-    (0..load.elements).contains(&offset) && (0..load.elements).contains(&end)
+/// Whether rows of elements are in their tensor.
+fn in_tensor(load: &Load, offset: i64, run: Run) -> bool {
+    let rows = [0, run.row_step * (run.rows as i64 - 1)];
+    let inside = |row: i64| {
+        let ends = [offset + row, offset + row + run.step * (run.count as i64 - 1)];
+        ends.iter().all(|end| (0..load.elements).contains(end))
+    };
+    rows.into_iter().all(inside)
 }
 
 /// Sets lanes.

@@ -4,6 +4,8 @@ use dnn_lib::scalar::Type;
 use dnn_lib::tensor::DType;
 
 use super::vector::{compiled, lane_bytes, observe32, observe64};
+use crate::Isa;
+use crate::contraction::{Place, turn};
 
 /// How the elements of a tensor become lanes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,11 +155,28 @@ fn to_bf16(bits: u32) -> u16 {
     (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
-/// A run: `count` elements, each `step` elements after the one before, and as many lanes side by side.
+/// Rows of elements: `count` of them, each `step` elements after the one before, and each row `row_step` elements
+/// after the one before. Their lanes are side by side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub count: usize,
     pub step: i64,
+    pub rows: usize,
+    pub row_step: i64,
+}
+
+impl Run {
+    /// One row.
+    pub(crate) fn row(count: usize, step: i64) -> Self {
+        Self { count, step, rows: 1, row_step: 0 }
+    }
+
+    /// The places of its rows in bytes: of their elements, and of their lanes.
+    #[inline(always)]
+    fn places(self, bytes: usize, lane_bytes: usize) -> impl Iterator<Item = (isize, usize)> {
+        let (step, lanes) = (self.row_step.wrapping_mul(bytes as i64) as isize, self.count * lane_bytes);
+        (0..self.rows).map(move |row| (step.wrapping_mul(row as isize), lanes * row))
+    }
 }
 
 /// # Safety
@@ -166,6 +185,18 @@ pub(crate) struct Run {
 #[expect(unsafe_code, reason = "elements are in untyped memory")]
 #[inline(always)]
 unsafe fn read_as<E: Copy, L: Copy>(run: Run, from: *const u8, to: *mut u8, widen: impl Fn(E) -> L) {
+    for (place, lanes) in run.places(size_of::<E>(), size_of::<L>()) {
+        // SAFETY: That of the caller.
+        unsafe { read_row(run, from.wrapping_offset(place), to.wrapping_add(lanes), &widen) }
+    }
+}
+
+/// # Safety
+///
+/// That of [`read`] for a row, with elements of `E` and lanes of `L`.
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+#[inline(always)]
+unsafe fn read_row<E: Copy, L: Copy>(run: Run, from: *const u8, to: *mut u8, widen: &impl Fn(E) -> L) {
     let from = from.cast::<E>();
     // SAFETY: That of the caller.
     let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<L>(), run.count) };
@@ -216,14 +247,41 @@ unsafe fn read_any(kind: Read, run: Run, from: *const u8, to: *mut u8) {
 }
 
 compiled! {
-    /// Reads a run of elements, the first of them at `from`.
+    /// Reads rows of elements, the first of them at `from`.
     ///
     /// # Safety
     ///
-    /// All elements of the run are readable, initialised and aligned, and nothing writes to them meanwhile.
-    /// There are `count` initialised and aligned lanes at `to`, which nothing else accesses meanwhile, apart
+    /// All elements of the rows are readable, initialised and aligned, and nothing writes to them meanwhile.
+    /// There are `rows * count` initialised and aligned lanes at `to`, which nothing else accesses meanwhile, apart
     /// from the elements.
     pub(crate) unsafe fn read(kind: Read, run: Run, from: *const u8, to: *mut u8) = read_any;
+}
+
+/// Reads rows of elements. Rows of elements that are apart while the rows are side by side are turned in
+/// registers.
+///
+/// # Safety
+///
+/// That of [`read`].
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+pub(crate) unsafe fn read_rows(isa: Isa, kind: Read, run: Run, from: *const u8, to: *mut u8) {
+    let turned = run.row_step == 1 && run.step > 1 && run.rows > 1;
+    let (size, stride) = ([run.count, run.rows], run.step as usize);
+    // SAFETY: That of the caller. Elements are `count` rows of `rows` elements, lanes the other way round, and
+    // floats are only moved.
+    unsafe {
+        match kind {
+            Read::Four if turned => {
+                let from = Place { start: from.cast::<f32>(), stride };
+                turn(isa, size, from, Place { start: to.cast(), stride: run.count });
+            }
+            Read::Eight if turned => {
+                let from = Place { start: from.cast::<f64>(), stride };
+                turn(isa, size, from, Place { start: to.cast(), stride: run.count });
+            }
+            _ => read(isa.level(), kind, run, from, to),
+        }
+    }
 }
 
 /// # Safety
@@ -232,6 +290,18 @@ compiled! {
 #[expect(unsafe_code, reason = "elements are in untyped memory")]
 #[inline(always)]
 unsafe fn write_as<L: Copy, E: Copy>(run: Run, from: *const u8, to: *mut u8, narrow: impl Fn(L) -> E) {
+    for (place, lanes) in run.places(size_of::<E>(), size_of::<L>()) {
+        // SAFETY: That of the caller.
+        unsafe { write_row(run, from.wrapping_add(lanes), to.wrapping_offset(place), &narrow) }
+    }
+}
+
+/// # Safety
+///
+/// That of [`write`] for a row, with elements of `E` and lanes of `L`.
+#[expect(unsafe_code, reason = "elements are in untyped memory")]
+#[inline(always)]
+unsafe fn write_row<L: Copy, E: Copy>(run: Run, from: *const u8, to: *mut u8, narrow: &impl Fn(L) -> E) {
     let to = to.cast::<E>();
     // SAFETY: That of the caller.
     let from = unsafe { std::slice::from_raw_parts(from.cast::<L>(), run.count) };
@@ -266,12 +336,12 @@ unsafe fn write_any(kind: Write, run: Run, from: *const u8, to: *mut u8) {
 }
 
 compiled! {
-    /// Writes a run of elements, the first of them at `to`.
+    /// Writes rows of elements, the first of them at `to`.
     ///
     /// # Safety
     ///
-    /// There are `count` initialised and aligned lanes at `from`, which nothing writes to meanwhile. All
-    /// elements of the run are writable and aligned, nothing else accesses them meanwhile, and they are apart
+    /// There are `rows * count` initialised and aligned lanes at `from`, which nothing writes to meanwhile. All
+    /// elements of the rows are writable and aligned, nothing else accesses them meanwhile, and they are apart
     /// from the lanes.
     pub(crate) unsafe fn write(kind: Write, run: Run, from: *const u8, to: *mut u8) = write_any;
 }
@@ -319,7 +389,7 @@ compiled! {
 #[inline]
 pub(crate) unsafe fn read_one(kind: Read, from: *const u8, to: *mut u8) {
     // SAFETY: That of the caller.
-    unsafe { read_any(kind, Run { count: 1, step: 1 }, from, to) }
+    unsafe { read_any(kind, Run::row(1, 1), from, to) }
 }
 
 #[cfg(test)]

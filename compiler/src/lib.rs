@@ -155,7 +155,6 @@ fn compile_graph_to(
 ) -> Result<Compiled, CompileError> {
     // The importer has done this already; a graph may come from elsewhere.
     passes::view::separate_outputs(&mut graph)?;
-    passes::wide::narrow(&mut graph)?;
     graph.warnings.extend(metadata::warnings(&graph));
     let plan = plan::plan(&graph, options.max_memory)?;
     let mut schedule = schedule::schedule(&graph)?;

@@ -3,4 +3,3 @@
 pub(crate) mod dead;
 pub(crate) mod fold;
 pub(crate) mod view;
-pub(crate) mod wide;

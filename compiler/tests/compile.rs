@@ -65,20 +65,6 @@ fn every_operator_case_becomes_an_image() {
     assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Native code: the same kernels, again without calls and relocations.
-#[test]
-fn every_kernel_is_compiled_for_the_host_too() {
-    let host = codegen::Target::host().unwrap();
-    for case in std::fs::read_dir(fixtures().join("operators")).unwrap() {
-        let model = case.unwrap().path().join("model.onnx");
-        let Ok(compiled) = compiler::compile(&model, &Options::default()) else { continue };
-        for definition in &compiled.schedule.definitions {
-            let kernel = dnn_lib::schedule::guest(definition).unwrap();
-            host.compile(&kernel).unwrap_or_else(|error| panic!("{}: {error}", model.display()));
-        }
-    }
-}
-
 #[test]
 fn the_same_model_gives_the_same_bytes_in_any_folder_and_thread() {
     let model = fixtures().join("mnist-cnn/model.onnx");

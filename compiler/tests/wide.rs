@@ -1,4 +1,4 @@
-//! A concatenation of more tensors than a kernel has parameters.
+//! A concatenation of many tensors, which is one kernel with as many arguments.
 
 use compiler::graph::{GraphNode, Tensor};
 use compiler::{Graph, Options, reference};
@@ -32,9 +32,7 @@ fn any_number_of_tensors_is_joined() {
         let expected = reference::execute(&graph, &slices).expect("the reference");
         let compiled =
             compiler::compile_graph(graph, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
-        let nodes = compiled.graph.nodes.iter();
-        assert!(nodes.clone().all(|node| node.inputs.len() <= 5), "{count}");
-        assert_eq!(nodes.count() == 1, count <= 5);
+        assert_eq!(compiled.schedule.steps.len(), 1);
 
         let image = &compiled.image;
         let mut machine = Interpreter::new(image).expect("memory");

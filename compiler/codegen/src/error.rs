@@ -2,20 +2,9 @@
 
 use thiserror::Error;
 
-/// Why a kernel cannot be compiled. Except for too many parameters, the code that built the kernel is at
-/// fault.
+/// Why a kernel cannot be compiled. The code that built it is at fault.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CodegenError {
-    /// It has more parameters than the calling convention has registers.
-    #[error("kernel {kernel} has {found} parameters; at most {limit} are passed in registers")]
-    TooManyParameters {
-        /// The kernel's name.
-        kernel: String,
-        /// The number of its parameters.
-        found: usize,
-        /// The maximum number of parameters.
-        limit: usize,
-    },
     /// A value is used before it is defined.
     #[error("kernel {kernel}: value {value} is used but not defined")]
     Undefined {

@@ -1,5 +1,4 @@
-//! Compiles kernels to machine code with Cranelift, for the guest (RV64IMFD) and from the same kernel for the
-//! host.
+//! Compiles kernels to machine code with Cranelift, and links them with a schedule to one program.
 //!
 //! The code of a kernel is position independent, calls nothing, and refers to nothing outside itself. A
 //! kernel that cannot be compiled that way is an error. Literals may follow the last instruction.

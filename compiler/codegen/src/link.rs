@@ -180,7 +180,7 @@ pub fn text(memory: u64, kernels: &[Linkable], nodes: &[Node], steps: &[Part]) -
 fn place(start: &Start, kernels: &[Linkable], memory: u64) -> Text {
     let mut text = Text { address: memory, ..Text::default() };
     text.append(START.to_owned(), &start.steps, &[], 4);
-    text.append(NODES.to_owned(), &start.nodes, &[], 4);
+    text.append(NODES.to_owned(), &start.nodes, &start.blocks, 8);
     for (index, Linkable { name, code, .. }) in kernels.iter().enumerate() {
         text.append(format!("{name}_{index}"), &code.bytes, &code.literals, code.alignment.into());
     }

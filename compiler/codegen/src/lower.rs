@@ -16,23 +16,16 @@ use dnn_lib::tensor::DType;
 
 use crate::{CodegenError, Target, nan};
 
-/// The maximum number of parameters of a kernel: those that RISC-V passes in registers.
-const MAX_PARAMETERS: usize = 8;
+/// The parameters of a function: the address of a block with the addresses of the tensors, and a range.
+const PARAMETERS: usize = 3;
 
 const CANONICAL_F32: u32 = 0x7fc0_0000;
 const CANONICAL_F64: u64 = 0x7ff8_0000_0000_0000;
 
 /// The kernel as a Cranelift function with the target's calling convention.
 pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, CodegenError> {
-    if kernel.params() > MAX_PARAMETERS {
-        return Err(CodegenError::TooManyParameters {
-            kernel: kernel.name.clone(),
-            found: kernel.params(),
-            limit: MAX_PARAMETERS,
-        });
-    }
     let mut signature = Signature::new(CallConv::SystemV);
-    signature.params = vec![AbiParam::new(types::I64); kernel.params()];
+    signature.params = vec![AbiParam::new(types::I64); PARAMETERS];
     let mut function = Function::with_name_signature(UserFuncName::default(), signature);
     // Source locations are kept relative to the first one, and one of -1 would be taken for none.
     function.params.ensure_base_srcloc(SourceLoc::new(0));
@@ -43,8 +36,7 @@ pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, Codege
         values: vec![None; kernel.types.len()],
         constants: vec![None; kernel.types.len()],
         spans: vec![None; kernel.types.len()],
-        foreign: nan::foreign(kernel, target.canonical_arithmetic),
-        steps_count: target.canonical_arithmetic,
+        foreign: nan::foreign(kernel),
         depth: 0,
         nothing: None,
         nan: [None; 2],
@@ -66,8 +58,6 @@ struct Lowering<'a> {
     spans: Vec<Option<(Value, i64)>>,
     /// Values that may be a NaN other than the canonical one.
     foreign: Vec<bool>,
-    /// Whether the target counts steps.
-    steps_count: bool,
     /// The number of loops around the code.
     depth: usize,
     /// A zero that Cranelift does not know.
@@ -82,13 +72,16 @@ impl Lowering<'_> {
         self.code.append_block_params_for_function_params(entry);
         self.code.switch_to_block(entry);
         let params = self.code.block_params(entry).to_vec();
-        for (slot, param) in self.values.iter_mut().zip(params) {
-            *slot = Some(param);
+        let [block, lo, hi] = params[..] else { return Err(self.types_error("the parameters".to_owned())) };
+        let tensors = (0..self.kernel.inputs.len()).map(|index| self.kernel.input(index));
+        for (place, address) in (0..).zip(tensors.chain([self.kernel.output_address()])) {
+            let flags = MemFlagsData::trusted();
+            let loaded = self.code.ins().load(types::I64, flags, block, place * 8);
+            self.define(address, loaded)?;
         }
-        if self.steps_count {
-            let lo = self.value(self.kernel.lo())?;
-            self.nothing = Some(self.code.ins().ushr_imm_u(lo, 63));
-        }
+        self.define(self.kernel.lo(), lo)?;
+        self.define(self.kernel.hi(), hi)?;
+        self.nothing = Some(self.code.ins().ushr_imm_u(lo, 63));
         self.nan = [Const::F32(CANONICAL_F32), Const::F64(CANONICAL_F64)].map(|nan| Some(self.constant(nan)));
         self.block(&self.kernel.body)?;
         self.code.ins().return_(&[]);

@@ -1,15 +1,12 @@
 //! Finds the floats that may be a NaN with other bits than the canonical ones. Only these need care where a
 //! NaN is observed.
 
-use dnn_lib::kernel::{BinaryOp, Block, Const, Conversion, Expr, Kernel, Statement, Value};
+use dnn_lib::kernel::{BinaryOp, Block, Const, Conversion, Expr, Kernel, Statement, UnaryOp, Value};
 
 /// For each value of the kernel, whether it may be a NaN that is not the canonical one.
-///
-/// `canonical_arithmetic` tells whether the target's arithmetic produces only the canonical NaN: true for
-/// RISC-V, false for x86.
-pub(crate) fn foreign(kernel: &Kernel, canonical_arithmetic: bool) -> Vec<bool> {
-    let mut analysis =
-        Analysis { foreign: vec![false; kernel.types.len()], canonical_arithmetic, changed: true };
+/// The arithmetic of RISC-V gives only that one.
+pub(crate) fn foreign(kernel: &Kernel) -> Vec<bool> {
+    let mut analysis = Analysis { foreign: vec![false; kernel.types.len()], changed: true };
     // Loops carry values backwards. The set only grows, so this terminates.
     while std::mem::take(&mut analysis.changed) {
         analysis.block(&kernel.body);
@@ -19,7 +16,6 @@ pub(crate) fn foreign(kernel: &Kernel, canonical_arithmetic: bool) -> Vec<bool> 
 
 struct Analysis {
     foreign: Vec<bool>,
-    canonical_arithmetic: bool,
     changed: bool,
 }
 
@@ -71,17 +67,15 @@ impl Analysis {
             Expr::Const(Const::F32(bits)) => f32::from_bits(bits).is_nan(),
             Expr::Const(Const::F64(bits)) => f64::from_bits(bits).is_nan(),
             Expr::Const(_) | Expr::Compare(..) => false,
-            // The canonical NaN with its sign flipped is a different NaN.
-            Expr::Unary(dnn_lib::kernel::UnaryOp::Neg | dnn_lib::kernel::UnaryOp::Abs, _) => true,
+            Expr::Unary(UnaryOp::Sqrt, _) => false,
+            // The canonical NaN with its sign flipped is a different NaN, and rounding may copy it.
+            Expr::Unary(..) => true,
             Expr::Select { then, otherwise, .. } => self.is(then) || self.is(otherwise),
             Expr::Binary(BinaryOp::Min | BinaryOp::Max, a, b) => self.is(a) || self.is(b),
             Expr::Convert(Conversion::Promote | Conversion::Demote, ..)
-            | Expr::Unary(..)
             | Expr::Fma(..)
-            | Expr::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div, ..) => {
-                !self.canonical_arithmetic
-            }
-            Expr::Convert(Conversion::IntToFloat | Conversion::UintToFloat, ..) => false,
+            | Expr::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div, ..)
+            | Expr::Convert(Conversion::IntToFloat | Conversion::UintToFloat, ..) => false,
             Expr::Convert(..) | Expr::Binary(..) => true,
         }
     }

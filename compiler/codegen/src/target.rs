@@ -41,27 +41,17 @@ pub struct Code {
 /// A machine to compile for, with the settings of the code generator.
 pub struct Target {
     pub(crate) isa: OwnedTargetIsa,
-    /// Whether arithmetic produces only the canonical NaN.
-    pub(crate) canonical_arithmetic: bool,
-    /// Whether this is the guest, whose words are all checked.
-    guest: bool,
 }
 
 impl Target {
     /// The guest: RV64IMFD.
     pub fn guest() -> Result<Self, CodegenError> {
         let builder = isa::lookup_by_name(GUEST).map_err(host_error)?;
-        Ok(Self { isa: finish(builder)?, canonical_arithmetic: true, guest: true })
+        Ok(Self { isa: finish(builder)? })
     }
 
-    /// The computer that this program runs on, with all its features.
-    pub fn host() -> Result<Self, CodegenError> {
-        let builder = cranelift_native::builder().map_err(host_error)?;
-        Ok(Self { isa: finish(builder)?, canonical_arithmetic: false, guest: false })
-    }
-
-    /// Compiles a kernel to a function that takes the kernel's parameters as 64-bit integers and returns
-    /// nothing.
+    /// Compiles a kernel to a function of three 64-bit integers: the address of a block of 8-byte words with
+    /// the addresses of the inputs and the output, and the range of units. It returns nothing.
     pub fn compile(&self, kernel: &Kernel) -> Result<Code, CodegenError> {
         let refuse = |reason: String| CodegenError::Cranelift { kernel: kernel.name.clone(), reason };
         let mut context = Context::for_function(lower(kernel, self)?);
@@ -78,16 +68,13 @@ impl Target {
         // The caller's frame pointer and the return address are above the frame.
         let frame = compiled.buffer.frame_layout().map_or(0, |frame| frame.frame_to_fp_offset);
         let mut bytes = compiled.buffer.data().to_vec();
-        let (mut literals, mut steps) = (Vec::new(), None);
-        if self.guest {
-            replace_traps(&mut bytes, compiled.buffer.traps());
-            literals = guest::literals(&bytes).map_err(|illegal| CodegenError::Instruction {
-                kernel: kernel.name.clone(),
-                offset: illegal.offset,
-                word: illegal.word,
-            })?;
-            steps = crate::steps::bound(kernel, &bytes, &marks(compiled.buffer.get_srclocs_sorted()));
-        }
+        replace_traps(&mut bytes, compiled.buffer.traps());
+        let literals = guest::literals(&bytes).map_err(|illegal| CodegenError::Instruction {
+            kernel: kernel.name.clone(),
+            offset: illegal.offset,
+            word: illegal.word,
+        })?;
+        let steps = crate::steps::bound(kernel, &bytes, &marks(compiled.buffer.get_srclocs_sorted()));
         let (alignment, stack) = (compiled.buffer.alignment.max(4), frame.saturating_add(16));
         Ok(Code { bytes, literals, alignment, stack, steps })
     }

@@ -1,7 +1,7 @@
-//! Every operation of the kernel language becomes code for the guest and for the host that refers to nothing
+//! Every operation of the kernel language becomes code that refers to nothing
 //! outside itself.
 
-use codegen::{CodegenError, Target};
+use codegen::Target;
 use dnn_lib::kernel::{BinaryOp, Builder, Comparison, Conversion, Kernel, Ops, Type, UnaryOp, Value};
 use dnn_lib::tensor::{DType, TensorType};
 
@@ -93,12 +93,11 @@ fn zoo() -> Vec<Kernel> {
 }
 
 #[test]
-fn every_operation_on_every_type_is_compiled_for_the_guest_and_for_the_host() {
-    for target in [Target::guest().unwrap(), Target::host().unwrap()] {
-        for kernel in zoo() {
-            let code = target.compile(&kernel).unwrap_or_else(|error| panic!("{error}\n{kernel}"));
-            assert!(code.bytes.len() > 100);
-        }
+fn every_operation_on_every_type_is_compiled() {
+    let guest = Target::guest().unwrap();
+    for kernel in zoo() {
+        let code = guest.compile(&kernel).unwrap_or_else(|error| panic!("{error}\n{kernel}"));
+        assert!(code.bytes.len() > 100);
     }
 }
 
@@ -141,9 +140,7 @@ fn loops_and_branches_are_compiled() {
             b.if_(positive, |b| vec![b.sqrt(x)], |_| vec![zero])[0]
         });
     });
-    for target in [Target::guest().unwrap(), Target::host().unwrap()] {
-        target.compile(&kernel).unwrap();
-    }
+    Target::guest().unwrap().compile(&kernel).unwrap();
 }
 
 #[test]
@@ -171,11 +168,4 @@ fn compiling_twice_gives_the_same_bytes() {
         let compile = || Target::guest().unwrap().compile(&kernel).unwrap();
         assert_eq!(compile(), compile());
     }
-}
-
-#[test]
-fn more_parameters_than_registers_are_refused() {
-    let error = Target::guest().unwrap().compile(&build(6, |_| ())).unwrap_err();
-    let expected = CodegenError::TooManyParameters { kernel: "test".to_owned(), found: 9, limit: 8 };
-    assert_eq!(error, expected);
 }

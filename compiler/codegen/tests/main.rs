@@ -1,4 +1,4 @@
-//! Kernels lowered for the machine and for the host.
+//! Kernels lowered for the machine.
 
 mod lowering;
 mod semantics;

@@ -123,6 +123,9 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
 
     let mut code = Target::guest().unwrap().compile(kernel).unwrap().bytes;
     code.resize(code.len().next_multiple_of(32), 0);
+    let block = CODE + code.len() as u64;
+    code.extend(arguments[..3].iter().flat_map(|argument| argument.to_le_bytes()));
+    code.resize(code.len().next_multiple_of(32), 0);
     let profile = MachineProfile::new(Extensions::IMFD, MEMORY_BITS, CODE, code.len() as u64).unwrap();
     let image = Image::new(Contents {
         profile,
@@ -138,7 +141,7 @@ fn results(kernel: &Kernel, ty: Type) -> (Vec<u8>, Vec<u8>) {
         sections: Vec::new(),
     });
     let mut machine = Interpreter::new(&image.unwrap()).unwrap();
-    for (register, argument) in (10..).zip(arguments) {
+    for (register, argument) in (10..).zip([block, 0, count]) {
         machine.set_x(register, argument);
     }
     // The return address is 0, where there is no code, so the machine stops there.

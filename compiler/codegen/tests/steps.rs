@@ -23,6 +23,8 @@ fn build(body: impl FnOnce(&mut Builder)) -> Kernel {
 fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
     let mut code = Target::guest().unwrap().compile(kernel).unwrap().bytes;
     code.resize(code.len().next_multiple_of(32), 0);
+    let block = CODE + code.len() as u64;
+    code.extend([0x1000u64, 0x2000, 0, 0].iter().flat_map(|word| word.to_le_bytes()));
     let contents = Contents {
         profile: MachineProfile::new(Extensions::IMFD, 16, CODE, code.len() as u64).unwrap(),
         entry: CODE,
@@ -37,7 +39,7 @@ fn steps(kernel: &Kernel, lo: u64, hi: u64) -> u64 {
         sections: Vec::new(),
     };
     let mut machine = Interpreter::new(&Image::new(contents).unwrap()).unwrap();
-    for (register, argument) in (10..).zip([0x1000, 0x2000, lo, hi]) {
+    for (register, argument) in (10..).zip([block, lo, hi]) {
         machine.set_x(register, argument);
     }
     // The return address is 0, where there is no code, so the machine traps there with one more step.

@@ -196,27 +196,9 @@ fn softmax(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply_to(op::Reshape { shape, allow_zero: true }, &[normalized])
 }
 
-/// The maximum number of tensors that one kernel joins: their addresses, the output's and the range must fit
-/// in registers.
-const CONCAT_INPUTS: usize = 5;
-
-/// Many tensors are joined in groups, and then the groups.
 fn concat(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     let axis = call.int("axis")?.ok_or(NodeError::MissingAttribute { attribute: "axis" })?;
-    let mut parts = call.all()?;
-    for round in 0.. {
-        if parts.len() <= CONCAT_INPUTS {
-            break;
-        }
-        let mut joined = Vec::new();
-        for (index, group) in parts.chunks(CONCAT_INPUTS).enumerate() {
-            joined.push(match group {
-                [single] => *single,
-                group => call.step(&format!("concat_{round}_{index}"), op::Concat { axis }, group)?,
-            });
-        }
-        parts = joined;
-    }
+    let parts = call.all()?;
     call.apply_to(op::Concat { axis }, &parts)
 }
 

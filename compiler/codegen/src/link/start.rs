@@ -6,7 +6,8 @@
 //!             if s0 == 0: exit
 //! big step 1: ...
 //!             exit
-//! node 0:     its addresses; go on to the kernel, which returns to the big step
+//! node 0:     the address of its block; go on to the kernel, which returns to the big step
+//!             the block: the addresses of its tensors
 //! ```
 //!
 //! A big step therefore has the same code whether it runs alone or after the others.
@@ -55,9 +56,12 @@ pub(super) struct Entry {
     pub steps: u64,
 }
 
-/// More than the instructions that any big step executes outside its kernel: eight for each of eight
-/// arguments, two calls of two, the branch and the exit.
-pub(super) const MOST_STEPS: u64 = 8 * 8 + 2 * 2 + 1 + 3;
+/// The instructions of a node: the address of its block, and a jump.
+const NODE: u64 = 2 + 2;
+
+/// More than the instructions that any big step executes outside its kernel: eight for each end of the range,
+/// the call, the node, the branch and the exit.
+pub(super) const MOST_STEPS: u64 = 8 * 2 + 2 + NODE + 1 + 3;
 
 /// How many instructions the whole run executes, given the instructions of each big step when it runs alone.
 pub(super) fn whole_run(steps: impl Iterator<Item = u64>) -> u64 {
@@ -74,6 +78,8 @@ pub(super) struct Start {
     pub entries: Vec<Entry>,
     /// The code that the big steps call, which is placed directly after them.
     pub nodes: Vec<u8>,
+    /// The blocks in it, which are data.
+    pub blocks: Vec<std::ops::Range<usize>>,
     /// The offset of each node in that code.
     places: Vec<u64>,
 }
@@ -93,33 +99,34 @@ impl Start {
         draft: &Self,
     ) -> Result<Self, LinkError> {
         let calls_start = address + draft.steps.len() as u64;
-        let (mut places, mut lengths) = (Vec::new(), Vec::new());
+        let (mut places, mut blocks) = (Vec::new(), Vec::new());
         let mut calls = Assembler { address: calls_start, words: Vec::new() };
         for node in nodes {
-            let start = calls.here();
-            for (register, &argument) in (A0..).zip(&node.addresses) {
-                calls.load_immediate(register, argument)?;
-            }
+            // Nodes and their blocks are multiples of 8 bytes, so each is aligned for the numbers in it.
+            let block = calls.here() + NODE * 4;
+            places.push(calls.here() - calls_start);
+            calls.address_of(A0, block)?;
             calls.jump(ZERO, T1, kernels.get(node.kernel).copied().unwrap_or(address))?;
-            places.push(start - calls_start);
-            lengths.push(calls.here() - start);
+            node.addresses.iter().for_each(|&argument| calls.data(argument));
+            blocks.push((block - calls_start) as usize..(calls.here() - calls_start) as usize);
         }
         let mut code = Assembler { address, words: Vec::new() };
         code.load_immediate(S0, 1)?;
         let mut entries = Vec::new();
         for step in steps {
             let entry = code.here();
-            let range = A0 + nodes.get(step.node).map_or(0, |node| node.addresses.len() as u8);
-            code.load_immediate(range, step.lo)?;
-            code.load_immediate(range + 1, step.hi)?;
+            code.load_immediate(A0 + 1, step.lo)?;
+            code.load_immediate(A0 + 2, step.hi)?;
             code.jump(RA, RA, calls_start + draft.places.get(step.node).unwrap_or(&0))?;
             code.push(Instruction { rs1: S0, imm: 4 + EXIT_BYTES, ..Instruction::new(Op::Bne) })?;
             code.exit()?;
-            let node = lengths.get(step.node).copied().unwrap_or(0);
-            entries.push(Entry { address: entry, steps: (code.here() - entry + node) / 4 });
+            entries.push(Entry { address: entry, steps: (code.here() - entry) / 4 + NODE });
         }
         code.exit()?;
-        Ok(Self { steps: code.bytes(), entries, nodes: calls.bytes(), places })
+        if !code.here().is_multiple_of(8) {
+            code.immediate(Op::Addi, ZERO, ZERO, 0)?;
+        }
+        Ok(Self { steps: code.bytes(), entries, nodes: calls.bytes(), blocks, places })
     }
 }
 
@@ -178,6 +185,22 @@ impl Assembler {
             upper.map_err(|_| LinkError::Encoding { what: format!("a call over {distance} bytes") })?;
         self.immediate(Op::Auipc, by, 0, upper)?;
         self.immediate(Op::Jalr, link, by, low)
+    }
+
+    /// The address of something at any distance.
+    fn address_of(&mut self, rd: u8, target: u64) -> Result<(), LinkError> {
+        let distance = target.wrapping_sub(self.here()).cast_signed();
+        let low = low_12(distance);
+        let upper = i32::try_from(distance - i64::from(low));
+        let upper =
+            upper.map_err(|_| LinkError::Encoding { what: format!("an address {distance} bytes away") })?;
+        self.immediate(Op::Auipc, rd, 0, upper)?;
+        self.immediate(Op::Addi, rd, rd, low)
+    }
+
+    /// A number that is no instruction.
+    fn data(&mut self, number: u64) {
+        self.words.extend([number as u32, (number >> 32) as u32]);
     }
 
     fn exit(&mut self) -> Result<(), LinkError> {

@@ -54,7 +54,7 @@ impl Geometry {
             let sizes = [product(&[input, self.channels])?, product(&[output, self.filters])?, depth]
                 .map(|size| size.checked_mul(self.filters.max(1)));
             let all = sizes.into_iter().chain([reach(0), reach(1)]);
-            all.into_iter().try_fold((), |(), size| size.filter(|&size| size < 1 << 48).map(drop))
+            all.into_iter().try_fold((), |(), size| size.filter(|&size| size <= usize::MAX >> 16).map(drop))
         };
         let sound = positive && divided && counted().is_some();
         sound.then_some(()).ok_or_else(|| Error::Geometry(Box::new(self.clone())))

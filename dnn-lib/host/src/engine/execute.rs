@@ -59,11 +59,13 @@ fn joined(block: &Block<'_>, steps: &[i64]) -> ([(usize, i64); DIMS], usize) {
 
 /// Walks the lanes of a block in rows, with the distances of elements along its dimensions.
 fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
+    if let [] | [_] = steps {
+        let step = steps.first().copied().unwrap_or(0);
+        let run = Run::row(block.count(), step);
+        return each(Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
+    }
     let (dims, rank) = joined(block, steps);
-    let Some((&(count, step), outer)) = dims[..rank].split_last() else {
-        let run = Run::row(block.count(), 0);
-        return each(Lanes { first: block.first, run, offset: 0 });
-    };
+    let Some((&(count, step), outer)) = dims[..rank].split_last() else { return };
     let Some((&(rows, row_step), outer)) = outer.split_last() else {
         let run = Run::row(block.count(), step);
         return each(Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
@@ -564,6 +566,7 @@ impl<'a> Machine<'a> {
         let mut starts = [0i64; DIMS];
         starts.iter_mut().zip(block.dims).for_each(|(start, &axis)| *start = self.indices[axis]);
         let outside = self.lane;
+        let most = reduce.ranges.last().map_or(0, |last| last.size as usize).min(self.program.lanes);
         for lane in block.first..block.end {
             self.lane = lane;
             let mut rest = lane;
@@ -576,7 +579,7 @@ impl<'a> Machine<'a> {
                 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
                 // SAFETY: Facts 2 and 4.
                 unsafe {
-                    fill(self.own(copy.to, 0), copy.bytes, bits, self.program.lanes);
+                    fill(self.own(copy.to, 0), copy.bytes, bits, most);
                 }
             }
             self.fold(reduce, lane);

@@ -185,10 +185,10 @@ impl<'a> Machine<'a> {
     /// Computes a box of the output, given by ranges of the joined axes. Ranges of axes of rows are whole.
     pub(crate) fn run(&mut self, ranges: &[Range<u64>]) {
         let program = self.program;
+        let rank = program.outer.iter().filter(|chunked| chunked.chunk > 1).count();
         self.walk(&program.outer, ranges, [1; DIMS], 0, &mut |this, outer| {
             for stage in &program.stages {
-                this.walk(&stage.axes, ranges, [1; DIMS], 0, &mut |this, counts| {
-                    let counts = if program.side_by_side { outer } else { counts };
+                this.walk(&stage.axes, ranges, outer, rank, &mut |this, counts| {
                     let block = Block::new(&stage.dims, counts);
                     let in_place = this.place(stage, block);
                     this.steps(&stage.code, block);
@@ -355,7 +355,9 @@ impl<'a> Machine<'a> {
         let from = match load.from {
             Place::Input(input) => self.inputs[input],
             Place::Scratch(at) => self.memory.wrapping_add(at).cast_const(),
-            Place::Lane(at) => self.memory.wrapping_add(at + self.lane * load.kind.bytes()).cast_const(),
+            Place::Lane(at, step) => {
+                self.memory.wrapping_add(at + self.lane * step * load.kind.bytes()).cast_const()
+            }
         };
         let base = load.offset.at(&self.indices);
         let apart = load.lanes.side_by_side && load.lanes.steps.iter().any(|&step| step != 0);

@@ -612,7 +612,7 @@ impl Translator<'_> {
         let mut contiguous = (0, 0);
         for step in &reduction.body {
             let Step::Load(_, load) = step else { continue };
-            if matches!(load.from, Source::Stage(_)) {
+            if self.side_by_side && matches!(load.from, Source::Stage(_)) {
                 continue;
             }
             let offset = self.axes.linear(&offset(self.definition, load));

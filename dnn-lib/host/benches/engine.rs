@@ -1,7 +1,7 @@
 //! How fast definitions run: `cargo bench -p opml-host --bench engine [-- NAME...]`.
 //!
 //! A line for each case: the best time of runs that alternate with copies of as many bytes as the case reads and
-//! writes, and how many of the best copies that is. `OPML_ISA` forces a set of vector instructions.
+//! writes, how many of the best copies that is, and the time that [`Prepared::work`] expects. `OPML_ISA` forces a set of vector instructions.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ fn main() {
     let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| name.starts_with(wanted));
     let isa = Isa::chosen().unwrap();
-    println!("{isa}; {:<28} {:>10} {:>8} {:>10}", "case", "us", "GB/s", "copies");
+    println!("{isa}; {:<28} {:>10} {:>8} {:>10} {:>10}", "case", "us", "GB/s", "copies", "expected");
     for (name, definition) in cases().into_iter().filter(|(name, _)| wanted(name)) {
         measure(isa, &name, &definition);
     }
@@ -54,7 +54,9 @@ fn measure(isa: Isa, name: &str, definition: &Definition) {
         copies.push(before.elapsed().as_secs_f64());
     }
     let [run, copy] = [runs, copies].map(|times| times.into_iter().fold(f64::INFINITY, f64::min));
-    println!("        {name:<28} {:>10.1} {:>8.1} {:>10.2}", run * 1e6, bytes as f64 / run / 1e9, run / copy);
+    let expected = prepared.work() as f64 / 1e3;
+    let rate = bytes as f64 / run / 1e9;
+    println!("        {name:<28} {:>10.1} {rate:>8.1} {:>10.2} {expected:>10.1}", run * 1e6, run / copy);
 }
 
 fn f32s(shape: &[u64]) -> TensorType {

@@ -4,6 +4,7 @@
 //! run over outputs, or along a row for its stages, so that the bits are those of [`Definition::eval`].
 
 mod axes;
+mod cost;
 mod execute;
 mod product;
 mod program;
@@ -135,6 +136,13 @@ impl Prepared {
     #[must_use]
     pub fn is_contraction(&self) -> bool {
         self.product.is_some()
+    }
+
+    /// About how many nanoseconds one thread needs for the whole output.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        let elements = self.definition.output.elements().unwrap_or(0);
+        self.program.as_ref().map_or(0, |program| cost::nanoseconds(program, self.product.as_ref(), elements))
     }
 
     /// Packs an input that never changes, if runs are faster then. It must be given to them all the same.

@@ -211,7 +211,7 @@ fn convolutions() {
 
 #[test]
 fn softmax_along_each_axis() {
-    for shape in [&[3, 5, 700][..], &[20, 4, 6], &[2, 30, 9]] {
+    for shape in [&[3, 5, 700][..], &[20, 4, 6], &[2, 30, 9], &[5, 9, 20], &[1, 70, 33]] {
         for axis in 0..3 {
             let ty = f32s(shape);
             let mut b = Builder::new("softmax", std::slice::from_ref(&ty), &ty);
@@ -242,7 +242,7 @@ fn softmax_along_each_axis() {
 
 #[test]
 fn means_of_rows_of_two_axes() {
-    for shape in [&[3, 5, 40][..], &[600, 2, 3], &[1, 1, 33]] {
+    for shape in [&[3, 5, 40][..], &[600, 2, 3], &[1, 1, 33], &[50, 3, 17]] {
         let ty = f32s(shape);
         let mut b = Builder::new("center", std::slice::from_ref(&ty), &ty);
         b.rows_along([1, 2]);
@@ -257,6 +257,28 @@ fn means_of_rows_of_two_axes() {
         let (x, mean) = (b.broadcast(0), b.of_row(mean));
         let x = b.sub(x, mean);
         check_with(&b.finish(x).unwrap(), shape[0]);
+    }
+}
+
+#[test]
+fn elements_of_a_row_reduce_an_earlier_stage() {
+    for (rows, size) in [(3, 40), (9, 20), (2, 600)] {
+        let ty = f32s(&[rows, size]);
+        let mut b = Builder::new("mix", std::slice::from_ref(&ty), &ty);
+        b.rows_along([1]);
+        let (row, column) = (b.at(0), b.at(1));
+        let x = b.broadcast(0);
+        let double = b.add(x, x);
+        let doubles = b.row_stage(double);
+        let zero = b.f32(0.0);
+        let sum = b.in_lanes(BinaryOp::Add, [size], zero, |b, at| {
+            let x = b.load(input(0), [row.clone(), at[0].clone()]);
+            let double = b.load(doubles, at.to_vec());
+            b.mul(x, double)
+        });
+        let own = b.load(doubles, [column]);
+        let value = b.add(sum, own);
+        check_with(&b.finish(value).unwrap(), size);
     }
 }
 

@@ -59,11 +59,13 @@ fn joined(block: &Block<'_>, steps: &[i64]) -> ([(usize, i64); DIMS], usize) {
 
 /// Walks the lanes of a block in rows, with the distances of elements along its dimensions.
 fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
+    if let [] | [_] = steps {
+        let step = steps.first().copied().unwrap_or(0);
+        let run = Run::row(block.count(), step);
+        return each(Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
+    }
     let (dims, rank) = joined(block, steps);
-    let Some((&(count, step), outer)) = dims[..rank].split_last() else {
-        let run = Run::row(block.count(), 0);
-        return each(Lanes { first: block.first, run, offset: 0 });
-    };
+    let Some((&(count, step), outer)) = dims[..rank].split_last() else { return };
     let Some((&(rows, row_step), outer)) = outer.split_last() else {
         let run = Run::row(block.count(), step);
         return each(Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
@@ -183,10 +185,10 @@ impl<'a> Machine<'a> {
     /// Computes a box of the output, given by ranges of the joined axes. Ranges of axes of rows are whole.
     pub(crate) fn run(&mut self, ranges: &[Range<u64>]) {
         let program = self.program;
+        let rank = program.outer.iter().filter(|chunked| chunked.chunk > 1).count();
         self.walk(&program.outer, ranges, [1; DIMS], 0, &mut |this, outer| {
             for stage in &program.stages {
-                this.walk(&stage.axes, ranges, [1; DIMS], 0, &mut |this, counts| {
-                    let counts = if program.side_by_side { outer } else { counts };
+                this.walk(&stage.axes, ranges, outer, rank, &mut |this, counts| {
                     let block = Block::new(&stage.dims, counts);
                     let in_place = this.place(stage, block);
                     this.steps(&stage.code, block);
@@ -353,7 +355,9 @@ impl<'a> Machine<'a> {
         let from = match load.from {
             Place::Input(input) => self.inputs[input],
             Place::Scratch(at) => self.memory.wrapping_add(at).cast_const(),
-            Place::Lane(at) => self.memory.wrapping_add(at + self.lane * load.kind.bytes()).cast_const(),
+            Place::Lane(at, step) => {
+                self.memory.wrapping_add(at + self.lane * step * load.kind.bytes()).cast_const()
+            }
         };
         let base = load.offset.at(&self.indices);
         let apart = load.lanes.side_by_side && load.lanes.steps.iter().any(|&step| step != 0);
@@ -564,6 +568,7 @@ impl<'a> Machine<'a> {
         let mut starts = [0i64; DIMS];
         starts.iter_mut().zip(block.dims).for_each(|(start, &axis)| *start = self.indices[axis]);
         let outside = self.lane;
+        let most = reduce.ranges.last().map_or(0, |last| last.size as usize).min(self.program.lanes);
         for lane in block.first..block.end {
             self.lane = lane;
             let mut rest = lane;
@@ -576,7 +581,7 @@ impl<'a> Machine<'a> {
                 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
                 // SAFETY: Facts 2 and 4.
                 unsafe {
-                    fill(self.own(copy.to, 0), copy.bytes, bits, self.program.lanes);
+                    fill(self.own(copy.to, 0), copy.bytes, bits, most);
                 }
             }
             self.fold(reduce, lane);

@@ -111,6 +111,14 @@ impl Product {
         self.epilogue.as_ref().map_or(0, |epilogue| epilogue.scratch)
     }
 
+    /// The number of products of a sum.
+    pub(crate) fn depth(&self) -> u64 {
+        match &self.form {
+            Form::Matrices(matrices) => matrices.sizes[1] as u64,
+            Form::Image(image) => (image.geometry.weights() / image.geometry.filters.max(1)) as u64,
+        }
+    }
+
     /// Packs an input if that helps.
     pub(crate) fn pack(&mut self, isa: Isa, input: usize, bytes: &[u8]) -> Result<(), contraction::Error> {
         if input != self.right || self.left == self.right {

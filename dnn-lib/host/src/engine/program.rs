@@ -15,7 +15,7 @@ pub(crate) type Slot = usize;
 pub(crate) struct Program {
     pub axes: Axes,
     /// Whether lanes run over rows, so that stages keep a block for each of their elements. Otherwise lanes
-    /// run along the row, one row at a time.
+    /// run along the row, a few short rows or a part of a long one at a time.
     pub side_by_side: bool,
     /// The axes of the output, outermost first, with their sizes; none of size 1.
     pub output: Vec<(usize, u64)>,
@@ -103,8 +103,8 @@ pub(crate) enum Place {
     Input(usize),
     /// At an offset in scratch memory.
     Scratch(usize),
-    /// The same, at this lane of blocks.
-    Lane(usize),
+    /// The same, and this many elements further for each lane of the block outside.
+    Lane(usize, usize),
 }
 
 #[derive(Debug)]

@@ -41,10 +41,14 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
     let windows = windows(definition, &axes);
     let row_bytes = stage_elements(definition).fold(1u64, u64::saturating_add).saturating_mul(8);
     let block = if definition.types.len() <= FEW { 2 * BLOCK } else { BLOCK };
-    let most = if side_by_side { (STAGES / row_bytes).clamp(LANES as u64, block) } else { 1 };
+    let most = match several_rows(definition, &windows) {
+        _ if side_by_side => (STAGES / row_bytes).clamp(LANES as u64, block),
+        true => (block / row.iter().map(|&axis| axes.sizes[axis]).fold(1, u64::saturating_mul)).max(1),
+        false => 1,
+    };
     let outer = match turned(definition, &axes, &outer).filter(|_| side_by_side && windows.is_empty()) {
         Some(axis) => tiles(&outer, &axes, axis, most),
-        None => chunks(&outer, &axes, &windows, most),
+        None => chunks(&outer, &axes, &windows, most, if side_by_side { DIMS } else { 1 }),
     };
     let longest = axes
         .sizes
@@ -72,6 +76,12 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
     translator.program()
 }
 
+/// Whether lanes can run along several rows at once: where only values of whole rows have reductions.
+fn several_rows(definition: &Definition, windows: &[Linear]) -> bool {
+    let reduces = |stage: &Stage| stage.steps.iter().any(|step| matches!(step, Step::Reduce(_)));
+    windows.is_empty() && definition.stages.iter().all(|stage| stage.axes.is_empty() || !reduces(stage))
+}
+
 /// The number of elements of each stage but the last.
 fn stage_elements(definition: &Definition) -> impl Iterator<Item = u64> {
     let before = &definition.stages[..definition.stages.len() - 1];
@@ -82,14 +92,14 @@ fn stage_elements(definition: &Definition) -> impl Iterator<Item = u64> {
 
 /// Walks axes in blocks of at most `most` indices: whole inner axes and a part of the next one. A block that a
 /// window can cut has one dimension.
-fn chunks(order: &[usize], axes: &Axes, windows: &[Linear], most: u64) -> Vec<Chunked> {
+fn chunks(order: &[usize], axes: &Axes, windows: &[Linear], most: u64, most_dims: usize) -> Vec<Chunked> {
     let mut rest = most;
     let mut dims = 0;
     let mut chunks: Vec<Chunked> = Vec::new();
     for &axis in order.iter().rev() {
         let cut = windows.iter().any(|window| window.factor(axis) != 0);
         let chunk =
-            if rest <= 1 || dims == DIMS || (cut && dims > 0) { 1 } else { axes.sizes[axis].min(rest) };
+            if rest <= 1 || dims == most_dims || (cut && dims > 0) { 1 } else { axes.sizes[axis].min(rest) };
         dims += usize::from(chunk > 1);
         rest = if chunk == axes.sizes[axis] && !cut { rest / chunk } else { 0 };
         chunks.insert(0, Chunked { axis, chunk });
@@ -230,15 +240,16 @@ impl Translator<'_> {
         let sizes = &self.axes.sizes;
         let order: Vec<usize> =
             stage.axes.iter().map(|axis| axis.index()).filter(|&axis| sizes[axis] != 1).collect();
-        let most = if self.side_by_side { 1 } else { self.lanes as u64 };
-        let axes = chunks(&order, &self.axes, &self.windows, most);
-        let dims = dims(if self.side_by_side { &self.outer } else { &axes });
+        let most = if self.side_by_side { 1 } else { self.lanes as u64 / self.rows() };
+        let axes = chunks(&order, &self.axes, &self.windows, most, DIMS - 1);
+        let dims = [dims(&self.outer), dims(&axes)].concat();
         self.code = vec![Vec::new()];
         self.dims = vec![dims.clone()];
         self.steps(&stage.steps);
         let value = self.operand(stage.value, 0);
         let ty = self.definition.ty(stage.value);
         let across = if self.side_by_side { self.lanes as i64 } else { 1 };
+        let rows = if self.side_by_side { 1 } else { self.rows() };
         let (kind, at, offset, lanes) = if last {
             let output = &self.definition.output;
             let offset =
@@ -247,13 +258,13 @@ impl Translator<'_> {
             (Write::of(output.dtype)?, None, offset, Lanes { steps, side_by_side: false })
         } else {
             let shape: Vec<u64> = stage.axes.iter().map(|&axis| self.definition.size(axis)).collect();
-            let elements = shape.iter().try_fold(across as usize, |product, &size| {
+            let elements = shape.iter().try_fold(across as usize * rows as usize, |product, &size| {
                 product.checked_mul(usize::try_from(size).ok()?)
             })?;
             let at = self.reserve(elements.checked_mul(lane_bytes(ty))?)?;
             self.stages.push(at);
             let offset = self.row_major(stage.axes.iter().map(|axis| axis.index()), &shape).scaled(across);
-            let steps = dims.iter().map(|&axis| offset.factor(axis)).collect();
+            let steps = self.row_steps(&dims, &offset, &shape);
             let lanes = Lanes { steps, side_by_side: self.side_by_side };
             (Write::lanes(ty), Some(at), offset, lanes)
         };
@@ -262,6 +273,21 @@ impl Translator<'_> {
             .iter()
             .any(|instr| matches!(instr, Instr::Apply { to, .. } | Instr::Call { to, .. } if *to == value));
         Some(StageCode { axes, dims, code, value, computed, kind, at, offset, lanes })
+    }
+
+    /// The most rows of a block, if lanes run along rows.
+    fn rows(&self) -> u64 {
+        self.outer.iter().map(|chunked| chunked.chunk).product()
+    }
+
+    /// The steps along dimensions of a block in a stage of this shape, whose rows follow each other if lanes run
+    /// along several.
+    fn row_steps(&self, dims: &[usize], offset: &Linear, shape: &[u64]) -> Vec<i64> {
+        let row = shape.iter().map(|&size| size as i64).fold(1, i64::wrapping_mul);
+        let between = |axis: usize| !self.side_by_side && self.outer.iter().any(|outer| outer.axis == axis);
+        dims.iter()
+            .map(|&axis| offset.factor(axis).wrapping_add(if between(axis) { row } else { 0 }))
+            .collect()
     }
 
     /// The offset of the element at the indices of some axes, which are all dimensions of a tensor.
@@ -418,7 +444,7 @@ impl Translator<'_> {
             let place = self.place(index);
             (depth, depends) = (depth.max(place.0), depends | place.1);
         }
-        if scale != 1 || (of_stage && self.side_by_side) {
+        if of_stage && (self.side_by_side || self.rows() > 1) {
             depends = u64::MAX;
         }
         let dims = self.dims[depth].clone();
@@ -431,11 +457,19 @@ impl Translator<'_> {
             }
             Source::Stage(index) => {
                 let at = self.stages[index as usize];
-                let place = if self.side_by_side && along { Place::Lane(at) } else { Place::Scratch(at) };
+                // The lanes outside are rows only if there are several.
+                let row = if self.rows() > 1 { shape.iter().product::<u64>() as usize } else { 0 };
+                let place = match along {
+                    true => Place::Lane(at, if self.side_by_side { 1 } else { row }),
+                    false => Place::Scratch(at),
+                };
                 (place, Read::lanes(definition.ty(definition.stages[index as usize].value)))
             }
         };
-        let lanes = Lanes { steps: steps(&offset), side_by_side: of_stage && self.side_by_side && !along };
+        let lanes = Lanes {
+            steps: if of_stage { self.row_steps(&dims, &offset, &shape) } else { steps(&offset) },
+            side_by_side: of_stage && self.side_by_side && !along,
+        };
         let innermost = dims.last().map_or(0, |&axis| 1u64 << axis);
         let computed = computed
             .into_iter()
@@ -452,6 +486,7 @@ impl Translator<'_> {
         let otherwise = load.otherwise.map(|otherwise| self.operand(otherwise, depth));
         let to = self.slot_of(value);
         let elements = shape.iter().map(|&size| size as i64).fold(scale, i64::wrapping_mul);
+        let elements = if of_stage && !self.side_by_side { elements * self.rows() as i64 } else { elements };
         let load = program::Load { to, from, kind, offset, lanes, computed, tested, otherwise, elements };
         self.code[depth].push(Instr::Load(load));
         self.define(value, to, depth, depends);
@@ -577,7 +612,7 @@ impl Translator<'_> {
         let mut contiguous = (0, 0);
         for step in &reduction.body {
             let Step::Load(_, load) = step else { continue };
-            if matches!(load.from, Source::Stage(_)) {
+            if self.side_by_side && matches!(load.from, Source::Stage(_)) {
                 continue;
             }
             let offset = self.axes.linear(&offset(self.definition, load));

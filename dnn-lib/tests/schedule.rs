@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use dnn_lib::definition::{Affine, Builder, Coordinate, Definition, Over, Source};
+use dnn_lib::definition::{Affine, Builder, Coordinate, Definition, Over, Source, Step};
 use dnn_lib::kernel::{Kernel, Memory};
 use dnn_lib::math::Function;
 use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Ops, Type, UnaryOp, Value};
@@ -99,7 +99,7 @@ impl Maker {
         }
         maker.known = all(&b, &shape, &|_| true);
         let value = maker.value(&mut b, ty, 4);
-        b.finish(value).ok()
+        b.finish(value).ok().filter(quick)
     }
 
     /// A value of a type, of expressions that are at most so deep.
@@ -119,7 +119,13 @@ impl Maker {
             }
             0..=2 => {
                 let (x, y) = (self.value(b, ty, depth - 1), self.value(b, ty, depth - 1));
-                let op = self.random.pick(&[BinaryOp::Add, BinaryOp::Mul, BinaryOp::Sub, BinaryOp::Max, BinaryOp::Min]);
+                let op = self.random.pick(&[
+                    BinaryOp::Add,
+                    BinaryOp::Mul,
+                    BinaryOp::Sub,
+                    BinaryOp::Max,
+                    BinaryOp::Min,
+                ]);
                 b.binary(op, x, y)
             }
             3 if ty.is_float() => {
@@ -284,14 +290,44 @@ impl Maker {
         let all = sizes.clone();
         b.in_lanes(op, sizes, init, |b, k| {
             let outer = self.known.len();
-            self.known.extend(
-                k.iter().zip(all).map(|(k, end)| Known { index: k.clone(), end, window: false }),
-            );
+            self.known.extend(k.iter().zip(all).map(|(k, end)| Known {
+                index: k.clone(),
+                end,
+                window: false,
+            }));
             let x = self.value(b, ty, depth.min(1));
             self.known.truncate(outer);
             x
         })
     }
+}
+
+/// About how long it takes to compute some steps, for stages that take so long.
+fn cost(definition: &Definition, steps: &[Step], stages: &[u64]) -> u64 {
+    let one = |step: &Step| match step {
+        Step::Load(_, load) => match load.from {
+            Source::Stage(stage) => stages[stage as usize],
+            Source::Input(_) => 1,
+        },
+        Step::Reduce(reduction) => {
+            let inner = cost(definition, &reduction.body, stages);
+            let sizes = reduction.ranges.iter().map(|range| definition.size(range.axis));
+            sizes.fold(inner, u64::saturating_mul)
+        }
+        _ => 1,
+    };
+    steps.iter().map(one).fold(1, u64::saturating_add)
+}
+
+/// Whether a definition can be tested in a moment.
+fn quick(definition: &Definition) -> bool {
+    let mut stages = Vec::new();
+    for stage in &definition.stages {
+        let own = cost(definition, &stage.steps, &stages);
+        stages.push(own);
+    }
+    let elements = definition.output.elements().unwrap_or(u64::MAX);
+    stages.iter().fold(0, |sum: u64, &stage| sum.saturating_add(stage)).saturating_mul(elements) < 100_000
 }
 
 /// The bytes of a tensor, which are mostly small numbers.
@@ -352,11 +388,9 @@ fn check(definition: &Definition, seed: u64) -> Result<(), String> {
         return Err(format!("tile {:?}: {}", schedule::tile(definition), shown()));
     }
     // Every loop has a bound.
-    let loops = kernel.to_string().matches(" for ").count() + kernel.to_string().matches("  for ").count();
-    let bounds = kernel.trips().len();
-    let found = kernel.to_string().lines().filter(|line| line.contains("for v") && line.contains(" in v")).count();
-    if bounds < found {
-        return Err(format!("{bounds} bounds of {found} loops ({loops}): {}", shown()));
+    let loops = kernel.to_string().matches("for v").count();
+    if kernel.trips().len() != loops {
+        return Err(format!("{} bounds of {loops} loops: {}", kernel.trips().len(), shown()));
     }
     let units = kernel.units();
     for poison in [0x7f, 0xff] {
@@ -401,7 +435,7 @@ fn check(definition: &Definition, seed: u64) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn random_definitions_have_the_bits_of_the_reference(seed in any::<u64>()) {
@@ -416,5 +450,5 @@ proptest! {
 #[test]
 fn most_random_definitions_are_ones() {
     let good = (0..1000).filter(|&seed| Maker::definition(seed).is_some()).count();
-    assert!(good > 600, "{good} of 1000");
+    assert!(good > 500, "{good} of 1000");
 }

@@ -4,3 +4,4 @@ mod correct_rounding;
 mod kernel;
 mod operators;
 mod oracle;
+mod schedule;

@@ -38,7 +38,7 @@ fn steps(kernel: &Kernel, units: u64) -> (u64, u64, usize) {
         segments.push(Segment { address: *arguments.last().unwrap(), bytes: bytes.into() });
     }
     arguments.push(address);
-    arguments.extend([0, units]);
+    let block: Vec<u8> = arguments.iter().flat_map(|address| address.to_le_bytes()).collect();
     let contents = Contents {
         profile: MachineProfile::new(Extensions::IMFD, 27, start, code.len() as u64).expect("a profile"),
         entry: start,
@@ -53,7 +53,8 @@ fn steps(kernel: &Kernel, units: u64) -> (u64, u64, usize) {
         sections: vec![],
     };
     let mut machine = Interpreter::new(&Image::new(contents).expect("an image")).expect("a machine");
-    for (register, argument) in (10..).zip(arguments) {
+    machine.write_memory(64, &block).expect("inside");
+    for (register, argument) in (10..).zip([64, 0, units]) {
         machine.set_x(register, argument);
     }
     let outcome = machine.run(1 << 32);

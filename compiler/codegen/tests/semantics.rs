@@ -169,7 +169,7 @@ const FLOATS: [Type; 2] = [Type::F32, Type::F64];
 fn integer_operations() {
     use BinaryOp::*;
     for ty in INTS {
-        for op in [Add, Sub, Mul, DivS, DivU, RemS, RemU, And, Or, Xor, Shl, ShrS, ShrU] {
+        for op in [Add, Sub, Mul, DivS, DivU, RemS, RemU, And, Or, Xor, Shl, ShrS, ShrU, Min, Max] {
             check(&format!("{op:?}"), ty, |b, x, y| b.binary(op, x, y));
         }
         for divisor in [-1, 1, 3, 7, 8, 10, 641] {
@@ -187,10 +187,11 @@ fn integer_operations() {
 fn float_operations() {
     use BinaryOp::*;
     for ty in FLOATS {
-        for op in [Add, Sub, Mul, Div] {
+        for op in [Add, Sub, Mul, Div, Min, Max] {
             check(&format!("{op:?}"), ty, |b, x, y| b.binary(op, x, y));
         }
-        for op in [UnaryOp::Neg, UnaryOp::Abs, UnaryOp::Sqrt] {
+        use UnaryOp::{Abs, Ceil, Floor, Neg, Round, Sqrt, Trunc};
+        for op in [Neg, Abs, Sqrt, Floor, Ceil, Trunc, Round] {
             check(&format!("{op:?}"), ty, |b, x, _| b.unary(op, x));
         }
         check("fma", ty, |b, x, y| b.fma(x, y, x));

@@ -33,6 +33,11 @@ impl Over {
     pub fn window(size: u64, start: impl Into<Affine>, step: u64, positions: u64) -> Self {
         Self { size, window: Some(Window { start: start.into(), step, size: positions }) }
     }
+
+    /// The number of indices, and the window.
+    pub fn parts(&self) -> (u64, Option<Window>) {
+        (self.size, self.window.clone())
+    }
 }
 
 impl Builder {

@@ -213,7 +213,7 @@ impl Axes {
 
 /// The ranges of the index that stands for the indices of some axes in a box.
 pub(crate) fn single(members: &[(usize, u64)], part: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut ranges = vec![0..1];
+    let mut ranges = Vec::from([const { 0..1 }]);
     for &(axis, size) in members {
         let own = &part[axis];
         if *own == (0..size) {

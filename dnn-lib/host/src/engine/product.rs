@@ -34,7 +34,7 @@ pub(crate) struct Product {
 
 #[derive(Debug)]
 enum Form {
-    Matrices(Matrices),
+    Matrices(Box<Matrices>),
     Image(Box<Image>),
 }
 
@@ -93,7 +93,7 @@ impl Product {
     pub(crate) fn new(definition: &Definition) -> Option<Self> {
         let sum = sum(definition)?;
         let (form, left, right) = match matrices(definition, &sum) {
-            Some((matrices, [left, right])) => (Form::Matrices(matrices), left, right),
+            Some((matrices, [left, right])) => (Form::Matrices(Box::new(matrices)), left, right),
             None => {
                 let (image, [left, right]) = image(definition, &sum)?;
                 (Form::Image(Box::new(image)), left, right)

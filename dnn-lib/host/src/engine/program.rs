@@ -1,4 +1,7 @@
 //! Vector programs: what a definition is translated to.
+//!
+//! Lanes run over rows, so that stages keep a block for each of their elements; or they run along rows, a few
+//! short ones or a part of a long one at a time.
 
 use dnn_lib::math::Function;
 use dnn_lib::scalar::{BinaryOp, Type};
@@ -14,9 +17,6 @@ pub(crate) type Slot = usize;
 #[derive(Debug)]
 pub(crate) struct Program {
     pub axes: Axes,
-    /// Whether lanes run over rows, so that stages keep a block for each of their elements. Otherwise lanes
-    /// run along the row, a few short rows or a part of a long one at a time.
-    pub side_by_side: bool,
     /// The axes of the output, outermost first, with their sizes; none of size 1.
     pub output: Vec<(usize, u64)>,
     /// The axes that number the rows, outermost first, with the number of indices in a block.

@@ -37,7 +37,7 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
     let in_row = |axis: usize| definition.row.iter().any(|own| own.index() == axis);
     let (row, outer): (Vec<usize>, Vec<usize>) = output.iter().partition(|&&axis| in_row(axis));
     let along = row.last().is_some_and(|last| output.last() == Some(last) && axes.sizes[*last] >= LONG_ROW);
-    let side_by_side = !along && !(outer.is_empty() && !row.is_empty());
+    let side_by_side = !along && (!outer.is_empty() || row.is_empty());
     let windows = windows(definition, &axes);
     let row_bytes = stage_elements(definition).fold(1u64, u64::saturating_add).saturating_mul(8);
     let block = if definition.types.len() <= FEW { 2 * BLOCK } else { BLOCK };
@@ -206,7 +206,6 @@ impl Translator<'_> {
         Some(Program {
             output: output.filter(|&(_, size)| size != 1).collect(),
             axes: self.axes,
-            side_by_side: self.side_by_side,
             outer: self.outer,
             stages,
             lanes: self.lanes,
@@ -689,7 +688,7 @@ fn updates(reduction: &Reduction, step: &Step) -> Option<usize> {
     };
     let index = reduction.carried.iter().position(|&own| own == carried)?;
     let once = reduction.yields.iter().filter(|&yielded| yielded == value).count() == 1;
-    let kept = reduction.yields.iter().any(|&yielded| yielded == carried);
+    let kept = reduction.yields.contains(&carried);
     let uses = |value: Value| reduction.body.iter().map(|step| uses(step, value)).sum::<usize>();
     (reduction.yields[index] == *value && once && !kept && uses(carried) == 1 && uses(*value) == 0)
         .then_some(index)

@@ -81,6 +81,9 @@ const REACH: std::ops::RangeInclusive<i64> = -2048..=2040;
 /// The distances that one instruction can add.
 const NEAR: std::ops::RangeInclusive<i64> = -2048..=2047;
 
+/// How much is made before a kernel is refused: a definition from a stranger could ask for anything.
+const MOST_EFFORT: u64 = 1 << 18;
+
 /// See the module's documentation.
 pub(super) struct Code {
     b: Builder,
@@ -92,6 +95,8 @@ pub(super) struct Code {
     loops: Vec<(usize, Loop)>,
     /// The depths of the branches that are being built. What is in a branch is not moved out of it.
     branches: Vec<usize>,
+    /// How much has been made.
+    effort: u64,
     /// The variable of each value that is one.
     valued: HashMap<(Value, i64, i64), Variable>,
 }
@@ -105,12 +110,23 @@ impl Code {
             addresses: HashMap::new(),
             loops: Vec::new(),
             branches: Vec::new(),
+            effort: 0,
             valued: HashMap::new(),
         }
     }
 
     pub(super) fn finish(self) -> Result<Kernel, BuildError> {
-        self.b.finish()
+        let kernel = self.b.finish()?;
+        if self.effort > MOST_EFFORT {
+            return Err(BuildError::Form { kernel: kernel.name, what: "it needs too much code" });
+        }
+        Ok(kernel)
+    }
+
+    /// Counts what is made, and tells whether it is too much. Then the kernel is refused.
+    pub(super) fn spent(&mut self) -> bool {
+        self.effort += 1;
+        self.effort > MOST_EFFORT
     }
 
     pub(super) fn lo(&self) -> Value {

@@ -225,15 +225,14 @@ impl Maker {
         }
     }
 
-    fn over(&mut self, b: &mut Builder, windows: bool) -> Over {
-        let _ = b;
+    fn over(&mut self) -> Over {
         let size = match self.random.below(12) {
             0 => 0,
             1 => 17 + self.random.below(20),
             _ => 1 + self.random.below(5),
         };
         let outer: Vec<Affine> = self.known.iter().map(|known| known.index.clone()).collect();
-        if !windows || outer.is_empty() || self.random.chance(50) {
+        if outer.is_empty() || self.random.chance(50) {
             return Over::all(size);
         }
         let start = outer[self.random.below(outer.len() as u64) as usize].clone();
@@ -246,7 +245,7 @@ impl Maker {
     }
 
     fn fold(&mut self, b: &mut Builder, ty: Type, depth: u32) -> Value {
-        let over: Vec<Over> = (0..1 + self.random.below(3)).map(|_| self.over(b, true)).collect();
+        let over: Vec<Over> = (0..1 + self.random.below(3)).map(|_| self.over()).collect();
         let ends: Vec<(u64, Option<dnn_lib::definition::Window>)> = over.iter().map(Over::parts).collect();
         let init = self.number(b, ty);
         let kind = self.random.below(3);

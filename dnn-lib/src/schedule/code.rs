@@ -27,6 +27,12 @@ pub(super) enum Base {
 /// A variable of an index. Affine indices in this module have variables for axes.
 pub(super) type Variable = Axis;
 
+/// The terms of an index.
+type Terms = Vec<(Variable, i64)>;
+
+/// Builds a side of a branch.
+type Side<'a, O> = &'a mut dyn FnMut(&mut O) -> Vec<Value>;
+
 #[derive(Clone, Copy, Debug)]
 struct Known {
     /// The depth of the block in which it is known.
@@ -90,7 +96,7 @@ pub(super) struct Code {
     variables: Vec<Known>,
     pure: HashMap<Pure, Value>,
     /// The addresses that there are for a base and a sum, with their constants.
-    addresses: HashMap<(Base, Vec<(Variable, i64)>), Vec<(i64, Value)>>,
+    addresses: HashMap<(Base, Terms), Vec<(i64, Value)>>,
     /// The loops that are being built, and the depth of each.
     loops: Vec<(usize, Loop)>,
     /// The depths of the branches that are being built. What is in a branch is not moved out of it.
@@ -369,7 +375,7 @@ impl Code {
         owner: &mut O,
         this: fn(&mut O) -> &mut Self,
         condition: Value,
-        sides: [&mut dyn FnMut(&mut O) -> Vec<Value>; 2],
+        sides: [Side<'_, O>; 2],
     ) -> Vec<Value> {
         let [then, otherwise] = sides.map(|side| {
             let code = this(owner);

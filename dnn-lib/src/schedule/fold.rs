@@ -304,12 +304,12 @@ impl Emit<'_> {
 
     /// A reduction in lanes, at one site.
     fn lanes(&mut self, reduction: &Reduction, op: BinaryOp, site: usize, init: Value) -> Value {
-        let lanes = self.lanes_along(reduction, site, &self.joined(reduction, site), vec![init; LANES]);
+        let lanes = self.lanes_along(reduction, site, &self.joined(reduction), vec![init; LANES]);
         halved(&mut self.code, op, lanes)
     }
 
     /// The axes of a reduction with their sizes, those that are one joined. The others have index 0.
-    fn joined(&self, reduction: &Reduction, _: usize) -> Vec<(Axis, u64)> {
+    fn joined(&self, reduction: &Reduction) -> Vec<(Axis, u64)> {
         let mut joined: Vec<(Axis, u64)> = Vec::new();
         for range in &reduction.ranges {
             let size = self.definition.size(range.axis);

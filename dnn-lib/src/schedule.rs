@@ -1,8 +1,10 @@
 //! Loops for the machine, made of definitions.
 //!
 //! [`guest`] gives a kernel over units of the output, with the meaning of
-//! [`Definition::eval`](crate::definition::Definition::eval). A unit is an element, or a row where the
-//! definition has rows.
+//! [`Definition::eval`](crate::definition::Definition::eval). The output is cut into units and these into blocks
+//! (`plan`), loops run over both (`nest`), and the elements of a block are computed together (`emit`, `fold`), as
+//! code in which nothing is computed twice and addresses are counted up (`code`). Blocks and units at a border
+//! are compiled apart, so that most code tests nothing.
 
 mod access;
 mod code;

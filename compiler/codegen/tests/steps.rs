@@ -167,3 +167,23 @@ fn elementary_functions_take_few_steps() {
         assert!(each <= 40, "{}: {each} steps", function.name());
     }
 }
+
+/// A branch reaches 4096 bytes; further jumps go through a register, in another block of code.
+#[test]
+fn loops_longer_than_a_branch_reaches_have_bounds_that_hold() {
+    let kernel = build(|b| {
+        each_unit(b, |b, unit| {
+            let x = load(b, unit);
+            sum(b, 3, x, |b, i, total| {
+                (0..700).fold(total, |total, _| {
+                    let product = b.mul(total, total);
+                    b.binary(dnn_lib::kernel::BinaryOp::Xor, product, i)
+                })
+            })
+        });
+    });
+    for (lo, hi) in [(0, 1), (0, UNITS)] {
+        let (steps, bound) = (steps(&kernel, lo, hi), bound(&kernel, hi - lo).unwrap());
+        assert!(steps <= bound && bound < steps + 100, "{steps} of {bound}");
+    }
+}

@@ -27,6 +27,12 @@ pub(super) enum Base {
 /// A variable of an index. Affine indices in this module have variables for axes.
 pub(super) type Variable = Axis;
 
+/// The terms of an index.
+type Terms = Vec<(Variable, i64)>;
+
+/// Builds a side of a branch.
+type Side<'a, O> = &'a mut dyn FnMut(&mut O) -> Vec<Value>;
+
 #[derive(Clone, Copy, Debug)]
 struct Known {
     /// The depth of the block in which it is known.
@@ -81,17 +87,22 @@ const REACH: std::ops::RangeInclusive<i64> = -2048..=2040;
 /// The distances that one instruction can add.
 const NEAR: std::ops::RangeInclusive<i64> = -2048..=2047;
 
+/// How much is made before a kernel is refused: a definition from a stranger could ask for anything.
+const MOST_EFFORT: u64 = 1 << 18;
+
 /// See the module's documentation.
 pub(super) struct Code {
     b: Builder,
     variables: Vec<Known>,
     pure: HashMap<Pure, Value>,
     /// The addresses that there are for a base and a sum, with their constants.
-    addresses: HashMap<(Base, Vec<(Variable, i64)>), Vec<(i64, Value)>>,
+    addresses: HashMap<(Base, Terms), Vec<(i64, Value)>>,
     /// The loops that are being built, and the depth of each.
     loops: Vec<(usize, Loop)>,
     /// The depths of the branches that are being built. What is in a branch is not moved out of it.
     branches: Vec<usize>,
+    /// How much has been made.
+    effort: u64,
     /// The variable of each value that is one.
     valued: HashMap<(Value, i64, i64), Variable>,
 }
@@ -105,12 +116,23 @@ impl Code {
             addresses: HashMap::new(),
             loops: Vec::new(),
             branches: Vec::new(),
+            effort: 0,
             valued: HashMap::new(),
         }
     }
 
     pub(super) fn finish(self) -> Result<Kernel, BuildError> {
-        self.b.finish()
+        let kernel = self.b.finish()?;
+        if self.effort > MOST_EFFORT {
+            return Err(BuildError::Form { kernel: kernel.name, what: "it needs too much code" });
+        }
+        Ok(kernel)
+    }
+
+    /// Counts what is made, and tells whether it is too much. Then the kernel is refused.
+    pub(super) fn spent(&mut self) -> bool {
+        self.effort += 1;
+        self.effort > MOST_EFFORT
     }
 
     pub(super) fn lo(&self) -> Value {
@@ -353,7 +375,7 @@ impl Code {
         owner: &mut O,
         this: fn(&mut O) -> &mut Self,
         condition: Value,
-        sides: [&mut dyn FnMut(&mut O) -> Vec<Value>; 2],
+        sides: [Side<'_, O>; 2],
     ) -> Vec<Value> {
         let [then, otherwise] = sides.map(|side| {
             let code = this(owner);

@@ -104,6 +104,7 @@ impl<'a> Emit<'a> {
             return known;
         }
         let result = match self.steps[value.index()] {
+            _ if self.code.spent() => self.code.number(self.definition.ty(value), 0),
             Some(Step::Let(_, expr)) => {
                 let expr = expr.map(|operand| self.value(operand, site));
                 self.code.define(expr)

@@ -84,7 +84,7 @@ impl Emit<'_> {
     fn fold(&mut self, reduction: &Reduction, depth: usize, active: &[usize], carried: Carried) -> Carried {
         let Some(range) = reduction.ranges.get(depth) else { return self.body(reduction, active, carried) };
         let size = self.definition.size(range.axis);
-        if size == 0 {
+        if size == 0 || self.code.spent() {
             return carried;
         }
         let Some(window) = &range.window else { return self.all(reduction, depth, active, carried) };
@@ -121,38 +121,35 @@ impl Emit<'_> {
         (most < 0 || least >= size).then_some(false)
     }
 
-    /// The number of operations of the code for the axes from `depth` on.
-    fn weight(&self, reduction: &Reduction, depth: usize, active: &[usize]) -> u64 {
-        let Some(range) = reduction.ranges.get(depth) else {
-            let mut steps = 0;
-            access::each_step(&reduction.body, 0, &mut |_, _| steps += 1);
-            return (steps * active.len() as u64).max(1);
-        };
-        let inner = self.weight(reduction, depth + 1, active);
-        let unrolled = self.unrolled(reduction, depth, active, inner);
-        let rest = self.definition.size(range.axis) % unrolled;
-        inner.saturating_mul(unrolled + rest)
-    }
-
-    /// How many indices of an axis an iteration takes, given the operations for each.
-    fn unrolled(&self, reduction: &Reduction, depth: usize, active: &[usize], weight: u64) -> u64 {
-        let size = self.definition.size(reduction.ranges[depth].axis).max(1);
+    /// How many indices an iteration takes of each axis from `depth` on.
+    fn unrolled(&self, reduction: &Reduction, depth: usize, active: &[usize]) -> Vec<u64> {
+        let mut steps = 0;
+        access::each_step(&reduction.body, 0, &mut |_, _| steps += 1);
+        // The operations for one index.
+        let mut weight = (steps * active.len() as u64).max(1);
         let room = REGISTERS.saturating_sub(active.len()).max(1);
-        let fits = |count: u64| self.loads(reduction, depth, active, count) <= room;
-        if size.saturating_mul(weight) <= SMALL && (size == 1 || fits(size)) {
-            return size;
+        let mut unrolled: Vec<u64> = vec![0; reduction.ranges.len() - depth];
+        for place in (0..unrolled.len()).rev() {
+            let size = self.definition.size(reduction.ranges[depth + place].axis).max(1);
+            let mut fits = |count: u64| {
+                unrolled[place] = count;
+                self.loads(reduction, depth + place, active, &unrolled[place..]) <= room
+            };
+            let whole = size.saturating_mul(weight) <= SMALL && (size == 1 || fits(size));
+            let most = (ITERATION / weight).clamp(1, MOST_UNROLLED).min(size);
+            let count = if whole { size } else { (2..=most).rev().find(|&count| fits(count)).unwrap_or(1) };
+            unrolled[place] = count;
+            weight = weight.saturating_mul(count + size % count);
         }
-        let most = (ITERATION / weight).clamp(1, MOST_UNROLLED).min(size);
-        (2..=most).rev().find(|&count| fits(count)).unwrap_or(1)
+        unrolled
     }
 
-    /// The number of elements that are loaded for `count` indices of an axis. They are all loaded before the
-    /// first is used, because that is how the compiler orders code, so they should fit in registers.
-    fn loads(&self, reduction: &Reduction, depth: usize, active: &[usize], count: u64) -> usize {
-        // The indices of the axes that are unrolled inside of it.
+    /// The number of elements that are loaded for so many indices of the axes from `depth` on. They are all
+    /// loaded before the first is used, because that is how the compiler orders code, so they should fit in
+    /// registers.
+    fn loads(&self, reduction: &Reduction, depth: usize, active: &[usize], counts: &[u64]) -> usize {
         let mut inside: Vec<Vec<(Axis, u64)>> = vec![Vec::new()];
-        for (place, range) in reduction.ranges.iter().enumerate().skip(depth) {
-            let count = if place == depth { count } else { self.unrolled_inside(reduction, place, active) };
+        for (range, &count) in reduction.ranges[depth..].iter().zip(counts).filter(|(_, count)| **count > 1) {
             let indices = |known: Vec<(Axis, u64)>| {
                 (0..count).map(move |index| [&known[..], &[(range.axis, index)]].concat())
             };
@@ -175,11 +172,6 @@ impl Emit<'_> {
         places.len()
     }
 
-    fn unrolled_inside(&self, reduction: &Reduction, depth: usize, active: &[usize]) -> u64 {
-        let weight = self.weight(reduction, depth + 1, active);
-        self.unrolled(reduction, depth, active, weight)
-    }
-
     /// Folds over all indices of an axis.
     fn all(
         &mut self,
@@ -193,7 +185,7 @@ impl Emit<'_> {
         for range in &reduction.ranges[depth..] {
             self.bind(range.axis, active, &Affine::default());
         }
-        let unrolled = self.unrolled_inside(reduction, depth, active);
+        let unrolled = self.unrolled(reduction, depth, active)[0];
         let mut first = 0;
         if unrolled < size {
             let count = size / unrolled;
@@ -312,12 +304,12 @@ impl Emit<'_> {
 
     /// A reduction in lanes, at one site.
     fn lanes(&mut self, reduction: &Reduction, op: BinaryOp, site: usize, init: Value) -> Value {
-        let lanes = self.lanes_along(reduction, site, &self.joined(reduction, site), vec![init; LANES]);
+        let lanes = self.lanes_along(reduction, site, &self.joined(reduction), vec![init; LANES]);
         halved(&mut self.code, op, lanes)
     }
 
     /// The axes of a reduction with their sizes, those that are one joined. The others have index 0.
-    fn joined(&self, reduction: &Reduction, _: usize) -> Vec<(Axis, u64)> {
+    fn joined(&self, reduction: &Reduction) -> Vec<(Axis, u64)> {
         let mut joined: Vec<(Axis, u64)> = Vec::new();
         for range in &reduction.ranges {
             let size = self.definition.size(range.axis);

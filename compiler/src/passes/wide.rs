@@ -7,7 +7,7 @@ use crate::graph::{Graph, GraphNode, Tensor, TensorId};
 
 /// A kernel's parameters are its inputs, its output and a range. At most eight of them are passed in
 /// registers.
-const MOST_INPUTS: usize = 5;
+pub(crate) const MOST_INPUTS: usize = 5;
 
 /// Replaces each wide concatenation by a tree of narrow ones.
 pub(crate) fn narrow(graph: &mut Graph) -> Result<(), OperatorError> {

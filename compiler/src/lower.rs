@@ -1,5 +1,5 @@
-//! What a graph computes: a definition for each node, and which tensors share memory. Memory is planned and the
-//! schedule is made from this list alone.
+//! What a graph computes: a definition for each node, and which tensors share memory. Memory is planned and
+//! the schedule is made from this list alone.
 
 use dnn_lib::definition::Definition;
 use dnn_lib::operator::{Meaning, OperatorError};
@@ -11,8 +11,7 @@ use crate::graph::{Graph, TensorId};
 pub(crate) struct Lowered {
     /// Each after those whose outputs it reads.
     pub(crate) nodes: Vec<Computed>,
-    /// For each tensor, the one whose memory it shares: itself, unless a view defines it. A view's output has the
-    /// same bytes as its input, so it costs nothing.
+    /// For each tensor, the one whose memory it shares: itself, unless a view defines it.
     pub(crate) roots: Vec<TensorId>,
 }
 

@@ -1,5 +1,5 @@
-//! Fusion: a node that computes element by element joins the node that computes what it reads. The tensor between
-//! them is neither stored nor loaded, and needs no memory.
+//! Fusion: a node that computes element by element joins the node that computes what it reads. The tensor
+//! between them is neither stored nor loaded, and needs no memory.
 
 use crate::graph::{Graph, TensorId};
 use crate::lower::{Computed, Lowered};

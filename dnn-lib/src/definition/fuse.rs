@@ -7,14 +7,14 @@ use crate::scalar::{Type, Value};
 use crate::tensor::DType;
 
 impl Definition {
-    /// The definition of `consumer` with input number `input` replaced by the output of this one. Its inputs are
-    /// those of this one, then the others of the consumer. The bits are those of the two in turn, and every
-    /// element is computed once: `None` unless
+    /// The definition of `consumer` with input number `input` replaced by the output of this one. Its inputs
+    /// are those of this one, then the others of the consumer. Both must be [checked](Self::check) ones. The
+    /// bits are those of the two in turn, and every element is computed once. `None` unless
     ///
     /// * the consumer computes each element on its own, and reads the input at the element's own place only,
     /// * a value that is stored in the input and loaded again is the same value,
-    /// * each axis of the consumer's output is a product of neighbouring axes of this output. They may see the
-    ///   same bytes with different shapes; the result has the shape of this output.
+    /// * each axis of the consumer's output is a product of neighbouring axes of this output. They may see
+    ///   the same bytes with different shapes; the result has the shape of this output.
     pub fn then(&self, consumer: &Self, input: usize) -> Option<Self> {
         let seen = consumer.inputs.get(input)?;
         let same = seen.dtype == self.output.dtype && seen.elements() == self.output.elements();
@@ -79,7 +79,8 @@ fn affine(coordinate: &Coordinate) -> Option<Affine> {
     }
 }
 
-/// The indices of a shape, given those of a finer one: each of its axes is a product of neighbouring axes there.
+/// The indices of a shape, given those of a finer one: each of its axes is a product of neighbouring axes
+/// there.
 fn refined(fine: &[u64], coarse: &[u64]) -> Option<Vec<Affine>> {
     let mut parts = long(fine).into_iter();
     let mut indices = vec![Affine::default(); coarse.len()];

@@ -32,8 +32,8 @@ impl Plan {
     }
 }
 
-/// Whether `after`, which computes more for each element of `before`, computes its sums in blocks as large and
-/// its rows as often.
+/// Whether `after`, which computes more for each element of `before`, computes its sums in blocks as large
+/// and its rows as often.
 pub(super) fn keeps_pace(before: &Definition, after: &Definition) -> bool {
     let mut reduces = false;
     access::each_step(&before.last().steps, 0, &mut |step, _| reduces |= matches!(step, Step::Reduce(_)));

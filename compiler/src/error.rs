@@ -80,6 +80,21 @@ pub enum Warning {
         /// Their number.
         count: usize,
     },
+    /// A big step can take more steps than the budget.
+    #[error(
+        "node `{node}` ({operator}) has units that take up to {bound} steps and can't be cut: its big steps exceed the \
+         budget of {budget}"
+    )]
+    Budget {
+        /// The node.
+        node: String,
+        /// Its operator.
+        operator: String,
+        /// The bound of its largest big step.
+        bound: u64,
+        /// The budget.
+        budget: u64,
+    },
     /// An output has no elements.
     #[error("output `{name}` has shape {shape} and no elements: the model computes nothing for it")]
     EmptyOutput {

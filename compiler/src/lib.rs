@@ -9,6 +9,7 @@ mod elf;
 mod error;
 pub mod graph;
 mod import;
+mod lower;
 mod metadata;
 mod passes;
 pub mod plan;
@@ -22,6 +23,7 @@ use std::path::Path;
 use codegen::Target;
 use codegen::link::{self, Linkable, Mark};
 use dnn_lib::definition::Definition;
+use graph::TensorId;
 use image::Image;
 
 pub use error::{CompileError, ImportErrors, ImportProblem, ModelError, NodeError, ScheduleError, Warning};
@@ -39,13 +41,21 @@ pub struct Options {
     /// The most machine steps of a big step, unless a single unit needs more; `None` makes one big step for
     /// each node.
     pub budget: Option<u64>,
+    /// Whether what is computed element by element becomes a part of what it follows.
+    pub fuse: bool,
     /// The largest files and tensors that are read.
     pub limits: onnx::Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shapes: BTreeMap::new(), max_memory: 1 << 38, budget: None, limits: onnx::Limits::default() }
+        Self {
+            shapes: BTreeMap::new(),
+            max_memory: 1 << 38,
+            budget: None,
+            fuse: true,
+            limits: onnx::Limits::default(),
+        }
     }
 }
 
@@ -156,8 +166,13 @@ fn compile_graph_to(
     // The importer has done this already; a graph may come from elsewhere.
     passes::view::separate_outputs(&mut graph)?;
     graph.warnings.extend(metadata::warnings(&graph));
-    let plan = plan::plan(&graph, options.max_memory)?;
-    let mut schedule = schedule::schedule(&graph)?;
+    let mut lowered = lower::lower(&graph)?;
+    if options.fuse {
+        lowered = passes::fuse::fuse(&graph, lowered);
+    }
+    let used: Vec<TensorId> = lowered.used(&graph).collect();
+    let plan = plan::plan(&graph, &lowered, options.max_memory)?;
+    let mut schedule = schedule::schedule(lowered.nodes);
     let kernels = kernels(&schedule.definitions, progress)?;
     progress(Phase::Linking);
     if let Some(budget) = options.budget {
@@ -165,13 +180,16 @@ fn compile_graph_to(
     }
     let (nodes, parts) = schedule.parts(&plan);
     let text = link::text(plan.memory_size(), &kernels, &nodes, &parts)?;
+    if let Some(budget) = options.budget {
+        graph.warnings.extend(schedule.beyond(budget, &text.entries));
+    }
     let marks = text.marks.clone();
-    let contents = metadata::contents(text, &graph, &plan, &schedule)?;
+    let contents = metadata::contents(text, &graph, &used, &plan, &schedule)?;
     let total = contents.segments.iter().map(|segment| segment.bytes.len() as u64).sum();
     let hashing = |done: u64| progress(Phase::Hashing { done: done.min(total), total });
     hashing(0);
     let image = Image::create(contents, image, hashing)?;
-    share_constants(&mut graph, &plan, &image);
+    share_constants(&mut graph, &used, &plan, &image);
     Ok(Compiled { image, graph, plan, schedule, marks })
 }
 
@@ -187,9 +205,8 @@ fn kernels(definitions: &[Definition], progress: &dyn Fn(Phase)) -> Result<Vec<L
 }
 
 /// Lets the constants be the bytes in the image. Nothing refers to the model's files any more.
-fn share_constants(graph: &mut Graph, plan: &Plan, image: &Image) {
-    let used = graph.used();
-    for id in graph.ids().filter(|id| used[id.index()]) {
+fn share_constants(graph: &mut Graph, used: &[TensorId], plan: &Plan, image: &Image) {
+    for &id in used {
         let value = &mut graph.tensors[id.index()].value;
         let stored = value.as_ref().and_then(|value| image.initial(plan.address(id), value.len()));
         *value = stored.or(value.take());

@@ -15,6 +15,7 @@ use crate::schedule::Schedule;
 pub(crate) fn contents(
     text: Text,
     graph: &Graph,
+    used: &[TensorId],
     plan: &Plan,
     schedule: &Schedule,
 ) -> Result<Contents, CompileError> {
@@ -22,12 +23,12 @@ pub(crate) fn contents(
     let extensions = text.extensions()?;
     let profile = MachineProfile::new(extensions, plan.memory_bits as u8, text.address, size)
         .map_err(ImageError::from)?;
-    let table = Table::of(graph);
+    let table = Table::of(graph, used);
     let steps = schedule.steps.iter().zip(&text.entries).map(|(step, entry)| {
         let missing = || ScheduleError::Lost { node: step.node.clone() };
         Ok(BigStep {
             kernel: text.kernel(step.definition).ok_or_else(missing)?,
-            operator: step.operator.to_owned(),
+            operator: step.operator.clone(),
             node: step.node.clone(),
             output: table.place(step.output).ok_or_else(missing)?,
             lo: step.lo,
@@ -97,12 +98,11 @@ struct Table {
 }
 
 impl Table {
-    /// Inputs and outputs in the order of the model, then all other used tensors.
-    fn of(graph: &Graph) -> Self {
-        let used = graph.used();
+    /// Inputs and outputs in the order of the model, then all other tensors in memory.
+    fn of(graph: &Graph, used: &[TensorId]) -> Self {
         let inputs = graph.inputs.iter().map(|&id| (Role::Input, id));
         let outputs = graph.outputs.iter().map(|&id| (Role::Output, id));
-        let others = graph.ids().filter(|id| used[id.index()]).map(|id| match graph.tensor(id).value {
+        let others = used.iter().map(|&id| match graph.tensor(id).value {
             Some(_) => (Role::Constant, id),
             None => (Role::Activation, id),
         });

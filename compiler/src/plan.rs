@@ -14,7 +14,7 @@ use image::Region;
 
 use crate::error::{CompileError, ModelError};
 use crate::graph::{Graph, TensorId};
-use crate::passes::view;
+use crate::lower::Lowered;
 
 /// The alignment of every address: a leaf of the memory's Merkle tree.
 const LEAF: u64 = 32;
@@ -55,19 +55,18 @@ struct Request {
     life: Range<usize>,
 }
 
-/// Plans the memory of a graph.
-pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
-    let roots = view::roots(graph)?;
+/// Plans the memory of a graph, given what is computed.
+pub(crate) fn plan(graph: &Graph, lowered: &Lowered, limit: u64) -> Result<Plan, CompileError> {
+    let roots = &lowered.roots;
     let mut space = Space::default();
     let mut addresses = vec![0; graph.tensors.len()];
-    let constants = place_constants(graph, &mut space, &mut addresses);
-    let (inputs, outputs) =
-        (Group::of(graph, &roots, &graph.inputs), Group::of(graph, &roots, &graph.outputs));
+    let constants = place_constants(graph, lowered, &mut space, &mut addresses);
+    let (inputs, outputs) = (Group::of(graph, roots, &graph.inputs), Group::of(graph, roots, &graph.outputs));
     // The larger ones come first, and the others fill gaps between them.
     let input_first = (inputs.size() >= outputs.size()).then(|| inputs.place(&mut space, &mut addresses));
     let outputs = outputs.place(&mut space, &mut addresses);
     let inputs = input_first.unwrap_or_else(|| inputs.place(&mut space, &mut addresses));
-    for request in requests(graph, &roots) {
+    for request in requests(graph, lowered) {
         addresses[request.root.index()] = space.place(0, request.size, LEAF, &request.life);
     }
     for id in graph.ids() {
@@ -84,11 +83,17 @@ pub(crate) fn plan(graph: &Graph, limit: u64) -> Result<Plan, CompileError> {
 }
 
 /// Places the constants one after the other, equal ones only once.
-fn place_constants(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> Vec<TensorId> {
+fn place_constants(
+    graph: &Graph,
+    lowered: &Lowered,
+    space: &mut Space,
+    addresses: &mut [u64],
+) -> Vec<TensorId> {
     // Lengths are compared first, so that few bytes are read.
     let mut placed: BTreeMap<(usize, &[u8]), u64> = BTreeMap::new();
     let mut constants = Vec::new();
-    for (id, value) in graph.constants() {
+    for id in lowered.used(graph) {
+        let Some(value) = &graph.tensor(id).value else { continue };
         let address = *placed.entry((value.len(), value)).or_insert_with(|| {
             let address = space.place(0, value.len() as u64, LEAF, &(0..usize::MAX));
             constants.push(id);
@@ -131,11 +136,12 @@ fn power_of_two(bytes: u64) -> u64 {
 }
 
 /// All other memory, in the order of placement.
-fn requests(graph: &Graph, roots: &[TensorId]) -> Vec<Request> {
+fn requests(graph: &Graph, lowered: &Lowered) -> Vec<Request> {
+    let roots = &lowered.roots;
     let mut fixed = vec![false; graph.tensors.len()];
     graph.inputs.iter().chain(&graph.outputs).for_each(|id| fixed[roots[id.index()].index()] = true);
     let wanted = |root: &TensorId| !fixed[root.index()] && graph.tensor(*root).value.is_none();
-    let lives = lifetimes(graph, roots).into_iter().filter(|(root, _)| wanted(root));
+    let lives = lifetimes(lowered).into_iter().filter(|(root, _)| wanted(root));
     let size = |root: TensorId| graph.tensor(root).ty.bytes().unwrap_or(u64::MAX);
     let mut requests: Vec<Request> =
         lives.map(|(root, life)| Request { root, size: size(root), life }).collect();
@@ -145,9 +151,9 @@ fn requests(graph: &Graph, roots: &[TensorId]) -> Vec<Request> {
 }
 
 /// The range of nodes during which each computed tensor is in use.
-fn lifetimes(graph: &Graph, roots: &[TensorId]) -> BTreeMap<TensorId, Range<usize>> {
+fn lifetimes(Lowered { nodes, roots }: &Lowered) -> BTreeMap<TensorId, Range<usize>> {
     let mut lives: BTreeMap<TensorId, Range<usize>> = BTreeMap::new();
-    for (index, node) in graph.nodes.iter().enumerate() {
+    for (index, node) in nodes.iter().enumerate() {
         for id in node.inputs.iter().chain([&node.output]) {
             let life = lives.entry(roots[id.index()]).or_insert(index..index);
             life.end = index + 1;

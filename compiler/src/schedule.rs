@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use codegen::link::{Node, Part};
+use codegen::link::{Entry, Node, Part};
 use dnn_lib::definition::Definition;
-use dnn_lib::operator::{Meaning, OperatorError};
 
-use crate::error::ScheduleError;
-use crate::graph::{Graph, TensorId};
+use crate::error::{ScheduleError, Warning};
+use crate::graph::TensorId;
+use crate::lower::Computed;
 use crate::plan::Plan;
 
 /// The big steps of a model, and the kernels that they run.
@@ -23,12 +23,12 @@ pub struct Schedule {
 /// A kernel over a range of its units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BigStep {
-    /// The name of its node.
+    /// The name of its node, or the names of those that became one: `conv1+relu1`.
     pub node: String,
-    /// The index of the node in [`Graph::nodes`].
+    /// The number of what it is a part of; big steps of one node have one number.
     pub place: usize,
-    /// The node's operator.
-    pub operator: &'static str,
+    /// The node's operator, or likewise: `Conv+Relu`.
+    pub operator: String,
     /// The index of the definition in [`Schedule::definitions`].
     pub definition: usize,
     /// The tensors that it reads.
@@ -52,30 +52,29 @@ impl BigStep {
 /// ones.
 const MAX_STEPS: usize = 1 << 20;
 
-/// One big step for each node that computes something.
-pub(crate) fn schedule(graph: &Graph) -> Result<Schedule, OperatorError> {
+/// One big step for each node.
+pub(crate) fn schedule(nodes: Vec<Computed>) -> Schedule {
     let mut schedule = Schedule::default();
     let mut known: HashMap<Definition, usize> = HashMap::new();
-    for (place, node) in graph.nodes.iter().enumerate() {
-        let meaning = node.operator.define(&graph.types(&node.inputs))?;
-        let Some(Meaning::Computed(definition)) = meaning else { continue };
+    for (place, node) in nodes.into_iter().enumerate() {
+        let Computed { name, operator, definition, inputs, output } = node;
         let hi = dnn_lib::schedule::units(&definition);
         let number = *known.entry(definition.clone()).or_insert(schedule.definitions.len());
         if number == schedule.definitions.len() {
             schedule.definitions.push(definition);
         }
         schedule.steps.push(BigStep {
-            node: node.name.clone(),
+            node: name,
             place,
-            operator: node.operator.name(),
+            operator,
             definition: number,
-            inputs: node.inputs.clone(),
-            output: node.output,
+            inputs,
+            output,
             lo: 0,
             hi,
         });
     }
-    Ok(schedule)
+    schedule
 }
 
 impl Schedule {
@@ -98,6 +97,21 @@ impl Schedule {
             }));
         }
         Ok(Self { definitions: self.definitions, steps })
+    }
+
+    /// A warning for each node with a big step whose bound exceeds the budget.
+    pub(crate) fn beyond<'a>(
+        &'a self,
+        budget: u64,
+        entries: &'a [Entry],
+    ) -> impl Iterator<Item = Warning> + 'a {
+        let mut last = None;
+        let bounds = self.steps.iter().zip(entries.iter().map(|entry| entry.bound));
+        bounds.filter(move |(_, bound)| *bound > budget).filter_map(move |(step, bound)| {
+            let first = last.replace(step.place) != Some(step.place);
+            let (node, operator) = (step.node.clone(), step.operator.clone());
+            first.then_some(Warning::Budget { node, operator, bound, budget })
+        })
     }
 
     /// The nodes and the big steps for the linker.

@@ -121,13 +121,14 @@ fn everything_lies_below_the_stack_and_the_memory_is_no_larger_than_it_must_be()
 
 /// Each input and output is alone in an aligned power of two of bytes, and they ascend in the order of the
 /// model.
-fn check_parts(model: &str, Compiled { graph, plan, image, .. }: &Compiled) {
+fn check_parts(model: &str, Compiled { graph, plan, schedule, image, .. }: &Compiled) {
     let Some(Interface { inputs, outputs, scratch_bits, .. }) = &image.interface else {
         assert!(graph.inputs.is_empty(), "{model} has no interface");
         return;
     };
     assert_eq!((inputs, outputs, 1 << scratch_bits), (&plan.inputs, &plan.outputs, STACK_BYTES), "{model}");
-    let used = graph.used();
+    let of_steps = schedule.steps.iter().flat_map(|step| step.inputs.iter().chain([&step.output]));
+    let used: Vec<TensorId> = graph.inputs.iter().chain(&graph.outputs).chain(of_steps).copied().collect();
     for (regions, ids) in [(inputs, &graph.inputs), (outputs, &graph.outputs)] {
         assert!(regions.is_sorted_by_key(|region| region.address), "{model}: {regions:x?}");
         assert_eq!(regions.len(), ids.len(), "{model}");
@@ -145,7 +146,7 @@ fn check_parts(model: &str, Compiled { graph, plan, image, .. }: &Compiled) {
             // A view is at the address of its tensor. An input or output is not such a view.
             let fixed = |other| graph.inputs.contains(&other) || graph.outputs.contains(&other);
             let own = |other| other == id || plan.address(other) == range.start && !fixed(other);
-            for other in graph.ids().filter(|id| used[id.index()]) {
+            for &other in &used {
                 let start = plan.address(other);
                 let apart = !overlap(&range, &(start..start + graph.tensor(other).ty.bytes().unwrap()));
                 assert!(apart || own(other), "{model}: {} in {region:x?}", graph.tensor(other).name);

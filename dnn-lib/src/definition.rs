@@ -23,6 +23,7 @@ mod builder;
 mod check;
 mod display;
 mod eval;
+mod fuse;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,7 @@ pub use affine::{Affine, Axis, Coordinate};
 pub use builder::{Builder, Over};
 pub use check::{DefinitionError, Fault};
 pub use eval::InputError;
+pub(crate) use fuse::keeps_bits;
 
 use crate::math::Function;
 use crate::scalar::{Expr, Type, Value};

@@ -31,3 +31,9 @@ pub fn units(definition: &Definition) -> u64 {
 pub fn guest(definition: &Definition) -> Result<Kernel, BuildError> {
     nest::kernel(definition)
 }
+
+/// Whether a definition that was made by [`Definition::then`] is computed as quickly as what it was made of:
+/// its sums in blocks as large as before, and its rows as often as before.
+pub fn keeps_pace(before: &Definition, after: &Definition) -> bool {
+    plan::keeps_pace(before, after)
+}

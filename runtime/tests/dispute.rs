@@ -41,7 +41,7 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             // The lies are about the last weight, the middle of the schedule, and the output.
             let tensor = match (cheat, phases) {
                 ("weight", _) => "fc.bias",
-                ("step", "1") => "conv1.out",
+                ("step", "1") => "relu1.out",
                 ("step", _) => "relu2.out",
                 _ => "probabilities",
             };

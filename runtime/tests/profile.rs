@@ -100,8 +100,8 @@ fn big_steps_of_one_node_share_its_row() {
     let profile = folder.json(&["profile", "net.opml", "--input", &fixture("digits/7.flat.npy")]);
     let nodes = profile["nodes"].as_array().expect("rows");
     let big_steps = profile["big_steps"].as_array().expect("rows");
-    let first = nodes.iter().find(|node| node["node"] == "fc1").expect("the first layer");
-    let parts: Vec<_> = big_steps.iter().filter(|step| step["node"] == "fc1").collect();
+    let first = nodes.iter().find(|node| node["node"] == "fc1+relu1").expect("the first layer");
+    let parts: Vec<_> = big_steps.iter().filter(|step| step["node"] == "fc1+relu1").collect();
     assert!(parts.len() > 1 && first["big_steps"] == parts.len(), "{first}");
     assert_eq!(
         first["steps"],

@@ -1,26 +1,15 @@
 //! Views: nodes whose output has the same bytes as their input. The two share memory, so a view costs
 //! nothing.
 
-use dnn_lib::operator::{Meaning, Operator, OperatorError, Transpose};
+use dnn_lib::operator::{Operator, OperatorError, Transpose};
 
 use crate::graph::{Graph, GraphNode, Tensor, TensorId};
-
-/// For each tensor, the one whose memory it shares: itself, unless a view defines it.
-pub(crate) fn roots(graph: &Graph) -> Result<Vec<TensorId>, OperatorError> {
-    let mut roots: Vec<TensorId> = graph.ids().collect();
-    for node in &graph.nodes {
-        let meaning = node.operator.define(&graph.types(&node.inputs))?;
-        if let (Some(input), Some(Meaning::View)) = (node.inputs.first(), meaning) {
-            roots[node.output.index()] = roots[input.index()];
-        }
-    }
-    Ok(roots)
-}
+use crate::lower::lower;
 
 /// Gives every output its own memory. An output that would share the memory of an input, a constant or an
 /// earlier output becomes a copy.
 pub(crate) fn separate_outputs(graph: &mut Graph) -> Result<(), OperatorError> {
-    let roots = roots(graph)?;
+    let roots = lower(graph)?.roots;
     let mut taken = vec![true; graph.tensors.len()];
     graph.nodes.iter().for_each(|node| taken[node.output.index()] = false);
     for place in 0..graph.outputs.len() {

@@ -1,8 +1,7 @@
 //! How the output is cut: into units, and units into blocks whose elements are computed together.
 
 use super::access::{self, Uses};
-use crate::definition::{Axis, Definition, Order, Source, Stage, Step};
-use crate::tensor::DType;
+use crate::definition::{Axis, Definition, Order, Source, Stage, Step, keeps_bits};
 
 /// The steps that a unit should take, so that what is done once a unit does not count, ...
 const UNIT: u64 = 1 << 13;
@@ -31,6 +30,15 @@ impl Plan {
         let block = block(definition);
         Self { unit: unit(definition, &block), block, kept: kept(definition), uses: Uses::of(definition) }
     }
+}
+
+/// Whether `after`, which computes more for each element of `before`, computes its sums in blocks as large
+/// and its rows as often.
+pub(super) fn keeps_pace(before: &Definition, after: &Definition) -> bool {
+    let mut reduces = false;
+    access::each_step(&before.last().steps, 0, &mut |step, _| reduces |= matches!(step, Step::Reduce(_)));
+    let sums = !reduces || before.output.dtype == after.output.dtype && block(before) == block(after);
+    sums && kept(before) == kept(after)
 }
 
 /// Whether an axis of the output is one of a row.
@@ -151,11 +159,6 @@ fn kept(definition: &Definition) -> Vec<bool> {
         }
     }
     kept
-}
-
-/// Whether storing and loading a value gives the same value.
-fn keeps_bits(dtype: DType) -> bool {
-    matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64)
 }
 
 fn costs(stage: &Stage) -> bool {

@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod errors;
+mod fusion;
 mod movement;
 mod pooling;
 mod products;

@@ -364,8 +364,9 @@ fn a_program_that_is_not_its_codes_is_not_run() {
         Native::of(&with(image, &changed), 1).err().map(|error| error.to_string()).expect("refused")
     };
     let other_code = NativeError::OtherCode.to_string();
-    // Another meaning: a maximum in the place of the ReLU's selection, or other weights.
-    let relu = program.definitions.iter().position(|definition| definition.name == "relu").expect("a relu");
+    // Another meaning: the bias alone in the place of what the ReLU selects, or other weights.
+    let relu =
+        program.definitions.iter().position(|definition| definition.name == "gemm+relu").expect("a relu");
     let doubled = |changed: &mut Program| {
         let stage = changed.definitions[relu].stages.last_mut().expect("a stage");
         let loaded = stage.steps.iter().find_map(|step| match step {

@@ -3,10 +3,12 @@
 
 use crate::graph::{Graph, TensorId};
 use crate::lower::{Computed, Lowered};
-use crate::passes::wide::MOST_INPUTS;
 
 /// The most nodes that become one.
 const MOST_NODES: usize = 8;
+
+/// The most tensors that a node reads after it was joined. Their addresses are in registers.
+const MOST_INPUTS: usize = 12;
 
 /// The most steps of an element that are appended to others. Values of all steps can be in registers at once.
 const MOST_STEPS: usize = 64;

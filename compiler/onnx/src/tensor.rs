@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn two_elements_of_four_bits_share_a_byte() {
         let int4 = TensorProto { int32_data: vec![0x7f, 0x08], ..proto(22, &[3]) };
-        let raw = TensorProto { raw_data: Some(vec![0x7f, 0x08]), ..proto(22, &[3]) };
+        let raw = TensorProto { raw_data: Some(vec![0x7f, 0x08].into()), ..proto(22, &[3]) };
         let tensor = read(int4).unwrap();
         assert_eq!(tensor, read(raw).unwrap());
         assert_eq!((tensor.dtype(), tensor.bytes()), (DType::I4, &[0x7f, 0x08][..]));
@@ -284,11 +284,11 @@ mod tests {
                 "element 1 is 2, which is not a valid bool",
             ),
             (
-                TensorProto { raw_data: Some(vec![0; 3]), ..proto(21, &[3]) },
+                TensorProto { raw_data: Some(vec![0; 3].into()), ..proto(21, &[3]) },
                 "raw_data holds 3 bytes, but uint4 of shape [3] needs 2",
             ),
             (
-                TensorProto { raw_data: Some(vec![0, 0x10]), ..proto(21, &[3, 1]) },
+                TensorProto { raw_data: Some(vec![0, 0x10].into()), ..proto(21, &[3, 1]) },
                 "the last byte is 0x10; its upper half holds no element",
             ),
         ] {

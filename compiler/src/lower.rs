@@ -49,12 +49,14 @@ pub(crate) fn lower(graph: &Graph) -> Result<Lowered, OperatorError> {
 }
 
 impl Lowered {
-    /// The tensors that are in memory: inputs, outputs, and what nodes read and write.
+    /// The tensors that are in memory: inputs, outputs, what nodes read and write, and those whose memory
+    /// these share.
     pub(crate) fn used<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = TensorId> + use<'a> {
         let mut used = vec![false; graph.tensors.len()];
         let of_nodes = self.nodes.iter().flat_map(|node| node.inputs.iter().chain([&node.output]));
         for id in graph.inputs.iter().chain(&graph.outputs).chain(of_nodes) {
             used[id.index()] = true;
+            used[self.roots[id.index()].index()] = true;
         }
         graph.ids().filter(move |id| used[id.index()])
     }

@@ -10,7 +10,7 @@ const MOST_NODES: usize = 8;
 /// The most tensors that a node reads after it was joined. Their addresses are in registers.
 const MOST_INPUTS: usize = 12;
 
-/// The most steps of an element that are appended to others. Values of all steps can be in registers at once.
+/// The most steps of an element. The more values it has, the fewer of them stay in registers.
 const MOST_STEPS: usize = 64;
 
 /// Joins nodes where it changes no bit and costs nothing. The result is where the last one was.
@@ -46,12 +46,13 @@ fn join(first: &Computed, second: &Computed, input: usize) -> Option<Computed> {
     let name = |a: &str, b: &str| format!("{a}+{b}");
     let operator = name(&first.operator, &second.operator);
     let small = operator.matches('+').count() < MOST_NODES
-        && second.definition.last().steps.len() <= MOST_STEPS
         && first.inputs.len() + second.inputs.len() - 1 <= MOST_INPUTS;
     let definition = small.then(|| first.definition.then(&second.definition, input))??;
     let others = second.inputs.iter().enumerate().filter(|&(index, _)| index != input);
     let inputs: Vec<TensorId> = first.inputs.iter().chain(others.map(|(_, id)| id)).copied().collect();
-    dnn_lib::schedule::keeps_pace(&first.definition, &definition).then(|| Computed {
+    let quick = definition.last().steps.len() <= MOST_STEPS
+        && dnn_lib::schedule::keeps_pace(&first.definition, &definition);
+    quick.then(|| Computed {
         name: name(&first.name, &second.name),
         operator,
         definition,

@@ -30,8 +30,13 @@ pub(crate) fn check(image: &Image, program: &Program) -> Result<(), NativeError>
     let parts: Vec<Part> = program.steps.iter().zip(&image.schedule).map(part).collect();
     let text = link::text(image.profile.memory_size(), &kernels, &nodes, &parts)?;
     let entries = image.schedule.iter().map(|step| (step.entry, step.bound));
+    // The same bytes elsewhere, or on a machine without some instruction, would do something else.
     let same = text.bytes == image.code
+        && text.address == image.profile.code_base()
         && text.address == image.entry
+        && text.extensions()? == image.profile.extensions()
+        && image.sp == image.profile.memory_size()
+        && image.interface.as_ref().is_none_or(|interface| interface.bound == text.bound)
         && entries.eq(text.entries.iter().map(|entry| (entry.address, entry.bound)));
     if same { Ok(()) } else { Err(NativeError::OtherCode) }
 }

@@ -47,6 +47,9 @@ pub enum NativeError {
         /// The program's.
         found: usize,
     },
+    /// Memory before the first big step isn't what contracts take it for.
+    #[error("the image's program is refused: {0}")]
+    Start(&'static str),
     /// A node can't be run.
     #[error("the image's program is refused: node {node} has {what}")]
     Node {

@@ -59,17 +59,23 @@ pub(crate) fn program(image: &Image) -> Result<Program, NativeError> {
 /// The nodes and big steps of a program. Their tensors are in memory, aligned, and apart from scratch; the
 /// output of a node is apart from its inputs.
 pub(crate) fn nodes(image: &Image, program: &Program) -> Result<(Vec<Node>, Vec<Step>), NativeError> {
+    check_start(image)?;
     let nodes = (0..program.nodes.len()).map(|number| node(image, program, number));
     let mut nodes: Vec<Node> = nodes.collect::<Result<_, _>>()?;
+    let written = written(image, &nodes);
     for index in 0..nodes.len() {
         nodes[index].after = (0..index).rev().find(|&before| conflict(&nodes[before], &nodes[index]));
-        nodes[index].constants = constants(image, &nodes, index);
+        nodes[index].constants = constants(image, &nodes[index], &written);
     }
-    let mut steps = Vec::with_capacity(program.steps.len());
+    let mut steps: Vec<Step> = Vec::with_capacity(program.steps.len());
     for (&number, big_step) in program.steps.iter().zip(&image.schedule) {
         let node = number as usize;
         if big_step.lo > big_step.hi || big_step.hi > nodes[node].units {
             return Err(refuse(node, "a big step with units that it hasn't"));
+        }
+        // Big steps of a node run at the same time.
+        if steps.last().is_some_and(|last| last.node == node && big_step.lo < last.hi) {
+            return Err(refuse(node, "big steps with units in common"));
         }
         steps.push(Step { node, lo: big_step.lo, hi: big_step.hi, work: big_step.bound });
     }
@@ -97,8 +103,8 @@ fn node(image: &Image, program: &Program, number: usize) -> Result<Node, NativeE
     if reads.iter().any(|reads| overlap(reads, &writes)) {
         return Err(refuse(number, "an output over its inputs"));
     }
-    if overlap(&writes, &scratch(image)) {
-        return Err(refuse(number, "an output in the scratch memory"));
+    if reads.iter().chain([&writes]).any(|range| overlap(range, &scratch(image))) {
+        return Err(refuse(number, "a tensor in the scratch memory"));
     }
     Ok(Node {
         definition: node.definition as usize,
@@ -112,17 +118,53 @@ fn node(image: &Image, program: &Program, number: usize) -> Result<Node, NativeE
     })
 }
 
+/// Checks that memory before the first big step is what native runs and contracts both take it for.
+fn check_start(image: &Image) -> Result<(), NativeError> {
+    if image.interface.as_ref().is_some_and(|interface| interface.scratch_bits != codegen::link::STACK_BITS) {
+        return Err(NativeError::Start("its scratch memory has another size than its code uses"));
+    }
+    // Only the machine's scratch would be zero after a big step.
+    let range = |segment: &image::Segment| {
+        segment.address..segment.address.saturating_add(segment.bytes.len() as u64)
+    };
+    if image.segments.iter().any(|segment| overlap(&range(segment), &scratch(image))) {
+        return Err(NativeError::Start("it has constants in the scratch memory"));
+    }
+    Ok(())
+}
+
+/// The regions of the inputs.
+fn regions(image: &Image) -> impl Iterator<Item = Range<u64>> {
+    let regions = image.interface.iter().flat_map(|interface| &interface.inputs);
+    regions.filter_map(|region| region.range())
+}
+
+/// What can differ from the image's memory: outputs of nodes, and inputs. Ascending and disjoint.
+fn written(image: &Image, nodes: &[Node]) -> Vec<Range<u64>> {
+    let given = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
+    let given = given.map(|tensor| tensor.address..tensor.address.saturating_add(tensor.bytes));
+    let outputs = nodes.iter().map(|node| node.writes.clone());
+    let mut all: Vec<Range<u64>> = outputs.chain(given).chain(regions(image)).collect();
+    all.sort_unstable_by_key(|range| range.start);
+    let mut written: Vec<Range<u64>> = Vec::new();
+    for range in all {
+        match written.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => written.push(range),
+        }
+    }
+    written
+}
+
 /// The inputs of a node that are in the image and that nothing writes.
-fn constants(image: &Image, nodes: &[Node], index: usize) -> Vec<(usize, Bytes)> {
-    let inputs = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
-    let given: Vec<Range<u64>> =
-        inputs.map(|tensor| tensor.address..tensor.address.saturating_add(tensor.bytes)).collect();
+fn constants(image: &Image, node: &Node, written: &[Range<u64>]) -> Vec<(usize, Bytes)> {
     let constant = |(input, reads): (usize, &Range<u64>)| {
-        let written = nodes.iter().map(|node| &node.writes).chain(&given).any(|range| overlap(range, reads));
-        let length = usize::try_from(reads.end - reads.start).ok().filter(|_| !written)?;
+        let before = written.partition_point(|range| range.end <= reads.start);
+        let changes = written.get(before).is_some_and(|range| overlap(range, reads));
+        let length = usize::try_from(reads.end - reads.start).ok().filter(|_| !changes)?;
         Some((input, image.initial(reads.start, length)?))
     };
-    nodes[index].reads.iter().enumerate().filter_map(constant).collect()
+    node.reads.iter().enumerate().filter_map(constant).collect()
 }
 
 /// The memory that counts as zero between big steps.

@@ -11,9 +11,10 @@ use dnn_lib::schedule;
 use dnn_lib::tensor::{DType, TensorType};
 use image::{Contents, Image, Role, Section};
 use interpreter::Interpreter;
+use isa::Extensions;
 use native::{Native, NativeError, Run};
 use onnx::Limits;
-use step::{Root, Status};
+use step::{MachineProfile, Root, Status};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
@@ -398,4 +399,72 @@ fn a_program_that_is_not_its_codes_is_not_run() {
     assert!(
         refused(&|changed| changed.definitions[relu].axes[0] = 7).contains("the first axes are the output's")
     );
+}
+
+/// The code of an image does what its program says only where it was made to be, on the machine that it was
+/// made for, and over the memory that contracts begin with.
+#[test]
+fn the_same_code_on_another_machine_is_not_run() {
+    let (compiled, _) = compile(&fixtures().join("mnist-mlp"), None);
+    let refused = |change: &dyn Fn(&mut Contents)| {
+        let mut contents = Contents::clone(&compiled.image);
+        change(&mut contents);
+        let image = Image::new(contents).expect("an image");
+        Native::of(&image, 1).err().map(|error| error.to_string()).expect("refused")
+    };
+    let profile = |contents: &mut Contents, extensions, base: u64| {
+        let old = contents.profile;
+        contents.profile =
+            MachineProfile::new(extensions, old.memory_bits(), base, old.code_size()).expect("a machine");
+    };
+    let other_code = NativeError::OtherCode.to_string();
+    // The entries are some instructions later.
+    let moved = |contents: &mut Contents| {
+        profile(contents, contents.profile.extensions(), contents.profile.code_base() - 32);
+    };
+    assert_eq!(refused(&moved), other_code);
+    assert_eq!(refused(&|contents| profile(contents, Extensions::IM, contents.profile.code_base())), other_code);
+    assert_eq!(refused(&|contents| contents.sp = 4096), other_code);
+    let interface = |contents: &mut Contents| contents.interface.clone().expect("an interface");
+    let bound = |contents: &mut Contents| {
+        contents.interface = Some(image::Interface { bound: 1, ..interface(contents) });
+    };
+    assert_eq!(refused(&bound), other_code);
+    // Scratch memory counts as zero between big steps.
+    for scratch_bits in [5, 13] {
+        let scratch = |contents: &mut Contents| {
+            contents.interface = Some(image::Interface { scratch_bits, ..interface(contents) });
+        };
+        assert!(refused(&scratch).ends_with("its scratch memory has another size than its code uses"));
+    }
+    let segment = |contents: &mut Contents, address| {
+        contents.segments.push(image::Segment { address, bytes: vec![1].into() });
+        contents.segments.sort_by_key(|segment| segment.address);
+    };
+    let top = compiled.image.profile.memory_size() - 1;
+    assert!(refused(&|contents| segment(contents, top)).ends_with("it has constants in the scratch memory"));
+}
+
+/// Big steps of a node run at the same time, and what is in scratch memory is another thing on the machine.
+#[test]
+fn big_steps_that_meet_and_tensors_in_scratch_are_refused() {
+    let (compiled, _) = compile(&fixtures().join("mnist-mlp"), Some(20_000));
+    let refused = |change: &dyn Fn(&mut Contents)| {
+        let mut contents = Contents::clone(&compiled.image);
+        change(&mut contents);
+        let image = Image::new(contents).expect("an image");
+        Native::of(&image, 1).err().map(|error| error.to_string()).expect("refused")
+    };
+    let schedule = &compiled.image.schedule;
+    let second = (1..schedule.len()).find(|&step| schedule[step].lo > 0).expect("a node of two big steps");
+    assert!(refused(&|contents| contents.schedule[second].lo -= 1).ends_with("big steps with units in common"));
+    for role in [Role::Activation, Role::Constant] {
+        let in_scratch = |contents: &mut Contents| {
+            let top = contents.profile.memory_size();
+            let tensor = contents.tensors.iter_mut().find(|tensor| tensor.role == role && tensor.bytes <= 4096);
+            let tensor = tensor.expect("a small tensor");
+            tensor.address = (top - tensor.bytes) & !63;
+        };
+        assert!(refused(&in_scratch).ends_with("a tensor in the scratch memory"), "{role:?}");
+    }
 }

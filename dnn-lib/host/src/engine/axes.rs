@@ -131,6 +131,24 @@ pub(crate) fn strides(shape: &[u64]) -> Vec<i64> {
     strides
 }
 
+/// The indices i at which `position + step * i` is in `0..size`, as far as they are in `range`.
+pub(crate) fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> {
+    // Mostly they are all inside, which takes no division to see.
+    let inside = |index: i64| (0..size).contains(&(position + step * index));
+    if range.is_empty() || (inside(range.start) && inside(range.end - 1)) {
+        return range;
+    }
+    let ceil = |a: i64, b: i64| -(-a).div_euclid(b);
+    let (start, end) = match step {
+        0 if (0..size).contains(&position) => return range,
+        0 => (range.start, range.start),
+        1.. => (ceil(-position, step), ceil(size - position, step)),
+        _ => ((position - size).div_euclid(-step) + 1, position.div_euclid(-step) + 1),
+    };
+    let start = start.clamp(range.start, range.end);
+    start..end.clamp(start, range.end)
+}
+
 /// The coordinates that can be out of range, with the sizes of their dimensions: none if the load has no other
 /// value, since then they can't.
 pub(crate) fn tested(definition: &Definition, load: &Load) -> Vec<(Affine, u64)> {

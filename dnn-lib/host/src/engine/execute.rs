@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::program::{
     Chunked, Copy, Fold, Instr, Load, Loop, Place, Program, Reduce, Slot, StageCode, Window,
 };
-use super::transfer::{self, Run};
+use super::axes::within;
+use super::transfer::{self, Read, Run};
 use super::translate::DIMS;
 use super::vector::{self, LANES, Op, Operands, lane_bytes};
 use crate::Isa;
@@ -17,7 +18,7 @@ struct Block<'a> {
     dims: &'a [usize],
     /// The number of indices along each of `dims`.
     counts: [usize; DIMS],
-    /// The lanes that are computed. They are all, unless the block has one dimension.
+    /// The lanes that are computed: all, or some of a row along the innermost dimension.
     first: usize,
     end: usize,
 }
@@ -25,6 +26,26 @@ struct Block<'a> {
 impl<'a> Block<'a> {
     fn new(dims: &'a [usize], counts: [usize; DIMS]) -> Self {
         Self { dims, counts, first: 0, end: counts[..dims.len()].iter().product() }
+    }
+
+    /// The lanes of a row along the innermost dimension.
+    fn row(&self) -> usize {
+        self.dims.len().checked_sub(1).map_or(1, |inner| self.counts[inner])
+    }
+
+    /// The number of rows of the whole block.
+    fn rows(&self) -> usize {
+        self.counts[..self.dims.len().saturating_sub(1)].iter().product()
+    }
+
+    /// How far the first element of a row is from that of the block, with the steps along its dimensions.
+    fn row_offset(&self, row: usize, steps: &[i64]) -> i64 {
+        let (mut rest, mut offset) = (row, 0i64);
+        for dim in (0..self.dims.len().saturating_sub(1)).rev() {
+            offset = offset.wrapping_add(steps[dim].wrapping_mul((rest % self.counts[dim]) as i64));
+            rest /= self.counts[dim];
+        }
+        offset
     }
 
     /// The number of lanes that are computed.
@@ -58,17 +79,19 @@ fn joined(block: &Block<'_>, steps: &[i64]) -> ([(usize, i64); DIMS], usize) {
 }
 
 /// Walks the lanes of a block in rows, with the distances of elements along its dimensions.
-fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
-    if let [] | [_] = steps {
-        let step = steps.first().copied().unwrap_or(0);
-        let run = Run::row(block.count(), step);
-        return each(Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
+fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(&Lanes)) {
+    let (row, rows) = (block.row(), block.rows());
+    if rows == 1 || block.count() < row * rows {
+        let step = steps.last().copied().unwrap_or(0);
+        let place = step.wrapping_mul((block.first % row) as i64);
+        let offset = block.row_offset(block.first / row, steps).wrapping_add(place);
+        return each(&Lanes { first: block.first, run: Run::row(block.count(), step), offset });
     }
     let (dims, rank) = joined(block, steps);
     let Some((&(count, step), outer)) = dims[..rank].split_last() else { return };
     let Some((&(rows, row_step), outer)) = outer.split_last() else {
         let run = Run::row(block.count(), step);
-        return each(Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
+        return each(&Lanes { first: block.first, run, offset: step.wrapping_mul(block.first as i64) });
     };
     let run = Run { count, step, rows, row_step };
     let number: usize = outer.iter().map(|(count, _)| count).product();
@@ -78,26 +101,8 @@ fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(Lanes)) {
             offset = offset.wrapping_add(step.wrapping_mul((rest % count) as i64));
             rest /= count;
         }
-        each(Lanes { first: part * rows * count, run, offset });
+        each(&Lanes { first: part * rows * count, run, offset });
     }
-}
-
-/// The indices i at which `position + step * i` is in `0..size`, as far as they are in `range`.
-fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> {
-    // Mostly they are all inside, which takes no division to see.
-    let inside = |index: i64| (0..size).contains(&(position + step * index));
-    if range.is_empty() || (inside(range.start) && inside(range.end - 1)) {
-        return range;
-    }
-    let ceil = |a: i64, b: i64| -(-a).div_euclid(b);
-    let (start, end) = match step {
-        0 if (0..size).contains(&position) => return range,
-        0 => (range.start, range.start),
-        1.. => (ceil(-position, step), ceil(size - position, step)),
-        _ => ((position - size).div_euclid(-step) + 1, position.div_euclid(-step) + 1),
-    };
-    let start = start.clamp(range.start, range.end);
-    start..end.clamp(start, range.end)
 }
 
 /// The state of a run.
@@ -117,7 +122,8 @@ fn within(position: i64, step: i64, size: i64, range: Range<i64>) -> Range<i64> 
 /// 5. An element of an input, a stage or the output is accessed only at coordinates in range. An affine one is
 ///    in range wherever its load is reached, says `Definition::check`: joined axes have the same offsets, and
 ///    an instruction is never moved out of a loop whose index or window it depends on. A tested one is
-///    compared, a computed one is compared or clamped.
+///    compared, a computed one is compared or clamped. What is between the elements of a run is in the same
+///    tensor; in the place of the output, it is among the sums that are finished, which are side by side.
 pub(crate) struct Machine<'a> {
     program: &'a Program,
     isa: Isa,
@@ -211,10 +217,11 @@ impl<'a> Machine<'a> {
         rank: usize,
         each: &mut dyn FnMut(&mut Self, [usize; DIMS]),
     ) {
-        let Some((Chunked { axis, chunk }, rest)) = axes.split_first() else { return each(self, counts) };
+        let Some((Chunked { axis, chunk, whole }, rest)) = axes.split_first() else { return each(self, counts) };
         let Range { mut start, end } = ranges[*axis];
         while start < end {
-            let count = (*chunk).min(end - start);
+            let border = [whole.start, whole.end].into_iter().filter(|&border| border > start).min();
+            let count = border.unwrap_or(end).min(end).min(start.saturating_add(*chunk)) - start;
             self.indices[*axis] = start as i64;
             let (mut counts, mut rank) = (counts, rank);
             if *chunk > 1 {
@@ -254,7 +261,7 @@ impl<'a> Machine<'a> {
 
     /// Writes indices, the first of them `start`.
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-    fn count(&self, to: Slot, start: i64, lanes: Lanes) {
+    fn count(&self, to: Slot, start: i64, lanes: &Lanes) {
         let Run { count, step, rows, row_step } = lanes.run;
         for row in 0..rows {
             let start = start.wrapping_add(row_step.wrapping_mul(row as i64));
@@ -329,6 +336,9 @@ impl<'a> Machine<'a> {
     /// Makes NaNs canonical where the elements of a stage were computed in their place.
     #[expect(unsafe_code, reason = "elements are in untyped memory")]
     fn observe(&self, stage: &StageCode, block: Block<'_>) {
+        if stage.canonical {
+            return;
+        }
         // SAFETY: Facts 1 to 5.
         unsafe { transfer::observe(self.level, stage.kind, block.count(), self.at(stage.value, 0)) }
     }
@@ -338,7 +348,7 @@ impl<'a> Machine<'a> {
         let to = self.target(stage);
         let base = stage.offset.at(&self.indices);
         let bytes = stage.kind.bytes() as i64;
-        let write = |lanes: Lanes| {
+        let write = |lanes: &Lanes| {
             let offset = base.wrapping_add(lanes.offset).wrapping_mul(bytes);
             let run = lanes.run;
             let (from, to) = (self.at(stage.value, lanes.first), to.wrapping_offset(offset as isize));
@@ -346,7 +356,7 @@ impl<'a> Machine<'a> {
             unsafe { transfer::write(self.level, stage.kind, run, from.cast_const(), to) }
         };
         if stage.lanes.side_by_side {
-            return write(Lanes { first: 0, run: Run::row(block.count(), 1), offset: 0 });
+            return write(&Lanes { first: 0, run: Run::row(block.count(), 1), offset: 0 });
         }
         runs(&block, &stage.lanes.steps, write);
     }
@@ -367,14 +377,14 @@ impl<'a> Machine<'a> {
         let whole = block.count();
         if load.lanes.side_by_side {
             let lanes = Lanes { first: block.first, run: Run::row(whole, 1), offset: block.first as i64 };
-            return self.load_run(load, lanes, from, base, whole);
+            return self.load_run(load, &lanes, from, base, whole);
         }
         runs(&block, &load.lanes.steps, |lanes| self.load_run(load, lanes, from, base, whole));
     }
 
     /// Loads rows of a block. If they are all of it, lanes that are elements side by side stay where they are.
     #[expect(unsafe_code, reason = "elements are in untyped memory")]
-    fn load_run(&mut self, load: &Load, lanes: Lanes, from: *const u8, base: i64, whole: usize) {
+    fn load_run(&mut self, load: &Load, lanes: &Lanes, from: *const u8, base: i64, whole: usize) {
         let bytes = load.kind.bytes() as i64;
         let (offset, run) = (base.wrapping_add(lanes.offset), lanes.run);
         debug_assert!(run.count == 0 || in_tensor(load, offset, run), "{load:?}");
@@ -391,33 +401,20 @@ impl<'a> Machine<'a> {
 
     /// Loads elements some of which may be out of range, or whose places are computed.
     fn load_some(&mut self, load: &Load, block: Block<'_>, from: *const u8, base: i64) {
-        let rank = block.dims.len();
-        let inner = rank.saturating_sub(1);
-        let count = if rank == 0 { 1 } else { block.counts[inner] };
+        let count = block.row();
         let step = |steps: &[i64]| steps.last().copied().unwrap_or(0);
-        let number = block.counts[..inner].iter().product();
-        for run in 0..number {
-            // The indices along the outer dimensions, for this run.
-            let mut indices = [0i64; DIMS];
-            let mut rest = run;
-            for dim in (0..inner).rev() {
-                indices[dim] = (rest % block.counts[dim]) as i64;
-                rest /= block.counts[dim];
-            }
-            let outer = |steps: &[i64]| {
-                let terms = steps[..inner.min(steps.len())].iter().zip(indices);
-                terms.map(|(&step, index)| step.wrapping_mul(index)).fold(0, i64::wrapping_add)
-            };
-            let first = run * count;
-            let all = if number == 1 { block.first as i64..block.end as i64 } else { 0..count as i64 };
+        for row in block.first / count..block.end.div_ceil(count) {
+            let first = row * count;
+            let all = block.first.max(first)..block.end.min(first + count);
+            let all = (all.start - first) as i64..(all.end - first) as i64;
             let mut range = all.clone();
             for tested in &load.tested {
-                let position = tested.index.at(&self.indices) + outer(&tested.steps);
+                let position = tested.index.at(&self.indices) + block.row_offset(row, &tested.steps);
                 range = within(position, step(&tested.steps), tested.size, range);
             }
             let side_by_side = i64::from(load.lanes.side_by_side);
             let offset =
-                base.wrapping_add(outer(&load.lanes.steps)).wrapping_add(side_by_side * first as i64);
+                base.wrapping_add(block.row_offset(row, &load.lanes.steps)).wrapping_add(side_by_side * first as i64);
             let step = step(&load.lanes.steps).wrapping_add(side_by_side);
             self.load_lanes(load, Part { first, all, range, offset, step, from });
         }
@@ -515,6 +512,7 @@ impl<'a> Machine<'a> {
                     half /= 2;
                 }
             }
+            Fold::Along { together: true, .. } => self.together(reduce, block),
             Fold::Along { .. } => self.along(reduce, block),
         }
     }
@@ -535,17 +533,25 @@ impl<'a> Machine<'a> {
             }
         }
         for index in indices {
-            let mut block = block;
-            if let Some((position, step, lane_step, size)) = moving {
-                let lanes = block.first as i64..block.end as i64;
-                let lanes = within(position + step * index, lane_step, size, lanes);
-                (block.first, block.end) = (lanes.start as usize, lanes.end as usize);
-                if block.count() == 0 {
-                    continue;
+            self.indices[*axis] = index;
+            let Some((position, step, lane_step, size)) = moving else {
+                self.each(reduce, rest, block, number);
+                continue;
+            };
+            let inside = |range| within(position + step * index, lane_step, size, range);
+            let row = block.row() as i64;
+            if inside(0..row) == (0..row) {
+                self.each(reduce, rest, block, number);
+                continue;
+            }
+            let (first, end) = (block.first as i64, block.end as i64);
+            for start in (first / row * row..end).step_by(row as usize) {
+                let lanes = inside(first.max(start) - start..end.min(start + row) - start);
+                let (first, end) = ((start + lanes.start) as usize, (start + lanes.end) as usize);
+                if first < end {
+                    self.each(reduce, rest, Block { first, end, ..block }, number);
                 }
             }
-            self.indices[*axis] = index;
-            self.each(reduce, rest, block, number);
         }
     }
 
@@ -560,6 +566,29 @@ impl<'a> Machine<'a> {
             }
             Fold::Along { .. } => {}
         }
+    }
+
+    /// A reduction along the lanes of whole rows, one for each lane of a block.
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn together(&mut self, reduce: &'a Reduce, block: Block<'a>) {
+        let Fold::Along { op, ty, init, result, value, spread, dims, .. } = &reduce.fold else { return };
+        let Some(last) = reduce.ranges.last() else { return };
+        let (rows, count) = (block.count(), last.size as usize);
+        for copy in spread {
+            let run = Run { count, step: 0, rows, row_step: 1 };
+            let kind = if copy.bytes == 8 { Read::Eight } else { Read::Four };
+            let from = self.at(copy.from, 0).cast_const();
+            // SAFETY: Facts 2 to 4. The slots are two.
+            unsafe { transfer::read(self.level, kind, run, from, self.own(copy.to, 0)) }
+        }
+        let mut counts = block.counts;
+        counts[dims.len() - 1] = count;
+        self.indices[last.axis] = 0;
+        self.steps(&reduce.body, Block::new(dims, counts));
+        let [init, lanes] = [init, value].map(|&slot| self.at(slot, 0).cast_const());
+        let fold = vector::Rows { init, lanes, count, rows, to: self.at(*result, 0) };
+        // SAFETY: Facts 2 to 4. No other instruction has the result.
+        unsafe { vector::fold_rows(self.level, *op, *ty, fold) }
     }
 
     /// A reduction along lanes, for each lane of a block.

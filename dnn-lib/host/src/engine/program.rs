@@ -3,6 +3,8 @@
 //! Lanes run over rows, so that stages keep a block for each of their elements; or they run along rows, a few
 //! short ones or a part of a long one at a time.
 
+use std::ops::Range;
+
 use dnn_lib::math::Function;
 use dnn_lib::scalar::{BinaryOp, Type};
 
@@ -39,6 +41,8 @@ pub(crate) struct Program {
 pub(crate) struct Chunked {
     pub axis: usize,
     pub chunk: u64,
+    /// The indices at which no window is cut. No chunk has both these and others.
+    pub whole: Range<u64>,
 }
 
 /// The code of a stage.
@@ -52,6 +56,8 @@ pub(crate) struct StageCode {
     pub value: Slot,
     /// Whether an operation on whole blocks defines the value.
     pub computed: bool,
+    /// Whether no NaN of the value but the canonical one is possible.
+    pub canonical: bool,
     pub kind: Write,
     /// Where its elements are in scratch memory; `None` for the output.
     pub at: Option<usize>,
@@ -156,6 +162,9 @@ pub(crate) enum Fold {
         value: Slot,
         spread: Vec<Copy>,
         dims: Vec<usize>,
+        /// Whether a block of lanes is enough for the whole range at all lanes of the block outside: then lanes
+        /// run over both.
+        together: bool,
     },
 }
 
@@ -171,6 +180,6 @@ pub(crate) struct Window {
     pub start: Linear,
     pub step: i64,
     pub size: i64,
-    /// How far the position moves from lane to lane: then blocks have one dimension.
+    /// How far the position moves from lane to lane, along the innermost dimension of blocks.
     pub lane_step: i64,
 }

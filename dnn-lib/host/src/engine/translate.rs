@@ -1,11 +1,12 @@
 //! From definitions to vector programs.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use dnn_lib::definition::{Coordinate, Definition, Load, Order, Reduction, Source, Stage, Step};
 use dnn_lib::scalar::{BinaryOp, Const, Expr, Value};
 
-use super::axes::{Axes, Linear, offset, strides, tested};
+use super::axes::{Axes, Linear, offset, strides, tested, within};
 use super::program::{
     self, Chunked, Computed, Copy, Fold, Instr, Lanes, Loop, Place, Program, Reduce, Slot, StageCode, Tested,
     Window,
@@ -71,13 +72,14 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
         code: Vec::new(),
         dims: Vec::new(),
         spread: None,
+        together: false,
         axes,
     };
     translator.program()
 }
 
 /// Whether lanes can run along several rows at once: where only values of whole rows have reductions.
-fn several_rows(definition: &Definition, windows: &[Linear]) -> bool {
+fn several_rows(definition: &Definition, windows: &[Cut]) -> bool {
     let reduces = |stage: &Stage| stage.steps.iter().any(|step| matches!(step, Step::Reduce(_)));
     windows.is_empty() && definition.stages.iter().all(|stage| stage.axes.is_empty() || !reduces(stage))
 }
@@ -90,19 +92,23 @@ fn stage_elements(definition: &Definition) -> impl Iterator<Item = u64> {
         .map(|stage| stage.axes.iter().map(|&axis| definition.size(axis)).fold(1, u64::saturating_mul))
 }
 
-/// Walks axes in blocks of at most `most` indices: whole inner axes and a part of the next one. A block that a
-/// window can cut has one dimension.
-fn chunks(order: &[usize], axes: &Axes, windows: &[Linear], most: u64, most_dims: usize) -> Vec<Chunked> {
+/// Walks axes in blocks of at most `most` indices: whole inner axes and a part of the next one. Only along its
+/// innermost dimension can a window cut a block; axes that cut it elsewhere are passed over.
+fn chunks(order: &[usize], axes: &Axes, windows: &[Cut], most: u64, most_dims: usize) -> Vec<Chunked> {
     let mut rest = most;
     let mut dims = 0;
     let mut chunks: Vec<Chunked> = Vec::new();
     for &axis in order.iter().rev() {
-        let cut = windows.iter().any(|window| window.factor(axis) != 0);
-        let chunk =
-            if rest <= 1 || dims == most_dims || (cut && dims > 0) { 1 } else { axes.sizes[axis].min(rest) };
+        let size = axes.sizes[axis];
+        let cut = windows.iter().any(|window| window.start.factor(axis) != 0);
+        let passed = cut && dims > 0;
+        let chunk = if rest <= 1 || dims == most_dims || passed { 1 } else { size.min(rest) };
         dims += usize::from(chunk > 1);
-        rest = if chunk == axes.sizes[axis] && !cut { rest / chunk } else { 0 };
-        chunks.insert(0, Chunked { axis, chunk });
+        if !passed {
+            rest = if chunk == size { rest / chunk } else { 0 };
+        }
+        let whole = windows.iter().fold(0..size as i64, |range, window| window.whole(axis, range));
+        chunks.insert(0, Chunked { axis, chunk, whole: whole.start as u64..whole.end as u64 });
     }
     chunks
 }
@@ -133,27 +139,54 @@ fn tiles(order: &[usize], axes: &Axes, other: usize, most: u64) -> Vec<Chunked> 
             axis if axis == other => most / LANES as u64,
             _ => 1,
         };
-        Chunked { axis, chunk: axes.sizes[axis].min(most.max(1)) }
+        let size = axes.sizes[axis];
+        Chunked { axis, chunk: size.min(most.max(1)), whole: 0..size }
     };
     order.iter().map(chunk).collect()
 }
 
-fn dims(chunks: &[Chunked]) -> Vec<usize> {
+fn dims_of(chunks: &[Chunked]) -> Vec<usize> {
     chunks.iter().filter(|chunked| chunked.chunk > 1).map(|chunked| chunked.axis).collect()
 }
 
-/// The positions of all windows.
-fn windows(definition: &Definition, axes: &Axes) -> Vec<Linear> {
-    fn collect(steps: &[Step], axes: &Axes, windows: &mut Vec<Linear>) {
+/// A window, which can cut blocks.
+struct Cut {
+    /// Its first position.
+    start: Linear,
+    /// From there to its last one.
+    length: i64,
+    /// The number of positions that are inside.
+    size: i64,
+}
+
+impl Cut {
+    /// The indices of an axis in a range at which no position is outside. All, if that depends on others too.
+    fn whole(&self, axis: usize, range: Range<i64>) -> Range<i64> {
+        let &[(own, factor)] = &self.start.terms[..] else { return range };
+        if own != axis {
+            return range;
+        }
+        let ends = [self.start.constant, self.start.constant.wrapping_add(self.length)];
+        ends.into_iter().fold(range, |range, end| within(end, factor, self.size, range))
+    }
+}
+
+/// All windows.
+fn windows(definition: &Definition, axes: &Axes) -> Vec<Cut> {
+    fn collect(definition: &Definition, steps: &[Step], axes: &Axes, windows: &mut Vec<Cut>) {
         for step in steps {
             let Step::Reduce(reduction) = step else { continue };
-            let starts = reduction.ranges.iter().filter_map(|range| Some(&range.window.as_ref()?.start));
-            windows.extend(starts.map(|start| axes.linear(start)));
-            collect(&reduction.body, axes, windows);
+            for range in &reduction.ranges {
+                let Some(window) = &range.window else { continue };
+                let last = (definition.size(range.axis) as i64).saturating_sub(1);
+                let length = (window.step as i64).wrapping_mul(last);
+                windows.push(Cut { start: axes.linear(&window.start), length, size: window.size as i64 });
+            }
+            collect(definition, &reduction.body, axes, windows);
         }
     }
     let mut windows = Vec::new();
-    definition.stages.iter().for_each(|stage| collect(&stage.steps, axes, &mut windows));
+    definition.stages.iter().for_each(|stage| collect(definition, &stage.steps, axes, &mut windows));
     windows
 }
 
@@ -171,7 +204,7 @@ struct Known {
 struct Translator<'a> {
     definition: &'a Definition,
     axes: Axes,
-    windows: Vec<Linear>,
+    windows: Vec<Cut>,
     side_by_side: bool,
     outer: Vec<Chunked>,
     lanes: usize,
@@ -190,6 +223,8 @@ struct Translator<'a> {
     dims: Vec<Vec<usize>>,
     /// In a reduction along lanes: the values of outside that are spread over the lanes.
     spread: Option<HashMap<Slot, Copy>>,
+    /// There: whether lanes run over rows too.
+    together: bool,
 }
 
 impl Translator<'_> {
@@ -241,7 +276,7 @@ impl Translator<'_> {
             stage.axes.iter().map(|axis| axis.index()).filter(|&axis| sizes[axis] != 1).collect();
         let most = if self.side_by_side { 1 } else { self.lanes as u64 / self.rows() };
         let axes = chunks(&order, &self.axes, &self.windows, most, DIMS - 1);
-        let dims = [dims(&self.outer), dims(&axes)].concat();
+        let dims = [dims_of(&self.outer), dims_of(&axes)].concat();
         self.code = vec![Vec::new()];
         self.dims = vec![dims.clone()];
         self.steps(&stage.steps);
@@ -271,7 +306,8 @@ impl Translator<'_> {
         let computed = code
             .iter()
             .any(|instr| matches!(instr, Instr::Apply { to, .. } | Instr::Call { to, .. } if *to == value));
-        Some(StageCode { axes, dims, code, value, computed, kind, at, offset, lanes })
+        let canonical = code.iter().any(|instr| matches!(instr, Instr::Call { to, .. } if *to == value));
+        Some(StageCode { axes, dims, code, value, computed, canonical, kind, at, offset, lanes })
     }
 
     /// The most rows of a block, if lanes run along rows.
@@ -458,7 +494,7 @@ impl Translator<'_> {
                 let at = self.stages[index as usize];
                 // The lanes outside are rows only if there are several.
                 let row = if self.rows() > 1 { shape.iter().product::<u64>() as usize } else { 0 };
-                let place = match along {
+                let place = match along && !self.together {
                     true => Place::Lane(at, if self.side_by_side { 1 } else { row }),
                     false => Place::Scratch(at),
                 };
@@ -660,7 +696,17 @@ impl Translator<'_> {
         let ty = self.definition.ty(reduction.carried[0]);
         let init = self.operand(reduction.init[0], depth);
         let ranges = self.loops(reduction);
-        let dims: Vec<usize> = ranges.last().map(|range| range.axis).into_iter().collect();
+        let mut dims: Vec<usize> = ranges.last().map(|range| range.axis).into_iter().collect();
+        let lanes = ranges.iter().map(|range| range.size as u64).fold(self.rows(), u64::saturating_mul);
+        let rows = dims_of(&self.outer);
+        let together = !self.side_by_side
+            && self.dims[depth] == rows
+            && ranges.len() == 1
+            && (self.rows() + 1..=self.lanes as u64).contains(&lanes);
+        if together {
+            dims = [rows, dims].concat();
+        }
+        self.together = together;
         self.code.push(Vec::new());
         self.dims.push(dims.clone());
         self.spread = Some(HashMap::new());
@@ -672,7 +718,7 @@ impl Translator<'_> {
         let body = self.code.pop().unwrap_or_default();
         let result = self.slot(lane_bytes(ty));
         self.define(reduction.results[0], result, depth, u64::MAX);
-        let fold = Fold::Along { op, ty, init, result, value, spread, dims };
+        let fold = Fold::Along { op, ty, init, result, value, spread, dims, together };
         self.code[depth].push(Instr::Reduce(Reduce { ranges, body, fold }));
     }
 }

@@ -193,17 +193,76 @@ impl<T: Copy> Use<T> for Fold {
         for (place, &lane) in register[start..].iter_mut().zip(head) {
             *place = f(*place, lane);
         }
-        let (whole, tail) = rest.as_chunks::<LANES>();
-        let mut places = *register;
-        for lanes in whole {
-            for (place, &lane) in places.iter_mut().zip(lanes) {
-                *place = f(*place, lane);
-            }
-        }
-        for (place, &lane) in places.iter_mut().zip(tail) {
+        *register = folded(*register, rest, &f);
+    }
+}
+
+/// Folds lanes into places, the first lane into the first place.
+#[inline(always)]
+fn folded<T: Copy>(mut places: [T; LANES], lanes: &[T], f: &impl Fn(T, T) -> T) -> [T; LANES] {
+    let (whole, tail) = lanes.as_chunks::<LANES>();
+    for lanes in whole {
+        for (place, &lane) in places.iter_mut().zip(lanes) {
             *place = f(*place, lane);
         }
-        *register = places;
+    }
+    for (place, &lane) in places.iter_mut().zip(tail) {
+        *place = f(*place, lane);
+    }
+    places
+}
+
+/// Folds places into the first one.
+#[inline(always)]
+fn halved<T: Copy>(mut places: [T; LANES], f: &impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for place in 0..half {
+            places[place] = f(places[place], places[place + half]);
+        }
+        half /= 2;
+    }
+    places[0]
+}
+
+/// So many rows are folded before they are halved.
+const ROWS: usize = 8;
+
+/// Folds rows of lanes, each into a lane of the target; each place begins with the initial value of its row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    pub init: *const u8,
+    pub lanes: *const u8,
+    /// The number of lanes of a row.
+    pub count: usize,
+    pub rows: usize,
+    pub to: *mut u8,
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy> Use<T> for Rows {
+    #[inline(always)]
+    unsafe fn with(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of the caller: all are there, the target apart from the others.
+        let (init, lanes, to) = unsafe {
+            (
+                std::slice::from_raw_parts(self.init.cast::<T>(), self.rows),
+                std::slice::from_raw_parts(self.lanes.cast::<T>(), self.rows * self.count),
+                std::slice::from_raw_parts_mut(self.to.cast::<T>(), self.rows),
+            )
+        };
+        let mut lanes = lanes.chunks_exact(self.count);
+        // All rows are folded before any is halved: a compiler that sees the halves splits the vectors.
+        let Some(&any) = init.first() else { return };
+        let mut registers = [[any; LANES]; ROWS];
+        for (to, init) in to.chunks_mut(ROWS).zip(init.chunks(ROWS)) {
+            for ((places, &init), lanes) in registers.iter_mut().zip(init).zip(&mut lanes) {
+                *places = folded([init; LANES], lanes, &f);
+            }
+            for (to, &places) in to.iter_mut().zip(&registers) {
+                *to = halved(places, &f);
+            }
+        }
     }
 }
 
@@ -213,13 +272,7 @@ impl<T: Copy> Use<T> for Halve {
     unsafe fn with(self, f: impl Fn(T, T) -> T) {
         // SAFETY: That of the caller: the register is there.
         let places = unsafe { &mut *self.0.cast::<[T; LANES]>() };
-        let mut half = LANES / 2;
-        while half > 0 {
-            for place in 0..half {
-                places[place] = f(places[place], places[place + half]);
-            }
-            half /= 2;
-        }
+        places[0] = halved(*places, &f);
     }
 }
 
@@ -454,6 +507,13 @@ unsafe fn fold_lanes(op: BinaryOp, ty: Type, fold: Fold) {
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 #[inline(always)]
+unsafe fn fold_each_row(op: BinaryOp, ty: Type, rows: Rows) {
+    // SAFETY: That of the caller.
+    unsafe { binary(op, ty, rows) }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
 unsafe fn halve_register(op: BinaryOp, ty: Type, register: *mut u8) {
     // SAFETY: That of the caller.
     unsafe { binary(op, ty, Halve(register)) }
@@ -478,6 +538,17 @@ compiled! {
     /// The register is [`LANES`] initialised and aligned values of this type, and there are `count` such
     /// lanes, apart from it. Nothing else accesses them meanwhile.
     pub(crate) unsafe fn fold(op: BinaryOp, ty: Type, fold: Fold) = fold_lanes;
+}
+
+compiled! {
+    /// Folds rows of lanes.
+    ///
+    /// # Safety
+    ///
+    /// There are `rows` initialised and aligned values of this type at `init` and at `to`, and `rows * count` at
+    /// `lanes`, and `count` is not 0. Nothing else accesses the target or writes to the others meanwhile; the
+    /// target is apart from them.
+    pub(crate) unsafe fn fold_rows(op: BinaryOp, ty: Type, rows: Rows) = fold_each_row;
 }
 
 /// Combines the places of a register: the first half with the second, until one is left.

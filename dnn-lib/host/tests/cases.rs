@@ -210,8 +210,38 @@ fn convolutions() {
 }
 
 #[test]
+fn pools_whose_windows_are_cut() {
+    // The size of planes, and the size, step, dilation and padding of windows along both axes.
+    for (size, kernel, step, dilation, pad) in [
+        ([9, 30], 3, 2, 1, 1),
+        ([12, 12], 5, 1, 2, 4),
+        ([8, 7], 7, 1, 1, 3),
+        ([5, 40], 4, 3, 3, 6),
+        ([3, 2000], 2, 1, 5, 3),
+    ] {
+        let [height, width] = size.map(|size: u64| (size + 2 * pad - dilation * (kernel - 1) - 1) / step + 1);
+        for op in [BinaryOp::Max, BinaryOp::Add] {
+            let planes = [2, 33];
+            let [from, to] = [size, [height, width]].map(|size| f32s(&[planes, size].concat()));
+            let mut b = Builder::new("pool", &[from], &to);
+            let first = b.f32(if op == BinaryOp::Max { f32::NEG_INFINITY } else { 0.0 });
+            let (n, c) = (b.at(0), b.at(1));
+            let starts = [2, 3].map(|axis| b.at(axis) * step as i64 - pad as i64);
+            let over: Vec<Over> =
+                (0..2).map(|axis| Over::window(kernel, starts[axis].clone(), dilation, size[axis])).collect();
+            let pooled = b.fold(over, &[first], |b, at, pooled| {
+                let [y, x] = [0, 1].map(|axis| starts[axis].clone() + at[axis].clone() * dilation as i64);
+                let element = b.load(input(0), [n.clone(), c.clone(), y, x]);
+                vec![if op == BinaryOp::Max { b.max(pooled[0], element) } else { b.add(pooled[0], element) }]
+            });
+            check_with(&b.finish(pooled[0]).unwrap(), kernel);
+        }
+    }
+}
+
+#[test]
 fn softmax_along_each_axis() {
-    for shape in [&[3, 5, 700][..], &[20, 4, 6], &[2, 30, 9], &[5, 9, 20], &[1, 70, 33]] {
+    for shape in [&[3, 5, 700][..], &[20, 4, 6], &[2, 30, 9], &[5, 9, 20], &[1, 70, 33], &[23, 1, 35]] {
         for axis in 0..3 {
             let ty = f32s(shape);
             let mut b = Builder::new("softmax", std::slice::from_ref(&ty), &ty);

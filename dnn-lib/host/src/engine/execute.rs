@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use super::axes::within;
 use super::program::{
     Chunked, Copy, Fold, Instr, Load, Loop, Place, Program, Reduce, Slot, StageCode, Window,
 };
-use super::axes::within;
 use super::transfer::{self, Read, Run};
 use super::translate::DIMS;
 use super::vector::{self, LANES, Op, Operands, lane_bytes};
@@ -62,9 +62,9 @@ struct Lanes {
     offset: i64,
 }
 
-/// The dimensions of a block with the distances of elements along them: as few as these distances allow.
-fn joined(block: &Block<'_>, steps: &[i64]) -> ([(usize, i64); DIMS], usize) {
-    let mut dims = [(1usize, 0i64); DIMS];
+/// Writes the dimensions of a block with the distances of elements along them, as few as these distances allow,
+/// and returns their number.
+fn joined(block: &Block<'_>, steps: &[i64], dims: &mut [(usize, i64); DIMS]) -> usize {
     let mut rank = 0usize;
     for (&count, &step) in block.counts.iter().zip(steps) {
         match rank.checked_sub(1).map(|last| &mut dims[last]) {
@@ -75,7 +75,7 @@ fn joined(block: &Block<'_>, steps: &[i64]) -> ([(usize, i64); DIMS], usize) {
             }
         }
     }
-    (dims, rank)
+    rank
 }
 
 /// Walks the lanes of a block in rows, with the distances of elements along its dimensions.
@@ -87,7 +87,8 @@ fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(&Lanes)) {
         let offset = block.row_offset(block.first / row, steps).wrapping_add(place);
         return each(&Lanes { first: block.first, run: Run::row(block.count(), step), offset });
     }
-    let (dims, rank) = joined(block, steps);
+    let mut dims = [(1, 0); DIMS];
+    let rank = joined(block, steps, &mut dims);
     let Some((&(count, step), outer)) = dims[..rank].split_last() else { return };
     let Some((&(rows, row_step), outer)) = outer.split_last() else {
         let run = Run::row(block.count(), step);
@@ -217,7 +218,9 @@ impl<'a> Machine<'a> {
         rank: usize,
         each: &mut dyn FnMut(&mut Self, [usize; DIMS]),
     ) {
-        let Some((Chunked { axis, chunk, whole }, rest)) = axes.split_first() else { return each(self, counts) };
+        let Some((Chunked { axis, chunk, whole }, rest)) = axes.split_first() else {
+            return each(self, counts);
+        };
         let Range { mut start, end } = ranges[*axis];
         while start < end {
             let border = [whole.start, whole.end].into_iter().filter(|&border| border > start).min();
@@ -276,8 +279,10 @@ impl<'a> Machine<'a> {
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
     fn apply(&self, op: Op, to: Slot, from: [Slot; 3], block: Block<'_>) {
-        let from = from.map(|slot| self.at(slot, block.first).cast_const());
-        let operands = Operands { count: block.count(), to: self.at(to, block.first), from };
+        let at = |slot| self.at(slot, block.first);
+        // Not by `map`, whose result would be copied.
+        let from = [at(from[0]).cast_const(), at(from[1]).cast_const(), at(from[2]).cast_const()];
+        let operands = Operands { count: block.count(), to: at(to), from };
         // SAFETY: Facts 3 and 4. The target is no operand: each instruction has a target of its own, and an
         // update is made only where nothing else uses the value that it changes.
         unsafe { vector::apply(self.level, op, operands) }
@@ -413,8 +418,9 @@ impl<'a> Machine<'a> {
                 range = within(position, step(&tested.steps), tested.size, range);
             }
             let side_by_side = i64::from(load.lanes.side_by_side);
-            let offset =
-                base.wrapping_add(block.row_offset(row, &load.lanes.steps)).wrapping_add(side_by_side * first as i64);
+            let offset = base
+                .wrapping_add(block.row_offset(row, &load.lanes.steps))
+                .wrapping_add(side_by_side * first as i64);
             let step = step(&load.lanes.steps).wrapping_add(side_by_side);
             self.load_lanes(load, Part { first, all, range, offset, step, from });
         }

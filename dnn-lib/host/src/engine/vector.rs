@@ -193,23 +193,18 @@ impl<T: Copy> Use<T> for Fold {
         for (place, &lane) in register[start..].iter_mut().zip(head) {
             *place = f(*place, lane);
         }
-        *register = folded(*register, rest, &f);
-    }
-}
-
-/// Folds lanes into places, the first lane into the first place.
-#[inline(always)]
-fn folded<T: Copy>(mut places: [T; LANES], lanes: &[T], f: &impl Fn(T, T) -> T) -> [T; LANES] {
-    let (whole, tail) = lanes.as_chunks::<LANES>();
-    for lanes in whole {
-        for (place, &lane) in places.iter_mut().zip(lanes) {
+        let (whole, tail) = rest.as_chunks::<LANES>();
+        let mut places = *register;
+        for lanes in whole {
+            for (place, &lane) in places.iter_mut().zip(lanes) {
+                *place = f(*place, lane);
+            }
+        }
+        for (place, &lane) in places.iter_mut().zip(tail) {
             *place = f(*place, lane);
         }
+        *register = places;
     }
-    for (place, &lane) in places.iter_mut().zip(tail) {
-        *place = f(*place, lane);
-    }
-    places
 }
 
 /// Folds places into the first one.
@@ -225,7 +220,7 @@ fn halved<T: Copy>(mut places: [T; LANES], f: &impl Fn(T, T) -> T) -> T {
     places[0]
 }
 
-/// So many rows are folded before they are halved.
+/// So many rows are folded in turns, since each waits for its last operation before the next.
 const ROWS: usize = 8;
 
 /// Folds rows of lanes, each into a lane of the target; each place begins with the initial value of its row.
@@ -251,16 +246,31 @@ impl<T: Copy> Use<T> for Rows {
                 std::slice::from_raw_parts_mut(self.to.cast::<T>(), self.rows),
             )
         };
-        let mut lanes = lanes.chunks_exact(self.count);
-        // All rows are folded before any is halved: a compiler that sees the halves splits the vectors.
         let Some(&any) = init.first() else { return };
         let mut registers = [[any; LANES]; ROWS];
-        for (to, init) in to.chunks_mut(ROWS).zip(init.chunks(ROWS)) {
-            for ((places, &init), lanes) in registers.iter_mut().zip(init).zip(&mut lanes) {
-                *places = folded([init; LANES], lanes, &f);
+        let whole = self.count - self.count % LANES;
+        let rows = lanes.chunks(self.count * ROWS);
+        for ((to, init), rows) in to.chunks_mut(ROWS).zip(init.chunks(ROWS)).zip(rows) {
+            for (places, &init) in registers.iter_mut().zip(init) {
+                *places = [init; LANES];
             }
-            for (to, &places) in to.iter_mut().zip(&registers) {
-                *to = halved(places, &f);
+            let rows = || rows.chunks_exact(self.count);
+            for start in (0..whole).step_by(LANES) {
+                for (places, row) in registers.iter_mut().zip(rows()) {
+                    let Some(lanes) = row[start..].first_chunk::<LANES>() else { continue };
+                    // On a copy, a compiler sees vectors.
+                    let mut own = *places;
+                    for (place, &lane) in own.iter_mut().zip(lanes) {
+                        *place = f(*place, lane);
+                    }
+                    *places = own;
+                }
+            }
+            for ((to, places), row) in to.iter_mut().zip(&mut registers).zip(rows()) {
+                for (place, &lane) in places.iter_mut().zip(&row[whole..]) {
+                    *place = f(*place, lane);
+                }
+                *to = halved(*places, &f);
             }
         }
     }

@@ -87,6 +87,8 @@ fn cases() -> Vec<(String, Definition)> {
         }
     }
     cases.push(("maxpool-64x112x112".to_owned(), maxpool()));
+    cases.push(("averagepool-64x56x56".to_owned(), averagepool()));
+    cases.push(("global-averagepool-2048x7x7".to_owned(), global_averagepool()));
     cases
 }
 
@@ -207,4 +209,29 @@ fn maxpool() -> Definition {
         vec![b.max(max[0], element)]
     });
     b.finish(max[0]).unwrap()
+}
+
+fn averagepool() -> Definition {
+    let mut b = Builder::new("averagepool", &[f32s(&[64, 56, 56])], &f32s(&[64, 56, 56]));
+    let (zero, count) = (b.f32(0.0), b.f32(9.0));
+    let (c, y, x) = (b.at(0), b.at(1) - 1, b.at(2) - 1);
+    let over = [Over::window(3, y.clone(), 1, 56), Over::window(3, x.clone(), 1, 56)];
+    let sum = b.fold(over, &[zero], |b, at, sum| {
+        let place = [c.clone(), y.clone() + at[0].clone(), x.clone() + at[1].clone()];
+        let element = b.load(Source::Input(0), place);
+        vec![b.add(sum[0], element)]
+    });
+    let mean = b.div(sum[0], count);
+    b.finish(mean).unwrap()
+}
+
+fn global_averagepool() -> Definition {
+    let mut b = Builder::new("global-averagepool", &[f32s(&[2048, 7, 7])], &f32s(&[2048]));
+    let (zero, count) = (b.f32(0.0), b.f32(49.0));
+    let c = b.at(0);
+    let sum = b.in_lanes(BinaryOp::Add, [7, 7], zero, |b, at| {
+        b.load(Source::Input(0), [c.clone(), at[0].clone(), at[1].clone()])
+    });
+    let mean = b.div(sum, count);
+    b.finish(mean).unwrap()
 }

@@ -62,8 +62,8 @@ struct Lanes {
     offset: i64,
 }
 
-/// Writes the dimensions of a block with the distances of elements along them, as few as these distances allow,
-/// and returns their number.
+/// Writes the dimensions of a block with the distances of elements along them, as few as the distances allow.
+/// Returns their number.
 fn joined(block: &Block<'_>, steps: &[i64], dims: &mut [(usize, i64); DIMS]) -> usize {
     let mut rank = 0usize;
     for (&count, &step) in block.counts.iter().zip(steps) {

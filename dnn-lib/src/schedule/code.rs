@@ -94,7 +94,16 @@ pub(super) struct Code {
     branches: Vec<usize>,
     /// The variable of each value that is one.
     valued: HashMap<(Value, i64, i64), Variable>,
+    /// How many steps of the definition may still become code.
+    left: u64,
 }
+
+/// How many steps of a definition may become code, all copies counted. Unrolled loops in loops and stages that
+/// are computed where they are loaded could make endless code of a few steps.
+const MOST_CODE: u64 = 1 << 20;
+
+/// The most values of a kernel: compiling takes more than twice as long for twice as many, seconds for these.
+const MOST_VALUES: usize = 1 << 14;
 
 impl Code {
     pub(super) fn new(b: Builder) -> Self {
@@ -106,11 +115,25 @@ impl Code {
             loops: Vec::new(),
             branches: Vec::new(),
             valued: HashMap::new(),
+            left: MOST_CODE,
         }
     }
 
-    pub(super) fn finish(self) -> Result<Kernel, BuildError> {
+    pub(super) fn finish(mut self) -> Result<Kernel, BuildError> {
+        if self.is_full() {
+            self.b.fail_form("a definition would become too much code");
+        }
         self.b.finish()
+    }
+
+    /// Counts steps that become code. Once it is full, nothing more should be added, since it is an error.
+    pub(super) fn add_steps(&mut self, steps: u64) {
+        self.left = self.left.saturating_sub(steps);
+    }
+
+    /// Whether too much has become code.
+    pub(super) fn is_full(&self) -> bool {
+        self.left == 0 || self.b.size() > MOST_VALUES
     }
 
     pub(super) fn lo(&self) -> Value {
@@ -218,7 +241,9 @@ impl Code {
         };
         let term = self.mul_const(value, factor);
         if base == Base::Zero && rest.terms.is_empty() {
-            return (0, term);
+            // What an instruction can't add to it is added here.
+            let reached = if i32::try_from(place.constant).is_ok() { 0 } else { place.constant };
+            return (reached, if reached == 0 { term } else { self.moved(term, reached) });
         }
         let (address, displacement) = self.address(base, &rest);
         (place.constant - i64::from(displacement), self.add(address, term))

@@ -290,6 +290,12 @@ impl Emit<'_> {
 
     /// The body of a reduction at some sites.
     fn body(&mut self, reduction: &Reduction, active: &[usize], carried: Carried) -> Carried {
+        let mut count = 1;
+        access::each_step(&reduction.body, 0, &mut |_, _| count += 1);
+        self.code.add_steps(count * active.len() as u64);
+        if self.code.is_full() {
+            return carried;
+        }
         access::each_step(&reduction.body, 0, &mut |step, _| {
             for value in access::defined(step) {
                 active.iter().for_each(|&site| {

@@ -23,6 +23,7 @@ mod builder;
 mod check;
 mod display;
 mod eval;
+mod nested;
 
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +116,7 @@ pub struct Reduction {
     /// The values so far, defined in the body.
     pub carried: Vec<Value>,
     /// The body.
+    #[serde(deserialize_with = "nested::read")]
     pub body: Vec<Step>,
     /// The next values, from the body.
     pub yields: Vec<Value>,

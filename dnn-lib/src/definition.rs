@@ -208,7 +208,8 @@ impl Definition {
     fn work_of(&self, steps: &[Step]) -> u64 {
         let work = |step: &Step| match step {
             Step::Reduce(reduction) => {
-                let sizes = reduction.ranges.iter().map(|range| self.size(range.axis));
+                // An empty axis inside of a long one is looked for at each index of that one.
+                let sizes = reduction.ranges.iter().map(|range| self.size(range.axis).max(1));
                 sizes.fold(self.work_of(&reduction.body), u64::saturating_mul)
             }
             Step::Call(..) => 32,

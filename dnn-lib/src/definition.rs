@@ -24,6 +24,7 @@ mod check;
 mod display;
 mod eval;
 mod fuse;
+mod nested;
 
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +118,7 @@ pub struct Reduction {
     /// The values so far, defined in the body.
     pub carried: Vec<Value>,
     /// The body.
+    #[serde(deserialize_with = "nested::read")]
     pub body: Vec<Step>,
     /// The next values, from the body.
     pub yields: Vec<Value>,
@@ -208,7 +210,8 @@ impl Definition {
     fn work_of(&self, steps: &[Step]) -> u64 {
         let work = |step: &Step| match step {
             Step::Reduce(reduction) => {
-                let sizes = reduction.ranges.iter().map(|range| self.size(range.axis));
+                // An empty axis inside of a long one is looked for at each index of that one.
+                let sizes = reduction.ranges.iter().map(|range| self.size(range.axis).max(1));
                 sizes.fold(self.work_of(&reduction.body), u64::saturating_mul)
             }
             Step::Call(..) => 32,

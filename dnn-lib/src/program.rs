@@ -40,6 +40,16 @@ pub enum ProgramError {
     /// A definition is not one.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
+    /// There are too many of something.
+    #[error("the program has {found} {what}; at most {most} are allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// Their number.
+        found: usize,
+        /// The limit.
+        most: usize,
+    },
     /// Something names a thing that is not there.
     #[error("{who} names {what} {found}, but there are {count}")]
     Reference {
@@ -72,6 +82,18 @@ pub enum ProgramError {
     },
 }
 
+/// The most bytes of a program.
+const MOST_BYTES: usize = 1 << 23;
+/// The most definitions.
+const MOST_DEFINITIONS: usize = 1 << 12;
+/// The most nodes, and the most inputs of all nodes.
+const MOST_NODES: usize = 1 << 15;
+const MOST_INPUTS: usize = 1 << 17;
+
+fn at_most(what: &'static str, found: usize, most: usize) -> Result<(), ProgramError> {
+    if found <= most { Ok(()) } else { Err(ProgramError::TooMany { what, found, most }) }
+}
+
 impl Program {
     /// The bytes of the program.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ProgramError> {
@@ -82,6 +104,7 @@ impl Program {
     /// with other shapes and types.
     pub fn read(bytes: &[u8], tensors: &[TensorType]) -> Result<Self, ProgramError> {
         let damaged = |error: postcard::Error| ProgramError::Damaged(error.to_string());
+        at_most("bytes", bytes.len(), MOST_BYTES)?;
         let (program, rest) = postcard::take_from_bytes::<Self>(bytes).map_err(damaged)?;
         if !rest.is_empty() {
             return Err(ProgramError::Damaged(format!("{} bytes follow it", rest.len())));
@@ -92,6 +115,9 @@ impl Program {
 
     /// Checks the program over tensors of these types.
     pub fn check(&self, tensors: &[TensorType]) -> Result<(), ProgramError> {
+        at_most("definitions", self.definitions.len(), MOST_DEFINITIONS)?;
+        at_most("nodes", self.nodes.len(), MOST_NODES)?;
+        at_most("inputs of nodes", self.nodes.iter().map(|node| node.inputs.len()).sum(), MOST_INPUTS)?;
         self.definitions.iter().try_for_each(Definition::check)?;
         for (index, node) in self.nodes.iter().enumerate() {
             self.check_node(index, node, tensors)?;

@@ -2,7 +2,9 @@
 //! sense, and every load is in range. A definition that passes can be evaluated and scheduled on any computer.
 
 use super::affine::{Affine, Axis, Coordinate};
+use super::nested::MOST_DEPTH;
 use super::{Definition, Load, Order, Reduction, Source, Stage, Step, Window};
+use crate::layout::strides;
 use crate::scalar::{Expr, Type, Value};
 use crate::tensor::TensorType;
 
@@ -63,16 +65,24 @@ pub enum Fault {
 const MOST_BYTES: u64 = 1 << 44;
 /// The most values.
 const MOST_VALUES: usize = 1 << 14;
+/// The most steps, those of reductions included.
+const MOST_STEPS: usize = 1 << 14;
+/// The most dimensions of a tensor.
+const MOST_DIMENSIONS: usize = 64;
+/// The longest name, in bytes.
+const MOST_NAME: usize = 256;
 /// The most axes.
 const MOST_AXES: usize = 64;
 /// The most stages.
 const MOST_STAGES: usize = 64;
 /// The most inputs.
 const MOST_INPUTS: usize = 1 << 10;
-/// How deep reductions may be nested.
-const MOST_DEPTH: usize = 8;
 /// Affine indices stay below this, whatever the indices.
 const MOST_INDEX: u128 = 1 << 60;
+/// Places in a tensor stay below this, in elements, even those of loads that are out of range.
+const MOST_PLACE: u128 = 1 << 56;
+/// Every step is taken fewer times than this.
+const MOST_TIMES: u128 = 1 << 60;
 
 impl Definition {
     /// Checks everything. What can be built with [`Builder`](super::Builder) or read from a file may be wrong.
@@ -86,6 +96,8 @@ impl Definition {
             windows: Vec::new(),
             depth: 0,
             stage: 0,
+            steps: 0,
+            times: 1,
         };
         check.all().map_err(|fault| DefinitionError { name: self.name.clone(), fault })
     }
@@ -106,6 +118,10 @@ struct Check<'a> {
     depth: usize,
     /// The stage that is checked.
     stage: usize,
+    /// The number of steps so far.
+    steps: usize,
+    /// How often this place is reached, if axes without an index had one.
+    times: u128,
 }
 
 fn at_most(what: &'static str, found: usize, most: usize) -> Result<(), Fault> {
@@ -126,6 +142,7 @@ impl Check<'_> {
         at_most("axes", definition.axes.len(), MOST_AXES)?;
         at_most("stages", definition.stages.len(), MOST_STAGES)?;
         at_most("inputs", definition.inputs.len(), MOST_INPUTS)?;
+        at_most("bytes of a name", definition.name.len(), MOST_NAME)?;
         definition.inputs.iter().chain([&definition.output]).try_for_each(tensor)?;
         let rank = definition.output.shape.len();
         form(
@@ -133,6 +150,7 @@ impl Check<'_> {
             "the first axes are the output's",
         )?;
         form(definition.axes.iter().all(|&size| size <= MOST_BYTES), "an axis is too long")?;
+        self.reach(definition.output_axes())?;
         form(
             ascending(&definition.row) && self.of_output(&definition.row),
             "a row runs along axes of the output",
@@ -154,6 +172,13 @@ impl Check<'_> {
         form(right, "the last stage is not of the output's type")
     }
 
+    /// Counts how often a place inside of some axes is reached.
+    fn reach(&mut self, axes: impl Iterator<Item = Axis>) -> Result<(), Fault> {
+        let size = |axis: Axis| u128::from(self.definition.size(axis).max(1));
+        self.times = axes.map(size).fold(self.times, u128::saturating_mul);
+        form(self.times < MOST_TIMES, "its axes have too many indices")
+    }
+
     fn of_output(&self, axes: &[Axis]) -> bool {
         axes.iter().all(|axis| axis.index() < self.definition.output.shape.len())
     }
@@ -169,6 +194,8 @@ impl Check<'_> {
     }
 
     fn steps(&mut self, steps: &[Step]) -> Result<(), Fault> {
+        self.steps += steps.len();
+        at_most("steps", self.steps, MOST_STEPS)?;
         steps.iter().try_for_each(|step| self.step(step))
     }
 
@@ -224,11 +251,24 @@ impl Check<'_> {
         if let Some(axis) = missing {
             return Err(Fault::Axis(axis));
         }
-        let size = |axis: Axis| u128::from(self.definition.axes[axis.index()]);
-        let largest =
-            affine.terms.iter().map(|&(axis, factor)| size(axis) * u128::from(factor.unsigned_abs()));
-        let largest = largest.fold(u128::from(affine.constant.unsigned_abs()), u128::saturating_add);
-        form(largest < MOST_INDEX, "an index can be too large")
+        form(self.largest(affine) < MOST_INDEX, "an index can be too large")
+    }
+
+    /// At least as much as the absolute value of an index, and of any part of it, can be.
+    fn largest(&self, affine: &Affine) -> u128 {
+        let size = |axis: Axis| u128::from(self.definition.axes[axis.index()].max(1));
+        let terms = affine.terms.iter().map(|&(axis, factor)| size(axis) * u128::from(factor.unsigned_abs()));
+        terms.fold(affine.constant.unsigned_abs().into(), u128::saturating_add)
+    }
+
+    /// Checks that the place of an element can be computed, even if coordinates are out of range.
+    fn place(&self, at: &[Coordinate], shape: &[u64]) -> Result<(), Fault> {
+        let term = |(coordinate, stride): (&Coordinate, u64)| match coordinate {
+            Coordinate::Affine(affine) => self.largest(affine).saturating_mul(stride.into()),
+            Coordinate::Value(_) => 0,
+        };
+        let largest = at.iter().zip(strides(shape)).map(term).fold(0, u128::saturating_add);
+        form(largest < MOST_PLACE, "the place of an element can be too far away")
     }
 
     fn load(&self, value: Value, load: &Load) -> Result<Type, Fault> {
@@ -253,6 +293,7 @@ impl Check<'_> {
                 fault.unwrap_or_else(|| Fault::Range { value, coordinate: coordinate.clone(), size })
             })?;
         }
+        self.place(&load.at, &shape)?;
         if let Some(otherwise) = load.otherwise {
             self.usable(otherwise)?;
             if definition.types.get(otherwise.index()) != Some(&ty) {
@@ -298,7 +339,7 @@ impl Check<'_> {
 
     fn reduction(&mut self, reduction: &Reduction) -> Result<(), Fault> {
         at_most("nested reductions", self.depth + 1, MOST_DEPTH)?;
-        let (windows, visible) = (self.windows.len(), self.visible.clone());
+        let (windows, visible, times) = (self.windows.len(), self.visible.clone(), self.times);
         reduction.init.iter().try_for_each(|&value| self.usable(value))?;
         for range in &reduction.ranges {
             self.axis(range.axis)?;
@@ -317,6 +358,7 @@ impl Check<'_> {
             self.affine(&position)?;
             self.windows.push((position, *size));
         }
+        self.reach(reduction.ranges.iter().map(|range| range.axis))?;
         let types: Vec<Type> = reduction.init.iter().map(|&value| self.definition.ty(value)).collect();
         form(reduction.carried.len() == types.len(), "a reduction carries other values than it begins with")?;
         form(reduction.yields.len() == types.len(), "a reduction yields other values than it begins with")?;
@@ -336,7 +378,7 @@ impl Check<'_> {
         if reduction.order == Order::Lanes {
             form(reduction.combination().is_some(), "a reduction in lanes does not end with one operation")?;
         }
-        self.visible = visible;
+        (self.visible, self.times) = (visible, times);
         self.windows.truncate(windows);
         for range in &reduction.ranges {
             self.indexed[range.axis.index()] = false;
@@ -390,8 +432,10 @@ fn ascending(axes: &[Axis]) -> bool {
 }
 
 fn tensor(ty: &TensorType) -> Result<(), Fault> {
+    at_most("dimensions", ty.shape.len(), MOST_DIMENSIONS)?;
+    let short = ty.shape.iter().all(|&size| size <= MOST_BYTES);
     match ty.bytes() {
-        Some(bytes) if bytes <= MOST_BYTES && !ty.dtype.is_packed() => Ok(()),
+        Some(bytes) if bytes <= MOST_BYTES && short && !ty.dtype.is_packed() => Ok(()),
         _ => Err(Fault::Tensor(ty.clone())),
     }
 }

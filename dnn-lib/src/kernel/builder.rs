@@ -27,7 +27,7 @@ pub enum BuildError {
         /// The value.
         value: Value,
     },
-    /// A loop whose step is not positive, or a displacement that is too large.
+    /// A loop whose step is not positive, a displacement that is too large, or too much code.
     #[error("kernel {kernel}: {what}")]
     Form {
         /// The kernel's name.
@@ -132,6 +132,11 @@ impl Builder {
         self.kernel.hi()
     }
 
+    /// The number of values so far.
+    pub(crate) fn size(&self) -> usize {
+        self.kernel.types.len()
+    }
+
     fn value(&mut self, ty: Type) -> Value {
         let value = Value(self.kernel.types.len() as u32);
         self.kernel.types.push(ty);
@@ -215,7 +220,7 @@ impl Builder {
         self.error.get_or_insert(error);
     }
 
-    fn fail_form(&mut self, what: &'static str) {
+    pub(crate) fn fail_form(&mut self, what: &'static str) {
         self.fail(BuildError::Form { kernel: self.kernel.name.clone(), what });
     }
 

@@ -87,9 +87,6 @@ const REACH: std::ops::RangeInclusive<i64> = -2048..=2040;
 /// The distances that one instruction can add.
 const NEAR: std::ops::RangeInclusive<i64> = -2048..=2047;
 
-/// How much is made before a kernel is refused: a definition from a stranger could ask for anything.
-const MOST_EFFORT: u64 = 1 << 18;
-
 /// See the module's documentation.
 pub(super) struct Code {
     b: Builder,
@@ -101,11 +98,18 @@ pub(super) struct Code {
     loops: Vec<(usize, Loop)>,
     /// The depths of the branches that are being built. What is in a branch is not moved out of it.
     branches: Vec<usize>,
-    /// How much has been made.
-    effort: u64,
     /// The variable of each value that is one.
     valued: HashMap<(Value, i64, i64), Variable>,
+    /// How many steps of the definition may still become code.
+    left: u64,
 }
+
+/// How many steps of a definition may become code, all copies counted. Unrolled loops in loops and stages that
+/// are computed where they are loaded could make endless code of a few steps.
+const MOST_CODE: u64 = 1 << 20;
+
+/// The most values of a kernel: compiling takes more than twice as long for twice as many, seconds for these.
+const MOST_VALUES: usize = 1 << 14;
 
 impl Code {
     pub(super) fn new(b: Builder) -> Self {
@@ -116,23 +120,26 @@ impl Code {
             addresses: HashMap::new(),
             loops: Vec::new(),
             branches: Vec::new(),
-            effort: 0,
             valued: HashMap::new(),
+            left: MOST_CODE,
         }
     }
 
-    pub(super) fn finish(self) -> Result<Kernel, BuildError> {
-        let kernel = self.b.finish()?;
-        if self.effort > MOST_EFFORT {
-            return Err(BuildError::Form { kernel: kernel.name, what: "it needs too much code" });
+    pub(super) fn finish(mut self) -> Result<Kernel, BuildError> {
+        if self.is_full() {
+            self.b.fail_form("a definition would become too much code");
         }
-        Ok(kernel)
+        self.b.finish()
     }
 
-    /// Counts what is made, and tells whether it is too much. Then the kernel is refused.
-    pub(super) fn spent(&mut self) -> bool {
-        self.effort += 1;
-        self.effort > MOST_EFFORT
+    /// Counts steps that become code. Once it is full, nothing more should be added, since it is an error.
+    pub(super) fn add_steps(&mut self, steps: u64) {
+        self.left = self.left.saturating_sub(steps);
+    }
+
+    /// Whether too much has become code.
+    pub(super) fn is_full(&self) -> bool {
+        self.left == 0 || self.b.size() > MOST_VALUES
     }
 
     pub(super) fn lo(&self) -> Value {
@@ -240,7 +247,9 @@ impl Code {
         };
         let term = self.mul_const(value, factor);
         if base == Base::Zero && rest.terms.is_empty() {
-            return (0, term);
+            // What an instruction can't add to it is added here.
+            let reached = if i32::try_from(place.constant).is_ok() { 0 } else { place.constant };
+            return (reached, if reached == 0 { term } else { self.moved(term, reached) });
         }
         let (address, displacement) = self.address(base, &rest);
         (place.constant - i64::from(displacement), self.add(address, term))

@@ -81,8 +81,14 @@ impl<'a> Emit<'a> {
 
     /// The value of some steps at the active sites.
     pub(super) fn values(&mut self, steps: &[Step], value: Value) -> Vec<Value> {
-        self.prepare(steps);
         let active = self.active.clone();
+        let mut count = 1;
+        super::access::each_step(steps, 0, &mut |_, _| count += 1);
+        self.code.add_steps(count * active.len() as u64);
+        if self.code.is_full() {
+            return active.iter().map(|_| self.nothing(value)).collect();
+        }
+        self.prepare(steps);
         active.iter().map(|&site| self.value(value, site)).collect()
     }
 
@@ -104,7 +110,7 @@ impl<'a> Emit<'a> {
             return known;
         }
         let result = match self.steps[value.index()] {
-            _ if self.code.spent() => self.code.number(self.definition.ty(value), 0),
+            _ if self.code.is_full() => self.nothing(value),
             Some(Step::Let(_, expr)) => {
                 let expr = expr.map(|operand| self.value(operand, site));
                 self.code.define(expr)
@@ -122,14 +128,19 @@ impl<'a> Emit<'a> {
                 self.reduce(reduction);
                 match self.known.get(&(value, site)) {
                     Some(&result) => result,
-                    None => self.code.number(self.definition.ty(value), 0),
+                    None => self.nothing(value),
                 }
             }
             // In a checked definition, everything has been defined.
-            None => self.code.number(self.definition.ty(value), 0),
+            None => self.nothing(value),
         };
         self.known.insert((value, site), result);
         result
+    }
+
+    /// What takes the place of a value that isn't computed.
+    fn nothing(&mut self, value: Value) -> Value {
+        self.code.number(self.definition.ty(value), 0)
     }
 
     /// An index at a site.

@@ -84,7 +84,7 @@ impl Emit<'_> {
     fn fold(&mut self, reduction: &Reduction, depth: usize, active: &[usize], carried: Carried) -> Carried {
         let Some(range) = reduction.ranges.get(depth) else { return self.body(reduction, active, carried) };
         let size = self.definition.size(range.axis);
-        if size == 0 || self.code.spent() {
+        if size == 0 || self.code.is_full() {
             return carried;
         }
         let Some(window) = &range.window else { return self.all(reduction, depth, active, carried) };
@@ -282,6 +282,12 @@ impl Emit<'_> {
 
     /// The body of a reduction at some sites.
     fn body(&mut self, reduction: &Reduction, active: &[usize], carried: Carried) -> Carried {
+        let mut count = 1;
+        access::each_step(&reduction.body, 0, &mut |_, _| count += 1);
+        self.code.add_steps(count * active.len() as u64);
+        if self.code.is_full() {
+            return carried;
+        }
         access::each_step(&reduction.body, 0, &mut |step, _| {
             for value in access::defined(step) {
                 active.iter().for_each(|&site| {

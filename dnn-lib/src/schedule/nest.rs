@@ -120,6 +120,9 @@ impl Nest<'_> {
 
     /// Compiles the kinds of units that differ at borders, for the axes along which units are numbered.
     fn kinds(&mut self, along: &[Along], extent: Vec<u64>) {
+        if self.code().is_full() {
+            return;
+        }
         let Some((first, others)) = along.split_first() else { return self.stages(&extent) };
         let (axis, size, tile) =
             (first.axis, self.definition.output.shape[first.axis], self.plan.unit[first.axis]);
@@ -252,6 +255,9 @@ impl Nest<'_> {
             return self.block(stage, &bound, &widths);
         };
         for run in self.runs(axis, extent, &bound[axis]) {
+            if self.code().is_full() {
+                return;
+            }
             let mut widths = widths.clone();
             widths[axis] = run.width;
             let mut bound = bound.clone();

@@ -5,20 +5,26 @@
 
 use codegen::Target;
 use codegen::link::{self, Linkable, Node, Part};
+use dnn_lib::kernel::Kernel;
 use dnn_lib::program::Program;
 use image::Image;
 use rayon::prelude::*;
 
 use crate::NativeError;
 
+/// The most values of all kernels: a stranger must not decide how long compiling takes.
+const MOST_VALUES: usize = 1 << 18;
+
 /// Makes the code of a program again, and compares it with the image's.
 pub(crate) fn check(image: &Image, program: &Program) -> Result<(), NativeError> {
     let target = Target::guest().map_err(codegen::LinkError::from)?;
-    let kernel = |definition| {
-        let kernel = dnn_lib::schedule::guest(definition)?;
-        Ok::<_, NativeError>(Linkable::new(&kernel, &target)?)
-    };
-    let kernels: Vec<Linkable> = program.definitions.par_iter().map(kernel).collect::<Result<_, _>>()?;
+    let kernels = program.definitions.par_iter().map(dnn_lib::schedule::guest);
+    let kernels: Vec<Kernel> = kernels.collect::<Result<_, _>>()?;
+    if kernels.iter().map(|kernel| kernel.types.len()).sum::<usize>() > MOST_VALUES {
+        return Err(NativeError::TooMuchCode);
+    }
+    let kernels = kernels.par_iter().map(|kernel| Linkable::new(kernel, &target));
+    let kernels: Vec<Linkable> = kernels.collect::<Result<_, _>>()?;
     let address = |&tensor: &u32| image.tensors.get(tensor as usize).map_or(0, |tensor| tensor.address);
     let node = |node: &dnn_lib::program::Node| Node {
         addresses: node.inputs.iter().chain([&node.output]).map(address).collect(),

@@ -64,6 +64,9 @@ pub enum NativeError {
          than the code, so only the machine can run it; compile the model again for native speed"
     )]
     OtherCode,
+    /// Making the code again would take too long.
+    #[error("making the code of the image's program again would take too long: only the machine can run it")]
+    TooMuchCode,
     /// The code can't be made again.
     #[error("the code of the image's program can't be made: {0}")]
     Link(#[from] codegen::LinkError),

@@ -423,7 +423,10 @@ fn the_same_code_on_another_machine_is_not_run() {
         profile(contents, contents.profile.extensions(), contents.profile.code_base() - 32);
     };
     assert_eq!(refused(&moved), other_code);
-    assert_eq!(refused(&|contents| profile(contents, Extensions::IM, contents.profile.code_base())), other_code);
+    assert_eq!(
+        refused(&|contents| profile(contents, Extensions::IM, contents.profile.code_base())),
+        other_code
+    );
     assert_eq!(refused(&|contents| contents.sp = 4096), other_code);
     let interface = |contents: &mut Contents| contents.interface.clone().expect("an interface");
     let bound = |contents: &mut Contents| {
@@ -457,11 +460,14 @@ fn big_steps_that_meet_and_tensors_in_scratch_are_refused() {
     };
     let schedule = &compiled.image.schedule;
     let second = (1..schedule.len()).find(|&step| schedule[step].lo > 0).expect("a node of two big steps");
-    assert!(refused(&|contents| contents.schedule[second].lo -= 1).ends_with("big steps with units in common"));
+    assert!(
+        refused(&|contents| contents.schedule[second].lo -= 1).ends_with("big steps with units in common")
+    );
     for role in [Role::Activation, Role::Constant] {
         let in_scratch = |contents: &mut Contents| {
             let top = contents.profile.memory_size();
-            let tensor = contents.tensors.iter_mut().find(|tensor| tensor.role == role && tensor.bytes <= 4096);
+            let tensor =
+                contents.tensors.iter_mut().find(|tensor| tensor.role == role && tensor.bytes <= 4096);
             let tensor = tensor.expect("a small tensor");
             tensor.address = (top - tensor.bytes) & !63;
         };

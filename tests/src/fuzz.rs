@@ -3,6 +3,8 @@
 //! A target is a function of bytes that panics if something is wrong. `tests/fuzz` passes the same functions
 //! to libFuzzer. `tests/tests/fuzz_smoke.rs` runs them on mutations of the fixtures.
 
+mod program;
+
 use crate::backend::{ALL_BACKENDS, Backend, InterpreterBackend, JitBackend, Job, Registers, agree};
 use crate::random::Random;
 use crate::tools::in_repository;
@@ -32,6 +34,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "onnx_model", run: onnx_model, corpus: models },
     Target { name: "compile", run: compile, corpus: models },
+    Target { name: "program", run: program, corpus: program::programs },
     Target { name: "onnx_tensor", run: onnx_tensor, corpus: tensors },
     Target { name: "elf", run: elf, corpus: elves },
     Target { name: "image", run: image, corpus: images },
@@ -39,6 +42,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "step", run: step, corpus: machines },
     Target { name: "jit", run: jit, corpus: machines },
 ];
+
+pub use program::program;
 
 /// Small, so that a hostile size causes an error and not an hour of zeros.
 const LIMITS: onnx::Limits = onnx::Limits { file: 1 << 20, tensor: 1 << 20 };

@@ -474,7 +474,7 @@ fn a_definition_that_needs_endless_code_is_refused_at_once() {
     // Windows in windows, none of whose positions may count.
     let mut b = Builder::new("windows", std::slice::from_ref(&ty), &ty);
     let (zero, at) = (b.f32(0.0), b.at(0));
-    let over: Vec<Over> = (0..12).map(|_| Over::window(30, at.clone() - 20, 3, 8)).collect();
+    let over: Vec<Over> = (0..11).map(|_| Over::window(30, at.clone() - 20, 3, 8)).collect();
     let sum = b.fold(over, &[zero], |b, _, sum| {
         let x = b.load(Source::Input(0), [0]);
         vec![b.add(sum[0], x)]

@@ -208,8 +208,7 @@ fn events<'a>(status: &'a Value, kind: &str) -> Vec<&'a str> {
 #[test]
 fn a_request_is_answered_and_delivered_once_it_is_final() {
     let net = Net::start();
-    let model = fixture("mnist-cnn/model.onnx");
-    let _server = net.play(SERVER, &["serve", &model, "--poll", "100", "--inputs", "inputs"]);
+    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100", "--inputs", "inputs"]);
     let _validator = net.play(VALIDATOR, &["watch", "net.opml", "--poll", "100", "--inputs", "inputs"]);
     let by_bytes = net.request(&[]);
     let by_root = net.request(&["--by-root", "inputs"]);
@@ -268,10 +267,9 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
 #[test]
 fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
     let net = Net::start();
-    let model = fixture("mnist-cnn/model.onnx");
     let before = (net.balance(SERVER_ACCOUNT), net.balance(VALIDATOR_ACCOUNT));
     let serve = ["serve", "net.opml", "--cheat", "output", "--poll", "100", "--state", "server"];
-    let watch = ["watch", &model, "--poll", "100", "--state", "validator"];
+    let watch = ["watch", "net.opml", "--poll", "100", "--state", "validator"];
     let (server, validator) = (net.play(SERVER, &serve), net.play(VALIDATOR, &watch));
     let id = net.request(&[]);
     net.wait(&id, "in the middle of a game", |status| events(status, "moved").len() >= 2);

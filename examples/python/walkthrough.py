@@ -57,7 +57,7 @@ def main():
     compiled = opml("compile", args.model, "-o", image)
     print(f"compiled   image root {compiled['image_root']}")
 
-    run = opml("run", image, "--input", args.input, "-o", args.output)
+    run = opml("run", image, "--input", args.input, "-o", args.output, "--backend", "jit")
     (name, file), = run["outputs"].items()
     print(f"ran        {run['steps']:,} steps to state root {run['state_root']}")
 

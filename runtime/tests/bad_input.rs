@@ -305,7 +305,7 @@ fn steps_beyond_the_end() {
     let folder = Folder::with_net("mnist-mlp");
     let input = fixture("digits/7.flat.npy");
     let fed = ["net.opml", "--input", &input];
-    let last = folder.json(&[&["run"], &fed[..]].concat())["steps"].to_string();
+    let last = folder.json(&[&["run", "--backend", "jit"], &fed[..]].concat())["steps"].to_string();
     let beyond = (last.parse::<u64>().expect("a number") + 1).to_string();
     let before = folder.files();
     for (args, says) in [
@@ -314,8 +314,11 @@ fn steps_beyond_the_end() {
         (&["prove", "-o", "out", "--step", "18446744073709551615"], &["18446744073709551615", "--max-steps"]),
         (&["trace", "--at", "11", "--max-steps", "10"], &["step 11", "--max-steps, 10"]),
         (&["prove", "-o", "out", "--step", "11", "--max-steps", "10"], &["step 11", "--max-steps, 10"]),
-        (&["run", "--max-steps", "10"], &["still runs after 10 steps", "raise --max-steps"]),
-        (&["run", "--max-steps", "0"], &["still runs after 0 steps"]),
+        (
+            &["run", "--backend", "jit", "--max-steps", "10"],
+            &["still runs after 10 steps", "raise --max-steps"],
+        ),
+        (&["run", "--backend", "jit", "--max-steps", "0"], &["still runs after 0 steps"]),
         (&["prove", "-o", "out", "--step", "-1"], &["-1"]),
         (&["prove", "-o", "out", "--step", "18446744073709551616"], &["18446744073709551616"]),
         (&["trace", "--at", "first"], &["first"]),

@@ -42,7 +42,7 @@ fn a_dispute_names_instruction_operator_element_and_both_values() {
             let tensor = match (cheat, phases) {
                 ("weight", _) => "fc.bias",
                 ("step", "1") => "relu1.out",
-                ("step", _) => "relu2.out",
+                ("step", _) => "pool2.out",
                 _ => "probabilities",
             };
             assert_eq!(difference["tensor"], tensor, "{cheat} {phases}: {played:#}");

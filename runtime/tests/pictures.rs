@@ -80,7 +80,7 @@ fn inspect_draws_nodes_and_memory() {
         "weights",
         "activations",
         "stack and scratch",
-        "8 nodes",
+        "6 nodes",
         "probabilities: f32 [1, 10]",
     ] {
         assert!(words.contains(word), "{word} is not in {words}");

@@ -7,7 +7,8 @@ use serde_json::Value;
 fn trace_takes_ranges_and_shows_long_runs_from_afar() {
     let folder = Folder::with_net("mnist-mlp");
     let digit = fixture("digits/7.flat.npy");
-    let last = folder.json(&["run", "net.opml", "--input", &digit])["steps"].as_u64().expect("a number");
+    let run = ["run", "net.opml", "--input", &digit, "--backend", "jit"];
+    let last = folder.json(&run)["steps"].as_u64().expect("a number");
     let rows = |args: &[&str]| {
         let args = [&["trace", "net.opml", "--input", &digit], args].concat();
         folder.json(&args)["steps"].as_array().expect("rows").clone()
@@ -58,7 +59,7 @@ fn profile_books_every_step() {
     for (net, digit) in [("mnist-mlp", "digits/7.flat.npy"), ("mnist-cnn", "digits/7.npy")] {
         let folder = Folder::with_net(net);
         let fed = ["net.opml", "--input", &fixture(digit)];
-        let ran = folder.json(&[&["run"], &fed[..]].concat());
+        let ran = folder.json(&[&["run", "--backend", "jit"], &fed[..]].concat());
         let profile =
             folder.json(&[&["profile"], &fed[..], &["--flame", "flame.svg", "--top", "1000000"]].concat());
         assert_eq!((&profile["steps"], &profile["status"]), (&ran["steps"], &"exited".into()));
@@ -96,7 +97,7 @@ fn profile_books_every_step() {
 #[test]
 fn big_steps_of_one_node_share_its_row() {
     let folder = Folder::new();
-    folder.text(&["compile", &fixture("mnist-mlp/model.onnx"), "-o", "net.opml", "--budget", "3000"]);
+    folder.text(&["compile", &fixture("mnist-mlp/model.onnx"), "-o", "net.opml", "--budget", "15000"]);
     let profile = folder.json(&["profile", "net.opml", "--input", &fixture("digits/7.flat.npy")]);
     let nodes = profile["nodes"].as_array().expect("rows");
     let big_steps = profile["big_steps"].as_array().expect("rows");

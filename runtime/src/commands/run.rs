@@ -32,6 +32,7 @@ pub fn run(args: &Run, output: Output) -> Result<(), Failure> {
 /// Runs the program of an image on this computer.
 fn natively(args: &Run, image: &Image, native: &Native, output: Output) -> Result<(), Failure> {
     args.run.limits.admit_outputs(image)?;
+    args.run.limits.admit(&image.big_steps())?;
     let inputs = read_inputs(image, &args.run.inputs)?;
     // The machine's order of inputs is that of the table, which is also that of a run.
     let wanted = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);

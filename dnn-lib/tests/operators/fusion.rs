@@ -127,7 +127,7 @@ fn a_residual_block_is_one_definition() {
     let y = ty(&[2, 3]);
     let product = definition(&MatMul.into(), &[ty(&[2, 4]), ty(&[4, 3])]);
     let biased = definition(&Add.into(), &[ty(&[3]), y.clone()]);
-    let relu = definition(&Relu.into(), &[y.clone()]);
+    let relu = definition(&Relu.into(), std::slice::from_ref(&y));
     let residual = definition(&Add.into(), &[y.clone(), y.clone()]);
     let fused = product.then(&biased, 1).and_then(|d| d.then(&relu, 0)).and_then(|d| d.then(&residual, 0));
     let fused = fused.expect("one definition");

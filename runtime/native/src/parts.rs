@@ -35,7 +35,7 @@ fn cover(grid: &[u64], lo: u64, hi: u64, prefix: &mut Box, boxes: &mut Vec<Box>)
             // Whole slices, as many as there are.
             let last = hi / size;
             let whole = inner.iter().map(|&size| 0..size);
-            boxes.push(prefix.iter().cloned().chain([index..last]).chain(whole).collect());
+            boxes.push(prefix.iter().cloned().chain(std::iter::once(index..last)).chain(whole).collect());
             from = last * size;
         } else {
             prefix.push(index..index + 1);

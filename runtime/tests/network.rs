@@ -268,7 +268,9 @@ fn a_request_is_answered_and_delivered_once_it_is_final() {
 fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
     let net = Net::start();
     let before = (net.balance(SERVER_ACCOUNT), net.balance(VALIDATOR_ACCOUNT));
-    let serve = ["serve", "net.opml", "--cheat", "output", "--poll", "100", "--state", "server"];
+    // One step at once, so that the liar still claims something about single steps, and the validator proves one.
+    let lie = ["serve", "net.opml", "--cheat", "output", "--prove-at-once", "1"];
+    let serve = [&lie[..], &["--poll", "100", "--state", "server"]].concat();
     let watch = ["watch", "net.opml", "--poll", "100", "--state", "validator"];
     let (server, validator) = (net.play(SERVER, &serve), net.play(VALIDATOR, &watch));
     let id = net.request(&[]);

@@ -1,4 +1,4 @@
-//! The operators: the shapes of their outputs, and the kernels that compute them.
+//! The operators: the shapes of their outputs, and what their elements are.
 //!
 //! Each operator is one entry of [the table](Operator::TABLE) and a struct of its attributes, in a separate
 //! file, that implements [`Semantics`]. The operators are those of ONNX in their newest form, with attributes
@@ -8,9 +8,8 @@
 //! # Adding an operator
 //!
 //! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
-//!    checks the inputs and gives the type of the output, `lower` builds the kernel with
-//!    [`Builder`](crate::kernel::Builder). `transpose.rs` is a short example. There are helpers for products,
-//!    windows, broadcasting, sums and elementary functions.
+//!    checks the inputs and gives the type of the output, `define` says what an element is, with the
+//!    definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example.
 //! 2. Add its `mod` and `use` lines and its entry in the table below.
 //! 3. Test it in `tests/operators` against a plain reference.
 //!

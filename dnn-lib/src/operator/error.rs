@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use crate::definition::DefinitionError;
-use crate::kernel::BuildError;
 use crate::tensor::{DType, TensorType};
 
 /// Why an operator cannot be computed.
@@ -71,18 +70,9 @@ pub enum Problem {
         /// Its type.
         found: TensorType,
     },
-    /// There are several kernels for one output.
-    #[error("has {found} kernels; an operator with one output has one")]
-    Kernels {
-        /// The number of kernels.
-        found: usize,
-    },
     /// A definition is not valid, which is an error in this library.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// A kernel is not valid, which is an error in this library.
-    #[error(transparent)]
-    Kernel(#[from] BuildError),
 }
 
 fn counts(range: &RangeInclusive<usize>) -> String {

@@ -1,6 +1,6 @@
 //! Elementary functions in vector registers.
 //!
-//! A vector is a domain of [`Arithmetic`], so the text of a function is that of the guest's code. [`Lanes`] adds
+//! A vector is a domain of [`Arithmetic`], so the text of a function is that of the guest's code. `Lanes` adds
 //! how vectors are loaded and stored.
 
 #[cfg(target_arch = "x86_64")]

@@ -54,7 +54,7 @@ impl Type {
     }
 }
 
-/// A value of a kernel: assigned once, then only read. An index into [`Kernel::types`].
+/// A value of a kernel or a definition: assigned once, then only read. An index into its list of types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Value(pub(crate) u32);
 

@@ -208,8 +208,12 @@ impl Native {
         if threads == 1 || work < WORTH_THREADS {
             level.iter().for_each(|step| self.compute(&bytes, step));
         } else {
-            let least = work.div_ceil(threads * PIECES);
-            let pieces: Vec<Step> = level.iter().flat_map(|step| pieces(step, least)).collect();
+            // A part of a convolution arranges the input anew, so there are as few as there can be.
+            let each = |step: &Step| match self.prepared(step.node).is_contraction() {
+                true => work.div_ceil(threads),
+                false => work.div_ceil(threads * PIECES),
+            };
+            let pieces: Vec<Step> = level.iter().flat_map(|step| pieces(step, each(step))).collect();
             self.threads.install(|| pieces.par_iter().for_each(|step| self.compute(&bytes, step)));
         }
         for step in level {

@@ -2,8 +2,8 @@
 
 mod import;
 
-use dnn_lib::definition::InputError;
 use dnn_lib::operator::OperatorError;
+use graph::BuildError;
 use thiserror::Error;
 
 pub use import::{ImportErrors, ImportProblem};
@@ -20,9 +20,15 @@ pub enum CompileError {
     /// The model does not fit into memory.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// An operator was accepted but cannot be computed, which is an error in its kernel.
+    /// The graph makes no sense. Those that are imported do.
     #[error(transparent)]
-    Operator(#[from] OperatorError),
+    Graph(#[from] graph::GraphError),
+    /// A region is repeated too often.
+    #[error(transparent)]
+    Unroll(#[from] graph::passes::unroll::UnrollError),
+    /// The graph was accepted but cannot be computed, which is an error in a definition.
+    #[error(transparent)]
+    Lower(#[from] graph::lower::LowerError),
     /// The image can't be written, or the program is not a valid one, which is an error in the compiler.
     #[error(transparent)]
     Image(#[from] image::ImageError),
@@ -269,13 +275,15 @@ pub enum NodeError {
         /// The index of the input.
         index: usize,
     },
-    /// A second output is used.
-    #[error("output {index} (`{name}`) is used, but only output 0 is supported")]
+    /// An output is used that the operator has not, or that is not supported.
+    #[error("output {index} (`{name}`) is used, but only {supported} supported")]
     Output {
         /// The index of the output.
         index: usize,
         /// Its name.
         name: String,
+        /// Those that are: `output 0 is`.
+        supported: String,
     },
     /// An input must be known at compile time.
     #[error("input {index} (`{tensor}`) must be a constant: {why}")]
@@ -314,25 +322,9 @@ pub enum NodeError {
     /// The operator refuses its inputs or attributes.
     #[error("{}", .0.problem)]
     Operands(OperatorError),
-    /// The result is too large.
-    #[error("the output {ty} needs {bytes} bytes; the limit is {limit}")]
-    TooLarge {
-        /// The type of the output.
-        ty: String,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// Its value could not be computed at compile time, which is an error in a definition.
-    #[error("constant folding: {0}")]
-    Fold(#[from] InputError),
-    /// The operator has several outputs.
-    #[error("the operator has {found} outputs; only operators with one output are supported")]
-    Outputs {
-        /// The number of outputs.
-        found: usize,
-    },
+    /// The node can't be added to the graph.
+    #[error(transparent)]
+    Build(#[from] BuildError),
 }
 
 /// Why there is no schedule.

@@ -11,30 +11,27 @@ mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::TensorType;
+use graph::{BuildError, Builder, Tensor, TensorId};
 use onnx::element_name;
 
-use crate::Options;
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
-use crate::graph::{Graph, GraphNode, Tensor, TensorId};
-use crate::passes;
+use crate::{Imported, Options};
 
 /// The newest version of the operator set with which the importer has been compared.
 const NEWEST_OPSET: i64 = 28;
 
 /// Imports a model.
-pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, ImportErrors> {
+pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportErrors> {
     if !(1..=NEWEST_OPSET).contains(&model.opset) {
         return Err(ModelError::Opset { found: model.opset, newest: NEWEST_OPSET }.into());
     }
-    let mut import = Import::new(model.opset, options.max_memory);
+    let mut import = Import::new(&model, options.max_memory);
     let order = order::order(&model.graph, &mut import.errors);
     // If the structure is wrong, a name may stand for the wrong tensor, and errors about types would mislead.
     let sound = import.errors.is_empty();
-    let onnx::ModelGraph { name, nodes, initializers, inputs, outputs } = model.graph;
-    import.graph.name = name;
+    let onnx::ModelGraph { nodes, initializers, inputs, outputs, .. } = model.graph;
     let used =
         order.iter().flat_map(|&index| &nodes[index].inputs).chain(outputs.iter().map(|output| &output.name));
     import.used = used.cloned().collect();
@@ -55,7 +52,8 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, ImportErro
     if sound {
         outputs.iter().for_each(|output| import.output(output));
     }
-    if import.errors.is_empty() { Ok(import.graph) } else { Err(import.errors) }
+    let Import { builder, warnings, errors, .. } = import;
+    if errors.is_empty() { Ok(Imported { graph: builder.finish(), warnings }) } else { Err(errors) }
 }
 
 /// The name of a node in messages.
@@ -68,27 +66,30 @@ pub(crate) struct Import {
     opset: i64,
     /// The maximum size of a tensor in bytes.
     limit: u64,
-    graph: Graph,
+    builder: Builder,
     /// The known tensors, by their names in the model.
     names: BTreeMap<String, TensorId>,
     /// The names of all tensors that a needed node reads or that are outputs of the graph.
     used: BTreeSet<String>,
+    warnings: Vec<Warning>,
     errors: ImportErrors,
 }
 
 impl Import {
-    fn new(opset: i64, limit: u64) -> Self {
-        let (graph, errors) = (Graph::default(), ImportErrors::default());
-        Self { opset, limit, graph, names: BTreeMap::new(), used: BTreeSet::new(), errors }
+    fn new(model: &onnx::Model, limit: u64) -> Self {
+        let builder = Builder::new(model.graph.name.as_str(), limit);
+        let (names, used, warnings, errors) = Default::default();
+        Self { opset: model.opset, limit, builder, names, used, warnings, errors }
     }
 
     fn inputs(&mut self, inputs: &[onnx::Value], options: &Options) {
         let types = shape::bind(inputs, &options.shapes, &mut self.errors);
         for (input, ty) in inputs.iter().zip(types) {
             let Some(ty) = ty else { continue };
-            self.graph.warnings.extend(shape::empty_input(input, &options.shapes));
-            if let Some(id) = self.add_tensor(&input.name, ty, None) {
-                self.graph.inputs.push(id);
+            self.warnings.extend(shape::empty_input(input, &options.shapes));
+            if self.fits(&input.name, &ty) {
+                let id = self.builder.input(&input.name, ty);
+                self.names.insert(input.name.clone(), id);
             }
         }
     }
@@ -100,23 +101,29 @@ impl Import {
             return;
         }
         let (dtype, dims, bytes) = tensor.into_parts();
-        self.add_tensor(&name, TensorType::new(dtype, dims), Some(bytes));
+        let ty = TensorType::new(dtype, dims);
+        if self.fits(&name, &ty) {
+            let id = self.builder.tensor(&name, ty, Some(bytes));
+            self.names.insert(name, id);
+        }
     }
 
-    /// Adds a tensor that the model names, unless it is too large.
-    fn add_tensor(&mut self, name: &str, ty: TensorType, value: Option<Bytes>) -> Option<TensorId> {
+    /// Whether a tensor that the model names is small enough; an error if not.
+    fn fits(&mut self, name: &str, ty: &TensorType) -> bool {
         let bits =
             ty.shape.iter().try_fold(u128::from(ty.dtype.bits()), |size, &dim| size.checked_mul(dim.into()));
         let bytes = bits.map(|bits| bits.div_ceil(8));
-        if bytes.is_none_or(|bytes| bytes > self.limit.into()) {
+        let fits = bytes.is_some_and(|bytes| bytes <= self.limit.into());
+        if !fits {
             let what = format!("tensor `{name}` of type {ty}");
             let bytes = bytes.unwrap_or(u128::MAX);
             self.errors.model(ModelError::TooLarge { what, bytes, limit: self.limit });
-            return None;
         }
-        let id = self.graph.add_tensor(Tensor { name: name.to_owned(), ty, value });
-        self.names.insert(name.to_owned(), id);
-        Some(id)
+        fits
+    }
+
+    fn tensor(&self, id: TensorId) -> &Tensor {
+        self.builder.graph().tensor(id)
     }
 
     fn node(&mut self, node: &onnx::ModelNode, index: usize) {
@@ -131,33 +138,20 @@ impl Import {
         self.names.get(name).copied()
     }
 
-    /// Adds a node and returns its output, which gets the name. A node whose inputs are all constants becomes
-    /// a constant.
+    /// Adds a node and returns its outputs, which get these names. A node whose inputs are all constants
+    /// becomes constants.
     pub(crate) fn apply(
         &mut self,
         node: &str,
         operator: impl Into<Operator>,
         inputs: &[TensorId],
-        output: String,
-    ) -> Result<TensorId, NodeError> {
-        let operator = operator.into();
-        let types = self.graph.types(inputs);
-        let inferred = operator.infer(&types).map_err(|error| self.operands_error(error, inputs))?;
-        let [ty] =
-            <[TensorType; 1]>::try_from(inferred).map_err(|all| NodeError::Outputs { found: all.len() })?;
-        let bytes = ty.bytes().unwrap_or(u64::MAX);
-        if bytes > self.limit {
-            return Err(NodeError::TooLarge { ty: ty.to_string(), bytes, limit: self.limit });
-        }
-        let tensors: Vec<&Tensor> = inputs.iter().map(|&id| self.graph.tensor(id)).collect();
-        let value = passes::fold::fold(&operator, &tensors)?;
-        let folded = value.is_some();
-        let output = self.graph.add_tensor(Tensor { name: output, ty, value });
-        if !folded {
-            let (name, inputs) = (node.to_owned(), inputs.to_vec());
-            self.graph.nodes.push(GraphNode { name, operator, inputs, output });
-        }
-        Ok(output)
+        names: &[String],
+    ) -> Result<Vec<TensorId>, NodeError> {
+        let outputs = self.builder.apply(node, operator, inputs, names);
+        outputs.map_err(|error| match error {
+            BuildError::Operator(error) => self.operands_error(error, inputs),
+            other => other.into(),
+        })
     }
 
     /// The error for the user: for a wrong element type, with the tensor's name and ONNX's names of the
@@ -167,7 +161,7 @@ impl Import {
         match &error.problem {
             Problem::DType { input, found, expected } if *input < inputs.len() => NodeError::ElementType {
                 index: *input,
-                tensor: self.graph.tensor(inputs[*input]).name.clone(),
+                tensor: self.tensor(inputs[*input]).name.clone(),
                 found: element_name(*found),
                 expected: expected.iter().map(|&dtype| element_name(dtype)).collect::<Vec<_>>().join(" or "),
             },
@@ -178,7 +172,7 @@ impl Import {
     /// The declared shape is only compared, since many exporters leave a wrong one.
     fn output(&mut self, declared: &onnx::Value) {
         let Some(id) = self.named(&declared.name) else { return };
-        let (name, computed) = (|| declared.name.clone(), &self.graph.tensor(id).ty);
+        let (name, computed) = (|| declared.name.clone(), &self.builder.graph().tensor(id).ty);
         let shape = format!("{:?}", computed.shape);
         if let Some(declared) = declared.dtype.filter(|&declared| declared != computed.dtype) {
             let [declared, computed] = [declared, computed.dtype].map(element_name);
@@ -193,7 +187,7 @@ impl Import {
         });
         let empty =
             computed.shape.contains(&0).then(|| Warning::EmptyOutput { name: name(), shape: shape.clone() });
-        self.graph.warnings.extend(wrong.into_iter().chain(empty));
-        self.graph.outputs.push(id);
+        self.warnings.extend(wrong.into_iter().chain(empty));
+        self.builder.output(id);
     }
 }

@@ -1,19 +1,15 @@
 //! From ONNX model to image.
 //!
-//! [`graph()`] reads a model into a typed graph with fixed shapes, folded constants and no dead nodes.
+//! [`import`] reads a model into a typed graph with fixed shapes, folded constants and no dead nodes.
 //! [`compile`] plans the memory, makes the schedule, turns kernels into code and links everything into an
 //! image. The same model always gives the same bytes: nothing depends on its folder, the clock, the number of
 //! threads or the order of a hash map.
 
 mod elf;
 mod error;
-pub mod graph;
 mod import;
-mod lower;
 mod metadata;
-mod passes;
 pub mod plan;
-pub mod reference;
 pub mod schedule;
 
 use std::collections::BTreeMap;
@@ -23,11 +19,10 @@ use std::path::Path;
 use codegen::Target;
 use codegen::link::{self, Linkable, Mark};
 use dnn_lib::definition::Definition;
-use graph::TensorId;
+use graph::{Graph, TensorId, lower, passes};
 use image::Image;
 
 pub use error::{CompileError, ImportErrors, ImportProblem, ModelError, NodeError, ScheduleError, Warning};
-pub use graph::Graph;
 pub use plan::Plan;
 pub use schedule::Schedule;
 
@@ -64,8 +59,10 @@ impl Default for Options {
 pub struct Compiled {
     /// The program that is executed and proven.
     pub image: Image,
-    /// The model, with the warnings for the user.
+    /// The model.
     pub graph: Graph,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
     /// The addresses of its tensors.
     pub plan: Plan,
     /// What is computed, and in which order.
@@ -142,8 +139,8 @@ fn compile_file(
     let model = onnx::read_model(model, &options.limits)?;
     progress(Phase::Importing);
     let files = model.files.clone();
-    let graph = import_model(model, options)?;
-    compile_graph_to(graph, image, options, &|phase| {
+    let imported = import_model(model, options)?;
+    compile_graph_to(imported, image, options, &|phase| {
         if let Phase::Hashing { .. } = phase {
             // Constants are read for the last time here, in the order of their addresses.
             files.iter().for_each(|file| file.release());
@@ -152,21 +149,24 @@ fn compile_file(
     })
 }
 
-/// Compiles a graph.
+/// Compiles a graph, which may come from anywhere.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
-    compile_graph_to(graph, None, options, &|_| {})
+    graph.verify()?;
+    compile_graph_to(Imported { graph, warnings: Vec::new() }, None, options, &|_| {})
 }
 
 fn compile_graph_to(
-    mut graph: Graph,
+    Imported { graph, mut warnings }: Imported,
     image: Option<&Path>,
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
-    // The importer has done this already; a graph may come from elsewhere.
-    passes::view::separate_outputs(&mut graph)?;
-    graph.warnings.extend(metadata::warnings(&graph));
-    let mut lowered = lower::lower(&graph)?;
+    let mut graph = passes::unroll::unroll(graph, options.max_memory)?;
+    passes::dead::remove(&mut graph);
+    passes::outputs::separate(&mut graph);
+    warnings.extend(metadata::warnings(&graph));
+    let lowered = lower::lower(&mut graph)?;
+    let mut lowered = passes::share::share(&graph, lowered);
     if options.fuse {
         lowered = passes::fuse::fuse(&graph, lowered);
     }
@@ -181,7 +181,7 @@ fn compile_graph_to(
     let (nodes, parts) = schedule.parts(&plan);
     let text = link::text(plan.memory_size(), &kernels, &nodes, &parts)?;
     if let Some(budget) = options.budget {
-        graph.warnings.extend(schedule.beyond(budget, &text.entries));
+        warnings.extend(schedule.beyond(budget, &text.entries));
     }
     let marks = text.marks.clone();
     let contents = metadata::contents(text, &graph, &used, &plan, &schedule)?;
@@ -190,7 +190,7 @@ fn compile_graph_to(
     hashing(0);
     let image = Image::create(contents, image, hashing)?;
     share_constants(&mut graph, &used, &plan, &image);
-    Ok(Compiled { image, graph, plan, schedule, marks })
+    Ok(Compiled { image, graph, warnings, plan, schedule, marks })
 }
 
 /// The code of each definition.
@@ -213,16 +213,24 @@ fn share_constants(graph: &mut Graph, used: &[TensorId], plan: &Plan, image: &Im
     }
 }
 
+/// A model as a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// The graph.
+    pub graph: Graph,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
 /// Reads a model file into the graph that is compiled. The graph's constants are in the model's files, which
 /// must not be changed while it is in use.
-pub fn graph(model: &Path, options: &Options) -> Result<Graph, CompileError> {
+pub fn import(model: &Path, options: &Options) -> Result<Imported, CompileError> {
     import_model(onnx::read_model(model, &options.limits)?, options)
 }
 
-/// Like [`graph()`], for a model that has been read already.
-pub fn import_model(model: onnx::Model, options: &Options) -> Result<Graph, CompileError> {
-    let mut graph = import::import(model, options)?;
-    passes::dead::remove(&mut graph);
-    passes::view::separate_outputs(&mut graph)?;
-    Ok(graph)
+/// Like [`import`], for a model that has been read already.
+pub fn import_model(model: onnx::Model, options: &Options) -> Result<Imported, CompileError> {
+    let mut imported = import::import(model, options)?;
+    passes::dead::remove(&mut imported.graph);
+    Ok(imported)
 }

@@ -5,9 +5,9 @@ use step::MachineProfile;
 
 use codegen::link::{STACK_BITS, Text};
 use dnn_lib::program::{Node, Program};
+use graph::{Graph, TensorId};
 
 use crate::error::{CompileError, ScheduleError, Warning};
-use crate::graph::{Graph, TensorId};
 use crate::plan::Plan;
 use crate::schedule::Schedule;
 

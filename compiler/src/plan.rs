@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use codegen::link::STACK_BYTES;
+use graph::lower::Lowered;
+use graph::{Graph, TensorId};
 use image::Region;
 
 use crate::error::{CompileError, ModelError};
-use crate::graph::{Graph, TensorId};
-use crate::lower::Lowered;
 
 /// The alignment of every address: a leaf of the memory's Merkle tree.
 const LEAF: u64 = 32;
@@ -57,20 +57,16 @@ struct Request {
 
 /// Plans the memory of a graph, given what is computed.
 pub(crate) fn plan(graph: &Graph, lowered: &Lowered, limit: u64) -> Result<Plan, CompileError> {
-    let roots = &lowered.roots;
     let mut space = Space::default();
     let mut addresses = vec![0; graph.tensors.len()];
     let constants = place_constants(graph, lowered, &mut space, &mut addresses);
-    let (inputs, outputs) = (Group::of(graph, roots, &graph.inputs), Group::of(graph, roots, &graph.outputs));
-    // The larger ones come first, and the others fill gaps between them.
-    let input_first = (inputs.size() >= outputs.size()).then(|| inputs.place(&mut space, &mut addresses));
-    let outputs = outputs.place(&mut space, &mut addresses);
-    let inputs = input_first.unwrap_or_else(|| inputs.place(&mut space, &mut addresses));
+    let (inputs, outputs) = place_interface(graph, &mut space, &mut addresses);
     for request in requests(graph, lowered) {
         addresses[request.root.index()] = space.place(0, request.size, LEAF, &request.life);
     }
     for id in graph.ids() {
-        addresses[id.index()] = addresses[roots[id.index()].index()];
+        let place = lowered.place(id);
+        addresses[id.index()] = addresses[place.root.index()].saturating_add(place.offset);
     }
     let total = space.end().saturating_add(STACK_BYTES);
     let memory = total.checked_next_power_of_two().filter(|&memory| memory <= limit);
@@ -104,22 +100,54 @@ fn place_constants(
     constants
 }
 
-/// The inputs or the outputs: the tensors that own their memory, each with the size of its region.
+/// Places the inputs and the outputs, each of them in the order of the model. A state is both, so what is
+/// before it is placed before it, and what is after it after it.
+fn place_interface(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> (Vec<Region>, Vec<Region>) {
+    let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+    let (mut first, mut end) = ((0, 0), 0);
+    for state in graph.states.iter().map(Some).chain([None]) {
+        let last = state.map_or((graph.inputs.len(), graph.outputs.len()), |state| (state.input, state.output));
+        let given = Group::of(graph, &graph.inputs[first.0..last.0]);
+        let made = Group::of(graph, &graph.outputs[first.1..last.1]);
+        // The larger ones come first, and the others fill gaps between them.
+        let mut place = |group: Group| group.place(end, space, addresses);
+        let (given, made) = if given.size() >= made.size() {
+            let given = place(given);
+            (given, place(made))
+        } else {
+            let made = place(made);
+            (place(given), made)
+        };
+        end = given.iter().chain(&made).map(|region| region.address + (1 << region.bits)).fold(end, u64::max);
+        inputs.extend(given);
+        outputs.extend(made);
+        if state.is_some() {
+            let state = Group::of(graph, &graph.inputs[last.0..=last.0]).place(end, space, addresses);
+            end = state.iter().map(|region| region.address + (1 << region.bits)).fold(end, u64::max);
+            inputs.extend(&state);
+            outputs.extend(&state);
+            first = (last.0 + 1, last.1 + 1);
+        }
+    }
+    (inputs, outputs)
+}
+
+/// Inputs or outputs, each with the size of its region.
 struct Group(Vec<(TensorId, u64)>);
 
 impl Group {
-    fn of(graph: &Graph, roots: &[TensorId], ids: &[TensorId]) -> Self {
-        let size = |root: TensorId| power_of_two(graph.tensor(root).ty.bytes().unwrap_or(u64::MAX));
-        Self(ids.iter().map(|id| roots[id.index()]).map(|root| (root, size(root))).collect())
+    fn of(graph: &Graph, ids: &[TensorId]) -> Self {
+        let size = |id: TensorId| power_of_two(graph.tensor(id).ty.bytes().unwrap_or(u64::MAX));
+        Self(ids.iter().map(|&id| (id, size(id))).collect())
     }
 
     fn size(&self) -> u64 {
         self.0.iter().fold(0, |sum, &(_, size)| sum.saturating_add(size))
     }
 
-    /// Places the tensors in their order.
-    fn place(&self, space: &mut Space, addresses: &mut [u64]) -> Vec<Region> {
-        let mut end = 0;
+    /// Places the tensors in their order, from an address on.
+    fn place(&self, from: u64, space: &mut Space, addresses: &mut [u64]) -> Vec<Region> {
+        let mut end = from;
         let place = |&(id, size): &(TensorId, u64)| {
             let address = space.place(end, size, size, &(0..usize::MAX));
             end = address.saturating_add(size);
@@ -137,9 +165,8 @@ fn power_of_two(bytes: u64) -> u64 {
 
 /// All other memory, in the order of placement.
 fn requests(graph: &Graph, lowered: &Lowered) -> Vec<Request> {
-    let roots = &lowered.roots;
     let mut fixed = vec![false; graph.tensors.len()];
-    graph.inputs.iter().chain(&graph.outputs).for_each(|id| fixed[roots[id.index()].index()] = true);
+    graph.inputs.iter().chain(&graph.outputs).for_each(|id| fixed[id.index()] = true);
     let wanted = |root: &TensorId| !fixed[root.index()] && graph.tensor(*root).value.is_none();
     let lives = lifetimes(lowered).into_iter().filter(|(root, _)| wanted(root));
     let size = |root: TensorId| graph.tensor(root).ty.bytes().unwrap_or(u64::MAX);
@@ -150,14 +177,19 @@ fn requests(graph: &Graph, lowered: &Lowered) -> Vec<Request> {
     requests
 }
 
-/// The range of nodes during which each computed tensor is in use.
-fn lifetimes(Lowered { nodes, roots }: &Lowered) -> BTreeMap<TensorId, Range<usize>> {
+/// The range of nodes during which the memory of each tensor is in use.
+fn lifetimes(lowered: &Lowered) -> BTreeMap<TensorId, Range<usize>> {
     let mut lives: BTreeMap<TensorId, Range<usize>> = BTreeMap::new();
-    for (index, node) in nodes.iter().enumerate() {
-        for id in node.inputs.iter().chain([&node.output]) {
-            let life = lives.entry(roots[id.index()]).or_insert(index..index);
+    for (index, node) in lowered.nodes.iter().enumerate() {
+        for id in node.tensors() {
+            let life = lives.entry(lowered.place(id).root).or_insert(index..index);
             life.end = index + 1;
         }
+    }
+    // What the period finds must last until its last repetition.
+    let period = lowered.period();
+    for life in lives.values_mut().filter(|life| life.start < period.start && life.end > period.start) {
+        life.end = life.end.max(period.end);
     }
     lives
 }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use codegen::link::{Entry, Node, Part};
 use dnn_lib::definition::Definition;
+use graph::TensorId;
+use graph::lower::{Computed, Guard};
 
 use crate::error::{ScheduleError, Warning};
-use crate::graph::TensorId;
-use crate::lower::Computed;
 use crate::plan::Plan;
 
 /// The big steps of a model, and the kernels that they run.
@@ -35,6 +35,8 @@ pub struct BigStep {
     pub inputs: Vec<TensorId>,
     /// The tensor that it writes.
     pub output: TensorId,
+    /// It runs only if all of them hold.
+    pub guards: Vec<Guard>,
     /// The first unit.
     pub lo: u64,
     /// The end of the units, exclusive.
@@ -57,7 +59,7 @@ pub(crate) fn schedule(nodes: Vec<Computed>) -> Schedule {
     let mut schedule = Schedule::default();
     let mut known: HashMap<Definition, usize> = HashMap::new();
     for (place, node) in nodes.into_iter().enumerate() {
-        let Computed { name, operator, definition, inputs, output } = node;
+        let Computed { name, operator, definition, inputs, output, guards, .. } = node;
         let hi = dnn_lib::schedule::units(&definition);
         let number = *known.entry(definition.clone()).or_insert(schedule.definitions.len());
         if number == schedule.definitions.len() {
@@ -70,6 +72,7 @@ pub(crate) fn schedule(nodes: Vec<Computed>) -> Schedule {
             definition: number,
             inputs,
             output,
+            guards,
             lo: 0,
             hi,
         });

@@ -114,7 +114,7 @@ fn constants_are_the_bytes_of_the_model_until_they_are_those_of_the_image() {
     std::fs::copy(fixtures().join("mnist-cnn/model.onnx"), &model).unwrap();
     let read = onnx::read_model(&model, &onnx::Limits::default()).unwrap();
     let files = read.files.clone();
-    let before = compiler::import_model(read, &Options::default()).unwrap();
+    let before = compiler::import_model(read, &Options::default()).unwrap().graph;
     let compiled = compiler::compile_to(&path, &model, &Options::default(), &|_| {}).unwrap();
     assert_eq!(compiled.image, Image::read(&path).unwrap());
     assert_eq!(compiled.image.to_bytes().unwrap(), compile(&model).image.to_bytes().unwrap());

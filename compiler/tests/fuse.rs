@@ -1,10 +1,10 @@
 //! Fusion: chains become one big step where nothing else needs what is between, with the bits of the
 //! reference.
 
-use compiler::graph::{GraphNode, Tensor, TensorId};
-use compiler::{Compiled, Graph, Options, reference};
+use compiler::{Compiled, Options};
 use dnn_lib::operator::{Add, Conv, Flatten, MatMul, Mul, Operator, Relu, Softmax, Tanh, Window};
 use dnn_lib::tensor::{DType, TensorType};
+use graph::{Builder, Graph, TensorId, reference};
 use image::Role;
 use interpreter::Interpreter;
 use proptest::prelude::*;
@@ -12,33 +12,27 @@ use proptest::sample::Index;
 use step::Status;
 
 /// A graph that grows node by node.
-#[derive(Default)]
-struct Growing(Graph);
+struct Growing(Builder, usize);
 
 impl Growing {
-    fn tensor(&mut self, shape: &[u64]) -> TensorId {
-        let (name, ty) = (format!("t{}", self.0.tensors.len()), TensorType::new(DType::F32, shape.to_vec()));
-        self.0.add_tensor(Tensor { name, ty, value: None })
+    fn new() -> Self {
+        Self(Builder::new("", 1 << 30), 0)
     }
 
     fn input(&mut self, shape: &[u64]) -> TensorId {
-        let id = self.tensor(shape);
-        self.0.inputs.push(id);
-        id
+        let name = format!("t{}", self.0.graph().tensors.len());
+        self.0.input(name, TensorType::new(DType::F32, shape.to_vec()))
     }
 
     fn node(&mut self, operator: impl Into<Operator>, inputs: &[TensorId]) -> TensorId {
-        let operator = operator.into();
-        let ty = operator.infer(&self.0.types(inputs)).expect("a type").remove(0);
-        let output = self.tensor(&ty.shape);
-        let name = format!("n{}", self.0.nodes.len());
-        self.0.nodes.push(GraphNode { name, operator, inputs: inputs.to_vec(), output });
-        output
+        let names = [format!("t{}", self.0.graph().tensors.len())];
+        self.1 += 1;
+        self.0.apply(&format!("n{}", self.1 - 1), operator, inputs, &names).expect("a node")[0]
     }
 
     fn ending(mut self, outputs: &[TensorId]) -> Graph {
-        self.0.outputs = outputs.to_vec();
-        self.0
+        outputs.iter().for_each(|&id| drop(self.0.output(id)));
+        self.0.finish()
     }
 }
 
@@ -72,7 +66,7 @@ fn check(graph: &Graph) -> (Compiled, Vec<String>) {
 
 #[test]
 fn a_chain_is_one_big_step_and_what_is_between_is_not_in_memory() {
-    let mut g = Growing::default();
+    let mut g = Growing::new();
     let (x, w, bias, shift) =
         (g.input(&[1, 4, 6, 6]), g.input(&[6, 2, 3, 3]), g.input(&[6]), g.input(&[6, 1, 1]));
     let conv = g.node(Conv { window: Window::default(), group: 2 }, &[x, w, bias]);
@@ -86,14 +80,14 @@ fn a_chain_is_one_big_step_and_what_is_between_is_not_in_memory() {
 
 #[test]
 fn what_others_need_stays() {
-    let mut g = Growing::default();
+    let mut g = Growing::new();
     let x = g.input(&[4, 4]);
     let twice = g.node(Relu, &[x]);
     let square = g.node(Mul, &[twice, twice]);
     let (_, steps) = check(&g.ending(&[square]));
     assert_eq!(steps, ["Relu n0", "Mul n1"], "it is read twice by one node");
 
-    let mut g = Growing::default();
+    let mut g = Growing::new();
     let x = g.input(&[4, 4]);
     let shared = g.node(Relu, &[x]);
     let tanh = g.node(Tanh, &[shared]);
@@ -101,14 +95,14 @@ fn what_others_need_stays() {
     let (_, steps) = check(&g.ending(&[sum]));
     assert_eq!(steps, ["Relu n0", "Tanh+Add n1+n2"], "it is read by two nodes");
 
-    let mut g = Growing::default();
+    let mut g = Growing::new();
     let x = g.input(&[4, 4]);
     let output = g.node(Relu, &[x]);
     let tanh = g.node(Tanh, &[output]);
     let (_, steps) = check(&g.ending(&[output, tanh]));
     assert_eq!(steps, ["Relu n0", "Tanh n1"], "it is an output");
 
-    let mut g = Growing::default();
+    let mut g = Growing::new();
     let x = g.input(&[4, 2, 2]);
     let viewed = g.node(Relu, &[x]);
     let view = g.node(Flatten { axis: 1 }, &[viewed]);
@@ -119,7 +113,7 @@ fn what_others_need_stays() {
 
 #[test]
 fn inputs_of_what_came_first_live_until_the_last() {
-    let mut g = Growing::default();
+    let mut g = Growing::new();
     let x = g.input(&[8, 8]);
     // The factor is needed when the sum is computed, after nodes that need memory.
     let factor = g.node(Softmax { axis: 1 }, &[x]);
@@ -134,7 +128,7 @@ fn inputs_of_what_came_first_live_until_the_last() {
 
 #[test]
 fn chains_have_a_limit() {
-    let mut g = Growing::default();
+    let mut g = Growing::new();
     let mut x = g.input(&[8]);
     for _ in 0..20 {
         x = g.node(Relu, &[x]);
@@ -149,7 +143,7 @@ fn arbitrary_graph() -> impl Strategy<Value = Graph> {
     let nodes = prop::collection::vec((0..7, any::<Index>(), any::<Index>()), 1..12);
     let outputs = prop::collection::vec(any::<Index>(), 1..3);
     (nodes, outputs).prop_map(|(nodes, outputs)| {
-        let mut g = Growing::default();
+        let mut g = Growing::new();
         let mut ids = vec![g.input(&[4, 4]), g.input(&[4, 4])];
         let row = g.input(&[4]);
         for (kind, a, b) in nodes {

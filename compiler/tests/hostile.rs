@@ -14,7 +14,7 @@ fn every_bad_model_is_refused_with_a_message_that_helps() {
     let mut failures = Vec::new();
     for case in cases {
         let file = case["file"].as_str().unwrap();
-        match compiler::graph(&folder.join(file), &Options::default()) {
+        match compiler::import(&folder.join(file), &Options::default()) {
             Ok(_) => failures.push(format!("{file}: accepted, although {}", case["wrong"])),
             Err(error) => {
                 let message = error.to_string();

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use compiler::{Graph, Options, reference};
+use compiler::Options;
+use graph::{Graph, reference};
 use dnn_lib::tensor::{DType, TensorType};
 use onnx::{Attribute, Dimension, Initializer, Model, ModelNode, Tensor, Value};
 
@@ -62,7 +63,8 @@ fn model(opset: i64, shape: &[u64], initializers: &[(&str, Tensor)], nodes: &[Mo
 }
 
 fn import(model: Model) -> Result<Graph, String> {
-    compiler::import_model(model, &Options::default()).map_err(|error| error.to_string())
+    let imported = compiler::import_model(model, &Options::default());
+    imported.map(|imported| imported.graph).map_err(|error| error.to_string())
 }
 
 fn output(graph: &Graph) -> &TensorType {
@@ -172,7 +174,7 @@ fn constants_are_folded_and_dead_nodes_removed() {
     let graph = import(model(13, &[4], &[("shape", ints(&[1, 1]))], &nodes)).unwrap();
     assert_eq!(output(&graph).shape, [2, 2]);
     let left: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
-    assert_eq!(left, ["the_y", "copy of y"]);
+    assert_eq!(left, ["the_y"]);
 }
 
 #[test]
@@ -228,7 +230,7 @@ fn bind(shapes: Given<'_>) -> Result<Vec<Vec<u64>>, String> {
     ];
     let shapes = shapes.iter().map(|&(name, shape)| (name.to_owned(), shape.to_vec())).collect();
     let graph = compiler::import_model(model, &Options { shapes, ..Options::default() });
-    let graph = graph.map_err(|error| error.to_string())?;
+    let graph = graph.map_err(|error| error.to_string())?.graph;
     Ok(graph.inputs.iter().map(|&id| graph.tensor(id).ty.shape.clone()).collect())
 }
 
@@ -372,8 +374,9 @@ fn copy(x: Vec<Dimension>, y: Vec<Dimension>, given: &[u64]) -> Result<(Vec<u64>
     model.graph.outputs = vec![value("y", Some(y))];
     let given = (!given.is_empty()).then(|| ("x".to_owned(), given.to_vec()));
     let options = Options { shapes: given.into_iter().collect(), ..Options::default() };
-    let graph = compiler::import_model(model, &options).map_err(|error| error.to_string())?;
-    Ok((output(&graph).shape.clone(), graph.warnings.iter().map(ToString::to_string).collect()))
+    let imported = compiler::import_model(model, &options).map_err(|error| error.to_string())?;
+    let warnings = imported.warnings.iter().map(ToString::to_string).collect();
+    Ok((output(&imported.graph).shape.clone(), warnings))
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use compiler::{Compiled, Options, reference};
+use compiler::{Compiled, Options};
+use graph::reference;
 use image::Role;
 use interpreter::Interpreter;
 use onnx::Limits;

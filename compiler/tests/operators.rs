@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use compiler::{Graph, Options, reference};
+use compiler::Options;
+use graph::{Graph, reference};
 use dnn_lib::tensor::{DType, TensorType};
 use onnx::Limits;
 
@@ -69,7 +70,7 @@ fn check(case: &Path, tolerance: (f64, f64)) -> Result<(), String> {
     for (value, input) in declared.inputs.iter().filter(|value| !initializer(&value.name)).zip(&inputs) {
         options.shapes.insert(value.name.clone(), input.dims().to_vec());
     }
-    let graph = compiler::graph(&model, &options).map_err(|error| error.to_string())?;
+    let graph = compiler::import(&model, &options).map_err(|error| error.to_string())?.graph;
     let inputs: Vec<&[u8]> = inputs.iter().map(onnx::Tensor::bytes).collect();
     let outputs = reference::execute(&graph, &inputs).map_err(|error| error.to_string())?;
     let expected = tensors(case, "output");

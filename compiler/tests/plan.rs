@@ -4,12 +4,11 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use compiler::graph::{GraphNode, Tensor, TensorId};
 use compiler::plan::STACK_BYTES;
-use compiler::{Compiled, Graph, Options, reference};
-use dnn_lib::operator::{Concat, Identity, Operator, Transpose};
+use compiler::{Compiled, Options};
+use dnn_lib::operator::{Concat, Identity, Operator, Split, Transpose};
 use dnn_lib::tensor::{DType, TensorType};
+use graph::{Builder, Graph, TensorId, reference};
 use image::{Interface, MOST_REGIONS, Role};
 use interpreter::Interpreter;
 use proptest::prelude::*;
@@ -160,38 +159,31 @@ fn each_input_and_output_is_a_part_of_memory() {
     compiled().for_each(|(model, compiled)| check_parts(&model, &compiled));
 }
 
-/// Small tensors through views, copies and joins. Any of them are outputs, some of them twice.
+/// Small tensors through views, copies, parts and joins. Any of them are outputs, some of them twice.
 fn arbitrary_graph() -> impl Strategy<Value = Graph> {
     let sizes = prop::collection::vec(0u64..100, 1..6);
-    let nodes = prop::collection::vec((any::<Index>(), any::<Index>(), 0..3), 0..8);
+    let nodes = prop::collection::vec((any::<Index>(), any::<Index>(), 0..4), 0..8);
     let outputs = prop::collection::vec(any::<Index>(), 1..8);
     (sizes, nodes, outputs).prop_map(|(sizes, nodes, outputs)| {
-        let mut graph = Graph::default();
-        let add = |graph: &mut Graph, ty, value| {
-            let name = format!("t{}", graph.tensors.len());
-            graph.add_tensor(Tensor { name, ty, value })
-        };
-        let mut ids = Vec::new();
-        for size in sizes {
-            ids.push(add(&mut graph, TensorType::new(DType::I16, [size]), None));
-        }
-        graph.inputs.clone_from(&ids);
-        let value = Some(vec![1, 2, 3, 4, 5, 6].into());
-        ids.push(add(&mut graph, TensorType::new(DType::I16, [3]), value));
-        for (a, b, kind) in nodes {
-            let (a, b) = (*a.get(&ids), *b.get(&ids));
+        let mut b = Builder::new("", 1 << 30);
+        let name = |b: &Builder| format!("t{}", b.graph().tensors.len());
+        let ty = |size| TensorType::new(DType::I16, [size]);
+        let mut ids: Vec<TensorId> = sizes.into_iter().map(|size| b.input(name(&b), ty(size))).collect();
+        ids.push(b.tensor(name(&b), ty(3), Some(vec![1, 2, 3, 4, 5, 6].into())));
+        for (first, second, kind) in nodes {
+            let (first, second) = (*first.get(&ids), *second.get(&ids));
+            let size = b.graph().tensor(first).ty.shape[0];
             let (operator, inputs) = match kind {
-                0 => (Operator::from(Identity), vec![a]),
-                1 => (Operator::from(Transpose { perm: Some(vec![0]) }), vec![a]),
-                _ => (Operator::from(Concat { axis: 0 }), vec![a, b]),
+                0 => (Operator::from(Identity), vec![first]),
+                1 => (Operator::from(Transpose { perm: Some(vec![0]) }), vec![first]),
+                2 => (Operator::from(Split { axis: 0, sizes: vec![size / 3, size - size / 3] }), vec![first]),
+                _ => (Operator::from(Concat { axis: 0 }), vec![first, second]),
             };
-            let ty = operator.infer(&graph.types(&inputs)).expect("a type").remove(0);
-            let output = add(&mut graph, ty, None);
-            graph.nodes.push(GraphNode { name: String::new(), operator, inputs, output });
-            ids.push(output);
+            let names = [0, 1].map(|output| format!("{}.{output}", name(&b)));
+            ids.extend(b.apply("", operator, &inputs, &names).expect("a node"));
         }
-        graph.outputs = outputs.iter().map(|index| *index.get(&ids)).collect();
-        graph
+        outputs.iter().for_each(|index| drop(b.output(*index.get(&ids))));
+        b.finish()
     })
 }
 
@@ -221,16 +213,15 @@ proptest! {
 #[test]
 fn a_model_with_too_many_tensors_or_none_can_be_run_but_not_disputed() {
     let compile = |inputs: usize, outputs: usize| {
-        let mut graph = Graph::default();
+        let mut b = Builder::new("", 1 << 30);
         let ty = TensorType::new(DType::I8, [1]);
-        let mut tensors = |count: usize, value: Option<Bytes>| -> Vec<TensorId> {
-            let tensor = || Tensor { name: String::new(), ty: ty.clone(), value: value.clone() };
-            (0..count).map(|_| graph.add_tensor(tensor())).collect()
-        };
-        let (inputs, outputs) = (tensors(inputs, None), tensors(outputs, Some(vec![1].into())));
-        (graph.inputs, graph.outputs) = (inputs, outputs);
-        let compiled = compiler::compile_graph(graph, &Options::default()).expect("an image");
-        let warnings: Vec<String> = compiled.graph.warnings.iter().map(ToString::to_string).collect();
+        (0..inputs).for_each(|_| drop(b.input("", ty.clone())));
+        for _ in 0..outputs {
+            let constant = b.tensor("", ty.clone(), Some(vec![1].into()));
+            b.output(constant);
+        }
+        let compiled = compiler::compile_graph(b.finish(), &Options::default()).expect("an image");
+        let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(compiled.image.interface.is_some(), warnings.is_empty());
         warnings
     };

@@ -1,31 +1,27 @@
 //! A concatenation of many tensors, which is one kernel with as many arguments.
 
-use compiler::graph::{GraphNode, Tensor};
-use compiler::{Graph, Options, reference};
-use dnn_lib::operator::{Concat, Operator};
+use compiler::Options;
+use dnn_lib::operator::Concat;
 use dnn_lib::tensor::{DType, TensorType};
+use graph::{Builder, Graph, reference};
 use image::Role;
 use interpreter::Interpreter;
 use step::Status;
 
 /// The concatenation of this many inputs along the last axis: one with 1 column, one with 2, and so on.
-fn graph(inputs: u64) -> Graph {
-    let mut graph = Graph::default();
-    let mut tensor = |name: String, columns: u64| {
-        graph.add_tensor(Tensor { name, ty: TensorType::new(DType::I16, [3, columns]), value: None })
-    };
-    let ids: Vec<_> = (1..=inputs).map(|columns| tensor(format!("x{columns}"), columns)).collect();
-    let output = tensor("y".to_owned(), (1..=inputs).sum());
-    let operator = Operator::from(Concat { axis: -1 });
-    graph.nodes = vec![GraphNode { name: "wide".to_owned(), operator, inputs: ids.clone(), output }];
-    (graph.inputs, graph.outputs) = (ids, vec![output]);
-    graph
+fn joined(inputs: u64) -> Graph {
+    let mut b = Builder::new("", 1 << 20);
+    let mut input = |columns| b.input(format!("x{columns}"), TensorType::new(DType::I16, [3, columns]));
+    let ids: Vec<_> = (1..=inputs).map(&mut input).collect();
+    let output = b.apply("wide", Concat { axis: -1 }, &ids, &["y".to_owned()]).expect("a node");
+    b.output(output[0]);
+    b.finish()
 }
 
 #[test]
 fn any_number_of_tensors_is_joined() {
     for count in [1, 5, 6, 25, 26, 40] {
-        let graph = graph(count);
+        let graph = joined(count);
         let tensor = |columns: u64| (0..6 * columns).map(|byte| (byte * 7 + columns) as u8).collect();
         let inputs: Vec<Vec<u8>> = (1..=count).map(tensor).collect();
         let slices: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();

@@ -11,7 +11,7 @@
 //! let inputs = [TensorType::new(DType::F32, [2, 3]), TensorType::new(DType::F32, [3])];
 //! let add = Operator::from(Add);
 //! assert_eq!(add.infer(&inputs)?, [TensorType::new(DType::F32, [2, 3])]);
-//! let Some(Meaning::Computed(sum)) = add.define(&inputs)? else { unreachable!("a sum is computed") };
+//! let Some(Meaning::Computed(sum)) = add.define(&inputs, 0)? else { unreachable!("a sum is computed") };
 //! println!("{sum}");
 //! println!("{}", dnn_lib::schedule::guest(&sum)?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -9,7 +9,8 @@
 //!
 //! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
 //!    checks the inputs and gives the type of the output, `define` says what an element is, with the
-//!    definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example.
+//!    definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
+//!    outputs implements [`Outputs`] instead, as `split.rs` does.
 //! 2. Add its `mod` and `use` lines and its entry in the table below.
 //! 3. Test it in `tests/operators` against a plain reference.
 //!
@@ -26,6 +27,7 @@ mod normalization;
 mod pool;
 mod reduction;
 mod softmax;
+mod split;
 mod transpose;
 mod view;
 mod window;
@@ -43,6 +45,7 @@ pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{AveragePool, MaxPool};
 pub use reduction::{GlobalAveragePool, ReduceMean};
 pub use softmax::Softmax;
+pub use split::Split;
 pub use transpose::Transpose;
 pub use view::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use window::{Padding, Window};
@@ -53,20 +56,45 @@ use crate::tensor::TensorType;
 /// What an operator is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Meaning {
-    /// The output has the bytes of input 0.
-    View,
+    /// The output is a part of input 0, as it lies in memory: the bytes from this one on.
+    View {
+        /// The first byte.
+        offset: u64,
+    },
+    /// The output is all inputs, one behind the other.
+    Joined,
     /// The output is computed. The definition sees the bytes of each tensor, perhaps with another shape, or as
     /// integers if it only moves them.
     Computed(Definition),
 }
 
-/// The meaning of an operator with its attributes. The number of inputs has been checked against the table.
+/// The meaning of an operator with one output. The number of inputs has been checked against the table.
 pub trait Semantics {
     /// The type of the output.
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem>;
 
     /// What the output is, given its type from [`infer`](Self::infer).
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem>;
+}
+
+/// The meaning of an operator with several outputs. Each of them is computed on its own, if anybody reads it.
+pub trait Outputs {
+    /// The types of the outputs.
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Problem>;
+
+    /// What one of the outputs is, given the types of all of them.
+    fn define(&self, inputs: &[TensorType], outputs: &[TensorType], index: usize)
+    -> Result<Meaning, Problem>;
+}
+
+impl<T: Semantics> Outputs for T {
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Problem> {
+        Ok(vec![Semantics::infer(self, inputs)?])
+    }
+
+    fn define(&self, inputs: &[TensorType], outputs: &[TensorType], _: usize) -> Result<Meaning, Problem> {
+        Semantics::define(self, inputs, &outputs[0])
+    }
 }
 
 /// An entry of the operator table.
@@ -107,7 +135,7 @@ macro_rules! operators {
                 &Self::TABLE[index as usize]
             }
 
-            fn semantics(&self) -> &dyn Semantics {
+            fn semantics(&self) -> &dyn Outputs {
                 match self { $(Self::$name(operator) => operator),+ }
             }
         }
@@ -165,6 +193,8 @@ operators! {
     Sigmoid: 1..=1;
     /// Exponentials along an axis, divided by their sum.
     Softmax: 1..=1;
+    /// Parts of a tensor along an axis.
+    Split: 1..=1;
     /// The same bytes with some dimensions of size 1 removed.
     Squeeze: 1..=1;
     /// Difference of two tensors, with broadcasting.
@@ -185,27 +215,28 @@ impl Operator {
 
     /// The types of the outputs.
     pub fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, OperatorError> {
-        Ok(vec![self.output(inputs).map_err(|problem| self.error(problem))?])
+        self.outputs(inputs).map_err(|problem| self.error(problem))
     }
 
-    /// What the output is. `None` if it has no elements.
-    pub fn define(&self, inputs: &[TensorType]) -> Result<Option<Meaning>, OperatorError> {
-        let meaning = self.output(inputs).and_then(|output| match output.elements() {
-            Some(0) => Ok(None),
-            _ => self.semantics().define(inputs, &output).map(Some),
-        });
+    /// What an output is. `None` if it has no elements, or if there is no such output.
+    pub fn define(&self, inputs: &[TensorType], output: usize) -> Result<Option<Meaning>, OperatorError> {
+        let meaning =
+            self.outputs(inputs).and_then(|outputs| match outputs.get(output).and_then(TensorType::elements) {
+                None | Some(0) => Ok(None),
+                _ => self.semantics().define(inputs, &outputs, output).map(Some),
+            });
         meaning.map_err(|problem| self.error(problem))
     }
 
-    fn output(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Problem> {
         let expected = &self.entry().inputs;
         if !expected.contains(&inputs.len()) {
             return Err(Problem::Inputs { found: inputs.len(), expected: expected.clone() });
         }
         inputs.iter().try_for_each(check_size)?;
-        let output = self.semantics().infer(inputs)?;
-        check_size(&output)?;
-        Ok(output)
+        let outputs = self.semantics().infer(inputs)?;
+        outputs.iter().try_for_each(check_size)?;
+        Ok(outputs)
     }
 
     fn error(&self, problem: Problem) -> OperatorError {

@@ -66,7 +66,7 @@ fn row(name: &str, operator: impl Into<Operator>, shapes: &[&[u64]], work: u64) 
     let operator = operator.into();
     let inputs: Vec<TensorType> =
         shapes.iter().map(|shape| TensorType::new(DType::F32, shape.to_vec())).collect();
-    let Ok(Some(Meaning::Computed(definition))) = operator.define(&inputs) else { panic!("{name}") };
+    let Ok(Some(Meaning::Computed(definition))) = operator.define(&inputs, 0) else { panic!("{name}") };
     let kernel = dnn_lib::schedule::guest(&definition).expect("a kernel");
     if std::env::args().nth(1).as_deref() == Some(name) {
         println!("{definition}\n{kernel}");

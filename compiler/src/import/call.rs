@@ -2,11 +2,11 @@
 
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::{DType, TensorType};
+use graph::{Tensor, TensorId};
 use onnx::{Attribute, element_name};
 
 use super::Import;
 use crate::error::NodeError;
-use crate::graph::{Tensor, TensorId};
 
 /// A node with its inputs resolved.
 pub(super) struct Call<'a> {
@@ -35,7 +35,7 @@ impl Call<'_> {
     }
 
     pub fn tensor(&self, id: TensorId) -> &Tensor {
-        self.import.graph.tensor(id)
+        self.import.tensor(id)
     }
 
     pub fn ty(&self, id: TensorId) -> &TensorType {
@@ -43,7 +43,7 @@ impl Call<'_> {
     }
 
     /// Translates the node to an operator on its inputs.
-    pub fn apply(&mut self, operator: impl Into<Operator>) -> Result<TensorId, NodeError> {
+    pub fn apply(&mut self, operator: impl Into<Operator>) -> Result<Vec<TensorId>, NodeError> {
         let inputs = self.all()?;
         self.apply_to(operator, &inputs)
     }
@@ -53,9 +53,8 @@ impl Call<'_> {
         &mut self,
         operator: impl Into<Operator>,
         inputs: &[TensorId],
-    ) -> Result<TensorId, NodeError> {
-        let name = self.node.outputs.first().cloned().unwrap_or_default();
-        self.import.apply(&self.label, operator, inputs, name)
+    ) -> Result<Vec<TensorId>, NodeError> {
+        self.import.apply(&self.label, operator, inputs, &self.node.outputs)
     }
 
     /// Adds an intermediate operator. The name of its output is derived from the node's output and `what`.
@@ -66,8 +65,9 @@ impl Call<'_> {
         inputs: &[TensorId],
     ) -> Result<TensorId, NodeError> {
         let output = self.node.outputs.first().map(String::as_str).unwrap_or_default();
-        let name = format!("{output}.{what}");
-        self.import.apply(&self.label, operator, inputs, name)
+        let outputs = self.import.apply(&self.label, operator, inputs, &[format!("{output}.{what}")])?;
+        // Every operator has an output.
+        Ok(outputs[0])
     }
 
     /// An attribute that is a number.

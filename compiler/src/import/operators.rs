@@ -8,11 +8,11 @@ mod window;
 use std::ops::RangeInclusive;
 
 use dnn_lib::operator as op;
+use graph::TensorId;
 
 use super::Import;
 use super::call::{Call, value_error};
 use crate::error::NodeError;
-use crate::graph::TensorId;
 
 /// A supported operator.
 struct OnnxOperator {
@@ -22,7 +22,7 @@ struct OnnxOperator {
     inputs: RangeInclusive<usize>,
     /// The attributes of all supported forms.
     attributes: &'static [&'static str],
-    import: fn(&mut Call<'_>) -> Result<TensorId, NodeError>,
+    import: fn(&mut Call<'_>) -> Result<Vec<TensorId>, NodeError>,
 }
 
 const ANY: usize = usize::MAX;
@@ -62,6 +62,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
     OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
     OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
+    OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
     OnnxOperator { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
     OnnxOperator { name: "Sub", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Sub) },
     OnnxOperator { name: "Tanh", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
@@ -83,10 +84,16 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
     }
     let (label, opset) = (super::label(node, index), import.opset);
     let mut call = Call { import, node, label, opset, inputs };
-    let output = (entry.import)(&mut call)?;
-    if let Some(name) = node.outputs.first() {
-        import.names.insert(name.clone(), output);
+    let outputs = (entry.import)(&mut call)?;
+    let wanted = |(_, name): &(usize, &String)| import.used.contains(*name);
+    if let Some((index, name)) = node.outputs.iter().enumerate().skip(outputs.len()).find(wanted) {
+        let supported = match outputs.len() {
+            1 => "output 0 is".to_owned(),
+            count => format!("outputs 0 to {} are", count - 1),
+        };
+        return Err(NodeError::Output { index, name: name.clone(), supported });
     }
+    import.names.extend(node.outputs.iter().cloned().zip(outputs));
     Ok(())
 }
 
@@ -98,7 +105,7 @@ fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {
     })
 }
 
-/// Checks the form of a node: opset, attributes, and the numbers of inputs and outputs.
+/// Checks the form of a node: opset, attributes, and the number of inputs.
 fn check(entry: &OnnxOperator, node: &onnx::ModelNode, import: &Import) -> Result<(), NodeError> {
     if import.opset < entry.since {
         return Err(NodeError::Opset { found: import.opset, since: entry.since });
@@ -115,13 +122,10 @@ fn check(entry: &OnnxOperator, node: &onnx::ModelNode, import: &Import) -> Resul
         };
         return Err(NodeError::InputCount { found: node.inputs.len(), expected });
     }
-    match node.outputs.iter().enumerate().skip(1).find(|(_, name)| import.used.contains(*name)) {
-        Some((index, name)) => Err(NodeError::Output { index, name: name.clone() }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
-fn gemm(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let operator = op::Gemm {
         alpha: call.float("alpha")?.unwrap_or(1.0),
         beta: call.float("beta")?.unwrap_or(1.0),
@@ -131,7 +135,7 @@ fn gemm(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply(operator)
 }
 
-fn layer_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+fn layer_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     // The sums are computed in the type of the elements, which is at least binary32.
     let stash = call.int("stash_type")?.unwrap_or(1);
     if stash != 1 {
@@ -144,7 +148,7 @@ fn layer_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply(operator)
 }
 
-fn batch_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     if call.flag("training_mode", false)? {
         return Err(value_error("training_mode", &1, "0 (inference)"));
     }
@@ -164,7 +168,7 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
 }
 
 /// Dropout does nothing during inference.
-fn dropout(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.float("ratio")?;
     call.int("seed")?;
     if let Some(training) = call.optional(2) {
@@ -180,7 +184,7 @@ fn dropout(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
 }
 
 /// Before opset 13, the dimensions from `axis` on counted as one: the rows of a matrix were normalized.
-fn softmax(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+fn softmax(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let input = call.input(0)?;
     if call.opset >= 13 {
         let axis = call.int("axis")?.unwrap_or(-1);
@@ -196,7 +200,7 @@ fn softmax(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply_to(op::Reshape { shape, allow_zero: true }, &[normalized])
 }
 
-fn concat(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+fn concat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let axis = call.int("axis")?.ok_or(NodeError::MissingAttribute { attribute: "axis" })?;
     let parts = call.all()?;
     call.apply_to(op::Concat { axis }, &parts)

@@ -6,7 +6,8 @@ use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{Ops, Type};
 use crate::tensor::TensorType;
 
-/// Tensors joined along an axis.
+/// Tensors joined along an axis. If they lie one behind the other in the result, they can be computed in their
+/// place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concat {
     /// The axis; a negative one counts from the end.
@@ -31,6 +32,9 @@ impl Semantics for Concat {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let axis = resolve_axis(self.axis, output.shape.len())?;
+        if output.shape[..axis].iter().all(|&size| size == 1) {
+            return Ok(Meaning::Joined);
+        }
         let moved = |ty: &TensorType| TensorType::new(ty.dtype.as_integer(), ty.shape.clone());
         let inputs: Vec<TensorType> = inputs.iter().map(moved).collect();
         let mut b = Builder::new("concat", &inputs, &moved(output));

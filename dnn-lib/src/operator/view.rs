@@ -53,9 +53,8 @@ macro_rules! views {
             }
 
             fn define(&self, _: &[TensorType], _: &TensorType) -> Result<Meaning, Problem> {
-                Ok(Meaning::View)
+                Ok(Meaning::View { offset: 0 })
             }
-
         }
     )+};
 }

@@ -73,25 +73,41 @@ fn indices(shape: &[u64]) -> impl Iterator<Item = Vec<u64>> {
 
 /// The definition of an operator that computes something.
 fn definition(operator: &Operator, inputs: &[TensorType]) -> Definition {
-    match operator.define(inputs) {
+    match operator.define(inputs, 0) {
         Ok(Some(Meaning::Computed(definition))) => definition,
         other => panic!("{operator:?} on {inputs:?}: {other:?}"),
     }
 }
 
-/// Evaluates an operator, and runs its kernel as a whole and in ranges, which must agree.
-fn run_bytes(operator: &Operator, types: &[TensorType], inputs: &[&[u8]]) -> (TensorType, Vec<u8>) {
-    let output = operator.infer(types).expect("good inputs").remove(0);
-    let definition = definition(operator, types);
-    assert_eq!(definition.output.bytes(), output.bytes());
+/// An output of an operator. One that is computed is evaluated, and its kernel run as a whole and in ranges,
+/// which must agree.
+fn run_output(operator: &Operator, output: usize, types: &[TensorType], inputs: &[&[u8]]) -> (TensorType, Vec<u8>) {
+    let ty = operator.infer(types).expect("good inputs").remove(output);
+    let bytes = ty.bytes().expect("a size") as usize;
+    let whole = match operator.define(types, output).expect("good inputs") {
+        None => Vec::new(),
+        Some(Meaning::View { offset }) => inputs[0][offset as usize..][..bytes].to_vec(),
+        Some(Meaning::Joined) => inputs.concat(),
+        Some(Meaning::Computed(definition)) => run_definition(&definition, inputs),
+    };
+    assert_eq!(whole.len(), bytes);
+    (ty, whole)
+}
+
+fn run_definition(definition: &Definition, inputs: &[&[u8]]) -> Vec<u8> {
     let whole = definition.eval(inputs).expect("good inputs");
-    let kernel = dnn_lib::schedule::guest(&definition).expect("a kernel");
+    let kernel = dnn_lib::schedule::guest(definition).expect("a kernel");
     assert_eq!(kernel.run(inputs).expect("no error"), whole, "{definition}\n{kernel}");
     let units = kernel.units();
     let cuts = [0, units / 3, units / 2, units.saturating_sub(1), units];
     let ranges = cuts.windows(2).rev().map(|cut| cut[0]..cut[1].max(cut[0]));
     assert_eq!(kernel.run_ranges(inputs, ranges).expect("no error"), whole, "ranges");
-    (output, whole)
+    whole
+}
+
+/// The first output of an operator.
+fn run_bytes(operator: &Operator, types: &[TensorType], inputs: &[&[u8]]) -> (TensorType, Vec<u8>) {
+    run_output(operator, 0, types, inputs)
 }
 
 /// Runs an operator on `f32` tensors.

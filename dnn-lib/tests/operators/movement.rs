@@ -1,10 +1,10 @@
-//! Transpose and Concat keep every bit, including those of NaNs.
+//! Transpose, Concat and Split keep every bit, including those of NaNs.
 
-use dnn_lib::operator::{Concat, Transpose};
+use dnn_lib::operator::{Concat, Split, Transpose};
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
 
-use super::{indices, run_bytes, shape};
+use super::{indices, run_bytes, run_output, shape};
 
 /// A tensor whose elements are `size` bytes long, all different.
 fn numbered(shape: &[u64], size: u64, from: u64) -> Vec<u8> {
@@ -74,5 +74,25 @@ proptest! {
             }
             prop_assert_eq!(element(&found, &ty.shape, &index, size), element(&inputs[input], &shapes[input], &from, size));
         }
+    }
+
+    #[test]
+    fn split_takes_apart_what_concat_joins(
+        (shape, axis, sizes) in shape(1..=3, 4).prop_flat_map(|shape| {
+            let rank = shape.len();
+            (Just(shape), 0..rank, prop::collection::vec(0..=3u64, 1..=4))
+        }),
+        dtype in dtype(),
+    ) {
+        prop_assume!(sizes.iter().sum::<u64>() > 0);
+        let mut shape = shape;
+        shape[axis] = sizes.iter().sum();
+        let whole = numbered(&shape, dtype.size(), 1);
+        let (split, axis) = (Split { axis: axis as i64, sizes: sizes.clone() }, axis as i64);
+        let types = [TensorType::new(dtype, shape)];
+        let parts = (0..sizes.len()).map(|output| run_output(&split.clone().into(), output, &types, &[&whole]));
+        let (types, parts): (Vec<TensorType>, Vec<Vec<u8>>) = parts.unzip();
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        prop_assert_eq!(run_bytes(&Concat { axis }.into(), &types, &parts).1, whole);
     }
 }

@@ -24,7 +24,7 @@ fn views_change_the_shape_only() {
     for (operator, from, to) in cases {
         let inputs = [TensorType::new(DType::I64, from)];
         assert_eq!(operator.infer(&inputs), Ok(vec![TensorType::new(DType::I64, to)]), "{operator:?}");
-        let meaning = (!from.contains(&0)).then_some(Meaning::View);
-        assert_eq!(operator.define(&inputs), Ok(meaning), "{operator:?}");
+        let meaning = (!from.contains(&0)).then_some(Meaning::View { offset: 0 });
+        assert_eq!(operator.define(&inputs, 0), Ok(meaning), "{operator:?}");
     }
 }

@@ -25,7 +25,7 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     let options = Options { shapes, budget: args.budget, ..Options::default() };
     let compiled = watched(args, &options, output)?;
     let seconds = start.elapsed().as_secs_f64();
-    let warnings: Vec<String> = compiled.graph.warnings.iter().map(ToString::to_string).collect();
+    let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();
     if !output.is_json() {
         warnings.iter().for_each(|warning| eprintln!("warning: {}", printable(warning)));
     }

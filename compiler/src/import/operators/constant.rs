@@ -2,16 +2,16 @@
 
 use bytes::Bytes;
 use dnn_lib::tensor::{DType, TensorType};
+use graph::TensorId;
 use onnx::Attribute;
 
 use crate::error::NodeError;
-use crate::graph::{Tensor, TensorId};
 use crate::import::call::{Call, value_error};
 
 /// The attributes of which exactly one gives the value.
 pub(super) const ATTRIBUTES: &[&str] = &["value", "value_float", "value_floats", "value_int", "value_ints"];
 
-pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn constant(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let attributes: Vec<(&String, &Attribute)> = call.node.attributes.iter().collect();
     let [(attribute, value)] = attributes[..] else {
         return match attributes[..] {
@@ -38,7 +38,7 @@ pub(super) fn constant(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
         }
     };
     let name = call.node.outputs.first().cloned().unwrap_or_default();
-    Ok(call.import.graph.add_tensor(Tensor { name, ty, value: Some(bytes) }))
+    Ok(vec![call.import.builder.tensor(name, ty, Some(bytes))])
 }
 
 fn list<T: Copy, const N: usize>(

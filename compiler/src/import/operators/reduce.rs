@@ -1,13 +1,13 @@
 //! Reductions.
 
 use dnn_lib::operator as op;
+use graph::TensorId;
 
 use crate::error::NodeError;
-use crate::graph::TensorId;
 use crate::import::call::Call;
 
 /// Before opset 18 the axes are an attribute; since then, an input.
-pub(super) fn mean(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn mean(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let keep_dims = call.flag("keepdims", true)?;
     let axes = if call.optional(1).is_some() {
         Some(call.constant_ints(1, "the axes decide the shape of the output")?)

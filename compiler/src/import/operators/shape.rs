@@ -1,24 +1,24 @@
 //! Operators that move elements or only change the shape.
 
 use dnn_lib::operator as op;
+use graph::TensorId;
 
 use crate::error::NodeError;
-use crate::graph::TensorId;
-use crate::import::call::Call;
+use crate::import::call::{Call, value_error};
 
-pub(super) fn flatten(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn flatten(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let axis = call.int("axis")?.unwrap_or(1);
     call.apply(op::Flatten { axis })
 }
 
-pub(super) fn reshape(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn reshape(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let allow_zero = call.flag("allowzero", false)?;
     let shape = call.constant_ints(1, "every shape is fixed at compile time")?;
     let input = call.input(0)?;
     call.apply_to(op::Reshape { shape, allow_zero }, &[input])
 }
 
-pub(super) fn transpose(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn transpose(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let perm = match call.ints("perm")? {
         None => None,
         Some(_) => Some(call.sizes("perm")?),
@@ -26,16 +26,46 @@ pub(super) fn transpose(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply(op::Transpose { perm })
 }
 
-pub(super) fn squeeze(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn squeeze(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let axes = axes(call)?;
     let input = call.input(0)?;
     call.apply_to(op::Squeeze { axes }, &[input])
 }
 
-pub(super) fn unsqueeze(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn unsqueeze(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let axes = axes(call)?.ok_or(NodeError::MissingAttribute { attribute: "axes" })?;
     let input = call.input(0)?;
     call.apply_to(op::Unsqueeze { axes }, &[input])
+}
+
+/// The sizes are an attribute or, since opset 13, an input. Without them there are as many parts as outputs, of
+/// the same size but perhaps the last, which is smaller.
+pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (input, axis) = (call.input(0)?, call.int("axis")?.unwrap_or(0));
+    let sizes = match call.optional(1) {
+        Some(_) => Some(call.constant_ints(1, "the sizes decide the shapes of the outputs")?),
+        None => call.ints("split")?,
+    };
+    let sizes = match sizes {
+        Some(sizes) => {
+            let sized: Option<Vec<u64>> = sizes.iter().map(|&size| u64::try_from(size).ok()).collect();
+            sized.ok_or_else(|| value_error("split", &format!("{sizes:?}"), "numbers from 0"))?
+        }
+        None => {
+            let outputs = call.node.outputs.len() as i64;
+            let parts = call.int("num_outputs")?.unwrap_or(outputs);
+            if parts != outputs || parts < 1 {
+                return Err(value_error("num_outputs", &parts, &format!("{outputs}, as many as the node has")));
+            }
+            let rank = call.ty(input).shape.len() as i64;
+            let place = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok();
+            let size = place.and_then(|axis| call.ty(input).shape.get(axis).copied());
+            let size = size.ok_or_else(|| value_error("axis", &axis, &format!("{} to {}", -rank, rank - 1)))?;
+            let part = size.div_ceil(parts as u64);
+            (0..parts as u64).map(|index| size.saturating_sub(index * part).min(part)).collect()
+        }
+    };
+    call.apply_to(op::Split { axis, sizes }, &[input])
 }
 
 /// Before opset 13 the axes are an attribute; since then, an input.

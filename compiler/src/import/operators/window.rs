@@ -1,12 +1,12 @@
 //! Convolution and pooling.
 
 use dnn_lib::operator::{AveragePool, Conv, MaxPool, Padding, Window};
+use graph::TensorId;
 
 use crate::error::NodeError;
-use crate::graph::TensorId;
 use crate::import::call::{Call, value_error};
 
-pub(super) fn conv(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn conv(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let group = call.int("group")?.unwrap_or(1);
     let group = u64::try_from(group).map_err(|_| value_error("group", &group, "numbers from 1"))?;
     let weights = call.ty(call.input(1)?).shape.clone();
@@ -19,14 +19,14 @@ pub(super) fn conv(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
     call.apply(Conv { window, group })
 }
 
-pub(super) fn max_pool(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn max_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     // It only affects the second output, the indices.
     call.flag("storage_order", false)?;
     let (kernel, window, ceil_mode) = pool(call)?;
     call.apply(MaxPool { kernel, window, ceil_mode })
 }
 
-pub(super) fn average_pool(call: &mut Call<'_>) -> Result<TensorId, NodeError> {
+pub(super) fn average_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let count_include_pad = call.flag("count_include_pad", false)?;
     let (kernel, window, ceil_mode) = pool(call)?;
     call.apply(AveragePool { kernel, window, ceil_mode, count_include_pad })

@@ -1,9 +1,9 @@
 //! The benchmark programs: C programs in two builds, and models compiled by opml.
 
-use compiler::graph::{GraphNode, Tensor, TensorId};
-use compiler::{Compiled, Graph, Options};
+use compiler::{Compiled, Options};
 use dnn_lib::operator::{Conv, MatMul, Operator, Padding, Relu, Window};
 use dnn_lib::tensor::{DType, TensorType};
+use graph::{Builder, Graph, TensorId};
 use image::{Image, Role};
 use opml_tests::guest::{Build, EMPTY, GUESTS, Guest};
 use opml_tests::random::Random;
@@ -124,43 +124,31 @@ fn floats(count: u64, random: &mut Random) -> Vec<u8> {
 
 /// Two convolutions with a ReLU between them.
 fn convolutions() -> Graph {
-    let mut graph = Graph::default();
+    let mut b = Builder::new("", 1 << 30);
     let padding = Padding::Explicit(vec![(1, 1); 2]);
-    let conv = Operator::from(Conv { window: Window { padding, ..Window::default() }, group: 1 });
-    let [input, first, second] = ["x", "w1", "w2"].map(|name| match name {
-        "x" => tensor(&mut graph, name, [1, 64, 32, 32], false),
-        "w1" => tensor(&mut graph, name, [64, 64, 3, 3], true),
-        _ => tensor(&mut graph, name, [64, 64, 3, 3], true),
-    });
-    let [a, b, output] = ["a", "b", "y"].map(|name| tensor(&mut graph, name, [1, 64, 32, 32], false));
-    let node = |operator: &Operator, inputs: &[TensorId], output| GraphNode {
-        name: String::new(),
-        operator: operator.clone(),
-        inputs: inputs.to_vec(),
-        output,
-    };
-    graph.nodes =
-        vec![node(&conv, &[input, first], a), node(&Relu.into(), &[a], b), node(&conv, &[b, second], output)];
-    (graph.inputs, graph.outputs) = (vec![input], vec![output]);
-    graph
+    let conv = Conv { window: Window { padding, ..Window::default() }, group: 1 };
+    let input = b.input("x", TensorType::new(DType::F32, [1, 64, 32, 32]));
+    let [first, second] = ["w1", "w2"].map(|name| weights(&mut b, name, [64, 64, 3, 3]));
+    let mut node = |operator: Operator, inputs: &[TensorId]| b.apply("", operator, inputs, &[]).expect("a node")[0];
+    let convolved = node(conv.clone().into(), &[input, first]);
+    let positive = node(Relu.into(), &[convolved]);
+    let output = node(conv.into(), &[positive, second]);
+    b.output(output);
+    b.finish()
 }
 
 /// A matrix times a constant matrix.
 fn product() -> Graph {
-    let mut graph = Graph::default();
-    let shape = [640, 640];
-    let [input, weights] =
-        [("x", false), ("w", true)].map(|(name, value)| tensor(&mut graph, name, shape, value));
-    let output = tensor(&mut graph, "y", shape, false);
-    let (name, operator) = (String::new(), Operator::from(MatMul));
-    graph.nodes = vec![GraphNode { name, operator, inputs: vec![input, weights], output }];
-    (graph.inputs, graph.outputs) = (vec![input], vec![output]);
-    graph
+    let mut b = Builder::new("", 1 << 30);
+    let input = b.input("x", TensorType::new(DType::F32, [640, 640]));
+    let weights = weights(&mut b, "w", [640, 640]);
+    let output = b.apply("", MatMul, &[input, weights], &[]).expect("a node")[0];
+    b.output(output);
+    b.finish()
 }
 
-/// A tensor of floats, constant or not.
-fn tensor<const RANK: usize>(graph: &mut Graph, name: &str, shape: [u64; RANK], constant: bool) -> TensorId {
-    let mut random = Random::new(2);
-    let value = constant.then(|| floats(shape.iter().product(), &mut random).into());
-    graph.add_tensor(Tensor { name: name.to_owned(), ty: TensorType::new(DType::F32, shape), value })
+/// Constant floats.
+fn weights<const RANK: usize>(b: &mut Builder, name: &str, shape: [u64; RANK]) -> TensorId {
+    let value = floats(shape.iter().product(), &mut Random::new(2)).into();
+    b.tensor(name, TensorType::new(DType::F32, shape), Some(value))
 }

@@ -1,0 +1,8 @@
+//! Passes that transform graphs, and what they are lowered to.
+
+pub mod dead;
+pub(crate) mod fold;
+pub mod fuse;
+pub mod outputs;
+pub mod share;
+pub mod unroll;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use codegen::link::STACK_BYTES;
-use graph::lower::Lowered;
+use graph::lower::{Lowered, Place};
 use graph::{Graph, TensorId};
 use image::Region;
 
@@ -24,6 +24,8 @@ const LEAF: u64 = 32;
 pub struct Plan {
     /// The address of each tensor of the graph; 0 for an unused one.
     pub addresses: Vec<u64>,
+    /// For each tensor of the graph, the one in whose memory it is: itself, or another that it is a part of.
+    pub roots: Vec<TensorId>,
     /// The constants that are stored, by ascending address. Equal ones are stored once.
     pub constants: Vec<TensorId>,
     /// For each input of the graph, the region that contains only this input. They ascend.
@@ -64,10 +66,10 @@ pub(crate) fn plan(graph: &Graph, lowered: &Lowered, limit: u64) -> Result<Plan,
     for request in requests(graph, lowered) {
         addresses[request.root.index()] = space.place(0, request.size, LEAF, &request.life);
     }
-    for id in graph.ids() {
-        let place = lowered.place(id);
-        addresses[id.index()] = addresses[place.root.index()].saturating_add(place.offset);
-    }
+    let places: Vec<Place> = graph.ids().map(|id| lowered.place(id)).collect();
+    let address = |place: &Place| addresses[place.root.index()].saturating_add(place.offset);
+    let addresses = places.iter().map(address).collect();
+    let roots = places.iter().map(|place| place.root).collect();
     let total = space.end().saturating_add(STACK_BYTES);
     let memory = total.checked_next_power_of_two().filter(|&memory| memory <= limit);
     let memory = memory.ok_or_else(|| ModelError::TooLarge {
@@ -75,7 +77,7 @@ pub(crate) fn plan(graph: &Graph, lowered: &Lowered, limit: u64) -> Result<Plan,
         bytes: total.into(),
         limit,
     })?;
-    Ok(Plan { addresses, constants, inputs, outputs, memory_bits: memory.trailing_zeros() })
+    Ok(Plan { addresses, roots, constants, inputs, outputs, memory_bits: memory.trailing_zeros() })
 }
 
 /// Places the constants one after the other, equal ones only once.

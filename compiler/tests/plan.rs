@@ -35,76 +35,58 @@ fn compiled() -> impl Iterator<Item = (String, Compiled)> {
     })
 }
 
-/// A tensor's memory and the big steps during which it must keep its contents.
+/// The memory of a tensor and of all that is in it, and the big steps during which it must keep its contents.
 struct Use {
     tensor: TensorId,
-    /// Whether a kernel writes it. A view is not written.
-    written: bool,
     memory: Range<u64>,
     steps: Range<usize>,
 }
 
-/// What the schedule reads and writes. A tensor lives from the step that writes it to the last one that reads
-/// it. Inputs, outputs and constants live all the time.
+/// What the schedule reads and writes. Memory is in use from the first step that writes it to the last one that
+/// reads it. Inputs, outputs and constants are in use all the time.
 fn uses(Compiled { graph, plan, schedule, .. }: &Compiled) -> Vec<Use> {
     let end = schedule.steps.len();
-    graph
-        .ids()
-        .filter_map(|id| {
-            let reads = |step: &compiler::schedule::BigStep| {
-                // A view is read by its address.
-                step.inputs.iter().any(|&input| plan.address(input) == plan.address(id))
-            };
-            let always =
-                graph.inputs.contains(&id) || graph.outputs.contains(&id) || graph.tensor(id).value.is_some();
-            let written = schedule.steps.iter().position(|step| step.output == id);
-            let steps = match written {
-                _ if always => 0..end,
-                None => return None,
-                Some(first) => {
-                    // Until something else is written there.
-                    let next = schedule.steps[first + 1..]
-                        .iter()
-                        .position(|step| plan.address(step.output) == plan.address(id))
-                        .map_or(end, |offset| first + 1 + offset);
-                    let last =
-                        (first..next).rev().find(|&step| reads(&schedule.steps[step])).unwrap_or(first);
-                    first..last + 1
-                }
-            };
-            let size = graph.tensor(id).ty.bytes()?;
-            let start = plan.address(id);
-            let unused = always
-                && graph.tensor(id).value.is_some()
-                && !graph.constants().any(|(other, _)| other == id);
-            (size > 0 && !unused).then(|| Use {
-                tensor: id,
-                written: written.is_some(),
-                memory: start..start + size,
-                steps,
-            })
-        })
-        .collect()
+    let constants: Vec<TensorId> = graph.constants().map(|(id, _)| id).collect();
+    let memory = |root: TensorId| {
+        let here = |id: TensorId| plan.roots[id.index()] == root;
+        let written = schedule.steps.iter().position(|step| here(step.output));
+        let read = schedule.steps.iter().rposition(|step| step.inputs.iter().any(|&id| here(id)));
+        let always = [&graph.inputs, &graph.outputs, &constants].iter().any(|ids| ids.contains(&root));
+        let steps = if always { 0..end } else { written?..read.max(written)? + 1 };
+        let (start, size) = (plan.address(root), graph.tensor(root).ty.bytes()?);
+        (size > 0).then(|| Use { tensor: root, memory: start..start + size, steps })
+    };
+    graph.ids().filter(|id| plan.roots[id.index()] == *id).filter_map(memory).collect()
 }
 
 fn overlap<T: PartialOrd>(a: &Range<T>, b: &Range<T>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-#[test]
-fn nothing_in_use_at_the_same_time_overlaps() {
-    for (model, compiled) in compiled() {
-        let uses = uses(&compiled);
-        for (index, a) in uses.iter().enumerate() {
-            for b in &uses[..index] {
-                let [one, other] = [a, b].map(|u| compiled.graph.tensor(u.tensor));
-                let equal = one.value.is_some() && one.value == other.value;
-                let view = a.memory == b.memory && !(a.written && b.written);
-                let clash = overlap(&a.memory, &b.memory) && overlap(&a.steps, &b.steps) && !equal && !view;
-                assert!(!clash, "{model}: {} and {} overlap", one.name, other.name);
-            }
+fn check_uses(model: &str, compiled: &Compiled) {
+    let uses = uses(compiled);
+    for (index, a) in uses.iter().enumerate() {
+        for b in &uses[..index] {
+            let [one, other] = [a, b].map(|u| compiled.graph.tensor(u.tensor));
+            let equal = one.value.is_some() && one.value == other.value;
+            let state = compiled.graph.states.iter().any(|state| {
+                [compiled.graph.inputs[state.input], compiled.graph.outputs[state.output]] == [a.tensor, b.tensor]
+            });
+            let clash = overlap(&a.memory, &b.memory) && overlap(&a.steps, &b.steps) && !equal && !state;
+            assert!(!clash, "{model}: {} and {} overlap", one.name, other.name);
         }
     }
+    for id in compiled.graph.ids() {
+        let (plan, root) = (&compiled.plan, compiled.plan.roots[id.index()]);
+        let range = |id| plan.address(id)..plan.address(id) + compiled.graph.tensor(id).ty.bytes().expect("a size");
+        let inside = range(root).start <= range(id).start && range(id).end <= range(root).end;
+        assert!(inside, "{model}: {} is not all in its memory", compiled.graph.tensor(id).name);
+    }
+}
+
+#[test]
+fn nothing_in_use_at_the_same_time_overlaps() {
+    compiled().for_each(|(model, compiled)| check_uses(&model, &compiled));
 }
 
 #[test]
@@ -142,9 +124,7 @@ fn check_parts(model: &str, Compiled { graph, plan, schedule, image, .. }: &Comp
                 graph.tensor(id).name
             );
             assert!(range.end <= plan.memory_size() - STACK_BYTES, "{model}");
-            // A view is at the address of its tensor. An input or output is not such a view.
-            let fixed = |other| graph.inputs.contains(&other) || graph.outputs.contains(&other);
-            let own = |other| other == id || plan.address(other) == range.start && !fixed(other);
+            let own = |other: TensorId| plan.roots[other.index()] == id;
             for &other in &used {
                 let start = plan.address(other);
                 let apart = !overlap(&range, &(start..start + graph.tensor(other).ty.bytes().unwrap()));
@@ -193,6 +173,7 @@ proptest! {
     fn any_graph_has_a_part_for_each_input_and_output(graph in arbitrary_graph()) {
         let compiled = compiler::compile_graph(graph.clone(), &Options::default()).expect("an image");
         check_parts("", &compiled);
+        check_uses("", &compiled);
         let image = &compiled.image;
         let tensors = |role| image.tensors.iter().filter(move |tensor| tensor.role == role);
         let fill = |t: &image::Tensor| (0..t.bytes).map(|at| (at * 7 + t.address / 32) as u8).collect();

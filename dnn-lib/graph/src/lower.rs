@@ -285,6 +285,11 @@ impl Lowering<'_> {
         if self.phase != Phase::Before || !self.guards.is_empty() {
             return Err(LowerError::Repeat { node: node.name.clone() });
         }
+        if *times == 0 {
+            let pairs = node.outputs.iter().zip(&node.inputs);
+            pairs.for_each(|(output, &from)| output.iter().for_each(|&output| self.view(output, from, 0)));
+            return Ok(());
+        }
         let (number, carried) = (body.inputs[0], &body.inputs[1..]);
         let scalar = |number: i64| Some(Bytes::copy_from_slice(&number.to_le_bytes()));
         let ty = self.ty(number).clone();

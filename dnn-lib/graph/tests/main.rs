@@ -1,1 +1,5 @@
-//! Graphs.
+//! Graphs: building, checking, and that no pass changes what they compute.
+
+mod random;
+mod text;
+mod verify;

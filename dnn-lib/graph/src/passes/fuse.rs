@@ -45,8 +45,6 @@ fn alone(graph: &Graph, lowered: &Lowered) -> Vec<bool> {
     graph.outputs.iter().for_each(|id| reads[id.index()] += 1);
     for node in &lowered.nodes {
         node.reads().for_each(|id| reads[id.index()] += 1);
-        // A guard is needed as a byte in memory.
-        node.guards.iter().for_each(|guard| reads[guard.tensor.index()] += 1);
         writes[node.output.index()] += 1;
     }
     let mut alone: Vec<bool> = reads.iter().zip(writes).map(|count| count == (&1, 1)).collect();

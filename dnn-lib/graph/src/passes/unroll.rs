@@ -23,7 +23,8 @@ pub enum UnrollError {
     Build(#[from] BuildError),
     /// There would be too many nodes.
     #[error(
-        "the repetitions of node `{node}` are {found} nodes: one region outside of others is repeated as often as          2^40 times, but of all others at most {MOST_NODES} nodes can be written out"
+        "the repetitions of node `{node}` are {found} nodes: one region outside of others may be repeated up to \
+         2^40 times, but of all others at most {MOST_NODES} nodes can be written out"
     )]
     TooMany {
         /// The node.

@@ -183,6 +183,46 @@ pub enum ModelError {
         /// The declared shape, with names replaced by the sizes that other inputs give them.
         declared: String,
     },
+    /// A state was declared for something that is no input or no output.
+    #[error("--state {flag}: the model has no {what} `{name}`; {what}s: {}", names.join(", "))]
+    UnknownState {
+        /// What was given.
+        flag: String,
+        /// Input or output.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Those of the model.
+        names: Vec<String>,
+    },
+    /// The old and the new value of a state have different types.
+    #[error("--state {input}={output}: the input is {old}, the output {new}; a state keeps its type")]
+    StateType {
+        /// The input.
+        input: String,
+        /// The output.
+        output: String,
+        /// The type of the input.
+        old: String,
+        /// The type of the output.
+        new: String,
+    },
+    /// States have another order among the inputs than among the outputs, or one is declared twice.
+    #[error(
+        "--state: each state is named once, and states have the same order among the inputs ({}) and the outputs \
+         ({}); reorder the model's outputs",
+        inputs.join(", "),
+        outputs.join(", ")
+    )]
+    StateOrder {
+        /// The model's inputs.
+        inputs: Vec<String>,
+        /// The model's outputs.
+        outputs: Vec<String>,
+    },
+    /// A model that is never run computes nothing.
+    #[error("--repeat 0 computes nothing; the least is 1")]
+    Repeat,
     /// An output's element type differs from the declared one.
     #[error(
         "output `{name}` is declared {declared}, but its nodes compute {computed}; correct its declaration"

@@ -8,6 +8,7 @@ mod call;
 mod operators;
 mod order;
 mod shape;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,8 +53,16 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportE
     if sound {
         outputs.iter().for_each(|output| import.output(output));
     }
-    let Import { builder, warnings, errors, .. } = import;
-    if errors.is_empty() { Ok(Imported { graph: builder.finish(), warnings }) } else { Err(errors) }
+    let Import { builder, warnings, mut errors, .. } = import;
+    let mut graph = builder.finish();
+    if errors.is_empty() {
+        let names: Vec<String> = outputs.into_iter().map(|output| output.name).collect();
+        state::declare(&mut graph, &names, &options.states, &mut errors);
+    }
+    if options.repeat == 0 {
+        errors.model(ModelError::Repeat);
+    }
+    if errors.is_empty() { Ok(Imported { graph, warnings }) } else { Err(errors) }
 }
 
 /// The name of a node in messages.

@@ -31,6 +31,10 @@ pub use schedule::Schedule;
 pub struct Options {
     /// The shapes of inputs, by name, for dimensions that the model leaves open.
     pub shapes: BTreeMap<String, Vec<u64>>,
+    /// The states: inputs, each with the output that is its next value, in its place.
+    pub states: Vec<(String, String)>,
+    /// How often one run repeats the model; states go from one time to the next.
+    pub repeat: u64,
     /// The most bytes of memory for a tensor, and for all of them together.
     pub max_memory: u64,
     /// The most machine steps of a big step, unless a single unit needs more; `None` makes one big step for
@@ -46,6 +50,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             shapes: BTreeMap::new(),
+            states: Vec::new(),
+            repeat: 1,
             max_memory: 1 << 38,
             budget: None,
             fuse: true,
@@ -232,5 +238,8 @@ pub fn import(model: &Path, options: &Options) -> Result<Imported, CompileError>
 pub fn import_model(model: onnx::Model, options: &Options) -> Result<Imported, CompileError> {
     let mut imported = import::import(model, options)?;
     passes::dead::remove(&mut imported.graph);
+    if options.repeat != 1 {
+        imported.graph = passes::repeat::repeat(imported.graph, options.repeat);
+    }
     Ok(imported)
 }

@@ -17,7 +17,7 @@ pub use network::{
 };
 pub use play::{LogFormat, Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
-pub use values::{EarlierResult, Input, RootOf, Shape, Steps, Wei};
+pub use values::{EarlierResult, Input, RootOf, Shape, State, Steps, Wei};
 
 /// Compile ONNX models to provable machine images, run them, and let a contract verify any single step
 #[derive(Debug, Parser)]

@@ -4,5 +4,6 @@ pub mod dead;
 pub(crate) mod fold;
 pub mod fuse;
 pub mod outputs;
+pub mod repeat;
 pub mod share;
 pub mod unroll;

@@ -4,7 +4,7 @@
 use dnn_lib::operator::{Add, Concat, Flatten, Identity, MatMul, Mul, Operator, Relu, Softmax, Split, Transpose};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::lower::{Lowered, Phase, lower};
-use graph::passes::{dead, fuse, outputs, share, unroll};
+use graph::passes::{dead, fuse, outputs, repeat, share, unroll};
 use graph::{BuildError, Builder, Graph, State, TensorId, reference};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -190,33 +190,39 @@ fn random_graph(bytes: Vec<u8>) -> Graph {
     graph
 }
 
-fn check(graph: &Graph) -> Result<(), TestCaseError> {
+/// Inputs that are different for each tensor.
+fn inputs(graph: &Graph) -> Vec<Vec<u8>> {
     let number = |at: usize| ((at * 37 % 61) as f32 - 30.0) / 16.0;
     let input = |(index, id): (usize, &TensorId)| match graph.tensor(*id).ty.dtype {
         DType::Bool => vec![(index / 2 % 2) as u8],
         _ => (0..16).flat_map(|at| number(at + 16 * index).to_le_bytes()).collect(),
     };
-    let inputs: Vec<Vec<u8>> = graph.inputs.iter().enumerate().map(input).collect();
-    let slices: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-    prop_assert_eq!(graph.verify(), Ok(()));
-    let expected = reference::execute(graph, &slices).expect("the reference");
+    graph.inputs.iter().enumerate().map(input).collect()
+}
 
+fn execute(graph: &Graph, inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    reference::execute(graph, &inputs.iter().map(Vec::as_slice).collect::<Vec<_>>()).expect("the reference")
+}
+
+fn check(graph: &Graph, inputs: &[Vec<u8>], expected: &[Vec<u8>]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(graph.verify(), Ok(()), "{}", graph);
+    prop_assert_eq!(execute(graph, inputs), expected, "{}", graph);
     let mut unrolled = unroll::unroll(graph.clone(), 1 << 20).expect("few nodes");
     prop_assert_eq!(unrolled.verify(), Ok(()), "{}\n{}", graph, unrolled);
-    prop_assert_eq!(&reference::execute(&unrolled, &slices).expect("the reference"), &expected, "unrolled\n{}", unrolled);
+    prop_assert_eq!(execute(&unrolled, inputs), expected, "unrolled\n{}", unrolled);
     dead::remove(&mut unrolled);
     outputs::separate(&mut unrolled);
     prop_assert_eq!(unrolled.verify(), Ok(()), "{}", unrolled);
-    prop_assert_eq!(&reference::execute(&unrolled, &slices).expect("the reference"), &expected, "{}", unrolled);
+    prop_assert_eq!(execute(&unrolled, inputs), expected, "{}", unrolled);
 
     let plain = lower(&mut unrolled).expect("one period");
-    prop_assert_eq!(&run(&unrolled, &plain, &inputs), &expected, "lowered\n{}", unrolled);
+    prop_assert_eq!(run(&unrolled, &plain, inputs), expected, "lowered\n{}", unrolled);
     let shared = share::share(&unrolled, plain.clone());
-    prop_assert_eq!(&run(&unrolled, &shared, &inputs), &expected, "shared\n{}", unrolled);
+    prop_assert_eq!(run(&unrolled, &shared, inputs), expected, "shared\n{}", unrolled);
     let fused = fuse::fuse(&unrolled, plain);
-    prop_assert_eq!(&run(&unrolled, &fused, &inputs), &expected, "fused\n{}", unrolled);
+    prop_assert_eq!(run(&unrolled, &fused, inputs), expected, "fused\n{}", unrolled);
     let both = fuse::fuse(&unrolled, shared);
-    prop_assert_eq!(&run(&unrolled, &both, &inputs), &expected, "shared and fused\n{}", unrolled);
+    prop_assert_eq!(run(&unrolled, &both, inputs), expected, "shared and fused\n{}", unrolled);
     Ok(())
 }
 
@@ -224,6 +230,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
     fn what_a_graph_is_lowered_to_computes_the_same(bytes in prop::collection::vec(any::<u8>(), 0..160)) {
-        check(&random_graph(bytes))?;
+        let graph = random_graph(bytes);
+        let inputs = inputs(&graph);
+        check(&graph, &inputs, &execute(&graph, &inputs))?;
+    }
+
+    #[test]
+    fn one_run_is_many(bytes in prop::collection::vec(any::<u8>(), 0..100), times in 1u64..20) {
+        let graph = random_graph(bytes);
+        let (first, mut next, mut outputs) = (inputs(&graph), inputs(&graph), Vec::new());
+        for _ in 0..times {
+            outputs = execute(&graph, &next);
+            graph.states.iter().for_each(|state| next[state.input].clone_from(&outputs[state.output]));
+        }
+        check(&repeat::repeat(graph, times), &first, &outputs)?;
     }
 }

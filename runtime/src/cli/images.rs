@@ -1,7 +1,7 @@
 //! Making images, looking at them, and writing their verifier contracts.
 
 use super::values::{InputParser, positive, size};
-use super::{Input, Limits, Shape};
+use super::{Input, Limits, Shape, State};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -11,6 +11,8 @@ use std::path::PathBuf;
 Examples:
   opml compile model.onnx -o model.opml
   opml compile model.onnx -o model.opml --shape tokens=1,128     fix the open dimensions of an input
+  opml compile model.onnx -o model.opml --state h=next_h --repeat 100
+                                                                 100 steps of a recurrence in one run
   opml compile model.onnx -o model.opml --budget 1e7             smaller big steps: shorter last phase of a dispute")]
 pub struct Compile {
     /// The ONNX model
@@ -21,6 +23,14 @@ pub struct Compile {
     /// The shape of an input whose dimensions the model leaves open; once for each such input
     #[arg(long = "shape", value_name = "NAME=DIM,DIM")]
     pub shapes: Vec<Shape>,
+    /// An input and the output that is its next value: both are one place in memory, from which a later request
+    /// can continue; once for each state
+    #[arg(long = "state", value_name = "INPUT=OUTPUT")]
+    pub states: Vec<State>,
+    /// Run the model so often in one run, every state going from one time to the next. Other inputs stay the
+    /// same, and outputs are those of the last time
+    #[arg(long, value_name = "TIMES", value_parser = positive, default_value_t = 1)]
+    pub repeat: u64,
     /// Cut nodes into big steps of at most this many machine steps, for example 1e7 [default: one big step a node]
     #[arg(long, value_name = "STEPS", value_parser = positive)]
     pub budget: Option<u64>,

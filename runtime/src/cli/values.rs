@@ -26,6 +26,23 @@ impl FromStr for Shape {
     }
 }
 
+/// `INPUT=OUTPUT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    pub input: String,
+    pub output: String,
+}
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = text.split_once('=').filter(|(input, output)| !input.is_empty() && !output.is_empty());
+        let (input, output) = names.ok_or("expected INPUT=OUTPUT, for example h=next_h")?;
+        Ok(Self { input: input.to_owned(), output: output.to_owned() })
+    }
+}
+
 /// `STEP`, or `FROM..TO` without `TO`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steps(pub Range<u64>);
@@ -317,6 +334,9 @@ mod tests {
         assert_eq!(shape("x=1,784"), Ok(("x".to_owned(), vec![1, 784])));
         assert_eq!(shape("a=b="), Ok(("a=b".to_owned(), vec![])));
         assert!(shape("x").is_err() && shape("x=1,y").is_err() && shape("x=-1").is_err());
+        let state = |text: &str| text.parse::<State>().map(|s| (s.input, s.output));
+        assert_eq!(state("h=next"), Ok(("h".to_owned(), "next".to_owned())));
+        assert!(state("h").is_err() && state("h=").is_err() && state("=h").is_err());
         let input = |text: &str| Input::of(OsStr::new(text)).map(|i| (i.name, i.file));
         assert_eq!(input("x=a.npy"), Some((Some("x".to_owned()), "a.npy".into())));
         assert_eq!(input("a.npy"), Some((None, "a.npy".into())));

@@ -22,7 +22,8 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
         }
     }
     let start = Instant::now();
-    let options = Options { shapes, budget: args.budget, ..Options::default() };
+    let states = args.states.iter().map(|state| (state.input.clone(), state.output.clone())).collect();
+    let options = Options { shapes, states, repeat: args.repeat, budget: args.budget, ..Options::default() };
     let compiled = watched(args, &options, output)?;
     let seconds = start.elapsed().as_secs_f64();
     let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();

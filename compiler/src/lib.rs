@@ -155,6 +155,11 @@ fn compile_file(
     })
 }
 
+/// Compiles a model that has been read.
+pub fn compile_model(model: onnx::Model, options: &Options) -> Result<Compiled, CompileError> {
+    compile_graph_to(import_model(model, options)?, None, options, &|_| {})
+}
+
 /// Compiles a graph, which may come from anywhere.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
     graph.verify()?;

@@ -108,7 +108,8 @@ fn place_interface(graph: &Graph, space: &mut Space, addresses: &mut [u64]) -> (
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     let (mut first, mut end) = ((0, 0), 0);
     for state in graph.states.iter().map(Some).chain([None]) {
-        let last = state.map_or((graph.inputs.len(), graph.outputs.len()), |state| (state.input, state.output));
+        let last =
+            state.map_or((graph.inputs.len(), graph.outputs.len()), |state| (state.input, state.output));
         let given = Group::of(graph, &graph.inputs[first.0..last.0]);
         let made = Group::of(graph, &graph.outputs[first.1..last.1]);
         // The larger ones come first, and the others fill gaps between them.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use compiler::Options;
-use graph::{Graph, reference};
 use dnn_lib::tensor::{DType, TensorType};
+use graph::{Graph, reference};
 use onnx::{Attribute, Dimension, Initializer, Model, ModelNode, Tensor, Value};
 
 fn node(operator: &str, inputs: &[&str], output: &str) -> ModelNode {

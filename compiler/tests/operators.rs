@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use compiler::Options;
-use graph::{Graph, reference};
 use dnn_lib::tensor::{DType, TensorType};
+use graph::{Graph, reference};
 use onnx::Limits;
 
 fn fixtures() -> PathBuf {

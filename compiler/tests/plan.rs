@@ -70,7 +70,8 @@ fn check_uses(model: &str, compiled: &Compiled) {
             let [one, other] = [a, b].map(|u| compiled.graph.tensor(u.tensor));
             let equal = one.value.is_some() && one.value == other.value;
             let state = compiled.graph.states.iter().any(|state| {
-                [compiled.graph.inputs[state.input], compiled.graph.outputs[state.output]] == [a.tensor, b.tensor]
+                [compiled.graph.inputs[state.input], compiled.graph.outputs[state.output]]
+                    == [a.tensor, b.tensor]
             });
             let clash = overlap(&a.memory, &b.memory) && overlap(&a.steps, &b.steps) && !equal && !state;
             assert!(!clash, "{model}: {} and {} overlap", one.name, other.name);
@@ -78,7 +79,8 @@ fn check_uses(model: &str, compiled: &Compiled) {
     }
     for id in compiled.graph.ids() {
         let (plan, root) = (&compiled.plan, compiled.plan.roots[id.index()]);
-        let range = |id| plan.address(id)..plan.address(id) + compiled.graph.tensor(id).ty.bytes().expect("a size");
+        let range =
+            |id| plan.address(id)..plan.address(id) + compiled.graph.tensor(id).ty.bytes().expect("a size");
         let inside = range(root).start <= range(id).start && range(id).end <= range(root).end;
         assert!(inside, "{model}: {} is not all in its memory", compiled.graph.tensor(id).name);
     }

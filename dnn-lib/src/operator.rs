@@ -220,11 +220,12 @@ impl Operator {
 
     /// What an output is. `None` if it has no elements, or if there is no such output.
     pub fn define(&self, inputs: &[TensorType], output: usize) -> Result<Option<Meaning>, OperatorError> {
-        let meaning =
-            self.outputs(inputs).and_then(|outputs| match outputs.get(output).and_then(TensorType::elements) {
+        let meaning = self.outputs(inputs).and_then(|outputs| {
+            match outputs.get(output).and_then(TensorType::elements) {
                 None | Some(0) => Ok(None),
                 _ => self.semantics().define(inputs, &outputs, output).map(Some),
-            });
+            }
+        });
         meaning.map_err(|problem| self.error(problem))
     }
 

@@ -60,8 +60,7 @@ pub fn onnx_model(bytes: &[u8]) {
 pub fn compile(bytes: &[u8]) {
     let Ok(model) = onnx::decode_model(bytes, &LIMITS) else { return };
     let options = compiler::Options { max_memory: 1 << 16, limits: LIMITS, ..compiler::Options::default() };
-    let Ok(graph) = compiler::import_model(model, &options) else { return };
-    let Ok(compiled) = compiler::compile_graph(graph, &options) else { return };
+    let Ok(compiled) = compiler::compile_model(model, &options) else { return };
     let mut machine =
         InterpreterBackend(Arithmetic::Host).start(&Job::whole(&compiled.image)).expect("a machine");
     let outcome = machine.run(1 << 22);

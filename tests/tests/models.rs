@@ -1,7 +1,7 @@
 //! The bundled networks and the operator cases as images. All backends agree to the bit, the networks'
 //! outputs are close to onnxruntime's and to float64 arithmetic, and their roots don't change.
 
-use compiler::{Compiled, Options, compile_graph, import_model};
+use compiler::{Compiled, Options, compile_model};
 use image::{Image, Role};
 use onnx::{Attribute, Limits, Model};
 use opml_tests::backend::{
@@ -46,9 +46,7 @@ fn read(network: &str) -> Model {
 
 fn compiled(model: Model) -> Compiled {
     let options = Options::default();
-    import_model(model, &options)
-        .and_then(|graph| compile_graph(graph, &options))
-        .unwrap_or_else(|error| panic!("{error}"))
+    compile_model(model, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A digit's grey levels.
@@ -158,7 +156,7 @@ fn case(folder: &Path) -> (Image, Vec<Vec<u8>>) {
     let shapes =
         open.zip(&inputs).map(|(value, input)| (value.name.clone(), input.dims().to_vec())).collect();
     let options = Options { shapes, ..Options::default() };
-    let compiled = import_model(model, &options).and_then(|graph| compile_graph(graph, &options));
+    let compiled = compile_model(model, &options);
     let image = compiled.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).image;
     (image, inputs.into_iter().map(|input| input.bytes().to_vec()).collect())
 }

@@ -27,7 +27,8 @@ pub(super) fn declare(
     }
     known.sort_by_key(|state| state.input);
     for state in &known {
-        let [old, new] = [graph.inputs[state.input], graph.outputs[state.output]].map(|id| &graph.tensor(id).ty);
+        let [old, new] =
+            [graph.inputs[state.input], graph.outputs[state.output]].map(|id| &graph.tensor(id).ty);
         if old != new {
             let [input, output] = [&inputs[state.input], &outputs[state.output]].map(String::clone);
             let [old, new] = [old, new].map(ToString::to_string);

@@ -38,7 +38,8 @@ impl Graph {
     fn nodes(&self, f: &mut fmt::Formatter<'_>, nodes: &[Node], depth: usize) -> fmt::Result {
         let indent = "  ".repeat(depth);
         for node in nodes {
-            let typed = |output: &Option<TensorId>| output.map_or_else(|| "_".to_owned(), |id| self.typed(id));
+            let typed =
+                |output: &Option<TensorId>| output.map_or_else(|| "_".to_owned(), |id| self.typed(id));
             let outputs: Vec<String> = node.outputs.iter().map(typed).collect();
             let (outputs, inputs) = (outputs.join(", "), self.names(&node.inputs));
             match &node.kind {
@@ -54,7 +55,10 @@ impl Graph {
                 Kind::Repeat(Repeat { times, conditional, body }) => {
                     let condition = if *conditional { ", while true" } else { "" };
                     let given = self.names(&body.inputs);
-                    writeln!(f, "{indent}{outputs} = repeat {times} times{condition}: {given} from {inputs}")?;
+                    writeln!(
+                        f,
+                        "{indent}{outputs} = repeat {times} times{condition}: {given} from {inputs}"
+                    )?;
                     self.region(f, body, depth + 1)?;
                 }
             }

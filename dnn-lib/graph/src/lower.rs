@@ -186,7 +186,14 @@ impl Lowering<'_> {
         self.lowered.places[id.index()] = Place { root: of, offset };
     }
 
-    fn compute(&mut self, name: &str, operator: &str, definition: Definition, inputs: &[TensorId], output: TensorId) {
+    fn compute(
+        &mut self,
+        name: &str,
+        operator: &str,
+        definition: Definition,
+        inputs: &[TensorId],
+        output: TensorId,
+    ) {
         self.lowered.nodes.push(Computed {
             name: name.to_owned(),
             operator: operator.to_owned(),
@@ -219,7 +226,8 @@ impl Lowering<'_> {
         let mut safe = Vec::new();
         for &(from, to) in pairs {
             let root = self.lowered.place(from).root;
-            let changed = pairs.iter().any(|&(_, other)| other != to && self.lowered.place(other).root == root);
+            let changed =
+                pairs.iter().any(|&(_, other)| other != to && self.lowered.place(other).root == root);
             let held = if changed { self.like(from) } else { from };
             if changed {
                 self.copy(name, from, held)?;
@@ -281,7 +289,11 @@ impl Lowering<'_> {
 
     /// The period: what is carried has a place of its own, which holds the first value before the period and
     /// the last one after it.
-    fn repeat(&mut self, node: &Node, Repeat { times, conditional, body }: &Repeat) -> Result<(), LowerError> {
+    fn repeat(
+        &mut self,
+        node: &Node,
+        Repeat { times, conditional, body }: &Repeat,
+    ) -> Result<(), LowerError> {
         if self.phase != Phase::Before || !self.guards.is_empty() {
             return Err(LowerError::Repeat { node: node.name.clone() });
         }
@@ -367,7 +379,11 @@ impl Lowering<'_> {
         if place.root != id {
             self.view(other, place.root, place.offset);
         }
-        let to = |place: &mut TensorId| if *place == id { *place = other };
+        let to = |place: &mut TensorId| {
+            if *place == id {
+                *place = other
+            }
+        };
         for node in &mut self.lowered.nodes {
             node.inputs.iter_mut().chain([&mut node.output]).for_each(to);
             node.guards.iter_mut().map(|guard| &mut guard.tensor).for_each(to);

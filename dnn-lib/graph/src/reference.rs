@@ -137,7 +137,12 @@ impl Run<'_> {
         self.get(&node.name, &region.outputs)
     }
 
-    fn repeat(&mut self, node: &Node, repeat: &Repeat, first: Vec<Bytes>) -> Result<Vec<Bytes>, ReferenceError> {
+    fn repeat(
+        &mut self,
+        node: &Node,
+        repeat: &Repeat,
+        first: Vec<Bytes>,
+    ) -> Result<Vec<Bytes>, ReferenceError> {
         let mut carried = first;
         for number in 0..repeat.times {
             if repeat.conditional && !is_true(carried.first()) {

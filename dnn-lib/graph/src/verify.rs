@@ -187,7 +187,12 @@ impl Verifier<'_> {
         pairs.filter_map(|(id, ty)| Some(((*id)?, ty))).try_for_each(|(id, ty)| self.ty(node, id, ty))
     }
 
-    fn branches(&mut self, node: &Node, then: &Region, otherwise: &Region) -> Result<Vec<TensorType>, GraphError> {
+    fn branches(
+        &mut self,
+        node: &Node,
+        then: &Region,
+        otherwise: &Region,
+    ) -> Result<Vec<TensorType>, GraphError> {
         self.count(node, "inputs", node.inputs.len(), 1)?;
         self.condition(node, node.inputs[0])?;
         for region in [then, otherwise] {
@@ -230,7 +235,13 @@ impl Verifier<'_> {
         region.outputs.iter().zip(types).try_for_each(|(&id, ty)| self.ty(node, id, ty))
     }
 
-    fn count(&self, node: &Node, what: &'static str, found: usize, expected: usize) -> Result<(), GraphError> {
+    fn count(
+        &self,
+        node: &Node,
+        what: &'static str,
+        found: usize,
+        expected: usize,
+    ) -> Result<(), GraphError> {
         if found == expected {
             return Ok(());
         }

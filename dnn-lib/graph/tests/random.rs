@@ -1,7 +1,9 @@
 //! Random graphs with regions, states, parts and joins: what they are lowered to computes what they compute,
 //! with every pass and without.
 
-use dnn_lib::operator::{Add, Concat, Flatten, Identity, MatMul, Mul, Operator, Relu, Softmax, Split, Transpose};
+use dnn_lib::operator::{
+    Add, Concat, Flatten, Identity, MatMul, Mul, Operator, Relu, Softmax, Split, Transpose,
+};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::lower::{Lowered, Phase, lower};
 use graph::passes::{dead, fuse, outputs, repeat, share, unroll};
@@ -96,12 +98,20 @@ struct Known {
 
 const SHAPE: [u64; 2] = [4, 4];
 
-fn grow(b: &mut Builder, choices: &mut Choices, known: &mut Known, nodes: usize, depth: usize) -> Result<(), BuildError> {
+fn grow(
+    b: &mut Builder,
+    choices: &mut Choices,
+    known: &mut Known,
+    nodes: usize,
+    depth: usize,
+) -> Result<(), BuildError> {
     let named = |b: &Builder| [0, 1].map(|output| format!("t{}.{output}", b.graph().tensors.len()));
     for _ in 0..nodes {
         let [x, y] = [0; 2].map(|_| choices.of(&known.matrices));
         let names = named(b);
-        let mut one = |operator: Operator, inputs: &[TensorId]| b.apply("n", operator, inputs, &names).map(|ids| ids[0]);
+        let mut one = |operator: Operator, inputs: &[TensorId]| {
+            b.apply("n", operator, inputs, &names).map(|ids| ids[0])
+        };
         let made = match choices.below(if depth < 2 { 12 } else { 9 }) {
             0 => one(Add.into(), &[x, y])?,
             1 => one(Mul.into(), &[x, y])?,
@@ -114,7 +124,8 @@ fn grow(b: &mut Builder, choices: &mut Choices, known: &mut Known, nodes: usize,
             8 => {
                 // The second half of one and the first half of another, along a random axis.
                 let axis = choices.below(2) as i64;
-                let split = |b: &mut Builder, x| b.apply("split", Split { axis, sizes: vec![2, 2] }, &[x], &names);
+                let split =
+                    |b: &mut Builder, x| b.apply("split", Split { axis, sizes: vec![2, 2] }, &[x], &names);
                 let (first, second) = (split(b, x)?, split(b, y)?);
                 b.apply("join", Concat { axis }, &[second[1], first[0]], &names)?[0]
             }
@@ -140,21 +151,31 @@ fn grow(b: &mut Builder, choices: &mut Choices, known: &mut Known, nodes: usize,
                 let mut first = vec![x, y];
                 conditional.then(|| first.insert(0, condition)).unwrap_or_default();
                 let outside = known.clone();
-                let last = b.repeat("repeat", (times, conditional), &first, |b, number, carried| {
-                    let mut known = outside;
-                    let carried = carried.to_vec();
-                    let (matrices, go_on) = if conditional { (&carried[1..], Some(carried[0])) } else { (&carried[..], None) };
-                    known.matrices.extend(matrices);
-                    known.conditions.extend(go_on);
-                    let counted = b.apply("count", Add, &[number, number], &[])?;
-                    let _ = counted;
-                    grow(b, choices, &mut known, inner, depth + 1)?;
-                    let mut next = vec![choices.of(&known.matrices), choices.of(&known.matrices)];
-                    if conditional {
-                        next.insert(0, choices.of(&known.conditions));
-                    }
-                    Ok::<_, BuildError>(next)
-                }, &names)?;
+                let last = b.repeat(
+                    "repeat",
+                    (times, conditional),
+                    &first,
+                    |b, number, carried| {
+                        let mut known = outside;
+                        let carried = carried.to_vec();
+                        let (matrices, go_on) = if conditional {
+                            (&carried[1..], Some(carried[0]))
+                        } else {
+                            (&carried[..], None)
+                        };
+                        known.matrices.extend(matrices);
+                        known.conditions.extend(go_on);
+                        let counted = b.apply("count", Add, &[number, number], &[])?;
+                        let _ = counted;
+                        grow(b, choices, &mut known, inner, depth + 1)?;
+                        let mut next = vec![choices.of(&known.matrices), choices.of(&known.matrices)];
+                        if conditional {
+                            next.insert(0, choices.of(&known.conditions));
+                        }
+                        Ok::<_, BuildError>(next)
+                    },
+                    &names,
+                )?;
                 let last = &last[usize::from(conditional)..];
                 known.matrices.push(last[1]);
                 last[0]
@@ -186,7 +207,9 @@ fn random_graph(bytes: Vec<u8>) -> Graph {
     let mut graph = b.finish();
     // Some outputs are the next values of inputs 0 and 4, which are matrices.
     let input = [0, 4];
-    graph.states = (0..choices.below(3).min(outputs)).map(|index| State { input: input[index], output: index }).collect();
+    graph.states = (0..choices.below(3).min(outputs))
+        .map(|index| State { input: input[index], output: index })
+        .collect();
     graph
 }
 

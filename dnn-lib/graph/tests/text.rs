@@ -7,9 +7,11 @@ use graph::{BuildError, Builder, State};
 #[test]
 fn regions_states_and_unread_outputs_are_in_the_text() {
     let mut b = Builder::new("counter", 1 << 20);
-    let (x, flag) = (b.input("x", TensorType::new(DType::F32, [4])), b.input("flag", TensorType::new(DType::Bool, [])));
+    let (x, flag) =
+        (b.input("x", TensorType::new(DType::F32, [4])), b.input("flag", TensorType::new(DType::Bool, [])));
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    let parts = b.apply("cut", Split { axis: 0, sizes: vec![1, 3] }, &[x], &names(&["one", "three"])).unwrap();
+    let parts =
+        b.apply("cut", Split { axis: 0, sizes: vec![1, 3] }, &[x], &names(&["one", "three"])).unwrap();
     let chosen = b.when::<BuildError>(
         "choose",
         flag,
@@ -23,7 +25,9 @@ fn regions_states_and_unread_outputs_are_in_the_text() {
         "grow",
         (20, true),
         &first,
-        |b, _, carried| Ok(vec![carried[0], b.apply("double", Add, &[carried[1], parts[0]], &names(&["sum"]))?[0]]),
+        |b, _, carried| {
+            Ok(vec![carried[0], b.apply("double", Add, &[carried[1], parts[0]], &names(&["sum"]))?[0]])
+        },
         &names(&["still", "last"]),
     );
     b.output(last.unwrap()[1]);

@@ -2,7 +2,7 @@
 
 use dnn_lib::operator::{Add, Operator, Relu};
 use dnn_lib::tensor::{DType, TensorType};
-use graph::{Builder, BuildError, Graph, Kind, Node, Repeat, State, TensorId};
+use graph::{BuildError, Builder, Graph, Kind, Node, Repeat, State, TensorId};
 
 fn matrix() -> TensorType {
     TensorType::new(DType::F32, [2, 2])
@@ -49,13 +49,19 @@ fn graphs_that_make_no_sense_are_refused() {
         "node `repeat` defines tensor `r`, which is defined already",
     );
     refused(|graph| graph.tensors.truncate(6), "node `add` names tensor 6, but there are 6");
-    refused(|graph| graph.tensors[0].value = Some(vec![0; 3].into()), "constant `x` of type f32[2,2] has 3 bytes");
+    refused(
+        |graph| graph.tensors[0].value = Some(vec![0; 3].into()),
+        "constant `x` of type f32[2,2] has 3 bytes",
+    );
     refused(
         |graph| branch(graph).kind = Kind::Operator(Operator::from(Add)),
         "node `relu`: Add: has 1 inputs, but takes 2",
     );
     refused(|graph| branch(graph).outputs.push(None), "node `relu` has 2 outputs; it must have 1");
-    refused(|graph| repeat(graph).body.outputs.clear(), "node `repeat` has 0 results of a region; it must have 1");
+    refused(
+        |graph| repeat(graph).body.outputs.clear(),
+        "node `repeat` has 0 results of a region; it must have 1",
+    );
     refused(
         |graph| repeat(graph).conditional = true,
         "node `repeat`: tensor `y` is f32[2,2], but must be one boolean",
@@ -83,7 +89,10 @@ fn a_builder_refuses_what_does_not_fit() {
     let (x, flag) = (b.input("x", matrix()), b.input("flag", TensorType::new(DType::Bool, [1])));
     let large = b.input("large", TensorType::new(DType::F32, [1000]));
     let text = |result: Result<Vec<TensorId>, BuildError>| result.unwrap_err().to_string();
-    assert_eq!(text(b.apply("", Relu, &[large], &[])), "the output f32[1000] needs 4000 bytes; the limit is 100");
+    assert_eq!(
+        text(b.apply("", Relu, &[large], &[])),
+        "the output f32[1000] needs 4000 bytes; the limit is 100"
+    );
     assert_eq!(
         text(b.when("", x, |_| Ok(vec![]), |_| Ok(vec![]), &[])),
         "a condition is one boolean, not f32[2,2]"

@@ -33,7 +33,12 @@ impl Outputs for Split {
         Ok(self.sizes.iter().map(part).collect())
     }
 
-    fn define(&self, inputs: &[TensorType], outputs: &[TensorType], index: usize) -> Result<Meaning, Problem> {
+    fn define(
+        &self,
+        inputs: &[TensorType],
+        outputs: &[TensorType],
+        index: usize,
+    ) -> Result<Meaning, Problem> {
         let (input, output) = (&inputs[0], &outputs[index]);
         let axis = resolve_axis(self.axis, input.shape.len())?;
         let before: u64 = self.sizes[..index].iter().sum();

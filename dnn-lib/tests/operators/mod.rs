@@ -81,7 +81,12 @@ fn definition(operator: &Operator, inputs: &[TensorType]) -> Definition {
 
 /// An output of an operator. One that is computed is evaluated, and its kernel run as a whole and in ranges,
 /// which must agree.
-fn run_output(operator: &Operator, output: usize, types: &[TensorType], inputs: &[&[u8]]) -> (TensorType, Vec<u8>) {
+fn run_output(
+    operator: &Operator,
+    output: usize,
+    types: &[TensorType],
+    inputs: &[&[u8]],
+) -> (TensorType, Vec<u8>) {
     let ty = operator.infer(types).expect("good inputs").remove(output);
     let bytes = ty.bytes().expect("a size") as usize;
     let whole = match operator.define(types, output).expect("good inputs") {

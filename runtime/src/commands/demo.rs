@@ -45,8 +45,7 @@ fn show_compilation(output: Output) -> Result<(Compiled, Value), Failure> {
     let options = Options::default();
     let fail = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let model = onnx::decode_model(MODEL, &options.limits).map_err(|error| fail(&error))?;
-    let graph = compiler::import_model(model, &options).map_err(|error| fail(&error))?;
-    let compiled = compiler::compile_graph(graph, &options).map_err(|error| fail(&error))?;
+    let compiled = compiler::compile_model(model, &options).map_err(|error| fail(&error))?;
     let seconds = start.elapsed().as_secs_f64();
     let image = &compiled.image;
     let bytes = image.to_bytes().map_err(|error| fail(&error))?.len() as u64;

@@ -23,8 +23,7 @@ pub(super) fn programs() -> Vec<Vec<u8>> {
         let model = onnx::decode_model(&bytes, &super::LIMITS).ok()?;
         let options =
             compiler::Options { max_memory: 1 << 16, limits: super::LIMITS, ..compiler::Options::default() };
-        let graph = compiler::import_model(model, &options).ok()?;
-        let definitions = compiler::compile_graph(graph, &options).ok()?.schedule.definitions;
+        let definitions = compiler::compile_model(model, &options).ok()?.schedule.definitions;
         Program { definitions, ..Program::default() }.to_bytes().ok()
     };
     super::models().into_iter().filter_map(definitions).collect()

@@ -55,12 +55,17 @@ pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
             let outputs = call.node.outputs.len() as i64;
             let parts = call.int("num_outputs")?.unwrap_or(outputs);
             if parts != outputs || parts < 1 {
-                return Err(value_error("num_outputs", &parts, &format!("{outputs}, as many as the node has")));
+                return Err(value_error(
+                    "num_outputs",
+                    &parts,
+                    &format!("{outputs}, as many as the node has"),
+                ));
             }
             let rank = call.ty(input).shape.len() as i64;
             let place = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok();
             let size = place.and_then(|axis| call.ty(input).shape.get(axis).copied());
-            let size = size.ok_or_else(|| value_error("axis", &axis, &format!("{} to {}", -rank, rank - 1)))?;
+            let size =
+                size.ok_or_else(|| value_error("axis", &axis, &format!("{} to {}", -rank, rank - 1)))?;
             let part = size.div_ceil(parts as u64);
             (0..parts as u64).map(|index| size.saturating_sub(index * part).min(part)).collect()
         }

@@ -50,9 +50,12 @@ impl Sharing<'_> {
         let writes = |&user: &usize| self.lowered.place(nodes[user].output).root == from;
         let writers: Vec<usize> = users.iter().copied().filter(writes).collect();
         // It is computed whenever it is copied, and only then, and not changed after that.
-        let together =
-            |&writer: &usize| writer < copy && nodes[writer].phase == phase && nodes[writer].guards == *guards;
-        let Some(&first) = writers.iter().min().filter(|_| writers.iter().all(together)) else { return false };
+        let together = |&writer: &usize| {
+            writer < copy && nodes[writer].phase == phase && nodes[writer].guards == *guards
+        };
+        let Some(&first) = writers.iter().min().filter(|_| writers.iter().all(together)) else {
+            return false;
+        };
         let mut last = users.iter().copied().max().unwrap_or(first);
         if phase == Phase::Before && nodes[last].phase == Phase::Period {
             // What is read in the period is read in its last repetition too.

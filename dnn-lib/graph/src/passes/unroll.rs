@@ -85,7 +85,8 @@ impl Names {
         let outputs = match &node.kind {
             Kind::Operator(operator) => b.apply(&node.name, operator.clone(), &inputs, &names)?,
             Kind::If { then, otherwise } => {
-                let [then, otherwise] = [then, otherwise].map(|region| |b: &mut _| self.region(b, region, &[]));
+                let [then, otherwise] =
+                    [then, otherwise].map(|region| |b: &mut _| self.region(b, region, &[]));
                 b.when(&node.name, inputs[0], then, otherwise, &names)?
             }
             Kind::Repeat(repeat) if period => {
@@ -126,7 +127,12 @@ impl Names {
     }
 
     /// Adds the nodes of a region that is given these tensors, and returns its results.
-    fn region(&self, b: &mut Builder, region: &Region, given: &[TensorId]) -> Result<Vec<TensorId>, BuildError> {
+    fn region(
+        &self,
+        b: &mut Builder,
+        region: &Region,
+        given: &[TensorId],
+    ) -> Result<Vec<TensorId>, BuildError> {
         self.0.borrow_mut().extend(region.inputs.iter().copied().zip(given.iter().copied()));
         region.nodes.iter().try_for_each(|node| self.node(b, node, false))?;
         Ok(self.all(&region.outputs))

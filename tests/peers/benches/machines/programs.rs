@@ -129,7 +129,8 @@ fn convolutions() -> Graph {
     let conv = Conv { window: Window { padding, ..Window::default() }, group: 1 };
     let input = b.input("x", TensorType::new(DType::F32, [1, 64, 32, 32]));
     let [first, second] = ["w1", "w2"].map(|name| weights(&mut b, name, [64, 64, 3, 3]));
-    let mut node = |operator: Operator, inputs: &[TensorId]| b.apply("", operator, inputs, &[]).expect("a node")[0];
+    let mut node =
+        |operator: Operator, inputs: &[TensorId]| b.apply("", operator, inputs, &[]).expect("a node")[0];
     let convolved = node(conv.clone().into(), &[input, first]);
     let positive = node(Relu.into(), &[convolved]);
     let output = node(conv.into(), &[positive, second]);

@@ -31,7 +31,7 @@ impl Growing {
     }
 
     fn ending(mut self, outputs: &[TensorId]) -> Graph {
-        outputs.iter().for_each(|&id| drop(self.0.output(id)));
+        outputs.iter().for_each(|&id| self.0.output(id));
         self.0.finish()
     }
 }

@@ -443,3 +443,72 @@ fn large_constants_are_moved_by_the_compiler_but_not_multiplied() {
     assert_eq!(count("Transpose", &["w"]), 1);
     assert_eq!(count("MatMul", &["w", "w"]), 2);
 }
+
+#[test]
+fn split_has_three_forms_and_unread_parts_cost_nothing() {
+    let split = |inputs: &[&str], outputs: &[&str]| ModelNode {
+        outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
+        ..node("Split", inputs, "parts")
+    };
+    let second = |model: Model| {
+        let mut model = model;
+        model.graph.outputs = vec![value("b", None)];
+        import(model).map(|graph| (output(&graph).shape.clone(), execute(&graph)))
+    };
+    let all = floats(7);
+    let part = |from: usize, to: usize| Ok((vec![(to - from) as u64], all[4 * from..4 * to].to_vec()));
+    let sizes = with(split(&["x"], &["a", "b", "c"]), "split", Attribute::Ints(vec![1, 4, 2]));
+    assert_eq!(second(model(11, &[7], &[], &[sizes])), part(1, 5));
+    let constant = [("sizes", ints(&[1, 4, 2]))];
+    let names: [&[&str]; 2] = [&["a", "b", "c"], &["", "b", ""]];
+    for names in names {
+        assert_eq!(second(model(13, &[7], &constant, &[split(&["x", "sizes"], names)])), part(1, 5));
+    }
+    let equal = with(split(&["x"], &["a", "b", "c"]), "num_outputs", Attribute::Int(3));
+    assert_eq!(second(model(18, &[7], &[], &[equal.clone()])), part(3, 6));
+    assert_eq!(second(model(13, &[8], &[], &[split(&["x"], &["a", "b"])])).unwrap().0, [4]);
+
+    let error = |model| second(model).unwrap_err();
+    let wrong = with(split(&["x"], &["a", "b"]), "num_outputs", Attribute::Int(3));
+    assert_eq!(
+        error(model(18, &[7], &[], &[wrong])),
+        "node `the_parts` (Split): attribute `num_outputs` is 3; supported: 2, as many as the node has"
+    );
+    let short = with(split(&["x"], &["a", "b"]), "split", Attribute::Ints(vec![1, 4]));
+    let text = error(model(11, &[7], &[], &[short]));
+    assert!(text.contains("the parts of dimension 0 are [1, 4], which is another sum"), "{text}");
+    let more = with(split(&["x"], &["a", "", "b"]), "split", Attribute::Ints(vec![3, 4]));
+    assert_eq!(
+        error(model(11, &[7], &[], &[more])),
+        "node `the_parts` (Split): output 2 (`b`) is used, but only outputs 0 to 1 are supported"
+    );
+}
+
+#[test]
+fn states_are_declared_by_name() {
+    let states = |states: &[(&str, &str)]| {
+        let mut model = model(13, &[3], &[], &[node("Relu", &["x"], "y"), node("Exp", &["h"], "i")]);
+        model.graph.inputs.push(value("h", fixed(&[2])));
+        model.graph.outputs.push(value("i", None));
+        let states =
+            states.iter().map(|(input, output)| ((*input).to_owned(), (*output).to_owned())).collect();
+        let imported = compiler::import_model(model, &Options { states, ..Options::default() });
+        imported.map(|imported| imported.graph.states).map_err(|error| error.to_string())
+    };
+    let state = |place| graph::State { input: place, output: place };
+    assert_eq!(states(&[("h", "i")]), Ok(vec![state(1)]));
+    assert_eq!(states(&[("h", "i"), ("x", "y")]), Ok(vec![state(0), state(1)]));
+    assert_eq!(
+        states(&[("g", "i")]),
+        Err("--state g=i: the model has no input `g`; inputs: x, h".to_owned())
+    );
+    assert_eq!(
+        states(&[("h", "j")]),
+        Err("--state h=j: the model has no output `j`; outputs: y, i".to_owned())
+    );
+    let kind = "--state h=y: the input is f32[2], the output f32[3]; a state keeps its type";
+    assert_eq!(states(&[("h", "y")]), Err(kind.to_owned()));
+    let order = "--state: each state is named once, and states have the same order among the inputs (x, h) and the \
+                 outputs (y, i); reorder the model's outputs";
+    assert_eq!(states(&[("h", "i"), ("h", "i")]), Err(order.to_owned()));
+}

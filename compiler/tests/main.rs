@@ -8,4 +8,5 @@ mod machine;
 mod mutation;
 mod operators;
 mod plan;
+mod states;
 mod wide;

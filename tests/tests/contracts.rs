@@ -4,7 +4,7 @@
 //! `OPML_BLESS=1` rewrites the bytecode. The compiler is solc from npm: run `npm ci` in the repository's
 //! root.
 
-use compiler::{Options, compile_graph, import_model};
+use compiler::{Options, compile_model};
 use contracts::{DEPLOYABLE, SOURCES};
 use game::fake::{Fake, What};
 use game::player::{challenge, pick, reply};
@@ -377,10 +377,7 @@ fn the_real_verifier_decides_games_about_a_network() {
     let path = in_repository("fixtures/mnist-mlp/model.onnx");
     let model = onnx::read_model(&path, &Limits::default()).expect("a model");
     let options = Options::default();
-    let image = import_model(model, &options)
-        .and_then(|graph| compile_graph(graph, &options))
-        .expect("an image")
-        .image;
+    let image = compile_model(model, &options).expect("an image").image;
     let output = image.tensors.iter().rfind(|tensor| tensor.role == Role::Output).expect("an output").address;
     let run = |changes| {
         let run = Execution::new(image.clone(), image.big_steps(), Vec::new()).expect("a run");

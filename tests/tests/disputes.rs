@@ -1,6 +1,6 @@
 //! Whole disputes about the bundled networks, down to the step that the verifier executes.
 
-use compiler::{Options, compile_graph, import_model};
+use compiler::{Options, compile_model};
 use game::{Change, Clocks, Execution, Game, Illegal, Move, Oracle, Side, player};
 use image::{Image, Role, Schedule};
 use onnx::Limits;
@@ -16,7 +16,7 @@ fn compiled(network: &str) -> Image {
     let model =
         onnx::read_model(&path, &Limits::default()).unwrap_or_else(|error| panic!("{network}: {error}"));
     let options = Options::default();
-    let compiled = import_model(model, &options).and_then(|graph| compile_graph(graph, &options));
+    let compiled = compile_model(model, &options);
     compiled.unwrap_or_else(|error| panic!("{network}: {error}")).image
 }
 

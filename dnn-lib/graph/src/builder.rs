@@ -90,10 +90,9 @@ impl Builder {
         id
     }
 
-    /// Makes a tensor the next output. Returns its place among the outputs.
-    pub fn output(&mut self, id: TensorId) -> usize {
+    /// Makes a tensor the next output.
+    pub fn output(&mut self, id: TensorId) {
         self.graph.outputs.push(id);
-        self.graph.outputs.len() - 1
     }
 
     /// Applies an operator. Its outputs get these names, and none if there are fewer.

@@ -176,10 +176,11 @@ fn compile_graph_to(
     let kernels = kernels(&schedule.definitions, progress)?;
     progress(Phase::Linking);
     if let Some(budget) = options.budget {
-        schedule = schedule.split(budget, |definition, units| kernels[definition].bound(units))?;
+        schedule =
+            schedule.split(budget, |step, units| kernels[step.definition].bound(units, step.guards.len()))?;
     }
     let (nodes, parts) = schedule.parts(&plan);
-    let text = link::text(plan.memory_size(), &kernels, &nodes, &parts)?;
+    let text = link::text(plan.memory_size(), &kernels, &nodes, &parts, schedule.period)?;
     if let Some(budget) = options.budget {
         graph.warnings.extend(schedule.beyond(budget, &text.entries));
     }

@@ -11,8 +11,8 @@ use isa::{Extensions, decode_any};
 
 use crate::error::LinkError;
 use crate::{Code, StepBound, Target};
-use start::Start;
-pub use start::{Node, Part};
+pub use start::{Guard, Node, Part, Period};
+use start::{Schedule, Start};
 
 /// The name of the entry point; the big steps follow it.
 pub const START: &str = "_start";
@@ -152,17 +152,27 @@ impl Linkable {
         Ok(Self { name, code, steps })
     }
 
-    /// An upper bound for a big step with this many units, including the steps before and after the kernel.
-    pub fn bound(&self, units: u64) -> u64 {
-        start::MOST_STEPS.saturating_add(self.steps.most(units))
+    /// An upper bound for a big step with this many units, of a node with this many guards, including the steps
+    /// before and after the kernel.
+    pub fn bound(&self, units: u64, guards: usize) -> u64 {
+        start::most_steps(guards as u64).saturating_add(self.steps.most(units))
     }
 }
 
-/// Links kernels, the nodes that call them and the big steps, behind memory of this size.
-pub fn text(memory: u64, kernels: &[Linkable], nodes: &[Node], steps: &[Part]) -> Result<Text, LinkError> {
+/// Links kernels, the nodes that call them and the big steps, behind memory of this size. The whole run repeats
+/// the period.
+pub fn text(
+    memory: u64,
+    kernels: &[Linkable],
+    nodes: &[Node],
+    steps: &[Part],
+    period: Option<Period>,
+) -> Result<Text, LinkError> {
+    let schedule = Schedule { nodes, steps, period };
+    schedule.check()?;
     // The size of the code before the kernels does not depend on their addresses, so a draft of it determines
     // them.
-    let start = |kernels: &[u64]| Start::new(memory, nodes, steps, kernels);
+    let start = |kernels: &[u64]| Start::new(memory, &schedule, kernels);
     let draft = place(&start(&[])?, kernels, memory);
     let places: Vec<u64> = draft.symbols.iter().skip(KERNELS).map(|symbol| symbol.address).collect();
     let start = start(&places)?;
@@ -172,7 +182,8 @@ pub fn text(memory: u64, kernels: &[Linkable], nodes: &[Node], steps: &[Part]) -
         let most = kernel.map_or(u64::MAX, |kernel| kernel.steps.most(step.hi.saturating_sub(step.lo)));
         text.entries.push(Entry { address: entry.address, bound: entry.steps.saturating_add(most) });
     }
-    text.bound = start::whole_run(text.entries.iter().map(|entry| entry.bound));
+    let bounds: Vec<u64> = text.entries.iter().map(|entry| entry.bound).collect();
+    text.bound = schedule.whole_run(&bounds, start.counter);
     Ok(text)
 }
 
@@ -207,7 +218,7 @@ mod tests {
 
     fn link(kernel: Kernel) -> Result<Text, String> {
         let kernel = Linkable::new(&kernel, &Target::guest().unwrap()).map_err(|error| error.to_string())?;
-        text(1 << 16, &[kernel], &[], &[]).map_err(|error| error.to_string())
+        text(1 << 16, &[kernel], &[], &[], None).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
         Execution::new(image.clone(), image.big_steps(), inputs).expect("a run")
     };
     let shortcut =
-        NativeShortcut::new(Arc::clone(&model), &[input.clone().into()]).expect("native").expect("a run");
+        NativeShortcut::new(&model, 0, &[input.clone().into()]).expect("native").expect("a run");
     (run(), run().with_shortcut(Box::new(shortcut)))
 }
 

@@ -228,6 +228,11 @@ fn random(seed: u64) -> (Model, Vec<Vec<u8>>) {
         let less = b.convert(Conversion::FromBool, Type::I32, less);
         b.finish(less).expect("a definition")
     };
+    let not = elementwise("not", std::slice::from_ref(&flag), &flag, |b, x| {
+        let zero = b.i32(0);
+        let not = b.eq(x[0], zero);
+        b.convert(Conversion::FromBool, Type::I32, not)
+    });
     let matrices = [blend, computed(MatMul)(&two)];
     let single = [copy(&matrix), computed_one(Softmax { axis: 1 }, &matrix)];
 
@@ -246,17 +251,19 @@ fn random(seed: u64) -> (Model, Vec<Vec<u8>>) {
     let written = [&outputs[..], &states[..]].concat();
     let read = [&inputs[..], &constants[..], &written[..]].concat();
     for _ in 0..3 + numbers.below(8) {
-        let guards = numbers.pick(&[0, 0, 1, 1, 2, 3]);
+        let guards = numbers.pick(&[0, 0, 1, 1, 1, 2]);
         let guards: Vec<(u32, bool)> =
             (0..guards).map(|_| (numbers.pick(&flags), numbers.below(2) == 1)).collect();
-        let is_flag = numbers.below(4) == 0;
+        let is_flag = numbers.below(5) < 2;
         let output = numbers.pick(if is_flag { &flags } else { &written });
         if guards.iter().any(|guard| guard.0 == output) {
             continue;
         }
         let apart: Vec<u32> = read.iter().copied().filter(|&tensor| tensor != output).collect();
         let operands = [numbers.pick(&apart), numbers.pick(&apart)];
+        let other = [numbers.pick(&flags)];
         let (definition, operands) = match numbers.below(2) {
+            0 if is_flag && other[0] != output => (&not, &other[..]),
             _ if is_flag => (&differs, &operands[..]),
             0 => (&matrices[numbers.below(2) as usize], &operands[..]),
             _ => (&single[numbers.below(2) as usize], &operands[..1]),

@@ -183,14 +183,15 @@ fn compile_graph_to(
     }
     let used: Vec<TensorId> = lowered.used(&graph).collect();
     let plan = plan::plan(&graph, &lowered, options.max_memory)?;
-    let mut schedule = schedule::schedule(lowered.nodes);
+    let mut schedule = schedule::schedule(lowered);
     let kernels = kernels(&schedule.definitions, progress)?;
     progress(Phase::Linking);
     if let Some(budget) = options.budget {
-        schedule = schedule.split(budget, |definition, units| kernels[definition].bound(units))?;
+        schedule =
+            schedule.split(budget, |step, units| kernels[step.definition].bound(units, step.guards.len()))?;
     }
     let (nodes, parts) = schedule.parts(&plan);
-    let text = link::text(plan.memory_size(), &kernels, &nodes, &parts)?;
+    let text = link::text(plan.memory_size(), &kernels, &nodes, &parts, schedule.period)?;
     if let Some(budget) = options.budget {
         warnings.extend(schedule.beyond(budget, &text.entries));
     }

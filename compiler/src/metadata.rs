@@ -1,11 +1,11 @@
 //! Describes the linked program: its memory, the tensor table and the schedule.
 
-use image::{BigStep, Contents, ImageError, Interface, MOST_REGIONS, Role, Section, Segment, Tensor};
+use image::{BigStep, Contents, ImageError, Interface, MOST_REGIONS, Period, Role, Section, Segment, Tensor};
 use step::MachineProfile;
 
-use codegen::link::{STACK_BITS, Text};
-use dnn_lib::program::{Node, Program};
-use graph::{Graph, TensorId};
+use codegen::link::{self, STACK_BITS, Text};
+use dnn_lib::program::{Guard, Node, Program};
+use graph::{Graph, TensorId, lower};
 
 use crate::error::{CompileError, ScheduleError, Warning};
 use crate::plan::Plan;
@@ -39,6 +39,7 @@ pub(crate) fn contents(
         })
     });
     let program = program(schedule, &table)?;
+    let period = schedule.period.map(period);
     let schedule = steps.collect::<Result<_, ScheduleError>>()?;
     let segments = plan.constants.iter().filter_map(|&id| {
         let bytes = graph.tensor(id).value.clone().filter(|bytes| !bytes.is_empty())?;
@@ -51,7 +52,7 @@ pub(crate) fn contents(
         segments: segments.collect(),
         tensors: table.rows.iter().map(|&(role, id)| tensor(graph, plan, role, id)).collect(),
         schedule,
-        period: None,
+        period,
         interface: warnings(graph).next().is_none().then(|| Interface {
             inputs: plan.inputs.clone(),
             outputs: plan.outputs.clone(),
@@ -64,6 +65,13 @@ pub(crate) fn contents(
     })
 }
 
+/// The period, which is repeated as often as the whole run does it.
+fn period(period: link::Period) -> Period {
+    // The image refuses a period of more big steps than it can have.
+    let [start, count] = [period.start, period.count].map(|step| u32::try_from(step).unwrap_or(u32::MAX));
+    Period { start, count, least: period.times, most: period.times }
+}
+
 /// The program, over the tensors of the image's table.
 fn program(schedule: &Schedule, table: &Table) -> Result<Program, ScheduleError> {
     let mut program = Program { definitions: schedule.definitions.clone(), ..Program::default() };
@@ -72,10 +80,15 @@ fn program(schedule: &Schedule, table: &Table) -> Result<Program, ScheduleError>
         let lost = || ScheduleError::Lost { node: step.node.clone() };
         if last.replace(step.place) != Some(step.place) {
             let inputs = step.inputs.iter().map(|&id| table.place(id));
+            let guard = |guard: &lower::Guard| {
+                table.place(guard.tensor).map(|tensor| Guard { tensor, when: guard.when })
+            };
+            let guards = step.guards.iter().map(guard);
             program.nodes.push(Node {
                 definition: u32::try_from(step.definition).map_err(|_| lost())?,
                 inputs: inputs.collect::<Option<_>>().ok_or_else(lost)?,
                 output: table.place(step.output).ok_or_else(lost)?,
+                guards: guards.collect::<Option<_>>().ok_or_else(lost)?,
             });
         }
         program.steps.push(u32::try_from(program.nodes.len() - 1).map_err(|_| lost())?);

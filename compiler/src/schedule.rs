@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use codegen::link::{Entry, Node, Part};
+use codegen::link::{self, Entry, Node, Part, Period};
 use dnn_lib::definition::Definition;
 use graph::TensorId;
-use graph::lower::{Computed, Guard};
+use graph::lower::{Computed, Guard, Lowered};
 
 use crate::error::{ScheduleError, Warning};
 use crate::plan::Plan;
@@ -18,6 +18,8 @@ pub struct Schedule {
     pub definitions: Vec<Definition>,
     /// The big steps in order. Those of a node are consecutive, and their ranges cover its units.
     pub steps: Vec<BigStep>,
+    /// Those that are repeated.
+    pub period: Option<Period>,
 }
 
 /// A kernel over a range of its units.
@@ -35,7 +37,7 @@ pub struct BigStep {
     pub inputs: Vec<TensorId>,
     /// The tensor that it writes.
     pub output: TensorId,
-    /// It runs only if all of them hold.
+    /// When it is computed: only if all of them say so.
     pub guards: Vec<Guard>,
     /// The first unit.
     pub lo: u64,
@@ -55,10 +57,12 @@ impl BigStep {
 const MAX_STEPS: usize = 1 << 20;
 
 /// One big step for each node.
-pub(crate) fn schedule(nodes: Vec<Computed>) -> Schedule {
-    let mut schedule = Schedule::default();
+pub(crate) fn schedule(lowered: Lowered) -> Schedule {
+    let period = Some(lowered.period()).filter(|nodes| !nodes.is_empty());
+    let period = period.map(|nodes| Period { start: nodes.start, count: nodes.len(), times: lowered.times });
+    let mut schedule = Schedule { period, ..Schedule::default() };
     let mut known: HashMap<Definition, usize> = HashMap::new();
-    for (place, node) in nodes.into_iter().enumerate() {
+    for (place, node) in lowered.nodes.into_iter().enumerate() {
         let Computed { name, operator, definition, inputs, output, guards, .. } = node;
         let hi = dnn_lib::schedule::units(&definition);
         let number = *known.entry(definition.clone()).or_insert(schedule.definitions.len());
@@ -82,12 +86,19 @@ pub(crate) fn schedule(nodes: Vec<Computed>) -> Schedule {
 
 impl Schedule {
     /// The same work in big steps of at most `budget` steps, or of one unit if that takes more. `bound` gives
-    /// the bound of a definition (by index) for a number of units. It never decreases with more units.
-    pub(crate) fn split(self, budget: u64, bound: impl Fn(usize, u64) -> u64) -> Result<Self, ScheduleError> {
+    /// the bound of a big step with another number of units. It never decreases with more units.
+    pub(crate) fn split(
+        self,
+        budget: u64,
+        bound: impl Fn(&BigStep, u64) -> u64,
+    ) -> Result<Self, ScheduleError> {
         let mut steps = Vec::new();
+        // Where each big step begins after the cut.
+        let mut begins = Vec::with_capacity(self.steps.len() + 1);
         for step in self.steps {
+            begins.push(steps.len());
             let units = step.hi - step.lo;
-            let parts = units.div_ceil(most_units(units, |units| bound(step.definition, units) <= budget));
+            let parts = units.div_ceil(most_units(units, |units| bound(&step, units) <= budget));
             if parts > (MAX_STEPS - steps.len()) as u64 {
                 return Err(ScheduleError::Steps { budget, limit: MAX_STEPS });
             }
@@ -99,7 +110,12 @@ impl Schedule {
                 ..step.clone()
             }));
         }
-        Ok(Self { definitions: self.definitions, steps })
+        begins.push(steps.len());
+        let moved = |Period { start, count, times }: Period| {
+            let [start, end] = [start, start + count].map(|step| begins[step.min(begins.len() - 1)]);
+            Period { start, count: end - start, times }
+        };
+        Ok(Self { definitions: self.definitions, steps, period: self.period.map(moved) })
     }
 
     /// A warning for each node with a big step whose bound exceeds the budget.
@@ -123,7 +139,13 @@ impl Schedule {
         let mut last = None;
         for step in &self.steps {
             if last.replace(step.place) != Some(step.place) {
-                nodes.push(Node { addresses: step.addresses(plan), kernel: step.definition });
+                let guard =
+                    |guard: &Guard| link::Guard { address: plan.address(guard.tensor), when: guard.when };
+                nodes.push(Node {
+                    addresses: step.addresses(plan),
+                    kernel: step.definition,
+                    guards: step.guards.iter().map(guard).collect(),
+                });
             }
             parts.push(Part { node: nodes.len() - 1, lo: step.lo, hi: step.hi });
         }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Definition, DefinitionError};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 
 /// What a model computes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,18 @@ pub struct Node {
     pub inputs: Vec<u32>,
     /// The tensor that it writes.
     pub output: u32,
+    /// When it is computed: only if all of them say so.
+    pub guards: Vec<Guard>,
+}
+
+/// A condition on a tensor, which is a single boolean, at the time when a node is about to be computed.
+/// Otherwise the node is skipped, and its output stays as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Guard {
+    /// The tensor.
+    pub tensor: u32,
+    /// What it must be.
+    pub when: bool,
 }
 
 /// Why bytes are not a program.
@@ -89,6 +101,8 @@ const MOST_DEFINITIONS: usize = 1 << 12;
 /// The most nodes, and the most inputs of all nodes.
 const MOST_NODES: usize = 1 << 15;
 const MOST_INPUTS: usize = 1 << 17;
+/// The most guards of a node.
+pub const MOST_GUARDS: usize = 8;
 
 fn at_most(what: &'static str, found: usize, most: usize) -> Result<(), ProgramError> {
     if found <= most { Ok(()) } else { Err(ProgramError::TooMany { what, found, most }) }
@@ -151,6 +165,18 @@ impl Program {
         }
         if definition.output.elements() == Some(0) {
             return wrong("its output has no elements");
+        }
+        at_most("guards of a node", node.guards.len(), MOST_GUARDS)?;
+        for &Guard { tensor, .. } in &node.guards {
+            match tensors.get(tensor as usize) {
+                None => return Err(reference("tensor", tensor, tensors.len())),
+                Some(ty) if ty.dtype != DType::Bool || ty.elements() != Some(1) => {
+                    return wrong("a guard is not a single boolean");
+                }
+                // The big steps of the node would see different guards.
+                Some(_) if tensor == node.output => return wrong("it writes its own guard"),
+                Some(_) => {}
+            }
         }
         Ok(())
     }

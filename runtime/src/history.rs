@@ -11,7 +11,7 @@ use contracts::{
     Address, Answer, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256,
 };
 use game::regions::commitment;
-use game::{Execution, Level, MemoryLimit, Region, Segment, Side, Subtree};
+use game::{Execution, ExecutionError, Level, MemoryLimit, Region, Segment, Side, Subtree};
 use image::Role;
 use isa::{Extensions, decode};
 use players::{
@@ -143,13 +143,15 @@ impl Disputed {
         logs: &[Log],
         inputs: Option<&Path>,
     ) -> Result<(), Failure> {
-        let by_root = requested(logs, id)?.request.byRoot;
+        let IInferenceService::Requested { request, .. } = requested(logs, id)?;
         let inputs = inputs_of(loaded, id, logs, inputs)?;
         let image = &loaded.image;
-        let execution = Execution::new(image.clone(), image.big_steps(), inputs).map_err(Failure::from)?;
+        let schedule = image.big_steps().repeated(request.repetitions);
+        let schedule = schedule.ok_or(ExecutionError::Repetitions(request.repetitions))?;
+        let execution = Execution::new(image.clone(), schedule, inputs).map_err(Failure::from)?;
         let mut execution = execution.with_limit(MemoryLimit::new(None));
         if let (Ending::Executed { .. }, Level::Steps { big_step }) = (&self.ending, self.narrowed.level) {
-            let index = usize::try_from(big_step).ok();
+            let index = usize::try_from(execution.model().leaf(big_step)).ok();
             self.row = Some(execution.visit(big_step, self.narrowed.lo, |machine| {
                 trace_next(image, machine, index, &MemoryLimit::new(None))
             })??);
@@ -158,12 +160,13 @@ impl Disputed {
             Level::Steps { big_step } => Some(big_step),
             Level::BigSteps => (self.narrowed.units() == 1).then_some(self.narrowed.lo),
         };
-        let node = big_step.and_then(|index| image.schedule.get(usize::try_from(index).ok()?));
+        let leaf = big_step.map(|big_step| execution.model().leaf(big_step));
+        let node = leaf.and_then(|leaf| image.schedule.get(usize::try_from(leaf).ok()?));
         let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
         let answer =
             answers.map(|event| event.data).find(|data| data.id == id && data.attempt == self.attempt);
         let right = loaded.result(&mut execution)?;
-        let wrong = answer.and_then(|answer| wrong_element(loaded, by_root, &answer.outputs, &right));
+        let wrong = answer.and_then(|answer| wrong_element(loaded, request.byRoot, &answer.outputs, &right));
         self.details = Some(Details {
             place: self.row.as_ref().map(|row| place(image, row.pc)),
             operator: node.map(|step| (step.operator.clone(), step.node.clone())),

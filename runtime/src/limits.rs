@@ -14,7 +14,7 @@ impl Limits {
 
     /// Rejects a schedule with more steps, before anything runs.
     pub fn admit(&self, schedule: &Schedule) -> Result<(), Failure> {
-        self.admit_steps(schedule.leaves().iter().map(|leaf| leaf.bound).fold(0, u64::saturating_add))
+        self.admit_steps(schedule.bound())
     }
 
     /// The same for runs in which native code computes the start of each big step.

@@ -3,8 +3,8 @@
 use crate::commands::trace::{Row, element, element_name, instruction, operator, trace_next};
 use crate::failure::Failure;
 use crate::output::count;
-use game::{Execution, Level, MemoryLimit, Oracle, Segment, VOID, steps};
-use image::{Image, Role, Tensor};
+use game::{Execution, Level, MemoryLimit, Model, Oracle, Segment, VOID, steps};
+use image::{BigStep, Image, Role, Tensor};
 use isa::{FLOAT_REGISTERS, REGISTERS};
 use jit::Jit;
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl DisputedStep {
         right: &mut Execution,
     ) -> Result<Self, Failure> {
         let whole = right.model().big_steps() == 1 && image.schedule.len() != 1;
-        let current = if whole { None } else { usize::try_from(big_step).ok() };
+        let current = if whole { None } else { usize::try_from(right.model().leaf(big_step)).ok() };
         let row = right
             .visit(big_step, step, |machine| trace_next(image, machine, current, &MemoryLimit::none()))??;
         let last = row.big_step;
@@ -141,6 +141,12 @@ impl DisputedStep {
             "output_element": element(image, &self.row), "difference": difference,
         })
     }
+}
+
+/// What a big step of a run computes; `None` if it is the whole program.
+pub fn node_at<'a>(image: &'a Image, model: &Model, big_step: u64) -> Option<&'a BigStep> {
+    let leaf = usize::try_from(model.leaf(big_step)).ok()?;
+    image.schedule.get(leaf).filter(|_| model.shape.leaves() > 1)
 }
 
 /// An operator and its node, as briefly as is unambiguous.

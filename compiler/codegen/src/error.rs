@@ -78,6 +78,18 @@ pub enum LinkError {
         /// The kernel.
         kernel: String,
     },
+    /// The period is not a part of the big steps that is repeated.
+    #[error("{count} big steps from number {start} on, {times} times, are no period of {steps} big steps")]
+    Period {
+        /// Its first big step.
+        start: usize,
+        /// The number of big steps in it.
+        count: usize,
+        /// How often it is repeated.
+        times: u64,
+        /// The number of all big steps.
+        steps: usize,
+    },
     /// A value does not fit into an instruction.
     #[error("{what} cannot be encoded")]
     Encoding {

@@ -11,8 +11,8 @@ use isa::{Extensions, decode_any};
 
 use crate::error::LinkError;
 use crate::{Code, StepBound, Target};
-use start::Start;
-pub use start::{Node, Part};
+pub use start::{Guard, Node, Part, Period};
+use start::{Schedule, Start};
 
 /// The name of the entry point; the big steps follow it.
 pub const START: &str = "_start";
@@ -152,17 +152,27 @@ impl Linkable {
         Ok(Self { name, code, steps })
     }
 
-    /// An upper bound for a big step with this many units, including the steps before and after the kernel.
-    pub fn bound(&self, units: u64) -> u64 {
-        start::MOST_STEPS.saturating_add(self.steps.most(units))
+    /// An upper bound for a big step with this many units, of a node with this many guards, including the steps
+    /// before and after the kernel.
+    pub fn bound(&self, units: u64, guards: usize) -> u64 {
+        start::most_steps(guards as u64).saturating_add(self.steps.most(units))
     }
 }
 
-/// Links kernels, the nodes that call them and the big steps, behind memory of this size.
-pub fn text(memory: u64, kernels: &[Linkable], nodes: &[Node], steps: &[Part]) -> Result<Text, LinkError> {
+/// Links kernels, the nodes that call them and the big steps, behind memory of this size. The whole run repeats
+/// the period.
+pub fn text(
+    memory: u64,
+    kernels: &[Linkable],
+    nodes: &[Node],
+    steps: &[Part],
+    period: Option<Period>,
+) -> Result<Text, LinkError> {
+    let schedule = Schedule { nodes, steps, period };
+    schedule.check()?;
     // The size of the code before the kernels does not depend on their addresses, so a draft of it determines
     // them.
-    let start = |kernels: &[u64]| Start::new(memory, nodes, steps, kernels);
+    let start = |kernels: &[u64]| Start::new(memory, &schedule, kernels);
     let draft = place(&start(&[])?, kernels, memory);
     let places: Vec<u64> = draft.symbols.iter().skip(KERNELS).map(|symbol| symbol.address).collect();
     let start = start(&places)?;
@@ -172,7 +182,8 @@ pub fn text(memory: u64, kernels: &[Linkable], nodes: &[Node], steps: &[Part]) -
         let most = kernel.map_or(u64::MAX, |kernel| kernel.steps.most(step.hi.saturating_sub(step.lo)));
         text.entries.push(Entry { address: entry.address, bound: entry.steps.saturating_add(most) });
     }
-    text.bound = start::whole_run(text.entries.iter().map(|entry| entry.bound));
+    let bounds: Vec<u64> = text.entries.iter().map(|entry| entry.bound).collect();
+    text.bound = schedule.whole_run(&bounds, start.counter);
     Ok(text)
 }
 
@@ -193,26 +204,123 @@ mod tests {
     use super::*;
     use dnn_lib::kernel::{Builder, Kernel, Ops};
     use dnn_lib::tensor::{DType, TensorType};
+    use image::{Contents, Image, Segment};
+    use interpreter::Interpreter;
+    use step::{MachineProfile, Status};
 
-    /// A kernel that carries this many numbers through a loop, more than registers can hold.
-    fn wide(numbers: u64) -> Kernel {
-        let tensor = TensorType::new(DType::F32, [numbers]);
+    /// A kernel that carries this many numbers through a loop, more than registers can hold. It doubles them.
+    fn wide(dtype: DType, numbers: u64) -> Kernel {
+        let tensor = TensorType::new(dtype, [numbers]);
         let mut b = Builder::new("wide", &[], &tensor, &[1]);
         let (lo, hi, output) = (b.lo(), b.hi(), b.output());
-        let init: Vec<_> = (0..numbers).map(|number| b.load(DType::F32, output, number as i32 * 4)).collect();
+        let place = |number: u64| (number * dtype.size()) as i32;
+        let init: Vec<_> = (0..numbers).map(|number| b.load(dtype, output, place(number))).collect();
         let sums = b.for_(lo, hi, 1, &init, |b, _, carried| carried.iter().map(|&x| b.add(x, x)).collect());
-        sums.iter().zip(0..).for_each(|(&sum, number)| b.store(DType::F32, output, number * 4, sum));
+        sums.iter().zip(0..).for_each(|(&sum, number)| b.store(dtype, output, place(number), sum));
         b.finish().expect("the kernel makes sense")
+    }
+
+    fn linkable(kernel: &Kernel) -> Linkable {
+        Linkable::new(kernel, &Target::guest().unwrap()).unwrap()
+    }
+
+    const MEMORY: u64 = 1 << 16;
+    const NUMBERS: u64 = 40;
+    const FLAG: u64 = 0x1000;
+
+    /// The numbers, which are ones before the first step, the flag and the steps after a whole run.
+    fn run(text: &Text, flag: u8) -> (Vec<u64>, u64) {
+        let size = text.bytes.len() as u64;
+        let profile = MachineProfile::new(text.extensions().unwrap(), 16, MEMORY, size).unwrap();
+        let ones: Vec<u8> = (0..NUMBERS).flat_map(|_| 1u64.to_le_bytes()).collect();
+        let contents = Contents {
+            profile,
+            entry: MEMORY,
+            sp: MEMORY,
+            code: text.bytes.clone().into(),
+            segments: vec![
+                Segment { address: 0, bytes: ones.into() },
+                Segment { address: FLAG, bytes: vec![flag].into() },
+            ],
+            tensors: Vec::new(),
+            symbols: Vec::new(),
+            schedule: Vec::new(),
+            period: None,
+            interface: None,
+            sections: Vec::new(),
+        };
+        let mut machine = Interpreter::new(&Image::new(contents).unwrap()).unwrap();
+        let outcome = machine.run(text.bound);
+        assert_eq!(outcome.status, Status::Exited);
+        let numbers = machine.read_memory(0, 8 * NUMBERS as usize).unwrap().as_chunks().0;
+        (numbers.iter().map(|&number| u64::from_le_bytes(number)).collect(), outcome.steps)
+    }
+
+    fn node(guards: &[(u64, bool)]) -> Node {
+        let guards = guards.iter().map(|&(address, when)| Guard { address, when }).collect();
+        Node { addresses: vec![0], kernel: 0, guards }
+    }
+
+    #[test]
+    fn the_whole_run_repeats_a_period_of_kernels_that_use_all_registers() {
+        let kernel = linkable(&wide(DType::I64, NUMBERS));
+        let words = kernel.code.bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word));
+        let counter = |word| decode_any(word).is_some_and(|instruction| instruction.rd == 9);
+        assert!(words.into_iter().any(counter), "the kernel leaves the counter's register alone");
+        let steps = [1, 2, 1].map(|hi| Part { node: 0, lo: 0, hi });
+        let link = |period| text(MEMORY, std::slice::from_ref(&kernel), &[node(&[])], &steps, period);
+        for (start, count, times, doublings) in [(0, 3, 1, 4), (1, 1, 3, 8), (0, 2, 5, 16), (1, 2, 7, 22)] {
+            let text = link(Some(Period { start, count, times })).unwrap();
+            let (numbers, steps) = run(&text, 0);
+            assert_eq!(numbers, vec![1 << doublings; NUMBERS as usize]);
+            // There is no branch in the kernel but its loop's.
+            assert_eq!(steps, text.bound);
+        }
+        assert_eq!(run(&link(None).unwrap(), 0).0, [1 << 4; NUMBERS as usize]);
+        for (start, count, times) in [(0, 0, 1), (0, 4, 1), (3, 1, 1), (usize::MAX, 2, 1), (0, 3, 0)] {
+            let error = link(Some(Period { start, count, times })).unwrap_err().to_string();
+            assert!(error.ends_with("are no period of 3 big steps"), "{error}");
+        }
+        // Repetitions that no one could wait for have a bound all the same.
+        let endless = link(Some(Period { start: 0, count: 3, times: u64::MAX })).unwrap();
+        assert_eq!(endless.bound, u64::MAX);
+    }
+
+    #[test]
+    fn a_guard_costs_three_steps_and_skips_the_kernel() {
+        let kernel = linkable(&wide(DType::I64, NUMBERS));
+        let step = [Part { node: 0, lo: 0, hi: 1 }];
+        let link = |guards: &[(u64, bool)]| {
+            text(MEMORY, std::slice::from_ref(&kernel), &[node(guards)], &step, None).unwrap()
+        };
+        let plain = link(&[]).bound;
+        for (flag, guards, doubled) in [
+            (0, &[(FLAG, false)][..], true),
+            (0, &[(FLAG, true)], false),
+            (1, &[(FLAG, true)], true),
+            (0x80, &[(FLAG, true)], true),
+            (1, &[(FLAG, false)], false),
+            (1, &[(FLAG, true), (0, true), (1, false)], true),
+            (1, &[(FLAG, true), (0, false), (1, false)], false),
+            (1, &[(FLAG, true), (0, true), (1, true)], false),
+        ] {
+            let text = link(guards);
+            assert_eq!(text.bound, plain + 3 * guards.len() as u64);
+            assert!(kernel.bound(1, guards.len()) >= text.entries[0].bound);
+            let (numbers, steps) = run(&text, flag);
+            assert_eq!(numbers, [1 + u64::from(doubled); NUMBERS as usize], "{flag}, {guards:?}");
+            assert_eq!(steps == text.bound, doubled, "{flag}, {guards:?}");
+        }
     }
 
     fn link(kernel: Kernel) -> Result<Text, String> {
         let kernel = Linkable::new(&kernel, &Target::guest().unwrap()).map_err(|error| error.to_string())?;
-        text(1 << 16, &[kernel], &[], &[]).map_err(|error| error.to_string())
+        text(MEMORY, &[kernel], &[], &[], None).map_err(|error| error.to_string())
     }
 
     #[test]
     fn code_starts_at_the_end_of_memory_and_is_whole_leaves() {
-        let text = link(wide(4)).unwrap();
+        let text = link(wide(DType::F32, 4)).unwrap();
         assert_eq!(text.address, 1 << 16);
         assert!((text.bytes.len() as u64).is_multiple_of(LEAF));
         let names: Vec<&str> = text.symbols.iter().map(|symbol| symbol.name.as_str()).collect();
@@ -222,8 +330,8 @@ mod tests {
 
     #[test]
     fn a_kernel_that_needs_more_stack_than_there_is_is_refused() {
-        link(wide(100)).unwrap();
-        let error = link(wide(2000)).unwrap_err();
+        link(wide(DType::F32, 100)).unwrap();
+        let error = link(wide(DType::F32, 2000)).unwrap_err();
         assert!(error.starts_with("kernel wide needs ") && error.ends_with("the limit is 4096"), "{error}");
     }
 }

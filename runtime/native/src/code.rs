@@ -4,7 +4,7 @@
 //! it says the same, and an image can come from someone who hopes that it doesn't. So the code is made again.
 
 use codegen::Target;
-use codegen::link::{self, Linkable, Node, Part};
+use codegen::link::{self, Guard, Linkable, Node, Part, Period};
 use dnn_lib::kernel::Kernel;
 use dnn_lib::program::Program;
 use image::Image;
@@ -26,15 +26,23 @@ pub(crate) fn check(image: &Image, program: &Program) -> Result<(), NativeError>
     let kernels = kernels.par_iter().map(|kernel| Linkable::new(kernel, &target));
     let kernels: Vec<Linkable> = kernels.collect::<Result<_, _>>()?;
     let address = |&tensor: &u32| image.tensors.get(tensor as usize).map_or(0, |tensor| tensor.address);
+    let guard = |guard: &dnn_lib::program::Guard| Guard { address: address(&guard.tensor), when: guard.when };
     let node = |node: &dnn_lib::program::Node| Node {
         addresses: node.inputs.iter().chain([&node.output]).map(address).collect(),
         kernel: node.definition as usize,
+        guards: node.guards.iter().map(guard).collect(),
     };
     let nodes: Vec<Node> = program.nodes.iter().map(node).collect();
     let part =
         |(&node, step): (&u32, &image::BigStep)| Part { node: node as usize, lo: step.lo, hi: step.hi };
     let parts: Vec<Part> = program.steps.iter().zip(&image.schedule).map(part).collect();
-    let text = link::text(image.profile.memory_size(), &kernels, &nodes, &parts)?;
+    // The whole run repeats the period as often as it may be. Fewer repetitions are big steps of it.
+    let period = image.period.map(|period| Period {
+        start: period.start as usize,
+        count: period.count as usize,
+        times: period.most,
+    });
+    let text = link::text(image.profile.memory_size(), &kernels, &nodes, &parts, period)?;
     let entries = image.schedule.iter().map(|step| (step.entry, step.bound));
     // The same bytes elsewhere, or on a machine without some instruction, would do something else.
     let same = text.bytes == image.code

@@ -14,11 +14,11 @@ mod run;
 
 use std::cell::RefCell;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use dnn_lib::program::ProgramError;
 use host::{Isa, Prepared, Scratch};
-use image::{Image, ImageError};
+use image::{Image, ImageError, Shape};
 use memory::Memory;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
@@ -33,9 +33,6 @@ pub enum NativeError {
     /// The image has no program.
     #[error("the image has no program, only code: it runs on the machine")]
     NoProgram,
-    /// The image's schedule repeats a period.
-    #[error("the image's schedule has a period, which native runs can't repeat yet")]
-    Period,
     /// The image's program is not one.
     #[error("the image's program is refused: {0}")]
     Program(#[from] ProgramError),
@@ -90,15 +87,25 @@ pub enum NativeError {
         /// log2 of the memory's size.
         found: u32,
     },
+    /// The period can't be repeated this often.
+    #[error("the model's period can't be repeated {found} times, only {least} to {most} times")]
+    Repetitions {
+        /// How often.
+        found: u64,
+        /// The fewest repetitions; zero if there is no period.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
     /// The schedule has no such big steps.
     #[error("big steps {from} to {to} were asked for; there are {count}")]
     Boundary {
         /// The first.
-        from: usize,
+        from: u64,
         /// One past the last.
-        to: usize,
+        to: u64,
         /// The number of big steps.
-        count: usize,
+        count: u64,
     },
     /// The image is another one.
     #[error("the image is not that of the model: its state root is {found}, the model's is {expected}")]
@@ -133,28 +140,96 @@ const WORTH_THREADS: u64 = 2_000_000;
 /// The number of pieces of work per thread, so that a slow piece does not hold up the others.
 const PIECES: u64 = 4;
 
-/// A model that is ready to run.
+/// A model that is ready to run, and how often it repeats its period. A clone is cheap: both share the model.
+#[derive(Clone)]
 pub struct Native {
-    isa: Isa,
-    definitions: Vec<Prepared>,
-    nodes: Vec<Node>,
-    /// For each node, its definition with packed weights; made at its first run. `None` if it has none.
-    packed: Vec<OnceLock<Option<Prepared>>>,
-    steps: Vec<Step>,
-    memory_bits: u32,
-    state_root: Root,
-    threads: ThreadPool,
+    model: Arc<Model>,
+    repetitions: u64,
 }
 
 impl Native {
     /// Makes the program of an image ready to run in this many threads; 0 means one per processor. Fails if
-    /// the image has no program, or one that could say something else than its code.
+    /// the image has no program, or one that could say something else than its code. A period is repeated as
+    /// often as it may be.
     pub fn of(image: &Image, threads: usize) -> Result<Self, NativeError> {
         Self::with(Isa::chosen()?, image, threads)
     }
 
     /// Like [`of`](Self::of), with these vector instructions.
     pub fn with(isa: Isa, image: &Image, threads: usize) -> Result<Self, NativeError> {
+        let model = Model::new(isa, image, threads)?;
+        Ok(Self { repetitions: model.shape.most, model: Arc::new(model) })
+    }
+
+    /// The same model with another number of repetitions of its period. Zero is that of a model without one.
+    pub fn repeated(&self, repetitions: u64) -> Result<Self, NativeError> {
+        let Shape { least, most, .. } = self.model.shape;
+        if !self.model.shape.allows(repetitions) {
+            return Err(NativeError::Repetitions { found: repetitions, least, most });
+        }
+        Ok(Self { model: Arc::clone(&self.model), repetitions })
+    }
+
+    /// The number of big steps of a run.
+    #[must_use]
+    pub fn big_steps(&self) -> u64 {
+        self.model.shape.big_steps(self.repetitions)
+    }
+
+    /// The index in the image's schedule of a big step of the run; `None` beyond its end.
+    #[must_use]
+    pub fn index(&self, big_step: u64) -> Option<u64> {
+        (big_step < self.big_steps()).then(|| self.model.shape.leaf(self.repetitions, big_step))
+    }
+
+    /// Runs all big steps over memory that holds the constants and the inputs.
+    pub fn run(&self, memory: &mut Memory) -> Result<(), NativeError> {
+        self.run_range(memory, 0..self.big_steps())
+    }
+
+    /// Runs some big steps. Those before them must have been run.
+    pub fn run_range(&self, memory: &mut Memory, range: Range<u64>) -> Result<(), NativeError> {
+        let (expected, found) = (self.model.memory_bits, memory.bits());
+        if expected != found {
+            return Err(NativeError::MemorySize { expected, found });
+        }
+        let (Range { start: from, end: to }, count) = (range, self.big_steps());
+        if from > to || to > count {
+            return Err(NativeError::Boundary { from, to, count });
+        }
+        let (shape, steps) = (self.model.shape, &self.model.steps);
+        let mut next = from;
+        while next < to {
+            // As far as the schedule goes on: to the end of the prologue, of a repetition, or of the run.
+            let leaf = shape.leaf(self.repetitions, next);
+            let period = u64::from(shape.prologue)..u64::from(shape.prologue) + u64::from(shape.period);
+            let ends = [period.start, period.end, shape.leaves()].into_iter();
+            let end = ends.filter(|&end| end > leaf).min().unwrap_or(leaf + 1).min(leaf + (to - next));
+            // There are as many steps as leaves.
+            self.model.run_steps(memory, &steps[leaf as usize..end as usize]);
+            next += end - leaf;
+        }
+        Ok(())
+    }
+}
+
+/// A model that is ready to run.
+struct Model {
+    isa: Isa,
+    definitions: Vec<Prepared>,
+    nodes: Vec<Node>,
+    /// For each node, its definition with packed weights; made at its first run. `None` if it has none.
+    packed: Vec<OnceLock<Option<Prepared>>>,
+    /// The big steps, those of the period once.
+    steps: Vec<Step>,
+    shape: Shape,
+    memory_bits: u32,
+    state_root: Root,
+    threads: ThreadPool,
+}
+
+impl Model {
+    fn new(isa: Isa, image: &Image, threads: usize) -> Result<Self, NativeError> {
         let program = nodes::program(image)?;
         let (nodes, steps) = nodes::nodes(image, &program)?;
         code::check(image, &program)?;
@@ -165,39 +240,31 @@ impl Native {
             packed: nodes.iter().map(|_| OnceLock::new()).collect(),
             nodes,
             steps,
+            shape: image.shape(),
             memory_bits: image.profile.memory_bits().into(),
             state_root: image.state().root(),
             threads: ThreadPoolBuilder::new().num_threads(threads).build()?,
         })
     }
 
-    /// The number of big steps.
-    #[must_use]
-    pub fn big_steps(&self) -> usize {
-        self.steps.len()
-    }
-
-    /// Runs all big steps over memory that holds the constants and the inputs.
-    pub fn run(&self, memory: &mut Memory) -> Result<(), NativeError> {
-        self.run_range(memory, 0..self.steps.len())
-    }
-
-    /// Runs some big steps. Those before them must have been run.
-    pub fn run_range(&self, memory: &mut Memory, range: Range<usize>) -> Result<(), NativeError> {
-        if memory.bits() != self.memory_bits {
-            return Err(NativeError::MemorySize { expected: self.memory_bits, found: memory.bits() });
-        }
-        let count = self.steps.len();
-        let boundary = NativeError::Boundary { from: range.start, to: range.end, count };
-        let mut rest = self.steps.get(range).ok_or(boundary)?;
+    /// Runs big steps that follow each other in the schedule.
+    fn run_steps(&self, memory: &mut Memory, mut rest: &[Step]) {
         while let Some(first) = rest.first() {
             // The longest prefix of big steps that wait for none in it.
             let ready = |step: &&Step| self.nodes[step.node].after.is_none_or(|after| after < first.node);
             let (level, later) = rest.split_at(rest.iter().take_while(ready).count());
-            self.run_level(memory, &joined(level));
+            // What a level writes is no guard in it.
+            let computed = level.iter().filter(|step| self.is_computed(memory, step));
+            self.run_level(memory, &joined(computed));
             rest = later;
         }
-        Ok(())
+    }
+
+    /// Whether the guards of a big step say that it is computed.
+    fn is_computed(&self, memory: &Memory, step: &Step) -> bool {
+        // Guards are in memory.
+        let is_set = |address| memory.read(address, 1).is_some_and(|byte| byte != [0]);
+        self.nodes[step.node].guards.iter().all(|&(address, when)| is_set(address) == when)
     }
 
     /// Runs big steps that do not depend on each other.
@@ -306,7 +373,7 @@ impl Bytes<'_> {
 }
 
 /// The same work, with adjacent ranges of a node joined.
-fn joined(steps: &[Step]) -> Vec<Step> {
+fn joined<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<Step> {
     let mut joined: Vec<Step> = Vec::new();
     for step in steps {
         match joined.last_mut() {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use dnn_lib::program::Program;
-use dnn_lib::tensor::TensorType;
+use dnn_lib::program::{Guard, Program};
+use dnn_lib::tensor::{DType, TensorType};
 use image::{Image, Role};
 
 use crate::NativeError;
@@ -22,12 +22,21 @@ pub(crate) struct Node {
     pub units: u64,
     /// The inputs that never change, with their bytes.
     pub constants: Vec<(usize, Bytes)>,
+    /// The bytes that say whether it is computed, and what each must be: zero, or anything else.
+    pub guards: Vec<(u64, bool)>,
     reads: Vec<Range<u64>>,
     /// The addresses of the output.
     pub writes: Range<u64>,
     /// The last earlier node that this one must wait for, because one of the two writes what the other reads
     /// or writes.
     pub after: Option<usize>,
+}
+
+impl Node {
+    /// All that it reads, guards included.
+    fn reads(&self) -> impl Iterator<Item = Range<u64>> {
+        self.reads.iter().cloned().chain(self.guards.iter().map(|&(address, _)| address..address + 1))
+    }
 }
 
 /// A range of a node's units.
@@ -46,9 +55,6 @@ pub(crate) fn program(image: &Image) -> Result<Program, NativeError> {
     let tensor = |tensor: &image::Tensor| TensorType::new(tensor.dtype, tensor.shape.clone());
     let tensors: Vec<TensorType> = image.tensors.iter().map(tensor).collect();
     let program = Program::read(section, &tensors)?;
-    if image.period.is_some() {
-        return Err(NativeError::Period);
-    }
     if program.steps.len() != image.schedule.len() {
         let (expected, found) = (image.schedule.len(), program.steps.len());
         return Err(NativeError::Steps { expected, found });
@@ -56,7 +62,7 @@ pub(crate) fn program(image: &Image) -> Result<Program, NativeError> {
     Ok(program)
 }
 
-/// The nodes and big steps of a program. Their tensors are in memory, aligned, and apart from scratch; the
+/// The nodes and big steps of a program, those of the period once. Their tensors are in memory, aligned, and apart from scratch; the
 /// output of a node is apart from its inputs.
 pub(crate) fn nodes(image: &Image, program: &Program) -> Result<(Vec<Node>, Vec<Step>), NativeError> {
     check_start(image)?;
@@ -100,14 +106,11 @@ fn node(image: &Image, program: &Program, number: usize) -> Result<Node, NativeE
     let reads = node.inputs.iter().zip(&definition.inputs).map(|(&tensor, ty)| range(tensor, ty));
     let reads: Vec<Range<u64>> = reads.collect::<Option<_>>().ok_or_else(outside)?;
     let writes = range(node.output, &definition.output).ok_or_else(outside)?;
-    if reads.iter().any(|reads| overlap(reads, &writes)) {
-        return Err(refuse(number, "an output over its inputs"));
-    }
-    if reads.iter().chain([&writes]).any(|range| overlap(range, &scratch(image))) {
-        return Err(refuse(number, "a tensor in the scratch memory"));
-    }
-    Ok(Node {
+    let flag = TensorType::new(DType::Bool, []);
+    let guard = |guard: &Guard| Some((range(guard.tensor, &flag)?.start, guard.when));
+    let node = Node {
         definition: node.definition as usize,
+        guards: node.guards.iter().map(guard).collect::<Option<_>>().ok_or_else(outside)?,
         inputs: reads.iter().map(|range| range.start).collect(),
         constants: Vec::new(),
         tile: dnn_lib::schedule::tile(definition),
@@ -115,7 +118,15 @@ fn node(image: &Image, program: &Program, number: usize) -> Result<Node, NativeE
         reads,
         writes,
         after: None,
-    })
+    };
+    // It would depend on the order in which threads or big steps of the node come to it.
+    if node.reads().any(|reads| overlap(&reads, &node.writes)) {
+        return Err(refuse(number, "an output over its inputs or guards"));
+    }
+    if node.reads().chain([node.writes.clone()]).any(|range| overlap(&range, &scratch(image))) {
+        return Err(refuse(number, "a tensor in the scratch memory"));
+    }
+    Ok(node)
 }
 
 /// Checks that memory before the first big step is what native runs and contracts both take it for.
@@ -180,6 +191,6 @@ fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
 /// Whether the order of two nodes matters.
 fn conflict(a: &Node, b: &Node) -> bool {
     overlap(&a.writes, &b.writes)
-        || a.reads.iter().any(|reads| overlap(reads, &b.writes))
-        || b.reads.iter().any(|reads| overlap(reads, &a.writes))
+        || a.reads().any(|reads| overlap(&reads, &b.writes))
+        || b.reads().any(|reads| overlap(&reads, &a.writes))
 }

@@ -13,7 +13,7 @@ pub struct Run<'a> {
     native: &'a Native,
     image: &'a Image,
     memory: Memory,
-    boundary: usize,
+    boundary: u64,
     /// Memory before the first big step.
     start: Snapshot,
 }
@@ -21,7 +21,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run before its first big step. The image must be the model's, and the inputs in its order.
     pub fn new(native: &'a Native, image: &'a Image, inputs: &[&[u8]]) -> Result<Self, NativeError> {
-        let (expected, found) = (native.state_root, image.state().root());
+        let (expected, found) = (native.model.state_root, image.state().root());
         if expected != found {
             return Err(NativeError::OtherImage { expected, found });
         }
@@ -46,12 +46,12 @@ impl<'a> Run<'a> {
 
     /// The number of big steps run so far.
     #[must_use]
-    pub fn boundary(&self) -> usize {
+    pub fn boundary(&self) -> u64 {
         self.boundary
     }
 
     /// Goes to a boundary. An earlier one requires a restart.
-    pub fn run_to(&mut self, boundary: usize) -> Result<(), NativeError> {
+    pub fn run_to(&mut self, boundary: u64) -> Result<(), NativeError> {
         let count = self.native.big_steps();
         if boundary > count {
             return Err(NativeError::Boundary { from: self.boundary, to: boundary, count });
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
     }
 
     /// The memory root after this many big steps. Scratch is zero.
-    pub fn memory_root_at(&mut self, boundary: usize) -> Result<Root, NativeError> {
+    pub fn memory_root_at(&mut self, boundary: u64) -> Result<Root, NativeError> {
         self.run_to(boundary)?;
         Ok(self.memory.root())
     }
@@ -100,7 +100,8 @@ impl<'a> Run<'a> {
     /// The machine before the next big step, as the contract derives it: memory as it is here, registers as
     /// at reset, pc at the big step's entry. `None` after the last big step.
     pub fn machine(&mut self) -> Result<Option<Interpreter>, NativeError> {
-        let Some(step) = self.image.schedule.get(self.boundary) else { return Ok(None) };
+        let index = self.native.index(self.boundary).and_then(|index| usize::try_from(index).ok());
+        let Some(step) = index.and_then(|index| self.image.schedule.get(index)) else { return Ok(None) };
         let mut machine = Interpreter::new(self.image)?;
         // Both use the memory of the same image.
         let _ = machine.memory_mut().restore(&self.memory.snapshot());

@@ -94,7 +94,7 @@ fn roots(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) -> Vec<Ro
         assert_eq!(outcome.status, Status::Exited, "{}", what());
         report.add(&image.symbols[step.kernel as usize].name, outcome.steps, step.bound);
         machine.memory_mut().clear(image.profile.memory_size() - 1, scratch.into());
-        roots.push(run.memory_root_at(index + 1).expect("a root"));
+        roots.push(run.memory_root_at(index as u64 + 1).expect("a root"));
         assert_eq!(machine.state().memory_root, roots[index + 1], "{}", what());
         assert_eq!(machine.state().code_root, image.code_root());
     }
@@ -136,8 +136,9 @@ fn check(compiled: &Compiled, inputs: &[Vec<u8>], report: &mut Report) {
         assert_eq!(run.memory().root(), end, "{threads} threads");
         // In strides, the first of which goes back to the start.
         for boundary in (0..roots.len()).step_by(1 + roots.len() / 7) {
+            let at = boundary as u64;
             assert_eq!(
-                run.memory_root_at(boundary).expect("a root"),
+                run.memory_root_at(at).expect("a root"),
                 roots[boundary],
                 "{threads} threads, {boundary}"
             );
@@ -255,7 +256,7 @@ fn poisoned(compiled: &Compiled, native: &Native, run: &mut Run<'_>, index: usiz
         let bytes = run.memory().read(address, size).expect("inside").to_vec();
         memory.write(address, &bytes).expect("inside");
     }
-    native.run_range(&mut memory, index..index + 1).expect("a run");
+    native.run_range(&mut memory, index as u64..index as u64 + 1).expect("a run");
     memory.read(0, 1 << bits).expect("all of it").to_vec()
 }
 
@@ -268,7 +269,7 @@ fn big_steps_read_their_inputs_and_write_their_output_only() {
             let native = Native::of(&compiled.image, 1).expect("native code");
             let mut run = Run::new(&native, &compiled.image, &slices(&inputs)).expect("a run");
             for (index, step) in compiled.schedule.steps.iter().enumerate().take(40) {
-                run.run_to(index).expect("a run");
+                run.run_to(index as u64).expect("a run");
                 let [a, b] = [0x5a, 0xc3].map(|poison| poisoned(&compiled, &native, &mut run, index, poison));
                 let kernel =
                     schedule::guest(&compiled.schedule.definitions[step.definition]).expect("a kernel");

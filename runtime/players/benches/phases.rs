@@ -44,7 +44,8 @@ impl Setting {
         if !self.native {
             return run;
         }
-        let shortcut = NativeShortcut::new(Arc::clone(&self.model), &[self.input.clone().into()]);
+        let inputs = [self.input.clone().into()];
+        let shortcut = NativeShortcut::new(&self.model, self.schedule.repetitions(), &inputs);
         run.with_shortcut(Box::new(shortcut.expect("native code").expect("a run")))
     }
 

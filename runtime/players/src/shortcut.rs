@@ -4,13 +4,13 @@ use crate::model::LoadedModel;
 use contracts::Bytes;
 use game::{Checkpoints, Shortcut, ShortcutError};
 use memory::{Memory, Snapshot};
+use native::Native;
 use std::fmt::{Debug, Formatter};
-use std::sync::Arc;
 use step::Root;
 
 /// A native run of a model on its inputs. It always stands between two big steps.
 pub struct NativeShortcut {
-    model: Arc<LoadedModel>,
+    native: Native,
     memory: Memory,
     boundary: u64,
     /// Checkpoints at the first boundary and at every boundary that was asked for.
@@ -18,15 +18,19 @@ pub struct NativeShortcut {
 }
 
 impl NativeShortcut {
-    /// A run at the first big step. `None` if the model has no native code.
-    pub fn new(model: Arc<LoadedModel>, inputs: &[Bytes]) -> Option<Result<Self, ShortcutError>> {
-        model.native.as_ref()?;
-        let run = before(&model, inputs).map(|memory| {
-            let mut run = Self { model, memory, boundary: 0, checkpoints: Checkpoints::default() };
+    /// A run with this many repetitions at its first big step. `None` if the model has no native code.
+    pub fn new(
+        model: &LoadedModel,
+        repetitions: u64,
+        inputs: &[Bytes],
+    ) -> Option<Result<Self, ShortcutError>> {
+        let native = model.native.as_ref()?;
+        Some(native.repeated(repetitions).map_err(ShortcutError::from).and_then(|native| {
+            let memory = before(model, inputs)?;
+            let mut run = Self { native, memory, boundary: 0, checkpoints: Checkpoints::default() };
             run.keep();
-            run
-        });
-        Some(run)
+            Ok(run)
+        }))
     }
 
     /// Goes to a boundary, starting from the last checkpoint before it.
@@ -37,8 +41,7 @@ impl NativeShortcut {
             // The snapshot was taken from this memory.
             self.memory.restore(snapshot).ok_or("a snapshot of other memory")?;
         }
-        let native = self.model.native.as_ref().ok_or("the model has no native code")?;
-        native.run_range(&mut self.memory, usize::try_from(self.boundary)?..usize::try_from(boundary)?)?;
+        self.native.run_range(&mut self.memory, self.boundary..boundary)?;
         self.boundary = boundary;
         self.keep();
         Ok(())

@@ -79,7 +79,8 @@ impl Inference {
         let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
         let inputs: Vec<Vec<u8>> = tensors.map(|tensor| self.input_of(tensor)).collect();
         let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-        let mut run = native::Run::new(native, image, &inputs)?;
+        let native = native.repeated(self.repetitions)?;
+        let mut run = native::Run::new(&native, image, &inputs)?;
         let roots = run.output_roots()?;
         let outputs = roots.iter().zip(self.model.outputs()).map(|(&root, region)| {
             let bytes = run.memory().read(region.subtree.address(), size(region)).unwrap_or_default();
@@ -147,7 +148,7 @@ impl Inference {
             Ok(execution.with_limit(MemoryLimit::new(self.max_memory)))
         };
         match &self.tamper {
-            None => match NativeShortcut::new(Arc::clone(&self.model), &self.inputs) {
+            None => match NativeShortcut::new(&self.model, self.repetitions, &self.inputs) {
                 Some(shortcut) => {
                     Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?)))
                 }

@@ -20,8 +20,7 @@ fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
         let inputs = vec![(model.inputs()[0].subtree.address(), input.clone())];
         Execution::new(image.clone(), image.big_steps(), inputs).expect("a run")
     };
-    let shortcut =
-        NativeShortcut::new(Arc::clone(&model), &[input.clone().into()]).expect("native").expect("a run");
+    let shortcut = NativeShortcut::new(&model, 0, &[input.clone().into()]).expect("native").expect("a run");
     (run(), run().with_shortcut(Box::new(shortcut)))
 }
 

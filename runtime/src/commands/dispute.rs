@@ -5,7 +5,7 @@ use crate::cli::{Cheat, Dispute};
 use crate::failure::Failure;
 use crate::images::load_verified;
 use crate::lies::{liar, lies};
-use crate::narration::{DisputedStep, cut, range, wrapped};
+use crate::narration::{DisputedStep, cut, node_at, range, wrapped};
 use crate::output::{Output, count, table, write_file};
 use crate::pictures::narrowing::{self, Round};
 use crate::tensors::read_inputs;
@@ -24,6 +24,7 @@ const COLUMNS: usize = 80;
 
 /// A finished dispute.
 pub struct Played {
+    pub model: Model,
     pub arity: u64,
     pub winner: Side,
     pub ending: Ending,
@@ -295,8 +296,8 @@ impl<'a> Match<'a> {
         arena.settle(winner)?;
         self.announcer.announce(&arena.transactions)?;
         let (arity, time) = (self.arity, self.start.elapsed());
-        let (rounds, transactions) = (self.rounds, arena.transactions);
-        let mut played = Played { arity, winner, ending, rounds, step: None, transactions, time };
+        let (model, rounds, transactions) = (self.model, self.rounds, arena.transactions);
+        let mut played = Played { model, arity, winner, ending, rounds, step: None, transactions, time };
         let (honest, liar) = match winner {
             Side::Asserter => (&mut self.asserter, &mut self.challenger),
             Side::Challenger => (&mut self.challenger, &mut self.asserter),
@@ -407,7 +408,7 @@ fn about(image: &Image, move_: &Move, game: &Game) -> String {
     match move_ {
         Move::Dissect { claims, .. } => format!("{} in {}", narrowing::short(part), parts(claims.len())),
         Move::Enter { entry, .. } => {
-            let step = image.schedule.get(part.lo as usize).filter(|_| game.model().big_steps() > 1);
+            let step = node_at(image, game.model(), part.lo);
             let node = step.map(|step| format!(", {} {}", step.operator, step.node)).unwrap_or_default();
             format!("{} steps of big step {}{node}", count(entry.leaf.bound), part.lo)
         }

@@ -1,7 +1,7 @@
 //! The picture of a dispute: how it is narrowed, round by round, from big steps to one instruction.
 
 use crate::commands::dispute::{Ending, Played, side};
-use crate::narration::{node_name, range};
+use crate::narration::{node_at, node_name, range};
 use crate::output::count;
 use crate::pictures::{Anchor, Area, FAINT, INK, MARGIN, PALE, Picture, SIZE, WIDTH, colour, fit};
 use game::{Level, Segment, Side};
@@ -65,7 +65,7 @@ pub fn draw(image: &Image, played: &Played) -> Vec<u8> {
         if index + 1 < rounds.len() || played.ending != Ending::Silence && round.picked.is_some() {
             lead(&mut picture, round, y + BAR, y + ROUND);
         }
-        draw_round(&mut picture, image, index + 1, round, y, played.arity);
+        draw_round(&mut picture, image, played, index + 1, y);
     }
     let y = TOP + rounds.len() as f64 * ROUND;
     let bottom = verdict(&mut picture, image, played, y);
@@ -73,7 +73,9 @@ pub fn draw(image: &Image, played: &Played) -> Vec<u8> {
 }
 
 /// One side's claims.
-fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round, y: f64, arity: u64) {
+fn draw_round(picture: &mut Picture, image: &Image, played: &Played, number: usize, y: f64) {
+    let Played { model, arity, .. } = played;
+    let (arity, round) = (*arity, &played.rounds[number - 1]);
     let width = LEFT - MARGIN - 12.0;
     picture.text(
         MARGIN,
@@ -86,7 +88,7 @@ fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round
     picture.sized(MARGIN, y + 26.0, 11.0, PALE, Anchor::Start, &fit(&below, width, 11.0));
     let mut label = range(round.segment);
     if let Level::Steps { big_step } = round.segment.level
-        && let Some(step) = image.schedule.get(big_step as usize).filter(|_| image.schedule.len() > 1)
+        && let Some(step) = node_at(image, model, big_step)
     {
         label += &format!(" ({})", node_name(&step.operator, &step.node));
     }
@@ -98,10 +100,8 @@ fn draw_round(picture: &mut Picture, image: &Image, number: usize, round: &Round
         let (left, right) = edges(round, part);
         let gap = if round.parts <= 64 { 1.0 } else { 0.0 };
         let area = Area { x: left, y, width: right - left - gap, height: BAR };
-        let step = image
-            .schedule
-            .get(cell.lo as usize)
-            .filter(|_| cell.level == Level::BigSteps && cell.units() == 1 && image.schedule.len() > 1);
+        let single = cell.level == Level::BigSteps && cell.units() == 1;
+        let step = node_at(image, model, cell.lo).filter(|_| single);
         let picked = round.picked == Some(part);
         let (fill, name) = match step {
             _ if picked => (DISPUTED.to_owned(), step.map_or(String::new(), |step| step.operator.clone())),

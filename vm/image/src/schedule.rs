@@ -152,6 +152,16 @@ impl Schedule {
         self.shape.big_steps(self.repetitions)
     }
 
+    /// The most steps of the run.
+    #[must_use]
+    pub fn bound(&self) -> u64 {
+        let sum = |leaves: &[Leaf]| leaves.iter().map(|leaf| leaf.bound).fold(0, u64::saturating_add);
+        let Shape { prologue, period, .. } = self.shape;
+        let period = self.leaves.iter().skip(prologue as usize).take(period as usize);
+        let period = sum(&period.copied().collect::<Vec<_>>());
+        sum(&self.leaves).saturating_add(period.saturating_mul(self.repetitions.saturating_sub(1)))
+    }
+
     /// The index of a big step's leaf; `None` beyond the end of the run.
     #[must_use]
     pub fn index(&self, big_step: u64) -> Option<u64> {

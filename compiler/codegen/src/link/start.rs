@@ -4,9 +4,16 @@
 //! _start:     s0 = 1                    the whole run; at the start of a big step s0 is 0, as at any reset
 //! big step 0: its range; call node
 //!             if s0 == 0: exit
+//!             s1 = repetitions          before the first big step of a period
 //! big step 1: ...
+//!             s1 = s1 - 1               after its last one
+//!             if s1 != 0: go to big step 1
+//! big step 2: ...
 //!             exit
-//! node 0:     the address of its block; go on to the kernel, which returns to the big step
+//! node 0:     the address of its block
+//!             if a guard says so: return to the big step
+//!             go on to the kernel, which returns to the big step
+//!             the addresses of its guards
 //!             the block: the addresses of its tensors
 //! ```
 //!
@@ -19,8 +26,10 @@ use crate::error::LinkError;
 const ZERO: u8 = 0;
 const RA: u8 = 1;
 const T1: u8 = 6;
-/// Kernels preserve it, like every function.
+/// Kernels preserve it and the next one, like every function.
 const S0: u8 = 8;
+/// How many repetitions of the period are left.
+const S1: u8 = 9;
 const A0: u8 = 10;
 const A7: u8 = 17;
 /// The number of the system call that exits.
@@ -35,6 +44,35 @@ pub struct Node {
     pub addresses: Vec<u64>,
     /// The index of the kernel.
     pub kernel: usize,
+    /// When it is computed: only if all of them say so.
+    pub guards: Vec<Guard>,
+}
+
+impl Node {
+    /// How many instructions it executes before the kernel.
+    fn steps(&self) -> u64 {
+        NODE + GUARD * self.guards.len() as u64
+    }
+}
+
+/// A byte that says whether a node is computed: unless it is zero, or only if it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The address of the byte.
+    pub address: u64,
+    /// Whether the node is computed unless the byte is zero.
+    pub when: bool,
+}
+
+/// Big steps that the whole run repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// The first big step.
+    pub start: usize,
+    /// Their number.
+    pub count: usize,
+    /// How often they are repeated.
+    pub times: u64,
 }
 
 /// A big step: its node and its units.
@@ -59,26 +97,70 @@ pub(super) struct Entry {
 /// The instructions of a node: the address of its block, and a jump.
 const NODE: u64 = 2 + 2;
 
-/// More than the instructions that any big step executes outside its kernel: eight for each end of the range,
-/// the call, the node, the branch and the exit.
-pub(super) const MOST_STEPS: u64 = 8 * 2 + 2 + NODE + 1 + 3;
+/// The instructions that a guard executes if the node is computed: two loads and a branch over the return. If
+/// it isn't, the return replaces the rest of the node and the kernel, which are longer.
+const GUARD: u64 = 3;
 
-/// How many instructions the whole run executes, given the instructions of each big step when it runs alone.
-pub(super) fn whole_run(steps: impl Iterator<Item = u64>) -> u64 {
-    let exit = EXIT_BYTES as u64 / 4;
-    let start = 1 + exit;
-    steps.map(|steps| steps - exit).fold(start, u64::saturating_add)
+/// The instructions at the end of a repetition: the counter, a branch, and a jump; the last one leaves it out.
+const AGAIN: u64 = 2 + JUMP;
+const JUMP: u64 = 2;
+
+/// More than the instructions that any big step of a node with so many guards executes outside its kernel:
+/// eight for each end of the range, the call, the node, the branch and the exit.
+pub(super) const fn most_steps(guards: u64) -> u64 {
+    8 * 2 + 2 + NODE + GUARD * guards + 1 + 3
+}
+
+/// What is linked: the nodes, and the big steps with a period.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule<'a> {
+    pub nodes: &'a [Node],
+    pub steps: &'a [Part],
+    pub period: Option<Period>,
+}
+
+impl Schedule<'_> {
+    /// Checks that the period is one.
+    pub fn check(&self) -> Result<(), LinkError> {
+        let Some(Period { start, count, times }) = self.period else { return Ok(()) };
+        let inside = start.checked_add(count).is_some_and(|end| end <= self.steps.len());
+        let good = inside && count > 0 && times > 0;
+        if good { Ok(()) } else { Err(LinkError::Period { start, count, times, steps: self.steps.len() }) }
+    }
+
+    /// How often the period is repeated if it starts, or ends, before this big step.
+    fn starts(&self, step: usize) -> Option<u64> {
+        self.period.filter(|period| period.start == step).map(|period| period.times)
+    }
+
+    fn ends(&self, step: usize) -> bool {
+        self.period.is_some_and(|period| period.start + period.count == step)
+    }
+
+    /// How many instructions the whole run executes, given those of each big step when it runs alone, and those
+    /// that set the counter.
+    pub fn whole_run(&self, bounds: &[u64], counter: u64) -> u64 {
+        let exit = EXIT_BYTES as u64 / 4;
+        let sum = |bounds: &[u64]| bounds.iter().map(|bound| bound - exit).fold(0, u64::saturating_add);
+        let all = sum(bounds).saturating_add(1 + exit);
+        let Some(Period { start, count, times }) = self.period else { return all };
+        let again = sum(&bounds[start..start + count]).saturating_add(AGAIN);
+        again.saturating_mul(times - 1).saturating_add(all).saturating_add(counter + AGAIN - JUMP)
+    }
 }
 
 /// The code before the kernels. Its size does not depend on addresses.
 #[derive(Debug, Default)]
 pub(super) struct Start {
-    /// The whole run and the big steps.
+    /// The entry and the big steps.
     pub steps: Vec<u8>,
+    /// Where each big step is in it.
     pub entries: Vec<Entry>,
-    /// The code that the big steps call, which is placed directly after them.
+    /// The instructions that set the counter of repetitions.
+    pub counter: u64,
+    /// The code that the big steps call.
     pub nodes: Vec<u8>,
-    /// The blocks in it, which are data.
+    /// The addresses in it, which are data.
     pub blocks: Vec<std::ops::Range<usize>>,
     /// The offset of each node in that code.
     places: Vec<u64>,
@@ -86,47 +168,55 @@ pub(super) struct Start {
 
 impl Start {
     /// The code for its own address and those of the kernels.
-    pub fn new(address: u64, nodes: &[Node], steps: &[Part], kernels: &[u64]) -> Result<Self, LinkError> {
-        let draft = Self::assemble(address, nodes, steps, kernels, &Self::default())?;
-        Self::assemble(address, nodes, steps, kernels, &draft)
+    pub fn new(address: u64, schedule: &Schedule<'_>, kernels: &[u64]) -> Result<Self, LinkError> {
+        let draft = Self::assemble(address, schedule, kernels, &Self::default())?;
+        Self::assemble(address, schedule, kernels, &draft)
     }
 
     fn assemble(
         address: u64,
-        nodes: &[Node],
-        steps: &[Part],
+        schedule: &Schedule<'_>,
         kernels: &[u64],
         draft: &Self,
     ) -> Result<Self, LinkError> {
         let calls_start = address + draft.steps.len() as u64;
         let (mut places, mut blocks) = (Vec::new(), Vec::new());
         let mut calls = Assembler { address: calls_start, words: Vec::new() };
-        for node in nodes {
-            // Nodes and their blocks are multiples of 8 bytes, so each is aligned for the numbers in it.
-            let block = calls.here() + NODE * 4;
+        for node in schedule.nodes {
             places.push(calls.here() - calls_start);
-            calls.address_of(A0, block)?;
-            calls.jump(ZERO, T1, kernels.get(node.kernel).copied().unwrap_or(address))?;
-            node.addresses.iter().for_each(|&argument| calls.data(argument));
-            blocks.push((block - calls_start) as usize..(calls.here() - calls_start) as usize);
+            let kernel = kernels.get(node.kernel).copied().unwrap_or(address);
+            let data = calls.node(node, kernel)?;
+            blocks.push((data - calls_start) as usize..(calls.here() - calls_start) as usize);
         }
         let mut code = Assembler { address, words: Vec::new() };
         code.load_immediate(S0, 1)?;
-        let mut entries = Vec::new();
-        for step in steps {
+        let (mut entries, mut counter, mut first) = (Vec::new(), 0, 0);
+        for (index, step) in schedule.steps.iter().enumerate() {
+            if let Some(times) = schedule.starts(index) {
+                let before = code.here();
+                code.load_immediate(S1, times)?;
+                first = code.here();
+                counter = (first - before) / 4;
+            }
             let entry = code.here();
             code.load_immediate(A0 + 1, step.lo)?;
             code.load_immediate(A0 + 2, step.hi)?;
             code.jump(RA, RA, calls_start + draft.places.get(step.node).unwrap_or(&0))?;
             code.push(Instruction { rs1: S0, imm: 4 + EXIT_BYTES, ..Instruction::new(Op::Bne) })?;
             code.exit()?;
-            entries.push(Entry { address: entry, steps: (code.here() - entry) / 4 + NODE });
+            let node = schedule.nodes.get(step.node).map_or(NODE, Node::steps);
+            entries.push(Entry { address: entry, steps: (code.here() - entry) / 4 + node });
+            if schedule.ends(index + 1) {
+                code.immediate(Op::Addi, S1, S1, -1)?;
+                code.push(Instruction { rs1: S1, imm: 4 + 4 * JUMP as i32, ..Instruction::new(Op::Beq) })?;
+                code.jump(ZERO, T1, first)?;
+            }
         }
         code.exit()?;
         if !code.here().is_multiple_of(8) {
             code.immediate(Op::Addi, ZERO, ZERO, 0)?;
         }
-        Ok(Self { steps: code.bytes(), entries, nodes: calls.bytes(), blocks, places })
+        Ok(Self { steps: code.bytes(), entries, counter, nodes: calls.bytes(), blocks, places })
     }
 }
 
@@ -196,6 +286,26 @@ impl Assembler {
             upper.map_err(|_| LinkError::Encoding { what: format!("an address {distance} bytes away") })?;
         self.immediate(Op::Auipc, rd, 0, upper)?;
         self.immediate(Op::Addi, rd, rd, low)
+    }
+
+    /// A node. Returns the address of the numbers in it, which are the last.
+    fn node(&mut self, node: &Node, kernel: u64) -> Result<u64, LinkError> {
+        // A node begins at a multiple of 8 bytes, and its instructions and numbers are such multiples, so each
+        // number is aligned.
+        let guards = node.guards.len() as u64;
+        let data = self.here() + 4 * (NODE + (GUARD + 1) * guards);
+        self.address_of(A0, data + 8 * guards)?;
+        for (guard, place) in node.guards.iter().zip((0..guards as i32).rev()) {
+            self.immediate(Op::Ld, T1, A0, -8 * (place + 1))?;
+            self.immediate(Op::Lbu, T1, T1, 0)?;
+            let computed = if guard.when { Op::Bne } else { Op::Beq };
+            self.push(Instruction { rs1: T1, imm: 8, ..Instruction::new(computed) })?;
+            self.immediate(Op::Jalr, ZERO, RA, 0)?;
+        }
+        self.jump(ZERO, T1, kernel)?;
+        node.guards.iter().for_each(|guard| self.data(guard.address));
+        node.addresses.iter().for_each(|&argument| self.data(argument));
+        Ok(data)
     }
 
     /// A number that is no instruction.

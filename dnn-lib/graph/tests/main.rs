@@ -1,5 +1,6 @@
 //! Graphs: building, checking, and that no pass changes what they compute.
 
+mod graphs;
 mod random;
 mod text;
 mod verify;

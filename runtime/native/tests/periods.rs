@@ -176,7 +176,7 @@ fn threads_share_the_work_of_a_repetition() {
 
 fn computed(operator: impl Into<Operator>) -> impl Fn(&[TensorType]) -> Definition {
     let operator = operator.into();
-    move |inputs| match operator.define(inputs).expect("types that fit") {
+    move |inputs| match operator.define(inputs, 0).expect("types that fit") {
         Some(Meaning::Computed(definition)) => definition,
         other => panic!("{other:?}"),
     }

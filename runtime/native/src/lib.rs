@@ -11,6 +11,7 @@ mod code;
 mod nodes;
 mod parts;
 mod run;
+mod text;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -26,6 +27,7 @@ use step::Root;
 
 use nodes::{Node, Step};
 pub use run::Run;
+pub use text::text;
 
 /// Why something cannot be run natively.
 #[derive(Debug, thiserror::Error)]

@@ -54,6 +54,7 @@ pub struct ImageOnly {
 #[command(after_help = "\
 Examples:
   opml inspect model.opml
+  opml inspect model.opml --program                              the mathematics of every node
   opml inspect model.opml --json | jq .image_root")]
 pub struct Inspect {
     /// The image
@@ -61,6 +62,9 @@ pub struct Inspect {
     /// Check every hash even if the image is large (images of up to 64 MiB are always checked)
     #[arg(long)]
     pub verify: bool,
+    /// Show the program too: what every node computes, element by element
+    #[arg(long)]
+    pub program: bool,
     /// Draw the image: its nodes in the order of execution with steps and bytes, and a map of its memory
     #[arg(long, value_name = "FILE.svg")]
     pub svg: Option<PathBuf>,

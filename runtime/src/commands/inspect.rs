@@ -15,6 +15,13 @@ use std::fmt::Write;
 pub fn run(args: &Inspect, output: Output) -> Result<(), Failure> {
     let image = if args.verify { load_verified(&args.image, output)? } else { load(&args.image)? };
     let (mut object, mut text) = (object(&image), text(&image));
+    if args.program {
+        let program = native::text(&image).map_err(|error| Failure::about(&args.image, error))?;
+        if let Value::Object(fields) = &mut object {
+            fields.insert("program".to_owned(), json!(program));
+        }
+        text += &format!("\n{program}");
+    }
     if let Some(file) = &args.svg {
         let name = args.image.file_stem().unwrap_or_default().to_string_lossy();
         write_file(file, &map::draw(&image, &name))?;

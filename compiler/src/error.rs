@@ -327,6 +327,25 @@ pub enum NodeError {
     /// Its value could not be computed at compile time, which is an error in a definition.
     #[error("constant folding: {0}")]
     Fold(#[from] InputError),
+    /// Its value could not be computed at compile time, for another reason.
+    #[error("constant folding: {reason}")]
+    Engine {
+        /// The reason.
+        reason: String,
+    },
+    /// There is no room for its value, which is computed at compile time.
+    #[error(
+        "constant folding: no room for {bytes} bytes in {folder}: {reason}; TMPDIR names another folder",
+        folder = folder.display()
+    )]
+    Room {
+        /// The size of the value.
+        bytes: u64,
+        /// Where it was to be.
+        folder: std::path::PathBuf,
+        /// The system's error.
+        reason: String,
+    },
     /// The operator has several outputs.
     #[error("the operator has {found} outputs; only operators with one output are supported")]
     Outputs {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::TensorType;
+use mapped::Mapped;
 use onnx::element_name;
 
 use crate::Options;
@@ -24,12 +25,13 @@ use crate::passes;
 /// The newest version of the operator set with which the importer has been compared.
 const NEWEST_OPSET: i64 = 28;
 
-/// Imports a model.
-pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, ImportErrors> {
+/// Imports a model. Its constants are in memory or in the files that are returned too.
+pub fn import(model: onnx::Model, options: &Options) -> Result<(Graph, Vec<Mapped>), ImportErrors> {
     if !(1..=NEWEST_OPSET).contains(&model.opset) {
         return Err(ModelError::Opset { found: model.opset, newest: NEWEST_OPSET }.into());
     }
     let mut import = Import::new(model.opset, options.max_memory);
+    import.files = model.files;
     let order = order::order(&model.graph, &mut import.errors);
     // If the structure is wrong, a name may stand for the wrong tensor, and errors about types would mislead.
     let sound = import.errors.is_empty();
@@ -55,7 +57,7 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Graph, ImportErro
     if sound {
         outputs.iter().for_each(|output| import.output(output));
     }
-    if import.errors.is_empty() { Ok(import.graph) } else { Err(import.errors) }
+    if import.errors.is_empty() { Ok((import.graph, import.files)) } else { Err(import.errors) }
 }
 
 /// The name of a node in messages.
@@ -69,6 +71,8 @@ pub(crate) struct Import {
     /// The maximum size of a tensor in bytes.
     limit: u64,
     graph: Graph,
+    /// The files in which constants are: those of the model, and of results that were folded.
+    files: Vec<Mapped>,
     /// The known tensors, by their names in the model.
     names: BTreeMap<String, TensorId>,
     /// The names of all tensors that a needed node reads or that are outputs of the graph.
@@ -79,7 +83,8 @@ pub(crate) struct Import {
 impl Import {
     fn new(opset: i64, limit: u64) -> Self {
         let (graph, errors) = (Graph::default(), ImportErrors::default());
-        Self { opset, limit, graph, names: BTreeMap::new(), used: BTreeSet::new(), errors }
+        let files = Vec::new();
+        Self { opset, limit, graph, files, names: BTreeMap::new(), used: BTreeSet::new(), errors }
     }
 
     fn inputs(&mut self, inputs: &[onnx::Value], options: &Options) {
@@ -150,7 +155,7 @@ impl Import {
             return Err(NodeError::TooLarge { ty: ty.to_string(), bytes, limit: self.limit });
         }
         let tensors: Vec<&Tensor> = inputs.iter().map(|&id| self.graph.tensor(id)).collect();
-        let value = passes::fold::fold(&operator, &tensors)?;
+        let value = passes::fold::fold(&operator, &tensors, &mut self.files)?;
         let folded = value.is_some();
         let output = self.graph.add_tensor(Tensor { name: output, ty, value });
         if !folded {

@@ -141,8 +141,7 @@ fn compile_file(
     progress(Phase::Reading);
     let model = onnx::read_model(model, &options.limits)?;
     progress(Phase::Importing);
-    let files = model.files.clone();
-    let graph = import_model(model, options)?;
+    let (graph, files) = import_with_files(model, options)?;
     compile_graph_to(graph, image, options, &|phase| {
         if let Phase::Hashing { .. } = phase {
             // Constants are read for the last time here, in the order of their addresses.
@@ -221,8 +220,16 @@ pub fn graph(model: &Path, options: &Options) -> Result<Graph, CompileError> {
 
 /// Like [`graph()`], for a model that has been read already.
 pub fn import_model(model: onnx::Model, options: &Options) -> Result<Graph, CompileError> {
-    let mut graph = import::import(model, options)?;
+    import_with_files(model, options).map(|(graph, _)| graph)
+}
+
+/// Likewise, with the files in which constants are.
+fn import_with_files(
+    model: onnx::Model,
+    options: &Options,
+) -> Result<(Graph, Vec<mapped::Mapped>), CompileError> {
+    let (mut graph, files) = import::import(model, options)?;
     passes::dead::remove(&mut graph);
     passes::view::separate_outputs(&mut graph)?;
-    Ok(graph)
+    Ok((graph, files))
 }

@@ -23,12 +23,13 @@ use crate::{Imported, Options};
 /// The newest version of the operator set with which the importer has been compared.
 const NEWEST_OPSET: i64 = 28;
 
-/// Imports a model.
+/// Imports a model. Its constants are in memory, or in the files that are returned too.
 pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportErrors> {
     if !(1..=NEWEST_OPSET).contains(&model.opset) {
         return Err(ModelError::Opset { found: model.opset, newest: NEWEST_OPSET }.into());
     }
     let mut import = Import::new(&model, options.max_memory);
+    import.builder.add_files(model.files);
     let order = order::order(&model.graph, &mut import.errors);
     // If the structure is wrong, a name may stand for the wrong tensor, and errors about types would mislead.
     let sound = import.errors.is_empty();
@@ -53,7 +54,8 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportE
     if sound {
         outputs.iter().for_each(|output| import.output(output));
     }
-    let Import { builder, warnings, mut errors, .. } = import;
+    let Import { mut builder, warnings, mut errors, .. } = import;
+    let files = builder.take_files();
     let mut graph = builder.finish();
     if errors.is_empty() {
         let names: Vec<String> = outputs.into_iter().map(|output| output.name).collect();
@@ -62,7 +64,7 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportE
     if options.repeat == 0 {
         errors.model(ModelError::Repeat);
     }
-    if errors.is_empty() { Ok(Imported { graph, warnings }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Imported { graph, files, warnings }) } else { Err(errors) }
 }
 
 /// The name of a node in messages.

@@ -21,6 +21,7 @@ use codegen::link::{self, Linkable, Mark};
 use dnn_lib::definition::Definition;
 use graph::{Graph, TensorId, lower, passes};
 use image::Image;
+use mapped::Mapped;
 
 pub use error::{CompileError, ImportErrors, ImportProblem, ModelError, NodeError, ScheduleError, Warning};
 pub use plan::Plan;
@@ -144,8 +145,8 @@ fn compile_file(
     progress(Phase::Reading);
     let model = onnx::read_model(model, &options.limits)?;
     progress(Phase::Importing);
-    let files = model.files.clone();
     let imported = import_model(model, options)?;
+    let files = imported.files.clone();
     compile_graph_to(imported, image, options, &|phase| {
         if let Phase::Hashing { .. } = phase {
             // Constants are read for the last time here, in the order of their addresses.
@@ -163,11 +164,11 @@ pub fn compile_model(model: onnx::Model, options: &Options) -> Result<Compiled, 
 /// Compiles a graph, which may come from anywhere.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
     graph.verify()?;
-    compile_graph_to(Imported { graph, warnings: Vec::new() }, None, options, &|_| {})
+    compile_graph_to(Imported { graph, ..Imported::default() }, None, options, &|_| {})
 }
 
 fn compile_graph_to(
-    Imported { graph, mut warnings }: Imported,
+    Imported { graph, mut warnings, .. }: Imported,
     image: Option<&Path>,
     options: &Options,
     progress: &dyn Fn(Phase),
@@ -226,10 +227,12 @@ fn share_constants(graph: &mut Graph, used: &[TensorId], plan: &Plan, image: &Im
 }
 
 /// A model as a graph.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Imported {
     /// The graph.
     pub graph: Graph,
+    /// The files in which constants are: those of the model, and of large results that were computed already.
+    pub files: Vec<Mapped>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
 }

@@ -434,14 +434,20 @@ fn a_model_that_needs_more_memory_than_allowed_is_refused() {
 }
 
 #[test]
-fn large_constants_are_moved_by_the_compiler_but_not_multiplied() {
-    let square = Tensor::new(DType::F32, vec![512, 512], vec![0; 4 << 18]).unwrap();
+fn large_constants_are_computed_by_the_compiler_unless_that_makes_them_larger() {
+    let zeros = |shape: &[u64]| {
+        let bytes = vec![0; shape.iter().product::<u64>() as usize * 4];
+        Tensor::new(DType::F32, shape.to_vec(), bytes).unwrap()
+    };
+    let constants =
+        [("square", zeros(&[512, 512])), ("column", zeros(&[3000, 1])), ("row", zeros(&[1, 3000]))];
     let count = |operator: &str, inputs: &[&str]| {
         let nodes = [node(operator, inputs, "folded"), node("Add", &["x", "folded"], "y")];
-        import(model(13, &[512], &[("w", square.clone())], &nodes)).unwrap().nodes.len()
+        import(model(13, &[1], &constants, &nodes)).unwrap().nodes.len()
     };
-    assert_eq!(count("Transpose", &["w"]), 1);
-    assert_eq!(count("MatMul", &["w", "w"]), 2);
+    assert_eq!(count("Transpose", &["square"]), 1);
+    assert_eq!(count("MatMul", &["square", "square"]), 1);
+    assert_eq!(count("MatMul", &["column", "row"]), 2);
 }
 
 #[test]

@@ -592,6 +592,54 @@ fn a_request_continues_from_the_state_that_another_left_behind() {
 }
 
 #[test]
+fn a_large_image_is_checked_while_the_server_runs() {
+    let net = Net::start_empty();
+    adder(&net.folder.path("small.opml"));
+    let mut contents = image::Image::read(&net.folder.path("small.opml")).expect("an image").into_contents();
+    let (base, size) = (contents.profile.code_base(), contents.profile.code_size());
+    contents.profile =
+        step::MachineProfile::new(contents.profile.extensions(), 28, base, size).expect("a machine");
+    let weights: Vec<u8> = (0..66u32 << 20).map(|at| (at / 4096) as u8).collect();
+    contents.segments.push(image::Segment { address: 1 << 27, bytes: weights.into() });
+    image::Image::new(contents).expect("an image").write(&net.folder.path("large.opml")).expect("room");
+    net.json(REQUESTER, &["register", "large.opml"]);
+    let bytes = net.folder.read("large.opml");
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+    net.folder.write("large.opml", damaged);
+    let says = |words: &str, times: usize| {
+        let start = Instant::now();
+        while log(&net.folder).matches(words).count() < times {
+            assert!(start.elapsed() < PATIENCE, "nothing of '{words}': {}", log(&net.folder));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let header = "{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }";
+    let head = format!("{header:<117}\n");
+    net.folder.write("one.npy", [b"\x93NUMPY\x01\x00v\x00", head.as_bytes(), &1u64.to_le_bytes()].concat());
+    let inputs = ["--input", "state=one.npy", "--input", "number=one.npy"];
+    let ask =
+        || net.json(REQUESTER, &[&["request", "large.opml"], &inputs[..]].concat())["request"].to_string();
+    let id = ask();
+    let serve = ["serve", "large.opml", "--poll", "100"];
+    let server = net.play(SERVER, &serve);
+    says("the image can't be used", 1);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(net.json(REQUESTER, &["status", &id])["standing"], "open", "{}", log(&net.folder));
+    server.kill();
+    net.folder.write("large.opml", bytes);
+    let server = net.play(SERVER, &serve);
+    net.wait(&id, "answered", |status| status["standing"] == "pending");
+    says("every byte of the image is right", 1);
+    assert!(!log(&net.folder).contains("it is used meanwhile"));
+    server.kill();
+    let _server = net.play(SERVER, &serve);
+    says("it is used meanwhile", 1);
+    let id = ask();
+    net.wait(&id, "answered", |status| status["standing"] == "pending");
+}
+
+#[test]
 fn after_a_reorganisation_another_request_has_the_number_and_gets_its_own_answer() {
     let net = Net::start();
     let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100"]);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use dnn_lib::definition::InputError;
 use dnn_lib::operator::{Operator, OperatorError};
 use dnn_lib::tensor::{DType, TensorType};
+use mapped::Mapped;
 
 use crate::passes::fold::fold;
 use crate::reference::EvaluationError;
@@ -18,6 +19,25 @@ pub enum BuildError {
     /// Its value can't be computed beforehand, which is an error in a definition.
     #[error("constant folding: {0}")]
     Fold(#[from] InputError),
+    /// Its value can't be computed beforehand, for another reason.
+    #[error("constant folding: {reason}")]
+    Engine {
+        /// The reason.
+        reason: String,
+    },
+    /// There is no room for its value.
+    #[error(
+        "constant folding: no room for {bytes} bytes in {folder}: {reason}; TMPDIR names another folder",
+        folder = folder.display()
+    )]
+    Room {
+        /// The size of the value.
+        bytes: u64,
+        /// Where it was to be.
+        folder: std::path::PathBuf,
+        /// The system's error.
+        reason: String,
+    },
     /// An output is too large.
     #[error("the output {ty} needs {bytes} bytes; the limit is {limit}")]
     TooLarge {
@@ -54,10 +74,21 @@ pub enum BuildError {
     },
 }
 
+impl From<EvaluationError> for BuildError {
+    fn from(error: EvaluationError) -> Self {
+        match error {
+            EvaluationError::Operator(error) => Self::Operator(error),
+            EvaluationError::Input(error) => Self::Fold(error),
+        }
+    }
+}
+
 /// A graph that grows. Nodes are added to the innermost region that is open.
 #[derive(Debug)]
 pub struct Builder {
     graph: Graph,
+    /// The files in which constants are.
+    files: Vec<Mapped>,
     /// The most bytes of an output.
     limit: u64,
 }
@@ -70,7 +101,17 @@ impl Builder {
 
     /// Adds to a graph.
     pub fn onto(graph: Graph, limit: u64) -> Self {
-        Self { graph, limit }
+        Self { graph, files: Vec::new(), limit }
+    }
+
+    /// Files in which constants of the graph are. Those that are computed from them don't keep them in memory.
+    pub fn add_files(&mut self, files: Vec<Mapped>) {
+        self.files.extend(files);
+    }
+
+    /// These files, and those of large constants that were computed.
+    pub fn take_files(&mut self) -> Vec<Mapped> {
+        std::mem::take(&mut self.files)
     }
 
     /// The graph as it is now.
@@ -107,11 +148,8 @@ impl Builder {
         let types = operator.infer(&self.graph.types(inputs))?;
         types.iter().try_for_each(|ty| self.check_size(ty))?;
         let tensors: Vec<&Tensor> = inputs.iter().map(|&id| self.graph.tensor(id)).collect();
-        let values = (0..types.len()).map(|index| fold(&operator, index, &tensors));
-        let values: Vec<Option<Bytes>> = values.collect::<Result<_, _>>().map_err(|error| match error {
-            EvaluationError::Operator(error) => BuildError::Operator(error),
-            EvaluationError::Input(error) => BuildError::Fold(error),
-        })?;
+        let values = (0..types.len()).map(|index| fold(&operator, index, &tensors, &mut self.files));
+        let values: Vec<Option<Bytes>> = values.collect::<Result<_, _>>()?;
         let mut outputs = Vec::new();
         for (index, (ty, value)) in types.into_iter().zip(values).enumerate() {
             outputs.push(self.tensor(names.get(index).cloned().unwrap_or_default(), ty, value));

@@ -57,17 +57,15 @@ pub fn execute(graph: &Graph, inputs: &[&[u8]]) -> Result<Vec<Vec<u8>>, Referenc
     Ok(outputs.into_iter().map(|value| value.to_vec()).collect())
 }
 
-/// An output of an operator from the bytes of its inputs. `work` limits what is computed; beyond it the result
-/// is `None`.
+/// An output of an operator from the bytes of its inputs.
 pub(crate) fn evaluate(
     operator: &Operator,
     output: usize,
     types: &[TensorType],
     values: &[Bytes],
-    work: u64,
-) -> Result<Option<Bytes>, EvaluationError> {
+) -> Result<Bytes, EvaluationError> {
     let bytes = operator.infer(types)?.get(output).and_then(TensorType::bytes).unwrap_or(0) as usize;
-    Ok(Some(match operator.define(types, output)? {
+    Ok(match operator.define(types, output)? {
         None => Bytes::new(),
         Some(Meaning::View { offset }) => {
             let (offset, value) = (offset as usize, values.first().cloned().unwrap_or_default());
@@ -76,11 +74,10 @@ pub(crate) fn evaluate(
             if inside { value.slice(part) } else { Bytes::new() }
         }
         Some(Meaning::Joined) => values.concat().into(),
-        Some(Meaning::Computed(definition)) if definition.work() <= work => {
+        Some(Meaning::Computed(definition)) => {
             definition.eval(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())?.into()
         }
-        Some(Meaning::Computed(_)) => return Ok(None),
-    }))
+    })
 }
 
 struct Run<'a> {
@@ -126,7 +123,7 @@ impl Run<'_> {
         let types = self.graph.types(&node.inputs);
         for (index, output) in node.outputs.iter().enumerate() {
             if let Some(id) = output {
-                self.values[id.index()] = evaluate(operator, index, &types, inputs, u64::MAX)?;
+                self.values[id.index()] = Some(evaluate(operator, index, &types, inputs)?);
             }
         }
         Ok(())

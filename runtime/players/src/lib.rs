@@ -7,6 +7,7 @@
 //! game"). What is sent under a name never changes.
 
 mod book;
+mod check;
 mod duty;
 mod inputs;
 mod model;

@@ -1,6 +1,7 @@
 //! A player: polls the chain and does what is due.
 
 use crate::book::{Asked, Book, BookError, Position};
+use crate::check::Checks;
 use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, concerns, duties, game_id};
 use crate::inputs::{Preimages, root};
 use crate::model::{Computed, LoadedModel, is_by_root, region_root};
@@ -86,6 +87,9 @@ pub enum PlayerError {
     /// The contracts are not on the chain.
     #[error("there is no contract at {0}")]
     NoContract(Address),
+    /// The system provides no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
 }
 
 impl PlayerError {
@@ -127,6 +131,8 @@ pub struct Player {
     terms: Terms,
     book: Book,
     models: HashMap<B256, Arc<LoadedModel>>,
+    /// The checks of the models' images.
+    checks: Checks,
     inferences: HashMap<B256, Arc<Inference>>,
     /// By the hashes of requests: after a reorganization a number may belong to another request.
     results: HashMap<B256, Computed>,
@@ -172,6 +178,7 @@ impl Player {
         let models: HashMap<B256, Arc<LoadedModel>> =
             models.into_iter().map(|model| (model.id(), Arc::new(model))).collect();
         let book = Book::open(Arc::clone(&store), service, block, models.clone())?;
+        let checks = Checks::start(Arc::clone(&store), &models)?;
         let preimages = Preimages::new(config.inputs.clone());
         let account = wallet.address();
         let eth = Ether(node.balance(account).await?);
@@ -184,6 +191,7 @@ impl Player {
             terms,
             book,
             models,
+            checks,
             inferences: HashMap::new(),
             results: HashMap::new(),
             preimages,
@@ -274,6 +282,7 @@ impl Player {
         while let Some(done) = self.jobs.try_join_next() {
             self.take(done.ok());
         }
+        self.checks.follow(&mut self.models)?;
         let head = self.node.head().await?;
         metrics::gauge!("opml_head_block").set(head.number as f64);
         self.book.follow(&self.node, head.number).await?;
@@ -607,6 +616,9 @@ impl Player {
         let deadline = Deadline { at: until, now: head.time };
         let (bond, game) =
             (U256::from(self.terms.challengerBond), GameName(game_id(id, attempt, self.wallet.address())));
+        if self.awaits_check(case) {
+            return Ok(());
+        }
         let Some(inference) = self.inference(case) else { return Ok(()) };
         let Some(opening) = self.openings.get(&name) else {
             let (job, arity) = (self.job(name, case), self.terms.arity.into());
@@ -649,6 +661,17 @@ impl Player {
         let stake =
             if place.mover == Side::Asserter { self.terms.asserterBond } else { self.terms.challengerBond };
         let eth = Ether(stake.to());
+        let name = format!("move/{game}/{hash}");
+        if self.wallet.has(&name) {
+            return Ok(());
+        }
+        // A move decided before a crash is sent unchanged, even if the decision would now differ.
+        if let Some(act) = self.store.load::<Act>(&journal(&name))? {
+            return Ok(self.wallet.submit(act, head).await?);
+        }
+        if self.awaits_check(case) {
+            return Ok(());
+        }
         let (Some(model), Some(inference)) = (self.model(case), self.inference(case)) else {
             if self.started.insert(format!("lacks/{game}")) {
                 tracing::error!(
@@ -658,14 +681,6 @@ impl Player {
             }
             return Ok(());
         };
-        let name = format!("move/{game}/{hash}");
-        if self.wallet.has(&name) {
-            return Ok(());
-        }
-        // A move decided before a crash is sent unchanged, even if the decision would now differ.
-        if let Some(act) = self.store.load::<Act>(&journal(&name))? {
-            return Ok(self.wallet.submit(act, head).await?);
-        }
         let (arity, commitment) = (u64::from(self.terms.arity), inference.commitment());
         let rust = contracts::resume(&state.game, &commitment, arity, state.start, &state.claims);
         let round = format!("{} of at most {}", self.book.rounds(game) + 1, model.most_moves(arity));
@@ -764,7 +779,7 @@ impl Player {
     fn compute(&mut self, case: &Case) {
         // Requests cost their authors little, but runs take memory. Games are not limited like this, since
         // each costs a bond.
-        if Arc::strong_count(&self.computing) > MOST_RESULTS {
+        if Arc::strong_count(&self.computing) > MOST_RESULTS || self.awaits_check(case) {
             return;
         }
         let Some(inference) = self.inference(case) else { return };
@@ -845,6 +860,16 @@ impl Player {
 
     fn model(&self, case: &Case) -> Option<Arc<LoadedModel>> {
         self.models.get(&case.request.as_ref()?.model).cloned()
+    }
+
+    /// Whether the model of a request may not run yet.
+    fn awaits_check(&mut self, case: &Case) -> bool {
+        let waits = case.request.as_ref().is_some_and(|request| !self.checks.admit(request.model));
+        if waits && self.started.insert(format!("check/{}", case.hash)) {
+            let (request, model) = (case.id, self.model_name(case));
+            tracing::info!(%request, model, "waiting until the image is checked");
+        }
+        waits
     }
 
     /// The name of a request's model.

@@ -2,7 +2,7 @@
 
 use crate::cli::{Cheat, LogFormat, Playing, Serve, Watch};
 use crate::failure::Failure;
-use crate::images::load_verified;
+use crate::images::load;
 use crate::lies::{liar, lies};
 use crate::log;
 use crate::network::{Session, block_on, signer};
@@ -36,8 +36,7 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     }
     let key = signer(&args.key)?;
     log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
-    let models =
-        args.models.iter().map(|path| load_model(path, args, output)).collect::<Result<Vec<_>, _>>()?;
+    let models = args.models.iter().map(|path| load_model(path, args)).collect::<Result<Vec<_>, _>>()?;
     if let Some(address) = args.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
         exporter
@@ -86,9 +85,10 @@ async fn player(
     Player::new(config, node, key, Arc::new(store), models).await.map_err(Failure::from_error)
 }
 
-/// A model to play for. It runs natively if its image has a program, otherwise on the machine.
-fn load_model(path: &Path, args: &Playing, output: Output) -> Result<LoadedModel, Failure> {
-    let image = load_verified(path, output)?;
+/// A model to play for. It runs natively if its image has a program, otherwise on the machine. The player checks
+/// a large image before it uses it.
+fn load_model(path: &Path, args: &Playing) -> Result<LoadedModel, Failure> {
+    let image = load(path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let native = match Native::of(&image, args.threads) {
         Ok(native) => Some(native),

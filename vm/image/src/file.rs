@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use step::{MachineProfile, Root, keccak};
 
 /// The first bytes of every image.
@@ -133,6 +134,7 @@ impl Image {
         base.file().write_all_at(&contents.code, code_at).map_err(failure)?;
         let image = Self::with(contents, code_tree, base);
         image.check_inputs()?;
+        image.verified.store(true, Ordering::Release);
         Ok(image)
     }
 
@@ -196,7 +198,9 @@ impl Image {
         verdict.map_err(|damage| match damage {
             Damage::Root(found) => ImageError::Root { what: "memory", expected: self.memory_root(), found },
             Damage::Node(page) => ImageError::Node { address: page << PAGE_BITS },
-        })
+        })?;
+        self.verified.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// The number of bytes of memory in the file.

@@ -8,11 +8,13 @@ mod contents;
 pub mod elf;
 mod file;
 mod schedule;
+mod stamp;
 
 pub use code_tree::CodeTree;
 pub use contents::{BigStep, Contents, Interface, Period, Region, Role, Section, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
 pub use schedule::{Leaf, Schedule, Shape};
+pub use stamp::Stamp;
 
 use bytes::Bytes;
 use isa::Extensions;
@@ -21,6 +23,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use step::{ProfileError, Root, State};
 use thiserror::Error;
 
@@ -42,6 +45,8 @@ pub struct Image {
     contents: Contents,
     code_tree: Arc<CodeTree>,
     base: Arc<Base>,
+    /// Whether this process has hashed every byte of memory and found the stored nodes right.
+    verified: Arc<AtomicBool>,
 }
 
 impl PartialEq for Image {
@@ -324,7 +329,7 @@ impl Image {
         let bytes = Bytes::from_owner(Shared(base.clone()));
         contents.segments =
             base.extents().map(|(address, range)| Segment { address, bytes: bytes.slice(range) }).collect();
-        Self { contents, code_tree, base }
+        Self { contents, code_tree, base, verified: Arc::default() }
     }
 
     /// Memory must be zero in every input region. This reads stored nodes, or a single page.
@@ -360,6 +365,13 @@ impl Image {
     /// The initial contents of memory.
     pub(crate) fn base(&self) -> &Base {
         &self.base
+    }
+
+    /// Whether this process knows that memory and the stored nodes are those of the root: it has made the
+    /// image, or [verified](Self::verify) it.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.verified.load(Ordering::Acquire)
     }
 
     /// Memory before the first step. It takes no memory of this computer until it is touched.

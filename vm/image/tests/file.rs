@@ -3,6 +3,7 @@
 use image::{BigStep, Contents, Image, ImageError, Interface, Leaf, Region, Role, Segment, Symbol, Tensor};
 use isa::Extensions;
 use proptest::prelude::*;
+use std::os::unix::fs::FileExt;
 use step::MachineProfile;
 use tensor::DType;
 
@@ -161,7 +162,9 @@ fn an_image_is_opened_without_its_memory() {
     let mut bytes = image().to_bytes().expect("bytes");
     std::fs::write(&path, &bytes).expect("write");
     let opened = Image::open(&path).expect("an image");
+    assert!(image().is_verified() && !opened.is_verified());
     assert_eq!((&opened, opened.verify(|_| ()).is_ok(), opened.stored()), (&image(), true, 8192));
+    assert!(opened.is_verified() && opened.clone().is_verified());
     // A replaced file stays the same for a process that has it open.
     let other = Image::new(Contents { segments: Vec::new(), ..contents() }).expect("an image");
     other.write(&path).expect("write");
@@ -174,7 +177,29 @@ fn an_image_is_opened_without_its_memory() {
     let opened = Image::open(&path).expect("an image");
     assert_eq!(opened.state(), image().state());
     assert!(matches!(opened.verify(|_| ()), Err(ImageError::Root { what: "memory", .. })));
-    assert!(Image::read(&path).is_err());
+    assert!(!opened.is_verified() && Image::read(&path).is_err());
+}
+
+#[test]
+fn a_stamp_tells_that_a_file_was_changed_or_replaced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("model.image");
+    image().write(&path).expect("write");
+    let stamp =
+        || Image::open(&path).and_then(|image| Ok(image.stamp().expect("a stamp"))).expect("an image");
+    let (opened, first) = (Image::open(&path).expect("an image"), stamp());
+    assert_eq!(stamp(), first);
+    // The time of the last change can't be set back, as that of modification can.
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("the file");
+    let modified = file.metadata().and_then(|data| data.modified()).expect("a time");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    file.write_all_at(&[1], 4096 + 5000).expect("a write");
+    file.set_modified(modified).expect("a time");
+    assert_eq!(file.metadata().and_then(|data| data.modified()).expect("a time"), modified);
+    let changed = stamp();
+    assert!(changed != first && opened.stamp().expect("a stamp") == changed);
+    image().write(&path).expect("write");
+    assert!(stamp() != changed && opened.stamp().expect("a stamp") != stamp());
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Files that are mapped for reading.
+//! Files that are mapped: for reading, or for results too large for memory.
 
-use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
+use memmap2::{Mmap, MmapMut, MmapOptions, UncheckedAdvice};
 use std::fs::File;
-use std::io;
-use std::ops::Deref;
+use std::io::{self, Read};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// Bytes of a file that the system reads when they are touched. Clones share them.
@@ -56,6 +56,54 @@ impl PartialEq for Mapped {
     }
 }
 
+/// Bytes that are being written to a file without a name, in the system's folder for such files. They are zero at
+/// first.
+#[derive(Debug)]
+pub struct Draft(MmapMut);
+
+impl Draft {
+    /// So many bytes. The file has all of its room from now on.
+    pub fn new(length: u64) -> io::Result<Self> {
+        let mut file = tempfile::tempfile()?;
+        let size = usize::try_from(length).map_err(io::Error::other)?;
+        // On a disk that is full, this fails, but a write to a mapping would kill the program.
+        io::copy(&mut io::repeat(0).take(length), &mut file)?;
+        // SAFETY: No other program has access to a file without a name, and this one keeps only the mapping. Any
+        // byte values are valid.
+        #[expect(unsafe_code, reason = "a mapping of a file")]
+        let map = unsafe { MmapOptions::new().len(size).map_mut(&file) }?;
+        Ok(Self(map))
+    }
+
+    /// Gives up the memory behind the bytes, which stay in the file.
+    pub fn release(&mut self) {
+        // SAFETY: The mapping is shared with the file, so the system keeps what was written, and whoever reads it
+        // later gets it again. Nobody does meanwhile: it is borrowed exclusively.
+        #[expect(unsafe_code, reason = "advice that would lose bytes without a file")]
+        let advised = unsafe { self.0.unchecked_advise(UncheckedAdvice::DontNeed) };
+        // A system that doesn't take the advice only keeps more memory.
+        let _ = advised;
+    }
+
+    /// The same bytes, for reading.
+    pub fn finish(self) -> io::Result<Mapped> {
+        Ok(Mapped(Arc::new(self.0.make_read_only()?)))
+    }
+}
+
+impl Deref for Draft {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Draft {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +119,20 @@ mod tests {
         map.release();
         assert_eq!((map[4095], copy[0], copy.len()), (2, 2, 4096));
         Mapped::new(&file, 0, 0).expect("nothing").release();
+    }
+
+    #[test]
+    fn a_draft_keeps_what_was_written() {
+        let mut draft = Draft::new(10_000).expect("room");
+        assert!(draft.len() == 10_000 && draft.iter().all(|&byte| byte == 0));
+        draft[5000..].fill(7);
+        draft.release();
+        draft[1] = 3;
+        draft.release();
+        let mapped = draft.finish().expect("a mapping");
+        mapped.release();
+        assert_eq!((mapped[0], mapped[1], mapped[4999], mapped[9999], mapped.len()), (0, 3, 0, 7, 10_000));
+        assert_eq!(Draft::new(0).and_then(Draft::finish).expect("nothing").len(), 0);
     }
 
     #[cfg(target_os = "linux")]
@@ -90,5 +152,11 @@ mod tests {
         assert!(resident() > before + LENGTH / 2);
         map.release();
         assert!(resident() < before + LENGTH / 2);
+        let mut draft = Draft::new(LENGTH).expect("room");
+        draft.fill(1);
+        assert!(resident() > before + LENGTH / 2);
+        draft.release();
+        assert!(resident() < before + LENGTH / 2);
+        assert!(draft.iter().all(|&byte| byte == 1));
     }
 }

@@ -7,6 +7,9 @@
 //! game"). What is sent under a name never changes.
 
 mod book;
+#[cfg(test)]
+#[path = "../../native/tests/model/mod.rs"]
+mod counting;
 mod duty;
 mod inputs;
 mod model;

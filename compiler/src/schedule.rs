@@ -167,6 +167,34 @@ fn most_units(units: u64, fits: impl Fn(u64) -> bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::{Graph, Tensor};
+    use dnn_lib::tensor::{DType, TensorType};
+
+    #[test]
+    fn a_period_keeps_its_nodes_when_they_are_cut() {
+        let ty = TensorType::new(DType::F32, []);
+        let output = Graph::default().add_tensor(Tensor { name: String::new(), ty, value: None });
+        let step = |place: usize, hi| BigStep {
+            node: String::new(),
+            place,
+            operator: String::new(),
+            definition: 0,
+            inputs: Vec::new(),
+            output,
+            guards: Vec::new(),
+            lo: 0,
+            hi,
+        };
+        // Cut into 2, 1, 4 and 3.
+        let steps: Vec<BigStep> = [20, 10, 35, 30].iter().enumerate().map(|(at, &hi)| step(at, hi)).collect();
+        for (start, count, moved) in [(0, 1, (0, 2)), (1, 2, (2, 5)), (2, 2, (3, 7)), (0, 4, (0, 10))] {
+            let period = Some(Period { start, count, times: 9 });
+            let schedule = Schedule { definitions: Vec::new(), steps: steps.clone(), period };
+            let split = schedule.split(10, |_, units| units).unwrap();
+            assert_eq!(split.steps.len(), 10);
+            assert_eq!(split.period, Some(Period { start: moved.0, count: moved.1, times: 9 }));
+        }
+    }
 
     #[test]
     fn the_most_units_that_fit_are_found() {

@@ -167,15 +167,15 @@ impl Program {
             return wrong("its output has no elements");
         }
         at_most("guards of a node", node.guards.len(), MOST_GUARDS)?;
-        for &Guard { tensor, .. } in &node.guards {
-            match tensors.get(tensor as usize) {
-                None => return Err(reference("tensor", tensor, tensors.len())),
-                Some(ty) if ty.dtype != DType::Bool || ty.elements() != Some(1) => {
-                    return wrong("a guard is not a single boolean");
-                }
-                // The big steps of the node would see different guards.
-                Some(_) if tensor == node.output => return wrong("it writes its own guard"),
-                Some(_) => {}
+        for guard in &node.guards {
+            let ty = tensors.get(guard.tensor as usize);
+            let ty = ty.ok_or_else(|| reference("tensor", guard.tensor, tensors.len()))?;
+            if ty.dtype != DType::Bool || ty.elements() != Some(1) {
+                return wrong("a guard is not a single boolean");
+            }
+            // One big step of it would decide about the next.
+            if guard.tensor == node.output {
+                return wrong("it writes its own guard");
             }
         }
         Ok(())

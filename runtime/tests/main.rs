@@ -10,7 +10,10 @@ mod compile;
 mod dispute;
 mod docs;
 mod documents;
+#[path = "../native/tests/model/mod.rs"]
+mod model;
 mod network;
 mod package;
+mod periods;
 mod pictures;
 mod profile;

@@ -8,6 +8,9 @@
 
 mod book;
 mod check;
+#[cfg(test)]
+#[path = "../../native/tests/model/mod.rs"]
+mod counting;
 mod duty;
 mod inputs;
 mod model;

@@ -170,6 +170,7 @@ impl Inference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counting;
     use crate::model::pack;
     use compiler::Options;
     use image::Image;
@@ -194,6 +195,31 @@ mod tests {
             // What is behind the input in its region doesn't matter.
             let more = [&whole[..], &[7; 5]].concat();
             assert_eq!(result(&more, false), result(&more, true));
+        }
+    }
+
+    #[test]
+    fn a_request_says_how_often_the_period_is_repeated() {
+        let first: Vec<f32> = (0..counting::SIZE).map(|x| x as f32).collect();
+        let image = Image::new(counting::counter(1, 5).contents()).expect("an image");
+        let model = |native| Arc::new(LoadedModel::new(image.clone(), native).expect("a model"));
+        let native = native::Native::of(&image, 1).expect("native code");
+        let models = [model(None), model(Some(native))];
+        for (end, repetitions) in [(3, 1), (3, 2), (3, 4), (9, 4), (9, 5)] {
+            let inputs = counting::inputs(&first, end);
+            let inputs: Vec<Bytes> = inputs.into_iter().map(Bytes::from).collect();
+            let run = |model: &Arc<LoadedModel>| {
+                Inference::new(Arc::clone(model), repetitions, inputs.clone(), None, None).result()
+            };
+            let [machine, native] = models.each_ref().map(|model| run(model).expect("a result"));
+            assert_eq!(machine, native);
+            let right = counting::counted(&first, end, repetitions);
+            let right: Vec<u8> = right.into_iter().flat_map(f32::to_le_bytes).collect();
+            assert_eq!(native.outputs[0].bytes[..], right);
+        }
+        for model in &models {
+            let inputs = counting::inputs(&first, 1).into_iter().map(Bytes::from).collect();
+            assert!(Inference::new(Arc::clone(model), 6, inputs, None, None).result().is_err());
         }
     }
 

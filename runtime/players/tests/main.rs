@@ -1,4 +1,6 @@
 //! How players decide, and how they compute their roots quickly.
 
 mod duties;
+#[path = "../../native/tests/model/mod.rs"]
+mod model;
 mod shortcut;

@@ -1,38 +1,53 @@
 //! A run that uses native code between big steps has the machine's roots at every place a game can ask for.
 
+use crate::model::{SIZE, counter, inputs};
 use compiler::Options;
+use contracts::Bytes;
 use game::{Execution, Oracle as _, steps};
+use image::Image;
 use native::Native;
 use players::{LoadedModel, NativeShortcut};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Both runs of a bundled network on an ordinary input.
-fn runs(net: &str, budget: Option<u64>) -> (Execution, Execution) {
+fn runs_of(net: &str, budget: Option<u64>) -> (Execution, Execution) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
     let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
-    let native = Native::of(&compiled.image, 1).expect("native code");
-    let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
+    let input = compiled.image.interface.as_ref().expect("an interface").inputs[0];
     let input: Vec<u8> =
-        (0..model.inputs()[0].bytes / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
-    let image = &model.image;
+        (0..(1u64 << input.bits) / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
+    runs(compiled.image, 0, vec![input])
+}
+
+/// Runs of an image that repeats its period so often, in the machine and with native code.
+fn runs(image: Image, repetitions: u64, inputs: Vec<Vec<u8>>) -> (Execution, Execution) {
+    let native = Native::of(&image, 1).expect("native code");
+    let model = LoadedModel::new(image, Some(native)).expect("a model");
+    let (image, regions) = (&model.image, model.inputs());
     let run = || {
-        let inputs = vec![(model.inputs()[0].subtree.address(), input.clone())];
-        Execution::new(image.clone(), image.big_steps(), inputs).expect("a run")
+        let addresses = regions.iter().map(|region| region.subtree.address());
+        let schedule = image.big_steps().repeated(repetitions).expect("a number of repetitions");
+        Execution::new(image.clone(), schedule, addresses.zip(inputs.clone()).collect()).expect("a run")
     };
-    let shortcut = NativeShortcut::new(&model, 0, &[input.clone().into()]).expect("native").expect("a run");
+    let bytes: Vec<Bytes> = inputs.iter().cloned().map(Bytes::from).collect();
+    let shortcut = NativeShortcut::new(&model, repetitions, &bytes).expect("native").expect("a run");
     (run(), run().with_shortcut(Box::new(shortcut)))
 }
 
 #[test]
 fn every_place_is_the_same_in_any_order() {
-    for (net, budget) in [("mnist-mlp", None), ("mnist-cnn", Some(200_000))] {
-        let (mut machine, mut native) = runs(net, budget);
+    let networks = [("mnist-mlp", None), ("mnist-cnn", Some(200_000))];
+    let mut all: Vec<_> = networks.into_iter().map(|(net, budget)| (net, runs_of(net, budget))).collect();
+    for (repetitions, end) in [(2, 9), (5, 9), (5, 3), (5, 1)] {
+        let image = Image::new(counter(2, 5).contents()).expect("an image");
+        all.push(("a counter", runs(image, repetitions, inputs(&[1.5; SIZE as usize], end))));
+    }
+    for (net, (mut machine, mut native)) in all {
         let model = machine.model().clone();
         let last = model.big_steps();
         assert_eq!(machine.result(&model).expect("a result"), native.result(&model).expect("a result"));
         // Back and forth, so that both ways to reach a place are used.
-        for big_step in [last, 0, last / 2, last - 1, 1 % last, last / 2] {
+        for big_step in [last, 0, last / 2, last - 1, 1 % last, last / 3, last / 2] {
             assert_eq!(machine.memory(big_step).expect("a root"), native.memory(big_step).expect("a root"));
             if big_step == last {
                 continue;
@@ -50,5 +65,17 @@ fn every_place_is_the_same_in_any_order() {
             );
         }
         assert_eq!(machine.outputs().expect("outputs"), native.outputs().expect("outputs"));
+    }
+}
+
+#[test]
+fn a_period_is_not_repeated_more_often_than_it_may_be() {
+    let image = Image::new(counter(2, 5).contents()).expect("an image");
+    let native = Native::of(&image, 1).expect("native code");
+    let model = LoadedModel::new(image, Some(native)).expect("a model");
+    for repetitions in [0, 1, 6] {
+        let shortcut = NativeShortcut::new(&model, repetitions, &[]).expect("native code");
+        let error = shortcut.err().expect("refused").to_string();
+        assert!(error.ends_with("only 2 to 5 times"), "{error}");
     }
 }

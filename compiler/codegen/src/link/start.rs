@@ -128,13 +128,14 @@ impl Schedule<'_> {
         if good { Ok(()) } else { Err(LinkError::Period { start, count, times, steps: self.steps.len() }) }
     }
 
-    /// How often the period is repeated if it starts, or ends, before this big step.
+    /// How often the period is repeated, if it starts with this big step.
     fn starts(&self, step: usize) -> Option<u64> {
         self.period.filter(|period| period.start == step).map(|period| period.times)
     }
 
+    /// Whether the period ends with this big step.
     fn ends(&self, step: usize) -> bool {
-        self.period.is_some_and(|period| period.start + period.count == step)
+        self.period.is_some_and(|period| period.start + period.count == step + 1)
     }
 
     /// How many instructions the whole run executes, given those of each big step when it runs alone, and those
@@ -206,7 +207,7 @@ impl Start {
             code.exit()?;
             let node = schedule.nodes.get(step.node).map_or(NODE, Node::steps);
             entries.push(Entry { address: entry, steps: (code.here() - entry) / 4 + node });
-            if schedule.ends(index + 1) {
+            if schedule.ends(index) {
                 code.immediate(Op::Addi, S1, S1, -1)?;
                 code.push(Instruction { rs1: S1, imm: 4 + 4 * JUMP as i32, ..Instruction::new(Op::Beq) })?;
                 code.jump(ZERO, T1, first)?;

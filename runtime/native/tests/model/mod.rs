@@ -1,5 +1,7 @@
 //! Models made by hand: definitions over tensors, with guards and a period, linked into an image.
 
+#![allow(dead_code, reason = "each test uses a part of this")]
+
 use std::collections::HashMap;
 
 use codegen::Target;

@@ -5,7 +5,7 @@ use std::ops::{BitAnd, BitOr, BitXor, Not};
 use super::Type;
 
 /// A value of a [`Type`], as Rust computes with it.
-pub trait Lane: Copy {
+pub trait Lane: Copy + Default {
     /// Its type.
     const TYPE: Type;
 
@@ -47,7 +47,7 @@ lanes! {
 }
 
 /// A truth value as vectors and evaluators have it: an `i32` of 0 or 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Truth(i32);
 

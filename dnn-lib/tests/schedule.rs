@@ -56,8 +56,19 @@ struct Maker {
     stages: Vec<(Source, Type, Vec<u64>)>,
 }
 
-const DTYPES: &[DType] =
-    &[DType::F32, DType::F32, DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::I16];
+const DTYPES: &[DType] = &[
+    DType::F32,
+    DType::F32,
+    DType::F32,
+    DType::F32,
+    DType::F64,
+    DType::I64,
+    DType::I32,
+    DType::U8,
+    DType::I16,
+    DType::F16,
+    DType::BF16,
+];
 
 impl Maker {
     fn definition(seed: u64) -> Option<Definition> {
@@ -119,21 +130,17 @@ impl Maker {
             }
             0..=2 => {
                 let (x, y) = (self.value(b, ty, depth - 1), self.value(b, ty, depth - 1));
-                let op = self.random.pick(&[
-                    BinaryOp::Add,
-                    BinaryOp::Mul,
-                    BinaryOp::Sub,
-                    BinaryOp::Max,
-                    BinaryOp::Min,
-                ]);
+                let of_type = BinaryOp::ALL.iter().copied().filter(|op| op.types().contains(&ty));
+                let op = self.random.pick(&of_type.collect::<Vec<_>>());
                 b.binary(op, x, y)
             }
-            3 if ty.is_float() => {
+            3 => {
                 let x = self.value(b, ty, depth - 1);
-                let op = self.random.pick(&[UnaryOp::Neg, UnaryOp::Abs, UnaryOp::Sqrt, UnaryOp::Floor]);
+                let of_type = UnaryOp::ALL.iter().copied().filter(|op| op.types().contains(&ty));
+                let op = self.random.pick(&of_type.collect::<Vec<_>>());
                 b.unary(op, x)
             }
-            3 | 4 => {
+            4 => {
                 let (x, y) = (self.value(b, ty, depth - 1), self.value(b, ty, depth - 1));
                 let op = self.random.pick(&[Comparison::Lt, Comparison::Le, Comparison::Eq]);
                 let condition = b.compare(op, x, y);
@@ -337,6 +344,10 @@ fn bytes(random: &mut Random, ty: &TensorType) -> Vec<u8> {
         DType::F32 if random.chance(3) => random.pick(&special).to_le_bytes().to_vec(),
         DType::F32 => (random.below(4001) as f32 / 1000.0 - 2.0).to_le_bytes().to_vec(),
         DType::F64 => (random.below(4001) as f64 / 1000.0 - 2.0).to_le_bytes().to_vec(),
+        // Any half, and 1/2 to 8.
+        DType::F16 | DType::BF16 if random.chance(5) => (random.next() as u16).to_le_bytes().to_vec(),
+        DType::F16 => (0x3800 + random.below(0x1000) as u16).to_le_bytes().to_vec(),
+        DType::BF16 => (0x3f00 + random.below(0x200) as u16).to_le_bytes().to_vec(),
         _ => (random.below(11) as i64 - 3).to_le_bytes()[..ty.dtype.size() as usize].to_vec(),
     };
     (0..count).flat_map(element).collect()

@@ -60,6 +60,41 @@ fn operators() {
     check("operators.md", &page);
 }
 
+#[test]
+fn operations() {
+    use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Type, UnaryOp};
+    let list = |types: &mut dyn Iterator<Item = Type>| types.map(|ty| ty.to_string()).collect::<Vec<_>>().join(" ");
+    let types = |own: &[Type]| list(&mut Type::ALL.into_iter().filter(|ty| own.contains(ty)));
+    let mut page = "# Operations\n\nMade from the table in `dnn-lib/src/scalar/table.rs` by a test; do not edit. Definitions of \
+                    operators and kernels\ncompute with values of five types: `bool`, `i32` and `i64`, which an operation takes \
+                    as signed or as unsigned,\n`f32` and `f64`. [numerics.md](numerics.md) has the rules for NaNs and rounding. Besides \
+                    these operations there\nare constants, `fma` (`a * b + c` of floats, rounded once) and `select` (one of two \
+                    values, by a `bool`).\n"
+        .to_owned();
+    let mut section = |title: &str, rows: &[(&str, String, &str)]| {
+        let _ = write!(page, "\n## {title}\n\n| Operation | Types | |\n|---|---|---|\n");
+        for (name, types, doc) in rows {
+            let _ = writeln!(page, "| `{name}` | {types} | {doc} |");
+        }
+    };
+    let of_one = UnaryOp::ALL.iter().map(|op| (op.name(), types(op.types()), op.doc()));
+    section("Of one value", &of_one.collect::<Vec<_>>());
+    let of_two = BinaryOp::ALL.iter().map(|op| (op.name(), types(op.types()), op.doc()));
+    section("Of two values", &of_two.collect::<Vec<_>>());
+    let comparisons = Comparison::ALL.iter().map(|op| (op.name(), types(op.types()), op.doc()));
+    section("Comparisons, which give a `bool`", &comparisons.collect::<Vec<_>>());
+    let ways = |op: Conversion| {
+        let ways = Type::ALL.into_iter().filter_map(|from| {
+            let to = list(&mut Type::ALL.into_iter().filter(|&to| op.works(from, to)));
+            (!to.is_empty()).then(|| format!("{from} to {to}"))
+        });
+        ways.collect::<Vec<_>>().join(", ")
+    };
+    let conversions = Conversion::ALL.iter().map(|&op| (op.name(), ways(op), op.doc()));
+    section("Conversions", &conversions.collect::<Vec<_>>());
+    check("operations.md", &page);
+}
+
 /// The table of bounds in the page about costs. The rest of that page is written by hand.
 #[test]
 fn costs() {

@@ -3,6 +3,9 @@
 //! Both are in SSA form, so almost every operation has a counterpart. Two guarantees of the kernel language
 //! that Cranelift does not give are added here: total division, and a single NaN wherever one is observed.
 
+use std::collections::HashMap;
+
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, Function, InstBuilder, MemFlagsData, Signature, SourceLoc, UserFuncName, types,
@@ -15,6 +18,9 @@ use dnn_lib::kernel::{
 use dnn_lib::tensor::DType;
 
 use crate::{CodegenError, Target, nan};
+
+mod bits;
+mod halves;
 
 /// The parameters of a function: the address of a block with the addresses of the tensors, and a range.
 const PARAMETERS: usize = 3;
@@ -40,6 +46,7 @@ pub(crate) fn lower(kernel: &Kernel, target: &Target) -> Result<Function, Codege
         depth: 0,
         nothing: None,
         nan: [None; 2],
+        kept: HashMap::new(),
     };
     let result = lowering.function();
     lowering.code.seal_all_blocks();
@@ -64,6 +71,8 @@ struct Lowering<'a> {
     nothing: Option<ir::Value>,
     /// The canonical NaNs, of `F32` and `F64`.
     nan: [Option<ir::Value>; 2],
+    /// Constants that stay in registers, by their types and bits.
+    kept: HashMap<(ir::Type, i64), ir::Value>,
 }
 
 impl Lowering<'_> {
@@ -262,18 +271,7 @@ impl Lowering<'_> {
     fn expr(&mut self, expr: &Expr) -> Result<ir::Value, CodegenError> {
         Ok(match *expr {
             Expr::Const(constant) => self.constant(constant),
-            Expr::Unary(op, a) => {
-                let a = self.value(a)?;
-                match op {
-                    UnaryOp::Neg => self.code.ins().fneg(a),
-                    UnaryOp::Abs => self.code.ins().fabs(a),
-                    UnaryOp::Sqrt => self.code.ins().sqrt(a),
-                    UnaryOp::Floor => self.code.ins().floor(a),
-                    UnaryOp::Ceil => self.code.ins().ceil(a),
-                    UnaryOp::Trunc => self.code.ins().trunc(a),
-                    UnaryOp::Round => self.code.ins().nearest(a),
-                }
-            }
+            Expr::Unary(op, a) => self.unary(op, a)?,
             Expr::Binary(op, a, b) => self.binary(op, a, b)?,
             Expr::Compare(op, a, b) => self.compare(op, a, b)?,
             Expr::Fma(a, b, c) => {
@@ -322,15 +320,49 @@ impl Lowering<'_> {
         if ty.is_int() { integer } else { self.code.ins().bitcast(ty, MemFlagsData::new(), integer) }
     }
 
+    /// A constant that stays in a register, though it is first needed inside of a loop.
+    fn kept(&mut self, ty: ir::Type, bits: i64) -> ir::Value {
+        if let Some(&known) = self.kept.get(&(ty, bits)) {
+            return known;
+        }
+        let defined =
+            self.nothing.and_then(|nothing| Some((nothing, self.code.func.dfg.value_def(nothing).inst()?)));
+        let value = match defined {
+            Some((nothing, inst)) => {
+                let mut entry = FuncCursor::new(self.code.func).after_inst(inst);
+                let integer = entry.ins().iconst(ty.as_int(), bits);
+                let integer = entry.ins().ishl(integer, nothing);
+                if ty.is_int() { integer } else { entry.ins().bitcast(ty, MemFlagsData::new(), integer) }
+            }
+            None => return self.code.ins().iconst(ty, bits),
+        };
+        self.kept.insert((ty, bits), value);
+        value
+    }
+
+    fn unary(&mut self, op: UnaryOp, a: Value) -> Result<ir::Value, CodegenError> {
+        let (x, ty) = (self.value(a)?, self.ty(a));
+        let float = ty.is_some_and(Type::is_float);
+        Ok(match op {
+            UnaryOp::Neg if float => self.code.ins().fneg(x),
+            UnaryOp::Neg => self.code.ins().ineg(x),
+            UnaryOp::Abs if float => self.code.ins().fabs(x),
+            UnaryOp::Abs => self.magnitude(x),
+            UnaryOp::Sqrt => self.code.ins().sqrt(x),
+            UnaryOp::Floor => self.code.ins().floor(x),
+            UnaryOp::Ceil => self.code.ins().ceil(x),
+            UnaryOp::Trunc => self.code.ins().trunc(x),
+            UnaryOp::Round => self.code.ins().nearest(x),
+            UnaryOp::Not if ty == Some(Type::Bool) => self.code.ins().bxor_imm_u(x, 1),
+            UnaryOp::Not => self.code.ins().bnot(x),
+            UnaryOp::LeadingZeros => self.leading_zeros(x),
+            UnaryOp::CountOnes => self.count_ones(x),
+        })
+    }
+
     fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Result<ir::Value, CodegenError> {
         let float = self.ty(a).is_some_and(Type::is_float);
         let (x, y) = (self.value(a)?, self.value(b)?);
-        if matches!(op, BinaryOp::DivS | BinaryOp::DivU | BinaryOp::RemS | BinaryOp::RemU) {
-            return Ok(self.divide(op, x, y, self.constants[b.index()]));
-        }
-        if matches!(op, BinaryOp::Min | BinaryOp::Max) {
-            return Ok(self.extreme(op, x, y, float));
-        }
         let ins = self.code.ins();
         Ok(match op {
             BinaryOp::Add if float => ins.fadd(x, y),
@@ -346,27 +378,32 @@ impl Lowering<'_> {
             BinaryOp::Shl => ins.ishl(x, y),
             BinaryOp::ShrS => ins.sshr(x, y),
             BinaryOp::ShrU => ins.ushr(x, y),
-            BinaryOp::DivS => ins.sdiv(x, y),
-            BinaryOp::DivU => ins.udiv(x, y),
-            BinaryOp::RemS => ins.srem(x, y),
-            BinaryOp::RemU => ins.urem(x, y),
-            BinaryOp::Min | BinaryOp::Max => x,
+            BinaryOp::DivS | BinaryOp::DivU | BinaryOp::RemS | BinaryOp::RemU => {
+                self.divide(op, x, y, self.constants[b.index()])
+            }
+            BinaryOp::Min if float => self.float_extreme(FloatCC::LessThan, x, y),
+            BinaryOp::Max if float => self.float_extreme(FloatCC::GreaterThan, x, y),
+            BinaryOp::Min => self.extreme(IntCC::SignedLessThan, x, y),
+            BinaryOp::Max => self.extreme(IntCC::SignedGreaterThan, x, y),
+            BinaryOp::MinU => self.extreme(IntCC::UnsignedLessThan, x, y),
+            BinaryOp::MaxU => self.extreme(IntCC::UnsignedGreaterThan, x, y),
+            BinaryOp::Copysign => {
+                let y = self.observed(b)?;
+                self.code.ins().fcopysign(x, y)
+            }
         })
     }
 
+    /// `y` if it is less or greater, else `x`.
+    fn extreme(&mut self, condition: IntCC, x: ir::Value, y: ir::Value) -> ir::Value {
+        let take = self.code.ins().icmp(condition, y, x);
+        self.code.ins().select(take, y, x)
+    }
+
     /// `y` if it is less or greater, or a NaN, else `x`.
-    fn extreme(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, float: bool) -> ir::Value {
-        let ins = self.code.ins();
-        let take = match (op, float) {
-            (BinaryOp::Min, false) => ins.icmp(IntCC::SignedLessThan, y, x),
-            (_, false) => ins.icmp(IntCC::SignedGreaterThan, y, x),
-            (BinaryOp::Min, true) => ins.fcmp(FloatCC::LessThan, y, x),
-            (_, true) => ins.fcmp(FloatCC::GreaterThan, y, x),
-        };
+    fn float_extreme(&mut self, condition: FloatCC, x: ir::Value, y: ir::Value) -> ir::Value {
+        let take = self.code.ins().fcmp(condition, y, x);
         let extreme = self.code.ins().select(take, y, x);
-        if !float {
-            return extreme;
-        }
         let number = self.code.ins().fcmp(FloatCC::Equal, y, y);
         self.code.ins().select(number, extreme, y)
     }
@@ -480,6 +517,14 @@ impl Lowering<'_> {
         let flags = MemFlagsData::trusted();
         let ins = self.code.ins();
         Ok(match dtype {
+            DType::F16 => {
+                let half = ins.sload16(types::I32, flags, base, offset);
+                self.from_f16(half)
+            }
+            DType::BF16 => {
+                let half = ins.uload16(types::I32, flags, base, offset);
+                self.from_bf16(half)
+            }
             DType::I8 => ins.sload8(types::I32, flags, base, offset),
             DType::U8 | DType::Bool => ins.uload8(types::I32, flags, base, offset),
             DType::I16 => ins.sload16(types::I32, flags, base, offset),
@@ -488,7 +533,7 @@ impl Lowering<'_> {
             DType::I64 | DType::U64 => ins.load(types::I64, flags, base, offset),
             DType::F32 => ins.load(types::F32, flags, base, offset),
             DType::F64 => ins.load(types::F64, flags, base, offset),
-            DType::F16 | DType::BF16 | DType::I4 | DType::U4 => {
+            DType::I4 | DType::U4 => {
                 return Err(self.types_error(format!("a load of {dtype}")));
             }
         })
@@ -498,7 +543,12 @@ impl Lowering<'_> {
         if self.ty(base) != Some(Type::I64) || self.ty(value) != Type::loaded(dtype) {
             return Err(self.types_error(format!("a store of {dtype}")));
         }
-        let (base, value) = (self.value(base)?, self.observed(value)?);
+        let base = self.value(base)?;
+        let value = match dtype {
+            DType::F16 => self.to_f16(value)?,
+            DType::BF16 => self.to_bf16(value)?,
+            _ => self.observed(value)?,
+        };
         let flags = MemFlagsData::trusted();
         let ins = self.code.ins();
         match dtype.size() {

@@ -14,7 +14,6 @@ fn build(inputs: usize, body: impl FnOnce(&mut Builder)) -> Kernel {
 
 /// Combines a value with itself in every way that its type allows, and stores the result to keep it alive.
 fn everything(b: &mut Builder, dtype: DType) {
-    use BinaryOp::*;
     let (input, output) = (b.input(0), b.output());
     let x = b.load(dtype, input, 8);
     let y = b.load(dtype, input, 16);
@@ -29,61 +28,33 @@ fn everything(b: &mut Builder, dtype: DType) {
         Type::F32 => b.store(DType::F32, output, 0, value),
         Type::F64 => b.store(DType::F64, output, 0, value),
     };
-    let binary: &[BinaryOp] = if ty.is_float() {
-        &[Add, Sub, Mul, Div]
-    } else {
-        &[Add, Sub, Mul, DivS, DivU, RemS, RemU, And, Or, Xor, Shl, ShrS, ShrU]
-    };
-    for &op in binary {
+    for &op in UnaryOp::ALL.iter().filter(|op| op.types().contains(&ty)) {
+        let value = b.unary(op, x);
+        keep(b, value);
+    }
+    for &op in BinaryOp::ALL.iter().filter(|op| op.types().contains(&ty)) {
         let value = b.binary(op, x, y);
         keep(b, value);
         let seven = b.number(ty, 7);
         let value = b.binary(op, x, seven);
         keep(b, value);
     }
-    for op in [Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Le] {
+    for &op in Comparison::ALL.iter().filter(|op| op.types().contains(&ty)) {
         let truth = b.compare(op, x, y);
         keep(b, truth);
         let value = b.select(truth, y, x);
         keep(b, value);
     }
     if ty.is_float() {
-        for op in [UnaryOp::Neg, UnaryOp::Abs, UnaryOp::Sqrt] {
-            let value = b.unary(op, x);
-            keep(b, value);
-        }
         let value = b.fma(x, y, x);
         keep(b, value);
-        for conversion in [Conversion::FloatToInt, Conversion::FloatToUint] {
-            for to in [Type::I32, Type::I64] {
-                let value = b.convert(conversion, to, x);
-                keep(b, value);
-            }
-        }
-    } else {
-        for conversion in [Conversion::IntToFloat, Conversion::UintToFloat] {
-            for to in [Type::F32, Type::F64] {
-                let value = b.convert(conversion, to, x);
-                keep(b, value);
-            }
-        }
-        for op in [Comparison::LtU, Comparison::LeU] {
-            let truth = b.compare(op, x, y);
-            keep(b, truth);
+    }
+    for &conversion in Conversion::ALL {
+        for to in Type::ALL.into_iter().filter(|&to| conversion.works(ty, to)) {
+            let value = b.convert(conversion, to, x);
+            keep(b, value);
         }
     }
-    let (conversions, to): (&[Conversion], _) = match ty {
-        Type::I32 => (&[Conversion::SignExtend, Conversion::ZeroExtend], Type::I64),
-        Type::I64 => (&[Conversion::Truncate], Type::I32),
-        Type::F32 => (&[Conversion::Promote], Type::F64),
-        _ => (&[Conversion::Demote], Type::F32),
-    };
-    for &conversion in conversions {
-        let value = b.convert(conversion, to, x);
-        keep(b, value);
-    }
-    let bits = b.bitcast(x);
-    keep(b, bits);
     b.store(dtype, output, 0, x);
 }
 

@@ -140,78 +140,36 @@ impl Maker {
     }
 
     fn operation(&mut self, b: &mut Builder, scope: &mut Scope) -> Value {
-        use BinaryOp::*;
         let types = [Type::F32, Type::F32, Type::F32, Type::F64, Type::I32, Type::I64, Type::Bool];
         let ty = *self.numbers.pick(&types);
         let x = self.of_type(b, scope, ty);
         let y = self.of_type(b, scope, ty);
         match self.numbers.below(8) {
-            0 if ty.is_float() => {
-                use UnaryOp::*;
-                b.unary(*self.numbers.pick(&[Neg, Abs, Sqrt, Floor, Ceil, Trunc, Round]), x)
+            0 => {
+                let ops = UnaryOp::ALL.iter().copied().filter(|op| op.types().contains(&ty));
+                b.unary(*self.numbers.pick(&ops.collect::<Vec<_>>()), x)
             }
             1 if ty.is_float() => {
                 let z = self.of_type(b, scope, ty);
                 b.fma(x, y, z)
             }
             2 if ty != Type::Bool => {
-                use Comparison::*;
-                let all = [Eq, Ne, Lt, Le, LtU, LeU];
-                let comparison = *self.numbers.pick(&all[..if ty.is_int() { 6 } else { 4 }]);
-                b.compare(comparison, x, y)
+                let ops = Comparison::ALL.iter().copied().filter(|op| op.types().contains(&ty));
+                b.compare(*self.numbers.pick(&ops.collect::<Vec<_>>()), x, y)
             }
             3 => {
                 let condition = self.of_type(b, scope, Type::Bool);
                 b.select(condition, x, y)
             }
             4..6 => {
-                use Conversion::*;
-                let choices: &[(Conversion, Type)] = match ty {
-                    Type::Bool => &[(FromBool, Type::I32)],
-                    Type::I32 => &[
-                        (SignExtend, Type::I64),
-                        (ZeroExtend, Type::I64),
-                        (IntToFloat, Type::F32),
-                        (IntToFloat, Type::F64),
-                        (UintToFloat, Type::F32),
-                        (UintToFloat, Type::F64),
-                        (Bitcast, Type::F32),
-                    ],
-                    Type::I64 => &[
-                        (Truncate, Type::I32),
-                        (IntToFloat, Type::F32),
-                        (IntToFloat, Type::F64),
-                        (UintToFloat, Type::F32),
-                        (UintToFloat, Type::F64),
-                        (Bitcast, Type::F64),
-                    ],
-                    Type::F32 => &[
-                        (FloatToInt, Type::I32),
-                        (FloatToInt, Type::I64),
-                        (FloatToUint, Type::I32),
-                        (FloatToUint, Type::I64),
-                        (Promote, Type::F64),
-                        (Bitcast, Type::I32),
-                    ],
-                    Type::F64 => &[
-                        (FloatToInt, Type::I32),
-                        (FloatToInt, Type::I64),
-                        (FloatToUint, Type::I32),
-                        (FloatToUint, Type::I64),
-                        (Demote, Type::F32),
-                        (Bitcast, Type::I64),
-                    ],
-                };
-                let &(conversion, to) = self.numbers.pick(choices);
+                let pairs = Conversion::ALL.iter().flat_map(|&op| Type::ALL.map(|to| (op, to)));
+                let works = pairs.filter(|&(op, to)| op.works(ty, to));
+                let (conversion, to) = *self.numbers.pick(&works.collect::<Vec<_>>());
                 b.convert(conversion, to, x)
             }
             _ => {
-                let ops: &[BinaryOp] = match ty {
-                    Type::Bool => &[And, Or, Xor],
-                    Type::F32 | Type::F64 => &[Add, Sub, Mul, Div, Min, Max],
-                    _ => &[Add, Sub, Mul, Min, Max, DivS, DivU, RemS, RemU, And, Or, Xor, Shl, ShrS, ShrU],
-                };
-                b.binary(*self.numbers.pick(ops), x, y)
+                let ops = BinaryOp::ALL.iter().copied().filter(|op| op.types().contains(&ty));
+                b.binary(*self.numbers.pick(&ops.collect::<Vec<_>>()), x, y)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range as Rows;
 use super::affine::{Axis, Coordinate};
 use super::{Definition, LANES, Load, Order, Reduction, Source, Stage, Step};
 use crate::layout::strides;
-use crate::scalar::{Value, binary, narrow, widen};
+use crate::scalar::{Value, narrow, widen};
 use crate::tensor::TensorType;
 
 /// An input that a definition can't be evaluated on.
@@ -203,7 +203,7 @@ impl Evaluator<'_> {
                     *lane = this.get(reduction.yields[0]);
                     number += 1;
                 });
-                vec![halve(lanes, |a, b| binary(op, ty, a, b))]
+                vec![halve(lanes, |a, b| op.eval(ty, a, b))]
             }
             _ => {
                 let mut carried = init;

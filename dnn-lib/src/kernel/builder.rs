@@ -261,7 +261,7 @@ impl Builder {
 
     fn expect_loaded(&mut self, dtype: DType) {
         if Type::loaded(dtype).is_none() {
-            self.fail_form("halves and packed elements can't be loaded or stored");
+            self.fail_form("packed elements can't be loaded or stored");
         }
     }
 

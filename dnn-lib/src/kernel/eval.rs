@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::kernel::ir::{Block, Kernel, Statement};
-use crate::scalar::{Value, observe, widen};
+use crate::scalar::{Value, narrow, widen};
 use crate::tensor::TensorType;
 
 /// Why a kernel could not be evaluated.
@@ -190,7 +190,7 @@ impl Evaluator<'_, '_> {
             }
             Statement::Store { dtype, base, offset, value } => {
                 let address = self.address(*base, *offset);
-                let bits = observe(self.kernel.ty(*value), self.get(*value));
+                let bits = narrow(*dtype, self.get(*value));
                 let written = self.memory.write(address, dtype.size(), bits);
                 written.ok_or_else(|| self.bad_access(address, dtype.size()))?;
             }

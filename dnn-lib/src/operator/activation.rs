@@ -2,10 +2,10 @@
 
 use crate::definition::Builder;
 use crate::math::Function;
-use crate::operator::error::same_dtype;
+use crate::operator::error::{SINGLES, same_dtype, signed};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{Ops, Value};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::TensorType;
 
 macro_rules! activations {
     ($($(#[doc = $doc:literal])+ $name:ident: $dtypes:expr, $function:expr;)+) => {$(
@@ -30,19 +30,17 @@ macro_rules! activations {
     )+};
 }
 
-const F32: &[DType] = &[DType::F32];
-
 activations! {
     /// x if it is positive, else 0. A NaN stays a NaN.
-    Relu: &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64], relu;
+    Relu: &signed(), relu;
     /// The error function, correctly rounded.
-    Erf: F32, |b: &mut Builder, x| b.call(Function::Erf, x);
+    Erf: SINGLES, |b: &mut Builder, x| b.call(Function::Erf, x);
     /// The exponential, correctly rounded.
-    Exp: F32, |b: &mut Builder, x| b.call(Function::Exp, x);
+    Exp: SINGLES, |b: &mut Builder, x| b.call(Function::Exp, x);
     /// 1 / (1 + exp(-x)), correctly rounded.
-    Sigmoid: F32, |b: &mut Builder, x| b.call(Function::Sigmoid, x);
+    Sigmoid: SINGLES, |b: &mut Builder, x| b.call(Function::Sigmoid, x);
     /// The hyperbolic tangent, correctly rounded.
-    Tanh: F32, |b: &mut Builder, x| b.call(Function::Tanh, x);
+    Tanh: SINGLES, |b: &mut Builder, x| b.call(Function::Tanh, x);
 }
 
 fn relu(b: &mut Builder, x: Value) -> Value {

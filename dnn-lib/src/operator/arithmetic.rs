@@ -2,7 +2,7 @@
 
 use crate::definition::Builder;
 use crate::layout::broadcast_shape;
-use crate::operator::error::same_dtype;
+use crate::operator::error::{numbers, same_dtype};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{BinaryOp, Ops, Type};
 use crate::tensor::{DType, TensorType};
@@ -44,16 +44,14 @@ arithmetic! {
 
 fn division(dtype: DType) -> BinaryOp {
     match dtype {
-        DType::F32 | DType::F64 => BinaryOp::Div,
+        _ if Type::of(dtype).is_float() => BinaryOp::Div,
         DType::U8 | DType::U16 | DType::U32 | DType::U64 => BinaryOp::DivU,
         _ => BinaryOp::DivS,
     }
 }
 
 fn infer(inputs: &[TensorType]) -> Result<TensorType, Problem> {
-    let numbers =
-        DType::ALL.into_iter().filter(|&dtype| dtype != DType::Bool && Type::loaded(dtype).is_some());
-    let dtype = same_dtype(inputs, &numbers.collect::<Vec<_>>())?;
+    let dtype = same_dtype(inputs, &numbers())?;
     let (a, b) = (&inputs[0].shape, &inputs[1].shape);
     let shape = broadcast_shape(a, b).ok_or_else(|| Problem::Broadcast { a: a.clone(), b: b.clone() })?;
     Ok(TensorType::new(dtype, shape))

@@ -87,7 +87,24 @@ fn names(dtypes: &[DType]) -> String {
     dtypes.iter().map(|dtype| dtype.name()).collect::<Vec<_>>().join(" or ")
 }
 
-pub(super) const FLOATS: &[DType] = &[DType::F32, DType::F64];
+// Which element types operators accept is decided here, for all of them.
+
+/// The types whose elements are floats. Halves are: they are computed with as `f32`, and rounded
+/// where they are stored.
+pub(super) const FLOATS: &[DType] = &[DType::F32, DType::F64, DType::F16, DType::BF16];
+
+/// The floats that elementary functions take: those that are computed with as `f32`.
+pub(super) const SINGLES: &[DType] = &[DType::F32, DType::F16, DType::BF16];
+
+/// Numbers with a sign.
+pub(super) fn signed() -> Vec<DType> {
+    [FLOATS, &[DType::I8, DType::I16, DType::I32, DType::I64]].concat()
+}
+
+/// All numbers.
+pub(super) fn numbers() -> Vec<DType> {
+    movable().into_iter().filter(|&dtype| dtype != DType::Bool).collect()
+}
 
 /// The types whose elements kernels can move: those that don't share a byte.
 pub(super) fn movable() -> Vec<DType> {

@@ -1,7 +1,7 @@
 //! Pooling: reductions over a sliding window.
 
 use crate::definition::{Affine, Builder, Over, Source};
-use crate::operator::error::{FLOATS, check_shape, same_dtype};
+use crate::operator::error::{FLOATS, check_shape, numbers, same_dtype};
 use crate::operator::window::Axis;
 use crate::operator::{Meaning, Problem, Semantics, Window};
 use crate::scalar::{Const, Conversion, Expr, Ops, Type, Value};
@@ -77,15 +77,12 @@ impl Pool {
     }
 }
 
-const MAX_POOL: &[DType] =
-    &[DType::F32, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8];
-
-/// The lowest value of a type, for comparisons of elements.
+/// The lowest value of a type.
 fn least(b: &mut impl Ops, dtype: DType) -> Value {
     b.define(Expr::Const(match Type::of(dtype) {
         Type::F32 => Const::F32(f32::NEG_INFINITY.to_bits()),
         Type::F64 => Const::F64(f64::NEG_INFINITY.to_bits()),
-        Type::I64 => Const::I64(i64::MIN),
+        Type::I64 => Const::I64(if dtype == DType::I64 { i64::MIN } else { 0 }),
         Type::I32 | Type::Bool => Const::I32(match dtype {
             DType::I8 => i8::MIN.into(),
             DType::I16 => i16::MIN.into(),
@@ -97,7 +94,7 @@ fn least(b: &mut impl Ops, dtype: DType) -> Value {
 
 impl MaxPool {
     fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
-        pool(inputs, MAX_POOL, &self.kernel, &self.window, self.ceil_mode)
+        pool(inputs, &numbers(), &self.kernel, &self.window, self.ceil_mode)
     }
 }
 
@@ -110,7 +107,10 @@ impl Semantics for MaxPool {
         let pool = self.pool(inputs)?;
         let mut b = Builder::new("maxpool", inputs, output);
         let init = least(&mut b, pool.dtype);
-        let max = pool.define(&mut b, init, |b, max, x| b.max(max, x));
+        let max = pool.define(&mut b, init, |b, max, x| match output.dtype {
+            DType::U32 | DType::U64 => b.max_u(max, x),
+            _ => b.max(max, x),
+        });
         Ok(b.finish(max)?.into())
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::definition::{Affine, Builder, Source};
 use crate::math::Function;
-use crate::operator::error::{resolve_axis, same_dtype};
+use crate::operator::error::{SINGLES, resolve_axis, same_dtype};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{BinaryOp, Ops};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::TensorType;
 
 /// exp(x - max) / sum of exp(x - max), along an axis. The exponentials are correctly rounded and summed in 16
 /// lanes.
@@ -17,7 +17,7 @@ pub struct Softmax {
 
 impl Semantics for Softmax {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        same_dtype(inputs, &[DType::F32])?;
+        same_dtype(inputs, SINGLES)?;
         resolve_axis(self.axis, inputs[0].shape.len())?;
         Ok(inputs[0].clone())
     }

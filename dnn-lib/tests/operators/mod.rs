@@ -6,6 +6,7 @@
 mod elementwise;
 mod errors;
 mod fusion;
+mod halves;
 mod movement;
 mod pooling;
 mod products;

@@ -1,9 +1,9 @@
 //! Transfers between tensors and lanes: runs of elements at equal distances.
 
-use dnn_lib::scalar::Type;
+use dnn_lib::scalar::{Type, canonical32, canonical64};
 use dnn_lib::tensor::DType;
 
-use super::vector::{compiled, lane_bytes, observe32, observe64};
+use super::vector::{compiled, lane_bytes};
 use crate::Isa;
 use crate::contraction::{Place, turn};
 
@@ -137,7 +137,7 @@ fn from_f16(bits: u16) -> u32 {
 /// The binary16 nearest to an `f32`, by its bits.
 #[inline(always)]
 fn to_f16(bits: u32) -> u16 {
-    let bits = observe32(bits);
+    let bits = canonical32(bits);
     let (sign, magnitude) = (bits >> 16 & 0x8000, bits & 0x7fff_ffff);
     // Of a number below 2^-14, the sum with 1/2 has the bits at its end.
     let small = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
@@ -151,7 +151,7 @@ fn to_f16(bits: u32) -> u16 {
 /// The bfloat16 nearest to an `f32`, by its bits.
 #[inline(always)]
 fn to_bf16(bits: u32) -> u16 {
-    let bits = observe32(bits);
+    let bits = canonical32(bits);
     (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
@@ -330,8 +330,8 @@ unsafe fn write_any(kind: Write, run: Run, from: *const u8, to: *mut u8) {
             Write::Two => write_as(run, from, to, |x: u32| x as u16),
             Write::Four => write_as(run, from, to, |x: u32| x),
             Write::Eight => write_as(run, from, to, |x: u64| x),
-            Write::F32 => write_as(run, from, to, observe32),
-            Write::F64 => write_as(run, from, to, observe64),
+            Write::F32 => write_as(run, from, to, canonical32),
+            Write::F64 => write_as(run, from, to, canonical64),
             Write::F16 => write_as(run, from, to, to_f16),
             Write::BF16 => write_as(run, from, to, to_bf16),
         }
@@ -359,14 +359,14 @@ unsafe fn observe_any(kind: Write, count: usize, lanes: *mut u8) {
                 let lanes = std::slice::from_raw_parts_mut(lanes.cast::<u32>(), count);
                 let most = lanes.iter().fold(0, |most, &bits| (bits & 0x7fff_ffff).max(most));
                 if most > 0x7f80_0000 {
-                    lanes.iter_mut().for_each(|bits| *bits = observe32(*bits));
+                    lanes.iter_mut().for_each(|bits| *bits = canonical32(*bits));
                 }
             }
             Write::F64 => {
                 let lanes = std::slice::from_raw_parts_mut(lanes.cast::<u64>(), count);
                 let most = lanes.iter().fold(0, |most, &bits| (bits & !(1 << 63)).max(most));
                 if most > 0x7ff0_0000_0000_0000 {
-                    lanes.iter_mut().for_each(|bits| *bits = observe64(*bits));
+                    lanes.iter_mut().for_each(|bits| *bits = canonical64(*bits));
                 }
             }
             _ => {}

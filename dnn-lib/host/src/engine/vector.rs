@@ -1,7 +1,10 @@
 //! Operations on blocks of lanes, compiled for each set of vector instructions. Lanes are the bits of `i32`,
-//! `i64`, `f32` or `f64`; a truth value is an `i32` of 0 or 1.
+//! `i64`, `f32` or `f64`; a truth value is an `i32` of 0 or 1. What an operation computes is in its table
+//! (`dnn-lib/src/scalar/table.rs`); here is what it is done to.
 
-use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Type, UnaryOp};
+use dnn_lib::scalar::{
+    BinaryOp, Comparison, Conversion, Lane, Truth, Type, UnaryOp, UseBinary, UseComparison, UseUnary,
+};
 
 use crate::isa::Level;
 
@@ -129,24 +132,41 @@ impl Operands {
             *to = f(a, b, c);
         }
     }
-}
 
-/// What is done with a function of two lanes.
-#[expect(unsafe_code, reason = "lanes are in untyped memory")]
-trait Use<T> {
     /// # Safety
     ///
-    /// What the implementor has accepted when it was made.
-    unsafe fn with(self, f: impl Fn(T, T) -> T);
+    /// The target and operands 0 and 1 have lanes of this type, the target apart from the others.
+    #[inline(always)]
+    unsafe fn update<T: Copy>(self, f: impl Fn(T, T, T) -> T) {
+        // SAFETY: That of the caller.
+        let (to, a, b) = unsafe { (self.target::<T>(), self.lanes::<T>(0), self.lanes::<T>(1)) };
+        for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
+            *to = f(a, b, *to);
+        }
+    }
 }
 
-/// Maps two operands.
+/// What is done to lanes that are there.
+struct Given<U>(U);
+
+#[expect(unsafe_code, reason = "it is a promise")]
+impl<U> Given<U> {
+    /// # Safety
+    ///
+    /// The lanes are what `U` says, of the types of the operation that this is given to, until it returns.
+    #[inline(always)]
+    unsafe fn new(to: U) -> Self {
+        Self(to)
+    }
+}
+
+/// Maps operands: they and the target are lanes, the target apart from the others.
 struct Map(Operands);
 
-/// Maps the target and an operand.
+/// Maps the target and operand 0, which are lanes apart from each other.
 struct Update(Operands);
 
-/// Folds lanes into a register; lane i goes to place `start + i` modulo the number of places.
+/// Folds lanes into a register, apart from them; lane i goes to place `start + i` modulo the number of places.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fold {
     pub register: *mut u8,
@@ -159,20 +179,24 @@ pub(crate) struct Fold {
 struct Halve(*mut u8);
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy> Use<T> for Map {
+impl UseBinary for Given<Map> {
+    type Result = ();
+
     #[inline(always)]
-    unsafe fn with(self, f: impl Fn(T, T) -> T) {
-        // SAFETY: That of the caller.
-        unsafe { self.0.map2(f) }
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of `new`.
+        unsafe { self.0.0.map2::<T, T>(f) }
     }
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy> Use<T> for Update {
+impl UseBinary for Given<Update> {
+    type Result = ();
+
     #[inline(always)]
-    unsafe fn with(self, f: impl Fn(T, T) -> T) {
-        // SAFETY: That of the caller.
-        let (to, a) = unsafe { (self.0.target::<T>(), self.0.lanes::<T>(0)) };
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of `new`.
+        let (to, a) = unsafe { (self.0.0.target::<T>(), self.0.0.lanes::<T>(0)) };
         for (to, &a) in to.iter_mut().zip(a) {
             *to = f(*to, a);
         }
@@ -180,15 +204,18 @@ impl<T: Copy> Use<T> for Update {
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy> Use<T> for Fold {
+impl UseBinary for Given<Fold> {
+    type Result = ();
+
     #[inline(always)]
-    unsafe fn with(self, f: impl Fn(T, T) -> T) {
-        // SAFETY: That of the caller: the register and the lanes are there, apart from each other.
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
+        let Self(fold) = self;
+        // SAFETY: That of `new`: the register and the lanes are there, apart from each other.
         let (register, lanes) = unsafe {
-            let lanes = std::slice::from_raw_parts(self.lanes.cast::<T>(), self.count);
-            (&mut *self.register.cast::<[T; LANES]>(), lanes)
+            let lanes = std::slice::from_raw_parts(fold.lanes.cast::<T>(), fold.count);
+            (&mut *fold.register.cast::<[T; LANES]>(), lanes)
         };
-        let start = self.start % LANES;
+        let start = fold.start % LANES;
         let (head, rest) = lanes.split_at(((LANES - start) % LANES).min(lanes.len()));
         for (place, &lane) in register[start..].iter_mut().zip(head) {
             *place = f(*place, lane);
@@ -235,26 +262,29 @@ pub(crate) struct Rows {
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy> Use<T> for Rows {
+impl UseBinary for Given<Rows> {
+    type Result = ();
+
     #[inline(always)]
-    unsafe fn with(self, f: impl Fn(T, T) -> T) {
-        // SAFETY: That of the caller: all are there, the target apart from the others.
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
+        let Self(Rows { init, lanes, count, rows, to }) = self;
+        // SAFETY: That of `new`: all are there, the target apart from the others.
         let (init, lanes, to) = unsafe {
             (
-                std::slice::from_raw_parts(self.init.cast::<T>(), self.rows),
-                std::slice::from_raw_parts(self.lanes.cast::<T>(), self.rows * self.count),
-                std::slice::from_raw_parts_mut(self.to.cast::<T>(), self.rows),
+                std::slice::from_raw_parts(init.cast::<T>(), rows),
+                std::slice::from_raw_parts(lanes.cast::<T>(), rows * count),
+                std::slice::from_raw_parts_mut(to.cast::<T>(), rows),
             )
         };
         let Some(&any) = init.first() else { return };
         let mut registers = [[any; LANES]; ROWS];
-        let whole = self.count - self.count % LANES;
-        let rows = lanes.chunks(self.count * ROWS);
+        let whole = count - count % LANES;
+        let rows = lanes.chunks(count * ROWS);
         for ((to, init), rows) in to.chunks_mut(ROWS).zip(init.chunks(ROWS)).zip(rows) {
             for (places, &init) in registers.iter_mut().zip(init) {
                 *places = [init; LANES];
             }
-            let rows = || rows.chunks_exact(self.count);
+            let rows = || rows.chunks_exact(count);
             for start in (0..whole).step_by(LANES) {
                 for (places, row) in registers.iter_mut().zip(rows()) {
                     let Some(lanes) = row[start..].first_chunk::<LANES>() else { continue };
@@ -277,192 +307,36 @@ impl<T: Copy> Use<T> for Rows {
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy> Use<T> for Halve {
+impl UseBinary for Given<Halve> {
+    type Result = ();
+
     #[inline(always)]
-    unsafe fn with(self, f: impl Fn(T, T) -> T) {
-        // SAFETY: That of the caller: the register is there.
-        let places = unsafe { &mut *self.0.cast::<[T; LANES]>() };
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of `new`: the register is there.
+        let places = unsafe { &mut *self.0.0.cast::<[T; LANES]>() };
         places[0] = halved(*places, &f);
     }
 }
 
-/// The operations on floats of a type.
-macro_rules! floats {
-    ($name:ident, $float:ty) => {
-        #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-        mod $name {
-            use super::{BinaryOp, Comparison, Operands, UnaryOp, Use};
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl UseUnary for Given<Map> {
+    type Result = ();
 
-            // SAFETY, of all these functions: that of the caller.
-
-            #[inline(always)]
-            pub(super) unsafe fn unary(op: UnaryOp, o: Operands) {
-                unsafe {
-                    match op {
-                        UnaryOp::Neg => o.map(|a: $float| -a),
-                        UnaryOp::Abs => o.map(|a: $float| a.abs()),
-                        UnaryOp::Sqrt => o.map(|a: $float| a.sqrt()),
-                        UnaryOp::Floor => o.map(|a: $float| a.floor()),
-                        UnaryOp::Ceil => o.map(|a: $float| a.ceil()),
-                        UnaryOp::Trunc => o.map(|a: $float| a.trunc()),
-                        UnaryOp::Round => o.map(|a: $float| a.round_ties_even()),
-                    }
-                }
-            }
-
-            #[inline(always)]
-            pub(super) unsafe fn binary(op: BinaryOp, to: impl Use<$float>) {
-                unsafe {
-                    match op {
-                        BinaryOp::Add => to.with(|a, b| a + b),
-                        BinaryOp::Sub => to.with(|a, b| a - b),
-                        BinaryOp::Mul => to.with(|a, b| a * b),
-                        BinaryOp::Min => to.with(|a, b| if b < a || b.is_nan() { b } else { a }),
-                        BinaryOp::Max => to.with(|a, b| if b > a || b.is_nan() { b } else { a }),
-                        // The others are not defined for floats.
-                        _ => to.with(|a, b| a / b),
-                    }
-                }
-            }
-
-            #[inline(always)]
-            pub(super) unsafe fn compare(op: Comparison, o: Operands) {
-                unsafe {
-                    match op {
-                        Comparison::Eq => o.map2(|a: $float, b| i32::from(a == b)),
-                        Comparison::Ne => o.map2(|a: $float, b| i32::from(a != b)),
-                        Comparison::Lt | Comparison::LtU => o.map2(|a: $float, b| i32::from(a < b)),
-                        Comparison::Le | Comparison::LeU => o.map2(|a: $float, b| i32::from(a <= b)),
-                    }
-                }
-            }
-
-            #[inline(always)]
-            pub(super) unsafe fn fma(o: Operands) {
-                unsafe { o.map3(|a: $float, b, c| <$float>::mul_add(a, b, c)) }
-            }
-
-            #[inline(always)]
-            pub(super) unsafe fn update_fma(o: Operands) {
-                let (to, a, b) =
-                    unsafe { (o.target::<$float>(), o.lanes::<$float>(0), o.lanes::<$float>(1)) };
-                for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
-                    *to = a.mul_add(b, *to);
-                }
-            }
-        }
-    };
-}
-floats!(float32, f32);
-floats!(float64, f64);
-
-/// The operations on integers of a type.
-macro_rules! integers {
-    ($name:ident, $signed:ty, $unsigned:ty) => {
-        #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-        mod $name {
-            use super::{BinaryOp, Comparison, Operands, Use};
-
-            // SAFETY, of all these functions: that of the caller.
-
-            #[inline(always)]
-            pub(super) unsafe fn binary(op: BinaryOp, to: impl Use<$signed>) {
-                let unsigned = |f: fn($unsigned, $unsigned) -> $unsigned| {
-                    move |a: $signed, b: $signed| f(a as $unsigned, b as $unsigned) as $signed
-                };
-                unsafe {
-                    match op {
-                        BinaryOp::Add => to.with(|a, b| a.wrapping_add(b)),
-                        BinaryOp::Sub => to.with(|a, b| a.wrapping_sub(b)),
-                        BinaryOp::Mul => to.with(|a, b| a.wrapping_mul(b)),
-                        BinaryOp::Div | BinaryOp::DivS => {
-                            to.with(|a, b| if b == 0 { -1 } else { a.wrapping_div(b) })
-                        }
-                        BinaryOp::RemS => to.with(|a, b| if b == 0 { a } else { a.wrapping_rem(b) }),
-                        BinaryOp::DivU => {
-                            to.with(unsigned(|a, b| a.checked_div(b).unwrap_or(<$unsigned>::MAX)))
-                        }
-                        BinaryOp::RemU => to.with(unsigned(|a, b| a.checked_rem(b).unwrap_or(a))),
-                        BinaryOp::And => to.with(|a, b| a & b),
-                        BinaryOp::Or => to.with(|a, b| a | b),
-                        BinaryOp::Xor => to.with(|a, b| a ^ b),
-                        BinaryOp::Shl => to.with(|a, b| a.wrapping_shl(b as u32)),
-                        BinaryOp::ShrS => to.with(|a, b| a.wrapping_shr(b as u32)),
-                        BinaryOp::ShrU => to.with(unsigned(|a, b| a.wrapping_shr(b as u32))),
-                        BinaryOp::Min => to.with(|a, b| a.min(b)),
-                        BinaryOp::Max => to.with(|a, b| a.max(b)),
-                    }
-                }
-            }
-
-            #[inline(always)]
-            pub(super) unsafe fn compare(op: Comparison, o: Operands) {
-                unsafe {
-                    match op {
-                        Comparison::Eq => o.map2(|a: $signed, b| i32::from(a == b)),
-                        Comparison::Ne => o.map2(|a: $signed, b| i32::from(a != b)),
-                        Comparison::Lt => o.map2(|a: $signed, b| i32::from(a < b)),
-                        Comparison::Le => o.map2(|a: $signed, b| i32::from(a <= b)),
-                        Comparison::LtU => o.map2(|a: $unsigned, b| i32::from(a < b)),
-                        Comparison::LeU => o.map2(|a: $unsigned, b| i32::from(a <= b)),
-                    }
-                }
-            }
-        }
-    };
-}
-integers!(int32, i32, u32);
-integers!(int64, i64, u64);
-
-/// A float whose bits may be looked at: a NaN becomes the canonical one. Computed on integers, because a
-/// compiler may drop float code that only changes one NaN into another.
-#[inline(always)]
-pub(crate) fn observe32(bits: u32) -> u32 {
-    if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fc0_0000 } else { bits }
-}
-
-/// [`observe32`] of an `f64`.
-#[inline(always)]
-pub(crate) fn observe64(bits: u64) -> u64 {
-    if bits & !(1 << 63) > 0x7ff0_0000_0000_0000 { 0x7ff8_0000_0000_0000 } else { bits }
+    #[inline(always)]
+    fn with<A: Lane, R: Lane>(self, f: impl Fn(A) -> R) {
+        // SAFETY: That of `new`.
+        unsafe { self.0.0.map(f) }
+    }
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-#[inline(always)]
-unsafe fn convert(conversion: Conversion, from: Type, to: Type, o: Operands) {
-    use Conversion::*;
-    use Type::*;
-    // SAFETY: That of the caller. The types are those of `Expr::ty`; other combinations do nothing.
-    unsafe {
-        match (conversion, from, to) {
-            (FromBool, _, _) => o.map(|a: i32| a),
-            (SignExtend, _, _) => o.map(|a: i32| i64::from(a)),
-            (ZeroExtend, _, _) => o.map(|a: u32| u64::from(a)),
-            (Truncate, _, _) => o.map(|a: u64| a as u32),
-            (IntToFloat, I32, F32) => o.map(|a: i32| a as f32),
-            (IntToFloat, I32, F64) => o.map(|a: i32| f64::from(a)),
-            (IntToFloat, I64, F32) => o.map(|a: i64| a as f32),
-            (IntToFloat, I64, F64) => o.map(|a: i64| a as f64),
-            (UintToFloat, I32, F32) => o.map(|a: u32| a as f32),
-            (UintToFloat, I32, F64) => o.map(|a: u32| f64::from(a)),
-            (UintToFloat, I64, F32) => o.map(|a: u64| a as f32),
-            (UintToFloat, I64, F64) => o.map(|a: u64| a as f64),
-            (FloatToInt, F32, I32) => o.map(|a: f32| a as i32),
-            (FloatToInt, F32, I64) => o.map(|a: f32| a as i64),
-            (FloatToInt, F64, I32) => o.map(|a: f64| a as i32),
-            (FloatToInt, F64, I64) => o.map(|a: f64| a as i64),
-            (FloatToUint, F32, I32) => o.map(|a: f32| a as u32),
-            (FloatToUint, F32, I64) => o.map(|a: f32| a as u64),
-            (FloatToUint, F64, I32) => o.map(|a: f64| a as u32),
-            (FloatToUint, F64, I64) => o.map(|a: f64| a as u64),
-            (Promote, _, _) => o.map(|a: f32| f64::from(a)),
-            (Demote, _, _) => o.map(|a: f64| a as f32),
-            (Bitcast, F32, _) => o.map(observe32),
-            (Bitcast, F64, _) => o.map(observe64),
-            (Bitcast, I32, _) => o.map(|a: u32| a),
-            (Bitcast, _, _) => o.map(|a: u64| a),
-            _ => {}
-        }
+impl UseComparison for Given<Map> {
+    type Result = ();
+
+    #[inline(always)]
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> bool) {
+        // SAFETY: That of `new`.
+        unsafe { self.0.0.map2(|a: T, b| Truth::from(f(a, b))) }
     }
 }
 
@@ -471,40 +345,22 @@ unsafe fn convert(conversion: Conversion, from: Type, to: Type, o: Operands) {
 unsafe fn each_lane(op: Op, o: Operands) {
     // SAFETY: That of the caller.
     unsafe {
+        // What an operation isn't defined for, which `Definition::check` has ruled out, would do nothing.
         match op {
-            Op::Unary(op, Type::F64) => float64::unary(op, o),
-            Op::Unary(op, _) => float32::unary(op, o),
-            Op::Binary(op, ty) => binary(op, ty, Map(o)),
-            Op::Update(op, ty) => binary(op, ty, Update(o)),
-            Op::Compare(op, Type::F32) => float32::compare(op, o),
-            Op::Compare(op, Type::F64) => float64::compare(op, o),
-            Op::Compare(op, Type::I64) => int64::compare(op, o),
-            Op::Compare(op, _) => int32::compare(op, o),
-            Op::Fma(Type::F64) => float64::fma(o),
-            Op::Fma(_) => float32::fma(o),
-            Op::UpdateFma(Type::F64) => float64::update_fma(o),
-            Op::UpdateFma(_) => float32::update_fma(o),
-            Op::Select(ty) if lane_bytes(ty) == 8 => o.map3(|a: i32, b: u64, c| if a != 0 { b } else { c }),
-            Op::Select(_) => o.map3(|a: i32, b: u32, c| if a != 0 { b } else { c }),
-            Op::Convert(conversion, from, to) => convert(conversion, from, to, o),
-        }
-    }
-}
-
-#[expect(unsafe_code, reason = "lanes are in untyped memory")]
-#[inline(always)]
-unsafe fn binary<U>(op: BinaryOp, ty: Type, to: U)
-where
-    U: Use<f32> + Use<f64> + Use<i32> + Use<i64>,
-{
-    // SAFETY: That of the caller.
-    unsafe {
-        match ty {
-            Type::F32 => float32::binary(op, to),
-            Type::F64 => float64::binary(op, to),
-            Type::I64 => int64::binary(op, to),
-            Type::I32 | Type::Bool => int32::binary(op, to),
-        }
+            Op::Unary(op, ty) => op.with(ty, Given::new(Map(o))),
+            Op::Binary(op, ty) => op.with(ty, Given::new(Map(o))),
+            Op::Update(op, ty) => op.with(ty, Given::new(Update(o))),
+            Op::Compare(op, ty) => op.with(ty, Given::new(Map(o))),
+            Op::Convert(conversion, from, to) => conversion.with(from, to, Given::new(Map(o))),
+            Op::Fma(Type::F64) => Some(o.map3(f64::mul_add)),
+            Op::Fma(_) => Some(o.map3(f32::mul_add)),
+            Op::UpdateFma(Type::F64) => Some(o.update(f64::mul_add)),
+            Op::UpdateFma(_) => Some(o.update(f32::mul_add)),
+            Op::Select(ty) if lane_bytes(ty) == 8 => {
+                Some(o.map3(|a: i32, b: u64, c| if a != 0 { b } else { c }))
+            }
+            Op::Select(_) => Some(o.map3(|a: i32, b: u32, c| if a != 0 { b } else { c })),
+        };
     }
 }
 
@@ -512,21 +368,14 @@ where
 #[inline(always)]
 unsafe fn fold_lanes(op: BinaryOp, ty: Type, fold: Fold) {
     // SAFETY: That of the caller.
-    unsafe { binary(op, ty, fold) }
+    op.with(ty, unsafe { Given::new(fold) });
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 #[inline(always)]
 unsafe fn fold_each_row(op: BinaryOp, ty: Type, rows: Rows) {
     // SAFETY: That of the caller.
-    unsafe { binary(op, ty, rows) }
-}
-
-#[expect(unsafe_code, reason = "lanes are in untyped memory")]
-#[inline(always)]
-unsafe fn halve_register(op: BinaryOp, ty: Type, register: *mut u8) {
-    // SAFETY: That of the caller.
-    unsafe { binary(op, ty, Halve(register)) }
+    op.with(ty, unsafe { Given::new(rows) });
 }
 
 compiled! {
@@ -569,5 +418,5 @@ compiled! {
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 pub(crate) unsafe fn halve(_: Level, op: BinaryOp, ty: Type, register: *mut u8) {
     // SAFETY: That of the caller.
-    unsafe { halve_register(op, ty, register) }
+    op.with(ty, unsafe { Given::new(Halve(register)) });
 }

@@ -167,7 +167,7 @@ fn most_units(units: u64, fits: impl Fn(u64) -> bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Graph, Tensor};
+    use graph::{Graph, Tensor};
     use dnn_lib::tensor::{DType, TensorType};
 
     #[test]

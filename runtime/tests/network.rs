@@ -618,7 +618,8 @@ fn a_large_image_is_checked_while_the_server_runs() {
     let head = format!("{header:<117}\n");
     net.folder.write("one.npy", [b"\x93NUMPY\x01\x00v\x00", head.as_bytes(), &1u64.to_le_bytes()].concat());
     let inputs = ["--input", "state=one.npy", "--input", "number=one.npy"];
-    let ask = || net.json(REQUESTER, &[&["request", "large.opml"], &inputs[..]].concat())["request"].to_string();
+    let ask =
+        || net.json(REQUESTER, &[&["request", "large.opml"], &inputs[..]].concat())["request"].to_string();
     let id = ask();
     let serve = ["serve", "large.opml", "--poll", "100"];
     let server = net.play(SERVER, &serve);

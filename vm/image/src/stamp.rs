@@ -8,8 +8,8 @@ use std::os::unix::fs::MetadataExt;
 /// Which file an image is in, and when that file was last changed.
 ///
 /// The system sets the time of a change with every write, and no call sets it back, as one does with the time
-/// of modification. So a file that has its old stamp has the bytes that were written to it. It can still have
-/// lost some of them: a stamp says nothing about a failing disk.
+/// of modification. So whoever can't set the clock or write past the file system can't change a file and keep
+/// its stamp. A disk can: a stamp says nothing about bits that are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     device: u64,

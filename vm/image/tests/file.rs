@@ -185,8 +185,7 @@ fn a_stamp_tells_that_a_file_was_changed_or_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("model.image");
     image().write(&path).expect("write");
-    let stamp =
-        || Image::open(&path).and_then(|image| Ok(image.stamp().expect("a stamp"))).expect("an image");
+    let stamp = || Image::open(&path).expect("an image").stamp().expect("a stamp");
     let (opened, first) = (Image::open(&path).expect("an image"), stamp());
     assert_eq!(stamp(), first);
     // The time of the last change can't be set back, as that of modification can.

@@ -75,7 +75,7 @@ fn a_period_is_not_repeated_more_often_than_it_may_be() {
     let model = LoadedModel::new(image, Some(native)).expect("a model");
     for repetitions in [0, 1, 6] {
         let shortcut = NativeShortcut::new(&model, repetitions, &[]).expect("native code");
-        let error = shortcut.err().expect("refused").to_string();
+        let error = shortcut.expect_err("refused").to_string();
         assert!(error.ends_with("only 2 to 5 times"), "{error}");
     }
 }

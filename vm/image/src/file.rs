@@ -19,7 +19,7 @@ use step::{MachineProfile, Root, keccak};
 /// The first bytes of every image.
 pub const MAGIC: [u8; 8] = *b"opmlimg\0";
 /// The version of the format that this crate reads and writes.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Bytes before the metadata: magic, version, length and hash of the metadata.
 const HEADER: u64 = 8 + 4 + 4 + 32;

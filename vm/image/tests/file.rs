@@ -119,7 +119,7 @@ fn errors_say_what_is_damaged() {
     };
     let last = good.len() - 1;
     assert_eq!(message(&|b| b[0] = 0), "not an opml image: it does not start with the bytes \"opmlimg\"");
-    assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 6");
+    assert_eq!(message(&|b| b[8] = 9), "image version 9; this program reads version 7");
     assert!(message(&|b| b[60] ^= 1).starts_with("the image's metadata has the hash 0x"));
     // Two pages and a block with all nodes: the root first, and those of pages in the second half.
     let (pages, block) = (good.len() - 3 * 4096, good.len() - 4096);

@@ -17,8 +17,7 @@ const BLOCK: usize = 512 << 10;
 
 /// The product of `left` and a right factor that was packed before, in the rows and columns of `out`.
 ///
-/// `epilogue` gets finished elements while they are in the cache: row, first column, and the elements from
-/// there. It sees each element once.
+/// `epilogue` gets finished elements while they are in the cache, each of them once.
 pub fn multiply<E: Element>(
     left: &Matrix<'_, E>,
     right: &Panels<E>,
@@ -179,9 +178,7 @@ impl<E: Element> Part<'_, E> {
             let pointers = rows.pointers(tile.clone(), k.clone());
             self.tile(pointers, tile.clone(), k.len(), [first, last], rows.isa, out);
             if last {
-                for row in tile {
-                    epilogue(row, self.columns.start, out.run(row, self.columns.clone()));
-                }
+                epilogue(out.part(tile, self.columns.clone()));
             }
         }
     }

@@ -278,10 +278,11 @@ impl<'a> Machine<'a> {
     }
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-    fn apply(&self, op: Op, to: Slot, from: [Slot; 3], block: Block<'_>) {
+    fn apply(&self, op: Op, to: Slot, from: [Slot; 4], block: Block<'_>) {
         let at = |slot| self.at(slot, block.first);
         // Not by `map`, whose result would be copied.
-        let from = [at(from[0]).cast_const(), at(from[1]).cast_const(), at(from[2]).cast_const()];
+        let [a, b, c, d] = from;
+        let from = [at(a).cast_const(), at(b).cast_const(), at(c).cast_const(), at(d).cast_const()];
         let operands = Operands { count: block.count(), to: at(to), from };
         // SAFETY: Facts 3 and 4. The target is no operand: each instruction has a target of its own, and an
         // update is made only where nothing else uses the value that it changes.
@@ -513,7 +514,7 @@ impl<'a> Machine<'a> {
                 let mut half = LANES / 2;
                 while half > 0 {
                     for to in registers..registers + half {
-                        self.apply(Op::Update(op, ty), to, [to + half; 3], block);
+                        self.apply(Op::Update(op, ty), to, [to + half; 4], block);
                     }
                     half /= 2;
                 }
@@ -567,7 +568,7 @@ impl<'a> Machine<'a> {
             Fold::Ascending { after, .. } => after.iter().for_each(|&copy| self.copy(copy, block)),
             &Fold::Blocks { op, ty, registers, value, .. } => {
                 let register = registers + *number % LANES;
-                self.apply(Op::Update(op, ty), register, [value; 3], block);
+                self.apply(Op::Update(op, ty), register, [value; 4], block);
                 *number += 1;
             }
             Fold::Along { .. } => {}

@@ -77,7 +77,7 @@ pub(crate) struct Lanes {
 
 #[derive(Debug)]
 pub(crate) enum Instr {
-    Apply { op: Op, to: Slot, from: [Slot; 3] },
+    Apply { op: Op, to: Slot, from: [Slot; 4] },
     Call { function: Function, to: Slot, from: Slot },
     Index { to: Slot, index: Linear, steps: Vec<i64> },
     Load(Load),

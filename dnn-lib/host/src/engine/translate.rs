@@ -65,6 +65,7 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
         lanes,
         stages: Vec::new(),
         values: vec![None; definition.types.len()],
+        uses: all_uses(definition),
         depths: vec![0; definition.axes.len()],
         constants: HashMap::new(),
         slots: Vec::new(),
@@ -211,6 +212,8 @@ struct Translator<'a> {
     /// Where the elements of the stages are in scratch memory.
     stages: Vec<usize>,
     values: Vec<Option<Known>>,
+    /// How often each value is used.
+    uses: Vec<usize>,
     /// In how many reductions an axis has its index.
     depths: Vec<usize>,
     /// The slots of constants, by their bits and the bytes of a lane.
@@ -426,9 +429,37 @@ impl Translator<'_> {
         };
         let operands = expr.operands();
         let to = self.slot_of(value);
-        self.apply(op, to, &operands);
+        match *expr {
+            Expr::Select { condition, then, otherwise } if self.choose(to, condition, then, otherwise) => {}
+            _ => self.apply(op, to, &operands),
+        }
         let (depth, depends) = self.join(&operands);
         self.define(value, to, depth, depends);
+    }
+
+    /// Makes one instruction of a selection and the comparison before it that nothing else uses. Returns whether
+    /// it could.
+    fn choose(&mut self, to: Slot, condition: Value, then: Value, otherwise: Value) -> bool {
+        let (depth, _) = self.join(&[condition, then, otherwise]);
+        let known = self.known(condition);
+        if known.constant || known.depth != depth || self.uses[condition.index()] != 1 {
+            return false;
+        }
+        let compares = |instr: &Instr| match *instr {
+            Instr::Apply { op: Op::Compare(comparison, ty), to, from } if to == known.slot => {
+                Some((comparison, ty, from))
+            }
+            _ => None,
+        };
+        let found = self.code[depth].iter().enumerate().rev().find_map(|(at, instr)| Some((at, compares(instr)?)));
+        let Some((at, (comparison, ty, [a, b, ..]))) = found else { return false };
+        if lane_bytes(ty) != lane_bytes(self.definition.ty(then)) {
+            return false;
+        }
+        self.code[depth].remove(at);
+        let (then, otherwise) = (self.operand(then, depth), self.operand(otherwise, depth));
+        self.code[depth].push(Instr::Apply { op: Op::Choose(comparison, ty), to, from: [a, b, then, otherwise] });
+        true
     }
 
     /// The depth at which all of some values are known, and the axes that they depend on.
@@ -446,7 +477,7 @@ impl Translator<'_> {
     }
 
     fn apply_at(&mut self, depth: usize, op: Op, to: Slot, operands: &[Value]) {
-        let mut from = [to; 3];
+        let mut from = [to; 4];
         for (slot, &operand) in from.iter_mut().zip(operands) {
             *slot = self.operand(operand, depth);
         }
@@ -738,6 +769,37 @@ fn updates(reduction: &Reduction, step: &Step) -> Option<usize> {
     let uses = |value: Value| reduction.body.iter().map(|step| uses(step, value)).sum::<usize>();
     (reduction.yields[index] == *value && once && !kept && uses(carried) == 1 && uses(*value) == 0)
         .then_some(index)
+}
+
+/// How often each value is used.
+fn all_uses(definition: &Definition) -> Vec<usize> {
+    fn count(steps: &[Step], uses: &mut [usize]) {
+        for step in steps {
+            let mut add = |value: Value| uses[value.index()] += 1;
+            match step {
+                Step::Let(_, expr) => expr.operands().into_iter().for_each(add),
+                Step::Call(_, _, x) => add(*x),
+                Step::Index(..) => {}
+                Step::Load(_, load) => {
+                    let computed = load.at.iter().filter_map(|coordinate| match coordinate {
+                        Coordinate::Value(index) => Some(*index),
+                        Coordinate::Affine(_) => None,
+                    });
+                    computed.chain(load.otherwise).for_each(add);
+                }
+                Step::Reduce(reduction) => {
+                    reduction.init.iter().chain(&reduction.yields).copied().for_each(add);
+                    count(&reduction.body, uses);
+                }
+            }
+        }
+    }
+    let mut uses = vec![0; definition.types.len()];
+    for stage in &definition.stages {
+        count(&stage.steps, &mut uses);
+        uses[stage.value.index()] += 1;
+    }
+    uses
 }
 
 /// How many steps use a value.

@@ -14,6 +14,8 @@ pub(crate) enum Op {
     Fma(Type),
     /// The second where the first is not 0, else the third.
     Select(Type),
+    /// The third where the comparison of the first two is true, else the fourth: lanes of as many bytes as theirs.
+    Choose(Comparison, Type),
     /// From a type to another.
     Convert(Conversion, Type, Type),
     /// The target and the first operand make the target.
@@ -69,65 +71,180 @@ pub(crate) struct Operands {
     /// The number of lanes.
     pub count: usize,
     pub to: *mut u8,
-    pub from: [*const u8; 3],
+    pub from: [*const u8; 4],
 }
 
+/// What is computed for each lane, so many lanes at a time that a compiler keeps them in registers.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+trait Lanewise {
+    /// The lanes of the result.
+    type To: Copy;
+
+    /// The results of lanes from `at` on.
+    ///
+    /// # Safety
+    ///
+    /// What [`each`] promises.
+    unsafe fn compute<const COUNT: usize>(&self, at: usize) -> [Self::To; COUNT];
+}
+
+/// The same number, but a compiler doesn't know that. From a loop over vectors that it understands, it makes one
+/// over vectors of vectors, which gathers.
+#[expect(unsafe_code, reason = "inline assembly")]
+#[inline(always)]
+fn opaque(mut number: usize) -> usize {
+    // SAFETY: There is no instruction.
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags)) };
+    number
+}
+
+/// Computes lanes and writes them to a target. What doesn't fill the last vector is computed in one that
+/// overlaps it.
+///
+/// # Safety
+///
+/// The target has `count` lanes, which nothing else accesses meanwhile, and `lanes` can compute as many. They may
+/// read the target: they see what was there before.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn each<L: Lanewise>(count: usize, to: *mut u8, lanes: &L) {
+    let to = to.cast::<L::To>();
+    // SAFETY: That of the caller: all vectors are in the first `count` lanes, and the last one is computed
+    // before others that it overlaps are written.
+    unsafe {
+        macro_rules! two {
+            ($lanes:literal) => {{
+                let last = count - $lanes;
+                let (first, second) = (lanes.compute::<$lanes>(0), lanes.compute::<$lanes>(last));
+                to.cast::<[L::To; $lanes]>().write(first);
+                to.add(last).cast::<[L::To; $lanes]>().write(second);
+            }};
+        }
+        match count {
+            33.. => {
+                let last = count - 32;
+                let end = lanes.compute::<32>(last);
+                let mut at = 0;
+                while at < last {
+                    let vector = lanes.compute::<32>(at);
+                    to.add(at).cast::<[L::To; 32]>().write(vector);
+                    at = opaque(at + 32);
+                }
+                to.add(last).cast::<[L::To; 32]>().write(end);
+            }
+            16.. => two!(16),
+            8.. => two!(8),
+            4.. => two!(4),
+            2.. => two!(2),
+            1 => to.write(lanes.compute::<1>(0)[0]),
+            _ => {}
+        }
+    }
+}
+
+/// Lanes of an array, from `at` on.
+///
+/// # Safety
+///
+/// There are so many there, initialised and aligned, and nothing writes to them meanwhile.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn lanes<T: Copy, const COUNT: usize>(from: *const u8, at: usize) -> [T; COUNT] {
+    // SAFETY: That of the caller.
+    unsafe { from.cast::<T>().add(at).cast::<[T; COUNT]>().read() }
+}
+
+/// Types of computations on each lane: a function, and of which operands it takes lanes, in their order. Operand
+/// `to` is the target.
+macro_rules! lanewise {
+    ($($name:ident<$($ty:ident),+>($($operand:tt: $of:ident),+);)+) => {$(
+        struct $name<F, R, $($ty),+>(Operands, F, std::marker::PhantomData<(R, $($ty),+)>);
+
+        #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+        impl<R: Copy + Default, $($ty: Copy,)+ F: Fn($($of),+) -> R> Lanewise for $name<F, R, $($ty),+> {
+            type To = R;
+
+            #[inline(always)]
+            unsafe fn compute<const COUNT: usize>(&self, at: usize) -> [R; COUNT] {
+                // SAFETY: That of the caller.
+                let operands = unsafe { ($(lanes::<$of, COUNT>(lanewise!(self.0, $operand), at),)+) };
+                // Not `array::from_fn`, which isn't always compiled for the set of vector instructions.
+                let mut results = [R::default(); COUNT];
+                for (lane, result) in results.iter_mut().enumerate() {
+                    *result = lanewise!(call self.1, operands, lane, $($operand)+);
+                }
+                results
+            }
+        }
+    )+};
+    ($operands:expr, to) => { $operands.to.cast_const() };
+    ($operands:expr, $index:tt) => { $operands.from[$index] };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt) => { ($f)($operands.0[$lane]) };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt $b:tt) => {
+        ($f)($operands.0[$lane], $operands.1[$lane])
+    };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt $b:tt $c:tt) => {
+        ($f)($operands.0[$lane], $operands.1[$lane], $operands.2[$lane])
+    };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt $b:tt $c:tt $d:tt) => {
+        ($f)($operands.0[$lane], $operands.1[$lane], $operands.2[$lane], $operands.3[$lane])
+    };
+}
+lanewise! {
+    Map1<A>(0: A);
+    Map2<A>(0: A, 1: A);
+    Map3<A, T>(0: A, 1: T, 2: T);
+    Map4<A, T>(0: A, 1: A, 2: T, 3: T);
+    Update1<A>(to: A, 0: A);
+    Update2<A>(to: A, 0: A, 1: A);
+}
+
+/// # Safety
+///
+/// Of all methods: the target and the operands that the function takes are `count` initialised lanes of its types,
+/// the target apart from the others. Nothing else accesses the target or writes to the others meanwhile.
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 impl Operands {
-    /// # Safety
-    ///
-    /// Operand `index` has `count` initialised lanes of `T`, which nothing writes meanwhile.
+    /// The function of operand 0.
     #[inline(always)]
-    unsafe fn lanes<'a, T>(self, index: usize) -> &'a [T] {
+    unsafe fn map<A: Copy, R: Copy + Default>(self, f: impl Fn(A) -> R) {
         // SAFETY: That of the caller.
-        unsafe { std::slice::from_raw_parts(self.from[index].cast(), self.count) }
+        unsafe { each(self.count, self.to, &Map1(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target has `count` initialised lanes of `T`, which nothing else accesses meanwhile.
+    /// The function of operands 0 and 1.
     #[inline(always)]
-    unsafe fn target<'a, T>(self) -> &'a mut [T] {
+    unsafe fn map2<A: Copy, R: Copy + Default>(self, f: impl Fn(A, A) -> R) {
         // SAFETY: That of the caller.
-        unsafe { std::slice::from_raw_parts_mut(self.to.cast(), self.count) }
+        unsafe { each(self.count, self.to, &Map2(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target and operand 0 have lanes of these types, apart from each other.
+    /// The function of operands 0 to 2.
     #[inline(always)]
-    unsafe fn map<A: Copy, R>(self, f: impl Fn(A) -> R) {
+    unsafe fn map3<A: Copy, T: Copy + Default>(self, f: impl Fn(A, T, T) -> T) {
         // SAFETY: That of the caller.
-        let (to, a) = unsafe { (self.target::<R>(), self.lanes::<A>(0)) };
-        for (to, &a) in to.iter_mut().zip(a) {
-            *to = f(a);
-        }
+        unsafe { each(self.count, self.to, &Map3(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target and operands 0 and 1 have lanes of these types, the target apart from the others.
+    /// The function of operands 0 to 3.
     #[inline(always)]
-    unsafe fn map2<A: Copy, R>(self, f: impl Fn(A, A) -> R) {
+    unsafe fn map4<A: Copy, T: Copy + Default>(self, f: impl Fn(A, A, T, T) -> T) {
         // SAFETY: That of the caller.
-        let (to, a, b) = unsafe { (self.target::<R>(), self.lanes::<A>(0), self.lanes::<A>(1)) };
-        for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
-            *to = f(a, b);
-        }
+        unsafe { each(self.count, self.to, &Map4(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target and all operands have lanes of these types, the target apart from the others.
+    /// The function of the target and operand 0.
     #[inline(always)]
-    unsafe fn map3<A: Copy, T: Copy>(self, f: impl Fn(A, T, T) -> T) {
+    unsafe fn update<A: Copy + Default>(self, f: impl Fn(A, A) -> A) {
         // SAFETY: That of the caller.
-        let (to, a) = unsafe { (self.target::<T>(), self.lanes::<A>(0)) };
-        // SAFETY: The same.
-        let (b, c) = unsafe { (self.lanes::<T>(1), self.lanes::<T>(2)) };
-        for (((to, &a), &b), &c) in to.iter_mut().zip(a).zip(b).zip(c) {
-            *to = f(a, b, c);
-        }
+        unsafe { each(self.count, self.to, &Update1(self, f, std::marker::PhantomData)) }
+    }
+
+    /// The function of the target and operands 0 and 1.
+    #[inline(always)]
+    unsafe fn update2<A: Copy + Default>(self, f: impl Fn(A, A, A) -> A) {
+        // SAFETY: That of the caller.
+        unsafe { each(self.count, self.to, &Update2(self, f, std::marker::PhantomData)) }
     }
 }
 
@@ -159,7 +276,7 @@ pub(crate) struct Fold {
 struct Halve(*mut u8);
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy> Use<T> for Map {
+impl<T: Copy + Default> Use<T> for Map {
     #[inline(always)]
     unsafe fn with(self, f: impl Fn(T, T) -> T) {
         // SAFETY: That of the caller.
@@ -168,14 +285,11 @@ impl<T: Copy> Use<T> for Map {
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy> Use<T> for Update {
+impl<T: Copy + Default> Use<T> for Update {
     #[inline(always)]
     unsafe fn with(self, f: impl Fn(T, T) -> T) {
         // SAFETY: That of the caller.
-        let (to, a) = unsafe { (self.0.target::<T>(), self.0.lanes::<T>(0)) };
-        for (to, &a) in to.iter_mut().zip(a) {
-            *to = f(*to, a);
-        }
+        unsafe { self.0.update(f) }
     }
 }
 
@@ -338,17 +452,29 @@ macro_rules! floats {
             }
 
             #[inline(always)]
+            pub(super) unsafe fn choose<T: Copy + Default>(op: Comparison, o: Operands) {
+                unsafe {
+                    match op {
+                        Comparison::Eq => o.map4(|a: $float, b, c: T, d| if a == b { c } else { d }),
+                        Comparison::Ne => o.map4(|a: $float, b, c: T, d| if a != b { c } else { d }),
+                        Comparison::Lt | Comparison::LtU => {
+                            o.map4(|a: $float, b, c: T, d| if a < b { c } else { d })
+                        }
+                        Comparison::Le | Comparison::LeU => {
+                            o.map4(|a: $float, b, c: T, d| if a <= b { c } else { d })
+                        }
+                    }
+                }
+            }
+
+            #[inline(always)]
             pub(super) unsafe fn fma(o: Operands) {
                 unsafe { o.map3(|a: $float, b, c| <$float>::mul_add(a, b, c)) }
             }
 
             #[inline(always)]
             pub(super) unsafe fn update_fma(o: Operands) {
-                let (to, a, b) =
-                    unsafe { (o.target::<$float>(), o.lanes::<$float>(0), o.lanes::<$float>(1)) };
-                for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
-                    *to = a.mul_add(b, *to);
-                }
+                unsafe { o.update2(|sum: $float, a, b| a.mul_add(b, sum)) }
             }
         }
     };
@@ -405,6 +531,20 @@ macro_rules! integers {
                         Comparison::Le => o.map2(|a: $signed, b| i32::from(a <= b)),
                         Comparison::LtU => o.map2(|a: $unsigned, b| i32::from(a < b)),
                         Comparison::LeU => o.map2(|a: $unsigned, b| i32::from(a <= b)),
+                    }
+                }
+            }
+
+            #[inline(always)]
+            pub(super) unsafe fn choose<T: Copy + Default>(op: Comparison, o: Operands) {
+                unsafe {
+                    match op {
+                        Comparison::Eq => o.map4(|a: $signed, b, c: T, d| if a == b { c } else { d }),
+                        Comparison::Ne => o.map4(|a: $signed, b, c: T, d| if a != b { c } else { d }),
+                        Comparison::Lt => o.map4(|a: $signed, b, c: T, d| if a < b { c } else { d }),
+                        Comparison::Le => o.map4(|a: $signed, b, c: T, d| if a <= b { c } else { d }),
+                        Comparison::LtU => o.map4(|a: $unsigned, b, c: T, d| if a < b { c } else { d }),
+                        Comparison::LeU => o.map4(|a: $unsigned, b, c: T, d| if a <= b { c } else { d }),
                     }
                 }
             }
@@ -484,6 +624,10 @@ unsafe fn each_lane(op: Op, o: Operands) {
             Op::Fma(_) => float32::fma(o),
             Op::UpdateFma(Type::F64) => float64::update_fma(o),
             Op::UpdateFma(_) => float32::update_fma(o),
+            Op::Choose(op, Type::F32) => float32::choose::<u32>(op, o),
+            Op::Choose(op, Type::F64) => float64::choose::<u64>(op, o),
+            Op::Choose(op, Type::I64) => int64::choose::<u64>(op, o),
+            Op::Choose(op, _) => int32::choose::<u32>(op, o),
             Op::Select(ty) if lane_bytes(ty) == 8 => o.map3(|a: i32, b: u64, c| if a != 0 { b } else { c }),
             Op::Select(_) => o.map3(|a: i32, b: u32, c| if a != 0 { b } else { c }),
             Op::Convert(conversion, from, to) => convert(conversion, from, to, o),

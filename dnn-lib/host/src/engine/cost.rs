@@ -35,6 +35,9 @@ fn of_code(code: &[Instr]) -> u64 {
         Instr::Load(load) if load.computed.iter().any(|computed| !computed.uniform) => GATHERED,
         Instr::Load(load) if load.lanes.steps.last().is_some_and(|step| step.unsigned_abs() > 1) => ROUGH,
         Instr::Load(_) => SIMPLE,
+        Instr::Terms(terms) => {
+            terms.ranges.iter().map(|range| range.size as u64).fold(SIMPLE, u64::saturating_mul)
+        }
         Instr::Reduce(reduce) => of_reduce(reduce),
     };
     code.iter().map(of_instr).fold(0, u64::saturating_add)

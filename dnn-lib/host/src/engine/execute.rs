@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::axes::within;
 use super::program::{
-    Chunked, Copy, Fold, Instr, Load, Loop, Place, Program, Reduce, Slot, StageCode, Window,
+    Chunked, Copy, Fold, Instr, Load, Loop, Place, Program, Reduce, Slot, StageCode, TermWindow, Terms, Window,
 };
 use super::transfer::{self, Read, Run};
 use super::translate::DIMS;
@@ -139,6 +139,9 @@ pub(crate) struct Machine<'a> {
     lane: usize,
     /// The offsets of gathered elements.
     offsets: Vec<i64>,
+    /// Of the fold of elements that runs: the indices of its axes, and the offsets at them.
+    inside: Vec<Range<i64>>,
+    terms: Vec<isize>,
     /// Whether the last input is in the place of the output.
     shared: bool,
 }
@@ -175,6 +178,8 @@ impl<'a> Machine<'a> {
             indices,
             lane: 0,
             offsets: Vec::new(),
+            inside: Vec::new(),
+            terms: Vec::new(),
             shared: false,
         }
     }
@@ -257,6 +262,7 @@ impl<'a> Machine<'a> {
                     runs(&block, steps, |lanes| self.count(*to, base.wrapping_add(lanes.offset), lanes));
                 }
                 Instr::Load(load) => self.load(load, block),
+                Instr::Terms(terms) => self.terms(terms, block),
                 Instr::Reduce(reduce) => self.reduce(reduce, block),
             }
         }
@@ -377,8 +383,18 @@ impl<'a> Machine<'a> {
         };
         let base = load.offset.at(&self.indices);
         let apart = load.lanes.side_by_side && load.lanes.steps.iter().any(|&step| step != 0);
-        if apart || !load.computed.is_empty() || !load.tested.is_empty() {
+        if apart || !load.computed.is_empty() {
             return self.load_some(load, block, from, base);
+        }
+        match self.inside(load, block) {
+            Inside::All => {}
+            Inside::None if load.stays => {
+                if let Some(otherwise) = load.otherwise {
+                    self.slots[load.to] = self.slots[otherwise];
+                }
+                return;
+            }
+            Inside::None | Inside::Some => return self.load_some(load, block, from, base),
         }
         let whole = block.count();
         if load.lanes.side_by_side {
@@ -386,6 +402,111 @@ impl<'a> Machine<'a> {
             return self.load_run(load, &lanes, from, base, whole);
         }
         runs(&block, &load.lanes.steps, |lanes| self.load_run(load, lanes, from, base, whole));
+    }
+
+    /// Which elements of a block are in range.
+    fn inside(&self, load: &Load, block: Block<'_>) -> Inside {
+        let mut inside = Inside::All;
+        for tested in &load.tested {
+            let start = tested.index.at(&self.indices);
+            let (mut least, mut most) = (start, start);
+            for (&step, &count) in tested.steps.iter().zip(&block.counts) {
+                let length = step.wrapping_mul(count as i64 - 1);
+                if length < 0 { least += length } else { most += length }
+            }
+            if most < 0 || least >= tested.size {
+                return Inside::None;
+            }
+            if least < 0 || most >= tested.size {
+                inside = Inside::Some;
+            }
+        }
+        inside
+    }
+
+    /// Folds elements of an input.
+    fn terms(&mut self, terms: &Terms, block: Block<'_>) {
+        self.own(terms.to, 0);
+        self.inside.clear();
+        for range in &terms.ranges {
+            let inside = match &range.window {
+                Some(TermWindow::Still { start, step, size }) => {
+                    within(start.at(&self.indices), *step, *size, 0..range.size)
+                }
+                _ => 0..range.size,
+            };
+            self.inside.push(inside);
+        }
+        let mut area = Area { offset: terms.offset.at(&self.indices), lane: 0, counts: [1; DIMS] };
+        self.terms_from(terms, block, 0, &mut area);
+    }
+
+    /// Folds elements for the lanes of an area, whose dimensions before `dim` are known.
+    fn terms_from(&mut self, terms: &Terms, block: Block<'_>, dim: usize, area: &mut Area) {
+        let rank = block.dims.len();
+        if dim == rank {
+            return self.terms_of(terms, block, area);
+        }
+        let moving = terms.ranges.iter().enumerate().find_map(|(index, range)| match &range.window {
+            Some(TermWindow::Moving { dim: own, stretches }) if *own == dim => Some((index, stretches)),
+            _ => None,
+        });
+        let Some((range, stretches)) = moving else {
+            area.counts[dim] = block.counts[dim];
+            return self.terms_from(terms, block, dim + 1, area);
+        };
+        let first = self.indices[block.dims[dim]];
+        let end = first + block.counts[dim] as i64;
+        let lanes: usize = block.counts[dim + 1..rank].iter().product();
+        let (offset, lane) = (area.offset, area.lane);
+        let before = stretches.partition_point(|stretch| stretch.positions.end <= first);
+        for stretch in stretches[before..].iter().take_while(|stretch| stretch.positions.start < end) {
+            let (start, end) = (stretch.positions.start.max(first), stretch.positions.end.min(end));
+            self.inside[range] = stretch.inside.clone();
+            area.offset = offset.wrapping_add(terms.steps[dim].wrapping_mul(start - first));
+            area.lane = lane + (start - first) as usize * lanes;
+            area.counts[dim] = (end - start) as usize;
+            self.terms_from(terms, block, dim + 1, area);
+        }
+        (area.offset, area.lane) = (offset, lane);
+    }
+
+    /// Folds elements for the lanes of an area, all of which have the same indices.
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn terms_of(&mut self, terms: &Terms, block: Block<'_>, area: &Area) {
+        self.terms.clear();
+        self.terms.push(0);
+        for (range, inside) in terms.ranges.iter().zip(&self.inside) {
+            let outer = self.terms.len();
+            for index in 0..outer {
+                let so_far = self.terms[index];
+                let at = |index: i64| so_far.wrapping_add(range.step.wrapping_mul(index) as isize);
+                self.terms.extend(inside.clone().map(at));
+            }
+            self.terms.drain(..outer);
+        }
+        let rank = block.dims.len();
+        let (mut counts, mut steps, mut lanes) = ([1; DIMS], [0; DIMS], [0; DIMS]);
+        let mut side_by_side = 1;
+        for dim in (0..rank).rev() {
+            let to = dim + DIMS - rank;
+            (counts[to], steps[to], lanes[to]) = (area.counts[dim], terms.steps[dim] as isize, side_by_side);
+            side_by_side *= block.counts[dim];
+        }
+        debug_assert!(self.terms.iter().all(|&term| {
+            let first = area.offset + term as i64;
+            let ends = counts.iter().zip(steps).map(|(&count, step)| step as i64 * (count as i64 - 1));
+            let (least, most) = ends.fold((first, first), |(least, most), end| {
+                (least + end.min(0), most + end.max(0))
+            });
+            (0..terms.elements).contains(&least) && (0..terms.elements).contains(&most)
+        }));
+        let bytes = lane_bytes(terms.ty);
+        let from = self.inputs[terms.input].wrapping_offset(area.offset as isize * bytes as isize);
+        let (init, to) = (self.at(terms.init, 0).cast_const(), self.at(terms.to, area.lane));
+        let folded = vector::Terms { init, from, offsets: &self.terms, to, counts, steps, lanes };
+        // SAFETY: Facts 1 to 5. Only indices that are inside all windows are folded.
+        unsafe { vector::fold_terms(self.level, terms.op, terms.ty, folded) }
     }
 
     /// Loads rows of a block. If they are all of it, lanes that are elements side by side stay where they are.
@@ -593,14 +714,17 @@ impl<'a> Machine<'a> {
         self.indices[last.axis] = 0;
         self.steps(&reduce.body, Block::new(dims, counts));
         let [init, lanes] = [init, value].map(|&slot| self.at(slot, 0).cast_const());
-        let fold = vector::Rows { init, lanes, count, rows, to: self.at(*result, 0) };
+        let fold = vector::Rows { init, lanes, count, stride: count as isize, rows, to: self.at(*result, 0) };
         // SAFETY: Facts 2 to 4. No other instruction has the result.
         unsafe { vector::fold_rows(self.level, *op, *ty, fold) }
     }
 
     /// A reduction along lanes, for each lane of a block.
     fn along(&mut self, reduce: &'a Reduce, block: Block<'a>) {
-        let Fold::Along { spread, .. } = &reduce.fold else { return };
+        let Fold::Along { spread, rows, .. } = &reduce.fold else { return };
+        if let (Some(steps), [Instr::Load(load)]) = (rows, &reduce.body[..]) {
+            return self.rows(reduce, load, steps, block);
+        }
         let mut starts = [0i64; DIMS];
         starts.iter_mut().zip(block.dims).for_each(|(start, &axis)| *start = self.indices[axis]);
         let outside = self.lane;
@@ -624,6 +748,34 @@ impl<'a> Machine<'a> {
         }
         block.dims.iter().zip(starts).for_each(|(&axis, start)| self.indices[axis] = start);
         self.lane = outside;
+    }
+
+    /// A reduction along rows of elements, one for each lane of a block.
+    #[expect(unsafe_code, reason = "elements are in untyped memory")]
+    fn rows(&mut self, reduce: &'a Reduce, load: &Load, steps: &[i64], block: Block<'a>) {
+        let Fold::Along { op, ty, init, result, .. } = &reduce.fold else { return };
+        let (Some(last), Place::Input(input)) = (reduce.ranges.last(), load.from) else { return };
+        self.indices[last.axis] = 0;
+        let base = load.offset.at(&self.indices);
+        runs(&block, steps, |lanes| {
+            let Run { count: rows, step, rows: groups, row_step } = lanes.run;
+            for group in 0..groups {
+                let offset = base.wrapping_add(lanes.offset).wrapping_add(row_step.wrapping_mul(group as i64));
+                let run = Run { count: last.size as usize, step: 1, rows, row_step: step };
+                debug_assert!(in_tensor(load, offset, run), "{load:?}");
+                let lane = lanes.first + group * rows;
+                let fold = vector::Rows {
+                    init: self.at(*init, lane).cast_const(),
+                    lanes: self.inputs[input].wrapping_offset(offset as isize * load.kind.bytes() as isize),
+                    count: last.size as usize,
+                    stride: step as isize,
+                    rows,
+                    to: self.at(*result, lane),
+                };
+                // SAFETY: Facts 1 to 5. No other instruction has the result.
+                unsafe { vector::fold_rows(self.level, *op, *ty, fold) }
+            }
+        });
     }
 
     /// The bits of a lane.
@@ -678,6 +830,22 @@ impl<'a> Machine<'a> {
             std::ptr::copy_nonoverlapping(register.cast_const(), self.at(*result, lane), bytes);
         }
     }
+}
+
+/// Which elements of a block are in range.
+enum Inside {
+    All,
+    None,
+    Some,
+}
+
+/// A part of a block that is one too.
+struct Area {
+    /// The offset of the element of its first lane.
+    offset: i64,
+    /// Its first lane.
+    lane: usize,
+    counts: [usize; DIMS],
 }
 
 /// A part of a block, along its innermost dimension.

@@ -3,6 +3,7 @@
 
 use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Type, UnaryOp};
 
+use super::translate::DIMS;
 use crate::isa::Level;
 
 /// What is done to each lane.
@@ -334,6 +335,100 @@ fn halved<T: Copy>(mut places: [T; LANES], f: &impl Fn(T, T) -> T) -> T {
     places[0]
 }
 
+/// Elements that are folded in ascending order, for each lane of a box.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    /// A lane with the initial value.
+    pub init: *const u8,
+    /// Where offsets of the first lane's elements are counted from.
+    pub from: *const u8,
+    /// The offsets of a lane's elements, in their order.
+    pub offsets: &'a [isize],
+    pub to: *mut u8,
+    /// The dimensions of the box, and the distances along them: of elements, and of lanes. Lanes of the last one
+    /// are side by side.
+    pub counts: [usize; DIMS],
+    pub steps: [isize; DIMS],
+    pub lanes: [usize; DIMS],
+}
+
+/// A row of such lanes, whose elements are `STEP` apart, or, if that is 0, `step`.
+struct TermRow<'a, F, T, const STEP: usize> {
+    f: &'a F,
+    init: T,
+    from: *const T,
+    offsets: &'a [isize],
+    step: isize,
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRow<'_, F, T, STEP> {
+    type To = T;
+
+    #[inline(always)]
+    unsafe fn compute<const COUNT: usize>(&self, at: usize) -> [T; COUNT] {
+        let mut results = [self.init; COUNT];
+        for &offset in self.offsets {
+            let step = if STEP == 0 { self.step } else { STEP as isize };
+            let from = self.from.wrapping_offset(offset.wrapping_add(step.wrapping_mul(at as isize)));
+            // SAFETY: That of the caller: all these elements are there, and what is between them.
+            let term: [T; COUNT] = unsafe {
+                match STEP {
+                    1 => from.cast::<[T; COUNT]>().read(),
+                    2 => {
+                        let first = from.cast::<[T; COUNT]>().read();
+                        let second = from.add(COUNT - 1).cast::<[T; COUNT]>().read();
+                        let mut term = first;
+                        for lane in 0..COUNT {
+                            let place = 2 * lane;
+                            term[lane] = if place < COUNT { first[place] } else { second[place + 1 - COUNT] };
+                        }
+                        term
+                    }
+                    _ => {
+                        let mut term = [self.init; COUNT];
+                        for (lane, term) in term.iter_mut().enumerate() {
+                            *term = from.wrapping_offset(step.wrapping_mul(lane as isize)).read();
+                        }
+                        term
+                    }
+                }
+            };
+            for (result, term) in results.iter_mut().zip(term) {
+                *result = (self.f)(*result, term);
+            }
+        }
+        results
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy + Default> Use<T> for Terms<'_> {
+    #[inline(always)]
+    unsafe fn with(self, f: impl Fn(T, T) -> T) {
+        let [planes, matrices, rows, count] = self.counts;
+        // SAFETY: That of the caller, of all of these.
+        unsafe {
+            let init = self.init.cast::<T>().read();
+            let (f, offsets, step) = (&f, self.offsets, self.steps[DIMS - 1]);
+            for place in 0..planes * matrices * rows {
+                let index = [place / rows / matrices, place / rows % matrices, place % rows];
+                let (mut from, mut to) = (self.from.cast::<T>(), self.to.cast::<T>());
+                for dim in 0..DIMS - 1 {
+                    from = from.wrapping_offset(self.steps[dim].wrapping_mul(index[dim] as isize));
+                    to = to.wrapping_add(self.lanes[dim] * index[dim]);
+                }
+                let to = to.cast();
+                match step {
+                    1 => each(count, to, &TermRow::<_, T, 1> { f, init, from, offsets, step }),
+                    2 => each(count, to, &TermRow::<_, T, 2> { f, init, from, offsets, step }),
+                    _ => each(count, to, &TermRow::<_, T, 0> { f, init, from, offsets, step }),
+                }
+            }
+        }
+    }
+}
+
 /// So many rows are folded in turns, since each waits for its last operation before the next.
 const ROWS: usize = 8;
 
@@ -342,49 +437,60 @@ const ROWS: usize = 8;
 pub(crate) struct Rows {
     pub init: *const u8,
     pub lanes: *const u8,
-    /// The number of lanes of a row.
+    /// The number of lanes of a row, and from a row to the next one.
     pub count: usize,
+    pub stride: isize,
     pub rows: usize,
     pub to: *mut u8,
+}
+
+/// Folds so many rows, the first of which is `row`.
+///
+/// # Safety
+///
+/// That of [`Rows`].
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn fold_some<T: Copy, const COUNT: usize>(all: Rows, row: usize, f: &impl Fn(T, T) -> T) {
+    let (init, to) = (all.init.cast::<T>().wrapping_add(row), all.to.cast::<T>().wrapping_add(row));
+    let start = |row: usize| all.lanes.cast::<T>().wrapping_offset(all.stride.wrapping_mul(row as isize));
+    let whole = all.count - all.count % LANES;
+    // SAFETY: That of the caller: these rows are there, each with `count` lanes.
+    unsafe {
+        let mut registers = [[init.read(); LANES]; COUNT];
+        for (index, places) in registers.iter_mut().enumerate() {
+            *places = [init.add(index).read(); LANES];
+        }
+        for at in (0..whole).step_by(LANES) {
+            for (index, places) in registers.iter_mut().enumerate() {
+                let lanes = start(row + index).add(at).cast::<[T; LANES]>().read();
+                for (place, lane) in places.iter_mut().zip(lanes) {
+                    *place = f(*place, lane);
+                }
+            }
+        }
+        for (index, places) in registers.iter_mut().enumerate() {
+            let rest = std::slice::from_raw_parts(start(row + index).add(whole), all.count - whole);
+            for (place, &lane) in places.iter_mut().zip(rest) {
+                *place = f(*place, lane);
+            }
+            to.add(index).write(halved(*places, f));
+        }
+    }
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 impl<T: Copy> Use<T> for Rows {
     #[inline(always)]
     unsafe fn with(self, f: impl Fn(T, T) -> T) {
-        // SAFETY: That of the caller: all are there, the target apart from the others.
-        let (init, lanes, to) = unsafe {
-            (
-                std::slice::from_raw_parts(self.init.cast::<T>(), self.rows),
-                std::slice::from_raw_parts(self.lanes.cast::<T>(), self.rows * self.count),
-                std::slice::from_raw_parts_mut(self.to.cast::<T>(), self.rows),
-            )
-        };
-        let Some(&any) = init.first() else { return };
-        let mut registers = [[any; LANES]; ROWS];
-        let whole = self.count - self.count % LANES;
-        let rows = lanes.chunks(self.count * ROWS);
-        for ((to, init), rows) in to.chunks_mut(ROWS).zip(init.chunks(ROWS)).zip(rows) {
-            for (places, &init) in registers.iter_mut().zip(init) {
-                *places = [init; LANES];
+        let whole = self.rows - self.rows % ROWS;
+        // SAFETY: That of the caller.
+        unsafe {
+            for row in (0..whole).step_by(ROWS) {
+                fold_some::<T, ROWS>(self, row, &f);
             }
-            let rows = || rows.chunks_exact(self.count);
-            for start in (0..whole).step_by(LANES) {
-                for (places, row) in registers.iter_mut().zip(rows()) {
-                    let Some(lanes) = row[start..].first_chunk::<LANES>() else { continue };
-                    // On a copy, a compiler sees vectors.
-                    let mut own = *places;
-                    for (place, &lane) in own.iter_mut().zip(lanes) {
-                        *place = f(*place, lane);
-                    }
-                    *places = own;
-                }
-            }
-            for ((to, places), row) in to.iter_mut().zip(&mut registers).zip(rows()) {
-                for (place, &lane) in places.iter_mut().zip(&row[whole..]) {
-                    *place = f(*place, lane);
-                }
-                *to = halved(*places, &f);
+            for row in whole..self.rows {
+                fold_some::<T, 1>(self, row, &f);
             }
         }
     }
@@ -699,10 +805,33 @@ compiled! {
     ///
     /// # Safety
     ///
-    /// There are `rows` initialised and aligned values of this type at `init` and at `to`, and `rows * count` at
-    /// `lanes`, and `count` is not 0. Nothing else accesses the target or writes to the others meanwhile; the
-    /// target is apart from them.
+    /// There are `rows` initialised and aligned values of this type at `init` and at `to`, and as many rows of
+    /// `count`, the first of them at `lanes`. Nothing else accesses the target or writes to the others meanwhile;
+    /// the target is apart from them.
     pub(crate) unsafe fn fold_rows(op: BinaryOp, ty: Type, rows: Rows) = fold_each_row;
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn fold_all_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) {
+    // SAFETY: That of the caller.
+    unsafe {
+        match ty {
+            Type::F64 => float64::binary(op, terms),
+            _ => float32::binary(op, terms),
+        }
+    }
+}
+
+compiled! {
+    /// Folds elements of floats.
+    ///
+    /// # Safety
+    ///
+    /// There is an initialised and aligned value of this type at `init`. At the distances of its place, each lane of
+    /// the box has an element at each of the offsets, and a place for its result; all that is between the elements of
+    /// a row can be read too. Nothing else accesses the results or writes to the others meanwhile; they are apart.
+    pub(crate) unsafe fn fold_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) = fold_all_terms;
 }
 
 /// Combines the places of a register: the first half with the second, until one is left.

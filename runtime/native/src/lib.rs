@@ -127,8 +127,8 @@ pub enum NativeError {
     Image(#[from] ImageError),
 }
 
-/// Fewer machine steps than this, some ten microseconds, aren't worth several threads.
-const WORTH_THREADS: u64 = 2_000_000;
+/// Work of fewer nanoseconds than this isn't worth several threads: some ten microseconds pass until one wakes up.
+const WORTH_THREADS: u64 = 100_000;
 
 /// The number of pieces of work per thread, so that a slow piece does not hold up the others.
 const PIECES: u64 = 4;
@@ -156,11 +156,19 @@ impl Native {
     /// Like [`of`](Self::of), with these vector instructions.
     pub fn with(isa: Isa, image: &Image, threads: usize) -> Result<Self, NativeError> {
         let program = nodes::program(image)?;
-        let (nodes, steps) = nodes::nodes(image, &program)?;
+        let (nodes, mut steps) = nodes::nodes(image, &program)?;
         code::check(image, &program)?;
         let prepare = |definition| Prepared::new(isa, definition);
+        let definitions: Vec<Prepared> =
+            program.definitions.iter().map(prepare).collect::<Result<_, _>>()?;
+        for step in &mut steps {
+            let node = &nodes[step.node];
+            let all = u128::from(definitions[node.definition].work());
+            let work = all * u128::from(step.hi - step.lo) / u128::from(node.units.max(1));
+            step.work = u64::try_from(work).unwrap_or(u64::MAX);
+        }
         Ok(Self {
-            definitions: program.definitions.iter().map(prepare).collect::<Result<_, _>>()?,
+            definitions,
             isa,
             packed: nodes.iter().map(|_| OnceLock::new()).collect(),
             nodes,
@@ -189,7 +197,18 @@ impl Native {
         }
         let count = self.steps.len();
         let boundary = NativeError::Boundary { from: range.start, to: range.end, count };
-        let mut rest = self.steps.get(range).ok_or(boundary)?;
+        let steps = self.steps.get(range).ok_or(boundary)?;
+        let work = steps.iter().map(|step| step.work).fold(0, u64::saturating_add);
+        if self.threads.current_num_threads() == 1 || work < WORTH_THREADS {
+            self.run_steps(memory, steps);
+        } else {
+            // In a thread of the pool, so that no other has to wake up for work that isn't divided.
+            self.threads.install(|| self.run_steps(memory, steps));
+        }
+        Ok(())
+    }
+
+    fn run_steps(&self, memory: &mut Memory, mut rest: &[Step]) {
         while let Some(first) = rest.first() {
             // The longest prefix of big steps that wait for none in it.
             let ready = |step: &&Step| self.nodes[step.node].after.is_none_or(|after| after < first.node);
@@ -197,7 +216,6 @@ impl Native {
             self.run_level(memory, &joined(level));
             rest = later;
         }
-        Ok(())
     }
 
     /// Runs big steps that do not depend on each other.
@@ -214,7 +232,7 @@ impl Native {
                 false => work.div_ceil(threads * PIECES),
             };
             let pieces: Vec<Step> = level.iter().flat_map(|step| pieces(step, each(step))).collect();
-            self.threads.install(|| pieces.par_iter().for_each(|step| self.compute(&bytes, step)));
+            pieces.par_iter().for_each(|step| self.compute(&bytes, step));
         }
         for step in level {
             self.touch(memory, step);

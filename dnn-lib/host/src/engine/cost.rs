@@ -5,10 +5,10 @@ use super::program::{Fold, Instr, Program, Reduce};
 
 /// The time of an instruction for a lane, in picoseconds: measured on one processor, and right within a factor of
 /// two or three on others.
-const SIMPLE: u64 = 100;
+const SIMPLE: u64 = 60;
 const ROUGH: u64 = 500;
 const GATHERED: u64 = 2_000;
-const FUNCTION: u64 = 700;
+const FUNCTION: u64 = 400;
 /// The same for a multiply-add of a micro-kernel.
 const FUSED: u64 = 20;
 

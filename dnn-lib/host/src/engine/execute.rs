@@ -142,8 +142,6 @@ pub(crate) struct Machine<'a> {
     /// Of the fold of elements that runs: the indices of its axes, and the offsets at them.
     inside: Vec<Range<i64>>,
     terms: Vec<isize>,
-    /// Whether the last input is in the place of the output.
-    shared: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -180,14 +178,12 @@ impl<'a> Machine<'a> {
             offsets: Vec::new(),
             inside: Vec::new(),
             terms: Vec::new(),
-            shared: false,
         }
     }
 
-    /// Says where the output is, which is also the last input: sums that are finished in their place. A block
-    /// is loaded before it is stored, and what is stored is never what was loaded.
+    /// Says where the output is, which is also the last input: sums that are finished in their place. A lane is
+    /// computed of the sum in its place, and nothing reads that after it was written.
     pub(crate) fn move_to(&mut self, output: *mut u8) {
-        self.shared = true;
         self.output = output;
         if let Some(last) = self.inputs.last_mut() {
             *last = output.cast_const();
@@ -291,20 +287,22 @@ impl<'a> Machine<'a> {
         let from = [at(a).cast_const(), at(b).cast_const(), at(c).cast_const(), at(d).cast_const()];
         let operands = Operands { count: block.count(), to: at(to), from };
         // SAFETY: Facts 3 and 4. The target is no operand: each instruction has a target of its own, and an
-        // update is made only where nothing else uses the value that it changes.
+        // update is made only where nothing else uses the value that it changes. Only the last instruction of a
+        // formula can write where sums are, to the same lanes as it reads.
         unsafe { vector::apply(self.level, op, operands) }
     }
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
     fn call(&self, function: dnn_lib::math::Function, to: Slot, from: Slot, block: Block<'_>) {
+        let (from, to) = (self.at(from, block.first).cast::<f32>(), self.at(to, block.first).cast::<f32>());
         // SAFETY: Facts 3 and 4.
-        let (x, y) = unsafe {
-            let x = std::slice::from_raw_parts(
-                self.at(from, block.first).cast::<f32>().cast_const(),
-                block.count(),
-            );
-            (x, std::slice::from_raw_parts_mut(self.at(to, block.first).cast::<f32>(), block.count()))
-        };
+        let y = unsafe { std::slice::from_raw_parts_mut(to, block.count()) };
+        if from == to {
+            // Sums that are finished in their place.
+            return crate::lanes::apply_in_place(self.isa, function, y);
+        }
+        // SAFETY: Facts 3 and 4. They are apart, as in `apply`.
+        let x = unsafe { std::slice::from_raw_parts(from.cast_const(), block.count()) };
         crate::lanes::apply(self.isa, function, x, y);
     }
 
@@ -319,7 +317,7 @@ impl<'a> Machine<'a> {
     /// Lets the last instruction of a stage write its elements to where they belong, if they are lanes side by
     /// side there. Returns whether it does.
     fn place(&mut self, stage: &StageCode, block: Block<'_>) -> bool {
-        if !stage.computed || self.shared || !stage.kind.is_same() {
+        if !stage.computed || !stage.kind.is_same() {
             return false;
         }
         let whole = block.count();

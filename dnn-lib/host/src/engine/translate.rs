@@ -19,7 +19,7 @@ use super::vector::{LANES, Op, lane_bytes};
 /// the first cache.
 const BLOCK: u64 = 512;
 /// Definitions of at most so many values have blocks of twice the lanes.
-const FEW: usize = 8;
+const FEW: usize = 24;
 /// The most bytes of the stages of a block of rows, so that they stay in the second cache.
 const STAGES: u64 = 1 << 18;
 /// Rows at least this long are taken one at a time.

@@ -202,8 +202,8 @@ lanewise! {
 
 /// # Safety
 ///
-/// Of all methods: the target and the operands that the function takes are `count` initialised lanes of its types,
-/// the target apart from the others. Nothing else accesses the target or writes to the others meanwhile.
+/// Of all methods: the target and the operands that the function takes are `count` initialised lanes of its types.
+/// Nothing else accesses the target or writes to the others meanwhile. The target is an operand, or apart from it.
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 impl Operands {
     /// The function of operand 0.
@@ -375,16 +375,15 @@ impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRo
             let term: [T; COUNT] = unsafe {
                 match STEP {
                     1 => from.cast::<[T; COUNT]>().read(),
-                    2 => {
-                        let first = from.cast::<[T; COUNT]>().read();
-                        let second = from.add(COUNT - 1).cast::<[T; COUNT]>().read();
-                        let mut term = first;
-                        for lane in 0..COUNT {
-                            let place = 2 * lane;
-                            term[lane] = if place < COUNT { first[place] } else { second[place + 1 - COUNT] };
+                    2 if COUNT > 16 => {
+                        // A compiler makes few instructions of sixteen, but not of more.
+                        let mut term = [self.init; COUNT];
+                        for at in (0..COUNT).step_by(16) {
+                            term[at..at + 16].copy_from_slice(&evens::<T, 16>(from.add(2 * at)));
                         }
                         term
                     }
+                    2 => evens(from),
                     _ => {
                         let mut term = [self.init; COUNT];
                         for (lane, term) in term.iter_mut().enumerate() {
@@ -410,27 +409,54 @@ impl<T: Copy + Default> Use<T> for Terms<'_> {
         // SAFETY: That of the caller, of all of these.
         unsafe {
             let init = self.init.cast::<T>().read();
-            let (f, offsets, step) = (&f, self.offsets, self.steps[DIMS - 1]);
-            for place in 0..planes * matrices * rows {
-                let index = [place / rows / matrices, place / rows % matrices, place % rows];
-                let (mut from, mut to) = (self.from.cast::<T>(), self.to.cast::<T>());
-                for dim in 0..DIMS - 1 {
-                    from = from.wrapping_offset(self.steps[dim].wrapping_mul(index[dim] as isize));
-                    to = to.wrapping_add(self.lanes[dim] * index[dim]);
+            let (f, offsets, step) = (&f, self.offsets, self.steps[3]);
+            let next = |dim: usize, (from, to): (*const T, *mut T)| {
+                (from.wrapping_offset(self.steps[dim]), to.wrapping_add(self.lanes[dim]))
+            };
+            let mut plane = (self.from.cast::<T>(), self.to.cast::<T>());
+            for _ in 0..planes {
+                let mut matrix = plane;
+                for _ in 0..matrices {
+                    let mut row = matrix;
+                    for _ in 0..rows {
+                        let (from, to) = (row.0, row.1.cast());
+                        match step {
+                            1 => each(count, to, &TermRow::<_, T, 1> { f, init, from, offsets, step }),
+                            2 => each(count, to, &TermRow::<_, T, 2> { f, init, from, offsets, step }),
+                            _ => each(count, to, &TermRow::<_, T, 0> { f, init, from, offsets, step }),
+                        }
+                        row = next(2, row);
+                    }
+                    matrix = next(1, matrix);
                 }
-                let to = to.cast();
-                match step {
-                    1 => each(count, to, &TermRow::<_, T, 1> { f, init, from, offsets, step }),
-                    2 => each(count, to, &TermRow::<_, T, 2> { f, init, from, offsets, step }),
-                    _ => each(count, to, &TermRow::<_, T, 0> { f, init, from, offsets, step }),
-                }
+                plane = next(0, plane);
             }
         }
     }
 }
 
+/// Every other element.
+///
+/// # Safety
+///
+/// From the first to the last of them, all elements can be read.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn evens<T: Copy, const COUNT: usize>(from: *const T) -> [T; COUNT] {
+    // SAFETY: That of the caller: two vectors that overlap in one element.
+    let (first, second) = unsafe {
+        (from.cast::<[T; COUNT]>().read(), from.add(COUNT - 1).cast::<[T; COUNT]>().read())
+    };
+    let mut evens = first;
+    for (lane, element) in evens.iter_mut().enumerate() {
+        let place = 2 * lane;
+        *element = if place < COUNT { first[place] } else { second[place + 1 - COUNT] };
+    }
+    evens
+}
+
 /// So many rows are folded in turns, since each waits for its last operation before the next.
-const ROWS: usize = 8;
+const ROWS: usize = 4;
 
 /// Folds rows of lanes, each into a lane of the target; each place begins with the initial value of its row.
 #[derive(Clone, Copy, Debug)]
@@ -785,8 +811,8 @@ compiled! {
     /// # Safety
     ///
     /// The operands that the operation has are `count` initialised and aligned lanes of its types, and so is
-    /// the target. Nothing else accesses the target or writes to the operands meanwhile; the target does not
-    /// overlap the operands.
+    /// the target. Nothing else accesses the target or writes to the operands meanwhile. The target is an operand,
+    /// or does not overlap it.
     pub(crate) unsafe fn apply(op: Op, operands: Operands) = each_lane;
 }
 

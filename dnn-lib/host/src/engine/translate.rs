@@ -216,6 +216,7 @@ fn term<'a>(
         }
     }
     let folds = (a, b, yielded) == (carried, x, value) && reduction.order == Order::Ascending;
+    let folds = folds && matches!(op, BinaryOp::Add | BinaryOp::Min | BinaryOp::Max);
     let constant = |step: &Step| {
         matches!(step, Step::Let(value, Expr::Const(_)) if *value == reduction.init[0])
     };

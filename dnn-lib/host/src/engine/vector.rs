@@ -122,24 +122,35 @@ unsafe fn each<L: Lanewise>(count: usize, to: *mut u8, lanes: &L) {
             }};
         }
         match count {
-            33.. => {
-                let last = count - 32;
-                let end = lanes.compute::<32>(last);
+            16.. => {
+                let last = count - 16;
+                let end = lanes.compute::<16>(last);
                 let mut at = 0;
                 while at < last {
-                    let vector = lanes.compute::<32>(at);
-                    to.add(at).cast::<[L::To; 32]>().write(vector);
-                    at = opaque(at + 32);
+                    let vector = lanes.compute::<16>(at);
+                    to.add(at).cast::<[L::To; 16]>().write(vector);
+                    at = opaque(at + 16);
                 }
-                to.add(last).cast::<[L::To; 32]>().write(end);
+                to.add(last).cast::<[L::To; 16]>().write(end);
             }
-            16.. => two!(16),
             8.. => two!(8),
             4.. => two!(4),
-            2.. => two!(2),
-            1 => to.write(lanes.compute::<1>(0)[0]),
-            _ => {}
+            _ => (0..count).for_each(|at| to.add(at).write(lanes.compute::<1>(at)[0])),
         }
+    }
+}
+
+/// Computes lanes one after the other.
+///
+/// # Safety
+///
+/// That of [`each`].
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn each_one<L: Lanewise>(count: usize, to: *mut u8, lanes: &L) {
+    for at in 0..count {
+        // SAFETY: That of the caller.
+        unsafe { to.cast::<L::To>().add(at).write(lanes.compute::<1>(at)[0]) };
     }
 }
 
@@ -256,6 +267,20 @@ trait Use<T> {
     ///
     /// What the implementor has accepted when it was made.
     unsafe fn with(self, f: impl Fn(T, T) -> T);
+
+    /// The same, with a function that is no vector instruction.
+    ///
+    /// # Safety
+    ///
+    /// The same.
+    #[inline(always)]
+    unsafe fn one_by_one(self, f: impl Fn(T, T) -> T)
+    where
+        Self: Sized,
+    {
+        // SAFETY: That of the caller.
+        unsafe { self.with(f) }
+    }
 }
 
 /// Maps two operands.
@@ -283,6 +308,12 @@ impl<T: Copy + Default> Use<T> for Map {
         // SAFETY: That of the caller.
         unsafe { self.0.map2(f) }
     }
+
+    #[inline(always)]
+    unsafe fn one_by_one(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of the caller.
+        unsafe { each_one(self.0.count, self.0.to, &Map2(self.0, f, std::marker::PhantomData)) }
+    }
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
@@ -291,6 +322,12 @@ impl<T: Copy + Default> Use<T> for Update {
     unsafe fn with(self, f: impl Fn(T, T) -> T) {
         // SAFETY: That of the caller.
         unsafe { self.0.update(f) }
+    }
+
+    #[inline(always)]
+    unsafe fn one_by_one(self, f: impl Fn(T, T) -> T) {
+        // SAFETY: That of the caller.
+        unsafe { each_one(self.0.count, self.0.to, &Update1(self.0, f, std::marker::PhantomData)) }
     }
 }
 
@@ -375,14 +412,6 @@ impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRo
             let term: [T; COUNT] = unsafe {
                 match STEP {
                     1 => from.cast::<[T; COUNT]>().read(),
-                    2 if COUNT > 16 => {
-                        // A compiler makes few instructions of sixteen, but not of more.
-                        let mut term = [self.init; COUNT];
-                        for at in (0..COUNT).step_by(16) {
-                            term[at..at + 16].copy_from_slice(&evens::<T, 16>(from.add(2 * at)));
-                        }
-                        term
-                    }
                     2 => evens(from),
                     _ => {
                         let mut term = [self.init; COUNT];
@@ -448,9 +477,11 @@ unsafe fn evens<T: Copy, const COUNT: usize>(from: *const T) -> [T; COUNT] {
         (from.cast::<[T; COUNT]>().read(), from.add(COUNT - 1).cast::<[T; COUNT]>().read())
     };
     let mut evens = first;
-    for (lane, element) in evens.iter_mut().enumerate() {
+    let mut lane = 0;
+    while lane < COUNT {
         let place = 2 * lane;
-        *element = if place < COUNT { first[place] } else { second[place + 1 - COUNT] };
+        evens[lane] = if place < COUNT { first[place] } else { second[place + 1 - COUNT] };
+        lane += 1;
     }
     evens
 }
@@ -572,6 +603,18 @@ macro_rules! floats {
             }
 
             #[inline(always)]
+            pub(super) unsafe fn fold(op: BinaryOp, to: impl Use<$float>) {
+                unsafe {
+                    match op {
+                        BinaryOp::Min => to.with(|a, b| if b < a || b.is_nan() { b } else { a }),
+                        BinaryOp::Max => to.with(|a, b| if b > a || b.is_nan() { b } else { a }),
+                        // There are no others: see `translate::term`.
+                        _ => to.with(|a, b| a + b),
+                    }
+                }
+            }
+
+            #[inline(always)]
             pub(super) unsafe fn compare(op: Comparison, o: Operands) {
                 unsafe {
                     match op {
@@ -634,13 +677,13 @@ macro_rules! integers {
                         BinaryOp::Sub => to.with(|a, b| a.wrapping_sub(b)),
                         BinaryOp::Mul => to.with(|a, b| a.wrapping_mul(b)),
                         BinaryOp::Div | BinaryOp::DivS => {
-                            to.with(|a, b| if b == 0 { -1 } else { a.wrapping_div(b) })
+                            to.one_by_one(|a, b| if b == 0 { -1 } else { a.wrapping_div(b) })
                         }
-                        BinaryOp::RemS => to.with(|a, b| if b == 0 { a } else { a.wrapping_rem(b) }),
+                        BinaryOp::RemS => to.one_by_one(|a, b| if b == 0 { a } else { a.wrapping_rem(b) }),
                         BinaryOp::DivU => {
-                            to.with(unsigned(|a, b| a.checked_div(b).unwrap_or(<$unsigned>::MAX)))
+                            to.one_by_one(unsigned(|a, b| a.checked_div(b).unwrap_or(<$unsigned>::MAX)))
                         }
-                        BinaryOp::RemU => to.with(unsigned(|a, b| a.checked_rem(b).unwrap_or(a))),
+                        BinaryOp::RemU => to.one_by_one(unsigned(|a, b| a.checked_rem(b).unwrap_or(a))),
                         BinaryOp::And => to.with(|a, b| a & b),
                         BinaryOp::Or => to.with(|a, b| a | b),
                         BinaryOp::Xor => to.with(|a, b| a ^ b),
@@ -843,14 +886,14 @@ unsafe fn fold_all_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) {
     // SAFETY: That of the caller.
     unsafe {
         match ty {
-            Type::F64 => float64::binary(op, terms),
-            _ => float32::binary(op, terms),
+            Type::F64 => float64::fold(op, terms),
+            _ => float32::fold(op, terms),
         }
     }
 }
 
 compiled! {
-    /// Folds elements of floats.
+    /// Folds elements of floats by a sum, a minimum or a maximum.
     ///
     /// # Safety
     ///

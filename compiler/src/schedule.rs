@@ -167,8 +167,8 @@ fn most_units(units: u64, fits: impl Fn(u64) -> bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use graph::{Graph, Tensor};
     use dnn_lib::tensor::{DType, TensorType};
+    use graph::{Graph, Tensor};
 
     #[test]
     fn a_period_keeps_its_nodes_when_they_are_cut() {

@@ -63,7 +63,8 @@ fn operators() {
 #[test]
 fn operations() {
     use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Type, UnaryOp};
-    let list = |types: &mut dyn Iterator<Item = Type>| types.map(|ty| ty.to_string()).collect::<Vec<_>>().join(" ");
+    let list =
+        |types: &mut dyn Iterator<Item = Type>| types.map(|ty| ty.to_string()).collect::<Vec<_>>().join(" ");
     let types = |own: &[Type]| list(&mut Type::ALL.into_iter().filter(|ty| own.contains(ty)));
     let mut page = "# Operations\n\nMade from the table in `dnn-lib/src/scalar/table.rs` by a test; do not edit. Definitions of \
                     operators and kernels\ncompute with values of five types: `bool`, `i32` and `i64`, which an operation takes \

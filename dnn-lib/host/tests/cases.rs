@@ -218,6 +218,8 @@ fn pools_whose_windows_are_cut() {
         ([8, 7], 7, 1, 1, 3),
         ([5, 40], 4, 3, 3, 6),
         ([3, 2000], 2, 1, 5, 3),
+        ([15, 14], 3, 2, 1, 1),
+        ([14, 140], 2, 2, 1, 0),
     ] {
         let [height, width] = size.map(|size: u64| (size + 2 * pad - dilation * (kernel - 1) - 1) / step + 1);
         for op in [BinaryOp::Max, BinaryOp::Add] {
@@ -338,6 +340,108 @@ fn borders_have_another_value() {
         let at = [b.at(0) - before[0] as i64, b.at(1) - before[1] as i64];
         let element = b.load_or(input(0), at, value);
         check_with(&b.finish(element).unwrap(), 5);
+    }
+}
+
+#[test]
+fn parts_are_joined() {
+    for (shape, axis, sizes) in
+        [([90, 3, 50], 0, &[1, 40, 2, 47][..]), ([2, 60, 700], 1, &[9, 51]), ([5, 4, 33], 2, &[16, 1, 16])]
+    {
+        for dtype in [DType::I32, DType::F32, DType::I64, DType::U8] {
+            let part = |&size: &u64| {
+                let mut shape = shape;
+                shape[axis] = size;
+                TensorType::new(dtype, shape)
+            };
+            let parts: Vec<TensorType> = sizes.iter().map(part).collect();
+            let mut b = Builder::new("concat", &parts, &TensorType::new(dtype, shape));
+            let (mut value, mut start) = (b.number(Type::of(dtype), 0), 0);
+            for (index, size) in sizes.iter().enumerate() {
+                let mut at = b.indices();
+                at[axis] = at[axis].clone() - start;
+                value = b.load_or(input(index as u32), at, value);
+                start += *size as i64;
+            }
+            check_with(&b.finish(value).unwrap(), 7);
+        }
+    }
+}
+
+#[test]
+fn a_value_before_that_of_the_border_is_folded() {
+    let mut b = Builder::new("last", &[f32s(&[40, 30])], &f32s(&[30]));
+    let (zero, column) = (b.f32(0.0), b.at(0));
+    let last = b.fold([Over::all(60)], &[zero, zero], |b, at, so_far| {
+        let at = [at[0].clone() - 10, column.clone()];
+        let next = b.load_or(input(0), at, so_far[0]);
+        vec![so_far[1], next]
+    });
+    let sum = b.sub(last[0], last[1]);
+    check_with(&b.finish(sum).unwrap(), 3);
+}
+
+#[test]
+fn means_of_windows_and_what_they_count() {
+    for (pad, with_padding) in [(0, false), (1, false), (1, true)] {
+        let mut b = Builder::new("mean", &[f32s(&[40, 20])], &f32s(&[40, 18 + 2 * pad]));
+        let (zero, channel) = (b.f32(0.0), b.at(0));
+        let start = b.at(1) - pad as i64;
+        let over = Over::window(3, start.clone(), 1, 20);
+        let sum = b.fold([over], &[zero], |b, at, sum| {
+            let x = b.load(input(0), [channel.clone(), start.clone() + at[0].clone()]);
+            vec![b.add(sum[0], x)]
+        });
+        let counted = if with_padding { (start + 1, 22) } else { (start, 20) };
+        let (none, all) = (b.i64(0), b.i64(3));
+        let [before, end] = [-counted.0.clone(), -counted.0 + counted.1].map(|distance| {
+            let distance = b.index(distance);
+            let distance = b.max(distance, none);
+            b.min(distance, all)
+        });
+        let count = b.sub(end, before);
+        let count = b.convert(Conversion::IntToFloat, Type::F32, count);
+        let mean = b.div(sum[0], count);
+        check_with(&b.finish(mean).unwrap(), pad);
+    }
+}
+
+#[test]
+fn selections_by_comparisons() {
+    for (compared, chosen) in [
+        (DType::F32, DType::F32),
+        (DType::F64, DType::I64),
+        (DType::I32, DType::F32),
+        (DType::I64, DType::I64),
+        (DType::F32, DType::F64),
+    ] {
+        for (size, twice) in [(1000, false), (13, true)] {
+            let ty = |dtype| TensorType::new(dtype, [size]);
+            let inputs = [ty(compared), ty(compared), ty(chosen), ty(chosen)];
+            let mut b = Builder::new("select", &inputs, &ty(chosen));
+            let [x, y, then, otherwise] = [0, 1, 2, 3].map(|input| b.broadcast(input));
+            let less = b.lt(x, y);
+            let mut value = b.select(less, then, otherwise);
+            if twice {
+                value = b.select(less, value, then);
+            }
+            check_with(&b.finish(value).unwrap(), size);
+        }
+    }
+}
+
+#[test]
+fn sums_are_finished_by_a_function() {
+    for [m, k, n] in [[3, 5, 7], [20, 3, 2000], [1, 4, 700]] {
+        let mut b = Builder::new("sigmoid", &[f32s(&[m, k]), f32s(&[k, n])], &f32s(&[m, n]));
+        let (zero, row, column) = (b.f32(0.0), b.at(0), b.at(1));
+        let sum = b.fold([Over::all(k)], &[zero], |b, at, sum| {
+            let x = b.load(input(0), [row.clone(), at[0].clone()]);
+            let y = b.load(input(1), [at[0].clone(), column.clone()]);
+            vec![b.fma(x, y, sum[0])]
+        });
+        let direct = b.call(Function::Sigmoid, sum[0]);
+        check_with(&b.finish(direct).unwrap(), k);
     }
 }
 

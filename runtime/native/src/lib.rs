@@ -136,8 +136,8 @@ pub enum NativeError {
     Image(#[from] ImageError),
 }
 
-/// Fewer machine steps than this, some ten microseconds, aren't worth several threads.
-const WORTH_THREADS: u64 = 2_000_000;
+/// Work of fewer nanoseconds than this isn't worth several threads: some ten microseconds pass until one wakes up.
+const WORTH_THREADS: u64 = 100_000;
 
 /// The number of pieces of work per thread, so that a slow piece does not hold up the others.
 const PIECES: u64 = 4;
@@ -199,8 +199,20 @@ impl Native {
         if from > to || to > count {
             return Err(NativeError::Boundary { from, to, count });
         }
+        let work = self.model.steps.iter().map(|step| step.work).fold(0, u64::saturating_add);
+        if self.model.threads.current_num_threads() == 1 || work < WORTH_THREADS {
+            self.run_steps(memory, from..to);
+        } else {
+            // In a thread of the pool, so that no other has to wake up for work that isn't divided.
+            self.model.threads.install(|| self.run_steps(memory, from..to));
+        }
+        Ok(())
+    }
+
+    /// Runs big steps of the run, which has so many.
+    fn run_steps(&self, memory: &mut Memory, range: Range<u64>) {
         let (shape, steps) = (self.model.shape, &self.model.steps);
-        let mut next = from;
+        let (mut next, to) = (range.start, range.end);
         while next < to {
             // As far as the schedule goes on: to the end of the prologue, of a repetition, or of the run.
             let leaf = shape.leaf(self.repetitions, next);
@@ -211,7 +223,6 @@ impl Native {
             self.model.run_steps(memory, &steps[leaf as usize..end as usize]);
             next += end - leaf;
         }
-        Ok(())
     }
 }
 
@@ -233,11 +244,18 @@ struct Model {
 impl Model {
     fn new(isa: Isa, image: &Image, threads: usize) -> Result<Self, NativeError> {
         let program = nodes::program(image)?;
-        let (nodes, steps) = nodes::nodes(image, &program)?;
+        let (nodes, mut steps) = nodes::nodes(image, &program)?;
         code::check(image, &program)?;
         let prepare = |definition| Prepared::new(isa, definition);
+        let definitions: Vec<Prepared> = program.definitions.iter().map(prepare).collect::<Result<_, _>>()?;
+        for step in &mut steps {
+            let node = &nodes[step.node];
+            let all = u128::from(definitions[node.definition].work());
+            let work = all * u128::from(step.hi - step.lo) / u128::from(node.units.max(1));
+            step.work = u64::try_from(work).unwrap_or(u64::MAX);
+        }
         Ok(Self {
-            definitions: program.definitions.iter().map(prepare).collect::<Result<_, _>>()?,
+            definitions,
             isa,
             packed: nodes.iter().map(|_| OnceLock::new()).collect(),
             nodes,
@@ -283,7 +301,7 @@ impl Model {
                 false => work.div_ceil(threads * PIECES),
             };
             let pieces: Vec<Step> = level.iter().flat_map(|step| pieces(step, each(step))).collect();
-            self.threads.install(|| pieces.par_iter().for_each(|step| self.compute(&bytes, step)));
+            pieces.par_iter().for_each(|step| self.compute(&bytes, step));
         }
         for step in level {
             self.touch(memory, step);

@@ -45,7 +45,7 @@ pub(crate) struct Step {
     pub node: usize,
     pub lo: u64,
     pub hi: u64,
-    /// An upper bound of machine steps, as a measure of the work.
+    /// About how many nanoseconds one thread needs for it.
     pub work: u64,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn nodes(image: &Image, program: &Program) -> Result<(Vec<Node>, Vec<
         if steps.last().is_some_and(|last| last.node == node && big_step.lo < last.hi) {
             return Err(refuse(node, "big steps with units in common"));
         }
-        steps.push(Step { node, lo: big_step.lo, hi: big_step.hi, work: big_step.bound });
+        steps.push(Step { node, lo: big_step.lo, hi: big_step.hi, work: 0 });
     }
     Ok((nodes, steps))
 }

@@ -68,8 +68,7 @@ impl<E: Element> Convolution<E> {
     /// Convolves one image, for the filters and pixels of `out`, whose rows are filters, and whose columns
     /// are pixels, row by row. `input` is in the order channel, row, column.
     ///
-    /// `epilogue` gets finished pixels of a filter while they are in the cache: filter, first pixel, and the
-    /// elements from there. It sees each element once.
+    /// `epilogue` gets finished pixels of filters while they are in the cache, each of them once.
     pub fn run(&self, input: &[E], out: Output<'_, E>, epilogue: Epilogue<'_, E>) -> Result<(), Error> {
         let geometry = &self.geometry;
         length(geometry.inputs(), input)?;
@@ -421,9 +420,7 @@ impl<'a, E: Element> Band<'a, E> {
             held.end = tile.pixels.end;
         }
         self.place(&sums, held, lanes, first, &wanted, out);
-        for filter in wanted {
-            epilogue(filter, self.pixels.start, out.run(filter, self.pixels.clone()));
-        }
+        epilogue(out.part(wanted, self.pixels.clone()));
     }
 
     /// Puts the sums of some pixels in their places.

@@ -25,6 +25,9 @@ pub struct Band<'a, 'o, E> {
     pub out: &'a mut Output<'o, E>,
 }
 
+/// Sums of which there are so many are finished at once, while they are in the first cache.
+const FINISHED: usize = 2048;
+
 /// Computes a band.
 pub fn convolve<E: Element>(isa: Isa, band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
     match isa.level() {
@@ -142,7 +145,11 @@ unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'
     };
     let taps = geometry.kernel[0] * geometry.kernel[1];
     let mut parted = Vec::new();
-    for filter in out.rows() {
+    let filters = out.rows();
+    // Filters whose pixels are finished together.
+    let together = (FINISHED / pixels.len().max(1)).max(1);
+    let mut first = filters.start;
+    for filter in filters.clone() {
         let channel = filter / geometry.group_filters();
         let image = &input[channel * height * width..][read.start * width..read.end * width];
         // SAFETY: the processor is the caller's part.
@@ -150,7 +157,11 @@ unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'
         let weights = &weights[filter * taps..][..taps];
         // SAFETY: the processor is the caller's part.
         unsafe { Block { walk: &walk, image, weights, filter, out: &mut *out }.convolve::<V>() };
-        epilogue(filter, pixels.start, out.run(filter, pixels.clone()));
+        let end = filter + 1;
+        if end - first == together || end == filters.end {
+            epilogue(out.part(first..end, pixels.clone()));
+            first = end;
+        }
     }
 }
 

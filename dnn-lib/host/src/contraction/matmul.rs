@@ -12,13 +12,14 @@ use std::ops::Range;
 
 /// Products of a sum that are added before the next tile's turn. A tile's rows then fit into the first cache.
 const DEPTH: usize = 512;
+/// Sums of which there are about so many are finished at once, while they are in the first cache.
+const FINISHED: usize = 4096;
 /// Bytes of the right factor that are read again and again: they fit into the second cache.
 const BLOCK: usize = 512 << 10;
 
 /// The product of `left` and a right factor that was packed before, in the rows and columns of `out`.
 ///
-/// `epilogue` gets finished elements while they are in the cache: row, first column, and the elements from
-/// there. It sees each element once.
+/// `epilogue` gets finished elements while they are in the cache, each of them once.
 pub fn multiply<E: Element>(
     left: &Matrix<'_, E>,
     right: &Panels<E>,
@@ -177,10 +178,12 @@ impl<E: Element> Part<'_, E> {
         let (first, last) = (k.start == 0, k.end == depth);
         for tile in tiles(out.rows(), self.panels.shape().rows) {
             let pointers = rows.pointers(tile.clone(), k.clone());
-            self.tile(pointers, tile.clone(), k.len(), [first, last], rows.isa, out);
-            if last {
-                for row in tile {
-                    epilogue(row, self.columns.start, out.run(row, self.columns.clone()));
+            let panel = self.panels.shape().panel() * MANY;
+            let width = if last { (FINISHED / tile.len() / panel).max(1) * panel } else { usize::MAX };
+            for columns in cut(self.columns.clone(), self.first_column, width) {
+                self.tile(pointers, tile.clone(), columns.clone(), k.len(), [first, last], rows.isa, out);
+                if last {
+                    epilogue(out.part(tile.clone(), columns));
                 }
             }
         }
@@ -191,6 +194,7 @@ impl<E: Element> Part<'_, E> {
         &self,
         pointers: [*const E; MOST_ROWS],
         rows: Range<usize>,
+        columns: Range<usize>,
         length: usize,
         [first, last]: [bool; 2],
         isa: Isa,
@@ -199,14 +203,14 @@ impl<E: Element> Part<'_, E> {
         let shape = self.panels.shape();
         let runs = [Run { left: 0, right: 0, length }];
         let wide = |panel: usize| self.panels.range(panel).len() == shape.panel();
-        let mut column = self.columns.start;
-        while column < self.columns.end {
+        let mut column = columns.start;
+        while column < columns.end {
             let panel = (column - self.first_column) / shape.panel();
             let range = self.panels.range(panel);
             let (start, end) = (range.start + self.first_column, range.end + self.first_column);
             let width = self.panels.width(panel);
             let lanes = width * shape.lanes;
-            let left = self.columns.end - column;
+            let left = columns.end - column;
             let many = if rows.len() <= shape.few()
                 && column == start
                 && left >= MANY * shape.panel()
@@ -242,7 +246,7 @@ impl<E: Element> Part<'_, E> {
                 continue;
             }
             // Only some of the panel's columns are wanted: the sums are elsewhere meanwhile.
-            let wanted = column..end.min(self.columns.end);
+            let wanted = column..end.min(columns.end);
             let mut sums = [E::ZERO; MOST_ROWS * WIDTH * MOST_LANES];
             if !first {
                 for (row, sums) in rows.clone().zip(sums.chunks_exact_mut(lanes)) {
@@ -259,6 +263,17 @@ impl<E: Element> Part<'_, E> {
             column = wanted.end;
         }
     }
+}
+
+/// Columns in parts that are cut every `width` columns after `first`.
+fn cut(columns: Range<usize>, first: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut start = columns.start;
+    std::iter::from_fn(move || {
+        let part =
+            start..columns.end.min(first.saturating_add(((start - first) / width + 1).saturating_mul(width)));
+        start = part.end;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 /// Elements in the widest register of any set.

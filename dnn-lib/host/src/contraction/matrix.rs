@@ -176,8 +176,13 @@ impl<'a, E> Output<'a, E> {
         (first, second)
     }
 
+    /// Where the window's first element is.
+    pub(crate) fn start(&mut self) -> *mut E {
+        self.start
+    }
+
     /// Elements from a row to the next one.
-    pub(super) fn stride(&self) -> usize {
+    pub(crate) fn stride(&self) -> usize {
         self.stride
     }
 
@@ -189,8 +194,25 @@ impl<'a, E> Output<'a, E> {
         self.start.wrapping_add((row - self.rows.start) * self.stride + (column - self.columns.start))
     }
 
-    /// Elements of the window that are one after another in a row.
-    pub(super) fn run(&mut self, row: usize, columns: Range<usize>) -> &mut [E] {
+    /// A part of the window.
+    pub(super) fn part(&mut self, rows: Range<usize>, columns: Range<usize>) -> Output<'_, E> {
+        let inside = |inner: &Range<usize>, outer: &Range<usize>| {
+            outer.start <= inner.start && inner.start <= inner.end && inner.end <= outer.end
+        };
+        assert!(inside(&rows, &self.rows), "rows {rows:?} of {:?}", self.rows);
+        assert!(inside(&columns, &self.columns), "columns {columns:?} of {:?}", self.columns);
+        let past = (rows.start - self.rows.start) * self.stride + (columns.start - self.columns.start);
+        Output {
+            start: self.start.wrapping_add(past),
+            stride: self.stride,
+            rows,
+            columns,
+            owner: PhantomData,
+        }
+    }
+
+    /// Elements of the window that are one after another in a row. It must have them.
+    pub fn run(&mut self, row: usize, columns: Range<usize>) -> &mut [E] {
         assert!(self.rows.contains(&row), "row {row} of {:?}", self.rows);
         assert!(self.columns.start <= columns.start && columns.start <= columns.end);
         assert!(columns.end <= self.columns.end, "columns {columns:?} of {:?}", self.columns);

@@ -30,9 +30,8 @@ pub use matrix::{Matrix, Output};
 pub use panels::Panels;
 pub(crate) use turn::{Place, turn};
 
-/// What is done to finished elements while they are in the cache: it gets the row, the first column, and the
-/// elements from there, all counted in the whole result.
-pub type Epilogue<'a, E> = &'a mut dyn FnMut(usize, usize, &mut [E]);
+/// What is done to finished elements while they are in the cache: it gets them as a window of the result.
+pub type Epilogue<'a, E> = &'a mut dyn FnMut(Output<'_, E>);
 
 /// Why a contraction isn't computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

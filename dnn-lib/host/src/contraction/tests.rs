@@ -98,17 +98,15 @@ fn check(product: &Product, expected: &[u32], isa: Isa) {
         for half in [top, bottom] {
             let (start, end) = half.split_columns(cuts[1]);
             for window in [start, end] {
-                let mut epilogue = |row: usize, column: usize, run: &mut [f32]| {
-                    for (i, value) in run.iter_mut().enumerate() {
-                        let index = row * columns + column + i;
-                        assert_eq!(
-                            value.to_bits(),
-                            expected[index],
-                            "{isa}, row {row}, column {}",
-                            column + i
-                        );
-                        seen[index] += 1;
-                        *value = 1.0;
+                let mut epilogue = |mut part: Output<'_, f32>| {
+                    for row in part.rows() {
+                        for column in part.columns() {
+                            let value = &mut part.run(row, column..column + 1)[0];
+                            let index = row * columns + column;
+                            assert_eq!(value.to_bits(), expected[index], "{isa}, row {row}, column {column}");
+                            seen[index] += 1;
+                            *value = 1.0;
+                        }
                     }
                 };
                 let done = if packed {
@@ -274,7 +272,7 @@ fn f64_has_the_bits_of_the_plain_loop() {
             let window = Output::new(&mut out, [rows, columns], columns).unwrap();
             let left_matrix = Matrix::contiguous(&left, [rows, depth]).unwrap();
             let panels = Panels::pack(isa, &right_matrix);
-            multiply(&left_matrix, &panels, window, &mut |_, _, _| ()).unwrap();
+            multiply(&left_matrix, &panels, window, &mut |_| ()).unwrap();
             for (index, value) in out.iter().enumerate() {
                 let (row, column) = (index / columns, index % columns);
                 let product =
@@ -307,7 +305,7 @@ fn a_padded_position_is_left_out() {
             let convolution = Convolution::new(isa, geometry.clone(), &weights).unwrap();
             let mut out = [0.0];
             let window = Output::new(&mut out, [1, 1], 1).unwrap();
-            convolution.run(&[input], window, &mut |_, _, _| ()).unwrap();
+            convolution.run(&[input], window, &mut |_| ()).unwrap();
             assert_eq!(out[0].to_bits(), expected.to_bits(), "{isa}");
         }
     }
@@ -329,13 +327,13 @@ fn what_does_not_fit_is_refused() {
     for isa in Isa::available() {
         let panels = Panels::pack(isa, &Matrix::contiguous(&elements, [4, 3]).unwrap());
         let window = Output::new(&mut out, [3, 4], 4).unwrap();
-        let error = multiply(&left, &panels, window, &mut |_, _, _| ()).unwrap_err();
+        let error = multiply(&left, &panels, window, &mut |_| ()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "a result of [3, 4] rows and columns can't be part of the product of [3, 4] and [4, 3]"
         );
         let window = Output::new(&mut out, [3, 3], 3).unwrap();
-        assert!(multiply_unpacked(isa, &left, &left, window, &mut |_, _, _| ()).is_err());
+        assert!(multiply_unpacked(isa, &left, &left, window, &mut |_| ()).is_err());
 
         let geometry = Geometry {
             channels: 2,
@@ -350,9 +348,9 @@ fn what_does_not_fit_is_refused() {
         };
         let convolution = Convolution::new(isa, geometry.clone(), &elements[..4]).unwrap();
         let window = Output::new(&mut out, [2, 4], 4).unwrap();
-        assert!(convolution.run(&elements[..7], window, &mut |_, _, _| ()).is_err());
+        assert!(convolution.run(&elements[..7], window, &mut |_| ()).is_err());
         let window = Output::new(&mut out, [2, 5], 5).unwrap();
-        assert!(convolution.run(&elements[..8], window, &mut |_, _, _| ()).is_err());
+        assert!(convolution.run(&elements[..8], window, &mut |_| ()).is_err());
         for wrong in [
             Geometry { groups: 0, ..geometry.clone() },
             Geometry { filters: 3, groups: 2, ..geometry.clone() },
@@ -378,17 +376,15 @@ fn check_convolution(convolved: &Convolved, expected: &[u32], isa: Isa) {
     for half in [top, bottom] {
         let (start, end) = half.split_columns(cuts[1]);
         for window in [start, end] {
-            let mut epilogue = |filter: usize, pixel: usize, run: &mut [f32]| {
-                for (i, value) in run.iter_mut().enumerate() {
-                    let index = filter * pixels + pixel + i;
-                    assert_eq!(
-                        value.to_bits(),
-                        expected[index],
-                        "{isa}, filter {filter}, pixel {}",
-                        pixel + i
-                    );
-                    seen[index] += 1;
-                    *value = 1.0;
+            let mut epilogue = |mut part: Output<'_, f32>| {
+                for filter in part.rows() {
+                    for pixel in part.columns() {
+                        let value = &mut part.run(filter, pixel..pixel + 1)[0];
+                        let index = filter * pixels + pixel;
+                        assert_eq!(value.to_bits(), expected[index], "{isa}, filter {filter}, pixel {pixel}");
+                        seen[index] += 1;
+                        *value = 1.0;
+                    }
                 }
             };
             convolution.run(input, window, &mut epilogue).unwrap();

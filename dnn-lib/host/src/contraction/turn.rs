@@ -67,8 +67,12 @@ unsafe fn squares<V: Vector>(
     from: Place<*const V::Element>,
     to: Place<*mut V::Element>,
 ) {
-    for column in (0..columns).step_by(SQUARE) {
-        for row in (0..rows).step_by(SQUARE) {
+    // The rows of one of them are further apart. They are walked along, few at a time: a processor foresees that.
+    let along_rows = from.stride > to.stride;
+    let [outer, inner] = if along_rows { [rows, columns] } else { [columns, rows] };
+    for outer in (0..outer).step_by(SQUARE) {
+        for inner in (0..inner).step_by(SQUARE) {
+            let [row, column] = if along_rows { [outer, inner] } else { [inner, outer] };
             let size = [SQUARE.min(rows - row), SQUARE.min(columns - column)];
             // SAFETY: a part of the matrices.
             unsafe {

@@ -5,10 +5,10 @@ use super::program::{Fold, Instr, Program, Reduce};
 
 /// The time of an instruction for a lane, in picoseconds: measured on one processor, and right within a factor of
 /// two or three on others.
-const SIMPLE: u64 = 100;
+const SIMPLE: u64 = 60;
 const ROUGH: u64 = 500;
 const GATHERED: u64 = 2_000;
-const FUNCTION: u64 = 700;
+const FUNCTION: u64 = 400;
 /// The same for a multiply-add of a micro-kernel.
 const FUSED: u64 = 20;
 
@@ -35,6 +35,9 @@ fn of_code(code: &[Instr]) -> u64 {
         Instr::Load(load) if load.computed.iter().any(|computed| !computed.uniform) => GATHERED,
         Instr::Load(load) if load.lanes.steps.last().is_some_and(|step| step.unsigned_abs() > 1) => ROUGH,
         Instr::Load(_) => SIMPLE,
+        Instr::Terms(terms) => {
+            terms.ranges.iter().map(|range| range.size as u64).fold(SIMPLE, u64::saturating_mul)
+        }
         Instr::Reduce(reduce) => of_reduce(reduce),
     };
     code.iter().map(of_instr).fold(0, u64::saturating_add)

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::axes::within;
 use super::program::{
-    Chunked, Copy, Fold, Instr, Load, Loop, Place, Program, Reduce, Slot, StageCode, Window,
+    Chunked, Copy, Fold, Instr, Load, Loop, Place, Program, Reduce, Slot, StageCode, TermWindow, Terms,
+    Window,
 };
 use super::transfer::{self, Read, Run};
 use super::translate::DIMS;
@@ -139,8 +140,9 @@ pub(crate) struct Machine<'a> {
     lane: usize,
     /// The offsets of gathered elements.
     offsets: Vec<i64>,
-    /// Whether the last input is in the place of the output.
-    shared: bool,
+    /// Of the fold of elements that runs: the indices of its axes, and the offsets at them.
+    inside: Vec<Range<i64>>,
+    terms: Vec<isize>,
 }
 
 impl<'a> Machine<'a> {
@@ -175,14 +177,14 @@ impl<'a> Machine<'a> {
             indices,
             lane: 0,
             offsets: Vec::new(),
-            shared: false,
+            inside: Vec::new(),
+            terms: Vec::new(),
         }
     }
 
-    /// Says where the output is, which is also the last input: sums that are finished in their place. A block
-    /// is loaded before it is stored, and what is stored is never what was loaded.
+    /// Says where the output is, which is also the last input: sums that are finished in their place. A lane is
+    /// computed of the sum in its place, and nothing reads that after it was written.
     pub(crate) fn move_to(&mut self, output: *mut u8) {
-        self.shared = true;
         self.output = output;
         if let Some(last) = self.inputs.last_mut() {
             *last = output.cast_const();
@@ -257,6 +259,7 @@ impl<'a> Machine<'a> {
                     runs(&block, steps, |lanes| self.count(*to, base.wrapping_add(lanes.offset), lanes));
                 }
                 Instr::Load(load) => self.load(load, block),
+                Instr::Terms(terms) => self.terms(terms, block),
                 Instr::Reduce(reduce) => self.reduce(reduce, block),
             }
         }
@@ -278,26 +281,29 @@ impl<'a> Machine<'a> {
     }
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-    fn apply(&self, op: Op, to: Slot, from: [Slot; 3], block: Block<'_>) {
+    fn apply(&self, op: Op, to: Slot, from: [Slot; 4], block: Block<'_>) {
         let at = |slot| self.at(slot, block.first);
         // Not by `map`, whose result would be copied.
-        let from = [at(from[0]).cast_const(), at(from[1]).cast_const(), at(from[2]).cast_const()];
+        let [a, b, c, d] = from;
+        let from = [at(a).cast_const(), at(b).cast_const(), at(c).cast_const(), at(d).cast_const()];
         let operands = Operands { count: block.count(), to: at(to), from };
         // SAFETY: Facts 3 and 4. The target is no operand: each instruction has a target of its own, and an
-        // update is made only where nothing else uses the value that it changes.
+        // update is made only where nothing else uses the value that it changes. Only the last instruction of a
+        // formula can write where sums are, to the same lanes as it reads.
         unsafe { vector::apply(self.level, op, operands) }
     }
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
     fn call(&self, function: dnn_lib::math::Function, to: Slot, from: Slot, block: Block<'_>) {
+        let (from, to) = (self.at(from, block.first).cast::<f32>(), self.at(to, block.first).cast::<f32>());
         // SAFETY: Facts 3 and 4.
-        let (x, y) = unsafe {
-            let x = std::slice::from_raw_parts(
-                self.at(from, block.first).cast::<f32>().cast_const(),
-                block.count(),
-            );
-            (x, std::slice::from_raw_parts_mut(self.at(to, block.first).cast::<f32>(), block.count()))
-        };
+        let y = unsafe { std::slice::from_raw_parts_mut(to, block.count()) };
+        if from == to {
+            // Sums that are finished in their place.
+            return crate::lanes::apply_in_place(self.isa, function, y);
+        }
+        // SAFETY: Facts 3 and 4. They are apart, as in `apply`.
+        let x = unsafe { std::slice::from_raw_parts(from.cast_const(), block.count()) };
         crate::lanes::apply(self.isa, function, x, y);
     }
 
@@ -312,7 +318,7 @@ impl<'a> Machine<'a> {
     /// Lets the last instruction of a stage write its elements to where they belong, if they are lanes side by
     /// side there. Returns whether it does.
     fn place(&mut self, stage: &StageCode, block: Block<'_>) -> bool {
-        if !stage.computed || self.shared || !stage.kind.is_same() {
+        if !stage.computed || !stage.kind.is_same() {
             return false;
         }
         let whole = block.count();
@@ -376,8 +382,18 @@ impl<'a> Machine<'a> {
         };
         let base = load.offset.at(&self.indices);
         let apart = load.lanes.side_by_side && load.lanes.steps.iter().any(|&step| step != 0);
-        if apart || !load.computed.is_empty() || !load.tested.is_empty() {
+        if apart || !load.computed.is_empty() {
             return self.load_some(load, block, from, base);
+        }
+        match self.inside(load, block) {
+            Inside::All => {}
+            Inside::None if load.stays => {
+                if let Some(otherwise) = load.otherwise {
+                    self.slots[load.to] = self.slots[otherwise];
+                }
+                return;
+            }
+            Inside::None | Inside::Some => return self.load_some(load, block, from, base),
         }
         let whole = block.count();
         if load.lanes.side_by_side {
@@ -385,6 +401,110 @@ impl<'a> Machine<'a> {
             return self.load_run(load, &lanes, from, base, whole);
         }
         runs(&block, &load.lanes.steps, |lanes| self.load_run(load, lanes, from, base, whole));
+    }
+
+    /// Which elements of a block are in range.
+    fn inside(&self, load: &Load, block: Block<'_>) -> Inside {
+        let mut inside = Inside::All;
+        for tested in &load.tested {
+            let start = tested.index.at(&self.indices);
+            let (mut least, mut most) = (start, start);
+            for (&step, &count) in tested.steps.iter().zip(&block.counts) {
+                let length = step.wrapping_mul(count as i64 - 1);
+                if length < 0 { least += length } else { most += length }
+            }
+            if most < 0 || least >= tested.size {
+                return Inside::None;
+            }
+            if least < 0 || most >= tested.size {
+                inside = Inside::Some;
+            }
+        }
+        inside
+    }
+
+    /// Folds elements of an input.
+    fn terms(&mut self, terms: &Terms, block: Block<'_>) {
+        self.own(terms.to, 0);
+        self.inside.clear();
+        for range in &terms.ranges {
+            let inside = match &range.window {
+                Some(TermWindow::Still { start, step, size }) => {
+                    within(start.at(&self.indices), *step, *size, 0..range.size)
+                }
+                _ => 0..range.size,
+            };
+            self.inside.push(inside);
+        }
+        let mut area = Area { offset: terms.offset.at(&self.indices), lane: 0, counts: [1; DIMS] };
+        self.terms_from(terms, block, 0, &mut area);
+    }
+
+    /// Folds elements for the lanes of an area, whose dimensions before `dim` are known.
+    fn terms_from(&mut self, terms: &Terms, block: Block<'_>, dim: usize, area: &mut Area) {
+        let rank = block.dims.len();
+        if dim == rank {
+            return self.terms_of(terms, block, area);
+        }
+        let moving = terms.ranges.iter().enumerate().find_map(|(index, range)| match &range.window {
+            Some(TermWindow::Moving { dim: own, stretches }) if *own == dim => Some((index, stretches)),
+            _ => None,
+        });
+        let Some((range, stretches)) = moving else {
+            area.counts[dim] = block.counts[dim];
+            return self.terms_from(terms, block, dim + 1, area);
+        };
+        let first = self.indices[block.dims[dim]];
+        let end = first + block.counts[dim] as i64;
+        let lanes: usize = block.counts[dim + 1..rank].iter().product();
+        let (offset, lane) = (area.offset, area.lane);
+        let before = stretches.partition_point(|stretch| stretch.positions.end <= first);
+        for stretch in stretches[before..].iter().take_while(|stretch| stretch.positions.start < end) {
+            let (start, end) = (stretch.positions.start.max(first), stretch.positions.end.min(end));
+            self.inside[range] = stretch.inside.clone();
+            area.offset = offset.wrapping_add(terms.steps[dim].wrapping_mul(start - first));
+            area.lane = lane + (start - first) as usize * lanes;
+            area.counts[dim] = (end - start) as usize;
+            self.terms_from(terms, block, dim + 1, area);
+        }
+        (area.offset, area.lane) = (offset, lane);
+    }
+
+    /// Folds elements for the lanes of an area, all of which have the same indices.
+    #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+    fn terms_of(&mut self, terms: &Terms, block: Block<'_>, area: &Area) {
+        self.terms.clear();
+        self.terms.push(0);
+        for (range, inside) in terms.ranges.iter().zip(&self.inside) {
+            let outer = self.terms.len();
+            for index in 0..outer {
+                let so_far = self.terms[index];
+                let at = |index: i64| so_far.wrapping_add(range.step.wrapping_mul(index) as isize);
+                self.terms.extend(inside.clone().map(at));
+            }
+            self.terms.drain(..outer);
+        }
+        let rank = block.dims.len();
+        let (mut counts, mut steps, mut lanes) = ([1; DIMS], [0; DIMS], [0; DIMS]);
+        let mut side_by_side = 1;
+        for dim in (0..rank).rev() {
+            let to = dim + DIMS - rank;
+            (counts[to], steps[to], lanes[to]) = (area.counts[dim], terms.steps[dim] as isize, side_by_side);
+            side_by_side *= block.counts[dim];
+        }
+        debug_assert!(self.terms.iter().all(|&term| {
+            let first = area.offset + term as i64;
+            let ends = counts.iter().zip(steps).map(|(&count, step)| step as i64 * (count as i64 - 1));
+            let (least, most) =
+                ends.fold((first, first), |(least, most), end| (least + end.min(0), most + end.max(0)));
+            (0..terms.elements).contains(&least) && (0..terms.elements).contains(&most)
+        }));
+        let bytes = lane_bytes(terms.ty);
+        let from = self.inputs[terms.input].wrapping_offset(area.offset as isize * bytes as isize);
+        let (init, to) = (self.at(terms.init, 0).cast_const(), self.at(terms.to, area.lane));
+        let folded = vector::Terms { init, from, offsets: &self.terms, to, counts, steps, lanes };
+        // SAFETY: Facts 1 to 5. Only indices that are inside all windows are folded.
+        unsafe { vector::fold_terms(self.level, terms.op, terms.ty, folded) }
     }
 
     /// Loads rows of a block. If they are all of it, lanes that are elements side by side stay where they are.
@@ -513,7 +633,7 @@ impl<'a> Machine<'a> {
                 let mut half = LANES / 2;
                 while half > 0 {
                     for to in registers..registers + half {
-                        self.apply(Op::Update(op, ty), to, [to + half; 3], block);
+                        self.apply(Op::Update(op, ty), to, [to + half; 4], block);
                     }
                     half /= 2;
                 }
@@ -567,7 +687,7 @@ impl<'a> Machine<'a> {
             Fold::Ascending { after, .. } => after.iter().for_each(|&copy| self.copy(copy, block)),
             &Fold::Blocks { op, ty, registers, value, .. } => {
                 let register = registers + *number % LANES;
-                self.apply(Op::Update(op, ty), register, [value; 3], block);
+                self.apply(Op::Update(op, ty), register, [value; 4], block);
                 *number += 1;
             }
             Fold::Along { .. } => {}
@@ -592,14 +712,17 @@ impl<'a> Machine<'a> {
         self.indices[last.axis] = 0;
         self.steps(&reduce.body, Block::new(dims, counts));
         let [init, lanes] = [init, value].map(|&slot| self.at(slot, 0).cast_const());
-        let fold = vector::Rows { init, lanes, count, rows, to: self.at(*result, 0) };
+        let fold = vector::Rows { init, lanes, count, stride: count as isize, rows, to: self.at(*result, 0) };
         // SAFETY: Facts 2 to 4. No other instruction has the result.
         unsafe { vector::fold_rows(self.level, *op, *ty, fold) }
     }
 
     /// A reduction along lanes, for each lane of a block.
     fn along(&mut self, reduce: &'a Reduce, block: Block<'a>) {
-        let Fold::Along { spread, .. } = &reduce.fold else { return };
+        let Fold::Along { spread, rows, .. } = &reduce.fold else { return };
+        if let (Some(steps), [Instr::Load(load)]) = (rows, &reduce.body[..]) {
+            return self.rows(reduce, load, steps, block);
+        }
         let mut starts = [0i64; DIMS];
         starts.iter_mut().zip(block.dims).for_each(|(start, &axis)| *start = self.indices[axis]);
         let outside = self.lane;
@@ -623,6 +746,35 @@ impl<'a> Machine<'a> {
         }
         block.dims.iter().zip(starts).for_each(|(&axis, start)| self.indices[axis] = start);
         self.lane = outside;
+    }
+
+    /// A reduction along rows of elements, one for each lane of a block.
+    #[expect(unsafe_code, reason = "elements are in untyped memory")]
+    fn rows(&mut self, reduce: &'a Reduce, load: &Load, steps: &[i64], block: Block<'a>) {
+        let Fold::Along { op, ty, init, result, .. } = &reduce.fold else { return };
+        let (Some(last), Place::Input(input)) = (reduce.ranges.last(), load.from) else { return };
+        self.indices[last.axis] = 0;
+        let base = load.offset.at(&self.indices);
+        runs(&block, steps, |lanes| {
+            let Run { count: rows, step, rows: groups, row_step } = lanes.run;
+            for group in 0..groups {
+                let offset =
+                    base.wrapping_add(lanes.offset).wrapping_add(row_step.wrapping_mul(group as i64));
+                let run = Run { count: last.size as usize, step: 1, rows, row_step: step };
+                debug_assert!(in_tensor(load, offset, run), "{load:?}");
+                let lane = lanes.first + group * rows;
+                let fold = vector::Rows {
+                    init: self.at(*init, lane).cast_const(),
+                    lanes: self.inputs[input].wrapping_offset(offset as isize * load.kind.bytes() as isize),
+                    count: last.size as usize,
+                    stride: step as isize,
+                    rows,
+                    to: self.at(*result, lane),
+                };
+                // SAFETY: Facts 1 to 5. No other instruction has the result.
+                unsafe { vector::fold_rows(self.level, *op, *ty, fold) }
+            }
+        });
     }
 
     /// The bits of a lane.
@@ -677,6 +829,22 @@ impl<'a> Machine<'a> {
             std::ptr::copy_nonoverlapping(register.cast_const(), self.at(*result, lane), bytes);
         }
     }
+}
+
+/// Which elements of a block are in range.
+enum Inside {
+    All,
+    None,
+    Some,
+}
+
+/// A part of a block that is one too.
+struct Area {
+    /// The offset of the element of its first lane.
+    offset: i64,
+    /// Its first lane.
+    lane: usize,
+    counts: [usize; DIMS],
 }
 
 /// A part of a block, along its innermost dimension.

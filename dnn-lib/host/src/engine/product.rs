@@ -197,7 +197,8 @@ impl Product {
             .epilogue
             .as_ref()
             .map(|program| unsafe { (program, Machine::new(program, isa, &all, output.cast(), memory)) });
-        let mut epilogue = Epilogue { machine, output, ranges: Vec::new() };
+        let count = self.epilogue.as_ref().map_or(0, |program| program.axes.sizes.len());
+        let mut epilogue = Epilogue { machine, output, ranges: vec![0..1; count] };
         let packed = self.packed.as_ref().and_then(|packed| packed.downcast_ref::<Packed<E>>());
         let (left, right) = (inputs[self.left].cast::<E>(), inputs[self.right].cast::<E>());
         let mut result = Ok(());
@@ -237,34 +238,71 @@ impl Product {
 struct Epilogue<'a, E> {
     machine: Option<(&'a Program, Machine<'a>)>,
     output: *mut E,
+    /// Of the program's axes; those of size 1 keep theirs.
     ranges: Vec<Range<u64>>,
 }
 
 impl<E> Epilogue<'_, E> {
-    /// Finishes some sums that are side by side in the output.
-    fn run(&mut self, sums: &mut [E]) {
+    /// Finishes some sums.
+    fn run(&mut self, mut sums: Output<'_, E>) {
         let Some((program, machine)) = &mut self.machine else { return };
-        let mut offset = (sums.as_ptr().addr() - self.output.addr()) / size_of::<E>();
+        let (mut rows, stride, mut columns) = (sums.rows().len(), sums.stride(), sums.columns().len());
+        if rows == 0 || columns == 0 {
+            return;
+        }
+        if columns == stride {
+            (rows, columns) = (1, rows * columns);
+        }
+        let start = sums.start();
+        let first = (start.addr() - self.output.addr()) / size_of::<E>();
         // The output begins so far before these sums.
-        machine.move_to(sums.as_mut_ptr().wrapping_sub(offset).cast());
-        let mut count = sums.len();
-        while count > 0 {
-            self.ranges.clear();
-            self.ranges.resize(program.axes.sizes.len(), 0..1);
-            let (mut rest, mut done) = (offset as u64, count);
-            for (index, &(axis, size)) in program.output.iter().rev().enumerate() {
-                let place = rest % size;
-                rest /= size;
-                let end = if index == 0 { (place + count as u64).min(size) } else { place + 1 };
-                if index == 0 {
-                    done = (end - place) as usize;
+        machine.move_to(start.wrapping_sub(first).cast());
+        let mut row = 0;
+        while row < rows {
+            let (mut column, mut height) = (0, 1);
+            while column < columns {
+                let (offset, count) = (first + row * stride + column, columns - column);
+                let width = leading_box(&program.output, offset, count, &mut self.ranges);
+                if width == columns {
+                    height = extend(&program.output, stride, rows - row, &mut self.ranges);
                 }
-                self.ranges[axis] = place..end;
+                machine.run(&self.ranges);
+                column += width;
             }
-            machine.run(&self.ranges);
-            (offset, count) = (offset + done, count - done);
+            row += height;
         }
     }
+}
+
+/// Sets the ranges of axes to the largest box that is the first of `count` adjacent elements. Returns how many
+/// they are. The axes are outermost first.
+fn leading_box(axes: &[(usize, u64)], offset: usize, count: usize, ranges: &mut [Range<u64>]) -> usize {
+    let (mut rest, mut inside, mut open) = (offset as u64, 1, true);
+    for &(axis, size) in axes.iter().rev() {
+        let (place, most) = (rest % size, count as u64 / inside);
+        rest /= size;
+        let taken = if open { most.min(size - place) } else { 1 };
+        ranges[axis] = place..place + taken;
+        // Only whole axes can be followed by more than one index of the next.
+        open &= taken == size;
+        inside *= taken;
+    }
+    inside as usize
+}
+
+/// Extends a box along the axis whose neighbours are `stride` elements apart, of which it has one index, to at
+/// most `most`. Returns how many there are then.
+fn extend(axes: &[(usize, u64)], stride: usize, most: usize, ranges: &mut [Range<u64>]) -> usize {
+    let mut inside = 1;
+    for &(axis, size) in axes.iter().rev() {
+        let range = &mut ranges[axis];
+        if inside == stride as u64 && range.end == range.start + 1 {
+            range.end = range.start + (most as u64).min(size - range.start);
+            return (range.end - range.start) as usize;
+        }
+        inside *= size;
+    }
+    1
 }
 
 /// The factors of stacks of matrices.
@@ -323,7 +361,7 @@ impl Matrices {
             let start = epilogue.output.wrapping_offset(self.output.at(&places) as isize);
             // SAFETY: Rows and columns are in the box, and nothing else accesses it.
             let out = unsafe { Output::from_raw(start, self.row_stride, rows.clone(), columns.clone()) };
-            let mut finish = |_: usize, _: usize, sums: &mut [E]| epilogue.run(sums);
+            let mut finish = |sums: Output<'_, E>| epilogue.run(sums);
             if let Some(panels) = factors.packed {
                 let number = self
                     .right_stack()
@@ -371,7 +409,7 @@ impl Image {
                     let start = epilogue.output.wrapping_add(whole + rows.start * size + columns.start);
                     // SAFETY: They are in the box, and nothing else accesses it.
                     let out = unsafe { Output::from_raw(start, size, rows, columns) };
-                    convolution.run(image, out, &mut |_, _, sums| epilogue.run(sums))?;
+                    convolution.run(image, out, &mut |sums| epilogue.run(sums))?;
                 }
             }
             Ok(())

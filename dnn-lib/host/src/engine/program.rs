@@ -77,10 +77,11 @@ pub(crate) struct Lanes {
 
 #[derive(Debug)]
 pub(crate) enum Instr {
-    Apply { op: Op, to: Slot, from: [Slot; 3] },
+    Apply { op: Op, to: Slot, from: [Slot; 4] },
     Call { function: Function, to: Slot, from: Slot },
     Index { to: Slot, index: Linear, steps: Vec<i64> },
     Load(Load),
+    Terms(Terms),
     Reduce(Reduce),
 }
 
@@ -99,6 +100,8 @@ pub(crate) struct Load {
     pub tested: Vec<Tested>,
     /// The value of elements out of range.
     pub otherwise: Option<Slot>,
+    /// Whether that value stays where it is while the loaded one is used.
+    pub stays: bool,
     /// The number of elements of the tensor, for checks in tests.
     pub elements: i64,
 }
@@ -138,6 +141,49 @@ pub(crate) struct Copy {
     pub bytes: usize,
 }
 
+/// A fold of elements of an input in ascending order, with the results so far in registers.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub op: BinaryOp,
+    pub ty: Type,
+    /// The same in all lanes.
+    pub init: Slot,
+    pub to: Slot,
+    pub input: usize,
+    /// The offset of the first lane's element at indices 0 of the reduction.
+    pub offset: Linear,
+    /// The steps along the dimensions of the block.
+    pub steps: Vec<i64>,
+    pub ranges: Vec<TermRange>,
+    /// The number of elements of the tensor, for checks in tests.
+    pub elements: i64,
+}
+
+/// An axis of such a fold.
+#[derive(Debug)]
+pub(crate) struct TermRange {
+    pub size: i64,
+    /// From an element to the next one.
+    pub step: i64,
+    pub window: Option<TermWindow>,
+}
+
+/// The window of such an axis. Its start moves along one axis of the output at most.
+#[derive(Debug)]
+pub(crate) enum TermWindow {
+    /// It is the same for all lanes.
+    Still { start: Linear, step: i64, size: i64 },
+    /// It moves along this dimension of the block, by the indices of whose axis there are those that are inside.
+    Moving { dim: usize, stretches: Vec<Stretch> },
+}
+
+/// Indices of an axis with the same indices of a reduction.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Stretch {
+    pub positions: Range<i64>,
+    pub inside: Range<i64>,
+}
+
 /// A reduction.
 #[derive(Debug)]
 pub(crate) struct Reduce {
@@ -162,6 +208,8 @@ pub(crate) enum Fold {
         value: Slot,
         spread: Vec<Copy>,
         dims: Vec<usize>,
+        /// If the values are elements of an input, in rows: the steps along the dimensions of the block outside.
+        rows: Option<Vec<i64>>,
         /// Whether a block of lanes is enough for the whole range at all lanes of the block outside: then lanes
         /// run over both.
         together: bool,

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use dnn_lib::definition::{Coordinate, Definition, Load, Order, Reduction, Source, Stage, Step};
-use dnn_lib::scalar::{BinaryOp, Const, Expr, Value};
+use dnn_lib::definition::{Affine, Coordinate, Definition, Load, Order, Reduction, Source, Stage, Step};
+use dnn_lib::scalar::{BinaryOp, Const, Conversion, Expr, Type, Value};
+use dnn_lib::tensor::DType;
 
 use super::axes::{Axes, Linear, offset, strides, tested, within};
 use super::program::{
-    self, Chunked, Computed, Copy, Fold, Instr, Lanes, Loop, Place, Program, Reduce, Slot, StageCode, Tested,
-    Window,
+    self, Chunked, Computed, Copy, Fold, Instr, Lanes, Loop, Place, Program, Reduce, Slot, StageCode,
+    Stretch, TermRange, TermWindow, Terms, Tested, Window,
 };
 use super::transfer::{Read, Write};
 use super::vector::{LANES, Op, lane_bytes};
@@ -18,7 +19,7 @@ use super::vector::{LANES, Op, lane_bytes};
 /// the first cache.
 const BLOCK: u64 = 512;
 /// Definitions of at most so many values have blocks of twice the lanes.
-const FEW: usize = 8;
+const FEW: usize = 24;
 /// The most bytes of the stages of a block of rows, so that they stay in the second cache.
 const STAGES: u64 = 1 << 18;
 /// Rows at least this long are taken one at a time.
@@ -65,6 +66,8 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
         lanes,
         stages: Vec::new(),
         values: vec![None; definition.types.len()],
+        uses: all_uses(definition),
+        bounds: vec![None; definition.types.len()],
         depths: vec![0; definition.axes.len()],
         constants: HashMap::new(),
         slots: Vec::new(),
@@ -171,22 +174,81 @@ impl Cut {
     }
 }
 
-/// All windows.
+/// The most elements that are folded for a lane in registers, and the longest axis that their windows move along.
+const MOST_TERMS: u64 = 1024;
+const LONGEST: u64 = 1 << 16;
+
+/// The operation of a reduction that folds elements of an input in ascending order, from a constant on, and the
+/// elements, if each of its windows moves along an axis of its own.
+fn term<'a>(
+    definition: &Definition,
+    axes: &Axes,
+    reduction: &'a Reduction,
+) -> Option<(BinaryOp, Type, &'a Load)> {
+    let ([carried], [yielded], [Step::Load(x, load), Step::Let(value, Expr::Binary(op, a, b))]) =
+        (&reduction.carried[..], &reduction.yields[..], &reduction.body[..])
+    else {
+        return None;
+    };
+    let ty = definition.ty(*carried);
+    let input = match load.from {
+        Source::Input(input) => &definition.inputs[input as usize],
+        Source::Stage(_) => return None,
+    };
+    let affine = load.at.iter().all(|coordinate| matches!(coordinate, Coordinate::Affine(_)));
+    let float =
+        (input.dtype == DType::F32 && ty == Type::F32) || (input.dtype == DType::F64 && ty == Type::F64);
+    let sizes = reduction.ranges.iter().map(|range| definition.size(range.axis));
+    let few = (1..=MOST_TERMS).contains(&sizes.fold(1, u64::saturating_mul));
+    let mut moved = Vec::new();
+    for range in &reduction.ranges {
+        let Some(window) = &range.window else { continue };
+        let start = axes.linear(&window.start);
+        match start.terms[..] {
+            [] => {}
+            [(axis, _)]
+                if axis < definition.output.shape.len()
+                    && axes.sizes[axis] <= LONGEST
+                    && !moved.contains(&axis) =>
+            {
+                moved.push(axis);
+            }
+            _ => return None,
+        }
+    }
+    let folds = (a, b, yielded) == (carried, x, value) && reduction.order == Order::Ascending;
+    let folds = folds && matches!(op, BinaryOp::Add | BinaryOp::Min | BinaryOp::Max);
+    let constant =
+        |step: &Step| matches!(step, Step::Let(value, Expr::Const(_)) if *value == reduction.init[0]);
+    let folds = folds && definition.stages.iter().flat_map(|stage| &stage.steps).any(constant);
+    (folds && affine && float && few && load.otherwise.is_none()).then_some((*op, ty, load))
+}
+
+/// All windows, but for those of elements that are folded in registers.
 fn windows(definition: &Definition, axes: &Axes) -> Vec<Cut> {
-    fn collect(definition: &Definition, steps: &[Step], axes: &Axes, windows: &mut Vec<Cut>) {
+    fn collect(
+        definition: &Definition,
+        steps: &[Step],
+        axes: &Axes,
+        outermost: bool,
+        windows: &mut Vec<Cut>,
+    ) {
         for step in steps {
             let Step::Reduce(reduction) = step else { continue };
+            if outermost && term(definition, axes, reduction).is_some() {
+                continue;
+            }
             for range in &reduction.ranges {
                 let Some(window) = &range.window else { continue };
                 let last = (definition.size(range.axis) as i64).saturating_sub(1);
                 let length = (window.step as i64).wrapping_mul(last);
                 windows.push(Cut { start: axes.linear(&window.start), length, size: window.size as i64 });
             }
-            collect(definition, &reduction.body, axes, windows);
+            collect(definition, &reduction.body, axes, false, windows);
         }
     }
     let mut windows = Vec::new();
-    definition.stages.iter().for_each(|stage| collect(definition, &stage.steps, axes, &mut windows));
+    definition.stages.iter().for_each(|stage| collect(definition, &stage.steps, axes, true, &mut windows));
     windows
 }
 
@@ -211,6 +273,10 @@ struct Translator<'a> {
     /// Where the elements of the stages are in scratch memory.
     stages: Vec<usize>,
     values: Vec<Option<Known>>,
+    /// How often each value is used.
+    uses: Vec<usize>,
+    /// The least and the most that an `I64` can be, if known.
+    bounds: Vec<Option<[i64; 2]>>,
     /// In how many reductions an axis has its index.
     depths: Vec<usize>,
     /// The slots of constants, by their bits and the bytes of a lane.
@@ -385,6 +451,10 @@ impl Translator<'_> {
                 self.define(*value, to, depth, depends);
             }
             Step::Index(value, index) => {
+                self.bounds[value.index()] = bounds(self.definition, index);
+                if self.known_number(*value) {
+                    return;
+                }
                 let index = self.axes.linear(index);
                 let (depth, depends) = self.place(&index);
                 let steps = self.dims[depth].iter().map(|&axis| index.factor(axis)).collect();
@@ -405,6 +475,9 @@ impl Translator<'_> {
             Const::F32(bits) => bits.into(),
             Const::F64(bits) => bits,
         };
+        if let Const::I64(number) = constant {
+            self.bounds[value.index()] = Some([number; 2]);
+        }
         let slot = match self.constants.get(&(bits, bytes)) {
             Some(&slot) => slot,
             None => self.slot(bytes),
@@ -424,11 +497,79 @@ impl Translator<'_> {
             Expr::Select { then, .. } => Op::Select(ty(then)),
             Expr::Convert(conversion, to, a) => Op::Convert(conversion, ty(a), to),
         };
+        self.bounds[value.index()] = self.bounds_of(expr);
+        if self.known_number(value) {
+            return;
+        }
+        if let Expr::Convert(Conversion::IntToFloat, Type::F32, a) = *expr
+            && let Some([number, end]) = self.bounds[a.index()]
+            && number == end
+        {
+            return self.constant(value, Const::F32((number as f32).to_bits()));
+        }
         let operands = expr.operands();
         let to = self.slot_of(value);
-        self.apply(op, to, &operands);
+        match *expr {
+            Expr::Select { condition, then, otherwise } if self.choose(to, condition, then, otherwise) => {}
+            _ => self.apply(op, to, &operands),
+        }
         let (depth, depends) = self.join(&operands);
         self.define(value, to, depth, depends);
+    }
+
+    /// Makes one instruction of a selection and the comparison before it that nothing else uses. Returns whether
+    /// it could.
+    fn choose(&mut self, to: Slot, condition: Value, then: Value, otherwise: Value) -> bool {
+        let (depth, _) = self.join(&[condition, then, otherwise]);
+        let known = self.known(condition);
+        if known.constant || known.depth != depth || self.uses[condition.index()] != 1 {
+            return false;
+        }
+        let compares = |instr: &Instr| match *instr {
+            Instr::Apply { op: Op::Compare(comparison, ty), to, from } if to == known.slot => {
+                Some((comparison, ty, from))
+            }
+            _ => None,
+        };
+        let found =
+            self.code[depth].iter().enumerate().rev().find_map(|(at, instr)| Some((at, compares(instr)?)));
+        let Some((at, (comparison, ty, [a, b, ..]))) = found else { return false };
+        if lane_bytes(ty) != lane_bytes(self.definition.ty(then)) {
+            return false;
+        }
+        self.code[depth].remove(at);
+        let (then, otherwise) = (self.operand(then, depth), self.operand(otherwise, depth));
+        self.code[depth].push(Instr::Apply {
+            op: Op::Choose(comparison, ty),
+            to,
+            from: [a, b, then, otherwise],
+        });
+        true
+    }
+
+    /// The bounds of an operation on integers, if they are known.
+    fn bounds_of(&self, expr: &Expr) -> Option<[i64; 2]> {
+        let Expr::Binary(op, a, b) = *expr else { return None };
+        let ([a, c], [b, d]) = (self.bounds[a.index()]?, self.bounds[b.index()]?);
+        match op {
+            BinaryOp::Add => Some([a.checked_add(b)?, c.checked_add(d)?]),
+            BinaryOp::Sub => Some([a.checked_sub(d)?, c.checked_sub(b)?]),
+            BinaryOp::Min => Some([a.min(b), c.min(d)]),
+            BinaryOp::Max => Some([a.max(b), c.max(d)]),
+            BinaryOp::Mul if a >= 0 && b >= 0 => Some([a.checked_mul(b)?, c.checked_mul(d)?]),
+            _ => None,
+        }
+    }
+
+    /// Makes a constant of an integer whose bounds are equal. Returns whether they are.
+    fn known_number(&mut self, value: Value) -> bool {
+        match self.bounds[value.index()] {
+            Some([number, end]) if number == end => {
+                self.constant(value, Const::I64(number));
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The depth at which all of some values are known, and the axes that they depend on.
@@ -446,7 +587,7 @@ impl Translator<'_> {
     }
 
     fn apply_at(&mut self, depth: usize, op: Op, to: Slot, operands: &[Value]) {
-        let mut from = [to; 3];
+        let mut from = [to; 4];
         for (slot, &operand) in from.iter_mut().zip(operands) {
             *slot = self.operand(operand, depth);
         }
@@ -520,9 +661,11 @@ impl Translator<'_> {
             tested.into_iter().map(|(index, size)| Tested { steps: steps(&index), index, size }).collect();
         let otherwise = load.otherwise.map(|otherwise| self.operand(otherwise, depth));
         let to = self.slot_of(value);
+        let stays = depth == 0;
         let elements = shape.iter().map(|&size| size as i64).fold(scale, i64::wrapping_mul);
         let elements = if of_stage && !self.side_by_side { elements * self.rows() as i64 } else { elements };
-        let load = program::Load { to, from, kind, offset, lanes, computed, tested, otherwise, elements };
+        let load =
+            program::Load { to, from, kind, offset, lanes, computed, tested, otherwise, stays, elements };
         self.code[depth].push(Instr::Load(load));
         self.define(value, to, depth, depends);
     }
@@ -574,7 +717,52 @@ impl Translator<'_> {
         loops
     }
 
+    /// Makes one instruction of a fold of elements. Returns whether it could.
+    fn terms(&mut self, reduction: &Reduction) -> bool {
+        let Some((op, ty, load)) = term(self.definition, &self.axes, reduction) else { return false };
+        let Source::Input(input) = load.from else { return false };
+        if self.depth() != 0 {
+            return false;
+        }
+        let init = self.known(reduction.init[0]);
+        let dims = self.dims[0].clone();
+        let mut offset = self.axes.linear(&offset(self.definition, load));
+        let steps = dims.iter().map(|&axis| offset.factor(axis)).collect();
+        let mut ranges = Vec::new();
+        for range in &reduction.ranges {
+            let axis = range.axis.index();
+            if self.axes.is_single(axis) {
+                continue;
+            }
+            let size = self.axes.sizes[axis] as i64;
+            let window = range.window.as_ref().map(|window| {
+                let start = self.axes.linear(&window.start);
+                let (step, inside) = (window.step as i64, window.size as i64);
+                let moving = start.terms.first().and_then(|&(axis, factor)| {
+                    let dim = dims.iter().position(|&own| own == axis)?;
+                    let taps = |index| within(start.constant + factor * index, step, inside, 0..size);
+                    Some(TermWindow::Moving { dim, stretches: stretches(self.axes.sizes[axis] as i64, taps) })
+                });
+                moving.unwrap_or(TermWindow::Still { start, step, size: inside })
+            });
+            ranges.push(TermRange { size, step: offset.factor(axis), window });
+        }
+        let reduced = |axis: usize| reduction.ranges.iter().any(|range| range.axis.index() == axis);
+        offset.terms.retain(|&(axis, _)| !reduced(axis));
+        let shape = self.definition.shape(load.from);
+        let elements = shape.iter().map(|&size| size as i64).fold(1, i64::wrapping_mul);
+        let to = self.slot(lane_bytes(ty));
+        self.define(reduction.results[0], to, 0, u64::MAX);
+        let (init, input) = (init.slot, input as usize);
+        let terms = Terms { op, ty, init, to, input, offset, steps, ranges, elements };
+        self.code[0].push(Instr::Terms(terms));
+        true
+    }
+
     fn ascending(&mut self, reduction: &Reduction) {
+        if self.terms(reduction) {
+            return;
+        }
         let depth = self.depth();
         let mut before = Vec::new();
         for (&init, &carried) in reduction.init.iter().zip(&reduction.carried) {
@@ -718,9 +906,37 @@ impl Translator<'_> {
         let body = self.code.pop().unwrap_or_default();
         let result = self.slot(lane_bytes(ty));
         self.define(reduction.results[0], result, depth, u64::MAX);
-        let fold = Fold::Along { op, ty, init, result, value, spread, dims, together };
+        let rows = match &body[..] {
+            [Instr::Load(load)]
+                if load.to == value
+                    && !together
+                    && ranges.len() == 1
+                    && load.lanes.steps == [1]
+                    && load.kind.is_same()
+                    && load.computed.is_empty()
+                    && load.tested.is_empty()
+                    && matches!(load.from, Place::Input(_)) =>
+            {
+                Some(self.dims[depth].iter().map(|&axis| load.offset.factor(axis)).collect())
+            }
+            _ => None,
+        };
+        let fold = Fold::Along { op, ty, init, result, value, spread, dims, rows, together };
         self.code[depth].push(Instr::Reduce(Reduce { ranges, body, fold }));
     }
+}
+
+/// The stretches of an axis of some size, by the indices that are inside at each of its own.
+fn stretches(size: i64, inside: impl Fn(i64) -> Range<i64>) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for position in 0..size {
+        let inside = inside(position);
+        match stretches.last_mut() {
+            Some(last) if last.inside == inside => last.positions.end = position + 1,
+            _ => stretches.push(Stretch { positions: position..position + 1, inside }),
+        }
+    }
+    stretches
 }
 
 /// The index of the carried value whose next one a step makes in place: by one operation on it, which nothing
@@ -738,6 +954,48 @@ fn updates(reduction: &Reduction, step: &Step) -> Option<usize> {
     let uses = |value: Value| reduction.body.iter().map(|step| uses(step, value)).sum::<usize>();
     (reduction.yields[index] == *value && once && !kept && uses(carried) == 1 && uses(*value) == 0)
         .then_some(index)
+}
+
+/// The least and the most of an index.
+fn bounds(definition: &Definition, index: &Affine) -> Option<[i64; 2]> {
+    let mut bounds = [index.constant; 2];
+    for &(axis, factor) in &index.terms {
+        let length = i64::try_from(definition.size(axis)).ok()?.checked_sub(1)?.checked_mul(factor)?;
+        let end = usize::from(length >= 0);
+        bounds[end] = bounds[end].checked_add(length)?;
+    }
+    Some(bounds)
+}
+
+/// How often each value is used.
+fn all_uses(definition: &Definition) -> Vec<usize> {
+    fn count(steps: &[Step], uses: &mut [usize]) {
+        for step in steps {
+            let mut add = |value: Value| uses[value.index()] += 1;
+            match step {
+                Step::Let(_, expr) => expr.operands().into_iter().for_each(add),
+                Step::Call(_, _, x) => add(*x),
+                Step::Index(..) => {}
+                Step::Load(_, load) => {
+                    let computed = load.at.iter().filter_map(|coordinate| match coordinate {
+                        Coordinate::Value(index) => Some(*index),
+                        Coordinate::Affine(_) => None,
+                    });
+                    computed.chain(load.otherwise).for_each(add);
+                }
+                Step::Reduce(reduction) => {
+                    reduction.init.iter().chain(&reduction.yields).copied().for_each(add);
+                    count(&reduction.body, uses);
+                }
+            }
+        }
+    }
+    let mut uses = vec![0; definition.types.len()];
+    for stage in &definition.stages {
+        count(&stage.steps, &mut uses);
+        uses[stage.value.index()] += 1;
+    }
+    uses
 }
 
 /// How many steps use a value.

@@ -6,6 +6,7 @@ use dnn_lib::scalar::{
     BinaryOp, Comparison, Conversion, Lane, Truth, Type, UnaryOp, UseBinary, UseComparison, UseUnary,
 };
 
+use super::translate::DIMS;
 use crate::isa::Level;
 
 /// What is done to each lane.
@@ -17,6 +18,8 @@ pub(crate) enum Op {
     Fma(Type),
     /// The second where the first is not 0, else the third.
     Select(Type),
+    /// The third where the comparison of the first two is true, else the fourth: lanes of as many bytes as theirs.
+    Choose(Comparison, Type),
     /// From a type to another.
     Convert(Conversion, Type, Type),
     /// The target and the first operand make the target.
@@ -72,77 +75,191 @@ pub(crate) struct Operands {
     /// The number of lanes.
     pub count: usize,
     pub to: *mut u8,
-    pub from: [*const u8; 3],
+    pub from: [*const u8; 4],
 }
 
+/// What is computed for each lane, so many lanes at a time that a compiler keeps them in registers.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+trait Lanewise {
+    /// The lanes of the result.
+    type To: Copy;
+
+    /// The results of lanes from `at` on.
+    ///
+    /// # Safety
+    ///
+    /// What [`each`] promises.
+    unsafe fn compute<const COUNT: usize>(&self, at: usize) -> [Self::To; COUNT];
+}
+
+/// The same number, but a compiler doesn't know that. From a loop over vectors that it understands, it makes one
+/// over vectors of vectors, which gathers.
+#[expect(unsafe_code, reason = "inline assembly")]
+#[inline(always)]
+fn opaque(mut number: usize) -> usize {
+    // SAFETY: There is no instruction.
+    unsafe { std::arch::asm!("/* {0} */", inout(reg) number, options(nomem, nostack, preserves_flags)) };
+    number
+}
+
+/// Computes lanes and writes them to a target. What doesn't fill the last vector is computed in one that
+/// overlaps it.
+///
+/// # Safety
+///
+/// The target has `count` lanes, which nothing else accesses meanwhile, and `lanes` can compute as many. They may
+/// read the target: they see what was there before.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn each<L: Lanewise>(count: usize, to: *mut u8, lanes: &L) {
+    let to = to.cast::<L::To>();
+    // SAFETY: That of the caller: all vectors are in the first `count` lanes, and the last one is computed
+    // before others that it overlaps are written.
+    unsafe {
+        macro_rules! two {
+            ($lanes:literal) => {{
+                let last = count - $lanes;
+                let (first, second) = (lanes.compute::<$lanes>(0), lanes.compute::<$lanes>(last));
+                to.cast::<[L::To; $lanes]>().write(first);
+                to.add(last).cast::<[L::To; $lanes]>().write(second);
+            }};
+        }
+        match count {
+            16.. => {
+                let last = count - 16;
+                let end = lanes.compute::<16>(last);
+                let mut at = 0;
+                while at < last {
+                    let vector = lanes.compute::<16>(at);
+                    to.add(at).cast::<[L::To; 16]>().write(vector);
+                    at = opaque(at + 16);
+                }
+                to.add(last).cast::<[L::To; 16]>().write(end);
+            }
+            8.. => two!(8),
+            4.. => two!(4),
+            _ => (0..count).for_each(|at| to.add(at).write(lanes.compute::<1>(at)[0])),
+        }
+    }
+}
+
+/// Computes lanes one after the other.
+///
+/// # Safety
+///
+/// That of [`each`].
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn each_one<L: Lanewise>(count: usize, to: *mut u8, lanes: &L) {
+    for at in 0..count {
+        // SAFETY: That of the caller.
+        unsafe { to.cast::<L::To>().add(at).write(lanes.compute::<1>(at)[0]) };
+    }
+}
+
+/// Lanes of an array, from `at` on.
+///
+/// # Safety
+///
+/// There are so many there, initialised and aligned, and nothing writes to them meanwhile.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn lanes<T: Copy, const COUNT: usize>(from: *const u8, at: usize) -> [T; COUNT] {
+    // SAFETY: That of the caller.
+    unsafe { from.cast::<T>().add(at).cast::<[T; COUNT]>().read() }
+}
+
+/// Types of computations on each lane: a function, and of which operands it takes lanes, in their order. Operand
+/// `to` is the target.
+macro_rules! lanewise {
+    ($($name:ident<$($ty:ident),+>($($operand:tt: $of:ident),+);)+) => {$(
+        struct $name<F, R, $($ty),+>(Operands, F, std::marker::PhantomData<(R, $($ty),+)>);
+
+        #[expect(unsafe_code, reason = "lanes are in untyped memory")]
+        impl<R: Copy + Default, $($ty: Copy,)+ F: Fn($($of),+) -> R> Lanewise for $name<F, R, $($ty),+> {
+            type To = R;
+
+            #[inline(always)]
+            unsafe fn compute<const COUNT: usize>(&self, at: usize) -> [R; COUNT] {
+                // SAFETY: That of the caller.
+                let operands = unsafe { ($(lanes::<$of, COUNT>(lanewise!(self.0, $operand), at),)+) };
+                // Not `array::from_fn`, which isn't always compiled for the set of vector instructions.
+                let mut results = [R::default(); COUNT];
+                for (lane, result) in results.iter_mut().enumerate() {
+                    *result = lanewise!(call self.1, operands, lane, $($operand)+);
+                }
+                results
+            }
+        }
+    )+};
+    ($operands:expr, to) => { $operands.to.cast_const() };
+    ($operands:expr, $index:tt) => { $operands.from[$index] };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt) => { ($f)($operands.0[$lane]) };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt $b:tt) => {
+        ($f)($operands.0[$lane], $operands.1[$lane])
+    };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt $b:tt $c:tt) => {
+        ($f)($operands.0[$lane], $operands.1[$lane], $operands.2[$lane])
+    };
+    (call $f:expr, $operands:ident, $lane:ident, $a:tt $b:tt $c:tt $d:tt) => {
+        ($f)($operands.0[$lane], $operands.1[$lane], $operands.2[$lane], $operands.3[$lane])
+    };
+}
+lanewise! {
+    Map1<A>(0: A);
+    Map2<A>(0: A, 1: A);
+    Map3<A, T>(0: A, 1: T, 2: T);
+    Map4<A, T>(0: A, 1: A, 2: T, 3: T);
+    Update1<A>(to: A, 0: A);
+    Update2<A>(to: A, 0: A, 1: A);
+}
+
+/// # Safety
+///
+/// Of all methods: the target and the operands that the function takes are `count` initialised lanes of its types.
+/// Nothing else accesses the target or writes to the others meanwhile. The target is an operand, or apart from it.
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 impl Operands {
-    /// # Safety
-    ///
-    /// Operand `index` has `count` initialised lanes of `T`, which nothing writes meanwhile.
+    /// The function of operand 0.
     #[inline(always)]
-    unsafe fn lanes<'a, T>(self, index: usize) -> &'a [T] {
+    unsafe fn map<A: Copy, R: Copy + Default>(self, f: impl Fn(A) -> R) {
         // SAFETY: That of the caller.
-        unsafe { std::slice::from_raw_parts(self.from[index].cast(), self.count) }
+        unsafe { each(self.count, self.to, &Map1(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target has `count` initialised lanes of `T`, which nothing else accesses meanwhile.
+    /// The function of operands 0 and 1.
     #[inline(always)]
-    unsafe fn target<'a, T>(self) -> &'a mut [T] {
+    unsafe fn map2<A: Copy, R: Copy + Default>(self, f: impl Fn(A, A) -> R) {
         // SAFETY: That of the caller.
-        unsafe { std::slice::from_raw_parts_mut(self.to.cast(), self.count) }
+        unsafe { each(self.count, self.to, &Map2(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target and operand 0 have lanes of these types, apart from each other.
+    /// The function of operands 0 to 2.
     #[inline(always)]
-    unsafe fn map<A: Copy, R>(self, f: impl Fn(A) -> R) {
+    unsafe fn map3<A: Copy, T: Copy + Default>(self, f: impl Fn(A, T, T) -> T) {
         // SAFETY: That of the caller.
-        let (to, a) = unsafe { (self.target::<R>(), self.lanes::<A>(0)) };
-        for (to, &a) in to.iter_mut().zip(a) {
-            *to = f(a);
-        }
+        unsafe { each(self.count, self.to, &Map3(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target and operands 0 and 1 have lanes of these types, the target apart from the others.
+    /// The function of operands 0 to 3.
     #[inline(always)]
-    unsafe fn map2<A: Copy, R>(self, f: impl Fn(A, A) -> R) {
+    unsafe fn map4<A: Copy, T: Copy + Default>(self, f: impl Fn(A, A, T, T) -> T) {
         // SAFETY: That of the caller.
-        let (to, a, b) = unsafe { (self.target::<R>(), self.lanes::<A>(0), self.lanes::<A>(1)) };
-        for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
-            *to = f(a, b);
-        }
+        unsafe { each(self.count, self.to, &Map4(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target and all operands have lanes of these types, the target apart from the others.
+    /// The function of the target and operand 0.
     #[inline(always)]
-    unsafe fn map3<A: Copy, T: Copy>(self, f: impl Fn(A, T, T) -> T) {
+    unsafe fn update<A: Copy + Default>(self, f: impl Fn(A, A) -> A) {
         // SAFETY: That of the caller.
-        let (to, a) = unsafe { (self.target::<T>(), self.lanes::<A>(0)) };
-        // SAFETY: The same.
-        let (b, c) = unsafe { (self.lanes::<T>(1), self.lanes::<T>(2)) };
-        for (((to, &a), &b), &c) in to.iter_mut().zip(a).zip(b).zip(c) {
-            *to = f(a, b, c);
-        }
+        unsafe { each(self.count, self.to, &Update1(self, f, std::marker::PhantomData)) }
     }
 
-    /// # Safety
-    ///
-    /// The target and operands 0 and 1 have lanes of this type, the target apart from the others.
+    /// The function of the target and operands 0 and 1.
     #[inline(always)]
-    unsafe fn update<T: Copy>(self, f: impl Fn(T, T, T) -> T) {
+    unsafe fn update2<A: Copy + Default>(self, f: impl Fn(A, A, A) -> A) {
         // SAFETY: That of the caller.
-        let (to, a, b) = unsafe { (self.target::<T>(), self.lanes::<T>(0), self.lanes::<T>(1)) };
-        for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
-            *to = f(a, b, *to);
-        }
+        unsafe { each(self.count, self.to, &Update2(self, f, std::marker::PhantomData)) }
     }
 }
 
@@ -165,6 +282,12 @@ struct Map(Operands);
 
 /// Maps the target and operand 0, which are lanes apart from each other.
 struct Update(Operands);
+
+/// A [`Map`] or an [`Update`] by an operation that is no vector instruction.
+struct OneByOne<U>(U);
+
+/// Chooses operand 2 or 3 of each lane, by a comparison of operands 0 and 1, whose lanes are as large.
+struct Choice(Operands);
 
 /// Folds lanes into a register, apart from them; lane i goes to place `start + i` modulo the number of places.
 #[derive(Clone, Copy, Debug)]
@@ -196,9 +319,47 @@ impl UseBinary for Given<Update> {
     #[inline(always)]
     fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
         // SAFETY: That of `new`.
-        let (to, a) = unsafe { (self.0.0.target::<T>(), self.0.0.lanes::<T>(0)) };
-        for (to, &a) in to.iter_mut().zip(a) {
-            *to = f(*to, a);
+        unsafe { self.0.0.update(f) }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl UseBinary for Given<OneByOne<Map>> {
+    type Result = ();
+
+    #[inline(always)]
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
+        let Self(OneByOne(Map(o))) = self;
+        // SAFETY: That of `new`.
+        unsafe { each_one(o.count, o.to, &Map2(o, f, std::marker::PhantomData)) }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl UseBinary for Given<OneByOne<Update>> {
+    type Result = ();
+
+    #[inline(always)]
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
+        let Self(OneByOne(Update(o))) = self;
+        // SAFETY: That of `new`.
+        unsafe { each_one(o.count, o.to, &Update1(o, f, std::marker::PhantomData)) }
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl UseComparison for Given<Choice> {
+    type Result = ();
+
+    #[inline(always)]
+    fn with<T: Lane>(self, f: impl Fn(T, T) -> bool) {
+        let Self(Choice(o)) = self;
+        // SAFETY: That of `new`.
+        unsafe {
+            match size_of::<T>() {
+                8 => o.map4(|a: T, b, c: u64, d| if f(a, b) { c } else { d }),
+                _ => o.map4(|a: T, b, c: u32, d| if f(a, b) { c } else { d }),
+            }
         }
     }
 }
@@ -247,18 +408,172 @@ fn halved<T: Copy>(mut places: [T; LANES], f: &impl Fn(T, T) -> T) -> T {
     places[0]
 }
 
+/// Elements that are folded in ascending order, for each lane of a box.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    /// A lane with the initial value.
+    pub init: *const u8,
+    /// Where offsets of the first lane's elements are counted from.
+    pub from: *const u8,
+    /// The offsets of a lane's elements, in their order.
+    pub offsets: &'a [isize],
+    pub to: *mut u8,
+    /// The dimensions of the box, and the distances along them: of elements, and of lanes. Lanes of the last one
+    /// are side by side.
+    pub counts: [usize; DIMS],
+    pub steps: [isize; DIMS],
+    pub lanes: [usize; DIMS],
+}
+
+/// A row of such lanes, whose elements are `STEP` apart, or, if that is 0, `step`.
+struct TermRow<'a, F, T, const STEP: usize> {
+    f: &'a F,
+    init: T,
+    from: *const T,
+    offsets: &'a [isize],
+    step: isize,
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRow<'_, F, T, STEP> {
+    type To = T;
+
+    #[inline(always)]
+    unsafe fn compute<const COUNT: usize>(&self, at: usize) -> [T; COUNT] {
+        let mut results = [self.init; COUNT];
+        for &offset in self.offsets {
+            let step = if STEP == 0 { self.step } else { STEP as isize };
+            let from = self.from.wrapping_offset(offset.wrapping_add(step.wrapping_mul(at as isize)));
+            // SAFETY: That of the caller: all these elements are there, and what is between them.
+            let term: [T; COUNT] = unsafe {
+                match STEP {
+                    1 => from.cast::<[T; COUNT]>().read(),
+                    2 => evens(from),
+                    _ => {
+                        let mut term = [self.init; COUNT];
+                        for (lane, term) in term.iter_mut().enumerate() {
+                            *term = from.wrapping_offset(step.wrapping_mul(lane as isize)).read();
+                        }
+                        term
+                    }
+                }
+            };
+            for (result, term) in results.iter_mut().zip(term) {
+                *result = (self.f)(*result, term);
+            }
+        }
+        results
+    }
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+impl Terms<'_> {
+    /// Folds them by a function.
+    ///
+    /// # Safety
+    ///
+    /// That of [`fold_terms`].
+    #[inline(always)]
+    unsafe fn with<T: Copy + Default>(self, f: impl Fn(T, T) -> T) {
+        let [planes, matrices, rows, count] = self.counts;
+        // SAFETY: That of the caller, of all of these.
+        unsafe {
+            let init = self.init.cast::<T>().read();
+            let (f, offsets, step) = (&f, self.offsets, self.steps[3]);
+            let next = |dim: usize, (from, to): (*const T, *mut T)| {
+                (from.wrapping_offset(self.steps[dim]), to.wrapping_add(self.lanes[dim]))
+            };
+            let mut plane = (self.from.cast::<T>(), self.to.cast::<T>());
+            for _ in 0..planes {
+                let mut matrix = plane;
+                for _ in 0..matrices {
+                    let mut row = matrix;
+                    for _ in 0..rows {
+                        let (from, to) = (row.0, row.1.cast());
+                        match step {
+                            1 => each(count, to, &TermRow::<_, T, 1> { f, init, from, offsets, step }),
+                            2 => each(count, to, &TermRow::<_, T, 2> { f, init, from, offsets, step }),
+                            _ => each(count, to, &TermRow::<_, T, 0> { f, init, from, offsets, step }),
+                        }
+                        row = next(2, row);
+                    }
+                    matrix = next(1, matrix);
+                }
+                plane = next(0, plane);
+            }
+        }
+    }
+}
+
+/// Every other element.
+///
+/// # Safety
+///
+/// From the first to the last of them, all elements can be read.
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn evens<T: Copy, const COUNT: usize>(from: *const T) -> [T; COUNT] {
+    // SAFETY: That of the caller: two vectors that overlap in one element.
+    let (first, second) =
+        unsafe { (from.cast::<[T; COUNT]>().read(), from.add(COUNT - 1).cast::<[T; COUNT]>().read()) };
+    let mut evens = first;
+    let mut lane = 0;
+    while lane < COUNT {
+        let place = 2 * lane;
+        evens[lane] = if place < COUNT { first[place] } else { second[place + 1 - COUNT] };
+        lane += 1;
+    }
+    evens
+}
+
 /// So many rows are folded in turns, since each waits for its last operation before the next.
-const ROWS: usize = 8;
+const ROWS: usize = 4;
 
 /// Folds rows of lanes, each into a lane of the target; each place begins with the initial value of its row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows {
     pub init: *const u8,
     pub lanes: *const u8,
-    /// The number of lanes of a row.
+    /// The number of lanes of a row, and from a row to the next one.
     pub count: usize,
+    pub stride: isize,
     pub rows: usize,
     pub to: *mut u8,
+}
+
+/// Folds so many rows, the first of which is `row`.
+///
+/// # Safety
+///
+/// That of [`Rows`].
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn fold_some<T: Copy, const COUNT: usize>(all: Rows, row: usize, f: &impl Fn(T, T) -> T) {
+    let (init, to) = (all.init.cast::<T>().wrapping_add(row), all.to.cast::<T>().wrapping_add(row));
+    let start = |row: usize| all.lanes.cast::<T>().wrapping_offset(all.stride.wrapping_mul(row as isize));
+    let whole = all.count - all.count % LANES;
+    // SAFETY: That of the caller: these rows are there, each with `count` lanes.
+    unsafe {
+        let mut registers = [[init.read(); LANES]; COUNT];
+        for (index, places) in registers.iter_mut().enumerate() {
+            *places = [init.add(index).read(); LANES];
+        }
+        for at in (0..whole).step_by(LANES) {
+            for (index, places) in registers.iter_mut().enumerate() {
+                let lanes = start(row + index).add(at).cast::<[T; LANES]>().read();
+                for (place, lane) in places.iter_mut().zip(lanes) {
+                    *place = f(*place, lane);
+                }
+            }
+        }
+        for (index, places) in registers.iter_mut().enumerate() {
+            let rest = std::slice::from_raw_parts(start(row + index).add(whole), all.count - whole);
+            for (place, &lane) in places.iter_mut().zip(rest) {
+                *place = f(*place, lane);
+            }
+            to.add(index).write(halved(*places, f));
+        }
+    }
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
@@ -267,40 +582,15 @@ impl UseBinary for Given<Rows> {
 
     #[inline(always)]
     fn with<T: Lane>(self, f: impl Fn(T, T) -> T) {
-        let Self(Rows { init, lanes, count, rows, to }) = self;
-        // SAFETY: That of `new`: all are there, the target apart from the others.
-        let (init, lanes, to) = unsafe {
-            (
-                std::slice::from_raw_parts(init.cast::<T>(), rows),
-                std::slice::from_raw_parts(lanes.cast::<T>(), rows * count),
-                std::slice::from_raw_parts_mut(to.cast::<T>(), rows),
-            )
-        };
-        let Some(&any) = init.first() else { return };
-        let mut registers = [[any; LANES]; ROWS];
-        let whole = count - count % LANES;
-        let rows = lanes.chunks(count * ROWS);
-        for ((to, init), rows) in to.chunks_mut(ROWS).zip(init.chunks(ROWS)).zip(rows) {
-            for (places, &init) in registers.iter_mut().zip(init) {
-                *places = [init; LANES];
+        let Self(all) = self;
+        let whole = all.rows - all.rows % ROWS;
+        // SAFETY: That of `new`.
+        unsafe {
+            for row in (0..whole).step_by(ROWS) {
+                fold_some::<T, ROWS>(all, row, &f);
             }
-            let rows = || rows.chunks_exact(count);
-            for start in (0..whole).step_by(LANES) {
-                for (places, row) in registers.iter_mut().zip(rows()) {
-                    let Some(lanes) = row[start..].first_chunk::<LANES>() else { continue };
-                    // On a copy, a compiler sees vectors.
-                    let mut own = *places;
-                    for (place, &lane) in own.iter_mut().zip(lanes) {
-                        *place = f(*place, lane);
-                    }
-                    *places = own;
-                }
-            }
-            for ((to, places), row) in to.iter_mut().zip(&mut registers).zip(rows()) {
-                for (place, &lane) in places.iter_mut().zip(&row[whole..]) {
-                    *place = f(*place, lane);
-                }
-                *to = halved(*places, &f);
+            for row in whole..all.rows {
+                fold_some::<T, 1>(all, row, &f);
             }
         }
     }
@@ -340,6 +630,11 @@ impl UseComparison for Given<Map> {
     }
 }
 
+/// Whether there can be vector instructions for an operation.
+fn is_vector(op: BinaryOp) -> bool {
+    !matches!(op, BinaryOp::DivS | BinaryOp::DivU | BinaryOp::RemS | BinaryOp::RemU)
+}
+
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 #[inline(always)]
 unsafe fn each_lane(op: Op, o: Operands) {
@@ -348,14 +643,17 @@ unsafe fn each_lane(op: Op, o: Operands) {
         // What an operation isn't defined for, which `Definition::check` has ruled out, would do nothing.
         match op {
             Op::Unary(op, ty) => op.with(ty, Given::new(Map(o))),
+            Op::Binary(op, ty) if !is_vector(op) => op.with(ty, Given::new(OneByOne(Map(o)))),
             Op::Binary(op, ty) => op.with(ty, Given::new(Map(o))),
+            Op::Update(op, ty) if !is_vector(op) => op.with(ty, Given::new(OneByOne(Update(o)))),
             Op::Update(op, ty) => op.with(ty, Given::new(Update(o))),
+            Op::Choose(op, ty) => op.with(ty, Given::new(Choice(o))),
             Op::Compare(op, ty) => op.with(ty, Given::new(Map(o))),
             Op::Convert(conversion, from, to) => conversion.with(from, to, Given::new(Map(o))),
             Op::Fma(Type::F64) => Some(o.map3(f64::mul_add)),
             Op::Fma(_) => Some(o.map3(f32::mul_add)),
-            Op::UpdateFma(Type::F64) => Some(o.update(f64::mul_add)),
-            Op::UpdateFma(_) => Some(o.update(f32::mul_add)),
+            Op::UpdateFma(Type::F64) => Some(o.update2(|sum: f64, a, b| a.mul_add(b, sum))),
+            Op::UpdateFma(_) => Some(o.update2(|sum: f32, a, b| a.mul_add(b, sum))),
             Op::Select(ty) if lane_bytes(ty) == 8 => {
                 Some(o.map3(|a: i32, b: u64, c| if a != 0 { b } else { c }))
             }
@@ -384,8 +682,8 @@ compiled! {
     /// # Safety
     ///
     /// The operands that the operation has are `count` initialised and aligned lanes of its types, and so is
-    /// the target. Nothing else accesses the target or writes to the operands meanwhile; the target does not
-    /// overlap the operands.
+    /// the target. Nothing else accesses the target or writes to the operands meanwhile. The target is an operand,
+    /// or does not overlap it.
     pub(crate) unsafe fn apply(op: Op, operands: Operands) = each_lane;
 }
 
@@ -404,10 +702,54 @@ compiled! {
     ///
     /// # Safety
     ///
-    /// There are `rows` initialised and aligned values of this type at `init` and at `to`, and `rows * count` at
-    /// `lanes`, and `count` is not 0. Nothing else accesses the target or writes to the others meanwhile; the
-    /// target is apart from them.
+    /// There are `rows` initialised and aligned values of this type at `init` and at `to`, and as many rows of
+    /// `count`, the first of them at `lanes`. Nothing else accesses the target or writes to the others meanwhile;
+    /// the target is apart from them.
     pub(crate) unsafe fn fold_rows(op: BinaryOp, ty: Type, rows: Rows) = fold_each_row;
+}
+
+// These two are the table's `Min` and `Max`, by themselves: the table's whole list would be compiled for terms.
+#[inline(always)]
+fn minimum<T: PartialOrd>(a: T, b: T) -> T {
+    if b < a || is_nan(&b) { b } else { a }
+}
+
+#[inline(always)]
+fn maximum<T: PartialOrd>(a: T, b: T) -> T {
+    if b > a || is_nan(&b) { b } else { a }
+}
+
+#[inline(always)]
+fn is_nan<T: PartialOrd>(x: &T) -> bool {
+    x.partial_cmp(x).is_none()
+}
+
+#[expect(unsafe_code, reason = "lanes are in untyped memory")]
+#[inline(always)]
+unsafe fn fold_all_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) {
+    // SAFETY: That of the caller.
+    unsafe {
+        match (op, ty) {
+            (BinaryOp::Min, Type::F64) => terms.with(minimum::<f64>),
+            (BinaryOp::Max, Type::F64) => terms.with(maximum::<f64>),
+            (_, Type::F64) => terms.with(|a: f64, b| a + b),
+            (BinaryOp::Min, _) => terms.with(minimum::<f32>),
+            (BinaryOp::Max, _) => terms.with(maximum::<f32>),
+            // There are no others: see `translate::term`.
+            _ => terms.with(|a: f32, b| a + b),
+        }
+    }
+}
+
+compiled! {
+    /// Folds elements of floats by a sum, a minimum or a maximum.
+    ///
+    /// # Safety
+    ///
+    /// There is an initialised and aligned value of this type at `init`. At the distances of its place, each lane of
+    /// the box has an element at each of the offsets, and a place for its result; all that is between the elements of
+    /// a row can be read too. Nothing else accesses the results or writes to the others meanwhile; they are apart.
+    pub(crate) unsafe fn fold_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) = fold_all_terms;
 }
 
 /// Combines the places of a register: the first half with the second, until one is left.

@@ -14,6 +14,7 @@
 //!   fused where the program says [`fma`](Builder::fma), and nowhere else. With a NaN, every comparison but
 //!   `ne` is false.
 //! * Conversions from float to integer truncate and saturate; a NaN gives 0.
+//! * Elements of 16 bits that are floats are `F32` as values: a load is exact, a store rounds to nearest even.
 //! * Memory is little-endian. Every access is aligned to its size and lies inside a tensor.
 //! * A loop runs while `index < end`, compared as signed integers; its step is a positive constant.
 //!

@@ -3,6 +3,9 @@
 //! Both are in SSA form, so almost every operation has a counterpart. Two guarantees of the kernel language
 //! that Cranelift does not give are added here: total division, and a single NaN wherever one is observed.
 
+mod bits;
+mod halves;
+
 use std::collections::HashMap;
 
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -18,9 +21,6 @@ use dnn_lib::kernel::{
 use dnn_lib::tensor::DType;
 
 use crate::{CodegenError, Target, nan};
-
-mod bits;
-mod halves;
 
 /// The parameters of a function: the address of a block with the addresses of the tensors, and a range.
 const PARAMETERS: usize = 3;

@@ -3,4 +3,5 @@
 mod cases;
 mod check;
 mod halves;
+mod operations;
 mod random;

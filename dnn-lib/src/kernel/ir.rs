@@ -21,7 +21,7 @@ pub enum Statement {
     /// Defines a value.
     Let(Value, Expr),
     /// Reads the element at address `base + offset`; narrow integers are widened to `I32` by their own
-    /// signedness.
+    /// signedness, halves to `F32`.
     Load {
         /// The value.
         value: Value,
@@ -32,8 +32,8 @@ pub enum Statement {
         /// A displacement in bytes.
         offset: i32,
     },
-    /// Writes an element at address `base + offset`; narrow integers keep their low bits, a NaN is the
-    /// canonical one.
+    /// Writes an element at address `base + offset`; narrow integers keep their low bits, halves are rounded to
+    /// nearest even, a NaN is the canonical one.
     Store {
         /// The type of the element; the value has [`Type::of`] it.
         dtype: DType,

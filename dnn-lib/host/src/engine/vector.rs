@@ -642,23 +642,27 @@ unsafe fn each_lane(op: Op, o: Operands) {
     unsafe {
         // What an operation isn't defined for, which `Definition::check` has ruled out, would do nothing.
         match op {
-            Op::Unary(op, ty) => op.with(ty, Given::new(Map(o))),
-            Op::Binary(op, ty) if !is_vector(op) => op.with(ty, Given::new(OneByOne(Map(o)))),
-            Op::Binary(op, ty) => op.with(ty, Given::new(Map(o))),
-            Op::Update(op, ty) if !is_vector(op) => op.with(ty, Given::new(OneByOne(Update(o)))),
-            Op::Update(op, ty) => op.with(ty, Given::new(Update(o))),
-            Op::Choose(op, ty) => op.with(ty, Given::new(Choice(o))),
-            Op::Compare(op, ty) => op.with(ty, Given::new(Map(o))),
-            Op::Convert(conversion, from, to) => conversion.with(from, to, Given::new(Map(o))),
-            Op::Fma(Type::F64) => Some(o.map3(f64::mul_add)),
-            Op::Fma(_) => Some(o.map3(f32::mul_add)),
-            Op::UpdateFma(Type::F64) => Some(o.update2(|sum: f64, a, b| a.mul_add(b, sum))),
-            Op::UpdateFma(_) => Some(o.update2(|sum: f32, a, b| a.mul_add(b, sum))),
-            Op::Select(ty) if lane_bytes(ty) == 8 => {
-                Some(o.map3(|a: i32, b: u64, c| if a != 0 { b } else { c }))
+            Op::Unary(op, ty) => op.with(ty, Given::new(Map(o))).unwrap_or_default(),
+            Op::Binary(op, ty) if !is_vector(op) => {
+                op.with(ty, Given::new(OneByOne(Map(o)))).unwrap_or_default()
             }
-            Op::Select(_) => Some(o.map3(|a: i32, b: u32, c| if a != 0 { b } else { c })),
-        };
+            Op::Binary(op, ty) => op.with(ty, Given::new(Map(o))).unwrap_or_default(),
+            Op::Update(op, ty) if !is_vector(op) => {
+                op.with(ty, Given::new(OneByOne(Update(o)))).unwrap_or_default()
+            }
+            Op::Update(op, ty) => op.with(ty, Given::new(Update(o))).unwrap_or_default(),
+            Op::Choose(op, ty) => op.with(ty, Given::new(Choice(o))).unwrap_or_default(),
+            Op::Compare(op, ty) => op.with(ty, Given::new(Map(o))).unwrap_or_default(),
+            Op::Convert(conversion, from, to) => {
+                conversion.with(from, to, Given::new(Map(o))).unwrap_or_default()
+            }
+            Op::Fma(Type::F64) => o.map3(f64::mul_add),
+            Op::Fma(_) => o.map3(f32::mul_add),
+            Op::UpdateFma(Type::F64) => o.update2(|sum: f64, a, b| a.mul_add(b, sum)),
+            Op::UpdateFma(_) => o.update2(|sum: f32, a, b| a.mul_add(b, sum)),
+            Op::Select(ty) if lane_bytes(ty) == 8 => o.map3(|a: i32, b: u64, c| if a != 0 { b } else { c }),
+            Op::Select(_) => o.map3(|a: i32, b: u32, c| if a != 0 { b } else { c }),
+        }
     }
 }
 

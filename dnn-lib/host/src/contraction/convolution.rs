@@ -18,7 +18,10 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Convolution<E> {
     isa: Isa,
+    /// What is computed.
     geometry: Geometry,
+    /// If that is of the pixels only that the kernel stops at: what was asked for.
+    sampled: Option<Geometry>,
     weights: Weights<E>,
 }
 
@@ -39,6 +42,10 @@ impl<E: Element> Convolution<E> {
     pub fn new(isa: Isa, geometry: Geometry, weights: &[E]) -> Result<Self, Error> {
         geometry.check()?;
         length(geometry.weights(), weights)?;
+        let (geometry, sampled) = match sampled(&geometry) {
+            Some(pixels) => (pixels, Some(geometry)),
+            None => (geometry, None),
+        };
         let lanes = Shape::of::<E>(isa).lanes;
         let weights = if geometry.group_channels() == 1 && geometry.group_filters() < lanes {
             Weights::Depthwise(weights.to_vec(), depthwise::Overlap::new(&geometry, lanes))
@@ -56,13 +63,13 @@ impl<E: Element> Convolution<E> {
             };
             Weights::Filters((0..geometry.groups).map(pack).collect())
         };
-        Ok(Self { isa, geometry, weights })
+        Ok(Self { isa, geometry, sampled, weights })
     }
 
     /// Its sizes.
     #[must_use]
     pub fn geometry(&self) -> &Geometry {
-        &self.geometry
+        self.sampled.as_ref().unwrap_or(&self.geometry)
     }
 
     /// Convolves one image, for the filters and pixels of `out`, whose rows are filters, and whose columns
@@ -70,8 +77,10 @@ impl<E: Element> Convolution<E> {
     ///
     /// `epilogue` gets finished pixels of filters while they are in the cache, each of them once.
     pub fn run(&self, input: &[E], out: Output<'_, E>, epilogue: Epilogue<'_, E>) -> Result<(), Error> {
+        length(self.geometry().inputs(), input)?;
+        let pixels = self.sampled.as_ref().map(|geometry| sample(geometry, input));
+        let input = pixels.as_deref().unwrap_or(input);
         let geometry = &self.geometry;
-        length(geometry.inputs(), input)?;
         if out.rows().end > geometry.filters || out.columns().end > geometry.pixels() {
             return Err(Error::Mismatch {
                 left: [geometry.filters, geometry.depth()],
@@ -202,6 +211,32 @@ fn length<E>(expected: usize, elements: &[E]) -> Result<(), Error> {
 fn intersection(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
     let start = a.start.max(b.start);
     start..a.end.min(b.end).max(start)
+}
+
+/// The convolution of the pixels that a kernel of one element stops at, if it leaves out others.
+fn sampled(geometry: &Geometry) -> Option<Geometry> {
+    let inside = |axis: usize| {
+        let last = (geometry.output[axis].max(1) - 1) * geometry.strides[axis];
+        last < geometry.input[axis]
+    };
+    let skips = geometry.kernel == [1, 1]
+        && geometry.padding == [0, 0]
+        && geometry.strides != [1, 1]
+        && inside(0)
+        && inside(1);
+    skips.then(|| Geometry { input: geometry.output, strides: [1, 1], ..geometry.clone() })
+}
+
+/// These pixels of an image.
+fn sample<E: Copy>(geometry: &Geometry, input: &[E]) -> Vec<E> {
+    let ([height, width], [rows, columns]) = (geometry.input, geometry.output);
+    let mut pixels = Vec::with_capacity(geometry.channels * rows * columns);
+    for channel in input.chunks_exact((height * width).max(1)) {
+        for row in channel.chunks_exact(width.max(1)).step_by(geometry.strides[0]).take(rows) {
+            pixels.extend(row.iter().step_by(geometry.strides[1]).take(columns));
+        }
+    }
+    pixels
 }
 
 /// Whether each output is a product of one pixel's channels.

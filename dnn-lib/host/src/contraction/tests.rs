@@ -213,7 +213,7 @@ fn plain_convolution(Convolved { geometry, input, weights, .. }: &Convolved) -> 
 }
 
 /// Sizes that random ones don't reach: wide images, many pixels, many channels.
-const LARGE: [[usize; 7]; 9] = [
+const LARGE: [[usize; 7]; 11] = [
     // Channels, filters, groups, height, width, kernel, stride.
     [3, 3, 3, 40, 83, 3, 1],
     [3, 3, 3, 40, 83, 3, 2],
@@ -224,6 +224,8 @@ const LARGE: [[usize; 7]; 9] = [
     [128, 17, 1, 6, 7, 3, 1],
     [256, 40, 1, 3, 5, 1, 1],
     [7, 50, 1, 8, 9, 1, 1],
+    [80, 70, 1, 13, 14, 1, 2],
+    [64, 96, 2, 9, 15, 1, 3],
 ];
 
 /// Elements of which a few are special, the same at every run.

@@ -67,7 +67,7 @@ unsafe fn squares<V: Vector>(
     from: Place<*const V::Element>,
     to: Place<*mut V::Element>,
 ) {
-    // The rows of one of them are further apart. They are walked along, few at a time: a processor foresees that.
+    // The rows of one of them are further apart. They are walked along, few at a time: a processor foresees it.
     let along_rows = from.stride > to.stride;
     let [outer, inner] = if along_rows { [rows, columns] } else { [columns, rows] };
     for outer in (0..outer).step_by(SQUARE) {

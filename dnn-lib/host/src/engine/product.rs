@@ -92,10 +92,13 @@ impl Product {
     /// `None` if a definition isn't a contraction, or one for which there is no micro-kernel.
     pub(crate) fn new(definition: &Definition) -> Option<Self> {
         let sum = sum(definition)?;
-        let (form, left, right) = match matrices(definition, &sum) {
+        let image = image(definition, &sum);
+        // As matrices, pixels between which others are left out would be one for each row of them.
+        let sampled = image.as_ref().is_some_and(|(image, _)| image.geometry.strides != [1, 1]);
+        let (form, left, right) = match matrices(definition, &sum).filter(|_| !sampled) {
             Some((matrices, [left, right])) => (Form::Matrices(Box::new(matrices)), left, right),
             None => {
-                let (image, [left, right]) = image(definition, &sum)?;
+                let (image, [left, right]) = image?;
                 (Form::Image(Box::new(image)), left, right)
             }
         };

@@ -20,6 +20,8 @@ use super::vector::{LANES, Op, lane_bytes};
 const BLOCK: u64 = 512;
 /// Definitions of at most so many values have blocks of twice the lanes.
 const FEW: usize = 24;
+/// So many short rows are in a block, even if it is longer then.
+const TURNS: u64 = 4;
 /// The most bytes of the stages of a block of rows, so that they stay in the second cache.
 const STAGES: u64 = 1 << 18;
 /// Rows at least this long are taken one at a time.
@@ -43,9 +45,14 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
     let windows = windows(definition, &axes);
     let row_bytes = stage_elements(definition).fold(1u64, u64::saturating_add).saturating_mul(8);
     let block = if definition.types.len() <= FEW { 2 * BLOCK } else { BLOCK };
-    let most = match several_rows(definition, &windows) {
+    let row_size = row.iter().map(|&axis| axes.sizes[axis]).fold(1, u64::saturating_mul);
+    // Each of a row's lanes waits for its last operation, so several rows are reduced in turns.
+    let several = several_rows(definition, &windows);
+    let block =
+        if several && !side_by_side && row_size <= BLOCK { block.max(TURNS * row_size) } else { block };
+    let most = match several {
         _ if side_by_side => (STAGES / row_bytes).clamp(LANES as u64, block),
-        true => (block / row.iter().map(|&axis| axes.sizes[axis]).fold(1, u64::saturating_mul)).max(1),
+        true => (block / row_size).max(1),
         false => 1,
     };
     let outer = match turned(definition, &axes, &outer).filter(|_| side_by_side && windows.is_empty()) {

@@ -9,7 +9,7 @@ mod table;
 use std::fmt;
 
 use crate::tensor::DType;
-pub use element::{canonical32, canonical64};
+pub use element::{canonical32, canonical64, maximum, minimum};
 pub(crate) use element::{narrow, widen};
 pub use lane::{Lane, Truth};
 pub use operations::{BinaryOp, Comparison, Conversion, UnaryOp, UseBinary, UseComparison, UseUnary};

@@ -16,6 +16,23 @@ pub const fn canonical64(bits: u64) -> u64 {
     if bits & !(1 << 63) > 0x7ff0_0000_0000_0000 { 0x7ff8_0000_0000_0000 } else { bits }
 }
 
+/// The second float if it is less, else the first; a NaN if one of them is.
+#[inline(always)]
+#[expect(clippy::eq_op, reason = "only a NaN differs from itself")]
+pub fn minimum<F: PartialOrd + Copy>(a: F, b: F) -> F {
+    let less = if b < a { b } else { a };
+    // In this form, both choices are single vector instructions.
+    if b == b { less } else { b }
+}
+
+/// The second float if it is larger, else the first; a NaN if one of them is.
+#[inline(always)]
+#[expect(clippy::eq_op, reason = "only a NaN differs from itself")]
+pub fn maximum<F: PartialOrd + Copy>(a: F, b: F) -> F {
+    let larger = if a < b { b } else { a };
+    if b == b { larger } else { b }
+}
+
 /// The bits of a value, canonical for a NaN.
 fn canonical(ty: Type, bits: u64) -> u64 {
     match ty {

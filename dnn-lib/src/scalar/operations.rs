@@ -1,6 +1,6 @@
 //! The operations of the table as types, and what they do with values of Rust.
 
-use super::element::{canonical32, canonical64};
+use super::element::{canonical32, canonical64, maximum, minimum};
 use super::table::for_each_operation;
 use super::{Lane, Truth, Type};
 

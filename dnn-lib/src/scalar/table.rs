@@ -66,12 +66,12 @@ macro_rules! for_each_operation {
                 ShrU = shr_u { [u32 u64] |a, b| a.wrapping_shr(b as u32) }
                 /// The second if it is less, else the first. A NaN if one of them is.
                 Min = min {
-                    [f32 f64] |a, b| if b < a || b.is_nan() { b } else { a };
+                    [f32 f64] |a, b| minimum(a, b);
                     [i32 i64] |a, b| a.min(b)
                 }
                 /// The second if it is larger, else the first. A NaN if one of them is.
                 Max = max {
-                    [f32 f64] |a, b| if b > a || b.is_nan() { b } else { a };
+                    [f32 f64] |a, b| maximum(a, b);
                     [i32 i64] |a, b| a.max(b)
                 }
                 /// The smaller of two unsigned integers.

@@ -4,6 +4,7 @@
 
 use dnn_lib::scalar::{
     BinaryOp, Comparison, Conversion, Lane, Truth, Type, UnaryOp, UseBinary, UseComparison, UseUnary,
+    maximum, minimum,
 };
 
 use super::translate::DIMS;
@@ -712,27 +713,12 @@ compiled! {
     pub(crate) unsafe fn fold_rows(op: BinaryOp, ty: Type, rows: Rows) = fold_each_row;
 }
 
-// These two are the table's `Min` and `Max`, by themselves: the table's whole list would be compiled for terms.
-#[inline(always)]
-fn minimum<T: PartialOrd>(a: T, b: T) -> T {
-    if b < a || is_nan(&b) { b } else { a }
-}
-
-#[inline(always)]
-fn maximum<T: PartialOrd>(a: T, b: T) -> T {
-    if b > a || is_nan(&b) { b } else { a }
-}
-
-#[inline(always)]
-fn is_nan<T: PartialOrd>(x: &T) -> bool {
-    x.partial_cmp(x).is_none()
-}
-
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 #[inline(always)]
 unsafe fn fold_all_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) {
     // SAFETY: That of the caller.
     unsafe {
+        // With the table's own functions, one by one: its whole list would be compiled for terms.
         match (op, ty) {
             (BinaryOp::Min, Type::F64) => terms.with(minimum::<f64>),
             (BinaryOp::Max, Type::F64) => terms.with(maximum::<f64>),

@@ -471,7 +471,7 @@ fn split_has_three_forms_and_unread_parts_cost_nothing() {
         assert_eq!(second(model(13, &[7], &constant, &[split(&["x", "sizes"], names)])), part(1, 5));
     }
     let equal = with(split(&["x"], &["a", "b", "c"]), "num_outputs", Attribute::Int(3));
-    assert_eq!(second(model(18, &[7], &[], &[equal.clone()])), part(3, 6));
+    assert_eq!(second(model(18, &[7], &[], &[equal])), part(3, 6));
     assert_eq!(second(model(13, &[8], &[], &[split(&["x"], &["a", "b"])])).unwrap().0, [4]);
 
     let error = |model| second(model).unwrap_err();

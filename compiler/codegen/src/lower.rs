@@ -519,11 +519,11 @@ impl Lowering<'_> {
         Ok(match dtype {
             DType::F16 => {
                 let half = ins.sload16(types::I32, flags, base, offset);
-                self.from_f16(half)
+                self.widened_f16(half)
             }
             DType::BF16 => {
                 let half = ins.uload16(types::I32, flags, base, offset);
-                self.from_bf16(half)
+                self.widened_bf16(half)
             }
             DType::I8 => ins.sload8(types::I32, flags, base, offset),
             DType::U8 | DType::Bool => ins.uload8(types::I32, flags, base, offset),
@@ -545,8 +545,8 @@ impl Lowering<'_> {
         }
         let base = self.value(base)?;
         let value = match dtype {
-            DType::F16 => self.to_f16(value)?,
-            DType::BF16 => self.to_bf16(value)?,
+            DType::F16 => self.narrowed_f16(value)?,
+            DType::BF16 => self.narrowed_bf16(value)?,
             _ => self.observed(value)?,
         };
         let flags = MemFlagsData::trusted();

@@ -84,13 +84,15 @@ fn grow(
                 let conditional = choices.below(2) == 1;
                 let (inner, condition) = (choices.below(4), choices.of(&known.conditions));
                 let mut first = vec![x, y];
-                conditional.then(|| first.insert(0, condition)).unwrap_or_default();
+                if conditional {
+                    first.insert(0, condition);
+                }
                 let outside = known.clone();
                 let last = b.repeat(
                     "repeat",
                     (times, conditional),
                     &first,
-                    |b, number, carried| {
+                    |b, _, carried| {
                         let mut known = outside;
                         let carried = carried.to_vec();
                         let (matrices, go_on) = if conditional {
@@ -100,8 +102,6 @@ fn grow(
                         };
                         known.matrices.extend(matrices);
                         known.conditions.extend(go_on);
-                        let counted = b.apply("count", Add, &[number, number], &[])?;
-                        let _ = counted;
                         grow(b, choices, &mut known, inner, depth + 1)?;
                         let mut next = vec![choices.of(&known.matrices), choices.of(&known.matrices)];
                         if conditional {

@@ -1,8 +1,10 @@
 //! What random graphs are lowered to computes what they compute, with every pass and without.
 
+use dnn_lib::operator::Add;
+use dnn_lib::tensor::{DType, TensorType};
 use graph::lower::{Lowered, Phase, lower};
 use graph::passes::{dead, fuse, outputs, repeat, share, unroll};
-use graph::{Graph, TensorId, reference};
+use graph::{BuildError, Builder, Graph, TensorId, reference};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -92,6 +94,22 @@ fn check(graph: &Graph, inputs: &[Vec<u8>], expected: &[Vec<u8>]) -> Result<(), 
     let both = fuse::fuse(&unrolled, shared);
     prop_assert_eq!(run(&unrolled, &both, inputs), expected, "shared and fused\n{}", unrolled);
     Ok(())
+}
+
+/// Whether written out or a period, a repetition knows its number.
+#[test]
+fn repetitions_are_numbered() {
+    for times in [0u64, 1, 7, 16, 100] {
+        let mut b = Builder::new("sum", 1 << 20);
+        let first = b.input("first", TensorType::new(DType::I64, []));
+        let body =
+            |b: &mut Builder, number, carried: &[TensorId]| b.apply("add", Add, &[carried[0], number], &[]);
+        let last = b.repeat::<BuildError>("repeat", (times, false), &[first], body, &[]).expect("a graph");
+        b.output(last[0]);
+        let sum = 1000 + times * times.saturating_sub(1) / 2;
+        let [given, expected] = [1000, sum].map(|number| vec![number.to_le_bytes().to_vec()]);
+        check(&b.finish(), &given, &expected).expect("the same");
+    }
 }
 
 proptest! {

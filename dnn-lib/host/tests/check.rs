@@ -53,8 +53,8 @@ pub fn tensor(ty: &TensorType, numbers: &mut Numbers) -> Vec<u8> {
             DType::Bool => numbers.below(2),
             DType::F16 | DType::BF16 if special => numbers.next(),
             // 1/2 to 8, and their negatives.
-            DType::F16 => 0x3800 + numbers.below(0x1000) | numbers.below(2) << 15,
-            DType::BF16 => 0x3f00 + numbers.below(0x200) | numbers.below(2) << 15,
+            DType::F16 => (0x3800 + numbers.below(0x1000)) | (numbers.below(2) << 15),
+            DType::BF16 => (0x3f00 + numbers.below(0x200)) | (numbers.below(2) << 15),
             _ if special => numbers.next(),
             _ => (numbers.below(16) as i64 - 4) as u64,
         };

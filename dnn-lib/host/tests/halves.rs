@@ -27,7 +27,8 @@ fn check(name: &str, (from, own): (DType, usize), (to, right): (DType, usize), s
     assert!(definition.eval(&[&given]).expect("good inputs") == right, "{from} to {to}: the reference");
     for isa in Isa::available() {
         let prepared = Prepared::new(isa, &definition).expect("it fits");
-        let found = run(&prepared, &[given.clone()], &[prepared.whole()]).expect("nothing else is written");
+        let found = run(&prepared, std::slice::from_ref(&given), &[prepared.whole()])
+            .expect("nothing else is written");
         assert!(found == right, "{from} to {to}: {isa}");
     }
 }

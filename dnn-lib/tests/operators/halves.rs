@@ -76,8 +76,8 @@ proptest! {
                 let mut element = |_| match (next(), half) {
                     // Mostly numbers from 1/4 to 4, and any others.
                     (x, _) if x % 50 == 0 => (x >> 8) as u16,
-                    (x, DType::F16) => 0x3400 + (x >> 4) as u16 % 0x1000 | (x >> 15) as u16 & 0x8000,
-                    (x, _) => 0x3e80 + (x >> 4) as u16 % 0x200 | (x >> 15) as u16 & 0x8000,
+                    (x, DType::F16) => (0x3400 + (x >> 4) as u16 % 0x1000) | ((x >> 15) as u16 & 0x8000),
+                    (x, _) => (0x3e80 + (x >> 4) as u16 % 0x200) | ((x >> 15) as u16 & 0x8000),
                 };
                 let elements = halves.iter().map(|ty| ty.elements().unwrap_or(0));
                 let inputs: Vec<Vec<u8>> = elements

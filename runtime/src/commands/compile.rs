@@ -44,13 +44,18 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
         "seconds": seconds, "warnings": warnings, "elf": args.elf.as_deref().map(output::path),
     });
     let text = format!(
-        "{}  {} bytes\n  image root  {root}\n  machine     {}, 2^{} bytes of memory, {} bytes of code\n  schedule    {} big steps of at most {} machine steps\n  compiled in {:.0} ms",
+        "{}  {} bytes\n  image root  {root}\n  machine     {}, 2^{} bytes of memory, {} bytes of code\n  schedule    {} big steps{} of at most {} machine steps\n  compiled in {:.0} ms",
         args.output.display(),
         count(bytes),
         image.extensions().name(),
         image.profile.memory_bits(),
         count(image.profile.code_size()),
         image.schedule.len(),
+        image.period.map_or_else(String::new, |period| format!(
+            ", {} of them {} times,",
+            period.count,
+            count(period.most)
+        )),
         count(longest(image)),
         seconds * 1000.0
     );

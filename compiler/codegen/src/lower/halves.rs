@@ -25,14 +25,14 @@ impl Lowering<'_> {
     }
 
     /// The number that is a bfloat16, given its bits.
-    pub(super) fn from_bf16(&mut self, half: ir::Value) -> ir::Value {
+    pub(super) fn widened_bf16(&mut self, half: ir::Value) -> ir::Value {
         let bits = self.code.ins().ishl_imm_u(half, 16);
         self.as_float(bits)
     }
 
     /// The number that is a binary16, given its bits, sign-extended. In their places in an `f32` they mean a number
     /// that is 2^112 times smaller, but for an infinity or a NaN.
-    pub(super) fn from_f16(&mut self, half: ir::Value) -> ir::Value {
+    pub(super) fn widened_f16(&mut self, half: ir::Value) -> ir::Value {
         let [mask, own_exponent, exponent] = [0x8fff_e000, 0x1f << 23, EXPONENT].map(|bits| self.word(bits));
         let moved = self.code.ins().ishl_imm_u(half, 13);
         let moved = self.code.ins().band(moved, mask);
@@ -48,7 +48,7 @@ impl Lowering<'_> {
     }
 
     /// The bits of the bfloat16 nearest to a value.
-    pub(super) fn to_bf16(&mut self, value: Value) -> Result<ir::Value, CodegenError> {
+    pub(super) fn narrowed_bf16(&mut self, value: Value) -> Result<ir::Value, CodegenError> {
         let value = self.observed(value)?;
         let bits = self.as_bits(value);
         // To the even one: half of the last bit, and a little less than that if the bit is 0.
@@ -64,7 +64,7 @@ impl Lowering<'_> {
     ///
     /// The sum of a number and 2^13 times the power of two below it ends with the number as a multiple of the last
     /// place of a half, rounded to nearest even. That is 2^-24 at least, so the power is 2^-14 at least.
-    pub(super) fn to_f16(&mut self, value: Value) -> Result<ir::Value, CodegenError> {
+    pub(super) fn narrowed_f16(&mut self, value: Value) -> Result<ir::Value, CodegenError> {
         let value = self.value(value)?;
         let [all, exponent, minus, nan] = [0x7fff_ffff, EXPONENT, 0x8000, 0x7e00].map(|bits| self.word(bits));
         // 2^16 and 2^-14; a factor of 2^13, and how far exponents are apart when it is in.

@@ -15,8 +15,8 @@ pub fn repeat(mut graph: Graph, times: u64) -> Graph {
     };
     // Inside, states have the numbers that they had.
     let inside: Vec<TensorId> = graph.states.iter().map(|state| graph.inputs[state.input]).collect();
-    for index in 0..graph.states.len() {
-        graph.inputs[graph.states[index].input] = next(&mut graph, inside[index], None);
+    for (index, &old) in inside.iter().enumerate() {
+        graph.inputs[graph.states[index].input] = next(&mut graph, old, None);
     }
     let made = graph.outputs.clone();
     let (mut first, mut carried, mut last) = (Vec::new(), Vec::new(), Vec::new());

@@ -181,7 +181,8 @@ impl<E: Element> Part<'_, E> {
             let panel = self.panels.shape().panel() * MANY;
             let width = if last { (FINISHED / tile.len() / panel).max(1) * panel } else { usize::MAX };
             for columns in cut(self.columns.clone(), self.first_column, width) {
-                self.tile(pointers, tile.clone(), columns.clone(), k.len(), [first, last], rows.isa, out);
+                let part = [tile.clone(), columns.clone()];
+                self.tile(pointers, part, k.len(), [first, last], rows.isa, out);
                 if last {
                     epilogue(out.part(tile.clone(), columns));
                 }
@@ -193,8 +194,7 @@ impl<E: Element> Part<'_, E> {
     fn tile(
         &self,
         pointers: [*const E; MOST_ROWS],
-        rows: Range<usize>,
-        columns: Range<usize>,
+        [rows, columns]: [Range<usize>; 2],
         length: usize,
         [first, last]: [bool; 2],
         isa: Isa,

@@ -132,12 +132,17 @@ impl Semantics for AveragePool {
         let mut b = Builder::new("averagepool", inputs, output);
         let zero = b.number(ty, 0);
         let sum = pool.define(&mut b, zero, |b, sum, x| b.add(sum, x));
-        let mut count = b.i64(1);
-        for (axis, o) in pool.axes.iter().zip(b.indices().into_iter().skip(2)) {
-            let along = axis.defined_count(&mut b, o, self.count_include_pad);
-            count = b.mul(count, along);
-        }
-        let count = b.convert(Conversion::IntToFloat, ty, count);
+        let count = if pool.axes.iter().all(|axis| axis.is_defined(self.count_include_pad)) {
+            let count = pool.axes.iter().fold(1i64, |count, axis| count.wrapping_mul(axis.kernel as i64));
+            b.number(ty, count)
+        } else {
+            let mut count = b.i64(1);
+            for (axis, o) in pool.axes.iter().zip(b.indices().into_iter().skip(2)) {
+                let along = axis.defined_count(&mut b, o, self.count_include_pad);
+                count = b.mul(count, along);
+            }
+            b.convert(Conversion::IntToFloat, ty, count)
+        };
         let mean = b.div(sum, count);
         Ok(b.finish(mean)?.into())
     }

@@ -134,8 +134,7 @@ impl Axis {
 
     /// The positions of the window at an output that are in the input.
     pub(super) fn over(&self, o: Affine) -> Over {
-        let last = (self.output.max(1) - 1) * self.stride + (self.kernel - 1) * self.dilation;
-        if self.pad.0 == 0 && last < self.input {
+        if self.is_defined(false) {
             return Over::all(self.kernel);
         }
         Over::window(self.kernel, self.begin(o), self.dilation, self.input)
@@ -144,6 +143,16 @@ impl Axis {
     /// The input position of an index of the window at an output.
     pub(super) fn position(&self, o: Affine, index: Affine) -> Affine {
         self.begin(o) + index * self.dilation as i64
+    }
+
+    /// Whether all positions of all windows are in the input, optionally with its padding.
+    pub(super) fn is_defined(&self, with_padding: bool) -> bool {
+        let last = (self.output.max(1) - 1) * self.stride + (self.kernel - 1) * self.dilation;
+        if with_padding {
+            last < self.input + self.pad.0 + self.pad.1
+        } else {
+            self.pad.0 == 0 && last < self.input
+        }
     }
 
     /// The number of positions of the window at an output that are in the input, optionally with its padding.

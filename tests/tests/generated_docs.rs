@@ -67,10 +67,10 @@ fn operations() {
         |types: &mut dyn Iterator<Item = Type>| types.map(|ty| ty.to_string()).collect::<Vec<_>>().join(" ");
     let types = |own: &[Type]| list(&mut Type::ALL.into_iter().filter(|ty| own.contains(ty)));
     let mut page = "# Operations\n\nMade from the table in `dnn-lib/src/scalar/table.rs` by a test; do not edit. Definitions of \
-                    operators and kernels\ncompute with values of five types: `bool`, `i32` and `i64`, which an operation takes \
-                    as signed or as unsigned,\n`f32` and `f64`. [numerics.md](numerics.md) has the rules for NaNs and rounding. Besides \
-                    these operations there\nare constants, `fma` (`a * b + c` of floats, rounded once) and `select` (one of two \
-                    values, by a `bool`).\n"
+                    operators and\nkernels compute with values of five types: `bool`, `i32` and `i64`, which an operation takes as \
+                    signed or as\nunsigned, `f32` and `f64`. [numerics.md](numerics.md) has the rules for NaNs and rounding. \
+                    Besides these\noperations there are constants, `fma` (`a * b + c` of floats, rounded once) and `select` (one \
+                    of two values,\nby a `bool`).\n"
         .to_owned();
     let mut section = |title: &str, rows: &[(&str, String, &str)]| {
         let _ = write!(page, "\n## {title}\n\n| Operation | Types | |\n|---|---|---|\n");

@@ -95,9 +95,9 @@ impl Lowered {
         resolve(&self.places, id)
     }
 
-    /// Puts a tensor that has memory of its own to the place of another.
-    pub(crate) fn put(&mut self, id: TensorId, at: TensorId) {
-        self.places[id.index()] = Place { root: at, offset: 0 };
+    /// Puts a tensor that has memory of its own into another.
+    pub(crate) fn put(&mut self, id: TensorId, place: Place) {
+        self.places[id.index()] = place;
     }
 
     /// The nodes of the period.

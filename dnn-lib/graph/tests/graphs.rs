@@ -47,7 +47,7 @@ fn grow(
         let mut one = |operator: Operator, inputs: &[TensorId]| {
             b.apply("n", operator, inputs, &names).map(|ids| ids[0])
         };
-        let made = match choices.below(if depth < 2 { 12 } else { 9 }) {
+        let made = match choices.below(if depth < 2 { 13 } else { 10 }) {
             0 => one(Add.into(), &[x, y])?,
             1 => one(Mul.into(), &[x, y])?,
             2 => one(Relu.into(), &[x])?,
@@ -64,7 +64,18 @@ fn grow(
                 let (first, second) = (split(b, x)?, split(b, y)?);
                 b.apply("join", Concat { axis }, &[second[1], first[0]], &names)?[0]
             }
-            9 | 10 => {
+            9 => {
+                // Several joined, one after the other, as a layer of a DenseNet does.
+                let three = choices.of(&known.matrices);
+                let both = b.apply("join", Concat { axis: 0 }, &[x, y], &names)?[0];
+                let all = b.apply("join", Concat { axis: 0 }, &[x, y, three], &names)?[0];
+                let split =
+                    |b: &mut Builder, of, sizes| b.apply("split", Split { axis: 0, sizes }, &[of], &names);
+                let (of_both, of_all) = (split(b, both, vec![3, 4, 1])?, split(b, all, vec![4, 4, 4])?);
+                known.matrices.extend([of_both[1], of_all[2]]);
+                of_all[1]
+            }
+            10 | 11 => {
                 let condition = choices.of(&known.conditions);
                 let (outside, inner) = (known.clone(), choices.below(4));
                 let state = std::cell::RefCell::new((&mut *choices, outside));

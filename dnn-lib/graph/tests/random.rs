@@ -3,6 +3,7 @@
 use dnn_lib::operator::Add;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::lower::{Lowered, Phase, lower};
+use graph::passes::unroll::UnrollError;
 use graph::passes::{dead, fuse, outputs, repeat, share, unroll};
 use graph::{BuildError, Builder, Graph, TensorId, reference};
 use proptest::prelude::*;
@@ -77,7 +78,10 @@ fn execute(graph: &Graph, inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
 fn check(graph: &Graph, inputs: &[Vec<u8>], expected: &[Vec<u8>]) -> Result<(), TestCaseError> {
     prop_assert_eq!(graph.verify(), Ok(()), "{}", graph);
     prop_assert_eq!(execute(graph, inputs), expected, "{}", graph);
-    let mut unrolled = unroll::unroll(graph.clone(), 1 << 20).expect("few nodes");
+    let mut unrolled = match unroll::unroll(graph.clone(), 1 << 20) {
+        Err(UnrollError::TooMany { .. }) => return Ok(()),
+        unrolled => unrolled.expect("a graph"),
+    };
     prop_assert_eq!(unrolled.verify(), Ok(()), "{}\n{}", graph, unrolled);
     prop_assert_eq!(execute(&unrolled, inputs), expected, "unrolled\n{}", unrolled);
     dead::remove(&mut unrolled);

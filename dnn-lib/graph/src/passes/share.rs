@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::lower::{Computed, Lowered, Phase};
+use crate::lower::{Computed, Lowered, Phase, Place};
 use crate::{Graph, TensorId};
 
 /// Removes the copies that can be saved, and puts what they copied to the place of the copy.
@@ -17,6 +17,9 @@ pub fn share(graph: &Graph, lowered: Lowered) -> Lowered {
     // A copy of a copy is seen after what it is copied to has got its place.
     for index in (0..sharing.saved.len()).rev() {
         sharing.saved[index] = sharing.lowered.nodes[index].copy && sharing.save(index);
+    }
+    for root in graph.ids() {
+        sharing.join(root);
     }
     let Sharing { mut lowered, saved, .. } = sharing;
     let mut saved = saved.into_iter();
@@ -56,11 +59,7 @@ impl Sharing<'_> {
         let Some(&first) = writers.iter().min().filter(|_| writers.iter().all(together)) else {
             return false;
         };
-        let mut last = users.iter().copied().max().unwrap_or(first);
-        if phase == Phase::Before && nodes[last].phase == Phase::Period {
-            // What is read in the period is read in its last repetition too.
-            last = self.lowered.period().end - 1;
-        }
+        let last = self.until(phase, users.iter().copied().max().unwrap_or(first));
         let target = self.range(to);
         let own = |id: TensorId| self.lowered.place(id).root == from;
         let touches = |id: TensorId| !own(id) && self.overlaps(&target, id);
@@ -71,9 +70,60 @@ impl Sharing<'_> {
         if !disturbed {
             let moved = std::mem::take(&mut self.users[from.index()]);
             self.users[target.0.index()].extend(moved);
-            self.lowered.put(from, to);
+            self.lowered.put(from, Place { root: to, offset: 0 });
         }
         !disturbed
+    }
+
+    /// Saves all copies to a tensor that come from one place, where they lie as they will lie in it: the tensor is
+    /// there already, as long as nothing changes it. So is what a layer of a DenseNet joins.
+    fn join(&mut self, root: TensorId) {
+        let nodes = &self.lowered.nodes;
+        if self.fixed[root.index()] || self.lowered.place(root).root != root {
+            return;
+        }
+        let users: Vec<usize> =
+            self.users[root.index()].iter().copied().filter(|&user| !self.saved[user]).collect();
+        let writes = |&user: &usize| self.lowered.place(nodes[user].output).root == root;
+        let (copies, readers): (Vec<usize>, Vec<usize>) = users.into_iter().partition(writes);
+        let Some(first) = copies.iter().min().map(|&copy| &nodes[copy]) else { return };
+        // Where the tensor begins if this copy is to be saved.
+        let beginning = |copy: &usize| {
+            let node = &nodes[*copy];
+            let together = node.copy && node.phase == first.phase && node.guards == first.guards;
+            let [from, to] = [node.inputs.first()?, &node.output].map(|&id| self.lowered.place(id));
+            let offset = from.offset.checked_sub(to.offset).filter(|_| together && from.root != root)?;
+            Some(Place { root: from.root, offset })
+        };
+        let mut beginnings = copies.iter().map(beginning);
+        let Some(Some(place)) = beginnings.next() else { return };
+        let size = |id: TensorId| self.graph.tensor(id).ty.bytes().unwrap_or(u64::MAX);
+        let end = place.offset.saturating_add(size(root));
+        if !beginnings.all(|beginning| beginning == Some(place)) || end > size(place.root) {
+            return;
+        }
+        let begin = copies.iter().copied().min().unwrap_or(0);
+        let last = readers.iter().chain(&copies).copied().max().unwrap_or(begin);
+        let last = self.until(first.phase, last);
+        let target = (place.root, place.offset..end);
+        let changes = |index: &usize| {
+            !copies.contains(index) && !self.saved[*index] && self.overlaps(&target, nodes[*index].output)
+        };
+        if !(begin..=last).any(|index| changes(&index)) {
+            copies.iter().for_each(|&copy| self.saved[copy] = true);
+            let moved = std::mem::take(&mut self.users[root.index()]);
+            self.users[place.root.index()].extend(moved);
+            self.lowered.put(root, place);
+        }
+    }
+
+    /// The last node until which memory must last that is needed until `last`, and first used in a phase.
+    fn until(&self, phase: Phase, last: usize) -> usize {
+        match phase {
+            // What is read in the period is read in its last repetition too.
+            Phase::Before if self.lowered.nodes[last].phase == Phase::Period => self.lowered.period().end - 1,
+            _ => last,
+        }
     }
 
     /// The memory of a tensor: its root, and the bytes in it.

@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use dnn_lib::definition::{Builder, Definition, DefinitionError, Source};
 use dnn_lib::operator::{Add, Meaning, Operator, OperatorError};
+use dnn_lib::scalar::{BinaryOp, Ops};
 use dnn_lib::tensor::TensorType;
 
 use crate::{Graph, Kind, Node, Region, Repeat, Tensor, TensorId};
@@ -221,6 +222,20 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Whether a condition holds and is to hold again, computed in any case. If it doesn't hold any more, what would
+    /// come next was not computed, and is anything.
+    fn both(&mut self, name: &str, condition: TensorId, next: TensorId) -> Result<TensorId, LowerError> {
+        let types = [condition, next].map(|id| self.ty(id).clone());
+        let mut b = Builder::new("and", &types, &types[0]);
+        let (old, new) = (b.broadcast(0), b.broadcast(1));
+        let both = b.binary(BinaryOp::And, old, new);
+        let (definition, output) = (b.finish(both)?, self.like(condition));
+        let guards = std::mem::take(&mut self.guards);
+        self.compute(name, "And", definition, &[condition, next], output);
+        self.guards = guards;
+        Ok(output)
+    }
+
     /// Copies several tensors at once: none of them sees the new value of another.
     fn assign(&mut self, name: &str, pairs: &[(TensorId, TensorId)]) -> Result<(), LowerError> {
         let mut safe = Vec::new();
@@ -318,9 +333,10 @@ impl Lowering<'_> {
         self.guards.extend(conditional.then(|| Guard { tensor: carried[0], when: true }));
         self.nodes(&body.nodes)?;
         let mut pairs: Vec<_> = body.outputs.iter().copied().zip(carried.iter().copied()).collect();
+        let mut condition = None;
         if *conditional {
-            // Nothing runs any more once it is false.
-            pairs.rotate_left(1);
+            let (next, old) = pairs.remove(0);
+            condition = Some((self.both(&node.name, old, next)?, old));
         }
         if numbered {
             let next = self.like(number);
@@ -330,7 +346,9 @@ impl Lowering<'_> {
             pairs.insert(0, (next, number));
         }
         self.assign(&node.name, &pairs)?;
+        // The others wait for the condition, so it changes last, whether it holds or not.
         self.guards.clear();
+        condition.map_or(Ok(()), |(next, old)| self.copy(&node.name, next, old))?;
         self.phase = Phase::After;
         for (&output, &from) in node.outputs.iter().zip(carried) {
             output.into_iter().for_each(|output| self.view(output, from, 0));

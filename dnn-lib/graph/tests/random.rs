@@ -1,6 +1,6 @@
 //! What random graphs are lowered to computes what they compute, with every pass and without.
 
-use dnn_lib::operator::Add;
+use dnn_lib::operator::{Add, Concat, Split};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::lower::{Lowered, Phase, lower};
 use graph::passes::unroll::UnrollError;
@@ -52,8 +52,10 @@ fn run(graph: &Graph, lowered: &Lowered, inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
             let inputs: Vec<Vec<u8>> = node.inputs.iter().map(|&id| memory.read(id)).collect();
             let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
             let output = node.definition.eval(&inputs).expect("a value");
+            let own = node.guards.iter().any(|guard| together(&memory, guard.tensor, node.output));
+            assert!(!own, "{} writes its guard", node.name);
             // A kernel writes while it reads.
-            let overlap = node.inputs.iter().any(|&id| apart(&memory, id, node.output));
+            let overlap = node.inputs.iter().any(|&id| together(&memory, id, node.output));
             assert!(!overlap, "{} writes what it reads", node.name);
             memory.write(node.output, &output);
         }
@@ -62,7 +64,7 @@ fn run(graph: &Graph, lowered: &Lowered, inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 /// Whether two tensors have bytes in common.
-fn apart(memory: &Memory<'_>, a: TensorId, b: TensorId) -> bool {
+fn together(memory: &Memory<'_>, a: TensorId, b: TensorId) -> bool {
     let range = |id| {
         let place = memory.lowered.place(id);
         (place.root, place.offset..place.offset + memory.size(id) as u64)
@@ -113,6 +115,34 @@ fn repetitions_are_numbered() {
         let sum = 1000 + times * times.saturating_sub(1) / 2;
         let [given, expected] = [1000, sum].map(|number| vec![number.to_le_bytes().to_vec()]);
         check(&b.finish(), &given, &expected).expect("the same");
+    }
+}
+
+/// A condition that is false from the start, after some time, or never. Nothing runs again once it is.
+#[test]
+fn repetitions_end_with_their_condition() {
+    let mut b = Builder::new("until", 1 << 20);
+    let flags = b.input("flags", TensorType::new(DType::Bool, [30]));
+    let first = b.input("first", TensorType::new(DType::I64, []));
+    let turn = |b: &mut Builder, flags| {
+        let parts = b.apply("cut", Split { axis: 0, sizes: vec![1, 29] }, &[flags], &[])?;
+        Ok::<_, BuildError>((parts[0], b.apply("turn", Concat { axis: 0 }, &[parts[1], parts[0]], &[])?[0]))
+    };
+    let (condition, rest) = turn(&mut b, flags).expect("a graph");
+    let body = |b: &mut Builder, number, carried: &[TensorId]| {
+        let (next, rest) = turn(b, carried[1])?;
+        Ok::<_, BuildError>(vec![next, rest, b.apply("add", Add, &[carried[2], number], &[])?[0]])
+    };
+    let last = b.repeat("repeat", (25, true), &[condition, rest, first], body, &[]).expect("a graph");
+    last.into_iter().for_each(|id| b.output(id));
+    let graph = b.finish();
+    for end in [0u64, 1, 2, 17, 24, 25, 30] {
+        let flags = (0..30).map(|at| u8::from(at < end || at > 26)).collect();
+        let inputs = [flags, 5u64.to_le_bytes().to_vec()];
+        let runs = end.min(25);
+        let expected = execute(&graph, &inputs);
+        assert_eq!(expected[2], (5 + runs * runs.saturating_sub(1) / 2).to_le_bytes());
+        check(&graph, &inputs, &expected).expect("the same");
     }
 }
 

@@ -474,7 +474,17 @@ fn split_has_three_forms_and_unread_parts_cost_nothing() {
     assert_eq!(second(model(18, &[7], &[], &[equal])), part(3, 6));
     assert_eq!(second(model(13, &[8], &[], &[split(&["x"], &["a", "b"])])).unwrap().0, [4]);
 
+    let last = with(split(&["x"], &["a", "", "b"]), "num_outputs", Attribute::Int(3));
+    assert_eq!(second(model(18, &[7], &[], &[last])), part(6, 7));
+
     let error = |model| second(model).unwrap_err();
+    let uneven = error(model(13, &[7], &[], &[split(&["x"], &["a", "b"])]));
+    assert!(
+        uneven.contains("a number of parts into which 7 can be cut, or the sizes in `split`"),
+        "{uneven}"
+    );
+    let many = with(split(&["x"], &["a", "b", "c", "d", "e"]), "num_outputs", Attribute::Int(5));
+    assert!(error(model(18, &[6], &[], &[many])).contains("into which 6 can be cut"));
     let wrong = with(split(&["x"], &["a", "b"]), "num_outputs", Attribute::Int(3));
     assert_eq!(
         error(model(18, &[7], &[], &[wrong])),

@@ -123,15 +123,6 @@ pub struct Graph {
 }
 
 impl Node {
-    /// What it does, in a word.
-    pub fn kind_name(&self) -> &'static str {
-        match &self.kind {
-            Kind::Operator(operator) => operator.name(),
-            Kind::If { .. } => "If",
-            Kind::Repeat(_) => "Repeat",
-        }
-    }
-
     /// The regions in it.
     pub fn regions(&self) -> impl Iterator<Item = &Region> {
         let (first, second) = match &self.kind {

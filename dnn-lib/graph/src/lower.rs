@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use dnn_lib::definition::{Builder, Definition, DefinitionError, Source};
 use dnn_lib::operator::{Add, Meaning, Operator, OperatorError};
+use dnn_lib::program::MOST_GUARDS;
 use dnn_lib::scalar::{BinaryOp, Ops};
 use dnn_lib::tensor::TensorType;
 
@@ -25,6 +26,12 @@ pub enum LowerError {
     /// There is a second Repeat, or one inside of a region. [`unroll`](crate::passes::unroll) writes them out.
     #[error("node `{node}` repeats its region, but a schedule has one period, outside of other regions")]
     Repeat {
+        /// The node.
+        node: String,
+    },
+    /// A node is inside of too many conditions.
+    #[error("node `{node}` is an If inside of others: a node can wait for {MOST_GUARDS} conditions at most")]
+    Depth {
         /// The node.
         node: String,
     },
@@ -96,7 +103,7 @@ impl Lowered {
         resolve(&self.places, id)
     }
 
-    /// Puts a tensor that has memory of its own into another.
+    /// Puts a tensor into the memory of another.
     pub(crate) fn put(&mut self, id: TensorId, place: Place) {
         self.places[id.index()] = place;
     }
@@ -184,7 +191,7 @@ impl Lowering<'_> {
     }
 
     fn view(&mut self, id: TensorId, of: TensorId, offset: u64) {
-        self.lowered.places[id.index()] = Place { root: of, offset };
+        self.lowered.put(id, Place { root: of, offset });
     }
 
     fn compute(
@@ -293,6 +300,9 @@ impl Lowering<'_> {
 
     /// One region of an If.
     fn branch(&mut self, node: &Node, region: &Region, when: bool) -> Result<(), LowerError> {
+        if self.guards.len() == MOST_GUARDS {
+            return Err(LowerError::Depth { node: node.name.clone() });
+        }
         self.guards.push(Guard { tensor: node.inputs[0], when });
         self.nodes(&region.nodes)?;
         for (&from, &to) in region.outputs.iter().zip(&node.outputs) {

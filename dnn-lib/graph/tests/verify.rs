@@ -126,3 +126,30 @@ fn repetitions_that_cannot_be_written_out_are_refused() {
     let error = graph::passes::unroll::unroll(b.finish(), 1 << 20).unwrap_err().to_string();
     assert!(error.starts_with("the repetitions of node `outer` are 2097153 nodes"), "{error}");
 }
+
+#[test]
+fn conditions_inside_of_conditions_have_a_limit() {
+    fn inside(
+        b: &mut Builder,
+        flag: TensorId,
+        x: TensorId,
+        depth: usize,
+    ) -> Result<Vec<TensorId>, BuildError> {
+        match depth {
+            0 => b.apply("relu", Relu, &[x], &[]),
+            _ => {
+                b.when(&format!("if {depth}"), flag, |b| inside(b, flag, x, depth - 1), |_| Ok(vec![x]), &[])
+            }
+        }
+    }
+    let lowered = |depth| {
+        let mut b = Builder::new("", 1 << 20);
+        let (x, flag) = (b.input("x", matrix()), b.input("flag", TensorType::new(DType::Bool, [1])));
+        let y = inside(&mut b, flag, x, depth).unwrap()[0];
+        b.output(y);
+        graph::lower::lower(&mut b.finish()).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(lowered(8), Ok(()));
+    let error = "node `if 1` is an If inside of others: a node can wait for 8 conditions at most";
+    assert_eq!(lowered(9), Err(error.to_owned()));
+}

@@ -35,9 +35,8 @@ impl Semantics for Concat {
         if output.shape[..axis].iter().all(|&size| size == 1) {
             return Ok(Meaning::Joined);
         }
-        let moved = |ty: &TensorType| TensorType::new(ty.dtype.as_integer(), ty.shape.clone());
-        let inputs: Vec<TensorType> = inputs.iter().map(moved).collect();
-        let mut b = Builder::new("concat", &inputs, &moved(output));
+        let inputs: Vec<TensorType> = inputs.iter().map(TensorType::as_integers).collect();
+        let mut b = Builder::new("concat", &inputs, &output.as_integers());
         let ty = Type::of(output.dtype.as_integer());
         let (mut value, mut end) = (b.number(ty, 0), output.shape[axis]);
         for (index, input) in inputs.iter().enumerate().rev() {

@@ -46,8 +46,7 @@ impl Outputs for Split {
             let slice: u64 = input.shape[axis + 1..].iter().product();
             return Ok(Meaning::View { offset: before * slice * input.dtype.size() });
         }
-        let moved = |ty: &TensorType| TensorType::new(ty.dtype.as_integer(), ty.shape.clone());
-        let mut b = Builder::new("split", &[moved(input)], &moved(output));
+        let mut b = Builder::new("split", &[input.as_integers()], &output.as_integers());
         let mut at = b.indices();
         at[axis] = at[axis].clone() + before as i64;
         let value = b.load(Source::Input(0), at);

@@ -36,8 +36,7 @@ impl Semantics for Transpose {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let order = self.order(&inputs[0])?;
-        let moved = |ty: &TensorType| TensorType::new(ty.dtype.as_integer(), ty.shape.clone());
-        let mut b = Builder::new("transpose", &[moved(&inputs[0])], &moved(output));
+        let mut b = Builder::new("transpose", &[inputs[0].as_integers()], &output.as_integers());
         let mut at = b.indices();
         order.iter().enumerate().for_each(|(axis, &from)| at[from] = b.at(axis));
         let value = b.load(Source::Input(0), at);

@@ -147,6 +147,11 @@ impl TensorType {
         elements(&self.shape)
     }
 
+    /// The same with integers of the same size as elements: what only moves elements keeps all of their bits.
+    pub fn as_integers(&self) -> Self {
+        Self::new(self.dtype.as_integer(), self.shape.clone())
+    }
+
     /// The size in bytes; `None` if it does not fit.
     pub fn bytes(&self) -> Option<u64> {
         self.dtype.bytes(self.elements()?)

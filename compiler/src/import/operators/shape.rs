@@ -67,7 +67,13 @@ pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
             let size =
                 size.ok_or_else(|| value_error("axis", &axis, &format!("{} to {}", -rank, rank - 1)))?;
             let part = size.div_ceil(parts as u64);
-            (0..parts as u64).map(|index| size.saturating_sub(index * part).min(part)).collect()
+            // Only a node that says how many parts there are may have a smaller one.
+            let last = size.checked_sub(part * (parts as u64 - 1));
+            let last = last.filter(|&last| last == part || call.node.attributes.contains_key("num_outputs"));
+            let supported =
+                || format!("a number of parts into which {size} can be cut, or the sizes in `split`");
+            let last = last.ok_or_else(|| value_error("num_outputs", &parts, &supported()))?;
+            [vec![part; parts as usize - 1], vec![last]].concat()
         }
     };
     call.apply_to(op::Split { axis, sizes }, &[input])

@@ -53,6 +53,17 @@ impl Type {
         if dtype.is_packed() { None } else { Some(Type::of(dtype)) }
     }
 
+    /// Elements that hold the values of this type.
+    pub const fn dtype(self) -> DType {
+        match self {
+            Type::Bool => DType::Bool,
+            Type::I32 => DType::I32,
+            Type::I64 => DType::I64,
+            Type::F32 => DType::F32,
+            Type::F64 => DType::F64,
+        }
+    }
+
     /// Whether it is `F32` or `F64`.
     pub const fn is_float(self) -> bool {
         matches!(self, Type::F32 | Type::F64)

@@ -72,16 +72,6 @@ fn operands(dtype: DType) -> Vec<u64> {
     }
 }
 
-fn dtype(ty: Type) -> DType {
-    match ty {
-        Type::Bool => DType::Bool,
-        Type::I32 => DType::I32,
-        Type::I64 => DType::I64,
-        Type::F32 => DType::F32,
-        Type::F64 => DType::F64,
-    }
-}
-
 /// A kernel that applies an operation to pairs of operands.
 fn kernel(operands: DType, operation: impl FnOnce(&mut Builder, Value, Value) -> Value) -> Kernel {
     kernel_to(operands, None, operation)
@@ -106,7 +96,7 @@ fn kernel_to(
         if b.ty(value) == Type::Bool {
             value = b.convert(Conversion::FromBool, Type::I32, value);
         }
-        let result = result.unwrap_or(dtype(b.ty(value)));
+        let result = result.unwrap_or(b.ty(value).dtype());
         let base = b.output();
         let address = b.element(result, base, i);
         b.store(result, address, 0, value);
@@ -171,7 +161,7 @@ fn results(kernel: &Kernel, (left, right, count): (Vec<u8>, Vec<u8>, u64)) -> (V
 }
 
 fn check(what: &str, ty: Type, operation: impl FnOnce(&mut Builder, Value, Value) -> Value) {
-    let elements = dtype(ty);
+    let elements = ty.dtype();
     let operation = |b: &mut Builder, x: Value, y: Value| {
         // A truth value is stored as a number.
         let [x, y] = [x, y].map(|value| match ty {

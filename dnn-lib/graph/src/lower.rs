@@ -9,8 +9,8 @@ use bytes::Bytes;
 use dnn_lib::definition::{Builder, Definition, DefinitionError, Source};
 use dnn_lib::operator::{Add, Meaning, Operator, OperatorError};
 use dnn_lib::program::MOST_GUARDS;
-use dnn_lib::scalar::{BinaryOp, Ops};
-use dnn_lib::tensor::TensorType;
+use dnn_lib::scalar::{Ops, Type};
+use dnn_lib::tensor::{DType, TensorType};
 
 use crate::{Graph, Kind, Node, Region, Repeat, Tensor, TensorId};
 
@@ -229,16 +229,17 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Whether a condition holds and is to hold again, computed in any case. If it doesn't hold any more, what would
-    /// come next was not computed, and is anything.
-    fn both(&mut self, name: &str, condition: TensorId, next: TensorId) -> Result<TensorId, LowerError> {
+    /// The next value of a condition, computed in any case: if it doesn't hold any more, what would come next was
+    /// not computed, and it stays as it is. Any byte but 0 is true.
+    fn next(&mut self, name: &str, condition: TensorId, next: TensorId) -> Result<TensorId, LowerError> {
         let types = [condition, next].map(|id| self.ty(id).clone());
-        let mut b = Builder::new("and", &types, &types[0]);
-        let (old, new) = (b.broadcast(0), b.broadcast(1));
-        let both = b.binary(BinaryOp::And, old, new);
-        let (definition, output) = (b.finish(both)?, self.like(condition));
+        let mut b = Builder::new("next", &types, &types[0]);
+        let (old, new, zero) = (b.broadcast(0), b.broadcast(1), b.number(Type::of(DType::Bool), 0));
+        let holds = b.ne(old, zero);
+        let value = b.select(holds, new, old);
+        let (definition, output) = (b.finish(value)?, self.like(condition));
         let guards = std::mem::take(&mut self.guards);
-        self.compute(name, "And", definition, &[condition, next], output);
+        self.compute(name, "Next", definition, &[condition, next], output);
         self.guards = guards;
         Ok(output)
     }
@@ -346,7 +347,7 @@ impl Lowering<'_> {
         let mut condition = None;
         if *conditional {
             let (next, old) = pairs.remove(0);
-            condition = Some((self.both(&node.name, old, next)?, old));
+            condition = Some((self.next(&node.name, old, next)?, old));
         }
         if numbered {
             let next = self.like(number);

@@ -137,7 +137,8 @@ fn repetitions_end_with_their_condition() {
     last.into_iter().for_each(|id| b.output(id));
     let graph = b.finish();
     for end in [0u64, 1, 2, 17, 24, 25, 30] {
-        let flags = (0..30).map(|at| u8::from(at < end || at > 26)).collect();
+        // Any byte but 0 is true, and stays the byte that it is.
+        let flags = (0..30u8).map(|at| if u64::from(at) < end || at > 26 { 1 + at % 3 } else { 0 }).collect();
         let inputs = [flags, 5u64.to_le_bytes().to_vec()];
         let runs = end.min(25);
         let expected = execute(&graph, &inputs);

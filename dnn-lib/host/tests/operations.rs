@@ -2,27 +2,17 @@
 
 use dnn_lib::definition::{Builder, Source};
 use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Ops, Type, UnaryOp, Value};
-use dnn_lib::tensor::{DType, TensorType};
+use dnn_lib::tensor::TensorType;
 
 use crate::check::check_with;
 
 /// Rows and columns of the operands: more than some vectors, and a rest.
 const SHAPE: [u64; 2] = [5, 67];
 
-fn dtype(ty: Type) -> DType {
-    match ty {
-        Type::Bool => DType::Bool,
-        Type::I32 => DType::I32,
-        Type::I64 => DType::I64,
-        Type::F32 => DType::F32,
-        Type::F64 => DType::F64,
-    }
-}
-
 /// Checks what is made of two operands of a type.
 fn check(from: Type, to: Type, operation: impl Fn(&mut Builder, Value, Value) -> Value) {
-    let input = TensorType::new(dtype(from), SHAPE);
-    let mut b = Builder::new("operation", &[input.clone(), input], &TensorType::new(dtype(to), SHAPE));
+    let input = TensorType::new(from.dtype(), SHAPE);
+    let mut b = Builder::new("operation", &[input.clone(), input], &TensorType::new(to.dtype(), SHAPE));
     let [x, y] = [0, 1].map(|input| {
         let value = b.broadcast(input);
         truth(&mut b, from, value)
@@ -68,9 +58,9 @@ fn every_operation_has_the_bits_of_the_reference() {
 fn every_operation_combines_lanes_and_updates_sums() {
     for &op in BinaryOp::ALL {
         for &ty in op.types() {
-            let input = TensorType::new(dtype(ty), SHAPE);
+            let input = TensorType::new(ty.dtype(), SHAPE);
             for in_lanes in [false, true] {
-                let output = TensorType::new(dtype(ty), [SHAPE[0]]);
+                let output = TensorType::new(ty.dtype(), [SHAPE[0]]);
                 let mut b = Builder::new("reduction", std::slice::from_ref(&input), &output);
                 let init = b.i32(1);
                 let init = match ty {

@@ -4,7 +4,7 @@
 //! what the median means.
 
 use host::Isa;
-use host::contraction::{Convolution, Geometry, Matrix, Output, Panels, multiply, multiply_unpacked};
+use host::contraction::{Convolution, Finish, Geometry, Matrix, Output, Panels, multiply, multiply_unpacked};
 use std::time::Instant;
 
 /// A case: its name, what one run amounts to, and a run.
@@ -112,7 +112,7 @@ fn matmul(name: &'static str, isa: Isa, [rows, depth, columns]: [usize; 3]) -> C
     let run = Box::new(move || {
         let left = Matrix::contiguous(&left, [rows, depth]).unwrap();
         let out = Output::new(&mut out, [rows, columns], columns).unwrap();
-        multiply(&left, &panels, out, &mut |_| ()).unwrap();
+        multiply(&left, &panels, out, &Finish::NONE, &mut |_| ()).unwrap();
     });
     let operations = 2 * rows * depth * columns;
     if rows > 4 {
@@ -133,7 +133,7 @@ fn unpacked(name: &'static str, isa: Isa, [rows, depth, columns]: [usize; 3], tr
             Matrix::contiguous(&right, [depth, columns]).unwrap()
         };
         let out = Output::new(&mut out, [rows, columns], columns).unwrap();
-        multiply_unpacked(isa, &left, &right, out, &mut |_| ()).unwrap();
+        multiply_unpacked(isa, &left, &right, out, &Finish::NONE, &mut |_| ()).unwrap();
     });
     Case { name, amount: (2 * rows * depth * columns) as f64, unit: "GFLOP/s", run }
 }
@@ -160,7 +160,7 @@ fn convolution(
     let mut out = vec![0.0; filters * pixels];
     let run = Box::new(move || {
         let out = Output::new(&mut out, [filters, pixels], pixels).unwrap();
-        convolution.run(&input, out, &mut |_| ()).unwrap();
+        convolution.run(&input, out, &Finish::NONE, &mut |_| ()).unwrap();
     });
     let operations = 2 * filters * pixels * channels / groups * kernel * kernel;
     Case { name, amount: operations as f64, unit: "GFLOP/s", run }

@@ -5,6 +5,7 @@
 
 mod axes;
 mod cost;
+mod ending;
 mod execute;
 mod product;
 mod program;

@@ -4,6 +4,7 @@
 
 use crate::contraction::depthwise;
 use crate::contraction::element::Element;
+use crate::contraction::finish::{Ending, Finish, MOST_ADDENDS};
 use crate::contraction::geometry::{Geometry, Stretch};
 use crate::contraction::matmul::{MOST_LANES, multiply_unpacked, tiles};
 use crate::contraction::matrix::{Matrix, Output};
@@ -75,8 +76,16 @@ impl<E: Element> Convolution<E> {
     /// Convolves one image, for the filters and pixels of `out`, whose rows are filters, and whose columns
     /// are pixels, row by row. `input` is in the order channel, row, column.
     ///
-    /// `epilogue` gets finished pixels of filters while they are in the cache, each of them once.
-    pub fn run(&self, input: &[E], out: Output<'_, E>, epilogue: Epilogue<'_, E>) -> Result<(), Error> {
+    /// Sums are finished first; then `epilogue` gets pixels of filters while they are in the cache, each of
+    /// them once.
+    pub fn run(
+        &self,
+        input: &[E],
+        out: Output<'_, E>,
+        finish: &Finish<'_, E>,
+        epilogue: Epilogue<'_, E>,
+    ) -> Result<(), Error> {
+        finish.fit(&out)?;
         length(self.geometry().inputs(), input)?;
         let pixels = self.sampled.as_ref().map(|geometry| sample(geometry, input));
         let input = pixels.as_deref().unwrap_or(input);
@@ -89,11 +98,16 @@ impl<E: Element> Convolution<E> {
             });
         }
         match &self.weights {
-            Weights::Filters(panels) => self.filters(panels, input, out, epilogue),
+            Weights::Filters(panels) => self.filters(panels, input, out, finish, epilogue),
             Weights::Depthwise(weights, overlap) => {
-                self.depthwise(weights, overlap.as_ref(), input, out, epilogue)
+                let mut finished = |mut sums: Output<'_, E>| {
+                    let (rows, columns) = (sums.rows(), sums.columns());
+                    finish.apply(self.isa, sums.part(rows, columns));
+                    epilogue(sums);
+                };
+                self.depthwise(weights, overlap.as_ref(), input, out, &mut finished);
             }
-            Weights::Matrix(weights) => return self.matrix(weights, input, out, epilogue),
+            Weights::Matrix(weights) => return self.matrix(weights, input, out, finish, epilogue),
         }
         Ok(())
     }
@@ -104,6 +118,7 @@ impl<E: Element> Convolution<E> {
         weights: &[E],
         input: &[E],
         mut out: Output<'_, E>,
+        finish: &Finish<'_, E>,
         epilogue: Epilogue<'_, E>,
     ) -> Result<(), Error> {
         let geometry = &self.geometry;
@@ -114,7 +129,7 @@ impl<E: Element> Convolution<E> {
         for group in 0..geometry.groups {
             let (part, rest) = out.split_rows((group + 1) * filters);
             let right = right.part(group * channels..(group + 1) * channels);
-            multiply_unpacked(self.isa, &left, &right, part, epilogue)?;
+            multiply_unpacked(self.isa, &left, &right, part, finish, epilogue)?;
             out = rest;
         }
         Ok(())
@@ -142,8 +157,15 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Filters in lanes.
-    fn filters(&self, panels: &[Panels<E>], input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
-        let mut band = Band::new(self.isa, &self.geometry);
+    fn filters(
+        &self,
+        panels: &[Panels<E>],
+        input: &[E],
+        mut out: Output<'_, E>,
+        finish: &Finish<'_, E>,
+        epilogue: Epilogue<'_, E>,
+    ) {
+        let mut band = Band::new(self.isa, &self.geometry, finish);
         let filters = self.geometry.group_filters();
         for (group, panels) in panels.iter().enumerate() {
             let wanted = intersection(&out.rows(), &(group * filters..(group + 1) * filters));
@@ -265,6 +287,7 @@ fn pixels_in_lanes<E: Element>(isa: Isa, geometry: &Geometry) -> bool {
 struct Band<'a, E> {
     isa: Isa,
     geometry: &'a Geometry,
+    finish: &'a Finish<'a, E>,
     /// Elements from a pixel of `input` to the next one.
     pitch: usize,
     /// The input's rows that are read: row, column, channel of the group.
@@ -288,13 +311,14 @@ struct Tile {
 }
 
 impl<'a, E: Element> Band<'a, E> {
-    fn new(isa: Isa, geometry: &'a Geometry) -> Self {
+    fn new(isa: Isa, geometry: &'a Geometry, finish: &'a Finish<'a, E>) -> Self {
         let (line, channels) = (64 / size_of::<E>(), geometry.group_channels());
         // Pixels that are a power of two apart get into each other's way in the cache.
         let pitch = if channels.is_multiple_of(8 * line) { channels + line } else { channels };
         Self {
             isa,
             geometry,
+            finish,
             pitch,
             input: Aligned::new(),
             pixels: 0..0,
@@ -420,6 +444,9 @@ impl<'a, E: Element> Band<'a, E> {
         let weights = panels.panel(panel);
         let input = self.input.get();
         let mut sums = [E::ZERO; BATCH * WIDTH * MOST_LANES];
+        let mut addends = [[E::ZERO; WIDTH * MOST_LANES]; MOST_ADDENDS];
+        let range = panels.range(panel);
+        let ending = self.finish.turned(first..first + range.len(), &mut addends);
         // Pixels whose sums are held there.
         let mut held = 0..0;
         for tile in &self.tiles {
@@ -447,14 +474,18 @@ impl<'a, E: Element> Band<'a, E> {
                 stride: lanes,
                 first: true,
                 last: true,
+                ending: ending.unwrap_or(Ending::NONE),
             };
             // SAFETY: the set was found on this processor. Runs are in ascending order, so by the checks
             // above all products of the rows are in the input, and those of the panel in the weights. There
-            // is room for the sums.
+            // is room for the sums, and each addend is a row of a full panel.
             unsafe { kernel::<E>(self.isa, count, 1, width)(&call) };
             held.end = tile.pixels.end;
         }
         self.place(&sums, held, lanes, first, &wanted, out);
+        if ending.is_none() {
+            self.finish.apply(self.isa, out.part(wanted.clone(), self.pixels.clone()));
+        }
         epilogue(out.part(wanted, self.pixels.clone()));
     }
 

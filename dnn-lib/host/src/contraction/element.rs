@@ -11,6 +11,14 @@ pub trait Element: Copy + Send + Sync + PartialEq + std::fmt::Debug + sealed::Re
     #[must_use]
     fn fused(self, factor: Self, acc: Self) -> Self;
 
+    /// The sum, rounded.
+    #[must_use]
+    fn added(self, other: Self) -> Self;
+
+    /// +0 for what isn't positive, except NaNs.
+    #[must_use]
+    fn cut(self) -> Self;
+
     /// The value itself, and the canonical NaN for any NaN.
     ///
     /// It looks at bits: compilers may take a comparison and a constant NaN for a change that nobody sees.
@@ -39,6 +47,16 @@ macro_rules! element {
             #[inline(always)]
             fn fused(self, factor: Self, acc: Self) -> Self {
                 self.mul_add(factor, acc)
+            }
+
+            #[inline(always)]
+            fn added(self, other: Self) -> Self {
+                self + other
+            }
+
+            #[inline(always)]
+            fn cut(self) -> Self {
+                if self <= 0.0 { 0.0 } else { self }
             }
 
             #[inline(always)]

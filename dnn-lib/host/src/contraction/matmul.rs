@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "calls of the micro-kernel")]
 
 use crate::contraction::element::Element;
+use crate::contraction::finish::{Ending, Finish};
 use crate::contraction::matrix::{Matrix, Output};
 use crate::contraction::panels::{Aligned, Panels};
 use crate::contraction::tile::{Call, MANY, MOST_ROWS, Run, Shape, WIDTH, kernel};
@@ -19,13 +20,15 @@ const BLOCK: usize = 512 << 10;
 
 /// The product of `left` and a right factor that was packed before, in the rows and columns of `out`.
 ///
-/// `epilogue` gets finished elements while they are in the cache, each of them once.
+/// Sums are finished first; then `epilogue` gets finished elements while they are in the cache, each of them once.
 pub fn multiply<E: Element>(
     left: &Matrix<'_, E>,
     right: &Panels<E>,
     mut out: Output<'_, E>,
+    finish: &Finish<'_, E>,
     epilogue: Epilogue<'_, E>,
 ) -> Result<(), Error> {
+    finish.fit(&out)?;
     fit(left, [right.depth(), right.columns()], &out)?;
     if out.rows().is_empty() || out.columns().is_empty() {
         return Ok(());
@@ -34,7 +37,8 @@ pub fn multiply<E: Element>(
     let deepest = deepest(right.depth(), right.shape(), &out);
     for block in blocks::<E>(deepest, right.shape(), out.columns()) {
         for k in depths(right.depth(), deepest) {
-            let part = Part { panels: right, first_column: 0, skipped: k.start, columns: block.clone() };
+            let columns = block.clone();
+            let part = Part { panels: right, first_column: 0, skipped: k.start, columns, finish };
             part.multiply(&mut rows, k, right.depth(), &mut out, epilogue);
         }
     }
@@ -49,8 +53,10 @@ pub fn multiply_unpacked<E: Element>(
     left: &Matrix<'_, E>,
     right: &Matrix<'_, E>,
     mut out: Output<'_, E>,
+    finish: &Finish<'_, E>,
     epilogue: Epilogue<'_, E>,
 ) -> Result<(), Error> {
+    finish.fit(&out)?;
     fit(left, [right.rows(), right.columns()], &out)?;
     if out.rows().is_empty() || out.columns().is_empty() {
         return Ok(());
@@ -61,8 +67,8 @@ pub fn multiply_unpacked<E: Element>(
     for block in blocks::<E>(deepest, panels.shape(), out.columns()) {
         for k in depths(right.rows(), deepest) {
             panels.fill(right, k.clone(), block.clone());
-            let part =
-                Part { panels: &panels, first_column: block.start, skipped: 0, columns: block.clone() };
+            let columns = block.clone();
+            let part = Part { panels: &panels, first_column: block.start, skipped: 0, columns, finish };
             part.multiply(&mut rows, k, right.rows(), &mut out, epilogue);
         }
     }
@@ -163,6 +169,7 @@ struct Part<'a, E> {
     /// Rows of the panels before the first product.
     skipped: usize,
     columns: Range<usize>,
+    finish: &'a Finish<'a, E>,
 }
 
 impl<E: Element> Part<'_, E> {
@@ -233,14 +240,18 @@ impl<E: Element> Part<'_, E> {
                 stride: 0,
                 first,
                 last,
+                ending: Ending::NONE,
             };
             let kernel = kernel::<E>(isa, rows.len(), many, width);
             if column == start && left >= many * lanes && range.len() == lanes {
                 call.sums = out.place(rows.start, column);
                 call.stride = out.stride();
+                if last {
+                    call.ending = self.finish.at(rows.clone(), column);
+                }
                 // SAFETY: the set was found on this processor. Row pointers are good for `length` products,
                 // as the panels are by the slices above; the sums are in the window: `many` panels of columns
-                // from here are, and so are the rows.
+                // from here are, and so are the rows. The addends have all that the window has.
                 unsafe { kernel(&call) };
                 column += many * lanes;
                 continue;
@@ -259,6 +270,9 @@ impl<E: Element> Part<'_, E> {
             unsafe { kernel(&call) };
             for (row, sums) in rows.clone().zip(sums.chunks_exact(lanes)) {
                 out.run(row, wanted.clone()).copy_from_slice(&sums[column - start..][..wanted.len()]);
+            }
+            if last {
+                self.finish.apply(isa, out.part(rows.clone(), wanted.clone()));
             }
             column = wanted.end;
         }

@@ -12,6 +12,7 @@
 mod convolution;
 mod depthwise;
 mod element;
+mod finish;
 mod geometry;
 mod matmul;
 mod matrix;
@@ -24,6 +25,7 @@ mod vector;
 
 pub use convolution::Convolution;
 pub use element::Element;
+pub use finish::{Finish, MOST_ADDENDS};
 pub use geometry::Geometry;
 pub use matmul::{multiply, multiply_unpacked};
 pub use matrix::{Matrix, Output};
@@ -57,6 +59,12 @@ pub enum Error {
         right: [usize; 2],
         /// Where the rows and columns to be computed end.
         out: [usize; 2],
+    },
+    /// An addend's columns are further apart than one element.
+    #[error("an addend's columns must be 0 or 1 elements apart, not {}", strides[1])]
+    Spread {
+        /// Elements from a row to the next one, and from a column to the next one.
+        strides: [usize; 2],
     },
     /// A convolution's sizes don't belong together, or are too large.
     #[error("a convolution can't have these sizes: {0:?}")]

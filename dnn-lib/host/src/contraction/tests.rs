@@ -56,6 +56,43 @@ impl Strided {
     }
 }
 
+/// What finishes sums.
+#[derive(Clone, Debug, Default)]
+struct Finishing {
+    addends: Vec<Strided>,
+    cut: bool,
+}
+
+impl Finishing {
+    fn any(shape: [usize; 2]) -> impl Strategy<Value = Self> {
+        let [rows, columns] = shape;
+        let strides = prop_oneof![Just([0, 0]), (1..3usize).prop_map(|row| [row, 0]), Just([0, 1]), Just([columns + 2, 1])];
+        let addend = strides.prop_flat_map(move |strides| {
+            let length = rows * strides[0] + columns * strides[1] + 1;
+            values(length).prop_map(move |elements| Strided { elements, shape, strides })
+        });
+        (proptest::collection::vec(addend, 0..=MOST_ADDENDS), any::<bool>())
+            .prop_map(|(addends, cut)| Self { addends, cut })
+    }
+
+    fn finish(&self) -> Finish<'_, f32> {
+        let addends = std::array::from_fn(|i| self.addends.get(i).map(Strided::matrix));
+        Finish::new(addends, self.cut).unwrap()
+    }
+
+    /// The definition: the bits of each sum when it is finished.
+    fn plain(&self, sums: Vec<u32>, columns: usize) -> Vec<u32> {
+        let finished = |(index, sum): (usize, u32)| {
+            let (row, column) = (index / columns, index % columns);
+            let add = |sum: f32, addend: &Strided| sum + addend.at(row, column);
+            let sum = self.addends.iter().fold(f32::from_bits(sum), add);
+            let cut = self.cut && sum <= 0.0;
+            if cut { 0 } else { sum.canonical().to_bits() }
+        };
+        sums.into_iter().enumerate().map(finished).collect()
+    }
+}
+
 /// The definition: the bits of each element of the product.
 fn plain(left: &Strided, right: &Strided) -> Vec<u32> {
     let element = |row, column| {
@@ -70,6 +107,7 @@ fn plain(left: &Strided, right: &Strided) -> Vec<u32> {
 struct Product {
     left: Strided,
     right: Strided,
+    finishing: Finishing,
     cuts: [usize; 2],
 }
 
@@ -78,15 +116,17 @@ fn product() -> impl Strategy<Value = Product> {
     let depth = prop_oneof![6 => 0..40usize, 1 => 500..530usize, 1 => 1020..1040usize];
     (size(), depth, prop_oneof![size(), 120..300usize]).prop_flat_map(|(rows, depth, columns)| {
         let cuts = [0..=rows, 0..=columns];
-        (Strided::any([rows, depth]), Strided::any([depth, columns]), cuts)
-            .prop_map(|(left, right, cuts)| Product { left, right, cuts })
+        let finishing = Finishing::any([rows, columns]);
+        (Strided::any([rows, depth]), Strided::any([depth, columns]), finishing, cuts)
+            .prop_map(|(left, right, finishing, cuts)| Product { left, right, finishing, cuts })
     })
 }
 
 /// Computes a product in four windows, from packed and from unpacked matrices, and has each element seen
 /// once.
 fn check(product: &Product, expected: &[u32], isa: Isa) {
-    let Product { left, right, cuts } = product;
+    let Product { left, right, finishing, cuts } = product;
+    let finish = finishing.finish();
     let [rows, columns] = [left.shape[0], right.shape[1]];
     let panels = Panels::pack(isa, &right.matrix());
     for packed in [true, false] {
@@ -110,9 +150,9 @@ fn check(product: &Product, expected: &[u32], isa: Isa) {
                     }
                 };
                 let done = if packed {
-                    multiply(&left.matrix(), &panels, window, &mut epilogue)
+                    multiply(&left.matrix(), &panels, window, &finish, &mut epilogue)
                 } else {
-                    multiply_unpacked(isa, &left.matrix(), &right.matrix(), window, &mut epilogue)
+                    multiply_unpacked(isa, &left.matrix(), &right.matrix(), window, &finish, &mut epilogue)
                 };
                 done.unwrap();
             }
@@ -129,7 +169,8 @@ proptest! {
 
     #[test]
     fn products_have_the_bits_of_the_plain_loop(product in product()) {
-        let expected = plain(&product.left, &product.right);
+        let sums = plain(&product.left, &product.right);
+        let expected = product.finishing.plain(sums, product.right.shape[1]);
         for isa in Isa::available() {
             check(&product, &expected, isa);
         }
@@ -142,6 +183,7 @@ struct Convolved {
     geometry: Geometry,
     input: Vec<f32>,
     weights: Vec<f32>,
+    finishing: Finishing,
     cuts: [usize; 2],
 }
 
@@ -173,14 +215,18 @@ fn convolved() -> impl Strategy<Value = Convolved> {
     });
     geometry.prop_flat_map(|geometry| {
         let cuts = [0..=geometry.filters, 0..=geometry.pixels()];
-        (values(geometry.inputs()), values(geometry.weights()), cuts).prop_map(
-            move |(input, weights, cuts)| Convolved { geometry: geometry.clone(), input, weights, cuts },
+        let finishing = Finishing::any([geometry.filters, geometry.pixels()]);
+        (values(geometry.inputs()), values(geometry.weights()), finishing, cuts).prop_map(
+            move |(input, weights, finishing, cuts)| {
+                let geometry = geometry.clone();
+                Convolved { geometry, input, weights, finishing, cuts }
+            },
         )
     })
 }
 
 /// The definition: the bits of each element of the result.
-fn plain_convolution(Convolved { geometry, input, weights, .. }: &Convolved) -> Vec<u32> {
+fn plain_convolution(Convolved { geometry, input, weights, finishing, .. }: &Convolved) -> Vec<u32> {
     let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
     let [height, width] = geometry.input;
     let inside = |axis: usize, position: usize, tap: usize| {
@@ -209,7 +255,7 @@ fn plain_convolution(Convolved { geometry, input, weights, .. }: &Convolved) -> 
             result.push(acc.canonical().to_bits());
         }
     }
-    result
+    finishing.plain(result, geometry.pixels())
 }
 
 /// Sizes that random ones don't reach: wide images, many pixels, many channels.
@@ -254,8 +300,15 @@ fn large_convolutions_have_the_bits_of_the_plain_loop() {
             output: [height.div_ceil(stride), width.div_ceil(stride)],
         };
         let (input, weights) = (some(geometry.inputs()), some(geometry.weights()));
-        let cuts = [filters / 2, geometry.pixels() / 3];
-        let convolved = Convolved { geometry, input, weights, cuts };
+        let pixels = geometry.pixels();
+        let addend = |strides: [usize; 2]| {
+            let elements = some(filters * strides[0] + pixels * strides[1] + 1);
+            Strided { elements, shape: [filters, pixels], strides }
+        };
+        let addends = if filters % 2 == 0 { vec![addend([1, 0])] } else { vec![addend([1, 0]), addend([pixels, 1])] };
+        let finishing = Finishing { addends, cut: channels > 2 };
+        let cuts = [filters / 2, pixels / 3];
+        let convolved = Convolved { geometry, input, weights, finishing, cuts };
         let expected = plain_convolution(&convolved);
         for isa in Isa::available() {
             check_convolution(&convolved, &expected, isa);
@@ -274,7 +327,7 @@ fn f64_has_the_bits_of_the_plain_loop() {
             let window = Output::new(&mut out, [rows, columns], columns).unwrap();
             let left_matrix = Matrix::contiguous(&left, [rows, depth]).unwrap();
             let panels = Panels::pack(isa, &right_matrix);
-            multiply(&left_matrix, &panels, window, &mut |_| ()).unwrap();
+            multiply(&left_matrix, &panels, window, &Finish::NONE, &mut |_| ()).unwrap();
             for (index, value) in out.iter().enumerate() {
                 let (row, column) = (index / columns, index % columns);
                 let product =
@@ -307,7 +360,7 @@ fn a_padded_position_is_left_out() {
             let convolution = Convolution::new(isa, geometry.clone(), &weights).unwrap();
             let mut out = [0.0];
             let window = Output::new(&mut out, [1, 1], 1).unwrap();
-            convolution.run(&[input], window, &mut |_| ()).unwrap();
+            convolution.run(&[input], window, &Finish::NONE, &mut |_| ()).unwrap();
             assert_eq!(out[0].to_bits(), expected.to_bits(), "{isa}");
         }
     }
@@ -329,13 +382,13 @@ fn what_does_not_fit_is_refused() {
     for isa in Isa::available() {
         let panels = Panels::pack(isa, &Matrix::contiguous(&elements, [4, 3]).unwrap());
         let window = Output::new(&mut out, [3, 4], 4).unwrap();
-        let error = multiply(&left, &panels, window, &mut |_| ()).unwrap_err();
+        let error = multiply(&left, &panels, window, &Finish::NONE, &mut |_| ()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "a result of [3, 4] rows and columns can't be part of the product of [3, 4] and [4, 3]"
         );
         let window = Output::new(&mut out, [3, 3], 3).unwrap();
-        assert!(multiply_unpacked(isa, &left, &left, window, &mut |_| ()).is_err());
+        assert!(multiply_unpacked(isa, &left, &left, window, &Finish::NONE, &mut |_| ()).is_err());
 
         let geometry = Geometry {
             channels: 2,
@@ -350,9 +403,9 @@ fn what_does_not_fit_is_refused() {
         };
         let convolution = Convolution::new(isa, geometry.clone(), &elements[..4]).unwrap();
         let window = Output::new(&mut out, [2, 4], 4).unwrap();
-        assert!(convolution.run(&elements[..7], window, &mut |_| ()).is_err());
+        assert!(convolution.run(&elements[..7], window, &Finish::NONE, &mut |_| ()).is_err());
         let window = Output::new(&mut out, [2, 5], 5).unwrap();
-        assert!(convolution.run(&elements[..8], window, &mut |_| ()).is_err());
+        assert!(convolution.run(&elements[..8], window, &Finish::NONE, &mut |_| ()).is_err());
         for wrong in [
             Geometry { groups: 0, ..geometry.clone() },
             Geometry { filters: 3, groups: 2, ..geometry.clone() },
@@ -368,7 +421,8 @@ fn what_does_not_fit_is_refused() {
 
 /// Convolves in four windows, and has each element seen once.
 fn check_convolution(convolved: &Convolved, expected: &[u32], isa: Isa) {
-    let Convolved { geometry, input, weights, cuts } = convolved;
+    let Convolved { geometry, input, weights, finishing, cuts } = convolved;
+    let finish = finishing.finish();
     let convolution = Convolution::new(isa, geometry.clone(), weights).unwrap();
     let pixels = geometry.pixels();
     let mut out = vec![7.0; geometry.filters * pixels];
@@ -389,7 +443,7 @@ fn check_convolution(convolved: &Convolved, expected: &[u32], isa: Isa) {
                     }
                 }
             };
-            convolution.run(input, window, &mut epilogue).unwrap();
+            convolution.run(input, window, &finish, &mut epilogue).unwrap();
         }
     }
     assert!(seen.iter().all(|&times| times == 1), "{isa} {seen:?}");

@@ -7,6 +7,7 @@
 #![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
 use crate::contraction::element::Element;
+use crate::contraction::finish::Ending;
 use crate::contraction::vector::Vector;
 use crate::isa::{Isa, Level};
 
@@ -41,8 +42,10 @@ pub struct Call<'a, E> {
     pub stride: usize,
     /// Whether the sums start at +0 here, rather than go on from what is stored.
     pub first: bool,
-    /// Whether they end here, so that NaNs become canonical.
+    /// Whether they end here, so that they are finished, and NaNs become canonical.
     pub last: bool,
+    /// What finishes them: for the rows and columns of `sums`.
+    pub ending: Ending<E>,
 }
 
 /// A kernel of some number of rows, panels, and registers across a panel.
@@ -51,7 +54,8 @@ pub struct Call<'a, E> {
 ///
 /// For each of its rows, and each run, `length` elements from `left` can be read; for each of its panels,
 /// `length` rows from `right`. For each of its rows, as many elements as its panels are wide can be read and
-/// written at `sums`; nothing else is read or written there meanwhile.
+/// written at `sums`, and as many be read of the ending's addends; nothing else is read or written there
+/// meanwhile.
 pub type Kernel<E> = unsafe fn(&Call<'_, E>);
 
 /// How wide and tall the tiles of a set are.
@@ -211,6 +215,9 @@ unsafe fn tile<V: Vector, const R: usize, const P: usize, const W: usize>(call: 
                     }
                 }
             }
+        }
+        if call.last {
+            call.ending.finish(&mut sums);
         }
         for i in 0..R {
             for p in 0..P {

@@ -32,6 +32,9 @@ pub trait Vector: Copy {
     unsafe fn store(self, to: *mut Self::Element);
     /// `self * factor + acc`, rounded once.
     unsafe fn fused(self, factor: Self, acc: Self) -> Self;
+    unsafe fn added(self, other: Self) -> Self;
+    /// What isn't positive becomes +0, except NaNs.
+    unsafe fn cut(self) -> Self;
     /// Every NaN becomes the canonical one.
     unsafe fn canonical(self) -> Self;
 
@@ -121,6 +124,16 @@ impl<E: Element> Vector for Scalars<E> {
     }
 
     #[inline(always)]
+    unsafe fn added(self, other: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane].added(other.0[lane])))
+    }
+
+    #[inline(always)]
+    unsafe fn cut(self) -> Self {
+        Self(self.0.map(E::cut))
+    }
+
+    #[inline(always)]
     unsafe fn canonical(self) -> Self {
         Self(self.0.map(E::canonical))
     }
@@ -181,7 +194,8 @@ mod x86 {
         (
             $(#[$doc:meta])*
             $name:ident($register:ident) of $lanes:literal $element:ident, $rows:literal rows,
-            $splat:ident, $load:ident, $store:ident, $fused:ident, |$value:ident| $canonical:expr,
+            $splat:ident, $load:ident, $store:ident, $fused:ident, $added:ident, |$sum:ident| $cut:expr,
+            |$value:ident| $canonical:expr,
             $mask:ident = |$lane_bits:ident| $lanes_of:expr,
             |$from:ident, $loaded:ident| $load_some:expr,
             |$a:ident, $b:ident, $c:ident, $some:ident| $fused_some:expr,
@@ -221,6 +235,19 @@ mod x86 {
                 unsafe fn fused(self, factor: Self, acc: Self) -> Self {
                     // SAFETY: the caller vouches for the processor.
                     Self(unsafe { $fused(self.0, factor.0, acc.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn added(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the processor.
+                    Self(unsafe { $added(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn cut(self) -> Self {
+                    let $sum = self.0;
+                    // SAFETY: the caller vouches for the processor.
+                    Self(unsafe { $cut })
                 }
 
                 #[inline(always)]
@@ -342,7 +369,9 @@ mod x86 {
     vector! {
         /// Eight f32 in an AVX register.
         Avx2F32(__m256) of 8 f32, 6 rows,
-        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, |value| {
+        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, _mm256_add_ps,
+        |sum| _mm256_and_ps(sum, _mm256_cmp_ps::<_CMP_NLE_UQ>(sum, _mm256_setzero_ps())),
+        |value| {
             let bits = _mm256_castps_si256(value);
             let magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7fff_ffff));
             let nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f80_0000));
@@ -369,7 +398,9 @@ mod x86 {
     vector! {
         /// Four f64 in an AVX register.
         Avx2F64(__m256d) of 4 f64, 6 rows,
-        _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, |value| {
+        _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, _mm256_add_pd,
+        |sum| _mm256_and_pd(sum, _mm256_cmp_pd::<_CMP_NLE_UQ>(sum, _mm256_setzero_pd())),
+        |value| {
             let bits = _mm256_castpd_si256(value);
             let magnitude = _mm256_and_si256(bits, _mm256_set1_epi64x(0x7fff_ffff_ffff_ffff));
             let nan = _mm256_cmpgt_epi64(magnitude, _mm256_set1_epi64x(0x7ff0_0000_0000_0000));
@@ -391,7 +422,12 @@ mod x86 {
     vector! {
         /// Sixteen f32 in an AVX-512 register.
         Avx512F32(__m512) of 16 f32, 14 rows,
-        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, |value| {
+        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, _mm512_add_ps,
+        |sum| {
+            let more = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(sum, _mm512_setzero_ps());
+            _mm512_maskz_mov_ps(more, sum)
+        },
+        |value| {
             let bits = _mm512_castps_si512(value);
             let magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fff_ffff));
             let nan = _mm512_cmpgt_epi32_mask(magnitude, _mm512_set1_epi32(0x7f80_0000));
@@ -428,7 +464,12 @@ mod x86 {
     vector! {
         /// Eight f64 in an AVX-512 register.
         Avx512F64(__m512d) of 8 f64, 14 rows,
-        _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, |value| {
+        _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, _mm512_add_pd,
+        |sum| {
+            let more = _mm512_cmp_pd_mask::<_CMP_NLE_UQ>(sum, _mm512_setzero_pd());
+            _mm512_maskz_mov_pd(more, sum)
+        },
+        |value| {
             let bits = _mm512_castpd_si512(value);
             let magnitude = _mm512_and_si512(bits, _mm512_set1_epi64(0x7fff_ffff_ffff_ffff));
             let nan = _mm512_cmpgt_epi64_mask(magnitude, _mm512_set1_epi64(0x7ff0_0000_0000_0000));

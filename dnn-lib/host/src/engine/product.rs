@@ -9,12 +9,13 @@ use dnn_lib::scalar::{Const, Expr, Type};
 use dnn_lib::tensor::{DType, TensorType};
 
 use super::axes::{Axes, Linear, offset, single, strides};
+use super::ending::{Ending, Plane};
 use super::execute::Machine;
 use super::program::Program;
 use super::translate::translate;
 use crate::Isa;
 use crate::contraction::{
-    self, Convolution, Element, Geometry, Matrix, Output, Panels, multiply, multiply_unpacked,
+    self, Convolution, Element, Finish, Geometry, Matrix, Output, Panels, multiply, multiply_unpacked,
 };
 
 /// A contraction.
@@ -28,6 +29,10 @@ pub(crate) struct Product {
     right: usize,
     /// The formula, whose last input are the sums; `None` if they are the output.
     epilogue: Option<Program>,
+    /// The same in registers, if it is so simple.
+    ending: Option<Ending>,
+    /// Elements of the output.
+    elements: usize,
     /// The right factor, packed.
     packed: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -36,6 +41,31 @@ pub(crate) struct Product {
 enum Form {
     Matrices(Box<Matrices>),
     Image(Box<Image>),
+}
+
+impl Form {
+    /// What is done to the sums, if it is simple.
+    fn ending(&self, definition: &Definition, sum: &Sum<'_>) -> Option<Ending> {
+        let result = sum.reduction.results[0];
+        match self {
+            Self::Matrices(matrices) => {
+                let sizes = matrices.sizes.map(|size| size as u64);
+                let rows = Vec::from_iter(matrices.row.map(|axis| (axis, sizes[0])));
+                let columns = Vec::from_iter(matrices.column.map(|axis| (axis, sizes[2])));
+                let plane = Plane { rows: &rows, columns: &columns };
+                Ending::new(definition, result, &plane, |load| matrices.axes.linear(&offset(definition, load)))
+            }
+            Self::Image(image) => {
+                let plane = Plane { rows: &image.filters, columns: &image.pixels };
+                let place = |load: &Load| {
+                    let Affine { terms, constant } = offset(definition, load);
+                    let terms = terms.into_iter().map(|(axis, factor)| (axis.index(), factor));
+                    Linear { terms: terms.filter(|&(axis, _)| definition.axes[axis] > 1).collect(), constant }
+                };
+                Ending::new(definition, result, &plane, place)
+            }
+        }
+    }
 }
 
 /// Stacks of matrices.
@@ -106,7 +136,9 @@ impl Product {
             Some(epilogue) => Some(translate(&epilogue)?),
             None => None,
         };
-        Some(Self { element: sum.element, form, left, right, epilogue, packed: None })
+        let ending = epilogue.as_ref().and_then(|_| form.ending(definition, &sum));
+        let elements = dnn_lib::tensor::elements(&definition.output.shape)? as usize;
+        Some(Self { element: sum.element, form, left, right, epilogue, ending, elements, packed: None })
     }
 
     /// The bytes of scratch memory that it needs.
@@ -195,13 +227,16 @@ impl Product {
     ) -> Result<(), contraction::Error> {
         let mut all = inputs.to_vec();
         all.push(output.cast_const().cast());
+        let apart = |ending: &&Ending| !ending.overlaps(inputs, output.cast_const(), self.elements);
+        let ending = self.ending.as_ref().filter(apart);
         // SAFETY: That of the caller. The sums are a part of the output that `Epilogue::run` sets.
         let machine = self
             .epilogue
             .as_ref()
+            .filter(|_| ending.is_none())
             .map(|program| unsafe { (program, Machine::new(program, isa, &all, output.cast(), memory)) });
         let count = self.epilogue.as_ref().map_or(0, |program| program.axes.sizes.len());
-        let mut epilogue = Epilogue { machine, output, ranges: vec![0..1; count] };
+        let mut epilogue = Epilogue { ending, inputs, machine, output, ranges: vec![0..1; count] };
         let packed = self.packed.as_ref().and_then(|packed| packed.downcast_ref::<Packed<E>>());
         let (left, right) = (inputs[self.left].cast::<E>(), inputs[self.right].cast::<E>());
         let mut result = Ok(());
@@ -237,15 +272,29 @@ impl Product {
     }
 }
 
-/// What finishes sums.
+/// What finishes sums: one of the two, or nothing.
 struct Epilogue<'a, E> {
+    ending: Option<&'a Ending>,
+    inputs: &'a [*const u8],
     machine: Option<(&'a Program, Machine<'a>)>,
     output: *mut E,
     /// Of the program's axes; those of size 1 keep theirs.
     ranges: Vec<Range<u64>>,
 }
 
-impl<E> Epilogue<'_, E> {
+impl<'a, E: Element> Epilogue<'a, E> {
+    /// What micro-kernels do to the matrix of sums, of these rows and columns, at some indices of the stack.
+    ///
+    /// # Safety
+    ///
+    /// Nothing writes to the inputs for as long as the result lives, except where they overlap the output.
+    #[expect(unsafe_code, reason = "tensors are in raw memory")]
+    unsafe fn finish(&self, indices: &[i64], size: [usize; 2]) -> Result<Finish<'a, E>, contraction::Error> {
+        let Some(ending) = self.ending else { return Ok(Finish::NONE) };
+        // SAFETY: That of the caller; the addends don't overlap the output, or `ending` wouldn't be there.
+        unsafe { ending.finish(self.inputs, indices, size) }
+    }
+
     /// Finishes some sums.
     fn run(&mut self, mut sums: Output<'_, E>) {
         let Some((program, machine)) = &mut self.machine else { return };
@@ -364,19 +413,21 @@ impl Matrices {
             let start = epilogue.output.wrapping_offset(self.output.at(&places) as isize);
             // SAFETY: Rows and columns are in the box, and nothing else accesses it.
             let out = unsafe { Output::from_raw(start, self.row_stride, rows.clone(), columns.clone()) };
-            let mut finish = |sums: Output<'_, E>| epilogue.run(sums);
+            // SAFETY: That of the caller.
+            let finish = unsafe { epilogue.finish(indices, [height, width]) }?;
+            let mut then = |sums: Output<'_, E>| epilogue.run(sums);
             if let Some(panels) = factors.packed {
                 let number = self
                     .right_stack()
                     .fold(0, |number, axis| number * self.axes.sizes[axis] as usize + indices[axis] as usize);
-                return multiply(&left, &panels[number], out, &mut finish);
+                return multiply(&left, &panels[number], out, &finish, &mut then);
             }
             let at = self.right.at(indices) as usize;
             let length = (depth - 1) * self.right_strides[0] + (width - 1) * self.right_strides[1] + 1;
             // SAFETY: As for the left factor.
             let right = unsafe { std::slice::from_raw_parts(factors.right.add(at), length) };
             let right = Matrix::new(right, [depth, width], self.right_strides)?;
-            multiply_unpacked(factors.isa, &left, &right, out, &mut finish)
+            multiply_unpacked(factors.isa, &left, &right, out, &finish, &mut then)
         })
     }
 }
@@ -405,6 +456,8 @@ impl Image {
             // SAFETY: `image` has seen that this is a part of the input. Nothing writes to it.
             let image = unsafe { std::slice::from_raw_parts(input.add(at), self.geometry.inputs()) };
             let whole = self.output.at(indices) as usize;
+            // SAFETY: That of the caller.
+            let finish = unsafe { epilogue.finish(indices, [self.geometry.filters, size]) }?;
             for filters in &filters {
                 for pixels in &pixels {
                     let rows = filters.start as usize..filters.end as usize;
@@ -412,7 +465,7 @@ impl Image {
                     let start = epilogue.output.wrapping_add(whole + rows.start * size + columns.start);
                     // SAFETY: They are in the box, and nothing else accesses it.
                     let out = unsafe { Output::from_raw(start, size, rows, columns) };
-                    convolution.run(image, out, &mut |sums| epilogue.run(sums))?;
+                    convolution.run(image, out, &finish, &mut |sums| epilogue.run(sums))?;
                 }
             }
             Ok(())

@@ -1,0 +1,170 @@
+//! Formulas over sums that are so simple that micro-kernels compute them in registers: inputs are added to a
+//! sum, and what isn't positive may become 0 at last.
+
+use dnn_lib::definition::{Coordinate, Definition, Load, Source, Step};
+use dnn_lib::scalar::{BinaryOp, Comparison, Const, Expr, Type, Value};
+use dnn_lib::tensor::DType;
+
+use super::axes::Linear;
+use crate::contraction::{Element, Finish, MOST_ADDENDS, Matrix};
+
+/// Such a formula.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    addends: Vec<Addend>,
+    cut: bool,
+}
+
+#[derive(Debug)]
+struct Addend {
+    input: usize,
+    /// Elements of the whole input.
+    elements: usize,
+    /// Where the matrix starts that is added to a matrix of sums, by the indices of the stack.
+    start: Linear,
+    /// From a row to the next one, and from a column to the next one.
+    strides: [usize; 2],
+}
+
+/// Which axes are the rows and the columns of a matrix of sums, outermost first, with their sizes.
+pub(crate) struct Plane<'a> {
+    pub rows: &'a [(usize, u64)],
+    pub columns: &'a [(usize, u64)],
+}
+
+impl Ending {
+    /// `None` if a definition does anything else with its sum. `linear` is the place of an element in an input.
+    pub(crate) fn new(
+        definition: &Definition,
+        sum: Value,
+        plane: &Plane<'_>,
+        linear: impl Fn(&Load) -> Linear,
+    ) -> Option<Self> {
+        let stage = definition.stages.first()?;
+        let chain = Chain { definition, steps: &stage.steps, sum };
+        let (uncut, cut) = match chain.uncut(stage.value) {
+            Some(value) => (value, true),
+            None => (stage.value, false),
+        };
+        let addends = chain.loads(uncut)?.into_iter().map(|load| {
+            let Source::Input(input) = load.from else { return None };
+            let mut start = linear(load);
+            let strides = [stride(&start, plane.rows)?, stride(&start, plane.columns)?];
+            let inside = |axis| plane.rows.iter().chain(plane.columns).any(|&(own, _)| own == axis);
+            start.terms.retain(|&(axis, _)| !inside(axis));
+            let elements = dnn_lib::tensor::elements(&definition.inputs[input as usize].shape)? as usize;
+            (strides[1] <= 1).then_some(Addend { input: input as usize, elements, start, strides })
+        });
+        let addends: Vec<Addend> = addends.collect::<Option<_>>()?;
+        (addends.len() <= MOST_ADDENDS).then_some(Self { addends, cut })
+    }
+
+    /// Whether an addend has memory in common with the output: then it must not be read as if nobody wrote to
+    /// it.
+    pub(crate) fn overlaps<E>(&self, inputs: &[*const u8], output: *const E, elements: usize) -> bool {
+        let range = |start: usize, elements: usize| start..start + elements * size_of::<E>();
+        let written = range(output.addr(), elements);
+        self.addends.iter().any(|addend| {
+            let read = range(inputs[addend.input].addr(), addend.elements);
+            read.start < written.end && written.start < read.end
+        })
+    }
+
+    /// What finishes the matrix of sums, of these rows and columns, at some indices of the stack.
+    ///
+    /// # Safety
+    ///
+    /// The inputs are the definition's, of elements `E`, and nothing writes to them for as long as the result
+    /// lives.
+    #[expect(unsafe_code, reason = "tensors are in raw memory")]
+    pub(crate) unsafe fn finish<'a, E: Element>(
+        &self,
+        inputs: &[*const u8],
+        indices: &[i64],
+        [rows, columns]: [usize; 2],
+    ) -> Result<Finish<'a, E>, crate::contraction::Error> {
+        let mut addends = [None; MOST_ADDENDS];
+        if rows > 0 && columns > 0 {
+            for (to, addend) in addends.iter_mut().zip(&self.addends) {
+                let from = inputs[addend.input].cast::<E>().wrapping_offset(addend.start.at(indices) as isize);
+                let length = (rows - 1) * addend.strides[0] + (columns - 1) * addend.strides[1] + 1;
+                // SAFETY: the definition loads the first and the last of these elements for the matrix, so they
+                // are in the input, and so is what is between them.
+                let elements = unsafe { std::slice::from_raw_parts(from, length) };
+                *to = Some(Matrix::new(elements, [rows, columns], addend.strides)?);
+            }
+        }
+        Finish::new(addends, self.cut)
+    }
+}
+
+/// How far neighbours along some axes, taken as one, are apart; `None` if that isn't the same everywhere.
+fn stride(place: &Linear, axes: &[(usize, u64)]) -> Option<usize> {
+    let mut several = axes.iter().rev().filter(|&&(_, size)| size > 1);
+    let Some(&(axis, size)) = several.next() else { return Some(0) };
+    let stride = place.factor(axis);
+    let mut inside = size as i64;
+    for &(axis, size) in several {
+        if place.factor(axis) != stride.checked_mul(inside)? {
+            return None;
+        }
+        inside = inside.checked_mul(size as i64)?;
+    }
+    usize::try_from(stride).ok()
+}
+
+/// The steps from a sum to the output.
+struct Chain<'a> {
+    definition: &'a Definition,
+    steps: &'a [Step],
+    sum: Value,
+}
+
+impl<'a> Chain<'a> {
+    fn expr(&self, value: Value) -> Option<&'a Expr> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Let(own, expr) if *own == value => Some(expr),
+            _ => None,
+        })
+    }
+
+    fn is_zero(&self, value: Value) -> bool {
+        matches!(self.expr(value), Some(Expr::Const(Const::F32(0) | Const::F64(0))))
+    }
+
+    /// The value that a value is if it is positive or a NaN, where it is 0 otherwise.
+    fn uncut(&self, value: Value) -> Option<Value> {
+        let Expr::Select { condition, then, otherwise } = *self.expr(value)? else { return None };
+        let Expr::Compare(Comparison::Le, a, b) = *self.expr(condition)? else { return None };
+        (self.is_zero(then) && self.is_zero(b) && a == otherwise).then_some(otherwise)
+    }
+
+    /// What is added to the sum to get a value, in this order.
+    fn loads(&self, value: Value) -> Option<Vec<&'a Load>> {
+        if value == self.sum {
+            return Some(Vec::new());
+        }
+        let Expr::Binary(BinaryOp::Add, a, b) = *self.expr(value)? else { return None };
+        let (before, load) = match (self.load(a), self.load(b)) {
+            (None, Some(load)) => (a, load),
+            (Some(load), None) => (b, load),
+            _ => return None,
+        };
+        let mut loads = self.loads(before)?;
+        loads.push(load);
+        (loads.len() <= MOST_ADDENDS).then_some(loads)
+    }
+
+    /// The load of an input's element that a value is.
+    fn load(&self, value: Value) -> Option<&'a Load> {
+        let load = self.steps.iter().find_map(|step| match step {
+            Step::Load(own, load) if *own == value => Some(load),
+            _ => None,
+        })?;
+        let dtype = if self.definition.ty(self.sum) == Type::F64 { DType::F64 } else { DType::F32 };
+        let known =
+            matches!(load.from, Source::Input(input) if self.definition.inputs[input as usize].dtype == dtype);
+        let affine = load.at.iter().all(|coordinate| matches!(coordinate, Coordinate::Affine(_)));
+        (known && affine && load.otherwise.is_none()).then_some(load)
+    }
+}

@@ -123,7 +123,7 @@ impl Prepared {
                 Some(translate::translate(definition).ok_or_else(scratch)?)
             }
         };
-        let product = program.as_ref().and_then(|_| Product::new(definition));
+        let product = program.as_ref().and_then(|_| Product::new(isa, definition));
         Ok(Self { isa, definition: definition.clone(), program, product })
     }
 

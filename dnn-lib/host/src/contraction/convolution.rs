@@ -2,13 +2,13 @@
 
 #![expect(unsafe_code, reason = "calls of the micro-kernel")]
 
-use crate::contraction::depthwise;
 use crate::contraction::element::Element;
 use crate::contraction::finish::{Ending, Finish, MOST_ADDENDS};
 use crate::contraction::geometry::{Geometry, Stretch};
 use crate::contraction::matmul::{MOST_LANES, multiply_unpacked, tiles};
 use crate::contraction::matrix::{Matrix, Output};
 use crate::contraction::panels::{Aligned, Panels};
+use crate::contraction::shallow::{self, Shallow};
 use crate::contraction::tile::{Call, MOST_ROWS, Run, Shape, WIDTH, kernel};
 use crate::contraction::turn::{Place, turn};
 use crate::contraction::{Epilogue, Error};
@@ -34,8 +34,8 @@ enum Weights<E> {
     /// A kernel of one element, moved by one: a matrix of filters by channels times the input, pixels in
     /// lanes.
     Matrix(Vec<E>),
-    /// Few filters that see one channel each, as they were given: pixels of a row are in lanes.
-    Depthwise(Vec<E>, Option<depthwise::Overlap>),
+    /// Filters that see few channels: pixels of a row are in lanes.
+    Shallow(Shallow<E>),
 }
 
 impl<E: Element> Convolution<E> {
@@ -47,10 +47,9 @@ impl<E: Element> Convolution<E> {
             Some(pixels) => (pixels, Some(geometry)),
             None => (geometry, None),
         };
-        let lanes = Shape::of::<E>(isa).lanes;
-        let weights = if geometry.group_channels() == 1 && geometry.group_filters() < lanes {
-            Weights::Depthwise(weights.to_vec(), depthwise::Overlap::new(&geometry, lanes))
-        } else if is_product(&geometry) && pixels_in_lanes::<E>(isa, &geometry) {
+        let weights = if let Some(shallow) = Shallow::new(isa, &geometry, weights) {
+            Weights::Shallow(shallow)
+        } else if Self::is_matrix(isa, &geometry) {
             Weights::Matrix(weights.to_vec())
         } else {
             let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
@@ -65,6 +64,13 @@ impl<E: Element> Convolution<E> {
             Weights::Filters((0..geometry.groups).map(pack).collect())
         };
         Ok(Self { isa, geometry, sampled, weights })
+    }
+
+    /// Whether a convolution is best computed as one product of matrices for each group: weights times pixels,
+    /// which are in lanes.
+    #[must_use]
+    pub fn is_matrix(isa: Isa, geometry: &Geometry) -> bool {
+        is_product(geometry) && pixels_in_lanes::<E>(isa, geometry)
     }
 
     /// Its sizes.
@@ -99,13 +105,13 @@ impl<E: Element> Convolution<E> {
         }
         match &self.weights {
             Weights::Filters(panels) => self.filters(panels, input, out, finish, epilogue),
-            Weights::Depthwise(weights, overlap) => {
+            Weights::Shallow(weights) => {
                 let mut finished = |mut sums: Output<'_, E>| {
                     let (rows, columns) = (sums.rows(), sums.columns());
                     finish.apply(self.isa, sums.part(rows, columns));
                     epilogue(sums);
                 };
-                self.depthwise(weights, overlap.as_ref(), input, out, &mut finished);
+                self.shallow(weights, input, out, &mut finished);
             }
             Weights::Matrix(weights) => return self.matrix(weights, input, out, finish, epilogue),
         }
@@ -136,23 +142,24 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Pixels of a row in lanes.
-    fn depthwise(
+    fn shallow(
         &self,
-        weights: &[E],
-        overlap: Option<&depthwise::Overlap>,
+        weights: &Shallow<E>,
         input: &[E],
         mut out: Output<'_, E>,
         epilogue: Epilogue<'_, E>,
     ) {
         let geometry = &self.geometry;
-        let bands = if overlap.is_some() {
+        let bands = if weights.takes_any_pixels() {
             Vec::from_iter((!out.columns().is_empty()).then(|| out.columns()))
         } else {
-            self.bands(DEPTHWISE_BAND / size_of::<E>(), out.columns()).collect()
+            self.bands(SHALLOW_BAND / size_of::<E>(), out.columns()).collect()
         };
+        let mut parted = Vec::new();
         for pixels in bands {
-            let band = depthwise::Band { geometry, input, weights, pixels, overlap, out: &mut out };
-            depthwise::convolve(self.isa, band, epilogue);
+            let (parted, out) = (&mut parted, &mut out);
+            let band = shallow::Band { geometry, input, weights, pixels, parted, out };
+            shallow::convolve(self.isa, band, epilogue);
         }
     }
 
@@ -218,8 +225,8 @@ const BAND: usize = 384 << 10;
 /// written at a time; and if they are a power of two apart, that is slow.
 const BATCH: usize = 128;
 
-/// The same where a channel is read once: it fits into the first cache.
-const DEPTHWISE_BAND: usize = 16 << 10;
+/// The same where few channels are read: they fit into the first cache.
+const SHALLOW_BAND: usize = 16 << 10;
 
 /// Outputs of a filter that are computed before the next filters' turn: their tiles' places stay in the
 /// cache.
@@ -274,7 +281,7 @@ fn is_product(geometry: &Geometry) -> bool {
 /// The former fills its lanes less well where an image is small; the latter has to turn input and output
 /// around, which is not little where sums are short.
 fn pixels_in_lanes<E: Element>(isa: Isa, geometry: &Geometry) -> bool {
-    const TURN: usize = 8;
+    const TURN: usize = 16;
     let lanes = Shape::of::<E>(isa).lanes;
     let (channels, filters, pixels) =
         (geometry.group_channels(), geometry.group_filters(), geometry.pixels());

@@ -10,13 +10,13 @@
 //! factors into the layout that it reads.
 
 mod convolution;
-mod depthwise;
 mod element;
 mod finish;
 mod geometry;
 mod matmul;
 mod matrix;
 mod panels;
+mod shallow;
 #[cfg(test)]
 mod tests;
 mod tile;

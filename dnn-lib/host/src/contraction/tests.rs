@@ -193,6 +193,7 @@ fn convolved() -> impl Strategy<Value = Convolved> {
         3 => (Just(1usize), 0..20usize, prop_oneof![0..20usize, 30..50usize]),
         1 => (2..4usize, 1..5usize, 1..40usize),
         2 => (1..20usize, Just(1), Just(1)),
+        2 => (1..3usize, 1..5usize, 4..20usize),
     ];
     let shape = (groups, pair(0..24), pair(1..4), pair(1..4), pair(1..3), pair(0..4), pair(0..3));
     let shape = prop_oneof![
@@ -259,13 +260,17 @@ fn plain_convolution(Convolved { geometry, input, weights, finishing, .. }: &Con
 }
 
 /// Sizes that random ones don't reach: wide images, many pixels, many channels.
-const LARGE: [[usize; 7]; 11] = [
+const LARGE: [[usize; 7]; 15] = [
     // Channels, filters, groups, height, width, kernel, stride.
     [3, 3, 3, 40, 83, 3, 1],
     [3, 3, 3, 40, 83, 3, 2],
     [2, 2, 2, 9, 64, 5, 1],
     [2, 4, 2, 30, 100, 3, 3],
     [2, 2, 2, 14, 14, 3, 1],
+    [3, 24, 1, 40, 83, 3, 2],
+    [4, 20, 2, 33, 50, 3, 1],
+    [8, 16, 2, 21, 15, 3, 1],
+    [1, 11, 1, 28, 29, 5, 1],
     [2, 33, 1, 50, 60, 3, 1],
     [128, 17, 1, 6, 7, 3, 1],
     [256, 40, 1, 3, 5, 1, 1],

@@ -120,12 +120,14 @@ struct Sum<'a> {
 
 impl Product {
     /// `None` if a definition isn't a contraction, or one for which there is no micro-kernel.
-    pub(crate) fn new(definition: &Definition) -> Option<Self> {
+    pub(crate) fn new(isa: Isa, definition: &Definition) -> Option<Self> {
         let sum = sum(definition)?;
         let image = image(definition, &sum);
-        // As matrices, pixels between which others are left out would be one for each row of them.
-        let sampled = image.as_ref().is_some_and(|(image, _)| image.geometry.strides != [1, 1]);
-        let (form, left, right) = match matrices(definition, &sum).filter(|_| !sampled) {
+        let is_convolution = image.as_ref().is_some_and(|(image, _)| match sum.element {
+            Type::F64 => !Convolution::<f64>::is_matrix(isa, &image.geometry),
+            _ => !Convolution::<f32>::is_matrix(isa, &image.geometry),
+        });
+        let (form, left, right) = match matrices(definition, &sum).filter(|_| !is_convolution) {
             Some((matrices, [left, right])) => (Form::Matrices(Box::new(matrices)), left, right),
             None => {
                 let (image, [left, right]) = image?;

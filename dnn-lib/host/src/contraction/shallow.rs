@@ -1,4 +1,4 @@
-//! Convolutions whose filters see one channel: pixels of a row are in lanes.
+//! Convolutions whose filters see few channels: pixels of a row are in lanes.
 
 #![expect(unsafe_code, reason = "instructions beyond the baseline, and pointers in the innermost loop")]
 #![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
@@ -7,21 +7,89 @@ use crate::contraction::Epilogue;
 use crate::contraction::element::Element;
 use crate::contraction::geometry::{Geometry, Stretch};
 use crate::contraction::matrix::Output;
+use crate::contraction::tile::{MOST_ROWS, Shape};
 use crate::contraction::vector::Vector;
 use crate::isa::{Isa, Level};
 use std::ops::Range;
+
+/// A convolution's weights, and what else is known before there is an image.
+#[derive(Debug)]
+pub struct Shallow<E> {
+    /// Filters that are computed at once: they share what is read of the image.
+    filters: usize,
+    /// For each group: blocks of so many filters, which have the elements of the kernel row by row, of each
+    /// its channels, of each the filters. Filters that are missing in a group's last block are zeros.
+    weights: Vec<E>,
+    overlap: Option<Overlap>,
+}
+
+/// The most channels and products of a sum for which this is the fastest way, if there is more than one
+/// channel.
+const CHANNELS: usize = 4;
+const DEPTH: usize = 64;
+
+impl<E: Element> Shallow<E> {
+    /// Packs weights, which are in the order filter, channel of the group, kernel row, kernel column. `None` if
+    /// another way is faster.
+    pub fn new(isa: Isa, geometry: &Geometry, weights: &[E]) -> Option<Self> {
+        let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
+        let shape = Shape::of::<E>(isa);
+        let many = if shape.rows == MOST_ROWS { MANY } else { SOME };
+        let overlap = Overlap::new(geometry, shape.lanes);
+        let together = if filters < many { 1 } else { many };
+        let few = channels == 1 && together == 1
+            || channels <= CHANNELS && together > 1 && geometry.depth() <= DEPTH && geometry.kernel != [1, 1];
+        // Lanes would stay empty in narrow images.
+        if !few || channels == 0 || (together > 1 && overlap.is_none() && !fills(geometry, shape.lanes)) {
+            return None;
+        }
+        let taps = geometry.kernel[0] * geometry.kernel[1];
+        let block = |first: usize, end: usize| {
+            let weight = move |(tap, channel, filter): (usize, usize, usize)| {
+                let filter = first + filter;
+                if filter < end { weights[(filter * channels + channel) * taps + tap] } else { E::ZERO }
+            };
+            let of = move |tap, channel| (0..together).map(move |filter| weight((tap, channel, filter)));
+            (0..taps).flat_map(move |tap| (0..channels).flat_map(move |channel| of(tap, channel)))
+        };
+        let group = |group: usize| {
+            let (first, end) = (group * filters, (group + 1) * filters);
+            (first..end).step_by(together).flat_map(move |first| block(first, end))
+        };
+        Some(Self { filters: together, weights: (0..geometry.groups).flat_map(group).collect(), overlap })
+    }
+
+    /// The first filter of the block that has a filter, and the block's weights.
+    fn block(&self, geometry: &Geometry, filter: usize) -> (usize, &[E]) {
+        let filters = geometry.group_filters();
+        let (group, block) = (filter / filters, filter % filters / self.filters);
+        let size = geometry.depth() * self.filters;
+        let start = (group * filters.div_ceil(self.filters) + block) * size;
+        (group * filters + block * self.filters, &self.weights[start..start + size])
+    }
+
+    /// Whether any pixels can be computed at once, not only whole rows or a piece of one.
+    pub fn takes_any_pixels(&self) -> bool {
+        self.overlap.is_some()
+    }
+}
+
+/// Whether the rows of a result fill three quarters of their lanes.
+fn fills(geometry: &Geometry, lanes: usize) -> bool {
+    let width = geometry.output[1];
+    width * 4 >= width.next_multiple_of(lanes) * 3
+}
 
 /// Some pixels of the window's filters.
 pub struct Band<'a, 'o, E> {
     pub geometry: &'a Geometry,
     /// The image: channel, row, column.
     pub input: &'a [E],
-    /// Filter, kernel row, kernel column.
-    pub weights: &'a [E],
-    /// Whole rows, or a piece of a row; any pixels if there is an `overlap`.
+    pub weights: &'a Shallow<E>,
+    /// Whole rows, or a piece of a row, unless [`Shallow::takes_any_pixels`].
     pub pixels: Range<usize>,
-    /// What [`Overlap::new`] gave for the geometry.
-    pub overlap: Option<&'a Overlap>,
+    /// For what is read, if it has to be copied.
+    pub parted: &'a mut Vec<E>,
     pub out: &'a mut Output<'o, E>,
 }
 
@@ -60,16 +128,15 @@ fn avx512<E: Element>(band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
 
 /// For each element of the kernel, the pixels for which it is over the image, as bits.
 #[derive(Debug)]
-pub struct Overlap(Vec<Vec<u64>>);
+struct Overlap(Vec<Vec<u64>>);
 
 impl Overlap {
     /// For a convolution whose pixels are computed as if they were one row: neighbours read neighbours,
     /// across the ends of rows too. That is worth while where a row would leave more than a quarter of its
     /// lanes empty.
-    pub fn new(geometry: &Geometry, lanes: usize) -> Option<Self> {
+    fn new(geometry: &Geometry, lanes: usize) -> Option<Self> {
         let width = geometry.output[1];
-        let full = width * 4 >= width.next_multiple_of(lanes) * 3;
-        if geometry.strides != [1, 1] || geometry.input[1] != width || full {
+        if geometry.strides != [1, 1] || geometry.input[1] != width || fills(geometry, lanes) {
             return None;
         }
         let [kernel_rows, kernel_columns] = geometry.kernel;
@@ -130,37 +197,52 @@ struct Walk<M> {
 /// The processor has the instructions of `V`.
 #[inline(always)]
 unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'_, V::Element>) {
-    let Band { geometry, input, weights, pixels, overlap, out } = band;
+    let Band { geometry, input, weights, pixels, parted, out } = band;
     let parts = Parts::new(geometry);
     let (rows, columns) = geometry.rectangle(&pixels);
     let rows = geometry.stretches(0, rows);
     let [height, width] = geometry.input;
-    let read = if overlap.is_some() { 0..height } else { geometry.read_rows(&rows) };
+    let read = if weights.overlap.is_some() { 0..height } else { geometry.read_rows(&rows) };
     // SAFETY: the processor is the caller's part.
     let walk = unsafe {
-        match overlap {
+        match &weights.overlap {
             Some(overlap) => Walk::one_row::<V>(geometry, overlap, pixels.clone()),
             None => Walk::by_rows::<V>(geometry, &parts, rows, read.start, columns),
         }
     };
-    let taps = geometry.kernel[0] * geometry.kernel[1];
-    let mut parted = Vec::new();
-    let filters = out.rows();
+    let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
+    let wanted = out.rows();
+    if wanted.is_empty() {
+        return;
+    }
     // Filters whose pixels are finished together.
     let together = (FINISHED / pixels.len().max(1)).max(1);
-    let mut first = filters.start;
-    for filter in filters.clone() {
-        let channel = filter / geometry.group_filters();
-        let image = &input[channel * height * width..][read.start * width..read.end * width];
+    let mut unfinished = wanted.start;
+    for group in wanted.start / filters..=(wanted.end - 1) / filters {
+        let image = &input[group * channels * height * width..][..channels * height * width];
         // SAFETY: the processor is the caller's part.
-        let image = unsafe { parts.part::<V>(image, &mut parted) };
-        let weights = &weights[filter * taps..][..taps];
-        // SAFETY: the processor is the caller's part.
-        unsafe { Block { walk: &walk, image, weights, filter, out: &mut *out }.convolve::<V>() };
-        let end = filter + 1;
-        if end - first == together || end == filters.end {
-            epilogue(out.part(first..end, pixels.clone()));
-            first = end;
+        let (image, plane) = unsafe { parts.part::<V>(image, channels, &read, &mut *parted) };
+        let end = ((group + 1) * filters).min(wanted.end);
+        let mut filter = wanted.start.max(group * filters);
+        while filter < end {
+            let (start, block) = weights.block(geometry, filter);
+            let wanted_here = filter - start..(end - start).min(weights.filters);
+            let last = start + wanted_here.end;
+            let (walk, out) = (&walk, &mut *out);
+            let mut block = Block { walk, image, plane, channels, weights: block, start, wanted: wanted_here, out };
+            // SAFETY: the processor is the caller's part.
+            unsafe {
+                match weights.filters {
+                    MANY => block.convolve::<V, MANY>(),
+                    SOME => block.convolve::<V, SOME>(),
+                    _ => block.convolve::<V, 1>(),
+                }
+            }
+            filter = last;
+            if filter - unfinished >= together || filter == wanted.end {
+                epilogue(block.out.part(unfinished..filter, pixels.clone()));
+                unfinished = filter;
+            }
         }
     }
 }
@@ -258,14 +340,22 @@ unsafe fn registers<V: Vector>(
 
 /// Rows that are computed at once, to hide the latency of one.
 const ROWS: usize = 4;
+/// Filters that are computed at once, for three rows: as many as there are registers for.
+const MANY: usize = 8;
+const SOME: usize = 4;
 
-/// One filter's share of a band.
+/// Some filters' share of a band.
 struct Block<'a, 'o, M, E> {
     walk: &'a Walk<M>,
-    /// What is read of the channel, in parts if [`Parts`] says so.
+    /// What is read of the channels, in parts if [`Parts`] says so.
     image: &'a [E],
+    /// Elements from a channel to the next one.
+    plane: usize,
+    channels: usize,
     weights: &'a [E],
-    filter: usize,
+    /// The first filter, and which ones from there on are in the window.
+    start: usize,
+    wanted: Range<usize>,
     out: &'a mut Output<'o, E>,
 }
 
@@ -274,20 +364,24 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
     ///
     /// The processor has the instructions of `V`.
     #[inline(always)]
-    unsafe fn convolve<V: Vector<Element = E, Mask = M>>(&mut self) {
+    unsafe fn convolve<V: Vector<Element = E, Mask = M>, const F: usize>(&mut self) {
         let walk = self.walk;
         let [kernel_rows, kernel_columns] = walk.kernel;
-        assert!(self.weights.len() == kernel_rows * kernel_columns && walk.offsets.len() == kernel_columns);
+        assert!(self.weights.len() == kernel_rows * kernel_columns * self.channels * F);
+        assert!(walk.offsets.len() == kernel_columns && self.wanted.end <= F);
+        // As many sums as there are registers for, or fewer.
+        let most = if F == 1 { ROWS } else { 3 };
         for stretch in &walk.rows {
             assert!(stretch.taps.end <= kernel_rows);
             // Where the kernel moves as far as its rows are apart, rows of pixels read the same.
-            let shared = walk.kernel == [3, 3]
+            let shared = self.weights.len() == 9
+                && walk.kernel == [3, 3]
                 && walk.masks == 0
                 && stretch.taps == (0..3)
                 && walk.steps[0] == walk.steps[1];
             let mut rows = stretch.positions.clone();
             while !rows.is_empty() {
-                let (row, count) = (rows.start, rows.len().min(ROWS));
+                let (row, count) = (rows.start, rows.len().min(most));
                 let mut registers = walk.registers.as_slice();
                 // SAFETY: the processor is the caller's part; these are rows of the stretch, the lengths are
                 // right by the assertions.
@@ -323,10 +417,10 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
                                     );
                                 }
                             },
-                            (ROWS, false) => self.any::<V, ROWS>(row, &stretch.taps, register),
-                            (3, _) => self.any::<V, 3>(row, &stretch.taps, register),
-                            (2, _) => self.any::<V, 2>(row, &stretch.taps, register),
-                            _ => self.any::<V, 1>(row, &stretch.taps, register),
+                            (ROWS, false) => self.any::<V, ROWS, F>(row, &stretch.taps, register),
+                            (3, _) => self.any::<V, 3, F>(row, &stretch.taps, register),
+                            (2, _) => self.any::<V, 2, F>(row, &stretch.taps, register),
+                            _ => self.any::<V, 1, F>(row, &stretch.taps, register),
                         }
                     }
                 }
@@ -335,15 +429,15 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
         }
     }
 
-    /// Computes a register of each of `R` rows from `row`, for which the rows `taps` of the kernel are over
-    /// the image.
+    /// Computes a register of each of `R` rows from `row` for each of `F` filters. The rows `taps` of the kernel
+    /// are over the image.
     ///
     /// # Safety
     ///
     /// The processor has the instructions of `V`; these are rows of one stretch, and the register is the
     /// walk's.
     #[inline(always)]
-    unsafe fn any<V: Vector<Element = E, Mask = M>, const R: usize>(
+    unsafe fn any<V: Vector<Element = E, Mask = M>, const R: usize, const F: usize>(
         &mut self,
         row: usize,
         taps: &Range<usize>,
@@ -351,37 +445,74 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
     ) {
         let walk = self.walk;
         // SAFETY: an element that is read is in the image: a whole register's are for every offset, and
-        // others are read by masks. There are as many weights as the kernel has elements.
+        // others are read by masks. There are as many weights as the kernel has elements, for each channel and
+        // filter. What is written are whole registers of rows that are in the window.
         unsafe {
-            let mut sums = [V::splat(E::ZERO); R];
+            let mut sums = [[V::splat(E::ZERO); R]; F];
+            let step = self.channels * F;
             for tap in taps.clone() {
                 let from = self.reads(row, tap, register);
-                let weights = self.weights.as_ptr().add(tap * walk.kernel[1]);
-                match &register.masks {
-                    None => {
-                        for (tap, &offset) in walk.offsets.iter().enumerate() {
-                            let (from, weight) = (from.wrapping_offset(offset), V::splat(*weights.add(tap)));
-                            for i in 0..R {
-                                sums[i] =
-                                    V::load(from.wrapping_add(i * walk.steps[0])).fused(weight, sums[i]);
+                let mut weights = self.weights.as_ptr().add(tap * walk.kernel[1] * step);
+                for (tap, &offset) in walk.offsets.iter().enumerate() {
+                    let mut from = from.wrapping_offset(offset);
+                    let end = weights.add(step);
+                    match &register.masks {
+                        None => {
+                            while weights < end {
+                                let read = |i: usize| V::load(from.wrapping_add(i * walk.steps[0]));
+                                let elements: [V; R] = std::array::from_fn(read);
+                                for f in 0..F {
+                                    let weight = V::splat(*weights.add(f));
+                                    for i in 0..R {
+                                        sums[f][i] = elements[i].fused(weight, sums[f][i]);
+                                    }
+                                }
+                                weights = weights.add(F);
+                                from = from.wrapping_add(self.plane);
                             }
                         }
-                    }
-                    Some(masks) => {
-                        let masks: [_; R] =
-                            std::array::from_fn(|i| &masks[(row + i) * walk.masks..][..walk.offsets.len()]);
-                        for (tap, &offset) in walk.offsets.iter().enumerate() {
-                            let (from, weight) = (from.wrapping_offset(offset), V::splat(*weights.add(tap)));
-                            for i in 0..R {
-                                let mask = *masks[i].as_ptr().add(tap);
-                                let from = V::load_some(from.wrapping_add(i * walk.steps[0]), mask);
-                                sums[i] = from.fused_some(weight, sums[i], mask);
+                        Some(masks) => {
+                            let mask = |i: usize| masks[(row + i) * walk.masks + tap];
+                            let masks: [M; R] = std::array::from_fn(mask);
+                            while weights < end {
+                                let read = |i: usize| {
+                                    V::load_some(from.wrapping_add(i * walk.steps[0]), masks[i])
+                                };
+                                let elements: [V; R] = std::array::from_fn(read);
+                                for f in 0..F {
+                                    let weight = V::splat(*weights.add(f));
+                                    for i in 0..R {
+                                        sums[f][i] = elements[i].fused_some(weight, sums[f][i], masks[i]);
+                                    }
+                                }
+                                weights = weights.add(F);
+                                from = from.wrapping_add(self.plane);
                             }
                         }
                     }
                 }
             }
-            self.store::<V, R>(row, sums, register);
+            let first = row * walk.breadth;
+            if self.wanted.len() == F && register.count == V::LANES && walk.end >= first + R * walk.breadth {
+                let to = self.out.place(self.start, first + register.column);
+                for f in 0..F {
+                    for i in 0..R {
+                        sums[f][i].canonical().store(to.add(f * self.out.stride() + i * walk.breadth));
+                    }
+                }
+                return;
+            }
+            // Sums are copied before they are counted through: an index that is a variable would keep them in
+            // memory all the time.
+            let mut held = [[V::splat(E::ZERO); R]; F];
+            for f in 0..F {
+                for i in 0..R {
+                    std::ptr::from_mut(&mut held[f][i]).write_volatile(sums[f][i]);
+                }
+            }
+            for f in self.wanted.clone() {
+                self.store::<V, R>(row, held[f], register, self.start + f);
+            }
         }
     }
 
@@ -424,7 +555,7 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
                 }
             }
             for (register, sums) in registers.into_iter().zip(sums) {
-                self.store::<V, ROWS>(row, sums, register);
+                self.store::<V, ROWS>(row, sums, register, self.start);
             }
         }
     }
@@ -445,11 +576,12 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
         row: usize,
         sums: [V; R],
         register: &Register<M>,
+        filter: usize,
     ) {
         for (i, sum) in sums.into_iter().enumerate() {
             let start = (row + i) * self.walk.breadth;
             let count = register.count.min(self.walk.end - start);
-            let to = self.out.place(self.filter, start + register.column);
+            let to = self.out.place(filter, start + register.column);
             // SAFETY: the register's pixels are in the window.
             unsafe {
                 let sum = sum.canonical();
@@ -488,7 +620,7 @@ impl Parts {
         (0..geometry.kernel[1]).map(offset).collect()
     }
 
-    /// Parts the rows of an image.
+    /// Parts the rows of an image's channels that are read. With what is between channels then.
     ///
     /// # Safety
     ///
@@ -497,12 +629,32 @@ impl Parts {
     unsafe fn part<'a, V: Vector>(
         &self,
         image: &'a [V::Element],
+        channels: usize,
+        read: &Range<usize>,
         parted: &'a mut Vec<V::Element>,
-    ) -> &'a [V::Element] {
+    ) -> (&'a [V::Element], usize) {
+        let size = image.len() / channels;
         if self.count == 1 || image.is_empty() {
-            return image;
+            return (&image[read.start * self.width..], size);
         }
-        parted.resize(image.len() / self.width * self.pitch, V::Element::ZERO);
+        let plane = read.len() * self.pitch;
+        parted.resize(channels * plane, V::Element::ZERO);
+        if plane > 0 {
+            for (image, parted) in image.chunks_exact(size).zip(parted.chunks_exact_mut(plane)) {
+                // SAFETY: the caller's.
+                unsafe { self.part_rows::<V>(&image[read.start * self.width..read.end * self.width], parted) };
+            }
+        }
+        (parted, plane)
+    }
+
+    /// Parts rows.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn part_rows<V: Vector>(&self, image: &[V::Element], parted: &mut [V::Element]) {
         for (from, to) in image.chunks_exact(self.width).zip(parted.chunks_exact_mut(self.pitch)) {
             if self.count == 2 && self.width > 1 {
                 let (evens, odds) = to.split_at_mut(self.length);
@@ -519,7 +671,6 @@ impl Parts {
                 }
             }
         }
-        parted
     }
 }
 

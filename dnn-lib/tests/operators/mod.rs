@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod errors;
+mod formulas;
 mod fusion;
 mod halves;
 mod movement;

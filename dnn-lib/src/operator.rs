@@ -25,6 +25,7 @@ mod matmul;
 mod normalization;
 mod pool;
 mod reduction;
+mod row;
 mod softmax;
 mod split;
 mod transpose;
@@ -47,6 +48,7 @@ pub use matmul::MatMul;
 pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{AveragePool, MaxPool};
 pub use reduction::{GlobalAveragePool, ReduceMean};
+pub use row::{PutRow, TakeRow};
 pub use softmax::Softmax;
 pub use split::Split;
 pub use transpose::Transpose;
@@ -244,6 +246,8 @@ operators! {
     Or: 2..=2;
     /// x if it is not negative, else slope x; inputs: X, slope, which is broadcast.
     PRelu: 2..=2;
+    /// A tensor with another part at an index of its first axis; inputs: all, the part, the index.
+    PutRow: 3..=3, internal;
     /// 1 / x.
     Reciprocal: 1..=1;
     /// Mean over some axes.
@@ -278,6 +282,8 @@ operators! {
     SwiGLU: 2..=2;
     /// x times the sigmoid of a multiple of it.
     Swish: 1..=1;
+    /// The part of a tensor at an index of its first axis; inputs: all, the index.
+    TakeRow: 2..=2, internal;
     /// The hyperbolic tangent, correctly rounded.
     Tanh: 1..=1;
     /// x if it is larger than a limit, else 0.

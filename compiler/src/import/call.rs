@@ -18,7 +18,7 @@ pub(super) struct Call<'a> {
     pub inputs: Vec<Option<TensorId>>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// A required input.
     pub fn input(&self, index: usize) -> Result<TensorId, NodeError> {
         self.optional(index).ok_or(NodeError::MissingInput { index })
@@ -68,6 +68,19 @@ impl Call<'_> {
         let outputs = self.import.apply(&self.label, operator, inputs, &[format!("{output}.{what}")])?;
         // Every operator has an output.
         Ok(outputs[0])
+    }
+
+    /// An attribute that is a graph, and must be there.
+    pub fn graph(&self, name: &'static str) -> Result<&'a onnx::ModelGraph, NodeError> {
+        match self.node.attributes.get(name) {
+            None => Err(NodeError::MissingAttribute { attribute: name }),
+            Some(Attribute::Graph(graph)) => Ok(graph),
+            Some(other) => Err(NodeError::AttributeKind {
+                attribute: name.to_owned(),
+                found: other.kind(),
+                expected: "GRAPH",
+            }),
+        }
     }
 
     /// An attribute that is a number.

@@ -1,6 +1,7 @@
 //! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
 mod constant;
+mod control;
 mod elementwise;
 mod reduce;
 mod shape;
@@ -71,12 +72,14 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "HardSigmoid", since: 6, inputs: 1..=1, attributes: &["alpha", "beta"], import: elementwise::hard_sigmoid },
     OnnxOperator { name: "HardSwish", since: 14, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::HardSwish) },
     OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
+    OnnxOperator { name: "If", since: 1, inputs: 1..=1, attributes: &["else_branch", "then_branch"], import: control::branch },
     OnnxOperator { name: "IsInf", since: 10, inputs: 1..=1, attributes: &["detect_negative", "detect_positive"], import: elementwise::is_inf },
     OnnxOperator { name: "IsNaN", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::IsNaN) },
     OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: layer_normalization },
     OnnxOperator { name: "LeakyRelu", since: 6, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
     OnnxOperator { name: "Less", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Less) },
     OnnxOperator { name: "LessOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::LessOrEqual) },
+    OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
     OnnxOperator { name: "Max", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
@@ -93,9 +96,12 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
     OnnxOperator { name: "Round", since: 11, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Round) },
+    OnnxOperator { name: "Scan", since: 9, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
+    OnnxOperator { name: "Shape", since: 1, inputs: 1..=1, attributes: &["end", "start"], import: shape::shape },
     OnnxOperator { name: "Shrink", since: 9, inputs: 1..=1, attributes: &["bias", "lambd"], import: elementwise::shrink },
     OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
     OnnxOperator { name: "Sign", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sign) },
+    OnnxOperator { name: "Size", since: 1, inputs: 1..=1, attributes: &[], import: shape::size },
     OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
     OnnxOperator { name: "Softsign", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Softsign) },
     OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
@@ -115,20 +121,24 @@ const TABLE: &[OnnxOperator] = &[
 
 /// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
 pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) -> Result<(), NodeError> {
-    let entry = entry(node)?;
-    check(entry, node, import)?;
-    let unknown = |name: &String| !name.is_empty() && import.named(name).is_none();
-    if node.inputs.iter().any(unknown) {
+    let function = import.function(node);
+    let entry = if function.is_some() { None } else { Some(entry(node)?) };
+    entry.map_or(Ok(()), |entry| check(entry, node, import))?;
+    let known = |name: &String| if name.is_empty() { Some(None) } else { import.named(name) };
+    let Some(mut inputs) = node.inputs.iter().map(known).collect::<Option<Vec<Option<TensorId>>>>() else {
         return Ok(());
-    }
-    let mut inputs: Vec<Option<TensorId>> = node.inputs.iter().map(|name| import.named(name)).collect();
-    while inputs.len() > *entry.inputs.start() && inputs.last() == Some(&None) {
+    };
+    let least = entry.map_or(0, |entry| *entry.inputs.start());
+    while inputs.len() > least && inputs.last() == Some(&None) {
         inputs.pop();
     }
-    let (label, opset) = (super::label(node, index), import.opset);
-    let mut call = Call { import, node, label, opset, inputs };
-    let outputs = (entry.import)(&mut call)?;
-    let wanted = |(_, name): &(usize, &String)| import.used.contains(*name);
+    let (label, opset) = (import.label(node, index), import.opset());
+    let outputs = match (function, entry) {
+        (Some(function), _) => import.call(&label, node, function, &inputs)?,
+        (None, Some(entry)) => (entry.import)(&mut Call { import, node, label, opset, inputs })?,
+        (None, None) => return Ok(()),
+    };
+    let wanted = |(_, name): &(usize, &String)| !name.is_empty() && import.wants(name);
     if let Some((index, name)) = node.outputs.iter().enumerate().skip(outputs.len()).find(wanted) {
         let supported = match outputs.len() {
             1 => "output 0 is".to_owned(),
@@ -136,22 +146,48 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
         };
         return Err(NodeError::Output { index, name: name.clone(), supported });
     }
-    import.names.extend(node.outputs.iter().cloned().zip(outputs));
+    let named = node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty());
+    named.for_each(|(name, id)| import.define(name.clone(), Some(id)));
     Ok(())
 }
 
 fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {
     let entry = TABLE.iter().find(|entry| node.domain.is_empty() && entry.name == node.operator);
-    entry.ok_or_else(|| {
-        let names: Vec<&str> = TABLE.iter().map(|entry| entry.name).collect();
-        NodeError::Unsupported { supported: names.join(", ") }
-    })
+    entry.ok_or_else(|| NodeError::Unsupported { near: near(node) })
+}
+
+/// The supported operators whose names are nearly this one. Many short names of other operators are so too.
+fn near(node: &onnx::ModelNode) -> Vec<&'static str> {
+    let name = &node.operator;
+    let most = if name.len() < 6 || !node.domain.is_empty() { 0 } else { 2 };
+    let near = TABLE.iter().map(|entry| (distance(name, entry.name), entry.name));
+    let mut near: Vec<(usize, &str)> = near.filter(|&(far, _)| far <= most).collect();
+    near.sort_unstable();
+    near.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
+/// How many letters must be added, removed or replaced to make one name of the other, whatever their case. Names
+/// of very different lengths are far apart.
+fn distance(one: &str, other: &str) -> usize {
+    if one.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// Checks the form of a node: opset, attributes, and the number of inputs.
 fn check(entry: &OnnxOperator, node: &onnx::ModelNode, import: &Import) -> Result<(), NodeError> {
-    if import.opset < entry.since {
-        return Err(NodeError::Opset { found: import.opset, since: entry.since });
+    if import.opset() < entry.since {
+        return Err(NodeError::Opset { found: import.opset(), since: entry.since });
     }
     if let Some(attribute) = node.attributes.keys().find(|name| !entry.attributes.contains(&name.as_str())) {
         let known = if entry.attributes.is_empty() { "none".to_owned() } else { entry.attributes.join(", ") };

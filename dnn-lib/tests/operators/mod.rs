@@ -12,6 +12,7 @@ mod movement;
 mod pooling;
 mod products;
 mod reductions;
+mod rows;
 mod views;
 
 use dnn_lib::definition::Definition;

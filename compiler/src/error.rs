@@ -171,8 +171,8 @@ pub enum ModelError {
     },
     /// The model leaves the shape of an input open.
     #[error(
-        "input `{name}` has {shape}, which is not fixed; add --shape {name}={suggestion}{}",
-        or_dims(symbols)
+        "input `{name}` has {shape}, which is not fixed; add {}--shape {name}={suggestion}",
+        dims(symbols)
     )]
     DynamicShape {
         /// The input.
@@ -489,15 +489,10 @@ pub enum NodeError {
     Build(#[from] BuildError),
 }
 
-/// The other way to fix dimensions that have names.
-fn or_dims(symbols: &[String]) -> String {
-    match symbols {
-        [] => String::new(),
-        _ => {
-            let dims: Vec<String> = symbols.iter().map(|name| format!("--dim {name}=1")).collect();
-            format!(", or {} for all inputs", dims.join(" "))
-        }
-    }
+/// The way to fix dimensions that have names.
+fn dims(symbols: &[String]) -> String {
+    let dims: Vec<String> = symbols.iter().map(|name| format!("--dim {name}=1")).collect();
+    if dims.is_empty() { String::new() } else { format!("{} for all inputs, or ", dims.join(" ")) }
 }
 
 fn list(names: &[String]) -> String {

@@ -23,6 +23,7 @@ use onnx::{NEWEST_OPSET, element_name};
 
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
 use crate::{Imported, Options};
+pub(crate) use operators::supports;
 use scope::Scope;
 
 /// Imports a model. Its constants are in memory, or in the files that are returned too.

@@ -11,6 +11,7 @@ mod import;
 mod metadata;
 pub mod plan;
 pub mod schedule;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -26,6 +27,7 @@ use mapped::Mapped;
 pub use error::{CompileError, ImportErrors, ImportProblem, ModelError, NodeError, ScheduleError, Warning};
 pub use plan::Plan;
 pub use schedule::Schedule;
+pub use survey::{OperatorUse, Survey, survey};
 
 /// What a user can choose.
 #[derive(Clone, Debug)]

@@ -220,6 +220,41 @@ fn a_loop_without_an_end_gets_one() {
 }
 
 #[test]
+fn a_number_of_repetitions_may_be_an_input_below_a_bound() {
+    let inputs = [input("x", DType::F32, &[2]), input("n", DType::I64, &[1])];
+    let constants = [("go", boolean(true)), ("w", single(0.5))];
+    for bound in [5, 20] {
+        let options = Options { loop_bound: Some(bound), ..Options::default() };
+        let graph =
+            import_with(model(&inputs, &constants, &["last"], &[counted("holds")]), &options).unwrap();
+        for n in [-3i64, 0, 1, 4, 5, 1 << 40] {
+            let times = n.clamp(0, bound as i64) as usize;
+            let found = run(&graph, &[&floats(&[1.0, -2.0]), &n.to_le_bytes()]);
+            assert_eq!(found, [recurrence(times).0], "{n} of {bound}");
+        }
+    }
+}
+
+#[test]
+fn a_loop_whose_condition_is_known_ends_without_a_bound() {
+    let nodes = [
+        node("Add", &["count", "one"], &["next"], &[]),
+        node("Less", &["next", "end"], &["on"], &[]),
+        node("Add", &["h", "x"], &["sum"], &[]),
+    ];
+    let body = graph(&["i", "holds", "count", "h"], &["on", "next", "sum"], &nodes);
+    let node = node("Loop", &["most", "", "zero", "x"], &["counted", "y"], &[("body", body)]);
+    let constants =
+        |end| [("most", integer(i64::MAX)), ("zero", integer(0)), ("one", integer(1)), ("end", integer(end))];
+    let build = |end| {
+        import(model(&[input("x", DType::F32, &[1])], &constants(end), &["y"], std::slice::from_ref(&node)))
+    };
+    assert_eq!(run(&build(7).unwrap(), &[&floats(&[1.5])]), [[12.0]]);
+    let error = build(i64::MAX).unwrap_err();
+    assert!(error.contains("give the most with --loop-bound"), "{error}");
+}
+
+#[test]
 fn what_grows_in_a_loop_is_written_out_or_refused() {
     let grow = |times| {
         let nodes = [

@@ -239,8 +239,8 @@ fn open_dimensions_are_bound_by_shapes_and_by_their_names() {
         (
             &[],
             Err("2 problems:
-  input `x` has shape [batch, 4], which is not fixed; add --shape x=1,4, or --dim batch=1 for all inputs
-  input `z` has shape [batch, ?], which is not fixed; add --shape z=1,1, or --dim batch=1 for all inputs"),
+  input `x` has shape [batch, 4], which is not fixed; add --dim batch=1 for all inputs, or --shape x=1,4
+  input `z` has shape [batch, ?], which is not fixed; add --dim batch=1 for all inputs, or --shape z=1,1"),
         ),
         (&[("x", &[2, 4])], Err("input `z` has shape [batch, ?], which is not fixed; add --shape z=2,1")),
         (&[("x", &[2, 5]), ("z", &[2, 1])], Err("--shape x=2,5 contradicts the declared shape [2, 4]")),
@@ -281,7 +281,7 @@ fn all_problems_are_named_at_once() {
     assert_eq!(
         &error[..supported],
         "7 problems:
-  input `z` has shape [batch], which is not fixed; add --shape z=1, or --dim batch=1 for all inputs
+  input `z` has shape [batch], which is not fixed; add --dim batch=1 for all inputs, or --shape z=1
   operator Det is not supported (2 nodes: `the_e`, `#2`)
   operator StringConcat is not supported (node `the_p`)
   operator com.example.Gelu is not supported (node `the_g`)
@@ -381,7 +381,7 @@ fn dimensions_are_bound_by_name_for_the_whole_model() {
     let error = bound(&[("batch", 2)], &[]).unwrap_err();
     assert_eq!(
         error,
-        "input `z` has shape [batch, width], which is not fixed; add --shape z=2,1, or --dim width=1 for all inputs"
+        "input `z` has shape [batch, width], which is not fixed; add --dim width=1 for all inputs, or --shape z=2,1"
     );
     let error = bound(&[("batch", 2), ("width", 4)], &[("x", &[3, 4])]).unwrap_err();
     assert_eq!(error, "--shape x=3,4 contradicts the declared shape [2, 4]");

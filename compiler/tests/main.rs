@@ -9,5 +9,6 @@ mod machine;
 mod mutation;
 mod operators;
 mod plan;
+mod recurrent;
 mod states;
 mod wide;

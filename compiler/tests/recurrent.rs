@@ -138,7 +138,8 @@ fn expected(layer: &Layer, x: &[f32]) -> Vec<Vec<f64>> {
             let mut hidden: Vec<f64> = (0..HIDDEN).map(|at| state(&h, at)).collect();
             let mut cell: Vec<f64> = (0..HIDDEN).map(|at| state(&c, at)).collect();
             let length = layer.lengths.as_ref().map_or(times, |lengths| lengths[batch] as usize);
-            let order: Vec<usize> = if layer.backwards(d) { (0..length).rev().collect() } else { (0..length).collect() };
+            let order: Vec<usize> =
+                if layer.backwards(d) { (0..length).rev().collect() } else { (0..length).collect() };
             for t in order {
                 let element = |at: usize| {
                     let place = if layer.batch_first { batch * times + t } else { t * BATCH + batch };
@@ -167,7 +168,9 @@ fn expected(layer: &Layer, x: &[f32]) -> Vec<Vec<f64>> {
                         for at in 0..HIDDEN {
                             let update = act(0, sum(0, at, &before));
                             let inner = if layer.late {
-                                of_x(2, at) + bias(0, 2, at) + reset[at] * (of_h(2, at, &before) + bias(1, 2, at))
+                                of_x(2, at)
+                                    + bias(0, 2, at)
+                                    + reset[at] * (of_h(2, at, &before) + bias(1, 2, at))
                             } else {
                                 sum(2, at, &gated)
                             };
@@ -253,7 +256,8 @@ fn model(layer: &Layer, outputs: &[&str]) -> Model {
     }
     attributes.extend(layer.clip.map(|clip| ("clip", Attribute::Float(clip))));
     if let Some(names) = &layer.activations {
-        attributes.push(("activations", Attribute::Strings(names.iter().map(|&name| name.to_owned()).collect())));
+        attributes
+            .push(("activations", Attribute::Strings(names.iter().map(|&name| name.to_owned()).collect())));
         // They are for HardSigmoid and ScaledTanh, in the order of the activations.
         let alpha = |name: &&str| match *name {
             "HardSigmoid" => Some((0.25, 0.5)),
@@ -304,7 +308,10 @@ fn check(layer: &Layer) {
         let found: Vec<f32> = found.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
         assert_eq!(found.len(), expected.len());
         for (at, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
-            assert!((f64::from(found) - expected).abs() < 1e-5, "{layer:?}: {name}[{at}] is {found}, not {expected}");
+            assert!(
+                (f64::from(found) - expected).abs() < 1e-5,
+                "{layer:?}: {name}[{at}] is {found}, not {expected}"
+            );
         }
     }
     compiler::compile_graph(graph, &Options::default()).unwrap();
@@ -382,12 +389,24 @@ fn wrong_layers_are_refused() {
         change(&|node| _ = node.attributes.insert(name.to_owned(), value.clone()))
     };
     for (error, says) in [
-        (set("direction", Attribute::String("up".to_owned())), "direction` is up; supported: forward, reverse"),
+        (
+            set("direction", Attribute::String("up".to_owned())),
+            "direction` is up; supported: forward, reverse",
+        ),
         (set("hidden_size", Attribute::Int(3)), "hidden_size` is 3; supported: 2, as the weights have it"),
         (set("activations", Attribute::Strings(vec!["Tanh".to_owned()])), "supported: 3 names"),
-        (set("activations", Attribute::Strings(vec!["Log".to_owned(); 3])), "`activations` is Log; supported: Affine"),
-        (change(&|node| node.inputs[1] = "r".to_owned()), "input 1` is f32[1,8,2]; supported: of shape [1, 8, 3]"),
-        (change(&|node| node.inputs[3] = "w".to_owned()), "input 3` is f32[1,8,3]; supported: of shape [1, 16]"),
+        (
+            set("activations", Attribute::Strings(vec!["Log".to_owned(); 3])),
+            "`activations` is Log; supported: Affine",
+        ),
+        (
+            change(&|node| node.inputs[1] = "r".to_owned()),
+            "input 1` is f32[1,8,2]; supported: of shape [1, 8, 3]",
+        ),
+        (
+            change(&|node| node.inputs[3] = "w".to_owned()),
+            "input 3` is f32[1,8,3]; supported: of shape [1, 16]",
+        ),
         (change(&|node| node.inputs[0] = "b".to_owned()), "input 0` is f32[1,16]; supported: of rank 3"),
         (change(&|node| node.inputs[5] = "w".to_owned()), "input 5` is"),
         (change(&|node| node.inputs[2] = String::new()), "input 2 is left out, but required"),

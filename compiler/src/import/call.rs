@@ -122,9 +122,23 @@ impl<'a> Call<'a> {
         })
     }
 
+    pub fn floats(&self, name: &str) -> Result<Option<Vec<f32>>, NodeError> {
+        self.attribute(name, "FLOATS", |attribute| match attribute {
+            Attribute::Floats(values) => Some(values.clone()),
+            _ => None,
+        })
+    }
+
     pub fn string(&self, name: &str) -> Result<Option<String>, NodeError> {
         self.attribute(name, "STRING", |attribute| match attribute {
             Attribute::String(value) => Some(value.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn strings(&self, name: &str) -> Result<Option<Vec<String>>, NodeError> {
+        self.attribute(name, "STRINGS", |attribute| match attribute {
+            Attribute::Strings(values) => Some(values.clone()),
             _ => None,
         })
     }

@@ -3,6 +3,7 @@
 mod constant;
 mod control;
 mod elementwise;
+mod recurrent;
 mod reduce;
 mod shape;
 mod window;
@@ -65,6 +66,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
     OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
     OnnxOperator { name: "Floor", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Floor) },
+    OnnxOperator { name: "GRU", since: 7, inputs: 3..=6, attributes: recurrent::GRU, import: recurrent::gru },
     OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
     OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
     OnnxOperator { name: "Greater", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Greater) },
@@ -75,6 +77,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "If", since: 1, inputs: 1..=1, attributes: &["else_branch", "then_branch"], import: control::branch },
     OnnxOperator { name: "IsInf", since: 10, inputs: 1..=1, attributes: &["detect_negative", "detect_positive"], import: elementwise::is_inf },
     OnnxOperator { name: "IsNaN", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::IsNaN) },
+    OnnxOperator { name: "LSTM", since: 7, inputs: 3..=8, attributes: recurrent::LSTM, import: recurrent::lstm },
     OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: layer_normalization },
     OnnxOperator { name: "LeakyRelu", since: 6, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
     OnnxOperator { name: "Less", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Less) },
@@ -91,6 +94,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Not", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Not) },
     OnnxOperator { name: "Or", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Or) },
     OnnxOperator { name: "PRelu", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::PRelu) },
+    OnnxOperator { name: "RNN", since: 7, inputs: 3..=6, attributes: recurrent::RNN, import: recurrent::rnn },
     OnnxOperator { name: "Reciprocal", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Reciprocal) },
     OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
     OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
@@ -149,6 +153,11 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
     let named = node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty());
     named.for_each(|(name, id)| import.define(name.clone(), Some(id)));
     Ok(())
+}
+
+/// Whether there is an operator for a node, in one form at least.
+pub(crate) fn supports(node: &onnx::ModelNode) -> bool {
+    entry(node).is_ok()
 }
 
 fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {

@@ -67,13 +67,17 @@ pub(super) fn repeat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     count("body", "inputs", body.inputs.len(), first.len() + 2..=first.len() + 2)?;
     count("body", "outputs", body.outputs.len(), first.len() + 1..=usize::MAX)?;
     let most = call.import.loop_bound;
-    let given = if call.optional(0).is_some() { Some(trip_count(call)?) } else { None };
-    let times = match (given, most) {
-        (None, _) => most,
-        (Some(given), None) => Some(given).filter(|&given| given <= MOST_TIMES),
-        (Some(given), Some(most)) => Some(if given > MOST_TIMES { most } else { given }),
+    let count = trip_count(call)?;
+    let times = match (&count, most) {
+        (Count::Known(times), _) if *times <= MOST_TIMES => Some(*times),
+        (Count::Open(_), None) => return Err(NodeError::Unbounded),
+        (_, most) => most,
     };
-    let start = if call.optional(1).is_some() { Some(condition(call, 1)?) } else { None };
+    let mut start = if call.optional(1).is_some() { Some(condition(call, 1)?) } else { None };
+    if let Count::Open(end) = count {
+        let zero = call.import.integers(&call.label, &[], &[0]);
+        start = Some(before_end(call.import, &call.label, (zero, end), start)?);
+    }
     let (label, rows) = (call.label.clone(), body.outputs.len() - 1 - first.len());
     let wanted = wanted(call, first.len(), rows);
     let repetition = Repetition {
@@ -87,15 +91,20 @@ pub(super) fn repeat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     };
     let yes = call.import.boolean(&label, true);
     let (number_rank, condition_rank) = (rank(body, 0), rank(body, 1));
-    let all = call.import.repeat(repetition, &first, &mut |import, number, carried| {
-        let number = one(import, &label, number, number_rank)?;
+    let all = call.import.repeat(repetition, &first, &mut |import, scalar, carried| {
+        let number = one(import, &label, scalar, number_rank)?;
         let holds = one(import, &label, yes, condition_rank)?;
         let given: Vec<Option<TensorId>> =
             [&[number, holds], carried].concat().into_iter().map(Some).collect();
         let mut outputs = import.inside(&label, body, &given)?;
         let rows = outputs.split_off(1 + carried.len());
-        let go_on = one(import, &label, outputs.remove(0), 0)?;
+        let mut go_on = one(import, &label, outputs.remove(0), 0)?;
         check_condition(import, go_on)?;
+        if let Count::Open(end) = count {
+            let one = import.integers(&label, &[], &[1]);
+            let next = import.add(&label, op::Add, &[scalar, one])?;
+            go_on = before_end(import, &label, (next, end), Some(go_on))?;
+        }
         Ok(Pass { go_on: Some(go_on), carried: outputs, rows })
     })?;
     Ok([all.carried, all.rows].concat())
@@ -172,16 +181,39 @@ fn check_condition(import: &Import, id: TensorId) -> Result<(), NodeError> {
     }
 }
 
-/// How often a loop runs, which must be a constant. A negative number is 0.
-fn trip_count(call: &Call<'_>) -> Result<u64, NodeError> {
-    if call.tensor(call.input(0)?).value.is_none() {
-        return Err(NodeError::Unbounded);
+/// How often a loop runs, if its condition holds.
+enum Count {
+    Known(u64),
+    /// As long as the number of a repetition is less than this.
+    Open(TensorId),
+    /// The condition alone ends it.
+    None,
+}
+
+/// A negative number is 0.
+fn trip_count(call: &mut Call<'_>) -> Result<Count, NodeError> {
+    let Some(count) = call.optional(0) else { return Ok(Count::None) };
+    let ty = call.ty(count);
+    if call.tensor(count).value.is_none() && ty.dtype == DType::I64 && ty.elements() == Some(1) {
+        let label = call.label.clone();
+        return one(call.import, &label, count, 0).map(Count::Open);
     }
     let numbers = call.constant_ints(0, "it says how often the loop runs")?;
     match numbers[..] {
-        [times] => Ok(u64::try_from(times).unwrap_or(0)),
+        [times] => Ok(Count::Known(u64::try_from(times).unwrap_or(0))),
         _ => Err(value_error("input 0", &format!("{} numbers", numbers.len()), "one number")),
     }
+}
+
+/// Whether a repetition with this number runs: it comes before the end, and the condition holds.
+fn before_end(
+    import: &mut Import,
+    label: &str,
+    (number, end): (TensorId, TensorId),
+    condition: Option<TensorId>,
+) -> Result<TensorId, NodeError> {
+    let runs = import.add(label, op::Less, &[number, end])?;
+    condition.map_or(Ok(runs), |condition| import.add(label, op::And, &[runs, condition]))
 }
 
 /// A tensor of one element with the shape `[]`, or `[1]` if its rank is 1.

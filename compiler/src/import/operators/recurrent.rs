@@ -99,7 +99,12 @@ impl Cell<'_> {
     }
 
     /// A gate that the cell looks at.
-    fn peep(&mut self, gate: TensorId, weights: Option<&TensorId>, cell: TensorId) -> Result<TensorId, NodeError> {
+    fn peep(
+        &mut self,
+        gate: TensorId,
+        weights: Option<&TensorId>,
+        cell: TensorId,
+    ) -> Result<TensorId, NodeError> {
         let Some(&weights) = weights else { return Ok(gate) };
         let part = self.add(op::Mul, &[weights, cell])?;
         self.add(op::Add, &[gate, part])
@@ -300,7 +305,7 @@ fn layer(call: &mut Call<'_>, kind: &Kind) -> Result<Vec<TensorId>, NodeError> {
     let late = kind.gates == 3 && call.int("linear_before_reset")?.unwrap_or(0) != 0;
     let (mut directions, mut inputs) = (Vec::new(), Vec::new());
     for (index, &backwards) in backwards.iter().enumerate() {
-        let mut part = |call: &mut Call<'_>, input: usize| -> Result<Option<TensorId>, NodeError> {
+        let part = |call: &mut Call<'_>, input: usize| -> Result<Option<TensorId>, NodeError> {
             let Some(all) = call.optional(input) else { return Ok(None) };
             let number = call.import.integers(&label, &[], &[index as i64]);
             Rows::of(all).take(call.import, &label, number).map(Some)
@@ -341,7 +346,12 @@ fn layer(call: &mut Call<'_>, kind: &Kind) -> Result<Vec<TensorId>, NodeError> {
     let mut first = Vec::new();
     for index in 0..directions.len() {
         for state in 0..kind.states {
-            first.push(start(call, 5 + state, (index, batch_first), &TensorType::new(sizes.dtype, [batch, hidden]))?);
+            first.push(start(
+                call,
+                5 + state,
+                (index, batch_first),
+                &TensorType::new(sizes.dtype, [batch, hidden]),
+            )?);
         }
     }
     let clip = call.float("clip")?;
@@ -450,7 +460,11 @@ fn start(
     let all = if batch_first { turn(call, &label, all, &[1, 0, 2])? } else { all };
     let number = call.import.integers(&label, &[], &[direction as i64]);
     let part = Rows::of(all).take(call.import, &label, number)?;
-    if call.ty(part) == ty { Ok(part) } else { Err(shape_error(call, input, &format!("{ty} for each direction"))) }
+    if call.ty(part) == ty {
+        Ok(part)
+    } else {
+        Err(shape_error(call, input, &format!("{ty} for each direction")))
+    }
 }
 
 /// An activation with its numbers.
@@ -479,7 +493,9 @@ fn activations(call: &Call<'_>, kind: &Kind, directions: usize) -> Result<Vec<Ac
     let count = directions * kind.activations.len();
     let names = match call.strings("activations")? {
         Some(names) if names.len() == count => names,
-        Some(names) => return Err(value_error("activations", &format!("{names:?}"), &format!("{count} names"))),
+        Some(names) => {
+            return Err(value_error("activations", &format!("{names:?}"), &format!("{count} names")));
+        }
         None => kind.activations.iter().cycle().take(count).map(|&name| name.to_owned()).collect(),
     };
     let mut alphas = call.floats("activation_alpha")?.unwrap_or_default().into_iter();

@@ -49,6 +49,20 @@ pub enum CompileError {
 /// A warning about a model that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Warning {
+    /// Something is odd about the file.
+    #[error("{note}")]
+    File {
+        /// What.
+        note: String,
+    },
+    /// An input that nobody reads has no fixed type.
+    #[error("input `{name}` is {found}; nothing reads it, so the program is made without it")]
+    UnusedInput {
+        /// The input.
+        name: String,
+        /// What it is.
+        found: String,
+    },
     /// The declared shape of an output is wrong.
     #[error(
         "output `{name}` is declared {declared}, but its nodes compute {computed}; the declared shape is ignored"
@@ -156,7 +170,10 @@ pub enum ModelError {
         name: String,
     },
     /// The model leaves the shape of an input open.
-    #[error("input `{name}` has {shape}, which is not fixed; add --shape {name}={suggestion}")]
+    #[error(
+        "input `{name}` has {shape}, which is not fixed; add {}--shape {name}={suggestion}",
+        dims(symbols)
+    )]
     DynamicShape {
         /// The input.
         name: String,
@@ -164,6 +181,24 @@ pub enum ModelError {
         shape: String,
         /// A shape that would work.
         suggestion: String,
+        /// The names of its open dimensions.
+        symbols: Vec<String>,
+    },
+    /// An input is something that there is no memory for.
+    #[error("input `{name}` is {found}; supported: tensors of {supported}", supported = onnx::ELEMENT_TYPES)]
+    InputType {
+        /// The input.
+        name: String,
+        /// What it is.
+        found: String,
+    },
+    /// A size was given for a dimension that no input has.
+    #[error("--dim {name}: no input has an open dimension of that name; open dimensions: {}", list(names))]
+    UnknownDim {
+        /// The name given.
+        name: String,
+        /// Those of the model.
+        names: Vec<String>,
     },
     /// A shape was given for something that is not an input.
     #[error("--shape {name}: the model has no such input; inputs: {}", inputs.join(", "))]
@@ -251,10 +286,97 @@ pub enum ModelError {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum NodeError {
     /// The operator is not in the table.
-    #[error("the operator is not supported; supported: {supported}")]
+    #[error("the operator is not supported{}", nearest(near))]
     Unsupported {
-        /// The operators in the table.
-        supported: String,
+        /// Supported operators with similar names.
+        near: Vec<&'static str>,
+    },
+    /// Something inside of the node is wrong, and listed already.
+    #[error("a node inside of it has a problem")]
+    Inside,
+    /// Graphs or functions are nested too deeply.
+    #[error("there are more than {limit} graphs and functions inside of each other")]
+    Nested {
+        /// The limit.
+        limit: usize,
+    },
+    /// A function calls itself.
+    #[error("function `{function}` calls itself, which ONNX does not allow")]
+    Recursive {
+        /// The function.
+        function: String,
+    },
+    /// Functions and loops that are written out have too many nodes.
+    #[error(
+        "functions and repetitions make more than {limit} nodes of the model; nothing real needs so many"
+    )]
+    Written {
+        /// The limit.
+        limit: usize,
+    },
+    /// The graph of an attribute has another number of something than it must have.
+    #[error("`{attribute}` has {found} {what}; expected {expected}")]
+    GraphCount {
+        /// The attribute.
+        attribute: &'static str,
+        /// Of what.
+        what: &'static str,
+        /// Their number.
+        found: usize,
+        /// What it must be.
+        expected: String,
+    },
+    /// The branches of an If give different types.
+    #[error(
+        "output {index} is {then} in then_branch and {otherwise} in else_branch; the condition (`{condition}`) isn't \
+         known before the run, so both must have one type"
+    )]
+    Branches {
+        /// The place of the output.
+        index: usize,
+        /// Its type in one branch.
+        then: String,
+        /// Its type in the other.
+        otherwise: String,
+        /// The condition.
+        condition: String,
+    },
+    /// What is carried changes its type.
+    #[error(
+        "`{tensor}`, which goes from one repetition to the next, is {before} before one and {after} after it; its type \
+         must stay, unless the loop is short and always runs to its end"
+    )]
+    Carried {
+        /// The tensor.
+        tensor: String,
+        /// Its type before a repetition.
+        before: String,
+        /// Its type after it.
+        after: String,
+    },
+    /// The number of rows of a result depends on data.
+    #[error(
+        "output {index} (`{name}`) collects a row of each repetition, but how often the loop runs depends on its data, \
+         and every shape is fixed at compile time"
+    )]
+    Rows {
+        /// The place of the output.
+        index: usize,
+        /// Its name.
+        name: String,
+    },
+    /// A loop has no known end.
+    #[error(
+        "how often it runs isn't known before the run; give the most with --loop-bound TIMES: it ends then"
+    )]
+    Unbounded,
+    /// A loop runs too often.
+    #[error("it runs {found} times; supported: up to {limit}")]
+    Times {
+        /// How often.
+        found: i64,
+        /// The limit.
+        limit: u64,
     },
     /// The operator's form is too old.
     #[error(
@@ -365,6 +487,21 @@ pub enum NodeError {
     /// The node can't be added to the graph.
     #[error(transparent)]
     Build(#[from] BuildError),
+}
+
+/// The way to fix dimensions that have names.
+fn dims(symbols: &[String]) -> String {
+    let dims: Vec<String> = symbols.iter().map(|name| format!("--dim {name}=1")).collect();
+    if dims.is_empty() { String::new() } else { format!("{} for all inputs, or ", dims.join(" ")) }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Supported operators with similar names.
+pub(crate) fn nearest(near: &[&str]) -> String {
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) }
 }
 
 /// Why there is no schedule.

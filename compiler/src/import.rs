@@ -2,69 +2,64 @@
 //! operators are replaced by the newest.
 //!
 //! The importer does not stop at the first problem. Tensors that a problem leaves unknown have no entry in
-//! [`Import::names`], and nodes that depend on them are only checked for their form.
+//! [`Scope::names`], and nodes that depend on them are only checked for their form.
 
 mod call;
 mod operators;
 mod order;
+mod repeat;
+mod scope;
 mod shape;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
+use bytes::Bytes;
 use dnn_lib::operator::Operator;
-use dnn_lib::tensor::TensorType;
+use dnn_lib::tensor::{DType, TensorType};
 use graph::{BuildError, Builder, Tensor, TensorId};
-use onnx::element_name;
+use onnx::{NEWEST_OPSET, element_name};
 
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
 use crate::{Imported, Options};
-
-/// The newest version of the operator set with which the importer has been compared.
-const NEWEST_OPSET: i64 = 28;
+pub(crate) use operators::supports;
+use scope::Scope;
 
 /// Imports a model. Its constants are in memory, or in the files that are returned too.
 pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportErrors> {
     if !(1..=NEWEST_OPSET).contains(&model.opset) {
         return Err(ModelError::Opset { found: model.opset, newest: NEWEST_OPSET }.into());
     }
-    let mut import = Import::new(&model, options.max_memory);
-    import.builder.add_files(model.files);
-    let order = order::order(&model.graph, &mut import.errors);
+    let onnx::Model { opset, functions, notes, graph, files, .. } = model;
+    let mut import = Import::new(&graph, functions, options);
+    import.warnings.extend(notes.into_iter().map(|note| Warning::File { note }));
+    import.builder.add_files(files);
+    let order = order::order(&graph, &|_| false, &mut import.errors);
     // If the structure is wrong, a name may stand for the wrong tensor, and errors about types would mislead.
     let sound = import.errors.is_empty();
-    let onnx::ModelGraph { nodes, initializers, inputs, outputs, .. } = model.graph;
-    let used =
-        order.iter().flat_map(|&index| &nodes[index].inputs).chain(outputs.iter().map(|output| &output.name));
-    import.used = used.cloned().collect();
-    // An input with an initializer has a default, which is a constant here.
-    let constants: BTreeSet<&str> =
-        initializers.iter().map(|initializer| initializer.name.as_str()).collect();
-    let inputs: Vec<onnx::Value> =
-        inputs.into_iter().filter(|input| !constants.contains(&*input.name)).collect();
-    import.inputs(&inputs, options);
+    import.scopes.push(Scope::of(&graph, &order, opset));
+    import.inputs(&graph, options);
     if sound {
-        initializers.into_iter().for_each(|initializer| import.initializer(initializer));
+        import.initializers(&graph);
     } else {
-        import.names.clear();
+        import.scope_mut().names.clear();
     }
-    for index in order {
-        import.node(&nodes[index], index);
-    }
+    import.nodes(&graph, &order);
     if sound {
-        outputs.iter().for_each(|output| import.output(output));
+        graph.outputs.iter().for_each(|output| import.output(output));
     }
     let Import { mut builder, warnings, mut errors, .. } = import;
     let files = builder.take_files();
-    let mut graph = builder.finish();
+    let mut built = builder.finish();
     if errors.is_empty() {
-        let names: Vec<String> = outputs.into_iter().map(|output| output.name).collect();
-        state::declare(&mut graph, &names, &options.states, &mut errors);
+        let names: Vec<String> = graph.outputs.into_iter().map(|output| output.name).collect();
+        state::declare(&mut built, &names, &options.states, &mut errors);
     }
     if options.repeat == 0 {
         errors.model(ModelError::Repeat);
     }
-    if errors.is_empty() { Ok(Imported { graph, files, warnings }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Imported { graph: built, files, warnings }) } else { Err(errors) }
 }
 
 /// The name of a node in messages.
@@ -74,48 +69,86 @@ pub(crate) fn label(node: &onnx::ModelNode, index: usize) -> String {
 
 /// A graph under construction.
 pub(crate) struct Import {
-    opset: i64,
     /// The maximum size of a tensor in bytes.
     limit: u64,
+    /// How often a loop may run whose end depends on data.
+    loop_bound: Option<u64>,
     builder: Builder,
-    /// The known tensors, by their names in the model.
-    names: BTreeMap<String, TensorId>,
-    /// The names of all tensors that a needed node reads or that are outputs of the graph.
-    used: BTreeSet<String>,
+    /// The operators that the model defines.
+    functions: Rc<[onnx::Function]>,
+    /// Their numbers, by domain, name and overload.
+    calls: BTreeMap<[String; 3], usize>,
+    /// The graphs that nodes are added from: the main one, and those inside of it down to the present one.
+    scopes: Vec<Scope>,
+    /// The number of nodes that functions and loops may still make.
+    left: usize,
     warnings: Vec<Warning>,
     errors: ImportErrors,
 }
 
 impl Import {
-    fn new(model: &onnx::Model, limit: u64) -> Self {
-        let builder = Builder::new(model.graph.name.as_str(), limit);
-        let (names, used, warnings, errors) = Default::default();
-        Self { opset: model.opset, limit, builder, names, used, warnings, errors }
+    fn new(graph: &onnx::ModelGraph, functions: Vec<onnx::Function>, options: &Options) -> Self {
+        let key = |function: &onnx::Function| {
+            [&function.domain, &function.name, &function.overload].map(String::clone)
+        };
+        let calls = functions.iter().enumerate().map(|(number, function)| (key(function), number));
+        Self {
+            calls: calls.collect(),
+            limit: options.max_memory,
+            loop_bound: options.loop_bound,
+            builder: Builder::new(graph.name.as_str(), options.max_memory),
+            functions: functions.into(),
+            scopes: Vec::new(),
+            left: scope::MOST_WRITTEN,
+            warnings: Vec::new(),
+            errors: ImportErrors::default(),
+        }
     }
 
-    fn inputs(&mut self, inputs: &[onnx::Value], options: &Options) {
-        let types = shape::bind(inputs, &options.shapes, &mut self.errors);
+    /// The inputs of the main graph. One with an initializer has a default, which is a constant here.
+    fn inputs(&mut self, graph: &onnx::ModelGraph, options: &Options) {
+        let constants: BTreeSet<&str> =
+            graph.initializers.iter().map(|initializer| initializer.name.as_str()).collect();
+        let inputs: Vec<onnx::Value> =
+            graph.inputs.iter().filter(|input| !constants.contains(&*input.name)).cloned().collect();
+        let types = shape::bind(&inputs, options, &mut self.errors);
         for (input, ty) in inputs.iter().zip(types) {
-            let Some(ty) = ty else { continue };
-            self.warnings.extend(shape::empty_input(input, &options.shapes));
-            if self.fits(&input.name, &ty) {
-                let id = self.builder.input(&input.name, ty);
-                self.names.insert(input.name.clone(), id);
+            let name = input.name.clone();
+            match ty {
+                Ok(ty) => {
+                    self.warnings.extend(shape::empty_input(input, &options.shapes));
+                    if self.fits(&name, &ty) {
+                        let id = self.builder.input(&name, ty);
+                        self.define(name, Some(id));
+                    }
+                }
+                Err(_) if !self.wants(&name) => {
+                    self.warnings.push(Warning::UnusedInput { name, found: shape::description(input) });
+                }
+                Err(error) => self.errors.model(error),
             }
         }
     }
 
-    /// Adds a constant, if it is used.
-    fn initializer(&mut self, initializer: onnx::Initializer) {
-        let onnx::Initializer { name, tensor } = initializer;
-        if !self.used.contains(&name) {
-            return;
+    /// Adds the constants of a graph that are used.
+    fn initializers(&mut self, graph: &onnx::ModelGraph) {
+        for onnx::Initializer { name, tensor } in &graph.initializers {
+            if !self.wants(name) {
+                continue;
+            }
+            let (dtype, dims, bytes) = tensor.clone().into_parts();
+            let ty = TensorType::new(dtype, dims);
+            if self.fits(name, &ty) {
+                let id = self.builder.tensor(name, ty, Some(bytes));
+                self.define(name.clone(), Some(id));
+            }
         }
-        let (dtype, dims, bytes) = tensor.into_parts();
-        let ty = TensorType::new(dtype, dims);
-        if self.fits(&name, &ty) {
-            let id = self.builder.tensor(&name, ty, Some(bytes));
-            self.names.insert(name, id);
+    }
+
+    /// Adds the nodes of a graph.
+    fn nodes(&mut self, graph: &onnx::ModelGraph, order: &[usize]) {
+        for &index in order {
+            self.node(&graph.nodes[index], index);
         }
     }
 
@@ -133,20 +166,20 @@ impl Import {
         fits
     }
 
-    fn tensor(&self, id: TensorId) -> &Tensor {
+    pub(crate) fn tensor(&self, id: TensorId) -> &Tensor {
         self.builder.graph().tensor(id)
     }
 
     fn node(&mut self, node: &onnx::ModelNode, index: usize) {
-        if let Err(error) = operators::import(self, node, index) {
-            let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
-            self.errors.node(label(node, index), format!("{domain}{}", node.operator), error);
+        match operators::import(self, node, index) {
+            // What is wrong inside of a node has been told.
+            Ok(()) | Err(NodeError::Inside) => {}
+            Err(error) => {
+                let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
+                let label = self.label(node, index);
+                self.errors.node(label, format!("{domain}{}", node.operator), error);
+            }
         }
-    }
-
-    /// The tensor with this name, if it is known.
-    fn named(&self, name: &str) -> Option<TensorId> {
-        self.names.get(name).copied()
     }
 
     /// Adds a node and returns its outputs, which get these names. A node whose inputs are all constants
@@ -163,6 +196,38 @@ impl Import {
             BuildError::Operator(error) => self.operands_error(error, inputs),
             other => other.into(),
         })
+    }
+
+    /// Likewise, for one output without a name of its own.
+    pub(crate) fn add(
+        &mut self,
+        node: &str,
+        operator: impl Into<Operator>,
+        inputs: &[TensorId],
+    ) -> Result<TensorId, NodeError> {
+        // Every operator has an output.
+        Ok(self.apply(node, operator, inputs, &[node.to_owned()])?[0])
+    }
+
+    /// A constant list of integers, or a scalar.
+    pub(crate) fn integers(&mut self, name: &str, shape: &[u64], values: &[i64]) -> TensorId {
+        let bytes: Bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.builder.tensor(name, TensorType::new(DType::I64, shape), Some(bytes))
+    }
+
+    /// A constant that is all zeros.
+    pub(crate) fn zeros(&mut self, name: &str, ty: TensorType) -> Result<TensorId, NodeError> {
+        let (bytes, limit) = (ty.bytes().unwrap_or(u64::MAX), self.limit);
+        if bytes > limit {
+            return Err(BuildError::TooLarge { ty, bytes, limit }.into());
+        }
+        Ok(self.builder.tensor(name, ty, Some(vec![0; bytes as usize].into())))
+    }
+
+    /// A constant condition.
+    pub(crate) fn boolean(&mut self, name: &str, value: bool) -> TensorId {
+        let value = Bytes::copy_from_slice(&[u8::from(value)]);
+        self.builder.tensor(name, TensorType::new(DType::Bool, []), Some(value))
     }
 
     /// The error for the user: for a wrong element type, with the tensor's name and ONNX's names of the
@@ -182,7 +247,7 @@ impl Import {
 
     /// The declared shape is only compared, since many exporters leave a wrong one.
     fn output(&mut self, declared: &onnx::Value) {
-        let Some(id) = self.named(&declared.name) else { return };
+        let Some(Some(id)) = self.named(&declared.name) else { return };
         let (name, computed) = (|| declared.name.clone(), &self.builder.graph().tensor(id).ty);
         let shape = format!("{:?}", computed.shape);
         if let Some(declared) = declared.dtype.filter(|&declared| declared != computed.dtype) {

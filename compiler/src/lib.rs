@@ -11,6 +11,7 @@ mod import;
 mod metadata;
 pub mod plan;
 pub mod schedule;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -26,12 +27,17 @@ use mapped::Mapped;
 pub use error::{CompileError, ImportErrors, ImportProblem, ModelError, NodeError, ScheduleError, Warning};
 pub use plan::Plan;
 pub use schedule::Schedule;
+pub use survey::{OperatorUse, Survey, survey};
 
 /// What a user can choose.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The shapes of inputs, by name, for dimensions that the model leaves open.
     pub shapes: BTreeMap<String, Vec<u64>>,
+    /// The sizes of open dimensions, by their names in the model.
+    pub dims: BTreeMap<String, u64>,
+    /// How often a loop may run whose number of repetitions the model leaves to its data. It ends then.
+    pub loop_bound: Option<u64>,
     /// The states: inputs, each with the output that is its next value, in its place.
     pub states: Vec<(String, String)>,
     /// How often one run repeats the model; states go from one time to the next.
@@ -51,6 +57,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             shapes: BTreeMap::new(),
+            dims: BTreeMap::new(),
+            loop_bound: None,
             states: Vec::new(),
             repeat: 1,
             max_memory: 1 << 38,

@@ -1,8 +1,6 @@
 //! Old and new forms of operators mean the same, shapes are bound by name, and dead or constant nodes
 //! disappear. The models are built from the plain types of the ONNX reader.
 
-use std::collections::BTreeMap;
-
 use compiler::Options;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::{Graph, reference};
@@ -12,10 +10,9 @@ fn node(operator: &str, inputs: &[&str], output: &str) -> ModelNode {
     ModelNode {
         name: format!("the_{output}"),
         operator: operator.to_owned(),
-        domain: String::new(),
         inputs: inputs.iter().map(|&name| name.to_owned()).collect(),
         outputs: vec![output.to_owned()],
-        attributes: BTreeMap::new(),
+        ..ModelNode::default()
     }
 }
 
@@ -34,7 +31,7 @@ fn boolean(value: bool) -> Tensor {
 }
 
 fn value(name: &str, shape: Option<Vec<Dimension>>) -> Value {
-    Value { name: name.to_owned(), dtype: Some(DType::F32), shape }
+    Value { name: name.to_owned(), dtype: Some(DType::F32), shape, other: None }
 }
 
 fn fixed(sizes: &[u64]) -> Option<Vec<Dimension>> {
@@ -58,7 +55,7 @@ fn model(opset: i64, shape: &[u64], initializers: &[(&str, Tensor)], nodes: &[Mo
             inputs: vec![value("x", fixed(shape))],
             outputs: vec![value("y", None)],
         },
-        files: vec![],
+        ..Model::default()
     }
 }
 
@@ -119,7 +116,7 @@ fn outputs_beyond_the_first_are_refused_only_where_they_are_used() {
     let dead = node("Identity", &["indices"], "dead");
     import(model(12, &[1, 1, 4], &[], &[pool.clone(), dead])).unwrap();
     let mut used = model(12, &[1, 1, 4], &[], &[pool]);
-    used.graph.outputs.push(Value { name: "indices".to_owned(), dtype: None, shape: None });
+    used.graph.outputs.push(Value { name: "indices".to_owned(), ..Value::default() });
     let error = import(used).unwrap_err();
     assert_eq!(error, "node `the_y` (MaxPool): output 1 (`indices`) is used, but only output 0 is supported");
 }
@@ -197,7 +194,7 @@ fn many_tensors_are_joined_at_once() {
 fn outputs_that_are_inputs_or_constants_are_copied() {
     for (of, nodes) in [("x", vec![]), ("w", vec![]), ("y", vec![node("Identity", &["x"], "y")])] {
         let mut model = model(13, &[2], &[("w", ints(&[7]))], &nodes);
-        model.graph.outputs = vec![Value { name: of.to_owned(), dtype: None, shape: None }];
+        model.graph.outputs = vec![Value { name: of.to_owned(), ..Value::default() }];
         let compiled = compiler::compile_graph(import(model).unwrap(), &Options::default()).unwrap();
         let [input, output] = [compiled.graph.inputs[0], compiled.graph.outputs[0]];
         assert_ne!(compiled.plan.address(input), compiled.plan.address(output), "{of}");
@@ -242,8 +239,8 @@ fn open_dimensions_are_bound_by_shapes_and_by_their_names() {
         (
             &[],
             Err("2 problems:
-  input `x` has shape [batch, 4], which is not fixed; add --shape x=1,4
-  input `z` has shape [batch, ?], which is not fixed; add --shape z=1,1"),
+  input `x` has shape [batch, 4], which is not fixed; add --dim batch=1 for all inputs, or --shape x=1,4
+  input `z` has shape [batch, ?], which is not fixed; add --dim batch=1 for all inputs, or --shape z=1,1"),
         ),
         (&[("x", &[2, 4])], Err("input `z` has shape [batch, ?], which is not fixed; add --shape z=2,1")),
         (&[("x", &[2, 5]), ("z", &[2, 1])], Err("--shape x=2,5 contradicts the declared shape [2, 4]")),
@@ -266,7 +263,7 @@ fn all_problems_are_named_at_once() {
     unnamed.name = String::new();
     let nodes = [
         node("Det", &["x"], "e"),
-        node("Pow", &["e", "e"], "p"),
+        node("StringConcat", &["e", "e"], "p"),
         unnamed,
         custom,
         with(node("Relu", &["e2"], "r"), "slope", Attribute::Float(1.0)),
@@ -278,14 +275,15 @@ fn all_problems_are_named_at_once() {
     let count = Tensor::new(DType::I32, vec![1], vec![0; 4]).unwrap();
     let mut model = model(13, &[2], &[("count", count.clone()), ("unused count", count)], &nodes);
     model.graph.inputs.push(value("z", Some(vec![symbol("batch")])));
+    model.graph.outputs.push(value("z", None));
     let error = import(model).unwrap_err();
-    let supported = error.find("\nsupported: Add, AveragePool, ").expect("what is supported");
+    let supported = error.find("\ndocs/operators.md lists what is supported; ").expect("what is supported");
     assert_eq!(
         &error[..supported],
         "7 problems:
-  input `z` has shape [batch], which is not fixed; add --shape z=1
+  input `z` has shape [batch], which is not fixed; add --dim batch=1 for all inputs, or --shape z=1
   operator Det is not supported (2 nodes: `the_e`, `#2`)
-  operator Pow is not supported (node `the_p`)
+  operator StringConcat is not supported (node `the_p`)
   operator com.example.Gelu is not supported (node `the_g`)
   node `the_r` (Relu): attribute `slope` is unknown; supported: none
   node `the_s` (Softmax): attribute axis is 7, but must be in -1..1 for a tensor of rank 1
@@ -321,17 +319,101 @@ fn halves_are_numbers_and_packed_elements_are_viewed() {
 }
 
 #[test]
-fn operators_that_compute_shapes_come_with_a_way_out() {
-    let nodes = [node("Shape", &["x"], "shape"), node("Reshape", &["x", "shape"], "y")];
-    let error = import(model(13, &[2], &[], &nodes)).unwrap_err();
+fn a_name_that_is_nearly_right_is_suggested() {
+    let error = import(model(13, &[2], &[], &[node("relu", &["x"], "y")])).unwrap_err();
     assert!(
-        error.starts_with("operator Shape is not supported (node `the_shape`)\nsupported: Add, "),
+        error.starts_with(
+            "operator relu is not supported (node `the_y`); did you mean Relu?\ndocs/operators.md"
+        ),
         "{error}"
     );
-    assert!(
-        error.contains("if Shape only computes shapes, fix the shapes of the inputs")
-            && error.contains("onnxsim")
+}
+
+#[test]
+fn the_arithmetic_of_shapes_folds_away() {
+    let numbers = |values: &[i64]| Attribute::Ints(values.to_vec());
+    let nodes = [
+        node("Shape", &["x"], "shape"),
+        with(node("Split", &["shape"], "first"), "split", numbers(&[1, 2])),
+        with(node("Constant", &[], "rest"), "value_ints", numbers(&[-1])),
+        with(node("Concat", &["first", "rest"], "target"), "axis", Attribute::Int(0)),
+        node("Reshape", &["x", "target"], "y"),
+    ];
+    let graph = import(model(11, &[2, 3, 4], &[], &nodes)).unwrap();
+    assert_eq!((&output(&graph).shape[..], graph.nodes.len()), (&[2, 12][..], 1));
+    for (start, end, expected) in [
+        (Some(1), None, vec![3, 4]),
+        (Some(-1), None, vec![4]),
+        (None, Some(-1), vec![2, 3]),
+        (Some(2), Some(1), vec![]),
+    ] {
+        let mut shape = node("Shape", &["x"], "y");
+        shape.attributes.extend(start.map(|value| ("start".to_owned(), Attribute::Int(value))));
+        shape.attributes.extend(end.map(|value| ("end".to_owned(), Attribute::Int(value))));
+        let mut of_shape = model(15, &[2, 3, 4], &[], &[shape]);
+        of_shape.graph.outputs[0].dtype = None;
+        let expected = Some(ints(&expected).into_parts().2);
+        let graph = import(of_shape).unwrap();
+        assert_eq!(graph.tensor(graph.outputs[0]).value, expected);
+    }
+    let mut size = model(13, &[2, 3, 4], &[], &[node("Size", &["x"], "y")]);
+    size.graph.outputs[0].dtype = None;
+    let graph = import(size).unwrap();
+    assert_eq!(graph.tensor(graph.outputs[0]).value.as_deref(), Some(&24i64.to_le_bytes()[..]));
+}
+
+#[test]
+fn dimensions_are_bound_by_name_for_the_whole_model() {
+    let bound = |dims: &[(&str, u64)], shapes: Given<'_>| {
+        let mut model = model(13, &[], &[], &[node("Add", &["x", "z"], "y")]);
+        model.graph.inputs = vec![
+            value("x", Some(vec![symbol("batch"), Dimension::Fixed(4)])),
+            value("z", Some(vec![symbol("batch"), symbol("width")])),
+        ];
+        let dims = dims.iter().map(|&(name, size)| (name.to_owned(), size)).collect();
+        let shapes = shapes.iter().map(|&(name, shape)| (name.to_owned(), shape.to_vec())).collect();
+        let graph = compiler::import_model(model, &Options { dims, shapes, ..Options::default() });
+        let graph = graph.map_err(|error| error.to_string())?.graph;
+        Ok::<_, String>(graph.inputs.iter().map(|&id| graph.tensor(id).ty.shape.clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(bound(&[("batch", 2), ("width", 4)], &[]), Ok(vec![vec![2, 4], vec![2, 4]]));
+    assert_eq!(bound(&[("width", 1)], &[("x", &[3, 4])]), Ok(vec![vec![3, 4], vec![3, 1]]));
+    let error = bound(&[("batch", 2)], &[]).unwrap_err();
+    assert_eq!(
+        error,
+        "input `z` has shape [batch, width], which is not fixed; add --dim width=1 for all inputs, or --shape z=2,1"
     );
+    let error = bound(&[("batch", 2), ("width", 4)], &[("x", &[3, 4])]).unwrap_err();
+    assert_eq!(error, "--shape x=3,4 contradicts the declared shape [2, 4]");
+    let error = bound(&[("batch", 2), ("width", 4), ("height", 4)], &[]).unwrap_err();
+    assert_eq!(
+        error,
+        "--dim height: no input has an open dimension of that name; open dimensions: batch, width"
+    );
+}
+
+#[test]
+fn an_input_that_nobody_reads_needs_no_type() {
+    let mut model = model(13, &[2], &[], &[node("Relu", &["x"], "y")]);
+    model.graph.inputs.extend([
+        value("open", Some(vec![symbol("batch")])),
+        Value { name: "list".to_owned(), other: Some("a sequence".to_owned()), ..Value::default() },
+        value("fixed", fixed(&[3])),
+    ]);
+    let imported = compiler::import_model(model.clone(), &Options::default()).unwrap();
+    let names: Vec<&str> = imported.graph.inputs.iter().map(|&id| &*imported.graph.tensor(id).name).collect();
+    assert_eq!(names, ["x", "fixed"]);
+    let warnings: Vec<String> = imported.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "input `open` is of shape [batch]; nothing reads it, so the program is made without it",
+            "input `list` is a sequence; nothing reads it, so the program is made without it",
+        ]
+    );
+    model.graph.nodes = vec![node("Concat", &["x", "list"], "y")];
+    let error = import(model).unwrap_err();
+    assert!(error.contains("input `list` is a sequence; supported: tensors of float, double,"), "{error}");
 }
 
 #[test]
@@ -343,7 +425,7 @@ fn a_wrong_structure_is_told_with_the_operators_that_are_missing() {
         node("Relu", &["b"], "y"),
     ];
     let mut model = model(13, &[2], &[], &nodes);
-    model.graph.outputs.push(Value { name: "nothing".to_owned(), dtype: None, shape: None });
+    model.graph.outputs.push(Value { name: "nothing".to_owned(), ..Value::default() });
     let error = import(model).unwrap_err();
     for part in [
         "4 problems:",
@@ -360,7 +442,7 @@ fn a_wrong_structure_is_told_with_the_operators_that_are_missing() {
 fn the_same_problem_of_many_nodes_is_told_once() {
     let nodes: Vec<ModelNode> = (0..9).map(|index| node("Add", &["x", "x"], &format!("a{index}"))).collect();
     let mut model = model(6, &[2], &[], &nodes);
-    let output = |index| Value { name: format!("a{index}"), dtype: None, shape: None };
+    let output = |index| Value { name: format!("a{index}"), ..Value::default() };
     model.graph.outputs = (0..9).map(output).collect();
     let error = import(model).unwrap_err();
     let nodes = "9 nodes: `the_a0`, `the_a1`, `the_a2`, `the_a3`, `the_a4`, ... (Add)";

@@ -1,6 +1,7 @@
 //! From model to image: importing, passes, plans, linking, and how hostile models are refused.
 
 mod compile;
+mod control;
 mod fuse;
 mod hostile;
 mod import;
@@ -8,5 +9,6 @@ mod machine;
 mod mutation;
 mod operators;
 mod plan;
+mod recurrent;
 mod states;
 mod wide;

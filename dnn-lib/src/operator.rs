@@ -16,16 +16,16 @@
 //!
 //! A test then asks for its entry in the importer, unless the table calls it internal.
 
-mod activation;
-mod arithmetic;
 mod concat;
 mod conv;
+mod elementwise;
 mod error;
 mod gemm;
 mod matmul;
 mod normalization;
 mod pool;
 mod reduction;
+mod row;
 mod softmax;
 mod split;
 mod transpose;
@@ -34,16 +34,21 @@ mod window;
 
 use std::ops::RangeInclusive;
 
-pub use activation::{Erf, Exp, Relu, Sigmoid, Tanh};
-pub use arithmetic::{Add, Div, Mul, Sub};
 pub use concat::Concat;
 pub use conv::Conv;
+pub use elementwise::{
+    Abs, Add, And, BitShift, BitwiseAnd, BitwiseNot, BitwiseOr, BitwiseXor, Cast, Ceil, Clip, Div, Equal,
+    Erf, Exp, Floor, Greater, GreaterOrEqual, HardSigmoid, HardSwish, IsInf, IsNaN, LeakyRelu, Less,
+    LessOrEqual, Max, Mean, Min, Mod, Mul, Neg, Not, Or, PRelu, Reciprocal, Relu, Round, Shrink, Sigmoid,
+    Sign, Softsign, Sqrt, Sub, Sum, SwiGLU, Swish, Tanh, ThresholdedRelu, Where, Xor,
+};
 pub use error::{OperatorError, Problem};
 pub use gemm::Gemm;
 pub use matmul::MatMul;
 pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{AveragePool, MaxPool};
 pub use reduction::{GlobalAveragePool, ReduceMean};
+pub use row::{PutRow, TakeRow};
 pub use softmax::Softmax;
 pub use split::Split;
 pub use transpose::Transpose;
@@ -151,60 +156,146 @@ macro_rules! operators {
 }
 
 operators! {
+    /// The number without its sign.
+    Abs: 1..=1;
     /// Sum of two tensors, with broadcasting.
     Add: 2..=2;
+    /// Whether both are true, with broadcasting.
+    And: 2..=2;
     /// Mean over a sliding window.
     AveragePool: 1..=1;
     /// Normalization with a given mean and variance per channel; inputs: X, scale, B, mean, variance.
     BatchNormalization: 5..=5;
+    /// Shift by a number of bits, with broadcasting.
+    BitShift: 2..=2;
+    /// Bitwise and, with broadcasting.
+    BitwiseAnd: 2..=2;
+    /// Every bit changed.
+    BitwiseNot: 1..=1;
+    /// Bitwise or, with broadcasting.
+    BitwiseOr: 2..=2;
+    /// Bitwise exclusive or, with broadcasting.
+    BitwiseXor: 2..=2;
+    /// The same numbers as elements of another type.
+    Cast: 1..=1;
+    /// The smallest integer that is not smaller.
+    Ceil: 1..=1;
+    /// The number, or the limit that it exceeds; inputs: X, the limits that there are.
+    Clip: 1..=3;
     /// Tensors joined along an axis.
     Concat: 1..=usize::MAX;
     /// Convolution in any number of spatial dimensions; inputs: X, W, optionally B.
     Conv: 2..=3;
     /// Quotient of two tensors, with broadcasting.
     Div: 2..=2;
+    /// Whether both are the same, with broadcasting.
+    Equal: 2..=2;
     /// The error function, correctly rounded.
     Erf: 1..=1;
     /// The exponential, correctly rounded.
     Exp: 1..=1;
     /// The same bytes as a matrix.
     Flatten: 1..=1;
+    /// The largest integer that is not larger.
+    Floor: 1..=1;
     /// alpha * A' * B' + beta * C, where ' is an optional transposition; inputs: A, B, optionally C.
     Gemm: 2..=3;
     /// Mean over all spatial dimensions.
     GlobalAveragePool: 1..=1;
+    /// Whether the first number is larger, with broadcasting.
+    Greater: 2..=2;
+    /// Whether the first number is not smaller, with broadcasting.
+    GreaterOrEqual: 2..=2;
+    /// alpha x + beta, from 0 to 1.
+    HardSigmoid: 1..=1;
+    /// x times x / 6 + 1/2, from 0 to 1.
+    HardSwish: 1..=1;
     /// The same tensor.
     Identity: 1..=1;
+    /// Whether it is infinite.
+    IsInf: 1..=1;
+    /// Whether it is a NaN.
+    IsNaN: 1..=1;
     /// Normalization with the mean and the variance of trailing dimensions; inputs: X, scale, optionally B.
     LayerNormalization: 2..=3;
+    /// x if it is not negative, else a multiple of it.
+    LeakyRelu: 1..=1;
+    /// Whether the first number is smaller, with broadcasting.
+    Less: 2..=2;
+    /// Whether the first number is not larger, with broadcasting.
+    LessOrEqual: 2..=2;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
+    /// The largest number, with broadcasting.
+    Max: 1..=usize::MAX;
     /// Maximum over a sliding window.
     MaxPool: 1..=1;
+    /// The mean of tensors, with broadcasting.
+    Mean: 1..=usize::MAX;
+    /// The smallest number, with broadcasting.
+    Min: 1..=usize::MAX;
+    /// Remainder, with broadcasting.
+    Mod: 2..=2;
     /// Product of two tensors, with broadcasting.
     Mul: 2..=2;
+    /// The sign changed.
+    Neg: 1..=1;
+    /// The opposite truth value.
+    Not: 1..=1;
+    /// Whether one of both is true, with broadcasting.
+    Or: 2..=2;
+    /// x if it is not negative, else slope x; inputs: X, slope, which is broadcast.
+    PRelu: 2..=2;
+    /// A tensor with another part at an index of its first axis; inputs: all, the part, the index.
+    PutRow: 3..=3, internal;
+    /// 1 / x.
+    Reciprocal: 1..=1;
     /// Mean over some axes.
     ReduceMean: 1..=1;
     /// x if it is positive, else 0.
     Relu: 1..=1;
     /// The same bytes with another shape.
     Reshape: 1..=1;
+    /// The nearest integer, the even one of two.
+    Round: 1..=1;
+    /// The number nearer to 0 by a bias, or 0 between two limits.
+    Shrink: 1..=1;
     /// 1 / (1 + exp(-x)), correctly rounded.
     Sigmoid: 1..=1;
+    /// 1, 0 or -1.
+    Sign: 1..=1;
     /// Exponentials along an axis, divided by their sum.
     Softmax: 1..=1;
+    /// x / (1 + |x|).
+    Softsign: 1..=1;
     /// Parts of a tensor along an axis.
     Split: 1..=1;
+    /// The square root.
+    Sqrt: 1..=1;
     /// The same bytes with some dimensions of size 1 removed.
     Squeeze: 1..=1;
     /// Difference of two tensors, with broadcasting.
     Sub: 2..=2;
+    /// The sum of tensors, with broadcasting.
+    Sum: 1..=usize::MAX;
+    /// x times the sigmoid of a multiple of it, times y.
+    SwiGLU: 2..=2;
+    /// x times the sigmoid of a multiple of it.
+    Swish: 1..=1;
+    /// The part of a tensor at an index of its first axis; inputs: all, the index.
+    TakeRow: 2..=2, internal;
     /// The hyperbolic tangent, correctly rounded.
     Tanh: 1..=1;
+    /// x if it is larger than a limit, else 0.
+    ThresholdedRelu: 1..=1;
     /// The dimensions in another order.
     Transpose: 1..=1;
     /// The same bytes with dimensions of size 1 added.
     Unsqueeze: 1..=1;
+    /// The second input where the first is true, else the third, with broadcasting.
+    Where: 3..=3;
+    /// Whether only one of both is true, with broadcasting.
+    Xor: 2..=2;
 }
 
 impl Operator {

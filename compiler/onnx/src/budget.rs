@@ -16,7 +16,9 @@ pub(crate) enum Message {
     Graph,
     Node,
     Attribute,
+    Function,
     Tensor,
+    Sparse,
     Value,
     Type,
     TensorType,
@@ -29,9 +31,12 @@ impl Message {
     fn field(self, number: u64) -> Self {
         use Message::*;
         match (self, number) {
-            (Model, 7) => Graph,
-            (Graph, 1) => Node,
-            (Graph, 5) | (Attribute, 5) => Tensor,
+            (Model, 7) | (Attribute, 6) => Graph,
+            (Model, 25) => Function,
+            (Graph, 1) | (Function, 7) => Node,
+            (Graph, 5) | (Attribute, 5) | (Sparse, 1 | 2) => Tensor,
+            (Graph, 15) | (Attribute, 22) => Sparse,
+            (Function, 11) => Attribute,
             (Graph, 11 | 12) => Value,
             (Node, 5) => Attribute,
             (Value, 2) => Type,
@@ -46,14 +51,15 @@ impl Message {
 /// decoder, which reports what is wrong with them.
 pub(crate) fn fits(bytes: &[u8], message: Message) -> bool {
     let mut left = MAX_FIELDS;
-    count(bytes, message, MAX_DEPTH, &mut left);
+    count(bytes, message, (MAX_DEPTH, 1), &mut left);
     left > 0
 }
 
-/// Takes one from the budget for every field, until it is used up or the bytes are not a message.
-fn count(mut bytes: &[u8], message: Message, depth: u32, left: &mut u64) -> Option<()> {
+/// Takes one from the budget for every field, until it is used up or the bytes are not a message. Those of a
+/// graph inside of others take more, since they are looked at from each of these: the square of its level.
+fn count(mut bytes: &[u8], message: Message, (depth, level): (u32, u64), left: &mut u64) -> Option<()> {
     while !bytes.is_empty() && *left > 0 {
-        *left -= 1;
+        *left = left.saturating_sub(level * level);
         let key = varint(&mut bytes)?;
         let skip = match key & 7 {
             0 => {
@@ -71,7 +77,8 @@ fn count(mut bytes: &[u8], message: Message, depth: u32, left: &mut u64) -> Opti
         bytes = rest;
         let inner = message.field(key >> 3);
         if key & 7 == 2 && depth > 0 && !matches!(inner, Message::Leaf) {
-            count(field, inner, depth - 1, left)?;
+            let inside = matches!((message, inner), (Message::Attribute, Message::Graph));
+            count(field, inner, (depth - 1, level + u64::from(inside)), left)?;
         }
     }
     Some(())
@@ -117,6 +124,22 @@ mod tests {
         assert!(fits(&model(1000, 10), Message::Model));
         assert!(!fits(&model(1 << 22, 0), Message::Model));
         assert!(!fits(&model(1, 1 << 22), Message::Model));
+    }
+
+    #[test]
+    fn graphs_inside_of_graphs_may_have_fewer() {
+        let field = |number: u8, body: &[u8]| {
+            let length = body.len() as u32;
+            let length = (0..5).map(|at| (length >> (7 * at)) as u8 & 0x7f | if at < 4 { 0x80 } else { 0 });
+            [&[number << 3 | 2], &length.collect::<Vec<_>>()[..], body].concat()
+        };
+        let nested = |levels: usize| {
+            let mut graph = field(1, &[]).repeat(1 << 18);
+            (1..levels).for_each(|_| graph = field(1, &field(5, &field(6, &graph))));
+            field(7, &graph)
+        };
+        assert!(fits(&nested(3), Message::Model));
+        assert!(!fits(&nested(5), Message::Model));
     }
 
     #[test]

@@ -1,63 +1,66 @@
 //! Converts protobuf messages to the plain types of [`crate::model`].
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::messages::{
     AttributeKind, AttributeProto, DimensionKind, DimensionProto, GraphProto, ModelProto, NodeProto,
-    TensorProto, TypeKind, ValueProto,
+    SparseTensorProto, TensorProto, TypeKind, ValueProto,
 };
 use crate::model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Value};
 use crate::tensor::{self, Source};
-use crate::{Error, Tensor, element};
+use crate::{Error, Tensor, element, functions, sparse};
 
 pub(crate) fn model(mut proto: ModelProto, source: &Source) -> Result<Model, Error> {
     let Some(graph) = proto.graph.take() else {
         return Err(missing("model", "the graph"));
     };
-    Ok(Model { opset: default_opset(&proto)?, graph: self::graph(graph, source)?, files: Vec::new() })
+    let mut notes = Vec::new();
+    let (opset, opsets) = functions::opsets(&proto.opset_import, proto.ir_version, "the model", &mut notes)?;
+    let functions = functions::functions(std::mem::take(&mut proto.functions), source, &mut notes)?;
+    Ok(Model { opset, opsets, functions, notes, graph: self::graph(graph, source)?, files: Vec::new() })
 }
 
 /// Whether a domain is that of ONNX's own operators.
-fn is_default(domain: &[u8]) -> bool {
+pub(crate) fn is_default(domain: &[u8]) -> bool {
     matches!(domain, b"" | b"ai.onnx")
 }
 
-fn default_opset(proto: &ModelProto) -> Result<i64, Error> {
-    let mut default = proto.opset_import.iter().filter(|set| is_default(&set.domain)).map(|set| set.version);
-    let opset = default.next().ok_or_else(|| missing("model", "opset_import of domain `ai.onnx`"))?;
-    match default.next() {
-        None => Ok(opset),
-        Some(_) => Err(duplicate("model", "opset_import", "ai.onnx")),
-    }
+/// The name of a domain; empty for ONNX's own.
+pub(crate) fn domain(bytes: &[u8]) -> String {
+    if is_default(bytes) { String::new() } else { text(bytes) }
 }
 
 fn graph(proto: GraphProto, source: &Source) -> Result<ModelGraph, Error> {
-    if !proto.sparse_initializer.is_empty() {
-        return Err(Error::Unsupported {
-            place: "graph".to_owned(),
-            found: "a sparse initializer".to_owned(),
-            supported: "dense initializers",
-        });
-    }
-    let nodes = proto.node.into_iter().enumerate();
-    let initializers = proto.initializer.into_iter();
-    Ok(ModelGraph {
-        name: text(&proto.name),
-        nodes: nodes.map(|(i, node)| self::node(node, i, source)).collect::<Result<_, _>>()?,
-        initializers: initializers.map(|tensor| initializer(tensor, source)).collect::<Result<_, _>>()?,
-        inputs: values(proto.input, "graph input")?,
-        outputs: values(proto.output, "graph output")?,
-    })
+    let nodes = nodes(proto.node, source)?;
+    let outputs = values(proto.output, "graph output")?;
+    // A constant of strings is no problem as long as nobody reads it.
+    let mut read = BTreeSet::new();
+    nodes.iter().for_each(|node| node.reads(&mut read));
+    read.extend(outputs.iter().map(|output| output.name.as_str()));
+    let is_read = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| read.contains(name));
+    let dense = proto.initializer.into_iter();
+    let dense = dense.filter(|tensor| element::from_code(tensor.data_type).is_ok() || is_read(&tensor.name));
+    let dense = dense.map(|tensor| initializer(tensor, source));
+    let sparse = proto.sparse_initializer.into_iter();
+    let sparse = sparse.filter(|tensor| is_read(sparse_name(tensor)));
+    let sparse = sparse.map(|tensor| sparse_initializer(tensor, source));
+    let initializers = dense.chain(sparse).collect::<Result<_, _>>()?;
+    let inputs = values(proto.input, "graph input")?;
+    Ok(ModelGraph { name: text(&proto.name), nodes, initializers, inputs, outputs })
+}
+
+pub(crate) fn nodes(protos: Vec<NodeProto>, source: &Source) -> Result<Vec<ModelNode>, Error> {
+    protos.into_iter().enumerate().map(|(index, proto)| node(proto, index, source)).collect()
 }
 
 /// Text that only people read, or that is compared with fixed words. Bytes that are not UTF-8 are replaced.
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The name of a tensor. Different names must stay different, so nothing in them is replaced.
-fn tensor_name(bytes: Vec<u8>, place: impl Fn() -> String) -> Result<String, Error> {
+pub(crate) fn tensor_name(bytes: Vec<u8>, place: impl Fn() -> String) -> Result<String, Error> {
     String::from_utf8(bytes)
         .map_err(|error| Error::Name { place: place(), name: error.as_bytes().escape_ascii().to_string() })
 }
@@ -68,6 +71,17 @@ fn initializer(proto: TensorProto, source: &Source) -> Result<Initializer, Error
         return Err(missing("an initializer", "the name"));
     }
     let tensor = tensor(proto, &format!("initializer `{name}`"), source)?;
+    Ok(Initializer { name, tensor })
+}
+
+fn sparse_name(proto: &SparseTensorProto) -> &[u8] {
+    proto.values.as_ref().map_or(&[], |values| &values.name)
+}
+
+fn sparse_initializer(proto: SparseTensorProto, source: &Source) -> Result<Initializer, Error> {
+    let name = tensor_name(sparse_name(&proto).to_vec(), || "a sparse initializer".to_owned())?;
+    let place = || format!("sparse initializer `{name}`");
+    let tensor = sparse::dense(proto, source).map_err(|error| Error::Tensor { place: place(), error })?;
     Ok(Initializer { name, tensor })
 }
 
@@ -85,14 +99,7 @@ fn node(proto: NodeProto, index: usize, source: &Source) -> Result<ModelNode, Er
     if operator.is_empty() {
         return Err(missing(&place, "op_type"));
     }
-    let mut attributes = BTreeMap::new();
-    for proto in proto.attribute {
-        let (name, attribute) = self::attribute(proto, &place, source)?;
-        match attributes.entry(name) {
-            Entry::Vacant(entry) => entry.insert(attribute),
-            Entry::Occupied(entry) => return Err(duplicate(&place, "attribute", entry.key())),
-        };
-    }
+    let attributes = attributes(proto.attribute, &place, source)?;
     let names = |names: Vec<Vec<u8>>, kind: &str| -> Result<Vec<String>, Error> {
         let place = |index| format!("{place}, {kind} {index}");
         names.into_iter().enumerate().map(|(index, name)| tensor_name(name, || place(index))).collect()
@@ -100,32 +107,63 @@ fn node(proto: NodeProto, index: usize, source: &Source) -> Result<ModelNode, Er
     Ok(ModelNode {
         name,
         operator,
-        domain: if is_default(&proto.domain) { String::new() } else { text(&proto.domain) },
+        domain: domain(&proto.domain),
+        overload: text(&proto.overload),
         inputs: names(proto.input, "input")?,
         outputs: names(proto.output, "output")?,
         attributes,
     })
 }
 
+pub(crate) fn attributes(
+    protos: Vec<AttributeProto>,
+    place: &str,
+    source: &Source,
+) -> Result<BTreeMap<String, Attribute>, Error> {
+    let mut attributes = BTreeMap::new();
+    for proto in protos {
+        let (name, attribute) = attribute(proto, place, source)?;
+        match attributes.entry(name) {
+            Entry::Vacant(entry) => entry.insert(attribute),
+            Entry::Occupied(entry) => return Err(duplicate(place, "attribute", entry.key())),
+        };
+    }
+    Ok(attributes)
+}
+
 fn attribute(proto: AttributeProto, place: &str, source: &Source) -> Result<(String, Attribute), Error> {
     use AttributeKind as Kind;
     let name = text(&proto.name);
     let place = format!("{place}, attribute `{name}`");
+    if !proto.reference.is_empty() {
+        return Ok((name, Attribute::Reference(text(&proto.reference))));
+    }
     let value = match proto.kind() {
         Kind::Float => Attribute::Float(proto.float),
         Kind::Int => Attribute::Int(proto.int),
         Kind::String => Attribute::String(text(&proto.string)),
         Kind::Tensor => {
             let proto = proto.tensor.ok_or_else(|| missing(&place, "the tensor"))?;
-            Attribute::Tensor(tensor(proto, &place, source)?)
+            // Whoever reads it says that there are no strings; often nobody does.
+            match element::from_code(proto.data_type) {
+                Err(other) if other == "string" => Attribute::Other("TENSOR of strings"),
+                _ => Attribute::Tensor(tensor(proto, &place, source)?),
+            }
         }
         Kind::Floats => Attribute::Floats(proto.floats),
         Kind::Ints => Attribute::Ints(proto.ints),
         Kind::Strings => Attribute::Strings(proto.strings.iter().map(|string| text(string)).collect()),
-        Kind::Graph => Attribute::Other("GRAPH"),
+        Kind::Graph => {
+            let graph = proto.graph.ok_or_else(|| missing(&place, "the graph"))?;
+            Attribute::Graph(Box::new(self::graph(*graph, source)?))
+        }
         Kind::Graphs => Attribute::Other("GRAPHS"),
         Kind::Tensors => Attribute::Other("TENSORS"),
-        Kind::SparseTensor => Attribute::Other("SPARSE_TENSOR"),
+        Kind::SparseTensor => {
+            let proto = proto.sparse_tensor.ok_or_else(|| missing(&place, "the tensor"))?;
+            let dense = sparse::dense(proto, source);
+            Attribute::Tensor(dense.map_err(|error| Error::Tensor { place, error })?)
+        }
         Kind::SparseTensors => Attribute::Other("SPARSE_TENSORS"),
         Kind::TypeProto => Attribute::Other("TYPE_PROTO"),
         Kind::TypeProtos => Attribute::Other("TYPE_PROTOS"),
@@ -143,30 +181,25 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
     if name.is_empty() {
         return Err(missing(place, "the name"));
     }
-    let place = format!("{place} (`{name}`)");
-    let unsupported = |found: &str| Error::Unsupported {
-        place: place.clone(),
-        found: found.to_owned(),
-        supported: "tensors",
-    };
+    let other = |found: &str| Value { name: name.clone(), other: Some(found.to_owned()), ..Value::default() };
     let tensor = match proto.ty.and_then(|ty| ty.kind) {
-        None => return Ok(Value { name, dtype: None, shape: None }),
+        None => return Ok(Value { name, ..Value::default() }),
         Some(TypeKind::Tensor(tensor)) => tensor,
-        Some(TypeKind::Sequence(_)) => return Err(unsupported("a sequence")),
-        Some(TypeKind::Map(_)) => return Err(unsupported("a map")),
-        Some(TypeKind::SparseTensor(_)) => return Err(unsupported("a sparse tensor")),
-        Some(TypeKind::Optional(_)) => return Err(unsupported("an optional value")),
-        Some(TypeKind::Opaque(_)) => return Err(unsupported("an opaque value")),
+        Some(TypeKind::Sequence(_)) => return Ok(other("a sequence")),
+        Some(TypeKind::Map(_)) => return Ok(other("a map")),
+        Some(TypeKind::SparseTensor(_)) => return Ok(other("a sparse tensor")),
+        Some(TypeKind::Optional(_)) => return Ok(other("an optional value")),
+        Some(TypeKind::Opaque(_)) => return Ok(other("an opaque value")),
     };
     let dtype = match tensor.elem_type {
         0 => None,
-        code => Some(element::from_code(code).map_err(|found| Error::Unsupported {
-            place: place.clone(),
-            found: format!("element type {found}"),
-            supported: element::SUPPORTED,
-        })?),
+        code => match element::from_code(code) {
+            Ok(dtype) => Some(dtype),
+            Err(found) => return Ok(other(&format!("a tensor of {found}"))),
+        },
     };
-    Ok(Value { name, dtype, shape: tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect()) })
+    let shape = tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect());
+    Ok(Value { name, dtype, shape, other: None })
 }
 
 /// Old exporters write -1 for an open dimension.
@@ -181,10 +214,10 @@ fn dimension(proto: DimensionProto) -> Dimension {
     }
 }
 
-fn missing(place: &str, what: &'static str) -> Error {
+pub(crate) fn missing(place: &str, what: &'static str) -> Error {
     Error::Missing { place: place.to_owned(), what }
 }
 
-fn duplicate(place: &str, what: &'static str, name: &str) -> Error {
+pub(crate) fn duplicate(place: &str, what: &'static str, name: &str) -> Error {
     Error::Duplicate { place: place.to_owned(), what, name: name.to_owned() }
 }

@@ -160,6 +160,12 @@ pub enum TensorError {
         /// The byte.
         found: u8,
     },
+    /// It is sparse, and wrong.
+    #[error("a sparse tensor: {what}")]
+    Sparse {
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The tensor is cut into segments.
     #[error("stored in segments, which is not supported; store it whole")]
     Segment,

@@ -10,13 +10,17 @@ mod element;
 mod error;
 mod external;
 mod files;
+mod functions;
 mod messages;
 pub mod model;
 mod read;
+mod sparse;
 mod tensor;
 
 pub use self::tensor::Tensor;
-pub use element::element_name;
+pub use element::{SUPPORTED as ELEMENT_TYPES, element_name, element_type};
 pub use error::{Error, TensorError};
-pub use model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Value};
+pub use model::{
+    Attribute, Dimension, Function, Initializer, Model, ModelGraph, ModelNode, NEWEST_OPSET, Value,
+};
 pub use read::{Limits, decode_model, decode_tensor, read_model, read_tensor};

@@ -10,11 +10,16 @@ use prost::{Enumeration, Message, Oneof};
 /// A whole model file.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ModelProto {
+    #[prost(int64, tag = "1")]
+    pub ir_version: i64,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
     /// The version of each operator domain that the model uses.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetProto>,
+    /// The model's own operators, each with its nodes.
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<FunctionProto>,
 }
 
 /// An operator domain and its version.
@@ -39,9 +44,33 @@ pub(crate) struct GraphProto {
     pub input: Vec<ValueProto>,
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueProto>,
-    /// Only counted: sparse constants are not supported.
     #[prost(message, repeated, tag = "15")]
-    pub sparse_initializer: Vec<Unread>,
+    pub sparse_initializer: Vec<SparseTensorProto>,
+}
+
+/// An operator that the model defines: nodes in place of one node.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FunctionProto {
+    #[prost(bytes = "vec", tag = "1")]
+    pub name: Vec<u8>,
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub input: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub output: Vec<Vec<u8>>,
+    /// The names of attributes without defaults.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub attribute: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<NodeProto>,
+    #[prost(message, repeated, tag = "9")]
+    pub opset_import: Vec<OperatorSetProto>,
+    #[prost(bytes = "vec", tag = "10")]
+    pub domain: Vec<u8>,
+    /// Attributes with their defaults.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<AttributeProto>,
+    #[prost(bytes = "vec", tag = "13")]
+    pub overload: Vec<u8>,
 }
 
 /// One application of an operator.
@@ -60,6 +89,8 @@ pub(crate) struct NodeProto {
     pub attribute: Vec<AttributeProto>,
     #[prost(bytes = "vec", tag = "7")]
     pub domain: Vec<u8>,
+    #[prost(bytes = "vec", tag = "8")]
+    pub overload: Vec<u8>,
 }
 
 /// A named attribute. `kind` tells which of the other fields holds its value.
@@ -75,6 +106,8 @@ pub(crate) struct AttributeProto {
     pub string: Vec<u8>,
     #[prost(message, optional, tag = "5")]
     pub tensor: Option<TensorProto>,
+    #[prost(message, optional, boxed, tag = "6")]
+    pub graph: Option<Box<GraphProto>>,
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
@@ -83,6 +116,11 @@ pub(crate) struct AttributeProto {
     pub strings: Vec<Vec<u8>>,
     #[prost(enumeration = "AttributeKind", tag = "20")]
     pub kind: i32,
+    /// The attribute of the function around it that gives the value.
+    #[prost(bytes = "vec", tag = "21")]
+    pub reference: Vec<u8>,
+    #[prost(message, optional, tag = "22")]
+    pub sparse_tensor: Option<SparseTensorProto>,
 }
 
 /// The kinds of attributes.
@@ -200,6 +238,19 @@ pub(crate) struct TensorProto {
     pub external_data: Vec<EntryProto>,
     #[prost(enumeration = "DataLocation", tag = "14")]
     pub data_location: i32,
+}
+
+/// A constant that is zero but for some elements.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SparseTensorProto {
+    /// These elements, and the constant's name.
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<TensorProto>,
+    /// Their places: one number each, or one number for each axis.
+    #[prost(message, optional, tag = "2")]
+    pub indices: Option<TensorProto>,
+    #[prost(int64, repeated, packed = "false", tag = "3")]
+    pub dims: Vec<i64>,
 }
 
 /// Where a tensor's elements are.

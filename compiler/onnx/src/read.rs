@@ -133,7 +133,7 @@ mod tests {
             ..GraphProto::default()
         };
         let opset = OperatorSetProto { domain: vec![], version: 17 };
-        ModelProto { graph: Some(graph), opset_import: vec![opset] }
+        ModelProto { graph: Some(graph), opset_import: vec![opset], ..ModelProto::default() }
     }
 
     /// A field that the importer does not read.

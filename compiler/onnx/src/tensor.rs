@@ -1,5 +1,6 @@
 //! Tensors as typed bytes.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -43,7 +44,7 @@ impl Tensor {
 
     /// A tensor with these bytes; `None` if the type and the shape need a different number of bytes.
     pub fn new(dtype: DType, dims: Vec<u64>, bytes: Vec<u8>) -> Option<Self> {
-        let size = byte_size(&dims, dtype)?;
+        let size = elements_size(&dims, dtype)?;
         (size == bytes.len() as u64).then(|| Self { dtype, dims, bytes: bytes.into() })
     }
 }
@@ -56,12 +57,29 @@ pub(crate) struct Source {
     pub limit: u64,
     /// The files that are mapped.
     pub files: Files,
+    /// The bytes that sparse tensors may still take once they are dense.
+    dense: Cell<u64>,
 }
+
+/// The most bytes that all sparse tensors of a model take once they are dense.
+const MOST_DENSE: u64 = 1 << 29;
 
 impl Source {
     /// Data in these folders.
     pub fn new(folders: Vec<PathBuf>, limit: u64) -> Self {
-        Self { folders, limit, files: Files::default() }
+        Self { folders, limit, files: Files::default(), dense: Cell::new(limit.min(MOST_DENSE)) }
+    }
+
+    /// The bytes that are left for sparse tensors.
+    pub fn dense_left(&self) -> u64 {
+        self.dense.get()
+    }
+
+    /// Takes some of them, if there are enough.
+    pub fn take_dense(&self, size: u64) -> bool {
+        let left = self.dense.get().checked_sub(size);
+        self.dense.set(left.unwrap_or(self.dense.get()));
+        left.is_some()
     }
 }
 
@@ -118,14 +136,14 @@ fn header(proto: &TensorProto, limit: u64) -> Result<Header, TensorError> {
         .enumerate()
         .map(|(axis, &found)| u64::try_from(found).map_err(|_| TensorError::Dimension { axis, found }))
         .collect::<Result<Vec<_>, _>>()?;
-    let size = byte_size(&dims, dtype)
+    let size = elements_size(&dims, dtype)
         .filter(|&size| size <= limit)
         .ok_or_else(|| TensorError::TooLarge { dims: proto.dims.clone(), limit })?;
     Ok(Header { dtype, dims, size })
 }
 
 /// The size of a tensor in bytes; `None` if it exceeds 64 bits, even if a dimension is zero.
-fn byte_size(dims: &[u64], dtype: DType) -> Option<u64> {
+pub(crate) fn elements_size(dims: &[u64], dtype: DType) -> Option<u64> {
     let mut nonzero = dims.iter().filter(|&&size| size != 0);
     let size = dtype.bytes(nonzero.try_fold(1u64, |count, &dim| count.checked_mul(dim))?)?;
     Some(if dims.contains(&0) { 0 } else { size })

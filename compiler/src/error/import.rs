@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{ModelError, NodeError};
+use super::{ModelError, NodeError, nearest};
 
 /// The errors in a model: all that the importer could find in one pass. There is at least one.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,9 +36,9 @@ const LISTED: usize = 40;
 /// The maximum number of nodes that a problem names.
 const NAMED: usize = 5;
 
-/// Operators that exporters use to compute shapes. With fixed input shapes they can be folded away.
-const SHAPE_ARITHMETIC: &[&str] =
-    &["Cast", "ConstantOfShape", "Equal", "Expand", "Gather", "Range", "Shape", "Size", "Slice", "Where"];
+/// Where all operators are listed, and how to see at once what a model needs.
+const WHERE: &str =
+    "docs/operators.md lists what is supported; `opml check MODEL` shows it for all operators of a model";
 
 impl ImportErrors {
     /// Whether there are no problems.
@@ -63,15 +63,25 @@ impl ImportErrors {
         }
     }
 
-    /// The operators of the model that are not supported.
-    fn unsupported(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.problems.iter().filter_map(|problem| match problem {
-            ImportProblem::Nodes { operator, error, .. } => match &**error {
-                NodeError::Unsupported { supported } => Some((operator.as_str(), supported.as_str())),
-                _ => None,
-            },
-            ImportProblem::Model(_) => None,
-        })
+    /// Adds the problems of something that was looked at on its own.
+    pub(crate) fn extend(&mut self, others: Self) {
+        for problem in others.problems {
+            match problem {
+                ImportProblem::Model(error) => self.model(error),
+                ImportProblem::Nodes { nodes, operator, error } => {
+                    nodes.into_iter().for_each(|node| self.node(node, operator.clone(), (*error).clone()));
+                }
+            }
+        }
+    }
+
+    /// Whether an operator of the model is not supported.
+    fn misses_operators(&self) -> bool {
+        let missing = |problem: &ImportProblem| match problem {
+            ImportProblem::Nodes { error, .. } => matches!(**error, NodeError::Unsupported { .. }),
+            ImportProblem::Model(_) => false,
+        };
+        self.problems.iter().any(missing)
     }
 }
 
@@ -97,18 +107,8 @@ impl fmt::Display for ImportErrors {
                 }
             }
         }
-        if let Some((_, supported)) = self.unsupported().next() {
-            write!(f, "\nsupported: {supported}")?;
-        }
-        let of_shapes: Vec<&str> =
-            self.unsupported().map(|(name, _)| name).filter(|name| SHAPE_ARITHMETIC.contains(name)).collect();
-        if !of_shapes.is_empty() {
-            write!(
-                f,
-                "\nif {} only computes shapes, fix the shapes of the inputs and fold it: onnxsim IN.onnx OUT.onnx \
-                 --overwrite-input-shape NAME:DIM,DIM",
-                of_shapes.join(", ")
-            )?;
+        if self.misses_operators() {
+            write!(f, "\n{WHERE}")?;
         }
         Ok(())
     }
@@ -119,8 +119,8 @@ impl fmt::Display for ImportProblem {
         match self {
             Self::Model(error) => write!(f, "{error}"),
             Self::Nodes { nodes, operator, error } => match &**error {
-                NodeError::Unsupported { .. } => {
-                    write!(f, "operator {operator} is not supported ({})", names(nodes))
+                NodeError::Unsupported { near } => {
+                    write!(f, "operator {operator} is not supported ({}){}", names(nodes), nearest(near))
                 }
                 error => write!(f, "{} ({operator}): {error}", names(nodes)),
             },

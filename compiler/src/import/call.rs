@@ -18,7 +18,7 @@ pub(super) struct Call<'a> {
     pub inputs: Vec<Option<TensorId>>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// A required input.
     pub fn input(&self, index: usize) -> Result<TensorId, NodeError> {
         self.optional(index).ok_or(NodeError::MissingInput { index })
@@ -70,6 +70,19 @@ impl Call<'_> {
         Ok(outputs[0])
     }
 
+    /// An attribute that is a graph, and must be there.
+    pub fn graph(&self, name: &'static str) -> Result<&'a onnx::ModelGraph, NodeError> {
+        match self.node.attributes.get(name) {
+            None => Err(NodeError::MissingAttribute { attribute: name }),
+            Some(Attribute::Graph(graph)) => Ok(graph),
+            Some(other) => Err(NodeError::AttributeKind {
+                attribute: name.to_owned(),
+                found: other.kind(),
+                expected: "GRAPH",
+            }),
+        }
+    }
+
     /// An attribute that is a number.
     pub fn int(&self, name: &str) -> Result<Option<i64>, NodeError> {
         self.attribute(name, "INT", |attribute| match attribute {
@@ -109,9 +122,23 @@ impl Call<'_> {
         })
     }
 
+    pub fn floats(&self, name: &str) -> Result<Option<Vec<f32>>, NodeError> {
+        self.attribute(name, "FLOATS", |attribute| match attribute {
+            Attribute::Floats(values) => Some(values.clone()),
+            _ => None,
+        })
+    }
+
     pub fn string(&self, name: &str) -> Result<Option<String>, NodeError> {
         self.attribute(name, "STRING", |attribute| match attribute {
             Attribute::String(value) => Some(value.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn strings(&self, name: &str) -> Result<Option<Vec<String>>, NodeError> {
+        self.attribute(name, "STRINGS", |attribute| match attribute {
+            Attribute::Strings(values) => Some(values.clone()),
             _ => None,
         })
     }

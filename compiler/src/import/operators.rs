@@ -1,6 +1,9 @@
 //! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
 mod constant;
+mod control;
+mod elementwise;
+mod recurrent;
 mod reduce;
 mod shape;
 mod window;
@@ -39,53 +42,107 @@ const POOL: &[&str] = &[
 
 #[rustfmt::skip]
 const TABLE: &[OnnxOperator] = &[
+    OnnxOperator { name: "Abs", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Abs) },
     OnnxOperator { name: "Add", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Add) },
+    OnnxOperator { name: "And", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::And) },
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
     OnnxOperator { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
+    OnnxOperator { name: "BitShift", since: 11, inputs: 2..=2, attributes: &["direction"], import: elementwise::bit_shift },
+    OnnxOperator { name: "BitwiseAnd", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseAnd) },
+    OnnxOperator { name: "BitwiseNot", since: 18, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::BitwiseNot) },
+    OnnxOperator { name: "BitwiseOr", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseOr) },
+    OnnxOperator { name: "BitwiseXor", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseXor) },
+    OnnxOperator { name: "Cast", since: 6, inputs: 1..=1, attributes: &["round_mode", "saturate", "to"], import: elementwise::cast },
+    OnnxOperator { name: "CastLike", since: 15, inputs: 2..=2, attributes: &["round_mode", "saturate"], import: elementwise::cast_like },
+    OnnxOperator { name: "Ceil", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Ceil) },
+    OnnxOperator { name: "Clip", since: 6, inputs: 1..=3, attributes: &["max", "min"], import: elementwise::clip },
     OnnxOperator { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
     OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
     OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
     OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "Equal", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Equal) },
     OnnxOperator { name: "Erf", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Erf) },
     OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
     OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
+    OnnxOperator { name: "Floor", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Floor) },
+    OnnxOperator { name: "GRU", since: 7, inputs: 3..=6, attributes: recurrent::GRU, import: recurrent::gru },
     OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
     OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
+    OnnxOperator { name: "Greater", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Greater) },
+    OnnxOperator { name: "GreaterOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::GreaterOrEqual) },
+    OnnxOperator { name: "HardSigmoid", since: 6, inputs: 1..=1, attributes: &["alpha", "beta"], import: elementwise::hard_sigmoid },
+    OnnxOperator { name: "HardSwish", since: 14, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::HardSwish) },
     OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
+    OnnxOperator { name: "If", since: 1, inputs: 1..=1, attributes: &["else_branch", "then_branch"], import: control::branch },
+    OnnxOperator { name: "IsInf", since: 10, inputs: 1..=1, attributes: &["detect_negative", "detect_positive"], import: elementwise::is_inf },
+    OnnxOperator { name: "IsNaN", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::IsNaN) },
+    OnnxOperator { name: "LSTM", since: 7, inputs: 3..=8, attributes: recurrent::LSTM, import: recurrent::lstm },
     OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: layer_normalization },
+    OnnxOperator { name: "LeakyRelu", since: 6, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
+    OnnxOperator { name: "Less", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Less) },
+    OnnxOperator { name: "LessOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::LessOrEqual) },
+    OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
+    OnnxOperator { name: "Max", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
+    OnnxOperator { name: "Mean", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Mean) },
+    OnnxOperator { name: "Min", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Min) },
+    OnnxOperator { name: "Mod", since: 10, inputs: 2..=2, attributes: &["fmod"], import: |call| { let fmod = call.flag("fmod", false)?; call.apply(op::Mod { fmod }) } },
     OnnxOperator { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
+    OnnxOperator { name: "Neg", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Neg) },
+    OnnxOperator { name: "Not", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Not) },
+    OnnxOperator { name: "Or", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Or) },
+    OnnxOperator { name: "PRelu", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::PRelu) },
+    OnnxOperator { name: "RNN", since: 7, inputs: 3..=6, attributes: recurrent::RNN, import: recurrent::rnn },
+    OnnxOperator { name: "Reciprocal", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Reciprocal) },
     OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
     OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
+    OnnxOperator { name: "Round", since: 11, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Round) },
+    OnnxOperator { name: "Scan", since: 9, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
+    OnnxOperator { name: "Shape", since: 1, inputs: 1..=1, attributes: &["end", "start"], import: shape::shape },
+    OnnxOperator { name: "Shrink", since: 9, inputs: 1..=1, attributes: &["bias", "lambd"], import: elementwise::shrink },
     OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
+    OnnxOperator { name: "Sign", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sign) },
+    OnnxOperator { name: "Size", since: 1, inputs: 1..=1, attributes: &[], import: shape::size },
     OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
+    OnnxOperator { name: "Softsign", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Softsign) },
     OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
+    OnnxOperator { name: "Sqrt", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sqrt) },
     OnnxOperator { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
     OnnxOperator { name: "Sub", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Sub) },
+    OnnxOperator { name: "Sum", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Sum) },
+    OnnxOperator { name: "SwiGLU", since: 28, inputs: 2..=2, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::SwiGLU { alpha }) },
+    OnnxOperator { name: "Swish", since: 24, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Swish { alpha }) },
     OnnxOperator { name: "Tanh", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
+    OnnxOperator { name: "ThresholdedRelu", since: 10, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::ThresholdedRelu { alpha }) },
     OnnxOperator { name: "Transpose", since: 1, inputs: 1..=1, attributes: &["perm"], import: shape::transpose },
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
+    OnnxOperator { name: "Where", since: 9, inputs: 3..=3, attributes: &[], import: |call| call.apply(op::Where) },
+    OnnxOperator { name: "Xor", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Xor) },
 ];
 
 /// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
 pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) -> Result<(), NodeError> {
-    let entry = entry(node)?;
-    check(entry, node, import)?;
-    let unknown = |name: &String| !name.is_empty() && import.named(name).is_none();
-    if node.inputs.iter().any(unknown) {
+    let function = import.function(node);
+    let entry = if function.is_some() { None } else { Some(entry(node)?) };
+    entry.map_or(Ok(()), |entry| check(entry, node, import))?;
+    let known = |name: &String| if name.is_empty() { Some(None) } else { import.named(name) };
+    let Some(mut inputs) = node.inputs.iter().map(known).collect::<Option<Vec<Option<TensorId>>>>() else {
         return Ok(());
-    }
-    let mut inputs: Vec<Option<TensorId>> = node.inputs.iter().map(|name| import.named(name)).collect();
-    while inputs.len() > *entry.inputs.start() && inputs.last() == Some(&None) {
+    };
+    let least = entry.map_or(0, |entry| *entry.inputs.start());
+    while inputs.len() > least && inputs.last() == Some(&None) {
         inputs.pop();
     }
-    let (label, opset) = (super::label(node, index), import.opset);
-    let mut call = Call { import, node, label, opset, inputs };
-    let outputs = (entry.import)(&mut call)?;
-    let wanted = |(_, name): &(usize, &String)| import.used.contains(*name);
+    let (label, opset) = (import.label(node, index), import.opset());
+    let outputs = match (function, entry) {
+        (Some(function), _) => import.call(&label, node, function, &inputs)?,
+        (None, Some(entry)) => (entry.import)(&mut Call { import, node, label, opset, inputs })?,
+        (None, None) => return Ok(()),
+    };
+    let wanted = |(_, name): &(usize, &String)| !name.is_empty() && import.wants(name);
     if let Some((index, name)) = node.outputs.iter().enumerate().skip(outputs.len()).find(wanted) {
         let supported = match outputs.len() {
             1 => "output 0 is".to_owned(),
@@ -93,22 +150,53 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
         };
         return Err(NodeError::Output { index, name: name.clone(), supported });
     }
-    import.names.extend(node.outputs.iter().cloned().zip(outputs));
+    let named = node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty());
+    named.for_each(|(name, id)| import.define(name.clone(), Some(id)));
     Ok(())
+}
+
+/// Whether there is an operator for a node, in one form at least.
+pub(crate) fn supports(node: &onnx::ModelNode) -> bool {
+    entry(node).is_ok()
 }
 
 fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {
     let entry = TABLE.iter().find(|entry| node.domain.is_empty() && entry.name == node.operator);
-    entry.ok_or_else(|| {
-        let names: Vec<&str> = TABLE.iter().map(|entry| entry.name).collect();
-        NodeError::Unsupported { supported: names.join(", ") }
-    })
+    entry.ok_or_else(|| NodeError::Unsupported { near: near(node) })
+}
+
+/// The supported operators whose names are nearly this one. Many short names of other operators are so too.
+fn near(node: &onnx::ModelNode) -> Vec<&'static str> {
+    let name = &node.operator;
+    let most = if name.len() < 6 || !node.domain.is_empty() { 0 } else { 2 };
+    let near = TABLE.iter().map(|entry| (distance(name, entry.name), entry.name));
+    let mut near: Vec<(usize, &str)> = near.filter(|&(far, _)| far <= most).collect();
+    near.sort_unstable();
+    near.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
+/// How many letters must be added, removed or replaced to make one name of the other, whatever their case. Names
+/// of very different lengths are far apart.
+fn distance(one: &str, other: &str) -> usize {
+    if one.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// Checks the form of a node: opset, attributes, and the number of inputs.
 fn check(entry: &OnnxOperator, node: &onnx::ModelNode, import: &Import) -> Result<(), NodeError> {
-    if import.opset < entry.since {
-        return Err(NodeError::Opset { found: import.opset, since: entry.since });
+    if import.opset() < entry.since {
+        return Err(NodeError::Opset { found: import.opset(), since: entry.since });
     }
     if let Some(attribute) = node.attributes.keys().find(|name| !entry.attributes.contains(&name.as_str())) {
         let known = if entry.attributes.is_empty() { "none".to_owned() } else { entry.attributes.join(", ") };

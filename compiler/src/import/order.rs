@@ -18,20 +18,25 @@ const NAMED: usize = 8;
 
 /// The indices of the nodes that the outputs need, in order. The structure of the whole graph is checked,
 /// including dead nodes.
-pub(super) fn order(graph: &onnx::ModelGraph, errors: &mut ImportErrors) -> Vec<usize> {
+///
+/// A graph inside of a node may read what is defined outside, and must not define it again.
+pub(super) fn order(
+    graph: &onnx::ModelGraph,
+    outside: &dyn Fn(&str) -> bool,
+    errors: &mut ImportErrors,
+) -> Vec<usize> {
     let nodes = &graph.nodes;
-    let definitions = definitions(graph, errors);
-    let dependencies: Vec<Vec<usize>> = nodes
-        .iter()
-        .enumerate()
-        .map(|(index, node)| dependencies(node, index, &definitions, errors))
-        .collect();
+    let definitions = definitions(graph, outside, errors);
+    let mut dependencies = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        dependencies.push(self::dependencies(node, index, &definitions, outside, errors));
+    }
     let sorted = sort(nodes, &dependencies).unwrap_or_else(|cycle| {
         errors.model(cycle);
         (0..nodes.len()).collect()
     });
     let mut needed = vec![false; nodes.len()];
-    let mut open = outputs(graph, &definitions, errors);
+    let mut open = outputs(graph, &definitions, outside, errors);
     while let Some(index) = open.pop() {
         if !std::mem::replace(&mut needed[index], true) {
             open.extend(&dependencies[index]);
@@ -44,6 +49,7 @@ pub(super) fn order(graph: &onnx::ModelGraph, errors: &mut ImportErrors) -> Vec<
 fn outputs(
     graph: &onnx::ModelGraph,
     definitions: &BTreeMap<&str, Definition>,
+    outside: &dyn Fn(&str) -> bool,
     errors: &mut ImportErrors,
 ) -> Vec<usize> {
     if graph.outputs.is_empty() {
@@ -55,6 +61,7 @@ fn outputs(
             errors.model(duplicate(&output.name, "a graph output", "another one"));
         }
         match definitions.get(output.name.as_str()) {
+            None if outside(&output.name) => {}
             None => {
                 let (name, user) = (output.name.clone(), "the graph's outputs".to_owned());
                 errors.model(ModelError::Undefined { name, user });
@@ -66,7 +73,11 @@ fn outputs(
     nodes
 }
 
-fn definitions<'a>(graph: &'a onnx::ModelGraph, errors: &mut ImportErrors) -> BTreeMap<&'a str, Definition> {
+fn definitions<'a>(
+    graph: &'a onnx::ModelGraph,
+    outside: &dyn Fn(&str) -> bool,
+    errors: &mut ImportErrors,
+) -> BTreeMap<&'a str, Definition> {
     let mut definitions = BTreeMap::new();
     for input in &graph.inputs {
         if definitions.insert(input.name.as_str(), Definition::Input).is_some() {
@@ -94,6 +105,9 @@ fn definitions<'a>(graph: &'a onnx::ModelGraph, errors: &mut ImportErrors) -> BT
             }
         }
     }
+    for (&name, _) in definitions.iter().filter(|(name, _)| outside(name)) {
+        errors.model(duplicate(name, "a tensor outside of a graph in an attribute", "one inside of it"));
+    }
     definitions
 }
 
@@ -110,16 +124,19 @@ fn dependencies(
     node: &onnx::ModelNode,
     index: usize,
     definitions: &BTreeMap<&str, Definition>,
+    outside: &dyn Fn(&str) -> bool,
     errors: &mut ImportErrors,
 ) -> Vec<usize> {
-    let mut dependencies = Vec::new();
-    for input in node.inputs.iter().filter(|input| !input.is_empty()) {
-        match definitions.get(input.as_str()) {
+    let (mut dependencies, mut reads) = (Vec::new(), BTreeSet::new());
+    node.reads(&mut reads);
+    for name in reads {
+        match definitions.get(name) {
             Some(Definition::Node(on)) => dependencies.push(*on),
             Some(_) => {}
+            None if outside(name) => {}
             None => {
                 let user = format!("node `{}` ({})", label(node, index), node.operator);
-                errors.model(ModelError::Undefined { name: input.clone(), user });
+                errors.model(ModelError::Undefined { name: name.to_owned(), user });
             }
         }
     }

@@ -1,41 +1,56 @@
-//! The shapes of inputs: those declared by the model, with `--shape` for open dimensions.
+//! The shapes of inputs: those declared by the model, with `--shape` and `--dim` for open dimensions.
 //!
 //! Some old exporters declare an open dimension as 0, so `--shape` may replace that too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dnn_lib::tensor::TensorType;
 use onnx::{Dimension, Value};
 
+use crate::Options;
 use crate::error::{ImportErrors, ModelError, Warning};
 
-/// The type of each input; `None` if it is not known. The reasons are added to the errors.
+/// The type of each input, or why it is not known. There are none if the options contradict each other.
 pub(super) fn bind(
     inputs: &[Value],
-    given: &BTreeMap<String, Vec<u64>>,
+    Options { shapes: given, dims, .. }: &Options,
     errors: &mut ImportErrors,
-) -> Vec<Option<TensorType>> {
+) -> Vec<Result<TensorType, ModelError>> {
     for name in given.keys().filter(|&name| inputs.iter().all(|input| input.name != *name)) {
         let inputs = inputs.iter().map(|input| input.name.clone()).collect();
         errors.model(ModelError::ShapeOfUnknownInput { name: name.clone(), inputs });
     }
-    let symbols = match symbols(inputs, given) {
+    let named: BTreeSet<&str> = inputs.iter().flat_map(names).collect();
+    for name in dims.keys().filter(|name| !named.contains(name.as_str())) {
+        let names = named.iter().map(|&name| name.to_owned()).collect();
+        errors.model(ModelError::UnknownDim { name: name.clone(), names });
+    }
+    let symbols = match symbols(inputs, given, dims) {
         Ok(symbols) => symbols,
         Err(error) => {
             errors.model(error);
-            return vec![None; inputs.len()];
+            return Vec::new();
         }
     };
-    inputs.iter().map(|input| ty(input, given, &symbols).map_err(|error| errors.model(error)).ok()).collect()
+    inputs.iter().map(|input| ty(input, given, &symbols)).collect()
 }
 
-/// The sizes that given shapes assign to the names of dimensions. A shape can thereby determine those of
-/// other inputs.
+/// The names of an input's open dimensions.
+fn names(input: &Value) -> impl Iterator<Item = &str> {
+    input.shape.iter().flatten().filter_map(|dimension| match dimension {
+        Dimension::Symbol(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// The sizes that are given to names of dimensions, directly or by shapes. A shape can thereby determine those
+/// of other inputs.
 fn symbols<'a>(
     inputs: &'a [Value],
     given: &BTreeMap<String, Vec<u64>>,
+    dims: &'a BTreeMap<String, u64>,
 ) -> Result<BTreeMap<&'a str, u64>, ModelError> {
-    let mut symbols = BTreeMap::new();
+    let mut symbols: BTreeMap<&str, u64> = dims.iter().map(|(name, &size)| (name.as_str(), size)).collect();
     for input in inputs {
         let (Some(shape), Some(given)) = (&input.shape, given.get(&input.name)) else { continue };
         for (dimension, &size) in shape.iter().zip(given) {
@@ -55,6 +70,9 @@ fn ty(
     symbols: &BTreeMap<&str, u64>,
 ) -> Result<TensorType, ModelError> {
     let name = || input.name.clone();
+    if let Some(found) = input.other.clone() {
+        return Err(ModelError::InputType { name: name(), found });
+    }
     let dtype = input.dtype.ok_or_else(|| ModelError::InputWithoutType { name: name() })?;
     let shape = match (&input.shape, given.get(&input.name)) {
         (None, Some(given)) => given.clone(),
@@ -63,6 +81,7 @@ fn ty(
                 name: name(),
                 shape: "a shape of any rank".to_owned(),
                 suggestion: "SIZE,SIZE,... with all its sizes, outermost first".to_owned(),
+                symbols: Vec::new(),
             });
         }
         (Some(declared), Some(given)) => {
@@ -77,6 +96,7 @@ fn ty(
                 name: name(),
                 shape: format!("shape {}", display(declared)),
                 suggestion: suggestion(&resolved),
+                symbols: open_names(&resolved),
             })?
         }
     };
@@ -91,6 +111,25 @@ pub(super) fn empty_input(input: &Value, given: &BTreeMap<String, Vec<u64>>) -> 
         declared: display(declared),
         suggestion: suggestion(declared),
     })
+}
+
+/// What an input without a fixed type is, for people.
+pub(super) fn description(input: &Value) -> String {
+    match (&input.other, &input.shape) {
+        (Some(other), _) => other.clone(),
+        (None, Some(shape)) => format!("of shape {}", display(shape)),
+        (None, None) => "of any shape".to_owned(),
+    }
+}
+
+/// The names that no size was given for.
+fn open_names(shape: &[Dimension]) -> Vec<String> {
+    let names = shape.iter().filter_map(|dimension| match dimension {
+        Dimension::Symbol(name) => Some(name.clone()),
+        _ => None,
+    });
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().collect()
 }
 
 fn contradicted(

@@ -93,6 +93,11 @@ pub struct Builder {
     limit: u64,
 }
 
+/// The nodes outside of a region that is being built.
+#[derive(Debug)]
+#[must_use]
+pub struct Outside(Vec<Node>);
+
 impl Builder {
     /// An empty graph, and the most bytes that an output of a node may have.
     pub fn new(name: impl Into<String>, limit: u64) -> Self {
@@ -180,16 +185,63 @@ impl Builder {
         }
         let then = self.region(Vec::new(), then)?;
         let otherwise = self.region(Vec::new(), otherwise)?;
+        Ok(self.add_if(node, condition, then, otherwise, names)?)
+    }
+
+    /// Begins a region: nodes are added to it until it is closed.
+    pub fn open(&mut self) -> Outside {
+        Outside(std::mem::take(&mut self.graph.nodes))
+    }
+
+    /// Ends a region and gives its nodes.
+    pub fn close(&mut self, outside: Outside) -> Vec<Node> {
+        std::mem::replace(&mut self.graph.nodes, outside.0)
+    }
+
+    /// Adds a node of two regions, whose results have the same types.
+    pub fn add_if(
+        &mut self,
+        node: &str,
+        condition: TensorId,
+        then: Region,
+        otherwise: Region,
+        names: &[String],
+    ) -> Result<Vec<TensorId>, BuildError> {
+        self.check_condition(condition)?;
         let types = self.graph.types(&then.outputs);
         self.check_results(&otherwise, &types)?;
+        Ok(self.add(node, Kind::If { then, otherwise }, vec![condition], types, names))
+    }
+
+    /// Adds a node that repeats a region. The types of what is carried stay.
+    pub fn add_repeat(
+        &mut self,
+        node: &str,
+        repeat: Repeat,
+        first: &[TensorId],
+        names: &[String],
+    ) -> Result<Vec<TensorId>, BuildError> {
+        if repeat.conditional {
+            let &condition = first.first().ok_or(BuildError::Results { found: 0, expected: 1 })?;
+            self.check_condition(condition)?;
+        }
+        let types = self.graph.types(first);
+        self.check_results(&repeat.body, &types)?;
+        Ok(self.add(node, Kind::Repeat(repeat), first.to_vec(), types, names))
+    }
+
+    fn add(
+        &mut self,
+        node: &str,
+        kind: Kind,
+        inputs: Vec<TensorId>,
+        types: Vec<TensorType>,
+        names: &[String],
+    ) -> Vec<TensorId> {
         let outputs = self.results(types, names);
-        self.graph.nodes.push(Node {
-            name: node.to_owned(),
-            kind: Kind::If { then, otherwise },
-            inputs: vec![condition],
-            outputs: outputs.iter().copied().map(Some).collect(),
-        });
-        Ok(outputs)
+        let computed = outputs.iter().copied().map(Some).collect();
+        self.graph.nodes.push(Node { name: node.to_owned(), kind, inputs, outputs: computed });
+        outputs
     }
 
     /// Runs a region several times. It is given the number of times it ran before and what is carried, and
@@ -203,12 +255,6 @@ impl Builder {
         body: impl FnOnce(&mut Self, TensorId, &[TensorId]) -> Result<Vec<TensorId>, E>,
         names: &[String],
     ) -> Result<Vec<TensorId>, E> {
-        if conditional {
-            match first.first() {
-                Some(&condition) => self.check_condition(condition)?,
-                None => Err(BuildError::Results { found: 0, expected: 1 })?,
-            }
-        }
         let types = self.graph.types(first);
         let number = self.tensor(format!("{node}.number"), TensorType::new(DType::I64, []), None);
         let carried: Vec<TensorId> = (first.iter().zip(&types))
@@ -216,15 +262,7 @@ impl Builder {
             .collect();
         let inputs = [&[number], &carried[..]].concat();
         let body = self.region(inputs, |b| body(b, number, &carried))?;
-        self.check_results(&body, &types)?;
-        let outputs = self.results(types, names);
-        self.graph.nodes.push(Node {
-            name: node.to_owned(),
-            kind: Kind::Repeat(Repeat { times, conditional, body }),
-            inputs: first.to_vec(),
-            outputs: outputs.iter().copied().map(Some).collect(),
-        });
-        Ok(outputs)
+        Ok(self.add_repeat(node, Repeat { times, conditional, body }, first, names)?)
     }
 
     /// The finished graph.
@@ -238,9 +276,9 @@ impl Builder {
         inputs: Vec<TensorId>,
         body: impl FnOnce(&mut Self) -> Result<Vec<TensorId>, E>,
     ) -> Result<Region, E> {
-        let outside = std::mem::take(&mut self.graph.nodes);
+        let outside = self.open();
         let outputs = body(self);
-        let nodes = std::mem::replace(&mut self.graph.nodes, outside);
+        let nodes = self.close(outside);
         Ok(Region { inputs, nodes, outputs: outputs? })
     }
 

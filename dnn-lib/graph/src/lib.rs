@@ -15,7 +15,7 @@ use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::TensorType;
 
-pub use builder::{BuildError, Builder};
+pub use builder::{BuildError, Builder, Outside};
 pub use verify::GraphError;
 
 /// The number of a tensor of a [`Graph`].

@@ -2,6 +2,7 @@
 
 mod cases;
 mod check;
+mod formulas;
 mod halves;
 mod operations;
 mod random;

@@ -101,6 +101,11 @@ pub(super) fn signed() -> Vec<DType> {
     [FLOATS, &[DType::I8, DType::I16, DType::I32, DType::I64]].concat()
 }
 
+/// Integers.
+pub(super) fn integers() -> Vec<DType> {
+    numbers().into_iter().filter(|dtype| !FLOATS.contains(dtype)).collect()
+}
+
 /// All numbers.
 pub(super) fn numbers() -> Vec<DType> {
     movable().into_iter().filter(|&dtype| dtype != DType::Bool).collect()

@@ -5,12 +5,14 @@
 
 mod elementwise;
 mod errors;
+mod formulas;
 mod fusion;
 mod halves;
 mod movement;
 mod pooling;
 mod products;
 mod reductions;
+mod rows;
 mod views;
 
 use dnn_lib::definition::Definition;

@@ -18,6 +18,25 @@ pub(super) fn reshape(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.apply_to(op::Reshape { shape, allow_zero }, &[input])
 }
 
+/// Shapes are known, so the result is a constant.
+pub(super) fn shape(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let shape: Vec<i64> = call.ty(call.input(0)?).shape.iter().map(|&size| size.cast_signed()).collect();
+    let rank = shape.len() as i64;
+    let place = |from: i64| (if from < 0 { from.saturating_add(rank) } else { from }).clamp(0, rank) as usize;
+    let (start, end) = (place(call.int("start")?.unwrap_or(0)), place(call.int("end")?.unwrap_or(rank)));
+    let sizes = shape.get(start..end).unwrap_or_default();
+    let name = call.node.outputs.first().map(String::as_str).unwrap_or_default();
+    Ok(vec![call.import.integers(name, &[sizes.len() as u64], sizes)])
+}
+
+/// The number of elements, which is known.
+pub(super) fn size(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    // No tensor has more elements than an i64 can count.
+    let elements = call.ty(call.input(0)?).elements().unwrap_or(0).cast_signed();
+    let name = call.node.outputs.first().map(String::as_str).unwrap_or_default();
+    Ok(vec![call.import.integers(name, &[], &[elements])])
+}
+
 pub(super) fn transpose(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let perm = match call.ints("perm")? {
         None => None,

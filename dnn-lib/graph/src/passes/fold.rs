@@ -21,6 +21,11 @@ const FEW: u64 = 1 << 24;
 /// weights takes fewer. What takes more is not a weight in another form, and the machine may as well compute it.
 const MOST: u64 = 1 << 40;
 
+/// The most bytes of a result that is more than twice what it is made of. A larger one, such as a scalar that is
+/// repeated, would only make the image larger; the arithmetic of shapes has far smaller ones. Halves become twice
+/// as many bytes.
+const MOST_MADE: u64 = 1 << 20;
+
 /// The elements that the engine computes at once. What they touch of files stays in memory until they are done.
 const AT_ONCE: u64 = 1 << 22;
 
@@ -36,15 +41,21 @@ pub(crate) fn fold(
     let values: Option<Vec<Bytes>> = inputs.iter().map(|tensor| tensor.value.clone()).collect();
     let Some(values) = values else { return Ok(None) };
     let types: Vec<TensorType> = inputs.iter().map(|tensor| tensor.ty.clone()).collect();
+    let given = values.iter().fold(0u64, |sum, value| sum.saturating_add(value.len() as u64));
     let definition = match operator.define(&types, output)? {
-        Some(Meaning::Computed(definition)) if definition.work() > FEW => definition,
+        Some(Meaning::Computed(definition)) => definition,
         _ => return Ok(Some(evaluate(operator, output, &types, &values)?)),
     };
+    if definition.output.bytes().is_none_or(|bytes| bytes > given.saturating_mul(2).max(MOST_MADE))
+        || definition.work() > MOST
+    {
+        return Ok(None);
+    }
+    if definition.work() <= FEW {
+        return Ok(Some(evaluate(operator, output, &types, &values)?));
+    }
     let values: Vec<&[u8]> = values.iter().map(AsRef::as_ref).collect();
-    // A large result made of little, such as a scalar that is repeated, would only make the image larger.
-    let given = values.iter().fold(0u64, |sum, value| sum.saturating_add(value.len() as u64));
-    let is_more = definition.output.bytes().is_none_or(|bytes| bytes > given);
-    if is_more || definition.work() > MOST { Ok(None) } else { compute(&definition, &values, files) }
+    compute(&definition, &values, files)
 }
 
 /// The result as a mapping of a file without a name. `None` if the engine can't compute it.

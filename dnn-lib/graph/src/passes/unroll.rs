@@ -10,7 +10,7 @@ use crate::{BuildError, Builder, Graph, Kind, Node, Region, Repeat, TensorId};
 
 /// Fewer repetitions than this are written out: then constants depend on their number, and nothing is copied
 /// from one to the next.
-const LEAST_PERIOD: u64 = 16;
+pub const LEAST_PERIOD: u64 = 16;
 
 /// The most nodes that are written out.
 const MOST_NODES: u64 = 1 << 15;

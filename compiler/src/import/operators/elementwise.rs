@@ -1,0 +1,87 @@
+//! Operators of single elements.
+
+use dnn_lib::operator as op;
+use dnn_lib::tensor::{DType, TensorType};
+use graph::TensorId;
+
+use crate::error::NodeError;
+use crate::import::call::{Call, value_error};
+
+/// `saturate` and `round_mode` are about small floats, which we don't have.
+pub(super) fn cast(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let code = call.int("to")?.ok_or(NodeError::MissingAttribute { attribute: "to" })?;
+    let to = onnx::element_type(code).map_err(|name| value_error("to", &name, onnx::ELEMENT_TYPES))?;
+    call.apply(op::Cast { to })
+}
+
+pub(super) fn cast_like(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (input, to) = (call.input(0)?, call.ty(call.input(1)?).dtype);
+    call.apply_to(op::Cast { to }, &[input])
+}
+
+/// Before opset 11 the limits are attributes; since then, inputs.
+pub(super) fn clip(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let input = call.input(0)?;
+    let [min, max] = if call.opset < 11 {
+        // Left out, a limit is the last finite float: an infinite number is brought back to it.
+        let dtype = call.ty(input).dtype;
+        let mut limit = |name: &str, default: f32| -> Result<Option<TensorId>, NodeError> {
+            let limit = call.float(name)?.unwrap_or(default);
+            let single = constant(call, name, limit);
+            call.step(&format!("{name}.cast"), op::Cast { to: dtype }, &[single]).map(Some)
+        };
+        [limit("min", f32::MIN)?, limit("max", f32::MAX)?]
+    } else {
+        [call.optional(1), call.optional(2)]
+    };
+    let inputs: Vec<TensorId> = [Some(input), min, max].into_iter().flatten().collect();
+    call.apply_to(op::Clip { min: min.is_some(), max: max.is_some() }, &inputs)
+}
+
+pub(super) fn bit_shift(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    match call.string("direction")?.as_deref() {
+        Some("LEFT") => call.apply(op::BitShift { left: true }),
+        Some("RIGHT") => call.apply(op::BitShift { left: false }),
+        Some(found) => Err(value_error("direction", &found, "LEFT, RIGHT")),
+        None => Err(NodeError::MissingAttribute { attribute: "direction" }),
+    }
+}
+
+pub(super) fn is_inf(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let operator = op::IsInf {
+        negative: call.flag("detect_negative", true)?,
+        positive: call.flag("detect_positive", true)?,
+    };
+    call.apply(operator)
+}
+
+pub(super) fn hard_sigmoid(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let operator = op::HardSigmoid {
+        alpha: call.float("alpha")?.unwrap_or(0.2),
+        beta: call.float("beta")?.unwrap_or(0.5),
+    };
+    call.apply(operator)
+}
+
+pub(super) fn shrink(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let operator =
+        op::Shrink { bias: call.float("bias")?.unwrap_or(0.0), lambda: call.float("lambd")?.unwrap_or(0.5) };
+    call.apply(operator)
+}
+
+/// An operator with the attribute `alpha`.
+pub(super) fn with_alpha<T: Into<op::Operator>>(
+    call: &mut Call<'_>,
+    default: f32,
+    operator: fn(f32) -> T,
+) -> Result<Vec<TensorId>, NodeError> {
+    let alpha = call.float("alpha")?.unwrap_or(default);
+    call.apply(operator(alpha))
+}
+
+/// A number that the node's attributes give.
+fn constant(call: &mut Call<'_>, what: &str, value: f32) -> TensorId {
+    let output = call.node.outputs.first().map(String::as_str).unwrap_or_default();
+    let (name, ty) = (format!("{output}.{what}"), TensorType::new(DType::F32, []));
+    call.import.builder.tensor(name, ty, Some(value.to_le_bytes().into_iter().collect()))
+}

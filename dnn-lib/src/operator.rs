@@ -8,27 +8,41 @@
 //! # Adding an operator
 //!
 //! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
-//!    checks the inputs and gives the type of the output, `define` says what an element is, with the
-//!    definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
-//!    outputs implements [`Outputs`] instead, as `split.rs` does.
-//! 2. Add its `mod` and `use` lines and its entry in the table below.
-//! 3. Test it in `tests/operators` against a plain reference.
+//! checks the inputs and gives the type of the output, `define` says what an element is, with the
+//! definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
+//! outputs implements [`Outputs`] instead, as `split.rs` does. 2. Add its `mod` and `use` lines and its entry
+//! in the table below. 3. Test it in `tests/operators` against a plain reference.
 //!
 //! A test then asks for its entry in the importer, unless the table calls it internal.
 
 mod activation;
 mod arithmetic;
+mod col2im;
 mod concat;
 mod conv;
+mod cumulative;
+mod einsum;
 mod error;
+mod gather;
 mod gemm;
+mod grid_sample;
 mod matmul;
 mod normalization;
+mod one_hot;
+mod pad;
 mod pool;
+mod range;
+mod rank;
 mod reduction;
+mod repeat;
+mod resample;
+mod reverse_sequence;
+mod scatter;
+mod slice;
 mod softmax;
 mod split;
 mod transpose;
+mod trilu;
 mod view;
 mod window;
 
@@ -36,17 +50,38 @@ use std::ops::RangeInclusive;
 
 pub use activation::{Erf, Exp, Relu, Sigmoid, Tanh};
 pub use arithmetic::{Add, Div, Mul, Sub};
+pub use col2im::Col2Im;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use cumulative::{CumProd, CumSum};
+pub use einsum::Einsum;
 pub use error::{OperatorError, Problem};
+pub use gather::{Gather, GatherElements, GatherND};
 pub use gemm::Gemm;
+pub use grid_sample::{GridSample, Outside, Sampling};
 pub use matmul::MatMul;
-pub use normalization::{BatchNormalization, LayerNormalization};
+pub use normalization::{
+    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LpNormalization,
+    MeanVarianceNormalization, RMSNormalization,
+};
+pub use one_hot::OneHot;
+pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, MaxPool};
-pub use reduction::{GlobalAveragePool, ReduceMean};
-pub use softmax::Softmax;
+pub use range::Range;
+pub use rank::{ByRank, Rank};
+pub use reduction::{
+    ArgMax, ArgMin, GlobalAveragePool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceMax, ReduceMean, ReduceMin,
+    ReduceProd, ReduceSum, ReduceSumSquare,
+};
+pub use repeat::{Expand, Tile};
+pub use resample::{Resample, weights};
+pub use reverse_sequence::ReverseSequence;
+pub use scatter::{ScatterElements, ScatterND, Update};
+pub use slice::Slice;
+pub use softmax::{Hardmax, Softmax};
 pub use split::Split;
 pub use transpose::Transpose;
+pub use trilu::Trilu;
 pub use view::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use window::{Padding, Window};
 
@@ -63,8 +98,8 @@ pub enum Meaning {
     },
     /// The output is all inputs, one behind the other.
     Joined,
-    /// The output is computed. The definition sees the bytes of each tensor, perhaps with another shape, or as
-    /// integers if it only moves them.
+    /// The output is computed. The definition sees the bytes of each tensor, perhaps with another shape, or
+    /// as integers if it only moves them.
     Computed(Definition),
 }
 
@@ -153,44 +188,114 @@ macro_rules! operators {
 operators! {
     /// Sum of two tensors, with broadcasting.
     Add: 2..=2;
+    /// Where the largest value is along an axis.
+    ArgMax: 1..=1;
+    /// Where the smallest value is along an axis.
+    ArgMin: 1..=1;
     /// Mean over a sliding window.
     AveragePool: 1..=1;
     /// Normalization with a given mean and variance per channel; inputs: X, scale, B, mean, variance.
     BatchNormalization: 5..=5;
+    /// Where the elements with the first ranks are along an axis; input: the ranks.
+    ByRank: 1..=1, internal;
+    /// An image made of its windows.
+    Col2Im: 1..=1;
     /// Tensors joined along an axis.
     Concat: 1..=usize::MAX;
     /// Convolution in any number of spatial dimensions; inputs: X, W, optionally B.
     Conv: 2..=3;
+    /// Product of all elements up to each along an axis.
+    CumProd: 1..=1;
+    /// Sum of all elements up to each along an axis.
+    CumSum: 1..=1;
     /// Quotient of two tensors, with broadcasting.
     Div: 2..=2;
+    /// Sums of products, by a formula.
+    Einsum: 1..=usize::MAX;
     /// The error function, correctly rounded.
     Erf: 1..=1;
     /// The exponential, correctly rounded.
     Exp: 1..=1;
+    /// A tensor broadcast with a shape.
+    Expand: 1..=1;
     /// The same bytes as a matrix.
     Flatten: 1..=1;
+    /// Slices of a tensor along an axis, by indices; inputs: data, indices.
+    Gather: 2..=2;
+    /// Elements of a tensor along an axis, by indices; inputs: data, indices.
+    GatherElements: 2..=2;
+    /// Slices of a tensor, by tuples of indices; inputs: data, indices.
+    GatherND: 2..=2;
     /// alpha * A' * B' + beta * C, where ' is an optional transposition; inputs: A, B, optionally C.
     Gemm: 2..=3;
     /// Mean over all spatial dimensions.
     GlobalAveragePool: 1..=1;
+    /// Maximum over all spatial dimensions.
+    GlobalMaxPool: 1..=1;
+    /// An image sampled at given points; inputs: X, points.
+    GridSample: 2..=2;
+    /// Normalization with the mean and the variance of groups of channels; inputs: X, scale, B.
+    GroupNormalization: 3..=3;
+    /// 1 at the first maximum along an axis, 0 elsewhere.
+    Hardmax: 1..=1;
     /// The same tensor.
     Identity: 1..=1;
+    /// Normalization with the mean and the variance of each channel; inputs: X, scale, B.
+    InstanceNormalization: 3..=3;
     /// Normalization with the mean and the variance of trailing dimensions; inputs: X, scale, optionally B.
     LayerNormalization: 2..=3;
+    /// A tensor divided by its norm along an axis.
+    LpNormalization: 1..=1;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
     /// Maximum over a sliding window.
     MaxPool: 1..=1;
+    /// Normalization with the mean and the variance over some axes.
+    MeanVarianceNormalization: 1..=1;
     /// Product of two tensors, with broadcasting.
     Mul: 2..=2;
+    /// Indices as vectors; inputs: indices, the values elsewhere and at the index.
+    OneHot: 2..=2;
+    /// A tensor with elements added around it or removed; inputs: data, optionally the value around it.
+    Pad: 1..=2;
+    /// Division by the root of the mean square of trailing dimensions; inputs: X, scale.
+    RMSNormalization: 2..=2;
+    /// Numbers at regular distances; inputs: start, delta.
+    Range: 2..=2;
+    /// How many elements along an axis go before each one, in order of size.
+    Rank: 1..=1, internal;
+    /// Sum of magnitudes over some axes.
+    ReduceL1: 1..=1;
+    /// Root of the sum of squares over some axes.
+    ReduceL2: 1..=1;
+    /// Maximum over some axes.
+    ReduceMax: 1..=1;
     /// Mean over some axes.
     ReduceMean: 1..=1;
+    /// Minimum over some axes.
+    ReduceMin: 1..=1;
+    /// Product over some axes.
+    ReduceProd: 1..=1;
+    /// Sum over some axes.
+    ReduceSum: 1..=1;
+    /// Sum of squares over some axes.
+    ReduceSumSquare: 1..=1;
     /// x if it is positive, else 0.
     Relu: 1..=1;
+    /// Other sizes along some axes; inputs: X, tables of indices and weights.
+    Resample: 2..=usize::MAX, internal;
     /// The same bytes with another shape.
     Reshape: 1..=1;
+    /// Sequences backwards; inputs: data, lengths.
+    ReverseSequence: 2..=2;
+    /// Elements replaced along an axis, by indices; inputs: data, indices, updates.
+    ScatterElements: 3..=3;
+    /// Slices replaced, by tuples of indices; inputs: data, indices, updates.
+    ScatterND: 3..=3;
     /// 1 / (1 + exp(-x)), correctly rounded.
     Sigmoid: 1..=1;
+    /// Elements at regular distances along some axes.
+    Slice: 1..=1;
     /// Exponentials along an axis, divided by their sum.
     Softmax: 1..=1;
     /// Parts of a tensor along an axis.
@@ -201,8 +306,12 @@ operators! {
     Sub: 2..=2;
     /// The hyperbolic tangent, correctly rounded.
     Tanh: 1..=1;
+    /// Copies of a tensor side by side.
+    Tile: 1..=1;
     /// The dimensions in another order.
     Transpose: 1..=1;
+    /// A triangle of matrices; inputs: data, optionally the number of the diagonal.
+    Trilu: 1..=2;
     /// The same bytes with dimensions of size 1 added.
     Unsqueeze: 1..=1;
 }

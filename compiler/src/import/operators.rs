@@ -1,13 +1,20 @@
 //! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
 mod constant;
+mod image;
+mod index;
+mod movement;
+mod normalize;
 mod reduce;
+mod resize;
 mod shape;
+mod signal;
 mod window;
 
 use std::ops::RangeInclusive;
 
 use dnn_lib::operator as op;
+use dnn_lib::tensor::DType;
 use graph::TensorId;
 
 use super::Import;
@@ -40,34 +47,84 @@ const POOL: &[&str] = &[
 #[rustfmt::skip]
 const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Add", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Add) },
+    OnnxOperator { name: "AffineGrid", since: 20, inputs: 2..=2, attributes: &["align_corners"], import: image::affine_grid },
+    OnnxOperator { name: "ArgMax", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMax { axis, keep_dims, last }.into()) },
+    OnnxOperator { name: "ArgMin", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMin { axis, keep_dims, last }.into()) },
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
     OnnxOperator { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
+    OnnxOperator { name: "CenterCropPad", since: 18, inputs: 2..=2, attributes: &["axes"], import: movement::center_crop_pad },
+    OnnxOperator { name: "Col2Im", since: 18, inputs: 3..=3, attributes: &["dilations", "pads", "strides"], import: window::col2im },
+    OnnxOperator { name: "Compress", since: 9, inputs: 2..=2, attributes: &["axis"], import: index::compress },
     OnnxOperator { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
     OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
+    OnnxOperator { name: "ConstantOfShape", since: 9, inputs: 1..=1, attributes: &["value"], import: movement::constant_of_shape },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
+    OnnxOperator { name: "ConvTranspose", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"], import: window::conv_transpose },
+    OnnxOperator { name: "CumProd", since: 26, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumProd { axis, exclusive, reverse }.into()) },
+    OnnxOperator { name: "CumSum", since: 11, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumSum { axis, exclusive, reverse }.into()) },
+    OnnxOperator { name: "DFT", since: 17, inputs: 1..=3, attributes: &["axis", "inverse", "onesided"], import: signal::dft },
+    OnnxOperator { name: "DepthToSpace", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::depth_to_space },
     OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
     OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "Einsum", since: 12, inputs: 1..=ANY, attributes: &["equation"], import: index::einsum },
     OnnxOperator { name: "Erf", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Erf) },
     OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
+    OnnxOperator { name: "Expand", since: 8, inputs: 2..=2, attributes: &[], import: movement::expand },
+    OnnxOperator { name: "EyeLike", since: 9, inputs: 1..=1, attributes: &["dtype", "k"], import: index::eye_like },
     OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
+    OnnxOperator { name: "Gather", since: 1, inputs: 2..=2, attributes: &["axis"], import: movement::gather },
+    OnnxOperator { name: "GatherElements", since: 11, inputs: 2..=2, attributes: &["axis"], import: |call| { let axis = call.int("axis")?.unwrap_or(0); call.apply(op::GatherElements { axis }) } },
+    OnnxOperator { name: "GatherND", since: 11, inputs: 2..=2, attributes: &["batch_dims"], import: |call| { let batch_dims = call.size("batch_dims")?; call.apply(op::GatherND { batch_dims }) } },
     OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
     OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
+    OnnxOperator { name: "GlobalMaxPool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalMaxPool) },
+    OnnxOperator { name: "GridSample", since: 16, inputs: 2..=2, attributes: &["align_corners", "mode", "padding_mode"], import: image::grid_sample },
+    OnnxOperator { name: "GroupNormalization", since: 18, inputs: 3..=3, attributes: &["epsilon", "num_groups", "stash_type"], import: normalize::group },
+    OnnxOperator { name: "Hardmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Hardmax { axis }.into()) },
     OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
-    OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: layer_normalization },
+    OnnxOperator { name: "InstanceNormalization", since: 6, inputs: 3..=3, attributes: &["epsilon"], import: normalize::instance },
+    OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: normalize::layer },
+    OnnxOperator { name: "LpNormalization", since: 1, inputs: 1..=1, attributes: &["axis", "p"], import: normalize::lp },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
+    OnnxOperator { name: "MaxUnpool", since: 9, inputs: 2..=3, attributes: &["kernel_shape", "pads", "strides"], import: window::max_unpool },
+    OnnxOperator { name: "MeanVarianceNormalization", since: 9, inputs: 1..=1, attributes: &["axes"], import: normalize::mean_variance },
     OnnxOperator { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
-    OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
+    OnnxOperator { name: "NonZero", since: 9, inputs: 1..=1, attributes: &[], import: index::non_zero },
+    OnnxOperator { name: "OneHot", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::one_hot },
+    OnnxOperator { name: "Pad", since: 2, inputs: 1..=4, attributes: &["mode", "pads", "value"], import: movement::pad },
+    OnnxOperator { name: "RMSNormalization", since: 23, inputs: 2..=2, attributes: &["axis", "epsilon", "stash_type"], import: normalize::rms },
+    OnnxOperator { name: "Range", since: 11, inputs: 3..=3, attributes: &[], import: movement::range },
+    OnnxOperator { name: "ReduceL1", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l1 },
+    OnnxOperator { name: "ReduceL2", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l2 },
+    OnnxOperator { name: "ReduceMax", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::max },
+    OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::mean },
+    OnnxOperator { name: "ReduceMin", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::min },
+    OnnxOperator { name: "ReduceProd", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::prod },
+    OnnxOperator { name: "ReduceSum", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::sum },
+    OnnxOperator { name: "ReduceSumSquare", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::sum_square },
     OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
+    OnnxOperator { name: "Resize", since: 10, inputs: 1..=4, attributes: &["antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode"], import: resize::resize },
+    OnnxOperator { name: "ReverseSequence", since: 10, inputs: 2..=2, attributes: &["batch_axis", "time_axis"], import: index::reverse_sequence },
+    OnnxOperator { name: "STFT", since: 17, inputs: 2..=4, attributes: &["onesided"], import: signal::stft },
+    OnnxOperator { name: "Scatter", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::scatter_elements },
+    OnnxOperator { name: "ScatterElements", since: 11, inputs: 3..=3, attributes: &["axis", "reduction"], import: index::scatter_elements },
+    OnnxOperator { name: "ScatterND", since: 11, inputs: 3..=3, attributes: &["reduction"], import: |call| { let update = index::update(call)?; call.apply(op::ScatterND { update }) } },
     OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
-    OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
+    OnnxOperator { name: "Slice", since: 1, inputs: 1..=5, attributes: &["axes", "ends", "starts"], import: movement::slice },
+    OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Softmax { axis }.into()) },
+    OnnxOperator { name: "SpaceToDepth", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::space_to_depth },
     OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
     OnnxOperator { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
     OnnxOperator { name: "Sub", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Sub) },
     OnnxOperator { name: "Tanh", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
+    OnnxOperator { name: "Tile", since: 6, inputs: 2..=2, attributes: &[], import: movement::tile },
+    OnnxOperator { name: "TopK", since: 1, inputs: 1..=2, attributes: &["axis", "k", "largest", "sorted"], import: index::top_k },
     OnnxOperator { name: "Transpose", since: 1, inputs: 1..=1, attributes: &["perm"], import: shape::transpose },
+    OnnxOperator { name: "Trilu", since: 14, inputs: 1..=2, attributes: &["upper"], import: |call| { let upper = call.flag("upper", true)?; call.apply(op::Trilu { upper }) } },
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
+    OnnxOperator { name: "Upsample", since: 7, inputs: 1..=2, attributes: &["mode", "scales"], import: resize::upsample },
 ];
 
 /// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
@@ -135,19 +192,6 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.apply(operator)
 }
 
-fn layer_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    // The sums are computed in the type of the elements, which is at least binary32.
-    let stash = call.int("stash_type")?.unwrap_or(1);
-    if stash != 1 {
-        return Err(value_error("stash_type", &stash, "1 (float)"));
-    }
-    let operator = op::LayerNormalization {
-        axis: call.int("axis")?.unwrap_or(-1),
-        epsilon: call.float("epsilon")?.unwrap_or(1e-5),
-    };
-    call.apply(operator)
-}
-
 fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     if call.flag("training_mode", false)? {
         return Err(value_error("training_mode", &1, "0 (inference)"));
@@ -167,11 +211,14 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> 
     call.apply(op::BatchNormalization { epsilon })
 }
 
-/// Dropout does nothing during inference.
+/// Dropout does nothing during inference, and keeps all elements if its ratio is 0.
 fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.float("ratio")?;
     call.int("seed")?;
-    if let Some(training) = call.optional(2) {
+    let keeps_all = call.optional(1).is_some_and(|ratio| {
+        call.tensor(ratio).value.as_ref().is_some_and(|value| value.iter().all(|&byte| byte == 0))
+    });
+    if let Some(training) = call.optional(2).filter(|_| !keeps_all) {
         let tensor = call.tensor(training);
         let (tensor, found) = (tensor.name.clone(), tensor.value.clone());
         if found.as_ref().is_none_or(|value| value.iter().any(|&byte| byte != 0)) {
@@ -180,24 +227,15 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         }
     }
     let input = call.input(0)?;
-    call.apply_to(op::Identity, &[input])
-}
-
-/// Before opset 13, the dimensions from `axis` on counted as one: the rows of a matrix were normalized.
-fn softmax(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let input = call.input(0)?;
-    if call.opset >= 13 {
-        let axis = call.int("axis")?.unwrap_or(-1);
-        return call.apply(op::Softmax { axis });
+    let mut outputs = call.apply_to(op::Identity, &[input])?;
+    if let Some(name) = call.node.outputs.get(1).filter(|name| !name.is_empty()) {
+        // The mask says which elements were kept. Before opset 10 it has their type.
+        let ty = call.ty(input).clone();
+        let one = index::one(call, "one", if call.opset < 10 { ty.dtype } else { DType::Bool });
+        let mask = op::Expand { shape: ty.shape };
+        outputs.extend(call.import.apply(&call.label, mask, &[one], std::slice::from_ref(name))?);
     }
-    let axis = call.int("axis")?.unwrap_or(1);
-    let shape: Vec<i64> = call.ty(input).shape.iter().map(|&size| size.cast_signed()).collect();
-    if axis == -1 || axis == shape.len() as i64 - 1 {
-        return call.apply(op::Softmax { axis });
-    }
-    let rows = call.step("rows", op::Flatten { axis }, &[input])?;
-    let normalized = call.step("softmax", op::Softmax { axis: 1 }, &[rows])?;
-    call.apply_to(op::Reshape { shape, allow_zero: true }, &[normalized])
+    Ok(outputs)
 }
 
 fn concat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {

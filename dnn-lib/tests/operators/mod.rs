@@ -7,10 +7,13 @@ mod elementwise;
 mod errors;
 mod fusion;
 mod halves;
+mod indexing;
 mod movement;
+mod normalization;
 mod pooling;
 mod products;
 mod reductions;
+mod sums;
 mod views;
 
 use dnn_lib::definition::Definition;

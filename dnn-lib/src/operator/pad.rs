@@ -35,9 +35,10 @@ impl Pad {
     /// The sizes of the output.
     fn shape(&self, input: &TensorType) -> Result<Vec<u64>, Problem> {
         let fits = self.pads.len() == input.shape.len()
-            && self.pads.iter().all(|(before, after)| before.abs() <= MOST && after.abs() <= MOST);
+            && self.pads.iter().all(|pads| [pads.0, pads.1].iter().all(|pad| (-MOST..=MOST).contains(pad)))
+            && input.shape.iter().all(|&size| size <= MOST.cast_unsigned() << 10);
         check_attribute("pads", &self.pads, fits, || {
-            format!("must have {} pairs of numbers up to 2^40", input.shape.len())
+            format!("must have {} pairs of numbers up to 2^40, for sizes up to 2^50", input.shape.len())
         })?;
         let mut shape = Vec::new();
         for (&size, &(before, after)) in input.shape.iter().zip(&self.pads) {

@@ -6,7 +6,7 @@ use crate::operator::error::{
 };
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{BinaryOp, Const, Expr, Ops, Type, Value};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, TensorType, elements};
 
 /// How a reduction is computed: its values are combined in 16 lanes.
 struct Form {
@@ -131,7 +131,7 @@ fn reduce(
         let x = b.load(Source::Input(0), over.place(b.indices(), along));
         (form.element)(b, dtype, x)
     });
-    let result = (form.result)(&mut b, dtype, all, sizes.iter().product());
+    let result = (form.result)(&mut b, dtype, all, elements(&sizes).unwrap_or(u64::MAX));
     Ok(b.finish(result)?.into())
 }
 

@@ -230,11 +230,16 @@ proptest! {
             let n = kept.len() as i64;
             (-before.max(0)..n + after.max(0)).map(|place| {
                 let period: Vec<u64> = match mode {
-                    PadMode::Reflect => kept.iter().chain(kept.iter().rev().skip(1).take(kept.len().saturating_sub(2))).copied().collect(),
+                    PadMode::Reflect => {
+                        let back = kept.iter().rev().skip(1).take(kept.len().saturating_sub(2));
+                        kept.iter().chain(back).copied().collect()
+                    }
                     _ => kept.clone(),
                 };
                 match mode {
-                    PadMode::Constant => usize::try_from(place).ok().and_then(|place| kept.get(place).copied()),
+                    PadMode::Constant => {
+                        usize::try_from(place).ok().and_then(|place| kept.get(place).copied())
+                    }
                     PadMode::Edge => Some(kept[place.clamp(0, n - 1) as usize]),
                     _ => Some(period[place.rem_euclid(period.len() as i64) as usize]),
                 }
@@ -242,7 +247,8 @@ proptest! {
         }).collect();
         let sizes: Vec<u64> = along.iter().map(|along| along.len() as u64).collect();
         let right = Ints::from_fn(&sizes, |at| {
-            let from = at.iter().zip(&along).map(|(&i, along)| along[i as usize]).collect::<Option<Vec<u64>>>();
+            let from = at.iter().zip(&along).map(|(&i, along)| along[i as usize]);
+            let from = from.collect::<Option<Vec<u64>>>();
             from.map_or(-5, |from| x.at(&from))
         });
         prop_assert_eq!(run(Pad { mode, pads }, &[&x, &value]), right);
@@ -315,7 +321,9 @@ proptest! {
             order.sort_by_key(|&place| value(place));
             order
         };
-        let right = Ints::from_fn(&shape, |at| order(&at).iter().position(|&place| place == at[axis]).unwrap() as i64);
+        let right = Ints::from_fn(&shape, |at| {
+            order(&at).iter().position(|&place| place == at[axis]).unwrap() as i64
+        });
         let ranks = run(Rank { axis: axis as i64, largest }, &[&x]);
         prop_assert_eq!(&ranks, &right);
         let count = shape[axis].div_ceil(2);

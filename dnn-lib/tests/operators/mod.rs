@@ -185,3 +185,11 @@ fn tensor(shape: impl Into<Vec<u64>>) -> impl Strategy<Value = Tensor> {
 fn shape(rank: impl Into<prop::collection::SizeRange>, most: u64) -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(1..=most, rank)
 }
+
+/// A tensor of at most three dimensions, and one of its axes.
+fn any_axis(least_rank: usize, most: u64) -> impl Strategy<Value = (Tensor, usize)> {
+    shape(least_rank..=3, most).prop_flat_map(|shape| {
+        let rank = shape.len();
+        (tensor(shape), 0..rank)
+    })
+}

@@ -6,7 +6,7 @@ use dnn_lib::operator::{
 };
 use proptest::prelude::*;
 
-use super::{Tensor, assert_same, indices, lane_sum, run, run_output, shape, tensor};
+use super::{Tensor, any_axis, assert_same, indices, lane_sum, run, run_output, shape, tensor};
 
 /// The mean of a row and the reciprocal of its deviation.
 fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
@@ -49,7 +49,7 @@ proptest! {
 
     #[test]
     fn rows_and_chosen_dimensions(
-        (x, axis) in shape(2..=3, 6).prop_flat_map(|shape| { let rank = shape.len(); (tensor(shape), 0..rank) }),
+        (x, axis) in any_axis(2, 6),
         scale in tensor([1]),
     ) {
         let trailing = |at: &[u64]| -> Vec<f32> {
@@ -71,7 +71,8 @@ proptest! {
                 let (mean, factor) = moments(&trailing(at), epsilon);
                 [mean, factor][which]
             });
-            let (ty, found) = run_output(&layer, output, &[x.ty(), scale.ty()], &[&x.bytes(), &scale.bytes()]);
+            let types = [x.ty(), scale.ty()];
+            let (ty, found) = run_output(&layer, output, &types, &[&x.bytes(), &scale.bytes()]);
             let found = found.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
             assert_same(&Tensor::new(ty.shape, found), &right);
         }
@@ -103,7 +104,10 @@ proptest! {
     #[test]
     fn points_between_pixels(
         x in tensor([1, 2, 3, 4]),
-        points in prop::collection::vec(prop_oneof![9 => -1.6..1.6f32, 1 => Just(f32::NAN), 1 => Just(1e30)], 12),
+        points in prop::collection::vec(
+            prop_oneof![9 => -1.6..1.6f32, 1 => Just(f32::NAN), 1 => Just(1e30)],
+            12,
+        ),
     ) {
         // Linear, with zeros around, and the corners at the corners.
         let grid = Tensor::new([1, 2, 3, 2], points);

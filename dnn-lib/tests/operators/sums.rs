@@ -7,7 +7,7 @@ use dnn_lib::operator::{
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
 
-use super::{Tensor, assert_same, indices, run, run_bytes, run_output, shape, tensor};
+use super::{Tensor, any_axis, assert_same, indices, run, run_bytes, run_output, shape, tensor};
 
 /// Values in 16 lanes, which are combined by halving.
 fn in_lanes(init: f32, values: impl IntoIterator<Item = f32>, combine: impl Fn(f32, f32) -> f32) -> f32 {
@@ -98,7 +98,7 @@ proptest! {
             x.shape.iter().zip(&reduced).map(|(&size, &own)| if own == which { size } else { 1 }).collect()
         };
         let (kept, along) = (pick(false), pick(true));
-        let axes: Vec<i64> = (0..).zip(&reduced).filter(|(_, reduced)| **reduced).map(|(axis, _)| axis).collect();
+        let axes = (0..).zip(&reduced).filter(|(_, reduced)| **reduced).map(|(axis, _)| axis).collect();
         for (operator, plain) in reductions(axes) {
             let right = Tensor::from_fn(&kept, |i| {
                 let at = |k: Vec<u64>| -> Vec<u64> { i.iter().zip(&k).map(|(i, k)| i + k).collect() };
@@ -110,7 +110,7 @@ proptest! {
 
     #[test]
     fn places_of_extremes(
-        (x, axis) in shape(1..=3, 6).prop_flat_map(|shape| { let rank = shape.len(); (tensor(shape), 0..rank) }),
+        (x, axis) in any_axis(1, 6),
         last in any::<bool>(),
     ) {
         // Few different values, so that there are ties.
@@ -136,7 +136,7 @@ proptest! {
 
     #[test]
     fn running_sums_and_products(
-        (x, axis) in shape(1..=3, 7).prop_flat_map(|shape| { let rank = shape.len(); (tensor(shape), 0..rank) }),
+        (x, axis) in any_axis(1, 7),
         exclusive in any::<bool>(),
         reverse in any::<bool>(),
     ) {
@@ -185,12 +185,16 @@ proptest! {
 
     #[test]
     fn an_image_is_the_sum_of_its_windows(
-        stride in 1..=3u64, dilation in 1..=2u64, pads in (0..=2u64, 0..=2u64), kernel in 1..=3u64, more in 0..=6u64,
+        (stride, dilation, kernel) in (1..=3u64, 1..=2u64, 1..=3u64),
+        pads in (0..=2u64, 0..=2u64),
+        more in 0..=6u64,
     ) {
         let extent = (kernel - 1) * dilation + 1;
         let image = (extent + more).saturating_sub(pads.0 + pads.1).max(1);
         let windows = (image + pads.0 + pads.1 - extent) / stride + 1;
-        let x = Tensor::from_fn(&[2, 3 * kernel, windows], |at| 0.5 + (at[0] * 37 + at[1] * 11 + at[2] * 5) as f32 / 3.0);
+        let x = Tensor::from_fn(&[2, 3 * kernel, windows], |at| {
+            0.5 + (at[0] * 37 + at[1] * 11 + at[2] * 5) as f32 / 3.0
+        });
         let right = Tensor::from_fn(&[2, 3, image], |at| {
             let mut sum = 0.0;
             for k in 0..kernel {
@@ -225,7 +229,10 @@ proptest! {
         };
         // Some indices are out of range, and take the nearest element.
         let places: Vec<Vec<i64>> = (0..2)
-            .map(|axis| (0..sizes[axis] * taps[axis]).map(|_| next(x.shape[axis + 1] + 2) as i64 - 1).collect())
+            .map(|axis| {
+                let size = x.shape[axis + 1];
+                (0..sizes[axis] * taps[axis]).map(|_| next(size + 2) as i64 - 1).collect()
+            })
             .collect();
         let weights: Vec<Tensor> = (0..2)
             .map(|axis| Tensor::from_fn(&[sizes[axis], taps[axis]], |_| next(64) as f32 / 16.0 - 2.0))
@@ -248,7 +255,8 @@ proptest! {
         let mut bytes = vec![x.bytes()];
         for axis in 0..2 {
             types.extend([TensorType::new(DType::I64, [sizes[axis], taps[axis]]), weights[axis].ty()]);
-            bytes.extend([places[axis].iter().flat_map(|x| x.to_le_bytes()).collect(), weights[axis].bytes()]);
+            let own = places[axis].iter().flat_map(|x| x.to_le_bytes()).collect();
+            bytes.extend([own, weights[axis].bytes()]);
         }
         let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
         let (ty, found) = run_bytes(&operator.into(), &types, &bytes);
@@ -257,7 +265,10 @@ proptest! {
     }
 
     #[test]
-    fn maxima_of_windows_have_places(x in shape(4..=4, 5).prop_flat_map(tensor), column_major in any::<bool>()) {
+    fn maxima_of_windows_have_places(
+        x in shape(4..=4, 5).prop_flat_map(tensor),
+        column_major in any::<bool>(),
+    ) {
         let x = Tensor { data: x.data.iter().map(|x| x.round()).collect(), ..x };
         let kernel = vec![x.shape[2].min(2), x.shape[3].min(3)];
         let window = Window { strides: vec![2, 1], ..Window::default() };
@@ -267,7 +278,8 @@ proptest! {
             let places: Vec<Vec<u64>> = indices(&kernel)
                 .map(|k| vec![at[0], at[1], at[2] * 2 + k[0], at[3] + k[1]]).collect();
             let values: Vec<f32> = places.iter().map(|place| x.at(place)).collect();
-            let [n, c, h, w] = places[best(&values, |a, b| a > b, false) as usize][..] else { panic!("four") };
+            let first = best(&values, |a, b| a > b, false);
+            let [n, c, h, w] = places[first as usize][..] else { panic!("four") };
             let [_, channels, height, width] = x.shape[..] else { panic!("four") };
             let own = if column_major { h + w * height } else { h * width + w };
             ((n * channels + c) * height * width + own) as i64

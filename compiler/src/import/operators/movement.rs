@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dnn_lib::operator::{self as op, PadMode};
-use dnn_lib::tensor::{DType, TensorType};
+use dnn_lib::tensor::{DType, TensorType, elements};
 use graph::TensorId;
 use onnx::Attribute;
 
@@ -64,7 +64,7 @@ pub(super) fn constant_of_shape(call: &mut Call<'_>) -> Result<Vec<TensorId>, No
     let shape = call.constant_sizes(0, SHAPE)?;
     let (dtype, bytes) = match call.node.attributes.get("value") {
         None => (DType::F32, Bytes::from_static(&[0; 4])),
-        Some(Attribute::Tensor(tensor)) if tensor.dims().iter().product::<u64>() == 1 => {
+        Some(Attribute::Tensor(tensor)) if elements(tensor.dims()) == Some(1) => {
             let (dtype, _, bytes) = tensor.clone().into_parts();
             (dtype, bytes)
         }
@@ -197,7 +197,9 @@ fn block_size(call: &Call<'_>) -> Result<i64, NodeError> {
 /// The dimensions of an image.
 fn image(call: &Call<'_>, input: TensorId) -> Result<[i64; 4], NodeError> {
     let shape: Vec<i64> = call.ty(input).shape.iter().map(|&size| size.cast_signed()).collect();
-    <[i64; 4]>::try_from(&shape[..]).map_err(|_| NodeError::InputValue {
+    let image =
+        <[i64; 4]>::try_from(&shape[..]).ok().filter(|image| image.iter().all(|&size| size < 1 << 44));
+    image.ok_or_else(|| NodeError::InputValue {
         index: 0,
         tensor: call.tensor(input).name.clone(),
         found: format!("of shape {shape:?}"),

@@ -259,8 +259,8 @@ impl Resize {
         let scale = if self.antialias { scale.min(1.0) } else { 1.0 };
         match self.mode {
             Mode::Nearest(_) => 1,
-            Mode::Linear => 2 * (1.0 / scale).ceil() as u64,
-            Mode::Cubic(_) => 2 * (2.0 / scale).ceil() as u64,
+            Mode::Linear => ((1.0 / scale).ceil() as u64).saturating_mul(2),
+            Mode::Cubic(_) => ((2.0 / scale).ceil() as u64).saturating_mul(2),
         }
     }
 

@@ -9,9 +9,10 @@ use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
 const WHY: &str = "it decides the shape of the output";
+const LENGTHS: &str = "lengths from 1 whose transforms are matrices of at most 2^23 numbers";
 
 /// The most elements of a matrix.
-const MOST: u64 = 1 << 28;
+const MOST: u64 = 1 << 25;
 
 /// The cosine and the sine of `turn / turns` of a circle. With additions and multiplications only, so that
 /// every computer makes the same tables.
@@ -63,6 +64,12 @@ impl Transform {
             (true, true) => (self.length, false),
             (false, _) => (self.length, true),
         }
+    }
+
+    /// Whether the matrix is not too large.
+    fn fits(&self) -> bool {
+        let size = self.given.checked_mul(self.result().0);
+        self.length > 0 && self.given > 0 && size.is_some_and(|size| size <= MOST / 4)
     }
 
     /// The matrix, by rows for the parts of the elements of a signal and columns for those of the result.
@@ -131,9 +138,8 @@ pub(super) fn dft(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     };
     let transform = Transform { length, given, complex: parts == 2, inverse, onesided };
     let (count, complex) = transform.result();
-    let size = given.checked_mul(count).filter(|&size| length > 0 && given > 0 && size < MOST / 4);
-    if size.is_none() {
-        return Err(value_error("dft_length", &length, "lengths from 1 whose square is below 2^26"));
+    if !transform.fits() {
+        return Err(value_error("dft_length", &length, LENGTHS));
     }
     let (dtype, bytes) = floats(call, 0, &transform.matrix())?;
     let results = 1 + u64::from(complex);
@@ -182,12 +188,12 @@ pub(super) fn stft(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     };
     let complex = parts == 2;
     let onesided = call.flag("onesided", true)? && !complex;
-    let length = u64::try_from(length).ok().filter(|&length| length > 0 && length < 1 << 13);
-    let step = u64::try_from(step).ok().filter(|&step| step > 0 && step < 1 << 30);
-    let (Some(length), Some(step)) = (length, step) else {
-        return Err(value_error("frame_length", &format!("{length:?}"), "1 to 8191, with steps below 2^30"));
-    };
+    let length = u64::try_from(length).unwrap_or(0);
+    let step = u64::try_from(step).unwrap_or(0);
     let transform = Transform { length, given: length, complex, inverse: false, onesided };
+    if !transform.fits() {
+        return Err(value_error("frame_length", &length, LENGTHS));
+    }
     let (count, _) = transform.result();
     let (dtype, bytes) = floats(call, 0, &transform.matrix())?;
     let mut matrix = call.constant("matrix", TensorType::new(dtype, [length, parts, 2 * count]), bytes);

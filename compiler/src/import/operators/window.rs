@@ -201,7 +201,7 @@ pub(super) fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeE
     let grouped = call.step("groups", reshape(grouped), &[w])?;
     let perm = [0, 2, 1].into_iter().chain(3..3 + rank as u64).collect();
     let turned = call.step("turned", op::Transpose { perm: Some(perm) }, &[grouped])?;
-    let filters = [&[group * outer, inner][..], &spatial].concat();
+    let filters = [&[group.saturating_mul(outer), inner][..], &spatial].concat();
     let filters = call.step("filters", reshape(filters), &[turned])?;
     let backwards = op::Slice {
         axes: Some((2..2 + rank as i64).collect()),

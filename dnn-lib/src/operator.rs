@@ -8,34 +8,51 @@
 //! # Adding an operator
 //!
 //! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
-//!    checks the inputs and gives the type of the output, `define` says what an element is, with the
-//!    definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
-//!    outputs implements [`Outputs`] instead, as `split.rs` does.
-//! 2. Add its `mod` and `use` lines and its entry in the table below.
-//! 3. Test it in `tests/operators` against a plain reference.
+//! checks the inputs and gives the type of the output, `define` says what an element is, with the
+//! definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
+//! outputs implements [`Outputs`] instead, as `split.rs` does. 2. Add its `mod` and `use` lines and its entry
+//! in the table below. 3. Test it in `tests/operators` against a plain reference.
 //!
 //! A test then asks for its entry in the importer, unless the table calls it internal.
 
+mod col2im;
 mod concat;
 mod conv;
+mod cumulative;
+mod einsum;
 mod elementwise;
 mod error;
+mod gather;
 mod gemm;
+mod grid_sample;
 mod matmul;
 mod normalization;
+mod one_hot;
+mod pad;
 mod pool;
+mod range;
+mod rank;
 mod reduction;
+mod repeat;
+mod resample;
+mod reverse_sequence;
 mod row;
+mod scatter;
+mod slice;
 mod softmax;
 mod split;
 mod transpose;
+mod trilu;
 mod view;
 mod window;
 
 use std::ops::RangeInclusive;
 
+pub use col2im::Col2Im;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use cumulative::{CumProd, CumSum};
+pub use einsum::Einsum;
 pub use elementwise::{
     Abs, Add, And, BitShift, BitwiseAnd, BitwiseNot, BitwiseOr, BitwiseXor, Cast, Ceil, Clip, Div, Equal,
     Erf, Exp, Floor, Greater, GreaterOrEqual, HardSigmoid, HardSwish, IsInf, IsNaN, LeakyRelu, Less,
@@ -43,15 +60,33 @@ pub use elementwise::{
     Sign, Softsign, Sqrt, Sub, Sum, SwiGLU, Swish, Tanh, ThresholdedRelu, Where, Xor,
 };
 pub use error::{OperatorError, Problem};
+pub use gather::{Gather, GatherElements, GatherND};
 pub use gemm::Gemm;
+pub use grid_sample::{GridSample, Outside, Sampling};
 pub use matmul::MatMul;
-pub use normalization::{BatchNormalization, LayerNormalization};
+pub use normalization::{
+    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LpNormalization,
+    MeanVarianceNormalization, RMSNormalization,
+};
+pub use one_hot::OneHot;
+pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, MaxPool};
-pub use reduction::{GlobalAveragePool, ReduceMean};
+pub use range::Range;
+pub use rank::{ByRank, Rank};
+pub use reduction::{
+    ArgMax, ArgMin, GlobalAveragePool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceMax, ReduceMean, ReduceMin,
+    ReduceProd, ReduceSum, ReduceSumSquare,
+};
+pub use repeat::{Expand, Tile};
+pub use resample::{Resample, weights};
+pub use reverse_sequence::ReverseSequence;
 pub use row::{PutRow, TakeRow};
-pub use softmax::Softmax;
+pub use scatter::{ScatterElements, ScatterND, Update};
+pub use slice::Slice;
+pub use softmax::{Hardmax, Softmax};
 pub use split::Split;
 pub use transpose::Transpose;
+pub use trilu::Trilu;
 pub use view::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use window::{Padding, Window};
 
@@ -68,8 +103,8 @@ pub enum Meaning {
     },
     /// The output is all inputs, one behind the other.
     Joined,
-    /// The output is computed. The definition sees the bytes of each tensor, perhaps with another shape, or as
-    /// integers if it only moves them.
+    /// The output is computed. The definition sees the bytes of each tensor, perhaps with another shape, or
+    /// as integers if it only moves them.
     Computed(Definition),
 }
 
@@ -162,6 +197,10 @@ operators! {
     Add: 2..=2;
     /// Whether both are true, with broadcasting.
     And: 2..=2;
+    /// Where the largest value is along an axis.
+    ArgMax: 1..=1;
+    /// Where the smallest value is along an axis.
+    ArgMin: 1..=1;
     /// Mean over a sliding window.
     AveragePool: 1..=1;
     /// Normalization with a given mean and variance per channel; inputs: X, scale, B, mean, variance.
@@ -176,42 +215,70 @@ operators! {
     BitwiseOr: 2..=2;
     /// Bitwise exclusive or, with broadcasting.
     BitwiseXor: 2..=2;
+    /// Where the elements with the first ranks are along an axis; input: the ranks.
+    ByRank: 1..=1, internal;
     /// The same numbers as elements of another type.
     Cast: 1..=1;
     /// The smallest integer that is not smaller.
     Ceil: 1..=1;
     /// The number, or the limit that it exceeds; inputs: X, the limits that there are.
     Clip: 1..=3;
+    /// An image made of its windows.
+    Col2Im: 1..=1;
     /// Tensors joined along an axis.
     Concat: 1..=usize::MAX;
     /// Convolution in any number of spatial dimensions; inputs: X, W, optionally B.
     Conv: 2..=3;
+    /// Product of all elements up to each along an axis.
+    CumProd: 1..=1;
+    /// Sum of all elements up to each along an axis.
+    CumSum: 1..=1;
     /// Quotient of two tensors, with broadcasting.
     Div: 2..=2;
+    /// Sums of products, by a formula.
+    Einsum: 1..=usize::MAX;
     /// Whether both are the same, with broadcasting.
     Equal: 2..=2;
     /// The error function, correctly rounded.
     Erf: 1..=1;
     /// The exponential, correctly rounded.
     Exp: 1..=1;
+    /// A tensor broadcast with a shape.
+    Expand: 1..=1;
     /// The same bytes as a matrix.
     Flatten: 1..=1;
     /// The largest integer that is not larger.
     Floor: 1..=1;
+    /// Slices of a tensor along an axis, by indices; inputs: data, indices.
+    Gather: 2..=2;
+    /// Elements of a tensor along an axis, by indices; inputs: data, indices.
+    GatherElements: 2..=2;
+    /// Slices of a tensor, by tuples of indices; inputs: data, indices.
+    GatherND: 2..=2;
     /// alpha * A' * B' + beta * C, where ' is an optional transposition; inputs: A, B, optionally C.
     Gemm: 2..=3;
     /// Mean over all spatial dimensions.
     GlobalAveragePool: 1..=1;
+    /// Maximum over all spatial dimensions.
+    GlobalMaxPool: 1..=1;
     /// Whether the first number is larger, with broadcasting.
     Greater: 2..=2;
     /// Whether the first number is not smaller, with broadcasting.
     GreaterOrEqual: 2..=2;
+    /// An image sampled at given points; inputs: X, points.
+    GridSample: 2..=2;
+    /// Normalization with the mean and the variance of groups of channels; inputs: X, scale, B.
+    GroupNormalization: 3..=3;
     /// alpha x + beta, from 0 to 1.
     HardSigmoid: 1..=1;
     /// x times x / 6 + 1/2, from 0 to 1.
     HardSwish: 1..=1;
+    /// 1 at the first maximum along an axis, 0 elsewhere.
+    Hardmax: 1..=1;
     /// The same tensor.
     Identity: 1..=1;
+    /// Normalization with the mean and the variance of each channel; inputs: X, scale, B.
+    InstanceNormalization: 3..=3;
     /// Whether it is infinite.
     IsInf: 1..=1;
     /// Whether it is a NaN.
@@ -224,6 +291,8 @@ operators! {
     Less: 2..=2;
     /// Whether the first number is not larger, with broadcasting.
     LessOrEqual: 2..=2;
+    /// A tensor divided by its norm along an axis.
+    LpNormalization: 1..=1;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
     /// The largest number, with broadcasting.
@@ -232,6 +301,8 @@ operators! {
     MaxPool: 1..=1;
     /// The mean of tensors, with broadcasting.
     Mean: 1..=usize::MAX;
+    /// Normalization with the mean and the variance over some axes.
+    MeanVarianceNormalization: 1..=1;
     /// The smallest number, with broadcasting.
     Min: 1..=usize::MAX;
     /// Remainder, with broadcasting.
@@ -242,28 +313,62 @@ operators! {
     Neg: 1..=1;
     /// The opposite truth value.
     Not: 1..=1;
+    /// Indices as vectors; inputs: indices, the values elsewhere and at the index.
+    OneHot: 2..=2;
     /// Whether one of both is true, with broadcasting.
     Or: 2..=2;
     /// x if it is not negative, else slope x; inputs: X, slope, which is broadcast.
     PRelu: 2..=2;
+    /// A tensor with elements added around it or removed; inputs: data, optionally the value around it.
+    Pad: 1..=2;
     /// A tensor with another part at an index of its first axis; inputs: all, the part, the index.
     PutRow: 3..=3, internal;
+    /// Division by the root of the mean square of trailing dimensions; inputs: X, scale.
+    RMSNormalization: 2..=2;
+    /// Numbers at regular distances; inputs: start, delta.
+    Range: 2..=2;
+    /// How many elements along an axis go before each one, in order of size.
+    Rank: 1..=1, internal;
     /// 1 / x.
     Reciprocal: 1..=1;
+    /// Sum of magnitudes over some axes.
+    ReduceL1: 1..=1;
+    /// Root of the sum of squares over some axes.
+    ReduceL2: 1..=1;
+    /// Maximum over some axes.
+    ReduceMax: 1..=1;
     /// Mean over some axes.
     ReduceMean: 1..=1;
+    /// Minimum over some axes.
+    ReduceMin: 1..=1;
+    /// Product over some axes.
+    ReduceProd: 1..=1;
+    /// Sum over some axes.
+    ReduceSum: 1..=1;
+    /// Sum of squares over some axes.
+    ReduceSumSquare: 1..=1;
     /// x if it is positive, else 0.
     Relu: 1..=1;
+    /// Other sizes along some axes; inputs: X, tables of indices and weights.
+    Resample: 2..=usize::MAX, internal;
     /// The same bytes with another shape.
     Reshape: 1..=1;
+    /// Sequences backwards; inputs: data, lengths.
+    ReverseSequence: 2..=2;
     /// The nearest integer, the even one of two.
     Round: 1..=1;
+    /// Elements replaced along an axis, by indices; inputs: data, indices, updates.
+    ScatterElements: 3..=3;
+    /// Slices replaced, by tuples of indices; inputs: data, indices, updates.
+    ScatterND: 3..=3;
     /// The number nearer to 0 by a bias, or 0 between two limits.
     Shrink: 1..=1;
     /// 1 / (1 + exp(-x)), correctly rounded.
     Sigmoid: 1..=1;
     /// 1, 0 or -1.
     Sign: 1..=1;
+    /// Elements at regular distances along some axes.
+    Slice: 1..=1;
     /// Exponentials along an axis, divided by their sum.
     Softmax: 1..=1;
     /// x / (1 + |x|).
@@ -288,8 +393,12 @@ operators! {
     Tanh: 1..=1;
     /// x if it is larger than a limit, else 0.
     ThresholdedRelu: 1..=1;
+    /// Copies of a tensor side by side.
+    Tile: 1..=1;
     /// The dimensions in another order.
     Transpose: 1..=1;
+    /// A triangle of matrices; inputs: data, optionally the number of the diagonal.
+    Trilu: 1..=2;
     /// The same bytes with dimensions of size 1 added.
     Unsqueeze: 1..=1;
     /// The second input where the first is true, else the third, with broadcasting.

@@ -108,13 +108,13 @@ fn main() {
     };
     row(
         "maxpool2",
-        MaxPool { kernel: vec![2, 2], window: pool(0), ceil_mode: false },
+        MaxPool { kernel: vec![2, 2], window: pool(0), ceil_mode: false, column_major: false },
         &[&[1, 8, 28, 28]],
         8 * 14 * 14 * 4,
     );
     row(
         "maxpool3",
-        MaxPool { kernel: vec![3, 3], window: pool(1), ceil_mode: false },
+        MaxPool { kernel: vec![3, 3], window: pool(1), ceil_mode: false, column_major: false },
         &[&[1, 8, 56, 56]],
         8 * 28 * 28 * 9,
     );

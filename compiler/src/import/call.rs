@@ -1,5 +1,6 @@
 //! One node of the model during import: access to its inputs and attributes, with errors that name them.
 
+use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::{Tensor, TensorId};
@@ -157,24 +158,145 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The value of an input that must be a constant list of `int64`.
-    pub fn constant_ints(&self, index: usize, why: &'static str) -> Result<Vec<i64>, NodeError> {
+    /// An attribute that is a size; 0 if it is omitted.
+    pub fn size(&self, name: &str) -> Result<u64, NodeError> {
+        let value = self.int(name)?.unwrap_or(0);
+        u64::try_from(value).map_err(|_| value_error(name, &value, "numbers from 0"))
+    }
+
+    /// Adds a constant. Its name is derived from the node's output and `what`.
+    pub fn constant(&mut self, what: &str, ty: TensorType, bytes: Bytes) -> TensorId {
+        let output = self.node.outputs.first().map(String::as_str).unwrap_or_default();
+        self.import.builder.tensor(format!("{output}.{what}"), ty, Some(bytes))
+    }
+
+    /// The value of an input that must be a constant.
+    fn constant_input(&self, index: usize, why: &'static str) -> Result<(&Tensor, &Bytes), NodeError> {
         let tensor = self.tensor(self.input(index)?);
-        let value = tensor.value.as_ref().ok_or_else(|| NodeError::NotConstant {
-            index,
-            tensor: tensor.name.clone(),
-            why,
-        })?;
-        if tensor.ty.dtype != DType::I64 {
-            return Err(NodeError::ElementType {
+        let not_constant = || NodeError::NotConstant { index, tensor: tensor.name.clone(), why };
+        Ok((tensor, tensor.value.as_ref().ok_or_else(not_constant)?))
+    }
+
+    /// The value of an input that must be a constant list of integers.
+    pub fn constant_ints(&self, index: usize, why: &'static str) -> Result<Vec<i64>, NodeError> {
+        let (tensor, value) = self.constant_input(index, why)?;
+        match tensor.ty.dtype {
+            DType::I64 => Ok(value.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect()),
+            DType::I32 => {
+                Ok(value.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes).into()).collect())
+            }
+            found => Err(NodeError::ElementType {
                 index,
                 tensor: tensor.name.clone(),
-                found: element_name(tensor.ty.dtype),
+                found: element_name(found),
                 expected: element_name(DType::I64).to_owned(),
-            });
+            }),
         }
-        let (numbers, _) = value.as_chunks();
-        Ok(numbers.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect())
+    }
+
+    /// The value of an input that must be a constant integer.
+    pub fn constant_int(&self, index: usize, why: &'static str) -> Result<i64, NodeError> {
+        let values = self.constant_ints(index, why)?;
+        let [value] = values[..] else {
+            return Err(NodeError::InputValue {
+                index,
+                tensor: self.constant_input(index, why)?.0.name.clone(),
+                found: format!("{values:?}"),
+                supported: "one number",
+            });
+        };
+        Ok(value)
+    }
+
+    /// Whether the elements of an input that must be a constant are not 0.
+    pub fn constant_bools(&self, index: usize, why: &'static str) -> Result<Vec<bool>, NodeError> {
+        let (tensor, value) = self.constant_input(index, why)?;
+        let sign = match tensor.ty.dtype {
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => 0x7f,
+            _ => 0xff,
+        };
+        let is_zero = |element: &[u8]| {
+            let (last, first) = element.split_last().unwrap_or((&0, &[]));
+            last & sign == 0 && first.iter().all(|&byte| byte == 0)
+        };
+        Ok(value.chunks_exact(tensor.ty.dtype.size() as usize).map(|element| !is_zero(element)).collect())
+    }
+
+    /// Adds a constant list of integers.
+    pub fn constant_list(&mut self, what: &str, values: &[i64]) -> TensorId {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(what, TensorType::new(DType::I64, [values.len() as u64]), bytes)
+    }
+
+    /// The value of an input that must be a constant list of sizes.
+    pub fn constant_sizes(&self, index: usize, why: &'static str) -> Result<Vec<u64>, NodeError> {
+        let values = self.constant_ints(index, why)?;
+        let sizes: Option<Vec<u64>> = values.iter().map(|&value| u64::try_from(value).ok()).collect();
+        sizes.ok_or_else(|| NodeError::InputValue {
+            index,
+            tensor: self.inputs[index].map(|id| self.tensor(id).name.clone()).unwrap_or_default(),
+            found: format!("{values:?}"),
+            supported: "numbers from 0",
+        })
+    }
+
+    /// The numbers of an input that must be a constant, and what they are exactly if they are integers.
+    pub fn constant_numbers(
+        &self,
+        index: usize,
+        why: &'static str,
+    ) -> Result<Vec<(f64, Option<i128>)>, NodeError> {
+        let (tensor, value) = self.constant_input(index, why)?;
+        let size = tensor.ty.dtype.size() as usize;
+        let number = |bytes: &[u8]| {
+            let mut wide = [0; 8];
+            wide[..size].copy_from_slice(bytes);
+            let bits = u64::from_le_bytes(wide);
+            let signed = i128::from(bits.cast_signed() << (64 - 8 * size) >> (64 - 8 * size));
+            let float = |x: f64| (x, None);
+            Some(match tensor.ty.dtype {
+                DType::F32 => float(f32::from_bits(bits as u32).into()),
+                DType::F64 => float(f64::from_bits(bits)),
+                DType::BF16 => float(f32::from_bits((bits as u32) << 16).into()),
+                DType::F16 => float(half(bits as u16)),
+                DType::I8 | DType::I16 | DType::I32 | DType::I64 => (signed as f64, Some(signed)),
+                DType::U8 | DType::U16 | DType::U32 | DType::U64 => (bits as f64, Some(bits.into())),
+                _ => return None,
+            })
+        };
+        let numbers: Option<Vec<_>> = value.chunks_exact(size).map(number).collect();
+        numbers.ok_or_else(|| NodeError::ElementType {
+            index,
+            tensor: tensor.name.clone(),
+            found: element_name(tensor.ty.dtype),
+            expected: "float, double or an integer".to_owned(),
+        })
+    }
+
+    /// A list of integers that is an attribute in old forms and a constant input in new ones.
+    pub fn ints_or_input(
+        &self,
+        name: &str,
+        index: usize,
+        why: &'static str,
+    ) -> Result<Option<Vec<i64>>, NodeError> {
+        match self.optional(index) {
+            Some(_) => self.constant_ints(index, why).map(Some),
+            None => self.ints(name),
+        }
+    }
+}
+
+/// The number that is a binary16.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (u64::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    let power = |exponent: u64| f64::from_bits((1023 - 25 + exponent) << 52);
+    sign * match exponent {
+        0 => fraction * power(1),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (1024.0 + fraction) * power(exponent),
     }
 }
 

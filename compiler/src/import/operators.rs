@@ -3,14 +3,21 @@
 mod constant;
 mod control;
 mod elementwise;
+mod image;
+mod index;
+mod movement;
+mod normalize;
 mod recurrent;
 mod reduce;
+mod resize;
 mod shape;
+mod signal;
 mod window;
 
 use std::ops::RangeInclusive;
 
 use dnn_lib::operator as op;
+use dnn_lib::tensor::DType;
 use graph::TensorId;
 
 use super::Import;
@@ -44,7 +51,10 @@ const POOL: &[&str] = &[
 const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Abs", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Abs) },
     OnnxOperator { name: "Add", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Add) },
+    OnnxOperator { name: "AffineGrid", since: 20, inputs: 2..=2, attributes: &["align_corners"], import: image::affine_grid },
     OnnxOperator { name: "And", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::And) },
+    OnnxOperator { name: "ArgMax", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMax { axis, keep_dims, last }.into()) },
+    OnnxOperator { name: "ArgMin", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMin { axis, keep_dims, last }.into()) },
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
     OnnxOperator { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
     OnnxOperator { name: "BitShift", since: 11, inputs: 2..=2, attributes: &["direction"], import: elementwise::bit_shift },
@@ -55,59 +65,102 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Cast", since: 6, inputs: 1..=1, attributes: &["round_mode", "saturate", "to"], import: elementwise::cast },
     OnnxOperator { name: "CastLike", since: 15, inputs: 2..=2, attributes: &["round_mode", "saturate"], import: elementwise::cast_like },
     OnnxOperator { name: "Ceil", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Ceil) },
+    OnnxOperator { name: "CenterCropPad", since: 18, inputs: 2..=2, attributes: &["axes"], import: movement::center_crop_pad },
     OnnxOperator { name: "Clip", since: 6, inputs: 1..=3, attributes: &["max", "min"], import: elementwise::clip },
+    OnnxOperator { name: "Col2Im", since: 18, inputs: 3..=3, attributes: &["dilations", "pads", "strides"], import: window::col2im },
+    OnnxOperator { name: "Compress", since: 9, inputs: 2..=2, attributes: &["axis"], import: index::compress },
     OnnxOperator { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
     OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
+    OnnxOperator { name: "ConstantOfShape", since: 9, inputs: 1..=1, attributes: &["value"], import: movement::constant_of_shape },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
+    OnnxOperator { name: "ConvTranspose", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"], import: window::conv_transpose },
+    OnnxOperator { name: "CumProd", since: 26, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumProd { axis, exclusive, reverse }.into()) },
+    OnnxOperator { name: "CumSum", since: 11, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumSum { axis, exclusive, reverse }.into()) },
+    OnnxOperator { name: "DFT", since: 17, inputs: 1..=3, attributes: &["axis", "inverse", "onesided"], import: signal::dft },
+    OnnxOperator { name: "DepthToSpace", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::depth_to_space },
     OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
     OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "Einsum", since: 12, inputs: 1..=ANY, attributes: &["equation"], import: index::einsum },
     OnnxOperator { name: "Equal", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Equal) },
     OnnxOperator { name: "Erf", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Erf) },
     OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
+    OnnxOperator { name: "Expand", since: 8, inputs: 2..=2, attributes: &[], import: movement::expand },
+    OnnxOperator { name: "EyeLike", since: 9, inputs: 1..=1, attributes: &["dtype", "k"], import: index::eye_like },
     OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
     OnnxOperator { name: "Floor", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Floor) },
     OnnxOperator { name: "GRU", since: 7, inputs: 3..=6, attributes: recurrent::GRU, import: recurrent::gru },
+    OnnxOperator { name: "Gather", since: 1, inputs: 2..=2, attributes: &["axis"], import: movement::gather },
+    OnnxOperator { name: "GatherElements", since: 11, inputs: 2..=2, attributes: &["axis"], import: |call| { let axis = call.int("axis")?.unwrap_or(0); call.apply(op::GatherElements { axis }) } },
+    OnnxOperator { name: "GatherND", since: 11, inputs: 2..=2, attributes: &["batch_dims"], import: |call| { let batch_dims = call.size("batch_dims")?; call.apply(op::GatherND { batch_dims }) } },
     OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
     OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
+    OnnxOperator { name: "GlobalMaxPool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalMaxPool) },
     OnnxOperator { name: "Greater", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Greater) },
     OnnxOperator { name: "GreaterOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::GreaterOrEqual) },
+    OnnxOperator { name: "GridSample", since: 16, inputs: 2..=2, attributes: &["align_corners", "mode", "padding_mode"], import: image::grid_sample },
+    OnnxOperator { name: "GroupNormalization", since: 18, inputs: 3..=3, attributes: &["epsilon", "num_groups", "stash_type"], import: normalize::group },
     OnnxOperator { name: "HardSigmoid", since: 6, inputs: 1..=1, attributes: &["alpha", "beta"], import: elementwise::hard_sigmoid },
     OnnxOperator { name: "HardSwish", since: 14, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::HardSwish) },
+    OnnxOperator { name: "Hardmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Hardmax { axis }.into()) },
     OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
     OnnxOperator { name: "If", since: 1, inputs: 1..=1, attributes: &["else_branch", "then_branch"], import: control::branch },
+    OnnxOperator { name: "InstanceNormalization", since: 6, inputs: 3..=3, attributes: &["epsilon"], import: normalize::instance },
     OnnxOperator { name: "IsInf", since: 10, inputs: 1..=1, attributes: &["detect_negative", "detect_positive"], import: elementwise::is_inf },
     OnnxOperator { name: "IsNaN", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::IsNaN) },
     OnnxOperator { name: "LSTM", since: 7, inputs: 3..=8, attributes: recurrent::LSTM, import: recurrent::lstm },
-    OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: layer_normalization },
+    OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: normalize::layer },
     OnnxOperator { name: "LeakyRelu", since: 6, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
     OnnxOperator { name: "Less", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Less) },
     OnnxOperator { name: "LessOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::LessOrEqual) },
     OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
+    OnnxOperator { name: "LpNormalization", since: 1, inputs: 1..=1, attributes: &["axis", "p"], import: normalize::lp },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
     OnnxOperator { name: "Max", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
+    OnnxOperator { name: "MaxUnpool", since: 9, inputs: 2..=3, attributes: &["kernel_shape", "pads", "strides"], import: window::max_unpool },
     OnnxOperator { name: "Mean", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Mean) },
+    OnnxOperator { name: "MeanVarianceNormalization", since: 9, inputs: 1..=1, attributes: &["axes"], import: normalize::mean_variance },
     OnnxOperator { name: "Min", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Min) },
     OnnxOperator { name: "Mod", since: 10, inputs: 2..=2, attributes: &["fmod"], import: |call| { let fmod = call.flag("fmod", false)?; call.apply(op::Mod { fmod }) } },
     OnnxOperator { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
     OnnxOperator { name: "Neg", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Neg) },
+    OnnxOperator { name: "NonZero", since: 9, inputs: 1..=1, attributes: &[], import: index::non_zero },
     OnnxOperator { name: "Not", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Not) },
+    OnnxOperator { name: "OneHot", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::one_hot },
     OnnxOperator { name: "Or", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Or) },
     OnnxOperator { name: "PRelu", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::PRelu) },
+    OnnxOperator { name: "Pad", since: 2, inputs: 1..=4, attributes: &["mode", "pads", "value"], import: movement::pad },
+    OnnxOperator { name: "RMSNormalization", since: 23, inputs: 2..=2, attributes: &["axis", "epsilon", "stash_type"], import: normalize::rms },
     OnnxOperator { name: "RNN", since: 7, inputs: 3..=6, attributes: recurrent::RNN, import: recurrent::rnn },
+    OnnxOperator { name: "Range", since: 11, inputs: 3..=3, attributes: &[], import: movement::range },
     OnnxOperator { name: "Reciprocal", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Reciprocal) },
-    OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
+    OnnxOperator { name: "ReduceL1", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l1 },
+    OnnxOperator { name: "ReduceL2", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l2 },
+    OnnxOperator { name: "ReduceMax", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::max },
+    OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::mean },
+    OnnxOperator { name: "ReduceMin", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::min },
+    OnnxOperator { name: "ReduceProd", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::prod },
+    OnnxOperator { name: "ReduceSum", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::sum },
+    OnnxOperator { name: "ReduceSumSquare", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::sum_square },
     OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
+    OnnxOperator { name: "Resize", since: 10, inputs: 1..=4, attributes: &["antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode"], import: resize::resize },
+    OnnxOperator { name: "ReverseSequence", since: 10, inputs: 2..=2, attributes: &["batch_axis", "time_axis"], import: index::reverse_sequence },
     OnnxOperator { name: "Round", since: 11, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Round) },
+    OnnxOperator { name: "STFT", since: 17, inputs: 2..=4, attributes: &["onesided"], import: signal::stft },
     OnnxOperator { name: "Scan", since: 9, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
+    OnnxOperator { name: "Scatter", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::scatter_elements },
+    OnnxOperator { name: "ScatterElements", since: 11, inputs: 3..=3, attributes: &["axis", "reduction"], import: index::scatter_elements },
+    OnnxOperator { name: "ScatterND", since: 11, inputs: 3..=3, attributes: &["reduction"], import: |call| { let update = index::update(call)?; call.apply(op::ScatterND { update }) } },
     OnnxOperator { name: "Shape", since: 1, inputs: 1..=1, attributes: &["end", "start"], import: shape::shape },
     OnnxOperator { name: "Shrink", since: 9, inputs: 1..=1, attributes: &["bias", "lambd"], import: elementwise::shrink },
     OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
     OnnxOperator { name: "Sign", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sign) },
     OnnxOperator { name: "Size", since: 1, inputs: 1..=1, attributes: &[], import: shape::size },
-    OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
+    OnnxOperator { name: "Slice", since: 1, inputs: 1..=5, attributes: &["axes", "ends", "starts"], import: movement::slice },
+    OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Softmax { axis }.into()) },
     OnnxOperator { name: "Softsign", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Softsign) },
+    OnnxOperator { name: "SpaceToDepth", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::space_to_depth },
     OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
     OnnxOperator { name: "Sqrt", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sqrt) },
     OnnxOperator { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
@@ -117,8 +170,12 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Swish", since: 24, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Swish { alpha }) },
     OnnxOperator { name: "Tanh", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
     OnnxOperator { name: "ThresholdedRelu", since: 10, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::ThresholdedRelu { alpha }) },
+    OnnxOperator { name: "Tile", since: 6, inputs: 2..=2, attributes: &[], import: movement::tile },
+    OnnxOperator { name: "TopK", since: 1, inputs: 1..=2, attributes: &["axis", "k", "largest", "sorted"], import: index::top_k },
     OnnxOperator { name: "Transpose", since: 1, inputs: 1..=1, attributes: &["perm"], import: shape::transpose },
+    OnnxOperator { name: "Trilu", since: 14, inputs: 1..=2, attributes: &["upper"], import: |call| { let upper = call.flag("upper", true)?; call.apply(op::Trilu { upper }) } },
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
+    OnnxOperator { name: "Upsample", since: 7, inputs: 1..=2, attributes: &["mode", "scales"], import: resize::upsample },
     OnnxOperator { name: "Where", since: 9, inputs: 3..=3, attributes: &[], import: |call| call.apply(op::Where) },
     OnnxOperator { name: "Xor", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Xor) },
 ];
@@ -223,19 +280,6 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.apply(operator)
 }
 
-fn layer_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    // The sums are computed in the type of the elements, which is at least binary32.
-    let stash = call.int("stash_type")?.unwrap_or(1);
-    if stash != 1 {
-        return Err(value_error("stash_type", &stash, "1 (float)"));
-    }
-    let operator = op::LayerNormalization {
-        axis: call.int("axis")?.unwrap_or(-1),
-        epsilon: call.float("epsilon")?.unwrap_or(1e-5),
-    };
-    call.apply(operator)
-}
-
 fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     if call.flag("training_mode", false)? {
         return Err(value_error("training_mode", &1, "0 (inference)"));
@@ -255,11 +299,14 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> 
     call.apply(op::BatchNormalization { epsilon })
 }
 
-/// Dropout does nothing during inference.
+/// Dropout does nothing during inference, and keeps all elements if its ratio is 0.
 fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.float("ratio")?;
     call.int("seed")?;
-    if let Some(training) = call.optional(2) {
+    let keeps_all = call.optional(1).is_some_and(|ratio| {
+        call.tensor(ratio).value.as_ref().is_some_and(|value| value.iter().all(|&byte| byte == 0))
+    });
+    if let Some(training) = call.optional(2).filter(|_| !keeps_all) {
         let tensor = call.tensor(training);
         let (tensor, found) = (tensor.name.clone(), tensor.value.clone());
         if found.as_ref().is_none_or(|value| value.iter().any(|&byte| byte != 0)) {
@@ -268,24 +315,15 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         }
     }
     let input = call.input(0)?;
-    call.apply_to(op::Identity, &[input])
-}
-
-/// Before opset 13, the dimensions from `axis` on counted as one: the rows of a matrix were normalized.
-fn softmax(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let input = call.input(0)?;
-    if call.opset >= 13 {
-        let axis = call.int("axis")?.unwrap_or(-1);
-        return call.apply(op::Softmax { axis });
+    let mut outputs = call.apply_to(op::Identity, &[input])?;
+    if let Some(name) = call.node.outputs.get(1).filter(|name| !name.is_empty()) {
+        // The mask says which elements were kept. Before opset 10 it has their type.
+        let ty = call.ty(input).clone();
+        let one = index::one(call, "one", if call.opset < 10 { ty.dtype } else { DType::Bool });
+        let mask = op::Expand { shape: ty.shape };
+        outputs.extend(call.import.apply(&call.label, mask, &[one], std::slice::from_ref(name))?);
     }
-    let axis = call.int("axis")?.unwrap_or(1);
-    let shape: Vec<i64> = call.ty(input).shape.iter().map(|&size| size.cast_signed()).collect();
-    if axis == -1 || axis == shape.len() as i64 - 1 {
-        return call.apply(op::Softmax { axis });
-    }
-    let rows = call.step("rows", op::Flatten { axis }, &[input])?;
-    let normalized = call.step("softmax", op::Softmax { axis: 1 }, &[rows])?;
-    call.apply_to(op::Reshape { shape, allow_zero: true }, &[normalized])
+    Ok(outputs)
 }
 
 fn concat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {

@@ -93,6 +93,11 @@ impl Builder {
         self.definition.output_axes().map(Affine::from).collect()
     }
 
+    /// The shape of an input, as the definition sees it.
+    pub fn input_shape(&self, input: usize) -> &[u64] {
+        &self.definition.inputs[input].shape
+    }
+
     fn value(&mut self, ty: Type) -> Value {
         let value = Value(self.definition.types.len() as u32);
         self.definition.types.push(ty);
@@ -149,8 +154,8 @@ impl Builder {
         self.load(stage, <[Affine; 0]>::default())
     }
 
-    /// The element of an input, as input 0, 1, ..., that belongs to an index of the output: aligned at the right,
-    /// with dimensions of size 1 repeated.
+    /// The element of an input, as input 0, 1, ..., that belongs to an index of the output: aligned at the
+    /// right, with dimensions of size 1 repeated.
     pub fn broadcast(&mut self, input: usize) -> Value {
         let shape = &self.definition.inputs[input].shape;
         let added = self.definition.output.shape.len().saturating_sub(shape.len());

@@ -116,6 +116,30 @@ pub(super) fn movable() -> Vec<DType> {
     DType::ALL.into_iter().filter(|dtype| !dtype.is_packed()).collect()
 }
 
+/// The types of indices.
+pub(super) const INDICES: &[DType] = &[DType::I64, DType::I32];
+
+/// Checks the element type of an input.
+pub(super) fn check_dtype(inputs: &[TensorType], input: usize, accepted: &[DType]) -> Result<(), Problem> {
+    let found = inputs[input].dtype;
+    if accepted.contains(&found) {
+        return Ok(());
+    }
+    Err(Problem::DType { input, found, expected: accepted.to_vec() })
+}
+
+/// Checks that a dimension has an element, if one is needed.
+pub(super) fn check_not_empty(
+    inputs: &[TensorType],
+    input: usize,
+    axis: usize,
+    needed: bool,
+) -> Result<(), Problem> {
+    check_shape(inputs, input, !needed || inputs[input].shape[axis] > 0, || {
+        format!("dimension {axis} must not be empty")
+    })
+}
+
 /// Checks that all inputs have the same element type, one of those given.
 pub(super) fn same_dtype(inputs: &[TensorType], accepted: &[DType]) -> Result<DType, Problem> {
     let dtype = inputs[0].dtype;

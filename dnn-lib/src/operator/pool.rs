@@ -1,13 +1,16 @@
 //! Pooling: reductions over a sliding window.
 
 use crate::definition::{Affine, Builder, Over, Source};
+use crate::layout::strides;
 use crate::operator::error::{FLOATS, check_shape, numbers, same_dtype};
+use crate::operator::reduction::{is_larger, larger, lowest};
 use crate::operator::window::Axis;
-use crate::operator::{Meaning, Problem, Semantics, Window};
-use crate::scalar::{Const, Conversion, Expr, Ops, Type, Value};
+use crate::operator::{Meaning, Outputs, Problem, Semantics, Window};
+use crate::scalar::{Conversion, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
-/// The maximum over a window. The padding does not count, and a NaN in the window gives a NaN.
+/// The maximum over a window. The padding does not count, and a NaN in the window gives a NaN. The second
+/// output says where it is in the input, as an index into all of its elements: the first of equal ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaxPool {
     /// The size of the window.
@@ -16,6 +19,8 @@ pub struct MaxPool {
     pub window: Window,
     /// Whether a last window that is only partly inside the input gives an output.
     pub ceil_mode: bool,
+    /// Whether the indices count elements of an image column by column, its first dimension fastest.
+    pub column_major: bool,
 }
 
 /// The mean over a window: the sum in row-major order with one accumulator from +0, divided by the count.
@@ -57,39 +62,22 @@ impl Pool {
         TensorType::new(self.dtype, shape)
     }
 
-    /// A fold over the window.
+    /// A fold over the window. It is given the position, the values so far, and the element.
     fn define(
         &self,
         b: &mut Builder,
-        init: Value,
-        step: impl FnOnce(&mut Builder, Value, Value) -> Value,
-    ) -> Value {
+        init: &[Value],
+        step: impl FnOnce(&mut Builder, &[Affine], &[Value], Value) -> Vec<Value>,
+    ) -> Vec<Value> {
         let o = b.indices();
         let over: Vec<Over> = self.axes.iter().zip(&o[2..]).map(|(axis, o)| axis.over(o.clone())).collect();
-        let results = b.fold(over, &[init], |b, k, so_far| {
+        b.fold(over, init, |b, k, so_far| {
             let position = |((axis, o), k): ((&Axis, &Affine), &Affine)| axis.position(o.clone(), k.clone());
-            let positions = self.axes.iter().zip(&o[2..]).zip(k).map(position);
-            let at = [o[0].clone(), o[1].clone()].into_iter().chain(positions);
-            let x = b.load(Source::Input(0), at.collect::<Vec<_>>());
-            vec![step(b, so_far[0], x)]
-        });
-        results[0]
+            let positions: Vec<Affine> = self.axes.iter().zip(&o[2..]).zip(k).map(position).collect();
+            let x = b.load(Source::Input(0), [&o[..2], &positions].concat());
+            step(b, &positions, so_far, x)
+        })
     }
-}
-
-/// The lowest value of a type.
-fn least(b: &mut impl Ops, dtype: DType) -> Value {
-    b.define(Expr::Const(match Type::of(dtype) {
-        Type::F32 => Const::F32(f32::NEG_INFINITY.to_bits()),
-        Type::F64 => Const::F64(f64::NEG_INFINITY.to_bits()),
-        Type::I64 => Const::I64(if dtype == DType::I64 { i64::MIN } else { 0 }),
-        Type::I32 | Type::Bool => Const::I32(match dtype {
-            DType::I8 => i8::MIN.into(),
-            DType::I16 => i16::MIN.into(),
-            DType::I32 => i32::MIN,
-            _ => 0,
-        }),
-    }))
 }
 
 impl MaxPool {
@@ -98,20 +86,59 @@ impl MaxPool {
     }
 }
 
-impl Semantics for MaxPool {
-    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        Ok(self.pool(inputs)?.output(&inputs[0]))
+impl Outputs for MaxPool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Problem> {
+        let values = self.pool(inputs)?.output(&inputs[0]);
+        let indices = TensorType::new(DType::I64, values.shape.clone());
+        Ok(vec![values, indices])
     }
 
-    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+    fn define(
+        &self,
+        inputs: &[TensorType],
+        outputs: &[TensorType],
+        index: usize,
+    ) -> Result<Meaning, Problem> {
         let pool = self.pool(inputs)?;
-        let mut b = Builder::new("maxpool", inputs, output);
-        let init = least(&mut b, pool.dtype);
-        let max = pool.define(&mut b, init, |b, max, x| match output.dtype {
-            DType::U32 | DType::U64 => b.max_u(max, x),
-            _ => b.max(max, x),
+        let mut b = Builder::new("maxpool", inputs, &outputs[index]);
+        if index == 1 {
+            let place = self.places(&pool, &mut b, &inputs[0]);
+            return Ok(b.finish(place)?.into());
+        }
+        let init = lowest(&mut b, pool.dtype);
+        let op = larger(pool.dtype);
+        let max = pool.define(&mut b, &[init], |b, _, max, x| vec![b.binary(op, max[0], x)]);
+        Ok(b.finish(max[0])?.into())
+    }
+}
+
+impl MaxPool {
+    /// Where the first of the largest elements of the window is in the input. A NaN is larger than all
+    /// numbers. A window that is entirely in the padding gives 0.
+    fn places(&self, pool: &Pool, b: &mut Builder, input: &TensorType) -> Value {
+        let spatial = &input.shape[2..];
+        let own = if self.column_major {
+            let mut strides = vec![1u64; spatial.len()];
+            (1..spatial.len()).for_each(|axis| strides[axis] = strides[axis - 1] * spatial[axis - 1]);
+            strides
+        } else {
+            strides(spatial)
+        };
+        let image: u64 = spatial.iter().product();
+        let before = (b.at(0) * input.shape[1] as i64 + b.at(1)) * image as i64;
+        let (init, none) = (lowest(b, pool.dtype), b.i64(0));
+        let place = b.i64(-1);
+        let found = pool.define(b, &[init, place], |b, at, so_far, x| {
+            let terms = at.iter().zip(&own).map(|(index, &stride)| index.clone() * stride as i64);
+            let place = terms.fold(before.clone(), |sum, term| sum + term);
+            let place = b.index(place);
+            // The first element counts even if it is the lowest of all numbers.
+            let (larger, zero) = (is_larger(b, pool.dtype, x, so_far[0]), b.i64(0));
+            let first = b.lt(so_far[1], zero);
+            let better = b.or(first, larger);
+            vec![b.select(better, x, so_far[0]), b.select(better, place, so_far[1])]
         });
-        Ok(b.finish(max)?.into())
+        b.max(found[1], none)
     }
 }
 
@@ -131,7 +158,7 @@ impl Semantics for AveragePool {
         let ty = Type::of(pool.dtype);
         let mut b = Builder::new("averagepool", inputs, output);
         let zero = b.number(ty, 0);
-        let sum = pool.define(&mut b, zero, |b, sum, x| b.add(sum, x));
+        let sum = pool.define(&mut b, &[zero], |b, _, sum, x| vec![b.add(sum[0], x)]);
         let count = if pool.axes.iter().all(|axis| axis.is_defined(self.count_include_pad)) {
             let count = pool.axes.iter().fold(1i64, |count, axis| count.wrapping_mul(axis.kernel as i64));
             b.number(ty, count)
@@ -143,7 +170,7 @@ impl Semantics for AveragePool {
             }
             b.convert(Conversion::IntToFloat, ty, count)
         };
-        let mean = b.div(sum, count);
+        let mean = b.div(sum[0], count);
         Ok(b.finish(mean)?.into())
     }
 }

@@ -1,10 +1,11 @@
-//! Softmax.
+//! Softmax and its relatives.
 
 use crate::definition::{Affine, Builder, Source};
 use crate::math::Function;
-use crate::operator::error::{SINGLES, resolve_axis, same_dtype};
+use crate::operator::error::{FLOATS, SINGLES, resolve_axis, same_dtype};
+use crate::operator::reduction::{first_of, is_larger};
 use crate::operator::{Meaning, Problem, Semantics};
-use crate::scalar::{BinaryOp, Ops};
+use crate::scalar::{BinaryOp, Ops, Type};
 use crate::tensor::TensorType;
 
 /// exp(x - max) / sum of exp(x - max), along an axis. The exponentials are correctly rounded and summed in 16
@@ -44,6 +45,38 @@ impl Semantics for Softmax {
         let sum = b.stage(sum);
         let (e, sum) = (b.load(exponential, [b.at(axis)]), b.of_row(sum));
         let y = b.div(e, sum);
+        Ok(b.finish(y)?.into())
+    }
+}
+
+/// 1 at the first of the largest values along an axis, and 0 elsewhere. A NaN is larger than all numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hardmax {
+    /// The axis; a negative one counts from the end.
+    pub axis: i64,
+}
+
+impl Semantics for Hardmax {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        same_dtype(inputs, FLOATS)?;
+        resolve_axis(self.axis, inputs[0].shape.len())?;
+        Ok(inputs[0].clone())
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let axis = resolve_axis(self.axis, output.shape.len())?;
+        let mut b = Builder::new("hardmax", inputs, output);
+        b.rows_along([axis]);
+        let first = first_of(&mut b, output.dtype, output.shape[axis], (is_larger, false), |b, k| {
+            let mut at = b.indices();
+            at[axis] = k.clone();
+            b.load(Source::Input(0), at)
+        });
+        let first = b.stage(first);
+        let (first, own) = (b.of_row(first), b.index(b.at(axis)));
+        let [zero, one] = [0, 1].map(|x| b.number(Type::of(output.dtype), x));
+        let largest = b.eq(first, own);
+        let y = b.select(largest, one, zero);
         Ok(b.finish(y)?.into())
     }
 }

@@ -1,7 +1,7 @@
-//! Parts of a tensor.
+//! A tensor cut into parts.
 
-use crate::definition::{Builder, Source};
 use crate::operator::error::{check_attribute, check_shape, movable, resolve_axis, same_dtype};
+use crate::operator::slice::{Along, part};
 use crate::operator::{Meaning, Outputs, Problem};
 use crate::tensor::TensorType;
 
@@ -39,17 +39,10 @@ impl Outputs for Split {
         outputs: &[TensorType],
         index: usize,
     ) -> Result<Meaning, Problem> {
-        let (input, output) = (&inputs[0], &outputs[index]);
-        let axis = resolve_axis(self.axis, input.shape.len())?;
-        let before: u64 = self.sizes[..index].iter().sum();
-        if input.shape[..axis].iter().all(|&size| size == 1) {
-            let slice: u64 = input.shape[axis + 1..].iter().product();
-            return Ok(Meaning::View { offset: before * slice * input.dtype.size() });
-        }
-        let mut b = Builder::new("split", &[input.as_integers()], &output.as_integers());
-        let mut at = b.indices();
-        at[axis] = at[axis].clone() + before as i64;
-        let value = b.load(Source::Input(0), at);
-        Ok(b.finish(value)?.into())
+        let axis = resolve_axis(self.axis, inputs[0].shape.len())?;
+        let mut along: Vec<Along> =
+            outputs[index].shape.iter().map(|&count| Along { start: 0, step: 1, count }).collect();
+        along[axis].start = self.sizes[..index].iter().sum();
+        part("split", inputs, &outputs[index], &along)
     }
 }

@@ -16,6 +16,7 @@ fn errors_say_what_was_found_and_what_is_right() {
             kernel: vec![3],
             window: Window { padding, ..Window::default() },
             ceil_mode: false,
+            column_major: false,
         })
     };
     let mixed = vec![TensorType::new(DType::F32, [2]), TensorType::new(DType::I64, [2])];

@@ -31,7 +31,11 @@ fn first() -> impl Strategy<Value = (Operator, Vec<Tensor>)> {
                 let norm = LayerNormalization { axis: 2, epsilon: 1e-5 };
                 (norm.into(), vec![image, vec![h, w], vec![w]])
             }
-            4 => (MaxPool { kernel: vec![2, 2], window: window(), ceil_mode: false }.into(), vec![image]),
+            4 => (
+                MaxPool { kernel: vec![2, 2], window: window(), ceil_mode: false, column_major: false }
+                    .into(),
+                vec![image],
+            ),
             _ => (Add.into(), vec![image, vec![h, 1]]),
         };
         let inputs: Vec<_> = shapes.into_iter().map(tensor).collect();

@@ -50,7 +50,7 @@ fn operators() -> Vec<(Operator, Vec<Vec<u64>>)> {
             .into(),
             vec![image()],
         ),
-        (MaxPool { kernel, window, ceil_mode: false }.into(), vec![image()]),
+        (MaxPool { kernel, window, ceil_mode: false, column_major: false }.into(), vec![image()]),
         (
             BatchNormalization { epsilon: 1e-5 }.into(),
             vec![image(), channel(), channel(), channel(), channel()],

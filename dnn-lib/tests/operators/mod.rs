@@ -8,11 +8,14 @@ mod errors;
 mod formulas;
 mod fusion;
 mod halves;
+mod indexing;
 mod movement;
+mod normalization;
 mod pooling;
 mod products;
 mod reductions;
 mod rows;
+mod sums;
 mod views;
 
 use dnn_lib::definition::Definition;
@@ -183,4 +186,12 @@ fn tensor(shape: impl Into<Vec<u64>>) -> impl Strategy<Value = Tensor> {
 /// A shape of a given rank, with dimensions up to a limit.
 fn shape(rank: impl Into<prop::collection::SizeRange>, most: u64) -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(1..=most, rank)
+}
+
+/// A tensor of at most three dimensions, and one of its axes.
+fn any_axis(least_rank: usize, most: u64) -> impl Strategy<Value = (Tensor, usize)> {
+    shape(least_rank..=3, most).prop_flat_map(|shape| {
+        let rank = shape.len();
+        (tensor(shape), 0..rank)
+    })
 }

@@ -114,7 +114,7 @@ proptest! {
             window.into_iter().fold(f32::NEG_INFINITY, |most, x| if x > most { x } else { most })
         });
         let Case { x, kernel, window, ceil_mode } = case;
-        assert_same(&run(MaxPool { kernel, window, ceil_mode }, &[&x]), &right);
+        assert_same(&run(MaxPool { kernel, window, ceil_mode, column_major: false }, &[&x]), &right);
     }
 
     #[test]
@@ -141,6 +141,7 @@ fn a_window_ends_where_it_should() {
         kernel: vec![2],
         window: Window { strides: vec![2], ..Window::default() },
         ceil_mode: true,
+        column_major: false,
     };
     let x = Tensor::new([1, 1, 5], vec![1.0, 2.0, 4.0, 3.0, 5.0]);
     assert_eq!(run(pool, &[&x]).data, [2.0, 4.0, 5.0]);

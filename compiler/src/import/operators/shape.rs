@@ -6,6 +6,9 @@ use graph::TensorId;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
+/// Why axes must be constants. Before opset 13 they are an attribute.
+const AXES: &str = "the axes decide the shape of the output";
+
 pub(super) fn flatten(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let axis = call.int("axis")?.unwrap_or(1);
     call.apply(op::Flatten { axis })
@@ -46,19 +49,20 @@ pub(super) fn transpose(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError>
 }
 
 pub(super) fn squeeze(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let axes = axes(call)?;
+    let axes = call.ints_or_input("axes", 1, AXES)?;
     let input = call.input(0)?;
     call.apply_to(op::Squeeze { axes }, &[input])
 }
 
 pub(super) fn unsqueeze(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let axes = axes(call)?.ok_or(NodeError::MissingAttribute { attribute: "axes" })?;
+    let axes = call.ints_or_input("axes", 1, AXES)?;
+    let axes = axes.ok_or(NodeError::MissingAttribute { attribute: "axes" })?;
     let input = call.input(0)?;
     call.apply_to(op::Unsqueeze { axes }, &[input])
 }
 
-/// The sizes are an attribute or, since opset 13, an input. Without them there are as many parts as outputs, of
-/// the same size but perhaps the last, which is smaller.
+/// The sizes are an attribute or, since opset 13, an input. Without them there are as many parts as outputs,
+/// of the same size but perhaps the last, which is smaller.
 pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let (input, axis) = (call.input(0)?, call.int("axis")?.unwrap_or(0));
     let sizes = match call.optional(1) {
@@ -96,12 +100,4 @@ pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         }
     };
     call.apply_to(op::Split { axis, sizes }, &[input])
-}
-
-/// Before opset 13 the axes are an attribute; since then, an input.
-fn axes(call: &Call<'_>) -> Result<Option<Vec<i64>>, NodeError> {
-    match call.optional(1) {
-        Some(_) => call.constant_ints(1, "the axes decide the shape of the output").map(Some),
-        None => call.ints("axes"),
-    }
 }

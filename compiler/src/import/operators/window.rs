@@ -1,6 +1,8 @@
 //! Convolution and pooling.
 
-use dnn_lib::operator::{AveragePool, Conv, MaxPool, Padding, Window};
+use bytes::Bytes;
+use dnn_lib::operator::{self as op, AveragePool, Conv, MaxPool, Padding, Window};
+use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
 use crate::error::NodeError;
@@ -20,10 +22,9 @@ pub(super) fn conv(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 }
 
 pub(super) fn max_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    // It only affects the second output, the indices.
-    call.flag("storage_order", false)?;
+    let column_major = call.flag("storage_order", false)?;
     let (kernel, window, ceil_mode) = pool(call)?;
-    call.apply(MaxPool { kernel, window, ceil_mode })
+    call.apply(MaxPool { kernel, window, ceil_mode, column_major })
 }
 
 pub(super) fn average_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
@@ -83,4 +84,220 @@ fn padding(call: &Call<'_>) -> Result<Padding, NodeError> {
         Some("SAME_LOWER") => Ok(Padding::SameLower),
         Some(found) => Err(value_error("auto_pad", &found, "NOTSET, VALID, SAME_UPPER, SAME_LOWER")),
     }
+}
+
+/// A dimension of a transposed convolution.
+struct Transposed {
+    input: i64,
+    kernel: i64,
+    stride: i64,
+    dilation: i64,
+    output: i64,
+    /// The pad before the output, which removes elements of it.
+    before: i64,
+}
+
+impl Transposed {
+    /// The pads around the input with its zeros, so that a convolution gives the output.
+    fn pads(&self) -> (i64, i64) {
+        let extent = (self.kernel - 1) * self.dilation;
+        let before = extent - self.before;
+        (before, self.output + extent - before - self.input * self.stride)
+    }
+}
+
+/// The dimensions of a transposed convolution. What is not padded explicitly is padded at both ends.
+fn transposed(call: &Call<'_>, input: &[u64], kernel: &[u64]) -> Result<Vec<Transposed>, NodeError> {
+    const MOST: u64 = 1 << 20;
+    let rank = kernel.len();
+    let list = |name: &str, default: u64| {
+        let values = call.sizes(name)?;
+        let least = u64::from(default == 1);
+        let fits = values.iter().all(|value| (least..=MOST).contains(value));
+        match values.len() {
+            0 => Ok(vec![default; rank]),
+            length if length == rank && fits => Ok(values),
+            _ => {
+                let supported = format!("{rank} numbers from {least} to 2^20");
+                Err(value_error(name, &format!("{values:?}"), &supported))
+            }
+        }
+    };
+    let (strides, dilations) = (list("strides", 1)?, list("dilations", 1)?);
+    let (more, wanted) = (list("output_padding", 0)?, call.sizes("output_shape")?);
+    let padding = padding(call)?;
+    // Some name the whole shape.
+    let wanted = wanted.get(wanted.len().saturating_sub(rank)..).unwrap_or_default();
+    if !wanted.is_empty() && wanted.len() != rank {
+        return Err(value_error("output_shape", &format!("{wanted:?}"), &format!("{rank} sizes")));
+    }
+    if input.iter().chain(kernel).chain(wanted).any(|&size| size > MOST) {
+        return Err(value_error("kernel_shape", &format!("{kernel:?}"), "sizes up to 2^20"));
+    }
+    let signed = u64::cast_signed;
+    (0..rank)
+        .map(|axis| {
+            let own = [input[axis], kernel[axis], strides[axis], dilations[axis], more[axis]];
+            let [input, kernel, stride, dilation, more] = own.map(signed);
+            let whole = stride * (input - 1) + (kernel - 1) * dilation + 1 + more;
+            let same = (!matches!(padding, Padding::Explicit(_))).then_some(input * stride);
+            let wanted = wanted.get(axis).copied().map(signed).or(same);
+            let (output, before) = match (wanted, &padding) {
+                (None, Padding::Explicit(pads)) => {
+                    let (before, after) = pads.get(axis).copied().unwrap_or_default();
+                    if before.max(after) > MOST {
+                        return Err(value_error("pads", &before.max(after), "up to 2^20"));
+                    }
+                    (whole - signed(before) - signed(after), signed(before))
+                }
+                (wanted, padding) => {
+                    let output = wanted.unwrap_or(whole);
+                    let total = (whole - output).max(0);
+                    (output, if *padding == Padding::SameUpper { total / 2 } else { total - total / 2 })
+                }
+            };
+            if output < 0 {
+                return Err(value_error("pads", &before, &format!("at most {whole} positions in all")));
+            }
+            Ok(Transposed { input, kernel, stride, dilation, output, before })
+        })
+        .collect()
+}
+
+/// A convolution of the input with zeros between its elements, by the kernel backwards.
+pub(super) fn conv_transpose(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let group = call.int("group")?.unwrap_or(1);
+    let (x, w) = (call.input(0)?, call.input(1)?);
+    let (image, weights) = (call.ty(x).shape.clone(), call.ty(w).shape.clone());
+    let channels = image.get(1).copied().unwrap_or(0).cast_signed();
+    let right = image.len() >= 3
+        && weights.len() == image.len()
+        && group > 0
+        && channels % group == 0
+        && weights[0].cast_signed() == channels;
+    if !right {
+        let found = format!("{weights:?} in {group} groups");
+        return Err(value_error(
+            "group",
+            &found,
+            &format!("weights of {channels} channels in groups, for {image:?}"),
+        ));
+    }
+    let kernel = call.sizes("kernel_shape")?;
+    if !kernel.is_empty() && weights[2..] != kernel[..] {
+        return Err(value_error(
+            "kernel_shape",
+            &format!("{kernel:?}"),
+            &format!("what input 1 says: {weights:?}"),
+        ));
+    }
+    let axes = transposed(call, &image[2..], &weights[2..])?;
+    let rank = axes.len();
+
+    let reshape = |shape: Vec<i64>| op::Reshape { shape, allow_zero: true };
+    let signed = |shape: &[u64]| shape.iter().map(|&size| size.cast_signed()).collect::<Vec<_>>();
+    let (inner, outer, spatial) = (channels / group, weights[1].cast_signed(), signed(&weights[2..]));
+    let grouped = [&[group, inner, outer][..], &spatial].concat();
+    let grouped = call.step("groups", reshape(grouped), &[w])?;
+    let perm = [0, 2, 1].into_iter().chain(3..3 + rank as u64).collect();
+    let turned = call.step("turned", op::Transpose { perm: Some(perm) }, &[grouped])?;
+    let filters = [&[group.saturating_mul(outer), inner][..], &spatial].concat();
+    let filters = call.step("filters", reshape(filters), &[turned])?;
+    let backwards = op::Slice {
+        axes: Some((2..2 + rank as i64).collect()),
+        starts: vec![-1; rank],
+        ends: vec![i64::MIN; rank],
+        steps: vec![-1; rank],
+    };
+    let filters = call.step("backwards", backwards, &[filters])?;
+
+    let mut spread = x;
+    let pad = |pads: Vec<(i64, i64)>| op::Pad { mode: op::PadMode::Constant, pads };
+    if axes.iter().any(|axis| axis.stride > 1) {
+        let outer = signed(&image[..2]);
+        let apart = axes.iter().flat_map(|axis| [axis.input, 1]);
+        spread = call.step("apart", reshape(outer.iter().copied().chain(apart).collect()), &[spread])?;
+        let zeros = axes.iter().flat_map(|axis| [(0, 0), (0, axis.stride - 1)]);
+        spread = call.step("zeros", pad([(0, 0); 2].into_iter().chain(zeros).collect()), &[spread])?;
+        let joined = axes.iter().map(|axis| axis.input * axis.stride);
+        spread = call.step("spread", reshape(outer.iter().copied().chain(joined).collect()), &[spread])?;
+    }
+    let pads: Vec<(i64, i64)> = axes.iter().map(Transposed::pads).collect();
+    let padding = if pads.iter().all(|&(before, after)| before >= 0 && after >= 0) {
+        pads.iter().map(|&(before, after)| (before.cast_unsigned(), after.cast_unsigned())).collect()
+    } else {
+        spread = call.step("padded", pad([(0, 0); 2].into_iter().chain(pads).collect()), &[spread])?;
+        Vec::new()
+    };
+    let dilations = axes.iter().map(|axis| axis.dilation.cast_unsigned()).collect();
+    let window = Window { strides: Vec::new(), dilations, padding: Padding::Explicit(padding) };
+    let inputs: Vec<TensorId> = [spread, filters].into_iter().chain(call.optional(2)).collect();
+    call.apply_to(Conv { window, group: group.cast_unsigned() }, &inputs)
+}
+
+/// The elements at the places that a MaxPool found, and 0 elsewhere. Each image is scattered on its own.
+pub(super) fn max_unpool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (x, places) = (call.input(0)?, call.input(1)?);
+    let (kernel, ty) = (call.sizes("kernel_shape")?, call.ty(x).clone());
+    let rank = kernel.len();
+    let (strides, pads) = (call.sizes("strides")?, call.sizes("pads")?);
+    let (strides, pads) = (or_default(strides, vec![1; rank]), or_default(pads, vec![0; 2 * rank]));
+    let fits = rank > 0 && ty.shape.len() == rank + 2 && strides.len() == rank && pads.len() == 2 * rank;
+    let small = kernel.iter().chain(&strides).chain(&pads).chain(&ty.shape).all(|&size| size < 1 << 20);
+    if !fits || !small {
+        return Err(value_error(
+            "kernel_shape",
+            &format!("{kernel:?}"),
+            "sizes below 2^20 that fit to input 0",
+        ));
+    }
+    let mut shape: Vec<i64> = ty.shape[..2].iter().map(|&size| size.cast_signed()).collect();
+    for axis in 0..rank {
+        let whole = (ty.shape[axis + 2].max(1) - 1) * strides[axis] + kernel[axis];
+        shape.push((whole.cast_signed() - (pads[axis] + pads[rank + axis]).cast_signed()).max(0));
+    }
+    let image: i64 = shape[2..].iter().try_fold(1i64, |all, &size| all.checked_mul(size)).unwrap_or(i64::MAX);
+    let images = shape[0] * shape[1];
+    if image >= 1 << 40 || images >= 1 << 20 {
+        return Err(value_error("kernel_shape", &format!("{kernel:?}"), "a smaller output"));
+    }
+    let rows = |call: &mut Call<'_>, what: &str, id| {
+        let flat = op::Reshape { shape: vec![images, -1], allow_zero: false };
+        call.step(what, flat, &[id])
+    };
+    let (x, places) = (rows(call, "rows", x)?, rows(call, "places", places)?);
+    // Places count through all images.
+    let starts: Bytes = (0..images).flat_map(|number| (number * image).to_le_bytes()).collect();
+    let starts = call.constant("starts", TensorType::new(DType::I64, [images.cast_unsigned(), 1]), starts);
+    let places = call.step("own", op::Sub, &[places, starts])?;
+    let zero = vec![0; ty.dtype.size() as usize];
+    let zero = call.constant("zero", TensorType::new(ty.dtype, []), zero.into());
+    let zeros = op::Expand { shape: vec![images.cast_unsigned(), image.cast_unsigned()] };
+    let zeros = call.step("zeros", zeros, &[zero])?;
+    let scatter = op::ScatterElements { axis: 1, update: op::Update::Replace };
+    let scattered = call.step("scattered", scatter, &[zeros, places, x])?;
+    let unpooled = op::Reshape { shape: shape.clone(), allow_zero: true };
+    if call.optional(2).is_none() {
+        return call.apply_to(unpooled, &[scattered]);
+    }
+    let wanted = call.constant_ints(2, "it is the shape of the output")?;
+    if wanted.len() != shape.len() {
+        return Err(value_error("output_shape", &format!("{wanted:?}"), &format!("{} sizes", shape.len())));
+    }
+    let unpooled = call.step("unpooled", unpooled, &[scattered])?;
+    let pads = shape.iter().zip(&wanted).map(|(&size, &wanted)| (0, wanted.saturating_sub(size))).collect();
+    call.apply_to(op::Pad { mode: op::PadMode::Constant, pads }, &[unpooled])
+}
+
+fn or_default(values: Vec<u64>, default: Vec<u64>) -> Vec<u64> {
+    if values.is_empty() { default } else { values }
+}
+
+pub(super) fn col2im(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (image, block) = (
+        call.constant_sizes(1, "it is the size of the output")?,
+        call.constant_sizes(2, "it decides how windows lie")?,
+    );
+    let (input, window) = (call.input(0)?, window(call)?);
+    call.apply_to(op::Col2Im { image, block, window }, &[input])
 }

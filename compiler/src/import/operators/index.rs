@@ -1,0 +1,146 @@
+//! Operators on indices: what they name, count and sort.
+
+use bytes::Bytes;
+use dnn_lib::operator::{self as op, Operator, Update};
+use dnn_lib::tensor::{DType, TensorType};
+use graph::TensorId;
+
+use crate::error::NodeError;
+use crate::import::call::{Call, value_error};
+
+/// The axis is an input.
+pub(super) fn cumulative(
+    call: &mut Call<'_>,
+    operator: fn(i64, bool, bool) -> Operator,
+) -> Result<Vec<TensorId>, NodeError> {
+    let (exclusive, reverse) = (call.flag("exclusive", false)?, call.flag("reverse", false)?);
+    let axis = call.constant_int(1, "the axis decides which elements are combined")?;
+    let input = call.input(0)?;
+    call.apply_to(operator(axis, exclusive, reverse), &[input])
+}
+
+pub(super) fn einsum(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let equation = call.string("equation")?;
+    let equation = equation.ok_or(NodeError::MissingAttribute { attribute: "equation" })?;
+    call.apply(op::Einsum { equation })
+}
+
+pub(super) fn one_hot(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let axis = call.int("axis")?.unwrap_or(-1);
+    let depth = call.constant_numbers(1, "it decides the shape of the output")?;
+    let &[(depth, _)] = &depth[..] else {
+        return Err(value_error("depth", &format!("{} numbers", depth.len()), "one"));
+    };
+    if depth < 0.0 {
+        return Err(value_error("depth", &depth, "numbers from 0"));
+    }
+    let (indices, values) = (call.input(0)?, call.input(2)?);
+    call.apply_to(op::OneHot { axis, depth: depth as u64 }, &[indices, values])
+}
+
+pub(super) fn reverse_sequence(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let axis = |call: &Call<'_>, name, default| match call.node.attributes.contains_key(name) {
+        true => call.size(name),
+        false => Ok(default),
+    };
+    let (batch_axis, time_axis) = (axis(call, "batch_axis", 1)?, axis(call, "time_axis", 0)?);
+    call.apply(op::ReverseSequence { batch_axis, time_axis })
+}
+
+/// What an update does to an element.
+pub(super) fn update(call: &Call<'_>) -> Result<Update, NodeError> {
+    match call.string("reduction")?.as_deref() {
+        None | Some("none") => Ok(Update::Replace),
+        Some("add") => Ok(Update::Add),
+        Some("mul") => Ok(Update::Mul),
+        Some("max") => Ok(Update::Max),
+        Some("min") => Ok(Update::Min),
+        Some(found) => Err(value_error("reduction", &found, "none, add, mul, max, min")),
+    }
+}
+
+pub(super) fn scatter_elements(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (axis, update) = (call.int("axis")?.unwrap_or(0), update(call)?);
+    call.apply(op::ScatterElements { axis, update })
+}
+
+/// Only the shape of the input counts, so it is a constant: a tensor of ones, of which two triangles are
+/// left.
+pub(super) fn eye_like(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let ty = call.ty(call.input(0)?).clone();
+    let dtype = match call.int("dtype")? {
+        None => ty.dtype,
+        Some(code) => {
+            onnx::element_type(code).map_err(|found| value_error("dtype", &found, onnx::ELEMENT_TYPES))?
+        }
+    };
+    let k = call.int("k")?.unwrap_or(0);
+    let one = one(call, "one", dtype);
+    let ones = call.step("ones", op::Expand { shape: ty.shape }, &[one])?;
+    let diagonal = call.constant("k", TensorType::new(DType::I64, []), Bytes::from_owner(k.to_le_bytes()));
+    let upper = call.step("upper", op::Trilu { upper: true }, &[ones, diagonal])?;
+    call.apply_to(op::Trilu { upper: false }, &[upper, diagonal])
+}
+
+/// The number 1.
+pub(super) fn one(call: &mut Call<'_>, what: &str, dtype: DType) -> TensorId {
+    let bits: u64 = match dtype {
+        DType::F32 => 1f32.to_bits().into(),
+        DType::F64 => 1f64.to_bits(),
+        DType::F16 => 0x3c00,
+        DType::BF16 => 0x3f80,
+        _ => 1,
+    };
+    let bytes = bits.to_le_bytes()[..dtype.size() as usize].to_vec();
+    call.constant(what, TensorType::new(dtype, []), bytes.into())
+}
+
+/// The number is an attribute or, since opset 10, an input. Elements are always sorted.
+pub(super) fn top_k(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (axis, largest) = (call.int("axis")?.unwrap_or(-1), call.flag("largest", true)?);
+    call.flag("sorted", true)?;
+    let count = match call.optional(1) {
+        Some(_) => call.constant_int(1, "it decides the shape of the output")?,
+        None => call.int("k")?.ok_or(NodeError::MissingAttribute { attribute: "k" })?,
+    };
+    let count = u64::try_from(count).map_err(|_| value_error("k", &count, "numbers from 0"))?;
+    let input = call.input(0)?;
+    let ranks = call.step("ranks", op::Rank { axis, largest }, &[input])?;
+    let name = call.node.outputs.get(1).cloned().unwrap_or_default();
+    let indices = call.import.apply(&call.label, op::ByRank { axis, count }, &[ranks], &[name])?;
+    let values = call.apply_to(op::GatherElements { axis }, &[input, indices[0]])?;
+    Ok([values, indices].concat())
+}
+
+/// Which slices there are must be known, since their number is a part of the shape.
+pub(super) fn compress(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let chosen = call.constant_bools(1, "it decides the shape of the output")?;
+    let places = (0i64..).zip(&chosen).filter(|(_, chosen)| **chosen).map(|(place, _)| place);
+    let places: Vec<i64> = places.collect();
+    let indices = call.constant_list("places", &places);
+    let mut input = call.input(0)?;
+    let axis = call.int("axis")?;
+    if axis.is_none() {
+        let flat = op::Reshape { shape: vec![-1], allow_zero: false };
+        input = call.step("flat", flat, &[input])?;
+    }
+    call.apply_to(op::Gather { axis: axis.unwrap_or(0) }, &[input, indices])
+}
+
+/// The places of a constant's elements that are not 0.
+pub(super) fn non_zero(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let chosen = call.constant_bools(0, "its elements decide the shape of the output")?;
+    let shape = call.ty(call.input(0)?).shape.clone();
+    let mut places = vec![Vec::new(); shape.len()];
+    for (number, _) in (0u64..).zip(&chosen).filter(|(_, chosen)| **chosen) {
+        let mut rest = number;
+        for (axis, &size) in shape.iter().enumerate().rev() {
+            places[axis].push((rest % size).cast_signed());
+            rest /= size;
+        }
+    }
+    let count = places.first().map_or(0, Vec::len) as u64;
+    let bytes: Bytes = places.concat().iter().flat_map(|place| place.to_le_bytes()).collect();
+    let ty = TensorType::new(DType::I64, [shape.len() as u64, count]);
+    Ok(vec![call.constant("places", ty, bytes)])
+}

@@ -5,6 +5,7 @@
 //! [`Import::names`], and nodes that depend on them are only checked for their form.
 
 mod call;
+mod constants;
 mod operators;
 mod order;
 mod shape;
@@ -19,6 +20,8 @@ use onnx::element_name;
 
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
 use crate::{Imported, Options};
+
+pub(crate) use operators::all as operators;
 
 /// The newest version of the operator set with which the importer has been compared.
 const NEWEST_OPSET: i64 = 28;
@@ -42,7 +45,7 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportE
         initializers.iter().map(|initializer| initializer.name.as_str()).collect();
     let inputs: Vec<onnx::Value> =
         inputs.into_iter().filter(|input| !constants.contains(&*input.name)).collect();
-    import.inputs(&inputs, options);
+    import.inputs(inputs, options);
     if sound {
         initializers.into_iter().for_each(|initializer| import.initializer(initializer));
     } else {
@@ -93,14 +96,21 @@ impl Import {
         Self { opset: model.opset, limit, builder, names, used, warnings, errors }
     }
 
-    fn inputs(&mut self, inputs: &[onnx::Value], options: &Options) {
-        let types = shape::bind(inputs, &options.shapes, &mut self.errors);
-        for (input, ty) in inputs.iter().zip(types) {
+    /// Adds the inputs. Those that are bound to constants become constants.
+    fn inputs(&mut self, inputs: Vec<onnx::Value>, options: &Options) {
+        let constants = constants::of(&inputs, &options.constants, &mut self.errors);
+        let mut shapes = options.shapes.clone();
+        shapes.extend(constants.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.dims().to_vec())));
+        let types = shape::bind(&inputs, &shapes, &mut self.errors);
+        for (input, ty) in inputs.into_iter().zip(types) {
             let Some(ty) = ty else { continue };
-            self.warnings.extend(shape::empty_input(input, &options.shapes));
+            self.warnings.extend(shape::empty_input(&input, &shapes));
             if self.fits(&input.name, &ty) {
-                let id = self.builder.input(&input.name, ty);
-                self.names.insert(input.name.clone(), id);
+                let id = match constants.get(&*input.name) {
+                    Some(tensor) => self.builder.tensor(&input.name, ty, Some(tensor.shared())),
+                    None => self.builder.input(&input.name, ty),
+                };
+                self.names.insert(input.name, id);
             }
         }
     }

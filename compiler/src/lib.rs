@@ -32,6 +32,8 @@ pub use schedule::Schedule;
 pub struct Options {
     /// The shapes of inputs, by name, for dimensions that the model leaves open.
     pub shapes: BTreeMap<String, Vec<u64>>,
+    /// The inputs, by name, that are constants with these values. The image doesn't have them as inputs.
+    pub constants: BTreeMap<String, onnx::Tensor>,
     /// The states: inputs, each with the output that is its next value, in its place.
     pub states: Vec<(String, String)>,
     /// How often one run repeats the model; states go from one time to the next.
@@ -51,6 +53,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             shapes: BTreeMap::new(),
+            constants: BTreeMap::new(),
             states: Vec::new(),
             repeat: 1,
             max_memory: 1 << 38,
@@ -235,6 +238,22 @@ pub struct Imported {
     pub files: Vec<Mapped>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+}
+
+/// An operator that models may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SupportedOperator {
+    /// Its domain; empty for ONNX's own.
+    pub domain: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// The oldest opset with a form that is supported.
+    pub since: i64,
+}
+
+/// The operators that models may have, in the order of their names.
+pub fn operators() -> impl Iterator<Item = SupportedOperator> {
+    import::operators()
 }
 
 /// Reads a model file into the graph that is compiled. The graph's constants are in the model's files, which

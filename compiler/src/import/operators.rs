@@ -12,6 +12,7 @@ use graph::TensorId;
 
 use super::Import;
 use super::call::{Call, value_error};
+use crate::SupportedOperator;
 use crate::error::NodeError;
 
 /// A supported operator.
@@ -69,6 +70,11 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Transpose", since: 1, inputs: 1..=1, attributes: &["perm"], import: shape::transpose },
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
 ];
+
+/// All operators that are supported.
+pub(crate) fn all() -> impl Iterator<Item = SupportedOperator> {
+    TABLE.iter().map(|entry| SupportedOperator { domain: "", name: entry.name, since: entry.since })
+}
 
 /// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
 pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) -> Result<(), NodeError> {

@@ -22,9 +22,11 @@ mod concat;
 mod conv;
 mod error;
 mod gemm;
+mod integer;
 mod matmul;
 mod normalization;
 mod pool;
+mod quantization;
 mod reduction;
 mod softmax;
 mod split;
@@ -40,9 +42,11 @@ pub use concat::Concat;
 pub use conv::Conv;
 pub use error::{OperatorError, Problem};
 pub use gemm::Gemm;
+pub use integer::{ConvInteger, MatMulInteger};
 pub use matmul::MatMul;
 pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{AveragePool, MaxPool};
+pub use quantization::{Blocks, DequantizeLinear, DynamicScale, QuantizeLinear, Requantize};
 pub use reduction::{GlobalAveragePool, ReduceMean};
 pub use softmax::Softmax;
 pub use split::Split;
@@ -161,8 +165,14 @@ operators! {
     Concat: 1..=usize::MAX;
     /// Convolution in any number of spatial dimensions; inputs: X, W, optionally B.
     Conv: 2..=3;
+    /// Convolution of bytes less their zero points, with sums of 32 bits; inputs: X, W, optionally both zero points.
+    ConvInteger: 2..=4;
+    /// Quantized numbers as floats; inputs: X, scale, optionally zero point.
+    DequantizeLinear: 2..=3;
     /// Quotient of two tensors, with broadcasting.
     Div: 2..=2;
+    /// The scale and the zero point that DynamicQuantizeLinear chooses.
+    DynamicScale: 1..=1, internal;
     /// The error function, correctly rounded.
     Erf: 1..=1;
     /// The exponential, correctly rounded.
@@ -179,14 +189,20 @@ operators! {
     LayerNormalization: 2..=3;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
+    /// Product of bytes less their zero points, with sums of 32 bits; inputs: A, B, optionally both zero points.
+    MatMulInteger: 2..=4;
     /// Maximum over a sliding window.
     MaxPool: 1..=1;
     /// Product of two tensors, with broadcasting.
     Mul: 2..=2;
+    /// Floats as quantized numbers; inputs: X, scale, optionally zero point.
+    QuantizeLinear: 2..=3;
     /// Mean over some axes.
     ReduceMean: 1..=1;
     /// x if it is positive, else 0.
     Relu: 1..=1;
+    /// An integer sum of products as quantized numbers.
+    Requantize: 5..=5, internal;
     /// The same bytes with another shape.
     Reshape: 1..=1;
     /// 1 / (1 + exp(-x)), correctly rounded.

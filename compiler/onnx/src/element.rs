@@ -36,7 +36,7 @@ const TYPES: [(i32, &str, Option<DType>); 29] = [
 ];
 
 /// The types that we have, as messages list them.
-pub(crate) const SUPPORTED: &str = "float, double, float16, bfloat16, bool, (u)int4 to (u)int64";
+pub const SUPPORTED: &str = "float, double, float16, bfloat16, bool, (u)int4 to (u)int64";
 
 /// The element type with a code. The error is ONNX's name of one that we don't have, or the code if it has
 /// none.
@@ -46,6 +46,11 @@ pub(crate) fn from_code(code: i32) -> Result<DType, String> {
         Some((_, name, None)) => Err((*name).to_owned()),
         None => Err(format!("code {code}")),
     }
+}
+
+/// [`from_code`] of an attribute's number.
+pub fn element_type(code: i64) -> Result<DType, String> {
+    i32::try_from(code).map_or_else(|_| Err(format!("code {code}")), from_code)
 }
 
 /// ONNX's name of an element type, for messages about models.

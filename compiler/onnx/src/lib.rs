@@ -16,7 +16,7 @@ mod read;
 mod tensor;
 
 pub use self::tensor::Tensor;
-pub use element::element_name;
+pub use element::{SUPPORTED as ELEMENT_TYPES, element_name, element_type};
 pub use error::{Error, TensorError};
 pub use model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Value};
 pub use read::{Limits, decode_model, decode_tensor, read_model, read_tensor};

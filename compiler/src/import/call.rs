@@ -1,5 +1,6 @@
 //! One node of the model during import: access to its inputs and attributes, with errors that name them.
 
+use bytes::Bytes;
 use dnn_lib::operator::Operator;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::{Tensor, TensorId};
@@ -68,6 +69,12 @@ impl Call<'_> {
         let outputs = self.import.apply(&self.label, operator, inputs, &[format!("{output}.{what}")])?;
         // Every operator has an output.
         Ok(outputs[0])
+    }
+
+    /// A constant number.
+    pub fn number(&mut self, name: &str, value: f32) -> TensorId {
+        let bytes = Bytes::from_owner(value.to_le_bytes());
+        self.import.builder.tensor(name, TensorType::new(DType::F32, []), Some(bytes))
     }
 
     /// An attribute that is a number.

@@ -1,6 +1,8 @@
 //! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
 mod constant;
+mod microsoft;
+mod quantization;
 mod reduce;
 mod shape;
 mod window;
@@ -26,6 +28,8 @@ struct OnnxOperator {
     import: fn(&mut Call<'_>) -> Result<Vec<TensorId>, NodeError>,
 }
 
+/// The attributes of convolutions.
+const CONV: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
 const ANY: usize = usize::MAX;
 const POOL: &[&str] = &[
     "auto_pad",
@@ -46,8 +50,11 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
     OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
+    OnnxOperator { name: "ConvInteger", since: 10, inputs: 2..=4, attributes: CONV, import: quantization::conv_integer },
+    OnnxOperator { name: "DequantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::DEQUANTIZE, import: quantization::dequantize_linear },
     OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
     OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "DynamicQuantizeLinear", since: 11, inputs: 1..=1, attributes: &[], import: quantization::dynamic_quantize_linear },
     OnnxOperator { name: "Erf", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Erf) },
     OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
     OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
@@ -56,8 +63,12 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
     OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: layer_normalization },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
+    OnnxOperator { name: "MatMulInteger", since: 10, inputs: 2..=4, attributes: &[], import: quantization::matmul_integer },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
     OnnxOperator { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
+    OnnxOperator { name: "QLinearConv", since: 10, inputs: 8..=9, attributes: CONV, import: quantization::qlinear_conv },
+    OnnxOperator { name: "QLinearMatMul", since: 10, inputs: 8..=8, attributes: &[], import: quantization::qlinear_matmul },
+    OnnxOperator { name: "QuantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::QUANTIZE, import: quantization::quantize_linear },
     OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
     OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
@@ -71,9 +82,14 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
 ];
 
+/// The tables of all domains. That of ONNX itself has no name.
+const TABLES: &[(&str, &[OnnxOperator])] = &[("", TABLE), (microsoft::DOMAIN, microsoft::TABLE)];
+
 /// All operators that are supported.
 pub(crate) fn all() -> impl Iterator<Item = SupportedOperator> {
-    TABLE.iter().map(|entry| SupportedOperator { domain: "", name: entry.name, since: entry.since })
+    TABLES.iter().flat_map(|&(domain, table)| {
+        table.iter().map(move |entry| SupportedOperator { domain, name: entry.name, since: entry.since })
+    })
 }
 
 /// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
@@ -104,7 +120,8 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
 }
 
 fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {
-    let entry = TABLE.iter().find(|entry| node.domain.is_empty() && entry.name == node.operator);
+    let tables = TABLES.iter().filter(|(domain, _)| *domain == node.domain);
+    let entry = tables.flat_map(|(_, table)| *table).find(|entry| entry.name == node.operator);
     entry.ok_or_else(|| {
         let names: Vec<&str> = TABLE.iter().map(|entry| entry.name).collect();
         NodeError::Unsupported { supported: names.join(", ") }
@@ -214,7 +231,7 @@ fn concat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::TABLE;
+    use super::{TABLE, TABLES};
     use dnn_lib::operator::Operator;
 
     #[test]
@@ -226,7 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_in_order() {
-        assert!(TABLE.is_sorted_by_key(|entry| entry.name));
+    fn the_tables_are_in_order() {
+        for (domain, table) in TABLES {
+            assert!(table.is_sorted_by_key(|entry| entry.name), "{domain}");
+        }
     }
 }

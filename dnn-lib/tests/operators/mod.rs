@@ -10,6 +10,7 @@ mod halves;
 mod movement;
 mod pooling;
 mod products;
+mod quantization;
 mod reductions;
 mod views;
 

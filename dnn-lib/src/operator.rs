@@ -18,6 +18,7 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod concat;
 mod conv;
 mod error;
@@ -38,6 +39,7 @@ use std::ops::RangeInclusive;
 
 pub use activation::{Erf, Exp, Relu, Sigmoid, Tanh};
 pub use arithmetic::{Add, Div, Mul, Sub};
+pub use attention::{MaskedScores, MaskedSoftmax, Rotary, Sight};
 pub use concat::Concat;
 pub use conv::Conv;
 pub use error::{OperatorError, Problem};
@@ -187,6 +189,10 @@ operators! {
     Identity: 1..=1;
     /// Normalization with the mean and the variance of trailing dimensions; inputs: X, scale, optionally B.
     LayerNormalization: 2..=3;
+    /// Scores of attention with a mask added; inputs: scores, optionally mask, optionally numbers of valid keys.
+    MaskedScores: 1..=3, internal;
+    /// Softmax of masked scores; inputs: scores, optionally mask, optionally numbers of valid keys.
+    MaskedSoftmax: 1..=3, internal;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
     /// Product of bytes less their zero points, with sums of 32 bits; inputs: A, B, optionally both zero points.
@@ -205,6 +211,8 @@ operators! {
     Requantize: 5..=5, internal;
     /// The same bytes with another shape.
     Reshape: 1..=1;
+    /// Pairs of numbers turned by angles; inputs: X, cosines, sines, optionally positions.
+    Rotary: 3..=4, internal;
     /// 1 / (1 + exp(-x)), correctly rounded.
     Sigmoid: 1..=1;
     /// Exponentials along an axis, divided by their sum.

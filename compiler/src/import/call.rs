@@ -1,7 +1,7 @@
 //! One node of the model during import: access to its inputs and attributes, with errors that name them.
 
-use bytes::Bytes;
 use dnn_lib::operator::Operator;
+use dnn_lib::scalar::narrow;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::{Tensor, TensorId};
 use onnx::{Attribute, element_name};
@@ -71,10 +71,15 @@ impl Call<'_> {
         Ok(outputs[0])
     }
 
-    /// A constant number.
-    pub fn number(&mut self, name: &str, value: f32) -> TensorId {
-        let bytes = Bytes::from_owner(value.to_le_bytes());
-        self.import.builder.tensor(name, TensorType::new(DType::F32, []), Some(bytes))
+    /// A constant number of a floating type.
+    pub fn number(&mut self, name: &str, value: f32, dtype: DType) -> TensorId {
+        let ty = TensorType::new(dtype, []);
+        let bits = match dtype {
+            DType::F64 => f64::from(value).to_bits(),
+            _ => narrow(dtype, value.to_bits().into()),
+        };
+        let bytes = bits.to_le_bytes()[..dtype.size() as usize].to_vec();
+        self.import.builder.tensor(name, ty, Some(bytes.into()))
     }
 
     /// An attribute that is a number.

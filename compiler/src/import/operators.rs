@@ -1,5 +1,6 @@
 //! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
+mod attention;
 mod constant;
 mod microsoft;
 mod quantization;
@@ -45,6 +46,7 @@ const POOL: &[&str] = &[
 #[rustfmt::skip]
 const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Add", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Add) },
+    OnnxOperator { name: "Attention", since: 23, inputs: 3..=7, attributes: attention::ATTENTION, import: attention::attention },
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
     OnnxOperator { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
     OnnxOperator { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
@@ -72,6 +74,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: &["axes", "keepdims", "noop_with_empty_axes"], import: reduce::mean },
     OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
+    OnnxOperator { name: "RotaryEmbedding", since: 23, inputs: 3..=4, attributes: &["interleaved", "num_heads", "rotary_embedding_dim"], import: attention::rotary_embedding },
     OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
     OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: softmax },
     OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
@@ -115,7 +118,9 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
         };
         return Err(NodeError::Output { index, name: name.clone(), supported });
     }
-    import.names.extend(node.outputs.iter().cloned().zip(outputs));
+    // An output without a name isn't used, and an input without one isn't there.
+    let named = node.outputs.iter().cloned().zip(outputs).filter(|(name, _)| !name.is_empty());
+    import.names.extend(named);
     Ok(())
 }
 

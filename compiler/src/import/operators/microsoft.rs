@@ -5,6 +5,7 @@ use dnn_lib::operator as op;
 use dnn_lib::tensor::DType;
 use graph::TensorId;
 
+use super::attention;
 use super::quantization::{self, DEQUANTIZE, QUANTIZE};
 use super::{ANY, OnnxOperator};
 use crate::error::NodeError;
@@ -28,6 +29,7 @@ pub(super) const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "QLinearMul", since: 1, inputs: 7..=8, attributes: &[], import: |call| qlinear_of_two(call, op::Mul.into()) },
     OnnxOperator { name: "QLinearSigmoid", since: 1, inputs: 4..=5, attributes: &[], import: |call| qlinear_of_one(call, op::Sigmoid.into()) },
     OnnxOperator { name: "QuantizeLinear", since: 1, inputs: 2..=3, attributes: QUANTIZE, import: quantization::quantize_linear },
+    OnnxOperator { name: "RotaryEmbedding", since: 1, inputs: 4..=4, attributes: &["interleaved", "is_packed_batching", "num_heads", "rotary_embedding_dim", "scale"], import: attention::microsoft_rotary_embedding },
 ];
 
 /// The floats that quantized numbers stand for. `what` makes the name.
@@ -128,7 +130,7 @@ fn qgemm(call: &mut Call<'_>) -> Outputs {
     let mut left = given[1];
     let alpha = call.float("alpha")?.unwrap_or(1.0);
     if alpha != 1.0 {
-        let alpha = call.number("alpha", alpha);
+        let alpha = call.number("alpha", alpha, call.ty(left).dtype);
         left = call.step("scaled", op::Mul, &[alpha, left])?;
     }
     let Some(scale) = call.optional(7) else {
@@ -186,6 +188,6 @@ fn fused_matmul(call: &mut Call<'_>) -> Outputs {
         return call.apply_to(op::MatMul, &[a, b]);
     }
     let product = call.step("product", op::MatMul, &[a, b])?;
-    let alpha = call.number("alpha", alpha);
+    let alpha = call.number("alpha", alpha, call.ty(product).dtype);
     call.apply_to(op::Mul, &[product, alpha])
 }

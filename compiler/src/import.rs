@@ -5,6 +5,7 @@
 //! [`Scope::names`], and nodes that depend on them are only checked for their form.
 
 mod call;
+mod constants;
 mod operators;
 mod order;
 mod repeat;
@@ -23,6 +24,7 @@ use onnx::{NEWEST_OPSET, element_name};
 
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
 use crate::{Imported, Options};
+pub(crate) use operators::all as operators;
 pub(crate) use operators::supports;
 use scope::Scope;
 
@@ -111,14 +113,20 @@ impl Import {
             graph.initializers.iter().map(|initializer| initializer.name.as_str()).collect();
         let inputs: Vec<onnx::Value> =
             graph.inputs.iter().filter(|input| !constants.contains(&*input.name)).cloned().collect();
-        let types = shape::bind(&inputs, options, &mut self.errors);
+        let bound = constants::of(&inputs, &options.constants, &mut self.errors);
+        let mut shapes = options.shapes.clone();
+        shapes.extend(bound.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.dims().to_vec())));
+        let types = shape::bind(&inputs, &shapes, &options.dims, &mut self.errors);
         for (input, ty) in inputs.iter().zip(types) {
             let name = input.name.clone();
             match ty {
                 Ok(ty) => {
-                    self.warnings.extend(shape::empty_input(input, &options.shapes));
+                    self.warnings.extend(shape::empty_input(input, &shapes));
                     if self.fits(&name, &ty) {
-                        let id = self.builder.input(&name, ty);
+                        let id = match bound.get(&*name) {
+                            Some(tensor) => self.builder.tensor(&name, ty, Some(tensor.shared())),
+                            None => self.builder.input(&name, ty),
+                        };
                         self.define(name, Some(id));
                     }
                 }

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use dnn_lib::tensor::TensorType;
 use onnx::{Dimension, Value};
 
-use crate::Options;
 use crate::error::{ImportErrors, ModelError, Warning};
 
 /// The type of each input, or why it is not known. There are none if the options contradict each other.
 pub(super) fn bind(
     inputs: &[Value],
-    Options { shapes: given, dims, .. }: &Options,
+    given: &BTreeMap<String, Vec<u64>>,
+    dims: &BTreeMap<String, u64>,
     errors: &mut ImportErrors,
 ) -> Vec<Result<TensorType, ModelError>> {
     for name in given.keys().filter(|&name| inputs.iter().all(|input| input.name != *name)) {

@@ -13,6 +13,7 @@ mod movement;
 mod normalization;
 mod pooling;
 mod products;
+mod quantization;
 mod reductions;
 mod rows;
 mod sums;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dnn_lib::operator::Operator;
-use dnn_lib::scalar::narrow;
+use dnn_lib::scalar::{narrow, widen};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::{Tensor, TensorId};
 use onnx::{Attribute, element_name};
@@ -269,8 +269,7 @@ impl<'a> Call<'a> {
             Some(match tensor.ty.dtype {
                 DType::F32 => float(f32::from_bits(bits as u32).into()),
                 DType::F64 => float(f64::from_bits(bits)),
-                DType::BF16 => float(f32::from_bits((bits as u32) << 16).into()),
-                DType::F16 => float(half(bits as u16)),
+                half @ (DType::F16 | DType::BF16) => float(f32::from_bits(widen(half, bits) as u32).into()),
                 DType::I8 | DType::I16 | DType::I32 | DType::I64 => (signed as f64, Some(signed)),
                 DType::U8 | DType::U16 | DType::U32 | DType::U64 => (bits as f64, Some(bits.into())),
                 _ => return None,
@@ -296,19 +295,6 @@ impl<'a> Call<'a> {
             Some(_) => self.constant_ints(index, why).map(Some),
             None => self.ints(name),
         }
-    }
-}
-
-/// The number that is a binary16.
-fn half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
-    let (exponent, fraction) = (u64::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
-    let power = |exponent: u64| f64::from_bits((1023 - 25 + exponent) << 52);
-    sign * match exponent {
-        0 => fraction * power(1),
-        0x1f if fraction == 0.0 => f64::INFINITY,
-        0x1f => f64::NAN,
-        _ => (1024.0 + fraction) * power(exponent),
     }
 }
 

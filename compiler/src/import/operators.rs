@@ -15,6 +15,7 @@ mod reduce;
 mod resize;
 mod shape;
 mod signal;
+mod transposed;
 mod window;
 
 use std::ops::RangeInclusive;
@@ -81,7 +82,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "ConstantOfShape", since: 9, inputs: 1..=1, attributes: &["value"], import: movement::constant_of_shape },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
     OnnxOperator { name: "ConvInteger", since: 10, inputs: 2..=4, attributes: CONV, import: quantization::conv_integer },
-    OnnxOperator { name: "ConvTranspose", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"], import: window::conv_transpose },
+    OnnxOperator { name: "ConvTranspose", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"], import: transposed::conv_transpose },
     OnnxOperator { name: "CumProd", since: 26, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumProd { axis, exclusive, reverse }.into()) },
     OnnxOperator { name: "CumSum", since: 11, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumSum { axis, exclusive, reverse }.into()) },
     OnnxOperator { name: "DFT", since: 17, inputs: 1..=3, attributes: &["axis", "inverse", "onesided"], import: signal::dft },

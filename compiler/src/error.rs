@@ -208,6 +208,24 @@ pub enum ModelError {
         /// The inputs.
         inputs: Vec<String>,
     },
+    /// A constant was given for something that is not an input.
+    #[error("--constant {name}: the model has no such input; inputs: {}", inputs.join(", "))]
+    ConstantOfUnknownInput {
+        /// The name given.
+        name: String,
+        /// The inputs.
+        inputs: Vec<String>,
+    },
+    /// A constant has another type than its input.
+    #[error("--constant {name}: the tensor is {found}, but the model declares {declared}")]
+    ConstantType {
+        /// The input.
+        name: String,
+        /// The type of the constant.
+        found: String,
+        /// The type that the model declares.
+        declared: String,
+    },
     /// A given shape contradicts the model, or another given shape.
     #[error("--shape {name}={given} contradicts the declared shape {declared}")]
     ShapeContradicted {
@@ -448,7 +466,10 @@ pub enum NodeError {
         supported: String,
     },
     /// An input must be known at compile time.
-    #[error("input {index} (`{tensor}`) must be a constant: {why}")]
+    #[error(
+        "input {index} (`{tensor}`) must be a constant: {why}; a value for an input of the model can be given by \
+         --constant {tensor}=FILE.npy"
+    )]
     NotConstant {
         /// The index of the input.
         index: usize,

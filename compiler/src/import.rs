@@ -5,6 +5,7 @@
 //! [`Scope::names`], and nodes that depend on them are only checked for their form.
 
 mod call;
+mod constants;
 mod operators;
 mod order;
 mod repeat;
@@ -23,6 +24,7 @@ use onnx::{NEWEST_OPSET, element_name};
 
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
 use crate::{Imported, Options};
+pub(crate) use operators::all as operators;
 pub(crate) use operators::supports;
 use scope::Scope;
 
@@ -105,20 +107,28 @@ impl Import {
         }
     }
 
-    /// The inputs of the main graph. One with an initializer has a default, which is a constant here.
+    /// The inputs of the main graph. One with an initializer has a default, which is a constant here, and so has one
+    /// that the user binds.
     fn inputs(&mut self, graph: &onnx::ModelGraph, options: &Options) {
-        let constants: BTreeSet<&str> =
+        let defaults: BTreeSet<&str> =
             graph.initializers.iter().map(|initializer| initializer.name.as_str()).collect();
         let inputs: Vec<onnx::Value> =
-            graph.inputs.iter().filter(|input| !constants.contains(&*input.name)).cloned().collect();
-        let types = shape::bind(&inputs, options, &mut self.errors);
+            graph.inputs.iter().filter(|input| !defaults.contains(&*input.name)).cloned().collect();
+        let constants = constants::of(&inputs, &options.constants, &mut self.errors);
+        let mut options = options.clone();
+        let shapes = constants.iter().map(|(name, tensor)| (name.clone(), tensor.dims().to_vec()));
+        options.shapes.extend(shapes);
+        let types = shape::bind(&inputs, &options, &mut self.errors);
         for (input, ty) in inputs.iter().zip(types) {
             let name = input.name.clone();
             match ty {
                 Ok(ty) => {
                     self.warnings.extend(shape::empty_input(input, &options.shapes));
                     if self.fits(&name, &ty) {
-                        let id = self.builder.input(&name, ty);
+                        let id = match constants.get(&name) {
+                            Some(tensor) => self.builder.tensor(&name, ty, Some(tensor.shared())),
+                            None => self.builder.input(&name, ty),
+                        };
                         self.define(name, Some(id));
                     }
                 }

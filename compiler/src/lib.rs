@@ -38,6 +38,8 @@ pub struct Options {
     pub dims: BTreeMap<String, u64>,
     /// How often a loop may run whose number of repetitions the model leaves to its data. It ends then.
     pub loop_bound: Option<u64>,
+    /// The inputs, by name, that are constants with these values. The image doesn't have them as inputs.
+    pub constants: BTreeMap<String, onnx::Tensor>,
     /// The states: inputs, each with the output that is its next value, in its place.
     pub states: Vec<(String, String)>,
     /// How often one run repeats the model; states go from one time to the next.
@@ -59,6 +61,7 @@ impl Default for Options {
             shapes: BTreeMap::new(),
             dims: BTreeMap::new(),
             loop_bound: None,
+            constants: BTreeMap::new(),
             states: Vec::new(),
             repeat: 1,
             max_memory: 1 << 38,
@@ -243,6 +246,22 @@ pub struct Imported {
     pub files: Vec<Mapped>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+}
+
+/// An operator that models may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SupportedOperator {
+    /// Its domain; empty for ONNX's own.
+    pub domain: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// The oldest opset with a form that is supported.
+    pub since: i64,
+}
+
+/// The operators that models may have, in the order of their names.
+pub fn operators() -> impl Iterator<Item = SupportedOperator> {
+    import::operators()
 }
 
 /// Reads a model file into the graph that is compiled. The graph's constants are in the model's files, which

@@ -1,6 +1,7 @@
 //! From model to image: importing, passes, plans, linking, and how hostile models are refused.
 
 mod compile;
+mod constants;
 mod control;
 mod fuse;
 mod hostile;

@@ -142,34 +142,3 @@ fn the_bundled_networks_give_the_stored_outputs() {
         check(&fixtures().join(network), (1e-5, 1e-6)).unwrap_or_else(|error| panic!("{network}: {error}"));
     }
 }
-
-/// The models that PyTorch exported for ONNX's own tests, from the pinned `onnx` wheel.
-fn pytorch_cases() -> Vec<PathBuf> {
-    let pins = std::fs::read_to_string(fixtures().join("train/requirements.txt")).unwrap();
-    let version =
-        pins.lines().find_map(|line| line.strip_prefix("onnx==")).expect("a pinned version of onnx");
-    let folder = fixtures().join(format!("../.cache/onnx-{version}"));
-    assert!(folder.is_dir(), "{} is missing: run tests/fetch-wheels.sh first", folder.display());
-    ["pytorch-converted", "pytorch-operator"].iter().flat_map(|kind| folders(&folder.join(kind))).collect()
-}
-
-/// PyTorch computed these outputs. Many models are in an old form or use unsupported operators, and must be
-/// refused for exactly that reason.
-#[test]
-fn models_that_pytorch_exported_give_the_stored_outputs() {
-    let (mut same, mut refused, mut failures) = (0, 0, Vec::new());
-    for case in &pytorch_cases() {
-        match check(case, (1e-5, 1e-6)) {
-            Ok(()) => same += 1,
-            Err(error)
-                if ["is not supported", "is unknown; supported:"].iter().any(|why| error.contains(why)) =>
-            {
-                refused += 1;
-            }
-            Err(error) => failures.push(format!("{}: {error}", case.display())),
-        }
-    }
-    assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
-    assert_eq!(same + refused, 117);
-    assert!(same >= 75, "{same} cases give the stored outputs");
-}

@@ -3,7 +3,7 @@
 use image::{Image, Role};
 use onnx::Tensor;
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use tensor::DType;
@@ -108,6 +108,22 @@ fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
     }
     let (_, _, bytes) = found.into_parts();
     Ok(bytes.into())
+}
+
+/// Reads the values of a model's inputs that are constants, by their names.
+pub fn read_constants(given: &[Input]) -> Result<BTreeMap<String, Tensor>, Failure> {
+    let mut constants = BTreeMap::new();
+    for Input { name, file } in given {
+        let name = name.as_ref().ok_or_else(|| {
+            Failure::usage(format!("--constant {}: which input?", file.display()))
+                .hint(format!("--constant INPUT={}", file.display()))
+        })?;
+        let tensor = read_tensor(file, onnx::Limits::default().tensor)?;
+        if constants.insert(name.clone(), tensor).is_some() {
+            return Err(Failure::usage(format!("--constant is given twice for '{name}'")));
+        }
+    }
+    Ok(constants)
 }
 
 /// How to convert a file's array to the one that an image accepts, in Python.

@@ -45,22 +45,6 @@ fn instructions() {
 }
 
 #[test]
-fn operators() {
-    let mut page = "# Operators\n\nMade from the table in `dnn-lib/src/operator.rs` by a test; do not edit. How their \
-                    numbers are computed is in\n[numerics.md](numerics.md).\n\n| Operator | Inputs | |\n|---|---|---|\n"
-        .to_owned();
-    for entry in dnn_lib::operator::Operator::TABLE {
-        let inputs = match (*entry.inputs.start(), *entry.inputs.end()) {
-            (least, usize::MAX) => format!("{least} or more"),
-            (least, most) if least == most => least.to_string(),
-            (least, most) => format!("{least} to {most}"),
-        };
-        let _ = writeln!(page, "| {} | {inputs} | {} |", entry.name, entry.doc);
-    }
-    check("operators.md", &page);
-}
-
-#[test]
 fn operations() {
     use dnn_lib::scalar::{BinaryOp, Comparison, Conversion, Type, UnaryOp};
     let list =

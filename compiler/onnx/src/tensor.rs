@@ -37,6 +37,11 @@ impl Tensor {
         &self.bytes
     }
 
+    /// The elements, without a copy.
+    pub fn shared(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
     /// The type, the shape and the bytes, without a copy.
     pub fn into_parts(self) -> (DType, Vec<u64>, Bytes) {
         (self.dtype, self.dims, self.bytes)

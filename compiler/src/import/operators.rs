@@ -22,6 +22,7 @@ use graph::TensorId;
 
 use super::Import;
 use super::call::{Call, value_error};
+use crate::SupportedOperator;
 use crate::error::NodeError;
 
 /// A supported operator.
@@ -179,6 +180,11 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Where", since: 9, inputs: 3..=3, attributes: &[], import: |call| call.apply(op::Where) },
     OnnxOperator { name: "Xor", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Xor) },
 ];
+
+/// All operators that are supported.
+pub(crate) fn all() -> impl Iterator<Item = SupportedOperator> {
+    TABLE.iter().map(|entry| SupportedOperator { domain: "", name: entry.name, since: entry.since })
+}
 
 /// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
 pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) -> Result<(), NodeError> {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 Examples:
   opml compile model.onnx -o model.opml
   opml compile model.onnx -o model.opml --shape tokens=1,128     fix the open dimensions of an input
+  opml compile model.onnx -o model.opml --constant axes=axes.npy fix an input whose value decides shapes
   opml compile model.onnx -o model.opml --state h=next_h --repeat 100
                                                                  100 steps of a recurrence in one run
   opml compile model.onnx -o model.opml --budget 1e7             smaller big steps: shorter last phase of a dispute")]
@@ -23,6 +24,10 @@ pub struct Compile {
     /// The shape of an input whose dimensions the model leaves open; once for each such input
     #[arg(long = "shape", value_name = "NAME=DIM,DIM")]
     pub shapes: Vec<Shape>,
+    /// An input that is a constant, with its value in a .npy file, or as an ONNX TensorProto in a .pb file: the image
+    /// doesn't have it as an input; once for each such input
+    #[arg(long = "constant", value_name = "INPUT=FILE", value_parser = InputParser)]
+    pub constants: Vec<Input>,
     /// An input and the output that is its next value: both are one place in memory, from which a later request
     /// can continue; once for each state
     #[arg(long = "state", value_name = "INPUT=OUTPUT")]

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::images::{self, size};
 use crate::kinds::Kind;
 use crate::output::{self, Output, count, printable};
+use crate::tensors;
 use compiler::{CompileError, Compiled, Options, Phase};
 use image::{Image, ImageError};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,7 +24,9 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     }
     let start = Instant::now();
     let states = args.states.iter().map(|state| (state.input.clone(), state.output.clone())).collect();
-    let options = Options { shapes, states, repeat: args.repeat, budget: args.budget, ..Options::default() };
+    let constants = tensors::read_constants(&args.constants)?;
+    let (repeat, budget) = (args.repeat, args.budget);
+    let options = Options { shapes, constants, states, repeat, budget, ..Options::default() };
     let compiled = watched(args, &options, output)?;
     let seconds = start.elapsed().as_secs_f64();
     let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();

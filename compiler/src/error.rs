@@ -490,6 +490,18 @@ pub enum NodeError {
         /// The types that the operator accepts.
         expected: String,
     },
+    /// An input has the wrong shape.
+    #[error("input {index} (`{tensor}`) has shape {found}; expected {expected}")]
+    InputShape {
+        /// The index of the input.
+        index: usize,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
     /// The value of an input is not supported.
     #[error("input {index} (`{tensor}`) is {found}; supported: {supported}")]
     InputValue {

@@ -259,7 +259,7 @@ pub struct SupportedOperator {
     pub since: i64,
 }
 
-/// The operators that models may have, in the order of their names.
+/// The operators that models may have, in the order of their names for each domain.
 pub fn operators() -> impl Iterator<Item = SupportedOperator> {
     import::operators()
 }

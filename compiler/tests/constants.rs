@@ -12,6 +12,7 @@ fn reshape() -> Model {
         name: name.to_owned(),
         dtype: Some(dtype),
         shape: Some(shape),
+        ..Value::default()
     };
     let rows = || Dimension::Symbol("rows".to_owned());
     let node = ModelNode {
@@ -24,7 +25,7 @@ fn reshape() -> Model {
         value("x", DType::F32, vec![rows(), Dimension::Fixed(3)]),
         value("shape", DType::I64, vec![Dimension::Fixed(2)]),
     ];
-    let outputs = vec![Value { name: "y".to_owned(), dtype: None, shape: None }];
+    let outputs = vec![Value { name: "y".to_owned(), ..Value::default() }];
     let graph = ModelGraph { nodes: vec![node], inputs, outputs, ..ModelGraph::default() };
     Model { opset: 13, graph, ..Model::default() }
 }

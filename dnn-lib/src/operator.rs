@@ -15,6 +15,7 @@
 //!
 //! A test then asks for its entry in the importer, unless the table calls it internal.
 
+mod attention;
 mod col2im;
 mod concat;
 mod conv;
@@ -25,11 +26,13 @@ mod error;
 mod gather;
 mod gemm;
 mod grid_sample;
+mod integer;
 mod matmul;
 mod normalization;
 mod one_hot;
 mod pad;
 mod pool;
+mod quantization;
 mod range;
 mod rank;
 mod reduction;
@@ -48,6 +51,7 @@ mod window;
 
 use std::ops::RangeInclusive;
 
+pub use attention::{MaskedScores, MaskedSoftmax, Rotary, Sight};
 pub use col2im::Col2Im;
 pub use concat::Concat;
 pub use conv::Conv;
@@ -63,6 +67,7 @@ pub use error::{OperatorError, Problem};
 pub use gather::{Gather, GatherElements, GatherND};
 pub use gemm::Gemm;
 pub use grid_sample::{GridSample, Outside, Sampling};
+pub use integer::{ConvInteger, MatMulInteger};
 pub use matmul::MatMul;
 pub use normalization::{
     BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LpNormalization,
@@ -71,6 +76,7 @@ pub use normalization::{
 pub use one_hot::OneHot;
 pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, MaxPool};
+pub use quantization::{Blocks, DequantizeLinear, DynamicScale, QuantizeLinear, Requantize};
 pub use range::Range;
 pub use rank::{ByRank, Rank};
 pub use reduction::{
@@ -229,12 +235,18 @@ operators! {
     Concat: 1..=usize::MAX;
     /// Convolution in any number of spatial dimensions; inputs: X, W, optionally B.
     Conv: 2..=3;
+    /// Convolution of bytes less their zero points, with sums of 32 bits; inputs: X, W, optionally both zero points.
+    ConvInteger: 2..=4;
     /// Product of all elements up to each along an axis.
     CumProd: 1..=1;
     /// Sum of all elements up to each along an axis.
     CumSum: 1..=1;
+    /// Quantized numbers as floats; inputs: X, scale, optionally zero point.
+    DequantizeLinear: 2..=3;
     /// Quotient of two tensors, with broadcasting.
     Div: 2..=2;
+    /// The scale and the zero point that DynamicQuantizeLinear chooses.
+    DynamicScale: 1..=1, internal;
     /// Sums of products, by a formula.
     Einsum: 1..=usize::MAX;
     /// Whether both are the same, with broadcasting.
@@ -293,8 +305,14 @@ operators! {
     LessOrEqual: 2..=2;
     /// A tensor divided by its norm along an axis.
     LpNormalization: 1..=1;
+    /// Scores of attention with a mask added; inputs: scores, optionally mask, optionally numbers of valid keys.
+    MaskedScores: 1..=3, internal;
+    /// Softmax of masked scores; inputs: scores, optionally mask, optionally numbers of valid keys.
+    MaskedSoftmax: 1..=3, internal;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
+    /// Product of bytes less their zero points, with sums of 32 bits; inputs: A, B, optionally both zero points.
+    MatMulInteger: 2..=4;
     /// The largest number, with broadcasting.
     Max: 1..=usize::MAX;
     /// Maximum over a sliding window.
@@ -323,6 +341,8 @@ operators! {
     Pad: 1..=2;
     /// A tensor with another part at an index of its first axis; inputs: all, the part, the index.
     PutRow: 3..=3, internal;
+    /// Floats as quantized numbers; inputs: X, scale, optionally zero point.
+    QuantizeLinear: 2..=3;
     /// Division by the root of the mean square of trailing dimensions; inputs: X, scale.
     RMSNormalization: 2..=2;
     /// Numbers at regular distances; inputs: start, delta.
@@ -349,12 +369,16 @@ operators! {
     ReduceSumSquare: 1..=1;
     /// x if it is positive, else 0.
     Relu: 1..=1;
+    /// An integer sum of products as quantized numbers.
+    Requantize: 5..=5, internal;
     /// Other sizes along some axes; inputs: X, tables of indices and weights.
     Resample: 2..=usize::MAX, internal;
     /// The same bytes with another shape.
     Reshape: 1..=1;
     /// Sequences backwards; inputs: data, lengths.
     ReverseSequence: 2..=2;
+    /// Pairs of numbers turned by angles; inputs: X, cosines, sines, optionally positions.
+    Rotary: 3..=4, internal;
     /// The nearest integer, the even one of two.
     Round: 1..=1;
     /// Elements replaced along an axis, by indices; inputs: data, indices, updates.

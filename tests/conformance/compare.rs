@@ -14,8 +14,12 @@ pub fn compare(case: &Case, ty: &TensorType, found: &[u8], expected: &Tensor) ->
     let Some(numbers) = floats(ty.dtype, found).zip(floats(ty.dtype, expected.bytes())) else {
         return if found == expected.bytes() { Ok(()) } else { Err(first_difference(ty, found, expected)) };
     };
-    // Two units of the last place of a bfloat16.
-    let relative = if ty.dtype == DType::BF16 { case.relative.max(1.0 / 64.0) } else { case.relative };
+    // Two units of a half's last place.
+    let relative = match ty.dtype {
+        DType::BF16 => case.relative.max(1.0 / 64.0),
+        DType::F16 => case.relative.max(1.0 / 512.0),
+        _ => case.relative,
+    };
     for (place, (&found, &expected)) in numbers.0.iter().zip(&numbers.1).enumerate() {
         let close = (found - expected).abs() <= case.absolute + relative * expected.abs();
         if !(close || found == expected || (found.is_nan() && expected.is_nan())) {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dnn_lib::operator::Operator;
+use dnn_lib::scalar::narrow;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::{Tensor, TensorId};
 use onnx::{Attribute, element_name};
@@ -82,6 +83,17 @@ impl<'a> Call<'a> {
                 expected: "GRAPH",
             }),
         }
+    }
+
+    /// A constant number of a floating type.
+    pub fn number(&mut self, name: &str, value: f32, dtype: DType) -> TensorId {
+        let ty = TensorType::new(dtype, []);
+        let bits = match dtype {
+            DType::F64 => f64::from(value).to_bits(),
+            _ => narrow(dtype, value.to_bits().into()),
+        };
+        let bytes = bits.to_le_bytes()[..dtype.size() as usize].to_vec();
+        self.import.builder.tensor(name, ty, Some(bytes.into()))
     }
 
     /// An attribute that is a number.

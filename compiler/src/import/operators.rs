@@ -1,12 +1,15 @@
 //! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
+mod attention;
 mod constant;
 mod control;
 mod elementwise;
 mod image;
 mod index;
+mod microsoft;
 mod movement;
 mod normalize;
+mod quantization;
 mod recurrent;
 mod reduce;
 mod resize;
@@ -36,6 +39,8 @@ struct OnnxOperator {
     import: fn(&mut Call<'_>) -> Result<Vec<TensorId>, NodeError>,
 }
 
+/// The attributes of convolutions.
+const CONV: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
 const ANY: usize = usize::MAX;
 const POOL: &[&str] = &[
     "auto_pad",
@@ -56,6 +61,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "And", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::And) },
     OnnxOperator { name: "ArgMax", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMax { axis, keep_dims, last }.into()) },
     OnnxOperator { name: "ArgMin", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMin { axis, keep_dims, last }.into()) },
+    OnnxOperator { name: "Attention", since: 23, inputs: 3..=7, attributes: attention::ATTENTION, import: attention::attention },
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
     OnnxOperator { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
     OnnxOperator { name: "BitShift", since: 11, inputs: 2..=2, attributes: &["direction"], import: elementwise::bit_shift },
@@ -74,13 +80,16 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
     OnnxOperator { name: "ConstantOfShape", since: 9, inputs: 1..=1, attributes: &["value"], import: movement::constant_of_shape },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
+    OnnxOperator { name: "ConvInteger", since: 10, inputs: 2..=4, attributes: CONV, import: quantization::conv_integer },
     OnnxOperator { name: "ConvTranspose", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"], import: window::conv_transpose },
     OnnxOperator { name: "CumProd", since: 26, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumProd { axis, exclusive, reverse }.into()) },
     OnnxOperator { name: "CumSum", since: 11, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumSum { axis, exclusive, reverse }.into()) },
     OnnxOperator { name: "DFT", since: 17, inputs: 1..=3, attributes: &["axis", "inverse", "onesided"], import: signal::dft },
     OnnxOperator { name: "DepthToSpace", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::depth_to_space },
+    OnnxOperator { name: "DequantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::DEQUANTIZE, import: quantization::dequantize_linear },
     OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
     OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "DynamicQuantizeLinear", since: 11, inputs: 1..=1, attributes: &[], import: quantization::dynamic_quantize_linear },
     OnnxOperator { name: "Einsum", since: 12, inputs: 1..=ANY, attributes: &["equation"], import: index::einsum },
     OnnxOperator { name: "Equal", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Equal) },
     OnnxOperator { name: "Erf", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Erf) },
@@ -116,6 +125,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
     OnnxOperator { name: "LpNormalization", since: 1, inputs: 1..=1, attributes: &["axis", "p"], import: normalize::lp },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
+    OnnxOperator { name: "MatMulInteger", since: 10, inputs: 2..=4, attributes: &[], import: quantization::matmul_integer },
     OnnxOperator { name: "Max", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
     OnnxOperator { name: "MaxUnpool", since: 9, inputs: 2..=3, attributes: &["kernel_shape", "pads", "strides"], import: window::max_unpool },
@@ -131,6 +141,9 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Or", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Or) },
     OnnxOperator { name: "PRelu", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::PRelu) },
     OnnxOperator { name: "Pad", since: 2, inputs: 1..=4, attributes: &["mode", "pads", "value"], import: movement::pad },
+    OnnxOperator { name: "QLinearConv", since: 10, inputs: 8..=9, attributes: CONV, import: quantization::qlinear_conv },
+    OnnxOperator { name: "QLinearMatMul", since: 10, inputs: 8..=8, attributes: &[], import: quantization::qlinear_matmul },
+    OnnxOperator { name: "QuantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::QUANTIZE, import: quantization::quantize_linear },
     OnnxOperator { name: "RMSNormalization", since: 23, inputs: 2..=2, attributes: &["axis", "epsilon", "stash_type"], import: normalize::rms },
     OnnxOperator { name: "RNN", since: 7, inputs: 3..=6, attributes: recurrent::RNN, import: recurrent::rnn },
     OnnxOperator { name: "Range", since: 11, inputs: 3..=3, attributes: &[], import: movement::range },
@@ -147,6 +160,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
     OnnxOperator { name: "Resize", since: 10, inputs: 1..=4, attributes: &["antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode"], import: resize::resize },
     OnnxOperator { name: "ReverseSequence", since: 10, inputs: 2..=2, attributes: &["batch_axis", "time_axis"], import: index::reverse_sequence },
+    OnnxOperator { name: "RotaryEmbedding", since: 23, inputs: 3..=4, attributes: &["interleaved", "num_heads", "rotary_embedding_dim"], import: attention::rotary_embedding },
     OnnxOperator { name: "Round", since: 11, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Round) },
     OnnxOperator { name: "STFT", since: 17, inputs: 2..=4, attributes: &["onesided"], import: signal::stft },
     OnnxOperator { name: "Scan", since: 9, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
@@ -181,9 +195,14 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Xor", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Xor) },
 ];
 
+/// The tables of all domains. That of ONNX itself has no name.
+const TABLES: &[(&str, &[OnnxOperator])] = &[("", TABLE), (microsoft::DOMAIN, microsoft::TABLE)];
+
 /// All operators that are supported.
 pub(crate) fn all() -> impl Iterator<Item = SupportedOperator> {
-    TABLE.iter().map(|entry| SupportedOperator { domain: "", name: entry.name, since: entry.since })
+    TABLES.iter().flat_map(|&(domain, table)| {
+        table.iter().map(move |entry| SupportedOperator { domain, name: entry.name, since: entry.since })
+    })
 }
 
 /// Adds a node's meaning to the graph. If something about its inputs is unknown, only its form is checked.
@@ -224,7 +243,8 @@ pub(crate) fn supports(node: &onnx::ModelNode) -> bool {
 }
 
 fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {
-    let entry = TABLE.iter().find(|entry| node.domain.is_empty() && entry.name == node.operator);
+    let tables = TABLES.iter().filter(|(domain, _)| *domain == node.domain);
+    let entry = tables.flat_map(|(_, table)| *table).find(|entry| entry.name == node.operator);
     entry.ok_or_else(|| NodeError::Unsupported { near: near(node) })
 }
 
@@ -340,7 +360,7 @@ fn concat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 
 #[cfg(test)]
 mod tests {
-    use super::TABLE;
+    use super::{TABLE, TABLES};
     use dnn_lib::operator::Operator;
 
     #[test]
@@ -352,7 +372,9 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_in_order() {
-        assert!(TABLE.is_sorted_by_key(|entry| entry.name));
+    fn the_tables_are_in_order() {
+        for (domain, table) in TABLES {
+            assert!(table.is_sorted_by_key(|entry| entry.name), "{domain}");
+        }
     }
 }

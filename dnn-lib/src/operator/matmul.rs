@@ -4,7 +4,7 @@ use crate::definition::{Affine, Builder, Over, Source};
 use crate::layout::{Dim, broadcast_shape, dims};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
 use crate::operator::{Meaning, Problem, Semantics};
-use crate::scalar::{Ops, Type};
+use crate::scalar::{Ops, Type, Value};
 use crate::tensor::TensorType;
 
 /// The product of the last two dimensions, like `numpy.matmul`. The other dimensions are stacks, which are
@@ -42,42 +42,60 @@ fn factors(inputs: &[TensorType]) -> Result<[Split<'_>; 2], Problem> {
     Ok([factor(0)?, factor(1)?])
 }
 
+/// The shape of the product of two tensors.
+pub(super) fn shape(inputs: &[TensorType]) -> Result<Vec<u64>, Problem> {
+    let [a, b] = factors(inputs)?;
+    check_shape(inputs, 1, a.inner.size == b.inner.size, || {
+        format!("must have {} rows, as many as the first input has columns", a.inner.size)
+    })?;
+    let broadcast = || Problem::Broadcast { a: a.stack.to_vec(), b: b.stack.to_vec() };
+    let mut shape = broadcast_shape(a.stack, b.stack).ok_or_else(broadcast)?;
+    shape.extend([a.outer, b.outer].into_iter().flatten().map(|dim| dim.size));
+    Ok(shape)
+}
+
+/// A sum over the common dimension, from 0. `next` adds a term: it gets where the two factors are, and the sum
+/// so far.
+pub(super) fn sum(
+    b: &mut Builder,
+    inputs: &[TensorType],
+    output: &TensorType,
+    next: impl FnOnce(&mut Builder, [Vec<Affine>; 2], Value) -> Value,
+) -> Result<Value, Problem> {
+    let [x, y] = factors(inputs)?;
+    let outer = [x.outer, y.outer].map(|outer| outer.is_some());
+    let stack = output.shape.len() - outer.iter().filter(|outer| **outer).count();
+    // The indices of an input in the stack, aligned at the right, with dimensions of size 1 repeated.
+    let stacked = |b: &Builder, own: &[u64]| -> Vec<Affine> {
+        let index = |(axis, &size): (usize, &u64)| match size {
+            1 => Affine::from(0),
+            _ => b.at(axis + stack - own.len()),
+        };
+        own.iter().enumerate().map(index).collect()
+    };
+    let zero = b.number(Type::of(output.dtype), 0);
+    let sum = b.fold([Over::all(x.inner.size)], &[zero], |b, k, sum| {
+        let row = outer[0].then(|| b.at(stack));
+        let column = outer[1].then(|| b.at(stack + usize::from(outer[0])));
+        let left = stacked(b, x.stack).into_iter().chain(row).chain([k[0].clone()]).collect();
+        let right = stacked(b, y.stack).into_iter().chain([k[0].clone()]).chain(column).collect();
+        vec![next(b, [left, right], sum[0])]
+    });
+    Ok(sum[0])
+}
+
 impl Semantics for MatMul {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         let dtype = same_dtype(inputs, FLOATS)?;
-        let [a, b] = factors(inputs)?;
-        check_shape(inputs, 1, a.inner.size == b.inner.size, || {
-            format!("must have {} rows, as many as the first input has columns", a.inner.size)
-        })?;
-        let broadcast = || Problem::Broadcast { a: a.stack.to_vec(), b: b.stack.to_vec() };
-        let mut shape = broadcast_shape(a.stack, b.stack).ok_or_else(broadcast)?;
-        shape.extend([a.outer, b.outer].into_iter().flatten().map(|dim| dim.size));
-        Ok(TensorType::new(dtype, shape))
+        Ok(TensorType::new(dtype, shape(inputs)?))
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
-        let [a, c] = factors(inputs)?;
         let mut b = Builder::new("matmul", inputs, output);
-        let outer = [a.outer, c.outer].map(|outer| outer.is_some());
-        let stack = output.shape.len() - outer.iter().filter(|outer| **outer).count();
-        // The indices of an input in the stack, aligned at the right, with dimensions of size 1 repeated.
-        let stacked = |b: &Builder, own: &[u64]| -> Vec<Affine> {
-            let index = |(axis, &size): (usize, &u64)| match size {
-                1 => Affine::from(0),
-                _ => b.at(axis + stack - own.len()),
-            };
-            own.iter().enumerate().map(index).collect()
-        };
-        let zero = b.number(Type::of(output.dtype), 0);
-        let sum = b.fold([Over::all(a.inner.size)], &[zero], |b, k, sum| {
-            let row = outer[0].then(|| b.at(stack));
-            let column = outer[1].then(|| b.at(stack + usize::from(outer[0])));
-            let at = stacked(b, a.stack).into_iter().chain(row).chain([k[0].clone()]);
-            let x = b.load(Source::Input(0), at.collect::<Vec<_>>());
-            let at = stacked(b, c.stack).into_iter().chain([k[0].clone()]).chain(column);
-            let y = b.load(Source::Input(1), at.collect::<Vec<_>>());
-            vec![b.fma(x, y, sum[0])]
-        });
-        Ok(b.finish(sum[0])?.into())
+        let sum = sum(&mut b, inputs, output, |b, [left, right], sum| {
+            let (x, y) = (b.load(Source::Input(0), left), b.load(Source::Input(1), right));
+            b.fma(x, y, sum)
+        })?;
+        Ok(b.finish(sum)?.into())
     }
 }

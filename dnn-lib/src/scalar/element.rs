@@ -55,7 +55,7 @@ pub(crate) fn widen(dtype: DType, bits: u64) -> u64 {
 }
 
 /// The bits of a value as an element: a NaN is the canonical one, a half is rounded to nearest even.
-pub(crate) fn narrow(dtype: DType, bits: u64) -> u64 {
+pub fn narrow(dtype: DType, bits: u64) -> u64 {
     let bits = canonical(Type::of(dtype), bits);
     match dtype {
         DType::F16 => to_f16(bits as u32).into(),

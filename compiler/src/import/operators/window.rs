@@ -9,16 +9,21 @@ use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
 pub(super) fn conv(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let conv = convolution(call, 1)?;
+    call.apply(conv)
+}
+
+/// The attributes of a convolution, whose kernel is this input.
+pub(super) fn convolution(call: &Call<'_>, kernel: usize) -> Result<Conv, NodeError> {
     let group = call.int("group")?.unwrap_or(1);
     let group = u64::try_from(group).map_err(|_| value_error("group", &group, "numbers from 1"))?;
-    let weights = call.ty(call.input(1)?).shape.clone();
-    let kernel = call.sizes("kernel_shape")?;
-    if !kernel.is_empty() && weights.get(2..) != Some(&kernel[..]) {
-        let supported = format!("what input 1 says, whose shape is {weights:?}");
-        return Err(value_error("kernel_shape", &format!("{kernel:?}"), &supported));
+    let weights = call.ty(call.input(kernel)?).shape.clone();
+    let declared = call.sizes("kernel_shape")?;
+    if !declared.is_empty() && weights.get(2..) != Some(&declared[..]) {
+        let supported = format!("what input {kernel} says, whose shape is {weights:?}");
+        return Err(value_error("kernel_shape", &format!("{declared:?}"), &supported));
     }
-    let window = window(call)?;
-    call.apply(Conv { window, group })
+    Ok(Conv { window: window(call)?, group })
 }
 
 pub(super) fn max_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {

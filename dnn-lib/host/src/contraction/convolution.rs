@@ -142,13 +142,7 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Pixels of a row in lanes.
-    fn shallow(
-        &self,
-        weights: &Shallow<E>,
-        input: &[E],
-        mut out: Output<'_, E>,
-        epilogue: Epilogue<'_, E>,
-    ) {
+    fn shallow(&self, weights: &Shallow<E>, input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
         let geometry = &self.geometry;
         let bands = if weights.takes_any_pixels() {
             Vec::from_iter((!out.columns().is_empty()).then(|| out.columns()))

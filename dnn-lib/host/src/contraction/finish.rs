@@ -40,9 +40,8 @@ impl<'a, E: Element> Finish<'a, E> {
 
     /// Whether the addends have all rows and columns of a result.
     pub(super) fn fit(&self, out: &Output<'_, E>) -> Result<(), Error> {
-        let small = |matrix: &&Matrix<'_, E>| {
-            matrix.rows() < out.rows().end || matrix.columns() < out.columns().end
-        };
+        let small =
+            |matrix: &&Matrix<'_, E>| matrix.rows() < out.rows().end || matrix.columns() < out.columns().end;
         match self.addends.iter().flatten().find(small) {
             None => Ok(()),
             Some(matrix) => Err(Error::Mismatch {

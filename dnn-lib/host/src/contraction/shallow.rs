@@ -229,7 +229,8 @@ unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'
             let wanted_here = filter - start..(end - start).min(weights.filters);
             let last = start + wanted_here.end;
             let (walk, out) = (&walk, &mut *out);
-            let mut block = Block { walk, image, plane, channels, weights: block, start, wanted: wanted_here, out };
+            let mut block =
+                Block { walk, image, plane, channels, weights: block, start, wanted: wanted_here, out };
             // SAFETY: the processor is the caller's part.
             unsafe {
                 match weights.filters {
@@ -475,9 +476,8 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
                             let mask = |i: usize| masks[(row + i) * walk.masks + tap];
                             let masks: [M; R] = std::array::from_fn(mask);
                             while weights < end {
-                                let read = |i: usize| {
-                                    V::load_some(from.wrapping_add(i * walk.steps[0]), masks[i])
-                                };
+                                let read =
+                                    |i: usize| V::load_some(from.wrapping_add(i * walk.steps[0]), masks[i]);
                                 let elements: [V; R] = std::array::from_fn(read);
                                 for f in 0..F {
                                     let weight = V::splat(*weights.add(f));
@@ -642,7 +642,9 @@ impl Parts {
         if plane > 0 {
             for (image, parted) in image.chunks_exact(size).zip(parted.chunks_exact_mut(plane)) {
                 // SAFETY: the caller's.
-                unsafe { self.part_rows::<V>(&image[read.start * self.width..read.end * self.width], parted) };
+                unsafe {
+                    self.part_rows::<V>(&image[read.start * self.width..read.end * self.width], parted)
+                };
             }
         }
         (parted, plane)

@@ -66,7 +66,12 @@ struct Finishing {
 impl Finishing {
     fn any(shape: [usize; 2]) -> impl Strategy<Value = Self> {
         let [rows, columns] = shape;
-        let strides = prop_oneof![Just([0, 0]), (1..3usize).prop_map(|row| [row, 0]), Just([0, 1]), Just([columns + 2, 1])];
+        let strides = prop_oneof![
+            Just([0, 0]),
+            (1..3usize).prop_map(|row| [row, 0]),
+            Just([0, 1]),
+            Just([columns + 2, 1])
+        ];
         let addend = strides.prop_flat_map(move |strides| {
             let length = rows * strides[0] + columns * strides[1] + 1;
             values(length).prop_map(move |elements| Strided { elements, shape, strides })
@@ -310,7 +315,8 @@ fn large_convolutions_have_the_bits_of_the_plain_loop() {
             let elements = some(filters * strides[0] + pixels * strides[1] + 1);
             Strided { elements, shape: [filters, pixels], strides }
         };
-        let addends = if filters % 2 == 0 { vec![addend([1, 0])] } else { vec![addend([1, 0]), addend([pixels, 1])] };
+        let addends =
+            if filters % 2 == 0 { vec![addend([1, 0])] } else { vec![addend([1, 0]), addend([pixels, 1])] };
         let finishing = Finishing { addends, cut: channels > 2 };
         let cuts = [filters / 2, pixels / 3];
         let convolved = Convolved { geometry, input, weights, finishing, cuts };

@@ -86,7 +86,8 @@ impl Ending {
         let mut addends = [None; MOST_ADDENDS];
         if rows > 0 && columns > 0 {
             for (to, addend) in addends.iter_mut().zip(&self.addends) {
-                let from = inputs[addend.input].cast::<E>().wrapping_offset(addend.start.at(indices) as isize);
+                let from =
+                    inputs[addend.input].cast::<E>().wrapping_offset(addend.start.at(indices) as isize);
                 let length = (rows - 1) * addend.strides[0] + (columns - 1) * addend.strides[1] + 1;
                 // SAFETY: the definition loads the first and the last of these elements for the matrix, so they
                 // are in the input, and so is what is between them.
@@ -162,8 +163,7 @@ impl<'a> Chain<'a> {
             _ => None,
         })?;
         let dtype = if self.definition.ty(self.sum) == Type::F64 { DType::F64 } else { DType::F32 };
-        let known =
-            matches!(load.from, Source::Input(input) if self.definition.inputs[input as usize].dtype == dtype);
+        let known = matches!(load.from, Source::Input(input) if self.definition.inputs[input as usize].dtype == dtype);
         let affine = load.at.iter().all(|coordinate| matches!(coordinate, Coordinate::Affine(_)));
         (known && affine && load.otherwise.is_none()).then_some(load)
     }

@@ -53,7 +53,9 @@ impl Form {
                 let rows = Vec::from_iter(matrices.row.map(|axis| (axis, sizes[0])));
                 let columns = Vec::from_iter(matrices.column.map(|axis| (axis, sizes[2])));
                 let plane = Plane { rows: &rows, columns: &columns };
-                Ending::new(definition, result, &plane, |load| matrices.axes.linear(&offset(definition, load)))
+                Ending::new(definition, result, &plane, |load| {
+                    matrices.axes.linear(&offset(definition, load))
+                })
             }
             Self::Image(image) => {
                 let plane = Plane { rows: &image.filters, columns: &image.pixels };

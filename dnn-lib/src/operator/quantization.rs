@@ -1,0 +1,250 @@
+//! Numbers as small integers, with a scale and a zero point.
+
+use crate::definition::{Affine, Builder, Coordinate, Source};
+use crate::layout::broadcast_shape;
+use crate::operator::error::{SINGLES, check_attribute, check_shape, resolve_axis};
+use crate::operator::{Meaning, Outputs, Problem, Semantics};
+use crate::scalar::{BinaryOp, Conversion, Ops, Type, Value};
+use crate::tensor::{DType, TensorType};
+
+/// The types of quantized numbers.
+const QUANTIZED: &[DType] = &[DType::U8, DType::I8, DType::U16, DType::I16];
+
+/// Parts of an axis that share a scale and a zero point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// The axis; a negative one counts from the end.
+    pub axis: i64,
+    /// The size of a block. The last one may be smaller.
+    pub size: u64,
+}
+
+/// x / scale, rounded to the nearest integer, the even one of two, plus the zero point, saturated. A NaN is
+/// taken for 0. Inputs: x, the scale, optionally the zero point; the last two are broadcast, apart from
+/// blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuantizeLinear {
+    /// The type of the output.
+    pub to: DType,
+    /// How scales and zero points belong to parts of an axis.
+    pub blocks: Option<Blocks>,
+}
+
+/// (x - zero point) * scale, where the difference is exact. Inputs: x, the scale, optionally the zero point;
+/// the last two are broadcast, apart from blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DequantizeLinear {
+    /// The type of the output.
+    pub to: DType,
+    /// How scales and zero points belong to parts of an axis.
+    pub blocks: Option<Blocks>,
+}
+
+/// A sum of products of quantized numbers as a quantized number: sum * (scale of the left * scale of the
+/// right / scale of the output), rounded and saturated as by [`QuantizeLinear`]. Inputs: the sum, the scales
+/// of the left, of the right and of the output, the zero point; all but the first are broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requantize {
+    /// The type of the output.
+    pub to: DType,
+}
+
+/// The scale and the zero point with which the bytes 0 to 255 cover all elements of a tensor, and 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DynamicScale;
+
+impl Blocks {
+    /// The shape of scales for a tensor.
+    fn shape(&self, of: &[u64]) -> Result<Vec<u64>, Problem> {
+        let axis = resolve_axis(self.axis, of.len())?;
+        check_attribute("block_size", self.size, self.size > 0, || "must be at least 1".to_owned())?;
+        let mut shape = of.to_vec();
+        shape[axis] = shape[axis].div_ceil(self.size);
+        Ok(shape)
+    }
+}
+
+/// The least and the largest number of a type.
+fn range(dtype: DType) -> (i32, i32) {
+    let bits = dtype.bits() as u32;
+    match dtype {
+        DType::I8 | DType::I16 => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
+        _ => (0, (1 << bits) - 1),
+    }
+}
+
+fn check_dtype(inputs: &[TensorType], input: usize, expected: &[DType]) -> Result<(), Problem> {
+    match inputs.get(input) {
+        Some(ty) if !expected.contains(&ty.dtype) => {
+            Err(Problem::DType { input, found: ty.dtype, expected: expected.to_vec() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that inputs from this one on are broadcast to the first, or fit its blocks.
+fn check_scales(inputs: &[TensorType], from: usize, blocks: Option<Blocks>) -> Result<(), Problem> {
+    let of = &inputs[0].shape;
+    for (input, ty) in inputs.iter().enumerate().skip(from) {
+        let blocked = blocks.map(|blocks| blocks.shape(of)).transpose()?;
+        let fits = match &blocked {
+            Some(shape) => ty.shape == *shape,
+            None => broadcast_shape(&ty.shape, of).as_ref() == Some(of),
+        };
+        let right = || match &blocked {
+            Some(shape) => format!("must be {shape:?}, one for each block"),
+            None => format!("must be broadcast to {of:?}"),
+        };
+        check_shape(inputs, input, fits, right)?;
+    }
+    Ok(())
+}
+
+/// The scale or zero point of an element.
+fn parameter(b: &mut Builder, input: usize, rank: usize, blocks: Option<Blocks>) -> Result<Value, Problem> {
+    let Some(Blocks { axis, size }) = blocks else { return Ok(b.broadcast(input)) };
+    let axis = resolve_axis(axis, rank)?;
+    let index = b.index(b.at(axis));
+    let (block, _) = b.div_rem(index, size);
+    let at = b.indices().into_iter().map(Coordinate::from).enumerate();
+    let at: Vec<Coordinate> =
+        at.map(|(place, at)| if place == axis { Coordinate::Value(block) } else { at }).collect();
+    Ok(b.load(Source::Input(input as u32), at))
+}
+
+/// A number that is divided by its scale already as a quantized number.
+fn quantized(b: &mut Builder, x: Value, zero: Option<Value>, to: DType) -> Value {
+    let rounded = b.round(x);
+    let integer = b.convert(Conversion::FloatToInt, Type::I32, rounded);
+    let (least, most) = range(to);
+    let (least, most) = (b.i32(least), b.i32(most));
+    // Before the zero point is added, since the sum could be too large.
+    let (least, most) = match zero {
+        Some(zero) => (b.sub(least, zero), b.sub(most, zero)),
+        None => (least, most),
+    };
+    let integer = b.max(integer, least);
+    let integer = b.min(integer, most);
+    zero.map_or(integer, |zero| b.add(integer, zero))
+}
+
+impl Semantics for QuantizeLinear {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        check_dtype(inputs, 0, &[SINGLES, &[DType::I32]].concat())?;
+        check_dtype(inputs, 1, SINGLES)?;
+        check_dtype(inputs, 2, &[self.to])?;
+        check_attribute("output_dtype", self.to, QUANTIZED.contains(&self.to), || {
+            "must be an integer of 8 or 16 bits".to_owned()
+        })?;
+        check_scales(inputs, 1, self.blocks)?;
+        Ok(TensorType::new(self.to, inputs[0].shape.clone()))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let mut b = Builder::new("quantizelinear", inputs, output);
+        let rank = output.shape.len();
+        let x = b.broadcast(0);
+        let x = b.cast(inputs[0].dtype, DType::F32, x);
+        let scale = parameter(&mut b, 1, rank, self.blocks)?;
+        let x = b.div(x, scale);
+        let zero = match inputs.len() {
+            2 => None,
+            _ => Some(parameter(&mut b, 2, rank, self.blocks)?),
+        };
+        let y = quantized(&mut b, x, zero, self.to);
+        Ok(b.finish(y)?.into())
+    }
+}
+
+impl Semantics for DequantizeLinear {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        check_dtype(inputs, 0, &[QUANTIZED, &[DType::I32]].concat())?;
+        check_dtype(inputs, 1, SINGLES)?;
+        check_dtype(inputs, 2, &[inputs[0].dtype])?;
+        check_attribute("output_dtype", self.to, SINGLES.contains(&self.to), || {
+            "must be float, float16 or bfloat16".to_owned()
+        })?;
+        check_scales(inputs, 1, self.blocks)?;
+        Ok(TensorType::new(self.to, inputs[0].shape.clone()))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let mut b = Builder::new("dequantizelinear", inputs, output);
+        let rank = output.shape.len();
+        let mut x = b.broadcast(0);
+        if inputs.len() > 2 {
+            let zero = parameter(&mut b, 2, rank, self.blocks)?;
+            x = b.sub(x, zero);
+        }
+        let x = b.cast(DType::I32, DType::F32, x);
+        let scale = parameter(&mut b, 1, rank, self.blocks)?;
+        let y = b.mul(x, scale);
+        Ok(b.finish(y)?.into())
+    }
+}
+
+impl Semantics for Requantize {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        check_dtype(inputs, 0, &[DType::I32])?;
+        (1..4).try_for_each(|input| check_dtype(inputs, input, SINGLES))?;
+        check_dtype(inputs, 4, &[self.to])?;
+        check_attribute("output type", self.to, QUANTIZED.contains(&self.to), || {
+            "must be an integer of 8 or 16 bits".to_owned()
+        })?;
+        check_scales(inputs, 1, None)?;
+        Ok(TensorType::new(self.to, inputs[0].shape.clone()))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let mut b = Builder::new("requantize", inputs, output);
+        let [sum, left, right, scale, zero] = [0, 1, 2, 3, 4].map(|input| b.broadcast(input));
+        let factor = b.mul(left, right);
+        let factor = b.div(factor, scale);
+        let sum = b.cast(DType::I32, DType::F32, sum);
+        let x = b.mul(sum, factor);
+        let y = quantized(&mut b, x, Some(zero), self.to);
+        Ok(b.finish(y)?.into())
+    }
+}
+
+impl DynamicScale {
+    /// The least or the largest of all elements and 0.
+    fn extreme(b: &mut Builder, op: BinaryOp, shape: &[u64]) -> Value {
+        let zero = b.f32(0.0);
+        b.in_lanes(op, shape.iter().copied(), zero, |b, at| {
+            b.load(Source::Input(0), at.iter().cloned().collect::<Vec<Affine>>())
+        })
+    }
+}
+
+impl Outputs for DynamicScale {
+    fn infer(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Problem> {
+        check_dtype(inputs, 0, &[DType::F32])?;
+        Ok(vec![TensorType::new(DType::F32, []), TensorType::new(DType::U8, [])])
+    }
+
+    fn define(
+        &self,
+        inputs: &[TensorType],
+        outputs: &[TensorType],
+        index: usize,
+    ) -> Result<Meaning, Problem> {
+        let mut b = Builder::new(["dynamicscale", "dynamiczero"][index], inputs, &outputs[index]);
+        let shape = &inputs[0].shape;
+        let least = Self::extreme(&mut b, BinaryOp::Min, shape);
+        let most = Self::extreme(&mut b, BinaryOp::Max, shape);
+        let (width, levels) = (b.sub(most, least), b.f32(255.0));
+        // Of a tensor of zeros, any scale is right.
+        let (zero, one) = (b.f32(0.0), b.f32(1.0));
+        let empty = b.eq(width, zero);
+        let width = b.select(empty, one, width);
+        let scale = b.div(width, levels);
+        if index == 0 {
+            return Ok(b.finish(scale)?.into());
+        }
+        let steps = b.div(least, scale);
+        let place = b.sub(zero, steps);
+        let place = quantized(&mut b, place, None, DType::U8);
+        Ok(b.finish(place)?.into())
+    }
+}

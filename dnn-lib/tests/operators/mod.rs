@@ -3,6 +3,7 @@
 //! The references follow the operator's definition and the order of its sums in the most direct way, so the
 //! bits must be equal. Each kernel is also run range by range.
 
+mod attention;
 mod elementwise;
 mod errors;
 mod formulas;

@@ -64,6 +64,9 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportE
     if errors.is_empty() { Ok(Imported { graph: built, files, warnings }) } else { Err(errors) }
 }
 
+/// The most bytes of a constant that the importer makes itself.
+const MOST_ZEROS: u64 = 1 << 30;
+
 /// The name of a node in messages.
 pub(crate) fn label(node: &onnx::ModelNode, index: usize) -> String {
     if node.name.is_empty() { format!("#{index}") } else { node.name.clone() }
@@ -225,7 +228,7 @@ impl Import {
 
     /// A constant that is all zeros.
     pub(crate) fn zeros(&mut self, name: &str, ty: TensorType) -> Result<TensorId, NodeError> {
-        let (bytes, limit) = (ty.bytes().unwrap_or(u64::MAX), self.limit);
+        let (bytes, limit) = (ty.bytes().unwrap_or(u64::MAX), self.limit.min(MOST_ZEROS));
         if bytes > limit {
             return Err(BuildError::TooLarge { ty, bytes, limit }.into());
         }
@@ -272,6 +275,14 @@ impl Import {
         let empty =
             computed.shape.contains(&0).then(|| Warning::EmptyOutput { name: name(), shape: shape.clone() });
         self.warnings.extend(wrong.into_iter().chain(empty));
-        self.builder.output(id);
+        // What comes from inside of a node has the name that it has there.
+        let named = match self.tensor(id).name == declared.name {
+            true => Ok(id),
+            false => self.add(&declared.name, dnn_lib::operator::Identity, &[id]),
+        };
+        match named {
+            Ok(id) => self.builder.output(id),
+            Err(error) => self.errors.node(declared.name.clone(), "Identity".to_owned(), error),
+        }
     }
 }

@@ -173,12 +173,12 @@ fn recurrence(times: usize) -> (Vec<f32>, Vec<f32>) {
 #[test]
 fn a_loop_is_written_out_or_a_period() {
     let constants = |times| [("n", integer(times)), ("go", boolean(true)), ("w", single(0.5))];
-    for times in [0, 1, 5, 40] {
+    for times in [0, 1, 5, 16, 31, 32, 40, 300] {
         let model =
             model(&[input("x", DType::F32, &[2])], &constants(times), &["last", "rows"], &[counted("holds")]);
         let graph = import(model).unwrap();
         let repeats = graph.nodes.iter().any(|node| matches!(node.kind, Kind::Repeat(_)));
-        assert_eq!(repeats, times == 40);
+        assert_eq!(repeats, times >= 16);
         let (last, rows) = recurrence(times as usize);
         assert_eq!(graph.tensor(graph.outputs[1]).ty.shape, [times as u64, 2]);
         if times > 0 {
@@ -294,7 +294,7 @@ fn scan(directions: (i64, i64), axes: (i64, i64)) -> ModelNode {
 
 #[test]
 fn a_scan_goes_both_ways_and_along_any_axis() {
-    for length in [5usize, 33] {
+    for length in [5usize, 17, 50] {
         let rows: Vec<[f32; 2]> = (0..length).map(|at| [at as f32, 10.0 - at as f32]).collect();
         for (forward, back) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
             for (from, to) in [(0, 0), (1, -1)] {
@@ -323,6 +323,16 @@ fn a_scan_goes_both_ways_and_along_any_axis() {
             }
         }
     }
+}
+
+#[test]
+fn rows_need_room() {
+    let nodes = [node("Relu", &["h"], &["next"], &[]), node("Identity", &["next"], &["row"], &[])];
+    let body = graph(&["i", "on", "h"], &["on", "next", "row"], &nodes);
+    let endless = node("Loop", &["n", "", "x"], &["y", "rows"], &[("body", body)]);
+    let inputs = [input("x", DType::F32, &[1 << 10])];
+    let error = import(model(&inputs, &[("n", integer(1 << 26))], &["rows"], &[endless])).unwrap_err();
+    assert!(error.contains("needs 274877906944 bytes; the limit is"), "{error}");
 }
 
 #[test]

@@ -10,14 +10,14 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub use dispute::{Cheat, Dispute};
-pub use images::{Compile, FromElf, ImageCommand, ImageOnly, Inspect, Verifier};
+pub use images::{Check, Compile, FromElf, ImageCommand, ImageOnly, Inspect, ModelArgs, Verifier};
 pub use network::{
     AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, OnChain,
     Redeliver, Register, Request, ResultOf, Status, Terms,
 };
 pub use play::{LogFormat, Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
-pub use values::{EarlierResult, Input, RootOf, Shape, State, Steps, Wei};
+pub use values::{Dim, EarlierResult, Input, RootOf, Shape, State, Steps, Wei};
 
 /// Compile ONNX models to provable machine images, run them, and let a contract verify any single step
 #[derive(Debug, Parser)]
@@ -33,6 +33,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Start here:
   opml demo                                        everything in one go, from a digit to a verified step
+  opml check model.onnx                            see whether a model can be compiled, and what it costs
   opml compile model.onnx -o model.opml            make an image, which has a root
   opml run model.opml --input image=digit.npy      run it; outputs go to NAME.npy
   opml profile model.opml --input image=digit.npy  see where the steps go
@@ -43,7 +44,7 @@ Sizes are bytes, or take a unit: 500MB, 64MiB. Numbers of steps may be written 1
 
 Exit status:
   0  done
-  1  failed
+  1  failed; the model can't be compiled (`opml check`)
   2  the command line is wrong: an unknown option, a value that makes no sense, an input that is missing
   3  what was waited for has not happened yet (`opml result`, --wait)
 
@@ -56,6 +57,11 @@ pub enum Command {
     ///
     /// The same model gives the same image root on every machine.
     Compile(Compile),
+    /// Say beforehand whether an ONNX model can be compiled, and what it would cost to run and to dispute
+    ///
+    /// The report has the model's operators and types, all problems at once with what would be accepted, and, if there
+    /// are none, the steps and the memory of a run, about how long it takes natively, and the most that a dispute costs.
+    Check(Check),
     /// Show an image: roots, memory map, tensors, operators, instruction mix
     Inspect(Inspect),
     /// List an image's instructions with symbols

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod cancel;
+pub mod check;
 pub mod compile;
 mod contract_step;
 pub mod demo;

@@ -14,6 +14,8 @@ pub struct Failure {
     pub message: String,
     /// How to fix it.
     pub hint: Option<String>,
+    /// Whether the command's report has said so already.
+    pub reported: bool,
 }
 
 /// The kinds of failures that scripts may need to distinguish.
@@ -41,7 +43,12 @@ impl Kind {
 impl Failure {
     /// A failure without a hint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Failed, message: printable(&message.into()), hint: None }
+        Self { kind: Kind::Failed, message: printable(&message.into()), hint: None, reported: false }
+    }
+
+    /// A failure that is the result of the command: its report says it.
+    pub fn reported() -> Self {
+        Self { reported: true, ..Self::new("") }
     }
 
     /// An error in the command line.
@@ -90,7 +97,9 @@ impl Failure {
 
     /// Reports the failure: as text on standard error, or as the JSON object on standard output.
     pub fn print(&self, json: bool) {
-        if json {
+        if self.reported {
+            // There is nothing to add.
+        } else if json {
             let object = serde_json::json!({
                 "error": { "kind": self.kind.name(), "message": self.message, "hint": self.hint },
             });

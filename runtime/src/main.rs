@@ -69,6 +69,7 @@ fn answer(error: &clap::Error) -> ExitCode {
 fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Compile(args) => commands::compile::run(&args, output),
+        Command::Check(args) => commands::check::run(&args, output),
         Command::Inspect(args) => commands::inspect::run(&args, output),
         Command::Disasm(args) => commands::disasm::run(&args, output),
         Command::Run(args) => commands::run::run(&args, output),

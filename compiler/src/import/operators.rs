@@ -314,9 +314,10 @@ fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> 
     if !call.flag("spatial", true)? {
         return Err(value_error("spatial", &0, "1"));
     }
-    // Before opset 14, a node that names the statistics as further outputs is for training.
+    // Before opset 14, a node with the statistics as further outputs is for training, if anybody reads them.
     if call.opset < 14
-        && let Some(name) = call.node.outputs.iter().skip(1).find(|name| !name.is_empty())
+        && let Some(name) =
+            call.node.outputs.iter().skip(1).find(|name| !name.is_empty() && call.import.wants(name))
     {
         let found = format!("implied by output `{name}`");
         return Err(value_error("training_mode", &found, "0 (inference), with one output"));

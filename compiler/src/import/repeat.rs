@@ -14,6 +14,9 @@ use crate::error::{ImportErrors, NodeError};
 /// The most repetitions that are written out because they can't be a Repeat.
 const MOST_WRITTEN_OUT: u64 = 256;
 
+/// The most repetitions that are one of a Repeat's.
+const MOST_IN_BLOCK: u64 = 16;
+
 /// What is repeated, and how often.
 #[derive(Clone, Copy)]
 pub(super) struct Repetition<'a> {
@@ -187,57 +190,161 @@ impl Import {
         Ok(Pass { go_on: Some(outputs[0]), carried: outputs[1..].to_vec(), rows: Vec::new() })
     }
 
-    /// A Repeat of the graph.
+    /// A Repeat of the graph. If it collects rows, each of its repetitions is several of the model's: a tensor of
+    /// all rows is written as a whole, so a block of rows at a time is cheaper than each by itself.
     fn period(
         &mut self,
         repetition: Repetition<'_>,
         first: &[TensorId],
         body: &mut Body<'_>,
     ) -> Result<Pass, NodeError> {
-        let Repetition { label, times, condition, names, .. } = repetition;
+        let Repetition { label, times, condition, wanted, reversed, .. } = repetition;
+        let collects = condition.is_none() && wanted.contains(&true);
+        let stride = if collects { (times / LEAST_PERIOD).clamp(1, MOST_IN_BLOCK) } else { 1 };
         let number = TensorType::new(dnn_lib::tensor::DType::I64, []);
         let number = self.builder.tensor(format!("{label}.number"), number, None);
-        let like = |import: &mut Self, id: TensorId| {
-            let tensor = import.tensor(id).clone();
-            import.builder.tensor(tensor.name, tensor.ty, None)
-        };
-        let given: Vec<TensorId> = first.iter().map(|&id| like(self, id)).collect();
+        let given: Vec<TensorId> = first.iter().map(|&id| self.like(id)).collect();
         let outside = self.builder.open();
-        let pass = body(self, number, &given);
-        let pass = pass.and_then(|pass| {
-            self.check_carried(&given, &pass.carried)?;
-            let reversed = repetition.reversed.iter().chain(std::iter::repeat(&false));
-            let rows = pass.rows.iter().zip(reversed);
-            let collected = rows.map(|(&row, &reversed)| {
-                let place = if reversed { self.from_the_end(label, number, times)? } else { number };
-                self.collect(label, (place, times), row)
-            });
-            let collected = collected.collect::<Result<Vec<_>, _>>()?;
-            Ok((pass, collected))
-        });
+        let block = self.block(repetition, (number, stride), &given, body);
         let nodes = self.builder.close(outside);
-        let (pass, collected) = pass?;
-        let go_on = pass.go_on.filter(|&go_on| self.truth(go_on) != Some(true));
+        let (go_on, carried, collected) = block?;
+        let blocks = times / stride;
+        let region = Region { inputs: given, nodes, outputs: carried };
+        let mut pass = self.add_period(repetition, (blocks, number, go_on), first, region, &collected)?;
+        if stride == 1 {
+            return Ok(pass);
+        }
+        // The repetitions that don't fill a block.
+        let mut rest = vec![Vec::new(); pass.rows.len()];
+        for index in blocks * stride..times {
+            let number = self.integers(&format!("{label}.number"), &[], &[index.cast_signed()]);
+            let last = body(self, number, &pass.carried)?;
+            rest.iter_mut().zip(&last.rows).for_each(|(rows, &row)| rows.push(row));
+            pass.carried = last.carried;
+        }
+        let reversed = reversed.iter().copied().chain(std::iter::repeat(false));
+        for ((all, rest), (&wanted, reversed)) in
+            pass.rows.iter_mut().zip(rest).zip(wanted.iter().zip(reversed))
+        {
+            if wanted {
+                *all = self.rows_of_blocks(label, *all, rest, reversed)?;
+            }
+        }
+        Ok(pass)
+    }
+
+    /// Some repetitions of the model, one after the other: whether to go on, what is carried, and the rows.
+    fn block(
+        &mut self,
+        repetition: Repetition<'_>,
+        (number, stride): (TensorId, u64),
+        given: &[TensorId],
+        body: &mut Body<'_>,
+    ) -> Result<(Option<TensorId>, Vec<TensorId>, Vec<Option<Collected>>), NodeError> {
+        let Repetition { label, times, wanted, reversed, .. } = repetition;
+        let (mut pass, mut rows) = (Pass { carried: given.to_vec(), ..Pass::default() }, Vec::new());
+        for index in 0..stride {
+            let number = self.line(label, number, (stride, index))?;
+            let next = body(self, number, &pass.carried)?;
+            self.check_carried(given, &next.carried)?;
+            rows.resize(next.rows.len(), Vec::new());
+            rows.iter_mut().zip(&next.rows).for_each(|(rows, &row)| rows.push(row));
+            pass = next;
+            if stride > 1 && pass.go_on.is_some_and(|id| self.truth(id) != Some(true)) {
+                self.check_rows(repetition)?;
+            }
+        }
+        let mut collected = Vec::new();
+        for (index, rows) in rows.into_iter().enumerate() {
+            if !wanted.get(index).is_some_and(|&wanted| wanted) {
+                collected.push(None);
+                continue;
+            }
+            let reversed = reversed.get(index).is_some_and(|&reversed| reversed);
+            let block = if stride == 1 { rows[0] } else { self.joined(label, rows, reversed)? };
+            let place = if reversed { self.from_the_end(label, number, times / stride)? } else { number };
+            collected.push(Some(self.collect(label, (place, times / stride), block)?));
+        }
+        Ok((pass.go_on, pass.carried, collected))
+    }
+
+    /// Adds the Repeat of a block.
+    fn add_period(
+        &mut self,
+        repetition: Repetition<'_>,
+        (times, number, go_on): (u64, TensorId, Option<TensorId>),
+        first: &[TensorId],
+        block: Region,
+        collected: &[Option<Collected>],
+    ) -> Result<Pass, NodeError> {
+        let Repetition { label, condition, names, .. } = repetition;
+        let go_on = go_on.filter(|&go_on| self.truth(go_on) != Some(true));
         let conditional = condition.is_some_and(|id| self.truth(id) != Some(true)) || go_on.is_some();
         let (mut starts, mut inputs, mut outputs) = (Vec::new(), vec![number], Vec::new());
-        let mut names = names.to_vec();
+        let mut names = names.get(..first.len()).unwrap_or(names).to_vec();
         if conditional {
             self.check_rows(repetition)?;
             let yes = self.boolean(label, true);
             starts.push(condition.unwrap_or(yes));
-            inputs.push(like(self, condition.unwrap_or(yes)));
+            inputs.push(self.like(condition.unwrap_or(yes)));
             outputs.push(go_on.unwrap_or(yes));
             names.insert(0, format!("{label}.condition"));
         }
-        starts.extend(first.iter().copied().chain(collected.iter().map(|rows| rows.first)));
-        inputs.extend(given.iter().copied().chain(collected.iter().map(|rows| rows.inside)));
-        outputs.extend(pass.carried.iter().copied().chain(collected.iter().map(|rows| rows.next)));
-        let body = Region { inputs, nodes, outputs };
+        let kept = || collected.iter().flatten();
+        starts.extend(first.iter().copied().chain(kept().map(|rows| rows.first)));
+        inputs.extend(block.inputs.iter().copied().chain(kept().map(|rows| rows.inside)));
+        outputs.extend(block.outputs.iter().copied().chain(kept().map(|rows| rows.next)));
+        let body = Region { inputs, nodes: block.nodes, outputs };
         let mut results =
             self.builder.add_repeat(label, Repeat { times, conditional, body }, &starts, &names)?;
         let go_on = conditional.then(|| results.remove(0));
-        let rows = results.split_off(first.len());
-        Ok(Pass { go_on, carried: results, rows })
+        let mut rows = results.split_off(first.len()).into_iter();
+        // Nobody reads what isn't collected.
+        let nothing = self.integers(label, &[0], &[]);
+        let rows =
+            collected.iter().map(|collected| collected.as_ref().and_then(|_| rows.next()).unwrap_or(nothing));
+        Ok(Pass { go_on, rows: rows.collect(), carried: results })
+    }
+
+    /// The tensor of all rows, from that of blocks and the rows that don't fill one.
+    fn rows_of_blocks(
+        &mut self,
+        label: &str,
+        blocks: TensorId,
+        rest: Vec<TensorId>,
+        reversed: bool,
+    ) -> Result<TensorId, NodeError> {
+        let shape = &self.tensor(blocks).ty.shape;
+        let shape = [&[shape[0] * shape[1]], &shape[2..]].concat();
+        let shape = shape.into_iter().map(u64::cast_signed).collect();
+        let whole = self.add(label, op::Reshape { shape, allow_zero: true }, &[blocks])?;
+        if rest.is_empty() {
+            return Ok(whole);
+        }
+        let rest = self.joined(label, rest, reversed)?;
+        let parts = if reversed { [rest, whole] } else { [whole, rest] };
+        self.add(label, op::Concat { axis: 0 }, &parts)
+    }
+
+    /// Another tensor of the same type.
+    fn like(&mut self, id: TensorId) -> TensorId {
+        let tensor = self.tensor(id).clone();
+        self.builder.tensor(tensor.name, tensor.ty, None)
+    }
+
+    /// number * factor + more
+    fn line(
+        &mut self,
+        label: &str,
+        number: TensorId,
+        (factor, more): (u64, u64),
+    ) -> Result<TensorId, NodeError> {
+        if factor == 1 {
+            return Ok(number);
+        }
+        let [factor, more] = [factor, more].map(|value| self.integers(label, &[], &[value.cast_signed()]));
+        let product = self.add(label, op::Mul, &[number, factor])?;
+        self.add(label, op::Add, &[product, more])
     }
 
     /// The number of a repetition, counted from the last one.
@@ -326,8 +433,10 @@ impl Rows {
                 self.parts.insert(parts)
             }
         };
-        // Numbers come from the number of repetitions, which is that of the rows.
-        let part = parts.get(known).copied().unwrap_or(self.tensor);
+        // One out of range takes the nearest, as in the run.
+        let Some(&part) = parts.get(known).or(parts.last()) else {
+            return import.add(label, op::TakeRow, &[self.tensor, number]);
+        };
         import.add(label, op::Squeeze { axes: Some(vec![0]) }, &[part])
     }
 }

@@ -178,6 +178,17 @@ impl Native {
         self.model.shape.big_steps(self.repetitions)
     }
 
+    /// About how many nanoseconds a run takes in one thread, without hashing.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        let Shape { prologue, period, .. } = self.model.shape;
+        let repeated = prologue as usize..prologue as usize + period as usize;
+        let times = |index: usize| if repeated.contains(&index) { self.repetitions } else { 1 };
+        let work =
+            self.model.steps.iter().enumerate().map(|(index, step)| step.work.saturating_mul(times(index)));
+        work.fold(0, u64::saturating_add)
+    }
+
     /// The index in the image's schedule of a big step of the run; `None` beyond its end.
     #[must_use]
     pub fn index(&self, big_step: u64) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Making images, looking at them, and writing their verifier contracts.
 
 use super::values::{InputParser, positive, size};
-use super::{Input, Limits, Shape, State};
+use super::{Dim, Input, Limits, Shape, State};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -10,20 +10,38 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   opml compile model.onnx -o model.opml
-  opml compile model.onnx -o model.opml --shape tokens=1,128     fix the open dimensions of an input
+  opml compile model.onnx -o model.opml --dim batch=1            fix an open dimension of all inputs
+  opml compile model.onnx -o model.opml --shape tokens=1,128     fix the open dimensions of one input
   opml compile model.onnx -o model.opml --constant axes=axes.npy fix an input whose value decides shapes
   opml compile model.onnx -o model.opml --state h=next_h --repeat 100
                                                                  100 steps of a recurrence in one run
   opml compile model.onnx -o model.opml --budget 1e7             smaller big steps: shorter last phase of a dispute")]
 pub struct Compile {
-    /// The ONNX model
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// The file to write the image to
     #[arg(short, long, value_name = "IMAGE")]
     pub output: PathBuf,
+    /// Also write the program as an ELF file, for other tools
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+}
+
+/// A model, and how it is compiled.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// The ONNX model
+    #[arg(value_name = "MODEL")]
+    pub file: PathBuf,
+    /// The size of a dimension that the model leaves open, by its name, for all inputs; once for each such name
+    #[arg(long = "dim", value_name = "NAME=SIZE")]
+    pub dims: Vec<Dim>,
     /// The shape of an input whose dimensions the model leaves open; once for each such input
     #[arg(long = "shape", value_name = "NAME=DIM,DIM")]
     pub shapes: Vec<Shape>,
+    /// End every loop after so many repetitions if the model doesn't say how often it runs
+    #[arg(long, value_name = "TIMES", value_parser = positive)]
+    pub loop_bound: Option<u64>,
     /// An input that is a constant, with its value in a .npy file, or as an ONNX TensorProto in a .pb file: the image
     /// doesn't have it as an input; once for each such input
     #[arg(long = "constant", value_name = "INPUT=FILE", value_parser = InputParser)]
@@ -39,9 +57,22 @@ pub struct Compile {
     /// Cut nodes into big steps of at most this many machine steps, for example 1e7 [default: one big step a node]
     #[arg(long, value_name = "STEPS", value_parser = positive)]
     pub budget: Option<u64>,
-    /// Also write the program as an ELF file, for other tools
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+}
+
+/// `opml check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml check model.onnx
+  opml check model.onnx --dim batch=1 --dim sequence=128         with sizes for the open dimensions
+  opml check model.onnx --json | jq '.operators[] | select(.supported | not)'
+
+Exit status:
+  0  opml compile accepts the model with these options
+  1  it doesn't; the report has all problems")]
+pub struct Check {
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 /// `opml disasm`.

@@ -26,6 +26,23 @@ impl FromStr for Shape {
     }
 }
 
+/// `NAME=SIZE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dim {
+    pub name: String,
+    pub size: u64,
+}
+
+impl FromStr for Dim {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, size) = text.rsplit_once('=').ok_or("expected NAME=SIZE, for example batch=1")?;
+        let size = size.trim().parse().map_err(|_| format!("'{size}' is not a size"))?;
+        Ok(Self { name: name.to_owned(), size })
+    }
+}
+
 /// `INPUT=OUTPUT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
@@ -334,6 +351,10 @@ mod tests {
         assert_eq!(shape("x=1,784"), Ok(("x".to_owned(), vec![1, 784])));
         assert_eq!(shape("a=b="), Ok(("a=b".to_owned(), vec![])));
         assert!(shape("x").is_err() && shape("x=1,y").is_err() && shape("x=-1").is_err());
+        let dim = |text: &str| text.parse::<Dim>().map(|dim| (dim.name, dim.size));
+        assert_eq!(dim("batch=8"), Ok(("batch".to_owned(), 8)));
+        assert_eq!(dim("a=b = 2"), Ok(("a=b ".to_owned(), 2)));
+        assert!(dim("batch").is_err() && dim("batch=").is_err() && dim("batch=-1").is_err());
         let state = |text: &str| text.parse::<State>().map(|s| (s.input, s.output));
         assert_eq!(state("h=next"), Ok(("h".to_owned(), "next".to_owned())));
         assert!(state("h").is_err() && state("h=").is_err() && state("=h").is_err());

@@ -42,7 +42,7 @@ pub fn run(args: &Check, output: Output) -> Result<(), Failure> {
     });
     let mut text = String::new();
     let verdict = if problems.is_empty() { "can be compiled" } else { "can't be compiled as it is" };
-    let _ = writeln!(text, "{}: {verdict}\n\n{}", file.display(), operators_text(&survey));
+    let _ = write!(text, "{}: {verdict}\n\n{}", file.display(), operators_text(&survey));
     if let (Some(compiled), Some(costs)) = (&compiled, &costs) {
         let _ = write!(text, "\n{}", costs.text(&compiled.image));
     }
@@ -147,8 +147,8 @@ impl Costs {
         if let Some(native) = self.native {
             let _ = writeln!(
                 text,
-                "native run   about {:.1} ms in one thread, without hashing",
-                seconds(native) * 1e3
+                "native run   about {} microseconds in one thread, without hashing",
+                count(native.div_ceil(1000))
             );
         }
         let _ = match self.dispute {

@@ -1,6 +1,6 @@
 //! `opml compile`: compiles a model to an image.
 
-use crate::cli::Compile;
+use crate::cli::{Compile, ModelArgs};
 use crate::failure::Failure;
 use crate::images::{self, size};
 use crate::kinds::Kind;
@@ -16,17 +16,8 @@ use std::time::Instant;
 
 /// Compiles and writes the image.
 pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
-    let mut shapes = BTreeMap::new();
-    for shape in &args.shapes {
-        if shapes.insert(shape.name.clone(), shape.dims.clone()).is_some() {
-            return Err(Failure::usage(format!("--shape is given twice for '{}'", shape.name)));
-        }
-    }
     let start = Instant::now();
-    let states = args.states.iter().map(|state| (state.input.clone(), state.output.clone())).collect();
-    let constants = tensors::read_constants(&args.constants)?;
-    let (repeat, budget) = (args.repeat, args.budget);
-    let options = Options { shapes, constants, states, repeat, budget, ..Options::default() };
+    let options = options(&args.model)?;
     let compiled = watched(args, &options, output)?;
     let seconds = start.elapsed().as_secs_f64();
     let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();
@@ -65,24 +56,54 @@ pub fn run(args: &Compile, output: Output) -> Result<(), Failure> {
     output.result(&object, &text)
 }
 
+/// How a model is compiled.
+pub fn options(args: &ModelArgs) -> Result<Options, Failure> {
+    let twice = |flag: &str, name: &str| Err(Failure::usage(format!("{flag} is given twice for '{name}'")));
+    let (mut shapes, mut dims) = (BTreeMap::new(), BTreeMap::new());
+    for shape in &args.shapes {
+        if shapes.insert(shape.name.clone(), shape.dims.clone()).is_some() {
+            return twice("--shape", &shape.name);
+        }
+    }
+    for dim in &args.dims {
+        if dims.insert(dim.name.clone(), dim.size).is_some() {
+            return twice("--dim", &dim.name);
+        }
+    }
+    let states = args.states.iter().map(|state| (state.input.clone(), state.output.clone())).collect();
+    let constants = tensors::read_constants(&args.constants)?;
+    let (loop_bound, repeat, budget) = (args.loop_bound, args.repeat, args.budget);
+    Ok(Options { shapes, dims, constants, loop_bound, states, repeat, budget, ..Options::default() })
+}
+
 /// The maximum number of machine steps in any big step.
-fn longest(image: &Image) -> u64 {
+pub fn longest(image: &Image) -> u64 {
     image.schedule.iter().map(|step| step.bound).max().unwrap_or(0)
 }
 
-/// Compiles a model to an image file, with a progress bar.
+/// Compiles a model to its image file.
 fn watched(args: &Compile, options: &Options, output: Output) -> Result<Compiled, Failure> {
-    let bar = output.spinner("compiling");
-    let compiled = compiler::compile_to(&args.output, &args.model, options, &|phase| show(&bar, phase));
-    bar.finish_and_clear();
-    compiled.map_err(|error| match error {
+    shown(&args.output, &args.model.file, options, output).map_err(|error| match error {
         CompileError::Image(error @ ImageError::Io { .. }) => images::failure(&args.output, &error),
-        error => failure(&args.model, error),
+        error => failure(&args.model.file, error),
     })
 }
 
+/// Compiles a model, with a progress bar.
+pub fn shown(
+    image: &Path,
+    model: &Path,
+    options: &Options,
+    output: Output,
+) -> Result<Compiled, CompileError> {
+    let bar = output.spinner("compiling");
+    let compiled = compiler::compile_to(image, model, options, &|phase| show(&bar, phase));
+    bar.finish_and_clear();
+    compiled
+}
+
 /// The error for a model.
-fn failure(model: &Path, error: CompileError) -> Failure {
+pub fn failure(model: &Path, error: CompileError) -> Failure {
     let kind = Kind::of_file(model).filter(|_| matches!(error, CompileError::Read(_)));
     match kind.and_then(|kind| Some((kind.name(), kind.instead_of_model(model)?))) {
         Some((name, hint)) => Failure::about(model, format!("not an ONNX model, but {name}")).hint(hint),

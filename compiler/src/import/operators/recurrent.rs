@@ -349,7 +349,7 @@ fn layer(call: &mut Call<'_>, kind: &Kind) -> Result<Vec<TensorId>, NodeError> {
             first.push(start(
                 call,
                 5 + state,
-                (index, batch_first),
+                (index, weights[0], batch_first),
                 &TensorType::new(sizes.dtype, [batch, hidden]),
             )?);
         }
@@ -451,20 +451,17 @@ fn lengths(call: &mut Call<'_>, (times, batch): (u64, u64)) -> Result<Option<Ten
 fn start(
     call: &mut Call<'_>,
     input: usize,
-    (direction, batch_first): (usize, bool),
+    (direction, directions, batch_first): (usize, u64, bool),
     ty: &TensorType,
 ) -> Result<TensorId, NodeError> {
     let label = call.label.clone();
     let Some(all) = call.optional(input) else { return call.import.zeros(&label, ty.clone()) };
-    rank(call, input, 3)?;
+    let [batch, hidden] = [0, 1].map(|axis| ty.shape.get(axis).copied().unwrap_or(0));
+    let expected = if batch_first { [batch, directions, hidden] } else { [directions, batch, hidden] };
+    shape(call, input, &expected)?;
     let all = if batch_first { turn(call, &label, all, &[1, 0, 2])? } else { all };
     let number = call.import.integers(&label, &[], &[direction as i64]);
-    let part = Rows::of(all).take(call.import, &label, number)?;
-    if call.ty(part) == ty {
-        Ok(part)
-    } else {
-        Err(shape_error(call, input, &format!("{ty} for each direction")))
-    }
+    Rows::of(all).take(call.import, &label, number)
 }
 
 /// An activation with its numbers.

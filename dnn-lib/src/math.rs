@@ -9,13 +9,19 @@
 //! `tests/hard_cases.txt`. The coefficients are minimax polynomials, made by `tests/coefficients.py`, and just
 //! long enough that no input is rounded wrongly. `host/examples/exhaustive.rs` tests all 2^32 inputs.
 
+mod arc;
 mod arithmetic;
 mod erf;
 mod exponential;
+mod gelu;
 mod kernel;
+mod logarithm;
+mod power;
 mod scalar;
+mod trigonometric;
 
 pub use arithmetic::Arithmetic;
+pub(crate) use power::power;
 pub use scalar::Scalar;
 
 /// The table of the functions: name, documentation, and the text.
@@ -38,10 +44,17 @@ macro_rules! functions {
                 match self {$(Self::$function => $name,)+}
             }
 
+            /// The value at `x`, before it is rounded.
+            #[inline(always)]
+            pub fn wide<A: Arithmetic>(self, a: &mut A, x: A::F32) -> A::F64 {
+                match self {$(Self::$function => $text(a, x),)+}
+            }
+
             /// The value at `x`.
             #[inline(always)]
             pub fn apply<A: Arithmetic>(self, a: &mut A, x: A::F32) -> A::F32 {
-                match self {$(Self::$function => $text(a, x),)+}
+                let y = self.wide(a, x);
+                a.demote(y)
             }
         }
     };
@@ -56,6 +69,40 @@ functions! {
     Sigmoid "sigmoid": exponential::sigmoid;
     /// The error function: 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
     Erf "erf": erf::erf;
+    /// The natural logarithm.
+    Log "log": logarithm::log;
+    /// e^x - 1.
+    Expm1 "expm1": exponential::expm1;
+    /// log(1 + e^x).
+    Softplus "softplus": logarithm::softplus;
+    /// x tanh(log(1 + e^x)).
+    Mish "mish": gelu::mish;
+    /// x times the area under the bell curve below x.
+    Gelu "gelu": gelu::gelu;
+    /// x times the sigmoid of 2 sqrt(2 / pi) (x + 0.044715 x^3).
+    GeluTanh "gelu_tanh": gelu::gelu_tanh;
+    /// The sine.
+    Sin "sin": trigonometric::sin;
+    /// The cosine.
+    Cos "cos": trigonometric::cos;
+    /// The tangent.
+    Tan "tan": trigonometric::tan;
+    /// The hyperbolic sine.
+    Sinh "sinh": exponential::sinh;
+    /// The hyperbolic cosine.
+    Cosh "cosh": exponential::cosh;
+    /// The inverse of the sine.
+    Asin "asin": arc::asin;
+    /// The inverse of the cosine.
+    Acos "acos": arc::acos;
+    /// The inverse of the tangent.
+    Atan "atan": arc::atan;
+    /// The inverse of the hyperbolic sine.
+    Asinh "asinh": logarithm::asinh;
+    /// The inverse of the hyperbolic cosine.
+    Acosh "acosh": logarithm::acosh;
+    /// The inverse of the hyperbolic tangent.
+    Atanh "atanh": logarithm::atanh;
 }
 
 impl Function {

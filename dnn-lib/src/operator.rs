@@ -7,6 +7,9 @@
 //!
 //! # Adding an operator
 //!
+//! If an element of the output is a formula of the elements at its place in the inputs, it is a row of a table in
+//! `operator/elementwise` and an entry in the table below. Otherwise:
+//!
 //! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
 //! checks the inputs and gives the type of the output, `define` says what an element is, with the
 //! definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
@@ -57,12 +60,7 @@ pub use concat::Concat;
 pub use conv::Conv;
 pub use cumulative::{CumProd, CumSum};
 pub use einsum::Einsum;
-pub use elementwise::{
-    Abs, Add, And, BitShift, BitwiseAnd, BitwiseNot, BitwiseOr, BitwiseXor, Cast, Ceil, Clip, Div, Equal,
-    Erf, Exp, Floor, Greater, GreaterOrEqual, HardSigmoid, HardSwish, IsInf, IsNaN, LeakyRelu, Less,
-    LessOrEqual, Max, Mean, Min, Mod, Mul, Neg, Not, Or, PRelu, Reciprocal, Relu, Round, Shrink, Sigmoid,
-    Sign, Softsign, Sqrt, Sub, Sum, SwiGLU, Swish, Tanh, ThresholdedRelu, Where, Xor,
-};
+pub use elementwise::*;
 pub use error::{OperatorError, Problem};
 pub use gather::{Gather, GatherElements, GatherND};
 pub use gemm::Gemm;
@@ -199,6 +197,10 @@ macro_rules! operators {
 operators! {
     /// The number without its sign.
     Abs: 1..=1;
+    /// The inverse of the cosine, correctly rounded.
+    Acos: 1..=1;
+    /// The inverse of the hyperbolic cosine, correctly rounded.
+    Acosh: 1..=1;
     /// Sum of two tensors, with broadcasting.
     Add: 2..=2;
     /// Whether both are true, with broadcasting.
@@ -207,6 +209,14 @@ operators! {
     ArgMax: 1..=1;
     /// Where the smallest value is along an axis.
     ArgMin: 1..=1;
+    /// The inverse of the sine, correctly rounded.
+    Asin: 1..=1;
+    /// The inverse of the hyperbolic sine, correctly rounded.
+    Asinh: 1..=1;
+    /// The inverse of the tangent, correctly rounded.
+    Atan: 1..=1;
+    /// The inverse of the hyperbolic tangent, correctly rounded.
+    Atanh: 1..=1;
     /// Mean over a sliding window.
     AveragePool: 1..=1;
     /// Normalization with a given mean and variance per channel; inputs: X, scale, B, mean, variance.
@@ -227,6 +237,8 @@ operators! {
     Cast: 1..=1;
     /// The smallest integer that is not smaller.
     Ceil: 1..=1;
+    /// max(0, x) + min(0, alpha (exp(x / alpha) - 1)).
+    Celu: 1..=1;
     /// The number, or the limit that it exceeds; inputs: X, the limits that there are.
     Clip: 1..=3;
     /// An image made of its windows.
@@ -237,6 +249,10 @@ operators! {
     Conv: 2..=3;
     /// Convolution of bytes less their zero points, with sums of 32 bits; inputs: X, W, optionally both zero points.
     ConvInteger: 2..=4;
+    /// The cosine, correctly rounded.
+    Cos: 1..=1;
+    /// The hyperbolic cosine, correctly rounded.
+    Cosh: 1..=1;
     /// Product of all elements up to each along an axis.
     CumProd: 1..=1;
     /// Sum of all elements up to each along an axis.
@@ -249,6 +265,8 @@ operators! {
     DynamicScale: 1..=1, internal;
     /// Sums of products, by a formula.
     Einsum: 1..=usize::MAX;
+    /// x if it is not negative, else alpha (exp(x) - 1).
+    Elu: 1..=1;
     /// Whether both are the same, with broadcasting.
     Equal: 2..=2;
     /// The error function, correctly rounded.
@@ -267,6 +285,8 @@ operators! {
     GatherElements: 2..=2;
     /// Slices of a tensor, by tuples of indices; inputs: data, indices.
     GatherND: 2..=2;
+    /// x times the area under the bell curve below it, correctly rounded.
+    Gelu: 1..=1;
     /// alpha * A' * B' + beta * C, where ' is an optional transposition; inputs: A, B, optionally C.
     Gemm: 2..=3;
     /// Mean over all spatial dimensions.
@@ -303,6 +323,8 @@ operators! {
     Less: 2..=2;
     /// Whether the first number is not larger, with broadcasting.
     LessOrEqual: 2..=2;
+    /// The natural logarithm, correctly rounded.
+    Log: 1..=1;
     /// A tensor divided by its norm along an axis.
     LpNormalization: 1..=1;
     /// Scores of attention with a mask added; inputs: scores, optionally mask, optionally numbers of valid keys.
@@ -323,6 +345,8 @@ operators! {
     MeanVarianceNormalization: 1..=1;
     /// The smallest number, with broadcasting.
     Min: 1..=usize::MAX;
+    /// x tanh(log(1 + exp(x))), correctly rounded.
+    Mish: 1..=1;
     /// Remainder, with broadcasting.
     Mod: 2..=2;
     /// Product of two tensors, with broadcasting.
@@ -339,6 +363,8 @@ operators! {
     PRelu: 2..=2;
     /// A tensor with elements added around it or removed; inputs: data, optionally the value around it.
     Pad: 1..=2;
+    /// x to the power of y, with broadcasting.
+    Pow: 2..=2;
     /// A tensor with another part at an index of its first axis; inputs: all, the part, the index.
     PutRow: 3..=3, internal;
     /// Floats as quantized numbers; inputs: X, scale, optionally zero point.
@@ -385,16 +411,24 @@ operators! {
     ScatterElements: 3..=3;
     /// Slices replaced, by tuples of indices; inputs: data, indices, updates.
     ScatterND: 3..=3;
+    /// gamma x if x is positive, else gamma (alpha (exp(x) - 1)).
+    Selu: 1..=1;
     /// The number nearer to 0 by a bias, or 0 between two limits.
     Shrink: 1..=1;
     /// 1 / (1 + exp(-x)), correctly rounded.
     Sigmoid: 1..=1;
     /// 1, 0 or -1.
     Sign: 1..=1;
+    /// The sine, correctly rounded.
+    Sin: 1..=1;
+    /// The hyperbolic sine, correctly rounded.
+    Sinh: 1..=1;
     /// Elements at regular distances along some axes.
     Slice: 1..=1;
     /// Exponentials along an axis, divided by their sum.
     Softmax: 1..=1;
+    /// log(1 + exp(x)), correctly rounded.
+    Softplus: 1..=1;
     /// x / (1 + |x|).
     Softsign: 1..=1;
     /// Parts of a tensor along an axis.
@@ -413,6 +447,8 @@ operators! {
     Swish: 1..=1;
     /// The part of a tensor at an index of its first axis; inputs: all, the index.
     TakeRow: 2..=2, internal;
+    /// The tangent, correctly rounded.
+    Tan: 1..=1;
     /// The hyperbolic tangent, correctly rounded.
     Tanh: 1..=1;
     /// x if it is larger than a limit, else 0.

@@ -11,11 +11,33 @@ import sys
 import gmpy2
 from gmpy2 import mpfr
 
+def gelu_tanh(x):
+    u = gmpy2.sqrt(2 / gmpy2.const_pi()) * (x + mpfr("0.044715") * x**3)
+    return x / (1 + gmpy2.exp(-2 * u))
+
+
 FUNCTIONS = {
+    "acos": gmpy2.acos,
+    "acosh": gmpy2.acosh,
+    "asin": gmpy2.asin,
+    "asinh": gmpy2.asinh,
+    "atan": gmpy2.atan,
+    "atanh": gmpy2.atanh,
+    "cos": gmpy2.cos,
+    "cosh": gmpy2.cosh,
     "erf": gmpy2.erf,
     "exp": gmpy2.exp,
-    "tanh": gmpy2.tanh,
+    "expm1": gmpy2.expm1,
+    "gelu": lambda x: x * gmpy2.erfc(-x / gmpy2.sqrt(mpfr(2))) / 2,
+    "gelu_tanh": gelu_tanh,
+    "log": gmpy2.log,
+    "mish": lambda x: x * gmpy2.tanh(gmpy2.log1p(gmpy2.exp(x))),
     "sigmoid": lambda x: 1 / (1 + gmpy2.exp(-x)),
+    "sin": gmpy2.sin,
+    "sinh": gmpy2.sinh,
+    "softplus": lambda x: gmpy2.log1p(gmpy2.exp(x)),
+    "tan": gmpy2.tan,
+    "tanh": gmpy2.tanh,
 }
 
 

@@ -193,18 +193,18 @@ fn the_page_about_adding_an_instruction_is_right() {
 
 /// Runs the new operator in every way that needs no machine.
 const OPERATOR: &str = r#"
-use dnn_lib::operator::{LeakyRelu, Meaning, Operator};
+use dnn_lib::operator::{HardTanh, Meaning, Operator};
 use dnn_lib::tensor::{DType, TensorType};
 use host::{Isa, Prepared};
 
 fn main() {
-    let operator = Operator::from(LeakyRelu { alpha: 0.25 });
-    assert_eq!(operator.name(), "LeakyRelu");
+    let operator = Operator::from(HardTanh { low: -0.5, high: 2.0 });
+    assert_eq!(operator.name(), "HardTanh");
     let x = [1.5f32, -1.5, 0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-45, -1e-45, -3e38, 7.0];
     let types = [TensorType::new(DType::F32, [x.len() as u64])];
     let Ok(Some(Meaning::Computed(definition))) = operator.define(&types, 0) else { panic!("it is computed") };
     let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let expected = x.iter().map(|&x| if x < 0.0 { 0.25 * x } else { x });
+    let expected = x.iter().map(|&x| if x < -0.5 { -0.5 } else if x > 2.0 { 2.0 } else { x });
     let expected: Vec<u8> = expected.flat_map(f32::to_le_bytes).collect();
     assert_eq!(definition.eval(&[&bytes]).unwrap(), expected);
     assert_eq!(dnn_lib::schedule::guest(&definition).unwrap().run(&[&bytes]).unwrap(), expected);

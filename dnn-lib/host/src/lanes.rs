@@ -85,8 +85,11 @@ fn each<L: Lanes, const FUNCTION: usize>(mut lanes: L, x: &[f32], y: &mut [f32])
 /// A constant with a loop for each function, by its number.
 macro_rules! loops {
     ($lanes:ty, $run:ident) => {
+        super::loops!($lanes, $run: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20);
+    };
+    ($lanes:ty, $run:ident: $($number:literal)+) => {
         pub(super) const LOOPS: [super::Loop<$lanes>; dnn_lib::math::Function::ALL.len()] =
-            [$run::<0>, $run::<1>, $run::<2>, $run::<3>];
+            [$($run::<$number>),+];
     };
 }
 use loops;

@@ -49,6 +49,8 @@ pub trait Arithmetic {
     fn fms(&mut self, a: Self::F64, b: Self::F64, c: Self::F64) -> Self::F64;
     /// `|x|`.
     fn abs(&mut self, x: Self::F64) -> Self::F64;
+    /// The square root.
+    fn sqrt(&mut self, x: Self::F64) -> Self::F64;
 
     /// `a + b`, of integers, wrapping.
     fn add_int(&mut self, a: Self::I64, b: Self::I64) -> Self::I64;
@@ -77,5 +79,45 @@ pub trait Arithmetic {
             sum = self.fma(sum, x, coefficient);
         }
         sum
+    }
+
+    /// `x`, with the other sign if `n` is odd.
+    #[inline(always)]
+    fn with_sign_bit(&mut self, x: Self::F64, n: Self::I64) -> Self::F64 {
+        let sign = self.shift_left::<63>(n);
+        let bits = self.bits(x);
+        let bits = self.add_int(bits, sign);
+        self.float(bits)
+    }
+
+    /// `x`, with the other sign if `like` has one.
+    #[inline(always)]
+    fn with_sign(&mut self, x: Self::F64, like: Self::F64) -> Self::F64 {
+        let bits = self.bits(like);
+        let sign = self.shift_right::<63>(bits);
+        self.with_sign_bit(x, sign)
+    }
+
+    /// `x`, a sum that lost a part, rounded another way: to the neighbour of the exact sum that is odd. When it
+    /// becomes an `f32`, it is as if it had been rounded once.
+    #[inline(always)]
+    fn rounded_to_odd(&mut self, x: Self::F64, lost: Self::F64) -> Self::F64 {
+        let less = self.mul(x, lost);
+        let (bits, less) = (self.bits(x), self.bits(less));
+        let less = self.shift_right::<63>(less);
+        let towards_zero = self.add_int(bits, less);
+        let (half, one) = (self.shift_right::<1>(towards_zero), self.i64(1));
+        let even = self.shift_left::<1>(half);
+        let odd = self.add_int(even, one);
+        self.float(odd)
+    }
+
+    /// `a / b`, of numbers that are not negative, as [`rounded_to_odd`](Self::rounded_to_odd).
+    #[inline(always)]
+    fn quotient_to_odd(&mut self, a: Self::F64, b: Self::F64) -> Self::F64 {
+        let (quotient, zero) = (self.div(a, b), self.f64(0.0));
+        let beyond = self.fms(quotient, b, a);
+        let lost = self.sub(zero, beyond);
+        self.rounded_to_odd(quotient, lost)
     }
 }

@@ -34,7 +34,7 @@ const BELOW: [f64; 10] = [
 const FAR: f32 = 3.92;
 
 #[inline(always)]
-pub(super) fn erf<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
+pub(super) fn erf<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F64 {
     let x = a.at_most(x, FAR);
     let x = a.at_least(x, -FAR);
     let x = a.promote(x);
@@ -42,6 +42,5 @@ pub(super) fn erf<A: Arithmetic>(a: &mut A, x: A::F32) -> A::F32 {
     let above = a.polynomial(square, &ABOVE);
     let above = a.mul(above, x);
     let below = a.polynomial(square, &BELOW);
-    let y = a.div(above, below);
-    a.demote(y)
+    a.div(above, below)
 }

@@ -1,9 +1,9 @@
-//! Functions as routines of the kernel language.
+//! Functions as operations of a program.
 
 use super::Arithmetic;
-use crate::kernel::{BinaryOp, Builder, Conversion, Ops, Type, Value};
+use crate::scalar::{BinaryOp, Conversion, Ops, Type, Value};
 
-impl Arithmetic for Builder {
+impl<B: Ops> Arithmetic for B {
     type F32 = Value;
     type F64 = Value;
     type I64 = Value;
@@ -74,6 +74,10 @@ impl Arithmetic for Builder {
 
     fn abs(&mut self, x: Value) -> Value {
         Ops::abs(self, x)
+    }
+
+    fn sqrt(&mut self, x: Value) -> Value {
+        Ops::sqrt(self, x)
     }
 
     fn add_int(&mut self, a: Value, b: Value) -> Value {

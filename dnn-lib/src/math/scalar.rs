@@ -91,6 +91,11 @@ impl Arithmetic for Scalar {
     }
 
     #[inline(always)]
+    fn sqrt(&mut self, x: f64) -> f64 {
+        x.sqrt()
+    }
+
+    #[inline(always)]
     fn add_int(&mut self, a: i64, b: i64) -> i64 {
         a.wrapping_add(b)
     }

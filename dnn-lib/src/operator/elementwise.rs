@@ -1,7 +1,7 @@
 //! Operators that are a formula: an element of the output follows from the elements at its place in the inputs,
 //! which are broadcast.
 //!
-//! Most of them are a row of a table, of which each file has one:
+//! Most of them are a row of a table, of which most files have one:
 //!
 //! ```text
 //! /// The documentation.
@@ -16,23 +16,21 @@ mod activation;
 mod arithmetic;
 mod cast;
 mod comparison;
+mod function;
 mod integer;
+mod power;
 mod remainder;
 mod several;
 
-pub use activation::{
-    HardSigmoid, HardSwish, LeakyRelu, PRelu, Relu, Shrink, Softsign, SwiGLU, Swish, ThresholdedRelu,
-};
-pub use arithmetic::{
-    Abs, Add, Ceil, Div, Erf, Exp, Floor, Mul, Neg, Reciprocal, Round, Sigmoid, Sign, Sqrt, Sub, Tanh,
-};
-pub use cast::Cast;
-pub use comparison::{
-    And, Equal, Greater, GreaterOrEqual, IsInf, IsNaN, Less, LessOrEqual, Not, Or, Where, Xor,
-};
-pub use integer::{BitShift, BitwiseAnd, BitwiseNot, BitwiseOr, BitwiseXor};
-pub use remainder::Mod;
-pub use several::{Clip, Max, Mean, Min, Sum};
+pub use activation::*;
+pub use arithmetic::*;
+pub use cast::*;
+pub use comparison::*;
+pub use function::*;
+pub use integer::*;
+pub use power::*;
+pub use remainder::*;
+pub use several::*;
 
 use crate::definition::Builder;
 use crate::layout::broadcast_shape;

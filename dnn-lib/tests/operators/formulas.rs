@@ -1,5 +1,6 @@
 //! The operators that are a formula, over all element types.
 
+use dnn_lib::math::Function;
 use dnn_lib::operator::*;
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
@@ -135,7 +136,7 @@ macro_rules! of_floats {
             (Shrink { bias: 1.5, lambda: 0.5 }.into(), 1, |x, _, _| {
                 if x < -0.5 { x + 1.5 } else if x > 0.5 { x - 1.5 } else { 0.0 }
             }),
-                                ];
+            ];
         let dtype = if size_of::<$ty>() == 4 { DType::F32 } else { DType::F64 };
         let of = |x: $ty| if x.is_nan() { $canonical } else { x.to_bits() };
         let x: &[[$ty; 3]] = $x;
@@ -273,6 +274,96 @@ proptest! {
             }
         }
     }
+}
+
+/// The value of a function, and what activations make of it.
+#[test]
+fn activations_round_as_they_say() {
+    let x: Vec<f32> = vec![-300.0, -2.5, -0.75, -1e-8, -0.0, 0.0, 1e-8, 0.75, 2.5, 300.0, f32::NAN];
+    let function = |function: Function, x: f32| function.of(x);
+    let (expm1, sigmoid) = (|x| function(Function::Expm1, x), |x| function(Function::Sigmoid, x));
+    let operators: [(Operator, &dyn Fn(f32) -> f32); 4] = [
+        (Celu { alpha: 0.3 }.into(), &|x| if x > 0.0 { x } else { 0.3 * expm1(x / 0.3) }),
+        (Selu { alpha: 1.6, gamma: 1.1 }.into(), &|x| 1.1 * if x > 0.0 { x } else { 1.6 * expm1(x) }),
+        (Swish { alpha: 1.7 }.into(), &|x| x * sigmoid(1.7 * x)),
+        (SwiGLU { alpha: 1.7 }.into(), &|x| x * sigmoid(1.7 * x) * x),
+    ];
+    let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
+    for (operator, function) in operators {
+        let right: Vec<u8> =
+            x.iter().flat_map(|&x| single(if x.is_nan() { x } else { function(x) })).collect();
+        let found = match operator.entry().inputs.start() {
+            1 => columns(&operator, [DType::F32], [bytes.clone()]),
+            _ => columns(&operator, [DType::F32; 2], [bytes.clone(), bytes.clone()]),
+        };
+        assert_eq!(found, (DType::F32, right), "{operator:?}");
+    }
+}
+
+/// The special cases are those of `pow` in C; other powers are less than a unit in the last place off.
+#[test]
+fn powers_of_floats() {
+    let special = [0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    let ordinary =
+        [0.5, 2.0, 3.0, -2.0, -3.0, 0.1, -0.1, 1e-30, 1e30, -7.5, 1.000_001, 0.999_999, 4096.25, 1e-40];
+    let numbers: Vec<f32> = special.iter().chain(&ordinary).map(|&x| x as f32).collect();
+    let pairs: Vec<(f32, f32)> = numbers.iter().flat_map(|&x| numbers.iter().map(move |&y| (x, y))).collect();
+    let bytes = |of: fn(&(f32, f32)) -> f32| pairs.iter().flat_map(|pair| of(pair).to_le_bytes()).collect();
+    let (_, found) = columns(&Pow.into(), [DType::F32; 2], [bytes(|pair| pair.0), bytes(|pair| pair.1)]);
+    for (&(x, y), found) in pairs.iter().zip(found.as_chunks().0) {
+        let (found, right) = (f32::from_le_bytes(*found), f64::from(x).powf(y.into()));
+        let near = [right as f32, (right * (1.0 - 1e-13)) as f32, (right * (1.0 + 1e-13)) as f32];
+        let same = |near: &f32| near.to_bits() == found.to_bits() || (near.is_nan() && found.is_nan());
+        assert!(near.iter().any(same), "{x:?}^{y:?} is {found:?}, not {right:?}");
+    }
+}
+
+#[test]
+fn powers_of_integers_and_by_integers() {
+    let (x, y): (Vec<i128>, Vec<i128>) = [
+        (3, 4),
+        (-3, 3),
+        (7, 30),
+        (0, 0),
+        (0, 2),
+        (0, -1),
+        (1, -5),
+        (-1, -5),
+        (-1, -4),
+        (2, -1),
+        (2, 31),
+        (5, 127),
+    ]
+    .into_iter()
+    .unzip();
+    for dtype in [DType::I32, DType::I64] {
+        let right = |x: i128, y: i128| match (x, y) {
+            (_, 0..) => (0..y).fold(1, |power, _| wrapped(dtype, power * x)),
+            (0, _) => -1,
+            (1, _) => 1,
+            (-1, _) => {
+                if y % 2 == 0 {
+                    1
+                } else {
+                    -1
+                }
+            }
+            _ => 0,
+        };
+        let right: Vec<i128> = x.iter().zip(&y).map(|(&x, &y)| right(x, y)).collect();
+        for exponent in [DType::I8, DType::I32, DType::I64] {
+            let found =
+                columns(&Pow.into(), [dtype, exponent], [elements(dtype, &x), elements(exponent, &y)]);
+            assert_eq!(found, (dtype, elements(dtype, &right)), "{dtype} {exponent}");
+        }
+    }
+    let floats: Vec<u8> = [2.0f32, -0.5, 10.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let exponents = elements(DType::U64, &[10, 3, 38]);
+    let (_, found) = columns(&Pow.into(), [DType::F32, DType::U64], [floats.clone(), exponents]);
+    assert_eq!(found, [1024.0f32, -0.125, 1e38].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+    let bases = elements(DType::I64, &[10, 4, 3]);
+    let (_, found) = columns(&Pow.into(), [DType::I64, DType::F32], [bases, floats]);
+    assert_eq!(found, elements(DType::I64, &[100, 0, 59049]));
 }
 
 fn single(x: f32) -> Vec<u8> {

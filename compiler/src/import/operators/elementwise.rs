@@ -63,6 +63,38 @@ pub(super) fn hard_sigmoid(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeErr
     call.apply(operator)
 }
 
+pub(super) fn gelu(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    match call.string("approximate")?.as_deref() {
+        None | Some("none") => call.apply(op::Gelu { tanh: false }),
+        Some("tanh") => call.apply(op::Gelu { tanh: true }),
+        Some(found) => Err(value_error("approximate", &found, "none, tanh")),
+    }
+}
+
+/// A square is a product, which is rounded once.
+pub(super) fn pow(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (base, exponent) = (call.input(0)?, call.tensor(call.input(1)?));
+    let two: &[u8] = match exponent.ty.dtype {
+        DType::F32 => &2f32.to_le_bytes(),
+        DType::F64 => &2f64.to_le_bytes(),
+        DType::F16 | DType::BF16 => &[0, 0x40],
+        dtype => &2u64.to_le_bytes()[..dtype.size() as usize],
+    };
+    let small = exponent.ty.shape.len() <= call.ty(base).shape.len();
+    match &exponent.value {
+        Some(value) if value[..] == *two && small => call.apply_to(op::Mul, &[base, base]),
+        _ => call.apply(op::Pow),
+    }
+}
+
+pub(super) fn selu(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let operator = op::Selu {
+        alpha: call.float("alpha")?.unwrap_or(1.673_263_2),
+        gamma: call.float("gamma")?.unwrap_or(1.050_701),
+    };
+    call.apply(operator)
+}
+
 pub(super) fn shrink(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let operator =
         op::Shrink { bias: call.float("bias")?.unwrap_or(0.0), lambda: call.float("lambd")?.unwrap_or(0.5) };

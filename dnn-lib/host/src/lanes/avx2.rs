@@ -41,6 +41,7 @@ impl Arithmetic for Avx2 {
         div(a: Self::F64, b: Self::F64) -> F64 = _mm256_div_pd(a, b);
         fma(a: Self::F64, b: Self::F64, c: Self::F64) -> F64 = _mm256_fmadd_pd(a, b, c);
         fms(a: Self::F64, b: Self::F64, c: Self::F64) -> F64 = _mm256_fmsub_pd(a, b, c);
+        sqrt(x: Self::F64) -> F64 = _mm256_sqrt_pd(x);
         abs(x: Self::F64) -> F64 = _mm256_andnot_pd(_mm256_set1_pd(-0.0), x);
         add_int(a: Self::I64, b: Self::I64) -> I64 = _mm256_add_epi64(a, b);
         sub_int(a: Self::I64, b: Self::I64) -> I64 = _mm256_sub_epi64(a, b);

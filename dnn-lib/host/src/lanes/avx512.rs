@@ -42,6 +42,7 @@ impl Arithmetic for Avx512 {
         fma(a: Self::F64, b: Self::F64, c: Self::F64) -> F64 = _mm512_fmadd_pd(a, b, c);
         fms(a: Self::F64, b: Self::F64, c: Self::F64) -> F64 = _mm512_fmsub_pd(a, b, c);
         abs(x: Self::F64) -> F64 = _mm512_abs_pd(x);
+        sqrt(x: Self::F64) -> F64 = _mm512_sqrt_pd(x);
         add_int(a: Self::I64, b: Self::I64) -> I64 = _mm512_add_epi64(a, b);
         sub_int(a: Self::I64, b: Self::I64) -> I64 = _mm512_sub_epi64(a, b);
         less(a: Self::F64, b: Self::F64) -> Bool = _mm512_cmp_pd_mask::<_CMP_LT_OQ>(a, b);

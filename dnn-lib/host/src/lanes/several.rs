@@ -41,6 +41,7 @@ impl<L: Lanes, const VECTORS: usize> Arithmetic for Several<L, VECTORS> {
         fma(a: F64, b: F64, c: F64) -> F64;
         fms(a: F64, b: F64, c: F64) -> F64;
         abs(x: F64) -> F64;
+        sqrt(x: F64) -> F64;
         add_int(a: I64, b: I64) -> I64;
         sub_int(a: I64, b: I64) -> I64;
         less(a: F64, b: F64) -> Bool;

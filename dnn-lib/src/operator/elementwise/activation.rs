@@ -7,16 +7,30 @@ use crate::scalar::{Ops, Value};
 use crate::tensor::DType;
 
 elementwise! {
+    /// max(0, x) + min(0, alpha (exp(x / alpha) - 1)).
+    Celu { /// The negative limit.
+           alpha: f32 } of SINGLES; |e, x| {
+        let (zero, alpha) = (e.literal(0.0), e.f32(alpha));
+        let (above, below) = (e.max(x, zero), e.div(x, alpha));
+        let below = e.call(Function::Expm1, below);
+        let below = e.mul(alpha, below);
+        let below = e.min(below, zero);
+        e.add(above, below)
+    };
+    /// x if it is not negative, else alpha (exp(x) - 1).
+    Elu { /// The negative limit.
+          alpha: f32 } of SINGLES; |e, x| {
+        let (alpha, below) = (e.f32(alpha), e.call(Function::Expm1, x));
+        let below = e.mul(alpha, below);
+        where_negative(e, x, below)
+    };
     /// alpha x + beta, rounded once, from 0 to 1.
     HardSigmoid { /// The slope.
                   alpha: f32,
                   /// The value at 0.
                   beta: f32 } of FLOATS; |e, x| hard_sigmoid(e, x, alpha.into(), beta.into());
     /// x times the HardSigmoid of slope 1/6 of it.
-    HardSwish of FLOATS; |e, x| {
-        let y = hard_sigmoid(e, x, 1.0 / 6.0, 0.5);
-        e.mul(x, y)
-    };
+    HardSwish of FLOATS; |e, x| { let y = hard_sigmoid(e, x, 1.0 / 6.0, 0.5); e.mul(x, y) };
     /// x if it is not negative, else alpha x.
     LeakyRelu { /// The factor of negative numbers.
                 alpha: f32 } of FLOATS; |e, x| {
@@ -35,6 +49,17 @@ elementwise! {
         // Not `0 < x`, which is false for a NaN, and a NaN must stay.
         let cut = e.le(x, zero);
         e.select(cut, zero, x)
+    };
+    /// gamma x if x is positive, else gamma (alpha (exp(x) - 1)).
+    Selu { /// The negative limit, before it is scaled.
+           alpha: f32,
+           /// The factor of all numbers.
+           gamma: f32 } of SINGLES; |e, x| {
+        let (zero, alpha, gamma) = (e.f32(0.0), e.f32(alpha), e.f32(gamma));
+        let below = e.call(Function::Expm1, x);
+        let (positive, below) = (e.lt(zero, x), e.mul(alpha, below));
+        let y = e.select(positive, x, below);
+        e.mul(gamma, y)
     };
     /// x + bias below -lambda, x - bias above lambda, 0 between. Integers are computed with as f64, and what
     /// comes of them is rounded towards zero.

@@ -1,8 +1,7 @@
-//! Arithmetic, and functions of one number.
+//! Arithmetic.
 
 use super::elementwise;
-use crate::math::Function;
-use crate::operator::error::{FLOATS, SINGLES, numbers, signed};
+use crate::operator::error::{FLOATS, numbers, signed};
 use crate::scalar::Ops;
 
 elementwise! {
@@ -15,10 +14,6 @@ elementwise! {
     /// Quotient. Integers are rounded towards zero. A quotient by zero has all bits set, as in the kernel
     /// language.
     Div of numbers(); |e, x, y| e.quotient(x, y);
-    /// The error function, correctly rounded.
-    Erf of SINGLES; |e, x| e.call(Function::Erf, x);
-    /// The exponential, correctly rounded.
-    Exp of SINGLES; |e, x| e.call(Function::Exp, x);
     /// The largest integer that is not larger.
     Floor of FLOATS; |e, x| e.floor(x);
     /// Product; integers wrap.
@@ -32,8 +27,6 @@ elementwise! {
     };
     /// The nearest integer, the even one of two.
     Round of FLOATS; |e, x| e.round(x);
-    /// 1 / (1 + exp(-x)), correctly rounded.
-    Sigmoid of SINGLES; |e, x| e.call(Function::Sigmoid, x);
     /// 1, 0 or -1. A NaN stays a NaN.
     Sign of numbers(); |e, x| {
         let (one, zero) = (e.literal(1.0), e.literal(0.0));
@@ -49,6 +42,4 @@ elementwise! {
     Sqrt of FLOATS; |e, x| e.sqrt(x);
     /// Difference; integers wrap.
     Sub of numbers(); |e, x, y| e.sub(x, y);
-    /// The hyperbolic tangent, correctly rounded.
-    Tanh of SINGLES; |e, x| e.call(Function::Tanh, x);
 }

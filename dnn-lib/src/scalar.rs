@@ -9,8 +9,7 @@ mod table;
 use std::fmt;
 
 use crate::tensor::DType;
-pub(crate) use element::widen;
-pub use element::{canonical32, canonical64, maximum, minimum, narrow};
+pub use element::{canonical32, canonical64, maximum, minimum, narrow, widen};
 pub use lane::{Lane, Truth};
 pub use operations::{BinaryOp, Comparison, Conversion, UnaryOp, UseBinary, UseComparison, UseUnary};
 pub use ops::Ops;

@@ -43,7 +43,7 @@ fn canonical(ty: Type, bits: u64) -> u64 {
 }
 
 /// A loaded element, in the type of its value.
-pub(crate) fn widen(dtype: DType, bits: u64) -> u64 {
+pub fn widen(dtype: DType, bits: u64) -> u64 {
     match dtype {
         DType::I8 => bits as i8 as i64 as u64,
         DType::I16 => bits as i16 as i64 as u64,

@@ -136,7 +136,7 @@ macro_rules! of_floats {
             (Shrink { bias: 1.5, lambda: 0.5 }.into(), 1, |x, _, _| {
                 if x < -0.5 { x + 1.5 } else if x > 0.5 { x - 1.5 } else { 0.0 }
             }),
-            ];
+                ];
         let dtype = if size_of::<$ty>() == 4 { DType::F32 } else { DType::F64 };
         let of = |x: $ty| if x.is_nan() { $canonical } else { x.to_bits() };
         let x: &[[$ty; 3]] = $x;

@@ -105,14 +105,7 @@ impl<E: Element> Convolution<E> {
         }
         match &self.weights {
             Weights::Filters(panels) => self.filters(panels, input, out, finish, epilogue),
-            Weights::Shallow(weights) => {
-                let mut finished = |mut sums: Output<'_, E>| {
-                    let (rows, columns) = (sums.rows(), sums.columns());
-                    finish.apply(self.isa, sums.part(rows, columns));
-                    epilogue(sums);
-                };
-                self.shallow(weights, input, out, &mut finished);
-            }
+            Weights::Shallow(weights) => self.shallow(weights, input, out, finish, epilogue),
             Weights::Matrix(weights) => return self.matrix(weights, input, out, finish, epilogue),
         }
         Ok(())
@@ -142,7 +135,14 @@ impl<E: Element> Convolution<E> {
     }
 
     /// Pixels of a row in lanes.
-    fn shallow(&self, weights: &Shallow<E>, input: &[E], mut out: Output<'_, E>, epilogue: Epilogue<'_, E>) {
+    fn shallow(
+        &self,
+        weights: &Shallow<E>,
+        input: &[E],
+        mut out: Output<'_, E>,
+        finish: &Finish<'_, E>,
+        epilogue: Epilogue<'_, E>,
+    ) {
         let geometry = &self.geometry;
         let bands = if weights.takes_any_pixels() {
             Vec::from_iter((!out.columns().is_empty()).then(|| out.columns()))
@@ -152,7 +152,7 @@ impl<E: Element> Convolution<E> {
         let mut parted = Vec::new();
         for pixels in bands {
             let (parted, out) = (&mut parted, &mut out);
-            let band = shallow::Band { geometry, input, weights, pixels, parted, out };
+            let band = shallow::Band { geometry, input, weights, pixels, finish, parted, out };
             shallow::convolve(self.isa, band, epilogue);
         }
     }

@@ -216,7 +216,7 @@ impl<E: Element> Ending<E> {
     ///
     /// The processor has the instructions of `V`. Every addend has the row, and the columns that are read.
     #[inline(always)]
-    unsafe fn finished<V: Vector<Element = E>>(
+    pub unsafe fn finished<V: Vector<Element = E>>(
         &self,
         mut sum: V,
         row: usize,

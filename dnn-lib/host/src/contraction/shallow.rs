@@ -3,14 +3,20 @@
 #![expect(unsafe_code, reason = "instructions beyond the baseline, and pointers in the innermost loop")]
 #![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
+mod parts;
+mod walk;
+
 use crate::contraction::Epilogue;
 use crate::contraction::element::Element;
-use crate::contraction::geometry::{Geometry, Stretch};
+use crate::contraction::finish::{Ending, Finish};
+use crate::contraction::geometry::Geometry;
 use crate::contraction::matrix::Output;
 use crate::contraction::tile::{MOST_ROWS, Shape};
 use crate::contraction::vector::Vector;
 use crate::isa::{Isa, Level};
+use parts::Parts;
 use std::ops::Range;
+use walk::{Overlap, Register, Walk};
 
 /// A convolution's weights, and what else is known before there is an image.
 #[derive(Debug)]
@@ -88,6 +94,7 @@ pub struct Band<'a, 'o, E> {
     pub weights: &'a Shallow<E>,
     /// Whole rows, or a piece of a row, unless [`Shallow::takes_any_pixels`].
     pub pixels: Range<usize>,
+    pub finish: &'a Finish<'a, E>,
     /// For what is read, if it has to be copied.
     pub parted: &'a mut Vec<E>,
     pub out: &'a mut Output<'o, E>,
@@ -98,6 +105,16 @@ const FINISHED: usize = 2048;
 
 /// Computes a band.
 pub fn convolve<E: Element>(isa: Isa, band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
+    let finish = *band.finish;
+    // Those of one filter are finished in registers.
+    let alone = band.weights.filters == 1;
+    let epilogue: Epilogue<'_, E> = &mut |mut sums| {
+        if !alone {
+            let (rows, columns) = (sums.rows(), sums.columns());
+            finish.apply(isa, sums.part(rows, columns));
+        }
+        epilogue(sums);
+    };
     match isa.level() {
         // SAFETY: every processor has this set.
         Level::Portable => unsafe { planes::<E::Portable>(band, epilogue) },
@@ -126,78 +143,12 @@ fn avx512<E: Element>(band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
     unsafe { planes::<E::Avx512>(band, epilogue) }
 }
 
-/// For each element of the kernel, the pixels for which it is over the image, as bits.
-#[derive(Debug)]
-struct Overlap(Vec<Vec<u64>>);
-
-impl Overlap {
-    /// For a convolution whose pixels are computed as if they were one row: neighbours read neighbours,
-    /// across the ends of rows too. That is worth while where a row would leave more than a quarter of its
-    /// lanes empty.
-    fn new(geometry: &Geometry, lanes: usize) -> Option<Self> {
-        let width = geometry.output[1];
-        if geometry.strides != [1, 1] || geometry.input[1] != width || fills(geometry, lanes) {
-            return None;
-        }
-        let [kernel_rows, kernel_columns] = geometry.kernel;
-        let bits = |tap: usize| {
-            // One more word, so that a register's bits are always in two of them.
-            let mut bits = vec![0u64; geometry.pixels() / 64 + 2];
-            for row in geometry.positions(0, tap / kernel_columns) {
-                for column in geometry.positions(1, tap % kernel_columns) {
-                    let pixel = row * width + column;
-                    bits[pixel / 64] |= 1 << (pixel % 64);
-                }
-            }
-            bits
-        };
-        Some(Self((0..kernel_rows * kernel_columns).map(bits).collect()))
-    }
-
-    /// The bits of an element, from a pixel on.
-    fn from(&self, tap: usize, pixel: usize) -> u32 {
-        let bits = &self.0[tap][pixel / 64..][..2];
-        let bits = u128::from(bits[0]) | u128::from(bits[1]) << 64;
-        (bits >> (pixel % 64)) as u32
-    }
-}
-
-/// A register of pixels that are one after another.
-struct Register<M> {
-    column: usize,
-    count: usize,
-    /// For each element of a row of the kernel, the lanes in which it is over the image, `Walk::masks` for
-    /// each row of pixels; nothing if it is in all of them for every element.
-    masks: Option<Vec<M>>,
-}
-
-/// How pixels and the kernel are walked through: row by row, or as if the kernel had one row, and a register
-/// were a row of pixels.
-struct Walk<M> {
-    rows: Vec<Stretch>,
-    /// Rows of the kernel, and elements of each.
-    kernel: [usize; 2],
-    /// From what a row of pixels reads to what the next one does, and from a row of the kernel to the next
-    /// one.
-    steps: [usize; 2],
-    /// From the start of the image to what the first row of the kernel reads for the first row of pixels.
-    start: isize,
-    /// For each element of a row of the kernel, from what `steps` say to what it reads.
-    offsets: Vec<isize>,
-    /// Pixels from a row to the next one, and to the end of the last one.
-    breadth: usize,
-    end: usize,
-    /// Masks from a row of pixels to the next one.
-    masks: usize,
-    registers: Vec<Register<M>>,
-}
-
 /// # Safety
 ///
 /// The processor has the instructions of `V`.
 #[inline(always)]
 unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'_, V::Element>) {
-    let Band { geometry, input, weights, pixels, parted, out } = band;
+    let Band { geometry, input, weights, pixels, finish, parted, out } = band;
     let parts = Parts::new(geometry);
     let (rows, columns) = geometry.rectangle(&pixels);
     let rows = geometry.stretches(0, rows);
@@ -211,26 +162,26 @@ unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'
         }
     };
     let (channels, filters) = (geometry.group_channels(), geometry.group_filters());
-    let wanted = out.rows();
-    if wanted.is_empty() {
+    let window = out.rows();
+    if window.is_empty() {
         return;
     }
     // Filters whose pixels are finished together.
     let together = (FINISHED / pixels.len().max(1)).max(1);
-    let mut unfinished = wanted.start;
-    for group in wanted.start / filters..=(wanted.end - 1) / filters {
+    let mut unfinished = window.start;
+    for group in window.start / filters..=(window.end - 1) / filters {
         let image = &input[group * channels * height * width..][..channels * height * width];
         // SAFETY: the processor is the caller's part.
         let (image, plane) = unsafe { parts.part::<V>(image, channels, &read, &mut *parted) };
-        let end = ((group + 1) * filters).min(wanted.end);
-        let mut filter = wanted.start.max(group * filters);
+        let end = ((group + 1) * filters).min(window.end);
+        let mut filter = window.start.max(group * filters);
         while filter < end {
-            let (start, block) = weights.block(geometry, filter);
-            let wanted_here = filter - start..(end - start).min(weights.filters);
-            let last = start + wanted_here.end;
+            let (start, own) = weights.block(geometry, filter);
+            let wanted = filter - start..(end - start).min(weights.filters);
+            let ending = if weights.filters == 1 { finish.at(start..start + 1, 0) } else { Ending::NONE };
+            filter = start + wanted.end;
             let (walk, out) = (&walk, &mut *out);
-            let mut block =
-                Block { walk, image, plane, channels, weights: block, start, wanted: wanted_here, out };
+            let mut block = Block { walk, image, plane, channels, weights: own, start, wanted, ending, out };
             // SAFETY: the processor is the caller's part.
             unsafe {
                 match weights.filters {
@@ -239,104 +190,12 @@ unsafe fn planes<V: Vector>(band: Band<'_, '_, V::Element>, epilogue: Epilogue<'
                     _ => block.convolve::<V, 1>(),
                 }
             }
-            filter = last;
-            if filter - unfinished >= together || filter == wanted.end {
-                epilogue(block.out.part(unfinished..filter, pixels.clone()));
+            if filter - unfinished >= together || filter == window.end {
+                epilogue(out.part(unfinished..filter, pixels.clone()));
                 unfinished = filter;
             }
         }
     }
-}
-
-impl<M: Copy> Walk<M> {
-    /// # Safety
-    ///
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn by_rows<V: Vector<Mask = M>>(
-        geometry: &Geometry,
-        parts: &Parts,
-        rows: Vec<Stretch>,
-        first: usize,
-        columns: Range<usize>,
-    ) -> Self {
-        let over: Vec<_> = (0..geometry.kernel[1]).map(|tap| geometry.positions(1, tap)).collect();
-        let inside = |column: usize, tap: usize| over[tap].contains(&column);
-        Self {
-            rows,
-            kernel: geometry.kernel,
-            steps: [geometry.strides[0], geometry.dilations[0]].map(|rows| rows * parts.pitch),
-            start: -((geometry.padding[0] + first) as isize) * parts.pitch as isize,
-            offsets: parts.offsets(geometry),
-            breadth: geometry.output[1],
-            end: usize::MAX,
-            masks: 0,
-            // SAFETY: the caller's.
-            registers: unsafe { registers::<V>(columns, geometry.kernel[1], inside) },
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn one_row<V: Vector<Mask = M>>(
-        geometry: &Geometry,
-        overlap: &Overlap,
-        pixels: Range<usize>,
-    ) -> Self {
-        let ([kernel_rows, kernel_columns], width) = (geometry.kernel, geometry.output[1]);
-        let taps = kernel_rows * kernel_columns;
-        let offset = |tap: usize| {
-            let row = tap / kernel_columns * geometry.dilations[0];
-            let column = tap % kernel_columns * geometry.dilations[1];
-            (row * width + column) as isize - (geometry.padding[0] * width + geometry.padding[1]) as isize
-        };
-        let registers = pixels.len().div_ceil(V::LANES);
-        let mask = |i: usize| {
-            let bits = overlap.from(i % taps, pixels.start + i / taps * V::LANES);
-            // SAFETY: the caller's.
-            unsafe { V::mask(bits & ((1 << V::LANES) - 1)) }
-        };
-        let masks = Some((0..registers * taps).map(mask).collect());
-        Self {
-            rows: vec![Stretch { positions: 0..registers, taps: 0..1 }],
-            kernel: [1, taps],
-            steps: [V::LANES, 0],
-            start: 0,
-            offsets: (0..taps).map(offset).collect(),
-            breadth: V::LANES,
-            end: pixels.len(),
-            masks: taps,
-            registers: vec![Register { column: pixels.start, count: V::LANES, masks }],
-        }
-    }
-}
-
-/// Registers for columns; `inside` says for a column and an element of a row of the kernel whether it is over
-/// the image there.
-///
-/// # Safety
-///
-/// The processor has the instructions of `V`.
-#[inline(always)]
-unsafe fn registers<V: Vector>(
-    columns: Range<usize>,
-    taps: usize,
-    inside: impl Fn(usize, usize) -> bool,
-) -> Vec<Register<V::Mask>> {
-    let register = |column: usize| {
-        let count = V::LANES.min(columns.end - column);
-        let lanes = |tap| {
-            let lane = |lane| u32::from(inside(column + lane, tap)) << lane;
-            (0..count).map(lane).sum::<u32>()
-        };
-        let whole = (0..taps).all(|tap| lanes(tap) == (1 << V::LANES) - 1);
-        // SAFETY: the caller's.
-        let masks = || (0..taps).map(|tap| unsafe { V::mask(lanes(tap)) }).collect();
-        Register { column, count, masks: (!whole).then(masks) }
-    };
-    columns.clone().step_by(V::LANES).map(register).collect()
 }
 
 /// Rows that are computed at once, to hide the latency of one.
@@ -357,6 +216,8 @@ struct Block<'a, 'o, M, E> {
     /// The first filter, and which ones from there on are in the window.
     start: usize,
     wanted: Range<usize>,
+    /// What finishes the sums, if there is one filter.
+    ending: Ending<E>,
     out: &'a mut Output<'o, E>,
 }
 
@@ -494,10 +355,15 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
             }
             let first = row * walk.breadth;
             if self.wanted.len() == F && register.count == V::LANES && walk.end >= first + R * walk.breadth {
-                let to = self.out.place(self.start, first + register.column);
+                let (column, stride) = (first + register.column, self.out.stride());
+                let to = self.out.place(self.start, column);
                 for f in 0..F {
                     for i in 0..R {
-                        sums[f][i].canonical().store(to.add(f * self.out.stride() + i * walk.breadth));
+                        let (mut sum, at) = (sums[f][i], i * walk.breadth);
+                        if F == 1 {
+                            sum = self.ending.finished(sum, 0, column + at, |from| V::load(from));
+                        }
+                        sum.canonical().store(to.add(f * stride + at));
                     }
                 }
                 return;
@@ -581,125 +447,19 @@ impl<M: Copy, E: Element> Block<'_, '_, M, E> {
         for (i, sum) in sums.into_iter().enumerate() {
             let start = (row + i) * self.walk.breadth;
             let count = register.count.min(self.walk.end - start);
-            let to = self.out.place(filter, start + register.column);
-            // SAFETY: the register's pixels are in the window.
+            let column = start + register.column;
+            let (row, to) = (filter - self.start, self.out.place(filter, column));
+            // SAFETY: the register's pixels are in the window, whose addends there are.
             unsafe {
-                let sum = sum.canonical();
-                if count == V::LANES { sum.store(to) } else { sum.store_first(to, count) }
-            }
-        }
-    }
-}
-
-/// How the elements that neighbouring pixels read come to be one after another: if the kernel moves by more
-/// than one, a row is parted into that many, each with every so manieth element.
-struct Parts {
-    count: usize,
-    /// Elements of a part.
-    length: usize,
-    /// Elements from a row to the next one.
-    pitch: usize,
-    width: usize,
-}
-
-impl Parts {
-    fn new(geometry: &Geometry) -> Self {
-        let (count, width) = (geometry.strides[1], geometry.input[1]);
-        let length = width.div_ceil(count);
-        // Of a very wide step, only those parts are there that have elements.
-        Self { count, length, pitch: length * count.min(width), width }
-    }
-
-    /// For each column of the kernel, from a pixel's column to what it reads.
-    fn offsets(&self, geometry: &Geometry) -> Vec<isize> {
-        let offset = |tap: usize| {
-            let from = (tap * geometry.dilations[1]) as isize - geometry.padding[1] as isize;
-            let count = self.count as isize;
-            from.div_euclid(count) + from.rem_euclid(count) * self.length as isize
-        };
-        (0..geometry.kernel[1]).map(offset).collect()
-    }
-
-    /// Parts the rows of an image's channels that are read. With what is between channels then.
-    ///
-    /// # Safety
-    ///
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn part<'a, V: Vector>(
-        &self,
-        image: &'a [V::Element],
-        channels: usize,
-        read: &Range<usize>,
-        parted: &'a mut Vec<V::Element>,
-    ) -> (&'a [V::Element], usize) {
-        let size = image.len() / channels;
-        if self.count == 1 || image.is_empty() {
-            return (&image[read.start * self.width..], size);
-        }
-        let plane = read.len() * self.pitch;
-        parted.resize(channels * plane, V::Element::ZERO);
-        if plane > 0 {
-            for (image, parted) in image.chunks_exact(size).zip(parted.chunks_exact_mut(plane)) {
-                // SAFETY: the caller's.
-                unsafe {
-                    self.part_rows::<V>(&image[read.start * self.width..read.end * self.width], parted)
-                };
-            }
-        }
-        (parted, plane)
-    }
-
-    /// Parts rows.
-    ///
-    /// # Safety
-    ///
-    /// The processor has the instructions of `V`.
-    #[inline(always)]
-    unsafe fn part_rows<V: Vector>(&self, image: &[V::Element], parted: &mut [V::Element]) {
-        for (from, to) in image.chunks_exact(self.width).zip(parted.chunks_exact_mut(self.pitch)) {
-            if self.count == 2 && self.width > 1 {
-                let (evens, odds) = to.split_at_mut(self.length);
-                let parts = evens.chunks_mut(V::LANES).zip(odds.chunks_mut(V::LANES));
-                for (from, (evens, odds)) in from.chunks(2 * V::LANES).zip(parts) {
-                    // SAFETY: the processor is the caller's part.
-                    unsafe { unzip::<V>(from, evens, odds) };
-                }
-                continue;
-            }
-            for (part, to) in to.chunks_exact_mut(self.length).enumerate() {
-                for (to, &from) in to.iter_mut().zip(from[part..].iter().step_by(self.count)) {
-                    *to = from;
+                if count == V::LANES {
+                    let sum = self.ending.finished(sum, row, column, |from| V::load(from));
+                    sum.canonical().store(to);
+                } else {
+                    let mask = V::mask((1 << count) - 1);
+                    let sum = self.ending.finished(sum, row, column, |from| V::load_some(from, mask));
+                    sum.canonical().store_first(to, count);
                 }
             }
-        }
-    }
-}
-
-/// Parts at most two registers of elements. There may be one more odd element than there are to be had.
-///
-/// # Safety
-///
-/// The processor has the instructions of `V`.
-#[inline(always)]
-unsafe fn unzip<V: Vector>(from: &[V::Element], evens: &mut [V::Element], odds: &mut [V::Element]) {
-    let length = from.len();
-    assert!(length <= 2 * V::LANES && evens.len() == length.div_ceil(2) && odds.len() == evens.len());
-    let start = from.as_ptr();
-    // SAFETY: the processor is the caller's part. What is read is in `from`: two registers, or the first
-    // elements of each. The parts have as many elements as are written.
-    unsafe {
-        if length == 2 * V::LANES {
-            let (even, odd) = V::load(start).unzipped(V::load(start.add(V::LANES)));
-            even.store(evens.as_mut_ptr());
-            odd.store(odds.as_mut_ptr());
-        } else {
-            let first = |count: usize| V::mask((1 << count) - 1);
-            let one = V::load_some(start, first(length.min(V::LANES)));
-            let two = V::load_some(start.wrapping_add(V::LANES), first(length.saturating_sub(V::LANES)));
-            let (even, odd) = one.unzipped(two);
-            even.store_first(evens.as_mut_ptr(), evens.len());
-            odd.store_first(odds.as_mut_ptr(), odds.len());
         }
     }
 }

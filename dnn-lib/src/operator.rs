@@ -73,13 +73,13 @@ pub use normalization::{
 };
 pub use one_hot::OneHot;
 pub use pad::{Pad, PadMode};
-pub use pool::{AveragePool, MaxPool};
+pub use pool::{AveragePool, LpPool, MaxPool};
 pub use quantization::{Blocks, DequantizeLinear, DynamicScale, QuantizeLinear, Requantize};
 pub use range::Range;
 pub use rank::{ByRank, Rank};
 pub use reduction::{
-    ArgMax, ArgMin, GlobalAveragePool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceMax, ReduceMean, ReduceMin,
-    ReduceProd, ReduceSum, ReduceSumSquare,
+    ArgMax, ArgMin, GlobalAveragePool, GlobalLpPool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceMax,
+    ReduceMean, ReduceMin, ReduceProd, ReduceSum, ReduceSumSquare,
 };
 pub use repeat::{Expand, Tile};
 pub use resample::{Resample, weights};
@@ -291,6 +291,8 @@ operators! {
     Gemm: 2..=3;
     /// Mean over all spatial dimensions.
     GlobalAveragePool: 1..=1;
+    /// Norm over all spatial dimensions.
+    GlobalLpPool: 1..=1;
     /// Maximum over all spatial dimensions.
     GlobalMaxPool: 1..=1;
     /// Whether the first number is larger, with broadcasting.
@@ -327,6 +329,8 @@ operators! {
     Log: 1..=1;
     /// A tensor divided by its norm along an axis.
     LpNormalization: 1..=1;
+    /// Norm over a sliding window.
+    LpPool: 1..=1;
     /// Scores of attention with a mask added; inputs: scores, optionally mask, optionally numbers of valid keys.
     MaskedScores: 1..=3, internal;
     /// Softmax of masked scores; inputs: scores, optionally mask, optionally numbers of valid keys.

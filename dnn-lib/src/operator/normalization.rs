@@ -2,7 +2,9 @@
 
 use crate::definition::{Affine, Builder, Source};
 use crate::layout::broadcast_shape;
-use crate::operator::error::{FLOATS, check_attribute, check_shape, resolve_axes, resolve_axis, same_dtype};
+use crate::operator::error::{
+    FLOATS, check_attribute, check_norm, check_shape, resolve_axes, resolve_axis, same_dtype,
+};
 use crate::operator::{Meaning, Outputs, Problem, Semantics};
 use crate::scalar::{BinaryOp, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
@@ -335,7 +337,7 @@ impl Semantics for LpNormalization {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         same_dtype(inputs, FLOATS)?;
         resolve_axis(self.axis, inputs[0].shape.len())?;
-        check_attribute("p", self.p, matches!(self.p, 1 | 2), || "must be 1 or 2".to_owned())?;
+        check_norm(self.p)?;
         Ok(inputs[0].clone())
     }
 

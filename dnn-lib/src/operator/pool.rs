@@ -2,7 +2,7 @@
 
 use crate::definition::{Affine, Builder, Over, Source};
 use crate::layout::strides;
-use crate::operator::error::{FLOATS, check_shape, numbers, same_dtype};
+use crate::operator::error::{FLOATS, check_norm, check_shape, numbers, same_dtype};
 use crate::operator::reduction::{is_larger, larger, lowest};
 use crate::operator::window::Axis;
 use crate::operator::{Meaning, Outputs, Problem, Semantics, Window};
@@ -34,6 +34,20 @@ pub struct AveragePool {
     pub ceil_mode: bool,
     /// Whether positions in the padding count (as 0).
     pub count_include_pad: bool,
+}
+
+/// The norm of a window: the sum of magnitudes, or the root of the sum of squares, with one accumulator from +0 in
+/// row-major order. The padding does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LpPool {
+    /// The size of the window.
+    pub kernel: Vec<u64>,
+    /// How it moves.
+    pub window: Window,
+    /// Whether a last window that is only partly inside the input gives an output.
+    pub ceil_mode: bool,
+    /// The norm: 1 or 2.
+    pub p: i64,
 }
 
 /// A pooling operator with all sizes known.
@@ -172,5 +186,30 @@ impl Semantics for AveragePool {
         };
         let mean = b.div(sum[0], count);
         Ok(b.finish(mean)?.into())
+    }
+}
+
+impl LpPool {
+    fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
+        check_norm(self.p)?;
+        pool(inputs, FLOATS, &self.kernel, &self.window, self.ceil_mode)
+    }
+}
+
+impl Semantics for LpPool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        Ok(self.pool(inputs)?.output(&inputs[0]))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let pool = self.pool(inputs)?;
+        let mut b = Builder::new("lppool", inputs, output);
+        let zero = b.number(Type::of(pool.dtype), 0);
+        let sum = pool.define(&mut b, &[zero], |b, _, sum, x| {
+            let x = if self.p == 1 { b.abs(x) } else { b.mul(x, x) };
+            vec![b.add(sum[0], x)]
+        });
+        let norm = if self.p == 1 { sum[0] } else { b.sqrt(sum[0]) };
+        Ok(b.finish(norm)?.into())
     }
 }

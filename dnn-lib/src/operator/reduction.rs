@@ -2,7 +2,7 @@
 
 use crate::definition::{Affine, Builder, Source};
 use crate::operator::error::{
-    FLOATS, check_not_empty, check_shape, movable, numbers, resolve_axes, same_dtype,
+    FLOATS, check_norm, check_not_empty, check_shape, movable, numbers, resolve_axes, same_dtype,
 };
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{BinaryOp, Const, Expr, Ops, Type, Value};
@@ -253,6 +253,29 @@ global! {
     GlobalAveragePool = ReduceMean of FLOATS;
     /// The largest value of all dimensions but the first two, which are kept.
     GlobalMaxPool = ReduceMax of FLOATS;
+}
+
+/// The norm of all dimensions but the first two, which are kept: [`ReduceL1`] or [`ReduceL2`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalLpPool {
+    /// The norm: 1 or 2.
+    pub p: i64,
+}
+
+impl Semantics for GlobalLpPool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        check_norm(self.p)?;
+        same_dtype(inputs, FLOATS)?;
+        ReduceL2 { axes: Some(spatial(inputs)?), keep_dims: true }.infer(inputs)
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let (axes, keep_dims) = (Some(spatial(inputs)?), true);
+        match self.p {
+            1 => ReduceL1 { axes, keep_dims }.define(inputs, output),
+            _ => ReduceL2 { axes, keep_dims }.define(inputs, output),
+        }
+    }
 }
 
 /// Where the largest value is along an axis, as an `i64`. A NaN is larger than all numbers.

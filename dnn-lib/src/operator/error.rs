@@ -178,11 +178,6 @@ pub(super) fn check_attribute(
     Err(Problem::Attribute { name, found: format!("{found:?}"), expected: expected() })
 }
 
-/// Checks the number of a norm.
-pub(super) fn check_norm(p: i64) -> Result<(), Problem> {
-    check_attribute("p", p, matches!(p, 1 | 2), || "must be 1 or 2".to_owned())
-}
-
 /// An axis counted from 0. The given one may count from the end.
 pub(super) fn resolve_axis(axis: i64, rank: usize) -> Result<usize, Problem> {
     let rank = rank as i64;

@@ -2,7 +2,8 @@
 
 use crate::definition::{Affine, Builder, Over, Source};
 use crate::layout::strides;
-use crate::operator::error::{FLOATS, check_norm, check_shape, numbers, same_dtype};
+use crate::operator::error::{FLOATS, check_shape, numbers, same_dtype};
+use crate::operator::norm::{check_norm, root, term};
 use crate::operator::reduction::{is_larger, larger, lowest};
 use crate::operator::window::Axis;
 use crate::operator::{Meaning, Outputs, Problem, Semantics, Window};
@@ -36,8 +37,7 @@ pub struct AveragePool {
     pub count_include_pad: bool,
 }
 
-/// The norm of a window: the sum of magnitudes, or the root of the sum of squares, with one accumulator from +0 in
-/// row-major order. The padding does not count.
+/// The norm of a window, with one accumulator from +0 in row-major order. The padding does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LpPool {
     /// The size of the window.
@@ -46,7 +46,7 @@ pub struct LpPool {
     pub window: Window,
     /// Whether a last window that is only partly inside the input gives an output.
     pub ceil_mode: bool,
-    /// The norm: 1 or 2.
+    /// The power of which the root is taken in the end.
     pub p: i64,
 }
 
@@ -191,7 +191,7 @@ impl Semantics for AveragePool {
 
 impl LpPool {
     fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
-        check_norm(self.p)?;
+        check_norm(self.p, inputs[0].dtype)?;
         pool(inputs, FLOATS, &self.kernel, &self.window, self.ceil_mode)
     }
 }
@@ -206,10 +206,10 @@ impl Semantics for LpPool {
         let mut b = Builder::new("lppool", inputs, output);
         let zero = b.number(Type::of(pool.dtype), 0);
         let sum = pool.define(&mut b, &[zero], |b, _, sum, x| {
-            let x = if self.p == 1 { b.abs(x) } else { b.mul(x, x) };
+            let x = term(b, x, self.p);
             vec![b.add(sum[0], x)]
         });
-        let norm = if self.p == 1 { sum[0] } else { b.sqrt(sum[0]) };
+        let norm = root(&mut b, sum[0], self.p);
         Ok(b.finish(norm)?.into())
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! # Adding an operator
 //!
-//! If an element of the output is a formula of the elements at its place in the inputs, it is a row of a table in
-//! `operator/elementwise` and an entry in the table below. Otherwise:
+//! If an element of the output is a formula of the elements at its place in the inputs, it is a row of a
+//! table in `operator/elementwise` and an entry in the table below. Otherwise:
 //!
 //! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
 //! checks the inputs and gives the type of the output, `define` says what an element is, with the
@@ -31,6 +31,7 @@ mod gemm;
 mod grid_sample;
 mod integer;
 mod matmul;
+mod norm;
 mod normalization;
 mod one_hot;
 mod pad;
@@ -68,18 +69,18 @@ pub use grid_sample::{GridSample, Outside, Sampling};
 pub use integer::{ConvInteger, MatMulInteger};
 pub use matmul::MatMul;
 pub use normalization::{
-    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LpNormalization,
+    BatchNormalization, GroupNormalization, InstanceNormalization, LRN, LayerNormalization, LpNormalization,
     MeanVarianceNormalization, RMSNormalization,
 };
 pub use one_hot::OneHot;
 pub use pad::{Pad, PadMode};
-pub use pool::{AveragePool, MaxPool};
+pub use pool::{AveragePool, LpPool, MaxPool};
 pub use quantization::{Blocks, DequantizeLinear, DynamicScale, QuantizeLinear, Requantize};
 pub use range::Range;
 pub use rank::{ByRank, Rank};
 pub use reduction::{
-    ArgMax, ArgMin, GlobalAveragePool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceMax, ReduceMean, ReduceMin,
-    ReduceProd, ReduceSum, ReduceSumSquare,
+    ArgMax, ArgMin, GlobalAveragePool, GlobalLpPool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceLogSum,
+    ReduceLogSumExp, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum, ReduceSumSquare,
 };
 pub use repeat::{Expand, Tile};
 pub use resample::{Resample, weights};
@@ -87,7 +88,7 @@ pub use reverse_sequence::ReverseSequence;
 pub use row::{PutRow, TakeRow};
 pub use scatter::{ScatterElements, ScatterND, Update};
 pub use slice::Slice;
-pub use softmax::{Hardmax, Softmax};
+pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use split::Split;
 pub use transpose::Transpose;
 pub use trilu::Trilu;
@@ -247,7 +248,8 @@ operators! {
     Concat: 1..=usize::MAX;
     /// Convolution in any number of spatial dimensions; inputs: X, W, optionally B.
     Conv: 2..=3;
-    /// Convolution of bytes less their zero points, with sums of 32 bits; inputs: X, W, optionally both zero points.
+    /// Convolution of bytes less their zero points, with sums of 32 bits; inputs: X, W, optionally both zero
+    /// points.
     ConvInteger: 2..=4;
     /// The cosine, correctly rounded.
     Cos: 1..=1;
@@ -291,6 +293,8 @@ operators! {
     Gemm: 2..=3;
     /// Mean over all spatial dimensions.
     GlobalAveragePool: 1..=1;
+    /// Norm over all spatial dimensions.
+    GlobalLpPool: 1..=1;
     /// Maximum over all spatial dimensions.
     GlobalMaxPool: 1..=1;
     /// Whether the first number is larger, with broadcasting.
@@ -315,6 +319,8 @@ operators! {
     IsInf: 1..=1;
     /// Whether it is a NaN.
     IsNaN: 1..=1;
+    /// Normalization with the squares of neighbouring channels.
+    LRN: 1..=1;
     /// Normalization with the mean and the variance of trailing dimensions; inputs: X, scale, optionally B.
     LayerNormalization: 2..=3;
     /// x if it is not negative, else a multiple of it.
@@ -325,15 +331,21 @@ operators! {
     LessOrEqual: 2..=2;
     /// The natural logarithm, correctly rounded.
     Log: 1..=1;
+    /// The logarithm of Softmax.
+    LogSoftmax: 1..=1;
     /// A tensor divided by its norm along an axis.
     LpNormalization: 1..=1;
-    /// Scores of attention with a mask added; inputs: scores, optionally mask, optionally numbers of valid keys.
+    /// Norm over a sliding window.
+    LpPool: 1..=1;
+    /// Scores of attention with a mask added; inputs: scores, optionally mask, optionally numbers of valid
+    /// keys.
     MaskedScores: 1..=3, internal;
     /// Softmax of masked scores; inputs: scores, optionally mask, optionally numbers of valid keys.
     MaskedSoftmax: 1..=3, internal;
     /// Product of matrices or of stacks of matrices, like numpy.matmul.
     MatMul: 2..=2;
-    /// Product of bytes less their zero points, with sums of 32 bits; inputs: A, B, optionally both zero points.
+    /// Product of bytes less their zero points, with sums of 32 bits; inputs: A, B, optionally both zero
+    /// points.
     MatMulInteger: 2..=4;
     /// The largest number, with broadcasting.
     Max: 1..=usize::MAX;
@@ -381,6 +393,10 @@ operators! {
     ReduceL1: 1..=1;
     /// Root of the sum of squares over some axes.
     ReduceL2: 1..=1;
+    /// Logarithm of the sum over some axes.
+    ReduceLogSum: 1..=1;
+    /// Logarithm of the sum of exponentials over some axes.
+    ReduceLogSumExp: 1..=1;
     /// Maximum over some axes.
     ReduceMax: 1..=1;
     /// Mean over some axes.

@@ -116,6 +116,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Gelu", since: 20, inputs: 1..=1, attributes: &["approximate"], import: elementwise::gelu },
     OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
     OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
+    OnnxOperator { name: "GlobalLpPool", since: 2, inputs: 1..=1, attributes: &["p"], import: |call| { let p = call.int("p")?.unwrap_or(2); call.apply(op::GlobalLpPool { p }) } },
     OnnxOperator { name: "GlobalMaxPool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalMaxPool) },
     OnnxOperator { name: "Greater", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Greater) },
     OnnxOperator { name: "GreaterOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::GreaterOrEqual) },
@@ -129,14 +130,17 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "InstanceNormalization", since: 6, inputs: 3..=3, attributes: &["epsilon"], import: normalize::instance },
     OnnxOperator { name: "IsInf", since: 10, inputs: 1..=1, attributes: &["detect_negative", "detect_positive"], import: elementwise::is_inf },
     OnnxOperator { name: "IsNaN", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::IsNaN) },
+    OnnxOperator { name: "LRN", since: 1, inputs: 1..=1, attributes: &["alpha", "beta", "bias", "size"], import: normalize::lrn },
     OnnxOperator { name: "LSTM", since: 7, inputs: 3..=8, attributes: recurrent::LSTM, import: recurrent::lstm },
     OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: normalize::layer },
     OnnxOperator { name: "LeakyRelu", since: 6, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
     OnnxOperator { name: "Less", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Less) },
     OnnxOperator { name: "LessOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::LessOrEqual) },
     OnnxOperator { name: "Log", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Log) },
+    OnnxOperator { name: "LogSoftmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::LogSoftmax { axis }.into()) },
     OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
     OnnxOperator { name: "LpNormalization", since: 1, inputs: 1..=1, attributes: &["axis", "p"], import: normalize::lp },
+    OnnxOperator { name: "LpPool", since: 2, inputs: 1..=1, attributes: &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"], import: window::lp_pool },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
     OnnxOperator { name: "MatMulInteger", since: 10, inputs: 2..=4, attributes: &[], import: quantization::matmul_integer },
     OnnxOperator { name: "Max", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
@@ -165,6 +169,8 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Reciprocal", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Reciprocal) },
     OnnxOperator { name: "ReduceL1", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l1 },
     OnnxOperator { name: "ReduceL2", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l2 },
+    OnnxOperator { name: "ReduceLogSum", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::log_sum },
+    OnnxOperator { name: "ReduceLogSumExp", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::log_sum_exp },
     OnnxOperator { name: "ReduceMax", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::max },
     OnnxOperator { name: "ReduceMean", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::mean },
     OnnxOperator { name: "ReduceMin", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::min },
@@ -209,6 +215,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "TopK", since: 1, inputs: 1..=2, attributes: &["axis", "k", "largest", "sorted"], import: index::top_k },
     OnnxOperator { name: "Transpose", since: 1, inputs: 1..=1, attributes: &["perm"], import: shape::transpose },
     OnnxOperator { name: "Trilu", since: 14, inputs: 1..=2, attributes: &["upper"], import: |call| { let upper = call.flag("upper", true)?; call.apply(op::Trilu { upper }) } },
+    OnnxOperator { name: "Unique", since: 11, inputs: 1..=1, attributes: &["axis", "sorted"], import: index::unique },
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
     OnnxOperator { name: "Upsample", since: 7, inputs: 1..=2, attributes: &["mode", "scales"], import: resize::upsample },
     OnnxOperator { name: "Where", since: 9, inputs: 3..=3, attributes: &[], import: |call| call.apply(op::Where) },
@@ -278,8 +285,8 @@ fn near(node: &onnx::ModelNode) -> Vec<&'static str> {
     near.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
-/// How many letters must be added, removed or replaced to make one name of the other, whatever their case. Names
-/// of very different lengths are far apart.
+/// How many letters must be added, removed or replaced to make one name of the other, whatever their case.
+/// Names of very different lengths are far apart.
 fn distance(one: &str, other: &str) -> usize {
     if one.len().abs_diff(other.len()) > 2 {
         return usize::MAX;

@@ -1,8 +1,11 @@
 //! Normalization with given statistics, or with those of the row.
 
-use crate::definition::{Affine, Builder, Source};
+use crate::definition::{Affine, Builder, Over, Source};
 use crate::layout::broadcast_shape;
-use crate::operator::error::{FLOATS, check_attribute, check_shape, resolve_axes, resolve_axis, same_dtype};
+use crate::operator::error::{
+    FLOATS, SINGLES, check_attribute, check_shape, resolve_axes, resolve_axis, same_dtype,
+};
+use crate::operator::norm::{power, root, term};
 use crate::operator::{Meaning, Outputs, Problem, Semantics};
 use crate::scalar::{BinaryOp, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
@@ -99,6 +102,50 @@ pub struct LpNormalization {
     pub axis: i64,
     /// The norm: 1 or 2.
     pub p: i64,
+}
+
+/// X / (bias + alpha / size * sum)^beta, with the sum of the squares of the channels (dimension 1) around
+/// each one: as many before it as after it, or one more after it. The sum has one accumulator from +0 and
+/// takes the channels in order, with fused multiply-adds. The power is that of Pow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LRN {
+    /// The number of channels of a sum.
+    pub size: u64,
+    /// The factor of the sum.
+    pub alpha: f32,
+    /// The exponent.
+    pub beta: f32,
+    /// What is added to the sum.
+    pub bias: f32,
+}
+
+impl Semantics for LRN {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        same_dtype(inputs, SINGLES)?;
+        check_shape(inputs, 0, inputs[0].shape.len() >= 2, || "must have the form [N, C, ...]".to_owned())?;
+        check_attribute("size", self.size, (1..1 << 30).contains(&self.size), || {
+            "must be 1 to 2^30".to_owned()
+        })?;
+        Ok(inputs[0].clone())
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let mut b = Builder::new("lrn", inputs, output);
+        let (zero, start) = (b.f32(0.0), b.at(1) - ((self.size - 1) / 2) as i64);
+        let channels = Over::window(self.size, start.clone(), 1, output.shape[1]);
+        let sum = b.fold([channels], &[zero], |b, k, sum| {
+            let mut at = b.indices();
+            at[1] = start.clone() + k[0].clone();
+            let x = b.load(Source::Input(0), at);
+            vec![b.fma(x, x, sum[0])]
+        });
+        let (factor, bias) = (b.f32(self.alpha / self.size as f32), b.f32(self.bias));
+        let sum = b.fma(factor, sum[0], bias);
+        let power = power(&mut b, sum, self.beta.into());
+        let x = b.broadcast(0);
+        let y = b.div(x, power);
+        Ok(b.finish(y)?.into())
+    }
 }
 
 /// Checks X, and that the other inputs are broadcast to it.
@@ -347,9 +394,9 @@ impl Semantics for LpNormalization {
         let zero = b.number(ty, 0);
         let sum = b.in_lanes(BinaryOp::Add, [shape[axis]], zero, |b, k| {
             let x = along(&[axis])(b, k);
-            if self.p == 1 { b.abs(x) } else { b.mul(x, x) }
+            term(b, x, self.p)
         });
-        let norm = if self.p == 1 { sum } else { b.sqrt(sum) };
+        let norm = root(&mut b, sum, self.p);
         let norm = b.stage(norm);
         let (x, norm, zero) = (b.broadcast(0), b.of_row(norm), b.number(ty, 0));
         let (quotient, none) = (b.div(x, norm), b.eq(norm, zero));

@@ -3,6 +3,7 @@
 use crate::definition::{Affine, Builder, Over, Source};
 use crate::layout::strides;
 use crate::operator::error::{FLOATS, check_shape, numbers, same_dtype};
+use crate::operator::norm::{check_norm, root, term};
 use crate::operator::reduction::{is_larger, larger, lowest};
 use crate::operator::window::Axis;
 use crate::operator::{Meaning, Outputs, Problem, Semantics, Window};
@@ -34,6 +35,19 @@ pub struct AveragePool {
     pub ceil_mode: bool,
     /// Whether positions in the padding count (as 0).
     pub count_include_pad: bool,
+}
+
+/// The norm of a window, with one accumulator from +0 in row-major order. The padding does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LpPool {
+    /// The size of the window.
+    pub kernel: Vec<u64>,
+    /// How it moves.
+    pub window: Window,
+    /// Whether a last window that is only partly inside the input gives an output.
+    pub ceil_mode: bool,
+    /// The power of which the root is taken in the end.
+    pub p: i64,
 }
 
 /// A pooling operator with all sizes known.
@@ -172,5 +186,30 @@ impl Semantics for AveragePool {
         };
         let mean = b.div(sum[0], count);
         Ok(b.finish(mean)?.into())
+    }
+}
+
+impl LpPool {
+    fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
+        check_norm(self.p, inputs[0].dtype)?;
+        pool(inputs, FLOATS, &self.kernel, &self.window, self.ceil_mode)
+    }
+}
+
+impl Semantics for LpPool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        Ok(self.pool(inputs)?.output(&inputs[0]))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let pool = self.pool(inputs)?;
+        let mut b = Builder::new("lppool", inputs, output);
+        let zero = b.number(Type::of(pool.dtype), 0);
+        let sum = pool.define(&mut b, &[zero], |b, _, sum, x| {
+            let x = term(b, x, self.p);
+            vec![b.add(sum[0], x)]
+        });
+        let norm = root(&mut b, sum[0], self.p);
+        Ok(b.finish(norm)?.into())
     }
 }

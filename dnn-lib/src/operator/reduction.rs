@@ -1,9 +1,11 @@
 //! Reductions over whole dimensions.
 
 use crate::definition::{Affine, Builder, Source};
+use crate::math::Function;
 use crate::operator::error::{
-    FLOATS, check_not_empty, check_shape, movable, numbers, resolve_axes, same_dtype,
+    FLOATS, SINGLES, check_not_empty, check_shape, movable, numbers, resolve_axes, same_dtype,
 };
+use crate::operator::norm::{check_norm, root as root_of_powers, term};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{BinaryOp, Const, Expr, Ops, Type, Value};
 use crate::tensor::{DType, TensorType, elements};
@@ -68,6 +70,8 @@ reductions! {
     ReduceL2 = Form { element: square, result: root, ..SUM };
     /// The sum of the squares.
     ReduceSumSquare = Form { element: square, ..SUM };
+    /// The logarithm of the sum.
+    ReduceLogSum = Form { dtypes: || SINGLES.to_vec(), result: logarithm, ..SUM };
 }
 
 /// The dimensions of a reduction.
@@ -133,6 +137,47 @@ fn reduce(
     });
     let result = (form.result)(&mut b, dtype, all, elements(&sizes).unwrap_or(u64::MAX));
     Ok(b.finish(result)?.into())
+}
+
+/// The logarithm of the sum of e^x, as m + log(sum of e^(x - m)) with the maximum m, or 0 if that is
+/// infinite. Both are in 16 lanes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReduceLogSumExp {
+    /// The axes; negative ones count from the end. `None` means all.
+    pub axes: Option<Vec<i64>>,
+    /// Whether reduced dimensions are kept with size 1.
+    pub keep_dims: bool,
+}
+
+impl Semantics for ReduceLogSumExp {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let dtype = same_dtype(inputs, SINGLES)?;
+        let over = Over::new(&inputs[0].shape, self.axes.as_deref(), self.keep_dims)?;
+        Ok(TensorType::new(dtype, over.output()))
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let over = Over::new(&inputs[0].shape, self.axes.as_deref(), self.keep_dims)?;
+        let mut b = Builder::new("reducelogsumexp", inputs, output);
+        let least = lowest(&mut b, output.dtype);
+        let max = b.in_lanes(BinaryOp::Max, over.sizes(), least, |b, along| {
+            b.load(Source::Input(0), over.place(b.indices(), along))
+        });
+        let (infinity, none) = (b.f32(f32::INFINITY), b.f32(0.0));
+        let size = b.abs(max);
+        let infinite = b.eq(size, infinity);
+        let max = b.select(infinite, none, max);
+        let max = b.stage(max);
+        let (m, zero) = (b.of_row(max), b.f32(0.0));
+        let sum = b.in_lanes(BinaryOp::Add, over.sizes(), zero, |b, along| {
+            let x = b.load(Source::Input(0), over.place(b.indices(), along));
+            let x = b.sub(x, m);
+            b.call(Function::Exp, x)
+        });
+        let log = b.call(Function::Log, sum);
+        let result = b.add(m, log);
+        Ok(b.finish(result)?.into())
+    }
 }
 
 /// Whether the integers of a type have no sign.
@@ -209,6 +254,10 @@ fn mean(b: &mut Builder, dtype: DType, sum: Value, count: u64) -> Value {
     }
 }
 
+fn logarithm(b: &mut Builder, _: DType, sum: Value, _: u64) -> Value {
+    b.call(Function::Log, sum)
+}
+
 fn root(b: &mut Builder, dtype: DType, sum: Value, _: u64) -> Value {
     let ty = Type::of(dtype);
     if ty.is_float() {
@@ -253,6 +302,32 @@ global! {
     GlobalAveragePool = ReduceMean of FLOATS;
     /// The largest value of all dimensions but the first two, which are kept.
     GlobalMaxPool = ReduceMax of FLOATS;
+}
+
+/// The norm of all dimensions but the first two, which are kept, in 16 lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalLpPool {
+    /// The power of which the root is taken in the end.
+    pub p: i64,
+}
+
+impl Semantics for GlobalLpPool {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        check_norm(self.p, same_dtype(inputs, FLOATS)?)?;
+        ReduceL2 { axes: Some(spatial(inputs)?), keep_dims: true }.infer(inputs)
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let over = Over::new(&inputs[0].shape, Some(&spatial(inputs)?), true)?;
+        let mut b = Builder::new("globallppool", inputs, output);
+        let init = zero(&mut b, output.dtype);
+        let sum = b.in_lanes(BinaryOp::Add, over.sizes(), init, |b, along| {
+            let x = b.load(Source::Input(0), over.place(b.indices(), along));
+            term(b, x, self.p)
+        });
+        let norm = root_of_powers(&mut b, sum, self.p);
+        Ok(b.finish(norm)?.into())
+    }
 }
 
 /// Where the largest value is along an axis, as an `i64`. A NaN is larger than all numbers.

@@ -49,6 +49,49 @@ impl Semantics for Softmax {
     }
 }
 
+/// x - max - log(sum of exp(x - max)), along an axis. Exponentials and logarithm are correctly rounded, and
+/// the sum is in 16 lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSoftmax {
+    /// The axis; a negative one counts from the end.
+    pub axis: i64,
+}
+
+impl Semantics for LogSoftmax {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        same_dtype(inputs, SINGLES)?;
+        resolve_axis(self.axis, inputs[0].shape.len())?;
+        Ok(inputs[0].clone())
+    }
+
+    fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
+        let axis = resolve_axis(self.axis, output.shape.len())?;
+        let size = output.shape[axis];
+        let mut b = Builder::new("logsoftmax", inputs, output);
+        b.rows_along([axis]);
+        let element = |b: &mut Builder, index: &Affine| {
+            let mut at = b.indices();
+            at[axis] = index.clone();
+            b.load(Source::Input(0), at)
+        };
+        let lowest = b.f32(f32::NEG_INFINITY);
+        let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| element(b, &k[0]));
+        let max = b.stage(max);
+        let (m, zero) = (b.of_row(max), b.f32(0.0));
+        let sum = b.in_lanes(BinaryOp::Add, [size], zero, |b, k| {
+            let x = element(b, &k[0]);
+            let x = b.sub(x, m);
+            b.call(Function::Exp, x)
+        });
+        let log = b.call(Function::Log, sum);
+        let log = b.stage(log);
+        let (x, m, log) = (b.broadcast(0), b.of_row(max), b.of_row(log));
+        let x = b.sub(x, m);
+        let y = b.sub(x, log);
+        Ok(b.finish(y)?.into())
+    }
+}
+
 /// 1 at the first of the largest values along an axis, and 0 elsewhere. A NaN is larger than all numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hardmax {

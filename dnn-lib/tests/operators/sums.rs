@@ -1,8 +1,9 @@
 //! Einsum, CumSum, CumProd, Col2Im, Resample, and all reductions but those of other files.
 
 use dnn_lib::operator::{
-    ArgMax, ArgMin, Col2Im, CumProd, CumSum, Einsum, Hardmax, MaxPool, Operator, Padding, ReduceL1, ReduceL2,
-    ReduceMax, ReduceMin, ReduceProd, ReduceSum, ReduceSumSquare, Resample, Window,
+    ArgMax, ArgMin, Col2Im, CumProd, CumSum, Einsum, GlobalLpPool, Hardmax, LRN, LogSoftmax, LpPool, MaxPool,
+    Operator, Padding, ReduceL1, ReduceL2, ReduceLogSum, ReduceLogSumExp, ReduceMax, ReduceMin, ReduceProd,
+    ReduceSum, ReduceSumSquare, Resample, Window,
 };
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
@@ -43,6 +44,29 @@ fn min(a: f32, b: f32) -> f32 {
     }
 }
 
+/// The platform's functions in binary64, rounded. They are right except for a few of the 2^32 inputs.
+fn exp(x: f32) -> f32 {
+    f64::from(x).exp() as f32
+}
+
+fn log(x: f32) -> f32 {
+    f64::from(x).ln() as f32
+}
+
+fn power(x: f32, exponent: f64) -> f32 {
+    f64::from(x).powf(exponent) as f32
+}
+
+/// Requires equal shapes, and numbers that are the same or neighbours: a power is not always the nearest float.
+fn assert_near(found: &Tensor, right: &Tensor) {
+    assert_eq!(found.shape, right.shape);
+    for (found, right) in found.data.iter().zip(&right.data) {
+        let same = found == right || (found.is_nan() && right.is_nan());
+        let near = found.to_bits().abs_diff(right.to_bits()) <= 2;
+        assert!(same || near, "{found:?}, not {right:?}");
+    }
+}
+
 /// Each reduction with its plain form.
 fn reductions(axes: Vec<i64>) -> Vec<(Operator, fn(Vec<f32>) -> f32)> {
     let (axes, keep_dims) = (Some(axes), true);
@@ -57,8 +81,16 @@ fn reductions(axes: Vec<i64>) -> Vec<(Operator, fn(Vec<f32>) -> f32)> {
         (ReduceL2 { axes: axes.clone(), keep_dims }.into(), |v| {
             in_lanes(0.0, v.into_iter().map(|x| x * x), |a, b| a + b).sqrt()
         }),
-        (ReduceSumSquare { axes, keep_dims }.into(), |v| {
+        (ReduceSumSquare { axes: axes.clone(), keep_dims }.into(), |v| {
             in_lanes(0.0, v.into_iter().map(|x| x * x), |a, b| a + b)
+        }),
+        (ReduceLogSum { axes: axes.clone(), keep_dims }.into(), |v| {
+            log(in_lanes(0.0, v, |a, b| a + b))
+        }),
+        (ReduceLogSumExp { axes, keep_dims }.into(), |v| {
+            let m = in_lanes(f32::NEG_INFINITY, v.iter().copied(), max);
+            let m = if m.is_infinite() { 0.0 } else { m };
+            m + log(in_lanes(0.0, v.into_iter().map(|x| exp(x - m)), |a, b| a + b))
         }),
     ]
 }
@@ -132,6 +164,56 @@ proptest! {
             f32::from(u8::from(first as u64 == at[axis]))
         });
         assert_same(&run(Hardmax { axis: named }, &[&x]), &right);
+    }
+
+    #[test]
+    fn logarithms_of_softmax((x, axis) in any_axis(1, 20)) {
+        let right = Tensor::from_fn(&x.shape, |at| {
+            let row = row(&x, axis, at);
+            let m = in_lanes(f32::NEG_INFINITY, row.iter().copied(), max);
+            let sum = in_lanes(0.0, row.iter().map(|x| exp(x - m)), |a, b| a + b);
+            x.at(at) - m - log(sum)
+        });
+        assert_same(&run(LogSoftmax { axis: axis as i64 }, &[&x]), &right);
+    }
+
+    #[test]
+    fn norms_of_windows_and_neighbours(
+        x in shape(3..=3, 6).prop_flat_map(tensor),
+        p in 1..=3i64,
+        size in 1..=4u64,
+    ) {
+        let term = |x: f32| match p {
+            1 => x.abs(),
+            2 => x * x,
+            _ => power(x.abs(), p as f64),
+        };
+        let root = |sum: f32| match p {
+            1 => sum,
+            2 => sum.sqrt(),
+            _ => power(sum, 1.0 / p as f64),
+        };
+        let kernel = size.min(x.shape[2]);
+        let right = Tensor::from_fn(&[x.shape[0], x.shape[1], x.shape[2] - kernel + 1], |at| {
+            root((0..kernel).fold(0.0, |sum, k| sum + term(x.at(&[at[0], at[1], at[2] + k]))))
+        });
+        let pool = LpPool { kernel: vec![kernel], window: Window::default(), ceil_mode: false, p };
+        let same = if p == 3 { assert_near } else { assert_same };
+        same(&run(pool, &[&x]), &right);
+        let right = Tensor::from_fn(&[x.shape[0], x.shape[1], 1], |at| {
+            root(in_lanes(0.0, (0..x.shape[2]).map(|k| term(x.at(&[at[0], at[1], k]))), |a, b| a + b))
+        });
+        same(&run(GlobalLpPool { p }, &[&x]), &right);
+
+        let lrn = LRN { size, alpha: 0.5, beta: 0.75, bias: 1.5 };
+        let right = Tensor::from_fn(&x.shape, |at| {
+            let first = at[1].saturating_sub((size - 1) / 2);
+            let end = (at[1] + size - (size - 1) / 2).min(x.shape[1]);
+            let squares = (first..end).map(|channel| x.at(&[at[0], channel, at[2]]));
+            let sum = squares.fold(0.0, |sum, x| x.mul_add(x, sum));
+            x.at(at) / power((lrn.alpha / size as f32).mul_add(sum, lrn.bias), 0.75)
+        });
+        assert_near(&run(lrn, &[&x]), &right);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Operators on indices: what they name, count and sort.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 use dnn_lib::operator::{self as op, Operator, Update};
 use dnn_lib::tensor::{DType, TensorType};
@@ -144,3 +146,61 @@ pub(super) fn non_zero(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> 
     let ty = TensorType::new(DType::I64, [shape.len() as u64, count]);
     Ok(vec![call.constant("places", ty, bytes)])
 }
+
+/// The different elements or slices of a constant, with where they are and how often.
+pub(super) fn unique(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let numbers = call.constant_numbers(0, "its elements decide the shape of the output")?;
+    let (sorted, axis, input) = (call.flag("sorted", true)?, call.int("axis")?, call.input(0)?);
+    let shape = call.ty(input).shape.clone();
+    let rank = shape.len() as i64;
+    let place = axis.map(|axis| if axis < 0 { axis + rank } else { axis });
+    if place.is_some_and(|place| !(0..rank).contains(&place)) {
+        return Err(value_error("axis", &axis.unwrap_or(0), &format!("axes of a tensor of rank {rank}")));
+    }
+    // What is between neighbours along the axis, and how many of them there are.
+    let place = place.map(|place| place as usize);
+    let count = place.map_or(numbers.len(), |place| shape[place] as usize);
+    let inner = place.map_or(1, |place| shape[place + 1..].iter().product::<u64>() as usize);
+    let mut slices = vec![Vec::new(); count];
+    for (place, number) in numbers.into_iter().enumerate() {
+        slices[place / inner % count].push(number);
+    }
+    let compare = |a: usize, b: usize| {
+        let order = |(x, y): (&Number, &Number)| match (x.1, y.1) {
+            (Some(x), Some(y)) => x.cmp(&y),
+            // All NaNs are the same, and go last.
+            _ => x.0.partial_cmp(&y.0).unwrap_or_else(|| x.0.is_nan().cmp(&y.0.is_nan())),
+        };
+        slices[a].iter().zip(&slices[b]).map(order).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|&a, &b| compare(a, b).then(a.cmp(&b)));
+    // Each group of equal ones, in ascending order.
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        match groups.last_mut() {
+            Some(group) if compare(group[0], index).is_eq() => group.push(index),
+            _ => groups.push(vec![index]),
+        }
+    }
+    if !sorted {
+        groups.sort_by_key(|group| group[0]);
+    }
+    let mut inverse = vec![0; count];
+    for (number, group) in (0i64..).zip(&groups) {
+        group.iter().for_each(|&index| inverse[index] = number);
+    }
+    let first: Vec<i64> = groups.iter().map(|group| group[0] as i64).collect();
+    let counts: Vec<i64> = groups.iter().map(|group| group.len() as i64).collect();
+    let indices = call.constant_list("indices", &first);
+    let lists = [indices, call.constant_list("inverse", &inverse), call.constant_list("counts", &counts)];
+    let mut whole = input;
+    if axis.is_none() {
+        whole = call.step("flat", op::Reshape { shape: vec![-1], allow_zero: false }, &[input])?;
+    }
+    let values = call.apply_to(op::Gather { axis: axis.unwrap_or(0) }, &[whole, indices])?;
+    Ok([values, lists.to_vec()].concat())
+}
+
+/// A number, and what it is exactly if it is an integer.
+type Number = (f64, Option<i128>);

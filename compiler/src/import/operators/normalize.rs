@@ -46,6 +46,17 @@ pub(super) fn lp(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.apply(operator)
 }
 
+pub(super) fn lrn(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let size = call.int("size")?.ok_or(NodeError::MissingAttribute { attribute: "size" })?;
+    let operator = op::LRN {
+        size: u64::try_from(size).map_err(|_| value_error("size", &size, "numbers from 1"))?,
+        alpha: call.float("alpha")?.unwrap_or(1e-4),
+        beta: call.float("beta")?.unwrap_or(0.75),
+        bias: call.float("bias")?.unwrap_or(1.0),
+    };
+    call.apply(operator)
+}
+
 /// The sums are computed in the type of the elements, which is at least binary32.
 fn stash_type(call: &Call<'_>) -> Result<(), NodeError> {
     match call.int("stash_type")?.unwrap_or(1) {

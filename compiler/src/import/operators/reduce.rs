@@ -43,6 +43,8 @@ macro_rules! reductions {
 reductions! {
     l1: ReduceL1,
     l2: ReduceL2,
+    log_sum: ReduceLogSum,
+    log_sum_exp: ReduceLogSumExp,
     max: ReduceMax,
     mean: ReduceMean,
     min: ReduceMin,

@@ -1,7 +1,7 @@
 //! Convolution and pooling.
 
 use bytes::Bytes;
-use dnn_lib::operator::{self as op, AveragePool, Conv, MaxPool, Padding, Window};
+use dnn_lib::operator::{self as op, AveragePool, Conv, LpPool, MaxPool, Padding, Window};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
@@ -36,6 +36,12 @@ pub(super) fn average_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeErr
     let count_include_pad = call.flag("count_include_pad", false)?;
     let (kernel, window, ceil_mode) = pool(call)?;
     call.apply(AveragePool { kernel, window, ceil_mode, count_include_pad })
+}
+
+pub(super) fn lp_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let p = call.int("p")?.unwrap_or(2);
+    let (kernel, window, ceil_mode) = pool(call)?;
+    call.apply(LpPool { kernel, window, ceil_mode, p })
 }
 
 fn pool(call: &Call<'_>) -> Result<(Vec<u64>, Window, bool), NodeError> {

@@ -286,7 +286,7 @@ fn all_problems_are_named_at_once() {
   input `z` has shape [batch], which is not fixed; add --dim batch=1 for all inputs, or --shape z=1
   operator Det is not supported (2 nodes: `the_e`, `#2`)
   operator StringConcat is not supported (node `the_p`)
-  operator com.example.Gelu is not supported (node `the_g`)
+  operator com.example.Gelu is not supported (node `the_g`); did you mean Gelu?
   node `the_r` (Relu): attribute `slope` is unknown; supported: none
   node `the_s` (Softmax): attribute axis is 7, but must be in -1..1 for a tensor of rank 1
   node `the_h` (Exp): input 0 (`count`) is int32; expected float or float16 or bfloat16"

@@ -7,7 +7,10 @@
 import struct
 from math import nextafter
 
-from mpmath import coth, cos, erf, expm1, log, lu_solve, matrix, mp, mpf, nstr, pi, polyval, sqrt
+from mpmath import (
+    asin, atan, atanh, binomial, cos, coth, erf, erfc, exp, expm1, floor, log, lu_solve, matrix, mp, mpf, nstr, pi,
+    polyval, sin, sqrt,
+)
 
 mp.prec = 200
 
@@ -83,6 +86,57 @@ def c_of_square(t):
     return sqrt(t) * coth(half * sqrt(t))
 
 
+def rest(f, first, series):
+    """(f(s) - first s) / s^3, where t = s^2, for an odd function that begins with `first` s; near 0, a series in t."""
+
+    def of(t):
+        s = sqrt(t)
+        return sum(series(k) * t ** (k - 1) for k in range(1, 12)) if t < mpf("1e-8") else (f(s) - first * s) / (s * t)
+
+    return of
+
+
+def elementary():
+    """Those of logarithms, angles and Gelu."""
+    one = lambda t: mpf(1)
+    first = mpf(float(2 / log(mpf(2))))
+    c, error = polynomial(lambda t: c_of_square(t) - first, range(6), one, "1e-12", "0.2501")
+    show(f"C_FINE (error 2^{nstr(log(error, 2), 4)})", [first + c[0]] + c[1:])
+
+    twice_atanh = rest(lambda s: 2 * atanh(s), 2, lambda k: mpf(2) / (2 * k + 1))
+    c, error = polynomial(twice_atanh, range(7), one, 0, "0.02944")
+    show(f"NEAR (error 2^{nstr(log(error, 2), 4)})", c)
+    c, error = polynomial(twice_atanh, range(10), one, 0, mpf(1) / 9)
+    show(f"WIDE (error 2^{nstr(log(error, 2), 4)})", c)
+    arc = rest(asin, 1, lambda k: binomial(2 * k, k) / (mpf(4) ** k * (2 * k + 1)))
+    c, error = polynomial(arc, range(12), one, 0, "0.25")
+    show(f"ARC (error 2^{nstr(log(error, 2), 4)})", c)
+
+    quarter = pi / 2
+    first = mpf(float(quarter))
+    sine = lambda u: sin(quarter * sqrt(u)) / sqrt(u) - first if u else quarter - first
+    c, error = polynomial(sine, range(7), one, 0, "0.2501")
+    show(f"SINE (error 2^{nstr(log(error, 2), 4)})", c)
+    cosine = lambda u: (cos(quarter * sqrt(u)) - 1) / u
+    c, error = polynomial(cosine, range(7), lambda u: u, "1e-9", "0.2501")
+    show(f"COSINE (error 2^{nstr(log(error, 2), 4)})", c)
+    mp.prec = 400
+    left, pieces = 2 / pi, []
+    for i in range(1, 9):
+        pieces.append(floor(left * 2 ** (27 * i)) / 2 ** (27 * i))
+        left -= pieces[-1]
+    mp.prec = 200
+    show("QUARTERS", pieces)
+
+    above, below, error = quotient(lambda t: atan(sqrt(t)) / sqrt(t), mpf(1), 6, 6, 1)
+    show(f"atan ABOVE (error 2^{nstr(log(error, 2), 4)})", above)
+    show("BELOW", below)
+    tail = lambda t: erfc(t / sqrt(mpf(2))) / 2 * exp(t * t / 2)
+    above, below, error = quotient(tail, mpf("0.5"), 9, 10, mpf("14.6"))
+    show(f"gelu ABOVE (error 2^{nstr(log(error, 2), 4)})", above)
+    show("BELOW", below)
+
+
 def main():
     # The first coefficient is the value at 0, exactly: it is what small arguments see.
     first = mpf(float(2 / log(mpf(2))))
@@ -102,6 +156,8 @@ def main():
     above[0] = nextafter(float(above[0]), 2)
     show(f"ABOVE (error 2^{nstr(log(error, 2), 4)})", above)
     show("BELOW", below)
+
+    elementary()
 
 
 main()

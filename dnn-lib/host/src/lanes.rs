@@ -61,25 +61,34 @@ pub fn apply_in_place(isa: Isa, function: Function, x: &mut [f32]) {
 /// A loop over vectors with the function that has this number, whose code is then a constant of the loop.
 type Loop<L> = fn(L, &[f32], &mut [f32]);
 
-/// The body of such a loop. The processor runs several vectors at once, because nothing connects them.
+/// The body of such a loop. The last vector may have fewer floats than others, in a place of their own, so that
+/// there is one copy of the function's code.
 #[inline(always)]
 fn each<L: Lanes, const FUNCTION: usize>(mut lanes: L, x: &[f32], y: &mut [f32]) {
     let function = const { Function::ALL[FUNCTION] };
     let count = x.len().min(y.len());
-    let (whole, rest) = (count - count % L::COUNT, count % L::COUNT);
-    for (x, y) in x[..whole].chunks_exact(L::COUNT).zip(y[..whole].chunks_exact_mut(L::COUNT)) {
-        let x = lanes.load(x);
-        let result = function.apply(&mut lanes, x);
-        lanes.store(result, y);
+    let mut padded = [0.0; 64];
+    for start in (0..count).step_by(L::COUNT) {
+        let end = start + L::COUNT;
+        let whole = end <= count;
+        if !whole {
+            padded[..count - start].copy_from_slice(&x[start..count]);
+        }
+        let from = if whole { &x[start..end] } else { &padded[..L::COUNT] };
+        let result = lanes.load(from);
+        let result = function.apply(&mut lanes, result);
+        lanes.store(result, if whole { &mut y[start..end] } else { &mut padded[..L::COUNT] });
+        if !whole {
+            y[start..count].copy_from_slice(&padded[..count - start]);
+        }
     }
-    if rest > 0 {
-        let mut padded = [0.0; 64];
-        padded[..rest].copy_from_slice(&x[whole..count]);
-        let x = lanes.load(&padded);
-        let result = function.apply(&mut lanes, x);
-        lanes.store(result, &mut padded);
-        y[whole..count].copy_from_slice(&padded[..rest]);
-    }
+}
+
+/// The functions that models call most, the first ones, are computed for so many vectors at once that no
+/// instruction waits for another. For others that would be too much code.
+#[cfg(target_arch = "x86_64")]
+const fn is_frequent(function: usize) -> bool {
+    function <= Function::Erf as usize
 }
 
 /// A constant with a loop for each function, by its number.

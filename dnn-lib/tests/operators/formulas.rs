@@ -93,10 +93,10 @@ macro_rules! comparisons {
 }
 
 /// Operators on three floats, of which some ignore the last ones, with the same reference for both types.
+#[rustfmt::skip]
 macro_rules! of_floats {
     ($ty:ty, $bits:ident, $canonical:expr, $x:expr) => {{
         type Of = fn($ty, $ty, $ty) -> $ty;
-        #[rustfmt::skip]
         let operators: [(Operator, usize, Of); 28] = [
             (Add.into(), 2, |x, y, _| x + y),
             (Sub.into(), 2, |x, y, _| x - y),
@@ -136,7 +136,7 @@ macro_rules! of_floats {
             (Shrink { bias: 1.5, lambda: 0.5 }.into(), 1, |x, _, _| {
                 if x < -0.5 { x + 1.5 } else if x > 0.5 { x - 1.5 } else { 0.0 }
             }),
-                ];
+        ];
         let dtype = if size_of::<$ty>() == 4 { DType::F32 } else { DType::F64 };
         let of = |x: $ty| if x.is_nan() { $canonical } else { x.to_bits() };
         let x: &[[$ty; 3]] = $x;

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use dnn_lib::math::Arithmetic;
 
-use super::{Lanes, each, instructions, loops};
+use super::{Lanes, each, instructions, is_frequent, loops};
 use crate::Isa;
 use crate::isa::Level;
 
@@ -104,7 +104,11 @@ impl Lanes for Avx512 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn compiled<const FUNCTION: usize>(lanes: Avx512, x: &[f32], y: &mut [f32]) {
-    each::<_, FUNCTION>(super::several::Several::<_, 4>(lanes), x, y);
+    if const { is_frequent(FUNCTION) } {
+        each::<_, FUNCTION>(super::several::Several::<_, 4>(lanes), x, y);
+    } else {
+        each::<_, FUNCTION>(lanes, x, y);
+    }
 }
 
 #[expect(unsafe_code, reason = "code for these instructions")]

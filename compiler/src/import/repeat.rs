@@ -291,7 +291,13 @@ impl Import {
             names.insert(0, format!("{label}.condition"));
         }
         let kept = || collected.iter().flatten();
-        starts.extend(first.iter().copied().chain(kept().map(|rows| rows.first)));
+        starts.extend(first);
+        for rows in kept() {
+            // What is large is no constant of the image.
+            let ty = self.tensor(rows.inside).ty.clone();
+            let zero = self.zeros(label, TensorType::new(ty.dtype, []))?;
+            starts.push(self.add(label, op::Expand { shape: ty.shape }, &[zero])?);
+        }
         inputs.extend(block.inputs.iter().copied().chain(kept().map(|rows| rows.inside)));
         outputs.extend(block.outputs.iter().copied().chain(kept().map(|rows| rows.next)));
         let body = Region { inputs, nodes: block.nodes, outputs };
@@ -367,10 +373,9 @@ impl Import {
     ) -> Result<Collected, NodeError> {
         let ty = self.tensor(row).ty.clone();
         let all = TensorType::new(ty.dtype, [&[times], &ty.shape[..]].concat());
-        let first = self.zeros(&format!("{label}.rows"), all.clone())?;
         let inside = self.builder.tensor(format!("{label}.rows"), all, None);
         let next = self.add(&format!("{label}.put"), op::PutRow, &[inside, row, number])?;
-        Ok(Collected { first, inside, next })
+        Ok(Collected { inside, next })
     }
 
     /// What is carried must keep its type.
@@ -396,7 +401,6 @@ impl Import {
 
 /// A tensor of rows in the course of a Repeat.
 struct Collected {
-    first: TensorId,
     inside: TensorId,
     next: TensorId,
 }

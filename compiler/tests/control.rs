@@ -336,6 +336,23 @@ fn rows_need_room() {
 }
 
 #[test]
+fn an_old_scan_goes_through_each_element_of_a_batch() {
+    let nodes = [node("Add", &["h", "step"], &["next"], &[]), node("Identity", &["next"], &["row"], &[])];
+    let body = graph(&["h", "step"], &["next", "row"], &nodes);
+    let attributes = [("body", body), ("num_scan_inputs", Attribute::Int(1))];
+    let node = node("Scan", &["", "zero", "x"], &["last", "rows"], &attributes);
+    let zero = Tensor::new(DType::F32, vec![2, 1], floats(&[0.0, 10.0])).unwrap();
+    let constants = [("zero", zero)];
+    let mut model = model(&[input("x", DType::F32, &[2, 3, 1])], &constants, &["last", "rows"], &[node]);
+    model.opset = 8;
+    let found = run(&import(model.clone()).unwrap(), &[&floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])]);
+    assert_eq!(found, [vec![6.0, 25.0], vec![1.0, 3.0, 6.0, 14.0, 19.0, 25.0]]);
+    model.graph.nodes[0].inputs[0] = "zero".to_owned();
+    let error = import(model).unwrap_err();
+    assert!(error.contains("input 0` is the lengths of sequences; supported: none"), "{error}");
+}
+
+#[test]
 fn names_of_outside_are_not_defined_again() {
     let then = graph(&[], &["x"], &[node("Add", &["z", "z"], &["x"], &[])]);
     let otherwise = graph(&[], &["e"], &[node("Mul", &["z", "z"], &["e"], &[])]);

@@ -178,7 +178,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "RotaryEmbedding", since: 23, inputs: 3..=4, attributes: &["interleaved", "num_heads", "rotary_embedding_dim"], import: attention::rotary_embedding },
     OnnxOperator { name: "Round", since: 11, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Round) },
     OnnxOperator { name: "STFT", since: 17, inputs: 2..=4, attributes: &["onesided"], import: signal::stft },
-    OnnxOperator { name: "Scan", since: 9, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
+    OnnxOperator { name: "Scan", since: 8, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
     OnnxOperator { name: "Scatter", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::scatter_elements },
     OnnxOperator { name: "ScatterElements", since: 11, inputs: 3..=3, attributes: &["axis", "reduction"], import: index::scatter_elements },
     OnnxOperator { name: "ScatterND", since: 11, inputs: 3..=3, attributes: &["reduction"], import: |call| { let update = index::update(call)?; call.apply(op::ScatterND { update }) } },

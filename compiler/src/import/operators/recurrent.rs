@@ -127,10 +127,12 @@ impl Cell<'_> {
                 let y = self.add(op::Tanh, &[scaled])?;
                 self.line(y, alpha, 0.0)
             }
+            "Elu" => self.add(op::Elu { alpha }, &[x]),
             "HardSigmoid" => self.add(op::HardSigmoid { alpha, beta }, &[x]),
             "LeakyRelu" => self.add(op::LeakyRelu { alpha }, &[x]),
             "Relu" => self.add(op::Relu, &[x]),
             "Sigmoid" => self.add(op::Sigmoid, &[x]),
+            "Softplus" => self.add(op::Softplus, &[x]),
             "Softsign" => self.add(op::Softsign, &[x]),
             "ThresholdedRelu" => self.add(op::ThresholdedRelu { alpha }, &[x]),
             _ => self.add(op::Tanh, &[x]),
@@ -475,11 +477,13 @@ struct Activation {
 /// The activations: their names, and the defaults of alpha and beta, if they take them.
 const ACTIVATIONS: &[(&str, Option<f32>, Option<f32>)] = &[
     ("Affine", Some(1.0), Some(0.0)),
+    ("Elu", Some(1.0), None),
     ("HardSigmoid", Some(0.2), Some(0.5)),
     ("LeakyRelu", Some(0.01), None),
     ("Relu", None, None),
     ("ScaledTanh", Some(1.0), Some(1.0)),
     ("Sigmoid", None, None),
+    ("Softplus", None, None),
     ("Softsign", None, None),
     ("Tanh", None, None),
     ("ThresholdedRelu", Some(1.0), None),

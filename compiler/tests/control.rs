@@ -364,6 +364,15 @@ fn names_of_outside_are_not_defined_again() {
 }
 
 #[test]
+fn an_input_of_a_body_may_have_a_name_of_outside() {
+    let body = graph(&["i", "go", "x"], &["go", "next"], &[node("Add", &["x", "x"], &["next"], &[])]);
+    let node = node("Loop", &["n", "go", "x"], &["y"], &[("body", body)]);
+    let constants = [("n", integer(3)), ("go", boolean(true))];
+    let graph = import(model(&[input("x", DType::F32, &[1])], &constants, &["y"], &[node])).unwrap();
+    assert_eq!(run(&graph, &[&floats(&[1.5])]), [[12.0]]);
+}
+
+#[test]
 fn what_is_inside_is_not_seen_outside_and_what_is_nowhere_is_an_error() {
     let inputs = [input("x", DType::F32, &[2]), input("c", DType::Bool, &[])];
     let error = import(model(&inputs, &[], &["t"], &[choice()])).unwrap_err();

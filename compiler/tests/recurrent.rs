@@ -195,7 +195,8 @@ fn expected(layer: &Layer, x: &[f32]) -> Vec<Vec<f64>> {
                             };
                             let next = forget * cell[at] + enter * act(1, sum(3, at, &before));
                             let leave = act(0, sum(1, at, &before) + peep(1, at) * next);
-                            (cell[at], hidden[at]) = (next, leave * act(2, next));
+                            // The cell isn't clipped.
+                            (cell[at], hidden[at]) = (next, leave * activation(names[d * per + 2], next));
                         }
                     }
                 }

@@ -57,7 +57,7 @@ struct Cell<'a> {
     import: &'a mut Import,
     label: &'a str,
     hidden: u64,
-    /// The limit of what activations are given.
+    /// The limit of what the gates' activations are given.
     clip: Option<f32>,
 }
 
@@ -274,7 +274,10 @@ fn lstm_state(
     let after = cell.add(op::Add, &[kept, new])?;
     let leave = cell.peep(gates[1], peephole(1), after)?;
     let leave = cell.activate(f, leave)?;
+    // As others do, the cell itself isn't clipped.
+    let clip = cell.clip.take();
     let shown = cell.activate(h, after)?;
+    cell.clip = clip;
     Ok(vec![cell.add(op::Mul, &[leave, shown])?, after])
 }
 

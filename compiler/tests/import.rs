@@ -122,21 +122,35 @@ fn outputs_beyond_the_first_are_refused_only_where_they_are_used() {
 }
 
 #[test]
-fn statistics_that_are_read_of_an_old_batch_normalization_mean_training() {
-    let normalization = |read: &[&str]| {
+fn batch_normalization_for_training_takes_the_statistics_of_the_batch() {
+    let normalization = |opset, outputs: &[&str], training: bool, read: &[&str]| {
         let mut node = node("BatchNormalization", &["x", "w", "w", "w", "w"], "y");
-        node.outputs.extend(["mean", "", "saved"].map(str::to_owned));
-        let w = Tensor::new(DType::F32, vec![2], floats(2)).unwrap();
-        let mut model = model(9, &[1, 2, 2], &[("w", w)], &[node]);
+        node.outputs.extend(outputs.iter().map(|&name| name.to_owned()));
+        if training {
+            node.attributes.insert("training_mode".to_owned(), Attribute::Int(1));
+        }
+        let w = Tensor::new(DType::F32, vec![1], 1f32.to_le_bytes().to_vec()).unwrap();
+        let mut model = model(opset, &[1, 1, 2], &[("w", w)], &[node]);
         model.graph.outputs.extend(read.iter().map(|name| value(name, None)));
-        import(model)
+        let graph = import(model)?;
+        let numbers = execute(&graph);
+        Ok::<Vec<f32>, String>(numbers.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect())
     };
-    normalization(&[]).unwrap();
-    let error = normalization(&["saved"]).unwrap_err();
-    assert!(
-        error.contains("training_mode` is implied by output `saved`; supported: 0 (inference)"),
-        "{error}"
-    );
+    let near = |found: Result<Vec<f32>, String>, expected: [f32; 2]| {
+        let found = found.unwrap();
+        assert!(
+            found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-3),
+            "{found:?}"
+        );
+    };
+    // The elements are -2.5 and -1.5.
+    let (inference, training) = ([-2.5, -1.5], [0.0, 2.0]);
+    near(normalization(9, &[], false, &[]), inference);
+    near(normalization(9, &["", ""], false, &[]), inference);
+    near(normalization(9, &["mean", "variance"], false, &[]), training);
+    near(normalization(15, &["mean", "variance"], true, &[]), training);
+    let error = normalization(9, &["mean", "variance"], false, &["variance"]).unwrap_err();
+    assert!(error.contains("output 2 (`variance`) is used, but only output 0 is supported"), "{error}");
 }
 
 #[test]

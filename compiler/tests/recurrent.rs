@@ -106,6 +106,14 @@ fn activation(name: &str, x: f64) -> f64 {
         "Sigmoid" => 1.0 / (1.0 + (-x).exp()),
         "HardSigmoid" => (0.25 * x + 0.5).clamp(0.0, 1.0),
         "ScaledTanh" => 1.5 * (0.5 * x).tanh(),
+        "Softplus" => x.exp().ln_1p(),
+        "Elu" => {
+            if x < 0.0 {
+                0.5 * x.exp_m1()
+            } else {
+                x
+            }
+        }
         "Softsign" => x / (1.0 + x.abs()),
         _ => x.tanh(),
     }
@@ -187,7 +195,8 @@ fn expected(layer: &Layer, x: &[f32]) -> Vec<Vec<f64>> {
                             };
                             let next = forget * cell[at] + enter * act(1, sum(3, at, &before));
                             let leave = act(0, sum(1, at, &before) + peep(1, at) * next);
-                            (cell[at], hidden[at]) = (next, leave * act(2, next));
+                            // The cell isn't clipped.
+                            (cell[at], hidden[at]) = (next, leave * activation(names[d * per + 2], next));
                         }
                     }
                 }
@@ -262,6 +271,8 @@ fn model(layer: &Layer, outputs: &[&str]) -> Model {
         let alpha = |name: &&str| match *name {
             "HardSigmoid" => Some((0.25, 0.5)),
             "ScaledTanh" => Some((1.5, 0.5)),
+            // It takes no beta, and nothing after it does.
+            "Elu" => Some((0.5, 0.0)),
             _ => None,
         };
         let (alphas, betas): (Vec<f32>, Vec<f32>) = names.iter().filter_map(alpha).unzip();
@@ -355,6 +366,7 @@ fn the_attributes_of_each_kind_do_what_they_should() {
     // The reference has the names as ONNX writes them.
     let named = vec!["HardSigmoid", "Relu", "ScaledTanh", "Sigmoid", "Softsign", "Tanh"];
     check(&Layer { direction: "bidirectional", activations: Some(named), ..lstm() });
+    check(&Layer { activations: Some(vec!["Elu", "Softplus"]), ..Layer::new("GRU") });
     let mixed = Layer { direction: "bidirectional", activations: Some(mixed), ..lstm() };
     compiler::import_model(model(&mixed, &["y"]), &Options::default()).unwrap();
     for starts in [false, true] {

@@ -184,7 +184,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "RotaryEmbedding", since: 23, inputs: 3..=4, attributes: &["interleaved", "num_heads", "rotary_embedding_dim"], import: attention::rotary_embedding },
     OnnxOperator { name: "Round", since: 11, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Round) },
     OnnxOperator { name: "STFT", since: 17, inputs: 2..=4, attributes: &["onesided"], import: signal::stft },
-    OnnxOperator { name: "Scan", since: 9, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
+    OnnxOperator { name: "Scan", since: 8, inputs: 1..=ANY, attributes: control::SCAN, import: control::scan },
     OnnxOperator { name: "Scatter", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::scatter_elements },
     OnnxOperator { name: "ScatterElements", since: 11, inputs: 3..=3, attributes: &["axis", "reduction"], import: index::scatter_elements },
     OnnxOperator { name: "ScatterND", since: 11, inputs: 3..=3, attributes: &["reduction"], import: |call| { let update = index::update(call)?; call.apply(op::ScatterND { update }) } },
@@ -333,24 +333,28 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.apply(operator)
 }
 
+/// In the form for training, the mean and the variance are those of the batch. Before opset 14, a node that names
+/// more outputs has it.
 fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    if call.flag("training_mode", false)? {
-        return Err(value_error("training_mode", &1, "0 (inference)"));
-    }
     if !call.flag("spatial", true)? {
         return Err(value_error("spatial", &0, "1"));
     }
-    // Before opset 14, a node with the statistics as further outputs is for training, if anybody reads them.
-    if call.opset < 14
-        && let Some(name) =
-            call.node.outputs.iter().skip(1).find(|name| !name.is_empty() && call.import.wants(name))
-    {
-        let found = format!("implied by output `{name}`");
-        return Err(value_error("training_mode", &found, "0 (inference), with one output"));
-    }
     call.float("momentum")?;
-    let epsilon = call.float("epsilon")?.unwrap_or(1e-5);
-    call.apply(op::BatchNormalization { epsilon })
+    let operator = op::BatchNormalization { epsilon: call.float("epsilon")?.unwrap_or(1e-5) };
+    let more = call.node.outputs.iter().skip(1).any(|name| !name.is_empty());
+    if !call.flag("training_mode", false)? && (call.opset >= 14 || !more) {
+        return call.apply(operator);
+    }
+    let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    let axes: Vec<i64> = (0..call.ty(x).shape.len() as i64).filter(|&axis| axis != 1).collect();
+    let mean = |keep_dims| op::ReduceMean { axes: Some(axes.clone()), keep_dims };
+    let of_batch = call.step("mean", mean(true), &[x])?;
+    let centred = call.step("centred", op::Sub, &[x, of_batch])?;
+    let squares = call.step("squares", op::Mul, &[centred, centred])?;
+    let variance = call.step("variance", mean(false), &[squares])?;
+    let channels = op::Squeeze { axes: Some(axes.clone()) };
+    let of_batch = call.step("channels", channels, &[of_batch])?;
+    call.apply_to(operator, &[x, scale, bias, of_batch, variance])
 }
 
 /// Dropout does nothing during inference, and keeps all elements if its ratio is 0.

@@ -19,7 +19,7 @@ const NAMED: usize = 8;
 /// The indices of the nodes that the outputs need, in order. The structure of the whole graph is checked,
 /// including dead nodes.
 ///
-/// A graph inside of a node may read what is defined outside, and must not define it again.
+/// A graph inside of a node may read what is defined outside, and its nodes must not define it again.
 pub(super) fn order(
     graph: &onnx::ModelGraph,
     outside: &dyn Fn(&str) -> bool,
@@ -105,7 +105,9 @@ fn definitions<'a>(
             }
         }
     }
-    for (&name, _) in definitions.iter().filter(|(name, _)| outside(name)) {
+    // What is given to a body may have any name, and many have that of what is outside; nothing else may.
+    let defined = definitions.iter().filter(|(_, definition)| !matches!(definition, Definition::Input));
+    for (&name, _) in defined.filter(|(name, _)| outside(name)) {
         errors.model(duplicate(name, "a tensor outside of a graph in an attribute", "one inside of it"));
     }
     definitions

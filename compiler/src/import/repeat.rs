@@ -9,7 +9,7 @@ use graph::passes::unroll::LEAST_PERIOD;
 use graph::{Region, Repeat, TensorId};
 
 use super::Import;
-use crate::error::{ImportErrors, NodeError};
+use crate::error::NodeError;
 
 /// The most repetitions that are written out because they can't be a Repeat.
 const MOST_WRITTEN_OUT: u64 = 256;
@@ -65,22 +65,24 @@ impl Import {
         {
             return self.written_out(repetition, first, body);
         }
-        let (errors, warnings) = (self.errors.clone(), self.warnings.len());
+        let (before, warnings) = (std::mem::take(&mut self.errors), self.warnings.len());
         let result = self.period(repetition, first, body);
+        let mut errors = std::mem::replace(&mut self.errors, before);
         // What changes its size, or is a constant for a known number only, can still be written out.
         if result.is_ok() || times > MOST_WRITTEN_OUT {
+            self.errors.extend(errors);
             return result;
         }
-        let of_period = std::mem::replace(&mut self.errors, errors);
+        let before = std::mem::take(&mut self.errors);
         self.warnings.truncate(warnings);
-        let known: ImportErrors = self.errors.clone();
         let written = self.written_out(repetition, first, body);
-        if written.is_err() {
-            // The first attempt's errors are about a loop as it stands in the model.
-            self.errors = if matches!(result, Err(NodeError::Inside)) { of_period } else { known };
-            return result;
+        let of_written = std::mem::replace(&mut self.errors, before);
+        if written.is_ok() {
+            errors = of_written;
         }
-        written
+        // The first attempt's errors are about the loop as it stands in the model.
+        self.errors.extend(errors);
+        written.or(result)
     }
 
     /// The value of a condition that is known.
@@ -153,7 +155,7 @@ impl Import {
     }
 
     /// Rows, one behind the other.
-    fn joined(
+    pub(super) fn joined(
         &mut self,
         label: &str,
         mut rows: Vec<TensorId>,
@@ -291,7 +293,13 @@ impl Import {
             names.insert(0, format!("{label}.condition"));
         }
         let kept = || collected.iter().flatten();
-        starts.extend(first.iter().copied().chain(kept().map(|rows| rows.first)));
+        starts.extend(first);
+        for rows in kept() {
+            // What is large is no constant of the image.
+            let ty = self.tensor(rows.inside).ty.clone();
+            let zero = self.zeros(label, TensorType::new(ty.dtype, []))?;
+            starts.push(self.add(label, op::Expand { shape: ty.shape }, &[zero])?);
+        }
         inputs.extend(block.inputs.iter().copied().chain(kept().map(|rows| rows.inside)));
         outputs.extend(block.outputs.iter().copied().chain(kept().map(|rows| rows.next)));
         let body = Region { inputs, nodes: block.nodes, outputs };
@@ -367,10 +375,9 @@ impl Import {
     ) -> Result<Collected, NodeError> {
         let ty = self.tensor(row).ty.clone();
         let all = TensorType::new(ty.dtype, [&[times], &ty.shape[..]].concat());
-        let first = self.zeros(&format!("{label}.rows"), all.clone())?;
         let inside = self.builder.tensor(format!("{label}.rows"), all, None);
         let next = self.add(&format!("{label}.put"), op::PutRow, &[inside, row, number])?;
-        Ok(Collected { first, inside, next })
+        Ok(Collected { inside, next })
     }
 
     /// What is carried must keep its type.
@@ -396,7 +403,6 @@ impl Import {
 
 /// A tensor of rows in the course of a Repeat.
 struct Collected {
-    first: TensorId,
     inside: TensorId,
     next: TensorId,
 }

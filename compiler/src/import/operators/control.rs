@@ -13,6 +13,7 @@ use crate::import::repeat::{Pass, Repetition, Rows};
 /// The attributes of Scan.
 pub(super) const SCAN: &[&str] = &[
     "body",
+    "directions",
     "num_scan_inputs",
     "scan_input_axes",
     "scan_input_directions",
@@ -110,26 +111,69 @@ pub(super) fn repeat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     Ok([all.carried, all.rows].concat())
 }
 
-/// States go through the elements of sequences.
+/// States go through the elements of sequences. In opset 8, each element of a batch by itself.
 pub(super) fn scan(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let batches = call.opset < 9;
+    if batches && call.optional(0).is_some() {
+        return Err(value_error("input 0", &"the lengths of sequences", "none, if all are of one length"));
+    }
     let body = call.graph("body")?;
-    let inputs = call.all()?;
-    let sequences =
+    let inputs: Vec<TensorId> =
+        (usize::from(batches)..call.inputs.len()).map(|index| call.input(index)).collect::<Result<_, _>>()?;
+    let given =
         call.int("num_scan_inputs")?.ok_or(NodeError::MissingAttribute { attribute: "num_scan_inputs" })?;
-    let states = usize::try_from(sequences).ok().filter(|&count| count > 0);
+    let states = usize::try_from(given).ok().filter(|&count| count > 0);
     let states = states.and_then(|count| inputs.len().checked_sub(count));
-    let states = states
-        .ok_or_else(|| value_error("num_scan_inputs", &sequences, &format!("1 to {}", inputs.len())))?;
+    let states =
+        states.ok_or_else(|| value_error("num_scan_inputs", &given, &format!("1 to {}", inputs.len())))?;
     count("body", "inputs", body.inputs.len(), inputs.len()..=inputs.len())?;
     count("body", "outputs", body.outputs.len(), states..=usize::MAX)?;
-    let (first, sequences) = inputs.split_at(states);
-    let rows = body.outputs.len() - states;
-    let input_axes = list(call, "scan_input_axes", sequences.len())?;
-    let output_axes = list(call, "scan_output_axes", rows)?;
-    let backwards = directions(call, "scan_input_directions", sequences.len())?;
-    let reversed = directions(call, "scan_output_directions", rows)?;
+    let (sequences, rows) = (inputs.len() - states, body.outputs.len() - states);
+    let backwards = if batches { "directions" } else { "scan_input_directions" };
+    let form = Form {
+        states,
+        input_axes: list(call, "scan_input_axes", sequences)?,
+        output_axes: list(call, "scan_output_axes", rows)?,
+        backwards: directions(call, backwards, sequences)?,
+        reversed: directions(call, "scan_output_directions", rows)?,
+    };
+    if !batches {
+        return one_scan(call, body, &form, &inputs);
+    }
+    let label = call.label.clone();
+    let sizes = inputs.iter().map(|&id| call.ty(id).shape.first().copied().unwrap_or(0));
+    let size = sizes.min().unwrap_or(0);
+    let mut taken: Vec<Rows> = inputs.iter().map(|&id| Rows::of(id)).collect();
+    let mut results = Vec::new();
+    for element in 0..size {
+        let number = call.import.integers(&label, &[], &[element.cast_signed()]);
+        let parts = taken.iter_mut().map(|rows| rows.take(call.import, &label, number));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let outputs = one_scan(call, body, &form, &parts)?;
+        results.resize(outputs.len(), Vec::new());
+        results.iter_mut().zip(outputs).for_each(|(results, output)| results.push(output));
+    }
+    results.into_iter().map(|parts| call.import.joined(&label, parts, false)).collect()
+}
+
+/// What the attributes of a Scan say.
+struct Form {
+    states: usize,
+    input_axes: Vec<i64>,
+    output_axes: Vec<i64>,
+    backwards: Vec<bool>,
+    reversed: Vec<bool>,
+}
+
+fn one_scan(
+    call: &mut Call<'_>,
+    body: &ModelGraph,
+    form: &Form,
+    inputs: &[TensorId],
+) -> Result<Vec<TensorId>, NodeError> {
+    let (first, sequences) = inputs.split_at(form.states);
     let (label, mut times, mut taken) = (call.label.clone(), None, Vec::new());
-    for (&sequence, &axis) in sequences.iter().zip(&input_axes) {
+    for (&sequence, &axis) in sequences.iter().zip(&form.input_axes) {
         let rows = turned(call.import, &label, sequence, (axis, 0))?;
         let length = call.ty(rows).shape[0];
         if *times.get_or_insert(length) != length {
@@ -139,7 +183,7 @@ pub(super) fn scan(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         taken.push(Rows::of(rows));
     }
     let times = times.unwrap_or(0);
-    let wanted = wanted(call, states, rows);
+    let wanted = wanted(call, form.states, form.output_axes.len());
     let repetition = Repetition {
         label: &label,
         times,
@@ -147,11 +191,11 @@ pub(super) fn scan(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         condition: None,
         names: &call.node.outputs,
         wanted: &wanted,
-        reversed: &reversed,
+        reversed: &form.reversed,
     };
     let all = call.import.repeat(repetition, first, &mut |import, number, carried| {
         let mut given: Vec<Option<TensorId>> = carried.iter().copied().map(Some).collect();
-        for (rows, &backwards) in taken.iter_mut().zip(&backwards) {
+        for (rows, &backwards) in taken.iter_mut().zip(&form.backwards) {
             let place = if backwards { import.from_the_end(&label, number, times)? } else { number };
             given.push(Some(rows.take(import, &label, place)?));
         }
@@ -160,8 +204,8 @@ pub(super) fn scan(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         Ok(Pass { go_on: None, carried: outputs, rows })
     })?;
     let mut outputs = all.carried;
-    for (&rows, &axis) in all.rows.iter().zip(&output_axes) {
-        outputs.push(turned(call.import, &label, rows, (0, axis))?);
+    for ((&rows, &axis), &wanted) in all.rows.iter().zip(&form.output_axes).zip(&wanted) {
+        outputs.push(if wanted { turned(call.import, &label, rows, (0, axis))? } else { rows });
     }
     Ok(outputs)
 }

@@ -57,7 +57,7 @@ struct Cell<'a> {
     import: &'a mut Import,
     label: &'a str,
     hidden: u64,
-    /// The limit of what activations are given.
+    /// The limit of what the gates' activations are given.
     clip: Option<f32>,
 }
 
@@ -127,10 +127,12 @@ impl Cell<'_> {
                 let y = self.add(op::Tanh, &[scaled])?;
                 self.line(y, alpha, 0.0)
             }
+            "Elu" => self.add(op::Elu { alpha }, &[x]),
             "HardSigmoid" => self.add(op::HardSigmoid { alpha, beta }, &[x]),
             "LeakyRelu" => self.add(op::LeakyRelu { alpha }, &[x]),
             "Relu" => self.add(op::Relu, &[x]),
             "Sigmoid" => self.add(op::Sigmoid, &[x]),
+            "Softplus" => self.add(op::Softplus, &[x]),
             "Softsign" => self.add(op::Softsign, &[x]),
             "ThresholdedRelu" => self.add(op::ThresholdedRelu { alpha }, &[x]),
             _ => self.add(op::Tanh, &[x]),
@@ -272,7 +274,10 @@ fn lstm_state(
     let after = cell.add(op::Add, &[kept, new])?;
     let leave = cell.peep(gates[1], peephole(1), after)?;
     let leave = cell.activate(f, leave)?;
+    // As others do, the cell itself isn't clipped.
+    let clip = cell.clip.take();
     let shown = cell.activate(h, after)?;
+    cell.clip = clip;
     Ok(vec![cell.add(op::Mul, &[leave, shown])?, after])
 }
 
@@ -475,11 +480,13 @@ struct Activation {
 /// The activations: their names, and the defaults of alpha and beta, if they take them.
 const ACTIVATIONS: &[(&str, Option<f32>, Option<f32>)] = &[
     ("Affine", Some(1.0), Some(0.0)),
+    ("Elu", Some(1.0), None),
     ("HardSigmoid", Some(0.2), Some(0.5)),
     ("LeakyRelu", Some(0.01), None),
     ("Relu", None, None),
     ("ScaledTanh", Some(1.0), Some(1.0)),
     ("Sigmoid", None, None),
+    ("Softplus", None, None),
     ("Softsign", None, None),
     ("Tanh", None, None),
     ("ThresholdedRelu", Some(1.0), None),

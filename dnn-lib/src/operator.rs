@@ -33,6 +33,7 @@ mod integer;
 mod matmul;
 mod normalization;
 mod one_hot;
+mod packed;
 mod pad;
 mod pool;
 mod quantization;
@@ -72,6 +73,7 @@ pub use normalization::{
     MeanVarianceNormalization, RMSNormalization,
 };
 pub use one_hot::OneHot;
+pub use packed::MatMulNBits;
 pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, MaxPool};
 pub use quantization::{Blocks, DequantizeLinear, DynamicScale, QuantizeLinear, Requantize};
@@ -335,6 +337,8 @@ operators! {
     MatMul: 2..=2;
     /// Product of bytes less their zero points, with sums of 32 bits; inputs: A, B, optionally both zero points.
     MatMulInteger: 2..=4;
+    /// Product with a matrix of packed integers; inputs: A, integers, scales, optionally zero points.
+    MatMulNBits: 3..=4;
     /// The largest number, with broadcasting.
     Max: 1..=usize::MAX;
     /// Maximum over a sliding window.

@@ -1,7 +1,7 @@
 //! Quantized numbers and products of integers.
 
 use dnn_lib::operator::{
-    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMulInteger, Operator, Padding,
+    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMulInteger, MatMulNBits, Operator, Padding,
     QuantizeLinear, Requantize, Window,
 };
 use dnn_lib::tensor::{DType, TensorType};
@@ -265,6 +265,54 @@ proptest! {
             let factor = scales[0].1[0] * scales[1].1[index[1] as usize] / scales[2].1[0];
             let right = quantize(sum.at(&index) as i32 as f32 * factor, zero.data[0], to);
             prop_assert_eq!(y, right, "at {:?}", index);
+        }
+    }
+
+    #[test]
+    fn packed_weights_are_multiplied(
+        (a, weights, scales, zeros, operator) in (1..=3u64, 1..=30u64, 1..=4u64, 1..=3u64, any::<bool>()).prop_flat_map(
+            |(rows, depth, columns, block, half)| {
+                let (bits, block) = (if half { 4 } else { 8 }, block * 4);
+                let blocks = depth.div_ceil(block);
+                let bytes = |count: u64| count.div_ceil(8 / bits);
+                (
+                    scales(vec![rows, depth]),
+                    numbers(DType::U8, vec![columns, blocks, bytes(block)]),
+                    scales(vec![columns, blocks]),
+                    numbers(DType::U8, vec![columns, bytes(blocks)]),
+                    Just(MatMulNBits { depth, columns, block, bits }),
+                )
+            },
+        ),
+        with_zeros: bool,
+    ) {
+        let MatMulNBits { depth, columns, block, bits } = operator;
+        let float = |(shape, data): &(Vec<u64>, Vec<f32>)| (TensorType::new(DType::F32, shape.clone()), floats(data));
+        let mut inputs = vec![float(&a), (weights.ty(), weights.bytes()), float(&scales)];
+        if with_zeros {
+            inputs.push((zeros.ty(), zeros.bytes()));
+        }
+        let y = execute(operator, 0, &inputs);
+        let unpacked = |bytes: &[i64], place: u64| match bits {
+            8 => bytes[place as usize],
+            _ => bytes[place as usize / 2] >> (4 * (place % 2)) & 15,
+        };
+        let of = |all: &Numbers, column: u64| {
+            let size = all.data.len() / columns as usize;
+            all.data[size * column as usize..][..size].to_vec()
+        };
+        for (index, y) in indices(&[a.0[0], columns]).zip(y.chunks_exact(4)) {
+            let (own, zeros) = (of(&weights, index[1]), of(&zeros, index[1]));
+            let mut sum = 0f32;
+            // What lies beyond the end is a term of 0, which matters only if its weight is no number.
+            for k in 0..depth.div_ceil(block) * block {
+                let zero = if with_zeros { unpacked(&zeros, k / block) } else { 1 << (bits - 1) };
+                let scale = scales.1[(index[1] * depth.div_ceil(block) + k / block) as usize];
+                let weight = (unpacked(&own, k) - zero) as f32 * scale;
+                let x = if k < depth { a.1[(index[0] * depth + k) as usize] } else { 0.0 };
+                sum = x.mul_add(weight, sum);
+            }
+            prop_assert_eq!(u32::from_le_bytes(y.try_into().unwrap()), observed(sum), "at {:?}", index);
         }
     }
 

@@ -97,19 +97,14 @@ fn sight(call: &mut Call<'_>, past: Option<TensorId>) -> Result<(op::Sight, Vec<
     Ok((sight, mask.into_iter().chain(valid).collect()))
 }
 
-/// The cache and what is new, joined. It is an output too.
+/// The cache and what is new, joined.
 fn extended(
     call: &mut Call<'_>,
+    what: &str,
     past: Option<TensorId>,
     new: TensorId,
-    output: usize,
-    what: &str,
 ) -> Result<TensorId, NodeError> {
-    let Some(past) = past else { return Ok(new) };
-    let own = call.node.outputs.get(output).filter(|name| !name.is_empty());
-    let name = own.cloned().unwrap_or_else(|| format!("{}.{what}", call.label));
-    let label = call.label.clone();
-    Ok(call.import.apply(&label, op::Concat { axis: 2 }, &[past, new], &[name])?[0])
+    past.map_or(Ok(new), |past| call.step(what, op::Concat { axis: 2 }, &[past, new]))
 }
 
 /// The scores of queries and keys: products, of both scaled by the root of the scale. Queries of several
@@ -137,8 +132,8 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     let queries = in_heads(call, 0, "q_num_heads")?;
     let new = [in_heads(call, 1, "kv_num_heads")?, in_heads(call, 2, "kv_num_heads")?];
     let past = [call.optional(4), call.optional(5)];
-    let keys = extended(call, past[0], new[0], 1, "present_key")?;
-    let values = extended(call, past[1], new[1], 2, "present_value")?;
+    let keys = extended(call, "present_key", past[0], new[0])?;
+    let values = extended(call, "present_value", past[1], new[1])?;
     let (sight, seen) = sight(call, past[0])?;
     if let Some(code @ 11) = call.int("softmax_precision")? {
         return Err(value_error("softmax_precision", &code, "1 (float)"));
@@ -184,7 +179,11 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     } else {
         call.apply_to(by_head, &[result])?
     };
-    Ok([y[0], keys, values].into_iter().chain(shown).collect())
+    let mut outputs = vec![y[0]];
+    for (index, tensor) in [keys, values].into_iter().chain(shown).enumerate() {
+        outputs.push(call.as_output(index + 1, tensor)?);
+    }
+    Ok(outputs)
 }
 
 /// Inputs: x, cosines, sines, optionally positions.

@@ -119,7 +119,11 @@ fn scores(call: &mut Call<'_>, queries: TensorId, keys: TensorId) -> Result<Tens
     let scale = call.float("scale")?.map_or(1.0 / (size as f64).sqrt(), f64::from);
     let root = call.number("root_of_scale", scale.sqrt() as f32, call.ty(queries).dtype);
     let queries = call.step("q_scaled", op::Mul, &[queries, root])?;
-    let rows = call.reshaped("q_rows", queries, &[batch, key_heads, heads / key_heads * length, size])?;
+    let rows = call.reshaped(
+        "q_rows",
+        queries,
+        &[batch, key_heads, (heads / key_heads).saturating_mul(length), size],
+    )?;
     let keys = call.step("k_scaled", op::Mul, &[keys, root])?;
     let columns = call.transposed("k_columns", keys, [0, 1, 3, 2])?;
     let scores = call.step("products", op::MatMul, &[rows, columns])?;
@@ -167,14 +171,17 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
 
     let [batch, heads, length, all] = call.shape(0, weights)?;
     let [_, key_heads, _, size] = call.shape(2, values)?;
-    let rows =
-        call.reshaped("weight_rows", weights, &[batch, key_heads, heads / key_heads.max(1) * length, all])?;
+    let rows = call.reshaped(
+        "weight_rows",
+        weights,
+        &[batch, key_heads, (heads / key_heads.max(1)).saturating_mul(length), all],
+    )?;
     let result = call.step("results", op::MatMul, &[rows, values])?;
     let by_head = op::Reshape { shape: signed(&[batch, heads, length, size]), allow_zero: true };
     let y = if call.ty(call.input(0)?).shape.len() == 3 {
         let result = call.step("by_head", by_head, &[result])?;
         let together = call.transposed("together", result, [0, 2, 1, 3])?;
-        let shape = signed(&[batch, length, heads * size]);
+        let shape = signed(&[batch, length, heads.saturating_mul(size)]);
         call.apply_to(op::Reshape { shape, allow_zero: true }, &[together])?
     } else {
         call.apply_to(by_head, &[result])?
@@ -208,7 +215,7 @@ pub(super) fn microsoft_rotary_embedding(call: &mut Call<'_>) -> Outputs {
     let inputs = [cos, call.input(3)?, positions];
     let heads = match call.int("num_heads")?.unwrap_or(0) {
         0 => {
-            let size = call.ty(cos).shape.last().copied().unwrap_or(0) * 2;
+            let size = call.ty(cos).shape.last().copied().unwrap_or(0).saturating_mul(2);
             call.ty(x).shape.last().and_then(|&all| all.checked_div(size))
         }
         _ => Some(call.count("num_heads")?),

@@ -18,9 +18,12 @@ pub(super) const DOMAIN: &str = "com.microsoft";
 
 #[rustfmt::skip]
 pub(super) const TABLE: &[OnnxOperator] = &[
+    OnnxOperator { name: "BiasGelu", since: 1, inputs: 2..=2, attributes: &[], import: |call| biased_gelu(call, false) },
     OnnxOperator { name: "DequantizeLinear", since: 1, inputs: 2..=3, attributes: DEQUANTIZE, import: quantization::dequantize_linear },
     OnnxOperator { name: "DynamicQuantizeMatMul", since: 1, inputs: 3..=5, attributes: &[], import: dynamic_quantize_matmul },
+    OnnxOperator { name: "FastGelu", since: 1, inputs: 1..=2, attributes: &[], import: |call| biased_gelu(call, true) },
     OnnxOperator { name: "FusedMatMul", since: 1, inputs: 2..=2, attributes: &["alpha", "transA", "transB", "transBatchA", "transBatchB"], import: fused_matmul },
+    OnnxOperator { name: "Gelu", since: 1, inputs: 1..=1, attributes: &[], import: |call| biased_gelu(call, false) },
     OnnxOperator { name: "MatMulIntegerToFloat", since: 1, inputs: 4..=7, attributes: &[], import: matmul_integer_to_float },
     OnnxOperator { name: "MatMulNBits", since: 1, inputs: 3..=6, attributes: &["K", "N", "accuracy_level", "bits", "block_size"], import: matmul_n_bits },
     OnnxOperator { name: "QGemm", since: 1, inputs: 6..=9, attributes: &["alpha", "transA", "transB"], import: qgemm },
@@ -195,6 +198,15 @@ fn fused_matmul(call: &mut Call<'_>) -> Outputs {
     let product = call.step("product", op::MatMul, &[a, b])?;
     let alpha = call.number("alpha", alpha, call.ty(product).dtype);
     call.apply_to(op::Mul, &[product, alpha])
+}
+
+/// Inputs: x, optionally a bias.
+fn biased_gelu(call: &mut Call<'_>, tanh: bool) -> Outputs {
+    let mut x = call.input(0)?;
+    if let Some(bias) = call.optional(1) {
+        x = call.step("biased", op::Add, &[x, bias])?;
+    }
+    call.apply_to(op::Gelu { tanh }, &[x])
 }
 
 /// The sum of input, skip and bias. It is output 3 too.

@@ -34,6 +34,7 @@ mod matmul;
 mod norm;
 mod normalization;
 mod one_hot;
+mod packed;
 mod pad;
 mod pool;
 mod quantization;
@@ -73,6 +74,7 @@ pub use normalization::{
     MeanVarianceNormalization, RMSNormalization,
 };
 pub use one_hot::OneHot;
+pub use packed::MatMulNBits;
 pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, LpPool, MaxPool};
 pub use quantization::{Blocks, DequantizeLinear, DynamicScale, QuantizeLinear, Requantize};
@@ -347,6 +349,8 @@ operators! {
     /// Product of bytes less their zero points, with sums of 32 bits; inputs: A, B, optionally both zero
     /// points.
     MatMulInteger: 2..=4;
+    /// Product with a matrix of packed integers; inputs: A, integers, scales, optionally zero points.
+    MatMulNBits: 3..=4;
     /// The largest number, with broadcasting.
     Max: 1..=usize::MAX;
     /// Maximum over a sliding window.

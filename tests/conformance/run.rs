@@ -62,8 +62,17 @@ type Read = (Model, Vec<Tensor>, Vec<Tensor>);
 fn read(case: &Case, set: &std::path::Path) -> Result<Read, String> {
     let model = onnx::read_model(&case.model(), &Limits::default());
     let model = model.map_err(|error| brief(&error.to_string()))?;
-    let tensors = |kind| case::tensors(set, kind).map_err(|error| brief(&error));
-    Ok((model, tensors("input")?, tensors("output")?))
+    let tensors = |kind| case::tensors(set, kind);
+    let read = tensors("input").and_then(|inputs| Ok((inputs, tensors("output")?)));
+    // What is no tensor has no good message in its own file.
+    let mut values = model.graph.inputs.iter().chain(&model.graph.outputs);
+    let other = values.find_map(|value| value.other.as_ref());
+    let reason = |error: String| match other {
+        Some(what) => format!("an input or an output is {what}"),
+        None => brief(&error),
+    };
+    let (inputs, outputs) = read.map_err(reason)?;
+    Ok((model, inputs, outputs))
 }
 
 fn run_set(case: &Case, model: Model, inputs: &[Tensor], expected: &[Tensor]) -> Outcome {

@@ -72,6 +72,15 @@ impl<'a> Call<'a> {
         Ok(outputs[0])
     }
 
+    /// A tensor as an output of the node, with that output's name if it has one.
+    pub fn as_output(&mut self, index: usize, tensor: TensorId) -> Result<TensorId, NodeError> {
+        let Some(name) = self.node.outputs.get(index).filter(|name| !name.is_empty()) else {
+            return Ok(tensor);
+        };
+        let (label, names) = (self.label.clone(), [name.clone()]);
+        Ok(self.import.apply(&label, dnn_lib::operator::Identity, &[tensor], &names)?[0])
+    }
+
     /// An attribute that is a graph, and must be there.
     pub fn graph(&self, name: &'static str) -> Result<&'a onnx::ModelGraph, NodeError> {
         match self.node.attributes.get(name) {

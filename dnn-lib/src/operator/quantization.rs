@@ -1,14 +1,14 @@
 //! Numbers as small integers, with a scale and a zero point.
 
 use crate::definition::{Affine, Builder, Coordinate, Source};
-use crate::layout::broadcast_shape;
+use crate::layout::{broadcast_shape, strides};
 use crate::operator::error::{SINGLES, check_attribute, check_shape, resolve_axis};
 use crate::operator::{Meaning, Outputs, Problem, Semantics};
 use crate::scalar::{BinaryOp, Conversion, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
-/// The types of quantized numbers.
-const QUANTIZED: &[DType] = &[DType::U8, DType::I8, DType::U16, DType::I16];
+/// The types of quantized numbers. Two of four bits share a byte: definitions see the bytes.
+const QUANTIZED: &[DType] = &[DType::U8, DType::I8, DType::U16, DType::I16, DType::U4, DType::I4];
 
 /// Parts of an axis that share a scale and a zero point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Blocks {
 fn range(dtype: DType) -> (i32, i32) {
     let bits = dtype.bits() as u32;
     match dtype {
-        DType::I8 | DType::I16 => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
+        DType::I4 | DType::I8 | DType::I16 => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
         _ => (0, (1 << bits) - 1),
     }
 }
@@ -100,16 +100,64 @@ fn check_scales(inputs: &[TensorType], from: usize, blocks: Option<Blocks>) -> R
     Ok(())
 }
 
-/// The scale or zero point of an element.
-fn parameter(b: &mut Builder, input: usize, rank: usize, blocks: Option<Blocks>) -> Result<Value, Problem> {
-    let Some(Blocks { axis, size }) = blocks else { return Ok(b.broadcast(input)) };
-    let axis = resolve_axis(axis, rank)?;
-    let index = b.index(b.at(axis));
-    let (block, _) = b.div_rem(index, size);
-    let at = b.indices().into_iter().map(Coordinate::from).enumerate();
-    let at: Vec<Coordinate> =
-        at.map(|(place, at)| if place == axis { Coordinate::Value(block) } else { at }).collect();
-    Ok(b.load(Source::Input(input as u32), at))
+/// A tensor as definitions see it: packed integers are bytes.
+fn seen(ty: &TensorType) -> TensorType {
+    match ty.bytes() {
+        Some(bytes) if ty.dtype.is_packed() => TensorType::new(DType::U8, [bytes]),
+        _ => ty.clone(),
+    }
+}
+
+/// An element of an input, which may be packed.
+fn element(b: &mut Builder, ty: &TensorType, input: usize, at: Vec<Coordinate>) -> Value {
+    let source = Source::Input(input as u32);
+    if !ty.dtype.is_packed() {
+        return b.load(source, at);
+    }
+    let mut place = b.i64(0);
+    for (at, stride) in at.into_iter().zip(strides(&ty.shape)) {
+        let at = match at {
+            Coordinate::Affine(at) => b.index(at),
+            Coordinate::Value(at) => at,
+        };
+        let distance = b.mul_const(at, stride.cast_signed());
+        place = b.add(place, distance);
+    }
+    let (byte, half) = b.div_rem(place, 2);
+    let byte = b.load(source, [Coordinate::Value(byte)]);
+    let second = b.convert(Conversion::Truncate, Type::I32, half);
+    let (four, top) = (b.i32(4), b.i32(28));
+    // The four bits go to the top, and from there to the bottom.
+    let below = b.mul(second, four);
+    let above = b.sub(top, below);
+    let shifted = b.shl(byte, above);
+    if ty.dtype == DType::I4 { b.shr_s(shifted, top) } else { b.shr_u(shifted, top) }
+}
+
+/// The scale or zero point that belongs to an element.
+fn parameter(
+    b: &mut Builder,
+    inputs: &[TensorType],
+    input: usize,
+    blocks: Option<Blocks>,
+    of: &[Coordinate],
+) -> Result<Value, Problem> {
+    let shape = &inputs[input].shape;
+    let own = of[of.len() - shape.len()..].iter().cloned();
+    let mut at: Vec<Coordinate> = shape
+        .iter()
+        .zip(own)
+        .map(|(&size, at)| if size == 1 { Affine::from(0).into() } else { at })
+        .collect();
+    if let Some(Blocks { axis, size }) = blocks {
+        let axis = resolve_axis(axis, of.len())?;
+        let index = match of[axis].clone() {
+            Coordinate::Affine(at) => b.index(at),
+            Coordinate::Value(at) => at,
+        };
+        at[axis] = Coordinate::Value(b.div_rem(index, size).0);
+    }
+    Ok(element(b, &inputs[input], input, at))
 }
 
 /// A number that is divided by its scale already as a quantized number.
@@ -128,30 +176,65 @@ fn quantized(b: &mut Builder, x: Value, zero: Option<Value>, to: DType) -> Value
     zero.map_or(integer, |zero| b.add(integer, zero))
 }
 
+impl QuantizeLinear {
+    /// The element at an index, given by coordinates.
+    fn element(&self, b: &mut Builder, inputs: &[TensorType], at: &[Coordinate]) -> Result<Value, Problem> {
+        let x = element(b, &inputs[0], 0, at.to_vec());
+        let x = b.cast(inputs[0].dtype, DType::F32, x);
+        let scale = parameter(b, inputs, 1, self.blocks, at)?;
+        let x = b.div(x, scale);
+        let zero = match inputs.len() {
+            2 => None,
+            _ => Some(parameter(b, inputs, 2, self.blocks, at)?),
+        };
+        Ok(quantized(b, x, zero, self.to))
+    }
+
+    /// The element at a place in row-major order.
+    fn at_place(&self, b: &mut Builder, inputs: &[TensorType], place: Value) -> Result<Value, Problem> {
+        let shape = &inputs[0].shape;
+        let mut at = Vec::new();
+        for (&size, stride) in shape.iter().zip(strides(shape)) {
+            let (index, _) = b.div_rem(place, stride.max(1));
+            at.push(Coordinate::Value(b.div_rem(index, size).1));
+        }
+        self.element(b, inputs, &at)
+    }
+}
+
 impl Semantics for QuantizeLinear {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         check_dtype(inputs, 0, &[SINGLES, &[DType::I32]].concat())?;
         check_dtype(inputs, 1, SINGLES)?;
         check_dtype(inputs, 2, &[self.to])?;
         check_attribute("output_dtype", self.to, QUANTIZED.contains(&self.to), || {
-            "must be an integer of 8 or 16 bits".to_owned()
+            "must be an integer of 4, 8 or 16 bits".to_owned()
         })?;
         check_scales(inputs, 1, self.blocks)?;
         Ok(TensorType::new(self.to, inputs[0].shape.clone()))
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
-        let mut b = Builder::new("quantizelinear", inputs, output);
-        let rank = output.shape.len();
-        let x = b.broadcast(0);
-        let x = b.cast(inputs[0].dtype, DType::F32, x);
-        let scale = parameter(&mut b, 1, rank, self.blocks)?;
-        let x = b.div(x, scale);
-        let zero = match inputs.len() {
-            2 => None,
-            _ => Some(parameter(&mut b, 2, rank, self.blocks)?),
-        };
-        let y = quantized(&mut b, x, zero, self.to);
+        let types: Vec<TensorType> = inputs.iter().map(seen).collect();
+        let mut b = Builder::new("quantizelinear", &types, &seen(output));
+        if !self.to.is_packed() {
+            let at: Vec<Coordinate> = b.indices().into_iter().map(Coordinate::from).collect();
+            let y = self.element(&mut b, inputs, &at)?;
+            return Ok(b.finish(y)?.into());
+        }
+        let byte = b.index(b.at(0));
+        let first = b.mul_const(byte, 2);
+        let second = b.add_const(first, 1);
+        let low = self.at_place(&mut b, inputs, first)?;
+        let high = self.at_place(&mut b, inputs, second)?;
+        // Half of the last byte may hold no element, and is 0.
+        let (count, nothing) = (b.i64(output.elements().unwrap_or(0).cast_signed()), b.i32(0));
+        let is_there = b.lt(second, count);
+        let high = b.select(is_there, high, nothing);
+        let (mask, four) = (b.i32(15), b.i32(4));
+        let low = b.and(low, mask);
+        let high = b.shl(high, four);
+        let y = b.or(low, high);
         Ok(b.finish(y)?.into())
     }
 }
@@ -169,15 +252,16 @@ impl Semantics for DequantizeLinear {
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
-        let mut b = Builder::new("dequantizelinear", inputs, output);
-        let rank = output.shape.len();
-        let mut x = b.broadcast(0);
+        let types: Vec<TensorType> = inputs.iter().map(seen).collect();
+        let mut b = Builder::new("dequantizelinear", &types, output);
+        let at: Vec<Coordinate> = b.indices().into_iter().map(Coordinate::from).collect();
+        let mut x = element(&mut b, &inputs[0], 0, at.clone());
         if inputs.len() > 2 {
-            let zero = parameter(&mut b, 2, rank, self.blocks)?;
+            let zero = parameter(&mut b, inputs, 2, self.blocks, &at)?;
             x = b.sub(x, zero);
         }
         let x = b.cast(DType::I32, DType::F32, x);
-        let scale = parameter(&mut b, 1, rank, self.blocks)?;
+        let scale = parameter(&mut b, inputs, 1, self.blocks, &at)?;
         let y = b.mul(x, scale);
         Ok(b.finish(y)?.into())
     }
@@ -188,8 +272,8 @@ impl Semantics for Requantize {
         check_dtype(inputs, 0, &[DType::I32])?;
         (1..4).try_for_each(|input| check_dtype(inputs, input, SINGLES))?;
         check_dtype(inputs, 4, &[self.to])?;
-        check_attribute("output type", self.to, QUANTIZED.contains(&self.to), || {
-            "must be an integer of 8 or 16 bits".to_owned()
+        check_attribute("output type", self.to, matches!(self.to, DType::U8 | DType::I8), || {
+            "must be an integer of 8 bits".to_owned()
         })?;
         check_scales(inputs, 1, None)?;
         Ok(TensorType::new(self.to, inputs[0].shape.clone()))

@@ -1,7 +1,7 @@
 //! Quantized numbers and products of integers.
 
 use dnn_lib::operator::{
-    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMulInteger, Operator, Padding,
+    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMulInteger, MatMulNBits, Operator, Padding,
     QuantizeLinear, Requantize, Window,
 };
 use dnn_lib::tensor::{DType, TensorType};
@@ -24,6 +24,10 @@ impl Numbers {
 
     fn bytes(&self) -> Vec<u8> {
         let size = self.dtype.size() as usize;
+        if self.dtype.is_packed() {
+            let half = |x: i64| (x & 15) as u8;
+            return self.data.chunks(2).map(|x| half(x[0]) | half(*x.get(1).unwrap_or(&0)) << 4).collect();
+        }
         self.data.iter().flat_map(|x| x.to_le_bytes()[..size].to_vec()).collect()
     }
 
@@ -42,6 +46,8 @@ fn place(shape: &[u64], index: &[u64]) -> usize {
 
 fn range(dtype: DType) -> (i64, i64) {
     match dtype {
+        DType::I4 => (-8, 7),
+        DType::U4 => (0, 15),
         DType::I8 => (-128, 127),
         DType::I16 => (-32768, 32767),
         DType::U16 => (0, 65535),
@@ -58,7 +64,7 @@ fn numbers(dtype: DType, shape: Vec<u64>) -> impl Strategy<Value = Numbers> {
 }
 
 fn quantized_type() -> impl Strategy<Value = DType> {
-    prop::sample::select(vec![DType::U8, DType::I8, DType::U16, DType::I16])
+    prop::sample::select(vec![DType::U8, DType::I8, DType::U16, DType::I16, DType::U4, DType::I4])
 }
 
 fn byte() -> impl Strategy<Value = DType> {
@@ -79,7 +85,12 @@ fn floats(data: &[f32]) -> Vec<u8> {
     data.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
+/// The integers in memory. Of an odd number of packed ones, the last is followed by a 0.
 fn integers(dtype: DType, bytes: &[u8]) -> Vec<i64> {
+    let sign = |x: u8| if dtype == DType::I4 && x > 7 { i64::from(x) - 16 } else { i64::from(x) };
+    if dtype.is_packed() {
+        return bytes.iter().flat_map(|&byte| [sign(byte & 15), sign(byte >> 4)]).collect();
+    }
     let size = dtype.size() as usize;
     let extend = |bytes: &[u8]| {
         let mut wide = if range(dtype).0 < 0 && bytes[size - 1] >> 7 == 1 { [0xff; 8] } else { [0; 8] };
@@ -152,6 +163,7 @@ proptest! {
             inputs.push((zero.ty(), zero.bytes()));
         }
         let y = integers(to, &execute(QuantizeLinear { to, blocks }, 0, &inputs));
+        prop_assert!(y[x.len()..].iter().all(|&rest| rest == 0));
         for (at, (index, y)) in indices(&shape).zip(y).enumerate() {
             let own = scale_index(&index, blocks);
             let zero = if with_zero { zero.at(&own) } else { 0 };
@@ -252,7 +264,7 @@ proptest! {
 
     #[test]
     fn sums_are_quantized(
-        (sum, scales, zero) in (1..=4u64, 1..=20u64, quantized_type()).prop_flat_map(|(m, n, to)| {
+        (sum, scales, zero) in (1..=4u64, 1..=20u64, byte()).prop_flat_map(|(m, n, to)| {
             (numbers(DType::I32, vec![m, n]), [scales(vec![]), scales(vec![n]), scales(vec![])], numbers(to, vec![]))
         }),
     ) {
@@ -265,6 +277,54 @@ proptest! {
             let factor = scales[0].1[0] * scales[1].1[index[1] as usize] / scales[2].1[0];
             let right = quantize(sum.at(&index) as i32 as f32 * factor, zero.data[0], to);
             prop_assert_eq!(y, right, "at {:?}", index);
+        }
+    }
+
+    #[test]
+    fn packed_weights_are_multiplied(
+        (a, weights, scales, zeros, operator) in (1..=3u64, 1..=30u64, 1..=4u64, 1..=3u64, any::<bool>()).prop_flat_map(
+            |(rows, depth, columns, block, half)| {
+                let (bits, block) = (if half { 4 } else { 8 }, block * 4);
+                let blocks = depth.div_ceil(block);
+                let bytes = |count: u64| count.div_ceil(8 / bits);
+                (
+                    scales(vec![rows, depth]),
+                    numbers(DType::U8, vec![columns, blocks, bytes(block)]),
+                    scales(vec![columns, blocks]),
+                    numbers(DType::U8, vec![columns, bytes(blocks)]),
+                    Just(MatMulNBits { depth, columns, block, bits }),
+                )
+            },
+        ),
+        with_zeros: bool,
+    ) {
+        let MatMulNBits { depth, columns, block, bits } = operator;
+        let float = |(shape, data): &(Vec<u64>, Vec<f32>)| (TensorType::new(DType::F32, shape.clone()), floats(data));
+        let mut inputs = vec![float(&a), (weights.ty(), weights.bytes()), float(&scales)];
+        if with_zeros {
+            inputs.push((zeros.ty(), zeros.bytes()));
+        }
+        let y = execute(operator, 0, &inputs);
+        let unpacked = |bytes: &[i64], place: u64| match bits {
+            8 => bytes[place as usize],
+            _ => bytes[place as usize / 2] >> (4 * (place % 2)) & 15,
+        };
+        let of = |all: &Numbers, column: u64| {
+            let size = all.data.len() / columns as usize;
+            all.data[size * column as usize..][..size].to_vec()
+        };
+        for (index, y) in indices(&[a.0[0], columns]).zip(y.chunks_exact(4)) {
+            let (own, zeros) = (of(&weights, index[1]), of(&zeros, index[1]));
+            let mut sum = 0f32;
+            // What lies beyond the end is a term of 0, which matters only if its weight is no number.
+            for k in 0..depth.div_ceil(block) * block {
+                let zero = if with_zeros { unpacked(&zeros, k / block) } else { 1 << (bits - 1) };
+                let scale = scales.1[(index[1] * depth.div_ceil(block) + k / block) as usize];
+                let weight = (unpacked(&own, k) - zero) as f32 * scale;
+                let x = if k < depth { a.1[(index[0] * depth + k) as usize] } else { 0.0 };
+                sum = x.mul_add(weight, sum);
+            }
+            prop_assert_eq!(u32::from_le_bytes(y.try_into().unwrap()), observed(sum), "at {:?}", index);
         }
     }
 

@@ -97,19 +97,14 @@ fn sight(call: &mut Call<'_>, past: Option<TensorId>) -> Result<(op::Sight, Vec<
     Ok((sight, mask.into_iter().chain(valid).collect()))
 }
 
-/// The cache and what is new, joined. It is an output too.
+/// The cache and what is new, joined.
 fn extended(
     call: &mut Call<'_>,
+    what: &str,
     past: Option<TensorId>,
     new: TensorId,
-    output: usize,
-    what: &str,
 ) -> Result<TensorId, NodeError> {
-    let Some(past) = past else { return Ok(new) };
-    let own = call.node.outputs.get(output).filter(|name| !name.is_empty());
-    let name = own.cloned().unwrap_or_else(|| format!("{}.{what}", call.label));
-    let label = call.label.clone();
-    Ok(call.import.apply(&label, op::Concat { axis: 2 }, &[past, new], &[name])?[0])
+    past.map_or(Ok(new), |past| call.step(what, op::Concat { axis: 2 }, &[past, new]))
 }
 
 /// The scores of queries and keys: products, of both scaled by the root of the scale. Queries of several
@@ -124,7 +119,11 @@ fn scores(call: &mut Call<'_>, queries: TensorId, keys: TensorId) -> Result<Tens
     let scale = call.float("scale")?.map_or(1.0 / (size as f64).sqrt(), f64::from);
     let root = call.number("root_of_scale", scale.sqrt() as f32, call.ty(queries).dtype);
     let queries = call.step("q_scaled", op::Mul, &[queries, root])?;
-    let rows = call.reshaped("q_rows", queries, &[batch, key_heads, heads / key_heads * length, size])?;
+    let rows = call.reshaped(
+        "q_rows",
+        queries,
+        &[batch, key_heads, (heads / key_heads).saturating_mul(length), size],
+    )?;
     let keys = call.step("k_scaled", op::Mul, &[keys, root])?;
     let columns = call.transposed("k_columns", keys, [0, 1, 3, 2])?;
     let scores = call.step("products", op::MatMul, &[rows, columns])?;
@@ -137,8 +136,8 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     let queries = in_heads(call, 0, "q_num_heads")?;
     let new = [in_heads(call, 1, "kv_num_heads")?, in_heads(call, 2, "kv_num_heads")?];
     let past = [call.optional(4), call.optional(5)];
-    let keys = extended(call, past[0], new[0], 1, "present_key")?;
-    let values = extended(call, past[1], new[1], 2, "present_value")?;
+    let keys = extended(call, "present_key", past[0], new[0])?;
+    let values = extended(call, "present_value", past[1], new[1])?;
     let (sight, seen) = sight(call, past[0])?;
     if let Some(code @ 11) = call.int("softmax_precision")? {
         return Err(value_error("softmax_precision", &code, "1 (float)"));
@@ -172,19 +171,26 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
 
     let [batch, heads, length, all] = call.shape(0, weights)?;
     let [_, key_heads, _, size] = call.shape(2, values)?;
-    let rows =
-        call.reshaped("weight_rows", weights, &[batch, key_heads, heads / key_heads.max(1) * length, all])?;
+    let rows = call.reshaped(
+        "weight_rows",
+        weights,
+        &[batch, key_heads, (heads / key_heads.max(1)).saturating_mul(length), all],
+    )?;
     let result = call.step("results", op::MatMul, &[rows, values])?;
     let by_head = op::Reshape { shape: signed(&[batch, heads, length, size]), allow_zero: true };
     let y = if call.ty(call.input(0)?).shape.len() == 3 {
         let result = call.step("by_head", by_head, &[result])?;
         let together = call.transposed("together", result, [0, 2, 1, 3])?;
-        let shape = signed(&[batch, length, heads * size]);
+        let shape = signed(&[batch, length, heads.saturating_mul(size)]);
         call.apply_to(op::Reshape { shape, allow_zero: true }, &[together])?
     } else {
         call.apply_to(by_head, &[result])?
     };
-    Ok([y[0], keys, values].into_iter().chain(shown).collect())
+    let mut outputs = vec![y[0]];
+    for (index, tensor) in [keys, values].into_iter().chain(shown).enumerate() {
+        outputs.push(call.as_output(index + 1, tensor)?);
+    }
+    Ok(outputs)
 }
 
 /// Inputs: x, cosines, sines, optionally positions.
@@ -209,7 +215,7 @@ pub(super) fn microsoft_rotary_embedding(call: &mut Call<'_>) -> Outputs {
     let inputs = [cos, call.input(3)?, positions];
     let heads = match call.int("num_heads")?.unwrap_or(0) {
         0 => {
-            let size = call.ty(cos).shape.last().copied().unwrap_or(0) * 2;
+            let size = call.ty(cos).shape.last().copied().unwrap_or(0).saturating_mul(2);
             call.ty(x).shape.last().and_then(|&all| all.checked_div(size))
         }
         _ => Some(call.count("num_heads")?),

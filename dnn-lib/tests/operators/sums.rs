@@ -84,9 +84,7 @@ fn reductions(axes: Vec<i64>) -> Vec<(Operator, fn(Vec<f32>) -> f32)> {
         (ReduceSumSquare { axes: axes.clone(), keep_dims }.into(), |v| {
             in_lanes(0.0, v.into_iter().map(|x| x * x), |a, b| a + b)
         }),
-        (ReduceLogSum { axes: axes.clone(), keep_dims }.into(), |v| {
-            log(in_lanes(0.0, v, |a, b| a + b))
-        }),
+        (ReduceLogSum { axes: axes.clone(), keep_dims }.into(), |v| log(in_lanes(0.0, v, |a, b| a + b))),
         (ReduceLogSumExp { axes, keep_dims }.into(), |v| {
             let m = in_lanes(f32::NEG_INFINITY, v.iter().copied(), max);
             let m = if m.is_infinite() { 0.0 } else { m };

@@ -21,9 +21,10 @@ pub fn check() {
 fn page(cases: &[Case], list: &List) -> String {
     let passes =
         |case: &&Case| !list.refused.contains_key(&case.name) && !list.deviations.contains_key(&case.name);
-    let mut page = "# Operators\n\nMade by a test from the compiler's tables and from `tests/conformance`; do not edit. How \
-                    numbers are computed is\nin [numerics.md](numerics.md). *Opset* is the oldest that is supported. *Types* are \
-                    those of the first input, and\n*tests* are ONNX's own node tests: how many pass, of how many.\n\n\
+    let mut page = "# Operators\n\n\
+                    Made by a test from the compiler's tables and from `tests/conformance`; do not edit. How numbers are\n\
+                    computed is in [numerics.md](numerics.md). *Opset* is the oldest that is supported. *Types* are those\n\
+                    of the first input, and *tests* are ONNX's own node tests: how many pass, of how many.\n\n\
                     | Operator | Opset | Types | Tests | |\n|---|---:|---|---:|---|\n"
         .to_owned();
     for operator in compiler::operators() {

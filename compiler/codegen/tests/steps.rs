@@ -164,7 +164,9 @@ fn elementary_functions_take_few_steps() {
         });
         let kernel = b.finish().unwrap();
         let each = bound(&kernel, 2).unwrap() - bound(&kernel, 1).unwrap();
-        assert!(each <= 40, "{}: {each} steps", function.name());
+        let common = [Function::Exp, Function::Tanh, Function::Sigmoid, Function::Erf].contains(&function);
+        let most = if common { 40 } else { 110 };
+        assert!(each <= most, "{}: {each} steps", function.name());
     }
 }
 

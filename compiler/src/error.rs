@@ -22,7 +22,7 @@ pub enum CompileError {
     Model(#[from] ModelError),
     /// The graph makes no sense. Those that are imported do.
     #[error(transparent)]
-    Graph(#[from] graph::GraphError),
+    Graph(Box<graph::GraphError>),
     /// A region is repeated too often.
     #[error(transparent)]
     Unroll(#[from] graph::passes::unroll::UnrollError),
@@ -44,6 +44,12 @@ pub enum CompileError {
     /// The program can't be written, which is an error in the compiler.
     #[error(transparent)]
     Program(#[from] dnn_lib::program::ProgramError),
+}
+
+impl From<graph::GraphError> for CompileError {
+    fn from(error: graph::GraphError) -> Self {
+        Self::Graph(Box::new(error))
+    }
 }
 
 /// A warning about a model that was accepted.

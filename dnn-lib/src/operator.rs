@@ -11,10 +11,11 @@
 //! table in `operator/elementwise` and an entry in the table below. Otherwise:
 //!
 //! 1. Write a file `operator/name.rs` with a struct of its attributes that implements [`Semantics`]: `infer`
-//! checks the inputs and gives the type of the output, `define` says what an element is, with the
-//! definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
-//! outputs implements [`Outputs`] instead, as `split.rs` does. 2. Add its `mod` and `use` lines and its entry
-//! in the table below. 3. Test it in `tests/operators` against a plain reference.
+//!    checks the inputs and gives the type of the output, `define` says what an element is, with the
+//!    definition's [`Builder`](crate::definition::Builder). `transpose.rs` is a short example. One with several
+//!    outputs implements [`Outputs`] instead, as `split.rs` does.
+//! 2. Add its `mod` and `use` lines and its entry in the table below.
+//! 3. Test it in `tests/operators` against a plain reference.
 //!
 //! A test then asks for its entry in the importer, unless the table calls it internal.
 
@@ -177,6 +178,7 @@ macro_rules! operators {
             /// The entry of this operator in the table.
             pub fn entry(&self) -> &'static OperatorEntry {
                 #[derive(Clone, Copy)]
+                #[expect(clippy::upper_case_acronyms, reason = "the names are those of ONNX")]
                 enum Index { $($name),+ }
                 let index = match self { $(Self::$name(_) => Index::$name),+ };
                 &Self::TABLE[index as usize]

@@ -151,6 +151,7 @@ fn a_loop_whose_length_is_data_has_no_bound() {
 #[test]
 fn elementary_functions_take_few_steps() {
     let ty = TensorType::new(DType::F32, [UNITS]);
+    let mut dear = Vec::new();
     for &function in Function::ALL {
         let mut b = Builder::new(function.name(), std::slice::from_ref(&ty), &ty, &[1]);
         let (lo, hi) = (b.lo(), b.hi());
@@ -165,9 +166,19 @@ fn elementary_functions_take_few_steps() {
         let kernel = b.finish().unwrap();
         let each = bound(&kernel, 2).unwrap() - bound(&kernel, 1).unwrap();
         let common = [Function::Exp, Function::Tanh, Function::Sigmoid, Function::Erf].contains(&function);
-        let most = if common { 40 } else { 110 };
-        assert!(each <= most, "{}: {each} steps", function.name());
+        let periodic = [Function::Sin, Function::Cos, Function::Tan].contains(&function);
+        let most = if common {
+            40
+        } else if periodic {
+            210
+        } else {
+            110
+        };
+        if each > most {
+            dear.push((function.name(), each));
+        }
     }
+    assert!(dear.is_empty(), "{dear:?}");
 }
 
 /// A branch reaches 4096 bytes; further jumps go through a register, in another block of code.

@@ -235,14 +235,14 @@ impl Import {
         Ok(pass)
     }
 
-    /// Some repetitions of the model, one after the other: whether to go on, what is carried, and the rows.
+    /// Some repetitions of the model, one after the other.
     fn block(
         &mut self,
         repetition: Repetition<'_>,
         (number, stride): (TensorId, u64),
         given: &[TensorId],
         body: &mut Body<'_>,
-    ) -> Result<(Option<TensorId>, Vec<TensorId>, Vec<Option<Collected>>), NodeError> {
+    ) -> Result<Block, NodeError> {
         let Repetition { label, times, wanted, reversed, .. } = repetition;
         let (mut pass, mut rows) = (Pass { carried: given.to_vec(), ..Pass::default() }, Vec::new());
         for index in 0..stride {
@@ -264,7 +264,8 @@ impl Import {
             }
             let reversed = reversed.get(index).is_some_and(|&reversed| reversed);
             let block = if stride == 1 { rows[0] } else { self.joined(label, rows, reversed)? };
-            let place = if reversed { self.from_the_end(label, number, times / stride)? } else { number };
+            let place =
+                if reversed { self.counted_from_the_end(label, number, times / stride)? } else { number };
             collected.push(Some(self.collect(label, (place, times / stride), block)?));
         }
         Ok((pass.go_on, pass.carried, collected))
@@ -356,7 +357,7 @@ impl Import {
     }
 
     /// The number of a repetition, counted from the last one.
-    pub(super) fn from_the_end(
+    pub(super) fn counted_from_the_end(
         &mut self,
         label: &str,
         number: TensorId,
@@ -400,6 +401,9 @@ impl Import {
         Err(NodeError::Rows { index, name: names[index].clone() })
     }
 }
+
+/// What some repetitions give: whether to go on, what is carried, and the rows.
+type Block = (Option<TensorId>, Vec<TensorId>, Vec<Option<Collected>>);
 
 /// A tensor of rows in the course of a Repeat.
 struct Collected {

@@ -67,7 +67,7 @@ impl<T: Elementwise> Semantics for T {
         let mut e = Formula { builder, dtypes: inputs.iter().map(|input| input.dtype).collect() };
         let mut y = self.formula(&mut e);
         if e.ty(y) == Type::Bool {
-            y = e.from_bool(y);
+            y = e.number_of(y);
         }
         Ok(e.builder.finish(y)?.into())
     }
@@ -136,7 +136,7 @@ impl Formula {
     }
 
     /// 0 or 1, of a truth value.
-    fn from_bool(&mut self, x: Value) -> Value {
+    fn number_of(&mut self, x: Value) -> Value {
         self.convert(crate::scalar::Conversion::FromBool, Type::I32, x)
     }
 

@@ -295,9 +295,7 @@ impl DynamicScale {
     /// The least or the largest of all elements and 0.
     fn extreme(b: &mut Builder, op: BinaryOp, shape: &[u64]) -> Value {
         let zero = b.f32(0.0);
-        b.in_lanes(op, shape.iter().copied(), zero, |b, at| {
-            b.load(Source::Input(0), at.iter().cloned().collect::<Vec<Affine>>())
-        })
+        b.in_lanes(op, shape.iter().copied(), zero, |b, at| b.load(Source::Input(0), at.to_vec()))
     }
 }
 

@@ -49,7 +49,7 @@ impl Resample {
             return Err(Problem::Inputs { found: inputs.len(), expected: expected..=expected });
         }
         check_dtype(inputs, 0, &movable())?;
-        for number in 0..axes.len() {
+        for (number, &axis) in axes.iter().enumerate() {
             let table = self.table(number);
             check_dtype(inputs, table, &[DType::I64])?;
             let own = &inputs[table].shape;
@@ -57,7 +57,7 @@ impl Resample {
             check_shape(inputs, table, own.len() == 2 && taps > 0 && (self.weighted || taps == 1), || {
                 "must be a matrix, with one column if there are no weights".to_owned()
             })?;
-            check_not_empty(inputs, 0, axes[number] as usize, own[0] > 0)?;
+            check_not_empty(inputs, 0, axis as usize, own[0] > 0)?;
             if self.weighted {
                 check_dtype(inputs, table + 1, &[weights(inputs[0].dtype)])?;
                 let other = &inputs[table + 1].shape;

@@ -67,8 +67,11 @@ fn assert_near(found: &Tensor, right: &Tensor) {
     }
 }
 
+/// A reduction of a row.
+type Plain = fn(Vec<f32>) -> f32;
+
 /// Each reduction with its plain form.
-fn reductions(axes: Vec<i64>) -> Vec<(Operator, fn(Vec<f32>) -> f32)> {
+fn reductions(axes: Vec<i64>) -> Vec<(Operator, Plain)> {
     let (axes, keep_dims) = (Some(axes), true);
     vec![
         (ReduceSum { axes: axes.clone(), keep_dims }.into(), |v| in_lanes(0.0, v, |a, b| a + b)),
@@ -99,7 +102,7 @@ fn best(row: &[f32], better: impl Fn(f32, f32) -> bool, last: bool) -> i64 {
     for (place, &x) in row.iter().enumerate() {
         let own = row[found];
         let wins = (x.is_nan() && !own.is_nan()) || better(x, own);
-        let ties = !(own.is_nan() && !x.is_nan()) && !better(own, x);
+        let ties = (x.is_nan() || !own.is_nan()) && !better(own, x);
         if if last { ties } else { wins } {
             found = place;
         }

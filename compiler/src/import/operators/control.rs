@@ -196,7 +196,7 @@ fn one_scan(
     let all = call.import.repeat(repetition, first, &mut |import, number, carried| {
         let mut given: Vec<Option<TensorId>> = carried.iter().copied().map(Some).collect();
         for (rows, &backwards) in taken.iter_mut().zip(&form.backwards) {
-            let place = if backwards { import.from_the_end(&label, number, times)? } else { number };
+            let place = if backwards { import.counted_from_the_end(&label, number, times)? } else { number };
             given.push(Some(rows.take(import, &label, place)?));
         }
         let mut outputs = import.inside(&label, body, &given)?;

@@ -233,7 +233,8 @@ fn skip_simplified_layer_normalization(call: &mut Call<'_>) -> Outputs {
     let operator = op::RMSNormalization { axis: -1, epsilon: call.float("epsilon")?.unwrap_or(1e-12) };
     let (scale, outputs) = (call.input(2)?, call.node.outputs.clone());
     let y = call.apply_to(operator, &[sum, scale])?[0];
-    for (index, name) in outputs.iter().enumerate().take(3).skip(1).filter(|(_, name)| !name.is_empty()) {
+    let statistics = || outputs.iter().enumerate().take(3).skip(1);
+    if let Some((index, name)) = statistics().find(|(_, name)| !name.is_empty()) {
         return Err(NodeError::Output {
             index,
             name: name.clone(),

@@ -24,6 +24,9 @@ pub(super) const RNN: &[&str] = attributes!();
 pub(super) const GRU: &[&str] = attributes!("linear_before_reset");
 pub(super) const LSTM: &[&str] = attributes!("input_forget");
 
+/// One step of one direction: the next state from the input's part of the gates and the state.
+type Step = fn(&mut Cell<'_>, &Direction, TensorId, &[TensorId]) -> Result<Vec<TensorId>, NodeError>;
+
 /// A kind of layer.
 struct Kind {
     /// The number of matrices of weights.
@@ -32,8 +35,7 @@ struct Kind {
     activations: &'static [&'static str],
     /// The number of tensors of the state: the hidden one, and the cell.
     states: usize,
-    /// One step of one direction: the next state from the input's part of the gates and the state.
-    step: fn(&mut Cell<'_>, &Direction, TensorId, &[TensorId]) -> Result<Vec<TensorId>, NodeError>,
+    step: Step,
 }
 
 pub(super) fn rnn(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
@@ -378,7 +380,11 @@ fn layer(call: &mut Call<'_>, kind: &Kind) -> Result<Vec<TensorId>, NodeError> {
         let mut pass = Pass::default();
         let states = carried.chunks(kind.states);
         for ((direction, input), state) in directions.iter().zip(&mut inputs).zip(states) {
-            let time = if direction.backwards { import.from_the_end(&label, number, times)? } else { number };
+            let time = if direction.backwards {
+                import.counted_from_the_end(&label, number, times)?
+            } else {
+                number
+            };
             let input = input.take(import, &label, time)?;
             let mut cell = Cell { import, label: &label, hidden, clip };
             let mut next = (kind.step)(&mut cell, direction, input, state)?;

@@ -33,7 +33,7 @@ impl Elementwise for Cast {
     fn formula(&self, e: &mut Formula) -> Value {
         let [mut x] = e.elements();
         if e.ty(x) == Type::Bool {
-            x = e.from_bool(x);
+            x = e.number_of(x);
         }
         e.cast(e.dtype(), self.to, x)
     }

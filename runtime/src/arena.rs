@@ -8,9 +8,9 @@ use contracts::{
 };
 use evm::chain::{Chain, Outcome as Executed, Receipt};
 use game::dispute::{Assertion, Dispute, Payment, Standing, Terms};
-use game::{Challenge, Clocks, Game, Model, Move, Outcome, Protocol, Side};
+use game::{Challenge, Clocks, Game, Model, Move, Outcome, Protocol, Region, Side};
 use image::Image;
-use players::Computed;
+use players::{Computed, LoadedModel, is_by_root, region_root};
 use step::Root;
 
 use crate::failure::Failure;
@@ -60,6 +60,8 @@ pub struct Arena {
     service: Address,
     id: U256,
     request: Request,
+    /// Which outputs are answered by root.
+    by_root: u64,
     model: Model,
     inputs: Root,
     terms: Terms,
@@ -73,9 +75,11 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Starts a chain with the contracts, registers the model, and sends a request.
+    /// Starts a chain with the contracts, registers the model, and sends a request. What is too large for a
+    /// transaction is given by root.
     pub fn open(
         image: &Image,
+        loaded: &LoadedModel,
         model: &Model,
         inputs: Vec<Bytes>,
         commitment: Root,
@@ -97,6 +101,7 @@ impl Arena {
             service,
             id: U256::ONE,
             request: Request::default(),
+            by_root: too_large(loaded.outputs().iter().map(|region| region.bytes)),
             model: model.clone(),
             inputs: commitment,
             terms,
@@ -106,17 +111,25 @@ impl Arena {
             now: START,
             transactions: Vec::new(),
         };
-        let bytes = inputs.iter().map(|input| input.len() as u64).sum();
-        let about = format!("{} bytes of input", count(bytes));
+        let by_root = too_large(inputs.iter().map(|input| input.len() as u64));
+        let given = |(index, (region, data)): (u32, (&Region, Bytes))| match is_by_root(by_root, index) {
+            true => {
+                let root = contracts::word(region_root(region, &data));
+                Input { source: Source::Root, data: Bytes::copy_from_slice(&root[..]) }
+            }
+            false => Input { source: Source::Bytes, data },
+        };
+        let inputs: Vec<Input> = (0..).zip(loaded.inputs().iter().zip(inputs)).map(given).collect();
+        let bytes = inputs.iter().map(|input| input.data.len() as u64).sum();
+        let about = format!("{} bytes of input{}", count(bytes), roots(by_root));
         let order = Order {
             model: id,
             repetitions: model.repetitions,
-            byRoot: 0,
+            byRoot: new.by_root,
             callback: Address::ZERO,
             callbackGas: 0,
             callbackData: Bytes::new(),
         };
-        let inputs = inputs.into_iter().map(|data| Input { source: Source::Bytes, data }).collect();
         let call = IInferenceService::requestCall { order, inputs };
         let receipt = new.send(REQUESTER, "request", about, &call, FEE, false)?;
         let event = receipt.event::<IInferenceService::Requested>();
@@ -130,9 +143,10 @@ impl Arena {
         let call = IInferenceService::answerCall {
             id: self.id,
             request_: self.request.clone(),
-            outputs: computed.shown(0),
+            outputs: computed.shown(self.by_root),
         };
-        let about = format!("{} bytes of output", count(computed.bytes()));
+        let bytes = call.outputs.iter().map(|output| output.len() as u64).sum();
+        let about = format!("{} bytes of output{}", count(bytes), roots(self.by_root));
         self.send(account(side), "answer", about, &call, self.terms.asserter_bond, false)?;
         self.money[side as usize] -= self.terms.asserter_bond;
         let (asserter, model) = (account(side), self.model.clone());
@@ -385,4 +399,29 @@ fn account(side: Side) -> Address {
 /// The error if Rust and the contracts disagree, which must not happen.
 fn differ() -> Failure {
     Failure::new("the contract and the game in Rust disagree: please report this")
+}
+
+/// The parts that have to be given by root so that the others fit into a transaction: the largest ones.
+fn too_large(sizes: impl Iterator<Item = u64>) -> u64 {
+    /// What a transaction has besides.
+    const REST: u64 = 8 << 10;
+    let mut sizes: Vec<(u64, u32)> = sizes.zip(0..u64::BITS).collect();
+    sizes.sort_unstable();
+    let mut all: u64 = sizes.iter().map(|(size, _)| size).sum();
+    let mut mask = 0;
+    while all > chain::MOST_BYTES as u64 - REST
+        && let Some((size, index)) = sizes.pop()
+    {
+        all -= size;
+        mask |= 1 << index;
+    }
+    mask
+}
+
+/// What is said about parts that are given by root.
+fn roots(mask: u64) -> String {
+    match mask.count_ones() {
+        0 => String::new(),
+        count => format!(" ({count} by root)"),
+    }
 }

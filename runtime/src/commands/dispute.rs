@@ -281,7 +281,7 @@ impl<'a> Match<'a> {
     fn play(mut self) -> Result<Played, Failure> {
         let inputs = pack(self.loaded.inputs(), self.inputs);
         let commitment = self.challenger.inputs()?.commitment();
-        let mut arena = Arena::open(self.image, &self.model, inputs, commitment, self.arity)?;
+        let mut arena = Arena::open(self.image, &self.loaded, &self.model, inputs, commitment, self.arity)?;
         let claimed = self.loaded.result(&mut self.asserter)?;
         arena.answer(Side::Asserter, &claimed)?;
         self.announcer.announce(&arena.transactions)?;

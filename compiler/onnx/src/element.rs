@@ -48,7 +48,7 @@ pub(crate) fn from_code(code: i32) -> Result<DType, String> {
     }
 }
 
-/// [`from_code`] of an attribute's number.
+/// The element type that has a number in an attribute.
 pub fn element_type(code: i64) -> Result<DType, String> {
     i32::try_from(code).map_or_else(|_| Err(format!("code {code}")), from_code)
 }

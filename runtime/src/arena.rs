@@ -425,3 +425,18 @@ fn roots(mask: u64) -> String {
         count => format!(" ({count} by root)"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_parts_are_given_by_root_until_the_others_fit() {
+        let mask = |sizes: &[u64]| too_large(sizes.iter().copied());
+        assert_eq!(mask(&[]), 0);
+        assert_eq!(mask(&[50_000, 60_000]), 0);
+        assert_eq!(mask(&[60_000, 70_000, 60_000]), 0b010);
+        assert_eq!(mask(&[1 << 40, 3, 1 << 30]), 0b101);
+        assert_eq!(mask(&[u64::MAX >> 8; 64]), u64::MAX);
+    }
+}

@@ -1,8 +1,8 @@
 //! Translates between the game in Rust and the game on the chain.
 
 use crate::{
-    B256, Bytes, Game, IDisputeGame, IInferenceService, IModelRegistry, Model, Pick, Position, Program,
-    Request, SolCall as _, SolValue as _, U256,
+    B256, Bytes, Game, IDisputeGame, IInferenceService, IModelRegistry, Input, Model, Pick, Position,
+    Program, Request, SolCall as _, SolValue as _, Source, U256,
 };
 use game::dispute::Refused;
 use game::{Challenge, Illegal, Level, Move, Proven, Regions, Side};
@@ -12,6 +12,12 @@ use step::{Root, keccak};
 #[must_use]
 pub fn word(root: Root) -> B256 {
     B256::new(root.0)
+}
+
+/// An input that is given by its root.
+#[must_use]
+pub fn by_root(root: B256) -> Input {
+    Input { source: Source::Root, data: Bytes::copy_from_slice(&root[..]) }
 }
 
 /// Roots in the contracts' type.

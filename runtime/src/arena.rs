@@ -113,10 +113,7 @@ impl Arena {
         };
         let by_root = too_large(inputs.iter().map(|input| input.len() as u64));
         let given = |(index, (region, data)): (u32, (&Region, Bytes))| match is_by_root(by_root, index) {
-            true => {
-                let root = contracts::word(region_root(region, &data));
-                Input { source: Source::Root, data: Bytes::copy_from_slice(&root[..]) }
-            }
+            true => contracts::by_root(contracts::word(region_root(region, &data))),
             false => Input { source: Source::Bytes, data },
         };
         let inputs: Vec<Input> = (0..).zip(loaded.inputs().iter().zip(inputs)).map(given).collect();

@@ -1,5 +1,5 @@
-//! Compares functions with the correct results for all 2^32 inputs. A full run takes about two minutes on two
-//! cores for each function, nearly all of it for the right answers.
+//! Compares functions with the correct results for all 2^32 inputs. A full run takes half a minute to
+//! two minutes on two cores for each function, nearly all of it for the right answers.
 //!
 //! The right answer is that of the platform's `f64` functions, wherever their error cannot change how it is
 //! rounded to `f32`; the inputs that are left are those of `tests/hard_cases.txt`, with answers from MPFR.

@@ -5,8 +5,22 @@ use crate::math::Function;
 use crate::operator::error::{FLOATS, SINGLES, resolve_axis, same_dtype};
 use crate::operator::reduction::{first_of, is_larger};
 use crate::operator::{Meaning, Problem, Semantics};
-use crate::scalar::{BinaryOp, Ops, Type};
-use crate::tensor::TensorType;
+use crate::scalar::{BinaryOp, Ops, Type, Value};
+use crate::tensor::{DType, TensorType};
+
+/// The type of the output: that of the input, which has the axis.
+fn like_input(inputs: &[TensorType], axis: i64, dtypes: &[DType]) -> Result<TensorType, Problem> {
+    same_dtype(inputs, dtypes)?;
+    resolve_axis(axis, inputs[0].shape.len())?;
+    Ok(inputs[0].clone())
+}
+
+/// The input's element with another index along an axis.
+fn element(b: &mut Builder, axis: usize, index: &Affine) -> Value {
+    let mut at = b.indices();
+    at[axis] = index.clone();
+    b.load(Source::Input(0), at)
+}
 
 /// exp(x - max) / sum of exp(x - max), along an axis. The exponentials are correctly rounded and summed in 16
 /// lanes.
@@ -18,9 +32,7 @@ pub struct Softmax {
 
 impl Semantics for Softmax {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        same_dtype(inputs, SINGLES)?;
-        resolve_axis(self.axis, inputs[0].shape.len())?;
-        Ok(inputs[0].clone())
+        like_input(inputs, self.axis, SINGLES)
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
@@ -28,13 +40,8 @@ impl Semantics for Softmax {
         let size = output.shape[axis];
         let mut b = Builder::new("softmax", inputs, output);
         b.rows_along([axis]);
-        let along = |b: &Builder, index: &Affine| {
-            let mut at = b.indices();
-            at[axis] = index.clone();
-            at
-        };
         let lowest = b.f32(f32::NEG_INFINITY);
-        let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| b.load(Source::Input(0), along(b, &k[0])));
+        let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| element(b, axis, &k[0]));
         let max = b.stage(max);
         let (x, max) = (b.broadcast(0), b.of_row(max));
         let x = b.sub(x, max);
@@ -59,9 +66,7 @@ pub struct LogSoftmax {
 
 impl Semantics for LogSoftmax {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        same_dtype(inputs, SINGLES)?;
-        resolve_axis(self.axis, inputs[0].shape.len())?;
-        Ok(inputs[0].clone())
+        like_input(inputs, self.axis, SINGLES)
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
@@ -69,17 +74,12 @@ impl Semantics for LogSoftmax {
         let size = output.shape[axis];
         let mut b = Builder::new("logsoftmax", inputs, output);
         b.rows_along([axis]);
-        let element = |b: &mut Builder, index: &Affine| {
-            let mut at = b.indices();
-            at[axis] = index.clone();
-            b.load(Source::Input(0), at)
-        };
         let lowest = b.f32(f32::NEG_INFINITY);
-        let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| element(b, &k[0]));
+        let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| element(b, axis, &k[0]));
         let max = b.stage(max);
         let (m, zero) = (b.of_row(max), b.f32(0.0));
         let sum = b.in_lanes(BinaryOp::Add, [size], zero, |b, k| {
-            let x = element(b, &k[0]);
+            let x = element(b, axis, &k[0]);
             let x = b.sub(x, m);
             b.call(Function::Exp, x)
         });
@@ -101,9 +101,7 @@ pub struct Hardmax {
 
 impl Semantics for Hardmax {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        same_dtype(inputs, FLOATS)?;
-        resolve_axis(self.axis, inputs[0].shape.len())?;
-        Ok(inputs[0].clone())
+        like_input(inputs, self.axis, FLOATS)
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
@@ -111,9 +109,7 @@ impl Semantics for Hardmax {
         let mut b = Builder::new("hardmax", inputs, output);
         b.rows_along([axis]);
         let first = first_of(&mut b, output.dtype, output.shape[axis], (is_larger, false), |b, k| {
-            let mut at = b.indices();
-            at[axis] = k.clone();
-            b.load(Source::Input(0), at)
+            element(b, axis, k)
         });
         let first = b.stage(first);
         let (first, own) = (b.of_row(first), b.index(b.at(axis)));

@@ -59,8 +59,8 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         for (region, given) in model.inputs().iter().zip(given) {
             inputs.push(match given {
                 Given::Bytes(bytes) if args.by_root.is_none() => Input { source: Source::Bytes, data: bytes },
-                Given::Bytes(bytes) => root_input(contracts::word(region_root(region, &bytes))),
-                Given::Root(root) => root_input(root),
+                Given::Bytes(bytes) => contracts::by_root(contracts::word(region_root(region, &bytes))),
+                Given::Root(root) => contracts::by_root(root),
                 Given::Result { request, output: index } => {
                     earlier(&session, region, request, index, output).await?
                 }
@@ -183,10 +183,6 @@ fn require_answerable(model: &LoadedModel, mask: u64) -> Result<(), Failure> {
         count(chain::MOST_BYTES as u64)
     ));
     Err(failure.hint(format!("--output-by-root {name} asks for the root of the largest")))
-}
-
-fn root_input(root: B256) -> Input {
-    Input { source: Source::Root, data: Bytes::copy_from_slice(&root[..]) }
 }
 
 /// An output of an earlier request as an input.

@@ -84,8 +84,10 @@ fn axes(call: &Call<'_>, input: &[u64], kernel: &[u64]) -> Result<Vec<Axis>, Nod
     if !wanted.is_empty() && wanted.len() != rank {
         return Err(value_error("output_shape", &format!("{wanted:?}"), &format!("{rank} sizes")));
     }
-    if input.iter().chain(kernel).chain(wanted).any(|&size| size > MOST) {
-        return Err(value_error("kernel_shape", &format!("{kernel:?}"), "sizes up to 2^20"));
+    for (name, sizes) in [("input shape", input), ("kernel_shape", kernel), ("output_shape", wanted)] {
+        if sizes.iter().any(|&size| size > MOST) {
+            return Err(value_error(name, &format!("{sizes:?}"), "sizes up to 2^20"));
+        }
     }
     let signed = u64::cast_signed;
     (0..rank)

@@ -44,9 +44,8 @@ impl<'a, E: Element> Finish<'a, E> {
             |matrix: &&Matrix<'_, E>| matrix.rows() < out.rows().end || matrix.columns() < out.columns().end;
         match self.addends.iter().flatten().find(small) {
             None => Ok(()),
-            Some(matrix) => Err(Error::Mismatch {
-                left: [matrix.rows(), matrix.columns()],
-                right: [matrix.rows(), matrix.columns()],
+            Some(matrix) => Err(Error::Addend {
+                size: [matrix.rows(), matrix.columns()],
                 out: [out.rows().end, out.columns().end],
             }),
         }

@@ -66,6 +66,14 @@ pub enum Error {
         /// Elements from a row to the next one, and from a column to the next one.
         strides: [usize; 2],
     },
+    /// An addend doesn't cover the result.
+    #[error("an addend of {size:?} rows and columns can't be added to a result that ends at {out:?}")]
+    Addend {
+        /// Its rows and columns.
+        size: [usize; 2],
+        /// Where the rows and columns to be computed end.
+        out: [usize; 2],
+    },
     /// A convolution's sizes don't belong together, or are too large.
     #[error("a convolution can't have these sizes: {0:?}")]
     Geometry(Box<Geometry>),

@@ -398,6 +398,15 @@ fn what_does_not_fit_is_refused() {
             error.to_string(),
             "a result of [3, 4] rows and columns can't be part of the product of [3, 4] and [4, 3]"
         );
+        let addend = |shape, strides| [Some(Matrix::new(&elements, shape, strides).unwrap()), None];
+        let error = Finish::new(addend([3, 3], [1, 4]), false).unwrap_err();
+        assert_eq!(error.to_string(), "an addend's columns must be 0 or 1 elements apart, not 4");
+        for shape in [[2, 3], [3, 2]] {
+            let finish = Finish::new(addend(shape, [0, 1]), false).unwrap();
+            let window = Output::new(&mut out, [3, 3], 3).unwrap();
+            let error = multiply(&left, &panels, window, &finish, &mut |_| ()).unwrap_err();
+            assert_eq!(error, Error::Addend { size: shape, out: [3, 3] }, "{isa}");
+        }
         let window = Output::new(&mut out, [3, 3], 3).unwrap();
         assert!(multiply_unpacked(isa, &left, &left, window, &Finish::NONE, &mut |_| ()).is_err());
 

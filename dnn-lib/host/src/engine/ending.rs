@@ -18,8 +18,6 @@ pub(crate) struct Ending {
 #[derive(Debug)]
 struct Addend {
     input: usize,
-    /// Elements of the whole input.
-    elements: usize,
     /// Where the matrix starts that is added to a matrix of sums, by the indices of the stack.
     start: Linear,
     /// From a row to the next one, and from a column to the next one.
@@ -52,22 +50,10 @@ impl Ending {
             let strides = [stride(&start, plane.rows)?, stride(&start, plane.columns)?];
             let inside = |axis| plane.rows.iter().chain(plane.columns).any(|&(own, _)| own == axis);
             start.terms.retain(|&(axis, _)| !inside(axis));
-            let elements = dnn_lib::tensor::elements(&definition.inputs[input as usize].shape)? as usize;
-            (strides[1] <= 1).then_some(Addend { input: input as usize, elements, start, strides })
+            (strides[1] <= 1).then_some(Addend { input: input as usize, start, strides })
         });
         let addends: Vec<Addend> = addends.collect::<Option<_>>()?;
         (addends.len() <= MOST_ADDENDS).then_some(Self { addends, cut })
-    }
-
-    /// Whether an addend has memory in common with the output: then it must not be read as if nobody wrote to
-    /// it.
-    pub(crate) fn overlaps<E>(&self, inputs: &[*const u8], output: *const E, elements: usize) -> bool {
-        let range = |start: usize, elements: usize| start..start + elements * size_of::<E>();
-        let written = range(output.addr(), elements);
-        self.addends.iter().any(|addend| {
-            let read = range(inputs[addend.input].addr(), addend.elements);
-            read.start < written.end && written.start < read.end
-        })
     }
 
     /// What finishes the matrix of sums, of these rows and columns, at some indices of the stack.

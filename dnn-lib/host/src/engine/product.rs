@@ -27,12 +27,10 @@ pub(crate) struct Product {
     /// The inputs that are the factors.
     left: usize,
     right: usize,
-    /// The formula, whose last input are the sums; `None` if they are the output.
-    epilogue: Option<Program>,
-    /// The same in registers, if it is so simple.
+    /// The formula over the sums, if they aren't the output and it is simple enough for registers.
     ending: Option<Ending>,
-    /// Elements of the output.
-    elements: usize,
+    /// Any other formula; its last input are the sums.
+    epilogue: Option<Program>,
     /// The right factor, packed.
     packed: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -136,13 +134,13 @@ impl Product {
                 (Form::Image(Box::new(image)), left, right)
             }
         };
-        let epilogue = match epilogue(definition, &sum) {
-            Some(epilogue) => Some(translate(&epilogue)?),
+        let formula = epilogue(definition, &sum);
+        let ending = formula.as_ref().and_then(|_| form.ending(definition, &sum));
+        let epilogue = match formula.filter(|_| ending.is_none()) {
+            Some(formula) => Some(translate(&formula)?),
             None => None,
         };
-        let ending = epilogue.as_ref().and_then(|_| form.ending(definition, &sum));
-        let elements = dnn_lib::tensor::elements(&definition.output.shape)? as usize;
-        Some(Self { element: sum.element, form, left, right, epilogue, ending, elements, packed: None })
+        Some(Self { element: sum.element, form, left, right, ending, epilogue, packed: None })
     }
 
     /// The bytes of scratch memory that it needs.
@@ -231,15 +229,13 @@ impl Product {
     ) -> Result<(), contraction::Error> {
         let mut all = inputs.to_vec();
         all.push(output.cast_const().cast());
-        let apart = |ending: &&Ending| !ending.overlaps(inputs, output.cast_const(), self.elements);
-        let ending = self.ending.as_ref().filter(apart);
         // SAFETY: That of the caller. The sums are a part of the output that `Epilogue::run` sets.
         let machine = self
             .epilogue
             .as_ref()
-            .filter(|_| ending.is_none())
             .map(|program| unsafe { (program, Machine::new(program, isa, &all, output.cast(), memory)) });
         let count = self.epilogue.as_ref().map_or(0, |program| program.axes.sizes.len());
+        let ending = self.ending.as_ref();
         let mut epilogue = Epilogue { ending, inputs, machine, output, ranges: vec![0..1; count] };
         let packed = self.packed.as_ref().and_then(|packed| packed.downcast_ref::<Packed<E>>());
         let (left, right) = (inputs[self.left].cast::<E>(), inputs[self.right].cast::<E>());
@@ -291,11 +287,11 @@ impl<'a, E: Element> Epilogue<'a, E> {
     ///
     /// # Safety
     ///
-    /// Nothing writes to the inputs for as long as the result lives, except where they overlap the output.
+    /// Nothing writes to the inputs for as long as the result lives.
     #[expect(unsafe_code, reason = "tensors are in raw memory")]
     unsafe fn finish(&self, indices: &[i64], size: [usize; 2]) -> Result<Finish<'a, E>, contraction::Error> {
         let Some(ending) = self.ending else { return Ok(Finish::NONE) };
-        // SAFETY: That of the caller; the addends don't overlap the output, or `ending` wouldn't be there.
+        // SAFETY: That of the caller.
         unsafe { ending.finish(self.inputs, indices, size) }
     }
 

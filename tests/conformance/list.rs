@@ -71,7 +71,9 @@ impl List {
         let mut text = String::new();
         for (case, outcome) in outcomes {
             match (outcome, self.deviations.contains_key(&case.name)) {
-                (Outcome::Wrong(what), false) => text += &format!("{}: {what}\n", case.name),
+                (Outcome::Wrong(what), _) | (Outcome::Different(what), false) => {
+                    text += &format!("{}: {what}\n", case.name);
+                }
                 (Outcome::Passed, true) => {
                     text += &format!("{} passes: take it out of deviations.txt\n", case.name);
                 }

@@ -21,7 +21,9 @@ pub enum Outcome {
     Passed,
     /// The compiler does not take it.
     Refused(String),
-    /// It has a wrong result, or none.
+    /// All ways of running it agree on another result than the stored one.
+    Different(String),
+    /// They don't agree, or there is no result.
     Wrong(String),
 }
 
@@ -30,7 +32,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Passed => write!(f, "passed"),
             Self::Refused(reason) => write!(f, "refused: {reason}"),
-            Self::Wrong(what) => write!(f, "WRONG: {what}"),
+            Self::Different(what) | Self::Wrong(what) => write!(f, "WRONG: {what}"),
         }
     }
 }
@@ -48,7 +50,10 @@ pub fn run(case: &Case) -> Outcome {
             Ok((model, inputs, outputs)) => run_set(case, model, &inputs, &outputs),
             Err(reason) => Outcome::Refused(reason),
         });
-        outcomes.into_iter().find(|outcome| *outcome != Outcome::Passed).unwrap_or(Outcome::Passed)
+        let nothing = sets.is_empty().then(|| Outcome::Wrong("there is no data to compare with".to_owned()));
+        nothing
+            .or_else(|| outcomes.into_iter().find(|outcome| *outcome != Outcome::Passed))
+            .unwrap_or(Outcome::Passed)
     }));
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -87,7 +92,7 @@ fn run_set(case: &Case, model: Model, inputs: &[Tensor], expected: &[Tensor]) ->
     match everywhere(&compiled.image, &given) {
         Ok(outputs) => match check(case, &compiled, &outputs, expected) {
             Ok(()) => Outcome::Passed,
-            Err(what) => Outcome::Wrong(what),
+            Err(what) => Outcome::Different(what),
         },
         Err(what) => Outcome::Wrong(what),
     }

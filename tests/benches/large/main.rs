@@ -136,7 +136,7 @@ fn opened(path: &Path) {
     image.verify(|_| ()).expect("a good image");
     println!("verify={}", start.elapsed().as_secs_f64());
     let mut again = Interpreter::new(&image).expect("a machine");
-    again.set_pc(image.schedule[0].entry);
+    again.start(image.schedule[0].entry);
     again.run(image.schedule[0].bound);
     assert_eq!(again.state_root(), root, "the interpreter");
 }

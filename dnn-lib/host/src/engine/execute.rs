@@ -19,6 +19,8 @@ struct Block<'a> {
     dims: &'a [usize],
     /// The number of indices along each of `dims`.
     counts: [usize; DIMS],
+    /// The dimensions with more than one index, as bits.
+    open: u8,
     /// The lanes that are computed: all, or some of a row along the innermost dimension.
     first: usize,
     end: usize,
@@ -26,7 +28,10 @@ struct Block<'a> {
 
 impl<'a> Block<'a> {
     fn new(dims: &'a [usize], counts: [usize; DIMS]) -> Self {
-        Self { dims, counts, first: 0, end: counts[..dims.len()].iter().product() }
+        let open = |bits, (dim, &count): (usize, &usize)| bits | u8::from(count > 1) << dim;
+        let counts_of = &counts[..dims.len()];
+        let (open, end) = (counts_of.iter().enumerate().fold(0, open), counts_of.iter().product());
+        Self { dims, counts, open, first: 0, end }
     }
 
     /// The lanes of a row along the innermost dimension.
@@ -126,6 +131,9 @@ fn runs(block: &Block<'_>, steps: &[i64], mut each: impl FnMut(&Lanes)) {
 ///    an instruction is never moved out of a loop whose index or window it depends on. A tested one is
 ///    compared, a computed one is compared or clamped. What is between the elements of a run is in the same
 ///    tensor; in the place of the output, it is among the sums that are finished, which are side by side.
+/// 6. A slot that is still in a block has [`LANES`] lanes, and only operations and functions read it there. The
+///    operand of a function is still where its result is, or it is a constant, or all its lanes are there. Slots
+///    have room for so many lanes, since `Program::lanes` is at least that. The value of a stage is never still.
 pub(crate) struct Machine<'a> {
     program: &'a Program,
     isa: Isa,
@@ -249,6 +257,11 @@ impl<'a> Machine<'a> {
         self.at(slot, lane)
     }
 
+    /// Whether a slot has one vector, whose lanes are those of the whole block.
+    fn is_still(&self, slot: Slot, block: Block<'_>) -> bool {
+        self.program.differ[slot].is_some_and(|dims| dims & block.open == 0)
+    }
+
     fn steps(&mut self, code: &'a [Instr], block: Block<'a>) {
         for instr in code {
             match instr {
@@ -282,12 +295,17 @@ impl<'a> Machine<'a> {
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
     fn apply(&self, op: Op, to: Slot, from: [Slot; 4], block: Block<'_>) {
-        let at = |slot| self.at(slot, block.first);
+        let (first, count) = if self.is_still(to, block) { (0, LANES) } else { (block.first, block.count()) };
+        let at = |slot| match self.is_still(slot, block) {
+            true => (self.at(slot, 0).cast_const(), 0),
+            false => (self.at(slot, first).cast_const(), usize::MAX),
+        };
         // Not by `map`, whose result would be copied.
-        let [a, b, c, d] = from;
-        let from = [at(a).cast_const(), at(b).cast_const(), at(c).cast_const(), at(d).cast_const()];
-        let operands = Operands { count: block.count(), to: at(to), from };
-        // SAFETY: Facts 3 and 4. The target is no operand: each instruction has a target of its own, and an
+        let [(a, of_a), (b, of_b), (c, of_c), (d, of_d)] =
+            [at(from[0]), at(from[1]), at(from[2]), at(from[3])];
+        let (from, lanes) = ([a, b, c, d], [of_a, of_b, of_c, of_d]);
+        let operands = Operands { count, to: self.at(to, first), from, lanes };
+        // SAFETY: Facts 3, 4 and 6. The target is no operand: each instruction has a target of its own, and an
         // update is made only where nothing else uses the value that it changes. Only the last instruction of a
         // formula can write where sums are, to the same lanes as it reads.
         unsafe { vector::apply(self.level, op, operands) }
@@ -295,15 +313,16 @@ impl<'a> Machine<'a> {
 
     #[expect(unsafe_code, reason = "lanes are in untyped memory")]
     fn call(&self, function: dnn_lib::math::Function, to: Slot, from: Slot, block: Block<'_>) {
-        let (from, to) = (self.at(from, block.first).cast::<f32>(), self.at(to, block.first).cast::<f32>());
-        // SAFETY: Facts 3 and 4.
-        let y = unsafe { std::slice::from_raw_parts_mut(to, block.count()) };
+        let (first, count) = if self.is_still(to, block) { (0, LANES) } else { (block.first, block.count()) };
+        let (from, to) = (self.at(from, first).cast::<f32>(), self.at(to, first).cast::<f32>());
+        // SAFETY: Facts 3, 4 and 6.
+        let y = unsafe { std::slice::from_raw_parts_mut(to, count) };
         if from == to {
             // Sums that are finished in their place.
             return crate::lanes::apply_in_place(self.isa, function, y);
         }
-        // SAFETY: Facts 3 and 4. They are apart, as in `apply`.
-        let x = unsafe { std::slice::from_raw_parts(from.cast_const(), block.count()) };
+        // SAFETY: Facts 3, 4 and 6. They are apart, as in `apply`.
+        let x = unsafe { std::slice::from_raw_parts(from.cast_const(), count) };
         crate::lanes::apply(self.isa, function, x, y);
     }
 
@@ -381,6 +400,9 @@ impl<'a> Machine<'a> {
             }
         };
         let base = load.offset.at(&self.indices);
+        if self.is_still(load.to, block) {
+            return self.load_still(load, from, base);
+        }
         let apart = load.lanes.side_by_side && load.lanes.steps.iter().any(|&step| step != 0);
         if apart || !load.computed.is_empty() {
             return self.load_some(load, block, from, base);
@@ -401,6 +423,17 @@ impl<'a> Machine<'a> {
             return self.load_run(load, &lanes, from, base, whole);
         }
         runs(&block, &load.lanes.steps, |lanes| self.load_run(load, lanes, from, base, whole));
+    }
+
+    /// Loads an element that is the same for all lanes.
+    #[expect(unsafe_code, reason = "elements are in untyped memory")]
+    fn load_still(&mut self, load: &Load, from: *const u8, offset: i64) {
+        let run = Run::row(LANES, 0);
+        debug_assert!(in_tensor(load, offset, run), "{load:?}");
+        let from = from.wrapping_offset(offset.wrapping_mul(load.kind.bytes() as i64) as isize);
+        let to = self.own(load.to, 0);
+        // SAFETY: Facts 1, 2, 5 and 6.
+        unsafe { transfer::read(self.level, load.kind, run, from, to) }
     }
 
     /// Which elements of a block are in range.

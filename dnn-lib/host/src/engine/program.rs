@@ -28,6 +28,9 @@ pub(crate) struct Program {
     pub lanes: usize,
     /// The offset of each slot in scratch memory, and the bytes of its lanes.
     pub slots: Vec<(usize, usize)>,
+    /// Along which dimensions of a block the lanes of each slot differ, as bits. If it has one index along all of
+    /// them, the slot has one vector of equal lanes. `None` if all lanes are always there.
+    pub differ: Vec<Option<u8>>,
     /// The bits that all lanes of a slot always have.
     pub constants: Vec<(Slot, u64)>,
     /// The offset of a register of a reduction in scratch memory.

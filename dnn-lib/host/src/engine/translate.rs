@@ -2,6 +2,7 @@
 
 mod blocks;
 mod reductions;
+mod still;
 
 use std::collections::HashMap;
 
@@ -138,12 +139,13 @@ impl Translator<'_> {
         }
         let register = self.reserve(LANES * 8)?;
         let scratch = self.reserve(0)?;
-        let constants = self.constants.iter().map(|(&(bits, _), &slot)| (slot, bits)).collect();
+        let constants: Vec<_> = self.constants.iter().map(|(&(bits, _), &slot)| (slot, bits)).collect();
         let output = definition.output_axes().map(|axis| (axis.index(), self.axes.sizes[axis.index()]));
         Some(Program {
             output: output.filter(|&(_, size)| size != 1).collect(),
             axes: self.axes,
             outer: self.outer,
+            differ: still::still(&stages, &constants, self.slots.len()),
             stages,
             lanes: self.lanes,
             slots: self.slots,

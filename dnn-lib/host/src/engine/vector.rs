@@ -77,6 +77,9 @@ pub(crate) struct Operands {
     pub count: usize,
     pub to: *mut u8,
     pub from: [*const u8; 4],
+    /// Which bits of a lane's number say where it is in an operand: all, or none for one whose lanes are equal
+    /// and which has one vector of them.
+    pub lanes: [usize; 4],
 }
 
 /// What is computed for each lane, so many lanes at a time that a compiler keeps them in registers.
@@ -183,7 +186,7 @@ macro_rules! lanewise {
             #[inline(always)]
             unsafe fn compute<const COUNT: usize>(&self, at: usize) -> [R; COUNT] {
                 // SAFETY: That of the caller.
-                let operands = unsafe { ($(lanes::<$of, COUNT>(lanewise!(self.0, $operand), at),)+) };
+                let operands = unsafe { ($(lanes::<$of, COUNT>(lanewise!(self.0, $operand), lanewise!(at self.0, at, $operand)),)+) };
                 // Not `array::from_fn`, which isn't always compiled for the set of vector instructions.
                 let mut results = [R::default(); COUNT];
                 for (lane, result) in results.iter_mut().enumerate() {
@@ -193,6 +196,8 @@ macro_rules! lanewise {
             }
         }
     )+};
+    (at $operands:expr, $at:ident, to) => { $at };
+    (at $operands:expr, $at:ident, $index:tt) => { $at & $operands.lanes[$index] };
     ($operands:expr, to) => { $operands.to.cast_const() };
     ($operands:expr, $index:tt) => { $operands.from[$index] };
     (call $f:expr, $operands:ident, $lane:ident, $a:tt) => { ($f)($operands.0[$lane]) };
@@ -217,7 +222,8 @@ lanewise! {
 
 /// # Safety
 ///
-/// Of all methods: the target and the operands that the function takes are `count` initialised lanes of its types.
+/// Of all methods: the target and the operands that the function takes are `count` initialised lanes of its types;
+/// operands without numbers of lanes are 16.
 /// Nothing else accesses the target or writes to the others meanwhile. The target is an operand, or apart from it.
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 impl Operands {
@@ -686,8 +692,8 @@ compiled! {
     ///
     /// # Safety
     ///
-    /// The operands that the operation has are `count` initialised and aligned lanes of its types, and so is
-    /// the target. Nothing else accesses the target or writes to the operands meanwhile. The target is an operand,
+    /// The operands that the operation has are `count` initialised and aligned lanes of its types, or 16 where
+    /// `lanes` is 0, and so is the target, with `count`. Nothing else accesses the target or writes to the operands meanwhile. The target is an operand,
     /// or does not overlap it.
     pub(crate) unsafe fn apply(op: Op, operands: Operands) = each_lane;
 }

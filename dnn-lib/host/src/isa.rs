@@ -15,10 +15,12 @@ pub(crate) enum Level {
     Avx2,
     /// AVX-512 with F, BW, DQ and VL: registers of sixteen f32.
     Avx512,
+    /// The same, and VNNI, which adds products of bytes.
+    Vnni,
 }
 
 /// Every set, from the narrowest to the widest.
-const LEVELS: [Level; 3] = [Level::Portable, Level::Avx2, Level::Avx512];
+const LEVELS: [Level; 4] = [Level::Portable, Level::Avx2, Level::Avx512, Level::Vnni];
 
 /// The environment variable that names the set to use.
 pub const VARIABLE: &str = "OPML_ISA";
@@ -59,6 +61,7 @@ impl Isa {
             Level::Portable => "portable",
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
+            Level::Vnni => "avx512vnni",
         }
     }
 
@@ -90,6 +93,7 @@ fn has(level: Level) -> bool {
         Level::Portable => true,
         Level::Avx2 => avx2,
         Level::Avx512 => avx2 && avx512,
+        Level::Vnni => avx2 && avx512 && std::arch::is_x86_feature_detected!("avx512vnni"),
     }
 }
 

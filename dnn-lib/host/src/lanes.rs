@@ -41,7 +41,7 @@ pub(crate) trait Lanes: Arithmetic + Copy {
 pub fn apply(isa: Isa, function: Function, x: &[f32], y: &mut [f32]) {
     match isa.level() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => avx512::LOOPS[function as usize](Avx512::new(isa), x, y),
+        Level::Avx512 | Level::Vnni => avx512::LOOPS[function as usize](Avx512::new(isa), x, y),
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => avx2::LOOPS[function as usize](Avx2::new(isa), x, y),
         _ => portable::LOOPS[function as usize](Portable, x, y),

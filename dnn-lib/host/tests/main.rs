@@ -4,5 +4,6 @@ mod cases;
 mod check;
 mod formulas;
 mod halves;
+mod integers;
 mod operations;
 mod random;

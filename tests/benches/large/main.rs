@@ -236,7 +236,8 @@ hashed again.
 
     OPML_BLESS=1 cargo bench -p opml-tests --bench large
 
-wrote this page on {today}, on this computer: {computer}.
+wrote this page on {today}, on this computer:
+{computer}.
 
 The image is synthetic: layers of 64 MiB of random weights, and one big step per layer that adds them up.
 Every figure is the median of {ROUNDS} new processes. The file is in the system's cache as far as it fits.

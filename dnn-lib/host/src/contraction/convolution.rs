@@ -49,7 +49,7 @@ impl<E: Element> Convolution<E> {
         };
         let weights = if let Some(shallow) = Shallow::new(isa, &geometry, weights) {
             Weights::Shallow(shallow)
-        } else if Self::is_matrix(isa, &geometry) {
+        } else if !E::ARE_BYTES && Self::is_matrix(isa, &geometry) {
             Weights::Matrix(weights.to_vec())
         } else {
             let (channels, filters) = (geometry.group_channels(), geometry.group_filters());

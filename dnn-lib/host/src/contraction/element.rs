@@ -1,11 +1,16 @@
 //! What contractions are computed in.
+//!
+//! Bytes are taken four at a time. So a sum of their products is one of fewer, larger elements, and the layouts,
+//! tiles and blocks are those of floats.
 
 use crate::contraction::vector::Vector;
 
-/// A type of floating-point numbers that contractions are computed in: f32 and f64.
+/// What contractions are computed in: f32, f64, and four bytes.
 pub trait Element: Copy + Send + Sync + PartialEq + std::fmt::Debug + sealed::Registers {
     /// +0, where every sum starts.
     const ZERO: Self;
+    /// Whether it is four bytes. Then factors can't change places.
+    const ARE_BYTES: bool;
 
     /// `self * factor + acc`, rounded once.
     #[must_use]
@@ -36,6 +41,8 @@ pub(super) mod sealed {
         type Avx2: Vector<Element = Self>;
         #[cfg(target_arch = "x86_64")]
         type Avx512: Vector<Element = Self>;
+        #[cfg(target_arch = "x86_64")]
+        type Vnni: Vector<Element = Self>;
     }
 }
 
@@ -43,6 +50,7 @@ macro_rules! element {
     ($type:ident, $nan:literal, $infinity:literal) => {
         impl Element for $type {
             const ZERO: Self = 0.0;
+            const ARE_BYTES: bool = false;
 
             #[inline(always)]
             fn fused(self, factor: Self, acc: Self) -> Self {
@@ -70,3 +78,38 @@ macro_rules! element {
 
 element!(f32, 0x7fc0_0000, 0x7f80_0000);
 element!(f64, 0x7ff8_0000_0000_0000, 0x7ff0_0000_0000_0000);
+
+/// Four bytes that are factors, the lowest one first; or a sum of 32 bits. Left factors have no sign, right ones
+/// have one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Quad(pub u32);
+
+impl Element for Quad {
+    const ZERO: Self = Self(0);
+    const ARE_BYTES: bool = true;
+
+    /// The sum of `acc` and the products of the four bytes, modulo 2^32.
+    #[inline(always)]
+    fn fused(self, factor: Self, acc: Self) -> Self {
+        let (left, right) = (self.0.to_le_bytes(), factor.0.to_le_bytes());
+        let products =
+            left.into_iter().zip(right).map(|(left, right)| i32::from(left) * i32::from(right as i8));
+        Self(products.fold(acc.0, |sum, product| sum.wrapping_add_signed(product)))
+    }
+
+    #[inline(always)]
+    fn added(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+
+    #[inline(always)]
+    fn cut(self) -> Self {
+        Self(self.0.cast_signed().max(0).cast_unsigned())
+    }
+
+    #[inline(always)]
+    fn canonical(self) -> Self {
+        self
+    }
+}

@@ -99,9 +99,9 @@ impl<'a, E: Element> Finish<'a, E> {
             Level::Avx2 => unsafe { self.avx2(sums) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the set was found on this processor.
-            Level::Avx512 => unsafe { self.avx512(sums) },
+            Level::Avx512 | Level::Vnni => unsafe { self.avx512(sums) },
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 | Level::Avx512 => unreachable!("sets of another processor"),
+            Level::Avx2 | Level::Avx512 | Level::Vnni => unreachable!("sets of another processor"),
         }
     }
 

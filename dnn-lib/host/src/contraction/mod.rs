@@ -4,7 +4,8 @@
 //! ordered by kernel row, kernel column, channel), by one fused multiply-add each. Sums that are interrupted
 //! are stored and go on later; they are never added together. Lanes, tiles, blocks and windows run over
 //! outputs. So the bits are those of the plain loop, whatever the set of vector instructions and however
-//! outputs are split. NaNs are canonical when they are stored.
+//! outputs are split. NaNs are canonical when they are stored. Products of bytes are added four at a time, modulo
+//! 2^32, where any order is the same.
 //!
 //! The micro-kernel is in `tile`: one text for all sets. What is around it is plain code that brings
 //! factors into the layout that it reads.
@@ -24,7 +25,7 @@ mod turn;
 mod vector;
 
 pub use convolution::Convolution;
-pub use element::Element;
+pub use element::{Element, Quad};
 pub use finish::{Finish, MOST_ADDENDS};
 pub use geometry::Geometry;
 pub use matmul::{multiply, multiply_unpacked};

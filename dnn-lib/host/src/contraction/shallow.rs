@@ -123,9 +123,12 @@ pub fn convolve<E: Element>(isa: Isa, band: Band<'_, '_, E>, epilogue: Epilogue<
         Level::Avx2 => unsafe { avx2(band, epilogue) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the set was found on this processor.
-        Level::Avx512 => unsafe { avx512(band, epilogue) },
+        Level::Vnni if const { E::ARE_BYTES } => unsafe { vnni(band, epilogue) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the set was found on this processor.
+        Level::Avx512 | Level::Vnni => unsafe { avx512(band, epilogue) },
         #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx2 | Level::Avx512 => unreachable!("sets of another processor"),
+        Level::Avx2 | Level::Avx512 | Level::Vnni => unreachable!("sets of another processor"),
     }
 }
 
@@ -141,6 +144,13 @@ fn avx2<E: Element>(band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
 fn avx512<E: Element>(band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
     // SAFETY: the processor has the set.
     unsafe { planes::<E::Avx512>(band, epilogue) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+fn vnni<E: Element>(band: Band<'_, '_, E>, epilogue: Epilogue<'_, E>) {
+    // SAFETY: the processor has the set.
+    unsafe { planes::<E::Vnni>(band, epilogue) }
 }
 
 /// # Safety

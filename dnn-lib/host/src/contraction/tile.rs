@@ -78,8 +78,10 @@ impl Shape {
             Level::Avx2 => shape::<E::Avx2>(),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => shape::<E::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Vnni => shape::<E::Vnni>(),
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 | Level::Avx512 => unreachable!("sets of another processor"),
+            Level::Avx2 | Level::Avx512 | Level::Vnni => unreachable!("sets of another processor"),
         }
     }
 
@@ -133,9 +135,11 @@ fn of_isa<E: Element, const R: usize, const P: usize, const W: usize>(isa: Isa) 
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => avx2::<E, R, P, W>,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => avx512::<E, R, P, W>,
+        Level::Vnni if const { E::ARE_BYTES } => vnni::<E, R, P, W>,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 | Level::Vnni => avx512::<E, R, P, W>,
         #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx2 | Level::Avx512 => unreachable!("sets of another processor"),
+        Level::Avx2 | Level::Avx512 | Level::Vnni => unreachable!("sets of another processor"),
     }
 }
 
@@ -167,6 +171,17 @@ unsafe fn avx2<E: Element, const R: usize, const P: usize, const W: usize>(call:
 unsafe fn avx512<E: Element, const R: usize, const P: usize, const W: usize>(call: &Call<'_, E>) {
     // SAFETY: the caller's.
     unsafe { tile::<E::Avx512, R, P, W>(call) }
+}
+
+/// # Safety
+///
+/// Those of [`Kernel`], and the processor has the instructions: it is reached through an [`Isa`] that says
+/// so.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+unsafe fn vnni<E: Element, const R: usize, const P: usize, const W: usize>(call: &Call<'_, E>) {
+    // SAFETY: the caller's.
+    unsafe { tile::<E::Vnni, R, P, W>(call) }
 }
 
 /// The one text of all kernels.

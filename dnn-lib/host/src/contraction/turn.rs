@@ -32,9 +32,9 @@ pub unsafe fn turn<E: Element>(
         Level::Avx2 => unsafe { avx2([rows, columns], from, to) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the caller's; the set was found on this processor.
-        Level::Avx512 => unsafe { avx512([rows, columns], from, to) },
+        Level::Avx512 | Level::Vnni => unsafe { avx512([rows, columns], from, to) },
         #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx2 | Level::Avx512 => unreachable!("sets of another processor"),
+        Level::Avx2 | Level::Avx512 | Level::Vnni => unreachable!("sets of another processor"),
     }
 }
 

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "instructions beyond the baseline")]
 #![expect(clippy::needless_range_loop, reason = "indices say which register is meant")]
 
-use crate::contraction::element::{Element, sealed::Registers};
+use crate::contraction::element::{Element, Quad, sealed::Registers};
 use crate::contraction::turn::Place;
 
 /// Rows and columns of the matrices that are turned at once.
@@ -175,6 +175,8 @@ impl Registers for f32 {
     type Avx2 = x86::Avx2F32;
     #[cfg(target_arch = "x86_64")]
     type Avx512 = x86::Avx512F32;
+    #[cfg(target_arch = "x86_64")]
+    type Vnni = x86::Avx512F32;
 }
 
 impl Registers for f64 {
@@ -183,11 +185,24 @@ impl Registers for f64 {
     type Avx2 = x86::Avx2F64;
     #[cfg(target_arch = "x86_64")]
     type Avx512 = x86::Avx512F64;
+    #[cfg(target_arch = "x86_64")]
+    type Vnni = x86::Avx512F64;
+}
+
+impl Registers for Quad {
+    type Portable = Scalars<Self>;
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = x86::Avx2Quads;
+    // Without VNNI, wider registers are no faster than what brings bytes into them.
+    #[cfg(target_arch = "x86_64")]
+    type Avx512 = x86::Avx2Quads;
+    #[cfg(target_arch = "x86_64")]
+    type Vnni = x86::VnniQuads;
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Place, SQUARE, Vector, turn_one_by_one};
+    use super::{Place, Quad, SQUARE, Vector, turn_one_by_one};
     use std::arch::x86_64::*;
 
     macro_rules! vector {
@@ -251,6 +266,7 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                #[allow(unused_unsafe, reason = "some elements are canonical")]
                 unsafe fn canonical(self) -> Self {
                     let $value = self.0;
                     // SAFETY: the caller vouches for the processor.
@@ -484,5 +500,102 @@ mod x86 {
             let odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
             (_mm512_permutex2var_pd(a, even, b), _mm512_permutex2var_pd(a, odd, b))
         }
+    }
+
+    /// The sums plus the products of four bytes each.
+    ///
+    /// # Safety
+    ///
+    /// The processor has AVX2.
+    #[inline(always)]
+    unsafe fn fused_quads(left: __m256i, right: __m256i, sums: __m256i) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe {
+            // Even and odd bytes, as words; products of words don't overflow, and neither do sums of two.
+            let even = _mm256_and_si256(left, _mm256_set1_epi16(0xff));
+            let odd = _mm256_srli_epi16::<8>(left);
+            let even_right = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(right));
+            let odd_right = _mm256_srai_epi16::<8>(right);
+            let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(even, even_right));
+            _mm256_add_epi32(sums, _mm256_madd_epi16(odd, odd_right))
+        }
+    }
+
+    /// What the macro wants to call by one name, of quads.
+    ///
+    /// # Safety
+    ///
+    /// Of all of them: the processor has AVX2, or AVX-512 with VNNI; the elements can be read or written.
+    mod quads {
+        use super::{Place, Quad, SQUARE, turn_one_by_one, turn_whole};
+        use std::arch::x86_64::*;
+
+        macro_rules! named {
+            ($($name:ident($($x:ident: $ty:ty),*) $(-> $result:ty)? = $body:expr;)+) => {$(
+                #[inline(always)]
+                pub unsafe fn $name($($x: $ty),*) $(-> $result)? {
+                    // SAFETY: the caller's.
+                    unsafe { $body }
+                }
+            )+};
+        }
+        named! {
+            splat256(x: Quad) -> __m256i = _mm256_set1_epi32(x.0.cast_signed());
+            load256(from: *const Quad) -> __m256i = _mm256_loadu_si256(from.cast());
+            store256(to: *mut Quad, x: __m256i) = _mm256_storeu_si256(to.cast(), x);
+            splat512(x: Quad) -> __m512i = _mm512_set1_epi32(x.0.cast_signed());
+            load512(from: *const Quad) -> __m512i = _mm512_loadu_si512(from.cast());
+            store512(to: *mut Quad, x: __m512i) = _mm512_storeu_si512(to.cast(), x);
+            fused512(left: __m512i, right: __m512i, sums: __m512i) -> __m512i =
+                _mm512_dpbusd_epi32(sums, left, right);
+            turn(size: [usize; 2], from: Place<*const Quad>, to: Place<*mut Quad>) = {
+                if size == [SQUARE; 2] {
+                    let from = Place { start: from.start.cast(), stride: from.stride };
+                    turn_whole(from, Place { start: to.start.cast(), stride: to.stride });
+                } else {
+                    turn_one_by_one(size, from, to);
+                }
+            };
+        }
+    }
+    use quads::{fused512, load256, load512, splat256, splat512, store256, store512};
+
+    vector! {
+        /// Eight quads in an AVX register.
+        Avx2Quads(__m256i) of 8 Quad, 4 rows,
+        splat256, load256, store256, fused_quads, _mm256_add_epi32,
+        |sum| _mm256_max_epi32(sum, _mm256_setzero_si256()),
+        |value| value,
+        __m256i = |lanes| {
+            let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(lanes as i32), bits), bits)
+        },
+        |from, mask| _mm256_maskload_epi32(from.cast(), mask),
+        |a, b, c, mask| _mm256_blendv_epi8(c, fused_quads(a, b, c), mask),
+        |vector, to, count| super::store_by_copy(vector, to, count),
+        |a, b| {
+            let (a, b) = (_mm256_castsi256_ps(a), _mm256_castsi256_ps(b));
+            let part = |halves| _mm256_permute4x64_epi64::<0xd8>(_mm256_castps_si256(halves));
+            (part(_mm256_shuffle_ps::<0x88>(a, b)), part(_mm256_shuffle_ps::<0xdd>(a, b)))
+        },
+        |size, from, to| quads::turn(size, from, to)
+    }
+
+    vector! {
+        /// Sixteen quads in an AVX-512 register.
+        VnniQuads(__m512i) of 16 Quad, 14 rows,
+        splat512, load512, store512, fused512, _mm512_add_epi32,
+        |sum| _mm512_max_epi32(sum, _mm512_setzero_si512()),
+        |value| value,
+        __mmask16 = |lanes| lanes as u16,
+        |from, mask| _mm512_maskz_loadu_epi32(mask, from.cast()),
+        |a, b, c, mask| _mm512_mask_blend_epi32(mask, c, fused512(a, b, c)),
+        |vector, to, count| _mm512_mask_storeu_epi32(to.cast(), Self::mask(first(count)), vector.0),
+        |a, b| {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            (_mm512_permutex2var_epi32(a, even, b), _mm512_permutex2var_epi32(a, odd, b))
+        },
+        |size, from, to| quads::turn(size, from, to)
     }
 }

@@ -15,13 +15,25 @@ pub(crate) struct Ending {
     cut: bool,
 }
 
+/// A matrix of an input's elements, which belong to those of a matrix of sums.
 #[derive(Debug)]
-struct Addend {
-    input: usize,
-    /// Where the matrix starts that is added to a matrix of sums, by the indices of the stack.
-    start: Linear,
+pub(super) struct Addend {
+    pub(super) input: usize,
+    /// Where it starts, by the indices of the stack.
+    pub(super) start: Linear,
     /// From a row to the next one, and from a column to the next one.
-    strides: [usize; 2],
+    pub(super) strides: [usize; 2],
+}
+
+impl Addend {
+    /// `None` if elements aren't evenly apart. `start` is the place of an element.
+    pub(super) fn new(load: &Load, plane: &Plane<'_>, mut start: Linear) -> Option<Self> {
+        let Source::Input(input) = load.from else { return None };
+        let strides = [stride(&start, plane.rows)?, stride(&start, plane.columns)?];
+        let inside = |axis| plane.rows.iter().chain(plane.columns).any(|&(own, _)| own == axis);
+        start.terms.retain(|&(axis, _)| !inside(axis));
+        Some(Self { input: input as usize, start, strides })
+    }
 }
 
 /// Which axes are the rows and the columns of a matrix of sums, outermost first, with their sizes.
@@ -31,12 +43,11 @@ pub(crate) struct Plane<'a> {
 }
 
 impl Ending {
-    /// `None` if a definition does anything else with its sum. `linear` is the place of an element in an input.
+    /// `None` if a definition does anything else with its sum. `addend` is the matrix of a load's elements.
     pub(crate) fn new(
         definition: &Definition,
         sum: Value,
-        plane: &Plane<'_>,
-        linear: impl Fn(&Load) -> Linear,
+        addend: impl Fn(&Load) -> Option<Addend>,
     ) -> Option<Self> {
         let stage = definition.stages.first()?;
         let chain = Chain { definition, steps: &stage.steps, sum };
@@ -44,16 +55,10 @@ impl Ending {
             Some(value) => (value, true),
             None => (stage.value, false),
         };
-        let addends = chain.loads(uncut)?.into_iter().map(|load| {
-            let Source::Input(input) = load.from else { return None };
-            let mut start = linear(load);
-            let strides = [stride(&start, plane.rows)?, stride(&start, plane.columns)?];
-            let inside = |axis| plane.rows.iter().chain(plane.columns).any(|&(own, _)| own == axis);
-            start.terms.retain(|&(axis, _)| !inside(axis));
-            (strides[1] <= 1).then_some(Addend { input: input as usize, start, strides })
-        });
+        let addends = chain.loads(uncut)?.into_iter().map(addend);
         let addends: Vec<Addend> = addends.collect::<Option<_>>()?;
-        (addends.len() <= MOST_ADDENDS).then_some(Self { addends, cut })
+        let side_by_side = addends.iter().all(|addend| addend.strides[1] <= 1);
+        (side_by_side && addends.len() <= MOST_ADDENDS).then_some(Self { addends, cut })
     }
 
     /// What finishes the matrix of sums, of these rows and columns, at some indices of the stack.

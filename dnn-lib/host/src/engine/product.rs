@@ -1,29 +1,36 @@
 //! Definitions that are contractions: an ascending sum of products that ends in a formula. Micro-kernels compute
 //! the sums, and the vector program of the formula runs on them while they are in the cache.
 
+mod integers;
+
 use std::any::Any;
 use std::ops::Range;
 
-use dnn_lib::definition::{Affine, Axis, Coordinate, Definition, Load, Order, Reduction, Source, Step};
+use dnn_lib::definition::{
+    Affine, Axis, Coordinate, Definition, Load, Order, Reduction, Source, Step,
+};
 use dnn_lib::scalar::{Const, Expr, Type};
 use dnn_lib::tensor::{DType, TensorType};
 
 use super::axes::{Axes, Linear, offset, single, strides};
-use super::ending::{Ending, Plane};
+use super::ending::{Addend, Ending, Plane};
 use super::execute::Machine;
 use super::program::Program;
 use super::translate::translate;
 use crate::Isa;
 use crate::contraction::{
-    self, Convolution, Element, Finish, Geometry, Matrix, Output, Panels, multiply, multiply_unpacked,
+    self, Convolution, Element, Finish, Geometry, Matrix, Output, Panels, Quad, multiply, multiply_unpacked,
 };
+use integers::Integers;
 
 /// A contraction.
 #[derive(Debug)]
 pub(crate) struct Product {
-    /// The type of the sums, of the factors and of the output.
+    /// The type of the sums. Floats are of the same type as factors and output.
     element: Type,
     form: Form,
+    /// If the factors are bytes.
+    integers: Option<Integers>,
     /// The inputs that are the factors.
     left: usize,
     right: usize,
@@ -31,6 +38,8 @@ pub(crate) struct Product {
     ending: Option<Ending>,
     /// Any other formula; its last input are the sums.
     epilogue: Option<Program>,
+    /// The bytes of scratch memory for all sums, if they aren't where the output is.
+    sums: usize,
     /// The right factor, packed.
     packed: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -42,27 +51,22 @@ enum Form {
 }
 
 impl Form {
-    /// What is done to the sums, if it is simple.
-    fn ending(&self, definition: &Definition, sum: &Sum<'_>) -> Option<Ending> {
-        let result = sum.reduction.results[0];
+    /// The elements of an input that belong to a matrix of sums.
+    fn addend(&self, definition: &Definition, load: &Load) -> Option<Addend> {
         match self {
             Self::Matrices(matrices) => {
                 let sizes = matrices.sizes.map(|size| size as u64);
                 let rows = Vec::from_iter(matrices.row.map(|axis| (axis, sizes[0])));
                 let columns = Vec::from_iter(matrices.column.map(|axis| (axis, sizes[2])));
                 let plane = Plane { rows: &rows, columns: &columns };
-                Ending::new(definition, result, &plane, |load| {
-                    matrices.axes.linear(&offset(definition, load))
-                })
+                Addend::new(load, &plane, matrices.axes.linear(&offset(definition, load)))
             }
             Self::Image(image) => {
                 let plane = Plane { rows: &image.filters, columns: &image.pixels };
-                let place = |load: &Load| {
-                    let Affine { terms, constant } = offset(definition, load);
-                    let terms = terms.into_iter().map(|(axis, factor)| (axis.index(), factor));
-                    Linear { terms: terms.filter(|&(axis, _)| definition.axes[axis] > 1).collect(), constant }
-                };
-                Ending::new(definition, result, &plane, place)
+                let Affine { terms, constant } = offset(definition, load);
+                let terms = terms.into_iter().map(|(axis, factor)| (axis.index(), factor));
+                let terms = terms.filter(|&(axis, _)| definition.axes[axis] > 1).collect();
+                Addend::new(load, &plane, Linear { terms, constant })
             }
         }
     }
@@ -115,6 +119,8 @@ enum Packed<E> {
 struct Sum<'a> {
     reduction: &'a Reduction,
     loads: [&'a Load; 2],
+    /// What bytes are counted from.
+    zeros: [Option<&'a Load>; 2],
     element: Type,
 }
 
@@ -125,27 +131,49 @@ impl Product {
         let image = image(definition, &sum);
         let is_convolution = image.as_ref().is_some_and(|(image, _)| match sum.element {
             Type::F64 => !Convolution::<f64>::is_matrix(isa, &image.geometry),
-            _ => !Convolution::<f32>::is_matrix(isa, &image.geometry),
+            Type::F32 => !Convolution::<f32>::is_matrix(isa, &image.geometry),
+            _ => !Convolution::<Quad>::is_matrix(isa, &integers::of_quads(&image.geometry)),
         });
-        let (form, left, right) = match matrices(definition, &sum).filter(|_| !is_convolution) {
-            Some((matrices, [left, right])) => (Form::Matrices(Box::new(matrices)), left, right),
+        let (form, order) = match matrices(definition, &sum).filter(|_| !is_convolution) {
+            Some((matrices, order)) => (Form::Matrices(Box::new(matrices)), order),
             None => {
-                let (image, [left, right]) = image?;
-                (Form::Image(Box::new(image)), left, right)
+                let (image, order) = image?;
+                (Form::Image(Box::new(image)), order)
             }
         };
-        let formula = epilogue(definition, &sum);
-        let ending = formula.as_ref().and_then(|_| form.ending(definition, &sum));
-        let epilogue = match formula.filter(|_| ending.is_none()) {
-            Some(formula) => Some(translate(&formula)?),
-            None => None,
+        let [left, right] = order.map(|load| input(sum.loads[load]));
+        let mut product = Self {
+            element: sum.element,
+            form,
+            integers: None,
+            left,
+            right,
+            ending: None,
+            epilogue: None,
+            sums: 0,
+            packed: None,
         };
-        Some(Self { element: sum.element, form, left, right, ending, epilogue, packed: None })
+        let formula = epilogue(definition, &sum);
+        if sum.element == Type::I32 {
+            product.integers = Some(Integers::new(definition, &product.form, &sum, order)?);
+        } else if formula.is_some() {
+            let addend = |load: &Load| product.form.addend(definition, load);
+            product.ending = Ending::new(definition, sum.reduction.results[0], addend);
+        }
+        if let Some(formula) = formula.filter(|_| product.ending.is_none()) {
+            product.epilogue = Some(translate(&formula)?);
+            if sum.element == Type::I32 {
+                let bytes = definition.output.elements()?.checked_mul(size_of::<Quad>() as u64)?;
+                product.sums =
+                    usize::try_from(bytes).ok().filter(|&bytes| bytes <= super::MOST_SCRATCH / 2)?;
+            }
+        }
+        Some(product)
     }
 
     /// The bytes of scratch memory that it needs.
     pub(crate) fn scratch(&self) -> usize {
-        self.epilogue.as_ref().map_or(0, |epilogue| epilogue.scratch)
+        self.epilogue.as_ref().map_or(0, |epilogue| epilogue.scratch) + self.sums
     }
 
     /// The number of products of a sum.
@@ -162,6 +190,10 @@ impl Product {
             return Ok(());
         }
         self.packed = Some(match self.element {
+            Type::I32 => match &self.integers {
+                Some(integers) => Box::new(integers.pack(isa, &self.form, bytes)?),
+                None => return Ok(()),
+            },
             Type::F64 => Box::new(self.packed(isa, &words(bytes, f64::from_ne_bytes))?),
             _ => Box::new(self.packed(isa, &words(bytes, f32::from_ne_bytes))?),
         });
@@ -177,10 +209,8 @@ impl Product {
             Form::Matrices(matrices) => {
                 let mut all = Vec::new();
                 let [_, depth, columns] = matrices.sizes;
-                let copies = matrices.right_stack().map(|axis| matrices.axes.sizes[axis] as usize);
-                let copies = copies.fold(depth.saturating_mul(columns), usize::saturating_mul);
-                if copies > elements.len() {
-                    return Ok(Packed::Panels(Vec::new()));
+                if !matrices.copies(elements.len()) {
+                    return Ok(Packed::Panels(all));
                 }
                 for at in matrices.right_places() {
                     let elements = elements.get(at as usize..).unwrap_or_default();
@@ -209,6 +239,7 @@ impl Product {
         // SAFETY: That of the caller.
         unsafe {
             match self.element {
+                Type::I32 => self.run_integers(isa, memory, inputs, output, part),
                 Type::F64 => self.run_as::<f64>(isa, memory, inputs, output.cast(), part),
                 _ => self.run_as::<f32>(isa, memory, inputs, output.cast(), part),
             }
@@ -236,7 +267,7 @@ impl Product {
             .map(|program| unsafe { (program, Machine::new(program, isa, &all, output.cast(), memory)) });
         let count = self.epilogue.as_ref().map_or(0, |program| program.axes.sizes.len());
         let ending = self.ending.as_ref();
-        let mut epilogue = Epilogue { ending, inputs, machine, output, ranges: vec![0..1; count] };
+        let mut epilogue = Epilogue { ending, inputs, machine, sums: output, ranges: vec![0..1; count] };
         let packed = self.packed.as_ref().and_then(|packed| packed.downcast_ref::<Packed<E>>());
         let (left, right) = (inputs[self.left].cast::<E>(), inputs[self.right].cast::<E>());
         let mut result = Ok(());
@@ -272,12 +303,49 @@ impl Product {
     }
 }
 
+impl Product {
+    /// # Safety
+    ///
+    /// That of [`Self::run`].
+    #[expect(unsafe_code, reason = "tensors are in raw memory")]
+    unsafe fn run_integers(
+        &self,
+        isa: Isa,
+        memory: *mut u8,
+        inputs: &[*const u8],
+        output: *mut u8,
+        part: &[Range<u64>],
+    ) -> Result<(), contraction::Error> {
+        let Some(integers) = &self.integers else { return Ok(()) };
+        // Behind the epilogue's own memory, which ends at a line of the cache, or where the output is.
+        let sums = match &self.epilogue {
+            Some(program) => memory.wrapping_add(program.scratch),
+            None => output,
+        };
+        let mut all = inputs.to_vec();
+        all.push(sums.cast_const());
+        // SAFETY: That of the caller. Sums are in memory of their own, of which `scratch` has told.
+        let machine = self
+            .epilogue
+            .as_ref()
+            .map(|program| unsafe { (program, Machine::new(program, isa, &all, output, memory)) });
+        let count = self.epilogue.as_ref().map_or(0, |program| program.axes.sizes.len());
+        let ranges = vec![0..1; count];
+        let mut epilogue = Epilogue { ending: None, inputs, machine, sums: sums.cast::<Quad>(), ranges };
+        let packed = self.packed.as_ref().and_then(|packed| packed.downcast_ref::<integers::Packed>());
+        let factors = [inputs[self.left], inputs[self.right]];
+        // SAFETY: That of the caller.
+        unsafe { integers.run(isa, &self.form, factors, packed, &mut epilogue, part) }
+    }
+}
+
 /// What finishes sums: one of the two, or nothing.
 struct Epilogue<'a, E> {
     ending: Option<&'a Ending>,
     inputs: &'a [*const u8],
     machine: Option<(&'a Program, Machine<'a>)>,
-    output: *mut E,
+    /// Where the sums are: floats in the output's place.
+    sums: *mut E,
     /// Of the program's axes; those of size 1 keep theirs.
     ranges: Vec<Range<u64>>,
 }
@@ -306,9 +374,11 @@ impl<'a, E: Element> Epilogue<'a, E> {
             (rows, columns) = (1, rows * columns);
         }
         let start = sums.start();
-        let first = (start.addr() - self.output.addr()) / size_of::<E>();
-        // The output begins so far before these sums.
-        machine.move_to(start.wrapping_sub(first).cast());
+        let first = (start.addr() - self.sums.addr()) / size_of::<E>();
+        if !E::ARE_BYTES {
+            // The output begins so far before these sums.
+            machine.move_to(start.wrapping_sub(first).cast());
+        }
         let mut row = 0;
         while row < rows {
             let (mut column, mut height) = (0, 1);
@@ -371,6 +441,20 @@ impl Matrices {
         self.stack.iter().copied().filter(|&axis| self.right.factor(axis) != 0)
     }
 
+    /// Which of the matrices on the right belongs to some indices.
+    fn right_number(&self, indices: &[i64]) -> usize {
+        let next =
+            |number: usize, axis: usize| number * self.axes.sizes[axis] as usize + indices[axis] as usize;
+        self.right_stack().fold(0, next)
+    }
+
+    /// Whether the matrices on the right have no more elements than there are of the tensor.
+    fn copies(&self, elements: usize) -> bool {
+        let copies = self.right_stack().map(|axis| self.axes.sizes[axis] as usize);
+        let all = copies.fold(self.sizes[1].saturating_mul(self.sizes[2]), usize::saturating_mul);
+        all <= elements
+    }
+
     /// The offsets of the matrices on the right.
     fn right_places(&self) -> Vec<i64> {
         let mut places = vec![self.right.constant];
@@ -410,17 +494,14 @@ impl Matrices {
             let mut places = indices.to_vec();
             self.row.into_iter().for_each(|row| places[row] = rows.start as i64);
             self.column.into_iter().for_each(|column| places[column] = columns.start as i64);
-            let start = epilogue.output.wrapping_offset(self.output.at(&places) as isize);
+            let start = epilogue.sums.wrapping_offset(self.output.at(&places) as isize);
             // SAFETY: Rows and columns are in the box, and nothing else accesses it.
             let out = unsafe { Output::from_raw(start, self.row_stride, rows.clone(), columns.clone()) };
             // SAFETY: That of the caller.
             let finish = unsafe { epilogue.finish(indices, [height, width]) }?;
             let mut then = |sums: Output<'_, E>| epilogue.run(sums);
             if let Some(panels) = factors.packed {
-                let number = self
-                    .right_stack()
-                    .fold(0, |number, axis| number * self.axes.sizes[axis] as usize + indices[axis] as usize);
-                return multiply(&left, &panels[number], out, &finish, &mut then);
+                return multiply(&left, &panels[self.right_number(indices)], out, &finish, &mut then);
             }
             let at = self.right.at(indices) as usize;
             let length = (depth - 1) * self.right_strides[0] + (width - 1) * self.right_strides[1] + 1;
@@ -462,7 +543,7 @@ impl Image {
                 for pixels in &pixels {
                     let rows = filters.start as usize..filters.end as usize;
                     let columns = pixels.start as usize..pixels.end as usize;
-                    let start = epilogue.output.wrapping_add(whole + rows.start * size + columns.start);
+                    let start = epilogue.sums.wrapping_add(whole + rows.start * size + columns.start);
                     // SAFETY: They are in the box, and nothing else accesses it.
                     let out = unsafe { Output::from_raw(start, size, rows, columns) };
                     convolution.run(image, out, &finish, &mut |sums| epilogue.run(sums))?;
@@ -511,30 +592,40 @@ fn sum(definition: &Definition) -> Option<Sum<'_>> {
         _ => None,
     });
     let reduction = reductions.next().filter(|_| reductions.next().is_none())?;
-    let ([init], [carried], [yielded]) = (&reduction.init[..], &reduction.carried[..], &reduction.yields[..])
-    else {
+    let ([init], [_], [_]) = (&reduction.init[..], &reduction.carried[..], &reduction.yields[..]) else {
         return None;
     };
+    let zero = |constant: &Const| matches!(constant, Const::F32(0) | Const::F64(0) | Const::I32(0));
+    let starts_at_zero = |step: &Step| matches!(step, Step::Let(value, Expr::Const(constant)) if value == init && zero(constant));
+    if !stage.steps.iter().any(starts_at_zero) || reduction.order != Order::Ascending {
+        return None;
+    }
     let element = definition.ty(*init);
-    let zero = stage.steps.iter().any(
-        |step| matches!(step, Step::Let(value, Expr::Const(Const::F32(0) | Const::F64(0))) if value == init),
-    );
-    let dtype = if element == Type::F64 { DType::F64 } else { DType::F32 };
+    let [(x, x_zero), (y, y_zero)] = match element {
+        Type::I32 => integers::factors(definition, stage, reduction)?,
+        _ => floats(definition, reduction)?.map(|load| (load, None)),
+    };
+    Some(Sum { reduction, loads: [x, y], zeros: [x_zero, y_zero], element })
+}
+
+/// The factors of a sum of fused multiply-adds.
+fn floats<'a>(definition: &Definition, reduction: &'a Reduction) -> Option<[&'a Load; 2]> {
     let [Step::Load(x, first), Step::Load(y, second), Step::Let(value, Expr::Fma(a, b, c))] =
         &reduction.body[..]
     else {
         return None;
     };
+    let (carried, yielded) = (reduction.carried[0], reduction.yields[0]);
+    let dtype = if definition.ty(carried) == Type::F64 { DType::F64 } else { DType::F32 };
     let whole = |load: &Load| {
         let affine = load.at.iter().all(|coordinate| matches!(coordinate, Coordinate::Affine(_)));
         let known =
             matches!(load.from, Source::Input(input) if definition.inputs[input as usize].dtype == dtype);
         affine && known && load.otherwise.is_none()
     };
-    let factors = [(a, b), (b, a)].contains(&(x, y));
-    let right = zero && factors && c == carried && value == yielded && reduction.order == Order::Ascending;
-    let right = right && definition.output.dtype == dtype && whole(first) && whole(second);
-    right.then_some(Sum { reduction, loads: [first, second], element })
+    let factors = [(a, b), (b, a)].contains(&(x, y)) && *c == carried && *value == yielded;
+    let right = factors && definition.output.dtype == dtype && whole(first) && whole(second);
+    right.then_some([first, second])
 }
 
 /// The definition with the sums as one more input; `None` if they are the output.
@@ -545,7 +636,8 @@ fn epilogue(definition: &Definition, sum: &Sum<'_>) -> Option<Definition> {
     if stage.value == result {
         return None;
     }
-    let sums = TensorType::new(definition.output.dtype, definition.output.shape.clone());
+    let dtype = if sum.element == Type::I32 { DType::I32 } else { definition.output.dtype };
+    let sums = TensorType::new(dtype, definition.output.shape.clone());
     let from = Source::Input(definition.inputs.len() as u32);
     let at = definition.output_axes().map(|axis| Affine::from(axis).into()).collect();
     let load = Step::Load(result, Load { from, at, otherwise: None });
@@ -572,7 +664,7 @@ fn output_offset(definition: &Definition) -> Linear {
     Linear { terms: terms.collect(), constant: 0 }
 }
 
-/// A sum as a product of matrices, with the inputs on the left and on the right.
+/// A sum as a product of matrices, with the loads of what is on the left and on the right.
 fn matrices(definition: &Definition, sum: &Sum<'_>) -> Option<(Matrices, [usize; 2])> {
     let axes = Axes::new(definition);
     let rank = definition.output.shape.len();
@@ -586,12 +678,9 @@ fn matrices(definition: &Definition, sum: &Sum<'_>) -> Option<(Matrices, [usize;
     let [x, y] = sum.loads.map(|load| axes.linear(&offset(definition, load)));
     let column = output.last().copied();
     let in_both = column.map(|axis| (x.factor(axis) != 0, y.factor(axis) != 0));
-    let (left, right, inputs) = match in_both {
-        Some((false, true)) | None => (x, y, sum.loads.map(input)),
-        Some((true, false)) => {
-            let [x_input, y_input] = sum.loads.map(input);
-            (y, x, [y_input, x_input])
-        }
+    let (left, right, order) = match in_both {
+        Some((false, true)) | None => (x, y, [0, 1]),
+        Some((true, false)) => (y, x, [1, 0]),
         _ => return None,
     };
     let others = || output.iter().copied().filter(|&axis| Some(axis) != column);
@@ -623,13 +712,15 @@ fn matrices(definition: &Definition, sum: &Sum<'_>) -> Option<(Matrices, [usize;
         output: result,
         axes,
     };
-    more.is_none().then_some((matrices, inputs))
+    more.is_none().then_some((matrices, order))
 }
 
-/// A sum as a convolution of one or two dimensions, with the inputs that are the image and the weights.
+/// A sum as a convolution of one or two dimensions, with the loads of the image and of the weights.
 fn image(definition: &Definition, sum: &Sum<'_>) -> Option<(Image, [usize; 2])> {
-    let [first, second] = sum.loads;
-    image_of(definition, sum, first, second).or_else(|| image_of(definition, sum, second, first))
+    [[0, 1], [1, 0]].into_iter().find_map(|order| {
+        let [image, weights] = order.map(|load| sum.loads[load]);
+        Some((image_of(definition, sum, image, weights)?, order))
+    })
 }
 
 /// A product of sizes, if none is 0 and it is not too large to be counted with.
@@ -648,12 +739,7 @@ struct Spatial {
     padding: i64,
 }
 
-fn image_of(
-    definition: &Definition,
-    sum: &Sum<'_>,
-    image: &Load,
-    weights: &Load,
-) -> Option<(Image, [usize; 2])> {
+fn image_of(definition: &Definition, sum: &Sum<'_>, image: &Load, weights: &Load) -> Option<Image> {
     let (channel, windows) = sum.reduction.ranges.split_last()?;
     if channel.window.is_some() || definition.size(channel.axis) == 0 || !(1..=2).contains(&windows.len()) {
         return None;
@@ -788,5 +874,5 @@ fn image_of(
         && factors as u64 == elements(weights);
     let pixels = dims.iter().map(|dim| (dim.output, definition.axes[dim.output])).collect();
     let image_ = Image { geometry, stack, filters: members, pixels, input: corner, output };
-    fits.then_some((image_, [input(image), input(weights)]))
+    fits.then_some(image_)
 }

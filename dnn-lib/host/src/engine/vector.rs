@@ -62,7 +62,7 @@ macro_rules! compiled {
                 #[cfg(target_arch = "x86_64")]
                 $crate::isa::Level::Avx2 => unsafe { avx2($($argument),+) },
                 #[cfg(target_arch = "x86_64")]
-                $crate::isa::Level::Avx512 => unsafe { avx512($($argument),+) },
+                $crate::isa::Level::Avx512 | $crate::isa::Level::Vnni => unsafe { avx512($($argument),+) },
                 _ => unsafe { $body($($argument),+) },
             }
         }

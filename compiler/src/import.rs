@@ -13,7 +13,7 @@ mod scope;
 mod shape;
 mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -79,6 +79,8 @@ pub(crate) struct Import {
     /// How often a loop may run whose end depends on data.
     loop_bound: Option<u64>,
     builder: Builder,
+    /// The tensors of floats that were made from bytes.
+    dequantized: HashMap<TensorId, operators::Dequantized>,
     /// The operators that the model defines.
     functions: Rc<[onnx::Function]>,
     /// Their numbers, by domain, name and overload.
@@ -102,6 +104,7 @@ impl Import {
             limit: options.max_memory,
             loop_bound: options.loop_bound,
             builder: Builder::new(graph.name.as_str(), options.max_memory),
+            dequantized: HashMap::new(),
             functions: functions.into(),
             scopes: Vec::new(),
             left: scope::MOST_WRITTEN,

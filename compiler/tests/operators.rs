@@ -137,6 +137,23 @@ fn every_operator_case_gives_the_stored_outputs() {
 }
 
 #[test]
+fn products_of_dequantized_tensors_are_sums_of_integers() {
+    let integers = |case: &str| {
+        let model = fixtures().join("operators").join(case).join("model.onnx");
+        let graph = compiler::import(&model, &Options::default()).unwrap().graph;
+        let is_integer = |node: &graph::Node| match &node.kind {
+            graph::Kind::Operator(operator) => matches!(operator.name(), "MatMulInteger" | "ConvInteger"),
+            _ => false,
+        };
+        graph.nodes.iter().filter(|node| is_integer(node)).count()
+    };
+    for case in ["matmul_signed", "matmul_unsigned", "conv_signed", "conv_unsigned", "gemm"] {
+        assert_eq!(integers(&format!("qdq_{case}")), 1, "{case}");
+    }
+    assert_eq!(integers("qdq_matmul_scaled_along_sums"), 0);
+}
+
+#[test]
 fn the_bundled_networks_give_the_stored_outputs() {
     for network in ["mnist-mlp", "mnist-cnn"] {
         check(&fixtures().join(network), (1e-5, 1e-6)).unwrap_or_else(|error| panic!("{network}: {error}"));

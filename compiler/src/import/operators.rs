@@ -3,6 +3,7 @@
 mod attention;
 mod constant;
 mod control;
+mod dequantized;
 mod elementwise;
 mod image;
 mod index;
@@ -19,6 +20,8 @@ mod transposed;
 mod window;
 
 use std::ops::RangeInclusive;
+
+pub(super) use dequantized::Dequantized;
 
 use dnn_lib::operator as op;
 use dnn_lib::tensor::DType;
@@ -141,7 +144,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
     OnnxOperator { name: "LpNormalization", since: 1, inputs: 1..=1, attributes: &["axis", "p"], import: normalize::lp },
     OnnxOperator { name: "LpPool", since: 2, inputs: 1..=1, attributes: &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"], import: window::lp_pool },
-    OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::MatMul) },
+    OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: matmul },
     OnnxOperator { name: "MatMulInteger", since: 10, inputs: 2..=4, attributes: &[], import: quantization::matmul_integer },
     OnnxOperator { name: "Max", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
@@ -323,6 +326,13 @@ fn check(entry: &OnnxOperator, node: &onnx::ModelNode, import: &Import) -> Resul
     Ok(())
 }
 
+fn matmul(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    match dequantized::matmul(call)? {
+        Some(outputs) => Ok(outputs),
+        None => call.apply(op::MatMul),
+    }
+}
+
 fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let operator = op::Gemm {
         alpha: call.float("alpha")?.unwrap_or(1.0),
@@ -330,7 +340,10 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         trans_a: call.flag("transA", false)?,
         trans_b: call.flag("transB", false)?,
     };
-    call.apply(operator)
+    match dequantized::gemm(call, &operator)? {
+        Some(outputs) => Ok(outputs),
+        None => call.apply(operator),
+    }
 }
 
 /// In the form for training, the mean and the variance are those of the batch. Before opset 14, a node that names

@@ -55,7 +55,7 @@ pub struct Run {
 /// A way to execute an image; all give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
-    /// Compute the model's definitions in this computer's vectors (OPML_ISA=portable|avx2|avx512 chooses them)
+    /// Compute the model's definitions in this computer's vectors (OPML_ISA=portable|avx2|avx512|avx512vnni chooses them)
     Native,
     /// Translate what runs often to native code, and interpret the rest
     Jit,

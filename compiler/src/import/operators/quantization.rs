@@ -5,6 +5,7 @@ use dnn_lib::operator as op;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
+use super::dequantized::Dequantized;
 use super::window;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
@@ -44,7 +45,7 @@ impl Call<'_> {
     }
 
     /// The zero points of the factors; none if both are left out.
-    fn zero_points(&mut self, given: [Option<TensorId>; 2], of: [TensorId; 2]) -> Vec<TensorId> {
+    pub(super) fn zero_points(&mut self, given: [Option<TensorId>; 2], of: [TensorId; 2]) -> Vec<TensorId> {
         let zero = |call: &mut Self, of: TensorId| {
             let ty = TensorType::new(call.ty(of).dtype, []);
             call.import.builder.tensor("zero", ty, Some(Bytes::from_static(&[0])))
@@ -106,7 +107,23 @@ pub(super) fn dequantize_linear(call: &mut Call<'_>) -> Outputs {
     let to = declared.unwrap_or(call.ty(call.input(1)?).dtype);
     let x = call.input(0)?;
     let (parameters, blocks) = parameters(call)?;
-    call.apply_to(op::DequantizeLinear { to, blocks }, &[&[x], &parameters[..]].concat())
+    let outputs = call.apply_to(op::DequantizeLinear { to, blocks }, &[&[x], &parameters[..]].concat())?;
+    if let Some(dequantized) = dequantized(call, x, blocks.is_none() && to == DType::F32)? {
+        call.import.dequantized.insert(outputs[0], dequantized);
+    }
+    Ok(outputs)
+}
+
+/// What products of floats can be computed from, if `is_plain`.
+fn dequantized(call: &Call<'_>, bytes: TensorId, is_plain: bool) -> Result<Option<Dequantized>, NodeError> {
+    let (scale, zero) = (call.input(1)?, call.optional(2));
+    let is_byte = matches!(call.ty(bytes).dtype, DType::U8 | DType::I8);
+    let is_plain =
+        is_plain && is_byte && call.ty(scale).dtype == DType::F32 && call.ty(scale).shape.len() <= 1;
+    let (axis, rank) = (call.int("axis")?.unwrap_or(1), call.ty(bytes).shape.len());
+    let axis = if axis < 0 { axis + rank as i64 } else { axis };
+    let axis = usize::try_from(axis).unwrap_or(usize::MAX);
+    Ok(is_plain.then_some(Dequantized { bytes, scale, zero, axis }))
 }
 
 /// Output, scale and zero point.

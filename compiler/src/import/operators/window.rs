@@ -5,10 +5,14 @@ use dnn_lib::operator::{self as op, AveragePool, Conv, LpPool, MaxPool, Padding,
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
+use super::dequantized;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
 pub(super) fn conv(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    if let Some(outputs) = dequantized::conv(call)? {
+        return Ok(outputs);
+    }
     let conv = convolution(call, 1)?;
     call.apply(conv)
 }

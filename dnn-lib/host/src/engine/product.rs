@@ -6,9 +6,7 @@ mod integers;
 use std::any::Any;
 use std::ops::Range;
 
-use dnn_lib::definition::{
-    Affine, Axis, Coordinate, Definition, Load, Order, Reduction, Source, Step,
-};
+use dnn_lib::definition::{Affine, Axis, Coordinate, Definition, Load, Order, Reduction, Source, Step};
 use dnn_lib::scalar::{Const, Expr, Type};
 use dnn_lib::tensor::{DType, TensorType};
 

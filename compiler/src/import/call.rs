@@ -72,6 +72,11 @@ impl<'a> Call<'a> {
         Ok(outputs[0])
     }
 
+    /// A tensor with elements of another type, if it has others.
+    pub fn cast(&mut self, what: &str, x: TensorId, to: DType) -> Result<TensorId, NodeError> {
+        if self.ty(x).dtype == to { Ok(x) } else { self.step(what, dnn_lib::operator::Cast { to }, &[x]) }
+    }
+
     /// A tensor as an output of the node, with that output's name if it has one.
     pub fn as_output(&mut self, index: usize, tensor: TensorId) -> Result<TensorId, NodeError> {
         let Some(name) = self.node.outputs.get(index).filter(|name| !name.is_empty()) else {

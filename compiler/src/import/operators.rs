@@ -7,6 +7,8 @@ mod dequantized;
 mod elementwise;
 mod image;
 mod index;
+mod legacy;
+mod loss;
 mod microsoft;
 mod movement;
 mod normalize;
@@ -59,12 +61,12 @@ const POOL: &[&str] = &[
 
 #[rustfmt::skip]
 const TABLE: &[OnnxOperator] = &[
-    OnnxOperator { name: "Abs", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Abs) },
+    OnnxOperator { name: "Abs", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Abs) },
     OnnxOperator { name: "Acos", since: 7, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Acos) },
     OnnxOperator { name: "Acosh", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Acosh) },
-    OnnxOperator { name: "Add", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Add) },
+    OnnxOperator { name: "Add", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Add) },
     OnnxOperator { name: "AffineGrid", since: 20, inputs: 2..=2, attributes: &["align_corners"], import: image::affine_grid },
-    OnnxOperator { name: "And", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::And) },
+    OnnxOperator { name: "And", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::And) },
     OnnxOperator { name: "ArgMax", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMax { axis, keep_dims, last }.into()) },
     OnnxOperator { name: "ArgMin", since: 1, inputs: 1..=1, attributes: &["axis", "keepdims", "select_last_index"], import: |call| reduce::place(call, |axis, keep_dims, last| op::ArgMin { axis, keep_dims, last }.into()) },
     OnnxOperator { name: "Asin", since: 7, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Asin) },
@@ -73,7 +75,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Atanh", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Atanh) },
     OnnxOperator { name: "Attention", since: 23, inputs: 3..=7, attributes: attention::ATTENTION, import: attention::attention },
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
-    OnnxOperator { name: "BatchNormalization", since: 7, inputs: 5..=5, attributes: &["epsilon", "momentum", "spatial", "training_mode"], import: batch_normalization },
+    OnnxOperator { name: "BatchNormalization", since: 1, inputs: 5..=5, attributes: &["epsilon", "is_test", "momentum", "spatial", "training_mode"], import: normalize::batch },
     OnnxOperator { name: "BitShift", since: 11, inputs: 2..=2, attributes: &["direction"], import: elementwise::bit_shift },
     OnnxOperator { name: "BitwiseAnd", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseAnd) },
     OnnxOperator { name: "BitwiseNot", since: 18, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::BitwiseNot) },
@@ -81,13 +83,13 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "BitwiseXor", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseXor) },
     OnnxOperator { name: "Cast", since: 6, inputs: 1..=1, attributes: &["round_mode", "saturate", "to"], import: elementwise::cast },
     OnnxOperator { name: "CastLike", since: 15, inputs: 2..=2, attributes: &["round_mode", "saturate"], import: elementwise::cast_like },
-    OnnxOperator { name: "Ceil", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Ceil) },
+    OnnxOperator { name: "Ceil", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Ceil) },
     OnnxOperator { name: "Celu", since: 12, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Celu { alpha }) },
     OnnxOperator { name: "CenterCropPad", since: 18, inputs: 2..=2, attributes: &["axes"], import: movement::center_crop_pad },
-    OnnxOperator { name: "Clip", since: 6, inputs: 1..=3, attributes: &["max", "min"], import: elementwise::clip },
+    OnnxOperator { name: "Clip", since: 1, inputs: 1..=3, attributes: &["max", "min"], import: elementwise::clip },
     OnnxOperator { name: "Col2Im", since: 18, inputs: 3..=3, attributes: &["dilations", "pads", "strides"], import: window::col2im },
     OnnxOperator { name: "Compress", since: 9, inputs: 2..=2, attributes: &["axis"], import: index::compress },
-    OnnxOperator { name: "Concat", since: 4, inputs: 1..=ANY, attributes: &["axis"], import: concat },
+    OnnxOperator { name: "Concat", since: 1, inputs: 1..=ANY, attributes: &["axis"], import: concat },
     OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
     OnnxOperator { name: "ConstantOfShape", since: 9, inputs: 1..=1, attributes: &["value"], import: movement::constant_of_shape },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
@@ -100,76 +102,77 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "DFT", since: 17, inputs: 1..=3, attributes: &["axis", "inverse", "onesided"], import: signal::dft },
     OnnxOperator { name: "DepthToSpace", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::depth_to_space },
     OnnxOperator { name: "DequantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::DEQUANTIZE, import: quantization::dequantize_linear },
-    OnnxOperator { name: "Div", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Div) },
-    OnnxOperator { name: "Dropout", since: 7, inputs: 1..=3, attributes: &["ratio", "seed"], import: dropout },
+    OnnxOperator { name: "Div", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Div) },
+    OnnxOperator { name: "Dropout", since: 1, inputs: 1..=3, attributes: &["is_test", "ratio", "seed"], import: dropout },
     OnnxOperator { name: "DynamicQuantizeLinear", since: 11, inputs: 1..=1, attributes: &[], import: quantization::dynamic_quantize_linear },
     OnnxOperator { name: "Einsum", since: 12, inputs: 1..=ANY, attributes: &["equation"], import: index::einsum },
-    OnnxOperator { name: "Elu", since: 6, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Elu { alpha }) },
-    OnnxOperator { name: "Equal", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Equal) },
+    OnnxOperator { name: "Elu", since: 1, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Elu { alpha }) },
+    OnnxOperator { name: "Equal", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Equal) },
     OnnxOperator { name: "Erf", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Erf) },
-    OnnxOperator { name: "Exp", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
+    OnnxOperator { name: "Exp", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Exp) },
     OnnxOperator { name: "Expand", since: 8, inputs: 2..=2, attributes: &[], import: movement::expand },
     OnnxOperator { name: "EyeLike", since: 9, inputs: 1..=1, attributes: &["dtype", "k"], import: index::eye_like },
     OnnxOperator { name: "Flatten", since: 1, inputs: 1..=1, attributes: &["axis"], import: shape::flatten },
-    OnnxOperator { name: "Floor", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Floor) },
+    OnnxOperator { name: "Floor", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Floor) },
     OnnxOperator { name: "GRU", since: 7, inputs: 3..=6, attributes: recurrent::GRU, import: recurrent::gru },
     OnnxOperator { name: "Gather", since: 1, inputs: 2..=2, attributes: &["axis"], import: movement::gather },
     OnnxOperator { name: "GatherElements", since: 11, inputs: 2..=2, attributes: &["axis"], import: |call| { let axis = call.int("axis")?.unwrap_or(0); call.apply(op::GatherElements { axis }) } },
     OnnxOperator { name: "GatherND", since: 11, inputs: 2..=2, attributes: &["batch_dims"], import: |call| { let batch_dims = call.size("batch_dims")?; call.apply(op::GatherND { batch_dims }) } },
     OnnxOperator { name: "Gelu", since: 20, inputs: 1..=1, attributes: &["approximate"], import: elementwise::gelu },
-    OnnxOperator { name: "Gemm", since: 7, inputs: 2..=3, attributes: &["alpha", "beta", "transA", "transB"], import: gemm },
+    OnnxOperator { name: "Gemm", since: 1, inputs: 2..=3, attributes: &["alpha", "beta", "broadcast", "transA", "transB"], import: gemm },
     OnnxOperator { name: "GlobalAveragePool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalAveragePool) },
     OnnxOperator { name: "GlobalLpPool", since: 2, inputs: 1..=1, attributes: &["p"], import: |call| { let p = call.int("p")?.unwrap_or(2); call.apply(op::GlobalLpPool { p }) } },
     OnnxOperator { name: "GlobalMaxPool", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::GlobalMaxPool) },
-    OnnxOperator { name: "Greater", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Greater) },
+    OnnxOperator { name: "Greater", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Greater) },
     OnnxOperator { name: "GreaterOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::GreaterOrEqual) },
     OnnxOperator { name: "GridSample", since: 16, inputs: 2..=2, attributes: &["align_corners", "mode", "padding_mode"], import: image::grid_sample },
     OnnxOperator { name: "GroupNormalization", since: 18, inputs: 3..=3, attributes: &["epsilon", "num_groups", "stash_type"], import: normalize::group },
-    OnnxOperator { name: "HardSigmoid", since: 6, inputs: 1..=1, attributes: &["alpha", "beta"], import: elementwise::hard_sigmoid },
+    OnnxOperator { name: "HardSigmoid", since: 1, inputs: 1..=1, attributes: &["alpha", "beta"], import: elementwise::hard_sigmoid },
     OnnxOperator { name: "HardSwish", since: 14, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::HardSwish) },
     OnnxOperator { name: "Hardmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Hardmax { axis }.into()) },
     OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
     OnnxOperator { name: "If", since: 1, inputs: 1..=1, attributes: &["else_branch", "then_branch"], import: control::branch },
-    OnnxOperator { name: "InstanceNormalization", since: 6, inputs: 3..=3, attributes: &["epsilon"], import: normalize::instance },
+    OnnxOperator { name: "InstanceNormalization", since: 1, inputs: 3..=3, attributes: &["epsilon"], import: normalize::instance },
     OnnxOperator { name: "IsInf", since: 10, inputs: 1..=1, attributes: &["detect_negative", "detect_positive"], import: elementwise::is_inf },
     OnnxOperator { name: "IsNaN", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::IsNaN) },
     OnnxOperator { name: "LRN", since: 1, inputs: 1..=1, attributes: &["alpha", "beta", "bias", "size"], import: normalize::lrn },
     OnnxOperator { name: "LSTM", since: 7, inputs: 3..=8, attributes: recurrent::LSTM, import: recurrent::lstm },
     OnnxOperator { name: "LayerNormalization", since: 17, inputs: 2..=3, attributes: &["axis", "epsilon", "stash_type"], import: normalize::layer },
-    OnnxOperator { name: "LeakyRelu", since: 6, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
-    OnnxOperator { name: "Less", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Less) },
+    OnnxOperator { name: "LeakyRelu", since: 1, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
+    OnnxOperator { name: "Less", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Less) },
     OnnxOperator { name: "LessOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::LessOrEqual) },
-    OnnxOperator { name: "Log", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Log) },
+    OnnxOperator { name: "Log", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Log) },
     OnnxOperator { name: "LogSoftmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::LogSoftmax { axis }.into()) },
     OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
     OnnxOperator { name: "LpNormalization", since: 1, inputs: 1..=1, attributes: &["axis", "p"], import: normalize::lp },
     OnnxOperator { name: "LpPool", since: 2, inputs: 1..=1, attributes: &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"], import: window::lp_pool },
     OnnxOperator { name: "MatMul", since: 1, inputs: 2..=2, attributes: &[], import: matmul },
     OnnxOperator { name: "MatMulInteger", since: 10, inputs: 2..=4, attributes: &[], import: quantization::matmul_integer },
-    OnnxOperator { name: "Max", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
+    OnnxOperator { name: "Max", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
     OnnxOperator { name: "MaxUnpool", since: 9, inputs: 2..=3, attributes: &["kernel_shape", "pads", "strides"], import: window::max_unpool },
-    OnnxOperator { name: "Mean", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Mean) },
+    OnnxOperator { name: "Mean", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Mean) },
     OnnxOperator { name: "MeanVarianceNormalization", since: 9, inputs: 1..=1, attributes: &["axes"], import: normalize::mean_variance },
-    OnnxOperator { name: "Min", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Min) },
+    OnnxOperator { name: "Min", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Min) },
     OnnxOperator { name: "Mish", since: 18, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Mish) },
     OnnxOperator { name: "Mod", since: 10, inputs: 2..=2, attributes: &["fmod"], import: |call| { let fmod = call.flag("fmod", false)?; call.apply(op::Mod { fmod }) } },
-    OnnxOperator { name: "Mul", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Mul) },
-    OnnxOperator { name: "Neg", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Neg) },
+    OnnxOperator { name: "Mul", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Mul) },
+    OnnxOperator { name: "Neg", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Neg) },
+    OnnxOperator { name: "NegativeLogLikelihoodLoss", since: 12, inputs: 2..=3, attributes: loss::ATTRIBUTES, import: loss::negative_log_likelihood },
     OnnxOperator { name: "NonZero", since: 9, inputs: 1..=1, attributes: &[], import: index::non_zero },
     OnnxOperator { name: "Not", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Not) },
     OnnxOperator { name: "OneHot", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::one_hot },
-    OnnxOperator { name: "Or", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Or) },
-    OnnxOperator { name: "PRelu", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::PRelu) },
+    OnnxOperator { name: "Or", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Or) },
+    OnnxOperator { name: "PRelu", since: 1, inputs: 2..=2, attributes: &[], import: legacy::p_relu },
     OnnxOperator { name: "Pad", since: 2, inputs: 1..=4, attributes: &["mode", "pads", "value"], import: movement::pad },
-    OnnxOperator { name: "Pow", since: 7, inputs: 2..=2, attributes: &[], import: elementwise::pow },
+    OnnxOperator { name: "Pow", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: elementwise::pow },
     OnnxOperator { name: "QLinearConv", since: 10, inputs: 8..=9, attributes: CONV, import: quantization::qlinear_conv },
     OnnxOperator { name: "QLinearMatMul", since: 10, inputs: 8..=8, attributes: &[], import: quantization::qlinear_matmul },
     OnnxOperator { name: "QuantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::QUANTIZE, import: quantization::quantize_linear },
     OnnxOperator { name: "RMSNormalization", since: 23, inputs: 2..=2, attributes: &["axis", "epsilon", "stash_type"], import: normalize::rms },
     OnnxOperator { name: "RNN", since: 7, inputs: 3..=6, attributes: recurrent::RNN, import: recurrent::rnn },
     OnnxOperator { name: "Range", since: 11, inputs: 3..=3, attributes: &[], import: movement::range },
-    OnnxOperator { name: "Reciprocal", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Reciprocal) },
+    OnnxOperator { name: "Reciprocal", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Reciprocal) },
     OnnxOperator { name: "ReduceL1", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l1 },
     OnnxOperator { name: "ReduceL2", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l2 },
     OnnxOperator { name: "ReduceLogSum", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::log_sum },
@@ -180,7 +183,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "ReduceProd", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::prod },
     OnnxOperator { name: "ReduceSum", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::sum },
     OnnxOperator { name: "ReduceSumSquare", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::sum_square },
-    OnnxOperator { name: "Relu", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
+    OnnxOperator { name: "Relu", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Relu) },
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
     OnnxOperator { name: "Resize", since: 10, inputs: 1..=4, attributes: &["antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode"], import: resize::resize },
     OnnxOperator { name: "ReverseSequence", since: 10, inputs: 2..=2, attributes: &["batch_axis", "time_axis"], import: index::reverse_sequence },
@@ -191,28 +194,29 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Scatter", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::scatter_elements },
     OnnxOperator { name: "ScatterElements", since: 11, inputs: 3..=3, attributes: &["axis", "reduction"], import: index::scatter_elements },
     OnnxOperator { name: "ScatterND", since: 11, inputs: 3..=3, attributes: &["reduction"], import: |call| { let update = index::update(call)?; call.apply(op::ScatterND { update }) } },
-    OnnxOperator { name: "Selu", since: 6, inputs: 1..=1, attributes: &["alpha", "gamma"], import: elementwise::selu },
+    OnnxOperator { name: "Selu", since: 1, inputs: 1..=1, attributes: &["alpha", "gamma"], import: elementwise::selu },
     OnnxOperator { name: "Shape", since: 1, inputs: 1..=1, attributes: &["end", "start"], import: shape::shape },
     OnnxOperator { name: "Shrink", since: 9, inputs: 1..=1, attributes: &["bias", "lambd"], import: elementwise::shrink },
-    OnnxOperator { name: "Sigmoid", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
+    OnnxOperator { name: "Sigmoid", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
     OnnxOperator { name: "Sign", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sign) },
     OnnxOperator { name: "Sin", since: 7, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sin) },
     OnnxOperator { name: "Sinh", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sinh) },
     OnnxOperator { name: "Size", since: 1, inputs: 1..=1, attributes: &[], import: shape::size },
     OnnxOperator { name: "Slice", since: 1, inputs: 1..=5, attributes: &["axes", "ends", "starts"], import: movement::slice },
     OnnxOperator { name: "Softmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Softmax { axis }.into()) },
+    OnnxOperator { name: "SoftmaxCrossEntropyLoss", since: 12, inputs: 2..=3, attributes: loss::ATTRIBUTES, import: loss::softmax_cross_entropy },
     OnnxOperator { name: "Softplus", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Softplus) },
     OnnxOperator { name: "Softsign", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Softsign) },
     OnnxOperator { name: "SpaceToDepth", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::space_to_depth },
     OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
-    OnnxOperator { name: "Sqrt", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sqrt) },
+    OnnxOperator { name: "Sqrt", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sqrt) },
     OnnxOperator { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
-    OnnxOperator { name: "Sub", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Sub) },
-    OnnxOperator { name: "Sum", since: 8, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Sum) },
+    OnnxOperator { name: "Sub", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Sub) },
+    OnnxOperator { name: "Sum", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Sum) },
     OnnxOperator { name: "SwiGLU", since: 28, inputs: 2..=2, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::SwiGLU { alpha }) },
     OnnxOperator { name: "Swish", since: 24, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Swish { alpha }) },
     OnnxOperator { name: "Tan", since: 7, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tan) },
-    OnnxOperator { name: "Tanh", since: 6, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
+    OnnxOperator { name: "Tanh", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
     OnnxOperator { name: "ThresholdedRelu", since: 10, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::ThresholdedRelu { alpha }) },
     OnnxOperator { name: "Tile", since: 6, inputs: 2..=2, attributes: &[], import: movement::tile },
     OnnxOperator { name: "TopK", since: 1, inputs: 1..=2, attributes: &["axis", "k", "largest", "sorted"], import: index::top_k },
@@ -222,7 +226,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Unsqueeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::unsqueeze },
     OnnxOperator { name: "Upsample", since: 7, inputs: 1..=2, attributes: &["mode", "scales"], import: resize::upsample },
     OnnxOperator { name: "Where", since: 9, inputs: 3..=3, attributes: &[], import: |call| call.apply(op::Where) },
-    OnnxOperator { name: "Xor", since: 7, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::Xor) },
+    OnnxOperator { name: "Xor", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Xor) },
 ];
 
 /// The tables of all domains. That of ONNX itself has no name.
@@ -311,7 +315,10 @@ fn check(entry: &OnnxOperator, node: &onnx::ModelNode, import: &Import) -> Resul
     if import.opset() < entry.since {
         return Err(NodeError::Opset { found: import.opset(), since: entry.since });
     }
-    if let Some(attribute) = node.attributes.keys().find(|name| !entry.attributes.contains(&name.as_str())) {
+    // Before opset 6, many operators had an attribute about memory.
+    let ignored = |name: &str| name == "consumed_inputs" && import.opset() < 6;
+    let known = |name: &str| entry.attributes.contains(&name) || ignored(name);
+    if let Some(attribute) = node.attributes.keys().find(|name| !known(name)) {
         let known = if entry.attributes.is_empty() { "none".to_owned() } else { entry.attributes.join(", ") };
         return Err(NodeError::UnknownAttribute { attribute: attribute.clone(), known });
     }
@@ -340,40 +347,21 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         trans_a: call.flag("transA", false)?,
         trans_b: call.flag("transB", false)?,
     };
-    match dequantized::gemm(call, &operator)? {
-        Some(outputs) => Ok(outputs),
-        None => call.apply(operator),
-    }
-}
-
-/// In the form for training, the mean and the variance are those of the batch. Before opset 14, a node that names
-/// more outputs has it.
-fn batch_normalization(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    if !call.flag("spatial", true)? {
-        return Err(value_error("spatial", &0, "1"));
-    }
-    call.float("momentum")?;
-    let operator = op::BatchNormalization { epsilon: call.float("epsilon")?.unwrap_or(1e-5) };
-    let more = call.node.outputs.iter().skip(1).any(|name| !name.is_empty());
-    if !call.flag("training_mode", false)? && (call.opset >= 14 || !more) {
-        return call.apply(operator);
-    }
-    let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
-    let axes: Vec<i64> = (0..call.ty(x).shape.len() as i64).filter(|&axis| axis != 1).collect();
-    let mean = |keep_dims| op::ReduceMean { axes: Some(axes.clone()), keep_dims };
-    let of_batch = call.step("mean", mean(true), &[x])?;
-    let centred = call.step("centred", op::Sub, &[x, of_batch])?;
-    let squares = call.step("squares", op::Mul, &[centred, centred])?;
-    let variance = call.step("variance", mean(false), &[squares])?;
-    let channels = op::Squeeze { axes: Some(axes.clone()) };
-    let of_batch = call.step("channels", channels, &[of_batch])?;
-    call.apply_to(operator, &[x, scale, bias, of_batch, variance])
+    let outputs = match dequantized::gemm(call, &operator)? {
+        Some(outputs) => outputs,
+        None => call.apply(operator)?,
+    };
+    legacy::check_addend(call, outputs[0])?;
+    Ok(outputs)
 }
 
 /// Dropout does nothing during inference, and keeps all elements if its ratio is 0.
 fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     call.float("ratio")?;
     call.int("seed")?;
+    if legacy::is_training(call)? {
+        return Err(value_error("is_test", &0, "1 (inference)"));
+    }
     let keeps_all = call.optional(1).is_some_and(|ratio| {
         call.tensor(ratio).value.as_ref().is_some_and(|value| value.iter().all(|&byte| byte == 0))
     });
@@ -398,7 +386,8 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 }
 
 fn concat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let axis = call.int("axis")?.ok_or(NodeError::MissingAttribute { attribute: "axis" })?;
+    let default = if call.opset < 4 { Some(1) } else { None };
+    let axis = call.int("axis")?.or(default).ok_or(NodeError::MissingAttribute { attribute: "axis" })?;
     let parts = call.all()?;
     call.apply_to(op::Concat { axis }, &parts)
 }

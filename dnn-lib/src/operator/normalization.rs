@@ -3,7 +3,7 @@
 use crate::definition::{Affine, Builder, Over, Source};
 use crate::layout::broadcast_shape;
 use crate::operator::error::{
-    FLOATS, SINGLES, check_attribute, check_shape, resolve_axes, resolve_axis, same_dtype,
+    FLOATS, SINGLES, check_attribute, check_dtype, check_shape, resolve_axes, resolve_axis, same_dtype,
 };
 use crate::operator::norm::{power, root, term};
 use crate::operator::{Meaning, Outputs, Problem, Semantics};
@@ -20,10 +20,12 @@ pub struct BatchNormalization {
 
 impl Semantics for BatchNormalization {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        same_dtype(inputs, FLOATS)?;
+        check_dtype(inputs, 0, FLOATS)?;
         let shape = &inputs[0].shape;
         check_shape(inputs, 0, shape.len() >= 2, || "must have the form [N, C, ...]".to_owned())?;
+        let others = if inputs[0].dtype == DType::F64 { &[DType::F64] } else { SINGLES };
         for input in 1..inputs.len() {
+            check_dtype(inputs, input, others)?;
             check_shape(inputs, input, inputs[input].shape == [shape[1]], || {
                 format!("must be [{}]: one for each channel", shape[1])
             })?;

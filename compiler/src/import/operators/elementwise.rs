@@ -4,6 +4,7 @@ use dnn_lib::operator as op;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
+use super::legacy;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
@@ -73,7 +74,8 @@ pub(super) fn gelu(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 
 /// A square is a product, which is rounded once.
 pub(super) fn pow(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let (base, exponent) = (call.input(0)?, call.tensor(call.input(1)?));
+    let [base, power] = legacy::aligned(call)?;
+    let exponent = call.tensor(power);
     let two: &[u8] = match exponent.ty.dtype {
         DType::F32 => &2f32.to_le_bytes(),
         DType::F64 => &2f64.to_le_bytes(),
@@ -83,14 +85,15 @@ pub(super) fn pow(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let small = exponent.ty.shape.len() <= call.ty(base).shape.len();
     match &exponent.value {
         Some(value) if value[..] == *two && small => call.apply_to(op::Mul, &[base, base]),
-        _ => call.apply(op::Pow),
+        _ => call.apply_to(op::Pow, &[base, power]),
     }
 }
 
 pub(super) fn selu(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let (alpha, gamma) = if call.opset < 6 { (1.6732, 1.0507) } else { (1.673_263_2, 1.050_701) };
     let operator = op::Selu {
-        alpha: call.float("alpha")?.unwrap_or(1.673_263_2),
-        gamma: call.float("gamma")?.unwrap_or(1.050_701),
+        alpha: call.float("alpha")?.unwrap_or(alpha),
+        gamma: call.float("gamma")?.unwrap_or(gamma),
     };
     call.apply(operator)
 }

@@ -1,10 +1,59 @@
 //! Normalizations.
 
 use dnn_lib::operator::{self as op, Operator};
+use dnn_lib::scalar::Type;
 use graph::TensorId;
 
+use super::legacy;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
+
+/// In the form for training, the mean and the variance are those of the batch, and the running ones are outputs.
+/// Before opset 14 a node that names more outputs has that form, before opset 7 one that isn't a test.
+pub(super) fn batch(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    if !call.flag("spatial", true)? {
+        return Err(value_error("spatial", &0, "1"));
+    }
+    let momentum = call.float("momentum")?.unwrap_or(0.9);
+    let operator = op::BatchNormalization { epsilon: call.float("epsilon")?.unwrap_or(1e-5) };
+    let more = call.node.outputs.iter().skip(1).any(|name| !name.is_empty());
+    let by_outputs = (7..14).contains(&call.opset) && more;
+    if !by_outputs && !call.flag("training_mode", false)? && !legacy::is_training(call)? {
+        return call.apply(operator);
+    }
+    let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    // Statistics of halves are not rounded to halves.
+    let dtype = Type::of(call.ty(x).dtype).dtype();
+    let elements = call.cast("elements", x, dtype)?;
+    let axes: Vec<i64> = (0..call.ty(x).shape.len() as i64).filter(|&axis| axis != 1).collect();
+    let mean = |keep_dims| op::ReduceMean { axes: Some(axes.clone()), keep_dims };
+    let of_batch = call.step("mean", mean(true), &[elements])?;
+    let centred = call.step("centred", op::Sub, &[elements, of_batch])?;
+    let squares = call.step("squares", op::Mul, &[centred, centred])?;
+    let variance = call.step("variance", mean(false), &[squares])?;
+    let channels = op::Squeeze { axes: Some(axes.clone()) };
+    let of_batch = call.step("channels", channels, &[of_batch])?;
+    let mut outputs = call.apply_to(operator, &[x, scale, bias, of_batch, variance])?;
+    let [old, new] = [momentum, 1.0 - momentum].map(|factor| call.number("factor", factor, dtype));
+    for (index, statistic) in [of_batch, variance].into_iter().enumerate() {
+        let before = call.input(3 + index)?;
+        let (before, stored) = (call.cast("before", before, dtype)?, call.ty(before).dtype);
+        let before = call.step("kept", op::Mul, &[before, old])?;
+        let statistic = call.step("added", op::Mul, &[statistic, new])?;
+        let running = call.step("running", op::Add, &[before, statistic])?;
+        let running = call.cast("stored", running, stored)?;
+        outputs.push(call.as_output(1 + index, running)?);
+    }
+    if call.opset < 14 {
+        // What the gradient would need.
+        for (index, statistic) in [of_batch, variance].into_iter().enumerate() {
+            let stored = call.ty(call.input(3 + index)?).dtype;
+            let statistic = call.cast("saved", statistic, stored)?;
+            outputs.push(call.as_output(3 + index, statistic)?);
+        }
+    }
+    Ok(outputs)
+}
 
 pub(super) fn layer(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     stash_type(call)?;

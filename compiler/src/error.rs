@@ -310,10 +310,12 @@ pub enum ModelError {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum NodeError {
     /// The operator is not in the table.
-    #[error("the operator is not supported{}", nearest(near))]
+    #[error("the operator is not supported{}{instead}", nearest(near))]
     Unsupported {
         /// Supported operators with similar names.
         near: Vec<&'static str>,
+        /// What to do instead, if that is known.
+        instead: &'static str,
     },
     /// Something inside of the node is wrong, and listed already.
     #[error("a node inside of it has a problem")]

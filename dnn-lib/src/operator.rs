@@ -32,6 +32,7 @@ mod gemm;
 mod grid_sample;
 mod integer;
 mod matmul;
+mod ngrams;
 mod norm;
 mod normalization;
 mod one_hot;
@@ -50,6 +51,7 @@ mod scatter;
 mod slice;
 mod softmax;
 mod split;
+mod tensor_scatter;
 mod transpose;
 mod trilu;
 mod view;
@@ -70,6 +72,7 @@ pub use gemm::Gemm;
 pub use grid_sample::{GridSample, Outside, Sampling};
 pub use integer::{ConvInteger, MatMulInteger};
 pub use matmul::MatMul;
+pub use ngrams::NGrams;
 pub use normalization::{
     BatchNormalization, GroupNormalization, InstanceNormalization, LRN, LayerNormalization, LpNormalization,
     MeanVarianceNormalization, RMSNormalization,
@@ -93,6 +96,7 @@ pub use scatter::{ScatterElements, ScatterND, Update};
 pub use slice::Slice;
 pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use split::Split;
+pub use tensor_scatter::TensorScatter;
 pub use transpose::Transpose;
 pub use trilu::Trilu;
 pub use view::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
@@ -369,6 +373,8 @@ operators! {
     Mod: 2..=2;
     /// Product of two tensors, with broadcasting.
     Mul: 2..=2;
+    /// How often sequences contain n-grams; inputs: sequences, n-grams.
+    NGrams: 2..=2, internal;
     /// The sign changed.
     Neg: 1..=1;
     /// The opposite truth value.
@@ -473,6 +479,8 @@ operators! {
     Tan: 1..=1;
     /// The hyperbolic tangent, correctly rounded.
     Tanh: 1..=1;
+    /// A tensor with an update written into it; inputs: the tensor, the update, optionally where it begins.
+    TensorScatter: 2..=3;
     /// x if it is larger than a limit, else 0.
     ThresholdedRelu: 1..=1;
     /// Copies of a tensor side by side.

@@ -119,8 +119,9 @@ impl fmt::Display for ImportProblem {
         match self {
             Self::Model(error) => write!(f, "{error}"),
             Self::Nodes { nodes, operator, error } => match &**error {
-                NodeError::Unsupported { near } => {
-                    write!(f, "operator {operator} is not supported ({}){}", names(nodes), nearest(near))
+                NodeError::Unsupported { near, instead } => {
+                    let near = nearest(near);
+                    write!(f, "operator {operator} is not supported ({}){near}{instead}", names(nodes))
                 }
                 error => write!(f, "{} ({operator}): {error}", names(nodes)),
             },

@@ -72,6 +72,27 @@ impl<'a> Call<'a> {
         Ok(outputs[0])
     }
 
+    /// An attribute that is an element type. 0 stands for none.
+    pub fn element_type(&self, name: &str) -> Result<Option<DType>, NodeError> {
+        match self.int(name)? {
+            None | Some(0) => Ok(None),
+            Some(code) => onnx::element_type(code)
+                .map(Some)
+                .map_err(|found| value_error(name, &found, onnx::ELEMENT_TYPES)),
+        }
+    }
+
+    /// The error for an input with a wrong shape.
+    pub fn shape_error(&self, index: usize, expected: impl Into<String>) -> NodeError {
+        let tensor = self.optional(index).map(|id| self.tensor(id));
+        NodeError::InputShape {
+            index,
+            tensor: tensor.map(|tensor| tensor.name.clone()).unwrap_or_default(),
+            found: tensor.map(|tensor| format!("{:?}", tensor.ty.shape)).unwrap_or_default(),
+            expected: expected.into(),
+        }
+    }
+
     /// A tensor with elements of another type, if it has others.
     pub fn cast(&mut self, what: &str, x: TensorId, to: DType) -> Result<TensorId, NodeError> {
         if self.ty(x).dtype == to { Ok(x) } else { self.step(what, dnn_lib::operator::Cast { to }, &[x]) }
@@ -246,6 +267,11 @@ impl<'a> Call<'a> {
             last & sign == 0 && first.iter().all(|&byte| byte == 0)
         };
         Ok(value.chunks_exact(tensor.ty.dtype.size() as usize).map(|element| !is_zero(element)).collect())
+    }
+
+    /// Whether all elements of a tensor are 0, if that is known.
+    pub fn is_zero(&self, id: TensorId) -> Option<bool> {
+        self.tensor(id).value.as_ref().map(|value| value.iter().all(|&byte| byte == 0))
     }
 
     /// Adds a constant list of integers.

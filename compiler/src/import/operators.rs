@@ -4,22 +4,28 @@ mod attention;
 mod constant;
 mod control;
 mod dequantized;
+mod determinant;
 mod elementwise;
 mod image;
 mod index;
 mod legacy;
+mod linear_attention;
 mod loss;
 mod microsoft;
 mod movement;
+mod ngrams;
 mod normalize;
 mod quantization;
+mod random;
 mod recurrent;
 mod reduce;
 mod resize;
 mod shape;
 mod signal;
+mod training;
 mod transposed;
 mod window;
+mod windows;
 
 use std::ops::RangeInclusive;
 
@@ -30,7 +36,7 @@ use dnn_lib::tensor::DType;
 use graph::TensorId;
 
 use super::Import;
-use super::call::{Call, value_error};
+use super::call::Call;
 use crate::SupportedOperator;
 use crate::error::NodeError;
 
@@ -76,13 +82,16 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Attention", since: 23, inputs: 3..=7, attributes: attention::ATTENTION, import: attention::attention },
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
     OnnxOperator { name: "BatchNormalization", since: 1, inputs: 5..=5, attributes: &["epsilon", "is_test", "momentum", "spatial", "training_mode"], import: normalize::batch },
+    OnnxOperator { name: "Bernoulli", since: 15, inputs: 1..=1, attributes: &["dtype", "seed"], import: random::bernoulli },
     OnnxOperator { name: "BitShift", since: 11, inputs: 2..=2, attributes: &["direction"], import: elementwise::bit_shift },
     OnnxOperator { name: "BitwiseAnd", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseAnd) },
     OnnxOperator { name: "BitwiseNot", since: 18, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::BitwiseNot) },
     OnnxOperator { name: "BitwiseOr", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseOr) },
     OnnxOperator { name: "BitwiseXor", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseXor) },
+    OnnxOperator { name: "BlackmanWindow", since: 17, inputs: 1..=1, attributes: windows::ATTRIBUTES, import: |call| windows::window(call, windows::BLACKMAN) },
     OnnxOperator { name: "Cast", since: 6, inputs: 1..=1, attributes: &["round_mode", "saturate", "to"], import: elementwise::cast },
     OnnxOperator { name: "CastLike", since: 15, inputs: 2..=2, attributes: &["round_mode", "saturate"], import: elementwise::cast_like },
+    OnnxOperator { name: "CausalConvWithState", since: 27, inputs: 2..=4, attributes: &["activation"], import: linear_attention::causal_conv },
     OnnxOperator { name: "Ceil", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Ceil) },
     OnnxOperator { name: "Celu", since: 12, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Celu { alpha }) },
     OnnxOperator { name: "CenterCropPad", since: 18, inputs: 2..=2, attributes: &["axes"], import: movement::center_crop_pad },
@@ -102,6 +111,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "DFT", since: 17, inputs: 1..=3, attributes: &["axis", "inverse", "onesided"], import: signal::dft },
     OnnxOperator { name: "DepthToSpace", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::depth_to_space },
     OnnxOperator { name: "DequantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::DEQUANTIZE, import: quantization::dequantize_linear },
+    OnnxOperator { name: "Det", since: 11, inputs: 1..=1, attributes: &[], import: determinant::det },
     OnnxOperator { name: "Div", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Div) },
     OnnxOperator { name: "Dropout", since: 1, inputs: 1..=3, attributes: &["is_test", "ratio", "seed"], import: dropout },
     OnnxOperator { name: "DynamicQuantizeLinear", since: 11, inputs: 1..=1, attributes: &[], import: quantization::dynamic_quantize_linear },
@@ -127,6 +137,8 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "GreaterOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::GreaterOrEqual) },
     OnnxOperator { name: "GridSample", since: 16, inputs: 2..=2, attributes: &["align_corners", "mode", "padding_mode"], import: image::grid_sample },
     OnnxOperator { name: "GroupNormalization", since: 18, inputs: 3..=3, attributes: &["epsilon", "num_groups", "stash_type"], import: normalize::group },
+    OnnxOperator { name: "HammingWindow", since: 17, inputs: 1..=1, attributes: windows::ATTRIBUTES, import: |call| windows::window(call, windows::HAMMING) },
+    OnnxOperator { name: "HannWindow", since: 17, inputs: 1..=1, attributes: windows::ATTRIBUTES, import: |call| windows::window(call, windows::HANN) },
     OnnxOperator { name: "HardSigmoid", since: 1, inputs: 1..=1, attributes: &["alpha", "beta"], import: elementwise::hard_sigmoid },
     OnnxOperator { name: "HardSwish", since: 14, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::HardSwish) },
     OnnxOperator { name: "Hardmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Hardmax { axis }.into()) },
@@ -141,6 +153,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "LeakyRelu", since: 1, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 0.01, |alpha| op::LeakyRelu { alpha }) },
     OnnxOperator { name: "Less", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Less) },
     OnnxOperator { name: "LessOrEqual", since: 12, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::LessOrEqual) },
+    OnnxOperator { name: "LinearAttention", since: 27, inputs: 3..=6, attributes: linear_attention::ATTRIBUTES, import: linear_attention::linear_attention },
     OnnxOperator { name: "Log", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Log) },
     OnnxOperator { name: "LogSoftmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::LogSoftmax { axis }.into()) },
     OnnxOperator { name: "Loop", since: 1, inputs: 1..=ANY, attributes: &["body"], import: control::repeat },
@@ -153,10 +166,12 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "MaxUnpool", since: 9, inputs: 2..=3, attributes: &["kernel_shape", "pads", "strides"], import: window::max_unpool },
     OnnxOperator { name: "Mean", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Mean) },
     OnnxOperator { name: "MeanVarianceNormalization", since: 9, inputs: 1..=1, attributes: &["axes"], import: normalize::mean_variance },
+    OnnxOperator { name: "MelWeightMatrix", since: 17, inputs: 5..=5, attributes: &["output_datatype"], import: windows::mel_weights },
     OnnxOperator { name: "Min", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Min) },
     OnnxOperator { name: "Mish", since: 18, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Mish) },
     OnnxOperator { name: "Mod", since: 10, inputs: 2..=2, attributes: &["fmod"], import: |call| { let fmod = call.flag("fmod", false)?; call.apply(op::Mod { fmod }) } },
     OnnxOperator { name: "Mul", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Mul) },
+    OnnxOperator { name: "Multinomial", since: 7, inputs: 1..=1, attributes: &["dtype", "sample_size", "seed"], import: random::multinomial },
     OnnxOperator { name: "Neg", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Neg) },
     OnnxOperator { name: "NegativeLogLikelihoodLoss", since: 12, inputs: 2..=3, attributes: loss::ATTRIBUTES, import: loss::negative_log_likelihood },
     OnnxOperator { name: "NonZero", since: 9, inputs: 1..=1, attributes: &[], import: index::non_zero },
@@ -171,6 +186,10 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "QuantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::QUANTIZE, import: quantization::quantize_linear },
     OnnxOperator { name: "RMSNormalization", since: 23, inputs: 2..=2, attributes: &["axis", "epsilon", "stash_type"], import: normalize::rms },
     OnnxOperator { name: "RNN", since: 7, inputs: 3..=6, attributes: recurrent::RNN, import: recurrent::rnn },
+    OnnxOperator { name: "RandomNormal", since: 1, inputs: 0..=0, attributes: random::NORMAL, import: random::normal_of },
+    OnnxOperator { name: "RandomNormalLike", since: 1, inputs: 1..=1, attributes: &["dtype", "mean", "scale", "seed"], import: random::normal_of },
+    OnnxOperator { name: "RandomUniform", since: 1, inputs: 0..=0, attributes: random::UNIFORM, import: random::uniform },
+    OnnxOperator { name: "RandomUniformLike", since: 1, inputs: 1..=1, attributes: &["dtype", "high", "low", "seed"], import: random::uniform },
     OnnxOperator { name: "Range", since: 11, inputs: 3..=3, attributes: &[], import: movement::range },
     OnnxOperator { name: "Reciprocal", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Reciprocal) },
     OnnxOperator { name: "ReduceL1", since: 1, inputs: 1..=2, attributes: reduce::ATTRIBUTES, import: reduce::l1 },
@@ -199,6 +218,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Shrink", since: 9, inputs: 1..=1, attributes: &["bias", "lambd"], import: elementwise::shrink },
     OnnxOperator { name: "Sigmoid", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
     OnnxOperator { name: "Sign", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sign) },
+    OnnxOperator { name: "SimplifiedLayerNormalization", since: 1, inputs: 2..=2, attributes: &["axis", "epsilon", "stash_type"], import: normalize::rms },
     OnnxOperator { name: "Sin", since: 7, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sin) },
     OnnxOperator { name: "Sinh", since: 9, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sinh) },
     OnnxOperator { name: "Size", since: 1, inputs: 1..=1, attributes: &[], import: shape::size },
@@ -217,6 +237,8 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Swish", since: 24, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::Swish { alpha }) },
     OnnxOperator { name: "Tan", since: 7, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tan) },
     OnnxOperator { name: "Tanh", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Tanh) },
+    OnnxOperator { name: "TensorScatter", since: 24, inputs: 2..=3, attributes: &["axis", "mode"], import: index::tensor_scatter },
+    OnnxOperator { name: "TfIdfVectorizer", since: 9, inputs: 1..=1, attributes: ngrams::ATTRIBUTES, import: ngrams::vectorizer },
     OnnxOperator { name: "ThresholdedRelu", since: 10, inputs: 1..=1, attributes: &["alpha"], import: |call| elementwise::with_alpha(call, 1.0, |alpha| op::ThresholdedRelu { alpha }) },
     OnnxOperator { name: "Tile", since: 6, inputs: 2..=2, attributes: &[], import: movement::tile },
     OnnxOperator { name: "TopK", since: 1, inputs: 1..=2, attributes: &["axis", "k", "largest", "sorted"], import: index::top_k },
@@ -230,7 +252,12 @@ const TABLE: &[OnnxOperator] = &[
 ];
 
 /// The tables of all domains. That of ONNX itself has no name.
-const TABLES: &[(&str, &[OnnxOperator])] = &[("", TABLE), (microsoft::DOMAIN, microsoft::TABLE)];
+const TABLES: &[(&str, &[OnnxOperator])] = &[
+    ("", TABLE),
+    (attention::PREVIEW, attention::PREVIEW_TABLE),
+    (training::DOMAIN, training::TABLE),
+    (microsoft::DOMAIN, microsoft::TABLE),
+];
 
 /// All operators that are supported.
 pub(crate) fn all() -> impl Iterator<Item = SupportedOperator> {
@@ -279,7 +306,9 @@ pub(crate) fn supports(node: &onnx::ModelNode) -> bool {
 fn entry(node: &onnx::ModelNode) -> Result<&'static OnnxOperator, NodeError> {
     let tables = TABLES.iter().filter(|(domain, _)| *domain == node.domain);
     let entry = tables.flat_map(|(_, table)| *table).find(|entry| entry.name == node.operator);
-    entry.ok_or_else(|| NodeError::Unsupported { near: near(node) })
+    let gradient = node.domain == training::DOMAIN && node.operator == "Gradient";
+    let instead = if gradient { training::INSTEAD_OF_GRADIENT } else { "" };
+    entry.ok_or_else(|| NodeError::Unsupported { near: near(node), instead })
 }
 
 /// The supported operators whose names are nearly this one. Many short names of other operators are so too.
@@ -357,20 +386,19 @@ fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 
 /// Dropout does nothing during inference, and keeps all elements if its ratio is 0.
 fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    call.float("ratio")?;
-    call.int("seed")?;
     if legacy::is_training(call)? {
-        return Err(value_error("is_test", &0, "1 (inference)"));
+        return random::dropout(call, None);
     }
-    let keeps_all = call.optional(1).is_some_and(|ratio| {
-        call.tensor(ratio).value.as_ref().is_some_and(|value| value.iter().all(|&byte| byte == 0))
-    });
+    let ratio = call.optional(1);
+    let keeps_all = ratio.is_some_and(|ratio| call.is_zero(ratio) == Some(true));
     if let Some(training) = call.optional(2).filter(|_| !keeps_all) {
-        let tensor = call.tensor(training);
-        let (tensor, found) = (tensor.name.clone(), tensor.value.clone());
-        if found.as_ref().is_none_or(|value| value.iter().any(|&byte| byte != 0)) {
-            let found = if found.is_some() { "true" } else { "not a constant" }.to_owned();
-            return Err(NodeError::InputValue { index: 2, tensor, found, supported: "false (inference)" });
+        match call.is_zero(training) {
+            Some(true) => {}
+            Some(false) => return random::dropout(call, ratio),
+            None => {
+                let (tensor, found) = (call.tensor(training).name.clone(), "not a constant".to_owned());
+                return Err(NodeError::InputValue { index: 2, tensor, found, supported: "true or false" });
+            }
         }
     }
     let input = call.input(0)?;

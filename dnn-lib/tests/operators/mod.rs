@@ -17,6 +17,7 @@ mod products;
 mod quantization;
 mod reductions;
 mod rows;
+mod sequences;
 mod sums;
 mod views;
 

@@ -1,12 +1,22 @@
 //! Attention and rotary embeddings, in a few operators each.
 
 use dnn_lib::operator as op;
+use dnn_lib::tensor::DType;
 use graph::TensorId;
 
+use super::OnnxOperator;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
 type Outputs = Result<Vec<TensorId>, NodeError>;
+
+/// The domain of what may still change.
+pub(super) const PREVIEW: &str = "ai.onnx.preview";
+
+#[rustfmt::skip]
+pub(super) const PREVIEW_TABLE: &[OnnxOperator] = &[
+    OnnxOperator { name: "FlexAttention", since: 1, inputs: 3..=3, attributes: &["prob_mod", "scale", "score_mod", "softmax_precision"], import: flex_attention },
+];
 
 pub(super) const ATTENTION: &[&str] = &[
     "is_causal",
@@ -20,21 +30,21 @@ pub(super) const ATTENTION: &[&str] = &[
     "softmax_precision",
 ];
 
-fn signed(shape: &[u64]) -> Vec<i64> {
+pub(super) fn signed(shape: &[u64]) -> Vec<i64> {
     shape.iter().map(|&size| size.cast_signed()).collect()
 }
 
 impl Call<'_> {
-    fn reshaped(&mut self, what: &str, x: TensorId, shape: &[u64]) -> Result<TensorId, NodeError> {
+    pub(super) fn reshaped(&mut self, what: &str, x: TensorId, shape: &[u64]) -> Result<TensorId, NodeError> {
         self.step(what, op::Reshape { shape: signed(shape), allow_zero: true }, &[x])
     }
 
-    fn transposed(&mut self, what: &str, x: TensorId, perm: [u64; 4]) -> Result<TensorId, NodeError> {
+    pub(super) fn transposed(&mut self, what: &str, x: TensorId, perm: [u64; 4]) -> Result<TensorId, NodeError> {
         self.step(what, op::Transpose { perm: Some(perm.to_vec()) }, &[x])
     }
 
     /// The shape of a tensor with this many dimensions, 4 for most.
-    fn shape<const N: usize>(&self, index: usize, x: TensorId) -> Result<[u64; N], NodeError> {
+    pub(super) fn shape<const N: usize>(&self, index: usize, x: TensorId) -> Result<[u64; N], NodeError> {
         let shape = &self.ty(x).shape;
         shape.as_slice().try_into().map_err(|_| NodeError::InputShape {
             index,
@@ -45,7 +55,7 @@ impl Call<'_> {
     }
 
     /// A count that an attribute gives; at least 1.
-    fn count(&self, name: &'static str) -> Result<u64, NodeError> {
+    pub(super) fn count(&self, name: &'static str) -> Result<u64, NodeError> {
         let count = self.int(name)?.ok_or(NodeError::MissingAttribute { attribute: name })?;
         u64::try_from(count)
             .ok()
@@ -191,6 +201,47 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
         outputs.push(call.as_output(index + 1, tensor)?);
     }
     Ok(outputs)
+}
+
+/// Inputs: queries, keys, values. Graphs of the node change the scores and the weights.
+pub(super) fn flex_attention(call: &mut Call<'_>) -> Outputs {
+    let (queries, keys, values) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    let given = call.ty(queries).dtype;
+    let precision = call.element_type("softmax_precision")?;
+    let precision = precision.unwrap_or(if given == DType::F64 { DType::F64 } else { DType::F32 });
+    let scores = scores(call, queries, keys)?;
+    let scores = call.cast("precise_scores", scores, precision)?;
+    let scores = modified(call, "score_mod", scores)?;
+    let weights = call.step("weights", op::Softmax { axis: 3 }, &[scores])?;
+    let weights = modified(call, "prob_mod", weights)?;
+    let weights = call.cast("weights_as_values", weights, given)?;
+
+    let [batch, heads, length, all] = call.shape(0, weights)?;
+    let [_, key_heads, _, size] = call.shape(2, values)?;
+    let rows = (heads / key_heads.max(1)).saturating_mul(length);
+    let rows = call.reshaped("weight_rows", weights, &[batch, key_heads, rows, all])?;
+    let result = call.step("results", op::MatMul, &[rows, values])?;
+    let shape = signed(&[batch, heads, length, size]);
+    call.apply_to(op::Reshape { shape, allow_zero: true }, &[result])
+}
+
+/// A tensor as a graph of the node changes it, if there is one. Its type stays.
+fn modified(call: &mut Call<'_>, name: &'static str, x: TensorId) -> Result<TensorId, NodeError> {
+    if !call.node.attributes.contains_key(name) {
+        return Ok(x);
+    }
+    let graph = call.graph(name)?;
+    if [graph.inputs.len(), graph.outputs.len()] != [1, 1] {
+        let found = format!("a graph with {} inputs and {} outputs", graph.inputs.len(), graph.outputs.len());
+        return Err(value_error(name, &found, "one of each"));
+    }
+    let label = call.label.clone();
+    let changed = call.import.inside(&label, graph, &[Some(x)])?[0];
+    if call.ty(changed) != call.ty(x) {
+        let found = format!("a graph that gives {}", call.ty(changed));
+        return Err(value_error(name, &found, &call.ty(x).to_string()));
+    }
+    Ok(changed)
 }
 
 /// Inputs: x, cosines, sines, optionally positions.

@@ -66,16 +66,21 @@ pub(super) fn scatter_elements(call: &mut Call<'_>) -> Result<Vec<TensorId>, Nod
     call.apply(op::ScatterElements { axis, update })
 }
 
+pub(super) fn tensor_scatter(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let circular = match call.string("mode")?.as_deref() {
+        None | Some("linear") => false,
+        Some("circular") => true,
+        Some(found) => return Err(value_error("mode", &found, "linear, circular")),
+    };
+    let axis = call.int("axis")?.unwrap_or(-2);
+    call.apply(op::TensorScatter { axis, circular })
+}
+
 /// Only the shape of the input counts, so it is a constant: a tensor of ones, of which two triangles are
 /// left.
 pub(super) fn eye_like(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let ty = call.ty(call.input(0)?).clone();
-    let dtype = match call.int("dtype")? {
-        None => ty.dtype,
-        Some(code) => {
-            onnx::element_type(code).map_err(|found| value_error("dtype", &found, onnx::ELEMENT_TYPES))?
-        }
-    };
+    let dtype = call.element_type("dtype")?.unwrap_or(ty.dtype);
     let k = call.int("k")?.unwrap_or(0);
     let one = one(call, "one", dtype);
     let ones = call.step("ones", op::Expand { shape: ty.shape }, &[one])?;

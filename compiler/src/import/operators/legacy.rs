@@ -53,7 +53,7 @@ pub(super) fn aligned(call: &mut Call<'_>) -> Result<[TensorId; 2], NodeError> {
         true => format!("dimensions of {expected:?}"),
         false => format!("{expected:?}, unless attribute `broadcast` is 1"),
     };
-    Err(shape_error(call, 1, expected))
+    Err(call.shape_error(1, expected))
 }
 
 /// Likewise for a PRelu, whose slopes are one for all elements or one for each channel.
@@ -71,7 +71,7 @@ pub(super) fn check_addend(call: &Call<'_>, product: TensorId) -> Result<(), Nod
     if call.opset < NUMPY && !call.flag("broadcast", false)? {
         let (product, own) = (&call.ty(product).shape, &call.ty(call.input(2)?).shape);
         if own != product {
-            return Err(shape_error(call, 2, format!("{product:?}, unless attribute `broadcast` is 1")));
+            return Err(call.shape_error(2, format!("{product:?}, unless attribute `broadcast` is 1")));
         }
     }
     Ok(())
@@ -87,14 +87,4 @@ fn trailing(call: &mut Call<'_>, x: TensorId, from: usize, to: usize) -> Result<
     let added = (to - from) as i64;
     let own = call.ty(x).shape.len() as i64;
     call.step("aligned", op::Unsqueeze { axes: (own..own + added).collect() }, &[x])
-}
-
-fn shape_error(call: &Call<'_>, index: usize, expected: String) -> NodeError {
-    let tensor = call.inputs[index].map(|id| call.tensor(id));
-    NodeError::InputShape {
-        index,
-        tensor: tensor.map(|tensor| tensor.name.clone()).unwrap_or_default(),
-        found: tensor.map(|tensor| format!("{:?}", tensor.ty.shape)).unwrap_or_default(),
-        expected,
-    }
 }

@@ -64,16 +64,7 @@ fn loss(call: &mut Call<'_>, logarithms: TensorId) -> Result<Vec<TensorId>, Node
 fn check(call: &Call<'_>, logarithms: &TensorType) -> Result<(), NodeError> {
     let shape = |index: usize, right: &dyn Fn(&[u64]) -> bool, expected: String| {
         let Some(id) = call.optional(index) else { return Ok(()) };
-        let tensor = call.tensor(id);
-        match right(&tensor.ty.shape) {
-            true => Ok(()),
-            false => Err(NodeError::InputShape {
-                index,
-                tensor: tensor.name.clone(),
-                found: format!("{:?}", tensor.ty.shape),
-                expected,
-            }),
-        }
+        if right(&call.ty(id).shape) { Ok(()) } else { Err(call.shape_error(index, expected)) }
     };
     shape(0, &|shape| shape.len() >= 2, "[N, C, ...]".to_owned())?;
     let mut samples = logarithms.shape.clone();

@@ -16,16 +16,6 @@ pub(super) const QUANTIZE: &[&str] = &["axis", "block_size", "output_dtype", "pr
 pub(super) const DEQUANTIZE: &[&str] = &["axis", "block_size", "output_dtype"];
 
 impl Call<'_> {
-    /// An attribute that is an element type. 0 stands for none.
-    fn element_type(&self, name: &str) -> Result<Option<DType>, NodeError> {
-        match self.int(name)? {
-            None | Some(0) => Ok(None),
-            Some(code) => onnx::element_type(code)
-                .map(Some)
-                .map_err(|found| value_error(name, &found, onnx::ELEMENT_TYPES)),
-        }
-    }
-
     /// A vector as a tensor that runs along one axis of another: with dimensions of size 1 behind. Other
     /// tensors stay as they are.
     pub(super) fn along(

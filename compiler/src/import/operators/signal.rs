@@ -16,7 +16,7 @@ const MOST: u64 = 1 << 25;
 
 /// The cosine and the sine of `turn / turns` of a circle. With additions and multiplications only, so that
 /// every computer makes the same tables.
-fn circle(turn: u64, turns: u64) -> (f64, f64) {
+pub(super) fn circle(turn: u64, turns: u64) -> (f64, f64) {
     // Counted in eighths, an angle is a part of an eighth, forwards or backwards.
     let place = u128::from(turn % turns) * 8;
     let (eighth, rest) = ((place / u128::from(turns)) as u64, (place % u128::from(turns)) as f64);

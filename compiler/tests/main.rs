@@ -1,6 +1,7 @@
 //! From model to image: importing, passes, plans, linking, and how hostile models are refused.
 
 mod compile;
+mod composed;
 mod constants;
 mod control;
 mod fuse;
@@ -11,5 +12,7 @@ mod mutation;
 mod operators;
 mod plan;
 mod recurrent;
+mod single;
 mod states;
+mod training;
 mod wide;

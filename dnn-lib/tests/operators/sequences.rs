@@ -95,7 +95,10 @@ fn wrong_shapes_are_refused() {
     let scatter = |axis| TensorScatter { axis, circular: false }.into();
     for (found, says) in [
         (error(scatter(0), &[ty(&[2, 3]), ty(&[2, 1])]), "axis is 0, but must not be that of the batch"),
-        (error(scatter(1), &[ty(&[2, 3]), ty(&[2, 4])]), "input 1 has shape [2, 4], but must be [2, 3], or less in"),
+        (
+            error(scatter(1), &[ty(&[2, 3]), ty(&[2, 4])]),
+            "input 1 has shape [2, 4], but must be [2, 3], or less in",
+        ),
         (error(scatter(1), &[ty(&[2, 3]), ty(&[2, 3]), ty(&[3])]), "input 2 has shape [3], but must be [2]"),
         (error(NGrams { skips: 0 }.into(), &[ty(&[2, 3]), ty(&[2, 0])]), "must be [count, n]"),
         (error(NGrams { skips: u64::MAX }.into(), &[ty(&[2, 999]), ty(&[2, 2])]), "in at most 128 ways"),

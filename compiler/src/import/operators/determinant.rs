@@ -61,7 +61,8 @@ fn eliminated(call: &mut Call<'_>, matrix: TensorId, size: i64) -> Result<(Tenso
     let row = call.step("row", op::GatherElements { axis: 1 }, &[matrix, along])?;
     let pivot = call.step("pivot", part(2, 0, 1), &[row])?;
 
-    let (first, others) = (call.step("first", part(1, 0, 1), &[matrix])?, call.step("others", part(1, 1, size), &[matrix])?);
+    let (first, others) =
+        (call.step("first", part(1, 0, 1), &[matrix])?, call.step("others", part(1, 1, size), &[matrix])?);
     let numbers: Vec<i64> = (1..size).collect();
     let numbers = call.constant_list("numbers", &numbers);
     let numbers = call.reshaped("rows", numbers, &[1, size.cast_unsigned() - 1, 1])?;
@@ -74,7 +75,8 @@ fn eliminated(call: &mut Call<'_>, matrix: TensorId, size: i64) -> Result<(Tenso
     let heads = call.step("heads", part(2, 0, 1), &[others])?;
     let factors = call.step("factors", op::Div, &[heads, pivot])?;
     let factors = call.step("finite", op::Where, &[none, zero, factors])?;
-    let (row, others) = (call.step("tail", part(2, 1, size), &[row])?, call.step("tails", part(2, 1, size), &[others])?);
+    let (row, others) =
+        (call.step("tail", part(2, 1, size), &[row])?, call.step("tails", part(2, 1, size), &[others])?);
     let taken = call.step("taken", op::Mul, &[factors, row])?;
     let rest = call.step("rest", op::Sub, &[others, taken])?;
 

@@ -14,7 +14,10 @@ pub(super) const BROADCAST: &[&str] = &["axis", "broadcast"];
 const NUMPY: i64 = 7;
 
 /// An operator on two tensors, in all of its forms.
-pub(super) fn broadcast(call: &mut Call<'_>, operator: impl Into<Operator>) -> Result<Vec<TensorId>, NodeError> {
+pub(super) fn broadcast(
+    call: &mut Call<'_>,
+    operator: impl Into<Operator>,
+) -> Result<Vec<TensorId>, NodeError> {
     let inputs = aligned(call)?;
     call.apply_to(operator, &inputs)
 }

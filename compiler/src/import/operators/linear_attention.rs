@@ -72,7 +72,11 @@ impl Sizes {
 
 /// Requires a shape of an input.
 fn expect(call: &Call<'_>, index: usize, shape: &[u64]) -> Result<(), NodeError> {
-    if call.ty(call.input(index)?).shape == shape { Ok(()) } else { Err(call.shape_error(index, format!("{shape:?}"))) }
+    if call.ty(call.input(index)?).shape == shape {
+        Ok(())
+    } else {
+        Err(call.shape_error(index, format!("{shape:?}")))
+    }
 }
 
 /// What changes the state besides the product of key and value: whether it decays, and whether what it has for a key
@@ -206,7 +210,8 @@ pub(super) fn causal_conv(call: &mut Call<'_>) -> Outputs {
         }
     };
     let all = call.step("all", op::Concat { axis: 2 }, &[past, x])?;
-    let window = Window { strides: Vec::new(), dilations: Vec::new(), padding: Padding::Explicit(Vec::new()) };
+    let window =
+        Window { strides: Vec::new(), dilations: Vec::new(), padding: Padding::Explicit(Vec::new()) };
     let inputs: Vec<TensorId> = [all, weights].into_iter().chain(call.optional(2)).collect();
     let mut y = call.step("convolved", Conv { window, group: channels }, &inputs)?;
     if swish {

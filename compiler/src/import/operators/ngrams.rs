@@ -110,7 +110,11 @@ fn gathered(call: &mut Call<'_>, counts: TensorId, columns: &[Vec<i64>]) -> Resu
     let most = columns.iter().map(Vec::len).max().unwrap_or(1);
     if most > MOST_TOGETHER {
         let found = format!("a list that names an index {most} times");
-        return Err(value_error("ngram_indexes", &found, &format!("lists that name it {MOST_TOGETHER} times")));
+        return Err(value_error(
+            "ngram_indexes",
+            &found,
+            &format!("lists that name it {MOST_TOGETHER} times"),
+        ));
     }
     let zeros = call.ty(counts).shape[1].cast_signed() - 1;
     let mut parts = Vec::new();

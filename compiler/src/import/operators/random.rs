@@ -17,8 +17,7 @@ pub(super) const NORMAL: &[&str] = &["dtype", "mean", "scale", "seed", "shape"];
 /// The most numbers of a node.
 const MOST: u64 = 1 << 27;
 
-const NO_SEED: &str =
-    "a number: without it every run would have another result, which nobody could check";
+const NO_SEED: &str = "a number: without it every run would have another result, which nobody could check";
 
 /// Philox 4x64 with ten rounds: four words of a block, by its number.
 fn block(number: u64, key: u64) -> [u64; 4] {
@@ -31,10 +30,7 @@ fn block(number: u64, key: u64) -> [u64; 4] {
         let (high, low) = product(0xd2e7_470e_e14c_6c93, words[0]);
         let (other_high, other_low) = product(0xca5a_8263_9512_1157, words[2]);
         words = [other_high ^ words[1] ^ keys[0], other_low, high ^ words[3] ^ keys[1], low];
-        keys = [
-            keys[0].wrapping_add(0x9e37_79b9_7f4a_7c15),
-            keys[1].wrapping_add(0xbb67_ae85_84ca_a73b),
-        ];
+        keys = [keys[0].wrapping_add(0x9e37_79b9_7f4a_7c15), keys[1].wrapping_add(0xbb67_ae85_84ca_a73b)];
     }
     words
 }
@@ -73,7 +69,9 @@ fn key(call: &Call<'_>) -> Result<u64, NodeError> {
 /// Checks the number of elements of a shape.
 fn count(shape: &[u64]) -> Result<usize, NodeError> {
     let count = dnn_lib::tensor::elements(shape).filter(|&count| count <= MOST);
-    count.map(|count| count as usize).ok_or_else(|| value_error("shape", &format!("{shape:?}"), "2^27 elements"))
+    count
+        .map(|count| count as usize)
+        .ok_or_else(|| value_error("shape", &format!("{shape:?}"), "2^27 elements"))
 }
 
 /// Elements as bytes. A half is rounded from binary32.
@@ -160,7 +158,8 @@ pub(super) fn multinomial(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeErro
         return Err(call.shape_error(0, "[batch, classes] with at least one class"));
     }
     let samples = call.int("sample_size")?.unwrap_or(1);
-    let samples = u64::try_from(samples).map_err(|_| value_error("sample_size", &samples, "numbers from 0"))?;
+    let samples =
+        u64::try_from(samples).map_err(|_| value_error("sample_size", &samples, "numbers from 0"))?;
     let to = call.element_type("dtype")?.unwrap_or(DType::I32);
     if !matches!(to, DType::I32 | DType::I64) {
         return Err(value_error("dtype", &onnx::element_name(to), "int32, int64"));
@@ -175,8 +174,10 @@ pub(super) fn multinomial(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeErro
     let all = call.step("all", last, &[sums])?;
     let units = units(call, &[batch, samples])?;
     let places = call.step("places", op::Mul, &[units, all])?;
-    let (sums, places) =
-        (call.reshaped("by_class", sums, &[batch, 1, classes])?, call.reshaped("by_sample", places, &[batch, samples, 1])?);
+    let (sums, places) = (
+        call.reshaped("by_class", sums, &[batch, 1, classes])?,
+        call.reshaped("by_sample", places, &[batch, samples, 1])?,
+    );
     let passed = call.step("passed", op::LessOrEqual, &[sums, places])?;
     let passed = call.cast("ones", passed, DType::I64)?;
     let count = op::ReduceSum { axes: Some(vec![2]), keep_dims: false };

@@ -88,11 +88,9 @@ fn optimized(
     for number in 0..count {
         let tensors: Vec<TensorId> = (0..kinds).map(|kind| all[2 + kind * count + number]).collect();
         let ty = call.ty(tensors[0]).clone();
-        for kind in 1..kinds {
-            if call.ty(tensors[kind]).shape != ty.shape {
-                let expected = format!("{:?}, as the tensor that is optimized", ty.shape);
-                return Err(call.shape_error(2 + kind * count + number, expected));
-            }
+        if let Some(kind) = tensors.iter().position(|&tensor| call.ty(tensor).shape != ty.shape) {
+            let expected = format!("{:?}, as the tensor that is optimized", ty.shape);
+            return Err(call.shape_error(2 + kind * count + number, expected));
         }
         let mut scalar = |name: &str, index: usize| {
             if call.ty(all[index]).elements() != Some(1) {

@@ -47,11 +47,14 @@ fn as_type(call: &mut Call<'_>, elements: &[f64], shape: &[u64]) -> Result<Vec<T
 /// frequency.
 pub(super) fn mel_weights(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let mut sizes = [0; 3];
-    for (index, (size, name)) in sizes.iter_mut().zip(["num_mel_bins", "dft_length", "sample_rate"]).enumerate() {
+    for (index, (size, name)) in
+        sizes.iter_mut().zip(["num_mel_bins", "dft_length", "sample_rate"]).enumerate()
+    {
         let found = call.constant_int(index, WHY)?;
-        *size = u64::try_from(found).ok().filter(|found| (1..=MOST).contains(found)).ok_or_else(|| {
-            value_error(name, &found, "1 to 2^25")
-        })?;
+        *size = u64::try_from(found)
+            .ok()
+            .filter(|found| (1..=MOST).contains(found))
+            .ok_or_else(|| value_error(name, &found, "1 to 2^25"))?;
     }
     let [bands, length, rate] = sizes;
     let rows = length / 2 + 1;

@@ -332,16 +332,6 @@ fn graphs_change_scores_and_weights() {
     assert!(error.contains("`score_mod` is a graph that gives bool"), "{error}");
 }
 
-#[test]
-fn bits_stay_when_types_change() {
-    let node = single("BitCast").int("to", 6).input(floats(&[3], &[1.0, -0.0, f32::NAN]));
-    let outputs = node.run().unwrap();
-    assert_eq!(outputs[0].bytes(), floats(&[3], &[1.0, -0.0, f32::NAN]).bytes());
-    assert_eq!(outputs[0].dtype(), dnn_lib::tensor::DType::I32);
-    let error = single("BitCast").int("to", 7).input(floats(&[1], &[1.0])).error();
-    assert!(error.contains("attribute to is I64, but f32 has 32 bits"), "{error}");
-}
-
 /// A node of opset 6 on a tensor [2, 3, 4] and another.
 fn old(operator: &str, shape: &[u64]) -> Single {
     let numbers = |count: u64| (1..=count).map(|x| x as f32).collect::<Vec<_>>();

@@ -39,12 +39,7 @@ impl Call<'_> {
         self.step(what, op::Reshape { shape: signed(shape), allow_zero: true }, &[x])
     }
 
-    pub(super) fn transposed(
-        &mut self,
-        what: &str,
-        x: TensorId,
-        perm: [u64; 4],
-    ) -> Result<TensorId, NodeError> {
+    fn transposed(&mut self, what: &str, x: TensorId, perm: [u64; 4]) -> Result<TensorId, NodeError> {
         self.step(what, op::Transpose { perm: Some(perm.to_vec()) }, &[x])
     }
 
@@ -154,8 +149,9 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     let keys = extended(call, "present_key", past[0], new[0])?;
     let values = extended(call, "present_value", past[1], new[1])?;
     let (sight, seen) = sight(call, past[0])?;
-    // A lower precision than binary32 is not used.
-    let wide = call.element_type("softmax_precision")? == Some(DType::F64);
+    if let Some(code @ 11) = call.int("softmax_precision")? {
+        return Err(value_error("softmax_precision", &code, "1 (float)"));
+    }
 
     let raw = scores(call, queries, keys)?;
     let mut capped = raw;
@@ -168,18 +164,11 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     }
     let inputs = [&[capped], &seen[..]].concat();
     let all_are_seen = seen.is_empty() && sight.left.or(sight.right).is_none();
-    let given = call.ty(capped).dtype;
-    let mut precise = inputs.clone();
-    let numbers = 1 + usize::from(sight.mask && call.ty(inputs[1]).dtype != DType::Bool);
-    for input in precise.iter_mut().take(if wide { numbers } else { 0 }) {
-        *input = call.cast("precise", *input, DType::F64)?;
-    }
     let weights = if all_are_seen {
-        call.step("precise_weights", op::Softmax { axis: 3 }, &precise)?
+        call.step("weights", op::Softmax { axis: 3 }, &[capped])?
     } else {
-        call.step("precise_weights", op::MaskedSoftmax(sight), &precise)?
+        call.step("weights", op::MaskedSoftmax(sight), &inputs)?
     };
-    let weights = call.cast("weights", weights, given)?;
     let shown = match call.int("qk_matmul_output_mode")?.unwrap_or(0) {
         _ if call.node.outputs.get(3).is_none_or(String::is_empty) => None,
         0 => Some(raw),

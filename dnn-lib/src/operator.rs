@@ -206,9 +206,9 @@ macro_rules! operators {
 operators! {
     /// The number without its sign.
     Abs: 1..=1;
-    /// The inverse of the cosine, correctly rounded.
+    /// The inverse of the cosine.
     Acos: 1..=1;
-    /// The inverse of the hyperbolic cosine, correctly rounded.
+    /// The inverse of the hyperbolic cosine.
     Acosh: 1..=1;
     /// Sum of two tensors, with broadcasting.
     Add: 2..=2;
@@ -218,13 +218,13 @@ operators! {
     ArgMax: 1..=1;
     /// Where the smallest value is along an axis.
     ArgMin: 1..=1;
-    /// The inverse of the sine, correctly rounded.
+    /// The inverse of the sine.
     Asin: 1..=1;
-    /// The inverse of the hyperbolic sine, correctly rounded.
+    /// The inverse of the hyperbolic sine.
     Asinh: 1..=1;
-    /// The inverse of the tangent, correctly rounded.
+    /// The inverse of the tangent.
     Atan: 1..=1;
-    /// The inverse of the hyperbolic tangent, correctly rounded.
+    /// The inverse of the hyperbolic tangent.
     Atanh: 1..=1;
     /// Mean over a sliding window.
     AveragePool: 1..=1;
@@ -259,9 +259,9 @@ operators! {
     /// Convolution of bytes less their zero points, with sums of 32 bits; inputs: X, W, optionally both zero
     /// points.
     ConvInteger: 2..=4;
-    /// The cosine, correctly rounded.
+    /// The cosine.
     Cos: 1..=1;
-    /// The hyperbolic cosine, correctly rounded.
+    /// The hyperbolic cosine.
     Cosh: 1..=1;
     /// Product of all elements up to each along an axis.
     CumProd: 1..=1;
@@ -279,9 +279,9 @@ operators! {
     Elu: 1..=1;
     /// Whether both are the same, with broadcasting.
     Equal: 2..=2;
-    /// The error function, correctly rounded.
+    /// The error function.
     Erf: 1..=1;
-    /// The exponential, correctly rounded.
+    /// The exponential.
     Exp: 1..=1;
     /// A tensor broadcast with a shape.
     Expand: 1..=1;
@@ -295,7 +295,7 @@ operators! {
     GatherElements: 2..=2;
     /// Slices of a tensor, by tuples of indices; inputs: data, indices.
     GatherND: 2..=2;
-    /// x times the area under the bell curve below it, correctly rounded.
+    /// x times the area under the bell curve below it.
     Gelu: 1..=1;
     /// alpha * A' * B' + beta * C, where ' is an optional transposition; inputs: A, B, optionally C.
     Gemm: 2..=3;
@@ -337,7 +337,7 @@ operators! {
     Less: 2..=2;
     /// Whether the first number is not larger, with broadcasting.
     LessOrEqual: 2..=2;
-    /// The natural logarithm, correctly rounded.
+    /// The natural logarithm.
     Log: 1..=1;
     /// The logarithm of Softmax.
     LogSoftmax: 1..=1;
@@ -367,7 +367,7 @@ operators! {
     MeanVarianceNormalization: 1..=1;
     /// The smallest number, with broadcasting.
     Min: 1..=usize::MAX;
-    /// x tanh(log(1 + exp(x))), correctly rounded.
+    /// x tanh(log(1 + exp(x))).
     Mish: 1..=1;
     /// Remainder, with broadcasting.
     Mod: 2..=2;
@@ -443,19 +443,19 @@ operators! {
     Selu: 1..=1;
     /// The number nearer to 0 by a bias, or 0 between two limits.
     Shrink: 1..=1;
-    /// 1 / (1 + exp(-x)), correctly rounded.
+    /// 1 / (1 + exp(-x)).
     Sigmoid: 1..=1;
     /// 1, 0 or -1.
     Sign: 1..=1;
-    /// The sine, correctly rounded.
+    /// The sine.
     Sin: 1..=1;
-    /// The hyperbolic sine, correctly rounded.
+    /// The hyperbolic sine.
     Sinh: 1..=1;
     /// Elements at regular distances along some axes.
     Slice: 1..=1;
     /// Exponentials along an axis, divided by their sum.
     Softmax: 1..=1;
-    /// log(1 + exp(x)), correctly rounded.
+    /// log(1 + exp(x)).
     Softplus: 1..=1;
     /// x / (1 + |x|).
     Softsign: 1..=1;
@@ -475,9 +475,9 @@ operators! {
     Swish: 1..=1;
     /// The part of a tensor at an index of its first axis; inputs: all, the index.
     TakeRow: 2..=2, internal;
-    /// The tangent, correctly rounded.
+    /// The tangent.
     Tan: 1..=1;
-    /// The hyperbolic tangent, correctly rounded.
+    /// The hyperbolic tangent.
     Tanh: 1..=1;
     /// A tensor with an update written into it; inputs: the tensor, the update, optionally where it begins.
     TensorScatter: 2..=3;

@@ -62,4 +62,5 @@ def main():
         print(f"{name} {bits} {nearest_f32(FUNCTIONS[name](x)):08x}")
 
 
-main()
+if __name__ == "__main__":
+    main()

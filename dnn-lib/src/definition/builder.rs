@@ -112,8 +112,11 @@ impl Builder {
         value
     }
 
-    /// An elementary function.
+    /// An elementary function. That of an `F64` is many operations, since nothing but definitions knows it.
     pub fn call(&mut self, function: Function, x: Value) -> Value {
+        if self.ty(x) == Type::F64 {
+            return function.double(self, x);
+        }
         let value = self.value(Type::F32);
         self.steps.push(Step::Call(value, function, x));
         value

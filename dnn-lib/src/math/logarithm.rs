@@ -36,14 +36,15 @@ const WIDE: [f64; 10] = [
 ];
 
 /// log(2) in two parts. The first has zeros at its end, so that its product with k is exact.
-const LN_2: [f64; 2] = [f64::from_bits(0x3fe6_2e42_fefa_3800), f64::from_bits(0x3d2e_f357_93c7_6730)];
+pub(super) const LN_2: [f64; 2] =
+    [f64::from_bits(0x3fe6_2e42_fefa_3800), f64::from_bits(0x3d2e_f357_93c7_6730)];
 
 /// x = 2^k m, of a number that is normal and not negative.
 pub(super) struct Parts<A: Arithmetic> {
     pub k: A::F64,
     pub m: A::F64,
     /// 2^-k.
-    scale: A::F64,
+    pub scale: A::F64,
 }
 
 #[inline(always)]

@@ -105,7 +105,7 @@ fn angle<A: Arithmetic>(a: &mut A, x: A::F32) -> Angle<A> {
 
 /// The first value if n is even, else the second, with the sign changed if the bit above is set.
 #[inline(always)]
-fn turned<A: Arithmetic>(a: &mut A, n: A::I64, even: A::F64, odd: A::F64) -> A::F64 {
+pub(super) fn turned<A: Arithmetic>(a: &mut A, n: A::I64, even: A::F64, odd: A::F64) -> A::F64 {
     let is_odd = odd_number(a, n);
     let y = a.select(is_odd, odd, even);
     let half = a.shift_right::<1>(n);
@@ -114,7 +114,7 @@ fn turned<A: Arithmetic>(a: &mut A, n: A::I64, even: A::F64, odd: A::F64) -> A::
 
 /// Whether n is odd.
 #[inline(always)]
-fn odd_number<A: Arithmetic>(a: &mut A, n: A::I64) -> A::Bool {
+pub(super) fn odd_number<A: Arithmetic>(a: &mut A, n: A::I64) -> A::Bool {
     let (one, zero) = (a.f64(1.0), a.f64(0.0));
     let signed = a.with_sign_bit(one, n);
     a.less(signed, zero)

@@ -2,9 +2,9 @@
 
 use crate::definition::{Affine, Builder, Coordinate, Source};
 use crate::math::Function;
-use crate::operator::error::{SINGLES, check_attribute, check_shape};
+use crate::operator::error::{FLOATS, SINGLES, check_attribute, check_shape};
 use crate::operator::{Meaning, Problem, Semantics};
-use crate::scalar::{BinaryOp, Ops, Value};
+use crate::scalar::{BinaryOp, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// Which keys a query sees, apart from what a tensor says. Query i stands at position `i + offset`, or, where
@@ -38,7 +38,7 @@ impl Sight {
             found if expected.contains(&found) => Ok(()),
             found => Err(Problem::DType { input, found, expected: expected.to_vec() }),
         };
-        dtype(0, SINGLES)?;
+        dtype(0, FLOATS)?;
         let scores = &inputs[0].shape;
         check_shape(inputs, 0, scores.len() == 4, || "must be [batch, heads, queries, keys]".to_owned())?;
         let count = 1 + usize::from(self.mask) + usize::from(self.valid);
@@ -46,7 +46,8 @@ impl Sight {
             return Err(Problem::Inputs { found: inputs.len(), expected: count..=count });
         }
         if self.mask {
-            dtype(1, &[&[DType::Bool], SINGLES].concat())?;
+            let numbers = if inputs[0].dtype == DType::F64 { &[DType::F64] } else { SINGLES };
+            dtype(1, &[&[DType::Bool], numbers].concat())?;
             let mask = &inputs[1].shape;
             let own = &scores[4 - mask.len().min(4)..];
             let last = mask.len().saturating_sub(1);
@@ -68,7 +69,8 @@ impl Sight {
 
     /// What is added to the score of a key: minus infinity, unless the query sees it.
     fn bias(&self, b: &mut Builder, inputs: &[TensorType]) -> Value {
-        let (zero, hidden) = (b.f32(0.0), b.f32(f32::NEG_INFINITY));
+        let ty = Type::of(inputs[0].dtype);
+        let (zero, hidden) = (b.real(ty, 0.0), b.real(ty, f64::NEG_INFINITY));
         let mut bias = if self.mask { mask(b, inputs, hidden) } else { zero };
         let key = b.index(b.at(3));
         let mut hide = |b: &mut Builder, seen: Value| {
@@ -118,7 +120,7 @@ fn mask(b: &mut Builder, inputs: &[TensorType], hidden: Value) -> Value {
     if inputs[1].dtype != DType::Bool {
         return if short { b.load_or(Source::Input(1), at, hidden) } else { b.load(Source::Input(1), at) };
     }
-    let (unseen, zero) = (b.i32(0), b.f32(0.0));
+    let (unseen, zero) = (b.i32(0), b.real(b.ty(hidden), 0.0));
     let seen = if short { b.load_or(Source::Input(1), at, unseen) } else { b.load(Source::Input(1), at) };
     let seen = b.ne(seen, unseen);
     b.select(seen, zero, hidden)
@@ -146,33 +148,33 @@ impl Semantics for MaskedSoftmax {
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
-        let keys = output.shape[3];
+        let (keys, ty) = (output.shape[3], Type::of(output.dtype));
         let mut b = Builder::new("maskedsoftmax", inputs, output);
         b.rows_along([3]);
         let bias = self.0.bias(&mut b, inputs);
         let bias = b.row_stage(bias);
-        let lowest = b.f32(f32::NEG_INFINITY);
+        let lowest = b.real(ty, f64::NEG_INFINITY);
         let largest = b.in_lanes(BinaryOp::Max, [keys], lowest, |b, k| b.load(bias, [k[0].clone()]));
         let largest = b.stage(largest);
         let (score, own) = (b.broadcast(0), b.load(bias, [b.at(3)]));
         let score = b.add(score, own);
         let score = b.row_stage(score);
-        let lowest = b.f32(f32::NEG_INFINITY);
+        let lowest = b.real(ty, f64::NEG_INFINITY);
         let max = b.in_lanes(BinaryOp::Max, [keys], lowest, |b, k| b.load(score, [k[0].clone()]));
         let max = b.stage(max);
         // Infinity less infinity would be no number.
         let (x, max, zero, lowest) =
-            (b.load(score, [b.at(3)]), b.of_row(max), b.f32(0.0), b.f32(f32::NEG_INFINITY));
+            (b.load(score, [b.at(3)]), b.of_row(max), b.real(ty, 0.0), b.real(ty, f64::NEG_INFINITY));
         let nothing = b.eq(max, lowest);
         let max = b.select(nothing, zero, max);
         let x = b.sub(x, max);
         let exponential = b.call(Function::Exp, x);
         let exponential = b.row_stage(exponential);
-        let zero = b.f32(0.0);
+        let zero = b.real(ty, 0.0);
         let sum = b.in_lanes(BinaryOp::Add, [keys], zero, |b, k| b.load(exponential, [k[0].clone()]));
         let sum = b.stage(sum);
         let (e, sum, largest) = (b.load(exponential, [b.at(3)]), b.of_row(sum), b.of_row(largest));
-        let (zero, one, lowest) = (b.f32(0.0), b.f32(1.0), b.f32(f32::NEG_INFINITY));
+        let (zero, one, lowest) = (b.real(ty, 0.0), b.real(ty, 1.0), b.real(ty, f64::NEG_INFINITY));
         let nothing = b.eq(sum, zero);
         let sum = b.select(nothing, one, sum);
         let y = b.div(e, sum);
@@ -197,7 +199,7 @@ pub struct Rotary {
 impl Semantics for Rotary {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         for (input, ty) in inputs.iter().enumerate().take(3) {
-            let expected = if input == 0 { SINGLES.to_vec() } else { vec![inputs[0].dtype] };
+            let expected = if input == 0 { FLOATS.to_vec() } else { vec![inputs[0].dtype] };
             if !expected.contains(&ty.dtype) {
                 return Err(Problem::DType { input, found: ty.dtype, expected });
             }

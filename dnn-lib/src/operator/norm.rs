@@ -5,12 +5,10 @@ use crate::math;
 use crate::operator::Problem;
 use crate::operator::error::check_attribute;
 use crate::scalar::{Conversion, Ops, Type, Value};
-use crate::tensor::DType;
 
-/// Checks the number of a norm of elements of a type.
-pub(super) fn check_norm(p: i64, dtype: DType) -> Result<(), Problem> {
-    check_attribute("p", p, p >= 1, || "must be 1 or more".to_owned())?;
-    check_attribute("p", p, p <= 2 || dtype != DType::F64, || "must be 1 or 2 for double".to_owned())
+/// Checks the number of a norm.
+pub(super) fn check_norm(p: i64) -> Result<(), Problem> {
+    check_attribute("p", p, p >= 1, || "must be 1 or more".to_owned())
 }
 
 /// What an element adds to the sum: |x|^p.
@@ -34,9 +32,13 @@ pub(super) fn root(b: &mut Builder, sum: Value, p: i64) -> Value {
     }
 }
 
-/// The power of an `F32` that is not negative, as that of Pow. A NaN stays a NaN.
+/// The power of a float that is not negative, as that of Pow. A NaN stays a NaN.
 pub(super) fn power(b: &mut Builder, x: Value, exponent: f64) -> Value {
     let (exponent, nan) = (b.f64(exponent), b.f64(f64::NAN));
+    if b.ty(x) == Type::F64 {
+        let (power, number) = (math::double::power(b, x, exponent), b.eq(x, x));
+        return b.select(number, power, nan);
+    }
     let x = b.convert(Conversion::Promote, Type::F64, x);
     let power = math::power(b, x, exponent);
     let number = b.eq(x, x);

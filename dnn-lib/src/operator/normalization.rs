@@ -123,7 +123,7 @@ pub struct LRN {
 
 impl Semantics for LRN {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        same_dtype(inputs, SINGLES)?;
+        same_dtype(inputs, FLOATS)?;
         check_shape(inputs, 0, inputs[0].shape.len() >= 2, || "must have the form [N, C, ...]".to_owned())?;
         check_attribute("size", self.size, (1..1 << 30).contains(&self.size), || {
             "must be 1 to 2^30".to_owned()
@@ -133,7 +133,7 @@ impl Semantics for LRN {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let mut b = Builder::new("lrn", inputs, output);
-        let (zero, start) = (b.f32(0.0), b.at(1) - ((self.size - 1) / 2) as i64);
+        let (zero, start) = (float(&mut b, output.dtype, 0.0), b.at(1) - ((self.size - 1) / 2) as i64);
         let channels = Over::window(self.size, start.clone(), 1, output.shape[1]);
         let sum = b.fold([channels], &[zero], |b, k, sum| {
             let mut at = b.indices();
@@ -141,7 +141,8 @@ impl Semantics for LRN {
             let x = b.load(Source::Input(0), at);
             vec![b.fma(x, x, sum[0])]
         });
-        let (factor, bias) = (b.f32(self.alpha / self.size as f32), b.f32(self.bias));
+        let (alpha, ty) = (self.alpha / self.size as f32, output.dtype);
+        let (factor, bias) = (float(&mut b, ty, alpha), float(&mut b, ty, self.bias));
         let sum = b.fma(factor, sum[0], bias);
         let power = power(&mut b, sum, self.beta.into());
         let x = b.broadcast(0);

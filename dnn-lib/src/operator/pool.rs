@@ -191,7 +191,7 @@ impl Semantics for AveragePool {
 
 impl LpPool {
     fn pool(&self, inputs: &[TensorType]) -> Result<Pool, Problem> {
-        check_norm(self.p, inputs[0].dtype)?;
+        check_norm(self.p)?;
         pool(inputs, FLOATS, &self.kernel, &self.window, self.ceil_mode)
     }
 }

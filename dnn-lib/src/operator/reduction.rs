@@ -3,7 +3,7 @@
 use crate::definition::{Affine, Builder, Source};
 use crate::math::Function;
 use crate::operator::error::{
-    FLOATS, SINGLES, check_not_empty, check_shape, movable, numbers, resolve_axes, same_dtype,
+    FLOATS, check_not_empty, check_shape, movable, numbers, resolve_axes, same_dtype,
 };
 use crate::operator::norm::{check_norm, root as root_of_powers, term};
 use crate::operator::{Meaning, Problem, Semantics};
@@ -71,7 +71,7 @@ reductions! {
     /// The sum of the squares.
     ReduceSumSquare = Form { element: square, ..SUM };
     /// The logarithm of the sum.
-    ReduceLogSum = Form { dtypes: || SINGLES.to_vec(), result: logarithm, ..SUM };
+    ReduceLogSum = Form { dtypes: || FLOATS.to_vec(), result: logarithm, ..SUM };
 }
 
 /// The dimensions of a reduction.
@@ -151,7 +151,7 @@ pub struct ReduceLogSumExp {
 
 impl Semantics for ReduceLogSumExp {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        let dtype = same_dtype(inputs, SINGLES)?;
+        let dtype = same_dtype(inputs, FLOATS)?;
         let over = Over::new(&inputs[0].shape, self.axes.as_deref(), self.keep_dims)?;
         Ok(TensorType::new(dtype, over.output()))
     }
@@ -159,16 +159,17 @@ impl Semantics for ReduceLogSumExp {
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let over = Over::new(&inputs[0].shape, self.axes.as_deref(), self.keep_dims)?;
         let mut b = Builder::new("reducelogsumexp", inputs, output);
+        let ty = Type::of(output.dtype);
         let least = lowest(&mut b, output.dtype);
         let max = b.in_lanes(BinaryOp::Max, over.sizes(), least, |b, along| {
             b.load(Source::Input(0), over.place(b.indices(), along))
         });
-        let (infinity, none) = (b.f32(f32::INFINITY), b.f32(0.0));
+        let (infinity, none) = (b.real(ty, f64::INFINITY), b.real(ty, 0.0));
         let size = b.abs(max);
         let infinite = b.eq(size, infinity);
         let max = b.select(infinite, none, max);
         let max = b.stage(max);
-        let (m, zero) = (b.of_row(max), b.f32(0.0));
+        let (m, zero) = (b.of_row(max), b.real(ty, 0.0));
         let sum = b.in_lanes(BinaryOp::Add, over.sizes(), zero, |b, along| {
             let x = b.load(Source::Input(0), over.place(b.indices(), along));
             let x = b.sub(x, m);
@@ -313,7 +314,8 @@ pub struct GlobalLpPool {
 
 impl Semantics for GlobalLpPool {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        check_norm(self.p, same_dtype(inputs, FLOATS)?)?;
+        same_dtype(inputs, FLOATS)?;
+        check_norm(self.p)?;
         ReduceL2 { axes: Some(spatial(inputs)?), keep_dims: true }.infer(inputs)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::definition::{Affine, Builder, Source};
 use crate::math::Function;
-use crate::operator::error::{FLOATS, SINGLES, resolve_axis, same_dtype};
+use crate::operator::error::{FLOATS, resolve_axis, same_dtype};
 use crate::operator::reduction::{first_of, is_larger};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{BinaryOp, Ops, Type, Value};
@@ -22,8 +22,7 @@ fn element(b: &mut Builder, axis: usize, index: &Affine) -> Value {
     b.load(Source::Input(0), at)
 }
 
-/// exp(x - max) / sum of exp(x - max), along an axis. The exponentials are correctly rounded and summed in 16
-/// lanes.
+/// exp(x - max) / sum of exp(x - max), along an axis. The exponentials are summed in 16 lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Softmax {
     /// The axis; a negative one counts from the end.
@@ -32,22 +31,22 @@ pub struct Softmax {
 
 impl Semantics for Softmax {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        like_input(inputs, self.axis, SINGLES)
+        like_input(inputs, self.axis, FLOATS)
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let axis = resolve_axis(self.axis, output.shape.len())?;
-        let size = output.shape[axis];
+        let (size, ty) = (output.shape[axis], Type::of(output.dtype));
         let mut b = Builder::new("softmax", inputs, output);
         b.rows_along([axis]);
-        let lowest = b.f32(f32::NEG_INFINITY);
+        let lowest = b.real(ty, f64::NEG_INFINITY);
         let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| element(b, axis, &k[0]));
         let max = b.stage(max);
         let (x, max) = (b.broadcast(0), b.of_row(max));
         let x = b.sub(x, max);
         let exponential = b.call(Function::Exp, x);
         let exponential = b.row_stage(exponential);
-        let zero = b.f32(0.0);
+        let zero = b.real(ty, 0.0);
         let sum = b.in_lanes(BinaryOp::Add, [size], zero, |b, k| b.load(exponential, [k[0].clone()]));
         let sum = b.stage(sum);
         let (e, sum) = (b.load(exponential, [b.at(axis)]), b.of_row(sum));
@@ -56,8 +55,7 @@ impl Semantics for Softmax {
     }
 }
 
-/// x - max - log(sum of exp(x - max)), along an axis. Exponentials and logarithm are correctly rounded, and
-/// the sum is in 16 lanes.
+/// x - max - log(sum of exp(x - max)), along an axis. The sum is in 16 lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSoftmax {
     /// The axis; a negative one counts from the end.
@@ -66,18 +64,18 @@ pub struct LogSoftmax {
 
 impl Semantics for LogSoftmax {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        like_input(inputs, self.axis, SINGLES)
+        like_input(inputs, self.axis, FLOATS)
     }
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let axis = resolve_axis(self.axis, output.shape.len())?;
-        let size = output.shape[axis];
+        let (size, ty) = (output.shape[axis], Type::of(output.dtype));
         let mut b = Builder::new("logsoftmax", inputs, output);
         b.rows_along([axis]);
-        let lowest = b.f32(f32::NEG_INFINITY);
+        let lowest = b.real(ty, f64::NEG_INFINITY);
         let max = b.in_lanes(BinaryOp::Max, [size], lowest, |b, k| element(b, axis, &k[0]));
         let max = b.stage(max);
-        let (m, zero) = (b.of_row(max), b.f32(0.0));
+        let (m, zero) = (b.of_row(max), b.real(ty, 0.0));
         let sum = b.in_lanes(BinaryOp::Add, [size], zero, |b, k| {
             let x = element(b, axis, &k[0]);
             let x = b.sub(x, m);

@@ -72,6 +72,11 @@ pub trait Ops {
         }
     }
 
+    /// A number in a type of floats.
+    fn real(&mut self, ty: Type, x: f64) -> Value {
+        if ty == Type::F64 { self.f64(x) } else { self.f32(x as f32) }
+    }
+
     /// Adds a unary operation.
     fn unary(&mut self, op: UnaryOp, a: Value) -> Value {
         self.define(Expr::Unary(op, a))

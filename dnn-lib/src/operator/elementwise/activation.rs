@@ -2,15 +2,15 @@
 
 use super::{Formula, elementwise};
 use crate::math::Function;
-use crate::operator::error::{FLOATS, SINGLES, numbers, signed};
+use crate::operator::error::{FLOATS, numbers, signed};
 use crate::scalar::{Ops, Value};
 use crate::tensor::DType;
 
 elementwise! {
     /// max(0, x) + min(0, alpha (exp(x / alpha) - 1)).
     Celu { /// The negative limit.
-           alpha: f32 } of SINGLES; |e, x| {
-        let (zero, alpha) = (e.literal(0.0), e.f32(alpha));
+           alpha: f32 } of FLOATS; |e, x| {
+        let (zero, alpha) = (e.literal(0.0), e.literal(alpha.into()));
         let (above, below) = (e.max(x, zero), e.div(x, alpha));
         let below = e.call(Function::Expm1, below);
         let below = e.mul(alpha, below);
@@ -19,8 +19,8 @@ elementwise! {
     };
     /// x if it is not negative, else alpha (exp(x) - 1).
     Elu { /// The negative limit.
-          alpha: f32 } of SINGLES; |e, x| {
-        let (alpha, below) = (e.f32(alpha), e.call(Function::Expm1, x));
+          alpha: f32 } of FLOATS; |e, x| {
+        let (alpha, below) = (e.literal(alpha.into()), e.call(Function::Expm1, x));
         let below = e.mul(alpha, below);
         where_negative(e, x, below)
     };
@@ -54,8 +54,8 @@ elementwise! {
     Selu { /// The negative limit, before it is scaled.
            alpha: f32,
            /// The factor of all numbers.
-           gamma: f32 } of SINGLES; |e, x| {
-        let (zero, alpha, gamma) = (e.f32(0.0), e.f32(alpha), e.f32(gamma));
+           gamma: f32 } of FLOATS; |e, x| {
+        let (zero, alpha, gamma) = (e.literal(0.0), e.literal(alpha.into()), e.literal(gamma.into()));
         let below = e.call(Function::Expm1, x);
         let (positive, below) = (e.lt(zero, x), e.mul(alpha, below));
         let y = e.select(positive, x, below);
@@ -86,13 +86,13 @@ elementwise! {
     };
     /// x times the sigmoid of alpha x, times y.
     SwiGLU { /// The steepness.
-             alpha: f32 } of SINGLES; |e, x, y| {
+             alpha: f32 } of FLOATS; |e, x, y| {
         let gate = swish(e, x, alpha);
         e.mul(gate, y)
     };
     /// x times the sigmoid of alpha x.
     Swish { /// The steepness.
-            alpha: f32 } of SINGLES; |e, x| swish(e, x, alpha);
+            alpha: f32 } of FLOATS; |e, x| swish(e, x, alpha);
     /// x if it is larger than alpha, else 0.
     ThresholdedRelu { /// The limit.
                       alpha: f32 } of FLOATS; |e, x| {
@@ -117,7 +117,7 @@ fn hard_sigmoid(e: &mut Formula, x: Value, alpha: f64, beta: f64) -> Value {
 }
 
 fn swish(e: &mut Formula, x: Value, alpha: f32) -> Value {
-    let alpha = e.f32(alpha);
+    let alpha = e.literal(alpha.into());
     let y = e.mul(alpha, x);
     let y = e.call(Function::Sigmoid, y);
     e.mul(x, y)

@@ -3,13 +3,14 @@
 use super::{Elementwise, Formula};
 use crate::math;
 use crate::operator::Problem;
-use crate::operator::error::{SINGLES, numbers, same_dtype};
+use crate::operator::error::{FLOATS, numbers, same_dtype};
 use crate::scalar::{Conversion, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// The first number to the power of the second, in the type of the first.
 ///
-/// Of floats, the result is less than 0.501 units in the last place from the right one. An integer to the power
+/// Of floats, the result is less than 0.501 units in the last place from the right one, or one unit if it is an
+/// `f64`. An integer to the power
 /// of an integer wraps, and is rounded towards zero if the exponent is negative. To the power of a float it is
 /// the power as an `f32`, and then the nearest integer towards zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,17 +21,19 @@ impl Elementwise for Pow {
 
     fn dtype(&self, inputs: &[TensorType]) -> Result<DType, Problem> {
         same_dtype(&inputs[1..], &numbers())?;
-        same_dtype(&inputs[..1], &[SINGLES, &[DType::I32, DType::I64]].concat())
+        same_dtype(&inputs[..1], &[FLOATS, &[DType::I32, DType::I64]].concat())
     }
 
     fn formula(&self, e: &mut Formula) -> Value {
         let [x, y] = e.elements();
         let [base, exponent] = [e.dtypes[0], e.dtypes[1]];
         if e.float() || Type::of(exponent).is_float() {
-            let x = e.cast(base, DType::F32, x);
+            // Others are computed with as f32.
+            let float = if base == DType::F64 { base } else { DType::F32 };
+            let x = e.cast(base, float, x);
             let y = e.cast(exponent, DType::F64, y);
             let power = of_floats(e, x, y);
-            e.cast(DType::F32, base, power)
+            e.cast(float, base, power)
         } else {
             let unsigned = exponent == DType::U32 || exponent == DType::U64;
             of_integers(e, x, y, exponent.bits(), unsigned)
@@ -68,12 +71,13 @@ fn of_integers(e: &mut Formula, x: Value, y: Value, bits: u64, unsigned: bool) -
     e.select(negative, reciprocal, power)
 }
 
-/// An `f32` to the power of an `f64`. The special cases are those of IEEE-754.
+/// A float to the power of an `f64`. The special cases are those of IEEE-754.
 fn of_floats(e: &mut Formula, x: Value, y: Value) -> Value {
     let [zero, half, one, infinity, nan] = [0.0, 0.5, 1.0, f64::INFINITY, f64::NAN].map(|x| e.f64(x));
-    let x = e.convert(Conversion::Promote, Type::F64, x);
+    let double = e.ty(x) == Type::F64;
+    let x = if double { x } else { e.convert(Conversion::Promote, Type::F64, x) };
     let size = e.abs(x);
-    let power = math::power(e, size, y);
+    let power = if double { math::double::power(e, size, y) } else { math::power(e, size, y) };
     // A negative number has a power if the exponent is an integer; it is negative if that is odd.
     let half_of_y = e.mul(y, half);
     let (whole, whole_half) = (e.trunc(y), e.trunc(half_of_y));
@@ -95,5 +99,5 @@ fn of_floats(e: &mut Formula, x: Value, y: Value) -> Value {
     let (by_zero, of_one) = (e.eq(y, zero), e.eq(x, one));
     let always = e.or(by_zero, of_one);
     let power = e.select(always, one, power);
-    e.convert(Conversion::Demote, Type::F32, power)
+    if double { power } else { e.convert(Conversion::Demote, Type::F32, power) }
 }

@@ -8,6 +8,7 @@ mod call;
 mod constants;
 mod operators;
 mod order;
+mod packing;
 mod repeat;
 mod scope;
 mod shape;
@@ -205,6 +206,10 @@ impl Import {
         inputs: &[TensorId],
         names: &[String],
     ) -> Result<Vec<TensorId>, NodeError> {
+        let operator = operator.into();
+        if let Some(packed) = packing::moved(&operator, inputs.iter().map(|&id| self.tensor(id).ty.dtype)) {
+            return self.move_packed(node, operator, packed, inputs, names);
+        }
         let outputs = self.builder.apply(node, operator, inputs, names);
         outputs.map_err(|error| match error {
             BuildError::Operator(error) => self.operands_error(error, inputs),

@@ -37,6 +37,7 @@ mod norm;
 mod normalization;
 mod one_hot;
 mod packed;
+mod packing;
 mod pad;
 mod pool;
 mod quantization;
@@ -244,6 +245,8 @@ operators! {
     ByRank: 1..=1, internal;
     /// The same numbers as elements of another type.
     Cast: 1..=1;
+    /// The same numbers as floats of 8 or fewer bits.
+    CastSmall: 1..=1, internal;
     /// The smallest integer that is not smaller.
     Ceil: 1..=1;
     /// max(0, x) + min(0, alpha (exp(x / alpha) - 1)).

@@ -4,6 +4,7 @@ mod element;
 mod lane;
 mod operations;
 mod ops;
+mod small;
 mod table;
 
 use std::fmt;
@@ -13,6 +14,7 @@ pub use element::{canonical32, canonical64, maximum, minimum, narrow, widen};
 pub use lane::{Lane, Truth};
 pub use operations::{BinaryOp, Comparison, Conversion, UnaryOp, UseBinary, UseComparison, UseUnary};
 pub use ops::Ops;
+pub use small::Rounding;
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -34,16 +36,13 @@ impl Type {
     pub const ALL: [Type; 5] = [Type::Bool, Type::I32, Type::I64, Type::F32, Type::F64];
 
     /// The type in which an element is used in computations: narrow integers are widened to `I32`, halves to
-    /// `F32`.
+    /// `F32`. A small float is its code until it is cast.
     pub const fn of(dtype: DType) -> Type {
         match dtype {
             DType::F32 | DType::F16 | DType::BF16 => Type::F32,
             DType::F64 => Type::F64,
             DType::I64 | DType::U64 => Type::I64,
-            DType::I8 | DType::I16 | DType::I32 | DType::U8 | DType::U16 | DType::U32 | DType::Bool => {
-                Type::I32
-            }
-            DType::I4 | DType::U4 => Type::I32,
+            _ => Type::I32,
         }
     }
 

@@ -284,9 +284,9 @@ pub fn value(dtype: DType, bytes: &[u8]) -> String {
         DType::I64 => (unsigned as i64).to_string(),
         DType::U8 | DType::U16 | DType::U32 | DType::U64 => unsigned.to_string(),
         DType::Bool => (unsigned != 0).to_string(),
-        // Kernels don't compute with these yet. Their bits are exact; those of packed elements are a byte.
+        // Their bits are exact; those of packed elements are a byte.
         DType::F16 | DType::BF16 => format!("{unsigned:#06x}"),
-        DType::I4 | DType::U4 => format!("{unsigned:#04x}"),
+        _ => format!("{unsigned:#04x}"),
     }
 }
 

@@ -98,7 +98,9 @@ fn describe(tensor: &image::Tensor) -> String {
 fn read_input(wanted: &image::Tensor, path: &Path) -> Result<Vec<u8>, Failure> {
     let found = read_tensor(path, wanted.bytes)?;
     let (dtype, dims) = (found.dtype(), found.dims());
-    if dtype != wanted.dtype || dims != wanted.shape {
+    let is_array = path.extension().is_none_or(|extension| extension != "pb");
+    let codes = is_array && dtype == npy::stored(wanted.dtype);
+    if dtype != wanted.dtype && !codes || dims != wanted.shape {
         let message = format!("holds {dtype} {dims:?}, but the image takes {}", describe(wanted));
         let failure = Failure::about(path, message);
         return Err(match conversion(wanted, &found, path) {

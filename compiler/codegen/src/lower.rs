@@ -527,13 +527,16 @@ impl Lowering<'_> {
             }
             DType::I8 => ins.sload8(types::I32, flags, base, offset),
             DType::U8 | DType::Bool => ins.uload8(types::I32, flags, base, offset),
+            DType::F8E4M3FN | DType::F8E4M3FNUZ | DType::F8E5M2 | DType::F8E5M2FNUZ | DType::F8E8M0 => {
+                ins.uload8(types::I32, flags, base, offset)
+            }
             DType::I16 => ins.sload16(types::I32, flags, base, offset),
             DType::U16 => ins.uload16(types::I32, flags, base, offset),
             DType::I32 | DType::U32 => ins.load(types::I32, flags, base, offset),
             DType::I64 | DType::U64 => ins.load(types::I64, flags, base, offset),
             DType::F32 => ins.load(types::F32, flags, base, offset),
             DType::F64 => ins.load(types::F64, flags, base, offset),
-            DType::I4 | DType::U4 => {
+            DType::I4 | DType::U4 | DType::F4E2M1 | DType::I2 | DType::U2 => {
                 return Err(self.types_error(format!("a load of {dtype}")));
             }
         })

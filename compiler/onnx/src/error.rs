@@ -154,8 +154,8 @@ pub enum TensorError {
         /// The element type.
         element: &'static str,
     },
-    /// The number of 4-bit elements is odd, and the rest of the last byte is not zero.
-    #[error("the last byte is {found:#04x}; its upper half holds no element and must be zero")]
+    /// Elements that share a byte don't fill the last one, and the rest of it is not zero.
+    #[error("the last byte is {found:#04x}; its upper bits hold no element and must be zero")]
     Padding {
         /// The byte.
         found: u8,

@@ -115,7 +115,7 @@ pub(crate) fn convert(proto: TensorProto, source: &Source) -> Result<Tensor, Ten
     }
     match header.dtype {
         DType::Bool => check_bools(&bytes)?,
-        DType::I4 | DType::U4 => check_padding(&header.dims, &bytes)?,
+        dtype if dtype.is_packed() => check_padding(&header.dims, dtype, &bytes)?,
         _ => {}
     }
     Ok(Tensor { dtype: header.dtype, dims: header.dims, bytes })
@@ -185,8 +185,8 @@ fn typed(proto: &TensorProto, dtype: DType) -> Result<(&'static str, Vec<u8>), T
         D::I16 => ("int32_data", narrow(&proto.int32_data, dtype, i16::to_le_bytes)?),
         D::U16 | D::F16 | D::BF16 => ("int32_data", narrow(&proto.int32_data, dtype, u16::to_le_bytes)?),
         D::I8 => ("int32_data", narrow(&proto.int32_data, dtype, i8::to_le_bytes)?),
-        // Two packed elements are one number of the field.
-        D::U8 | D::Bool | D::I4 | D::U4 => ("int32_data", narrow(&proto.int32_data, dtype, u8::to_le_bytes)?),
+        // So are small floats, by their codes. Packed elements that share a byte are one number of the field.
+        _ => ("int32_data", narrow(&proto.int32_data, dtype, u8::to_le_bytes)?),
     })
 }
 
@@ -224,11 +224,12 @@ fn check_bools(bytes: &[u8]) -> Result<(), TensorError> {
     }
 }
 
-/// The same elements have the same bytes, also if their number is odd.
-fn check_padding(dims: &[u64], bytes: &[u8]) -> Result<(), TensorError> {
-    let odd = dims.iter().all(|dim| dim % 2 == 1);
+/// The same elements have the same bytes, also if they don't fill the last one.
+fn check_padding(dims: &[u64], dtype: DType, bytes: &[u8]) -> Result<(), TensorError> {
+    let elements = dims.iter().fold(1u64, |product, &dim| product.wrapping_mul(dim));
+    let used = elements % (8 / dtype.bits()) * dtype.bits();
     match bytes.last() {
-        Some(&found) if odd && found > 0xf => Err(TensorError::Padding { found }),
+        Some(&found) if used > 0 && found >> used != 0 => Err(TensorError::Padding { found }),
         _ => Ok(()),
     }
 }
@@ -312,7 +313,11 @@ mod tests {
             ),
             (
                 TensorProto { raw_data: Some(vec![0, 0x10].into()), ..proto(21, &[3, 1]) },
-                "the last byte is 0x10; its upper half holds no element",
+                "the last byte is 0x10; its upper bits hold no element",
+            ),
+            (
+                TensorProto { raw_data: Some(vec![0x1b, 0x24].into()), ..proto(26, &[6]) },
+                "the last byte is 0x24; its upper bits hold no element",
             ),
         ] {
             let error = read(proto).unwrap_err();

@@ -121,11 +121,11 @@ impl<'a> Call<'a> {
     }
 
     /// A constant number of a floating type.
-    pub fn number(&mut self, name: &str, value: f32, dtype: DType) -> TensorId {
-        let ty = TensorType::new(dtype, []);
+    pub fn number(&mut self, name: &str, value: impl Into<f64>, dtype: DType) -> TensorId {
+        let (ty, value) = (TensorType::new(dtype, []), value.into());
         let bits = match dtype {
-            DType::F64 => f64::from(value).to_bits(),
-            _ => narrow(dtype, value.to_bits().into()),
+            DType::F64 => value.to_bits(),
+            _ => narrow(dtype, (value as f32).to_bits().into()),
         };
         let bytes = bits.to_le_bytes()[..dtype.size() as usize].to_vec();
         self.import.builder.tensor(name, ty, Some(bytes.into()))

@@ -108,7 +108,12 @@ pub(super) fn integers() -> Vec<DType> {
 
 /// All numbers.
 pub(super) fn numbers() -> Vec<DType> {
-    movable().into_iter().filter(|&dtype| dtype != DType::Bool).collect()
+    comparable().into_iter().filter(|&dtype| dtype != DType::Bool).collect()
+}
+
+/// Numbers and truth values. Small floats are computed with after a cast only.
+pub(super) fn comparable() -> Vec<DType> {
+    movable().into_iter().filter(|dtype| !dtype.is_small_float()).collect()
 }
 
 /// The types whose elements kernels can move: those that don't share a byte.

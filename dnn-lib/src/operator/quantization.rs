@@ -1,14 +1,32 @@
 //! Numbers as small integers, with a scale and a zero point.
 
 use crate::definition::{Affine, Builder, Coordinate, Source};
-use crate::layout::{broadcast_shape, strides};
+use crate::layout::broadcast_shape;
 use crate::operator::error::{SINGLES, check_attribute, check_shape, resolve_axis};
+use crate::operator::packing::{element, finish, seen};
 use crate::operator::{Meaning, Outputs, Problem, Semantics};
 use crate::scalar::{BinaryOp, Conversion, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
-/// The types of quantized numbers. Two of four bits share a byte: definitions see the bytes.
-const QUANTIZED: &[DType] = &[DType::U8, DType::I8, DType::U16, DType::I16, DType::U4, DType::I4];
+/// The types of quantized numbers.
+const QUANTIZED: &[DType] = &[
+    DType::U8,
+    DType::I8,
+    DType::U16,
+    DType::I16,
+    DType::U4,
+    DType::I4,
+    DType::U2,
+    DType::I2,
+    DType::F8E4M3FN,
+    DType::F8E4M3FNUZ,
+    DType::F8E5M2,
+    DType::F8E5M2FNUZ,
+    DType::F4E2M1,
+];
+
+/// The types of scales.
+const SCALES: &[DType] = &[DType::F32, DType::F16, DType::BF16, DType::F8E8M0];
 
 /// Parts of an axis that share a scale and a zero point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +38,7 @@ pub struct Blocks {
 }
 
 /// x / scale, rounded to the nearest integer, the even one of two, plus the zero point, saturated. A NaN is
-/// taken for 0. Inputs: x, the scale, optionally the zero point; the last two are broadcast, apart from
+/// taken for 0. To a small float, it is x / scale plus the zero point, then rounded and saturated. Inputs: x, the scale, optionally the zero point; the last two are broadcast, apart from
 /// blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuantizeLinear {
@@ -64,11 +82,11 @@ impl Blocks {
     }
 }
 
-/// The least and the largest number of a type.
+/// The least and the largest integer of a type.
 fn range(dtype: DType) -> (i32, i32) {
     let bits = dtype.bits() as u32;
     match dtype {
-        DType::I4 | DType::I8 | DType::I16 => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
+        DType::I2 | DType::I4 | DType::I8 | DType::I16 => (-1 << (bits - 1), (1 << (bits - 1)) - 1),
         _ => (0, (1 << bits) - 1),
     }
 }
@@ -100,38 +118,9 @@ fn check_scales(inputs: &[TensorType], from: usize, blocks: Option<Blocks>) -> R
     Ok(())
 }
 
-/// A tensor as definitions see it: packed integers are bytes.
-fn seen(ty: &TensorType) -> TensorType {
-    match ty.bytes() {
-        Some(bytes) if ty.dtype.is_packed() => TensorType::new(DType::U8, [bytes]),
-        _ => ty.clone(),
-    }
-}
-
-/// An element of an input, which may be packed.
-fn element(b: &mut Builder, ty: &TensorType, input: usize, at: Vec<Coordinate>) -> Value {
-    let source = Source::Input(input as u32);
-    if !ty.dtype.is_packed() {
-        return b.load(source, at);
-    }
-    let mut place = b.i64(0);
-    for (at, stride) in at.into_iter().zip(strides(&ty.shape)) {
-        let at = match at {
-            Coordinate::Affine(at) => b.index(at),
-            Coordinate::Value(at) => at,
-        };
-        let distance = b.mul_const(at, stride.cast_signed());
-        place = b.add(place, distance);
-    }
-    let (byte, half) = b.div_rem(place, 2);
-    let byte = b.load(source, [Coordinate::Value(byte)]);
-    let second = b.convert(Conversion::Truncate, Type::I32, half);
-    let (four, top) = (b.i32(4), b.i32(28));
-    // The four bits go to the top, and from there to the bottom.
-    let below = b.mul(second, four);
-    let above = b.sub(top, below);
-    let shifted = b.shl(byte, above);
-    if ty.dtype == DType::I4 { b.shr_s(shifted, top) } else { b.shr_u(shifted, top) }
+/// An element as a number, if it is a code.
+fn number(b: &mut Builder, dtype: DType, element: Value) -> Value {
+    if dtype.is_small_float() { b.cast(dtype, DType::F32, element) } else { element }
 }
 
 /// The scale or zero point that belongs to an element.
@@ -157,7 +146,8 @@ fn parameter(
         };
         at[axis] = Coordinate::Value(b.div_rem(index, size).0);
     }
-    Ok(element(b, &inputs[input], input, at))
+    let value = element(b, &inputs[input], input, at);
+    Ok(number(b, inputs[input].dtype, value))
 }
 
 /// A number that is divided by its scale already as a quantized number.
@@ -187,28 +177,21 @@ impl QuantizeLinear {
             2 => None,
             _ => Some(parameter(b, inputs, 2, self.blocks, at)?),
         };
-        Ok(quantized(b, x, zero, self.to))
-    }
-
-    /// The element at a place in row-major order.
-    fn at_place(&self, b: &mut Builder, inputs: &[TensorType], place: Value) -> Result<Value, Problem> {
-        let shape = &inputs[0].shape;
-        let mut at = Vec::new();
-        for (&size, stride) in shape.iter().zip(strides(shape)) {
-            let (index, _) = b.div_rem(place, stride.max(1));
-            at.push(Coordinate::Value(b.div_rem(index, size).1));
+        if self.to.is_small_float() {
+            let x = zero.map_or(x, |zero| b.add(x, zero));
+            return Ok(b.cast(DType::F32, self.to, x));
         }
-        self.element(b, inputs, &at)
+        Ok(quantized(b, x, zero, self.to))
     }
 }
 
 impl Semantics for QuantizeLinear {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         check_dtype(inputs, 0, &[SINGLES, &[DType::I32]].concat())?;
-        check_dtype(inputs, 1, SINGLES)?;
+        check_dtype(inputs, 1, SCALES)?;
         check_dtype(inputs, 2, &[self.to])?;
         check_attribute("output_dtype", self.to, QUANTIZED.contains(&self.to), || {
-            "must be an integer of 4, 8 or 16 bits".to_owned()
+            "must be an integer of 2 to 16 bits, or a float of 4 or 8".to_owned()
         })?;
         check_scales(inputs, 1, self.blocks)?;
         Ok(TensorType::new(self.to, inputs[0].shape.clone()))
@@ -216,33 +199,15 @@ impl Semantics for QuantizeLinear {
 
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let types: Vec<TensorType> = inputs.iter().map(seen).collect();
-        let mut b = Builder::new("quantizelinear", &types, &seen(output));
-        if !self.to.is_packed() {
-            let at: Vec<Coordinate> = b.indices().into_iter().map(Coordinate::from).collect();
-            let y = self.element(&mut b, inputs, &at)?;
-            return Ok(b.finish(y)?.into());
-        }
-        let byte = b.index(b.at(0));
-        let first = b.mul_const(byte, 2);
-        let second = b.add_const(first, 1);
-        let low = self.at_place(&mut b, inputs, first)?;
-        let high = self.at_place(&mut b, inputs, second)?;
-        // Half of the last byte may hold no element, and is 0.
-        let (count, nothing) = (b.i64(output.elements().unwrap_or(0).cast_signed()), b.i32(0));
-        let is_there = b.lt(second, count);
-        let high = b.select(is_there, high, nothing);
-        let (mask, four) = (b.i32(15), b.i32(4));
-        let low = b.and(low, mask);
-        let high = b.shl(high, four);
-        let y = b.or(low, high);
-        Ok(b.finish(y)?.into())
+        let b = Builder::new("quantizelinear", &types, &seen(output));
+        finish(b, output, |b, at| self.element(b, inputs, at))
     }
 }
 
 impl Semantics for DequantizeLinear {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
         check_dtype(inputs, 0, &[QUANTIZED, &[DType::I32]].concat())?;
-        check_dtype(inputs, 1, SINGLES)?;
+        check_dtype(inputs, 1, SCALES)?;
         check_dtype(inputs, 2, &[inputs[0].dtype])?;
         check_attribute("output_dtype", self.to, SINGLES.contains(&self.to), || {
             "must be float, float16 or bfloat16".to_owned()
@@ -255,12 +220,13 @@ impl Semantics for DequantizeLinear {
         let types: Vec<TensorType> = inputs.iter().map(seen).collect();
         let mut b = Builder::new("dequantizelinear", &types, output);
         let at: Vec<Coordinate> = b.indices().into_iter().map(Coordinate::from).collect();
-        let mut x = element(&mut b, &inputs[0], 0, at.clone());
+        let x = element(&mut b, &inputs[0], 0, at.clone());
+        let mut x = number(&mut b, inputs[0].dtype, x);
         if inputs.len() > 2 {
             let zero = parameter(&mut b, inputs, 2, self.blocks, &at)?;
             x = b.sub(x, zero);
         }
-        let x = b.cast(DType::I32, DType::F32, x);
+        let x = if b.ty(x) == Type::F32 { x } else { b.cast(DType::I32, DType::F32, x) };
         let scale = parameter(&mut b, inputs, 1, self.blocks, &at)?;
         let y = b.mul(x, scale);
         Ok(b.finish(y)?.into())

@@ -1,7 +1,7 @@
 //! Sorting: the place of each element in order, and the elements by their places.
 
 use crate::definition::{Affine, Builder, Over, Source};
-use crate::operator::error::{check_attribute, movable, resolve_axis, same_dtype};
+use crate::operator::error::{check_attribute, comparable, resolve_axis, same_dtype};
 use crate::operator::reduction::{is_larger, is_smaller};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{Ops, Value};
@@ -29,7 +29,7 @@ pub struct ByRank {
 
 impl Semantics for Rank {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        same_dtype(inputs, &movable())?;
+        same_dtype(inputs, &comparable())?;
         resolve_axis(self.axis, inputs[0].shape.len())?;
         Ok(TensorType::new(DType::I64, inputs[0].shape.clone()))
     }

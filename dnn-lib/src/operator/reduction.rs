@@ -3,7 +3,7 @@
 use crate::definition::{Affine, Builder, Source};
 use crate::math::Function;
 use crate::operator::error::{
-    FLOATS, check_not_empty, check_shape, movable, numbers, resolve_axes, same_dtype,
+    FLOATS, check_not_empty, check_shape, comparable, numbers, resolve_axes, same_dtype,
 };
 use crate::operator::norm::{check_norm, root as root_of_powers, term};
 use crate::operator::{Meaning, Problem, Semantics};
@@ -54,9 +54,9 @@ const SUM: Form = Form { dtypes: numbers, init: zero, op: |_| BinaryOp::Add, ele
 
 reductions! {
     /// The largest value: the least one that there is if there are none. A NaN if there is one.
-    ReduceMax = Form { dtypes: movable, init: lowest, op: larger, ..SUM };
+    ReduceMax = Form { dtypes: comparable, init: lowest, op: larger, ..SUM };
     /// The smallest value: the largest one that there is if there are none. A NaN if there is one.
-    ReduceMin = Form { dtypes: movable, init: highest, op: smaller, ..SUM };
+    ReduceMin = Form { dtypes: comparable, init: highest, op: smaller, ..SUM };
     /// The sum. Integers wrap.
     ReduceSum = SUM;
     /// The product. Integers wrap.
@@ -410,7 +410,7 @@ macro_rules! places {
     ($($name:ident: $before:expr;)+) => {$(
         impl Semantics for $name {
             fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-                same_dtype(inputs, &movable())?;
+                same_dtype(inputs, &comparable())?;
                 let over = Over::new(&inputs[0].shape, Some(&[self.axis]), self.keep_dims)?;
                 let needed = !over.output().contains(&0);
                 let axis = over.reduced.iter().position(|&reduced| reduced).unwrap_or(0);

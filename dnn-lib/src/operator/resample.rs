@@ -1,7 +1,7 @@
 //! Elements between elements, by tables of where they are.
 
 use crate::definition::{Affine, Builder, Coordinate, Over, Source};
-use crate::operator::error::{check_attribute, check_dtype, check_not_empty, check_shape, movable};
+use crate::operator::error::{check_attribute, check_dtype, check_not_empty, check_shape, comparable};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
@@ -48,7 +48,7 @@ impl Resample {
         if inputs.len() != expected {
             return Err(Problem::Inputs { found: inputs.len(), expected: expected..=expected });
         }
-        check_dtype(inputs, 0, &movable())?;
+        check_dtype(inputs, 0, &comparable())?;
         for (number, &axis) in axes.iter().enumerate() {
             let table = self.table(number);
             check_dtype(inputs, table, &[DType::I64])?;

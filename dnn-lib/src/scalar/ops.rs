@@ -1,5 +1,6 @@
 //! Adding operations to programs.
 
+use super::small::{Rounding, decoded, encoded};
 use super::table::for_each_operation;
 use super::{BinaryOp, Comparison, Const, Conversion, Expr, Type, UnaryOp, Value};
 use crate::tensor::DType;
@@ -144,8 +145,14 @@ pub trait Ops {
 
     /// An element of type `from` as one of type `to`: integers keep their low bits, floats are rounded to
     /// nearest even, and a float becomes an integer as in [`saturate`](Self::saturate). Anything but 0 is true.
-    /// A half is rounded where it is stored; until then it is the `F32`.
+    /// A half is rounded where it is stored; until then it is the `F32`. A small float is its code.
     fn cast(&mut self, from: DType, to: DType, value: Value) -> Value {
+        if let Some(number) = decoded(self, from, value) {
+            return self.cast(DType::F32, to, number);
+        }
+        if to.is_small_float() {
+            return self.cast_small(from, to, value, true, Rounding::Up);
+        }
         let (own, ty) = (Type::of(from), Type::of(to));
         if to == DType::Bool {
             let zero = self.number(own, 0);
@@ -165,6 +172,20 @@ pub trait Ops {
             }
         };
         self.convert(conversion, ty, value)
+    }
+
+    /// An element of type `from` as a small float. What is too large becomes the largest number, or infinity or a
+    /// NaN. Only of powers of two, the rounding can be chosen.
+    fn cast_small(
+        &mut self,
+        from: DType,
+        to: DType,
+        value: Value,
+        saturate: bool,
+        rounding: Rounding,
+    ) -> Value {
+        let x = self.cast(from, DType::F32, value);
+        encoded(self, to, x, saturate, rounding).unwrap_or(x)
     }
 
     /// A number of type `from` as an integer of type `to`: towards zero, then to the nearest that there is. Of a
@@ -229,7 +250,7 @@ fn is_wide_unsigned(dtype: DType) -> bool {
 fn range(dtype: DType) -> (i128, i128) {
     match dtype {
         DType::Bool => (0, 1),
-        DType::I4 | DType::I8 | DType::I16 | DType::I32 | DType::I64 => {
+        DType::I2 | DType::I4 | DType::I8 | DType::I16 | DType::I32 | DType::I64 => {
             (-1 << (dtype.bits() - 1), (1 << (dtype.bits() - 1)) - 1)
         }
         _ => (0, (1 << dtype.bits()) - 1),

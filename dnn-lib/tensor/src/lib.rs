@@ -80,6 +80,22 @@ dtypes! {
     I4 = 4, "i4", None;
     /// Unsigned 4-bit integer, packed likewise.
     U4 = 4, "u4", None;
+    /// 8-bit float with 4 bits of exponent and 3 of fraction, without infinities.
+    F8E4M3FN = 8, "f8e4m3fn", None;
+    /// The same with another bias and one NaN, instead of minus zero.
+    F8E4M3FNUZ = 8, "f8e4m3fnuz", None;
+    /// 8-bit float with 5 bits of exponent and 2 of fraction.
+    F8E5M2 = 8, "f8e5m2", None;
+    /// The same with another bias and one NaN, instead of minus zero, and without infinities.
+    F8E5M2FNUZ = 8, "f8e5m2fnuz", None;
+    /// A power of two, of 8 bits.
+    F8E8M0 = 8, "f8e8m0", None;
+    /// 4-bit float with 2 bits of exponent and 1 of fraction, packed as integers are.
+    F4E2M1 = 4, "f4e2m1", None;
+    /// Signed 2-bit integer. Four share a byte, the first in its lowest bits.
+    I2 = 2, "i2", None;
+    /// Unsigned 2-bit integer, packed likewise.
+    U2 = 2, "u2", None;
 }
 
 impl DType {
@@ -88,13 +104,13 @@ impl DType {
         Self::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// The size in bytes of an element that stands alone, which is also its alignment. Elements of four bits
-    /// share a byte, so [`bytes`](Self::bytes) has the size of an array.
+    /// The size in bytes of an element that stands alone, which is also its alignment. Elements of fewer than
+    /// eight bits share a byte, so [`bytes`](Self::bytes) has the size of an array.
     pub const fn size(self) -> u64 {
         self.bits().div_ceil(8)
     }
 
-    /// The size of an array in bytes; `None` if it does not fit. The last byte may be half full.
+    /// The size of an array in bytes; `None` if it does not fit. The last byte may not be full.
     pub fn bytes(self, elements: u64) -> Option<u64> {
         let bits = u128::from(elements) * u128::from(self.bits());
         u64::try_from(bits.div_ceil(8)).ok()
@@ -110,12 +126,20 @@ impl DType {
         self.bits() < 8
     }
 
+    /// Whether it is a float of 8 or fewer bits, whose elements are computed with after a conversion only.
+    pub const fn is_small_float(self) -> bool {
+        use DType::{F4E2M1, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0};
+        matches!(self, F8E4M3FN | F8E4M3FNUZ | F8E5M2 | F8E5M2FNUZ | F8E8M0 | F4E2M1)
+    }
+
     /// The integer type of the same size, for moving elements without interpreting them.
     pub const fn as_integer(self) -> DType {
         match self {
             DType::F64 => DType::I64,
             DType::F32 => DType::I32,
             DType::F16 | DType::BF16 => DType::I16,
+            DType::F4E2M1 => DType::U4,
+            small if small.is_small_float() => DType::U8,
             other => other,
         }
     }
@@ -198,6 +222,7 @@ mod tests {
     fn sizes_are_what_names_say() {
         for dtype in DType::ALL {
             let digits = dtype.name().trim_start_matches(|c: char| !c.is_ascii_digit());
+            let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
             assert_eq!(if digits.is_empty() { Ok(8) } else { digits.parse() }, Ok(dtype.bits()), "{dtype}");
             if let Some(numpy) = dtype.numpy() {
                 assert_eq!(numpy.descr[2..].parse(), Ok(dtype.size()), "{dtype}");
@@ -213,6 +238,7 @@ mod tests {
         assert_eq!(found(DType::F16), [0, 0, 3, 4]);
         assert_eq!(found(DType::Bool), [0, 1, 7, 8]);
         assert_eq!(found(DType::I4), [0, 2, 14, 16]);
+        assert_eq!(found(DType::U2), [0, 4, 28, 32]);
     }
 
     #[test]
@@ -223,6 +249,9 @@ mod tests {
             (DType::I4, vec![], Some(1)),
             (DType::U4, vec![3], Some(2)),
             (DType::U4, vec![2, 2], Some(2)),
+            (DType::I2, vec![5], Some(2)),
+            (DType::F4E2M1, vec![3], Some(2)),
+            (DType::F8E5M2, vec![3], Some(3)),
             (DType::U4, vec![u64::MAX], Some(1 << 63)),
             (DType::U4, vec![0, u64::MAX, 2], Some(0)),
             (DType::I16, vec![1 << 63], None),

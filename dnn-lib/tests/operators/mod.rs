@@ -18,6 +18,7 @@ mod quantization;
 mod reductions;
 mod rows;
 mod sequences;
+mod small;
 mod sums;
 mod views;
 

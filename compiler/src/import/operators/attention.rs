@@ -1,6 +1,7 @@
 //! Attention and rotary embeddings, in a few operators each.
 
 use dnn_lib::operator as op;
+use dnn_lib::scalar::Type;
 use dnn_lib::tensor::DType;
 use graph::TensorId;
 
@@ -127,7 +128,7 @@ fn scores(call: &mut Call<'_>, queries: TensorId, keys: TensorId) -> Result<Tens
         return Err(value_error("q_num_heads", &heads, &supported));
     }
     let scale = call.float("scale")?.map_or(1.0 / (size as f64).sqrt(), f64::from);
-    let root = call.number("root_of_scale", scale.sqrt() as f32, call.ty(queries).dtype);
+    let root = call.number("root_of_scale", scale.sqrt(), call.ty(queries).dtype);
     let queries = call.step("q_scaled", op::Mul, &[queries, root])?;
     let rows = call.reshaped(
         "q_rows",
@@ -140,6 +141,20 @@ fn scores(call: &mut Call<'_>, queries: TensorId, keys: TensorId) -> Result<Tens
     call.reshaped("scores", scores, &[batch, heads, length, all])
 }
 
+/// Tensors of floats as doubles; others stay as they are.
+fn doubles(call: &mut Call<'_>, tensors: &[TensorId]) -> Outputs {
+    let mut doubles = Vec::new();
+    for &tensor in tensors {
+        let is_float = Type::of(call.ty(tensor).dtype).is_float();
+        doubles.push(if is_float {
+            call.step("double", op::Cast { to: DType::F64 }, &[tensor])?
+        } else {
+            tensor
+        });
+    }
+    Ok(doubles)
+}
+
 /// Inputs: queries, keys, values, optionally mask, past keys, past values, numbers of valid keys. Outputs:
 /// the result, present keys, present values, scores.
 pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
@@ -149,9 +164,8 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     let keys = extended(call, "present_key", past[0], new[0])?;
     let values = extended(call, "present_value", past[1], new[1])?;
     let (sight, seen) = sight(call, past[0])?;
-    if let Some(code @ 11) = call.int("softmax_precision")? {
-        return Err(value_error("softmax_precision", &code, "1 (float)"));
-    }
+    // Otherwise it is f32: halves are computed with as such anyway.
+    let in_double = call.int("softmax_precision")? == Some(11);
 
     let raw = scores(call, queries, keys)?;
     let mut capped = raw;
@@ -164,11 +178,15 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     }
     let inputs = [&[capped], &seen[..]].concat();
     let all_are_seen = seen.is_empty() && sight.left.or(sight.right).is_none();
-    let weights = if all_are_seen {
-        call.step("weights", op::Softmax { axis: 3 }, &[capped])?
+    let precise = if in_double { doubles(call, &inputs)? } else { inputs.clone() };
+    let mut weights = if all_are_seen {
+        call.step("weights", op::Softmax { axis: 3 }, &precise)?
     } else {
-        call.step("weights", op::MaskedSoftmax(sight), &inputs)?
+        call.step("weights", op::MaskedSoftmax(sight), &precise)?
     };
+    if in_double {
+        weights = call.step("rounded_weights", op::Cast { to: call.ty(capped).dtype }, &[weights])?;
+    }
     let shown = match call.int("qk_matmul_output_mode")?.unwrap_or(0) {
         _ if call.node.outputs.get(3).is_none_or(String::is_empty) => None,
         0 => Some(raw),

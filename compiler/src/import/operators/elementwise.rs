@@ -1,6 +1,7 @@
 //! Operators of single elements.
 
 use dnn_lib::operator as op;
+use dnn_lib::scalar::Rounding;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
@@ -8,16 +9,45 @@ use super::legacy;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
-/// `saturate` and `round_mode` are about small floats, which we don't have.
+/// `saturate` and `round_mode` are about small floats.
+fn conversion(call: &Call<'_>, to: DType) -> Result<op::Operator, NodeError> {
+    let saturate = call.flag("saturate", true)?;
+    let rounding = match call.string("round_mode")?.as_deref() {
+        None | Some("up") => Rounding::Up,
+        Some("down") => Rounding::Down,
+        Some("nearest") => Rounding::Nearest,
+        Some(found) => return Err(value_error("round_mode", &found, "up, down, nearest")),
+    };
+    Ok(if to.is_small_float() {
+        op::CastSmall { to, saturate, rounding }.into()
+    } else {
+        op::Cast { to }.into()
+    })
+}
+
 pub(super) fn cast(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let code = call.int("to")?.ok_or(NodeError::MissingAttribute { attribute: "to" })?;
     let to = onnx::element_type(code).map_err(|name| value_error("to", &name, onnx::ELEMENT_TYPES))?;
-    call.apply(op::Cast { to })
+    let operator = conversion(call, to)?;
+    call.apply(operator)
 }
 
 pub(super) fn cast_like(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let (input, to) = (call.input(0)?, call.ty(call.input(1)?).dtype);
-    call.apply_to(op::Cast { to }, &[input])
+    let operator = conversion(call, to)?;
+    call.apply_to(operator, &[input])
+}
+
+/// A question about a float. A small one is asked about as an `f32`, which it is exactly.
+pub(super) fn of_float(
+    call: &mut Call<'_>,
+    operator: impl Into<op::Operator>,
+) -> Result<Vec<TensorId>, NodeError> {
+    let mut input = call.input(0)?;
+    if call.ty(input).dtype.is_small_float() {
+        input = call.step("single", op::Cast { to: DType::F32 }, &[input])?;
+    }
+    call.apply_to(operator, &[input])
 }
 
 /// Before opset 11 the limits are attributes; since then, inputs.
@@ -53,7 +83,7 @@ pub(super) fn is_inf(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         negative: call.flag("detect_negative", true)?,
         positive: call.flag("detect_positive", true)?,
     };
-    call.apply(operator)
+    of_float(call, operator)
 }
 
 pub(super) fn hard_sigmoid(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {

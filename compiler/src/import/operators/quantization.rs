@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dnn_lib::operator as op;
+use dnn_lib::scalar::Rounding;
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
@@ -75,7 +76,7 @@ fn parameters(call: &mut Call<'_>) -> Result<(Vec<TensorId>, Option<op::Blocks>)
 
 pub(super) fn quantize_linear(call: &mut Call<'_>) -> Outputs {
     // It concerns floats of 8 bits only.
-    call.flag("saturate", true)?;
+    let saturate = call.flag("saturate", true)?;
     let declared = call.element_type("output_dtype")?;
     let zero = call.optional(2).map(|zero| call.ty(zero).dtype);
     let to = zero.or(declared).unwrap_or(DType::U8);
@@ -89,7 +90,26 @@ pub(super) fn quantize_linear(call: &mut Call<'_>) -> Outputs {
     }
     let x = call.input(0)?;
     let (parameters, blocks) = parameters(call)?;
+    if !saturate && to.is_small_float() {
+        if blocks.is_some() {
+            return Err(value_error("saturate", &0, "1 with blocks"));
+        }
+        return unsaturated(call, x, parameters, to);
+    }
     call.apply_to(op::QuantizeLinear { to, blocks }, &[&[x], &parameters[..]].concat())
+}
+
+/// To floats of 8 bits, with infinities or NaNs for what is too large. Everything is computed in `f32`.
+fn unsaturated(call: &mut Call<'_>, x: TensorId, parameters: Vec<TensorId>, to: DType) -> Outputs {
+    let mut singles = Vec::new();
+    for tensor in [&[x], &parameters[..]].concat() {
+        singles.push(call.step("single", op::Cast { to: DType::F32 }, &[tensor])?);
+    }
+    let mut y = call.step("quotient", op::Div, &singles[..2])?;
+    if let Some(&zero) = singles.get(2) {
+        y = call.step("sum", op::Add, &[y, zero])?;
+    }
+    call.apply_to(op::CastSmall { to, saturate: false, rounding: Rounding::Nearest }, &[y])
 }
 
 pub(super) fn dequantize_linear(call: &mut Call<'_>) -> Outputs {

@@ -57,7 +57,9 @@ impl Read {
             DType::F64 | DType::I64 | DType::U64 => Self::Eight,
             DType::F16 => Self::F16,
             DType::BF16 => Self::BF16,
-            DType::I4 | DType::U4 => return None,
+            packed if packed.is_packed() => return None,
+            // The codes of small floats.
+            _ => Self::U8,
         })
     }
 
@@ -99,7 +101,9 @@ impl Write {
             DType::I64 | DType::U64 => Self::Eight,
             DType::F16 => Self::F16,
             DType::BF16 => Self::BF16,
-            DType::I4 | DType::U4 => return None,
+            packed if packed.is_packed() => return None,
+            // The codes of small floats.
+            _ => Self::One,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Elementwise, Formula, elementwise};
 use crate::operator::Problem;
-use crate::operator::error::{FLOATS, movable, numbers, same_dtype};
+use crate::operator::error::{FLOATS, comparable, movable, numbers, same_dtype};
 use crate::scalar::{Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
@@ -12,7 +12,7 @@ elementwise! {
     /// Whether both are true.
     And of BOOL; |e, x, y| e.and(x, y);
     /// Whether both are the same number or truth value. A NaN is none.
-    Equal of movable(), to DType::Bool; |e, x, y| {
+    Equal of comparable(), to DType::Bool; |e, x, y| {
         if e.ty(x) != Type::Bool { return e.eq(x, y); }
         let different = e.xor(x, y);
         e.not(different)

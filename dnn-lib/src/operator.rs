@@ -100,7 +100,7 @@ pub use split::Split;
 pub use tensor_scatter::TensorScatter;
 pub use transpose::Transpose;
 pub use trilu::Trilu;
-pub use view::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
+pub use view::{BitCast, Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use window::{Padding, Window};
 
 use crate::definition::Definition;
@@ -231,6 +231,8 @@ operators! {
     AveragePool: 1..=1;
     /// Normalization with a given mean and variance per channel; inputs: X, scale, B, mean, variance.
     BatchNormalization: 5..=5;
+    /// The same bits as elements of another type of the same size.
+    BitCast: 1..=1;
     /// Shift by a number of bits, with broadcasting.
     BitShift: 2..=2;
     /// Bitwise and, with broadcasting.

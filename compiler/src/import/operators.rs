@@ -83,6 +83,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "AveragePool", since: 1, inputs: 1..=1, attributes: POOL, import: window::average_pool },
     OnnxOperator { name: "BatchNormalization", since: 1, inputs: 5..=5, attributes: &["epsilon", "is_test", "momentum", "spatial", "training_mode"], import: normalize::batch },
     OnnxOperator { name: "Bernoulli", since: 15, inputs: 1..=1, attributes: &["dtype", "seed"], import: random::bernoulli },
+    OnnxOperator { name: "BitCast", since: 26, inputs: 1..=1, attributes: &["to"], import: elementwise::bit_cast },
     OnnxOperator { name: "BitShift", since: 11, inputs: 2..=2, attributes: &["direction"], import: elementwise::bit_shift },
     OnnxOperator { name: "BitwiseAnd", since: 18, inputs: 2..=2, attributes: &[], import: |call| call.apply(op::BitwiseAnd) },
     OnnxOperator { name: "BitwiseNot", since: 18, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::BitwiseNot) },

@@ -2,11 +2,30 @@
 
 use crate::operator::error::{check_attribute, check_shape, resolve_axes, resolve_axis};
 use crate::operator::{Meaning, Problem, Semantics};
-use crate::tensor::{TensorType, elements};
+use crate::tensor::{DType, TensorType, elements};
 
 /// The same tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity;
+
+/// The same bits as elements of another type of the same size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitCast {
+    /// The type.
+    pub to: DType,
+}
+
+impl Semantics for BitCast {
+    fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
+        let (from, to) = (inputs[0].dtype, self.to);
+        check_attribute("to", to, from.bits() == to.bits(), || format!("{from} has {} bits", from.bits()))?;
+        Ok(TensorType::new(to, inputs[0].shape.clone()))
+    }
+
+    fn define(&self, _: &[TensorType], _: &TensorType) -> Result<Meaning, Problem> {
+        Ok(Meaning::View { offset: 0 })
+    }
+}
 
 /// A matrix with the dimensions before `axis` as rows and the others as columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Operators that give the same bytes another shape.
 
-use dnn_lib::operator::{Flatten, Identity, Meaning, Operator, Reshape, Squeeze, Unsqueeze};
+use dnn_lib::operator::{BitCast, Flatten, Identity, Meaning, Operator, Reshape, Squeeze, Unsqueeze};
 use dnn_lib::tensor::{DType, TensorType};
 
 #[test]
@@ -27,4 +27,16 @@ fn views_change_the_shape_only() {
         let meaning = (!from.contains(&0)).then_some(Meaning::View { offset: 0 });
         assert_eq!(operator.define(&inputs, 0), Ok(meaning), "{operator:?}");
     }
+}
+
+#[test]
+fn bits_have_another_type_of_the_same_size() {
+    let cast = |from: DType, to: DType| {
+        let operator = Operator::from(BitCast { to });
+        operator.infer(&[TensorType::new(from, [3])]).map_err(|error| error.to_string())
+    };
+    assert_eq!(cast(DType::F32, DType::U32), Ok(vec![TensorType::new(DType::U32, [3])]));
+    assert_eq!(cast(DType::F8E5M2, DType::I8), Ok(vec![TensorType::new(DType::I8, [3])]));
+    let wrong = "BitCast: attribute to is I16, but f32 has 32 bits";
+    assert_eq!(cast(DType::F32, DType::I16), Err(wrong.to_owned()));
 }

@@ -26,10 +26,20 @@ fn conversion(call: &Call<'_>, to: DType) -> Result<op::Operator, NodeError> {
 }
 
 pub(super) fn cast(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let code = call.int("to")?.ok_or(NodeError::MissingAttribute { attribute: "to" })?;
-    let to = onnx::element_type(code).map_err(|name| value_error("to", &name, onnx::ELEMENT_TYPES))?;
+    let to = element_type(call)?;
     let operator = conversion(call, to)?;
     call.apply(operator)
+}
+
+pub(super) fn bit_cast(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let to = element_type(call)?;
+    call.apply(op::BitCast { to })
+}
+
+/// The attribute `to`.
+fn element_type(call: &Call<'_>) -> Result<DType, NodeError> {
+    let code = call.int("to")?.ok_or(NodeError::MissingAttribute { attribute: "to" })?;
+    onnx::element_type(code).map_err(|name| value_error("to", &name, onnx::ELEMENT_TYPES))
 }
 
 pub(super) fn cast_like(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {

@@ -202,12 +202,12 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
     Ok(Value { name, dtype, shape, other: None })
 }
 
-/// Old exporters write -1 for an open dimension.
+/// Some exporters write -1 or "?" for an open dimension without a name.
 fn dimension(proto: DimensionProto) -> Dimension {
     match proto.kind {
         Some(DimensionKind::Size(size)) => u64::try_from(size).map_or(Dimension::Unknown, Dimension::Fixed),
         Some(DimensionKind::Name(name)) => match String::from_utf8(name) {
-            Ok(name) if !name.is_empty() => Dimension::Symbol(name),
+            Ok(name) if !name.is_empty() && name != "?" => Dimension::Symbol(name),
             _ => Dimension::Unknown,
         },
         None => Dimension::Unknown,

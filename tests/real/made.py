@@ -1,0 +1,3 @@
+"""Models that a script makes: the functions that write them, by name."""
+
+MADE = {}

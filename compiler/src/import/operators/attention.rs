@@ -40,7 +40,12 @@ impl Call<'_> {
         self.step(what, op::Reshape { shape: signed(shape), allow_zero: true }, &[x])
     }
 
-    fn transposed(&mut self, what: &str, x: TensorId, perm: [u64; 4]) -> Result<TensorId, NodeError> {
+    pub(super) fn transposed(
+        &mut self,
+        what: &str,
+        x: TensorId,
+        perm: [u64; 4],
+    ) -> Result<TensorId, NodeError> {
         self.step(what, op::Transpose { perm: Some(perm.to_vec()) }, &[x])
     }
 
@@ -83,6 +88,16 @@ fn in_heads(call: &mut Call<'_>, index: usize, heads: &'static str) -> Result<Te
         call.shape::<4>(index, x)?;
         return Ok(x);
     }
+    split_heads(call, index, x, heads)
+}
+
+/// Queries (0), keys (1) or values (2) of three dimensions, with their heads as a dimension of their own.
+pub(super) fn split_heads(
+    call: &mut Call<'_>,
+    index: usize,
+    x: TensorId,
+    heads: &'static str,
+) -> Result<TensorId, NodeError> {
     let [batch, length, size] = call.shape(index, x)?;
     let count = call.count(heads)?;
     if !size.is_multiple_of(count) {
@@ -109,7 +124,7 @@ fn sight(call: &mut Call<'_>, past: Option<TensorId>) -> Result<(op::Sight, Vec<
 }
 
 /// The cache and what is new, joined.
-fn extended(
+pub(super) fn extended(
     call: &mut Call<'_>,
     what: &str,
     past: Option<TensorId>,
@@ -127,7 +142,8 @@ fn scores(call: &mut Call<'_>, queries: TensorId, keys: TensorId) -> Result<Tens
         let supported = format!("a multiple of the {key_heads} heads of the keys");
         return Err(value_error("q_num_heads", &heads, &supported));
     }
-    let scale = call.float("scale")?.map_or(1.0 / (size as f64).sqrt(), f64::from);
+    let given = call.float("scale")?.filter(|&scale| scale != 0.0 || call.node.domain.is_empty());
+    let scale = given.map_or(1.0 / (size as f64).sqrt(), f64::from);
     let root = call.number("root_of_scale", scale.sqrt(), call.ty(queries).dtype);
     let queries = call.step("q_scaled", op::Mul, &[queries, root])?;
     let rows = call.reshaped(
@@ -141,18 +157,74 @@ fn scores(call: &mut Call<'_>, queries: TensorId, keys: TensorId) -> Result<Tens
     call.reshaped("scores", scores, &[batch, heads, length, all])
 }
 
-/// Tensors of floats as doubles; others stay as they are.
-fn doubles(call: &mut Call<'_>, tensors: &[TensorId]) -> Outputs {
-    let mut doubles = Vec::new();
-    for &tensor in tensors {
-        let is_float = Type::of(call.ty(tensor).dtype).is_float();
-        doubles.push(if is_float {
-            call.step("double", op::Cast { to: DType::F64 }, &[tensor])?
-        } else {
-            tensor
-        });
+/// Queries, keys and values in heads, and what is seen of them.
+pub(super) struct Attended {
+    pub queries: TensorId,
+    pub keys: TensorId,
+    pub values: TensorId,
+    pub sight: op::Sight,
+    /// The mask and the numbers of valid keys, as the sight has them.
+    pub seen: Vec<TensorId>,
+}
+
+/// The stages of the scores, and the results in heads: [batch, heads, length, size].
+pub(super) struct Attention {
+    pub raw: TensorId,
+    pub capped: TensorId,
+    pub weights: TensorId,
+    pub results: TensorId,
+}
+
+impl Attended {
+    fn all_are_seen(&self) -> bool {
+        self.seen.is_empty() && self.sight.left.or(self.sight.right).is_none()
     }
-    Ok(doubles)
+
+    /// Scores with what hides keys added.
+    fn masked(&self, call: &mut Call<'_>, scores: TensorId) -> Result<TensorId, NodeError> {
+        let inputs = [&[scores], &self.seen[..]].concat();
+        if self.all_are_seen() {
+            Ok(scores)
+        } else {
+            call.step("masked", op::MaskedScores(self.sight), &inputs)
+        }
+    }
+
+    pub fn attend(&self, call: &mut Call<'_>) -> Result<Attention, NodeError> {
+        let raw = scores(call, self.queries, self.keys)?;
+        let mut capped = raw;
+        let cap = call.float("softcap")?.unwrap_or(0.0);
+        if cap != 0.0 {
+            let cap = call.number("softcap", cap, call.ty(raw).dtype);
+            let part = call.step("part_of_cap", op::Div, &[raw, cap])?;
+            let bent = call.step("bent", op::Tanh, &[part])?;
+            capped = call.step("capped", op::Mul, &[bent, cap])?;
+        }
+        let weights = if self.all_are_seen() {
+            call.step("weights", op::Softmax { axis: 3 }, &[capped])?
+        } else {
+            let inputs = [&[capped], &self.seen[..]].concat();
+            call.step("weights", op::MaskedSoftmax(self.sight), &inputs)?
+        };
+        let [batch, heads, length, all] = call.shape(0, weights)?;
+        let [_, key_heads, _, size] = call.shape(2, self.values)?;
+        let rows = call.reshaped(
+            "weight_rows",
+            weights,
+            &[batch, key_heads, (heads / key_heads.max(1)).saturating_mul(length), all],
+        )?;
+        let results = call.step("results", op::MatMul, &[rows, self.values])?;
+        let results = call.reshaped("by_head", results, &[batch, heads, length, size])?;
+        Ok(Attention { raw, capped, weights, results })
+    }
+}
+
+/// The node's first output: results with the heads side by side in the last of three dimensions.
+pub(super) fn side_by_side(call: &mut Call<'_>, results: TensorId) -> Outputs {
+    let [batch, heads, length, size] = call.shape(0, results)?;
+    let together = call.transposed("together", results, [0, 2, 1, 3])?;
+    let shape = signed(&[batch, length, heads.saturating_mul(size)]);
+    call.apply_to(op::Reshape { shape, allow_zero: true }, &[together])
 }
 
 /// Inputs: queries, keys, values, optionally mask, past keys, past values, numbers of valid keys. Outputs:
@@ -164,57 +236,24 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     let keys = extended(call, "present_key", past[0], new[0])?;
     let values = extended(call, "present_value", past[1], new[1])?;
     let (sight, seen) = sight(call, past[0])?;
-    // Otherwise it is f32: halves are computed with as such anyway.
-    let in_double = call.int("softmax_precision")? == Some(11);
-
-    let raw = scores(call, queries, keys)?;
-    let mut capped = raw;
-    let cap = call.float("softcap")?.unwrap_or(0.0);
-    if cap != 0.0 {
-        let cap = call.number("softcap", cap, call.ty(raw).dtype);
-        let part = call.step("part_of_cap", op::Div, &[raw, cap])?;
-        let bent = call.step("bent", op::Tanh, &[part])?;
-        capped = call.step("capped", op::Mul, &[bent, cap])?;
+    if let Some(code @ 11) = call.int("softmax_precision")? {
+        return Err(value_error("softmax_precision", &code, "1 (float)"));
     }
-    let inputs = [&[capped], &seen[..]].concat();
-    let all_are_seen = seen.is_empty() && sight.left.or(sight.right).is_none();
-    let precise = if in_double { doubles(call, &inputs)? } else { inputs.clone() };
-    let mut weights = if all_are_seen {
-        call.step("weights", op::Softmax { axis: 3 }, &precise)?
-    } else {
-        call.step("weights", op::MaskedSoftmax(sight), &precise)?
-    };
-    if in_double {
-        weights = call.step("rounded_weights", op::Cast { to: call.ty(capped).dtype }, &[weights])?;
-    }
+    let attended = Attended { queries, keys, values, sight, seen };
+    let attention = attended.attend(call)?;
     let shown = match call.int("qk_matmul_output_mode")?.unwrap_or(0) {
         _ if call.node.outputs.get(3).is_none_or(String::is_empty) => None,
-        0 => Some(raw),
-        1 => Some(capped),
-        2 if all_are_seen => Some(capped),
-        2 => Some(call.step("masked", op::MaskedScores(sight), &inputs)?),
-        3 => Some(weights),
+        0 => Some(attention.raw),
+        1 => Some(attention.capped),
+        2 => Some(attended.masked(call, attention.capped)?),
+        3 => Some(attention.weights),
         mode => return Err(value_error("qk_matmul_output_mode", &mode, "0 to 3")),
     };
-
-    let [batch, heads, length, all] = call.shape(0, weights)?;
-    let [_, key_heads, _, size] = call.shape(2, values)?;
-    let rows = call.reshaped(
-        "weight_rows",
-        weights,
-        &[batch, key_heads, (heads / key_heads.max(1)).saturating_mul(length), all],
-    )?;
-    let result = call.step("results", op::MatMul, &[rows, values])?;
-    let by_head = op::Reshape { shape: signed(&[batch, heads, length, size]), allow_zero: true };
-    let y = if call.ty(call.input(0)?).shape.len() == 3 {
-        let result = call.step("by_head", by_head, &[result])?;
-        let together = call.transposed("together", result, [0, 2, 1, 3])?;
-        let shape = signed(&[batch, length, heads.saturating_mul(size)]);
-        call.apply_to(op::Reshape { shape, allow_zero: true }, &[together])?
+    let mut outputs = if call.ty(call.input(0)?).shape.len() == 3 {
+        side_by_side(call, attention.results)?
     } else {
-        call.apply_to(by_head, &[result])?
+        call.apply_to(op::Identity, &[attention.results])?
     };
-    let mut outputs = vec![y[0]];
     for (index, tensor) in [keys, values].into_iter().chain(shown).enumerate() {
         outputs.push(call.as_output(index + 1, tensor)?);
     }

@@ -134,3 +134,20 @@ pub(super) fn along_axis(
     let normalized = call.step("normalized", operator(1), &[rows])?;
     call.apply_to(op::Reshape { shape, allow_zero: true }, &[normalized])
 }
+
+/// Likewise, as a step of a node that does more. The axis is given, and whether it is the only one.
+pub(super) fn step_along(
+    call: &mut Call<'_>,
+    what: &str,
+    x: TensorId,
+    (axis, alone): (i64, bool),
+    operator: fn(i64) -> Operator,
+) -> Result<TensorId, NodeError> {
+    let shape: Vec<i64> = call.ty(x).shape.iter().map(|&size| size.cast_signed()).collect();
+    if alone || axis == -1 || axis == shape.len() as i64 - 1 {
+        return call.step(what, operator(axis), &[x]);
+    }
+    let rows = call.step(&format!("{what}.rows"), op::Flatten { axis }, &[x])?;
+    let normalized = call.step(&format!("{what}.normalized"), operator(1), &[rows])?;
+    call.step(what, op::Reshape { shape, allow_zero: true }, &[normalized])
+}

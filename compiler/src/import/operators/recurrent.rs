@@ -36,22 +36,35 @@ struct Kind {
     /// The number of tensors of the state: the hidden one, and the cell.
     states: usize,
     step: Step,
+    /// Whether the weights are bytes, with scales and zero points, and lie as the products need them.
+    quantized: bool,
 }
 
 pub(super) fn rnn(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    layer(call, &Kind { gates: 1, activations: &["Tanh"], states: 1, step: rnn_step })
+    layer(call, &Kind { gates: 1, activations: &["Tanh"], states: 1, step: rnn_step, quantized: false })
 }
 
 pub(super) fn gru(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let late = call.int("linear_before_reset")?.unwrap_or(0) != 0;
     let step = if late { late_gru_step } else { gru_step };
-    layer(call, &Kind { gates: 3, activations: &["Sigmoid", "Tanh"], states: 1, step })
+    layer(call, &Kind { gates: 3, activations: &["Sigmoid", "Tanh"], states: 1, step, quantized: false })
 }
 
 pub(super) fn lstm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let coupled = call.flag("input_forget", false)?;
     let step = if coupled { coupled_lstm_step } else { lstm_step };
-    layer(call, &Kind { gates: 4, activations: &["Sigmoid", "Tanh", "Tanh"], states: 2, step })
+    layer(call, &lstm_of(step, false))
+}
+
+/// An LSTM of com.microsoft. What its weights are multiplied by is quantized first: all elements of the sequence
+/// together, and each state.
+pub(super) fn dynamic_quantize_lstm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let step = if call.flag("input_forget", false)? { coupled_lstm_step } else { lstm_step };
+    layer(call, &lstm_of(step, true))
+}
+
+fn lstm_of(step: Step, quantized: bool) -> Kind {
+    Kind { gates: 4, activations: &["Sigmoid", "Tanh", "Tanh"], states: 2, step, quantized }
 }
 
 /// Where the steps of a layer are added.
@@ -63,10 +76,18 @@ struct Cell<'a> {
     clip: Option<f32>,
 }
 
+/// A matrix that vectors are multiplied by, [size, gates * hidden].
+#[derive(Clone, Copy)]
+struct Weights {
+    matrix: TensorId,
+    /// Its scale and its zero point, if it is one of bytes.
+    quantized: Option<[TensorId; 2]>,
+}
+
 /// The constants of a direction.
 struct Direction {
-    /// The weights of the state, [hidden, gates * hidden].
-    recurrent: TensorId,
+    /// The weights of the state.
+    recurrent: Weights,
     /// The biases of the state's part, if they can't be added to the input's.
     bias: Option<TensorId>,
     /// The weights from the cell to the gates i, o, f.
@@ -78,6 +99,20 @@ struct Direction {
 impl Cell<'_> {
     fn add(&mut self, operator: impl Into<Operator>, inputs: &[TensorId]) -> Result<TensorId, NodeError> {
         self.import.add(self.label, operator, inputs)
+    }
+
+    /// The product of rows and weights. Rows are quantized first if the weights are.
+    fn product(&mut self, rows: TensorId, weights: Weights) -> Result<TensorId, NodeError> {
+        let Some([scale, zero]) = weights.quantized else {
+            return self.add(op::MatMul, &[rows, weights.matrix]);
+        };
+        let names = vec![self.label.to_owned(); 2];
+        let own = self.import.apply(self.label, op::DynamicScale, &[rows], &names)?;
+        let bytes = self.add(op::QuantizeLinear { to: DType::U8, blocks: None }, &[rows, own[0], own[1]])?;
+        let sum = self.add(op::MatMulInteger, &[bytes, weights.matrix, own[1], zero])?;
+        let scale = self.add(op::Mul, &[own[0], scale])?;
+        let to = self.import.tensor(rows).ty.dtype;
+        self.add(op::DequantizeLinear { to, blocks: None }, &[sum, scale])
     }
 
     /// A number of the type of a tensor.
@@ -166,7 +201,7 @@ fn rnn_step(
     input: TensorId,
     state: &[TensorId],
 ) -> Result<Vec<TensorId>, NodeError> {
-    let recurrent = cell.add(op::MatMul, &[state[0], direction.recurrent])?;
+    let recurrent = cell.product(state[0], direction.recurrent)?;
     let sum = cell.add(op::Add, &[input, recurrent])?;
     Ok(vec![cell.activate(&direction.activations[0], sum)?])
 }
@@ -184,7 +219,7 @@ fn gru_step(
         let (label, split) = (cell.label, op::Split { axis: -1, sizes: sizes.to_vec() });
         cell.import.apply(label, split, &[all], &names)
     };
-    let weights = halves(cell, direction.recurrent, [2 * hidden, hidden])?;
+    let weights = halves(cell, direction.recurrent.matrix, [2 * hidden, hidden])?;
     let inputs = halves(cell, input, [2 * hidden, hidden])?;
     let recurrent = cell.add(op::MatMul, &[before, weights[0]])?;
     let gates = cell.add(op::Add, &[inputs[0], recurrent])?;
@@ -204,7 +239,7 @@ fn late_gru_step(
     state: &[TensorId],
 ) -> Result<Vec<TensorId>, NodeError> {
     let before = state[0];
-    let recurrent = cell.add(op::MatMul, &[before, direction.recurrent])?;
+    let recurrent = cell.product(before, direction.recurrent)?;
     let recurrent = match direction.bias {
         Some(bias) => cell.add(op::Add, &[recurrent, bias])?,
         None => recurrent,
@@ -260,7 +295,7 @@ fn lstm_state(
     let [f, g, h] = [0, 1, 2].map(|index| &direction.activations[index]);
     let peephole = |index: usize| direction.peepholes.as_ref().map(|weights| &weights[index]);
     let before = state[1];
-    let recurrent = cell.add(op::MatMul, &[state[0], direction.recurrent])?;
+    let recurrent = cell.product(state[0], direction.recurrent)?;
     let sum = cell.add(op::Add, &[input, recurrent])?;
     let gates = cell.gates(sum)?;
     let enter = cell.peep(gates[0], peephole(0), before)?;
@@ -300,10 +335,13 @@ fn layer(call: &mut Call<'_>, kind: &Kind) -> Result<Vec<TensorId>, NodeError> {
     }
     let sizes = call.ty(x).clone();
     let (times, batch) = (sizes.shape[0], sizes.shape[1]);
-    let hidden = call.ty(call.input(2)?).shape.last().copied().unwrap_or(0);
-    let weights = [backwards.len() as u64, kind.gates * hidden];
-    for (index, last) in [(1, sizes.shape[2]), (2, hidden)] {
-        shape(call, index, &[weights[0], weights[1], last])?;
+    let recurrent = &call.ty(call.input(2)?).shape;
+    let hidden = if kind.quantized { recurrent.get(1) } else { recurrent.last() };
+    let hidden = hidden.copied().unwrap_or(0);
+    let weights = [backwards.len() as u64, kind.gates.saturating_mul(hidden)];
+    for (index, size) in [(1, sizes.shape[2]), (2, hidden)] {
+        let lies = if kind.quantized { [size, weights[1]] } else { [weights[1], size] };
+        shape(call, index, &[weights[0], lies[0], lies[1]])?;
     }
     if let Some(size) = call.int("hidden_size")?.filter(|&size| size != hidden.cast_signed()) {
         return Err(value_error("hidden_size", &size, &format!("{hidden}, as the weights have it")));
@@ -320,9 +358,20 @@ fn layer(call: &mut Call<'_>, kind: &Kind) -> Result<Vec<TensorId>, NodeError> {
         let turned = op::Transpose { perm: Some(vec![1, 0]) };
         let (w, r) = (part(call, 1)?, part(call, 2)?);
         let [Some(w), Some(recurrent)] = [w, r] else { return Err(NodeError::MissingInput { index: 1 }) };
-        let w = call.import.add(&label, turned.clone(), &[w])?;
-        let recurrent = call.import.add(&label, turned, &[recurrent])?;
-        let mut input = call.import.add(&label, op::MatMul, &[x, w])?;
+        let weights_of = |call: &mut Call<'_>, matrix, scale| {
+            if !kind.quantized {
+                let matrix = call.import.add(&label, turned.clone(), &[matrix])?;
+                return Ok(Weights { matrix, quantized: None });
+            }
+            let quantized = [part(call, scale)?, part(call, scale + 1)?];
+            let [Some(scale), Some(zero)] = quantized else {
+                return Err(NodeError::MissingInput { index: scale });
+            };
+            Ok(Weights { matrix, quantized: Some([scale, zero]) })
+        };
+        let (w, recurrent) = (weights_of(call, w, 8)?, weights_of(call, recurrent, 10)?);
+        let mut cell = Cell { import: call.import, label: &label, hidden, clip: None };
+        let mut input = cell.product(x, w)?;
         let mut bias = None;
         if call.optional(3).is_some() {
             shape(call, 3, &[weights[0], 2 * weights[1]])?;

@@ -31,15 +31,27 @@ pub(super) fn convolution(call: &Call<'_>, kernel: usize) -> Result<Conv, NodeEr
 }
 
 pub(super) fn max_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let operator = max(call)?;
+    call.apply(operator)
+}
+
+/// The attributes of a MaxPool.
+pub(super) fn max(call: &Call<'_>) -> Result<MaxPool, NodeError> {
     let column_major = call.flag("storage_order", false)?;
     let (kernel, window, ceil_mode) = pool(call)?;
-    call.apply(MaxPool { kernel, window, ceil_mode, column_major })
+    Ok(MaxPool { kernel, window, ceil_mode, column_major })
 }
 
 pub(super) fn average_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let operator = average(call)?;
+    call.apply(operator)
+}
+
+/// The attributes of an AveragePool.
+pub(super) fn average(call: &Call<'_>) -> Result<AveragePool, NodeError> {
     let count_include_pad = call.flag("count_include_pad", false)?;
     let (kernel, window, ceil_mode) = pool(call)?;
-    call.apply(AveragePool { kernel, window, ceil_mode, count_include_pad })
+    Ok(AveragePool { kernel, window, ceil_mode, count_include_pad })
 }
 
 pub(super) fn lp_pool(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {

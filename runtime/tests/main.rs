@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod common;
 mod compile;
+mod decoder;
 mod dispute;
 mod docs;
 mod documents;

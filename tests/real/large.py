@@ -1,14 +1,19 @@
-"""Models of many nodes, whose compile times `tests/real/compile-times` measures.
+"""Models of many nodes, whose compile times `tests/real/run --large` measures.
 
 A model is a chain of small layers, or layers of nodes that each read two of the layer before. Its definitions are all
 equal, or as distinct as sizes can make them.
 """
 
+import subprocess
 import sys
-from pathlib import Path
+from datetime import date
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
+
+from packaged import CACHE
+from page import computer, number
+from page import table as markdown
 
 WIDTH = 16
 
@@ -55,6 +60,28 @@ def write(shape, nodes, distinct, path):
     save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
-if __name__ == "__main__":
-    shape, nodes, distinct, path = sys.argv[1:]
-    write(shape, int(nodes), distinct == "distinct", Path(path))
+def compiled(opml, path):
+    """Processor time and memory of a compilation, which is the only child of a process."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
+    )
+    words = [sys.executable, "-c", code, opml, "compile", path, "-o", path.with_suffix(".opml")]
+    seconds, kilobytes = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    return float(seconds), int(kilobytes) * 1024
+
+
+def table(opml):
+    """The text for the page."""
+    folder = CACHE / "large"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [["model", "nodes", "definitions", "seconds", "memory MB"]]
+    for shape in ("chain", "wide"):
+        for nodes in (5000, 50000):
+            for distinct in (False, True):
+                path = folder / "model.onnx"
+                write(shape, nodes, distinct, path)
+                seconds, memory = compiled(opml, path)
+                kind = "distinct" if distinct else "equal"
+                rows.append([shape, f"{nodes:,}", kind, number(seconds), number(memory / 1e6)])
+    return f"Measured on {date.today()}: {computer([]).rstrip().rstrip(",")}.\n\n{markdown(rows)}"

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "speed"))
 
+import large
 import packaged
 import report
 from made import MADE
@@ -229,9 +230,14 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/real/run")
     parser.add_argument("--rounds", type=int, default=5, help="how often every engine has its turn")
     parser.add_argument("--no-times", action="store_true", help="only compare")
+    parser.add_argument("--large", action="store_true", help="measure how long models of many nodes compile instead")
     parser.add_argument("model", nargs="*", help="only these models")
     arguments = parser.parse_args()
     opml = os.environ.get("OPML") or built("build", "--release", "-p", "opml")
+    if arguments.large:
+        text = large.table(opml)
+        print(text)
+        return report.bless("large", text) if os.environ.get("OPML_BLESS") else None
     executable = None
     if not arguments.no_times:
         bench = ["bench", "--no-run", "-p", "opml-native", "--bench", "models"]
@@ -251,7 +257,7 @@ def main():
     text = report.page(results)
     print(text)
     if os.environ.get("OPML_BLESS"):
-        report.bless(text)
+        report.bless("real", text)
     sys.exit("\n".join(report.wrong(results)) or None)
 
 

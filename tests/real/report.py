@@ -6,7 +6,6 @@ from packaged import ROOT
 from page import computer, mean, number, table
 
 PAGE = ROOT / "docs/real-models.md"
-BEGIN, END = "<!-- real: made by tests/real/run -->\n", "<!-- end of real -->\n"
 
 
 def state(result):
@@ -75,6 +74,8 @@ def wrong(results):
     return [f"{name}: {state(result)}" for name, result in results.items() if state(result) != "agrees"]
 
 
-def bless(text):
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+def bless(mark, text):
+    """Replaces what stands between two marks on the page."""
+    begin, end = f"<!-- {mark}: made by tests/real/run -->\n", f"<!-- end of {mark} -->\n"
+    before, rest = PAGE.read_text().split(begin)
+    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}")

@@ -84,4 +84,5 @@ def table(opml):
                 seconds, memory = compiled(opml, path)
                 kind = "distinct" if distinct else "equal"
                 rows.append([shape, f"{nodes:,}", kind, number(seconds), number(memory / 1e6)])
-    return f"Measured on {date.today()}: {computer([]).rstrip().rstrip(",")}.\n\n{markdown(rows)}"
+    place = computer([]).rstrip(",\n")
+    return f"Measured on {date.today()}: {place}.\n\n{markdown(rows)}"

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "speed"))
 
+import graphs
 import large
 import packaged
 import report
@@ -231,6 +232,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="how often every engine has its turn")
     parser.add_argument("--no-times", action="store_true", help="only compare")
     parser.add_argument("--large", action="store_true", help="measure how long models of many nodes compile instead")
+    parser.add_argument("--graphs", type=int, help="compare so many random graphs instead")
+    parser.add_argument("--seed", type=int, default=0, help="the number of the first random graph")
     parser.add_argument("model", nargs="*", help="only these models")
     arguments = parser.parse_args()
     opml = os.environ.get("OPML") or built("build", "--release", "-p", "opml")
@@ -238,6 +241,10 @@ def main():
         text = large.table(opml)
         print(text)
         return report.bless("large", text) if os.environ.get("OPML_BLESS") else None
+    if arguments.graphs:
+        text, wrong = graphs.compare(opml, arguments.graphs, arguments.seed)
+        print(text)
+        sys.exit("\n".join(wrong) or None)
     executable = None
     if not arguments.no_times:
         bench = ["bench", "--no-run", "-p", "opml-native", "--bench", "models"]

@@ -3,6 +3,7 @@
 //! A target is a function of bytes that panics if something is wrong. `tests/fuzz` passes the same functions
 //! to libFuzzer. `tests/tests/fuzz_smoke.rs` runs them on mutations of the fixtures.
 
+mod graph;
 mod program;
 
 use crate::backend::{ALL_BACKENDS, Backend, InterpreterBackend, JitBackend, Job, Registers, agree};
@@ -34,6 +35,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "onnx_model", run: onnx_model, corpus: models },
     Target { name: "compile", run: compile, corpus: models },
+    Target { name: "graph", run: graph, corpus: graph::choices },
     Target { name: "program", run: program, corpus: program::programs },
     Target { name: "onnx_tensor", run: onnx_tensor, corpus: tensors },
     Target { name: "elf", run: elf, corpus: elves },
@@ -43,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "jit", run: jit, corpus: machines },
 ];
 
+pub use graph::graph;
 pub use program::program;
 
 /// Small, so that a hostile size causes an error and not an hour of zeros.

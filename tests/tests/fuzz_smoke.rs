@@ -33,4 +33,4 @@ macro_rules! targets {
     };
 }
 
-targets! { onnx_model compile program onnx_tensor elf image witness step jit }
+targets! { onnx_model compile graph program onnx_tensor elf image witness step jit }

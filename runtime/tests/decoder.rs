@@ -31,7 +31,10 @@ fn folder() -> Folder {
     folder.write("positions.npy", npy("<i8", "(1, 1)", &[0; 8]));
     folder.write("text.npy", npy("<i8", &format!("(1, {TOKENS})"), &[0; 8 * TOKENS]));
     for [cache, _] in &STATES[3..] {
-        folder.write(&format!("{cache}.npy"), npy("<f4", &format!("(1, 1, {TOKENS}, 8)"), &[0; 4 * TOKENS * 8]));
+        folder.write(
+            &format!("{cache}.npy"),
+            npy("<f4", &format!("(1, 1, {TOKENS}, 8)"), &[0; 4 * TOKENS * 8]),
+        );
     }
     folder
 }
@@ -56,7 +59,8 @@ fn tokens(file: &[u8]) -> Vec<i64> {
 fn one_run_writes_what_many_runs_write() {
     let (folder, inputs) = (folder(), inputs());
     let expected: Vec<i64> =
-        serde_json::from_slice(&std::fs::read(fixture("decoder/text.json")).expect("a file")).expect("tokens");
+        serde_json::from_slice(&std::fs::read(fixture("decoder/text.json")).expect("a file"))
+            .expect("tokens");
     for backend in ["native", "jit", "interpreter"] {
         folder.text(&with("run", "all.opml", &inputs, &["--backend", backend, "-o", backend]));
         assert_eq!(tokens(&folder.read(&format!("{backend}/next_text.npy"))), expected, "{backend}");
@@ -81,7 +85,8 @@ fn a_lie_about_a_token_is_disputed_to_its_step() {
     let period = folder.json(&["inspect", "all.opml"])["period"].clone();
     let number = |value: &Value| value.as_u64().expect("a number");
     let (start, count) = (number(&period["start"]), number(&period["count"]));
-    let played = folder.json(&with("dispute", "all.opml", &inputs, &["--cheat", "step"]))["disputes"][0].clone();
+    let played =
+        folder.json(&with("dispute", "all.opml", &inputs, &["--cheat", "step"]))["disputes"][0].clone();
     assert_eq!(played["winner"], "challenger");
     assert!(number(&played["transactions"]) <= 12, "{played}");
     // The lie is in the middle of the run: about a token, and neither the first one nor the last.

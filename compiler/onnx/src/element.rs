@@ -36,7 +36,8 @@ const TYPES: [(i32, &str, Option<DType>); 29] = [
 ];
 
 /// The types that we have, as messages list them.
-pub const SUPPORTED: &str = "float, double, float16, bfloat16, float8 of all kinds, float4e2m1, bool, (u)int2 to (u)int64";
+pub const SUPPORTED: &str =
+    "float, double, float16, bfloat16, float8 of all kinds, float4e2m1, bool, (u)int2 to (u)int64";
 
 /// The element type with a code. The error is ONNX's name of one that we don't have, or the code if it has
 /// none.

@@ -39,10 +39,8 @@ pub fn graph(bytes: &[u8]) {
 /// Runs the image in the machine, in both ways.
 fn machine(image: &Image, inputs: &[&[u8]], expected: &[Vec<u8>]) {
     let tensors = |role| image.tensors.iter().filter(move |tensor| tensor.role == role);
-    let inputs: Vec<(u64, Vec<u8>)> = tensors(Role::Input)
-        .zip(inputs)
-        .map(|(tensor, &bytes)| (tensor.address, bytes.to_vec()))
-        .collect();
+    let inputs: Vec<(u64, Vec<u8>)> =
+        tensors(Role::Input).zip(inputs).map(|(tensor, &bytes)| (tensor.address, bytes.to_vec())).collect();
     let backends: [&dyn Backend; 2] = [&InterpreterBackend(Arithmetic::Host), &JitBackend(0)];
     for (index, (tensor, expected)) in tensors(Role::Output).zip(expected).enumerate() {
         let output = (tensor.address, tensor.bytes);
@@ -99,15 +97,26 @@ impl Choices<'_> {
     }
 
     fn window(&mut self, axes: u64) -> Window {
-        let mut list = |limit: u64, least: u64| (0..axes).map(|_| least + self.below(limit)).collect::<Vec<_>>();
+        let mut list =
+            |limit: u64, least: u64| (0..axes).map(|_| least + self.below(limit)).collect::<Vec<_>>();
         let (strides, dilations, pads) = (list(3, 1), list(2, 1), list(2, 0));
         let pads = pads.into_iter().map(|pad| (pad, pad)).collect();
         Window { strides, dilations, padding: Padding::Explicit(pads) }
     }
 }
 
-const DTYPES: &[DType] =
-    &[DType::F32, DType::F32, DType::F32, DType::F16, DType::F64, DType::I64, DType::I32, DType::I8, DType::U8, DType::Bool];
+const DTYPES: &[DType] = &[
+    DType::F32,
+    DType::F32,
+    DType::F32,
+    DType::F16,
+    DType::F64,
+    DType::I64,
+    DType::I32,
+    DType::I8,
+    DType::U8,
+    DType::Bool,
+];
 
 fn dtype(choices: &mut Choices<'_>) -> DType {
     choices.pick(DTYPES)
@@ -184,7 +193,11 @@ fn operator(choices: &mut Choices<'_>, of: &TensorType) -> (Operator, usize) {
         25 => {
             let (start, end) = (choices.axis(), choices.axis() + 2);
             let steps = vec![choices.pick(&[1, 1, 2, -1])];
-            (op::Slice { axes: Some(vec![choices.axis()]), starts: vec![start], ends: vec![end], steps }.into(), 1)
+            (
+                op::Slice { axes: Some(vec![choices.axis()]), starts: vec![start], ends: vec![end], steps }
+                    .into(),
+                1,
+            )
         }
         26 => (op::ReduceSum { axes: choices.axes(), keep_dims: choices.flag() }.into(), 1),
         27 => (op::ReduceMean { axes: choices.axes(), keep_dims: choices.flag() }.into(), 1),
@@ -200,7 +213,9 @@ fn operator(choices: &mut Choices<'_>, of: &TensorType) -> (Operator, usize) {
         34 => (op::Less.into(), 2),
         35 => (op::Cast { to: dtype(choices) }.into(), 1),
         36 => (op::Unsqueeze { axes: vec![choices.axis()] }.into(), 1),
-        37 => (op::Conv { window: choices.window(of.shape.len().saturating_sub(2) as u64), group: 1 }.into(), 2),
+        37 => {
+            (op::Conv { window: choices.window(of.shape.len().saturating_sub(2) as u64), group: 1 }.into(), 2)
+        }
         38 => {
             let axes = of.shape.len().saturating_sub(2) as u64;
             let kernel = (0..axes).map(|_| 1 + choices.below(3)).collect();
@@ -216,7 +231,8 @@ fn operator(choices: &mut Choices<'_>, of: &TensorType) -> (Operator, usize) {
         40 => (op::LayerNormalization { axis: choices.axis(), epsilon: 1e-5 }.into(), 2),
         41 => {
             let mode = choices.pick(&[op::PadMode::Constant, op::PadMode::Reflect, op::PadMode::Edge]);
-            let pads = of.shape.iter().map(|_| (choices.below(3) as i64, choices.below(4) as i64 - 1)).collect();
+            let pads =
+                of.shape.iter().map(|_| (choices.below(3) as i64, choices.below(4) as i64 - 1)).collect();
             (op::Pad { mode, pads }.into(), 1)
         }
         42 => (op::Tile { repeats: of.shape.iter().map(|_| 1 + choices.below(2)).collect() }.into(), 1),

@@ -1,7 +1,6 @@
 //! Attention and rotary embeddings, in a few operators each.
 
 use dnn_lib::operator as op;
-use dnn_lib::scalar::Type;
 use dnn_lib::tensor::DType;
 use graph::TensorId;
 

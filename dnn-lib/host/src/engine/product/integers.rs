@@ -11,7 +11,11 @@ use dnn_lib::definition::{Coordinate, Definition, Load, Reduction, Source, Stage
 use dnn_lib::scalar::{BinaryOp, Expr, Type, Value};
 use dnn_lib::tensor::DType;
 
-use super::{Epilogue, Form, Image, Matrices, Sum, each_index, input};
+use super::Form;
+use super::epilogue::Epilogue;
+use super::image::Image;
+use super::matrices::{Matrices, each_index};
+use super::recognize::{Sum, input};
 use crate::Isa;
 use crate::contraction::{
     Convolution, Error, Finish, Geometry, MOST_ADDENDS, Matrix, Output, Panels, Quad, multiply,
@@ -132,14 +136,14 @@ impl Factor {
 }
 
 /// Zero points and sums of factors along rows or columns.
-struct Side {
+struct Side<'a> {
     /// One, or one for each.
     zeros: Vec<i32>,
     /// One for each; for each group of rows, if there are several. Not there if nobody asks for them.
-    sums: Vec<i32>,
+    sums: &'a [i32],
 }
 
-impl Side {
+impl Side<'_> {
     fn zero(&self, index: usize) -> i32 {
         self.zeros[if self.zeros.len() == 1 { 0 } else { index }]
     }
@@ -156,7 +160,7 @@ struct Rest {
 
 impl Rest {
     /// `group` is the number of rows with the same sums of columns; a sum has `depth` products.
-    fn new([row, column]: [&Side; 2], [rows, columns]: [usize; 2], group: usize, depth: usize) -> Self {
+    fn new([row, column]: [&Side<'_>; 2], [rows, columns]: [usize; 2], group: usize, depth: usize) -> Self {
         let quad = |x: i32| Quad(x.cast_unsigned());
         let of_row = |i: usize, zero: i32| {
             let sum = row.sums[i].wrapping_sub((depth as i32).wrapping_mul(row.zero(i)));
@@ -307,7 +311,10 @@ impl Integers {
             Form::Matrices(matrices) => {
                 let [_, depth, columns] = matrices.sizes;
                 let mut all = Vec::new();
-                for at in matrices.copies(bytes.len()).then(|| matrices.right_places()).unwrap_or_default() {
+                if !matrices.copies(bytes.len()) {
+                    return Ok(Packed::Panels(all));
+                }
+                for at in matrices.right_places() {
                     let bytes = bytes.get(at as usize..).unwrap_or_default();
                     Matrix::new(bytes, [depth, columns], matrices.right_strides)?;
                     let right = Bytes { bytes, strides: matrices.right_strides, turn };
@@ -401,25 +408,29 @@ impl Integers {
             matrices.row.into_iter().for_each(|row| places[row] = rows.start as i64);
             matrices.column.into_iter().for_each(|column| places[column] = columns.start as i64);
             let start = epilogue.sums.wrapping_offset(matrices.output.at(&places) as isize);
+            // Panels have all columns; without them, only those that are wanted are brought into rows of quads.
+            let (window, which) = match packed {
+                Some(_) => (columns.clone(), 0..columns.end),
+                None => (0..columns.len(), columns.clone()),
+            };
             // SAFETY: Rows and columns are in the box, and nothing else accesses it.
-            let out =
-                unsafe { Output::from_raw(start, matrices.row_stride, 0..rows.len(), 0..columns.len()) };
+            let out = unsafe { Output::from_raw(start, matrices.row_stride, 0..rows.len(), window) };
             // SAFETY: That of the caller.
             let zeros = |side: usize, which| unsafe { self.0[side].zeros(epilogue.inputs, indices, which) };
-            let left_side = Side { zeros: zeros(0, rows.clone()), sums: left_sums };
-            let right_zeros = zeros(1, columns.clone());
-            let size = [rows.len(), columns.len()];
-            if let Some(packed) = packed.filter(|_| columns == (0..width)) {
+            let left_side = Side { zeros: zeros(0, rows.clone()), sums: &left_sums };
+            let right_zeros = zeros(1, which.clone());
+            let size = [rows.len(), which.len()];
+            if let Some(packed) = packed {
                 let (panels, sums) = &packed[matrices.right_number(indices)];
-                let right_side = Side { zeros: right_zeros, sums: sums.clone() };
+                let right_side = Side { zeros: right_zeros, sums };
                 let rest = Rest::new([&left_side, &right_side], size, rows.len().max(1), depth);
                 return multiply(&left, panels, out, &rest.finish()?, &mut |sums| epilogue.run(sums));
             }
             let right = bytes(1, matrices.right.at(indices), [depth, width], matrices.right_strides);
-            let (right, sums) = right.right(columns.clone(), depth);
-            let right_side = Side { zeros: right_zeros, sums };
+            let (right, sums) = right.right(which.clone(), depth);
+            let right_side = Side { zeros: right_zeros, sums: &sums };
             let rest = Rest::new([&left_side, &right_side], size, rows.len().max(1), depth);
-            let right = Matrix::contiguous(&right, [quads, columns.len()])?;
+            let right = Matrix::contiguous(&right, [quads, which.len()])?;
             multiply_unpacked(isa, &left, &right, out, &rest.finish()?, &mut |sums| epilogue.run(sums))
         })
     }
@@ -454,8 +465,8 @@ impl Integers {
                 [0] => Vec::new(),
                 _ => pixel_sums(convolution.geometry(), &quads),
             };
-            let filter_side = Side { zeros: filter_zeros, sums: sums.clone() };
-            let pixel_side = Side { zeros: image_zeros, sums: pixel_sums };
+            let filter_side = Side { zeros: filter_zeros, sums };
+            let pixel_side = Side { zeros: image_zeros, sums: &pixel_sums };
             let depth = geometry.weights() / geometry.filters;
             let group = geometry.filters / geometry.groups;
             let rest = Rest::new([&filter_side, &pixel_side], size, group, depth);

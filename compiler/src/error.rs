@@ -121,6 +121,32 @@ pub enum Warning {
         /// The budget.
         budget: u64,
     },
+    /// An output is as large as its data say.
+    #[error(
+        "output `{name}` has as many elements along axis {axis} as its data say; its shape {most} is the largest one, \
+         and output `{size}` is the true one, to which `opml run` cuts it"
+    )]
+    Bounded {
+        /// The output.
+        name: String,
+        /// Its shape in the program.
+        most: String,
+        /// The axis.
+        axis: usize,
+        /// The output with its true shape.
+        size: String,
+    },
+    /// A loop may end before its condition ends it.
+    #[error(
+        "loop `{node}` ends when it ran as often as --loop-bound says; output `{output}` is true if it would have gone \
+         on, and `opml run` fails then"
+    )]
+    Cut {
+        /// The loop's node.
+        node: String,
+        /// The output.
+        output: String,
+    },
     /// An output has no elements.
     #[error("output `{name}` has shape {shape} and no elements: the model computes nothing for it")]
     EmptyOutput {
@@ -191,7 +217,7 @@ pub enum ModelError {
         symbols: Vec<String>,
     },
     /// An input is something that there is no memory for.
-    #[error("input `{name}` is {found}; supported: tensors of {supported}", supported = onnx::ELEMENT_TYPES)]
+    #[error("input `{name}` is {found}; {}", input_type(name, found))]
     InputType {
         /// The input.
         name: String,
@@ -278,6 +304,27 @@ pub enum ModelError {
         inputs: Vec<String>,
         /// The model's outputs.
         outputs: Vec<String>,
+    },
+    /// A name is taken that the compiler gives.
+    #[error(
+        "`{name}` is the name of the true shape of output `{output}`, which is as large as its data say; rename the \
+         model's tensor of this name"
+    )]
+    Reserved {
+        /// The name.
+        name: String,
+        /// The output whose shape it is.
+        output: String,
+    },
+    /// A state is as large as its data say.
+    #[error(
+        "--state {input}={output}: the output has as many elements as its data say, and a state keeps its size"
+    )]
+    BoundedState {
+        /// The input.
+        input: String,
+        /// The output.
+        output: String,
     },
     /// A model that is never run computes nothing.
     #[error("--repeat 0 computes nothing; the least is 1")]
@@ -382,20 +429,39 @@ pub enum NodeError {
     },
     /// The number of rows of a result depends on data.
     #[error(
-        "output {index} (`{name}`) collects a row of each repetition, but how often the loop runs depends on its data, \
-         and every shape is fixed at compile time"
+        "output {index} (`{name}`) collects a row of each repetition, but how often the loop runs depends on \
+         `{condition}`, and every shape is fixed at compile time; a value for an input of the model can be given by \
+         --constant INPUT=FILE.npy"
     )]
     Rows {
         /// The place of the output.
         index: usize,
         /// Its name.
         name: String,
+        /// What decides whether the loop goes on.
+        condition: String,
     },
     /// A loop has no known end.
     #[error(
-        "how often it runs isn't known before the run; give the most with --loop-bound TIMES: it ends then"
+        "how often it runs isn't known before the run, but decided by `{tensor}`; give the most with --loop-bound TIMES, \
+         or the values that decide it with --constant INPUT=FILE.npy"
     )]
-    Unbounded,
+    Unbounded {
+        /// The number of repetitions, or the condition.
+        tensor: String,
+    },
+    /// An input is no tensor, where one must be, or the other way round.
+    #[error("input {index} (`{tensor}`) is {found}; expected {expected}")]
+    Kind {
+        /// The index of the input.
+        index: usize,
+        /// Its name.
+        tensor: String,
+        /// What it is.
+        found: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
     /// A loop runs too often.
     #[error("it runs {found} times; supported: up to {limit}")]
     Times {
@@ -486,6 +552,23 @@ pub enum NodeError {
         /// The reason.
         why: &'static str,
     },
+    /// An input is as large as its data say, and the operator can't take it.
+    #[error(
+        "input {index} (`{tensor}`) has as many elements along axis {axis} as its data say, at most {most}; the \
+         operator combines elements along this axis, so what is behind them would count; supported: operators that \
+         take each element along the axis by itself, such as Gather by these indices, Cast, Mul with a scalar, \
+         Transpose or Shape"
+    )]
+    Bounded {
+        /// The index of the input.
+        index: usize,
+        /// The tensor.
+        tensor: String,
+        /// The axis.
+        axis: usize,
+        /// The size of the axis.
+        most: u64,
+    },
     /// An input has the wrong element type.
     #[error("input {index} (`{tensor}`) is {found}; expected {expected}")]
     ElementType {
@@ -528,6 +611,23 @@ pub enum NodeError {
     /// The node can't be added to the graph.
     #[error(transparent)]
     Build(#[from] BuildError),
+}
+
+/// What may be done about an input that is no tensor, or one of other elements.
+fn input_type(name: &str, found: &str) -> String {
+    match found {
+        onnx::Value::SEQUENCE => format!(
+            "give the shape of each element: --shape {name}[0]=SIZE,... --shape {name}[1]=SIZE,... and so on, or \
+             --shape {name}[]= if it is empty"
+        ),
+        onnx::Value::OPTIONAL => {
+            format!("give its shape with --shape {name}=SIZE,..., or --shape {name}[]= if there is none")
+        }
+        onnx::Value::OPTIONAL_SEQUENCE => format!(
+            "give the shape of each element: --shape {name}[0]=SIZE,... and so on, or --shape {name}[]= if there is none"
+        ),
+        _ => format!("supported: tensors of {}", onnx::ELEMENT_TYPES),
+    }
 }
 
 /// The way to fix dimensions that have names.

@@ -4,10 +4,12 @@
 //! The importer does not stop at the first problem. Tensors that a problem leaves unknown have no entry in
 //! [`Scope::names`], and nodes that depend on them are only checked for their form.
 
+mod bounds;
 mod call;
 mod constants;
 mod operators;
 mod order;
+mod others;
 mod packing;
 mod repeat;
 mod scope;
@@ -25,8 +27,11 @@ use onnx::{NEWEST_OPSET, element_name};
 
 use crate::error::{ImportErrors, ModelError, NodeError, Warning};
 use crate::{Imported, Options};
+use bounds::Bounded;
 pub(crate) use operators::all as operators;
 pub(crate) use operators::supports;
+use others::Other;
+use repeat::Cut;
 use scope::Scope;
 
 /// Imports a model. Its constants are in memory, or in the files that are returned too.
@@ -51,12 +56,16 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportE
     import.nodes(&graph, &order);
     if sound {
         graph.outputs.iter().for_each(|output| import.output(output));
+        graph.outputs.iter().for_each(|output| import.true_shape_of_output(&output.name));
+        import.flags();
+        import.states(&options.states);
     }
     let Import { mut builder, warnings, mut errors, .. } = import;
     let files = builder.take_files();
     let mut built = builder.finish();
     if errors.is_empty() {
-        let names: Vec<String> = graph.outputs.into_iter().map(|output| output.name).collect();
+        let names = built.outputs.iter().map(|&id| built.tensor(id).name.clone());
+        let names: Vec<String> = names.collect();
         state::declare(&mut built, &names, &options.states, &mut errors);
     }
     if options.repeat == 0 {
@@ -86,6 +95,12 @@ pub(crate) struct Import {
     functions: Rc<[onnx::Function]>,
     /// Their numbers, by domain, name and overload.
     calls: BTreeMap<[String; 3], usize>,
+    /// The tensors of which not everything counts.
+    bounds: BTreeMap<TensorId, Bounded>,
+    /// What is no tensor, by the tensors that stand for it. Those have no elements.
+    others: BTreeMap<TensorId, Other>,
+    /// The loops that may end because they ran as often as they may.
+    cuts: Vec<Cut>,
     /// The graphs that nodes are added from: the main one, and those inside of it down to the present one.
     scopes: Vec<Scope>,
     /// The number of nodes that functions and loops may still make.
@@ -107,6 +122,9 @@ impl Import {
             builder: Builder::new(graph.name.as_str(), options.max_memory),
             dequantized: HashMap::new(),
             functions: functions.into(),
+            bounds: BTreeMap::new(),
+            others: BTreeMap::new(),
+            cuts: Vec::new(),
             scopes: Vec::new(),
             left: scope::MOST_WRITTEN,
             warnings: Vec::new(),
@@ -120,8 +138,10 @@ impl Import {
             graph.initializers.iter().map(|initializer| initializer.name.as_str()).collect();
         let inputs: Vec<onnx::Value> =
             graph.inputs.iter().filter(|input| !constants.contains(&*input.name)).cloned().collect();
+        let (inputs, containers) = others::elements(inputs, options);
         let bound = constants::of(&inputs, &options.constants, &mut self.errors);
         let mut shapes = options.shapes.clone();
+        shapes.retain(|name, _| !containers.iter().any(|container| container.empty_name() == *name));
         shapes.extend(bound.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.dims().to_vec())));
         let types = shape::bind(&inputs, &shapes, &options.dims, &mut self.errors);
         for (input, ty) in inputs.iter().zip(types) {
@@ -137,12 +157,13 @@ impl Import {
                         self.define(name, Some(id));
                     }
                 }
-                Err(_) if !self.wants(&name) => {
+                Err(_) if !self.wants(&name) && !others::is_element(&containers, &name) => {
                     self.warnings.push(Warning::UnusedInput { name, found: shape::description(input) });
                 }
                 Err(error) => self.errors.model(error),
             }
         }
+        containers.into_iter().for_each(|container| self.container(container));
     }
 
     /// Adds the constants of a graph that are used.
@@ -207,14 +228,21 @@ impl Import {
         names: &[String],
     ) -> Result<Vec<TensorId>, NodeError> {
         let operator = operator.into();
+        self.tensors_only(inputs)?;
         if let Some(packed) = packing::moved(&operator, inputs.iter().map(|&id| self.tensor(id).ty.dtype)) {
+            self.unbounded(inputs)?;
             return self.move_packed(node, operator, packed, inputs, names);
         }
+        let bounds = self.follow(&operator, inputs)?;
         let outputs = self.builder.apply(node, operator, inputs, names);
-        outputs.map_err(|error| match error {
+        let outputs = outputs.map_err(|error| match error {
             BuildError::Operator(error) => self.operands_error(error, inputs),
             other => other.into(),
-        })
+        })?;
+        for (&output, bounded) in outputs.iter().zip(bounds) {
+            bounded.into_iter().for_each(|bounded| self.bind(output, bounded));
+        }
+        Ok(outputs)
     }
 
     /// Likewise, for one output without a name of its own.
@@ -264,9 +292,29 @@ impl Import {
         }
     }
 
-    /// The declared shape is only compared, since many exporters leave a wrong one.
+    /// An output, or all elements of a sequence.
     fn output(&mut self, declared: &onnx::Value) {
         let Some(Some(id)) = self.named(&declared.name) else { return };
+        let elements = match self.other(id) {
+            None => return self.output_tensor(declared, id),
+            Some(Other::Absent) => Vec::new(),
+            Some(Other::Sequence(elements)) => elements.clone(),
+        };
+        if elements.is_empty() {
+            let (name, shape) = (declared.name.clone(), "of an empty sequence".to_owned());
+            self.warnings.push(Warning::EmptyOutput { name, shape });
+        }
+        if let Err(error) = self.unbounded(&elements) {
+            self.errors.node(declared.name.clone(), "SequenceConstruct".to_owned(), error);
+        }
+        for (index, id) in elements.into_iter().enumerate() {
+            let name = others::element_name(&declared.name, index);
+            self.output_tensor(&onnx::Value { name, other: None, ..declared.clone() }, id);
+        }
+    }
+
+    /// The declared shape is only compared, since many exporters leave a wrong one.
+    fn output_tensor(&mut self, declared: &onnx::Value, id: TensorId) {
         let (name, computed) = (|| declared.name.clone(), &self.builder.graph().tensor(id).ty);
         let shape = format!("{:?}", computed.shape);
         if let Some(declared) = declared.dtype.filter(|&declared| declared != computed.dtype) {
@@ -274,7 +322,10 @@ impl Import {
             self.errors.model(ModelError::OutputType { name: name(), declared, computed });
             return;
         }
-        let contradicted = declared.shape.as_ref().filter(|shape| !shape::admits(shape, &computed.shape));
+        // What the data decide is not known here.
+        let known = self.bounded(id).is_none();
+        let contradicted =
+            declared.shape.as_ref().filter(|shape| known && !shape::admits(shape, &computed.shape));
         let wrong = contradicted.map(|declared| Warning::OutputShape {
             name: name(),
             declared: shape::display(declared),

@@ -7,7 +7,12 @@ use dnn_lib::tensor::DType;
 use graph::{Graph, Kind, reference};
 use onnx::{Attribute, Dimension, Function, Initializer, Model, ModelGraph, ModelNode, Tensor, Value};
 
-fn node(operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute)]) -> ModelNode {
+pub(crate) fn node(
+    operator: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: &[(&str, Attribute)],
+) -> ModelNode {
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     ModelNode {
         name: format!("the_{}", outputs[0]),
@@ -19,16 +24,16 @@ fn node(operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, 
     }
 }
 
-fn value(name: &str) -> Value {
+pub(crate) fn value(name: &str) -> Value {
     Value { name: name.to_owned(), ..Value::default() }
 }
 
-fn input(name: &str, dtype: DType, shape: &[u64]) -> Value {
+pub(crate) fn input(name: &str, dtype: DType, shape: &[u64]) -> Value {
     let shape = shape.iter().map(|&size| Dimension::Fixed(size)).collect();
     Value { name: name.to_owned(), dtype: Some(dtype), shape: Some(shape), other: None }
 }
 
-fn graph(inputs: &[&str], outputs: &[&str], nodes: &[ModelNode]) -> Attribute {
+pub(crate) fn graph(inputs: &[&str], outputs: &[&str], nodes: &[ModelNode]) -> Attribute {
     let values = |names: &[&str]| names.iter().map(|&name| value(name)).collect();
     Attribute::Graph(Box::new(ModelGraph {
         inputs: values(inputs),
@@ -38,12 +43,17 @@ fn graph(inputs: &[&str], outputs: &[&str], nodes: &[ModelNode]) -> Attribute {
     }))
 }
 
-fn floats(values: &[f32]) -> Vec<u8> {
+pub(crate) fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// A model of opset 17 with these inputs, constants and outputs.
-fn model(inputs: &[Value], constants: &[(&str, Tensor)], outputs: &[&str], nodes: &[ModelNode]) -> Model {
+pub(crate) fn model(
+    inputs: &[Value],
+    constants: &[(&str, Tensor)],
+    outputs: &[&str],
+    nodes: &[ModelNode],
+) -> Model {
     let constant =
         |(name, tensor): &(&str, Tensor)| Initializer { name: (*name).to_owned(), tensor: tensor.clone() };
     let graph = ModelGraph {
@@ -56,30 +66,36 @@ fn model(inputs: &[Value], constants: &[(&str, Tensor)], outputs: &[&str], nodes
     Model { opset: 17, graph, ..Model::default() }
 }
 
-fn integer(value: i64) -> Tensor {
+pub(crate) fn integer(value: i64) -> Tensor {
     Tensor::new(DType::I64, vec![], value.to_le_bytes().to_vec()).unwrap()
 }
 
-fn boolean(value: bool) -> Tensor {
+pub(crate) fn boolean(value: bool) -> Tensor {
     Tensor::new(DType::Bool, vec![], vec![value.into()]).unwrap()
 }
 
-fn single(value: f32) -> Tensor {
+pub(crate) fn single(value: f32) -> Tensor {
     Tensor::new(DType::F32, vec![1], floats(&[value])).unwrap()
 }
 
-fn import(model: Model) -> Result<Graph, String> {
+pub(crate) fn import(model: Model) -> Result<Graph, String> {
     import_with(model, &Options::default())
 }
 
-fn import_with(model: Model, options: &Options) -> Result<Graph, String> {
+pub(crate) fn import_with(model: Model, options: &Options) -> Result<Graph, String> {
     let imported = compiler::import_model(model, options).map_err(|error| error.to_string())?;
     imported.graph.verify().map_err(|error| error.to_string())?;
     Ok(imported.graph)
 }
 
-/// What the graph computes, by the reference and by the machine.
+/// What the graph computes, by the reference and by the machine, as numbers.
 fn run(graph: &Graph, inputs: &[&[u8]]) -> Vec<Vec<f32>> {
+    let numbers = |bytes: Vec<u8>| bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
+    run_bytes(graph, inputs).into_iter().map(|(_, bytes)| numbers(bytes)).collect()
+}
+
+/// What the graph computes, by the reference and by the machine, with the outputs that the image has.
+pub(crate) fn run_bytes(graph: &Graph, inputs: &[&[u8]]) -> Vec<(image::Tensor, Vec<u8>)> {
     let expected = reference::execute(graph, inputs).unwrap();
     let compiled = compiler::compile_graph(graph.clone(), &Options::default()).unwrap();
     let image = &compiled.image;
@@ -94,8 +110,7 @@ fn run(graph: &Graph, inputs: &[&[u8]]) -> Vec<Vec<f32>> {
         .map(|tensor| machine.read_memory(tensor.address, tensor.bytes as usize).unwrap().to_vec())
         .collect();
     assert_eq!(found, expected);
-    let numbers = |bytes: Vec<u8>| bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect();
-    expected.into_iter().map(numbers).collect()
+    image.tensors.iter().filter(|tensor| tensor.role == image::Role::Output).cloned().zip(found).collect()
 }
 
 /// If(c) { x + x } else { x * x }
@@ -215,8 +230,65 @@ fn a_loop_without_an_end_gets_one() {
     assert!(error.contains("give the most with --loop-bound TIMES"), "{error}");
     let options = Options { loop_bound: Some(3), ..Options::default() };
     let graph = import_with(without("more"), &options).unwrap();
-    assert_eq!(run(&graph, &[&floats(&[1.0, -2.0]), &[1], &[1]]), [recurrence(3).0]);
-    assert_eq!(run(&graph, &[&floats(&[1.0, -2.0]), &[1], &[0]]), [recurrence(1).0]);
+    // The loop that goes on is cut, and an output says so.
+    for (go, more, times, cut) in [(1, 1, 3, true), (1, 0, 1, false), (0, 1, 0, false)] {
+        assert_eq!(cut_run(&graph, &[&floats(&[1.0, -2.0]), &[go], &[more]]), (recurrence(times).0, cut));
+    }
+}
+
+/// What a loop carries last, and whether it was cut.
+fn cut_run(graph: &Graph, inputs: &[&[u8]]) -> (Vec<f32>, bool) {
+    let outputs = run_bytes(graph, inputs);
+    let [(_, last), (flag, cut)] = &outputs[..] else { panic!("{} outputs", outputs.len()) };
+    assert!(flag.loop_of().is_some_and(|node| node.contains("the_last")), "{}", flag.name);
+    (last.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect(), cut == &[1])
+}
+
+#[test]
+fn a_loop_inside_of_a_node_tells_that_it_is_cut() {
+    let inputs = [
+        input("x", DType::F32, &[2]),
+        input("go", DType::Bool, &[]),
+        input("more", DType::Bool, &[]),
+        input("c", DType::Bool, &[]),
+    ];
+    let mut inner = counted("more");
+    inner.inputs[0] = String::new();
+    let branch = |taken: bool| {
+        let then = graph(&[], &["last"], std::slice::from_ref(&inner));
+        let otherwise = graph(&[], &["e"], &[node("Mul", &["x", "x"], &["e"], &[])]);
+        let (then, otherwise) = if taken { (then, otherwise) } else { (otherwise, then) };
+        node("If", &["c"], &["y"], &[("then_branch", then), ("else_branch", otherwise)])
+    };
+    let options = Options { loop_bound: Some(3), ..Options::default() };
+    for taken in [true, false] {
+        let graph = import_with(model(&inputs, &[("w", single(0.5))], &["y"], &[branch(taken)]), &options);
+        let graph = graph.unwrap();
+        for (more, c) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let (_, cut) = cut_run(&graph, &[&floats(&[1.0, -2.0]), &[1], &[more], &[c]]);
+            assert_eq!(cut, more == 1 && (c == 1) == taken, "{taken} {more} {c}");
+        }
+    }
+    // In a loop, it is told if it was cut once.
+    for times in [3, 20] {
+        let nodes = [
+            Clone::clone(&inner),
+            node("Identity", &["holds"], &["go_on"], &[]),
+            node("Less", &["i", "at"], &["first"], &[]),
+        ];
+        let mut nodes = nodes.to_vec();
+        nodes[0].inputs[1] = "first".to_owned();
+        let body = graph(&["i", "holds", "h"], &["go_on", "last"], &nodes);
+        let outer = node("Loop", &["n", "", "x"], &["y"], &[("body", body)]);
+        let constants = [("w", single(0.5)), ("n", integer(times))];
+        let inputs =
+            [input("x", DType::F32, &[2]), input("more", DType::Bool, &[]), input("at", DType::I64, &[])];
+        let graph = import_with(model(&inputs, &constants, &["y"], &[outer]), &options).unwrap();
+        for (more, at, cut) in [(1, 1i64, true), (1, 0, false), (0, 1, false), (1, times, true)] {
+            let found = cut_run(&graph, &[&floats(&[1.0, -2.0]), &[more], &at.to_le_bytes()]);
+            assert_eq!(found.1, cut, "{times} {more} {at}");
+        }
+    }
 }
 
 #[test]
@@ -229,8 +301,8 @@ fn a_number_of_repetitions_may_be_an_input_below_a_bound() {
             import_with(model(&inputs, &constants, &["last"], &[counted("holds")]), &options).unwrap();
         for n in [-3i64, 0, 1, 4, 5, 1 << 40] {
             let times = n.clamp(0, bound as i64) as usize;
-            let found = run(&graph, &[&floats(&[1.0, -2.0]), &n.to_le_bytes()]);
-            assert_eq!(found, [recurrence(times).0], "{n} of {bound}");
+            let found = cut_run(&graph, &[&floats(&[1.0, -2.0]), &n.to_le_bytes()]);
+            assert_eq!(found, (recurrence(times).0, n > bound as i64), "{n} of {bound}");
         }
     }
 }

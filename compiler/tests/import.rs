@@ -429,7 +429,10 @@ fn an_input_that_nobody_reads_needs_no_type() {
     );
     model.graph.nodes = vec![node("Concat", &["x", "list"], "y")];
     let error = import(model).unwrap_err();
-    assert!(error.contains("input `list` is a sequence; supported: tensors of float, double,"), "{error}");
+    assert!(
+        error.contains("input `list` is a sequence; give the shape of each element: --shape list[0]="),
+        "{error}"
+    );
 }
 
 #[test]

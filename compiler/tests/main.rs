@@ -13,6 +13,7 @@ mod operators;
 mod plan;
 mod recurrent;
 mod single;
+mod sized;
 mod states;
 mod training;
 mod wide;

@@ -19,6 +19,7 @@
 //! A definition can come from a file of a stranger: [`Definition::check`] says whether it is one.
 
 mod affine;
+mod along;
 mod builder;
 mod check;
 mod display;

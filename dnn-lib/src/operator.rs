@@ -21,6 +21,7 @@
 
 mod attention;
 mod col2im;
+mod compaction;
 mod concat;
 mod conv;
 mod cumulative;
@@ -44,6 +45,7 @@ mod quantization;
 mod range;
 mod rank;
 mod reduction;
+mod region;
 mod repeat;
 mod resample;
 mod reverse_sequence;
@@ -52,6 +54,7 @@ mod scatter;
 mod slice;
 mod softmax;
 mod split;
+mod suppression;
 mod tensor_scatter;
 mod transpose;
 mod trilu;
@@ -62,6 +65,7 @@ use std::ops::RangeInclusive;
 
 pub use attention::{MaskedScores, MaskedSoftmax, Rotary, Sight};
 pub use col2im::Col2Im;
+pub use compaction::{AddEarlier, DifferentBefore, FirstAbove, FirstEqual};
 pub use concat::Concat;
 pub use conv::Conv;
 pub use cumulative::{CumProd, CumSum};
@@ -89,6 +93,7 @@ pub use reduction::{
     ArgMax, ArgMin, GlobalAveragePool, GlobalLpPool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceLogSum,
     ReduceLogSumExp, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum, ReduceSumSquare,
 };
+pub use region::{DeformColumns, MaxRoiPool, RoiAlign};
 pub use repeat::{Expand, Tile};
 pub use resample::{Resample, weights};
 pub use reverse_sequence::ReverseSequence;
@@ -97,6 +102,7 @@ pub use scatter::{ScatterElements, ScatterND, Update};
 pub use slice::Slice;
 pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use split::Split;
+pub use suppression::{BestOpen, Suppress};
 pub use tensor_scatter::TensorScatter;
 pub use transpose::Transpose;
 pub use trilu::Trilu;
@@ -213,6 +219,8 @@ operators! {
     Acosh: 1..=1;
     /// Sum of two tensors, with broadcasting.
     Add: 2..=2;
+    /// Each number of a list with the one at a distance before it added.
+    AddEarlier: 1..=1, internal;
     /// Whether both are true, with broadcasting.
     And: 2..=2;
     /// Where the largest value is along an axis.
@@ -231,6 +239,8 @@ operators! {
     AveragePool: 1..=1;
     /// Normalization with a given mean and variance per channel; inputs: X, scale, B, mean, variance.
     BatchNormalization: 5..=5;
+    /// The box with the highest score of those that are open; inputs: scores, marks.
+    BestOpen: 2..=2, internal;
     /// The same bits as elements of another type of the same size.
     BitCast: 1..=1;
     /// Shift by a number of bits, with broadcasting.
@@ -272,8 +282,12 @@ operators! {
     CumProd: 1..=1;
     /// Sum of all elements up to each along an axis.
     CumSum: 1..=1;
+    /// What a deformable convolution multiplies; inputs: X, offsets, optionally factors.
+    DeformColumns: 2..=3, internal;
     /// Quantized numbers as floats; inputs: X, scale, optionally zero point.
     DequantizeLinear: 2..=3;
+    /// How many different rows of a matrix go before each; inputs: the matrix, the first equal rows.
+    DifferentBefore: 2..=2, internal;
     /// Quotient of two tensors, with broadcasting.
     Div: 2..=2;
     /// The scale and the zero point that DynamicQuantizeLinear chooses.
@@ -290,6 +304,10 @@ operators! {
     Exp: 1..=1;
     /// A tensor broadcast with a shape.
     Expand: 1..=1;
+    /// Where a list of ascending numbers is first larger than 0, 1, 2, ...
+    FirstAbove: 1..=1, internal;
+    /// The first row of a matrix that is equal to each.
+    FirstEqual: 1..=1, internal;
     /// The same bytes as a matrix.
     Flatten: 1..=1;
     /// The largest integer that is not larger.
@@ -366,6 +384,8 @@ operators! {
     Max: 1..=usize::MAX;
     /// Maximum over a sliding window.
     MaxPool: 1..=1;
+    /// Maximum over bins of regions; inputs: X, regions.
+    MaxRoiPool: 2..=2;
     /// The mean of tensors, with broadcasting.
     Mean: 1..=usize::MAX;
     /// Normalization with the mean and the variance over some axes.
@@ -436,6 +456,8 @@ operators! {
     Reshape: 1..=1;
     /// Sequences backwards; inputs: data, lengths.
     ReverseSequence: 2..=2;
+    /// Regions of images, sampled at regular points; inputs: X, regions, their images.
+    RoiAlign: 3..=3;
     /// Pairs of numbers turned by angles; inputs: X, cosines, sines, optionally positions.
     Rotary: 3..=4, internal;
     /// The nearest integer, the even one of two.
@@ -474,6 +496,8 @@ operators! {
     Sub: 2..=2;
     /// The sum of tensors, with broadcasting.
     Sum: 1..=usize::MAX;
+    /// The marks of boxes after one was taken; inputs: marks, boxes, the box, the step, the threshold.
+    Suppress: 5..=5, internal;
     /// x times the sigmoid of a multiple of it, times y.
     SwiGLU: 2..=2;
     /// x times the sigmoid of a multiple of it.

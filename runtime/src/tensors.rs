@@ -183,12 +183,29 @@ fn not_an_array(path: &Path, bytes: &[u8], error: &NpyError) -> Failure {
     }
 }
 
-/// The outputs of an image. `read` gets their bytes from memory.
+/// The outputs of an image. `read` gets their bytes from memory. Those whose data decide how large they are are cut
+/// to their true shapes.
 pub fn outputs<'a>(
     image: &Image,
     read: impl Fn(u64, u64) -> Option<&'a [u8]>,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
-    outputs_where(image, |_| true, read)
+    let all = outputs_where(image, |_| true, read)?;
+    let own = || image.tensors.iter().filter(|tensor| tensor.role == Role::Output);
+    let mut flags = own().zip(&all).filter(|(_, (_, value))| value.bytes() == [1]);
+    if let Some(node) = flags.find_map(|(tensor, _)| tensor.loop_of()) {
+        let what = format!("loop '{node}' ran as often as it may and would have gone on: there is no result");
+        return Err(Failure::new(what).hint("compile the model with a larger --loop-bound"));
+    }
+    let cut = own().zip(&all).map(|(tensor, (name, value))| {
+        let shape = all.iter().find(|(other, _)| *other == image::true_shape(name));
+        let Some((_, shape)) = shape else { return Some((name.clone(), value.clone())) };
+        let shape: Vec<u64> =
+            shape.bytes().as_chunks().0.iter().map(|&size| u64::from_le_bytes(size)).collect();
+        let bytes = tensor.cut(value.bytes(), &shape)?;
+        Some((name.clone(), Tensor::new(tensor.dtype, shape, bytes)?))
+    });
+    // A shape that makes no sense was not made by the compiler.
+    Ok(cut.collect::<Option<_>>().unwrap_or_else(|| all.clone()))
 }
 
 /// Those of the outputs that are wanted.

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use onnx::{Limits, Tensor};
+use onnx::{Limits, Tensor, Value};
 use opml_tests::tools::in_repository;
-use serde_json::Value;
 
 /// A model with inputs and outputs.
 pub struct Case {
@@ -23,7 +22,7 @@ pub struct Case {
 impl Case {
     fn read(kind: &str, folder: PathBuf) -> Self {
         let data = fs::read(folder.join("data.json")).unwrap_or_else(|_| b"{}".to_vec());
-        let data: Value = serde_json::from_slice(&data).unwrap_or_default();
+        let data: serde_json::Value = serde_json::from_slice(&data).unwrap_or_default();
         Self {
             kind: kind.to_owned(),
             name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -83,12 +82,36 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The tensors `input_0.pb, input_1.pb, ...` of a data set, or its outputs.
-pub fn tensors(data_set: &Path, kind: &str) -> Result<Vec<Tensor>, String> {
+/// What is in the files of a data set: tensors with their names, those of a sequence one by one.
+pub struct Values {
+    pub tensors: Vec<(String, Tensor)>,
+    /// The names of sequences without elements, and of what is missing.
+    pub empty: Vec<String>,
+}
+
+/// The values `input_0.pb, input_1.pb, ...` of a data set, or its outputs, which are declared like this.
+pub fn values(data_set: &Path, kind: &str, declared: &[Value]) -> Result<Values, String> {
+    let mut values = Values { tensors: Vec::new(), empty: Vec::new() };
     let files = (0..).map(|number| data_set.join(format!("{kind}_{number}.pb")));
-    let read = |(number, path): (usize, PathBuf)| {
-        let tensor = onnx::read_tensor(&path, &Limits::default());
-        tensor.map(|(_, tensor)| tensor).map_err(|error| format!("{kind} {number}: {error}"))
-    };
-    files.take_while(|path| path.exists()).enumerate().map(read).collect()
+    for (number, path) in files.take_while(|path| path.exists()).enumerate() {
+        let name = declared.get(number).map(|value| value.name.clone()).unwrap_or_default();
+        let limits = Limits::default();
+        let (is_sequence, is_optional) =
+            declared.get(number).map_or((false, false), |value| (value.is_sequence(), value.is_optional()));
+        let read = match (is_optional, is_sequence) {
+            (true, _) => onnx::read_optional(&path, &limits).map(Option::unwrap_or_default),
+            (false, true) => onnx::read_sequence(&path, &limits),
+            (false, false) => onnx::read_tensor(&path, &limits).map(|(_, tensor)| vec![tensor]),
+        };
+        let read = read.map_err(|error| format!("{kind} {number}: {error}"))?;
+        if read.is_empty() {
+            values.empty.push(name.clone());
+        }
+        let named = |(index, tensor)| {
+            let name = if is_sequence { format!("{name}[{index}]") } else { name.clone() };
+            (name, tensor)
+        };
+        values.tensors.extend(read.into_iter().enumerate().map(named));
+    }
+    Ok(values)
 }

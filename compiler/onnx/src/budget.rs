@@ -23,6 +23,12 @@ pub(crate) enum Message {
     Type,
     TensorType,
     Shape,
+    /// The type of what is in a sequence or an optional value.
+    Elements,
+    /// The value of a sequence.
+    Sequence,
+    /// The value of something that may be missing.
+    Optional,
     Leaf,
 }
 
@@ -41,6 +47,10 @@ impl Message {
             (Node, 5) => Attribute,
             (Value, 2) => Type,
             (Type, 1) => TensorType,
+            (Type, 4 | 9) => Elements,
+            (Elements, 1) => Type,
+            (Sequence | Optional, 3) => Tensor,
+            (Optional, 5) => Sequence,
             (TensorType, 2) => Shape,
             _ => Leaf,
         }

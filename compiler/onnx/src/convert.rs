@@ -4,8 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::messages::{
-    AttributeKind, AttributeProto, DimensionKind, DimensionProto, GraphProto, ModelProto, NodeProto,
-    SparseTensorProto, TensorProto, TypeKind, ValueProto,
+    AttributeKind, AttributeProto, DimensionKind, DimensionProto, ElementsProto, GraphProto, ModelProto,
+    NodeProto, SparseTensorProto, TensorProto, TypeKind, ValueProto,
 };
 use crate::model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Value};
 use crate::tensor::{self, Source};
@@ -185,10 +185,16 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
     let tensor = match proto.ty.and_then(|ty| ty.kind) {
         None => return Ok(Value { name, ..Value::default() }),
         Some(TypeKind::Tensor(tensor)) => tensor,
-        Some(TypeKind::Sequence(_)) => return Ok(other("a sequence")),
+        Some(TypeKind::Sequence(of)) => return Ok(container(name, Value::SEQUENCE, *of)),
         Some(TypeKind::Map(_)) => return Ok(other("a map")),
         Some(TypeKind::SparseTensor(_)) => return Ok(other("a sparse tensor")),
-        Some(TypeKind::Optional(_)) => return Ok(other("an optional value")),
+        Some(TypeKind::Optional(of)) => {
+            let inner = of.elements.as_ref().and_then(|ty| ty.kind.clone());
+            return Ok(match inner {
+                Some(TypeKind::Sequence(of)) => container(name, Value::OPTIONAL_SEQUENCE, *of),
+                _ => container(name, Value::OPTIONAL, *of),
+            });
+        }
         Some(TypeKind::Opaque(_)) => return Ok(other("an opaque value")),
     };
     let dtype = match tensor.elem_type {
@@ -200,6 +206,19 @@ fn value(proto: ValueProto, place: &str) -> Result<Value, Error> {
     };
     let shape = tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect());
     Ok(Value { name, dtype, shape, other: None })
+}
+
+/// Something that tensors are in, with their type as far as we have it.
+fn container(name: String, what: &str, of: ElementsProto) -> Value {
+    let mut value = Value { name, other: Some(what.to_owned()), ..Value::default() };
+    if let Some(TypeKind::Tensor(tensor)) = of.elements.and_then(|ty| ty.kind) {
+        match element::from_code(tensor.elem_type) {
+            Ok(dtype) => value.dtype = Some(dtype),
+            Err(found) => value.other = Some(format!("{what} of tensors of {found}")),
+        }
+        value.shape = tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect());
+    }
+    value
 }
 
 /// Some exporters write -1 or "?" for an open dimension without a name.

@@ -23,4 +23,4 @@ pub use error::{Error, TensorError};
 pub use model::{
     Attribute, Dimension, Function, Initializer, Model, ModelGraph, ModelNode, NEWEST_OPSET, Value,
 };
-pub use read::{Limits, decode_model, decode_tensor, read_model, read_tensor};
+pub use read::{Limits, decode_model, decode_tensor, read_model, read_optional, read_sequence, read_tensor};

@@ -165,16 +165,39 @@ pub(crate) struct TypeProto {
 pub(crate) enum TypeKind {
     #[prost(message, tag = "1")]
     Tensor(TensorTypeProto),
-    #[prost(message, tag = "4")]
-    Sequence(Unread),
+    #[prost(message, boxed, tag = "4")]
+    Sequence(Box<ElementsProto>),
     #[prost(message, tag = "5")]
     Map(Unread),
     #[prost(message, tag = "7")]
     Opaque(Unread),
     #[prost(message, tag = "8")]
     SparseTensor(Unread),
-    #[prost(message, tag = "9")]
-    Optional(Unread),
+    #[prost(message, boxed, tag = "9")]
+    Optional(Box<ElementsProto>),
+}
+
+/// The type of what is in a sequence, or in an optional value.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ElementsProto {
+    #[prost(message, optional, boxed, tag = "1")]
+    pub elements: Option<Box<TypeProto>>,
+}
+
+/// The value of a sequence of tensors.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SequenceProto {
+    #[prost(message, repeated, tag = "3")]
+    pub tensors: Vec<TensorProto>,
+}
+
+/// The value of something that may be missing.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct OptionalProto {
+    #[prost(message, optional, tag = "3")]
+    pub tensor: Option<TensorProto>,
+    #[prost(message, optional, tag = "5")]
+    pub sequence: Option<SequenceProto>,
 }
 
 /// An element type and, where it is declared, a shape.

@@ -175,8 +175,28 @@ pub struct Value {
     pub dtype: Option<DType>,
     /// The dimensions, if the file declares a shape.
     pub shape: Option<Vec<Dimension>>,
-    /// What it is if it is no tensor, or one of elements that we don't have: `a sequence`.
+    /// What it is if it is no tensor, or one of elements that we don't have: `a map`. If tensors are in it, as in a
+    /// sequence, their type and shape are given.
     pub other: Option<String>,
+}
+
+impl Value {
+    /// What a sequence of tensors is called.
+    pub const SEQUENCE: &str = "a sequence";
+    /// What a tensor is called that may be missing.
+    pub const OPTIONAL: &str = "an optional value";
+    /// What a sequence is called that may be missing.
+    pub const OPTIONAL_SEQUENCE: &str = "an optional sequence";
+
+    /// Whether it is a sequence, which may be missing.
+    pub fn is_sequence(&self) -> bool {
+        matches!(self.other.as_deref(), Some(Self::SEQUENCE | Self::OPTIONAL_SEQUENCE))
+    }
+
+    /// Whether it may be missing.
+    pub fn is_optional(&self) -> bool {
+        matches!(self.other.as_deref(), Some(Self::OPTIONAL | Self::OPTIONAL_SEQUENCE))
+    }
 }
 
 /// One dimension of a declared shape.

@@ -10,7 +10,7 @@ use prost::Message as _;
 use crate::budget::{self, Message};
 use crate::convert;
 use crate::files::Files;
-use crate::messages::{ModelProto, TensorProto};
+use crate::messages::{ModelProto, OptionalProto, SequenceProto, TensorProto};
 use crate::tensor::Source;
 use crate::{Error, Model, Tensor};
 
@@ -42,6 +42,38 @@ pub fn read_model(path: &Path, limits: &Limits) -> Result<Model, Error> {
 pub fn read_tensor(path: &Path, limits: &Limits) -> Result<(String, Tensor), Error> {
     let source = Source::new(folders_of(path), limits.tensor);
     decode_tensor_in(read_file(path, limits.file, None)?, &source)
+}
+
+/// Reads a file that holds a sequence of tensors.
+pub fn read_sequence(path: &Path, limits: &Limits) -> Result<Vec<Tensor>, Error> {
+    let source = Source::new(folders_of(path), limits.tensor);
+    let proto = SequenceProto::decode(value(path, limits, Message::Sequence)?);
+    let proto = proto.map_err(|source| Error::Decode { what: "sequence", source })?;
+    sequence(proto, &source)
+}
+
+/// Reads a file that holds a tensor or a sequence of tensors, or says that there is none.
+pub fn read_optional(path: &Path, limits: &Limits) -> Result<Option<Vec<Tensor>>, Error> {
+    let source = Source::new(folders_of(path), limits.tensor);
+    let proto = OptionalProto::decode(value(path, limits, Message::Optional)?);
+    let proto = proto.map_err(|source| Error::Decode { what: "optional value", source })?;
+    match (proto.tensor, proto.sequence) {
+        (Some(tensor), _) => Ok(Some(vec![convert::tensor(tensor, "the value", &source)?])),
+        (None, Some(proto)) => sequence(proto, &source).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The bytes of a file with a value.
+fn value(path: &Path, limits: &Limits, message: Message) -> Result<Bytes, Error> {
+    let bytes = read_file(path, limits.file, None)?;
+    check_fields("value", &bytes, message)?;
+    Ok(bytes)
+}
+
+fn sequence(proto: SequenceProto, source: &Source) -> Result<Vec<Tensor>, Error> {
+    let tensors = proto.tensors.into_iter().enumerate();
+    tensors.map(|(index, tensor)| convert::tensor(tensor, &format!("element {index}"), source)).collect()
 }
 
 /// Decodes a model whose tensors are all in these bytes.

@@ -19,9 +19,13 @@ mod quantization;
 mod random;
 mod recurrent;
 mod reduce;
+mod region;
 mod resize;
+mod sequence;
 mod shape;
 mod signal;
+mod sized;
+mod suppression;
 mod training;
 mod transposed;
 mod window;
@@ -100,6 +104,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Col2Im", since: 18, inputs: 3..=3, attributes: &["dilations", "pads", "strides"], import: window::col2im },
     OnnxOperator { name: "Compress", since: 9, inputs: 2..=2, attributes: &["axis"], import: index::compress },
     OnnxOperator { name: "Concat", since: 1, inputs: 1..=ANY, attributes: &["axis"], import: concat },
+    OnnxOperator { name: "ConcatFromSequence", since: 11, inputs: 1..=1, attributes: &["axis", "new_axis"], import: sequence::concat },
     OnnxOperator { name: "Constant", since: 1, inputs: 0..=0, attributes: constant::ATTRIBUTES, import: constant::constant },
     OnnxOperator { name: "ConstantOfShape", since: 9, inputs: 1..=1, attributes: &["value"], import: movement::constant_of_shape },
     OnnxOperator { name: "Conv", since: 1, inputs: 2..=3, attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"], import: window::conv },
@@ -110,6 +115,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "CumProd", since: 26, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumProd { axis, exclusive, reverse }.into()) },
     OnnxOperator { name: "CumSum", since: 11, inputs: 2..=2, attributes: &["exclusive", "reverse"], import: |call| index::cumulative(call, |axis, exclusive, reverse| op::CumSum { axis, exclusive, reverse }.into()) },
     OnnxOperator { name: "DFT", since: 17, inputs: 1..=3, attributes: &["axis", "inverse", "onesided"], import: signal::dft },
+    OnnxOperator { name: "DeformConv", since: 19, inputs: 3..=5, attributes: &["dilations", "group", "kernel_shape", "offset_group", "pads", "strides"], import: region::deform_conv },
     OnnxOperator { name: "DepthToSpace", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::depth_to_space },
     OnnxOperator { name: "DequantizeLinear", since: 10, inputs: 2..=3, attributes: quantization::DEQUANTIZE, import: quantization::dequantize_linear },
     OnnxOperator { name: "Det", since: 11, inputs: 1..=1, attributes: &[], import: determinant::det },
@@ -143,7 +149,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "HardSigmoid", since: 1, inputs: 1..=1, attributes: &["alpha", "beta"], import: elementwise::hard_sigmoid },
     OnnxOperator { name: "HardSwish", since: 14, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::HardSwish) },
     OnnxOperator { name: "Hardmax", since: 1, inputs: 1..=1, attributes: &["axis"], import: |call| normalize::along_axis(call, |axis| op::Hardmax { axis }.into()) },
-    OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Identity) },
+    OnnxOperator { name: "Identity", since: 1, inputs: 1..=1, attributes: &[], import: sequence::identity },
     OnnxOperator { name: "If", since: 1, inputs: 1..=1, attributes: &["else_branch", "then_branch"], import: control::branch },
     OnnxOperator { name: "InstanceNormalization", since: 1, inputs: 3..=3, attributes: &["epsilon"], import: normalize::instance },
     OnnxOperator { name: "IsInf", since: 10, inputs: 1..=1, attributes: &["detect_negative", "detect_positive"], import: elementwise::is_inf },
@@ -164,6 +170,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "MatMulInteger", since: 10, inputs: 2..=4, attributes: &[], import: quantization::matmul_integer },
     OnnxOperator { name: "Max", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Max) },
     OnnxOperator { name: "MaxPool", since: 1, inputs: 1..=1, attributes: POOL, import: window::max_pool },
+    OnnxOperator { name: "MaxRoiPool", since: 1, inputs: 2..=2, attributes: &["pooled_shape", "spatial_scale"], import: region::max_roi_pool },
     OnnxOperator { name: "MaxUnpool", since: 9, inputs: 2..=3, attributes: &["kernel_shape", "pads", "strides"], import: window::max_unpool },
     OnnxOperator { name: "Mean", since: 1, inputs: 1..=ANY, attributes: &[], import: |call| call.apply(op::Mean) },
     OnnxOperator { name: "MeanVarianceNormalization", since: 9, inputs: 1..=1, attributes: &["axes"], import: normalize::mean_variance },
@@ -175,9 +182,13 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Multinomial", since: 7, inputs: 1..=1, attributes: &["dtype", "sample_size", "seed"], import: random::multinomial },
     OnnxOperator { name: "Neg", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Neg) },
     OnnxOperator { name: "NegativeLogLikelihoodLoss", since: 12, inputs: 2..=3, attributes: loss::ATTRIBUTES, import: loss::negative_log_likelihood },
+    OnnxOperator { name: "NonMaxSuppression", since: 10, inputs: 2..=5, attributes: &["center_point_box"], import: suppression::non_max_suppression },
     OnnxOperator { name: "NonZero", since: 9, inputs: 1..=1, attributes: &[], import: index::non_zero },
     OnnxOperator { name: "Not", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Not) },
     OnnxOperator { name: "OneHot", since: 9, inputs: 3..=3, attributes: &["axis"], import: index::one_hot },
+    OnnxOperator { name: "Optional", since: 15, inputs: 0..=1, attributes: &["type"], import: sequence::optional },
+    OnnxOperator { name: "OptionalGetElement", since: 15, inputs: 1..=1, attributes: &[], import: sequence::get_element },
+    OnnxOperator { name: "OptionalHasElement", since: 15, inputs: 0..=1, attributes: &[], import: sequence::has_element },
     OnnxOperator { name: "Or", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Or) },
     OnnxOperator { name: "PRelu", since: 1, inputs: 2..=2, attributes: &[], import: legacy::p_relu },
     OnnxOperator { name: "Pad", since: 2, inputs: 1..=4, attributes: &["mode", "pads", "value"], import: movement::pad },
@@ -207,6 +218,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Reshape", since: 5, inputs: 2..=2, attributes: &["allowzero"], import: shape::reshape },
     OnnxOperator { name: "Resize", since: 10, inputs: 1..=4, attributes: &["antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy", "mode", "nearest_mode"], import: resize::resize },
     OnnxOperator { name: "ReverseSequence", since: 10, inputs: 2..=2, attributes: &["batch_axis", "time_axis"], import: index::reverse_sequence },
+    OnnxOperator { name: "RoiAlign", since: 10, inputs: 3..=3, attributes: &["coordinate_transformation_mode", "mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"], import: region::roi_align },
     OnnxOperator { name: "RotaryEmbedding", since: 23, inputs: 3..=4, attributes: &["interleaved", "num_heads", "rotary_embedding_dim"], import: attention::rotary_embedding },
     OnnxOperator { name: "Round", since: 11, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Round) },
     OnnxOperator { name: "STFT", since: 17, inputs: 2..=4, attributes: &["onesided"], import: signal::stft },
@@ -215,6 +227,13 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "ScatterElements", since: 11, inputs: 3..=3, attributes: &["axis", "reduction"], import: index::scatter_elements },
     OnnxOperator { name: "ScatterND", since: 11, inputs: 3..=3, attributes: &["reduction"], import: |call| { let update = index::update(call)?; call.apply(op::ScatterND { update }) } },
     OnnxOperator { name: "Selu", since: 1, inputs: 1..=1, attributes: &["alpha", "gamma"], import: elementwise::selu },
+    OnnxOperator { name: "SequenceAt", since: 11, inputs: 2..=2, attributes: &[], import: sequence::at },
+    OnnxOperator { name: "SequenceConstruct", since: 11, inputs: 1..=ANY, attributes: &[], import: sequence::construct },
+    OnnxOperator { name: "SequenceEmpty", since: 11, inputs: 0..=0, attributes: &["dtype"], import: sequence::empty },
+    OnnxOperator { name: "SequenceErase", since: 11, inputs: 1..=2, attributes: &[], import: sequence::erase },
+    OnnxOperator { name: "SequenceInsert", since: 11, inputs: 2..=3, attributes: &[], import: sequence::insert },
+    OnnxOperator { name: "SequenceLength", since: 11, inputs: 1..=1, attributes: &[], import: sequence::length },
+    OnnxOperator { name: "SequenceMap", since: 17, inputs: 1..=ANY, attributes: &["body"], import: sequence::map },
     OnnxOperator { name: "Shape", since: 1, inputs: 1..=1, attributes: &["end", "start"], import: shape::shape },
     OnnxOperator { name: "Shrink", since: 9, inputs: 1..=1, attributes: &["bias", "lambd"], import: elementwise::shrink },
     OnnxOperator { name: "Sigmoid", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sigmoid) },
@@ -230,6 +249,7 @@ const TABLE: &[OnnxOperator] = &[
     OnnxOperator { name: "Softsign", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Softsign) },
     OnnxOperator { name: "SpaceToDepth", since: 1, inputs: 1..=1, attributes: &["blocksize", "mode"], import: movement::space_to_depth },
     OnnxOperator { name: "Split", since: 2, inputs: 1..=2, attributes: &["axis", "num_outputs", "split"], import: shape::split },
+    OnnxOperator { name: "SplitToSequence", since: 11, inputs: 1..=2, attributes: &["axis", "keepdims"], import: sequence::split },
     OnnxOperator { name: "Sqrt", since: 1, inputs: 1..=1, attributes: &[], import: |call| call.apply(op::Sqrt) },
     OnnxOperator { name: "Squeeze", since: 1, inputs: 1..=2, attributes: &["axes"], import: shape::squeeze },
     OnnxOperator { name: "Sub", since: 1, inputs: 2..=2, attributes: legacy::BROADCAST, import: |call| legacy::broadcast(call, op::Sub) },
@@ -280,10 +300,19 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
     while inputs.len() > least && inputs.last() == Some(&None) {
         inputs.pop();
     }
+    if entry.is_some_and(|entry| !sequence::TAKE_OTHERS.contains(&entry.name)) {
+        let given: Vec<TensorId> = inputs.iter().flatten().copied().collect();
+        import.tensors_only(&given)?;
+    }
     let (label, opset) = (import.label(node, index), import.opset());
     let outputs = match (function, entry) {
         (Some(function), _) => import.call(&label, node, function, &inputs)?,
-        (None, Some(entry)) => (entry.import)(&mut Call { import, node, label, opset, inputs })?,
+        (None, Some(entry)) => {
+            let given: Vec<TensorId> = inputs.iter().flatten().copied().collect();
+            let outputs = (entry.import)(&mut Call { import, node, label, opset, inputs })?;
+            import.check_bounds(entry.name, &given, &outputs)?;
+            outputs
+        }
         (None, None) => return Ok(()),
     };
     let wanted = |(_, name): &(usize, &String)| !name.is_empty() && import.wants(name);

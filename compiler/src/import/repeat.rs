@@ -3,13 +3,15 @@
 //! Few repetitions are written out, so that constants depend on their number. Many become a Repeat of the graph,
 //! whose nodes are there once.
 
+use std::collections::BTreeMap;
+
 use dnn_lib::operator as op;
 use dnn_lib::tensor::TensorType;
 use graph::passes::unroll::LEAST_PERIOD;
 use graph::{Region, Repeat, TensorId};
 
 use super::Import;
-use crate::error::NodeError;
+use crate::error::{NodeError, Warning};
 
 /// The most repetitions that are written out because they can't be a Repeat.
 const MOST_WRITTEN_OUT: u64 = 256;
@@ -59,13 +61,23 @@ impl Import {
         body: &mut Body<'_>,
     ) -> Result<Pass, NodeError> {
         let Repetition { times, condition, .. } = repetition;
+        self.unbounded(first)?;
+        let body: &mut Body<'_> = &mut |import, number, carried| {
+            let pass = body(import, number, carried)?;
+            import.unbounded(&[&pass.carried[..], &pass.rows[..]].concat())?;
+            Ok(pass)
+        };
+        // What is no tensor can't be carried in the run.
+        let known = first.iter().any(|&id| self.other(id).is_some());
         if times < LEAST_PERIOD
             || !repetition.bounded
+            || known
             || condition.and_then(|id| self.truth(id)) == Some(false)
         {
             return self.written_out(repetition, first, body);
         }
         let (before, warnings) = (std::mem::take(&mut self.errors), self.warnings.len());
+        let cuts = self.cuts.len();
         let result = self.period(repetition, first, body);
         let mut errors = std::mem::replace(&mut self.errors, before);
         // What changes its size, or is a constant for a known number only, can still be written out.
@@ -75,6 +87,7 @@ impl Import {
         }
         let before = std::mem::take(&mut self.errors);
         self.warnings.truncate(warnings);
+        self.cuts.truncate(cuts);
         let written = self.written_out(repetition, first, body);
         let of_written = std::mem::replace(&mut self.errors, before);
         if written.is_ok() {
@@ -105,13 +118,16 @@ impl Import {
             let pass = match (known, condition) {
                 (Some(false), _) => break,
                 (None, Some(condition)) if bounded => {
-                    self.check_rows(repetition)?;
+                    self.check_rows(repetition, Some(condition))?;
+                    if carried.iter().any(|&id| self.other(id).is_some()) {
+                        return Err(self.unbounded_loop(Some(condition)));
+                    }
                     certain = false;
                     self.guarded(repetition, condition, &carried, |import, carried| {
                         body(import, number, carried)
                     })?
                 }
-                (None, _) => return Err(NodeError::Unbounded),
+                (None, condition) => return Err(self.unbounded_loop(condition)),
                 (Some(true), _) => body(self, number, &carried)?,
             };
             rows.resize(pass.rows.len(), Vec::new());
@@ -119,7 +135,7 @@ impl Import {
             (condition, carried) = (pass.go_on, pass.carried);
         }
         if !bounded && condition.and_then(|id| self.truth(id)) != Some(false) {
-            return Err(NodeError::Unbounded);
+            return Err(self.unbounded_loop(condition));
         }
         // If it isn't certain how many rows there are, nobody reads them.
         let rows = match (certain, rows.is_empty() && !repetition.wanted.is_empty()) {
@@ -137,6 +153,40 @@ impl Import {
         Ok(Pass { go_on: condition, carried, rows })
     }
 
+    /// Lets an output of the model say whether a loop that is bounded would have gone on.
+    pub(super) fn may_be_cut(&mut self, node: &str, go_on: Option<TensorId>) {
+        if go_on.and_then(|id| self.truth(id)) != Some(false) {
+            let flag = go_on.unwrap_or_else(|| self.boolean(node, true));
+            self.cuts.push(Cut { node: node.to_owned(), flag });
+        }
+    }
+
+    /// Adds an output for each loop that may be cut, after all others.
+    pub(super) fn flags(&mut self) {
+        // A node that is there several times has one.
+        let mut nodes: BTreeMap<String, Vec<TensorId>> = BTreeMap::new();
+        for Cut { node, flag } in std::mem::take(&mut self.cuts) {
+            nodes.entry(node).or_default().push(flag);
+        }
+        for (node, flags) in nodes {
+            let output = image::unfinished(&node);
+            let Some((&first, others)) = flags.split_first() else { continue };
+            let any = others.iter().try_fold(first, |any, &flag| self.add(&output, op::Or, &[any, flag]));
+            match any.and_then(|any| self.add(&output, op::Identity, &[any])) {
+                Ok(id) => {
+                    self.builder.output(id);
+                    self.warnings.push(Warning::Cut { node, output });
+                }
+                Err(error) => self.errors.node(node, "Loop".to_owned(), error),
+            }
+        }
+    }
+
+    /// The error for a loop whose end is not known, with what decides it.
+    pub(super) fn unbounded_loop(&self, tensor: Option<TensorId>) -> NodeError {
+        NodeError::Unbounded { tensor: tensor.map(|id| self.tensor(id).name.clone()).unwrap_or_default() }
+    }
+
     /// Rows that were never made, as tensors without elements.
     fn no_rows(
         &mut self,
@@ -145,10 +195,11 @@ impl Import {
         body: &mut Body<'_>,
     ) -> Result<Vec<TensorId>, NodeError> {
         let number = self.integers(&format!("{label}.number"), &[], &[0]);
-        let outside = self.builder.open();
+        let (outside, cuts) = (self.builder.open(), self.cuts.len());
         let pass = body(self, number, first);
         // Only the types count.
         self.builder.close(outside);
+        self.cuts.truncate(cuts);
         let types: Vec<TensorType> = pass?.rows.iter().map(|&row| self.tensor(row).ty.clone()).collect();
         let empty = |ty: TensorType| TensorType::new(ty.dtype, [&[0], &ty.shape[..]].concat());
         types.into_iter().map(|ty| self.zeros(label, empty(ty))).collect()
@@ -178,18 +229,25 @@ impl Import {
         carried: &[TensorId],
         body: impl FnOnce(&mut Self, &[TensorId]) -> Result<Pass, NodeError>,
     ) -> Result<Pass, NodeError> {
-        let outside = self.builder.open();
+        let (outside, cuts) = (self.builder.open(), self.cuts.len());
         let pass = body(self, carried);
         let nodes = self.builder.close(outside);
-        let pass = pass?;
+        let (pass, cuts) = (pass?, self.cuts.split_off(cuts));
         self.check_carried(carried, &pass.carried)?;
         let [yes, no] = [true, false].map(|value| self.boolean(label, value));
         let go_on = pass.go_on.unwrap_or(yes);
-        let then = Region { inputs: vec![], nodes, outputs: [&[go_on], &pass.carried[..]].concat() };
-        let otherwise = Region { inputs: vec![], nodes: vec![], outputs: [&[no], carried].concat() };
-        let names = [&[format!("{label}.condition")], names].concat();
-        let outputs = self.builder.add_if(label, condition, then, otherwise, &names)?;
-        Ok(Pass { go_on: Some(outputs[0]), carried: outputs[1..].to_vec(), rows: Vec::new() })
+        let flags: Vec<TensorId> = cuts.iter().map(|cut| cut.flag).collect();
+        let outputs = [&flags[..], &[go_on], &pass.carried].concat();
+        let then = Region { inputs: vec![], nodes, outputs };
+        let outputs = [&vec![no; flags.len()][..], &[no], carried].concat();
+        let otherwise = Region { inputs: vec![], nodes: vec![], outputs };
+        let of_flags: Vec<String> = cuts.iter().map(|cut| cut.node.clone()).collect();
+        let names = [&of_flags[..], &[format!("{label}.condition")], names].concat();
+        let mut outputs = self.builder.add_if(label, condition, then, otherwise, &names)?;
+        let carried = outputs.split_off(flags.len() + 1);
+        let go_on = outputs.pop();
+        self.cuts.extend(cuts.into_iter().zip(outputs).map(|(cut, flag)| Cut { flag, ..cut }));
+        Ok(Pass { go_on, carried, rows: Vec::new() })
     }
 
     /// A Repeat of the graph. If it collects rows, each of its repetitions is several of the model's: a tensor of
@@ -205,14 +263,25 @@ impl Import {
         let stride = if collects { (times / LEAST_PERIOD).clamp(1, MOST_IN_BLOCK) } else { 1 };
         let number = TensorType::new(dnn_lib::tensor::DType::I64, []);
         let number = self.builder.tensor(format!("{label}.number"), number, None);
-        let given: Vec<TensorId> = first.iter().map(|&id| self.like(id)).collect();
-        let outside = self.builder.open();
+        let mut given: Vec<TensorId> = first.iter().map(|&id| self.like(id)).collect();
+        let (outside, cuts) = (self.builder.open(), self.cuts.len());
         let block = self.block(repetition, (number, stride), &given, body);
+        let cuts = self.cuts.split_off(cuts);
+        // Whether a loop inside was cut in one of the repetitions is carried as well.
+        let no = self.boolean(label, false);
+        let flags: Vec<TensorId> = cuts.iter().map(|_| self.like(no)).collect();
+        let or = flags.iter().zip(&cuts).map(|(&before, cut)| self.add(label, op::Or, &[before, cut.flag]));
+        let or: Result<Vec<TensorId>, NodeError> = or.collect();
         let nodes = self.builder.close(outside);
-        let (go_on, carried, collected) = block?;
+        let ((go_on, mut carried, collected), or) = (block?, or?);
         let blocks = times / stride;
+        given.extend(&flags);
+        carried.extend(or);
         let region = Region { inputs: given, nodes, outputs: carried };
-        let mut pass = self.add_period(repetition, (blocks, number, go_on), first, region, &collected)?;
+        let starts = [first, &vec![no; flags.len()]].concat();
+        let mut pass = self.add_period(repetition, (blocks, number, go_on), &starts, region, &collected)?;
+        let flags = pass.carried.split_off(first.len());
+        self.cuts.extend(cuts.into_iter().zip(flags).map(|(cut, flag)| Cut { flag, ..cut }));
         if stride == 1 {
             return Ok(pass);
         }
@@ -253,7 +322,7 @@ impl Import {
             rows.iter_mut().zip(&next.rows).for_each(|(rows, &row)| rows.push(row));
             pass = next;
             if stride > 1 && pass.go_on.is_some_and(|id| self.truth(id) != Some(true)) {
-                self.check_rows(repetition)?;
+                self.check_rows(repetition, pass.go_on)?;
             }
         }
         let mut collected = Vec::new();
@@ -284,9 +353,12 @@ impl Import {
         let go_on = go_on.filter(|&go_on| self.truth(go_on) != Some(true));
         let conditional = condition.is_some_and(|id| self.truth(id) != Some(true)) || go_on.is_some();
         let (mut starts, mut inputs, mut outputs) = (Vec::new(), vec![number], Vec::new());
-        let mut names = names.get(..first.len()).unwrap_or(names).to_vec();
+        let rows = repetition.wanted.len();
+        let mut names = names[..names.len().saturating_sub(rows).min(first.len())].to_vec();
+        names.resize(first.len(), String::new());
         if conditional {
-            self.check_rows(repetition)?;
+            let open = condition.filter(|&id| self.truth(id).is_none());
+            self.check_rows(repetition, open.or(go_on))?;
             let yes = self.boolean(label, true);
             starts.push(condition.unwrap_or(yes));
             inputs.push(self.like(condition.unwrap_or(yes)));
@@ -383,10 +455,9 @@ impl Import {
 
     /// What is carried must keep its type.
     fn check_carried(&self, before: &[TensorId], after: &[TensorId]) -> Result<(), NodeError> {
-        let changed = before
-            .iter()
-            .zip(after)
-            .find(|&(&before, &after)| self.tensor(before).ty != self.tensor(after).ty);
+        let changed = before.iter().zip(after).find(|&(&before, &after)| {
+            self.tensor(before).ty != self.tensor(after).ty || self.other(after).is_some()
+        });
         changed.map_or(Ok(()), |(&before, &after)| {
             let tensor = self.tensor(after).name.clone();
             let [before, after] = [before, after].map(|id| self.tensor(id).ty.to_string());
@@ -395,11 +466,25 @@ impl Import {
     }
 
     /// If the number of repetitions isn't known, nobody may read the rows.
-    fn check_rows(&self, Repetition { names, wanted, .. }: Repetition<'_>) -> Result<(), NodeError> {
+    fn check_rows(
+        &self,
+        Repetition { names, wanted, .. }: Repetition<'_>,
+        condition: Option<TensorId>,
+    ) -> Result<(), NodeError> {
         let Some(row) = wanted.iter().position(|&wanted| wanted) else { return Ok(()) };
         let index = names.len() - wanted.len() + row;
-        Err(NodeError::Rows { index, name: names[index].clone() })
+        let condition = condition.map(|id| self.tensor(id).name.clone()).unwrap_or_default();
+        Err(NodeError::Rows { index, name: names[index].clone(), condition })
     }
+}
+
+/// A loop that ends because it ran as often as it may.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    /// Its node.
+    pub node: String,
+    /// Whether it would have gone on.
+    pub flag: TensorId,
 }
 
 /// What some repetitions give: whether to go on, what is carried, and the rows.

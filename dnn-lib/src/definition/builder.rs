@@ -4,7 +4,7 @@ use super::affine::{Affine, Axis, Coordinate};
 use super::{Definition, DefinitionError, Load, Order, Range, Reduction, Source, Stage, Step, Window};
 use crate::math::Function;
 use crate::scalar::{BinaryOp, Const, Expr, Ops, Type, Value};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 
 /// Builds a [`Definition`]. What is wrong is found by [`Builder::finish`], so that definitions can be written
 /// as straight-line code.
@@ -96,6 +96,11 @@ impl Builder {
     /// The shape of an input, as the definition sees it.
     pub fn input_shape(&self, input: usize) -> &[u64] {
         &self.definition.inputs[input].shape
+    }
+
+    /// The element type of the output.
+    pub fn output_dtype(&self) -> DType {
+        self.definition.output.dtype
     }
 
     fn value(&mut self, ty: Type) -> Value {

@@ -3,6 +3,7 @@
 //! A compiler fills in [`Contents`]. [`Image::new`] checks them and computes the roots. [`elf`] makes
 //! contents from a freestanding RISC-V program. `docs/formats.md` documents the file's bytes.
 
+mod about;
 mod code_tree;
 mod contents;
 pub mod elf;
@@ -10,6 +11,7 @@ mod file;
 mod schedule;
 mod stamp;
 
+pub use about::{true_shape, unfinished};
 pub use code_tree::CodeTree;
 pub use contents::{BigStep, Contents, Interface, Period, Region, Role, Section, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};

@@ -8,7 +8,7 @@ use onnx::ModelGraph;
 use crate::error::NodeError;
 use crate::import::Import;
 use crate::import::call::{Call, value_error};
-use crate::import::repeat::{Pass, Repetition, Rows};
+use crate::import::repeat::{Cut, Pass, Repetition, Rows};
 
 /// The attributes of Scan.
 pub(super) const SCAN: &[&str] = &[
@@ -41,14 +41,27 @@ pub(super) fn branch(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         return import.inside(&label, if known { then } else { otherwise }, &[]);
     }
     let mut region = |graph: &ModelGraph| {
-        let outside = import.builder.open();
+        let (outside, cuts) = (import.builder.open(), import.cuts.len());
         let outputs = import.inside(&label, graph, &[]);
-        let nodes = import.builder.close(outside);
-        outputs.map(|outputs| Region { inputs: Vec::new(), nodes, outputs })
+        let (nodes, cuts) = (import.builder.close(outside), import.cuts.split_off(cuts));
+        outputs.map(|outputs| (Region { inputs: Vec::new(), nodes, outputs }, cuts))
     };
     // Both are looked at, whatever is wrong with one.
     let (then, otherwise) = (region(then), region(otherwise));
-    let (then, otherwise) = (then?, otherwise?);
+    let ((mut then, cuts), (mut otherwise, other_cuts)) = (then?, otherwise?);
+    // What is in a sequence is given one by one.
+    let forms = [&mut then, &mut otherwise].map(|region| {
+        let (outputs, form) = import.flattened(&region.outputs);
+        region.outputs = outputs;
+        form
+    });
+    let [form, other] = &forms;
+    if form != other {
+        let why = "its branches give sequences of different lengths, or something and nothing";
+        return Err(NodeError::NotConstant { index: 0, tensor: import.tensor(condition).name.clone(), why });
+    }
+    import.unbounded(&then.outputs)?;
+    import.unbounded(&otherwise.outputs)?;
     let pairs = then.outputs.iter().zip(&otherwise.outputs);
     let mut types =
         pairs.map(|(&then, &otherwise)| [then, otherwise].map(|id| import.tensor(id).ty.to_string()));
@@ -58,7 +71,17 @@ pub(super) fn branch(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         let condition = import.tensor(condition).name.clone();
         return Err(NodeError::Branches { index, then, otherwise, condition });
     }
-    Ok(import.builder.add_if(&label, condition, then, otherwise, &call.node.outputs)?)
+    // In a branch that doesn't run, no loop is cut.
+    let (no, mut names) = (import.boolean(&label, false), import.names_of(&call.node.outputs, form));
+    let flags = |cuts: &[Cut]| cuts.iter().map(|cut| cut.flag).collect::<Vec<_>>();
+    then.outputs.extend([flags(&cuts), vec![no; other_cuts.len()]].concat());
+    otherwise.outputs.extend([vec![no; cuts.len()], flags(&other_cuts)].concat());
+    names.resize(then.outputs.len(), String::new());
+    let mut outputs = import.builder.add_if(&label, condition, then, otherwise, &names)?;
+    let flags = outputs.split_off(outputs.len() - cuts.len() - other_cuts.len());
+    let cuts = cuts.into_iter().chain(other_cuts).zip(flags);
+    import.cuts.extend(cuts.map(|(cut, flag)| Cut { flag, ..cut }));
+    Ok(import.rebuilt(&call.node.outputs, form, outputs))
 }
 
 /// A loop with a number of repetitions, a condition, or both. In the body, the condition holds.
@@ -71,7 +94,7 @@ pub(super) fn repeat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let count = trip_count(call)?;
     let times = match (&count, most) {
         (Count::Known(times), _) if *times <= MOST_TIMES => Some(*times),
-        (Count::Open(_), None) => return Err(NodeError::Unbounded),
+        (&Count::Open(end), None) => return Err(call.import.unbounded_loop(Some(end))),
         (_, most) => most,
     };
     let mut start = if call.optional(1).is_some() { Some(condition(call, 1)?) } else { None };
@@ -108,6 +131,10 @@ pub(super) fn repeat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         }
         Ok(Pass { go_on: Some(go_on), carried: outputs, rows })
     })?;
+    let is_known = matches!(count, Count::Known(times) if times <= MOST_TIMES);
+    if times.is_some() && !is_known {
+        call.import.may_be_cut(&label, all.go_on);
+    }
     Ok([all.carried, all.rows].concat())
 }
 

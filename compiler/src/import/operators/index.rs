@@ -7,6 +7,7 @@ use dnn_lib::operator::{self as op, Operator, Update};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
+use super::sized;
 use crate::error::NodeError;
 use crate::import::call::{Call, value_error};
 
@@ -119,8 +120,11 @@ pub(super) fn top_k(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     Ok([values, indices].concat())
 }
 
-/// Which slices there are must be known, since their number is a part of the shape.
+/// The slices that a condition names. If that isn't known, their number is a count.
 pub(super) fn compress(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    if call.tensor(call.input(1)?).value.is_none() {
+        return sized::compress(call);
+    }
     let chosen = call.constant_bools(1, "it decides the shape of the output")?;
     let places = (0i64..).zip(&chosen).filter(|(_, chosen)| **chosen).map(|(place, _)| place);
     let places: Vec<i64> = places.collect();
@@ -134,8 +138,11 @@ pub(super) fn compress(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> 
     call.apply_to(op::Gather { axis: axis.unwrap_or(0) }, &[input, indices])
 }
 
-/// The places of a constant's elements that are not 0.
+/// The places of the elements that are not 0. If they aren't known, their number is a count.
 pub(super) fn non_zero(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    if call.tensor(call.input(0)?).value.is_none() {
+        return sized::non_zero(call);
+    }
     let chosen = call.constant_bools(0, "its elements decide the shape of the output")?;
     let shape = call.ty(call.input(0)?).shape.clone();
     let mut places = vec![Vec::new(); shape.len()];
@@ -152,8 +159,12 @@ pub(super) fn non_zero(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> 
     Ok(vec![call.constant("places", ty, bytes)])
 }
 
-/// The different elements or slices of a constant, with where they are and how often.
+/// The different elements or slices, with where they are and how often. If they aren't known, their number is a
+/// count.
 pub(super) fn unique(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    if call.tensor(call.input(0)?).value.is_none() {
+        return sized::unique(call);
+    }
     let numbers = call.constant_numbers(0, "its elements decide the shape of the output")?;
     let (sorted, axis, input) = (call.flag("sorted", true)?, call.int("axis")?, call.input(0)?);
     let shape = call.ty(input).shape.clone();

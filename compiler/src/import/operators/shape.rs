@@ -18,15 +18,30 @@ pub(super) fn reshape(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let allow_zero = call.flag("allowzero", false)?;
     let shape = call.constant_ints(1, "every shape is fixed at compile time")?;
     let input = call.input(0)?;
-    call.apply_to(op::Reshape { shape, allow_zero }, &[input])
+    let outputs = call.apply_to(op::Reshape { shape: shape.clone(), allow_zero }, &[input])?;
+    // A size that the model names is not one that the data decide: it must be left open, or be copied.
+    if let Some((before, after)) = call.import.bounded(input).zip(call.import.bounded(outputs[0])) {
+        let copied = !allow_zero && shape[after.axis] == 0 && before.axis == after.axis;
+        if shape[after.axis] != -1 && !copied {
+            call.import.unbounded(&[input])?;
+        }
+    }
+    Ok(outputs)
 }
 
-/// Shapes are known, so the result is a constant.
+/// Shapes are known, so the result is a constant, unless the data decide a size.
 pub(super) fn shape(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
-    let shape: Vec<i64> = call.ty(call.input(0)?).shape.iter().map(|&size| size.cast_signed()).collect();
+    let input = call.input(0)?;
+    let shape: Vec<i64> = call.ty(input).shape.iter().map(|&size| size.cast_signed()).collect();
     let rank = shape.len() as i64;
     let place = |from: i64| (if from < 0 { from.saturating_add(rank) } else { from }).clamp(0, rank) as usize;
     let (start, end) = (place(call.int("start")?.unwrap_or(0)), place(call.int("end")?.unwrap_or(rank)));
+    if let Some(bounded) = call.import.bounded(input) {
+        let label = call.label.clone();
+        let all = call.import.true_shape(&label, input, bounded)?;
+        let (starts, ends) = (vec![start as i64], vec![end.max(start) as i64]);
+        return call.apply_to(op::Slice { axes: Some(vec![0]), starts, ends, steps: vec![1] }, &[all]);
+    }
     let sizes = shape.get(start..end).unwrap_or_default();
     let name = call.node.outputs.first().map(String::as_str).unwrap_or_default();
     Ok(vec![call.import.integers(name, &[sizes.len() as u64], sizes)])
@@ -34,8 +49,14 @@ pub(super) fn shape(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
 
 /// The number of elements, which is known.
 pub(super) fn size(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    let input = call.input(0)?;
+    if let Some(bounded) = call.import.bounded(input) {
+        let label = call.label.clone();
+        let all = call.import.true_shape(&label, input, bounded)?;
+        return call.apply_to(op::ReduceProd { axes: None, keep_dims: false }, &[all]);
+    }
     // No tensor has more elements than an i64 can count.
-    let elements = call.ty(call.input(0)?).elements().unwrap_or(0).cast_signed();
+    let elements = call.ty(input).elements().unwrap_or(0).cast_signed();
     let name = call.node.outputs.first().map(String::as_str).unwrap_or_default();
     Ok(vec![call.import.integers(name, &[], &[elements])])
 }

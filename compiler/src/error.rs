@@ -147,6 +147,22 @@ pub enum Warning {
         /// The output.
         output: String,
     },
+    /// A list of maps is the tensor of their values.
+    #[error("output `{output}` is a tensor instead of a list of maps; its columns are {classes}")]
+    Columns {
+        /// The output.
+        output: String,
+        /// The columns.
+        classes: String,
+    },
+    /// An output is the numbers of strings.
+    #[error("output `{output}` has the number of each string instead of the string: {texts}")]
+    Texts {
+        /// The output.
+        output: String,
+        /// The strings.
+        texts: String,
+    },
     /// An output has no elements.
     #[error("output `{name}` has shape {shape} and no elements: the model computes nothing for it")]
     EmptyOutput {
@@ -469,6 +485,21 @@ pub enum NodeError {
         found: i64,
         /// The limit.
         limit: u64,
+    },
+    /// The operator takes a map.
+    #[error(
+        "it takes a map, and the machine has tensors only; let the model begin with the features in a row"
+    )]
+    Map,
+    /// The operator computes with the numbers of strings.
+    #[error("input {index} (`{tensor}`) is a tensor of strings; operators that take one: {supported}")]
+    Text {
+        /// The index of the input.
+        index: usize,
+        /// The tensor.
+        tensor: String,
+        /// What takes strings.
+        supported: String,
     },
     /// The operator's form is too old.
     #[error(

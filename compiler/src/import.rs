@@ -103,6 +103,8 @@ pub(crate) struct Import {
     cuts: Vec<Cut>,
     /// The graphs that nodes are added from: the main one, and those inside of it down to the present one.
     scopes: Vec<Scope>,
+    /// What the integers of a tensor stand for, if these are the numbers of texts.
+    texts: BTreeMap<TensorId, Rc<[String]>>,
     /// The number of nodes that functions and loops may still make.
     left: usize,
     warnings: Vec<Warning>,
@@ -126,6 +128,7 @@ impl Import {
             others: BTreeMap::new(),
             cuts: Vec::new(),
             scopes: Vec::new(),
+            texts: BTreeMap::new(),
             left: scope::MOST_WRITTEN,
             warnings: Vec::new(),
             errors: ImportErrors::default(),
@@ -178,6 +181,12 @@ impl Import {
                 let id = self.builder.tensor(name, ty, Some(bytes));
                 self.define(name.clone(), Some(id));
             }
+        }
+        for onnx::Texts { name, dims, texts } in &graph.texts {
+            let numbers: Vec<i64> = (0..texts.len() as i64).collect();
+            let id = self.integers(name, dims, &numbers);
+            self.texts.insert(id, texts.as_slice().into());
+            self.define(name.clone(), Some(id));
         }
     }
 
@@ -315,6 +324,10 @@ impl Import {
 
     /// The declared shape is only compared, since many exporters leave a wrong one.
     fn output_tensor(&mut self, declared: &onnx::Value, id: TensorId) {
+        if let Some(texts) = self.texts.get(&id) {
+            let (output, texts) = (declared.name.clone(), operators::shortened(texts));
+            self.warnings.push(Warning::Texts { output, texts });
+        }
         let (name, computed) = (|| declared.name.clone(), &self.builder.graph().tensor(id).ty);
         let shape = format!("{:?}", computed.shape);
         if let Some(declared) = declared.dtype.filter(|&declared| declared != computed.dtype) {

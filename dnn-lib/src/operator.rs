@@ -24,6 +24,7 @@ mod col2im;
 mod compaction;
 mod concat;
 mod conv;
+mod couple;
 mod cumulative;
 mod einsum;
 mod elementwise;
@@ -57,6 +58,7 @@ mod split;
 mod suppression;
 mod tensor_scatter;
 mod transpose;
+mod tree;
 mod trilu;
 mod view;
 mod window;
@@ -68,6 +70,7 @@ pub use col2im::Col2Im;
 pub use compaction::{AddEarlier, DifferentBefore, FirstAbove, FirstEqual};
 pub use concat::Concat;
 pub use conv::Conv;
+pub use couple::CouplePairs;
 pub use cumulative::{CumProd, CumSum};
 pub use einsum::Einsum;
 pub use elementwise::*;
@@ -105,6 +108,7 @@ pub use split::Split;
 pub use suppression::{BestOpen, Suppress};
 pub use tensor_scatter::TensorScatter;
 pub use transpose::Transpose;
+pub use tree::{Aggregate, TreeLeaves, TreeScores};
 pub use trilu::Trilu;
 pub use view::{BitCast, Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use window::{Padding, Window};
@@ -278,6 +282,8 @@ operators! {
     Cos: 1..=1;
     /// The hyperbolic cosine.
     Cosh: 1..=1;
+    /// Probabilities of classes, of those of pairs of classes.
+    CouplePairs: 1..=1, internal;
     /// Product of all elements up to each along an axis.
     CumProd: 1..=1;
     /// Sum of all elements up to each along an axis.
@@ -516,6 +522,10 @@ operators! {
     Tile: 1..=1;
     /// The dimensions in another order.
     Transpose: 1..=1;
+    /// The leaves that examples come to in decision trees; inputs: examples, nodes.
+    TreeLeaves: 2..=2, internal;
+    /// What the leaves of decision trees say together; inputs: leaves, their weights.
+    TreeScores: 2..=2, internal;
     /// A triangle of matrices; inputs: data, optionally the number of the diagonal.
     Trilu: 1..=2;
     /// The same bytes with dimensions of size 1 added.

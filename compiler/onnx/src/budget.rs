@@ -6,6 +6,10 @@
 /// The maximum number of fields in a file. Models with many thousand nodes have a tenth of it.
 const MAX_FIELDS: u64 = 1 << 22;
 
+/// How many numbers of an attribute count as one field. They take four times their bytes in the file at most, and
+/// trees have millions of them.
+const NUMBERS: u64 = 16;
+
 /// The maximum nesting depth of messages. The decoder has the same limit.
 const MAX_DEPTH: u32 = 100;
 
@@ -60,17 +64,18 @@ impl Message {
 /// Whether the message has few enough fields to be decoded. Bytes that are not a message are left to the
 /// decoder, which reports what is wrong with them.
 pub(crate) fn fits(bytes: &[u8], message: Message) -> bool {
-    let mut left = MAX_FIELDS;
+    let mut left = MAX_FIELDS * NUMBERS;
     count(bytes, message, (MAX_DEPTH, 1), &mut left);
     left > 0
 }
 
-/// Takes one from the budget for every field, until it is used up or the bytes are not a message. Those of a
+/// Takes from the budget for every field, until it is used up or the bytes are not a message. Those of a
 /// graph inside of others take more, since they are looked at from each of these: the square of its level.
 fn count(mut bytes: &[u8], message: Message, (depth, level): (u32, u64), left: &mut u64) -> Option<()> {
     while !bytes.is_empty() && *left > 0 {
-        *left = left.saturating_sub(level * level);
         let key = varint(&mut bytes)?;
+        let number = matches!(message, Message::Attribute) && matches!(key & 7, 0 | 1 | 5);
+        *left = left.saturating_sub(level * level * if number { 1 } else { NUMBERS });
         let skip = match key & 7 {
             0 => {
                 varint(&mut bytes)?;
@@ -134,6 +139,22 @@ mod tests {
         assert!(fits(&model(1000, 10), Message::Model));
         assert!(!fits(&model(1 << 22, 0), Message::Model));
         assert!(!fits(&model(1, 1 << 22), Message::Model));
+    }
+
+    #[test]
+    fn numbers_of_an_attribute_count_less() {
+        let numbers = |count: usize| {
+            let number = [8 << 3, 1].repeat(count);
+            let length = |bytes: &[u8]| {
+                (0..5)
+                    .map(|at| (bytes.len() >> (7 * at)) as u8 & 0x7f | if at < 4 { 0x80 } else { 0 })
+                    .collect::<Vec<_>>()
+            };
+            let field = |tag: u8, bytes: Vec<u8>| [vec![tag << 3 | 2], length(&bytes), bytes].concat();
+            field(7, field(1, field(5, number)))
+        };
+        assert!(fits(&numbers(1 << 23), Message::Model));
+        assert!(!fits(&numbers(1 << 26), Message::Model));
     }
 
     #[test]

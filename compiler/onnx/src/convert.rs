@@ -7,9 +7,9 @@ use crate::messages::{
     AttributeKind, AttributeProto, DimensionKind, DimensionProto, ElementsProto, GraphProto, ModelProto,
     NodeProto, SparseTensorProto, TensorProto, TypeKind, ValueProto,
 };
-use crate::model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Value};
+use crate::model::{Attribute, Dimension, Initializer, Model, ModelGraph, ModelNode, Texts, Value};
 use crate::tensor::{self, Source};
-use crate::{Error, Tensor, element, functions, sparse};
+use crate::{Error, Tensor, TensorError, element, functions, sparse};
 
 pub(crate) fn model(mut proto: ModelProto, source: &Source) -> Result<Model, Error> {
     let Some(graph) = proto.graph.take() else {
@@ -39,7 +39,11 @@ fn graph(proto: GraphProto, source: &Source) -> Result<ModelGraph, Error> {
     nodes.iter().for_each(|node| node.reads(&mut read));
     read.extend(outputs.iter().map(|output| output.name.as_str()));
     let is_read = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| read.contains(name));
-    let dense = proto.initializer.into_iter();
+    let is_text = |tensor: &TensorProto| element::from_code(tensor.data_type) == Err("string".to_owned());
+    let (strings, dense): (Vec<_>, Vec<_>) = proto.initializer.into_iter().partition(is_text);
+    let texts = strings.into_iter().filter(|tensor| is_read(&tensor.name)).map(texts);
+    let texts = texts.collect::<Result<_, _>>()?;
+    let dense = dense.into_iter();
     let dense = dense.filter(|tensor| element::from_code(tensor.data_type).is_ok() || is_read(&tensor.name));
     let dense = dense.map(|tensor| initializer(tensor, source));
     let sparse = proto.sparse_initializer.into_iter();
@@ -47,7 +51,25 @@ fn graph(proto: GraphProto, source: &Source) -> Result<ModelGraph, Error> {
     let sparse = sparse.map(|tensor| sparse_initializer(tensor, source));
     let initializers = dense.chain(sparse).collect::<Result<_, _>>()?;
     let inputs = values(proto.input, "graph input")?;
-    Ok(ModelGraph { name: text(&proto.name), nodes, initializers, inputs, outputs })
+    Ok(ModelGraph { name: text(&proto.name), nodes, initializers, texts, inputs, outputs })
+}
+
+/// A constant of strings.
+fn texts(proto: TensorProto) -> Result<Texts, Error> {
+    let name = tensor_name(proto.name, || "an initializer".to_owned())?;
+    let place = || format!("initializer `{name}`");
+    let dims = proto.dims.iter().enumerate().map(|(axis, &found)| {
+        u64::try_from(found)
+            .map_err(|_| Error::Tensor { place: place(), error: TensorError::Dimension { axis, found } })
+    });
+    let dims = dims.collect::<Result<Vec<_>, _>>()?;
+    let (found, expected) =
+        (proto.string_data.len() as u64, dims.iter().copied().fold(1, u64::saturating_mul));
+    if found != expected {
+        let error = TensorError::Length { field: "string_data", found, element: "string", dims, expected };
+        return Err(Error::Tensor { place: place(), error });
+    }
+    Ok(Texts { dims, texts: proto.string_data.iter().map(|string| text(string)).collect(), name })
 }
 
 pub(crate) fn nodes(protos: Vec<NodeProto>, source: &Source) -> Result<Vec<ModelNode>, Error> {
@@ -144,9 +166,10 @@ fn attribute(proto: AttributeProto, place: &str, source: &Source) -> Result<(Str
         Kind::String => Attribute::String(text(&proto.string)),
         Kind::Tensor => {
             let proto = proto.tensor.ok_or_else(|| missing(&place, "the tensor"))?;
-            // Whoever reads it says that there are no strings; often nobody does.
             match element::from_code(proto.data_type) {
-                Err(other) if other == "string" => Attribute::Other("TENSOR of strings"),
+                Err(other) if other == "string" => {
+                    Attribute::Strings(proto.string_data.iter().map(|string| text(string)).collect())
+                }
                 _ => Attribute::Tensor(tensor(proto, &place, source)?),
             }
         }

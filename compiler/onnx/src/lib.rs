@@ -21,6 +21,6 @@ pub use self::tensor::Tensor;
 pub use element::{SUPPORTED as ELEMENT_TYPES, element_name, element_type};
 pub use error::{Error, TensorError};
 pub use model::{
-    Attribute, Dimension, Function, Initializer, Model, ModelGraph, ModelNode, NEWEST_OPSET, Value,
+    Attribute, Dimension, Function, Initializer, Model, ModelGraph, ModelNode, NEWEST_OPSET, Texts, Value,
 };
 pub use read::{Limits, decode_model, decode_tensor, read_model, read_optional, read_sequence, read_tensor};

@@ -58,6 +58,8 @@ pub struct ModelGraph {
     pub nodes: Vec<ModelNode>,
     /// Constant tensors, typically weights.
     pub initializers: Vec<Initializer>,
+    /// Constant tensors of strings that something reads.
+    pub texts: Vec<Texts>,
     /// Declared inputs. Before IR version 4 every initializer is listed here as well.
     pub inputs: Vec<Value>,
     /// Declared outputs.
@@ -71,6 +73,17 @@ pub struct Initializer {
     pub name: String,
     /// Its value.
     pub tensor: Tensor,
+}
+
+/// A named constant of strings. Bytes that are not UTF-8 are replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts {
+    /// The tensor's name in the graph.
+    pub name: String,
+    /// Its shape.
+    pub dims: Vec<u64>,
+    /// The elements, as many as the shape has.
+    pub texts: Vec<String>,
 }
 
 /// A node as in the file: one application of an operator.
@@ -119,6 +132,7 @@ impl ModelGraph {
     pub fn defines(&self) -> impl Iterator<Item = &str> {
         let values = self.inputs.iter().map(|input| &input.name);
         let values = values.chain(self.initializers.iter().map(|initializer| &initializer.name));
+        let values = values.chain(self.texts.iter().map(|texts| &texts.name));
         values.chain(self.nodes.iter().flat_map(|node| &node.outputs)).map(String::as_str)
     }
 }

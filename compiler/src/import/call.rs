@@ -299,29 +299,24 @@ impl<'a> Call<'a> {
         why: &'static str,
     ) -> Result<Vec<(f64, Option<i128>)>, NodeError> {
         let (tensor, value) = self.constant_input(index, why)?;
-        let size = tensor.ty.dtype.size() as usize;
-        let number = |bytes: &[u8]| {
-            let mut wide = [0; 8];
-            wide[..size].copy_from_slice(bytes);
-            let bits = u64::from_le_bytes(wide);
-            let signed = i128::from(bits.cast_signed() << (64 - 8 * size) >> (64 - 8 * size));
-            let float = |x: f64| (x, None);
-            Some(match tensor.ty.dtype {
-                DType::F32 => float(f32::from_bits(bits as u32).into()),
-                DType::F64 => float(f64::from_bits(bits)),
-                half @ (DType::F16 | DType::BF16) => float(f32::from_bits(widen(half, bits) as u32).into()),
-                DType::I8 | DType::I16 | DType::I32 | DType::I64 => (signed as f64, Some(signed)),
-                DType::U8 | DType::U16 | DType::U32 | DType::U64 => (bits as f64, Some(bits.into())),
-                _ => return None,
-            })
-        };
-        let numbers: Option<Vec<_>> = value.chunks_exact(size).map(number).collect();
-        numbers.ok_or_else(|| NodeError::ElementType {
+        numbers(tensor.ty.dtype, value).ok_or_else(|| NodeError::ElementType {
             index,
             tensor: tensor.name.clone(),
             found: element_name(tensor.ty.dtype),
             expected: "float, double or an integer".to_owned(),
         })
+    }
+
+    /// The numbers of an attribute that is a tensor.
+    pub fn tensor_numbers(&self, name: &str) -> Result<Option<Vec<f64>>, NodeError> {
+        let tensor = self.attribute(name, "TENSOR", |attribute| match attribute {
+            Attribute::Tensor(tensor) => Some(tensor.clone()),
+            _ => None,
+        })?;
+        let Some(tensor) = tensor else { return Ok(None) };
+        let numbers = numbers(tensor.dtype(), tensor.bytes());
+        let numbers = numbers.ok_or_else(|| value_error(name, &element_name(tensor.dtype()), "numbers"))?;
+        Ok(Some(numbers.into_iter().map(|(number, _)| number).collect()))
     }
 
     /// A list of integers that is an attribute in old forms and a constant input in new ones.
@@ -336,6 +331,27 @@ impl<'a> Call<'a> {
             None => self.ints(name),
         }
     }
+}
+
+/// Elements as numbers, and what they are exactly if they are integers; `None` if they are no numbers.
+fn numbers(dtype: DType, bytes: &[u8]) -> Option<Vec<(f64, Option<i128>)>> {
+    let size = dtype.size() as usize;
+    let number = |bytes: &[u8]| {
+        let mut wide = [0; 8];
+        wide[..size].copy_from_slice(bytes);
+        let bits = u64::from_le_bytes(wide);
+        let signed = i128::from(bits.cast_signed() << (64 - 8 * size) >> (64 - 8 * size));
+        let float = |x: f64| (x, None);
+        Some(match dtype {
+            DType::F32 => float(f32::from_bits(bits as u32).into()),
+            DType::F64 => float(f64::from_bits(bits)),
+            half @ (DType::F16 | DType::BF16) => float(f32::from_bits(widen(half, bits) as u32).into()),
+            DType::I8 | DType::I16 | DType::I32 | DType::I64 => (signed as f64, Some(signed)),
+            DType::U8 | DType::U16 | DType::U32 | DType::U64 => (bits as f64, Some(bits.into())),
+            _ => return None,
+        })
+    };
+    bytes.chunks_exact(size).map(number).collect()
 }
 
 /// The error for an attribute with an unsupported value.

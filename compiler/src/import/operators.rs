@@ -1,6 +1,7 @@
 //! The supported ONNX operators: one entry each, and the translation of every form into the newest one.
 
 mod attention;
+mod classical;
 mod constant;
 mod control;
 mod dequantized;
@@ -38,6 +39,8 @@ pub(super) use dequantized::Dequantized;
 use dnn_lib::operator as op;
 use dnn_lib::tensor::DType;
 use graph::TensorId;
+
+pub(super) use classical::shortened;
 
 use super::Import;
 use super::call::Call;
@@ -276,6 +279,7 @@ const TABLE: &[OnnxOperator] = &[
 const TABLES: &[(&str, &[OnnxOperator])] = &[
     ("", TABLE),
     (attention::PREVIEW, attention::PREVIEW_TABLE),
+    (classical::DOMAIN, classical::TABLE),
     (training::DOMAIN, training::TABLE),
     (microsoft::DOMAIN, microsoft::TABLE),
 ];
@@ -309,7 +313,10 @@ pub(super) fn import(import: &mut Import, node: &onnx::ModelNode, index: usize) 
         (Some(function), _) => import.call(&label, node, function, &inputs)?,
         (None, Some(entry)) => {
             let given: Vec<TensorId> = inputs.iter().flatten().copied().collect();
-            let outputs = (entry.import)(&mut Call { import, node, label, opset, inputs })?;
+            let mut call = Call { import, node, label, opset, inputs };
+            classical::check_texts(&call)?;
+            let outputs = (entry.import)(&mut call)?;
+            classical::keep_texts(&mut call, &outputs);
             import.check_bounds(entry.name, &given, &outputs)?;
             outputs
         }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use crate::definition::{Affine, Axis};
 use crate::kernel::{BuildError, Builder, Head, Kernel};
 use crate::math::Function;
-use crate::scalar::{BinaryOp, Const, Expr, Ops, Type, Value};
+use crate::scalar::{BinaryOp, Const, Conversion, Expr, Ops, Type, Value};
 use crate::tensor::DType;
 
 /// Where an address begins.
@@ -100,6 +100,8 @@ pub(super) struct Code {
     branches: Vec<usize>,
     /// The variable of each value that is one.
     valued: HashMap<(Value, i64, i64), Variable>,
+    /// Values that are known to be in `0..=most`.
+    most: HashMap<Value, i64>,
     /// How many steps of the definition may still become code.
     left: u64,
 }
@@ -121,6 +123,7 @@ impl Code {
             loops: Vec::new(),
             branches: Vec::new(),
             valued: HashMap::new(),
+            most: HashMap::new(),
             left: MOST_CODE,
         }
     }
@@ -404,11 +407,28 @@ impl Code {
         self.compare(crate::scalar::Comparison::LtU, index, size)
     }
 
-    /// The nearest number in `0..size`.
+    /// The nearest number in `0..size`. What is known to be there already costs nothing.
     pub(super) fn clamp(&mut self, index: Value, size: u64) -> Value {
-        let (zero, last) = (self.i64(0), self.i64(size as i64 - 1));
-        let index = self.max(index, zero);
+        let (zero, last) = (self.i64(0), size as i64 - 1);
+        let most = self.most.get(&index).copied();
+        let index = if most.is_some() { index } else { self.max(index, zero) };
+        if most.is_some_and(|most| most <= last) {
+            return index;
+        }
+        let last = self.i64(last);
         self.min(index, last)
+    }
+
+    /// The largest number that the result of an operation can be, if it can't be negative.
+    fn most(&self, expr: &Expr) -> Option<i64> {
+        match *expr {
+            Expr::Binary(BinaryOp::And, _, mask) => match self.constant(mask) {
+                Some(Const::I64(mask)) if mask >= 0 => Some(mask),
+                _ => None,
+            },
+            Expr::Convert(Conversion::ZeroExtend, ..) => Some(u32::MAX.into()),
+            _ => None,
+        }
     }
 
     /// Both of two conditions.
@@ -419,7 +439,11 @@ impl Code {
 
 impl Ops for Code {
     fn define(&mut self, expr: Expr) -> Value {
-        self.pure(Pure::Expr(expr), &expr.operands(), |b| b.define(expr))
+        let value = self.pure(Pure::Expr(expr), &expr.operands(), |b| b.define(expr));
+        if let Some(most) = self.most(&expr) {
+            self.most.insert(value, most);
+        }
+        value
     }
 
     fn ty(&self, value: Value) -> Type {

@@ -22,6 +22,7 @@ mod sequences;
 mod sized;
 mod small;
 mod sums;
+mod trees;
 mod views;
 
 use dnn_lib::definition::Definition;

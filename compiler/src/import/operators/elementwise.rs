@@ -26,6 +26,9 @@ fn conversion(call: &Call<'_>, to: DType) -> Result<op::Operator, NodeError> {
 }
 
 pub(super) fn cast(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    if let Some(texts) = call.optional(0).and_then(|x| call.import.texts.get(&x).cloned()) {
+        return super::classical::cast_texts(call, &texts);
+    }
     let to = element_type(call)?;
     let operator = conversion(call, to)?;
     call.apply(operator)

@@ -40,14 +40,11 @@ impl Semantics for CouplePairs {
         let (example, one) = (b.at(0), b.f32(1.0));
         // r[i][j] is the probability of i if it is i or j.
         let mut r = vec![vec![one; classes]; classes];
-        let mut pair = 0;
-        for i in 0..classes {
-            for j in i + 1..classes {
-                let first = b.load(Source::Input(0), [example.clone(), Affine::from(pair)]);
-                pair += 1;
-                r[i][j] = first;
-                r[j][i] = b.sub(one, first);
-            }
+        let pairs = (0..classes).flat_map(|i| (i + 1..classes).map(move |j| (i, j)));
+        for (pair, (i, j)) in (0..).zip(pairs) {
+            let first = b.load(Source::Input(0), [example.clone(), Affine::from(pair)]);
+            r[i][j] = first;
+            r[j][i] = b.sub(one, first);
         }
         let q = quadratic(&mut b, &r);
         let (start, limit) = (b.f32(1.0 / self.classes as f32), b.f32(0.005 / self.classes as f32));

@@ -117,12 +117,10 @@ proptest! {
 /// The probabilities of classes by those of pairs, as libsvm computes them.
 fn coupled(classes: usize, pairs: &[f32]) -> Vec<f32> {
     let mut r = vec![vec![0.0f32; classes]; classes];
-    let mut next = pairs.iter();
-    for i in 0..classes {
-        for j in i + 1..classes {
-            r[i][j] = *next.next().expect("a pair");
-            r[j][i] = 1.0 - r[i][j];
-        }
+    let places = (0..classes).flat_map(|i| (i + 1..classes).map(move |j| (i, j)));
+    for (&first, (i, j)) in pairs.iter().zip(places) {
+        r[i][j] = first;
+        r[j][i] = 1.0 - first;
     }
     let mut q = vec![vec![0.0f32; classes]; classes];
     for i in 0..classes {

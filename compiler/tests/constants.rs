@@ -26,8 +26,13 @@ fn reshape() -> Model {
         value("shape", DType::I64, vec![Dimension::Fixed(2)]),
     ];
     let outputs = vec![Value { name: "y".to_owned(), ..Value::default() }];
-    let graph =
-        ModelGraph { name: "reshape".to_owned(), nodes: vec![node], initializers: vec![], inputs, outputs };
+    let graph = ModelGraph {
+        name: "reshape".to_owned(),
+        nodes: vec![node],
+        inputs,
+        outputs,
+        ..ModelGraph::default()
+    };
     Model { opset: 13, graph, ..Model::default() }
 }
 

@@ -54,6 +54,7 @@ fn model(opset: i64, shape: &[u64], initializers: &[(&str, Tensor)], nodes: &[Mo
             initializers: initializers.iter().map(initializer).collect(),
             inputs: vec![value("x", fixed(shape))],
             outputs: vec![value("y", None)],
+            ..onnx::ModelGraph::default()
         },
         ..Model::default()
     }

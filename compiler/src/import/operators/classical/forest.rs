@@ -11,6 +11,7 @@ use crate::error::NodeError;
 use crate::import::call::value_error;
 
 /// Trees as a model has them.
+#[derive(Debug)]
 pub(super) struct Forest {
     pub nodes: Vec<Node>,
     /// The roots, in the order of the trees.
@@ -19,12 +20,14 @@ pub(super) struct Forest {
     pub names: Vec<(Option<i64>, i64)>,
 }
 
+#[derive(Debug)]
 pub(super) enum Node {
     Split(Split),
     /// The weights, with what each is for.
     Leaf(Vec<(u64, f64)>),
 }
 
+#[derive(Debug)]
 pub(super) struct Split {
     pub feature: u64,
     pub rule: Rule,
@@ -35,6 +38,7 @@ pub(super) struct Split {
     pub children: [usize; 2],
 }
 
+#[derive(Debug)]
 pub(super) enum Rule {
     LessOrEqual,
     Less,

@@ -17,8 +17,8 @@ const STATES: [[&str; 2]; 7] = [
     ["past_v.1", "present_v.1"],
 ];
 
-/// A folder with the images `all.opml`, for all tokens, and `one.opml`, for one; and with the first values of all
-/// states.
+/// A folder with the images `all.opml`, for all tokens, and `one.opml`, for one; and with the first values of
+/// all states.
 fn folder() -> Folder {
     let folder = Folder::new();
     let model = fixture("decoder/model.onnx");

@@ -20,8 +20,8 @@ const MEMORY: u64 = 1 << 18;
 const NODES: usize = 12;
 const STEPS: u64 = 1 << 22;
 
-/// Any bytes are a graph of well-typed operators. It gives the same bits by the meaning of its operators, as vectors,
-/// as translated code and interpreted.
+/// Any bytes are a graph of well-typed operators. It gives the same bits by the meaning of its operators, as
+/// vectors, as translated code and interpreted.
 pub fn graph(bytes: &[u8]) {
     let (graph, inputs) = made(&mut Choices(bytes));
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();

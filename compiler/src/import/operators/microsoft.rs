@@ -231,9 +231,9 @@ fn distances(call: &mut Call<'_>) -> Outputs {
     call.apply_to(op::Sqrt, &[sum])
 }
 
-/// Inputs: words, optionally segments, their tables for words, positions and segments, the scale, what is added,
-/// optionally a mask and positions. Outputs: the result, the number of words that the mask shows, the sum that is
-/// normalized.
+/// Inputs: words, optionally segments, their tables for words, positions and segments, the scale, what is
+/// added, optionally a mask and positions. Outputs: the result, the number of words that the mask shows, the
+/// sum that is normalized.
 fn embed_layer_normalization(call: &mut Call<'_>) -> Outputs {
     let words = call.input(0)?;
     let [batch, length] = call.shape(0, words)?;

@@ -1,7 +1,7 @@
 //! Recurrent layers: RNN, GRU and LSTM, made of other operators and repeated over the sequence.
 //!
-//! What doesn't depend on the state is computed for all elements of the sequence at once. Both directions are in
-//! one repetition, each with its own time. Where a sequence has ended, the state stays as it is.
+//! What doesn't depend on the state is computed for all elements of the sequence at once. Both directions are
+//! in one repetition, each with its own time. Where a sequence has ended, the state stays as it is.
 
 use dnn_lib::operator as op;
 use dnn_lib::operator::Operator;
@@ -56,8 +56,8 @@ pub(super) fn lstm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     layer(call, &lstm_of(step, false))
 }
 
-/// An LSTM of com.microsoft. What its weights are multiplied by is quantized first: all elements of the sequence
-/// together, and each state.
+/// An LSTM of com.microsoft. What its weights are multiplied by is quantized first: all elements of the
+/// sequence together, and each state.
 pub(super) fn dynamic_quantize_lstm(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let step = if call.flag("input_forget", false)? { coupled_lstm_step } else { lstm_step };
     layer(call, &lstm_of(step, true))

@@ -121,8 +121,8 @@ fn added(
     })
 }
 
-/// Queries, keys and values in heads, after what is in the caches; what hides keys; and outputs: the result, present
-/// keys, present values.
+/// Queries, keys and values in heads, after what is in the caches; what hides keys; and outputs: the result,
+/// present keys, present values.
 fn attend(
     call: &mut Call<'_>,
     [queries, keys, values]: [TensorId; 3],
@@ -142,8 +142,9 @@ fn attend(
     Ok((vec![y, keys, values], attention.weights))
 }
 
-/// Inputs: queries, keys, values, a bias for all three, a mask of keys, what is added to the scores, past keys, past
-/// values. Keys and values can be caches in heads. Outputs: the result, present keys, present values, weights.
+/// Inputs: queries, keys, values, a bias for all three, a mask of keys, what is added to the scores, past
+/// keys, past values. Keys and values can be caches in heads. Outputs: the result, present keys, present
+/// values, weights.
 pub(super) fn multi_head(call: &mut Call<'_>) -> Outputs {
     let queries = call.input(0)?;
     let [_, _, size] = call.shape(0, queries)?;
@@ -175,8 +176,8 @@ pub(super) fn multi_head(call: &mut Call<'_>) -> Outputs {
     Ok(named)
 }
 
-/// Rows of queries, keys and values side by side, which heads attend to; caches that lie one behind the other. Outputs:
-/// the result, and the caches.
+/// Rows of queries, keys and values side by side, which heads attend to; caches that lie one behind the
+/// other. Outputs: the result, and the caches.
 fn packed(
     call: &mut Call<'_>,
     rows: TensorId,
@@ -216,8 +217,8 @@ fn packed(
     Ok(vec![outputs[0], call.as_output(1, present)?])
 }
 
-/// Inputs: x, weights for queries, keys and values, a bias for them, a mask of keys, the caches, what is added to the
-/// scores.
+/// Inputs: x, weights for queries, keys and values, a bias for them, a mask of keys, the caches, what is
+/// added to the scores.
 pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     refuse_inputs(call, &[(6, "past_sequence_length")])?;
     let (x, weights) = (call.input(0)?, call.input(1)?);
@@ -228,8 +229,8 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     packed(call, rows, call.optional(4), (call.optional(3), call.optional(5)))
 }
 
-/// Inputs: x, weights, a bias, the scales of x and of the weights, a mask of keys, the zero points of x and of the
-/// weights, the caches.
+/// Inputs: x, weights, a bias, the scales of x and of the weights, a mask of keys, the zero points of x and
+/// of the weights, the caches.
 pub(super) fn quantized(call: &mut Call<'_>) -> Outputs {
     let of = [call.input(0)?, call.input(1)?];
     let (scales, zeros) = ([call.input(3)?, call.input(4)?], [call.optional(6), call.optional(7)]);
@@ -344,8 +345,8 @@ impl Cache {
     }
 }
 
-/// Inputs: queries, keys and values, or all in the first; past keys, past values; the place of the last key of each
-/// batch; the most keys of a batch; cosines, sines, positions; what is added to the scores.
+/// Inputs: queries, keys and values, or all in the first; past keys, past values; the place of the last key
+/// of each batch; the most keys of a batch; cosines, sines, positions; what is added to the scores.
 pub(super) fn group_query(call: &mut Call<'_>) -> Outputs {
     refuse(call, &[("causal", 1), ("qk_output", 0), ("sliding_window_cache", 0)])?;
     if let Some(found @ 1..) = call.int("smooth_softmax")? {

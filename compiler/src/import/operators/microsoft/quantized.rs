@@ -54,8 +54,8 @@ pub(super) fn qlinear_of_two(call: &mut Call<'_>, operator: op::Operator) -> Out
     quantized(call, c, call.input(6)?, call.optional(7), to)
 }
 
-/// Inputs: a condition, x, its scale, its zero point, y, its scale, its zero point, the scale and the zero point
-/// of z.
+/// Inputs: a condition, x, its scale, its zero point, y, its scale, its zero point, the scale and the zero
+/// point of z.
 pub(super) fn qlinear_where(call: &mut Call<'_>) -> Outputs {
     let given = call.all()?;
     let x = dequantized(call, "x", given[1], given[2], Some(given[3]))?;
@@ -64,8 +64,8 @@ pub(super) fn qlinear_where(call: &mut Call<'_>) -> Outputs {
     quantized(call, z, given[7], Some(given[8]), DType::U8)
 }
 
-/// Inputs: x, its scale, its zero point, the scale and the zero point of y. The form is that of Softmax in an opset
-/// that the node names.
+/// Inputs: x, its scale, its zero point, the scale and the zero point of y. The form is that of Softmax in an
+/// opset that the node names.
 pub(super) fn qlinear_softmax(call: &mut Call<'_>) -> Outputs {
     let opset = call.int("opset")?.unwrap_or(13);
     let (given, zero) = (call.input(0)?, call.optional(2));

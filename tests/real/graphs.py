@@ -2,9 +2,9 @@
 
     tests/real/run --graphs COUNT [--seed SEED]
 
-Shapes and element types of all nodes are those that ONNX's own inference finds; a node that it refuses is left out.
-Results may differ as far as rounding explains. A graph that differs more, or that only onnxruntime runs, is kept in
-.cache/real/graphs.
+Shapes and element types of all nodes are those that ONNX's own inference finds; a node that it refuses is
+left out. Results may differ as far as rounding explains. A graph that differs more, or that only onnxruntime
+runs, is kept in .cache/real/graphs.
 """
 
 import json
@@ -66,36 +66,47 @@ class Graph:
         x, y = self.tensor(), self.tensor()
         dtype, shape = self.types[x]
         axis, rank = self.axis(shape), len(shape)
-        unary = ["Relu", "Tanh", "Sigmoid", "Abs", "Neg", "Erf", "Softplus", "Elu", "HardSwish", "Floor", "Round", "Sign"]
+        unary = ["Relu", "Tanh", "Sigmoid", "Abs", "Neg", "Erf", "Softplus", "Elu"]
+        unary += ["HardSwish", "Floor", "Round", "Sign"]
         binary = ["Add", "Sub", "Mul", "Max", "Min", "Equal", "Less", "Greater"]
+        size, ones = shape[axis] if shape else 1, [1] * (rank - 2)
+        list_of, random = self.constant, self.random
+
+        def floats(*sizes):
+            return self.constant(random.standard_normal(sizes), np.float32)
+
+        def places(*sizes):
+            return self.constant(random.integers(0, size, sizes))
+
+        keep = {"keepdims": self.pick(0, 1)}
+        reduce = self.pick("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum")
+        mode, doubled = self.pick("constant", "edge"), [2 * one for one in ones]
+        halves = {"kernel_shape": doubled}
         kinds = [
             lambda: (self.pick(*unary), [x], {}),
             lambda: (self.pick(*binary), [x, y], {}),
             lambda: ("MatMul", [x, y], {}),
             lambda: ("Softmax", [x], {"axis": axis}),
-            lambda: ("Transpose", [x], {"perm": self.random.permutation(rank).tolist()}),
+            lambda: ("Transpose", [x], {"perm": random.permutation(rank).tolist()}),
             lambda: ("Concat", [x, y], {"axis": axis}),
-            lambda: (self.pick("ReduceMax", "ReduceMean", "ReduceMin"), [x, self.constant([axis])],
-                     {"keepdims": self.pick(0, 1)}),
-            lambda: ("ReduceSum", [x, self.constant([axis])], {"keepdims": self.pick(0, 1)}),
-            lambda: (self.pick("ArgMax", "ArgMin"), [x], {"axis": axis, "keepdims": self.pick(0, 1)}),
-            lambda: ("Reshape", [x, self.constant([shape[0] if shape else 1, -1])], {}),
-            lambda: ("Unsqueeze", [x, self.constant([axis])], {}),
+            lambda: (reduce, [x, list_of([axis])], keep),
+            lambda: (self.pick("ArgMax", "ArgMin"), [x], {"axis": axis, **keep}),
+            lambda: ("Reshape", [x, list_of([shape[0] if shape else 1, -1])], {}),
+            lambda: ("Unsqueeze", [x, list_of([axis])], {}),
             lambda: ("Cast", [x], {"to": self.pick(FLOAT, INT64, INT32, BOOL)}),
             lambda: ("Where", [self.tensor(), x, y], {}),
-            lambda: ("Gather", [x, self.constant(self.random.integers(0, shape[axis], 3))], {"axis": axis}),
-            lambda: ("Slice", [x, self.constant([0]), self.constant([max(shape[axis] - 1, 1)]), self.constant([axis])], {}),
-            lambda: ("Pad", [x, self.constant(self.random.integers(0, 3, 2 * rank))],
-                     {"mode": self.pick("constant", "edge")}),
-            lambda: ("CumSum", [x, self.constant(axis)], {"reverse": self.pick(0, 1)}),
-            lambda: ("TopK", [x, self.constant([max(shape[axis] // 2, 1)])], {"axis": axis}),
-            lambda: ("MaxPool", [x], {"kernel_shape": [2] * (rank - 2), "pads": [1] * (2 * rank - 4), "ceil_mode": 0}),
-            lambda: ("AveragePool", [x], {"kernel_shape": [2] * (rank - 2), "strides": [2] * (rank - 2)}),
-            lambda: ("Conv", [x, self.constant(self.random.standard_normal((3, shape[1], *[1] * (rank - 2))), np.float32)], {}),
-            lambda: ("LayerNormalization", [x, self.constant(np.ones(shape[-1]), np.float32)], {}),
-            lambda: ("Tile", [x, self.constant(self.random.integers(1, 3, rank))], {}),
-            lambda: ("GatherElements", [x, self.constant(self.random.integers(0, shape[axis], shape))], {"axis": axis}),
-            lambda: ("Resize", [x, "", self.constant([1, 1, *[2] * (rank - 2)], np.float32)], {"mode": "linear"}),
+            lambda: ("Gather", [x, places(3)], {"axis": axis}),
+            lambda: ("GatherElements", [x, places(*shape)], {"axis": axis}),
+            lambda: ("Slice", [x, list_of([0]), list_of([max(size - 1, 1)]), list_of([axis])], {}),
+            lambda: ("Pad", [x, list_of(random.integers(0, 3, 2 * rank))], {"mode": mode}),
+            lambda: ("CumSum", [x, list_of(axis)], {"reverse": self.pick(0, 1)}),
+            lambda: ("TopK", [x, list_of([max(size // 2, 1)])], {"axis": axis}),
+            lambda: ("MaxPool", [x], {**halves, "pads": [1] * (2 * rank - 4)}),
+            lambda: ("AveragePool", [x], {**halves, "strides": doubled}),
+            lambda: ("Conv", [x, floats(3, shape[1], *ones)], {}),
+            lambda: ("LayerNormalization", [x, floats(shape[-1])], {}),
+            lambda: ("Tile", [x, list_of(random.integers(1, 3, rank))], {}),
+            lambda: ("Resize", [x, "", self.constant([1, 1, *doubled], np.float32)], {"mode": "linear"}),
         ]
         return self.pick(*kinds)()
 
@@ -109,7 +120,7 @@ class Graph:
             types = self.inferred(node)
         except Exception:
             types = None
-        if not types or any(np.prod(shape) > 4096 for _, shape in types.values()):
+        if not types or not all(0 < np.prod(shape) <= 4096 for _, shape in types.values()):
             del self.constants[count:]
             return
         self.nodes.append(node)
@@ -124,7 +135,10 @@ class Graph:
             tensor = value.type.tensor_type
             if value.name in node.output:
                 types[value.name] = tensor.elem_type, tuple(size.dim_value for size in tensor.shape.dim)
-        return types if len(types) == len(node.output) and all(dtype for dtype, _ in types.values()) else None
+        known = len(types) == len(node.output) and all(dtype for dtype, _ in types.values())
+        # Linear interpolation of integers is rounded here, and cut off there.
+        apart = node.op_type == "Resize" and self.types[node.input[0]][0] != FLOAT
+        return types if known and not apart else None
 
     def model(self, nodes, inputs, outputs):
         inputs = [helper.make_tensor_value_info(name, *self.types[name]) for name in inputs]
@@ -139,7 +153,9 @@ def theirs(model, inputs):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     return session.run(None, inputs)
 
 

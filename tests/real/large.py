@@ -1,7 +1,7 @@
 """Models of many nodes, whose compile times `tests/real/run --large` measures.
 
-A model is a chain of small layers, or layers of nodes that each read two of the layer before. Its definitions are all
-equal, or as distinct as sizes can make them.
+A model is a chain of small layers, or layers of nodes that each read two of the layer before. Its definitions
+are all equal, or as distinct as sizes can make them.
 """
 
 import subprocess
@@ -55,7 +55,8 @@ def wide(nodes, distinct):
 def write(shape, nodes, distinct, path):
     made, weights, name, width = {"chain": chain, "wide": wide}[shape](nodes, distinct)
     value = helper.make_tensor_value_info
-    inputs, outputs = [value("x", TensorProto.FLOAT, [1, WIDTH])], [value(name, TensorProto.FLOAT, [1, width])]
+    inputs = [value("x", TensorProto.FLOAT, [1, WIDTH])]
+    outputs = [value(name, TensorProto.FLOAT, [1, width])]
     graph = helper.make_graph(made, f"{shape} of {nodes}", inputs, outputs, weights)
     save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), path)
 
@@ -63,8 +64,10 @@ def write(shape, nodes, distinct, path):
 def compiled(opml, path):
     """Processor time and memory of a compilation, which is the only child of a process."""
     code = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
-        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
+        "import resource, subprocess, sys;"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
     )
     words = [sys.executable, "-c", code, opml, "compile", path, "-o", path.with_suffix(".opml")]
     seconds, kilobytes = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.split()

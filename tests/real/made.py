@@ -1,4 +1,4 @@
-"""Models that a script makes: an encoder out of its weights, and models as onnxruntime's quantizer leaves them.
+"""Models that a script makes: an encoder of a package's weights, and what onnxruntime's quantizer makes.
 
 A maker writes the model into a folder, and gives its path and its inputs.
 """

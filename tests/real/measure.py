@@ -1,4 +1,6 @@
-"""Runs real models and compares them with onnxruntime. `run` installs what this needs and says how it is called."""
+"""Runs real models and compares them with onnxruntime. `run` installs what this needs and says how it is
+called.
+"""
 
 import argparse
 import json
@@ -28,7 +30,7 @@ from times import Engine, rounds
 FACTOR, FLOOR = 10, 1e-5
 
 # A model of at most so many steps also runs by the JIT, or by the interpreter.
-JIT, INTERPRETER = 4e9, 2e8
+JIT, INTERPRETER = 1e9, 1e8
 
 onnxruntime.set_default_logger_severity(4)
 
@@ -39,7 +41,7 @@ class Refused(Exception):
 
 def command(*words):
     """What the command answers in JSON."""
-    run = subprocess.run([*map(str, words), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.run([*map(str, words), "--json"], capture_output=True, text=True)
     if run.returncode:
         try:
             raise Refused(json.loads(run.stdout)["error"]["message"])
@@ -71,7 +73,8 @@ class Case:
         self.twin = name in TWINS and packaged.member(package, TWINS[name], self.folder)
         random = np.random.default_rng(zlib.crc32(name.encode()))
         arrays = {name: make(random) for name, make in inputs.items()}
-        self.constants = {name: arrays.pop(name) for name, make in inputs.items() if isinstance(make, Constant)}
+        fixed = [name for name, make in inputs.items() if isinstance(make, Constant)]
+        self.constants = {name: arrays.pop(name) for name in fixed}
         self.inputs = arrays
         self.model = onnx.load(self.path, load_external_data=False)
         self.nodes, self.parameters = counted(self.model.graph)
@@ -101,16 +104,16 @@ class Case:
         return options
 
     def prepared(self, name, fixed):
-        """Writes the model and its inputs as those read them who are timed. `fixed`: with the shapes of its inputs,
-        and constants inside, since nothing is given to the compiler."""
+        """Writes the model and its inputs as those read them who are timed. `fixed`: with the shapes of its
+        inputs, and constants inside, since nothing is given to the compiler."""
         model, arrays = onnx.load(self.path), {**self.inputs, **self.constants}
         if fixed:
             for value in [value for value in model.graph.input if value.name in self.constants]:
                 model.graph.input.remove(value)
                 model.graph.initializer.append(numpy_helper.from_array(arrays.pop(value.name), value.name))
             for value in model.graph.input:
-                shape = value.type.tensor_type.shape.dim
-                for dimension, size in zip(shape, self.inputs[value.name].shape if value.name in arrays else []):
+                sizes = self.inputs[value.name].shape if value.name in arrays else []
+                for dimension, size in zip(value.type.tensor_type.shape.dim, sizes):
                     dimension.dim_value = size
         folder = self.folder / name
         data = folder / "test_data_set_0"
@@ -146,7 +149,8 @@ def theirs(path, case, level, inputs):
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = {declared.name for declared in session.get_inputs()}
-    return session.run(case.outputs, {name: array for name, array in {**inputs, **case.constants}.items() if name in names})
+    given = {name: array for name, array in {**inputs, **case.constants}.items() if name in names}
+    return session.run(case.outputs, given)
 
 
 def moved(array):
@@ -158,15 +162,16 @@ def moved(array):
 
 
 def difference(ours, other):
-    """The largest difference, relative to the largest number of each output. Infinite if shapes or places of what
-    is no number differ."""
+    """The largest difference, relative to the largest number of each output. Infinite if shapes differ, or
+    places of what is no number."""
     largest = 0.0
     for one, two in zip(ours, other, strict=True):
         if one.shape != two.shape or one.dtype != two.dtype:
             return np.inf
         one, two = one.astype(np.float64), two.astype(np.float64)
         finite = np.isfinite(two)
-        if not np.array_equal(one[~finite], two[~finite], equal_nan=True) or not np.isfinite(one[finite]).all():
+        same = np.array_equal(one[~finite], two[~finite], equal_nan=True)
+        if not same or not np.isfinite(one[finite]).all():
             return np.inf
         if finite.any():
             scale = np.abs(two[finite]).max() or 1.0
@@ -231,7 +236,7 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/real/run")
     parser.add_argument("--rounds", type=int, default=5, help="how often every engine has its turn")
     parser.add_argument("--no-times", action="store_true", help="only compare")
-    parser.add_argument("--large", action="store_true", help="measure how long models of many nodes compile instead")
+    parser.add_argument("--large", action="store_true", help="time how models of many nodes compile instead")
     parser.add_argument("--graphs", type=int, help="compare so many random graphs instead")
     parser.add_argument("--seed", type=int, default=0, help="the number of the first random graph")
     parser.add_argument("model", nargs="*", help="only these models")
@@ -259,7 +264,8 @@ def main():
             if executable:
                 results[name]["times"] = timed(case, executable, arguments.rounds)
         except Refused as error:
-            results.setdefault(name, {"nodes": case.nodes, "parameters": case.parameters})["refused"] = str(error)
+            known = {"nodes": case.nodes, "parameters": case.parameters}
+            results.setdefault(name, known)["refused"] = str(error)
         print(report.line(name, results[name]), file=sys.stderr, flush=True)
     text = report.page(results)
     print(text)

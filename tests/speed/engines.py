@@ -14,20 +14,28 @@ import time
 from pathlib import Path
 
 
+def is_plain(declared):
+    """Whether an output is of floats and has a fixed shape."""
+    return declared.type == "tensor(float)" and all(isinstance(size, int) for size in declared.shape)
+
+
 def onnxruntime(model, inputs, threads):
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    values = {
+        declared.name: ort.OrtValue.ortvalue_from_numpy(value)
+        for declared, value in zip(session.get_inputs(), inputs)
+    }
+    if not all(is_plain(declared) for declared in session.get_outputs()):
+        run = lambda: session.run_with_ort_values(None, values)
+        return run, lambda: [value.numpy() for value in run()]
     binding = session.io_binding()
-    for declared, value in zip(session.get_inputs(), inputs):
-        binding.bind_ortvalue_input(declared.name, ort.OrtValue.ortvalue_from_numpy(value))
+    for name, value in values.items():
+        binding.bind_ortvalue_input(name, value)
     for declared in session.get_outputs():
-        sizes = [size for size in declared.shape if isinstance(size, int)]
-        if declared.type != "tensor(float)" or len(sizes) < len(declared.shape):
-            binding.bind_output(declared.name, "cpu")
-            continue
         value = ort.OrtValue.ortvalue_from_shape_and_type(declared.shape, "float32")
         binding.bind_ortvalue_output(declared.name, value)
     return lambda: session.run_with_iobinding(binding), binding.copy_outputs_to_cpu

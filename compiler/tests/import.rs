@@ -98,6 +98,52 @@ fn axes_are_taken_from_the_attribute_of_old_forms_and_the_input_of_new_ones() {
     }
 }
 
+/// Elements that share a byte are moved as if they had one each.
+#[test]
+fn packed_elements_are_moved() {
+    let cast = |from, to: i64, name| with(node("Cast", &[from], name), "to", Attribute::Int(to));
+    let moved = |from, name| {
+        let pad = node("Pad", &["transposed", "pads"], name);
+        [node("Transpose", &[from], "transposed"), pad]
+    };
+    let run = |nodes: Vec<ModelNode>| {
+        let graph = import(model(25, &[3, 3], &[("pads", ints(&[1, 0, 0, 1]))], &nodes)).unwrap();
+        assert_eq!(output(&graph).shape, [4, 4]);
+        execute(&graph)
+    };
+    let float = 1;
+    for (code, name) in [(21, "uint4"), (22, "int4"), (23, "float4e2m1"), (25, "uint2"), (26, "int2")] {
+        let [first, second] = moved("small", "larger");
+        let packed = run(vec![cast("x", code, "small"), first, second, cast("larger", float, "y")]);
+        let [first, second] = moved("wide", "y");
+        let plain = run(vec![cast("x", code, "small"), cast("small", float, "wide"), first, second]);
+        assert_eq!(packed, plain, "{name}");
+    }
+}
+
+/// What is too large for a small float becomes the largest number, or what the format has instead.
+#[test]
+fn small_floats_are_saturated_unless_the_node_says_no() {
+    let scale = Tensor::new(DType::F32, vec![], 1e-5f32.to_le_bytes().to_vec()).unwrap();
+    let zero = Tensor::new(DType::F8E5M2, vec![], vec![0]).unwrap();
+    let run = |saturate: i64, question: &str| {
+        let quantize = node("QuantizeLinear", &["x", "scale", "zero"], "small");
+        let quantize = with(quantize, "saturate", Attribute::Int(saturate));
+        let nodes = [
+            quantize,
+            node(question, &["small"], "is"),
+            with(node("Cast", &["is"], "y"), "to", Attribute::Int(1)),
+        ];
+        let initializers = [("scale", scale.clone()), ("zero", zero.clone())];
+        execute(&import(model(24, &[4], &initializers, &nodes)).unwrap())
+    };
+    // The first two quotients are beyond the largest number, 57344.
+    let ones = |which: [u8; 4]| which.iter().flat_map(|&x| f32::from(x).to_le_bytes()).collect::<Vec<u8>>();
+    assert_eq!(run(0, "IsInf"), ones([1, 1, 0, 0]));
+    assert_eq!(run(1, "IsInf"), ones([0; 4]));
+    assert_eq!(run(0, "IsNaN"), ones([0; 4]));
+}
+
 #[test]
 fn dropout_is_the_identity_unless_training() {
     let dropout = |inputs: &[&str]| node("Dropout", inputs, "y");

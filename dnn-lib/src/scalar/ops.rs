@@ -144,7 +144,8 @@ pub trait Ops {
     }
 
     /// An element of type `from` as one of type `to`: integers keep their low bits, floats are rounded to
-    /// nearest even, and a float becomes an integer as in [`saturate`](Self::saturate). Anything but 0 is true.
+    /// nearest even, and a float becomes an integer as in [`saturate`](Self::saturate), of four or two bits the low
+    /// bits of one of 32. Anything but 0 is true.
     /// A half is rounded where it is stored; until then it is the `F32`. A small float is its code.
     fn cast(&mut self, from: DType, to: DType, value: Value) -> Value {
         if let Some(number) = decoded(self, from, value) {
@@ -163,6 +164,10 @@ pub trait Ops {
             (Type::F32, Type::F64) => Conversion::Promote,
             (Type::F64, Type::F32) => Conversion::Demote,
             (own, ty) if own == ty && own.is_float() => return value,
+            (own, _) if own.is_float() && to.is_packed() => {
+                let value = self.saturate(from, DType::I32, value);
+                return self.low_bits(to, value);
+            }
             (own, _) if own.is_float() => return self.saturate(from, to, value),
             (_, ty) if ty.is_float() && is_wide_unsigned(from) => Conversion::UintToFloat,
             (_, ty) if ty.is_float() => Conversion::IntToFloat,

@@ -121,6 +121,17 @@ fn powers_of_two_at_the_ends() {
     }
 }
 
+/// As ONNX's own cases have it.
+#[test]
+fn floats_become_the_low_bits_of_packed_integers() {
+    let x = [-9.7f32, 8.0, 1e10, f32::NAN];
+    let bytes: Vec<u8> = x.iter().flat_map(|x| x.to_le_bytes()).collect();
+    for (to, right) in [(DType::I4, vec![0x87, 0x0f]), (DType::U4, vec![0x87, 0x0f]), (DType::U2, vec![0x33])]
+    {
+        assert_eq!(converted(Cast { to }, DType::F32, x.len(), &bytes), right, "{to}");
+    }
+}
+
 proptest! {
     /// All numbers of a type that shares bytes, in any number, become others and come back.
     #[test]

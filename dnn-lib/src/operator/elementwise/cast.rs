@@ -8,8 +8,8 @@ use crate::scalar::{Conversion, Ops, Rounding, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// The same numbers as elements of another type. Integers keep their low bits, floats are rounded to nearest
-/// even, and a float becomes an integer towards zero, or the nearest that there is; of a NaN, 0. Anything but 0 is
-/// true. To a small float it is [`CastSmall`], saturated, and upwards to a power of two.
+/// even, and a float becomes an integer towards zero, or the nearest that there is; of a NaN, 0. Of four or two bits,
+/// it is the low bits of one of 32. Anything but 0 is true. To a small float it is [`CastSmall`], saturated, and upwards to a power of two.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cast {
     /// The type.

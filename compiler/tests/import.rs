@@ -350,13 +350,13 @@ fn all_problems_are_named_at_once() {
   operator com.example.Gelu is not supported (node `the_g`); did you mean Gelu?
   node `the_r` (Relu): attribute `slope` is unknown; supported: none
   node `the_s` (Softmax): attribute axis is 7, but must be in -1..1 for a tensor of rank 1
-  node `the_h` (Exp): input 0 (`count`) is int32; expected float or float16 or bfloat16"
+  node `the_h` (Exp): input 0 (`count`) is int32; expected float or double or float16 or bfloat16"
     );
 }
 
-/// Nothing computes with packed elements or halves yet, but a model may hold and move them.
+/// Packed elements are moved, and computed with after a cast only.
 #[test]
-fn halves_are_numbers_and_packed_elements_are_viewed() {
+fn halves_are_numbers_and_packed_elements_are_moved() {
     let types = [DType::F16, DType::BF16, DType::I4, DType::U4];
     let [half, brain, int4, uint4] =
         types.map(|dtype| Tensor::new(dtype, vec![3, 1], vec![7; dtype.bytes(3).unwrap() as usize]).unwrap());
@@ -372,9 +372,10 @@ fn halves_are_numbers_and_packed_elements_are_viewed() {
     assert_eq!(outcome("Add", &["half", "half"]), Ok("f16[3,1]".to_owned()));
     assert_eq!(outcome("Relu", &["brain"]), Ok("bf16[3,1]".to_owned()));
     assert_eq!(outcome("Reshape", &["int4", "shape"]), Ok("i4[1,3]".to_owned()));
+    assert_eq!(outcome("Transpose", &["int4"]), Ok("i4[1,3]".to_owned()));
     for (operator, inputs, found) in [
-        ("Transpose", &["int4"][..], "input 0 (`int4`) is int4; expected float or double or int8 or"),
-        ("Transpose", &["uint4"], "input 0 (`uint4`) is uint4; expected float or double or int8 or"),
+        ("Add", &["int4", "int4"], "input 0 (`int4`) is int4; expected float or double or int8 or"),
+        ("Mul", &["uint4", "uint4"], "input 0 (`uint4`) is uint4; expected float or double or int8 or"),
     ] {
         let error = outcome(operator, inputs).unwrap_err();
         assert!(error.contains(found), "{error}");

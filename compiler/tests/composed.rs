@@ -332,6 +332,26 @@ fn graphs_change_scores_and_weights() {
     assert!(error.contains("`score_mod` is a graph that gives bool"), "{error}");
 }
 
+#[test]
+fn integers_are_no_floats() {
+    let x = integers(&[1, 1], &[1]);
+    let two = |operator: &str| single(operator).input(x.clone()).input(x.clone());
+    let optimizer =
+        two("ai.onnx.preview.training:Momentum").input(x.clone()).input(x.clone()).input(x.clone());
+    for node in [
+        single("Det").input(x.clone()),
+        two("NegativeLogLikelihoodLoss"),
+        two("BatchNormalization").input(x.clone()).input(x.clone()).input(x.clone()).int("training_mode", 1),
+        single("Bernoulli").float("seed", 1.0).input(x.clone()),
+        single("Multinomial").float("seed", 1.0).input(x.clone()),
+    ] {
+        let error = node.error();
+        assert!(error.contains("input 0 (`x0`) is int64; expected float"), "{error}");
+    }
+    let error = optimizer.error();
+    assert!(error.contains("input 2 (`x2`) is int64; expected float"), "{error}");
+}
+
 /// A node of opset 6 on a tensor [2, 3, 4] and another.
 fn old(operator: &str, shape: &[u64]) -> Single {
     let numbers = |count: u64| (1..=count).map(|x| x as f32).collect::<Vec<_>>();

@@ -98,6 +98,7 @@ impl Single {
             initializers: self.constants.clone(),
             inputs: inputs.collect(),
             outputs: outputs.collect(),
+            ..ModelGraph::default()
         };
         let model = Model { opset: self.opset, graph, ..Model::default() };
         let imported =

@@ -270,6 +270,8 @@ fn numbers_follow_from_the_seed() {
     assert_eq!(bits(&normal)[..4], [0x3eaa_c061, 0xbef3_7128, 0xbf84_b51d, 0xbe79_3bea]);
     let moved = shape(node("RandomNormal")).float("mean", 2.0).float("scale", 0.5).floats().1;
     assert_eq!(moved, normal.iter().map(|z| 2.0 + 0.5 * z).collect::<Vec<_>>());
+    let large = node("RandomUniform").with("shape", Attribute::Ints(vec![1 << 40, 1 << 40])).error();
+    assert!(large.contains("`shape` is [1099511627776, 1099511627776]; supported: at most"), "{large}");
     for operator in ["RandomUniform", "RandomNormal"] {
         let error = shape(single(operator)).error();
         assert!(error.contains("attribute `seed` is missing; supported: a number: without it"), "{error}");

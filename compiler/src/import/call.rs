@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dnn_lib::operator::Operator;
-use dnn_lib::scalar::{narrow, widen};
+use dnn_lib::scalar::{Type, narrow, widen};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::{Tensor, TensorId};
 use onnx::{Attribute, element_name};
@@ -80,6 +80,20 @@ impl<'a> Call<'a> {
                 .map(Some)
                 .map_err(|found| value_error(name, &found, onnx::ELEMENT_TYPES)),
         }
+    }
+
+    /// Checks that the elements of an input are floats.
+    pub fn check_float(&self, index: usize) -> Result<(), NodeError> {
+        let tensor = self.tensor(self.input(index)?);
+        if Type::of(tensor.ty.dtype).is_float() {
+            return Ok(());
+        }
+        Err(NodeError::ElementType {
+            index,
+            tensor: tensor.name.clone(),
+            found: element_name(tensor.ty.dtype),
+            expected: "float, double, float16 or bfloat16".to_owned(),
+        })
     }
 
     /// The error for an input with a wrong shape.

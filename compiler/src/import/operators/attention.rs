@@ -261,6 +261,7 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
 
 /// Inputs: queries, keys, values. Graphs of the node change the scores and the weights.
 pub(super) fn flex_attention(call: &mut Call<'_>) -> Outputs {
+    call.check_float(0)?;
     let (queries, keys, values) = (call.input(0)?, call.input(1)?, call.input(2)?);
     let given = call.ty(queries).dtype;
     let precision = call.element_type("softmax_precision")?;

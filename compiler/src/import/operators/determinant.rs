@@ -13,6 +13,7 @@ const MOST: u64 = 128;
 /// Rows are eliminated from the first column on, each time with the first of the rows with the largest magnitude
 /// there. That row changes places with the first. The result is the product of all pivots.
 pub(super) fn det(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    call.check_float(0)?;
     let x = call.input(0)?;
     let ty = call.ty(x).clone();
     let [outer @ .., rows, columns] = &ty.shape[..] else {
@@ -25,7 +26,7 @@ pub(super) fn det(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let computed = Type::of(ty.dtype).dtype();
     let single = call.cast("single", x, computed)?;
     let shape: Vec<i64> = outer.iter().map(|size| size.cast_signed()).collect();
-    let batch = shape.iter().product::<i64>().cast_unsigned();
+    let batch = outer.iter().fold(1, |product: u64, &size| product.saturating_mul(size));
     let mut matrix = call.reshaped("matrices", single, &[batch, *rows, *rows])?;
     let mut product = call.number("one", 1.0, computed);
     for size in (1..=rows.cast_signed()).rev() {

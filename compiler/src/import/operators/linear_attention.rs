@@ -46,6 +46,7 @@ impl Sizes {
 
     /// An input by time, with its last dimension divided.
     fn by_time(self, call: &mut Call<'_>, index: usize, [a, b, c]: [u64; 3]) -> Result<TensorId, NodeError> {
+        call.check_float(index)?;
         let single = call.input(index)?;
         let single = call.cast("single", single, DType::F32)?;
         let divided = call.reshaped("divided", single, &[self.batch, self.times, a, b, c])?;
@@ -177,7 +178,7 @@ pub(super) fn linear_attention(call: &mut Call<'_>) -> Outputs {
     })?;
     let turned = call.step("turned", op::Transpose { perm: Some(vec![1, 0, 2, 3, 4]) }, &[all.rows[0]])?;
     let rounded = call.cast("rounded", turned, dtype)?;
-    let shape = signed(&[batch, times, heads * group * value]);
+    let shape = signed(&[batch, times, (heads * group).saturating_mul(value)]);
     let y = call.apply_to(op::Reshape { shape, allow_zero: true }, &[rounded])?;
     let state = call.cast("state", all.carried[0], stored)?;
     Ok(vec![y[0], call.as_output(1, state)?])

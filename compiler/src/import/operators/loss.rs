@@ -66,6 +66,7 @@ fn check(call: &Call<'_>, logarithms: &TensorType) -> Result<(), NodeError> {
         let Some(id) = call.optional(index) else { return Ok(()) };
         if right(&call.ty(id).shape) { Ok(()) } else { Err(call.shape_error(index, expected)) }
     };
+    call.check_float(0)?;
     shape(0, &|shape| shape.len() >= 2, "[N, C, ...]".to_owned())?;
     let mut samples = logarithms.shape.clone();
     let classes = samples.remove(1);

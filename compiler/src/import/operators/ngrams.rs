@@ -23,7 +23,7 @@ pub(super) const ATTRIBUTES: &[&str] = &[
 const MOST_TOGETHER: usize = 16;
 
 /// The most elements of a row of the output.
-const MOST: i64 = 1 << 24;
+const MOST: i64 = 1 << 22;
 
 fn required<T>(value: Option<T>, attribute: &'static str) -> Result<T, NodeError> {
     value.ok_or(NodeError::MissingAttribute { attribute })
@@ -65,7 +65,7 @@ fn counts(
 ) -> Result<(TensorId, Vec<Vec<i64>>), NodeError> {
     let most = indexes.iter().copied().max().unwrap_or(-1);
     if most >= MOST || indexes.iter().any(|&index| index < 0) {
-        return Err(value_error("ngram_indexes", &format!("{indexes:?}"), "numbers from 0 to 2^24 - 1"));
+        return Err(value_error("ngram_indexes", &format!("{indexes:?}"), "numbers from 0 to 2^22 - 1"));
     }
     let pool = required(call.ints("pool_int64s")?, "pool_int64s")?;
     let starts = required(call.ints("ngram_counts")?, "ngram_counts")?;

@@ -21,6 +21,7 @@ pub(super) fn batch(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     if !by_outputs && !call.flag("training_mode", false)? && !legacy::is_training(call)? {
         return call.apply(operator);
     }
+    call.check_float(0)?;
     let (x, scale, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
     // Statistics of halves are not rounded to halves.
     let dtype = Type::of(call.ty(x).dtype).dtype();

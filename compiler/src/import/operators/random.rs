@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use dnn_lib::math::Function;
 use dnn_lib::operator as op;
-use dnn_lib::scalar::narrow;
+use dnn_lib::scalar::{Type, narrow};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::TensorId;
 
@@ -67,11 +67,11 @@ fn key(call: &Call<'_>) -> Result<u64, NodeError> {
 }
 
 /// Checks the number of elements of a shape.
-fn count(shape: &[u64]) -> Result<usize, NodeError> {
-    let count = dnn_lib::tensor::elements(shape).filter(|&count| count <= MOST);
-    count
-        .map(|count| count as usize)
-        .ok_or_else(|| value_error("shape", &format!("{shape:?}"), "2^27 elements"))
+fn count(call: &Call<'_>, shape: &[u64]) -> Result<usize, NodeError> {
+    let most = MOST.min(call.import.limit / 8);
+    let count = dnn_lib::tensor::elements(shape).filter(|&count| count <= most);
+    let supported = || format!("at most {most} elements");
+    count.map(|count| count as usize).ok_or_else(|| value_error("shape", &format!("{shape:?}"), &supported()))
 }
 
 /// Elements as bytes. A half is rounded from binary32.
@@ -105,7 +105,7 @@ pub(super) fn uniform(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let [low, high] = [("low", 0.0), ("high", 1.0)]
         .map(|(name, default)| call.float(name).map(|x| f64::from(x.unwrap_or(default))));
     let (low, high) = (low?, high?);
-    let numbers = words(key).map(|word| low + (high - low) * unit(word)).take(count(&ty.shape)?);
+    let numbers = words(key).map(|word| low + (high - low) * unit(word)).take(count(call, &ty.shape)?);
     constant(call, ty, numbers)
 }
 
@@ -116,7 +116,7 @@ pub(super) fn normal_of(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError>
     let mut words = words(key);
     let pairs = std::iter::from_fn(|| words.next().zip(words.next()));
     let numbers = pairs.map(|(first, second)| f64::from(mean + scale * normal(first, second)));
-    let numbers = numbers.take(count(&ty.shape)?);
+    let numbers = numbers.take(count(call, &ty.shape)?);
     constant(call, ty, numbers)
 }
 
@@ -133,13 +133,14 @@ fn constant(
 
 /// Numbers from 0 to 1 in binary32, which is left out.
 fn units(call: &mut Call<'_>, shape: &[u64]) -> Result<TensorId, NodeError> {
-    let numbers = words(key(call)?).map(|word| short_unit(word).into()).take(count(shape)?);
+    let numbers = words(key(call)?).map(|word| short_unit(word).into()).take(count(call, shape)?);
     let bytes = bytes(DType::F32, numbers)?;
     Ok(call.constant("units", TensorType::new(DType::F32, shape), bytes))
 }
 
-/// Whether a number is below the probability, which a double is rounded for.
+/// Whether a number is below the probability, rounded to binary32 if it is a double.
 pub(super) fn bernoulli(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    call.check_float(0)?;
     let input = call.input(0)?;
     let ty = call.ty(input).clone();
     let to = call.element_type("dtype")?.unwrap_or(ty.dtype);
@@ -152,6 +153,7 @@ pub(super) fn bernoulli(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError>
 /// The first class at which the sum of exponentials is above a number times the sum of all of them. Exponentials are
 /// taken of what the largest logarithm exceeds.
 pub(super) fn multinomial(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
+    call.check_float(0)?;
     let input = call.input(0)?;
     let [batch, classes] = call.shape(0, input)?;
     if classes == 0 {
@@ -188,24 +190,28 @@ pub(super) fn multinomial(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeErro
 }
 
 /// Dropout during training: an element is kept if its number is not below the ratio, and multiplied by 1 / (1 -
-/// ratio), in binary32. The second output says which were kept.
+/// ratio). The second output says which were kept.
 pub(super) fn dropout(call: &mut Call<'_>, ratio: Option<TensorId>) -> Result<Vec<TensorId>, NodeError> {
+    call.check_float(0)?;
     let input = call.input(0)?;
     let ty = call.ty(input).clone();
+    let computed = Type::of(ty.dtype).dtype();
     let ratio = match ratio {
-        Some(ratio) => call.cast("ratio", ratio, DType::F32)?,
+        Some(ratio) => ratio,
         None => {
             let ratio = call.float("ratio")?.unwrap_or(0.5);
-            call.number("ratio", ratio, DType::F32)
+            call.number("ratio", ratio, computed)
         }
     };
     let units = units(call, &ty.shape)?;
-    let kept = call.step("kept", op::GreaterOrEqual, &[units, ratio])?;
-    let [zero, one] = [("zero", 0.0), ("one", 1.0)].map(|(name, x)| call.number(name, x, DType::F32));
+    let limit = call.cast("limit", ratio, DType::F32)?;
+    let kept = call.step("kept", op::GreaterOrEqual, &[units, limit])?;
+    let [zero, one] = [("zero", 0.0), ("one", 1.0)].map(|(name, x)| call.number(name, x, computed));
+    let ratio = call.cast("wide_ratio", ratio, computed)?;
     let rest = call.step("rest", op::Sub, &[one, ratio])?;
     let factor = call.step("factor", op::Div, &[one, rest])?;
-    let single = call.cast("single", input, DType::F32)?;
-    let scaled = call.step("scaled", op::Mul, &[single, factor])?;
+    let wide = call.cast("wide", input, computed)?;
+    let scaled = call.step("scaled", op::Mul, &[wide, factor])?;
     let result = call.step("result", op::Where, &[kept, scaled, zero])?;
     let result = call.cast("stored", result, ty.dtype)?;
     Ok(vec![call.as_output(0, result)?, call.as_output(1, kept)?])

@@ -86,6 +86,7 @@ fn optimized(
     }
     let mut outputs = vec![Vec::new(); kinds - 1];
     for number in 0..count {
+        call.check_float(2 + number)?;
         let tensors: Vec<TensorId> = (0..kinds).map(|kind| all[2 + kind * count + number]).collect();
         let ty = call.ty(tensors[0]).clone();
         if let Some(kind) = tensors.iter().position(|&tensor| call.ty(tensor).shape != ty.shape) {

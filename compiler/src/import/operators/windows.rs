@@ -19,13 +19,13 @@ pub(super) const HAMMING: [f64; 3] = [25.0 / 46.0, -21.0 / 46.0, 0.0];
 pub(super) const HANN: [f64; 3] = [0.5, -0.5, 0.0];
 
 /// The most elements.
-const MOST: u64 = 1 << 25;
+const MOST: u64 = 1 << 22;
 
 /// A window. A periodic one lacks the last element of a symmetric one; a symmetric one of one element is 1.
 pub(super) fn window(call: &mut Call<'_>, factors: [f64; 3]) -> Result<Vec<TensorId>, NodeError> {
     let size = call.constant_int(0, WHY)?;
     let size = u64::try_from(size).ok().filter(|&size| size <= MOST);
-    let size = size.ok_or_else(|| value_error("size", &"out of range", "0 to 2^25"))?;
+    let size = size.ok_or_else(|| value_error("size", &"out of range", "0 to 2^22"))?;
     let turns = if call.flag("periodic", true)? { size } else { size.saturating_sub(1) };
     let element = |place: u64| match turns {
         0 => 1.0,
@@ -54,12 +54,12 @@ pub(super) fn mel_weights(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeErro
         *size = u64::try_from(found)
             .ok()
             .filter(|found| (1..=MOST).contains(found))
-            .ok_or_else(|| value_error(name, &found, "1 to 2^25"))?;
+            .ok_or_else(|| value_error(name, &found, "1 to 2^22"))?;
     }
     let [bands, length, rate] = sizes;
     let rows = length / 2 + 1;
     if bands.saturating_mul(rows) > MOST {
-        return Err(value_error("num_mel_bins", &bands, "at most 2^25 elements of the output"));
+        return Err(value_error("num_mel_bins", &bands, "at most 2^22 elements of the output"));
     }
     let mut mels = [0.0; 2];
     for (index, (mel, name)) in (3..).zip(mels.iter_mut().zip(["lower_edge_hertz", "upper_edge_hertz"])) {

@@ -303,5 +303,5 @@ fn recent(choices: &mut Choices<'_>, known: &[TensorId]) -> TensorId {
 pub(super) fn choices() -> Vec<Vec<u8>> {
     let mut random = Random::new(16);
     let mut bytes = |_| (0..160).map(|_| random.bits() as u8).collect();
-    (0..256).map(&mut bytes).collect()
+    (0..24).map(&mut bytes).collect()
 }

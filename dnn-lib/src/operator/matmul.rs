@@ -5,10 +5,11 @@ use crate::layout::{Dim, broadcast_shape, dims};
 use crate::operator::error::{FLOATS, check_shape, same_dtype};
 use crate::operator::{Meaning, Problem, Semantics};
 use crate::scalar::{Ops, Type, Value};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 
 /// The product of the last two dimensions, like `numpy.matmul`. The other dimensions are stacks, which are
 /// broadcast. A vector is a row on the left and a column on the right; the output then lacks that dimension.
+/// Integers wrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatMul;
 
@@ -86,7 +87,8 @@ pub(super) fn sum(
 
 impl Semantics for MatMul {
     fn infer(&self, inputs: &[TensorType]) -> Result<TensorType, Problem> {
-        let dtype = same_dtype(inputs, FLOATS)?;
+        let whole = [DType::I32, DType::I64, DType::U32, DType::U64];
+        let dtype = same_dtype(inputs, &[FLOATS, &whole].concat())?;
         Ok(TensorType::new(dtype, shape(inputs)?))
     }
 
@@ -94,7 +96,11 @@ impl Semantics for MatMul {
         let mut b = Builder::new("matmul", inputs, output);
         let sum = sum(&mut b, inputs, output, |b, [left, right], sum| {
             let (x, y) = (b.load(Source::Input(0), left), b.load(Source::Input(1), right));
-            b.fma(x, y, sum)
+            if FLOATS.contains(&output.dtype) {
+                return b.fma(x, y, sum);
+            }
+            let product = b.mul(x, y);
+            b.add(sum, product)
         })?;
         Ok(b.finish(sum)?.into())
     }

@@ -1,7 +1,7 @@
 //! Quantized numbers and products of integers.
 
 use dnn_lib::operator::{
-    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMulInteger, MatMulNBits, Operator, Padding,
+    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMul, MatMulInteger, MatMulNBits, Operator, Padding,
     QuantizeLinear, Requantize, Window,
 };
 use dnn_lib::tensor::{DType, TensorType};
@@ -52,6 +52,8 @@ fn range(dtype: DType) -> (i64, i64) {
         DType::I16 => (-32768, 32767),
         DType::U16 => (0, 65535),
         DType::I32 => (i32::MIN.into(), i32::MAX.into()),
+        DType::U32 => (0, u32::MAX.into()),
+        DType::I64 => (i64::MIN, i64::MAX),
         _ => (0, 255),
     }
 }
@@ -219,6 +221,25 @@ proptest! {
                 let b_zero = if zeros > 1 { b_zero.at(&right) } else { 0 };
                 (a.at(&left) - a_zero) * (b.at(&right) - b_zero)
             }).sum();
+            prop_assert_eq!(y, right, "at {:?}", index);
+        }
+    }
+
+    #[test]
+    fn products_of_integers_wrap(
+        (a, b) in (prop::sample::select(vec![DType::I32, DType::I64, DType::U32]), 1..=4u64, 0..=9u64, 1..=5u64)
+            .prop_flat_map(|(dtype, m, k, n)| (numbers(dtype, vec![m, k]), numbers(dtype, vec![k, n]))),
+    ) {
+        let inputs = [(a.ty(), a.bytes()), (b.ty(), b.bytes())];
+        let y = integers(a.dtype, &execute(MatMul, 0, &inputs));
+        for (index, y) in indices(&[a.shape[0], b.shape[1]]).zip(y) {
+            let term = |k: u64| a.at(&[index[0], k]).wrapping_mul(b.at(&[k, index[1]]));
+            let sum = (0..a.shape[1]).map(term).fold(0i64, i64::wrapping_add);
+            let right = match a.dtype {
+                DType::I32 => i64::from(sum as i32),
+                DType::U32 => i64::from(sum as u32),
+                _ => sum,
+            };
             prop_assert_eq!(y, right, "at {:?}", index);
         }
     }

@@ -15,9 +15,12 @@ fn few() -> impl Strategy<Value = f32> {
     ]
 }
 
-/// Examples, and a table of nodes: feature, threshold, next row, leaf. The numbers are anything, as those of a file
+/// Feature, threshold, next row, leaf.
+type Rows = Vec<(u32, f32, u32, u32)>;
+
+/// Examples, and a table of nodes. The numbers are anything, as those of a file
 /// could be.
-fn walks() -> impl Strategy<Value = (Vec<Vec<f32>>, Vec<(u32, f32, u32, u32)>, u64, u64)> {
+fn walks() -> impl Strategy<Value = (Vec<Vec<f32>>, Rows, u64, u64)> {
     (1usize..4, 1usize..5, 0u32..6).prop_flat_map(|(examples, features, rows)| {
         let rows = 1usize << rows;
         let node = (0..features as u32 + 1, few(), 0..2 * rows as u32, any::<u32>());

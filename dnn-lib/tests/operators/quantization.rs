@@ -1,8 +1,8 @@
 //! Quantized numbers and products of integers.
 
 use dnn_lib::operator::{
-    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMul, MatMulInteger, MatMulNBits, Operator, Padding,
-    QuantizeLinear, Requantize, Window,
+    Blocks, Conv, ConvInteger, DequantizeLinear, DynamicScale, MatMul, MatMulInteger, MatMulNBits, Operator,
+    Padding, QuantizeLinear, Requantize, Window,
 };
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;

@@ -141,7 +141,7 @@ fn numbers(ty: &TensorType, seed: u64) -> Vec<u8> {
             DType::F32 => u64::from((small as f32 / 4.0).to_bits()),
             DType::F64 => (small as f64 / 4.0).to_bits(),
             // Halves from 2^-7 to 2^8, of both signs.
-            DType::F16 => 0x2000 + random.below(0x3c00) | random.below(2) << 15,
+            DType::F16 => (0x2000 + random.below(0x3c00)) | (random.below(2) << 15),
             _ => small.cast_unsigned(),
         };
         bits.to_le_bytes()[..ty.dtype.size() as usize].to_vec()

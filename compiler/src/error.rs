@@ -342,6 +342,15 @@ pub enum ModelError {
         /// The output.
         output: String,
     },
+    /// A loop that may be cut is repeated with the model.
+    #[error(
+        "--repeat: loop `{node}` ends when it ran as often as --loop-bound says, and no output could tell that of a \
+         repetition before the last; run the model once at a time, with --state"
+    )]
+    RepeatedCut {
+        /// The loop's node.
+        node: String,
+    },
     /// A model that is never run computes nothing.
     #[error("--repeat 0 computes nothing; the least is 1")]
     Repeat,

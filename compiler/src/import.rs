@@ -57,7 +57,7 @@ pub fn import(model: onnx::Model, options: &Options) -> Result<Imported, ImportE
     if sound {
         graph.outputs.iter().for_each(|output| import.output(output));
         graph.outputs.iter().for_each(|output| import.true_shape_of_output(&output.name));
-        import.flags();
+        import.flags(options.repeat);
         import.states(&options.states);
     }
     let Import { mut builder, warnings, mut errors, .. } = import;

@@ -36,7 +36,8 @@ pub struct Options {
     pub shapes: BTreeMap<String, Vec<u64>>,
     /// The sizes of open dimensions, by their names in the model.
     pub dims: BTreeMap<String, u64>,
-    /// How often a loop may run whose number of repetitions the model leaves to its data. It ends then.
+    /// How often a loop may run whose number of repetitions the model leaves to its data. It ends then, and an
+    /// output says so.
     pub loop_bound: Option<u64>,
     /// The inputs, by name, that are constants with these values. The image doesn't have them as inputs.
     pub constants: BTreeMap<String, onnx::Tensor>,

@@ -236,6 +236,18 @@ fn a_loop_without_an_end_gets_one() {
     }
 }
 
+#[test]
+fn a_loop_that_may_be_cut_is_not_repeated() {
+    let mut looped = counted("more");
+    looped.inputs[0] = String::new();
+    let inputs =
+        [input("x", DType::F32, &[2]), input("go", DType::Bool, &[]), input("more", DType::Bool, &[])];
+    let options = Options { loop_bound: Some(3), repeat: 2, ..Options::default() };
+    let error =
+        import_with(model(&inputs, &[("w", single(0.5))], &["last"], &[looped]), &options).unwrap_err();
+    assert!(error.contains("no output could tell that of a repetition before the last"), "{error}");
+}
+
 /// What a loop carries last, and whether it was cut.
 fn cut_run(graph: &Graph, inputs: &[&[u8]]) -> (Vec<f32>, bool) {
     let outputs = run_bytes(graph, inputs);

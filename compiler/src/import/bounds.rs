@@ -66,6 +66,8 @@ impl Import {
         let types = self.builder.graph().types(inputs);
         let definition = match (operator, operator.define(&types, output).ok()??) {
             (Operator::Squeeze(op::Squeeze { axes: None }), _) => return None,
+            // What a query sees may depend on how many there are.
+            (Operator::MaskedScores(_) | Operator::MaskedSoftmax(_), _) => return None,
             (Operator::Concat(op::Concat { axis }), _) => {
                 let rank = types[0].shape.len() as i64;
                 let joined = usize::try_from(if *axis < 0 { axis + rank } else { *axis }).ok()?;

@@ -11,10 +11,13 @@ use graph::passes::unroll::LEAST_PERIOD;
 use graph::{Region, Repeat, TensorId};
 
 use super::Import;
-use crate::error::{NodeError, Warning};
+use crate::error::{ModelError, NodeError, Warning};
 
 /// The most repetitions that are written out because they can't be a Repeat.
 const MOST_WRITTEN_OUT: u64 = 256;
+
+/// How many repetitions of a loop are written out that carries a sequence, or whose end only its condition decides.
+pub(super) const MOST_KNOWN: u64 = 1 << 12;
 
 /// The most repetitions that are one of a Repeat's.
 const MOST_IN_BLOCK: u64 = 16;
@@ -69,6 +72,9 @@ impl Import {
         };
         // What is no tensor can't be carried in the run.
         let known = first.iter().any(|&id| self.other(id).is_some());
+        if known && times > MOST_KNOWN {
+            return Err(NodeError::Times { found: times.cast_signed(), limit: MOST_KNOWN });
+        }
         if times < LEAST_PERIOD
             || !repetition.bounded
             || known
@@ -161,8 +167,12 @@ impl Import {
         }
     }
 
-    /// Adds an output for each loop that may be cut, after all others.
-    pub(super) fn flags(&mut self) {
+    /// Adds an output for each loop that may be cut, after all others. If the model is repeated, outputs are those of
+    /// the last time alone, and would not tell.
+    pub(super) fn flags(&mut self, times: u64) {
+        if let Some(cut) = self.cuts.first().filter(|_| times != 1) {
+            self.errors.model(ModelError::RepeatedCut { node: cut.node.clone() });
+        }
         // A node that is there several times has one.
         let mut nodes: BTreeMap<String, Vec<TensorId>> = BTreeMap::new();
         for Cut { node, flag } in std::mem::take(&mut self.cuts) {

@@ -36,10 +36,12 @@ pub struct ModelArgs {
     /// The size of a dimension that the model leaves open, by its name, for all inputs; once for each such name
     #[arg(long = "dim", value_name = "NAME=SIZE")]
     pub dims: Vec<Dim>,
-    /// The shape of an input whose dimensions the model leaves open; once for each such input
+    /// The shape of an input whose dimensions the model leaves open; once for each such input. A sequence `x` has the
+    /// shapes of its elements, as `x[0]=2,3`, and `x[]=` is an empty one
     #[arg(long = "shape", value_name = "NAME=DIM,DIM")]
     pub shapes: Vec<Shape>,
-    /// End every loop after so many repetitions if the model doesn't say how often it runs
+    /// End every loop after so many repetitions if the model doesn't say how often it runs. A run that should go on
+    /// has no result
     #[arg(long, value_name = "TIMES", value_parser = positive)]
     pub loop_bound: Option<u64>,
     /// An input that is a constant, with its value in a .npy file, or as an ONNX TensorProto in a .pb file: the image

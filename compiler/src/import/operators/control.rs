@@ -8,7 +8,7 @@ use onnx::ModelGraph;
 use crate::error::NodeError;
 use crate::import::Import;
 use crate::import::call::{Call, value_error};
-use crate::import::repeat::{Cut, Pass, Repetition, Rows};
+use crate::import::repeat::{Cut, MOST_KNOWN, Pass, Repetition, Rows};
 
 /// The attributes of Scan.
 pub(super) const SCAN: &[&str] = &[
@@ -23,9 +23,6 @@ pub(super) const SCAN: &[&str] = &[
 
 /// The most repetitions of a loop.
 const MOST_TIMES: u64 = 1 << 40;
-
-/// How many repetitions of a loop without an end are written out while its condition is known.
-const MOST_KNOWN: u64 = 1 << 12;
 
 /// A condition that is known takes its branch, and the other one doesn't matter.
 pub(super) fn branch(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {

@@ -149,7 +149,7 @@ fn unsupported_operators_are_named_with_what_is_supported_instead() {
     for (model, says) in [
         (
             "operator_unsupported",
-            ["`the_node`", "NonMaxSuppression", "docs/operators.md lists what is supported"],
+            ["`the_node`", "ImageDecoder", "docs/operators.md lists what is supported"],
         ),
         (
             "operator_of_unknown_domain",

@@ -246,8 +246,8 @@ A model is compiled as sparingly. Its file and those of its external data are ma
 of such a mapping all the way to the image. The image is written once, in its place, while its tree is hashed,
 and what has been written leaves the memory of the process. The models here are chains of matrix products with
 random weights. Their figures are medians of 5 new processes for the smaller one and of 3 for the larger. For
-the ratio, the image is hashed once more, and the weights are read and written once more. A constant that has to
-be transposed is written to a file without a name first, in the folder of `TMPDIR`, and leaves memory too.
+the ratio, the image is hashed once more, and the weights are read and written once more. A constant that has
+to be transposed is written to a file without a name first, in the folder of `TMPDIR`, and leaves memory too.
 
 What a command does with an image of more than 64 MiB before it begins:
 

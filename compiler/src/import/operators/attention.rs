@@ -189,6 +189,25 @@ impl Attended {
         }
     }
 
+    /// The softmax of scores, in doubles if the node says so.
+    fn weights(&self, call: &mut Call<'_>, scores: TensorId) -> Result<TensorId, NodeError> {
+        let given = call.ty(scores).dtype;
+        let precision = if call.int("softmax_precision")? == Some(11) { DType::F64 } else { given };
+        let scores = call.cast("precise_scores", scores, precision)?;
+        let weights = if self.all_are_seen() {
+            call.step("precise_weights", op::Softmax { axis: 3 }, &[scores])?
+        } else {
+            let mut inputs = vec![scores];
+            for &seen in &self.seen {
+                // A mask that is added to scores has their type.
+                let is_added = call.ty(seen).dtype == given;
+                inputs.push(if is_added { call.cast("precise_mask", seen, precision)? } else { seen });
+            }
+            call.step("precise_weights", op::MaskedSoftmax(self.sight), &inputs)?
+        };
+        call.cast("weights", weights, given)
+    }
+
     pub fn attend(&self, call: &mut Call<'_>) -> Result<Attention, NodeError> {
         let raw = scores(call, self.queries, self.keys)?;
         let mut capped = raw;
@@ -199,12 +218,7 @@ impl Attended {
             let bent = call.step("bent", op::Tanh, &[part])?;
             capped = call.step("capped", op::Mul, &[bent, cap])?;
         }
-        let weights = if self.all_are_seen() {
-            call.step("weights", op::Softmax { axis: 3 }, &[capped])?
-        } else {
-            let inputs = [&[capped], &self.seen[..]].concat();
-            call.step("weights", op::MaskedSoftmax(self.sight), &inputs)?
-        };
+        let weights = self.weights(call, capped)?;
         let [batch, heads, length, all] = call.shape(0, weights)?;
         let [_, key_heads, _, size] = call.shape(2, self.values)?;
         let rows = call.reshaped(
@@ -235,9 +249,6 @@ pub(super) fn attention(call: &mut Call<'_>) -> Outputs {
     let keys = extended(call, "present_key", past[0], new[0])?;
     let values = extended(call, "present_value", past[1], new[1])?;
     let (sight, seen) = sight(call, past[0])?;
-    if let Some(code @ 11) = call.int("softmax_precision")? {
-        return Err(value_error("softmax_precision", &code, "1 (float)"));
-    }
     let attended = Attended { queries, keys, values, sight, seen };
     let attention = attended.attend(call)?;
     let shown = match call.int("qk_matmul_output_mode")?.unwrap_or(0) {

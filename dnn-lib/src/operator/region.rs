@@ -7,7 +7,7 @@ use crate::scalar::{Conversion, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// Regions of images in a grid of bins, each of which is sampled at regular points; inputs: X [N, C, H, W], the
-/// regions [R, 4] as x and y of two corners, the image of each region [R].
+/// regions `[R, 4]` as x and y of two corners, the image of each region, `[R]`.
 ///
 /// A point's value is the sum of the products of weights and of the four pixels around it, from the top left: the
 /// first product is rounded, the others are fused multiply-adds. More than a pixel outside it is 0. A bin is the mean

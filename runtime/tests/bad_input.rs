@@ -147,10 +147,7 @@ fn shapes_that_are_missing_or_wrong() {
 fn unsupported_operators_are_named_with_what_is_supported_instead() {
     let folder = Folder::new();
     for (model, says) in [
-        (
-            "operator_unsupported",
-            ["`the_node`", "ImageDecoder", "docs/operators.md lists what is supported"],
-        ),
+        ("operator_unsupported", ["`the_node`", "ImageDecoder", "docs/operators.md lists what is supported"]),
         (
             "operator_of_unknown_domain",
             ["`the_node`", "com.example", "docs/operators.md lists what is supported"],

@@ -44,7 +44,7 @@ fn page(cases: &[Case], list: &List) -> String {
     }
     page += "\n## ONNX's tests\n\n\
              Every shape is fixed at compile time. Where an input of a case decides one, or how often a loop runs, \
-             it is given\nas a constant, as by `--constant`; *with constants* counts these among those that pass.\n\n\
+             it is\ngiven as a constant, as by `--constant`; *with constants* counts these among those that pass.\n\n\
              | Kind | Pass | With constants | Of |\n|---|---:|---:|---:|\n";
     let mut kinds: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     for case in cases {

@@ -166,8 +166,31 @@ fn convolution(c: &Convolved, seed: u64) {
     });
     let value = end(&mut b, sum[0], c.output, o[2].clone());
     let definition = b.finish(value).unwrap();
-    assert!(is_contraction(&definition), "{definition}");
+    // Not if a kernel reaches far beyond the image: that would have to be written around it.
+    assert_eq!(is_contraction(&definition), c.dilation < 1 << 30, "{definition}");
     check_with(&definition, seed);
+}
+
+#[test]
+fn kernels_that_reach_far_take_no_memory() {
+    for (dilation, pad) in [(1 << 40, 1 << 39), (1 << 31, 1 << 30)] {
+        convolution(
+            &Convolved {
+                groups: 1,
+                channels: 4,
+                filters: 8,
+                size: [5, 5],
+                kernel: [2, 2],
+                stride: pad,
+                dilation,
+                pad,
+                dtypes: BYTES,
+                zeros: [Some(false), None],
+                output: DType::U8,
+            },
+            1,
+        );
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) struct Stretch {
 
 impl Geometry {
     /// Whether the sizes belong together, and nothing is too large to be counted.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let positive = [self.kernel, self.strides, self.dilations].iter().flatten().all(|&size| size > 0);
         let divided = self.groups > 0
             && self.channels.is_multiple_of(self.groups)

@@ -91,12 +91,16 @@ impl Product {
         let is_convolution = image.as_ref().is_some_and(|(image, _)| match sum.element {
             Type::F64 => !Convolution::<f64>::is_matrix(isa, &image.geometry),
             Type::F32 => !Convolution::<f32>::is_matrix(isa, &image.geometry),
-            _ => !Convolution::<Quad>::is_matrix(isa, &integers::of_quads(&image.geometry)),
+            _ => integers::of_quads(&image.geometry)
+                .is_none_or(|geometry| !Convolution::<Quad>::is_matrix(isa, &geometry)),
         });
         let (form, order) = match matrices(definition, &sum).filter(|_| !is_convolution) {
             Some((matrices, order)) => (Form::Matrices(Box::new(matrices)), order),
             None => {
                 let (image, order) = image?;
+                if sum.element == Type::I32 {
+                    integers::of_quads(&image.geometry)?;
+                }
                 (Form::Image(Box::new(image)), order)
             }
         };

@@ -223,7 +223,7 @@ lanewise! {
 /// # Safety
 ///
 /// Of all methods: the target and the operands that the function takes are `count` initialised lanes of its types;
-/// operands without numbers of lanes are 16.
+/// those whose `lanes` is 0 are 16 lanes.
 /// Nothing else accesses the target or writes to the others meanwhile. The target is an operand, or apart from it.
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 impl Operands {

@@ -216,14 +216,12 @@ impl Bytes<'_> {
 
     /// Four products' factors of a row.
     fn in_row(&self, row: usize, quad: usize, depth: usize) -> Quad {
-        let byte = |k: usize| if k < depth { self.at(row, k) } else { 0 };
-        Quad(u32::from_le_bytes([0, 1, 2, 3].map(|k| byte(4 * quad + k))))
+        quad_of(4 * quad..depth, |k| self.at(row, k))
     }
 
     /// Four products' factors of a column.
     fn in_column(&self, quad: usize, column: usize, depth: usize) -> Quad {
-        let byte = |k: usize| if k < depth { self.at(k, column) } else { 0 };
-        Quad(u32::from_le_bytes([0, 1, 2, 3].map(|k| byte(4 * quad + k))))
+        quad_of(4 * quad..depth, |k| self.at(k, column))
     }
 
     /// Rows of a left factor, with their sums.
@@ -241,7 +239,7 @@ impl Bytes<'_> {
                 whole = chunks.len();
             }
             quads.extend((whole..quads_of).map(|quad| self.in_row(row, quad, depth)));
-            sums.push(quads[start..].iter().map(|&quad| unsigned(quad)).sum());
+            sums.push(wrapping_sum(quads[start..].iter().map(|&quad| unsigned(quad))));
         }
         (quads, sums)
     }
@@ -267,6 +265,16 @@ impl Bytes<'_> {
         let sums = signed_sums(&quads, count);
         (quads, sums)
     }
+}
+
+/// The first four bytes of a range; zeros where there are fewer.
+fn quad_of(range: Range<usize>, byte: impl Fn(usize) -> u8) -> Quad {
+    let place = |k: usize| if range.start + k < range.end { byte(range.start + k) } else { 0 };
+    Quad(u32::from_le_bytes([0, 1, 2, 3].map(place)))
+}
+
+fn wrapping_sum(terms: impl Iterator<Item = i32>) -> i32 {
+    terms.fold(0, i32::wrapping_add)
 }
 
 /// The sum of the bytes of a left factor.
@@ -460,10 +468,11 @@ impl Integers {
             // SAFETY: That of the caller.
             let zeros = |side: usize| unsafe { self.0[side].zeros(epilogue.inputs, indices, 0..size[0]) };
             let (image_zeros, filter_zeros) = (zeros(0), zeros(1));
-            let quads = quads_of(geometry, bytes, self.0[0].turn(), image_zeros[0] as u8);
+            let of_quads = convolution.geometry();
+            let quads = quads_of(geometry, of_quads, bytes, self.0[0].turn(), image_zeros[0] as u8);
             let pixel_sums = match filter_zeros[..] {
                 [0] => Vec::new(),
-                _ => pixel_sums(convolution.geometry(), &quads),
+                _ => pixel_sums(of_quads, &quads),
             };
             let filter_side = Side { zeros: filter_zeros, sums };
             let pixel_side = Side { zeros: image_zeros, sums: &pixel_sums };
@@ -487,23 +496,28 @@ impl Integers {
 }
 
 /// The convolution of images of quads: four channels are one, and what the kernel reads around an image is a part of
-/// it.
-pub(super) fn of_quads(geometry: &Geometry) -> Geometry {
+/// it. `None` if that is far more than the image and the result are.
+pub(super) fn of_quads(geometry: &Geometry) -> Option<Geometry> {
+    /// So many quads may always be around an image.
+    const FEW: usize = 1 << 16;
+    geometry.check().ok()?;
     let reach = |axis: usize| {
         let moves = (geometry.output[axis].max(1) - 1) * geometry.strides[axis];
         moves + (geometry.kernel[axis] - 1) * geometry.dilations[axis] + 1
     };
-    Geometry {
+    let quads = Geometry {
         channels: geometry.groups * (geometry.channels / geometry.groups).div_ceil(4),
         input: [reach(0), reach(1)],
         padding: [0, 0],
         ..geometry.clone()
-    }
+    };
+    let size = quads.input.into_iter().try_fold(quads.channels, usize::checked_mul)?;
+    let most = geometry.inputs().saturating_add(geometry.filters.saturating_mul(geometry.pixels()));
+    (size <= most.saturating_add(FEW)).then_some(quads)
 }
 
 /// The quads of an image, with what is around it.
-fn quads_of(geometry: &Geometry, image: &[u8], turn: u8, zero: u8) -> Vec<Quad> {
-    let of = of_quads(geometry);
+fn quads_of(geometry: &Geometry, of: &Geometry, image: &[u8], turn: u8, zero: u8) -> Vec<Quad> {
     let ([height, width], [rows, columns]) = (geometry.input, of.input);
     let channels = geometry.channels / geometry.groups;
     let [above, before] = geometry.padding;
@@ -538,7 +552,7 @@ fn pixel_sums(geometry: &Geometry, quads: &[Quad]) -> Vec<i32> {
     for group in quads.chunks_exact((channels * height * width).max(1)) {
         let mut plane = vec![0i32; height * width];
         for channel in group.chunks_exact(height * width) {
-            plane.iter_mut().zip(channel).for_each(|(sum, &quad)| *sum += unsigned(quad));
+            plane.iter_mut().zip(channel).for_each(|(sum, &quad)| *sum = sum.wrapping_add(unsigned(quad)));
         }
         for pixel in 0..rows * columns {
             let place = |axis: usize, position: usize, tap: usize| {
@@ -548,7 +562,7 @@ fn pixel_sums(geometry: &Geometry, quads: &[Quad]) -> Vec<i32> {
             let at = |[y, x]: [usize; 2]| {
                 plane[place(0, pixel / columns, y) * width + place(1, pixel % columns, x)]
             };
-            sums.push(taps.map(at).sum());
+            sums.push(wrapping_sum(taps.map(at)));
         }
     }
     sums
@@ -570,6 +584,7 @@ impl Image {
             );
             sums.push(signed_sums(&quads[start..], 1)[0]);
         }
-        Ok((Convolution::new(isa, of_quads(geometry), &quads)?, sums))
+        let of_quads = of_quads(geometry).ok_or_else(|| Error::Geometry(Box::new(geometry.clone())))?;
+        Ok((Convolution::new(isa, of_quads, &quads)?, sums))
     }
 }

@@ -643,7 +643,7 @@ pub enum NodeError {
         /// Its value.
         found: String,
         /// The supported values.
-        supported: &'static str,
+        supported: String,
     },
     /// The operator refuses its inputs or attributes.
     #[error("{}", .0.problem)]

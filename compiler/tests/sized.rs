@@ -305,7 +305,7 @@ fn sequences_are_taken_apart() {
     assert!(found.iter().map(|(_, bytes)| bytes).eq(&right), "{found:?}");
     let options = Options { shapes: shapes(&["s[]"]), ..Options::default() };
     let error = import_with(model, &options).unwrap_err();
-    assert!(error.contains("`position` is -1"), "{error}");
+    assert!(error.contains("input 0 (`u`) is empty; supported: sequences with elements"), "{error}");
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn what_is_no_tensor_is_refused_where_one_must_be() {
             "input 0 (`x`) is a tensor; expected a sequence",
         ),
         (&pair, node("SequenceErase", &["s", "n"], &["y"], &[]), "must be a constant"),
-        (&pair, node("SequenceAt", &["s", "far"], &["y"], &[]), "`position` is 7; supported: -2 to 1"),
+        (&pair, node("SequenceAt", &["s", "far"], &["y"], &[]), "input 1 (`far`) is 7; supported: -2 to 1"),
         (&pair, node("SequenceInsert", &["s", "x", "far"], &["y"], &[]), "supported: -2 to 2"),
         (&none, node("OptionalGetElement", &["s"], &["y"], &[]), "an optional value that is missing"),
         (&none, node("Neg", &["s"], &["y"], &[]), "an optional value that is missing; expected a tensor"),

@@ -107,6 +107,17 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// An input's value is not supported.
+    pub fn input_error(
+        &self,
+        index: usize,
+        found: impl std::fmt::Display,
+        supported: impl Into<String>,
+    ) -> NodeError {
+        let tensor = self.optional(index).map(|id| self.tensor(id).name.clone()).unwrap_or_default();
+        NodeError::InputValue { index, tensor, found: found.to_string(), supported: supported.into() }
+    }
+
     /// A tensor with elements of another type, if it has others.
     pub fn cast(&mut self, what: &str, x: TensorId, to: DType) -> Result<TensorId, NodeError> {
         if self.ty(x).dtype == to { Ok(x) } else { self.step(what, dnn_lib::operator::Cast { to }, &[x]) }
@@ -259,12 +270,7 @@ impl<'a> Call<'a> {
     pub fn constant_int(&self, index: usize, why: &'static str) -> Result<i64, NodeError> {
         let values = self.constant_ints(index, why)?;
         let [value] = values[..] else {
-            return Err(NodeError::InputValue {
-                index,
-                tensor: self.constant_input(index, why)?.0.name.clone(),
-                found: format!("{values:?}"),
-                supported: "one number",
-            });
+            return Err(self.input_error(index, format!("{values:?}"), "one number"));
         };
         Ok(value)
     }
@@ -298,12 +304,7 @@ impl<'a> Call<'a> {
     pub fn constant_sizes(&self, index: usize, why: &'static str) -> Result<Vec<u64>, NodeError> {
         let values = self.constant_ints(index, why)?;
         let sizes: Option<Vec<u64>> = values.iter().map(|&value| u64::try_from(value).ok()).collect();
-        sizes.ok_or_else(|| NodeError::InputValue {
-            index,
-            tensor: self.inputs[index].map(|id| self.tensor(id).name.clone()).unwrap_or_default(),
-            found: format!("{values:?}"),
-            supported: "numbers from 0",
-        })
+        sizes.ok_or_else(|| self.input_error(index, format!("{values:?}"), "numbers from 0"))
     }
 
     /// The numbers of an input that must be a constant, and what they are exactly if they are integers.

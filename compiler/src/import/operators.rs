@@ -438,8 +438,7 @@ fn dropout(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
             Some(true) => {}
             Some(false) => return random::dropout(call, ratio),
             None => {
-                let (tensor, found) = (call.tensor(training).name.clone(), "not a constant".to_owned());
-                return Err(NodeError::InputValue { index: 2, tensor, found, supported: "true or false" });
+                return Err(call.input_error(2, "not a constant", "true or false"));
             }
         }
     }

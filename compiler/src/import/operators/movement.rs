@@ -199,12 +199,7 @@ fn image(call: &Call<'_>, input: TensorId) -> Result<[i64; 4], NodeError> {
     let shape: Vec<i64> = call.ty(input).shape.iter().map(|&size| size.cast_signed()).collect();
     let image =
         <[i64; 4]>::try_from(&shape[..]).ok().filter(|image| image.iter().all(|&size| size < 1 << 44));
-    image.ok_or_else(|| NodeError::InputValue {
-        index: 0,
-        tensor: call.tensor(input).name.clone(),
-        found: format!("of shape {shape:?}"),
-        supported: "[N, C, H, W]",
-    })
+    image.ok_or_else(|| call.input_error(0, format!("of shape {shape:?}"), "[N, C, H, W]"))
 }
 
 /// The dimensions split, in another order, and joined.

@@ -45,12 +45,15 @@ fn sequence(call: &mut Call<'_>, tensors: Vec<TensorId>) -> Vec<TensorId> {
 
 /// The place that an input names among so many; a negative one counts from the end.
 fn place(call: &Call<'_>, index: usize, count: usize) -> Result<usize, NodeError> {
+    if count == 0 {
+        return Err(call.input_error(0, "empty", "sequences with elements"));
+    }
     let number = call.constant_int(index, PLACE)?;
     let found = if number < 0 { number.saturating_add(count as i64) } else { number };
     let found = usize::try_from(found).ok().filter(|&found| found < count);
     found.ok_or_else(|| {
         let length = count as i64;
-        value_error("position", &number, &format!("{} to {}", -length, length - 1))
+        call.input_error(index, number, format!("{} to {}", -length, length - 1))
     })
 }
 
@@ -114,10 +117,9 @@ pub(super) fn erase(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let mut all = tensors(call, 0)?;
     let place = match call.optional(1) {
         Some(_) => place(call, 1, all.len())?,
-        None => all
-            .len()
-            .checked_sub(1)
-            .ok_or_else(|| value_error("input 0", &"empty", "sequences with elements"))?,
+        None => {
+            all.len().checked_sub(1).ok_or_else(|| call.input_error(0, "empty", "sequences with elements"))?
+        }
     };
     all.remove(place);
     Ok(sequence(call, all))
@@ -131,7 +133,7 @@ pub(super) fn insert(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let number = if call.optional(2).is_some() { call.constant_int(2, PLACE)? } else { length };
     let place = if number < 0 { number.saturating_add(length) } else { number };
     let place = usize::try_from(place).ok().filter(|&place| place <= all.len());
-    let place = place.ok_or_else(|| value_error("position", &number, &format!("{} to {length}", -length)))?;
+    let place = place.ok_or_else(|| call.input_error(2, number, format!("{} to {length}", -length)))?;
     all.insert(place, tensor);
     Ok(sequence(call, all))
 }
@@ -146,7 +148,7 @@ pub(super) fn concat(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let axis = call.int("axis")?.ok_or(NodeError::MissingAttribute { attribute: "axis" })?;
     let mut all = tensors(call, 0)?;
     if all.is_empty() {
-        return Err(value_error("input 0", &"empty", "sequences with elements"));
+        return Err(call.input_error(0, "empty", "sequences with elements"));
     }
     if call.flag("new_axis", false)? {
         let rows = all.iter().map(|&id| call.step("row", op::Unsqueeze { axes: vec![axis] }, &[id]));
@@ -173,13 +175,17 @@ pub(super) fn split(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
                     let whole = vec![part; (size / part) as usize];
                     whole.into_iter().chain([size % part].into_iter().filter(|&rest| rest > 0)).collect()
                 }
-                (_, true) => return Err(value_error("split", &format!("{sizes:?}"), "numbers from 1")),
+                (_, true) => return Err(call.input_error(1, format!("{sizes:?}"), "numbers from 1")),
                 (_, false) => sizes,
             }
         }
     };
     if sizes.len() >= MOST_PARTS {
-        return Err(value_error("split", &format!("into {size} parts"), &format!("less than {MOST_PARTS}")));
+        return Err(call.input_error(
+            0,
+            format!("split into {size} parts"),
+            format!("less than {MOST_PARTS}"),
+        ));
     }
     let name = call.node.outputs.first().cloned().unwrap_or_default();
     let names: Vec<String> =

@@ -173,10 +173,8 @@ pub(super) fn stft(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         [batch, samples] => (batch, samples, 1),
         [batch, samples, parts @ (1 | 2)] => (batch, samples, parts),
         _ => {
-            let found = format!("of shape {shape:?}");
-            let tensor = call.tensor(signal).name.clone();
             let supported = "[batch, length, 1] or [batch, length, 2]";
-            return Err(NodeError::InputValue { index: 0, tensor, found, supported });
+            return Err(call.input_error(0, format!("of shape {shape:?}"), supported));
         }
     };
     let step = call.constant_int(1, WHY)?;

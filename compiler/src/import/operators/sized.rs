@@ -64,9 +64,7 @@ pub(super) fn non_zero(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> 
 pub(super) fn compress(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let (mut input, mut mask, axis) = (call.input(0)?, call.input(1)?, call.int("axis")?);
     if call.ty(mask).dtype != DType::Bool || call.ty(mask).shape.len() != 1 {
-        let found = format!("of type {}", call.ty(mask));
-        let tensor = call.tensor(mask).name.clone();
-        return Err(NodeError::InputValue { index: 1, tensor, found, supported: "a list of booleans" });
+        return Err(call.input_error(1, format!("of type {}", call.ty(mask)), "a list of booleans"));
     }
     if axis.is_none() {
         input = flat(call, input)?;
@@ -97,8 +95,7 @@ pub(super) fn unique(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
         return Err(value_error("axis", &axis, &format!("axes of a tensor of rank {rank}")));
     }
     if shape.contains(&0) {
-        let (found, tensor) = (format!("of shape {shape:?}"), call.tensor(input).name.clone());
-        return Err(NodeError::InputValue { index: 0, tensor, found, supported: "tensors with elements" });
+        return Err(call.input_error(0, format!("of shape {shape:?}"), "tensors with elements"));
     }
     let place = axis.rem_euclid(rank) as usize;
     let count = shape[place];

@@ -7,7 +7,7 @@ use graph::TensorId;
 
 use super::signal::circle;
 use crate::error::NodeError;
-use crate::import::call::{Call, value_error};
+use crate::import::call::Call;
 
 const WHY: &str = "it decides the shape of the output";
 
@@ -23,9 +23,9 @@ const MOST: u64 = 1 << 22;
 
 /// A window. A periodic one lacks the last element of a symmetric one; a symmetric one of one element is 1.
 pub(super) fn window(call: &mut Call<'_>, factors: [f64; 3]) -> Result<Vec<TensorId>, NodeError> {
-    let size = call.constant_int(0, WHY)?;
-    let size = u64::try_from(size).ok().filter(|&size| size <= MOST);
-    let size = size.ok_or_else(|| value_error("size", &"out of range", "0 to 2^22"))?;
+    let found = call.constant_int(0, WHY)?;
+    let size = u64::try_from(found).ok().filter(|&size| size <= MOST);
+    let size = size.ok_or_else(|| call.input_error(0, found, "0 to 2^22"))?;
     let turns = if call.flag("periodic", true)? { size } else { size.saturating_sub(1) };
     let element = |place: u64| match turns {
         0 => 1.0,
@@ -47,25 +47,23 @@ fn as_type(call: &mut Call<'_>, elements: &[f64], shape: &[u64]) -> Result<Vec<T
 /// frequency.
 pub(super) fn mel_weights(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     let mut sizes = [0; 3];
-    for (index, (size, name)) in
-        sizes.iter_mut().zip(["num_mel_bins", "dft_length", "sample_rate"]).enumerate()
-    {
+    for (index, size) in sizes.iter_mut().enumerate() {
         let found = call.constant_int(index, WHY)?;
         *size = u64::try_from(found)
             .ok()
             .filter(|found| (1..=MOST).contains(found))
-            .ok_or_else(|| value_error(name, &found, "1 to 2^22"))?;
+            .ok_or_else(|| call.input_error(index, found, "1 to 2^22"))?;
     }
     let [bands, length, rate] = sizes;
     let rows = length / 2 + 1;
     if bands.saturating_mul(rows) > MOST {
-        return Err(value_error("num_mel_bins", &bands, "at most 2^22 elements of the output"));
+        return Err(call.input_error(0, bands, "at most 2^22 elements of the output"));
     }
     let mut mels = [0.0; 2];
-    for (index, (mel, name)) in (3..).zip(mels.iter_mut().zip(["lower_edge_hertz", "upper_edge_hertz"])) {
+    for (index, mel) in (3..).zip(&mut mels) {
         let found = call.constant_numbers(index, WHY)?.first().map_or(f64::NAN, |&(number, _)| number);
         if !(0.0..=1e9).contains(&found) {
-            return Err(value_error(name, &found, "0 to 10^9"));
+            return Err(call.input_error(index, found, "0 to 10^9"));
         }
         *mel = 2595.0 * log(1.0 + found / 700.0) / std::f64::consts::LN_10;
     }
@@ -79,7 +77,7 @@ pub(super) fn mel_weights(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeErro
     let highest = edges.iter().copied().max().unwrap_or(0);
     if highest >= rows {
         let found = format!("at place {highest} of the transform");
-        return Err(value_error("upper_edge_hertz", &found, &format!("frequencies below place {rows}")));
+        return Err(call.input_error(4, found, format!("frequencies below place {rows}")));
     }
     let mut elements = vec![0.0; (rows * bands) as usize];
     for (band, edge) in edges.windows(3).enumerate() {

@@ -104,7 +104,7 @@ impl Mapping {
                 keys.iter().enumerate().for_each(|(at, key)| _ = places.entry(key).or_insert(at));
                 (x, texts.iter().map(|text| places.get(text).copied()).collect())
             }
-            (Column::Texts(_), None) => return Err(not_text(call, x)),
+            (Column::Texts(_), None) => return Err(not_text(call)),
             (_, Some(_)) => return Err(value_error("keys", &"numbers", "strings, as input 0 is")),
             (keys, None) => {
                 (place(call, x, keys)?, std::iter::once(None).chain((0..keys.len()).map(Some)).collect())
@@ -126,14 +126,13 @@ fn texts_of(column: &Column) -> Vec<String> {
     }
 }
 
-fn not_text(call: &Call<'_>, x: TensorId) -> NodeError {
-    NodeError::InputValue {
-        index: 0,
-        tensor: call.tensor(x).name.clone(),
-        found: "no tensor of strings that are known at compile time".to_owned(),
-        supported: "the classes of a classifier, constants, and what encoders make of them; or replace the strings by \
-                    their numbers before the model",
-    }
+fn not_text(call: &Call<'_>) -> NodeError {
+    call.input_error(
+        0,
+        "no tensor of strings that are known at compile time",
+        "the classes of a classifier, constants, and what encoders make of them; or replace the strings by their \
+         numbers before the model",
+    )
 }
 
 /// Where each element is among keys, counted from 1; 0 if it is none of them.
@@ -146,7 +145,7 @@ fn place(call: &mut Call<'_>, x: TensorId, keys: &Column) -> Result<TensorId, No
         let (key, is_nan) = match keys {
             Column::Floats(values, _) => (transform::float_bytes(dtype, values[at]), values[at].is_nan()),
             Column::Integers(values) => (values[at].to_le_bytes()[..dtype.size() as usize].to_vec(), false),
-            Column::Texts(_) => return Err(not_text(call, x)),
+            Column::Texts(_) => return Err(not_text(call)),
         };
         if is_nan {
             nan.get_or_insert(at as i64 + 1);
@@ -240,7 +239,7 @@ pub(super) fn one_hot(call: &mut Call<'_>) -> Outputs {
     let mut x = call.input(0)?;
     let categories = match call.strings("cats_strings")?.filter(|texts| !texts.is_empty()) {
         Some(categories) => {
-            let known = call.import.texts.get(&x).cloned().ok_or_else(|| not_text(call, x))?;
+            let known = call.import.texts.get(&x).cloned().ok_or_else(|| not_text(call))?;
             let place = |text| categories.iter().position(|category| category == text);
             let places: Vec<i64> =
                 known.iter().map(|text| place(text).map_or(-1, |place| place as i64)).collect();

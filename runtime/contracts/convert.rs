@@ -221,6 +221,16 @@ pub fn error_name(data: &[u8]) -> Option<&'static str> {
         .or_else(|| IModelRegistry::IModelRegistryErrors::name_by_selector(selector))
 }
 
+/// The name of the function that calldata calls, if it is one of our contracts'; otherwise its selector.
+#[must_use]
+pub fn function_name(data: &[u8]) -> String {
+    let Some(&selector) = data.first_chunk() else { return "nothing".to_owned() };
+    let name = IDisputeGame::IDisputeGameCalls::name_by_selector(selector)
+        .or_else(|| IInferenceService::IInferenceServiceCalls::name_by_selector(selector))
+        .or_else(|| IModelRegistry::IModelRegistryCalls::name_by_selector(selector));
+    name.map_or_else(|| Bytes::from(selector).to_string(), str::to_owned)
+}
+
 /// The name of a contract's error and what it means, for people. The meaning is the error's comment in
 /// `Interfaces.sol`.
 #[must_use]
@@ -239,6 +249,15 @@ pub fn error_text(name: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_are_named() {
+        use crate::SolCall as _;
+        assert_eq!(function_name(&IInferenceService::termsCall {}.abi_encode()), "terms");
+        assert_eq!(function_name(&IDisputeGame::gamesOfCall { ids: Vec::new() }.abi_encode()), "gamesOf");
+        assert_eq!(function_name(&[1, 2, 3, 4, 5]), "0x01020304");
+        assert_eq!(function_name(&[]), "nothing");
+    }
 
     #[test]
     fn errors_are_explained() {

@@ -13,8 +13,8 @@ pub use alloy_primitives::{Address, B256, Bytes, U256};
 pub use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
 pub use bindings::*;
 pub use convert::{
-    by_root, calldata, claims_root, error, error_name, error_text, machine, model, model_id, opening,
-    program, program_hash, refusal, request_hash, resume, state, state_hash, stored, word, words,
+    by_root, calldata, claims_root, error, error_name, error_text, function_name, machine, model, model_id,
+    opening, program, program_hash, refusal, request_hash, resume, state, state_hash, stored, word, words,
 };
 use isa::Extensions;
 pub use position::Position;

@@ -4,8 +4,8 @@ use crate::cli::{Key, Network, Wei};
 use crate::failure::Failure;
 use crate::output::read_file;
 use chain::{
-    Act, Deployment, Ether, Fees, Head, KeyError, KeySource, Log, NodeError, PrivateKeySigner, RpcNode, Sent,
-    Store, Wallet, endpoint,
+    Act, Deployment, Ether, Fees, Head, KeyError, KeySource, Log, Node, NodeError, Nodes, PrivateKeySigner,
+    RpcNode, Sent, Store, Wallet, endpoint,
 };
 use contracts::{Address, B256, Bytes, IInferenceService, SolCall, Terms, U256};
 use isa::Extensions;
@@ -19,8 +19,6 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(600);
 /// The maximum size of a deployment file.
 const LONGEST: u64 = 1 << 16;
-/// How many blocks a query for events covers.
-const CHUNK: u64 = 2_000;
 
 /// Runs a future that uses the network.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -32,22 +30,14 @@ pub struct Session {
     /// The contracts.
     pub deployment: Deployment,
     /// The node.
-    pub node: RpcNode,
+    pub node: Nodes,
 }
 
 impl Session {
     /// Connects, and checks that the deployment is on that chain.
     pub async fn open(network: &Network) -> Result<Self, Failure> {
-        let deployment = deployment(network)?;
-        let node = connect(&deployment.rpc).await?;
-        let found = node.block_hash(deployment.block).await.map_err(Failure::from_error)?;
-        if node.chain_id() != deployment.chain_id || found != Some(deployment.block_hash) {
-            return Err(Failure::about(
-                &network.deployment,
-                format!("the deployment is not on the chain of {}", endpoint(&deployment.rpc)),
-            )
-            .hint("a test chain that is started anew is another chain: deploy again, or give the other --deployment"));
-        }
+        let (deployment, node) = nodes(network, TIMEOUT)?;
+        node.head().await.map_err(|error| unreachable(network, &deployment, error))?;
         Ok(Self { deployment, node })
     }
 
@@ -80,11 +70,41 @@ impl Session {
     pub async fn events(&self, contract: Address) -> Result<Vec<Log>, Failure> {
         let (mut from, head, mut logs) = (self.deployment.block, self.head().await?.number, Vec::new());
         while from <= head {
-            let to = head.min(from + CHUNK - 1);
-            logs.extend(self.node.logs(contract, from, to).await.map_err(Failure::from_error)?);
+            let (found, to) = self.node.logs(contract, from, head, 0).await.map_err(Failure::from_error)?;
+            logs.extend(found);
             from = to + 1;
         }
         Ok(logs)
+    }
+}
+
+/// The deployment, and the nodes of its chain. Nothing is asked of them yet.
+pub fn nodes(network: &Network, patience: Duration) -> Result<(Deployment, Nodes), Failure> {
+    let deployment = deployment(network)?;
+    let urls = if network.rpc.is_empty() { vec![deployment.rpc.clone()] } else { network.rpc.clone() };
+    let node = |url: &String| match RpcNode::new(url, patience) {
+        Ok(node) => Ok(Arc::new(node) as Arc<dyn Node>),
+        Err(error) => Err(Failure::new(format!("{}: {error}", endpoint(url)))),
+    };
+    let members = urls.iter().map(node).collect::<Result<_, _>>()?;
+    let anchor = Some((deployment.block, deployment.block_hash));
+    let nodes = Nodes::new(members, deployment.chain_id, anchor, patience);
+    Ok((deployment, nodes))
+}
+
+/// Why no node could be asked.
+pub fn unreachable(network: &Network, deployment: &Deployment, error: NodeError) -> Failure {
+    let urls = if network.rpc.is_empty() { vec![deployment.rpc.clone()] } else { network.rpc.clone() };
+    let shown = urls.iter().map(|url| endpoint(url)).collect::<Vec<_>>().join(", ");
+    match error {
+        NodeError::OtherChain { .. } => Failure::about(
+            &network.deployment,
+            format!("the deployment is not on the chain of {shown}: {error}"),
+        )
+        .hint("a test chain that is started anew is another chain: deploy again, or give the other --deployment"),
+        NodeError::Transport { .. } => Failure::new(format!("{shown}: {error}"))
+            .hint("is the node running? `opml devnet` starts one"),
+        error => Failure::new(format!("{shown}: {error}")),
     }
 }
 
@@ -93,17 +113,12 @@ pub fn deployment(network: &Network) -> Result<Deployment, Failure> {
     let path = &network.deployment;
     let hint = "`opml devnet` and `opml deploy` write such a file; --deployment FILE says where it is";
     let json = read_file(path, LONGEST).map_err(|failure| failure.hint(hint))?;
-    let mut deployment =
-        Deployment::from_json(&json).map_err(|error| Failure::about(path, error).hint(hint))?;
-    if let Some(rpc) = &network.rpc {
-        deployment.rpc.clone_from(rpc);
-    }
-    Ok(deployment)
+    Deployment::from_json(&json).map_err(|error| Failure::about(path, error).hint(hint))
 }
 
 /// Connects to a node.
-pub async fn connect(rpc: &str) -> Result<RpcNode, Failure> {
-    RpcNode::connect(rpc, TIMEOUT).await.map_err(|error| match error {
+pub async fn connect(rpc: &str) -> Result<Nodes, Failure> {
+    Nodes::connect(rpc, TIMEOUT).await.map_err(|error| match error {
         NodeError::Transport { .. } => Failure::new(format!("{}: {error}", endpoint(rpc)))
             .hint("is the node running? `opml devnet` starts one"),
         error => Failure::new(format!("{}: {error}", endpoint(rpc))),
@@ -142,7 +157,7 @@ pub fn ask_secret(question: &str) -> Result<String, Failure> {
 /// A key that sends transactions one by one and waits for each.
 pub struct Sender {
     wallet: Wallet,
-    node: RpcNode,
+    node: Nodes,
 }
 
 /// A transaction that was mined and succeeded.
@@ -157,7 +172,7 @@ pub struct Receipt {
 
 impl Sender {
     /// The wallet of the key.
-    pub fn new(signer: PrivateKeySigner, node: &RpcNode) -> Result<Self, Failure> {
+    pub fn new(signer: PrivateKeySigner, node: &Nodes) -> Result<Self, Failure> {
         let store = Arc::new(Store::in_memory().map_err(Failure::from_error)?);
         let wallet =
             Wallet::open(signer, node.clone(), store, Fees::default()).map_err(Failure::from_error)?;
@@ -196,6 +211,7 @@ impl Sender {
             data: Bytes::from(data),
             deadline: None,
             stake: 0,
+            gas: 0,
         };
         let head = self.node.head().await.map_err(Failure::from_error)?;
         self.wallet.submit(act, &head).await.map_err(Failure::from_error)?;
@@ -210,7 +226,9 @@ impl Sender {
             if !mined.sent.success {
                 return Err(Failure::new(format!("{what}: transaction {} was reverted", mined.hash)));
             }
-            let (created, logs) = self.node.effects(mined.hash).await.map_err(Failure::from_error)?;
+            let receipt = self.node.receipt(mined.hash).await.map_err(Failure::from_error)?;
+            let missing = || Failure::new(format!("{what}: the node has no receipt of the transaction"));
+            let chain::Receipt { created, logs, .. } = receipt.ok_or_else(missing)?;
             // The same action may be repeated.
             self.wallet = self.wallet.fresh().map_err(Failure::from_error)?;
             return Ok(Receipt { sent: mined.sent, created, logs });

@@ -166,10 +166,10 @@ impl Net {
         self.node(async |node| node.raw(method, params).await)
     }
 
-    fn node<T>(&self, question: impl AsyncFnOnce(chain::RpcNode) -> Result<T, chain::NodeError>) -> T {
+    fn node<T>(&self, question: impl AsyncFnOnce(chain::Nodes) -> Result<T, chain::NodeError>) -> T {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            let node = chain::RpcNode::connect(&self.rpc, Duration::from_secs(10)).await.expect("a node");
+            let node = chain::Nodes::connect(&self.rpc, Duration::from_secs(10)).await.expect("a node");
             question(node).await.expect("an answer")
         })
     }

@@ -115,17 +115,17 @@ impl Chain {
     }
 
     /// A node's response; `None` if it doesn't answer.
-    fn node<T>(&self, question: impl AsyncFnOnce(chain::RpcNode) -> Option<T>) -> Option<T> {
+    fn node<T>(&self, question: impl AsyncFnOnce(chain::Nodes) -> Option<T>) -> Option<T> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            question(chain::RpcNode::connect(&self.1, Duration::from_secs(10)).await.ok()?).await
+            question(chain::Nodes::connect(&self.1, Duration::from_secs(10)).await.ok()?).await
         })
     }
 
     /// The terms of the service of a deployment.
     fn terms(&self, deployment: &[u8]) -> contracts::Terms {
         let service = chain::Deployment::from_json(deployment).expect("a deployment").service;
-        let ask = async |node: chain::RpcNode| {
+        let ask = async |node: chain::Nodes| {
             let head = node.head().await.ok()?;
             node.call(service, &contracts::IInferenceService::termsCall {}, head.hash).await.ok()
         };

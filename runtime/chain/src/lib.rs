@@ -1,9 +1,9 @@
 //! An Ethereum node, a key and its transactions, as players need them.
 //!
-//! [`RpcNode`] queries or sends once; its caller tries again at the next poll. [`Wallet`] makes sure that
-//! what was sent is mined. It keeps every transaction until it is buried under more blocks, sends it again
-//! when a node has forgotten it, and raises its fees when it waits. [`Store`] is the file that lets players
-//! survive a crash.
+//! A [`Node`] answers one [`Question`] at a time; [`RpcNode`] is one that is reached over JSON-RPC. [`Nodes`]
+//! are several used as one: they try again, and one after the other. [`Wallet`] makes sure that what was sent
+//! is mined. It keeps every transaction until it is buried under more blocks, sends it again when a node has
+//! forgotten it, and raises its fees when it waits. [`Store`] is the file that lets players survive a crash.
 
 mod amount;
 mod deployment;
@@ -11,6 +11,8 @@ mod fees;
 mod key;
 mod keystore;
 mod node;
+mod nodes;
+mod question;
 mod store;
 mod wallet;
 
@@ -22,6 +24,8 @@ pub use deployment::{Deployment, DeploymentError};
 pub use fees::{Bid, Fees, GWEI, bid, raise};
 pub use key::{KeyError, KeySource};
 pub use keystore::create_keystore;
-pub use node::{Event, Head, NodeError, RpcNode, Sent, endpoint};
+pub use node::{Event, NodeError, RpcNode, endpoint};
+pub use nodes::Nodes;
+pub use question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
 pub use store::{Store, StoreError};
 pub use wallet::{Act, MOST_BYTES, Mined, Wallet, WalletError};

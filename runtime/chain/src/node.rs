@@ -1,35 +1,24 @@
-//! A node, queried over JSON-RPC.
+//! A node, asked over JSON-RPC.
 
+use crate::question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
 use alloy::consensus::BlockHeader as _;
 use alloy::eips::BlockId;
 use alloy::network::BlockResponse as _;
-use alloy::primitives::{Address, B256, Bytes, TxHash, TxKind, U256};
+use alloy::primitives::{Address, Bytes, TxKind, U256};
 use alloy::providers::{DynProvider, Provider as _, ProviderBuilder};
 use alloy::rpc::types::{BlockNumberOrTag, Filter, Log, TransactionInput, TransactionRequest};
-use alloy::sol_types::{SolCall, SolEvent};
+use alloy::sol_types::SolEvent;
 use alloy::transports::http::reqwest::{Client, Url};
 use alloy::transports::{HttpError, RpcError, TransportError, TransportErrorKind};
 use std::time::Duration;
 use thiserror::Error;
 
-/// A node of a chain.
+/// A node that is asked over JSON-RPC.
 #[derive(Debug, Clone)]
 pub struct RpcNode {
     provider: DynProvider,
-    chain_id: u64,
-}
-
-/// The last block of the chain, as one response of the node reports it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// Its number.
-    pub number: u64,
-    /// Its hash.
-    pub hash: B256,
-    /// Its time, in seconds since 1970.
-    pub time: u64,
-    /// Its base fee, in wei per unit of gas.
-    pub base_fee: u128,
+    /// The scheme and host of its URL.
+    name: String,
 }
 
 /// An event and its block.
@@ -39,19 +28,6 @@ pub struct Event<E> {
     pub data: E,
     /// The block that it is in.
     pub block: u64,
-}
-
-/// The outcome of a mined transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent {
-    /// The block that it is in.
-    pub block: u64,
-    /// Whether it succeeded; otherwise it was reverted.
-    pub success: bool,
-    /// The gas that it used.
-    pub gas: u64,
-    /// What that gas cost, in wei.
-    pub cost: U256,
 }
 
 /// Why a query failed. No message shows more of a URL than its scheme and host: the rest may contain an
@@ -101,6 +77,24 @@ pub enum NodeError {
     /// The node doesn't have the requested data.
     #[error("the node has no {0}")]
     Missing(&'static str),
+    /// The node belongs to another chain.
+    #[error("{name} is a node of another chain: {reason}")]
+    OtherChain {
+        /// The node.
+        name: String,
+        /// How that shows.
+        reason: String,
+    },
+    /// Two nodes answer differently.
+    #[error("cannot {what}: {first} and {second} answer differently")]
+    Disagree {
+        /// The query.
+        what: String,
+        /// The first node.
+        first: String,
+        /// The second one.
+        second: String,
+    },
 }
 
 impl NodeError {
@@ -210,8 +204,8 @@ fn choose_cryptography() {
 }
 
 impl RpcNode {
-    /// Connects to a node. Every query must be answered within `timeout`.
-    pub async fn connect(url: &str, timeout: Duration) -> Result<Self, NodeError> {
+    /// A node whose URL this is. Nothing is asked of it yet; every query will have to be answered within `timeout`.
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, NodeError> {
         let bad = |reason: String| NodeError::Url { url: endpoint(url), reason };
         let parsed: Url = url.parse().map_err(|error| bad(format!("{error}")))?;
         match parsed.scheme() {
@@ -224,117 +218,94 @@ impl RpcNode {
         choose_cryptography();
         let client = Client::builder().timeout(timeout).build().map_err(|error| bad(error.to_string()))?;
         let provider = ProviderBuilder::default().connect_reqwest(client, parsed).erased();
-        let chain_id = provider.get_chain_id().await.map_err(failed("get the chain's ID"))?;
-        Ok(Self { provider, chain_id })
+        Ok(Self { provider, name: endpoint(url) })
     }
 
-    /// The chain's ID.
-    #[must_use]
-    pub fn chain_id(&self) -> u64 {
-        self.chain_id
+    async fn ask(&self, question: Question) -> Result<Reply, NodeError> {
+        let (node, what) = (&self.provider, question.what());
+        metrics::counter!("opml_rpc_calls_total").increment(1);
+        Ok(match question {
+            Question::Chain => Reply::Number(node.get_chain_id().await.map_err(failed(what))?),
+            Question::Head => {
+                let block = node.get_block(BlockId::latest()).await.map_err(failed(what))?;
+                let block = block.ok_or(NodeError::Missing("last block"))?;
+                let header = block.header();
+                Reply::Head(Head {
+                    number: header.number(),
+                    hash: header.hash,
+                    parent: header.parent_hash(),
+                    time: header.timestamp(),
+                    base_fee: header.base_fee_per_gas().unwrap_or(0).into(),
+                })
+            }
+            Question::Block(number) => {
+                let block = node.get_block(BlockId::number(number)).await.map_err(failed(what))?;
+                Reply::Hash(block.map(|block| block.header.hash))
+            }
+            Question::Call { to, data, at } => {
+                let at = match at {
+                    At::Hash(hash) => BlockId::hash(hash),
+                    At::Latest => BlockId::latest(),
+                };
+                let request = transaction(None, Some(to), data, U256::ZERO);
+                Reply::Bytes(node.call(request).block(at).await.map_err(failed(what))?)
+            }
+            Question::Logs { address, from, to } => {
+                let filter = Filter::new().address(address).from_block(from).to_block(to);
+                Reply::Logs(node.get_logs(&filter).await.map_err(failed(what))?)
+            }
+            Question::BlockLogs { address, block } => {
+                let receipts = node.get_block_receipts(BlockId::number(block)).await.map_err(failed(what))?;
+                let receipts = receipts.ok_or(NodeError::Missing("receipts of the block"))?;
+                let logs = receipts.iter().flat_map(|receipt| receipt.inner.logs());
+                Reply::Logs(logs.filter(|log| log.address() == address).cloned().collect())
+            }
+            Question::Nonce(account) => {
+                let count = node.get_transaction_count(account).block_id(BlockNumberOrTag::Latest.into());
+                Reply::Number(count.await.map_err(failed(what))?)
+            }
+            Question::Balance(account) => Reply::Wei(node.get_balance(account).await.map_err(failed(what))?),
+            Question::HasCode(account) => {
+                Reply::Truth(!node.get_code_at(account).await.map_err(failed(what))?.is_empty())
+            }
+            Question::Tip => {
+                Reply::Wei(U256::from(node.get_max_priority_fee_per_gas().await.map_err(failed(what))?))
+            }
+            Question::Estimate { from, to, data, value } => {
+                let request = transaction(Some(from), to, data, value);
+                Reply::Number(node.estimate_gas(request).await.map_err(failed(what))?)
+            }
+            Question::Send(raw) => {
+                let _ = node.send_raw_transaction(&raw).await.map_err(failed(what))?;
+                Reply::Done
+            }
+            Question::Knows(hash) => {
+                Reply::Truth(node.get_transaction_by_hash(hash).await.map_err(failed(what))?.is_some())
+            }
+            Question::Receipt(hash) => {
+                let receipt = node.get_transaction_receipt(hash).await.map_err(failed(what))?;
+                Reply::Receipt(receipt.and_then(|receipt| {
+                    let cost = U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
+                    let (success, gas) = (receipt.status(), receipt.gas_used);
+                    let sent = Sent { block: receipt.block_number?, success, gas, cost };
+                    let (created, logs) = (receipt.contract_address, receipt.inner.logs().to_vec());
+                    Some(Box::new(Receipt { sent, created, logs }))
+                }))
+            }
+            Question::Other { method, params } => {
+                Reply::Json(node.raw_request(method.into(), params).await.map_err(failed(what))?)
+            }
+        })
+    }
+}
+
+impl Node for RpcNode {
+    fn answer(&self, question: Question) -> Answering<'_> {
+        Box::pin(self.ask(question))
     }
 
-    /// The last block.
-    pub async fn head(&self) -> Result<Head, NodeError> {
-        let block = self.provider.get_block(BlockId::latest()).await.map_err(failed("get the last block"))?;
-        let block = block.ok_or(NodeError::Missing("last block"))?;
-        let header = block.header();
-        let base_fee = header.base_fee_per_gas().unwrap_or(0).into();
-        Ok(Head { number: header.number(), hash: header.hash, time: header.timestamp(), base_fee })
-    }
-
-    /// The hash of a block; `None` if there is no such block yet.
-    pub async fn block_hash(&self, number: u64) -> Result<Option<B256>, NodeError> {
-        let block = self
-            .provider
-            .get_block(BlockId::number(number))
-            .await
-            .map_err(failed(format!("get block {number}")))?;
-        Ok(block.map(|block| block.header.hash))
-    }
-
-    /// Calls a view function of a contract, as of a block.
-    pub async fn call<C: SolCall>(&self, to: Address, call: &C, at: B256) -> Result<C::Return, NodeError> {
-        let what = || format!("call {}", C::SIGNATURE);
-        let request = transaction(None, Some(to), call.abi_encode().into(), U256::ZERO);
-        let bytes = self.provider.call(request).block(BlockId::hash(at)).await.map_err(failed(what()))?;
-        C::abi_decode_returns(&bytes)
-            .map_err(|error| NodeError::Transport { what: what(), reason: error.to_string() })
-    }
-
-    /// The gas that a transaction would use now. Fails if it would be reverted.
-    pub async fn estimate(
-        &self,
-        from: Address,
-        to: Option<Address>,
-        data: Bytes,
-        value: U256,
-    ) -> Result<u64, NodeError> {
-        let request = transaction(Some(from), to, data, value);
-        self.provider.estimate_gas(request).await.map_err(failed("estimate the gas"))
-    }
-
-    /// The events of a contract in the blocks `from` to `to`.
-    pub async fn logs(&self, address: Address, from: u64, to: u64) -> Result<Vec<Log>, NodeError> {
-        let filter = Filter::new().address(address).from_block(from).to_block(to);
-        self.provider.get_logs(&filter).await.map_err(failed("get events"))
-    }
-
-    /// How many transactions of an account have been mined: the next free nonce.
-    pub async fn nonce(&self, account: Address) -> Result<u64, NodeError> {
-        let count = self.provider.get_transaction_count(account).block_id(BlockNumberOrTag::Latest.into());
-        count.await.map_err(failed("get the account's nonce"))
-    }
-
-    /// An account's balance, in wei.
-    pub async fn balance(&self, account: Address) -> Result<U256, NodeError> {
-        self.provider.get_balance(account).await.map_err(failed("get the account's balance"))
-    }
-
-    /// Whether there is a contract at an address.
-    pub async fn has_code(&self, account: Address) -> Result<bool, NodeError> {
-        Ok(!self.provider.get_code_at(account).await.map_err(failed("get the contract's code"))?.is_empty())
-    }
-
-    /// Sends a signed transaction.
-    pub async fn send(&self, raw: &[u8]) -> Result<(), NodeError> {
-        self.provider.send_raw_transaction(raw).await.map(|_| ()).map_err(failed("send a transaction"))
-    }
-
-    /// Whether the node has a transaction, mined or not.
-    pub async fn knows(&self, hash: TxHash) -> Result<bool, NodeError> {
-        let found = self.provider.get_transaction_by_hash(hash).await;
-        Ok(found.map_err(failed("get a transaction"))?.is_some())
-    }
-
-    /// The outcome of a transaction; `None` if it isn't mined.
-    pub async fn receipt(&self, hash: TxHash) -> Result<Option<Sent>, NodeError> {
-        let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("get a receipt"))?;
-        Ok(receipt.and_then(|receipt| {
-            let cost = U256::from(receipt.gas_used) * U256::from(receipt.effective_gas_price);
-            Some(Sent {
-                block: receipt.block_number?,
-                success: receipt.status(),
-                gas: receipt.gas_used,
-                cost,
-            })
-        }))
-    }
-
-    /// The contract that a mined transaction deployed, and its events.
-    pub async fn effects(&self, hash: TxHash) -> Result<(Option<Address>, Vec<Log>), NodeError> {
-        let receipt = self.provider.get_transaction_receipt(hash).await.map_err(failed("get a receipt"))?;
-        let receipt = receipt.ok_or(NodeError::Missing("receipt of the transaction"))?;
-        Ok((receipt.contract_address, receipt.inner.logs().to_vec()))
-    }
-
-    /// Calls any other JSON-RPC method.
-    pub async fn raw(
-        &self,
-        method: &'static str,
-        params: serde_json::Value,
-    ) -> Result<serde_json::Value, NodeError> {
-        self.provider.raw_request(method.into(), params).await.map_err(failed(format!("call {method}")))
+    fn name(&self) -> String {
+        self.name.clone()
     }
 }
 
@@ -361,6 +332,7 @@ fn transaction(from: Option<Address>, to: Option<Address>, data: Bytes, value: U
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Nodes;
     use std::io::{Read as _, Write as _};
 
     #[test]
@@ -393,7 +365,8 @@ mod tests {
             stream.write_all(answer.as_bytes()).expect("an answer");
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let error = runtime.block_on(RpcNode::connect(&url, Duration::from_secs(5))).expect_err("not a node");
+        let node = RpcNode::new(&url, Duration::from_secs(5)).expect("a URL");
+        let error = runtime.block_on(node.answer(Question::Chain)).expect_err("not a node");
         server.join().expect("the server ends");
         error
     }
@@ -418,7 +391,7 @@ mod tests {
     fn what_stops_a_connection_is_named_without_the_key() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let connect =
-            |url| runtime.block_on(RpcNode::connect(url, Duration::from_secs(2))).expect_err(url).to_string();
+            |url| runtime.block_on(Nodes::connect(url, Duration::from_secs(2))).expect_err(url).to_string();
         let refused = connect("http://127.0.0.1:9/v3/secret");
         assert!(
             refused.contains("cannot get the chain's ID") && refused.contains("http://127.0.0.1:9"),

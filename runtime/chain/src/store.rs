@@ -124,6 +124,13 @@ impl Store {
         Self::opened_by(move || Ok(Database::builder().create_with_backend(backend())?))
     }
 
+    /// A store on anything that keeps bytes, for tests: `backend` is asked again after an I/O error.
+    pub fn on<B: redb::StorageBackend>(
+        backend: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        Self::opened_by(move || Ok(Database::builder().create_with_backend(backend())?))
+    }
+
     fn opened_by(
         open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
@@ -180,6 +187,22 @@ impl Store {
             Ok((name, value))
         };
         found.into_iter().map(decoded).collect()
+    }
+
+    /// The names that begin with `prefix`, in their order.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(TABLE)?;
+            let mut found = Vec::new();
+            for entry in table.range(prefix..)? {
+                let (name, _) = entry?;
+                if !name.value().starts_with(prefix) {
+                    break;
+                }
+                found.push(name.value().to_owned());
+            }
+            Ok(found)
+        })
     }
 
     /// Writes all entries or none: bytes under a name, or `None` to remove the name. They are on disk when

@@ -6,7 +6,9 @@
 
 use crate::amount::Ether;
 use crate::fees::{Bid, Fees, GWEI, bid, raise};
-use crate::node::{Head, NodeError, RpcNode, Sent};
+use crate::node::NodeError;
+use crate::nodes::Nodes;
+use crate::question::{Head, Receipt, Sent};
 use crate::store::{Store, StoreError, encode};
 use alloy::consensus::{SignableTransaction as _, TxEip1559};
 use alloy::eips::eip2718::Encodable2718 as _;
@@ -14,12 +16,12 @@ use alloy::network::TxSignerSync as _;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use alloy::signers::local::PrivateKeySigner;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use thiserror::Error;
 
 /// How many blocks must follow a transaction's block before the wallet forgets it.
-const BURIED: u64 = 12;
+const BURIED: u64 = 64;
 /// How many seconds of chain time a transaction waits before its fees are raised.
 const PATIENCE: u64 = 24;
 /// The most gas that a transaction may use (EIP-7825).
@@ -45,6 +47,9 @@ pub struct Act {
     pub deadline: Option<u64>,
     /// The loss if it is mined later, in wei.
     pub stake: u128,
+    /// The most gas that it can need; zero if that isn't known.
+    #[serde(default)]
+    pub gas: u64,
 }
 
 /// A transaction in flight.
@@ -61,8 +66,14 @@ struct Pending {
     begun: u64,
     /// When the current version was sent.
     sent: u64,
-    /// Whether its outcome was reported.
-    reported: bool,
+    /// The block that it was mined in.
+    mined: Option<u64>,
+    /// Whether every node refused the current version.
+    #[serde(default)]
+    refused: bool,
+    /// Since when its nonce seems to be used, though no version of it was mined.
+    #[serde(skip)]
+    lost: Option<Doubt>,
 }
 
 impl Pending {
@@ -89,7 +100,7 @@ pub struct Mined {
 pub enum WalletError {
     /// The node failed.
     #[error(transparent)]
-    RpcNode(#[from] NodeError),
+    Node(#[from] NodeError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -136,17 +147,42 @@ pub enum WalletError {
 #[derive(Debug)]
 pub struct Wallet {
     signer: PrivateKeySigner,
-    node: RpcNode,
+    node: Nodes,
     store: Arc<Store>,
     fees: Fees,
     pending: BTreeMap<u64, Pending>,
+    /// Of acts that ran out of gas: how much they get next time.
+    thirsty: HashMap<String, u64>,
+    /// Nonces below the first waiting one that nobody has used, and since when. A single such answer may be wrong.
+    gap: Option<Doubt>,
+}
+
+/// Something that is believed only if it stays so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Doubt {
+    /// When it was first seen, in chain time.
+    since: u64,
+    /// How often it was seen.
+    seen: u32,
+}
+
+impl Doubt {
+    /// The same, seen once more.
+    fn again(doubt: Option<Self>, now: u64) -> Self {
+        doubt.map_or(Self { since: now, seen: 1 }, |old| Self { seen: old.seen.saturating_add(1), ..old })
+    }
+
+    /// Whether it was seen in several looks at several blocks.
+    fn is_over(&self, now: u64) -> bool {
+        self.seen >= 3 && now > self.since
+    }
 }
 
 impl Wallet {
     /// The wallet of a key, with the transactions that the store has in flight.
     pub fn open(
         signer: PrivateKeySigner,
-        node: RpcNode,
+        node: Nodes,
         store: Arc<Store>,
         fees: Fees,
     ) -> Result<Self, WalletError> {
@@ -156,7 +192,7 @@ impl Wallet {
             Ok((nonce.ok_or(StoreError::Entry { name, reason })?, pending))
         };
         let pending = store.scan(PREFIX)?.into_iter().map(parsed).collect::<Result<_, StoreError>>()?;
-        Ok(Self { signer, node, store, fees, pending })
+        Ok(Self { signer, node, store, fees, pending, thirsty: HashMap::new(), gap: None })
     }
 
     /// The same key with an empty store in memory, for use once nothing is in flight any more.
@@ -180,12 +216,21 @@ impl Wallet {
     /// The number of transactions that aren't mined yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.pending.values().filter(|pending| !pending.reported).count()
+        self.pending.values().filter(|pending| pending.mined.is_none()).count()
+    }
+
+    /// What everything that isn't mined yet may cost, in wei.
+    #[must_use]
+    pub fn committed(&self) -> U256 {
+        let waiting = self.pending.values().filter(|pending| pending.mined.is_none());
+        waiting
+            .map(|pending| cost(&pending.act, pending.gas, pending.bid))
+            .fold(U256::ZERO, U256::saturating_add)
     }
 
     /// Signs an act and sends it, unless it is in flight. An act that the contract would refuse is not sent.
     pub async fn submit(&mut self, act: Act, head: &Head) -> Result<(), WalletError> {
-        if self.pending.values().any(|pending| pending.act.name == act.name) {
+        if self.is_in_flight(&act.name).await? {
             return Ok(());
         }
         let account = self.address();
@@ -195,66 +240,158 @@ impl Wallet {
         if balance < act.value {
             return Err(funds(act.about, act.value));
         }
-        let estimate = self.node.estimate(account, act.to, act.data.clone(), act.value).await?;
-        // The act may cost more in a later block.
-        let gas = estimate.saturating_add(estimate / 4).min(MOST_GAS);
-        if estimate > MOST_GAS {
-            return Err(WalletError::Gas { about: act.about, gas: estimate });
-        }
+        let gas = self.gas(&act).await?;
         let mined = self.node.nonce(account).await?;
         let nonce =
             self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
-        let bid = bid(&self.fees, head.base_fee, gas, act.stake, false);
+        let fees = self.market().await;
+        let bid = bid(&fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
         // A transaction that no node would accept must not get a nonce: everything after it would wait for
         // ever.
         if raw.len() > MOST_BYTES {
             return Err(WalletError::Size { about: act.about, bytes: raw.len() });
         }
-        let cost =
-            |act: &Act, gas, bid: Bid| act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee));
-        let before =
-            self.pending.range(mined..).map(|(_, pending)| cost(&pending.act, pending.gas, pending.bid));
-        let needed = before.fold(cost(&act, gas, bid), U256::saturating_add);
+        let needed = self.committed().saturating_add(cost(&act, gas, bid));
         if balance < needed {
             return Err(funds(act.about, needed));
         }
-        let (begun, sent, hashes, reported) = (head.time, head.time, vec![hash], false);
         let (eth, gwei) = (Ether(act.value), gwei(bid.max_fee));
         tracing::info!(act = act.about, nonce, %eth, gas, gwei, transaction = %hash, "sending a transaction");
-        self.keep(nonce, Pending { act, gas, bid, hashes, raw: raw.clone(), begun, sent, reported })?;
-        self.send(&raw).await
+        let (begun, sent, hashes) = (head.time, head.time, vec![hash]);
+        let new =
+            Pending { act, gas, bid, hashes, raw, begun, sent, mined: None, refused: false, lost: None };
+        self.keep(nonce, new)?;
+        self.send(nonce).await
+    }
+
+    /// Whether an act of this name is in flight, or was mined and has succeeded. A reorganization may have made
+    /// one fail that had succeeded, so of those the node is asked again.
+    async fn is_in_flight(&mut self, name: &str) -> Result<bool, WalletError> {
+        let found = self.pending.iter().find(|(_, pending)| pending.act.name == name);
+        let Some((&nonce, pending)) = found else { return Ok(false) };
+        if pending.mined.is_none() {
+            return Ok(true);
+        }
+        for &hash in &pending.hashes {
+            match self.node.receipt(hash).await? {
+                Some(receipt) if receipt.sent.success => return Ok(true),
+                Some(_) => {
+                    self.forget(nonce)?;
+                    return Ok(false);
+                }
+                None => {}
+            }
+        }
+        // It is undone: the next look at the account's nonce tells.
+        Ok(true)
+    }
+
+    /// How much gas an act gets: more than the estimate, since it may cost more in a later block. What the act is
+    /// known to need at most is taken if the node can't tell, or says what can't be.
+    async fn gas(&self, act: &Act) -> Result<u64, WalletError> {
+        let estimate = self.node.estimate(self.address(), act.to, act.data.clone(), act.value).await;
+        let gas = match estimate {
+            Ok(estimate) if estimate > MOST_GAS => {
+                return Err(WalletError::Gas { about: act.about.clone(), gas: estimate });
+            }
+            Ok(estimate) if estimate >= least_gas(act) => estimate.saturating_add(estimate / 4),
+            Ok(_) if act.gas > 0 => act.gas,
+            Ok(estimate) => {
+                let reason =
+                    format!("the node says {estimate} gas, less than any transaction with this data");
+                return Err(NodeError::Transport { what: "estimate the gas".to_owned(), reason }.into());
+            }
+            Err(error @ NodeError::Reverted { .. }) => return Err(error.into()),
+            Err(error) if act.gas == 0 => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(act = act.about, gas = act.gas, %error, "sending it with the most gas that it can need");
+                act.gas
+            }
+        };
+        Ok(gas.max(self.thirsty.get(&act.name).copied().unwrap_or_default()).min(MOST_GAS))
+    }
+
+    /// What to offer, with the tip that others offer if that is more, and no more than a quarter of the cap.
+    async fn market(&self) -> Fees {
+        let usual = self.node.tip().await.unwrap_or_default().min(self.fees.cap / 4);
+        Fees { tip: self.fees.tip.max(usual), ..self.fees }
     }
 
     /// Maintains everything in flight: forgets what is buried, sends again what the node has lost, and raises
-    /// the fees of what waits. Returns what was mined since the last call.
+    /// the fees of what waits. Returns what was mined since the last call. Asks nothing if nothing is in flight.
     pub async fn tend(&mut self, head: &Head) -> Result<Vec<Mined>, WalletError> {
-        let mined = self.node.nonce(self.address()).await?;
         let mut news = Vec::new();
-        for nonce in self.pending.keys().copied().collect::<Vec<_>>() {
-            if nonce < mined {
-                news.extend(self.take_receipt(nonce, head).await?);
-            } else {
-                self.push(nonce, head).await?;
-            }
-        }
         metrics::gauge!("opml_transactions_waiting").set(self.waiting() as f64);
-        Ok(news)
+        if self.pending.is_empty() {
+            return Ok(news);
+        }
+        let mined = self.node.nonce(self.address()).await?;
+        self.close_gap(mined, head)?;
+        let mut failure = None;
+        for nonce in self.pending.keys().copied().collect::<Vec<_>>() {
+            // One that fails doesn't hold up the others.
+            let done = match nonce < mined {
+                true => self.take_receipt(nonce, head).await.map(|found| news.extend(found)),
+                false => self.push(nonce, head).await,
+            };
+            failure = failure.or(done.err());
+        }
+        if !self.pending.is_empty() {
+            metrics::gauge!("opml_transactions_waiting").set(self.waiting() as f64);
+        }
+        match failure {
+            Some(error) if news.is_empty() => Err(error),
+            Some(error) => {
+                tracing::warn!(%error, "cannot look after all transactions in flight");
+                Ok(news)
+            }
+            None => Ok(news),
+        }
+    }
+
+    /// Gives what waits the nonces that come next, if it has waited for others for some time that nobody uses: a
+    /// reorganization has undone what was forgotten, or a node once said a nonce that was too high.
+    fn close_gap(&mut self, mined: u64, head: &Head) -> Result<(), WalletError> {
+        let first = self.pending.iter().find(|(_, pending)| pending.mined.is_none()).map(|(&nonce, _)| nonce);
+        let Some(first) = first.filter(|&first| first > mined && !self.pending.contains_key(&mined)) else {
+            self.gap = None;
+            return Ok(());
+        };
+        let doubt = Doubt::again(self.gap, head.time);
+        self.gap = Some(doubt);
+        if !doubt.is_over(head.time) {
+            return Ok(());
+        }
+        self.gap = None;
+        tracing::warn!(from = first, to = mined, "nothing uses the nonces between: signing what waits anew");
+        let taken: Vec<u64> = self.pending.range(..first).map(|(&nonce, _)| nonce).collect();
+        let free = (mined..).filter(|nonce| !taken.contains(nonce));
+        let waiting: Vec<u64> = self.pending.range(first..).map(|(&nonce, _)| nonce).collect();
+        for (old, new) in waiting.into_iter().zip(free) {
+            let Some(pending) = self.pending.get(&old).cloned() else { continue };
+            let (hash, raw) = self.sign(&pending.act, new, pending.gas, pending.bid)?;
+            let pending =
+                Pending { hashes: vec![hash], raw, refused: true, lost: None, mined: None, ..pending };
+            let bytes = encode(&key(new), &pending)?;
+            self.store.write(&[(key(old), None), (key(new), Some(bytes))])?;
+            self.pending.remove(&old);
+            self.pending.insert(new, pending);
+        }
+        Ok(())
     }
 
     /// Finds the transaction that used a nonce.
     async fn take_receipt(&mut self, nonce: u64, head: &Head) -> Result<Option<Mined>, WalletError> {
         let Some(pending) = self.pending.get(&nonce).cloned() else { return Ok(None) };
-        for &hash in &pending.hashes {
-            let Some(sent) = self.node.receipt(hash).await? else { continue };
-            // A reverted act may be needed again at once. Any other must not be sent again after a
-            // reorganization.
-            if head.number >= sent.block.saturating_add(BURIED) || !sent.success {
+        if let Some(block) = pending.mined {
+            if head.number >= block.saturating_add(BURIED) {
                 self.forget(nonce)?;
             }
-            if pending.reported {
-                return Ok(None);
-            }
+            return Ok(None);
+        }
+        for &hash in &pending.hashes {
+            let Some(Receipt { sent, .. }) = self.node.receipt(hash).await? else { continue };
             let name = pending.act.name.clone();
             let status = if sent.success { "success" } else { "reverted" };
             metrics::counter!("opml_transactions_total", "status" => status).increment(1);
@@ -262,21 +399,31 @@ impl Wallet {
             let (act, block, gas, eth) = (&pending.act.about, sent.block, sent.gas, Ether(sent.cost));
             if sent.success {
                 tracing::info!(act, nonce, block, gas, %eth, "the transaction was mined");
+                // It must not be sent again after a reorganization, unless that undoes it.
+                self.keep(nonce, Pending { mined: Some(block), lost: None, ..pending })?;
             } else {
                 tracing::warn!(act, nonce, block, gas, %eth, transaction = %hash, "the transaction was reverted");
-            }
-            if self.pending.contains_key(&nonce) {
-                self.keep(nonce, Pending { reported: true, ..pending })?;
+                // If it is still due, it is sent again at once; with more gas, if it had too little.
+                if gas >= pending.gas - pending.gas / 50 {
+                    self.thirsty.insert(name.clone(), pending.gas.saturating_mul(2).min(MOST_GAS));
+                }
+                self.forget(nonce)?;
             }
             return Ok(Some(Mined { name, hash, sent }));
         }
-        // The key was used by another program. The state of the chain says whether the act is still needed.
-        tracing::warn!(
-            act = pending.act.about,
-            nonce,
-            "another program used this key and took the nonce; use one key per player"
-        );
-        self.forget(nonce)?;
+        // Either the node is wrong about the nonce or doesn't have the receipt yet, or another program used the key.
+        // In that case the state of the chain says whether the act is still needed.
+        let doubt = Doubt::again(pending.lost, head.time);
+        if doubt.is_over(head.time) {
+            tracing::warn!(
+                act = pending.act.about,
+                nonce,
+                "another program used this key and took the nonce; use one key per player"
+            );
+            self.forget(nonce)?;
+        } else if let Some(pending) = self.pending.get_mut(&nonce) {
+            pending.lost = Some(doubt);
+        }
         Ok(None)
     }
 
@@ -300,44 +447,67 @@ impl Wallet {
     /// Maintains a transaction that isn't mined.
     async fn push(&mut self, nonce: u64, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
-        if pending.reported {
+        pending.lost = None;
+        if pending.mined.take().is_some() {
             tracing::warn!(
                 act = pending.act.about,
                 nonce,
                 "a reorganization undid the transaction: sending it again"
             );
-            pending.reported = false;
             self.keep(nonce, pending.clone())?;
         }
         let (cap, new, patience) = self.offer(nonce, head);
-        if head.time.saturating_sub(pending.sent) >= patience
-            && let Some(bid) = raise(pending.bid, new, cap)
-        {
-            let (hash, raw) = self.sign(&pending.act, nonce, pending.gas, bid)?;
-            let (act, gwei) = (&pending.act.about, gwei(bid.max_fee));
-            tracing::info!(act, nonce, gwei, transaction = %hash, "the transaction waits: raising its fees");
-            pending.hashes.push(hash);
-            let pending = Pending { bid, raw: raw.clone(), sent: head.time, ..pending };
-            self.keep(nonce, pending)?;
-            return self.send(&raw).await;
+        let refused = pending.refused && head.time > pending.sent;
+        if refused || head.time.saturating_sub(pending.sent) >= patience {
+            let raised = raise(pending.bid, new, cap);
+            // What no node has taken need not offer more than before, but perhaps it needs more gas.
+            let gas = match refused {
+                true => self.gas(&pending.act).await.unwrap_or(pending.gas).max(pending.gas),
+                false => pending.gas,
+            };
+            let bid = raised.unwrap_or(pending.bid);
+            if bid != pending.bid || gas != pending.gas {
+                let (hash, raw) = self.sign(&pending.act, nonce, gas, bid)?;
+                let (act, gwei) = (&pending.act.about, gwei(bid.max_fee));
+                tracing::info!(act, nonce, gas, gwei, transaction = %hash, "the transaction waits: offering more");
+                pending.hashes.push(hash);
+                self.keep(nonce, Pending { gas, bid, raw, sent: head.time, refused: false, ..pending })?;
+                return self.send(nonce).await;
+            }
+        }
+        // A node has it at least until the next block.
+        if head.time <= pending.sent && !pending.refused {
+            return Ok(());
         }
         let current = pending.hashes.last().copied().unwrap_or_default();
         if !self.node.knows(current).await? {
             tracing::info!(act = pending.act.about, nonce, "the node lost the transaction: sending it again");
-            self.send(&pending.raw).await?;
+            self.send(nonce).await?;
         }
         Ok(())
     }
 
-    /// Sends a signed transaction. If a node refuses it, the wallet keeps trying.
-    async fn send(&self, raw: &[u8]) -> Result<(), WalletError> {
-        match self.node.send(raw).await {
-            Err(error @ NodeError::Refused { .. }) => {
-                tracing::warn!(%error, "a transaction was refused; trying again");
-                Ok(())
+    /// Sends the transaction with a nonce. If no node takes it, the wallet keeps trying, at the next block with a
+    /// new offer.
+    async fn send(&mut self, nonce: u64) -> Result<(), WalletError> {
+        let Some(pending) = self.pending.get(&nonce) else { return Ok(()) };
+        let done = self.node.send(&pending.raw).await;
+        if let (Err(NodeError::Refused { reason, .. }), Some(pending)) = (&done, self.pending.get_mut(&nonce))
+        {
+            // Some nodes say this of what they have.
+            let known = reason.to_lowercase().contains("already known");
+            pending.refused = !known;
+            if !known {
+                tracing::warn!(
+                    act = pending.act.about,
+                    nonce,
+                    reason,
+                    "a transaction was refused; trying again"
+                );
             }
-            other => Ok(other?),
+            return Ok(());
         }
+        Ok(done?)
     }
 
     fn sign(&self, act: &Act, nonce: u64, gas: u64, bid: Bid) -> Result<(B256, Bytes), WalletError> {
@@ -369,9 +539,24 @@ impl Wallet {
 
     fn forget(&mut self, nonce: u64) -> Result<(), WalletError> {
         self.store.write(&[(key(nonce), None)])?;
-        self.pending.remove(&nonce);
+        if let Some(pending) = self.pending.remove(&nonce)
+            && pending.mined.is_some()
+        {
+            self.thirsty.remove(&pending.act.name);
+        }
         Ok(())
     }
+}
+
+/// What a transaction costs at most, in wei.
+fn cost(act: &Act, gas: u64, bid: Bid) -> U256 {
+    act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee))
+}
+
+/// The gas that any transaction with this calldata needs, whatever it does.
+fn least_gas(act: &Act) -> u64 {
+    let zeros = act.data.iter().filter(|&&byte| byte == 0).count() as u64;
+    21_000 + 4 * zeros + 16 * (act.data.len() as u64 - zeros)
 }
 
 const PREFIX: &str = "transaction/";

@@ -1,7 +1,7 @@
 //! The wallet on a real node: lost, replaced and undone transactions, a rising base fee, and a crash.
 
 use chain::{
-    Act, Address, Bytes, Fees, GWEI, Head, PrivateKeySigner, RpcNode, Store, U256, Wallet, WalletError,
+    Act, Address, Bytes, Fees, GWEI, Head, Nodes, PrivateKeySigner, Store, U256, Wallet, WalletError,
 };
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ impl Drop for Anvil {
 /// A chain that mines a block only on request.
 struct Chain {
     _anvil: Anvil,
-    node: RpcNode,
+    node: Nodes,
 }
 
 impl Chain {
@@ -41,7 +41,7 @@ impl Chain {
             Anvil(command.spawn().expect("anvil is not there: run `npm ci` in the repository's root"));
         let url = format!("http://127.0.0.1:{port}");
         for _ in 0..200 {
-            if let Ok(node) = RpcNode::connect(&url, Duration::from_secs(5)).await {
+            if let Ok(node) = Nodes::connect(&url, Duration::from_secs(5)).await {
                 return Self { _anvil: anvil, node };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -94,6 +94,7 @@ fn gift(name: &str, deadline: Option<u64>, stake: u128) -> Act {
         data,
         deadline,
         stake,
+        gas: 0,
     }
 }
 
@@ -129,10 +130,11 @@ async fn a_crash_forgets_nothing() {
     assert!(wallet.has("a"));
     wallet.submit(gift("a", None, 0), &head).await.expect("known");
     wallet.submit(gift("b", None, 0), &head).await.expect("sent");
+    let head = chain.mine(1).await;
     wallet.tend(&head).await.expect("tended");
     let head = chain.mine(1).await;
     assert_eq!((chain.received().await, wallet.tend(&head).await.expect("tended").len()), (2, 2));
-    let head = chain.mine(20).await;
+    let head = chain.mine(70).await;
     wallet.tend(&head).await.expect("tended");
     assert!(!wallet.has(""), "what is buried is forgotten");
 }

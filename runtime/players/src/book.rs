@@ -1,33 +1,28 @@
-//! What the events of the chain contain, stored on disk. Everything is found by the hash that the contract
-//! stores of it, IDs included, so it stays right in a reorganization of the chain: the contract's storage says
-//! which hashes are current.
+//! The contents of events that a player needs, stored on disk: requests for its models, and the states of games
+//! that concern it. Everything is found by the hash that the contract stores of it, IDs included, so it stays
+//! right in a reorganization of the chain: the contract's storage says which hashes are current.
 
+use crate::duty::game_of;
 use crate::inputs::roots;
 use crate::model::LoadedModel;
-use chain::{Event, NodeError, RpcNode, Store, StoreError};
-use contracts::{
-    Address, B256, Bytes, Game, IDisputeGame, IInferenceService, Input, Request, SolValue, U256,
-};
+use chain::{Store, StoreError};
+use contracts::{B256, Bytes, Game, IDisputeGame, IInferenceService, Input, Request, SolValue, U256};
 use game::regions::commitment;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// How many blocks each poll reads again, to find events moved by a reorganization.
-const AGAIN: u64 = 32;
-/// How many blocks one query covers.
-const CHUNK: u64 = 2_000;
-
-/// A request with its inputs.
+/// A request. Its inputs and its callback's data may be large, and stay in the store ([`Book::given`]).
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The request.
     pub request: Request,
-    /// The inputs as they were given.
-    pub inputs: Vec<Input>,
-    /// The data that the callback receives with the output.
-    pub callback_data: Bytes,
+    /// How many bytes the callback receives with the outputs.
+    pub callback_data: usize,
 }
+
+/// What a request gives: the inputs as they were given, and the data for the callback.
+pub type Given = (Vec<Input>, Bytes);
 
 /// A state of a game with its claims.
 #[derive(Debug, Clone)]
@@ -60,29 +55,22 @@ impl Position {
     }
 }
 
-/// The contents of all events.
+/// The contents of all events that matter.
 pub struct Book {
     store: Arc<Store>,
-    service: Address,
-    /// The models whose requests are checked, by their IDs.
+    /// The models whose requests are kept, by their IDs.
     models: HashMap<B256, Arc<LoadedModel>>,
-    /// The first block that hasn't been read.
-    next: u64,
-    /// The block after which events can occur.
-    first: u64,
     requests: HashMap<B256, Asked>,
     positions: HashMap<B256, Position>,
-    /// The requests that may still concern a player, the games about each, and the number of states of each
-    /// game.
-    open: BTreeMap<U256, BTreeMap<U256, u64>>,
+    /// For each request, the games about it and the number of states of each.
+    games: BTreeMap<U256, BTreeMap<U256, u64>>,
+    /// What is to be written.
+    unwritten: Vec<(String, Option<Vec<u8>>)>,
 }
 
-/// Why events can't be read.
+/// Why the book can't be read or written.
 #[derive(Debug, Error)]
 pub enum BookError {
-    /// The node failed.
-    #[error(transparent)]
-    RpcNode(#[from] NodeError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -95,129 +83,119 @@ type RequestEntry = (U256, Request, Vec<Input>, Bytes);
 type PositionEntry = (U256, Game, B256, Vec<B256>);
 
 impl Book {
-    /// The book of a service whose events begin after a block, for a player with these models.
+    /// The book of a player with these models. Also says whether a model is new to it: then the events before are
+    /// to be read again, since they were not kept.
     pub fn open(
         store: Arc<Store>,
-        service: Address,
-        block: u64,
         models: HashMap<B256, Arc<LoadedModel>>,
-    ) -> Result<Self, BookError> {
-        let next = store.load("next block")?.unwrap_or(block);
-        let (requests, positions, open) = Default::default();
-        let mut new = Self { store, service, models, next, first: block, requests, positions, open };
-        let mut lacking = Vec::new();
+    ) -> Result<(Self, bool), BookError> {
+        let (requests, positions, games, unwritten) = Default::default();
+        let mut new = Self { store, models, requests, positions, games, unwritten };
         for (name, bytes) in new.store.scan::<Bytes>("request/")? {
             let Ok(entry) = RequestEntry::abi_decode_params(&bytes) else {
                 return Err(BookError::Entry(name));
             };
-            match new.is_whole(&entry) {
-                true => new.learn_request(entry),
-                false => lacking.push((name, None)),
+            match new.keeps(entry.1.model) {
+                true => new.learn_request(&entry),
+                false => new.unwritten.push((name, None)),
             }
-        }
-        if !lacking.is_empty() {
-            // The model is new to the player. The events have all of it.
-            new.next = block;
-            new.store.save("next block", &new.next)?;
-            new.store.write(&lacking)?;
         }
         for (name, bytes) in new.store.scan::<Bytes>("position/")? {
             let entry = PositionEntry::abi_decode_params(&bytes).map_err(|_| BookError::Entry(name))?;
             new.learn_position(entry);
         }
-        Ok(new)
-    }
-
-    /// Makes the next poll go back further. A node may have answered for the last blocks before it had their
-    /// events.
-    pub fn read_again(&mut self) {
-        self.next = self.next.saturating_sub(CHUNK).max(self.first);
-    }
-
-    /// Reads the events up to a block.
-    pub async fn follow(&mut self, node: &RpcNode, head: u64) -> Result<(), BookError> {
-        let mut from = self.next.saturating_sub(AGAIN).min(head);
-        while from <= head {
-            let to = head.min(from.saturating_add(CHUNK - 1));
-            for log in node.logs(self.service, from, to).await? {
-                if let Some(Event { data, .. }) = Event::<IInferenceService::Requested>::of(&log) {
-                    self.requested(data)?;
-                } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(&log) {
-                    self.moved(data)?;
-                } else if let Some(Event { data, block }) = Event::<IInferenceService::Answered>::of(&log) {
-                    self.answered(data.id, block)?;
-                }
-            }
-            from = to.saturating_add(1);
-            // Saved after every chunk. If a node fails during a long history, the next poll continues here.
-            if self.next != from {
-                self.next = from;
-                self.store.save("next block", &self.next)?;
-            }
-            if to == u64::MAX {
-                break;
-            }
+        let known = new.store.load::<Vec<B256>>(MODELS)?.unwrap_or_default();
+        let mut models: Vec<B256> = new.models.keys().copied().collect();
+        models.sort();
+        let is_new = models.iter().any(|id| !known.contains(id));
+        if models != known {
+            new.write(MODELS.to_owned(), &models);
         }
-        Ok(())
+        Ok((new, is_new))
     }
 
-    fn requested(&mut self, event: IInferenceService::Requested) -> Result<(), BookError> {
+    /// Whether requests for a model are kept.
+    #[must_use]
+    pub fn keeps(&self, model: B256) -> bool {
+        self.models.contains_key(&model)
+    }
+
+    /// Keeps a request for one of the models, if its bytes are those that it commits to: wrong ones would be a lie of
+    /// the node, and must not keep out the true ones. Says whether it is whole.
+    pub fn requested(&mut self, event: IInferenceService::Requested) -> bool {
         let IInferenceService::Requested { id, request, inputs, callbackData, .. } = event;
         let hash = contracts::request_hash(id, &request);
-        let mut entry: RequestEntry = (id, request, inputs, callbackData);
-        // Wrong bytes would be a lie of the node. They must not keep out the true ones.
-        if self.is_whole(&entry) && !self.requests.contains_key(&hash) {
-            if !self.models.contains_key(&entry.1.model) {
-                // Nothing is done about other models, and the bytes could be many.
-                (entry.2, entry.3) = Default::default();
-            }
-            self.store.save(&format!("request/{id:020}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
-            self.learn_request(entry);
+        if self.requests.contains_key(&hash) {
+            return true;
         }
-        Ok(())
+        let entry: RequestEntry = (id, request, inputs, callbackData);
+        let whole = self.is_whole(&entry);
+        if whole {
+            self.learn_request(&entry);
+            self.write(entry_of_request(id, hash), &Bytes::from(entry.abi_encode_params()));
+        }
+        whole
     }
 
-    /// Whether the inputs and the callback data are those of the request. Those of other models are not looked at.
+    /// Whether the inputs and the callback data are those of the request.
     fn is_whole(&self, (_, request, inputs, callback_data): &RequestEntry) -> bool {
-        self.models.get(&request.model).is_none_or(|model| {
+        self.models.get(&request.model).is_some_and(|model| {
             let roots = roots(model.inputs(), inputs);
             keccak(callback_data) == request.callbackData
                 && roots.is_some_and(|roots| contracts::word(commitment(&roots)) == request.inputs)
         })
     }
 
-    fn moved(&mut self, event: IDisputeGame::Moved) -> Result<(), BookError> {
+    /// Keeps a state of a game.
+    pub fn moved(&mut self, event: IDisputeGame::Moved) {
         let IDisputeGame::Moved { id, game, start, claims } = event;
-        let position = Position { game, start, claims };
         // If the node lies about any of it, the hash is one that the contract doesn't have.
+        let position = Position { game, start, claims };
         let hash = position.hash(id);
         if !self.positions.contains_key(&hash) {
             let Position { game, start, claims } = position;
             let entry: PositionEntry = (id, game, start, claims);
-            self.store
-                .save(&format!("position/{id:064x}/{hash}"), &Bytes::from(entry.abi_encode_params()))?;
+            self.write(format!("position/{id:064x}/{hash}"), &Bytes::from(entry.abi_encode_params()));
             self.learn_position(entry);
         }
-        Ok(())
     }
 
-    fn learn_request(&mut self, (id, request, inputs, callback_data): RequestEntry) {
-        let hash = contracts::request_hash(id, &request);
-        self.requests.insert(hash, Asked { request, inputs, callback_data });
-        self.open.entry(id).or_default();
+    fn learn_request(&mut self, (id, request, _, callback_data): &RequestEntry) {
+        let hash = contracts::request_hash(*id, request);
+        let asked = Asked { request: request.clone(), callback_data: callback_data.len() };
+        self.requests.insert(hash, asked);
+        self.games.entry(*id).or_default();
     }
 
     fn learn_position(&mut self, (id, game, start, claims): PositionEntry) {
         let position = Position { game, start, claims };
         self.positions.insert(position.hash(id), position);
-        *self.open.entry(crate::game_of(id).0).or_default().entry(id).or_default() += 1;
+        *self.games.entry(game_of(id).0).or_default().entry(id).or_default() += 1;
     }
 
-    /// Notes where an answer is. Each poll reads the last blocks again, and writing is slow, so only changes are
-    /// written.
-    fn answered(&self, request: U256, block: u64) -> Result<(), StoreError> {
-        let known = self.answered_in(request)? == Some(block);
-        if known { Ok(()) } else { self.store.save(&answered_in(request), &block) }
+    /// Notes where an answer is, for requests that take it as an input. Of very many, the oldest are forgotten.
+    pub fn answered(&mut self, request: U256, block: u64) {
+        const MOST: u64 = 50_000;
+        self.write(answered_in(request), &block);
+        if let Some(old) = request.checked_sub(U256::from(MOST)) {
+            self.unwritten.push((answered_in(old), None));
+        }
+    }
+
+    fn write<T: serde::Serialize>(&mut self, name: String, value: &T) {
+        // Bytes and numbers can always be written as JSON.
+        let bytes = serde_json::to_vec(value).unwrap_or_default();
+        self.unwritten.push((name, Some(bytes)));
+    }
+
+    /// Writes what is new, with these entries, at once.
+    pub fn save(&mut self, more: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
+        self.unwritten.extend(more);
+        if !self.unwritten.is_empty() {
+            self.store.write(&self.unwritten)?;
+            self.unwritten.clear();
+        }
+        Ok(())
     }
 
     /// The block with the last answer to a request, which has its outputs.
@@ -225,22 +203,22 @@ impl Book {
         self.store.load(&answered_in(request))
     }
 
-    /// The requests that may still concern a player.
+    /// The requests that are kept, by their IDs and hashes.
     #[must_use]
-    pub fn open_requests(&self) -> Vec<U256> {
-        self.open.keys().copied().collect()
+    pub fn ids(&self) -> Vec<U256> {
+        self.games.keys().copied().collect()
     }
 
     /// The games about a request.
     #[must_use]
     pub fn games(&self, request: U256) -> Vec<U256> {
-        self.open.get(&request).map(|games| games.keys().copied().collect()).unwrap_or_default()
+        self.games.get(&request).map(|games| games.keys().copied().collect()).unwrap_or_default()
     }
 
     /// The number of moves seen in a game, including the challenge.
     #[must_use]
     pub fn rounds(&self, game: U256) -> u64 {
-        self.open.get(&crate::game_of(game).0).and_then(|games| games.get(&game)).copied().unwrap_or(0)
+        self.games.get(&game_of(game).0).and_then(|games| games.get(&game)).copied().unwrap_or(0)
     }
 
     /// The request with a hash.
@@ -249,33 +227,45 @@ impl Book {
         self.requests.get(&hash)
     }
 
+    /// What the request with a hash gives.
+    pub fn given(&self, id: U256, hash: B256) -> Result<Option<Given>, BookError> {
+        let name = entry_of_request(id, hash);
+        let Some(bytes) = self.store.load::<Bytes>(&name)? else { return Ok(None) };
+        let (_, _, inputs, callback_data) =
+            RequestEntry::abi_decode_params(&bytes).map_err(|_| BookError::Entry(name))?;
+        Ok(Some((inputs, callback_data)))
+    }
+
     /// The state of a game with a hash.
     #[must_use]
     pub fn position(&self, hash: B256) -> Option<&Position> {
         self.positions.get(&hash)
     }
 
-    /// Forgets a request that no longer concerns any player.
-    pub fn close(&mut self, id: U256) -> Result<(), BookError> {
-        self.open.remove(&id);
-        let mut gone = Vec::new();
-        // Names end with hashes.
-        let hash = |name: &str| {
-            name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()).unwrap_or_default()
-        };
-        for (name, _) in self.store.scan::<serde_json::Value>(&format!("request/{id:020}/"))? {
-            self.requests.remove(&hash(&name));
-            gone.push((name, None));
-        }
-        for (name, _) in self.store.scan::<serde_json::Value>("position/")? {
-            let game = name.split('/').nth(1).and_then(|game| U256::from_str_radix(game, 16).ok());
-            if game.is_some_and(|game| crate::game_of(game).0 == id) {
-                self.positions.remove(&hash(&name));
-                gone.push((name, None));
+    /// Forgets a request that no longer concerns any player, and its games.
+    pub fn close(&mut self, id: U256) -> Result<(), StoreError> {
+        let games = self.games.remove(&id).unwrap_or_default();
+        let requests = format!("request/{id:020}/");
+        let positions = games.keys().map(|game| format!("position/{game:064x}/"));
+        for prefix in [requests].into_iter().chain(positions) {
+            for name in self.store.names(&prefix)? {
+                // Names end with hashes.
+                if let Some(hash) = name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()) {
+                    self.requests.remove(&hash);
+                    self.positions.remove(&hash);
+                }
+                self.unwritten.push((name, None));
             }
         }
-        Ok(self.store.write(&gone)?)
+        Ok(())
     }
+}
+
+/// The name under which the store has the IDs of all models whose requests it keeps.
+const MODELS: &str = "models";
+
+fn entry_of_request(id: U256, hash: B256) -> String {
+    format!("request/{id:020}/{hash}")
 }
 
 /// The name under which the store has the block of the last answer to a request.
@@ -285,107 +275,4 @@ fn answered_in(request: U256) -> String {
 
 fn keccak(bytes: &[u8]) -> B256 {
     B256::new(step::keccak(bytes).0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use compiler::Options;
-    use contracts::Source;
-    use std::path::Path;
-
-    const SERVICE: Address = Address::repeat_byte(9);
-
-    fn model() -> Arc<LoadedModel> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mnist-mlp/model.onnx");
-        let image = compiler::compile(&path, &Options::default()).expect("an image").image;
-        Arc::new(LoadedModel::new(image, None).expect("a model"))
-    }
-
-    fn book(store: &Arc<Store>, models: &[Arc<LoadedModel>]) -> Book {
-        let models = models.iter().map(|model| (model.id(), Arc::clone(model))).collect();
-        Book::open(Arc::clone(store), SERVICE, 0, models).expect("a book")
-    }
-
-    /// The event of a request about these bytes.
-    fn event(model: &LoadedModel, bytes: Vec<u8>) -> IInferenceService::Requested {
-        let bytes = Bytes::from(bytes);
-        let inputs = crate::model::inputs_commitment(model.inputs(), std::slice::from_ref(&bytes));
-        let request = Request {
-            model: model.id(),
-            inputs: inputs.expect("bytes that fit"),
-            callbackData: keccak(b"more"),
-            ..Request::default()
-        };
-        IInferenceService::Requested {
-            id: U256::from(3),
-            model: model.id(),
-            request,
-            inputs: vec![Input { source: Source::Bytes, data: bytes }],
-            callbackData: Bytes::from_static(b"more"),
-        }
-    }
-
-    #[test]
-    fn a_node_that_lies_about_bytes_does_not_keep_out_the_true_ones() {
-        let model = model();
-        let mut book = book(&Arc::new(Store::in_memory().expect("a store")), &[Arc::clone(&model)]);
-        let event = event(&model, vec![7; model.inputs()[0].bytes as usize]);
-        let hash = contracts::request_hash(event.id, &event.request);
-        let other = Bytes::from_static(b"other");
-        let lies = [
-            vec![],
-            vec![Input { source: Source::Bytes, data: other.clone() }],
-            vec![Input { source: Source::Root, data: other.clone() }],
-            vec![Input { source: Source::Result, data: other.clone() }],
-            vec![Input { source: Source::Root, data: Bytes::from(vec![1; 32]) }],
-            [event.inputs.clone(), event.inputs.clone()].concat(),
-        ];
-        for inputs in lies {
-            book.requested(IInferenceService::Requested { inputs, ..event.clone() }).expect("an event");
-            assert!(book.request(hash).is_none());
-        }
-        let lie = IInferenceService::Requested { callbackData: other, ..event.clone() };
-        book.requested(lie).expect("an event");
-        assert!(book.request(hash).is_none());
-        book.requested(event.clone()).expect("an event");
-        assert_eq!(book.request(hash).map(|asked| &asked.inputs), Some(&event.inputs));
-    }
-
-    #[test]
-    fn of_other_models_no_bytes_are_kept_and_events_are_read_again_once_they_are_known() {
-        let (store, model) = (Arc::new(Store::in_memory().expect("a store")), model());
-        let event = event(&model, vec![7; model.inputs()[0].bytes as usize]);
-        let hash = contracts::request_hash(event.id, &event.request);
-        let mut before = book(&store, &[]);
-        before.requested(event.clone()).expect("an event");
-        before.store.save("next block", &77u64).expect("a write");
-        assert_eq!(before.open_requests(), [event.id]);
-        let asked = before.request(hash).expect("a request");
-        assert!(asked.inputs.is_empty() && asked.callback_data.is_empty());
-        assert_eq!(book(&store, &[]).next, 77);
-        let mut after = book(&store, &[Arc::clone(&model)]);
-        assert_eq!((after.next, after.request(hash).is_none()), (0, true));
-        after.requested(event.clone()).expect("an event");
-        after.store.save("next block", &78u64).expect("a write");
-        let again = book(&store, &[model]);
-        assert_eq!(
-            (again.next, again.request(hash).map(|asked| asked.inputs.clone())),
-            (78, Some(event.inputs))
-        );
-    }
-
-    #[test]
-    fn closed_requests_are_forgotten_on_disk_and_in_memory() {
-        let (store, model) = (Arc::new(Store::in_memory().expect("a store")), model());
-        let mut book = book(&store, &[]);
-        let event = event(&model, vec![1; 40]);
-        let hash = contracts::request_hash(event.id, &event.request);
-        book.requested(event).expect("an event");
-        let again = || Book::open(Arc::clone(&store), SERVICE, 0, HashMap::new()).expect("a book");
-        assert_eq!(again().open_requests(), [U256::from(3)]);
-        book.close(U256::from(3)).expect("a write");
-        assert!(book.open_requests().is_empty() && book.request(hash).is_none());
-        assert!(again().request(hash).is_none());
-    }
 }

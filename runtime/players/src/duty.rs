@@ -43,6 +43,14 @@ pub enum GameStanding {
     Over(Option<Side>),
 }
 
+impl GameStanding {
+    /// Whether the game is not over.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Unseen)
+    }
+}
+
 /// A request, its answer and the games that concern a player, as of one block.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -66,9 +74,60 @@ pub struct Case {
     pub callback_data: usize,
     /// What the player would offer for gas now, in wei per unit.
     pub gas_price: u128,
+    /// Whether something has changed that hasn't been read yet.
+    pub unread: bool,
 }
 
 impl Case {
+    /// A request of whose state nothing is known yet.
+    #[must_use]
+    pub fn unseen(id: U256) -> Self {
+        let answer = Answer {
+            asserter: Address::ZERO,
+            posted: U256::ZERO.to(),
+            attempt: 0,
+            openGames: U256::ZERO.to(),
+            standing: Standing::None,
+            delivered: false,
+            result: B256::ZERO,
+        };
+        let (hash, request, cancellable, games, truth) = Default::default();
+        let (answered, callback_data, gas_price, unread) = (false, 0, 0, true);
+        Self {
+            id,
+            hash,
+            request,
+            cancellable,
+            answer,
+            games,
+            truth,
+            answered,
+            callback_data,
+            gas_price,
+            unread,
+        }
+    }
+
+    /// Whether the answer can't change any more, or there is no request.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.answer.standing == Standing::Final || self.hash == B256::ZERO
+    }
+
+    /// The next time at which something may be too late, in seconds since 1970, if answers can be challenged for
+    /// so many seconds.
+    #[must_use]
+    pub fn deadline(&self, window: u64) -> u64 {
+        let games = self.games.iter().filter_map(|(_, standing)| match standing {
+            GameStanding::Open(state) => Some(state.place().deadline()),
+            GameStanding::Unseen => Some(0),
+            _ => None,
+        });
+        let pending = self.answer.standing == Standing::Pending;
+        let window = pending.then(|| self.answer.posted.to::<u64>().saturating_add(window));
+        games.chain(window).min().unwrap_or(u64::MAX)
+    }
+
     /// Whether the player has missed events: the chain has a request, or a state of one of `me`'s games, for
     /// which no event was seen.
     #[must_use]
@@ -83,7 +142,8 @@ impl Case {
         };
         let unseen = self.games.iter().any(|(_, standing)| matches!(standing, GameStanding::Unseen));
         let unasked = self.request.is_none() && self.hash != B256::ZERO;
-        unseen || unasked || self.games.iter().filter(defended).count() < against
+        // What has changed is read first.
+        !self.unread && (unseen || unasked || self.games.iter().filter(defended).count() < against)
     }
 }
 
@@ -157,6 +217,9 @@ fn is_alive(answer: &Answer, game: U256) -> bool {
 /// What `me` has to do about a case at this time.
 #[must_use]
 pub fn duties(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) -> Vec<Duty> {
+    if case.unread {
+        return Vec::new();
+    }
     let games = case.games.iter().filter_map(|(id, standing)| about_game(me, now, case, *id, standing));
     games.chain(about_answer(role, me, terms, now, case)).collect()
 }

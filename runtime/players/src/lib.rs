@@ -13,10 +13,14 @@ mod check;
 mod counting;
 mod duty;
 mod inputs;
+mod jobs;
 mod model;
+mod notes;
+mod perform;
 mod player;
 mod shortcut;
 mod show;
+mod view;
 mod work;
 
 pub use book::{Book, BookError, Position};
@@ -24,6 +28,7 @@ pub use duty::{
     Case, Duty, GameStanding, Role, can_be_settled, challenger_of, concerns, duties, game_id, game_of,
 };
 pub use inputs::{Preimages, root as input_root};
+pub use jobs::Workers;
 pub use model::{
     Computed, LoadedModel, ModelError, Output, inputs_commitment, is_by_root, pack, region_root,
 };

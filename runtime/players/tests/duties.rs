@@ -55,6 +55,7 @@ fn case(answer: Answer) -> Case {
         truth: Some(TRUTH),
         answered: false,
         callback_data: 0,
+        unread: false,
         gas_price: 10,
     }
 }

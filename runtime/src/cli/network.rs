@@ -12,9 +12,10 @@ pub struct Network {
     /// The file with the addresses of registry and service, written by `opml deploy`, `opml devnet` or a package's script
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]
     pub deployment: PathBuf,
-    /// The JSON-RPC URL of a node [default: the one in the deployment]
+    /// The JSON-RPC URL of a node [default: the one in the deployment]. Given several times, what one node doesn't
+    /// answer the next one does, and before a bond is sent two must agree
     #[arg(long, value_name = "URL")]
-    pub rpc: Option<String>,
+    pub rpc: Vec<String>,
 }
 
 /// `opml verify-deployment`.

@@ -31,6 +31,10 @@ pub struct Playing {
     /// The most to pay for a unit of gas while there is time; when a clock runs out, up to the bond at stake
     #[arg(long, value_name = "AMOUNT", default_value = "200gwei")]
     pub max_fee: Wei,
+    /// Keep enough for a game about every answer and challenge at this price for a unit of gas, or at today's if that is
+    /// higher; what the balance doesn't cover is not answered and not challenged
+    #[arg(long, value_name = "AMOUNT", default_value = "0wei")]
+    pub reserve_price: Wei,
     /// Threads for native runs; 0 uses every processor
     #[arg(long, default_value_t = 0)]
     pub threads: usize,

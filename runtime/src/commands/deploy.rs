@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::network::{Sender, block_on, connect, ether, signer, verifiers};
 use crate::output::{Output, write_file};
 use crate::terms::terms;
-use chain::{Deployment, RpcNode};
+use chain::{Deployment, Nodes};
 use serde_json::json;
 
 /// How many blocks deep a block is considered safe from reorganisations.
@@ -39,7 +39,7 @@ pub fn run(args: &Deploy, output: Output) -> Result<(), Failure> {
 
 /// Deploys registry and service.
 pub async fn deploy(
-    node: &RpcNode,
+    node: &Nodes,
     rpc: &str,
     sender: &mut Sender,
     terms: &contracts::Terms,

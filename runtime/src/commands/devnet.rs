@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::network::{Sender, block_on};
 use crate::output::{Output, write_file};
 use crate::terms::{ARITY, terms};
-use chain::{Deployment, PrivateKeySigner, RpcNode};
+use chain::{Deployment, Nodes, PrivateKeySigner};
 use serde_json::json;
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -75,10 +75,10 @@ fn start(args: &Devnet) -> Result<Child, Failure> {
 }
 
 /// Waits until the chain answers.
-async fn ready(chain: &mut Child, rpc: &str) -> Result<RpcNode, Failure> {
+async fn ready(chain: &mut Child, rpc: &str) -> Result<Nodes, Failure> {
     let start = Instant::now();
     loop {
-        match RpcNode::connect(rpc, Duration::from_secs(5)).await {
+        match Nodes::connect(rpc, Duration::from_secs(5)).await {
             Ok(node) => return Ok(node),
             Err(error) if start.elapsed() > Duration::from_secs(20) => {
                 return Err(Failure::from_error(error));
@@ -92,7 +92,7 @@ async fn ready(chain: &mut Child, rpc: &str) -> Result<RpcNode, Failure> {
     }
 }
 
-async fn set_up(args: &Devnet, node: &RpcNode, rpc: &str) -> Result<Deployment, Failure> {
+async fn set_up(args: &Devnet, node: &Nodes, rpc: &str) -> Result<Deployment, Failure> {
     let tenths = |number: u128| Some(Wei(number * 100_000_000_000_000_000));
     let terms = terms(&Terms {
         window: args.window,

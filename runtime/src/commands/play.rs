@@ -5,15 +5,18 @@ use crate::failure::Failure;
 use crate::images::load;
 use crate::lies::{liar, lies};
 use crate::log;
-use crate::network::{Session, block_on, signer};
+use crate::network::{block_on, nodes, signer, unreachable};
 use crate::output::{Output, create_folder};
 use chain::{Fees, GWEI, PrivateKeySigner, Store};
 use contracts::U256;
 use native::{Native, NativeError};
-use players::{Config, LoadedModel, Player, Role, Tamper};
+use players::{Config, LoadedModel, Player, PlayerError, Role, Tamper, Workers};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long a node may take for an answer. Then the next one is asked.
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Answers requests.
 pub fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
@@ -45,20 +48,22 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     }
     create_folder(&args.state)?;
     block_on(async {
-        let mut player = player(args, role, key, models).await?;
-        player.run(interrupted()).await;
+        if let Some(mut player) = player(args, role, key, models).await? {
+            player.run(interrupted()).await;
+        }
         tracing::info!("stopped");
         Ok(())
     })
 }
 
+/// The player; none if it was stopped before a node answered.
 async fn player(
     args: &Playing,
     role: Role,
     key: PrivateKeySigner,
     models: Vec<LoadedModel>,
-) -> Result<Player, Failure> {
-    let Session { deployment, node } = Session::open(&args.network).await?;
+) -> Result<Option<Player>, Failure> {
+    let (deployment, nodes) = nodes(&args.network, TIMEOUT)?;
     // A restarted test chain has the same ID and the same addresses, but another history.
     let chain = &deployment.block_hash.to_string()[2..10];
     let name = format!("{}-{chain}-{}-{}.redb", deployment.chain_id, deployment.service, key.address());
@@ -72,8 +77,10 @@ async fn player(
         }
     })?;
     let config = Config {
-        deployment,
+        deployment: deployment.clone(),
         role,
+        reserve_price: args.reserve_price.0,
+        workers: Workers::Threads,
         fees: Fees { cap: args.max_fee.0, tip: GWEI },
         poll_interval: Duration::from_millis(args.poll),
         inputs: Some(args.inputs.clone().unwrap_or_else(|| args.state.join("inputs"))),
@@ -82,7 +89,12 @@ async fn player(
         silent: args.cheat == Some(Cheat::Silent),
         max_memory: args.limits.max_memory,
     };
-    Player::new(config, node, key, Arc::new(store), models).await.map_err(Failure::from_error)
+    Player::start(config, nodes, key, Arc::new(store), models, interrupted()).await.map_err(|error| {
+        match error {
+            PlayerError::Node(error) => unreachable(&args.network, &deployment, error),
+            error => Failure::from_error(error),
+        }
+    })
 }
 
 /// A model to play for. It runs natively if its image has a program, otherwise on the machine. The player checks

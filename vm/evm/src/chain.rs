@@ -17,6 +17,10 @@ pub struct Chain {
     evm: MainnetEvm<MainnetContext<CacheDB<EmptyDB>>>,
 }
 
+/// The state of all accounts.
+#[derive(Debug, Clone)]
+pub struct State(CacheDB<EmptyDB>);
+
 /// The outcome and the cost of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
@@ -115,6 +119,25 @@ impl Chain {
         chain
     }
 
+    /// The state of all accounts, to go back to it.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State(self.evm.ctx.journaled_state.database.clone())
+    }
+
+    /// Goes back to a state, or on to one.
+    pub fn restore(&mut self, state: &State) {
+        self.evm.ctx.journaled_state.database = state.0.clone();
+    }
+
+    /// Takes money from an account, as far as it has some, in wei.
+    pub fn charge(&mut self, account: Address, wei: U256) {
+        let accounts = &mut self.evm.ctx.journaled_state.database.cache.accounts;
+        if let Some(account) = accounts.get_mut(&account) {
+            account.info.balance = account.info.balance.saturating_sub(wei);
+        }
+    }
+
     /// Sets an account's balance, in wei.
     pub fn fund(&mut self, account: Address, wei: U256) {
         self.evm.ctx.journaled_state.database.insert_account_info(account, AccountInfo::from_balance(wei));
@@ -179,7 +202,7 @@ impl Chain {
         to: Address,
         call: &C,
     ) -> Result<C::Return, ChainError> {
-        let transaction = transaction(from, TxKind::Call(to), call.abi_encode(), U256::ZERO)?;
+        let transaction = transaction(from, TxKind::Call(to), call.abi_encode(), U256::ZERO, GAS_LIMIT)?;
         let result = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?.result;
         answer::<C>(&outcome(result).0)
     }
@@ -200,6 +223,31 @@ impl Chain {
         self.send(from, TxKind::Call(to), data, wei)
     }
 
+    /// Runs calldata on a contract without changing anything, and returns what it returns.
+    pub fn view(&mut self, to: Address, data: Vec<u8>) -> Result<Bytes, ChainError> {
+        let transaction = transaction(Address::ZERO, TxKind::Call(to), data, U256::ZERO, GAS_LIMIT)?;
+        let result = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?.result;
+        match outcome(result).0 {
+            Outcome::Success { output, .. } => Ok(output),
+            other => Err(failure(&other)),
+        }
+    }
+
+    /// What a transaction would come to and the gas that it would use. Nothing changes.
+    pub fn estimate(
+        &mut self,
+        from: Address,
+        kind: TxKind,
+        data: Vec<u8>,
+        wei: U256,
+    ) -> Result<(Outcome, u64), ChainError> {
+        let transaction = transaction(from, kind, data, wei, GAS_LIMIT)?;
+        let result = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?.result;
+        let (outcome, gas) = outcome(result);
+        // Refunds come at the end, and the floor is paid in any case.
+        Ok((outcome, gas.total_gas_spent().max(gas.floor_gas())))
+    }
+
     /// Sends any transaction. A revert gives a receipt too.
     pub fn send(
         &mut self,
@@ -208,9 +256,21 @@ impl Chain {
         data: Vec<u8>,
         wei: U256,
     ) -> Result<Receipt, ChainError> {
+        self.send_within(GAS_LIMIT, from, kind, data, wei)
+    }
+
+    /// Sends any transaction that may use so much gas.
+    pub fn send_within(
+        &mut self,
+        gas_limit: u64,
+        from: Address,
+        kind: TxKind,
+        data: Vec<u8>,
+        wei: U256,
+    ) -> Result<Receipt, ChainError> {
         let (calldata, zeros) = (data.len(), crate::zeros(&data));
         let intrinsic = crate::intrinsic(&data);
-        let transaction = transaction(from, kind, data, wei)?;
+        let transaction = transaction(from, kind, data, wei, gas_limit)?;
         let executed = self.evm.transact(transaction).map_err(|error| refused(error.to_string()))?;
         let slots = executed.state.values().flat_map(|account| account.storage.values());
         let changes = slots.filter(|slot| slot.is_changed());
@@ -234,8 +294,8 @@ impl Receipt {
     }
 }
 
-fn transaction(from: Address, kind: TxKind, data: Vec<u8>, wei: U256) -> Result<TxEnv, ChainError> {
-    let builder = TxEnv::builder().caller(from).gas_limit(GAS_LIMIT).kind(kind).data(data.into()).value(wei);
+fn transaction(from: Address, kind: TxKind, data: Vec<u8>, wei: U256, gas: u64) -> Result<TxEnv, ChainError> {
+    let builder = TxEnv::builder().caller(from).gas_limit(gas).kind(kind).data(data.into()).value(wei);
     builder.build().map_err(|error| refused(format!("{error:?}")))
 }
 

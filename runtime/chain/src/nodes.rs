@@ -9,6 +9,7 @@ use crate::question::{At, Head, Node, Question, Receipt, Reply};
 use alloy::primitives::{Address, B256, Bytes, TxHash, U256};
 use alloy::rpc::types::Log;
 use alloy::sol_types::SolCall;
+use futures_util::future::join_all;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(30);
 /// How long a head may stand still before the other nodes are asked for theirs.
 const STILL: Duration = Duration::from_secs(15);
+/// The least time after which another node is asked as well.
+const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 /// The most blocks that a query for events covers.
 const MOST_BLOCKS: u64 = 2_000;
 /// After so many queries of the largest range that a node allows, a larger one is tried.
@@ -59,6 +62,8 @@ struct Health {
     blocks: u64,
     /// How many such queries it has answered since that last changed.
     answered: u32,
+    /// How long its answers usually take.
+    usual: Duration,
 }
 
 impl std::fmt::Debug for Nodes {
@@ -83,9 +88,13 @@ impl Member {
             what,
             reason: format!("no answer within {} ms", patience.as_millis()),
         };
+        let asked = Instant::now();
         let reply = timeout(patience, self.node.answer(question)).await.map_err(late).flatten();
         match &reply {
-            Ok(_) | Err(NodeError::Reverted { .. }) => self.health().failures = 0,
+            Ok(_) | Err(NodeError::Reverted { .. }) => {
+                let mut health = self.health();
+                (health.failures, health.usual) = (0, (7 * health.usual + asked.elapsed()) / 8);
+            }
             // It may refuse this query only.
             Err(NodeError::Refused { .. }) => {}
             Err(error) => {
@@ -105,8 +114,7 @@ impl Member {
     }
 
     fn rests(&self) -> bool {
-        let health = self.health();
-        health.failures > 0 && health.rests.is_some_and(|until| until > Instant::now())
+        self.health().rests.is_some_and(|until| until > Instant::now())
     }
 }
 
@@ -119,7 +127,14 @@ impl Nodes {
         anchor: Option<(u64, B256)>,
         patience: Duration,
     ) -> Self {
-        let health = Health { right: false, failures: 0, rests: None, blocks: MOST_BLOCKS, answered: 0 };
+        let health = Health {
+            right: false,
+            failures: 0,
+            rests: None,
+            blocks: MOST_BLOCKS,
+            answered: 0,
+            usual: Duration::ZERO,
+        };
         let members = nodes.into_iter().map(|node| Member { node, health: Mutex::new(health) }).collect();
         Self(Arc::new(Inner { members, chain, anchor, patience, last: Mutex::default() }))
     }
@@ -156,6 +171,33 @@ impl Nodes {
         member.ask(question, self.0.patience).await
     }
 
+    /// Asks one node, and the next one too if the first takes much longer than it usually does.
+    async fn ask_either<'a>(
+        &self,
+        first: &'a Member,
+        second: &'a Member,
+        question: &Question,
+    ) -> Result<(&'a Member, Reply), NodeError> {
+        let patience = (4 * first.health().usual).max(LEAST_PATIENCE);
+        let asked = self.ask_one(first, question.clone());
+        tokio::pin!(asked);
+        if let Ok(reply) = timeout(patience, &mut asked).await {
+            return reply.map(|reply| (first, reply));
+        }
+        let also_asked = self.ask_one(second, question.clone());
+        tokio::pin!(also_asked);
+        tokio::select! {
+            reply = &mut asked => match reply {
+                Ok(reply) => Ok((first, reply)),
+                Err(_) => also_asked.await.map(|reply| (second, reply)),
+            },
+            reply = &mut also_asked => match reply {
+                Ok(reply) => Ok((second, reply)),
+                Err(_) => asked.await.map(|reply| (first, reply)),
+            },
+        }
+    }
+
     /// Asks every node in turn, several times. Returns the answer and whose it is.
     async fn ask(&self, question: &Question) -> Result<(&Member, Reply), NodeError> {
         // Asked again, a node refuses these for the same reason.
@@ -164,9 +206,11 @@ impl Nodes {
         let mut failure = NodeError::Missing("answer");
         for round in 0..ROUNDS {
             let mut refused = true;
-            for member in self.in_order() {
-                match self.ask_one(member, question.clone()).await {
-                    Ok(reply) => return Ok((member, reply)),
+            let members = self.in_order();
+            for (index, &member) in members.iter().enumerate() {
+                let next = members[(index + 1) % members.len()];
+                match self.ask_either(member, next, question).await {
+                    Ok(answered) => return Ok(answered),
                     Err(error @ NodeError::Reverted { .. }) => return Err(error),
                     Err(error) => {
                         refused &= matches!(error, NodeError::Refused { .. } | NodeError::OtherChain { .. });
@@ -227,16 +271,17 @@ impl Nodes {
     pub async fn head(&self) -> Result<Head, NodeError> {
         let (member, reply) = self.ask(&Question::Head).await?;
         let mut best = head(reply)?;
-        let still = lock(&self.0.last)
-            .is_some_and(|(last, since)| last.hash == best.hash && since.elapsed() >= STILL);
-        if still {
+        let doubtful = lock(&self.0.last).is_some_and(|(last, since)| {
+            let stands_still = last.hash == best.hash && since.elapsed() >= STILL;
+            stands_still || best.number < last.number
+        });
+        if doubtful {
             for other in self.in_order().into_iter().filter(|other| !std::ptr::eq(*other, member)) {
                 let Ok(found) = self.ask_one(other, Question::Head).await.and_then(head) else { continue };
                 if found.number > best.number {
                     let (behind, block) = (member.node.name(), best.number);
-                    tracing::warn!(node = behind, block, "a node stands still: asking others first");
-                    member.health().failures = 8;
-                    member.rest();
+                    tracing::warn!(node = behind, block, "a node is behind: asking others first");
+                    member.health().rests = Some(Instant::now() + LONGEST_REST);
                     best = found;
                 }
             }
@@ -275,10 +320,19 @@ impl Nodes {
         decode::<C>(reply)
     }
 
-    /// The same, as of the last block, of two nodes if there are as many.
-    pub async fn confirm_call<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return, NodeError> {
-        let question = Question::Call { to, data: call.abi_encode().into(), at: At::Latest };
-        decode::<C>(self.confirm(&question).await?)
+    /// The same of two nodes, if there are two that know that block; `None` if there is none. Fails if they differ.
+    pub async fn confirm_call<C: SolCall>(
+        &self,
+        to: Address,
+        call: &C,
+        at: B256,
+    ) -> Result<Option<C::Return>, NodeError> {
+        let question = Question::Call { to, data: call.abi_encode().into(), at: At::Hash(at) };
+        match self.confirm(&question).await {
+            Ok(reply) => decode::<C>(reply).map(Some),
+            Err(NodeError::Refused { .. } | NodeError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks every node once.
@@ -430,15 +484,16 @@ impl Nodes {
     /// Sends a signed transaction to every node. One that takes it is enough.
     pub async fn send(&self, raw: &Bytes) -> Result<(), NodeError> {
         let question = Question::Send(raw.clone());
-        let mut taken = None;
-        for member in self.in_order() {
-            let reply = self.ask_one(member, question.clone()).await.map(|_| ());
-            taken = Some(match taken {
-                Some(Ok(())) => Ok(()),
-                _ => reply,
-            });
+        let members = self.in_order();
+        let sent = members.iter().map(|member| self.ask_one(member, question.clone()));
+        let mut failure = NodeError::Missing("answer");
+        for reply in join_all(sent).await {
+            match reply {
+                Ok(_) => return Ok(()),
+                Err(error) => failure = error,
+            }
         }
-        taken.unwrap_or(Err(NodeError::Missing("answer")))
+        Err(failure)
     }
 
     /// Whether a node has a transaction, mined or not.

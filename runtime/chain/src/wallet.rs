@@ -18,12 +18,16 @@ use alloy::signers::local::PrivateKeySigner;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
+use tokio::time::timeout;
 
 /// How many blocks must follow a transaction's block before the wallet forgets it.
 const BURIED: u64 = 64;
 /// How many seconds of chain time a transaction waits before its fees are raised.
 const PATIENCE: u64 = 24;
+/// How long a move waits for the answers that it can do without.
+const HURRY: Duration = Duration::from_millis(500);
 /// The most gas that a transaction may use (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
 /// The largest transaction that nodes relay, in bytes.
@@ -155,6 +159,8 @@ pub struct Wallet {
     thirsty: HashMap<String, u64>,
     /// Nonces below the first waiting one that nobody has used, and since when. A single such answer may be wrong.
     gap: Option<Doubt>,
+    /// How many of the account's transactions were mined when that was last asked.
+    count: Option<u64>,
 }
 
 /// Something that is believed only if it stays so.
@@ -192,7 +198,7 @@ impl Wallet {
             Ok((nonce.ok_or(StoreError::Entry { name, reason })?, pending))
         };
         let pending = store.scan(PREFIX)?.into_iter().map(parsed).collect::<Result<_, StoreError>>()?;
-        Ok(Self { signer, node, store, fees, pending, thirsty: HashMap::new(), gap: None })
+        Ok(Self { signer, node, store, fees, pending, thirsty: HashMap::new(), gap: None, count: None })
     }
 
     /// The same key with an empty store in memory, for use once nothing is in flight any more.
@@ -219,6 +225,12 @@ impl Wallet {
         self.pending.values().filter(|pending| pending.mined.is_none()).count()
     }
 
+    /// Whether something with a deadline isn't mined yet.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.pending.values().any(|pending| pending.mined.is_none() && pending.act.deadline.is_some())
+    }
+
     /// What everything that isn't mined yet may cost, in wei.
     #[must_use]
     pub fn committed(&self) -> U256 {
@@ -234,17 +246,29 @@ impl Wallet {
             return Ok(());
         }
         let account = self.address();
-        let balance = self.node.balance(account).await?;
+        let asked = async {
+            tokio::join!(self.node.balance(account), self.gas(&act), self.node.nonce(account), self.market())
+        };
+        // A move in a game doesn't wait for long: what it needs at most is known, and it brings no money.
+        let known =
+            (act.gas > 0 && act.deadline.is_some() && act.value.is_zero()).then_some(self.count).flatten();
+        let (balance, gas, mined, fees) = match known {
+            None => asked.await,
+            Some(count) => match timeout(HURRY, asked).await {
+                Ok(answers) => answers,
+                Err(_) => (Ok(U256::MAX), Ok(act.gas.min(MOST_GAS)), Ok(count), self.fees),
+            },
+        };
+        let balance = balance?;
         let funds = |about, needed| WalletError::Funds { about, account, needed, balance };
-        // Nodes report this in many ways, so it is checked before they are asked.
+        // Nodes report this in many ways, so it comes before what they say.
         if balance < act.value {
             return Err(funds(act.about, act.value));
         }
-        let gas = self.gas(&act).await?;
-        let mined = self.node.nonce(account).await?;
+        let (gas, mined) = (gas?, mined?);
+        self.count = Some(mined);
         let nonce =
             self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
-        let fees = self.market().await;
         let bid = bid(&fees, head.base_fee, gas, act.stake, false);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
         // A transaction that no node would accept must not get a nonce: everything after it would wait for
@@ -327,6 +351,7 @@ impl Wallet {
             return Ok(news);
         }
         let mined = self.node.nonce(self.address()).await?;
+        self.count = Some(mined);
         self.close_gap(mined, head)?;
         let mut failure = None;
         for nonce in self.pending.keys().copied().collect::<Vec<_>>() {
@@ -475,8 +500,8 @@ impl Wallet {
                 return self.send(nonce).await;
             }
         }
-        // A node has it at least until the next block.
-        if head.time <= pending.sent && !pending.refused {
+        // A node should have it at least until the next block.
+        if head.time <= pending.sent && pending.act.deadline.is_none() {
             return Ok(());
         }
         let current = pending.hashes.last().copied().unwrap_or_default();

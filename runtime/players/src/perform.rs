@@ -53,7 +53,7 @@ impl Player {
         let call = IInferenceService::answerCall { id, request_: request.clone(), outputs };
         let bond = U256::from(self.terms.asserterBond);
         if self.is_new(case, &name)? {
-            if !self.can_pay(case, bond, Side::Asserter).await? || !self.is_certain(case).await? {
+            if !self.can_pay(case, bond, Side::Asserter).await? || !self.is_certain(case, head).await? {
                 return Ok(());
             }
             let (model, eth) = (self.model_name(case), Ether(bond));
@@ -151,7 +151,7 @@ impl Player {
             words: contracts::opening(opening),
         };
         if self.is_new(case, &name)? {
-            if !self.can_pay(case, bond, Side::Challenger).await? || !self.is_certain(case).await? {
+            if !self.can_pay(case, bond, Side::Challenger).await? || !self.is_certain(case, head).await? {
                 return Ok(());
             }
             let (model, eth) = (&model.name, Ether(bond));
@@ -279,12 +279,13 @@ impl Player {
 
     /// Whether another node agrees with what is known of a request, if there is another one. A bond must not hang on
     /// what a single node says.
-    async fn is_certain(&mut self, case: &Case) -> Result<bool, PlayerError> {
+    async fn is_certain(&mut self, case: &Case, head: &Head) -> Result<bool, PlayerError> {
         if self.node.count() < 2 {
             return Ok(true);
         }
         let call = IInferenceService::statusOfCall { ids: vec![case.id] };
-        let found = self.node.confirm_call(self.config.deployment.service, &call).await?;
+        let service = self.config.deployment.service;
+        let Some(found) = self.node.confirm_call(service, &call, head.hash).await? else { return Ok(true) };
         let same =
             found.first().is_some_and(|status| status.hash == case.hash && status.answer == case.answer);
         if !same {
@@ -297,6 +298,10 @@ impl Player {
     /// paid out if that is worth the gas. Says whether anything was asked for.
     pub(crate) async fn ask_for_money(&mut self, head: &Head, troubles: &mut Vec<PlayerError>) -> bool {
         let account = self.wallet.address();
+        // While a clock runs, every round trip counts.
+        if self.view.is_playing() {
+            return false;
+        }
         if self.is_turn(3) {
             match self.node.balance(account).await {
                 Ok(balance) => metrics::gauge!("opml_balance_ether").set(ether(balance)),

@@ -302,10 +302,21 @@ impl Player {
                     tracing::warn!(%error, advice, failures, ?pause, "a look at the chain is incomplete; trying again");
                 }
             }
-            tokio::select! {
-                () = &mut stop => return,
-                () = tokio::time::sleep(pause) => {}
-                done = self.jobs.next() => self.take(done),
+            let pause = tokio::time::sleep(pause);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut stop => return,
+                    () = &mut pause => break,
+                    done = self.jobs.next() => self.take(done),
+                }
+                // What was computed may be urgent. The next look would take several round trips.
+                if let Some(head) = self.last {
+                    tokio::select! {
+                        () = &mut stop => return,
+                        _ = self.do_duties(&head) => {}
+                    }
+                }
             }
         }
     }
@@ -326,11 +337,12 @@ impl Player {
             self.looks += 1;
             // One call of a look is for what can wait.
             let spare = !self.ask_for_money(&head, &mut troubles).await;
-            troubles.extend(self.view.look(&self.node, &head, spare).await);
-            match self.wallet.tend(&head).await {
-                Ok(mined) => self.note_mined(&mined),
-                Err(error) => troubles.push(error.into()),
-            }
+            let (seen, mined) =
+                tokio::join!(self.view.look(&self.node, &head, spare), self.wallet.tend(&head));
+            troubles.extend(seen);
+            mined.map_or_else(|error| troubles.push(error.into()), |mined| self.note_mined(&mined));
+        } else if self.wallet.is_pressed() {
+            self.wallet.tend(&head).await?;
         }
         self.last = Some(head);
         troubles.extend(self.do_duties(&head).await);

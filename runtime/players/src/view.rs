@@ -179,12 +179,27 @@ impl View {
         let mut troubles = Vec::new();
         let mut note = |result: Result<(), PlayerError>| troubles.extend(result.err());
         let mut spare = spare;
-        if head.number >= self.compared.saturating_add(COMPARED_EVERY) {
+        let late = if self.is_playing() { 2 * COMPARED_EVERY } else { COMPARED_EVERY };
+        if head.number >= self.compared.saturating_add(late) {
             spare = false;
             note(self.compare(nodes, head).await);
         }
-        note(self.follow(nodes, head).await);
-        note(self.refresh(nodes, head, spare).await);
+        // What doesn't depend on each other is asked for at the same time: a round trip may take a second.
+        let (from, service, ids, games) =
+            (self.from(head), self.service, self.due(spare), self.running_games());
+        let events = async {
+            match from {
+                Some(from) => nodes.logs(service, from, head.number, 0).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let states = statuses(nodes, service, &ids, head);
+        let (events, states, games) = tokio::join!(events, states, stored(nodes, service, &games, head));
+        note(match events {
+            Ok(events) => self.follow(nodes, head, from, events).await,
+            Err(error) => Err(error.into()),
+        });
+        note(self.refresh(nodes, head, states, games).await);
         note(self.search(nodes, head).await);
         note(self.save());
         metrics::gauge!("opml_missing_events").set(self.lacks() as f64);
@@ -250,28 +265,50 @@ impl View {
         }
     }
 
-    /// Reads the new events, and the last ones again if they may have changed.
-    async fn follow(&mut self, nodes: &Nodes, head: &Head) -> Result<(), PlayerError> {
+    /// Whether a head is the one that follows the last one.
+    fn goes_on(&self, head: &Head) -> bool {
         let last = self.heads.last_key_value().map(|(&number, &hash)| (number, hash));
-        let goes_on = last == head.number.checked_sub(1).map(|number| (number, head.parent));
-        if last == Some((head.number, head.hash)) && self.next > head.number {
-            return Ok(());
+        last.is_some() && last == head.number.checked_sub(1).map(|number| (number, head.parent))
+    }
+
+    /// The block from which on events are to be read: the last ones again, if they may have changed.
+    fn from(&self, head: &Head) -> Option<u64> {
+        if self.heads.get(&head.number) == Some(&head.hash) && self.next > head.number {
+            return None;
         }
-        let again = if goes_on { 0 } else { AGAIN };
-        let start = self.next.min(head.number).saturating_sub(again).max(self.first.min(head.number));
+        let again = if self.goes_on(head) { 0 } else { AGAIN };
+        Some(self.next.min(head.number).saturating_sub(again).max(self.first.min(head.number)))
+    }
+
+    /// Notes the first new events, and reads the others.
+    async fn follow(
+        &mut self,
+        nodes: &Nodes,
+        head: &Head,
+        from: Option<u64>,
+        mut events: Option<(Vec<Log>, u64)>,
+    ) -> Result<(), PlayerError> {
+        let (Some(start), goes_on) = (from, self.goes_on(head)) else { return Ok(()) };
         let (mut from, mut found) = (start, BTreeSet::new());
         for _ in 0..MOST_QUERIES {
             if from > head.number {
                 break;
             }
-            let (logs, to) = nodes.logs(self.service, from, head.number, 0).await?;
+            let (logs, to) = match events.take() {
+                Some(events) => events,
+                None => nodes.logs(self.service, from, head.number, 0).await?,
+            };
             for log in &logs {
                 found.extend(self.read(log));
             }
             from = to.saturating_add(1);
             self.next = self.next.max(from);
         }
-        if !goes_on && from > head.number {
+        if from <= head.number {
+            // The next look goes on from there.
+            return Ok(());
+        }
+        if !goes_on {
             let gone = |(_, block): &(&U256, &u64)| (start..=head.number).contains(*block);
             let gone = self.recent.iter().filter(gone).map(|(id, _)| *id).filter(|id| !found.contains(id));
             let gone: Vec<U256> = gone.collect();
@@ -375,35 +412,57 @@ impl View {
 
     // ---- States
 
-    /// Reads the state of what has changed, and in the same call of some that seem not to have.
-    async fn refresh(&mut self, nodes: &Nodes, head: &Head, spare: bool) -> Result<(), PlayerError> {
-        let mut ids: Vec<U256> = self.changed.iter().copied().collect();
+    /// The requests whose state is to be read, and in the same call some that seem not to have changed.
+    fn due(&mut self, spare: bool) -> Vec<U256> {
+        let mut ids: BTreeSet<U256> = self.changed.iter().copied().collect();
         ids.extend(self.others.keys());
         ids.extend(&self.missing);
-        ids.dedup();
+        ids.extend(self.playing());
         let room = MOST_IDS.saturating_sub(ids.len());
         if (spare || !ids.is_empty()) && room > 0 {
             ids.extend(self.examine(room));
         }
+        ids.into_iter().collect()
+    }
+
+    /// The requests about which the player has a running game.
+    fn playing(&self) -> Vec<U256> {
+        let playing = |case: &&Case| case.games.iter().any(|(_, game)| game.is_running());
+        self.cases.values().filter(playing).map(|case| case.id).collect()
+    }
+
+    /// Whether there is a running game.
+    pub(crate) fn is_playing(&self) -> bool {
+        self.cases.values().any(|case| case.games.iter().any(|(_, game)| game.is_running()))
+    }
+
+    /// The running games.
+    fn running_games(&self) -> Vec<U256> {
+        let games = self.cases.values().flat_map(|case| &case.games);
+        games.filter(|(_, game)| game.is_running()).map(|(id, _)| *id).collect()
+    }
+
+    /// Takes the states that were read, and reads those of what has changed since and of its games.
+    async fn refresh(
+        &mut self,
+        nodes: &Nodes,
+        head: &Head,
+        states: Result<Vec<(U256, RequestStatus)>, PlayerError>,
+        games: Result<HashMap<U256, B256>, PlayerError>,
+    ) -> Result<(), PlayerError> {
         let mut failure = None;
-        let mut games = BTreeSet::new();
-        for ids in ids.chunks(MOST_IDS) {
-            let call = IInferenceService::statusOfCall { ids: ids.to_vec() };
-            let statuses = nodes.call(self.service, &call, head.hash).await;
-            match statuses.map_err(PlayerError::from).and_then(|found| complete(ids, found)) {
-                Ok(statuses) => {
-                    for (&id, status) in ids.iter().zip(statuses) {
-                        games.extend(self.take_status(id, status, head)?);
-                    }
-                }
-                Err(error) => failure = Some(error),
-            }
+        let mut cases: BTreeSet<U256> = self.playing().into_iter().collect();
+        for (id, status) in states.unwrap_or_else(|error| note(&mut failure, error)) {
+            cases.extend(self.take_status(id, status, head)?);
         }
-        let open = |case: &&Case| case.games.iter().any(|(_, standing)| standing.is_running());
-        games.extend(self.cases.values().filter(open).map(|case| case.id));
-        let games: Vec<U256> = games.into_iter().collect();
-        if let Err(error) = self.refresh_games(nodes, head, &games).await {
-            self.changed.extend(games);
+        let rest: Vec<U256> = self.changed.iter().copied().collect();
+        let rest = statuses(nodes, self.service, &rest, head).await;
+        for (id, status) in rest.unwrap_or_else(|error| note(&mut failure, error)) {
+            cases.extend(self.take_status(id, status, head)?);
+        }
+        let games = games.unwrap_or_else(|error| note(&mut failure, error));
+        if let Err(error) = self.refresh_games(nodes, head, &cases, games).await {
+            self.changed.extend(cases);
             failure = Some(error);
         }
         failure.map_or(Ok(()), Err)
@@ -484,15 +543,15 @@ impl View {
         let asked = self.book.request(hash);
         case.request = asked.map(|asked| asked.request.clone());
         case.callback_data = asked.map_or(0, |asked| asked.callback_data);
-        if case.hash != hash {
-            case.answered = self.store.get(&answered(id, hash))?.is_some();
-        }
         (case.hash, case.cancellable, case.answer) = (hash, cancellable, answer);
-        // One that came too late doesn't count: if the other answer is overturned, the player should answer again.
-        if case.answer.asserter == self.me && !case.answered {
-            self.store.save(&answered(id, hash), &true)?;
-            case.answered = true;
+        // An answer that came too late doesn't count, nor one that a reorganization has undone: if the other answer
+        // is overturned, the player should answer again.
+        let (attempt, mine) = (case.answer.attempt, case.answer.asserter == self.me);
+        let before = self.store.load::<u16>(&answered(id, hash))?;
+        if mine && before != Some(attempt) {
+            self.store.save(&answered(id, hash), &attempt)?;
         }
+        case.answered = mine || before.is_some_and(|before| before < attempt);
         if case.is_settled() {
             self.over.entry(id).or_insert(head.number);
         } else {
@@ -501,36 +560,32 @@ impl View {
         Ok(Some(id))
     }
 
-    /// Reads the states of the games about these requests that may concern the player.
+    /// Takes the states of the games about these requests that may concern the player, and reads those that are not
+    /// among them.
     async fn refresh_games(
         &mut self,
         nodes: &Nodes,
         head: &Head,
-        requests: &[U256],
+        requests: &BTreeSet<U256>,
+        mut found: HashMap<U256, B256>,
     ) -> Result<(), PlayerError> {
         let mut ids = BTreeSet::new();
-        for id in requests {
-            let Some(case) = self.cases.get(id) else { continue };
-            let own = (1..=case.answer.attempt).map(|attempt| game_id(*id, attempt, self.me));
-            ids.extend(self.book.games(*id).into_iter().chain(own));
+        for case in requests.iter().filter_map(|id| self.cases.get(id)) {
+            let own = (1..=case.answer.attempt).map(|attempt| game_id(case.id, attempt, self.me));
+            ids.extend(self.book.games(case.id).into_iter().chain(own));
         }
-        let ids: Vec<U256> = ids.into_iter().collect();
-        let mut stored = HashMap::new();
-        for ids in ids.chunks(MOST_IDS) {
-            let call = IDisputeGame::gamesOfCall { ids: ids.to_vec() };
-            let found = nodes.call(self.service, &call, head.hash).await?;
-            stored.extend(ids.iter().copied().zip(complete(ids, found)?));
-        }
+        let rest: Vec<U256> = ids.iter().filter(|id| !found.contains_key(*id)).copied().collect();
+        found.extend(stored(nodes, self.service, &rest, head).await?);
         for id in requests {
             let Some(case) = self.cases.get_mut(id) else { continue };
+            let its = ids.range(*id << 176..(*id + U256::ONE) << 176);
             let (answer, me) = (&case.answer, self.me);
-            let its = ids.iter().filter(|game| game_of(**game).0 == *id);
             let standings = its.filter_map(|game| {
-                let standing = standing(&self.book, *stored.get(game)?);
+                let standing = standing(&self.book, *found.get(game)?);
                 concerns(me, answer, *game, &standing).then_some((*game, standing))
             });
             case.games = standings.collect();
-            case.unread = false;
+            case.unread = self.changed.contains(id);
         }
         Ok(())
     }
@@ -650,6 +705,44 @@ fn standing(book: &Book, stored: B256) -> GameStanding {
             None => GameStanding::Unseen,
         },
     }
+}
+
+/// Notes an error and goes on with nothing.
+fn note<T: Default>(failure: &mut Option<PlayerError>, error: PlayerError) -> T {
+    *failure = Some(error);
+    T::default()
+}
+
+/// What the service stores of requests.
+async fn statuses(
+    nodes: &Nodes,
+    service: Address,
+    ids: &[U256],
+    head: &Head,
+) -> Result<Vec<(U256, RequestStatus)>, PlayerError> {
+    let mut found = Vec::new();
+    for ids in ids.chunks(MOST_IDS) {
+        let call = IInferenceService::statusOfCall { ids: ids.to_vec() };
+        let statuses = nodes.call(service, &call, head.hash).await?;
+        found.extend(ids.iter().copied().zip(complete(ids, statuses)?));
+    }
+    Ok(found)
+}
+
+/// What the service stores of games.
+async fn stored(
+    nodes: &Nodes,
+    service: Address,
+    ids: &[U256],
+    head: &Head,
+) -> Result<HashMap<U256, B256>, PlayerError> {
+    let mut found = HashMap::new();
+    for ids in ids.chunks(MOST_IDS) {
+        let call = IDisputeGame::gamesOfCall { ids: ids.to_vec() };
+        let stored = nodes.call(service, &call, head.hash).await?;
+        found.extend(ids.iter().copied().zip(complete(ids, stored)?));
+    }
+    Ok(found)
 }
 
 /// The answers to a call about these IDs. A request that is left out would go unseen.

@@ -183,6 +183,10 @@ impl Chain {
             },
             Err(error) => panic!("a transaction of the pool can be executed: {error}"),
         };
+        if std::env::var_os("OPML_TRACE").is_some() {
+            let (what, second) = (contracts::function_name(&sending.data), time - START);
+            println!("{second} s, block {number}: {what} by {}, success: {success}, {gas} gas", sending.from);
+        }
         let price = if sending.signed { sending.max_fee.min(self.base_fee + sending.tip) } else { 0 };
         let cost = U256::from(gas) * U256::from(price);
         self.evm.charge(sending.from, cost);

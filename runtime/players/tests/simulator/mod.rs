@@ -28,7 +28,7 @@ fn terms() -> Terms {
     Terms {
         window: 60,
         clock: 24,
-        arity: 4,
+        arity: 8,
         asserterBond: U256::from(20_000_000_000_000_000u64).to(),
         challengerBond: U256::from(10_000_000_000_000_000u64).to(),
         burned: U256::from(5_000_000_000_000_000u64).to(),
@@ -98,8 +98,11 @@ pub struct Outcome {
     pub standings: Vec<Standing>,
 }
 
-/// Plays a scene.
+/// Plays a scene. With `OPML_TRACE` set, the players' logs and all transactions are shown.
 pub fn play(scene: Scene) -> Outcome {
+    if std::env::var_os("OPML_TRACE").is_some() {
+        let _ = tracing_subscriber::fmt().with_test_writer().with_ansi(false).without_time().try_init();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime.expect("a runtime"), act(scene))

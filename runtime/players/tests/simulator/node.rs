@@ -193,7 +193,8 @@ impl SimNode {
                     At::Hash(hash) => {
                         let found = chain.blocks.iter().rev().find(|block| block.hash == *hash);
                         let number = found.map(|block| block.number);
-                        let pruned = faults.pruned || number.is_some_and(|number| number + 128 < head.number);
+                        let known = |number: u64| number <= head.number && head.number <= number + 128;
+                        let pruned = faults.pruned || !number.is_some_and(known);
                         number.filter(|_| !pruned).ok_or_else(|| refused(&question, "missing trie node"))?
                     }
                 };

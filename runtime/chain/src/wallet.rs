@@ -15,19 +15,16 @@ use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::network::TxSignerSync as _;
 use alloy::primitives::{Address, B256, Bytes, TxKind, U256, keccak256};
 use alloy::signers::local::PrivateKeySigner;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 use thiserror::Error;
-use tokio::time::timeout;
 
 /// How many blocks must follow a transaction's block before the wallet forgets it.
 const BURIED: u64 = 64;
 /// How many seconds of chain time a transaction waits before its fees are raised.
 const PATIENCE: u64 = 24;
-/// How long a move waits for the answers that it can do without.
-const HURRY: Duration = Duration::from_millis(500);
 /// The most gas that a transaction may use (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
 /// The largest transaction that nodes relay, in bytes.
@@ -155,12 +152,33 @@ pub struct Wallet {
     store: Arc<Store>,
     fees: Fees,
     pending: BTreeMap<u64, Pending>,
-    /// Of acts that ran out of gas: how much they get next time.
+    /// Of acts that were reverted: how much gas they get next time at least, if they had too little.
     thirsty: HashMap<String, u64>,
     /// Nonces below the first waiting one that nobody has used, and since when. A single such answer may be wrong.
     gap: Option<Doubt>,
-    /// How many of the account's transactions were mined when that was last asked.
-    count: Option<u64>,
+    /// What was last known of the account.
+    known: Option<Account>,
+    /// The nonces of what is to be sent.
+    unsent: BTreeSet<u64>,
+}
+
+/// What is known of an account as of a head.
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    head: B256,
+    balance: U256,
+    /// How many of its transactions were mined.
+    count: u64,
+    /// What to offer now.
+    fees: Fees,
+}
+
+/// What has become of a transaction.
+enum Fact {
+    /// Its nonce is used, by this version or by an unknown one.
+    Mined(Option<(B256, Sent)>),
+    /// It waits; whether a node has it.
+    Waits { known: bool },
 }
 
 /// Something that is believed only if it stays so.
@@ -198,7 +216,17 @@ impl Wallet {
             Ok((nonce.ok_or(StoreError::Entry { name, reason })?, pending))
         };
         let pending = store.scan(PREFIX)?.into_iter().map(parsed).collect::<Result<_, StoreError>>()?;
-        Ok(Self { signer, node, store, fees, pending, thirsty: HashMap::new(), gap: None, count: None })
+        Ok(Self {
+            signer,
+            node,
+            store,
+            fees,
+            pending,
+            thirsty: HashMap::new(),
+            gap: None,
+            known: None,
+            unsent: BTreeSet::new(),
+        })
     }
 
     /// The same key with an empty store in memory, for use once nothing is in flight any more.
@@ -242,34 +270,34 @@ impl Wallet {
 
     /// Signs an act and sends it, unless it is in flight. An act that the contract would refuse is not sent.
     pub async fn submit(&mut self, act: Act, head: &Head) -> Result<(), WalletError> {
+        self.prepare(act, head).await?;
+        self.flush().await
+    }
+
+    /// The same, but it is only sent with the next [`Self::flush`].
+    pub async fn prepare(&mut self, act: Act, head: &Head) -> Result<(), WalletError> {
         if self.is_in_flight(&act.name).await? {
             return Ok(());
         }
         let account = self.address();
-        let asked = async {
-            tokio::join!(self.node.balance(account), self.gas(&act), self.node.nonce(account), self.market())
-        };
-        // A move in a game doesn't wait for long: what it needs at most is known, and it brings no money.
-        let known =
-            (act.gas > 0 && act.deadline.is_some() && act.value.is_zero()).then_some(self.count).flatten();
-        let (balance, gas, mined, fees) = match known {
-            None => asked.await,
-            Some(count) => match timeout(HURRY, asked).await {
-                Ok(answers) => answers,
-                Err(_) => (Ok(U256::MAX), Ok(act.gas.min(MOST_GAS)), Ok(count), self.fees),
-            },
-        };
-        let balance = balance?;
-        let funds = |about, needed| WalletError::Funds { about, account, needed, balance };
-        // Nodes report this in many ways, so it comes before what they say.
-        if balance < act.value {
+        let standing = self.standing(head).await?;
+        let funds = |about, needed| WalletError::Funds { about, account, needed, balance: standing.balance };
+        // Nodes report this in many ways, so it is checked before they are asked.
+        if standing.balance < act.value {
             return Err(funds(act.about, act.value));
         }
-        let (gas, mined) = (gas?, mined?);
-        self.count = Some(mined);
-        let nonce =
-            self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)));
-        let bid = bid(&fees, head.base_fee, gas, act.stake, false);
+        let available = standing.balance.saturating_sub(self.committed());
+        let bid_for = |gas| bid(&standing.fees, head.base_fee, gas, act.stake, false);
+        // A move in a game needs no estimate, which would be another round trip: it was found from the state that
+        // it is made in, and what it needs at most is known. One that was reverted all the same is asked for.
+        let is_move = act.gas > 0 && act.deadline.is_some() && act.value.is_zero();
+        let affordable = cost(&act, act.gas, bid_for(act.gas)) <= available;
+        let gas = match is_move && affordable && !self.thirsty.contains_key(&act.name) {
+            true => act.gas.min(MOST_GAS),
+            false => self.gas(&act).await?,
+        };
+        let bid = bid_for(gas);
+        let nonce = self.next_nonce(standing.count);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
         // A transaction that no node would accept must not get a nonce: everything after it would wait for
         // ever.
@@ -277,7 +305,7 @@ impl Wallet {
             return Err(WalletError::Size { about: act.about, bytes: raw.len() });
         }
         let needed = self.committed().saturating_add(cost(&act, gas, bid));
-        if balance < needed {
+        if standing.balance < needed {
             return Err(funds(act.about, needed));
         }
         let (eth, gwei) = (Ether(act.value), gwei(bid.max_fee));
@@ -286,7 +314,55 @@ impl Wallet {
         let new =
             Pending { act, gas, bid, hashes, raw, begun, sent, mined: None, refused: false, lost: None };
         self.keep(nonce, new)?;
-        self.send(nonce).await
+        self.unsent.insert(nonce);
+        Ok(())
+    }
+
+    fn next_nonce(&self, mined: u64) -> u64 {
+        self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)))
+    }
+
+    /// The account's balance and nonce and the usual tip, as of a head. They are asked for once per head.
+    async fn standing(&mut self, head: &Head) -> Result<Account, WalletError> {
+        if let Some(known) = self.known.filter(|known| known.head == head.hash) {
+            return Ok(known);
+        }
+        let account = self.address();
+        let (balance, count, tip) =
+            tokio::join!(self.node.balance(account), self.node.nonce(account), self.node.tip());
+        // The tip that others offer if that is more, but no more than a quarter of the cap.
+        let tip = self.fees.tip.max(tip.unwrap_or_default().min(self.fees.cap / 4));
+        let fees = Fees { tip, ..self.fees };
+        let known = Account { head: head.hash, balance: balance?, count: count?, fees };
+        self.known = Some(known);
+        Ok(known)
+    }
+
+    /// Sends what was prepared, all of it at once.
+    pub async fn flush(&mut self) -> Result<(), WalletError> {
+        let nonces: Vec<u64> = std::mem::take(&mut self.unsent).into_iter().collect();
+        let raws = nonces.iter().filter_map(|nonce| Some((*nonce, self.pending.get(nonce)?.raw.clone())));
+        let raws: Vec<(u64, Bytes)> = raws.collect();
+        let sent = raws.iter().map(|(_, raw)| self.node.send(raw));
+        let done = join_all(sent).await;
+        let mut failure = None;
+        for ((nonce, _), done) in raws.iter().zip(done) {
+            let Some(pending) = self.pending.get_mut(nonce) else { continue };
+            pending.refused = false;
+            match done {
+                Ok(()) => {}
+                // Some nodes say this of what they have.
+                Err(NodeError::Refused { reason, .. }) if reason.to_lowercase().contains("already known") => {
+                }
+                Err(NodeError::Refused { reason, .. }) => {
+                    let act = &pending.act.about;
+                    tracing::warn!(act, nonce, reason, "a transaction was refused; trying again");
+                    pending.refused = true;
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Whether an act of this name is in flight, or was mined and has succeeded. A reorganization may have made
@@ -336,12 +412,6 @@ impl Wallet {
         Ok(gas.max(self.thirsty.get(&act.name).copied().unwrap_or_default()).min(MOST_GAS))
     }
 
-    /// What to offer, with the tip that others offer if that is more, and no more than a quarter of the cap.
-    async fn market(&self) -> Fees {
-        let usual = self.node.tip().await.unwrap_or_default().min(self.fees.cap / 4);
-        Fees { tip: self.fees.tip.max(usual), ..self.fees }
-    }
-
     /// Maintains everything in flight: forgets what is buried, sends again what the node has lost, and raises
     /// the fees of what waits. Returns what was mined since the last call. Asks nothing if nothing is in flight.
     pub async fn tend(&mut self, head: &Head) -> Result<Vec<Mined>, WalletError> {
@@ -351,28 +421,43 @@ impl Wallet {
             return Ok(news);
         }
         let mined = self.node.nonce(self.address()).await?;
-        self.count = Some(mined);
         self.close_gap(mined, head)?;
-        let mut failure = None;
-        for nonce in self.pending.keys().copied().collect::<Vec<_>>() {
-            // One that fails doesn't hold up the others.
-            let done = match nonce < mined {
-                true => self.take_receipt(nonce, head).await.map(|found| news.extend(found)),
-                false => self.push(nonce, head).await,
-            };
-            failure = failure.or(done.err());
-        }
-        if !self.pending.is_empty() {
-            metrics::gauge!("opml_transactions_waiting").set(self.waiting() as f64);
-        }
-        match failure {
-            Some(error) if news.is_empty() => Err(error),
-            Some(error) => {
-                tracing::warn!(%error, "cannot look after all transactions in flight");
-                Ok(news)
+        let wallet = &*self;
+        let asked = wallet.pending.iter().map(|(&nonce, pending)| async move {
+            Some((nonce, wallet.ask_about(nonce < mined, pending, head).await?))
+        });
+        let facts: Vec<(u64, Fact)> = join_all(asked).await.into_iter().flatten().collect();
+        for (nonce, fact) in facts {
+            match fact {
+                Fact::Mined(found) => news.extend(self.take_receipt(nonce, found, head)?),
+                Fact::Waits { known } => self.push(nonce, known, head).await?,
             }
-            None => Ok(news),
         }
+        metrics::gauge!("opml_transactions_waiting").set(self.waiting() as f64);
+        self.flush().await?;
+        Ok(news)
+    }
+
+    /// Asks what has become of a transaction: its receipt, if its nonce is used; otherwise whether a node still has
+    /// it. `None` if no node answers.
+    async fn ask_about(&self, used: bool, pending: &Pending, head: &Head) -> Option<Fact> {
+        if used && pending.mined.is_some() {
+            return Some(Fact::Mined(None));
+        }
+        if used {
+            let mut found = None;
+            for &hash in &pending.hashes {
+                if let Some(Receipt { sent, .. }) = self.node.receipt(hash).await.ok()? {
+                    found = Some((hash, sent));
+                }
+            }
+            return Some(Fact::Mined(found));
+        }
+        // A node should have it at least until the next block, unless every second counts.
+        let current = pending.hashes.last().copied().unwrap_or_default();
+        let waits = head.time <= pending.sent && pending.act.deadline.is_none();
+        let known = waits || self.node.knows(current).await.ok()?;
+        Some(Fact::Waits { known })
     }
 
     /// Gives what waits the nonces that come next, if it has waited for others for some time that nobody uses: a
@@ -406,8 +491,13 @@ impl Wallet {
         Ok(())
     }
 
-    /// Finds the transaction that used a nonce.
-    async fn take_receipt(&mut self, nonce: u64, head: &Head) -> Result<Option<Mined>, WalletError> {
+    /// Takes the receipt of a transaction whose nonce is used.
+    fn take_receipt(
+        &mut self,
+        nonce: u64,
+        found: Option<(B256, Sent)>,
+        head: &Head,
+    ) -> Result<Option<Mined>, WalletError> {
         let Some(pending) = self.pending.get(&nonce).cloned() else { return Ok(None) };
         if let Some(block) = pending.mined {
             if head.number >= block.saturating_add(BURIED) {
@@ -415,8 +505,7 @@ impl Wallet {
             }
             return Ok(None);
         }
-        for &hash in &pending.hashes {
-            let Some(Receipt { sent, .. }) = self.node.receipt(hash).await? else { continue };
+        if let Some((hash, sent)) = found {
             let name = pending.act.name.clone();
             let status = if sent.success { "success" } else { "reverted" };
             metrics::counter!("opml_transactions_total", "status" => status).increment(1);
@@ -429,9 +518,9 @@ impl Wallet {
             } else {
                 tracing::warn!(act, nonce, block, gas, %eth, transaction = %hash, "the transaction was reverted");
                 // If it is still due, it is sent again at once; with more gas, if it had too little.
-                if gas >= pending.gas - pending.gas / 50 {
-                    self.thirsty.insert(name.clone(), pending.gas.saturating_mul(2).min(MOST_GAS));
-                }
+                let little = gas >= pending.gas - pending.gas / 50;
+                let next = if little { pending.gas.saturating_mul(2).min(MOST_GAS) } else { 0 };
+                self.thirsty.insert(name.clone(), next);
                 self.forget(nonce)?;
             }
             return Ok(Some(Mined { name, hash, sent }));
@@ -470,7 +559,7 @@ impl Wallet {
     }
 
     /// Maintains a transaction that isn't mined.
-    async fn push(&mut self, nonce: u64, head: &Head) -> Result<(), WalletError> {
+    async fn push(&mut self, nonce: u64, known: bool, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
         pending.lost = None;
         if pending.mined.take().is_some() {
@@ -497,42 +586,15 @@ impl Wallet {
                 tracing::info!(act, nonce, gas, gwei, transaction = %hash, "the transaction waits: offering more");
                 pending.hashes.push(hash);
                 self.keep(nonce, Pending { gas, bid, raw, sent: head.time, refused: false, ..pending })?;
-                return self.send(nonce).await;
+                self.unsent.insert(nonce);
+                return Ok(());
             }
         }
-        // A node should have it at least until the next block.
-        if head.time <= pending.sent && pending.act.deadline.is_none() {
-            return Ok(());
-        }
-        let current = pending.hashes.last().copied().unwrap_or_default();
-        if !self.node.knows(current).await? {
+        if !known {
             tracing::info!(act = pending.act.about, nonce, "the node lost the transaction: sending it again");
-            self.send(nonce).await?;
+            self.unsent.insert(nonce);
         }
         Ok(())
-    }
-
-    /// Sends the transaction with a nonce. If no node takes it, the wallet keeps trying, at the next block with a
-    /// new offer.
-    async fn send(&mut self, nonce: u64) -> Result<(), WalletError> {
-        let Some(pending) = self.pending.get(&nonce) else { return Ok(()) };
-        let done = self.node.send(&pending.raw).await;
-        if let (Err(NodeError::Refused { reason, .. }), Some(pending)) = (&done, self.pending.get_mut(&nonce))
-        {
-            // Some nodes say this of what they have.
-            let known = reason.to_lowercase().contains("already known");
-            pending.refused = !known;
-            if !known {
-                tracing::warn!(
-                    act = pending.act.about,
-                    nonce,
-                    reason,
-                    "a transaction was refused; trying again"
-                );
-            }
-            return Ok(());
-        }
-        Ok(done?)
     }
 
     fn sign(&self, act: &Act, nonce: u64, gas: u64, bid: Bid) -> Result<(B256, Bytes), WalletError> {

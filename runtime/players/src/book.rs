@@ -109,7 +109,7 @@ impl Book {
         models.sort();
         let is_new = models.iter().any(|id| !known.contains(id));
         if models != known {
-            new.write(MODELS.to_owned(), &models);
+            new.note(MODELS.to_owned(), &models);
         }
         Ok((new, is_new))
     }
@@ -132,7 +132,7 @@ impl Book {
         let whole = self.is_whole(&entry);
         if whole {
             self.learn_request(&entry);
-            self.write(entry_of_request(id, hash), &Bytes::from(entry.abi_encode_params()));
+            self.note(entry_of_request(id, hash), &Bytes::from(entry.abi_encode_params()));
         }
         whole
     }
@@ -155,7 +155,7 @@ impl Book {
         if !self.positions.contains_key(&hash) {
             let Position { game, start, claims } = position;
             let entry: PositionEntry = (id, game, start, claims);
-            self.write(format!("position/{id:064x}/{hash}"), &Bytes::from(entry.abi_encode_params()));
+            self.note(format!("position/{id:064x}/{hash}"), &Bytes::from(entry.abi_encode_params()));
             self.learn_position(entry);
         }
     }
@@ -176,13 +176,14 @@ impl Book {
     /// Notes where an answer is, for requests that take it as an input. Of very many, the oldest are forgotten.
     pub fn answered(&mut self, request: U256, block: u64) {
         const MOST: u64 = 50_000;
-        self.write(answered_in(request), &block);
+        self.note(answered_in(request), &block);
         if let Some(old) = request.checked_sub(U256::from(MOST)) {
             self.unwritten.push((answered_in(old), None));
         }
     }
 
-    fn write<T: serde::Serialize>(&mut self, name: String, value: &T) {
+    /// Has something written with what is new.
+    pub fn note<T: serde::Serialize>(&mut self, name: String, value: &T) {
         // Bytes and numbers can always be written as JSON.
         let bytes = serde_json::to_vec(value).unwrap_or_default();
         self.unwritten.push((name, Some(bytes)));

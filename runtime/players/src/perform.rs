@@ -176,7 +176,7 @@ impl Player {
         let name = format!("move/{request}/{game}/{hash}");
         // A move decided before a crash is sent unchanged, even if the decision would now differ.
         if let Some(act) = self.store.load::<Act>(&journal(case.id, &name))? {
-            return Ok(self.wallet.submit(act, head).await?);
+            return Ok(self.wallet.prepare(act, head).await?);
         }
         if self.awaits_check(case) {
             return Ok(());
@@ -218,7 +218,7 @@ impl Player {
         };
         self.store.save(&journal(case.id, &name), &act)?;
         metrics::counter!("opml_moves_total").increment(1);
-        self.wallet.submit(act, head).await?;
+        self.wallet.prepare(act, head).await?;
         self.replies.remove(&name);
         Ok(())
     }
@@ -364,12 +364,12 @@ impl Player {
         let Sending { case, name, about, call, value, deadline, gas } = sending;
         let entry = journal(case.id, &name);
         if let Some(act) = self.store.load::<Act>(&entry)? {
-            return Ok(self.wallet.submit(act, head).await?);
+            return Ok(self.wallet.prepare(act, head).await?);
         }
         let (to, stake) = (Some(self.config.deployment.service), value.saturating_to());
         let act = Act { name, about, to, value, data: call.abi_encode().into(), deadline, stake, gas };
         self.store.save(&entry, &act)?;
-        Ok(self.wallet.submit(act, head).await?)
+        Ok(self.wallet.prepare(act, head).await?)
     }
 }
 

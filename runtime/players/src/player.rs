@@ -385,6 +385,8 @@ impl Player {
             self.log_outcomes(&case);
             self.view.put(case);
         }
+        // Everything at once: in several games, every second counts.
+        trouble = trouble.or(self.wallet.flush().await.err().map(PlayerError::from));
         metrics::gauge!("opml_open_games").set(f64::from(open));
         metrics::gauge!("opml_undone_duties").set(f64::from(undone));
         // If nothing is due, use the whole clock: an alarm ends with its game.

@@ -452,13 +452,14 @@ impl View {
     ) -> Result<(), PlayerError> {
         let mut failure = None;
         let mut cases: BTreeSet<U256> = self.playing().into_iter().collect();
-        for (id, status) in states.unwrap_or_else(|error| note(&mut failure, error)) {
-            cases.extend(self.take_status(id, status, head)?);
-        }
-        let rest: Vec<U256> = self.changed.iter().copied().collect();
+        let mut states = states.unwrap_or_else(|error| note(&mut failure, error));
+        let read: BTreeSet<U256> = states.iter().map(|(id, _)| *id).collect();
+        let rest: Vec<U256> = self.changed.iter().filter(|id| !read.contains(*id)).copied().collect();
         let rest = statuses(nodes, self.service, &rest, head).await;
-        for (id, status) in rest.unwrap_or_else(|error| note(&mut failure, error)) {
-            cases.extend(self.take_status(id, status, head)?);
+        states.extend(rest.unwrap_or_else(|error| note(&mut failure, error)));
+        for (id, status) in states {
+            let taken = self.take_status(id, status, head);
+            cases.extend(taken.unwrap_or_else(|error| note(&mut failure, error.into())));
         }
         let games = games.unwrap_or_else(|error| note(&mut failure, error));
         if let Err(error) = self.refresh_games(nodes, head, &cases, games).await {
@@ -505,6 +506,11 @@ impl View {
         head: &Head,
     ) -> Result<Option<U256>, StoreError> {
         let RequestStatus { hash, cancellable, answer } = status;
+        // What can fail comes first: nothing is noted by halves.
+        let before = match self.cases.contains_key(&id) {
+            true => self.store.load::<u16>(&answered(id, hash))?,
+            false => None,
+        };
         if let Some(expected) = self.others.get(&id).copied() {
             if hash == expected || hash == B256::ZERO {
                 self.know(id);
@@ -547,9 +553,8 @@ impl View {
         // An answer that came too late doesn't count, nor one that a reorganization has undone: if the other answer
         // is overturned, the player should answer again.
         let (attempt, mine) = (case.answer.attempt, case.answer.asserter == self.me);
-        let before = self.store.load::<u16>(&answered(id, hash))?;
         if mine && before != Some(attempt) {
-            self.store.save(&answered(id, hash), &attempt)?;
+            self.book.note(answered(id, hash), &attempt);
         }
         case.answered = mine || before.is_some_and(|before| before < attempt);
         if case.is_settled() {

@@ -180,6 +180,8 @@ fn whatever_the_weather_nobody_honest_loses() {
     for seed in first..first + runs {
         let outcome = play(mixture(seed));
         if !well(&outcome) {
+            let Scene { cast, nodes, requests, reorganizations, crashes, full, .. } = mixture(seed);
+            println!("{seed}: {cast:?} {requests:?} {reorganizations:?} {crashes:?} {full:?} {nodes:#?}");
             failed.push((seed, outcome.wrong));
         }
     }

@@ -15,6 +15,7 @@ use chain::{
 };
 use contracts::cost::Shape;
 use contracts::{Address, B256, IInferenceService, IModelRegistry, Standing, Terms, U256};
+use futures_util::future::join_all;
 use game::{Challenge, Move, Region, Side};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -183,17 +184,27 @@ impl Player {
         models: &[B256],
     ) -> Result<Setting, PlayerError> {
         let Deployment { service, registry, .. } = config.deployment;
-        for contract in [service, registry] {
-            if !node.has_code(contract).await? {
+        let head = node.head().await?;
+        let terms = IInferenceService::termsCall {};
+        let cards = models.iter().map(|&id| async move {
+            (id, node.call(registry, &IModelRegistry::cardOfCall { id }, head.hash).await)
+        });
+        let (at_service, at_registry, terms, balance, cards) = tokio::join!(
+            node.has_code(service),
+            node.has_code(registry),
+            node.call(service, &terms, head.hash),
+            node.balance(account),
+            join_all(cards)
+        );
+        for (contract, exists) in [(service, at_service?), (registry, at_registry?)] {
+            if !exists {
                 return Err(PlayerError::NoContract(contract));
             }
         }
-        let head = node.head().await?;
-        let terms = node.call(service, &IInferenceService::termsCall {}, head.hash).await?;
-        let balance = node.balance(account).await?;
+        let (terms, balance) = (terms?, balance?);
         let mut unregistered = Vec::new();
-        for &id in models {
-            match node.call(registry, &IModelRegistry::cardOfCall { id }, head.hash).await {
+        for (id, card) in cards {
+            match card {
                 Ok(_) => {}
                 Err(error) if error.is("Unknown") => unregistered.push(id),
                 Err(error) => return Err(error.into()),

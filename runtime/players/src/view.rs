@@ -185,18 +185,26 @@ impl View {
             note(self.compare(nodes, head).await);
         }
         // What doesn't depend on each other is asked for at the same time: a round trip may take a second.
-        let (from, service, ids, games) =
-            (self.from(head), self.service, self.due(spare), self.running_games());
+        let (service, ids, games) = (self.service, self.due(spare), self.running_games());
+        let next = self.next.clamp(self.first.min(head.number), head.number);
+        let is_read = self.heads.get(&head.number) == Some(&head.hash) && self.next > head.number;
         let events = async {
-            match from {
-                Some(from) => nodes.logs(service, from, head.number, 0).await.map(Some),
-                None => Ok(None),
+            match is_read {
+                true => Ok(None),
+                false => nodes.logs(service, next, head.number, 0).await.map(Some),
             }
         };
         let states = statuses(nodes, service, &ids, head);
-        let (events, states, games) = tokio::join!(events, states, stored(nodes, service, &games, head));
+        let games = stored(nodes, service, &games, head);
+        let (events, states, games, goes_on) = tokio::join!(events, states, games, self.goes_on(nodes, head));
         note(match events {
-            Ok(events) => self.follow(nodes, head, from, events).await,
+            Ok(None) => Ok(()),
+            Ok(events) if goes_on => self.follow(nodes, head, next, events).await,
+            // The last blocks may be others.
+            Ok(_) => {
+                let again = next.saturating_sub(AGAIN).max(self.first.min(head.number));
+                self.follow(nodes, head, again, None).await
+            }
             Err(error) => Err(error.into()),
         });
         note(self.refresh(nodes, head, states, games).await);
@@ -265,19 +273,15 @@ impl View {
         }
     }
 
-    /// Whether a head is the one that follows the last one.
-    fn goes_on(&self, head: &Head) -> bool {
-        let last = self.heads.last_key_value().map(|(&number, &hash)| (number, hash));
-        last.is_some() && last == head.number.checked_sub(1).map(|number| (number, head.parent))
-    }
-
-    /// The block from which on events are to be read: the last ones again, if they may have changed.
-    fn from(&self, head: &Head) -> Option<u64> {
-        if self.heads.get(&head.number) == Some(&head.hash) && self.next > head.number {
-            return None;
+    /// Whether the last head is an ancestor of this one.
+    async fn goes_on(&self, nodes: &Nodes, head: &Head) -> bool {
+        let Some((&number, &hash)) = self.heads.last_key_value() else { return false };
+        match head.number.checked_sub(number) {
+            Some(0) => head.hash == hash,
+            Some(1) => head.parent == hash,
+            Some(_) => nodes.block_hash(number).await.is_ok_and(|found| found == Some(hash)),
+            None => false,
         }
-        let again = if self.goes_on(head) { 0 } else { AGAIN };
-        Some(self.next.min(head.number).saturating_sub(again).max(self.first.min(head.number)))
     }
 
     /// Notes the first new events, and reads the others.
@@ -285,10 +289,11 @@ impl View {
         &mut self,
         nodes: &Nodes,
         head: &Head,
-        from: Option<u64>,
+        start: u64,
         mut events: Option<(Vec<Log>, u64)>,
     ) -> Result<(), PlayerError> {
-        let (Some(start), goes_on) = (from, self.goes_on(head)) else { return Ok(()) };
+        // Without the first events, all of them are read again.
+        let again = events.is_none();
         let (mut from, mut found) = (start, BTreeSet::new());
         for _ in 0..MOST_QUERIES {
             if from > head.number {
@@ -308,7 +313,7 @@ impl View {
             // The next look goes on from there.
             return Ok(());
         }
-        if !goes_on {
+        if again {
             let gone = |(_, block): &(&U256, &u64)| (start..=head.number).contains(*block);
             let gone = self.recent.iter().filter(gone).map(|(id, _)| *id).filter(|id| !found.contains(id));
             let gone: Vec<U256> = gone.collect();

@@ -201,8 +201,8 @@ fn mixture(seed: u64) -> Scene {
         let from = 2 + random.below(60);
         for _ in 0..random.below(4) {
             match random.below(13) {
-                0 => faults.errors = 10 + random.below(20),
-                1 => faults.latency = Duration::from_millis(random.below(1000)),
+                0 => faults.errors = 5 + random.below(20),
+                1 => faults.latency = Duration::from_millis(random.below(400)),
                 2 => faults.hangs = random.below(4),
                 3 => faults.rate = Some(6 + random.below(20) as u32),
                 4 => faults.range = Some(1 + random.below(50)),

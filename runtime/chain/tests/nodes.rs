@@ -1,0 +1,225 @@
+//! Several nodes used as one: what one doesn't answer, refuses, delays or gets wrong.
+
+use chain::{
+    Address, Answering, At, B256, Bytes, Head, Log, Node, NodeError, Nodes, Question, Reply, U256,
+};
+use contracts::IInferenceService;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+const CHAIN: u64 = 7;
+const ANCHOR: (u64, B256) = (3, B256::repeat_byte(3));
+const SERVICE: Address = Address::repeat_byte(9);
+
+/// A node whose answers a test makes.
+struct Fake {
+    name: &'static str,
+    chain: u64,
+    delay: Duration,
+    asked: AtomicU64,
+    answer: Mutex<Box<dyn FnMut(&Question) -> Result<Reply, NodeError> + Send>>,
+}
+
+impl Fake {
+    fn new(
+        name: &'static str,
+        answer: impl FnMut(&Question) -> Result<Reply, NodeError> + Send + 'static,
+    ) -> Arc<Self> {
+        Self::slow(name, Duration::ZERO, answer)
+    }
+
+    fn slow(
+        name: &'static str,
+        delay: Duration,
+        answer: impl FnMut(&Question) -> Result<Reply, NodeError> + Send + 'static,
+    ) -> Arc<Self> {
+        let answer = Mutex::new(Box::new(answer) as Box<_>);
+        Arc::new(Self { name, chain: CHAIN, delay, asked: AtomicU64::new(0), answer })
+    }
+
+    /// How often it was asked for anything but its chain.
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Node for Fake {
+    fn answer(&self, question: Question) -> Answering<'_> {
+        Box::pin(async move {
+            match question {
+                Question::Chain => return Ok(Reply::Number(self.chain)),
+                Question::Block(3) => return Ok(Reply::Hash(Some(ANCHOR.1))),
+                _ => {}
+            }
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            sleep(self.delay).await;
+            self.answer.lock().expect("a lock")(&question)
+        })
+    }
+
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+}
+
+fn nodes(members: &[Arc<Fake>]) -> Nodes {
+    let members = members.iter().map(|member| Arc::clone(member) as Arc<dyn Node>).collect();
+    Nodes::new(members, CHAIN, Some(ANCHOR), Duration::from_secs(2))
+}
+
+fn failure() -> Result<Reply, NodeError> {
+    Err(NodeError::Transport { what: "answer".to_owned(), reason: "HTTP status 502".to_owned() })
+}
+
+fn refusal() -> Result<Reply, NodeError> {
+    Err(NodeError::Refused { what: "answer".to_owned(), reason: "block range is too large".to_owned() })
+}
+
+fn head(number: u64) -> Result<Reply, NodeError> {
+    let hash = B256::from(U256::from(number));
+    Ok(Reply::Head(Head { number, hash, parent: B256::ZERO, time: number, base_fee: 0 }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_does_not_answer_the_next_one_does() {
+    let (bad, good) = (Fake::new("bad", |_| failure()), Fake::new("good", |_| Ok(Reply::Number(5))));
+    let both = nodes(&[bad.clone(), good.clone()]);
+    for _ in 0..10 {
+        assert_eq!(both.nonce(SERVICE).await.expect("a nonce"), 5);
+    }
+    // The one that fails is asked last.
+    assert_eq!((bad.asked(), good.asked()), (1, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_node_is_asked_again() {
+    let mut times = 0;
+    let flaky = Fake::new("flaky", move |_| {
+        times += 1;
+        if times % 3 == 0 { Ok(Reply::Number(5)) } else { failure() }
+    });
+    let one = nodes(&[flaky]);
+    for _ in 0..5 {
+        assert_eq!(one.nonce(SERVICE).await.expect("a nonce"), 5);
+    }
+    let error = nodes(&[Fake::new("bad", |_| failure())]).nonce(SERVICE).await.expect_err("no nonce");
+    assert!(error.to_string().contains("502"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_hangs_is_overtaken() {
+    let hangs = Fake::slow("hangs", Duration::from_secs(1000), |_| Ok(Reply::Number(6)));
+    let both = nodes(&[hangs, Fake::new("good", |_| Ok(Reply::Number(5)))]);
+    let start = Instant::now();
+    assert_eq!(both.nonce(SERVICE).await.expect("a nonce"), 5);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_of_another_chain_is_not_asked() {
+    let other = Arc::new(Fake {
+        chain: 8,
+        name: "other",
+        delay: Duration::ZERO,
+        asked: AtomicU64::new(0),
+        answer: Mutex::new(Box::new(|_| Ok(Reply::Number(6)))),
+    });
+    let good = Fake::new("good", |_| Ok(Reply::Number(5)));
+    assert_eq!(nodes(&[other.clone(), good]).nonce(SERVICE).await.expect("a nonce"), 5);
+    let error = nodes(&[other.clone()]).nonce(SERVICE).await.expect_err("another chain");
+    assert!(matches!(error, NodeError::OtherChain { .. }), "{error}");
+    assert_eq!(other.asked(), 0);
+    let anchor = Some((3, B256::repeat_byte(4)));
+    let restarted = Nodes::new(vec![Fake::new("restarted", |_| head(1))], CHAIN, anchor, Duration::from_secs(2));
+    let error = restarted.head().await.expect_err("another block 3");
+    assert!(error.to_string().contains("restarted"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ranges_shrink_until_a_node_takes_them_and_are_remembered() {
+    for most in [1, 7, 10, 500, 1000] {
+        let node = Fake::new("narrow", move |question| match question {
+            Question::Logs { from, to, .. } if to - from < most => Ok(Reply::Logs(Vec::new())),
+            Question::Logs { .. } => refusal(),
+            _ => failure(),
+        });
+        let one = nodes(&[node.clone()]);
+        let mut from = 100;
+        while from <= 5000 {
+            from = one.logs(SERVICE, from, 5000, 0).await.expect("events").1 + 1;
+        }
+        // About half of what it takes, and a few refusals at the beginning and when more is tried.
+        let (asked, best) = (node.asked(), 4901u64.div_ceil(most));
+        assert!(asked <= 2 * best + 12 + 2 * best / 100, "{asked} queries of at most {most} blocks");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_other_blocks_or_contracts_are_refused() {
+    let log = |address, block| {
+        let mut log = Log::default();
+        (log.inner.address, log.block_number) = (address, Some(block));
+        Ok(Reply::Logs(vec![log]))
+    };
+    for bad in [log(SERVICE, 99), log(SERVICE, 111), log(Address::repeat_byte(8), 105)] {
+        let bad = bad.expect("a reply");
+        let liar = Fake::new("liar", move |_| Ok(bad.clone()));
+        assert!(nodes(&[liar]).logs(SERVICE, 100, 110, 0).await.is_err());
+    }
+    let good = Fake::new("good", move |_| log(SERVICE, 105));
+    assert_eq!(nodes(&[good]).logs(SERVICE, 100, 110, 0).await.expect("events").0.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_stands_still_or_goes_back_is_compared() {
+    let still = Fake::new("still", |_| head(5));
+    let start = Instant::now();
+    let moves = Fake::new("moves", move |_| head(5 + start.elapsed().as_secs()));
+    let both = nodes(&[still.clone(), moves]);
+    assert_eq!(both.head().await.expect("a head").number, 5);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(both.head().await.expect("a head").number, 5, "it may just have no new block");
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(both.head().await.expect("a head").number, 25);
+    for second in 26..120 {
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(both.head().await.expect("a head").number, second, "it never goes back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_nodes_must_agree_where_that_is_asked() {
+    let says = |terms: u8| {
+        move |question: &Question| match question {
+            Question::Call { at: At::Hash(_), .. } => {
+                Ok(Reply::Bytes(Bytes::from(U256::from(terms).to_be_bytes_vec())))
+            }
+            _ => failure(),
+        }
+    };
+    let count = IInferenceService::requestCountCall {};
+    let ask = async |members: &[Arc<Fake>]| nodes(members).confirm_call(SERVICE, &count, B256::ZERO).await;
+    let one = || Fake::new("one", says(1));
+    assert_eq!(ask(&[one(), one()]).await.expect("they agree"), Some(U256::from(1)));
+    let error = ask(&[one(), Fake::new("two", says(2))]).await.expect_err("they differ");
+    assert!(error.to_string().contains("one and two answer differently"), "{error}");
+    // One that is away has no say, nor one that doesn't know the block.
+    for silent in [Fake::new("away", |_| failure()), Fake::new("behind", |_| refusal())] {
+        assert_eq!(ask(&[silent.clone(), one()]).await.expect("one answers"), Some(U256::from(1)));
+        assert_eq!(ask(&[one(), silent]).await.expect("one answers"), Some(U256::from(1)));
+    }
+    assert_eq!(ask(&[Fake::new("behind", |_| refusal())]).await.expect("nobody knows"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_goes_to_every_node_and_one_that_takes_it_is_enough() {
+    let (bad, good) = (Fake::new("bad", |_| refusal()), Fake::new("good", |_| Ok(Reply::Done)));
+    for members in [[bad.clone(), good.clone()], [good.clone(), bad.clone()]] {
+        nodes(&members).send(&Bytes::from_static(b"raw")).await.expect("taken");
+    }
+    assert_eq!((bad.asked(), good.asked()), (2, 2));
+    let error = nodes(&[bad]).send(&Bytes::from_static(b"raw")).await.expect_err("refused");
+    assert!(matches!(error, NodeError::Refused { .. }), "{error}");
+}

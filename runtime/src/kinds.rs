@@ -1,7 +1,6 @@
 //! Recognizes files by their first bytes, so that a command given the wrong kind of file can tell which one
 //! is right.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -38,10 +37,8 @@ const HEAD: u64 = 512;
 impl Kind {
     /// The kind of a file; `None` if it is unknown or can't be read.
     pub fn of_file(path: &Path) -> Option<Self> {
-        // Reading from a pipe or a device would take bytes away from the next reader.
         let mut head = Vec::new();
-        let regular = std::fs::metadata(path).ok()?.is_file();
-        File::open(path).ok().filter(|_| regular)?.take(HEAD).read_to_end(&mut head).ok()?;
+        mapped::open(path).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
         Self::of(&head)
     }
 

@@ -5,7 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal as _, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -211,19 +211,13 @@ pub fn create_folder(path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::io("create folder", &path.display().to_string(), &error))
 }
 
-/// Reads a file of at most `limit` bytes, regardless of the size that the system reports.
+/// Reads a regular file of at most `limit` bytes.
 pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+    let bytes = mapped::read(path, limit)
         .map_err(|error| Failure::io("read", &path.display().to_string(), &error))?;
-    if bytes.len() as u64 > limit {
-        return Err(Failure::about(
-            path,
-            format!("holds more than the {} bytes that are expected at most", count(limit)),
-        ));
-    }
-    Ok(bytes)
+    bytes.ok_or_else(|| {
+        Failure::about(path, format!("holds more than the {} bytes that are expected at most", count(limit)))
+    })
 }
 
 /// Bytes as 0x-prefixed hexadecimal.

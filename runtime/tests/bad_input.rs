@@ -198,9 +198,21 @@ const READERS: [&[&str]; 6] = [
 #[cfg(unix)]
 fn files_that_never_end() {
     let folder = Folder::with_net("mnist-mlp");
-    folder.fails(&["run", "net.opml", "--input", "/dev/zero"]).says(&["/dev/zero", "more than"]);
-    folder.fails(&["run", "/dev/zero"]).says(&["/dev/zero", "not a file on a disk"]);
-    folder.fails(&["verify", "/dev/zero"]).says(&["/dev/zero", "more than"]);
+    let pipe = folder.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
+    for endless in ["/dev/zero", "pipe"] {
+        for args in [
+            &["run", "net.opml", "--input", endless][..],
+            &["run", endless],
+            &["verify", endless],
+            &["compile", endless],
+            &["status", "1", "--deployment", endless],
+            &["account", "address", "--keystore", endless],
+            &["serve", "net.opml", "--config", endless],
+        ] {
+            folder.fails(args).says(&[endless, "not a regular file"]);
+        }
+    }
 }
 
 #[test]

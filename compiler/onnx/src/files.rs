@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Error, ErrorKind};
+use std::io::Error;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -19,11 +19,7 @@ impl Files {
         if let Some((_, bytes)) = self.0.borrow().get(path) {
             return Ok(bytes.clone());
         }
-        // A pipe would block when it is opened.
-        if !path.metadata()?.is_file() {
-            return Err(Error::new(ErrorKind::InvalidInput, "not a regular file"));
-        }
-        let file = File::open(path)?;
+        let file = mapped::open(path)?;
         self.add(path, &file, file.metadata()?.len())
     }
 

@@ -1,6 +1,5 @@
 //! Reads models and tensors from files and bytes.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -118,17 +117,17 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
 }
 
 /// The bytes of a file of at most `limit` bytes, regardless of the size that the file system reports. They
-/// are mapped if there is a place for the mapping and if the file is one on a disk; others are read.
+/// are mapped if there is a place for the mapping and the file has a length; others are read.
 fn read_file(path: &Path, limit: u64, files: Option<&Files>) -> Result<Bytes, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
+    let file = mapped::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     let too_large = |found| Error::TooLarge { path: path.to_owned(), found, limit };
     if metadata.len() > limit {
         return Err(too_large(metadata.len()));
     }
     // Files that the system makes up, such as those below /proc, have no length.
-    let files = files.filter(|_| metadata.is_file() && metadata.len() > 0);
+    let files = files.filter(|_| metadata.len() > 0);
     if let Some(bytes) = files.and_then(|files| files.add(path, &file, metadata.len()).ok()) {
         return Ok(bytes);
     }

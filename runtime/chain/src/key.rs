@@ -1,6 +1,8 @@
 //! Where a key comes from: a keystore file or the environment, but never the command line.
 
 use alloy::signers::local::PrivateKeySigner;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -37,6 +39,18 @@ pub enum KeyError {
         path: PathBuf,
         /// Why not.
         reason: String,
+    },
+    /// Others than its owner can read the file.
+    #[error(
+        "{} can be read by others than its owner (mode {mode:o}), so what is in it may be no secret any more: \
+         `chmod 600 {}` makes it yours only",
+        path.display(), path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// The password is wrong, or the file isn't a keystore.
     #[error("cannot open the keystore {}: {reason}", path.display())]
@@ -76,7 +90,7 @@ impl KeySource {
         let keystore = |reason: String| KeyError::Keystore { path: path.clone(), reason };
         check(&read(path)?).map_err(|reason| keystore(reason.to_owned()))?;
         let password = match &self.password_file {
-            Some(file) => read(file)?.trim_end_matches(['\r', '\n']).to_owned(),
+            Some(file) => read_password(file)?,
             None => variable(PASSWORD).ok_or(KeyError::Password)?,
         };
         PrivateKeySigner::decrypt_keystore(path, password).map_err(|error| keystore(error.to_string()))
@@ -97,21 +111,73 @@ fn check(json: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The password in a file: all of it but the end of its line.
+pub fn read_password(path: &Path) -> Result<String, KeyError> {
+    Ok(read(path)?.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// The most bytes that a keystore or a file with a password has.
+const LONGEST: u64 = 1 << 16;
+
+/// The text of a file that only its owner can read.
 fn read(path: &Path) -> Result<String, KeyError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| KeyError::File { path: path.to_owned(), reason: error.to_string() })
+    let fail = |reason: String| KeyError::File { path: path.to_owned(), reason };
+    let file = mapped::open(path).map_err(|error| fail(error.to_string()))?;
+    let mode = file.metadata().map_err(|error| fail(error.to_string()))?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyError::Exposed { path: path.to_owned(), mode });
+    }
+    let mut text = String::new();
+    file.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| fail(error.to_string()))?;
+    if text.len() as u64 > LONGEST {
+        return Err(fail(format!("it has more than {LONGEST} bytes")));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Writes a file that only its owner can read.
+    fn write_secret(path: &Path, text: &str) {
+        std::fs::write(path, text).expect("a file");
+        set_mode(path, 0o600);
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [keystore, password] = ["keystore", "password"].map(|name| folder.path().join(name));
+        let address = crate::create_keystore(&keystore, "secret").expect("a keystore");
+        write_secret(&password, "secret\n");
+        let source = KeySource { keystore: Some(keystore.clone()), password_file: Some(password.clone()) };
+        assert_eq!(source.load_with(|_| None).expect("a key").address(), address);
+        for path in [&keystore, &password] {
+            for mode in [0o640, 0o604, 0o620] {
+                set_mode(path, mode);
+                let text = source.load_with(|_| None).expect_err("others can read it").to_string();
+                assert!(text.contains(&format!("`chmod 600 {}`", path.display())), "{text}");
+            }
+            set_mode(path, 0o400);
+            source.load_with(|_| None).expect("a key");
+        }
+        set_mode(&password, 0o600);
+        std::fs::write(&password, vec![b'a'; LONGEST as usize + 1]).expect("a file");
+        let text = source.load_with(|_| None).expect_err("a long password").to_string();
+        assert!(text.contains("more than 65536 bytes"), "{text}");
+    }
+
     #[test]
     fn a_keystore_that_is_cut_short_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("keystore");
         let load = |json: &str| {
-            std::fs::write(&path, json).expect("a file");
+            write_secret(&path, json);
             let source = KeySource { keystore: Some(path.clone()), password_file: None };
             source.load_with(|_| Some("secret".to_owned())).expect_err(json).to_string()
         };
@@ -158,7 +224,8 @@ mod tests {
         .expect("a keystore");
         let keystore = Some(folder.path().join(name));
         let password_file = Some(folder.path().join("password"));
-        std::fs::write(folder.path().join("password"), "secret\n").expect("a file");
+        write_secret(&folder.path().join("password"), "secret\n");
+        set_mode(keystore.as_deref().expect("a path"), 0o600);
         let from_file = KeySource { keystore: keystore.clone(), password_file };
         assert_eq!(from_file.load_with(|_| None).expect("a key").address(), key.address());
         let from_variable = KeySource { keystore, password_file: None };

@@ -1,6 +1,7 @@
 //! A node, asked over JSON-RPC.
 
 use crate::question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
+use crate::transport;
 use alloy::consensus::BlockHeader as _;
 use alloy::eips::BlockId;
 use alloy::network::BlockResponse as _;
@@ -8,7 +9,6 @@ use alloy::primitives::{Address, Bytes, TxKind, U256};
 use alloy::providers::{DynProvider, Provider as _, ProviderBuilder};
 use alloy::rpc::types::{BlockNumberOrTag, Filter, Log, TransactionInput, TransactionRequest};
 use alloy::sol_types::SolEvent;
-use alloy::transports::http::reqwest::{Client, Url};
 use alloy::transports::{HttpError, RpcError, TransportError, TransportErrorKind};
 use std::time::Duration;
 use thiserror::Error;
@@ -178,7 +178,8 @@ pub fn endpoint(url: &str) -> String {
 }
 
 /// A text in which every URL is cut down to its scheme and host.
-fn without_keys(text: &str) -> String {
+#[must_use]
+pub fn without_keys(text: &str) -> String {
     let (mut shown, mut rest) = (String::new(), text);
     while let Some((before, url)) = rest.split_once("://") {
         let end = url.find(|c: char| c.is_whitespace() || "\"'()<>".contains(c)).unwrap_or(url.len());
@@ -197,27 +198,12 @@ fn host(url: &str) -> &str {
     authority.rsplit('@').next().unwrap_or_default()
 }
 
-/// TLS needs its cryptography provider installed once per process. Installing the same one again is harmless.
-#[cfg(feature = "tls")]
-fn choose_cryptography() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 impl RpcNode {
     /// A node whose URL this is. Nothing is asked of it yet; every query will have to be answered within `timeout`.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, NodeError> {
         let bad = |reason: String| NodeError::Url { url: endpoint(url), reason };
-        let parsed: Url = url.parse().map_err(|error| bad(format!("{error}")))?;
-        match parsed.scheme() {
-            "http" => {}
-            "https" if cfg!(feature = "tls") => {}
-            "https" => return Err(bad("this opml was built without HTTPS (the feature `tls`)".to_owned())),
-            _ => return Err(bad("expected http:// or https://".to_owned())),
-        }
-        #[cfg(feature = "tls")]
-        choose_cryptography();
-        let client = Client::builder().timeout(timeout).build().map_err(|error| bad(error.to_string()))?;
-        let provider = ProviderBuilder::default().connect_reqwest(client, parsed).erased();
+        let client = transport::client(url, timeout).map_err(bad)?;
+        let provider = ProviderBuilder::default().connect_client(client).erased();
         Ok(Self { provider, name: endpoint(url) })
     }
 

@@ -1,9 +1,14 @@
 //! A player's state file: names and bytes, in a database that survives a crash at any time.
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use serde::{Serialize, de::DeserializeOwned};
+use std::any::Any;
 use std::fmt::{Debug, Formatter};
+use std::fs::{OpenOptions, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use thiserror::Error;
@@ -16,7 +21,15 @@ const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("opml");
 /// continues once the cause is gone.
 pub struct Store {
     open: Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>,
-    database: Mutex<Option<Database>>,
+    database: Mutex<State>,
+}
+
+/// What became of the database.
+enum State {
+    Closed,
+    Open(Database),
+    /// It panicked, and may keep its lock as long as this process lives.
+    Damaged(String),
 }
 
 impl Debug for Store {
@@ -112,10 +125,21 @@ fn is_about_contents(error: &std::io::Error) -> bool {
 }
 
 impl Store {
-    /// Opens a state file, or creates it.
+    /// Opens a state file, or creates it. Only its owner can read it from then on.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let path = path.to_owned();
-        Self::opened_by(move || Ok(Database::create(&path)?))
+        Self::opened_by(move || {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = mapped::open_with(&options, &path)?;
+            if file.metadata()?.permissions().mode() & 0o077 != 0 {
+                file.set_permissions(Permissions::from_mode(0o600)).map_err(exposed)?;
+            }
+            // Without the check, a damaged file is found out only later, and by a panic.
+            Ok(Database::builder()
+                .set_check_integrity_on_open(true)
+                .create_with_backend(FileBackend::new(file)?)?)
+        })
     }
 
     /// A store in memory, for a process that waits for its own transactions.
@@ -134,7 +158,7 @@ impl Store {
     fn opened_by(
         open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
-        let new = Self { open: Box::new(open), database: Mutex::new(None) };
+        let new = Self { open: Box::new(open), database: Mutex::new(State::Closed) };
         // Creates the table, so that a read finds one.
         new.write(&[])?;
         Ok(new)
@@ -142,17 +166,30 @@ impl Store {
 
     /// Runs `f` on the database. Opens it first if it is closed.
     fn with<T>(&self, f: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = match database.take() {
-            Some(open) => open,
-            None => (self.open)()?,
-        };
-        let done = f(&open);
-        // After an I/O error, redb refuses everything until it is opened again.
-        if !matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
-            *database = Some(open);
+        let mut state = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Damaged(reason) = &*state {
+            return Err(StoreError::Damaged(reason.clone()));
         }
-        Ok(done?)
+        // The database panics when it meets bytes that it can't have written.
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let open = match std::mem::replace(&mut *state, State::Closed) {
+                State::Open(open) => open,
+                _ => (self.open)()?,
+            };
+            let done = f(&open);
+            // After an I/O error, redb refuses everything until it is opened again.
+            if !matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
+                *state = State::Open(open);
+            }
+            done
+        }));
+        attempt
+            .unwrap_or_else(|panic| {
+                let reason = panic_text(&*panic);
+                *state = State::Damaged(reason.clone());
+                Err(redb::Error::Corrupted(reason))
+            })
+            .map_err(StoreError::from)
     }
 
     /// The bytes under a name.
@@ -229,6 +266,19 @@ impl Store {
     }
 }
 
+/// Why a file that others can read could not be closed to them.
+fn exposed(error: std::io::Error) -> std::io::Error {
+    let what =
+        format!("others can read it, and this can't be changed ({error}): it must be the player's own");
+    std::io::Error::new(error.kind(), what)
+}
+
+/// The message of a panic.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
 /// The bytes of a value.
 pub(crate) fn encode<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value)
@@ -298,6 +348,66 @@ mod tests {
             error.advice().is_some_and(|advice| advice.contains("the version that wrote the file")),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn no_damage_is_called_another_player() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state");
+        let store = Store::open(&path).expect("a database");
+        for number in 0..200 {
+            store.save(&format!("a/{number}"), &"x".repeat(100)).expect("a write");
+        }
+        drop(store);
+        let whole = std::fs::read(&path).expect("a file");
+        let mut damaged = 0;
+        // Zeroed stretches, as a disk that lost writes leaves them, and single bits.
+        for at in (0..whole.len()).step_by(whole.len() / 60) {
+            for length in [1, 512] {
+                let mut bytes = whole.clone();
+                for byte in bytes.iter_mut().skip(at).take(length) {
+                    *byte = if length == 1 { *byte ^ 4 } else { 0 };
+                }
+                std::fs::write(&path, bytes).expect("a file");
+                let opened = Store::open(&path).and_then(|store| {
+                    let read = store.scan::<String>("a/").map(|_| ());
+                    // What was damaged before is damaged still.
+                    let again = store.scan::<String>("a/").map(|_| ());
+                    assert_eq!(read.is_ok(), again.is_ok());
+                    read.and(again)
+                });
+                if let Err(error) = opened {
+                    damaged += 1;
+                    let named = matches!(
+                        error,
+                        StoreError::Damaged(_) | StoreError::Entry { .. } | StoreError::Version(_)
+                    );
+                    assert!(named, "{length} bytes at {at}: {error:?}");
+                }
+            }
+        }
+        assert!(damaged > 10, "{damaged}");
+    }
+
+    #[test]
+    fn only_its_owner_can_read_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state");
+        let mode = || std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777;
+        Store::open(&path).expect("a database");
+        assert_eq!(mode(), 0o600);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("a mode");
+        Store::open(&path).expect("a database");
+        assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_does_not_stop_the_player() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo starts").success());
+        let error = Store::open(&path).expect_err("a pipe");
+        assert!(error.to_string().contains("not a regular file"), "{error}");
     }
 
     #[test]

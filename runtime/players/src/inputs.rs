@@ -4,7 +4,6 @@ use crate::model::region_root;
 use contracts::{B256, Bytes, Input, Source};
 use game::Region;
 use std::collections::HashMap;
-use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use step::Root;
@@ -77,12 +76,10 @@ impl Preimages {
         kept.or_else(|| self.read(root, region).filter(is_it))
     }
 
-    /// A file. One that is no file, or is too large, isn't read.
+    /// A file. Others can put things into the folder: what is no regular file, or is too large, isn't read.
     fn read(&self, root: B256, region: &Region) -> Option<Bytes> {
         let path = self.folder.as_ref()?.join(format!("{root}.bin"));
-        let metadata = std::fs::metadata(&path).ok()?;
-        let fits = metadata.is_file() && metadata.len() <= 1 << region.subtree.bits();
-        fits.then(|| std::fs::read(path).ok().map(Bytes::from))?
+        mapped::read(&path, 1 << region.subtree.bits()).ok()?.map(Bytes::from)
     }
 
     /// Keeps an output that a later request may take as an input, unless the folder is too large already.
@@ -92,8 +89,7 @@ impl Preimages {
             return Ok(());
         };
         let path = folder.join(format!("{root}.bin"));
-        let kept = |found: &Metadata| found.is_file() && found.len() == bytes.len() as u64;
-        if std::fs::metadata(&path).is_ok_and(|found| kept(&found)) && std::fs::read(&path)? == bytes[..] {
+        if matches!(mapped::read(&path, bytes.len() as u64), Ok(Some(found)) if found == bytes[..]) {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
@@ -104,12 +100,14 @@ impl Preimages {
                 folder.display()
             )));
         }
-        // Nobody sees a half-written file, also if several players share the folder.
-        let draft = folder.join(format!("{root}.{}.new", std::process::id()));
-        let mut file = File::create(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(draft, path)
+        // Nobody sees a half-written file, also if several players share the folder. Only the owner can read it: it
+        // may be somebody's data.
+        let mut draft =
+            tempfile::Builder::new().prefix(&format!("{root}.")).suffix(".new").tempfile_in(folder)?;
+        draft.write_all(bytes)?;
+        draft.as_file().sync_all()?;
+        draft.persist(path).map_err(|error| error.error)?;
+        Ok(())
     }
 }
 
@@ -117,6 +115,8 @@ impl Preimages {
 mod tests {
     use super::*;
     use game::Subtree;
+    use std::fs::File;
+    use std::os::unix::fs::PermissionsExt as _;
 
     const REGION: Region = Region { subtree: Subtree { level: 1, index: 0 }, bytes: 40 };
 
@@ -166,11 +166,17 @@ mod tests {
         let mut preimages = Preimages::new(Some(folder.path().to_owned()));
         let bytes = Bytes::from(vec![5; 40]);
         let root = contracts::word(region_root(&REGION, &bytes));
+        let path = folder.path().join(format!("{root}.bin"));
         for other in [vec![], vec![6; 40], vec![5; 41]] {
-            std::fs::write(folder.path().join(format!("{root}.bin")), other).expect("a file");
+            std::fs::write(&path, other).expect("a file");
             preimages.keep(root, &bytes).expect("it is kept");
             assert_eq!(preimages.find(root, &REGION), Some(bytes.clone()));
         }
+        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(&path).expect("it goes");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo starts").success());
+        preimages.keep(root, &bytes).expect("it is kept in place of a pipe");
+        assert_eq!(preimages.find(root, &REGION), Some(bytes.clone()));
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 
@@ -198,6 +204,13 @@ mod tests {
         std::fs::create_dir(&path).expect("a folder in its place");
         assert_eq!(preimages.find(root, &REGION), None);
         std::fs::remove_dir(&path).expect("it goes");
+        // A pipe would block the player, and a device never end.
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo starts").success());
+        assert_eq!(preimages.find(root, &REGION), None);
+        std::fs::remove_file(&path).expect("it goes");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+        assert_eq!(preimages.find(root, &REGION), None);
+        std::fs::remove_file(&path).expect("it goes");
         for bytes in [vec![5; 65], vec![6; 40], vec![]] {
             std::fs::write(&path, bytes).expect("a file");
             assert_eq!(preimages.find(root, &REGION), None);

@@ -12,6 +12,7 @@ mod check;
 #[path = "../../native/tests/model/mod.rs"]
 mod counting;
 mod duty;
+mod health;
 mod inputs;
 mod jobs;
 mod model;
@@ -27,6 +28,7 @@ pub use book::{Book, BookError, Position};
 pub use duty::{
     Case, Duty, GameStanding, Role, can_be_settled, challenger_of, concerns, duties, game_id, game_of,
 };
+pub use health::{Health, Report};
 pub use inputs::{Preimages, root as input_root};
 pub use jobs::Workers;
 pub use model::{

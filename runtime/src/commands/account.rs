@@ -3,11 +3,8 @@
 use crate::cli::{AccountAddress, NewAccount};
 use crate::failure::Failure;
 use crate::network::{ask_secret, can_ask, signer};
-use crate::output::{self, Output, read_file};
+use crate::output::{self, Output};
 use serde_json::json;
-
-/// The longest file with a password.
-const LONGEST: u64 = 4096;
 
 /// Makes a key.
 pub fn new(args: &NewAccount, output: Output) -> Result<(), Failure> {
@@ -33,9 +30,7 @@ fn new_password(args: &NewAccount) -> Result<String, Failure> {
         .hint("choose another --output; delete the file yourself if it is worthless"));
     }
     if let Some(path) = &args.password_file {
-        let password = String::from_utf8(read_file(path, LONGEST)?);
-        let password = password.map_err(|_| Failure::about(path, "the password is not text"))?;
-        return not_empty(password.trim_end_matches(['\r', '\n']).to_owned());
+        return not_empty(chain::read_password(path).map_err(Failure::from_error)?);
     }
     if let Ok(password) = std::env::var("OPML_PASSWORD") {
         return not_empty(password);

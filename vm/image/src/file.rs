@@ -184,7 +184,7 @@ impl Image {
     /// and the nodes above them are trusted until [`verify`](Self::verify) confirms them. The file must not
     /// be changed while it is open, but may be replaced.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        Self::from_file(File::open(path).map_err(|source| io_error("read", path, source))?, path)
+        Self::from_file(mapped::open(path).map_err(|source| io_error("read", path, source))?, path)
     }
 
     /// Checks the bytes of memory and the stored nodes against the root. Reports from time to time how many
@@ -224,10 +224,6 @@ impl Image {
     /// The image of a file. Checks everything except the bytes and inner nodes of memory.
     fn from_file(file: File, path: &Path) -> Result<Self, ImageError> {
         let metadata = file.metadata().map_err(|source| io_error("read", path, source))?;
-        if !metadata.is_file() && !metadata.is_dir() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a file on a disk");
-            return Err(io_error("map", path, source));
-        }
         let found = metadata.len();
         let mut reader = Reader { file: &file, path, found, at: 0 };
         let magic = reader.take(8.min(found))?;

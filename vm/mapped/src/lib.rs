@@ -1,4 +1,8 @@
-//! Files that are mapped: for reading, or for results too large for memory.
+//! Files: opened with care, mapped for reading, or mapped for results too large for memory.
+
+mod files;
+
+pub use files::{open, open_with, read};
 
 use memmap2::{Mmap, MmapMut, MmapOptions, UncheckedAdvice};
 use std::fs::File;

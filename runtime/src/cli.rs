@@ -47,8 +47,11 @@ Exit status:
   1  failed; the model can't be compiled (`opml check`)
   2  the command line is wrong: an unknown option, a value that makes no sense, an input that is missing
   3  what was waited for has not happened yet (`opml result`, --wait)
+  4  another process has the state of this player (`opml serve`, `opml watch`)
+  5  the state of this player is damaged (`opml serve`, `opml watch`)
 
-With --json, a failure is {\"error\": {\"kind\": \"failed\", \"usage\" or \"pending\", \"message\": ..., \"hint\": ...}}.";
+With --json, a failure is {\"error\": {\"kind\": \"failed\", \"usage\", \"pending\", \"in use\" or \"damaged\", \"message\": ...,
+\"hint\": ...}}.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

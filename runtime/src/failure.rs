@@ -27,6 +27,10 @@ pub enum Kind {
     Usage,
     /// What the command waited for has not happened yet, but may happen later.
     Pending,
+    /// Another process has the player's state.
+    InUse,
+    /// The player's state is damaged: somebody has to decide what becomes of it.
+    Damaged,
 }
 
 impl Kind {
@@ -36,14 +40,17 @@ impl Kind {
             Self::Failed => "failed",
             Self::Usage => "usage",
             Self::Pending => "pending",
+            Self::InUse => "in use",
+            Self::Damaged => "damaged",
         }
     }
 }
 
 impl Failure {
-    /// A failure without a hint.
+    /// A failure without a hint. Of a URL, the message keeps the scheme and the host: the rest may be a key.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Failed, message: printable(&message.into()), hint: None, reported: false }
+        let message = printable(&chain::without_keys(&message.into()));
+        Self { kind: Kind::Failed, message, hint: None, reported: false }
     }
 
     /// A failure that is the result of the command: its report says it.
@@ -68,7 +75,12 @@ impl Failure {
 
     /// The same with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(printable(&hint.into())), ..self }
+        Self { hint: Some(printable(&chain::without_keys(&hint.into()))), ..self }
+    }
+
+    /// The same as another kind.
+    pub fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// An error from clap: its message, with its advice as the hint.
@@ -115,6 +127,8 @@ impl Failure {
             Kind::Failed => 1,
             Kind::Usage => 2,
             Kind::Pending => 3,
+            Kind::InUse => 4,
+            Kind::Damaged => 5,
         })
     }
 }

@@ -4,6 +4,7 @@ mod arena;
 mod claim;
 mod cli;
 mod commands;
+mod config;
 mod failure;
 mod history;
 mod images;
@@ -12,6 +13,7 @@ mod lies;
 mod limits;
 mod log;
 mod machine;
+mod metrics;
 mod narration;
 mod network;
 mod npy;
@@ -29,7 +31,11 @@ use output::Output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args = match config::merge(std::env::args_os().collect()) {
+        Ok(args) => args,
+        Err(failure) => return complain(&failure),
+    };
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return answer(&error),
     };
@@ -43,15 +49,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// Reports what is wrong before the arguments are parsed: they themselves show whether JSON was asked for.
+fn complain(failure: &Failure) -> ExitCode {
+    failure.print(std::env::args_os().any(|argument| argument == "--json"));
+    failure.exit_code()
+}
+
 /// Reports a message from clap. Help and the version are results; everything else is an error in the command
 /// line.
 fn answer(error: &clap::Error) -> ExitCode {
-    // Parsing has failed, so the arguments themselves show whether JSON was asked for.
     let json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() {
-        let failure = Failure::from_clap(&error.to_string());
-        if json {
-            failure.print(true);
+        let text = error.to_string();
+        let failure = Failure::from_clap(&text);
+        // The message of clap has colours, but also the arguments, which may be secrets.
+        if json || chain::without_keys(&text) != text {
+            failure.print(json);
         } else {
             let _ = error.print();
         }

@@ -22,7 +22,11 @@ const LONGEST: u64 = 1 << 16;
 
 /// Runs a future that uses the network.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Runtime::new().map_err(Failure::from_error)?.block_on(work)
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::from_error)?;
+    let done = runtime.block_on(work);
+    // Runs of models on other threads are not waited for: they may take minutes.
+    runtime.shutdown_background();
+    done
 }
 
 /// A node and the contracts on its chain.
@@ -81,7 +85,7 @@ impl Session {
 /// The deployment, and the nodes of its chain. Nothing is asked of them yet.
 pub fn nodes(network: &Network, patience: Duration) -> Result<(Deployment, Nodes), Failure> {
     let deployment = deployment(network)?;
-    let urls = if network.rpc.is_empty() { vec![deployment.rpc.clone()] } else { network.rpc.clone() };
+    let urls = urls(network, &deployment)?;
     let node = |url: &String| match RpcNode::new(url, patience) {
         Ok(node) => Ok(Arc::new(node) as Arc<dyn Node>),
         Err(error) => Err(Failure::new(format!("{}: {error}", endpoint(url)))),
@@ -92,9 +96,19 @@ pub fn nodes(network: &Network, patience: Duration) -> Result<(Deployment, Nodes
     Ok((deployment, nodes))
 }
 
+/// The URLs of the nodes.
+fn urls(network: &Network, deployment: &Deployment) -> Result<Vec<String>, Failure> {
+    match &deployment.rpc {
+        _ if !network.rpc.is_empty() => Ok(network.rpc.clone()),
+        Some(rpc) => Ok(vec![rpc.clone()]),
+        None => Err(Failure::about(&network.deployment, "it names no node")
+            .hint("give --rpc URL, or set OPML_RPC; a URL with an access key is never written to the file")),
+    }
+}
+
 /// Why no node could be asked.
 pub fn unreachable(network: &Network, deployment: &Deployment, error: NodeError) -> Failure {
-    let urls = if network.rpc.is_empty() { vec![deployment.rpc.clone()] } else { network.rpc.clone() };
+    let urls = urls(network, deployment).unwrap_or_default();
     let shown = urls.iter().map(|url| endpoint(url)).collect::<Vec<_>>().join(", ");
     match error {
         NodeError::OtherChain { .. } => Failure::about(

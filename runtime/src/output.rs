@@ -189,20 +189,42 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write_with(path, |file| file.write_all(bytes))
 }
 
+/// Likewise, so that only its owner can read it.
+pub fn write_private_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_mode(path, 0o600, |file| file.write_all(bytes))
+}
+
 /// Likewise, with a function that writes the bytes.
 pub fn write_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
+    write_mode(path, 0o666, write)
+}
+
+fn write_mode(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Failure> {
     let fail = |error: &std::io::Error| Failure::io("write", &path.display().to_string(), error);
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     let mut file = builder.tempfile_in(folder).map_err(|error| fail(&error))?;
     write(file.as_file_mut()).map_err(|error| fail(&error))?;
     file.persist(path).map_err(|error| fail(&error.error))?;
     Ok(())
+}
+
+/// Creates a folder that only its owner can enter, with its parents.
+pub fn create_private_folder(path: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .recursive(true)
+        .create(path)
+        .map_err(|error| Failure::io("create folder", &path.display().to_string(), &error))
 }
 
 /// Creates a folder with its parents.

@@ -13,6 +13,7 @@ mod keystore;
 mod node;
 mod nodes;
 mod question;
+mod secrets;
 mod store;
 mod transport;
 mod wallet;

@@ -1,7 +1,7 @@
 //! A node, asked over JSON-RPC.
 
 use crate::question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
-use crate::transport;
+use crate::{secrets, transport};
 use alloy::consensus::BlockHeader as _;
 use alloy::eips::BlockId;
 use alloy::network::BlockResponse as _;
@@ -177,7 +177,7 @@ pub fn endpoint(url: &str) -> String {
     if url.contains("://") { without_keys(url) } else { host(url).to_owned() }
 }
 
-/// A text in which every URL is cut down to its scheme and host.
+/// A text in which every URL is cut down to its scheme and host, and the keys of nodes are hidden elsewhere too.
 #[must_use]
 pub fn without_keys(text: &str) -> String {
     let (mut shown, mut rest) = (String::new(), text);
@@ -188,7 +188,7 @@ pub fn without_keys(text: &str) -> String {
         shown += host(&url[..end]);
         rest = &url[end..];
     }
-    shown + rest
+    secrets::hide(shown + rest)
 }
 
 /// The host and port of a URL without its scheme.

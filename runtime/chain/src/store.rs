@@ -26,7 +26,8 @@ pub struct Store {
 
 /// What became of the database.
 enum State {
-    Closed,
+    /// It has to be opened, and why, if it was open before.
+    Closed(Option<String>),
     Open(Database),
     /// It panicked, and may keep its lock as long as this process lives.
     Damaged(String),
@@ -158,7 +159,7 @@ impl Store {
     fn opened_by(
         open: impl Fn() -> Result<Database, redb::Error> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
-        let new = Self { open: Box::new(open), database: Mutex::new(State::Closed) };
+        let new = Self { open: Box::new(open), database: Mutex::new(State::Closed(None)) };
         // Creates the table, so that a read finds one.
         new.write(&[])?;
         Ok(new)
@@ -172,24 +173,36 @@ impl Store {
         }
         // The database panics when it meets bytes that it can't have written.
         let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let open = match std::mem::replace(&mut *state, State::Closed) {
+            let open = match std::mem::replace(&mut *state, State::Closed(None)) {
                 State::Open(open) => open,
+                State::Closed(Some(reason)) => self.reopen(&mut state, reason)?,
                 _ => (self.open)()?,
             };
             let done = f(&open);
             // After an I/O error, redb refuses everything until it is opened again.
-            if !matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
-                *state = State::Open(open);
-            }
-            done
+            *state = match &done {
+                Err(error @ (redb::Error::Io(_) | redb::Error::PreviousIo)) => {
+                    State::Closed(Some(error.to_string()))
+                }
+                _ => State::Open(open),
+            };
+            Ok(done?)
         }));
-        attempt
-            .unwrap_or_else(|panic| {
-                let reason = panic_text(&*panic);
-                *state = State::Damaged(reason.clone());
-                Err(redb::Error::Corrupted(reason))
-            })
-            .map_err(StoreError::from)
+        attempt.unwrap_or_else(|panic| {
+            let reason = panic_text(&*panic);
+            *state = State::Damaged(reason.clone());
+            Err(StoreError::Damaged(reason))
+        })
+    }
+
+    /// Opens the database once more, after it had to be closed. It may not have let go of its own lock, which must not
+    /// be taken for another player's.
+    fn reopen(&self, state: &mut State, reason: String) -> Result<Database, StoreError> {
+        (self.open)().map_err(|error| {
+            let own = matches!(error, redb::Error::DatabaseAlreadyOpen);
+            *state = State::Closed(Some(reason.clone()));
+            if own { StoreError::Io(std::io::Error::other(reason)) } else { error.into() }
+        })
     }
 
     /// The bytes under a name.
@@ -371,10 +384,11 @@ mod tests {
                 std::fs::write(&path, bytes).expect("a file");
                 let opened = Store::open(&path).and_then(|store| {
                     let read = store.scan::<String>("a/").map(|_| ());
+                    let written = store.save("a/7", &"y".repeat(5000));
                     // What was damaged before is damaged still.
-                    let again = store.scan::<String>("a/").map(|_| ());
-                    assert_eq!(read.is_ok(), again.is_ok());
-                    read.and(again)
+                    let again = store.save("a/8", &"y".repeat(5000));
+                    assert_eq!(written.is_ok(), again.is_ok());
+                    read.and(written).and(again)
                 });
                 if let Err(error) = opened {
                     damaged += 1;
@@ -387,6 +401,24 @@ mod tests {
             }
         }
         assert!(damaged > 10, "{damaged}");
+    }
+
+    #[test]
+    fn its_own_lock_is_not_taken_for_another_player() {
+        let disk = Disk { memory: Arc::new(InMemoryBackend::new()), full: Arc::default() };
+        let (backend, opened) = (disk.clone(), AtomicBool::new(false));
+        let store = Store::opened_by(move || {
+            if opened.swap(true, Ordering::Relaxed) {
+                return Err(redb::Error::DatabaseAlreadyOpen);
+            }
+            Ok(Database::builder().create_with_backend(backend.clone())?)
+        });
+        let store = store.expect("a database");
+        disk.full.store(true, Ordering::Relaxed);
+        for _ in 0..3 {
+            let error = store.save("a", &1).expect_err("the disk is full");
+            assert!(matches!(error, StoreError::Io(_)), "{error:?}");
+        }
     }
 
     #[test]

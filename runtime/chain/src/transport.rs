@@ -5,6 +5,7 @@
 //! This one does neither.
 
 use crate::node::without_keys;
+use crate::secrets::note;
 use alloy::primitives::U64;
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::json_rpc::{Id, Request, RequestPacket, ResponsePacket};
@@ -39,11 +40,13 @@ pub fn client(urls: &str, timeout: Duration) -> Result<RpcClient, String> {
 fn parse(url: &str) -> Result<Url, String> {
     let url: Url = url.parse().map_err(|error| format!("{error}"))?;
     match url.scheme() {
-        "http" => Ok(url),
-        "https" if cfg!(feature = "tls") => Ok(url),
-        "https" => Err("this opml was built without HTTPS (the feature `tls`)".to_owned()),
-        _ => Err("expected http:// or https://".to_owned()),
+        "http" => {}
+        "https" if cfg!(feature = "tls") => {}
+        "https" => return Err("this opml was built without HTTPS (the feature `tls`)".to_owned()),
+        _ => return Err("expected http:// or https://".to_owned()),
     }
+    note(&url);
+    Ok(url)
 }
 
 /// TLS needs its cryptography provider installed once per process. Installing the same one again is harmless.

@@ -12,20 +12,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// How old the last block that was looked at may be, in seconds, if the clock allows for it.
 const OLD: u64 = 120;
 
+/// How many polls in a row fail before that is a reason to act. Nodes fail now and then.
+const MANY: u64 = 3;
+
 /// What a player knows about itself.
-#[derive(Debug)]
-pub struct Health {
-    /// The time that a player has for all its moves in a game, in seconds.
-    clock: u64,
-    state: Mutex<State>,
-}
+#[derive(Debug, Default)]
+pub struct Health(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// The time that a player has for all its moves in a game, in seconds; 0 while it isn't known.
+    clock: u64,
     /// The last block that was looked at: its number, and its time.
     head: Option<(u64, u64)>,
-    /// Why the last poll failed.
-    poll: Option<String>,
+    /// Why the last poll failed, and how many failed in a row.
+    failed: Option<(u64, String)>,
     /// When the clock of a game ends that runs against the player.
     deadline: Option<u64>,
     /// The duties that could not be done, by request and name.
@@ -38,11 +39,13 @@ struct State {
 }
 
 /// A duty that could not be done yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Waiting {
     since: u64,
     deadline: Option<u64>,
     reason: String,
+    /// Whether it was said again since the last poll that went through.
+    still: bool,
 }
 
 /// A player's health at a time.
@@ -69,22 +72,26 @@ impl Report {
 }
 
 impl Health {
-    /// That of a player with this clock, which has seen nothing yet.
-    #[must_use]
-    pub fn new(clock: u64) -> Self {
-        Self { clock, state: Mutex::default() }
+    /// The time that a player has for all its moves in a game, in seconds.
+    pub fn clock(&self, seconds: u64) {
+        metrics::gauge!("opml_clock_seconds").set(seconds as f64);
+        self.state().clock = seconds;
     }
 
-    /// A poll looked at this block, made at `time` in seconds since 1970, and did all that it could.
+    /// A poll looked at this block, made at `time` in seconds since 1970, and tried everything that is due. A duty of
+    /// which nobody said since the poll before that it [waits](Self::waits) is done, or isn't wanted any more.
     pub fn polled(&self, number: u64, time: u64) {
         let mut state = self.state();
         state.head = Some((number, time));
-        state.poll = None;
+        state.failed = None;
+        state.waiting.retain(|_, waiting| std::mem::replace(&mut waiting.still, false));
     }
 
     /// A poll failed.
     pub fn poll_failed(&self, reason: impl ToString) {
-        self.state().poll = Some(reason.to_string());
+        let mut state = self.state();
+        let before = state.failed.as_ref().map_or(0, |(count, _)| *count);
+        state.failed = Some((before.saturating_add(1), reason.to_string()));
     }
 
     /// The nearest deadline of a game in which it is the player's turn, in seconds since 1970; `None` if it has no turn.
@@ -92,23 +99,12 @@ impl Health {
         self.state().deadline = deadline;
     }
 
-    /// A duty can't be done now. It counts from the first time that this is said, until it is [`done`](Self::done).
+    /// A duty can't be done now. The player says so again at every poll in which that is so.
     pub fn waits(&self, request: U256, duty: impl ToString, deadline: Option<u64>, reason: impl ToString) {
-        let (now, reason) = (now(), reason.to_string());
         let mut state = self.state();
         let waiting = state.waiting.entry((request, duty.to_string()));
-        let waiting = waiting.or_insert(Waiting { since: now, deadline, reason: String::new() });
-        (waiting.deadline, waiting.reason) = (deadline, reason);
-    }
-
-    /// A duty is done, or isn't wanted any more.
-    pub fn done(&self, request: U256, duty: impl ToString) {
-        self.state().waiting.remove(&(request, duty.to_string()));
-    }
-
-    /// Nothing is wanted of a request any more.
-    pub fn closed(&self, request: U256) {
-        self.state().waiting.retain(|(id, _), _| *id != request);
+        let waiting = waiting.or_insert_with(|| Waiting { since: now(), ..Waiting::default() });
+        (waiting.deadline, waiting.reason, waiting.still) = (deadline, reason.to_string(), true);
     }
 
     /// There is too little money for something: `what` names it, `reason` says how much is missing. `None` once there is
@@ -127,10 +123,15 @@ impl Health {
         self.state().store = reason;
     }
 
-    /// The health now.
+    /// The health now. The metrics that tell it are made from the same report.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.report_at(now())
+        let report = self.report_at(now());
+        metrics::gauge!("opml_healthy").set(if report.is_red() { 0.0 } else { 1.0 });
+        if let Some(age) = report.head_age {
+            metrics::gauge!("opml_head_age_seconds").set(age as f64);
+        }
+        report
     }
 
     fn report_at(&self, now: u64) -> Report {
@@ -138,7 +139,7 @@ impl Health {
         let mut reasons = Vec::new();
         let age = state.head.map(|(_, time)| now.saturating_sub(time));
         // A player whose clock is short needs younger blocks.
-        let old = OLD.min(self.clock / 3).max(10);
+        let old = if state.clock == 0 { OLD } else { OLD.min(state.clock / 3).max(10) };
         match age {
             None => reasons.push("head: no block was looked at yet".to_owned()),
             Some(age) if age > old => {
@@ -147,10 +148,12 @@ impl Health {
             Some(_) => {}
         }
         let left = state.deadline.map(|deadline| deadline.saturating_sub(now));
-        if let Some(left) = left.filter(|&left| left < self.clock / 3) {
+        if let Some(left) = left.filter(|&left| left < state.clock / 3) {
             reasons.push(format!("deadline: {left} s are left for a move, less than a third of the clock"));
         }
-        reasons.extend(state.poll.iter().map(|reason| format!("poll: {reason}")));
+        if let Some((count, reason)) = state.failed.as_ref().filter(|(count, _)| *count >= MANY) {
+            reasons.push(format!("poll: {count} polls in a row failed: {reason}"));
+        }
         reasons.extend(state.store.iter().map(|reason| format!("store: {reason}")));
         reasons.extend(state.money.iter().map(|(what, reason)| format!("money: {what}: {reason}")));
         reasons.extend(state.checks.iter().map(|(model, reason)| format!("check: {model}: {reason}")));
@@ -174,7 +177,7 @@ impl Health {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -199,7 +202,8 @@ mod tests {
 
     /// A player whose last poll went well.
     fn healthy() -> Health {
-        let health = Health::new(600);
+        let health = Health::default();
+        health.clock(600);
         health.polled(7, NOW - 12);
         health
     }
@@ -213,14 +217,15 @@ mod tests {
 
     #[test]
     fn a_player_that_polls_is_well_until_its_last_block_is_old() {
-        assert!(reason(&Health::new(600)).starts_with("head: no block"));
+        assert!(reason(&Health::default()).starts_with("head: no block"));
         let health = healthy();
         let report = health.report_at(NOW);
         assert_eq!((report.status, report.head, report.head_age), ("ok", Some(7), Some(12)), "{report:?}");
         assert_eq!(health.report_at(NOW + OLD - 12).status, "ok");
         assert_eq!(health.report_at(NOW + OLD - 11).status, "red");
         // A short clock allows for less.
-        let short = Health::new(60);
+        let short = Health::default();
+        short.clock(60);
         short.polled(7, NOW - 20);
         assert_eq!(short.report_at(NOW).status, "ok");
         assert_eq!(short.report_at(NOW + 1).status, "red");
@@ -241,43 +246,44 @@ mod tests {
     }
 
     #[test]
-    fn a_duty_is_named_with_its_age_and_deadline_until_it_is_done() {
+    fn a_duty_is_named_with_its_age_and_deadline_until_a_poll_does_not_miss_it() {
         let health = healthy();
+        let poll = || health.polled(8, NOW);
         let request = U256::from(3);
         health.waits(request, "settle", None, "the first reason");
-        health.waits(request, "settle", Some(u64::MAX), "the node refuses");
-        health.waits(request, "challenge", None, "no money");
-        assert_eq!(health.report_at(NOW).reasons.len(), 2);
-        health.done(request, "challenge");
-        let text = reason(&health);
-        assert!(
-            text.starts_with("duty: request 3: settle not done for ") && text.ends_with("the node refuses"),
-            "{text}"
-        );
-        health.waits(U256::from(4), "settle", None, "");
-        health.closed(U256::from(4));
-        health.done(request, "settle");
+        health.waits(request, "challenge", Some(NOW + 60), "no money");
+        poll();
+        let reasons = health.report_at(NOW).reasons;
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+        assert!(reasons[0].starts_with("duty: request 3: challenge not done for "), "{reasons:?}");
+        assert!(reasons[0].ends_with(" s, deadline in 60 s: no money"), "{reasons:?}");
+        health.waits(request, "settle", None, "the node refuses");
+        poll();
+        assert!(reason(&health).ends_with("no deadline: the node refuses"));
+        poll();
         assert_eq!(health.report_at(NOW).status, "ok");
     }
 
     #[test]
     fn every_trouble_is_a_reason_until_it_is_over() {
         let health = healthy();
-        let troubles: [(&str, &dyn Fn(Option<&str>)); 3] = [
-            ("money: bonds: 1 ETH is missing", &|it| {
-                health.money("bonds", it.map(|_| "1 ETH is missing".to_owned()))
-            }),
-            ("check: mnist: damaged", &|it| health.check("mnist", it.map(|_| "damaged".to_owned()))),
-            ("store: the disk is full", &|it| health.store(it.map(|_| "the disk is full".to_owned()))),
-        ];
-        for (text, set) in troubles {
-            set(Some(""));
+        let is = |text: &str| {
             assert_eq!(reason(&health), text);
-            set(None);
+        };
+        health.money("bonds", Some("1 ETH is missing".to_owned()));
+        is("money: bonds: 1 ETH is missing");
+        health.money("bonds", None);
+        health.check("mnist", Some("damaged".to_owned()));
+        is("check: mnist: damaged");
+        health.check("mnist", None);
+        health.store(Some("the disk is full".to_owned()));
+        is("store: the disk is full");
+        health.store(None);
+        for _ in 0..MANY {
             assert_eq!(health.report_at(NOW).status, "ok");
+            health.poll_failed("no answer");
         }
-        health.poll_failed("no answer");
-        assert_eq!(reason(&health), "poll: no answer");
+        assert_eq!(reason(&health), "poll: 3 polls in a row failed: no answer");
         health.polled(8, NOW);
         assert_eq!(health.report_at(NOW).status, "ok");
     }

@@ -251,13 +251,15 @@ impl Player {
         let balance = self.node.balance(self.wallet.address()).await?.saturating_sub(self.wallet.committed());
         if balance >= needed {
             self.games[usize::from(side == Side::Challenger)] += 1;
+            self.config.health.money(what(side), None);
             return Ok(true);
         }
         metrics::counter!("opml_unaffordable_total").increment(1);
+        let lacks = format!("{} ETH are needed, but there are {}", Ether(needed), Ether(balance));
+        self.config.health.money(what(side), Some(lacks));
         if self.notes.is_new(case.id, "reserve") {
             let (needed, eth, games) = (Ether(needed), Ether(balance), asserter + challenger);
-            let (what, model) =
-                (if side == Side::Asserter { "answering" } else { "challenging" }, self.model_name(case));
+            let (what, model) = (what(side), self.model_name(case));
             tracing::warn!(
                 request = %case.id, model, %needed, %eth, %games,
                 "not {what}: the balance doesn't cover the bond and the games that may follow"
@@ -379,6 +381,11 @@ fn open(case: &Case, game: U256) -> Option<&Position> {
         GameStanding::Open(state) if *id == game => Some(&**state),
         _ => None,
     })
+}
+
+/// What a side needs its bond for.
+fn what(side: Side) -> &'static str {
+    if side == Side::Asserter { "answering" } else { "challenging" }
 }
 
 /// The kind of transaction that a move is.

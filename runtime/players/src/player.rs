@@ -3,6 +3,7 @@
 use crate::book::BookError;
 use crate::check::Checks;
 use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, duties};
+use crate::health::Health;
 use crate::inputs::Preimages;
 use crate::jobs::{Jobs, Workers};
 use crate::model::{Computed, LoadedModel};
@@ -45,6 +46,8 @@ pub struct Config {
     pub tamper: Option<Tamper>,
     /// Whether it never moves in a game, for tests of other players.
     pub silent: bool,
+    /// Where it notes how it is.
+    pub health: Arc<Health>,
     /// How many bytes of memory the process may hold. `None` for most of the computer's memory.
     pub max_memory: Option<u64>,
     /// Where models are run.
@@ -94,6 +97,14 @@ impl PlayerError {
             | Self::Wallet(WalletError::Store(error)) => error.advice(),
             _ => None,
         }
+    }
+
+    /// Whether the state file is the cause.
+    fn is_about_store(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_) | Self::Book(BookError::Store(_)) | Self::Wallet(WalletError::Store(_))
+        )
     }
 
     /// Whether it may be over in a moment, when a player starts.
@@ -223,6 +234,7 @@ impl Player {
     ) -> Result<Self, PlayerError> {
         let Setting { terms, head, balance, unregistered } = setting;
         let Deployment { chain_id, service, block, .. } = config.deployment;
+        config.health.clock(terms.clock.into());
         let wallet = Wallet::open(signer, node.clone(), Arc::clone(&store), config.fees)?;
         let models: HashMap<B256, Arc<LoadedModel>> =
             models.into_iter().map(|model| (model.id(), Arc::new(model))).collect();
@@ -306,6 +318,7 @@ impl Player {
             );
             let pause = (interval * 2u32.saturating_pow(failures.min(6))).min(most.max(interval));
             if let Err(error) = looked {
+                self.config.health.poll_failed(&error);
                 metrics::counter!("opml_failed_polls_total").increment(1);
                 // Every line is worth reading: not each of a thousand equal ones.
                 if failures.is_power_of_two() {
@@ -361,8 +374,14 @@ impl Player {
             troubles.extend(self.close(id).err());
         }
         troubles.extend(self.fetch_wanted().await.err());
+        let health = &self.config.health;
+        let store = troubles.iter().find(|error| error.is_about_store());
+        health.store(store.map(ToString::to_string));
         match troubles.into_iter().next() {
-            None => Ok(()),
+            None => {
+                health.polled(head.number, head.time);
+                Ok(())
+            }
             Some(error) => Err(error),
         }
     }
@@ -402,6 +421,8 @@ impl Player {
         metrics::gauge!("opml_undone_duties").set(f64::from(undone));
         // If nothing is due, use the whole clock: an alarm ends with its game.
         metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
+        let pressed = nearest < u64::from(self.terms.clock);
+        self.config.health.deadline(pressed.then_some(head.time.saturating_add(nearest)));
         trouble
     }
 
@@ -426,6 +447,8 @@ impl Player {
             // The next block will be late enough.
             PlayerError::Wallet(WalletError::Node(error)) if error.is("Early") => false,
             error => {
+                let deadline = Some(case.deadline(self.terms.window.into())).filter(|at| *at < u64::MAX);
+                self.config.health.waits(request, duty, deadline, error);
                 if self.notes.is_new(case.id, &format!("not done/{duty:?}/{error}")) {
                     tracing::warn!(%request, model, %duty, %error, "cannot do it now; trying again at every look");
                 }

@@ -14,7 +14,7 @@ pub struct Network {
     pub deployment: PathBuf,
     /// The JSON-RPC URL of a node [default: the one in the deployment]. Given several times, what one node doesn't
     /// answer the next one does, and before a bond is sent two must agree
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "OPML_RPC", hide_env_values = true, value_delimiter = ' ')]
     pub rpc: Vec<String>,
 }
 
@@ -144,7 +144,7 @@ Examples:
   opml deploy --rpc https://rpc.example --window 3600 --asserter-bond 0.5eth --challenger-bond 0.2eth")]
 pub struct Deploy {
     /// The JSON-RPC URL of a node of the chain
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "OPML_RPC", hide_env_values = true)]
     pub rpc: String,
     /// The file to write the deployment to
     #[arg(long, value_name = "FILE", default_value = "deployment.json")]

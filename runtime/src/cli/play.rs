@@ -3,14 +3,19 @@
 use super::{Cheat, Key, Limits, Network, Wei};
 use clap::{Args, ValueEnum};
 use contracts::cost::AT_ONCE;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// What serve and watch have in common.
 #[derive(Debug, Args)]
 pub struct Playing {
     /// The images of the models to play for, as `opml compile` writes them
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required_unless_present = "config", value_name = "IMAGE")]
     pub models: Vec<PathBuf>,
+    /// A TOML file with options: each key is one of these flags without its dashes, and `models` are the images; flags and
+    /// variables come first
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The folder for what must survive a crash; use one key and one folder per player
     #[arg(long, value_name = "DIR", default_value = "opml-state")]
     pub state: PathBuf,
@@ -22,9 +27,9 @@ pub struct Playing {
     /// for an opponent who may never answer
     #[arg(long, value_name = "STEPS", default_value_t = AT_ONCE, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub prove_at_once: u64,
-    /// Serve Prometheus metrics at this address, for example 127.0.0.1:9000
-    #[arg(long, value_name = "ADDRESS")]
-    pub metrics: Option<std::net::SocketAddr>,
+    /// Serve Prometheus metrics and the player's health at this port of this computer, or at an address like 10.0.0.7:9000
+    #[arg(long, value_name = "PORT", value_parser = address)]
+    pub metrics: Option<SocketAddr>,
     /// The pause between two polls of the chain
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..))]
     pub poll: u64,
@@ -42,7 +47,7 @@ pub struct Playing {
     #[arg(long, value_enum)]
     pub cheat: Option<Cheat>,
     /// How to write the log, on standard error; RUST_LOG sets the level [default: human, or json with --json]
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, visible_alias = "log", value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     #[command(flatten)]
     pub limits: Limits,
@@ -52,10 +57,18 @@ pub struct Playing {
     pub key: Key,
 }
 
+/// An address, or a port of this computer that others can't reach.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    port.or_else(|_| text.parse())
+        .map_err(|_| "expected a port or an address with a port, like 9000 or 10.0.0.7:9000".to_owned())
+}
+
 /// A way to write the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// A line for each event: time of day (UTC), what happened, and about what
+    #[value(alias = "text")]
     Human,
     /// A JSON object for each event
     Json,
@@ -66,7 +79,8 @@ pub enum LogFormat {
 #[command(after_help = "\
 Example:
   export OPML_KEY=0x...
-  opml serve model.opml --deployment deployment.json --min-fee 0.005eth")]
+  opml serve model.opml --deployment deployment.json --min-fee 0.005eth
+  opml serve --config opml.toml")]
 pub struct Serve {
     #[command(flatten)]
     pub playing: Playing,
@@ -81,7 +95,8 @@ pub struct Serve {
 #[command(after_help = "\
 Example:
   export OPML_KEY=0x...
-  opml watch model.opml --deployment deployment.json")]
+  opml watch model.opml --deployment deployment.json
+  opml watch --config opml.toml")]
 pub struct Watch {
     #[command(flatten)]
     pub playing: Playing,

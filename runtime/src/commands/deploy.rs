@@ -55,7 +55,7 @@ pub async fn deploy(
     let code = contracts::inference_service(registry, terms);
     let service = sender.deploy("deploying the service", code).await?;
     Ok(Deployment {
-        rpc: rpc.to_owned(),
+        rpc: Deployment::public(rpc),
         chain_id: node.chain_id(),
         registry,
         service,

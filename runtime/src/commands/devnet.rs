@@ -31,7 +31,7 @@ pub fn run(args: &Devnet, output: Output) -> Result<(), Failure> {
         let node = ready(&mut chain, &rpc).await?;
         let deployment = set_up(args, &node, &rpc).await?;
         write_file(&args.deployment, deployment.to_json().as_bytes())?;
-        show(args, &deployment, output)?;
+        show(args, &rpc, &deployment, output)?;
         let ended = tokio::select! {
             status = chain.wait() => Err(Failure::new(format!("anvil ended: {}", status.map_err(Failure::from_error)?))),
             () = super::play::interrupted() => Ok(()),
@@ -111,7 +111,7 @@ async fn set_up(args: &Devnet, node: &Nodes, rpc: &str) -> Result<Deployment, Fa
     Ok(Deployment { consumer: Some(consumer), ..deployment })
 }
 
-fn show(args: &Devnet, deployment: &Deployment, output: Output) -> Result<(), Failure> {
+fn show(args: &Devnet, rpc: &str, deployment: &Deployment, output: Output) -> Result<(), Failure> {
     let keys: Vec<_> = KEYS
         .iter()
         .filter_map(|(name, key)| Some((name, key.parse::<PrivateKeySigner>().ok()?.address(), key)))
@@ -124,8 +124,7 @@ fn show(args: &Devnet, deployment: &Deployment, output: Output) -> Result<(), Fa
         keys.iter().map(|(name, address, key)| format!("{name:<10} {address}  {key}")).collect();
     let consumer = deployment.consumer.unwrap_or_default();
     let text = format!(
-        "chain      {} (id {})\nregistry   {}\nservice    {}\nconsumer   {consumer}\n\naccounts, 10,000 ETH each; these keys are public: never use them elsewhere\n{}\n\nan answer can be challenged for {} s; each side of a game has {} s in total\nwritten to {}; Ctrl-C ends the chain",
-        deployment.rpc,
+        "chain      {rpc} (id {})\nregistry   {}\nservice    {}\nconsumer   {consumer}\n\naccounts, 10,000 ETH each; these keys are public: never use them elsewhere\n{}\n\nan answer can be challenged for {} s; each side of a game has {} s in total\nwritten to {}; Ctrl-C ends the chain",
         deployment.chain_id,
         deployment.registry,
         deployment.service,

@@ -1,16 +1,16 @@
 //! `opml serve` and `opml watch`: run the players.
 
 use crate::cli::{Cheat, LogFormat, Playing, Serve, Watch};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::images::load;
 use crate::lies::{liar, lies};
-use crate::log;
 use crate::network::{block_on, nodes, signer, unreachable};
-use crate::output::{Output, create_folder};
-use chain::{Fees, GWEI, PrivateKeySigner, Store};
+use crate::output::{Output, create_private_folder};
+use crate::{log, metrics};
+use chain::{Fees, GWEI, PrivateKeySigner, Store, StoreError};
 use contracts::U256;
 use native::{Native, NativeError};
-use players::{Config, LoadedModel, Player, PlayerError, Role, Tamper, Workers};
+use players::{Config, Health, LoadedModel, Player, PlayerError, Role, Tamper, Workers};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,18 +37,20 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
         return Err(Failure::usage("--cheat challenger is for `opml dispute`")
             .hint("`opml watch --cheat output` is a challenger that lies"));
     }
+    if let (true, Some(file)) = (args.models.is_empty(), &args.config) {
+        let failure = Failure::usage(format!("no model is given: {} has no `models`", file.display()));
+        return Err(failure.hint("add models = [\"model.opml\"], or give images on the command line"));
+    }
     let key = signer(&args.key)?;
     log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
     let models = args.models.iter().map(|path| load_model(path, args)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(address) = args.metrics {
-        let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
-        exporter
-            .install()
-            .map_err(|error| Failure::new(format!("cannot serve metrics on {address}: {error}")))?;
-    }
-    create_folder(&args.state)?;
+    create_private_folder(&args.state)?;
     block_on(async {
-        if let Some(mut player) = player(args, role, key, models).await? {
+        let health = Arc::new(Health::default());
+        if let Some(address) = args.metrics {
+            metrics::start(address, Arc::clone(&health)).await?;
+        }
+        if let Some(mut player) = player(args, role, key, models, health).await? {
             player.run(interrupted()).await;
         }
         tracing::info!("stopped");
@@ -62,6 +64,7 @@ async fn player(
     role: Role,
     key: PrivateKeySigner,
     models: Vec<LoadedModel>,
+    health: Arc<Health>,
 ) -> Result<Option<Player>, Failure> {
     let (deployment, nodes) = nodes(&args.network, TIMEOUT)?;
     // A restarted test chain has the same ID and the same addresses, but another history.
@@ -69,8 +72,8 @@ async fn player(
     let name = format!("{}-{chain}-{}-{}.redb", deployment.chain_id, deployment.service, key.address());
     let path = args.state.join(name);
     let store = Store::open(&path).map_err(|error| {
-        let advice = error.advice();
-        let failure = Failure::about(&path, error);
+        let (advice, kind) = (error.advice(), kind(&error));
+        let failure = Failure::about(&path, error).of_kind(kind);
         match advice {
             Some(advice) => failure.hint(advice),
             None => failure,
@@ -87,14 +90,28 @@ async fn player(
         at_once: args.prove_at_once,
         tamper: args.cheat.map(tamper),
         silent: args.cheat == Some(Cheat::Silent),
+        health,
         max_memory: args.limits.max_memory,
     };
     Player::start(config, nodes, key, Arc::new(store), models, interrupted()).await.map_err(|error| {
         match error {
             PlayerError::Node(error) => unreachable(&args.network, &deployment, error),
+            PlayerError::Store(cause) => {
+                let kind = kind(&cause);
+                Failure::from_error(cause).of_kind(kind)
+            }
             error => Failure::from_error(error),
         }
     })
+}
+
+/// What a supervisor should do about a state file: start the player again, or leave it to people.
+fn kind(error: &StoreError) -> Kind {
+    match error {
+        StoreError::InUse => Kind::InUse,
+        StoreError::Damaged(_) | StoreError::Version(_) | StoreError::Entry { .. } => Kind::Damaged,
+        StoreError::Io(_) | StoreError::Database(_) => Kind::Failed,
+    }
 }
 
 /// A model to play for. It runs natively if its image has a program, otherwise on the machine. The player checks

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::history::{output_roots, requested, sizes};
 use crate::images::load;
 use crate::network::{Sender, Session, block_on, ether, signer};
-use crate::output::{Output, count, create_folder, write_file};
+use crate::output::{Output, count, create_folder, write_private_file};
 use crate::tensors::{find_input, read_given_inputs};
 use chain::Event;
 use contracts::{B256, Bytes, IInferenceService, IModelRegistry, Input, Order, SolCall as _, Source, U256};
@@ -37,7 +37,7 @@ pub fn run(args: &Request, output: Output) -> Result<(), Failure> {
         for (region, given) in model.inputs().iter().zip(&given) {
             if let Given::Bytes(bytes) = given {
                 let root = contracts::word(region_root(region, bytes));
-                write_file(&folder.join(format!("{root}.bin")), bytes)?;
+                write_private_file(&folder.join(format!("{root}.bin")), bytes)?;
             }
         }
     }

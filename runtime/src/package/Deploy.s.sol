@@ -29,7 +29,6 @@ contract Deploy {
     /// chain: no event is older, and no reorganisation undoes it.
     function write(ModelRegistry registry, InferenceService service, uint256 block_) private {
         string memory object = "deployment";
-        vm.serializeString(object, "rpc", vm.envOr("ETH_RPC_URL", string("http://127.0.0.1:8545")));
         vm.serializeUint(object, "chain_id", block.chainid);
         vm.serializeAddress(object, "registry", address(registry));
         vm.serializeAddress(object, "service", address(service));

@@ -178,6 +178,7 @@ impl Actor {
             tamper: lies.then(liar),
             silent: self.character == Character::Silent,
             max_memory: None,
+            health: Arc::default(),
             workers: Workers::Here(Duration::from_millis(100)),
         };
         let model = LoadedModel::new(image().clone(), None).expect("a model");
@@ -212,7 +213,7 @@ async fn act(scene: Scene) -> Outcome {
     let id = model.id();
     let mut world = Chain::new(&model.commitment, terms());
     let deployment = Deployment {
-        rpc: String::new(),
+        rpc: None,
         chain_id: CHAIN_ID,
         registry: world.registry,
         service: world.service,

@@ -205,7 +205,7 @@ fn files_that_never_end() {
             &["run", "net.opml", "--input", endless][..],
             &["run", endless],
             &["verify", endless],
-            &["compile", endless],
+            &["compile", endless, "-o", "out.opml"],
             &["status", "1", "--deployment", endless],
             &["account", "address", "--keystore", endless],
             &["serve", "net.opml", "--config", endless],

@@ -227,10 +227,23 @@ fn a_package_keeps_what_was_edited() {
     }
 }
 
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
 #[test]
 fn an_account_is_made_once_and_opens_with_its_password() {
     let folder = Folder::new();
-    folder.write("password", "correct horse\n");
+    let write_secret = |name: &str, text: &str| {
+        folder.write(name, text);
+        set_mode(&folder.path(name), 0o600);
+    };
+    write_secret("password", "correct horse\n");
+    set_mode(&folder.path("password"), 0o644);
+    let exposed = folder.fails(&["account", "new", "-o", "key.json", "--password-file", "password"]);
+    exposed.says(&["can be read by others", "mode 644", "`chmod 600 password`"]);
+    set_mode(&folder.path("password"), 0o600);
     let made = folder.json(&["account", "new", "-o", "key.json", "--password-file", "password"]);
     let address = made["address"].as_str().expect("an address");
     let by = ["account", "address", "--keystore", "key.json", "--password-file", "password"];
@@ -241,7 +254,7 @@ fn an_account_is_made_once_and_opens_with_its_password() {
         .fails(&["account", "new", "-o", "key.json", "--password-file", "password"])
         .says(&["key.json exists", "--output"]);
     assert_eq!(folder.read("key.json"), before);
-    folder.write("wrong", "incorrect");
+    write_secret("wrong", "incorrect");
     folder
         .fails(&["account", "address", "--keystore", "key.json", "--password-file", "wrong"])
         .says(&["key.json"]);
@@ -250,7 +263,7 @@ fn an_account_is_made_once_and_opens_with_its_password() {
         "--password-file",
         "OPML_PASSWORD",
     ]);
-    folder.write("empty", "\n");
+    write_secret("empty", "\n");
     folder.fails(&["account", "new", "-o", "other.json", "--password-file", "empty"]).says(&["empty"]);
     assert_eq!(folder.files(), ["empty", "key.json", "password", "wrong"]);
 }

@@ -15,6 +15,7 @@ mod documents;
 #[path = "../native/tests/model/mod.rs"]
 mod model;
 mod network;
+mod operating;
 mod package;
 mod periods;
 mod pictures;

@@ -4,7 +4,10 @@
 use crate::common::{Folder, fixture};
 use contracts::{B256, Bytes, Input, SolValue as _, Source, U256};
 use serde_json::{Value, json};
+use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -656,6 +659,79 @@ fn after_a_reorganisation_another_request_has_the_number_and_gets_its_own_answer
 }
 
 #[test]
+fn a_player_tells_its_health_and_ends_as_a_supervisor_expects() {
+    let net = Net::start();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let port_text = port.to_string();
+    let args = ["serve", "net.opml", "--poll", "100", "--metrics", &port_text];
+    let mut server = net.play(SERVER, &args);
+    let ask = |page: &str| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.write_all(format!("GET {page} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let start = Instant::now();
+    while !ask("/health").is_some_and(|text| text.starts_with("HTTP/1.1 200 ")) {
+        assert!(start.elapsed() < PATIENCE, "{:?}: {}", ask("/health"), log(&net.folder));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let metrics = ask("/metrics").expect("metrics");
+    for line in ["opml_healthy 1", "opml_clock_seconds 20", "opml_open_games 0"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    // What others must not read is its owner's only.
+    let state = fs::read_dir(net.folder.path("opml-state"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
+    let state: Vec<_> =
+        state.filter(|path| path.extension().is_some_and(|extension| extension == "redb")).collect();
+    assert_eq!(fs::metadata(&state[0]).expect("a file").permissions().mode() & 0o777, 0o600);
+    let again = || {
+        let output =
+            command(&net.folder, Some(SERVER)).args(["serve", "net.opml"]).output().expect("opml starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (status, error) = again();
+    assert!(status == Some(4) && error.contains("another player"), "{status:?}: {error}");
+    // A pipe where an input should be doesn't stop it, and it ends when it is asked to.
+    net.request(&["--by-root", "given"]);
+    for file in fs::read_dir(net.folder.path("given")).expect("a folder") {
+        let pipe = net.folder.path("opml-state/inputs").join(file.expect("a file").file_name());
+        fs::create_dir_all(pipe.parent().expect("a folder")).expect("a folder");
+        assert!(Command::new("mkfifo").arg(pipe).status().expect("mkfifo starts").success());
+    }
+    let start = Instant::now();
+    while !log(&net.folder).contains("the bytes of an input are missing") {
+        assert!(start.elapsed() < PATIENCE, "{}", log(&net.folder));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(
+        Command::new("kill").args(["-TERM", &server.0.id().to_string()]).status().expect("kill").success()
+    );
+    let start = Instant::now();
+    let ended = loop {
+        if let Some(ended) = server.0.try_wait().expect("a process") {
+            break ended;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "it doesn't end: {}", log(&net.folder));
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(ended.code(), Some(0));
+    net.folder.write(
+        state[0].strip_prefix(net.folder.path("")).expect("in it").to_str().expect("text"),
+        "no database",
+    );
+    let (status, error) = again();
+    assert!(
+        status == Some(5) && error.contains("damaged") && !error.contains("another player"),
+        "{status:?}: {error}"
+    );
+}
+
+#[test]
 fn commands_say_what_is_missing() {
     let folder = Folder::with_net("mnist-mlp");
     let fails = |key: Option<&str>, args: &[&str], words: &[&str]| {
@@ -689,7 +765,7 @@ fn commands_say_what_is_missing() {
     fails(None, &["register", "net.opml", "--keystore", "none"], &["cannot read none"]);
     fails(Some(REQUESTER), &["watch", "net.opml", "--cheat", "challenger"], &["opml dispute"]);
     folder.write("deployment.json", "{}");
-    fails(None, &["status", "1"], &["not a deployment", "rpc"]);
+    fails(None, &["status", "1"], &["not a deployment", "chain_id"]);
     fails(Some(REQUESTER), &["register", "none.opml"], &["none.opml"]);
     let greedy = ["request", "net.opml", "--callback-gas", "9e6"];
     fails(Some(REQUESTER), &greedy, &["9,000,000", "at most 8,000,000"]);

@@ -174,6 +174,7 @@ fn a_package_deploys_what_players_take() {
             .current_dir(folder.path(""))
             .args(args)
             .env("OPML_KEY", KEY)
+            .env("OPML_RPC", &chain.1)
             .output()
             .expect("opml starts");
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));

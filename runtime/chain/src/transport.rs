@@ -1,18 +1,13 @@
-//! How queries reach a node: over HTTP, with a limit for what a response may be, and to another node of the same
-//! chain when one fails.
+//! How queries reach a node: over HTTP, with a limit for what a response may be.
 //!
 //! The client of the library reads a response of any length into memory, and names the whole URL in its log.
 //! This one does neither.
 
-use crate::node::without_keys;
 use crate::secrets::note;
-use alloy::primitives::U64;
 use alloy::rpc::client::RpcClient;
-use alloy::rpc::json_rpc::{Id, Request, RequestPacket, ResponsePacket};
+use alloy::rpc::json_rpc::{RequestPacket, ResponsePacket};
 use alloy::transports::http::reqwest::{Client, Response, Url, redirect::Policy};
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
@@ -27,14 +22,9 @@ pub struct TooLong {
     most: usize,
 }
 
-/// A client for the nodes of one chain with these URLs, between which there is space. Every node must answer within
-/// `timeout`, whatever it does.
-pub fn client(urls: &str, timeout: Duration) -> Result<RpcClient, String> {
-    let urls = urls.split_whitespace().map(parse).collect::<Result<Vec<_>, _>>()?;
-    if urls.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    Ok(RpcClient::new(Transport::new(urls, timeout, MOST)?, false))
+/// A client for the node with this URL, which must answer within `timeout`, whatever it does.
+pub fn client(url: &str, timeout: Duration) -> Result<RpcClient, String> {
+    Ok(RpcClient::new(Transport::new(parse(url)?, timeout, MOST)?, false))
 }
 
 fn parse(url: &str) -> Result<Url, String> {
@@ -58,74 +48,21 @@ fn choose_cryptography() {
 #[derive(Debug, Clone)]
 struct Transport {
     client: Client,
-    nodes: Arc<[Node]>,
-    /// The node that is asked first.
-    first: Arc<AtomicUsize>,
-    /// The chain of the first node that answered.
-    chain: Arc<OnceLock<u64>>,
+    url: Url,
     most: usize,
 }
 
-#[derive(Debug)]
-struct Node {
-    url: Url,
-    /// Whether it was seen to be on the chain of the others.
-    checked: AtomicBool,
-}
-
 impl Transport {
-    fn new(urls: Vec<Url>, timeout: Duration, most: usize) -> Result<Self, String> {
+    fn new(url: Url, timeout: Duration, most: usize) -> Result<Self, String> {
         #[cfg(feature = "tls")]
         choose_cryptography();
         // A node has no reason to send anyone elsewhere.
         let client = Client::builder().timeout(timeout).redirect(Policy::none()).build();
-        let client = client.map_err(|error| error.to_string())?;
-        let nodes = urls.into_iter().map(|url| Node { url, checked: AtomicBool::new(false) }).collect();
-        Ok(Self { client, nodes, first: Arc::default(), chain: Arc::default(), most })
+        Ok(Self { client: client.map_err(|error| error.to_string())?, url, most })
     }
 
-    /// Asks the nodes in turn until one answers. The one that does is asked first from then on.
     async fn ask(self, query: RequestPacket) -> Result<ResponsePacket, TransportError> {
-        let (first, count) = (self.first.load(Ordering::Relaxed), self.nodes.len());
-        let mut last = TransportErrorKind::custom_str("no node is given");
-        for index in (0..count).map(|offset| (first + offset) % count) {
-            match self.ask_checked(&self.nodes[index], &query).await {
-                Ok(answer) => {
-                    self.first.store(index, Ordering::Relaxed);
-                    return Ok(answer);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Asks a node, which must be on the chain of the others. If there are no others, the caller knows its chain.
-    async fn ask_checked(
-        &self,
-        node: &Node,
-        query: &RequestPacket,
-    ) -> Result<ResponsePacket, TransportError> {
-        if self.nodes.len() > 1 && !node.checked.load(Ordering::Relaxed) {
-            let ask = Request::new("eth_chainId", Id::Number(0), ()).serialize();
-            let ask = RequestPacket::Single(ask.map_err(TransportError::ser_err)?);
-            let answer = self.ask_one(&node.url, &ask).await?;
-            let found = answer.responses().iter().find_map(|response| response.payload.as_success());
-            let found = found.and_then(|text| serde_json::from_str::<U64>(text.get()).ok());
-            let found = found.ok_or_else(|| TransportErrorKind::custom_str("the node names no chain"))?.to();
-            let expected = *self.chain.get_or_init(|| found);
-            if found != expected {
-                let host = without_keys(node.url.as_str());
-                let error = format!("{host} is on chain {found}, but the node before on chain {expected}");
-                return Err(TransportErrorKind::custom_str(&error));
-            }
-            node.checked.store(true, Ordering::Relaxed);
-        }
-        self.ask_one(&node.url, query).await
-    }
-
-    async fn ask_one(&self, url: &Url, query: &RequestPacket) -> Result<ResponsePacket, TransportError> {
-        let request = self.client.post(url.clone()).headers(query.headers()).json(query);
+        let request = self.client.post(self.url.clone()).headers(query.headers()).json(&query);
         let response = request.send().await.map_err(TransportErrorKind::custom)?;
         let status = response.status();
         let body = self.body(response).await?;
@@ -205,10 +142,10 @@ mod tests {
         let _ = stream.write_all((head + body).as_bytes());
     }
 
-    /// What the nodes answer to a query.
-    fn ask(urls: Vec<Url>, timeout: Duration, most: usize) -> Result<String, String> {
+    /// What the node answers to a query.
+    fn ask(url: Url, timeout: Duration, most: usize) -> Result<String, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let client = RpcClient::new(Transport::new(urls, timeout, most).expect("a client"), false);
+        let client = RpcClient::new(Transport::new(url, timeout, most).expect("a client"), false);
         let answer =
             runtime.block_on(async { client.request_noparams::<String>("web3_clientVersion").await });
         answer.map_err(|error| error.to_string())
@@ -219,8 +156,8 @@ mod tests {
     #[test]
     fn a_response_that_is_too_long_is_not_read() {
         let whole = response("0x1").len();
-        assert_eq!(ask(vec![node("0x1")], PATIENCE, whole).as_deref(), Ok("0x1"));
-        let error = ask(vec![node("0x1")], PATIENCE, whole - 1).expect_err("a byte too long");
+        assert_eq!(ask(node("0x1"), PATIENCE, whole).as_deref(), Ok("0x1"));
+        let error = ask(node("0x1"), PATIENCE, whole - 1).expect_err("a byte too long");
         assert!(error.contains("more than the 0 MiB"), "{error}");
         // It announces 5 GB, or nothing and then sends without an end.
         for head in ["Content-Length: 5000000000", "Connection: close"] {
@@ -228,7 +165,7 @@ mod tests {
                 let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes());
                 while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
             });
-            let error = ask(vec![endless], Duration::from_secs(60), 3 << 20).expect_err("too long");
+            let error = ask(endless, Duration::from_secs(60), 3 << 20).expect_err("too long");
             assert!(error.contains("more than the 3 MiB"), "{error}");
         }
     }
@@ -242,7 +179,7 @@ mod tests {
             }
         });
         let start = Instant::now();
-        ask(vec![slow], Duration::from_millis(500), MOST).expect_err("no end");
+        ask(slow, Duration::from_millis(500), MOST).expect_err("no end");
         assert!(start.elapsed() < Duration::from_secs(5));
     }
 
@@ -254,33 +191,7 @@ mod tests {
                 format!("HTTP/1.1 307 Temporary Redirect\r\nLocation: {target}\r\nContent-Length: 0\r\n");
             let _ = stream.write_all((head + "Connection: close\r\n\r\n").as_bytes());
         });
-        let error = ask(vec![sends], PATIENCE, MOST).expect_err("a redirection");
+        let error = ask(sends, PATIENCE, MOST).expect_err("a redirection");
         assert!(error.contains("307"), "{error}");
-    }
-
-    #[test]
-    fn another_node_of_the_same_chain_takes_over() {
-        let gone = || Url::parse("http://127.0.0.1:9/").expect("a URL");
-        let busy = || server(|stream| answer(stream, "429 Too Many Requests", "slow down"));
-        for bad in [&gone, &|| node("not a chain"), &busy] as [&dyn Fn() -> Url; 3] {
-            assert_eq!(ask(vec![bad(), node("0x1")], PATIENCE, MOST).as_deref(), Ok("0x1"));
-        }
-        let error = ask(vec![busy(), gone()], PATIENCE, MOST).expect_err("no node");
-        assert!(!error.is_empty());
-    }
-
-    #[test]
-    fn a_node_of_another_chain_does_not_take_over() {
-        let transport = Transport::new(vec![node("0x1"), node("0x2")], PATIENCE, MOST).expect("a client");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let query = Request::new("web3_clientVersion", Id::Number(0), ()).serialize().expect("a query");
-        let asks = |node: &Node| {
-            let query = RequestPacket::Single(query.clone());
-            runtime.block_on(transport.ask_checked(node, &query)).map_err(|error| error.to_string())
-        };
-        asks(&transport.nodes[0]).expect("an answer");
-        let error = asks(&transport.nodes[1]).expect_err("another chain");
-        assert!(error.contains("is on chain 2, but the node before on chain 1"), "{error}");
-        assert!(!error.contains("secret"), "{error}");
     }
 }

@@ -1,8 +1,6 @@
 //! Several nodes used as one: what one doesn't answer, refuses, delays or gets wrong.
 
-use chain::{
-    Address, Answering, At, B256, Bytes, Head, Log, Node, NodeError, Nodes, Question, Reply, U256,
-};
+use chain::{Address, Answering, At, B256, Bytes, Head, Log, Node, NodeError, Nodes, Question, Reply, U256};
 use contracts::IInferenceService;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -132,7 +130,8 @@ async fn a_node_of_another_chain_is_not_asked() {
     assert!(matches!(error, NodeError::OtherChain { .. }), "{error}");
     assert_eq!(other.asked(), 0);
     let anchor = Some((3, B256::repeat_byte(4)));
-    let restarted = Nodes::new(vec![Fake::new("restarted", |_| head(1))], CHAIN, anchor, Duration::from_secs(2));
+    let restarted =
+        Nodes::new(vec![Fake::new("restarted", |_| head(1))], CHAIN, anchor, Duration::from_secs(2));
     let error = restarted.head().await.expect_err("another block 3");
     assert!(error.to_string().contains("restarted"), "{error}");
 }

@@ -101,10 +101,7 @@ impl PlayerError {
 
     /// Whether the state file is the cause.
     fn is_about_store(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(_) | Self::Book(BookError::Store(_)) | Self::Wallet(WalletError::Store(_))
-        )
+        matches!(self, Self::Store(_) | Self::Book(BookError::Store(_)) | Self::Wallet(WalletError::Store(_)))
     }
 
     /// Whether it may be over in a moment, when a player starts.

@@ -144,10 +144,10 @@ fn what_looks_like_functions_of_a_byte() {
     check_all(&between(bytes, &SHAPE, &[], |x| x.then(&product, 0).unwrap()), 3);
     // A tensor of bytes that is read elsewhere, too.
     let shape = [8, 128];
-    for other in [false, true] {
+    for of in [[true, false], [false, true], [false, false]] {
         let mut b = Builder::new("difference", &[ty(DType::U8, &shape)], &ty(DType::U8, &shape));
         let x = b.broadcast(0);
-        let at = [if other { 1.into() } else { b.at(0) }, b.at(1) * i64::from(!other)];
+        let at = [0, 1].map(|axis| if of[axis] { b.at(axis) } else { 1.into() });
         let y = b.load(Source::Input(0), at);
         let y = b.sub(x, y);
         check_all(&b.finish(y).unwrap(), 4);

@@ -1,6 +1,8 @@
 //! What random graphs are lowered to computes what they compute, with every pass and without.
 
-use dnn_lib::operator::{Add, Concat, Split};
+use dnn_lib::operator::{
+    Add, Concat, DequantizeLinear, Mul, Operator, QuantizeLinear, Sigmoid, Split, Transpose,
+};
 use dnn_lib::tensor::{DType, TensorType};
 use graph::lower::{Lowered, Phase, lower};
 use graph::passes::unroll::UnrollError;
@@ -165,5 +167,48 @@ proptest! {
             graph.states.iter().for_each(|state| next[state.input].clone_from(&outputs[state.output]));
         }
         check(&repeat::repeat(graph, times), &first, &outputs)?;
+    }
+}
+
+/// Bytes are dequantized by all that read the floats, if all can, and only then.
+#[test]
+fn bytes_are_dequantized_where_they_are_read() {
+    let ty = TensorType::new(DType::U8, [3, 50]);
+    for (is_output, turned) in [(false, false), (true, false), (false, true)] {
+        let mut b = Builder::new("quantized", 1 << 20);
+        let x = b.input("x", ty.clone());
+        let [scale, zero] = [("scale", DType::F32), ("zero", DType::U8)]
+            .map(|(name, dtype)| b.input(name, TensorType::new(dtype, [])));
+        let mut apply = |operator: Operator, inputs: &[TensorId]| {
+            b.apply("node", operator, inputs, &[]).expect("a node")[0]
+        };
+        let quantize = || Operator::from(QuantizeLinear { to: DType::U8, blocks: None });
+        let dequantize = || Operator::from(DequantizeLinear { to: DType::F32, blocks: None });
+        let floats = apply(dequantize(), &[x, scale, zero]);
+        let sigmoid = apply(Sigmoid.into(), &[floats]);
+        let sigmoid = apply(quantize(), &[sigmoid, scale, zero]);
+        let sigmoid = apply(dequantize(), &[sigmoid, scale, zero]);
+        let product = apply(Mul.into(), &[floats, sigmoid]);
+        let product = apply(quantize(), &[product, scale, zero]);
+        let other = turned.then(|| apply(Transpose { perm: None }.into(), &[floats]));
+        b.output(product);
+        other.into_iter().chain(is_output.then_some(floats)).for_each(|id| b.output(id));
+        let graph = b.finish();
+
+        let bytes: Vec<u8> = (0..150).map(|i| (i * 7) as u8).collect();
+        let inputs = vec![bytes, 0.037f32.to_le_bytes().to_vec(), vec![131]];
+        check(&graph, &inputs, &execute(&graph, &inputs)).expect("the same");
+        let mut graph = graph;
+        let lowered = lower(&mut graph).expect("one period");
+        let fused = fuse::fuse(&graph, lowered);
+        let operators: Vec<&str> = fused.nodes.iter().map(|node| node.operator.as_str()).collect();
+        let again = [
+            "DequantizeLinear+Sigmoid+QuantizeLinear",
+            "DequantizeLinear+DequantizeLinear+Mul+QuantizeLinear",
+        ];
+        let all = !is_output && !turned;
+        assert_eq!(operators == again, all, "{operators:?}");
+        assert_eq!(operators.contains(&again[0]), all, "{operators:?}");
+        assert_eq!(operators.contains(&"DequantizeLinear"), !all, "{operators:?}");
     }
 }

@@ -7,6 +7,7 @@ mod axes;
 mod cost;
 mod ending;
 mod execute;
+mod lookup;
 mod product;
 mod program;
 mod transfer;
@@ -20,6 +21,7 @@ use dnn_lib::tensor::TensorType;
 
 use crate::Isa;
 use execute::Machine;
+use lookup::Lookup;
 use product::Product;
 use program::Program;
 use transfer::{Read, Write};
@@ -105,6 +107,8 @@ pub struct Prepared {
     program: Option<Program>,
     /// The definition as a contraction, if it is one.
     product: Option<Product>,
+    /// The definition as a function of a byte, if it is one.
+    lookup: Option<Lookup>,
 }
 
 impl Prepared {
@@ -124,7 +128,8 @@ impl Prepared {
             }
         };
         let product = program.as_ref().and_then(|_| Product::new(isa, definition));
-        Ok(Self { isa, definition: definition.clone(), program, product })
+        let lookup = program.as_ref().and_then(|_| Lookup::new(definition));
+        Ok(Self { isa, definition: definition.clone(), program, product, lookup })
     }
 
     /// The definition.
@@ -143,6 +148,9 @@ impl Prepared {
     #[must_use]
     pub fn work(&self) -> u64 {
         let elements = self.definition.output.elements().unwrap_or(0);
+        if let Some(lookup) = &self.lookup {
+            return cost::of_lookup(lookup.program(), elements);
+        }
         self.program.as_ref().map_or(0, |program| cost::nanoseconds(program, self.product.as_ref(), elements))
     }
 
@@ -194,6 +202,14 @@ impl Prepared {
             let memory = scratch.reserve(product.scratch());
             // SAFETY: That of the caller.
             if unsafe { product.run(self.isa, memory, inputs, output, part) }.is_ok() {
+                return;
+            }
+        }
+        if let Some(lookup) = &self.lookup {
+            let memory = scratch.reserve(lookup.scratch());
+            let shape = &self.definition.output.shape;
+            // SAFETY: That of the caller; the memory was reserved.
+            if unsafe { lookup.run(self.isa, memory, inputs, output, shape, part) } {
                 return;
             }
         }

@@ -32,6 +32,25 @@ impl Numbers {
     }
 }
 
+/// Bits of floats: infinities, NaNs, the smallest and the largest, and what is around the ends of integers.
+const SPECIALS: [u32; 15] = [
+    0x7f80_0000,
+    0xff80_0000,
+    0x7fc0_1234,
+    0xffa0_0001,
+    1,
+    0x8000_0000,
+    0x7f7f_ffff,
+    0x0080_0000,
+    0x4eff_ffff,
+    0x4f00_0000,
+    0xceff_ffff,
+    0xcf00_0000,
+    0xcf00_0001,
+    0x3eff_ffff,
+    0xbf00_0000,
+];
+
 /// A tensor of small and of special elements.
 pub fn tensor(ty: &TensorType, numbers: &mut Numbers) -> Vec<u8> {
     let size = ty.dtype.size() as usize;
@@ -40,11 +59,7 @@ pub fn tensor(ty: &TensorType, numbers: &mut Numbers) -> Vec<u8> {
         let special = numbers.chance(10);
         let small = (numbers.below(41) as f64 - 20.0) / 4.0;
         let bits = match ty.dtype {
-            DType::F32 if special => {
-                let specials =
-                    [0x7f80_0000, 0xff80_0000, 0x7fc0_1234, 0xffa0_0001, 1, 0x8000_0000, 0x7f7f_ffff];
-                u64::from(*numbers.pick::<u32>(&specials))
-            }
+            DType::F32 if special => u64::from(*numbers.pick(&SPECIALS)),
             DType::F32 => u64::from((small as f32).to_bits()),
             DType::F64 if special => {
                 *numbers.pick(&[0x7ff0_0000_0000_0000, 0xfff8_0000_0000_0042, 1, 0x8000_0000_0000_0000])

@@ -6,4 +6,5 @@ mod formulas;
 mod halves;
 mod integers;
 mod operations;
+mod quantized;
 mod random;

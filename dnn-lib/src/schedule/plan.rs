@@ -2,6 +2,7 @@
 
 use super::access::{self, Uses};
 use crate::definition::{Axis, Definition, Order, Source, Stage, Step, keeps_bits};
+use crate::scalar::Type;
 
 /// The steps that a unit should take, so that what is done once a unit does not count, ...
 const UNIT: u64 = 1 << 13;
@@ -35,9 +36,15 @@ impl Plan {
 /// Whether `after`, which computes more for each element of `before`, computes its sums in blocks as large
 /// and its rows as often.
 pub(super) fn keeps_pace(before: &Definition, after: &Definition) -> bool {
-    let mut reduces = false;
-    access::each_step(&before.last().steps, 0, &mut |step, _| reduces |= matches!(step, Step::Reduce(_)));
-    let sums = !reduces || before.output.dtype == after.output.dtype && block(before) == block(after);
+    let (mut reduces, mut of_integers) = (false, true);
+    access::each_step(&before.last().steps, 0, &mut |step, _| {
+        let Step::Reduce(reduction) = step else { return };
+        reduces = true;
+        of_integers &= reduction.carried.iter().all(|&value| before.ty(value) == Type::I32);
+    });
+    // This computer finishes sums of floats in the place of the output, and those of integers elsewhere.
+    let sums = !reduces
+        || (of_integers || before.output.dtype == after.output.dtype) && block(before) == block(after);
     sums && kept(before) == kept(after)
 }
 

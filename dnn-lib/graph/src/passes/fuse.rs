@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+use dnn_lib::definition::Step;
+use dnn_lib::tensor::{DType, TensorType};
+
 use crate::lower::{Computed, Lowered};
 use crate::{Graph, TensorId};
 
@@ -14,22 +17,37 @@ const MOST_NODES: usize = 8;
 /// The most tensors that a node reads after it was joined. Their addresses are in registers.
 const MOST_INPUTS: usize = 12;
 
+/// The most steps of an element that may be computed again.
+const FEW_STEPS: usize = 8;
+
 /// The most steps of an element. The more values it has, the fewer of them stay in registers.
 const MOST_STEPS: usize = 64;
 
 /// Joins nodes where it changes no bit and costs nothing. The result is where the last one was.
 pub fn fuse(graph: &Graph, mut lowered: Lowered) -> Lowered {
-    let alone = alone(graph, &lowered);
+    let Uses { mut reads, own } = Uses::of(graph, &lowered);
+    let again = again(&lowered, &reads, &own);
     let mut writers: Vec<Option<usize>> = vec![None; graph.tensors.len()];
     let mut nodes: Vec<Option<Computed>> = Vec::new();
     for mut node in std::mem::take(&mut lowered.nodes) {
         while let Some((before, fused)) = (0..node.inputs.len()).find_map(|input| {
             let tensor = node.inputs[input];
-            let before = writers[tensor.index()].filter(|_| alone[tensor.index()])?;
-            let fused = join(nodes[before].as_ref()?, &node, input)?;
-            stays(graph, &lowered, &nodes[before + 1..], &fused).then_some((before, fused))
+            let before = writers[tensor.index()]?;
+            let joins = own[tensor.index()] && (reads[tensor.index()] == 1 || again[tensor.index()]);
+            let fused = joins.then(|| join(nodes[before].as_ref()?, &node, input))??;
+            let (first, between) = nodes[before..].split_first()?;
+            stays(graph, &lowered, first.as_ref()?, between, &fused).then_some((before, fused))
         }) {
-            nodes[before] = None;
+            if let Some(first) = &nodes[before] {
+                let read = &mut reads[first.output.index()];
+                *read -= 1;
+                // Others compute it again, from what this one read, too.
+                if *read == 0 {
+                    nodes[before] = None;
+                } else {
+                    first.inputs.iter().for_each(|id| reads[id.index()] += 1);
+                }
+            }
             node = fused;
         }
         writers[node.output.index()] = Some(nodes.len());
@@ -39,36 +57,84 @@ pub fn fuse(graph: &Graph, mut lowered: Lowered) -> Lowered {
     lowered
 }
 
-/// For each tensor, whether it is written once, read once, and shares its memory with nothing.
-fn alone(graph: &Graph, lowered: &Lowered) -> Vec<bool> {
-    let (mut reads, mut writes) = (vec![0; graph.tensors.len()], vec![0; graph.tensors.len()]);
-    graph.outputs.iter().for_each(|id| reads[id.index()] += 1);
-    for node in &lowered.nodes {
-        node.reads().for_each(|id| reads[id.index()] += 1);
-        writes[node.output.index()] += 1;
-    }
-    let mut alone: Vec<bool> = reads.iter().zip(writes).map(|count| count == (&1, 1)).collect();
-    for id in graph.ids() {
-        let root = lowered.place(id).root;
-        if root != id {
-            (alone[id.index()], alone[root.index()]) = (false, false);
-        }
-    }
-    alone
+/// How tensors are used.
+struct Uses {
+    /// How often each is read.
+    reads: Vec<usize>,
+    /// Whether it is written once, no output, and shares its memory with nothing.
+    own: Vec<bool>,
 }
 
-/// Whether what a joined node reads is the same where the second one was, and is not where it writes.
-fn stays(graph: &Graph, lowered: &Lowered, between: &[Option<Computed>], fused: &Computed) -> bool {
+impl Uses {
+    fn of(graph: &Graph, lowered: &Lowered) -> Self {
+        let (mut reads, mut writes) = (vec![0; graph.tensors.len()], vec![0; graph.tensors.len()]);
+        for node in &lowered.nodes {
+            node.reads().for_each(|id| reads[id.index()] += 1);
+            writes[node.output.index()] += 1;
+        }
+        let mut own: Vec<bool> = writes.iter().map(|&count| count == 1).collect();
+        graph.outputs.iter().for_each(|id| own[id.index()] = false);
+        for id in graph.ids() {
+            let root = lowered.place(id).root;
+            if root != id {
+                (own[id.index()], own[root.index()]) = (false, false);
+            }
+        }
+        Self { reads, own }
+    }
+}
+
+/// For each tensor, whether all that read it may compute it instead: floats from bytes, which takes few steps. As bytes,
+/// less is stored and loaded.
+fn again(lowered: &Lowered, reads: &[usize], own: &[bool]) -> Vec<bool> {
+    let mut writers: Vec<Option<&Computed>> = vec![None; reads.len()];
+    for node in &lowered.nodes {
+        let tensor = node.output.index();
+        writers[tensor] = Some(node).filter(|node| own[tensor] && is_dequantization(node));
+    }
+    let mut joined = vec![0; reads.len()];
+    for node in &lowered.nodes {
+        for (input, id) in node.inputs.iter().enumerate() {
+            let joins = writers[id.index()].is_some_and(|first| join(first, node, input).is_some());
+            joined[id.index()] += usize::from(joins);
+        }
+    }
+    let all = |tensor: usize| writers[tensor].is_some() && joined[tensor] == reads[tensor];
+    (0..reads.len()).map(all).collect()
+}
+
+/// Whether a node makes floats of bytes, in a few steps.
+fn is_dequantization(node: &Computed) -> bool {
+    let definition = &node.definition;
+    let simple = |step: &Step| matches!(step, Step::Let(..) | Step::Load(..));
+    let size = |ty: &TensorType| ty.elements();
+    let of_bytes =
+        definition.inputs.iter().all(|ty| ty.dtype.size() == 1 || size(ty) != size(&definition.output));
+    let [stage] = &definition.stages[..] else { return false };
+    of_bytes
+        && definition.output.dtype == DType::F32
+        && stage.steps.len() <= FEW_STEPS
+        && stage.steps.iter().all(simple)
+}
+
+/// Whether what the first of two nodes reads is the same where the second one is, and nothing that both read is where
+/// they write as one.
+fn stays(
+    graph: &Graph,
+    lowered: &Lowered,
+    first: &Computed,
+    between: &[Option<Computed>],
+    fused: &Computed,
+) -> bool {
     let memory = |id| range(graph, lowered, id);
     let overlap = |a: &(TensorId, Range<u64>), b: &(TensorId, Range<u64>)| {
         a.0 == b.0 && a.1.start < b.1.end && b.1.start < a.1.end
     };
-    let reads: Vec<_> = fused.inputs.iter().map(|&id| memory(id)).collect();
-    let untouched = |output: TensorId| {
+    let untouched = |reader: &Computed, output: TensorId| {
         let written = memory(output);
-        reads.iter().all(|read| !overlap(read, &written))
+        reader.inputs.iter().all(|&read| !overlap(&memory(read), &written))
     };
-    untouched(fused.output) && between.iter().flatten().all(|node| untouched(node.output))
+    untouched(fused, fused.output) && between.iter().flatten().all(|node| untouched(first, node.output))
 }
 
 /// Two nodes as one, if the second can follow each element of the first.

@@ -28,6 +28,11 @@ pub(crate) fn nanoseconds(program: &Program, product: Option<&Product>, elements
     picoseconds / 1000
 }
 
+/// The same, if results are looked up that a program computes.
+pub(crate) fn of_lookup(program: &Program, elements: u64) -> u64 {
+    nanoseconds(program, None, 0).saturating_add(elements.saturating_mul(SIMPLE) / 1000)
+}
+
 fn of_code(code: &[Instr]) -> u64 {
     let of_instr = |instr: &Instr| match instr {
         Instr::Apply { .. } | Instr::Index { .. } => SIMPLE,

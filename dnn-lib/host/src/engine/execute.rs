@@ -105,6 +105,7 @@ impl<'a> Machine<'a> {
     pub(crate) fn run(&mut self, ranges: &[Range<u64>]) {
         let program = self.program;
         let rank = program.outer.iter().filter(|chunked| chunked.chunk > 1).count();
+        self.steps(&program.once, Block::new(&[], [1; DIMS]));
         self.walk(&program.outer, ranges, [1; DIMS], 0, &mut |this, outer| {
             for stage in &program.stages {
                 this.walk(&stage.axes, ranges, outer, rank, &mut |this, counts| {

@@ -23,6 +23,8 @@ pub(crate) struct Program {
     pub output: Vec<(usize, u64)>,
     /// The axes that number the rows, outermost first, with the number of indices in a block.
     pub outer: Vec<Chunked>,
+    /// What is the same for all lanes of all blocks.
+    pub once: Vec<Instr>,
     pub stages: Vec<StageCode>,
     /// The most lanes of a block.
     pub lanes: usize,
@@ -148,7 +150,7 @@ pub(crate) struct Copy {
 #[derive(Debug)]
 pub(crate) struct Terms {
     pub op: BinaryOp,
-    pub ty: Type,
+    pub kind: Read,
     /// The same in all lanes.
     pub init: Slot,
     pub to: Slot,

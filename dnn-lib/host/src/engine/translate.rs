@@ -1,6 +1,7 @@
 //! From definitions to vector programs.
 
 mod blocks;
+mod quantized;
 mod reductions;
 mod still;
 
@@ -20,7 +21,7 @@ use super::vector::{LANES, Op, lane_bytes};
 /// the first cache.
 const BLOCK: u64 = 512;
 /// Definitions of at most so many values have blocks of twice the lanes.
-const FEW: usize = 24;
+const FEW: usize = 48;
 /// So many short rows are in a block, even if it is longer then.
 const TURNS: u64 = 4;
 /// The most bytes of the stages of a block of rows, so that they stay in the second cache.
@@ -75,6 +76,7 @@ pub(crate) fn translate(definition: &Definition) -> Option<Program> {
         stages: Vec::new(),
         values: vec![None; definition.types.len()],
         uses: all_uses(definition),
+        exprs: all_exprs(definition),
         bounds: vec![None; definition.types.len()],
         depths: vec![0; definition.axes.len()],
         constants: HashMap::new(),
@@ -112,6 +114,8 @@ struct Translator<'a> {
     values: Vec<Option<Known>>,
     /// How often each value is used.
     uses: Vec<usize>,
+    /// The expressions that values are.
+    exprs: Vec<Option<&'a Expr>>,
     /// The least and the most that an `I64` can be, if known.
     bounds: Vec<Option<[i64; 2]>>,
     /// In how many reductions an axis has its index.
@@ -141,11 +145,14 @@ impl Translator<'_> {
         let scratch = self.reserve(0)?;
         let constants: Vec<_> = self.constants.iter().map(|(&(bits, _), &slot)| (slot, bits)).collect();
         let output = definition.output_axes().map(|axis| (axis.index(), self.axes.sizes[axis.index()]));
+        let differ = still::still(&stages, &constants, self.slots.len());
+        let once = still::once(&mut stages, &constants, &differ);
         Some(Program {
             output: output.filter(|&(_, size)| size != 1).collect(),
             axes: self.axes,
             outer: self.outer,
-            differ: still::still(&stages, &constants, self.slots.len()),
+            differ,
+            once,
             stages,
             lanes: self.lanes,
             slots: self.slots,
@@ -349,6 +356,7 @@ impl Translator<'_> {
         let to = self.slot_of(value);
         match *expr {
             Expr::Select { condition, then, otherwise } if self.choose(to, condition, then, otherwise) => {}
+            _ if self.quantized(to, expr) => {}
             _ => self.apply(op, to, &operands),
         }
         let (depth, depends) = self.join(&operands);
@@ -518,6 +526,22 @@ fn bounds(definition: &Definition, index: &Affine) -> Option<[i64; 2]> {
         bounds[end] = bounds[end].checked_add(length)?;
     }
     Some(bounds)
+}
+
+/// The expression of each value that is one.
+fn all_exprs(definition: &Definition) -> Vec<Option<&Expr>> {
+    fn collect<'a>(steps: &'a [Step], exprs: &mut [Option<&'a Expr>]) {
+        for step in steps {
+            match step {
+                Step::Let(value, expr) => exprs[value.index()] = Some(expr),
+                Step::Reduce(reduction) => collect(&reduction.body, exprs),
+                _ => {}
+            }
+        }
+    }
+    let mut exprs = vec![None; definition.types.len()];
+    definition.stages.iter().for_each(|stage| collect(&stage.steps, &mut exprs));
+    exprs
 }
 
 /// How often each value is used.

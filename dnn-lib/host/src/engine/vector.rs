@@ -7,6 +7,7 @@ use dnn_lib::scalar::{
     maximum, minimum,
 };
 
+use super::transfer::Read;
 use super::translate::DIMS;
 use crate::isa::Level;
 
@@ -23,6 +24,15 @@ pub(crate) enum Op {
     Choose(Comparison, Type),
     /// From a type to another.
     Convert(Conversion, Type, Type),
+    /// The difference of two `i32`, as an `f32`, times the third.
+    Dequantize,
+    /// The quotient or the product of two `f32`, rounded, as an integer of at least and at most so much after the
+    /// third, an `i32`, was added.
+    Quantize {
+        least: i32,
+        most: i32,
+        divides: bool,
+    },
     /// The target and the first operand make the target.
     Update(BinaryOp, Type),
     /// The target plus the product of the operands makes the target.
@@ -433,16 +443,21 @@ pub(crate) struct Terms<'a> {
 }
 
 /// A row of such lanes, whose elements are `STEP` apart, or, if that is 0, `step`.
-struct TermRow<'a, F, T, const STEP: usize> {
+struct TermRow<'a, F, W, E, T, const STEP: usize> {
     f: &'a F,
+    widen: &'a W,
     init: T,
-    from: *const T,
+    from: *const E,
     offsets: &'a [isize],
     step: isize,
 }
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
-impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRow<'_, F, T, STEP> {
+impl<E: Copy, T: Copy + Default, F, W, const STEP: usize> Lanewise for TermRow<'_, F, W, E, T, STEP>
+where
+    F: Fn(T, T) -> T,
+    W: Fn(E) -> T,
+{
     type To = T;
 
     #[inline(always)]
@@ -452,12 +467,12 @@ impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRo
             let step = if STEP == 0 { self.step } else { STEP as isize };
             let from = self.from.wrapping_offset(offset.wrapping_add(step.wrapping_mul(at as isize)));
             // SAFETY: That of the caller: all these elements are there, and what is between them.
-            let term: [T; COUNT] = unsafe {
+            let term: [E; COUNT] = unsafe {
                 match STEP {
-                    1 => from.cast::<[T; COUNT]>().read(),
+                    1 => from.cast::<[E; COUNT]>().read(),
                     2 => evens(from),
                     _ => {
-                        let mut term = [self.init; COUNT];
+                        let mut term = [from.read(); COUNT];
                         for (lane, term) in term.iter_mut().enumerate() {
                             *term = from.wrapping_offset(step.wrapping_mul(lane as isize)).read();
                         }
@@ -466,7 +481,7 @@ impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRo
                 }
             };
             for (result, term) in results.iter_mut().zip(term) {
-                *result = (self.f)(*result, term);
+                *result = (self.f)(*result, (self.widen)(term));
             }
         }
         results
@@ -475,22 +490,22 @@ impl<T: Copy + Default, F: Fn(T, T) -> T, const STEP: usize> Lanewise for TermRo
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 impl Terms<'_> {
-    /// Folds them by a function.
+    /// Folds them by a function, after another has made lanes of elements.
     ///
     /// # Safety
     ///
     /// That of [`fold_terms`].
     #[inline(always)]
-    unsafe fn with<T: Copy + Default>(self, f: impl Fn(T, T) -> T) {
+    unsafe fn with<E: Copy, T: Copy + Default>(self, widen: impl Fn(E) -> T, f: impl Fn(T, T) -> T) {
         let [planes, matrices, rows, count] = self.counts;
         // SAFETY: That of the caller, of all of these.
         unsafe {
             let init = self.init.cast::<T>().read();
-            let (f, offsets, step) = (&f, self.offsets, self.steps[3]);
-            let next = |dim: usize, (from, to): (*const T, *mut T)| {
+            let (f, widen, offsets, step) = (&f, &widen, self.offsets, self.steps[3]);
+            let next = |dim: usize, (from, to): (*const E, *mut T)| {
                 (from.wrapping_offset(self.steps[dim]), to.wrapping_add(self.lanes[dim]))
             };
-            let mut plane = (self.from.cast::<T>(), self.to.cast::<T>());
+            let mut plane = (self.from.cast::<E>(), self.to.cast::<T>());
             for _ in 0..planes {
                 let mut matrix = plane;
                 for _ in 0..matrices {
@@ -498,9 +513,27 @@ impl Terms<'_> {
                     for _ in 0..rows {
                         let (from, to) = (row.0, row.1.cast());
                         match step {
-                            1 => each(count, to, &TermRow::<_, T, 1> { f, init, from, offsets, step }),
-                            2 => each(count, to, &TermRow::<_, T, 2> { f, init, from, offsets, step }),
-                            _ => each(count, to, &TermRow::<_, T, 0> { f, init, from, offsets, step }),
+                            1 => {
+                                each(
+                                    count,
+                                    to,
+                                    &TermRow::<_, _, E, T, 1> { f, widen, init, from, offsets, step },
+                                );
+                            }
+                            2 => {
+                                each(
+                                    count,
+                                    to,
+                                    &TermRow::<_, _, E, T, 2> { f, widen, init, from, offsets, step },
+                                );
+                            }
+                            _ => {
+                                each(
+                                    count,
+                                    to,
+                                    &TermRow::<_, _, E, T, 0> { f, widen, init, from, offsets, step },
+                                );
+                            }
                         }
                         row = next(2, row);
                     }
@@ -637,6 +670,33 @@ impl UseComparison for Given<Map> {
     }
 }
 
+/// The integer of the table, `x as i32`, which compilers make of one lane after another.
+#[expect(unsafe_code, reason = "there is a vector instruction for numbers in range only")]
+#[inline(always)]
+fn to_i32(x: f32) -> i32 {
+    const END: f32 = 2_147_483_648.0;
+    let inside = if x.abs() < END { x } else { 0.0 };
+    // SAFETY: it is no NaN, and nearer to 0 than 2^31.
+    let whole = unsafe { inside.to_int_unchecked::<i32>() };
+    let whole = if x >= END { i32::MAX } else { whole };
+    if x <= -END { i32::MIN } else { whole }
+}
+
+/// The bits of a number that was quantized.
+#[inline(always)]
+fn dequantize(x: i32, zero: u32, scale: u32) -> u32 {
+    (x.wrapping_sub(zero.cast_signed()) as f32 * f32::from_bits(scale)).to_bits()
+}
+
+/// The bits of a quantized number that was divided by its scale.
+#[inline(always)]
+fn quantize(x: f32, zero: u32, [least, most]: [i32; 2]) -> u32 {
+    let zero = zero.cast_signed();
+    let x = to_i32(x.round_ties_even());
+    let x = x.max(least.wrapping_sub(zero)).min(most.wrapping_sub(zero));
+    x.wrapping_add(zero).cast_unsigned()
+}
+
 /// Whether there can be vector instructions for an operation.
 fn is_vector(op: BinaryOp) -> bool {
     !matches!(op, BinaryOp::DivS | BinaryOp::DivU | BinaryOp::RemS | BinaryOp::RemU)
@@ -660,8 +720,16 @@ unsafe fn each_lane(op: Op, o: Operands) {
             Op::Update(op, ty) => op.with(ty, Given::new(Update(o))).unwrap_or_default(),
             Op::Choose(op, ty) => op.with(ty, Given::new(Choice(o))).unwrap_or_default(),
             Op::Compare(op, ty) => op.with(ty, Given::new(Map(o))).unwrap_or_default(),
+            Op::Convert(Conversion::FloatToInt, Type::F32, Type::I32) => o.map(to_i32),
             Op::Convert(conversion, from, to) => {
                 conversion.with(from, to, Given::new(Map(o))).unwrap_or_default()
+            }
+            Op::Dequantize => o.map3(dequantize),
+            Op::Quantize { least, most, divides: true } => {
+                o.map3(|x: f32, scale, zero| quantize(x / f32::from_bits(scale), zero, [least, most]));
+            }
+            Op::Quantize { least, most, divides: false } => {
+                o.map3(|x: f32, factor, zero| quantize(x * f32::from_bits(factor), zero, [least, most]));
             }
             Op::Fma(Type::F64) => o.map3(f64::mul_add),
             Op::Fma(_) => o.map3(f32::mul_add),
@@ -721,31 +789,42 @@ compiled! {
 
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 #[inline(always)]
-unsafe fn fold_all_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) {
+unsafe fn fold_all_terms(op: BinaryOp, kind: Read, terms: Terms<'_>) {
     // SAFETY: That of the caller.
     unsafe {
         // With the table's own functions, one by one: its whole list would be compiled for terms.
-        match (op, ty) {
-            (BinaryOp::Min, Type::F64) => terms.with(minimum::<f64>),
-            (BinaryOp::Max, Type::F64) => terms.with(maximum::<f64>),
-            (_, Type::F64) => terms.with(|a: f64, b| a + b),
-            (BinaryOp::Min, _) => terms.with(minimum::<f32>),
-            (BinaryOp::Max, _) => terms.with(maximum::<f32>),
+        match (op, kind) {
+            (BinaryOp::Min, Read::U8) => terms.with::<u8, i32>(i32::from, i32::min),
+            (BinaryOp::Min, Read::I8) => terms.with::<i8, i32>(i32::from, i32::min),
+            (BinaryOp::Max, Read::U8) => terms.with::<u8, i32>(i32::from, i32::max),
+            (BinaryOp::Max, Read::I8) => terms.with::<i8, i32>(i32::from, i32::max),
+            (_, Read::U8) => terms.with::<u8, i32>(i32::from, i32::wrapping_add),
+            (_, Read::I8) => terms.with::<i8, i32>(i32::from, i32::wrapping_add),
+            (BinaryOp::Min, Read::Eight) => terms.with(same, minimum::<f64>),
+            (BinaryOp::Max, Read::Eight) => terms.with(same, maximum::<f64>),
+            (_, Read::Eight) => terms.with(same, |a: f64, b| a + b),
+            (BinaryOp::Min, _) => terms.with(same, minimum::<f32>),
+            (BinaryOp::Max, _) => terms.with(same, maximum::<f32>),
             // There are no others: see `translate::term`.
-            _ => terms.with(|a: f32, b| a + b),
+            _ => terms.with(same, |a: f32, b| a + b),
         }
     }
 }
 
+#[inline(always)]
+fn same<T>(element: T) -> T {
+    element
+}
+
 compiled! {
-    /// Folds elements of floats by a sum, a minimum or a maximum.
+    /// Folds elements, floats or bytes, by a sum, a minimum or a maximum.
     ///
     /// # Safety
     ///
-    /// There is an initialised and aligned value of this type at `init`. At the distances of its place, each lane of
+    /// There is an initialised and aligned lane of such elements at `init`. At the distances of its place, each lane of
     /// the box has an element at each of the offsets, and a place for its result; all that is between the elements of
     /// a row can be read too. Nothing else accesses the results or writes to the others meanwhile; they are apart.
-    pub(crate) unsafe fn fold_terms(op: BinaryOp, ty: Type, terms: Terms<'_>) = fold_all_terms;
+    pub(crate) unsafe fn fold_terms(op: BinaryOp, kind: Read, terms: Terms<'_>) = fold_all_terms;
 }
 
 /// Combines the places of a register: the first half with the second, until one is left.

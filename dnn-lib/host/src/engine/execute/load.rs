@@ -8,7 +8,7 @@ use crate::engine::axes::within;
 use crate::engine::program::{Load, Place, TermWindow, Terms};
 use crate::engine::transfer::{self, Run};
 use crate::engine::translate::DIMS;
-use crate::engine::vector::{self, LANES, lane_bytes};
+use crate::engine::vector::{self, LANES};
 
 impl<'a> Machine<'a> {
     pub(super) fn load(&mut self, load: &Load, block: Block<'_>) {
@@ -152,12 +152,12 @@ impl<'a> Machine<'a> {
                 ends.fold((first, first), |(least, most), end| (least + end.min(0), most + end.max(0)));
             (0..terms.elements).contains(&least) && (0..terms.elements).contains(&most)
         }));
-        let bytes = lane_bytes(terms.ty);
+        let bytes = terms.kind.bytes();
         let from = self.inputs[terms.input].wrapping_offset(area.offset as isize * bytes as isize);
         let (init, to) = (self.at(terms.init, 0).cast_const(), self.at(terms.to, area.lane));
         let folded = vector::Terms { init, from, offsets: &self.terms, to, counts, steps, lanes };
         // SAFETY: Facts 1 to 5. Only indices that are inside all windows are folded.
-        unsafe { vector::fold_terms(self.level, terms.op, terms.ty, folded) }
+        unsafe { vector::fold_terms(self.level, terms.op, terms.kind, folded) }
     }
 
     /// Loads rows of a block. If they are all of it, lanes that are elements side by side stay where they are.

@@ -13,6 +13,7 @@ use crate::engine::axes::{Axes, offset, within};
 use crate::engine::program::{
     Copy, Fold, Instr, Loop, Place, Reduce, Stretch, TermRange, TermWindow, Terms, Window,
 };
+use crate::engine::transfer::Read;
 use crate::engine::vector::{LANES, Op, lane_bytes};
 
 /// The most elements that are folded for a lane in registers, and the longest axis that their windows move along.
@@ -25,7 +26,7 @@ pub(super) fn term<'a>(
     definition: &Definition,
     axes: &Axes,
     reduction: &'a Reduction,
-) -> Option<(BinaryOp, Type, &'a Load)> {
+) -> Option<(BinaryOp, Read, &'a Load)> {
     let ([carried], [yielded], [Step::Load(x, load), Step::Let(value, Expr::Binary(op, a, b))]) =
         (&reduction.carried[..], &reduction.yields[..], &reduction.body[..])
     else {
@@ -37,8 +38,12 @@ pub(super) fn term<'a>(
         Source::Stage(_) => return None,
     };
     let affine = load.at.iter().all(|coordinate| matches!(coordinate, Coordinate::Affine(_)));
-    let float =
-        (input.dtype == DType::F32 && ty == Type::F32) || (input.dtype == DType::F64 && ty == Type::F64);
+    let kind = match (input.dtype, ty) {
+        (DType::F32, Type::F32) | (DType::F64, Type::F64) | (DType::U8 | DType::I8, Type::I32) => {
+            Read::of(input.dtype)?
+        }
+        _ => return None,
+    };
     let sizes = reduction.ranges.iter().map(|range| definition.size(range.axis));
     let few = (1..=MOST_TERMS).contains(&sizes.fold(1, u64::saturating_mul));
     let mut moved = Vec::new();
@@ -62,7 +67,7 @@ pub(super) fn term<'a>(
     let constant =
         |step: &Step| matches!(step, Step::Let(value, Expr::Const(_)) if *value == reduction.init[0]);
     let folds = folds && definition.stages.iter().flat_map(|stage| &stage.steps).any(constant);
-    (folds && affine && float && few && load.otherwise.is_none()).then_some((*op, ty, load))
+    (folds && affine && few && load.otherwise.is_none()).then_some((*op, kind, load))
 }
 
 impl Translator<'_> {
@@ -115,7 +120,7 @@ impl Translator<'_> {
 
     /// Makes one instruction of a fold of elements. Returns whether it could.
     fn terms(&mut self, reduction: &Reduction) -> bool {
-        let Some((op, ty, load)) = term(self.definition, &self.axes, reduction) else { return false };
+        let Some((op, kind, load)) = term(self.definition, &self.axes, reduction) else { return false };
         let Source::Input(input) = load.from else { return false };
         if self.depth() != 0 {
             return false;
@@ -147,10 +152,10 @@ impl Translator<'_> {
         offset.terms.retain(|&(axis, _)| !reduced(axis));
         let shape = self.definition.shape(load.from);
         let elements = shape.iter().map(|&size| size as i64).fold(1, i64::wrapping_mul);
-        let to = self.slot(lane_bytes(ty));
+        let to = self.slot_of(reduction.results[0]);
         self.define(reduction.results[0], to, 0, u64::MAX);
         let (init, input) = (init.slot, input as usize);
-        let terms = Terms { op, ty, init, to, input, offset, steps, ranges, elements };
+        let terms = Terms { op, kind, init, to, input, offset, steps, ranges, elements };
         self.code[0].push(Instr::Terms(terms));
         true
     }

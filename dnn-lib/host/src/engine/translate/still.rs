@@ -1,6 +1,6 @@
 //! Values that are the same in all lanes of a block, of which a vector is enough.
 
-use crate::engine::program::{Fold, Instr, Reduce, Slot, StageCode};
+use crate::engine::program::{Fold, Instr, Load, Place, Reduce, Slot, StageCode};
 use crate::engine::vector::Op;
 
 /// For each slot, along which dimensions of a block its lanes differ, as bits. `None` if all lanes have to be
@@ -17,6 +17,28 @@ pub(super) fn still(stages: &[StageCode], constants: &[(Slot, u64)], slots: usiz
         still.write(instr);
     }
     still.differ
+}
+
+/// Takes out of the stages what is the same for all lanes of all blocks, by how the lanes of slots differ.
+pub(super) fn once(stages: &mut [StageCode], constants: &[(Slot, u64)], differ: &[Option<u8>]) -> Vec<Instr> {
+    let mut known: Vec<bool> = vec![false; differ.len()];
+    constants.iter().for_each(|&(slot, _)| known[slot] = true);
+    // An element of an input that doesn't move.
+    let is_same = |load: &Load| matches!(load.from, Place::Input(_)) && load.offset.terms.is_empty();
+    let mut once = Vec::new();
+    for stage in stages {
+        once.extend(stage.code.extract_if(.., |instr| {
+            let (to, same) = match instr {
+                Instr::Apply { to, from, .. } => (*to, from.iter().all(|&slot| slot == *to || known[slot])),
+                Instr::Call { to, from, .. } => (*to, known[*from]),
+                Instr::Load(load) => (load.to, is_same(load)),
+                Instr::Index { .. } | Instr::Terms(_) | Instr::Reduce(_) => return false,
+            };
+            known[to] = same && differ[to] == Some(0);
+            known[to]
+        }));
+    }
+    once
 }
 
 struct Still {

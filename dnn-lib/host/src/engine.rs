@@ -9,6 +9,7 @@ mod ending;
 mod execute;
 mod product;
 mod program;
+mod shared;
 mod transfer;
 mod translate;
 mod vector;
@@ -22,6 +23,7 @@ use crate::Isa;
 use execute::Machine;
 use product::Product;
 use program::Program;
+use shared::Rows;
 use transfer::{Read, Write};
 
 /// The most bytes of scratch memory: rows of more than about 2^27 elements are refused.
@@ -105,6 +107,8 @@ pub struct Prepared {
     program: Option<Program>,
     /// The definition as a contraction, if it is one.
     product: Option<Product>,
+    /// The definition by rows, if the elements of a row share a fold.
+    rows: Option<Rows>,
 }
 
 impl Prepared {
@@ -124,7 +128,8 @@ impl Prepared {
             }
         };
         let product = program.as_ref().and_then(|_| Product::new(isa, definition));
-        Ok(Self { isa, definition: definition.clone(), program, product })
+        let rows = program.as_ref().and_then(|_| Rows::new(isa, definition));
+        Ok(Self { isa, definition: definition.clone(), program, product, rows })
     }
 
     /// The definition.
@@ -142,6 +147,9 @@ impl Prepared {
     /// About how many nanoseconds one thread needs for the whole output.
     #[must_use]
     pub fn work(&self) -> u64 {
+        if let Some(rows) = &self.rows {
+            return rows.work();
+        }
         let elements = self.definition.output.elements().unwrap_or(0);
         self.program.as_ref().map_or(0, |program| cost::nanoseconds(program, self.product.as_ref(), elements))
     }
@@ -189,6 +197,10 @@ impl Prepared {
         let Some(program) = &self.program else { return };
         if !self.is_part(part) {
             return;
+        }
+        if let Some(rows) = &self.rows {
+            // SAFETY: That of the caller, and the part is one.
+            return unsafe { rows.run(scratch, inputs, output, part) };
         }
         if let Some(product) = &self.product {
             let memory = scratch.reserve(product.scratch());

@@ -7,3 +7,4 @@ mod halves;
 mod integers;
 mod operations;
 mod random;
+mod shared;

@@ -72,6 +72,7 @@ impl Semantics for ByRank {
     fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
         let axis = resolve_axis(self.axis, output.shape.len())?;
         let mut b = Builder::new("byrank", inputs, output);
+        b.rows_along([axis]);
         let (own, none) = (b.index(b.at(axis)), b.i64(0));
         let found = b.fold([Over::all(inputs[0].shape[axis])], &[none], |b, k, so_far| {
             let mut at: Vec<Affine> = b.indices();

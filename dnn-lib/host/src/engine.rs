@@ -7,6 +7,7 @@ mod axes;
 mod cost;
 mod ending;
 mod execute;
+mod pieces;
 mod product;
 mod program;
 mod shared;
@@ -21,6 +22,7 @@ use dnn_lib::tensor::TensorType;
 
 use crate::Isa;
 use execute::Machine;
+use pieces::Pieces;
 use product::Product;
 use program::Program;
 use shared::Rows;
@@ -109,6 +111,8 @@ pub struct Prepared {
     product: Option<Product>,
     /// The definition by rows, if the elements of a row share a fold.
     rows: Option<Rows>,
+    /// The definition by pieces of the inputs, if it joins them.
+    pieces: Option<Pieces>,
 }
 
 impl Prepared {
@@ -129,7 +133,8 @@ impl Prepared {
         };
         let product = program.as_ref().and_then(|_| Product::new(isa, definition));
         let rows = program.as_ref().and_then(|_| Rows::new(isa, definition));
-        Ok(Self { isa, definition: definition.clone(), program, product, rows })
+        let pieces = program.as_ref().and_then(|_| Pieces::new(definition));
+        Ok(Self { isa, definition: definition.clone(), program, product, rows, pieces })
     }
 
     /// The definition.
@@ -147,6 +152,9 @@ impl Prepared {
     /// About how many nanoseconds one thread needs for the whole output.
     #[must_use]
     pub fn work(&self) -> u64 {
+        if let Some(pieces) = &self.pieces {
+            return pieces.work();
+        }
         if let Some(rows) = &self.rows {
             return rows.work();
         }
@@ -197,6 +205,10 @@ impl Prepared {
         let Some(program) = &self.program else { return };
         if !self.is_part(part) {
             return;
+        }
+        if let Some(pieces) = &self.pieces {
+            // SAFETY: That of the caller, and the part is one.
+            return unsafe { pieces.run(inputs, output, part) };
         }
         if let Some(rows) = &self.rows {
             // SAFETY: That of the caller, and the part is one.

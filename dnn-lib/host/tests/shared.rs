@@ -1,7 +1,9 @@
 //! Operators whose elements share a fold along a row.
 
 use dnn_lib::definition::Definition;
-use dnn_lib::operator::{ByRank, CumProd, CumSum, Meaning, Operator, ScatterElements, ScatterND, Update};
+use dnn_lib::operator::{
+    ByRank, Concat, CumProd, CumSum, Meaning, Operator, ScatterElements, ScatterND, Update,
+};
 use dnn_lib::tensor::{DType, TensorType};
 
 use crate::check::check_with;
@@ -93,5 +95,20 @@ fn places_of_ranks() {
         let definition = definition(ByRank { axis, count }, &[ty(DType::I64, shape)]);
         assert!(definition.shared().is_some(), "{definition}");
         check_with(&definition, 5);
+    }
+}
+
+#[test]
+fn joined_tensors() {
+    for (shapes, axis) in [
+        (&[&[3, 4, 1][..], &[3, 4, 1], &[3, 4, 2]][..], 2),
+        (&[&[3, 5, 7], &[3, 1, 7]], 1),
+        (&[&[6, 2, 2, 3], &[6, 2, 4, 3], &[6, 2, 1, 3]], 2),
+        (&[&[500, 3], &[500, 40]], 1),
+    ] {
+        for dtype in [DType::F32, DType::I64, DType::F16, DType::U8, DType::Bool] {
+            let inputs: Vec<TensorType> = shapes.iter().map(|shape| ty(dtype, shape)).collect();
+            check_with(&definition(Concat { axis }, &inputs), 6);
+        }
     }
 }

@@ -134,7 +134,7 @@ pub fn compile_with_progress(
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
-    compile_file(model, None, options, progress)
+    compile_file(model, Store::Temporary, options, progress)
 }
 
 /// Likewise, and writes the image to a file, which is replaced only once the new one is complete. No other
@@ -145,12 +145,33 @@ pub fn compile_to(
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
-    compile_file(model, Some(image), options, progress)
+    compile_file(model, Store::File(image), options, progress)
+}
+
+/// Like [`compile_with_progress`], but the image is a [draft](Image::draft): constants are neither hashed nor
+/// written. This is for questions about the program, whatever the size of the model.
+pub fn compile_draft(
+    model: &Path,
+    options: &Options,
+    progress: &dyn Fn(Phase),
+) -> Result<Compiled, CompileError> {
+    compile_file(model, Store::Draft, options, progress)
+}
+
+/// Where an image is written.
+#[derive(Clone, Copy)]
+enum Store<'a> {
+    /// To a temporary file without a name.
+    Temporary,
+    /// To this file.
+    File(&'a Path),
+    /// Nowhere; its memory isn't needed.
+    Draft,
 }
 
 fn compile_file(
     model: &Path,
-    image: Option<&Path>,
+    store: Store<'_>,
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
@@ -159,7 +180,7 @@ fn compile_file(
     progress(Phase::Importing);
     let imported = import_model(model, options)?;
     let files = imported.files.clone();
-    compile_graph_to(imported, image, options, &|phase| {
+    compile_graph_to(imported, store, options, &|phase| {
         if let Phase::Hashing { .. } = phase {
             // Constants are read for the last time here, in the order of their addresses.
             files.iter().for_each(|file| file.release());
@@ -170,18 +191,18 @@ fn compile_file(
 
 /// Compiles a model that has been read.
 pub fn compile_model(model: onnx::Model, options: &Options) -> Result<Compiled, CompileError> {
-    compile_graph_to(import_model(model, options)?, None, options, &|_| {})
+    compile_graph_to(import_model(model, options)?, Store::Temporary, options, &|_| {})
 }
 
 /// Compiles a graph, which may come from anywhere.
 pub fn compile_graph(graph: Graph, options: &Options) -> Result<Compiled, CompileError> {
     graph.verify()?;
-    compile_graph_to(Imported { graph, ..Imported::default() }, None, options, &|_| {})
+    compile_graph_to(Imported { graph, ..Imported::default() }, Store::Temporary, options, &|_| {})
 }
 
 fn compile_graph_to(
     Imported { graph, mut warnings, .. }: Imported,
-    image: Option<&Path>,
+    store: Store<'_>,
     options: &Options,
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
@@ -213,7 +234,11 @@ fn compile_graph_to(
     let total = contents.segments.iter().map(|segment| segment.bytes.len() as u64).sum();
     let hashing = |done: u64| progress(Phase::Hashing { done: done.min(total), total });
     hashing(0);
-    let image = Image::create(contents, image, hashing)?;
+    let image = match store {
+        Store::Temporary => Image::create(contents, None, hashing)?,
+        Store::File(path) => Image::create(contents, Some(path), hashing)?,
+        Store::Draft => Image::draft(contents)?,
+    };
     share_constants(&mut graph, &used, &plan, &image);
     Ok(Compiled { image, graph, warnings, plan, schedule, marks })
 }

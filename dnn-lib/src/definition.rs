@@ -26,6 +26,7 @@ mod display;
 mod eval;
 mod fuse;
 mod nested;
+mod shared;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,7 @@ pub use builder::{Builder, Over};
 pub use check::{DefinitionError, Fault};
 pub use eval::InputError;
 pub(crate) use fuse::keeps_bits;
+pub use shared::{Form, Shared};
 
 use crate::math::Function;
 use crate::scalar::{Expr, Type, Value};
@@ -162,6 +164,35 @@ pub enum Order {
     /// In sixteen lanes. The body ends with one operation on the value so far and another value, which also
     /// combines the lanes. There are no windows.
     Lanes,
+}
+
+impl Step {
+    /// The values that it defines, without those inside of it.
+    pub fn defined(&self) -> Vec<Value> {
+        match self {
+            Self::Let(value, _) | Self::Call(value, ..) | Self::Index(value, _) | Self::Load(value, _) => {
+                vec![*value]
+            }
+            Self::Reduce(reduction) => reduction.results.clone(),
+        }
+    }
+
+    /// The values that it uses directly, without those used inside of it.
+    pub fn operands(&self) -> Vec<Value> {
+        match self {
+            Self::Let(_, expr) => expr.operands(),
+            Self::Call(_, _, x) => vec![*x],
+            Self::Index(..) => vec![],
+            Self::Load(_, load) => {
+                let values = load.at.iter().filter_map(|coordinate| match coordinate {
+                    Coordinate::Value(value) => Some(*value),
+                    Coordinate::Affine(_) => None,
+                });
+                values.chain(load.otherwise).collect()
+            }
+            Self::Reduce(reduction) => reduction.init.clone(),
+        }
+    }
 }
 
 impl Definition {

@@ -91,7 +91,7 @@ pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, LpPool, MaxPool};
 pub use quantization::{Blocks, DequantizeLinear, DynamicScale, QuantizeLinear, Requantize};
 pub use range::Range;
-pub use rank::{ByRank, Rank};
+pub use rank::{ByRank, Merge, Rank};
 pub use reduction::{
     ArgMax, ArgMin, GlobalAveragePool, GlobalLpPool, GlobalMaxPool, ReduceL1, ReduceL2, ReduceLogSum,
     ReduceLogSumExp, ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum, ReduceSumSquare,
@@ -396,6 +396,8 @@ operators! {
     Mean: 1..=usize::MAX;
     /// Normalization with the mean and the variance over some axes.
     MeanVarianceNormalization: 1..=1;
+    /// Neighbouring blocks of sorted places made one; inputs: the elements, the places.
+    Merge: 1..=2, internal;
     /// The smallest number, with broadcasting.
     Min: 1..=usize::MAX;
     /// x tanh(log(1 + exp(x))).

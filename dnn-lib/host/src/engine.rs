@@ -8,8 +8,10 @@ mod cost;
 mod ending;
 mod execute;
 mod lookup;
+mod pieces;
 mod product;
 mod program;
+mod shared;
 mod transfer;
 mod translate;
 mod vector;
@@ -22,8 +24,10 @@ use dnn_lib::tensor::TensorType;
 use crate::Isa;
 use execute::Machine;
 use lookup::Lookup;
+use pieces::Pieces;
 use product::Product;
 use program::Program;
+use shared::Rows;
 use transfer::{Read, Write};
 
 /// The most bytes of scratch memory: rows of more than about 2^27 elements are refused.
@@ -109,6 +113,10 @@ pub struct Prepared {
     product: Option<Product>,
     /// The definition as a function of a byte, if it is one.
     lookup: Option<Lookup>,
+    /// The definition by rows, if the elements of a row share a fold.
+    rows: Option<Rows>,
+    /// The definition by pieces of the inputs, if it joins them.
+    pieces: Option<Pieces>,
 }
 
 impl Prepared {
@@ -129,7 +137,9 @@ impl Prepared {
         };
         let product = program.as_ref().and_then(|_| Product::new(isa, definition));
         let lookup = program.as_ref().and_then(|_| Lookup::new(definition));
-        Ok(Self { isa, definition: definition.clone(), program, product, lookup })
+        let rows = program.as_ref().and_then(|_| Rows::new(isa, definition));
+        let pieces = program.as_ref().and_then(|_| Pieces::new(definition));
+        Ok(Self { isa, definition: definition.clone(), program, product, lookup, rows, pieces })
     }
 
     /// The definition.
@@ -147,6 +157,12 @@ impl Prepared {
     /// About how many nanoseconds one thread needs for the whole output.
     #[must_use]
     pub fn work(&self) -> u64 {
+        if let Some(pieces) = &self.pieces {
+            return pieces.work();
+        }
+        if let Some(rows) = &self.rows {
+            return rows.work();
+        }
         let elements = self.definition.output.elements().unwrap_or(0);
         if let Some(lookup) = &self.lookup {
             return cost::of_lookup(lookup.program(), elements);
@@ -197,6 +213,14 @@ impl Prepared {
         let Some(program) = &self.program else { return };
         if !self.is_part(part) {
             return;
+        }
+        if let Some(pieces) = &self.pieces {
+            // SAFETY: That of the caller, and the part is one.
+            return unsafe { pieces.run(inputs, output, part) };
+        }
+        if let Some(rows) = &self.rows {
+            // SAFETY: That of the caller, and the part is one.
+            return unsafe { rows.run(scratch, inputs, output, part) };
         }
         if let Some(product) = &self.product {
             let memory = scratch.reserve(product.scratch());

@@ -8,3 +8,4 @@ mod integers;
 mod operations;
 mod quantized;
 mod random;
+mod shared;

@@ -9,8 +9,8 @@ use crate::tensor::TensorType;
 macro_rules! cumulative {
     ($($(#[doc = $doc:literal])+ $name:ident: $op:expr, $init:literal;)+) => {$(
         $(#[doc = $doc])+
-        /// Every element is computed on its own, with one accumulator in the order of the axis, which begins
-        /// at its other end if it is reversed. Integers wrap.
+        /// There is one accumulator in the order of the axis, which begins at its other end if it is reversed.
+        /// Integers wrap. All elements along the axis share one run of it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name {
             /// The axis; a negative one counts from the end.
@@ -31,6 +31,7 @@ macro_rules! cumulative {
             fn define(&self, inputs: &[TensorType], output: &TensorType) -> Result<Meaning, Problem> {
                 let axis = resolve_axis(self.axis, output.shape.len())?;
                 let mut b = Builder::new(&stringify!($name).to_lowercase(), inputs, output);
+                b.rows_along([axis]);
                 let init = b.number(Type::of(output.dtype), $init);
                 let (size, own) = (output.shape[axis], b.at(axis));
                 // The elements before this one, counted from the end at which it begins.

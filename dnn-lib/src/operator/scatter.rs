@@ -1,15 +1,16 @@
 //! Elements that are replaced at places that another tensor names.
 //!
-//! An element of the output looks for the updates that hit it, in their order. So an output of n elements
-//! with m updates of each takes n * m comparisons. A negative index counts from the end. An update whose
-//! index is out of range hits nothing.
+//! An element of the output looks for the updates that hit it, in their order. A row of n elements shares the
+//! m updates that may hit it, so it takes n + m steps; but halves that are combined take n * m, since they are
+//! rounded once, after all updates. A negative index counts from the end. An update whose index is out of range
+//! hits nothing.
 
-use crate::definition::{Affine, Builder, Coordinate, Over, Source};
+use crate::definition::{Affine, Builder, Over, Source};
 use crate::operator::error::{check_shape, numbers, resolve_axis};
 use crate::operator::gather::{check, from_the_end};
 use crate::operator::reduction::{larger, smaller};
 use crate::operator::{Meaning, Problem, Semantics};
-use crate::scalar::{BinaryOp, Ops, Value};
+use crate::scalar::{BinaryOp, Comparison, Ops, Type, Value};
 use crate::tensor::{DType, TensorType};
 
 /// What an update does to the element that it hits.
@@ -106,9 +107,11 @@ impl Semantics for ScatterElements {
         let axis = resolve_axis(self.axis, output.shape.len())?;
         let types = [self.update.seen(&inputs[0]), inputs[1].clone(), self.update.seen(&inputs[2])];
         let mut b = Builder::new("scatterelements", &types, &self.update.seen(output));
+        b.rows_along([axis]);
+        let zero = b.number(Type::of(types[2].dtype), 0);
         let (data, own) = (b.broadcast(0), b.index(b.at(axis)));
         // Where there are no indices, none hits.
-        let nowhere = b.number(crate::scalar::Type::of(inputs[1].dtype), -1 - output.shape[axis] as i64);
+        let nowhere = b.number(Type::of(inputs[1].dtype), -1 - output.shape[axis] as i64);
         let whole = (0..output.shape.len())
             .all(|other| other == axis || inputs[1].shape[other] == output.shape[other]);
         let result = b.fold([Over::all(inputs[1].shape[axis])], &[data], |b, k, so_far| {
@@ -117,7 +120,7 @@ impl Semantics for ScatterElements {
             let (index, update) = if whole {
                 (b.load(Source::Input(1), at.clone()), b.load(Source::Input(2), at))
             } else {
-                (b.load_or(Source::Input(1), at.clone(), nowhere), b.load_or(Source::Input(2), at, so_far[0]))
+                (b.load_or(Source::Input(1), at.clone(), nowhere), b.load_or(Source::Input(2), at, zero))
             };
             let index = from_the_end(b, index, output.shape[axis]);
             let hit = b.eq(index, own);
@@ -152,49 +155,41 @@ impl Semantics for ScatterND {
         if inputs[1].elements() == Some(0) {
             return Ok(Meaning::View { offset: 0 });
         }
-        // The same bytes: a list of tuples, and slices as rows.
+        // The same bytes: a list of tuples, and a list of slices.
         let (tuple, update) = (self.tuple(inputs)?, self.update);
         let outer = &output.shape[..tuple];
-        let size: u64 = output.shape[tuple..].iter().product();
+        let (slices, size): (u64, u64) = (outer.iter().product(), output.shape[tuple..].iter().product());
         let count = inputs[1].elements().unwrap_or(0) / tuple as u64;
-        let data = TensorType::new(output.dtype, [outer, &[size]].concat());
         let types = [
-            update.seen(&data),
+            update.seen(&TensorType::new(output.dtype, [slices, size])),
             TensorType::new(inputs[1].dtype, [count, tuple as u64]),
             update.seen(&TensorType::new(output.dtype, [count, size])),
         ];
         let mut b = Builder::new("scatternd", &types, &types[0]);
-        b.rows_along([tuple]);
-        let hit = |b: &mut Builder, k: &Affine| {
-            let mut hit = None;
-            for (axis, &size) in outer.iter().enumerate() {
-                let index = b.load(Source::Input(1), [k.clone(), Affine::from(axis as i64)]);
-                let (index, own) = (from_the_end(b, index, size), b.index(b.at(axis)));
-                let here = b.eq(index, own);
-                hit = Some(hit.map_or(here, |hit| b.and(hit, here)));
-            }
-            hit
-        };
-        let result = if update == Update::Replace {
-            // The row looks for the last update that hits it.
-            let none = b.i64(-1);
-            let last = b.fold([Over::all(count)], &[none], |b, k, so_far| {
-                let own = b.index(k[0].clone());
-                vec![hit(b, &k[0]).map_or(own, |hit| b.select(hit, own, so_far[0]))]
-            });
-            let last = b.stage(last[0]);
-            let (data, last) = (b.broadcast(0), b.of_row(last));
-            let at: [Coordinate; 2] = [last.into(), b.at(tuple).into()];
-            b.load_or(Source::Input(2), at, data)
-        } else {
-            let data = b.broadcast(0);
-            let all = b.fold([Over::all(count)], &[data], |b, k, so_far| {
-                let value = b.load(Source::Input(2), [k[0].clone(), b.at(tuple)]);
-                let next = hit(b, &k[0]).map(|hit| update.apply(b, output.dtype, hit, so_far[0], value));
-                vec![next.unwrap_or(value)]
-            });
-            all[0]
-        };
-        Ok(b.finish(result)?.into())
+        b.rows_along([0]);
+        let (data, own) = (b.broadcast(0), b.index(b.at(0)));
+        let all = b.fold([Over::all(count)], &[data], |b, k, so_far| {
+            let slice = slice(b, &k[0], outer);
+            let hit = b.eq(slice, own);
+            let value = b.load(Source::Input(2), [k[0].clone(), b.at(1)]);
+            vec![self.update.apply(b, output.dtype, hit, so_far[0], value)]
+        });
+        Ok(b.finish(all[0])?.into())
     }
+}
+
+/// The slice that a tuple of indices names, or -1 if one of them is out of range.
+fn slice(b: &mut Builder, number: &Affine, sizes: &[u64]) -> Value {
+    let (zero, nowhere) = (b.i64(0), b.i64(-1));
+    let (mut slice, mut exists) = (zero, None);
+    for (axis, &size) in sizes.iter().enumerate() {
+        let index = b.load(Source::Input(1), [number.clone(), Affine::from(axis as i64)]);
+        let index = from_the_end(b, index, size);
+        let size = b.i64(size as i64);
+        let inside = b.compare(Comparison::LtU, index, size);
+        exists = Some(exists.map_or(inside, |exists| b.and(exists, inside)));
+        slice = b.mul(slice, size);
+        slice = b.add(slice, index);
+    }
+    exists.map_or(slice, |exists| b.select(exists, slice, nowhere))
 }

@@ -221,7 +221,8 @@ impl UnaryOp {
 }
 
 impl BinaryOp {
-    pub(crate) fn eval(self, ty: Type, a: u64, b: u64) -> u64 {
+    /// The result on values of a type, by their bits.
+    pub fn eval(self, ty: Type, a: u64, b: u64) -> u64 {
         self.with(ty, Two(a, b)).unwrap_or(0)
     }
 }

@@ -2,34 +2,6 @@
 
 use crate::definition::{Affine, Axis, Coordinate, Definition, Load, Source, Step};
 use crate::layout::strides;
-use crate::scalar::Value;
-
-/// The values that a step defines outside of it.
-pub(super) fn defined(step: &Step) -> Vec<Value> {
-    match step {
-        Step::Let(value, _) | Step::Call(value, ..) | Step::Index(value, _) | Step::Load(value, _) => {
-            vec![*value]
-        }
-        Step::Reduce(reduction) => reduction.results.clone(),
-    }
-}
-
-/// The values that a step uses directly.
-pub(super) fn operands(step: &Step) -> Vec<Value> {
-    match step {
-        Step::Let(_, expr) => expr.operands(),
-        Step::Call(_, _, x) => vec![*x],
-        Step::Index(..) => vec![],
-        Step::Load(_, load) => {
-            let values = load.at.iter().filter_map(|coordinate| match coordinate {
-                Coordinate::Value(value) => Some(*value),
-                Coordinate::Affine(_) => None,
-            });
-            values.chain(load.otherwise).collect()
-        }
-        Step::Reduce(reduction) => reduction.init.clone(),
-    }
-}
 
 /// Does something with each step, those of reductions included. It is told the depth of the reduction.
 pub(super) fn each_step<'a>(steps: &'a [Step], depth: usize, each: &mut dyn FnMut(&'a Step, usize)) {

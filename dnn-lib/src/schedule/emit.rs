@@ -61,9 +61,9 @@ impl<'a> Emit<'a> {
             if let Step::Reduce(reduction) = step {
                 self.note(&reduction.body, heights);
             }
-            let operands = super::access::operands(step);
+            let operands = step.operands();
             let height = operands.iter().map(|operand| heights[operand.index()] + 1).max().unwrap_or(0);
-            for value in super::access::defined(step) {
+            for value in step.defined() {
                 self.steps[value.index()] = Some(step);
                 self.deep[value.index()] = height >= DEEPEST;
                 heights[value.index()] = height % DEEPEST;
@@ -95,7 +95,7 @@ impl<'a> Emit<'a> {
     /// Computes the deep values of some steps.
     pub(super) fn prepare(&mut self, steps: &[Step]) {
         let active = self.active.clone();
-        for value in steps.iter().flat_map(super::access::defined) {
+        for value in steps.iter().flat_map(Step::defined) {
             if self.deep[value.index()] {
                 active.iter().for_each(|&site| {
                     self.value(value, site);

@@ -54,7 +54,7 @@ impl Emit<'_> {
         let mut inner = reduction.carried.clone();
         let mut used = Vec::new();
         access::each_step(&reduction.body, 0, &mut |step, _| {
-            inner.extend(access::defined(step));
+            inner.extend(step.defined());
             if let Step::Reduce(reduction) = step {
                 inner.extend(&reduction.carried);
                 used.extend(&reduction.yields);
@@ -63,7 +63,7 @@ impl Emit<'_> {
                 Step::Load(_, load) => load.otherwise,
                 _ => None,
             };
-            used.extend(access::operands(step).into_iter().filter(|&operand| Some(operand) != optional));
+            used.extend(step.operands().into_iter().filter(|&operand| Some(operand) != optional));
         });
         inner.sort_unstable();
         let active = self.active.clone();
@@ -281,7 +281,7 @@ impl Emit<'_> {
     }
 
     /// The body of a reduction at some sites.
-    fn body(&mut self, reduction: &Reduction, active: &[usize], carried: Carried) -> Carried {
+    pub(super) fn body(&mut self, reduction: &Reduction, active: &[usize], carried: Carried) -> Carried {
         let mut count = 1;
         access::each_step(&reduction.body, 0, &mut |_, _| count += 1);
         self.code.add_steps(count * active.len() as u64);
@@ -289,7 +289,7 @@ impl Emit<'_> {
             return carried;
         }
         access::each_step(&reduction.body, 0, &mut |step, _| {
-            for value in access::defined(step) {
+            for value in step.defined() {
                 active.iter().for_each(|&site| {
                     self.known.remove(&(value, site));
                 });

@@ -1,10 +1,10 @@
 //! The loops around expressions: over units, and over the blocks of a unit.
 
 use super::access;
-use super::code::{Code, Count, Variable};
+use super::code::{Base, Code, Count, Variable};
 use super::emit::{Emit, place};
 use super::plan::Plan;
-use crate::definition::{Affine, Axis, Definition, Stage};
+use crate::definition::{Affine, Axis, Definition, Form, Shared, Stage};
 use crate::kernel::{BuildError, Builder, Kernel};
 use crate::layout::coordinates;
 use crate::scalar::{Ops, Value};
@@ -14,6 +14,9 @@ const MOST_KINDS: usize = 8;
 
 /// The code of an element may be compiled for several kinds of units up to this number of operations.
 const KINDS_CODE: u64 = 1 << 10;
+
+/// How many elements of a running fold an iteration computes.
+const RUN: u64 = 4;
 
 pub(super) fn kernel(definition: &Definition) -> Result<Kernel, BuildError> {
     let plan = Plan::of(definition);
@@ -232,6 +235,9 @@ impl Nest<'_> {
             self.code().end_loop(&[]);
             return;
         }
+        if let Some(shared) = self.definition.shared() {
+            return self.shared(&shared, bound);
+        }
         self.emit.rows.fill(None);
         let last = self.definition.stages.len() - 1;
         let shape = self.definition.output.shape.clone();
@@ -247,6 +253,104 @@ impl Nest<'_> {
                 self.blocks(stage, &along, bound.clone(), vec![1; shape.len()]);
             }
         }
+    }
+
+    /// A row whose elements share a fold.
+    fn shared(&mut self, shared: &Shared<'_>, bound: Vec<Affine>) {
+        match shared.form {
+            Form::Running { exclusive, reverse } => self.running(shared, exclusive, reverse, bound),
+            Form::Scattered { place, updated } => self.scattered(shared, place, updated, bound),
+        }
+    }
+
+    /// Every element is the one before it with one step of the fold more.
+    fn running(&mut self, shared: &Shared<'_>, exclusive: bool, reverse: bool, bound: Vec<Affine>) {
+        let count = shared.count();
+        let mut site = bound;
+        site.resize(self.definition.axes.len(), Affine::default());
+        site[shared.fold.ranges[0].axis.index()] = Affine::from(count as i64 - 1);
+        let at = |number: Affine| {
+            let mut site = site.clone();
+            site[shared.axis.index()] = if reverse { -number + (count as i64 - 1) } else { number };
+            site
+        };
+        self.emit.begin(vec![at(Affine::default())]);
+        let mut element = self.emit.value(shared.fold.init[0], 0);
+        if exclusive {
+            self.store(&at(Affine::default()), element);
+        }
+        let next = |nest: &mut Self, number: Affine, element: Value| {
+            let site = at(number);
+            nest.emit.begin(vec![site.clone()]);
+            let next = nest.emit.body(shared.fold, &[0], vec![vec![element]])[0][0];
+            nest.store(&site, next);
+            next
+        };
+        let first = u64::from(exclusive);
+        let rounds = (count - first) / RUN;
+        if rounds > 0 {
+            let start = Affine::from(first as i64);
+            let fixed = Count::Fixed(rounds);
+            let (variable, carried) = self.code().begin_loop(start, RUN as i64, fixed, &[element]);
+            let round = (0..RUN as i64)
+                .fold(carried[0], |element, number| next(self, Affine::from(variable) + number, element));
+            element = self.code().end_loop(&[round])[0];
+        }
+        for number in first + rounds * RUN..count {
+            element = next(self, Affine::from(number as i64), element);
+        }
+    }
+
+    /// Every index of the fold changes one element of the row, or none.
+    fn scattered(&mut self, shared: &Shared<'_>, index: Value, updated: Value, bound: Vec<Affine>) {
+        let initial =
+            Stage { axes: vec![shared.axis], steps: shared.before().to_vec(), value: shared.fold.init[0] };
+        let size = self.definition.size(shared.axis);
+        self.blocks(&initial, &[(shared.axis.index(), size)], bound.clone(), vec![1; bound.len()]);
+        if shared.count() == 0 {
+            return;
+        }
+        let (variable, _) = self.code().begin_loop(Affine::default(), 1, Count::Fixed(shared.count()), &[]);
+        let mut site = bound;
+        site.resize(self.definition.axes.len(), Affine::default());
+        site[shared.fold.ranges[0].axis.index()] = variable.into();
+        self.emit.begin(vec![site.clone()]);
+        let index = self.emit.value(index, 0);
+        let hits = self.code().inside(index, size);
+        Code::branch(
+            self,
+            |nest| &mut nest.emit.code,
+            hits,
+            [
+                &mut |nest| {
+                    let here = nest.code().variable_of(index, 0, size as i64 - 1);
+                    site[shared.axis.index()] = here.into();
+                    nest.update(shared, &site, updated);
+                    vec![]
+                },
+                &mut |_| vec![],
+            ],
+        );
+        self.code().end_loop(&[]);
+    }
+
+    /// Changes the element at a site, in memory.
+    fn update(&mut self, shared: &Shared<'_>, site: &[Affine], updated: Value) {
+        let (shape, dtype) = (&self.definition.output.shape, self.definition.output.dtype);
+        if !matches!(shared.update(), Some((None, _))) {
+            let place = place(shape, &site[..shape.len()]);
+            let element = self.code().load(dtype, Base::Output, &place);
+            self.emit.known.insert((shared.fold.carried[0], 0), element);
+        }
+        let updated = self.emit.value(updated, 0);
+        self.store(site, updated);
+    }
+
+    /// Stores the element at a site.
+    fn store(&mut self, site: &[Affine], value: Value) {
+        let (shape, dtype) = (&self.definition.output.shape, self.definition.output.dtype);
+        let place = place(shape, &site[..shape.len()]);
+        self.code().store(dtype, &place, value);
     }
 
     /// Blocks, for all indices of some axes.

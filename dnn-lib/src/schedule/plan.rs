@@ -34,8 +34,11 @@ impl Plan {
 }
 
 /// Whether `after`, which computes more for each element of `before`, computes its sums in blocks as large
-/// and its rows as often.
+/// and its rows as often, and no fold for each element that a row shares.
 pub(super) fn keeps_pace(before: &Definition, after: &Definition) -> bool {
+    if before.shared().is_some() {
+        return false;
+    }
     let (mut reduces, mut of_integers) = (false, true);
     access::each_step(&before.last().steps, 0, &mut |step, _| {
         let Step::Reduce(reduction) = step else { return };
@@ -56,6 +59,11 @@ fn in_row(definition: &Definition, axis: usize) -> bool {
 fn block(definition: &Definition) -> Vec<u64> {
     let shape = &definition.output.shape;
     let mut block = vec![1; shape.len()];
+    if let Some(shared) = definition.shared() {
+        let axis = shared.axis.index();
+        block[axis] = width(shape[axis], 4);
+        return block;
+    }
     let long = |axis: &usize| shape[*axis] > 1;
     let innermost = (0..shape.len()).rev().find(long);
     let mut heavy = false;
@@ -108,8 +116,7 @@ fn unit(definition: &Definition, block: &[u64]) -> Vec<u64> {
     for axis in (0..shape.len()).filter(|&axis| in_row(definition, axis)) {
         unit[axis] = shape[axis].max(1);
     }
-    let element =
-        definition.stages.iter().map(|stage| steps(definition, &stage.steps)).fold(1, u64::saturating_add);
+    let element = element(definition);
     for axis in (0..shape.len()).rev().filter(|&axis| !in_row(definition, axis) && shape[axis] > 1) {
         let others: u64 = (0..shape.len()).filter(|&other| other != axis).map(|other| unit[other]).product();
         let cost = others.saturating_mul(element);
@@ -126,6 +133,20 @@ fn unit(definition: &Definition, block: &[u64]) -> Vec<u64> {
         unit[axis] = (block[axis] * best.unwrap_or(blocks)).min(shape[axis]);
     }
     unit
+}
+
+/// About how many steps it takes to compute an element.
+fn element(definition: &Definition) -> u64 {
+    match definition.shared() {
+        Some(shared) => {
+            let folds = shared.count().div_ceil(definition.size(shared.axis).max(1));
+            steps(definition, &shared.fold.body).saturating_mul(folds).saturating_add(1)
+        }
+        None => {
+            let stages = definition.stages.iter().map(|stage| steps(definition, &stage.steps));
+            stages.fold(1, u64::saturating_add)
+        }
+    }
 }
 
 /// About how many steps it takes to compute something.

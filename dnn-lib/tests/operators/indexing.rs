@@ -1,8 +1,8 @@
 //! Operators that take, move, surround and replace elements, on integers that are all different.
 
 use dnn_lib::operator::{
-    ByRank, Expand, Gather, GatherElements, GatherND, OneHot, Operator, Pad, PadMode, Rank, ReverseSequence,
-    ScatterElements, ScatterND, Slice, Tile, Trilu, Update,
+    ByRank, Expand, Gather, GatherElements, GatherND, Merge, OneHot, Operator, Pad, PadMode, Rank,
+    ReverseSequence, ScatterElements, ScatterND, Slice, Tile, Trilu, Update,
 };
 use dnn_lib::tensor::{DType, TensorType};
 use proptest::prelude::*;
@@ -329,5 +329,36 @@ proptest! {
         let count = shape[axis].div_ceil(2);
         let right = Ints::from_fn(&with(&shape, axis, count), |at| order(&at)[at[axis] as usize] as i64);
         prop_assert_eq!(run(ByRank { axis: axis as i64, count }, &[&ranks]), right);
+    }
+
+    #[test]
+    fn blocks_are_merged_in_order(
+        (shape, axis, data) in (shape(1..=2, 3), 0..2usize, 1..40u64).prop_flat_map(|(mut shape, axis, size)| {
+            let axis = axis.min(shape.len() - 1);
+            shape[axis] = size;
+            let count = shape.iter().product::<u64>() as usize;
+            (Just(shape), Just(axis), prop::collection::vec(-5..5i64, count))
+        }),
+        largest in any::<bool>(),
+        most in prop::sample::select(vec![1, 4, 64]),
+    ) {
+        let x = Ints { shape: shape.clone(), data };
+        let (mut places, mut width, mut left) = (None, 1, shape[axis]);
+        while places.is_none() || left > width {
+            let merge = Merge { axis: axis as i64, largest, width, kept: most.min(2 * width) };
+            places = Some(match &places {
+                None => run(merge, &[&x]),
+                Some(places) => run(merge, &[&x, places]),
+            });
+            (width, left) = (merge.kept, merge.left(left));
+        }
+        let right = Ints::from_fn(&with(&shape, axis, left), |at| {
+            let mut order: Vec<u64> = (0..shape[axis]).collect();
+            let value = |place: u64| x.at(&with(&at, axis, place)) * if largest { -1 } else { 1 };
+            order.sort_by_key(|&place| value(place));
+            order[at[axis] as usize] as i64
+        });
+        prop_assert_eq!(left, shape[axis].min(most));
+        prop_assert_eq!(places, Some(right));
     }
 }

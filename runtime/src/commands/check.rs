@@ -14,14 +14,13 @@ use onnx::element_name;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Compiles the model into a file that nobody keeps, and reports.
+/// Compiles the model but for the bytes of its constants, and reports.
 pub fn run(args: &Check, output: Output) -> Result<(), Failure> {
     let (file, options) = (&args.model.file, options(&args.model)?);
     let model = onnx::read_model(file, &options.limits).map_err(|error| failure(file, error.into()))?;
     let survey = compiler::survey(&model);
     drop(model);
-    let folder = tempfile::tempdir().map_err(|error| Failure::io("make", "a temporary folder", &error))?;
-    let compiled = shown(&folder.path().join("model.opml"), file, &options, output);
+    let compiled = shown(None, file, &options, output);
     let (problems, compiled) = match compiled {
         Ok(compiled) => (Vec::new(), Some(compiled)),
         Err(CompileError::Import(errors)) => (problems(&errors), None),

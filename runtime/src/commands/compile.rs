@@ -83,21 +83,25 @@ pub fn longest(image: &Image) -> u64 {
 
 /// Compiles a model to its image file.
 fn watched(args: &Compile, options: &Options, output: Output) -> Result<Compiled, Failure> {
-    shown(&args.output, &args.model.file, options, output).map_err(|error| match error {
+    shown(Some(&args.output), &args.model.file, options, output).map_err(|error| match error {
         CompileError::Image(error @ ImageError::Io { .. }) => images::failure(&args.output, &error),
         error => failure(&args.model.file, error),
     })
 }
 
-/// Compiles a model, with a progress bar.
+/// Compiles a model, with a progress bar: to a file, or to a draft.
 pub fn shown(
-    image: &Path,
+    image: Option<&Path>,
     model: &Path,
     options: &Options,
     output: Output,
 ) -> Result<Compiled, CompileError> {
     let bar = output.spinner("compiling");
-    let compiled = compiler::compile_to(image, model, options, &|phase| show(&bar, phase));
+    let progress = |phase| show(&bar, phase);
+    let compiled = match image {
+        Some(image) => compiler::compile_to(image, model, options, &progress),
+        None => compiler::compile_draft(model, options, &progress),
+    };
     bar.finish_and_clear();
     compiled
 }

@@ -106,6 +106,20 @@ impl Image {
         Ok(image)
     }
 
+    /// Checks contents and makes an image that knows all but what is in memory, which counts as zero: for
+    /// questions about code, shapes and costs. Constants are neither hashed nor written, so the root of memory
+    /// isn't that of the contents, and neither is what a run would do.
+    pub fn draft(mut contents: Contents) -> Result<Self, ImageError> {
+        contents.check()?;
+        let segments = std::mem::take(&mut contents.segments);
+        let folder = std::env::temp_dir();
+        let failure = |source| io_error("write a temporary file in", &folder, source);
+        let mut image = Self::store(contents, tempfile::tempfile().map_err(failure)?, &failure, |_| ())?;
+        image.contents.segments = segments;
+        image.verified.store(false, Ordering::Release);
+        Ok(image)
+    }
+
     /// The image of checked contents, in an empty file.
     fn store(
         contents: Contents,

@@ -455,3 +455,17 @@ fn the_schedule_root_is_over_entries_and_bounds() {
     let whole = image.single_phase().expect("a bound");
     assert_eq!((whole.root(), whole.leaves().len()), (leaf(0x8004, 1000), 1));
 }
+
+#[test]
+fn a_draft_knows_all_but_what_is_in_memory() {
+    let contents = contents();
+    let image = Image::new(contents.clone()).expect("an image");
+    let draft = Image::draft(contents.clone()).expect("a draft");
+    assert_eq!(draft.segments, contents.segments);
+    assert_eq!((draft.code_root(), &draft.tensors), (image.code_root(), &image.tensors));
+    assert_eq!(draft.schedule, image.schedule);
+    // What is not zero is in the file of the image alone.
+    let [whole, small] = [&image, &draft].map(|image| image.to_bytes().expect("a file").len());
+    assert!(small < whole, "{small} bytes of {whole}");
+    assert!(image.is_verified() && !draft.is_verified());
+}

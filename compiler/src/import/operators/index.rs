@@ -113,11 +113,48 @@ pub(super) fn top_k(call: &mut Call<'_>) -> Result<Vec<TensorId>, NodeError> {
     };
     let count = u64::try_from(count).map_err(|_| value_error("k", &count, "numbers from 0"))?;
     let input = call.input(0)?;
-    let ranks = call.step("ranks", op::Rank { axis, largest }, &[input])?;
+    let shape = &call.tensor(input).ty.shape;
+    let place = if axis < 0 { axis + shape.len() as i64 } else { axis };
+    let size = usize::try_from(place).ok().and_then(|place| shape.get(place).copied()).unwrap_or(0);
     let name = call.node.outputs.get(1).cloned().unwrap_or_default();
-    let indices = call.import.apply(&call.label, op::ByRank { axis, count }, &[ranks], &[name])?;
+    let indices = if size > COMPARED && count <= size && count > 0 {
+        let places = sorted(call, axis, largest, size, count)?;
+        let first =
+            op::Slice { axes: Some(vec![axis]), starts: vec![0], ends: vec![count as i64], steps: vec![1] };
+        call.import.apply(&call.label, first, &[places], &[name])?
+    } else {
+        let ranks = call.step("ranks", op::Rank { axis, largest }, &[input])?;
+        call.import.apply(&call.label, op::ByRank { axis, count }, &[ranks], &[name])?
+    };
     let values = call.apply_to(op::GatherElements { axis }, &[input, indices[0]])?;
     Ok([values, indices].concat())
+}
+
+/// Up to this size, comparing each element of an axis with all is quicker than sorting.
+const COMPARED: u64 = 256;
+
+/// The places of the first `count` elements in order along an axis, and perhaps of some more: blocks of places
+/// are merged, from one place on, and no block keeps more than can be asked for.
+fn sorted(
+    call: &mut Call<'_>,
+    axis: i64,
+    largest: bool,
+    size: u64,
+    count: u64,
+) -> Result<TensorId, NodeError> {
+    let (mut inputs, mut width, mut left) = (vec![call.input(0)?], 1, size);
+    let most = count.next_power_of_two();
+    for number in 0.. {
+        let merge = op::Merge { axis, largest, width, kept: most.min(2 * width) };
+        let places = call.step(&format!("merged{number}"), merge, &inputs)?;
+        inputs.truncate(1);
+        inputs.push(places);
+        (width, left) = (merge.kept, merge.left(left));
+        if left <= width {
+            break;
+        }
+    }
+    Ok(inputs[1])
 }
 
 /// The slices that a condition names. If that isn't known, their number is a count.

@@ -1,10 +1,10 @@
 //! The server, which answers requests, and the validator, which disputes wrong answers.
 //!
-//! Both are a [`Player`] with a different [`Role`]. At every poll a player reads the state of its requests,
-//! answers and games from the chain ([`Case`]). From that alone it derives what to do ([`duties`]). It
-//! computes on other threads, then sends. A player that was killed therefore continues with its next poll.
+//! Both are a [`Player`] with a different [`Role`]. A player looks at the chain: events say what has changed, and
+//! what the service stores says what is so. From that alone it derives what to do ([`duties`]) in each [`Case`]. It
+//! computes on other threads, then sends. A player that was killed therefore continues with its next look.
 //! Its store holds everything it has sent, and every decision under a name ("the move in this state of that
-//! game"). What is sent under a name never changes.
+//! game"). What is sent under a name never changes. `docs/players.md` tells the whole.
 
 mod book;
 mod check;

@@ -11,6 +11,7 @@ use chain::{CHAIN_ID, Chain, START};
 use contracts::{Address, B256, Bytes, IInferenceService, Standing, Terms, U256};
 use game::{Change, Oracle as _};
 use image::Image;
+use native::Native;
 use node::{Faults, Random, Sent, SimNode};
 use players::{Config, LoadedModel, Player, Role, Tamper, Workers};
 use std::collections::HashMap;
@@ -24,10 +25,10 @@ const BLOCK: u64 = 2;
 const MONEY: u64 = 10;
 
 /// The terms of the service.
-fn terms() -> Terms {
+fn terms(clock: u32) -> Terms {
     Terms {
         window: 60,
-        clock: 24,
+        clock,
         arity: 8,
         asserterBond: U256::from(20_000_000_000_000_000u64).to(),
         challengerBond: U256::from(10_000_000_000_000_000u64).to(),
@@ -38,7 +39,17 @@ fn terms() -> Terms {
 /// The model: it counts, in a period.
 fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
-    IMAGE.get_or_init(|| Image::new(counter(1, 5).contents()).expect("an image"))
+    IMAGE.get_or_init(|| {
+        let image = Image::new(counter(1, 5).contents()).expect("an image");
+        image.verify(|_| ()).expect("a sound image");
+        image
+    })
+}
+
+/// Its native code.
+fn native() -> &'static Native {
+    static NATIVE: OnceLock<Native> = OnceLock::new();
+    NATIVE.get_or_init(|| Native::of(image(), 1).expect("native code"))
 }
 
 /// A player of a run.
@@ -68,7 +79,9 @@ pub struct Scene {
     pub crashes: Vec<u64>,
     /// When the disks of the honest are full.
     pub full: Option<std::ops::Range<u64>>,
-    /// How many requests for other models there are.
+    /// The seconds that each side has for its moves in a game.
+    pub clock: u32,
+    /// When the run ends.
     pub end: u64,
 }
 
@@ -83,6 +96,7 @@ impl Scene {
             reorganizations: Vec::new(),
             crashes: Vec::new(),
             full: None,
+            clock: 24,
             end: 400,
         }
     }
@@ -94,6 +108,8 @@ pub struct Outcome {
     pub wrong: Vec<String>,
     /// The calls of the honest, by kind.
     pub calls: HashMap<&'static str, u64>,
+    /// Those of the last hundred seconds, in which nothing happens.
+    pub quiet: HashMap<&'static str, u64>,
     /// How the last answers to the requests stand.
     pub standings: Vec<Standing>,
 }
@@ -181,8 +197,7 @@ impl Actor {
             health: Arc::default(),
             workers: Workers::Here(Duration::from_millis(100)),
         };
-        let model = LoadedModel::new(image().clone(), None).expect("a model");
-        image().verify(|_| ()).expect("a sound image");
+        let model = LoadedModel::new(image().clone(), Some(native().clone())).expect("a model");
         let nodes = self.nodes.iter().map(|node| Arc::clone(node) as Arc<dyn Node>).collect();
         let anchor = Some((deployment.block, deployment.block_hash));
         let nodes = Nodes::new(nodes, CHAIN_ID, anchor, Duration::from_millis(2500));
@@ -211,7 +226,7 @@ async fn act(scene: Scene) -> Outcome {
     let mut random = Random(scene.seed);
     let model = LoadedModel::new(image().clone(), None).expect("a model");
     let id = model.id();
-    let mut world = Chain::new(&model.commitment, terms());
+    let mut world = Chain::new(&model.commitment, terms(scene.clock));
     let deployment = Deployment {
         rpc: None,
         chain_id: CHAIN_ID,
@@ -256,8 +271,11 @@ async fn act(scene: Scene) -> Outcome {
         actors.iter().map(|actor| tokio::task::spawn_local(actor.clone().run(deployment.clone()))).collect();
     let inputs: Vec<Bytes> =
         crate::model::inputs(&[1.0; crate::model::SIZE as usize], 3).into_iter().map(Bytes::from).collect();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut before) = (Vec::new(), HashMap::new());
     for second in 1..=scene.end {
+        if second + 100 == scene.end {
+            before = calls.lock().expect("a lock").clone();
+        }
         sleep(Duration::from_secs(1)).await;
         let time = START + second;
         for _ in scene.requests.iter().filter(|at| **at == second) {
@@ -294,7 +312,10 @@ async fn act(scene: Scene) -> Outcome {
     running.iter().for_each(tokio::task::JoinHandle::abort);
     let standings = chain::with(|world| judge(world, &actors, &sent, money, &mut wrong));
     let calls = calls.lock().expect("a lock").clone();
-    Outcome { wrong, calls, standings }
+    let since =
+        |(kind, count): (&&'static str, &u64)| (*kind, count - before.get(kind).copied().unwrap_or(0));
+    let quiet = calls.iter().map(since).collect();
+    Outcome { wrong, calls, quiet, standings }
 }
 
 /// Checks what must be so at the end.

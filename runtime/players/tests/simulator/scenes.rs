@@ -171,6 +171,22 @@ fn a_player_that_is_killed_continues() {
     }
 }
 
+#[test]
+fn a_look_takes_three_calls_however_many_requests_are_open() {
+    for open in [0, 150, 600] {
+        // Nobody answers, so they stay open.
+        let requests = (0..open).map(|number| 3 + number / 5).collect();
+        let cast = vec![Character::Validator];
+        let outcome = play(Scene { cast, requests, end: 350, ..Scene::lie(1, Faults::default()) });
+        assert!(well(&outcome), "{:?}", outcome.wrong);
+        assert_eq!(outcome.standings.len() as u64, open);
+        let heads = 100 / super::BLOCK;
+        let others = outcome.quiet.iter().filter(|(kind, _)| **kind != "head").map(|(_, count)| count);
+        let others: u64 = others.sum();
+        assert!(others <= 2 * heads, "{others} calls after the first at {heads} heads: {:?}", outcome.quiet);
+    }
+}
+
 /// Mixtures of everything. `OPML_RUNS` sets how many, `OPML_SEED` the first one.
 #[test]
 fn whatever_the_weather_nobody_honest_loses() {
@@ -227,5 +243,7 @@ fn mixture(seed: u64) -> Scene {
     let crashes = (0..random.below(4)).map(|_| 4 + random.below(80)).collect();
     let from = 4 + random.below(60);
     let full = (random.below(4) == 0).then(|| from..from + random.below(8));
-    Scene { seed, cast, nodes, requests, reorganizations, crashes, full, end: 500 }
+    // Several faults at once, in several games: each takes its share of the clock.
+    let (clock, end) = (48, 500);
+    Scene { seed, cast, nodes, requests, reorganizations, crashes, full, clock, end }
 }

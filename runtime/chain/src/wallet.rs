@@ -72,6 +72,9 @@ struct Pending {
     /// Whether every node refused the current version.
     #[serde(default)]
     refused: bool,
+    /// Whether this process has passed it on. After a restart, a node may have lost it.
+    #[serde(skip)]
+    passed_on: bool,
     /// Since when its nonce seems to be used, though no version of it was mined.
     #[serde(skip)]
     lost: Option<Doubt>,
@@ -311,8 +314,19 @@ impl Wallet {
         let (eth, gwei) = (Ether(act.value), gwei(bid.max_fee));
         tracing::info!(act = act.about, nonce, %eth, gas, gwei, transaction = %hash, "sending a transaction");
         let (begun, sent, hashes) = (head.time, head.time, vec![hash]);
-        let new =
-            Pending { act, gas, bid, hashes, raw, begun, sent, mined: None, refused: false, lost: None };
+        let new = Pending {
+            act,
+            gas,
+            bid,
+            hashes,
+            raw,
+            begun,
+            sent,
+            mined: None,
+            refused: false,
+            passed_on: false,
+            lost: None,
+        };
         self.keep(nonce, new)?;
         self.unsent.insert(nonce);
         Ok(())
@@ -348,7 +362,7 @@ impl Wallet {
         let mut failure = None;
         for ((nonce, _), done) in raws.iter().zip(done) {
             let Some(pending) = self.pending.get_mut(nonce) else { continue };
-            pending.refused = false;
+            (pending.refused, pending.passed_on) = (false, true);
             match done {
                 Ok(()) => {}
                 // Some nodes say this of what they have.
@@ -359,7 +373,10 @@ impl Wallet {
                     tracing::warn!(act, nonce, reason, "a transaction was refused; trying again");
                     pending.refused = true;
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => {
+                    pending.passed_on = false;
+                    failure = Some(error);
+                }
             }
         }
         failure.map_or(Ok(()), |error| Err(error.into()))
@@ -455,7 +472,7 @@ impl Wallet {
         }
         // A node should have it at least until the next block, unless every second counts.
         let current = pending.hashes.last().copied().unwrap_or_default();
-        let waits = head.time <= pending.sent && pending.act.deadline.is_none();
+        let waits = pending.passed_on && head.time <= pending.sent && pending.act.deadline.is_none();
         let known = waits || self.node.knows(current).await.ok()?;
         Some(Fact::Waits { known })
     }

@@ -11,6 +11,8 @@ use std::collections::{BTreeSet, HashMap};
 
 /// How many IDs are asked about in one call.
 const MOST_IDS: usize = 100;
+/// Of how many attempts before the last one the player asks for its game, even if it saw no event of it.
+const LAST_ATTEMPTS: u16 = 3;
 
 impl View {
     /// The requests whose state is to be read, and in the same call some that seem not to have changed.
@@ -177,7 +179,9 @@ impl View {
     ) -> Result<(), PlayerError> {
         let mut ids = BTreeSet::new();
         for case in requests.iter().filter_map(|id| self.cases.get(id)) {
-            let own = (1..=case.answer.attempt).map(|attempt| game_id(case.id, attempt, self.me));
+            // Of earlier attempts, games of the player are in the book.
+            let first = case.answer.attempt.saturating_sub(LAST_ATTEMPTS).max(1);
+            let own = (first..=case.answer.attempt).map(|attempt| game_id(case.id, attempt, self.me));
             ids.extend(self.book.games(case.id).into_iter().chain(own));
         }
         let rest: Vec<U256> = ids.iter().filter(|id| !found.contains_key(*id)).copied().collect();

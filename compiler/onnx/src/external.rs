@@ -134,7 +134,7 @@ mod tests {
             (&[location(b"/etc/hostname")], "outside the model's folder"),
             (&[], "location is ``; expected the path"),
             (&[location(b"none")], "external data `none`: "),
-            (&[location(b".")], "external data `.`: not a regular file"),
+            (&[location(b".")], "external data `.`: Is a directory"),
             (&[weights, (b"offset", b"3")], "the tensor is bytes 3..11, but the file has 10 bytes"),
             (&[weights, (b"offset", b"18446744073709551615")], "the file has 10 bytes"),
             (&[weights, (b"offset", b"-1")], "offset is `-1`; expected a number"),

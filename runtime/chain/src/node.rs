@@ -58,6 +58,14 @@ pub enum NodeError {
         /// The start of the response.
         found: String,
     },
+    /// The server doesn't let us in.
+    #[error("cannot {what}: the node doesn't let us in: {reason}; is its access key right?")]
+    Denied {
+        /// The query.
+        what: String,
+        /// What it says.
+        reason: String,
+    },
     /// The node refuses.
     #[error("cannot {what}: the node refuses: {reason}")]
     Refused {
@@ -128,10 +136,13 @@ fn failed(what: impl Into<String>) -> impl FnOnce(TransportError) -> NodeError {
             Some(HttpError { status, body }) if is_page(body) => {
                 NodeError::NotRpc { what, found: format!("HTTP status {status} with {}", described(body)) }
             }
-            Some(HttpError { status, body }) => NodeError::Transport {
-                what,
-                reason: format!("HTTP status {status}: {}", without_keys(&shortened(body))),
-            },
+            Some(HttpError { status, body }) => {
+                let reason = format!("HTTP status {status}: {}", without_keys(&shortened(body)));
+                match status {
+                    401 | 403 => NodeError::Denied { what, reason },
+                    _ => NodeError::Transport { what, reason },
+                }
+            }
             None => NodeError::Transport { what, reason: without_keys(&with_cause(&error)) },
         }
     }
@@ -370,7 +381,9 @@ mod tests {
         }
         assert!(error_of("200 OK", "").to_string().contains("an empty answer"));
         let text = error_of("401 Unauthorized", "invalid key").to_string();
-        assert!(text.ends_with("HTTP status 401: invalid key"), "{text}");
+        assert!(text.ends_with("HTTP status 401: invalid key; is its access key right?"), "{text}");
+        let text = error_of("500 Internal Server Error", "out of order").to_string();
+        assert!(text.ends_with("HTTP status 500: out of order"), "{text}");
     }
 
     #[test]

@@ -106,7 +106,11 @@ impl PlayerError {
 
     /// Whether it may be over in a moment, when a player starts.
     fn passes(&self) -> bool {
-        matches!(self, Self::Node(error) if !matches!(error, NodeError::OtherChain { .. }))
+        let lasts = |error: &NodeError| {
+            use NodeError::{Denied, NotRpc, OtherChain, Url};
+            matches!(error, OtherChain { .. } | Denied { .. } | NotRpc { .. } | Url { .. })
+        };
+        matches!(self, Self::Node(error) if !lasts(error))
     }
 }
 

@@ -5,6 +5,7 @@
 //! is mined. It keeps every transaction until it is buried under more blocks, sends it again when a node has
 //! forgotten it, and raises its fees when it waits. [`Store`] is the file that lets players survive a crash.
 
+mod act;
 mod amount;
 mod deployment;
 mod fees;
@@ -18,6 +19,7 @@ mod store;
 mod transport;
 mod wallet;
 
+pub use act::{Act, MOST_BYTES, Mined, WalletError};
 pub use alloy::primitives::{Address, B256, Bytes, U256};
 pub use alloy::rpc::types::Log;
 pub use alloy::signers::local::PrivateKeySigner;
@@ -30,4 +32,4 @@ pub use node::{Event, NodeError, RpcNode, endpoint, without_keys};
 pub use nodes::Nodes;
 pub use question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
 pub use store::{Store, StoreError};
-pub use wallet::{Act, MOST_BYTES, Mined, Wallet, WalletError};
+pub use wallet::Wallet;

@@ -4,6 +4,7 @@
 //! that it used. Every [`Act`] has a name. While a transaction of that name is in flight, the act is not sent
 //! again.
 
+use crate::act::{Act, MOST_BYTES, MOST_GAS, Mined, WalletError};
 use crate::amount::Ether;
 use crate::fees::{Bid, Fees, GWEI, bid, raise};
 use crate::node::NodeError;
@@ -19,40 +20,11 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use thiserror::Error;
 
 /// How many blocks must follow a transaction's block before the wallet forgets it.
 const BURIED: u64 = 64;
 /// How many seconds of chain time a transaction waits before its fees are raised.
 const PATIENCE: u64 = 24;
-/// The most gas that a transaction may use (EIP-7825).
-const MOST_GAS: u64 = 1 << 24;
-/// The largest transaction that nodes relay, in bytes.
-pub const MOST_BYTES: usize = 1 << 17;
-
-/// Something to be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Act {
-    /// Identifies the act. Two different acts never have the same name.
-    pub name: String,
-    /// What the act does, for people: "answer request 3".
-    #[serde(default)]
-    pub about: String,
-    /// The contract to call; `None` deploys one.
-    pub to: Option<Address>,
-    /// The amount sent along, in wei.
-    pub value: U256,
-    /// The calldata.
-    pub data: Bytes,
-    /// The deadline for it to be mined, in seconds since 1970.
-    pub deadline: Option<u64>,
-    /// The loss if it is mined later, in wei.
-    pub stake: u128,
-    /// The most gas that it can need; zero if that isn't known.
-    #[serde(default)]
-    pub gas: u64,
-}
-
 /// A transaction in flight.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Pending {
@@ -86,65 +58,6 @@ impl Pending {
     fn left(&self, from: u64) -> Option<u64> {
         self.act.deadline.and_then(|deadline| deadline.checked_sub(from)).filter(|&left| left > 0)
     }
-}
-
-/// A transaction that was mined.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mined {
-    /// The act's name.
-    pub name: String,
-    /// The version that was mined.
-    pub hash: B256,
-    /// The block it is in, and whether it succeeded.
-    pub sent: Sent,
-}
-
-/// Why an act isn't sent.
-#[derive(Debug, Error)]
-pub enum WalletError {
-    /// The node failed.
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The key can't sign.
-    #[error("cannot sign: {0}")]
-    Signature(String),
-    /// The transaction is too large.
-    #[error("{about}: the transaction has {bytes} bytes, but nodes relay at most {MOST_BYTES}")]
-    Size {
-        /// The act.
-        about: String,
-        /// The size of the transaction.
-        bytes: usize,
-    },
-    /// The account has too little money.
-    #[error(
-        "{about}: the account {account} has {} ETH, but needs {} ETH for this and what it has in flight; \
-         send it {} ETH or more",
-        Ether(*balance),
-        Ether(*needed),
-        Ether(needed.saturating_sub(*balance))
-    )]
-    Funds {
-        /// The act.
-        about: String,
-        /// The account that pays.
-        account: Address,
-        /// What the act and everything in flight may cost, in wei.
-        needed: U256,
-        /// What the account has, in wei.
-        balance: U256,
-    },
-    /// The act needs too much gas.
-    #[error("{about}: it needs {gas} gas, but a transaction may use at most {MOST_GAS} (EIP-7825)")]
-    Gas {
-        /// The act.
-        about: String,
-        /// The gas that it needs.
-        gas: u64,
-    },
 }
 
 /// A key and its transactions in flight.
@@ -412,7 +325,7 @@ impl Wallet {
             Ok(estimate) if estimate > MOST_GAS => {
                 return Err(WalletError::Gas { about: act.about.clone(), gas: estimate });
             }
-            Ok(estimate) if estimate >= least_gas(act) => estimate.saturating_add(estimate / 4),
+            Ok(estimate) if estimate >= act.least_gas() => estimate.saturating_add(estimate / 4),
             Ok(_) if act.gas > 0 => act.gas,
             Ok(estimate) => {
                 let reason =
@@ -655,12 +568,6 @@ impl Wallet {
 /// What a transaction costs at most, in wei.
 fn cost(act: &Act, gas: u64, bid: Bid) -> U256 {
     act.value.saturating_add(U256::from(gas) * U256::from(bid.max_fee))
-}
-
-/// The gas that any transaction with this calldata needs, whatever it does.
-fn least_gas(act: &Act) -> u64 {
-    let zeros = act.data.iter().filter(|&&byte| byte == 0).count() as u64;
-    21_000 + 4 * zeros + 16 * (act.data.len() as u64 - zeros)
 }
 
 const PREFIX: &str = "transaction/";

@@ -29,15 +29,7 @@ fn terms() -> Terms {
 
 /// Nothing was answered yet.
 fn no_answer() -> Answer {
-    Answer {
-        asserter: Address::ZERO,
-        posted: U256::ZERO.to(),
-        attempt: 0,
-        openGames: U256::ZERO.to(),
-        standing: Standing::None,
-        delivered: false,
-        result: B256::ZERO,
-    }
+    Case::unseen(U256::ZERO).answer
 }
 
 fn answer(asserter: Address, root: B256, standing: Standing) -> Answer {

@@ -17,8 +17,10 @@ struct Fake {
     chain: u64,
     delay: Duration,
     asked: AtomicU64,
-    answer: Mutex<Box<dyn FnMut(&Question) -> Result<Reply, NodeError> + Send>>,
+    answer: Mutex<Answer>,
 }
+
+type Answer = Box<dyn FnMut(&Question) -> Result<Reply, NodeError> + Send>;
 
 impl Fake {
     fn new(
@@ -33,7 +35,7 @@ impl Fake {
         delay: Duration,
         answer: impl FnMut(&Question) -> Result<Reply, NodeError> + Send + 'static,
     ) -> Arc<Self> {
-        let answer = Mutex::new(Box::new(answer) as Box<_>);
+        let answer = Mutex::new(Box::new(answer) as Answer);
         Arc::new(Self { name, chain: CHAIN, delay, asked: AtomicU64::new(0), answer })
     }
 
@@ -126,7 +128,7 @@ async fn a_node_of_another_chain_is_not_asked() {
     });
     let good = Fake::new("good", |_| Ok(Reply::Number(5)));
     assert_eq!(nodes(&[other.clone(), good]).nonce(SERVICE).await.expect("a nonce"), 5);
-    let error = nodes(&[other.clone()]).nonce(SERVICE).await.expect_err("another chain");
+    let error = nodes(std::slice::from_ref(&other)).nonce(SERVICE).await.expect_err("another chain");
     assert!(matches!(error, NodeError::OtherChain { .. }), "{error}");
     assert_eq!(other.asked(), 0);
     let anchor = Some((3, B256::repeat_byte(4)));
@@ -144,7 +146,7 @@ async fn ranges_shrink_until_a_node_takes_them_and_are_remembered() {
             Question::Logs { .. } => refusal(),
             _ => failure(),
         });
-        let one = nodes(&[node.clone()]);
+        let one = nodes(std::slice::from_ref(&node));
         let mut from = 100;
         while from <= 5000 {
             from = one.logs(SERVICE, from, 5000, 0).await.expect("events").1 + 1;

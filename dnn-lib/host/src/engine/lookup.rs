@@ -128,10 +128,11 @@ impl Lookup {
         all[self.input] = ALL.as_ptr();
         // Behind the program's own memory.
         let results = memory.wrapping_add(self.program.scratch);
+        let whole: Vec<Range<u64>> = std::iter::once(0..BYTES as u64).collect();
         // SAFETY: The inputs are the caller's, and all bytes. There is room for the results in scratch memory, and
         // it is initialised.
         let table = unsafe {
-            Machine::new(&self.program, isa, &all, results, memory).run(&[0..BYTES as u64]);
+            Machine::new(&self.program, isa, &all, results, memory).run(&whole);
             &*results.cast_const().cast::<[u8; BYTES]>()
         };
         let look_up = best(isa);

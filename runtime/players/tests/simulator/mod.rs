@@ -283,9 +283,9 @@ async fn act(scene: Scene) -> Outcome {
         }
         if let Some((_, depth)) = scene.reorganizations.iter().find(|(at, _)| *at == second) {
             let keep = random.next();
-            let kept = |hash: &B256| keep % 3 != 0 || hash.0[0] % 2 == 0;
+            let kept = |hash: &B256| !keep.is_multiple_of(3) || hash.0[0].is_multiple_of(2);
             chain::with(|world| world.reorganize(*depth, time, |sending| kept(&sending.hash)));
-        } else if second % BLOCK == 0 {
+        } else if second.is_multiple_of(BLOCK) {
             chain::with(|world| world.mine(time, |_| true));
         }
         if scene.crashes.contains(&second) {

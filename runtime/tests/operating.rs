@@ -20,7 +20,19 @@ fn text(path: &str) -> String {
 
 /// The names of metrics in a text.
 fn metrics(text: &str) -> BTreeSet<String> {
-    let ends = ["_total", "_seconds", "_ether", "_bytes", "_block", "_games", "_waiting", "_healthy"];
+    let ends = [
+        "_total",
+        "_seconds",
+        "_ether",
+        "_bytes",
+        "_block",
+        "_games",
+        "_waiting",
+        "_healthy",
+        "_requests",
+        "_duties",
+        "_events",
+    ];
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let metrics =
         words.filter(|word| word.starts_with("opml_") && ends.iter().any(|end| word.ends_with(end)));

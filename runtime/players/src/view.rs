@@ -44,6 +44,8 @@ pub(crate) struct View {
     /// The first block whose events haven't been read, and what the store has of that.
     next: u64,
     saved: u64,
+    /// Whether there are more new events than the last look has read.
+    behind: bool,
     /// Old heads, by number. The highest is the last.
     heads: BTreeMap<u64, B256>,
     /// The block at which old heads were last compared.
@@ -96,6 +98,7 @@ impl View {
             first,
             next,
             saved: next,
+            behind: false,
             heads: BTreeMap::new(),
             compared: 0,
             over: HashMap::new(),
@@ -144,7 +147,7 @@ impl View {
 
     /// Whether there is something to find out even if there is no new block.
     pub(crate) fn is_curious(&self) -> bool {
-        !self.changed.is_empty() || !self.others.is_empty() || self.lacks() > 0
+        self.behind || !self.changed.is_empty() || !self.others.is_empty() || self.lacks() > 0
     }
 
     /// How many events are known to be missing.

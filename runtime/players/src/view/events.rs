@@ -107,7 +107,8 @@ impl View {
             from = to.saturating_add(1);
             self.next = self.next.max(from);
         }
-        if from <= head.number {
+        self.behind = from <= head.number;
+        if self.behind {
             // The next look goes on from there.
             return Ok(());
         }
@@ -192,7 +193,7 @@ impl View {
             if self.book.requested(event) {
                 self.cases.entry(id).or_insert_with(|| Case::unseen(id));
                 self.touch(id);
-                self.know(id);
+                self.missing.remove(&id);
             }
         } else if id >= self.unknown && !self.known.contains(&id) || self.missing.contains(&id) {
             // It counts as known once the contract has it too.

@@ -114,13 +114,16 @@ impl View {
             true => self.store.load::<u16>(&answered(id, hash))?,
             false => None,
         };
-        if let Some(expected) = self.others.get(&id).copied() {
-            if hash == expected || hash == B256::ZERO {
+        // What only a node says isn't known yet: the contract must have it.
+        if let Some(expected) = self.others.remove(&id) {
+            if hash == expected {
                 self.know(id);
-            } else {
-                self.others.remove(&id);
+            } else if hash != B256::ZERO {
                 self.missing.insert(id);
             }
+        }
+        if hash != B256::ZERO && self.cases.contains_key(&id) {
+            self.know(id);
         }
         let changed = self.changed.remove(&id);
         let Some(case) = self.cases.get_mut(&id) else {

@@ -192,7 +192,13 @@ impl Nodes {
                 Err(_) => also_asked.await.map(|reply| (second, reply)),
             },
             reply = &mut also_asked => match reply {
-                Ok(reply) => Ok((second, reply)),
+                Ok(reply) => {
+                    // Whoever is overtaken is not waited for the next time.
+                    if !std::ptr::eq(first, second) {
+                        first.rest();
+                    }
+                    Ok((second, reply))
+                }
                 Err(_) => asked.await.map(|reply| (first, reply)),
             },
         }

@@ -109,7 +109,11 @@ struct Doubt {
 impl Doubt {
     /// The same, seen once more.
     fn again(doubt: Option<Self>, now: u64) -> Self {
-        doubt.map_or(Self { since: now, seen: 1 }, |old| Self { seen: old.seen.saturating_add(1), ..old })
+        // A node may have told a time that is yet to come.
+        doubt.map_or(Self { since: now, seen: 1 }, |old| Self {
+            since: old.since.min(now),
+            seen: old.seen.saturating_add(1),
+        })
     }
 
     /// Whether it was seen in several looks at several blocks.
@@ -498,6 +502,11 @@ impl Wallet {
                 nonce,
                 "a reorganization undid the transaction: sending it again"
             );
+            self.keep(nonce, pending.clone())?;
+        }
+        if pending.sent > head.time || pending.begun > head.time {
+            // A node told a time that is yet to come. From now on, it waits as long as any other.
+            (pending.begun, pending.sent) = (pending.begun.min(head.time), pending.sent.min(head.time));
             self.keep(nonce, pending.clone())?;
         }
         let (cap, new, patience) = self.offer(nonce, head);

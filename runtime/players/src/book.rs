@@ -245,18 +245,22 @@ impl Book {
 
     /// Forgets a request that no longer concerns any player, and its games.
     pub fn close(&mut self, id: U256) -> Result<(), StoreError> {
-        let games = self.games.remove(&id).unwrap_or_default();
+        let games = self.games.get(&id).cloned().unwrap_or_default();
         let requests = format!("request/{id:020}/");
         let positions = games.keys().map(|game| format!("position/{game:064x}/"));
+        // What can fail comes first: nothing is forgotten by halves.
+        let mut names = Vec::new();
         for prefix in [requests].into_iter().chain(positions) {
-            for name in self.store.names(&prefix)? {
-                // Names end with hashes.
-                if let Some(hash) = name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()) {
-                    self.requests.remove(&hash);
-                    self.positions.remove(&hash);
-                }
-                self.unwritten.push((name, None));
+            names.extend(self.store.names(&prefix)?);
+        }
+        self.games.remove(&id);
+        for name in names {
+            // Names end with hashes.
+            if let Some(hash) = name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()) {
+                self.requests.remove(&hash);
+                self.positions.remove(&hash);
             }
+            self.unwritten.push((name, None));
         }
         Ok(())
     }

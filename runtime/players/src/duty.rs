@@ -6,6 +6,7 @@ use crate::show::GameName;
 use contracts::{Address, Answer, B256, Request, Standing, Terms, U256};
 use game::Side;
 use std::fmt::{Display, Formatter};
+use std::ops::RangeInclusive;
 
 /// Whether a player answers or challenges. Either way, it also defends its answers and plays its games.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +187,13 @@ pub fn game_id(request: U256, attempt: u16, challenger: Address) -> U256 {
     (request << 176) | (U256::from(attempt) << 160) | U256::from_be_slice(challenger.as_slice())
 }
 
+/// The IDs of all games about a request.
+#[must_use]
+pub fn game_ids(request: U256) -> RangeInclusive<U256> {
+    let (first, others): (U256, U256) = (request << 176, U256::MAX >> 80);
+    first..=first | others
+}
+
 /// The request and the attempt that a game is about.
 #[must_use]
 pub fn game_of(game: U256) -> (U256, u16) {
@@ -253,7 +261,8 @@ fn about_answer(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) 
             let paid = role.answers.is_some_and(pays);
             // A player whose answer was overturned doesn't answer again.
             // Whoever shows an answer that can be cancelled away gives it for nothing.
-            let safe = case.cancellable == 0 || now + u64::from(terms.window) / 2 < case.cancellable;
+            let safe =
+                case.cancellable == 0 || now.saturating_add(u64::from(terms.window) / 2) < case.cancellable;
             ((repair || paid) && !case.answered && safe && can_be_settled(request, case.callback_data))
                 .then(|| once_known(Duty::Answer))
         }

@@ -26,7 +26,8 @@ mod work;
 
 pub use book::{Book, BookError, Position};
 pub use duty::{
-    Case, Duty, GameStanding, Role, can_be_settled, challenger_of, concerns, duties, game_id, game_of,
+    Case, Duty, GameStanding, Role, can_be_settled, challenger_of, concerns, duties, game_id, game_ids,
+    game_of,
 };
 pub use health::{Health, Report};
 pub use inputs::{Preimages, root as input_root};

@@ -40,7 +40,7 @@ impl Player {
     }
 
     async fn answer(&mut self, case: &Case, head: &Head) -> Result<(), PlayerError> {
-        let (id, attempt) = (case.id, case.answer.attempt + 1);
+        let (id, attempt) = (case.id, case.answer.attempt.saturating_add(1));
         let name = format!("answer/{id}/{}/{attempt}", case.hash);
         if !self.can_show(case) {
             return Ok(());
@@ -281,7 +281,7 @@ impl Player {
 
     /// Whether another node agrees with what is known of a request, if there is another one. A bond must not hang on
     /// what a single node says.
-    async fn is_certain(&mut self, case: &Case, head: &Head) -> Result<bool, PlayerError> {
+    pub(crate) async fn is_certain(&mut self, case: &Case, head: &Head) -> Result<bool, PlayerError> {
         if self.node.count() < 2 {
             return Ok(true);
         }

@@ -372,7 +372,7 @@ impl Player {
         self.last = Some(head);
         troubles.extend(self.do_duties(&head).await);
         for id in self.view.over(&head) {
-            troubles.extend(self.close(id).err());
+            troubles.extend(self.close(id, &head).await.err());
         }
         troubles.extend(self.fetch_wanted().await.err());
         let health = &self.config.health;
@@ -487,8 +487,18 @@ impl Player {
     }
 
     /// Forgets a request that is over, and everything that was kept for it.
-    fn close(&mut self, id: U256) -> Result<(), PlayerError> {
-        let case = self.view.take(id);
+    async fn close(&mut self, id: U256, head: &Head) -> Result<(), PlayerError> {
+        let mut closed = None;
+        if let Some(case) = self.view.take(id) {
+            closed = Some(case.hash);
+            let certain = self.is_certain(&case, head).await;
+            self.view.put(case);
+            // It is believed for ever. If a node has lied, its state is read again.
+            if !certain? {
+                self.view.doubt(id);
+                return Ok(());
+            }
+        }
         let mut gone = Vec::new();
         for prefix in [format!("act/{id:020}/"), format!("answered/{id:020}/")] {
             gone.extend(self.store.names(&prefix)?.into_iter().map(|name| (name, None)));
@@ -499,8 +509,8 @@ impl Player {
         self.openings.retain(|name, _| !name.starts_with(&challenge));
         let move_ = format!("move/{id}/");
         self.replies.retain(|name, _| !name.starts_with(&move_));
-        if let Some(case) = case {
-            self.results.remove(&case.hash);
+        if let Some(hash) = closed {
+            self.results.remove(&hash);
         }
         Ok(())
     }

@@ -161,6 +161,9 @@ impl View {
         let mut troubles = Vec::new();
         let mut note = |result: Result<(), PlayerError>| troubles.extend(result.err());
         let mut spare = spare;
+        // A node may have told of a block that is yet to come.
+        self.compared = self.compared.min(head.number);
+        self.next = self.next.min(head.number.saturating_add(1));
         let late = if self.is_playing() { 2 * COMPARED_EVERY } else { COMPARED_EVERY };
         if head.number >= self.compared.saturating_add(late) {
             spare = false;

@@ -128,7 +128,8 @@ impl View {
     pub(super) fn thin_heads(&mut self, last: u64) {
         let mut spaced: Option<u64> = None;
         self.heads.retain(|&number, _| {
-            let keep = number + COMPARED_EVERY > last || spaced.is_none_or(|before| number >= before + AGAIN);
+            let keep = number.saturating_add(COMPARED_EVERY) > last
+                || spaced.is_none_or(|before| number >= before.saturating_add(AGAIN));
             if keep {
                 spaced = Some(number);
             }

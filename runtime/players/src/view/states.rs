@@ -2,7 +2,7 @@
 
 use super::{View, answered};
 use crate::book::{Book, Position};
-use crate::duty::{Case, GameStanding, concerns, game_id};
+use crate::duty::{Case, GameStanding, concerns, game_id, game_ids};
 use crate::player::PlayerError;
 use chain::{Head, Nodes, StoreError};
 use contracts::{Address, B256, IDisputeGame, IInferenceService, RequestStatus, U256};
@@ -191,7 +191,7 @@ impl View {
         found.extend(stored(nodes, self.service, &rest, head).await?);
         for id in requests {
             let Some(case) = self.cases.get_mut(id) else { continue };
-            let its = ids.range(*id << 176..(*id + U256::ONE) << 176);
+            let its = ids.range(game_ids(*id));
             let (answer, me) = (&case.answer, self.me);
             let standings = its.filter_map(|game| {
                 let standing = standing(&self.book, *found.get(game)?);

@@ -495,7 +495,6 @@ impl Player {
             self.view.put(case);
             // It is believed for ever. If a node has lied, its state is read again.
             if !certain? {
-                self.view.doubt(id);
                 return Ok(());
             }
         }

@@ -142,7 +142,8 @@ impl View {
 
     /// Has the state of a request read at the next look, whatever the events say.
     pub(crate) fn doubt(&mut self, id: U256) {
-        self.touch(id);
+        // It may be taken out at the moment.
+        self.changed.insert(id);
     }
 
     /// Whether there is something to find out even if there is no new block.

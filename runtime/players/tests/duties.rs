@@ -2,7 +2,7 @@
 
 use contracts::{Address, Answer, B256, Game, Request, Standing, Terms, U256};
 use game::{Clocks, Level, Segment, Side};
-use players::{Case, Duty, GameStanding, Position, Role, concerns, duties, game_id, game_of};
+use players::{Case, Duty, GameStanding, Position, Role, concerns, duties, game_id, game_ids, game_of};
 
 const ME: Address = Address::repeat_byte(1);
 const THEM: Address = Address::repeat_byte(2);
@@ -231,4 +231,20 @@ fn after_an_overturned_answer_the_true_one_is_given_and_bonds_are_reclaimed() {
     // A game whose current state has not been seen waits for its event.
     overturned.games = vec![(id, GameStanding::Unseen)];
     assert_eq!(what(VALIDATOR, POSTED, &overturned), []);
+}
+
+#[test]
+fn every_number_has_its_games_and_no_other() {
+    for request in [0u64, 1, 7, u64::MAX]
+        .map(U256::from)
+        .into_iter()
+        .chain([(U256::from(1) << 80) - U256::from(1), U256::MAX])
+    {
+        let games = game_ids(request);
+        assert!(games.start() <= games.end(), "{request}");
+        for (attempt, account) in [(0, Address::ZERO), (u16::MAX, Address::repeat_byte(0xff))] {
+            assert!(games.contains(&game_id(request, attempt, account)), "{request}");
+        }
+    }
+    assert!(game_ids(U256::from(7)).end() < game_ids(U256::from(8)).start());
 }

@@ -60,6 +60,8 @@ pub struct Faults {
     pub no_estimates: Option<Range<u64>>,
     /// When the head stands still.
     pub still: Option<Range<u64>>,
+    /// When the head is said to be the last block that can be.
+    pub absurd: Option<Range<u64>>,
     /// When nothing works.
     pub away: Option<Range<u64>>,
     /// The state of a block is not known, except the last one's.
@@ -179,6 +181,13 @@ impl SimNode {
         let head = self.head(chain, faults).clone();
         Ok(match &question {
             Question::Chain => Reply::Number(CHAIN_ID),
+            Question::Head if during(&faults.absurd) => Reply::Head(Head {
+                number: u64::MAX,
+                hash: Default::default(),
+                parent: Default::default(),
+                time: u64::MAX,
+                base_fee: u128::MAX,
+            }),
             Question::Head => Reply::Head(Head {
                 number: head.number,
                 hash: head.hash,

@@ -121,6 +121,13 @@ fn a_head_that_stands_still_is_no_harm_if_another_node_goes_on() {
 }
 
 #[test]
+fn a_block_that_is_yet_to_come_is_soon_forgotten() {
+    for from in 3..24 {
+        overturned(Scene::lie(from, Faults { absurd: Some(from..from + 4), ..Faults::default() }));
+    }
+}
+
+#[test]
 fn of_two_nodes_one_may_be_away_for_ever() {
     let away = Faults { away: Some(0..1000), ..Faults::default() };
     for nodes in [vec![away.clone(), Faults::default()], vec![Faults::default(), away]] {

@@ -1,6 +1,9 @@
 //! Several nodes used as one: what one doesn't answer, refuses, delays or gets wrong.
 
-use chain::{Address, Answering, At, B256, Bytes, Head, Log, Node, NodeError, Nodes, Question, Reply, U256};
+use chain::{
+    Act, Address, Answering, At, B256, Bytes, Fees, Head, Log, Node, NodeError, Nodes, PrivateKeySigner,
+    Question, Reply, Store, U256, Wallet,
+};
 use contracts::IInferenceService;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -216,6 +219,42 @@ async fn two_nodes_must_agree_where_that_is_asked() {
         assert_eq!(ask(&[one(), silent]).await.expect("one answers"), Some(U256::from(1)));
     }
     assert_eq!(ask(&[Fake::new("behind", |_| refusal())]).await.expect("nobody knows"), None);
+}
+
+#[tokio::test]
+async fn a_time_that_is_yet_to_come_does_not_keep_a_transaction_back() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let node = Fake::new("forgets", move |question| {
+        counted.fetch_add(u64::from(matches!(question, Question::Send(_))), Ordering::Relaxed);
+        Ok(match question {
+            Question::Nonce(_) => Reply::Number(0),
+            Question::Balance(_) => Reply::Wei(U256::from(10).pow(U256::from(18))),
+            Question::Tip => Reply::Wei(U256::ZERO),
+            Question::Estimate { .. } => Reply::Number(30_000),
+            Question::Send(_) => Reply::Done,
+            Question::Knows(_) => Reply::Truth(false),
+            _ => return failure(),
+        })
+    });
+    let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).expect("a key");
+    let store = Arc::new(Store::in_memory().expect("a store"));
+    let mut wallet = Wallet::open(key, nodes(&[node]), store, Fees::default()).expect("a wallet");
+    let at = |time| Head {
+        number: time,
+        hash: B256::from(U256::from(time)),
+        parent: B256::ZERO,
+        time,
+        base_fee: 1,
+    };
+    let (to, value, data) = (Some(SERVICE), U256::from(1), Bytes::new());
+    let (name, about) = ("gift".to_owned(), "send a gift".to_owned());
+    let act = Act { name, about, to, value, data, deadline: None, stake: 0, gas: 0 };
+    wallet.submit(act, &at(u64::MAX)).await.expect("sent");
+    assert!(wallet.tend(&at(100)).await.expect("tended").is_empty());
+    // The node has lost it. Whether it has is asked only once it has waited for a block.
+    assert!(wallet.tend(&at(112)).await.expect("tended").is_empty());
+    assert_eq!(sent.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]

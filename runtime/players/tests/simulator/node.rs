@@ -2,7 +2,7 @@
 
 use super::chain::{self, Block, CHAIN_ID, Chain};
 use ::chain::{Answering, At, Head, Log, Node, NodeError, Question, Reply};
-use contracts::{Address, U256};
+use contracts::{Address, B256, U256};
 use evm::chain::{ChainError, Outcome};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -60,7 +60,7 @@ pub struct Faults {
     pub no_estimates: Option<Range<u64>>,
     /// When the head stands still.
     pub still: Option<Range<u64>>,
-    /// When the head is said to be the last block that can be.
+    /// When the head is said to be a block that is yet to come, and the blocks until then are said to be empty.
     pub absurd: Option<Range<u64>>,
     /// When nothing works.
     pub away: Option<Range<u64>>,
@@ -182,8 +182,8 @@ impl SimNode {
         Ok(match &question {
             Question::Chain => Reply::Number(CHAIN_ID),
             Question::Head if during(&faults.absurd) => Reply::Head(Head {
-                number: u64::MAX,
-                hash: Default::default(),
+                number: head.number + 1000,
+                hash: B256::repeat_byte(0xab),
                 parent: Default::default(),
                 time: u64::MAX,
                 base_fee: u128::MAX,
@@ -211,7 +211,9 @@ impl SimNode {
                 Reply::Bytes(chain.view(number, to, &data).map_err(|error| reverted(&question, &error))?)
             }
             Question::Logs { address, from, to } => {
-                if faults.range.is_some_and(|most| to - from + 1 > most) || *to > head.number {
+                if faults.range.is_some_and(|most| to - from + 1 > most)
+                    || (*to > head.number && !during(&faults.absurd))
+                {
                     return Err(refused(&question, "block range is too large"));
                 }
                 let late = head.number.saturating_sub(faults.late_events);

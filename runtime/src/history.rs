@@ -11,13 +11,14 @@ use contracts::{
     Address, Answer, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256,
 };
 use game::regions::commitment;
-use game::{Execution, ExecutionError, Level, MemoryLimit, Region, Segment, Side, Subtree};
+use game::{Level, Region, Segment, Side, Subtree};
 use image::Role;
 use isa::{Extensions, decode};
 use players::{
     Computed, LoadedModel, Preimages, challenger_of, game_of, input_root, inputs_commitment, is_by_root,
     region_root,
 };
+use prover::{Execution, ExecutionError, MemoryLimit};
 use serde_json::{Value, json};
 use std::path::Path;
 use step::Root;

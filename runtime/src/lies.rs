@@ -2,8 +2,9 @@
 
 use crate::cli::Cheat;
 use crate::failure::Failure;
-use game::{Change, Execution, Oracle};
+use game::Oracle;
 use image::{Image, Role, Tensor};
+use prover::{Change, Execution};
 
 /// How many numbers of a tensor are tried until one changes the result.
 const TRIED: u64 = 4;

@@ -3,8 +3,8 @@
 use crate::cli::Limits;
 use crate::failure::Failure;
 use crate::output::count;
-use game::{Exceeded, ExecutionError, MemoryLimit};
 use image::{Image, Role, Schedule};
+use prover::{Exceeded, ExecutionError, MemoryLimit};
 
 impl Limits {
     /// The limit on the memory that a run takes.

@@ -1,10 +1,10 @@
 //! A machine with its inputs, ready to run.
 
-use game::MemoryLimit;
 use image::Image;
 use indicatif::ProgressBar;
 use interpreter::Arithmetic;
 use jit::{Jit, JitError};
+use prover::MemoryLimit;
 use std::path::PathBuf;
 use step::Status;
 

@@ -3,10 +3,11 @@
 use crate::commands::trace::{Row, element, element_name, instruction, operator, trace_next};
 use crate::failure::Failure;
 use crate::output::count;
-use game::{Execution, Level, MemoryLimit, Model, Oracle, Segment, VOID, steps};
+use game::{Level, Model, Oracle, Segment, VOID, steps};
 use image::{BigStep, Image, Role, Tensor};
 use isa::{FLOAT_REGISTERS, REGISTERS};
 use jit::Jit;
+use prover::{Execution, MemoryLimit};
 use serde_json::{Value, json};
 use step::Floats;
 use tensor::DType;

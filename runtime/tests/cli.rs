@@ -563,7 +563,7 @@ fn every_move_costs_no_more_than_the_cost_model_says_and_not_much_less() {
         let folder = Folder::with_net(net);
         let image = image::Image::read(&folder.path("net.opml")).expect("an image");
         let schedule = image.big_steps();
-        let model = game::Model::of(&image, &schedule).expect("a model");
+        let model = prover::model_of(&image, &schedule).expect("a model");
         let longest = schedule.leaves().iter().map(|leaf| leaf.bound).max().expect("a big step");
         let mut closest = std::collections::BTreeMap::new();
         for cheat in ["weight", "step", "output", "silent", "challenger"] {

@@ -8,10 +8,7 @@ use compiler::{Options, compile_model};
 use contracts::{DEPLOYABLE, SOURCES};
 use game::fake::{Fake, What};
 use game::player::{challenge, pick, reply};
-use game::{
-    BigStepEntry, Challenge, Change, Execution, Game, Model, Move, Oracle, Outcome, Protocol, Region, Side,
-    Subtree,
-};
+use game::{BigStepEntry, Challenge, Game, Model, Move, Oracle, Outcome, Protocol, Region, Side, Subtree};
 use image::{Role, Shape};
 use onnx::Limits;
 use opml_tests::board::{Board, Place};
@@ -19,6 +16,7 @@ use opml_tests::generated::{check, lines};
 use opml_tests::random::Random;
 use opml_tests::solc::{bytecode, compile, compile_one, settings};
 use opml_tests::tools::{in_repository, number};
+use prover::{Change, Execution};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,10 +1,11 @@
 //! Whole disputes about the bundled networks, down to the step that the verifier executes.
 
 use compiler::{Options, compile_model};
-use game::{Change, Clocks, Execution, Game, Illegal, Move, Oracle, Side, player};
+use game::{Clocks, Game, Illegal, Move, Oracle, Side, player};
 use image::{Image, Role, Schedule};
 use onnx::Limits;
 use opml_tests::tools::in_repository;
+use prover::{Change, Execution};
 
 const CLOCKS: Clocks = Clocks { asserter: 10, challenger: 10 };
 

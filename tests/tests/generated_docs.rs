@@ -95,7 +95,7 @@ fn bounds() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/mnist-cnn/model.onnx");
     let image = compiler::compile(&path, &compiler::Options::default()).expect("an image").image;
     let schedule = image.big_steps();
-    let model = game::Model::of(&image, &schedule).expect("a model");
+    let model = prover::model_of(&image, &schedule).expect("a model");
     let longest = schedule.leaves().iter().map(|leaf| leaf.bound).max().expect("a big step");
     let cnn = Shape::of(&model, longest, 20);
     let shape = |big_steps, steps, code_depth, memory_depth, regions, scratch_depth| Shape {

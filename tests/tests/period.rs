@@ -3,10 +3,11 @@
 
 use dnn_lib::tensor::DType;
 use game::player::challenge;
-use game::{Change, Execution, Oracle as _, Protocol, Side};
+use game::{Oracle as _, Protocol, Side};
 use image::{BigStep, Contents, Image, ImageError, Interface, Period, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
 use opml_tests::board::{Board, Place};
+use prover::{Change, Execution};
 use step::MachineProfile;
 
 const CODE: u64 = 0x2000;

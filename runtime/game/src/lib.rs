@@ -4,13 +4,10 @@
 //! the rule that the move breaks. It does no I/O and has no clock of its own. [`player`] chooses the moves;
 //! they are honest if its [`Oracle`] is. Both follow `docs/protocol.md`.
 
-mod checkpoints;
 mod claims;
 pub mod dispute;
-mod execution;
 pub mod fake;
 mod game;
-mod limit;
 mod model;
 mod moves;
 mod oracle;
@@ -18,12 +15,9 @@ pub mod player;
 pub mod regions;
 mod rules;
 
-pub use checkpoints::Checkpoints;
 pub use claims::{Level, Segment, commit, fold_pair, pair};
-pub use execution::{Change, Execution, ExecutionError, Shortcut, ShortcutError};
 pub use game::{Clocks, Game, Outcome, Side};
-pub use limit::{Exceeded, MemoryLimit};
-pub use model::{MAX_STEPS, Model, VOID, steps};
+pub use model::{MAX_STEPS, MOST_REGIONS, Model, VOID, steps};
 pub use moves::{BigStepEntry, Challenge, Illegal, Move, Pick, Proven};
 pub use oracle::Oracle;
 pub use regions::{Region, Regions, Subtree};

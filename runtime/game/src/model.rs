@@ -2,14 +2,17 @@
 
 use crate::claims::depth;
 use crate::moves::Illegal;
-use crate::regions::{self, Region, Subtree};
-use image::{Image, Leaf, Schedule, Shape};
+use crate::regions::{Region, Subtree};
+use schedule::{Leaf, Shape};
 use std::sync::Arc;
 use step::{MachineProfile, Root, State};
 
 /// The root that stands for "no memory": a big step that traps or exceeds its bound ends with it. No memory
 /// has this root.
 pub const VOID: Root = Root([0xff; 32]);
+
+/// The most regions of the inputs, and of the outputs.
+pub const MOST_REGIONS: usize = 64;
 
 /// What a game is about: a model as its hash commits to it, and how often its period is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,25 +38,6 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model of an image with one of its schedules: its big steps, or one for the whole program. `None`
-    /// if the image doesn't declare its inputs and outputs.
-    #[must_use]
-    pub fn of(image: &Image, schedule: &Schedule) -> Option<Self> {
-        let scratch_bits = image.interface.as_ref()?.scratch_bits;
-        let [inputs, outputs] = regions::of_image(image)?.map(Arc::from);
-        Some(Self {
-            profile: image.profile,
-            code_root: image.code_root(),
-            memory_root: image.memory_root(),
-            schedule_root: schedule.root(),
-            shape: schedule.shape(),
-            repetitions: schedule.repetitions(),
-            scratch_bits,
-            inputs,
-            outputs,
-        })
-    }
-
     /// Rejects what the registry rejects.
     pub fn check(&self) -> Result<(), Illegal> {
         let scratch = (5..=self.profile.memory_bits()).contains(&self.scratch_bits);
@@ -75,7 +59,7 @@ impl Model {
                 && (1..=1 << subtree.bits()).contains(bytes)
                 && subtree.end() <= scratch
         };
-        (1..=image::MOST_REGIONS).contains(&regions.len())
+        (1..=MOST_REGIONS).contains(&regions.len())
             && regions.iter().all(is_region)
             && regions.is_sorted_by(|one, next| one.subtree.end() <= next.subtree.address())
     }

@@ -1,7 +1,7 @@
 //! The moves and their errors.
 
 use crate::regions::Regions;
-use image::Leaf;
+use schedule::Leaf;
 use step::{Proof, Root, WitnessError};
 use thiserror::Error;
 

@@ -2,7 +2,7 @@
 
 use crate::model::{Model, VOID};
 use crate::regions::Regions;
-use image::Leaf;
+use schedule::Leaf;
 use step::{Proof, Root};
 
 /// Answers questions about a run of the model, truthfully or not.

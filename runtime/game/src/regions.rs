@@ -1,6 +1,5 @@
 //! Where inputs and outputs lie, and how the roots of several places lead to the root of memory.
 
-use image::{Image, Role};
 use step::merkle::{LEAF, node};
 use step::{Proof, Root, keccak};
 
@@ -34,13 +33,6 @@ impl Subtree {
     /// The address behind it. It must be in a memory.
     pub(crate) fn end(self) -> u64 {
         self.index.saturating_add(1).checked_shl(self.bits()).unwrap_or(u64::MAX)
-    }
-}
-
-impl From<image::Region> for Subtree {
-    fn from(region: image::Region) -> Self {
-        let level = u32::from(region.bits).saturating_sub(LEAF.ilog2());
-        Self { level, index: region.address.checked_shr(region.bits.into()).unwrap_or(0) }
     }
 }
 
@@ -145,14 +137,4 @@ fn walk(
         }
     }
     None
-}
-
-/// The inputs and the outputs of an image.
-pub(crate) fn of_image(image: &Image) -> Option<[Vec<Region>; 2]> {
-    let interface = image.interface.as_ref()?;
-    let regions = |role, regions: &[image::Region]| {
-        let region = |&region| Region { subtree: Subtree::from(region), bytes: image.extent(role, region) };
-        regions.iter().map(region).collect()
-    };
-    Some([regions(Role::Input, &interface.inputs), regions(Role::Output, &interface.outputs)])
 }

@@ -6,8 +6,8 @@ use game::{
     BigStepEntry, Challenge, Clocks, Game, Illegal, Level, MAX_STEPS, Move, Outcome, Pick, Proven, Region,
     Regions, Segment, Side, Subtree, VOID,
 };
-use image::Shape;
 use proptest::prelude::*;
+use schedule::Shape;
 use std::convert::Infallible;
 use step::{Proof, Root, State, Status};
 
@@ -192,7 +192,7 @@ fn row(table: &mut Table, who: &str, what: &str, now: u64) -> String {
         "enters" => {
             let model = table.rules.model().expect("a model");
             let entry = BigStepEntry {
-                leaf: image::Leaf { entry: 0, bound: 0 },
+                leaf: schedule::Leaf { entry: 0, bound: 0 },
                 schedule: Vec::new(),
                 claims: vec![model.code_root],
                 end: Vec::new(),
@@ -549,7 +549,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         ]
     };
     let leaf = prop_oneof![Just((0x2000, 8)), any::<(u64, u64)>()]
-        .prop_map(|(entry, bound)| image::Leaf { entry, bound });
+        .prop_map(|(entry, bound)| schedule::Leaf { entry, bound });
     let entry = (leaf, prop::collection::vec(any_root(), 0..5), claims(), bytes(), any_proof()).prop_map(
         |(leaf, schedule, claims, end, scratch)| BigStepEntry { leaf, schedule, claims, end, scratch },
     );

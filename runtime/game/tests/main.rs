@@ -1,4 +1,3 @@
-//! The game and the executions that it is played over.
+//! The game under random play, true and false.
 
-mod execution;
 mod game;

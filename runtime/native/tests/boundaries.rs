@@ -246,7 +246,7 @@ fn operator_cases() {
 }
 
 /// Runs a big step over memory in which only its inputs are right. All other bytes have one value.
-fn poisoned(compiled: &Compiled, native: &Native, run: &mut Run<'_>, index: usize, poison: u8) -> Vec<u8> {
+fn poisoned(compiled: &Compiled, native: &Native, run: &mut Run, index: usize, poison: u8) -> Vec<u8> {
     let (graph, plan, step) = (&compiled.graph, &compiled.plan, &compiled.schedule.steps[index]);
     let bits = plan.memory_bits;
     let mut memory = memory::Memory::new(bits).expect("memory");

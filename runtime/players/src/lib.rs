@@ -19,7 +19,6 @@ mod model;
 mod notes;
 mod perform;
 mod player;
-mod shortcut;
 mod show;
 mod view;
 mod work;
@@ -36,5 +35,4 @@ pub use model::{
     Computed, LoadedModel, ModelError, Output, inputs_commitment, is_by_root, pack, region_root,
 };
 pub use player::{Config, Player, PlayerError};
-pub use shortcut::NativeShortcut;
 pub use work::{Tamper, WorkError};

@@ -3,9 +3,10 @@
 use contracts::cost::{Kind, Schedule, Shape};
 use contracts::{B256, Bytes};
 use game::regions::commitment;
-use game::{Execution, ExecutionError, Model, Oracle as _, Region, VOID};
+use game::{Model, Oracle as _, Region, VOID};
 use image::Image;
 use native::Native;
+use prover::{Execution, ExecutionError, model_of};
 use step::{Root, Tree};
 use thiserror::Error;
 
@@ -123,7 +124,7 @@ pub enum ModelError {
 impl LoadedModel {
     /// A model from its image. Until it is [`named`](Self::named), its memory root is its name.
     pub fn new(image: Image, native: Option<Native>) -> Result<Self, ModelError> {
-        let commitment = Model::of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
+        let commitment = model_of(&image, &image.big_steps()).ok_or(ModelError::NoInterface)?;
         commitment.check()?;
         let name = crate::show::Short(contracts::word(commitment.memory_root)).to_string();
         for (what, regions) in [("inputs", &commitment.inputs), ("outputs", &commitment.outputs)] {

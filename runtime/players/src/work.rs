@@ -1,12 +1,12 @@
 //! The slow work, done on other threads: running models and finding moves.
 
 use crate::model::{Computed, LoadedModel, Output, inputs_commitment, size};
-use crate::shortcut::NativeShortcut;
 use contracts::{B256, Bytes};
 use game::player::{challenge, reply};
 use game::regions::commitment;
-use game::{Challenge, Execution, ExecutionError, Game, MemoryLimit, Model, Move, Region};
-use image::{Role, Tensor};
+use game::{Challenge, Game, Model, Move};
+use native::Native;
+use prover::{Execution, ExecutionError, MemoryLimit, memory_with};
 use std::sync::{Arc, Mutex};
 use step::Root;
 use thiserror::Error;
@@ -25,9 +25,6 @@ pub enum WorkError {
     /// The native code failed.
     #[error(transparent)]
     Native(#[from] native::NativeError),
-    /// The native run between big steps failed.
-    #[error("cannot run natively: {0}")]
-    Shortcut(game::ShortcutError),
     /// The lie of a cheating player can't be told.
     #[error("{0}")]
     Tamper(String),
@@ -74,13 +71,10 @@ impl Inference {
         }
     }
 
-    fn native(&self, native: &native::Native) -> Result<Computed, WorkError> {
-        let image = &self.model.image;
-        let tensors = image.tensors.iter().filter(|tensor| tensor.role == Role::Input);
-        let inputs: Vec<Vec<u8>> = tensors.map(|tensor| self.input_of(tensor)).collect();
-        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-        let native = native.repeated(self.repetitions)?;
-        let mut run = native::Run::new(&native, image, &inputs)?;
+    /// The result from native code. Only the outputs are hashed.
+    fn native(&self, native: &Native) -> Result<Computed, WorkError> {
+        let memory = memory_with(&self.model.image, &self.placed())?;
+        let mut run = native::Run::over(&native.repeated(self.repetitions)?, &self.model.image, memory)?;
         let roots = run.output_roots()?;
         let outputs = roots.iter().zip(self.model.outputs()).map(|(&root, region)| {
             let bytes = run.memory().read(region.subtree.address(), size(region)).unwrap_or_default();
@@ -90,17 +84,10 @@ impl Inference {
         Ok(Computed { result: contracts::word(commitment(&roots)), outputs })
     }
 
-    /// The bytes of an input tensor. Each is in one region. The zeros at the end of a region may be missing.
-    fn input_of(&self, tensor: &Tensor) -> Vec<u8> {
-        let part = |(region, input): (&Region, &'_ Bytes)| -> Option<Bytes> {
-            let at = tensor.address.checked_sub(region.subtree.address()).filter(|&at| at < region.bytes)?;
-            let at = usize::try_from(at).map_or(input.len(), |at| at.min(input.len()));
-            Some(input.slice(at..))
-        };
-        let found = self.model.inputs().iter().zip(&self.inputs).find_map(part).unwrap_or_default();
-        let mut bytes = found.to_vec();
-        bytes.resize(usize::try_from(tensor.bytes).unwrap_or(0), 0);
-        bytes
+    /// The inputs with the addresses of their regions.
+    fn placed(&self) -> Vec<(u64, Vec<u8>)> {
+        let regions = self.model.inputs().iter().map(|region| region.subtree.address());
+        regions.zip(self.inputs.iter().map(|input| input.to_vec())).collect()
     }
 
     /// The first move of a challenger.
@@ -137,27 +124,18 @@ impl Inference {
     }
 
     fn start(&self) -> Result<Execution, WorkError> {
-        let image = &self.model.image;
-        let regions = self.model.inputs().iter().map(|region| region.subtree.address());
-        let inputs: Vec<(u64, Vec<u8>)> =
-            regions.zip(self.inputs.iter().map(|input| input.to_vec())).collect();
-        let honest = || {
-            let (repetitions, schedule) = (self.repetitions, image.big_steps());
-            let schedule = schedule.repeated(repetitions).ok_or(ExecutionError::Repetitions(repetitions))?;
-            let execution = Execution::new(image.clone(), schedule, inputs.clone())?;
+        let honest = || -> Result<Execution, ExecutionError> {
+            let (image, repetitions) = (&self.model.image, self.repetitions);
+            let schedule = image.big_steps().repeated(repetitions);
+            let schedule = schedule.ok_or(ExecutionError::Repetitions(repetitions))?;
+            let execution = Execution::new(image.clone(), schedule, self.placed())?;
             Ok(execution.with_limit(MemoryLimit::new(self.max_memory)))
         };
-        match &self.tamper {
-            None => match NativeShortcut::new(&self.model, self.repetitions, &self.inputs) {
-                Some(shortcut) => {
-                    Ok(honest()?.with_shortcut(Box::new(shortcut.map_err(WorkError::Shortcut)?)))
-                }
-                None => Ok(honest()?),
-            },
-            Some(tamper) => {
-                tamper(&self.model, &|| honest().map_err(|error: ExecutionError| error.to_string()))
-                    .map_err(WorkError::Tamper)
-            }
+        match (&self.tamper, &self.model.native) {
+            (None, Some(native)) => Ok(honest()?.with_native(native)?),
+            (None, None) => Ok(honest()?),
+            (Some(tamper), _) => tamper(&self.model, &|| honest().map_err(|error| error.to_string()))
+                .map_err(WorkError::Tamper),
         }
     }
 
@@ -173,7 +151,7 @@ mod tests {
     use crate::counting;
     use crate::model::pack;
     use compiler::Options;
-    use image::Image;
+    use image::{Image, Role};
     use std::path::Path;
 
     #[test]

@@ -3,5 +3,4 @@
 mod duties;
 #[path = "../../native/tests/model/mod.rs"]
 mod model;
-mod shortcut;
 mod simulator;

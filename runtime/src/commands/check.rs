@@ -7,10 +7,11 @@ use crate::output::{self, Output, count, table};
 use crate::terms::ARITY;
 use compiler::{CompileError, Compiled, ImportErrors, Survey};
 use contracts::cost::{Schedule, Shape};
-use game::{Model, Side};
+use game::Side;
 use image::{Image, Role};
 use native::Native;
 use onnx::element_name;
+use prover::model_of;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -96,7 +97,7 @@ impl Costs {
         let image = &compiled.image;
         let schedule = image.big_steps();
         let sum = || image.schedule.iter().fold(0u64, |sum, step| sum.saturating_add(step.bound));
-        let dispute = Model::of(image, &schedule).filter(|model| model.check().is_ok()).map(|model| {
+        let dispute = model_of(image, &schedule).filter(|model| model.check().is_ok()).map(|model| {
             let shape = Shape::of(&model, longest(image), ARITY.into());
             let gas = [Side::Asserter, Side::Challenger].map(|side| shape.gas(side, &Schedule::OSAKA));
             (shape.moves(), gas)

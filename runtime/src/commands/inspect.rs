@@ -103,7 +103,7 @@ fn interface(image: &Image) -> Value {
 
 /// The ID by which every registry knows the image's model; `None` if the image can't be disputed.
 fn model_id(image: &Image) -> Option<contracts::B256> {
-    let model = game::Model::of(image, &image.big_steps())?;
+    let model = prover::model_of(image, &image.big_steps())?;
     model.check().is_ok().then(|| contracts::model_id(&model))
 }
 

@@ -5,12 +5,12 @@ use crate::cli::{Backend, Trace};
 use crate::failure::Failure;
 use crate::machine::{check_reach, prepare, run_by, run_exactly, run_to};
 use crate::output::{Output, count, table};
-use game::MemoryLimit;
 use image::{BigStep, Image, Tensor};
 use indicatif::ProgressBar;
 use interpreter::Interpreter;
 use isa::{Instruction, Layout, decode};
 use jit::Jit;
+use prover::MemoryLimit;
 use serde_json::{Value, json};
 use step::{Root, Status};
 

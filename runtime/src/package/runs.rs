@@ -10,10 +10,11 @@ use crate::lies::{liar, lies};
 use crate::machine::start;
 use contracts::Bytes;
 use game::player::{challenge, reply};
-use game::{Challenge, Clocks, Execution, Game, MemoryLimit, Model, Move, Oracle, Side};
+use game::{Challenge, Clocks, Game, Model, Move, Oracle, Side};
 use image::Image;
 use indicatif::ProgressBar;
 use players::{Computed, LoadedModel, ModelError, pack};
+use prover::{Execution, MemoryLimit};
 use std::collections::HashSet;
 use step::{Root, Status};
 

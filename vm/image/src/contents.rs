@@ -1,6 +1,6 @@
 //! The contents of an image, and their validation.
 
-use crate::{ImageError, MAX_CODE, MOST_REGIONS, Shape, Shown};
+use crate::{ImageError, MAX_CODE, MOST_REGIONS, Period, Shape, Shown};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -54,19 +54,6 @@ impl Section {
     pub fn program(bytes: Vec<u8>) -> Self {
         Self { name: Self::PROGRAM.to_owned(), bytes }
     }
-}
-
-/// The big steps of a schedule that are repeated. Those before are the prologue, those behind the epilogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Period {
-    /// The first big step.
-    pub start: u32,
-    /// The number of big steps.
-    pub count: u32,
-    /// The fewest repetitions of a run, at least 1.
-    pub least: u64,
-    /// The most repetitions.
-    pub most: u64,
 }
 
 /// The inputs and outputs of a whole run, and its limits.

@@ -1,8 +1,8 @@
 //! The file: magic, version, metadata and its hash, then the code, and from a page boundary on memory with
 //! its nodes.
 
-use crate::contents::{BigStep, Contents, Interface, Period, Section, Symbol, Tensor};
-use crate::{CodeTree, Image, ImageError, MAX_CODE, check_segments};
+use crate::contents::{BigStep, Contents, Interface, Section, Symbol, Tensor};
+use crate::{CodeTree, Image, ImageError, MAX_CODE, Period, check_segments};
 use bytes::Bytes;
 use isa::Extensions;
 use mapped::Mapped;

@@ -4,18 +4,18 @@
 //! contents from a freestanding RISC-V program. `docs/formats.md` documents the file's bytes.
 
 mod about;
+mod big_steps;
 mod code_tree;
 mod contents;
 pub mod elf;
 mod file;
-mod schedule;
 mod stamp;
 
 pub use about::{true_shape, unfinished};
 pub use code_tree::CodeTree;
-pub use contents::{BigStep, Contents, Interface, Period, Region, Role, Section, Segment, Symbol, Tensor};
+pub use contents::{BigStep, Contents, Interface, Region, Role, Section, Segment, Symbol, Tensor};
 pub use file::{MAGIC, VERSION};
-pub use schedule::{Leaf, Schedule, Shape};
+pub use schedule::{Leaf, Period, Schedule, Shape};
 pub use stamp::Stamp;
 
 use bytes::Bytes;

@@ -8,6 +8,7 @@
 //! since the previous one, and can be restored.
 
 mod base;
+mod checkpoints;
 mod executable;
 mod page_map;
 mod pages;
@@ -17,6 +18,7 @@ mod tree;
 mod view;
 
 pub use base::{Base, BaseError, Damage, extents};
+pub use checkpoints::Checkpoints;
 pub use executable::Executable;
 use isa::Size;
 use memmap2::MmapMut;

@@ -1,5 +1,5 @@
 //! Compares two phases with one: what an honest challenger computes in a whole dispute. Run with `cargo bench
-//! -p opml-players --bench phases`.
+//! -p opml-prover --bench phases`.
 //!
 //! With one phase, a game is over all steps of the machine. With two, it is first over big steps, computed by
 //! native code, and then over the steps of the disputed big step. The asserter has changed a bit of the
@@ -8,12 +8,11 @@
 
 use compiler::Options;
 use game::player::{challenge, reply};
-use game::{Change, Clocks, Execution, Game, Oracle as _};
-use image::{Image, Schedule};
+use game::{Clocks, Game, Oracle as _};
+use image::{Image, Region, Role, Schedule};
 use native::Native;
-use players::{LoadedModel, NativeShortcut};
+use prover::{Change, Execution};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ARITY: u64 = 20;
@@ -27,26 +26,23 @@ struct Effort {
 
 /// A model with an input, and the phases of its disputes.
 struct Setting {
-    model: Arc<LoadedModel>,
+    image: Image,
     input: Vec<u8>,
     schedule: Schedule,
-    native: bool,
+    native: Option<Native>,
 }
 
 impl Setting {
     fn run(&self) -> Execution {
-        let inputs = vec![(self.model.inputs()[0].subtree.address(), self.input.clone())];
-        Execution::new(self.model.image.clone(), self.schedule.clone(), inputs).expect("a run")
+        let inputs = vec![(input_of(&self.image).address, self.input.clone())];
+        Execution::new(self.image.clone(), self.schedule.clone(), inputs).expect("a run")
     }
 
     fn honest(&self) -> Execution {
-        let run = self.run();
-        if !self.native {
-            return run;
+        match &self.native {
+            Some(native) => self.run().with_native(native).expect("native code of the image"),
+            None => self.run(),
         }
-        let inputs = [self.input.clone().into()];
-        let shortcut = NativeShortcut::new(&self.model, self.schedule.repetitions(), &inputs);
-        run.with_shortcut(Box::new(shortcut.expect("native code").expect("a run")))
     }
 
     /// Plays a dispute about a lie; `None` if it doesn't change the result.
@@ -84,22 +80,22 @@ fn main() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(net).join("model.onnx");
         let compiled = compiler::compile(&path, &Options { budget, ..Options::default() }).expect("an image");
         let native = Native::of(&compiled.image, 1).expect("native code");
-        let model = Arc::new(LoadedModel::new(compiled.image, Some(native)).expect("a model"));
-        let input: Vec<u8> =
-            (0..model.inputs()[0].bytes / 4).flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes()).collect();
-        let image = &model.image;
+        let image = &compiled.image;
+        let input: Vec<u8> = (0..image.extent(Role::Input, input_of(image)) / 4)
+            .flat_map(|i| ((i % 17) as f32 / 17.0).to_le_bytes())
+            .collect();
         let big = image.big_steps();
         let total = image.interface.as_ref().expect("an interface").bound;
         let longest = big.leaves().iter().map(|leaf| leaf.bound).max().unwrap_or(0);
         let m = big.leaves().len() as u64;
         let settings = [
-            ("1", image.single_phase().expect("one phase"), false, 1, total),
-            ("2, in the machine", big.clone(), false, m, longest),
-            ("2, native first", big, true, m, longest),
+            ("1", image.single_phase().expect("one phase"), None, 1, total),
+            ("2, in the machine", big.clone(), None, m, longest),
+            ("2, native first", big, Some(native), m, longest),
         ];
         let mut one = None;
         for (phases, schedule, native, m, n) in settings {
-            let setting = Setting { model: Arc::clone(&model), input: input.clone(), schedule, native };
+            let setting = Setting { image: image.clone(), input: input.clone(), schedule, native };
             let effort = median(image, &setting);
             let time = effort.time.as_secs_f64() * 1e3;
             let alpha = *one.get_or_insert(time) / time;
@@ -128,4 +124,9 @@ fn median(image: &Image, setting: &Setting) -> Effort {
     let mut efforts: Vec<Effort> = (0..ROUNDS).filter_map(|_| setting.dispute(lie)).collect();
     efforts.sort_by_key(|effort| effort.time);
     efforts.swap_remove(efforts.len() / 2)
+}
+
+/// The only input of an image.
+fn input_of(image: &Image) -> Region {
+    image.interface.as_ref().expect("an interface").inputs[0]
 }

@@ -1,11 +1,10 @@
 //! Games about real runs of a small image with three big steps.
 
 use game::player;
-use game::{
-    Change, Clocks, Execution, ExecutionError, Game, Illegal, MemoryLimit, Model, Oracle, Side, VOID,
-};
+use game::{Clocks, Game, Illegal, Model, Oracle, Side, VOID};
 use image::{BigStep, Contents, Image, Interface, Region, Role, Symbol, Tensor};
 use isa::{Extensions, Instruction, Op, encode};
+use prover::{Change, Execution, ExecutionError, MemoryLimit};
 use step::{MachineProfile, Root, State, Status};
 use tensor::DType;
 

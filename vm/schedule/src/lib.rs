@@ -1,6 +1,5 @@
-//! The schedule and its commitment.
+//! The big steps of a program: their order, how a period of them is repeated, and the tree that commits to them.
 
-use crate::{BigStep, Image, Period};
 use serde::{Deserialize, Serialize};
 use step::{Proof, Root, Tree, keccak};
 
@@ -24,10 +23,17 @@ impl Leaf {
     }
 }
 
-impl From<&BigStep> for Leaf {
-    fn from(step: &BigStep) -> Self {
-        Self { entry: step.entry, bound: step.bound }
-    }
+/// The big steps of a schedule that are repeated. Those before are the prologue, those behind the epilogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// The first big step.
+    pub start: u32,
+    /// The number of big steps.
+    pub count: u32,
+    /// The fewest repetitions of a run, at least 1.
+    pub least: u64,
+    /// The most repetitions.
+    pub most: u64,
 }
 
 /// The order of a run's big steps: a prologue, a period that is repeated, and an epilogue.
@@ -116,7 +122,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    fn new(leaves: Vec<Leaf>, shape: Shape) -> Self {
+    /// The schedule of these big steps, the period repeated as often as it may be.
+    #[must_use]
+    pub fn new(leaves: Vec<Leaf>, shape: Shape) -> Self {
         let depth = leaves.len().next_power_of_two().ilog2();
         let tree = Tree::of_leaves(leaves.iter().map(|leaf| leaf.root()).collect(), depth);
         Self { leaves, shape, repetitions: shape.most, tree }
@@ -184,34 +192,5 @@ impl Schedule {
     #[must_use]
     pub fn proof(&self, index: u64) -> Proof {
         self.tree.proof(index)
-    }
-}
-
-impl Image {
-    /// The big steps, the period repeated as often as it may be.
-    #[must_use]
-    pub fn big_steps(&self) -> Schedule {
-        Schedule::new(self.schedule.iter().map(Leaf::from).collect(), self.shape())
-    }
-
-    /// How the big steps are repeated.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        // Contents are checked, and metadata have a limit, so this is a shape.
-        Shape::of(self.schedule.len(), self.period).unwrap_or(Shape::plain(u32::MAX))
-    }
-
-    /// The whole program as a single big step, if its number of steps is bounded: single-phase.
-    #[must_use]
-    pub fn single_phase(&self) -> Option<Schedule> {
-        self.interface.as_ref().map(|interface| {
-            Schedule::new(vec![Leaf { entry: self.entry, bound: interface.bound }], Shape::plain(1))
-        })
-    }
-
-    /// The root of the schedule tree over the big steps.
-    #[must_use]
-    pub fn schedule_root(&self) -> Root {
-        self.big_steps().root()
     }
 }

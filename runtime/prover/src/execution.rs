@@ -1,13 +1,13 @@
 //! A run of an image.
 
-use crate::checkpoints::Checkpoints;
 use crate::limit::{Exceeded, MemoryLimit};
-use crate::model::{Model, VOID, steps};
-use crate::oracle::Oracle;
-use crate::regions::{Region, Regions};
+use crate::model::model_of;
+use game::{Model, Oracle, Region, Regions, VOID, steps};
 use image::{Image, ImageError, Leaf, Schedule};
 use interpreter::Snapshot;
 use jit::{Jit, JitError};
+use memory::{Checkpoints, Memory};
+use native::{Native, NativeError, Run};
 use std::collections::BTreeMap;
 use step::{Proof, Root, Status, WitnessError};
 use thiserror::Error;
@@ -33,24 +33,11 @@ pub struct Execution {
     start: Snapshot,
     /// Checkpoints at places that were asked for. The flag is set if an earlier big step ended void.
     checkpoints: Checkpoints<(u64, u64), (Snapshot, bool)>,
-    /// A faster way to reach big steps.
-    shortcut: Option<Box<dyn Shortcut>>,
+    /// The same run in native code, which is the faster way to reach big steps.
+    native: Option<Run>,
     /// How much memory the run may take.
     limit: MemoryLimit,
 }
-
-/// A way to reach a big step that is faster than the machine: native code that computes the same memory.
-pub trait Shortcut: std::fmt::Debug + Send {
-    /// The memory root before a big step, or at the end.
-    fn root(&mut self, big_step: u64) -> Result<Root, ShortcutError>;
-    /// Memory before a big step, or at the end, as a snapshot over the memory of the same image.
-    fn enter(&mut self, big_step: u64) -> Result<memory::Snapshot, ShortcutError>;
-    /// The number of memory nodes hashed so far.
-    fn hashed(&self) -> u64;
-}
-
-/// Why a shortcut failed.
-pub type ShortcutError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A byte that is changed before a step. It makes the run a lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,14 +62,14 @@ pub enum ExecutionError {
     /// The image can't be disputed.
     #[error("the image doesn't say where its inputs and outputs are")]
     NoInterface,
-    /// The shortcut failed.
-    #[error("cannot go to a big step: {0}")]
-    Shortcut(ShortcutError),
+    /// The native code failed.
+    #[error("cannot run natively: {0}")]
+    Native(#[from] NativeError),
     /// It takes too much memory.
     #[error(transparent)]
     Memory(#[from] Exceeded),
-    /// The shortcut computes something else.
-    #[error("the shortcut is not of this image")]
+    /// A snapshot is of another memory.
+    #[error("the snapshot is not of this image's memory")]
     Foreign,
     /// The step has no proof.
     #[error(transparent)]
@@ -115,7 +102,7 @@ impl Execution {
         schedule: Schedule,
         inputs: Vec<(u64, Vec<u8>)>,
     ) -> Result<Self, ExecutionError> {
-        let model = Model::of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
+        let model = model_of(&image, &schedule).ok_or(ExecutionError::NoInterface)?;
         let mut machine = Jit::new(&image)?;
         for (address, bytes) in &inputs {
             let outside = ExecutionError::Outside { address: *address, len: bytes.len() };
@@ -127,7 +114,7 @@ impl Execution {
             Some(*end)
         });
         let begins = [0].into_iter().chain(begins).collect();
-        let (at, void, memories, changes, checkpoints, shortcut) = Default::default();
+        let (at, void, memories, changes, checkpoints, native) = Default::default();
         let mut new = Self {
             image,
             model,
@@ -141,7 +128,7 @@ impl Execution {
             memories,
             start,
             checkpoints,
-            shortcut,
+            native,
             limit: MemoryLimit::none(),
         };
         new.begin(0);
@@ -154,11 +141,11 @@ impl Execution {
         &self.model
     }
 
-    /// The same run with a shortcut over big steps. The shortcut must compute what the machine would.
-    #[must_use]
-    pub fn with_shortcut(mut self, shortcut: Box<dyn Shortcut>) -> Self {
-        self.shortcut = Some(shortcut);
-        self
+    /// The same run with the memory between big steps computed by native code, which must be the image's.
+    pub fn with_native(mut self, native: &Native) -> Result<Self, ExecutionError> {
+        let native = native.repeated(self.schedule.repetitions())?;
+        self.native = Some(Run::over(&native, &self.image, memory_with(&self.image, &self.inputs)?)?);
+        Ok(self)
     }
 
     /// The same run with a memory limit. It fails when it exceeds the limit.
@@ -168,10 +155,10 @@ impl Execution {
         self
     }
 
-    /// The same run with bytes changed during it. A changed run takes no shortcut.
+    /// The same run with bytes changed during it. Native code doesn't know of them.
     pub fn with_changes(mut self, mut changes: Vec<Change>) -> Result<Self, ExecutionError> {
         changes.sort_by_key(|change| change.place);
-        (self.changes, self.memories, self.shortcut, self.checkpoints) =
+        (self.changes, self.memories, self.native, self.checkpoints) =
             (changes, BTreeMap::new(), None, Checkpoints::default());
         self.restore(&self.start.clone())?;
         self.void = false;
@@ -210,8 +197,8 @@ impl Execution {
 
     /// The number of memory nodes hashed so far (see [`memory::Memory::hashed`]).
     pub fn hashed(&mut self) -> u64 {
-        let shortcut = self.shortcut.as_ref().map_or(0, |shortcut| shortcut.hashed());
-        shortcut + self.machine.interpreter().memory().hashed()
+        let native = self.native.as_mut().map_or(0, |native| native.memory().hashed());
+        native + self.machine.interpreter().memory().hashed()
     }
 
     fn leaf(&self, big_step: u64) -> Result<Leaf, ExecutionError> {
@@ -273,19 +260,17 @@ impl Execution {
     /// Goes to a place.
     fn seek(&mut self, big_step: u64, step: u64) -> Result<(), ExecutionError> {
         let target = (big_step, step);
-        // The first checkpoint is never dropped, so without a shortcut there is always one.
-        let kept = self
-            .checkpoints
-            .before(target)
-            .filter(|(place, _)| self.shortcut.is_none() || place.0 == big_step);
+        // The first checkpoint is never dropped, so without native code there is always one.
+        let kept =
+            self.checkpoints.before(target).filter(|(place, _)| self.native.is_none() || place.0 == big_step);
         if let Some((place, (snapshot, void))) =
             kept.filter(|(place, _)| target < self.at || *place > self.at)
         {
             (self.at, self.void) = (place, *void);
             self.machine.restore(snapshot).ok_or(ExecutionError::Foreign)?;
         }
-        if let Some(shortcut) = self.shortcut.as_mut().filter(|_| big_step != self.at.0 || step < self.at.1) {
-            let memory = shortcut.enter(big_step).map_err(ExecutionError::Shortcut)?;
+        if let Some(native) = self.native.as_mut().filter(|_| big_step != self.at.0 || step < self.at.1) {
+            let memory = native.snapshot_at(big_step)?;
             self.machine.restore_memory(&memory).ok_or(ExecutionError::Foreign)?;
             self.at = (big_step, 0);
             self.ready();
@@ -337,8 +322,8 @@ impl Oracle for Execution {
         if let Some(&known) = self.memories.get(&big_step) {
             return Ok(known);
         }
-        let root = if let Some(shortcut) = &mut self.shortcut {
-            shortcut.root(big_step).map_err(ExecutionError::Shortcut)?
+        let root = if let Some(native) = &mut self.native {
+            native.memory_root_at(big_step)?
         } else {
             self.seek(big_step, 0)?;
             self.keep();
@@ -380,11 +365,7 @@ impl Oracle for Execution {
     }
 
     fn inputs(&mut self) -> Result<Regions, ExecutionError> {
-        let mut memory = self.image.memory()?;
-        for (address, bytes) in &self.inputs {
-            let outside = ExecutionError::Outside { address: *address, len: bytes.len() };
-            memory.write(*address, bytes).ok_or(outside)?;
-        }
+        let mut memory = memory_with(&self.image, &self.inputs)?;
         Ok(regions(&self.model, &self.model.inputs, |address, bits| memory.subtree_proof(address, bits)))
     }
 
@@ -393,6 +374,16 @@ impl Oracle for Execution {
         let machine = &mut self.machine;
         Ok(regions(&self.model, &self.model.outputs, |address, bits| machine.subtree(address, bits)))
     }
+}
+
+/// The memory of an image with its inputs, given as addresses and bytes.
+pub fn memory_with(image: &Image, inputs: &[(u64, Vec<u8>)]) -> Result<Memory, ExecutionError> {
+    let mut memory = image.memory()?;
+    for (address, bytes) in inputs {
+        let outside = ExecutionError::Outside { address: *address, len: bytes.len() };
+        memory.write(*address, bytes).ok_or(outside)?;
+    }
+    Ok(memory)
 }
 
 /// The bytes of a state before the float hash: its code root and its memory root.

@@ -2,11 +2,10 @@
 
 use crate::model::{SIZE, counter, inputs};
 use compiler::Options;
-use contracts::Bytes;
-use game::{Execution, Oracle as _, steps};
+use game::{Oracle as _, steps};
 use image::Image;
-use native::Native;
-use players::{LoadedModel, NativeShortcut};
+use native::{Native, NativeError};
+use prover::{Execution, ExecutionError};
 use std::path::Path;
 
 /// Both runs of a bundled network on an ordinary input.
@@ -22,16 +21,13 @@ fn runs_of(net: &str, budget: Option<u64>) -> (Execution, Execution) {
 /// Runs of an image that repeats its period so often, in the machine and with native code.
 fn runs(image: Image, repetitions: u64, inputs: Vec<Vec<u8>>) -> (Execution, Execution) {
     let native = Native::of(&image, 1).expect("native code");
-    let model = LoadedModel::new(image, Some(native)).expect("a model");
-    let (image, regions) = (&model.image, model.inputs());
+    let regions = &image.interface.as_ref().expect("an interface").inputs;
     let run = || {
-        let addresses = regions.iter().map(|region| region.subtree.address());
+        let addresses = regions.iter().map(|region| region.address);
         let schedule = image.big_steps().repeated(repetitions).expect("a number of repetitions");
         Execution::new(image.clone(), schedule, addresses.zip(inputs.clone()).collect()).expect("a run")
     };
-    let bytes: Vec<Bytes> = inputs.iter().cloned().map(Bytes::from).collect();
-    let shortcut = NativeShortcut::new(&model, repetitions, &bytes).expect("native").expect("a run");
-    (run(), run().with_shortcut(Box::new(shortcut)))
+    (run(), run().with_native(&native).expect("native code of the image"))
 }
 
 #[test]
@@ -72,10 +68,21 @@ fn every_place_is_the_same_in_any_order() {
 fn a_period_is_not_repeated_more_often_than_it_may_be() {
     let image = Image::new(counter(2, 5).contents()).expect("an image");
     let native = Native::of(&image, 1).expect("native code");
-    let model = LoadedModel::new(image, Some(native)).expect("a model");
     for repetitions in [0, 1, 6] {
-        let shortcut = NativeShortcut::new(&model, repetitions, &[]).expect("native code");
-        let error = shortcut.expect_err("refused").to_string();
+        let error = native.repeated(repetitions).err().expect("refused").to_string();
         assert!(error.ends_with("only 2 to 5 times"), "{error}");
     }
+}
+
+#[test]
+fn native_code_of_another_image_is_refused() {
+    let native =
+        Native::of(&Image::new(counter(2, 5).contents()).expect("an image"), 1).expect("native code");
+    let other = Image::new(counter(2, 6).contents()).expect("an image");
+    let run = Execution::new(other.clone(), other.big_steps(), Vec::new()).expect("a run");
+    let error = run.with_native(&native).expect_err("refused");
+    assert!(matches!(error, ExecutionError::Native(NativeError::Repetitions { .. })), "{error}");
+    let run = Execution::new(other.clone(), other.big_steps().repeated(5).expect("as often"), Vec::new());
+    let error = run.expect("a run").with_native(&native).expect_err("refused");
+    assert!(matches!(error, ExecutionError::Native(NativeError::OtherImage { .. })), "{error}");
 }

@@ -7,6 +7,8 @@ mod axes;
 mod cost;
 mod ending;
 mod execute;
+mod fold;
+mod lanewise;
 mod lookup;
 mod pieces;
 mod product;

@@ -6,10 +6,12 @@ mod reduce;
 
 use std::ops::Range;
 
+use super::fold::LANES;
+use super::lanewise::Operands;
 use super::program::{Chunked, Copy, Instr, Program, Slot, StageCode};
 use super::transfer::{self, Run};
 use super::translate::DIMS;
-use super::vector::{self, LANES, Op, Operands};
+use super::vector::{self, Op};
 use crate::Isa;
 use crate::isa::Level;
 use block::{Block, Lanes, runs};

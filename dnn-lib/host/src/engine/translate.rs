@@ -13,9 +13,10 @@ use dnn_lib::scalar::{BinaryOp, Const, Conversion, Expr, Type, Value};
 use blocks::{Cut, chunks, dims_of, several_rows, stage_elements, tiles, turned, windows};
 
 use super::axes::{Axes, Linear, offset, strides, tested};
+use super::fold::LANES;
 use super::program::{self, Chunked, Computed, Copy, Instr, Lanes, Place, Program, Slot, StageCode, Tested};
 use super::transfer::{Read, Write};
-use super::vector::{LANES, Op, lane_bytes};
+use super::vector::{Op, lane_bytes};
 
 /// The most lanes of a block: so many that instructions cost little beside them, and so few that they stay in
 /// the first cache.

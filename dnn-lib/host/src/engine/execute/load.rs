@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::Machine;
 use super::block::{Block, Lanes, runs};
 use crate::engine::axes::within;
+use crate::engine::fold::{self, LANES};
 use crate::engine::program::{Load, Place, TermWindow, Terms};
 use crate::engine::transfer::{self, Run};
 use crate::engine::translate::DIMS;
-use crate::engine::vector::{self, LANES};
 
 impl<'a> Machine<'a> {
     pub(super) fn load(&mut self, load: &Load, block: Block<'_>) {
@@ -155,9 +155,9 @@ impl<'a> Machine<'a> {
         let bytes = terms.kind.bytes();
         let from = self.inputs[terms.input].wrapping_offset(area.offset as isize * bytes as isize);
         let (init, to) = (self.at(terms.init, 0).cast_const(), self.at(terms.to, area.lane));
-        let folded = vector::Terms { init, from, offsets: &self.terms, to, counts, steps, lanes };
+        let folded = fold::Terms { init, from, offsets: &self.terms, to, counts, steps, lanes };
         // SAFETY: Facts 1 to 5. Only indices that are inside all windows are folded.
-        unsafe { vector::fold_terms(self.level, terms.op, terms.kind, folded) }
+        unsafe { fold::fold_terms(self.level, terms.op, terms.kind, folded) }
     }
 
     /// Loads rows of a block. If they are all of it, lanes that are elements side by side stay where they are.

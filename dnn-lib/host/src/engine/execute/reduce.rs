@@ -4,10 +4,11 @@ use super::block::{Block, runs};
 use super::load::in_tensor;
 use super::{Machine, fill};
 use crate::engine::axes::within;
+use crate::engine::fold::{self, LANES};
 use crate::engine::program::{Copy, Fold, Instr, Load, Loop, Place, Reduce, Slot, Window};
 use crate::engine::transfer::{self, Read, Run};
 use crate::engine::translate::DIMS;
-use crate::engine::vector::{self, LANES, Op, lane_bytes};
+use crate::engine::vector::{Op, lane_bytes};
 
 impl<'a> Machine<'a> {
     pub(super) fn reduce(&mut self, reduce: &'a Reduce, block: Block<'a>) {
@@ -103,9 +104,9 @@ impl<'a> Machine<'a> {
         self.indices[last.axis] = 0;
         self.steps(&reduce.body, Block::new(dims, counts));
         let [init, lanes] = [init, value].map(|&slot| self.at(slot, 0).cast_const());
-        let fold = vector::Rows { init, lanes, count, stride: count as isize, rows, to: self.at(*result, 0) };
+        let fold = fold::Rows { init, lanes, count, stride: count as isize, rows, to: self.at(*result, 0) };
         // SAFETY: Facts 2 to 4. No other instruction has the result.
-        unsafe { vector::fold_rows(self.level, *op, *ty, fold) }
+        unsafe { fold::fold_rows(self.level, *op, *ty, fold) }
     }
 
     /// A reduction along lanes, for each lane of a block.
@@ -154,7 +155,7 @@ impl<'a> Machine<'a> {
                 let run = Run { count: last.size as usize, step: 1, rows, row_step: step };
                 debug_assert!(in_tensor(load, offset, run), "{load:?}");
                 let lane = lanes.first + group * rows;
-                let fold = vector::Rows {
+                let fold = fold::Rows {
                     init: self.at(*init, lane).cast_const(),
                     lanes: self.inputs[input].wrapping_offset(offset as isize * load.kind.bytes() as isize),
                     count: last.size as usize,
@@ -163,7 +164,7 @@ impl<'a> Machine<'a> {
                     to: self.at(*result, lane),
                 };
                 // SAFETY: Facts 1 to 5. No other instruction has the result.
-                unsafe { vector::fold_rows(self.level, *op, *ty, fold) }
+                unsafe { fold::fold_rows(self.level, *op, *ty, fold) }
             }
         });
     }
@@ -208,15 +209,15 @@ impl<'a> Machine<'a> {
                 self.steps(&reduce.body, Block::new(dims, counts));
                 let start_lane = (outer_number.wrapping_mul(last.size).wrapping_add(start)) as usize;
                 let lanes = self.at(*value, 0).cast_const();
-                let fold = vector::Fold { register, start: start_lane, lanes, count };
+                let fold = fold::Fold { register, start: start_lane, lanes, count };
                 // SAFETY: Facts 2 to 4.
-                unsafe { vector::fold(self.level, *op, *ty, fold) };
+                unsafe { fold::fold(self.level, *op, *ty, fold) };
                 start += count as i64;
             }
         }
         // SAFETY: Facts 2 to 4.
         unsafe {
-            vector::halve(self.level, *op, *ty, register);
+            fold::halve(self.level, *op, *ty, register);
             std::ptr::copy_nonoverlapping(register.cast_const(), self.at(*result, lane), bytes);
         }
     }

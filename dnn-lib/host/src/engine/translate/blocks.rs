@@ -6,8 +6,8 @@ use dnn_lib::definition::{Definition, Source, Stage, Step};
 
 use super::reductions::term;
 use crate::engine::axes::{Axes, Linear, offset, within};
+use crate::engine::fold::LANES;
 use crate::engine::program::Chunked;
-use crate::engine::vector::LANES;
 
 /// Whether lanes can run along several rows at once: where only values of whole rows have reductions.
 pub(super) fn several_rows(definition: &Definition, windows: &[Cut]) -> bool {

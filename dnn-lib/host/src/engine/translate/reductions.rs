@@ -10,11 +10,12 @@ use dnn_lib::tensor::DType;
 use super::blocks::dims_of;
 use super::{Translator, uses};
 use crate::engine::axes::{Axes, offset, within};
+use crate::engine::fold::LANES;
 use crate::engine::program::{
     Copy, Fold, Instr, Loop, Place, Reduce, Stretch, TermRange, TermWindow, Terms, Window,
 };
 use crate::engine::transfer::Read;
-use crate::engine::vector::{LANES, Op, lane_bytes};
+use crate::engine::vector::{Op, lane_bytes};
 
 /// The most elements that are folded for a lane in registers, and the longest axis that their windows move along.
 const MOST_TERMS: u64 = 1024;

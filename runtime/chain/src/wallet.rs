@@ -173,6 +173,12 @@ impl Wallet {
         self.pending.values().filter(|pending| pending.mined.is_none()).count()
     }
 
+    /// How many transactions, and acts that were reverted, are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.pending.len() + self.thirsty.len()
+    }
+
     /// Whether something with a deadline isn't mined yet.
     #[must_use]
     pub fn is_pressed(&self) -> bool {

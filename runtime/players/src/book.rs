@@ -243,6 +243,12 @@ impl Book {
         self.positions.get(&hash)
     }
 
+    /// How many requests, states of games, and requests that have games are kept.
+    #[must_use]
+    pub fn kept(&self) -> [usize; 3] {
+        [self.requests.len(), self.positions.len(), self.games.len()]
+    }
+
     /// Forgets a request that no longer concerns any player, and its games.
     pub fn close(&mut self, id: U256) -> Result<(), StoreError> {
         let games = self.games.get(&id).cloned().unwrap_or_default();

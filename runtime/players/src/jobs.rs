@@ -96,6 +96,11 @@ impl Jobs {
         self.set.try_join_next()
     }
 
+    /// How many failed jobs are remembered.
+    pub(crate) fn failed(&self) -> usize {
+        self.failed.len()
+    }
+
     /// Starts a job, unless it is running or has failed just now; returns whether it did.
     fn start(&mut self, job: Job, work: impl FnOnce() -> Result<Found, WorkError> + Send + 'static) -> bool {
         let waits = self.failed.get(&job.name).is_some_and(|(_, until)| *until > Instant::now());

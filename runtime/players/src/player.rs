@@ -514,6 +514,25 @@ impl Player {
         Ok(())
     }
 
+    /// How many entries of each kind the player keeps in memory. What it keeps for a request is forgotten when that is
+    /// closed, so they don't grow with its age.
+    #[must_use]
+    pub fn kept(&self) -> Vec<(&'static str, usize)> {
+        let mut kept = vec![
+            ("inferences", self.inferences.len()),
+            ("results", self.results.len()),
+            ("preimages", self.preimages.kept()),
+            ("wanted", self.wanted.len()),
+            ("openings", self.openings.len()),
+            ("replies", self.replies.len()),
+            ("notes", self.notes.kept()),
+            ("failed jobs", self.jobs.failed()),
+            ("acts", self.wallet.kept()),
+        ];
+        kept.extend(self.view.kept());
+        kept
+    }
+
     /// Whether it is this look's turn to ask for the player's money.
     pub(crate) fn is_turn(&self, of: u64) -> bool {
         /// So many looks have one for each thing that can wait.

@@ -221,6 +221,23 @@ impl View {
         Ok(())
     }
 
+    /// How many entries of each kind are kept in memory.
+    pub(crate) fn kept(&self) -> [(&'static str, usize); 10] {
+        let [requests, positions, games] = self.book.kept();
+        [
+            ("requests", requests),
+            ("positions", positions),
+            ("games", games),
+            ("cases", self.cases.len()),
+            ("over", self.over.len()),
+            ("known", self.known.len()),
+            ("others", self.others.len()),
+            ("missing", self.missing.len()),
+            ("changed", self.changed.len()),
+            ("heads", self.heads.len()),
+        ]
+    }
+
     /// Writes what is new, and from time to time how far the events were read.
     fn save(&mut self) -> Result<(), PlayerError> {
         let mut more = Vec::new();

@@ -155,7 +155,8 @@ impl Player {
         let (request, hash) = (case.id, case.hash);
         let job = Job { kind: Kind::Result, ..self.job(format!("result/{hash}"), case) };
         let model = job.model.clone();
-        if self.jobs.start(job, move || Ok(Found::Result(hash, inference.result()?))) {
+        let started = self.jobs.start(job, move || Ok(Found::Result(hash, inference.result()?)));
+        if started && !self.is_quick(case) {
             let eth = Ether(case.request.as_ref().map_or(U256::ZERO, |request| U256::from(request.fee)));
             match case.answer.standing {
                 Standing::Pending => {
@@ -165,6 +166,14 @@ impl Player {
             }
         }
         Ok(())
+    }
+
+    /// Whether the result of a request is there in a moment. Then the log only has that it is.
+    fn is_quick(&self, case: &Case) -> bool {
+        const MOST_NANOSECONDS: u64 = 1_000_000_000;
+        let (Some(model), Some(request)) = (self.model(case), &case.request) else { return false };
+        let run = model.native.as_ref().and_then(|native| native.repeated(request.repetitions).ok());
+        run.is_some_and(|run| run.expected() <= MOST_NANOSECONDS)
     }
 
     /// A job for a request.

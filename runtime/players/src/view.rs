@@ -210,15 +210,19 @@ impl View {
         buried.map(|(id, _)| *id).filter(|id| !playing(id)).collect()
     }
 
-    /// Forgets a request, and removes these entries of the store with it.
-    pub(crate) fn close(&mut self, id: U256, gone: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
-        self.book.close(id)?;
+    /// Forgets a request, and removes these entries of the store with it. Returns the hashes that it has had.
+    pub(crate) fn close(
+        &mut self,
+        id: U256,
+        gone: Vec<(String, Option<Vec<u8>>)>,
+    ) -> Result<Vec<B256>, StoreError> {
+        let hashes = self.book.close(id)?;
         self.book.save(gone)?;
         self.over.remove(&id);
         self.cases.remove(&id);
         self.changed.remove(&id);
         self.missing.remove(&id);
-        Ok(())
+        Ok(hashes)
     }
 
     /// How many entries of each kind are kept in memory.

@@ -19,8 +19,6 @@ use tokio::time::sleep;
 
 /// The elements of the state that the models compute: enough for some rounds of a game.
 pub const SIZE: u64 = 200;
-/// How often it is counted what a player keeps, in seconds.
-const COUNTED_EVERY: u64 = 97;
 
 /// A player of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +76,7 @@ impl Character {
 
     /// What it has at the beginning, in thousandths of an ether.
     pub fn money(self) -> U256 {
-        let milli: u64 = if self == Poor { 50 } else { 10_000 };
+        let milli: u64 = if self == Poor { 20 } else { 1_000_000 };
         U256::from(milli) * U256::from(10).pow(U256::from(15))
     }
 
@@ -160,8 +158,6 @@ pub struct Actor {
     pub nodes: Vec<Arc<SimNode>>,
     pub health: Arc<Health>,
     pub calls: Calls,
-    /// What it keeps in memory, as it was counted last.
-    pub kept: Arc<Mutex<Vec<(&'static str, usize)>>>,
     /// Whether others are asked for the other model.
     pub others: bool,
     /// The time between two looks.
@@ -207,10 +203,7 @@ impl Actor {
         let never = std::future::pending::<()>();
         let started = Player::start(config, nodes, self.key, store, models, never).await;
         let mut player = started.expect("a player").expect("it is not stopped");
-        loop {
-            player.run(sleep(Duration::from_secs(COUNTED_EVERY))).await;
-            *self.kept.lock().expect("a lock") = player.kept();
-        }
+        player.run(std::future::pending::<()>()).await;
     }
 }
 

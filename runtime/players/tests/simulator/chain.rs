@@ -95,6 +95,7 @@ pub struct Chain {
     salt: u64,
     /// Who sent what they couldn't pay for.
     pub broke: Vec<Address>,
+    reorganized: bool,
 }
 
 impl Chain {
@@ -118,6 +119,7 @@ impl Chain {
             base_fee: BASE_FEE,
             salt: 0,
             broke: Vec::new(),
+            reorganized: false,
         };
         new.mine(START, |_| true);
         new
@@ -223,6 +225,7 @@ impl Chain {
     /// Replaces the last blocks by as many others and one more. Their transactions go back to the pool; `keeps` says
     /// which of them.
     pub fn reorganize(&mut self, depth: usize, time: u64, keeps: impl Fn(&Sending) -> bool) {
+        self.reorganized = true;
         let depth = depth.min(self.blocks.len() - 1);
         let gone = self.blocks.split_off(self.blocks.len() - depth);
         self.evm.undo(self.head().changes);
@@ -270,7 +273,8 @@ impl Chain {
             return Err("nonce too low");
         }
         if !self.affords(&sending) {
-            self.broke.push(sending.from);
+            // What a reorganization undoes may have paid for it.
+            self.broke.extend((!self.reorganized).then_some(sending.from));
             return Err("insufficient funds for gas * price + value");
         }
         if let Some(old) = self.pool.get(&(sending.from, sending.nonce))

@@ -59,7 +59,7 @@ pub struct Scene {
     /// How long an answer can be challenged, and each side has for its moves in a game, in seconds.
     pub window: u32,
     pub clock: u32,
-    /// The seconds between two blocks, and between two looks of the players.
+    /// The seconds between two blocks, and the time between two looks of the players.
     pub block: u64,
     pub poll: Duration,
     /// When the run ends, and whether it ends some seconds after everything is settled.
@@ -229,8 +229,8 @@ impl Company {
                 life: Life::new(),
             };
             let (nodes, others, poll) = (nodes.collect(), !scene.others.is_empty(), scene.poll);
-            let (health, kept) = Default::default();
-            Actor { character, key, disk, nodes, health, calls, kept, others, poll }
+            let health = Default::default();
+            Actor { character, key, disk, nodes, health, calls, others, poll }
         });
         Self { actors: actors.collect(), running: Vec::new(), deployment, sent, kills: 0 }
     }
@@ -295,7 +295,7 @@ impl Company {
                 seconds: 0,
                 quiet: calls.iter().map(since).collect(),
                 calls,
-                kept: actor.kept.lock().expect("a lock").clone(),
+                kept: actor.health.kept(),
                 disk: redb::StorageBackend::len(&*actor.disk.memory).expect("a length"),
                 red,
                 logged: 0,

@@ -51,6 +51,22 @@ fn answers_may_take_a_second() {
 }
 
 #[test]
+fn a_node_may_allow_six_calls_a_second() {
+    use Character::{Griefer, Liar, Server, SilentGriefer, Validator};
+    for seed in 0..6 {
+        let faults = Faults { rate: Some(6), ..Faults::default() };
+        for cast in [vec![Server, Griefer, SilentGriefer], vec![Liar, Validator]] {
+            overturned(Scene {
+                cast,
+                requests: vec![4, 4, 6],
+                clock: 48,
+                ..Scene::lie(seed, faults.clone())
+            });
+        }
+    }
+}
+
+#[test]
 fn a_node_may_look_only_at_ten_blocks_at_once() {
     overturned(Scene::lie(1, Faults { range: Some(10), ..Faults::default() }));
     overturned(Scene::lie(2, Faults { range: Some(1), ..Faults::default() }));

@@ -482,6 +482,14 @@ impl Wallet {
         (cap, best, patience)
     }
 
+    /// The most that a transaction with so much gas can offer for it, if all others in flight are paid for too.
+    async fn affordable(&mut self, pending: &Pending, gas: u64, head: &Head) -> u128 {
+        let others = self.committed().saturating_sub(cost(&pending.act, pending.gas, pending.bid));
+        let Ok(Account { balance, .. }) = self.standing(head).await else { return u128::MAX };
+        let left = balance.saturating_sub(others).saturating_sub(pending.act.value);
+        (left / U256::from(gas.max(1))).saturating_to()
+    }
+
     /// Maintains a transaction that isn't mined.
     async fn push(&mut self, nonce: u64, known: bool, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
@@ -503,13 +511,15 @@ impl Wallet {
         let refused = pending.refused && head.time > pending.sent;
         // What no node has heard of doesn't wait for more money.
         if refused || pending.passed_on && head.time.saturating_sub(pending.sent) >= patience {
-            let raised = raise(pending.bid, new, cap);
             // What no node has taken need not offer more than before, but perhaps it needs more gas.
             let gas = match refused {
                 true => self.gas(&pending.act).await.unwrap_or(pending.gas).max(pending.gas),
                 false => pending.gas,
             };
-            let bid = raised.unwrap_or(pending.bid);
+            // Nodes refuse an offer that the account can't pay, and forget the one before.
+            let most = self.affordable(&pending, gas, head).await;
+            let new = Bid { max_fee: new.max_fee.min(most), tip: new.tip.min(most) };
+            let bid = raise(pending.bid, new, cap.min(most)).unwrap_or(pending.bid);
             if bid != pending.bid || gas != pending.gas {
                 let (hash, raw) = self.sign(&pending.act, nonce, gas, bid)?;
                 let (act, gwei) = (&pending.act.about, gwei(bid.max_fee));

@@ -71,6 +71,14 @@ fn whoever_has_little_money_begins_only_what_it_can_finish() {
 }
 
 #[test]
+fn whoever_has_little_money_offers_no_more_than_that() {
+    for from in 3..12 {
+        let (cast, dear) = (vec![Liar, Poor], Some((from..from + 14, 1000)));
+        overturned(Scene { cast, dear, clock: 48, ..Scene::lie(from, Faults::default()) });
+    }
+}
+
+#[test]
 fn rich_and_poor_may_challenge_the_same_lies() {
     for seed in 0..4 {
         let cast = vec![Liar, Poor, Validator, Validator];
